@@ -1,0 +1,132 @@
+"""Time, in one place: deadlines are monotonic, wall time is for people and ids only.
+
+Everything that waits takes a `Clock`, so that tests move time by hand instead of sleeping.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import time
+from typing import Protocol
+
+import gevent
+from gevent.event import Event
+
+
+class Clock(Protocol):
+    """What the program needs to know of time. All durations are float seconds."""
+
+    def monotonic(self) -> float:
+        """Seconds on a clock that never goes back."""
+        ...
+
+    def time_ns(self) -> int:
+        """Unix time in nanoseconds; may jump either way."""
+        ...
+
+    def sleep(self, duration_s: float) -> None:
+        """Let other greenlets run for at least that long."""
+        ...
+
+    def wait(self, event: Event, timeout_s: float | None = None) -> bool:
+        """Wait until the event is set; False when the time ran out first."""
+        ...
+
+
+class SystemClock:
+    """The machine's clocks."""
+
+    def monotonic(self) -> float:
+        """Seconds on the machine's monotonic clock."""
+        return time.monotonic()
+
+    def time_ns(self) -> int:
+        """The machine's wall time, in nanoseconds."""
+        return time.time_ns()
+
+    def sleep(self, duration_s: float) -> None:
+        """Sleep without blocking the hub."""
+        gevent.sleep(duration_s)
+
+    def wait(self, event: Event, timeout_s: float | None = None) -> bool:
+        """Wait for the event, at most that long."""
+        return bool(event.wait(timeout_s))
+
+
+class ManualClock:
+    """A clock that moves only when a test says so; wall time can be set on its own."""
+
+    def __init__(self, wall_ns: int = 1_670_841_268_798_763_000) -> None:
+        self._now_s = 1_000.0
+        self._wall_ns = wall_ns
+        self._sleepers: list[tuple[float, int, Event]] = []
+        self._order = itertools.count()
+
+    def monotonic(self) -> float:
+        """Seconds moved so far, from an arbitrary start."""
+        return self._now_s
+
+    def time_ns(self) -> int:
+        """The wall time as set and advanced."""
+        return self._wall_ns
+
+    def set_wall(self, wall_ns: int) -> None:
+        """Set the wall clock, back if need be; the monotonic clock stays."""
+        self._wall_ns = wall_ns
+
+    def sleep(self, duration_s: float) -> None:
+        """Block until `advance` has moved the clock that far."""
+        self.wait(Event(), duration_s)
+
+    def wait(self, event: Event, timeout_s: float | None = None) -> bool:
+        """Block until the event is set or `advance` passes the timeout."""
+        if event.is_set() or timeout_s is None:
+            return bool(event.wait())
+        if timeout_s <= 0:
+            gevent.sleep(0)
+            return bool(event.is_set())
+        wake = Event()
+        heapq.heappush(self._sleepers, (self._now_s + timeout_s, next(self._order), wake))
+        gevent.wait([event, wake], count=1)
+        return bool(event.is_set())
+
+    def advance(self, duration_s: float) -> None:
+        """Move both clocks; wake the sleepers in the order of their deadlines, one by one."""
+        end_s = self._now_s + duration_s
+        while self._sleepers and self._sleepers[0][0] <= end_s:
+            due_s, _, wake = heapq.heappop(self._sleepers)
+            self._move(max(0.0, due_s - self._now_s))
+            wake.set()
+            settle()
+        self._move(end_s - self._now_s)
+        settle()
+
+    def _move(self, duration_s: float) -> None:
+        self._now_s += duration_s
+        self._wall_ns += int(duration_s * 1e9)
+
+
+def settle(turns: int = 10) -> None:
+    """Let every greenlet that can run do so, a few turns of the hub deep."""
+    for _ in range(turns):
+        gevent.sleep(0)
+
+
+class Backoff:
+    """Growing pauses between attempts: from `first_s` doubling to `most_s`; `reset` on success."""
+
+    def __init__(self, first_s: float = 0.1, most_s: float = 2.0) -> None:
+        self._first_s = first_s
+        self._most_s = most_s
+        self._next_s = first_s
+
+    def next_s(self) -> float:
+        """The pause before the next attempt, in seconds."""
+        pause_s = self._next_s
+        self._next_s = min(self._next_s * 2, self._most_s)
+        return pause_s
+
+    def reset(self) -> None:
+        """Start over with the shortest pause."""
+        self._next_s = self._first_s

@@ -1,0 +1,119 @@
+"""Logs: a JSON object a line (level, ts, logger, caller, msg, fields), or a readable line.
+
+    log = get_logger(__name__)
+    log.info("worker joined", node="go.micro.server.worker-2")
+
+The message is an event; what varies goes into fields, so that a story can be found by its values.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import logging
+import sys
+from typing import Any, TextIO
+
+_RESERVED = ("level", "ts", "logger", "caller", "msg")
+_COLOURS = {"DEBUG": "\x1b[2m", "WARNING": "\x1b[33m", "ERROR": "\x1b[31m", "CRITICAL": "\x1b[31m"}
+
+
+class Logger:
+    """A stdlib logger whose keyword arguments become fields of the line."""
+
+    def __init__(self, logger: logging.Logger) -> None:
+        self._logger = logger
+
+    def debug(self, msg: str, **fields: Any) -> None:
+        """What only a developer of this program wants to see."""
+        self._log(logging.DEBUG, msg, fields)
+
+    def info(self, msg: str, **fields: Any) -> None:
+        """What an operator may want to know."""
+        self._log(logging.INFO, msg, fields)
+
+    def warning(self, msg: str, **fields: Any) -> None:
+        """Something went wrong and is being dealt with."""
+        self._log(logging.WARNING, msg, fields)
+
+    def error(self, msg: str, **fields: Any) -> None:
+        """Something went wrong that somebody should look at."""
+        self._log(logging.ERROR, msg, fields)
+
+    def _log(self, level: int, msg: str, fields: dict[str, Any]) -> None:
+        if not self._logger.isEnabledFor(level):
+            return
+        exc_info = fields.pop("exc_info", None)
+        self._logger.log(
+            level, "%s", msg, exc_info=exc_info, extra={"fields": fields}, stacklevel=3
+        )
+
+
+def get_logger(name: str) -> Logger:
+    """The logger of a module."""
+    return Logger(logging.getLogger(name))
+
+
+def setup(level: str = "info", style: str = "auto", stream: TextIO | None = None) -> None:
+    """Send all logs to `stream` (standard error by default).
+
+    `style` is `json`, `text`, or `auto`: text on a terminal, JSON lines elsewhere.
+    """
+    stream = stream or sys.stderr
+    if style == "auto":
+        style = "text" if stream.isatty() else "json"
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(TextFormatter(stream.isatty()) if style == "text" else JsonFormatter())
+    root = logging.getLogger()
+    for old in list(root.handlers):
+        root.removeHandler(old)
+    root.addHandler(handler)
+    root.setLevel(level.upper())
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record as a line of JSON; a value JSON does not know is written as text."""
+        line: dict[str, Any] = {
+            "level": record.levelname,
+            "ts": _timestamp(record),
+            "logger": record.name,
+            "caller": f"{record.filename}:{record.lineno}",
+            "msg": record.getMessage(),
+        }
+        for key, value in _fields(record).items():
+            line[f"{key}_" if key in _RESERVED else key] = value
+        if record.exc_info:
+            line["stack"] = self.formatException(record.exc_info)
+        return json.dumps(line, default=str, ensure_ascii=False)
+
+
+class TextFormatter(logging.Formatter):
+    """A line for people: time, level, event, then the fields."""
+
+    def __init__(self, colour: bool) -> None:
+        super().__init__()
+        self._colour = colour
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record as a readable line, with the traceback below it if there is one."""
+        clock = _timestamp(record)[11:23]
+        fields = " ".join(f"{key}={value}" for key, value in _fields(record).items())
+        line = f"{clock} {record.levelname:<7} {record.getMessage()} {fields}".rstrip()
+        if self._colour and record.levelname in _COLOURS:
+            line = f"{_COLOURS[record.levelname]}{line}\x1b[0m"
+        if record.exc_info:
+            line = f"{line}\n{self.formatException(record.exc_info)}"
+        return line
+
+
+def _timestamp(record: logging.LogRecord) -> str:
+    moment = datetime.datetime.fromtimestamp(record.created).astimezone()
+    return moment.isoformat(timespec="milliseconds")
+
+
+def _fields(record: logging.LogRecord) -> dict[str, Any]:
+    fields: dict[str, Any] = getattr(record, "fields", {})
+    return fields

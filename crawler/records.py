@@ -1,0 +1,180 @@
+"""The frozen values that cross boundaries: tasks ("resources"), nodes, leadership, verdicts.
+
+Nothing here knows where a value came from or how it is stored; the codecs live at the edges.
+Mappings inside records are read-only by convention: whoever changes one makes a new record.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+NO_LABELS: Mapping[str, str] = {}
+
+
+class State(enum.Enum):
+    """Where a resource stands; the docstring of each member says what happens next."""
+
+    PENDING = "pending"
+    """Has no owner; `Resource.reason` says why. The next pass of the scheduler tries again."""
+    ASSIGNED = "assigned"
+    """Has an owner that has not reported a start yet."""
+    RUNNING = "running"
+    """The owner crawls it."""
+    DONE = "done"
+    """Finished; keeps its owner and never moves."""
+    FAILED = "failed"
+    """Ended with an error in `reason`; moves only if all it lacked was a worker with its spider."""
+
+    @property
+    def finished(self) -> bool:
+        """Whether a resource in this state asks for no more work."""
+        return self in (State.DONE, State.FAILED)
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What one run of a crawl has done so far."""
+
+    pages: int = 0
+    """Responses whose body reached a callback."""
+    items: int = 0
+    """Items written to the sink."""
+    failures: int = 0
+    """URLs that ended in an error, and callbacks that raised."""
+    seconds: float = 0.0
+    """Running time of the crawl, in seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """What a client asks for: which spider to run under which name, and how."""
+
+    name: str
+    spider: str = ""
+    """Name of the spider; empty means the one named like the resource."""
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    """Given to the spider; JSON values."""
+    labels: Mapping[str, str] = NO_LABELS
+    priority: int = 0
+    """Higher is placed first."""
+
+    @property
+    def spider_name(self) -> str:
+        """The spider that runs this task."""
+        return self.spider or self.name
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """The worker a resource is assigned to."""
+
+    node_id: str
+    address: str
+    incarnation: int = 0
+    """Create revision of the worker's registration at the time of the assignment; 0 when another
+    program made the assignment and did not say."""
+
+    def __str__(self) -> str:
+        return f"{self.node_id}|{self.address}"
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """A crawl task as the cluster knows it."""
+
+    spec: Spec
+    id: str = ""
+    creation_time: int = 0
+    """Unix time in nanoseconds."""
+    owner: Owner | None = None
+    epoch: int = 0
+    """Number of the assignment: rises by one each time the resource gets an owner."""
+    state: State = State.PENDING
+    reason: str = ""
+    """Why it is pending, or how it failed; empty otherwise."""
+    awaits_spider: bool = False
+    """Failed only because its worker lacks the spider: placed anew when a worker has it."""
+    counts: Counts = Counts()
+    foreign: Mapping[str, Any] = field(default_factory=dict)
+    """Fields other programs wrote beside ours; kept as they are."""
+    mod_revision: int = 0
+    """Store revision of this value; 0 when it was never stored."""
+
+    @property
+    def name(self) -> str:
+        """The name, unique in the cluster."""
+        return self.spec.name
+
+    def replace(self, **changes: Any) -> Resource:
+        """A copy with some fields changed."""
+        return dataclasses.replace(self, **changes)
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A registered node: a worker, or a master."""
+
+    id: str
+    """Service name, dash, number or name of the node: `go.micro.server.worker-2`."""
+    address: str
+    """host:port of its gRPC server."""
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = NO_LABELS
+    spiders: frozenset[str] | None = None
+    """Names of the spiders it has; None when it does not say, which means every spider."""
+    incarnation: int = 0
+    """Create revision of the registration: the same id registered anew is another incarnation."""
+
+    def has_spider(self, spider: str) -> bool:
+        """Whether the node can run that spider, as far as it says."""
+        return self.spiders is None or spider in self.spiders
+
+    def owns(self, owner: Owner) -> bool:
+        """Whether that assignment was made to this very incarnation of the node."""
+        return owner.node_id == self.id and owner.incarnation in (0, self.incarnation)
+
+
+@dataclass(frozen=True, slots=True)
+class Leadership:
+    """Proof of an election won: who writes as a leader shows it, and the store compares it."""
+
+    key: str
+    revision: int
+    """Create revision of the election key; a later leader has a higher one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leader:
+    """The leader as observed in the election."""
+
+    id: str
+    """The value of its election key, `master2-192.168.0.107:9091`."""
+    address: str
+    """host:port of its gRPC server; empty when the value is not one of ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Why a resource could not be placed in a pass."""
+
+    name: str
+    reason: str
+    """One sentence for people."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a worker says about one of its runs."""
+
+    name: str
+    id: str
+    epoch: int
+    """The assignment the run belongs to; a report of an older one is refused."""
+    state: State
+    reason: str = ""
+    awaits_spider: bool = False
+    counts: Counts = Counts()

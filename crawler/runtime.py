@@ -1,0 +1,39 @@
+"""Prepares the process for gevent and gRPC: the measured facts about both, in one place.
+
+Must run before anything else is imported that opens sockets, starts threads or uses gRPC, and
+before any gRPC channel exists; never in a process that forks afterwards.
+"""
+
+from __future__ import annotations
+
+import sys
+
+SWITCH_INTERVAL_S = 0.0005
+"""How long a thread may hold the interpreter. A blocking gRPC call hands it back and forth several
+times; at Python's 5 ms a busy hub delays an etcd write to 70 ms and a watch event to seconds, at
+0.5 ms both stay below 5 ms (docs/decisions/0003-switch-interval.md)."""
+
+NATIVE_THREADS = 128
+"""gRPC holds one native thread of the hub for each channel with a call in flight; when the pool is
+used up, every gRPC call of the process hangs. gevent's default is 10."""
+
+_prepared = False
+
+
+def prepare() -> None:
+    """Patch the standard library, teach gRPC gevent, and set the limits above; once a process."""
+    global _prepared
+    if _prepared:
+        return
+    _prepared = True
+
+    from gevent import monkey
+
+    monkey.patch_all()
+
+    import gevent
+    import grpc.experimental.gevent
+
+    grpc.experimental.gevent.init_gevent()
+    gevent.get_hub().threadpool.maxsize = NATIVE_THREADS
+    sys.setswitchinterval(SWITCH_INTERVAL_S)

@@ -1,0 +1,216 @@
+"""Every setting of the program: its type, default, unit, what it does and what is allowed.
+
+This is the only list. The file's schema, the environment variables, the command line's flags, the
+reference in docs/settings.md and the comments of config.yaml all follow from it or are tested
+against it. Values are frozen: nothing changes a setting after it was loaded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, dataclass, field, fields
+from typing import Any
+
+from crawler.records import Spec
+
+
+def setting(
+    default: Any,
+    help: str,
+    *,
+    unit: str = "",
+    least: float | None = None,
+    most: float | None = None,
+    one_of: Sequence[str] = (),
+    form: str = "",
+) -> Any:
+    """A dataclass field that carries what the schema and the documentation need.
+
+    `form` names a check of config.py beyond type and range: `listen` or `endpoints`.
+    """
+    metadata = {
+        "help": help,
+        "unit": unit,
+        "least": least,
+        "most": most,
+        "one_of": tuple(one_of),
+        "form": form,
+    }
+    if isinstance(default, (list, dict)):
+        return field(default_factory=default.copy, metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True)
+class NodeSettings:
+    """What this process is to the others."""
+
+    id: str = setting("", "Name of the node within its role; empty takes the lowest free number.")
+    http: str = setting(
+        "", "Where HTTP listens; empty is :8081 for a master, :8080 for a worker.", form="listen"
+    )
+    grpc: str = setting(
+        "", "Where gRPC listens; empty is :9091 for a master, :9090 for a worker.", form="listen"
+    )
+    labels: Mapping[str, str] = setting({}, "Labels of a worker, which tasks may ask for.")
+    stop_s: float = setting(10.0, "How long a clean stop may take.", unit="s", least=0.1, most=600)
+
+
+@dataclass(frozen=True)
+class EtcdSettings:
+    """How to reach etcd."""
+
+    endpoints: Sequence[str] = setting(
+        ["127.0.0.1:2379"], "etcd's client addresses, tried in turn.", form="endpoints"
+    )
+    timeout_s: float = setting(3.0, "Deadline of each call.", unit="s", least=0.1, most=60)
+
+
+@dataclass(frozen=True)
+class CoordinationSettings:
+    """Names in etcd and the time until a silent node counts as gone."""
+
+    lease_ttl_s: int = setting(
+        5,
+        "Time to live of a node's lease; etcd grants no less than 2.",
+        unit="s",
+        least=2,
+        most=300,
+    )
+    resources: str = setting("/resources", "Prefix of the tasks' keys.", form="path")
+    election: str = setting("/resources/election", "Prefix of the candidates' keys.", form="path")
+    registry: str = setting("/micro/registry", "Prefix of the registrations.", form="path")
+    worker_service: str = setting(
+        "go.micro.server.worker", "Service name of workers.", form="service"
+    )
+    master_service: str = setting(
+        "go.micro.server.master", "Service name of masters.", form="service"
+    )
+    snowflake: str = setting(
+        "/crawler/snowflake", "Key of the highest id given out so far.", form="path"
+    )
+
+
+@dataclass(frozen=True)
+class SchedulerSettings:
+    """How tasks are placed."""
+
+    strategy: str = setting("least-load", "Name of the placement strategy.")
+    plugins: Sequence[str] = setting([], "Further plugins, as Python modules.")
+    check_s: float = setting(
+        10.0,
+        "How often the leader checks that it leads and that all is placed.",
+        unit="s",
+        least=0.5,
+        most=3600,
+    )
+
+
+@dataclass(frozen=True)
+class ApiSettings:
+    """How requests from outside are treated."""
+
+    timeout_s: float = setting(
+        5.0, "Deadline of a request that brings none of its own.", unit="s", least=0.1, most=300
+    )
+    max_request_bytes: int = setting(
+        1_000_000, "Largest request body.", unit="bytes", least=1024, most=1_500_000
+    )
+
+
+@dataclass(frozen=True)
+class WorkerSettings:
+    """What a worker does beside crawling."""
+
+    items: str = setting("items", "Folder of the items, a folder per task in it.")
+    report_s: float = setting(
+        0.5,
+        "How often a worker reports the counts of its tasks, at most.",
+        unit="s",
+        least=0.05,
+        most=60,
+    )
+
+
+@dataclass(frozen=True)
+class CrawlSettings:
+    """How a crawl behaves; a spider or a task may override each of these for itself."""
+
+    user_agent: str = setting(
+        "crawler/0.1", "User agent sent with each request; robots.txt is read for its first word."
+    )
+    robots: bool = setting(True, "Whether robots.txt is obeyed.")
+    delay_s: float = setting(
+        0.5, "Pause between two requests to one host.", unit="s", least=0, most=3600
+    )
+    host_concurrency: int = setting(2, "Requests in flight to one host.", least=1, most=1000)
+    concurrency: int = setting(64, "Requests in flight of one task.", least=1, most=10_000)
+    timeout_s: float = setting(
+        30.0, "Deadline of one request, redirects included.", unit="s", least=0.1, most=3600
+    )
+    connect_timeout_s: float = setting(
+        10.0, "Deadline of a connection.", unit="s", least=0.1, most=600
+    )
+    max_body_bytes: int = setting(
+        32_000_000,
+        "Largest response body; a larger one is a failure.",
+        unit="bytes",
+        least=1,
+        most=2**40,
+    )
+    max_depth: int = setting(
+        0, "How many links away from a start URL; 0 is without limit.", least=0, most=1_000_000
+    )
+    max_redirects: int = setting(10, "Redirects followed for one request.", least=0, most=100)
+    retries: int = setting(2, "How often a failed request is repeated.", least=0, most=100)
+    retry_delay_s: float = setting(
+        1.0, "Pause before the first repetition; doubles each time.", unit="s", least=0, most=3600
+    )
+    retry_statuses: Sequence[int] = setting(
+        [408, 429, 500, 502, 503, 504, 522, 524],
+        "HTTP statuses that are tried again.",
+        least=400,
+        most=599,
+    )
+
+
+@dataclass(frozen=True)
+class LogSettings:
+    """What is logged, and how."""
+
+    level: str = setting(
+        "info", "Least level that is logged.", one_of=("debug", "info", "warning", "error")
+    )
+    style: str = setting(
+        "auto",
+        "JSON lines, readable text, or text on a terminal only.",
+        one_of=("auto", "json", "text"),
+    )
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All of it, one section a field; sections are named like what they set up."""
+
+    node: NodeSettings = field(default_factory=NodeSettings)
+    etcd: EtcdSettings = field(default_factory=EtcdSettings)
+    coordination: CoordinationSettings = field(default_factory=CoordinationSettings)
+    scheduler: SchedulerSettings = field(default_factory=SchedulerSettings)
+    api: ApiSettings = field(default_factory=ApiSettings)
+    worker: WorkerSettings = field(default_factory=WorkerSettings)
+    crawl: CrawlSettings = field(default_factory=CrawlSettings)
+    logs: LogSettings = field(default_factory=LogSettings)
+    spiders: Sequence[Any] = ()
+    """Python modules, files (.py, .yaml), or declarations in place; see docs/spiders.md."""
+    tasks: Sequence[Spec] = ()
+    """Seed tasks: added once, when their name is not in the cluster yet."""
+    folder: str = "."
+    """Where relative paths of the file start: the folder of the file itself."""
+
+
+def default_of(section: type[Any], name: str) -> Any:
+    """The default of one setting."""
+    for item in fields(section):
+        if item.name == name:
+            return item.default_factory() if item.default is MISSING else item.default  # type: ignore[misc]
+    raise KeyError(name)

@@ -1,0 +1,108 @@
+"""The only way to start a greenlet: named, linked, counted, and joined at stop.
+
+What the end of a greenlet means is said where it is spawned (`OnEnd`). A greenlet that must not
+end takes its node down loudly through `on_fatal`; nothing dies unnoticed.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+from typing import Any
+
+import gevent
+from gevent import Greenlet
+
+from crawler.clock import Backoff, Clock, SystemClock
+from crawler.logs import get_logger
+
+log = get_logger(__name__)
+
+
+class OnEnd(enum.Enum):
+    """What follows when a greenlet ends by itself."""
+
+    LOG = "log"
+    """Returning is normal; an exception is logged with its traceback."""
+    RESTART = "restart"
+    """An exception is logged and the function called again after a growing pause."""
+    FATAL = "fatal"
+    """Any end is a defect: the owner's `on_fatal` is called, which takes the node down."""
+
+
+class Supervisor:
+    """Owns the greenlets of one part of a node."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        on_fatal: Callable[[str, BaseException | None], None] | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self.name = name
+        self._on_fatal = on_fatal
+        self._clock = clock or SystemClock()
+        self._running: set[Greenlet] = set()
+        self._stopping = False
+
+    @property
+    def count(self) -> int:
+        """How many greenlets run now."""
+        return len(self._running)
+
+    def spawn(
+        self, name: str, function: Callable[..., Any], *args: Any, on_end: OnEnd = OnEnd.LOG
+    ) -> Greenlet:
+        """Start `function(*args)` in a greenlet of that name."""
+        full_name = f"{self.name}.{name}"
+        body = self._restarting if on_end is OnEnd.RESTART else self._once
+        greenlet = Greenlet(body, full_name, function, args, on_end)
+        greenlet.name = full_name
+        self._running.add(greenlet)
+        greenlet.rawlink(self._running.discard)
+        greenlet.start()
+        return greenlet
+
+    def stop(self, deadline_s: float = 5.0) -> bool:
+        """End every greenlet; False when some did not in that time. Repeating it is harmless."""
+        self._stopping = True
+        current = gevent.getcurrent()
+        others = [greenlet for greenlet in self._running if greenlet is not current]
+        gevent.killall(others, block=True, timeout=deadline_s)
+        late = [greenlet.name for greenlet in others if not greenlet.dead]
+        if late:
+            log.error("greenlets did not end in time", supervisor=self.name, greenlets=late)
+        return not late
+
+    def _once(
+        self, name: str, function: Callable[..., Any], args: tuple[Any, ...], on_end: OnEnd
+    ) -> None:
+        error: BaseException | None = None
+        try:
+            function(*args)
+        except gevent.GreenletExit:
+            return
+        except Exception as raised:
+            error = raised
+            log.error("greenlet ended with an error", greenlet=name, exc_info=True)
+        if on_end is OnEnd.FATAL and not self._stopping and self._on_fatal is not None:
+            self._on_fatal(name, error)
+
+    def _restarting(
+        self, name: str, function: Callable[..., Any], args: tuple[Any, ...], on_end: OnEnd
+    ) -> None:
+        backoff = Backoff(most_s=5.0)
+        while not self._stopping:
+            started_s = self._clock.monotonic()
+            try:
+                function(*args)
+                return
+            except gevent.GreenletExit:
+                return
+            except Exception:
+                if self._clock.monotonic() - started_s > 60.0:
+                    backoff.reset()
+                pause_s = backoff.next_s()
+                log.error("greenlet restarts", greenlet=name, after_s=pause_s, exc_info=True)
+                self._clock.sleep(pause_s)
