@@ -8,7 +8,7 @@ against it. Values are frozen: nothing changes a setting after it was loaded.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
 
 from crawler.records import Spec
@@ -206,11 +206,3 @@ class Settings:
     """Seed tasks: added once, when their name is not in the cluster yet."""
     folder: str = "."
     """Where relative paths of the file start: the folder of the file itself."""
-
-
-def default_of(section: type[Any], name: str) -> Any:
-    """The default of one setting."""
-    for item in fields(section):
-        if item.name == name:
-            return item.default_factory() if item.default is MISSING else item.default  # type: ignore[misc]
-    raise KeyError(name)

@@ -1,0 +1,147 @@
+"""What the calls of the API do, for gRPC and HTTP alike; both hold the same `Service` object.
+
+Only the leader handles requests. A `Desk` is where they are handled: the leading master's own, or,
+on a follower, the gRPC client to the leader. `Service` picks the one, lets a request take one hop
+at the most, and passes on what is left of its deadline.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from crawler.errors import Unavailable
+from crawler.records import Leader, Node, Report, Resource, Spec, State
+
+MAX_PAGE = 1000
+"""Most resources in one page of a listing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """How a request came in."""
+
+    timeout_s: float
+    """What is left until its deadline, in seconds."""
+    forwarded: bool = False
+    """Whether another master passed it on; such a request is not passed on again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """Which resources a listing wants."""
+
+    page_size: int = 100
+    page_token: str = ""
+    """`Page.next_token` of the page before; empty for the first."""
+    state: State | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A part of the resources, in the order of their names."""
+
+    resources: Sequence[Resource]
+    next_token: str
+    """Empty on the last page."""
+    total: int
+    """How many resources match in all."""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeLoad:
+    """A live node as the leader sees it."""
+
+    node: Node
+    role: str
+    """`worker` or `master`."""
+    unfinished: int = 0
+    """Resources it owns that are not done or failed."""
+    resources: int = 0
+    """Resources it owns in all."""
+
+
+class Desk(Protocol):
+    """Handles requests as the leader.
+
+    Each method raises `Unavailable` when it cannot answer now, and `OutcomeUnknown` when a write
+    was sent and its result is not known.
+    """
+
+    def add(self, spec: Spec, call: Call) -> Resource:
+        """Store a new resource and place it; without a suitable worker it is stored as pending.
+
+        Adding the same specification again returns the resource as it is; raises AlreadyExists
+        when the name is taken by another specification.
+        """
+        ...
+
+    def update(self, spec: Spec, call: Call) -> Resource:
+        """Change a resource's specification; another spider or parameters mean another run.
+
+        Raises NotFound.
+        """
+        ...
+
+    def delete(self, name: str, call: Call) -> None:
+        """Remove a resource; its worker stops the crawl. Raises NotFound."""
+        ...
+
+    def get(self, name: str, call: Call) -> Resource:
+        """One resource, with the latest counts its worker reported. Raises NotFound."""
+        ...
+
+    def list(self, query: Query, call: Call) -> Page:
+        """The resources that match, a page at a time. Raises InvalidArgument for a bad token."""
+        ...
+
+    def nodes(self, call: Call) -> Sequence[NodeLoad]:
+        """The live nodes, masters and workers, in the order of their ids."""
+        ...
+
+    def report(self, node_id: str, reports: Sequence[Report], call: Call) -> Sequence[str]:
+        """Take a worker's reports; the names of those that were refused, as no longer current."""
+        ...
+
+
+class Election(Protocol):
+    """What the service needs to know of the election."""
+
+    def leader(self) -> Leader | None:
+        """The leader as last observed; None while there is none."""
+        ...
+
+    def own_desk(self) -> Desk | None:
+        """The desk of this very node while it leads and is ready."""
+        ...
+
+    def remote_desk(self, leader: Leader) -> Desk:
+        """A client to that leader."""
+        ...
+
+
+class Service:
+    """Routes each request to the desk that may answer it."""
+
+    def __init__(self, election: Election) -> None:
+        self._election = election
+
+    def leader(self) -> Leader:
+        """The present leader. Raises Unavailable while there is none."""
+        leader = self._election.leader()
+        if leader is None:
+            raise Unavailable("no master leads at present; try again in a second")
+        return leader
+
+    def desk(self, call: Call) -> Desk:
+        """Where to take a request. Raises Unavailable when this node may not pass it on."""
+        own = self._election.own_desk()
+        if own is not None:
+            return own
+        leader = self.leader()
+        if call.forwarded:
+            raise Unavailable("this master does not lead any more; try again in a second")
+        if not leader.address:
+            raise Unavailable(f"the leader {leader.id!r} gives no address to pass the request to")
+        return self._election.remote_desk(leader)
