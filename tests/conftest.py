@@ -1,0 +1,61 @@
+"""Fixtures shared by all tests: a real etcd for the session, and a fresh store for each test."""
+
+from __future__ import annotations
+
+import pytest
+
+from crawler.coordination.etcd import EtcdStore
+from crawler.coordination.memory import MemoryStore
+from crawler.coordination.store import Delete
+
+
+@pytest.fixture(scope="session")
+def shared_etcd():
+    """One etcd for all tests that leave it as they found it."""
+    from crawler.local.etcd import EmbeddedEtcd
+
+    etcd = EmbeddedEtcd()
+    etcd.start()
+    yield etcd
+    etcd.stop()
+
+
+@pytest.fixture
+def own_etcd():
+    """An etcd that a test may kill, freeze or restart."""
+    from crawler.local.etcd import EmbeddedEtcd
+
+    etcd = EmbeddedEtcd()
+    etcd.start()
+    yield etcd
+    etcd.stop()
+
+
+@pytest.fixture
+def etcd_store(shared_etcd):
+    """A connection to the shared etcd, empty before and after the test."""
+    store = EtcdStore([shared_etcd.endpoint])
+    _empty(store)
+    yield store
+    _empty(store)
+    store.close()
+
+
+@pytest.fixture
+def memory_store():
+    store = MemoryStore()
+    yield store
+    store.close()
+
+
+@pytest.fixture(params=["memory", "etcd"])
+def store(request):
+    """The store under contract: each test that asks for it runs on both."""
+    return request.getfixturevalue(f"{request.param}_store")
+
+
+def _empty(store):
+    for kv in store.range("/").items:
+        store.txn([], [Delete(kv.key)])
+        if kv.lease:
+            store.lease_revoke(kv.lease)
