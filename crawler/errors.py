@@ -3,6 +3,7 @@
     CrawlerError
     ├── Retryable                the same call may succeed later
     │   ├── Unavailable          nobody answered, or nobody leads: try again after a while
+    │   ├── Overloaded           too much is under way already: try again after a while
     │   ├── OutcomeUnknown       a write was sent and its answer never came: settle it by reading
     │   └── Compacted            a watch asked for history that is gone: list again
     ├── Rejected                 the caller's request is at fault; repeating it changes nothing
@@ -40,6 +41,12 @@ class Unavailable(Retryable):
     def __init__(self, message: str, retry_after_s: float = 1.0) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
+
+
+class Overloaded(Retryable):
+    """Too much is under way already; the request was refused before anything was done."""
+
+    code = "RESOURCE_EXHAUSTED"
 
 
 class OutcomeUnknown(Retryable):

@@ -58,7 +58,7 @@ class Spec:
     """Name of the spider; empty means the one named like the resource."""
     parameters: Mapping[str, Any] = field(default_factory=dict)
     """Given to the spider; JSON values."""
-    labels: Mapping[str, str] = NO_LABELS
+    labels: Mapping[str, str] = field(default_factory=dict)
     priority: int = 0
     """Higher is placed first."""
 
@@ -123,7 +123,7 @@ class Node:
     address: str
     """host:port of its gRPC server."""
     metadata: Mapping[str, str] = field(default_factory=dict)
-    labels: Mapping[str, str] = NO_LABELS
+    labels: Mapping[str, str] = field(default_factory=dict)
     spiders: frozenset[str] | None = None
     """Names of the spiders it has; None when it does not say, which means every spider."""
     incarnation: int = 0
@@ -178,3 +178,17 @@ class Report:
     reason: str = ""
     awaits_spider: bool = False
     counts: Counts = Counts()
+
+
+MAX_PAGE = 1000
+"""Most resources in one page of a listing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """Which resources a listing wants."""
+
+    page_size: int = 100
+    page_token: str = ""
+    """The token that came with the page before; empty for the first."""
+    state: State | None = None

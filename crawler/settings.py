@@ -45,7 +45,9 @@ def setting(
 class NodeSettings:
     """What this process is to the others."""
 
-    id: str = setting("", "Name of the node within its role; empty takes the lowest free number.")
+    id: str = setting(
+        "", "Name of the node within its role; empty takes the lowest free number.", form="name"
+    )
     http: str = setting(
         "", "Where HTTP listens; empty is :8081 for a master, :8080 for a worker.", form="listen"
     )
@@ -97,6 +99,9 @@ class SchedulerSettings:
 
     strategy: str = setting("least-load", "Name of the placement strategy.")
     plugins: Sequence[str] = setting([], "Further plugins, as Python modules.")
+    seed: bool = setting(
+        True, "Whether the tasks of the file are added when a master begins to lead."
+    )
     check_s: float = setting(
         10.0,
         "How often the leader checks that it leads and that all is placed.",

@@ -12,10 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from crawler.errors import Unavailable
-from crawler.records import Leader, Node, Report, Resource, Spec, State
-
-MAX_PAGE = 1000
-"""Most resources in one page of a listing."""
+from crawler.records import Leader, Node, Query, Report, Resource, Spec
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,16 +23,6 @@ class Call:
     """What is left until its deadline, in seconds."""
     forwarded: bool = False
     """Whether another master passed it on; such a request is not passed on again."""
-
-
-@dataclass(frozen=True, slots=True)
-class Query:
-    """Which resources a listing wants."""
-
-    page_size: int = 100
-    page_token: str = ""
-    """`Page.next_token` of the page before; empty for the first."""
-    state: State | None = None
 
 
 @dataclass(frozen=True, slots=True)

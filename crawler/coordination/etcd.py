@@ -44,6 +44,7 @@ CHANNEL_OPTIONS = (
     ("grpc.min_reconnect_backoff_ms", 500),
     ("grpc.max_reconnect_backoff_ms", 500),
     ("grpc.use_local_subchannel_pool", 1),  # a new channel is a new connection
+    ("grpc.enable_http_proxy", 0),
     ("grpc.max_receive_message_length", -1),
     ("grpc.keepalive_time_ms", 10_000),  # etcd drops who pings more often than each 5 s
     ("grpc.keepalive_timeout_ms", 2_000),

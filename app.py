@@ -1,0 +1,35 @@
+"""What gunicorn loads: `gunicorn -k gevent app:master`, `gunicorn -k gevent app:worker`.
+
+Asking for `master` or `worker` starts that node in this process; importing this module alone starts
+nothing. The node leaves cleanly when gunicorn stops the process. `python app.py` is the command
+line, the same as `crawler`.
+"""
+
+from crawler.runtime import prepare
+
+prepare()  # before anything else is imported: see crawler/runtime.py
+
+import sys  # noqa: E402
+from typing import TYPE_CHECKING, Any  # noqa: E402
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+    master: Flask
+    worker: Flask
+
+
+def __getattr__(name: str) -> Any:
+    """Start the node whose application is asked for."""
+    if name not in ("master", "worker"):
+        raise AttributeError(name)
+    from crawler.gunicorn import start_node
+
+    globals()[name] = application = start_node(name)
+    return application
+
+
+if __name__ == "__main__":
+    from crawler.cli import main
+
+    sys.exit(main())

@@ -1,0 +1,213 @@
+"""Records as the messages of crawler.proto, and back.
+
+A message does not hold all of a record: the incarnation of an owner, fields of other programs and
+store revisions stay with the leader, as no client acts upon them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from crawler.api.service import NodeLoad, Page
+from crawler.errors import InvalidArgument
+from crawler.parameters import from_struct, to_struct
+from crawler.proto import crawler_pb2 as pb
+from crawler.records import Counts, Node, Owner, Query, Report, Resource, Spec, State
+from crawler.schemas import load_state
+
+
+def spec_message(spec: Spec) -> pb.ResourceSpec:
+    """What a client asks for, as a request."""
+    return pb.ResourceSpec(
+        name=spec.name,
+        spider=spec.spider,
+        parameters=to_struct(spec.parameters) if spec.parameters else None,
+        labels=spec.labels,
+        priority=spec.priority,
+    )
+
+
+def spec_fields(message: pb.ResourceSpec) -> dict[str, Any]:
+    """The fields of a request for `schemas.load_spec`, which judges them."""
+    return {
+        "name": message.name,
+        "spider": message.spider,
+        "parameters": from_struct(message.parameters),
+        "labels": dict(message.labels),
+        "priority": message.priority,
+    }
+
+
+def resource_message(resource: Resource) -> pb.ResourceSpec:
+    """A resource as a client sees it."""
+    message = spec_message(resource.spec)
+    message.id = resource.id
+    message.assigned_node = str(resource.owner or "")
+    message.creation_time = resource.creation_time
+    message.state = resource.state.value
+    message.reason = resource.reason
+    message.epoch = resource.epoch
+    message.counts.CopyFrom(_counts_message(resource.counts))
+    return message
+
+
+def resource_from(message: pb.ResourceSpec) -> Resource:
+    """A resource as another master told it."""
+    owner = _owner_from(message.assigned_node)
+    return Resource(
+        spec=_spec_from(message),
+        id=message.id,
+        creation_time=message.creation_time,
+        owner=owner,
+        epoch=message.epoch,
+        state=_state_from(message.state, owner),
+        reason=message.reason,
+        counts=_counts_from(message.counts),
+    )
+
+
+def placement_message(resource: Resource) -> pb.NodeSpec:
+    """The answer to an addition."""
+    stored = resource_message(resource)
+    if resource.owner is None:
+        return pb.NodeSpec(reason=resource.reason, resource=stored)
+    return pb.NodeSpec(id=resource.owner.node_id, Address=resource.owner.address, resource=stored)
+
+
+def placement_from(message: pb.NodeSpec, spec: Spec) -> Resource:
+    """The resource that was added; a master of another make tells no more than the node."""
+    if message.HasField("resource"):
+        return resource_from(message.resource)
+    owner = Owner(message.id, message.Address) if message.id else None
+    return Resource(spec, owner=owner, state=_state_from("", owner), reason=message.reason)
+
+
+def query_message(query: Query) -> pb.ListResourcesRequest:
+    """Which resources to list."""
+    state = query.state.value if query.state else ""
+    return pb.ListResourcesRequest(
+        page_size=query.page_size, page_token=query.page_token, state=state
+    )
+
+
+def query_fields(message: pb.ListResourcesRequest) -> dict[str, Any]:
+    """The fields of a request for `schemas.load_query`."""
+    return {
+        "page_size": message.page_size,
+        "page_token": message.page_token,
+        "state": message.state,
+    }
+
+
+def page_message(page: Page) -> pb.ListResourcesResponse:
+    """A page of resources."""
+    return pb.ListResourcesResponse(
+        resources=[resource_message(resource) for resource in page.resources],
+        next_page_token=page.next_token,
+        total=page.total,
+    )
+
+
+def page_from(message: pb.ListResourcesResponse) -> Page:
+    """A page of resources as another master told it."""
+    resources = [resource_from(resource) for resource in message.resources]
+    return Page(resources, message.next_page_token, message.total)
+
+
+def node_message(load: NodeLoad) -> pb.NodeInfo:
+    """A live node."""
+    node = load.node
+    return pb.NodeInfo(
+        id=node.id,
+        address=node.address,
+        role=load.role,
+        labels=node.labels,
+        spiders=sorted(node.spiders or ()),
+        every_spider=node.spiders is None,
+        metadata=node.metadata,
+        incarnation=node.incarnation,
+        unfinished=load.unfinished,
+        resources=load.resources,
+    )
+
+
+def node_from(message: pb.NodeInfo) -> NodeLoad:
+    """A live node as another master told it."""
+    node = Node(
+        id=message.id,
+        address=message.address,
+        metadata=dict(message.metadata),
+        labels=dict(message.labels),
+        spiders=None if message.every_spider else frozenset(message.spiders),
+        incarnation=message.incarnation,
+    )
+    return NodeLoad(node, message.role, message.unfinished, message.resources)
+
+
+def reports_message(node_id: str, reports: Sequence[Report]) -> pb.ReportRunsRequest:
+    """What a worker has to say."""
+    return pb.ReportRunsRequest(
+        node_id=node_id,
+        reports=[
+            pb.RunReport(
+                name=report.name,
+                id=report.id,
+                epoch=report.epoch,
+                state=report.state.value,
+                reason=report.reason,
+                awaits_spider=report.awaits_spider,
+                counts=_counts_message(report.counts),
+            )
+            for report in reports
+        ],
+    )
+
+
+def reports_from(message: pb.ReportRunsRequest) -> list[Report]:
+    """The reports of a worker. Raises InvalidArgument."""
+    if not message.node_id:
+        raise InvalidArgument("node_id: is missing")
+    return [
+        Report(
+            name=report.name,
+            id=report.id,
+            epoch=report.epoch,
+            state=load_state(report.state),
+            reason=report.reason,
+            awaits_spider=report.awaits_spider,
+            counts=_counts_from(report.counts),
+        )
+        for report in message.reports
+    ]
+
+
+def _spec_from(message: pb.ResourceSpec) -> Spec:
+    return Spec(
+        name=message.name,
+        spider=message.spider,
+        parameters=from_struct(message.parameters),
+        labels=dict(message.labels),
+        priority=message.priority,
+    )
+
+
+def _state_from(text: str, owner: Owner | None) -> State:
+    if text:
+        return load_state(text)
+    return State.PENDING if owner is None else State.ASSIGNED
+
+
+def _owner_from(assigned_node: str) -> Owner | None:
+    node_id, _, address = assigned_node.partition("|")
+    return Owner(node_id, address) if node_id else None
+
+
+def _counts_message(counts: Counts) -> pb.Counts:
+    return pb.Counts(
+        pages=counts.pages, items=counts.items, failures=counts.failures, seconds=counts.seconds
+    )
+
+
+def _counts_from(message: pb.Counts) -> Counts:
+    return Counts(message.pages, message.items, message.failures, message.seconds)

@@ -1,0 +1,114 @@
+"""The bodies of HTTP requests and answers: JSON as grpc-gateway writes it by default.
+
+64-bit integers are strings, names are lowerCamelCase, and fields without a value are written too.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from crawler.api.failures import Failure
+from crawler.api.service import NodeLoad, Page
+from crawler.errors import InvalidArgument
+from crawler.records import Counts, Leader, Resource
+
+
+def read_object(body: bytes) -> dict[str, Any]:
+    """The JSON object in a request body; an empty body is an empty one.
+
+    Raises InvalidArgument.
+    """
+    try:
+        value = json.loads(body.strip() or b"{}", parse_constant=_refuse)
+    except (ValueError, RecursionError) as fault:
+        raise InvalidArgument(f"the body is not JSON: {fault}") from None
+    if not isinstance(value, dict):
+        raise InvalidArgument(f"the body is a JSON {type(value).__name__}; allowed is an object")
+    return value
+
+
+def write(value: Any) -> bytes:
+    """A value as a body: compact, and UTF-8 whatever the strings hold."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return text.encode(errors="backslashreplace")
+
+
+def placement(resource: Resource) -> dict[str, Any]:
+    """The answer to an addition: the node alone, or why there is none yet."""
+    if resource.owner is None:
+        return {"id": "", "Address": "", "reason": resource.reason}
+    return {"id": resource.owner.node_id, "Address": resource.owner.address}
+
+
+def resource(resource: Resource) -> dict[str, Any]:
+    """A resource as a client sees it."""
+    spec = resource.spec
+    return {
+        "id": resource.id,
+        "name": spec.name,
+        "assignedNode": str(resource.owner or ""),
+        "creationTime": str(resource.creation_time),
+        "spider": spec.spider,
+        "parameters": spec.parameters,
+        "labels": spec.labels,
+        "priority": spec.priority,
+        "state": resource.state.value,
+        "reason": resource.reason,
+        "epoch": str(resource.epoch),
+        "counts": _counts(resource.counts),
+    }
+
+
+def page(page: Page) -> dict[str, Any]:
+    """A page of resources."""
+    return {
+        "resources": [resource(each) for each in page.resources],
+        "nextPageToken": page.next_token,
+        "total": page.total,
+    }
+
+
+def nodes(loads: Sequence[NodeLoad]) -> dict[str, Any]:
+    """The live nodes."""
+    return {"nodes": [_node(load) for load in loads]}
+
+
+def leader(leader: Leader) -> dict[str, Any]:
+    """The present leader."""
+    return {"id": leader.id, "address": leader.address}
+
+
+def failure(failure: Failure) -> dict[str, Any]:
+    """An error."""
+    return {"code": failure.number, "message": failure.message, "details": []}
+
+
+def _counts(counts: Counts) -> dict[str, Any]:
+    return {
+        "pages": str(counts.pages),
+        "items": str(counts.items),
+        "failures": str(counts.failures),
+        "seconds": counts.seconds,
+    }
+
+
+def _node(load: NodeLoad) -> dict[str, Any]:
+    node = load.node
+    return {
+        "id": node.id,
+        "address": node.address,
+        "role": load.role,
+        "labels": node.labels,
+        "spiders": sorted(node.spiders or ()),
+        "everySpider": node.spiders is None,
+        "metadata": node.metadata,
+        "incarnation": str(node.incarnation),
+        "unfinished": load.unfinished,
+        "resources": load.resources,
+    }
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is no JSON value")

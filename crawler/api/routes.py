@@ -1,0 +1,173 @@
+"""The paths of HTTP: the API of crawler.proto, and what is known of the node itself.
+
+Each function reads a request, asks the service, and writes the answer. Errors are raised; `web`
+answers them.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any, cast
+
+from flask import Blueprint, Response, current_app, request
+from werkzeug.exceptions import RequestEntityTooLarge
+
+from crawler import schemas
+from crawler.api import payloads
+from crawler.api.health import Health
+from crawler.api.service import Call, Desk, Service
+from crawler.errors import InvalidArgument
+from crawler.metrics import Metrics
+from crawler.settings import ApiSettings
+
+EXTENSION = "crawler"
+"""Where the application keeps its `Parts`."""
+
+_UNITS_S = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
+
+api = Blueprint("crawler", __name__, url_prefix="/crawler")
+node = Blueprint("node", __name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What an application needs of its node."""
+
+    service: Service | None
+    """None on a worker."""
+    health: Health
+    metrics: Metrics
+    settings: ApiSettings
+
+
+def parts() -> Parts:
+    """The parts of the application that handles the present request."""
+    return cast(Parts, current_app.extensions[EXTENSION])
+
+
+def answer(value: Any, status: int = 200) -> Response:
+    """A JSON response."""
+    return Response(payloads.write(value), status, content_type="application/json")
+
+
+@api.post("/resource")
+def add() -> Response:
+    """Store and place a task."""
+    spec = schemas.load_spec(_body())
+    desk, call = _desk()
+    return answer(payloads.placement(desk.add(spec, call)))
+
+
+@api.delete("/resource")
+def delete_by_body() -> Response:
+    """Remove the task that the body names."""
+    return _delete(_body())
+
+
+@api.get("/resource")
+def list_() -> Response:
+    """The tasks, a page at a time."""
+    query = schemas.load_query(request.args.to_dict())
+    desk, call = _desk()
+    return answer(payloads.page(desk.list(query, call)))
+
+
+@api.get("/resource/<name>")
+def get(name: str) -> Response:
+    """One task."""
+    desk, call = _desk()
+    return answer(payloads.resource(desk.get(schemas.load_name({"name": name}), call)))
+
+
+@api.put("/resource/<name>")
+def update(name: str) -> Response:
+    """Change what a task does; the body may leave out its name."""
+    given = _body()
+    if given.setdefault("name", name) != name:
+        shown = schemas.shown(given["name"])
+        raise InvalidArgument(f"name: {shown} is not the name in the path, {name!r}")
+    spec = schemas.load_spec(given)
+    desk, call = _desk()
+    return answer(payloads.resource(desk.update(spec, call)))
+
+
+@api.delete("/resource/<name>")
+def delete(name: str) -> Response:
+    """Remove a task."""
+    return _delete({"name": name})
+
+
+@api.get("/node")
+def nodes() -> Response:
+    """The live nodes."""
+    desk, call = _desk()
+    return answer(payloads.nodes(desk.nodes(call)))
+
+
+@api.get("/leader")
+def leader() -> Response:
+    """The leader, as this master observes it."""
+    return answer(payloads.leader(_service().leader()))
+
+
+@node.get("/healthz")
+def healthz() -> Response:
+    """Whether the process lives: that it answers is the answer."""
+    return answer({"alive": True})
+
+
+@node.get("/readyz")
+def readyz() -> Response:
+    """Whether the node takes requests."""
+    health = parts().health
+    if not health.ready:
+        return answer({"ready": False, "reason": health.reason}, 503)
+    return answer({"ready": True, **health.details})
+
+
+@node.get("/metrics")
+def metrics() -> Response:
+    """The metrics of the node, for Prometheus."""
+    text, content_type = parts().metrics.render(request.headers.get("Accept", ""))
+    return Response(text, content_type=content_type)
+
+
+def parse_timeout(text: str) -> float:
+    """The seconds that a Grpc-Timeout header gives: up to 8 digits and a unit, as `500m` or `5S`.
+
+    Raises InvalidArgument.
+    """
+    found = re.fullmatch(r"([0-9]{1,8})([HMSmun])", text)
+    if found is None or int(found[1]) == 0:
+        raise InvalidArgument(
+            f"Grpc-Timeout: {schemas.shown(text)} is not allowed; allowed are 1 to 8 digits above "
+            "zero and one of H, M, S, m, u, n"
+        )
+    return int(found[1]) * _UNITS_S[found[2]]
+
+
+def _delete(given: dict[str, Any]) -> Response:
+    name = schemas.load_name(given)
+    desk, call = _desk()
+    desk.delete(name, call)
+    return answer({})
+
+
+def _desk() -> tuple[Desk, Call]:
+    timeout = request.headers.get("Grpc-Timeout")
+    call = Call(parts().settings.timeout_s if timeout is None else parse_timeout(timeout))
+    return _service().desk(call), call
+
+
+def _service() -> Service:
+    return cast(Service, parts().service)
+
+
+def _body() -> dict[str, Any]:
+    body = request.get_data(cache=False)
+    # Of a body in chunks Werkzeug reads no more than its limit, and keeps quiet about the rest;
+    # the limit is one byte more than ours, so that such a body can be told.
+    if len(body) > parts().settings.max_request_bytes:
+        raise RequestEntityTooLarge
+    return payloads.read_object(body)

@@ -1,0 +1,108 @@
+"""HTTP: builds the WSGI application of a node, and answers every error as grpc-gateway does.
+
+The application of a master serves the API; a worker's has health, readiness and metrics only.
+"""
+
+from __future__ import annotations
+
+import math
+
+from flask import Flask, Response, g, request
+from werkzeug.exceptions import HTTPException
+
+from crawler.api import payloads
+from crawler.api.failures import Failure, explain, shorten
+from crawler.api.health import Health
+from crawler.api.routes import EXTENSION, Parts, answer, api, node
+from crawler.api.service import Service
+from crawler.clock import Clock, SystemClock
+from crawler.logs import get_logger
+from crawler.metrics import Metrics
+from crawler.settings import ApiSettings
+
+log = get_logger(__name__)
+
+_CODES = {
+    404: ("NOT_FOUND", "nothing is at this path"),
+    405: ("UNIMPLEMENTED", "this path does not know the method"),
+    413: ("RESOURCE_EXHAUSTED", "the body is larger than this server takes"),
+}
+"""Codes of the errors that Flask raises by itself; what is not listed is the client's fault."""
+
+
+def build_app(
+    service: Service | None,
+    health: Health,
+    metrics: Metrics,
+    settings: ApiSettings,
+    *,
+    clock: Clock | None = None,
+) -> Flask:
+    """The application of a node; without a service it is a worker's."""
+    app = Flask("crawler", static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = settings.max_request_bytes + 1
+    # A doubled slash is another path, and not worth a redirect in HTML.
+    app.url_map.merge_slashes = False
+    app.extensions[EXTENSION] = Parts(service, health, metrics, settings)
+    app.register_blueprint(node)
+    if service is not None:
+        app.register_blueprint(api)
+    app.register_error_handler(HTTPException, _refused)
+    app.register_error_handler(Exception, _failed)
+    _record_requests(app, clock or SystemClock())
+    return app
+
+
+def _refused(error: HTTPException) -> Response:
+    """What Flask or Werkzeug refused before it reached us."""
+    code, message = _CODES.get(error.code or 400, ("INVALID_ARGUMENT", error.description or ""))
+    if error.code == 405:
+        message = f"{message} {request.method}"
+    response = answer(payloads.failure(Failure(code, shorten(message))), error.code or 400)
+    # `Allow` and the like; the type and length of Werkzeug's own page stay behind.
+    for name, value in error.get_headers():
+        if name not in ("Content-Type", "Content-Length"):
+            response.headers[name] = value
+    return response
+
+
+def _failed(error: Exception) -> Response:
+    failure = explain(error, f"{request.method} {request.path}")
+    response = answer(payloads.failure(failure), failure.http_status)
+    if failure.retry_after_s is not None:
+        response.headers["Retry-After"] = str(math.ceil(failure.retry_after_s))
+    return response
+
+
+def _record_requests(app: Flask, clock: Clock) -> None:
+    """Log and time every request, by its route: paths may be as many as names."""
+    seconds = app.extensions[EXTENSION].metrics.histogram(
+        "crawler_http_seconds",
+        "Duration of HTTP requests, by route, method and status.",
+        "route",
+        "method",
+        "status",
+    )
+
+    def begin() -> None:
+        g.started_s = clock.monotonic()
+
+    def end(response: Response) -> Response:
+        took_s = clock.monotonic() - g.started_s
+        route = request.url_rule.rule if request.url_rule else ""
+        # Only where a route matched is the method one of a few.
+        method = request.method if route else ""
+        seconds.labels(route, method, response.status_code).observe(took_s)
+        note = log.debug if route in ("/healthz", "/readyz", "/metrics") else log.info
+        note(
+            "http",
+            method=request.method,
+            path=request.path,
+            status=response.status_code,
+            seconds=round(took_s, 6),
+            peer=request.remote_addr,
+        )
+        return response
+
+    app.before_request(begin)
+    app.after_request(end)

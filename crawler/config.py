@@ -1,0 +1,347 @@
+"""Loads the settings: the file, then the environment, then flags; each wins over those before it.
+
+Every fault of all three is found and told in one `ConfigError`: where it stands, what was given and
+what is allowed. In the file `${NAME}` and `${NAME:-default}` stand for environment variables.
+
+    CRAWLER_COORDINATION_LEASE_TTL_S=10        sets coordination.lease_ttl_s
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, get_args, get_origin, get_type_hints
+
+import yaml
+from marshmallow import RAISE, Schema, ValidationError, fields
+
+from crawler.errors import ConfigError, InvalidArgument
+from crawler.records import Spec
+from crawler.schemas import load_spec, shown
+from crawler.settings import Settings
+
+ENVIRONMENT = "CRAWLER_"
+"""Prefix of the environment variables."""
+
+DEFAULT_FILE = "config.yaml"
+"""Read from the working directory when no file is named, if it is there."""
+
+_VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
+
+_FORMS = {
+    "listen": (r"[^\s:/]*:\d{1,5}", ":port or host:port"),
+    "endpoints": (r"[^\s:/]+:\d{1,5}", "host:port"),
+    "path": (r"(/[^\s/]+)+", "a path such as /a/b"),
+    "service": (r"[A-Za-z0-9._-]+", "letters, digits, dots, dashes"),
+    "name": (r"[A-Za-z0-9._-]{0,64}", "up to 64 letters, digits, dots, dashes"),
+}
+
+
+def load(
+    path: str | None,
+    environment: Mapping[str, str],
+    flags: Mapping[str, Any] | None = None,
+) -> Settings:
+    """The settings of a process. `flags` are by path: `{"node.id": "2"}`. Raises ConfigError."""
+    file = _file(path)
+    given = _read(file, environment) if file else {}
+    loader = _Loader(str(file) if file else "settings")
+    loader.take(given)
+    loader.override(_from_environment(environment), "environment")
+    loader.override(flags or {}, "command line")
+    settings = loader.settings()
+    folder = str(file.parent) if file else "."
+    return dataclasses.replace(settings, folder=folder)
+
+
+def sections() -> Iterator[tuple[str, type[Any]]]:
+    """The sections of settings with their classes, in their order."""
+    hints = get_type_hints(Settings)
+    for item in dataclasses.fields(Settings):
+        if dataclasses.is_dataclass(hints[item.name]):
+            yield item.name, hints[item.name]
+
+
+def variable(section: str, name: str) -> str:
+    """The environment variable of a setting."""
+    return f"{ENVIRONMENT}{section}_{name}".upper()
+
+
+def _file(path: str | None) -> Path | None:
+    if path is None:
+        default = Path(DEFAULT_FILE)
+        return default if default.is_file() else None
+    if not Path(path).is_file():
+        raise ConfigError(f"{path}: no such file; give the path of a settings file with --config")
+    return Path(path)
+
+
+def _read(file: Path, environment: Mapping[str, str]) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file}: is no YAML: {error}") from error
+    except OSError as error:
+        raise ConfigError(f"{file}: cannot be read: {error.strerror}") from error
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise ConfigError(f"{file}: {shown(content)} given; a mapping of sections is allowed")
+    return dict(_substituted(content, environment))
+
+
+def _substituted(value: Any, environment: Mapping[str, str]) -> Any:
+    """Values with their variables filled in; one without value or default stays empty."""
+    if isinstance(value, dict):
+        return {key: _substituted(item, environment) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_substituted(item, environment) for item in value]
+    if isinstance(value, str):
+        return _VARIABLE.sub(lambda m: environment.get(m[1]) or m[2] or "", value)
+    return value
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """Settings given by variables; others with our prefix may belong to something else."""
+    return {
+        f"{section}.{item.name}": environment[variable(section, item.name)]
+        for section, kind in sections()
+        for item in dataclasses.fields(kind)
+        if variable(section, item.name) in environment
+    }
+
+
+class _Loader:
+    """Gathers values and faults."""
+
+    def __init__(self, source: str) -> None:
+        self._source = source
+        self._faults: list[str] = []
+        self._origins: dict[str, str] = {}
+        self._values: dict[str, dict[str, Any]] = {name: {} for name, _ in sections()}
+        self._spiders: Sequence[Any] = ()
+        self._tasks: list[Spec] = []
+
+    def take(self, given: Mapping[str, Any]) -> None:
+        """Take the content of the file."""
+        for key, value in given.items():
+            if key in self._values:
+                self._take_section(key, value)
+            elif key == "tasks":
+                self._take_tasks(value)
+            elif key == "spiders":
+                self._take_spiders(value)
+            else:
+                allowed = [*self._values, "spiders", "tasks"]
+                self._fault(str(key), f"unknown section{_nearest(str(key), allowed)}")
+
+    def override(self, given: Mapping[str, Any], origin: str) -> None:
+        """Take single settings by path, which win over what was taken before."""
+        for path, value in given.items():
+            section, _, name = path.partition(".")
+            kind = dict(sections())[section]
+            hint = get_type_hints(kind)[name]
+            self._values[section][name] = _from_text(value, hint)
+            self._origins[path] = origin
+
+    def settings(self) -> Settings:
+        """The settings. Raises ConfigError with every fault found."""
+        built = {name: self._section(name, kind) for name, kind in sections()}
+        if not self._faults:
+            self._check_relations(built)
+        if self._faults:
+            raise ConfigError("\n".join(self._faults))
+        return Settings(**built, spiders=self._spiders, tasks=tuple(self._tasks))
+
+    def _take_section(self, name: str, value: Any) -> None:
+        if isinstance(value, dict):
+            self._values[name].update(value)
+        elif value is not None:
+            self._fault(name, f"{shown(value)} given; a mapping of settings is allowed")
+
+    def _take_spiders(self, value: Any) -> None:
+        if isinstance(value, list):
+            self._spiders = tuple(value)
+        elif value is not None:
+            self._fault("spiders", f"{shown(value)} given; a list is allowed")
+
+    def _take_tasks(self, value: Any) -> None:
+        if value is not None and not isinstance(value, list):
+            self._fault("tasks", f"{shown(value)} given; a list is allowed")
+            return
+        seen: set[str] = set()
+        for number, entry in enumerate(value or []):
+            self._take_task(f"tasks[{number}]", entry, seen)
+
+    def _take_task(self, path: str, entry: Any, seen: set[str]) -> None:
+        if not isinstance(entry, dict):
+            self._fault(path, f"{shown(entry)} given; a mapping with a name is allowed")
+            return
+        try:
+            spec = load_spec(entry)
+        except InvalidArgument as error:
+            self._fault(path, str(error))
+            return
+        if spec.name in seen:
+            self._fault(f"{path}.name", f"{shown(spec.name)} given twice; names are unique")
+        seen.add(spec.name)
+        self._tasks.append(spec)
+
+    def _section(self, name: str, kind: type[Any]) -> Any:
+        try:
+            return kind(**_schema(kind)().load(self._values[name]))
+        except ValidationError as error:
+            known = [item.name for item in dataclasses.fields(kind)]
+            for key, messages in error.messages_dict.items():
+                self._explain(f"{name}.{key}", key in known, messages, _nearest(str(key), known))
+            return None
+
+    def _explain(self, path: str, known: bool, messages: Any, nearest: str) -> None:
+        if not known:
+            self._fault(path, f"unknown setting{nearest}")
+        elif isinstance(messages, dict):  # of a list or mapping, by index or key
+            for key, inner in messages.items():
+                self._explain(f"{path}[{key}]", True, _flat(inner), nearest)
+        else:
+            self._fault(path, "; ".join(messages))
+
+    def _check_relations(self, built: Mapping[str, Any]) -> None:
+        crawl, coordination = built["crawl"], built["coordination"]
+        if crawl.connect_timeout_s > crawl.timeout_s:
+            self._fault(
+                "crawl.connect_timeout_s",
+                f"{crawl.connect_timeout_s} given; at most crawl.timeout_s ({crawl.timeout_s}) "
+                "is allowed",
+            )
+        resources = coordination.resources + "/"
+        below = resources + "election"
+        if coordination.election.startswith(resources) and coordination.election != below:
+            self._fault(
+                "coordination.election",
+                f"{coordination.election!r} given; below {resources} only {below} is allowed, "
+                "as that is the one name no task can have",
+            )
+        if coordination.master_service == coordination.worker_service:
+            self._fault("coordination.master_service", "given for workers too; they must differ")
+
+    def _fault(self, path: str, what: str) -> None:
+        origin = self._origins.get(path.partition("[")[0], self._source)
+        self._faults.append(f"{origin}: {path}: {what}")
+
+
+def _schema(kind: type[Any]) -> type[Schema]:
+    """The marshmallow schema of a section, from the fields of its class."""
+    hints = get_type_hints(kind)
+    made: dict[str, Any] = {
+        item.name: _field(hints[item.name], item.metadata) for item in dataclasses.fields(kind)
+    }
+    made["Meta"] = type("Meta", (), {"unknown": RAISE})
+    return type(f"{kind.__name__}Schema", (Schema,), made)
+
+
+def _field(hint: Any, metadata: Mapping[str, Any]) -> fields.Field[Any]:
+    if get_origin(hint) is None:
+        return _Value(hint, metadata)
+    inner = get_args(hint)
+    if len(inner) == 1:
+        return fields.List(_Value(inner[0], metadata), error_messages=_expected("a list"))
+    values = _Value(inner[1], metadata)
+    return fields.Dict(_Value(str, {}), values, error_messages=_expected("a mapping"))
+
+
+def _expected(what: str) -> dict[str, Any]:
+    return {"invalid": f"{what} is allowed"}
+
+
+class _Value(fields.Field[Any]):
+    """A single value of a given type, within its bounds."""
+
+    def __init__(self, kind: type[Any], metadata: Mapping[str, Any]) -> None:
+        super().__init__(error_messages={"null": "nothing given; leave the line out instead"})
+        self._kind = kind
+        self._rule = metadata
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+        converted = _converted(value, self._kind)
+        if converted is None or not self._allows(converted):
+            raise ValidationError(f"{shown(value)} given; {self._allowed()} is allowed")
+        return converted
+
+    def _allows(self, value: Any) -> bool:
+        least, most = self._rule.get("least"), self._rule.get("most")
+        pattern, _ = _FORMS.get(self._rule.get("form", ""), ("", ""))
+        return (
+            (least is None or value >= least)
+            and (most is None or value <= most)
+            and (not self._rule.get("one_of") or value in self._rule["one_of"])
+            and (not pattern or (not value and pattern.startswith("[^")) or _fits(pattern, value))
+        )
+
+    def _allowed(self) -> str:
+        if self._rule.get("one_of"):
+            return "one of " + ", ".join(self._rule["one_of"])
+        if self._rule.get("form"):
+            return _FORMS[self._rule["form"]][1]
+        names = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
+        bounds = [
+            f"{word} {self._rule[key]}"
+            for word, key in (("from", "least"), ("to", "most"))
+            if self._rule.get(key) is not None
+        ]
+        unit = f" {self._rule['unit']}" if self._rule.get("unit") else ""
+        return " ".join([names[self._kind], *bounds]) + unit
+
+
+def _fits(pattern: str, value: str) -> bool:
+    if not re.fullmatch(pattern, value):
+        return False
+    port = value.rpartition(":")[2] if ":" in value else "0"
+    return not port.isdecimal() or int(port) <= 65535
+
+
+def _converted(value: Any, kind: type[Any]) -> Any:
+    """The value as its type; None when it is of another. Numbers may stand for text: `id: 2`."""
+    if kind is bool:
+        return value if isinstance(value, bool) else None
+    if isinstance(value, bool):
+        return None
+    if kind is str:
+        return str(value) if isinstance(value, str | int | float) else None
+    if kind is float and isinstance(value, int | float):
+        return float(value)
+    return value if kind is int and isinstance(value, int) else None
+
+
+def _from_text(value: Any, hint: Any) -> Any:
+    """A value from a variable or flag: YAML for single values, commas between those of a list."""
+    if not isinstance(value, str):
+        return value
+    if get_origin(hint) is None:
+        return value if hint is str else _parsed(value)
+    parts = [part.strip() for part in value.split(",") if part.strip()]
+    if len(get_args(hint)) == 1:
+        return [part if get_args(hint)[0] is str else _parsed(part) for part in parts]
+    pairs = (part.partition("=") for part in parts)
+    return {key: label for key, _, label in pairs}
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        return text
+
+
+def _nearest(name: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(name, known, 1)
+    return f"; did you mean {near[0]}?" if near else f"; allowed: {', '.join(known)}"
+
+
+def _flat(messages: Any) -> list[str]:
+    """Messages of a mapping's value come one level deeper."""
+    if isinstance(messages, dict):
+        return [text for inner in messages.values() for text in _flat(inner)]
+    return list(messages)

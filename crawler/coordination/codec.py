@@ -1,0 +1,171 @@
+"""The values in etcd, as other programs read and write them: resources and registrations in JSON.
+
+Written out by hand rather than by a schema library: a new leader decodes a hundred thousand of them
+at once. A value that is no such JSON raises ValueError, which says what is wrong.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from crawler.records import NO_LABELS, Counts, Node, Owner, Resource, Spec, State
+
+VERSION = "latest"
+
+NODE_METADATA = {
+    "broker": "http",
+    "protocol": "grpc",
+    "registry": "etcd",
+    "server": "grpc",
+    "transport": "grpc",
+}
+"""What go-micro writes for a gRPC server."""
+
+_OWN_FIELDS = frozenset(
+    {
+        *("ID", "Name", "AssignedNode", "CreationTime"),
+        *("Spider", "Parameters", "Labels", "Priority", "State", "Reason"),
+        *("AwaitsSpider", "Epoch", "Incarnation", "Counts"),
+    }
+)
+
+
+def encode_resource(resource: Resource) -> bytes:
+    """The four fields of the interface first; ours beside them, where they say anything."""
+    spec, owner, counts = resource.spec, resource.owner, resource.counts
+    value: dict[str, Any] = {
+        "ID": resource.id,
+        "Name": spec.name,
+        "AssignedNode": str(owner) if owner else "",
+        "CreationTime": resource.creation_time,
+        "State": resource.state.value,
+    }
+    optional = {
+        "Spider": spec.spider,
+        "Parameters": spec.parameters,
+        "Labels": spec.labels,
+        "Priority": spec.priority,
+        "Reason": resource.reason,
+        "AwaitsSpider": resource.awaits_spider,
+        "Epoch": resource.epoch,
+        "Incarnation": owner.incarnation if owner else 0,
+        "Counts": {} if counts == Counts() else _encode_counts(counts),
+    }
+    value.update({key: field for key, field in optional.items() if field})
+    value.update(resource.foreign)
+    return _dump(value)
+
+
+def decode_resource(name: str, raw: bytes, mod_revision: int) -> Resource:
+    """A resource from its value; missing fields of ours mean their defaults."""
+    value = _load_object(raw)
+    if _typed(value, "Name", str, name) != name:
+        raise ValueError(f"Name is {value['Name']!r}, but the key says {name!r}")
+    owner = _decode_owner(value)
+    fallback = State.ASSIGNED if owner else State.PENDING
+    return Resource(
+        spec=Spec(
+            name=name,
+            spider=_typed(value, "Spider", str, ""),
+            parameters=_typed(value, "Parameters", dict, {}),
+            labels=_typed(value, "Labels", dict, {}),
+            priority=_typed(value, "Priority", int, 0),
+        ),
+        id=_typed(value, "ID", str, ""),
+        creation_time=_typed(value, "CreationTime", int, 0),
+        owner=owner,
+        epoch=_typed(value, "Epoch", int, 0),
+        state=State(value["State"]) if value.get("State") else fallback,
+        reason=_typed(value, "Reason", str, ""),
+        awaits_spider=_typed(value, "AwaitsSpider", bool, False),
+        counts=_decode_counts(_typed(value, "Counts", dict, {})),
+        foreign={key: field for key, field in value.items() if key not in _OWN_FIELDS},
+        mod_revision=mod_revision,
+    )
+
+
+def encode_node(service: str, node: Node) -> bytes:
+    """A registration as go-micro's registry writes it."""
+    metadata = {**NODE_METADATA, **node.metadata}
+    if node.labels:
+        metadata["labels"] = json.dumps(node.labels, sort_keys=True)
+    if node.spiders is not None:
+        metadata["spiders"] = json.dumps(sorted(node.spiders))
+    entry = {"id": node.id, "address": node.address, "metadata": metadata}
+    return _dump(
+        {
+            "name": service,
+            "version": VERSION,
+            "metadata": None,
+            "endpoints": [],
+            "nodes": [entry],
+        }
+    )
+
+
+def decode_node(raw: bytes, create_revision: int) -> Node:
+    """The first node of a registration; entries of ours may be missing, as a Go program's are."""
+    nodes = _typed(_load_object(raw), "nodes", list, [])
+    if not nodes or not isinstance(nodes[0], dict):
+        raise ValueError("nodes is empty")
+    metadata = _typed(nodes[0], "metadata", dict, None) or {}
+    spiders = metadata.get("spiders")
+    return Node(
+        id=_typed(nodes[0], "id", str, ""),
+        address=_typed(nodes[0], "address", str, ""),
+        metadata=metadata,
+        labels=json.loads(metadata["labels"]) if "labels" in metadata else NO_LABELS,
+        spiders=None if spiders is None else frozenset(json.loads(spiders)),
+        incarnation=create_revision,
+    )
+
+
+def _encode_counts(counts: Counts) -> dict[str, Any]:
+    return {
+        "Pages": counts.pages,
+        "Items": counts.items,
+        "Failures": counts.failures,
+        "Seconds": round(counts.seconds, 3),
+    }
+
+
+def _decode_counts(value: Mapping[str, Any]) -> Counts:
+    if not value:
+        return Counts()
+    return Counts(
+        pages=_typed(value, "Pages", int, 0),
+        items=_typed(value, "Items", int, 0),
+        failures=_typed(value, "Failures", int, 0),
+        seconds=float(value.get("Seconds", 0.0)),
+    )
+
+
+def _decode_owner(value: Mapping[str, Any]) -> Owner | None:
+    assigned: str = _typed(value, "AssignedNode", str, "")
+    if not assigned:
+        return None
+    node_id, _, address = assigned.partition("|")
+    return Owner(node_id, address, _typed(value, "Incarnation", int, 0))
+
+
+def _load_object(raw: bytes) -> dict[str, Any]:
+    value = json.loads(raw)
+    if not isinstance(value, dict):
+        raise ValueError(f"a JSON object is expected, not {raw[:80]!r}")
+    return value
+
+
+def _typed(value: Mapping[str, Any], key: str, kind: type, default: Any) -> Any:
+    """A field of the given type; null and absence mean the default."""
+    found = value.get(key)
+    if found is None:
+        return default
+    if not isinstance(found, kind):
+        raise ValueError(f"{key} is {found!r}, not {kind.__name__}")
+    return found
+
+
+def _dump(value: Mapping[str, Any]) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()

@@ -1,0 +1,148 @@
+"""Leader election: etcd's own recipe (client/v3/concurrency), so that any client can stand too.
+
+A candidate is a key `<prefix>/<lease in hex>` under its lease. The leader is the one with the
+lowest create revision. Each candidate waits for the one just before it: a leader's end wakes one.
+
+Being elected is not exclusion: a leader may be paused and be replaced without knowing. Therefore
+every write of a leader compares its key's create revision (`Leadership`) in the same transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from crawler.clock import Backoff, Clock
+from crawler.coordination.keys import Keys
+from crawler.coordination.lease import Lease
+from crawler.coordination.store import (
+    Delete,
+    Get,
+    KeyValue,
+    Put,
+    Store,
+    absent,
+    created_at,
+)
+from crawler.errors import LeadershipLost, Retryable
+from crawler.logs import get_logger
+from crawler.records import Leader, Leadership
+
+log = get_logger(__name__)
+
+WATCH_AGAIN_S = 0.1
+"""First pause after a watch of another's key broke; doubles up to two seconds."""
+
+
+class Election:
+    """Stand in the election, leave it, and observe who leads."""
+
+    def __init__(self, store: Store, keys: Keys, clock: Clock) -> None:
+        self._store = store
+        self._keys = keys
+        self._clock = clock
+
+    def campaign(self, lease: Lease, value: str) -> Leadership:
+        """Stand under that lease and block until elected.
+
+        Raises LeadershipLost when the candidate's key is deleted while it waits, LeaseLost when
+        that is found to be so because the lease ended. Trouble with the store is waited out.
+        """
+        backoff = Backoff(WATCH_AGAIN_S)
+        while True:
+            lease.check()
+            try:
+                candidacy = self._stand(lease, value)
+                self._wait_for_predecessors(candidacy, lease)
+                return candidacy
+            except Retryable as error:
+                log.warning("campaign interrupted, going on", error=str(error))
+                self._clock.wait(lease.lost, backoff.next_s())
+
+    def resign(self, leadership: Leadership) -> None:
+        """Give up a leadership or candidacy, if it is still mine. Raises Retryable."""
+        mine = created_at(leadership.key, leadership.revision)
+        self._store.txn([mine], [Delete(leadership.key)])
+
+    def confirm(self, leadership: Leadership) -> None:
+        """Raises LeadershipLost unless etcd says now that this candidate leads."""
+        leader = self._lowest()
+        if leader is None or leader.create_revision != leadership.revision:
+            raise LeadershipLost(f"the election key {leadership.key} does not lead any more")
+
+    def observe(self, tell: Callable[[str | None], None]) -> None:
+        """Tell the leader's value now and after each change, None while nobody leads; never ends.
+
+        While the store does not answer nothing is told: the leader may well go on leading.
+        """
+        backoff = Backoff(WATCH_AGAIN_S)
+        while True:
+            try:
+                self._observe_once(tell)
+                backoff.reset()
+            except Retryable as error:
+                log.debug("observing the election is interrupted", error=str(error))
+                self._clock.sleep(backoff.next_s())
+
+    def _stand(self, lease: Lease, value: str) -> Leadership:
+        key = self._keys.candidate(lease.id)
+        put = Put(key, value.encode(), lease.id)
+        result = self._store.txn([absent(key)], [put], [Get(key)])
+        if result.succeeded:
+            return Leadership(key, result.revision)
+        standing = result.gets[0]
+        assert standing is not None  # the comparison failed because the key is there
+        return Leadership(key, standing.create_revision)
+
+    def _wait_for_predecessors(self, candidacy: Leadership, lease: Lease) -> None:
+        while True:
+            found = self._store.range(self._keys.election)
+            if candidacy.key not in (kv.key for kv in found.items):
+                raise LeadershipLost(f"the candidate's key {candidacy.key} was deleted")
+            before = [kv for kv in found.items if kv.create_revision < candidacy.revision]
+            if not before:
+                return
+            nearest = max(before, key=lambda kv: kv.create_revision)
+            self._await_change(nearest.key, found.revision, exact=True)
+            lease.check()
+
+    def _observe_once(self, tell: Callable[[str | None], None]) -> None:
+        found = self._store.range(self._keys.election)
+        leader = min(found.items, key=lambda kv: kv.create_revision, default=None)
+        tell(leader.value.decode(errors="replace") if leader else None)
+        if leader is None:
+            self._await_change(self._keys.election, found.revision)
+        else:
+            self._await_change(leader.key, found.revision, exact=True)
+
+    def _await_change(self, key: str, revision: int, *, exact: bool = False) -> None:
+        watch = self._store.watch(key, revision + 1, exact=exact)
+        try:
+            for _ in watch:
+                return
+        finally:
+            watch.close()
+
+    def _lowest(self) -> KeyValue | None:
+        items = self._store.range(self._keys.election).items
+        return min(items, key=lambda kv: kv.create_revision, default=None)
+
+
+def leader_value(name: str, address: str) -> str:
+    """What a master writes into the election: `master2-192.168.0.107:9091`."""
+    return f"master{name}-{address}"
+
+
+def parse_leader(value: str, masters: dict[str, str]) -> Leader:
+    """The leader a value names; `masters` are the known names, with their addresses.
+
+    The name comes from the registered masters where it can, as both names and host names may hold
+    dashes; else up to the first dash, which no name that this program accepts has. A value of
+    another form leads too, but has no address.
+    """
+    for name, address in masters.items():
+        if value == leader_value(name, address):
+            return Leader(value, address)
+    head, dash, address = value.partition("-")
+    host, colon, port = address.rpartition(":")
+    sound = head.startswith("master") and dash and host and colon and port.isdecimal()
+    return Leader(value, address if sound else "")

@@ -1,0 +1,158 @@
+"""The ledger of resources: the leader's writes, each one fenced.
+
+There is no other way to write a resource, and none without a `Leadership`: every transaction
+compares the create revision of the leader's election key, and the revision on which each change is
+based. A leader that was replaced while it was paused can therefore change nothing.
+
+An answer that never came is settled by reading. That is safe: were the lost transaction carried out
+later all the same, its comparisons would not hold any more once anything else was written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from crawler.coordination.codec import decode_resource, encode_resource
+from crawler.coordination.keys import Keys
+from crawler.coordination.store import (
+    MAX_OPERATIONS,
+    Delete,
+    Get,
+    KeyValue,
+    Operation,
+    Put,
+    Store,
+    TxnResult,
+    created_at,
+    unchanged,
+)
+from crawler.errors import LeadershipLost, OutcomeUnknown
+from crawler.logs import get_logger
+from crawler.records import Leadership, Resource
+
+log = get_logger(__name__)
+
+CHANGES = MAX_OPERATIONS - 2
+"""Changes in one transaction; room is left for the fence and the mark of the ids."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What to write for one resource."""
+
+    name: str
+    after: Resource | None
+    """None deletes it."""
+    based_on: int
+    """Revision of the value the change was decided on; 0 for a new resource."""
+    minted: int = 0
+    """The id given to the resource by this very change; 0 when it had one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a change."""
+
+    name: str
+    committed: bool
+    """False when somebody else had written meanwhile; `current` is what stands there now."""
+    current: KeyValue | None
+    revision: int
+    """The revision at which `current` stood."""
+
+
+class Ledger:
+    """Commits changes in fenced batches."""
+
+    def __init__(self, store: Store, keys: Keys) -> None:
+        self._store = store
+        self._keys = keys
+
+    def commit(self, leadership: Leadership, changes: Sequence[Change]) -> Iterator[Outcome]:
+        """Write the changes, at most `CHANGES` a transaction; an outcome for each, as they come.
+
+        Raises LeadershipLost when another leads; Retryable when the store does not answer. Changes
+        whose outcome was not yielded by then may or may not have been written.
+        """
+        for start in range(0, len(changes), CHANGES):
+            yield from self._commit_batch(leadership, changes[start : start + CHANGES])
+
+    def highest_id(self) -> int:
+        """The highest id stored so far; 0 for none."""
+        mark = self._store.get(self._keys.snowflake)
+        return int(mark.value) if mark is not None and mark.value.isdigit() else 0
+
+    def decode(self, kv: KeyValue) -> Resource | None:
+        """A mirror's decoder: resources only, not the election below the same prefix."""
+        name = self._keys.resource_name(kv.key)
+        return None if name is None else decode_resource(name, kv.value, kv.mod_revision)
+
+    def _commit_batch(self, leadership: Leadership, batch: Sequence[Change]) -> list[Outcome]:
+        writes = [self._write(change) for change in batch]
+        reads = [Get(leadership.key), *(Get(self._keys.resource(c.name)) for c in batch)]
+        compares = [created_at(leadership.key, leadership.revision)]
+        compares += [unchanged(self._keys.resource(c.name), c.based_on) for c in batch]
+        try:
+            result = self._store.txn(compares, [*writes, *self._mark(batch)], reads)
+        except OutcomeUnknown as error:
+            log.warning("answer to a write never came, reading what became of it", error=str(error))
+            return self._settle(leadership, batch, writes)
+        if result.succeeded:
+            return [_committed(write, change, result) for write, change in zip(writes, batch)]
+        return self._sort_out(leadership, batch, result)
+
+    def _sort_out(
+        self, leadership: Leadership, batch: Sequence[Change], refused: TxnResult
+    ) -> list[Outcome]:
+        """A batch was refused: name the changes that conflict, and commit the others."""
+        fence, *found = refused.gets
+        _check_fence(leadership, fence)
+        outcomes, rest = [], []
+        for change, kv in zip(batch, found):
+            if (kv.mod_revision if kv else 0) == change.based_on:
+                rest.append(change)
+            else:
+                outcomes.append(Outcome(change.name, False, kv, refused.revision))
+        return outcomes + (self._commit_batch(leadership, rest) if rest else [])
+
+    def _settle(
+        self, leadership: Leadership, batch: Sequence[Change], writes: Sequence[Operation]
+    ) -> list[Outcome]:
+        """Read what a transaction without an answer has done; Retryable passes to the caller."""
+        reads = [Get(leadership.key), *(Get(write.key) for write in writes)]
+        result = self._store.txn([], reads)
+        fence, *found = result.gets
+        _check_fence(leadership, fence)
+        return [
+            Outcome(change.name, _is_written(write, kv, change), kv, result.revision)
+            for write, kv, change in zip(writes, found, batch)
+        ]
+
+    def _write(self, change: Change) -> Operation:
+        key = self._keys.resource(change.name)
+        return Delete(key) if change.after is None else Put(key, encode_resource(change.after))
+
+    def _mark(self, batch: Sequence[Change]) -> list[Operation]:
+        """Raise the high-water mark of the ids together with the resources that got new ones."""
+        highest = max(change.minted for change in batch)
+        return [Put(self._keys.snowflake, str(highest).encode())] if highest else []
+
+
+def _check_fence(leadership: Leadership, fence: KeyValue | None) -> None:
+    if fence is None or fence.create_revision != leadership.revision:
+        raise LeadershipLost("a write was refused: this master does not lead any more")
+
+
+def _committed(write: Operation, change: Change, result: TxnResult) -> Outcome:
+    current = None
+    if isinstance(write, Put):
+        current = KeyValue(write.key, write.value, 0, result.revision)
+    return Outcome(change.name, True, current, result.revision)
+
+
+def _is_written(write: Operation, found: KeyValue | None, change: Change) -> bool:
+    if isinstance(write, Delete):
+        return found is None
+    assert isinstance(write, Put)
+    return found is not None and found.value == write.value and found.mod_revision > change.based_on

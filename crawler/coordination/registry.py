@@ -1,0 +1,123 @@
+"""The registry of nodes: a key per node under its lease, in the form go-micro gives it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from crawler.coordination.codec import decode_node, encode_node
+from crawler.coordination.keys import MASTER, Keys
+from crawler.coordination.lease import Lease
+from crawler.coordination.snowflake import MAX_NODE
+from crawler.coordination.store import KeyValue, Put, Range, Store, absent, unchanged_below
+from crawler.errors import Retryable, Unavailable
+from crawler.logs import get_logger
+from crawler.records import Node
+
+log = get_logger(__name__)
+
+SNOWFLAKE = "snowflake"
+"""Metadata entry of a master: the node number in the ids it mints."""
+
+
+class IdTaken(Retryable):
+    """Another live node has that id; its lease may end, or another id be chosen."""
+
+
+class Registry:
+    """Registers this process among the nodes of its role."""
+
+    def __init__(self, store: Store, keys: Keys, role: str) -> None:
+        self._store = store
+        self._keys = keys
+        self._role = role
+
+    def register(self, node: Node, lease: Lease) -> Node:
+        """Put the node under the lease; the node with its incarnation (and a master's number).
+
+        Raises IdTaken while the id is registered by another, Retryable, LeaseLost.
+        """
+        key = self._keys.registration(self._role, node.id)
+        while True:
+            others = self._store.range(self._keys.registrations(self._role))
+            present = next((kv for kv in others.items if kv.key == key), None)
+            if present is None:
+                self._put(self._numbered(node, others), lease, others)
+            elif present.lease == lease.id:
+                return replace(decode_registration(present), incarnation=present.create_revision)
+            else:
+                raise IdTaken(f"another live node is registered as {node.id}")
+
+    def names(self) -> set[str]:
+        """Names taken within the role, as `node_id` builds ids from them."""
+        prefix = self._keys.registration(self._role, self._keys.node_id(self._role, ""))
+        items = self._store.range(self._keys.registrations(self._role)).items
+        return {kv.key.removeprefix(prefix) for kv in items}
+
+    def _numbered(self, node: Node, others: Range) -> Node:
+        """A master gets the lowest node number for ids that no other live master has."""
+        if self._role != MASTER:
+            return node
+        numbers = {number_in(kv) for kv in others.items}
+        free = next((n for n in range(MAX_NODE + 1) if n not in numbers), None)
+        if free is None:
+            raise Unavailable(f"all {MAX_NODE + 1} node numbers for ids are in use")
+        return replace(node, metadata={**node.metadata, SNOWFLAKE: str(free)})
+
+    def _put(self, node: Node, lease: Lease, others: Range) -> None:
+        """Register unless another did meanwhile, so that two never choose the same number."""
+        key = self._keys.registration(self._role, node.id)
+        prefix = self._keys.registrations(self._role)
+        value = encode_node(self._keys.service(self._role), node)
+        conditions = [absent(key), unchanged_below(prefix, others.revision)]
+        self._store.txn(conditions, [Put(key, value, lease.id)])
+
+
+def decode_registration(kv: KeyValue) -> Node:
+    """A mirror's decoder. Raises ValueError."""
+    return decode_node(kv.value, kv.create_revision)
+
+
+def number_of(master: Node) -> int | None:
+    """The node number of a registered master; None for one that mints no ids of our kind."""
+    number = master.metadata.get(SNOWFLAKE, "")
+    return int(number) if number.isdecimal() else None
+
+
+def number_in(registration: KeyValue) -> int | None:
+    """The node number in a registration; None also when it cannot be read."""
+    try:
+        return number_of(decode_registration(registration))
+    except ValueError:
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """How a set of nodes differs from the one before, as ids in order."""
+
+    joined: list[str]
+    left: list[str]
+    changed: list[str]
+
+    def __bool__(self) -> bool:
+        return bool(self.joined or self.left or self.changed)
+
+    def __str__(self) -> str:
+        joined, left, changed = (
+            f"[{', '.join(ids)}]" for ids in (self.joined, self.left, self.changed)
+        )
+        return f"worker joined: {joined}, leaved: {left}, changed: {changed}"
+
+
+def difference(before: Mapping[str, Node], after: Mapping[str, Node]) -> Difference:
+    """Compare two sets of nodes by id; a node is changed when its address or metadata is."""
+    return Difference(
+        joined=sorted(after.keys() - before.keys()),
+        left=sorted(before.keys() - after.keys()),
+        changed=sorted(_changed(before, after)),
+    )
+
+
+def _changed(before: Mapping[str, Node], after: Mapping[str, Node]) -> Iterable[str]:
+    return (id for id in before.keys() & after.keys() if before[id] != after[id])

@@ -1,0 +1,172 @@
+"""A mirror of the keys below a prefix: list, watch from that revision, resume, relist, never end.
+
+Consumers see states and differences, not streams: whatever happens to the connection, `on_change`
+hears of each difference once, in order, deletes that happened unseen included. The mirror never
+goes back in time: a change older than what it has is ignored, so a writer may `apply` its own
+writes at once and the watch may repeat them later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import gevent
+from gevent.event import Event as Signal
+
+from crawler.clock import Backoff, Clock
+from crawler.coordination.store import Batch, KeyValue, Range, Store, Watch
+from crawler.errors import Compacted, Retryable
+from crawler.logs import get_logger
+from crawler.supervision import OnEnd, Supervisor
+
+log = get_logger(__name__)
+
+T = TypeVar("T")
+
+MOST_DELETES = 10_000
+"""How many deletes are remembered before the old ones are forgotten."""
+
+Decoder = Callable[[KeyValue], T | None]
+"""Makes the value; None leaves the key out; a ValueError is logged and leaves it out too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change(Generic[T]):
+    """One key's difference; `before` or `after` is None when it was or is not there."""
+
+    key: str
+    before: T | None
+    after: T | None
+
+
+OnChange = Callable[[Sequence[Change[T]]], None]
+
+
+class Mirror(Generic[T]):
+    """The decoded values below a prefix, kept current by a greenlet of the supervisor."""
+
+    def __init__(
+        self,
+        store: Store,
+        prefix: str,
+        decode: Decoder[T],
+        clock: Clock,
+        on_change: OnChange[T] | None = None,
+    ) -> None:
+        self._store = store
+        self._prefix = prefix
+        self._decode = decode
+        self._clock = clock
+        self._on_change = on_change
+        self._values: dict[str, T] = {}
+        self._revisions: dict[str, int] = {}
+        """Mod revision of each key seen; of a deleted one, the revision of its delete."""
+        self._revision = 0
+        """Everything up to here is known; the watch goes on from the next."""
+        self._watch: Watch | None = None
+        self.listed = Signal()
+        """Set once the first list has been read."""
+
+    @property
+    def values(self) -> Mapping[str, T]:
+        """The present values by key; a live view, so copy it before you yield."""
+        return self._values
+
+    def start(self, supervisor: Supervisor) -> None:
+        """Begin to mirror, and go on until the supervisor stops."""
+        supervisor.spawn(f"mirror {self._prefix}", self._run, on_end=OnEnd.FATAL)
+
+    def refresh(self, revision: int = 0) -> int:
+        """Read everything now, at that revision or the latest; its revision. Raises Retryable."""
+        listed = self._store.range(self._prefix, revision)
+        self._take_list(listed)
+        return listed.revision
+
+    def apply(self, key: str, current: KeyValue | None, revision: int) -> None:
+        """Take a write of one's own at once; tells nobody, as the writer knows."""
+        self._take(key, current, revision)
+
+    def _run(self) -> None:
+        backoff = Backoff()
+        while True:
+            try:
+                if not self.listed.is_set():
+                    self.refresh()
+                self._follow(backoff)
+            except Compacted:
+                log.info("watch fell behind the compaction, listing anew", prefix=self._prefix)
+                self.listed.clear()
+            except Retryable as error:
+                pause_s = backoff.next_s()
+                log.warning(
+                    "watch interrupted, resuming",
+                    prefix=self._prefix,
+                    revision=self._revision,
+                    after_s=pause_s,
+                    error=str(error),
+                )
+                self._clock.sleep(pause_s)
+
+    def _follow(self, backoff: Backoff) -> None:
+        """Watch from the next revision until the watch ends with an error."""
+        watch = self._store.watch(self._prefix, self._revision + 1)
+        try:
+            for batch in watch:
+                backoff.reset()
+                self._take_batch(batch)
+        finally:
+            watch.close()
+
+    def _take_batch(self, batch: Batch) -> None:
+        changes = [self._take(e.key, e.current, e.revision) for e in batch.events]
+        self._revision = max(self._revision, batch.revision)
+        if len(self._revisions) > 2 * len(self._values) + MOST_DELETES:
+            self._forget_deletes(self._revision - MOST_DELETES)
+        self._tell(changes)
+
+    def _take_list(self, listed: Range) -> None:
+        present = {kv.key for kv in listed.items}
+        gone = [key for key in self._revisions if key not in present]
+        changes = [self._take(key, None, listed.revision) for key in gone]
+        changes += [self._take(kv.key, kv, kv.mod_revision) for kv in listed.items]
+        self._forget_deletes(listed.revision)
+        self._revision = max(self._revision, listed.revision)
+        self.listed.set()
+        self._tell(changes)
+
+    def _take(self, key: str, current: KeyValue | None, revision: int) -> Change[T] | None:
+        """Take one key's state at a revision, unless a later one is known."""
+        if revision <= self._revisions.get(key, 0):
+            return None
+        self._revisions[key] = revision
+        before = self._values.pop(key, None)
+        after = self._decoded(current) if current is not None else None
+        if after is not None:
+            self._values[key] = after
+        return None if before is None and after is None else Change(key, before, after)
+
+    def _decoded(self, kv: KeyValue) -> T | None:
+        try:
+            return self._decode(kv)
+        except (ValueError, TypeError, AttributeError) as error:
+            log.error(
+                "value in the store cannot be read, leaving it out",
+                key=kv.key,
+                error=str(error),
+                value=kv.value[:200].decode(errors="replace"),
+            )
+            return None
+
+    def _forget_deletes(self, revision: int) -> None:
+        """A delete is remembered only until no older news of its key can come any more."""
+        for key, known in list(self._revisions.items()):
+            if key not in self._values and known <= revision:
+                del self._revisions[key]
+
+    def _tell(self, changes: Sequence[Change[T] | None]) -> None:
+        real = [change for change in changes if change is not None]
+        if real and self._on_change is not None:
+            self._on_change(real)
+        gevent.sleep(0)

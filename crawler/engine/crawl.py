@@ -1,0 +1,284 @@
+"""One task while it runs: start requests, answers to callbacks, items to the sink, an outcome.
+
+All of it happens in the greenlet that calls `run`; only arriving answers and freed turns are noted
+from the hub. A fault of a page costs that page: it is counted and logged, and the crawl goes on.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from gevent.event import Event
+
+from crawler.engine import answers, parse
+from crawler.engine.answers import Again, Failure, Hop, Page
+from crawler.engine.dispatch import Dispatcher, Shared
+from crawler.engine.exchange import Answer, FetchError
+from crawler.engine.frontier import Frontier, Job, SiteQueue
+from crawler.engine.pace import Pace
+from crawler.engine.response import Response
+from crawler.engine.robots import Rules
+from crawler.engine.sink import Sink
+from crawler.engine.spider import Request, Spider
+from crawler.engine.tally import Tally
+from crawler.errors import CrawlerError
+from crawler.logs import get_logger
+from crawler.records import Counts, State
+
+log = get_logger(__name__)
+
+FLUSH_S = 1.0
+"""An item is at most that long in memory only."""
+START_AHEAD = 1000
+"""So many start requests wait in the frontier; the rest stays in the spider's iterator."""
+
+
+class SinkFailed(CrawlerError):
+    """Items cannot be written: without them there is no point in crawling on."""
+
+
+class Crawl:
+    """A run of a spider. `run` it once, in a greenlet of its own; `stop` it from any other."""
+
+    def __init__(self, name: str, spider: Spider, sink: Sink, shared: Shared) -> None:
+        self.name = name
+        self.spider = spider
+        self.ended = Event()
+        """Set when `run` has done its work."""
+        self.stopped = False
+        """Whether the run was cut short by `stop`; its outcome says nothing then."""
+        self._sink = sink
+        self._clock = shared.clock
+        self._tally = Tally()
+        self._woken = Event()
+        self._pace = Pace(shared.clock)
+        self._frontier = Frontier(
+            spider.settings, self._clock.monotonic, spider.allowed_domains, self._woken.set
+        )
+        self._dispatcher = Dispatcher(
+            spider.settings, self._frontier, shared, self._woken, self._refuse
+        )
+        self._start: Iterator[Any] | None = None
+        self._began_s: float | None = None
+        self._took_s: float | None = None
+        self._unflushed_since_s = math.inf
+
+    @property
+    def running(self) -> bool:
+        """Whether `run` has begun and not ended."""
+        return self._began_s is not None and not self.ended.is_set()
+
+    @property
+    def counts(self) -> Counts:
+        """What the run has done so far; live."""
+        if self._began_s is None:
+            return Counts()
+        took_s = self._took_s
+        return self._tally.counts(
+            self._clock.monotonic() - self._began_s if took_s is None else took_s
+        )
+
+    @property
+    def failures_by_reason(self) -> dict[str, int]:
+        """How often each reason made a URL or a callback fail, `HTTP 404` say."""
+        return dict(self._tally.failures_by_reason)
+
+    @property
+    def filtered(self) -> dict[str, int]:
+        """How many requests were not sent, by reason: duplicate, depth, offsite, robots, …"""
+        return dict(self._tally.filtered)
+
+    def outcome(self) -> tuple[State, str]:
+        """How the run ended: DONE, or FAILED with a reason for people."""
+        return self._tally.outcome()
+
+    def stop(self) -> None:
+        """Have `run` return soon: what is in flight is broken off, items so far are written."""
+        if not self.ended.is_set():
+            self.stopped = True
+            self._woken.set()
+
+    def run(self) -> None:
+        """Crawl until nothing is left to fetch; raises nothing for what goes wrong on the way."""
+        self._began_s = self._clock.monotonic()
+        log.info("crawl starts", task=self.name, spider=self.spider.name)
+        finished = False
+        try:
+            self._guarded(self._crawl)
+            finished = True
+        finally:
+            self.stopped = self.stopped or not finished
+            self._dispatcher.abort()
+            self._guarded(self._sink.close)
+            self._took_s = self._clock.monotonic() - self._began_s
+            self._log_end()
+            self.ended.set()
+
+    def _guarded(self, step: Callable[[], None]) -> None:
+        """Whatever ends the crawl as a whole becomes its fault, for `outcome`."""
+        try:
+            step()
+        except (SinkFailed, OSError) as error:
+            self._tally.fault = self._tally.fault or f"items could not be written: {error}"
+        except Exception as error:
+            self._tally.fault = f"the crawl broke: {type(error).__name__}: {error}"
+            log.error("crawl breaks", task=self.name, spider=self.spider.name, exc_info=True)
+
+    def _crawl(self) -> None:
+        self._sink.open()
+        self._start = self._starting()
+        self._pace.begin()
+        while not self.stopped:
+            self._woken.clear()
+            self._pull_start()
+            self._dispatcher.dispatch(self._pace)
+            self._settle_arrived()
+            self._flush_if_due()
+            if self._is_idle():
+                return
+            self._wait()
+
+    def _starting(self) -> Iterator[Any]:
+        yield from parse.checked(self.spider.start())
+
+    def _pull_start(self) -> None:
+        while self._start is not None and not self.stopped and len(self._frontier) < START_AHEAD:
+            try:
+                output = next(self._start)
+            except StopIteration:
+                self._start = None
+            except Exception as error:
+                self._start = None
+                self._blame_spider("start", error, f"spider {self.spider.name}")
+            else:
+                self._take(output, depth=0)
+            self._pace.breathe()
+
+    def _settle_arrived(self) -> None:
+        arrived = self._dispatcher.arrived
+        while arrived and not self.stopped:
+            self._settle(*arrived.popleft())
+            self._dispatcher.dispatch(self._pace)
+            self._pace.breathe()
+
+    def _is_idle(self) -> bool:
+        busy = self._dispatcher.busy or len(self._frontier)
+        return not busy and self._start is None
+
+    def _wait(self) -> None:
+        """Wait until an answer arrives or something is due."""
+        if self._dispatcher.arrived or (self._start and len(self._frontier) < START_AHEAD):
+            return
+        next_s = self._unflushed_since_s + FLUSH_S
+        if self._dispatcher.has_room:
+            next_s = min(next_s, self._frontier.next_s())
+        timeout_s = max(0.0, next_s - self._clock.monotonic())
+        self._clock.wait(self._woken, None if next_s == math.inf else timeout_s)
+        self._pace.begin()
+
+    def _settle(self, job: Job, queue: SiteQueue, result: Answer | FetchError) -> None:
+        """Deal with an answer, then free its slot."""
+        job.spent_s += result.seconds
+        try:
+            self._follow(job, result)
+        finally:
+            self._dispatcher.settled(queue)
+
+    def _refuse(self, job: Job, rules: Rules) -> None:
+        if rules.trouble:
+            self._follow(job, FetchError(rules.trouble, "asked for robots.txt"))
+        else:
+            self._tally.filtered["robots"] += 1
+
+    def _follow(self, job: Job, result: Answer | FetchError) -> None:
+        verdict = answers.judge(job, result, self.spider.settings, self._clock.time_ns() / 1e9)
+        match verdict:
+            case Page():
+                self._parse(job, verdict)
+            case Again():
+                self._frontier.retry(job, self._clock.monotonic() + verdict.pause_s)
+            case Hop():
+                self._count_refusal(
+                    self._frontier.admit_hop(job, verdict.url, verdict.method, verdict.body)
+                )
+            case Failure():
+                self._fail(job, verdict)
+
+    def _parse(self, job: Job, page: Page) -> None:
+        response = Response(job.url, page.status, page.headers, page.body, job.request)
+        self._tally.pages += 1
+        try:
+            for output in parse.outputs(self.spider, response):
+                self._take(output, job.depth + 1)
+                self._pace.breathe()
+                if self.stopped:
+                    return
+        except SinkFailed:
+            raise
+        except Exception as error:
+            self._blame_spider("callback", error, job.url)
+
+    def _take(self, output: Any, depth: int) -> None:
+        if isinstance(output, Request):
+            self._count_refusal(self._frontier.admit(output, depth))
+        else:
+            self._write(output)
+
+    def _write(self, item: Any) -> None:
+        try:
+            self._sink.write(item)
+        except OSError as error:
+            raise SinkFailed(str(error)) from error
+        self._tally.items += 1
+        if self._unflushed_since_s == math.inf:
+            self._unflushed_since_s = self._clock.monotonic()
+        self._flush_if_due()
+
+    def _flush_if_due(self) -> None:
+        if self._clock.monotonic() < self._unflushed_since_s + FLUSH_S:
+            return
+        self._unflushed_since_s = math.inf
+        try:
+            self._sink.flush()
+        except OSError as error:
+            raise SinkFailed(str(error)) from error
+
+    def _count_refusal(self, refusal: str) -> None:
+        if refusal:
+            self._tally.filtered[refusal] += 1
+
+    def _fail(self, job: Job, failure: Failure) -> None:
+        self._tally.fail(failure.reason, job.url)
+        log.info(
+            "page failed",
+            task=self.name,
+            spider=self.spider.name,
+            url=job.url,
+            reason=failure.detail or failure.reason,
+            attempts=job.attempts + 1,
+        )
+
+    def _blame_spider(self, where: str, error: Exception, url: str) -> None:
+        self._tally.fail(f"{where} raised {type(error).__name__}", url)
+        log.error(
+            f"{where} raised: its page is lost, the crawl goes on",
+            task=self.name,
+            spider=self.spider.name,
+            url=url,
+            exc_info=error,
+        )
+
+    def _log_end(self) -> None:
+        state, reason = self.outcome()
+        log.info(
+            "crawl ends",
+            task=self.name,
+            spider=self.spider.name,
+            state="stopped" if self.stopped else state.value,
+            reason=reason,
+            counts=self.counts,
+            failures=self.failures_by_reason,
+            filtered=self.filtered,
+        )

@@ -1,0 +1,131 @@
+"""The engine of a worker: makes crawls of tasks, and holds what all of them share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from weakref import WeakSet
+
+import gevent
+
+from crawler.clock import Clock, SystemClock
+from crawler.engine import urls
+from crawler.engine.crawl import Crawl
+from crawler.engine.dispatch import Shared
+from crawler.engine.fetch import Fetcher
+from crawler.engine.hosts import Hosts
+from crawler.engine.overrides import override
+from crawler.engine.robots import Robots
+from crawler.engine.sink import Sink
+from crawler.engine.spider import Spider
+from crawler.errors import InvalidArgument, NotFound
+from crawler.records import Spec
+from crawler.settings import CrawlSettings
+from crawler.supervision import Supervisor
+
+RESERVED = frozenset({"name", "custom_settings", "declaration"})
+"""Attributes of a spider that no parameter of a task may replace; its methods are others."""
+
+
+class Engine:
+    """Runs spiders. Crawls share its connections, robots rules and politeness."""
+
+    def __init__(
+        self,
+        crawl_settings: CrawlSettings,
+        spiders: Mapping[str, type[Spider]],
+        clock: Clock | None = None,
+    ) -> None:
+        self._settings = crawl_settings
+        self._spiders = dict(spiders)
+        self._clock = clock or SystemClock()
+        self._supervisor = Supervisor("engine", clock=self._clock)
+        self._fetcher = Fetcher()
+        self._crawls: WeakSet[Crawl] = WeakSet()
+        self._shared = Shared(
+            fetcher=self._fetcher,
+            hosts=Hosts(self._clock),
+            robots=Robots(self._fetcher, self._supervisor, self._clock),
+            clock=self._clock,
+        )
+
+    def start(self) -> None:
+        """Be ready to fetch."""
+        self._fetcher.start()
+
+    def stop(self, deadline_s: float = 5.0) -> None:
+        """Stop the crawls, wait for them, close every connection. Repeating it is harmless."""
+        running = [crawl for crawl in self._crawls if crawl.running]
+        for crawl in running:
+            crawl.stop()
+        gevent.wait([crawl.ended for crawl in running], timeout=deadline_s)
+        self._supervisor.stop(deadline_s)
+        self._fetcher.stop()
+
+    def spider_names(self) -> frozenset[str]:
+        """The spiders it has."""
+        return frozenset(self._spiders)
+
+    def crawl(self, spec: Spec, sink: Sink) -> Crawl:
+        """A crawl for a task, to be run by the caller in a greenlet of its own.
+
+        Raises NotFound when it has no such spider, and InvalidArgument when the spider or its
+        settings do not allow the task's parameters.
+        """
+        spider_class = self._spiders.get(spec.spider_name)
+        if spider_class is None:
+            has = ", ".join(sorted(self._spiders)) or "none"
+            raise NotFound(f"no spider {spec.spider_name!r} here; this worker has: {has}")
+        crawl = Crawl(spec.name, self._build(spider_class, spec.parameters), sink, self._shared)
+        self._crawls.add(crawl)
+        return crawl
+
+    def _build(self, spider_class: type[Spider], parameters: Mapping[str, Any]) -> Spider:
+        own = override(self._settings, spider_class.custom_settings, "custom_settings")
+        settings = override(own, parameters.get("settings", {}), "parameters.settings")
+        given = {key: value for key, value in parameters.items() if key != "settings"}
+        _check_parameters(spider_class, given)
+        try:
+            spider = spider_class(**given)
+        except Exception as error:
+            raise InvalidArgument(
+                f"parameters: spider {spider_class.name!r} refuses {given!r}:"
+                f" {type(error).__name__}: {error}"
+            ) from error
+        spider.settings = settings
+        if spider_class.start is Spider.start and not spider.start_urls:
+            raise InvalidArgument(
+                f"parameters.start_urls: spider {spider.name!r} has no start URL of its own;"
+                " allowed: a list of http and https URLs"
+            )
+        return spider
+
+
+def _check_parameters(spider_class: type[Spider], given: dict[str, Any]) -> None:
+    """Raise InvalidArgument for what a spider cannot take; texts become lists of one."""
+    for key in given:
+        if key in RESERVED or key.startswith("_") or callable(getattr(spider_class, key, None)):
+            raise InvalidArgument(
+                f"parameters.{key}: not allowed, the spider needs that name itself;"
+                " allowed: any other name"
+            )
+    if "start_urls" in given:
+        given["start_urls"] = _texts("start_urls", given["start_urls"], "an http or https URL")
+        for url in given["start_urls"]:
+            if not urls.is_web(url):
+                raise InvalidArgument(
+                    f"parameters.start_urls: {url!r} is not allowed; allowed: an http or https URL"
+                )
+    if "allowed_domains" in given:
+        given["allowed_domains"] = _texts(
+            "allowed_domains", given["allowed_domains"], "the name of a host"
+        )
+
+
+def _texts(key: str, value: Any, what: str) -> list[str]:
+    values = [value] if isinstance(value, str) else value
+    if isinstance(values, Sequence) and all(isinstance(each, str) for each in values):
+        return list(values)
+    raise InvalidArgument(
+        f"parameters.{key}: {value!r} is not allowed; allowed: a list, each {what}"
+    )

@@ -1,0 +1,309 @@
+"""Fetching over HTTP: one libcurl multi handle driven by gevent's loop, and its errors translated.
+
+libcurl says which sockets and which timer it waits for; watchers of the hub call it back when they
+are ready. So thousands of requests are in flight without a greenlet each, and nothing blocks. Only
+http and https are spoken. Redirects are not followed here: each hop is a request of its own, which
+robots.txt and the frontier see (crawl.py). The proxy variables of the environment are ignored.
+
+No other file imports pycurl.
+"""
+
+from __future__ import annotations
+
+import errno
+import ssl
+from collections.abc import Callable
+from typing import Any
+
+import gevent
+import pycurl
+from gevent.event import AsyncResult
+
+from crawler.engine.exchange import Answer, Call, FetchError
+from crawler.logs import get_logger
+
+log = get_logger(__name__)
+
+MAX_CONNECTIONS = 512
+"""So many connections are kept alive for reuse."""
+MAX_IDLE_HANDLES = 256
+DNS_CACHE_S = 600
+ENCODINGS = "gzip, deflate, br"
+
+_READ, _WRITE = 1, 2
+_WATCHED = {
+    pycurl.POLL_IN: _READ,
+    pycurl.POLL_OUT: _WRITE,
+    pycurl.POLL_INOUT: _READ | _WRITE,
+}
+_SELECTED = {
+    _READ: pycurl.CSELECT_IN,
+    _WRITE: pycurl.CSELECT_OUT,
+    _READ | _WRITE: pycurl.CSELECT_IN | pycurl.CSELECT_OUT,
+}
+_REASONS = {
+    pycurl.E_URL_MALFORMAT: "bad url",
+    pycurl.E_UNSUPPORTED_PROTOCOL: "forbidden scheme",
+    pycurl.E_COULDNT_RESOLVE_HOST: "dns",
+    pycurl.E_COULDNT_CONNECT: "connection failed",
+    pycurl.E_OPERATION_TIMEDOUT: "timeout",
+    pycurl.E_FILESIZE_EXCEEDED: "too large",
+    pycurl.E_PARTIAL_FILE: "truncated",
+    pycurl.E_BAD_CONTENT_ENCODING: "bad encoding",
+    pycurl.E_GOT_NOTHING: "connection closed",
+    pycurl.E_SEND_ERROR: "connection closed",
+    pycurl.E_RECV_ERROR: "connection closed",
+    pycurl.E_HTTP2: "connection closed",
+    pycurl.E_FTP_WEIRD_SERVER_REPLY: "bad response",
+    pycurl.E_SSL_CONNECT_ERROR: "tls",
+    pycurl.E_SSL_CIPHER: "tls",
+    pycurl.E_SSL_CACERT: "tls",
+    pycurl.E_SSL_CACERT_BADFILE: "tls",
+    pycurl.E_SSL_CERTPROBLEM: "tls",
+    pycurl.E_SSL_ISSUER_ERROR: "tls",
+    pycurl.E_PEER_FAILED_VERIFICATION: "tls",
+}
+
+Done = Callable[[Answer | FetchError], None]
+
+
+class Transfer:
+    """A request in flight; `Fetcher.cancel` takes it."""
+
+    __slots__ = ("chunks", "done", "handle", "header_lines", "limit", "size")
+
+    def __init__(self, handle: Any, call: Call, done: Done) -> None:
+        self.handle = handle
+        self.done = done
+        self.limit = call.max_body_bytes
+        self.size = 0
+        self.chunks: list[bytes] = []
+        self.header_lines: list[bytes] = []
+
+    def receive(self, chunk: bytes) -> int | None:
+        """Called by libcurl with a part of the body; -1 makes it give up."""
+        self.size += len(chunk)
+        if self.size > self.limit:
+            self.chunks.clear()
+            return -1
+        self.chunks.append(chunk)
+        return None
+
+    def answer(self) -> Answer:
+        """The whole response; the transfer holds its body no longer."""
+        body = b"".join(self.chunks)
+        self.chunks.clear()
+        status = self.handle.getinfo(pycurl.RESPONSE_CODE)
+        return Answer(status, self.header_lines, body, self._seconds())
+
+    def error(self, code: int, message: str) -> FetchError:
+        """libcurl's error in our words."""
+        self.chunks.clear()
+        if self.size > self.limit:
+            return FetchError("too large", f"more than {self.limit} bytes", self._seconds())
+        system = self.handle.getinfo(pycurl.OS_ERRNO)
+        return FetchError(_reason(code, system), message, self._seconds())
+
+    def _seconds(self) -> float:
+        return float(self.handle.getinfo(pycurl.TOTAL_TIME))
+
+
+class Fetcher:
+    """Sends requests and keeps connections alive; one for all crawls of a worker."""
+
+    def __init__(self) -> None:
+        self._multi: Any = None
+        self._loop: Any = None
+        self._timer: Any = None
+        self._watchers: dict[int, Any] = {}
+        self._active: dict[Any, Transfer] = {}
+        self._idle: list[Any] = []
+
+    @property
+    def in_flight(self) -> int:
+        """How many requests are in flight."""
+        return len(self._active)
+
+    def start(self) -> None:
+        """Take hold of the hub's loop; repeating it is harmless."""
+        if self._multi is not None:
+            return
+        self._loop = gevent.get_hub().loop
+        self._multi = pycurl.CurlMulti()
+        self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._on_socket)
+        self._multi.setopt(pycurl.M_TIMERFUNCTION, self._on_timer)
+        self._multi.setopt(pycurl.M_MAXCONNECTS, MAX_CONNECTIONS)
+
+    def stop(self) -> None:
+        """End what is in flight with an error and close every connection."""
+        if self._multi is None:
+            return
+        multi, self._multi = self._multi, None
+        transfers = list(self._active.values())
+        self._active.clear()
+        for transfer in transfers:
+            multi.remove_handle(transfer.handle)
+            transfer.handle.close()
+        while self._idle:
+            self._idle.pop().close()
+        multi.close()
+        self._drop_watchers()
+        for transfer in transfers:
+            self._tell(transfer, FetchError("stopped"))
+
+    def submit(self, call: Call, done: Done) -> Transfer:
+        """Send a request; `done` is called in the hub with an Answer or a FetchError, once.
+
+        `done` must return at once and must not block. Raises FetchError when nothing was sent,
+        because the URL or a header is none, or the fetcher does not run.
+        """
+        if self._multi is None:
+            raise FetchError("stopped", "the fetcher does not run")
+        handle = self._idle.pop() if self._idle else _new_handle()
+        transfer = Transfer(handle, call, done)
+        try:
+            _prepare(handle, call, transfer)
+            self._multi.add_handle(handle)
+        except (pycurl.error, UnicodeError, TypeError) as error:
+            handle.close()
+            raise FetchError("bad url", str(error)) from error
+        self._active[handle] = transfer
+        return transfer
+
+    def cancel(self, transfer: Transfer) -> None:
+        """Break a request off; its `done` is not called any more. Harmless when it has ended."""
+        if self._active.get(transfer.handle) is transfer:
+            del self._active[transfer.handle]
+            self._multi.remove_handle(transfer.handle)
+            self._recycle(transfer.handle, "")
+
+    def fetch(self, call: Call) -> Answer:
+        """Send a request and wait for its answer in this greenlet; raises FetchError."""
+        result: AsyncResult = AsyncResult()
+        transfer = self.submit(call, result.set)
+        try:
+            answer = result.get()
+        finally:
+            self.cancel(transfer)
+        if isinstance(answer, FetchError):
+            raise answer
+        return answer  # type: ignore[no-any-return]
+
+    def _on_socket(self, event: int, fd: int, multi: Any, data: Any) -> None:
+        watcher = self._watchers.pop(fd, None)
+        if watcher is not None:
+            watcher.stop()
+            watcher.close()
+        if event != pycurl.POLL_REMOVE:
+            watcher = self._loop.io(fd, _WATCHED[event])
+            watcher.start(self._on_ready, fd, pass_events=True)
+            self._watchers[fd] = watcher
+
+    def _on_timer(self, timeout_ms: int) -> None:
+        self._drop_timer()
+        if timeout_ms >= 0 and self._multi is not None:
+            self._timer = self._loop.timer(timeout_ms / 1000)
+            self._timer.start(self._on_timeout)
+
+    def _on_ready(self, events: int, fd: int) -> None:
+        self._act(fd, _SELECTED.get(events, pycurl.CSELECT_ERR))
+
+    def _on_timeout(self) -> None:
+        self._drop_timer()
+        self._act(pycurl.SOCKET_TIMEOUT, 0)
+
+    def _act(self, fd: int, events: int) -> None:
+        if self._multi is None:
+            return
+        try:
+            self._multi.socket_action(fd, events)
+        except pycurl.error as error:
+            log.error("libcurl refuses an event", fd=fd, error=str(error))
+        self._reap()
+
+    def _reap(self) -> None:
+        left = 1
+        while left and self._multi is not None:
+            left, whole, broken = self._multi.info_read()
+            for handle in whole:
+                self._end(handle, pycurl.E_OK, "")
+            for handle, code, message in broken:
+                self._end(handle, code, message)
+
+    def _end(self, handle: Any, code: int, message: str) -> None:
+        transfer = self._active.pop(handle, None)
+        if transfer is None or self._multi is None:
+            return
+        answer = transfer.answer() if code == pycurl.E_OK else transfer.error(code, message)
+        method = handle.method
+        self._multi.remove_handle(handle)
+        self._recycle(handle, method)
+        self._tell(transfer, answer)
+
+    def _tell(self, transfer: Transfer, answer: Answer | FetchError) -> None:
+        try:
+            transfer.done(answer)
+        except Exception:
+            log.error("the receiver of an answer failed", exc_info=True)
+
+    def _recycle(self, handle: Any, method: str) -> None:
+        """Keep the handle of a GET that has ended; others carry options that would stick."""
+        if method == "GET" and len(self._idle) < MAX_IDLE_HANDLES:
+            self._idle.append(handle)
+        else:
+            handle.close()
+
+    def _drop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.stop()
+            self._timer.close()
+            self._timer = None
+
+    def _drop_watchers(self) -> None:
+        self._drop_timer()
+        for watcher in self._watchers.values():
+            watcher.stop()
+            watcher.close()
+        self._watchers.clear()
+
+
+def _new_handle() -> Any:
+    handle = pycurl.Curl()
+    handle.setopt(pycurl.NOSIGNAL, 1)
+    handle.setopt(pycurl.FOLLOWLOCATION, 0)
+    handle.setopt(pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS)
+    handle.setopt(pycurl.REDIR_PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS)
+    handle.setopt(pycurl.ENCODING, ENCODINGS)
+    handle.setopt(pycurl.DNS_CACHE_TIMEOUT, DNS_CACHE_S)
+    handle.setopt(pycurl.PROXY, "")
+    authorities = ssl.get_default_verify_paths().cafile
+    if authorities:
+        handle.setopt(pycurl.CAINFO, authorities)
+    handle.method = "GET"
+    handle.headers = None
+    return handle
+
+
+def _prepare(handle: Any, call: Call, transfer: Transfer) -> None:
+    handle.setopt(pycurl.URL, call.url)
+    handle.setopt(pycurl.WRITEFUNCTION, transfer.receive)
+    handle.setopt(pycurl.HEADERFUNCTION, transfer.header_lines.append)
+    handle.setopt(pycurl.TIMEOUT_MS, max(1, round(call.timeout_s * 1000)))
+    handle.setopt(pycurl.CONNECTTIMEOUT_MS, max(1, round(call.connect_timeout_s * 1000)))
+    handle.setopt(pycurl.MAXFILESIZE_LARGE, call.max_body_bytes)
+    if handle.headers is not call.headers:
+        handle.setopt(pycurl.HTTPHEADER, list(call.headers))
+        handle.headers = call.headers
+    handle.method = call.method
+    if call.method == "HEAD":
+        handle.setopt(pycurl.NOBODY, 1)
+    elif call.method != "GET" or call.body is not None:
+        handle.setopt(pycurl.POSTFIELDS, call.body or b"")
+        handle.setopt(pycurl.CUSTOMREQUEST, call.method)
+        handle.method = "custom"
+
+
+def _reason(code: int, system: int) -> str:
+    if code == pycurl.E_COULDNT_CONNECT and system == errno.ECONNREFUSED:
+        return "connection refused"
+    return _REASONS.get(code, f"curl error {code}")

@@ -1,0 +1,226 @@
+"""What is still to be fetched by one crawl: no request twice, no link too deep, no host too early.
+
+Requests wait in a queue for each site (scheme, host, port), the highest priority first; the sites
+that may be due stand in a heap by the moment of their next fetch. Finding the next request is
+O(log n) in the number of sites and of requests, however many wait.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import math
+from collections.abc import Callable, Iterable
+
+from crawler.engine import urls
+from crawler.engine.spider import Request
+from crawler.settings import CrawlSettings
+
+SHORTCUT_SIZE = 262_144
+"""So many links as written are remembered, to drop repeated ones before any work on them."""
+
+
+class Job:
+    """A request on its way: where it stands after redirects and attempts."""
+
+    __slots__ = (
+        "attempts",
+        "body",
+        "depth",
+        "hops",
+        "method",
+        "order",
+        "request",
+        "spent_s",
+        "url",
+    )
+
+    def __init__(self, request: Request, url: str, depth: int, order: int) -> None:
+        self.request = request
+        self.url = url
+        """The URL to send, that of the last redirect."""
+        self.depth = depth
+        """Links from a start URL."""
+        self.order = order
+        """Of two with one priority the lower goes first."""
+        self.method = request.method
+        self.body = request.body
+        self.attempts = 0
+        self.hops: tuple[str, ...] = ()
+        """URLs that redirected to this one."""
+        self.spent_s = 0.0
+        """Time in flight, of this attempt."""
+
+    def __lt__(self, other: Job) -> bool:
+        return (-self.request.priority, self.order) < (-other.request.priority, other.order)
+
+
+class SiteQueue:
+    """The requests of a crawl that wait for one site; a member of the site's host (hosts.py)."""
+
+    def __init__(
+        self, origin: str, settings: CrawlSettings, wake: Callable[[SiteQueue], None]
+    ) -> None:
+        self.origin = origin
+        self.host = urls.host(origin)
+        self.delay_s = settings.delay_s
+        self.host_concurrency = settings.host_concurrency
+        self.joined = False
+        """Whether the host knows the terms of this queue."""
+        self.busy = 0
+        """Its requests that were sent and are not dealt with yet."""
+        self.due_s = math.inf
+        """When it is to be looked at; infinity while it is parked."""
+        self.jobs: list[Job] = []
+        self._wake = wake
+
+    def wake(self) -> None:
+        """Look at this queue as soon as possible."""
+        self._wake(self)
+
+
+class Frontier:
+    """The requests of one crawl. `woken` is called when a parked site should be looked at."""
+
+    def __init__(
+        self,
+        settings: CrawlSettings,
+        now_s: Callable[[], float],
+        allowed_domains: Iterable[str] = (),
+        woken: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._settings = settings
+        self._now_s = now_s
+        self._domains = frozenset(domain.lower() for domain in allowed_domains)
+        self._woken = woken
+        self._order = itertools.count()
+        self._seen: set[int] = set()
+        self._shortcut: set[str] = set()
+        self._sites: dict[str, SiteQueue] = {}
+        self._due: list[tuple[float, int, SiteQueue]] = []
+        self._later: list[tuple[float, int, Job]] = []
+        self._waiting = 0
+
+    def __len__(self) -> int:
+        """How many requests wait, those for another attempt included."""
+        return self._waiting + len(self._later)
+
+    def admit(self, request: Request, depth: int) -> str:
+        """Take a request, or say in a word why not: duplicate, depth, offsite, scheme, url."""
+        if depth > self._settings.max_depth > 0:
+            return "depth"
+        simple = request.method == "GET" and not request.body and not request.dont_filter
+        if simple and request.url in self._shortcut:
+            return "duplicate"
+        refusal, url = self._accept(request, request.url, request.method, request.body)
+        if simple:
+            self._remember(request.url)
+        if not refusal:
+            self.push(Job(request, url, depth, next(self._order)))
+        return refusal
+
+    def admit_hop(self, job: Job, url: str, method: str, body: bytes | None) -> str:
+        """Send a job on to where it was redirected, or say why not, as `admit` does."""
+        refusal, target = self._accept(job.request, url, method, body)
+        if not refusal:
+            job.hops += (job.url,)
+            job.url, job.method, job.body = target, method, body
+            self.push(job)
+        return refusal
+
+    def push(self, job: Job) -> None:
+        """Queue a job that was admitted before."""
+        queue = self._site(urls.origin(job.url))
+        heapq.heappush(queue.jobs, job)
+        self._waiting += 1
+        if len(queue.jobs) == 1:
+            self.put(queue, self._now_s())
+
+    def retry(self, job: Job, at_s: float) -> None:
+        """Send a job again at that moment; nothing else waits for it."""
+        job.attempts += 1
+        job.spent_s = 0.0
+        heapq.heappush(self._later, (at_s, job.order, job))
+
+    def due(self) -> SiteQueue | None:
+        """Take out the site that is due first and has requests; `put` it back, or let it park."""
+        now_s = self._now_s()
+        while self._later and self._later[0][0] <= now_s:
+            self.push(heapq.heappop(self._later)[2])
+        while self._due and self._due[0][0] <= now_s:
+            due_s, _, queue = heapq.heappop(self._due)
+            if due_s == queue.due_s and queue.jobs:
+                queue.due_s = math.inf
+                return queue
+        return None
+
+    def next_s(self) -> float:
+        """The moment at which something may be due; infinity when nothing is foreseen."""
+        while self._due and self._due[0][0] != self._due[0][2].due_s:
+            heapq.heappop(self._due)
+        heads = [heap[0][0] for heap in (self._due, self._later) if heap]
+        return min(heads, default=math.inf)
+
+    def put(self, queue: SiteQueue, at_s: float) -> None:
+        """Have a site looked at then; infinity parks it until it is woken."""
+        queue.due_s = at_s
+        if at_s < math.inf and queue.jobs:
+            heapq.heappush(self._due, (at_s, next(self._order), queue))
+
+    def pop(self, queue: SiteQueue) -> Job:
+        """Take the next job of a site."""
+        self._waiting -= 1
+        return heapq.heappop(queue.jobs)
+
+    def forget(self, queue: SiteQueue) -> bool:
+        """Drop a site with nothing to do, so that only sites in use take memory."""
+        if queue.jobs or queue.busy:
+            return False
+        self._sites.pop(queue.origin, None)
+        return True
+
+    def sites(self) -> list[SiteQueue]:
+        """The sites in use."""
+        return list(self._sites.values())
+
+    def _accept(
+        self, request: Request, url: str, method: str, body: bytes | None
+    ) -> tuple[str, str]:
+        if not urls.is_plain(url):
+            refusal, url = _clean(url)
+            if refusal:
+                return refusal, url
+        if self._domains and not urls.is_within(urls.host(url), self._domains):
+            return "offsite", url
+        if request.dont_filter:
+            return "", url
+        mark = urls.fingerprint(url, method, body)
+        if mark in self._seen:
+            return "duplicate", url
+        self._seen.add(mark)
+        return "", url
+
+    def _remember(self, url: str) -> None:
+        if len(self._shortcut) >= SHORTCUT_SIZE:
+            self._shortcut.clear()
+        self._shortcut.add(url)
+
+    def _site(self, origin: str) -> SiteQueue:
+        queue = self._sites.get(origin)
+        if queue is None:
+            queue = self._sites[origin] = SiteQueue(origin, self._settings, self._wake)
+        return queue
+
+    def _wake(self, queue: SiteQueue) -> None:
+        if queue.due_s > self._now_s():
+            self.put(queue, self._now_s())
+        self._woken()
+
+
+def _clean(url: str) -> tuple[str, str]:
+    try:
+        if not urls.is_web(url.strip()):
+            return "scheme", url
+        return "", urls.safe(url)
+    except ValueError:
+        return "url", url

@@ -1,0 +1,141 @@
+"""Finds the spiders that a configuration names: in modules, in files, or declared in place."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import yaml
+
+from crawler.engine import overrides
+from crawler.engine.declarative import compile_declaration
+from crawler.engine.spider import Spider
+from crawler.errors import ConfigError
+
+ALLOWED = "a Python module, a file .py, .yaml or .yml, or a mapping that declares a spider"
+
+
+def load_spiders(entries: Iterable[Any], folder: str | Path = ".") -> dict[str, type[Spider]]:
+    """The spiders by name. Relative paths start at `folder`.
+
+    Raises ConfigError that tells every fault of every entry, a line each.
+    """
+    spiders: dict[str, type[Spider]] = {}
+    origins: dict[str, str] = {}
+    faults: list[str] = []
+    for number, entry in enumerate(entries):
+        where = f"spiders[{number}]"
+        try:
+            found = list(_load(entry, Path(folder), where))
+        except ConfigError as error:
+            faults.append(str(error))
+            continue
+        for spider in found:
+            faults += _faults(spider, where, origins)
+            origins.setdefault(spider.name, f"{where} ({_short(entry)})")
+            spiders.setdefault(spider.name, spider)
+    if faults:
+        raise ConfigError("\n".join(faults))
+    return spiders
+
+
+def _load(entry: Any, folder: Path, where: str) -> Iterator[type[Spider]]:
+    if isinstance(entry, Mapping):
+        yield compile_declaration(entry, where)
+    elif not isinstance(entry, str) or not entry:
+        raise ConfigError(f"{where}: {entry!r} is not allowed; allowed: {ALLOWED}")
+    elif entry.endswith((".yaml", ".yml")):
+        yield from _declared(folder / entry, where)
+    elif entry.endswith(".py"):
+        yield from _spiders_in(_import_file(folder / entry, where), f"{where} ({entry})")
+    else:
+        yield from _spiders_in(_import(entry, where), f"{where} ({entry})")
+
+
+def _declared(path: Path, where: str) -> list[type[Spider]]:
+    """The spiders of a YAML file: one declaration, or a list of them."""
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{where}: {str(path)!r} cannot be read ({error})") from error
+    except yaml.YAMLError as error:
+        text = " ".join(str(error).split())
+        raise ConfigError(f"{where}: {str(path)!r} is not YAML ({text})") from error
+    declarations = data if isinstance(data, list) else [data]
+    spiders: list[type[Spider]] = []
+    faults: list[str] = []
+    for number, declaration in enumerate(declarations):
+        place = f"[{number}]" if isinstance(data, list) else ""
+        try:
+            spiders.append(compile_declaration(declaration, f"{where} ({path.name}){place}"))
+        except ConfigError as error:
+            faults.append(str(error))
+    if faults:
+        raise ConfigError("\n".join(faults))
+    return spiders
+
+
+def _import(name: str, where: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except Exception as error:
+        raise ConfigError(
+            f"{where}: {name!r} cannot be imported ({type(error).__name__}: {error});"
+            f" allowed: {ALLOWED}"
+        ) from error
+
+
+def _import_file(path: Path, where: str) -> ModuleType:
+    """The module of a file, under a name of its own: two files may be called alike."""
+    mark = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]
+    name = f"crawler_spiders_{mark}_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None or not path.is_file():
+        raise ConfigError(f"{where}: {str(path)!r} is not there; allowed: {ALLOWED}")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses of a spider's file look their module up
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[name]
+        raise ConfigError(
+            f"{where}: {str(path)!r} cannot be imported ({type(error).__name__}: {error})"
+        ) from error
+    return module
+
+
+def _spiders_in(module: ModuleType, where: str) -> list[type[Spider]]:
+    found = [
+        value
+        for value in vars(module).values()
+        if isinstance(value, type)
+        and issubclass(value, Spider)
+        and value.__module__ == module.__name__
+        and value.name
+    ]
+    if not found:
+        raise ConfigError(
+            f"{where}: no spider in it; allowed: a module with a subclass of Spider that has a name"
+        )
+    return found
+
+
+def _faults(spider: type[Spider], where: str, origins: Mapping[str, str]) -> list[str]:
+    """What is wrong with a spider beside the others."""
+    found = overrides.faults(spider.custom_settings, f"{where}.{spider.name}.custom_settings")
+    if spider.name in origins:
+        found.append(
+            f"{where}: the name {spider.name!r} is not allowed, {origins[spider.name]} has it;"
+            " allowed: a name of its own for each spider"
+        )
+    return found
+
+
+def _short(entry: Any) -> str:
+    return entry if isinstance(entry, str) else "declared in place"

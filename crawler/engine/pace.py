@@ -1,0 +1,26 @@
+"""How long a crawl may compute before the rest of the process gets its turn."""
+
+from __future__ import annotations
+
+from crawler.clock import Clock
+
+SLICE_S = 0.005
+"""Keepalives of the node's lease wait that long at most behind each crawl."""
+
+
+class Pace:
+    """Lets other greenlets run whenever a slice of time is used up."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._ends_s = 0.0
+
+    def begin(self) -> None:
+        """A new slice starts now: others have just run."""
+        self._ends_s = self._clock.monotonic() + SLICE_S
+
+    def breathe(self) -> None:
+        """Called between two small pieces of work; yields when the slice is used up."""
+        if self._clock.monotonic() >= self._ends_s:
+            self._clock.sleep(0)
+            self.begin()

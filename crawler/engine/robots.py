@@ -1,0 +1,151 @@
+"""robots.txt (RFC 9309): fetched once a day for each site, shared by all crawls of a worker.
+
+A site that answers 4xx has no rules; one that cannot be reached or answers 5xx allows nothing for
+the moment, and is asked again when the next attempt of a page is due.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from protego import Protego
+
+from crawler.clock import Clock
+from crawler.engine import urls
+from crawler.engine.exchange import Answer, Call, FetchError
+from crawler.engine.fetch import Fetcher
+from crawler.engine.response import Headers
+from crawler.settings import CrawlSettings
+from crawler.supervision import Supervisor
+
+KEPT_S = 24 * 3600.0
+TROUBLE_KEPT_S = 1.0
+"""A site in trouble is not asked again within this time, however many pages wait for it."""
+MAX_BYTES = 500 * 1024
+"""What lies beyond is ignored (RFC 9309, 2.5)."""
+REFUSED_BYTES = 16 * MAX_BYTES
+"""A file as large as this is no robots.txt; the site counts as one in trouble."""
+MAX_HOPS = 5
+MAX_SITES = 10_000
+"""The site asked for longest ago is forgotten first."""
+MAX_CRAWL_DELAY_S = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What a site allows."""
+
+    parsed: Protego | None = None
+    """None means that everything is allowed."""
+    trouble: str = ""
+    """Why the rules could not be had; nothing is allowed then."""
+
+    def allows(self, url: str, user_agent: str) -> bool:
+        """Whether the URL may be fetched."""
+        if self.trouble:
+            return False
+        return self.parsed is None or bool(self.parsed.can_fetch(url, token(user_agent)))
+
+    def delay_s(self, user_agent: str) -> float:
+        """The Crawl-delay, 0 without one; cut at five minutes."""
+        asked = self.parsed.crawl_delay(token(user_agent)) if self.parsed else None
+        return min(float(asked or 0.0), MAX_CRAWL_DELAY_S)
+
+
+def token(user_agent: str) -> str:
+    """The product name by which robots.txt addresses a user agent: its first word."""
+    return user_agent.split("/")[0].split()[0] if user_agent.strip("/ ") else ""
+
+
+class Robots:
+    """The rules of the sites in use."""
+
+    def __init__(self, fetcher: Fetcher, supervisor: Supervisor, clock: Clock) -> None:
+        self._fetcher = fetcher
+        self._supervisor = supervisor
+        self._clock = clock
+        self._known: OrderedDict[str, tuple[float, Rules]] = OrderedDict()
+        self._asking: dict[str, list[Callable[[], None]]] = {}
+
+    def rules(self, origin: str) -> Rules | None:
+        """The rules of a site (`urls.origin`); None when they are not known, or no longer."""
+        expires_s, rules = self._known.get(origin, (-math.inf, None))
+        return rules if expires_s > self._clock.monotonic() else None
+
+    def ask(
+        self,
+        origin: str,
+        settings: CrawlSettings,
+        headers: Sequence[str],
+        ready: Callable[[], None],
+    ) -> None:
+        """Fetch a site's rules, once for all who ask meanwhile; then call `ready`."""
+        if origin in self._asking:
+            self._asking[origin].append(ready)
+            return
+        self._asking[origin] = [ready]
+        self._supervisor.spawn(f"robots {origin}", self._learn, origin, settings, headers)
+
+    def _learn(self, origin: str, settings: CrawlSettings, headers: Sequence[str]) -> None:
+        rules = Rules(trouble="stopped")
+        try:
+            rules = self._read(origin, settings, headers)
+        finally:
+            self._keep(origin, rules)
+            for ready in self._asking.pop(origin):
+                ready()
+
+    def _keep(self, origin: str, rules: Rules) -> None:
+        kept_s = TROUBLE_KEPT_S if rules.trouble else KEPT_S
+        self._known[origin] = (self._clock.monotonic() + kept_s, rules)
+        self._known.move_to_end(origin)
+        while len(self._known) > MAX_SITES:
+            self._known.popitem(last=False)
+
+    def _read(self, origin: str, settings: CrawlSettings, headers: Sequence[str]) -> Rules:
+        url = f"{origin}/robots.txt"
+        for _ in range(MAX_HOPS + 1):
+            try:
+                answer = self._fetcher.fetch(_call(url, settings, headers))
+            except FetchError as error:
+                return Rules(trouble=error.reason)
+            target = redirect(url, answer)
+            if target is None:
+                return read(answer)
+            url = target
+        return Rules()
+
+
+def redirect(url: str, answer: Answer) -> str | None:
+    """Where an answer redirects to, if that is a web page."""
+    location = Headers.parse(answer.header_lines).get("location")
+    if not 300 <= answer.status < 400 or location is None:
+        return None
+    try:
+        target = urls.safe(urls.join(url, location))
+    except ValueError:
+        return None
+    return target if urls.is_web(target) else None
+
+
+def read(answer: Answer) -> Rules:
+    """The rules in an answer that is no redirect."""
+    if answer.status >= 500:
+        return Rules(trouble=f"robots.txt: HTTP {answer.status}")
+    if answer.status >= 300 or not answer.body.strip():
+        return Rules()
+    text = answer.body[:MAX_BYTES].decode("utf-8-sig", "replace")
+    return Rules(Protego.parse(text))
+
+
+def _call(url: str, settings: CrawlSettings, headers: Sequence[str]) -> Call:
+    return Call(
+        url=url,
+        headers=headers,
+        timeout_s=settings.timeout_s,
+        connect_timeout_s=settings.connect_timeout_s,
+        max_body_bytes=REFUSED_BYTES,
+    )

@@ -1,0 +1,64 @@
+"""A node inside gunicorn's worker process: started when it loads the application, left on SIGTERM.
+
+HTTP is gunicorn's; the node adds gRPC and all the rest. With `-w N` there are N nodes, each with an
+id and a gRPC port of its own. Settings come from the environment and config.yaml.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import signal
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import gevent
+from flask import Flask
+
+from crawler import config, logs
+from crawler.errors import ConfigError
+from crawler.node.node import Node
+
+BOOT_ERROR = 4
+"""What gunicorn exits with when an application cannot be loaded: it stops, and tries no more."""
+
+
+def start_node(role_name: str) -> Flask:
+    """Start a node of that role in this process; its application. Exits when it cannot start."""
+    try:
+        settings = config.load(os.environ.get("CRAWLER_CONFIG"), os.environ)
+        logs.setup(settings.logs.level, settings.logs.style)
+        node = Node(role_name, settings, serve_http=False, several=True)
+        node.start()
+    except ConfigError as error:
+        print(f"crawler: cannot start, nothing was started:\n{error}", file=sys.stderr)
+        raise SystemExit(BOOT_ERROR) from error
+    _leave_with(node)
+    return node.app
+
+
+def _leave_with(node: Node) -> None:
+    """Leave at once when gunicorn stops this process, not only when its requests have ended."""
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
+        _prepend(number, node.stop)
+    atexit.register(node.stop)
+    gevent.spawn(_end_process_with, node)
+
+
+def _prepend(number: int, stop: Callable[[], None]) -> None:
+    then: Any = signal.getsignal(number)
+
+    def handle() -> None:
+        stop()
+        if callable(then):
+            then(number, None)
+
+    gevent.signal_handler(number, handle)
+
+
+def _end_process_with(node: Node) -> None:
+    """A node that failed takes its process along, so that gunicorn starts another."""
+    node.stopped.wait()
+    if node.failure:
+        os.kill(os.getpid(), signal.SIGTERM)

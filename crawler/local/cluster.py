@@ -1,0 +1,186 @@
+"""A real cluster on this machine: etcd, masters, workers and the demo site, each in its process.
+
+For trying things out and for tests. Everything listens on loopback only, is started in the order of
+its dependence, and is stopped in reverse, whatever happens in between.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import tempfile
+import urllib.error
+import urllib.request
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from crawler.clock import Clock, SystemClock
+from crawler.errors import CrawlerError, Unavailable
+from crawler.local.etcd import EmbeddedEtcd
+from crawler.local.ports import free_ports, is_free
+from crawler.local.processes import LocalProcess
+
+HOST = "127.0.0.1"
+READY_S = 30.0
+"""How long the nodes may take until they are ready."""
+
+
+class ClusterFailed(CrawlerError):
+    """A process of the local cluster did not start, or ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class LocalNode:
+    """A node of the local cluster."""
+
+    role: str
+    name: str
+    http: str
+    """host:port"""
+    grpc: str
+    """host:port"""
+    process: LocalProcess
+
+    @property
+    def title(self) -> str:
+        """`master 1`"""
+        return f"{self.role} {self.name}"
+
+
+class LocalCluster:
+    """Masters and workers with an etcd of their own. Use it as a context manager."""
+
+    def __init__(
+        self,
+        config: str | None,
+        *,
+        masters: int = 2,
+        workers: int = 2,
+        environment: Mapping[str, str] | None = None,
+        usual_ports: bool = False,
+        clock: Clock | None = None,
+    ) -> None:
+        """`usual_ports` takes the well-known ones where they are free."""
+        self.folder = Path(tempfile.mkdtemp(prefix="crawler-"))
+        """Logs of the processes; removed when the cluster is stopped without an error."""
+        self.etcd = EmbeddedEtcd(port=_port(2379) if usual_ports else 0)
+        self.nodes: list[LocalNode] = []
+        self._config = config
+        self._clock = clock or SystemClock()
+        self._environment = {
+            "CRAWLER_SCHEDULER_SEED": "false",  # tasks are submitted once all workers are there
+            "CRAWLER_LOGS_STYLE": "json",
+            **(environment or {}),
+        }
+        self._wanted = [("master", str(n)) for n in range(1, masters + 1)]
+        self._wanted += [("worker", str(n)) for n in range(1, workers + 1)]
+        self._usual_ports = usual_ports
+
+    def __enter__(self) -> LocalCluster:
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self.stop()
+        if kind is None:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    @property
+    def masters(self) -> Sequence[LocalNode]:
+        """The masters."""
+        return [node for node in self.nodes if node.role == "master"]
+
+    @property
+    def workers(self) -> Sequence[LocalNode]:
+        """The workers."""
+        return [node for node in self.nodes if node.role == "worker"]
+
+    def start(self) -> None:
+        """Start all, and wait until each node is ready. Raises ClusterFailed, ConfigError."""
+        self.etcd.start()
+        ports = _ports(len(self._wanted), self._usual_ports)
+        for (role, name), (http, grpc) in zip(self._wanted, ports):
+            self.nodes.append(self._node(role, name, f"{HOST}:{http}", f"{HOST}:{grpc}"))
+        for node in self.nodes:
+            node.process.start()
+        for node in self.nodes:
+            self.wait_until_ready(node)
+
+    def stop(self) -> None:
+        """Stop all, workers first; harmless when repeated."""
+        for node in reversed(self.nodes):
+            node.process.stop()
+        self.etcd.stop()
+
+    def wait_until_ready(self, node: LocalNode) -> None:
+        """Wait for /readyz. Raises ClusterFailed with the end of the node's log."""
+        deadline_s = self._clock.monotonic() + READY_S
+        while not is_ready(node.http):
+            self.check()
+            if self._clock.monotonic() > deadline_s:
+                raise ClusterFailed(
+                    f"{node.title} is not ready after {READY_S:.0f} s; "
+                    f"the end of its log:\n{node.process.tail()}"
+                )
+            self._clock.sleep(0.05)
+
+    def check(self) -> None:
+        """Raises ClusterFailed when a node has ended by itself."""
+        for node in self.nodes:
+            if not node.process.alive:
+                raise ClusterFailed(
+                    f"{node.title} ended with status {node.process.exit_code}; "
+                    f"the end of its log:\n{node.process.tail()}"
+                )
+
+    def _node(self, role: str, name: str, http: str, grpc: str) -> LocalNode:
+        command = [sys.executable, "-m", "crawler", role]
+        command += [f"--id={name}", f"--http={http}", f"--grpc={grpc}"]
+        command += [f"--etcd={self.etcd.endpoint}"]
+        command += [f"--config={self._config}"] if self._config else []
+        process = LocalProcess(
+            f"{role}-{name}", command, self._environment, self.folder / f"{role}-{name}.log"
+        )
+        return LocalNode(role, name, http, grpc, process)
+
+
+def get_json(url: str, timeout_s: float = 5.0) -> Any:
+    """The JSON behind a URL on this machine. Raises Unavailable."""
+    try:
+        with urllib.request.urlopen(url, timeout=timeout_s) as answer:
+            return json.load(answer)
+    except (OSError, ValueError) as error:
+        raise Unavailable(f"{url}: {error}") from error
+
+
+def is_ready(http: str) -> bool:
+    """Whether the node at that address says that it is ready."""
+    try:
+        get_json(f"http://{http}/readyz", 1.0)
+    except Unavailable:
+        return False
+    return True
+
+
+def _port(usual: int) -> int:
+    return usual if is_free(usual) else 0
+
+
+def _ports(count: int, usual: bool) -> Sequence[tuple[int, int]]:
+    """A port for HTTP and one for gRPC for each node: the usual ones from 8081 and 9091 on."""
+    free = iter(free_ports(2 * count))
+    pairs = [(next(free), next(free)) for _ in range(count)]
+    if not usual:
+        return pairs
+    wanted = [(8081 + n, 9091 + n) for n in range(count)]
+    return [
+        (http if is_free(http) else spare_http, grpc if is_free(grpc) else spare_grpc)
+        for (http, grpc), (spare_http, spare_grpc) in zip(wanted, pairs)
+    ]

@@ -1,0 +1,120 @@
+"""The demo: a local cluster crawls the bundled bookshop, and its items are counted against it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from crawler import config
+from crawler.api.client import Client
+from crawler.api.service import Call
+from crawler.clock import Clock, SystemClock
+from crawler.demo.bookshop import BookshopServer
+from crawler.errors import ConfigError, CrawlerError, Retryable
+from crawler.local.cluster import LocalCluster
+from crawler.local.ports import is_free
+from crawler.local.progress import Progress
+from crawler.records import MAX_PAGE, Query, Resource, Spec, State
+
+SITE_PORT = 8100
+"""Where the bookshop opens when the port is free; config.yaml says the same."""
+
+SITE_VARIABLE = "BOOKSHOP_URL"
+"""Tells config.yaml where it opened."""
+
+CALL = Call(timeout_s=5.0)
+LOOK_S = 0.25
+PATIENCE_S = 300.0
+
+
+class DemoFailed(CrawlerError):
+    """The demo did not end as it should; the message says how."""
+
+
+def open_bookshop() -> BookshopServer:
+    """Open the site, and let settings that are loaded from now on know where it is."""
+    site = BookshopServer(port=SITE_PORT if is_free(SITE_PORT) else 0)
+    site.start()
+    os.environ[SITE_VARIABLE] = site.url
+    return site
+
+
+def run_demo(
+    file: str | None, progress: Progress, say: Callable[[str], None], clock: Clock | None = None
+) -> None:
+    """Crawl the tasks of the file on a local cluster. Raises CrawlerError when anything fails."""
+    clock = clock or SystemClock()
+    site = open_bookshop()
+    try:
+        settings = config.load(file, os.environ)
+        if not settings.tasks:
+            raise ConfigError(f"{file}: tasks: none given; list at least one task")
+        say(f"bookshop at {site.url}; starting etcd, 2 masters and 2 workers")
+        started_s = clock.monotonic()
+        with LocalCluster(file) as cluster:
+            finished = _crawl(cluster, settings.tasks, progress, clock)
+        progress.finish(finished, clock.monotonic() - started_s)
+        say(f"items: {Path(settings.folder, settings.worker.items).resolve()}/<task>/*.jsonl")
+        _judge(finished, site, say)
+    finally:
+        site.stop()
+
+
+def submit(client: Client, tasks: Sequence[Spec]) -> None:
+    """Add the tasks, in their order."""
+    for task in tasks:
+        client.add(task, CALL)
+
+
+def look(client: Client) -> Sequence[Resource]:
+    """All tasks of the cluster, as they stand now. Raises Retryable."""
+    found: list[Resource] = []
+    token = ""
+    while True:
+        page = client.list(Query(MAX_PAGE, token), CALL)
+        found.extend(page.resources)
+        token = page.next_token
+        if not token:
+            return found
+
+
+def _crawl(
+    cluster: LocalCluster, tasks: Sequence[Spec], progress: Progress, clock: Clock
+) -> Sequence[Resource]:
+    client = Client(cluster.masters[-1].grpc)
+    try:
+        submit(client, tasks)
+        return _watch(cluster, client, progress, clock)
+    finally:
+        client.close()
+
+
+def _watch(
+    cluster: LocalCluster, client: Client, progress: Progress, clock: Clock
+) -> Sequence[Resource]:
+    deadline_s = clock.monotonic() + PATIENCE_S
+    while True:
+        cluster.check()
+        try:
+            resources = look(client)
+        except Retryable:
+            resources = []  # between two leaders; the next look will tell
+        progress.update(resources)
+        if resources and all(resource.state.finished for resource in resources):
+            return resources
+        if clock.monotonic() > deadline_s:
+            raise DemoFailed(f"not finished after {PATIENCE_S:.0f} s; logs: {cluster.folder}")
+        clock.sleep(LOOK_S)
+
+
+def _judge(finished: Sequence[Resource], site: BookshopServer, say: Callable[[str], None]) -> None:
+    """Every task done, and as many items as the site itself says there are books to be found."""
+    failed = [r for r in finished if r.state is not State.DONE]
+    if failed:
+        reasons = "; ".join(f"{r.name}: {r.reason}" for r in failed)
+        raise DemoFailed(f"{len(failed)} of {len(finished)} tasks failed: {reasons}")
+    items, books = sum(r.counts.items for r in finished), site.shop.expected()["books"]
+    if items != books:
+        raise DemoFailed(f"{items} items, but the bookshop has {books} books within robots.txt")
+    say(f"{items} items: all {books} books of the shop that its robots.txt lets a crawler reach")

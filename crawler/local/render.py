@@ -1,0 +1,222 @@
+"""Draws the progress of tasks as text: pure functions from resources to lines.
+
+How many pages a crawl will have is not known before its end, so a bar shows that and how a task
+goes, never how far; the counters beside it say what was done.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from crawler.records import Resource, State
+
+HEADINGS = ("task", "worker", "pages", "items", "failures", "seconds", "state")
+_TEXT_COLUMNS = ("task", "worker", "state")
+_MOST_BAR = 24
+_LEAST_BAR = 5
+_RESET = "\x1b[0m"
+_COLOURS = {
+    State.PENDING: "\x1b[2m",
+    State.ASSIGNED: "\x1b[33m",
+    State.RUNNING: "\x1b[36m",
+    State.DONE: "\x1b[32m",
+    State.FAILED: "\x1b[31m",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What the terminal can show."""
+
+    unicode: bool = True
+    colour: bool = True
+
+    @property
+    def blocks(self) -> tuple[str, str]:
+        """A full and an empty piece of a bar."""
+        return ("━", "─") if self.unicode else ("#", "-")
+
+    @property
+    def ellipsis(self) -> str:
+        """What stands for text that was cut off."""
+        return "…" if self.unicode else "~"
+
+
+def worker(resource: Resource) -> str:
+    """The short name of the worker that has the task: `worker-2`; a dash without one."""
+    return resource.owner.node_id.rpartition(".")[2] if resource.owner else "-"
+
+
+def bars(resources: Sequence[Resource], width: int, tick: int, look: Look) -> list[str]:
+    """A line for each task, none wider than `width` columns; `tick` moves the bars."""
+    columns = _Columns.of(resources, width)
+    return [_line(resource, columns, tick, look) for resource in resources]
+
+
+def bar(state: State, width: int, tick: int, look: Look) -> str:
+    """A bar of that width: empty while it waits, moving while it runs, full when it ended."""
+    full, empty = look.blocks
+    if state.finished:
+        return full * width
+    if state is not State.RUNNING:
+        return empty * width
+    block = max(1, width // 4)
+    way = width - block
+    place = abs((tick + way) % (2 * way) - way) if way else 0
+    return empty * place + full * block + empty * (way - place)
+
+
+def counters(resource: Resource) -> str:
+    """What was done, as text of a width that rarely changes."""
+    counts = resource.counts
+    text = f"{counts.pages:>6} pages {counts.items:>6} items"
+    return f"{text} {counts.failures:>4} failures" if counts.failures else text
+
+
+def change(resource: Resource) -> str:
+    """A line that says where a task stands now."""
+    line = f"{resource.name}: {resource.state.value}"
+    if resource.owner is not None and not resource.state.finished:
+        line = f"{line} on {worker(resource)}"
+    if resource.state.finished:
+        line = f"{line} on {worker(resource)}, {done(resource)}"
+    return f"{line} ({resource.reason})" if resource.reason else line
+
+
+def done(resource: Resource) -> str:
+    """The counts of a task that ended, as part of a sentence."""
+    return f"{_sums([resource])} in {resource.counts.seconds:.1f} s"
+
+
+def summary(resources: Sequence[Resource]) -> str:
+    """One line about all tasks."""
+    states = [resource.state for resource in resources]
+    parts = [f"{states.count(state)} {state.value}" for state in State if state in states]
+    standing = f"{_number(len(resources), 'task')}: {', '.join(parts) or 'none'}"
+    return f"{standing}; {_sums(resources)}"
+
+
+def table(resources: Sequence[Resource], elapsed_s: float | None = None) -> str:
+    """The result of each task and the totals, aligned.
+
+    The total of the seconds is `elapsed_s`, or the longest task's, as tasks run side by side.
+    """
+    rows = [_row(resource) for resource in resources]
+    counts = [resource.counts for resource in resources]
+    longest_s = max((each.seconds for each in counts), default=0.0)
+    total = (
+        "total",
+        "",
+        str(sum(each.pages for each in counts)),
+        str(sum(each.items for each in counts)),
+        str(sum(each.failures for each in counts)),
+        f"{longest_s if elapsed_s is None else elapsed_s:.1f}",
+        "",
+    )
+    return "\n".join(_aligned([HEADINGS, *rows, total]))
+
+
+def display_width(text: str) -> int:
+    """How many columns of a terminal the text takes."""
+    return sum(_columns_of(letter) for letter in text)
+
+
+def fitted(text: str, width: int, look: Look) -> str:
+    """The text cut or padded to exactly that many columns."""
+    if display_width(text) > width:
+        kept = ""
+        for letter in text:
+            if display_width(kept + letter) > width - 1:
+                break
+            kept += letter
+        text = (kept + look.ellipsis)[: max(width, 0)]
+    return text + " " * (width - display_width(text))
+
+
+@dataclass(frozen=True, slots=True)
+class _Columns:
+    """How wide each part of a line is; what does not fit goes, least needed first."""
+
+    name: int
+    worker: int
+    bar: int
+    width: int
+
+    @classmethod
+    def of(cls, resources: Sequence[Resource], width: int) -> _Columns:
+        name = max((display_width(each.name) for each in resources), default=0)
+        owner = max((display_width(worker(each)) for each in resources), default=0)
+        rest = max((len(_tail(each)) for each in resources), default=0)
+        spare = width - name - owner - rest - 6
+        if spare >= _LEAST_BAR:
+            return cls(name, owner, min(spare, _MOST_BAR), width)
+        without_worker = width - name - rest - 4
+        if without_worker >= _LEAST_BAR:
+            return cls(name, 0, min(without_worker, _MOST_BAR), width)
+        return cls(min(name, max(8, width - rest - 2)), 0, 0, width)
+
+
+def _line(resource: Resource, columns: _Columns, tick: int, look: Look) -> str:
+    parts = [fitted(resource.name, columns.name, look)]
+    if columns.worker:
+        parts.append(fitted(worker(resource), columns.worker, look))
+    if columns.bar:
+        parts.append(bar(resource.state, columns.bar, tick, look))
+    parts.append(_tail(resource))
+    # Cut before it is coloured: an escape sequence cut in two would colour the whole terminal.
+    text = "  ".join(parts)
+    text = fitted(text, columns.width, look) if display_width(text) > columns.width else text
+    return f"{_COLOURS[resource.state]}{text}{_RESET}" if look.colour else text
+
+
+def _tail(resource: Resource) -> str:
+    return f"{counters(resource)}  {resource.state.value}"
+
+
+def _row(resource: Resource) -> tuple[str, ...]:
+    counts = resource.counts
+    return (
+        resource.name,
+        worker(resource),
+        str(counts.pages),
+        str(counts.items),
+        str(counts.failures),
+        f"{counts.seconds:.1f}",
+        resource.state.value,
+    )
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(display_width(row[place]) for row in rows) for place in range(len(HEADINGS))]
+    ruler = ["-" * width for width in widths]
+    return [_joined(row, widths) for row in [rows[0], ruler, *rows[1:-1], ruler, rows[-1]]]
+
+
+def _joined(row: Sequence[str], widths: Sequence[int]) -> str:
+    cells = []
+    for heading, text, width in zip(HEADINGS, row, widths):
+        space = " " * (width - display_width(text))
+        cells.append(text + space if heading in _TEXT_COLUMNS else space + text)
+    return "  ".join(cells).rstrip()
+
+
+def _sums(resources: Sequence[Resource]) -> str:
+    counts = [resource.counts for resource in resources]
+    sums = (
+        _number(sum(each.pages for each in counts), "page"),
+        _number(sum(each.items for each in counts), "item"),
+        _number(sum(each.failures for each in counts), "failure"),
+    )
+    return ", ".join(sums)
+
+
+def _number(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def _columns_of(letter: str) -> int:
+    if unicodedata.combining(letter):
+        return 0
+    return 2 if unicodedata.east_asian_width(letter) in "WF" else 1

@@ -1,0 +1,96 @@
+"""Runs tasks in this very process: no etcd, no other process, the same engine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import gevent
+
+from crawler.clock import Clock, SystemClock
+from crawler.engine.engine import Engine
+from crawler.engine.loader import load_spiders
+from crawler.engine.sink import JsonLinesSink, Sink
+from crawler.errors import ConfigError
+from crawler.local.progress import Progress
+from crawler.node.runs import Run, folder_name
+from crawler.records import Owner, Resource, Spec
+from crawler.settings import Settings
+from crawler.supervision import Supervisor
+
+LOOK_S = 0.1
+"""How often the progress is shown."""
+
+
+class SharedSink:
+    """One file for the items of all tasks; closed by its owner, not by the crawls."""
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+        self.write = sink.write
+        self.flush = sink.flush
+
+    def open(self) -> None:
+        """Open already."""
+
+    def close(self) -> None:
+        """Make what one crawl wrote readable; the others go on."""
+        self._sink.flush()
+
+
+def run_tasks(
+    settings: Settings, items: Path, progress: Progress, clock: Clock | None = None
+) -> Sequence[Resource]:
+    """Run the settings' tasks to their end; each as it ended. Raises ConfigError.
+
+    `items` is a file for all of them when it ends in .jsonl, else a folder with a file for each.
+    """
+    clock = clock or SystemClock()
+    if not settings.tasks:
+        raise ConfigError("tasks: none given; list at least one task in the settings file")
+    engine = Engine(settings.crawl, load_spiders(settings.spiders, settings.folder), clock)
+    supervisor = Supervisor("run", clock=clock)
+    engine.start()
+    try:
+        return _Single(engine, supervisor, settings.tasks, items).watch(progress, clock)
+    finally:
+        engine.stop()
+        supervisor.stop()
+
+
+class _Single:
+    def __init__(
+        self, engine: Engine, supervisor: Supervisor, tasks: Sequence[Spec], items: Path
+    ) -> None:
+        owner = Owner("this process", "")
+        self._resources = [Resource(task, owner=owner, epoch=1) for task in tasks]
+        self._runs = [Run(resource) for resource in self._resources]
+        self._whole = JsonLinesSink(items) if items.suffix == ".jsonl" else None
+        self._folder = items
+        if self._whole is not None:
+            self._whole.open()
+        self._greenlets = [
+            supervisor.spawn(f"task {run.name}", run.execute, engine, self._sink(run))
+            for run in self._runs
+        ]
+
+    def watch(self, progress: Progress, clock: Clock) -> Sequence[Resource]:
+        """Show the progress until all have ended."""
+        while any(not greenlet.dead for greenlet in self._greenlets):
+            progress.update(self._states())
+            gevent.joinall(self._greenlets, timeout=LOOK_S)
+        if self._whole is not None:
+            self._whole.close()
+        return self._states()
+
+    def _sink(self, run: Run) -> Sink:
+        if self._whole is not None:
+            return SharedSink(self._whole)
+        return JsonLinesSink(self._folder / f"{folder_name(run.name)}.jsonl")
+
+    def _states(self) -> list[Resource]:
+        reports = [run.status() for run in self._runs]
+        return [
+            resource.replace(state=r.state, reason=r.reason, counts=r.counts)
+            for resource, r in zip(self._resources, reports)
+        ]

@@ -1,0 +1,72 @@
+"""The metrics of one node, in a registry of its own: several nodes may live in one process.
+
+    metrics = Metrics()
+    placed = metrics.counter("crawler_placements", "Resources placed.", "strategy")
+    placed.labels("least-load").inc()
+
+Asking again for a name returns what was made first, so parts need not know of each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    GCCollector,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+)
+from prometheus_client.exposition import choose_encoder
+
+Metric = TypeVar("Metric", Counter, Gauge, Histogram)
+
+LATENCY_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+"""Bounds of the buckets for durations: from a local answer to a deadline missed, in seconds."""
+
+
+class Metrics:
+    """Makes the metrics of a node and writes them out for Prometheus."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._made: dict[str, Any] = {}
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+        GCCollector(registry=self.registry)
+
+    def counter(self, name: str, help: str, *labels: str) -> Counter:
+        """What only grows; Prometheus adds `_total` to the name."""
+        return self._make(Counter, name, help, labels)
+
+    def gauge(self, name: str, help: str, *labels: str) -> Gauge:
+        """What goes up and down."""
+        return self._make(Gauge, name, help, labels)
+
+    def gauge_of(self, name: str, help: str, read: Callable[[], float]) -> Gauge:
+        """A gauge that calls `read` whenever it is looked at; it must neither block nor raise."""
+        gauge = self._make(Gauge, name, help, ())
+        gauge.set_function(read)
+        return gauge
+
+    def histogram(
+        self, name: str, help: str, *labels: str, buckets: tuple[float, ...] = LATENCY_S
+    ) -> Histogram:
+        """How often values fell below each bound; by default durations in seconds."""
+        return self._make(Histogram, name, help, labels, buckets=buckets)
+
+    def render(self, accept: str = "") -> tuple[bytes, str]:
+        """All metrics and their content type, in the format an Accept header asks for."""
+        encode, content_type = choose_encoder(accept)
+        return encode(self.registry), content_type
+
+    def _make(
+        self, kind: type[Metric], name: str, help: str, labels: tuple[str, ...], **more: Any
+    ) -> Metric:
+        if name not in self._made:
+            self._made[name] = kind(name, help, labels, registry=self.registry, **more)
+        return cast(Metric, self._made[name])

@@ -1,0 +1,67 @@
+"""The state one pass of the leader works on: the mirrored resources, with its changes on top.
+
+A pass decides on a draft and commits the changes at the end, each based on the revision it was
+decided on. Nothing here does input or output.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from crawler.coordination.ledger import Change
+from crawler.records import Resource
+
+
+class Draft:
+    """Reads through to the mirror; writes stay here."""
+
+    def __init__(
+        self,
+        stored: Callable[[str], Resource | None],
+        everything: Callable[[], Iterable[Resource]],
+        mint: Callable[[], int],
+        now_ns: Callable[[], int],
+    ) -> None:
+        self._stored = stored
+        self._everything = everything
+        self._mint = mint
+        self._now_ns = now_ns
+        self._changed: dict[str, Resource | None] = {}
+        self._minted: dict[str, int] = {}
+
+    def get(self, name: str) -> Resource | None:
+        """The resource as it stands in this draft."""
+        return self._changed[name] if name in self._changed else self._stored(name)
+
+    def put(self, resource: Resource) -> None:
+        """Set a resource; one without an id or a creation time gets it now."""
+        if not resource.id:
+            minted = self._mint()
+            self._minted[resource.name] = minted
+            resource = resource.replace(id=str(minted))
+        if not resource.creation_time:
+            resource = resource.replace(creation_time=self._now_ns())
+        self._changed[resource.name] = resource
+
+    def delete(self, name: str) -> None:
+        """Take a resource out."""
+        self._changed[name] = None
+        self._minted.pop(name, None)
+
+    def resources(self) -> Iterable[Resource]:
+        """All resources as they stand in this draft."""
+        changed = [resource for resource in self._changed.values() if resource is not None]
+        kept = [r for r in self._everything() if r.name not in self._changed]
+        return kept + changed
+
+    def changes(self) -> Sequence[Change]:
+        """What to commit; what was added and taken out again in this draft is not in it."""
+        return [
+            Change(name, after, self._based_on(name), self._minted.get(name, 0))
+            for name, after in self._changed.items()
+            if after is not None or self._stored(name) is not None
+        ]
+
+    def _based_on(self, name: str) -> int:
+        stored = self._stored(name)
+        return stored.mod_revision if stored else 0

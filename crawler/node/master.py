@@ -1,0 +1,154 @@
+"""A master: stands in the election, leads or follows, and answers the API either way.
+
+Its loop reacts to four things: elected, or the campaign failed; another leader observed; workers
+changed; and a periodic check that the leader is still who it thinks (the last two in `Term`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from crawler.api.service import Desk, Service
+from crawler.clock import Clock
+from crawler.coordination.election import Election, leader_value
+from crawler.coordination.keys import Keys
+from crawler.coordination.ledger import Ledger
+from crawler.coordination.registry import number_of
+from crawler.coordination.store import Store
+from crawler.errors import Lost, Retryable
+from crawler.logs import get_logger
+from crawler.node.cluster import Cluster
+from crawler.node.observer import Observer
+from crawler.node.session import Session
+from crawler.node.term import Term
+from crawler.records import Leader, Leadership, Node
+from crawler.scheduler.framework import Framework
+from crawler.settings import Settings
+from crawler.supervision import OnEnd, Supervisor
+
+log = get_logger(__name__)
+
+AGAIN_S = 0.5
+"""Pause before standing again after a term that ended."""
+
+
+class Master:
+    """The role of a master, and what its API knows of the election."""
+
+    def __init__(
+        self, store: Store, keys: Keys, settings: Settings, address: Callable[[], str], clock: Clock
+    ) -> None:
+        """`address` tells host:port of its gRPC server as others reach it, once it listens."""
+        self._settings = settings
+        self._address = address
+        self._clock = clock
+        self._ledger = Ledger(store, keys)
+        self._election = Election(store, keys, clock)
+        self._framework = Framework(settings.scheduler.strategy, settings.scheduler.plugins)
+        self._cluster = Cluster(store, keys, self._ledger, clock, self._on_cluster_change)
+        self._observer = Observer(
+            self._election, self._cluster.master_names, self._on_leader_change, forwards=True
+        )
+        self._session: Session | None = None
+        self._term: Term | None = None
+        self.service = Service(self)
+
+    def start(self, supervisor: Supervisor) -> None:
+        """Mirror the cluster and observe the election, member or not."""
+        self._cluster.start(supervisor)
+        self._observer.start(supervisor)
+
+    def stop(self) -> None:
+        """Let go of the connection to the leader."""
+        self._observer.close()
+
+    def describe(self, node_id: str) -> Node:
+        """The registration of this master."""
+        return Node(node_id, self._address())
+
+    def join(self, session: Session) -> None:
+        """Stand in the election for as long as the session lives."""
+        self._session = session
+        session.supervisor.spawn("campaign", self._campaign, session, on_end=OnEnd.RESTART)
+
+    def leave(self) -> None:
+        """Lead no more; the lease's end takes the candidacy along."""
+        self._session = None
+        if self._term is not None:
+            self._term.depose("this master leaves")
+        self._term = None
+
+    def unready_reason(self) -> str:
+        """Why requests cannot be answered at present; empty when they can."""
+        if self._session is None:
+            return "not registered in etcd"
+        if self.own_desk() is None and self.leader() is None:
+            return "no master leads"
+        return ""
+
+    def leader(self) -> Leader | None:
+        """The leader as last observed."""
+        return self._observer.leader
+
+    def own_desk(self) -> Desk | None:
+        """The desk of this master's own term, while it leads and is ready."""
+        term, session = self._term, self._session
+        if term is None or session is None or not term.ready or not session.lease.remaining_s:
+            return None
+        return term
+
+    def remote_desk(self, leader: Leader) -> Desk:
+        """A client to another master."""
+        return self._observer.desk(leader)
+
+    def _campaign(self, session: Session) -> None:
+        """Stand, lead, and stand again, until the session ends."""
+        value = leader_value(session.name, session.node.address)
+        while True:
+            try:
+                leadership = self._election.campaign(session.lease, value)
+                log.info("elected", leader=value, revision=leadership.revision)
+                self._lead(session, leadership)
+            except Lost as error:
+                log.warning("not leading any more", reason=str(error))
+            except Retryable as error:
+                log.warning("take-over failed, resigning", error=str(error))
+            self._clock.sleep(AGAIN_S)
+
+    def _lead(self, session: Session, leadership: Leadership) -> None:
+        term = Term(
+            leadership,
+            session.lease,
+            number=number_of(session.node) or 0,
+            cluster=self._cluster,
+            ledger=self._ledger,
+            election=self._election,
+            framework=self._framework,
+            clock=self._clock,
+            check_s=self._settings.scheduler.check_s,
+        )
+        self._term = term
+        try:
+            term.run(self._settings.tasks if self._settings.scheduler.seed else ())
+        finally:
+            self._term = None
+            self._resign(leadership)
+
+    def _resign(self, leadership: Leadership) -> None:
+        """So that another may lead at once; if it fails, the lease's end does the same."""
+        try:
+            self._election.resign(leadership)
+        except Retryable as error:
+            log.warning("not resigned, the lease decides", error=str(error))
+
+    def _on_cluster_change(self) -> None:
+        if self._term is not None:
+            self._term.changed()
+
+    def _on_leader_change(self, leader: Leader | None) -> None:
+        """Step down when another leads."""
+        term, session = self._term, self._session
+        if term is None or session is None or leader is None:
+            return
+        if leader.id != leader_value(session.name, session.node.address):
+            term.depose(f"{leader.id} leads")

@@ -1,0 +1,222 @@
+"""A process's node: builds its parts from the settings, starts them, stops them in reverse.
+
+The composition root. Nothing is shared between nodes, so several live in one process in tests.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Protocol
+
+from flask import Flask
+from gevent.event import Event
+from gevent.lock import RLock
+from gevent.pywsgi import LoggingLogAdapter, WSGIServer
+
+from crawler.api.health import Health
+from crawler.api.rpc import SERVICE_NAME, RpcServer, Servicer
+from crawler.api.service import Service
+from crawler.api.web import build_app
+from crawler.clock import Clock, SystemClock
+from crawler.coordination.etcd import EtcdStore
+from crawler.coordination.keys import MASTER, WORKER, Keys
+from crawler.coordination.store import Store
+from crawler.engine.engine import Engine
+from crawler.engine.loader import load_spiders
+from crawler.errors import ConfigError
+from crawler.logs import get_logger
+from crawler.metrics import Metrics
+from crawler.node.addresses import Listen, advertised, parse_listen
+from crawler.node.master import Master
+from crawler.node.names import NodeNames
+from crawler.node.session import Membership, Role
+from crawler.node.worker import Worker
+from crawler.settings import Settings
+from crawler.supervision import OnEnd, Supervisor
+
+log = get_logger(__name__)
+
+DEFAULT_PORTS = {MASTER: (":8081", ":9091"), WORKER: (":8080", ":9090")}
+"""Where HTTP and gRPC listen, by role."""
+
+READY_CHECK_S = 0.1
+"""How often readiness is looked at, for /readyz and gRPC's health."""
+
+PATIENCE = 3
+"""How many times to live a node waits for an id that another node still holds."""
+
+
+class NodeRole(Role, Protocol):
+    """A role as its node drives it: a `Role` with a life around its memberships."""
+
+    def start(self, supervisor: Supervisor) -> None:
+        """Start what runs whether the node is a member or not."""
+        ...
+
+    def stop(self) -> None:
+        """Let go of what `start` took; the node is no member any more."""
+        ...
+
+    def unready_reason(self) -> str:
+        """Why the node is not ready; empty when it is."""
+        ...
+
+
+class Node:
+    """A master or a worker in this process."""
+
+    def __init__(
+        self,
+        role_name: str,
+        settings: Settings,
+        *,
+        store: Store | None = None,
+        clock: Clock | None = None,
+        serve_http: bool = True,
+        several: bool = False,
+    ) -> None:
+        """Build all parts; nothing listens yet. Raises ConfigError.
+
+        `store` replaces etcd. `several` processes may share one configuration (gunicorn's workers):
+        then a taken id or gRPC port means to take another.
+        """
+        self.failure = ""
+        """What took the node down, if something did."""
+        self.stopped = Event()
+        self._settings = settings
+        self._several = several
+        self._clock = clock or SystemClock()
+        self._http_at, self._grpc_at = _listens(role_name, settings)
+        self._supervisor = Supervisor(role_name, on_fatal=self._on_fatal, clock=self._clock)
+        self._store = store or EtcdStore(settings.etcd.endpoints, settings.etcd.timeout_s)
+        self._keys = Keys(settings.coordination)
+        self._health = Health(*([SERVICE_NAME] if role_name == MASTER else []))
+        self._metrics = Metrics()
+        self._stop_once = RLock()
+        self._membership = self._build_membership(role_name)
+        self._role: NodeRole
+        self._servicer: Servicer | None = None
+        self.app: Flask
+        """The WSGI application: the API on a master, health and metrics on a worker."""
+        if role_name == MASTER:
+            self._build_master()
+        else:
+            self._build_worker()
+        self._rpc = self._build_rpc(self._grpc_at)
+        self._http: WSGIServer | None = self._build_http() if serve_http else None
+
+    @property
+    def address(self) -> str:
+        """host:port of the gRPC server, as others reach it; known once started."""
+        return advertised(self._grpc_at, self._rpc.port)
+
+    @property
+    def http_address(self) -> str:
+        """host:port of the HTTP server, as others reach it; empty when there is none."""
+        return advertised(self._http_at, self._http.server_port) if self._http else ""
+
+    def start(self) -> None:
+        """Listen, and join the cluster in the background. Raises ConfigError: nothing started."""
+        self._listen()
+        self._supervisor.spawn("readiness", self._watch_readiness, on_end=OnEnd.FATAL)
+        self._role.start(self._supervisor)
+        self._supervisor.spawn("membership", self._membership.run, self._role, on_end=OnEnd.FATAL)
+        log.info("node started", grpc=self.address, http=self.http_address)
+
+    def stop(self) -> None:
+        """Leave cleanly: take no more, stop the role, deregister, stop. Harmless when repeated."""
+        with self._stop_once:
+            if self.stopped.is_set():
+                return
+            self._health.shut_down()
+            self._supervisor.stop(self._settings.node.stop_s)
+            self._membership.leave(self._role)
+            if self._http is not None:
+                self._http.stop(timeout=1.0)
+            self._rpc.stop(1.0)
+            self._role.stop()
+            self._store.close()
+            self.stopped.set()
+            log.info("node stopped")
+
+    def _build_membership(self, role_name: str) -> Membership:
+        ttl_s = self._settings.coordination.lease_ttl_s
+        names = NodeNames(self._settings.node.id, self._several, PATIENCE * ttl_s, self._clock)
+        return Membership(self._store, self._keys, role_name, ttl_s, names, self._clock)
+
+    def _build_master(self) -> None:
+        master = Master(self._store, self._keys, self._settings, lambda: self.address, self._clock)
+        self._role = master
+        self._servicer = Servicer(master.service, self._settings.api)
+        self.app = self._build_app(master.service)
+
+    def _build_worker(self) -> None:
+        spiders = load_spiders(self._settings.spiders, self._settings.folder)
+        engine = Engine(self._settings.crawl, spiders, self._clock)
+        self._role = Worker(
+            self._store, self._keys, self._settings, lambda: self.address, engine, self._clock
+        )
+        self.app = self._build_app(None)
+
+    def _build_app(self, service: Service | None) -> Flask:
+        settings = self._settings.api
+        return build_app(service, self._health, self._metrics, settings, clock=self._clock)
+
+    def _build_rpc(self, listen: Listen) -> RpcServer:
+        address = f"{listen.host}:{listen.port}"
+        return RpcServer(
+            address, self._health, self._metrics, self._settings.api, servicer=self._servicer
+        )
+
+    def _build_http(self) -> WSGIServer:
+        quiet = LoggingLogAdapter(logging.getLogger("crawler.http"), level=logging.DEBUG)
+        return WSGIServer(tuple(self._http_at), self.app, log=quiet, error_log=quiet)
+
+    def _listen(self) -> None:
+        self._start_rpc()
+        if self._http is None:
+            return
+        try:
+            self._http.start()
+        except OSError as error:
+            self._rpc.stop(0.0)
+            raise ConfigError(
+                f"node.http: cannot listen at {self._http_at.bind}: {error.strerror or error}; "
+                "choose another with --http or node.http"
+            ) from error
+
+    def _start_rpc(self) -> None:
+        try:
+            self._rpc.start()
+        except ConfigError:
+            if not self._several:
+                raise
+            # Another process of this configuration has the port; any free one does, as the
+            # registration tells the others which.
+            self._grpc_at = Listen(self._grpc_at.host, 0)
+            self._rpc = self._build_rpc(self._grpc_at)
+            self._rpc.start()
+
+    def _watch_readiness(self) -> None:
+        known: str | None = None
+        while True:
+            reason = self._role.unready_reason()
+            if reason != known:
+                self._health.set_ready(not reason, reason)
+                known = reason
+            self._clock.sleep(READY_CHECK_S)
+
+    def _on_fatal(self, greenlet: str, error: BaseException | None) -> None:
+        """A part that must not end has ended: leave, and let the process's owner know."""
+        if self.failure:
+            return
+        self.failure = str(error) if error else f"{greenlet} ended unexpectedly"
+        log.error("node fails, leaving the cluster", greenlet=greenlet, reason=self.failure)
+        Supervisor("last").spawn("stop", self.stop)
+
+
+def _listens(role_name: str, settings: Settings) -> Sequence[Listen]:
+    http, grpc = DEFAULT_PORTS[role_name]
+    given = (settings.node.http or http, settings.node.grpc or grpc)
+    return [parse_listen(text) for text in given]

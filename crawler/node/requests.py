@@ -1,0 +1,130 @@
+"""What each kind of request does to the resources, as pure functions on a draft.
+
+`apply` may be called again on a fresh draft, when somebody else wrote meanwhile. It raises one of
+`errors.Rejected` for the caller, or changes the draft and returns the names the result depends on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from crawler.errors import AlreadyExists, NotFound
+from crawler.node.draft import Draft
+from crawler.records import Report, Resource, Spec, State
+
+
+class Request(Protocol):
+    """A change somebody asks for."""
+
+    def apply(self, draft: Draft) -> Sequence[str]:
+        """Make the change in the draft; the names of the resources it touches."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Add:
+    """Add a resource, unless the very same one is there."""
+
+    spec: Spec
+
+    def apply(self, draft: Draft) -> Sequence[str]:
+        """Raises AlreadyExists when the name is taken by another specification."""
+        present = draft.get(self.spec.name)
+        if present is None:
+            draft.put(Resource(self.spec))
+        elif not _same(present.spec, self.spec):
+            raise AlreadyExists(
+                f"task {self.spec.name!r} exists with another specification; "
+                "delete it, update it, or choose another name"
+            )
+        return [self.spec.name]
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """Change a specification; another spider or other parameters mean another run."""
+
+    spec: Spec
+
+    def apply(self, draft: Draft) -> Sequence[str]:
+        """Raises NotFound."""
+        present = _present(draft, self.spec.name)
+        if not _same(present.spec, self.spec):
+            changed = present.replace(spec=self.spec)
+            draft.put(changed if _same_run(present.spec, self.spec) else _afresh(changed))
+        return [self.spec.name]
+
+
+@dataclass(frozen=True, slots=True)
+class Remove:
+    """Delete a resource."""
+
+    name: str
+
+    def apply(self, draft: Draft) -> Sequence[str]:
+        """Raises NotFound."""
+        _present(draft, self.name)
+        draft.delete(self.name)
+        return [self.name]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Take what a worker reports of its runs into the resources."""
+
+    node_id: str
+    reports: Sequence[Report]
+
+    def apply(self, draft: Draft) -> Sequence[str]:
+        """Reports that are not current any more change nothing."""
+        touched = []
+        for report in self.reports:
+            resource = draft.get(report.name)
+            if is_current(report, self.node_id, resource) and is_news(report, resource):
+                assert resource is not None  # else the report were not current
+                draft.put(
+                    resource.replace(
+                        state=report.state,
+                        reason=report.reason,
+                        awaits_spider=report.awaits_spider,
+                        counts=report.counts,
+                    )
+                )
+                touched.append(report.name)
+        return touched
+
+
+def is_current(report: Report, node_id: str, resource: Resource | None) -> bool:
+    """Whether a report is of the run that the resource is assigned to now."""
+    if resource is None or resource.owner is None or resource.owner.node_id != node_id:
+        return False
+    if (resource.id, resource.epoch) != (report.id, report.epoch):
+        return False
+    return not resource.state.finished or not is_news(report, resource)
+
+
+def is_news(report: Report, resource: Resource | None) -> bool:
+    """Whether a report changes more than the counts of a running resource."""
+    return resource is not None and resource.state is not report.state
+
+
+def _present(draft: Draft, name: str) -> Resource:
+    resource = draft.get(name)
+    if resource is None:
+        raise NotFound("no such task")
+    return resource
+
+
+def _same(one: Spec, other: Spec) -> bool:
+    return _same_run(one, other) and (one.labels, one.priority) == (other.labels, other.priority)
+
+
+def _same_run(one: Spec, other: Spec) -> bool:
+    return (one.spider_name, one.parameters) == (other.spider_name, other.parameters)
+
+
+def _afresh(resource: Resource) -> Resource:
+    """Without an owner: the placement of the same pass gives it one, and with it a new epoch."""
+    return resource.replace(owner=None, state=State.PENDING, reason="", awaits_spider=False)

@@ -1,0 +1,168 @@
+"""The runs of a worker: one greenlet and one engine crawl for each task it was given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import quote
+
+import gevent
+
+from crawler.clock import Clock
+from crawler.engine.crawl import Crawl
+from crawler.engine.engine import Engine
+from crawler.engine.sink import JsonLinesSink, Sink
+from crawler.errors import InvalidArgument, NotFound
+from crawler.logs import get_logger
+from crawler.node.reconcile import RunKey
+from crawler.records import Counts, Report, Resource, State
+from crawler.supervision import OnEnd, Supervisor
+
+log = get_logger(__name__)
+
+STOP_S = 0.4
+"""How long a run may take to stop before it is cut off. Its fetches end at once; this is for a
+callback under way and the last items, and must fit into a lease's margin."""
+
+LONGEST_FOLDER = 150
+"""Most bytes of a task's name in a folder's name; file systems allow 255."""
+
+
+def items_path(folder: Path, resource: Resource) -> Path:
+    """Where one run's items go: a folder per task, a file per run, so that nothing is overwritten.
+
+    A name too long for a file system is cut; the id in the file's name still tells tasks apart.
+    """
+    return folder / folder_name(resource.name) / f"{resource.id or 'task'}-{resource.epoch}.jsonl"
+
+
+def folder_name(task: str) -> str:
+    """A task's name as a name that any file system takes."""
+    name = quote(task, safe=" +,=@()")
+    name = f"%2E{name[1:]}" if name.startswith(".") else name
+    return name[:LONGEST_FOLDER]
+
+
+class Run:
+    """One run of one task; kept after its end until the leader has recorded it."""
+
+    def __init__(self, resource: Resource) -> None:
+        self.name = resource.name
+        self._spec = resource.spec
+        self.key = RunKey(resource.id, resource.epoch)
+        self._state = State.RUNNING
+        self._reason = ""
+        self._awaits_spider = False
+        self._crawl: Crawl | None = None
+        self._told: Report | None = None
+        self._stopped = False
+        self.refused = False
+        """The leader does not take reports of this run any more."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether it ran to its end, well or not."""
+        return self._state.finished
+
+    def execute(self, engine: Engine, sink: Sink) -> None:
+        """Crawl until done, stopped or failed; blocks."""
+        try:
+            self._crawl = engine.crawl(self._spec, sink)
+            if not self._stopped:
+                self._crawl.run()
+        except NotFound as error:
+            self._fail(str(error), awaits_spider=True)
+        except InvalidArgument as error:
+            self._fail(str(error))
+        except Exception as error:
+            log.error("run ended with an error", task=self.name, exc_info=True)
+            self._fail(f"{type(error).__name__}: {error}")
+        else:
+            if not self._stopped:
+                self._state, self._reason = self._crawl.outcome()
+
+    def stop(self) -> None:
+        """Make the crawl end soon; its outcome counts no more."""
+        self._stopped = True
+        if self._crawl is not None:
+            self._crawl.stop()
+
+    def report(self) -> Report | None:
+        """What the leader does not know yet; None when it knows all, or wants to know no more."""
+        report = self.status()
+        return None if self.refused or report == self._told else report
+
+    def status(self) -> Report:
+        """How the run stands now."""
+        counts = self._crawl.counts if self._crawl is not None else Counts()
+        return Report(
+            name=self.name,
+            id=self.key.id,
+            epoch=self.key.epoch,
+            state=self._state,
+            reason=self._reason,
+            awaits_spider=self._awaits_spider,
+            counts=counts,
+        )
+
+    def told(self, report: Report) -> None:
+        """The leader has taken that report."""
+        self._told = report
+
+    def _fail(self, reason: str, awaits_spider: bool = False) -> None:
+        self._state, self._reason, self._awaits_spider = State.FAILED, reason, awaits_spider
+        log.warning("run failed", task=self.name, reason=reason)
+
+
+class Runs:
+    """All runs of a worker; starting and stopping them is all it does."""
+
+    def __init__(
+        self, engine: Engine, items: Path, clock: Clock, on_end: Callable[[], None]
+    ) -> None:
+        self._engine = engine
+        self._items = items
+        self._clock = clock
+        self._on_end = on_end
+        self._supervisor = Supervisor("runs", clock=clock)
+        self._runs: dict[str, tuple[Run, gevent.Greenlet]] = {}
+
+    def keys(self) -> dict[str, RunKey]:
+        """Name → identity of each run, ended ones included."""
+        return {name: run.key for name, (run, _) in self._runs.items()}
+
+    def all(self) -> list[Run]:
+        """The runs, ended ones included."""
+        return [run for run, _ in self._runs.values()]
+
+    def start(self, resource: Resource) -> None:
+        """Start a run of that resource."""
+        run = Run(resource)
+        greenlet = self._supervisor.spawn(
+            f"run {run.name}", self._execute, run, resource, on_end=OnEnd.LOG
+        )
+        self._runs[run.name] = (run, greenlet)
+        log.info("run started", task=run.name, epoch=run.key.epoch)
+
+    def stop(self, name: str, deadline_s: float = STOP_S) -> None:
+        """Stop one run and forget it."""
+        self._stop([name], deadline_s)
+
+    def stop_all(self, deadline_s: float = STOP_S) -> None:
+        """Stop all runs at once and forget them; what does not stop in time is cut off."""
+        self._stop(list(self._runs), deadline_s)
+
+    def _stop(self, names: list[str], deadline_s: float) -> None:
+        stopped = [self._runs.pop(name) for name in names]
+        for run, _ in stopped:
+            run.stop()
+        greenlets = [greenlet for _, greenlet in stopped]
+        gevent.joinall(greenlets, timeout=deadline_s)
+        gevent.killall([g for g in greenlets if not g.dead], timeout=deadline_s)
+        for run, _ in stopped:
+            log.info("run stopped", task=run.name, epoch=run.key.epoch, ended=run.ended)
+
+    def _execute(self, run: Run, resource: Resource) -> None:
+        run.execute(self._engine, JsonLinesSink(items_path(self._items, resource)))
+        if run.ended:
+            self._on_end()

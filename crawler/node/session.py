@@ -1,0 +1,133 @@
+"""Membership: a lease, a registration under it, and the role that lives while both do.
+
+When the lease is lost, the role stops what it covered first; then the node comes back under a new
+lease, as another incarnation. This goes on until the node stops.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from crawler.clock import Backoff, Clock
+from crawler.coordination.keys import Keys
+from crawler.coordination.lease import Lease
+from crawler.coordination.registry import IdTaken, Registry
+from crawler.coordination.store import Store
+from crawler.errors import LeaseLost, Retryable
+from crawler.logs import get_logger
+from crawler.node.names import NodeNames
+from crawler.records import Node
+from crawler.supervision import Supervisor
+
+log = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """What a node holds while it is a member."""
+
+    name: str
+    """The node's name within its role: the `2` of master 2."""
+    node: Node
+    lease: Lease
+    supervisor: Supervisor
+    """For greenlets that must end with the lease."""
+
+
+class Role(Protocol):
+    """What a node does while it is a member."""
+
+    def describe(self, node_id: str) -> Node:
+        """The registration of this process under that id."""
+        ...
+
+    def join(self, session: Session) -> None:
+        """The node is registered: begin. Returns soon."""
+        ...
+
+    def leave(self) -> None:
+        """Stop now whatever the lease covered; returns when it has stopped."""
+        ...
+
+
+class Membership:
+    """Keeps this process registered until it is stopped."""
+
+    def __init__(
+        self, store: Store, keys: Keys, role_name: str, ttl_s: int, names: NodeNames, clock: Clock
+    ) -> None:
+        self._store = store
+        self._keys = keys
+        self._role_name = role_name
+        self._ttl_s = ttl_s
+        self._names = names
+        self._clock = clock
+        self._registry = Registry(store, keys, role_name)
+        self.session: Session | None = None
+        """The present one; None while the node is not a member."""
+
+    def run(self, role: Role) -> None:
+        """Join, and join anew whenever the lease is lost; never returns."""
+        while True:
+            session = self._join(role)
+            self.session = session
+            log.info(
+                "registered",
+                node=session.node.id,
+                address=session.node.address,
+                incarnation=session.node.incarnation,
+            )
+            role.join(session)
+            self._clock.wait(session.lease.lost)
+            self.leave(role)
+
+    def leave(self, role: Role) -> None:
+        """Stop the role, then give up registration and lease; harmless when there is no session."""
+        session, self.session = self.session, None
+        if session is None:
+            return
+        role.leave()
+        session.supervisor.stop()
+        self._revoke(session.lease)
+        log.info("deregistered", node=session.node.id)
+
+    def _join(self, role: Role) -> Session:
+        """Try until it succeeds. Raises ConfigError when the id given stays taken."""
+        backoff = Backoff(0.1, 1.0)
+        while True:
+            try:
+                lease = Lease.grant(self._store, self._ttl_s, self._clock)
+            except Retryable as error:
+                log.warning("cannot register, trying again", error=str(error))
+                self._clock.sleep(backoff.next_s())
+                continue
+            session = self._register(lease, role)
+            if session is not None:
+                return session
+            self._revoke(lease)
+            self._clock.sleep(backoff.next_s())
+
+    def _register(self, lease: Lease, role: Role) -> Session | None:
+        supervisor = Supervisor(f"{self._role_name} session", clock=self._clock)
+        lease.keep(supervisor)
+        name = ""
+        try:
+            name = self._names.choose(self._registry.names())
+            described = role.describe(self._keys.node_id(self._role_name, name))
+            node = self._registry.register(described, lease)
+        except IdTaken as error:
+            self._names.refused(name, str(error))
+        except (Retryable, LeaseLost) as error:
+            log.warning("cannot register, trying again", error=str(error))
+        else:
+            self._names.keep(name)
+            return Session(name, node, lease, supervisor)
+        supervisor.stop()
+        return None
+
+    def _revoke(self, lease: Lease) -> None:
+        try:
+            lease.revoke()
+        except Retryable as error:
+            log.warning("lease not revoked, others wait until it expires", error=str(error))

@@ -1,0 +1,300 @@
+"""One term of leadership: takes over, then handles all requests and placements until it ends.
+
+One greenlet does every write of the term: it gathers what was asked for meanwhile, decides on a
+draft, places what has no owner, commits the draft in fenced batches, and answers. So requests that
+come together share a transaction, and no decision is made on a state that another is changing.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+
+from gevent.event import AsyncResult, Event
+from gevent.timeout import Timeout
+
+from crawler.api.service import Call, NodeLoad, Page
+from crawler.clock import Clock
+from crawler.coordination.election import Election
+from crawler.coordination.keys import MASTER, WORKER
+from crawler.coordination.lease import Lease
+from crawler.coordination.ledger import Ledger, Outcome
+from crawler.coordination.snowflake import IdGenerator
+from crawler.errors import (
+    Conflict,
+    LeadershipLost,
+    NotFound,
+    OutcomeUnknown,
+    Overloaded,
+    Rejected,
+    Retryable,
+    Unavailable,
+)
+from crawler.logs import get_logger
+from crawler.node.cluster import Cluster
+from crawler.node.draft import Draft
+from crawler.node.placement import place
+from crawler.node.requests import Add, Record, Remove, Request, Update, is_current, is_news
+from crawler.records import MAX_PAGE, Counts, Leadership, Query, Report, Resource, Spec, State
+from crawler.scheduler import snapshot
+from crawler.scheduler.framework import Framework
+
+log = get_logger(__name__)
+
+MOST_WAITING = 10_000
+"""Requests that may wait for the writing greenlet; more are refused."""
+
+MOST_TRIES = 5
+"""How often a request is decided anew because somebody else wrote the same resource."""
+
+
+class _Ticket:
+    """A request on its way through the writing greenlet."""
+
+    def __init__(self, request: Request, deadline_s: float) -> None:
+        self.request = request
+        self.deadline_s = deadline_s
+        self.tries = 0
+        self.names: Sequence[str] = ()
+        self.done: AsyncResult[None] = AsyncResult()
+
+
+class Term:
+    """The desk of a leading master."""
+
+    def __init__(
+        self,
+        leadership: Leadership,
+        lease: Lease,
+        *,
+        number: int,
+        cluster: Cluster,
+        ledger: Ledger,
+        election: Election,
+        framework: Framework,
+        clock: Clock,
+        check_s: float,
+    ) -> None:
+        self._leadership = leadership
+        self._lease = lease
+        self._number = number
+        self._cluster = cluster
+        self._ledger = ledger
+        self._election = election
+        self._framework = framework
+        self._clock = clock
+        self._check_s = check_s
+        self._ids = IdGenerator(number, clock)
+        self._tickets: deque[_Ticket] = deque()
+        self._live: dict[str, tuple[str, int, Counts]] = {}
+        self._wake = Event()
+        self._unsettled = True
+        self._deposed = ""
+        self.ready = False
+
+    # -- the writing greenlet -----------------------------------------------------------------
+
+    def run(self, seeds: Sequence[Spec]) -> None:
+        """Lead until it ends. Raises LeadershipLost, LeaseLost; Retryable from the take-over."""
+        try:
+            self._take_over(seeds)
+            while True:
+                self._lease.check()
+                self._pass()
+                if not self._clock.wait(self._wake, self._check_s):
+                    self._check()
+                self._wake.clear()
+        finally:
+            self._end()
+
+    def depose(self, reason: str) -> None:
+        """End the term at the next turn: another leader was observed."""
+        self._deposed = reason
+        self._wake.set()
+
+    def changed(self) -> None:
+        """Workers or resources changed by others' hands: look for what needs an owner."""
+        self._unsettled = True
+        self._wake.set()
+
+    def _take_over(self, seeds: Sequence[Spec]) -> None:
+        """Read everything at one revision, add the seed tasks, place, and only then be ready."""
+        self._cluster.refresh()
+        self._ids = IdGenerator(self._number, self._clock, above=self._ledger.highest_id())
+        missing = [spec for spec in seeds if self._cluster.resource(spec.name) is None]
+        tickets = [_Ticket(Add(spec), float("inf")) for spec in missing]
+        self._tickets.extend(tickets)
+        self._pass()
+        self.ready = True
+        log.info(
+            "leading",
+            seeds=len(missing),
+            resources=len(self._cluster.resources.values),
+            workers=len(self._cluster.workers.values),
+        )
+
+    def _check(self) -> None:
+        """Once in a while: ask etcd whether this master leads, and look at all tasks."""
+        try:
+            self._election.confirm(self._leadership)
+        except Retryable as error:
+            log.warning("cannot confirm the leadership, the lease decides", error=str(error))
+        self._unsettled = True
+
+    def _pass(self) -> None:
+        """Decide all that waits on one draft, commit it, answer."""
+        if self._deposed:
+            raise LeadershipLost(self._deposed)
+        draft = Draft(
+            self._cluster.resource, self._cluster.all_resources, self._ids.next, self._clock.time_ns
+        )
+        decided = self._decide(draft)
+        if self._unsettled or any(isinstance(t.request, Add | Update) for t in decided):
+            self._unsettled = False
+            place(draft, self._cluster.live_workers(), self._framework)
+        try:
+            conflicts = self._commit(draft)
+        except Retryable as error:
+            self._recover(decided, error)
+        else:
+            self._answer(decided, conflicts)
+
+    def _decide(self, draft: Draft) -> list[_Ticket]:
+        """Apply the waiting requests to the draft; those refused are answered at once."""
+        decided = []
+        now_s = self._clock.monotonic()
+        for _ in range(len(self._tickets)):
+            ticket = self._tickets.popleft()
+            if ticket.deadline_s <= now_s:  # its caller has gone: do not act behind its back
+                ticket.done.set_exception(Unavailable("the request waited too long; try again"))
+                continue
+            try:
+                ticket.names = ticket.request.apply(draft)
+            except Rejected as error:
+                ticket.done.set_exception(error)
+            else:
+                decided.append(ticket)
+        return decided
+
+    def _commit(self, draft: Draft) -> set[str]:
+        """Commit the draft; the names whose change lost against somebody else's."""
+        conflicts: set[str] = set()
+        for outcome in self._ledger.commit(self._leadership, draft.changes()):
+            self._cluster.take(outcome)
+            if not outcome.committed:
+                self._lost_against_another(outcome)
+                conflicts.add(outcome.name)
+        return conflicts
+
+    def _lost_against_another(self, outcome: Outcome) -> None:
+        log.info("resource was changed by another meanwhile, deciding anew", task=outcome.name)
+        self.changed()
+
+    def _answer(self, decided: Sequence[_Ticket], conflicts: set[str]) -> None:
+        for ticket in decided:
+            if conflicts.isdisjoint(ticket.names):
+                ticket.done.set(None)
+            elif ticket.tries < MOST_TRIES:
+                ticket.tries += 1
+                self._tickets.append(ticket)
+            else:
+                ticket.done.set_exception(Conflict("others keep changing this task; try again"))
+
+    def _recover(self, decided: Sequence[_Ticket], error: Retryable) -> None:
+        """The store did not answer: nobody knows what was written, so say so and read anew."""
+        log.warning("writing failed, reading anew", error=str(error), requests=len(decided))
+        for ticket in decided:
+            ticket.done.set_exception(OutcomeUnknown(f"it may have been done or not: {error}"))
+        while True:
+            self._lease.check()
+            try:
+                self._cluster.refresh()
+            except Retryable:
+                self._clock.wait(self._lease.lost, 0.2)
+            else:
+                return self.changed()
+
+    def _end(self) -> None:
+        self.ready = False
+        for ticket in self._tickets:
+            ticket.done.set_exception(Unavailable("this master does not lead any more; try again"))
+        self._tickets.clear()
+
+    # -- the desk -----------------------------------------------------------------------------
+
+    def add(self, spec: Spec, call: Call) -> Resource:
+        """Store a new resource and place it."""
+        self._submit(Add(spec), call)
+        return self.get(spec.name, call)
+
+    def update(self, spec: Spec, call: Call) -> Resource:
+        """Change a resource's specification."""
+        self._submit(Update(spec), call)
+        return self.get(spec.name, call)
+
+    def delete(self, name: str, call: Call) -> None:
+        """Remove a resource."""
+        self._submit(Remove(name), call)
+        self._live.pop(name, None)
+
+    def get(self, name: str, call: Call) -> Resource:
+        """One resource, with its latest counts."""
+        resource = self._cluster.resource(name)
+        if resource is None:
+            raise NotFound("no such task")
+        return self._with_live_counts(resource)
+
+    def list(self, query: Query, call: Call) -> Page:
+        """A page of the resources, in the order of their names."""
+        matching = sorted(
+            r.name
+            for r in self._cluster.all_resources()
+            if query.state is None or r.state is query.state
+        )
+        size = max(1, min(query.page_size, MAX_PAGE))
+        following = [name for name in matching if name > query.page_token]
+        names = following[:size]
+        more = len(following) > size
+        found = [self.get(name, call) for name in names]
+        return Page(found, names[-1] if more else "", len(matching))
+
+    def nodes(self, call: Call) -> Sequence[NodeLoad]:
+        """The live nodes, masters first."""
+        workers = self._cluster.live_workers().values()
+        loads = snapshot.take(workers, self._cluster.all_resources())
+        masters = sorted(self._cluster.live_masters().values(), key=lambda node: node.id)
+        return [NodeLoad(node, MASTER) for node in masters] + [
+            NodeLoad(load.node, WORKER, load.unfinished, load.owned) for load in loads
+        ]
+
+    def report(self, node_id: str, reports: Sequence[Report], call: Call) -> Sequence[str]:
+        """Take reports: counts are kept in memory, a change of state is written."""
+        pairs = [(report, self._cluster.resource(report.name)) for report in reports]
+        current = [(rep, res) for rep, res in pairs if is_current(rep, node_id, res)]
+        for report, _ in current:
+            self._live[report.name] = (report.id, report.epoch, report.counts)
+        news = [report for report, resource in current if is_news(report, resource)]
+        if news:
+            self._submit(Record(node_id, news), call)
+        accepted = {report.name for report, _ in current}
+        return [report.name for report in reports if report.name not in accepted]
+
+    def _submit(self, request: Request, call: Call) -> None:
+        """Hand a request to the writing greenlet and wait for its end."""
+        if len(self._tickets) >= MOST_WAITING:
+            raise Overloaded("too many requests are waiting; try again in a second")
+        ticket = _Ticket(request, self._clock.monotonic() + call.timeout_s)
+        self._tickets.append(ticket)
+        self._wake.set()
+        try:
+            ticket.done.get(timeout=call.timeout_s)
+        except Timeout as error:
+            raise OutcomeUnknown("no answer in time; read the task to see what was done") from error
+
+    def _with_live_counts(self, resource: Resource) -> Resource:
+        run = self._live.get(resource.name)
+        if run is None or resource.state is not State.RUNNING:
+            return resource
+        id, epoch, counts = run
+        same_run = (id, epoch) == (resource.id, resource.epoch)
+        return resource.replace(counts=counts) if same_run else resource

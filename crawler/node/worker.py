@@ -1,0 +1,189 @@
+"""A worker: runs exactly what is assigned to this incarnation of it, and reports how that goes.
+
+What it should run comes from etcd, by a mirror that keeps its own resources only; what it runs is
+made equal to that after each change. It writes nothing to etcd itself: reports go to the leader.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from gevent.event import Event
+
+from crawler.api.service import Call
+from crawler.clock import Clock
+from crawler.coordination.election import Election
+from crawler.coordination.keys import MASTER, Keys
+from crawler.coordination.ledger import Ledger
+from crawler.coordination.registry import decode_registration
+from crawler.coordination.store import KeyValue, Store
+from crawler.coordination.watch import Mirror
+from crawler.engine.engine import Engine
+from crawler.errors import CrawlerError
+from crawler.logs import get_logger
+from crawler.node.observer import Observer
+from crawler.node.reconcile import RunKey, reconcile
+from crawler.node.runs import Run, Runs
+from crawler.node.session import Session
+from crawler.records import Leader, Node, Report, Resource
+from crawler.settings import Settings
+from crawler.supervision import OnEnd, Supervisor
+
+log = get_logger(__name__)
+
+MOST_REPORTS = 500
+"""Reports sent in one call."""
+
+
+class Worker:
+    """The role of a worker."""
+
+    def __init__(
+        self,
+        store: Store,
+        keys: Keys,
+        settings: Settings,
+        address: Callable[[], str],
+        engine: Engine,
+        clock: Clock,
+    ) -> None:
+        """`address` tells host:port of its gRPC server as others reach it, once it listens."""
+        self._store = store
+        self._keys = keys
+        self._settings = settings
+        self._address = address
+        self._engine = engine
+        self._clock = clock
+        self._ledger = Ledger(store, keys)
+        self._masters: Mirror[Node] = Mirror(
+            store, keys.registrations(MASTER), decode_registration, clock
+        )
+        self._observer = Observer(
+            Election(store, keys, clock),
+            self._master_names,
+            self._on_leader_change,
+            forwards=False,
+        )
+        items = Path(settings.folder, settings.worker.items)
+        self._runs = Runs(engine, items, clock, self._on_run_end)
+        self._session: Session | None = None
+        self._mine: Mirror[Resource] | None = None
+        self._changed = Event()
+        self._report_now = Event()
+
+    def start(self, supervisor: Supervisor) -> None:
+        """Start the engine, and observe who leads."""
+        self._engine.start()
+        self._masters.start(supervisor)
+        self._observer.start(supervisor)
+        supervisor.spawn("reconcile", self._reconcile_forever, on_end=OnEnd.FATAL)
+        supervisor.spawn("report", self._report_forever, on_end=OnEnd.FATAL)
+
+    def stop(self) -> None:
+        """Stop the engine; `leave` has stopped the runs."""
+        self._engine.stop()
+        self._observer.close()
+
+    def describe(self, node_id: str) -> Node:
+        """The registration of this worker: its labels and spiders go along."""
+        labels = dict(self._settings.node.labels)
+        return Node(node_id, self._address(), labels=labels, spiders=self._engine.spider_names())
+
+    def join(self, session: Session) -> None:
+        """Mirror what is assigned to this incarnation, and run it."""
+        self._session = session
+        self._mine = Mirror(
+            self._store, self._keys.resources, self._decode_mine, self._clock, self._on_assignment
+        )
+        self._mine.start(session.supervisor)
+
+    def leave(self) -> None:
+        """Stop all runs before anyone else may start them."""
+        self._session = None
+        self._mine = None
+        self._runs.stop_all()
+
+    def unready_reason(self) -> str:
+        """Why no task can run here at present; empty when one can."""
+        return "not registered in etcd" if self._session is None else ""
+
+    # -- what should run ------------------------------------------------------------------------
+
+    def _decode_mine(self, kv: KeyValue) -> Resource | None:
+        """Keep what this incarnation owns; the rest does not concern it."""
+        session = self._session
+        # Most are not mine, and decoding them all would cost more than all the rest of this.
+        if session is None or session.node.id.encode() not in kv.value:
+            return None
+        resource = self._ledger.decode(kv)
+        if resource is None or resource.owner is None:
+            return None
+        return resource if session.node.owns(resource.owner) else None
+
+    def _desired(self) -> dict[str, Resource]:
+        if self._session is None or self._mine is None:
+            return {}
+        return {r.name: r for r in self._mine.values.values() if not r.state.finished}
+
+    def _reconcile_forever(self) -> None:
+        while True:
+            self._clock.wait(self._changed)
+            self._changed.clear()
+            self._reconcile()
+
+    def _reconcile(self) -> None:
+        desired = self._desired()
+        wanted = {name: RunKey(r.id, r.epoch) for name, r in desired.items()}
+        actions = reconcile(wanted, self._runs.keys())
+        for name in actions.stop:
+            self._runs.stop(name)
+        for name in actions.start:
+            if self._session is not None:  # the lease may have been lost while others were stopped
+                self._runs.start(desired[name])
+        self._report_now.set()
+
+    # -- what it says about it --------------------------------------------------------------------
+
+    def _report_forever(self) -> None:
+        """Report at once what has ended, and counts every now and then."""
+        while True:
+            self._clock.wait(self._report_now, self._settings.worker.report_s)
+            self._report_now.clear()
+            self._report()
+            self._clock.sleep(min(0.05, self._settings.worker.report_s))
+
+    def _report(self) -> None:
+        leader, session = self._observer.leader, self._session
+        pending = [(run, run.report()) for run in self._runs.all()]
+        news = [(run, report) for run, report in pending if report is not None]
+        if session is None or leader is None or not leader.address or not news:
+            return
+        for start in range(0, len(news), MOST_REPORTS):
+            self._send(leader, session.node.id, news[start : start + MOST_REPORTS])
+
+    def _send(self, leader: Leader, node_id: str, news: list[tuple[Run, Report]]) -> None:
+        """Send reports; what was not taken is sent again next time, with newer counts."""
+        call = Call(self._settings.api.timeout_s)
+        reports = [report for _, report in news]
+        try:
+            refused = set(self._observer.desk(leader).report(node_id, reports, call))
+        except CrawlerError as error:
+            log.warning("reports not delivered, trying again", leader=leader.id, error=str(error))
+            return
+        for run, report in news:
+            run.told(report)
+            run.refused = run.refused or run.name in refused
+
+    def _master_names(self) -> dict[str, str]:
+        prefix = self._keys.node_id(MASTER, "")
+        return {n.id.removeprefix(prefix): n.address for n in self._masters.values.values()}
+
+    def _on_assignment(self, _: object) -> None:
+        self._changed.set()
+
+    def _on_run_end(self) -> None:
+        self._report_now.set()
+
+    def _on_leader_change(self, leader: Leader | None) -> None:
+        self._report_now.set()

@@ -1,0 +1,100 @@
+"""What the parameters of a task may hold: JSON that survives a google.protobuf.Struct unchanged.
+
+A Struct has one kind of number, the double. So whole numbers become int and others float whichever
+way a task came in, and what a double cannot hold exactly is refused rather than altered: the same
+task sent to the leader and through a follower is the same task.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from google.protobuf import struct_pb2
+
+MAX_DEPTH = 16
+"""Deepest nesting. Protobuf refuses messages nested deeper than 100, and a level of JSON costs
+three of them."""
+
+EXACT = 2**53
+"""Up to here a double holds every whole number."""
+
+
+def normal(value: Any, path: str = "", depth: int = 0) -> Any:
+    """The value with its numbers in their one form.
+
+    Raises ValueError, saying what is wrong where, for what is not JSON or would not survive.
+    """
+    if depth > MAX_DEPTH:
+        raise ValueError(f"is nested deeper than {MAX_DEPTH} levels at {path[:40]}")
+    if isinstance(value, Mapping):
+        return {
+            _text(key, path): normal(item, f"{path}.{key}", depth + 1)
+            for key, item in value.items()
+        }
+    if isinstance(value, (list, tuple)):
+        return [normal(item, f"{path}[{at}]", depth + 1) for at, item in enumerate(value)]
+    return _scalar(value, path)
+
+
+def to_struct(parameters: Mapping[str, Any]) -> struct_pb2.Struct:
+    """Parameters as a Struct, the way they travel over gRPC."""
+    struct = struct_pb2.Struct()
+    struct.update(parameters)
+    return struct
+
+
+def from_struct(struct: struct_pb2.Struct) -> dict[str, Any]:
+    """Parameters from a Struct, whole numbers as int."""
+    return {key: _from_value(value) for key, value in struct.fields.items()}
+
+
+def is_text(value: Any) -> bool:
+    """Whether it is a string that UTF-8 can carry: JSON may smuggle in half a surrogate pair."""
+    return isinstance(value, str) and not any("\ud800" <= letter <= "\udfff" for letter in value)
+
+
+def _scalar(value: Any, path: str) -> Any:
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return _text(value, path)
+    if isinstance(value, (int, float)):
+        return _number(value, path)
+    raise ValueError(f"holds {type(value).__name__}{_at(path)}; allowed is what JSON has")
+
+
+def _text(value: Any, path: str) -> str:
+    if not is_text(value):
+        raise ValueError(f"holds text that is no UTF-8{_at(path)}: {ascii(value)[:60]}")
+    return str(value)
+
+
+def _number(value: float, path: str) -> float:
+    if isinstance(value, int):
+        if abs(value) > EXACT:
+            raise ValueError(f"holds a whole number beyond 2^53{_at(path)}; write it as a string")
+        return value
+    if not math.isfinite(value):
+        raise ValueError(f"holds {value}{_at(path)}; numbers must be finite")
+    return _whole(value)
+
+
+def _whole(value: float) -> float:
+    return int(value) if value.is_integer() and abs(value) <= EXACT else value
+
+
+def _at(path: str) -> str:
+    return f" at {ascii(path)[1:-1][:60]}" if path else ""
+
+
+def _from_value(value: struct_pb2.Value) -> Any:
+    kind = value.WhichOneof("kind")
+    if kind == "struct_value":
+        return from_struct(value.struct_value)
+    if kind == "list_value":
+        return [_from_value(item) for item in value.list_value.values]
+    if kind == "number_value":
+        return _whole(value.number_value)
+    return None if kind in (None, "null_value") else getattr(value, kind)

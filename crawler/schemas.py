@@ -1,0 +1,239 @@
+"""What a client may send, for gRPC and HTTP alike: each fault by field, value and what is allowed.
+
+Fields go by their names in crawler.proto; the lowerCamelCase of JSON is understood as well, and
+integers may come as strings, as JSON has them for 64 bits. Nothing is trimmed or corrected.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Mapping
+from typing import Any
+
+from marshmallow import RAISE, Schema, ValidationError, fields, post_load
+
+from crawler.errors import InvalidArgument
+from crawler.parameters import is_text, normal
+from crawler.records import MAX_PAGE, Query, Spec, State
+
+MAX_NAME = 128
+"""Longest name of a resource or of a spider, in characters."""
+
+DEFAULT_PAGE = Query().page_size
+"""Resources in a page when the client does not say."""
+
+RESERVED = frozenset({"election"})
+"""Names that cannot be a resource: its key would be where the candidates' keys live."""
+
+_ALIASES = {
+    "assignedNode": "assigned_node",
+    "creationTime": "creation_time",
+    "pageSize": "page_size",
+    "pageToken": "page_token",
+}
+_INT32 = 2**31 - 1
+_MISSING: dict[str, Any] = {"required": "is missing"}
+
+
+class Text(fields.Field[str]):
+    """A string of limited length that UTF-8 can carry."""
+
+    def __init__(self, least: int = 0, most: int | None = None, **more: Any) -> None:
+        super().__init__(**more)
+        self._least = least
+        self._most = most
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
+        if not is_text(value):
+            raise ValidationError(f"{shown(value)} is not text")
+        if len(value) < self._least or (self._most is not None and len(value) > self._most):
+            raise ValidationError(f"{shown(value)} is not allowed; {self._allowed()}")
+        return str(value)
+
+    def _allowed(self) -> str:
+        if self._most is None:
+            return f"allowed are {self._least} characters or more"
+        return f"allowed are {self._least} to {self._most} characters"
+
+
+class Name(fields.Field[str]):
+    """The name of a new resource: the last part of its key, and of its path over HTTP."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
+        if not is_text(value) or not is_name(value):
+            raise ValidationError(
+                f"{shown(value)} is not allowed; allowed are 1 to {MAX_NAME} characters "
+                "without '/' and control characters, but not 'election'"
+            )
+        return str(value)
+
+
+class Whole(fields.Field[int]):
+    """An integer within bounds, as a number or, as JSON has 64 bits, as a string."""
+
+    def __init__(self, least: int, most: int, **more: Any) -> None:
+        super().__init__(**more)
+        self._least = least
+        self._most = most
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> int:
+        number = _integer(value)
+        if number is None or not self._least <= number <= self._most:
+            raise ValidationError(
+                f"{shown(value)} is not allowed; allowed is an integer "
+                f"from {self._least} to {self._most}"
+            )
+        return number
+
+
+class Parameters(fields.Field[dict[str, Any]]):
+    """A JSON object for the spider."""
+
+    def _deserialize(
+        self, value: Any, attr: str | None, data: Any, **kwargs: Any
+    ) -> dict[str, Any]:
+        if not isinstance(value, Mapping):
+            raise ValidationError(f"{shown(value)} is not allowed; allowed is a JSON object")
+        try:
+            return dict(normal(value))
+        except ValueError as fault:
+            raise ValidationError(str(fault)) from None
+
+
+class Labels(fields.Field[dict[str, str]]):
+    """A map from text to text."""
+
+    def _deserialize(
+        self, value: Any, attr: str | None, data: Any, **kwargs: Any
+    ) -> dict[str, str]:
+        if not isinstance(value, Mapping):
+            raise ValidationError(f"{shown(value)} is not allowed; allowed is a map of text")
+        for key, item in value.items():
+            if not is_text(key) or not is_text(item):
+                raise ValidationError(f"{shown(item)} at {shown(key)} is not text")
+        return dict(value)
+
+
+class _Request(Schema):
+    class Meta:
+        unknown = RAISE
+
+    def read(self, given: Mapping[str, Any]) -> Any:
+        """The record made of it; null counts as not given. Raises InvalidArgument."""
+        named = {_ALIASES.get(key, key): value for key, value in given.items()}
+        try:
+            return self.load({key: value for key, value in named.items() if value is not None})
+        except ValidationError as fault:
+            raise InvalidArgument(self._explain(fault.messages_dict)) from None
+
+    def _explain(self, faults: Mapping[str, Any]) -> str:
+        return "; ".join(
+            f"{key}: {', '.join(faults[key])}" if key in self.fields else self._unknown(key)
+            for key in sorted(faults)
+        )
+
+    def _unknown(self, key: str) -> str:
+        return f"{shown(key)} is not a field; the fields are {', '.join(self.fields)}"
+
+
+class _ResourceSchema(_Request):
+    """What the cluster says of a resource comes back when a client sends on what it was sent."""
+
+    id = fields.Raw()
+    assigned_node = fields.Raw()
+    creation_time = fields.Raw()
+    state = fields.Raw()
+    reason = fields.Raw()
+    epoch = fields.Raw()
+    counts = fields.Raw()
+
+
+class KeySchema(_ResourceSchema):
+    """A ResourceSpec that only names a resource, whatever another program called it."""
+
+    name = Text(least=1, required=True, error_messages=_MISSING)
+    spider = fields.Raw()
+    parameters = fields.Raw()
+    labels = fields.Raw()
+    priority = fields.Raw()
+
+
+class SpecSchema(_ResourceSchema):
+    """A ResourceSpec that says what to crawl."""
+
+    name = Name(required=True, error_messages=_MISSING)
+    spider = Text(most=MAX_NAME, load_default="")
+    parameters = Parameters(load_default=dict)
+    labels = Labels(load_default=dict)
+    priority = Whole(-_INT32 - 1, _INT32, load_default=0)
+
+    @post_load
+    def _record(self, data: dict[str, Any], **kwargs: Any) -> Spec:
+        wanted = ("name", "spider", "parameters", "labels", "priority")
+        return Spec(**{key: data[key] for key in wanted})
+
+
+class QuerySchema(_Request):
+    """Which part of the resources to list."""
+
+    page_size = Whole(0, _INT32, load_default=0)
+    page_token = Text(load_default="")
+    state = Text(load_default="")
+
+    @post_load
+    def _record(self, data: dict[str, Any], **kwargs: Any) -> Query:
+        size = min(data["page_size"], MAX_PAGE) or DEFAULT_PAGE
+        state = load_state(data["state"]) if data["state"] else None
+        return Query(size, data["page_token"], state)
+
+
+def load_spec(given: Mapping[str, Any]) -> Spec:
+    """What a client asks for. Raises InvalidArgument naming every fault."""
+    spec: Spec = SpecSchema().read(given)
+    return spec
+
+
+def load_name(given: Mapping[str, Any]) -> str:
+    """The name of the resource meant; it need not exist. Raises InvalidArgument."""
+    return str(KeySchema().read(given)["name"])
+
+
+def load_query(given: Mapping[str, Any]) -> Query:
+    """Which resources to list. Raises InvalidArgument."""
+    query: Query = QuerySchema().read(given)
+    return query
+
+
+def load_state(text: str) -> State:
+    """The state of that name. Raises InvalidArgument."""
+    try:
+        return State(text)
+    except ValueError:
+        allowed = ", ".join(state.value for state in State)
+        raise InvalidArgument(f"state: {shown(text)} is not allowed; allowed: {allowed}") from None
+
+
+def is_name(name: str) -> bool:
+    """Whether a new resource may have that name."""
+    return (
+        1 <= len(name) <= MAX_NAME
+        and name not in RESERVED
+        and not any(letter == "/" or unicodedata.category(letter) == "Cc" for letter in name)
+    )
+
+
+def shown(value: Any) -> str:
+    """A value as an error message shows it: on one line, and not all of a long one."""
+    text = repr(value) if isinstance(value, (str, int, float)) else type(value).__name__
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _integer(value: Any) -> int | None:
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,19}", value):
+        return int(value)
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value if isinstance(value, int) else None

@@ -1,0 +1,29 @@
+"""How the package is built; what it needs is in requirements.txt, pinned."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+
+
+def requirements(name: str) -> list[str]:
+    """The lines of a requirements file that name packages."""
+    lines = (HERE / name).read_text().splitlines()
+    return [line for line in lines if line and not line.startswith(("#", "-"))]
+
+
+setup(
+    name="distributed-crawler",
+    version="0.1.0",
+    description="A distributed crawler whose control plane survives failures",
+    long_description=(HERE / "README.md").read_text(),
+    long_description_content_type="text/markdown",
+    python_requires=">=3.11",
+    packages=find_packages(include=["crawler", "crawler.*"]),
+    py_modules=["app"],
+    package_data={"crawler": ["py.typed"], "crawler.proto": ["*.proto", "*.pyi"]},
+    install_requires=requirements("requirements.txt"),
+    extras_require={"local": requirements("requirements-local.txt")},
+    entry_points={"console_scripts": ["crawler = crawler.__main__:main"]},
+)

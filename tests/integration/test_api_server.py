@@ -1,0 +1,236 @@
+"""The gRPC server itself: its address, its limits, health, reflection, clients of another make."""
+
+import threading
+
+import gevent
+import grpc
+import pytest
+from gevent.event import Event
+from google.protobuf import descriptor_pb2, descriptor_pool, empty_pb2, message_factory
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
+    ProtoReflectionDescriptorDatabase,
+)
+
+from crawler.api.health import Health
+from crawler.api.rpc import RpcServer
+from crawler.api.service import Call
+from crawler.errors import (
+    ConfigError,
+    CrawlerError,
+    NotFound,
+    Rejected,
+    Unavailable,
+)
+from crawler.metrics import Metrics
+from crawler.proto import crawler_pb2 as pb
+from crawler.proto import crawler_pb2_grpc as pb_grpc
+from crawler.records import Spec
+from crawler.settings import ApiSettings
+from tests.unit.api.fakes import CALL, FakeDesk, Master, channel_to, client_of, running
+from tests.waiting import eventually
+
+SPEC = Spec("task-test-4", "douban", {"tag": "小说", "pages": 3}, {"gpu": "yes"}, 2)
+
+
+@pytest.fixture
+def desk():
+    return FakeDesk()
+
+
+@pytest.fixture
+def leader(desk):
+    with running(Master(desk)) as (master,):
+        yield master
+
+
+@pytest.fixture
+def client(leader):
+    with client_of(leader) as client:
+        yield client
+
+
+def test_a_client_finds_a_server_that_came_back(leader, client):
+    client.nodes(CALL)
+    port = leader.server.port
+    leader.server.stop(0)
+    again = RpcServer(
+        f"127.0.0.1:{port}", leader.health, Metrics(), leader.settings, servicer=leader.servicer
+    )
+    again.start()
+    try:
+        eventually(lambda: isinstance(outcome_of(client.nodes, CALL), list))
+    finally:
+        again.stop(0)
+
+
+def test_forty_calls_at_once_share_a_channel(client, desk):
+    entered = threading.Barrier(40)
+    desk.before = lambda: entered.wait(20)
+    calls = [gevent.spawn(client.add, Spec(f"task-{at}"), Call(20.0)) for at in range(40)]
+    gevent.joinall(calls, timeout=30, raise_error=True)
+    assert sorted(call.value.name for call in calls) == sorted(desk.resources)
+
+
+def test_calls_beyond_the_limit_are_refused_and_not_acted_upon(desk):
+    release = Event()
+    desk.before = release.wait
+    with running(Master(desk, max_calls=2)) as (master,), client_of(master) as client:
+        held = [gevent.spawn(client.nodes, Call(20.0)) for _ in range(2)]
+        eventually(lambda: len(desk.calls) == 2)
+        with pytest.raises(Unavailable) as caught:
+            client.add(SPEC, CALL)
+        assert caught.value.code == "RESOURCE_EXHAUSTED"
+        release.set()
+        gevent.joinall(held, timeout=10, raise_error=True)
+    assert desk.resources == {}
+
+
+def test_a_request_beyond_the_limit_is_rejected(desk):
+    with (
+        running(Master(desk, ApiSettings(max_request_bytes=1024))) as (master,),
+        client_of(master) as client,
+    ):
+        with pytest.raises(Rejected, match="larger than max") as caught:
+            client.add(Spec("x", parameters={"a": "x" * 1024}), CALL)
+        assert caught.value.code == "RESOURCE_EXHAUSTED"
+
+
+def test_an_unknown_method_is_unimplemented(leader):
+    with channel_to(leader) as channel:
+        call = channel.unary_unary(
+            "/CrawlerMaster/Nonsense", empty_pb2.Empty.SerializeToString, empty_pb2.Empty.FromString
+        )
+        with pytest.raises(grpc.RpcError) as told:
+            call(empty_pb2.Empty())
+    assert told.value.code() is grpc.StatusCode.UNIMPLEMENTED
+
+
+def test_a_stub_of_the_first_crawler_proto_works(leader):
+    with channel_to(leader) as channel:
+        messages = first_messages()
+        add = channel.unary_unary(
+            "/CrawlerMaster/AddResource",
+            messages["ResourceSpec"].SerializeToString,
+            messages["NodeSpec"].FromString,
+        )
+        node = add(messages["ResourceSpec"](id="zjx", name="task-test-4"), timeout=5)
+    assert (node.id, node.Address) == ("go.micro.server.worker-2", "192.168.0.107:9089")
+
+
+def test_a_taken_port_is_a_fault_of_the_settings(leader):
+    other = RpcServer(leader.address, Health(), Metrics(), ApiSettings())
+    with pytest.raises(ConfigError, match=rf"{leader.address}.*--grpc"):
+        other.start()
+    other.stop(0)
+
+
+@pytest.mark.parametrize("address", ["203.0.113.1:0", "no.such.host.invalid:0"])
+def test_an_address_of_another_machine_is_a_fault_of_the_settings(address):
+    with pytest.raises(ConfigError, match="no address of this machine"):
+        RpcServer(address, Health(), Metrics(), ApiSettings()).start()
+
+
+def test_an_address_without_a_host_is_every_interface():
+    server = RpcServer(":0", Health(), Metrics(), ApiSettings())
+    server.start()
+    try:
+        with grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+            asked = health_pb2.HealthCheckRequest()
+            answer = health_pb2_grpc.HealthStub(channel).Check(asked, timeout=5)
+        assert answer.status == health_pb2.HealthCheckResponse.NOT_SERVING
+    finally:
+        server.stop(0)
+        server.stop(0)
+
+
+def test_health_is_checked_and_watched(leader):
+    with channel_to(leader) as channel:
+        stub = health_pb2_grpc.HealthStub(channel)
+        watch = stub.Watch(health_pb2.HealthCheckRequest(service="CrawlerMaster"), timeout=20)
+        assert next(watch).status == health_pb2.HealthCheckResponse.NOT_SERVING
+        leader.health.set_ready(True)
+        assert next(watch).status == health_pb2.HealthCheckResponse.SERVING
+        assert stub.Check(health_pb2.HealthCheckRequest()).status == 1
+        with pytest.raises(grpc.RpcError) as told:
+            stub.Check(health_pb2.HealthCheckRequest(service="Nonsense"))
+        assert told.value.code() is grpc.StatusCode.NOT_FOUND
+        leader.health.shut_down()
+        assert next(watch).status == health_pb2.HealthCheckResponse.NOT_SERVING
+        with gevent.Timeout(5):
+            leader.server.stop(20)
+        with pytest.raises(grpc.RpcError):
+            next(watch)
+
+
+def test_a_watch_that_its_client_ends_is_let_go(leader):
+    with channel_to(leader) as channel:
+        watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest())
+        next(watch)
+        watch.cancel()
+        eventually(lambda: sample(leader, "/grpc.health.v1.Health/Watch", "CANCELLED"))
+
+
+def test_reflection_shows_the_service(leader):
+    with channel_to(leader) as channel:
+        database = ProtoReflectionDescriptorDatabase(channel)
+        assert "CrawlerMaster" in database.get_services()
+        assert "grpc.health.v1.Health" in database.get_services()
+        pool = descriptor_pool.DescriptorPool(database)
+        method = pool.FindServiceByName("CrawlerMaster").FindMethodByName("AddResource")
+        assert method.input_type.fields_by_name["creation_time"].number == 4
+
+
+def test_a_worker_serves_health_and_reflection_only():
+    server = RpcServer("127.0.0.1:0", Health(), Metrics(), ApiSettings())
+    server.start()
+    try:
+        with grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+            services = ProtoReflectionDescriptorDatabase(channel).get_services()
+            assert "CrawlerMaster" not in services
+            with pytest.raises(grpc.RpcError) as told:
+                pb_grpc.CrawlerMasterStub(channel).ListNodes(pb.ListNodesRequest(), timeout=5)
+            assert told.value.code() is grpc.StatusCode.UNIMPLEMENTED
+    finally:
+        server.stop(0)
+
+
+def test_calls_are_timed_by_method_and_status(leader, client):
+    client.nodes(CALL)
+    with pytest.raises(NotFound):
+        client.delete("x", CALL)
+    assert sample(leader, "/CrawlerMaster/ListNodes", "OK") == 1
+    assert sample(leader, "/CrawlerMaster/DeleteResource", "NOT_FOUND") == 1
+
+
+def sample(master, method, code):
+    labels = {"method": method, "code": code}
+    return master.metrics.registry.get_sample_value("crawler_rpc_seconds_count", labels)
+
+
+def first_messages():
+    """The messages as the first version of crawler.proto had them, in a pool of their own."""
+    file = descriptor_pb2.FileDescriptorProto(name="first.proto", syntax="proto3")
+    kinds = {"string": descriptor_pb2.FieldDescriptorProto.TYPE_STRING}
+    kinds["int64"] = descriptor_pb2.FieldDescriptorProto.TYPE_INT64
+    for name, fields in (
+        ("ResourceSpec", ["id", "name", "assigned_node", "creation_time:int64"]),
+        ("NodeSpec", ["id", "Address"]),
+    ):
+        message = file.message_type.add(name=name)
+        for number, field in enumerate(fields, 1):
+            field_name, _, kind = field.partition(":")
+            message.field.add(name=field_name, number=number, type=kinds[kind or "string"], label=1)
+    pool = descriptor_pool.DescriptorPool()
+    pool.Add(file)
+    return {
+        name: message_factory.GetMessageClass(pool.FindMessageTypeByName(name))
+        for name in ("ResourceSpec", "NodeSpec")
+    }
+
+
+def outcome_of(function, *args):
+    try:
+        return function(*args)
+    except CrawlerError as error:
+        return error

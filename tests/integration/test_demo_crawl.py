@@ -1,0 +1,96 @@
+"""The demo's five tasks, run by the engine on the shop as it is served."""
+
+from collections import Counter
+from pathlib import Path
+
+import gevent
+import pytest
+import yaml
+
+from crawler.demo.bookshop import BookshopServer
+from crawler.demo.catalogue import all_books
+from crawler.engine.engine import Engine
+from crawler.engine.loader import load_spiders
+from crawler.records import Spec, State
+from crawler.settings import CrawlSettings
+
+ROOT = Path(__file__).parents[2]
+CONFIG = ROOT / "config.demo-part.yaml"
+ADDRESS = "${BOOKSHOP_URL:-http://127.0.0.1:8100}"
+
+
+class ListSink(list):
+    """Keeps the items."""
+
+    def open(self):
+        pass
+
+    def write(self, item):
+        self.append(item)
+
+    def flush(self):
+        pass
+
+    def close(self):
+        pass
+
+
+@pytest.fixture(scope="module")
+def shop_server():
+    server = BookshopServer()
+    server.start()
+    yield server
+    server.stop(deadline_s=0)
+
+
+@pytest.fixture(scope="module")
+def crawls(shop_server):
+    """The ended crawl and its items by the name of the task."""
+    config = yaml.safe_load(CONFIG.read_text().replace(ADDRESS, shop_server.url))
+    engine = Engine(CrawlSettings(), load_spiders(config["spiders"], ROOT))
+    engine.start()
+    crawls = {task["name"]: crawled(engine, Spec(**task)) for task in config["tasks"]}
+    running = [gevent.spawn(crawl.run) for crawl, _ in crawls.values()]
+    gevent.joinall(running, timeout=45, raise_error=True)
+    yield crawls
+    engine.stop()
+
+
+def crawled(engine, spec):
+    # The pauses of the demo are for people to watch.
+    spec.parameters["settings"] = {"delay_s": 0.0, "host_concurrency": 8, "retry_delay_s": 0.05}
+    sink = ListSink()
+    return engine.crawl(spec, sink), sink
+
+
+def test_each_book_that_may_be_read_is_found_once_in_all(shop_server, crawls):
+    isbns = Counter(item["isbn"] for _, items in crawls.values() for item in items)
+    reachable = shop_server.shop.reachable_books()
+    assert set(isbns) == {book.isbn for book in all_books() if book.id in reachable}
+    assert set(isbns.values()) == {1}
+
+
+def test_each_task_stays_in_its_department(shop_server, crawls):
+    counts = shop_server.shop.expected()["by_department"]
+    assert {name: len(items) for name, (_, items) in crawls.items()} == counts
+    for name, (_, items) in crawls.items():
+        assert {item["department"] for item in items} == {name}
+
+
+def test_items_say_what_the_pages_say(shop_server, crawls):
+    books = {book.isbn: book for book in all_books()}
+    for _, items in crawls.values():
+        for item in items:
+            book = books[item["isbn"]]
+            assert item["title"] == book.title
+            assert item["price"] == book.pence / 100
+            assert item["url"].startswith(f"{shop_server.url}{book.address.partition('?')[0]}")
+
+
+def test_both_spiders_work_and_what_is_broken_is_counted(crawls):
+    spiders = Counter(crawl.spider.name for crawl, _ in crawls.values())
+    assert spiders == {"books": 3, "books-declared": 2}
+    for name, (crawl, _) in crawls.items():
+        assert crawl.outcome() == (State.DONE, "")
+        broken = {"HTTP 404": 2, "HTTP 500": 1} if name == "history" else {"HTTP 404": 2}
+        assert crawl.failures_by_reason == broken

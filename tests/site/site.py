@@ -1,0 +1,130 @@
+"""The server of the test site."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from types import TracebackType
+from typing import Any
+from urllib.parse import parse_qsl
+
+from gevent.pywsgi import WSGIHandler, WSGIServer
+
+from tests.site.pages import PAGES, Asked, Page, Reply, html
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A request as it arrived."""
+
+    url: str
+    """Path and query."""
+    at_s: float
+    """Monotonic moment."""
+    host: str
+    agent: str
+
+
+class _Handler(WSGIHandler):
+    def get_environ(self) -> dict[str, Any]:
+        environ = super().get_environ()
+        environ["site.socket"] = self.socket
+        # Header and body are two writes; without this the second waits 40 ms for an ACK.
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return environ
+
+
+class Site:
+    """Serves on every loopback address (127.0.0.1, 127.0.0.2, …), which are so many hosts.
+
+    `robots` is the text of robots.txt; None answers 404, a number answers that status. `pages` are
+    added to those of pages.py, by the first part of the path; "" is the root.
+    """
+
+    def __init__(
+        self,
+        robots: str | int | None = None,
+        pages: Mapping[str, Page] | None = None,
+        at_robots: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.hits: list[Hit] = []
+        """All but robots.txt, in the order of arrival."""
+        self.robots_hits: list[Hit] = []
+        self.robots = robots
+        self._at_robots = at_robots
+        self._pages = {**PAGES, **(pages or {})}
+        self._counts: Counter[str] = Counter()
+        self._server = WSGIServer(
+            ("0.0.0.0", 0), self._answer, log=None, error_log=None, handler_class=_Handler
+        )
+
+    def __enter__(self) -> Site:
+        self._server.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: Any, trace: TracebackType | None
+    ) -> None:
+        self._server.stop(timeout=0)
+
+    def url(self, path: str = "/", host: str = "127.0.0.1") -> str:
+        return f"http://{host}:{self._server.server_port}{path}"
+
+    def paths(self) -> list[str]:
+        """What was asked for, in the order of arrival."""
+        return [hit.url for hit in self.hits]
+
+    def times(self, path: str = "") -> list[float]:
+        """When the URLs that begin with `path` were asked for."""
+        return [hit.at_s for hit in self.hits if hit.url.startswith(path)]
+
+    def gaps(self, path: str = "") -> list[float]:
+        """Seconds between one request and the next."""
+        times = self.times(path)
+        return [later - earlier for earlier, later in zip(times, times[1:])]
+
+    def _answer(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        query = environ["QUERY_STRING"]
+        url = environ["PATH_INFO"] + (f"?{query}" if query else "")
+        hit = Hit(url, time.monotonic(), environ["HTTP_HOST"], environ.get("HTTP_USER_AGENT", ""))
+        if url == "/robots.txt":
+            self.robots_hits.append(hit)
+            self._at_robots()
+            reply = self._robots_reply()
+        else:
+            self.hits.append(hit)
+            reply = self._reply(environ, url)
+        start_response(f"{reply.status} {_phrase(reply.status)}", reply.headers)
+        return [reply.body] if isinstance(reply.body, bytes) else reply.body
+
+    def _robots_reply(self) -> Reply:
+        if isinstance(self.robots, str):
+            return Reply(self.robots.encode(), 200, [("Content-Type", "text/plain")])
+        return Reply(b"", self.robots or 404)
+
+    def _reply(self, environ: dict[str, Any], url: str) -> Reply:
+        self._counts[url] += 1
+        path = environ["PATH_INFO"]
+        page = self._pages.get(path.split("/")[1])
+        if page is None:
+            return html("no such page", status=404)
+        asked = Asked(
+            path=path,
+            query=dict(parse_qsl(environ["QUERY_STRING"])),
+            method=environ["REQUEST_METHOD"],
+            body=environ["wsgi.input"].read(),
+            socket=environ["site.socket"],
+            count=self._counts[url],
+        )
+        return page(asked)
+
+
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "Unknown"

@@ -1,0 +1,16 @@
+"""Masters for the tests of the API."""
+
+import pytest
+
+from tests.unit.api.fakes import FakeDesk, Master
+
+
+@pytest.fixture
+def desk():
+    return FakeDesk()
+
+
+@pytest.fixture
+def web(desk):
+    """Flask's client of a leading master that has no gRPC server running."""
+    return Master(desk).web

@@ -1,0 +1,187 @@
+"""A leader's desk in memory, and masters around it, for the tests of both transports."""
+
+from __future__ import annotations
+
+import json
+from contextlib import ExitStack, contextmanager
+
+import grpc
+
+from crawler.api.client import Client, Peers
+from crawler.api.health import Health
+from crawler.api.rpc import SERVICE_NAME, RpcServer, Servicer
+from crawler.api.service import Call, NodeLoad, Page, Service
+from crawler.api.web import build_app
+from crawler.errors import AlreadyExists, InvalidArgument, NotFound
+from crawler.metrics import Metrics
+from crawler.records import Leader, Node, Owner, Resource, State
+from crawler.settings import ApiSettings
+
+WORKER = Node(
+    id="go.micro.server.worker-2",
+    address="192.168.0.107:9089",
+    metadata={"protocol": "grpc"},
+    labels={"gpu": "yes"},
+    spiders=frozenset({"quotes", "books"}),
+    incarnation=7,
+)
+MASTER = Node(id="go.micro.server.master-1", address="192.168.0.107:9091")
+CALL = Call(5.0)
+
+
+class FakeDesk:
+    """Answers like a leader: every task goes to one worker, or to none while there is none."""
+
+    def __init__(self, worker=WORKER):
+        self.worker = worker
+        self.resources = {}
+        self.calls = []
+        self.reports = []
+        self.before = lambda: None
+        """Called at the start of each request; may raise or wait."""
+
+    def add(self, spec, call):
+        self._enter(call)
+        known = self.resources.get(spec.name)
+        if known is not None:
+            if known.spec != spec:
+                raise AlreadyExists(f"task {spec.name!r} exists with another specification")
+            return known
+        owner = self.worker and Owner(self.worker.id, self.worker.address, self.worker.incarnation)
+        resource = Resource(
+            spec,
+            id=str(1602250527540776960 + len(self.resources)),
+            creation_time=1670841268798763000,
+            owner=owner,
+            epoch=1 if owner else 0,
+            state=State.ASSIGNED if owner else State.PENDING,
+            reason="" if owner else "no worker is up",
+        )
+        self.resources[spec.name] = resource
+        return resource
+
+    def update(self, spec, call):
+        self._enter(call)
+        self.resources[spec.name] = self._find(spec.name).replace(spec=spec)
+        return self.resources[spec.name]
+
+    def delete(self, name, call):
+        self._enter(call)
+        self._find(name)
+        del self.resources[name]
+
+    def get(self, name, call):
+        self._enter(call)
+        return self._find(name)
+
+    def list(self, query, call):
+        self._enter(call)
+        if query.page_token and query.page_token not in self.resources:
+            raise InvalidArgument(f"page_token: {query.page_token!r} is not one of ours")
+        found = [r for _, r in sorted(self.resources.items()) if query.state in (None, r.state)]
+        rest = [r for r in found if r.name > query.page_token]
+        page = rest[: query.page_size]
+        return Page(page, page[-1].name if len(page) < len(rest) else "", len(found))
+
+    def nodes(self, call):
+        self._enter(call)
+        return [NodeLoad(MASTER, "master"), NodeLoad(WORKER, "worker", 2, 3)]
+
+    def report(self, node_id, reports, call):
+        self._enter(call)
+        self.reports += [(node_id, report) for report in reports]
+        return [report.name for report in reports if report.name not in self.resources]
+
+    def _enter(self, call):
+        self.calls.append(call)
+        self.before()
+
+    def _find(self, name):
+        if name not in self.resources:
+            raise NotFound("no such task")
+        return self.resources[name]
+
+
+class FakeElection:
+    """An election whose outcome a test sets."""
+
+    def __init__(self, desk=None, leader=None):
+        self.desk = desk
+        self.observed = leader
+        self.peers = Peers()
+
+    def leader(self):
+        return self.observed
+
+    def own_desk(self):
+        return self.desk
+
+    def remote_desk(self, leader):
+        return self.peers.desk(leader.address)
+
+
+class Master:
+    """What a master has of the API, with a gRPC server on a free port; leads when given a desk."""
+
+    def __init__(self, desk=None, settings=None, max_calls=256):
+        self.settings = settings or ApiSettings()
+        self.election = FakeElection(desk)
+        self.service = Service(self.election)
+        self.health = Health(SERVICE_NAME)
+        self.metrics = Metrics()
+        self.app = build_app(self.service, self.health, self.metrics, self.settings)
+        self.servicer = Servicer(self.service, self.settings)
+        self.server = RpcServer(
+            "127.0.0.1:0",
+            self.health,
+            self.metrics,
+            self.settings,
+            servicer=self.servicer,
+            max_calls=max_calls,
+        )
+        self.web = self.app.test_client()
+
+    @property
+    def address(self):
+        return f"127.0.0.1:{self.server.port}"
+
+    def follow(self, address):
+        """Observe another master as the leader."""
+        self.election.observed = Leader(f"master2-{address}", address)
+
+    def stop(self):
+        self.election.peers.close()
+        self.server.stop(0.2)
+
+
+@contextmanager
+def running(*masters):
+    """The masters with their gRPC servers listening."""
+    with ExitStack() as stack:
+        for master in masters:
+            master.server.start()
+            stack.callback(master.stop)
+        yield masters
+
+
+@contextmanager
+def client_of(master, **more):
+    """A client connected to a running master."""
+    client = Client(master.address, **more)
+    try:
+        yield client
+    finally:
+        client.close()
+
+
+@contextmanager
+def channel_to(master):
+    """A bare channel to a running master, as a client of another make has one."""
+    with grpc.insecure_channel(master.address) as channel:
+        yield channel
+
+
+def body_of(response):
+    """The JSON of a response, which must be declared as such."""
+    assert response.content_type == "application/json"
+    return json.loads(response.data)

@@ -1,0 +1,68 @@
+"""Parameters are the same whichever way they travel."""
+
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from crawler.api import codec
+from crawler.parameters import EXACT, MAX_DEPTH, normal
+from crawler.schemas import load_spec
+from crawler.errors import InvalidArgument
+from crawler.proto import crawler_pb2 as pb
+
+TEXT = st.text(st.characters(codec="utf-8"), max_size=20)
+NUMBERS = st.integers(-EXACT, EXACT) | st.floats(allow_nan=False, allow_infinity=False)
+VALUES = st.recursive(
+    st.none() | st.booleans() | NUMBERS | TEXT,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@settings(deadline=None)
+@given(st.dictionaries(TEXT, VALUES, max_size=5))
+def test_a_task_is_the_same_over_grpc_and_http(parameters):
+    over_http = load_spec({"name": "x", "parameters": json.loads(json.dumps(parameters))})
+    wire = codec.spec_message(over_http).SerializeToString()
+    over_grpc = load_spec(codec.spec_fields(pb.ResourceSpec.FromString(wire)))
+    assert over_grpc == over_http
+    assert text_of(over_grpc) == text_of(over_http)
+
+
+def test_whole_numbers_are_int_and_stay_so():
+    assert (
+        repr(normal({"a": 2.0, "b": [1, 2.5], "c": True})) == "{'a': 2, 'b': [1, 2.5], 'c': True}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "fault"),
+    [
+        (2**53 + 1, r"beyond 2\^53 at \.a; write it as a string"),
+        (float("nan"), r"holds nan at \.a"),
+        (float("inf"), r"holds inf at \.a"),
+        ("\ud800", r"no UTF-8 at \.a"),
+        ({"\udfff": 1}, r"no UTF-8 at \.a"),
+        (object(), r"holds object at \.a"),
+    ],
+)
+def test_what_would_not_survive_is_refused(value, fault):
+    with pytest.raises(InvalidArgument, match=f"^parameters: .*{fault}"):
+        load_spec({"name": "x", "parameters": {"a": value}})
+
+
+def test_nesting_is_limited_to_what_protobuf_reads_back():
+    value = 1
+    for _ in range(MAX_DEPTH - 1):
+        value = {"a": value}
+    spec = load_spec({"name": "x", "parameters": {"a": value}})
+    wire = pb.NodeSpec(resource=codec.spec_message(spec)).SerializeToString()
+    assert codec.resource_from(pb.NodeSpec.FromString(wire).resource).spec == spec
+    with pytest.raises(InvalidArgument, match="nested deeper than 16 levels"):
+        load_spec({"name": "x", "parameters": {"a": {"a": value}}})
+
+
+def text_of(spec):
+    return json.dumps(spec.parameters, sort_keys=True)

@@ -1,0 +1,131 @@
+"""What a client may send, and what it is told when it may not."""
+
+import unicodedata
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from crawler import schemas
+from crawler.api import codec
+from crawler.records import Query
+from crawler.errors import InvalidArgument
+from crawler.proto import crawler_pb2 as pb
+from crawler.records import Spec, State
+
+
+@settings(deadline=None)
+@given(st.text(max_size=140))
+def test_a_name_is_taken_as_it_is_or_refused(name):
+    allowed = (
+        1 <= len(name) <= 128
+        and "/" not in name
+        and name != "election"
+        and all(unicodedata.category(letter) not in ("Cc", "Cs") for letter in name)
+    )
+    told = outcome({"name": name})
+    assert told == Spec(name) if allowed else told.encode().startswith(b"name: ")
+
+
+@settings(deadline=None)
+@given(st.text(st.characters(codec="utf-8"), max_size=140))
+def test_grpc_and_http_judge_names_alike(name):
+    over_grpc = codec.spec_fields(pb.ResourceSpec(name=name))
+    assert outcome(over_grpc) == outcome({"name": name})
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "election", "a\nb", "a\x7f", "a\x85", "x" * 129])
+def test_bad_names(name):
+    with pytest.raises(InvalidArgument, match=r"^name: .* is not allowed; allowed are 1 to 128"):
+        schemas.load_spec({"name": name})
+
+
+@pytest.mark.parametrize("name", ["a", " a ", "x" * 128, "豆瓣", "elections", "a|b", "a.b-c_d"])
+def test_good_names(name):
+    assert schemas.load_spec({"name": name}).name == name
+
+
+def test_what_the_cluster_says_of_a_resource_may_come_back_and_is_ignored():
+    given = {
+        "id": "zjx",
+        "name": "task-test-4",
+        "assignedNode": "a|b",
+        "creationTime": "1670841268798763000",
+        "state": "running",
+        "reason": None,
+        "epoch": 3,
+        "counts": {"pages": "1"},
+    }
+    assert schemas.load_spec(given) == Spec("task-test-4")
+    snake = {"name": "x", "assigned_node": "a|b", "creation_time": 1670841268798763000}
+    assert schemas.load_spec(snake) == Spec("x")
+
+
+def test_every_fault_is_named_with_field_value_and_what_is_allowed():
+    with pytest.raises(InvalidArgument) as caught:
+        schemas.load_spec(
+            {
+                "name": "a/b",
+                "colour": "red",
+                "spider": 3,
+                "priority": 2**31,
+                "labels": {"zone": 1},
+                "parameters": [1],
+            }
+        )
+    message = str(caught.value)
+    for part in (
+        "name: 'a/b' is not allowed; allowed are 1 to 128 characters",
+        "'colour' is not a field; the fields are",
+        "spider: 3 is not text",
+        "priority: 2147483648 is not allowed; allowed is an integer from -2147483648 to 2147483647",
+        "labels: 1 at 'zone' is not text",
+        "parameters: list is not allowed; allowed is a JSON object",
+    ):
+        assert part in message
+
+
+@pytest.mark.parametrize("given", [{}, {"name": None}])
+def test_a_name_is_required(given):
+    with pytest.raises(InvalidArgument, match=r"^name: is missing$"):
+        schemas.load_spec(given)
+
+
+@pytest.mark.parametrize(("value", "priority"), [("5", 5), (-3, -3), (2.0, 2), (None, 0)])
+def test_integers_come_as_numbers_or_strings(value, priority):
+    assert schemas.load_spec({"name": "x", "priority": value}).priority == priority
+
+
+@pytest.mark.parametrize("value", [True, 1.5, "1.5", "x", "", [], "9" * 30])
+def test_what_is_no_integer(value):
+    with pytest.raises(InvalidArgument, match=r"^priority: .* allowed is an integer"):
+        schemas.load_spec({"name": "x", "priority": value})
+
+
+def test_a_spider_name_is_limited():
+    assert schemas.load_spec({"name": "x", "spider": "s" * 128}).spider_name == "s" * 128
+    with pytest.raises(InvalidArgument, match=r"^spider: .* allowed are 0 to 128 characters"):
+        schemas.load_spec({"name": "x", "spider": "s" * 129})
+
+
+def test_a_resource_is_named_by_whatever_another_program_called_it():
+    assert schemas.load_name({"name": "x" * 200, "spider": "ignored"}) == "x" * 200
+    with pytest.raises(InvalidArgument, match="allowed are 1 characters or more"):
+        schemas.load_name({"name": ""})
+
+
+def test_queries():
+    assert schemas.load_query({}) == Query(100, "", None)
+    assert schemas.load_query({"pageSize": "5000", "state": ""}) == Query(1000, "", None)
+    both = {"page_size": 2, "pageToken": "t", "state": "running"}
+    assert schemas.load_query(both) == Query(2, "t", State.RUNNING)
+    for bad in ({"page_size": "-1"}, {"pageSize": "many"}, {"state": "lost"}, {"stat": "done"}):
+        with pytest.raises(InvalidArgument):
+            schemas.load_query(bad)
+
+
+def outcome(given):
+    try:
+        return schemas.load_spec(given)
+    except InvalidArgument as error:
+        return str(error)

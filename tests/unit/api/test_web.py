@@ -1,0 +1,280 @@
+"""HTTP as curl sees it: exact bodies, and every error in one shape."""
+
+import json
+import logging
+
+import pytest
+
+from crawler.api.health import Health
+from crawler.api.routes import parse_timeout
+from crawler.api.web import build_app
+from crawler.errors import (
+    AlreadyExists,
+    Conflict,
+    CrawlerError,
+    InvalidArgument,
+    LeadershipLost,
+    NotFound,
+    OutcomeUnknown,
+    Unavailable,
+)
+from crawler.metrics import Metrics
+from crawler.records import Leader, State
+from crawler.settings import ApiSettings
+from tests.unit.api.fakes import FakeDesk, Master, body_of
+
+RESOURCE = "/crawler/resource"
+
+
+def test_the_examples_of_the_interface(web):
+    added = web.post(RESOURCE, data=b'{"id":"zjx","name":"task-test-4"}')
+    assert added.status_code == 200
+    assert added.data == b'{"id":"go.micro.server.worker-2","Address":"192.168.0.107:9089"}'
+    assert added.content_type == "application/json"
+    deleted = web.delete(RESOURCE, data=b'{"name":"task-test-4"}')
+    assert (deleted.status_code, deleted.data) == (200, b"{}")
+    again = web.delete(RESOURCE, data=b'{"name":"task-test-4"}')
+    assert again.status_code == 404
+    assert again.data == b'{"code":5,"message":"no such task","details":[]}'
+
+
+def test_a_pending_task_says_why():
+    web = Master(FakeDesk(worker=None)).web
+    added = web.post(RESOURCE, json={"name": "x"})
+    assert added.data == b'{"id":"","Address":"","reason":"no worker is up"}'
+
+
+def test_a_resource_is_shown_whole(web):
+    web.post(RESOURCE, json={"name": "豆瓣", "parameters": {"n": 2.0}, "labels": {"gpu": "yes"}})
+    shown = web.get(f"{RESOURCE}/豆瓣")
+    assert "豆瓣".encode() in shown.data
+    assert body_of(shown) == {
+        "id": "1602250527540776960",
+        "name": "豆瓣",
+        "assignedNode": "go.micro.server.worker-2|192.168.0.107:9089",
+        "creationTime": "1670841268798763000",
+        "spider": "",
+        "parameters": {"n": 2},
+        "labels": {"gpu": "yes"},
+        "priority": 0,
+        "state": "assigned",
+        "reason": "",
+        "epoch": "1",
+        "counts": {"pages": "0", "items": "0", "failures": "0", "seconds": 0.0},
+    }
+
+
+def test_what_was_shown_may_be_sent_back_changed(web):
+    web.post(RESOURCE, json={"name": "x"})
+    shown = body_of(web.get(f"{RESOURCE}/x"))
+    updated = web.put(f"{RESOURCE}/x", json=shown | {"priority": 3})
+    assert body_of(updated) == shown | {"priority": 3}
+    assert body_of(web.put(f"{RESOURCE}/x", json={}))["priority"] == 0
+    refused = web.put(f"{RESOURCE}/x", json={"name": "y"})
+    assert body_of(refused)["message"] == "name: 'y' is not the name in the path, 'x'"
+    assert web.put(f"{RESOURCE}/y", json={}).status_code == 404
+    assert web.delete(f"{RESOURCE}/x").data == b"{}"
+    assert web.delete(f"{RESOURCE}/x").status_code == 404
+
+
+def test_listing_goes_page_by_page(web, desk):
+    names = [f"task-{at}" for at in range(5)]
+    for name in names:
+        web.post(RESOURCE, json={"name": name})
+    desk.resources["task-3"] = desk.resources["task-3"].replace(state=State.DONE)
+    seen, token = [], ""
+    for size_field in ("pageSize", "page_size", "pageSize"):
+        page = body_of(web.get(RESOURCE, query_string={size_field: 2, "pageToken": token}))
+        assert page["total"] == 5
+        seen += [each["name"] for each in page["resources"]]
+        token = page["nextPageToken"]
+    assert (seen, token) == (names, "")
+    done = body_of(web.get(f"{RESOURCE}?state=done"))
+    assert [each["name"] for each in done["resources"]] == ["task-3"]
+    assert web.get(f"{RESOURCE}?state=lost").status_code == 400
+    assert web.get(f"{RESOURCE}?pageToken=nonsense").status_code == 400
+
+
+def test_nodes(web):
+    master, worker = body_of(web.get("/crawler/node"))["nodes"]
+    assert (master["role"], master["everySpider"], master["spiders"]) == ("master", True, [])
+    assert worker == {
+        "id": "go.micro.server.worker-2",
+        "address": "192.168.0.107:9089",
+        "role": "worker",
+        "labels": {"gpu": "yes"},
+        "spiders": ["books", "quotes"],
+        "everySpider": False,
+        "metadata": {"protocol": "grpc"},
+        "incarnation": "7",
+        "unfinished": 2,
+        "resources": 3,
+    }
+
+
+def test_the_leader():
+    master = Master()
+    none = master.web.get("/crawler/leader")
+    assert (none.status_code, none.headers["Retry-After"]) == (503, "1")
+    master.election.observed = Leader("master2-192.168.0.107:9091", "192.168.0.107:9091")
+    shown = master.web.get("/crawler/leader")
+    assert shown.data == b'{"id":"master2-192.168.0.107:9091","address":"192.168.0.107:9091"}'
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "code"),
+    [
+        (InvalidArgument("m"), 400, 3),
+        (NotFound("m"), 404, 5),
+        (AlreadyExists("m"), 409, 6),
+        (Conflict("m"), 409, 10),
+        (Unavailable("m"), 503, 14),
+        (LeadershipLost("m"), 503, 14),
+        (OutcomeUnknown("m"), 504, 4),
+        (CrawlerError("m"), 500, 13),
+    ],
+)
+def test_every_error_has_its_status(web, desk, error, status, code):
+    desk.before = raising(error)
+    answer = web.post(RESOURCE, json={"name": "x"})
+    assert answer.status_code == status
+    assert body_of(answer) == {"code": code, "message": "m", "details": []}
+
+
+def test_codes_passed_on_from_another_master_keep_their_status(web, desk):
+    for name, status in (("RESOURCE_EXHAUSTED", 429), ("UNIMPLEMENTED", 501), ("UNKNOWN", 500)):
+        error = CrawlerError("m")
+        error.code = name
+        desk.before = raising(error)
+        assert web.get("/crawler/node").status_code == status
+
+
+def test_unavailable_says_when_to_come_back(web, desk):
+    desk.before = raising(Unavailable("later", retry_after_s=2.2))
+    assert web.get("/crawler/node").headers["Retry-After"] == "3"
+
+
+def test_a_defect_leaves_no_trace_outside(web, desk, caplog):
+    desk.before = raising(ZeroDivisionError("the secret"))
+    answer = web.post(RESOURCE, json={"name": "x"})
+    assert answer.status_code == 500
+    assert body_of(answer)["code"] == 13
+    assert b"internal error; see the log of this node, id " in answer.data
+    assert b"secret" not in answer.data
+    assert b"Traceback" not in answer.data
+    (record,) = [record for record in caplog.records if record.levelno == logging.ERROR]
+    assert record.fields["error_id"] in answer.text
+
+
+@pytest.mark.parametrize(
+    ("body", "part"),
+    [
+        (b"{", "the body is not JSON"),
+        (b"[]", "the body is a JSON list; allowed is an object"),
+        (b'"x"', "the body is a JSON str"),
+        (b'{"name":NaN}', "NaN is no JSON value"),
+        (b"\xff\xfe\xfd", "the body is not JSON"),
+        (b"name=x", "the body is not JSON"),
+        (b'{"a":' * 50_000, "the body is not JSON"),
+        (b"", "name: is missing"),
+        (b"{}", "name: is missing"),
+        (b'{"name":"x","colour":"red"}', "'colour' is not a field"),
+        (b'{"name":"\\ud800"}', "name: '\\\\ud800' is not allowed"),
+        (b'{"name":"x","\\ud800":1}', "is not a field"),
+        (b'{"name":"x","priority":' + b"9" * 5000 + b"}", "the body is not JSON"),
+    ],
+)
+def test_bad_bodies(web, body, part):
+    answer = web.post(RESOURCE, data=body)
+    assert answer.status_code == 400
+    told = body_of(answer)
+    assert told["code"] == 3
+    assert part in answer.text
+
+
+def test_a_body_may_be_too_large():
+    web = Master(FakeDesk(), ApiSettings(max_request_bytes=1024)).web
+    fits = b'{"name":"x"}'.ljust(1024)
+    assert web.post(RESOURCE, data=fits).status_code == 200
+    for size in (1025, 1026, 100_000):
+        answer = web.post(RESOURCE, data=fits.ljust(size))
+        assert answer.status_code == 413
+        assert body_of(answer)["code"] == 8
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "code"),
+    [
+        ("GET", "/nowhere", 404, 5),
+        ("GET", "//crawler/resource", 404, 5),
+        ("GET", "/crawler//resource", 404, 5),
+        ("GET", "/crawler/resource/", 404, 5),
+        ("PATCH", "/crawler/resource", 405, 12),
+        ("POST", "/crawler/leader", 405, 12),
+        ("BREW", "/crawler/node", 405, 12),
+    ],
+)
+def test_unknown_paths_and_methods(web, method, path, status, code):
+    answer = web.open(path, method=method)
+    assert answer.status_code == status
+    assert body_of(answer)["code"] == code
+    assert ("Allow" in answer.headers) == (status == 405)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("5S", 5.0), ("500m", 0.5), ("2M", 120.0), ("1H", 3600.0), ("7u", 7e-6)]
+)
+def test_timeouts(text, seconds):
+    assert parse_timeout(text) == pytest.approx(seconds)
+
+
+def test_the_deadline_comes_with_the_request_or_from_the_settings(desk):
+    web = Master(desk, ApiSettings(timeout_s=7.0)).web
+    web.get("/crawler/node")
+    web.get("/crawler/node", headers={"Grpc-Timeout": "500m"})
+    assert [call.timeout_s for call in desk.calls] == [7.0, 0.5]
+    assert not any(call.forwarded for call in desk.calls)
+    for bad in ("5", "S", "0S", "123456789S", "5s", "-1S", ""):
+        answer = web.get("/crawler/node", headers={"Grpc-Timeout": bad})
+        assert answer.status_code == 400
+        assert "allowed are 1 to 8 digits" in body_of(answer)["message"]
+
+
+def test_health_and_readiness():
+    master = Master(FakeDesk())
+    assert master.web.get("/healthz").status_code == 200
+    starting = master.web.get("/readyz")
+    assert starting.status_code == 503
+    assert starting.data == b'{"ready":false,"reason":"the node is starting"}'
+    master.health.set_ready(True, leader="master1-h:1")
+    assert master.web.get("/readyz").data == b'{"ready":true,"leader":"master1-h:1"}'
+    master.health.shut_down()
+    assert master.web.get("/readyz").status_code == 503
+
+
+def test_requests_are_counted_by_route_and_not_by_name(web):
+    web.get(f"{RESOURCE}/a")
+    web.get(f"{RESOURCE}/b")
+    web.open("/nowhere", method="BREW")
+    text = web.get("/metrics")
+    assert text.content_type.startswith("text/plain")
+    line = (
+        'crawler_http_seconds_count{method="GET",route="/crawler/resource/<name>",status="404"} 2.0'
+    )
+    assert line in text.text.splitlines()
+    assert "BREW" not in text.text
+
+
+def test_a_worker_has_health_readiness_and_metrics_only():
+    web = build_app(None, Health(), Metrics(), ApiSettings()).test_client()
+    assert [web.get(path).status_code for path in ("/healthz", "/metrics")] == [200, 200]
+    assert web.get("/readyz").status_code == 503
+    assert web.get("/crawler/leader").status_code == 404
+    assert json.loads(web.post(RESOURCE, data=b"{}").data)["code"] == 5
+
+
+def raising(error):
+    def raise_it():
+        raise error
+
+    return raise_it

@@ -1,0 +1,97 @@
+"""Stand-ins for the network and the disk, driven by the manual clock."""
+
+from collections import deque
+
+import gevent
+
+from crawler.engine.crawl import Crawl
+from crawler.engine.dispatch import Shared
+from crawler.engine.exchange import Answer
+from crawler.engine.hosts import Hosts
+from crawler.engine.robots import Robots
+from crawler.settings import CrawlSettings
+from crawler.supervision import Supervisor
+
+
+class ListSink(list):
+    """Keeps the items; counts what else is asked of it."""
+
+    def __init__(self):
+        super().__init__()
+        self.calls = []
+
+    def open(self):
+        self.calls.append("open")
+
+    def write(self, item):
+        self.append(item)
+
+    def flush(self):
+        self.calls.append("flush")
+
+    def close(self):
+        self.calls.append("close")
+
+
+class FakeFetcher:
+    """Answers each call with `answer_of(call)` after `delay_s` of the clock; None never answers."""
+
+    def __init__(self, clock, answer_of=lambda call: page(), delay_s=0.0):
+        self.sent = []
+        """(moment, call) of each request."""
+        self.cancelled = []
+        self._clock = clock
+        self._answer_of = answer_of
+        self._delay_s = delay_s
+
+    def submit(self, call, done):
+        self.sent.append((self._clock.monotonic(), call))
+        answer = self._answer_of(call)
+        if answer is not None:
+            gevent.spawn(self._answer, done, answer)
+        return call
+
+    def cancel(self, transfer):
+        self.cancelled.append(transfer)
+
+    def fetch(self, call):
+        self.sent.append((self._clock.monotonic(), call))
+        self._clock.sleep(self._delay_s)
+        answer = self._answer_of(call)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def _answer(self, done, answer):
+        if self._delay_s:
+            self._clock.sleep(self._delay_s)
+        done(answer)
+
+    def urls(self):
+        return [call.url for _, call in self.sent]
+
+    def moments(self, url=""):
+        return [at_s for at_s, call in self.sent if call.url.startswith(url)]
+
+
+def page(*links, status=200, headers=(), body=None):
+    """An answer: a page with these links."""
+    anchors = "".join(f'<a href="{link}">x</a>' for link in links)
+    lines = [b"HTTP/1.1 200 OK", b"content-type: text/html", *headers]
+    return Answer(status, lines, body if body is not None else anchors.encode(), 0.0)
+
+
+def shared(fetcher, clock):
+    supervisor = Supervisor("test", clock=clock)
+    return Shared(fetcher, Hosts(clock), Robots(fetcher, supervisor, clock), clock)
+
+
+def crawl_of(spider_class, parts, sink=None, **settings):
+    """A crawl of a spider on fake parts, without robots.txt and delays unless asked for."""
+    spider = spider_class()
+    spider.settings = CrawlSettings(**{"delay_s": 0.0, "robots": False, **settings})
+    return Crawl("task", spider, sink if sink is not None else ListSink(), parts)
+
+
+def drain(iterator):
+    deque(iterator, maxlen=0)

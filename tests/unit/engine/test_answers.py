@@ -1,0 +1,109 @@
+"""What follows from each kind of answer: a table."""
+
+import pytest
+
+from crawler.engine.answers import Again, Failure, Hop, Page, judge, pause_s, retry_after_s
+from crawler.engine.exchange import Answer, FetchError
+from crawler.engine.frontier import Job
+from crawler.engine.spider import Request
+from crawler.settings import CrawlSettings
+
+SETTINGS = CrawlSettings(retries=2, retry_delay_s=1.0, max_redirects=3)
+NOW_S = 1_700_000_000.0
+
+
+def job(attempts=0, hops=(), method="GET", body=None):
+    made = Job(Request("http://h/a", method=method, body=body), "http://h/a", 0, 0)
+    made.attempts, made.hops = attempts, hops
+    return made
+
+
+def verdict(status, *headers, of=None):
+    lines = [f"{line}".encode() for line in headers]
+    return judge(of or job(), Answer(status, lines, b"body", 0.1), SETTINGS, NOW_S)
+
+
+@pytest.mark.parametrize("status", [200, 204, 299, 304])
+def test_what_is_no_error_is_a_page(status):
+    page = verdict(status)
+    assert isinstance(page, Page)
+    assert page.status == status
+
+
+@pytest.mark.parametrize("status", [400, 404, 410, 501])
+def test_other_errors_end_the_url(status):
+    assert verdict(status) == Failure(f"HTTP {status}")
+
+
+@pytest.mark.parametrize("status", SETTINGS.retry_statuses)
+def test_passing_errors_are_tried_again_with_growing_pauses(status):
+    assert verdict(status) == Again(1.0, f"HTTP {status}")
+    assert verdict(status, of=job(attempts=1)) == Again(2.0, f"HTTP {status}")
+    assert verdict(status, of=job(attempts=2)) == Failure(f"HTTP {status}")
+
+
+def test_retry_after_lengthens_the_pause():
+    assert verdict(503, "Retry-After: 7") == Again(7.0, "HTTP 503")
+    assert verdict(503, "Retry-After: 0") == Again(1.0, "HTTP 503")
+    assert isinstance(verdict(503, "Retry-After: 86400"), Failure)
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("120", 120.0),
+        ("Tue, 14 Nov 2023 22:13:50 GMT", 30.0),
+        ("Tue, 14 Nov 2023 22:00:00 GMT", 0.0),
+        ("soon", 0.0),
+        ("-5", 0.0),
+        ("", 0.0),
+    ],
+)
+def test_retry_after_is_seconds_or_a_date(value, seconds):
+    assert retry_after_s({"retry-after": value}, NOW_S) == seconds
+
+
+@pytest.mark.parametrize(
+    ("reason", "again"),
+    [("timeout", True), ("connection refused", True), ("too large", False), ("bad url", False)],
+)
+def test_of_the_errors_only_passing_ones_are_tried_again(reason, again):
+    found = judge(job(), FetchError(reason), SETTINGS, NOW_S)
+    assert isinstance(found, Again if again else Failure)
+
+
+def test_the_pause_does_not_grow_without_end():
+    assert pause_s(60, SETTINGS) == 300.0
+
+
+@pytest.mark.parametrize(
+    ("status", "method", "body", "hop"),
+    [
+        (301, "GET", None, Hop("http://h/b", "GET", None)),
+        (302, "POST", b"x", Hop("http://h/b", "GET", None)),
+        (303, "PUT", b"x", Hop("http://h/b", "GET", None)),
+        (303, "HEAD", None, Hop("http://h/b", "HEAD", None)),
+        (307, "POST", b"x", Hop("http://h/b", "POST", b"x")),
+        (308, "POST", b"x", Hop("http://h/b", "POST", b"x")),
+    ],
+)
+def test_redirects_change_the_method_as_browsers_do(status, method, body, hop):
+    assert verdict(status, "Location: /b", of=job(method=method, body=body)) == hop
+
+
+@pytest.mark.parametrize(
+    ("location", "hops", "reason"),
+    [
+        ("file:///etc/passwd", (), "forbidden redirect"),
+        ("javascript:alert(1)", (), "forbidden redirect"),
+        ("http://[broken", (), "bad redirect"),
+        ("", (), "bad redirect"),
+        ("/a", (), "redirect loop"),
+        ("/first", ("http://h/first",), "redirect loop"),
+        ("/new", ("http://h/1", "http://h/2", "http://h/3"), "too many redirects"),
+    ],
+)
+def test_redirects_that_are_not_followed(location, hops, reason):
+    found = verdict(302, f"Location: {location}", of=job(hops=hops))
+    assert isinstance(found, Failure)
+    assert found.reason == reason

@@ -1,0 +1,160 @@
+"""The frontier: nothing twice, nothing too deep, the right order, the right moment."""
+
+import math
+
+import pytest
+
+from crawler.engine.frontier import Frontier
+from crawler.engine.spider import Request
+from crawler.settings import CrawlSettings
+
+
+class Fixed:
+    def __init__(self):
+        self.now_s = 100.0
+
+    def __call__(self):
+        return self.now_s
+
+
+@pytest.fixture
+def now():
+    return Fixed()
+
+
+def frontier(now, domains=(), **settings):
+    return Frontier(CrawlSettings(**settings), now, domains)
+
+
+def taken(frontier):
+    """The URLs of all that is due, in order, as if each site answered at once."""
+    found = []
+    while (queue := frontier.due()) is not None:
+        found.append(frontier.pop(queue).url)
+        frontier.put(queue, 0.0)
+    return found
+
+
+def test_a_request_is_taken_once(now):
+    it = frontier(now)
+    assert it.admit(Request("http://h/a?x=1&y=2"), 0) == ""
+    assert it.admit(Request("http://h/a?x=1&y=2"), 0) == "duplicate"
+    assert it.admit(Request("http://h/a?y=2&x=1#top"), 0) == "duplicate"
+    assert it.admit(Request("http://h/a?x=1&y=2", method="POST"), 0) == ""
+    assert it.admit(Request("http://h/a?x=1&y=2", dont_filter=True), 0) == ""
+    assert len(it) == 3
+
+
+def test_a_link_too_deep_is_refused_and_may_come_again_from_nearer(now):
+    it = frontier(now, max_depth=2)
+    assert it.admit(Request("http://h/a"), 3) == "depth"
+    assert it.admit(Request("http://h/a"), 2) == ""
+
+
+def test_depth_zero_is_without_limit(now):
+    assert frontier(now, max_depth=0).admit(Request("http://h/"), 10**6) == ""
+
+
+def test_other_schemes_broken_urls_and_other_hosts_are_refused(now):
+    it = frontier(now, domains=["Example.org"])
+    assert it.admit(Request("file:///etc/passwd"), 0) == "scheme"
+    assert it.admit(Request("http://[broken/"), 0) == "scheme"
+    assert it.admit(Request("http://other.org/"), 0) == "offsite"
+    assert it.admit(Request("http://www.example.org/"), 0) == ""
+
+
+def test_higher_priority_goes_first_and_equal_ones_in_order(now):
+    it = frontier(now)
+    for path, priority in [("a", 0), ("b", 5), ("c", 0), ("d", 5), ("e", -1)]:
+        it.admit(Request(f"http://h/{path}", priority=priority), 0)
+    assert taken(it) == [f"http://h/{path}" for path in "bdace"]
+
+
+def test_sites_come_in_the_order_of_their_next_fetch(now):
+    it = frontier(now)
+    for host in "abc":
+        it.admit(Request(f"http://{host}/1"), 0)
+        it.admit(Request(f"http://{host}/2"), 0)
+    for wait_s in (3.0, 1.0, 2.0):
+        queue = it.due()
+        it.pop(queue)
+        it.put(queue, now.now_s + wait_s)
+    assert it.due() is None
+    assert it.next_s() == 101.0
+    order = []
+    for now.now_s in (101.0, 102.0, 103.0):
+        order += taken(it)
+    assert order == ["http://b/2", "http://c/2", "http://a/2"]
+
+
+def test_a_parked_site_is_due_when_it_is_woken(now):
+    woken = []
+    it = Frontier(CrawlSettings(), now, woken=lambda: woken.append(1))
+    it.admit(Request("http://h/"), 0)
+    queue = it.due()
+    it.put(queue, math.inf)
+    assert it.due() is None
+    assert it.next_s() == math.inf
+    queue.wake()
+    assert woken == [1]
+    assert it.due() is queue
+
+
+def test_waking_again_and_again_does_not_pile_up(now):
+    it = frontier(now)
+    it.admit(Request("http://h/"), 0)
+    queue = it.due()
+    it.put(queue, math.inf)
+    for _ in range(1000):
+        queue.wake()
+    assert len(it._due) == 1
+
+
+def test_a_retry_waits_for_its_moment_and_blocks_nobody(now):
+    it = frontier(now)
+    it.admit(Request("http://h/a"), 0)
+    it.admit(Request("http://h/b"), 0)
+    queue = it.due()
+    it.retry(it.pop(queue), 105.0)
+    it.put(queue, now.now_s)
+    assert taken(it) == ["http://h/b"]
+    assert len(it) == 1
+    assert it.next_s() == 105.0
+    now.now_s = 105.0
+    queue = it.due()
+    assert it.pop(queue).attempts == 1
+
+
+def test_a_redirect_leads_to_where_it_says_once(now):
+    it = frontier(now)
+    it.admit(Request("http://h/old"), 0)
+    it.admit(Request("http://h/known"), 0)
+    queue = it.due()
+    job = it.pop(queue)
+    assert it.admit_hop(job, "http://h/known", "GET", None) == "duplicate"
+    assert it.admit_hop(job, "http://h/new", "GET", None) == ""
+    assert job.url == "http://h/new"
+    assert job.hops == ("http://h/old",)
+    assert it.admit(Request("http://h/new"), 1) == "duplicate"
+
+
+def test_a_site_with_nothing_to_do_is_forgotten(now):
+    it = frontier(now)
+    it.admit(Request("http://h/"), 0)
+    queue = it.due()
+    assert not it.forget(queue)
+    it.pop(queue)
+    queue.busy = 1
+    assert not it.forget(queue)
+    queue.busy = 0
+    assert it.forget(queue)
+    assert it.sites() == []
+
+
+def test_the_memory_of_links_as_written_is_bounded(now, monkeypatch):
+    monkeypatch.setattr("crawler.engine.frontier.SHORTCUT_SIZE", 10)
+    it = frontier(now)
+    for i in range(100):
+        it.admit(Request(f"http://h/{i}"), 0)
+        assert len(it._shortcut) <= 10
+    assert it.admit(Request("http://h/0"), 0) == "duplicate"
