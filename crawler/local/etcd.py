@@ -156,6 +156,9 @@ class EmbeddedEtcd:
             "initial-advertise-peer-urls": peer,
             "initial-cluster": f"local={peer}",
             "unsafe-no-fsync": "true",
+            # A single member waits for nobody's vote; by default it takes a second to know that.
+            "heartbeat-interval": "10",
+            "election-timeout": "100",
             "log-level": "warn",
         }
         return [binary("etcd"), *(f"--{name}={value}" for name, value in flags.items())]

@@ -64,7 +64,7 @@ class LiveProgress:
     def finish(self, resources: Sequence[Resource], elapsed_s: float | None = None) -> None:
         """Replace the bars by the table of results."""
         self._draw([])
-        _write(self._stream, f"{_SHOW_CURSOR}{_results(resources, elapsed_s)}\n")
+        _write(self._stream, f"{_results(resources, elapsed_s)}\n")
 
     def _lines(
         self, resources: Sequence[Resource], width: int, height: int, tick: int
@@ -81,10 +81,11 @@ class LiveProgress:
 
     def _draw(self, lines: Sequence[str]) -> None:
         # One write of the whole picture, each line cleared behind its end and not before its
-        # start: the terminal never shows an empty line in between, which is what flickers.
+        # start: the terminal never shows an empty line in between, which is what flickers. The
+        # cursor is hidden for that write alone, so that no end of the program leaves it hidden.
         up = f"\x1b[{self._drawn}A" if self._drawn else ""
         picture = "".join(f"{line}{_CLEAR_LINE}\n" for line in lines)
-        _write(self._stream, f"{_HIDE_CURSOR}{up}\r{picture}{_CLEAR_BELOW}")
+        _write(self._stream, f"{_HIDE_CURSOR}{up}\r{picture}{_CLEAR_BELOW}{_SHOW_CURSOR}")
         self._drawn = len(lines)
 
 

@@ -5,16 +5,15 @@ The composition root. Nothing is shared between nodes, so several live in one pr
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from typing import Protocol
 
 from flask import Flask
 from gevent.event import Event
 from gevent.lock import RLock
-from gevent.pywsgi import LoggingLogAdapter, WSGIServer
 
 from crawler.api.health import Health
+from crawler.api.http import HttpServer
 from crawler.api.rpc import SERVICE_NAME, RpcServer, Servicer
 from crawler.api.service import Service
 from crawler.api.web import build_app
@@ -104,7 +103,7 @@ class Node:
         else:
             self._build_worker()
         self._rpc = self._build_rpc(self._grpc_at)
-        self._http: WSGIServer | None = self._build_http() if serve_http else None
+        self._http = HttpServer(*self._http_at, self.app) if serve_http else None
 
     @property
     def address(self) -> str:
@@ -114,7 +113,7 @@ class Node:
     @property
     def http_address(self) -> str:
         """host:port of the HTTP server, as others reach it; empty when there is none."""
-        return advertised(self._http_at, self._http.server_port) if self._http else ""
+        return advertised(self._http_at, self._http.port) if self._http else ""
 
     def start(self) -> None:
         """Listen, and join the cluster in the background. Raises ConfigError: nothing started."""
@@ -133,7 +132,7 @@ class Node:
             self._supervisor.stop(self._settings.node.stop_s)
             self._membership.leave(self._role)
             if self._http is not None:
-                self._http.stop(timeout=1.0)
+                self._http.stop(1.0)
             self._rpc.stop(1.0)
             self._role.stop()
             self._store.close()
@@ -169,22 +168,15 @@ class Node:
             address, self._health, self._metrics, self._settings.api, servicer=self._servicer
         )
 
-    def _build_http(self) -> WSGIServer:
-        quiet = LoggingLogAdapter(logging.getLogger("crawler.http"), level=logging.DEBUG)
-        return WSGIServer(tuple(self._http_at), self.app, log=quiet, error_log=quiet)
-
     def _listen(self) -> None:
         self._start_rpc()
         if self._http is None:
             return
         try:
             self._http.start()
-        except OSError as error:
+        except ConfigError:
             self._rpc.stop(0.0)
-            raise ConfigError(
-                f"node.http: cannot listen at {self._http_at.bind}: {error.strerror or error}; "
-                "choose another with --http or node.http"
-            ) from error
+            raise
 
     def _start_rpc(self) -> None:
         try:

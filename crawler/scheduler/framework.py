@@ -98,12 +98,14 @@ class Framework:
                 f"scheduler.plugins: {name!r} cannot be imported ({error}); "
                 "give the dotted name of an installed Python module"
             ) from error
+        except pluggy.PluginValidationError as error:
+            raise ConfigError(f"scheduler.plugins: {error}") from error
 
     def _load_installed(self) -> None:
         try:
             self._manager.load_setuptools_entrypoints(ENTRY_POINTS)
-        except ImportError as error:
-            raise ConfigError(f"an installed plugin cannot be imported: {error}") from error
+        except (ImportError, pluggy.PluginValidationError) as error:
+            raise ConfigError(f"an installed plugin cannot be loaded: {error}") from error
 
     def _check_names(self) -> None:
         """A misspelt hook would be silent otherwise."""

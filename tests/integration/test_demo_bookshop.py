@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import time
 import urllib.error
 import urllib.request
 from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit
@@ -188,6 +189,17 @@ def test_no_page_leads_off_the_site(server):
         for link in page.links:
             scheme = urlsplit(link.target).scheme
             assert scheme in ("", "mailto", "tel", "ftp", "javascript")
+
+
+def test_a_kept_connection_is_answered_at_once(server):
+    connection = http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=10)
+    began_s = time.monotonic()
+    for _ in range(50):
+        connection.request("GET", "/")
+        connection.getresponse().read()
+    connection.close()
+    # Delayed acknowledgements would make it two seconds.
+    assert time.monotonic() - began_s < 1.0
 
 
 def test_a_stopped_shop_can_be_opened_again():

@@ -1,22 +1,22 @@
 """The demo's five tasks, run by the engine on the shop as it is served."""
 
+import dataclasses
 from collections import Counter
 from pathlib import Path
 
 import gevent
 import pytest
-import yaml
 
+from crawler import config
 from crawler.demo.bookshop import BookshopServer
 from crawler.demo.catalogue import all_books
 from crawler.engine.engine import Engine
 from crawler.engine.loader import load_spiders
-from crawler.records import Spec, State
-from crawler.settings import CrawlSettings
+from crawler.records import State
 
-ROOT = Path(__file__).parents[2]
-CONFIG = ROOT / "config.demo-part.yaml"
-ADDRESS = "${BOOKSHOP_URL:-http://127.0.0.1:8100}"
+CONFIG = Path(__file__).parents[2] / "config.yaml"
+# The pauses of the demo are for people to watch.
+HASTE = {"delay_s": 0.0, "host_concurrency": 8, "retry_delay_s": 0.05}
 
 
 class ListSink(list):
@@ -46,21 +46,20 @@ def shop_server():
 @pytest.fixture(scope="module")
 def crawls(shop_server):
     """The ended crawl and its items by the name of the task."""
-    config = yaml.safe_load(CONFIG.read_text().replace(ADDRESS, shop_server.url))
-    engine = Engine(CrawlSettings(), load_spiders(config["spiders"], ROOT))
+    settings = config.load(str(CONFIG), {"BOOKSHOP_URL": shop_server.url})
+    engine = Engine(settings.crawl, load_spiders(settings.spiders, settings.folder))
     engine.start()
-    crawls = {task["name"]: crawled(engine, Spec(**task)) for task in config["tasks"]}
+    crawls = {task.name: prepared(engine, task) for task in settings.tasks}
     running = [gevent.spawn(crawl.run) for crawl, _ in crawls.values()]
     gevent.joinall(running, timeout=45, raise_error=True)
     yield crawls
     engine.stop()
 
 
-def crawled(engine, spec):
-    # The pauses of the demo are for people to watch.
-    spec.parameters["settings"] = {"delay_s": 0.0, "host_concurrency": 8, "retry_delay_s": 0.05}
+def prepared(engine, task):
     sink = ListSink()
-    return engine.crawl(spec, sink), sink
+    parameters = {**task.parameters, "settings": HASTE}
+    return engine.crawl(dataclasses.replace(task, parameters=parameters), sink), sink
 
 
 def test_each_book_that_may_be_read_is_found_once_in_all(shop_server, crawls):

@@ -34,24 +34,16 @@ def test_a_paused_one_is_silent_until_it_goes_on(own_etcd):
     assert own_etcd.etcdctl("put", "/a", "2") == "OK\n"
 
 
-def test_a_paused_one_can_be_stopped():
-    etcd = EmbeddedEtcd()
-    etcd.start()
-    pid = etcd.pid
-    etcd.pause()
-    etcd.stop()
-    assert pid is not None
-    assert etcd.pid is None
-
-
-def test_its_temporary_folder_goes_with_it(monkeypatch, tmp_path):
+def test_its_temporary_folder_goes_with_it_even_when_it_was_paused(monkeypatch, tmp_path):
     monkeypatch.setattr(etcd_module.tempfile, "tempdir", str(tmp_path))
     etcd = EmbeddedEtcd()
     etcd.start()
     etcd.start()
     assert len(list(tmp_path.iterdir())) == 1
+    etcd.pause()
     etcd.stop()
     etcd.stop()
+    assert etcd.pid is None
     assert list(tmp_path.iterdir()) == []
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import socket
 import time
 from collections import Counter
@@ -12,6 +13,7 @@ from types import TracebackType
 from typing import Any
 from urllib.parse import parse_qsl
 
+from gevent.pool import Pool
 from gevent.pywsgi import WSGIHandler, WSGIServer
 
 from tests.site.pages import PAGES, Asked, Page, Reply, html
@@ -27,6 +29,8 @@ class Hit:
     """Monotonic moment."""
     host: str
     agent: str
+    peer: str
+    """The port it came from: the same for requests on one connection."""
 
 
 class _Handler(WSGIHandler):
@@ -59,7 +63,12 @@ class Site:
         self._pages = {**PAGES, **(pages or {})}
         self._counts: Counter[str] = Counter()
         self._server = WSGIServer(
-            ("0.0.0.0", 0), self._answer, log=None, error_log=None, handler_class=_Handler
+            ("0.0.0.0", 0),
+            self._answer,
+            log=None,
+            error_log=None,
+            handler_class=_Handler,
+            spawn=Pool(),  # so that its end breaks off slow answers
         )
 
     def __enter__(self) -> Site:
@@ -78,6 +87,11 @@ class Site:
         """What was asked for, in the order of arrival."""
         return [hit.url for hit in self.hits]
 
+    @property
+    def connections(self) -> set[str]:
+        """The connections on which it was asked."""
+        return {hit.peer for hit in self.hits}
+
     def times(self, path: str = "") -> list[float]:
         """When the URLs that begin with `path` were asked for."""
         return [hit.at_s for hit in self.hits if hit.url.startswith(path)]
@@ -85,12 +99,18 @@ class Site:
     def gaps(self, path: str = "") -> list[float]:
         """Seconds between one request and the next."""
         times = self.times(path)
-        return [later - earlier for earlier, later in zip(times, times[1:])]
+        return [later - earlier for earlier, later in itertools.pairwise(times)]
 
     def _answer(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         query = environ["QUERY_STRING"]
         url = environ["PATH_INFO"] + (f"?{query}" if query else "")
-        hit = Hit(url, time.monotonic(), environ["HTTP_HOST"], environ.get("HTTP_USER_AGENT", ""))
+        hit = Hit(
+            url=url,
+            at_s=time.monotonic(),
+            host=environ["HTTP_HOST"],
+            agent=environ.get("HTTP_USER_AGENT", ""),
+            peer=environ["REMOTE_PORT"],
+        )
         if url == "/robots.txt":
             self.robots_hits.append(hit)
             self._at_robots()

@@ -7,10 +7,9 @@ from google.protobuf import json_format
 
 from crawler.api import codec, payloads
 from crawler.api.service import NodeLoad, Page
-from crawler.records import Query
 from crawler.errors import InvalidArgument
 from crawler.proto import crawler_pb2 as pb
-from crawler.records import Counts, Node, Owner, Report, Resource, Spec, State
+from crawler.records import Counts, Node, Owner, Query, Report, Resource, Spec, State
 from tests.unit.api.fakes import MASTER, WORKER
 
 RESOURCE = Resource(

@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crawler.api import codec
-from crawler.parameters import EXACT, MAX_DEPTH, normal
-from crawler.schemas import load_spec
 from crawler.errors import InvalidArgument
+from crawler.parameters import EXACT, MAX_DEPTH, normal
 from crawler.proto import crawler_pb2 as pb
+from crawler.schemas import load_spec
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=20)
 NUMBERS = st.integers(-EXACT, EXACT) | st.floats(allow_nan=False, allow_infinity=False)

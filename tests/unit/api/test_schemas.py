@@ -8,10 +8,9 @@ from hypothesis import strategies as st
 
 from crawler import schemas
 from crawler.api import codec
-from crawler.records import Query
 from crawler.errors import InvalidArgument
 from crawler.proto import crawler_pb2 as pb
-from crawler.records import Spec, State
+from crawler.records import Query, Spec, State
 
 
 @settings(deadline=None)

@@ -1,6 +1,7 @@
 """Politeness: delays and turns, on a clock moved by hand."""
 
 import heapq
+import itertools
 import math
 
 import pytest
@@ -181,5 +182,5 @@ def test_no_interleaving_breaks_the_delay_or_starves_anyone(members, service_s):
             if not work[member]:
                 hosts._hosts["h"].waiting.pop(member, None)
     assert not any(work.values())
-    gaps = [b - a for a, b in zip(starts, starts[1:])]
+    gaps = [b - a for a, b in itertools.pairwise(starts)]
     assert all(gap >= delay_s - 1e-6 for gap in gaps)

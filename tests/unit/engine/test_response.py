@@ -7,7 +7,8 @@ from crawler.engine.response import Headers
 
 PAGE = b"""<html><head><title>T</title></head><body>
 <a href="/a">A</a> <a href="b?x=1">B</a> <a href="mailto:me@x">M</a> <a name="none">N</a>
-<a href="http://[broken">X</a> <div class="box"><a href=" //other.org/c ">C</a></div></body></html>"""
+<a href="http://[broken">X</a>
+<div class="box"><a href=" //other.org/c ">C</a></div></body></html>"""
 
 
 def response(body=PAGE, url="http://h/dir/page", **headers):

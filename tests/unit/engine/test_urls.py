@@ -95,7 +95,7 @@ def test_only_absolute_http_urls_are_web(url, allowed):
         (" http://h/a b#top ", "http://h/a%20b"),
         ("http://h/ä", "http://h/%C3%A4"),
         ("http://bücher.example/", "http://xn--bcher-kva.example/"),
-        ("http://h/?q=a|b", "http://h/?q=a|b"),
+        ("http://h/?q=a|b", "http://h/?q=a%7Cb"),
     ],
 )
 def test_urls_are_sent_as_safe_ascii(url, sent):

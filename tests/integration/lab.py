@@ -1,0 +1,309 @@
+"""A cluster as a person starts it by hand: the command line's flags, real processes, a real etcd.
+
+The tasks crawl a site that never ends, so that they run until somebody stops them. Each worker
+names itself in its requests: the site sees who crawls what, whatever etcd says.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import sys
+import time
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+from gevent.pywsgi import WSGIServer
+
+from crawler.coordination.etcd import EtcdStore
+from crawler.local.cluster import is_ready
+from crawler.local.etcd import EmbeddedEtcd, binary
+from crawler.local.ports import free_ports
+from crawler.local.processes import LocalProcess
+from crawler.node.addresses import first_ipv4
+from tests.waiting import eventually
+
+ROOT = Path(__file__).parents[2]
+TTL_S = 2
+"""Time to live of the nodes' leases; etcd takes up to half a second longer to see them end."""
+TASKS = [f"task-{number}" for number in range(1, 6)]
+FOUR = ("master-1", "master-2", "worker-1", "worker-2")
+
+SPIDER = """
+from crawler import Spider
+
+class {title}(Spider):
+    name = "{name}"
+
+    def parse(self, response):
+        yield {{"url": response.url}}
+        yield response.follow("next-of-" + response.url.rpartition("/")[2])
+"""
+
+CONFIG = """
+coordination: {{lease_ttl_s: {ttl_s}}}
+crawl: {{delay_s: 0.05, host_concurrency: 8, robots: false}}
+worker: {{report_s: 0.1}}
+logs: {{style: json}}
+spiders: [{spiders}]
+"""
+
+
+class EndlessSite:
+    """Every page has a next one; remembers who asked for what, and when."""
+
+    def __init__(self):
+        self._server = WSGIServer(("127.0.0.1", 0), self._serve, log=None)
+        self.visits = defaultdict(list)
+        """Task → (monotonic time, name of the worker) of each request."""
+        self.starts = defaultdict(int)
+        """Task → how often its crawl began."""
+
+    def start(self):
+        self._server.start()
+
+    def stop(self):
+        self._server.stop(timeout=0.1)
+
+    def url(self, task):
+        """Where the crawl of a task begins."""
+        return f"http://127.0.0.1:{self._server.server_port}/{task}/first"
+
+    def crawlers(self, task, since_s):
+        """The workers that asked for pages of a task since then."""
+        return {worker for at_s, worker in self.visits[task] if at_s >= since_s}
+
+    def _serve(self, environ, start_response):
+        task, page = environ["PATH_INFO"].split("/")[1:]
+        self.starts[task] += page == "first"
+        self.visits[task].append((time.monotonic(), environ.get("HTTP_USER_AGENT", "")))
+        start_response("200 OK", [("Content-Type", "text/html")])
+        return [b"<p>more to come"]
+
+
+@dataclass(frozen=True)
+class LabNode:
+    """A node of the lab, running or not; its ports stay."""
+
+    role: str
+    name: str
+    http: int
+    grpc: int
+    process: LocalProcess
+
+    @property
+    def id(self):
+        return f"go.micro.server.{self.role}-{self.name}"
+
+    @property
+    def address(self):
+        """What it must tell the others, as it was started with `:port`."""
+        return f"{first_ipv4()}:{self.grpc}"
+
+    @property
+    def candidate(self):
+        """Its value in the election."""
+        return f"master{self.name}-{self.address}"
+
+    def call(self, method, path, body=None):
+        """Status, headers and body of an HTTP request."""
+        return call(self.http, method, path, body)
+
+
+class Lab:
+    """An etcd, the site, and the nodes that are started in it. Use it as a context manager."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.etcd = EmbeddedEtcd()
+        self.site = EndlessSite()
+        self._nodes = {}
+
+    def __enter__(self):
+        for name in ("slow", "rare"):
+            source = SPIDER.format(title=name.title(), name=name)
+            (self.folder / f"{name}.py").write_text(source)
+        for file, spiders in (("slow", "slow.py"), ("both", "slow.py, rare.py")):
+            text = CONFIG.format(ttl_s=TTL_S, spiders=spiders)
+            (self.folder / f"{file}.yaml").write_text(text)
+        self.etcd.start()
+        self.store = EtcdStore([self.etcd.endpoint])
+        self.site.start()
+        return self
+
+    def __exit__(self, *_):
+        for node in self._nodes.values():
+            node.process.kill()
+        self.store.close()
+        self.etcd.stop()
+        self.site.stop()
+
+    def __getitem__(self, title):
+        """The node `worker-1`, as it was last started."""
+        return self._nodes[title]
+
+    # -- processes ---------------------------------------------------------------------------
+
+    def start(self, *titles, config="slow", **environment):
+        """Start those that do not run, and wait until each is ready."""
+        for title in titles:
+            if title not in self._nodes:
+                self._nodes[title] = self._node(title, config, environment)
+            self._nodes[title].process.start()
+        for title in titles:
+            node = self._nodes[title]
+            eventually(lambda n=node: is_ready(f"127.0.0.1:{n.http}"), what=f"{title} is ready")
+
+    def run(self, name, command, **environment):
+        """Start any command in the root of the repository, as in a shell."""
+        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        shell = ["/bin/sh", "-c", f"cd {ROOT}; exec {command}"]
+        environment = {"PATH": path, **environment}
+        process = LocalProcess(name, shell, environment, self.folder / f"{name}.log")
+        process.start()
+        return process
+
+    def foreign_candidate(self):
+        """A candidate written in Go, with etcd's own library: etcdctl."""
+        command = f"{binary('etcdctl')} --endpoints={self.etcd.endpoint}"
+        return self.run("foreign", f"{command} elect /resources/election foreign")
+
+    def _node(self, title, config, environment):
+        role, _, name = title.partition("-")
+        http_port, grpc_port = free_ports(2)
+        command = [sys.executable, "-m", "crawler", role, f"--id={name}"]
+        command += [f"--http=:{http_port}", f"--grpc=:{grpc_port}"]
+        command += ["--etcd", self.etcd.endpoint]
+        command += ["--config", str(self.folder / f"{config}.yaml")]
+        environment = {
+            "PYTHONPATH": str(ROOT),
+            "CRAWLER_CRAWL_USER_AGENT": title,
+            **environment,
+        }
+        process = LocalProcess(title, command, environment, self.folder / f"{title}.log")
+        return LabNode(role, name, http_port, grpc_port, process)
+
+    # -- what etcd holds ------------------------------------------------------------------------
+
+    def keys(self, prefix="/"):
+        """Key → bytes and mod revision of all below a prefix."""
+        return {kv.key: (kv.value, kv.mod_revision) for kv in self.store.range(prefix).items}
+
+    def resources(self):
+        """Name → bytes and mod revision of all resources."""
+        found = self.keys("/resources/").items()
+        return {
+            key.removeprefix("/resources/"): value
+            for key, value in found
+            if not key.startswith("/resources/election/")
+        }
+
+    def resource(self, name):
+        """A resource's value, None without one."""
+        kv = self.store.get(f"/resources/{name}")
+        return None if kv is None else json.loads(kv.value)
+
+    def running(self, *names):
+        """Name → the worker that runs it, of those tasks that run."""
+        found = {name: self.resource(name) for name in names or TASKS}
+        return {
+            name: value["AssignedNode"].partition("|")[0].removeprefix("go.micro.server.")
+            for name, value in found.items()
+            if value and value.get("State") == "running"
+        }
+
+    def all_on(self, worker):
+        """Whether the five tasks run there, and nowhere else."""
+        return self.running() == dict.fromkeys(TASKS, worker)
+
+    def registered(self):
+        """The registered nodes: `worker-1`."""
+        return {key.rpartition("server.")[2] for key in self.keys("/micro/registry/")}
+
+    def leading(self):
+        """The value of the leading candidate, None without one."""
+        candidates = self.store.range("/resources/election/").items
+        leader = min(candidates, key=lambda kv: kv.create_revision, default=None)
+        return leader and leader.value.decode()
+
+    def masters(self):
+        """The leading master of the two, and the other."""
+        one, other = self["master-1"], self["master-2"]
+        return (one, other) if self.leading() == one.candidate else (other, one)
+
+    # -- tasks ----------------------------------------------------------------------------------
+
+    def specification(self, name, spider="slow"):
+        """A task that crawls the site for ever."""
+        return {
+            "name": name,
+            "spider": spider,
+            "parameters": {"start_urls": [self.site.url(name)]},
+        }
+
+    def add(self, name, spider="slow"):
+        """Add a task at whichever master runs; what it answered."""
+        return self._ask("POST", "/crawler/resource", self.specification(name, spider))
+
+    def delete(self, name):
+        """Delete a task at whichever master runs."""
+        self._ask("DELETE", f"/crawler/resource/{name}")
+
+    def settle(self):
+        """Two masters, two workers, nobody else; the five tasks and no other run, 3 and 2."""
+        for title, node in self._nodes.items():
+            if title not in FOUR:
+                node.process.stop()
+        self.start(*FOUR)
+        eventually(lambda: self.registered() == set(FOUR), what="four nodes are registered")
+        if not self._split():
+            for name in self.resources():
+                self.delete(name)
+            for name in TASKS:
+                self.add(name)
+        eventually(self._split, what="five tasks run, 3 and 2")
+
+    def _split(self):
+        owners = sorted(self.running().values())
+        even = [owners.count("worker-1"), owners.count("worker-2")] in ([3, 2], [2, 3])
+        return even and len(owners) == 5 and set(self.resources()) == set(TASKS)
+
+    def _ask(self, method, path, body=None):
+        master = next(n for n in self._nodes.values() if n.role == "master" and n.process.alive)
+
+        def asked():
+            status, _, answer = master.call(method, path, body)
+            assert status in (200, 503), answer
+            return answer if status == 200 else None
+
+        return json.loads(eventually(asked, what=f"{method} {path}"))
+
+
+def call(port, method, path, body=None):
+    """Status, headers and body of an HTTP request to this machine."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    try:
+        encoded = None if body is None else json.dumps(body)
+        connection.request(method, path, encoded, {"Content-Type": "application/json"})
+        answer = connection.getresponse()
+        return answer.status, answer.headers, answer.read()
+    finally:
+        connection.close()
+
+
+def terminate(process):
+    """Send SIGTERM and do not wait; when that was."""
+    return _signal(process, signal.SIGTERM)
+
+
+def interrupt(process):
+    """Send SIGINT, as Ctrl-C does; when that was."""
+    return _signal(process, signal.SIGINT)
+
+
+def _signal(process, number):
+    os.kill(process.pid, number)
+    return time.monotonic()

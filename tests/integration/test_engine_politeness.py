@@ -1,0 +1,80 @@
+"""Delays and concurrency as the site sees them: by the moments at which requests arrived."""
+
+from collections import defaultdict
+from itertools import pairwise
+
+import gevent
+
+from tests.site import Site
+from tests.site.crawling import ListSink, OnlyTitles, crawled, running_engine, spec
+
+SLACK_S = 0.02
+"""What a request may be early at the site, when the one before it was late."""
+
+
+def test_requests_to_one_host_keep_their_distance():
+    with Site() as site:
+        urls = [site.url(f"/page/{i}") for i in range(5)]
+        crawl, _ = crawled(OnlyTitles, *urls, delay_s=0.2)
+    assert len(site.gaps()) == 4
+    assert min(site.gaps()) >= 0.2 - SLACK_S
+    assert crawl.counts.seconds < 4 * 0.2 + 0.5
+
+
+def test_many_hosts_are_fetched_at_once():
+    with Site() as site:
+        urls = [
+            site.url(f"/page/{i}", f"127.0.1.{host}") for i in range(3) for host in range(1, 41)
+        ]
+        crawl, _ = crawled(OnlyTitles, *urls, delay_s=0.4, concurrency=8)
+    assert crawl.counts.pages == 120
+    assert crawl.counts.seconds < 2 * 0.4 + 0.8, "two delays, not eighty"
+    by_host = defaultdict(list)
+    for hit in site.hits:
+        by_host[hit.host].append(hit.at_s)
+    gaps = [later - earlier for times in by_host.values() for earlier, later in pairwise(times)]
+    assert min(gaps) >= 0.4 - SLACK_S
+
+
+def test_crawl_delay_of_robots_counts():
+    with Site(robots="User-agent: *\nCrawl-delay: 0.3") as site:
+        urls = [site.url(f"/page/{i}") for i in range(3)]
+        crawled(OnlyTitles, *urls, delay_s=0.0, robots=True)
+    assert min(site.gaps()) >= 0.3 - SLACK_S
+
+
+def test_crawls_of_one_worker_share_the_delay_and_robots():
+    with Site(robots="User-agent: *\nDisallow: /x") as site, running_engine(robots=True) as engine:
+        crawls = [
+            engine.crawl(
+                spec(
+                    OnlyTitles,
+                    *(site.url(f"/page/{name}{i}") for i in range(3)),
+                    settings={"delay_s": delay_s},
+                ),
+                ListSink(),
+            )
+            for name, delay_s in (("a", 0.2), ("b", 0.1))
+        ]
+        gevent.joinall([gevent.spawn(crawl.run) for crawl in crawls], timeout=10)
+    assert [crawl.counts.pages for crawl in crawls] == [3, 3]
+    assert min(site.gaps()[:4]) >= 0.2 - SLACK_S, "the longest delay holds while both run"
+    assert len(site.robots_hits) == 1
+
+
+def test_no_more_at_once_than_allowed():
+    running, most = set(), [0]
+
+    def busy(asked):
+        from tests.site.pages import html
+
+        running.add(asked.path)
+        most[0] = max(most[0], len(running))
+        gevent.sleep(0.05)
+        running.discard(asked.path)
+        return html("busy")
+
+    with Site(pages={"busy": busy}) as site:
+        urls = [site.url(f"/busy/{i}") for i in range(12)]
+        crawled(OnlyTitles, *urls, host_concurrency=3)
+    assert most[0] == 3

@@ -1,0 +1,184 @@
+"""Ends: of a crawl, of an engine, of a process that was killed."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import gevent
+import pytest
+
+from crawler.engine.exchange import Call, FetchError
+from crawler.engine.fetch import Fetcher
+from tests.site import Site
+from tests.site.crawling import ListSink, OnlyTitles, Titles, file_sink, lines, running_engine, spec
+from tests.waiting import eventually
+
+
+@pytest.fixture
+def site():
+    with Site() as site:
+        yield site
+
+
+def open_files():
+    return {name: os.readlink(f"/proc/self/fd/{name}") for name in _descriptors()}
+
+
+def _descriptors():
+    return [
+        name for name in os.listdir("/proc/self/fd") if os.path.lexists(f"/proc/self/fd/{name}")
+    ]
+
+
+def test_stop_ends_a_crawl_with_slow_requests_in_flight(site, tmp_path):
+    path = tmp_path / "items.jsonl"
+    with running_engine() as engine:
+        slow = [site.url(f"/slow?s=30&n={i}") for i in range(20)]
+        urls = [site.url("/page/quick"), *slow]
+        crawl = engine.crawl(
+            spec(OnlyTitles, *urls, settings={"host_concurrency": 50, "timeout_s": 60}),
+            file_sink(path),
+        )
+        greenlet = gevent.spawn(crawl.run)
+        eventually(lambda: len(site.hits) == 21 and crawl.counts.items == 1)
+        began_s = time.monotonic()
+        crawl.stop()
+        greenlet.join(timeout=5)
+        assert time.monotonic() - began_s < 1.0
+        assert greenlet.dead
+        assert crawl.stopped
+        assert engine._fetcher.in_flight == 0
+    assert lines(path) == [{"url": site.url("/page/quick"), "title": "/page/quick"}]
+
+
+def test_stop_before_and_after_a_run_is_harmless(site):
+    with running_engine() as engine:
+        never = engine.crawl(spec(OnlyTitles, site.url("/page/1")), ListSink())
+        never.stop()
+        never.run()
+        assert site.hits == []
+        done = engine.crawl(spec(OnlyTitles, site.url("/page/1")), ListSink())
+        done.run()
+        done.stop()
+        assert not done.stopped
+
+
+def test_stopping_the_engine_ends_its_crawls_and_leaves_nothing_open(site):
+    before = open_files()
+    with running_engine() as engine:
+        crawls = [
+            engine.crawl(spec(Titles, site.url("/chain/0"), site.url("/slow?s=30")), ListSink())
+            for _ in range(3)
+        ]
+        greenlets = [gevent.spawn(crawl.run) for crawl in crawls]
+        eventually(lambda: all(crawl.counts.pages > 10 for crawl in crawls))
+        began_s = time.monotonic()
+        engine.stop(deadline_s=2.0)
+        assert time.monotonic() - began_s < 1.0
+        gevent.joinall(greenlets, timeout=1)
+        assert all(greenlet.dead for greenlet in greenlets)
+        engine.stop()
+    mine = {target for name, target in open_files().items() if before.get(name) != target}
+    accepted = {target for target in mine if target.startswith("socket:")}
+    assert mine == accepted
+    site._server.stop(timeout=0)
+    eventually(lambda: len(_descriptors()) <= len(before), what="all connections are closed")
+
+
+def test_a_killed_process_leaves_whole_lines_for_the_next_run(site, tmp_path):
+    """A crawl in another process is killed in the middle; the next run repairs its file."""
+    path = tmp_path / "items.jsonl"
+    code = f"""
+from crawler.runtime import prepare; prepare()
+from tests.site.crawling import Titles, file_sink, running_engine, spec
+with running_engine(Titles) as engine:
+    engine.crawl(spec(Titles, {site.url("/chain/0")!r}), file_sink({str(path)!r})).run()
+"""
+    process = subprocess.Popen([sys.executable, "-c", code], cwd=Path(__file__).parents[2])
+    try:
+        eventually(lambda: path.exists() and path.stat().st_size > 2000, within_s=20)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    whole = path.read_bytes()
+    path.write_bytes(whole[: whole.rindex(b"\n") - 10])
+    with running_engine() as engine:
+        engine.crawl(spec(OnlyTitles, site.url("/page/after")), file_sink(path)).run()
+    items = lines(path)
+    assert len(items) == whole.count(b"\n"), "the torn line is gone, the new item is there"
+    assert items[-1]["title"] == "/page/after"
+
+
+def call(url, **changes):
+    options = {"timeout_s": 5.0, "connect_timeout_s": 2.0, "max_body_bytes": 10_000}
+    return Call(url, ("User-Agent: test",), **{**options, **changes})
+
+
+@pytest.fixture
+def fetcher():
+    fetcher = Fetcher()
+    fetcher.start()
+    yield fetcher
+    fetcher.stop()
+
+
+def test_one_connection_serves_many_requests(site, fetcher):
+    for _ in range(20):
+        assert fetcher.fetch(call(site.url("/page/1"))).status == 200
+    assert len(fetcher._idle) == 1
+    assert len(site.connections) == 1
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("http://127.0.0.1:1/", "connection refused"),
+        ("http://no-such-host.invalid/", "dns"),
+        ("file:///etc/passwd", "forbidden scheme"),
+        ("ftp://127.0.0.1/", "forbidden scheme"),
+        ("http://exa mple/", "bad url"),
+        ("http://h/\N{SNOWMAN}\0", "bad url"),
+    ],
+)
+def test_errors_have_short_reasons(fetcher, url, reason):
+    with pytest.raises(FetchError) as raised:
+        fetcher.fetch(call(url))
+    assert raised.value.reason == reason
+
+
+def test_speaking_tls_to_a_plain_server_is_a_tls_error(site, fetcher):
+    with pytest.raises(FetchError) as raised:
+        fetcher.fetch(call(site.url("/").replace("http:", "https:")))
+    assert raised.value.reason == "tls"
+
+
+def test_the_limit_counts_what_was_unpacked(site, fetcher):
+    assert len(fetcher.fetch(call(site.url("/gzip-bomb?bytes=10000"))).body) == 10_000
+    with pytest.raises(FetchError, match="too large"):
+        fetcher.fetch(call(site.url("/gzip-bomb?bytes=10001")))
+
+
+def test_a_fetch_that_is_given_up_is_broken_off(site, fetcher):
+    with gevent.Timeout(0.2, False):
+        fetcher.fetch(call(site.url("/slow?s=30")))
+    assert len(site.hits) == 1
+    assert fetcher.in_flight == 0
+
+
+def test_stopping_the_fetcher_ends_what_waits_for_it(site, fetcher):
+    waiting = gevent.spawn(fetcher.fetch, call(site.url("/slow?s=30")))
+    eventually(lambda: site.hits)
+    fetcher.stop()
+    fetcher.stop()
+    waiting.join(1)
+    assert isinstance(waiting.exception, FetchError)
+    with pytest.raises(FetchError, match="does not run"):
+        fetcher.fetch(call(site.url("/page/1")))
+
+
+def test_the_receiver_of_an_answer_may_fail_without_harm(site, fetcher):
+    fetcher.submit(call(site.url("/page/1")), lambda answer: 1 / 0)
+    assert fetcher.fetch(call(site.url("/page/2"))).status == 200

@@ -1,0 +1,327 @@
+"""Masters and workers together, in one process: what a cluster does as seen from outside."""
+
+import json
+
+import gevent
+import pytest
+from gevent.event import Event
+from gevent.pywsgi import WSGIServer
+
+from crawler.api.service import Call
+from crawler.coordination.store import Delete, Put
+from crawler.errors import AlreadyExists, NotFound
+from crawler.records import Query, Report, Spec, State
+from tests.clusters import CALL, KEYS, Cluster, request
+from tests.waiting import eventually
+
+SPIDER = {
+    "name": "holding",
+    "start_urls": ["http://127.0.0.1:1/"],
+    "settings": {"robots": False, "delay_s": 0, "retries": 0, "host_concurrency": 100},
+    "items": [{"fields": {"title": "h1::text"}}],
+}
+
+
+class HoldingSite:
+    """Answers each request only once it is released, and remembers who asked."""
+
+    def __init__(self):
+        self.asked = []
+        self.open = 0
+        self.released = Event()
+        self._server = WSGIServer(("127.0.0.1", 0), self._answer, log=None)
+        self._server.start()
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+
+    def stop(self):
+        self.released.set()
+        self._server.stop(timeout=1)
+
+    def _answer(self, environ, start_response):
+        self.asked.append(environ["PATH_INFO"])
+        self.released.wait(30)
+        start_response("200 OK", [("Content-Type", "text/html")])
+        return [b"<h1>a title</h1>"]
+
+
+@pytest.fixture
+def site():
+    site = HoldingSite()
+    yield site
+    site.stop()
+
+
+@pytest.fixture
+def cluster(tmp_path):
+    cluster = Cluster(tmp_path)
+    yield cluster
+    cluster.stop()
+
+
+def task(site, name, **about):
+    parameters = {"start_urls": [f"{site.url}/{name}"]}
+    return Spec(name, spider="holding", parameters=parameters, **about)
+
+
+def add_five(client, site):
+    for number in range(5):
+        client.add(task(site, f"task-{number}"), CALL)
+
+
+def states(client):
+    return {r.name: r.state for r in client.list(Query(), CALL).resources}
+
+
+def test_five_tasks_are_split_run_and_done(cluster, site, tmp_path):
+    master = cluster.master("1")
+    for name in ("1", "2"):
+        cluster.worker(name, [SPIDER])
+    client = cluster.client(master)
+    add_five(client, site)
+    assert sorted(cluster.owners().values()) in (list("11122"), list("11222"))
+    eventually(lambda: set(states(client).values()) == {State.RUNNING})
+    assert eventually(lambda: len(site.asked) == 5)
+    site.released.set()
+    eventually(lambda: set(states(client).values()) == {State.DONE})
+    assert client.get("task-0", CALL).counts.items == 1
+    files = sorted((tmp_path / "items").glob("task-*/*.jsonl"))
+    assert [json.loads(file.read_text()) for file in files] == [{"title": "a title"}] * 5
+
+
+def test_a_worker_that_leaves_or_dies_has_its_tasks_moved_and_nothing_else(cluster, site):
+    client = cluster.client(cluster.master("1"))
+    one = cluster.worker("1", [SPIDER])
+    cluster.worker("2", [SPIDER])
+    add_five(client, site)
+    before = cluster.resources()
+    one.stop()
+    eventually(lambda: set(cluster.owners().values()) == {"2"}, within_s=1.0)
+    after = cluster.resources()
+    for name, resource in after.items():
+        moved = before[name].owner.node_id.endswith("-1")
+        assert (resource.id, resource.creation_time) == (
+            before[name].id,
+            before[name].creation_time,
+        )
+        assert resource.epoch == before[name].epoch + moved
+    third = cluster.worker("3", [SPIDER])
+    cluster.store.txn([], [Delete(KEYS.registration("worker", KEYS.node_id("worker", "2")))])
+    eventually(lambda: set(cluster.owners().values()) == {"3"}, within_s=2.0)
+    assert third.failure == ""
+
+
+def test_a_change_of_leader_moves_nothing(cluster, site):
+    first, second = cluster.master("1"), cluster.master("2")
+    for name in ("1", "2"):
+        cluster.worker(name, [SPIDER])
+    client = cluster.client(second)
+    add_five(client, site)
+    eventually(lambda: set(states(client).values()) == {State.RUNNING})
+    before = cluster.raw()
+    assert request(second, "GET", "/crawler/leader")[2]["address"] == first.address
+    first.stop()
+    eventually(
+        lambda: request(second, "GET", "/crawler/leader")[2].get("address") == second.address
+    )
+    cluster.client(second)
+    assert cluster.raw() == before
+
+
+def test_requests_reach_the_leader_through_any_master(cluster, site):
+    cluster.master("1")
+    follower = cluster.master("2")
+    worker = cluster.worker("1", [SPIDER])
+    cluster.client(follower)
+    body = {"id": "zjx", "name": "task-test-4"}
+    status, _, answer = request(follower, "POST", "/crawler/resource", body)
+    assert (status, answer) == (
+        200,
+        {"id": "go.micro.server.worker-1", "Address": worker.address},
+    )
+    assert request(follower, "DELETE", "/crawler/resource", {"name": "task-test-4"})[::2] == (
+        200,
+        {},
+    )
+    status, _, answer = request(follower, "DELETE", "/crawler/resource", {"name": "task-test-4"})
+    assert (status, answer) == (404, {"code": 5, "message": "no such task", "details": []})
+
+
+def test_without_a_leader_requests_are_refused_with_the_time_to_try_again(cluster):
+    cluster.store.txn([], [Put(KEYS.candidate(1), b"somebody else")])
+    master = cluster.master("1")
+    status, headers, answer = eventually(
+        lambda: request(master, "POST", "/crawler/resource", {"name": "x"})
+    )
+    assert (status, answer["code"]) == (503, 14)
+    assert int(headers["Retry-After"]) >= 1
+    assert request(master, "GET", "/healthz")[0] == 200
+
+
+def test_a_request_takes_one_hop_at_the_most(cluster):
+    """Two followers each of which takes the other for the leader must not play ping-pong."""
+    one, two = cluster.master("1"), cluster.master("2")
+    cluster.client(one)
+    items = cluster.store.range(KEYS.election).items
+    leading = min(items, key=lambda kv: kv.create_revision)
+    cluster.store.txn([], [Put(leading.key, f"master2-{two.address}".encode())])
+    # The one that leads steps down as another's name stands in its key; 2 does not lead either.
+    answer = request(one, "GET", "/crawler/resource")
+    assert answer[0] in (200, 503)
+
+
+def test_a_name_added_twice_is_one_task_or_an_error(cluster, site):
+    client = cluster.client(cluster.master("1"))
+    cluster.worker("1", [SPIDER])
+    first = client.add(task(site, "a"), CALL)
+    again = client.add(task(site, "a"), CALL)
+    assert (again.id, again.epoch) == (first.id, first.epoch)
+    with pytest.raises(AlreadyExists):
+        client.add(task(site, "a", priority=1), CALL)
+    assert client.nodes(CALL)[-1].unfinished == 1
+
+
+def test_tasks_wait_for_a_worker_and_say_so(cluster, site):
+    client = cluster.client(cluster.master("1"))
+    waiting = client.add(task(site, "a"), CALL)
+    assert (waiting.state, waiting.owner) == (State.PENDING, None)
+    assert "no worker is registered" in client.get("a", CALL).reason
+    cluster.worker("1", [SPIDER])
+    eventually(lambda: client.get("a", CALL).state is State.RUNNING)
+    placed = client.get("a", CALL)
+    assert (placed.reason, placed.id) == ("", waiting.id)
+
+
+def test_deleting_stops_the_crawl(cluster, site):
+    client = cluster.client(cluster.master("1"))
+    worker = cluster.worker("1", [SPIDER])
+    client.add(task(site, "a"), CALL)
+    eventually(lambda: site.asked)
+    client.delete("a", CALL)
+    eventually(lambda: not worker._role._runs.all(), within_s=1.0)
+    with pytest.raises(NotFound):
+        client.get("a", CALL)
+    assert cluster.resources() == {}
+
+
+def test_updating_what_is_crawled_runs_it_anew(cluster, site):
+    client = cluster.client(cluster.master("1"))
+    cluster.worker("1", [SPIDER])
+    first = client.add(task(site, "a"), CALL)
+    eventually(lambda: site.asked == ["/a"])
+    other = Spec("a", spider="holding", parameters={"start_urls": [f"{site.url}/other"]})
+    changed = client.update(other, CALL)
+    assert (changed.id, changed.epoch) == (first.id, first.epoch + 1)
+    eventually(lambda: site.asked == ["/a", "/other"])
+
+
+def test_a_task_without_its_spider_fails_by_name_and_is_placed_anew_when_one_has_it(cluster, site):
+    client = cluster.client(cluster.master("1"))
+    cluster.worker("1", [{**SPIDER, "name": "another"}])
+    client.add(task(site, "a"), CALL)
+    eventually(lambda: client.get("a", CALL).state is State.FAILED)
+    failed = client.get("a", CALL)
+    assert "holding" in failed.reason
+    assert "another" in failed.reason
+    cluster.worker("2", [SPIDER])
+    eventually(lambda: client.get("a", CALL).state is State.RUNNING)
+    assert cluster.owners() == {"a": "2"}
+    assert client.get("a", CALL).epoch == failed.epoch + 1
+
+
+def test_what_another_program_writes_is_placed(cluster, site):
+    cluster.client(cluster.master("1"))
+    cluster.worker("1", [{**SPIDER, "name": "theirs", "start_urls": [f"{site.url}/theirs"]}])
+    cluster.store.txn([], [Put("/resources/theirs", b'{"Name":"theirs","By":"them"}')])
+    eventually(lambda: site.asked == ["/theirs"])
+    value = json.loads(cluster.store.get("/resources/theirs").value)
+    assert value["AssignedNode"].startswith("go.micro.server.worker-1|")
+    assert int(value["ID"]) > 0
+    assert value["By"] == "them"
+
+
+def test_seed_tasks_are_added_once(cluster):
+    seeds = (Spec("seed-1"), Spec("seed-2", priority=3))
+    first = cluster.master("1", tasks=seeds)
+    eventually(lambda: len(cluster.resources()) == 2)
+    before = cluster.raw()
+    second = cluster.master("2", tasks=(*seeds, Spec("seed-3")))
+    first.stop()
+    eventually(lambda: len(cluster.resources()) == 3)
+    assert {key: value for key, value in cluster.raw().items() if key in before} == before
+    assert second.failure == ""
+
+
+def test_a_report_of_an_old_epoch_is_refused(cluster, site):
+    client = cluster.client(cluster.master("1"))
+    cluster.worker("1", [SPIDER])
+    added = client.add(task(site, "a"), CALL)
+    worker_id = KEYS.node_id("worker", "1")
+    old = Report("a", added.id, added.epoch - 1, State.DONE)
+    assert client.report(worker_id, [old], CALL) == ["a"]
+    assert client.report(
+        "go.micro.server.worker-9", [Report("a", added.id, added.epoch, State.DONE)], CALL
+    ) == ["a"]
+    assert not client.get("a", CALL).state.finished
+
+
+def test_a_worker_that_lost_its_lease_stops_and_comes_back_as_another_incarnation(cluster, site):
+    client = cluster.client(cluster.master("1"))
+    worker = cluster.worker("1", [SPIDER])
+    client.add(task(site, "a"), CALL)
+    eventually(lambda: len(site.asked) == 1)
+    first = worker._membership.session.node.incarnation
+    cluster.store.lease_revoke(worker._membership.session.lease.id)
+    worker._membership.session.lease._end("the test says so")
+    eventually(lambda: len(site.asked) == 2, what="the task is started anew")
+    assert worker._membership.session.node.incarnation > first
+    assert client.get("a", CALL).epoch == 2
+    assert len(worker._role._runs.all()) == 1
+
+
+def test_a_master_that_lost_its_lease_campaigns_with_a_new_one(cluster):
+    master = cluster.master("1")
+    cluster.client(master)
+    session = master._membership.session
+    cluster.store.lease_revoke(session.lease.id)
+    session.lease._end("the test says so")
+    eventually(lambda: master._membership.session not in (None, session))
+    cluster.client(master).add(Spec("a"), CALL)
+
+
+def test_counts_of_running_tasks_are_live_and_cost_no_write(cluster, site):
+    client = cluster.client(cluster.master("1"))
+    cluster.worker("1", [SPIDER])
+    added = client.add(task(site, "a"), CALL)
+    eventually(lambda: client.get("a", CALL).state is State.RUNNING)
+    before = cluster.raw()
+    eventually(lambda: client.get("a", CALL).counts.seconds > 0.3)
+    assert cluster.raw() == before
+    assert added.counts.seconds == 0
+
+
+def test_listing_is_paged_in_the_order_of_names(cluster):
+    client = cluster.client(cluster.master("1"))
+    for number in range(7):
+        client.add(Spec(f"n{number}"), CALL)
+    names, token = [], ""
+    while True:
+        page = client.list(Query(3, token), CALL)
+        assert page.total == 7
+        names += [resource.name for resource in page.resources]
+        token = page.next_token
+        if not token:
+            break
+    assert names == [f"n{number}" for number in range(7)]
+    assert client.list(Query(state=State.DONE), CALL).total == 0
+
+
+def test_64_clients_at_once_share_transactions(cluster):
+    client = cluster.client(cluster.master("1"))
+    cluster.worker("1", [SPIDER])
+    before = cluster.store.range("/").revision
+    adds = [gevent.spawn(client.add, Spec(f"n{n}", spider="holding"), Call(10)) for n in range(64)]
+    gevent.joinall(adds, timeout=15, raise_error=True)
+    ids = {greenlet.value.id for greenlet in adds}
+    assert len(ids) == 64
+    assert len(cluster.resources()) == 64
+    assert cluster.store.range("/").revision - before < 200

@@ -1,0 +1,140 @@
+"""Values in etcd are what other programs read and write."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crawler.coordination.codec import decode_node, decode_resource, encode_node, encode_resource
+from crawler.records import Counts, Node, Owner, Resource, Spec, State
+
+REFERENCE = (
+    b'{"ID":"1602250527540776960","Name":"douban_book_list",'
+    b'"AssignedNode":"go.micro.server.worker-2|192.168.0.107:9089",'
+    b'"CreationTime":1670841268798763000}'
+)
+
+
+def test_a_resource_written_by_the_reference_is_understood():
+    resource = decode_resource("douban_book_list", REFERENCE, 7)
+    assert resource == Resource(
+        Spec("douban_book_list"),
+        id="1602250527540776960",
+        creation_time=1670841268798763000,
+        owner=Owner("go.micro.server.worker-2", "192.168.0.107:9089"),
+        state=State.ASSIGNED,
+        mod_revision=7,
+    )
+
+
+def test_the_four_fields_come_first_and_as_the_reference_writes_them():
+    written = encode_resource(decode_resource("douban_book_list", REFERENCE, 7))
+    assert written.startswith(REFERENCE[:-1])
+
+
+def test_an_unassigned_resource_has_an_empty_node():
+    value = json.loads(encode_resource(Resource(Spec("x"), id="1", reason="no worker")))
+    assert value["AssignedNode"] == ""
+    assert (value["State"], value["Reason"]) == ("pending", "no worker")
+
+
+def test_fields_of_other_programs_are_kept():
+    raw = b'{"ID":"1","Name":"x","AssignedNode":"","CreationTime":1,"Theirs":{"a":[1]}}'
+    value = json.loads(encode_resource(decode_resource("x", raw, 1)))
+    assert value["Theirs"] == {"a": [1]}
+
+
+text = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+resources = st.builds(
+    Resource,
+    spec=st.builds(
+        Spec,
+        name=st.just("x"),
+        spider=text,
+        parameters=st.dictionaries(text, st.one_of(text, st.integers(), st.booleans())),
+        labels=st.dictionaries(text, text),
+        priority=st.integers(-(2**31), 2**31 - 1),
+    ),
+    id=text,
+    creation_time=st.integers(0, 2**62),
+    owner=st.none()
+    | st.builds(
+        Owner,
+        st.from_regex(r"[a-z.-]{1,9}", fullmatch=True),
+        text,
+        st.integers(0, 2**40),
+    ),
+    epoch=st.integers(0, 2**40),
+    state=st.sampled_from(State),
+    reason=text,
+    awaits_spider=st.booleans(),
+    counts=st.builds(
+        Counts,
+        st.integers(0, 2**40),
+        st.integers(0, 2**40),
+        st.integers(0, 2**40),
+        st.integers(0, 10**6).map(lambda ms: ms / 1000),
+    ),
+    mod_revision=st.just(3),
+)
+
+
+@given(resources)
+def test_what_is_written_is_read_again(resource):
+    assert decode_resource("x", encode_resource(resource), 3) == resource
+
+
+@pytest.mark.parametrize(
+    ("raw", "complaint"),
+    [
+        (b"[]", "a JSON object is expected"),
+        (b"nonsense", "Expecting value"),
+        (b'{"Name":"y"}', "Name is 'y', but the key says 'x'"),
+        (b'{"ID":5}', "ID is 5, not str"),
+        (b'{"CreationTime":"soon"}', "CreationTime is 'soon', not int"),
+        (b'{"State":"odd"}', "odd"),
+    ],
+)
+def test_what_is_no_resource_is_refused_with_a_reason(raw, complaint):
+    with pytest.raises(ValueError, match=complaint.replace("(", "\\(")):
+        decode_resource("x", raw, 1)
+
+
+def test_a_registration_has_the_form_of_go_micro():
+    node = Node("go.micro.server.worker-2", "192.168.0.107:9089")
+    assert json.loads(encode_node("go.micro.server.worker", node)) == {
+        "name": "go.micro.server.worker",
+        "version": "latest",
+        "metadata": None,
+        "endpoints": [],
+        "nodes": [
+            {
+                "id": "go.micro.server.worker-2",
+                "address": "192.168.0.107:9089",
+                "metadata": {
+                    "broker": "http",
+                    "protocol": "grpc",
+                    "registry": "etcd",
+                    "server": "grpc",
+                    "transport": "grpc",
+                },
+            }
+        ],
+    }
+
+
+def test_metadata_is_a_map_of_text_and_carries_labels_and_spiders():
+    node = Node("w-1", "h:1", labels={"zone": "a"}, spiders=frozenset({"b", "a"}))
+    raw = encode_node("w", node)
+    metadata = json.loads(raw)["nodes"][0]["metadata"]
+    assert all(isinstance(value, str) for value in metadata.values())
+    read = decode_node(raw, 5)
+    assert (read.labels, read.spiders, read.incarnation) == ({"zone": "a"}, {"a", "b"}, 5)
+
+
+def test_a_worker_of_another_make_is_a_full_member():
+    raw = b'{"name":"w","nodes":[{"id":"w-1","address":"h:1","metadata":{"broker":"http"}}]}'
+    node = decode_node(raw, 5)
+    assert node.has_spider("anything")
+    assert node.labels == {}

@@ -1,0 +1,97 @@
+"""A lease is over by the node's own clock before anyone else may act on its end."""
+
+import gevent
+import pytest
+
+from crawler.clock import ManualClock, settle
+from crawler.coordination.lease import MARGIN, Lease
+from crawler.coordination.memory import MemoryStore
+from crawler.errors import LeaseLost, Unavailable
+from crawler.supervision import Supervisor
+
+TTL_S = 10
+
+
+class Flaky(MemoryStore):
+    """A store whose renewals can be made to fail or to hang."""
+
+    mode = "well"
+
+    def lease_keepalive(self, lease, timeout_s):
+        if self.mode == "fails":
+            raise Unavailable("no answer")
+        if self.mode == "hangs":
+            gevent.sleep(3600)
+        return super().lease_keepalive(lease, timeout_s)
+
+
+@pytest.fixture
+def clock():
+    return ManualClock()
+
+
+@pytest.fixture
+def flaky(clock):
+    store = Flaky(clock)
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def lease(flaky, clock):
+    supervisor = Supervisor("test", clock=clock)
+    lease = Lease.grant(flaky, TTL_S, clock)
+    lease.keep(supervisor)
+    settle()
+    yield lease
+    supervisor.stop()
+
+
+def test_a_renewed_lease_lives_on(lease, clock):
+    for _ in range(50):
+        clock.advance(1.0)
+    assert not lease.lost.is_set()
+    lease.check()
+
+
+@pytest.mark.parametrize("mode", ["fails", "hangs"])
+def test_without_renewal_it_is_over_a_margin_before_others_see_it_end(lease, flaky, clock, mode):
+    put_under = flaky.lease_keepalive(lease.id, 1)
+    assert put_under == TTL_S
+    flaky.mode = mode
+    ended_after_s = None
+    for tenth in range(TTL_S * 10):
+        clock.advance(0.1)
+        if lease.lost.is_set():
+            ended_after_s = tenth / 10
+            break
+    assert ended_after_s is not None
+    assert ended_after_s <= TTL_S * (1 - MARGIN)
+    flaky.mode = "well"
+    assert flaky.lease_keepalive(lease.id, 1) == TTL_S, "it must not have expired yet"
+
+
+def test_a_short_failure_is_survived(lease, flaky, clock):
+    flaky.mode = "fails"
+    for _ in range(40):
+        clock.advance(0.1)
+    flaky.mode = "well"
+    for _ in range(200):
+        clock.advance(0.1)
+    assert not lease.lost.is_set()
+
+
+def test_it_is_over_when_etcd_says_so(lease, flaky, clock):
+    flaky.lease_revoke(lease.id)
+    for _ in range(5):
+        clock.advance(TTL_S / 5)
+    assert lease.lost.is_set()
+    assert lease.remaining_s == 0
+    with pytest.raises(LeaseLost):
+        lease.check()
+
+
+def test_the_deadline_counts_from_the_sending_of_a_renewal(flaky, clock):
+    lease = Lease.grant(flaky, TTL_S, clock)
+    clock.advance(2.0)
+    assert lease.remaining_s == pytest.approx(TTL_S * (1 - MARGIN) - 2.0)

@@ -1,0 +1,134 @@
+"""A leader's writes are fenced, conflicts are named, lost answers are settled by reading."""
+
+import pytest
+
+from crawler.clock import ManualClock
+from crawler.coordination.keys import Keys
+from crawler.coordination.ledger import CHANGES, Change, Ledger
+from crawler.coordination.memory import MemoryStore
+from crawler.coordination.store import Delete, Put
+from crawler.errors import LeadershipLost, OutcomeUnknown
+from crawler.records import Leadership, Resource, Spec
+from crawler.settings import CoordinationSettings
+
+
+class Silent(MemoryStore):
+    """A store whose answers to transactions can get lost, before or after they are carried out."""
+
+    lose = ""
+
+    def txn(self, compares, success, failure=()):
+        lose, self.lose = self.lose, ""
+        if lose == "request":
+            raise OutcomeUnknown("lost on the way there")
+        result = super().txn(compares, success, failure)
+        if lose == "answer":
+            raise OutcomeUnknown("lost on the way back")
+        return result
+
+
+KEYS = Keys(CoordinationSettings())
+
+
+@pytest.fixture
+def store():
+    store = Silent(ManualClock())
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def leadership(store):
+    key = KEYS.candidate(1)
+    return Leadership(key, store.txn([], [Put(key, b"master1-h:1")]).revision)
+
+
+@pytest.fixture
+def ledger(store):
+    return Ledger(store, KEYS)
+
+
+def new(name, id=1):
+    return Change(name, Resource(Spec(name), id=str(id)), 0, minted=id)
+
+
+def stored(store, ledger, name):
+    kv = store.get(KEYS.resource(name))
+    return ledger.decode(kv) if kv else None
+
+
+def test_a_leader_writes(store, ledger, leadership):
+    [outcome] = ledger.commit(leadership, [new("a")])
+    assert outcome.committed
+    assert stored(store, ledger, "a").mod_revision == outcome.revision
+
+
+def test_a_leader_that_was_replaced_changes_nothing(store, ledger, leadership):
+    store.txn([], [Delete(leadership.key)])
+    store.txn([], [Put(leadership.key, b"another")])
+    with pytest.raises(LeadershipLost):
+        list(ledger.commit(leadership, [new("a")]))
+    assert stored(store, ledger, "a") is None
+
+
+def test_a_change_based_on_an_old_value_conflicts_and_the_others_are_written(
+    store, ledger, leadership
+):
+    [first] = ledger.commit(leadership, [new("a")])
+    store.txn([], [Put(KEYS.resource("a"), b'{"ID":"1","Name":"a","Theirs":1}')])
+    stale = Change("a", Resource(Spec("a", priority=9), id="1"), first.revision)
+    by_name = {o.name: o for o in ledger.commit(leadership, [stale, new("b", 2)])}
+    assert not by_name["a"].committed
+    assert b"Theirs" in by_name["a"].current.value
+    assert by_name["b"].committed
+    assert stored(store, ledger, "a").spec.priority == 0
+    assert stored(store, ledger, "b") is not None
+
+
+def test_deleting_compares_too(store, ledger, leadership):
+    [first] = ledger.commit(leadership, [new("a")])
+    [refused] = ledger.commit(leadership, [Change("a", None, first.revision - 1)])
+    assert not refused.committed
+    [done] = ledger.commit(leadership, [Change("a", None, first.revision)])
+    assert done.committed
+    assert done.current is None
+    assert stored(store, ledger, "a") is None
+
+
+@pytest.mark.parametrize(("lost", "written"), [("request", False), ("answer", True)])
+def test_a_lost_answer_is_settled_by_reading(store, ledger, leadership, lost, written):
+    store.lose = lost
+    [outcome] = ledger.commit(leadership, [new("a")])
+    assert outcome.committed is written
+    assert (stored(store, ledger, "a") is not None) is written
+
+
+def test_a_lost_answer_of_a_replaced_leader_is_no_success(store, ledger, leadership):
+    store.txn([], [Delete(leadership.key)])
+    store.lose = "answer"
+    with pytest.raises(LeadershipLost):
+        list(ledger.commit(leadership, [new("a")]))
+
+
+def test_many_changes_go_in_batches_that_etcd_takes(etcd_store):
+    key = KEYS.candidate(1)
+    leadership = Leadership(key, etcd_store.txn([], [Put(key, b"master1-h:1")]).revision)
+    ledger = Ledger(etcd_store, KEYS)
+    count = 2 * CHANGES + 1
+    outcomes = list(ledger.commit(leadership, [new(f"n{n}", n + 1) for n in range(count)]))
+    assert [o.name for o in outcomes if o.committed] == [f"n{n}" for n in range(count)]
+    assert len({o.revision for o in outcomes}) == 3, "a transaction a batch"
+    assert ledger.highest_id() == count
+
+
+def test_the_mark_of_ids_rises_with_new_ids_only(store, ledger, leadership):
+    assert ledger.highest_id() == 0
+    [outcome] = ledger.commit(leadership, [new("a", 10)])
+    assert ledger.highest_id() == 10
+    list(ledger.commit(leadership, [Change("a", None, outcome.revision)]))
+    list(ledger.commit(leadership, [Change("b", Resource(Spec("b"), id="5"), 0)]))
+    assert ledger.highest_id() == 10, "the deleted resource's id counts on"
+
+
+def test_the_election_is_no_resource(store, ledger, leadership):
+    assert ledger.decode(store.get(leadership.key)) is None

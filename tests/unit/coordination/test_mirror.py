@@ -1,0 +1,137 @@
+"""A mirror shows what the store holds, whatever happens to its watch."""
+
+import pytest
+
+from crawler.clock import ManualClock, settle
+from crawler.coordination.memory import MemoryStore
+from crawler.coordination.store import Delete, KeyValue, Put
+from crawler.coordination.watch import Mirror
+from crawler.supervision import Supervisor
+
+
+@pytest.fixture
+def clock():
+    return ManualClock()
+
+
+@pytest.fixture
+def store(clock):
+    store = MemoryStore(clock)
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def supervisor(clock):
+    supervisor = Supervisor("test", clock=clock)
+    yield supervisor
+    supervisor.stop()
+
+
+class Seen:
+    """A mirror of /m/ and all it told."""
+
+    def __init__(self, store, clock, supervisor):
+        self.changes = []
+        self.mirror = Mirror(store, "/m/", decode, clock, self.changes.extend)
+        self.mirror.start(supervisor)
+        settle()
+
+    @property
+    def values(self):
+        return dict(self.mirror.values)
+
+    def told(self):
+        """Replay what was told: it must lead to the same state."""
+        state = {}
+        for change in self.changes:
+            assert state.get(change.key) == change.before
+            if change.after is None:
+                del state[change.key]
+            else:
+                state[change.key] = change.after
+        return state
+
+
+def decode(kv):
+    if kv.value == b"bad":
+        raise ValueError("bad value")
+    return kv.value.decode()
+
+
+def put(store, key, value):
+    revision = store.txn([], [Put(key, value.encode())]).revision
+    settle()
+    return revision
+
+
+def delete(store, key):
+    store.txn([], [Delete(key)])
+    settle()
+
+
+@pytest.fixture
+def seen(store, clock, supervisor):
+    put(store, "/m/old", "1")
+    return Seen(store, clock, supervisor)
+
+
+def test_it_lists_then_follows(seen, store):
+    put(store, "/m/a", "1")
+    put(store, "/m/a", "2")
+    delete(store, "/m/old")
+    put(store, "/other", "x")
+    assert seen.values == {"/m/a": "2"} == seen.told()
+
+
+def test_it_resumes_where_a_broken_watch_stopped(seen, store, clock):
+    store.break_watches()
+    put(store, "/m/a", "1")
+    put(store, "/m/a", "2")
+    clock.advance(5)
+    assert seen.values == {"/m/old": "1", "/m/a": "2"} == seen.told()
+    assert [c.after for c in seen.changes if c.key == "/m/a"] == ["1", "2"], "nothing was skipped"
+
+
+def test_it_lists_anew_after_compaction_and_works_out_the_deletes(seen, store, clock):
+    put(store, "/m/a", "1")
+    store.break_watches()
+    delete(store, "/m/old")
+    put(store, "/m/a", "2")
+    store.compact(put(store, "/m/b", "1"))
+    clock.advance(5)
+    assert seen.values == {"/m/a": "2", "/m/b": "1"} == seen.told()
+
+
+def test_a_value_that_cannot_be_read_is_left_out_and_the_rest_goes_on(seen, store):
+    put(store, "/m/old", "bad")
+    put(store, "/m/a", "1")
+    assert seen.values == {"/m/a": "1"} == seen.told()
+
+
+def test_own_writes_are_there_at_once_and_not_told_again(seen, store):
+    revision = store.txn([], [Put("/m/a", b"mine")]).revision
+    seen.mirror.apply("/m/a", KeyValue("/m/a", b"mine", revision, revision), revision)
+    assert seen.values["/m/a"] == "mine"
+    settle()
+    assert all(change.key != "/m/a" for change in seen.changes)
+
+
+def test_it_never_goes_back(seen, store):
+    late = put(store, "/m/a", "1")
+    put(store, "/m/a", "2")
+    seen.mirror.apply("/m/a", KeyValue("/m/a", b"1", late, late), late)
+    assert seen.values["/m/a"] == "2"
+    delete(store, "/m/a")
+    seen.mirror.apply("/m/a", KeyValue("/m/a", b"1", late, late), late)
+    assert "/m/a" not in seen.values
+
+
+def test_refresh_reads_what_the_watch_has_not_brought_yet(store, clock):
+    mirror = Mirror(store, "/m/", decode, clock)
+    put(store, "/m/a", "1")
+    revision = mirror.refresh()
+    put(store, "/m/a", "2")
+    assert mirror.values == {"/m/a": "1"}
+    mirror.refresh(revision)
+    assert mirror.values == {"/m/a": "1"}

@@ -1,0 +1,43 @@
+"""What the engine may know, and what importing the package costs."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import crawler
+
+ENGINE = Path(crawler.__file__).parent / "engine"
+FILES = sorted(ENGINE.glob("*.py"))
+
+
+def imports(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_the_engine_knows_no_cluster(path):
+    allowed = {"engine", "records", "errors", "clock", "logs", "settings", "supervision", "metrics"}
+    own = {name.split(".")[1] for name in imports(path) if name.startswith("crawler.")}
+    assert own <= allowed
+
+
+def test_one_file_translates_libcurl():
+    assert [path.name for path in FILES if "pycurl" in set(imports(path))] == ["fetch.py"]
+
+
+def test_importing_the_package_loads_nothing():
+    """The process is prepared for gevent after `import crawler`, and before everything else."""
+    code = (
+        "import sys, crawler; early = {'gevent', 'pycurl', 'lxml', 'socket'} & set(sys.modules);"
+        "assert not early, early;"
+        "from crawler import Spider, Request, Response;"
+        "assert issubclass(Spider, object) and Request and Response"
+    )
+    subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, timeout=30)

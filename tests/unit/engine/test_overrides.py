@@ -1,0 +1,58 @@
+"""Crawl settings over crawl settings: what is allowed, and what is said about the rest."""
+
+import dataclasses
+
+import pytest
+
+from crawler.engine.overrides import faults, override
+from crawler.errors import InvalidArgument
+from crawler.settings import CrawlSettings
+
+
+def test_given_fields_replace_and_the_rest_stays():
+    base = CrawlSettings(delay_s=3.0)
+    changed = override(base, {"retries": 5, "robots": False, "retry_statuses": [500]}, "x")
+    assert changed == dataclasses.replace(base, retries=5, robots=False, retry_statuses=[500])
+
+
+def test_a_whole_number_will_do_for_seconds():
+    delay_s = override(CrawlSettings(), {"delay_s": 2}, "x").delay_s
+    assert (delay_s, type(delay_s)) == (2.0, float)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "allowed"),
+    [
+        ("delay_s", -0.1, "a number from 0 to 3600 s"),
+        ("delay_s", "1", "a number from 0 to 3600 s"),
+        ("delay_s", True, "a number"),
+        ("delay_s", float("nan"), "a number from 0"),
+        ("retries", 1.5, "a whole number from 0 to 100"),
+        ("retries", 101, "a whole number from 0 to 100"),
+        ("robots", 1, "true or false"),
+        ("user_agent", None, "a text"),
+        ("retry_statuses", 500, "a list, each a whole number from 400 to 599"),
+        ("retry_statuses", [200], "a whole number from 400 to 599"),
+        ("retry_statuses", "500", "a list"),
+    ],
+)
+def test_a_fault_names_field_value_and_what_is_allowed(key, value, allowed):
+    [fault] = faults({key: value}, "parameters.settings")
+    assert fault.startswith(f"parameters.settings.{key}: {value!r} is not allowed; allowed: ")
+    assert allowed in fault
+
+
+def test_every_fault_is_told_and_unknown_keys_are_faults():
+    with pytest.raises(InvalidArgument) as raised:
+        override(CrawlSettings(), {"delay": 1, "retries": -1}, "custom_settings")
+    text = str(raised.value)
+    assert "custom_settings.delay: unknown crawl setting; allowed: concurrency," in text
+    assert "custom_settings.retries: -1 is not allowed" in text
+
+
+def test_it_must_be_a_mapping():
+    assert faults([1], "x") == ["x: [1] is not allowed; allowed: a mapping of crawl settings"]
+
+
+def test_every_default_is_allowed():
+    assert faults(dataclasses.asdict(CrawlSettings()), "x") == []

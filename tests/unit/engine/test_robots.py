@@ -1,0 +1,174 @@
+"""robots.txt: what its status and its lines allow, and how often it is asked for."""
+
+import gevent
+import pytest
+
+from crawler.clock import ManualClock, settle
+from crawler.engine.exchange import Answer, FetchError
+from crawler.engine.robots import KEPT_S, MAX_BYTES, Robots, Rules, read, token
+from crawler.settings import CrawlSettings
+from crawler.supervision import Supervisor
+from tests.unit.engine.fakes import FakeFetcher
+
+RULES = b"""User-agent: *
+Disallow: /private
+Allow: /private/open
+Crawl-delay: 4
+
+User-agent: crawler
+Disallow: /only-for-others
+"""
+SITE = "http://h:81"
+
+
+def answer(status=200, body=b"", *headers):
+    return Answer(status, headers, body, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("path", "agent", "allowed"),
+    [
+        ("/private/x", "other/1.0", False),
+        ("/private/open", "other/1.0", True),
+        ("/x", "other/1.0", True),
+        ("/private/x", "crawler/0.1 (+http://me)", True),
+        ("/only-for-others", "crawler/0.1", False),
+        ("/only-for-others", "Crawler/7", False),
+    ],
+)
+def test_rules_are_those_of_the_first_word_of_the_user_agent(path, agent, allowed):
+    assert read(answer(body=RULES)).allows(SITE + path, agent) is allowed
+
+
+@pytest.mark.parametrize(
+    ("agent", "name"),
+    [("crawler/0.1", "crawler"), ("My Bot/2", "My"), ("bot", "bot"), ("", ""), (" / ", "")],
+)
+def test_the_token_is_the_first_word(agent, name):
+    assert token(agent) == name
+
+
+@pytest.mark.parametrize(
+    ("status", "allowed"), [(200, True), (401, True), (403, True), (404, True), (429, True)]
+)
+def test_no_rules_allow_everything(status, allowed):
+    assert read(answer(status)).allows(SITE, "a") is allowed
+
+
+@pytest.mark.parametrize("status", [500, 503, 599])
+def test_a_broken_site_allows_nothing(status):
+    rules = read(answer(status, b"User-agent: *\nAllow: /"))
+    assert not rules.allows(SITE, "a")
+    assert rules.trouble == f"robots.txt: HTTP {status}"
+
+
+def test_crawl_delay_is_that_of_the_agent_and_has_a_limit():
+    rules = read(answer(body=RULES))
+    assert rules.delay_s("other/1.0") == 4.0
+    assert rules.delay_s("crawler/0.1") == 0.0
+    assert Rules().delay_s("a") == 0.0
+    assert read(answer(body=b"User-agent: *\nCrawl-delay: 99999")).delay_s("a") == 300.0
+
+
+def test_what_lies_beyond_the_limit_is_ignored():
+    body = b"User-agent: *\nDisallow: /early\n" + b"#" * MAX_BYTES + b"\nDisallow: /late\n"
+    rules = read(answer(body=body))
+    assert not rules.allows(f"{SITE}/early", "a")
+    assert rules.allows(f"{SITE}/late", "a")
+
+
+class Asking:
+    """Robots on a fake network."""
+
+    def __init__(self, *answers, delay_s=0.0):
+        self.clock = ManualClock()
+        queue = list(answers)
+        self.fetcher = FakeFetcher(
+            self.clock, lambda call: queue.pop(0) if len(queue) > 1 else queue[0], delay_s
+        )
+        self.robots = Robots(self.fetcher, Supervisor("test"), self.clock)
+        self.told = 0
+
+    def ask(self, origin=SITE):
+        self.robots.ask(origin, CrawlSettings(), (), self._ready)
+        settle()
+
+    def _ready(self):
+        self.told += 1
+
+
+def test_concurrent_asks_share_one_fetch():
+    it = Asking(answer(body=RULES), delay_s=1.0)
+    for _ in range(5):
+        it.ask()
+    assert it.robots.rules(SITE) is None
+    it.clock.advance(1.0)
+    assert it.told == 5
+    assert it.fetcher.urls() == [f"{SITE}/robots.txt"]
+    assert it.robots.rules(SITE) is not None
+
+
+def test_scheme_host_and_port_each_have_their_own():
+    it = Asking(answer(404))
+    for origin in ("http://h", "https://h", "http://h:81", "http://i"):
+        it.ask(origin)
+    assert len(it.fetcher.sent) == 4
+
+
+def test_rules_are_kept_for_a_day():
+    it = Asking(answer(404), answer(body=RULES))
+    it.ask()
+    it.clock.advance(KEPT_S - 1.0)
+    assert it.robots.rules(SITE).allows(f"{SITE}/private", "a")
+    it.clock.advance(1.0)
+    assert it.robots.rules(SITE) is None
+    it.ask()
+    assert not it.robots.rules(SITE).allows(f"{SITE}/private", "a")
+
+
+def test_trouble_is_forgotten_soon():
+    it = Asking(FetchError("connection refused"), answer(404))
+    it.ask()
+    assert it.robots.rules(SITE).trouble == "connection refused"
+    it.clock.advance(1.0)
+    assert it.robots.rules(SITE) is None
+    it.ask()
+    assert it.robots.rules(SITE).allows(SITE, "a")
+
+
+def test_redirects_are_followed_but_not_for_ever():
+    hop = answer(302, b"", b"Location: /elsewhere")
+    it = Asking(hop, answer(body=RULES))
+    it.ask()
+    assert it.fetcher.urls() == [f"{SITE}/robots.txt", f"{SITE}/elsewhere"]
+    assert not it.robots.rules(SITE).allows(f"{SITE}/private", "a")
+    loop = Asking(hop)
+    loop.ask()
+    assert len(loop.fetcher.sent) == 6
+    assert loop.robots.rules(SITE).allows(f"{SITE}/private", "a")
+
+
+def test_a_redirect_to_another_scheme_is_not_followed():
+    it = Asking(answer(302, b"", b"Location: file:///etc/passwd"))
+    it.ask()
+    assert it.fetcher.urls() == [f"{SITE}/robots.txt"]
+
+
+def test_the_number_of_sites_remembered_is_bounded(monkeypatch):
+    monkeypatch.setattr("crawler.engine.robots.MAX_SITES", 3)
+    it = Asking(answer(404))
+    for i in range(5):
+        it.ask(f"http://h{i}")
+    known = [i for i in range(5) if it.robots.rules(f"http://h{i}") is not None]
+    assert known == [2, 3, 4]
+
+
+def test_who_asked_is_told_even_when_the_fetch_is_cut_off():
+    clock = ManualClock()
+    supervisor = Supervisor("test")
+    robots = Robots(FakeFetcher(clock, delay_s=1e9), supervisor, clock)
+    told = []
+    robots.ask(SITE, CrawlSettings(), (), lambda: told.append(1))
+    gevent.sleep(0)
+    supervisor.stop()
+    assert told == [1]

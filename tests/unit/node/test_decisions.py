@@ -1,0 +1,267 @@
+"""The pure decisions of master and worker: requests, placement, reconciliation, names."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crawler.clock import ManualClock
+from crawler.errors import AlreadyExists, ConfigError, NotFound
+from crawler.node.draft import Draft
+from crawler.node.names import NodeNames
+from crawler.node.placement import needs_owner, place
+from crawler.node.reconcile import RunKey, reconcile
+from crawler.node.requests import Add, Record, Remove, Update
+from crawler.node.runs import items_path
+from crawler.records import Counts, Node, Owner, Report, Resource, Spec, State
+from crawler.scheduler.framework import Framework
+
+FRAMEWORK = Framework("least-load")
+W1 = Node("w-1", "h:1", incarnation=10)
+W2 = Node("w-2", "h:2", incarnation=20)
+
+
+def draft_of(*stored):
+    by_name = {resource.name: resource for resource in stored}
+    ids = iter(range(1000, 2000))
+    return Draft(by_name.get, by_name.values, lambda: next(ids), lambda: 99)
+
+
+def stored(name="a", owner=W1, **fields):
+    given_owner = Owner(owner.id, owner.address, owner.incarnation) if owner else None
+    fields = {"state": State.RUNNING, "id": "1", "creation_time": 5, "epoch": 3, **fields}
+    return Resource(Spec(name), owner=given_owner, mod_revision=7, **fields)
+
+
+def only_change(draft):
+    [change] = draft.changes()
+    return change
+
+
+def test_adding_mints_an_id_and_a_creation_time():
+    draft = draft_of()
+    Add(Spec("a")).apply(draft)
+    change = only_change(draft)
+    assert (change.after.id, change.after.creation_time, change.minted) == ("1000", 99, 1000)
+    assert change.based_on == 0
+
+
+def test_adding_the_same_again_changes_nothing():
+    draft = draft_of(stored())
+    assert Add(Spec("a")).apply(draft) == ["a"]
+    assert Add(Spec("a", spider="a")).apply(draft) == ["a"], "the default spider, spelt out"
+    assert draft.changes() == []
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        Spec("a", spider="b"),
+        Spec("a", parameters={"x": 1}),
+        Spec("a", labels={"gpu": "1"}),
+        Spec("a", priority=1),
+    ],
+)
+def test_adding_another_specification_under_the_name_is_refused(other):
+    with pytest.raises(AlreadyExists, match="another specification"):
+        Add(other).apply(draft_of(stored()))
+
+
+def test_two_adds_of_one_name_in_one_draft_are_one():
+    draft = draft_of()
+    Add(Spec("a")).apply(draft)
+    Add(Spec("a")).apply(draft)
+    assert len(draft.changes()) == 1
+    with pytest.raises(AlreadyExists):
+        Add(Spec("a", priority=1)).apply(draft)
+
+
+def test_another_spider_or_parameters_mean_another_run():
+    draft = draft_of(stored(state=State.DONE))
+    Update(Spec("a", parameters={"x": 1})).apply(draft)
+    changed = only_change(draft).after
+    assert (changed.owner, changed.state, changed.id, changed.epoch) == (
+        None,
+        State.PENDING,
+        "1",
+        3,
+    )
+
+
+def test_labels_and_priority_leave_the_run_alone():
+    draft = draft_of(stored())
+    Update(Spec("a", labels={"x": "y"}, priority=3)).apply(draft)
+    changed = only_change(draft).after
+    assert (changed.owner.node_id, changed.state, changed.epoch) == ("w-1", State.RUNNING, 3)
+
+
+@pytest.mark.parametrize("request_", [Update(Spec("b")), Remove("b")])
+def test_what_is_not_there_cannot_be_changed(request_):
+    with pytest.raises(NotFound, match="no such task"):
+        request_.apply(draft_of(stored()))
+
+
+def test_added_and_removed_in_one_draft_leaves_nothing_to_write():
+    draft = draft_of()
+    Add(Spec("a")).apply(draft)
+    Remove("a").apply(draft)
+    assert draft.changes() == []
+
+
+def report(**fields):
+    known = {"name": "a", "id": "1", "epoch": 3, "state": State.DONE, "counts": Counts(pages=2)}
+    return Report(**{**known, **fields})
+
+
+def test_a_current_report_is_recorded():
+    draft = draft_of(stored())
+    assert Record("w-1", [report()]).apply(draft) == ["a"]
+    changed = only_change(draft).after
+    assert (changed.state, changed.counts.pages) == (State.DONE, 2)
+
+
+@pytest.mark.parametrize(
+    ("node_id", "stale"),
+    [
+        ("w-1", report(epoch=2)),
+        ("w-1", report(id="2")),
+        ("w-2", report()),
+        ("w-1", report(name="none")),
+    ],
+)
+def test_a_report_of_another_run_changes_nothing(node_id, stale):
+    draft = draft_of(stored())
+    assert Record(node_id, [stale]).apply(draft) == []
+    assert draft.changes() == []
+
+
+def test_what_is_finished_stays_finished():
+    draft = draft_of(stored(state=State.FAILED))
+    Record("w-1", [report(state=State.RUNNING), report(state=State.DONE)]).apply(draft)
+    assert draft.changes() == []
+
+
+@pytest.mark.parametrize(
+    ("resource", "wanted"),
+    [
+        (stored(owner=None, state=State.PENDING), True),
+        (stored(), False),
+        (stored(owner=Node("w-9", "h:9")), True),
+        (stored(owner=Node("w-1", "h:1", incarnation=9)), True),
+        (stored(owner=Node("w-1", "h:1", incarnation=0)), False),
+        (stored(owner=Node("w-9", "h:9"), state=State.DONE), False),
+        (stored(owner=Node("w-9", "h:9"), state=State.FAILED), False),
+        (stored(state=State.FAILED, awaits_spider=True), True),
+    ],
+    ids=[
+        "unassigned", "its worker lives", "its worker died", "an earlier incarnation",
+        "assigned by another program", "done", "failed for good", "a worker has its spider now",
+    ],
+)  # fmt: skip
+def test_who_needs_an_owner(resource, wanted):
+    assert needs_owner(resource, {"w-1": W1}) is wanted
+
+
+def test_what_awaits_a_spider_stays_while_nobody_has_it():
+    resource = stored(state=State.FAILED, awaits_spider=True)
+    assert not needs_owner(resource, {"w-1": Node("w-1", "h", spiders=frozenset({"b"}))})
+
+
+def test_placing_keeps_identity_and_raises_the_epoch():
+    draft = draft_of(stored(owner=Node("w-9", "h:9"), counts=Counts(pages=9)))
+    place(draft, {"w-1": W1}, FRAMEWORK)
+    moved = only_change(draft).after
+    assert (moved.id, moved.creation_time, moved.epoch) == ("1", 5, 4)
+    assert moved.owner == Owner("w-1", "h:1", 10)
+    assert (moved.state, moved.counts) == (State.ASSIGNED, Counts())
+
+
+def test_a_resource_of_another_program_gets_what_it_lacks():
+    draft = draft_of(Resource(Spec("a"), mod_revision=3))
+    place(draft, {"w-1": W1}, FRAMEWORK)
+    change = only_change(draft)
+    assert (change.after.id, change.after.creation_time) == ("1000", 99)
+    assert (change.based_on, change.minted) == (3, 1000)
+
+
+def test_without_a_worker_it_waits_with_a_reason_and_is_written_once():
+    draft = draft_of(stored(owner=Node("w-9", "h:9")))
+    place(draft, {}, FRAMEWORK)
+    waiting = only_change(draft).after
+    assert (waiting.owner, waiting.state, waiting.epoch) == (None, State.PENDING, 3)
+    assert "no worker is registered" in waiting.reason
+    again = draft_of(waiting.replace(mod_revision=8))
+    place(again, {}, FRAMEWORK)
+    assert again.changes() == []
+
+
+owners = st.sampled_from([None, W1, W2, Node("w-3", "h:3"), Node("w-1", "h:1", incarnation=9)])
+
+
+@given(st.lists(st.tuples(owners, st.sampled_from(State)), max_size=20))
+def test_a_pass_moves_nothing_that_a_live_worker_owns(entries):
+    resources = [stored(f"t{n}", owner, state=state) for n, (owner, state) in enumerate(entries)]
+    draft = draft_of(*resources)
+    workers = {"w-1": W1, "w-2": W2}
+    place(draft, workers, FRAMEWORK)
+    changed = {change.name for change in draft.changes()}
+    for resource in resources:
+        alive = resource.owner is not None and any(
+            node.owns(resource.owner) for node in workers.values()
+        )
+        assert (resource.name in changed) is (not alive and not resource.state.finished)
+
+
+keys = st.builds(RunKey, st.sampled_from(["1", "2"]), st.integers(0, 2))
+runs = st.dictionaries(st.sampled_from("abcdef"), keys)
+
+
+@given(runs, runs)
+def test_reconciling_makes_running_equal_to_desired(desired, running):
+    actions = reconcile(desired, running)
+    after = {name: key for name, key in running.items() if name not in actions.stop}
+    assert not set(actions.start) & set(after), "never started beside a run of the same name"
+    after |= {name: desired[name] for name in actions.start}
+    assert after == desired
+    kept = {name for name in desired if desired[name] == running.get(name)}
+    assert kept.isdisjoint(actions.stop)
+    assert kept.isdisjoint(actions.start)
+
+
+def test_a_given_name_is_waited_for_and_then_refused():
+    clock = ManualClock()
+    names = NodeNames("2", several=False, patience_s=10, clock=clock)
+    assert names.choose({"2"}) == "2"
+    names.refused("2", "taken")
+    clock.advance(11)
+    with pytest.raises(ConfigError, match=r"node.id: '2'"):
+        names.refused("2", "taken")
+
+
+def test_without_a_name_the_lowest_free_number_is_taken_and_kept():
+    names = NodeNames("", several=False, patience_s=10, clock=ManualClock())
+    assert names.choose({"1", "3"}) == "2"
+    names.keep("2")
+    assert names.choose({"1", "2", "3"}) == "2"
+
+
+def test_several_processes_of_one_name_number_themselves():
+    names = NodeNames("a", several=True, patience_s=10, clock=ManualClock())
+    assert names.choose(set()) == "a"
+    assert names.choose({"a"}) == "a.2"
+    assert names.choose({"a", "a.2"}) == "a.3"
+
+
+@given(
+    st.text(
+        st.characters(exclude_characters="/", exclude_categories=["Cs", "Cc"]),
+        min_size=1,
+        max_size=128,
+    )
+)
+def test_items_lie_in_one_folder_below_the_given_one_whatever_the_name(tmp_path_factory, name):
+    folder = tmp_path_factory.getbasetemp()
+    path = items_path(folder, Resource(Spec(name), id="7", epoch=2))
+    assert path.parent.parent == folder
+    assert path.parent.name not in ("", ".", "..")
+    assert len(path.parent.name.encode()) <= 255
+    assert path.name == "7-2.jsonl"
