@@ -63,14 +63,14 @@ class Cluster:
         )
         return dataclasses.replace(base, **sections)
 
-    def master(self, name, **sections):
-        return self._start(MASTER, self.settings(name, **sections))
+    def master(self, name, store=None, **sections):
+        return self._start(MASTER, self.settings(name, **sections), store)
 
-    def worker(self, name, spiders=(), **sections):
-        return self._start(WORKER, self.settings(name, spiders, **sections))
+    def worker(self, name, spiders=(), store=None, **sections):
+        return self._start(WORKER, self.settings(name, spiders, **sections), store)
 
-    def _start(self, role, settings):
-        node = Node(role, settings, store=Shared(self.store))
+    def _start(self, role, settings, store):
+        node = Node(role, settings, store=store or Shared(self.store))
         node.start()
         self.nodes.append(node)
         key = KEYS.registration(role, KEYS.node_id(role, settings.node.id))

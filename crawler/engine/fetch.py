@@ -146,8 +146,7 @@ class Fetcher:
             transfer.handle.close()
         while self._idle:
             self._idle.pop().close()
-        multi.close()
-        self._drop_watchers()
+        multi.close()  # takes back its watchers and its timer through the callbacks
         for transfer in transfers:
             self._tell(transfer, FetchError("stopped"))
 
@@ -258,13 +257,6 @@ class Fetcher:
             self._timer.stop()
             self._timer.close()
             self._timer = None
-
-    def _drop_watchers(self) -> None:
-        self._drop_timer()
-        for watcher in self._watchers.values():
-            watcher.stop()
-            watcher.close()
-        self._watchers.clear()
 
 
 def _new_handle() -> Any:

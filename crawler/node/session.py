@@ -64,6 +64,8 @@ class Membership:
         self._names = names
         self._clock = clock
         self._registry = Registry(store, keys, role_name)
+        self._unrevoked: list[Lease] = []
+        """Leases that were to end while etcd did not answer; their keys may still be there."""
         self.session: Session | None = None
         """The present one; None while the node is not a member."""
 
@@ -97,6 +99,7 @@ class Membership:
         backoff = Backoff(0.1, 1.0)
         while True:
             try:
+                self._revoke_left_over()
                 lease = Lease.grant(self._store, self._ttl_s, self._clock)
             except Retryable as error:
                 log.warning("cannot register, trying again", error=str(error))
@@ -130,4 +133,14 @@ class Membership:
         try:
             lease.revoke()
         except Retryable as error:
+            self._unrevoked.append(lease)
             log.warning("lease not revoked, others wait until it expires", error=str(error))
+
+    def _revoke_left_over(self) -> None:
+        """A restarted etcd gives every lease its full time anew: our own would bar us for so long.
+
+        Raises Retryable.
+        """
+        while self._unrevoked:
+            self._unrevoked[-1].revoke()
+            self._unrevoked.pop()

@@ -262,9 +262,11 @@ class Lab:
         if not self._split():
             for name in self.resources():
                 self.delete(name)
+            self.site.starts.clear()
             for name in TASKS:
                 self.add(name)
         eventually(self._split, what="five tasks run, 3 and 2")
+        eventually(lambda: set(self.site.starts) == set(TASKS), what="all have begun to crawl")
 
     def _split(self):
         owners = sorted(self.running().values())

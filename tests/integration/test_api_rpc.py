@@ -8,7 +8,6 @@ from gevent.event import Event
 from crawler.api.client import Client
 from crawler.api.metadata import ANSWERED, RETRY_AFTER
 from crawler.api.service import Call
-from crawler.records import Query
 from crawler.errors import (
     AlreadyExists,
     Conflict,
@@ -21,7 +20,7 @@ from crawler.errors import (
 )
 from crawler.proto import crawler_pb2 as pb
 from crawler.proto import crawler_pb2_grpc as pb_grpc
-from crawler.records import Counts, Leader, Report, Spec, State
+from crawler.records import Counts, Leader, Query, Report, Spec, State
 from crawler.settings import ApiSettings
 from tests.unit.api.fakes import CALL, FakeDesk, Master, channel_to, client_of, running
 from tests.waiting import eventually

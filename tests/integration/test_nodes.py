@@ -9,9 +9,9 @@ from gevent.pywsgi import WSGIServer
 
 from crawler.api.service import Call
 from crawler.coordination.store import Delete, Put
-from crawler.errors import AlreadyExists, NotFound
+from crawler.errors import AlreadyExists, NotFound, Unavailable
 from crawler.records import Query, Report, Spec, State
-from tests.clusters import CALL, KEYS, Cluster, request
+from tests.clusters import CALL, KEYS, Cluster, Shared, request
 from tests.waiting import eventually
 
 SPIDER = {
@@ -86,6 +86,7 @@ def test_five_tasks_are_split_run_and_done(cluster, site, tmp_path):
     assert client.get("task-0", CALL).counts.items == 1
     files = sorted((tmp_path / "items").glob("task-*/*.jsonl"))
     assert [json.loads(file.read_text()) for file in files] == [{"title": "a title"}] * 5
+    assert sorted(site.asked) == [f"/task-{number}" for number in range(5)], "each by one worker"
 
 
 def test_a_worker_that_leaves_or_dies_has_its_tasks_moved_and_nothing_else(cluster, site):
@@ -158,15 +159,16 @@ def test_without_a_leader_requests_are_refused_with_the_time_to_try_again(cluste
 
 
 def test_a_request_takes_one_hop_at_the_most(cluster):
-    """Two followers each of which takes the other for the leader must not play ping-pong."""
+    """A master that is taken for the leader, and is not, does not pass the request on again."""
     one, two = cluster.master("1"), cluster.master("2")
-    cluster.client(one)
-    items = cluster.store.range(KEYS.election).items
-    leading = min(items, key=lambda kv: kv.create_revision)
-    cluster.store.txn([], [Put(leading.key, f"master2-{two.address}".encode())])
-    # The one that leads steps down as another's name stands in its key; 2 does not lead either.
-    answer = request(one, "GET", "/crawler/resource")
-    assert answer[0] in (200, 503)
+    others = [kv for kv in cluster.store.range(KEYS.election).items]
+    cluster.store.txn([], [Delete(kv.key) for kv in others])
+    cluster.store.txn([], [Put(KEYS.candidate(1), f"master2-{two.address}".encode())])
+    eventually(lambda: request(one, "GET", "/crawler/leader")[2].get("address") == two.address)
+    eventually(lambda: request(two, "GET", "/crawler/leader")[2].get("address") == two.address)
+    status, _, answer = request(one, "GET", "/crawler/resource")
+    assert (status, answer["code"]) == (503, 14)
+    assert "does not lead any more" in answer["message"]
 
 
 def test_a_name_added_twice_is_one_task_or_an_error(cluster, site):
@@ -276,6 +278,54 @@ def test_a_worker_that_lost_its_lease_stops_and_comes_back_as_another_incarnatio
     assert worker._membership.session.node.incarnation > first
     assert client.get("a", CALL).epoch == 2
     assert len(worker._role._runs.all()) == 1
+
+
+class Unreachable(Shared):
+    """A store that can be cut off from one node, as by a broken network."""
+
+    cut = False
+
+    def __getattr__(self, name):
+        if self.cut:
+            raise Unavailable("the network is down")
+        return super().__getattr__(name)
+
+
+def test_a_worker_that_is_cut_off_stops_before_anyone_else_may_start_its_tasks(tmp_path, site):
+    cluster = Cluster(tmp_path, ttl_s=2)
+    try:
+        client = cluster.client(cluster.master("1"))
+        network = Unreachable(cluster.store)
+        worker = cluster.worker("1", [SPIDER], store=network)
+        client.add(task(site, "a"), CALL)
+        eventually(lambda: len(site.asked) == 1)
+        registered = KEYS.registration("worker", KEYS.node_id("worker", "1"))
+        network.cut = True
+        eventually(lambda: not worker._role._runs.all(), within_s=3)
+        assert cluster.store.get(registered), "its registration has not expired yet"
+        cluster.worker("2", [SPIDER])
+        eventually(lambda: cluster.owners() == {"a": "2"}, within_s=4)
+        network.cut = False
+        eventually(lambda: cluster.store.get(registered), what="it comes back")
+    finally:
+        cluster.stop()
+
+
+def test_a_new_leader_reads_before_it_decides_even_if_its_watch_lags(cluster, site):
+    """What the first leader stored last must be known to the next, watch or no watch."""
+    first = cluster.master("1")
+    lagging = Shared(cluster.store)
+    second = cluster.master("2", store=lagging, tasks=(Spec("seed", priority=1),))
+    client = cluster.client(first)
+    second._role._cluster.resources._take_batch = lambda batch: None
+    client.add(Spec("seed"), CALL)
+    client.add(Spec("late"), CALL)
+    before = cluster.raw()
+    first.stop()
+    again = cluster.client(second)
+    assert cluster.raw() == before
+    assert again.get("seed", CALL).spec.priority == 0
+    assert again.get("late", CALL).name == "late"
 
 
 def test_a_master_that_lost_its_lease_campaigns_with_a_new_one(cluster):

@@ -78,6 +78,10 @@ class Site:
     def __exit__(
         self, kind: type[BaseException] | None, value: Any, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop serving and close every connection; repeating it is harmless."""
         self._server.stop(timeout=0)
 
     def url(self, path: str = "/", host: str = "127.0.0.1") -> str:

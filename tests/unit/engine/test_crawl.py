@@ -354,28 +354,18 @@ def test_crawl_delay_raises_the_delay(clock):
     assert it.moments("http://h/1") + it.moments("http://h/2") == pytest.approx([0.0, 7.0])
 
 
-def test_a_slice_of_computing_ends_with_a_turn_for_the_others():
-    class Clock:
-        def __init__(self):
-            self.now_s, self.yields = 0.0, 0
-
-        def monotonic(self):
-            return self.now_s
-
-        def sleep(self, duration_s):
-            assert duration_s == 0
-            self.yields += 1
-
-    clock = Clock()
-    pace = Pace(clock)
+def test_a_slice_of_computing_ends_with_a_turn_for_the_others(clock):
+    turns = []
+    pace = Pace(clock, lambda: turns.append(clock.monotonic()))
     pace.begin()
     for _ in range(100):
         pace.breathe()
-    assert clock.yields == 0
-    for _ in range(100):
-        clock.now_s += SLICE_S
+    assert turns == []
+    for _ in range(10):
+        clock.advance(SLICE_S)
         pace.breathe()
-    assert clock.yields == 100
+        pace.breathe()
+    assert len(turns) == 10
 
 
 @pytest.mark.parametrize(

@@ -110,6 +110,19 @@ def test_waking_again_and_again_does_not_pile_up(now):
     assert len(it._due) == 1
 
 
+def test_the_last_moment_given_for_a_site_counts(now):
+    it = frontier(now)
+    it.admit(Request("http://h/"), 0)
+    queue = it.due()
+    it.put(queue, 105.0)
+    it.put(queue, 110.0)
+    now.now_s = 105.0
+    assert it.due() is None
+    assert it.next_s() == 110.0
+    now.now_s = 110.0
+    assert it.due() is queue
+
+
 def test_a_retry_waits_for_its_moment_and_blocks_nobody(now):
     it = frontier(now)
     it.admit(Request("http://h/a"), 0)

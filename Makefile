@@ -1,0 +1,52 @@
+# `make` alone says what there is. Every target sets up .venv by itself when it is missing or old.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check mutants proto clean
+
+help: ## This list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+
+run: $(VENV)/.run ## Crawl the bundled bookshop on a real local cluster, and print what came of it
+	@$(BIN)/crawler demo
+
+test: check ## Linters, types and the whole suite: what to run before a commit
+	@$(BIN)/python -m pytest -q
+
+check: $(VENV)/.test ## Linters and types alone
+	@$(BIN)/ruff format --check --quiet . || { echo "run: $(BIN)/ruff format ."; exit 1; }
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy
+
+mutants: $(VENV)/.test ## Put known faults back, one at a time: for each, a test must fail
+	@$(BIN)/python -m tests.mutants
+
+proto: $(VENV)/.test ## Generate crawler/proto/*_pb2* from crawler.proto
+	@$(BIN)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. --grpc_python_out=. \
+		crawler/proto/crawler.proto
+
+clean: ## Remove the virtual environment and what tools left behind
+	@rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+$(VENV)/.venv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or later is needed; name one: make PYTHON=python3.12"; exit 1; }
+	@echo "setting up $(VENV) (once)"
+	@$(PYTHON) -m venv $(VENV) || \
+		{ echo "python's venv module is needed; on Debian: apt install python3-venv"; exit 1; }
+	@touch $@
+
+$(VENV)/.run: $(VENV)/.venv requirements.txt requirements-local.txt constraints.txt setup.py
+	@echo "installing what is needed to run"
+	@$(PIP) -r requirements.txt -r requirements-local.txt
+	@$(PIP) --no-deps -e .
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.run requirements-dev.txt
+	@echo "installing what is needed to test"
+	@$(PIP) -r requirements-dev.txt
+	@touch $@

@@ -1,0 +1,133 @@
+"""What is particular to etcd: reads that need a quorum, and connections that break."""
+
+import gevent
+import pytest
+
+from crawler.coordination.etcd import EtcdStore
+from crawler.coordination.store import Put
+from crawler.errors import OutcomeUnknown, Unavailable
+from crawler.local.etcd import binary
+from crawler.local.ports import free_ports
+from crawler.local.processes import LocalProcess
+from tests.waiting import eventually
+
+
+def member(name, folder, client, peers):
+    """A member of an etcd of several."""
+    own = peers[name]
+    flags = {
+        "name": name,
+        "data-dir": str(folder / name),
+        "listen-client-urls": f"http://127.0.0.1:{client}",
+        "advertise-client-urls": f"http://127.0.0.1:{client}",
+        "listen-peer-urls": own,
+        "initial-advertise-peer-urls": own,
+        "initial-cluster": ",".join(f"{peer}={url}" for peer, url in peers.items()),
+        "log-level": "error",
+    }
+    command = [binary("etcd"), *(f"--{flag}={value}" for flag, value in flags.items())]
+    return LocalProcess(name, command, {}, folder / f"{name}.log")
+
+
+@pytest.fixture
+def lonely_member(tmp_path):
+    """One member of an etcd of two, after the other has died: there is no quorum any more."""
+    ports = free_ports(4)
+    peers = {name: f"http://127.0.0.1:{port}" for name, port in zip(("here", "there"), ports)}
+    members = [member(name, tmp_path, port, peers) for name, port in zip(peers, ports[2:])]
+    for process in members:
+        process.start()
+    endpoint = f"127.0.0.1:{ports[2]}"
+    store = EtcdStore([endpoint], timeout_s=1.0)
+    eventually(lambda: is_written(store, "/a"), within_s=20)
+    store.close()
+    members[1].kill()
+    yield endpoint
+    members[0].kill()
+
+
+def is_written(store, key):
+    try:
+        return store.txn([], [Put(key, b"1")]).succeeded
+    except (Unavailable, OutcomeUnknown):
+        return False
+
+
+@pytest.mark.parametrize("read", ["get", "range"])
+def test_reads_are_never_answered_from_what_one_member_happens_to_know(lonely_member, read):
+    """A serializable read would be answered here, and might be old."""
+    store = EtcdStore([lonely_member], timeout_s=1.0)
+    with pytest.raises(Unavailable):
+        getattr(store, read)("/a")
+    store.close()
+
+
+def test_a_write_without_an_answer_has_an_unknown_outcome(own_etcd):
+    store = EtcdStore([own_etcd.endpoint], timeout_s=0.5)
+    store.txn([], [Put("/a", b"1")])
+    own_etcd.pause()
+    with pytest.raises(OutcomeUnknown):
+        store.txn([], [Put("/a", b"2")])
+    own_etcd.resume()
+    eventually(lambda: value(store, "/a") in (b"1", b"2"))
+    store.close()
+
+
+def test_what_surely_was_not_sent_is_unavailable():
+    [port] = free_ports(1)
+    store = EtcdStore([f"127.0.0.1:{port}"], timeout_s=0.5)
+    with pytest.raises(Unavailable):
+        store.txn([], [Put("/a", b"1")])
+    store.close()
+
+
+@pytest.mark.parametrize("end", ["kill", "stop"])
+def test_it_is_back_within_two_seconds_of_etcd_s_return(own_etcd, end):
+    store = EtcdStore([own_etcd.endpoint], timeout_s=0.5)
+    store.txn([], [Put("/a", b"1")])
+    watch = store.watch("/a", 1)
+    seen = []
+    gevent.spawn(follow, watch, seen)
+    eventually(lambda: len(seen) == 1)
+    if end == "kill":
+        own_etcd.kill()
+    with pytest.raises(Unavailable):
+        eventually(lambda: own_etcd.kill() or store.get("/a") is None)
+    eventually(lambda: len(seen) == 2, what="the watch ends")
+    assert isinstance(seen[1], Unavailable)
+    own_etcd.restart()
+    eventually(lambda: value(store, "/a") == b"1", within_s=2.0)
+    store.close()
+
+
+def test_the_next_endpoint_takes_over_from_one_that_is_down_or_frozen(own_etcd, shared_etcd):
+    [port] = free_ports(1)
+    down = EtcdStore([f"127.0.0.1:{port}", shared_etcd.endpoint], timeout_s=0.5)
+    eventually(lambda: value(down, "/none") is None, within_s=2.0)
+    down.close()
+    frozen = EtcdStore([own_etcd.endpoint, shared_etcd.endpoint], timeout_s=0.3)
+    watch = frozen.watch("/a", 1)
+    ended = []
+    gevent.spawn(follow, watch, ended)
+    own_etcd.pause()
+    eventually(lambda: value(frozen, "/none") is None, within_s=3.0)
+    eventually(lambda: ended, what="the silent watch is ended, to be opened elsewhere")
+    own_etcd.resume()
+    frozen.close()
+
+
+def follow(watch, into):
+    try:
+        for batch in watch:
+            into.append(batch)
+    except Exception as error:
+        into.append(error)
+
+
+def value(store, key):
+    """The value of a key; the error while there is no answer."""
+    try:
+        kv = store.get(key)
+    except Unavailable as error:
+        return error
+    return kv and kv.value

@@ -1,0 +1,189 @@
+"""Settings: from file, environment and flags, with every fault told at once."""
+
+import dataclasses
+import os
+from pathlib import Path
+
+import pytest
+import yaml
+
+from crawler import config
+from crawler.errors import ConfigError
+from crawler.records import Spec
+from crawler.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def load(tmp_path):
+    """Load settings from the text of a file."""
+
+    def load(text="", environment=None, flags=None):
+        file = tmp_path / "settings.yaml"
+        file.write_text(text)
+        return config.load(str(file), environment or {}, flags)
+
+    return load
+
+
+def every_setting():
+    for section, kind in config.sections():
+        for item in dataclasses.fields(kind):
+            factory = item.default_factory
+            default = item.default if factory is dataclasses.MISSING else factory()
+            yield section, item, default
+
+
+def test_nothing_given_means_the_defaults(load):
+    settings = load()
+    for section, item, default in every_setting():
+        assert getattr(getattr(settings, section), item.name) == default
+
+
+def test_flags_win_over_the_environment_and_that_over_the_file(load):
+    text = "node: {id: a, http: ':1', grpc: ':1'}"
+    environment = {"CRAWLER_NODE_ID": "b", "CRAWLER_NODE_HTTP": ":2"}
+    node = load(text, environment, {"node.id": "c"}).node
+    assert (node.id, node.http, node.grpc) == ("c", ":2", ":1")
+
+
+SAMPLES = {
+    "node.id": ("7", "7"),
+    "node.http": (":70", ":70"),
+    "node.grpc": (":71", ":71"),
+    "node.labels": ("zone=a,gpu=1", {"zone": "a", "gpu": "1"}),
+    "etcd.endpoints": ("a:1,b:2", ["a:1", "b:2"]),
+    "coordination.resources": ("/tasks", "/tasks"),
+    "coordination.election": ("/leaders", "/leaders"),
+    "coordination.registry": ("/nodes", "/nodes"),
+    "coordination.snowflake": ("/ids", "/ids"),
+    "scheduler.plugins": ("a.b,c", ["a.b", "c"]),
+    "crawl.retry_statuses": ("500,502", [500, 502]),
+    "crawl.connect_timeout_s": ("2.5", 2.5),
+    "api.max_request_bytes": ("5000", 5000),
+    "logs.level": ("debug", "debug"),
+    "logs.style": ("json", "json"),
+}
+BY_TYPE = {bool: ("false", False), int: ("70", 70), float: ("12.5", 12.5), str: ("x", "x")}
+
+
+@pytest.mark.parametrize(
+    ("section", "item", "default"),
+    [pytest.param(s, i, d, id=f"{s}.{i.name}") for s, i, d in every_setting()],
+)
+def test_every_setting_has_a_variable(load, section, item, default):
+    path = f"{section}.{item.name}"
+    text, expected = SAMPLES[path] if path in SAMPLES else BY_TYPE[type(default)]
+    loaded = load("", {config.variable(section, item.name): text})
+    assert getattr(getattr(loaded, section), item.name) == expected != default
+
+
+def test_lists_of_endpoints_come_with_commas(load):
+    settings = load("", {}, {"etcd.endpoints": "a:1, b:2"})
+    assert settings.etcd.endpoints == ["a:1", "b:2"]
+
+
+def test_variables_in_the_file_are_filled_in(load):
+    text = "tasks: [{name: x, parameters: {start_urls: ['${SITE:-http://h}/a', '${NONE}']}}]"
+    assert load(text).tasks[0].parameters["start_urls"] == ["http://h/a", ""]
+    assert load(text, {"SITE": "http://s"}).tasks[0].parameters["start_urls"][0] == "http://s/a"
+
+
+def test_every_fault_is_told_at_once_with_path_value_and_what_is_allowed(load):
+    text = """
+node: {grpc: abc, labels: 5, nam: x}
+etcd: {endpoints: [x, "h:99999"], timeout_s: 0}
+coordination: {lease_ttl_s: 1}
+crawl: {robots: perhaps, delay_s: }
+logs: {level: loud}
+shceduler: {}
+spiders: books
+tasks: [{name: a/b}, {name: x}, {name: x}, 5, {name: y, colour: red}]
+"""
+    with pytest.raises(ConfigError) as caught:
+        load(text, {"CRAWLER_API_TIMEOUT_S": "soon"}, {"node.http": "zz"})
+    message = str(caught.value)
+    for fault in (
+        "node.grpc: 'abc' given; :port or host:port is allowed",
+        "node.labels: a mapping is allowed",
+        "node.nam: unknown setting",
+        "etcd.endpoints[0]: 'x' given; host:port is allowed",
+        "etcd.endpoints[1]: 'h:99999' given",
+        "etcd.timeout_s: 0 given; a number from 0.1 to 60 s is allowed",
+        "coordination.lease_ttl_s: 1 given; a whole number from 2 to 300 s is allowed",
+        "crawl.robots: 'perhaps' given; true or false is allowed",
+        "crawl.delay_s: nothing given",
+        "logs.level: 'loud' given; one of debug, info, warning, error is allowed",
+        "shceduler: unknown section; did you mean scheduler?",
+        "spiders: 'books' given; a list is allowed",
+        "tasks[0]: name: 'a/b' is not allowed",
+        "tasks[2].name: 'x' given twice",
+        "tasks[3]: 5 given; a mapping with a name is allowed",
+        "tasks[4]:",
+        "environment: api.timeout_s: 'soon' given",
+        "command line: node.http: 'zz' given",
+    ):
+        assert fault in message, fault
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("crawl: {timeout_s: 5, connect_timeout_s: 6}", "at most crawl.timeout_s (5.0)"),
+        ("coordination: {election: /resources/leaders}", "only /resources/election is allowed"),
+        ("coordination: {master_service: go.micro.server.worker}", "they must differ"),
+        ("[1, 2]", "a mapping of sections is allowed"),
+        ("a: [", "is no YAML"),
+    ],
+)
+def test_relations_and_forms_are_checked(load, text, complaint):
+    with pytest.raises(ConfigError) as caught:
+        load(text)
+    assert complaint in str(caught.value)
+
+
+def test_an_election_elsewhere_is_allowed(load):
+    assert load("coordination: {election: /leaders}").coordination.election == "/leaders"
+
+
+def test_a_file_that_is_not_there_is_named():
+    with pytest.raises(ConfigError, match=r"nowhere\.yaml: no such file"):
+        config.load("nowhere.yaml", {})
+
+
+def test_the_file_of_the_project_shows_every_setting_with_its_default():
+    given = yaml.safe_load((ROOT / "config.yaml").read_text())
+    for section, item, default in every_setting():
+        assert given[section].pop(item.name) == default, f"{section}.{item.name}"
+    assert not any(given[section] for section, _ in config.sections()), "settings that are not"
+
+
+def test_the_file_of_the_project_explains_every_setting():
+    text = " ".join(
+        line.strip().lstrip("# ") for line in (ROOT / "config.yaml").read_text().splitlines()
+    )
+    for section, item, _ in every_setting():
+        assert item.metadata["help"] in text, f"{section}.{item.name}"
+
+
+def test_the_documentation_lists_every_setting():
+    text = (ROOT / "docs" / "settings.md").read_text()
+    for section, item, default in every_setting():
+        row = next((r for r in text.splitlines() if f"`{section}.{item.name}`" in r), "")
+        assert item.metadata["help"] in row, f"{section}.{item.name}"
+        assert f"`{config.variable(section, item.name)}`" in row
+        assert f"`{default!r}`" in row or f"`{default}`" in row
+
+
+def test_the_five_tasks_of_the_project_load():
+    tasks = config.load(str(ROOT / "config.yaml"), os.environ).tasks
+    assert len(tasks) == 5
+    assert all(isinstance(task, Spec) and task.spider for task in tasks)
+
+
+def test_settings_cannot_be_changed_after_loading(load):
+    settings = load()
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        settings.node.id = "x"
+    assert isinstance(settings, Settings)
