@@ -114,19 +114,27 @@ def settle(turns: int = 10) -> None:
 
 
 class Backoff:
-    """Growing pauses between attempts: from `first_s` doubling to `most_s`; `reset` on success."""
+    """Growing pauses between attempts: from `first_s` doubling to `most_s`; `reset` on success.
 
-    def __init__(self, first_s: float = 0.1, most_s: float = 2.0) -> None:
+    The default fits to etcd: whoever waits for it must be back within 2 s of its return, and one
+    may have to wait for another that waits.
+    """
+
+    def __init__(self, first_s: float = 0.1, most_s: float = 0.5) -> None:
         self._first_s = first_s
         self._most_s = most_s
         self._next_s = first_s
+        self.attempts = 0
+        """Pauses given since the last success."""
 
     def next_s(self) -> float:
         """The pause before the next attempt, in seconds."""
+        self.attempts += 1
         pause_s = self._next_s
         self._next_s = min(self._next_s * 2, self._most_s)
         return pause_s
 
     def reset(self) -> None:
         """Start over with the shortest pause."""
+        self.attempts = 0
         self._next_s = self._first_s

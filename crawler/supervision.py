@@ -69,7 +69,8 @@ class Supervisor:
         self._stopping = True
         current = gevent.getcurrent()
         others = [greenlet for greenlet in self._running if greenlet is not current]
-        gevent.killall(others, block=True, timeout=deadline_s)
+        gevent.killall(others, block=False)
+        gevent.joinall(others, timeout=deadline_s)
         late = [greenlet.name for greenlet in others if not greenlet.dead]
         if late:
             log.error("greenlets did not end in time", supervisor=self.name, greenlets=late)

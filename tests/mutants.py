@@ -2,8 +2,8 @@
 
     python -m tests.mutants [NAME …]
 
-Each mutant is a copy of the project with one change. The first are the faults of the reference design
-(docs/guarantees.md); the others take out what our own promises rest on.
+Each mutant is a copy of the project with one change. The first ones are the faults of the reference
+design (docs/guarantees.md); the others take out what our own promises rest on.
 """
 
 from __future__ import annotations

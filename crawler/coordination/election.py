@@ -30,7 +30,10 @@ from crawler.records import Leader, Leadership
 log = get_logger(__name__)
 
 WATCH_AGAIN_S = 0.1
-"""First pause after a watch of another's key broke; doubles up to two seconds."""
+"""First pause after a watch of another's key broke; doubles up to half a second."""
+
+STEADY_S = 5.0
+"""Waiting that went on undisturbed for so long had been a success."""
 
 
 class Election:
@@ -50,12 +53,16 @@ class Election:
         backoff = Backoff(WATCH_AGAIN_S)
         while True:
             lease.check()
+            started_s = self._clock.monotonic()
             try:
                 candidacy = self._stand(lease, value)
                 self._wait_for_predecessors(candidacy, lease)
                 return candidacy
             except Retryable as error:
-                log.warning("campaign interrupted, going on", error=str(error))
+                if self._clock.monotonic() - started_s > STEADY_S:
+                    backoff.reset()
+                note = log.debug if backoff.attempts else log.warning
+                note("campaign interrupted, going on", error=str(error))
                 self._clock.wait(lease.lost, backoff.next_s())
 
     def resign(self, leadership: Leadership) -> None:

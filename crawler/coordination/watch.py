@@ -28,6 +28,9 @@ T = TypeVar("T")
 MOST_DELETES = 10_000
 """How many deletes are remembered before the old ones are forgotten."""
 
+STEADY_S = 5.0
+"""A watch that lasted so long had been a success, even if nothing happened in it."""
+
 Decoder = Callable[[KeyValue], T | None]
 """Makes the value; None leaves the key out; a ValueError is logged and leaves it out too."""
 
@@ -91,6 +94,7 @@ class Mirror(Generic[T]):
     def _run(self) -> None:
         backoff = Backoff()
         while True:
+            started_s = self._clock.monotonic()
             try:
                 if not self.listed.is_set():
                     self.refresh()
@@ -99,8 +103,11 @@ class Mirror(Generic[T]):
                 log.info("watch fell behind the compaction, listing anew", prefix=self._prefix)
                 self.listed.clear()
             except Retryable as error:
+                if self._clock.monotonic() - started_s > STEADY_S:
+                    backoff.reset()
+                note = log.debug if backoff.attempts else log.warning
                 pause_s = backoff.next_s()
-                log.warning(
+                note(
                     "watch interrupted, resuming",
                     prefix=self._prefix,
                     revision=self._revision,

@@ -198,6 +198,7 @@ class Crawl:
             case Page():
                 self._parse(job, verdict)
             case Again():
+                log.debug("page is tried again", url=job.url, reason=verdict.reason)
                 self._frontier.retry(job, self._clock.monotonic() + verdict.pause_s)
             case Hop():
                 self._count_refusal(
@@ -221,10 +222,14 @@ class Crawl:
             self._blame_spider("callback", error, job.url)
 
     def _take(self, output: Any, depth: int) -> None:
-        if isinstance(output, Request):
-            self._count_refusal(self._frontier.admit(output, depth))
-        else:
+        if not isinstance(output, Request):
             self._write(output)
+            return
+        refusal = self._frontier.admit(output, depth)
+        if depth == 0 and refusal in ("scheme", "url"):
+            self._tally.fail("bad url", output.url)  # a start that is none is no mere link
+        else:
+            self._count_refusal(refusal)
 
     def _write(self, item: Any) -> None:
         try:

@@ -90,7 +90,8 @@ class Spider:
 
     def start(self) -> Iterable[Any]:
         """The first requests: one for each start URL, unless a subclass has it otherwise."""
-        for url in self.start_urls:
+        start_urls = [self.start_urls] if isinstance(self.start_urls, str) else self.start_urls
+        for url in start_urls:
             yield Request(url)
 
     def parse(self, response: Response) -> Any:

@@ -88,6 +88,7 @@ class Node:
         self._clock = clock or SystemClock()
         self._http_at, self._grpc_at = _listens(role_name, settings)
         self._supervisor = Supervisor(role_name, on_fatal=self._on_fatal, clock=self._clock)
+        self._members = Supervisor(role_name, on_fatal=self._on_fatal, clock=self._clock)
         self._store = store or EtcdStore(settings.etcd.endpoints, settings.etcd.timeout_s)
         self._keys = Keys(settings.coordination)
         self._health = Health(*([SERVICE_NAME] if role_name == MASTER else []))
@@ -120,7 +121,7 @@ class Node:
         self._listen()
         self._supervisor.spawn("readiness", self._watch_readiness, on_end=OnEnd.FATAL)
         self._role.start(self._supervisor)
-        self._supervisor.spawn("membership", self._membership.run, self._role, on_end=OnEnd.FATAL)
+        self._members.spawn("membership", self._membership.run, self._role, on_end=OnEnd.FATAL)
         log.info("node started", grpc=self.address, http=self.http_address)
 
     def stop(self) -> None:
@@ -129,8 +130,10 @@ class Node:
             if self.stopped.is_set():
                 return
             self._health.shut_down()
-            self._supervisor.stop(self._settings.node.stop_s)
+            # First what others wait for: the tasks and the leadership of this node.
+            self._members.stop()
             self._membership.leave(self._role)
+            self._supervisor.stop(self._settings.node.stop_s)
             if self._http is not None:
                 self._http.stop(1.0)
             self._rpc.stop(1.0)

@@ -158,7 +158,8 @@ class Runs:
             run.stop()
         greenlets = [greenlet for _, greenlet in stopped]
         gevent.joinall(greenlets, timeout=deadline_s)
-        gevent.killall([g for g in greenlets if not g.dead], timeout=deadline_s)
+        gevent.killall([g for g in greenlets if not g.dead], block=False)
+        gevent.joinall(greenlets, timeout=deadline_s)
         for run, _ in stopped:
             log.info("run stopped", task=run.name, epoch=run.key.epoch, ended=run.ended)
 

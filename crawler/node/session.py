@@ -96,13 +96,14 @@ class Membership:
 
     def _join(self, role: Role) -> Session:
         """Try until it succeeds. Raises ConfigError when the id given stays taken."""
-        backoff = Backoff(0.1, 1.0)
+        backoff = Backoff()
         while True:
             try:
                 self._revoke_left_over()
                 lease = Lease.grant(self._store, self._ttl_s, self._clock)
             except Retryable as error:
-                log.warning("cannot register, trying again", error=str(error))
+                note = log.debug if backoff.attempts else log.warning
+                note("cannot register, trying again", error=str(error))
                 self._clock.sleep(backoff.next_s())
                 continue
             session = self._register(lease, role)

@@ -98,12 +98,15 @@ class Term:
         """Lead until it ends. Raises LeadershipLost, LeaseLost; Retryable from the take-over."""
         try:
             self._take_over(seeds)
+            next_check_s = self._clock.monotonic() + self._check_s
             while True:
                 self._lease.check()
                 self._pass()
-                if not self._clock.wait(self._wake, self._check_s):
-                    self._check()
+                self._clock.wait(self._wake, next_check_s - self._clock.monotonic())
                 self._wake.clear()
+                if self._clock.monotonic() >= next_check_s:
+                    self._check()
+                    next_check_s = self._clock.monotonic() + self._check_s
         finally:
             self._end()
 

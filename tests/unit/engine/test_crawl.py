@@ -285,6 +285,16 @@ def test_a_start_that_raises_is_told(clock):
     assert reason == "no page could be fetched: start raised KeyError (spider test)"
 
 
+def test_a_start_url_that_is_none_is_a_failure_and_not_just_left_out(clock):
+    it = Running(clock, spider_of(["www.example.org"]))
+    state, reason = it.crawl.outcome()
+    assert state is State.FAILED
+    assert reason == (
+        "no page could be fetched: bad url (www.example.org); start URLs begin with http:// or"
+        " https://"
+    )
+
+
 def test_start_may_yield_items_and_take_a_moment_to_fail(clock):
     def start(self):
         yield {"from": "start"}

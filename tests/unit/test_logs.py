@@ -1,0 +1,73 @@
+"""Logs: JSON lines for machines, readable lines for people."""
+
+import io
+import json
+import logging
+
+import pytest
+
+from crawler import logs
+
+
+@pytest.fixture
+def stream():
+    """Where logs go during the test; what was set up before is put back."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield io.StringIO()
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+def test_a_line_is_an_object_with_the_fields_in_their_order(stream):
+    logs.setup("info", "json", stream)
+    logs.get_logger("crawler.test").info("worker joined", node="w-1", count=2)
+    line = json.loads(stream.getvalue())
+    assert list(line) == ["level", "ts", "logger", "caller", "msg", "node", "count"]
+    assert line["level"] == "INFO"
+    assert line["logger"] == "crawler.test"
+    assert line["caller"].startswith("test_logs.py:")
+    assert line["msg"] == "worker joined"
+
+
+def test_a_message_is_never_taken_for_a_format(stream):
+    logs.setup("info", "json", stream)
+    logs.get_logger("crawler.test").info("100% of %s {x}")
+    assert json.loads(stream.getvalue())["msg"] == "100% of %s {x}"
+
+
+def test_values_json_does_not_know_and_reserved_names_are_written_all_the_same(stream):
+    logs.setup("info", "json", stream)
+    logs.get_logger("crawler.test").info("odd", value={1, 2}.__class__, level="x", ts=1)
+    line = json.loads(stream.getvalue())
+    assert line["level"] == "INFO"
+    assert line["level_"] == "x"
+    assert "set" in line["value"]
+
+
+def test_an_error_keeps_its_traceback_on_the_same_line(stream):
+    logs.setup("info", "json", stream)
+    try:
+        raise ValueError("broken")
+    except ValueError:
+        logs.get_logger("crawler.test").error("failed", exc_info=True)
+    [line] = stream.getvalue().splitlines()
+    assert "ValueError: broken" in json.loads(line)["stack"]
+
+
+def test_below_the_level_nothing_is_written(stream):
+    logs.setup("warning", "json", stream)
+    logs.get_logger("crawler.test").info("nothing")
+    assert stream.getvalue() == ""
+
+
+def test_auto_is_json_unless_on_a_terminal(stream):
+    logs.setup("info", "auto", stream)
+    logs.get_logger("crawler.test").info("x")
+    assert json.loads(stream.getvalue())
+    terminal = io.StringIO()
+    terminal.isatty = lambda: True
+    logs.setup("info", "auto", terminal)
+    logs.get_logger("crawler.test").warning("worker joined", node="w-1")
+    assert "WARNING" in terminal.getvalue()
+    assert "worker joined node=w-1" in terminal.getvalue()
