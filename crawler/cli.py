@@ -1,14 +1,16 @@
 """The command line. Parses, calls, and turns errors into a message and an exit status.
 
-Status 0: done. 1: something failed. 2: bad usage or settings, and nothing was started.
+Status 0: done. 1: something failed. 2: bad usage or settings, and nothing was started. 130: ended
+by SIGINT or SIGTERM before it was done.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from crawler.records import State
 
 FAILED = 1
 BAD_SETTINGS = 2
+INTERRUPTED = 130
 
 _CONFIG = click.option(
     "-c",
@@ -41,7 +44,8 @@ def main() -> int:
         error.show()
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        return 130
+        click.echo("crawler: interrupted; what was started is stopped", err=True)
+        return INTERRUPTED
     except ConfigError as error:
         click.echo(f"crawler: bad settings, nothing was started:\n{error}", err=True)
         return BAD_SETTINGS
@@ -100,16 +104,17 @@ def run(file: str | None, output: str) -> int:
     from crawler.local.single import run_tasks
 
     settings = config.load(file, os.environ)
-    logs.setup(
-        "warning" if settings.logs.level == "info" else settings.logs.level, settings.logs.style
-    )
+    # The progress tells what ends, and how; the log would tell it between the bars once more.
+    level = "error" if settings.logs.level in ("info", "warning") else settings.logs.level
+    logs.setup(level, settings.logs.style)
     progress = progress_to(sys.stdout)
-    finished = run_tasks(settings, Path(output), progress)
+    with _interruptible():
+        finished = run_tasks(settings, Path(output), progress)
     progress.finish(finished)
     click.echo(f"items: {Path(output).resolve()}")
-    failed = [r for r in finished if r.state is not State.DONE]
-    for resource in failed:
-        click.echo(f"crawler: task {resource.name!r} failed: {resource.reason}", err=True)
+    failed = sum(resource.state is not State.DONE for resource in finished)
+    if failed:
+        click.echo(f"crawler: {failed} of {len(finished)} tasks failed", err=True)
     return FAILED if failed else 0
 
 
@@ -121,7 +126,8 @@ def demo(file: str | None) -> int:
     from crawler.local.progress import progress_to
 
     logs.setup("warning", "text")
-    run_demo(file or config.DEFAULT_FILE, progress_to(sys.stdout), click.echo)
+    with _interruptible():
+        run_demo(file or config.DEFAULT_FILE, progress_to(sys.stdout), click.echo)
     return 0
 
 
@@ -137,9 +143,10 @@ def up(file: str | None) -> int:
     site = open_bookshop()
     try:
         config.load(file, os.environ)  # so that mistakes are told before anything is started
-        with LocalCluster(file, usual_ports=True) as cluster:
+        with _interruptible(), LocalCluster(file, usual_ports=True) as cluster:
             _tell_addresses(cluster, site.url)
-            _wait_while_it_runs(cluster)
+            with contextlib.suppress(KeyboardInterrupt):
+                _wait_while_it_runs(cluster)
     finally:
         site.stop()
     return 0
@@ -189,15 +196,37 @@ def _run_node(role: str, options: dict[str, str | None]) -> int:
 def _until_signal() -> Event:
     """Set by SIGTERM or SIGINT; a second one ends the process at once."""
     wanted = Event()
-
-    def handle() -> None:
-        if wanted.is_set():
-            os._exit(FAILED)
-        wanted.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        gevent.signal_handler(number, handle)
+    _on_signal(wanted.set)
     return wanted
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """SIGTERM and SIGINT raise KeyboardInterrupt in the body, which stops what it has started.
+
+    Left to itself gevent raises it in its hub, with a traceback, and SIGTERM cleans nothing up.
+    """
+    body = gevent.getcurrent()
+    handlers = _on_signal(lambda: gevent.kill(body, KeyboardInterrupt))
+    try:
+        yield
+    finally:
+        for handler in handlers:
+            handler.cancel()
+
+
+def _on_signal(first: Callable[[], None]) -> list[Any]:
+    """Call `first` at the first SIGTERM or SIGINT; a second one ends the process at once."""
+    seen: list[int] = []
+
+    def handle(number: int) -> None:
+        if seen:
+            os._exit(INTERRUPTED)
+        seen.append(number)
+        first()
+
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    return [gevent.signal_handler(number, handle, number) for number in numbers]
 
 
 def _tell_addresses(cluster: Any, site_url: str) -> None:
@@ -214,6 +243,6 @@ def _tell_addresses(cluster: Any, site_url: str) -> None:
 
 
 def _wait_while_it_runs(cluster: Any) -> None:
-    wanted = _until_signal()
-    while not wanted.wait(1.0):
+    while True:
         cluster.check()
+        gevent.sleep(1.0)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -21,7 +22,7 @@ from marshmallow import RAISE, Schema, ValidationError, fields
 from crawler.errors import ConfigError, InvalidArgument
 from crawler.records import Spec
 from crawler.schemas import load_spec, shown
-from crawler.settings import Settings
+from crawler.settings import CoordinationSettings, Settings
 
 ENVIRONMENT = "CRAWLER_"
 """Prefix of the environment variables."""
@@ -50,6 +51,7 @@ def load(
     given = _read(file, environment) if file else {}
     loader = _Loader(str(file) if file else "settings")
     loader.take(given)
+    loader.check_variables(environment)
     loader.override(_from_environment(environment), "environment")
     loader.override(flags or {}, "command line")
     settings = loader.settings()
@@ -105,12 +107,16 @@ def _substituted(value: Any, environment: Mapping[str, str]) -> Any:
 
 
 def _from_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """Settings given by variables; others with our prefix may belong to something else."""
+    """Settings given by variables."""
+    return {path: environment[name] for name, path in _variables().items() if name in environment}
+
+
+def _variables() -> dict[str, str]:
+    """The variables with the settings they stand for."""
     return {
-        f"{section}.{item.name}": environment[variable(section, item.name)]
+        variable(section, item.name): f"{section}.{item.name}"
         for section, kind in sections()
         for item in dataclasses.fields(kind)
-        if variable(section, item.name) in environment
     }
 
 
@@ -146,6 +152,14 @@ class _Loader:
             hint = get_type_hints(kind)[name]
             self._values[section][name] = _from_text(value, hint)
             self._origins[path] = origin
+
+    def check_variables(self, environment: Mapping[str, str]) -> None:
+        """A variable that begins like one of a section, and is none, is a slip of the pen."""
+        known = _variables()
+        beginnings = tuple(variable(section, "") for section, _ in sections())
+        for name in sorted(environment):
+            if name.startswith(beginnings) and name not in known:
+                self._faults.append(f"environment: {name}: unknown{_nearest(name, list(known), 0)}")
 
     def settings(self) -> Settings:
         """The settings. Raises ConfigError with every fault found."""
@@ -216,16 +230,23 @@ class _Loader:
                 f"{crawl.connect_timeout_s} given; at most crawl.timeout_s ({crawl.timeout_s}) "
                 "is allowed",
             )
-        resources = coordination.resources + "/"
-        below = resources + "election"
-        if coordination.election.startswith(resources) and coordination.election != below:
-            self._fault(
-                "coordination.election",
-                f"{coordination.election!r} given; below {resources} only {below} is allowed, "
-                "as that is the one name no task can have",
-            )
+        self._check_prefixes(coordination)
         if coordination.master_service == coordination.worker_service:
             self._fault("coordination.master_service", "given for workers too; they must differ")
+
+    def _check_prefixes(self, names: CoordinationSettings) -> None:
+        """No kind of key may lie among another; only the election has its place by the tasks."""
+        paths = {
+            key: getattr(names, key) for key in ("resources", "election", "registry", "snowflake")
+        }
+        for (key, path), (other, above) in itertools.permutations(paths.items(), 2):
+            is_usual = (key, path) == ("election", f"{names.resources}/election")
+            if not is_usual and f"{path}/".startswith(f"{above}/"):
+                self._fault(
+                    f"coordination.{key}",
+                    f"{path!r} given; a path outside of coordination.{other} ({above}) is allowed"
+                    + (f", or {above}/election" if key == "election" else ""),
+                )
 
     def _fault(self, path: str, what: str) -> None:
         origin = self._origins.get(path.partition("[")[0], self._source)
@@ -335,9 +356,12 @@ def _parsed(text: str) -> Any:
         return text
 
 
-def _nearest(name: str, known: Sequence[str]) -> str:
+def _nearest(name: str, known: Sequence[str], most: int = 20) -> str:
+    """What may have been meant, or else what is allowed, unless that were too long a list."""
     near = difflib.get_close_matches(name, known, 1)
-    return f"; did you mean {near[0]}?" if near else f"; allowed: {', '.join(known)}"
+    if near:
+        return f"; did you mean {near[0]}?"
+    return f"; allowed: {', '.join(known)}" if len(known) <= most else "; see docs/settings.md"
 
 
 def _flat(messages: Any) -> list[str]:

@@ -11,6 +11,7 @@
     │   │   └── ConfigError      the same, for settings: every fault in one message
     │   ├── NotFound
     │   ├── AlreadyExists
+    │   ├── StoreRefused         the store will never take it: too large, not permitted
     │   └── Conflict             somebody else changed what the request was based on
     └── Lost                     stop now: what the work was based on is gone
         ├── LeaseLost
@@ -87,6 +88,12 @@ class AlreadyExists(Rejected):
     """Something of that name exists already and differs."""
 
     code = "ALREADY_EXISTS"
+
+
+class StoreRefused(Rejected):
+    """The store refused a request for good and did nothing; its message says why."""
+
+    code = "FAILED_PRECONDITION"
 
 
 class Conflict(Rejected):

@@ -35,6 +35,8 @@ def prepare() -> None:
     # gRPC's support of forks starts its threads anew in every child, even in one that is about to
     # become another program; of those about one in ten crashed before it did. We need none of it.
     os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
+    # It would write lines of its own between those of the log; what matters comes as an error too.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
     import gevent
     import grpc.experimental.gevent

@@ -119,7 +119,7 @@ class ApiSettings:
         5.0, "Deadline of a request that brings none of its own.", unit="s", least=0.1, most=300
     )
     max_request_bytes: int = setting(
-        1_000_000, "Largest request body.", unit="bytes", least=1024, most=1_500_000
+        1_000_000, "Largest request body.", unit="bytes", least=65_536, most=1_500_000
     )
 
 

@@ -14,6 +14,9 @@ from crawler.records import NO_LABELS, Counts, Node, Owner, Resource, Spec, Stat
 
 VERSION = "latest"
 
+MOST = 2**63 - 1
+"""Largest whole number that the API can carry; its priorities are smaller."""
+
 NODE_METADATA = {
     "broker": "http",
     "protocol": "grpc",
@@ -70,13 +73,13 @@ def decode_resource(name: str, raw: bytes, mod_revision: int) -> Resource:
             name=name,
             spider=_typed(value, "Spider", str, ""),
             parameters=_typed(value, "Parameters", dict, {}),
-            labels=_typed(value, "Labels", dict, {}),
-            priority=_typed(value, "Priority", int, 0),
+            labels=_labels(_typed(value, "Labels", dict, {})),
+            priority=_whole(value, "Priority", -(2**31), 2**31 - 1),
         ),
         id=_typed(value, "ID", str, ""),
-        creation_time=_typed(value, "CreationTime", int, 0),
+        creation_time=_whole(value, "CreationTime"),
         owner=owner,
-        epoch=_typed(value, "Epoch", int, 0),
+        epoch=_whole(value, "Epoch"),
         state=State(value["State"]) if value.get("State") else fallback,
         reason=_typed(value, "Reason", str, ""),
         awaits_spider=_typed(value, "AwaitsSpider", bool, False),
@@ -110,16 +113,37 @@ def decode_node(raw: bytes, create_revision: int) -> Node:
     nodes = _typed(_load_object(raw), "nodes", list, [])
     if not nodes or not isinstance(nodes[0], dict):
         raise ValueError("nodes is empty")
-    metadata = _typed(nodes[0], "metadata", dict, None) or {}
-    spiders = metadata.get("spiders")
+    entries = _typed(nodes[0], "metadata", dict, {})
+    metadata = {key: value for key, value in entries.items() if isinstance(value, str)}
+    node_id = _typed(nodes[0], "id", str, "")
+    if "|" in node_id:
+        raise ValueError(f"id is {node_id!r}; '|' ends an id in AssignedNode")
     return Node(
-        id=_typed(nodes[0], "id", str, ""),
+        id=node_id,
         address=_typed(nodes[0], "address", str, ""),
         metadata=metadata,
-        labels=json.loads(metadata["labels"]) if "labels" in metadata else NO_LABELS,
-        spiders=None if spiders is None else frozenset(json.loads(spiders)),
+        labels=_labels_in(metadata),
+        spiders=_spiders_in(metadata),
         incarnation=create_revision,
     )
+
+
+def _labels_in(metadata: Mapping[str, str]) -> Mapping[str, str]:
+    """Our entry of a registration; another program's of that name means nothing to us."""
+    try:
+        return _labels(json.loads(metadata.get("labels", "{}")))
+    except (ValueError, RecursionError):
+        return NO_LABELS
+
+
+def _spiders_in(metadata: Mapping[str, str]) -> frozenset[str] | None:
+    """Likewise; None means every spider."""
+    try:
+        spiders = json.loads(metadata.get("spiders", "null"))
+    except (ValueError, RecursionError):
+        return None
+    sound = isinstance(spiders, list) and all(isinstance(name, str) for name in spiders)
+    return frozenset(spiders) if sound else None
 
 
 def _encode_counts(counts: Counts) -> dict[str, Any]:
@@ -135,10 +159,10 @@ def _decode_counts(value: Mapping[str, Any]) -> Counts:
     if not value:
         return Counts()
     return Counts(
-        pages=_typed(value, "Pages", int, 0),
-        items=_typed(value, "Items", int, 0),
-        failures=_typed(value, "Failures", int, 0),
-        seconds=float(value.get("Seconds", 0.0)),
+        pages=_whole(value, "Pages"),
+        items=_whole(value, "Items"),
+        failures=_whole(value, "Failures"),
+        seconds=float(_typed(value, "Seconds", (int, float), 0.0)),
     )
 
 
@@ -147,24 +171,43 @@ def _decode_owner(value: Mapping[str, Any]) -> Owner | None:
     if not assigned:
         return None
     node_id, _, address = assigned.partition("|")
-    return Owner(node_id, address, _typed(value, "Incarnation", int, 0))
+    return Owner(node_id, address, _whole(value, "Incarnation"))
 
 
 def _load_object(raw: bytes) -> dict[str, Any]:
-    value = json.loads(raw)
+    try:
+        value = json.loads(raw)
+        if b"\\u" in raw:  # an escape may stand for half a character, which no UTF-8 can carry
+            _dump(value)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
     if not isinstance(value, dict):
         raise ValueError(f"a JSON object is expected, not {raw[:80]!r}")
     return value
 
 
-def _typed(value: Mapping[str, Any], key: str, kind: type, default: Any) -> Any:
+def _typed(value: Mapping[str, Any], key: str, kind: Any, default: Any) -> Any:
     """A field of the given type; null and absence mean the default."""
     found = value.get(key)
     if found is None:
         return default
-    if not isinstance(found, kind):
-        raise ValueError(f"{key} is {found!r}, not {kind.__name__}")
+    if not isinstance(found, kind) or (isinstance(found, bool) and kind is not bool):
+        raise ValueError(f"{key} is {found!r:.80}, not {getattr(kind, '__name__', 'a number')}")
     return found
+
+
+def _whole(value: Mapping[str, Any], key: str, least: int = 0, most: int = MOST) -> int:
+    """A whole number that the API can carry."""
+    found: int = _typed(value, key, int, 0)
+    if not least <= found <= most:
+        raise ValueError(f"{key} is {found!r:.80}; {least} to {most} is allowed")
+    return found
+
+
+def _labels(value: Any) -> Mapping[str, str]:
+    if not isinstance(value, dict) or not all(isinstance(v, str) for v in value.values()):
+        raise ValueError("labels are no map of text to text")
+    return value
 
 
 def _dump(value: Mapping[str, Any]) -> bytes:

@@ -31,7 +31,15 @@ from crawler.coordination.store import (
     Range,
     TxnResult,
 )
-from crawler.errors import Compacted, CrawlerError, LeaseLost, OutcomeUnknown, Unavailable
+from crawler.errors import (
+    Compacted,
+    CrawlerError,
+    LeaseLost,
+    OutcomeUnknown,
+    Overloaded,
+    StoreRefused,
+    Unavailable,
+)
 from crawler.logs import get_logger
 
 log = get_logger(__name__)
@@ -52,8 +60,9 @@ CHANNEL_OPTIONS = (
 )
 
 MISSES_TO_RECONNECT = 2
-"""After so many deadlines missed in a row the connection is given up: a frozen server keeps it
-open, and its watches would stay silent for ever."""
+"""After so many deadlines missed in a row the connection to the only endpoint is given up: a frozen
+server keeps it open, and its watches would stay silent for ever. With several endpoints one miss is
+enough: a second would cost the lease, which has no time for two."""
 
 GRACE_S = 1.0
 """How much longer than gRPC's own deadline a call may take before it is abandoned from outside."""
@@ -64,6 +73,7 @@ class EtcdStore:
 
     def __init__(self, endpoints: Sequence[str], timeout_s: float = 3.0) -> None:
         self._endpoints = list(endpoints)
+        self._most_misses = MISSES_TO_RECONNECT if len(self._endpoints) == 1 else 1
         self._timeout_s = timeout_s
         self._turn = 0
         self._misses = 0
@@ -159,17 +169,16 @@ class EtcdStore:
 
     def _failed(self, connection: _Connection, error: Exception, write: bool) -> CrawlerError:
         """Judge the connection by the error, and translate it."""
-        code = error.code() if isinstance(error, grpc.RpcError) else None
-        if code in (None, grpc.StatusCode.DEADLINE_EXCEEDED):
-            self._misses += 1
-        if code is grpc.StatusCode.UNAVAILABLE or self._misses >= MISSES_TO_RECONNECT:
-            self._reconnect(connection, missed=code is not grpc.StatusCode.UNAVAILABLE)
+        if connection is self._connection and not self._closed:
+            code = error.code() if isinstance(error, grpc.RpcError) else None
+            if code in (None, grpc.StatusCode.DEADLINE_EXCEEDED):
+                self._misses += 1
+            if code is grpc.StatusCode.UNAVAILABLE or self._misses >= self._most_misses:
+                self._reconnect(connection, missed=code is not grpc.StatusCode.UNAVAILABLE)
         return _translated(error, connection.endpoint, write)
 
     def _reconnect(self, failed: _Connection, missed: bool) -> None:
         """Turn to the next endpoint; with one only, gRPC itself reconnects a broken connection."""
-        if self._closed or failed is not self._connection:
-            return
         if len(self._endpoints) == 1 and not missed:
             return
         self._misses = 0
@@ -198,6 +207,16 @@ class _Connection:
         """Close the channel; what is in flight ends as cancelled."""
         self._channel.close()
 
+
+_REFUSALS = (
+    grpc.StatusCode.INVALID_ARGUMENT,
+    grpc.StatusCode.FAILED_PRECONDITION,
+    grpc.StatusCode.OUT_OF_RANGE,
+    grpc.StatusCode.PERMISSION_DENIED,
+    grpc.StatusCode.UNAUTHENTICATED,
+    grpc.StatusCode.UNIMPLEMENTED,
+)
+"""Statuses with which etcd says that it surely did nothing, and will not do it if asked again."""
 
 _Method = Callable[[_Connection], Callable[..., Any]]
 
@@ -245,7 +264,7 @@ class _EtcdWatch:
                 if answer.canceled:
                     raise Unavailable(f"etcd ended the watch: {answer.cancel_reason}")
                 if answer.events:
-                    yield Batch([_event(e) for e in answer.events], answer.header.revision)
+                    yield _batch(answer.events)
         except grpc.RpcError as error:
             if not self._closed:
                 raise _translated(error, self._endpoint, False) from error
@@ -261,9 +280,10 @@ class _EtcdWatch:
 
 
 def _translated(error: Exception, endpoint: str, write: bool) -> CrawlerError:
+    if isinstance(error, ValueError):
+        return Unavailable(f"the connection to etcd at {endpoint} was closed")
     if not isinstance(error, grpc.RpcError):
-        text = str(error) or "no answer within the deadline"
-        return _silent(f"etcd at {endpoint}: {text}", write)
+        return _silent(f"etcd at {endpoint}: no answer within the deadline", write)
     code, details = error.code(), error.details() or ""
     if code is grpc.StatusCode.NOT_FOUND and "lease" in details:
         return LeaseLost(f"etcd: {details}")
@@ -271,6 +291,10 @@ def _translated(error: Exception, endpoint: str, write: bool) -> CrawlerError:
         return Compacted(0)
     surely_not_sent = "failed to connect" in details or "connections to all backends" in details
     message = f"etcd at {endpoint}: {code.name}: {details}"
+    if code is grpc.StatusCode.RESOURCE_EXHAUSTED:
+        return Overloaded(message)
+    if code in _REFUSALS:
+        return StoreRefused(message)
     return _silent(message, write and not surely_not_sent)
 
 
@@ -288,6 +312,13 @@ def _prefix_end(prefix: str) -> bytes:
 def _key_value(kv: Any) -> KeyValue:
     key = kv.key.decode(errors="surrogateescape")
     return KeyValue(key, kv.value, kv.create_revision, kv.mod_revision, kv.lease)
+
+
+def _batch(events: Sequence[Any]) -> Batch:
+    """The header's revision is no measure of what was seen: while etcd sends a long history in
+    parts, it is the store's present one in each of them."""
+    made = [_event(event) for event in events]
+    return Batch(made, made[-1].revision)
 
 
 def _event(event: Any) -> Event:

@@ -45,7 +45,16 @@ class Keys:
         return self.resources + name
 
     def resource_name(self, key: str) -> str | None:
-        """The name in a resource's key; None for what else lies below the prefix (candidates)."""
+        """The name in a resource's key; None for what else lies below the prefix."""
         name = key.removeprefix(self.resources)
         is_election = key == self.election.rstrip("/")
-        return None if "/" in name or not name or is_election else name
+        return None if "/" in name or not name or is_election or not _is_text(name) else name
+
+
+def _is_text(name: str) -> bool:
+    """Whether a key is UTF-8, which is all we can write; etcd takes any bytes from others."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -76,6 +76,7 @@ class Lease:
 
     def _renew(self) -> None:
         """Renew once, however many attempts it takes."""
+        note = log.warning
         while not self.lost.is_set():
             sent_s = self._clock.monotonic()
             try:
@@ -83,12 +84,13 @@ class Lease:
             except LeaseLost as error:
                 self._end(str(error))
             except Retryable as error:
-                log.warning(
+                note(
                     "lease not renewed, trying again",
                     lease=f"{self.id:x}",
                     left_s=round(self.remaining_s, 2),
                     error=str(error),
                 )
+                note = log.debug  # once is enough until it is over, or renewed
                 self._clock.wait(self.lost, RETRY_S)
             else:
                 self._deadline_s = self._deadline_after(sent_s)

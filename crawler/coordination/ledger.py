@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from crawler.coordination.codec import decode_resource, encode_resource
 from crawler.coordination.keys import Keys
+from crawler.coordination.snowflake import is_usable
 from crawler.coordination.store import (
     MAX_OPERATIONS,
     Delete,
@@ -27,7 +28,7 @@ from crawler.coordination.store import (
     created_at,
     unchanged,
 )
-from crawler.errors import LeadershipLost, OutcomeUnknown
+from crawler.errors import LeadershipLost, OutcomeUnknown, StoreRefused
 from crawler.logs import get_logger
 from crawler.records import Leadership, Resource
 
@@ -35,6 +36,9 @@ log = get_logger(__name__)
 
 CHANGES = MAX_OPERATIONS - 2
 """Changes in one transaction; room is left for the fence and the mark of the ids."""
+
+BATCH_BYTES = 1_000_000
+"""Values in one transaction; etcd refuses requests of more than 1.5 MiB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +60,13 @@ class Outcome:
 
     name: str
     committed: bool
-    """False when somebody else had written meanwhile; `current` is what stands there now."""
+    """False when somebody else had written meanwhile, or the store refused it for good."""
     current: KeyValue | None
+    """What stands there now; unknown (None) after a refusal."""
     revision: int
-    """The revision at which `current` stood."""
+    """The revision at which `current` stood; 0 after a refusal."""
+    refusal: StoreRefused | None = None
+    """Why the store will never take this change."""
 
 
 class Ledger:
@@ -70,23 +77,46 @@ class Ledger:
         self._keys = keys
 
     def commit(self, leadership: Leadership, changes: Sequence[Change]) -> Iterator[Outcome]:
-        """Write the changes, at most `CHANGES` a transaction; an outcome for each, as they come.
+        """Write the changes, in batches that the store takes; an outcome for each, as they come.
 
         Raises LeadershipLost when another leads; Retryable when the store does not answer. Changes
         whose outcome was not yielded by then may or may not have been written.
         """
-        for start in range(0, len(changes), CHANGES):
-            yield from self._commit_batch(leadership, changes[start : start + CHANGES])
+        for batch in self._batches(changes):
+            yield from self._commit_batch(leadership, batch)
 
     def highest_id(self) -> int:
-        """The highest id stored so far; 0 for none."""
-        mark = self._store.get(self._keys.snowflake)
-        return int(mark.value) if mark is not None and mark.value.isdigit() else 0
+        """The highest id stored so far; 0 for none. Raises Retryable."""
+        kv = self._store.get(self._keys.snowflake)
+        if kv is None:
+            return 0
+        mark = int(kv.value) if kv.value.isdigit() and len(kv.value) < 20 else -1
+        if is_usable(mark):
+            return mark
+        log.error(
+            "the mark of the ids cannot be read, ids start anew by the clock",
+            key=kv.key,
+            value=kv.value[:80].decode(errors="replace"),
+        )
+        return 0
 
     def decode(self, kv: KeyValue) -> Resource | None:
         """A mirror's decoder: resources only, not the election below the same prefix."""
         name = self._keys.resource_name(kv.key)
         return None if name is None else decode_resource(name, kv.value, kv.mod_revision)
+
+    def _batches(self, changes: Sequence[Change]) -> Iterator[list[Change]]:
+        batch: list[Change] = []
+        size = 0
+        for change in changes:
+            bytes_more = len(encode_resource(change.after)) if change.after else 0
+            if batch and (len(batch) == CHANGES or size + bytes_more > BATCH_BYTES):
+                yield batch
+                batch, size = [], 0
+            batch.append(change)
+            size += bytes_more
+        if batch:
+            yield batch
 
     def _commit_batch(self, leadership: Leadership, batch: Sequence[Change]) -> list[Outcome]:
         writes = [self._write(change) for change in batch]
@@ -98,6 +128,8 @@ class Ledger:
         except OutcomeUnknown as error:
             log.warning("answer to a write never came, reading what became of it", error=str(error))
             return self._settle(leadership, batch, writes)
+        except StoreRefused as refusal:
+            return self._single_out(leadership, batch, refusal)
         if result.succeeded:
             return [_committed(write, change, result) for write, change in zip(writes, batch)]
         return self._sort_out(leadership, batch, result)
@@ -115,6 +147,15 @@ class Ledger:
             else:
                 outcomes.append(Outcome(change.name, False, kv, refused.revision))
         return outcomes + (self._commit_batch(leadership, rest) if rest else [])
+
+    def _single_out(
+        self, leadership: Leadership, batch: Sequence[Change], refusal: StoreRefused
+    ) -> list[Outcome]:
+        """The store refuses a batch for good: one change may be at fault, so try them apart."""
+        if len(batch) == 1:
+            log.error("the store refuses a change", task=batch[0].name, error=str(refusal))
+            return [Outcome(batch[0].name, False, None, 0, refusal)]
+        return [o for change in batch for o in self._commit_batch(leadership, [change])]
 
     def _settle(
         self, leadership: Leadership, batch: Sequence[Change], writes: Sequence[Operation]

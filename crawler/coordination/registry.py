@@ -39,6 +39,7 @@ class Registry:
         """
         key = self._keys.registration(self._role, node.id)
         while True:
+            lease.check()
             others = self._store.range(self._keys.registrations(self._role))
             present = next((kv for kv in others.items if kv.key == key), None)
             if present is None:
@@ -65,17 +66,22 @@ class Registry:
         return replace(node, metadata={**node.metadata, SNOWFLAKE: str(free)})
 
     def _put(self, node: Node, lease: Lease, others: Range) -> None:
-        """Register unless another did meanwhile, so that two never choose the same number."""
+        """Register; a master only if no other did meanwhile, so that numbers differ."""
         key = self._keys.registration(self._role, node.id)
         prefix = self._keys.registrations(self._role)
         value = encode_node(self._keys.service(self._role), node)
-        conditions = [absent(key), unchanged_below(prefix, others.revision)]
+        conditions = [absent(key)]
+        if self._role == MASTER:
+            conditions.append(unchanged_below(prefix, others.revision))
         self._store.txn(conditions, [Put(key, value, lease.id)])
 
 
 def decode_registration(kv: KeyValue) -> Node:
     """A mirror's decoder. Raises ValueError."""
-    return decode_node(kv.value, kv.create_revision)
+    node = decode_node(kv.value, kv.create_revision)
+    if not kv.key.endswith(f"/{node.id}"):
+        raise ValueError(f"id is {node.id!r}, but the key says otherwise")
+    return node
 
 
 def number_of(master: Node) -> int | None:

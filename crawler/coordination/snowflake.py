@@ -15,6 +15,8 @@ from crawler.clock import Clock
 EPOCH_MS = 1_288_834_974_657
 """Milliseconds of Unix time at which ids start; the one Twitter chose and Go's library kept."""
 
+MAX_TIMESTAMP = 2**41 - 1
+YEAR_MS = 366 * 24 * 3600 * 1000
 MAX_NODE = 1023
 MAX_SEQUENCE = 4095
 
@@ -41,6 +43,11 @@ class IdGenerator:
         else:
             self._timestamp, self._sequence = self._timestamp + 1, 0
         return int(Snowflake(self._timestamp, self._node, EPOCH_MS, self._sequence))
+
+
+def is_usable(mark: int) -> bool:
+    """Whether ids can be minted above it: it has the form of one, and leaves a year's worth."""
+    return 0 <= mark < 2**63 and mark >> 22 < MAX_TIMESTAMP - YEAR_MS
 
 
 def node_of(id: int) -> int:

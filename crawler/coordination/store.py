@@ -56,7 +56,7 @@ class Batch:
 
     events: Sequence[Event]
     revision: int
-    """The store's revision up to which the watch has seen everything."""
+    """Everything that is watched was seen up to here: the revision of the last event."""
 
 
 class Field(enum.Enum):
@@ -169,8 +169,8 @@ class Store(Protocol):
     ) -> TxnResult:
         """Carry out `success` if all comparisons hold, else `failure`; all of it or nothing.
 
-        Raises OutcomeUnknown, Unavailable (surely not carried out), LeaseLost (a put names a lease
-        that is gone).
+        Raises OutcomeUnknown, or, with nothing carried out: Unavailable, Overloaded, StoreRefused,
+        LeaseLost (a put names a lease that is gone).
         """
         ...
 

@@ -12,11 +12,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-import gevent
 from gevent.event import Event as Signal
 
-from crawler.clock import Backoff, Clock
-from crawler.coordination.store import Batch, KeyValue, Range, Store, Watch
+from crawler.clock import Backoff, Clock, give_turn
+from crawler.coordination.store import Batch, KeyValue, Range, Store
 from crawler.errors import Compacted, Retryable
 from crawler.logs import get_logger
 from crawler.supervision import OnEnd, Supervisor
@@ -68,7 +67,8 @@ class Mirror(Generic[T]):
         """Mod revision of each key seen; of a deleted one, the revision of its delete."""
         self._revision = 0
         """Everything up to here is known; the watch goes on from the next."""
-        self._watch: Watch | None = None
+        self._listed_at = 0
+        """Revision of the last list: news that is no newer is in it already."""
         self.listed = Signal()
         """Set once the first list has been read."""
 
@@ -89,7 +89,7 @@ class Mirror(Generic[T]):
 
     def apply(self, key: str, current: KeyValue | None, revision: int) -> None:
         """Take a write of one's own at once; tells nobody, as the writer knows."""
-        self._take(key, current, revision)
+        self._take_news(key, current, revision)
 
     def _run(self) -> None:
         backoff = Backoff()
@@ -127,7 +127,7 @@ class Mirror(Generic[T]):
             watch.close()
 
     def _take_batch(self, batch: Batch) -> None:
-        changes = [self._take(e.key, e.current, e.revision) for e in batch.events]
+        changes = [self._take_news(e.key, e.current, e.revision) for e in batch.events]
         self._revision = max(self._revision, batch.revision)
         if len(self._revisions) > 2 * len(self._values) + MOST_DELETES:
             self._forget_deletes(self._revision - MOST_DELETES)
@@ -139,9 +139,14 @@ class Mirror(Generic[T]):
         changes = [self._take(key, None, listed.revision) for key in gone]
         changes += [self._take(kv.key, kv, kv.mod_revision) for kv in listed.items]
         self._forget_deletes(listed.revision)
+        self._listed_at = max(self._listed_at, listed.revision)
         self._revision = max(self._revision, listed.revision)
         self.listed.set()
         self._tell(changes)
+
+    def _take_news(self, key: str, current: KeyValue | None, revision: int) -> Change[T] | None:
+        """Take what a watch or a writer tells, unless a list has told it already."""
+        return self._take(key, current, revision) if revision > self._listed_at else None
 
     def _take(self, key: str, current: KeyValue | None, revision: int) -> Change[T] | None:
         """Take one key's state at a revision, unless a later one is known."""
@@ -176,4 +181,4 @@ class Mirror(Generic[T]):
         real = [change for change in changes if change is not None]
         if real and self._on_change is not None:
             self._on_change(real)
-        gevent.sleep(0)
+        give_turn()

@@ -4,20 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import gevent
-
-from crawler.clock import Clock
+from crawler.clock import Clock, give_turn
 
 SLICE_S = 0.005
 """Keepalives of the node's lease wait that long at most behind each crawl."""
-TURN_S = 1e-6
-"""Any time above zero lets the loop look at its sockets and timers. `sleep(0)` does not: gevent
-runs up to 50 such callbacks before it looks, a quarter of a second at 5 ms each (measured)."""
-
-
-def give_turn() -> None:
-    """Let everything else run that is ready."""
-    gevent.sleep(TURN_S)
 
 
 class Pace:

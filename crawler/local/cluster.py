@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from crawler.clock import Clock, SystemClock
-from crawler.errors import CrawlerError, Unavailable
+from crawler.errors import ConfigError, CrawlerError, Unavailable
 from crawler.local.etcd import EmbeddedEtcd
 from crawler.local.ports import free_ports, is_free
 from crawler.local.processes import LocalProcess
@@ -26,10 +26,16 @@ from crawler.local.processes import LocalProcess
 HOST = "127.0.0.1"
 READY_S = 30.0
 """How long the nodes may take until they are ready."""
+ATTEMPTS = 3
+"""How often the nodes are started when somebody else takes their ports first."""
 
 
 class ClusterFailed(CrawlerError):
     """A process of the local cluster did not start, or ended."""
+
+
+class PortTaken(ClusterFailed):
+    """Somebody was quicker to take a port that had been free."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +71,7 @@ class LocalCluster:
     ) -> None:
         """`usual_ports` takes the well-known ones where they are free."""
         self.folder = Path(tempfile.mkdtemp(prefix="crawler-"))
-        """Logs of the processes; removed when the cluster is stopped without an error."""
+        """Logs of the processes; kept when something failed."""
         self.etcd = EmbeddedEtcd(port=_port(2379) if usual_ports else 0)
         self.nodes: list[LocalNode] = []
         self._config = config
@@ -82,14 +88,14 @@ class LocalCluster:
     def __enter__(self) -> LocalCluster:
         try:
             self.start()
-        except BaseException:
-            self.stop()
+        except BaseException as error:
+            self.__exit__(type(error))
             raise
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self.stop()
-        if kind is None:
+        if kind in (None, KeyboardInterrupt):
             shutil.rmtree(self.folder, ignore_errors=True)
 
     @property
@@ -104,19 +110,20 @@ class LocalCluster:
 
     def start(self) -> None:
         """Start all, and wait until each node is ready. Raises ClusterFailed, ConfigError."""
-        self.etcd.start()
-        ports = _ports(len(self._wanted), self._usual_ports)
-        for (role, name), (http, grpc) in zip(self._wanted, ports):
-            self.nodes.append(self._node(role, name, f"{HOST}:{http}", f"{HOST}:{grpc}"))
-        for node in self.nodes:
-            node.process.start()
-        for node in self.nodes:
-            self.wait_until_ready(node)
+        self._start_etcd()
+        for attempt in range(1, ATTEMPTS + 1):
+            ports = _ports(len(self._wanted), self._usual_ports and attempt == 1)
+            try:
+                self._start_nodes(ports)
+                return
+            except PortTaken:
+                if attempt == ATTEMPTS:
+                    raise
+                self._stop_nodes()
 
     def stop(self) -> None:
         """Stop all, workers first; harmless when repeated."""
-        for node in reversed(self.nodes):
-            node.process.stop()
+        self._stop_nodes()
         self.etcd.stop()
 
     def wait_until_ready(self, node: LocalNode) -> None:
@@ -135,10 +142,35 @@ class LocalCluster:
         """Raises ClusterFailed when a node has ended by itself."""
         for node in self.nodes:
             if not node.process.alive:
-                raise ClusterFailed(
+                written = node.process.tail()
+                family = PortTaken if "cannot listen at" in written else ClusterFailed
+                raise family(
                     f"{node.title} ended with status {node.process.exit_code}; "
-                    f"the end of its log:\n{node.process.tail()}"
+                    f"the end of its log:\n{written}"
                 )
+
+    def _start_etcd(self) -> None:
+        try:
+            self.etcd.start()
+        except ConfigError:
+            if not self._usual_ports:
+                raise
+            self.etcd = EmbeddedEtcd()  # its usual port was taken meanwhile
+            self.etcd.start()
+
+    def _start_nodes(self, ports: Sequence[tuple[int, int]]) -> None:
+        self.nodes = [
+            self._node(role, name, f"{HOST}:{http}", f"{HOST}:{grpc}")
+            for (role, name), (http, grpc) in zip(self._wanted, ports)
+        ]
+        for node in self.nodes:
+            node.process.start()
+        for node in self.nodes:
+            self.wait_until_ready(node)
+
+    def _stop_nodes(self) -> None:
+        for node in reversed(self.nodes):
+            node.process.stop()
 
     def _node(self, role: str, name: str, http: str, grpc: str) -> LocalNode:
         command = [sys.executable, "-m", "crawler", role]

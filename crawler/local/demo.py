@@ -13,7 +13,6 @@ from crawler.clock import Clock, SystemClock
 from crawler.demo.bookshop import BookshopServer
 from crawler.errors import ConfigError, CrawlerError, Retryable
 from crawler.local.cluster import LocalCluster
-from crawler.local.ports import is_free
 from crawler.local.progress import Progress
 from crawler.records import MAX_PAGE, Query, Resource, Spec, State
 
@@ -34,8 +33,12 @@ class DemoFailed(CrawlerError):
 
 def open_bookshop() -> BookshopServer:
     """Open the site, and let settings that are loaded from now on know where it is."""
-    site = BookshopServer(port=SITE_PORT if is_free(SITE_PORT) else 0)
-    site.start()
+    try:
+        site = BookshopServer(port=SITE_PORT)
+        site.start()
+    except OSError:  # the port is taken, perhaps by another demo
+        site = BookshopServer()
+        site.start()
     os.environ[SITE_VARIABLE] = site.url
     return site
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import http.client
 import importlib.util
+import json
 import os
 import shutil
 import subprocess
@@ -39,6 +40,7 @@ class EmbeddedEtcd:
         self._given_dir = None if data_dir is None else Path(data_dir)
         self._port = port
         self._client_port = port
+        self._name = ""
         self._clock = clock or SystemClock()
         self._folder: Path | None = None
         self._process: LocalProcess | None = None
@@ -128,33 +130,34 @@ class EmbeddedEtcd:
             raise ConfigError(f"port {self._port} is taken; stop what listens there, or use 0")
         for attempt in range(1, _ATTEMPTS + 1):
             process = self._prepared(folder, attempt)
-            process.start()
             try:
+                process.start()
                 self._wait_until_it_answers(process, deadline_s)
                 return process
             except BaseException as error:
                 process.kill()
                 # Somebody was quicker to take a free port: another attempt takes another one.
-                if not isinstance(error, ConfigError) or attempt == _ATTEMPTS:
+                if not isinstance(error, ConfigError) or self._port or attempt == _ATTEMPTS:
                     raise
         raise AssertionError("the last attempt returns or raises")
 
     def _prepared(self, folder: Path, attempt: int) -> LocalProcess:
         client_port, peer_port = free_ports(2)
         self._client_port = self._port or client_port
+        self._name = f"local-{peer_port}"
         command = self._command(folder, peer_port)
         return LocalProcess("etcd", command, {}, folder / f"etcd-{attempt}.log")
 
     def _command(self, folder: Path, peer_port: int) -> list[str]:
         client, peer = f"http://{self.endpoint}", f"http://127.0.0.1:{peer_port}"
         flags = {
-            "name": "local",
+            "name": self._name,
             "data-dir": str(folder / "data"),
             "listen-client-urls": client,
             "advertise-client-urls": client,
             "listen-peer-urls": peer,
             "initial-advertise-peer-urls": peer,
-            "initial-cluster": f"local={peer}",
+            "initial-cluster": f"{self._name}={peer}",
             "unsafe-no-fsync": "true",
             # A single member waits for nobody's vote; by default it takes a second to know that.
             "heartbeat-interval": "10",
@@ -171,6 +174,9 @@ class EmbeddedEtcd:
             if self._clock.monotonic() > end_s:
                 raise _failure(process, f"etcd did not answer within {deadline_s} s")
             self._clock.sleep(_POLL_S)
+        if self._name not in _members(self.endpoint):
+            # Between our look at the port and our start another etcd was started there.
+            raise ConfigError(f"port {self._client_port} is taken by another etcd")
 
 
 def binary(name: str) -> str:
@@ -197,13 +203,24 @@ def _executable(path: Path) -> Path:
 
 
 def _healthy(endpoint: str) -> bool:
+    return b'"true"' in _asked(endpoint, "GET", "/health")
+
+
+def _members(endpoint: str) -> list[str]:
+    """The names of the members of the etcd that answers there."""
+    answer = json.loads(_asked(endpoint, "POST", "/v3/cluster/member/list", b"{}") or b"{}")
+    return [member.get("name", "") for member in answer.get("members", [])]
+
+
+def _asked(endpoint: str, method: str, path: str, body: bytes | None = None) -> bytes:
+    """The answer to an HTTP request; nothing without one."""
     # Not urllib, which would ask a proxy named in the environment.
     connection = http.client.HTTPConnection(endpoint, timeout=1.0)
     try:
-        connection.request("GET", "/health")
-        return b'"true"' in connection.getresponse().read()
+        connection.request(method, path, body)
+        return connection.getresponse().read()
     except (OSError, http.client.HTTPException):
-        return False
+        return b""
     finally:
         connection.close()
 

@@ -13,6 +13,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import gevent
+
 from crawler.errors import ConfigError
 from crawler.local import child
 from crawler.logs import get_logger
@@ -64,17 +66,23 @@ class LocalProcess:
         launcher = [sys.executable, "-I", "-S", str(child.__file__), str(os.getpid())]
         self.log_path.parent.mkdir(parents=True, exist_ok=True)
         with self.log_path.open("ab") as output:
+            starting = gevent.spawn(
+                subprocess.Popen,
+                [*launcher, *self._argv],
+                env={**os.environ, **self._env},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
             try:
-                self._process = subprocess.Popen(
-                    [*launcher, *self._argv],
-                    env={**os.environ, **self._env},
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=subprocess.STDOUT,
-                )
+                self._process = starting.get()
             except OSError as error:
                 raise ConfigError(f"cannot start {self.name}: {error}") from error
-        log.debug("process starts", process=self.name, pid=self._process.pid)
+            except BaseException:  # an interrupt in between must not lose the process
+                starting.join()
+                self._process = starting.value
+                raise
+        log.debug("process starts", process=self.name, pid=self.pid)
 
     def stop(self, deadline_s: float = 10.0) -> int | None:
         """Ask it to end, and kill it after the deadline; the exit code. Harmless when it ended."""

@@ -50,6 +50,8 @@ class Cluster:
 
     def take(self, outcome: Outcome) -> None:
         """Take in what became of a write at once, before the watch repeats it."""
+        if outcome.refusal is not None:
+            return
         key = self._keys.resource(outcome.name)
         revision = outcome.current.mod_revision if outcome.current else outcome.revision
         self.resources.apply(key, outcome.current, revision)

@@ -15,7 +15,7 @@ from crawler.coordination.keys import Keys
 from crawler.coordination.ledger import Ledger
 from crawler.coordination.registry import number_of
 from crawler.coordination.store import Store
-from crawler.errors import Lost, Retryable
+from crawler.errors import Lost, Retryable, Unavailable
 from crawler.logs import get_logger
 from crawler.node.cluster import Cluster
 from crawler.node.observer import Observer
@@ -74,17 +74,18 @@ class Master:
     def leave(self) -> None:
         """Lead no more; the lease's end takes the candidacy along."""
         self._session = None
-        if self._term is not None:
-            self._term.depose("this master leaves")
         self._term = None
 
     def unready_reason(self) -> str:
         """Why requests cannot be answered at present; empty when they can."""
         if self._session is None:
-            return "not registered in etcd"
-        if self.own_desk() is None and self.leader() is None:
+            return "not registered in etcd; is etcd up, and the id free?"
+        if self.own_desk() is not None:
+            return ""
+        leader = self.leader()
+        if leader is None:
             return "no master leads"
-        return ""
+        return "taking over as the leader" if self._is_me(leader) else ""
 
     def leader(self) -> Leader | None:
         """The leader as last observed."""
@@ -98,7 +99,11 @@ class Master:
         return term
 
     def remote_desk(self, leader: Leader) -> Desk:
-        """A client to another master."""
+        """A client to another master. Raises Unavailable when there is none to ask."""
+        if self._session is None:
+            raise Unavailable("this master is not connected to etcd; try again in a second")
+        if self._is_me(leader):
+            raise Unavailable("this master is taking over as the leader; try again in a second")
         return self._observer.desk(leader)
 
     def _campaign(self, session: Session) -> None:
@@ -146,9 +151,10 @@ class Master:
             self._term.changed()
 
     def _on_leader_change(self, leader: Leader | None) -> None:
-        """Step down when another leads."""
-        term, session = self._term, self._session
-        if term is None or session is None or leader is None:
-            return
-        if leader.id != leader_value(session.name, session.node.address):
-            term.depose(f"{leader.id} leads")
+        """Nobody leads, or another: let the term ask. The news may be older than the term."""
+        if self._term is not None and (leader is None or not self._is_me(leader)):
+            self._term.doubt()
+
+    def _is_me(self, leader: Leader) -> bool:
+        session = self._session
+        return session is not None and leader.id == leader_value(session.name, self._address())

@@ -24,6 +24,11 @@ class NodeNames:
         self._clock = clock
         self._refused_s: float | None = None
 
+    @property
+    def waiting(self) -> bool:
+        """Whether a name is waited for that another still holds."""
+        return self._refused_s is not None
+
     def choose(self, taken: set[str]) -> str:
         """The name to try next."""
         return self._kept or next(name for name in self._candidates() if name not in taken)

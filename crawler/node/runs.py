@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from urllib.parse import quote
 
@@ -20,9 +20,15 @@ from crawler.supervision import OnEnd, Supervisor
 
 log = get_logger(__name__)
 
-STOP_S = 0.4
+STOP_S = 0.25
 """How long a run may take to stop before it is cut off. Its fetches end at once; this is for a
-callback under way and the last items, and must fit into a lease's margin."""
+callback under way and the last items. With the next it fits the margin of the shortest lease."""
+
+CUT_OFF_S = 0.15
+"""How long it may take until it is gone after that."""
+
+LONGEST_REASON = 1000
+"""Characters of a reason that are reported; it stands in etcd, and in every listing."""
 
 LONGEST_FOLDER = 150
 """Most bytes of a task's name in a folder's name; file systems allow 255."""
@@ -33,11 +39,12 @@ def items_path(folder: Path, resource: Resource) -> Path:
 
     A name too long for a file system is cut; the id in the file's name still tells tasks apart.
     """
-    return folder / folder_name(resource.name) / f"{resource.id or 'task'}-{resource.epoch}.jsonl"
+    id = folder_name(resource.id) or "task"
+    return folder / folder_name(resource.name) / f"{id}-{resource.epoch}.jsonl"
 
 
 def folder_name(task: str) -> str:
-    """A task's name as a name that any file system takes."""
+    """A task's name, or id, as a name that any file system takes."""
     name = quote(task, safe=" +,=@()")
     name = f"%2E{name[1:]}" if name.startswith(".") else name
     return name[:LONGEST_FOLDER]
@@ -56,8 +63,6 @@ class Run:
         self._crawl: Crawl | None = None
         self._told: Report | None = None
         self._stopped = False
-        self.refused = False
-        """The leader does not take reports of this run any more."""
 
     @property
     def ended(self) -> bool:
@@ -88,9 +93,9 @@ class Run:
             self._crawl.stop()
 
     def report(self) -> Report | None:
-        """What the leader does not know yet; None when it knows all, or wants to know no more."""
+        """What the leader does not know yet; None when it knows all."""
         report = self.status()
-        return None if self.refused or report == self._told else report
+        return None if report == self._told else report
 
     def status(self) -> Report:
         """How the run stands now."""
@@ -100,7 +105,7 @@ class Run:
             id=self.key.id,
             epoch=self.key.epoch,
             state=self._state,
-            reason=self._reason,
+            reason=_sound(self._reason),
             awaits_spider=self._awaits_spider,
             counts=counts,
         )
@@ -112,6 +117,11 @@ class Run:
     def _fail(self, reason: str, awaits_spider: bool = False) -> None:
         self._state, self._reason, self._awaits_spider = State.FAILED, reason, awaits_spider
         log.warning("run failed", task=self.name, reason=reason)
+
+
+def _sound(reason: str) -> str:
+    """A reason that any program can read: it may quote what a page or a task said."""
+    return reason[:LONGEST_REASON].encode(errors="backslashreplace").decode()
 
 
 class Runs:
@@ -127,7 +137,7 @@ class Runs:
         self._supervisor = Supervisor("runs", clock=clock)
         self._runs: dict[str, tuple[Run, gevent.Greenlet]] = {}
 
-    def keys(self) -> dict[str, RunKey]:
+    def known(self) -> dict[str, RunKey]:
         """Name → identity of each run, ended ones included."""
         return {name: run.key for name, (run, _) in self._runs.items()}
 
@@ -144,23 +154,31 @@ class Runs:
         self._runs[run.name] = (run, greenlet)
         log.info("run started", task=run.name, epoch=run.key.epoch)
 
-    def stop(self, name: str, deadline_s: float = STOP_S) -> None:
-        """Stop one run and forget it."""
-        self._stop([name], deadline_s)
+    def stop(self, names: Iterable[str]) -> None:
+        """Stop these runs, all at once, and forget them; one that does not end stays known.
 
-    def stop_all(self, deadline_s: float = STOP_S) -> None:
-        """Stop all runs at once and forget them; what does not stop in time is cut off."""
-        self._stop(list(self._runs), deadline_s)
-
-    def _stop(self, names: list[str], deadline_s: float) -> None:
-        stopped = [self._runs.pop(name) for name in names]
-        for run, _ in stopped:
+        What does not stop by itself in time is cut off; only a callback that computes without ever
+        giving others a turn survives that.
+        """
+        stopping = [self._runs[name] for name in names if name in self._runs]
+        greenlets = [greenlet for _, greenlet in stopping]
+        for run, _ in stopping:
             run.stop()
-        greenlets = [greenlet for _, greenlet in stopped]
-        gevent.joinall(greenlets, timeout=deadline_s)
-        gevent.killall([g for g in greenlets if not g.dead], block=False)
-        gevent.joinall(greenlets, timeout=deadline_s)
-        for run, _ in stopped:
+        gevent.joinall(greenlets, timeout=STOP_S)
+        gevent.killall([greenlet for greenlet in greenlets if not greenlet.dead], block=False)
+        gevent.joinall(greenlets, timeout=CUT_OFF_S)
+        for run, greenlet in stopping:
+            self._forget(run, greenlet)
+
+    def stop_all(self) -> None:
+        """Stop every run."""
+        self.stop(list(self._runs))
+
+    def _forget(self, run: Run, greenlet: gevent.Greenlet) -> None:
+        if not greenlet.dead:
+            log.error("run does not stop, its callback blocks", task=run.name, epoch=run.key.epoch)
+        elif self._runs.get(run.name, (None,))[0] is run:
+            del self._runs[run.name]
             log.info("run stopped", task=run.name, epoch=run.key.epoch, ended=run.ended)
 
     def _execute(self, run: Run, resource: Resource) -> None:

@@ -91,8 +91,8 @@ class Membership:
             return
         role.leave()
         session.supervisor.stop()
-        self._revoke(session.lease)
-        log.info("deregistered", node=session.node.id)
+        if self._revoke(session.lease):
+            log.info("deregistered", node=session.node.id)
 
     def _join(self, role: Role) -> Session:
         """Try until it succeeds. Raises ConfigError when the id given stays taken."""
@@ -106,36 +106,50 @@ class Membership:
                 note("cannot register, trying again", error=str(error))
                 self._clock.sleep(backoff.next_s())
                 continue
-            session = self._register(lease, role)
+            session = self._attempt(lease, role)
             if session is not None:
                 return session
-            self._revoke(lease)
             self._clock.sleep(backoff.next_s())
 
-    def _register(self, lease: Lease, role: Role) -> Session | None:
+    def _attempt(self, lease: Lease, role: Role) -> Session | None:
+        """Register under the lease; unless that succeeds the lease is given up, come what may."""
         supervisor = Supervisor(f"{self._role_name} session", clock=self._clock)
         lease.keep(supervisor)
+        session = None
+        try:
+            session = self._register(lease, supervisor, role)
+            return session
+        finally:
+            if session is None:
+                supervisor.stop()
+                self._revoke(lease)
+
+    def _register(self, lease: Lease, supervisor: Supervisor, role: Role) -> Session | None:
+        """Raises ConfigError when the id given stays taken."""
         name = ""
         try:
             name = self._names.choose(self._registry.names())
             described = role.describe(self._keys.node_id(self._role_name, name))
             node = self._registry.register(described, lease)
         except IdTaken as error:
+            note = log.debug if self._names.waiting else log.warning
+            note("the id is taken, waiting for its lease to end", error=str(error))
             self._names.refused(name, str(error))
         except (Retryable, LeaseLost) as error:
             log.warning("cannot register, trying again", error=str(error))
         else:
             self._names.keep(name)
             return Session(name, node, lease, supervisor)
-        supervisor.stop()
         return None
 
-    def _revoke(self, lease: Lease) -> None:
+    def _revoke(self, lease: Lease) -> bool:
         try:
             lease.revoke()
         except Retryable as error:
             self._unrevoked.append(lease)
             log.warning("lease not revoked, others wait until it expires", error=str(error))
+            return False
+        return True
 
     def _revoke_left_over(self) -> None:
         """A restarted etcd gives every lease its full time anew: our own would bar us for so long.

@@ -8,7 +8,7 @@ come together share a transaction, and no decision is made on a state that anoth
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from gevent.event import AsyncResult, Event
 from gevent.timeout import Timeout
@@ -22,6 +22,7 @@ from crawler.coordination.ledger import Ledger, Outcome
 from crawler.coordination.snowflake import IdGenerator
 from crawler.errors import (
     Conflict,
+    CrawlerError,
     LeadershipLost,
     NotFound,
     OutcomeUnknown,
@@ -43,6 +44,9 @@ log = get_logger(__name__)
 
 MOST_WAITING = 10_000
 """Requests that may wait for the writing greenlet; more are refused."""
+
+RECOVER_S = 0.3
+"""Pause before the store is asked again after it did not answer."""
 
 MOST_TRIES = 5
 """How often a request is decided anew because somebody else wrote the same resource."""
@@ -89,7 +93,7 @@ class Term:
         self._live: dict[str, tuple[str, int, Counts]] = {}
         self._wake = Event()
         self._unsettled = True
-        self._deposed = ""
+        self._doubted = False
         self.ready = False
 
     # -- the writing greenlet -----------------------------------------------------------------
@@ -104,15 +108,15 @@ class Term:
                 self._pass()
                 self._clock.wait(self._wake, next_check_s - self._clock.monotonic())
                 self._wake.clear()
-                if self._clock.monotonic() >= next_check_s:
+                if self._doubted or self._clock.monotonic() >= next_check_s:
                     self._check()
                     next_check_s = self._clock.monotonic() + self._check_s
         finally:
             self._end()
 
-    def depose(self, reason: str) -> None:
-        """End the term at the next turn: another leader was observed."""
-        self._deposed = reason
+    def doubt(self) -> None:
+        """Something speaks against this leadership: ask etcd at the next turn."""
+        self._doubted = True
         self._wake.set()
 
     def changed(self) -> None:
@@ -137,7 +141,9 @@ class Term:
         )
 
     def _check(self) -> None:
-        """Once in a while: ask etcd whether this master leads, and look at all tasks."""
+        """Once in a while, and in doubt: ask etcd who leads, and look at all tasks."""
+        self._doubted = False
+        self._forget_counts()
         try:
             self._election.confirm(self._leadership)
         except Retryable as error:
@@ -146,21 +152,24 @@ class Term:
 
     def _pass(self) -> None:
         """Decide all that waits on one draft, commit it, answer."""
-        if self._deposed:
-            raise LeadershipLost(self._deposed)
         draft = Draft(
             self._cluster.resource, self._cluster.all_resources, self._ids.next, self._clock.time_ns
         )
         decided = self._decide(draft)
-        if self._unsettled or any(isinstance(t.request, Add | Update) for t in decided):
-            self._unsettled = False
-            place(draft, self._cluster.live_workers(), self._framework)
+        written: dict[str, Outcome] = {}
         try:
-            conflicts = self._commit(draft)
+            if self._unsettled or any(isinstance(t.request, Add | Update) for t in decided):
+                self._unsettled = False
+                place(draft, self._cluster.live_workers(), self._framework)
+            self._commit(draft, written)
         except Retryable as error:
-            self._recover(decided, error)
+            self._answer(decided, written, error)
+            self._recover(error)
+        except BaseException as error:
+            self._answer(decided, written, error)
+            raise
         else:
-            self._answer(decided, conflicts)
+            self._answer(decided, written, None)
 
     def _decide(self, draft: Draft) -> list[_Ticket]:
         """Apply the waiting requests to the draft; those refused are answered at once."""
@@ -179,43 +188,52 @@ class Term:
                 decided.append(ticket)
         return decided
 
-    def _commit(self, draft: Draft) -> set[str]:
-        """Commit the draft; the names whose change lost against somebody else's."""
-        conflicts: set[str] = set()
+    def _commit(self, draft: Draft, written: dict[str, Outcome]) -> None:
+        """Commit the draft; fills in what became of each change as soon as it is known."""
         for outcome in self._ledger.commit(self._leadership, draft.changes()):
+            written[outcome.name] = outcome
             self._cluster.take(outcome)
-            if not outcome.committed:
-                self._lost_against_another(outcome)
-                conflicts.add(outcome.name)
-        return conflicts
+            if not outcome.committed and outcome.refusal is None:
+                log.info("task was changed by another meanwhile, deciding anew", task=outcome.name)
+                self.changed()
 
-    def _lost_against_another(self, outcome: Outcome) -> None:
-        log.info("resource was changed by another meanwhile, deciding anew", task=outcome.name)
-        self.changed()
-
-    def _answer(self, decided: Sequence[_Ticket], conflicts: set[str]) -> None:
+    def _answer(
+        self,
+        decided: Sequence[_Ticket],
+        written: Mapping[str, Outcome],
+        error: BaseException | None,
+    ) -> None:
+        """Answer each request by what became of its changes; `error` ended the commit early."""
         for ticket in decided:
-            if conflicts.isdisjoint(ticket.names):
+            outcomes = [written[name] for name in ticket.names if name in written]
+            refusals = [outcome.refusal for outcome in outcomes if outcome.refusal]
+            if refusals:
+                ticket.done.set_exception(refusals[0])
+            elif error is not None and any(name not in written for name in ticket.names):
+                ticket.done.set_exception(_unanswered(error))
+            elif all(outcome.committed for outcome in outcomes):
                 ticket.done.set(None)
-            elif ticket.tries < MOST_TRIES:
-                ticket.tries += 1
-                self._tickets.append(ticket)
             else:
-                ticket.done.set_exception(Conflict("others keep changing this task; try again"))
+                self._try_again(ticket)
 
-    def _recover(self, decided: Sequence[_Ticket], error: Retryable) -> None:
-        """The store did not answer: nobody knows what was written, so say so and read anew."""
-        log.warning("writing failed, reading anew", error=str(error), requests=len(decided))
-        for ticket in decided:
-            ticket.done.set_exception(OutcomeUnknown(f"it may have been done or not: {error}"))
+    def _try_again(self, ticket: _Ticket) -> None:
+        if ticket.tries < MOST_TRIES:
+            ticket.tries += 1
+            self._tickets.append(ticket)
+        else:
+            ticket.done.set_exception(Conflict("others keep changing this task; try again"))
+
+    def _recover(self, error: Retryable) -> None:
+        """The store did not answer: nobody knows what was written, so read anew."""
+        log.warning("writing failed, reading anew", error=str(error))
         while True:
+            self._clock.wait(self._lease.lost, RECOVER_S)
             self._lease.check()
             try:
                 self._cluster.refresh()
             except Retryable:
-                self._clock.wait(self._lease.lost, 0.2)
-            else:
-                return self.changed()
+                continue
+            return self.changed()
 
     def _end(self) -> None:
         self.ready = False
@@ -238,7 +256,6 @@ class Term:
     def delete(self, name: str, call: Call) -> None:
         """Remove a resource."""
         self._submit(Remove(name), call)
-        self._live.pop(name, None)
 
     def get(self, name: str, call: Call) -> Resource:
         """One resource, with its latest counts."""
@@ -294,6 +311,13 @@ class Term:
         except Timeout as error:
             raise OutcomeUnknown("no answer in time; read the task to see what was done") from error
 
+    def _forget_counts(self) -> None:
+        """Drop the live counts of tasks that run no more."""
+        for name in list(self._live):
+            resource = self._cluster.resource(name)
+            if resource is None or resource.state.finished:
+                del self._live[name]
+
     def _with_live_counts(self, resource: Resource) -> Resource:
         run = self._live.get(resource.name)
         if run is None or resource.state is not State.RUNNING:
@@ -301,3 +325,12 @@ class Term:
         id, epoch, counts = run
         same_run = (id, epoch) == (resource.id, resource.epoch)
         return resource.replace(counts=counts) if same_run else resource
+
+
+def _unanswered(error: BaseException) -> CrawlerError:
+    """What the caller of an unfinished request is told."""
+    if isinstance(error, OutcomeUnknown):
+        return OutcomeUnknown(f"it may have been done or not, read to see: {error}")
+    if isinstance(error, Retryable | LeadershipLost):
+        return Unavailable(f"not done: {error}; try again")
+    return OutcomeUnknown("this master stopped leading meanwhile; read to see what was done")

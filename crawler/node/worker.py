@@ -6,7 +6,7 @@ made equal to that after each change. It writes nothing to etcd itself: reports 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from gevent.event import Event
@@ -32,8 +32,14 @@ from crawler.supervision import OnEnd, Supervisor
 
 log = get_logger(__name__)
 
-MOST_REPORTS = 500
-"""Reports sent in one call."""
+AGAIN_S = 0.5
+"""Pause before trying again to stop a run that did not stop, or to start one in its place."""
+
+CALL_BYTES = 50_000
+"""Size of one call with reports, at most; api.max_request_bytes is no less."""
+
+REPORT_BYTES = 150
+"""Size of a report beside its name and reason."""
 
 
 class Worker:
@@ -128,20 +134,22 @@ class Worker:
 
     def _reconcile_forever(self) -> None:
         while True:
-            self._clock.wait(self._changed)
             self._changed.clear()
-            self._reconcile()
+            settled = self._reconcile()
+            self._clock.wait(self._changed, None if settled else AGAIN_S)
 
-    def _reconcile(self) -> None:
+    def _reconcile(self) -> bool:
+        """Stop and start what differs; whether all is now as it should be."""
         desired = self._desired()
         wanted = {name: RunKey(r.id, r.epoch) for name, r in desired.items()}
-        actions = reconcile(wanted, self._runs.keys())
-        for name in actions.stop:
-            self._runs.stop(name)
+        actions = reconcile(wanted, self._runs.known())
+        self._runs.stop(actions.stop)
         for name in actions.start:
-            if self._session is not None:  # the lease may have been lost while others were stopped
+            # The lease may have been lost while others were stopped, and one may not have stopped.
+            if self._session is not None and name not in self._runs.known():
                 self._runs.start(desired[name])
         self._report_now.set()
+        return self._runs.known() == wanted
 
     # -- what it says about it --------------------------------------------------------------------
 
@@ -159,11 +167,15 @@ class Worker:
         news = [(run, report) for run, report in pending if report is not None]
         if session is None or leader is None or not leader.address or not news:
             return
-        for start in range(0, len(news), MOST_REPORTS):
-            self._send(leader, session.node.id, news[start : start + MOST_REPORTS])
+        for part in _parts(news):
+            self._send(leader, session.node.id, part)
 
     def _send(self, leader: Leader, node_id: str, news: list[tuple[Run, Report]]) -> None:
-        """Send reports; what was not taken is sent again next time, with newer counts."""
+        """Send reports; what was not taken is sent again next time, with newer counts.
+
+        A refused run may be of an assignment that the leader has not seen yet, so it is told again;
+        if it is out of date, the mirror will say so and the run be stopped.
+        """
         call = Call(self._settings.api.timeout_s)
         reports = [report for _, report in news]
         try:
@@ -172,8 +184,8 @@ class Worker:
             log.warning("reports not delivered, trying again", leader=leader.id, error=str(error))
             return
         for run, report in news:
-            run.told(report)
-            run.refused = run.refused or run.name in refused
+            if run.name not in refused:
+                run.told(report)
 
     def _master_names(self) -> dict[str, str]:
         prefix = self._keys.node_id(MASTER, "")
@@ -187,3 +199,18 @@ class Worker:
 
     def _on_leader_change(self, leader: Leader | None) -> None:
         self._report_now.set()
+
+
+def _parts(news: list[tuple[Run, Report]]) -> Iterator[list[tuple[Run, Report]]]:
+    """Reports in calls well below the size that a master takes."""
+    part: list[tuple[Run, Report]] = []
+    size = 0
+    for run, report in news:
+        more = REPORT_BYTES + 4 * (len(report.name) + len(report.reason))
+        if part and size + more > CALL_BYTES:
+            yield part
+            part, size = [], 0
+        part.append((run, report))
+        size += more
+    if part:
+        yield part

@@ -7,7 +7,9 @@ and left out of that call, so a faulty plugin costs its own opinion and nothing 
 from __future__ import annotations
 
 import importlib
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import pluggy
@@ -60,10 +62,21 @@ class Framework:
 
     def ratings(self, task: Spec, nodes: Sequence[Candidate]) -> Sequence[float]:
         """The strategy's rating of each node, plus the points of all scoring plugins."""
-        totals = list(self._strategy(task, nodes))
-        for points in self._ask("score_nodes", task, nodes, lambda p: len(p) == len(nodes)):
+        totals = self._rated(task, nodes)
+        for points in self._ask("score_nodes", task, nodes, partial(_are_scores, nodes)):
             totals = [total + more for total, more in zip(totals, points)]
         return totals
+
+    def _rated(self, task: Spec, nodes: Sequence[Candidate]) -> Sequence[float]:
+        """The strategy's ratings; if it fails all are rated alike, so that tasks are placed."""
+        try:
+            ratings = list(self._strategy(task, nodes))
+            if _are_scores(nodes, ratings):
+                return ratings
+            log.error("strategy returned no rating for each node", task=task.name)
+        except Exception:
+            log.error("strategy failed, all are rated alike", exc_info=True, task=task.name)
+        return [0.0] * len(nodes)
 
     def _ask(
         self, hook: str, task: Spec, nodes: Sequence[Candidate], sound: Callable[[Any], bool]
@@ -132,3 +145,9 @@ class Framework:
 
 def _is_mapping(answer: Any) -> bool:
     return hasattr(answer, "keys")
+
+
+def _are_scores(nodes: Sequence[Candidate], answer: Any) -> bool:
+    return len(answer) == len(nodes) and all(
+        isinstance(points, int | float) and math.isfinite(points) for points in answer
+    )

@@ -61,7 +61,7 @@ SAMPLES = {
     "scheduler.plugins": ("a.b,c", ["a.b", "c"]),
     "crawl.retry_statuses": ("500,502", [500, 502]),
     "crawl.connect_timeout_s": ("2.5", 2.5),
-    "api.max_request_bytes": ("5000", 5000),
+    "api.max_request_bytes": ("70000", 70000),
     "logs.level": ("debug", "debug"),
     "logs.style": ("json", "json"),
 }
@@ -131,8 +131,14 @@ tasks: [{name: a/b}, {name: x}, {name: x}, 5, {name: y, colour: red}]
     ("text", "complaint"),
     [
         ("crawl: {timeout_s: 5, connect_timeout_s: 6}", "at most crawl.timeout_s (5.0)"),
-        ("coordination: {election: /resources/leaders}", "only /resources/election is allowed"),
+        (
+            "coordination: {election: /resources/leaders}",
+            "outside of coordination.resources (/resources) is allowed, or /resources/election",
+        ),
         ("coordination: {master_service: go.micro.server.worker}", "they must differ"),
+        ("coordination: {election: /resources}", "coordination.election: '/resources' given"),
+        ("coordination: {resources: /a/b, election: /a}", "coordination.resources: '/a/b' given"),
+        ("coordination: {snowflake: /resources/x}", "coordination.snowflake"),
         ("[1, 2]", "a mapping of sections is allowed"),
         ("a: [", "is no YAML"),
     ],
@@ -141,6 +147,14 @@ def test_relations_and_forms_are_checked(load, text, complaint):
     with pytest.raises(ConfigError) as caught:
         load(text)
     assert complaint in str(caught.value)
+
+
+def test_a_misspelt_variable_is_a_fault_and_others_are_not_ours(load):
+    with pytest.raises(ConfigError) as caught:
+        load("", {"CRAWLER_NODE_IDD": "1", "CRAWLER_CRAWL_DELAY": "2"})
+    assert "CRAWLER_NODE_IDD: unknown; did you mean CRAWLER_NODE_ID?" in str(caught.value)
+    assert "CRAWLER_CRAWL_DELAY: unknown; did you mean CRAWLER_CRAWL_DELAY_S?" in str(caught.value)
+    assert load("", {"CRAWLER_HOME": "/x", "CRAWLER_CONFIG": "y"}) == load()
 
 
 def test_an_election_elsewhere_is_allowed(load):

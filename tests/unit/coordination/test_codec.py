@@ -1,6 +1,7 @@
 """Values in etcd are what other programs read and write."""
 
 import json
+import re
 
 import pytest
 from hypothesis import given
@@ -94,11 +95,44 @@ def test_what_is_written_is_read_again(resource):
         (b'{"ID":5}', "ID is 5, not str"),
         (b'{"CreationTime":"soon"}', "CreationTime is 'soon', not int"),
         (b'{"State":"odd"}', "odd"),
+        (b'{"Labels":{"a":[1]}}', "labels are no map of text to text"),
+        (b'{"Note":"\\ud800"}', "surrogates not allowed"),
+        (b'{"Epoch":99999999999999999999}', "Epoch is 99999999999999999999; 0 to "),
+        (b'{"Epoch":true}', "Epoch is True, not int"),
+        (b'{"CreationTime":-1}', "CreationTime is -1; 0 to "),
+        (b'{"Priority":2147483648}', "Priority is 2147483648"),
+        (b'{"Counts":{"Seconds":"x"}}', "Seconds is 'x', not a number"),
+        (b"[" * 100_000, "nested too deeply"),
     ],
 )
 def test_what_is_no_resource_is_refused_with_a_reason(raw, complaint):
-    with pytest.raises(ValueError, match=complaint.replace("(", "\\(")):
+    with pytest.raises(ValueError, match=re.escape(complaint)):
         decode_resource("x", raw, 1)
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        {"snowflake": 5},
+        {"labels": {"a": "b"}},
+        {"labels": "[1]"},
+        {"labels": '{"a":1}'},
+        {"labels": "{" * 9},
+        {"spiders": "5"},
+        {"spiders": "[5]"},
+    ],
+)
+def test_entries_of_another_program_that_are_named_like_ours_mean_nothing(metadata):
+    raw = json.dumps({"nodes": [{"id": "w-1", "address": "h:1", "metadata": metadata}]}).encode()
+    node = decode_node(raw, 1)
+    assert node.labels == {}
+    assert node.spiders is None
+
+
+@pytest.mark.parametrize("raw", [b"[]", b"{}", b'{"nodes":[]}', b'{"nodes":[{"id":"a|b"}]}'])
+def test_what_is_no_registration_is_refused(raw):
+    with pytest.raises(ValueError, match=r"expected|empty|ends an id"):
+        decode_node(raw, 1)
 
 
 def test_a_registration_has_the_form_of_go_micro():

@@ -22,6 +22,8 @@ class Flaky(MemoryStore):
             raise Unavailable("no answer")
         if self.mode == "hangs":
             gevent.sleep(3600)
+        if self.mode == "slow":
+            self._clock.sleep(1.0)
         return super().lease_keepalive(lease, timeout_s)
 
 
@@ -91,7 +93,18 @@ def test_it_is_over_when_etcd_says_so(lease, flaky, clock):
         lease.check()
 
 
-def test_the_deadline_counts_from_the_sending_of_a_renewal(flaky, clock):
+def test_the_deadline_counts_from_the_sending_of_a_renewal_not_from_its_answer(lease, flaky, clock):
+    flaky.mode = "slow"
+    clock.advance(TTL_S / 3 + 0.01)
+    sent_s = clock.monotonic()
+    clock.advance(1.5)
+    flaky.mode = "hangs"
+    assert lease.remaining_s == pytest.approx(
+        sent_s + TTL_S * (1 - MARGIN) - clock.monotonic(), abs=0.1
+    )
+
+
+def test_the_deadline_counts_from_the_asking_for_a_lease(flaky, clock):
     lease = Lease.grant(flaky, TTL_S, clock)
     clock.advance(2.0)
     assert lease.remaining_s == pytest.approx(TTL_S * (1 - MARGIN) - 2.0)

@@ -121,6 +121,33 @@ def test_many_changes_go_in_batches_that_etcd_takes(etcd_store):
     assert ledger.highest_id() == count
 
 
+def test_values_too_large_for_one_transaction_go_in_several(etcd_store):
+    key = KEYS.candidate(1)
+    leadership = Leadership(key, etcd_store.txn([], [Put(key, b"master1-h:1")]).revision)
+    large = {"text": "x" * 850_000}
+    changes = [
+        Change(name, Resource(Spec(name, parameters=large), id="1"), 0) for name in ("a", "b")
+    ]
+    outcomes = list(Ledger(etcd_store, KEYS).commit(leadership, [*changes, new("c")]))
+    assert [outcome.committed for outcome in outcomes] == [True] * 3
+
+
+def test_one_change_that_etcd_refuses_for_good_costs_no_other(etcd_store):
+    key = KEYS.candidate(1)
+    leadership = Leadership(key, etcd_store.txn([], [Put(key, b"master1-h:1")]).revision)
+    too_large = Change("b", Resource(Spec("b", parameters={"x": "y" * 2_000_000}), id="2"), 0)
+    ledger = Ledger(etcd_store, KEYS)
+    by_name = {o.name: o for o in ledger.commit(leadership, [new("a"), too_large, new("c")])}
+    assert {name for name, outcome in by_name.items() if outcome.committed} == {"a", "c"}
+    assert "too large" in str(by_name["b"].refusal)
+
+
+@pytest.mark.parametrize("mark", [b"9999999999999999999", b"9223372036854775807", b"x", b""])
+def test_a_mark_that_is_no_id_does_not_stop_a_leader(store, ledger, mark):
+    store.txn([], [Put(KEYS.snowflake, mark)])
+    assert ledger.highest_id() == 0
+
+
 def test_the_mark_of_ids_rises_with_new_ids_only(store, ledger, leadership):
     assert ledger.highest_id() == 0
     [outcome] = ledger.commit(leadership, [new("a", 10)])

@@ -3,8 +3,9 @@
 import pytest
 
 from crawler.clock import ManualClock, settle
+from crawler.coordination.codec import decode_resource
 from crawler.coordination.memory import MemoryStore
-from crawler.coordination.store import Delete, KeyValue, Put
+from crawler.coordination.store import Batch, Delete, Event, KeyValue, Put
 from crawler.coordination.watch import Mirror
 from crawler.supervision import Supervisor
 
@@ -125,6 +126,24 @@ def test_it_never_goes_back(seen, store):
     delete(store, "/m/a")
     seen.mirror.apply("/m/a", KeyValue("/m/a", b"1", late, late), late)
     assert "/m/a" not in seen.values
+
+
+def test_old_news_after_a_list_raises_no_dead(store, clock):
+    """The watch lags behind a list that has seen the delete already."""
+    mirror = Mirror(store, "/m/", decode, clock)
+    revision = put(store, "/m/a", "1")
+    delete(store, "/m/a")
+    mirror.refresh()
+    late = Event("/m/a", KeyValue("/m/a", b"1", revision, revision), None, revision)
+    mirror._take_batch(Batch([late], revision))
+    assert mirror.values == {}
+
+
+def test_a_value_nested_too_deeply_to_read_is_left_out(store, clock):
+    mirror = Mirror(store, "/m/", lambda kv: decode_resource("a", kv.value, 1), clock)
+    put(store, "/m/a", "[" * 100_000)
+    mirror.refresh()
+    assert mirror.values == {}
 
 
 def test_refresh_reads_what_the_watch_has_not_brought_yet(store, clock):

@@ -1,5 +1,6 @@
 """Registrations: one node per id, one number per master, and how sets of nodes differ."""
 
+import dataclasses
 import json
 
 import pytest
@@ -9,7 +10,13 @@ from hypothesis import strategies as st
 from crawler.clock import SystemClock
 from crawler.coordination.keys import MASTER, WORKER, Keys
 from crawler.coordination.lease import Lease
-from crawler.coordination.registry import IdTaken, Registry, difference, number_of
+from crawler.coordination.registry import (
+    IdTaken,
+    Registry,
+    decode_registration,
+    difference,
+    number_of,
+)
 from crawler.coordination.store import Put
 from crawler.errors import OutcomeUnknown
 from crawler.records import Node
@@ -83,9 +90,23 @@ def test_a_registration_whose_answer_was_lost_is_found_as_ones_own(memory_store,
 
 
 def test_a_registration_that_cannot_be_read_does_not_stop_others(memory_store):
-    memory_store.txn([], [Put(KEYS.registration(MASTER, "m-odd"), b"nonsense")])
+    odd = [
+        b"nonsense",
+        b'{"nodes":[{"id":"m-0","metadata":{"snowflake":5,"labels":[]}}]}',
+        b"[" * 9999,
+    ]
+    for number, raw in enumerate(odd):
+        memory_store.txn([], [Put(KEYS.registration(MASTER, f"m-odd-{number}"), raw)])
     node, _ = register(memory_store, MASTER, "m-1")
     assert number_of(node) == 0
+
+
+def test_a_registration_under_another_id_than_its_key_s_is_refused(memory_store):
+    register(memory_store, WORKER, "w-1")
+    kv = memory_store.get(KEYS.registration(WORKER, "w-1"))
+    assert decode_registration(kv).id == "w-1"
+    with pytest.raises(ValueError, match="the key says otherwise"):
+        decode_registration(dataclasses.replace(kv, key=KEYS.registration(WORKER, "w-2")))
 
 
 nodes = st.dictionaries(st.sampled_from("abcd"), st.integers(0, 2)).map(

@@ -260,8 +260,15 @@ def test_several_processes_of_one_name_number_themselves():
 )
 def test_items_lie_in_one_folder_below_the_given_one_whatever_the_name(tmp_path_factory, name):
     folder = tmp_path_factory.getbasetemp()
-    path = items_path(folder, Resource(Spec(name), id="7", epoch=2))
-    assert path.parent.parent == folder
-    assert path.parent.name not in ("", ".", "..")
-    assert len(path.parent.name.encode()) <= 255
-    assert path.name == "7-2.jsonl"
+    for id in ("7", name):
+        path = items_path(folder, Resource(Spec(name), id=id, epoch=2))
+        assert path.parent.parent == folder
+        assert path.parent.name not in ("", ".", "..")
+        assert len(path.parent.name.encode()) <= 255
+        assert path.resolve().parent == path.parent.resolve()
+        assert path.name.endswith("-2.jsonl")
+
+
+def test_an_id_of_another_program_leads_nowhere_else(tmp_path):
+    path = items_path(tmp_path, Resource(Spec("x"), id="../../outside", epoch=1))
+    assert path.parent == tmp_path / "x"

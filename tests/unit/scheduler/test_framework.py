@@ -68,6 +68,22 @@ def test_a_faulty_plugin_is_named_and_the_placement_goes_on(plugin, faulty, capl
     assert any(r.fields.get("plugin") == "faulty" for r in caplog.records)
 
 
+@pytest.mark.parametrize(
+    "strategy",
+    [
+        lambda task, nodes: 1 / 0,
+        lambda task, nodes: [],
+        lambda task, nodes: ["best"] * len(nodes),
+        lambda task, nodes: [float("nan")] * len(nodes),
+    ],
+    ids=["raises", "too few", "no numbers", "not finite"],
+)
+def test_a_faulty_strategy_rates_all_alike_and_the_placement_goes_on(plugin, strategy):
+    name = plugin("faulty", strategies=lambda: {"faulty": strategy})
+    plan = run_pass(Framework("faulty", [name]), NODES, [Spec("a"), Spec("b")])
+    assert {node.id for node in plan.placed.values()} == {"w-1", "w-2"}
+
+
 def test_a_misspelt_hook_is_an_error_at_load(plugin):
     with pytest.raises(ConfigError, match="filter_node"):
         Framework("least-load", [plugin("odd", filter_node=lambda task: {})])

@@ -1,0 +1,260 @@
+"""What nodes do when the store is slow, refuses, or is cut off at the wrong moment."""
+
+import textwrap
+
+import gevent
+import pytest
+from gevent.event import Event
+
+from crawler.api.client import Client
+from crawler.api.service import Call
+from crawler.coordination.store import Delete, Put
+from crawler.errors import CrawlerError, OutcomeUnknown, Unavailable
+from crawler.records import Query, Report, Spec, State
+from crawler.settings import SchedulerSettings
+from tests.clusters import CALL, KEYS, Cluster, Shared, request
+from tests.waiting import eventually
+
+
+class Troubled(Shared):
+    """A store between a node and the shared one, whose calls can be held or made to fail."""
+
+    def __init__(self, store):
+        super().__init__(store)
+        self.go_on = Event()
+        self.go_on.set()
+        self.fail_txn = None
+        self.ranges = []
+
+    def txn(self, compares, success, failure=()):
+        if any(op.key.startswith("/resources/task") for op in success if isinstance(op, Put)):
+            self.go_on.wait()
+            if self.fail_txn:
+                raise self.fail_txn
+        return self._store.txn(compares, success, failure)
+
+    def range(self, prefix, revision=0):
+        self.ranges.append((prefix, revision))
+        return self._store.range(prefix, revision)
+
+
+@pytest.fixture
+def cluster(tmp_path):
+    cluster = Cluster(tmp_path)
+    yield cluster
+    cluster.stop()
+
+
+@pytest.fixture
+def troubled(cluster):
+    return Troubled(cluster.store)
+
+
+def spider(tmp_path, body):
+    """A spider file whose callback does that."""
+    file = tmp_path / "spider.py"
+    file.write_text(
+        "import gevent\nfrom crawler import Request, Spider\n\n\nclass S(Spider):\n"
+        '    name = "s"\n    start_urls = ["http://127.0.0.1:1/"]\n\n'
+        + textwrap.indent(textwrap.dedent(body), "    ")
+    )
+    return str(file)
+
+
+def in_background(function, *arguments):
+    """Run it in a greenlet; `.value` is what it returned, or the error it raised."""
+
+    def run():
+        try:
+            return function(*arguments)
+        except CrawlerError as error:
+            return error
+
+    return gevent.spawn(run)
+
+
+def test_a_request_whose_caller_has_gone_is_not_acted_upon(cluster, troubled):
+    client = cluster.client(cluster.master("1", store=troubled))
+    troubled.go_on.clear()
+    first = in_background(client.add, Spec("task-1"), Call(5))
+    gevent.sleep(0.05)
+    late = in_background(client.add, Spec("task-2"), Call(0.2))
+    assert isinstance(late.get(timeout=3), CrawlerError)
+    gevent.sleep(0.3)
+    troubled.go_on.set()
+    assert first.get(timeout=3).name == "task-1"
+    client.add(Spec("task-3"), CALL)
+    assert set(cluster.resources()) == {"task-1", "task-3"}
+
+
+def test_requests_under_way_are_answered_when_the_leadership_is_lost(cluster, troubled):
+    client = cluster.client(cluster.master("1", store=troubled))
+    troubled.go_on.clear()
+    adding = in_background(client.add, Spec("task-1"), Call(30))
+    gevent.sleep(0.1)
+    for kv in cluster.store.range(KEYS.election).items:
+        cluster.store.txn([], [Delete(kv.key)])
+    troubled.go_on.set()
+    assert isinstance(adding.get(timeout=3), Unavailable)
+    assert cluster.resources() == {}
+
+
+def test_after_a_write_without_an_answer_everything_is_read_anew(cluster, troubled):
+    master = cluster.master("1", store=troubled)
+    client = cluster.client(master)
+    client.add(Spec("task-1"), CALL)
+    master._role._cluster.resources._take_batch = lambda batch: None  # the watch brings nothing
+    cluster.store.txn([], [Put("/resources/unseen", b'{"Name":"unseen"}')])
+    troubled.fail_txn = Unavailable("no answer")
+    with pytest.raises(Unavailable):
+        client.add(Spec("task-2"), CALL)
+    troubled.fail_txn = None
+    eventually(
+        lambda: in_background(client.get, "unseen", CALL).get().__class__.__name__ == "Resource",
+        within_s=3,
+    )
+    assert client.add(Spec("task-2"), CALL).name == "task-2"
+
+
+def test_an_unknown_outcome_is_told_as_one(cluster, troubled):
+    client = cluster.client(cluster.master("1", store=troubled))
+    troubled.fail_txn = OutcomeUnknown("the answer was lost")
+    answer = in_background(client.add, Spec("task-1"), Call(3)).get(timeout=5)
+    troubled.fail_txn = None
+    assert isinstance(answer, CrawlerError)
+    assert client.add(Spec("task-1"), CALL).name == "task-1"
+
+
+def test_a_master_without_its_lease_answers_nothing(cluster):
+    master = cluster.master("1")
+    client = cluster.client(master)
+    lease = master._membership.session.lease
+    lease._deadline_s = 0.0  # over by the local clock, though nobody has noticed yet
+    assert isinstance(in_background(client.list, Query(1), CALL).get(timeout=5), Unavailable)
+
+
+def test_an_election_key_deleted_by_hand_is_noticed_at_once(cluster):
+    cluster.client(cluster.master("1", scheduler=SchedulerSettings(check_s=3600.0)))
+    [kv] = cluster.store.range(KEYS.election).items
+    cluster.store.txn([], [Delete(kv.key)])
+    again = eventually(lambda: cluster.store.range(KEYS.election).items, within_s=3)
+    assert again[0].create_revision > kv.create_revision
+
+
+def test_a_master_that_takes_over_does_not_ask_itself(cluster, troubled):
+    cluster.store.txn([], [Put("/resources/task-1", b'{"Name":"task-1"}')])
+    troubled.go_on.clear()
+    master = cluster.master("1", store=troubled, tasks=(Spec("task-2"),))
+    eventually(lambda: "taking over" in request(master, "GET", "/crawler/resource")[2]["message"])
+    assert request(master, "GET", "/readyz")[0] == 503
+    troubled.go_on.set()
+    eventually(lambda: request(master, "GET", "/readyz")[0] == 200)
+
+
+def test_a_new_leader_reads_workers_and_tasks_at_one_revision(cluster, troubled):
+    cluster.client(cluster.master("1", store=troubled))
+    workers = KEYS.registrations("worker")
+    asked = [revision for prefix, revision in troubled.ranges if prefix == workers]
+    assert any(revision > 0 for revision in asked)
+
+
+def test_many_runs_are_stopped_at_once_however_long_their_callbacks_take(cluster, tmp_path):
+    file = spider(tmp_path, "def start(self):\n    gevent.sleep(60)\n    yield from ()\n")
+    client = cluster.client(cluster.master("1"))
+    worker = cluster.worker("1", [file])
+    for number in range(10):
+        client.add(Spec(f"task-{number}", spider="s"), CALL)
+    eventually(lambda: len(worker._role._runs.all()) == 10)
+    for number in range(10):
+        client.delete(f"task-{number}", CALL)
+    eventually(lambda: not worker._role._runs.all(), within_s=1.0)
+
+
+def test_a_lease_lost_while_runs_are_being_stopped_harms_nothing(cluster, tmp_path):
+    file = spider(tmp_path, "def start(self):\n    gevent.sleep(60)\n    yield from ()\n")
+    client = cluster.client(cluster.master("1"))
+    worker = cluster.worker("1", [file])
+    for name in ("a", "b", "c"):
+        client.add(Spec(name, spider="s"), CALL)
+    eventually(lambda: len(worker._role._runs.all()) == 3)
+    for name in ("a", "b"):
+        client.delete(name, CALL)
+    gevent.sleep(0.05)  # the stopping has begun and takes a quarter of a second
+    worker._membership.session.lease._end("the test says so")
+    eventually(lambda: len(worker._role._runs.all()) == 1, what="c runs again")
+    assert worker.failure == ""
+
+
+def test_a_report_the_leader_does_not_know_yet_is_made_again(cluster, tmp_path, monkeypatch):
+    client = cluster.client(cluster.master("1"))
+    worker = cluster.worker("1")
+    refused = []
+    original = Client.report
+
+    def lagging(self, node_id, reports, call):
+        if len(refused) < 3:
+            refused.append(reports)
+            return [report.name for report in reports]
+        return original(self, node_id, reports, call)
+
+    monkeypatch.setattr(Client, "report", lagging)
+    client.add(Spec("a", spider="nobody-has-it"), CALL)
+    eventually(lambda: client.get("a", CALL).state is State.FAILED)
+    assert len(refused) == 3
+    assert worker.failure == ""
+
+
+def test_what_a_spider_says_of_its_failure_cannot_stop_the_reports(cluster, tmp_path):
+    body = 'def start(self):\n    yield Request("ht!tp://x/\\udcff" + "x" * 100_000)\n'
+    client = cluster.client(cluster.master("1"))
+    worker = cluster.worker("1", [spider(tmp_path, body)])
+    client.add(Spec("a", spider="s"), CALL)
+    client.add(
+        Spec("b", spider="s", parameters={"start_urls": ["ftp://" + "\x01" * 200_000]}), CALL
+    )
+    for name in ("a", "b"):
+        eventually(lambda name=name: client.get(name, CALL).state is State.FAILED)
+        assert 0 < len(client.get(name, CALL).reason) < 5000
+    assert worker.failure == ""
+
+
+def test_counts_of_tasks_that_run_no_more_are_forgotten(cluster):
+    master = cluster.master("1")
+    client = cluster.client(master)
+    cluster.store.txn(
+        [],
+        [
+            Put(
+                "/resources/a",
+                b'{"ID":"1","Name":"a","AssignedNode":"w-1|h:1","CreationTime":1,"Epoch":1,'
+                b'"State":"running"}',
+            )
+        ],
+    )
+    cluster.store.txn([], [Put(KEYS.registration("worker", "w-1"), b'{"nodes":[{"id":"w-1"}]}')])
+    eventually(lambda: not client.report("w-1", [Report("a", "1", 1, State.RUNNING)], CALL))
+    assert master._role._term._live
+    cluster.store.txn([], [Delete("/resources/a")])
+    eventually(lambda: not master._role._term._live)
+
+
+def test_a_stop_in_the_middle_of_registering_leaves_nothing_behind(cluster, tmp_path):
+    class Holding(Shared):
+        """Registers, and then does not answer for a while."""
+
+        registered = Event()
+
+        def txn(self, compares, success, failure=()):
+            result = self._store.txn(compares, success, failure)
+            if any("/micro/registry/" in op.key for op in success):
+                self.registered.set()
+                gevent.sleep(5)
+            return result
+
+    store = Holding(cluster.store)
+    starting = gevent.spawn(cluster.worker, "1", store=store)
+    assert store.registered.wait(5)
+    eventually(lambda: cluster.nodes)
+    cluster.nodes[-1].stop()
+    starting.join(5)
+    assert cluster.store.range("/micro/registry").items == []
