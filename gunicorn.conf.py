@@ -1,7 +1,26 @@
 """gunicorn's own settings for `gunicorn -k gevent app:master` and `app:worker`."""
 
+import os
+import sys
+from typing import Any
+
 # A node must be made in the process that runs it: no gRPC channel survives a fork.
 preload_app = False
 
 # A clean stop first stops crawls and deregisters; node.stop_s bounds it.
 graceful_timeout = 15
+
+# Its path is the same for all servers of a user: the second would take it from the first.
+control_socket_disable = True
+
+
+def on_starting(server: Any) -> None:
+    """Refuse bad settings once, before there are processes each of which would."""
+    from crawler import config
+    from crawler.errors import ConfigError
+
+    try:
+        config.load(os.environ.get("CRAWLER_CONFIG"), os.environ)
+    except ConfigError as error:
+        print(f"crawler: bad settings, nothing was started:\n{error}", file=sys.stderr)
+        sys.exit(2)

@@ -243,6 +243,13 @@ def _tell_addresses(cluster: Any, site_url: str) -> None:
 
 
 def _wait_while_it_runs(cluster: Any) -> None:
-    while True:
-        cluster.check()
-        gevent.sleep(1.0)
+    """A node may be killed to see what the others do; only with all of them gone is it over."""
+    told: list[str] = []
+    while len(told) < len(cluster.nodes):
+        for node in cluster.fallen():
+            if node.title not in told:
+                told.append(node.title)
+                status = node.process.exit_code
+                click.echo(f"{node.title} ended with status {status}; its log: {cluster.folder}")
+        gevent.sleep(0.5)
+    raise CrawlerError(f"all nodes have ended; their logs: {cluster.folder}")

@@ -54,7 +54,9 @@ class NodeSettings:
     grpc: str = setting(
         "", "Where gRPC listens; empty is :9091 for a master, :9090 for a worker.", form="listen"
     )
-    labels: Mapping[str, str] = setting({}, "Labels of a worker, which tasks may ask for.")
+    labels: Mapping[str, str] = setting(
+        {}, "Labels of a worker, for plugins to look at; `gpu` is built in, see docs/hooks.md."
+    )
     stop_s: float = setting(10.0, "How long a clean stop may take.", unit="s", least=0.1, most=600)
 
 

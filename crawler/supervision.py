@@ -14,6 +14,7 @@ import gevent
 from gevent import Greenlet
 
 from crawler.clock import Backoff, Clock, SystemClock
+from crawler.errors import CrawlerError
 from crawler.logs import get_logger
 
 log = get_logger(__name__)
@@ -86,7 +87,14 @@ class Supervisor:
             return
         except Exception as raised:
             error = raised
-            log.error("greenlet ended with an error", greenlet=name, exc_info=True)
+            # What the program raises on purpose says all there is to know.
+            unforeseen = not isinstance(raised, CrawlerError)
+            log.error(
+                "greenlet ended with an error",
+                greenlet=name,
+                error=str(raised),
+                exc_info=unforeseen,
+            )
         if on_end is OnEnd.FATAL and not self._stopping and self._on_fatal is not None:
             self._on_fatal(name, error)
 

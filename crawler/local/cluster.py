@@ -138,16 +138,19 @@ class LocalCluster:
                 )
             self._clock.sleep(0.05)
 
+    def fallen(self) -> Sequence[LocalNode]:
+        """The nodes that have ended by themselves."""
+        return [node for node in self.nodes if not node.process.alive]
+
     def check(self) -> None:
         """Raises ClusterFailed when a node has ended by itself."""
-        for node in self.nodes:
-            if not node.process.alive:
-                written = node.process.tail()
-                family = PortTaken if "cannot listen at" in written else ClusterFailed
-                raise family(
-                    f"{node.title} ended with status {node.process.exit_code}; "
-                    f"the end of its log:\n{written}"
-                )
+        for node in self.fallen():
+            written = node.process.tail()
+            family = PortTaken if "cannot listen at" in written else ClusterFailed
+            raise family(
+                f"{node.title} ended with status {node.process.exit_code}; "
+                f"the end of its log:\n{written}"
+            )
 
     def _start_etcd(self) -> None:
         try:

@@ -11,7 +11,7 @@ from crawler.coordination.registry import Difference, decode_registration, diffe
 from crawler.coordination.store import Store
 from crawler.coordination.watch import Change, Mirror
 from crawler.logs import get_logger
-from crawler.records import Node, Resource
+from crawler.records import Node, Resource, State
 from crawler.supervision import Supervisor
 
 log = get_logger(__name__)
@@ -59,6 +59,10 @@ class Cluster:
     def all_resources(self) -> Sequence[Resource]:
         """A copy, in no particular order."""
         return list(self.resources.values.values())
+
+    def count(self, state: State) -> int:
+        """How many resources are in that state."""
+        return sum(resource.state is state for resource in self.resources.values.values())
 
     def live_workers(self) -> dict[str, Node]:
         """The registered workers by id."""

@@ -7,6 +7,7 @@ changed; and a periodic check that the leader is still who it thinks (the last t
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from crawler.api.service import Desk, Service
 from crawler.clock import Clock
@@ -17,11 +18,12 @@ from crawler.coordination.registry import number_of
 from crawler.coordination.store import Store
 from crawler.errors import Lost, Retryable, Unavailable
 from crawler.logs import get_logger
+from crawler.metrics import Metrics
 from crawler.node.cluster import Cluster
 from crawler.node.observer import Observer
 from crawler.node.session import Session
 from crawler.node.term import Term
-from crawler.records import Leader, Leadership, Node
+from crawler.records import Leader, Leadership, Node, State
 from crawler.scheduler.framework import Framework
 from crawler.settings import Settings
 from crawler.supervision import OnEnd, Supervisor
@@ -86,6 +88,18 @@ class Master:
         if leader is None:
             return "no master leads"
         return "taking over as the leader" if self._is_me(leader) else ""
+
+    def measure(self, metrics: Metrics) -> None:
+        """Whether it leads, and what it sees of workers and tasks."""
+        metrics.gauge_of(
+            "crawler_leading", "1 while this master leads.", lambda: self.own_desk() is not None
+        )
+        metrics.gauge_of(
+            "crawler_workers", "Registered workers.", lambda: len(self._cluster.workers.values)
+        )
+        tasks = metrics.gauge("crawler_tasks", "Tasks by state.", "state")
+        for state in State:
+            tasks.labels(state.value).set_function(partial(self._cluster.count, state))
 
     def leader(self) -> Leader | None:
         """The leader as last observed."""

@@ -61,6 +61,10 @@ class NodeRole(Role, Protocol):
         """Why the node is not ready; empty when it is."""
         ...
 
+    def measure(self, metrics: Metrics) -> None:
+        """Add what the role can tell of itself."""
+        ...
+
 
 class Node:
     """A master or a worker in this process."""
@@ -103,6 +107,7 @@ class Node:
             self._build_master()
         else:
             self._build_worker()
+        self._role.measure(self._metrics)
         self._rpc = self._build_rpc(self._grpc_at)
         self._http = HttpServer(*self._http_at, self.app) if serve_http else None
 

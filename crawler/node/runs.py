@@ -145,6 +145,10 @@ class Runs:
         """The runs, ended ones included."""
         return [run for run, _ in self._runs.values()]
 
+    def count(self) -> int:
+        """How many have not ended."""
+        return sum(not run.ended for run in self.all())
+
     def start(self, resource: Resource) -> None:
         """Start a run of that resource."""
         run = Run(resource)

@@ -22,6 +22,7 @@ from crawler.coordination.watch import Mirror
 from crawler.engine.engine import Engine
 from crawler.errors import CrawlerError
 from crawler.logs import get_logger
+from crawler.metrics import Metrics
 from crawler.node.observer import Observer
 from crawler.node.reconcile import RunKey, reconcile
 from crawler.node.runs import Run, Runs
@@ -113,6 +114,10 @@ class Worker:
     def unready_reason(self) -> str:
         """Why no task can run here at present; empty when one can."""
         return "not registered in etcd" if self._session is None else ""
+
+    def measure(self, metrics: Metrics) -> None:
+        """How many tasks run here."""
+        metrics.gauge_of("crawler_runs", "Tasks that run on this worker.", self._runs.count)
 
     # -- what should run ------------------------------------------------------------------------
 

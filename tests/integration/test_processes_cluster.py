@@ -197,7 +197,7 @@ def test_a_resource_written_by_another_program_is_placed_and_run(lab):
     value |= {"CreationTime": 1670841268798763000, "Spider": "slow"}
     value |= {"Parameters": {"start_urls": [lab.site.url("foreign")]}}
     lab.etcd.etcdctl("put", "/resources/foreign", json.dumps(value))
-    eventually(lambda: lab.running("foreign"), what="it runs")
+    eventually(lambda: lab.running("foreign"), 2.0, what="it runs")
     placed = lab.resource("foreign")
     assert (placed["ID"], placed["CreationTime"]) == (value["ID"], value["CreationTime"])
     eventually(lambda: lab.site.visits["foreign"], what="it is crawled")
@@ -211,7 +211,7 @@ def test_a_task_without_its_spider_fails_and_is_placed_anew_when_a_worker_has_it
     assert failed["AssignedNode"]
     assert failed["Reason"] == "no spider 'rare' here; this worker has: slow"
     lab.start("worker-3", config="both")
-    again = eventually(lambda: (r := lab.resource("rare"))["Epoch"] > failed["Epoch"] and r)
+    again = eventually(lambda: (r := lab.resource("rare"))["Epoch"] > failed["Epoch"] and r, 2.0)
     assert again["AssignedNode"] == f"{lab['worker-3'].id}|{lab['worker-3'].address}"
     assert (again["ID"], again["CreationTime"]) == (value["ID"], value["CreationTime"])
     assert "AwaitsSpider" not in eventually(lambda: settled(lab.resource("rare")))

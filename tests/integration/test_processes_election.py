@@ -68,7 +68,6 @@ def test_while_it_leads_our_masters_follow_and_lead_again_when_it_resigns(lab, f
 
 def test_a_leader_whose_key_is_deleted_steps_down_and_stands_again(lab, foreign):
     leader, other = lab.masters()
-    key = next(iter(lab.keys("/resources/election/")))
     oldest = min(lab.store.range("/resources/election/").items, key=lambda kv: kv.create_revision)
     lab.etcd.etcdctl("del", oldest.key)
     eventually(lambda: candidates(lab) == [other.candidate, "foreign", leader.candidate])

@@ -46,6 +46,12 @@ def test_wall_clock_may_go_back_while_the_monotonic_one_does_not():
     assert clock.monotonic() == before_s + 1.0
 
 
+def test_whoever_waits_for_etcd_asks_twice_a_second_at_least():
+    backoff = Backoff()
+    assert max(backoff.next_s() for _ in range(20)) <= 0.5
+    assert backoff.attempts == 20
+
+
 def test_backoff_doubles_to_its_limit_and_starts_over():
     backoff = Backoff(0.1, 0.5)
     assert [backoff.next_s() for _ in range(4)] == [0.1, 0.2, 0.4, 0.5]

@@ -8,11 +8,16 @@ import pytest
 from gevent.event import Event
 
 from crawler.clock import ManualClock, settle
+from crawler.errors import ConfigError
 from crawler.supervision import OnEnd, Supervisor
 
 
 def fail():
     raise ValueError("broken")
+
+
+def refuse():
+    raise ConfigError("id taken")
 
 
 @pytest.fixture
@@ -45,6 +50,14 @@ def test_an_error_is_logged_by_name(supervisor, fatal, caplog):
     [record] = caplog.records
     assert record.fields["greenlet"] == "part.once"
     assert "ValueError: broken" in caplog.text
+
+
+def test_an_error_that_was_raised_on_purpose_is_told_without_a_traceback(supervisor, caplog):
+    supervisor.spawn("once", refuse)
+    settle()
+    [record] = caplog.records
+    assert record.fields["error"] == "id taken"
+    assert not record.exc_info
 
 
 def test_what_is_to_be_restarted_is_with_growing_pauses(supervisor):

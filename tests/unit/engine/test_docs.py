@@ -1,48 +1,58 @@
 """The examples of docs/spiders.md do what the text says."""
 
+import json
 import re
 from pathlib import Path
 
+import pytest
 import yaml
 
 import crawler
-from crawler import Request, Response
-from crawler.engine.declarative import compile_declaration
+from crawler.demo.bookshop import BookshopServer
+from crawler.engine.engine import Engine
 from crawler.engine.loader import load_spiders
+from crawler.engine.sink import JsonLinesSink
+from crawler.records import Spec
+from crawler.settings import CrawlSettings
 
 TEXT = (Path(crawler.__file__).parents[1] / "docs" / "spiders.md").read_text()
-PAGE = b"""<article><h3><a href="/1">One</a></h3><p class="price">1.50 EUR</p></article>
-<article><h3><a href="/2">Two</a></h3><p class="price">2 EUR</p></article>"""
 
 
 def blocks(language):
     return re.findall(rf"```{language}\n(.*?)```", TEXT, re.DOTALL)
 
 
-def outputs(spider):
-    found = list(spider.parse(Response("http://127.0.0.1:8100/", body=PAGE)))
-    items = [each for each in found if not isinstance(each, Request)]
-    return items, [each.url for each in found if isinstance(each, Request)]
+@pytest.fixture(scope="module")
+def shop():
+    server = BookshopServer()
+    server.start()
+    yield server
+    server.stop()
 
 
-def test_the_first_spider_and_the_same_as_data(tmp_path):
+@pytest.mark.parametrize("file", ["shop.py", "shop.yaml"])
+def test_the_first_spider_and_the_same_as_data_find_every_book_of_the_demo(tmp_path, shop, file):
     (tmp_path / "shop.py").write_text(blocks("python")[0])
-    by_class = load_spiders(["shop.py"], tmp_path)["books"]()
-    by_data = compile_declaration(yaml.safe_load(blocks("yaml")[0]))()
-    assert by_class.start_urls == by_data.start_urls
-    links = ["http://127.0.0.1:8100/1", "http://127.0.0.1:8100/2"]
-    assert outputs(by_class) == (
-        [{"title": "One", "price": "1.50 EUR"}, {"title": "Two", "price": "2 EUR"}],
-        links,
-    )
-    assert outputs(by_data) == (
-        [{"title": "One", "price": 1.5}, {"title": "Two", "price": 2.0}],
-        links,
-    )
+    (tmp_path / "shop.yaml").write_text(blocks("yaml")[0])
+    trial = yaml.safe_load(blocks("yaml")[1])
+    assert trial["spiders"] == ["shop.py"]
+    [task] = trial["tasks"]
+    spiders = load_spiders([file], tmp_path)
+    engine = Engine(CrawlSettings(), spiders)
+    engine.start()
+    quick = {"delay_s": 0, "host_concurrency": 32}
+    parameters = {"start_urls": [f"{shop.url}/"], "settings": quick}
+    crawl = engine.crawl(Spec("books", parameters=parameters), JsonLinesSink(tmp_path / "items"))
+    crawl.run()
+    engine.stop()
+    items = [json.loads(line) for line in (tmp_path / "items").read_text().splitlines()]
+    assert task["name"] in spiders
+    assert len(items) == shop.shop.expected()["books"]
+    assert all(item["title"] and item["price"] for item in items)
 
 
 def test_the_declaration_in_place():
-    entries = yaml.safe_load(blocks("yaml")[1])["spiders"]
+    entries = yaml.safe_load(blocks("yaml")[2])["spiders"]
     assert set(load_spiders([entries[-1]])) == {"front"}
 
 

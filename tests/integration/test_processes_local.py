@@ -1,0 +1,338 @@
+"""What runs on one machine alone: `crawler run`, `crawler up`, and the demo behind `make run`.
+
+Both demos take their time; they run beside each other, and beside the other tests.
+"""
+
+import fcntl
+import json
+import os
+import pty
+import re
+import shutil
+import socket
+import struct
+import subprocess
+import sys
+import termios
+import urllib.request
+from pathlib import Path
+
+import gevent.os
+import pytest
+
+from crawler.demo.bookshop import BookshopServer
+from crawler.local import cluster as cluster_module
+from crawler.local.cluster import LocalCluster
+from crawler.local.ports import free_ports
+from crawler.local.processes import LocalProcess
+from tests.integration.lab import ROOT, interrupt, terminate
+from tests.waiting import eventually
+
+CRAWLER = [sys.executable, "-m", "crawler"]
+TASKS = ["children", "fiction", "history", "science", "travel"]
+DEMO_S = 60.0
+"""The demo is done within this time; it takes a quarter of it where nothing else runs."""
+
+
+@pytest.fixture(scope="module")
+def shop():
+    server = BookshopServer()
+    server.start()
+    yield server
+    server.stop(deadline_s=0)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def plain_demo(tmp_path_factory):
+    """The demo as it runs where there is no terminal: in a script, or in CI."""
+    folder = tmp_path_factory.mktemp("plain")
+    process = started("demo", folder, ["demo", "--config", str(ROOT / "config.yaml")])
+    yield process
+    process.kill()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def live_demo(tmp_path_factory):
+    """The demo on a terminal."""
+    terminal = Terminal([*CRAWLER, "demo"], tmp_path_factory.mktemp("live"))
+    yield terminal
+    terminal.close()
+
+
+class Terminal:
+    """A command on a terminal of 100 columns; `shown` is all that was written to it."""
+
+    def __init__(self, command, folder):
+        self.folder = folder
+        self.shown = b""
+        self._ours, theirs = pty.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
+        self._process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env={**os.environ, **environment(folder), "TERM": "xterm", "LANG": "C.UTF-8"},
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+        )
+        os.close(theirs)
+        gevent.os.make_nonblocking(self._ours)
+        self._reader = gevent.spawn(self._read)
+
+    def wait(self, timeout_s):
+        """The exit status, None when it has not ended in that time."""
+        self._reader.join(timeout_s)
+        return self._process.wait(5) if self._reader.dead else None
+
+    def close(self):
+        """End the command, if it still runs."""
+        self._process.kill()
+        self._reader.join(5)
+        os.close(self._ours)
+
+    def _read(self):
+        try:
+            while data := gevent.os.nb_read(self._ours, 65536):
+                self.shown += data
+        except OSError:
+            pass  # Linux's way of saying that nobody has the other end open any more
+
+
+def environment(folder):
+    """Items and temporary files go into the test's folder."""
+    (folder / "tmp").mkdir(exist_ok=True)
+    return {
+        "PYTHONPATH": str(ROOT),
+        "CRAWLER_WORKER_ITEMS": str(folder / "items"),
+        "TMPDIR": str(folder / "tmp"),
+    }
+
+
+def started(name, folder, arguments, **more):
+    """The command line as a process of this one, with its output in a file."""
+    process = LocalProcess(
+        name, [*CRAWLER, *arguments], {**environment(folder), **more}, folder / f"{name}.log"
+    )
+    process.folder = folder
+    process.start()
+    return process
+
+
+# -- run ------------------------------------------------------------------------------------------
+
+
+def test_run_crawls_the_bookshop_in_one_process_without_etcd(shop, tmp_path):
+    """Every endpoint it could ask is closed, and it asks none."""
+    quick = tmp_path / "quick.yaml"
+    text = re.sub(r"{delay_s: [\d.]+", "{delay_s: 0", (ROOT / "config.yaml").read_text())
+    quick.write_text(text.replace("examples/", f"{ROOT}/examples/"))
+    items = tmp_path / "books.jsonl"
+    settings = {"BOOKSHOP_URL": shop.url, "CRAWLER_CRAWL_RETRY_DELAY_S": "0.01"}
+    done = crawler("run", "-c", str(quick), "-o", str(items), **settings)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    books = [json.loads(line) for line in items.read_text().splitlines()]
+    assert len(books) == shop.shop.expected()["books"]
+    assert len({book["isbn"] for book in books}) == len(books)
+    assert done.stdout.splitlines()[-1] == f"items: {items}"
+    assert total_of(done.stdout) == len(books)
+
+
+def test_run_writes_a_file_for_each_task_into_a_folder(shop, tmp_path):
+    file = tmp_path / "two.yaml"
+    tasks = [task(name, shop.url) for name in ("fiction", "travel")]
+    file.write_text(json.dumps({"spiders": [str(ROOT / "examples/bookshop.py")], "tasks": tasks}))
+    done = crawler("run", "-c", str(file), "-o", str(tmp_path / "out"))
+    assert done.returncode == 0, done.stderr
+    lines = {p.name: len(p.read_text().splitlines()) for p in (tmp_path / "out").iterdir()}
+    counts = shop.shop.expected()["by_department"]
+    assert lines == {f"{name}.jsonl": counts[name] for name in ("fiction", "travel")}
+
+
+def test_run_fails_when_a_task_fails_and_says_why(shop, tmp_path):
+    file = tmp_path / "bad.yaml"
+    tasks = [task("travel", shop.url), {"name": "lost", "spider": "nobody"}]
+    file.write_text(json.dumps({"spiders": [str(ROOT / "examples/bookshop.py")], "tasks": tasks}))
+    done = crawler("run", "-c", str(file), "-o", str(tmp_path / "out.jsonl"))
+    assert done.returncode == 1
+    why = "no spider 'nobody' here; this worker has: books"
+    assert f"\nlost failed: {why}\n" in done.stdout
+    assert done.stderr == "crawler: 1 of 2 tasks failed\n"
+
+
+# -- up -------------------------------------------------------------------------------------------
+
+
+def test_up_tells_its_addresses_and_ctrl_c_leaves_nothing_behind(tmp_path):
+    process = started("up", tmp_path, ["up", "-c", str(ROOT / "config.yaml")])
+    eventually(lambda: "Ctrl-C" in process.tail() or not process.alive, 30, what="it is up")
+    told = process.tail(50)
+    assert process.alive, told
+    nodes = re.findall(r"^(master|worker) (\d) +(http://\S+)  grpc (\S+)$", told, re.MULTILINE)
+    assert [(role, number) for role, number, _, _ in nodes] == [
+        ("master", "1"),
+        ("master", "2"),
+        ("worker", "1"),
+        ("worker", "2"),
+    ]
+    for _, _, http, _ in nodes:
+        with urllib.request.urlopen(f"{http}/readyz", timeout=5) as answer:
+            assert json.load(answer)["ready"]
+    [shop] = re.findall(r"^bookshop +(http://\S+)$", told, re.MULTILINE)
+    with urllib.request.urlopen(f"{shop}/", timeout=5) as page:
+        assert b"Bookshop" in page.read()
+    [command] = re.findall(r"^Try: (curl .*)$", told, re.MULTILINE)
+    if shutil.which("curl"):
+        done = subprocess.run(command, shell=True, capture_output=True, timeout=20, check=False)
+        assert json.loads(done.stdout)["id"].startswith("go.micro.server.worker-")
+    children = children_of(process.pid)
+    assert len(children) == 5
+    interrupt(process)
+    assert process.wait(15)
+    assert process.exit_code == 0
+    assert_nothing_is_left(tmp_path, children)
+
+
+def test_what_up_started_dies_with_it_however_it_dies(tmp_path):
+    process = started("up", tmp_path, ["up", "-c", str(ROOT / "config.yaml")])
+    eventually(lambda: process.pid and len(children_of(process.pid)) == 5, 30, "all are started")
+    children = children_of(process.pid)
+    process.kill()
+    eventually(lambda: not [pid for pid in children if lives(pid)], what="its children end")
+
+
+@pytest.mark.parametrize("command", ["demo", "up"])
+def test_a_start_that_is_interrupted_is_cleaned_up(tmp_path, command):
+    process = started(command, tmp_path, [command, "-c", str(ROOT / "config.yaml")])
+    eventually(lambda: children_of(process.pid), 30, "etcd is started")
+    children = children_of(process.pid)
+    terminate(process)
+    assert process.wait(15)
+    assert process.exit_code == 130
+    assert process.tail(1) == "crawler: interrupted; what was started is stopped"
+    assert "Traceback" not in process.tail(100)
+    assert_nothing_is_left(tmp_path, children)
+
+
+def assert_nothing_is_left(folder, children):
+    """Neither a process nor a temporary file."""
+    assert not [pid for pid in children if lives(pid)]
+    assert list((folder / "tmp").iterdir()) == []
+
+
+def test_a_port_that_was_lost_to_another_is_replaced(monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        lost, first, *rest = other.getsockname()[1], *free_ports(3)
+        offers = [[(first, lost)], [tuple(rest)]]
+        monkeypatch.setattr(cluster_module, "_ports", lambda count, usual: offers.pop(0))
+        with LocalCluster(None, masters=1, workers=0) as cluster:
+            assert [node.http for node in cluster.nodes] == [f"127.0.0.1:{rest[0]}"]
+            assert cluster.nodes[0].process.alive
+        assert not cluster.folder.exists()
+
+
+# -- demo -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", ["demo", "up"])
+def test_bad_settings_are_told_before_anything_is_started(tmp_path, command):
+    file = tmp_path / "broken.yaml"
+    file.write_text("node: {stop_s: never}\nlogs: {level: loud}\n")
+    done = crawler(command, "-c", str(file))
+    assert done.returncode == 2
+    assert done.stderr.splitlines() == [
+        "crawler: bad settings, nothing was started:",
+        f"{file}: node.stop_s: 'never' given; a number from 0.1 to 600 s is allowed",
+        f"{file}: logs.level: 'loud' given; one of debug, info, warning, error is allowed",
+    ]
+    assert done.stdout == ""
+
+
+def test_the_demo_writes_plain_lines_without_a_terminal(shop, plain_demo):
+    assert plain_demo.wait(DEMO_S)
+    told = plain_demo.tail(200)
+    assert plain_demo.exit_code == 0, told
+    assert "\x1b" not in told
+    lines = told.splitlines()
+    for name in TASKS:
+        assert any(re.match(f"{name}: running on worker-[12]$", line) for line in lines)
+        assert any(re.match(f"{name}: done on worker-[12], ", line) for line in lines)
+    assert_all_books(shop, told, plain_demo.folder)
+
+
+def test_the_demo_draws_bars_on_a_terminal(shop, live_demo):
+    status = live_demo.wait(DEMO_S)
+    told = live_demo.shown.decode()
+    assert status == 0, told
+    for name in TASKS:
+        assert re.search(rf"{name} +worker-[12] +─*━+─* +\d+ pages +\d+ items", told)
+    hidden, shown = told.rindex("\x1b[?25l"), told.rindex("\x1b[?25h")
+    assert shown > hidden, "the cursor is back"
+    # Bars are drawn over and cleared: what remains is the table and what follows.
+    remains = told[shown:].replace("\r\n", "\n").removeprefix("\x1b[?25h")
+    assert "\x1b" not in remains
+    assert remains.startswith("task ")
+    assert_all_books(shop, remains, live_demo.folder)
+
+
+def assert_all_books(shop, told, folder):
+    """The table, the message and the files all have as many books as the shop says."""
+    books = shop.shop.expected()["books"]
+    assert f"{books} items: all {books} books" in told
+    assert total_of(told) == books
+    assert f"items: {folder}/items/<task>/*.jsonl" in told
+    files = list((folder / "items").glob("*/*.jsonl"))
+    assert {file.parent.name for file in files} == set(TASKS)
+    assert sum(len(file.read_text().splitlines()) for file in files) == books
+
+
+# -- reading --------------------------------------------------------------------------------------
+
+
+def crawler(*arguments, **more):
+    """Run the command line to its end, in a folder with no settings of its own."""
+    return subprocess.run(
+        [*CRAWLER, *arguments],
+        cwd="/",
+        env={**os.environ, "PYTHONPATH": str(ROOT), **more},
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+    )
+
+
+def task(name, url):
+    """A task of the bundled spider that hurries."""
+    start = f"{url}/department/{name}/"
+    return {
+        "name": name,
+        "spider": "books",
+        "parameters": {"start_urls": [start], "settings": {"delay_s": 0}},
+    }
+
+
+def total_of(told):
+    """The items in the last line of the table."""
+    [total] = re.findall(r"^total +\d+ +(\d+) +\d+ +[\d.]+$", told, re.MULTILINE)
+    return int(total)
+
+
+def children_of(pid):
+    """The numbers of the processes that it started."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            fields = (entry / "stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[1]) == pid:
+            found.append(int(entry.name))
+    return found
+
+
+def lives(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
