@@ -7,7 +7,10 @@ from typing import Any
 # A node must be made in the process that runs it: no gRPC channel survives a fork.
 preload_app = False
 
-# A clean stop first stops crawls and deregisters; node.stop_s bounds it.
+# The nodes need gevent, whether or not somebody thinks of `-k gevent`.
+worker_class = "gevent"
+
+# A clean stop first stops crawls and deregisters, then waits for requests under way.
 graceful_timeout = 15
 
 # Its path is the same for all servers of a user: the second would take it from the first.

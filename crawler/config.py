@@ -142,6 +142,10 @@ class _Loader:
                 self._take_spiders(value)
             else:
                 allowed = [*self._values, "spiders", "tasks"]
+                if key in ("name", "follow", "items", "start_urls"):
+                    hint = "this is a spider's declaration; list its file under spiders: of another"
+                    self._fault(str(key), f"unknown section; {hint}")
+                    continue
                 self._fault(str(key), f"unknown section{_nearest(str(key), allowed)}")
 
     def override(self, given: Mapping[str, Any], origin: str) -> None:

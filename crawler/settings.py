@@ -57,7 +57,13 @@ class NodeSettings:
     labels: Mapping[str, str] = setting(
         {}, "Labels of a worker, for plugins to look at; `gpu` is built in, see docs/hooks.md."
     )
-    stop_s: float = setting(10.0, "How long a clean stop may take.", unit="s", least=0.1, most=600)
+    stop_s: float = setting(
+        10.0,
+        "How long the greenlets of a node may take to end when it stops.",
+        unit="s",
+        least=0.1,
+        most=600,
+    )
 
 
 @dataclass(frozen=True)

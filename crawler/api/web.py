@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 
-from flask import Flask, Response, g, request
+from flask import Flask, Response, current_app, g, request
 from werkzeug.exceptions import HTTPException
 
 from crawler.api import payloads
@@ -56,6 +56,9 @@ def build_app(
 def _refused(error: HTTPException) -> Response:
     """What Flask or Werkzeug refused before it reached us."""
     code, message = _CODES.get(error.code or 400, ("INVALID_ARGUMENT", error.description or ""))
+    if error.code == 413:
+        limit = current_app.config["MAX_CONTENT_LENGTH"]
+        message = f"{message}: {limit} bytes, by its setting api.max_request_bytes"
     if error.code == 405:
         message = f"{message} {request.method}"
     response = answer(payloads.failure(Failure(code, shorten(message))), error.code or 400)

@@ -47,7 +47,9 @@ def run_tasks(
     """
     clock = clock or SystemClock()
     if not settings.tasks:
-        raise ConfigError("tasks: none given; list at least one task in the settings file")
+        raise ConfigError(
+            "tasks: none given; name a settings file that lists at least one task, with -c FILE"
+        )
     engine = Engine(settings.crawl, load_spiders(settings.spiders, settings.folder), clock)
     supervisor = Supervisor("run", clock=clock)
     engine.start()

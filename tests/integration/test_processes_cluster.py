@@ -175,6 +175,7 @@ def test_when_the_leader_goes_the_other_leads_and_nothing_else_changes(lab, how)
     eventually(lambda: all(counted(other)[task] > pages[task] for task in TASKS))
     assert lab.resources() == before
     assert lab.site.starts == starts
+    assert leader.process.wait(10)
 
 
 def test_a_master_that_comes_back_follows(lab):

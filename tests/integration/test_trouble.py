@@ -248,7 +248,7 @@ def test_a_stop_in_the_middle_of_registering_leaves_nothing_behind(cluster, tmp_
             result = self._store.txn(compares, success, failure)
             if any("/micro/registry/" in op.key for op in success):
                 self.registered.set()
-                gevent.sleep(5)
+                gevent.sleep(1)
             return result
 
     store = Holding(cluster.store)
