@@ -14,14 +14,15 @@ import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, get_type_hints
 
 import yaml
-from marshmallow import RAISE, Schema, ValidationError, fields
+from marshmallow import ValidationError
 
 from crawler.errors import ConfigError, InvalidArgument
 from crawler.records import Spec
 from crawler.schemas import load_spec, shown
+from crawler.setting_fields import from_text, schema_of
 from crawler.settings import CoordinationSettings, Settings
 
 ENVIRONMENT = "CRAWLER_"
@@ -31,14 +32,6 @@ DEFAULT_FILE = "config.yaml"
 """Read from the working directory when no file is named, if it is there."""
 
 _VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
-
-_FORMS = {
-    "listen": (r"[^\s:/]*:\d{1,5}", ":port or host:port"),
-    "endpoints": (r"[^\s:/]+:\d{1,5}", "host:port"),
-    "path": (r"(/[^\s/]+)+", "a path such as /a/b"),
-    "service": (r"[A-Za-z0-9._-]+", "letters, digits, dots, dashes"),
-    "name": (r"[A-Za-z0-9._-]{0,64}", "up to 64 letters, digits, dots, dashes"),
-}
 
 
 def load(
@@ -154,7 +147,7 @@ class _Loader:
             section, _, name = path.partition(".")
             kind = dict(sections())[section]
             hint = get_type_hints(kind)[name]
-            self._values[section][name] = _from_text(value, hint)
+            self._values[section][name] = from_text(value, hint)
             self._origins[path] = origin
 
     def check_variables(self, environment: Mapping[str, str]) -> None:
@@ -210,7 +203,7 @@ class _Loader:
 
     def _section(self, name: str, kind: type[Any]) -> Any:
         try:
-            return kind(**_schema(kind)().load(self._values[name]))
+            return kind(**schema_of(kind)().load(self._values[name]))
         except ValidationError as error:
             known = [item.name for item in dataclasses.fields(kind)]
             for key, messages in error.messages_dict.items():
@@ -255,109 +248,6 @@ class _Loader:
     def _fault(self, path: str, what: str) -> None:
         origin = self._origins.get(path.partition("[")[0], self._source)
         self._faults.append(f"{origin}: {path}: {what}")
-
-
-def _schema(kind: type[Any]) -> type[Schema]:
-    """The marshmallow schema of a section, from the fields of its class."""
-    hints = get_type_hints(kind)
-    made: dict[str, Any] = {
-        item.name: _field(hints[item.name], item.metadata) for item in dataclasses.fields(kind)
-    }
-    made["Meta"] = type("Meta", (), {"unknown": RAISE})
-    return type(f"{kind.__name__}Schema", (Schema,), made)
-
-
-def _field(hint: Any, metadata: Mapping[str, Any]) -> fields.Field[Any]:
-    if get_origin(hint) is None:
-        return _Value(hint, metadata)
-    inner = get_args(hint)
-    if len(inner) == 1:
-        return fields.List(_Value(inner[0], metadata), error_messages=_expected("a list"))
-    values = _Value(inner[1], metadata)
-    return fields.Dict(_Value(str, {}), values, error_messages=_expected("a mapping"))
-
-
-def _expected(what: str) -> dict[str, Any]:
-    return {"invalid": f"{what} is allowed"}
-
-
-class _Value(fields.Field[Any]):
-    """A single value of a given type, within its bounds."""
-
-    def __init__(self, kind: type[Any], metadata: Mapping[str, Any]) -> None:
-        super().__init__(error_messages={"null": "nothing given; leave the line out instead"})
-        self._kind = kind
-        self._rule = metadata
-
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
-        converted = _converted(value, self._kind)
-        if converted is None or not self._allows(converted):
-            raise ValidationError(f"{shown(value)} given; {self._allowed()} is allowed")
-        return converted
-
-    def _allows(self, value: Any) -> bool:
-        least, most = self._rule.get("least"), self._rule.get("most")
-        pattern, _ = _FORMS.get(self._rule.get("form", ""), ("", ""))
-        return (
-            (least is None or value >= least)
-            and (most is None or value <= most)
-            and (not self._rule.get("one_of") or value in self._rule["one_of"])
-            and (not pattern or (not value and pattern.startswith("[^")) or _fits(pattern, value))
-        )
-
-    def _allowed(self) -> str:
-        if self._rule.get("one_of"):
-            return "one of " + ", ".join(self._rule["one_of"])
-        if self._rule.get("form"):
-            return _FORMS[self._rule["form"]][1]
-        names = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
-        bounds = [
-            f"{word} {self._rule[key]}"
-            for word, key in (("from", "least"), ("to", "most"))
-            if self._rule.get(key) is not None
-        ]
-        unit = f" {self._rule['unit']}" if self._rule.get("unit") else ""
-        return " ".join([names[self._kind], *bounds]) + unit
-
-
-def _fits(pattern: str, value: str) -> bool:
-    if not re.fullmatch(pattern, value):
-        return False
-    port = value.rpartition(":")[2] if ":" in value else "0"
-    return not port.isdecimal() or int(port) <= 65535
-
-
-def _converted(value: Any, kind: type[Any]) -> Any:
-    """The value as its type; None when it is of another. Numbers may stand for text: `id: 2`."""
-    if kind is bool:
-        return value if isinstance(value, bool) else None
-    if isinstance(value, bool):
-        return None
-    if kind is str:
-        return str(value) if isinstance(value, str | int | float) else None
-    if kind is float and isinstance(value, int | float):
-        return float(value)
-    return value if kind is int and isinstance(value, int) else None
-
-
-def _from_text(value: Any, hint: Any) -> Any:
-    """A value from a variable or flag: YAML for single values, commas between those of a list."""
-    if not isinstance(value, str):
-        return value
-    if get_origin(hint) is None:
-        return value if hint is str else _parsed(value)
-    parts = [part.strip() for part in value.split(",") if part.strip()]
-    if len(get_args(hint)) == 1:
-        return [part if get_args(hint)[0] is str else _parsed(part) for part in parts]
-    pairs = (part.partition("=") for part in parts)
-    return {key: label for key, _, label in pairs}
-
-
-def _parsed(text: str) -> Any:
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError:
-        return text
 
 
 def _nearest(name: str, known: Sequence[str], most: int = 20) -> str:

@@ -18,16 +18,12 @@ import grpc
 from gevent.event import Event as Signal
 from pyetcd.etcdrpc import rpc_pb2, rpc_pb2_grpc
 
+from crawler.coordination import wire
 from crawler.coordination.store import (
     Batch,
     Compare,
-    Delete,
-    Event,
-    Field,
-    Get,
     KeyValue,
     Operation,
-    Put,
     Range,
     TxnResult,
 )
@@ -83,17 +79,17 @@ class EtcdStore:
     def get(self, key: str) -> KeyValue | None:
         """The key as it stands now, or None."""
         answer = self._read(lambda c: c.kv.Range, rpc_pb2.RangeRequest(key=key.encode()))
-        return _key_value(answer.kvs[0]) if answer.kvs else None
+        return wire.key_value(answer.kvs[0]) if answer.kvs else None
 
     def range(self, prefix: str, revision: int = 0) -> Range:
         """All keys below the prefix at one revision, read in pages."""
-        start, end = prefix.encode(), _prefix_end(prefix)
+        start, end = prefix.encode(), wire.prefix_end(prefix)
         items: list[KeyValue] = []
         while True:
             request = rpc_pb2.RangeRequest(key=start, range_end=end, revision=revision, limit=PAGE)
             answer = self._read(lambda c: c.kv.Range, request)
             revision = revision or answer.header.revision
-            items.extend(_key_value(kv) for kv in answer.kvs)
+            items.extend(wire.key_value(kv) for kv in answer.kvs)
             if not answer.more:
                 return Range(items, revision)
             start = answer.kvs[-1].key + b"\0"
@@ -106,13 +102,13 @@ class EtcdStore:
     ) -> TxnResult:
         """Carry out one of the two lists."""
         request = rpc_pb2.TxnRequest(
-            compare=[_compare(compare) for compare in compares],
-            success=[_operation(operation) for operation in success],
-            failure=[_operation(operation) for operation in failure],
+            compare=[wire.compare(compare) for compare in compares],
+            success=[wire.operation(operation) for operation in success],
+            failure=[wire.operation(operation) for operation in failure],
         )
         answer = self._call(lambda c: c.kv.Txn, request, write=True)
         ranges = [r.response_range for r in answer.responses if r.HasField("response_range")]
-        gets = [_key_value(found.kvs[0]) if found.kvs else None for found in ranges]
+        gets = [wire.key_value(found.kvs[0]) if found.kvs else None for found in ranges]
         return TxnResult(answer.succeeded, answer.header.revision, gets)
 
     def lease_grant(self, ttl_s: int) -> tuple[int, int]:
@@ -139,7 +135,7 @@ class EtcdStore:
 
     def watch(self, prefix: str, revision: int, *, exact: bool = False) -> _EtcdWatch:
         """All changes from that revision on."""
-        end = b"" if exact else _prefix_end(prefix)
+        end = b"" if exact else wire.prefix_end(prefix)
         create = rpc_pb2.WatchCreateRequest(
             key=prefix.encode(), range_end=end, start_revision=revision, prev_kv=True
         )
@@ -264,7 +260,7 @@ class _EtcdWatch:
                 if answer.canceled:
                     raise Unavailable(f"etcd ended the watch: {answer.cancel_reason}")
                 if answer.events:
-                    yield _batch(answer.events)
+                    yield wire.batch(answer.events)
         except grpc.RpcError as error:
             if not self._closed:
                 raise _translated(error, self._endpoint, False) from error
@@ -300,58 +296,3 @@ def _translated(error: Exception, endpoint: str, write: bool) -> CrawlerError:
 
 def _silent(message: str, write: bool) -> CrawlerError:
     return OutcomeUnknown(message) if write else Unavailable(message)
-
-
-def _prefix_end(prefix: str) -> bytes:
-    """The first key after all that start with the prefix, as etcd's ranges want it."""
-    raw = bytearray(prefix.encode())
-    raw[-1] += 1  # keys are UTF-8, whose bytes never reach 255
-    return bytes(raw)
-
-
-def _key_value(kv: Any) -> KeyValue:
-    key = kv.key.decode(errors="surrogateescape")
-    return KeyValue(key, kv.value, kv.create_revision, kv.mod_revision, kv.lease)
-
-
-def _batch(events: Sequence[Any]) -> Batch:
-    """The header's revision is no measure of what was seen: while etcd sends a long history in
-    parts, it is the store's present one in each of them."""
-    made = [_event(event) for event in events]
-    return Batch(made, made[-1].revision)
-
-
-def _event(event: Any) -> Event:
-    deleted = event.type == event.DELETE
-    current = None if deleted else _key_value(event.kv)
-    previous = _key_value(event.prev_kv) if event.prev_kv.key else None
-    key = event.kv.key.decode(errors="surrogateescape")
-    return Event(key, current, previous, event.kv.mod_revision)
-
-
-def _compare(compare: Compare) -> Any:
-    # etcd knows <, = and >; at most n is less than n + 1.
-    result = rpc_pb2.Compare.LESS if compare.at_most else rpc_pb2.Compare.EQUAL
-    revision = compare.revision + 1 if compare.at_most else compare.revision
-    made = rpc_pb2.Compare(key=compare.key.encode(), result=result)
-    if compare.prefix:
-        made.range_end = _prefix_end(compare.key)
-    if compare.field is Field.CREATE_REVISION:
-        made.target = rpc_pb2.Compare.CREATE
-        made.create_revision = revision
-    else:
-        made.target = rpc_pb2.Compare.MOD
-        made.mod_revision = revision
-    return made
-
-
-def _operation(operation: Operation) -> Any:
-    key = operation.key.encode()
-    if isinstance(operation, Put):
-        put = rpc_pb2.PutRequest(key=key, value=operation.value, lease=operation.lease)
-        return rpc_pb2.RequestOp(request_put=put)
-    if isinstance(operation, Delete):
-        delete = rpc_pb2.DeleteRangeRequest(key=key)
-        return rpc_pb2.RequestOp(request_delete_range=delete)
-    assert isinstance(operation, Get)
-    return rpc_pb2.RequestOp(request_range=rpc_pb2.RangeRequest(key=key))

@@ -110,7 +110,7 @@ class Master:
         term, session = self._term, self._session
         if term is None or session is None or not term.ready or not session.lease.remaining_s:
             return None
-        return term
+        return term.desk
 
     def remote_desk(self, leader: Leader) -> Desk:
         """A client to another master. Raises Unavailable when there is none to ask."""

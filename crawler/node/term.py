@@ -13,10 +13,9 @@ from collections.abc import Mapping, Sequence
 from gevent.event import AsyncResult, Event
 from gevent.timeout import Timeout
 
-from crawler.api.service import Call, NodeLoad, Page
+from crawler.api.service import Call
 from crawler.clock import Clock
 from crawler.coordination.election import Election
-from crawler.coordination.keys import MASTER, WORKER
 from crawler.coordination.lease import Lease
 from crawler.coordination.ledger import Ledger, Outcome
 from crawler.coordination.snowflake import IdGenerator
@@ -24,7 +23,6 @@ from crawler.errors import (
     Conflict,
     CrawlerError,
     LeadershipLost,
-    NotFound,
     OutcomeUnknown,
     Overloaded,
     Rejected,
@@ -33,11 +31,11 @@ from crawler.errors import (
 )
 from crawler.logs import get_logger
 from crawler.node.cluster import Cluster
+from crawler.node.desk import LeaderDesk
 from crawler.node.draft import Draft
 from crawler.node.placement import place
-from crawler.node.requests import Add, Record, Remove, Request, Update, is_current, is_news
-from crawler.records import MAX_PAGE, Counts, Leadership, Query, Report, Resource, Spec, State
-from crawler.scheduler import snapshot
+from crawler.node.requests import Add, Request, Update
+from crawler.records import Leadership, Spec
 from crawler.scheduler.framework import Framework
 
 log = get_logger(__name__)
@@ -64,7 +62,7 @@ class _Ticket:
 
 
 class Term:
-    """The desk of a leading master."""
+    """A leader's work from its election to its end."""
 
     def __init__(
         self,
@@ -90,13 +88,12 @@ class Term:
         self._check_s = check_s
         self._ids = IdGenerator(number, clock)
         self._tickets: deque[_Ticket] = deque()
-        self._live: dict[str, tuple[str, int, Counts]] = {}
         self._wake = Event()
         self._unsettled = True
         self._doubted = False
+        self.desk = LeaderDesk(cluster, self.submit)
+        """Handles the requests from outside."""
         self.ready = False
-
-    # -- the writing greenlet -----------------------------------------------------------------
 
     def run(self, seeds: Sequence[Spec]) -> None:
         """Lead until it ends. Raises LeadershipLost, LeaseLost; Retryable from the take-over."""
@@ -143,7 +140,7 @@ class Term:
     def _check(self) -> None:
         """Once in a while, and in doubt: ask etcd who leads, and look at all tasks."""
         self._doubted = False
-        self._forget_counts()
+        self.desk.forget_counts()
         try:
             self._election.confirm(self._leadership)
         except Retryable as error:
@@ -241,65 +238,7 @@ class Term:
             ticket.done.set_exception(Unavailable("this master does not lead any more; try again"))
         self._tickets.clear()
 
-    # -- the desk -----------------------------------------------------------------------------
-
-    def add(self, spec: Spec, call: Call) -> Resource:
-        """Store a new resource and place it."""
-        self._submit(Add(spec), call)
-        return self.get(spec.name, call)
-
-    def update(self, spec: Spec, call: Call) -> Resource:
-        """Change a resource's specification."""
-        self._submit(Update(spec), call)
-        return self.get(spec.name, call)
-
-    def delete(self, name: str, call: Call) -> None:
-        """Remove a resource."""
-        self._submit(Remove(name), call)
-
-    def get(self, name: str, call: Call) -> Resource:
-        """One resource, with its latest counts."""
-        resource = self._cluster.resource(name)
-        if resource is None:
-            raise NotFound("no such task")
-        return self._with_live_counts(resource)
-
-    def list(self, query: Query, call: Call) -> Page:
-        """A page of the resources, in the order of their names."""
-        matching = sorted(
-            r.name
-            for r in self._cluster.all_resources()
-            if query.state is None or r.state is query.state
-        )
-        size = max(1, min(query.page_size, MAX_PAGE))
-        following = [name for name in matching if name > query.page_token]
-        names = following[:size]
-        more = len(following) > size
-        found = [self.get(name, call) for name in names]
-        return Page(found, names[-1] if more else "", len(matching))
-
-    def nodes(self, call: Call) -> Sequence[NodeLoad]:
-        """The live nodes, masters first."""
-        workers = self._cluster.live_workers().values()
-        loads = snapshot.take(workers, self._cluster.all_resources())
-        masters = sorted(self._cluster.live_masters().values(), key=lambda node: node.id)
-        return [NodeLoad(node, MASTER) for node in masters] + [
-            NodeLoad(load.node, WORKER, load.unfinished, load.owned) for load in loads
-        ]
-
-    def report(self, node_id: str, reports: Sequence[Report], call: Call) -> Sequence[str]:
-        """Take reports: counts are kept in memory, a change of state is written."""
-        pairs = [(report, self._cluster.resource(report.name)) for report in reports]
-        current = [(rep, res) for rep, res in pairs if is_current(rep, node_id, res)]
-        for report, _ in current:
-            self._live[report.name] = (report.id, report.epoch, report.counts)
-        news = [report for report, resource in current if is_news(report, resource)]
-        if news:
-            self._submit(Record(node_id, news), call)
-        accepted = {report.name for report, _ in current}
-        return [report.name for report in reports if report.name not in accepted]
-
-    def _submit(self, request: Request, call: Call) -> None:
+    def submit(self, request: Request, call: Call) -> None:
         """Hand a request to the writing greenlet and wait for its end."""
         if len(self._tickets) >= MOST_WAITING:
             raise Overloaded("too many requests are waiting; try again in a second")
@@ -310,21 +249,6 @@ class Term:
             ticket.done.get(timeout=call.timeout_s)
         except Timeout as error:
             raise OutcomeUnknown("no answer in time; read the task to see what was done") from error
-
-    def _forget_counts(self) -> None:
-        """Drop the live counts of tasks that run no more."""
-        for name in list(self._live):
-            resource = self._cluster.resource(name)
-            if resource is None or resource.state.finished:
-                del self._live[name]
-
-    def _with_live_counts(self, resource: Resource) -> Resource:
-        run = self._live.get(resource.name)
-        if run is None or resource.state is not State.RUNNING:
-            return resource
-        id, epoch, counts = run
-        same_run = (id, epoch) == (resource.id, resource.epoch)
-        return resource.replace(counts=counts) if same_run else resource
 
 
 def _unanswered(error: BaseException) -> CrawlerError:

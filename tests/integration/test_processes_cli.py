@@ -67,12 +67,6 @@ def test_every_fault_of_the_settings_is_told_in_one_message(tmp_path):
     ]
 
 
-def test_a_file_that_is_not_there_is_told(tmp_path):
-    done = crawler("master", "--config=none.yaml", cwd=tmp_path)
-    assert done.returncode == 2
-    assert "none.yaml: no such file" in done.stderr
-
-
 def test_spiders_that_cannot_be_loaded_are_all_told(tmp_path):
     (tmp_path / "config.yaml").write_text("spiders: [none.py, {name: x, items: 3}, no.such.module]")
     done = crawler("worker", cwd=tmp_path)

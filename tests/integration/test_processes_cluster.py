@@ -208,7 +208,7 @@ def test_a_task_without_its_spider_fails_and_is_placed_anew_when_a_worker_has_it
     value = {"ID": "1602250527540776961", "Name": "rare", "AssignedNode": ""}
     value["CreationTime"] = 1670841268798763000
     lab.etcd.etcdctl("put", "/resources/rare", json.dumps(value))
-    failed = eventually(lambda: (r := lab.resource("rare"))["State"] == "failed" and r)
+    failed = eventually(lambda: (r := lab.resource("rare")).get("State") == "failed" and r)
     assert failed["AssignedNode"]
     assert failed["Reason"] == "no spider 'rare' here; this worker has: slow"
     lab.start("worker-3", config="both")

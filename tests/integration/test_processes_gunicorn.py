@@ -71,8 +71,9 @@ def test_each_of_its_processes_is_a_master_of_its_own(lab, serve):
     addresses = {value.partition("-")[2] for value in candidates(lab)}
     assert len(addresses) == 2
     assert f"127.0.0.1:{server.grpc}" in addresses
-    _, leader = eventually(lambda: (a := server.get("/crawler/leader"))[0] == 200 and a)
-    assert leader == {"id": lab.leading(), "address": lab.leading().partition("-")[2]}
+    eventually(lambda: server.get("/crawler/resource")[0] == 200, what="one of them leads")
+    leader = {"id": lab.leading(), "address": lab.leading().partition("-")[2]}
+    assert server.get("/crawler/leader") == (200, leader)
     # Both processes answer at one port, whichever leads.
     for number in range(8):
         body = {"name": f"web-{number}"}
@@ -83,14 +84,14 @@ def test_each_of_its_processes_is_a_master_of_its_own(lab, serve):
     assert_end(server)
 
 
-def test_a_worker_runs_what_it_is_given_and_hands_it_back(lab, serve):
-    master = serve("gunicorn -k gevent --bind 127.0.0.1:PORT_HERE app:master")
-    worker = serve(
-        "gunicorn -k gevent --bind 127.0.0.1:PORT_HERE app:worker", CRAWLER_NODE_LABELS="gpu=a100"
-    )
+def test_the_procfile_has_both_roles_at_the_port_they_are_given(lab, serve):
+    """A worker takes what the master gives it, and hands it back when it is stopped."""
+    assert PROCFILE.keys() == {"web", "worker"}
+    master, worker = serve(PROCFILE["web"]), serve(PROCFILE["worker"])
     eventually(lambda: lab.registered() == {"master-1", "worker-1"}, what="both are registered")
     eventually(lambda: worker.get("/readyz")[0] == 200, what="the worker is ready")
     eventually(lambda: master.get("/crawler/resource")[0] == 200, what="the master leads")
+    assert worker.get("/crawler/resource")[0] == 404
     assert call(master.http, "POST", "/crawler/resource", lab.specification("behind"))[0] == 200
     eventually(lambda: lab.running("behind") == {"behind": "worker-1"}, what="it runs")
     eventually(lambda: lab.site.visits["behind"], what="it is crawled")
@@ -100,18 +101,6 @@ def test_a_worker_runs_what_it_is_given_and_hands_it_back(lab, serve):
     assert_leave_at_once(lab, master)
     assert_end(worker, master)
     assert not lab.site.crawlers("behind", started_s + 1.0)
-
-
-def test_the_procfile_has_both_roles_at_the_port_they_are_given(lab, serve):
-    assert PROCFILE.keys() == {"web", "worker"}
-    web, worker = serve(PROCFILE["web"]), serve(PROCFILE["worker"])
-    eventually(lambda: lab.registered() == {"master-1", "worker-1"}, what="both are registered")
-    for server in (web, worker):
-        eventually(lambda s=server: s.get("/readyz")[0] == 200, what="it is ready")
-    assert web.get("/crawler/node")[0] == 200
-    assert worker.get("/crawler/node")[0] == 404
-    assert_leave_at_once(lab, web, worker)
-    assert_end(web, worker)
 
 
 @pytest.mark.parametrize("role", ["master", "worker"])

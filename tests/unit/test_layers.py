@@ -11,6 +11,7 @@ LAYERS = [
     {"records", "errors", "clock", "runtime"},
     {"settings", "logs", "parameters"},
     {"schemas", "metrics", "supervision"},
+    {"setting_fields"},
     {"config"},
     {"coordination", "scheduler", "engine"},
     {"api", "plugins"},
@@ -75,7 +76,7 @@ def test_plugins_see_the_hooks_and_records_alone(file):
 @pytest.mark.parametrize(
     ("package", "owner"),
     [
-        ("pyetcd", "coordination/etcd.py"),
+        ("pyetcd", "coordination/etcd.py coordination/wire.py"),
         ("pycurl", "engine/fetch.py"),
         ("pluggy", "scheduler/framework.py scheduler/hookspecs.py"),
         ("snowflake", "coordination/snowflake.py"),

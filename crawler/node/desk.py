@@ -1,0 +1,98 @@
+"""The desk of a leading master: what the calls of the API do on the node that leads.
+
+Reads are answered from the mirrors. Changes go to the term's writing greenlet, and are answered
+when they are committed. Counts of running tasks are kept here only (docs/decisions/0004).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from crawler.api.service import Call, NodeLoad, Page
+from crawler.coordination.keys import MASTER, WORKER
+from crawler.errors import NotFound
+from crawler.node.cluster import Cluster
+from crawler.node.requests import Add, Record, Remove, Request, Update, is_current, is_news
+from crawler.records import MAX_PAGE, Counts, Query, Report, Resource, Spec, State
+from crawler.scheduler import snapshot
+
+
+class LeaderDesk:
+    """Handles requests as the leader; see `api.service.Desk` for what each promises."""
+
+    def __init__(self, cluster: Cluster, submit: Callable[[Request, Call], None]) -> None:
+        """`submit` has a change made, and returns when it was."""
+        self._cluster = cluster
+        self._submit = submit
+        self._live: dict[str, tuple[str, int, Counts]] = {}
+
+    def add(self, spec: Spec, call: Call) -> Resource:
+        """Store a new resource and place it."""
+        self._submit(Add(spec), call)
+        return self.get(spec.name, call)
+
+    def update(self, spec: Spec, call: Call) -> Resource:
+        """Change a resource's specification."""
+        self._submit(Update(spec), call)
+        return self.get(spec.name, call)
+
+    def delete(self, name: str, call: Call) -> None:
+        """Remove a resource."""
+        self._submit(Remove(name), call)
+
+    def get(self, name: str, call: Call) -> Resource:
+        """One resource, with its latest counts."""
+        resource = self._cluster.resource(name)
+        if resource is None:
+            raise NotFound("no such task")
+        return self._with_live_counts(resource)
+
+    def list(self, query: Query, call: Call) -> Page:
+        """A page of the resources, in the order of their names."""
+        matching = sorted(
+            r.name
+            for r in self._cluster.all_resources()
+            if query.state is None or r.state is query.state
+        )
+        size = max(1, min(query.page_size, MAX_PAGE))
+        following = [name for name in matching if name > query.page_token]
+        names = following[:size]
+        more = len(following) > size
+        found = [self.get(name, call) for name in names]
+        return Page(found, names[-1] if more else "", len(matching))
+
+    def nodes(self, call: Call) -> Sequence[NodeLoad]:
+        """The live nodes, masters first."""
+        workers = self._cluster.live_workers().values()
+        loads = snapshot.take(workers, self._cluster.all_resources())
+        masters = sorted(self._cluster.live_masters().values(), key=lambda node: node.id)
+        return [NodeLoad(node, MASTER) for node in masters] + [
+            NodeLoad(load.node, WORKER, load.unfinished, load.owned) for load in loads
+        ]
+
+    def report(self, node_id: str, reports: Sequence[Report], call: Call) -> Sequence[str]:
+        """Take reports: counts are kept in memory, a change of state is written."""
+        pairs = [(report, self._cluster.resource(report.name)) for report in reports]
+        current = [(rep, res) for rep, res in pairs if is_current(rep, node_id, res)]
+        for report, _ in current:
+            self._live[report.name] = (report.id, report.epoch, report.counts)
+        news = [report for report, resource in current if is_news(report, resource)]
+        if news:
+            self._submit(Record(node_id, news), call)
+        accepted = {report.name for report, _ in current}
+        return [report.name for report in reports if report.name not in accepted]
+
+    def forget_counts(self) -> None:
+        """Drop the live counts of tasks that run no more."""
+        for name in list(self._live):
+            resource = self._cluster.resource(name)
+            if resource is None or resource.state.finished:
+                del self._live[name]
+
+    def _with_live_counts(self, resource: Resource) -> Resource:
+        run = self._live.get(resource.name)
+        if run is None or resource.state is not State.RUNNING:
+            return resource
+        id, epoch, counts = run
+        same_run = (id, epoch) == (resource.id, resource.epoch)
+        return resource.replace(counts=counts) if same_run else resource
