@@ -11,7 +11,7 @@ from crawler.api.service import Call
 from crawler.coordination.keys import MASTER, WORKER, Keys
 from crawler.coordination.ledger import Ledger
 from crawler.coordination.memory import MemoryStore
-from crawler.errors import CrawlerError
+from crawler.errors import CrawlerError, Unavailable
 from crawler.node.node import Node
 from crawler.records import Query
 from crawler.settings import (
@@ -39,6 +39,17 @@ class Shared:
 
     def close(self):
         """Leave it to the test."""
+
+
+class Unreachable(Shared):
+    """A store that can be cut off from one node, as by a broken network."""
+
+    cut = False
+
+    def __getattr__(self, name):
+        if self.cut:
+            raise Unavailable("the network is down")
+        return super().__getattr__(name)
 
 
 class Cluster:

@@ -103,7 +103,7 @@ class Term:
             while True:
                 self._lease.check()
                 self._pass()
-                self._clock.wait(self._wake, next_check_s - self._clock.monotonic())
+                self._clock.wait(self._wake, max(0.0, next_check_s - self._clock.monotonic()))
                 self._wake.clear()
                 if self._doubted or self._clock.monotonic() >= next_check_s:
                     self._check()

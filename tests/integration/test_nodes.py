@@ -9,9 +9,9 @@ from gevent.pywsgi import WSGIServer
 
 from crawler.api.service import Call
 from crawler.coordination.store import Delete, Put
-from crawler.errors import AlreadyExists, NotFound, Unavailable
+from crawler.errors import AlreadyExists, NotFound
 from crawler.records import Query, Report, Spec, State
-from tests.clusters import CALL, KEYS, Cluster, Shared, request
+from tests.clusters import CALL, KEYS, Cluster, Shared, Unreachable, request
 from tests.waiting import eventually
 
 SPIDER = {
@@ -278,17 +278,6 @@ def test_a_worker_that_lost_its_lease_stops_and_comes_back_as_another_incarnatio
     assert worker._membership.session.node.incarnation > first
     assert client.get("a", CALL).epoch == 2
     assert len(worker._role._runs.all()) == 1
-
-
-class Unreachable(Shared):
-    """A store that can be cut off from one node, as by a broken network."""
-
-    cut = False
-
-    def __getattr__(self, name):
-        if self.cut:
-            raise Unavailable("the network is down")
-        return super().__getattr__(name)
 
 
 def test_a_worker_that_is_cut_off_stops_before_anyone_else_may_start_its_tasks(tmp_path, site):

@@ -12,7 +12,7 @@ from crawler.coordination.store import Delete, Put
 from crawler.errors import CrawlerError, OutcomeUnknown, Unavailable
 from crawler.records import Query, Report, Spec, State
 from crawler.settings import SchedulerSettings
-from tests.clusters import CALL, KEYS, Cluster, Shared, request
+from tests.clusters import CALL, KEYS, Cluster, Shared, Unreachable, request
 from tests.waiting import eventually
 
 
@@ -183,6 +183,46 @@ def test_a_lease_lost_while_runs_are_being_stopped_harms_nothing(cluster, tmp_pa
     worker._membership.session.lease._end("the test says so")
     eventually(lambda: len(worker._role._runs.all()) == 1, what="c runs again")
     assert worker.failure == ""
+
+
+def test_nothing_is_started_once_the_lease_is_lost(cluster, tmp_path):
+    """The lease ends between the stopping and the starting of one reconciliation."""
+    file = spider(tmp_path, "def start(self):\n    gevent.sleep(60)\n    yield from ()\n")
+    client = cluster.client(cluster.master("1"))
+    network = Unreachable(cluster.store)
+    worker = cluster.worker("1", [file], store=network)
+    client.add(Spec("a", spider="s"), CALL)
+    eventually(lambda: worker._role._runs.all())
+    client.update(Spec("a", spider="s", parameters={"again": "1"}), CALL)
+    gevent.sleep(0.05)  # the first run is being stopped, the second waits for it
+    network.cut = True
+    worker._membership.session.lease._end("the test says so")
+    eventually(lambda: not worker._role._runs.all())
+    for _ in range(50):
+        assert not worker._role._runs.all()
+        gevent.sleep(0.02)
+
+
+def test_a_leader_knows_its_own_writes_before_the_watch_repeats_them(cluster):
+    master = cluster.master("1")
+    client = cluster.client(master)
+    master._role._cluster.resources._take_batch = lambda batch: None  # the watch brings nothing
+    assert client.add(Spec("a"), CALL).name == "a"
+    assert client.update(Spec("a", priority=3), CALL).spec.priority == 3
+    client.delete("a", CALL)
+    assert client.list(Query(1), CALL).total == 0
+
+
+def test_a_leader_asks_from_time_to_time_whether_it_leads(cluster):
+    """Its watches may bring nothing; then nobody tells it that another leads."""
+    master = cluster.master("1", scheduler=SchedulerSettings(check_s=0.5))
+    cluster.client(master)
+    master._role._observer._take = lambda value: None
+    [kv] = cluster.store.range(KEYS.election).items
+    master._role._on_leader_change = lambda leader: None
+    cluster.store.txn([], [Delete(kv.key)])
+    again = eventually(lambda: cluster.store.range(KEYS.election).items, within_s=4)
+    assert again[0].create_revision > kv.create_revision
 
 
 def test_a_report_the_leader_does_not_know_yet_is_made_again(cluster, tmp_path, monkeypatch):
