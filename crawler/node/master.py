@@ -87,6 +87,8 @@ class Master:
         leader = self.leader()
         if leader is None:
             return "no master leads"
+        if not leader.address:
+            return f"the leader {leader.id!r} gives no address"
         return "taking over as the leader" if self._is_me(leader) else ""
 
     def measure(self, metrics: Metrics) -> None:
@@ -135,7 +137,16 @@ class Master:
             self._clock.sleep(AGAIN_S)
 
     def _lead(self, session: Session, leadership: Leadership) -> None:
-        term = Term(
+        """Lead until it ends; whatever ends it, the leadership is given up."""
+        try:
+            self._term = self._make_term(session, leadership)
+            self._term.run(self._settings.tasks if self._settings.scheduler.seed else ())
+        finally:
+            self._term = None
+            self._resign(leadership)
+
+    def _make_term(self, session: Session, leadership: Leadership) -> Term:
+        return Term(
             leadership,
             session.lease,
             number=number_of(session.node) or 0,
@@ -146,12 +157,6 @@ class Master:
             clock=self._clock,
             check_s=self._settings.scheduler.check_s,
         )
-        self._term = term
-        try:
-            term.run(self._settings.tasks if self._settings.scheduler.seed else ())
-        finally:
-            self._term = None
-            self._resign(leadership)
 
     def _resign(self, leadership: Leadership) -> None:
         """So that another may lead at once; if it fails, the lease's end does the same."""

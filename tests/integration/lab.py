@@ -116,9 +116,10 @@ class LabNode:
 class Lab:
     """An etcd, the site, and the nodes that are started in it. Use it as a context manager."""
 
-    def __init__(self, folder, endpoints=()):
+    def __init__(self, folder, endpoints=(), ttl_s=TTL_S):
         """Without the endpoints of an etcd it has one of its own."""
         self.folder = folder
+        self.ttl_s = ttl_s
         self.etcd = None if endpoints else EmbeddedEtcd()
         self.endpoints = list(endpoints)
         self.site = EndlessSite()
@@ -129,7 +130,7 @@ class Lab:
             source = SPIDER.format(title=name.title(), name=name)
             (self.folder / f"{name}.py").write_text(source)
         for file, spiders in (("slow", "slow.py"), ("both", "slow.py, rare.py")):
-            text = CONFIG.format(ttl_s=TTL_S, spiders=spiders)
+            text = CONFIG.format(ttl_s=self.ttl_s, spiders=spiders)
             (self.folder / f"{file}.yaml").write_text(text)
         if self.etcd is not None:
             self.etcd.start()

@@ -298,3 +298,26 @@ def test_a_stop_in_the_middle_of_registering_leaves_nothing_behind(cluster, tmp_
     cluster.nodes[-1].stop()
     starting.join(5)
     assert cluster.store.range("/micro/registry").items == []
+
+
+def test_a_leader_without_an_address_leaves_the_others_unready(cluster):
+    cluster.store.txn([], [Put(KEYS.candidate(1), b"somebody else")])
+    master = cluster.master("1")
+    eventually(lambda: "gives no address" in request(master, "GET", "/readyz")[2].get("reason", ""))
+
+
+def test_a_defect_at_the_start_of_a_term_does_not_keep_the_leadership(cluster, monkeypatch):
+    def broken(*_):
+        raise ValueError("a defect")
+
+    broken_master = cluster.master("1")
+    cluster.client(broken_master)
+    second = cluster.master("2")
+    monkeypatch.setattr(broken_master._role, "_make_term", broken)
+    [kv, _] = sorted(
+        cluster.store.range(KEYS.election).items, key=lambda candidate: candidate.create_revision
+    )
+    cluster.store.txn([], [Delete(kv.key)])
+    cluster.client(second)
+    second.stop()
+    eventually(lambda: cluster.store.range(KEYS.election).items == [], what="1 resigns again")
