@@ -19,7 +19,8 @@ from pathlib import Path
 from gevent.pywsgi import WSGIServer
 
 from crawler.coordination.etcd import EtcdStore
-from crawler.local.cluster import is_ready
+from crawler.errors import Unavailable
+from crawler.local.cluster import get_json, is_ready
 from crawler.local.etcd import EmbeddedEtcd, binary
 from crawler.local.ports import free_ports
 from crawler.local.processes import LocalProcess
@@ -113,6 +114,14 @@ class LabNode:
         return call(self.http, method, path, body)
 
 
+def is_alive(http):
+    """Whether the node at that address answers, ready or not."""
+    try:
+        return get_json(f"http://{http}/healthz", 1.0) is not None
+    except Unavailable:
+        return False
+
+
 class Lab:
     """An etcd, the site, and the nodes that are started in it. Use it as a context manager."""
 
@@ -154,15 +163,16 @@ class Lab:
 
     # -- processes ---------------------------------------------------------------------------
 
-    def start(self, *titles, config="slow", **environment):
-        """Start those that do not run, and wait until each is ready."""
+    def start(self, *titles, config="slow", ready=True, **environment):
+        """Start those that do not run, and wait until each is ready, or answers at least."""
         for title in titles:
             if title not in self._nodes:
                 self._nodes[title] = self._node(title, config, environment)
             self._nodes[title].process.start()
+        until = is_ready if ready else is_alive
         for title in titles:
             node = self._nodes[title]
-            eventually(lambda n=node: is_ready(f"127.0.0.1:{n.http}"), what=f"{title} is ready")
+            eventually(lambda n=node: until(f"127.0.0.1:{n.http}"), what=f"{title} is up")
 
     def run(self, name, command, **environment):
         """Start any command in the root of the repository, as in a shell."""

@@ -52,7 +52,7 @@ def test_while_it_leads_our_masters_follow_and_lead_again_when_it_resigns(lab, f
     for master in (leader, other):
         master.process.stop()
     eventually(lambda: foreign.tail(1) == "foreign", what="it is elected")
-    lab.start("master-1", "master-2")
+    lab.start("master-1", "master-2", ready=False)
     eventually(lambda: len(candidates(lab)) == 3, what="both masters stand behind it")
     for master in (leader, other):
         assert json.loads(master.call("GET", "/crawler/leader")[2])["id"] == "foreign"

@@ -296,7 +296,7 @@ def test_a_stop_in_the_middle_of_registering_leaves_nothing_behind(cluster, tmp_
     assert store.registered.wait(5)
     eventually(lambda: cluster.nodes)
     cluster.nodes[-1].stop()
-    starting.join(5)
+    starting.kill()
     assert cluster.store.range("/micro/registry").items == []
 
 

@@ -40,7 +40,7 @@ def test_the_first_spider_and_the_same_as_data_find_every_book_of_the_demo(tmp_p
     spiders = load_spiders([file], tmp_path)
     engine = Engine(CrawlSettings(), spiders)
     engine.start()
-    quick = {"delay_s": 0, "host_concurrency": 32}
+    quick = {"delay_s": 0, "host_concurrency": 32, "retries": 0}
     parameters = {"start_urls": [f"{shop.url}/"], "settings": quick}
     crawl = engine.crawl(Spec("books", parameters=parameters), JsonLinesSink(tmp_path / "items"))
     crawl.run()
