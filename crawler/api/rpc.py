@@ -147,7 +147,12 @@ class RpcServer:
         """Listen. Raises ConfigError when the address cannot be had."""
         workers = ThreadPoolExecutor(self._max_calls, thread_name_prefix="grpc")
         server = self._build(workers)
-        self.port = self._bind(server)
+        try:
+            self.port = self._bind(server)
+        except ConfigError:
+            server.stop(None).wait(1.0)
+            workers.shutdown(wait=False)
+            raise
         server.start()
         self._server, self._workers = server, workers
         log.info("grpc listens", address=self._address, port=self.port)

@@ -11,6 +11,7 @@ and a broken watch ends unseen; see docs/decisions/0001-etcd-client.md.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 from typing import Any
 
 import gevent
@@ -190,18 +191,44 @@ class _Stuck(Exception):
 
 
 class _Connection:
-    """A channel to one endpoint with its stubs."""
+    """A channel to one endpoint with its stubs, opened by the first call.
+
+    A channel that nobody used still holds threads: a process that ends on bad settings must not
+    have one.
+    """
 
     def __init__(self, endpoint: str) -> None:
         self.endpoint = endpoint
-        self._channel = grpc.insecure_channel(endpoint, options=CHANNEL_OPTIONS)
-        self.kv = rpc_pb2_grpc.KVStub(self._channel)
-        self.lease = rpc_pb2_grpc.LeaseStub(self._channel)
-        self.watch = rpc_pb2_grpc.WatchStub(self._channel)
+        self._channel: grpc.Channel | None = None
+        self._closed = False
+
+    @cached_property
+    def kv(self) -> Any:
+        """Keys, ranges, transactions."""
+        return rpc_pb2_grpc.KVStub(self._opened())
+
+    @cached_property
+    def lease(self) -> Any:
+        """Leases."""
+        return rpc_pb2_grpc.LeaseStub(self._opened())
+
+    @cached_property
+    def watch(self) -> Any:
+        """Watches."""
+        return rpc_pb2_grpc.WatchStub(self._opened())
 
     def close(self) -> None:
-        """Close the channel; what is in flight ends as cancelled."""
-        self._channel.close()
+        """Close the channel; what is in flight ends as cancelled, later calls raise ValueError."""
+        self._closed = True
+        if self._channel is not None:
+            self._channel.close()
+
+    def _opened(self) -> grpc.Channel:
+        if self._closed:
+            raise ValueError("the connection was closed")
+        if self._channel is None:
+            self._channel = grpc.insecure_channel(self.endpoint, options=CHANNEL_OPTIONS)
+        return self._channel
 
 
 _REFUSALS = (
