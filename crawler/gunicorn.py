@@ -19,6 +19,7 @@ from flask import Flask
 from crawler import config, logs
 from crawler.errors import ConfigError
 from crawler.node.node import Node
+from crawler.supervision import OnEnd, Supervisor
 
 BOOT_ERROR = 4
 """What gunicorn exits with when an application cannot be loaded: it stops, and tries no more."""
@@ -43,7 +44,7 @@ def _leave_with(node: Node) -> None:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
         _prepend(number, node.stop)
     atexit.register(node.stop)
-    gevent.spawn(_end_process_with, node)
+    Supervisor("gunicorn").spawn("end", _end_process_with, node, on_end=OnEnd.RESTART)
 
 
 def _prepend(number: int, stop: Callable[[], None]) -> None:
