@@ -364,3 +364,23 @@ def test_64_clients_at_once_share_transactions(cluster):
     assert len(ids) == 64
     assert len(cluster.resources()) == 64
     assert cluster.store.range("/").revision - before < 200
+
+
+def test_workers_that_come_and_go_are_logged_as_the_reference_does(cluster, caplog):
+    caplog.set_level("INFO")
+    cluster.client(cluster.master("1"))
+    worker = cluster.worker("2")
+
+    def logged():
+        return [
+            (r.getMessage(), r.fields) for r in caplog.records if r.name == "crawler.node.cluster"
+        ]
+
+    service = {"id": "go.micro.server.worker-2", "address": worker.address}
+    joined = ("worker joined: [go.micro.server.worker-2], leaved: [], changed: []", {})
+    eventually(lambda: joined in logged())
+    assert ("watch worker change", {"action": "create", "service": service}) in logged()
+    worker.stop()
+    left = ("worker joined: [], leaved: [go.micro.server.worker-2], changed: []", {})
+    eventually(lambda: left in logged())
+    assert ("watch worker change", {"action": "delete", "service": service}) in logged()
