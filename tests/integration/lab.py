@@ -283,7 +283,8 @@ class Lab:
             for name in TASKS:
                 self.add(name)
         eventually(self._split, what="five tasks run, 3 and 2")
-        eventually(lambda: set(self.site.starts) == set(TASKS), what="all have begun to crawl")
+        # A last request of a run that was deleted leaves a task behind that has not begun.
+        eventually(lambda: all(map(self.site.starts.get, TASKS)), what="all have begun to crawl")
 
     def _split(self):
         owners = sorted(self.running().values())
