@@ -8,9 +8,8 @@ import gevent
 from tests.site import Site
 from tests.site.crawling import ListSink, OnlyTitles, crawled, running_engine, spec
 
-SLACK_S = 0.1
-"""What a request may seem early when the site noted the one before it late: both share one loop
-with the crawl. Without a delay the distances would be a few milliseconds."""
+SLACK_S = 0.02
+"""What a request may be early at the site, when the one before it was late."""
 
 
 def test_requests_to_one_host_keep_their_distance():
