@@ -93,6 +93,9 @@ class Resource:
     owner: Owner | None = None
     epoch: int = 0
     """Number of the assignment: rises by one each time the resource gets an owner."""
+    term: int = 0
+    """Create revision of the election key of the leader that wrote this value: whoever reads the
+    history can tell that it led then. 0 when another program wrote it."""
     state: State = State.PENDING
     reason: str = ""
     """Why it is pending, or how it failed; empty otherwise."""

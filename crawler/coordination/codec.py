@@ -30,7 +30,7 @@ _OWN_FIELDS = frozenset(
     {
         *("ID", "Name", "AssignedNode", "CreationTime"),
         *("Spider", "Parameters", "Labels", "Priority", "State", "Reason"),
-        *("AwaitsSpider", "Epoch", "Incarnation", "Counts"),
+        *("AwaitsSpider", "Epoch", "Incarnation", "Term", "Counts"),
     }
 )
 
@@ -54,6 +54,7 @@ def encode_resource(resource: Resource) -> bytes:
         "AwaitsSpider": resource.awaits_spider,
         "Epoch": resource.epoch,
         "Incarnation": owner.incarnation if owner else 0,
+        "Term": resource.term,
         "Counts": {} if counts == Counts() else _encode_counts(counts),
     }
     value.update({key: field for key, field in optional.items() if field})
@@ -80,6 +81,7 @@ def decode_resource(name: str, raw: bytes, mod_revision: int) -> Resource:
         creation_time=_whole(value, "CreationTime"),
         owner=owner,
         epoch=_whole(value, "Epoch"),
+        term=_whole(value, "Term"),
         state=State(value["State"]) if value.get("State") else fallback,
         reason=_typed(value, "Reason", str, ""),
         awaits_spider=_typed(value, "AwaitsSpider", bool, False),

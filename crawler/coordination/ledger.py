@@ -119,7 +119,7 @@ class Ledger:
             yield batch
 
     def _commit_batch(self, leadership: Leadership, batch: Sequence[Change]) -> list[Outcome]:
-        writes = [self._write(change) for change in batch]
+        writes = [self._write(leadership, change) for change in batch]
         reads = [Get(leadership.key), *(Get(self._keys.resource(c.name)) for c in batch)]
         compares = [created_at(leadership.key, leadership.revision)]
         compares += [unchanged(self._keys.resource(c.name), c.based_on) for c in batch]
@@ -170,9 +170,11 @@ class Ledger:
             for write, kv, change in zip(writes, found, batch)
         ]
 
-    def _write(self, change: Change) -> Operation:
+    def _write(self, leadership: Leadership, change: Change) -> Operation:
         key = self._keys.resource(change.name)
-        return Delete(key) if change.after is None else Put(key, encode_resource(change.after))
+        if change.after is None:
+            return Delete(key)
+        return Put(key, encode_resource(change.after.replace(term=leadership.revision)))
 
     def _mark(self, batch: Sequence[Change]) -> list[Operation]:
         """Raise the high-water mark of the ids together with the resources that got new ones."""

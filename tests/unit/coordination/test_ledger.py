@@ -63,6 +63,17 @@ def test_a_leader_writes(store, ledger, leadership):
     assert stored(store, ledger, "a").mod_revision == outcome.revision
 
 
+def test_each_value_names_the_term_it_was_written_in(store, ledger, leadership):
+    [first] = ledger.commit(leadership, [new("a")])
+    store.txn([], [Delete(leadership.key)])
+    put = Put(leadership.key, b"another")
+    later = Leadership(leadership.key, store.txn([], [put]).revision)
+    moved = ledger.decode(first.current).replace(epoch=2)
+    list(ledger.commit(later, [Change("a", moved, first.revision), new("b", 2)]))
+    assert [stored(store, ledger, name).term for name in "ab"] == [later.revision] * 2
+    assert ledger.decode(first.current).term == leadership.revision
+
+
 def test_a_leader_that_was_replaced_changes_nothing(store, ledger, leadership):
     store.txn([], [Delete(leadership.key)])
     store.txn([], [Put(leadership.key, b"another")])
