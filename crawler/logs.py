@@ -11,6 +11,7 @@ from __future__ import annotations
 import datetime
 import json
 import logging
+import os
 import sys
 from typing import Any, TextIO
 
@@ -39,6 +40,20 @@ class Logger:
     def error(self, msg: str, **fields: Any) -> None:
         """Something went wrong that somebody should look at."""
         self._log(logging.ERROR, msg, fields)
+
+    def emergency(self, msg: str, **fields: Any) -> None:
+        """An error told by a native thread while the hub may be blocked.
+
+        It takes no lock and waits for nobody; so the line may stand in the middle of another.
+        """
+        logger = self._logger
+        if logger.isEnabledFor(logging.ERROR):
+            caller = sys._getframe(1)
+            where = (caller.f_code.co_filename, caller.f_lineno)
+            record = logger.makeRecord(logger.name, logging.ERROR, *where, msg, (), None)
+            record.fields = fields
+            for handler in logging.getLogger().handlers:
+                _write_now(handler, record)
 
     def _log(self, level: int, msg: str, fields: dict[str, Any]) -> None:
         if not self._logger.isEnabledFor(level):
@@ -69,6 +84,16 @@ def setup(level: str = "info", style: str = "auto", stream: TextIO | None = None
         root.removeHandler(old)
     root.addHandler(handler)
     root.setLevel(level.upper())
+
+
+def _write_now(handler: logging.Handler, record: logging.LogRecord) -> None:
+    """Past the handler's lock, which a greenlet of the blocked hub may hold."""
+    stream = getattr(handler, "stream", None)
+    line = f"{handler.format(record)}\n"
+    try:
+        os.write(stream.fileno(), line.encode())  # type: ignore[union-attr]
+    except (AttributeError, OSError, ValueError):  # a handler that writes elsewhere
+        handler.emit(record)
 
 
 class JsonFormatter(logging.Formatter):

@@ -9,7 +9,7 @@ Asking again for a name returns what was made first, so parts need not know of e
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar, cast
 
 from prometheus_client import (
@@ -22,11 +22,23 @@ from prometheus_client import (
     ProcessCollector,
 )
 from prometheus_client.exposition import choose_encoder
+from prometheus_client.metrics_core import CounterMetricFamily
+from prometheus_client.registry import Collector
 
-Metric = TypeVar("Metric", Counter, Gauge, Histogram)
+MetricT = TypeVar("MetricT", Counter, Gauge, Histogram)
 
 LATENCY_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Bounds of the buckets for durations: from a local answer to a deadline missed, in seconds."""
+
+
+class _ReadCounter(Collector):
+    """prometheus_client has gauges that are read, but no counters."""
+
+    def __init__(self, name: str, help: str, read: Callable[[], float]) -> None:
+        self._name, self._help, self._read = name, help, read
+
+    def collect(self) -> Iterable[CounterMetricFamily]:
+        yield CounterMetricFamily(self._name, self._help, value=self._read())
 
 
 class Metrics:
@@ -53,6 +65,12 @@ class Metrics:
         gauge.set_function(read)
         return gauge
 
+    def counter_of(self, name: str, help: str, read: Callable[[], float]) -> None:
+        """A counter that is kept elsewhere: `read` tells it, and must neither block nor raise."""
+        if name not in self._made:
+            self._made[name] = _ReadCounter(name, help, read)
+            self.registry.register(self._made[name])
+
     def histogram(
         self, name: str, help: str, *labels: str, buckets: tuple[float, ...] = LATENCY_S
     ) -> Histogram:
@@ -65,8 +83,8 @@ class Metrics:
         return encode(self.registry), content_type
 
     def _make(
-        self, kind: type[Metric], name: str, help: str, labels: tuple[str, ...], **more: Any
-    ) -> Metric:
+        self, kind: type[MetricT], name: str, help: str, labels: tuple[str, ...], **more: Any
+    ) -> MetricT:
         if name not in self._made:
             self._made[name] = kind(name, help, labels, registry=self.registry, **more)
-        return cast(Metric, self._made[name])
+        return cast(MetricT, self._made[name])

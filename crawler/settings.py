@@ -57,6 +57,14 @@ class NodeSettings:
     labels: Mapping[str, str] = setting(
         {}, "Labels of a worker, for plugins to look at; `gpu` is built in, see docs/hooks.md."
     )
+    hub_limit_s: float = setting(
+        2.0,
+        "How long a callback may compute without giving others a turn: after that it is reported "
+        "with its stack, and the node's lease is not renewed until it ends.",
+        unit="s",
+        least=0.1,
+        most=600,
+    )
     stop_s: float = setting(
         10.0,
         "How long the greenlets of a node may take to end when it stops.",

@@ -20,6 +20,7 @@ from gevent.event import Event as Signal
 from pyetcd.etcdrpc import rpc_pb2, rpc_pb2_grpc
 
 from crawler.coordination import wire
+from crawler.coordination.renewer import EtcdRenewer
 from crawler.coordination.store import (
     Batch,
     Compare,
@@ -125,6 +126,10 @@ class EtcdStore:
         if answer.TTL <= 0:
             raise LeaseLost(f"lease {lease:x} has expired")
         return int(answer.TTL)
+
+    def renewer(self) -> EtcdRenewer:
+        """A connection of its own that needs no hub."""
+        return EtcdRenewer(self._endpoints)
 
     def lease_revoke(self, lease: int) -> None:
         """End a lease, which deletes its keys."""

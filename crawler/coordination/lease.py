@@ -3,15 +3,21 @@
 The invariant: once `lost` is set, or `remaining_s` is 0, the node may own nothing any more, and
 this is so before etcd lets anyone else own it. The local deadline is the time the last renewal was
 *sent*, plus the time to live, less a margin in which whatever the node runs must stop.
+
+Renewals come from a native thread where the store has one for it, so that a hub with much to do
+does not lose the lease; but only while the hub turns, so that a hub that hangs does lose it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from gevent.event import Event
 
 from crawler.clock import Clock
-from crawler.coordination.store import Store
+from crawler.coordination.store import Renewer, Store
 from crawler.errors import LeaseLost, Retryable
+from crawler.hub import HubWatch, NativeAlarm, run_beside
 from crawler.logs import get_logger
 from crawler.supervision import OnEnd, Supervisor
 
@@ -22,6 +28,9 @@ MARGIN = 0.2
 
 RETRY_S = 0.2
 """Pause after a renewal that failed; the deadline decides when to give up."""
+
+LOOK_S = 0.25
+"""How often the hub looks at what the native thread found, at least."""
 
 
 class Lease:
@@ -37,6 +46,11 @@ class Lease:
         self.lost = Event()
         """Set once, when the lease is over for whatever reason."""
         self._deadline_s = self._deadline_after(granted_s)
+        self._alarm = NativeAlarm()
+        self._gone = ""
+        """What etcd said when it knew the lease no more; set by whoever renews."""
+        self._trouble = ""
+        """Why the last renewal failed; empty when it did not."""
 
     @classmethod
     def grant(cls, store: Store, ttl_s: int, clock: Clock) -> Lease:
@@ -48,13 +62,20 @@ class Lease:
     @property
     def remaining_s(self) -> float:
         """Seconds until the node must have stopped, without another renewal; 0 when it is over."""
-        if self.lost.is_set():
+        if self.lost.is_set() or self._gone:
             return 0.0
         return max(0.0, self._deadline_s - self._clock.monotonic())
 
-    def keep(self, supervisor: Supervisor) -> None:
-        """Renew it from now on, and watch the deadline apart from the renewals, which may hang."""
-        supervisor.spawn("renew", self._renew_until_lost, on_end=OnEnd.RESTART)
+    def keep(self, supervisor: Supervisor, hub: HubWatch | None = None) -> None:
+        """Renew it from now on, and watch the deadline apart from the renewals, which may hang.
+
+        With a `hub` to watch, and a store that can, the renewals do not depend on that hub.
+        """
+        renewer = self._store.renewer() if hub is not None else None
+        if hub is not None and renewer is not None:
+            run_beside(lambda: self._renew_beside(renewer, hub))
+        else:
+            supervisor.spawn("renew", self._renew_until_lost, on_end=OnEnd.RESTART)
         supervisor.spawn("deadline", self._watch_deadline, on_end=OnEnd.RESTART)
 
     def check(self) -> None:
@@ -62,48 +83,68 @@ class Lease:
         if self.remaining_s <= 0:
             raise LeaseLost(f"lease {self.id:x} is over by this node's clock")
 
+    def end(self, reason: str) -> None:
+        """The node found that it must not go on, whatever the lease says: stop what it covers."""
+        if not self.lost.is_set():
+            log.warning("lease lost, stopping what it covers", lease=f"{self.id:x}", reason=reason)
+            self.lost.set()
+            self._alarm.ring()
+
     def revoke(self) -> None:
         """End it now, so that others need not wait; keys under it vanish. Raises Retryable."""
         self.lost.set()
+        self._alarm.ring()
         self._store.lease_revoke(self.id)
 
     def _deadline_after(self, sent_s: float) -> float:
         return sent_s + self.ttl_s * (1.0 - MARGIN)
 
     def _renew_until_lost(self) -> None:
-        while not self._clock.wait(self.lost, self.ttl_s / 3):
-            self._renew()
+        pause_s = self.ttl_s / 3
+        while not self._clock.wait(self.lost, pause_s) and not self._gone:
+            pause_s = self._renew(self._store.lease_keepalive)
 
-    def _renew(self) -> None:
-        """Renew once, however many attempts it takes."""
-        note = log.warning
-        while not self.lost.is_set():
-            sent_s = self._clock.monotonic()
-            try:
-                self._store.lease_keepalive(self.id, timeout_s=max(0.5, self.ttl_s / 4))
-            except LeaseLost as error:
-                self._end(str(error))
-            except Retryable as error:
-                note(
-                    "lease not renewed, trying again",
-                    lease=f"{self.id:x}",
-                    left_s=round(self.remaining_s, 2),
-                    error=str(error),
-                )
-                note = log.debug  # once is enough until it is over, or renewed
-                self._clock.wait(self.lost, RETRY_S)
-            else:
-                self._deadline_s = self._deadline_after(sent_s)
-                return
+    def _renew_beside(self, renewer: Renewer, hub: HubWatch) -> None:
+        """The same in a native thread: no greenlets, no logs."""
+        pause_s = self.ttl_s / 3
+        while True:
+            self._alarm.wait(pause_s)
+            if self.lost.is_set() or self._gone:
+                return renewer.close()
+            # A hub that hangs runs its node's work no more, and others must be able to take over.
+            pause_s = RETRY_S if hub.blocked else self._renew(renewer.renew)
+
+    def _renew(self, renew: Callable[[int, float], int]) -> float:
+        """Renew once; the pause until the next time, in seconds."""
+        sent_s = self._clock.monotonic()
+        try:
+            renew(self.id, max(0.5, self.ttl_s / 4))
+        except LeaseLost as error:
+            self._gone = str(error)
+        except Retryable as error:
+            self._trouble = str(error)
+        else:
+            self._trouble = ""
+            self._deadline_s = self._deadline_after(sent_s)
+            return self.ttl_s / 3
+        return RETRY_S
 
     def _watch_deadline(self) -> None:
+        told = False
         while not self.lost.is_set():
+            if self._trouble and not told:
+                self._tell_trouble()
+            told = bool(self._trouble)
             left_s = self.remaining_s
             if left_s <= 0:
-                self._end("no renewal was answered in time")
-            self._clock.wait(self.lost, left_s)
+                self.end(self._gone or "no renewal was answered in time")
+            self._clock.wait(self.lost, min(left_s, LOOK_S))
 
-    def _end(self, reason: str) -> None:
-        if not self.lost.is_set():
-            log.warning("lease lost, stopping what it covers", lease=f"{self.id:x}", reason=reason)
-            self.lost.set()
+    def _tell_trouble(self) -> None:
+        """Once is enough until it is over, or renewed."""
+        log.warning(
+            "lease not renewed, trying again",
+            lease=f"{self.id:x}",
+            left_s=round(self.remaining_s, 2),
+            error=self._trouble,
+        )

@@ -105,6 +105,9 @@ class MemoryStore:
         found.expires_s = self._clock.monotonic() + found.ttl_s
         return found.ttl_s
 
+    def renewer(self) -> None:
+        """Renewing is a step in this very thread."""
+
     def lease_revoke(self, lease: int) -> None:
         """End a lease and delete its keys."""
         self._expire()

@@ -150,6 +150,18 @@ class Watch(Protocol):
         ...
 
 
+class Renewer(Protocol):
+    """Renews leases in a native thread of its own, without the hub."""
+
+    def renew(self, lease: int, timeout_s: float) -> int:
+        """Renew a lease; its time to live in seconds. Raises LeaseLost, Retryable."""
+        ...
+
+    def close(self) -> None:
+        """Let go of its connection."""
+        ...
+
+
 class Store(Protocol):
     """Get, range at one revision, transaction, lease, watch from a revision."""
 
@@ -180,6 +192,10 @@ class Store(Protocol):
 
     def lease_keepalive(self, lease: int, timeout_s: float) -> int:
         """Renew a lease; its time to live in seconds. Raises LeaseLost when it is gone."""
+        ...
+
+    def renewer(self) -> Renewer | None:
+        """What renews leases past a busy hub; None when renewing waits for nothing anyway."""
         ...
 
     def lease_revoke(self, lease: int) -> None:

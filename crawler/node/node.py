@@ -24,6 +24,7 @@ from crawler.coordination.store import Store
 from crawler.engine.engine import Engine
 from crawler.engine.loader import load_spiders
 from crawler.errors import ConfigError
+from crawler.hub import HubWatch
 from crawler.logs import get_logger
 from crawler.metrics import Metrics
 from crawler.node.addresses import Listen, advertised, parse_listen
@@ -97,6 +98,7 @@ class Node:
         self._keys = Keys(settings.coordination)
         self._health = Health(*([SERVICE_NAME] if role_name == MASTER else []))
         self._metrics = Metrics()
+        self._hub = HubWatch(settings.node.hub_limit_s)
         self._stop_once = RLock()
         self._membership = self._build_membership(role_name)
         self._role: NodeRole
@@ -107,7 +109,7 @@ class Node:
             self._build_master()
         else:
             self._build_worker()
-        self._role.measure(self._metrics)
+        self._measure()
         self._rpc = self._build_rpc(self._grpc_at)
         self._http = HttpServer(*self._http_at, self.app) if serve_http else None
 
@@ -124,6 +126,7 @@ class Node:
     def start(self) -> None:
         """Listen, and join the cluster in the background. Raises ConfigError: nothing started."""
         self._listen()
+        self._hub.start()
         self._supervisor.spawn("readiness", self._watch_readiness, on_end=OnEnd.FATAL)
         self._role.start(self._supervisor)
         self._members.spawn("membership", self._membership.run, self._role, on_end=OnEnd.FATAL)
@@ -144,13 +147,14 @@ class Node:
             self._rpc.stop(1.0)
             self._role.stop()
             self._store.close()
+            self._hub.stop()
             self.stopped.set()
             log.info("node stopped")
 
     def _build_membership(self, role_name: str) -> Membership:
         ttl_s = self._settings.coordination.lease_ttl_s
         names = NodeNames(self._settings.node.id, self._several, PATIENCE * ttl_s, self._clock)
-        return Membership(self._store, self._keys, role_name, ttl_s, names, self._clock)
+        return Membership(self._store, self._keys, role_name, ttl_s, names, self._clock, self._hub)
 
     def _build_master(self) -> None:
         master = Master(self._store, self._keys, self._settings, lambda: self.address, self._clock)
@@ -174,6 +178,22 @@ class Node:
         address = f"{listen.host}:{listen.port}"
         return RpcServer(
             address, self._health, self._metrics, self._settings.api, servicer=self._servicer
+        )
+
+    def _measure(self) -> None:
+        self._role.measure(self._metrics)
+        self._metrics.gauge_of(
+            "crawler_lease_remaining_seconds",
+            "Time until this node must have stopped, without another renewal of its lease.",
+            self._membership.remaining_s,
+        )
+        self._metrics.counter_of(
+            "crawler_hub_blockages",
+            "How often a callback kept the hub from turning for longer than node.hub_limit_s.",
+            lambda: self._hub.blockages,
+        )
+        self._metrics.counter_of(
+            "crawler_hub_blocked_seconds", "For how long, in all.", lambda: self._hub.blocked_s
         )
 
     def _listen(self) -> None:

@@ -15,6 +15,7 @@ from crawler.coordination.lease import Lease
 from crawler.coordination.registry import IdTaken, Registry
 from crawler.coordination.store import Store
 from crawler.errors import LeaseLost, Retryable
+from crawler.hub import HubWatch
 from crawler.logs import get_logger
 from crawler.node.names import NodeNames
 from crawler.records import Node
@@ -55,19 +56,33 @@ class Membership:
     """Keeps this process registered until it is stopped."""
 
     def __init__(
-        self, store: Store, keys: Keys, role_name: str, ttl_s: int, names: NodeNames, clock: Clock
+        self,
+        store: Store,
+        keys: Keys,
+        role_name: str,
+        ttl_s: int,
+        names: NodeNames,
+        clock: Clock,
+        hub: HubWatch | None = None,
     ) -> None:
+        """With a `hub` the lease is renewed past it, while it turns (see `Lease.keep`)."""
         self._store = store
         self._keys = keys
         self._role_name = role_name
         self._ttl_s = ttl_s
         self._names = names
         self._clock = clock
+        self._hub = hub
         self._registry = Registry(store, keys, role_name)
         self._unrevoked: list[Lease] = []
         """Leases that were to end while etcd did not answer; their keys may still be there."""
         self.session: Session | None = None
         """The present one; None while the node is not a member."""
+
+    def remaining_s(self) -> float:
+        """What is left of the lease, in seconds; 0 while the node is no member."""
+        session = self.session
+        return session.lease.remaining_s if session is not None else 0.0
 
     def run(self, role: Role) -> None:
         """Join, and join anew whenever the lease is lost; never returns."""
@@ -114,7 +129,7 @@ class Membership:
     def _attempt(self, lease: Lease, role: Role) -> Session | None:
         """Register under the lease; unless that succeeds the lease is given up, come what may."""
         supervisor = Supervisor(f"{self._role_name} session", clock=self._clock)
-        lease.keep(supervisor)
+        lease.keep(supervisor, self._hub)
         session = None
         try:
             session = self._register(lease, supervisor, role)

@@ -273,7 +273,7 @@ def test_a_worker_that_lost_its_lease_stops_and_comes_back_as_another_incarnatio
     eventually(lambda: len(site.asked) == 1)
     first = worker._membership.session.node.incarnation
     cluster.store.lease_revoke(worker._membership.session.lease.id)
-    worker._membership.session.lease._end("the test says so")
+    worker._membership.session.lease.end("the test says so")
     eventually(lambda: len(site.asked) == 2, what="the task is started anew")
     assert worker._membership.session.node.incarnation > first
     assert client.get("a", CALL).epoch == 2
@@ -322,7 +322,7 @@ def test_a_master_that_lost_its_lease_campaigns_with_a_new_one(cluster):
     cluster.client(master)
     session = master._membership.session
     cluster.store.lease_revoke(session.lease.id)
-    session.lease._end("the test says so")
+    session.lease.end("the test says so")
     eventually(lambda: master._membership.session not in (None, session))
     cluster.client(master).add(Spec("a"), CALL)
 

@@ -180,7 +180,7 @@ def test_a_lease_lost_while_runs_are_being_stopped_harms_nothing(cluster, tmp_pa
     for name in ("a", "b"):
         client.delete(name, CALL)
     gevent.sleep(0.05)  # the stopping has begun and takes a quarter of a second
-    worker._membership.session.lease._end("the test says so")
+    worker._membership.session.lease.end("the test says so")
     eventually(lambda: len(worker._role._runs.all()) == 1, what="c runs again")
     assert worker.failure == ""
 
@@ -196,7 +196,7 @@ def test_nothing_is_started_once_the_lease_is_lost(cluster, tmp_path):
     client.update(Spec("a", spider="s", parameters={"again": "1"}), CALL)
     gevent.sleep(0.05)  # the first run is being stopped, the second waits for it
     network.cut = True
-    worker._membership.session.lease._end("the test says so")
+    worker._membership.session.lease.end("the test says so")
     eventually(lambda: not worker._role._runs.all())
     for _ in range(50):
         assert not worker._role._runs.all()

@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[2]
 LAYERS = [
     {"records", "errors", "clock", "runtime"},
     {"settings", "logs", "parameters"},
-    {"schemas", "metrics", "supervision"},
+    {"schemas", "metrics", "supervision", "hub"},
     {"setting_fields"},
     {"config"},
     {"coordination", "scheduler", "engine"},
@@ -76,8 +76,8 @@ def test_plugins_see_the_hooks_and_records_alone(file):
 @pytest.mark.parametrize(
     ("package", "owner"),
     [
-        ("pyetcd", "coordination/etcd.py coordination/wire.py"),
-        ("pycurl", "engine/fetch.py"),
+        ("pyetcd", "coordination/etcd.py coordination/wire.py coordination/renewer.py"),
+        ("pycurl", "engine/fetch.py coordination/renewer.py"),
         ("pluggy", "scheduler/framework.py scheduler/hookspecs.py"),
         ("snowflake", "coordination/snowflake.py"),
         ("click", "cli.py"),

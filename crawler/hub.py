@@ -1,0 +1,119 @@
+"""The hub as a native thread sees it: whether it turns, what blocks it, and work beside it.
+
+Greenlets share one thread, so a callback that computes for long holds up all the others, those that
+would tell of it included. What must go on meanwhile, or must notice, runs in a native thread.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Callable
+
+import gevent
+from gevent import monkey
+
+from crawler.clock import SystemClock
+from crawler.logs import get_logger
+
+log = get_logger(__name__)
+
+TICK_S = 0.1
+"""How often the hub notes that it turns."""
+
+_start_thread = monkey.get_original("_thread", "start_new_thread")
+_new_lock = monkey.get_original("_thread", "allocate_lock")
+
+
+class NativeAlarm:
+    """What a native thread sleeps on: the hub can wake it, and neither can block the other."""
+
+    def __init__(self) -> None:
+        self._lock = _new_lock()
+        self._lock.acquire()
+
+    def wait(self, timeout_s: float) -> None:
+        """Sleep that long, or until `ring`; only in a native thread."""
+        self._lock.acquire(timeout=max(0.0, timeout_s))
+
+    def ring(self) -> None:
+        """Wake the thread, now or when it next waits."""
+        if self._lock.locked():
+            self._lock.release()
+
+
+def run_beside(function: Callable[[], None]) -> None:
+    """Run a function in a native thread, which ends with the process at the latest.
+
+    It must neither use greenlets nor log: both need the hub (`Logger.emergency` does not).
+    """
+    _start_thread(function, ())
+
+
+class HubWatch:
+    """Notes when this thread's hub last turned, and reports what keeps it from turning."""
+
+    def __init__(self, limit_s: float) -> None:
+        """A hub silent for longer than the limit counts as blocked."""
+        self.limit_s = limit_s
+        self.blockages = 0
+        """How often it was blocked."""
+        self.blocked_s = 0.0
+        """How long it was blocked in all, beyond the limit included."""
+        self._clock = SystemClock()
+        self._hub = gevent.get_hub()
+        self._turned_s = self._clock.monotonic()
+        self._timer = self._hub.loop.timer(TICK_S, TICK_S)
+        self._alarm = NativeAlarm()
+        self._stopped = True
+
+    @property
+    def silent_s(self) -> float:
+        """For how long the hub has not turned; may be read in any thread."""
+        return max(0.0, self._clock.monotonic() - self._turned_s)
+
+    @property
+    def blocked(self) -> bool:
+        """Whether the hub has not turned for longer than the limit."""
+        return self.silent_s > self.limit_s
+
+    def start(self) -> None:
+        """Watch from now on."""
+        if not self._stopped:
+            return
+        self._stopped = False
+        self._tick()
+        self._timer.start(self._tick)
+        run_beside(self._watch)
+
+    def stop(self) -> None:
+        """Watch no more; harmless when repeated."""
+        self._stopped = True
+        self._timer.stop()
+        self._alarm.ring()
+
+    def _tick(self) -> None:
+        self._turned_s = self._clock.monotonic()
+
+    def _watch(self) -> None:
+        since_s: float | None = None
+        while not self._stopped:
+            if self.blocked and since_s is None:
+                since_s = self._turned_s
+                self.blockages += 1
+                self._report()
+            elif since_s is not None and not self.blocked:
+                lasted_s = self._clock.monotonic() - since_s
+                self.blocked_s += lasted_s
+                log.emergency("the hub turns again", blocked_s=round(lasted_s, 2))
+                since_s = None
+            self._alarm.wait(min(TICK_S, self.limit_s / 4))
+
+    def _report(self) -> None:
+        frame = sys._current_frames().get(self._hub.thread_ident)
+        log.emergency(
+            "the hub is blocked: a callback computes without giving others a turn",
+            silent_s=round(self.silent_s, 2),
+            limit_s=self.limit_s,
+            stack="".join(traceback.format_stack(frame)) if frame else "",
+        )

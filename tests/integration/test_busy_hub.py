@@ -1,0 +1,112 @@
+"""A lease survives a hub that computes all the time, and does not outlive one that hangs."""
+
+import contextlib
+import time
+
+import gevent
+import pytest
+
+from crawler.clock import SystemClock, give_turn
+from crawler.coordination.etcd import EtcdStore
+from crawler.coordination.lease import Lease
+from crawler.errors import LeaseLost
+from crawler.hub import HubWatch
+from crawler.supervision import Supervisor
+from tests.waiting import eventually
+
+TTL_S = 2
+LIMIT_S = 0.5
+SATURATED_S = 4.0
+"""Twice the time to live; `make faults` runs a minute of it."""
+BUSY = 20
+CHUNK_S = 0.02
+"""All of them together make a turn of the hub last 0.4 s; a gRPC call takes several."""
+
+
+@pytest.fixture
+def supervisor():
+    supervisor = Supervisor("test")
+    yield supervisor
+    supervisor.stop()
+
+
+@pytest.fixture
+def hub():
+    hub = HubWatch(LIMIT_S)
+    hub.start()
+    yield hub
+    hub.stop()
+
+
+@pytest.fixture
+def etcd(shared_etcd):
+    store = EtcdStore([shared_etcd.endpoint])
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def lease(etcd, hub, supervisor):
+    lease = Lease.grant(etcd, TTL_S, SystemClock())
+    lease.keep(supervisor, hub)
+    yield lease
+    with contextlib.suppress(LeaseLost):
+        lease.revoke()
+
+
+def compute_for(duration_s):
+    end_s = time.monotonic() + duration_s
+    while time.monotonic() < end_s:
+        pass
+
+
+def saturate(supervisor, duration_s):
+    """Greenlets that use the processor for all of that time, though they give each other turns."""
+    end_s = time.monotonic() + duration_s
+
+    def compute():
+        while time.monotonic() < end_s:
+            compute_for(CHUNK_S)
+            give_turn()
+
+    gevent.joinall([supervisor.spawn(f"busy {n}", compute) for n in range(BUSY)])
+
+
+def is_known(etcd, lease):
+    """Whether etcd knows the lease."""
+    try:
+        return etcd.lease_keepalive(lease.id, 3.0) > 0
+    except LeaseLost:
+        return False
+
+
+def saturated_without_loss(lease, etcd, supervisor, duration_s):
+    saturate(supervisor, duration_s)
+    assert not lease.lost.is_set()
+    assert lease.remaining_s > 0
+    assert is_known(etcd, lease)
+
+
+def test_a_lease_survives_a_saturated_hub(lease, etcd, supervisor):
+    saturated_without_loss(lease, etcd, supervisor, SATURATED_S)
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(120)
+def test_a_lease_survives_a_minute_of_a_saturated_hub(lease, etcd, supervisor):
+    saturated_without_loss(lease, etcd, supervisor, 60.0)
+
+
+def test_a_hub_that_hangs_loses_its_lease_and_knows_it_when_it_wakes(lease, etcd, shared_etcd):
+    compute_for(LIMIT_S + TTL_S + 1.5)
+    assert lease.remaining_s == 0  # at once, without a turn of the hub or a word from etcd
+    eventually(lease.lost.is_set, what="those who wait for it are told")
+    assert not is_known(etcd, lease)
+
+
+def test_a_short_computation_costs_nothing(lease, etcd):
+    for _ in range(5):
+        compute_for(LIMIT_S * 0.8)
+        give_turn()
+    eventually(lambda: lease.remaining_s > TTL_S * 0.5, what="it is renewed")
+    assert is_known(etcd, lease)

@@ -1,0 +1,95 @@
+"""A hub that does not turn is noticed, and reported with what blocks it."""
+
+import io
+import json
+import logging
+import time
+
+import pytest
+from gevent import monkey
+
+from crawler import logs
+from crawler.hub import HubWatch, NativeAlarm, run_beside
+from tests.waiting import eventually
+
+LIMIT_S = 0.2
+
+
+@pytest.fixture
+def written():
+    """What is logged meanwhile."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    stream = io.StringIO()
+    logs.setup("info", "json", stream)
+    yield lambda: [json.loads(line) for line in stream.getvalue().splitlines()]
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+@pytest.fixture
+def watch():
+    watch = HubWatch(LIMIT_S)
+    watch.start()
+    yield watch
+    watch.stop()
+
+
+def compute_for(duration_s):
+    """Blocks the hub, as a callback does that never waits."""
+    end_s = time.monotonic() + duration_s
+    while time.monotonic() < end_s:
+        pass
+
+
+def test_a_blocked_hub_is_reported_while_it_is_blocked_with_the_stack_that_blocks_it(
+    watch, written
+):
+    end_s = time.monotonic() + 10
+    while not written() and time.monotonic() < end_s:
+        pass
+    [line] = written()
+    assert line["msg"].startswith("the hub is blocked")
+    assert "test_a_blocked_hub_is_reported" in line["stack"]
+    assert line["silent_s"] >= LIMIT_S
+    eventually(lambda: len(written()) == 2, what="the end of the blockage is told")
+    assert written()[1]["msg"] == "the hub turns again"
+    assert watch.blocked_s == pytest.approx(written()[1]["blocked_s"], abs=0.01)
+
+
+def test_a_hub_with_much_to_do_that_turns_is_not_blocked(watch, written):
+    for _ in range(20):
+        compute_for(LIMIT_S / 4)
+        eventually(lambda: watch.silent_s < LIMIT_S / 4, what="the hub ticks")
+    assert watch.blockages == 0
+    assert not written()
+
+
+def test_each_blockage_is_reported_once(watch, written):
+    for number in (1, 2):
+        compute_for(3 * LIMIT_S)
+        eventually(lambda n=number: len(written()) == 2 * n, what="it is told")
+    assert watch.blockages == 2
+
+
+def test_a_stopped_watch_reports_nothing_more(watch, written):
+    watch.stop()
+    compute_for(3 * LIMIT_S)
+    assert not written()
+
+
+def test_a_native_thread_goes_on_while_the_hub_is_blocked_and_can_be_woken():
+    alarm = NativeAlarm()
+    rung = []
+
+    def wait():
+        alarm.wait(60)
+        rung.append(monkey.get_original("time", "monotonic")())
+
+    run_beside(wait)
+    alarm.ring()
+    alarm.ring()
+    end_s = time.monotonic() + 10
+    while not rung and time.monotonic() < end_s:
+        pass
+    assert rung
