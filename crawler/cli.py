@@ -184,7 +184,7 @@ def _run_node(role: str, options: dict[str, str | None]) -> int:
     settings = config.load(options["file"], os.environ, flags)
     logs.setup(settings.logs.level, settings.logs.style)
     node = Node(role, settings)
-    wanted = _until_signal()
+    wanted = _until_signal(node.hurry)
     node.start()
     gevent.wait([wanted, node.stopped], count=1)
     node.stop()
@@ -193,10 +193,10 @@ def _run_node(role: str, options: dict[str, str | None]) -> int:
     return 0
 
 
-def _until_signal() -> Event:
-    """Set by SIGTERM or SIGINT; a second one ends the process at once."""
+def _until_signal(*then: Callable[[], None]) -> Event:
+    """Set by SIGTERM or SIGINT; the next ones call `then`, and end the process at once."""
     wanted = Event()
-    _on_signal(wanted.set)
+    _on_signal(wanted.set, *then)
     return wanted
 
 
@@ -215,18 +215,17 @@ def _interruptible() -> Iterator[None]:
             handler.cancel()
 
 
-def _on_signal(first: Callable[[], None]) -> list[Any]:
-    """Call `first` at the first SIGTERM or SIGINT; a second one ends the process at once."""
-    seen: list[int] = []
+def _on_signal(*answers: Callable[[], None]) -> list[Any]:
+    """Answer each SIGTERM or SIGINT by the next of these; one more ends the process at once."""
+    left = list(answers)
 
-    def handle(number: int) -> None:
-        if seen:
+    def handle() -> None:
+        if not left:
             os._exit(INTERRUPTED)
-        seen.append(number)
-        first()
+        left.pop(0)()
 
     numbers = (signal.SIGTERM, signal.SIGINT)
-    return [gevent.signal_handler(number, handle, number) for number in numbers]
+    return [gevent.signal_handler(number, handle) for number in numbers]
 
 
 def _tell_addresses(cluster: Any, site_url: str) -> None:

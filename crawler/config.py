@@ -233,9 +233,8 @@ class _Loader:
 
     def _check_prefixes(self, names: CoordinationSettings) -> None:
         """No kind of key may lie among another; only the election has its place by the tasks."""
-        paths = {
-            key: getattr(names, key) for key in ("resources", "election", "registry", "snowflake")
-        }
+        kinds = ("resources", "election", "registry", "tombstones", "snowflake")
+        paths = {key: getattr(names, key) for key in kinds}
         for (key, path), (other, above) in itertools.permutations(paths.items(), 2):
             is_usual = (key, path) == ("election", f"{names.resources}/election")
             if not is_usual and f"{path}/".startswith(f"{above}/"):

@@ -42,9 +42,15 @@ def start_node(role_name: str) -> Flask:
 def _leave_with(node: Node) -> None:
     """Leave at once when gunicorn stops this process, not only when its requests have ended."""
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
-        _prepend(number, node.stop)
+        _prepend(number, _stop_or_hurry(node))
     atexit.register(node.stop)
     Supervisor("gunicorn").spawn("end", _end_process_with, node, on_end=OnEnd.RESTART)
+
+
+def _stop_or_hurry(node: Node) -> Callable[[], None]:
+    """Stop in order at the first signal, and in a hurry at the next."""
+    answers = iter((node.stop, node.hurry))
+    return lambda: next(answers, node.hurry)()
 
 
 def _prepend(number: int, stop: Callable[[], None]) -> None:

@@ -14,6 +14,9 @@ from typing import Any
 
 NO_LABELS: Mapping[str, str] = {}
 
+DRAINING = "draining"
+"""Entry in the metadata of a node that is about to leave."""
+
 
 class State(enum.Enum):
     """Where a resource stands; the docstring of each member says what happens next."""
@@ -131,6 +134,11 @@ class Node:
     """Names of the spiders it has; None when it does not say, which means every spider."""
     incarnation: int = 0
     """Create revision of the registration: the same id registered anew is another incarnation."""
+
+    @property
+    def draining(self) -> bool:
+        """Whether the node is about to leave, and takes no new tasks."""
+        return self.metadata.get(DRAINING) == "true"
 
     def has_spider(self, spider: str) -> bool:
         """Whether the node can run that spider, as far as it says."""

@@ -65,6 +65,14 @@ class NodeSettings:
         least=0.1,
         most=600,
     )
+    drain_s: float = setting(
+        5.0,
+        "How long a node that stops lets callbacks under way come to their end, and a leader its "
+        "last write; after that they are cut off.",
+        unit="s",
+        least=0,
+        most=600,
+    )
     stop_s: float = setting(
         10.0,
         "How long the greenlets of a node may take to end when it stops.",
@@ -103,6 +111,9 @@ class CoordinationSettings:
     )
     master_service: str = setting(
         "go.micro.server.master", "Service name of masters.", form="service"
+    )
+    tombstones: str = setting(
+        "/crawler/tombstones", "Prefix of the notes on workers declared dead.", form="path"
     )
     snowflake: str = setting(
         "/crawler/snowflake", "Key of the highest id given out so far.", form="path"

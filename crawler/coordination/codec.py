@@ -130,6 +130,16 @@ def decode_node(raw: bytes, create_revision: int) -> Node:
     )
 
 
+def encode_tombstone(node_id: str, incarnation: int, term: int) -> bytes:
+    """The note on a worker whose tasks were given to others, by the leader of that term."""
+    return _dump({"ID": node_id, "Incarnation": incarnation, "Term": term})
+
+
+def decode_tombstone(raw: bytes) -> int:
+    """The incarnation declared dead; those before it are dead as well. Raises ValueError."""
+    return _whole(_load_object(raw), "Incarnation")
+
+
 def _labels_in(metadata: Mapping[str, str]) -> Mapping[str, str]:
     """Our entry of a registration; another program's of that name means nothing to us."""
     try:

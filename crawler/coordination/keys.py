@@ -18,6 +18,7 @@ class Keys:
         """Prefix of the resources."""
         self.election = settings.election.rstrip("/") + "/"
         """Prefix of the candidates."""
+        self._tombstones = settings.tombstones.rstrip("/")
         self.snowflake = settings.snowflake
 
     def service(self, role: str) -> str:
@@ -35,6 +36,10 @@ class Keys:
     def registration(self, role: str, node_id: str) -> str:
         """Key of one node's registration."""
         return self.registrations(role) + node_id
+
+    def tombstone(self, node_id: str) -> str:
+        """Key of the note that says which incarnation of a worker was declared dead."""
+        return f"{self._tombstones}/{node_id}"
 
     def candidate(self, lease: int) -> str:
         """Key of a candidate in the election."""

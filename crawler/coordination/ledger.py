@@ -10,10 +10,10 @@ later all the same, its comparisons would not hold any more once anything else w
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from crawler.coordination.codec import decode_resource, encode_resource
+from crawler.coordination.codec import decode_resource, encode_resource, encode_tombstone
 from crawler.coordination.keys import Keys
 from crawler.coordination.snowflake import is_usable
 from crawler.coordination.store import (
@@ -36,6 +36,9 @@ log = get_logger(__name__)
 
 CHANGES = MAX_OPERATIONS - 2
 """Changes in one transaction; room is left for the fence and the mark of the ids."""
+
+TOMBSTONE_S = 86_400
+"""How long the note on a dead worker is kept: a day, in which it may wake and look."""
 
 BATCH_BYTES = 1_000_000
 """Values in one transaction; etcd refuses requests of more than 1.5 MiB."""
@@ -84,6 +87,23 @@ class Ledger:
         """
         for batch in self._batches(changes):
             yield from self._commit_batch(leadership, batch)
+
+    def bury(self, leadership: Leadership, dead: Mapping[str, int]) -> None:
+        """Note which incarnations of workers are dead, by their ids, before their tasks move.
+
+        One that lives all the same finds its note and stops (`Registry.objection`). The notes end
+        with a lease of their own. Raises LeadershipLost, Retryable.
+        """
+        lease, _ = self._store.lease_grant(TOMBSTONE_S)
+        puts = [
+            Put(self._keys.tombstone(id), encode_tombstone(id, inc, leadership.revision), lease)
+            for id, inc in dead.items()
+        ]
+        fence = created_at(leadership.key, leadership.revision)
+        for start in range(0, len(puts), CHANGES):
+            result = self._store.txn([fence], puts[start : start + CHANGES])
+            if not result.succeeded:
+                _check_fence(leadership, None)
 
     def highest_id(self) -> int:
         """The highest id stored so far; 0 for none. Raises Retryable."""

@@ -5,14 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from crawler.coordination.codec import decode_node, encode_node
+from crawler.coordination.codec import decode_node, decode_tombstone, encode_node
 from crawler.coordination.keys import MASTER, Keys
 from crawler.coordination.lease import Lease
 from crawler.coordination.snowflake import MAX_NODE
-from crawler.coordination.store import KeyValue, Put, Range, Store, absent, unchanged_below
+from crawler.coordination.store import (
+    Get,
+    KeyValue,
+    Put,
+    Range,
+    Store,
+    absent,
+    created_at,
+    unchanged_below,
+)
 from crawler.errors import Retryable, Unavailable
 from crawler.logs import get_logger
-from crawler.records import Node
+from crawler.records import DRAINING, Node
 
 log = get_logger(__name__)
 
@@ -49,6 +58,26 @@ class Registry:
             else:
                 raise IdTaken(f"another live node is registered as {node.id}")
 
+    def objection(self, node: Node) -> str:
+        """Why this incarnation may not go on, as etcd has it; empty while it may.
+
+        Raises Retryable.
+        """
+        keys = (self._keys.registration(self._role, node.id), self._keys.tombstone(node.id))
+        registration, tombstone = self._store.txn([], [Get(key) for key in keys]).gets
+        if registration is None or registration.create_revision != node.incarnation:
+            return "its registration is gone"
+        if tombstone is not None and _buried(tombstone) >= node.incarnation:
+            return "a leader declared it dead and gave its tasks to others"
+        return ""
+
+    def announce_draining(self, node: Node, lease: Lease) -> None:
+        """Say that the node takes no new tasks, as it is about to leave. Raises Retryable."""
+        key = self._keys.registration(self._role, node.id)
+        leaving = replace(node, metadata={**node.metadata, DRAINING: "true"})
+        value = encode_node(self._keys.service(self._role), leaving)
+        self._store.txn([created_at(key, node.incarnation)], [Put(key, value, lease.id)])
+
     def names(self) -> set[str]:
         """Names taken within the role, as `node_id` builds ids from them."""
         prefix = self._keys.registration(self._role, self._keys.node_id(self._role, ""))
@@ -74,6 +103,15 @@ class Registry:
         if self._role == MASTER:
             conditions.append(unchanged_below(prefix, others.revision))
         self._store.txn(conditions, [Put(key, value, lease.id)])
+
+
+def _buried(tombstone: KeyValue) -> int:
+    """The incarnation a note declares dead; none if it cannot be read."""
+    try:
+        return decode_tombstone(tombstone.value)
+    except ValueError as error:
+        log.error("a tombstone cannot be read", key=tombstone.key, error=str(error))
+        return 0
 
 
 def decode_registration(kv: KeyValue) -> Node:

@@ -12,7 +12,16 @@ from crawler.api.service import Call, NodeLoad, Page
 from crawler.coordination.keys import MASTER, WORKER
 from crawler.errors import NotFound
 from crawler.node.cluster import Cluster
-from crawler.node.requests import Add, Record, Remove, Request, Update, is_current, is_news
+from crawler.node.requests import (
+    Add,
+    Record,
+    Remove,
+    Request,
+    Update,
+    is_current,
+    is_later,
+    is_news,
+)
 from crawler.records import MAX_PAGE, Counts, Query, Report, Resource, Spec, State
 from crawler.scheduler import snapshot
 
@@ -20,8 +29,14 @@ from crawler.scheduler import snapshot
 class LeaderDesk:
     """Handles requests as the leader; see `api.service.Desk` for what each promises."""
 
-    def __init__(self, cluster: Cluster, submit: Callable[[Request, Call], None]) -> None:
-        """`submit` has a change made, and returns when it was."""
+    def __init__(
+        self,
+        cluster: Cluster,
+        submit: Callable[[Request, Call], None],
+        on_refused: Callable[[int], None],
+    ) -> None:
+        """`submit` has a change made, and returns when it was; `on_refused` counts reports."""
+        self._on_refused = on_refused
         self._cluster = cluster
         self._submit = submit
         self._live: dict[str, tuple[str, int, Counts]] = {}
@@ -77,10 +92,13 @@ class LeaderDesk:
         for report, _ in current:
             self._live[report.name] = (report.id, report.epoch, report.counts)
         news = [report for report, resource in current if is_news(report, resource)]
+        news += [report for report, resource in pairs if is_later(report, resource)]
         if news:
             self._submit(Record(node_id, news), call)
         accepted = {report.name for report, _ in current}
-        return [report.name for report in reports if report.name not in accepted]
+        refused = [report.name for report in reports if report.name not in accepted]
+        self._on_refused(len(refused))
+        return refused
 
     def forget_counts(self) -> None:
         """Drop the live counts of tasks that run no more."""

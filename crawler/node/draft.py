@@ -48,6 +48,12 @@ class Draft:
         self._changed[name] = None
         self._minted.pop(name, None)
 
+    @property
+    def leaves_homeless(self) -> bool:
+        """Whether a change so far leaves a resource without an owner that asks for one."""
+        changed = (r for r in self._changed.values() if r is not None)
+        return any(r.owner is None and not r.state.finished for r in changed)
+
     def resources(self) -> Iterable[Resource]:
         """All resources as they stand in this draft."""
         changed = [resource for resource in self._changed.values() if resource is not None]

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
+from gevent import Greenlet
+
 from crawler.api.service import Desk, Service
 from crawler.clock import Clock
 from crawler.coordination.election import Election, leader_value
@@ -52,7 +54,9 @@ class Master:
             self._election, self._cluster.master_names, self._on_leader_change, forwards=True
         )
         self._session: Session | None = None
+        self._campaigner: Greenlet | None = None
         self._term: Term | None = None
+        self._reports_refused = 0
         self.service = Service(self)
 
     def start(self, supervisor: Supervisor) -> None:
@@ -71,7 +75,22 @@ class Master:
     def join(self, session: Session) -> None:
         """Stand in the election for as long as the session lives."""
         self._session = session
-        session.supervisor.spawn("campaign", self._campaign, session, on_end=OnEnd.RESTART)
+        self._campaigner = session.supervisor.spawn(
+            "campaign", self._campaign, session, on_end=OnEnd.RESTART
+        )
+
+    def drain(self, patience_s: float) -> None:
+        """Take no more requests, answer those that wait, and let another master lead."""
+        self._session = None
+        term, campaigner = self._term, self._campaigner
+        if term is not None and campaigner is not None:
+            term.finish()
+            campaigner.join(patience_s)
+
+    def hurry(self) -> None:
+        """Nothing that lasts is waited for but the last write."""
+        if self._campaigner is not None:
+            self._campaigner.kill(block=False)
 
     def leave(self) -> None:
         """Lead no more; the lease's end takes the candidacy along."""
@@ -99,6 +118,11 @@ class Master:
         metrics.gauge_of(
             "crawler_workers", "Registered workers.", lambda: len(self._cluster.workers.values)
         )
+        metrics.counter_of(
+            "crawler_reports_refused",
+            "Reports of an assignment that is out of date, refused.",
+            lambda: self._reports_refused,
+        )
         tasks = metrics.gauge("crawler_tasks", "Tasks by state.", "state")
         for state in State:
             tasks.labels(state.value).set_function(partial(self._cluster.count, state))
@@ -125,7 +149,7 @@ class Master:
     def _campaign(self, session: Session) -> None:
         """Stand, lead, and stand again, until the session ends."""
         value = leader_value(session.name, session.node.address)
-        while True:
+        while self._session is session:
             try:
                 leadership = self._election.campaign(session.lease, value)
                 log.info("elected", leader=value, revision=leadership.revision)
@@ -156,6 +180,7 @@ class Master:
             framework=self._framework,
             clock=self._clock,
             check_s=self._settings.scheduler.check_s,
+            on_refused=self._count_refused,
         )
 
     def _resign(self, leadership: Leadership) -> None:
@@ -164,6 +189,9 @@ class Master:
             self._election.resign(leadership)
         except Retryable as error:
             log.warning("not resigned, the lease decides", error=str(error))
+
+    def _count_refused(self, reports: int) -> None:
+        self._reports_refused += reports
 
     def _on_cluster_change(self) -> None:
         if self._term is not None:

@@ -100,6 +100,7 @@ class Node:
         self._metrics = Metrics()
         self._hub = HubWatch(settings.node.hub_limit_s)
         self._stop_once = RLock()
+        self._hurried = False
         self._membership = self._build_membership(role_name)
         self._role: NodeRole
         self._servicer: Servicer | None = None
@@ -139,17 +140,26 @@ class Node:
                 return
             self._health.shut_down()
             # First what others wait for: the tasks and the leadership of this node.
+            self._membership.drain(self._role, self._patience_s(self._settings.node.drain_s))
             self._members.stop()
             self._membership.leave(self._role)
             self._supervisor.stop(self._settings.node.stop_s)
             if self._http is not None:
-                self._http.stop(1.0)
-            self._rpc.stop(1.0)
+                self._http.stop(self._patience_s(1.0))
+            self._rpc.stop(self._patience_s(1.0))
             self._role.stop()
             self._store.close()
             self._hub.stop()
             self.stopped.set()
             log.info("node stopped")
+
+    def hurry(self) -> None:
+        """While `stop` is under way: wait for nothing but what the others must know."""
+        self._hurried = True
+        self._role.hurry()
+
+    def _patience_s(self, usual_s: float) -> float:
+        return 0.0 if self._hurried else usual_s
 
     def _build_membership(self, role_name: str) -> Membership:
         ttl_s = self._settings.coordination.lease_ttl_s

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from crawler.node.draft import Draft
+from crawler.node.workforce import Workforce
 from crawler.records import Counts, Node, Owner, Resource, State
 from crawler.scheduler import snapshot
-from crawler.scheduler.cycle import Plan, run_pass
+from crawler.scheduler.cycle import run_pass
 from crawler.scheduler.framework import Framework
 
 
-def place(draft: Draft, workers: Mapping[str, Node], framework: Framework) -> Plan:
-    """Run a pass over what needs an owner, and write its plan into the draft."""
+def place(draft: Draft, workforce: Workforce, framework: Framework) -> Mapping[str, int]:
+    """Run a pass over what needs an owner, and write its plan into the draft.
+
+    Returns the workers whose tasks were taken from them because they are dead: id → incarnation.
+    """
     resources = list(draft.resources())
     homeless = sorted(
-        (resource for resource in resources if needs_owner(resource, workers)),
+        (resource for resource in resources if needs_owner(resource, workforce)),
         key=lambda resource: (resource.creation_time, resource.name),
     )
     if not homeless:
-        return Plan({}, [])
-    candidates = snapshot.take(workers.values(), resources)
+        return {}
+    candidates = snapshot.take(workforce.hiring, resources)
     plan = run_pass(framework, candidates, [resource.spec for resource in homeless])
     reasons = {verdict.name: verdict.reason for verdict in plan.refused}
     for resource in homeless:
@@ -28,24 +32,23 @@ def place(draft: Draft, workers: Mapping[str, Node], framework: Framework) -> Pl
         settled = assigned(resource, node) if node else waiting(resource, reasons[resource.name])
         if settled != resource:
             draft.put(settled)
-    return plan
+    return _dead(homeless, workforce)
 
 
-def needs_owner(resource: Resource, workers: Mapping[str, Node]) -> bool:
-    """Whether a resource has work left that no live worker is responsible for."""
+def needs_owner(resource: Resource, workforce: Workforce) -> bool:
+    """Whether a resource has work left that no worker is responsible for."""
     if resource.awaits_spider:
-        return any(node.has_spider(resource.spec.spider_name) for node in workers.values())
+        return workforce.has_spider(resource.spec.spider_name)
     if resource.state.finished:
         return False
-    owner = resource.owner
-    return owner is None or owner.node_id not in workers or not workers[owner.node_id].owns(owner)
+    return resource.owner is None or not workforce.stands_by(resource.owner)
 
 
 def assigned(resource: Resource, node: Node) -> Resource:
     """The resource as this worker's, with the next epoch."""
     return resource.replace(
         owner=Owner(node.id, node.address, node.incarnation),
-        epoch=resource.epoch + 1,
+        epoch=next_epoch(resource),
         state=State.ASSIGNED,
         reason="",
         awaits_spider=False,
@@ -53,6 +56,20 @@ def assigned(resource: Resource, node: Node) -> Resource:
     )
 
 
+def next_epoch(resource: Resource) -> int:
+    """One more than the last. A value without an epoch may be one that another program rewrote: its
+    revision is above all epochs there were, as each of them was a write of its own."""
+    return (resource.epoch or resource.mod_revision) + 1
+
+
 def waiting(resource: Resource, reason: str) -> Resource:
     """The resource without an owner, and why."""
     return resource.replace(owner=None, state=State.PENDING, reason=reason, awaits_spider=False)
+
+
+def _dead(homeless: Iterable[Resource], workforce: Workforce) -> Mapping[str, int]:
+    dead: dict[str, int] = {}
+    for owner in (resource.owner for resource in homeless):
+        if owner is not None and owner.incarnation and not workforce.stands_by(owner):
+            dead[owner.node_id] = max(owner.incarnation, dead.get(owner.node_id, 0))
+    return dead

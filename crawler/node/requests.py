@@ -78,11 +78,16 @@ class Record:
     reports: Sequence[Report]
 
     def apply(self, draft: Draft) -> Sequence[str]:
-        """Reports that are not current any more change nothing."""
+        """Reports that are not current any more change nothing; one of a later assignment than the
+        present means that an old value was put back, so the task is assigned anew above both."""
         touched = []
         for report in self.reports:
             resource = draft.get(report.name)
-            if is_current(report, self.node_id, resource) and is_news(report, resource):
+            if is_later(report, resource):
+                assert resource is not None  # else nothing would be later
+                draft.put(_afresh(resource).replace(epoch=report.epoch))
+                touched.append(report.name)
+            elif is_current(report, self.node_id, resource) and is_news(report, resource):
                 assert resource is not None  # else the report were not current
                 draft.put(
                     resource.replace(
@@ -103,6 +108,13 @@ def is_current(report: Report, node_id: str, resource: Resource | None) -> bool:
     if (resource.id, resource.epoch) != (report.id, report.epoch):
         return False
     return not resource.state.finished or not is_news(report, resource)
+
+
+def is_later(report: Report, resource: Resource | None) -> bool:
+    """Whether a report is of a later assignment than the one that stands there."""
+    if resource is None or resource.state.finished:
+        return False
+    return resource.id == report.id and resource.epoch < report.epoch
 
 
 def is_news(report: Report, resource: Resource | None) -> bool:

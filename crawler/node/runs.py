@@ -174,6 +174,17 @@ class Runs:
         for run, greenlet in stopping:
             self._forget(run, greenlet)
 
+    def halt(self, patience_s: float) -> None:
+        """Bring every run to a safe point and let it end there: fetches end at once, a callback is
+        let finish, its items are written. The runs stay known, so that they can be reported."""
+        for run in self.all():
+            run.stop()
+        gevent.joinall([greenlet for _, greenlet in self._runs.values()], timeout=patience_s)
+
+    def cut_off(self) -> None:
+        """End every run where it stands; returns at once."""
+        gevent.killall([greenlet for _, greenlet in self._runs.values()], block=False)
+
     def stop_all(self) -> None:
         """Stop every run."""
         self.stop(list(self._runs))

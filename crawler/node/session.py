@@ -19,7 +19,7 @@ from crawler.hub import HubWatch
 from crawler.logs import get_logger
 from crawler.node.names import NodeNames
 from crawler.records import Node
-from crawler.supervision import Supervisor
+from crawler.supervision import OnEnd, Supervisor
 
 log = get_logger(__name__)
 
@@ -45,6 +45,15 @@ class Role(Protocol):
 
     def join(self, session: Session) -> None:
         """The node is registered: begin. Returns soon."""
+        ...
+
+    def drain(self, patience_s: float) -> None:
+        """The node is about to leave: take on nothing new, and bring what is under way to an end,
+        in that time."""
+        ...
+
+    def hurry(self) -> None:
+        """Cut short what `drain` waits for."""
         ...
 
     def leave(self) -> None:
@@ -95,9 +104,21 @@ class Membership:
                 address=session.node.address,
                 incarnation=session.node.incarnation,
             )
+            session.supervisor.spawn("pulse", self._pulse, session, on_end=OnEnd.RESTART)
             role.join(session)
             self._clock.wait(session.lease.lost)
             self.leave(role)
+
+    def drain(self, role: Role, patience_s: float) -> None:
+        """Leave in order: say so, bring what is under way to a safe point; `leave` comes next."""
+        session = self.session
+        if session is None:
+            return
+        try:
+            self._registry.announce_draining(session.node, session.lease)
+        except (Retryable, LeaseLost) as error:
+            log.warning("not announced that the node leaves", error=str(error))
+        role.drain(patience_s)
 
     def leave(self, role: Role) -> None:
         """Stop the role, then give up registration and lease; harmless when there is no session."""
@@ -108,6 +129,18 @@ class Membership:
         session.supervisor.stop()
         if self._revoke(session.lease):
             log.info("deregistered", node=session.node.id)
+
+    def _pulse(self, session: Session) -> None:
+        """Read now and then whether etcd still has this incarnation; the lease alone may not tell:
+        a registration may be deleted by hand, or declared dead while this process stood still."""
+        while not self._clock.wait(session.lease.lost, self._ttl_s / 3):
+            try:
+                objection = self._registry.objection(session.node)
+            except Retryable as error:
+                log.debug("cannot look at the own registration", error=str(error))
+                continue
+            if objection:
+                session.lease.end(objection)
 
     def _join(self, role: Role) -> Session:
         """Try until it succeeds. Raises ConfigError when the id given stays taken."""

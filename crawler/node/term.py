@@ -8,7 +8,7 @@ come together share a transaction, and no decision is made on a state that anoth
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from gevent.event import AsyncResult, Event
 from gevent.timeout import Timeout
@@ -34,7 +34,8 @@ from crawler.node.cluster import Cluster
 from crawler.node.desk import LeaderDesk
 from crawler.node.draft import Draft
 from crawler.node.placement import place
-from crawler.node.requests import Add, Request, Update
+from crawler.node.requests import Add, Request
+from crawler.node.workforce import Grace, Incarnation, Workforce
 from crawler.records import Leadership, Spec
 from crawler.scheduler.framework import Framework
 
@@ -76,7 +77,9 @@ class Term:
         framework: Framework,
         clock: Clock,
         check_s: float,
+        on_refused: Callable[[int], None],
     ) -> None:
+        """`on_refused` counts the reports refused as out of date."""
         self._leadership = leadership
         self._lease = lease
         self._number = number
@@ -91,25 +94,33 @@ class Term:
         self._wake = Event()
         self._unsettled = True
         self._doubted = False
-        self.desk = LeaderDesk(cluster, self.submit)
+        self._leaving = False
+        self._grace = Grace((), 0.0)
+        self._spared: frozenset[Incarnation] = frozenset()
+        self.desk = LeaderDesk(cluster, self.submit, on_refused)
         """Handles the requests from outside."""
         self.ready = False
 
     def run(self, seeds: Sequence[Spec]) -> None:
-        """Lead until it ends. Raises LeadershipLost, LeaseLost; Retryable from the take-over."""
+        """Lead until `finish`. Raises LeadershipLost, LeaseLost; Retryable from the take-over."""
         try:
             self._take_over(seeds)
             next_check_s = self._clock.monotonic() + self._check_s
-            while True:
-                self._lease.check()
-                self._pass()
-                self._clock.wait(self._wake, max(0.0, next_check_s - self._clock.monotonic()))
+            while not self._leaving:
+                self._clock.wait(self._wake, self._idle_s(next_check_s))
                 self._wake.clear()
                 if self._doubted or self._clock.monotonic() >= next_check_s:
                     self._check()
                     next_check_s = self._clock.monotonic() + self._check_s
+                self._lease.check()
+                self._pass()
         finally:
             self._end()
+
+    def finish(self) -> None:
+        """Take no more requests, answer those that wait, and let `run` return."""
+        self._leaving = True
+        self._wake.set()
 
     def doubt(self) -> None:
         """Something speaks against this leadership: ask etcd at the next turn."""
@@ -124,6 +135,11 @@ class Term:
     def _take_over(self, seeds: Sequence[Spec]) -> None:
         """Read everything at one revision, add the seed tasks, place, and only then be ready."""
         self._cluster.refresh()
+        self._grace = Grace.begin(
+            self._cluster.all_resources(),
+            self._cluster.live_workers(),
+            self._clock.monotonic() + self._lease.ttl_s,
+        )
         self._ids = IdGenerator(self._number, self._clock, above=self._ledger.highest_id())
         missing = [spec for spec in seeds if self._cluster.resource(spec.name) is None]
         tickets = [_Ticket(Add(spec), float("inf")) for spec in missing]
@@ -136,6 +152,13 @@ class Term:
             resources=len(self._cluster.resources.values),
             workers=len(self._cluster.workers.values),
         )
+
+    def _idle_s(self, next_check_s: float) -> float:
+        """How long there is nothing to do, unless somebody asks."""
+        now_s = self._clock.monotonic()
+        grace_s = self._grace.left_s(now_s)
+        idle_s = max(0.0, next_check_s - now_s)
+        return min(idle_s, grace_s) if grace_s else idle_s
 
     def _check(self) -> None:
         """Once in a while, and in doubt: ask etcd who leads, and look at all tasks."""
@@ -155,9 +178,7 @@ class Term:
         decided = self._decide(draft)
         written: dict[str, Outcome] = {}
         try:
-            if self._unsettled or any(isinstance(t.request, Add | Update) for t in decided):
-                self._unsettled = False
-                place(draft, self._cluster.live_workers(), self._framework)
+            self._place(draft)
             self._commit(draft, written)
         except Retryable as error:
             self._answer(decided, written, error)
@@ -167,6 +188,17 @@ class Term:
             raise
         else:
             self._answer(decided, written, None)
+
+    def _place(self, draft: Draft) -> None:
+        """Give owners to what has none; whose tasks are taken is told that it is dead first."""
+        missed = self._grace.spared(self._clock.monotonic())
+        if not (self._unsettled or draft.leaves_homeless or missed != self._spared):
+            return
+        self._unsettled, self._spared = False, missed
+        dead = place(draft, Workforce(self._cluster.live_workers(), missed), self._framework)
+        if dead:
+            log.warning("workers declared dead", incarnations=dict(dead))
+            self._ledger.bury(self._leadership, dead)
 
     def _decide(self, draft: Draft) -> list[_Ticket]:
         """Apply the waiting requests to the draft; those refused are answered at once."""
@@ -240,6 +272,8 @@ class Term:
 
     def submit(self, request: Request, call: Call) -> None:
         """Hand a request to the writing greenlet and wait for its end."""
+        if self._leaving:
+            raise Unavailable("this master is leaving; try again")
         if len(self._tickets) >= MOST_WAITING:
             raise Overloaded("too many requests are waiting; try again in a second")
         ticket = _Ticket(request, self._clock.monotonic() + call.timeout_s)

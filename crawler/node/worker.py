@@ -23,6 +23,7 @@ from crawler.engine.engine import Engine
 from crawler.errors import CrawlerError
 from crawler.logs import get_logger
 from crawler.metrics import Metrics
+from crawler.node.epochs import Epochs
 from crawler.node.observer import Observer
 from crawler.node.reconcile import RunKey, reconcile
 from crawler.node.runs import Run, Runs
@@ -41,6 +42,12 @@ CALL_BYTES = 50_000
 
 REPORT_BYTES = 150
 """Size of a report beside its name and reason."""
+
+LAST_WORD_S = 1.0
+"""How long a worker that leaves waits for a leader to take its last reports."""
+
+News = tuple[Run | None, Report]
+"""A report and its run; without one when an assignment was refused."""
 
 
 class Worker:
@@ -74,6 +81,8 @@ class Worker:
         )
         items = Path(settings.folder, settings.worker.items)
         self._runs = Runs(engine, items, clock, self._on_run_end)
+        self._epochs = Epochs()
+        self._draining = False
         self._session: Session | None = None
         self._mine: Mirror[Resource] | None = None
         self._changed = Event()
@@ -105,6 +114,16 @@ class Worker:
         )
         self._mine.start(session.supervisor)
 
+    def drain(self, patience_s: float) -> None:
+        """Start nothing more, let what runs come to a safe point, and have the last word on it."""
+        self._draining = True
+        self._runs.halt(patience_s)
+        self._report(LAST_WORD_S)
+
+    def hurry(self) -> None:
+        """Wait for no callback any more."""
+        self._runs.cut_off()
+
     def leave(self) -> None:
         """Stop all runs before anyone else may start them."""
         self._session = None
@@ -118,6 +137,11 @@ class Worker:
     def measure(self, metrics: Metrics) -> None:
         """How many tasks run here."""
         metrics.gauge_of("crawler_runs", "Tasks that run on this worker.", self._runs.count)
+        metrics.counter_of(
+            "crawler_assignments_refused",
+            "Assignments older than one before them, refused.",
+            lambda: self._epochs.refusals,
+        )
 
     # -- what should run ------------------------------------------------------------------------
 
@@ -135,7 +159,7 @@ class Worker:
     def _desired(self) -> dict[str, Resource]:
         if self._session is None or self._mine is None:
             return {}
-        return {r.name: r for r in self._mine.values.values() if not r.state.finished}
+        return self._epochs.admit(r for r in self._mine.values.values() if not r.state.finished)
 
     def _reconcile_forever(self) -> None:
         while True:
@@ -145,13 +169,16 @@ class Worker:
 
     def _reconcile(self) -> bool:
         """Stop and start what differs; whether all is now as it should be."""
+        if self._draining:
+            return True
         desired = self._desired()
         wanted = {name: RunKey(r.id, r.epoch) for name, r in desired.items()}
         actions = reconcile(wanted, self._runs.known())
         self._runs.stop(actions.stop)
         for name in actions.start:
             # The lease may have been lost while others were stopped, and one may not have stopped.
-            if self._session is not None and name not in self._runs.known():
+            free = name not in self._runs.known() and not self._draining
+            if self._session is not None and free:
                 self._runs.start(desired[name])
         self._report_now.set()
         return self._runs.known() == wanted
@@ -163,25 +190,25 @@ class Worker:
         while True:
             self._clock.wait(self._report_now, self._settings.worker.report_s)
             self._report_now.clear()
-            self._report()
+            self._report(self._settings.api.timeout_s)
             self._clock.sleep(min(0.05, self._settings.worker.report_s))
 
-    def _report(self) -> None:
+    def _report(self, timeout_s: float) -> None:
         leader, session = self._observer.leader, self._session
-        pending = [(run, run.report()) for run in self._runs.all()]
-        news = [(run, report) for run, report in pending if report is not None]
+        news = [news for news in map(_news_of, self._runs.all()) if news is not None]
+        news += [(None, protest) for protest in self._epochs.protests()]
         if session is None or leader is None or not leader.address or not news:
             return
         for part in _parts(news):
-            self._send(leader, session.node.id, part)
+            self._send(leader, session.node.id, part, timeout_s)
 
-    def _send(self, leader: Leader, node_id: str, news: list[tuple[Run, Report]]) -> None:
+    def _send(self, leader: Leader, node_id: str, news: list[News], timeout_s: float) -> None:
         """Send reports; what was not taken is sent again next time, with newer counts.
 
         A refused run may be of an assignment that the leader has not seen yet, so it is told again;
         if it is out of date, the mirror will say so and the run be stopped.
         """
-        call = Call(self._settings.api.timeout_s)
+        call = Call(timeout_s)
         reports = [report for _, report in news]
         try:
             refused = set(self._observer.desk(leader).report(node_id, reports, call))
@@ -189,7 +216,7 @@ class Worker:
             log.warning("reports not delivered, trying again", leader=leader.id, error=str(error))
             return
         for run, report in news:
-            if run.name not in refused:
+            if run is not None and run.name not in refused:
                 run.told(report)
 
     def _master_names(self) -> dict[str, str]:
@@ -206,9 +233,14 @@ class Worker:
         self._report_now.set()
 
 
-def _parts(news: list[tuple[Run, Report]]) -> Iterator[list[tuple[Run, Report]]]:
+def _news_of(run: Run) -> News | None:
+    report = run.report()
+    return None if report is None else (run, report)
+
+
+def _parts(news: list[News]) -> Iterator[list[News]]:
     """Reports in calls well below the size that a master takes."""
-    part: list[tuple[Run, Report]] = []
+    part: list[News] = []
     size = 0
     for run, report in news:
         more = REPORT_BYTES + 4 * (len(report.name) + len(report.reason))

@@ -12,6 +12,7 @@ from crawler.node.placement import needs_owner, place
 from crawler.node.reconcile import RunKey, reconcile
 from crawler.node.requests import Add, Record, Remove, Update
 from crawler.node.runs import items_path
+from crawler.node.workforce import Workforce
 from crawler.records import Counts, Node, Owner, Report, Resource, Spec, State
 from crawler.scheduler.framework import Framework
 
@@ -158,17 +159,17 @@ def test_what_is_finished_stays_finished():
     ],
 )  # fmt: skip
 def test_who_needs_an_owner(resource, wanted):
-    assert needs_owner(resource, {"w-1": W1}) is wanted
+    assert needs_owner(resource, Workforce({"w-1": W1})) is wanted
 
 
 def test_what_awaits_a_spider_stays_while_nobody_has_it():
     resource = stored(state=State.FAILED, awaits_spider=True)
-    assert not needs_owner(resource, {"w-1": Node("w-1", "h", spiders=frozenset({"b"}))})
+    assert not needs_owner(resource, Workforce({"w-1": Node("w-1", "h", spiders=frozenset({"b"}))}))
 
 
 def test_placing_keeps_identity_and_raises_the_epoch():
     draft = draft_of(stored(owner=Node("w-9", "h:9"), counts=Counts(pages=9)))
-    place(draft, {"w-1": W1}, FRAMEWORK)
+    place(draft, Workforce({"w-1": W1}), FRAMEWORK)
     moved = only_change(draft).after
     assert (moved.id, moved.creation_time, moved.epoch) == ("1", 5, 4)
     assert moved.owner == Owner("w-1", "h:1", 10)
@@ -177,7 +178,7 @@ def test_placing_keeps_identity_and_raises_the_epoch():
 
 def test_a_resource_of_another_program_gets_what_it_lacks():
     draft = draft_of(Resource(Spec("a"), mod_revision=3))
-    place(draft, {"w-1": W1}, FRAMEWORK)
+    place(draft, Workforce({"w-1": W1}), FRAMEWORK)
     change = only_change(draft)
     assert (change.after.id, change.after.creation_time) == ("1000", 99)
     assert (change.based_on, change.minted) == (3, 1000)
@@ -185,12 +186,12 @@ def test_a_resource_of_another_program_gets_what_it_lacks():
 
 def test_without_a_worker_it_waits_with_a_reason_and_is_written_once():
     draft = draft_of(stored(owner=Node("w-9", "h:9")))
-    place(draft, {}, FRAMEWORK)
+    place(draft, Workforce({}), FRAMEWORK)
     waiting = only_change(draft).after
     assert (waiting.owner, waiting.state, waiting.epoch) == (None, State.PENDING, 3)
     assert "no worker is registered" in waiting.reason
     again = draft_of(waiting.replace(mod_revision=8))
-    place(again, {}, FRAMEWORK)
+    place(again, Workforce({}), FRAMEWORK)
     assert again.changes() == []
 
 
@@ -202,7 +203,7 @@ def test_a_pass_moves_nothing_that_a_live_worker_owns(entries):
     resources = [stored(f"t{n}", owner, state=state) for n, (owner, state) in enumerate(entries)]
     draft = draft_of(*resources)
     workers = {"w-1": W1, "w-2": W2}
-    place(draft, workers, FRAMEWORK)
+    place(draft, Workforce(workers), FRAMEWORK)
     changed = {change.name for change in draft.changes()}
     for resource in resources:
         alive = resource.owner is not None and any(

@@ -1,0 +1,76 @@
+"""Which workers a leader counts on: who is alive, who may yet come back, who takes new tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from crawler.records import Node, Owner, Resource
+
+
+class Incarnation(NamedTuple):
+    """One life of a worker."""
+
+    node_id: str
+    revision: int
+    """Create revision of its registration; 0 when another program did not say."""
+
+
+def incarnation_of(owner: Owner) -> Incarnation:
+    """The life of a worker that an assignment was made to."""
+    return Incarnation(owner.node_id, owner.incarnation)
+
+
+@dataclass(frozen=True, slots=True)
+class Workforce:
+    """The workers as a leader judges them at one moment."""
+
+    live: Mapping[str, Node]
+    """The registered ones by id."""
+    spared: frozenset[Incarnation] = frozenset()
+    """Absent when the leader took over, and not yet declared dead."""
+
+    @property
+    def hiring(self) -> list[Node]:
+        """Those that take new tasks: a worker that is leaving does not."""
+        return [node for node in self.live.values() if not node.draining]
+
+    def stands_by(self, owner: Owner) -> bool:
+        """Whether that life of a worker goes on, or may yet."""
+        node = self.live.get(owner.node_id)
+        # Under its id lives another: the earlier life is surely over.
+        return node.owns(owner) if node is not None else incarnation_of(owner) in self.spared
+
+    def has_spider(self, spider: str) -> bool:
+        """Whether a live worker can run that spider."""
+        return any(node.has_spider(spider) for node in self.live.values())
+
+
+class Grace:
+    """The time that a new leader gives to the workers it misses before it declares them dead.
+
+    While nobody led, or etcd stood still, leases may have ended by the dozen, and their workers are
+    about to register again. Without the grace the first of them would get the tasks of all.
+    """
+
+    def __init__(self, absent: Iterable[Incarnation], until_s: float) -> None:
+        self._absent = frozenset(absent)
+        self._until_s = until_s
+
+    @classmethod
+    def begin(
+        cls, resources: Iterable[Resource], live: Mapping[str, Node], until_s: float
+    ) -> Grace:
+        """For the owners of unfinished resources that are not registered now."""
+        present = Workforce(live)
+        owners = {r.owner for r in resources if r.owner is not None and not r.state.finished}
+        return cls((incarnation_of(o) for o in owners if not present.stands_by(o)), until_s)
+
+    def left_s(self, now_s: float) -> float:
+        """Seconds until it ends; 0 when it has, or when nobody is missed."""
+        return max(0.0, self._until_s - now_s) if self._absent else 0.0
+
+    def spared(self, now_s: float) -> frozenset[Incarnation]:
+        """Those that are not to be declared dead yet."""
+        return self._absent if self.left_s(now_s) else frozenset()
