@@ -26,6 +26,10 @@ log = get_logger(__name__)
 MARGIN = 0.2
 """Part of the time to live that is kept for stopping: of 5 s, 1 s."""
 
+RENEWALS = 5
+"""Renewals within one time to live. With fewer, an etcd that is away for two seconds between two of
+them would cost every lease of 5 s: what is left must outlast its absence and its start."""
+
 RETRY_S = 0.2
 """Pause after a renewal that failed; the deadline decides when to give up."""
 
@@ -100,13 +104,13 @@ class Lease:
         return sent_s + self.ttl_s * (1.0 - MARGIN)
 
     def _renew_until_lost(self) -> None:
-        pause_s = self.ttl_s / 3
+        pause_s = self.ttl_s / RENEWALS
         while not self._clock.wait(self.lost, pause_s) and not self._gone:
             pause_s = self._renew(self._store.lease_keepalive)
 
     def _renew_beside(self, renewer: Renewer, hub: HubWatch) -> None:
         """The same in a native thread: no greenlets, no logs."""
-        pause_s = self.ttl_s / 3
+        pause_s = self.ttl_s / RENEWALS
         while True:
             self._alarm.wait(pause_s)
             if self.lost.is_set() or self._gone:
@@ -126,7 +130,7 @@ class Lease:
         else:
             self._trouble = ""
             self._deadline_s = self._deadline_after(sent_s)
-            return self.ttl_s / 3
+            return self.ttl_s / RENEWALS
         return RETRY_S
 
     def _watch_deadline(self) -> None:
