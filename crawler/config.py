@@ -23,7 +23,7 @@ from crawler.errors import ConfigError, InvalidArgument
 from crawler.records import Spec
 from crawler.schemas import load_spec, shown
 from crawler.setting_fields import from_text, schema_of
-from crawler.settings import CoordinationSettings, Settings
+from crawler.settings import CoordinationSettings, EtcdSettings, Settings
 
 ENVIRONMENT = "CRAWLER_"
 """Prefix of the environment variables."""
@@ -227,9 +227,25 @@ class _Loader:
                 f"{crawl.connect_timeout_s} given; at most crawl.timeout_s ({crawl.timeout_s}) "
                 "is allowed",
             )
+        self._check_etcd(built["etcd"])
         self._check_prefixes(coordination)
         if coordination.master_service == coordination.worker_service:
             self._fault("coordination.master_service", "given for workers too; they must differ")
+
+    def _check_etcd(self, etcd: EtcdSettings) -> None:
+        """Some of its settings mean nothing without others."""
+        for name, other in (
+            ("cert", "key"),
+            ("key", "cert"),
+            ("cert", "ca"),
+            ("user", "password"),
+            ("password", "user"),
+        ):
+            if getattr(etcd, name) and not getattr(etcd, other):
+                self._fault(
+                    f"etcd.{other}",
+                    f"nothing given, but etcd.{name} is; set {variable('etcd', other)} too",
+                )
 
     def _check_prefixes(self, names: CoordinationSettings) -> None:
         """No kind of key may lie among another; only the election has its place by the tasks."""

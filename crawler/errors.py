@@ -3,6 +3,7 @@
     CrawlerError
     ├── Retryable                the same call may succeed later
     │   ├── Unavailable          nobody answered, or nobody leads: try again after a while
+    │   │   └── StoreFull        the store takes no writes until somebody makes room in it
     │   ├── Overloaded           too much is under way already: try again after a while
     │   ├── OutcomeUnknown       a write was sent and its answer never came: settle it by reading
     │   └── Compacted            a watch asked for history that is gone: list again
@@ -42,6 +43,10 @@ class Unavailable(Retryable):
     def __init__(self, message: str, retry_after_s: float = 1.0) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
+
+
+class StoreFull(Unavailable):
+    """The store has no room, and refused a write before anything was done; reads go on."""
 
 
 class Overloaded(Retryable):

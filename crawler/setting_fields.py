@@ -59,7 +59,8 @@ class _Value(fields.Field[Any]):
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
         converted = _converted(value, self._kind)
         if converted is None or not self._allows(converted):
-            raise ValidationError(f"{shown(value)} given; {self._allowed()} is allowed")
+            given = "another value" if self._rule.get("secret") else shown(value)
+            raise ValidationError(f"{given} given; {self._allowed()} is allowed")
         return converted
 
     def _allows(self, value: Any) -> bool:

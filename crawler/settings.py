@@ -23,10 +23,12 @@ def setting(
     most: float | None = None,
     one_of: Sequence[str] = (),
     form: str = "",
+    secret: bool = False,
 ) -> Any:
     """A dataclass field that carries what the schema and the documentation need.
 
-    `form` names a check of config.py beyond type and range: `listen` or `endpoints`.
+    `form` names a check of config.py beyond type and range: `listen` or `endpoints`. A `secret` is
+    shown nowhere, in errors neither.
     """
     metadata = {
         "help": help,
@@ -35,10 +37,11 @@ def setting(
         "most": most,
         "one_of": tuple(one_of),
         "form": form,
+        "secret": secret,
     }
     if isinstance(default, (list, dict)):
         return field(default_factory=default.copy, metadata=metadata)
-    return field(default=default, metadata=metadata)
+    return field(default=default, metadata=metadata, repr=not secret)
 
 
 @dataclass(frozen=True)
@@ -87,9 +90,22 @@ class EtcdSettings:
     """How to reach etcd."""
 
     endpoints: Sequence[str] = setting(
-        ["127.0.0.1:2379"], "etcd's client addresses, tried in turn.", form="endpoints"
+        ["127.0.0.1:2379"],
+        "etcd's client addresses; a node begins with any of them.",
+        form="endpoints",
     )
     timeout_s: float = setting(3.0, "Deadline of each call.", unit="s", least=0.1, most=60)
+    ca: str = setting(
+        "", "File (PEM) of the authority that signed etcd's certificates; empty is without TLS."
+    )
+    cert: str = setting("", "File (PEM) of this node's own certificate, if etcd asks for one.")
+    key: str = setting("", "File (PEM) of the private key of `etcd.cert`, without a password.")
+    user: str = setting("", "User of etcd; empty is without one.")
+    password: str = setting(
+        "",
+        "Password of that user; it belongs into CRAWLER_ETCD_PASSWORD, not into a file.",
+        secret=True,
+    )
 
 
 @dataclass(frozen=True)

@@ -181,7 +181,7 @@ MUTANTS = [
     ),
     Mutant(
         "a watch takes the store's revision for what it has seen",
-        "crawler/coordination/etcd.py",
+        "crawler/coordination/etcd_watch.py",
         "                    yield wire.batch(answer.events)",
         "                    yield Batch(wire.batch(answer.events).events, answer.header.revision)",
         "tests/contract/test_store.py -k long_history",

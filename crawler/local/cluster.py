@@ -26,6 +26,8 @@ from crawler.local.processes import LocalProcess
 HOST = "127.0.0.1"
 READY_S = 30.0
 """How long the nodes may take until they are ready."""
+_OWN_ETCD = {f"CRAWLER_ETCD_{name}": "" for name in ("CA", "CERT", "KEY", "USER", "PASSWORD")}
+"""The local etcd speaks plainly and asks nobody who they are, whatever the settings' etcd does."""
 ATTEMPTS = 3
 """How often the nodes are started when somebody else takes their ports first."""
 
@@ -79,6 +81,7 @@ class LocalCluster:
         self._environment = {
             "CRAWLER_SCHEDULER_SEED": "false",  # tasks are submitted once all workers are there
             "CRAWLER_LOGS_STYLE": "json",
+            **_OWN_ETCD,
             **(environment or {}),
         }
         self._wanted = [("master", str(n)) for n in range(1, masters + 1)]

@@ -11,9 +11,11 @@ import importlib.util
 import json
 import os
 import shutil
+import ssl
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from crawler.clock import Clock, SystemClock
@@ -28,16 +30,44 @@ _ATTEMPTS = 3
 _POLL_S = 0.02
 
 
+@dataclass(frozen=True, slots=True)
+class Certificates:
+    """Files (PEM) with which etcd speaks TLS, and asks its clients for certificates of their own.
+
+    This program's look at its health and etcdctl show the same certificate.
+    """
+
+    ca: Path
+    cert: Path
+    key: Path
+
+    @property
+    def context(self) -> ssl.SSLContext:
+        """For HTTPS to that etcd."""
+        made = ssl.create_default_context(cafile=str(self.ca))
+        made.load_cert_chain(self.cert, self.key)
+        return made
+
+
 class EmbeddedEtcd:
     """etcd as a child process.
 
     With `data_dir` the data stays there after `stop`; otherwise it lives in a temporary folder.
-    Port 0 takes any free one, which stays the same over `restart`.
+    Port 0 takes any free one, which stays the same over `restart`. `flags` are further ones of
+    etcd's own: `{"quota-backend-bytes": "2000000"}`.
     """
 
     def __init__(
-        self, data_dir: str | Path | None = None, port: int = 0, *, clock: Clock | None = None
+        self,
+        data_dir: str | Path | None = None,
+        port: int = 0,
+        *,
+        tls: Certificates | None = None,
+        flags: Mapping[str, str] | None = None,
+        clock: Clock | None = None,
     ) -> None:
+        self._tls = tls
+        self._flags = dict(flags or {})
         self._given_dir = None if data_dir is None else Path(data_dir)
         self._port = port
         self._client_port = port
@@ -104,7 +134,11 @@ class EmbeddedEtcd:
 
         Raises Unavailable with what it complained of when it fails.
         """
-        return run_etcdctl([f"--endpoints={self.endpoint}", *arguments], timeout_s)
+        command = [f"--endpoints={self.endpoint}", *arguments]
+        if self._tls is not None:
+            tls = self._tls
+            command = [f"--cacert={tls.ca}", f"--cert={tls.cert}", f"--key={tls.key}", *command]
+        return run_etcdctl(command, timeout_s)
 
     def _running(self) -> LocalProcess:
         if self._process is None:
@@ -136,7 +170,8 @@ class EmbeddedEtcd:
         return LocalProcess("etcd", command, {}, folder / f"etcd-{attempt}.log")
 
     def _command(self, folder: Path, peer_port: int) -> list[str]:
-        client, peer = f"http://{self.endpoint}", f"http://127.0.0.1:{peer_port}"
+        scheme = "http" if self._tls is None else "https"
+        client, peer = f"{scheme}://{self.endpoint}", f"http://127.0.0.1:{peer_port}"
         flags = {
             "name": self._name,
             "data-dir": str(folder / "data"),
@@ -150,18 +185,20 @@ class EmbeddedEtcd:
             "heartbeat-interval": "10",
             "election-timeout": "100",
             "log-level": "warn",
+            **_tls_flags(self._tls),
+            **self._flags,
         }
         return [binary("etcd"), *(f"--{name}={value}" for name, value in flags.items())]
 
     def _wait_until_it_answers(self, process: LocalProcess, deadline_s: float) -> None:
         end_s = self._clock.monotonic() + deadline_s
-        while not is_healthy(self.endpoint):
+        while not is_healthy(self.endpoint, self._tls):
             if not process.alive:
                 raise start_failure(process, f"etcd ended with exit code {process.exit_code}")
             if self._clock.monotonic() > end_s:
                 raise start_failure(process, f"etcd did not answer within {deadline_s} s")
             self._clock.sleep(_POLL_S)
-        if self._name not in _members(self.endpoint):
+        if self._name not in _members(self.endpoint, self._tls):
             # Between our look at the port and our start another etcd was started there.
             raise ConfigError(f"port {self._client_port} is taken by another etcd")
 
@@ -207,21 +244,42 @@ def run_etcdctl(arguments: Sequence[str], timeout_s: float) -> str:
     return done.stdout
 
 
-def is_healthy(endpoint: str) -> bool:
+def is_healthy(endpoint: str, tls: Certificates | None = None) -> bool:
     """Whether the etcd there can serve; a full one can, apart from writes."""
-    return b'"true"' in ask(endpoint, "GET", "/health?exclude=NOSPACE")
+    return b'"true"' in ask(endpoint, "GET", "/health?exclude=NOSPACE", tls=tls)
 
 
-def _members(endpoint: str) -> list[str]:
+def _members(endpoint: str, tls: Certificates | None) -> list[str]:
     """The names of the members of the etcd that answers there."""
-    answer = json.loads(ask(endpoint, "POST", "/v3/cluster/member/list", b"{}") or b"{}")
+    answer = json.loads(ask(endpoint, "POST", "/v3/cluster/member/list", b"{}", tls) or b"{}")
     return [member.get("name", "") for member in answer.get("members", [])]
 
 
-def ask(endpoint: str, method: str, path: str, body: bytes | None = None) -> bytes:
+def _tls_flags(tls: Certificates | None) -> dict[str, str]:
+    if tls is None:
+        return {}
+    return {
+        "cert-file": str(tls.cert),
+        "key-file": str(tls.key),
+        "trusted-ca-file": str(tls.ca),
+        "client-cert-auth": "true",
+    }
+
+
+def ask(
+    endpoint: str,
+    method: str,
+    path: str,
+    body: bytes | None = None,
+    tls: Certificates | None = None,
+) -> bytes:
     """The answer to an HTTP request; nothing without one."""
     # Not urllib, which would ask a proxy named in the environment.
-    connection = http.client.HTTPConnection(endpoint, timeout=1.0)
+    connection = (
+        http.client.HTTPConnection(endpoint, timeout=1.0)
+        if tls is None
+        else http.client.HTTPSConnection(endpoint, timeout=1.0, context=tls.context)
+    )
     try:
         connection.request(method, path, body)
         return connection.getresponse().read()

@@ -94,7 +94,8 @@ class Node:
         self._http_at, self._grpc_at = _listens(role_name, settings)
         self._supervisor = Supervisor(role_name, on_fatal=self._on_fatal, clock=self._clock)
         self._members = Supervisor(role_name, on_fatal=self._on_fatal, clock=self._clock)
-        self._store = store or EtcdStore(settings.etcd.endpoints, settings.etcd.timeout_s)
+        ttl_s = settings.coordination.lease_ttl_s
+        self._store = store or EtcdStore.open(settings.etcd, settings.folder, silence_s=ttl_s)
         self._keys = Keys(settings.coordination)
         self._health = Health(*([SERVICE_NAME] if role_name == MASTER else []))
         self._metrics = Metrics()

@@ -66,6 +66,13 @@ SAMPLES = {
     "logs.level": ("debug", "debug"),
     "logs.style": ("json", "json"),
 }
+TOGETHER = {
+    "etcd.cert": ("ca", "key"),
+    "etcd.key": ("ca", "cert"),
+    "etcd.user": ("password",),
+    "etcd.password": ("user",),
+}
+"""Settings that mean nothing without others of their section."""
 BY_TYPE = {bool: ("false", False), int: ("70", 70), float: ("12.5", 12.5), str: ("x", "x")}
 
 
@@ -76,7 +83,8 @@ BY_TYPE = {bool: ("false", False), int: ("70", 70), float: ("12.5", 12.5), str: 
 def test_every_setting_has_a_variable(load, section, item, default):
     path = f"{section}.{item.name}"
     text, expected = SAMPLES[path] if path in SAMPLES else BY_TYPE[type(default)]
-    loaded = load("", {config.variable(section, item.name): text})
+    others = {config.variable(section, name): "y" for name in TOGETHER.get(path, ())}
+    loaded = load("", {config.variable(section, item.name): text, **others})
     assert getattr(getattr(loaded, section), item.name) == expected != default
 
 

@@ -73,10 +73,13 @@ def test_plugins_see_the_hooks_and_records_alone(file):
     assert inside <= {"crawler.records", "crawler.scheduler.hookspecs"}
 
 
+ETCD = [f"coordination/etcd{part}.py" for part in ("", "_connection", "_login", "_watch")]
+
+
 @pytest.mark.parametrize(
     ("package", "owner"),
     [
-        ("pyetcd", "coordination/etcd.py coordination/wire.py coordination/renewer.py"),
+        ("pyetcd", "coordination/wire.py coordination/renewer.py " + " ".join(ETCD)),
         ("pycurl", "engine/fetch.py coordination/renewer.py"),
         ("pluggy", "scheduler/framework.py scheduler/hookspecs.py"),
         ("snowflake", "coordination/snowflake.py"),

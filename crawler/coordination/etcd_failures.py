@@ -1,0 +1,119 @@
+"""What etcd's errors and gRPC's mean in the program's own; nothing else reads their texts.
+
+What matters most is whether a write may have been carried out. It surely was not when etcd says
+that it refused it, or when there was no connection; in every other case the outcome is unknown.
+"""
+
+from __future__ import annotations
+
+import grpc
+
+from crawler.errors import (
+    Compacted,
+    CrawlerError,
+    LeaseLost,
+    OutcomeUnknown,
+    Overloaded,
+    StoreFull,
+    StoreRefused,
+    Unavailable,
+)
+
+FULL_RETRY_S = 10.0
+"""When a write may be tried again while etcd is full: somebody has to do something first."""
+
+_FULL = (
+    "etcd's database is full (its quota): writes are refused; free space: compact, defrag, then "
+    "`etcdctl alarm disarm`; reads, deletes and the leases there are go on"
+)
+_CORRUPT = (
+    "etcd refuses everything, as its members disagree (alarm CORRUPT): replace the member named by "
+    "`etcdctl alarm list`, then `etcdctl alarm disarm`"
+)
+_NO_USER = "etcd wants a user: set etcd.user, and CRAWLER_ETCD_PASSWORD"
+
+_REFUSALS = (
+    grpc.StatusCode.INVALID_ARGUMENT,
+    grpc.StatusCode.FAILED_PRECONDITION,
+    grpc.StatusCode.OUT_OF_RANGE,
+    grpc.StatusCode.PERMISSION_DENIED,
+    grpc.StatusCode.UNAUTHENTICATED,
+    grpc.StatusCode.UNIMPLEMENTED,
+)
+"""Statuses with which etcd says that it surely did nothing, and will not do it if asked again."""
+
+_STALE = ("invalid auth token", "user name is empty", "revision of auth store is old")
+"""What etcd says, before it does anything, of a token that it knows no more or that is outdated."""
+
+_NEVER_SENT = ("failed to connect", "connections to all backends")
+
+
+class Stuck(Exception):
+    """A call that did not end within its deadline, and not by gRPC's own clock either."""
+
+
+class StaleToken(Unavailable):
+    """etcd did nothing, as it does not know our token any more: sign in anew, and ask again."""
+
+
+FAILURES = (grpc.RpcError, Stuck, ValueError)
+"""What a call may raise; a ValueError is gRPC's way to say that the channel was closed."""
+
+
+def code_of(error: Exception) -> grpc.StatusCode | None:
+    """gRPC's status; None when there was no answer at all."""
+    return error.code() if isinstance(error, grpc.RpcError) else None
+
+
+def details_of(error: Exception) -> str:
+    """What etcd or gRPC wrote about it."""
+    return (error.details() or "") if isinstance(error, grpc.RpcError) else ""
+
+
+def translated(error: Exception, endpoint: str, write: bool) -> CrawlerError:
+    """The program's own error. `write`: whether the call, if carried out, changed something."""
+    if isinstance(error, ValueError):
+        return Unavailable(f"the connection to etcd at {endpoint} was closed")
+    if not isinstance(error, grpc.RpcError):
+        return _silent(f"etcd at {endpoint}: no answer within the deadline", write)
+    code, details = error.code(), details_of(error)
+    known = _by_text(code, details)
+    if known is not None:
+        return known
+    message = f"etcd at {endpoint}: {code.name}: {details}"
+    if code is grpc.StatusCode.RESOURCE_EXHAUSTED:
+        return Overloaded(message)
+    if code in _REFUSALS:
+        return StoreRefused(message)
+    surely_not_sent = any(text in details for text in _NEVER_SENT)
+    return _silent(message, write and not surely_not_sent)
+
+
+def cancelled(reason: str) -> CrawlerError:
+    """Why etcd ended a watch, by its own words."""
+    if any(text in reason for text in _STALE):
+        return StaleToken(f"etcd ended the watch: {reason}")
+    if "permission denied" in reason:
+        return StoreRefused(f"etcd ended the watch: {reason}; grant the user of etcd.user the role")
+    return Unavailable(f"etcd ended the watch: {reason}")
+
+
+def _by_text(code: grpc.StatusCode, details: str) -> CrawlerError | None:
+    """The errors whose status alone does not say enough."""
+    if code is grpc.StatusCode.NOT_FOUND and "lease" in details:
+        return LeaseLost(f"etcd: {details}")
+    if code is grpc.StatusCode.OUT_OF_RANGE and "compacted" in details:
+        return Compacted(0)
+    if code is grpc.StatusCode.RESOURCE_EXHAUSTED and "database space exceeded" in details:
+        return StoreFull(_FULL, FULL_RETRY_S)
+    if code is grpc.StatusCode.RESOURCE_EXHAUSTED and "message larger than max" in details:
+        return StoreRefused(f"etcd refuses so large a request: {details}")
+    if code is grpc.StatusCode.DATA_LOSS and "corrupt" in details:
+        return Unavailable(_CORRUPT, FULL_RETRY_S)
+    if code in _REFUSALS and any(text in details for text in _STALE):
+        return StaleToken(f"{_NO_USER} ({details})" if "empty" in details else f"etcd: {details}")
+    return None
+
+
+def _silent(message: str, write: bool) -> CrawlerError:
+    return OutcomeUnknown(message) if write else Unavailable(message)
