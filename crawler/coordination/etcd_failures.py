@@ -45,6 +45,15 @@ _REFUSALS = (
 _STALE = ("invalid auth token", "user name is empty", "revision of auth store is old")
 """What etcd says, before it does anything, of a token that it knows no more or that is outdated."""
 
+_HINTS = (
+    ("CERTIFICATE_VERIFY_FAILED", "its certificate is not signed by etcd.ca"),
+    ("Hostname Verification", "its certificate names other hosts than etcd.endpoints"),
+    ("_CERTIFICATE", "it refuses our certificate, or misses one: check etcd.cert and etcd.key"),
+    ("Handshake read failed", "it seems to speak no TLS, but etcd.ca is set"),
+    ("Socket closed", "it hangs up; if it speaks TLS, set etcd.ca"),
+)
+"""What gRPC's words about a connection that never came about mean; the first that fits."""
+
 _NEVER_SENT = ("failed to connect", "connections to all backends")
 
 
@@ -85,8 +94,10 @@ def translated(error: Exception, endpoint: str, write: bool) -> CrawlerError:
         return Overloaded(message)
     if code in _REFUSALS:
         return StoreRefused(message)
-    surely_not_sent = any(text in details for text in _NEVER_SENT)
-    return _silent(message, write and not surely_not_sent)
+    if any(text in details for text in _NEVER_SENT):
+        hints = [f"{hint}: " for text, hint in _HINTS if text in details]
+        return Unavailable(f"etcd at {endpoint}: {''.join(hints[:1])}{details}")
+    return _silent(message, write)
 
 
 def cancelled(reason: str) -> CrawlerError:
