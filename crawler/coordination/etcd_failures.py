@@ -42,7 +42,12 @@ _REFUSALS = (
 )
 """Statuses with which etcd says that it surely did nothing, and will not do it if asked again."""
 
-_STALE = ("invalid auth token", "user name is empty", "revision of auth store is old")
+_STALE = (
+    "etcdserver: invalid auth token",
+    "etcdserver: user name is empty",
+    "etcdserver: revision of auth store is old",
+    "auth: revision in header is old",  # so etcd 3.5.1 on writes, and with the status UNKNOWN
+)
 """What etcd says, before it does anything, of a token that it knows no more or that is outdated."""
 
 _HINTS = (
@@ -105,7 +110,7 @@ def cancelled(reason: str) -> CrawlerError:
     if any(text in reason for text in _STALE):
         return StaleToken(f"etcd ended the watch: {reason}")
     if "permission denied" in reason:
-        return StoreRefused(f"etcd ended the watch: {reason}; grant the user of etcd.user the role")
+        return StoreRefused(f"etcd ended the watch: {reason}; etcd.user needs a role to read there")
     return Unavailable(f"etcd ended the watch: {reason}")
 
 
@@ -121,7 +126,7 @@ def _by_text(code: grpc.StatusCode, details: str) -> CrawlerError | None:
         return StoreRefused(f"etcd refuses so large a request: {details}")
     if code is grpc.StatusCode.DATA_LOSS and "corrupt" in details:
         return Unavailable(_CORRUPT, FULL_RETRY_S)
-    if code in _REFUSALS and any(text in details for text in _STALE):
+    if any(text in details for text in _STALE):
         return StaleToken(f"{_NO_USER} ({details})" if "empty" in details else f"etcd: {details}")
     return None
 

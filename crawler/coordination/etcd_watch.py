@@ -33,7 +33,7 @@ class EtcdWatch:
         self._create = create
         self._silence_s = silence_s
         self._closing = Signal()
-        self._heard = False
+        self._busy = False
         self._begun = False
         self._stream = client.stream(self._requests())
         client.counts.watches += 1
@@ -71,7 +71,7 @@ class EtcdWatch:
             raise Unavailable("etcd ended the stream of the watch") from None
         except FAILURES as error:
             return self._interrupted(error)
-        self._heard = True
+        self._busy = bool(answer.events)
         self._begun = self._begun or not answer.canceled
         return answer
 
@@ -106,6 +106,6 @@ class EtcdWatch:
         yield rpc_pb2.WatchRequest(create_request=self._create)
         progress = rpc_pb2.WatchRequest(progress_request=rpc_pb2.WatchProgressRequest())
         while not self._closing.wait(self._silence_s / ASKS):
-            if not self._heard:
+            if not self._busy:
                 yield progress
-            self._heard = False
+            self._busy = False

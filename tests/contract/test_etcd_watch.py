@@ -1,0 +1,114 @@
+"""A watch that hears nothing: alive as long as etcd answers, and given up when it does not."""
+
+import time
+
+import gevent
+import pytest
+
+from crawler.coordination.etcd import EtcdStore
+from crawler.coordination.store import Put
+from crawler.errors import Unavailable
+from tests.waiting import eventually
+
+
+@pytest.fixture
+def opened(own_etcd):
+    """Opens stores with an idle watch on /idle, followed in the background."""
+    stores = []
+
+    def open_watch(silence_s, endpoints=(), timeout_s=30.0):
+        store = EtcdStore([*endpoints, own_etcd.endpoint], timeout_s, silence_s=silence_s)
+        stores.append(store)
+        first = store.txn([], [Put("/before", b"")]).revision
+        return store, Followed(store.watch("/idle", first))
+
+    yield open_watch
+    own_etcd.resume()
+    for store in stores:
+        store.close()
+
+
+class Followed:
+    """A watch's events and its end, as they come."""
+
+    def __init__(self, watch):
+        self.watch = watch
+        self.events = []
+        self.error = None
+        self.ended_s = None
+        self.greenlet = gevent.spawn(self._follow)
+
+    def _follow(self):
+        try:
+            for batch in self.watch:
+                self.events.extend(batch.events)
+        except Unavailable as error:
+            self.error = error
+        self.ended_s = time.monotonic()
+
+
+def test_an_idle_watch_on_a_frozen_etcd_ends(opened, own_etcd):
+    store, followed = opened(silence_s=1.0)
+    eventually(lambda: store.counts.progress)  # it lives, and is idle
+    own_etcd.pause()
+    frozen_s = time.monotonic()
+    eventually(lambda: followed.ended_s, within_s=5.0)
+    assert followed.ended_s - frozen_s < 1.0 + 1.0
+    assert "silent" in str(followed.error)
+    assert store.counts.silent_watches == 1
+    assert store.counts.watches == 0
+
+
+def test_a_watch_that_never_hears_anything_at_all_ends(opened, own_etcd):
+    store, _ = opened(silence_s=0.5)
+    own_etcd.pause()
+    with gevent.Timeout(3.0), pytest.raises(Unavailable, match="silent"):
+        next(iter(store.watch("/idle", 1)))
+
+
+def test_an_idle_watch_lasts_as_long_as_etcd_answers(opened):
+    store, followed = opened(silence_s=2.0)
+    begun_s = time.monotonic()
+    # It asks three times within the time; so many answers are more than three times of silence.
+    eventually(lambda: store.counts.progress >= 10, within_s=15.0)
+    assert time.monotonic() - begun_s > 3 * 2.0
+    store.txn([], [Put("/idle", b"1")])
+    eventually(lambda: followed.events)
+    assert followed.ended_s is None
+    assert store.counts.silent_watches == 0
+    followed.watch.close()
+    eventually(lambda: followed.ended_s)
+    assert followed.error is None
+
+
+def test_a_busy_watch_asks_for_no_sign_of_life(opened):
+    store, followed = opened(silence_s=0.9)
+    begun_s, written = time.monotonic(), 0
+    while time.monotonic() < begun_s + 1.5:
+        written += 1
+        store.txn([], [Put("/idle", b"")])
+    eventually(lambda: len(followed.events) == written)
+    assert store.counts.progress == 0
+
+
+def test_whoever_takes_long_over_a_batch_is_not_taken_for_a_silent_etcd(opened):
+    store, followed = opened(silence_s=0.3)
+    followed.watch.close()
+    revision = store.txn([], [Put("/idle", b"1")]).revision
+    batches = iter(store.watch("/idle", revision))
+    next(batches)
+    gevent.sleep(1.0)  # the consumer is busy for more than the time of silence
+    store.txn([], [Put("/idle", b"2")])
+    assert next(batches).events[0].current.value == b"2"
+
+
+def test_a_silent_watch_sends_the_next_one_elsewhere(opened, own_etcd, shared_etcd):
+    store = EtcdStore([own_etcd.endpoint, shared_etcd.endpoint], 30.0, silence_s=0.5)
+    watch = Followed(store.watch("/none", 1))
+    eventually(lambda: store.counts.progress)
+    own_etcd.pause()
+    eventually(lambda: watch.error, within_s=3.0)
+    assert store.endpoint == shared_etcd.endpoint
+    assert store.get("/none") is None
+    own_etcd.resume()
+    store.close()
