@@ -1,11 +1,15 @@
 """etcd of three members: one that is lost, in whatever way, is not missed."""
 
+import time
+
+import gevent
 import pytest
 
 from crawler.coordination.etcd import EtcdStore
 from crawler.coordination.store import Put
 from crawler.errors import Retryable
 from crawler.local.etcd_cluster import EtcdCluster
+from crawler.settings import EtcdSettings
 from tests.waiting import eventually
 
 
@@ -44,3 +48,93 @@ def test_a_member_comes_back_with_its_port_and_data(cluster):
 
 def test_etcdctl_asks_all_members(cluster):
     assert len(cluster.etcdctl("member", "list").splitlines()) == 3
+
+
+class Client:
+    """Reads, writes, renews a lease and watches all the time; notes when each last succeeded."""
+
+    def __init__(self, endpoints):
+        self.store = EtcdStore(endpoints, timeout_s=1.0, silence_s=1.0)
+        self.done_s = {}
+        self._lease, _ = eventually(lambda: self._tried(lambda: self.store.lease_grant(60)))
+        self._seen = self.store.txn([], [Put("/client", b"0")]).revision
+        self._greenlets = [
+            gevent.spawn(self._again_and_again, what, call)
+            for what, call in {
+                "read": lambda: self.store.get("/client"),
+                "write": lambda: self.store.txn([], [Put("/client", b"x")]),
+                "renewal": lambda: self.store.lease_keepalive(self._lease, 0.5),
+                "watch": self._watch,
+            }.items()
+        ]
+
+    def all_since(self, then_s):
+        """Whether each of the four succeeded with something that began after that time."""
+        return len(self.done_s) == 4 and min(self.done_s.values()) > then_s
+
+    def close(self):
+        gevent.killall(self._greenlets)
+        self.store.close()
+
+    def _again_and_again(self, what, call):
+        while True:
+            begun_s = time.monotonic()
+            if self._tried(call):
+                self.done_s[what] = begun_s
+            gevent.sleep(0.02)
+
+    def _watch(self):
+        """An event of a write that came after this watch was opened anew, or went on."""
+        for batch in self.store.watch("/client", self._seen + 1):
+            self._seen = batch.revision
+            self.done_s["watch"] = time.monotonic()
+
+    def _tried(self, call):
+        try:
+            return call()
+        except Retryable:
+            return None
+
+
+@pytest.fixture
+def three():
+    with EtcdCluster() as etcd:
+        yield etcd
+
+
+@pytest.mark.parametrize("how", ["killed", "frozen"])
+@pytest.mark.parametrize("who", ["the leader, which it talks to", "a follower", "another leader"])
+def test_one_member_that_is_lost_is_not_missed(three, how, who):
+    leader = eventually(lambda: next((m for m in three.members if m.leads()), None))
+    others = [member for member in three.members if member is not leader]
+    lost, first = {
+        "the leader, which it talks to": (leader, leader),
+        "a follower": (others[0], others[0]),
+        "another leader": (leader, others[0]),
+    }[who]
+    rest = [endpoint for endpoint in three.endpoints if endpoint != first.endpoint]
+    client = Client([first.endpoint, *rest])
+    eventually(lambda: client.all_since(0), what="all is well at first")
+    lost_s = time.monotonic()
+    if how == "killed":
+        lost.kill()
+    else:
+        lost.pause()
+    # A deadline of a second, then etcd's own election where its leader is lost.
+    eventually(lambda: client.all_since(lost_s + 0.5), within_s=4.0, what="all goes on")
+    assert client.store.endpoint != lost.endpoint
+    if how == "killed":
+        lost.restart()
+    else:
+        lost.resume()
+    back_s = time.monotonic()
+    eventually(lambda: client.all_since(back_s), within_s=4.0, what="its return disturbs nobody")
+    client.close()
+
+
+def test_processes_begin_with_different_members(cluster):
+    settings = EtcdSettings(endpoints=cluster.endpoints)
+    stores = [EtcdStore.open(settings, ".", silence_s=5.0) for _ in range(60)]
+    assert {store.endpoint for store in stores} == set(cluster.endpoints)
+    for store in stores:
+        store.close()
