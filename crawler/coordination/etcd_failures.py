@@ -24,10 +24,10 @@ FULL_RETRY_S = 10.0
 
 _FULL = (
     "etcd's database is full (its quota): writes are refused; free space: compact, defrag, then "
-    "`etcdctl alarm disarm`; reads, deletes and the leases there are go on"
+    "`etcdctl alarm disarm`; reads and the leases there are go on"
 )
 _CORRUPT = (
-    "etcd refuses everything, as its members disagree (alarm CORRUPT): replace the member named by "
+    "etcd refuses writes, as its members disagree (alarm CORRUPT): replace the member named by "
     "`etcdctl alarm list`, then `etcdctl alarm disarm`"
 )
 _NO_USER = "etcd wants a user: set etcd.user, and CRAWLER_ETCD_PASSWORD"
