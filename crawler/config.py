@@ -234,6 +234,8 @@ class _Loader:
 
     def _check_etcd(self, etcd: EtcdSettings) -> None:
         """Some of its settings mean nothing without others."""
+        if not etcd.endpoints:
+            self._fault("etcd.endpoints", "none given; a list of host:port is allowed")
         for name, other in (
             ("cert", "key"),
             ("key", "cert"),

@@ -18,7 +18,7 @@ from crawler.clock import SystemClock
 from crawler.coordination.etcd_connection import Call, Connection, Metadata, ask
 from crawler.coordination.etcd_failures import FAILURES, StaleToken, code_of, translated
 from crawler.coordination.etcd_login import Login
-from crawler.errors import CrawlerError, Overloaded, StoreFull, StoreRefused, Unavailable
+from crawler.errors import CrawlerError, Overloaded, StoreFull, StoreRefused
 from crawler.logs import get_logger
 
 log = get_logger(__name__)
@@ -199,7 +199,7 @@ class EtcdClient:
     def _left_s(self, deadline_s: float) -> float:
         left_s = deadline_s - self._clock.monotonic()
         if left_s < _LEAST_S:
-            raise Unavailable("no time was left to ask etcd; nothing was sent")
+            raise Overloaded("no time was left to ask etcd, too much waits; nothing was sent")
         return left_s
 
     def _reconnect(self, failed: Connection, missed: bool) -> None:

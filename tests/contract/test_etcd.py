@@ -5,8 +5,8 @@ import pytest
 
 from crawler.coordination.etcd import EtcdStore
 from crawler.coordination.store import Put
-from crawler.errors import OutcomeUnknown, Unavailable
-from crawler.local.etcd import binary
+from crawler.errors import OutcomeUnknown, Overloaded, Unavailable
+from crawler.local.etcd import EmbeddedEtcd, binary
 from crawler.local.ports import free_ports
 from crawler.local.processes import LocalProcess
 from tests.waiting import eventually
@@ -114,6 +114,80 @@ def test_the_next_endpoint_takes_over_from_one_that_is_down_or_frozen(own_etcd, 
     eventually(lambda: ended, what="the silent watch is ended, to be opened elsewhere")
     own_etcd.resume()
     frozen.close()
+
+
+def test_calls_beyond_the_most_wait_and_are_refused_unsent(own_etcd, monkeypatch):
+    monkeypatch.setattr("crawler.coordination.etcd_client.MOST_CALLS", 3)
+    store = EtcdStore([own_etcd.endpoint], timeout_s=1.0)
+    store.txn([], [Put("/a", b"1")])
+    own_etcd.pause()
+    stuck = [gevent.spawn(value, store, "/a") for _ in range(3)]
+    eventually(lambda: store.counts.calls == 3)
+    with pytest.raises(Overloaded, match="sent"):
+        store.txn([], [Put("/a", b"2")])
+    assert all(isinstance(read.get(), Unavailable) for read in stuck)
+    assert store.counts.calls == 0
+    own_etcd.resume()
+    assert eventually(lambda: value(store, "/a") == b"1"), "what was refused was never sent"
+    store.close()
+
+
+def test_calls_that_wait_for_their_turn_are_all_answered(shared_etcd, monkeypatch):
+    monkeypatch.setattr("crawler.coordination.etcd_client.MOST_CALLS", 3)
+    store = EtcdStore([shared_etcd.endpoint])
+    reads = [gevent.spawn(value, store, "/none") for _ in range(50)]
+    assert [read.get(timeout=10) for read in reads] == [None] * 50
+    store.close()
+
+
+def test_a_lease_is_renewed_however_many_calls_wait(shared_etcd, monkeypatch):
+    granting = EtcdStore([shared_etcd.endpoint])
+    lease, _ = granting.lease_grant(60)
+    monkeypatch.setattr("crawler.coordination.etcd_client.MOST_CALLS", 0)
+    store = EtcdStore([shared_etcd.endpoint], timeout_s=0.2)
+    with pytest.raises(Overloaded):
+        store.get("/a")
+    assert store.lease_keepalive(lease, 2.0) == 60
+    granting.lease_revoke(lease)
+    granting.close()
+    store.close()
+
+
+def test_it_counts_what_a_gauge_may_show(own_etcd):
+    store = EtcdStore([own_etcd.endpoint], timeout_s=0.3)
+    store.txn([], [Put("/a", b"1")])
+    watch = store.watch("/a", 1)
+    assert (store.counts.watches, store.counts.calls) == (1, 0)
+    own_etcd.pause()
+    for misses in (1, 2):
+        with pytest.raises(Unavailable):
+            eventually(lambda: store.get("/a") and False)
+        assert store.counts.misses == misses
+    assert store.counts.reconnects == 1
+    watch.close()
+    watch.close()
+    assert store.counts.watches == 0
+    own_etcd.resume()
+    store.close()
+
+
+def test_an_etcd_that_went_back_in_time_is_told_once(tmp_path, caplog):
+    """As after a restore of an old backup; a new one in its place goes back to the beginning."""
+    before = EmbeddedEtcd()
+    before.start()
+    store = EtcdStore([before.endpoint])
+    for _ in range(5):
+        seen = store.txn([], [Put("/a", b"1")]).revision
+    before.stop()
+    after = EmbeddedEtcd(port=int(before.endpoint.rpartition(":")[2]))
+    after.start()
+    eventually(lambda: value(store, "/a") is None)
+    reads = [gevent.spawn(value, store, "/a") for _ in range(5)]
+    assert [read.get() for read in reads] == [None] * 5
+    [record] = [r for r in caplog.records if "went back" in r.message]
+    assert record.fields["seen"] == seen > record.fields["revision"]
+    store.close()
+    after.stop()
 
 
 def follow(watch, into):

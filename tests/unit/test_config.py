@@ -145,6 +145,15 @@ tasks: [{name: a/b}, {name: x}, {name: x}, 5, {name: y, colour: red}]
             "outside of coordination.resources (/resources) is allowed, or /resources/election",
         ),
         ("coordination: {master_service: go.micro.server.worker}", "they must differ"),
+        ("etcd: {endpoints: []}", "etcd.endpoints: none given; a list of host:port is allowed"),
+        ("etcd: {ca: a, cert: b}", "etcd.key: nothing given, but etcd.cert is"),
+        ("etcd: {ca: a, key: b}", "etcd.cert: nothing given, but etcd.key is"),
+        ("etcd: {cert: a, key: b}", "etcd.ca: nothing given, but etcd.cert is"),
+        (
+            "etcd: {user: a}",
+            "etcd.password: nothing given, but etcd.user is; set CRAWLER_ETCD_PASS",
+        ),
+        ("etcd: {password: a}", "etcd.user: nothing given, but etcd.password is"),
         ("coordination: {election: /resources}", "coordination.election: '/resources' given"),
         ("coordination: {resources: /a/b, election: /a}", "coordination.resources: '/a/b' given"),
         ("coordination: {snowflake: /resources/x}", "coordination.snowflake"),
@@ -204,6 +213,16 @@ def test_the_five_tasks_of_the_project_load():
     tasks = config.load(str(ROOT / "config.yaml"), os.environ).tasks
     assert len(tasks) == 5
     assert all(isinstance(task, Spec) and task.spider for task in tasks)
+
+
+@pytest.mark.parametrize("value", ["[open-sesame]", "{open-sesame: 1}", "open-sesame"])
+def test_a_password_is_shown_in_no_error_and_no_repr(load, value):
+    with pytest.raises(ConfigError, match=r"etcd\.(password: another value|user: nothing)") as told:
+        load(f"etcd: {{password: {value}}}")
+    assert "open-sesame" not in str(told.value)
+    settings = load("", {"CRAWLER_ETCD_USER": "me", "CRAWLER_ETCD_PASSWORD": "open-sesame"})
+    assert settings.etcd.password == "open-sesame"
+    assert "open-sesame" not in repr(settings)
 
 
 def test_settings_cannot_be_changed_after_loading(load):
