@@ -30,6 +30,7 @@ _CORRUPT = (
     "etcd refuses writes, as its members disagree (alarm CORRUPT): replace the member named by "
     "`etcdctl alarm list`, then `etcdctl alarm disarm`"
 )
+_NO_ROLE = "etcd.user needs a role with readwrite on the prefixes of the section coordination"
 _NO_USER = "etcd wants a user: set etcd.user, and CRAWLER_ETCD_PASSWORD"
 
 _REFUSALS = (
@@ -97,6 +98,8 @@ def translated(error: Exception, endpoint: str, write: bool) -> CrawlerError:
     message = f"etcd at {endpoint}: {code.name}: {details}"
     if code is grpc.StatusCode.RESOURCE_EXHAUSTED:
         return Overloaded(message)
+    if code is grpc.StatusCode.PERMISSION_DENIED:
+        return StoreRefused(f"{message}; {_NO_ROLE}")
     if code in _REFUSALS:
         return StoreRefused(message)
     if any(text in details for text in _NEVER_SENT):
@@ -110,7 +113,7 @@ def cancelled(reason: str) -> CrawlerError:
     if any(text in reason for text in _STALE):
         return StaleToken(f"etcd ended the watch: {reason}")
     if "permission denied" in reason:
-        return StoreRefused(f"etcd ended the watch: {reason}; etcd.user needs a role to read there")
+        return StoreRefused(f"etcd ended the watch: {reason}; {_NO_ROLE}")
     return Unavailable(f"etcd ended the watch: {reason}")
 
 
