@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
-import grpc
 from pyetcd.etcdrpc import rpc_pb2
 
 from crawler.coordination import wire
 from crawler.coordination.etcd_client import Counts, EtcdClient, Method
-from crawler.coordination.etcd_connection import read_credentials
+from crawler.coordination.etcd_connection import Tls, read_tls
 from crawler.coordination.etcd_watch import EtcdWatch
 from crawler.coordination.renewer import EtcdRenewer
 from crawler.coordination.store import Compare, KeyValue, Operation, Put, Range, TxnResult
@@ -41,12 +41,13 @@ class EtcdStore:
         timeout_s: float = 3.0,
         *,
         silence_s: float = 10.0,
-        credentials: grpc.ChannelCredentials | None = None,
+        tls: Tls | None = None,
         user: str = "",
         password: str = "",
     ) -> None:
         """The first endpoint is the first to be asked; a watch may hear nothing for `silence_s`."""
-        self._client = EtcdClient(endpoints, timeout_s, credentials, user, password)
+        self._client = EtcdClient(endpoints, timeout_s, tls, user, password)
+        self._new_renewer = partial(EtcdRenewer, endpoints, tls, user, password)
         self._silence_s = silence_s
         self._revision = 0
 
@@ -60,7 +61,7 @@ class EtcdStore:
             random.sample(list(settings.endpoints), len(settings.endpoints)),
             settings.timeout_s,
             silence_s=silence_s,
-            credentials=read_credentials(settings, folder),
+            tls=read_tls(settings, folder),
             user=settings.user,
             password=settings.password,
         )
@@ -132,7 +133,7 @@ class EtcdStore:
 
     def renewer(self) -> EtcdRenewer:
         """A connection of its own that needs no hub."""
-        return EtcdRenewer(self._client.endpoints)
+        return self._new_renewer()
 
     def lease_revoke(self, lease: int) -> None:
         """End a lease, which deletes its keys."""

@@ -15,7 +15,7 @@ import grpc
 from gevent.lock import BoundedSemaphore
 
 from crawler.clock import SystemClock
-from crawler.coordination.etcd_connection import Call, Connection, Metadata, ask
+from crawler.coordination.etcd_connection import Call, Connection, Metadata, Tls, ask
 from crawler.coordination.etcd_failures import FAILURES, StaleToken, code_of, translated
 from crawler.coordination.etcd_login import Login
 from crawler.errors import CrawlerError, Overloaded, StoreFull, StoreRefused
@@ -71,14 +71,14 @@ class EtcdClient:
         self,
         endpoints: Sequence[str],
         timeout_s: float,
-        credentials: grpc.ChannelCredentials | None = None,
+        tls: Tls | None = None,
         user: str = "",
         password: str = "",
     ) -> None:
         self.counts = Counts()
-        self.endpoints = list(endpoints)
-        self._credentials = credentials
-        self._most_misses = MISSES_TO_RECONNECT if len(self.endpoints) == 1 else 1
+        self._endpoints = list(endpoints)
+        self._credentials = tls.credentials() if tls is not None else None
+        self._most_misses = MISSES_TO_RECONNECT if len(self._endpoints) == 1 else 1
         self._timeout_s = timeout_s
         self._clock = SystemClock()  # gRPC counts in no other time
         self._login = Login(user, password, self._clock) if user else None
@@ -87,7 +87,7 @@ class EtcdClient:
         self._misses = 0
         self._full = False
         self._closed = False
-        self._connection = Connection(self.endpoints[0], credentials)
+        self._connection = Connection(self._endpoints[0], self._credentials)
 
     @property
     def endpoint(self) -> str:
@@ -204,12 +204,12 @@ class EtcdClient:
 
     def _reconnect(self, failed: Connection, missed: bool) -> None:
         """Turn to the next endpoint; with one only, gRPC itself reconnects a broken connection."""
-        if len(self.endpoints) == 1 and not missed:
+        if len(self._endpoints) == 1 and not missed:
             return
         self._misses = 0
         self._turn += 1
         self.counts.reconnects += 1
-        endpoint = self.endpoints[self._turn % len(self.endpoints)]
+        endpoint = self._endpoints[self._turn % len(self._endpoints)]
         log.warning("etcd does not answer, reconnecting", endpoint=failed.endpoint, next=endpoint)
         self._connection = Connection(endpoint, self._credentials)
         failed.close()

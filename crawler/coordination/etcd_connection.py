@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,19 @@ Metadata = Sequence[tuple[str, str]]
 
 Call = Callable[..., Any]
 """One method of a stub."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """What TLS to etcd needs, each in PEM; without `cert` and `key` the client shows nothing."""
+
+    ca: bytes
+    cert: bytes = b""
+    key: bytes = field(default=b"", repr=False)
+
+    def credentials(self) -> grpc.ChannelCredentials:
+        """For a channel."""
+        return grpc.ssl_channel_credentials(self.ca, self.key or None, self.cert or None)
 
 
 class Connection:
@@ -110,28 +124,27 @@ def ask(method: Call, request: Any, timeout_s: float, metadata: Metadata) -> Any
         return method(request, timeout=timeout_s, metadata=metadata)
 
 
-def read_credentials(settings: EtcdSettings, folder: str) -> grpc.ChannelCredentials | None:
+def read_tls(settings: EtcdSettings, folder: str) -> Tls | None:
     """What TLS needs, or None without it; relative paths start at the folder.
 
     Raises ConfigError that names the setting, the file, and what to do.
     """
     if not settings.ca:
         return None
-    ca = _read("etcd.ca", Path(folder, settings.ca))
-    cert = key = None
-    if settings.cert:
-        cert = _read("etcd.cert", Path(folder, settings.cert))
-        key = _read("etcd.key", Path(folder, settings.key))
+    made = Tls(*(_read(name, folder, getattr(settings, name)) for name in ("ca", "cert", "key")))
     _check(settings, folder)
-    return grpc.ssl_channel_credentials(ca, key, cert)
+    return made
 
 
-def _read(setting: str, path: Path) -> bytes:
+def _read(name: str, folder: str, file: str) -> bytes:
+    if not file:
+        return b""
+    path = Path(folder, file)
     try:
         return path.read_bytes()
     except OSError as error:
         raise ConfigError(
-            f"{setting}: {path}: cannot be read: {error.strerror}; give the path of a PEM file"
+            f"etcd.{name}: {path}: cannot be read: {error.strerror}; give the path of a PEM file"
         ) from error
 
 

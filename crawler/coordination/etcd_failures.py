@@ -108,9 +108,14 @@ def translated(error: Exception, endpoint: str, write: bool) -> CrawlerError:
     return _silent(message, write)
 
 
+def is_stale(details: str) -> bool:
+    """Whether etcd did nothing because it does not know the token, or misses one."""
+    return any(text in details for text in _STALE)
+
+
 def cancelled(reason: str) -> CrawlerError:
     """Why etcd ended a watch, by its own words."""
-    if any(text in reason for text in _STALE):
+    if is_stale(reason):
         return StaleToken(f"etcd ended the watch: {reason}")
     if "permission denied" in reason:
         return StoreRefused(f"etcd ended the watch: {reason}; {_NO_ROLE}")
@@ -129,7 +134,7 @@ def _by_text(code: grpc.StatusCode, details: str) -> CrawlerError | None:
         return StoreRefused(f"etcd refuses so large a request: {details}")
     if code is grpc.StatusCode.DATA_LOSS and "corrupt" in details:
         return Unavailable(_CORRUPT, FULL_RETRY_S)
-    if any(text in details for text in _STALE):
+    if is_stale(details):
         return StaleToken(f"{_NO_USER} ({details})" if "empty" in details else f"etcd: {details}")
     return None
 

@@ -2,6 +2,7 @@
 
 import json
 import sys
+import time
 
 import pytest
 
@@ -14,10 +15,11 @@ from tests.integration.lab import call
 from tests.waiting import eventually
 
 PASSWORD = "open-sesame"
-CONFIG = """
-etcd: {ca: tls/ours-ca.pem, cert: tls/ours.pem, key: tls/ours.key, user: crawler}
-coordination: {lease_ttl_s: 2}
-scheduler: {seed: false}
+TTL_S = 2
+CONFIG = f"""
+etcd: {{ca: tls/ours-ca.pem, cert: tls/ours.pem, key: tls/ours.key, user: crawler}}
+coordination: {{lease_ttl_s: {TTL_S}}}
+scheduler: {{seed: false}}
 """
 
 
@@ -68,12 +70,24 @@ def start(folder, etcd):
         process.stop()
 
 
-def test_a_cluster_runs_with_certificates_and_a_user(start):
+def registrations(etcd):
+    """Key → revision at which each registration was made."""
+    listed = etcd.etcdctl(
+        "get", "--prefix", "/micro/registry/", "-w=json", "--user=root:top-secret"
+    )
+    return {kv["key"]: kv["create_revision"] for kv in json.loads(listed)["kvs"]}
+
+
+def test_a_cluster_runs_with_certificates_and_a_user(start, etcd):
     (master, _), (worker, _) = start("master"), start("worker")
     eventually(lambda: is_ready(master) and is_ready(worker), within_s=20)
     port = int(master.rpartition(":")[2])
     status, _, body = call(port, "POST", "/crawler/resource", {"name": "task"})
     assert (status, json.loads(body)["id"]) == (200, "go.micro.server.worker-1")
+    before, begun_s = registrations(etcd), time.monotonic()
+    eventually(lambda: time.monotonic() > begun_s + TTL_S + 1.0)
+    assert registrations(etcd) == before, "the leases were renewed"
+    assert len(before) == 2
 
 
 def test_a_wrong_password_ends_the_node_with_a_word_of_it(start):
