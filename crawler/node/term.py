@@ -197,7 +197,7 @@ class Term:
         self._unsettled, self._spared = False, missed
         dead = place(draft, Workforce(self._cluster.live_workers(), missed), self._framework)
         if dead:
-            log.warning("workers declared dead", incarnations=dict(dead))
+            log.info("workers are gone, their tasks move", incarnations=dict(dead))
             self._ledger.bury(self._leadership, dead)
 
     def _decide(self, draft: Draft) -> list[_Ticket]:

@@ -4,7 +4,7 @@ import gevent
 import pytest
 
 from crawler.clock import ManualClock, settle
-from crawler.coordination.lease import MARGIN, Lease
+from crawler.coordination.lease import MARGIN, RENEWALS, Lease
 from crawler.coordination.memory import MemoryStore
 from crawler.errors import LeaseLost, Unavailable
 from crawler.supervision import Supervisor
@@ -95,7 +95,7 @@ def test_it_is_over_when_etcd_says_so(lease, flaky, clock):
 
 def test_the_deadline_counts_from_the_sending_of_a_renewal_not_from_its_answer(lease, flaky, clock):
     flaky.mode = "slow"
-    clock.advance(TTL_S / 3 + 0.01)
+    clock.advance(TTL_S / RENEWALS + 0.01)
     sent_s = clock.monotonic()
     clock.advance(1.5)
     flaky.mode = "hangs"

@@ -1,0 +1,341 @@
+"""One accepted owner for each task: tombstones, grace, epochs, and how a node leaves."""
+
+import json
+
+import gevent
+import pytest
+
+from crawler.clock import SystemClock
+from crawler.coordination.codec import decode_tombstone, encode_tombstone
+from crawler.coordination.store import Delete, Put
+from crawler.records import Query, Report, Spec, State
+from crawler.settings import NodeSettings, WorkerSettings
+from tests.clusters import CALL, KEYS, Cluster, Unreachable
+from tests.waiting import eventually
+
+TTL_S = 2
+
+WAITING = """
+import gevent
+from crawler import Spider
+
+class Waiting(Spider):
+    name = "waiting"
+
+    def start(self):
+        gevent.sleep(600)
+        yield from ()
+
+class Done(Spider):
+    name = "done"
+
+    def start(self):
+        yield from ()
+"""
+
+
+@pytest.fixture
+def spiders(tmp_path):
+    (tmp_path / "waiting.py").write_text(WAITING)
+    return ["waiting.py"]
+
+
+@pytest.fixture
+def cluster(tmp_path):
+    cluster = Cluster(tmp_path, ttl_s=TTL_S)
+    yield cluster
+    cluster.stop()
+
+
+def worker_id(name):
+    return KEYS.node_id("worker", name)
+
+
+def registration(name):
+    return KEYS.registration("worker", worker_id(name))
+
+
+def tombstone(cluster, name):
+    """The incarnation that the note on a worker declares dead; 0 without a note."""
+    kv = cluster.store.get(KEYS.tombstone(worker_id(name)))
+    return decode_tombstone(kv.value) if kv else 0
+
+
+def runs(node):
+    """Task → epoch of what a worker runs."""
+    return {name: key.epoch for name, key in node._role._runs.known().items()}
+
+
+def die(node):
+    """As a process that is killed: nothing is stopped in order, and etcd is told nothing."""
+    session = node._membership.session
+    session.supervisor.stop()
+    node._members.stop()
+    node._supervisor.stop()
+    session.lease.lost.set()
+    node._role.leave()
+
+
+def until_now(watch, store):
+    """What a watch has to tell up to a mark that is set now."""
+    mark = store.txn([], [Put("/mark", b"")]).revision
+    for batch in watch:
+        yield batch
+        if batch.revision >= mark:
+            return
+
+
+def waiting(name, **about):
+    return Spec(name, spider="waiting", **about)
+
+
+# -- tombstones ----------------------------------------------------------------------------------
+
+
+def test_a_worker_declared_dead_is_noted_before_its_tasks_move(cluster, spiders):
+    client = cluster.client(cluster.master("1"))
+    first = cluster.worker("1", spiders)
+    client.add(waiting("a"), CALL)
+    incarnation = first._membership.session.node.incarnation
+    cluster.worker("2", spiders)
+    watch = cluster.store.watch("/", 1)
+    die(first)
+    eventually(lambda: cluster.owners() == {"a": "2"}, within_s=2 * TTL_S)
+    assert tombstone(cluster, "1") == incarnation
+    written = [event for batch in until_now(watch, cluster.store) for event in batch.events]
+    noted = [e.revision for e in written if e.key == KEYS.tombstone(worker_id("1"))]
+    moved = [
+        e.revision
+        for e in written
+        if e.current and f"{worker_id('2')}|".encode() in e.current.value
+    ]
+    assert min(noted) < min(moved)
+
+
+def test_a_worker_that_finds_itself_declared_dead_stops_and_comes_back_as_another(cluster, spiders):
+    client = cluster.client(cluster.master("1"))
+    worker = cluster.worker("1", spiders)
+    client.add(waiting("a"), CALL)
+    eventually(lambda: runs(worker) == {"a": 1})
+    old = worker._membership.session.node
+    note = encode_tombstone(old.id, old.incarnation, 1)
+    cluster.store.txn([], [Put(KEYS.tombstone(old.id), note)])
+    eventually(
+        lambda: (
+            worker._membership.session
+            and worker._membership.session.node.incarnation > old.incarnation
+        ),
+        within_s=TTL_S,
+        what="it is back as another incarnation",
+    )
+    eventually(lambda: runs(worker) == {"a": 2})
+    assert worker.failure == ""
+
+
+def test_the_note_on_an_earlier_incarnation_means_nothing_to_a_later_one(cluster, spiders):
+    cluster.client(cluster.master("1"))
+    worker = cluster.worker("1", spiders)
+    session = worker._membership.session
+    for note in (encode_tombstone("w", session.node.incarnation - 1, 1), b"no json"):
+        cluster.store.txn([], [Put(KEYS.tombstone(session.node.id), note)])
+        assert worker._membership._registry.objection(session.node) == ""
+    assert worker._membership.session is session
+
+
+def test_a_worker_whose_registration_was_deleted_comes_back(cluster, spiders):
+    client = cluster.client(cluster.master("1"))
+    worker = cluster.worker("1", spiders)
+    client.add(waiting("a"), CALL)
+    eventually(lambda: runs(worker) == {"a": 1})
+    cluster.store.txn([], [Delete(registration("1"))])
+    eventually(lambda: cluster.store.get(registration("1")), within_s=TTL_S)
+    eventually(lambda: runs(worker) == {"a": 2})
+
+
+# -- the grace of a new leader ---------------------------------------------------------------------
+
+
+def replace_leader(cluster, network, worker):
+    """The worker's lease ends while nobody can lead, and then another master does."""
+    second = cluster.master("2")
+    network.cut = True
+    for node in (worker, cluster.nodes[0]):
+        lease = node._membership.session.lease
+        die(node)
+        cluster.store.lease_revoke(lease.id)
+    return second
+
+
+def test_a_new_leader_gives_a_worker_it_misses_one_ttl_to_come_back(cluster, spiders):
+    network = Unreachable(cluster.store)
+    client = cluster.client(cluster.master("1", store=network))
+    worker = cluster.worker("1", spiders)
+    client.add(waiting("a"), CALL)
+    cluster.worker("2", spiders)
+    clock = SystemClock()
+    second = replace_leader(cluster, network, worker)
+    again = cluster.client(second)
+    led_s = clock.monotonic()
+    again.add(waiting("b"), CALL)
+    assert cluster.owners() == {"a": "1", "b": "2"}, "new tasks are placed meanwhile"
+    eventually(lambda: cluster.owners()["a"] == "2", within_s=TTL_S + 1)
+    assert clock.monotonic() - led_s > TTL_S * 0.8
+    assert tombstone(cluster, "1")
+
+
+def test_a_worker_that_comes_back_in_the_grace_keeps_its_share(cluster, spiders):
+    network = Unreachable(cluster.store)
+    client = cluster.client(cluster.master("1", store=network))
+    worker = cluster.worker("1", spiders)
+    for name in "abc":
+        client.add(waiting(name), CALL)
+    second = replace_leader(cluster, network, worker)
+    cluster.client(second)
+    back = cluster.worker("1", spiders)
+    eventually(lambda: runs(back) == dict.fromkeys("abc", 2), within_s=1.0)
+
+
+# -- epochs ----------------------------------------------------------------------------------------
+
+
+def test_an_assignment_older_than_one_before_it_is_refused_and_put_right(cluster, spiders):
+    master = cluster.master("1")
+    client = cluster.client(master)
+    worker = cluster.worker("1", spiders)
+    client.add(waiting("a"), CALL)
+    eventually(lambda: runs(worker) == {"a": 1})
+    old = cluster.store.get(KEYS.resource("a")).value
+    client.update(waiting("a", parameters={"again": "1"}), CALL)
+    client.update(waiting("a", parameters={"again": "2"}), CALL)
+    eventually(lambda: runs(worker) == {"a": 3})
+    cluster.store.txn([], [Put(KEYS.resource("a"), old)])  # as from a backup
+    eventually(lambda: runs(worker) == {"a": 4}, what="it runs in an epoch above all before")
+    metrics = worker._metrics.render()[0].decode()
+    assert "crawler_assignments_refused_total 1.0" in metrics
+
+
+def test_a_value_rewritten_without_an_epoch_gets_one_above_those_before(cluster, spiders):
+    client = cluster.client(cluster.master("1"))
+    worker = cluster.worker("1", spiders)
+    client.add(waiting("a"), CALL)
+    client.update(waiting("a", parameters={"again": "1"}), CALL)
+    eventually(lambda: runs(worker) == {"a": 2})
+    value = json.loads(cluster.store.get(KEYS.resource("a")).value)
+    foreign = {key: value[key] for key in ("ID", "Name", "CreationTime", "Spider")}
+    foreign["AssignedNode"] = ""
+    cluster.store.txn([], [Put(KEYS.resource("a"), json.dumps(foreign).encode())])
+    eventually(lambda: runs(worker).get("a", 0) > 2, what="it runs in a higher epoch")
+
+
+def test_refused_reports_are_counted(cluster, spiders):
+    master = cluster.master("1")
+    client = cluster.client(master)
+    cluster.worker("1", spiders)
+    added = client.add(waiting("a"), CALL)
+    stale = Report("a", added.id, added.epoch - 1, State.DONE)
+    assert client.report(worker_id("1"), [stale, stale], CALL) == ["a", "a"]
+    assert "crawler_reports_refused_total 2.0" in master._metrics.render()[0].decode()
+
+
+# -- leaving ---------------------------------------------------------------------------------------
+
+
+def test_a_worker_that_leaves_tells_how_its_tasks_ended(cluster, spiders, tmp_path):
+    """What ended just before it leaves is not run again elsewhere."""
+    client = cluster.client(cluster.master("1"))
+    worker = cluster.worker("1", spiders, worker=slow_reports(tmp_path))
+    cluster.worker("2", [])
+    client.add(Spec("a", spider="done"), CALL)
+    eventually(lambda: any(run.ended for run in worker._role._runs.all()))
+    worker.stop()
+    assert client.get("a", CALL).state is State.DONE
+
+
+def slow_reports(tmp_path):
+    return WorkerSettings(items=str(tmp_path / "items"), report_s=60)
+
+
+def patient():
+    return NodeSettings(id="1", http="127.0.0.1:0", grpc="127.0.0.1:0", drain_s=30)
+
+
+def test_a_worker_that_is_leaving_gets_no_new_tasks(cluster, spiders):
+    client = cluster.client(cluster.master("1"))
+    leaving = cluster.worker("1", spiders)
+    cluster.worker("2", spiders)
+    session = leaving._membership.session
+    leaving._membership._registry.announce_draining(session.node, session.lease)
+    workers = cluster.nodes[0]._role._cluster.live_workers
+    eventually(lambda: workers()[session.node.id].draining)
+    for name in "abc":
+        client.add(waiting(name), CALL)
+    assert cluster.owners() == dict.fromkeys("abc", "2")
+    assert leaving._membership._registry.objection(session.node) == "", "it still is a member"
+
+
+def test_a_second_request_to_stop_hurries_the_first(cluster, spiders):
+    client = cluster.client(cluster.master("1"))
+    worker = cluster.worker("1", spiders, node=patient())
+    client.add(waiting("a"), CALL)
+    eventually(lambda: runs(worker) == {"a": 1})
+    clock = SystemClock()
+    began_s = clock.monotonic()
+    stopping = gevent.spawn(worker.stop)
+    gevent.sleep(0.3)
+    assert not worker.stopped.is_set(), "a callback under way is given time"
+    worker.hurry()
+    stopping.join(5)
+    assert worker.stopped.is_set()
+    assert clock.monotonic() - began_s < 10
+    assert cluster.store.get(registration("1")) is None, "the others are told all the same"
+
+
+def test_a_leader_that_leaves_answers_what_waits_and_lets_the_next_lead(cluster):
+    first, second = cluster.master("1"), cluster.master("2")
+    client, other = cluster.client(first), cluster.client(second)
+    adding = [gevent.spawn(client.add, Spec(f"task-{n}"), CALL) for n in range(50)]
+    gevent.sleep(0.02)
+    first.stop()
+    gevent.joinall(adding, timeout=10)
+    eventually(lambda: other.leader(CALL).id.startswith("master2"))
+    known = {resource.name for resource in other.list(Query(1000), CALL).resources}
+    acknowledged = {job.value.name for job in adding if job.successful()}
+    assert acknowledged <= known
+
+
+def test_two_failovers_within_one_ttl_lose_nothing(cluster, spiders):
+    masters = [cluster.master(name) for name in "123"]
+    worker = cluster.worker("1", spiders)
+    client = cluster.client(masters[2])
+    client.add(waiting("a"), CALL)
+    eventually(lambda: runs(worker) == {"a": 1})
+    before = cluster.raw()
+    for master in masters[:2]:
+        kv = next(
+            kv
+            for kv in cluster.store.range(KEYS.election).items
+            if kv.lease == master._membership.session.lease.id
+        )
+        die(master)
+        cluster.store.lease_revoke(kv.lease)
+    eventually(lambda: client.leader(CALL).id.startswith("master3"))
+    client.add(waiting("b"), CALL)
+    assert cluster.raw()[KEYS.resource("a")] == before[KEYS.resource("a")]
+    assert cluster.owners() == {"a": "1", "b": "1"}
+    assert client.get("a", CALL).epoch == 1
+
+
+def test_a_worker_cut_off_while_others_take_over_is_refused_afterwards(cluster, spiders):
+    client = cluster.client(cluster.master("1"))
+    network = Unreachable(cluster.store)
+    worker = cluster.worker("1", spiders, store=network)
+    added = client.add(waiting("a"), CALL)
+    eventually(lambda: runs(worker) == {"a": 1})
+    network.cut = True
+    cluster.worker("2", spiders)
+    eventually(lambda: cluster.owners() == {"a": "2"}, within_s=3 * TTL_S)
+    stale = Report("a", added.id, added.epoch, State.DONE)
+    assert client.report(worker_id("1"), [stale], CALL) == ["a"]
+    network.cut = False
+    eventually(lambda: cluster.store.get(registration("1")), within_s=TTL_S)
+    assert client.get("a", CALL).owner.node_id == worker_id("2")
