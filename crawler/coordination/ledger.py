@@ -55,6 +55,8 @@ class Change:
     """Revision of the value the change was decided on; 0 for a new resource."""
     minted: int = 0
     """The id given to the resource by this very change; 0 when it had one."""
+    keeps: bool = False
+    """Nothing is to be written: make sure that the resource stands as it stood at that revision."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +153,8 @@ class Ledger:
         except StoreRefused as refusal:
             return self._single_out(leadership, batch, refusal)
         if result.succeeded:
-            return [_committed(write, change, result) for write, change in zip(writes, batch)]
+            kept = iter(result.gets)
+            return [_committed(write, change, result, kept) for write, change in zip(writes, batch)]
         return self._sort_out(leadership, batch, result)
 
     def _sort_out(
@@ -192,6 +195,8 @@ class Ledger:
 
     def _write(self, leadership: Leadership, change: Change) -> Operation:
         key = self._keys.resource(change.name)
+        if change.keeps:
+            return Get(key)
         if change.after is None:
             return Delete(key)
         return Put(key, encode_resource(change.after.replace(term=leadership.revision)))
@@ -207,8 +212,10 @@ def _check_fence(leadership: Leadership, fence: KeyValue | None) -> None:
         raise LeadershipLost("a write was refused: this master does not lead any more")
 
 
-def _committed(write: Operation, change: Change, result: TxnResult) -> Outcome:
-    current = None
+def _committed(
+    write: Operation, change: Change, result: TxnResult, kept: Iterator[KeyValue | None]
+) -> Outcome:
+    current = next(kept) if isinstance(write, Get) else None
     if isinstance(write, Put):
         current = KeyValue(write.key, write.value, 0, result.revision)
     return Outcome(change.name, True, current, result.revision)
@@ -217,5 +224,6 @@ def _committed(write: Operation, change: Change, result: TxnResult) -> Outcome:
 def _is_written(write: Operation, found: KeyValue | None, change: Change) -> bool:
     if isinstance(write, Delete):
         return found is None
-    assert isinstance(write, Put)
+    if isinstance(write, Get):
+        return found is not None and found.mod_revision == change.based_on
     return found is not None and found.value == write.value and found.mod_revision > change.based_on

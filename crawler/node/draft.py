@@ -28,6 +28,7 @@ class Draft:
         self._now_ns = now_ns
         self._changed: dict[str, Resource | None] = {}
         self._minted: dict[str, int] = {}
+        self._kept: set[str] = set()
 
     def get(self, name: str) -> Resource | None:
         """The resource as it stands in this draft."""
@@ -42,6 +43,10 @@ class Draft:
         if not resource.creation_time:
             resource = resource.replace(creation_time=self._now_ns())
         self._changed[resource.name] = resource
+
+    def keep(self, name: str) -> None:
+        """Answer for a resource as it is: the commit makes sure that it still stands there."""
+        self._kept.add(name)
 
     def delete(self, name: str) -> None:
         """Take a resource out."""
@@ -62,11 +67,13 @@ class Draft:
 
     def changes(self) -> Sequence[Change]:
         """What to commit; what was added and taken out again in this draft is not in it."""
-        return [
+        written = [
             Change(name, after, self._based_on(name), self._minted.get(name, 0))
             for name, after in self._changed.items()
             if after is not None or self._stored(name) is not None
         ]
+        kept = sorted(self._kept - self._changed.keys())
+        return written + [Change(name, None, self._based_on(name), keeps=True) for name in kept]
 
     def _based_on(self, name: str) -> int:
         stored = self._stored(name)

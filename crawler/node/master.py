@@ -11,6 +11,7 @@ from functools import partial
 
 from gevent import Greenlet
 
+from crawler.api.client import Peers
 from crawler.api.service import Desk, Service
 from crawler.clock import Clock
 from crawler.coordination.election import Election, leader_value
@@ -40,9 +41,16 @@ class Master:
     """The role of a master, and what its API knows of the election."""
 
     def __init__(
-        self, store: Store, keys: Keys, settings: Settings, address: Callable[[], str], clock: Clock
+        self,
+        store: Store,
+        keys: Keys,
+        settings: Settings,
+        address: Callable[[], str],
+        clock: Clock,
+        peers: Peers | None = None,
     ) -> None:
-        """`address` tells host:port of its gRPC server as others reach it, once it listens."""
+        """`address` tells host:port of its gRPC server as others reach it, once it listens; `peers`
+        replaces the gRPC clients to a leader."""
         self._settings = settings
         self._address = address
         self._clock = clock
@@ -51,7 +59,10 @@ class Master:
         self._framework = Framework(settings.scheduler.strategy, settings.scheduler.plugins)
         self._cluster = Cluster(store, keys, self._ledger, clock, self._on_cluster_change)
         self._observer = Observer(
-            self._election, self._cluster.master_names, self._on_leader_change, forwards=True
+            self._election,
+            self._cluster.master_names,
+            self._on_leader_change,
+            peers=peers or Peers(forwards=True),
         )
         self._session: Session | None = None
         self._campaigner: Greenlet | None = None

@@ -23,14 +23,14 @@ class Observer:
         masters: Callable[[], dict[str, str]],
         on_change: Callable[[Leader | None], None],
         *,
-        forwards: bool,
+        peers: Peers,
     ) -> None:
-        """`forwards`: this node is a master, whose requests to the leader are others' requests."""
+        """`peers` are this node's clients to whoever leads."""
         self._election = election
         self._masters = masters
         self._on_change = on_change
         self._value: str | None = None
-        self._peers = Peers(forwards=forwards)
+        self._peers = peers
 
     @property
     def leader(self) -> Leader | None:

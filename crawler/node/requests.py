@@ -39,6 +39,8 @@ class Add:
                 f"task {self.spec.name!r} exists with another specification; "
                 "delete it, update it, or choose another name"
             )
+        else:
+            draft.keep(self.spec.name)
         return [self.spec.name]
 
 
@@ -54,6 +56,8 @@ class Update:
         if not _same(present.spec, self.spec):
             changed = present.replace(spec=self.spec)
             draft.put(changed if _same_run(present.spec, self.spec) else _afresh(changed))
+        else:
+            draft.keep(self.spec.name)
         return [self.spec.name]
 
 

@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 
-from gevent.event import AsyncResult, Event
-from gevent.timeout import Timeout
+from gevent.event import Event
 
 from crawler.api.service import Call
 from crawler.clock import Clock
@@ -59,7 +58,13 @@ class _Ticket:
         self.deadline_s = deadline_s
         self.tries = 0
         self.names: Sequence[str] = ()
-        self.done: AsyncResult[None] = AsyncResult()
+        self.done = Event()
+        self.error: CrawlerError | None = None
+
+    def settle(self, error: CrawlerError | None = None) -> None:
+        """Answer it: done, or why not."""
+        self.error = error
+        self.done.set()
 
 
 class Term:
@@ -207,12 +212,12 @@ class Term:
         for _ in range(len(self._tickets)):
             ticket = self._tickets.popleft()
             if ticket.deadline_s <= now_s:  # its caller has gone: do not act behind its back
-                ticket.done.set_exception(Unavailable("the request waited too long; try again"))
+                ticket.settle(Unavailable("the request waited too long; try again"))
                 continue
             try:
                 ticket.names = ticket.request.apply(draft)
             except Rejected as error:
-                ticket.done.set_exception(error)
+                ticket.settle(error)
             else:
                 decided.append(ticket)
         return decided
@@ -237,11 +242,11 @@ class Term:
             outcomes = [written[name] for name in ticket.names if name in written]
             refusals = [outcome.refusal for outcome in outcomes if outcome.refusal]
             if refusals:
-                ticket.done.set_exception(refusals[0])
+                ticket.settle(refusals[0])
             elif error is not None and any(name not in written for name in ticket.names):
-                ticket.done.set_exception(_unanswered(error))
+                ticket.settle(_unanswered(error))
             elif all(outcome.committed for outcome in outcomes):
-                ticket.done.set(None)
+                ticket.settle()
             else:
                 self._try_again(ticket)
 
@@ -250,7 +255,7 @@ class Term:
             ticket.tries += 1
             self._tickets.append(ticket)
         else:
-            ticket.done.set_exception(Conflict("others keep changing this task; try again"))
+            ticket.settle(Conflict("others keep changing this task; try again"))
 
     def _recover(self, error: Retryable) -> None:
         """The store did not answer: nobody knows what was written, so read anew."""
@@ -267,7 +272,7 @@ class Term:
     def _end(self) -> None:
         self.ready = False
         for ticket in self._tickets:
-            ticket.done.set_exception(Unavailable("this master does not lead any more; try again"))
+            ticket.settle(Unavailable("this master does not lead any more; try again"))
         self._tickets.clear()
 
     def submit(self, request: Request, call: Call) -> None:
@@ -279,10 +284,10 @@ class Term:
         ticket = _Ticket(request, self._clock.monotonic() + call.timeout_s)
         self._tickets.append(ticket)
         self._wake.set()
-        try:
-            ticket.done.get(timeout=call.timeout_s)
-        except Timeout as error:
-            raise OutcomeUnknown("no answer in time; read the task to see what was done") from error
+        if not self._clock.wait(ticket.done, call.timeout_s):
+            raise OutcomeUnknown("no answer in time; read the task to see what was done")
+        if ticket.error is not None:
+            raise ticket.error
 
 
 def _unanswered(error: BaseException) -> CrawlerError:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from gevent.event import Event
 
+from crawler.api.client import Peers
 from crawler.api.service import Call
 from crawler.clock import Clock
 from crawler.coordination.election import Election
@@ -61,8 +62,10 @@ class Worker:
         address: Callable[[], str],
         engine: Engine,
         clock: Clock,
+        peers: Peers | None = None,
     ) -> None:
-        """`address` tells host:port of its gRPC server as others reach it, once it listens."""
+        """`address` tells host:port of its gRPC server as others reach it, once it listens; `peers`
+        replaces the gRPC clients to a leader."""
         self._store = store
         self._keys = keys
         self._settings = settings
@@ -77,7 +80,7 @@ class Worker:
             Election(store, keys, clock),
             self._master_names,
             self._on_leader_change,
-            forwards=False,
+            peers=peers or Peers(forwards=False),
         )
         items = Path(settings.folder, settings.worker.items)
         self._runs = Runs(engine, items, clock, self._on_run_end)

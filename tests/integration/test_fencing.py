@@ -227,6 +227,17 @@ def test_a_value_rewritten_without_an_epoch_gets_one_above_those_before(cluster,
     eventually(lambda: runs(worker).get("a", 0) > 2, what="it runs in a higher epoch")
 
 
+def test_an_add_is_never_acknowledged_from_memory_alone(cluster):
+    """Another program deletes the task, and the leader has not heard of it."""
+    master = cluster.master("1")
+    client = cluster.client(master)
+    first = client.add(Spec("a"), CALL)
+    master._role._cluster.resources._take_batch = lambda batch: None
+    cluster.store.txn([], [Delete(KEYS.resource("a"))])
+    again = client.add(Spec("a"), CALL)
+    assert cluster.resources()["a"].id == again.id != first.id
+
+
 def test_refused_reports_are_counted(cluster, spiders):
     master = cluster.master("1")
     client = cluster.client(master)

@@ -74,6 +74,33 @@ def test_each_value_names_the_term_it_was_written_in(store, ledger, leadership):
     assert ledger.decode(first.current).term == leadership.revision
 
 
+def kept(name, revision):
+    return Change(name, None, revision, keeps=True)
+
+
+def test_what_is_kept_is_compared_and_not_written(store, ledger, leadership):
+    [first] = ledger.commit(leadership, [new("a")])
+    outcomes = list(ledger.commit(leadership, [kept("a", first.revision), new("b", 2)]))
+    assert [outcome.committed for outcome in outcomes] == [True, True]
+    assert outcomes[0].current.mod_revision == first.revision
+    assert stored(store, ledger, "a").mod_revision == first.revision
+
+
+def test_what_is_to_be_kept_and_is_gone_conflicts(store, ledger, leadership):
+    [first] = ledger.commit(leadership, [new("a")])
+    store.txn([], [Delete(KEYS.resource("a"))])
+    [outcome] = ledger.commit(leadership, [kept("a", first.revision)])
+    assert (outcome.committed, outcome.current) == (False, None)
+
+
+@pytest.mark.parametrize("lose", ["request", "answer"])
+def test_what_is_kept_is_settled_by_reading_too(store, ledger, leadership, lose):
+    [first] = ledger.commit(leadership, [new("a")])
+    store.lose = lose
+    [outcome] = ledger.commit(leadership, [kept("a", first.revision)])
+    assert outcome.committed
+
+
 def test_a_leader_that_was_replaced_changes_nothing(store, ledger, leadership):
     store.txn([], [Delete(leadership.key)])
     store.txn([], [Put(leadership.key, b"another")])
