@@ -71,6 +71,19 @@ class Metrics:
             self._made[name] = _ReadCounter(name, help, read)
             self.registry.register(self._made[name])
 
+    def queue(self, name: str, limit: float, length: Callable[[], float]) -> Counter:
+        """A bounded queue or pool: its limit, and how full it is whenever somebody looks.
+
+        Returns the counter of what was refused for want of room.
+        """
+        full = self.gauge("crawler_queue_length", "What waits or is under way.", "queue")
+        full.labels(name).set_function(length)
+        most = self.gauge("crawler_queue_limit", "How much may wait or be under way.", "queue")
+        most.labels(name).set(limit)
+        return self.counter("crawler_queue_refused", "Refused for want of room.", "queue").labels(
+            name
+        )
+
     def histogram(
         self, name: str, help: str, *labels: str, buckets: tuple[float, ...] = LATENCY_S
     ) -> Histogram:

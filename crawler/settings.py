@@ -164,6 +164,18 @@ class ApiSettings:
     max_request_bytes: int = setting(
         1_000_000, "Largest request body.", unit="bytes", least=65_536, most=1_500_000
     )
+    rate: int = setting(
+        2000,
+        "Requests per second that one client address may make at this master; 0 is without limit.",
+        least=0,
+        most=1_000_000,
+    )
+    burst: int = setting(
+        4000,
+        "Requests that a client which was quiet may make at once, beyond its rate.",
+        least=1,
+        most=10_000_000,
+    )
 
 
 @dataclass(frozen=True)

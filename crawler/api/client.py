@@ -2,22 +2,27 @@
 
 Followers pass requests on with it, workers report with it, the command line asks with it. What the
 other side raised is raised here, with the same code and message. Whatever happens a call ends
-shortly after its deadline, and a write whose fate is not known is never called a failure.
+shortly after its deadline, and a write whose fate is not known is never called a failure. A master
+that does not answer is left alone for a moment (`gate.py`): then calls fail at once.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Any
 
 import gevent
 import grpc
 from google.protobuf import empty_pb2
+from prometheus_client import Counter
 
 from crawler.api import codec
+from crawler.api.gate import FULL, MAX_IN_FLIGHT, OPEN, Gate, Passage
 from crawler.api.metadata import ANSWERED, FORWARDED, RETRY_AFTER
 from crawler.api.service import Call, NodeLoad, Page
+from crawler.clock import SystemClock
 from crawler.errors import (
     AlreadyExists,
     Conflict,
@@ -25,9 +30,11 @@ from crawler.errors import (
     InvalidArgument,
     NotFound,
     OutcomeUnknown,
+    Overloaded,
     Rejected,
     Unavailable,
 )
+from crawler.metrics import Metrics
 from crawler.proto import crawler_pb2 as pb
 from crawler.proto import crawler_pb2_grpc as pb_grpc
 from crawler.records import Leader, Query, Report, Resource, Spec
@@ -65,6 +72,9 @@ _REJECTED: dict[str, type[Rejected]] = {
     "UNIMPLEMENTED": Rejected,
 }
 
+_UNANSWERED = ("UNAVAILABLE", "CANCELLED", "DEADLINE_EXCEEDED", "UNKNOWN", "INTERNAL")
+"""What gRPC itself says of a connection; others of its codes, the other side's server decided."""
+
 
 class Client:
     """The desk of the master at `address`, over one channel; connects with the first call.
@@ -72,48 +82,60 @@ class Client:
     `forwards` marks its requests as passed on by a master, so that they are not passed on again.
     """
 
-    def __init__(self, address: str, *, forwards: bool = False) -> None:
+    def __init__(self, address: str, *, forwards: bool = False, gate: Gate | None = None) -> None:
+        """The gate is the way to that master; without one it has its own."""
+        self.gate = gate or Gate(address, SystemClock())
         self._address = address
-        self._channel = grpc.insecure_channel(address, options=_OPTIONS)
-        self._stub = pb_grpc.CrawlerMasterStub(self._channel)  # type: ignore[no-untyped-call]
         self._metadata = ((FORWARDED, "1"),) if forwards else ()
+        self._closed = False
+
+    @cached_property
+    def _channel(self) -> Any:
+        """Made with the first call: Python 3.12 cannot end in peace with one that was not used."""
+        return grpc.insecure_channel(self._address, options=_OPTIONS)
+
+    @cached_property
+    def _stub(self) -> Any:
+        return pb_grpc.CrawlerMasterStub(self._channel)  # type: ignore[no-untyped-call]
 
     def close(self) -> None:
         """Close the channel; calls in flight end with an error."""
-        self._channel.close()
+        self._closed = True
+        if "_channel" in self.__dict__:
+            self._channel.close()
 
     def add(self, spec: Spec, call: Call) -> Resource:
         """Store a new resource and place it."""
-        answer = self._ask(self._stub.AddResource, codec.spec_message(spec), call)
+        answer = self._ask("AddResource", codec.spec_message(spec), call)
         return codec.placement_from(answer, spec)
 
     def update(self, spec: Spec, call: Call) -> Resource:
         """Change a resource's specification."""
-        answer = self._ask(self._stub.UpdateResource, codec.spec_message(spec), call)
+        answer = self._ask("UpdateResource", codec.spec_message(spec), call)
         return codec.resource_from(answer)
 
     def delete(self, name: str, call: Call) -> None:
         """Remove a resource."""
-        self._ask(self._stub.DeleteResource, pb.ResourceSpec(name=name), call)
+        self._ask("DeleteResource", pb.ResourceSpec(name=name), call)
 
     def get(self, name: str, call: Call) -> Resource:
         """One resource."""
-        answer = self._read(self._stub.GetResource, pb.ResourceSpec(name=name), call)
+        answer = self._read("GetResource", pb.ResourceSpec(name=name), call)
         return codec.resource_from(answer)
 
     def list(self, query: Query, call: Call) -> Page:
         """The resources that match, a page at a time."""
-        answer = self._read(self._stub.ListResources, codec.query_message(query), call)
+        answer = self._read("ListResources", codec.query_message(query), call)
         return codec.page_from(answer)
 
     def nodes(self, call: Call) -> Sequence[NodeLoad]:
         """The live nodes."""
-        answer = self._read(self._stub.ListNodes, pb.ListNodesRequest(), call)
+        answer = self._read("ListNodes", pb.ListNodesRequest(), call)
         return [codec.node_from(node) for node in answer.nodes]
 
     def leader(self, call: Call) -> Leader:
         """The leader, as that master observes it. Raises Unavailable while there is none."""
-        answer = self._read(self._stub.GetLeader, empty_pb2.Empty(), call)
+        answer = self._read("GetLeader", empty_pb2.Empty(), call)
         return Leader(answer.id, answer.address)
 
     def report(self, node_id: str, reports: Sequence[Report], call: Call) -> Sequence[str]:
@@ -121,30 +143,41 @@ class Client:
         refused: list[str] = []
         for start in range(0, len(reports), MAX_REPORTS):
             request = codec.reports_message(node_id, reports[start : start + MAX_REPORTS])
-            refused += self._ask(self._stub.ReportRuns, request, call).refused
+            refused += self._ask("ReportRuns", request, call).refused
         return refused
 
-    def _read(self, method: Any, request: Any, call: Call) -> Any:
+    def _read(self, method: str, request: Any, call: Call) -> Any:
         try:
             return self._ask(method, request, call)
         except OutcomeUnknown as error:
             raise Unavailable(str(error)) from None
 
-    def _ask(self, method: Any, request: Any, call: Call) -> Any:
+    def _ask(self, method: str, request: Any, call: Call) -> Any:
         if call.timeout_s <= 0:
             raise Unavailable(f"no time was left to ask {self._address}")
-        limit = gevent.Timeout(call.timeout_s + MARGIN_S)
+        with self.gate.passage(call.timeout_s) as passage:
+            return self._send(method, request, call, passage)
+
+    def _send(self, method: str, request: Any, call: Call, passage: Passage) -> Any:
+        if self._closed:
+            raise Unavailable(f"the channel to {self._address} was closed")
+        limit = gevent.Timeout(passage.left_s + MARGIN_S)
         try:
             with limit:
-                return method(request, timeout=call.timeout_s, metadata=self._metadata)
+                send = getattr(self._stub, method)
+                answer = send(request, timeout=passage.left_s, metadata=self._metadata)
         except gevent.Timeout as expired:
             if expired is not limit:
                 raise
+            passage.silent()
             raise OutcomeUnknown(self._silent(call)) from None
         except grpc.RpcError as error:
+            _judge(error, passage)
             raise self._translate(error, call) from None
         except ValueError:
             raise Unavailable(f"the channel to {self._address} was closed") from None
+        passage.answered()
+        return answer
 
     def _translate(self, error: Any, call: Call) -> CrawlerError:
         """The error behind a status; the code stays as the other side said."""
@@ -153,7 +186,7 @@ class Client:
             return _coded(_REJECTED[code](message), code)
         if code == "RESOURCE_EXHAUSTED":
             too_large = "larger than max" in message
-            return _coded(Rejected(message) if too_large else Unavailable(message), code)
+            return _coded(Rejected(message) if too_large else Overloaded(message), code)
         if code == "DEADLINE_EXCEEDED":
             return OutcomeUnknown(message if ANSWERED in _trailer(error) else self._silent(call))
         if code in ("UNAVAILABLE", "CANCELLED"):
@@ -175,17 +208,34 @@ class Client:
 class Peers:
     """The clients of a node to whoever leads: one channel per address, the latest few kept.
 
-    A follower `forwards`; a worker speaks for itself, and may be passed on once.
+    A follower `forwards`; a worker speaks for itself, and may be passed on once. Each address has a
+    gate of its own, so that a new leader is asked whatever the old one did.
     """
 
     def __init__(self, *, forwards: bool = True) -> None:
         self._forwards = forwards
         self._clients: OrderedDict[str, Client] = OrderedDict()
+        self._refused: dict[str, Counter] = {}
+
+    def measure(self, metrics: Metrics) -> None:
+        """Show the way to the leader: the calls under way, and whether it answers."""
+        self._refused[FULL] = metrics.queue(
+            "calls to the leader", MAX_IN_FLIGHT, lambda: self._of_latest(lambda g: g.in_flight)
+        )
+        self._refused[OPEN] = metrics.counter(
+            "crawler_breaker_refused", "Requests refused at once, as the leader does not answer."
+        )
+        metrics.gauge_of(
+            "crawler_breaker_state",
+            "The way to the leader: 0 is closed (well), 1 half open, 2 open (it does not answer).",
+            lambda: self._of_latest(lambda g: g.breaker.state.value),
+        )
 
     def desk(self, address: str) -> Client:
         """The client to the master at that address."""
         if address not in self._clients:
-            self._clients[address] = Client(address, forwards=self._forwards)
+            gate = Gate(address, SystemClock(), self._count)
+            self._clients[address] = Client(address, forwards=self._forwards, gate=gate)
         self._clients.move_to_end(address)
         if len(self._clients) > MAX_PEERS:
             self._clients.popitem(last=False)[1].close()
@@ -195,6 +245,25 @@ class Peers:
         """Close every channel."""
         while self._clients:
             self._clients.popitem()[1].close()
+
+    def _count(self, reason: str) -> None:
+        if reason in self._refused:
+            self._refused[reason].inc()
+
+    def _of_latest(self, read: Callable[[Gate], int]) -> int:
+        """Of the leader that was asked last; 0 when none was."""
+        return read(next(reversed(self._clients.values())).gate) if self._clients else 0
+
+
+def _judge(error: Any, passage: Passage) -> None:
+    """What an error says of the peer. A refusal is an answer like any other."""
+    code = error.code().name
+    if ANSWERED in _trailer(error) or code not in _UNANSWERED:
+        passage.answered()
+    elif code == "DEADLINE_EXCEEDED":
+        passage.silent()
+    else:
+        passage.broken()
 
 
 def _coded(error: CrawlerError, code: str) -> CrawlerError:

@@ -1,6 +1,6 @@
-"""What happens around every gRPC call: it is logged and timed, and its errors become statuses.
+"""What happens around every gRPC call: log, timing, admission; and its errors become statuses.
 
-Both interceptors handle streams as well: those of the health and the reflection service.
+The interceptors handle streams as well: those of the health and the reflection service.
 """
 
 from __future__ import annotations
@@ -12,14 +12,19 @@ import grpc
 from grpc_interceptor import ServerInterceptor
 
 from crawler.api.failures import explain
-from crawler.api.metadata import ANSWERED, RETRY_AFTER
+from crawler.api.limiter import RateLimiter, address_of
+from crawler.api.metadata import ANSWERED, FORWARDED, RETRY_AFTER
 from crawler.clock import Clock
+from crawler.errors import Overloaded
 from crawler.logs import get_logger
 from crawler.metrics import Metrics
 
 log = get_logger(__name__)
 
-_QUIET = ("/grpc.", "/CrawlerMaster/ReportRuns")
+_API = "/CrawlerMaster/"
+_REPORTS = f"{_API}ReportRuns"
+
+_QUIET = ("/grpc.", _REPORTS)
 """Calls that come all the time; logged for developers only, unless they fail."""
 
 Method = Callable[[Any, grpc.ServicerContext], Any]
@@ -94,8 +99,53 @@ class CallInterceptor(ServerInterceptor):
         seconds = self._clock.monotonic() - started_s
         code = _code(context)
         self._seconds.labels(method_name, code).observe(seconds)
-        note = log.debug if method_name.startswith(_QUIET) and code == "OK" else log.info
+        # A flood that is refused must not become a flood of lines: /metrics counts it.
+        quiet = code == "RESOURCE_EXHAUSTED" or (method_name.startswith(_QUIET) and code == "OK")
+        note = log.debug if quiet else log.info
         note("rpc", method=method_name, code=code, seconds=round(seconds, 6), peer=context.peer())
+
+
+class AdmissionInterceptor(ServerInterceptor):
+    """Refuses what is too much: of one client by its rate, of all by their number at a time.
+
+    Health checks and reflection always pass. So do the workers' reports: their number is given by
+    that of the workers, and clients that ask too much must not keep the workers' news out.
+    """
+
+    def __init__(self, limiter: RateLimiter, metrics: Metrics, max_calls: int) -> None:
+        self._limiter = limiter
+        self._max_calls = max_calls
+        self._under_way = 0
+        self._refused = metrics.queue("grpc calls", max_calls, lambda: self._under_way)
+
+    def intercept(
+        self,
+        method: Method,
+        request_or_iterator: Any,
+        context: grpc.ServicerContext,
+        method_name: str,
+    ) -> Any:
+        """Call the method. Raises Overloaded instead when it is too much."""
+        if not method_name.startswith(_API):
+            return method(request_or_iterator, context)
+        if method_name != _REPORTS:
+            self._admit(context)
+        self._under_way += 1
+        try:
+            return method(request_or_iterator, context)
+        finally:
+            self._under_way -= 1
+
+    def _admit(self, context: grpc.ServicerContext) -> None:
+        # What a master passes on was counted there, by the address of its client.
+        if all(key != FORWARDED for key, _ in context.invocation_metadata()):
+            self._limiter.admit("grpc", address_of(context.peer()))
+        if self._under_way >= self._max_calls:
+            self._refused.inc()
+            raise Overloaded(
+                f"{self._under_way} gRPC calls are under way, as many as this server takes; "
+                "try again in a second"
+            )
 
 
 def _abort(context: grpc.ServicerContext, error: Exception, method_name: str) -> NoReturn:

@@ -10,8 +10,9 @@ import re
 from dataclasses import dataclass
 from typing import Any, cast
 
+import gevent
 from flask import Blueprint, Response, current_app, request
-from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.exceptions import RequestEntityTooLarge, RequestTimeout
 
 from crawler import schemas
 from crawler.api import payloads
@@ -155,9 +156,13 @@ def _delete(given: dict[str, Any]) -> Response:
 
 
 def _desk() -> tuple[Desk, Call]:
-    timeout = request.headers.get("Grpc-Timeout")
-    call = Call(parts().settings.timeout_s if timeout is None else parse_timeout(timeout))
+    call = Call(_timeout_s())
     return _service().desk(call), call
+
+
+def _timeout_s() -> float:
+    timeout = request.headers.get("Grpc-Timeout")
+    return parts().settings.timeout_s if timeout is None else parse_timeout(timeout)
 
 
 def _service() -> Service:
@@ -165,7 +170,9 @@ def _service() -> Service:
 
 
 def _body() -> dict[str, Any]:
-    body = request.get_data(cache=False)
+    body = b""
+    with gevent.Timeout(_timeout_s(), RequestTimeout):
+        body = request.get_data(cache=False)
     # Of a body in chunks Werkzeug reads no more than its limit, and keeps quiet about the rest;
     # the limit is one byte more than ours, so that such a body can be told.
     if len(body) > parts().settings.max_request_bytes:

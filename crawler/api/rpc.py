@@ -1,7 +1,8 @@
 """gRPC: the service of crawler.proto, and the server that carries it, health and reflection.
 
-A worker runs the same server without the service. The server takes a bounded number of calls of a
-bounded size; what is beyond is answered RESOURCE_EXHAUSTED and not acted upon.
+A worker runs the same server without the service. The server takes a bounded number of calls, of a
+bounded size, and so many a second of each client; what is beyond is answered RESOURCE_EXHAUSTED and
+not acted upon.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from grpc_reflection.v1alpha import reflection
 from crawler import schemas
 from crawler.api import codec
 from crawler.api.health import Health
-from crawler.api.interceptors import CallInterceptor, ErrorInterceptor
+from crawler.api.interceptors import AdmissionInterceptor, CallInterceptor, ErrorInterceptor
+from crawler.api.limiter import RateLimiter
 from crawler.api.metadata import FORWARDED
 from crawler.api.service import Call, Service
 from crawler.clock import Clock, SystemClock
@@ -32,7 +34,14 @@ log = get_logger(__name__)
 
 SERVICE_NAME = "CrawlerMaster"
 MAX_CALLS = 256
-"""Calls at a time, open streams included. Under gevent each costs a greenlet, not a thread."""
+"""Calls at a time. Under gevent each costs a greenlet, not a thread."""
+
+SPARE_CALLS = 64
+"""Further calls for health checks, streams and the workers' reports, however busy clients keep the
+server; beyond these gRPC itself refuses."""
+
+HANDSHAKE_S = 10
+"""How long a connection may take to say its first word before it is closed."""
 
 _LONGEST_S = 86_400.0
 """gRPC tells of a call without a deadline as one that ends in centuries."""
@@ -118,7 +127,7 @@ class RpcServer:
     """A gRPC server at one address; with a servicer it is a master's, without a worker's.
 
     `address` is host:port or, for all interfaces, :port; port 0 takes a free one. A server that
-    was stopped may be started again.
+    was stopped may be started again. The limiter is the one that HTTP asks too.
     """
 
     def __init__(
@@ -129,6 +138,7 @@ class RpcServer:
         settings: ApiSettings,
         *,
         servicer: Servicer | None = None,
+        limiter: RateLimiter | None = None,
         max_calls: int = MAX_CALLS,
         clock: Clock | None = None,
     ) -> None:
@@ -140,12 +150,14 @@ class RpcServer:
         self._servicer = servicer
         self._max_calls = max_calls
         self._calls = CallInterceptor(metrics, clock or SystemClock())
+        limiter = limiter or RateLimiter(settings, metrics)
+        self._admission = AdmissionInterceptor(limiter, metrics, max_calls)
         self._server: grpc.Server | None = None
         self._workers: ThreadPoolExecutor | None = None
 
     def start(self) -> None:
         """Listen. Raises ConfigError when the address cannot be had."""
-        workers = ThreadPoolExecutor(self._max_calls, thread_name_prefix="grpc")
+        workers = ThreadPoolExecutor(self._max_calls + SPARE_CALLS, thread_name_prefix="grpc")
         server = self._build(workers)
         try:
             self.port = self._bind(server)
@@ -171,9 +183,9 @@ class RpcServer:
     def _build(self, workers: ThreadPoolExecutor) -> grpc.Server:
         server = grpc.server(
             workers,
-            interceptors=[self._calls, ErrorInterceptor()],
+            interceptors=[self._calls, ErrorInterceptor(), self._admission],
             options=_options(self._settings),
-            maximum_concurrent_rpcs=self._max_calls,
+            maximum_concurrent_rpcs=self._max_calls + SPARE_CALLS,
         )
         names = [grpc_health.SERVICE_NAME, reflection.SERVICE_NAME]
         health_pb2_grpc.add_HealthServicer_to_server(self._health.servicer, server)
@@ -203,6 +215,7 @@ def _options(settings: ApiSettings) -> list[tuple[str, int]]:
         ("grpc.max_receive_message_length", settings.max_request_bytes),
         # Answers have no limit: a page of large tasks is as large as it is.
         ("grpc.max_send_message_length", -1),
+        ("grpc.server_handshake_timeout_ms", HANDSHAKE_S * 1000),
         # Clients that ping an idle connection are kept, instead of being told off after three.
         ("grpc.http2.min_recv_ping_interval_without_data_ms", 5000),
         ("grpc.keepalive_permit_without_calls", 1),

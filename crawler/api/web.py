@@ -13,6 +13,7 @@ from werkzeug.exceptions import HTTPException
 from crawler.api import payloads
 from crawler.api.failures import Failure, explain, shorten
 from crawler.api.health import Health
+from crawler.api.limiter import RateLimiter
 from crawler.api.routes import EXTENSION, Parts, answer, api, node
 from crawler.api.service import Service
 from crawler.clock import Clock, SystemClock
@@ -25,6 +26,7 @@ log = get_logger(__name__)
 _CODES = {
     404: ("NOT_FOUND", "nothing is at this path"),
     405: ("UNIMPLEMENTED", "this path does not know the method"),
+    408: ("DEADLINE_EXCEEDED", "the body did not come in time"),
     413: ("RESOURCE_EXHAUSTED", "the body is larger than this server takes"),
 }
 """Codes of the errors that Flask raises by itself; what is not listed is the client's fault."""
@@ -36,9 +38,13 @@ def build_app(
     metrics: Metrics,
     settings: ApiSettings,
     *,
+    limiter: RateLimiter | None = None,
     clock: Clock | None = None,
 ) -> Flask:
-    """The application of a node; without a service it is a worker's."""
+    """The application of a node; without a service it is a worker's.
+
+    The limiter is the one that gRPC asks too.
+    """
     app = Flask("crawler", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_request_bytes + 1
     # A doubled slash is another path, and not worth a redirect in HTML.
@@ -50,6 +56,8 @@ def build_app(
     app.register_error_handler(HTTPException, _refused)
     app.register_error_handler(Exception, _failed)
     _record_requests(app, clock or SystemClock())
+    if service is not None:
+        _limit_requests(app, limiter or RateLimiter(settings, metrics))
     return app
 
 
@@ -96,7 +104,9 @@ def _record_requests(app: Flask, clock: Clock) -> None:
         # Only where a route matched is the method one of a few.
         method = request.method if route else ""
         seconds.labels(route, method, response.status_code).observe(took_s)
-        note = log.debug if route in ("/healthz", "/readyz", "/metrics") else log.info
+        # A flood that is refused must not become a flood of lines: /metrics counts it.
+        quiet = response.status_code == 429 or route in ("/healthz", "/readyz", "/metrics")
+        note = log.debug if quiet else log.info
         note(
             "http",
             method=request.method,
@@ -109,3 +119,16 @@ def _record_requests(app: Flask, clock: Clock) -> None:
 
     app.before_request(begin)
     app.after_request(end)
+
+
+def _limit_requests(app: Flask, limiter: RateLimiter) -> None:
+    """Refuse what is too much of one client, before anything of its body is read.
+
+    What tells of the node itself always answers: who watches it needs it most under load.
+    """
+
+    def admit() -> None:
+        if request.blueprint != node.name:
+            limiter.admit("http", request.remote_addr or "")
+
+    app.before_request(admit)

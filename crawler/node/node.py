@@ -14,6 +14,7 @@ from gevent.lock import RLock
 
 from crawler.api.health import Health
 from crawler.api.http import HttpServer
+from crawler.api.limiter import RateLimiter
 from crawler.api.rpc import SERVICE_NAME, RpcServer, Servicer
 from crawler.api.service import Service
 from crawler.api.web import build_app
@@ -99,6 +100,7 @@ class Node:
         self._keys = Keys(settings.coordination)
         self._health = Health(*([SERVICE_NAME] if role_name == MASTER else []))
         self._metrics = Metrics()
+        self._limiter = RateLimiter(settings.api, self._metrics)
         self._hub = HubWatch(settings.node.hub_limit_s)
         self._stop_once = RLock()
         self._hurried = False
@@ -113,7 +115,7 @@ class Node:
             self._build_worker()
         self._measure()
         self._rpc = self._build_rpc(self._grpc_at)
-        self._http = HttpServer(*self._http_at, self.app) if serve_http else None
+        self._http = HttpServer(*self._http_at, self.app, self._metrics) if serve_http else None
 
     @property
     def address(self) -> str:
@@ -182,13 +184,24 @@ class Node:
         self.app = self._build_app(None)
 
     def _build_app(self, service: Service | None) -> Flask:
-        settings = self._settings.api
-        return build_app(service, self._health, self._metrics, settings, clock=self._clock)
+        return build_app(
+            service,
+            self._health,
+            self._metrics,
+            self._settings.api,
+            limiter=self._limiter,
+            clock=self._clock,
+        )
 
     def _build_rpc(self, listen: Listen) -> RpcServer:
         address = f"{listen.host}:{listen.port}"
         return RpcServer(
-            address, self._health, self._metrics, self._settings.api, servicer=self._servicer
+            address,
+            self._health,
+            self._metrics,
+            self._settings.api,
+            servicer=self._servicer,
+            limiter=self._limiter,
         )
 
     def _measure(self) -> None:

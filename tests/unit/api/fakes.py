@@ -9,6 +9,7 @@ import grpc
 
 from crawler.api.client import Client, Peers
 from crawler.api.health import Health
+from crawler.api.limiter import RateLimiter
 from crawler.api.rpc import SERVICE_NAME, RpcServer, Servicer
 from crawler.api.service import Call, NodeLoad, Page, Service
 from crawler.api.web import build_app
@@ -129,7 +130,10 @@ class Master:
         self.service = Service(self.election)
         self.health = Health(SERVICE_NAME)
         self.metrics = Metrics()
-        self.app = build_app(self.service, self.health, self.metrics, self.settings)
+        self.limiter = RateLimiter(self.settings, self.metrics)
+        self.app = build_app(
+            self.service, self.health, self.metrics, self.settings, limiter=self.limiter
+        )
         self.servicer = Servicer(self.service, self.settings)
         self.server = RpcServer(
             "127.0.0.1:0",
@@ -137,6 +141,7 @@ class Master:
             self.metrics,
             self.settings,
             servicer=self.servicer,
+            limiter=self.limiter,
             max_calls=max_calls,
         )
         self.web = self.app.test_client()

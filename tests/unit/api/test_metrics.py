@@ -24,3 +24,21 @@ def test_a_gauge_may_be_read_when_looked_at():
     text, content_type = metrics.render()
     assert b"crawler_level 2.0" in text
     assert content_type.startswith("text/plain")
+
+
+def test_a_queue_shows_its_length_its_limit_and_what_it_refused():
+    metrics, waiting = Metrics(), [1, 2, 3]
+    refused = metrics.queue("letters", 10, lambda: len(waiting))
+    other = metrics.queue("parcels", 5, lambda: 0)
+    refused.inc()
+    assert of_queue(metrics, "letters") == (3, 10, 1)
+    waiting.clear()
+    assert of_queue(metrics, "letters") == (0, 10, 1)
+    assert of_queue(metrics, "parcels") == (0, 5, 0)
+    assert other is not refused
+
+
+def of_queue(metrics, name):
+    """Length, limit and refusals of a queue."""
+    names = ("crawler_queue_length", "crawler_queue_limit", "crawler_queue_refused_total")
+    return tuple(metrics.registry.get_sample_value(each, {"queue": name}) for each in names)

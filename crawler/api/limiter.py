@@ -1,0 +1,62 @@
+"""How many requests a client may make: a rate per address, the same for HTTP and gRPC together.
+
+It protects a master from a client that got out of hand, not from an attacker: those who pass
+requests on for others, the masters, say so themselves and are believed. The algorithm (GCRA) and
+its table, which forgets the addresses seen longest ago, are throttled-py's; the choice is explained
+in docs/decisions/0007-overload.md.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import unquote
+
+from throttled import RateLimiterType, Throttled, rate_limiter, store
+
+from crawler.errors import Overloaded
+from crawler.metrics import Metrics
+from crawler.settings import ApiSettings
+
+MAX_CLIENTS = 10_000
+"""Addresses remembered; one that was forgotten starts anew with its whole burst."""
+
+
+class RateLimiter:
+    """Counts the requests of each client of one master."""
+
+    def __init__(self, settings: ApiSettings, metrics: Metrics) -> None:
+        self._settings = settings
+        self._table = store.MemoryStore(options={"MAX_SIZE": MAX_CLIENTS})
+        self._throttle = Throttled(
+            using=RateLimiterType.GCRA.value,
+            quota=rate_limiter.per_sec(max(1, settings.rate), burst=settings.burst),
+            store=self._table,
+        )
+        self._refused = metrics.counter(
+            "crawler_rate_refused",
+            "Requests refused because their client made too many, by the way they came.",
+            "transport",
+        )
+
+    def admit(self, transport: str, client: str) -> None:
+        """Count a request of the client at that address. Raises Overloaded when it is too much.
+
+        `transport` is how it came, for /metrics: `http` or `grpc`.
+        """
+        if not self._settings.rate or not self._throttle.limit(client).limited:
+            return
+        self._refused.labels(transport).inc()
+        raise Overloaded(
+            f"too many requests from {client or 'this client'}: {self._settings.rate} per second "
+            "are allowed, by this server's setting api.rate; send fewer, or try again in a second"
+        )
+
+
+def address_of(peer: str) -> str:
+    """The address of a client, without its port, from what gRPC calls its peer.
+
+    `ipv4:10.0.0.1:5000` is 10.0.0.1, `ipv6:%5B::1%5D:5000` is ::1, as HTTP gives them.
+    """
+    family, _, place = peer.partition(":")
+    if family not in ("ipv4", "ipv6"):
+        return peer
+    return unquote(place).rpartition(":")[0].strip("[]")
