@@ -1,5 +1,6 @@
 """The gRPC server itself: its address, its limits, health, reflection, clients of another make."""
 
+import socket
 import threading
 
 import gevent
@@ -12,6 +13,7 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
     ProtoReflectionDescriptorDatabase,
 )
 
+from crawler.api import rpc
 from crawler.api.health import Health
 from crawler.api.rpc import RpcServer
 from crawler.api.service import Call
@@ -19,15 +21,16 @@ from crawler.errors import (
     ConfigError,
     CrawlerError,
     NotFound,
+    Overloaded,
     Rejected,
-    Unavailable,
 )
 from crawler.metrics import Metrics
 from crawler.proto import crawler_pb2 as pb
 from crawler.proto import crawler_pb2_grpc as pb_grpc
-from crawler.records import Spec
+from crawler.records import Report, Spec, State
 from crawler.settings import ApiSettings
 from tests.unit.api.fakes import CALL, FakeDesk, Master, channel_to, client_of, running
+from tests.unit.api.test_metrics import of_queue
 from tests.waiting import eventually
 
 SPEC = Spec("task-test-4", "douban", {"tag": "小说", "pages": 3}, {"gpu": "yes"}, 2)
@@ -78,12 +81,43 @@ def test_calls_beyond_the_limit_are_refused_and_not_acted_upon(desk):
     with running(Master(desk, max_calls=2)) as (master,), client_of(master) as client:
         held = [gevent.spawn(client.nodes, Call(20.0)) for _ in range(2)]
         eventually(lambda: len(desk.calls) == 2)
-        with pytest.raises(Unavailable) as caught:
-            client.add(SPEC, CALL)
-        assert caught.value.code == "RESOURCE_EXHAUSTED"
-        release.set()
+        try:
+            with pytest.raises(Overloaded, match="2 gRPC calls are under way") as caught:
+                client.add(SPEC, CALL)
+            assert caught.value.code == "RESOURCE_EXHAUSTED"
+            assert of_queue(master.metrics, "grpc calls") == (2, 2, 1)
+        finally:
+            release.set()
         gevent.joinall(held, timeout=10, raise_error=True)
+        assert of_queue(master.metrics, "grpc calls") == (0, 2, 1)
     assert desk.resources == {}
+
+
+def test_health_and_the_workers_reports_have_room_when_clients_take_all(desk):
+    release = Event()
+    with running(Master(desk, max_calls=2)) as (master,), client_of(master) as client:
+        desk.before = release.wait
+        held = [gevent.spawn(client.nodes, Call(20.0)) for _ in range(2)]
+        eventually(lambda: len(desk.calls) == 2)
+        desk.before = lambda: None
+        try:
+            with channel_to(master) as channel:
+                stub = health_pb2_grpc.HealthStub(channel)
+                assert stub.Check(health_pb2.HealthCheckRequest(), timeout=5).status
+            assert client.report("w-2", [Report("x", "1", 1, State.DONE)], CALL) == ["x"]
+        finally:
+            release.set()
+        gevent.joinall(held, timeout=10, raise_error=True)
+
+
+def test_a_connection_that_says_nothing_is_closed(desk, monkeypatch):
+    monkeypatch.setattr(rpc, "HANDSHAKE_S", 1)
+    with (
+        running(Master(desk)) as (master,),
+        socket.create_connection(("127.0.0.1", master.server.port), timeout=10) as silent,
+    ):
+        while silent.recv(4096):
+            pass
 
 
 def test_a_request_beyond_the_limit_is_rejected(desk):
