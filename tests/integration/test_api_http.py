@@ -1,0 +1,137 @@
+"""The HTTP server of a node: clients that say nothing, or say it slowly, do not keep others out."""
+
+import contextlib
+import http.client
+import socket
+import time
+
+import gevent
+import pytest
+
+from crawler.api import http as http_module
+from crawler.api.http import HttpServer
+from crawler.metrics import Metrics
+from crawler.settings import ApiSettings
+from tests.unit.api.fakes import FakeDesk, Master
+from tests.unit.api.test_metrics import of_queue
+from tests.waiting import eventually
+
+PLACES = 3
+POST = b"POST /crawler/resource HTTP/1.1\r\nHost: x\r\n"
+
+
+@pytest.fixture
+def server(monkeypatch):
+    """A server with three places, that waits for half a second."""
+    monkeypatch.setattr(http_module, "MAX_CONNECTIONS", PLACES)
+    monkeypatch.setattr(http_module, "HEAD_S", 0.5)
+    with serving() as server:
+        yield server
+
+
+@contextlib.contextmanager
+def serving():
+    metrics, master = Metrics(), Master(FakeDesk(), ApiSettings(timeout_s=0.4))
+    server = HttpServer("127.0.0.1", 0, master.app, metrics)
+    server.metrics = metrics
+    server.start()
+    with contextlib.ExitStack() as server.clients:
+        yield server
+    server.stop(0.1)
+
+
+def connect(server, first_words=b""):
+    """A connection that stays until the end of the test, or until the server closes it."""
+    sock = socket.create_connection(("127.0.0.1", server.port), timeout=10)
+    server.clients.enter_context(sock)
+    sock.sendall(first_words)
+    return sock
+
+
+def answer_on(server, sock):
+    """Status and body of the next answer."""
+    answer = server.clients.enter_context(http.client.HTTPResponse(sock))
+    answer.begin()
+    return answer.status, answer.read()
+
+
+def send_slowly(sock):
+    """A head that has no end, a byte each tenth of a second."""
+    with contextlib.suppress(OSError):
+        while True:
+            sock.sendall(b"G")
+            gevent.sleep(0.1)
+
+
+def is_closed(sock):
+    """Whether the other side has closed; waits for what it says until then."""
+    with contextlib.suppress(ConnectionResetError):
+        while sock.recv(65536):
+            pass
+    return True
+
+
+def status_of(server, path="/healthz"):
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    connection.request("GET", path)
+    status = connection.getresponse().status
+    connection.close()
+    return status
+
+
+@pytest.mark.parametrize(
+    "first_words",
+    [b"", b"GET /heal", b"GET /healthz HTTP/1.1\r\nHost: x\r\n", b"GET /healthz HTTP/1.1\r\n\r\n"],
+    ids=["nothing", "half a line", "half a head", "kept after an answer"],
+)
+def test_connections_that_wait_leave_their_places_to_others(server, first_words):
+    held = [connect(server, first_words) for _ in range(PLACES)]
+    eventually(lambda: of_queue(server.metrics, "http connections") == (3, 3, 0))
+    started_s = time.monotonic()
+    assert status_of(server) == 200
+    assert time.monotonic() - started_s < 3.0
+    assert all(map(is_closed, held))
+
+
+def test_a_head_that_comes_a_byte_at_a_time_is_not_waited_for(server):
+    sock = connect(server)
+    drip = gevent.spawn(send_slowly, sock)
+    assert is_closed(sock)
+    drip.kill()
+
+
+def test_a_body_that_does_not_come_is_told_and_not_waited_for(server):
+    sock = connect(server, POST + b"Content-Length: 9\r\n\r\n{")
+    status, body = answer_on(server, sock)
+    assert status == 408
+    assert b'"code":4,' in body
+    assert is_closed(sock)
+
+
+def test_what_nobody_wants_of_a_body_is_not_waited_for(server):
+    sock = connect(server, POST.replace(b"resource", b"nowhere") + b"Content-Length: 9\r\n\r\n{")
+    assert answer_on(server, sock)[0] == 404
+    assert is_closed(sock)
+    eventually(lambda: of_queue(server.metrics, "http connections")[0] == 0)
+
+
+def test_requests_that_take_their_time_are_answered(monkeypatch):
+    """The wait for a client is over when its request is there."""
+    monkeypatch.setattr(http_module, "HEAD_S", 0.2)
+    master = Master(FakeDesk())
+    master.election.desk.before = lambda: gevent.sleep(0.6)
+    server = HttpServer("127.0.0.1", 0, master.app)
+    server.start()
+    try:
+        assert status_of(server, "/crawler/node") == 200
+    finally:
+        server.stop(0.1)
+
+
+def test_idle_connections_do_not_delay_the_end(server):
+    sock = connect(server, b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert sock.recv(65536)
+    started_s = time.monotonic()
+    server.stop(5.0)
+    assert time.monotonic() - started_s < 0.4
+    assert is_closed(sock)
