@@ -25,7 +25,7 @@ from crawler.metrics import Metrics
 from crawler.node.cluster import Cluster
 from crawler.node.observer import Observer
 from crawler.node.session import Session
-from crawler.node.term import Term
+from crawler.node.term import MOST_WAITING, Term
 from crawler.records import Leader, Leadership, Node, State
 from crawler.scheduler.framework import Framework
 from crawler.settings import Settings
@@ -67,6 +67,7 @@ class Master:
         self._session: Session | None = None
         self._campaigner: Greenlet | None = None
         self._term: Term | None = None
+        self._on_full: Callable[[], None] = lambda: None
         self._reports_refused = 0
         self.service = Service(self)
 
@@ -122,7 +123,9 @@ class Master:
         return "taking over as the leader" if self._is_me(leader) else ""
 
     def measure(self, metrics: Metrics) -> None:
-        """Whether it leads, and what it sees of workers and tasks."""
+        """Whether it leads, what waits for it, and what it sees of workers and tasks."""
+        self._observer.measure(metrics)
+        self._on_full = metrics.queue("writes", MOST_WAITING, self._waiting).inc
         metrics.gauge_of(
             "crawler_leading", "1 while this master leads.", lambda: self.own_desk() is not None
         )
@@ -137,6 +140,9 @@ class Master:
         tasks = metrics.gauge("crawler_tasks", "Tasks by state.", "state")
         for state in State:
             tasks.labels(state.value).set_function(partial(self._cluster.count, state))
+
+    def _waiting(self) -> int:
+        return self._term.waiting if self._term else 0
 
     def leader(self) -> Leader | None:
         """The leader as last observed."""
@@ -191,6 +197,7 @@ class Master:
             framework=self._framework,
             clock=self._clock,
             check_s=self._settings.scheduler.check_s,
+            on_full=self._on_full,
             on_refused=self._count_refused,
         )
 

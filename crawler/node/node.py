@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+import gevent
 from flask import Flask
 from gevent.event import Event
 from gevent.lock import RLock
@@ -219,6 +220,13 @@ class Node:
         self._metrics.counter_of(
             "crawler_hub_blocked_seconds", "For how long, in all.", lambda: self._hub.blocked_s
         )
+        self._metrics.gauge_of(
+            "crawler_greenlets",
+            "Greenlets that the node itself has started, but for those of its session.",
+            lambda: self._supervisor.count + self._members.count,
+        )
+        threads = gevent.get_hub().threadpool
+        self._metrics.queue("native threads", threads.maxsize, lambda: len(threads))
 
     def _listen(self) -> None:
         self._start_rpc()

@@ -8,6 +8,7 @@ from crawler.api.client import Peers
 from crawler.api.service import Desk
 from crawler.coordination.election import Election, parse_leader
 from crawler.logs import get_logger
+from crawler.metrics import Metrics
 from crawler.records import Leader
 from crawler.supervision import OnEnd, Supervisor
 
@@ -44,6 +45,10 @@ class Observer:
     def desk(self, leader: Leader) -> Desk:
         """A client to that leader."""
         return self._peers.desk(leader.address)
+
+    def measure(self, metrics: Metrics) -> None:
+        """Show the way to the leader."""
+        self._peers.measure(metrics)
 
     def close(self) -> None:
         """Close the connections."""

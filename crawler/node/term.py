@@ -83,8 +83,11 @@ class Term:
         clock: Clock,
         check_s: float,
         on_refused: Callable[[int], None],
+        on_full: Callable[[], None] = lambda: None,
     ) -> None:
-        """`on_refused` counts the reports refused as out of date."""
+        """`on_refused` counts the reports refused as out of date, `on_full` is called for each
+        request refused because too many wait.
+        """
         self._leadership = leadership
         self._lease = lease
         self._number = number
@@ -94,6 +97,7 @@ class Term:
         self._framework = framework
         self._clock = clock
         self._check_s = check_s
+        self._on_full = on_full
         self._ids = IdGenerator(number, clock)
         self._tickets: deque[_Ticket] = deque()
         self._wake = Event()
@@ -126,6 +130,11 @@ class Term:
         """Take no more requests, answer those that wait, and let `run` return."""
         self._leaving = True
         self._wake.set()
+
+    @property
+    def waiting(self) -> int:
+        """How many requests wait for the writing greenlet."""
+        return len(self._tickets)
 
     def doubt(self) -> None:
         """Something speaks against this leadership: ask etcd at the next turn."""
@@ -280,6 +289,7 @@ class Term:
         if self._leaving:
             raise Unavailable("this master is leaving; try again")
         if len(self._tickets) >= MOST_WAITING:
+            self._on_full()
             raise Overloaded("too many requests are waiting; try again in a second")
         ticket = _Ticket(request, self._clock.monotonic() + call.timeout_s)
         self._tickets.append(ticket)

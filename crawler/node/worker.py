@@ -139,6 +139,7 @@ class Worker:
 
     def measure(self, metrics: Metrics) -> None:
         """How many tasks run here."""
+        self._observer.measure(metrics)
         metrics.gauge_of("crawler_runs", "Tasks that run on this worker.", self._runs.count)
         metrics.counter_of(
             "crawler_assignments_refused",
