@@ -1,0 +1,280 @@
+"""Too much at once: everybody is answered or refused in time, and the leader stays the leader."""
+
+import contextlib
+import http.client
+import json
+import socket
+import time
+from collections import Counter
+
+import gevent
+import grpc
+import pytest
+from google.protobuf import empty_pb2
+
+from crawler.api.client import Client
+from crawler.api.service import Call
+from crawler.coordination.etcd import EtcdStore
+from crawler.errors import Retryable
+from crawler.proto import crawler_pb2 as pb
+from crawler.records import Spec
+from tests.clusters import CALL, Cluster
+from tests.integration.lab import TTL_S, Lab, call
+from tests.waiting import eventually
+
+SILENT = 40
+CLIENTS = 64
+LOAD_S = 5.0
+"""Longer than two leases live."""
+
+ALLOWED = {200, 429, 503}
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    with Lab(tmp_path_factory.mktemp("lab")) as lab:
+        lab.start("master-1", "master-2")
+        eventually(lambda: lab.masters()[0].call("GET", "/crawler/resource")[0] == 200)
+        yield lab
+
+
+@pytest.fixture
+def leadership(lab):
+    """Fails the test when another term of leadership begins meanwhile."""
+    before = term(lab.store)
+    yield before
+    assert term(lab.store) == before
+
+
+def term(store):
+    """The create revision of the leader's key: another one is another leadership."""
+    return min(kv.create_revision for kv in store.range("/resources/election/").items)
+
+
+@contextlib.contextmanager
+def connections(port, count=SILENT):
+    """So many connections that never say a word."""
+    with contextlib.ExitStack() as stack:
+        for _ in range(count):
+            stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=5))
+        yield
+
+
+@contextlib.contextmanager
+def silent_peer():
+    """An address that accepts connections and never says a word."""
+    with socket.create_server(("127.0.0.1", 0), backlog=200) as server:
+        yield f"127.0.0.1:{server.getsockname()[1]}"
+
+
+@contextlib.contextmanager
+def client_of(node):
+    client = Client(f"127.0.0.1:{node.grpc}")
+    yield client
+    client.close()
+
+
+def for_s(duration_s, act):
+    """Do something again and again for so long; what came of each."""
+    until_s = time.monotonic() + duration_s
+    results = []
+    while time.monotonic() < until_s:
+        results.append(act(len(results)))
+    return results
+
+
+# -- those who say nothing ------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("leadership")
+def test_silent_clients_keep_nobody_out(lab):
+    leader, follower = lab.masters()
+    with contextlib.ExitStack() as stack:
+        for port in (leader.http, leader.grpc, follower.http, follower.grpc):
+            stack.enter_context(connections(port))
+        client = stack.enter_context(client_of(leader))
+
+        def ask(_):
+            started_s = time.monotonic()
+            assert leader.call("GET", "/readyz")[0] == 200
+            assert follower.call("GET", "/crawler/resource")[0] == 200
+            assert client.nodes(CALL)
+            gevent.sleep(0.05)
+            return time.monotonic() - started_s
+
+        assert max(for_s(2.5 * TTL_S, ask)) < 2.0
+
+
+def test_calls_to_silent_peers_hold_up_no_other_call(tmp_path, shared_etcd, etcd_store):
+    """gRPC holds a native thread for each of their channels: they must not be all there are."""
+    cluster = Cluster(tmp_path, EtcdStore([shared_etcd.endpoint]), ttl_s=TTL_S)
+    try:
+        cluster.master("1")
+        client = cluster.client()
+        before = term(etcd_store)
+        with silent_peer() as address:
+            stuck = [gevent.spawn(ask_silent, address, 3 * TTL_S) for _ in range(SILENT)]
+            asked = for_s(2.5 * TTL_S, lambda _: timed(lambda: client.nodes(CALL)))
+            assert not any(greenlet.ready() for greenlet in stuck)
+            assert max(asked) < 2.0
+            assert term(etcd_store) == before
+            gevent.joinall(stuck, timeout=20, raise_error=True)
+        assert term(etcd_store) == before
+    finally:
+        cluster.stop()
+
+
+def ask_silent(address, timeout_s):
+    """A call that waits all its time, over a channel of its own."""
+    options = [("grpc.use_local_subchannel_pool", 1)]
+    with grpc.insecure_channel(address, options=options) as channel:
+        ask = channel.unary_unary(
+            "/CrawlerMaster/GetLeader",
+            empty_pb2.Empty.SerializeToString,
+            pb.LeaderSpec.FromString,
+        )
+        with pytest.raises(grpc.RpcError):
+            ask(empty_pb2.Empty(), timeout=timeout_s, wait_for_ready=True)
+
+
+def timed(act):
+    started_s = time.monotonic()
+    act()
+    gevent.sleep(0.05)
+    return time.monotonic() - started_s
+
+
+# -- those who say too much -----------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("leadership")
+@pytest.mark.parametrize("which", [0, 1], ids=["leader", "follower"])
+def test_a_flood_over_http_is_answered_or_refused_in_time(lab, which):
+    node = lab.masters()[which]
+    names = Names(f"http-{which}")
+    asked = flood(lambda: contextlib.closing(HttpClient(node.http)), names)
+    assert_all_told(asked, lab, names)
+
+
+@pytest.mark.usefixtures("leadership")
+@pytest.mark.parametrize("which", [0, 1], ids=["leader", "follower"])
+def test_a_flood_over_grpc_is_answered_or_refused_in_time(lab, which):
+    node = lab.masters()[which]
+    names = Names(f"grpc-{which}")
+    with client_of(node) as client, client_of(node) as other:
+        turns = iter(range(CLIENTS))
+        asked = flood(
+            lambda: contextlib.nullcontext(GrpcClient([client, other][next(turns) % 2])), names
+        )
+    assert_all_told(asked, lab, names)
+
+
+def test_a_client_beyond_its_rate_gets_429_and_the_rest_is_done(tmp_path):
+    with Lab(tmp_path) as lab:
+        lab.start("master-1", CRAWLER_API_RATE="50", CRAWLER_API_BURST="100")
+        node = lab["master-1"]
+        eventually(lambda: node.call("GET", "/readyz")[0] == 200)
+        before, names = term(lab.store), Names("limited")
+        asked = flood(lambda: contextlib.closing(HttpClient(node.http)), names)
+        told = Counter(status for status, _ in asked)
+        assert told.keys() == {200, 429}
+        assert 100 < told[200] < 100 + 50 * (LOAD_S + 5.0)
+        assert told[429] > told[200]
+        assert names.accepted <= lab.resources().keys()
+        with client_of(node) as client:
+            assert {GrpcClient(client).add("limited-1") for _ in range(200)} == {200, 429}
+        eventually(lambda: node.call("GET", "/crawler/resource")[0] == 200)
+        text = node.call("GET", "/metrics")[2].decode()
+        assert f'crawler_rate_refused_total{{transport="http"}} {told[429]}.0' in text
+        assert term(lab.store) == before
+
+
+class Names:
+    """The names of the tasks of one flood, and which of them were accepted."""
+
+    def __init__(self, prefix):
+        self._prefix = prefix
+        self._given = 0
+        self.accepted = set()
+
+    def next(self):
+        self._given += 1
+        return f"{self._prefix}-{self._given}"
+
+
+class HttpClient:
+    """A client with a connection of its own."""
+
+    def __init__(self, port):
+        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=CALL.timeout_s + 2)
+
+    def add(self, name):
+        headers = {"Grpc-Timeout": f"{CALL.timeout_s:.0f}S"}
+        self._connection.request("POST", "/crawler/resource", json.dumps({"name": name}), headers)
+        answer = self._connection.getresponse()
+        answer.read()
+        return answer.status
+
+    def close(self):
+        self._connection.close()
+
+
+class GrpcClient:
+    """A client among others of one channel."""
+
+    def __init__(self, client):
+        self._client = client
+
+    def add(self, name):
+        try:
+            self._client.add(Spec(name), Call(CALL.timeout_s))
+        except Retryable as error:
+            return {"RESOURCE_EXHAUSTED": 429, "UNAVAILABLE": 503}.get(error.code, error.code)
+        return 200
+
+
+def flood(connect, names):
+    """Status and duration of each request of many clients that ask as fast as they can."""
+
+    def ask(client):
+        name, started_s = names.next(), time.monotonic()
+        status = client.add(name)
+        if status == 200:
+            names.accepted.add(name)
+        return status, time.monotonic() - started_s
+
+    def run():
+        with connect() as client:
+            return for_s(LOAD_S, lambda _: ask(client))
+
+    clients = [gevent.spawn(run) for _ in range(CLIENTS)]
+    gevent.joinall(clients, timeout=LOAD_S + 20, raise_error=True)
+    assert all(client.ready() for client in clients), "some requests hang"
+    return [result for client in clients for result in client.value]
+
+
+def assert_all_told(asked, lab, names):
+    told = Counter(status for status, _ in asked)
+    assert told.keys() <= ALLOWED, told
+    assert told[200] > CLIENTS, told
+    assert max(took_s for _, took_s in asked) < CALL.timeout_s + 1.0
+    assert names.accepted <= lab.resources().keys()
+
+
+# -- those who say it again -----------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("leadership")
+def test_adding_again_is_one_task_however_and_wherever_it_is_said(lab):
+    leader, follower = lab.masters()
+    body = {"name": "said-again", "parameters": {"n": 1}}
+    first = call(leader.http, "POST", "/crawler/resource", body)
+    stored = lab.resources()["said-again"]
+    assert first[0] == 200
+    for node in (follower, leader, follower):
+        again = call(node.http, "POST", "/crawler/resource", body)
+        assert (again[0], again[2]) == (200, first[2])
+        with client_of(node) as client:
+            client.add(Spec("said-again", parameters={"n": 1}), CALL)
+    assert json.loads(lab.resources()["said-again"][0])["ID"] == json.loads(stored[0])["ID"]
+    assert lab.resources()["said-again"] == stored
