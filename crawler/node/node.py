@@ -45,6 +45,9 @@ DEFAULT_PORTS = {MASTER: (":8081", ":9091"), WORKER: (":8080", ":9090")}
 READY_CHECK_S = 0.1
 """How often readiness is looked at, for /readyz and gRPC's health."""
 
+LEAST_SILENCE_S = 1.0
+"""How long a watch may hear nothing of etcd, at least; otherwise half of the lease's time."""
+
 PATIENCE = 3
 """How many times to live a node waits for an id that another node still holds."""
 
@@ -96,8 +99,8 @@ class Node:
         self._http_at, self._grpc_at = _listens(role_name, settings)
         self._supervisor = Supervisor(role_name, on_fatal=self._on_fatal, clock=self._clock)
         self._members = Supervisor(role_name, on_fatal=self._on_fatal, clock=self._clock)
-        ttl_s = settings.coordination.lease_ttl_s
-        self._store = store or EtcdStore.open(settings.etcd, settings.folder, silence_s=ttl_s)
+        silence_s = max(LEAST_SILENCE_S, settings.coordination.lease_ttl_s / 2)
+        self._store = store or EtcdStore.open(settings.etcd, settings.folder, silence_s)
         self._keys = Keys(settings.coordination)
         self._health = Health(*([SERVICE_NAME] if role_name == MASTER else []))
         self._metrics = Metrics()

@@ -41,7 +41,7 @@ def etcd(folder):
     started.etcdctl("user", "grant-role", "root", "root")
     started.etcdctl("user", "add", f"crawler:{PASSWORD}")
     started.etcdctl("role", "add", "crawler")
-    for prefix in ("/resources", "/micro/registry", "/crawler/snowflake"):
+    for prefix in ("/resources", "/micro/registry", "/crawler"):
         grant = ("grant-permission", "crawler", "--prefix=true", "readwrite", prefix)
         started.etcdctl("role", *grant)
     started.etcdctl("user", "grant-role", "crawler", "crawler")

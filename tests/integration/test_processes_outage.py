@@ -1,15 +1,13 @@
 """etcd goes away and comes back: nodes go on, or stop in time and come back."""
 
-import json
 import re
-import subprocess
 import time
 
 import pytest
 
-from crawler.local.etcd import binary
-from crawler.local.ports import free_ports
-from tests.contract.test_etcd import member
+from crawler.coordination.etcd import EtcdStore
+from crawler.local.etcd import ask
+from crawler.local.etcd_cluster import EtcdCluster
 from tests.integration.lab import FOUR, TASKS, TTL_S, Lab
 from tests.waiting import eventually
 
@@ -74,38 +72,36 @@ def test_a_long_absence_stops_the_crawls_in_time_and_all_come_back(lab, how):
         assert len(lab.site.crawlers(task, returned_s)) == 1
 
 
-@pytest.fixture
-def three(tmp_path):
-    """Endpoint → member of one etcd of three; the first is not the one that leads the others."""
-    ports = free_ports(6)
-    peers = {f"member-{n}": f"http://127.0.0.1:{port}" for n, port in enumerate(ports[:3])}
-    members = {
-        f"127.0.0.1:{port}": member(name, tmp_path, port, peers)
-        for name, port in zip(peers, ports[3:])
-    }
-    for process in members.values():
-        process.start()
-    eventually(lambda: all(map(status, members)), 20, what="all three answer")
-    yield {endpoint: members[endpoint] for endpoint in sorted(members, key=leads)}
-    for process in members.values():
-        process.kill()
-
-
-def test_one_member_of_three_can_freeze(tmp_path, three):
+def test_one_member_of_three_can_freeze(tmp_path):
     """The nodes turn to the next endpoint in time: no lease is lost, and the task stays."""
-    with Lab(tmp_path, three, ttl_s=3) as lab:
-        lab.start("master-1", "worker-1")
-        lab.add("task")
-        eventually(lambda: lab.running("task"), what="a task runs")
-        before, registrations = lab.resources(), lab.keys("/micro/registry/")
-        gone_s = time.monotonic()
-        three[lab.endpoints[0]].pause()
-        # Leases that nobody renewed have ended by then: etcd looks every half second.
-        eventually(lambda: time.monotonic() > gone_s + lab.ttl_s + 0.7)
-        assert lab.keys("/micro/registry/") == registrations
-        assert lab.resources() == before
-        assert writes(lab)
-        assert lab.site.crawlers("task", gone_s + lab.ttl_s)
+    with EtcdCluster() as etcd:
+        leader = eventually(lambda: next((m for m in etcd.members if m.leads()), None))
+        followers = {m.endpoint: m for m in etcd.members if m is not leader}
+        with Lab(tmp_path, list(followers), ttl_s=3) as lab:
+            lab.start("master-1", "worker-1")
+            lab.add("task")
+            eventually(lambda: lab.running("task"), what="a task runs")
+            before, registrations = lab.resources(), lab.keys("/micro/registry/")
+            # Each node begins with any of them: freeze the one that most watches are at.
+            frozen, other = sorted(followers, key=watches, reverse=True)
+            assert watches(frozen)
+            lab.store.close()
+            lab.store = EtcdStore([other])
+            gone_s = time.monotonic()
+            followers[frozen].pause()
+            # Leases that nobody renewed have ended by then: etcd looks every half second.
+            eventually(lambda: time.monotonic() > gone_s + lab.ttl_s + 0.7)
+            assert lab.keys("/micro/registry/") == registrations
+            assert lab.resources() == before
+            assert writes(lab)
+            assert lab.site.crawlers("task", gone_s + lab.ttl_s)
+
+
+def watches(endpoint):
+    """How many a member of etcd has open, by its own count."""
+    lines = ask(endpoint, "GET", "/metrics").decode().splitlines()
+    [count] = [line for line in lines if line.startswith("etcd_debugging_mvcc_watcher_total ")]
+    return int(count.split()[1])
 
 
 def assert_all_are_back(lab):
@@ -130,20 +126,6 @@ def assert_leases_are_renewed(lab):
         return len(renewed) == len(FOUR)
 
     eventually(look, lab.ttl_s, what="all leases are renewed")
-
-
-def status(endpoint):
-    """What a member says of itself; None while it does not answer."""
-    command = [binary("etcdctl"), f"--endpoints={endpoint}", "endpoint", "status", "-w=json"]
-    done = subprocess.run(command, capture_output=True, timeout=10, check=False)
-    found = json.loads(done.stdout or "[]")
-    return found[0]["Status"] if found and found[0]["Status"].get("leader") else None
-
-
-def leads(endpoint):
-    """Whether that member leads the others."""
-    found = status(endpoint)
-    return found["leader"] == found["header"]["member_id"]
 
 
 def writes(lab):
