@@ -256,6 +256,48 @@ MUTANTS = [
         "",
         "tests/integration/test_processes_outage.py tests/integration/test_trouble.py",
     ),
+    Mutant(
+        "a watch that hears nothing counts as alive",
+        "crawler/coordination/etcd_watch.py",
+        "gevent.Timeout(self._silence_s, Stuck)",
+        "gevent.Timeout(None)",
+        "tests/contract/test_etcd_watch.py -k frozen",
+    ),
+    Mutant(
+        "an idle watch asks for no sign of life",
+        "crawler/coordination/etcd_watch.py",
+        "            if not self._busy:",
+        "            if self._busy:",
+        "tests/contract/test_etcd_watch.py -k as_long_as",
+    ),
+    Mutant(
+        "a frozen member is asked again and again",
+        "crawler/coordination/etcd_client.py",
+        "        self._turn += 1",
+        "        self._turn += 0",
+        "tests/contract/test_etcd_cluster.py -k not_missed",
+    ),
+    Mutant(
+        "a token that has aged costs the call",
+        "crawler/coordination/etcd_client.py",
+        "                self.forget(metadata)",
+        "                pass",
+        "tests/contract/test_etcd_users.py -k carried_out_once",
+    ),
+    Mutant(
+        "a full etcd is taken for a busy one",
+        "crawler/coordination/etcd_failures.py",
+        "return StoreFull(_FULL, FULL_RETRY_S)",
+        "return None",
+        "tests/contract/test_etcd_full.py -k says_so",
+    ),
+    Mutant(
+        "renewals past the hub trust any authority",
+        "crawler/coordination/renewer.py",
+        "        self._curl.setopt(pycurl.CAINFO_BLOB, tls.ca)",
+        "        self._curl.setopt(pycurl.SSL_VERIFYPEER, 0)",
+        "tests/contract/test_etcd_renewer.py -k certificates",
+    ),
 ]
 
 
