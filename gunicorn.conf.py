@@ -13,6 +13,11 @@ worker_class = "gevent"
 # A clean stop first stops crawls and deregisters, then waits for requests under way.
 graceful_timeout = 15
 
+# As the node's own HTTP server has it (crawler/api/http.py): so many connections, and so many
+# seconds for the headers of a connection's next request.
+worker_connections = 512
+keepalive = 5
+
 # Its path is the same for all servers of a user: the second would take it from the first.
 control_socket_disable = True
 

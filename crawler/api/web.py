@@ -13,6 +13,7 @@ from werkzeug.exceptions import HTTPException
 from crawler.api import payloads
 from crawler.api.failures import Failure, explain, shorten
 from crawler.api.health import Health
+from crawler.api.http import MAX_CONNECTIONS
 from crawler.api.limiter import RateLimiter
 from crawler.api.routes import EXTENSION, Parts, answer, api, node
 from crawler.api.service import Service
@@ -56,6 +57,7 @@ def build_app(
     app.register_error_handler(HTTPException, _refused)
     app.register_error_handler(Exception, _failed)
     _record_requests(app, clock or SystemClock())
+    _count_requests(app, metrics)
     if service is not None:
         _limit_requests(app, limiter or RateLimiter(settings, metrics))
     return app
@@ -119,6 +121,22 @@ def _record_requests(app: Flask, clock: Clock) -> None:
 
     app.before_request(begin)
     app.after_request(end)
+
+
+def _count_requests(app: Flask, metrics: Metrics) -> None:
+    """Show how many requests are under way, whichever server they came through."""
+    under_way: set[object] = set()
+    metrics.queue("http requests", MAX_CONNECTIONS, lambda: len(under_way))
+
+    def begin() -> None:
+        g.under_way = object()
+        under_way.add(g.under_way)
+
+    def end(_: BaseException | None) -> None:
+        under_way.discard(g.get("under_way"))
+
+    app.before_request(begin)
+    app.teardown_request(end)
 
 
 def _limit_requests(app: Flask, limiter: RateLimiter) -> None:

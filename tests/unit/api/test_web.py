@@ -2,9 +2,12 @@
 
 import json
 import logging
+import runpy
+from pathlib import Path
 
 import pytest
 
+from crawler.api import http
 from crawler.api.health import Health
 from crawler.api.routes import parse_timeout
 from crawler.api.web import build_app
@@ -22,6 +25,7 @@ from crawler.metrics import Metrics
 from crawler.records import Leader, State
 from crawler.settings import ApiSettings
 from tests.unit.api.fakes import FakeDesk, Master, body_of
+from tests.unit.api.test_metrics import of_queue
 
 RESOURCE = "/crawler/resource"
 
@@ -278,3 +282,18 @@ def raising(error):
         raise error
 
     return raise_it
+
+
+def test_requests_under_way_are_shown(desk):
+    seen, master = [], Master(desk)
+    desk.before = lambda: seen.append(of_queue(master.metrics, "http requests")[0])
+    assert master.web.get("/crawler/node").status_code == 200
+    assert master.web.get("/crawler/resource/none").status_code == 404
+    assert seen == [1, 1]
+    assert of_queue(master.metrics, "http requests")[0] == 0
+
+
+def test_gunicorn_has_the_limits_of_the_servers_of_our_own():
+    limits = runpy.run_path(str(Path(__file__).parents[3] / "gunicorn.conf.py"))
+    assert limits["worker_connections"] == http.MAX_CONNECTIONS
+    assert limits["keepalive"] == http.HEAD_S
