@@ -1,0 +1,105 @@
+"""An engine that fetches nothing: crawls run until they are told how to end, and all is recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from gevent.event import Event
+
+from crawler.engine.sink import JsonLinesSink
+from crawler.errors import NotFound
+from crawler.records import Counts, Spec, State
+from tests.model.timeline import NodeClock
+
+
+@dataclass(eq=False)
+class RunRecord:
+    """One run of a crawl, as it really was."""
+
+    task: str
+    id: str
+    epoch: int
+    node: str
+    incarnation: int
+    """Create revision of the registration under which the worker started it."""
+    started_s: float
+    stopped_s: float | None = None
+    outcome: State | None = None
+    """How it ended by itself; None while it runs, and when it was stopped."""
+
+    def __str__(self) -> str:
+        return f"{self.task} (id {self.id}, epoch {self.epoch}) on {self.node}"
+
+
+class ModelEngine:
+    """Stands in for `crawler.engine.engine.Engine` in one process of a worker."""
+
+    def __init__(
+        self,
+        spiders: frozenset[str],
+        clock: NodeClock,
+        record: Callable[[str, str, int], RunRecord],
+        now_s: Callable[[], float],
+    ) -> None:
+        self._spiders = spiders
+        self._clock = clock
+        self.record = record
+        self.now_s = now_s
+        self.active: dict[RunRecord, ModelCrawl] = {}
+
+    def start(self) -> None:
+        """Nothing to prepare."""
+
+    def stop(self) -> None:
+        """Nothing to let go of."""
+
+    def spider_names(self) -> frozenset[str]:
+        return self._spiders
+
+    def crawl(self, spec: Spec, sink: JsonLinesSink) -> ModelCrawl:
+        if spec.spider_name not in self._spiders:
+            raise NotFound(f"no spider {spec.spider_name!r} here")
+        return ModelCrawl(self, spec, sink, self._clock)
+
+
+class ModelCrawl:
+    """A crawl that ends when it is stopped, or finished by the test."""
+
+    def __init__(
+        self, engine: ModelEngine, spec: Spec, sink: JsonLinesSink, clock: NodeClock
+    ) -> None:
+        self._engine = engine
+        self._task = spec.name
+        # The name of the file of items is all a crawl is told of the run that it belongs to.
+        self._id, _, epoch = sink.path.stem.rpartition("-")
+        self._epoch = int(epoch)
+        self._clock = clock
+        self._over = Event()
+        self._outcome: State | None = None
+        self.counts = Counts()
+
+    def run(self) -> None:
+        record = self._engine.record(self._task, self._id, self._epoch)
+        self._engine.active[record] = self
+        try:
+            while not self._over.is_set():
+                self._clock.wait(self._over)
+        finally:
+            del self._engine.active[record]
+            record.stopped_s = self._engine.now_s()
+            record.outcome = self._outcome
+
+    def stop(self) -> None:
+        self._outcome = None if not self._over.is_set() else self._outcome
+        self._over.set()
+
+    def finish(self, outcome: State) -> None:
+        """The crawl comes to its end."""
+        self._outcome = outcome
+        self.counts = Counts(pages=1)
+        self._over.set()
+
+    def outcome(self) -> tuple[State, str]:
+        assert self._outcome is not None
+        return self._outcome, "" if self._outcome is State.DONE else "it was told to fail"

@@ -1,0 +1,293 @@
+"""Everything that was ever written, who wrote it, and what each change must obey.
+
+The history comes from one watch opened before any node lives; the links tell which process issued
+which transaction, and the clients' operations say what anybody asked for. A change that breaks a
+rule is noted in `violations`, with what led to it.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from crawler.coordination.codec import decode_resource
+from crawler.coordination.keys import WORKER
+from crawler.coordination.memory import MemoryStore
+from crawler.coordination.store import Event, KeyValue
+from crawler.records import Owner, Resource, Spec, State
+from tests.model.engine import RunRecord
+from tests.model.nodes import KEYS, Process
+from tests.model.timeline import Timeline
+
+FOREIGN = "another program"
+
+
+class Fare(Enum):
+    """How an operation of a client ended."""
+
+    PENDING = "not answered yet"
+    DONE = "acknowledged"
+    REFUSED = "refused"
+    UNKNOWN = "outcome unknown"
+
+
+@dataclass(eq=False)
+class Operation:
+    """Something a client asked for, from its sending to its answer, in revisions."""
+
+    kind: str
+    spec: Spec
+    began: int
+    ended: int | None = None
+    fare: Fare = Fare.PENDING
+    error: str = ""
+    tainted: bool = False
+    """The network repeated a request meanwhile: a refusal may be that of the second."""
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.spec.name}: {self.fare.value} {self.error}".rstrip()
+
+    def may_have(self, revision: int) -> bool:
+        """Whether a change at that revision may be its doing."""
+        if revision <= self.began:
+            return False
+        if self.fare is Fare.REFUSED:
+            return False
+        return self.fare is not Fare.DONE or revision <= (self.ended or 0)
+
+
+@dataclass(frozen=True)
+class Effect:
+    """A change that somebody must have asked for."""
+
+    kind: str
+    name: str
+    spec: Spec | None
+    revision: int
+
+
+Author = Process | str
+
+
+class History:
+    """The store's whole past, checked as it grows."""
+
+    def __init__(self, timeline: Timeline, runs: Sequence[RunRecord]) -> None:
+        self._timeline = timeline
+        self._runs = runs
+        self.violations: list[str] = []
+        self.trace: list[str] = []
+        self.revision = 1
+        self.authors: dict[int, Author] = {}
+        self.operations: list[Operation] = []
+        self.resources: dict[str, Resource] = {}
+        self.versions: dict[str, list[tuple[int, Resource | None]]] = defaultdict(list)
+        self.workers: dict[tuple[str, int], float | None] = {}
+        """Each registration of a worker that ever was; when it ended, None while it stands."""
+        self.forced: dict[tuple[str, int], float] = {}
+        """Registrations ended by hand, while their nodes had reason to rely on them."""
+        self._candidates: dict[str, tuple[int, Author]] = {}
+        self._ids: set[str] = set()
+        self._effects: list[Effect] = []
+        self.changed_s: dict[str, float] = {}
+
+    def follow(self, store: MemoryStore) -> None:
+        """Take in everything that happens, from the store's first revision on."""
+        for batch in store.watch("", 1):
+            for event in batch.events:
+                self._take(event)
+
+    def note(self, text: str) -> None:
+        """Remember what happened, for people."""
+        self.trace.append(f"{self._timeline.now_s:9.3f} s  {text}")
+
+    def blame(self, text: str) -> None:
+        self.note(f"VIOLATION {text}")
+        self.violations.append(f"at {self._timeline.now_s:.3f} s: {text}")
+
+    def began(self, kind: str, spec: Spec) -> Operation:
+        operation = Operation(kind, spec, self.revision)
+        self.operations.append(operation)
+        return operation
+
+    def ended(self, operation: Operation, fare: Fare, error: str = "") -> None:
+        """An operation is answered: is what was said true?"""
+        operation.ended, operation.error = self.revision, error
+        operation.fare = Fare.UNKNOWN if fare is Fare.REFUSED and operation.tainted else fare
+        self.note(f"client: {operation}")
+        if operation.fare is Fare.REFUSED:
+            for effect in self._effects:
+                if effect.name == operation.spec.name and effect.revision > operation.began:
+                    self._explain(effect)
+        elif operation.fare is Fare.DONE and not self._came_true(operation):
+            self.blame(f"acknowledged, but never so in the store: {operation}")
+
+    # -- events ----------------------------------------------------------------------------------
+
+    def _take(self, event: Event) -> None:
+        self.revision = event.revision
+        author = self.authors.get(event.revision, "")
+        if event.key.startswith(KEYS.election):
+            self._take_candidate(event, author)
+        elif event.key.startswith(KEYS.registrations(WORKER)):
+            self._take_worker(event)
+        elif KEYS.resource_name(event.key) and event.key.startswith(KEYS.resources):
+            self._take_resource(event, author)
+        else:
+            self.note(f"r{event.revision} {event.key}")
+
+    def _take_candidate(self, event: Event, author: Author) -> None:
+        self.note(f"r{event.revision} {'-' if event.current is None else '+'} {event.key} {author}")
+        if event.current is None:
+            self._candidates.pop(event.key, None)
+        elif event.previous is None:
+            self._candidates[event.key] = (event.revision, author)
+
+    def _take_worker(self, event: Event) -> None:
+        node_id = event.key.rpartition("/")[2]
+        kv = event.current or event.previous
+        assert kv is not None
+        self.note(f"r{event.revision} {'-' if event.current is None else '+'} {node_id}")
+        self.workers[(node_id, kv.create_revision)] = (
+            None if event.current else self._timeline.now_s
+        )
+
+    def _take_resource(self, event: Event, author: Author) -> None:
+        name = KEYS.resource_name(event.key) or ""
+        before, after = _decoded(name, event.previous), _decoded(name, event.current)
+        self.note(f"r{event.revision} {author}: {_told(before)} → {_told(after)}")
+        self.versions[name].append((event.revision, after))
+        self.changed_s[name] = self._timeline.now_s
+        if after is None:
+            self.resources.pop(name, None)
+        else:
+            self.resources[name] = after
+        if author != FOREIGN:
+            self._check_author(name, event.revision, author)
+            self._check_change(name, event.revision, before, after, author)
+        if after is not None and after.id:
+            self._ids.add(after.id)
+
+    def leader(self) -> tuple[int, Author] | None:
+        """Who leads by the store's own word: the candidate that stood first."""
+        return min(self._candidates.values(), key=lambda found: found[0], default=None)
+
+    # -- rules -----------------------------------------------------------------------------------
+
+    def _check_author(self, name: str, revision: int, author: Author) -> None:
+        leader = self.leader()
+        if leader is None or leader[1] is not author:
+            led = leader[1] if leader else "nobody"
+            self.blame(f"r{revision}: {author or 'nobody'} wrote {name!r} while {led} led")
+
+    def _check_change(
+        self,
+        name: str,
+        revision: int,
+        before: Resource | None,
+        after: Resource | None,
+        author: Author,
+    ) -> None:
+        if before is None and after is not None:
+            if after.id in self._ids:
+                self.blame(f"r{revision}: id {after.id} of {name!r} was given out before")
+            self._effect(Effect("add", name, after.spec, revision))
+        elif after is None:
+            self._effect(Effect("delete", name, None, revision))
+        if before is not None and after is not None:
+            self._check_life(name, revision, before, after)
+        if after is not None:
+            self._check_owner(name, revision, before, after, author)
+            self._check_state(name, revision, before, after)
+
+    def _check_life(self, name: str, revision: int, before: Resource, after: Resource) -> None:
+        if before.id and (before.id, before.creation_time) != (after.id, after.creation_time):
+            self.blame(f"r{revision}: {name!r} changed its id or creation time")
+        if after.epoch < before.epoch:
+            self.blame(f"r{revision}: the epoch of {name!r} went back")
+        if after.spec != before.spec:
+            self._effect(Effect("update", name, after.spec, revision))
+
+    def _check_owner(
+        self, name: str, revision: int, before: Resource | None, after: Resource, author: Author
+    ) -> None:
+        """An assignment is a new epoch, to an incarnation that lives as far as its author knows."""
+        owner, epoch = after.owner, after.epoch
+        if owner is None or (before is not None and before.owner == owner):
+            if before is not None and epoch == before.epoch or owner is None:
+                return
+        if before is not None and epoch != before.epoch + 1:
+            self.blame(f"r{revision}: {name!r} was assigned from epoch {before.epoch} to {epoch}")
+        assert owner is not None
+        self._check_lives(name, revision, owner, author)
+
+    def _check_lives(self, name: str, revision: int, owner: Owner, author: Author) -> None:
+        registration = (owner.node_id, owner.incarnation)
+        if registration not in self.workers:
+            self.blame(f"r{revision}: {name!r} was given to {owner}, which never was")
+            return
+        left_s = self.workers[registration]
+        if left_s is not None and isinstance(author, Process) and author.informed_since(left_s):
+            self.blame(f"r{revision}: {name!r} was given to {owner}, which had left")
+
+    def _check_state(
+        self, name: str, revision: int, before: Resource | None, after: Resource
+    ) -> None:
+        """What is recorded of a run is of the run that the resource names."""
+        state = after.state
+        if state in (State.PENDING, State.ASSIGNED) or (before and before.state is state):
+            return
+        if after.awaits_spider:
+            return
+        runs = [
+            run
+            for run in self._runs
+            if (run.task, run.id, run.epoch) == (name, after.id, after.epoch)
+            and after.owner is not None
+            and run.node == after.owner.node_id
+        ]
+        if not any(state is State.RUNNING or run.outcome is state for run in runs):
+            self.blame(f"r{revision}: {name!r} is recorded as {state.value}, which no run of it is")
+
+    def _effect(self, effect: Effect) -> None:
+        self._effects.append(effect)
+        self._explain(effect)
+
+    def _explain(self, effect: Effect) -> None:
+        """Somebody asked for it, and was not told that it had not been done."""
+        for operation in self.operations:
+            same = (operation.kind, operation.spec.name) == (effect.kind, effect.name)
+            fits = effect.spec is None or operation.spec == effect.spec
+            if same and fits and operation.may_have(effect.revision):
+                return
+        self.blame(f"r{effect.revision}: {effect.kind} {effect.name!r}, which nobody asked for")
+
+    def _came_true(self, operation: Operation) -> bool:
+        versions = self.versions[operation.spec.name]
+        standing = [version for revision, version in versions if revision <= operation.began][-1:]
+        during = [version for revision, version in versions if revision > operation.began]
+        wanted: Callable[[Any], bool] = lambda version: (  # noqa: E731
+            version is None if operation.kind == "delete" else _is_spec(version, operation.spec)
+        )
+        return any(wanted(version) for version in (standing or [None]) + during)
+
+
+def _is_spec(version: Resource | None, spec: Spec) -> bool:
+    return version is not None and version.spec == spec
+
+
+def _decoded(name: str, kv: KeyValue | None) -> Resource | None:
+    return None if kv is None else decode_resource(name, kv.value, kv.mod_revision)
+
+
+def _told(resource: Resource | None) -> str:
+    if resource is None:
+        return "nothing"
+    owner = resource.owner
+    where = f" on {owner.node_id[-1]}@{owner.incarnation}" if owner else ""
+    return f"{resource.name} {resource.state.value}{where} epoch {resource.epoch} id {resource.id}"
+
+

@@ -1,0 +1,311 @@
+"""The steps hypothesis may take in the world, in any order, and what is checked after each.
+
+A failing example prints its steps as a script: each line is a rule with its arguments. The history
+of the run, everything that was written and by whom, is printed below it.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from hypothesis import note
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+
+from crawler.records import Spec, State
+from tests.model.checks import Checks
+from tests.model.network import Fate
+from tests.model.nodes import KEYS, RARE, TTL_S, Host
+from tests.model.world import World
+
+MOST_WORKERS = 4
+NAMES = st.sampled_from(["a", "b", "c", "d"])
+SPECS = st.builds(
+    Spec,
+    NAMES,
+    spider=st.sampled_from(["common", "common", RARE]),
+    parameters=st.sampled_from([{}, {}, {"depth": 1}]),
+)
+MASTERS = st.sampled_from(["m1", "m2", "m3"])
+WORKERS = st.sampled_from([f"w{n}" for n in range(1, MOST_WORKERS + 1)])
+HOSTS = MASTERS | WORKERS
+PREFIXES = st.sampled_from(
+    [KEYS.resources, KEYS.registrations("worker"), KEYS.registrations("master")]
+)
+SHOWN = 120
+"""Lines of the history that a failure shows."""
+
+
+class ClusterMachine(RuleBasedStateMachine):
+    """Anything that may happen to a cluster."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.world: World | None = None
+        logging.disable(logging.CRITICAL)
+
+    @initialize(workers=st.integers(2, MOST_WORKERS), apart_s=st.sampled_from([0.0, 0.0, 1.0]))
+    def begin(self, workers: int, apart_s: float) -> None:
+        """All start at once, or one after another."""
+        self.world = World(workers)
+        self.checks = Checks(self.world)
+        for host in self.world.hosts.values():
+            self.world.start(host)
+            if apart_s:
+                self._pass(apart_s)
+        self._pass(0.5)
+
+    def teardown(self) -> None:
+        if self.world is None:
+            return
+        try:
+            if not self.world.history.violations:
+                self._rest()
+        finally:
+            if self.world.history.violations:
+                note("\n".join(self.world.history.trace[-SHOWN:]))
+            self.world.close()
+            self.world = None
+            logging.disable(logging.NOTSET)
+
+    # -- time ------------------------------------------------------------------------------------
+
+    @rule(tenths=st.integers(1, 10))
+    def moments_pass(self, tenths: int) -> None:
+        self._pass(tenths / 10)
+
+    @rule(seconds=st.integers(1, 2 * TTL_S))
+    def seconds_pass(self, seconds: int) -> None:
+        self._pass(float(seconds))
+
+    @precondition(lambda self: self.world.timeline.now_s > 1020)
+    @rule()
+    def all_is_well_for_a_while(self) -> None:
+        self._rest()
+
+    # -- clients ---------------------------------------------------------------------------------
+
+    @rule(spec=SPECS, via=MASTERS)
+    def add(self, spec: Spec, via: str) -> None:
+        self.world.request("add", spec, self._host(via))
+        self._settle()
+
+    @rule(spec=SPECS, one=MASTERS, other=MASTERS)
+    def add_twice(self, spec: Spec, one: str, other: str) -> None:
+        """The same task through two masters at once."""
+        self.world.request("add", spec, self._host(one))
+        self.world.request("add", spec, self._host(other))
+        self._settle()
+
+    @rule(spec=SPECS, via=MASTERS)
+    def update(self, spec: Spec, via: str) -> None:
+        self.world.request("update", spec, self._host(via))
+        self._settle()
+
+    @rule(name=NAMES, via=MASTERS)
+    def delete(self, name: str, via: str) -> None:
+        self.world.request("delete", Spec(name), self._host(via))
+        self._settle()
+
+    @rule(first=NAMES, spec=SPECS, via=MASTERS)
+    def delete_and_add(self, first: str, spec: Spec, via: str) -> None:
+        """Both wait for the same pass of the leader."""
+        self.world.request("delete", Spec(first), self._host(via))
+        self.world.request("add", spec, self._host(via))
+        self._settle()
+
+    @rule()
+    def next_request_is_repeated(self) -> None:
+        self.world.repeat_next_request()
+
+    @rule()
+    def next_answer_to_a_request_is_lost(self) -> None:
+        self.world.transport.faults.lost_answers += 1
+
+    # -- crawls ----------------------------------------------------------------------------------
+
+    @rule(name=NAMES, outcome=st.sampled_from([State.DONE, State.FAILED]))
+    def crawl_ends(self, name: str, outcome: State) -> None:
+        """Wherever it runs."""
+        for host in self.world.workers:
+            engine = host.process.engine if host.process and not host.process.paused else None
+            for record, crawl in list(engine.active.items()) if engine else []:
+                if record.task == name:
+                    crawl.finish(outcome)
+        self._settle()
+
+    # -- nodes -----------------------------------------------------------------------------------
+
+    @rule(name=HOSTS)
+    def crash_or_restart(self, name: str) -> None:
+        host = self._host(name)
+        if host.process is None:
+            self.world.start(host)
+        else:
+            self.world.crash(host)
+        self._settle()
+
+    @rule(name=HOSTS)
+    def crash_and_restart_at_once(self, name: str) -> None:
+        host = self._host(name)
+        if host.process is not None:
+            self.world.crash(host)
+        self.world.start(host)
+        self._settle()
+
+    @rule(name=HOSTS)
+    def stop(self, name: str) -> None:
+        host = self._host(name)
+        if host.process is not None and not host.process.paused and not host.process.stopping:
+            self.world.stop(host)
+        self._settle()
+
+    @rule(name=HOSTS)
+    def pause_or_resume(self, name: str) -> None:
+        host = self._host(name)
+        if host.process is None:
+            return
+        if host.process.paused:
+            self.world.resume(host)
+        else:
+            self.world.pause(host)
+        self._settle()
+
+    @rule(name=HOSTS, seconds=st.integers(1, 3 * TTL_S))
+    def pause_for(self, name: str, seconds: int) -> None:
+        host = self._host(name)
+        if host.process is None or host.process.paused:
+            return
+        process = host.process
+        self.world.pause(host)
+        self._pass(float(seconds))
+        if host.process is process:
+            self.world.resume(host)
+        self._settle()
+
+    @rule(tenths=st.integers(0, 30))
+    def the_leader_dies(self, tenths: int) -> None:
+        """Twice within one time to live, when hypothesis says so."""
+        leader = self.world.history.leader()
+        process = leader[1] if leader else None
+        if process is not None and process.host.process is process:  # type: ignore[union-attr]
+            self.world.crash(process.host)  # type: ignore[union-attr]
+        self._pass(tenths / 10)
+
+    @rule(name=HOSTS)
+    def lease_is_revoked(self, name: str) -> None:
+        self.world.revoke_lease(self._host(name))
+        self._settle()
+
+    @rule(name=MASTERS, hours=st.integers(-2, 2))
+    def wall_clock_jumps(self, name: str, hours: int) -> None:
+        host = self._host(name)
+        host.wall_offset_ns = hours * 3600 * 10**9
+        if host.process is not None:
+            host.process.clock.wall_offset_ns = host.wall_offset_ns
+
+    # -- networks --------------------------------------------------------------------------------
+
+    @rule(name=HOSTS)
+    def cut_or_mend(self, name: str) -> None:
+        """The store cannot be reached, and the node is told so at once."""
+        host = self._host(name)
+        if host.wire.refused:
+            self.world.mend(host)
+        else:
+            host.wire.refused = True
+            if host.process is not None:
+                host.process.link.lose()
+        self._settle()
+
+    @rule(name=HOSTS)
+    def hold_requests(self, name: str) -> None:
+        self._host(name).wire.requests.clear()
+
+    @rule(name=HOSTS)
+    def hold_answers(self, name: str) -> None:
+        self._host(name).wire.answers.clear()
+
+    @rule(name=HOSTS, prefix=PREFIXES)
+    def hold_a_watch(self, name: str, prefix: str) -> None:
+        self._host(name).wire.hold(prefix)
+
+    @rule(name=HOSTS)
+    def deliver(self, name: str) -> None:
+        self.world.mend(self._host(name))
+        self._settle()
+
+    @rule(name=HOSTS)
+    def lose_what_is_held(self, name: str) -> None:
+        host = self._host(name)
+        if host.process is not None:
+            host.process.link.lose()
+        self.world.mend(host)
+        self._settle()
+
+    @rule(name=HOSTS)
+    def watches_break(self, name: str) -> None:
+        host = self._host(name)
+        host.disturbed_s = self.world.timeline.now_s
+        if host.process is not None:
+            host.process.link.break_watches()
+        self._settle()
+
+    @rule(name=MASTERS, fates=st.lists(st.sampled_from(Fate), min_size=1, max_size=2))
+    def next_writes_are_in_doubt(self, name: str, fates: list[Fate]) -> None:
+        self._host(name).wire.fates.extend(fates)
+
+    @rule(name=MASTERS)
+    def a_late_write_arrives(self, name: str) -> None:
+        host = self._host(name)
+        if host.process is not None:
+            host.process.link.land()
+        self._settle()
+
+    @rule(name=HOSTS)
+    def cut_off_from_nodes(self, name: str) -> None:
+        host = self._host(name)
+        host.deaf = not host.deaf
+
+    # -- the store -------------------------------------------------------------------------------
+
+    @rule()
+    def compact(self) -> None:
+        self.world.compact()
+        self._settle()
+
+    @rule(name=NAMES)
+    def another_program_touches(self, name: str) -> None:
+        self.world.foreign_touch(name)
+        self._settle()
+
+    @rule(name=NAMES)
+    def another_program_deletes(self, name: str) -> None:
+        self.world.foreign_delete(name)
+        self._settle()
+
+    @rule()
+    def another_program_adds(self) -> None:
+        self.world.foreign_add("foreign")
+        self._settle()
+
+    # -- what each step ends with --------------------------------------------------------------
+
+    def _settle(self) -> None:
+        self.world.settle(self.checks.moment)
+        self.checks.step()
+
+    def _pass(self, duration_s: float) -> None:
+        self.world.timeline.settle()
+        self.world.advance(duration_s, self.checks.moment)
+        self._settle()
+
+    def _rest(self) -> None:
+        self.world.heal()
+        self._pass(4.0 * TTL_S)
+        self.checks.rest()
+
+    def _host(self, name: str) -> Host:
+        hosts: dict[str, Any] = self.world.hosts
+        return hosts.get(name) or self.world.workers[-1]

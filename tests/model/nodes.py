@@ -1,0 +1,186 @@
+"""Nodes of the model: the real roles and memberships, on a link, a clock and an engine of the model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from unittest import mock
+
+import gevent
+from gevent import Greenlet
+
+from crawler.coordination.keys import MASTER, WORKER, Keys
+from crawler.coordination.memory import MemoryStore
+from crawler.node.master import Master
+from crawler.node.names import NodeNames
+from crawler.node.session import Membership
+from crawler.node.worker import Worker
+from crawler.settings import (
+    CoordinationSettings,
+    NodeSettings,
+    SchedulerSettings,
+    Settings,
+    WorkerSettings,
+)
+from crawler.supervision import OnEnd, Supervisor
+from tests.model.engine import ModelEngine, RunRecord
+from tests.model.network import Link, Record, Wire
+from tests.model.timeline import NodeClock, Timeline
+
+TTL_S = 5
+WELL_AGAIN_S = 2.0
+"""How long a node may need to be as if nothing had been, once nothing disturbs it any more."""
+
+KEYS = Keys(CoordinationSettings())
+SPIDERS = frozenset({"common"})
+RARE = "rare"
+"""A spider that only the last worker has."""
+
+
+def settings_for(name: str) -> Settings:
+    return Settings(
+        node=NodeSettings(id=name),
+        coordination=CoordinationSettings(lease_ttl_s=TTL_S),
+        scheduler=SchedulerSettings(check_s=10.0),
+        worker=WorkerSettings(report_s=1.0),
+    )
+
+
+class Host:
+    """A machine of the cluster: its network, and the process that runs on it, if one does."""
+
+    def __init__(self, role: str, name: str, spiders: frozenset[str] = SPIDERS) -> None:
+        self.role = role
+        self.name = name
+        self.spiders = spiders
+        self.wire = Wire()
+        self.deaf = False
+        """Whether other nodes cannot reach it, nor it them; the store is another matter."""
+        self.rate = 1.0
+        self.wall_offset_ns = 0
+        self.process: Process | None = None
+        self.lives = 0
+        self.disturbed_s = 0.0
+        """When something last went wrong with it or its network."""
+
+    def __str__(self) -> str:
+        return f"{self.role[0]}{self.name}"
+
+    @property
+    def node_id(self) -> str:
+        return KEYS.node_id(self.role, self.name)
+
+    @property
+    def address(self) -> str:
+        return f"{self}:9091"
+
+
+class Process:
+    """One life of a node, from its start to its stop or crash."""
+
+    def __init__(
+        self,
+        host: Host,
+        timeline: Timeline,
+        store: MemoryStore,
+        peers: Callable[[Process, bool], Any],
+        record_write: Callable[[Process], Record],
+        record_run: Callable[[Process], Callable[[str, str, int], RunRecord]],
+    ) -> None:
+        host.lives += 1
+        self.host = host
+        self._timeline = timeline
+        self.life = host.lives
+        self.clock = NodeClock(timeline, host.rate)
+        self.clock.wall_offset_ns = host.wall_offset_ns
+        self.link = Link(store, host.wire, self.clock, record_write(self))
+        self.greenlets: dict[Greenlet, None] = {}
+        self.failure = ""
+        self.stopping = False
+        self.engine: ModelEngine | None = None
+        settings = settings_for(host.name)
+        on_fatal = self._on_fatal
+        self._supervisor = Supervisor(str(host), on_fatal=on_fatal, clock=self.clock)
+        self._members = Supervisor(str(host), on_fatal=on_fatal, clock=self.clock)
+        names = NodeNames(host.name, False, 3 * TTL_S, self.clock)
+        self.membership = Membership(self.link, KEYS, host.role, TTL_S, names, self.clock)
+        with mock.patch(
+            "crawler.node.observer.Peers", lambda *, forwards: peers(self, forwards)
+        ):
+            if host.role == MASTER:
+                self.role: Any = Master(
+                    self.link, KEYS, settings, lambda: host.address, self.clock
+                )
+            else:
+                self.engine = ModelEngine(
+                    host.spiders, self.clock, record_run(self), lambda: timeline.now_s
+                )
+                self.role = Worker(
+                    self.link, KEYS, settings, lambda: host.address, self.engine, self.clock
+                )
+
+    def __str__(self) -> str:
+        return f"{self.host} (life {self.life})"
+
+    @property
+    def paused(self) -> bool:
+        return not self.clock.running.is_set()
+
+    @property
+    def undisturbed(self) -> bool:
+        """Whether at present nothing keeps it from knowing all."""
+        return self.host.wire.whole and not self.paused and not self.link.dead
+
+    def informed_since(self, moment_s: float) -> bool:
+        """Whether it must know by now what happened at that moment."""
+        return self.undisturbed and self.host.disturbed_s + WELL_AGAIN_S <= moment_s < self.now_s
+
+    @property
+    def now_s(self) -> float:
+        return self._timeline.now_s
+
+    @property
+    def incarnation(self) -> int:
+        """That of its present registration; 0 while it is no member."""
+        session = self.membership.session
+        return session.node.incarnation if session else 0
+
+    def spawn(self, function: Callable[..., Any], *args: Any) -> Greenlet:
+        """Run something in this process: it ends with it, and pauses with it."""
+        greenlet = Greenlet(function, *args)
+        greenlet.spawn_tree_locals = {"process": self}
+        greenlet.start()
+        return greenlet
+
+    def start(self) -> None:
+        self.role.start(self._supervisor)
+        self._members.spawn("membership", self.membership.run, self.role, on_end=OnEnd.FATAL)
+
+    def stop(self) -> None:
+        """Leave cleanly, as `crawler.node.node.Node.stop` does."""
+        self.stopping = True
+        self._members.stop()
+        self.membership.leave(self.role)
+        self._supervisor.stop()
+        self.role.stop()
+
+    def die(self) -> None:
+        """End without a word: nothing of it runs any more, and what it says is not heard."""
+        self.link.dead = True
+        self.link.lose()
+        self.link.drop_strays()
+        gevent.killall(list(self.greenlets), block=False)
+
+    def _on_fatal(self, greenlet: str, error: BaseException | None) -> None:
+        self.failure = f"{greenlet} ended: {error!r}"
+
+
+def on_spawn(greenlet: Greenlet) -> None:
+    """Remember to which process a greenlet belongs: to that of the greenlet that started it."""
+    process = (greenlet.spawn_tree_locals or {}).get("process")
+    if process is not None:
+        process.greenlets[greenlet] = None
+        greenlet.rawlink(lambda ended: process.greenlets.pop(ended, None))
+
+
+__all__ = ["KEYS", "MASTER", "RARE", "TTL_S", "WORKER", "Host", "Process", "on_spawn"]

@@ -1,0 +1,170 @@
+"""Calls between nodes without sockets: what the gRPC client and server do to a request.
+
+A request is handled in a greenlet of the master that it reaches, and answered to the caller in its
+own. It may be handled twice, or be handled and its answer lost; a caller whose master dies under
+the call does not know what became of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from gevent.event import Event
+
+from crawler.api.service import Call, Desk
+from crawler.errors import CrawlerError, OutcomeUnknown, Unavailable
+from crawler.records import Query, Report, Resource, Spec
+from tests.model.nodes import Host, Process
+from tests.model.timeline import NodeClock, Timeline
+
+
+@dataclass
+class Faults:
+    """What happens to the next requests, one of each."""
+
+    duplicates: int = 0
+    lost_answers: int = 0
+
+    def take(self, name: str) -> bool:
+        left: int = getattr(self, name)
+        setattr(self, name, max(0, left - 1))
+        return left > 0
+
+
+@dataclass(eq=False)
+class Exchange:
+    """A request that is being handled."""
+
+    server: Process
+    done: Event = field(default_factory=Event)
+    result: Any = None
+    error: CrawlerError | None = None
+
+    def fail(self, error: CrawlerError) -> None:
+        if not self.done.is_set():
+            self.error = error
+            self.done.set()
+
+
+class Transport:
+    """The network between the nodes."""
+
+    def __init__(self, timeline: Timeline, hosts: Sequence[Host]) -> None:
+        self._timeline = timeline
+        self._hosts = {host.address: host for host in hosts}
+        self._under_way: dict[Exchange, None] = {}
+        self.faults = Faults()
+
+    def desk(self, clock: NodeClock, address: str, forwards: bool, source: Host | None) -> Desk:
+        return RemoteDesk(self, clock, address, forwards, source)
+
+    def died(self, process: Process) -> None:
+        """Whoever waits for an answer of that process gets none."""
+        for exchange in [e for e in self._under_way if e.server is process]:
+            exchange.fail(OutcomeUnknown(f"{process} went away during the call"))
+
+    def ask(
+        self,
+        clock: NodeClock,
+        address: str,
+        source: Host | None,
+        call: Call,
+        handle: Callable[[Desk, Call], Any],
+    ) -> Any:
+        host = self._hosts.get(address)
+        if host is None or host.process is None or host.deaf or (source and source.deaf):
+            raise Unavailable(f"cannot reach {address}")
+        exchange = self._begin(host.process, call, handle)
+        if self.faults.take("duplicates"):
+            self._begin(host.process, call, handle)
+        lost = self.faults.take("lost_answers")
+        if not clock.wait(exchange.done, call.timeout_s):
+            raise OutcomeUnknown(f"{address} did not answer in time")
+        if lost:
+            raise OutcomeUnknown("the connection broke under the call")
+        if exchange.error is not None:
+            raise exchange.error
+        return exchange.result
+
+    def _begin(
+        self, server: Process, call: Call, handle: Callable[[Desk, Call], Any]
+    ) -> Exchange:
+        exchange = Exchange(server)
+        self._under_way[exchange] = None
+
+        def serve() -> None:
+            try:
+                server.clock.running.wait()
+                exchange.result = handle(server.role.service.desk(call), call)
+            except CrawlerError as error:
+                exchange.error = error
+            finally:
+                self._under_way.pop(exchange, None)
+                timer.cancel()
+            exchange.done.set()
+
+        greenlet = server.spawn(serve)
+        timer = self._timeline.call_in(call.timeout_s, lambda: greenlet.kill(block=False))
+        return exchange
+
+
+class RemoteDesk:
+    """A master as seen from elsewhere."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        clock: NodeClock,
+        address: str,
+        forwards: bool,
+        source: Host | None,
+    ) -> None:
+        self._transport = transport
+        self._clock = clock
+        self._address = address
+        self._forwards = forwards
+        self._source = source
+
+    def add(self, spec: Spec, call: Call) -> Resource:
+        return self._ask(call, lambda desk, call: desk.add(spec, call))
+
+    def update(self, spec: Spec, call: Call) -> Resource:
+        return self._ask(call, lambda desk, call: desk.update(spec, call))
+
+    def delete(self, name: str, call: Call) -> None:
+        self._ask(call, lambda desk, call: desk.delete(name, call))
+
+    def get(self, name: str, call: Call) -> Resource:
+        return self._ask(call, lambda desk, call: desk.get(name, call))
+
+    def list(self, query: Query, call: Call) -> Any:
+        return self._ask(call, lambda desk, call: desk.list(query, call))
+
+    def nodes(self, call: Call) -> Any:
+        return self._ask(call, lambda desk, call: desk.nodes(call))
+
+    def report(self, node_id: str, reports: Sequence[Report], call: Call) -> Sequence[str]:
+        return self._ask(call, lambda desk, call: desk.report(node_id, reports, call))
+
+    def _ask(self, call: Call, handle: Callable[[Desk, Call], Any]) -> Any:
+        onward = Call(call.timeout_s, forwarded=self._forwards)
+        return self._transport.ask(self._clock, self._address, self._source, onward, handle)
+
+
+class ModelPeers:
+    """Stands in for `crawler.api.client.Peers` in one process."""
+
+    def __init__(self, transport: Transport, process: Process, forwards: bool) -> None:
+        self._transport = transport
+        self._process = process
+        self._forwards = forwards
+
+    def desk(self, address: str) -> Desk:
+        return self._transport.desk(
+            self._process.clock, address, self._forwards, self._process.host
+        )
+
+    def close(self) -> None:
+        """There is nothing to close."""

@@ -1,0 +1,239 @@
+"""A cluster of real masters and workers in a world that does just what it is told."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+from unittest import mock
+
+import gevent
+from gevent import Greenlet
+
+from crawler.api.service import Call
+from crawler.coordination.memory import MemoryStore
+from crawler.coordination.store import Compare, Delete, Operation as Write, Put, TxnResult
+from crawler.errors import CrawlerError, OutcomeUnknown
+from crawler.records import Spec
+from tests.model.engine import RunRecord
+from tests.model.history import FOREIGN, Fare, History, Operation
+from tests.model.network import Record
+from tests.model.nodes import KEYS, MASTER, RARE, SPIDERS, TTL_S, WORKER, Host, Process, on_spawn
+from tests.model.timeline import NodeClock, Timeline
+from tests.model.transport import ModelPeers, Transport
+
+TIMEOUT_S = 3.0
+"""Deadline of a client's request."""
+
+
+class World:
+    """Hosts, their network, the store, the clients; every method is something that happens."""
+
+    def __init__(self, workers: int) -> None:
+        self._patch = mock.patch("crawler.clock.TURN_S", 0)  # turns without looking at real time
+        self._patch.start()
+        Greenlet.add_spawn_callback(on_spawn)
+        self.timeline = Timeline()
+        self.masters = [Host(MASTER, str(n)) for n in (1, 2, 3)]
+        self.workers = [Host(WORKER, str(n)) for n in range(1, workers + 1)]
+        self.workers[-1].spiders = SPIDERS | {RARE}
+        self.hosts = {str(host): host for host in [*self.masters, *self.workers]}
+        self.runs: list[RunRecord] = []
+        self.history = History(self.timeline, self.runs)
+        self.transport = Transport(self.timeline, list(self.hosts.values()))
+        self.store = MemoryStore(NodeClock(self.timeline))
+        self.store.lease_grant(10**9)  # the store's own greenlet begins here, in no node
+        self._client_clock = NodeClock(self.timeline)
+        self._greenlets = [gevent.spawn(self.history.follow, self.store)]
+        self._notes = 0
+
+    # -- nodes -----------------------------------------------------------------------------------
+
+    def start(self, host: Host) -> None:
+        self.history.note(f"{host} starts")
+        host.process = Process(
+            host,
+            self.timeline,
+            self.store,
+            lambda process, forwards: ModelPeers(self.transport, process, forwards),
+            self._record_write,
+            self._record_run,
+        )
+        host.disturbed_s = self.timeline.now_s
+        host.process.spawn(host.process.start)
+
+    def stop(self, host: Host) -> None:
+        """A clean end."""
+        process = self._living(host)
+        self.history.note(f"{host} stops")
+
+        def stop() -> None:
+            process.stop()
+            if host.process is process:
+                self._bury(host, process)
+
+        host.disturbed_s = self.timeline.now_s
+        process.spawn(stop)
+
+    def crash(self, host: Host) -> None:
+        self.history.note(f"{host} crashes")
+        self._bury(host, self._living(host))
+
+    def pause(self, host: Host) -> None:
+        self.history.note(f"{host} is paused")
+        self._living(host).clock.running.clear()
+
+    def resume(self, host: Host) -> None:
+        self.history.note(f"{host} goes on")
+        host.disturbed_s = self.timeline.now_s
+        self._living(host).clock.running.set()
+
+    def _bury(self, host: Host, process: Process) -> None:
+        host.process = None
+        process.die()
+        self.transport.died(process)
+
+    def _living(self, host: Host) -> Process:
+        assert host.process is not None
+        return host.process
+
+    # -- clients ---------------------------------------------------------------------------------
+
+    def request(self, kind: str, spec: Spec, via: Host) -> Operation:
+        """A client asks a master for something; it is answered when it is answered."""
+        operation = self.history.began(kind, spec)
+        self.history.note(f"client: {kind} {spec.name} through {via}")
+        desk = self.transport.desk(self._client_clock, via.address, False, None)
+        call = Call(TIMEOUT_S)
+        asked: dict[str, Callable[[], Any]] = {
+            "add": lambda: desk.add(spec, call),
+            "update": lambda: desk.update(spec, call),
+            "delete": lambda: desk.delete(spec.name, call),
+        }
+
+        def ask() -> None:
+            try:
+                asked[kind]()
+            except OutcomeUnknown as error:
+                self.history.ended(operation, Fare.UNKNOWN, str(error))
+            except CrawlerError as error:
+                self.history.ended(operation, Fare.REFUSED, f"{type(error).__name__}: {error}")
+            else:
+                self.history.ended(operation, Fare.DONE)
+
+        self._greenlets.append(gevent.spawn(ask))
+        return operation
+
+    def repeat_next_request(self) -> None:
+        self.transport.faults.duplicates += 1
+        for operation in self.history.operations:
+            operation.tainted = operation.tainted or operation.ended is None
+
+    # -- other programs ------------------------------------------------------------------------
+
+    def foreign_touch(self, name: str) -> None:
+        """Another program writes a resource again, with a field of its own."""
+        kv = self.store.get(KEYS.resource(name))
+        if kv is not None:
+            self._notes += 1
+            value = json.loads(kv.value) | {"Note": self._notes}
+            self._foreign(Put(kv.key, json.dumps(value).encode()))
+
+    def foreign_add(self, name: str) -> None:
+        value = {"ID": "", "Name": name, "AssignedNode": "", "CreationTime": 0, "Spider": "common"}
+        self._foreign(Put(KEYS.resource(name), json.dumps(value).encode()))
+
+    def foreign_delete(self, name: str) -> None:
+        self._foreign(Delete(KEYS.resource(name)))
+
+    def _foreign(self, write: Put | Delete) -> None:
+        result = self.store.txn([], [write])
+        self.history.authors[result.revision] = FOREIGN
+
+    def compact(self) -> None:
+        """The store forgets its past; who is behind must list anew."""
+        for host in self.hosts.values():
+            host.disturbed_s = self.timeline.now_s
+        self.store.compact(self.history.revision)
+
+    def revoke_lease(self, host: Host) -> bool:
+        """An operator ends the lease of a node that relies on it."""
+        session = host.process.membership.session if host.process else None
+        if session is None:
+            return False
+        self.history.note(f"the lease of {host} is revoked by hand")
+        self.history.forced[(session.node.id, session.node.incarnation)] = self.timeline.now_s
+        self.store.lease_revoke(session.lease.id)
+        return True
+
+    # -- time ------------------------------------------------------------------------------------
+
+    def settle(self, check: Callable[[], None]) -> None:
+        self.timeline.settle()
+        check()
+
+    def advance(self, duration_s: float, check: Callable[[], None]) -> None:
+        self.timeline.advance(duration_s, check)
+
+    def heal(self) -> None:
+        """All is well from now on: every node runs, every wire is whole."""
+        self.history.note("all is healed")
+        self.transport.faults.duplicates = self.transport.faults.lost_answers = 0
+        for host in self.hosts.values():
+            host.deaf = False
+            self.mend(host)
+            if host.process is not None and host.process.paused:
+                self.resume(host)
+        self.timeline.settle()  # who was about to stop has stopped now
+        for host in self.hosts.values():
+            if host.process is None:
+                self.start(host)
+
+    def mend(self, host: Host) -> None:
+        """The wire of a node is whole again; what was held on it arrives."""
+        wire = host.wire
+        host.disturbed_s = self.timeline.now_s
+        wire.refused = False
+        wire.fates.clear()
+        wire.requests.set()
+        wire.answers.set()
+        held, wire.held_watches = wire.held_watches, {}
+        for valve in held.values():
+            valve.set()
+        if host.process is not None:
+            host.process.link.pump()
+
+    def close(self) -> None:
+        """End everything that still runs."""
+        for host in self.hosts.values():
+            if host.process is not None:
+                self._bury(host, host.process)
+        gevent.killall(self._greenlets, block=False)
+        self.timeline.settle()
+        self.store.close()
+        self.timeline.settle()
+        Greenlet.remove_spawn_callback(on_spawn)
+        self._patch.stop()
+
+    # -- records -----------------------------------------------------------------------------------
+
+    def _record_write(self, process: Process) -> Record:
+        def record(result: TxnResult, _: Sequence[Compare], carried_out: Sequence[Write]) -> None:
+            if any(isinstance(operation, Put | Delete) for operation in carried_out):
+                self.history.authors[result.revision] = process
+
+        return record
+
+    def _record_run(self, process: Process) -> Callable[[str, str, int], RunRecord]:
+        def record(task: str, id: str, epoch: int) -> RunRecord:
+            run = RunRecord(
+                task, id, epoch, process.host.node_id, process.incarnation, self.timeline.now_s
+            )
+            self.runs.append(run)
+            self.history.note(f"run of {run} starts")
+            return run
+
+        return record
+
+
+__all__ = ["TTL_S", "World"]
