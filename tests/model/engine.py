@@ -59,6 +59,8 @@ class ModelEngine:
 
     def crawl(self, spec: Spec, sink: JsonLinesSink) -> ModelCrawl:
         if spec.spider_name not in self._spiders:
+            record = self.record(spec.name, *_run_of(sink))
+            record.stopped_s, record.outcome = self.now_s(), State.FAILED
             raise NotFound(f"no spider {spec.spider_name!r} here")
         return ModelCrawl(self, spec, sink, self._clock)
 
@@ -71,9 +73,7 @@ class ModelCrawl:
     ) -> None:
         self._engine = engine
         self._task = spec.name
-        # The name of the file of items is all a crawl is told of the run that it belongs to.
-        self._id, _, epoch = sink.path.stem.rpartition("-")
-        self._epoch = int(epoch)
+        self._id, self._epoch = _run_of(sink)
         self._clock = clock
         self._over = Event()
         self._outcome: State | None = None
@@ -103,3 +103,9 @@ class ModelCrawl:
     def outcome(self) -> tuple[State, str]:
         assert self._outcome is not None
         return self._outcome, "" if self._outcome is State.DONE else "it was told to fail"
+
+
+def _run_of(sink: JsonLinesSink) -> tuple[str, int]:
+    """The name of the file of items is all a crawl is told of the run that it belongs to."""
+    id, _, epoch = sink.path.stem.rpartition("-")
+    return id, int(epoch)

@@ -93,6 +93,7 @@ class History:
         self._ids: set[str] = set()
         self._effects: list[Effect] = []
         self.changed_s: dict[str, float] = {}
+        self._deleted_by_others: set[str] = set()
 
     def follow(self, store: MemoryStore) -> None:
         """Take in everything that happens, from the store's first revision on."""
@@ -159,15 +160,31 @@ class History:
         name = KEYS.resource_name(event.key) or ""
         before, after = _decoded(name, event.previous), _decoded(name, event.current)
         self.note(f"r{event.revision} {author}: {_told(before)} → {_told(after)}")
-        self.versions[name].append((event.revision, after))
+        if before is not None and after is not None and before.id and before.id != after.id:
+            # A task that is deleted and added again within one pass of the leader is one write.
+            self._take_version(name, event.revision, before, None, author)
+            before = None
+        self._take_version(name, event.revision, before, after, author)
+
+    def _take_version(
+        self,
+        name: str,
+        revision: int,
+        before: Resource | None,
+        after: Resource | None,
+        author: Author,
+    ) -> None:
+        self.versions[name].append((revision, after))
         self.changed_s[name] = self._timeline.now_s
         if after is None:
             self.resources.pop(name, None)
         else:
             self.resources[name] = after
+        if author == FOREIGN and after is None:
+            self._deleted_by_others.add(name)
         if author != FOREIGN:
-            self._check_author(name, event.revision, author)
-            self._check_change(name, event.revision, before, after, author)
+            self._check_author(name, revision, author)
+            self._check_change(name, revision, before, after, author)
         if after is not None and after.id:
             self._ids.add(after.id)
 
@@ -257,15 +274,28 @@ class History:
         self._explain(effect)
 
     def _explain(self, effect: Effect) -> None:
-        """Somebody asked for it, and was not told that it had not been done."""
-        for operation in self.operations:
-            same = (operation.kind, operation.spec.name) == (effect.kind, effect.name)
-            fits = effect.spec is None or operation.spec == effect.spec
-            if same and fits and operation.may_have(effect.revision):
-                return
+        """Somebody asked for it, and was not told that it had not been done.
+
+        One write may be the work of two requests: added, and updated before it was ever stored.
+        """
+        may = [
+            operation
+            for operation in self.operations
+            if operation.spec.name == effect.name and operation.may_have(effect.revision)
+        ]
+        asked = any(operation.kind == effect.kind for operation in may)
+        if asked and (effect.spec is None or any(o.spec == effect.spec for o in may)):
+            return
         self.blame(f"r{effect.revision}: {effect.kind} {effect.name!r}, which nobody asked for")
 
     def _came_true(self, operation: Operation) -> bool:
+        """What was acknowledged stood in the store, unless a rival undid it in the same write.
+
+        A leader that has not heard yet of another program's delete acknowledges what was there.
+        """
+        name = operation.spec.name
+        if name in self._deleted_by_others or any(_rivals(operation, o) for o in self.operations):
+            return True
         versions = self.versions[operation.spec.name]
         standing = [version for revision, version in versions if revision <= operation.began][-1:]
         during = [version for revision, version in versions if revision > operation.began]
@@ -273,6 +303,13 @@ class History:
             version is None if operation.kind == "delete" else _is_spec(version, operation.spec)
         )
         return any(wanted(version) for version in (standing or [None]) + during)
+
+
+def _rivals(one: Operation, other: Operation) -> bool:
+    """Whether both were under way at one time, and for one task."""
+    if one is other or one.spec.name != other.spec.name:
+        return False
+    return other.fare is Fare.UNKNOWN or other.ended is None or other.ended >= one.began
 
 
 def _is_spec(version: Resource | None, spec: Spec) -> bool:

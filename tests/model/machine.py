@@ -303,6 +303,8 @@ class ClusterMachine(RuleBasedStateMachine):
 
     def _rest(self) -> None:
         self.world.heal()
+        self._pass(4.0)  # who was about to stop has stopped now
+        self.world.revive()
         self._pass(4.0 * TTL_S)
         self.checks.rest()
 

@@ -176,7 +176,7 @@ class World:
         self.timeline.advance(duration_s, check)
 
     def heal(self) -> None:
-        """All is well from now on: every node runs, every wire is whole."""
+        """All is well from now on: nobody is paused, every wire is whole."""
         self.history.note("all is healed")
         self.transport.faults.duplicates = self.transport.faults.lost_answers = 0
         for host in self.hosts.values():
@@ -184,7 +184,9 @@ class World:
             self.mend(host)
             if host.process is not None and host.process.paused:
                 self.resume(host)
-        self.timeline.settle()  # who was about to stop has stopped now
+
+    def revive(self) -> None:
+        """Start whoever does not live."""
         for host in self.hosts.values():
             if host.process is None:
                 self.start(host)
