@@ -6,6 +6,7 @@ of the run, everything that was written and by whom, is printed below it.
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from typing import Any
 
@@ -16,7 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from crawler.records import Spec, State
 from tests.model.checks import Checks
 from tests.model.network import Fate
-from tests.model.nodes import KEYS, RARE, TTL_S, Host
+from tests.model.nodes import KEYS, RARE, TTL_S, Host, Process
 from tests.model.world import World
 
 MOST_WORKERS = 4
@@ -27,8 +28,11 @@ SPECS = st.builds(
     spider=st.sampled_from(["common", "common", RARE]),
     parameters=st.sampled_from([{}, {}, {"depth": 1}]),
 )
-MASTERS = st.sampled_from(["m1", "m2", "m3"])
-WORKERS = st.sampled_from([f"w{n}" for n in range(1, MOST_WORKERS + 1)])
+LEADER, OWNER = "the leader", "an owner"
+"""Whoever leads, or has an unfinished task, when the step is taken: there it hurts most."""
+
+MASTERS = st.sampled_from([LEADER, LEADER, "m1", "m2", "m3"])
+WORKERS = st.sampled_from([OWNER, OWNER, *(f"w{n}" for n in range(1, MOST_WORKERS + 1))])
 HOSTS = MASTERS | WORKERS
 PREFIXES = st.sampled_from(
     [KEYS.resources, KEYS.registrations("worker"), KEYS.registrations("master")]
@@ -187,11 +191,45 @@ class ClusterMachine(RuleBasedStateMachine):
     @rule(tenths=st.integers(0, 30))
     def the_leader_dies(self, tenths: int) -> None:
         """Twice within one time to live, when hypothesis says so."""
-        leader = self.world.history.leader()
-        process = leader[1] if leader else None
-        if process is not None and process.host.process is process:  # type: ignore[union-attr]
-            self.world.crash(process.host)  # type: ignore[union-attr]
+        leader = self._leader()
+        if leader is not None:
+            self.world.crash(leader)
         self._pass(tenths / 10)
+
+    @rule(spec=SPECS, seconds=st.integers(0, 2 * TTL_S), paused=st.booleans())
+    def a_write_of_the_leader_is_late(self, spec: Spec, seconds: int, paused: bool) -> None:
+        """It is on its way while the leader is cut off or paused, perhaps until another leads."""
+        leader = self._leader()
+        if leader is None or leader.process is None:
+            return
+        leader.wire.requests.clear()
+        self.world.request("add", spec, leader)
+        self.world.timeline.settle()
+        if paused:
+            self.world.pause(leader)
+        self._pass(float(seconds))
+        if leader.process is not None and leader.process.paused:
+            self.world.resume(leader)
+        self.world.mend(leader)
+        self._settle()
+
+    @rule(index=st.integers(0, 4), outcome=st.sampled_from([State.DONE, State.FAILED]))
+    def a_run_ends_that_is_out_of_date(self, index: int, outcome: State) -> None:
+        """Its worker has not heard yet that the task was changed."""
+        owned = [name for name in self.world.history.resources if self._owner_of(name)]
+        if not owned:
+            return
+        name = owned[index % len(owned)]
+        owner, spec = self._owner_of(name), self.world.history.resources[name].spec
+        depth = int(spec.parameters.get("depth", 0)) + 1
+        changed = dataclasses.replace(spec, parameters={"depth": depth})
+        owner.wire.hold(KEYS.resources)
+        self.world.request("update", changed, self._host(LEADER))
+        self._pass(0.1)
+        self.crawl_ends(name, outcome)
+        self._pass(0.1)
+        self.world.mend(owner)
+        self._settle()
 
     @rule(name=HOSTS)
     def lease_is_revoked(self, name: str) -> None:
@@ -258,9 +296,7 @@ class ClusterMachine(RuleBasedStateMachine):
 
     @rule(name=MASTERS)
     def a_late_write_arrives(self, name: str) -> None:
-        host = self._host(name)
-        if host.process is not None:
-            host.process.link.land()
+        self._host(name).wire.land()
         self._settle()
 
     @rule(name=HOSTS)
@@ -309,5 +345,28 @@ class ClusterMachine(RuleBasedStateMachine):
         self.checks.rest()
 
     def _host(self, name: str) -> Host:
+        if name == LEADER:
+            return self._leader() or self.world.masters[0]
+        if name == OWNER:
+            return self._owner() or self.world.workers[0]
         hosts: dict[str, Any] = self.world.hosts
         return hosts.get(name) or self.world.workers[-1]
+
+    def _leader(self) -> Host | None:
+        """Whoever leads by the store's word, if it lives."""
+        leader = self.world.history.leader()
+        process = leader[1] if leader else None
+        if not isinstance(process, Process) or process.host.process is not process:
+            return None
+        return process.host
+
+    def _owner(self) -> Host | None:
+        """A worker with an unfinished task."""
+        owners = (self._owner_of(name) for name in self.world.history.resources)
+        return next((owner for owner in owners if owner is not None), None)
+
+    def _owner_of(self, name: str) -> Host | None:
+        resource = self.world.history.resources.get(name)
+        if resource is None or resource.owner is None or resource.state.finished:
+            return None
+        return next(h for h in self.world.workers if h.node_id == resource.owner.node_id)

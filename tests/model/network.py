@@ -47,12 +47,19 @@ class Wire:
         self.answers = Event()
         self.held_watches: dict[str, Event] = {}
         self.fates: list[Fate] = []
+        self.late: list[Flight] = []
+        """Transactions that their node gave up; they may arrive even after its death."""
         self.requests.set()
         self.answers.set()
 
     def hold(self, prefix: str) -> None:
         """Hold the news of one prefix."""
         self.held_watches.setdefault(prefix, Event())
+
+    def land(self) -> None:
+        """What was given up long ago is carried out now."""
+        while self.late:
+            self.late.pop(0).execute()
 
     @property
     def whole(self) -> bool:
@@ -97,7 +104,6 @@ class Link:
         self._record = record
         self._out: list[Flight] = []
         self._back: list[Flight] = []
-        self._strays: list[Flight] = []
         self._watches: dict[_LinkWatch, None] = {}
         self._misses = 0
         self.dead = False
@@ -160,15 +166,11 @@ class Link:
         self._back.clear()
         self.break_watches()
 
-    def land(self) -> bool:
-        """A transaction given up long ago is carried out now."""
-        if not self._strays:
-            return False
-        self._strays.pop(0).execute()
-        return True
-
-    def drop_strays(self) -> None:
-        self._strays.clear()
+    def abandon(self) -> None:
+        """The node dies: what it had sent may arrive all the same."""
+        self.dead = True
+        self.wire.late.extend(self._out)
+        self.lose()
 
     def break_watches(self) -> None:
         for watch in list(self._watches):
@@ -195,7 +197,7 @@ class Link:
         if fate is Fate.DONE:
             flight.execute()
         elif fate is Fate.LATE:
-            self._strays.append(flight)
+            self.wire.late.append(flight)
         gevent.sleep(0)
         self.clock.running.wait()
         raise OutcomeUnknown(f"the connection broke: {fate.value}")

@@ -166,9 +166,7 @@ class Process:
 
     def die(self) -> None:
         """End without a word: nothing of it runs any more, and what it says is not heard."""
-        self.link.dead = True
-        self.link.lose()
-        self.link.drop_strays()
+        self.link.abandon()
         gevent.killall(list(self.greenlets), block=False)
 
     def _on_fatal(self, greenlet: str, error: BaseException | None) -> None:

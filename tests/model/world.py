@@ -182,6 +182,7 @@ class World:
         for host in self.hosts.values():
             host.deaf = False
             self.mend(host)
+            host.wire.land()
             if host.process is not None and host.process.paused:
                 self.resume(host)
 
