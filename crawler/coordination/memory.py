@@ -52,7 +52,8 @@ class MemoryStore:
         self._history: list[Event] = []
         self._leases: dict[int, _Lease] = {}
         self._lease_ids = itertools.count(0x1000)
-        self._watches: set[_MemoryWatch] = set()
+        # In the order of their opening: that is the order in which they are told.
+        self._watches: dict[_MemoryWatch, None] = {}
         self._lease_added = Signal()
         self._supervisor = Supervisor("memory-store", clock=self._clock)
         self._closed = False
@@ -123,7 +124,7 @@ class MemoryStore:
             past = [event for event in self._history if event.revision >= revision]
             for _, events in itertools.groupby(past, key=lambda event: event.revision):
                 watch.offer(list(events))
-            self._watches.add(watch)
+            self._watches[watch] = None
         return watch
 
     def close(self) -> None:
@@ -144,7 +145,7 @@ class MemoryStore:
 
     def forget(self, watch: _MemoryWatch) -> None:
         """Send nothing more to that watch."""
-        self._watches.discard(watch)
+        self._watches.pop(watch, None)
 
     def _state_at(self, revision: int) -> dict[str, KeyValue]:
         """Undo the later events, newest first."""
