@@ -44,7 +44,8 @@ class Supervisor:
         self.name = name
         self._on_fatal = on_fatal
         self._clock = clock or SystemClock()
-        self._running: set[Greenlet] = set()
+        # In the order of their start, so that they also end in one order.
+        self._running: dict[Greenlet, None] = {}
         self._stopping = False
 
     @property
@@ -60,8 +61,8 @@ class Supervisor:
         body = self._restarting if on_end is OnEnd.RESTART else self._once
         greenlet = Greenlet(body, full_name, function, args, on_end)
         greenlet.name = full_name
-        self._running.add(greenlet)
-        greenlet.rawlink(self._running.discard)
+        self._running[greenlet] = None
+        greenlet.rawlink(self._forget)
         greenlet.start()
         return greenlet
 
@@ -76,6 +77,9 @@ class Supervisor:
         if late:
             log.error("greenlets did not end in time", supervisor=self.name, greenlets=late)
         return not late
+
+    def _forget(self, greenlet: Greenlet) -> None:
+        self._running.pop(greenlet, None)
 
     def _once(
         self, name: str, function: Callable[..., Any], args: tuple[Any, ...], on_end: OnEnd
