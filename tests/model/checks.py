@@ -68,10 +68,7 @@ class Checks:
         for name in sorted(names):
             last = self._seen.get((process, name), 0)
             resource = values.get(name)
-            if resource is None:
-                shown = self._gone_after(name, last)
-            else:
-                shown = resource.mod_revision
+            shown = self._gone_after(name, last) if resource is None else resource.mod_revision
             if shown is None or shown < last:
                 self._history.blame(
                     f"the mirror of {process} went back on {name!r} from r{last} to "
@@ -96,7 +93,9 @@ class Checks:
             return
         assert process.engine is not None
         running = {run.task: (run.id, run.epoch) for run in process.engine.active}
-        ended = {(r.task, r.id, r.epoch) for r in world.runs if r.outcome and r.node == host.node_id}
+        ended = {
+            (r.task, r.id, r.epoch) for r in world.runs if r.outcome and r.node == host.node_id
+        }
         mine = {
             name: (r.id, r.epoch)
             for name, r in self._history.resources.items()
@@ -199,9 +198,7 @@ class Checks:
         loads = {each.node.id: each for each in desk.nodes(Call(1.0)) if each.role == "worker"}
         for host in self._world.workers:
             assert host.process is not None
-            mine = [
-                r for r in self._history.resources.values() if self._is_of(r, host.process)
-            ]
+            mine = [r for r in self._history.resources.values() if self._is_of(r, host.process)]
             load = loads.get(host.node_id)
             counts = (sum(not r.state.finished for r in mine), len(mine))
             told = (load.unfinished, load.resources) if load else None
@@ -219,9 +216,4 @@ def _desk(process: Process) -> Any:
 
 def _resources(process: Process) -> dict[str, Resource]:
     mirrored = process.role._cluster.resources.values
-    return {
-        KEYS.resource_name(key) or "": resource for key, resource in mirrored.items()
-    }
-
-
-
+    return {KEYS.resource_name(key) or "": resource for key, resource in mirrored.items()}

@@ -1,4 +1,4 @@
-"""An engine that fetches nothing: crawls run until they are told how to end, and all is recorded."""
+"""An engine that fetches nothing: a crawl runs until it is told how to end; all is recorded."""
 
 from __future__ import annotations
 

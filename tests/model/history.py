@@ -233,12 +233,10 @@ class History:
     ) -> None:
         """An assignment is a new epoch, to an incarnation that lives as far as its author knows."""
         owner, epoch = after.owner, after.epoch
-        if owner is None or (before is not None and before.owner == owner):
-            if before is not None and epoch == before.epoch or owner is None:
-                return
+        if owner is None or (before and (before.owner, before.epoch) == (owner, epoch)):
+            return
         if before is not None and epoch != before.epoch + 1:
             self.blame(f"r{revision}: {name!r} was assigned from epoch {before.epoch} to {epoch}")
-        assert owner is not None
         self._check_lives(name, revision, owner, author)
 
     def _check_lives(self, name: str, revision: int, owner: Owner, author: Author) -> None:
@@ -326,5 +324,3 @@ def _told(resource: Resource | None) -> str:
     owner = resource.owner
     where = f" on {owner.node_id[-1]}@{owner.incarnation}" if owner else ""
     return f"{resource.name} {resource.state.value}{where} epoch {resource.epoch} id {resource.id}"
-
-

@@ -95,9 +95,7 @@ class Flight:
 class Link:
     """The store as one process sees it."""
 
-    def __init__(
-        self, store: MemoryStore, wire: Wire, clock: NodeClock, record: Record
-    ) -> None:
+    def __init__(self, store: MemoryStore, wire: Wire, clock: NodeClock, record: Record) -> None:
         self._store = store
         self.wire = wire
         self.clock = clock

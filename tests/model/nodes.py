@@ -1,4 +1,4 @@
-"""Nodes of the model: the real roles and memberships, on a link, a clock and an engine of the model."""
+"""Nodes of the model: real roles and memberships, on a link, clock and engine of the model."""
 
 from __future__ import annotations
 
@@ -104,13 +104,9 @@ class Process:
         self._members = Supervisor(str(host), on_fatal=on_fatal, clock=self.clock)
         names = NodeNames(host.name, False, 3 * TTL_S, self.clock)
         self.membership = Membership(self.link, KEYS, host.role, TTL_S, names, self.clock)
-        with mock.patch(
-            "crawler.node.observer.Peers", lambda *, forwards: peers(self, forwards)
-        ):
+        with mock.patch("crawler.node.observer.Peers", lambda *, forwards: peers(self, forwards)):
             if host.role == MASTER:
-                self.role: Any = Master(
-                    self.link, KEYS, settings, lambda: host.address, self.clock
-                )
+                self.role: Any = Master(self.link, KEYS, settings, lambda: host.address, self.clock)
             else:
                 self.engine = ModelEngine(
                     host.spiders, self.clock, record_run(self), lambda: timeline.now_s

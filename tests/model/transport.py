@@ -88,9 +88,7 @@ class Transport:
             raise exchange.error
         return exchange.result
 
-    def _begin(
-        self, server: Process, call: Call, handle: Callable[[Desk, Call], Any]
-    ) -> Exchange:
+    def _begin(self, server: Process, call: Call, handle: Callable[[Desk, Call], Any]) -> Exchange:
         exchange = Exchange(server)
         self._under_way[exchange] = None
 

@@ -12,7 +12,8 @@ from gevent import Greenlet
 
 from crawler.api.service import Call
 from crawler.coordination.memory import MemoryStore
-from crawler.coordination.store import Compare, Delete, Operation as Write, Put, TxnResult
+from crawler.coordination.store import Compare, Delete, Put, TxnResult
+from crawler.coordination.store import Operation as Write
 from crawler.errors import CrawlerError, OutcomeUnknown
 from crawler.records import Spec
 from tests.model.engine import RunRecord
