@@ -183,7 +183,7 @@ class History:
         if author == FOREIGN and after is None:
             self._deleted_by_others.add(name)
         if author != FOREIGN:
-            self._check_author(name, revision, author)
+            self._check_author(name, revision, author, after)
             self._check_change(name, revision, before, after, author)
         if after is not None and after.id:
             self._ids.add(after.id)
@@ -194,8 +194,13 @@ class History:
 
     # -- rules -----------------------------------------------------------------------------------
 
-    def _check_author(self, name: str, revision: int, author: Author) -> None:
+    def _check_author(
+        self, name: str, revision: int, author: Author, after: Resource | None
+    ) -> None:
+        """Only who leads writes, and says in which term."""
         leader = self.leader()
+        if leader and after is not None and after.term != leader[0]:
+            self.blame(f"r{revision}: {name!r} is of term {after.term}, not {leader[0]}")
         if leader is None or leader[1] is not author:
             led = leader[1] if leader else "nobody"
             self.blame(f"r{revision}: {author or 'nobody'} wrote {name!r} while {led} led")
@@ -235,7 +240,7 @@ class History:
         owner, epoch = after.owner, after.epoch
         if owner is None or (before and (before.owner, before.epoch) == (owner, epoch)):
             return
-        if before is not None and epoch != before.epoch + 1:
+        if before is not None and epoch <= before.epoch:
             self.blame(f"r{revision}: {name!r} was assigned from epoch {before.epoch} to {epoch}")
         self._check_lives(name, revision, owner, author)
 

@@ -28,6 +28,9 @@ from tests.model.network import Link, Record, Wire
 from tests.model.timeline import NodeClock, Timeline
 
 TTL_S = 5
+DRAIN_S = 5.0
+"""How long a node that stops waits for what is under way."""
+
 WELL_AGAIN_S = 2.0
 """How long a node may need to be as if nothing had been, once nothing disturbs it any more."""
 
@@ -155,6 +158,7 @@ class Process:
     def stop(self) -> None:
         """Leave cleanly, as `crawler.node.node.Node.stop` does."""
         self.stopping = True
+        self.membership.drain(self.role, DRAIN_S)
         self._members.stop()
         self.membership.leave(self.role)
         self._supervisor.stop()
