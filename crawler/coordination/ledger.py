@@ -4,8 +4,10 @@ There is no other way to write a resource, and none without a `Leadership`: ever
 compares the create revision of the leader's election key, and the revision on which each change is
 based. A leader that was replaced while it was paused can therefore change nothing.
 
-An answer that never came is settled by reading. That is safe: were the lost transaction carried out
-later all the same, its comparisons would not hold any more once anything else was written.
+An answer that never came is settled by reading, in a transaction that also makes sure that the lost
+one cannot be carried out later: every transaction compares the revision of the mark of the ids too,
+and settling writes the mark anew. To compare what a change is based on would not be enough: a task
+that was created and deleted meanwhile is as absent as before.
 """
 
 from __future__ import annotations
@@ -39,6 +41,9 @@ CHANGES = MAX_OPERATIONS - 2
 
 TOMBSTONE_S = 86_400
 """How long the note on a dead worker is kept: a day, in which it may wake and look."""
+
+NO_ID = b"0"
+"""The mark where no id was given out yet."""
 
 BATCH_BYTES = 1_000_000
 """Values in one transaction; etcd refuses requests of more than 1.5 MiB."""
@@ -80,6 +85,9 @@ class Ledger:
     def __init__(self, store: Store, keys: Keys) -> None:
         self._store = store
         self._keys = keys
+        self._mark_revision = 0
+        """Mod revision of the mark when it was last seen; if that is out of date, nothing is lost:
+        the store refuses, and tells the present one."""
 
     def commit(self, leadership: Leadership, changes: Sequence[Change]) -> Iterator[Outcome]:
         """Write the changes, in batches that the store takes; an outcome for each, as they come.
@@ -110,6 +118,7 @@ class Ledger:
     def highest_id(self) -> int:
         """The highest id stored so far; 0 for none. Raises Retryable."""
         kv = self._store.get(self._keys.snowflake)
+        self._saw_mark(kv)
         if kv is None:
             return 0
         mark = int(kv.value) if kv.value.isdigit() and len(kv.value) < 20 else -1
@@ -142,27 +151,33 @@ class Ledger:
 
     def _commit_batch(self, leadership: Leadership, batch: Sequence[Change]) -> list[Outcome]:
         writes = [self._write(leadership, change) for change in batch]
-        reads = [Get(leadership.key), *(Get(self._keys.resource(c.name)) for c in batch)]
+        found = [Get(self._keys.resource(c.name)) for c in batch]
+        reads = [Get(leadership.key), Get(self._keys.snowflake), *found]
         compares = [created_at(leadership.key, leadership.revision)]
+        compares += [unchanged(self._keys.snowflake, self._mark_revision)]
         compares += [unchanged(self._keys.resource(c.name), c.based_on) for c in batch]
+        mark = self._mark(batch)
         try:
-            result = self._store.txn(compares, [*writes, *self._mark(batch)], reads)
+            result = self._store.txn(compares, [*writes, *mark], reads)
         except OutcomeUnknown as error:
             log.warning("answer to a write never came, reading what became of it", error=str(error))
             return self._settle(leadership, batch, writes)
         except StoreRefused as refusal:
             return self._single_out(leadership, batch, refusal)
-        if result.succeeded:
-            kept = iter(result.gets)
-            return [_committed(write, change, result, kept) for write, change in zip(writes, batch)]
-        return self._sort_out(leadership, batch, result)
+        if not result.succeeded:
+            return self._sort_out(leadership, batch, result)
+        if mark:
+            self._mark_revision = result.revision
+        kept = iter(result.gets)
+        return [_committed(write, change, result, kept) for write, change in zip(writes, batch)]
 
     def _sort_out(
         self, leadership: Leadership, batch: Sequence[Change], refused: TxnResult
     ) -> list[Outcome]:
         """A batch was refused: name the changes that conflict, and commit the others."""
-        fence, *found = refused.gets
+        fence, mark, *found = refused.gets
         _check_fence(leadership, fence)
+        self._saw_mark(mark)
         outcomes, rest = [], []
         for change, kv in zip(batch, found):
             if (kv.mod_revision if kv else 0) == change.based_on:
@@ -183,15 +198,31 @@ class Ledger:
     def _settle(
         self, leadership: Leadership, batch: Sequence[Change], writes: Sequence[Operation]
     ) -> list[Outcome]:
-        """Read what a transaction without an answer has done; Retryable passes to the caller."""
-        reads = [Get(leadership.key), *(Get(write.key) for write in writes)]
-        result = self._store.txn([], reads)
-        fence, *found = result.gets
-        _check_fence(leadership, fence)
+        """Read what a transaction without an answer has done, and see to it that it does no more.
+
+        Retryable passes to the caller.
+        """
+        mark = self._store.get(self._keys.snowflake)
+        while True:
+            self._saw_mark(mark)
+            fence = created_at(leadership.key, leadership.revision)
+            same = unchanged(self._keys.snowflake, self._mark_revision)
+            bar = Put(self._keys.snowflake, mark.value if mark else NO_ID)
+            reads = [Get(write.key) for write in writes]
+            refusal = [Get(leadership.key), Get(self._keys.snowflake)]
+            result = self._store.txn([fence, same], [bar, *reads], refusal)
+            if result.succeeded:
+                break
+            _check_fence(leadership, result.gets[0])
+            mark = result.gets[1]  # the lost transaction has been carried out this very moment
+        self._mark_revision = result.revision
         return [
             Outcome(change.name, _is_written(write, kv, change), kv, result.revision)
-            for write, kv, change in zip(writes, found, batch)
+            for write, kv, change in zip(writes, result.gets, batch)
         ]
+
+    def _saw_mark(self, mark: KeyValue | None) -> None:
+        self._mark_revision = mark.mod_revision if mark else 0
 
     def _write(self, leadership: Leadership, change: Change) -> Operation:
         key = self._keys.resource(change.name)

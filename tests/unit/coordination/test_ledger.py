@@ -13,12 +13,18 @@ from crawler.settings import CoordinationSettings
 
 
 class Silent(MemoryStore):
-    """A store whose answers to transactions can get lost, before or after they are carried out."""
+    """A store whose answers to transactions can get lost, before or after they are carried out.
+
+    One that is lost `for a while` is kept in `late`, to be carried out when the test says so.
+    """
 
     lose = ""
 
     def txn(self, compares, success, failure=()):
         lose, self.lose = self.lose, ""
+        if lose == "for a while":
+            self.late = (compares, success, failure)
+            raise OutcomeUnknown("on the way there, slowly")
         if lose == "request":
             raise OutcomeUnknown("lost on the way there")
         result = super().txn(compares, success, failure)
@@ -146,6 +152,42 @@ def test_a_lost_answer_of_a_replaced_leader_is_no_success(store, ledger, leaders
     store.lose = "answer"
     with pytest.raises(LeadershipLost):
         list(ledger.commit(leadership, [new("a")]))
+
+
+def test_a_lost_write_does_not_bring_a_deleted_task_back_later(store, ledger, leadership):
+    store.lose = "for a while"
+    [lost] = ledger.commit(leadership, [new("a", id=1)])
+    assert not lost.committed
+    [added] = ledger.commit(leadership, [new("a", id=2)])
+    list(ledger.commit(leadership, [Change("a", None, added.revision)]))
+    late = store.txn(*store.late)
+    assert not late.succeeded
+    assert stored(store, ledger, "a") is None
+
+
+def test_what_was_settled_as_not_done_is_not_done_later(store, ledger, leadership):
+    [added] = ledger.commit(leadership, [new("a")])
+    store.lose = "for a while"
+    [lost] = ledger.commit(leadership, [Change("a", None, added.revision)])
+    assert not lost.committed
+    store.txn(*store.late)
+    assert stored(store, ledger, "a").id == "1"
+
+
+def test_a_write_that_happens_while_it_is_settled_is_seen(store, ledger, leadership):
+    store.lose = "for a while"
+    store.get = lambda key: (None, store.txn(*store.late))[0]  # it arrives right after the look
+    [lost] = ledger.commit(leadership, [new("a")])
+    del store.get
+    assert lost.committed
+    assert stored(store, ledger, "a").id == "1"
+
+
+def test_settling_leaves_the_mark_of_the_ids_as_it_is(store, ledger, leadership):
+    list(ledger.commit(leadership, [new("a", id=7)]))
+    store.lose = "request"
+    list(ledger.commit(leadership, [new("b", id=8)]))
+    assert ledger.highest_id() == 7
 
 
 def test_many_changes_go_in_batches_that_etcd_takes(etcd_store):
