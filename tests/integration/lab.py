@@ -1,7 +1,7 @@
 """A cluster as a person starts it by hand: the command line's flags, real processes, a real etcd.
 
 The tasks crawl a site that never ends, so that they run until somebody stops them. Each worker
-names itself in its requests: the site sees who crawls what, whatever etcd says.
+names itself in its requests, and each run too: the site sees who crawls what, whatever etcd says.
 """
 
 from __future__ import annotations
@@ -12,11 +12,8 @@ import os
 import signal
 import sys
 import time
-from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
-
-from gevent.pywsgi import WSGIServer
 
 from crawler.coordination.etcd import EtcdStore
 from crawler.errors import Unavailable
@@ -25,6 +22,8 @@ from crawler.local.etcd import EmbeddedEtcd, binary
 from crawler.local.ports import free_ports
 from crawler.local.processes import LocalProcess
 from crawler.node.addresses import first_ipv4
+from tests.faults.proxy import Link
+from tests.integration.endless import SPIDER, EndlessSite
 from tests.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
@@ -33,56 +32,16 @@ TTL_S = 2
 TASKS = [f"task-{number}" for number in range(1, 6)]
 FOUR = ("master-1", "master-2", "worker-1", "worker-2")
 
-SPIDER = """
-from crawler import Spider
-
-class {title}(Spider):
-    name = "{name}"
-
-    def parse(self, response):
-        yield {{"url": response.url}}
-        yield response.follow("next-of-" + response.url.rpartition("/")[2])
-"""
-
 CONFIG = """
 coordination: {{lease_ttl_s: {ttl_s}}}
-crawl: {{delay_s: 0.05, host_concurrency: 8, robots: false}}
-worker: {{report_s: 0.1}}
+crawl: {{delay_s: {delay_s}, host_concurrency: 8, robots: false}}
+worker: {{report_s: {report_s}}}
 logs: {{style: json}}
 spiders: [{spiders}]
 """
 
-
-class EndlessSite:
-    """Every page has a next one; remembers who asked for what, and when."""
-
-    def __init__(self):
-        self._server = WSGIServer(("127.0.0.1", 0), self._serve, log=None)
-        self.visits = defaultdict(list)
-        """Task → (monotonic time, name of the worker) of each request."""
-        self.starts = defaultdict(int)
-        """Task → how often its crawl began."""
-
-    def start(self):
-        self._server.start()
-
-    def stop(self):
-        self._server.stop(timeout=0.1)
-
-    def url(self, task):
-        """Where the crawl of a task begins."""
-        return f"http://127.0.0.1:{self._server.server_port}/{task}/first"
-
-    def crawlers(self, task, since_s):
-        """The workers that asked for pages of a task since then."""
-        return {worker for at_s, worker in self.visits[task] if at_s >= since_s}
-
-    def _serve(self, environ, start_response):
-        task, page = environ["PATH_INFO"].split("/")[1:]
-        self.starts[task] += page == "first"
-        self.visits[task].append((time.monotonic(), environ.get("HTTP_USER_AGENT", "")))
-        start_response("200 OK", [("Content-Type", "text/html")])
-        return [b"<p>more to come"]
+PACE = {"delay_s": 0.05, "report_s": 0.1}
+"""How long a worker waits between two requests to one host, and at most until it reports."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +53,11 @@ class LabNode:
     http: int
     grpc: int
     process: LocalProcess
+
+    @property
+    def title(self):
+        """`worker-1`"""
+        return f"{self.role}-{self.name}"
 
     @property
     def id(self):
@@ -125,13 +89,22 @@ def is_alive(http):
 class Lab:
     """An etcd, the site, and the nodes that are started in it. Use it as a context manager."""
 
-    def __init__(self, folder, endpoints=(), ttl_s=TTL_S):
-        """Without the endpoints of an etcd it has one of its own."""
+    def __init__(
+        self, folder, endpoints=(), ttl_s=TTL_S, *, linked=False, own_hosts=False, **crawling
+    ):
+        """Without the endpoints of an etcd it has one of its own.
+
+        When `linked`, each node reaches etcd through links of its own, which can go bad; when
+        `own_hosts`, each task crawls another host. `crawling` replaces settings of PACE.
+        """
         self.folder = folder
         self.ttl_s = ttl_s
         self.etcd = None if endpoints else EmbeddedEtcd()
         self.endpoints = list(endpoints)
-        self.site = EndlessSite()
+        self.site = EndlessSite(own_hosts)
+        self._linked = linked
+        self._links = {}
+        self._pace = {**PACE, **crawling}
         self._nodes = {}
 
     def __enter__(self):
@@ -139,7 +112,7 @@ class Lab:
             source = SPIDER.format(title=name.title(), name=name)
             (self.folder / f"{name}.py").write_text(source)
         for file, spiders in (("slow", "slow.py"), ("both", "slow.py, rare.py")):
-            text = CONFIG.format(ttl_s=self.ttl_s, spiders=spiders)
+            text = CONFIG.format(ttl_s=self.ttl_s, spiders=spiders, **self._pace)
             (self.folder / f"{file}.yaml").write_text(text)
         if self.etcd is not None:
             self.etcd.start()
@@ -152,6 +125,8 @@ class Lab:
     def __exit__(self, *_):
         for node in self._nodes.values():
             node.process.kill()
+        for link in self.links():
+            link.stop()
         self.store.close()
         if self.etcd is not None:
             self.etcd.stop()
@@ -174,6 +149,14 @@ class Lab:
             node = self._nodes[title]
             eventually(lambda n=node: until(f"127.0.0.1:{n.http}"), what=f"{title} is up")
 
+    def links(self, *titles):
+        """The links between these nodes, or all of them, and etcd: one for each endpoint."""
+        return [link for title in titles or self._links for link in self._links[title]]
+
+    def nodes(self, role):
+        """The nodes of a role that were started so far, running or not."""
+        return [node for node in self._nodes.values() if node.role == role]
+
     def run(self, name, command, **environment):
         """Start any command in the root of the repository, as in a shell."""
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
@@ -193,7 +176,7 @@ class Lab:
         http_port, grpc_port = free_ports(2)
         command = [sys.executable, "-m", "crawler", role, f"--id={name}"]
         command += [f"--http=:{http_port}", f"--grpc=:{grpc_port}"]
-        command += ["--etcd", ",".join(self.endpoints)]
+        command += ["--etcd", ",".join(self._endpoints_for(title))]
         command += ["--config", str(self.folder / f"{config}.yaml")]
         environment = {
             "PYTHONPATH": str(ROOT),
@@ -202,6 +185,14 @@ class Lab:
         }
         process = LocalProcess(title, command, environment, self.folder / f"{title}.log")
         return LabNode(role, name, http_port, grpc_port, process)
+
+    def _endpoints_for(self, title):
+        if not self._linked:
+            return self.endpoints
+        self._links[title] = [Link(endpoint) for endpoint in self.endpoints]
+        for link in self._links[title]:
+            link.start()
+        return [link.endpoint for link in self._links[title]]
 
     # -- what etcd holds ------------------------------------------------------------------------
 

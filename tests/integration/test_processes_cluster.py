@@ -270,4 +270,4 @@ def settled(value):
 
 
 def visits_since(lab, task, since_s):
-    return sum(at_s >= since_s for at_s, _ in lab.site.visits[task])
+    return sum(visit.at_s >= since_s for visit in lab.site.visits[task])
