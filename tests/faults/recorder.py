@@ -40,8 +40,7 @@ class Recorder:
 
     def catch_up(self, within_s=10.0):
         """Wait until everything that etcd holds now is recorded; the entries."""
-        present = max((kv.mod_revision for kv in self._store.range("/").items), default=0)
-        eventually(lambda: self.revision >= present, within_s, "the recorder has seen everything")
+        eventually(self._has_all, within_s, "the recorder has seen everything")
         return self.entries
 
     def save(self, path):
@@ -50,6 +49,13 @@ class Recorder:
             for entry in self.entries:
                 line = {**entry._asdict(), "value": entry.value and entry.value.decode()}
                 file.write(json.dumps(line) + "\n")
+
+    def _has_all(self):
+        try:
+            found = self._store.range("/").items
+        except Retryable:  # etcd is just coming back
+            return False
+        return self.revision >= max((kv.mod_revision for kv in found), default=0)
 
     def _record(self):
         while True:

@@ -293,9 +293,9 @@ class Lab:
         return json.loads(eventually(asked, what=f"{method} {path}"))
 
 
-def call(port, method, path, body=None):
+def call(port, method, path, body=None, timeout_s=10.0):
     """Status, headers and body of an HTTP request to this machine."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout_s)
     try:
         encoded = None if body is None else json.dumps(body)
         connection.request(method, path, encoded, {"Content-Type": "application/json"})

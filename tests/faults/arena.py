@@ -1,0 +1,138 @@
+"""A lab in which things go wrong: each node behind a link of its own, everything written down."""
+
+from __future__ import annotations
+
+import functools
+import json
+import time
+from contextlib import contextmanager
+
+import gevent.pool
+
+from crawler.errors import Retryable
+from tests.faults import history
+from tests.faults.client import Client
+from tests.faults.recorder import Recorder
+from tests.faults.visits import overlaps
+from tests.integration.lab import Lab
+from tests.waiting import eventually
+
+SILENCE_S = 0.5
+"""A run that asks for no page for so long stands still; running ones ask ten times a second."""
+
+
+def unless_etcd_is_silent(look):
+    """None while etcd does not answer: it may be coming back."""
+
+    @functools.wraps(look)
+    def looked(*arguments):
+        try:
+            return look(*arguments)
+        except Retryable:
+            return None
+
+    return looked
+
+
+class Arena:
+    """The lab, its history so far, and a client."""
+
+    def __init__(self, lab, recorder, silence_s):
+        self.lab = lab
+        self.recorder = recorder
+        self.client = Client(lab)
+        self.excused = []
+        """Times from, to in which nobody could place anything: etcd did not answer."""
+        self._silence_s = silence_s
+
+    # -- what the faults need to know -----------------------------------------------------------
+
+    def leader(self):
+        """The node that leads, by etcd's word."""
+        leading = self.lab.leading()
+        return next((n for n in self.lab.nodes("master") if n.candidate == leading), None)
+
+    def followers(self):
+        """The masters that do not lead."""
+        leader = self.leader()
+        return [node for node in self.lab.nodes("master") if node is not leader]
+
+    # -- how it stands --------------------------------------------------------------------------
+
+    def start(self, masters=2, workers=2):
+        """Start so many nodes, and wait until all are ready."""
+        titles = [f"master-{n}" for n in range(1, masters + 1)]
+        titles += [f"worker-{n}" for n in range(1, workers + 1)]
+        self.lab.start(*titles)
+        self.at_full_strength()
+
+    def add(self, *names):
+        """Add tasks, several at a time."""
+        gevent.pool.Pool(16).map(self.client.add, names)
+
+    def at_full_strength(self, within_s=20.0):
+        """Wait until every node that was ever started is registered, and all masters stand."""
+        everyone = {node.title for node in self.lab.nodes("master") + self.lab.nodes("worker")}
+        masters = {node.candidate for node in self.lab.nodes("master")}
+        eventually(lambda: self._registered() == everyone, within_s, f"all of {everyone}")
+        eventually(lambda: self._candidates() == masters, within_s, f"{masters} stand")
+
+    @unless_etcd_is_silent
+    def is_quiet(self):
+        """Whether each task that should be there is there, and run by a live worker."""
+        live = {
+            history.Owner(kv.key.rpartition("/")[2], kv.create_revision)
+            for kv in self.lab.store.range(history.WORKERS).items
+        }
+        found = {name: json.loads(raw) for name, (raw, _) in self.lab.resources().items()}
+        settled = all(
+            value["State"] == "running" and history.owner_of(value) in live
+            for value in found.values()
+        )
+        return settled and set(found) == set(self.client.acknowledged) - self.client.deleted
+
+    def check(self, longest_gap_s=None, longest_overlap_s=None, within_s=20.0):
+        """Wait until all is quiet; fail unless the history and the site's visits are sound."""
+        eventually(self.is_quiet, within_s, "every task is run by a live worker")
+        longest_gap_s = longest_gap_s or 2 * self.lab.ttl_s + 2
+        found = [str(violation) for violation in self.violations()]
+        found += [str(gap) for gap in self.gaps() if gap.duration_s > longest_gap_s]
+        limit_s = longest_overlap_s or self.lab.ttl_s
+        found += [str(each) for each in self.overlaps() if each.duration_s > limit_s]
+        assert not found, "\n".join(found[:20])
+
+    def violations(self):
+        """What must never be, and is in the history or lost from it."""
+        entries = self.recorder.catch_up()
+        return history.violations(entries, late_s=self.lab.ttl_s) + history.lost(
+            entries, self.client.acknowledged, self.client.deleted
+        )
+
+    def gaps(self):
+        """The times that tasks were without a live owner, the longest first."""
+        return history.gaps(self.recorder.catch_up(), time.monotonic(), self.excused)
+
+    def overlaps(self):
+        """The times that two runs of a task went on together, the longest first."""
+        return overlaps(self.lab.site.visits, self._silence_s)
+
+    @unless_etcd_is_silent
+    def _registered(self):
+        return self.lab.registered()
+
+    @unless_etcd_is_silent
+    def _candidates(self):
+        found = self.lab.store.range(history.ELECTION).items
+        return {kv.value.decode() for kv in found}
+
+
+@contextmanager
+def open_arena(folder, *, silence_s=SILENCE_S, **options):
+    """An arena whose history begins before the first node starts; options are the lab's."""
+    with Lab(folder, linked=True, own_hosts=True, **options) as lab:
+        recorder = Recorder(lab.endpoints)
+        recorder.start()
+        try:
+            yield Arena(lab, recorder, silence_s)
+        finally:
+            recorder.stop()
