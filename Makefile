@@ -6,7 +6,10 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check mutants proto clean
+.PHONY: help run test check faults soak failover mutants proto clean
+
+MINUTES ?= 10
+ROUNDS ?= 20
 
 help: ## This list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -21,6 +24,15 @@ check: $(VENV)/.test ## Linters and types alone
 	@$(BIN)/ruff format --check --quiet . || { echo "run: $(BIN)/ruff format ."; exit 1; }
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
+
+faults: $(VENV)/.test ## Every kind of fault, one at a time, with real processes: a quarter of an hour
+	@$(BIN)/python -m pytest -q -m "" tests/faults
+
+soak: $(VENV)/.test ## Faults at random: make soak [MINUTES=10] [SEED=n]
+	@$(BIN)/python -m tests.faults.soak $(MINUTES) $(SEED)
+
+failover: $(VENV)/.test ## How long a failover takes, each kind 20 times: make failover [ROUNDS=n]
+	@$(BIN)/python -m bench.failover $(ROUNDS)
 
 mutants: $(VENV)/.test ## Put known faults back, one at a time: for each, a test must fail
 	@$(BIN)/python -m tests.mutants

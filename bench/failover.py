@@ -9,7 +9,9 @@ live. Each figure counts from the moment of the signal, on the monotonic clock.
 from __future__ import annotations
 
 import json
+import math
 import os
+import random
 import shutil
 import signal
 import statistics
@@ -165,6 +167,8 @@ def _wait_until_all_run(arena: Arena) -> None:
 
 def etcd_restarted(arena: Arena) -> float:
     """etcd answers again after 2 s away → a task is acknowledged; nobody else leads."""
+    # Every lease is renewed once more by then, and may have to be again at any moment.
+    gevent.sleep(TTL_S / 3 * random.uniform(1.2, 2.2))
     led = history.leaders(arena.recorder.catch_up())
     arena.lab.etcd.kill()
     gevent.sleep(DOWN_S)
@@ -174,7 +178,8 @@ def etcd_restarted(arena: Arena) -> float:
         taken_s = _post_until_taken(arena, arena.lab.nodes("master")[0], old_leader=0)
     arena.at_full_strength()
     if history.leaders(arena.recorder.catch_up()) != led:
-        raise SystemExit("the leader changed while etcd was restarted")
+        print("  the leader changed while etcd was restarted", file=sys.stderr)
+        return math.inf
     return taken_s - back_s
 
 
@@ -234,19 +239,22 @@ def _told(scenario: Scenario, taken_s: float) -> float:
     return taken_s
 
 
+def _summary(scenario: Scenario, taken_s: list[float]) -> dict[str, Any]:
+    return {
+        "title": scenario.title,
+        "rounds": len(taken_s),
+        "median_s": round(statistics.median(taken_s), 3),
+        "worst_s": round(max(taken_s), 3),
+        "bound_s": scenario.bound_s,
+        "all_s": [round(each, 3) for each in taken_s],
+    }
+
+
 def main(rounds: int, names: list[str]) -> int:
     """Print the table and write the figures as JSON; 1 when a bound was missed."""
     results: dict[str, Any] = {}
     for name in names or SCENARIOS:
-        taken_s = run(SCENARIOS[name], rounds)
-        results[name] = {
-            "title": SCENARIOS[name].title,
-            "rounds": rounds,
-            "median_s": round(statistics.median(taken_s), 3),
-            "worst_s": round(max(taken_s), 3),
-            "bound_s": SCENARIOS[name].bound_s,
-            "all_s": [round(each, 3) for each in taken_s],
-        }
+        results[name] = _summary(SCENARIOS[name], run(SCENARIOS[name], rounds))
     print(f"{'':<38} {'median':>8} {'worst':>8} {'bound':>8}")
     for row in results.values():
         times = f"{row['median_s']:7.2f}s {row['worst_s']:7.2f}s {row['bound_s']:7.1f}s"
