@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 import time
 from contextlib import contextmanager
+from pathlib import Path
 
 import gevent.pool
 
@@ -14,8 +16,11 @@ from tests.faults import history
 from tests.faults.client import Client
 from tests.faults.recorder import Recorder
 from tests.faults.visits import overlaps
-from tests.integration.lab import Lab
+from tests.integration.lab import ROOT, Lab
 from tests.waiting import eventually
+
+CLOCK = Path(__file__).parent / "clock"
+"""What makes the wall clock of a process one that can be set."""
 
 SILENCE_S = 0.5
 """A run that asks for no page for so long stands still; running ones ask ten times a second."""
@@ -45,6 +50,10 @@ class Arena:
         """Times from, to in which nobody could place anything: etcd did not answer."""
         self._silence_s = silence_s
 
+    def clock_file(self, title):
+        """What is added to the wall clock of that master stands there, in nanoseconds."""
+        return self.lab.folder / f"clock-{title}"
+
     # -- what the faults need to know -----------------------------------------------------------
 
     def leader(self):
@@ -57,13 +66,21 @@ class Arena:
         leader = self.leader()
         return [node for node in self.lab.nodes("master") if node is not leader]
 
+    def registered_at(self, title):
+        """The incarnation of a node, 0 while it is no member."""
+        found = self.lab.store.range("/micro/registry/").items
+        return next((kv.create_revision for kv in found if kv.key.endswith(f".{title}")), 0)
+
     # -- how it stands --------------------------------------------------------------------------
 
     def start(self, masters=2, workers=2):
         """Start so many nodes, and wait until all are ready."""
-        titles = [f"master-{n}" for n in range(1, masters + 1)]
-        titles += [f"worker-{n}" for n in range(1, workers + 1)]
-        self.lab.start(*titles)
+        for title in (f"master-{n}" for n in range(1, masters + 1)):
+            path = os.pathsep.join([str(CLOCK), str(ROOT)])
+            self.lab.start(
+                title, ready=False, PYTHONPATH=path, CRAWLER_TESTS_CLOCK=str(self.clock_file(title))
+            )
+        self.lab.start(*(f"worker-{n}" for n in range(1, workers + 1)))
         self.at_full_strength()
 
     def add(self, *names):
@@ -90,6 +107,29 @@ class Arena:
             for value in found.values()
         )
         return settled and set(found) == set(self.client.acknowledged) - self.client.deleted
+
+    def wait_until_moved(self, *nodes, within_s=None):
+        """Wait until every task is run by a live worker that is none of these."""
+        left = {node.title for node in nodes}
+
+        def moved():
+            return self.is_quiet() and not left & set(
+                self.lab.running(*self.lab.resources()).values()
+            )
+
+        eventually(moved, within_s or self.lab.ttl_s + 2, f"no task is on {left}", every_s=0.05)
+
+    def heal(self):
+        """Whatever a test left broken is whole again: etcd, the links, the nodes."""
+        if self.lab.etcd.pid is None:
+            self.lab.etcd.restart()
+        self.lab.etcd.resume()
+        for link in self.lab.links():
+            link.heal()
+        for node in self.lab.nodes("master") + self.lab.nodes("worker"):
+            self.clock_file(node.title).unlink(missing_ok=True)
+            node.process.resume()
+            self.lab.start(node.title, ready=False)
 
     def check(self, longest_gap_s=None, longest_overlap_s=None, within_s=20.0):
         """Wait until all is quiet; fail unless the history and the site's visits are sound."""

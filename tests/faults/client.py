@@ -6,6 +6,7 @@ import http.client
 import itertools
 import json
 import time
+from urllib.parse import quote
 
 import gevent
 
@@ -37,7 +38,7 @@ class Client:
     def delete(self, name, within_s=30.0):
         """Delete a task; one that is gone was deleted by an attempt whose answer was lost."""
         self.deleted.add(name)
-        self._repeat("DELETE", f"/crawler/resource/{name}", None, within_s, done=(200, 404))
+        self._repeat("DELETE", f"/crawler/resource/{quote(name)}", None, within_s, done=(200, 404))
 
     def _repeat(self, method, path, body, within_s, done):
         deadline_s = time.monotonic() + within_s

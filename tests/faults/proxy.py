@@ -37,6 +37,7 @@ class Link:
         self._server = StreamServer(("127.0.0.1", 0), self._serve)
         self._pairs: set[_Pair] = set()
         self._lost: set[Way] = set()
+        self._held: list[bytes] = []
         self._open = {way: Event() for way in Way}
         self._refuses = False
         self._latency_s = 0.0
@@ -67,6 +68,10 @@ class Link:
         """A long delay: bytes that way (or both) are kept, and delivered when it heals."""
         for way in ways or BOTH:
             self._open[way].clear()
+
+    def holds(self, text: bytes) -> bool:
+        """Whether bytes that are kept at present have that text in them."""
+        return any(text in data for data in self._held)
 
     def slow(self, latency_s: float, bytes_per_s: float) -> None:
         """Each piece arrives later by that much, and no more bytes than that in a second."""
@@ -132,7 +137,10 @@ class Link:
     def _pass(self, data: bytes, pair: _Pair, way: Way, sink: socket.socket) -> None:
         if self._latency_s:
             gevent.sleep(self._latency_s + len(data) / self._bytes_per_s)
-        self._open[way].wait()
+        if not self._open[way].is_set():
+            self._held.append(data)
+            self._open[way].wait()
+            self._held.remove(data)
         if way in self._lost or pair.damaged or pair.forgotten:
             pair.damaged = True
         else:

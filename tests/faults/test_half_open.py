@@ -1,0 +1,51 @@
+"""Half-open connections: etcd has been told that they ended, the node has not."""
+
+import pytest
+
+from tests.waiting import eventually
+
+
+class HalfOpen:
+    """The present connections of these nodes to etcd lead nowhere; healing tells the nodes."""
+
+    def __init__(self, *nodes):
+        self._titles = [node.title for node in nodes]
+
+    def inject(self, arena):
+        for link in arena.lab.links(*self._titles):
+            link.forget()
+
+    def heal(self, arena):
+        for link in arena.lab.links(*self._titles):
+            link.heal()
+
+
+def test_a_node_finds_out_by_itself_and_connects_anew(arena):
+    """Nobody ever tells it: it is healed only when all is well again."""
+    nodes = [arena.leader(), arena.lab["worker-1"]]
+    registered = {title: arena.registered_at(title) for title in (node.title for node in nodes)}
+    fault = HalfOpen(*nodes)
+    fault.inject(arena)
+    arena.client.add("asked of a leader that talks to nobody")
+    eventually(
+        lambda: all(is_back(arena, node, registered) for node in nodes), 10, "both are members"
+    )
+    arena.at_full_strength()
+    eventually(arena.is_quiet, what="every task is run by a live worker")
+    fault.heal(arena)
+    arena.check()
+
+
+@pytest.mark.faults
+def test_all_nodes_are_told_late(arena):
+    fault = HalfOpen(*arena.lab.nodes("master"), *arena.lab.nodes("worker"))
+    fault.inject(arena)
+    arena.client.add("asked while nobody talks to etcd")
+    fault.heal(arena)
+    arena.at_full_strength()
+    arena.check()
+
+
+def is_back(arena, node, registered):
+    """Ready, and either a member all the time or a member anew."""
+    return node.call("GET", "/readyz")[0] == 200 and arena.registered_at(node.title)

@@ -1,0 +1,110 @@
+"""SIGSTOP for longer than the time to live: a process stands still, and wakes in another time."""
+
+import time
+
+import gevent
+import pytest
+
+from tests.faults.proxy import Way
+from tests.waiting import eventually
+
+
+class Pause:
+    """Stops nodes; healing lets them go on where they stood."""
+
+    def __init__(self, *nodes):
+        self._nodes = nodes
+
+    def inject(self, arena):
+        for node in self._nodes:
+            node.process.pause()
+
+    def heal(self, arena):
+        for node in self._nodes:
+            node.process.resume()
+
+
+@pytest.mark.parametrize(
+    "way",
+    [
+        pytest.param(Way.OUT, id="the write arrives when another leads"),
+        pytest.param(
+            Way.BACK, id="it never learns that its write was taken", marks=pytest.mark.faults
+        ),
+    ],
+)
+def test_a_leader_in_the_middle_of_a_placement(arena, way):
+    """A placement is on its way, surely: it waits in the link while the leader stands still."""
+    old, name = arena.leader(), f"caught {way.value}"
+    (link,) = arena.lab.links(old.title)
+    link.hold(way)
+    posting = gevent.spawn(arena.client.add, name)
+    if way is Way.OUT:
+        eventually(lambda: link.holds(f"/resources/{name}".encode()), what="the write is held")
+    else:
+        eventually(lambda: arena.lab.resource(name), what="the write is done")
+    fault = Pause(old)
+    fault.inject(arena)
+    eventually(lambda: arena.leader() not in (None, old), arena.lab.ttl_s + 2, "another leads")
+    arena.client.add(f"{name}, the next leader's")
+    link.heal()
+    fault.heal(arena)
+    posting.get()
+    arena.at_full_strength()
+    arena.check()
+
+
+@pytest.mark.faults
+def test_a_leader_in_a_stream_of_adds(arena):
+    """Whatever it was doing at that moment, a few times."""
+    for turn in range(3):
+        old = arena.leader()
+        fault = Pause(old)
+        adding = [gevent.spawn(stream, arena, f"stream-{turn}-{n}") for n in range(4)]
+        eventually(lambda t=turn: len(written(arena, f"stream-{t}-")) > 20, what="it is writing")
+        fault.inject(arena)
+        eventually(lambda o=old: arena.leader() not in (None, o), 10, "another leads")
+        fault.heal(arena)
+        gevent.joinall(adding, raise_error=True)
+        arena.at_full_strength()
+    arena.check()
+    for name in written(arena, "stream-"):
+        arena.client.delete(name)
+
+
+@pytest.mark.faults
+def test_a_worker(arena):
+    """It wakes with runs that belong to others, and must end them when it looks at its clock."""
+    worker = arena.lab["worker-1"]
+    fault = Pause(worker)
+    fault.inject(arena)
+    arena.wait_until_moved(worker)
+    woken_s = time.monotonic()
+    fault.heal(arena)
+    arena.at_full_strength()
+    arena.check(longest_gap_s=arena.lab.ttl_s + 2, longest_overlap_s=1.0)
+    late = [v for visits in arena.lab.site.visits.values() for v in visits if v.at_s > woken_s + 1]
+    assert late
+    live = {visit.run for visit in late if visit.worker == worker.title}
+    before = {v.run for vs in arena.lab.site.visits.values() for v in vs if v.at_s < woken_s}
+    assert not live & before, "a run of before goes on"
+
+
+@pytest.mark.faults
+def test_all_nodes(arena):
+    """As a machine that sleeps: nobody is left to take over, and all wake at once."""
+    fault = Pause(*arena.lab.nodes("master"), *arena.lab.nodes("worker"))
+    fault.inject(arena)
+    eventually(lambda: not arena.lab.registered(), arena.lab.ttl_s + 2, "all leases ended")
+    fault.heal(arena)
+    arena.at_full_strength()
+    arena.check()
+
+
+def stream(arena, name):
+    for number in range(25):
+        arena.client.add(f"{name}-{number}")
+
+
+def written(arena, prefix):
+    return [name for name in arena.lab.resources() if name.startswith(prefix)]
