@@ -146,10 +146,13 @@ class EtcdStore:
     def watch(self, prefix: str, revision: int, *, exact: bool = False) -> EtcdWatch:
         """All changes from that revision on."""
         end = b"" if exact else wire.prefix_end(prefix)
+        # From one revision earlier: if that one is compacted away, etcd says so. Asked for the very
+        # revision of the compaction it serves the watch, without the deletes of that revision.
+        start = revision - 1 if revision > 1 else revision
         create = rpc_pb2.WatchCreateRequest(
-            key=prefix.encode(), range_end=end, start_revision=revision, prev_kv=True
+            key=prefix.encode(), range_end=end, start_revision=start, prev_kv=True
         )
-        return EtcdWatch(self._client, create, self._silence_s)
+        return EtcdWatch(self._client, create, revision, self._silence_s)
 
     def close(self) -> None:
         """Close the channel; calls and watches under way end with an error."""

@@ -28,8 +28,10 @@ class EtcdWatch:
     events that happened earlier.
     """
 
-    def __init__(self, client: EtcdClient, create: Any, silence_s: float) -> None:
+    def __init__(self, client: EtcdClient, create: Any, revision: int, silence_s: float) -> None:
+        """Events before the revision are left out, should `create` ask for some."""
         self._client = client
+        self._revision = revision
         self._create = create
         self._silence_s = silence_s
         self._closing = Signal()
@@ -56,11 +58,16 @@ class EtcdWatch:
                 if answer.canceled:
                     self._begin_anew(cancelled(answer.cancel_reason))
                 elif answer.events:
-                    yield wire.batch(answer.events)
+                    yield from self._batches(answer)
                 elif not answer.created:
                     self._client.counts.progress += 1
         finally:
             self.close()
+
+    def _batches(self, answer: Any) -> Iterator[Batch]:
+        events = [event for event in answer.events if event.kv.mod_revision >= self._revision]
+        if events:
+            yield wire.batch(events)
 
     def _next(self) -> Any:
         """The next answer; None when the watch was closed."""
