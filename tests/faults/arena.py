@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 import os
 import time
+from collections import Counter
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -49,6 +51,7 @@ class Arena:
         self.excused = []
         """Times from, to in which nobody could place anything: etcd did not answer."""
         self._silence_s = silence_s
+        self._since_s = 0.0
 
     def clock_file(self, title):
         """What is added to the wall clock of that master stands there, in nanoseconds."""
@@ -65,6 +68,11 @@ class Arena:
         """The masters that do not lead."""
         leader = self.leader()
         return [node for node in self.lab.nodes("master") if node is not leader]
+
+    def busy_worker(self):
+        """The worker that runs most of the tasks."""
+        owners = Counter(self.lab.running(*self.lab.resources()).values())
+        return self.lab[owners.most_common(1)[0][0]]
 
     def registered_at(self, title):
         """The incarnation of a node, 0 while it is no member."""
@@ -119,7 +127,7 @@ class Arena:
 
         eventually(moved, within_s or self.lab.ttl_s + 2, f"no task is on {left}", every_s=0.05)
 
-    def heal(self):
+    def _heal(self):
         """Whatever a test left broken is whole again: etcd, the links, the nodes."""
         if self.lab.etcd.pid is None:
             self.lab.etcd.restart()
@@ -150,11 +158,28 @@ class Arena:
 
     def gaps(self):
         """The times that tasks were without a live owner, the longest first."""
-        return history.gaps(self.recorder.catch_up(), time.monotonic(), self.excused)
+        found = history.gaps(self.recorder.catch_up(), time.monotonic(), self.excused)
+        return [gap for gap in found if gap.from_s >= self._since_s]
+
+    def visits(self, worker=""):
+        """Every request to the site, by that worker or by all."""
+        seen = itertools.chain.from_iterable(self.lab.site.visits.values())
+        return [visit for visit in seen if worker in ("", visit.worker)]
 
     def overlaps(self):
         """The times that two runs of a task went on together, the longest first."""
-        return overlaps(self.lab.site.visits, self._silence_s)
+        found = overlaps(self.lab.site.visits, self._silence_s)
+        return [overlap for overlap in found if overlap.new.at_s >= self._since_s]
+
+    def begin(self, *tasks):
+        """Heal whatever is broken, leave these tasks only, and judge what follows."""
+        self._heal()
+        self.at_full_strength()
+        left_over = set(self.client.acknowledged) - self.client.deleted - set(tasks)
+        gevent.pool.Pool(16).map(self.client.delete, left_over)
+        self.add(*(task for task in tasks if task not in self.client.acknowledged))
+        eventually(self.is_quiet, 20, "every task is run by a live worker")
+        self._since_s = time.monotonic()
 
     @unless_etcd_is_silent
     def _registered(self):

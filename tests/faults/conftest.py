@@ -3,7 +3,6 @@
 import pytest
 
 from tests.faults.arena import open_arena
-from tests.waiting import eventually
 
 TASKS = [f"steady-{number}" for number in range(6)]
 
@@ -12,14 +11,11 @@ TASKS = [f"steady-{number}" for number in range(6)]
 def shared_arena(tmp_path_factory):
     with open_arena(tmp_path_factory.mktemp("arena")) as arena:
         arena.start(masters=2, workers=2)
-        arena.add(*TASKS)
         yield arena
 
 
 @pytest.fixture
 def arena(shared_arena):
-    """Two masters, two workers, one etcd, everything healed; what was written so far was sound."""
-    shared_arena.heal()
-    shared_arena.at_full_strength()
-    eventually(shared_arena.is_quiet, what="every task is run by a live worker")
+    """Two masters, two workers, one etcd, everything healed; all its history is checked."""
+    shared_arena.begin(*TASKS)
     return shared_arena

@@ -10,13 +10,17 @@ import contextlib
 import enum
 import socket
 import struct
+import time
 from collections.abc import Iterable
 
 import gevent
 from gevent.event import Event
+from gevent.queue import Queue
 from gevent.server import StreamServer
 
 CHUNK = 65_536
+END = (0.0, b"")
+"""Stands in a queue where a connection ended."""
 
 
 class Way(enum.Enum):
@@ -37,7 +41,6 @@ class Link:
         self._server = StreamServer(("127.0.0.1", 0), self._serve)
         self._pairs: set[_Pair] = set()
         self._lost: set[Way] = set()
-        self._held: list[bytes] = []
         self._open = {way: Event() for way in Way}
         self._refuses = False
         self._latency_s = 0.0
@@ -71,7 +74,7 @@ class Link:
 
     def holds(self, text: bytes) -> bool:
         """Whether bytes that are kept at present have that text in them."""
-        return any(text in data for data in self._held)
+        return any(text in pair.on_their_way() for pair in self._pairs)
 
     def slow(self, latency_s: float, bytes_per_s: float) -> None:
         """Each piece arrives later by that much, and no more bytes than that in a second."""
@@ -114,37 +117,45 @@ class Link:
         self._pairs.add(pair)
         for end in (node, server):
             end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        back = gevent.spawn(self._copy, pair, Way.BACK)
-        self._copy(pair, Way.OUT)
-        back.join()
+        deliverers = [gevent.spawn(self._deliver, pair, way) for way in Way]
+        back = gevent.spawn(self._take, pair, Way.BACK)
+        self._take(pair, Way.OUT)
+        gevent.joinall([back, *deliverers])
         self._pairs.discard(pair)
         for end in (node, server):
             end.close()
 
-    def _copy(self, pair: _Pair, way: Way) -> None:
-        source, sink = (pair.node, pair.server) if way is Way.OUT else (pair.server, pair.node)
+    def _take(self, pair: _Pair, way: Way) -> None:
+        """Take in all that comes, at once: what waits waits here, and can be looked at."""
         with contextlib.suppress(OSError):
-            while data := source.recv(CHUNK):
-                self._pass(data, pair, way, sink)
+            while data := pair.ends(way)[0].recv(CHUNK):
+                pair.waiting[way].put((time.monotonic(), data))
+        pair.waiting[way].put(END)
+
+    def _deliver(self, pair: _Pair, way: Way) -> None:
+        sink = pair.ends(way)[1]
+        with contextlib.suppress(OSError):
+            while pair.waiting[way].peek() is not END:
+                taken_s, data = pair.waiting[way].peek()
+                self._delay(taken_s, len(data))
+                self._open[way].wait()
+                if pair.forgotten or pair.damaged or way in self._lost:
+                    pair.damaged = True
+                else:
+                    sink.sendall(data)
+                pair.waiting[way].get()
+        self._open[way].wait()
         # While bytes vanish the end of a connection does too: the other side hears nothing.
         if pair.forgotten or way in self._lost:
             pair.damaged = True
             return
-        self._open[way].wait()
         with contextlib.suppress(OSError):
             sink.shutdown(socket.SHUT_WR)
 
-    def _pass(self, data: bytes, pair: _Pair, way: Way, sink: socket.socket) -> None:
-        if self._latency_s:
-            gevent.sleep(self._latency_s + len(data) / self._bytes_per_s)
-        if not self._open[way].is_set():
-            self._held.append(data)
-            self._open[way].wait()
-            self._held.remove(data)
-        if way in self._lost or pair.damaged or pair.forgotten:
-            pair.damaged = True
-        else:
-            sink.sendall(data)
+    def _delay(self, taken_s: float, size: int) -> None:
+        if self._bytes_per_s:
+            gevent.sleep(size / self._bytes_per_s)
+        gevent.sleep(max(0.0, taken_s + self._latency_s - time.monotonic()))
 
     def _reset(self, pairs: Iterable[_Pair]) -> None:
         for pair in list(pairs):
@@ -158,10 +169,21 @@ class _Pair:
     def __init__(self, node: socket.socket, server: socket.socket) -> None:
         self.node = node
         self.server = server
+        self.waiting: dict[Way, Queue] = {way: Queue() for way in Way}
+        """Pieces that were taken in and not delivered yet: when, and what."""
         self.damaged = False
         """Bytes of it were lost: what comes after them must not arrive either."""
         self.forgotten = False
         """The server has been told that it ended, the node has not."""
+
+    def ends(self, way: Way) -> tuple[socket.socket, socket.socket]:
+        """Where bytes that way come from, and where they go."""
+        return (self.node, self.server) if way is Way.OUT else (self.server, self.node)
+
+    def on_their_way(self) -> bytes:
+        """All that was taken in and not delivered yet."""
+        pieces = [piece for queue in self.waiting.values() for piece in queue.queue]
+        return b"".join(data for _, data in pieces)
 
 
 def _reset(end: socket.socket) -> None:

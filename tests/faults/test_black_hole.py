@@ -33,7 +33,7 @@ class Delay(BlackHole):
 
 
 def test_a_worker_stops_before_anyone_else_may_start_its_tasks(arena):
-    worker = arena.lab["worker-1"]
+    worker = arena.busy_worker()
     fault = BlackHole(worker)
     fault.inject(arena)
     gone_s = time.monotonic()
@@ -67,9 +67,10 @@ def test_a_leader(arena, kind, ways):
 @pytest.mark.parametrize("kind", [BlackHole, Delay])
 @pytest.mark.parametrize("ways", [(Way.OUT,), (Way.BACK,)], ids=["out", "back"])
 def test_a_worker_one_way(arena, kind, ways):
-    fault = kind(arena.lab["worker-2"], ways=ways)
+    worker = arena.busy_worker()
+    fault = kind(worker, ways=ways)
     fault.inject(arena)
-    arena.wait_until_moved(arena.lab["worker-2"])
+    arena.wait_until_moved(worker)
     fault.heal(arena)
     arena.at_full_strength()
     arena.check()

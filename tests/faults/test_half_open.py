@@ -22,7 +22,7 @@ class HalfOpen:
 
 def test_a_node_finds_out_by_itself_and_connects_anew(arena):
     """Nobody ever tells it: it is healed only when all is well again."""
-    nodes = [arena.leader(), arena.lab["worker-1"]]
+    nodes = [arena.leader(), arena.busy_worker()]
     registered = {title: arena.registered_at(title) for title in (node.title for node in nodes)}
     fault = HalfOpen(*nodes)
     fault.inject(arena)

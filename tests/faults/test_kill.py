@@ -30,7 +30,7 @@ def test_a_leader(arena):
 
 
 def test_a_worker(arena):
-    worker = arena.lab["worker-1"]
+    worker = arena.busy_worker()
     fault = Kill(worker)
     fault.inject(arena)
     arena.wait_until_moved(worker)
@@ -42,9 +42,10 @@ def test_a_worker(arena):
 @pytest.mark.faults
 def test_a_leader_and_a_worker_at_once(arena):
     """The next leader finds tasks of a worker whose end it never saw."""
-    fault = Kill(arena.leader(), arena.lab["worker-2"])
+    worker = arena.busy_worker()
+    fault = Kill(arena.leader(), worker)
     fault.inject(arena)
-    arena.wait_until_moved(arena.lab["worker-2"], within_s=2 * arena.lab.ttl_s + 2)
+    arena.wait_until_moved(worker, within_s=2 * arena.lab.ttl_s + 2)
     fault.heal(arena)
     arena.at_full_strength()
     arena.check()

@@ -26,7 +26,7 @@ class SlowLink:
 def test_a_leader_and_a_worker_go_on(arena):
     """A fifth of a second for an answer costs nobody the lease, and moves nothing."""
     before, terms = arena.lab.keys("/micro/"), history.leaders(arena.recorder.catch_up())
-    fault = SlowLink(arena.leader(), arena.lab["worker-1"])
+    fault = SlowLink(arena.leader(), arena.busy_worker())
     fault.inject(arena)
     arena.add(*(f"slow-{number}" for number in range(40)))
     fault.heal(arena)
