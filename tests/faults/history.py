@@ -118,6 +118,7 @@ class _Replay:
         self._live: set[Owner] = set()
         self._left_s: dict[Owner, float] = {}
         self._resources: dict[str, dict[str, Any]] = {}
+        self._written: dict[str, int] = {}
         self._ids: dict[str, tuple[str, int]] = {}
 
     def take(self, entry: Entry) -> None:
@@ -128,6 +129,7 @@ class _Replay:
             self._take_worker(entry)
         elif name is not None and entry.value is None:
             self._resources.pop(name, None)
+            self._written.pop(name, None)
         elif name is not None:
             self._take_resource(name, entry)
 
@@ -142,16 +144,16 @@ class _Replay:
     def _take_resource(self, name: str, entry: Entry) -> None:
         assert entry.value is not None
         before, after = self._resources.get(name), json.loads(entry.value)
-        self._resources[name] = after
         for kind, text in self._judged(name, entry, before, after):
             self.found.append(Violation(kind, entry.revision, f"{name}: {text}"))
+        self._resources[name], self._written[name] = after, entry.revision
 
     def _judged(
         self, name: str, entry: Entry, before: dict[str, Any] | None, after: dict[str, Any]
     ) -> Iterator[tuple[str, str]]:
         yield from self._wrong_term(after)
         yield from self._wrong_identity(name, entry, before, after)
-        yield from _wrong_epoch(before or {}, after)
+        yield from _wrong_epoch(before or {}, after, self._written.get(name, 0))
         same_epoch = before is not None and after.get("Epoch", 0) == before.get("Epoch", 0)
         if same_epoch:
             yield from _wrong_state(before, after)
@@ -185,10 +187,13 @@ class _Replay:
             yield "owner", f"{after['State']} on {owner} {entry.at_s - left_s:.1f} s after it left"
 
 
-def _wrong_epoch(before: dict[str, Any], after: dict[str, Any]) -> Iterator[tuple[str, str]]:
+def _wrong_epoch(
+    before: dict[str, Any], after: dict[str, Any], revision: int
+) -> Iterator[tuple[str, str]]:
+    """One more for each assignment; the first of a value without an epoch is above its revision."""
     was, now = before.get("Epoch", 0), after.get("Epoch", 0)
     owned_by, owner = owner_of(before), owner_of(after)
-    if now not in (was, was + 1):
+    if now not in (was, (was or revision) + 1):
         yield "epoch", f"epoch was {was}, is {now}"
     elif now > was and owner is None:
         yield "epoch", f"epoch rose to {now} without an owner"

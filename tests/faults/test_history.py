@@ -98,11 +98,19 @@ def test_a_write_without_a_term_or_while_nobody_leads_is_seen(script):
 
 @pytest.mark.parametrize(("first", "then"), [(1, 3), (2, 1), (1, 0)])
 def test_an_epoch_that_jumps_or_falls_is_seen(script, first, then):
-    script.task(owner=None, epoch=0, state="pending")
     for epoch in range(1, first + 1):
         script.task(epoch=epoch)
+    assert script.kinds() == []
     script.task(epoch=then)
     assert "epoch" in script.kinds()
+
+
+def test_the_first_epoch_is_above_the_revision_of_a_value_without_one(script):
+    script.task(owner=None, epoch=0, state="pending")  # at revision 4
+    script.task(epoch=5)
+    script.task(name="other", owner=None, epoch=0, state="pending")
+    script.task(name="other", epoch=5)
+    assert [violation.text[:5] for violation in violations(script.entries, LATE_S)] == ["other"]
 
 
 def test_an_epoch_that_rises_without_an_owner_is_seen(script):
@@ -166,7 +174,6 @@ def test_a_report_for_an_owner_that_left_long_ago_is_seen(script):
     [("done", "running"), ("failed", "done"), ("running", "assigned"), ("pending", "running")],
 )
 def test_a_state_that_goes_back_is_seen(script, was, now):
-    script.task(owner=None, epoch=0, state="pending")
     owner, epoch = (None, 0) if was == "pending" else (W1, 1)
     script.task(owner=owner, epoch=epoch)
     script.task(owner=owner, epoch=epoch, state=was)
