@@ -10,8 +10,7 @@ and a broken watch ends unseen; see docs/decisions/0001-etcd-client.md.
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from pyetcd.etcdrpc import rpc_pb2
@@ -47,7 +46,10 @@ class EtcdStore:
     ) -> None:
         """The first endpoint is the first to be asked; a watch may hear nothing for `silence_s`."""
         self._client = EtcdClient(endpoints, timeout_s, tls, user, password)
-        self._new_renewer = partial(EtcdRenewer, endpoints, tls, user, password)
+        # A function, as that shows its arguments in no repr.
+        self._new_renewer: Callable[[], EtcdRenewer] = lambda: EtcdRenewer(
+            endpoints, tls, user, password
+        )
         self._silence_s = silence_s
         self._revision = 0
 

@@ -88,6 +88,8 @@ class EtcdWatch:
             return
         endpoint = self._stream.connection.endpoint
         made = self._client.failed(self._stream.connection, error, write=False)
+        if isinstance(made, StaleToken):
+            self._client.forget(self._stream.metadata)
         if isinstance(error, Stuck):
             self._client.counts.silent_watches += 1
             made = Unavailable(
