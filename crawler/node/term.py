@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from gevent.event import Event
 
 from crawler.api.service import Call
-from crawler.clock import Clock
+from crawler.clock import Backoff, Clock
 from crawler.coordination.election import Election
 from crawler.coordination.lease import Lease
 from crawler.coordination.ledger import Ledger, Outcome
@@ -44,7 +44,8 @@ MOST_WAITING = 10_000
 """Requests that may wait for the writing greenlet; more are refused."""
 
 RECOVER_S = 0.3
-"""Pause before the store is asked again after it did not answer."""
+MOST_RECOVER_S = 1.0
+"""Pauses before the store is asked again after it did not answer, or refused."""
 
 MOST_TRIES = 5
 """How often a request is decided anew because somebody else wrote the same resource."""
@@ -105,6 +106,9 @@ class Term:
         self._doubted = False
         self._leaving = False
         self._grace = Grace((), 0.0)
+        self._recovery = Backoff(RECOVER_S, MOST_RECOVER_S)
+        self._seeds: Sequence[Spec] = ()
+        """Those that are still to be added."""
         self._spared: frozenset[Incarnation] = frozenset()
         self.desk = LeaderDesk(cluster, self.submit, on_refused)
         """Handles the requests from outside."""
@@ -155,14 +159,13 @@ class Term:
             self._clock.monotonic() + self._lease.ttl_s,
         )
         self._ids = IdGenerator(self._number, self._clock, above=self._ledger.highest_id())
-        missing = [spec for spec in seeds if self._cluster.resource(spec.name) is None]
-        tickets = [_Ticket(Add(spec), float("inf")) for spec in missing]
-        self._tickets.extend(tickets)
+        self._seeds = [spec for spec in seeds if self._cluster.resource(spec.name) is None]
+        missing = len(self._seeds)
         self._pass()
         self.ready = True
         log.info(
             "leading",
-            seeds=len(missing),
+            seeds=missing,
             resources=len(self._cluster.resources.values),
             workers=len(self._cluster.workers.values),
         )
@@ -189,6 +192,9 @@ class Term:
         draft = Draft(
             self._cluster.resource, self._cluster.all_resources, self._ids.next, self._clock.time_ns
         )
+        for spec in self._seeds:
+            if draft.get(spec.name) is None:
+                Add(spec).apply(draft)
         decided = self._decide(draft)
         written: dict[str, Outcome] = {}
         try:
@@ -201,6 +207,8 @@ class Term:
             self._answer(decided, written, error)
             raise
         else:
+            self._seeds = ()
+            self._recovery.reset()
             self._answer(decided, written, None)
 
     def _place(self, draft: Draft) -> None:
@@ -268,9 +276,10 @@ class Term:
 
     def _recover(self, error: Retryable) -> None:
         """The store did not answer: nobody knows what was written, so read anew."""
-        log.warning("writing failed, reading anew", error=str(error))
+        note = log.debug if self._recovery.attempts else log.warning
+        note("writing failed, reading anew and trying again", error=str(error))
         while True:
-            self._clock.wait(self._lease.lost, RECOVER_S)
+            self._clock.wait(self._lease.lost, self._recovery.next_s())
             self._lease.check()
             try:
                 self._cluster.refresh()

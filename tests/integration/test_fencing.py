@@ -8,9 +8,10 @@ import pytest
 from crawler.clock import SystemClock
 from crawler.coordination.codec import decode_tombstone, encode_tombstone
 from crawler.coordination.store import Delete, Put
+from crawler.errors import StoreFull
 from crawler.records import Query, Report, Spec, State
 from crawler.settings import NodeSettings, WorkerSettings
-from tests.clusters import CALL, KEYS, Cluster, Unreachable
+from tests.clusters import CALL, KEYS, Cluster, Shared, Unreachable
 from tests.waiting import eventually
 
 TTL_S = 2
@@ -350,3 +351,26 @@ def test_a_worker_cut_off_while_others_take_over_is_refused_afterwards(cluster, 
     network.cut = False
     eventually(lambda: cluster.store.get(registration("1")), within_s=TTL_S)
     assert client.get("a", CALL).owner.node_id == worker_id("2")
+
+
+class Full(Shared):
+    """A store that takes no task for a while, as an etcd whose quota is used up."""
+
+    full = True
+    refused = 0
+
+    def txn(self, compares, success, failure=()):
+        tasks = (o for o in success if isinstance(o, Put) and o.key.startswith("/resources/seed"))
+        if self.full and any(tasks):
+            self.refused += 1
+            raise StoreFull("etcd's database is full")
+        return self._store.txn(compares, success, failure)
+
+
+def test_seeds_that_could_not_be_stored_at_the_take_over_are_stored_later(cluster):
+    store = Full(cluster.store)
+    cluster.master("1", store=store, tasks=(Spec("seed-1"), Spec("seed-2")))
+    eventually(lambda: store.refused)
+    assert cluster.resources() == {}
+    store.full = False
+    eventually(lambda: set(cluster.resources()) == {"seed-1", "seed-2"})
