@@ -71,18 +71,17 @@ class Metrics:
             self._made[name] = _ReadCounter(name, help, read)
             self.registry.register(self._made[name])
 
-    def queue(self, name: str, limit: float, length: Callable[[], float]) -> Counter:
-        """A bounded queue or pool: its limit, and how full it is whenever somebody looks.
-
-        Returns the counter of what was refused for want of room.
-        """
+    def queue(self, name: str, limit: float, length: Callable[[], float]) -> None:
+        """A bounded queue or pool: its limit, and how full it is whenever somebody looks."""
         full = self.gauge("crawler_queue_length", "What waits or is under way.", "queue")
         full.labels(name).set_function(length)
         most = self.gauge("crawler_queue_limit", "How much may wait or be under way.", "queue")
         most.labels(name).set(limit)
-        return self.counter("crawler_queue_refused", "Refused for want of room.", "queue").labels(
-            name
-        )
+
+    def refusals(self, name: str) -> Counter:
+        """Counts what a queue refused for want of room; one that lets wait has none."""
+        refused = self.counter("crawler_queue_refused", "Refused for want of room.", "queue")
+        return refused.labels(name)
 
     def histogram(
         self, name: str, help: str, *labels: str, buckets: tuple[float, ...] = LATENCY_S

@@ -172,7 +172,7 @@ class ApiSettings:
     )
     burst: int = setting(
         4000,
-        "Requests that a client which was quiet may make at once, beyond its rate.",
+        "Requests that one client may make at once after a pause; then api.rate holds.",
         least=1,
         most=10_000_000,
     )

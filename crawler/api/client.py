@@ -219,9 +219,10 @@ class Peers:
 
     def measure(self, metrics: Metrics) -> None:
         """Show the way to the leader: the calls under way, and whether it answers."""
-        self._refused[FULL] = metrics.queue(
+        metrics.queue(
             "calls to the leader", MAX_IN_FLIGHT, lambda: self._of_latest(lambda g: g.in_flight)
         )
+        self._refused[FULL] = metrics.refusals("calls to the leader")
         self._refused[OPEN] = metrics.counter(
             "crawler_breaker_refused", "Requests refused at once, as the leader does not answer."
         )

@@ -116,7 +116,8 @@ class AdmissionInterceptor(ServerInterceptor):
         self._limiter = limiter
         self._max_calls = max_calls
         self._under_way = 0
-        self._refused = metrics.queue("grpc calls", max_calls, lambda: self._under_way)
+        metrics.queue("grpc calls", max_calls, lambda: self._under_way)
+        self._refused = metrics.refusals("grpc calls")
 
     def intercept(
         self,

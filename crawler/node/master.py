@@ -125,7 +125,8 @@ class Master:
     def measure(self, metrics: Metrics) -> None:
         """Whether it leads, what waits for it, and what it sees of workers and tasks."""
         self._observer.measure(metrics)
-        self._on_full = metrics.queue("writes", MOST_WAITING, self._waiting).inc
+        metrics.queue("writes", MOST_WAITING, self._waiting)
+        self._on_full = metrics.refusals("writes").inc
         metrics.gauge_of(
             "crawler_leading", "1 while this master leads.", lambda: self.own_desk() is not None
         )

@@ -21,6 +21,7 @@ from crawler.api.service import Service
 from crawler.api.web import build_app
 from crawler.clock import Clock, SystemClock
 from crawler.coordination.etcd import EtcdStore
+from crawler.coordination.etcd_client import MOST_CALLS
 from crawler.coordination.keys import MASTER, WORKER, Keys
 from crawler.coordination.store import Store
 from crawler.engine.engine import Engine
@@ -230,6 +231,9 @@ class Node:
         )
         threads = gevent.get_hub().threadpool
         self._metrics.queue("native threads", threads.maxsize, lambda: len(threads))
+        if isinstance(self._store, EtcdStore):
+            counts = self._store.counts
+            self._metrics.queue("calls to etcd", MOST_CALLS, lambda: counts.calls)
 
     def _listen(self) -> None:
         self._start_rpc()

@@ -28,14 +28,13 @@ def test_a_gauge_may_be_read_when_looked_at():
 
 def test_a_queue_shows_its_length_its_limit_and_what_it_refused():
     metrics, waiting = Metrics(), [1, 2, 3]
-    refused = metrics.queue("letters", 10, lambda: len(waiting))
-    other = metrics.queue("parcels", 5, lambda: 0)
-    refused.inc()
+    metrics.queue("letters", 10, lambda: len(waiting))
+    metrics.queue("parcels", 5, lambda: 0)
+    metrics.refusals("letters").inc()
     assert of_queue(metrics, "letters") == (3, 10, 1)
     waiting.clear()
     assert of_queue(metrics, "letters") == (0, 10, 1)
-    assert of_queue(metrics, "parcels") == (0, 5, 0)
-    assert other is not refused
+    assert of_queue(metrics, "parcels") == (0, 5, None)
 
 
 def of_queue(metrics, name):

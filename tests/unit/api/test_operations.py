@@ -4,7 +4,6 @@ import re
 from pathlib import Path
 
 from crawler.coordination.keys import MASTER
-from crawler.coordination.memory import MemoryStore
 from crawler.node.node import Node
 from crawler.settings import Settings
 
@@ -18,7 +17,7 @@ def test_every_queue_of_a_master_is_described_with_its_limit():
 
 def limits():
     """Queue → limit, as a master shows them."""
-    node = Node(MASTER, Settings(), store=MemoryStore())
+    node = Node(MASTER, Settings())
     found = node.app.test_client().get("/metrics").text
     node.stop()
     pairs = re.findall(r'^crawler_queue_limit\{queue="([^"]+)"\} (.+)$', found, re.MULTILINE)
