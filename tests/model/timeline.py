@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 import gevent
 from gevent.event import Event
+from gevent.hub import Waiter
 
 MOST_TURNS = 20_000
 """Turns without an end: somebody works for ever at one point in time."""
@@ -39,7 +40,7 @@ class Timeline:
         self._wall_ns = wall_ns
         self._timers: list[tuple[float, int, Timer]] = []
         self._order = itertools.count()
-        self._loop = gevent.get_hub().loop
+        self._hub = gevent.get_hub()
 
     @property
     def wall_ns(self) -> int:
@@ -52,19 +53,22 @@ class Timeline:
 
     def block(self, event: Event | None, duration_s: float | None) -> None:
         """Until the event is set, or so long."""
-        wake = Event()
-        timer = None if duration_s is None else self.call_in(duration_s, wake.set)
+        waiter = Waiter(self._hub)
 
-        def notice(_: object) -> None:
-            wake.set()
+        def wake(_: object = None) -> None:
+            waiter.switch(None)
 
+        def wake_soon() -> None:
+            self._hub.loop.run_callback(wake)
+
+        timer = None if duration_s is None else self.call_in(duration_s, wake_soon)
         if event is not None:
-            event.rawlink(notice)
+            event.rawlink(wake)
         try:
-            wake.wait()
+            waiter.get()
         finally:
             if event is not None:
-                event.unlink(notice)
+                event.unlink(wake)
             if timer is not None:
                 timer.cancel()
 
@@ -85,7 +89,7 @@ class Timeline:
         """Let everybody run until nobody can."""
         for _ in range(MOST_TURNS):
             gevent.sleep(0)
-            if not len(self._loop._callbacks):
+            if not len(self._hub.loop._callbacks):
                 return
         raise AssertionError(f"no end of work at {self.now_s:.3f} s: somebody spins")
 

@@ -31,8 +31,14 @@ class World:
     """Hosts, their network, the store, the clients; every method is something that happens."""
 
     def __init__(self, workers: int) -> None:
-        self._patch = mock.patch("crawler.clock.TURN_S", 0)  # turns without looking at real time
-        self._patch.start()
+        self._patches = [
+            mock.patch("crawler.clock.TURN_S", 0),  # turns without looking at real time
+            mock.patch("crawler.coordination.lease.LOOK_S", 1.0),  # no native thread to look at
+            # No plugins from elsewhere; looking for them takes longer than anything else here.
+            mock.patch("pluggy.PluginManager.load_setuptools_entrypoints"),
+        ]
+        for patch in self._patches:
+            patch.start()
         Greenlet.add_spawn_callback(on_spawn)
         self.timeline = Timeline()
         self.masters = [Host(MASTER, str(n)) for n in (1, 2, 3)]
@@ -217,7 +223,8 @@ class World:
         self.store.close()
         self.timeline.settle()
         Greenlet.remove_spawn_callback(on_spawn)
-        self._patch.stop()
+        for patch in self._patches:
+            patch.stop()
 
     # -- records -----------------------------------------------------------------------------------
 
