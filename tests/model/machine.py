@@ -49,10 +49,15 @@ class ClusterMachine(RuleBasedStateMachine):
         self.world: World | None = None
         logging.disable(logging.CRITICAL)
 
-    @initialize(workers=st.integers(2, MOST_WORKERS), apart_s=st.sampled_from([0.0, 0.0, 1.0]))
-    def begin(self, workers: int, apart_s: float) -> None:
+    @initialize(
+        workers=st.integers(2, MOST_WORKERS),
+        apart_s=st.sampled_from([0.0, 0.0, 1.0]),
+        schedule=st.integers(0, 1000),
+        rate=st.sampled_from([1.0, 1.0, 0.9]),
+    )
+    def begin(self, workers: int, apart_s: float, schedule: int, rate: float) -> None:
         """All start at once, or one after another."""
-        self.world = World(workers)
+        self.world = World(workers, schedule, rate)
         self.checks = Checks(self.world)
         for host in self.world.hosts.values():
             self.world.start(host)
@@ -236,6 +241,16 @@ class ClusterMachine(RuleBasedStateMachine):
         self.world.revoke_lease(self._host(name))
         self._settle()
 
+    @rule(name=HOSTS)
+    def registration_is_deleted(self, name: str) -> None:
+        self.world.delete_registration(self._host(name))
+        self._settle()
+
+    @rule()
+    def candidacy_of_the_leader_is_deleted(self) -> None:
+        self.world.delete_candidate()
+        self._settle()
+
     @rule(name=MASTERS, hours=st.integers(-2, 2))
     def wall_clock_jumps(self, name: str, hours: int) -> None:
         host = self._host(name)
@@ -333,7 +348,6 @@ class ClusterMachine(RuleBasedStateMachine):
         self.checks.step()
 
     def _pass(self, duration_s: float) -> None:
-        self.world.timeline.settle()
         self.world.advance(duration_s, self.checks.moment)
         self._settle()
 

@@ -95,7 +95,16 @@ class Flight:
 class Link:
     """The store as one process sees it."""
 
-    def __init__(self, store: MemoryStore, wire: Wire, clock: NodeClock, record: Record) -> None:
+    def __init__(
+        self,
+        store: MemoryStore,
+        wire: Wire,
+        clock: NodeClock,
+        record: Record,
+        latency: Callable[[], int],
+    ) -> None:
+        """`latency` tells how many turns others get while a call is on its way."""
+        self._latency = latency
         self._store = store
         self.wire = wire
         self.clock = clock
@@ -179,6 +188,7 @@ class Link:
     ) -> Any:
         self._check()
         flight = Flight(carry_out)
+        self._dawdle()
         if self.wire.requests.is_set():
             self._arrive(flight)
         else:
@@ -188,7 +198,12 @@ class Link:
             message = "the store did not answer in time"
             raise OutcomeUnknown(message) if write else Unavailable(message)
         self._misses = 0
+        self._dawdle()
         return flight.result()
+
+    def _dawdle(self) -> None:
+        for _ in range(self._latency()):
+            gevent.sleep(0)
 
     def _meet(self, fate: Fate, flight: Flight) -> None:
         self._check()

@@ -89,6 +89,7 @@ class Process:
         peers: Callable[[Process, bool], Any],
         record_write: Callable[[Process], Record],
         record_run: Callable[[Process], Callable[[str, str, int], RunRecord]],
+        latency: Callable[[], int],
     ) -> None:
         host.lives += 1
         self.host = host
@@ -96,7 +97,7 @@ class Process:
         self.life = host.lives
         self.clock = NodeClock(timeline, host.rate)
         self.clock.wall_offset_ns = host.wall_offset_ns
-        self.link = Link(store, host.wire, self.clock, record_write(self))
+        self.link = Link(store, host.wire, self.clock, record_write(self), latency)
         self.greenlets: dict[Greenlet, None] = {}
         self.failure = ""
         self.stopping = False

@@ -74,6 +74,7 @@ class Timeline:
 
     def advance(self, duration_s: float, after_each: Callable[[], None]) -> None:
         """Move on; whoever is woken on the way does all it can before the next is woken."""
+        self.settle()
         end_s = self.now_s + duration_s
         while self._timers and self._timers[0][0] <= end_s:
             due_s, _, timer = heapq.heappop(self._timers)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Callable, Sequence
 from typing import Any
 from unittest import mock
@@ -30,7 +31,9 @@ TIMEOUT_S = 3.0
 class World:
     """Hosts, their network, the store, the clients; every method is something that happens."""
 
-    def __init__(self, workers: int) -> None:
+    def __init__(self, workers: int, schedule: int = 0, rate: float = 1.0) -> None:
+        """`schedule` chooses how calls interleave (0: none overtakes another); `rate` is how fast
+        the nodes' clocks run against the store's."""
         self._patches = [
             mock.patch("crawler.clock.TURN_S", 0),  # turns without looking at real time
             mock.patch("crawler.coordination.lease.LOOK_S", 1.0),  # no native thread to look at
@@ -45,6 +48,10 @@ class World:
         self.workers = [Host(WORKER, str(n)) for n in range(1, workers + 1)]
         self.workers[-1].spiders = SPIDERS | {RARE}
         self.hosts = {str(host): host for host in [*self.masters, *self.workers]}
+        for host in self.hosts.values():
+            host.rate = rate
+        self._dice = random.Random(schedule)
+        self._most_turns = 3 if schedule else 0
         self.runs: list[RunRecord] = []
         self.history = History(self.timeline, self.runs)
         self.transport = Transport(self.timeline, list(self.hosts.values()))
@@ -65,6 +72,7 @@ class World:
             lambda process, forwards: ModelPeers(self.transport, process, forwards),
             self._record_write,
             self._record_run,
+            lambda: self._dice.randint(0, self._most_turns),
         )
         host.disturbed_s = self.timeline.now_s
         host.process.spawn(host.process.start)
@@ -162,6 +170,19 @@ class World:
         for host in self.hosts.values():
             host.disturbed_s = self.timeline.now_s
         self.store.compact(self.history.revision)
+
+    def delete_registration(self, host: Host) -> None:
+        """By hand, under a node that relies on it."""
+        session = host.process.membership.session if host.process else None
+        if session is not None:
+            self.history.forced[(session.node.id, session.node.incarnation)] = self.timeline.now_s
+            self._foreign(Delete(KEYS.registration(host.role, session.node.id)))
+
+    def delete_candidate(self) -> None:
+        """By hand, under the leader."""
+        candidates = self.store.range(KEYS.election).items
+        if candidates:
+            self._foreign(Delete(min(candidates, key=lambda kv: kv.create_revision).key))
 
     def revoke_lease(self, host: Host) -> bool:
         """An operator ends the lease of a node that relies on it."""
