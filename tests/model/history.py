@@ -93,7 +93,6 @@ class History:
         self._ids: set[str] = set()
         self._effects: list[Effect] = []
         self.changed_s: dict[str, float] = {}
-        self._deleted_by_others: set[str] = set()
 
     def follow(self, store: MemoryStore) -> None:
         """Take in everything that happens, from the store's first revision on."""
@@ -180,8 +179,6 @@ class History:
             self.resources.pop(name, None)
         else:
             self.resources[name] = after
-        if author == FOREIGN and after is None:
-            self._deleted_by_others.add(name)
         if author != FOREIGN:
             self._check_author(name, revision, author, after)
             self._check_change(name, revision, before, after, author)
@@ -292,12 +289,8 @@ class History:
         self.blame(f"r{effect.revision}: {effect.kind} {effect.name!r}, which nobody asked for")
 
     def _came_true(self, operation: Operation) -> bool:
-        """What was acknowledged stood in the store, unless a rival undid it in the same write.
-
-        A leader that has not heard yet of another program's delete acknowledges what was there.
-        """
-        name = operation.spec.name
-        if name in self._deleted_by_others or any(_rivals(operation, o) for o in self.operations):
+        """What was acknowledged stood in the store, unless a rival undid it in the same write."""
+        if any(_rivals(operation, other) for other in self.operations):
             return True
         versions = self.versions[operation.spec.name]
         standing = [version for revision, version in versions if revision <= operation.began][-1:]
