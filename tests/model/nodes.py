@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
-from unittest import mock
 
 import gevent
 from gevent import Greenlet
@@ -108,16 +108,16 @@ class Process:
         self._members = Supervisor(str(host), on_fatal=on_fatal, clock=self.clock)
         names = NodeNames(host.name, False, 3 * TTL_S, self.clock)
         self.membership = Membership(self.link, KEYS, host.role, TTL_S, names, self.clock)
-        with mock.patch("crawler.node.observer.Peers", lambda *, forwards: peers(self, forwards)):
-            if host.role == MASTER:
-                self.role: Any = Master(self.link, KEYS, settings, lambda: host.address, self.clock)
-            else:
-                self.engine = ModelEngine(
-                    host.spiders, self.clock, record_run(self), lambda: timeline.now_s
-                )
-                self.role = Worker(
-                    self.link, KEYS, settings, lambda: host.address, self.engine, self.clock
-                )
+        own: dict[str, Any] = {"peers": peers(self, host.role == MASTER)}
+        address = partial(str, host.address)
+        self.role: Any
+        if host.role == MASTER:
+            self.role = Master(self.link, KEYS, settings, address, self.clock, **own)
+        else:
+            self.engine = ModelEngine(
+                host.spiders, self.clock, record_run(self), lambda: timeline.now_s
+            )
+            self.role = Worker(self.link, KEYS, settings, address, self.engine, self.clock, **own)
 
     def __str__(self) -> str:
         return f"{self.host} (life {self.life})"
