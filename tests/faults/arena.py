@@ -14,6 +14,7 @@ from pathlib import Path
 import gevent.pool
 
 from crawler.errors import Retryable
+from crawler.local.cluster import is_ready
 from tests.faults import history
 from tests.faults.client import Client
 from tests.faults.recorder import Recorder
@@ -96,9 +97,16 @@ class Arena:
         gevent.pool.Pool(16).map(self.client.add, names)
 
     def at_full_strength(self, within_s=20.0):
-        """Wait until every node that was ever started is registered, and all masters stand."""
-        everyone = {node.title for node in self.lab.nodes("master") + self.lab.nodes("worker")}
-        masters = {node.candidate for node in self.lab.nodes("master")}
+        """Wait until every node that was ever started is a member, and all masters stand.
+
+        What a killed node left in etcd looks like a member: so ask the nodes too.
+        """
+        nodes = self.lab.nodes("master") + self.lab.nodes("worker")
+        everyone = {node.title for node in nodes}
+        masters = sorted(node.candidate for node in self.lab.nodes("master"))
+        for node in nodes:
+            http = f"127.0.0.1:{node.http}"
+            eventually(lambda http=http: is_ready(http), within_s, f"{node.title} is ready")
         eventually(lambda: self._registered() == everyone, within_s, f"all of {everyone}")
         eventually(lambda: self._candidates() == masters, within_s, f"{masters} stand")
 
@@ -188,7 +196,7 @@ class Arena:
     @unless_etcd_is_silent
     def _candidates(self):
         found = self.lab.store.range(history.ELECTION).items
-        return {kv.value.decode() for kv in found}
+        return sorted(kv.value.decode() for kv in found)
 
 
 @contextmanager
