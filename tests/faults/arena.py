@@ -60,8 +60,9 @@ class Arena:
 
     # -- what the faults need to know -----------------------------------------------------------
 
+    @unless_etcd_is_silent
     def leader(self):
-        """The node that leads, by etcd's word."""
+        """The node that leads, by etcd's word; None while nobody does."""
         leading = self.lab.leading()
         return next((n for n in self.lab.nodes("master") if n.candidate == leading), None)
 
