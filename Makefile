@@ -25,8 +25,9 @@ check: $(VENV)/.test ## Linters and types alone
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
 
-faults: $(VENV)/.test ## Every kind of fault, one at a time, with real processes: a quarter of an hour
+faults: $(VENV)/.test ## Every kind of fault, one at a time, with real processes: four minutes
 	@$(BIN)/python -m pytest -q -m "" tests/faults
+	@$(BIN)/python -m pytest -q -m faults tests --ignore=tests/faults
 
 soak: $(VENV)/.test ## Faults at random: make soak [MINUTES=10] [SEED=n]
 	@$(BIN)/python -m tests.faults.soak $(MINUTES) $(SEED)
