@@ -99,7 +99,7 @@ def test_a_master_says_so_and_goes_on_when_there_is_room(etcd, store, tmp_path):
     assert "etcdctl alarm disarm" in answer["message"]
     assert int(headers["Retry-After"]) >= 1
     # It leads all the same, and answers whatever needs no writing.
-    assert request(master, "GET", "/readyz")[0] == 200
+    assert eventually(lambda: request(master, "GET", "/readyz")[0] == 200)
     assert [each.name for each in client.list(Query(10), CALL).resources] == ["before"]
     make_room(etcd, store)
     assert eventually(
