@@ -51,10 +51,13 @@ class Lease:
         """Set once, when the lease is over for whatever reason."""
         self._deadline_s = self._deadline_after(granted_s)
         self._alarm = NativeAlarm()
+        self._beside = False
+        """Whether the renewals come from a native thread, which can tell nobody what it found."""
         self._gone = ""
         """What etcd said when it knew the lease no more; set by whoever renews."""
         self._trouble = ""
         """Why the last renewal failed; empty when it did not."""
+        self._told = False
 
     @classmethod
     def grant(cls, store: Store, ttl_s: int, clock: Clock) -> Lease:
@@ -77,6 +80,7 @@ class Lease:
         """
         renewer = self._store.renewer() if hub is not None else None
         if hub is not None and renewer is not None:
+            self._beside = True
             run_beside(lambda: self._renew_beside(renewer, hub))
         else:
             supervisor.spawn("renew", self._renew_until_lost, on_end=OnEnd.RESTART)
@@ -105,8 +109,9 @@ class Lease:
 
     def _renew_until_lost(self) -> None:
         pause_s = self.ttl_s / RENEWALS
-        while not self._clock.wait(self.lost, pause_s) and not self._gone:
+        while not self._clock.wait(self.lost, pause_s):
             pause_s = self._renew(self._store.lease_keepalive)
+            self._look()
 
     def _renew_beside(self, renewer: Renewer, hub: HubWatch) -> None:
         """The same in a native thread: no greenlets, no logs."""
@@ -134,21 +139,20 @@ class Lease:
         return RETRY_S
 
     def _watch_deadline(self) -> None:
-        told = False
+        most_s = LOOK_S if self._beside else float("inf")
         while not self.lost.is_set():
-            if self._trouble and not told:
-                self._tell_trouble()
-            told = bool(self._trouble)
-            left_s = self.remaining_s
-            if left_s <= 0:
-                self.end(self._gone or "no renewal was answered in time")
-            self._clock.wait(self.lost, min(left_s, LOOK_S))
+            self._look()
+            self._clock.wait(self.lost, min(self.remaining_s, most_s))
 
-    def _tell_trouble(self) -> None:
-        """Once is enough until it is over, or renewed."""
-        log.warning(
-            "lease not renewed, trying again",
-            lease=f"{self.id:x}",
-            left_s=round(self.remaining_s, 2),
-            error=self._trouble,
-        )
+    def _look(self) -> None:
+        """Act on what the renewals found, and on the time; trouble is told once until it is over."""
+        if self._trouble and not self._told:
+            log.warning(
+                "lease not renewed, trying again",
+                lease=f"{self.id:x}",
+                left_s=round(self.remaining_s, 2),
+                error=self._trouble,
+            )
+        self._told = bool(self._trouble)
+        if self.remaining_s <= 0:
+            self.end(self._gone or "no renewal was answered in time")
