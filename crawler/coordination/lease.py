@@ -145,7 +145,7 @@ class Lease:
             self._clock.wait(self.lost, min(self.remaining_s, most_s))
 
     def _look(self) -> None:
-        """Act on what the renewals found, and on the time; trouble is told once until it is over."""
+        """Act on what renewals found, and on the time; trouble is told once until it is over."""
         if self._trouble and not self._told:
             log.warning(
                 "lease not renewed, trying again",
