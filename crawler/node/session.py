@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from gevent.event import Event
+
 from crawler.clock import Backoff, Clock
 from crawler.coordination.keys import Keys
 from crawler.coordination.lease import Lease
@@ -85,6 +87,7 @@ class Membership:
         self._registry = Registry(store, keys, role_name)
         self._unrevoked: list[Lease] = []
         """Leases that were to end while etcd did not answer; their keys may still be there."""
+        self._leaving = False
         self.session: Session | None = None
         """The present one; None while the node is not a member."""
 
@@ -94,8 +97,8 @@ class Membership:
         return session.lease.remaining_s if session is not None else 0.0
 
     def run(self, role: Role) -> None:
-        """Join, and join anew whenever the lease is lost; never returns."""
-        while True:
+        """Join, and join anew whenever the lease is lost, until `drain`; never returns."""
+        while not self._leaving:
             session = self._join(role)
             self.session = session
             log.info(
@@ -108,9 +111,11 @@ class Membership:
             role.join(session)
             self._clock.wait(session.lease.lost)
             self.leave(role)
+        self._clock.wait(Event())  # whoever drains it ends it
 
     def drain(self, role: Role, patience_s: float) -> None:
         """Leave in order: say so, bring what is under way to a safe point; `leave` comes next."""
+        self._leaving = True
         session = self.session
         if session is None:
             return

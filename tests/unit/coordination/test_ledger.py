@@ -3,6 +3,7 @@
 import pytest
 
 from crawler.clock import ManualClock
+from crawler.coordination.codec import decode_tombstone
 from crawler.coordination.keys import Keys
 from crawler.coordination.ledger import CHANGES, Change, Ledger
 from crawler.coordination.memory import MemoryStore
@@ -78,6 +79,17 @@ def test_each_value_names_the_term_it_was_written_in(store, ledger, leadership):
     list(ledger.commit(later, [Change("a", moved, first.revision), new("b", 2)]))
     assert [stored(store, ledger, name).term for name in "ab"] == [later.revision] * 2
     assert ledger.decode(first.current).term == leadership.revision
+
+
+def test_the_dead_are_noted_by_who_leads_and_by_nobody_else(store, ledger, leadership):
+    many = {f"w-{number}": number + 1 for number in range(300)}
+    ledger.bury(leadership, many)
+    notes = {kv.key: decode_tombstone(kv.value) for kv in store.range(KEYS.tombstone("")).items}
+    assert notes == {KEYS.tombstone(id): incarnation for id, incarnation in many.items()}
+    store.txn([], [Delete(leadership.key)])
+    with pytest.raises(LeadershipLost):
+        ledger.bury(leadership, {"w-0": 99})
+    assert decode_tombstone(store.get(KEYS.tombstone("w-0")).value) == 1
 
 
 def kept(name, revision):

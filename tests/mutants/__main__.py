@@ -1,0 +1,68 @@
+"""Puts known faults back into the code, one at a time: for each, a test must fail.
+
+    python -m tests.mutants [NAME …]
+
+Each mutant is a copy of the project with one change. The first ones are the faults of the reference
+design (docs/guarantees.md); the others take out what our own promises rest on.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.mutants import api, coordination, node, reference
+from tests.mutants.mutant import Mutant
+
+ROOT = Path(__file__).parents[2]
+LEFT_OUT = (".git", ".venv", "items", "*.egg-info", "__pycache__", ".mypy_cache", ".hypothesis")
+MUTANTS = [*reference.MUTANTS, *coordination.MUTANTS, *node.MUTANTS, *api.MUTANTS]
+
+
+def found(mutant: Mutant) -> bool:
+    """Whether a test fails on the mutant. Exits when it cannot be made."""
+    with tempfile.TemporaryDirectory(prefix="mutant-") as folder:
+        copy = Path(folder, "project")
+        shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(*LEFT_OUT))
+        file = copy / mutant.file
+        text = file.read_text()
+        if text.count(mutant.before) != 1:
+            sys.exit(f"{mutant.name}: {mutant.file} does not hold its text once; mend the mutant")
+        file.write_text(text.replace(mutant.before, mutant.after))
+        command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"]
+        # Status 1 is a failed test; any other means that none was run.
+        return (
+            subprocess.run(
+                [*command, *_split(mutant.tests)],
+                cwd=copy,
+                timeout=300,
+                capture_output=True,
+                check=False,
+            ).returncode
+            == 1
+        )
+
+
+def _split(tests: str) -> list[str]:
+    files, _, expression = tests.partition(" -k ")
+    return files.split() + (["-k", expression] if expression else [])
+
+
+def main(wanted: list[str]) -> int:
+    """Try the mutants of these names, or all; the number of those that no test found."""
+    missed = 0
+    for mutant in MUTANTS:
+        if wanted and mutant.name not in wanted:
+            continue
+        is_found = found(mutant)
+        missed += not is_found
+        print(f"{'found ' if is_found else 'MISSED'}  {mutant.name}", flush=True)
+    print(f"{missed} missed")
+    return missed
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,148 @@
+"""What leases, watches, fences and the adapter of etcd rest on."""
+
+from __future__ import annotations
+
+from tests.mutants.mutant import Mutant
+
+MUTANTS = [
+    Mutant(
+        "a lease ends by etcd's clock only",
+        "crawler/coordination/lease.py",
+        "        return sent_s + self.ttl_s * (1.0 - MARGIN)",
+        "        return sent_s + self.ttl_s * 2",
+        "tests/unit/coordination/test_lease.py",
+    ),
+    Mutant(
+        "a change based on an old value overwrites",
+        "crawler/coordination/ledger.py",
+        "        compares += [unchanged(self._keys.resource(c.name), c.based_on) for c in batch]\n",
+        "",
+        "tests/unit/coordination/test_ledger.py",
+    ),
+    Mutant(
+        "a write without an answer counts as done",
+        "crawler/coordination/ledger.py",
+        "Outcome(change.name, _is_written(write, kv, change), kv, result.revision)",
+        "Outcome(change.name, True, kv, result.revision)",
+        "tests/unit/coordination/test_ledger.py",
+    ),
+    Mutant(
+        "a lease counts from the answer of a renewal",
+        "crawler/coordination/lease.py",
+        "            self._deadline_s = self._deadline_after(sent_s)",
+        "            self._deadline_s = self._deadline_after(self._clock.monotonic())",
+        "tests/unit/coordination/test_lease.py",
+    ),
+    Mutant(
+        "a watch takes the store's revision for what it has seen",
+        "crawler/coordination/etcd_watch.py",
+        "            yield wire.batch(events)",
+        "            yield Batch(wire.batch(events).events, answer.header.revision)",
+        "tests/contract/test_store.py -k long_history",
+    ),
+    Mutant(
+        "old news raises the dead",
+        "crawler/coordination/watch.py",
+        "if revision > self._listed_at else None",
+        "",
+        "tests/unit/coordination/test_mirror.py",
+    ),
+    Mutant(
+        "a watch that hears nothing counts as alive",
+        "crawler/coordination/etcd_watch.py",
+        "gevent.Timeout(self._silence_s, Stuck)",
+        "gevent.Timeout(None)",
+        "tests/contract/test_etcd_watch.py -k frozen",
+    ),
+    Mutant(
+        "an idle watch asks for no sign of life",
+        "crawler/coordination/etcd_watch.py",
+        "            if not self._busy:",
+        "            if self._busy:",
+        "tests/contract/test_etcd_watch.py -k as_long_as",
+    ),
+    Mutant(
+        "a frozen member is asked again and again",
+        "crawler/coordination/etcd_client.py",
+        "        self._turn += 1",
+        "        self._turn += 0",
+        "tests/contract/test_etcd_cluster.py -k not_missed",
+    ),
+    Mutant(
+        "a token that has aged costs the call",
+        "crawler/coordination/etcd_client.py",
+        "                self.forget(metadata)",
+        "                pass",
+        "tests/contract/test_etcd_users.py -k carried_out_once",
+    ),
+    Mutant(
+        "a full etcd is taken for a busy one",
+        "crawler/coordination/etcd_failures.py",
+        "return StoreFull(_FULL, FULL_RETRY_S)",
+        "return None",
+        "tests/contract/test_etcd_full.py -k says_so",
+    ),
+    Mutant(
+        "renewals past the hub trust any authority",
+        "crawler/coordination/renewer.py",
+        "        self._curl.setopt(pycurl.CAINFO_BLOB, tls.ca)",
+        "        self._curl.setopt(pycurl.SSL_VERIFYPEER, 0)",
+        "tests/contract/test_etcd_renewer.py -k certificates",
+    ),
+    Mutant(
+        "a note may come from a leader that was replaced",
+        "crawler/coordination/ledger.py",
+        "            result = self._store.txn([fence], puts[start : start + CHANGES])",
+        "            result = self._store.txn([], puts[start : start + CHANGES])",
+        "tests/unit/coordination/test_ledger.py",
+    ),
+    Mutant(
+        "a worker declared dead goes on",
+        "crawler/coordination/registry.py",
+        "_buried(tombstone) >= node.incarnation",
+        "False",
+        "tests/integration/test_fencing.py -k finds_itself",
+    ),
+    Mutant(
+        "a registration that is gone is not missed",
+        "crawler/coordination/registry.py",
+        "        if registration is None or registration.create_revision != node.incarnation:",
+        "        if False:",
+        "tests/integration/test_fencing.py -k registration_was_deleted",
+    ),
+    Mutant(
+        "a write without an answer happens later",
+        "crawler/coordination/ledger.py",
+        "        compares += [unchanged(self._keys.snowflake, self._mark_revision)]\n",
+        "",
+        "tests/unit/coordination/test_ledger.py",
+    ),
+    Mutant(
+        "a delete at the revision of a compaction is missed",
+        "crawler/coordination/etcd.py",
+        "start = revision - 1 if revision > 1 else revision",
+        "start = revision",
+        "tests/contract/test_store.py -k compacted_revision",
+    ),
+    Mutant(
+        "a hub that hangs keeps its lease",
+        "crawler/coordination/lease.py",
+        "RETRY_S if hub.blocked else self._renew(renewer.renew)",
+        "self._renew(renewer.renew)",
+        "tests/integration/test_busy_hub.py -k hangs",
+    ),
+    Mutant(
+        "a busy hub renews by itself",
+        "crawler/coordination/lease.py",
+        "renewer = self._store.renewer() if hub is not None else None",
+        "renewer = None",
+        "tests/integration/test_busy_hub.py -k saturated",
+    ),
+    Mutant(
+        "a blocked hub is told without its stack",
+        "crawler/hub.py",
+        "frame = sys._current_frames().get(self._hub.thread_ident)",
+        "frame = None",
+        "tests/unit/test_hub.py",
+    ),
+]

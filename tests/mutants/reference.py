@@ -1,0 +1,116 @@
+"""The faults of the design that this project started from (docs/guarantees.md)."""
+
+from __future__ import annotations
+
+from tests.mutants.mutant import Mutant
+
+MUTANTS = [
+    Mutant(
+        "a deposed leader's writes overwrite",
+        "crawler/coordination/ledger.py",
+        "compares = [created_at(leadership.key, leadership.revision)]",
+        "compares = []",
+        "tests/unit/coordination/test_ledger.py",
+    ),
+    Mutant(
+        "a node whose lease died never comes back",
+        "crawler/node/session.py",
+        "        while not self._leaving:\n            session = self._join(role)",
+        "        for _ in range(1):\n            session = self._join(role)",
+        "tests/integration/test_nodes.py -k lost_its_lease",
+    ),
+    Mutant(
+        "reads may be stale",
+        "crawler/coordination/etcd.py",
+        "key=start, range_end=end, revision=revision, limit=PAGE",
+        "key=start, range_end=end, revision=revision, limit=PAGE, serializable=True",
+        "tests/contract/test_etcd.py -k one_member",
+    ),
+    Mutant(
+        "a new leader trusts its watch",
+        "crawler/node/term.py",
+        "        self._cluster.refresh()\n        self._grace",
+        "        self._grace",
+        "tests/integration/test_nodes.py -k new_leader_reads",
+    ),
+    Mutant(
+        "a broken watch misses events",
+        "crawler/coordination/watch.py",
+        "self._store.watch(self._prefix, self._revision + 1)",
+        "self._store.watch(self._prefix, self._store.range(self._prefix).revision + 1)",
+        "tests/unit/coordination/test_mirror.py",
+    ),
+    Mutant(
+        "the leader's address is split at the last dash",
+        "crawler/coordination/election.py",
+        'value.partition("-")',
+        'value.rpartition("-")',
+        "tests/unit/coordination/test_election.py -k address",
+    ),
+    Mutant(
+        "every master mints ids with number 1",
+        "crawler/coordination/registry.py",
+        "free = next((n for n in range(MAX_NODE + 1) if n not in numbers), None)",
+        "free = 1",
+        "tests/unit/coordination/test_registry.py",
+    ),
+    Mutant(
+        "a clock that goes back repeats ids",
+        "crawler/coordination/snowflake.py",
+        "if now > self._timestamp:",
+        "if now != self._timestamp:",
+        "tests/unit/coordination/test_snowflake.py",
+    ),
+    Mutant(
+        "reassigning mints a new id",
+        "crawler/node/placement.py",
+        "        epoch=next_epoch(resource),",
+        '        id="",\n        creation_time=0,\n        epoch=next_epoch(resource),',
+        "tests/unit/node/test_decisions.py",
+    ),
+    Mutant(
+        "adding a name twice assigns it twice",
+        "crawler/node/requests.py",
+        "        if present is None:\n            draft.put(Resource(self.spec))",
+        "        if True:\n            draft.put(Resource(self.spec))",
+        "tests/unit/node/test_decisions.py",
+    ),
+    Mutant(
+        "tasks without a worker are dropped",
+        "crawler/node/placement.py",
+        "        if settled != resource:\n            draft.put(settled)",
+        "        if node:\n"
+        "            draft.put(settled)\n"
+        "        else:\n"
+        "            draft.delete(resource.name)",
+        "tests/integration/test_nodes.py -k wait_for_a_worker",
+    ),
+    Mutant(
+        "deleting does not stop the crawl",
+        "crawler/node/reconcile.py",
+        "    stop = [name for name, key in running.items() if desired.get(name) != key]",
+        "    stop = [n for n, key in running.items() if n in desired and desired[n] != key]",
+        "tests/integration/test_nodes.py -k deleting",
+    ),
+    Mutant(
+        "a worker without a lease goes on crawling",
+        "crawler/node/worker.py",
+        "        self._runs.stop_all()",
+        "        pass",
+        "tests/integration/test_nodes.py -k cut_off",
+    ),
+    Mutant(
+        "every worker runs every task",
+        "crawler/records.py",
+        "return owner.node_id == self.id and owner.incarnation in (0, self.incarnation)",
+        "return True",
+        "tests/unit/node/test_decisions.py tests/integration/test_nodes.py",
+    ),
+    Mutant(
+        "the load counts what is finished",
+        "crawler/scheduler/snapshot.py",
+        "unfinished[owner.node_id] += not resource.state.finished",
+        "unfinished[owner.node_id] += 1",
+        "tests/unit/scheduler/test_cycle.py",
+    ),
+]
