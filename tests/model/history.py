@@ -90,7 +90,7 @@ class History:
         self.forced: dict[tuple[str, int], float] = {}
         """Registrations ended by hand, while their nodes had reason to rely on them."""
         self._candidates: dict[str, tuple[int, Author]] = {}
-        self._ids: set[str] = set()
+        self._ids: set[tuple[int, int]] = set()
         self._effects: list[Effect] = []
         self.changed_s: dict[str, float] = {}
 
@@ -183,7 +183,7 @@ class History:
             self._check_author(name, revision, author, after)
             self._check_change(name, revision, before, after, author)
         if after is not None and after.id:
-            self._ids.add(after.id)
+            self._ids.add((revision, int(after.id)))
 
     def leader(self) -> tuple[int, Author] | None:
         """Who leads by the store's own word: the candidate that stood first."""
@@ -211,8 +211,7 @@ class History:
         author: Author,
     ) -> None:
         if before is None and after is not None:
-            if after.id in self._ids:
-                self.blame(f"r{revision}: id {after.id} of {name!r} was given out before")
+            self._check_id(name, revision, after)
             self._effect(Effect("add", name, after.spec, revision))
         elif after is None:
             self._effect(Effect("delete", name, None, revision))
@@ -222,9 +221,17 @@ class History:
             self._check_owner(name, revision, before, after, author)
             self._check_state(name, revision, before, after)
 
+    def _check_id(self, name: str, revision: int, created: Resource) -> None:
+        """A new id is above all that were stored before, whatever the clocks say."""
+        highest = max((id for r, id in self._ids if r < revision), default=0)
+        if int(created.id) <= highest:
+            self.blame(f"r{revision}: id {created.id} of {name!r} is not above {highest}")
+
     def _check_life(self, name: str, revision: int, before: Resource, after: Resource) -> None:
         if before.id and (before.id, before.creation_time) != (after.id, after.creation_time):
             self.blame(f"r{revision}: {name!r} changed its id or creation time")
+        if before.foreign != after.foreign:
+            self.blame(f"r{revision}: {name!r} lost what another program wrote: {before.foreign}")
         if after.epoch < before.epoch:
             self.blame(f"r{revision}: the epoch of {name!r} went back")
         if after.spec != before.spec:

@@ -37,6 +37,8 @@ HOSTS = MASTERS | WORKERS
 PREFIXES = st.sampled_from(
     [KEYS.resources, KEYS.registrations("worker"), KEYS.registrations("master")]
 )
+ONES = st.sampled_from(["add", "add", "update", "delete"])
+OTHERS = st.sampled_from(["delete", "delete", "update", "add"])
 SHOWN = 120
 """Lines of the history that a failure shows."""
 
@@ -218,6 +220,18 @@ class ClusterMachine(RuleBasedStateMachine):
         self.world.mend(leader)
         self._settle()
 
+    @rule(kind=ONES, then=OTHERS, spec=SPECS)
+    def a_write_in_doubt_arrives_late(self, kind: str, then: str, spec: Spec) -> None:
+        """When the leader has settled what became of it, and has acted upon that."""
+        leader = self._host(LEADER)
+        leader.wire.fates[:] = [Fate.LATE]
+        self.world.request(kind, spec, leader)
+        self._pass(0.1)
+        self.world.request(then, spec, leader)
+        self._pass(0.1)
+        leader.wire.land()
+        self._settle()
+
     @rule(index=st.integers(0, 4), outcome=st.sampled_from([State.DONE, State.FAILED]))
     def a_run_ends_that_is_out_of_date(self, index: int, outcome: State) -> None:
         """Its worker has not heard yet that the task was changed."""
@@ -225,11 +239,9 @@ class ClusterMachine(RuleBasedStateMachine):
         if not owned:
             return
         name = owned[index % len(owned)]
-        owner, spec = self._owner_of(name), self.world.history.resources[name].spec
-        depth = int(spec.parameters.get("depth", 0)) + 1
-        changed = dataclasses.replace(spec, parameters={"depth": depth})
+        owner = self._owner_of(name)
         owner.wire.hold(KEYS.resources)
-        self.world.request("update", changed, self._host(LEADER))
+        self.world.request("update", self._changed(name), self._host(LEADER))
         self._pass(0.1)
         self.crawl_ends(name, outcome)
         self._pass(0.1)
@@ -336,6 +348,25 @@ class ClusterMachine(RuleBasedStateMachine):
         self.world.foreign_delete(name)
         self._settle()
 
+    @rule(index=st.integers(0, 4), deletes=st.booleans())
+    def another_program_is_faster(self, index: int, deletes: bool) -> None:
+        """It writes what the leader is about to change, and the leader has not heard of it."""
+        names = list(self.world.history.resources)
+        if not names:
+            return
+        name = names[index % len(names)]
+        leader = self._host(LEADER)
+        spec = self._changed(name)
+        leader.wire.hold(KEYS.resources)
+        if deletes:
+            self.world.foreign_delete(name)
+        else:
+            self.world.foreign_touch(name)
+        self.world.request("update", spec, leader)
+        self._pass(0.1)
+        self.world.mend(leader)
+        self._settle()
+
     @rule()
     def another_program_adds(self) -> None:
         self.world.foreign_add("foreign")
@@ -365,6 +396,12 @@ class ClusterMachine(RuleBasedStateMachine):
             return self._owner() or self.world.workers[0]
         hosts: dict[str, Any] = self.world.hosts
         return hosts.get(name) or self.world.workers[-1]
+
+    def _changed(self, name: str) -> Spec:
+        """The task with other parameters, which mean another run."""
+        spec = self.world.history.resources[name].spec
+        depth = int(spec.parameters.get("depth", 0)) + 1
+        return dataclasses.replace(spec, parameters={"depth": depth})
 
     def _leader(self) -> Host | None:
         """Whoever leads by the store's word, if it lives."""
