@@ -85,6 +85,8 @@ class History:
         self.operations: list[Operation] = []
         self.resources: dict[str, Resource] = {}
         self.versions: dict[str, list[tuple[int, Resource | None]]] = defaultdict(list)
+        self.values: dict[str, list[bytes]] = defaultdict(list)
+        """Every value that a resource ever had, as it was stored."""
         self.workers: dict[tuple[str, int], float | None] = {}
         """Each registration of a worker that ever was; when it ended, None while it stands."""
         self.forced: dict[tuple[str, int], float] = {}
@@ -159,6 +161,8 @@ class History:
         name = KEYS.resource_name(event.key) or ""
         before, after = _decoded(name, event.previous), _decoded(name, event.current)
         self.note(f"r{event.revision} {author}: {_told(before)} → {_told(after)}")
+        if event.current is not None:
+            self.values[name].append(event.current.value)
         if before is not None and after is not None and before.id and before.id != after.id:
             # A task that is deleted and added again within one pass of the leader is one write.
             self._take_version(name, event.revision, before, None, author)

@@ -367,6 +367,12 @@ class ClusterMachine(RuleBasedStateMachine):
         self.world.mend(leader)
         self._settle()
 
+    @rule(name=NAMES, back=st.integers(0, 5))
+    def another_program_restores(self, name: str, back: int) -> None:
+        """A backup, say: an old value of the task, with an epoch of the past."""
+        self.world.foreign_restore(name, back)
+        self._settle()
+
     @rule()
     def another_program_adds(self) -> None:
         self.world.foreign_add("foreign")

@@ -12,6 +12,7 @@ import gevent
 from gevent import Greenlet
 
 from crawler.api.service import Call
+from crawler.coordination.codec import decode_resource
 from crawler.coordination.memory import MemoryStore
 from crawler.coordination.store import Compare, Delete, Put, TxnResult
 from crawler.coordination.store import Operation as Write
@@ -160,6 +161,17 @@ class World:
 
     def foreign_delete(self, name: str) -> None:
         self._foreign(Delete(KEYS.resource(name)))
+
+    def foreign_restore(self, name: str, back: int) -> None:
+        """Another program puts an old value back, of the same task."""
+        present = self.history.resources.get(name)
+        values = [
+            value
+            for value in self.history.values[name]
+            if present is not None and decode_resource(name, value, 0).id == present.id
+        ]
+        if values:
+            self._foreign(Put(KEYS.resource(name), values[-1 - back % len(values)]))
 
     def _foreign(self, write: Put | Delete) -> None:
         result = self.store.txn([], [write])
