@@ -55,8 +55,10 @@ class Checks:
         assert process.engine is not None
         for run in process.engine.active:
             registration = (run.node, run.incarnation)
+            # What was ended by hand is found out by asking: within a renewal while etcd answers,
+            # and when the lease is over by the node's clock if it ceases to.
             forced_s = self._history.forced.get(registration)
-            if forced_s is not None and self._world.timeline.now_s < forced_s + TTL_S:
+            if forced_s is not None and self._world.timeline.now_s < forced_s + 2 * TTL_S:
                 continue
             if self._history.workers.get(registration, 0.0) is not None:
                 self._history.blame(f"{run} goes on though its worker is not registered")
