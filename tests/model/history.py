@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from enum import Enum
 from typing import Any
 
 from crawler.coordination.codec import decode_resource
@@ -20,53 +18,10 @@ from crawler.coordination.store import Event, KeyValue
 from crawler.records import Owner, Resource, Spec, State
 from tests.model.engine import RunRecord
 from tests.model.nodes import KEYS, Process
+from tests.model.operations import Effect, Fare, Operation
 from tests.model.timeline import Timeline
 
 FOREIGN = "another program"
-
-
-class Fare(Enum):
-    """How an operation of a client ended."""
-
-    PENDING = "not answered yet"
-    DONE = "acknowledged"
-    REFUSED = "refused"
-    UNKNOWN = "outcome unknown"
-
-
-@dataclass(eq=False)
-class Operation:
-    """Something a client asked for, from its sending to its answer, in revisions."""
-
-    kind: str
-    spec: Spec
-    began: int
-    ended: int | None = None
-    fare: Fare = Fare.PENDING
-    error: str = ""
-    tainted: bool = False
-    """The network repeated a request meanwhile: a refusal may be that of the second."""
-
-    def __str__(self) -> str:
-        return f"{self.kind} {self.spec.name}: {self.fare.value} {self.error}".rstrip()
-
-    def may_have(self, revision: int) -> bool:
-        """Whether a change at that revision may be its doing."""
-        if revision <= self.began:
-            return False
-        if self.fare is Fare.REFUSED:
-            return False
-        return self.fare is not Fare.DONE or revision <= (self.ended or 0)
-
-
-@dataclass(frozen=True)
-class Effect:
-    """A change that somebody must have asked for."""
-
-    kind: str
-    name: str
-    spec: Spec | None
-    revision: int
 
 
 Author = Process | str
@@ -301,7 +256,7 @@ class History:
 
     def _came_true(self, operation: Operation) -> bool:
         """What was acknowledged stood in the store, unless a rival undid it in the same write."""
-        if any(_rivals(operation, other) for other in self.operations):
+        if any(operation.rivals(other) for other in self.operations):
             return True
         versions = self.versions[operation.spec.name]
         standing = [version for revision, version in versions if revision <= operation.began][-1:]
@@ -310,13 +265,6 @@ class History:
             version is None if operation.kind == "delete" else _is_spec(version, operation.spec)
         )
         return any(wanted(version) for version in (standing or [None]) + during)
-
-
-def _rivals(one: Operation, other: Operation) -> bool:
-    """Whether both were under way at one time, and for one task."""
-    if one is other or one.spec.name != other.spec.name:
-        return False
-    return other.fare is Fare.UNKNOWN or other.ended is None or other.ended >= one.began
 
 
 def _is_spec(version: Resource | None, spec: Spec) -> bool:

@@ -19,9 +19,10 @@ from crawler.coordination.store import Operation as Write
 from crawler.errors import CrawlerError, OutcomeUnknown
 from crawler.records import Spec
 from tests.model.engine import RunRecord
-from tests.model.history import FOREIGN, Fare, History, Operation
+from tests.model.history import FOREIGN, History
 from tests.model.network import Record
 from tests.model.nodes import KEYS, MASTER, RARE, SPIDERS, TTL_S, WORKER, Host, Process, on_spawn
+from tests.model.operations import Fare, Operation
 from tests.model.timeline import NodeClock, Timeline
 from tests.model.transport import ModelPeers, Transport
 

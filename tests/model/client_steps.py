@@ -1,0 +1,112 @@
+"""Steps of clients, crawls and other programs: what the cluster is for, and its neighbours."""
+
+from __future__ import annotations
+
+from hypothesis import strategies as st
+from hypothesis.stateful import rule
+
+from crawler.records import Spec, State
+from tests.model.nodes import KEYS
+from tests.model.stage import LEADER, MASTERS, NAMES, SPECS, Stage
+
+
+class ClientSteps(Stage):
+    """What is asked for, how crawls end, and who else writes into the store."""
+
+    # -- clients ---
+
+    @rule(spec=SPECS, via=MASTERS)
+    def add(self, spec: Spec, via: str) -> None:
+        self.world.request("add", spec, self._host(via))
+        self._settle()
+
+    @rule(spec=SPECS, one=MASTERS, other=MASTERS)
+    def add_twice(self, spec: Spec, one: str, other: str) -> None:
+        """The same task through two masters at once."""
+        self.world.request("add", spec, self._host(one))
+        self.world.request("add", spec, self._host(other))
+        self._settle()
+
+    @rule(spec=SPECS, via=MASTERS)
+    def update(self, spec: Spec, via: str) -> None:
+        self.world.request("update", spec, self._host(via))
+        self._settle()
+
+    @rule(name=NAMES, via=MASTERS)
+    def delete(self, name: str, via: str) -> None:
+        self.world.request("delete", Spec(name), self._host(via))
+        self._settle()
+
+    @rule(first=NAMES, spec=SPECS, via=MASTERS)
+    def delete_and_add(self, first: str, spec: Spec, via: str) -> None:
+        """Both wait for the same pass of the leader."""
+        self.world.request("delete", Spec(first), self._host(via))
+        self.world.request("add", spec, self._host(via))
+        self._settle()
+
+    @rule()
+    def next_request_is_repeated(self) -> None:
+        self.world.repeat_next_request()
+
+    @rule()
+    def next_answer_to_a_request_is_lost(self) -> None:
+        self.world.transport.faults.lost_answers += 1
+
+    # -- crawls ---
+
+    @rule(name=NAMES, outcome=st.sampled_from([State.DONE, State.FAILED]))
+    def crawl_ends(self, name: str, outcome: State) -> None:
+        """Wherever it runs."""
+        for host in self.world.workers:
+            engine = host.process.engine if host.process and not host.process.paused else None
+            for record, crawl in list(engine.active.items()) if engine else []:
+                if record.task == name:
+                    crawl.finish(outcome)
+        self._settle()
+
+    # -- the store ---
+
+    @rule()
+    def compact(self) -> None:
+        self.world.compact()
+        self._settle()
+
+    @rule(name=NAMES)
+    def another_program_touches(self, name: str) -> None:
+        self.world.foreign_touch(name)
+        self._settle()
+
+    @rule(name=NAMES)
+    def another_program_deletes(self, name: str) -> None:
+        self.world.foreign_delete(name)
+        self._settle()
+
+    @rule(index=st.integers(0, 4), deletes=st.booleans())
+    def another_program_is_faster(self, index: int, deletes: bool) -> None:
+        """It writes what the leader is about to change, and the leader has not heard of it."""
+        names = list(self.world.history.resources)
+        if not names:
+            return
+        name = names[index % len(names)]
+        leader = self._host(LEADER)
+        spec = self._changed(name)
+        leader.wire.hold(KEYS.resources)
+        if deletes:
+            self.world.foreign_delete(name)
+        else:
+            self.world.foreign_touch(name)
+        self.world.request("update", spec, leader)
+        self._pass(0.1)
+        self.world.mend(leader)
+        self._settle()
+
+    @rule(name=NAMES, back=st.integers(0, 5))
+    def another_program_restores(self, name: str, back: int) -> None:
+        """A backup, say: an old value of the task, with an epoch of the past."""
+        self.world.foreign_restore(name, back)
+        self._settle()
+
+    @rule()
+    def another_program_adds(self) -> None:
+        self.world.foreign_add("foreign")
+        self._settle()
