@@ -29,6 +29,8 @@ class Draft:
         self._changed: dict[str, Resource | None] = {}
         self._minted: dict[str, int] = {}
         self._kept: set[str] = set()
+        self._bases: dict[str, int] = {}
+        """Revision on which each change was decided; the mirror may move on before the commit."""
 
     def get(self, name: str) -> Resource | None:
         """The resource as it stands in this draft."""
@@ -42,15 +44,16 @@ class Draft:
             resource = resource.replace(id=str(minted))
         if not resource.creation_time:
             resource = resource.replace(creation_time=self._now_ns())
-        self._changed[resource.name] = resource
+        self._decide(resource.name, resource)
 
     def keep(self, name: str) -> None:
         """Answer for a resource as it is: the commit makes sure that it still stands there."""
         self._kept.add(name)
+        self._bases.setdefault(name, self._revision(name))
 
     def delete(self, name: str) -> None:
         """Take a resource out."""
-        self._changed[name] = None
+        self._decide(name, None)
         self._minted.pop(name, None)
 
     @property
@@ -68,13 +71,17 @@ class Draft:
     def changes(self) -> Sequence[Change]:
         """What to commit; what was added and taken out again in this draft is not in it."""
         written = [
-            Change(name, after, self._based_on(name), self._minted.get(name, 0))
+            Change(name, after, self._bases[name], self._minted.get(name, 0))
             for name, after in self._changed.items()
-            if after is not None or self._stored(name) is not None
+            if after is not None or self._bases[name]
         ]
         kept = sorted(self._kept - self._changed.keys())
-        return written + [Change(name, None, self._based_on(name), keeps=True) for name in kept]
+        return written + [Change(name, None, self._bases[name], keeps=True) for name in kept]
 
-    def _based_on(self, name: str) -> int:
+    def _decide(self, name: str, after: Resource | None) -> None:
+        self._bases.setdefault(name, self._revision(name))
+        self._changed[name] = after
+
+    def _revision(self, name: str) -> int:
         stored = self._stored(name)
         return stored.mod_revision if stored else 0
