@@ -26,7 +26,7 @@ from tests.model.world import World
 STEPS = int(os.environ.get("MODEL_STEPS", "0"))
 SHRINK = bool(os.environ.get("MODEL_SHRINK"))
 STEPS_EACH = 50
-SHORT = 120
+SHORT = 150
 """Examples of the short run."""
 
 CHUNK = 100

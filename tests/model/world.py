@@ -38,7 +38,6 @@ class World:
         the nodes' clocks run against the store's."""
         self._patches = [
             mock.patch("crawler.clock.TURN_S", 0),  # turns without looking at real time
-            mock.patch("crawler.coordination.lease.LOOK_S", 1.0),  # no native thread to look at
             # No plugins from elsewhere; looking for them takes longer than anything else here.
             mock.patch("pluggy.PluginManager.load_setuptools_entrypoints"),
         ]
