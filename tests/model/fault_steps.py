@@ -117,6 +117,24 @@ class FaultSteps(ClientSteps):
         self.world.mend(owner)
         self._settle()
 
+    @rule(index=st.integers(0, 4), writes=st.integers(1, 6), deleted=st.booleans())
+    def the_leader_hears_all_at_once(self, index: int, writes: int, deleted: bool) -> None:
+        """A worker is gone, and its task was written by others, while the leader stood still."""
+        leader = self._leader()
+        owned = [name for name in self.world.history.resources if self._owner_of(name)]
+        if leader is None or leader.process.paused or not owned:
+            return
+        name = owned[index % len(owned)]
+        self.world.pause(leader)
+        for _ in range(writes):
+            self.world.foreign_touch(name)
+        if deleted:
+            self.world.foreign_delete(name)
+        self.world.revoke_lease(self._owner_of(name))
+        self._settle()
+        self.world.resume(leader)
+        self._settle()
+
     @rule(name=HOSTS)
     def lease_is_revoked(self, name: str) -> None:
         self.world.revoke_lease(self._host(name))
