@@ -1,5 +1,6 @@
 """SIGSTOP for longer than the time to live: a process stands still, and wakes in another time."""
 
+import contextlib
 import time
 
 import gevent
@@ -24,29 +25,42 @@ class Pause:
             node.process.resume()
 
 
-@pytest.mark.parametrize(
-    "way",
-    [
-        pytest.param(Way.OUT, id="the write arrives when another leads"),
-        pytest.param(
-            Way.BACK, id="it never learns that its write was taken", marks=pytest.mark.faults
-        ),
-    ],
-)
-def test_a_leader_in_the_middle_of_a_placement(arena, way):
-    """A placement is on its way, surely: it waits in the link while the leader stands still."""
-    old, name = arena.leader(), f"caught {way.value}"
+def test_a_leader_whose_write_arrives_when_another_leads(arena):
+    """A placement is on its way, surely: it waits in the link while the leader stands still.
+
+    Nobody asks a second time, and the next leader has written nothing yet: only the fence is left
+    to keep it out.
+    """
+    old = arena.leader()
     (link,) = arena.lab.links(old.title)
-    link.hold(way)
-    posting = gevent.spawn(arena.client.add, name)
-    if way is Way.OUT:
-        eventually(lambda: link.holds(f"/resources/{name}".encode()), what="the write is held")
-    else:
-        eventually(lambda: arena.lab.resource(name), what="the write is done")
+    link.hold(Way.OUT)
+    specification = arena.lab.specification("too late")
+    posting = gevent.spawn(old.call, "POST", "/crawler/resource", specification)
+    eventually(lambda: link.holds(b"/resources/too late"), what="the write is held")
     fault = Pause(old)
     fault.inject(arena)
     eventually(lambda: arena.leader() not in (None, old), arena.lab.ttl_s + 2, "another leads")
-    arena.client.add(f"{name}, the next leader's")
+    link.heal()
+    eventually(lambda: not link.holds(b"/resources/too late"), what="the write arrives")
+    fault.heal(arena)
+    with contextlib.suppress(OSError):
+        assert posting.get()[0] != 200
+    arena.at_full_strength()
+    assert arena.lab.resource("too late") is None
+    arena.check()
+
+
+@pytest.mark.faults
+def test_a_leader_that_never_learns_that_its_write_was_taken(arena):
+    old = arena.leader()
+    (link,) = arena.lab.links(old.title)
+    link.hold(Way.BACK)
+    posting = gevent.spawn(arena.client.add, "taken in silence")
+    eventually(lambda: arena.lab.resource("taken in silence"), what="the write is done")
+    fault = Pause(old)
+    fault.inject(arena)
+    eventually(lambda: arena.leader() not in (None, old), arena.lab.ttl_s + 2, "another leads")
+    arena.client.add("the next leader's own")
     link.heal()
     fault.heal(arena)
     posting.get()
