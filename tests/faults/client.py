@@ -12,6 +12,8 @@ import gevent
 
 from tests.integration.lab import call
 
+REPEATED = (429, 500, 503, 504)
+"""Statuses that say "not now", or that nobody knows."""
 AGAIN_S = 0.05
 TRY_S = 2.0
 """How long it waits for one answer before it asks another master."""
@@ -47,7 +49,7 @@ class Client:
             answer = self._try(method, path, body)
             if answer and answer[0] in done:
                 return
-            assert answer is None or answer[0] in (500, 503, 504), f"{method} {path}: {answer}"
+            assert answer is None or answer[0] in REPEATED, f"{method} {path}: {answer}"
             gevent.sleep(AGAIN_S)
         raise AssertionError(f"{method} {path}: not done within {within_s} s, last: {answer}")
 
