@@ -6,8 +6,9 @@ import functools
 import itertools
 import json
 import os
+import re
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from crawler.local.cluster import is_ready
 from tests.faults import history
 from tests.faults.client import Client
 from tests.faults.recorder import Recorder
-from tests.faults.visits import overlaps
+from tests.faults.visits import overlaps, wrong_runs
 from tests.integration.lab import ROOT, Lab
 from tests.waiting import eventually
 
@@ -161,9 +162,9 @@ class Arena:
     def violations(self):
         """What must never be, and is in the history or lost from it."""
         entries = self.recorder.catch_up()
-        return history.violations(entries, late_s=self.lab.ttl_s) + history.lost(
-            entries, self.client.acknowledged, self.client.deleted
-        )
+        found = history.violations(entries, late_s=self.lab.ttl_s)
+        found += history.lost(entries, self.client.acknowledged, self.client.deleted)
+        return found + wrong_runs(self._wrote(), self.lab.site.visits, history.owners(entries))
 
     def gaps(self):
         """The times that tasks were without a live owner, the longest first."""
@@ -189,6 +190,14 @@ class Arena:
         self.add(*(task for task in tasks if task not in self.client.acknowledged))
         eventually(self.is_quiet, 20, "every task is run by a live worker")
         self._since_s = time.monotonic()
+
+    def _wrote(self):
+        """Id and epoch → the runs that left items under them; each item names its run."""
+        found = defaultdict(set)
+        for path in self.lab.folder.glob("items/*/*.jsonl"):
+            id, _, epoch = path.stem.partition("-")
+            found[id, int(epoch)] = set(re.findall(r"\?(\w+)", path.read_text()))
+        return found
 
     @unless_etcd_is_silent
     def _registered(self):

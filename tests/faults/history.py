@@ -7,6 +7,7 @@ of violation in a history made by hand.
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -39,7 +40,7 @@ class Violation(NamedTuple):
     """Something that must never be."""
 
     kind: str
-    """`term`, `owner`, `owners`, `epoch`, `identity`, `state` or `lost`."""
+    """`term`, `owner`, `owners`, `epoch`, `identity`, `state`, `lost` or `run`."""
     revision: int
     text: str
 
@@ -85,6 +86,18 @@ def leaders(entries: Iterable[Entry]) -> list[int]:
             _follow(candidates, entry)
             if candidates and min(candidates) != (found[-1] if found else None):
                 found.append(min(candidates))
+    return found
+
+
+def owners(entries: Iterable[Entry]) -> dict[tuple[str, int], set[str]]:
+    """Id and epoch of each assignment → the workers it was made to; one, in a sound history."""
+    found: dict[tuple[str, int], set[str]] = defaultdict(set)
+    for entry in entries:
+        if resource_name(entry.key) is not None and entry.value is not None:
+            value = json.loads(entry.value)
+            owner = owner_of(value)
+            if owner is not None:
+                found[value["ID"], value.get("Epoch", 0)].add(owner.id)
     return found
 
 

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from tests.faults.history import Entry, Owner, gaps, leaders, lost, violations
-from tests.faults.visits import overlaps
+from tests.faults.history import Entry, Owner, gaps, leaders, lost, owners, violations
+from tests.faults.visits import overlaps, wrong_runs
 from tests.integration.endless import Visit
 
 ELECTION = "/resources/election"
@@ -254,3 +254,31 @@ def test_the_longest_overlap_comes_first_whatever_the_task():
         "long": [*seen("c", 1, 2, 3), *seen("d", 1.5, 3.5)],
     }
     assert [overlap.task for overlap in overlaps(visits, silence_s=2)] == ["long", "short"]
+
+
+GIVEN = {("7", 1): {W1.id}, ("7", 2): {W2.id}}
+
+
+def test_runs_of_those_who_own_the_task_are_sound(script):
+    visits = {"task": [*seen("a", 1, 2), *seen("b", 3, 4, worker="worker-2")]}
+    assert wrong_runs({("7", 1): {"a"}, ("7", 2): {"b"}}, visits, GIVEN) == []
+
+
+def test_the_owners_of_each_epoch_are_read_from_the_history(script):
+    script.task(ID="7")
+    script.task(ID="7", owner=W2, epoch=2)
+    script.task(ID="7", owner=None, epoch=2, state="pending")
+    assert owners(script.entries) == GIVEN
+
+
+def test_a_second_run_in_one_epoch_is_seen():
+    visits = {"task": [*seen("a", 1, 2), *seen("b", 3, 4)]}
+    (wrong,) = wrong_runs({("7", 1): {"a", "b"}}, visits, GIVEN)
+    assert "['a', 'b'] all ran as epoch 1" in wrong.text
+
+
+def test_a_run_that_nobody_was_given_is_seen():
+    visits = {"task": seen("a", 1, 2)}
+    for key in (("7", 2), ("7", 3), ("8", 1)):
+        (wrong,) = wrong_runs({key: {"a"}}, visits, GIVEN)
+        assert wrong.text.startswith("worker-1 ran epoch")

@@ -1,4 +1,4 @@
-"""How long two runs of one task crawled at the same time, from what the site saw. Pure."""
+"""Which runs crawled, and how many of one task at the same time, from what the site saw. Pure."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
+from tests.faults.history import Violation
 from tests.integration.endless import Visit
 
 
@@ -30,6 +31,31 @@ def overlaps(visits: Mapping[str, Iterable[Visit]], silence_s: float) -> list[Ov
         overlap for task, seen in visits.items() for overlap in _of_task(task, seen, silence_s)
     ]
     return sorted(found, key=lambda overlap: -overlap.duration_s)
+
+
+def wrong_runs(
+    wrote: Mapping[tuple[str, int], set[str]],
+    visits: Mapping[str, Iterable[Visit]],
+    owners: Mapping[tuple[str, int], set[str]],
+) -> list[Violation]:
+    """Runs that nobody was given, and epochs in which more than one run was at work.
+
+    `wrote` tells which runs left items under an id and an epoch, `owners` which workers it was
+    given to.
+    """
+    worker_of = {visit.run: visit.worker for seen in visits.values() for visit in seen}
+    found = [
+        f"{sorted(runs)} all ran as epoch {epoch} of {id}"
+        for (id, epoch), runs in wrote.items()
+        if len(runs) > 1
+    ]
+    found += [
+        f"{worker_of[run]} ran epoch {epoch} of {id}, which was given to {owners.get((id, epoch))}"
+        for (id, epoch), runs in wrote.items()
+        for run in runs & worker_of.keys()
+        if not any(owner.endswith(f".{worker_of[run]}") for owner in owners.get((id, epoch), ()))
+    ]
+    return [Violation("run", 0, text) for text in found]
 
 
 def _of_task(task: str, seen: Iterable[Visit], silence_s: float) -> list[Overlap]:

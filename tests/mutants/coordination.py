@@ -145,4 +145,11 @@ MUTANTS = [
         "frame = None",
         "tests/unit/test_hub.py",
     ),
+    Mutant(
+        "a write that comes late is taken, with the next leader there",
+        "crawler/coordination/ledger.py",
+        "        compares = [created_at(leadership.key, leadership.revision)]",
+        "        compares = []",
+        "tests/faults/test_pause.py -k arrives",
+    ),
 ]
