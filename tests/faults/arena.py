@@ -77,11 +77,6 @@ class Arena:
         owners = Counter(self.lab.running(*self.lab.resources()).values())
         return self.lab[owners.most_common(1)[0][0]]
 
-    def registered_at(self, title):
-        """The incarnation of a node, 0 while it is no member."""
-        found = self.lab.store.range("/micro/registry/").items
-        return next((kv.create_revision for kv in found if kv.key.endswith(f".{title}")), 0)
-
     # -- how it stands --------------------------------------------------------------------------
 
     def start(self, masters=2, workers=2):
@@ -93,6 +88,16 @@ class Arena:
             )
         self.lab.start(*(f"worker-{n}" for n in range(1, workers + 1)))
         self.at_full_strength()
+
+    def begin(self, *tasks):
+        """Heal whatever is broken, leave these tasks only, and judge what follows."""
+        self._heal()
+        self.at_full_strength()
+        left_over = set(self.client.acknowledged) - self.client.deleted - set(tasks)
+        gevent.pool.Pool(16).map(self.client.delete, left_over)
+        self.add(*(task for task in tasks if task not in self.client.acknowledged))
+        eventually(self.is_quiet, 20, "every task is run by a live worker")
+        self._since_s = time.monotonic()
 
     def add(self, *names):
         """Add tasks, several at a time."""
@@ -137,18 +142,6 @@ class Arena:
 
         eventually(moved, within_s or self.lab.ttl_s + 2, f"no task is on {left}", every_s=0.05)
 
-    def _heal(self):
-        """Whatever a test left broken is whole again: etcd, the links, the nodes."""
-        if self.lab.etcd.pid is None:
-            self.lab.etcd.restart()
-        self.lab.etcd.resume()
-        for link in self.lab.links():
-            link.heal()
-        for node in self.lab.nodes("master") + self.lab.nodes("worker"):
-            self.clock_file(node.title).unlink(missing_ok=True)
-            node.process.resume()
-            self.lab.start(node.title, ready=False)
-
     def check(self, longest_gap_s=None, longest_overlap_s=None, within_s=20.0):
         """Wait until all is quiet; fail unless the history and the site's visits are sound."""
         eventually(self.is_quiet, within_s, "every task is run by a live worker")
@@ -181,15 +174,17 @@ class Arena:
         found = overlaps(self.lab.site.visits, self._silence_s)
         return [overlap for overlap in found if overlap.new.at_s >= self._since_s]
 
-    def begin(self, *tasks):
-        """Heal whatever is broken, leave these tasks only, and judge what follows."""
-        self._heal()
-        self.at_full_strength()
-        left_over = set(self.client.acknowledged) - self.client.deleted - set(tasks)
-        gevent.pool.Pool(16).map(self.client.delete, left_over)
-        self.add(*(task for task in tasks if task not in self.client.acknowledged))
-        eventually(self.is_quiet, 20, "every task is run by a live worker")
-        self._since_s = time.monotonic()
+    def _heal(self):
+        """Whatever a test left broken is whole again: etcd, the links, the nodes."""
+        if self.lab.etcd.pid is None:
+            self.lab.etcd.restart()
+        self.lab.etcd.resume()
+        for link in self.lab.links():
+            link.heal()
+        for node in self.lab.nodes("master") + self.lab.nodes("worker"):
+            self.clock_file(node.title).unlink(missing_ok=True)
+            node.process.resume()
+            self.lab.start(node.title, ready=False)
 
     def _wrote(self):
         """Id and epoch → the runs that left items under them; each item names its run."""

@@ -1,5 +1,7 @@
 """Half-open connections: etcd has been told that they ended, the node has not."""
 
+import time
+
 import pytest
 
 from tests.waiting import eventually
@@ -21,15 +23,13 @@ class HalfOpen:
 
 
 def test_a_node_finds_out_by_itself_and_connects_anew(arena):
-    """Nobody ever tells it: it is healed only when all is well again."""
-    nodes = [arena.leader(), arena.busy_worker()]
-    registered = {title: arena.registered_at(title) for title in (node.title for node in nodes)}
-    fault = HalfOpen(*nodes)
+    """Nobody ever tells it: the link is healed only when all is well again."""
+    fault = HalfOpen(arena.leader(), arena.busy_worker())
+    gone_s = time.monotonic()
     fault.inject(arena)
     arena.client.add("asked of a leader that talks to nobody")
-    eventually(
-        lambda: all(is_back(arena, node, registered) for node in nodes), 10, "both are members"
-    )
+    # Leases that were not renewed over another connection have ended by then.
+    eventually(lambda: time.monotonic() > gone_s + arena.lab.ttl_s + 0.7)
     arena.at_full_strength()
     eventually(arena.is_quiet, what="every task is run by a live worker")
     fault.heal(arena)
@@ -44,8 +44,3 @@ def test_all_nodes_are_told_late(arena):
     fault.heal(arena)
     arena.at_full_strength()
     arena.check()
-
-
-def is_back(arena, node, registered):
-    """Ready, and either a member all the time or a member anew."""
-    return node.call("GET", "/readyz")[0] == 200 and arena.registered_at(node.title)
