@@ -83,13 +83,13 @@ class Record:
 
     def apply(self, draft: Draft) -> Sequence[str]:
         """Reports that are not current any more change nothing; one of a later assignment than the
-        present means that an old value was put back, so the task is assigned anew above both."""
+        present means that an old value was put back, so the task is assigned anew, above all."""
         touched = []
         for report in self.reports:
             resource = draft.get(report.name)
             if is_later(report, resource):
                 assert resource is not None  # else nothing would be later
-                draft.put(_afresh(resource).replace(epoch=report.epoch))
+                draft.put(_afresh(resource).replace(epoch=0))  # there may have been later ones
                 touched.append(report.name)
             elif is_current(report, self.node_id, resource) and is_news(report, resource):
                 assert resource is not None  # else the report were not current

@@ -108,7 +108,7 @@ MUTANTS = [
         "crawler/coordination/registry.py",
         "        if registration is None or registration.create_revision != node.incarnation:",
         "        if False:",
-        "tests/integration/test_fencing.py -k registration_was_deleted",
+        "tests/integration/test_fencing.py -k without_tasks",
     ),
     Mutant(
         "a write without an answer happens later",

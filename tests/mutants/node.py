@@ -108,14 +108,14 @@ MUTANTS = [
         "crawler/node/worker.py",
         "        news += [(None, protest) for protest in self._epochs.protests()]\n",
         "",
-        "tests/integration/test_fencing.py -k put_right",
+        "tests/integration/test_fencing.py -k nothing_of_it_runs",
     ),
     Mutant(
         "an epoch begins anew when another program drops it",
         "crawler/node/placement.py",
         "(resource.epoch or resource.mod_revision) + 1",
         "resource.epoch + 1",
-        "tests/integration/test_fencing.py -k without_an_epoch",
+        "tests/unit/node/test_decisions.py",
     ),
     Mutant(
         "refused reports are not counted",

@@ -8,7 +8,7 @@ from crawler.clock import ManualClock
 from crawler.errors import AlreadyExists, ConfigError, NotFound
 from crawler.node.draft import Draft
 from crawler.node.names import NodeNames
-from crawler.node.placement import needs_owner, place
+from crawler.node.placement import needs_owner, next_epoch, place
 from crawler.node.reconcile import RunKey, reconcile
 from crawler.node.requests import Add, Record, Remove, Update
 from crawler.node.runs import items_path
@@ -19,6 +19,11 @@ from crawler.scheduler.framework import Framework
 FRAMEWORK = Framework("least-load")
 W1 = Node("w-1", "h:1", incarnation=10)
 W2 = Node("w-2", "h:2", incarnation=20)
+
+
+def test_an_epoch_rises_by_one_and_above_all_there_were_where_it_was_dropped():
+    assert next_epoch(stored(epoch=3)) == 4
+    assert next_epoch(stored(epoch=0)) == stored().mod_revision + 1
 
 
 def draft_of(*stored):
