@@ -6,7 +6,7 @@ when they are committed. Counts of running tasks are kept here only (docs/decisi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from crawler.api.service import Call, NodeLoad, Page
 from crawler.coordination.keys import MASTER, WORKER
@@ -32,10 +32,12 @@ class LeaderDesk:
     def __init__(
         self,
         cluster: Cluster,
-        submit: Callable[[Request, Call], None],
+        submit: Callable[[Request, Call], Mapping[str, Resource]],
         on_refused: Callable[[int], None],
     ) -> None:
-        """`submit` has a change made, and returns when it was; `on_refused` counts reports."""
+        """`submit` has a change made, and returns what was stored then: the mirror may tell of what
+        others did since. `on_refused` counts reports.
+        """
         self._on_refused = on_refused
         self._cluster = cluster
         self._submit = submit
@@ -43,13 +45,11 @@ class LeaderDesk:
 
     def add(self, spec: Spec, call: Call) -> Resource:
         """Store a new resource and place it."""
-        self._submit(Add(spec), call)
-        return self.get(spec.name, call)
+        return self._with_live_counts(self._submit(Add(spec), call)[spec.name])
 
     def update(self, spec: Spec, call: Call) -> Resource:
         """Change a resource's specification."""
-        self._submit(Update(spec), call)
-        return self.get(spec.name, call)
+        return self._with_live_counts(self._submit(Update(spec), call)[spec.name])
 
     def delete(self, name: str, call: Call) -> None:
         """Remove a resource."""

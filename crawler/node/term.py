@@ -35,7 +35,7 @@ from crawler.node.draft import Draft
 from crawler.node.placement import place
 from crawler.node.requests import Add, Request
 from crawler.node.workforce import Grace, Incarnation, Workforce
-from crawler.records import Leadership, Spec
+from crawler.records import Leadership, Resource, Spec
 from crawler.scheduler.framework import Framework
 
 log = get_logger(__name__)
@@ -60,10 +60,11 @@ class _Ticket:
         self.tries = 0
         self.names: Sequence[str] = ()
         self.done = Event()
+        self.outcomes: Sequence[Outcome] = ()
         self.error: CrawlerError | None = None
 
     def settle(self, error: CrawlerError | None = None) -> None:
-        """Answer it: done, or why not."""
+        """Answer it: done, with these outcomes, or why not."""
         self.error = error
         self.done.set()
 
@@ -257,6 +258,7 @@ class Term:
         """Answer each request by what became of its changes; `error` ended the commit early."""
         for ticket in decided:
             outcomes = [written[name] for name in ticket.names if name in written]
+            ticket.outcomes = outcomes
             refusals = [outcome.refusal for outcome in outcomes if outcome.refusal]
             if refusals:
                 ticket.settle(refusals[0])
@@ -293,8 +295,8 @@ class Term:
             ticket.settle(Unavailable("this master does not lead any more; try again"))
         self._tickets.clear()
 
-    def submit(self, request: Request, call: Call) -> None:
-        """Hand a request to the writing greenlet and wait for its end."""
+    def submit(self, request: Request, call: Call) -> Mapping[str, Resource]:
+        """Hand a request to the writing greenlet and wait for its end; what stands there now."""
         if self._leaving:
             raise Unavailable("this master is leaving; try again")
         if len(self._tickets) >= MOST_WAITING:
@@ -307,6 +309,8 @@ class Term:
             raise OutcomeUnknown("no answer in time; read the task to see what was done")
         if ticket.error is not None:
             raise ticket.error
+        decoded = {o.name: self._ledger.decode(o.current) for o in ticket.outcomes if o.current}
+        return {name: resource for name, resource in decoded.items() if resource is not None}
 
 
 def _unanswered(error: BaseException) -> CrawlerError:

@@ -79,7 +79,7 @@ def die(node):
 
 def until_now(watch, store):
     """What a watch has to tell up to a mark that is set now."""
-    mark = store.txn([], [Put("/mark", b"")]).revision
+    mark = store.txn([], [Put("/resources/of-the-test/mark", b"")]).revision
     for batch in watch:
         yield batch
         if batch.revision >= mark:
@@ -397,3 +397,36 @@ def test_seeds_that_could_not_be_stored_at_the_take_over_are_stored_later(cluste
     assert cluster.resources() == {}
     store.full = False
     eventually(lambda: set(cluster.resources()) == {"seed-1", "seed-2"})
+
+
+def test_an_add_is_answered_by_what_was_stored_even_if_it_is_deleted_at_once(cluster):
+    """NOT_FOUND would say that nothing was done."""
+    master = cluster.master("1")
+    client = cluster.client(master)
+    term = master._role._term
+    answer = term._answer
+
+    def answer_after_a_delete(decided, written, error):
+        for name in written:
+            revision = cluster.store.txn([], [Delete(KEYS.resource(name))]).revision
+            master._role._cluster.resources.apply(KEYS.resource(name), None, revision)
+        answer(decided, written, error)
+
+    term._answer = answer_after_a_delete
+    assert client.add(Spec("a"), CALL).id
+    term._answer = answer
+    assert cluster.resources() == {}
+
+
+def test_masters_that_start_all_at_once_have_one_leader_and_seed_once(cluster):
+    seeds = tuple(Spec(f"seed-{number}") for number in range(20))
+    watch = cluster.store.watch(KEYS.resources, 1)
+    starting = [gevent.spawn(cluster.master, name, tasks=seeds) for name in "12345"]
+    masters = [job.get(timeout=10) for job in starting]
+    client = cluster.client(masters[0])
+    eventually(lambda: len(cluster.resources()) == len(seeds))
+    assert sum(master._role.own_desk() is not None for master in masters) == 1
+    assert {client.leader(CALL).id for _ in masters} == {masters[0]._role.leader().id}
+    events = [e for batch in until_now(watch, cluster.store) for e in batch.events]
+    written = [e.key for e in events if KEYS.resource_name(e.key)]
+    assert sorted(written) == sorted(KEYS.resource(seed.name) for seed in seeds)
