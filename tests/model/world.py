@@ -142,7 +142,7 @@ class World:
         return operation
 
     def _fare(self, operation: Operation, error: CrawlerError) -> Fare:
-        """A refusal; but a task that was deleted right after is not found when it is answered for."""
+        """A refusal; but a task deleted right after is not found when it is answered for."""
         versions = self.history.versions[operation.spec.name]
         deleted = any(r > operation.began and version is None for r, version in versions)
         return Fare.UNKNOWN if deleted and isinstance(error, NotFound) else Fare.REFUSED
