@@ -16,7 +16,7 @@ from crawler.coordination.codec import decode_resource
 from crawler.coordination.memory import MemoryStore
 from crawler.coordination.store import Compare, Delete, Put, TxnResult
 from crawler.coordination.store import Operation as Write
-from crawler.errors import CrawlerError, NotFound, OutcomeUnknown
+from crawler.errors import CrawlerError, OutcomeUnknown
 from crawler.records import Spec
 from tests.model.engine import RunRecord
 from tests.model.history import FOREIGN, History
@@ -133,7 +133,7 @@ class World:
             except OutcomeUnknown as error:
                 self.history.ended(operation, Fare.UNKNOWN, str(error))
             except CrawlerError as error:
-                fare = self._fare(operation, error)
+                fare = self._fare(operation)
                 self.history.ended(operation, fare, f"{type(error).__name__}: {error}")
             else:
                 self.history.ended(operation, Fare.DONE)
@@ -141,11 +141,12 @@ class World:
         self._greenlets.append(gevent.spawn(ask))
         return operation
 
-    def _fare(self, operation: Operation, error: CrawlerError) -> Fare:
-        """A refusal; but a task deleted right after is not found when it is answered for."""
+    def _fare(self, operation: Operation) -> Fare:
+        """A refusal; but a task that was deleted right after looks as if it had never been there,
+        to the leader that settles a lost write, and to the read that makes the answer."""
         versions = self.history.versions[operation.spec.name]
         deleted = any(r > operation.began and version is None for r, version in versions)
-        return Fare.UNKNOWN if deleted and isinstance(error, NotFound) else Fare.REFUSED
+        return Fare.UNKNOWN if deleted else Fare.REFUSED
 
     def repeat_next_request(self) -> None:
         self.transport.faults.duplicates += 1
