@@ -30,7 +30,7 @@ from crawler.coordination.store import (
     created_at,
     unchanged,
 )
-from crawler.errors import LeadershipLost, OutcomeUnknown, StoreRefused
+from crawler.errors import LeadershipLost, OutcomeUnknown, Retryable, StoreRefused
 from crawler.logs import get_logger
 from crawler.records import Leadership, Resource
 
@@ -161,7 +161,7 @@ class Ledger:
             result = self._store.txn(compares, [*writes, *mark], reads)
         except OutcomeUnknown as error:
             log.warning("answer to a write never came, reading what became of it", error=str(error))
-            return self._settle(leadership, batch, writes)
+            return self._settle_or_leave_open(leadership, batch, writes)
         except StoreRefused as refusal:
             return self._single_out(leadership, batch, refusal)
         if not result.succeeded:
@@ -194,6 +194,16 @@ class Ledger:
             log.error("the store refuses a change", task=batch[0].name, error=str(refusal))
             return [Outcome(batch[0].name, False, None, 0, refusal)]
         return [o for change in batch for o in self._commit_batch(leadership, [change])]
+
+    def _settle_or_leave_open(
+        self, leadership: Leadership, batch: Sequence[Change], writes: Sequence[Operation]
+    ) -> list[Outcome]:
+        """What goes wrong now says nothing of the lost transaction: it may have been carried out,
+        even if another leads by now. Raises OutcomeUnknown."""
+        try:
+            return self._settle(leadership, batch, writes)
+        except (Retryable, LeadershipLost) as error:
+            raise OutcomeUnknown(f"a write was sent and cannot be settled: {error}") from error
 
     def _settle(
         self, leadership: Leadership, batch: Sequence[Change], writes: Sequence[Operation]

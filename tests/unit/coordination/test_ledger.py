@@ -8,7 +8,7 @@ from crawler.coordination.keys import Keys
 from crawler.coordination.ledger import CHANGES, Change, Ledger
 from crawler.coordination.memory import MemoryStore
 from crawler.coordination.store import Delete, Put
-from crawler.errors import LeadershipLost, OutcomeUnknown
+from crawler.errors import LeadershipLost, OutcomeUnknown, Unavailable
 from crawler.records import Leadership, Resource, Spec
 from crawler.settings import CoordinationSettings
 
@@ -162,8 +162,37 @@ def test_a_lost_answer_is_settled_by_reading(store, ledger, leadership, lost, wr
 def test_a_lost_answer_of_a_replaced_leader_is_no_success(store, ledger, leadership):
     store.txn([], [Delete(leadership.key)])
     store.lose = "answer"
-    with pytest.raises(LeadershipLost):
+    with pytest.raises(OutcomeUnknown):
         list(ledger.commit(leadership, [new("a")]))
+
+
+def replaced(store, leadership):
+    store.txn([], [Delete(leadership.key)])
+
+
+def silent(store, leadership):
+    def get(key):
+        raise Unavailable("etcd is away")
+
+    store.get = get
+
+
+@pytest.mark.parametrize("trouble", [replaced, silent])
+def test_a_write_that_cannot_be_settled_is_not_called_undone(store, ledger, leadership, trouble):
+    store.lose = "answer"
+    carry_out = store.txn
+
+    def txn(*args):
+        store.txn = carry_out
+        try:
+            return carry_out(*args)
+        finally:
+            trouble(store, leadership)
+
+    store.txn = txn
+    with pytest.raises(OutcomeUnknown):
+        list(ledger.commit(leadership, [new("a")]))
+    assert [kv.key for kv in store.range(KEYS.resource("a")).items] == [KEYS.resource("a")]
 
 
 def test_a_lost_write_does_not_bring_a_deleted_task_back_later(store, ledger, leadership):
