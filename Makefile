@@ -6,9 +6,10 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check faults soak failover mutants proto clean
+.PHONY: help run test check faults model soak failover mutants proto clean
 
 MINUTES ?= 10
+STEPS ?= 50000
 ROUNDS ?= 20
 
 help: ## This list
@@ -28,6 +29,10 @@ check: $(VENV)/.test ## Linters and types alone
 faults: $(VENV)/.test ## Every kind of fault, one at a time, with real processes: four minutes
 	@$(BIN)/python -m pytest -q -m "" tests/faults
 	@$(BIN)/python -m pytest -q -m faults tests --ignore=tests/faults
+	@MODEL_STEPS=10000 $(BIN)/python -m pytest -q tests/model -k long
+
+model: $(VENV)/.test ## The cluster as a model, deeply: make model [STEPS=50000] [SEED=n]
+	@MODEL_STEPS=$(STEPS) MODEL_SEED=$(SEED) $(BIN)/python -m pytest -q -s tests/model -k long
 
 soak: $(VENV)/.test ## Faults at random: make soak [MINUTES=10] [SEED=n]
 	@$(BIN)/python -m tests.faults.soak $(MINUTES) $(SEED)
