@@ -19,7 +19,7 @@ run: $(VENV)/.run ## Crawl the bundled bookshop on a real local cluster, and pri
 	@$(BIN)/crawler demo
 
 test: check ## Linters, types and the whole suite: what to run before a commit
-	@$(BIN)/python -m pytest -q
+	@$(BIN)/python -m tests -q
 
 check: $(VENV)/.test ## Linters and types alone
 	@$(BIN)/ruff format --check --quiet . || { echo "run: $(BIN)/ruff format ."; exit 1; }

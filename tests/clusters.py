@@ -64,7 +64,7 @@ class Cluster:
 
     def settings(self, name="", spiders=(), **sections):
         base = Settings(
-            node=NodeSettings(id=name, http="127.0.0.1:0", grpc="127.0.0.1:0", drain_s=0.2),
+            node=NodeSettings(id=name, http="127.0.0.1:0", grpc="127.0.0.1:0", drain_s=0.05),
             coordination=CoordinationSettings(lease_ttl_s=self.ttl_s),
             scheduler=SchedulerSettings(check_s=1.0),
             api=ApiSettings(timeout_s=3.0),

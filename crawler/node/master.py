@@ -167,7 +167,7 @@ class Master:
     def _campaign(self, session: Session) -> None:
         """Stand, lead, and stand again, until the session ends."""
         value = leader_value(session.name, session.node.address)
-        while self._session is session:
+        while True:
             try:
                 leadership = self._election.campaign(session.lease, value)
                 log.info("elected", leader=value, revision=leadership.revision)
@@ -176,6 +176,8 @@ class Master:
                 log.warning("not leading any more", reason=str(error))
             except Retryable as error:
                 log.warning("take-over failed, resigning", error=str(error))
+            if self._session is not session:
+                return
             self._clock.sleep(AGAIN_S)
 
     def _lead(self, session: Session, leadership: Leadership) -> None:

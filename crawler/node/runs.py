@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
@@ -124,6 +124,13 @@ def _sound(reason: str) -> str:
     return reason[:LONGEST_REASON].encode(errors="backslashreplace").decode()
 
 
+def _end(greenlets: Sequence[gevent.Greenlet], patience_s: float) -> None:
+    """Wait until they have ended; what has not by then is cut off."""
+    gevent.joinall(greenlets, timeout=patience_s)
+    gevent.killall([greenlet for greenlet in greenlets if not greenlet.dead], block=False)
+    gevent.joinall(greenlets, timeout=CUT_OFF_S)
+
+
 class Runs:
     """All runs of a worker; starting and stopping them is all it does."""
 
@@ -168,18 +175,17 @@ class Runs:
         greenlets = [greenlet for _, greenlet in stopping]
         for run, _ in stopping:
             run.stop()
-        gevent.joinall(greenlets, timeout=STOP_S)
-        gevent.killall([greenlet for greenlet in greenlets if not greenlet.dead], block=False)
-        gevent.joinall(greenlets, timeout=CUT_OFF_S)
+        _end(greenlets, STOP_S)
         for run, greenlet in stopping:
             self._forget(run, greenlet)
 
     def halt(self, patience_s: float) -> None:
         """Bring every run to a safe point and let it end there: fetches end at once, a callback is
-        let finish, its items are written. The runs stay known, so that they can be reported."""
+        let finish, its items are written. What takes longer is cut off. The runs stay known, so
+        that they can be reported."""
         for run in self.all():
             run.stop()
-        gevent.joinall([greenlet for _, greenlet in self._runs.values()], timeout=patience_s)
+        _end([greenlet for _, greenlet in self._runs.values()], patience_s)
 
     def cut_off(self) -> None:
         """End every run where it stands; returns at once."""

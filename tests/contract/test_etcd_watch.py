@@ -68,11 +68,11 @@ def test_a_watch_that_never_hears_anything_at_all_ends(opened, own_etcd):
 
 
 def test_an_idle_watch_lasts_as_long_as_etcd_answers(opened):
-    store, followed = opened(silence_s=2.0)
+    store, followed = opened(silence_s=1.0)
     begun_s = time.monotonic()
     # It asks three times within the time; so many answers are more than three times of silence.
     eventually(lambda: store.counts.progress >= 10, within_s=15.0)
-    assert time.monotonic() - begun_s > 3 * 2.0
+    assert time.monotonic() - begun_s > 3 * 1.0
     store.txn([], [Put("/idle", b"1")])
     eventually(lambda: followed.events)
     assert followed.ended_s is None

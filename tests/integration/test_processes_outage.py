@@ -46,7 +46,7 @@ def test_a_restart_moves_nothing(tmp_path):
         assert lab.site.starts == starts
 
 
-@pytest.mark.parametrize("how", ["killed", "frozen"])
+@pytest.mark.parametrize("how", ["killed", pytest.param("frozen", marks=pytest.mark.faults)])
 def test_a_long_absence_stops_the_crawls_in_time_and_all_come_back(lab, how):
     before, old = lab.resources(), {kv.mod_revision for kv in lab.store.range("/micro/").items}
     gone_s = time.monotonic()
@@ -72,6 +72,7 @@ def test_a_long_absence_stops_the_crawls_in_time_and_all_come_back(lab, how):
         assert len(lab.site.crawlers(task, returned_s)) == 1
 
 
+@pytest.mark.faults
 def test_one_member_of_three_can_freeze(tmp_path):
     """The nodes turn to the next endpoint in time: no lease is lost, and the task stays."""
     with EtcdCluster() as etcd:

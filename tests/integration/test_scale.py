@@ -16,7 +16,7 @@ RESOURCES = 2000
 DEATHS = 10
 
 
-@pytest.fixture(params=["memory", "etcd"])
+@pytest.fixture(params=[pytest.param("memory", marks=pytest.mark.faults), "etcd"])
 def cluster(request, tmp_path):
     cluster = Cluster(tmp_path, store=request.getfixturevalue(f"{request.param}_store"))
     yield cluster
