@@ -2,8 +2,8 @@
 
     python -m tests [OPTION …]
 
-One session has the tests that start processes and etcds of their own, the other all the rest. Options
-are given to both. The first is seen as it runs, the other when it has ended.
+One session has the tests that start processes and etcds of their own, the other all the rest.
+Options are given to both. The first is seen as it runs, the other when it has ended.
 """
 
 from __future__ import annotations
