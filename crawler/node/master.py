@@ -25,7 +25,8 @@ from crawler.metrics import Metrics
 from crawler.node.cluster import Cluster
 from crawler.node.observer import Observer
 from crawler.node.session import Session
-from crawler.node.term import MOST_WAITING, Term
+from crawler.node.term import Term
+from crawler.node.tickets import MOST_WAITING
 from crawler.records import Leader, Leadership, Node, State
 from crawler.scheduler.framework import Framework
 from crawler.settings import Settings

@@ -7,7 +7,6 @@ come together share a transaction, and no decision is made on a state that anoth
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 
 from gevent.event import Event
@@ -19,11 +18,9 @@ from crawler.coordination.lease import Lease
 from crawler.coordination.ledger import Ledger, Outcome
 from crawler.coordination.snowflake import IdGenerator
 from crawler.errors import (
-    Conflict,
     CrawlerError,
     LeadershipLost,
     OutcomeUnknown,
-    Overloaded,
     Rejected,
     Retryable,
     Unavailable,
@@ -34,39 +31,16 @@ from crawler.node.desk import LeaderDesk
 from crawler.node.draft import Draft
 from crawler.node.placement import place
 from crawler.node.requests import Add, Request
+from crawler.node.tickets import Ticket, Tickets
 from crawler.node.workforce import Grace, Incarnation, Workforce
 from crawler.records import Leadership, Resource, Spec
 from crawler.scheduler.framework import Framework
 
 log = get_logger(__name__)
 
-MOST_WAITING = 10_000
-"""Requests that may wait for the writing greenlet; more are refused."""
-
 RECOVER_S = 0.3
 MOST_RECOVER_S = 1.0
 """Pauses before the store is asked again after it did not answer, or refused."""
-
-MOST_TRIES = 5
-"""How often a request is decided anew because somebody else wrote the same resource."""
-
-
-class _Ticket:
-    """A request on its way through the writing greenlet."""
-
-    def __init__(self, request: Request, deadline_s: float) -> None:
-        self.request = request
-        self.deadline_s = deadline_s
-        self.tries = 0
-        self.names: Sequence[str] = ()
-        self.done = Event()
-        self.outcomes: Sequence[Outcome] = ()
-        self.error: CrawlerError | None = None
-
-    def settle(self, error: CrawlerError | None = None) -> None:
-        """Answer it: done, with these outcomes, or why not."""
-        self.error = error
-        self.done.set()
 
 
 class Term:
@@ -99,9 +73,8 @@ class Term:
         self._framework = framework
         self._clock = clock
         self._check_s = check_s
-        self._on_full = on_full
         self._ids = IdGenerator(number, clock)
-        self._tickets: deque[_Ticket] = deque()
+        self._tickets = Tickets(clock, on_full)
         self._wake = Event()
         self._unsettled = True
         self._doubted = False
@@ -223,15 +196,10 @@ class Term:
             log.info("workers are gone, their tasks move", incarnations=dict(dead))
             self._ledger.bury(self._leadership, dead)
 
-    def _decide(self, draft: Draft) -> list[_Ticket]:
+    def _decide(self, draft: Draft) -> list[Ticket]:
         """Apply the waiting requests to the draft; those refused are answered at once."""
         decided = []
-        now_s = self._clock.monotonic()
-        for _ in range(len(self._tickets)):
-            ticket = self._tickets.popleft()
-            if ticket.deadline_s <= now_s:  # its caller has gone: do not act behind its back
-                ticket.settle(Unavailable("the request waited too long; try again"))
-                continue
+        for ticket in self._tickets.take():
             try:
                 ticket.names = ticket.request.apply(draft)
             except Rejected as error:
@@ -251,7 +219,7 @@ class Term:
 
     def _answer(
         self,
-        decided: Sequence[_Ticket],
+        decided: Sequence[Ticket],
         written: Mapping[str, Outcome],
         error: BaseException | None,
     ) -> None:
@@ -267,14 +235,7 @@ class Term:
             elif all(outcome.committed for outcome in outcomes):
                 ticket.settle()
             else:
-                self._try_again(ticket)
-
-    def _try_again(self, ticket: _Ticket) -> None:
-        if ticket.tries < MOST_TRIES:
-            ticket.tries += 1
-            self._tickets.append(ticket)
-        else:
-            ticket.settle(Conflict("others keep changing this task; try again"))
+                self._tickets.put_back(ticket)
 
     def _recover(self, error: Retryable) -> None:
         """The store did not answer: nobody knows what was written, so read anew."""
@@ -291,25 +252,14 @@ class Term:
 
     def _end(self) -> None:
         self.ready = False
-        for ticket in self._tickets:
-            ticket.settle(Unavailable("this master does not lead any more; try again"))
-        self._tickets.clear()
+        self._tickets.refuse_all(Unavailable("this master does not lead any more; try again"))
 
     def submit(self, request: Request, call: Call) -> Mapping[str, Resource]:
         """Hand a request to the writing greenlet and wait for its end; what stands there now."""
         if self._leaving:
             raise Unavailable("this master is leaving; try again")
-        if len(self._tickets) >= MOST_WAITING:
-            self._on_full()
-            raise Overloaded("too many requests are waiting; try again in a second")
-        ticket = _Ticket(request, self._clock.monotonic() + call.timeout_s)
-        self._tickets.append(ticket)
-        self._wake.set()
-        if not self._clock.wait(ticket.done, call.timeout_s):
-            raise OutcomeUnknown("no answer in time; read the task to see what was done")
-        if ticket.error is not None:
-            raise ticket.error
-        decoded = {o.name: self._ledger.decode(o.current) for o in ticket.outcomes if o.current}
+        outcomes = self._tickets.hand_in(request, call, self._wake)
+        decoded = {o.name: self._ledger.decode(o.current) for o in outcomes if o.current}
         return {name: resource for name, resource in decoded.items() if resource is not None}
 
 

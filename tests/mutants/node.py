@@ -35,7 +35,7 @@ MUTANTS = [
     ),
     Mutant(
         "requests of callers that have gone are acted upon",
-        "crawler/node/term.py",
+        "crawler/node/tickets.py",
         "            if ticket.deadline_s <= now_s:",
         "            if False:",
         "tests/integration/test_trouble.py -k caller_has_gone",
