@@ -1,9 +1,9 @@
-"""docs/operations.md names the queues there are, with their limits."""
+"""docs/operations.md names the queues and numbers there are."""
 
 import re
 from pathlib import Path
 
-from crawler.coordination.keys import MASTER
+from crawler.coordination.keys import MASTER, WORKER
 from crawler.node.node import Node
 from crawler.settings import Settings
 
@@ -15,10 +15,22 @@ def test_every_queue_of_a_master_is_described_with_its_limit():
     assert {name: float(limit.replace(",", "")) for name, limit in described.items()} == limits()
 
 
+def test_every_number_is_described_and_every_one_described_is_there():
+    shown = re.findall(r"^# TYPE (crawler_\w+)", metrics(MASTER) + metrics(WORKER), re.MULTILINE)
+    shown = {name for name in shown if not name.endswith("_created")}
+    assert set(re.findall(r"`(crawler_\w+)", TEXT)) == shown
+
+
 def limits():
     """Queue → limit, as a master shows them."""
-    node = Node(MASTER, Settings())
-    found = node.app.test_client().get("/metrics").text
-    node.stop()
-    pairs = re.findall(r'^crawler_queue_limit\{queue="([^"]+)"\} (.+)$', found, re.MULTILINE)
+    shown = metrics(MASTER)
+    pairs = re.findall(r'^crawler_queue_limit\{queue="([^"]+)"\} (.+)$', shown, re.MULTILINE)
     return {name: float(limit) for name, limit in pairs}
+
+
+def metrics(role):
+    """All that a node of that role shows, not started yet."""
+    node = Node(role, Settings())
+    shown = node.app.test_client().get("/metrics").text
+    node.stop()
+    return shown
