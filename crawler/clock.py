@@ -34,12 +34,20 @@ class Clock(Protocol):
         ...
 
 
+def _slept_too() -> float:
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+# A lease goes on while a machine is suspended; CLOCK_MONOTONIC would not.
+_monotonic = _slept_too if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic
+
+
 class SystemClock:
     """The machine's clocks."""
 
     def monotonic(self) -> float:
-        """Seconds on the machine's monotonic clock."""
-        return time.monotonic()
+        """Seconds on the machine's monotonic clock, those it slept included where it can tell."""
+        return _monotonic()
 
     def time_ns(self) -> int:
         """The machine's wall time, in nanoseconds."""

@@ -41,8 +41,9 @@ def start_node(role_name: str) -> Flask:
 
 def _leave_with(node: Node) -> None:
     """Leave at once when gunicorn stops this process, not only when its requests have ended."""
+    answer = _stop_or_hurry(node)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
-        _prepend(number, _stop_or_hurry(node))
+        _prepend(number, answer)
     atexit.register(node.stop)
     Supervisor("gunicorn").spawn("end", _end_process_with, node, on_end=OnEnd.RESTART)
 

@@ -19,7 +19,7 @@ from crawler.coordination.keys import Keys
 from crawler.coordination.ledger import Ledger
 from crawler.coordination.registry import number_of
 from crawler.coordination.store import Store
-from crawler.errors import Lost, Retryable, Unavailable
+from crawler.errors import CrawlerError, Lost, Retryable, Unavailable
 from crawler.logs import get_logger
 from crawler.metrics import Metrics
 from crawler.node.cluster import Cluster
@@ -67,6 +67,7 @@ class Master:
         )
         self._session: Session | None = None
         self._campaigner: Greenlet | None = None
+        self._draining = False
         self._term: Term | None = None
         self._on_full: Callable[[], None] = lambda: None
         self._reports_refused = 0
@@ -94,7 +95,7 @@ class Master:
 
     def drain(self, patience_s: float) -> None:
         """Take no more requests, answer those that wait, and let another master lead."""
-        self._session = None
+        self._draining = True
         term, campaigner = self._term, self._campaigner
         if term is not None and campaigner is not None:
             term.finish()
@@ -177,7 +178,7 @@ class Master:
                 log.warning("not leading any more", reason=str(error))
             except Retryable as error:
                 log.warning("take-over failed, resigning", error=str(error))
-            if self._session is not session:
+            if self._draining or self._session is not session:
                 return
             self._clock.sleep(AGAIN_S)
 
@@ -209,7 +210,7 @@ class Master:
         """So that another may lead at once; if it fails, the lease's end does the same."""
         try:
             self._election.resign(leadership)
-        except Retryable as error:
+        except CrawlerError as error:
             log.warning("not resigned, the lease decides", error=str(error))
 
     def _count_refused(self, reports: int) -> None:

@@ -5,7 +5,7 @@ The composition root. Nothing is shared between nodes, so several live in one pr
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import gevent
@@ -146,20 +146,29 @@ class Node:
         with self._stop_once:
             if self.stopped.is_set():
                 return
-            self._health.shut_down()
-            # First what others wait for: the tasks and the leadership of this node.
-            self._membership.drain(self._role, self._patience_s(self._settings.node.drain_s))
-            self._members.stop()
-            self._membership.leave(self._role)
-            self._supervisor.stop(self._settings.node.stop_s)
-            if self._http is not None:
-                self._http.stop(self._patience_s(1.0))
-            self._rpc.stop(self._patience_s(1.0))
-            self._role.stop()
-            self._store.close()
-            self._hub.stop()
+            for step in self._last_steps():
+                try:
+                    step()
+                except Exception:  # one part's defect must not keep the others alive
+                    log.error("a part of the node did not stop in order", exc_info=True)
             self.stopped.set()
             log.info("node stopped")
+
+    def _last_steps(self) -> Sequence[Callable[[], object]]:
+        """What others wait for comes first: the tasks and the leadership of this node."""
+        settings, http = self._settings.node, self._http
+        return (
+            self._health.shut_down,
+            lambda: self._membership.drain(self._role, self._patience_s(settings.drain_s)),
+            self._members.stop,
+            lambda: self._membership.leave(self._role),
+            lambda: self._supervisor.stop(settings.stop_s),
+            lambda: http.stop(self._patience_s(1.0)) if http is not None else None,
+            lambda: self._rpc.stop(self._patience_s(1.0)),
+            self._role.stop,
+            self._store.close,
+            self._hub.stop,
+        )
 
     def hurry(self) -> None:
         """While `stop` is under way: wait for nothing but what the others must know."""

@@ -7,16 +7,18 @@ lease, as another incarnation. This goes on until the node stops.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 from gevent.event import Event
+from gevent.lock import RLock
 
 from crawler.clock import Backoff, Clock
 from crawler.coordination.keys import Keys
 from crawler.coordination.lease import Lease
 from crawler.coordination.registry import IdTaken, Registry
 from crawler.coordination.store import Store
-from crawler.errors import LeaseLost, Retryable
+from crawler.errors import CrawlerError, LeaseLost, Retryable
 from crawler.hub import HubWatch
 from crawler.logs import get_logger
 from crawler.node.names import NodeNames
@@ -24,6 +26,10 @@ from crawler.records import Node
 from crawler.supervision import OnEnd, Supervisor
 
 log = get_logger(__name__)
+
+
+AGAIN_S = 0.5
+"""Pause before joining again after a session that ended soon."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +94,7 @@ class Membership:
         self._unrevoked: list[Lease] = []
         """Leases that were to end while etcd did not answer; their keys may still be there."""
         self._leaving = False
+        self._leave_once = RLock()
         self.session: Session | None = None
         """The present one; None while the node is not a member."""
 
@@ -99,6 +106,7 @@ class Membership:
     def run(self, role: Role) -> None:
         """Join, and join anew whenever the lease is lost, until `drain`; never returns."""
         while not self._leaving:
+            joined_s = self._clock.monotonic()
             session = self._join(role)
             self.session = session
             log.info(
@@ -111,6 +119,8 @@ class Membership:
             role.join(session)
             self._clock.wait(session.lease.lost)
             self.leave(role)
+            if self._clock.monotonic() - joined_s < self._ttl_s:
+                self._clock.sleep(AGAIN_S)  # whatever ended it so soon may do so again
         self._clock.wait(Event())  # whoever drains it ends it
 
     def drain(self, role: Role, patience_s: float) -> None:
@@ -121,19 +131,27 @@ class Membership:
             return
         try:
             self._registry.announce_draining(session.node, session.lease)
-        except (Retryable, LeaseLost) as error:
+        except CrawlerError as error:
             log.warning("not announced that the node leaves", error=str(error))
         role.drain(patience_s)
 
     def leave(self, role: Role) -> None:
-        """Stop the role, then give up registration and lease; harmless when there is no session."""
-        session, self.session = self.session, None
-        if session is None:
-            return
-        role.leave()
-        session.supervisor.stop()
-        if self._revoke(session.lease):
-            log.info("deregistered", node=session.node.id)
+        """Stop the role, then give up registration and lease; harmless when there is no session.
+
+        Whoever is interrupted in it leaves the session to the next, so that nothing is left out.
+        """
+        with self._leave_once:
+            session = self.session
+            if session is None:
+                return
+            try:
+                role.leave()
+            except Exception:  # the others must not wait for this node all the same
+                log.error("the role did not stop in order", exc_info=True)
+            session.supervisor.stop()
+            if self._revoke(session.lease):
+                log.info("deregistered", node=session.node.id)
+            self.session = None
 
     def _pulse(self, session: Session) -> None:
         """Read now and then whether etcd still has this incarnation; the lease alone may not tell:
@@ -144,6 +162,8 @@ class Membership:
             except Retryable as error:
                 log.debug("cannot look at the own registration", error=str(error))
                 continue
+            except CrawlerError as error:
+                objection = f"etcd refuses to show its registration: {error}"
             if objection:
                 session.lease.end(objection)
 
@@ -166,7 +186,9 @@ class Membership:
 
     def _attempt(self, lease: Lease, role: Role) -> Session | None:
         """Register under the lease; unless that succeeds the lease is given up, come what may."""
-        supervisor = Supervisor(f"{self._role_name} session", clock=self._clock)
+        supervisor = Supervisor(
+            f"{self._role_name} session", on_fatal=partial(_end_with, lease), clock=self._clock
+        )
         lease.keep(supervisor, self._hub)
         session = None
         try:
@@ -198,7 +220,7 @@ class Membership:
     def _revoke(self, lease: Lease) -> bool:
         try:
             lease.revoke()
-        except Retryable as error:
+        except CrawlerError as error:
             self._unrevoked.append(lease)
             log.warning("lease not revoked, others wait until it expires", error=str(error))
             return False
@@ -212,3 +234,8 @@ class Membership:
         while self._unrevoked:
             self._unrevoked[-1].revoke()
             self._unrevoked.pop()
+
+
+def _end_with(lease: Lease, greenlet: str, error: BaseException | None) -> None:
+    """A part of a session that must not end has ended: a member without it is none."""
+    lease.end(f"{greenlet} ended: {error or 'nobody knows why'}")

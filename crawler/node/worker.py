@@ -203,8 +203,11 @@ class Worker:
         news += [(None, protest) for protest in self._epochs.protests()]
         if session is None or leader is None or not leader.address or not news:
             return
+        deadline_s = self._clock.monotonic() + timeout_s
         for part in _parts(news):
-            self._send(leader, session.node.id, part, timeout_s)
+            left_s = deadline_s - self._clock.monotonic()
+            if left_s > 0:
+                self._send(leader, session.node.id, part, left_s)
 
     def _send(self, leader: Leader, node_id: str, news: list[News], timeout_s: float) -> None:
         """Send reports; what was not taken is sent again next time, with newer counts.

@@ -1,0 +1,149 @@
+"""A part that fails, or an etcd that refuses: a node is a whole member, or none."""
+
+import gevent
+import pytest
+
+from crawler.clock import SystemClock
+from crawler.errors import StoreRefused, Unavailable
+from crawler.gunicorn import _stop_or_hurry
+from crawler.node import worker as worker_module
+from crawler.records import Report, Spec, State
+from tests.clusters import CALL, KEYS, Cluster, Shared
+from tests.waiting import eventually
+
+SPIDER = """
+import gevent
+from crawler import Spider
+
+class Waiting(Spider):
+    name = "waiting"
+
+    def start(self):
+        gevent.sleep(600)
+        yield from ()
+"""
+
+
+class Refusing(Shared):
+    """A store that refuses for good, as an etcd whose user has lost its rights."""
+
+    watches = 0
+    """How many watches of tasks it refuses yet."""
+    everything = False
+
+    def __getattr__(self, name):
+        if self.everything and name != "renewer":
+            raise StoreRefused("etcd: permission denied")
+        return super().__getattr__(name)
+
+    def watch(self, prefix, revision, *, exact=False):
+        if self.watches and prefix == KEYS.resources:
+            self.watches -= 1
+            raise StoreRefused("etcd: permission denied")
+        return self._store.watch(prefix, revision, exact=exact)
+
+
+@pytest.fixture
+def cluster(tmp_path):
+    (tmp_path / "waiting.py").write_text(SPIDER)
+    cluster = Cluster(tmp_path, ttl_s=2)
+    yield cluster
+    cluster.stop()
+
+
+def runs(node):
+    return {name: key.epoch for name, key in node._role._runs.known().items()}
+
+
+def test_a_worker_that_cannot_hear_of_its_tasks_is_no_member_until_it_can(cluster):
+    client = cluster.client(cluster.master("1"))
+    store = Refusing(cluster.store)
+    store.watches = 1
+    worker = cluster.worker("1", ["waiting.py"], store=store)
+    client.add(Spec("a", spider="waiting"), CALL)
+    eventually(lambda: runs(worker), what="it runs what it is given")
+    client.delete("a", CALL)
+    eventually(lambda: not runs(worker), what="and stops what is deleted")
+    assert worker.failure == ""
+
+
+def test_a_node_that_etcd_refuses_stops_all_the_same(cluster):
+    cluster.client(cluster.master("1"))
+    store = Refusing(cluster.store)
+    worker = cluster.worker("1", ["waiting.py"], store=store)
+    lease = worker._membership.session.lease
+    store.everything = True
+    worker.stop()
+    assert worker.stopped.is_set()
+    assert lease.lost.is_set(), "nobody renews it any more"
+
+
+def test_a_node_whose_registration_etcd_refuses_to_show_fails_and_says_so(cluster):
+    cluster.client(cluster.master("1"))
+    store = Refusing(cluster.store)
+    worker = cluster.worker("1", ["waiting.py"], store=store)
+    store.everything = True
+    eventually(worker.stopped.is_set, what="it has left")
+    assert "permission denied" in worker.failure
+
+
+@pytest.mark.parametrize("part", ["drain", "leave", "stop"])
+def test_a_defect_in_the_stopping_of_a_role_keeps_nothing_else_alive(cluster, part):
+    cluster.client(cluster.master("1"))
+    worker = cluster.worker("1", ["waiting.py"])
+
+    def fail(*_):
+        raise RuntimeError("a defect")
+
+    setattr(worker._role, part, fail)
+    worker.stop()
+    assert worker.stopped.is_set()
+    assert cluster.store.get(KEYS.registration("worker", KEYS.node_id("worker", "1"))) is None
+
+
+def test_a_stop_in_the_middle_of_leaving_stops_all_that_runs(cluster):
+    client = cluster.client(cluster.master("1"))
+    worker = cluster.worker("1", ["waiting.py"])
+    client.add(Spec("a", spider="waiting"), CALL)
+    eventually(lambda: runs(worker))
+    greenlets = [greenlet for _, greenlet in worker._role._runs._runs.values()]
+    worker._membership.session.lease.end("the test says so")
+    gevent.sleep(0.05)  # leaving has begun, and takes a quarter of a second
+    worker.stop()
+    assert all(greenlet.dead for greenlet in greenlets)
+
+
+def test_the_last_word_takes_no_longer_than_it_may(cluster, monkeypatch):
+    cluster.client(cluster.master("1"))
+    worker = cluster.worker("1", ["waiting.py"])
+    role = worker._role
+    monkeypatch.setattr(worker_module, "LAST_WORD_S", 0.3)
+    monkeypatch.setattr(worker_module, "CALL_BYTES", 1)  # each report in a call of its own
+
+    class Silent:
+        def report(self, node_id, reports, call):
+            gevent.sleep(call.timeout_s)
+            raise Unavailable("no answer")
+
+    role._observer.desk = lambda leader: Silent()
+    role._epochs.protests = lambda: [Report(f"t{n}", "1", 1, State.ASSIGNED) for n in range(50)]
+    clock = SystemClock()
+    began_s = clock.monotonic()
+    worker.stop()
+    assert clock.monotonic() - began_s < 3.0
+
+
+def test_under_gunicorn_any_second_signal_hurries():
+    called = []
+
+    class Node:
+        def stop(self):
+            called.append("stop")
+
+        def hurry(self):
+            called.append("hurry")
+
+    answer = _stop_or_hurry(Node())
+    for _ in range(3):
+        answer()
+    assert called == ["stop", "hurry", "hurry"]
