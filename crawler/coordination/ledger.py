@@ -149,7 +149,7 @@ class Ledger:
         if batch:
             yield batch
 
-    def _commit_batch(self, leadership: Leadership, batch: Sequence[Change]) -> list[Outcome]:
+    def _commit_batch(self, leadership: Leadership, batch: Sequence[Change]) -> Iterator[Outcome]:
         writes = [self._write(leadership, change) for change in batch]
         found = [Get(self._keys.resource(c.name)) for c in batch]
         reads = [Get(leadership.key), Get(self._keys.snowflake), *found]
@@ -161,39 +161,45 @@ class Ledger:
             result = self._store.txn(compares, [*writes, *mark], reads)
         except OutcomeUnknown as error:
             log.warning("answer to a write never came, reading what became of it", error=str(error))
-            return self._settle_or_leave_open(leadership, batch, writes)
+            yield from self._settle_or_leave_open(leadership, batch, writes)
         except StoreRefused as refusal:
-            return self._single_out(leadership, batch, refusal)
-        if not result.succeeded:
-            return self._sort_out(leadership, batch, result)
-        if mark:
-            self._mark_revision = result.revision
-        kept = iter(result.gets)
-        return [_committed(write, change, result, kept) for write, change in zip(writes, batch)]
+            yield from self._single_out(leadership, batch, refusal)
+        else:
+            if not result.succeeded:
+                yield from self._sort_out(leadership, batch, result)
+                return
+            if mark:
+                self._mark_revision = result.revision
+            kept = iter(result.gets)
+            for write, change in zip(writes, batch):
+                yield _committed(write, change, result, kept)
 
     def _sort_out(
         self, leadership: Leadership, batch: Sequence[Change], refused: TxnResult
-    ) -> list[Outcome]:
+    ) -> Iterator[Outcome]:
         """A batch was refused: name the changes that conflict, and commit the others."""
         fence, mark, *found = refused.gets
         _check_fence(leadership, fence)
         self._saw_mark(mark)
-        outcomes, rest = [], []
+        rest = []
         for change, kv in zip(batch, found):
             if (kv.mod_revision if kv else 0) == change.based_on:
                 rest.append(change)
             else:
-                outcomes.append(Outcome(change.name, False, kv, refused.revision))
-        return outcomes + (self._commit_batch(leadership, rest) if rest else [])
+                yield Outcome(change.name, False, kv, refused.revision)
+        if rest:
+            yield from self._commit_batch(leadership, rest)
 
     def _single_out(
         self, leadership: Leadership, batch: Sequence[Change], refusal: StoreRefused
-    ) -> list[Outcome]:
+    ) -> Iterator[Outcome]:
         """The store refuses a batch for good: one change may be at fault, so try them apart."""
         if len(batch) == 1:
             log.error("the store refuses a change", task=batch[0].name, error=str(refusal))
-            return [Outcome(batch[0].name, False, None, 0, refusal)]
-        return [o for change in batch for o in self._commit_batch(leadership, [change])]
+            yield Outcome(batch[0].name, False, None, 0, refusal)
+            return
+        for change in batch:
+            yield from self._commit_batch(leadership, [change])
 
     def _settle_or_leave_open(
         self, leadership: Leadership, batch: Sequence[Change], writes: Sequence[Operation]

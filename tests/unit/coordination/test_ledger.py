@@ -8,7 +8,7 @@ from crawler.coordination.keys import Keys
 from crawler.coordination.ledger import CHANGES, Change, Ledger
 from crawler.coordination.memory import MemoryStore
 from crawler.coordination.store import Delete, Put
-from crawler.errors import LeadershipLost, OutcomeUnknown, Unavailable
+from crawler.errors import LeadershipLost, OutcomeUnknown, StoreRefused, Unavailable
 from crawler.records import Leadership, Resource, Spec
 from crawler.settings import CoordinationSettings
 
@@ -261,6 +261,34 @@ def test_one_change_that_etcd_refuses_for_good_costs_no_other(etcd_store):
     by_name = {o.name: o for o in ledger.commit(leadership, [new("a"), too_large, new("c")])}
     assert {name for name, outcome in by_name.items() if outcome.committed} == {"a", "c"}
     assert "too large" in str(by_name["b"].refusal)
+
+
+def test_what_was_committed_of_a_batch_is_told_even_if_the_rest_fails(store, ledger, leadership):
+    """Else its callers hear that nothing was done."""
+    failures = [StoreRefused("too large"), None, Unavailable("no leader")]
+    carry_out = store.txn
+
+    def txn(*args):
+        failure = failures.pop(0)
+        if failure:
+            raise failure
+        return carry_out(*args)
+
+    store.txn = txn
+    outcomes = ledger.commit(leadership, [new("a", 1), new("b", 2), new("c", 3)])
+    assert next(outcomes).name == "a"
+    with pytest.raises(Unavailable):
+        next(outcomes)
+    assert stored(store, ledger, "a") is not None
+
+
+def test_conflicts_are_told_even_if_the_rest_fails(store, ledger, leadership):
+    stale = Change("a", Resource(Spec("a"), id="1"), 99)
+    outcomes = ledger.commit(leadership, [stale, new("b", 2)])
+    assert next(outcomes).name == "a"
+    store.txn([], [Delete(leadership.key)])
+    with pytest.raises(LeadershipLost):
+        next(outcomes)
 
 
 @pytest.mark.parametrize("mark", [b"9999999999999999999", b"9223372036854775807", b"x", b""])
