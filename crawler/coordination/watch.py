@@ -88,8 +88,12 @@ class Mirror(Generic[T]):
         return listed.revision
 
     def apply(self, key: str, current: KeyValue | None, revision: int) -> None:
-        """Take a write of one's own at once; tells nobody, as the writer knows."""
-        self._take_news(key, current, revision)
+        """Take what one wrote or read oneself at once; tells nobody, as the caller knows.
+
+        The absence of what is not here says nothing new, and is not worth remembering.
+        """
+        if current is not None or key in self._values:
+            self._take_news(key, current, revision)
 
     def _run(self) -> None:
         backoff = Backoff()

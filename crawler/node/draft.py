@@ -47,7 +47,7 @@ class Draft:
         self._decide(resource.name, resource)
 
     def keep(self, name: str) -> None:
-        """Answer for a resource as it is: the commit makes sure that it still stands there."""
+        """Answer for a resource as it is, or for its absence: the commit makes sure of it."""
         self._kept.add(name)
         self._bases.setdefault(name, self._revision(name))
 
@@ -75,7 +75,7 @@ class Draft:
             for name, after in self._changed.items()
             if after is not None or self._bases[name]
         ]
-        kept = sorted(self._kept - self._changed.keys())
+        kept = sorted(self._kept - {change.name for change in written})
         return written + [Change(name, None, self._bases[name], keeps=True) for name in kept]
 
     def _decide(self, name: str, after: Resource | None) -> None:

@@ -1,7 +1,8 @@
 """What each kind of request does to the resources, as pure functions on a draft.
 
 `apply` may be called again on a fresh draft, when somebody else wrote meanwhile. It raises one of
-`errors.Rejected` for the caller, or changes the draft and returns the names the result depends on.
+`errors.Rejected` for the caller, and then depends on the `subjects` as the draft has them; or it
+changes the draft and returns the names the result depends on.
 """
 
 from __future__ import annotations
@@ -18,6 +19,11 @@ from crawler.records import Report, Resource, Spec, State
 class Request(Protocol):
     """A change somebody asks for."""
 
+    @property
+    def subjects(self) -> Sequence[str]:
+        """The names of the resources it is about."""
+        ...
+
     def apply(self, draft: Draft) -> Sequence[str]:
         """Make the change in the draft; the names of the resources it touches."""
         ...
@@ -28,6 +34,11 @@ class Add:
     """Add a resource, unless the very same one is there."""
 
     spec: Spec
+
+    @property
+    def subjects(self) -> Sequence[str]:
+        """The resource to be added."""
+        return [self.spec.name]
 
     def apply(self, draft: Draft) -> Sequence[str]:
         """Raises AlreadyExists when the name is taken by another specification."""
@@ -50,6 +61,11 @@ class Update:
 
     spec: Spec
 
+    @property
+    def subjects(self) -> Sequence[str]:
+        """The resource to be changed."""
+        return [self.spec.name]
+
     def apply(self, draft: Draft) -> Sequence[str]:
         """Raises NotFound."""
         present = _present(draft, self.spec.name)
@@ -67,6 +83,11 @@ class Remove:
 
     name: str
 
+    @property
+    def subjects(self) -> Sequence[str]:
+        """The resource to be deleted."""
+        return [self.name]
+
     def apply(self, draft: Draft) -> Sequence[str]:
         """Raises NotFound."""
         _present(draft, self.name)
@@ -80,6 +101,11 @@ class Record:
 
     node_id: str
     reports: Sequence[Report]
+
+    @property
+    def subjects(self) -> Sequence[str]:
+        """The resources reported of."""
+        return [report.name for report in self.reports]
 
     def apply(self, draft: Draft) -> Sequence[str]:
         """Reports that are not current any more change nothing; one of a later assignment than the

@@ -21,7 +21,6 @@ from crawler.errors import (
     CrawlerError,
     LeadershipLost,
     OutcomeUnknown,
-    Rejected,
     Retryable,
     Unavailable,
 )
@@ -197,15 +196,11 @@ class Term:
             self._ledger.bury(self._leadership, dead)
 
     def _decide(self, draft: Draft) -> list[Ticket]:
-        """Apply the waiting requests to the draft; those refused are answered at once."""
+        """Apply the waiting requests to the draft."""
         decided = []
         for ticket in self._tickets.take():
-            try:
-                ticket.names = ticket.request.apply(draft)
-            except Rejected as error:
-                ticket.settle(error)
-            else:
-                decided.append(ticket)
+            ticket.decide(draft)
+            decided.append(ticket)
         return decided
 
     def _commit(self, draft: Draft, written: dict[str, Outcome]) -> None:
@@ -228,14 +223,15 @@ class Term:
             outcomes = [written[name] for name in ticket.names if name in written]
             ticket.outcomes = outcomes
             refusals = [outcome.refusal for outcome in outcomes if outcome.refusal]
-            if refusals:
+            if refusals and ticket.rejection is None:
                 ticket.settle(refusals[0])
             elif error is not None and any(name not in written for name in ticket.names):
                 ticket.settle(_unanswered(error))
             elif all(outcome.committed for outcome in outcomes):
-                ticket.settle()
+                ticket.settle(ticket.rejection)
             else:
                 self._tickets.put_back(ticket)
+                self._wake.set()
 
     def _recover(self, error: Retryable) -> None:
         """The store did not answer: nobody knows what was written, so read anew."""

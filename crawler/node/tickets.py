@@ -10,7 +10,15 @@ from gevent.event import Event
 from crawler.api.service import Call
 from crawler.clock import Clock
 from crawler.coordination.ledger import Outcome
-from crawler.errors import Conflict, CrawlerError, OutcomeUnknown, Overloaded, Unavailable
+from crawler.errors import (
+    Conflict,
+    CrawlerError,
+    OutcomeUnknown,
+    Overloaded,
+    Rejected,
+    Unavailable,
+)
+from crawler.node.draft import Draft
 from crawler.node.requests import Request
 
 MOST_WAITING = 10_000
@@ -29,10 +37,22 @@ class Ticket:
         self.tries = 0
         self.names: Sequence[str] = ()
         """The resources its answer depends on, once it was decided on."""
+        self.rejection: Rejected | None = None
+        """Why the request is at fault, if those resources stand as the draft had them."""
         self.outcomes: Sequence[Outcome] = ()
         """What became of them."""
         self.error: CrawlerError | None = None
         self.done = Event()
+
+    def decide(self, draft: Draft) -> None:
+        """Apply the request to a draft. A rejection is no answer yet: what it rests on may be out
+        of date, or not be committed, so the commit has to make sure of it."""
+        try:
+            self.names, self.rejection = self.request.apply(draft), None
+        except Rejected as error:
+            self.names, self.rejection = self.request.subjects, error
+            for name in self.names:
+                draft.keep(name)
 
     def settle(self, error: CrawlerError | None = None) -> None:
         """Answer it: done, or why not."""

@@ -4,11 +4,12 @@ import json
 
 import gevent
 import pytest
+from gevent.event import Event
 
 from crawler.clock import SystemClock
 from crawler.coordination.codec import decode_tombstone, encode_tombstone
 from crawler.coordination.store import Delete, Put
-from crawler.errors import StoreFull
+from crawler.errors import AlreadyExists, CrawlerError, NotFound, StoreFull, Unavailable
 from crawler.records import Query, Report, Spec, State
 from crawler.settings import NodeSettings, WorkerSettings
 from tests.clusters import CALL, KEYS, Cluster, Shared, Unreachable
@@ -430,3 +431,74 @@ def test_masters_that_start_all_at_once_have_one_leader_and_seed_once(cluster):
     events = [e for batch in until_now(watch, cluster.store) for e in batch.events]
     written = [e.key for e in events if KEYS.resource_name(e.key)]
     assert sorted(written) == sorted(KEYS.resource(seed.name) for seed in seeds)
+
+
+# -- answers that rest on what is committed -------------------------------------------------------
+
+
+class Held(Shared):
+    """A store whose next write of a task waits until the test lets it go on, or fail."""
+
+    def __init__(self, store):
+        super().__init__(store)
+        self.holds = False
+        self.held, self.go_on = Event(), Event()
+        self.failure = None
+
+    def txn(self, compares, success, failure=()):
+        tasks = (o for o in success if isinstance(o, Put | Delete) and KEYS.resource_name(o.key))
+        if self.holds and any(tasks):
+            self.holds = False
+            self.held.set()
+            self.go_on.wait(10)
+            if self.failure:
+                raise self.failure
+        return self._store.txn(compares, success, failure)
+
+
+def answer(call, *args):
+    """What the caller is told: the error, or None."""
+    try:
+        call(*args)
+    except CrawlerError as error:
+        return error
+    return None
+
+
+def test_a_rejection_that_rests_on_a_write_that_failed_is_none(cluster):
+    """The second delete would find nothing if the first had been carried out."""
+    store = Held(cluster.store)
+    master = cluster.master("1", store=store)
+    cluster.client(master).add(Spec("a"), CALL)
+    desk = master._role.own_desk()
+    store.holds, store.failure = True, Unavailable("nothing was done")
+    asked = [
+        *(gevent.spawn(answer, desk.delete, "a", CALL) for _ in range(2)),
+        *(gevent.spawn(answer, desk.add, Spec("b", priority=n), CALL) for n in range(2)),
+    ]
+    assert store.held.wait(5)
+    store.go_on.set()
+    answers = [job.get(timeout=10) for job in asked]
+    assert [type(error) for error in answers] == [Unavailable] * 4
+    assert set(cluster.resources()) == {"a"}
+
+
+def test_a_rejection_is_never_told_from_memory_alone(cluster):
+    """Another program writes, and the leader has not heard of it."""
+    master = cluster.master("1")
+    client = cluster.client(master)
+    client.add(Spec("gone"), CALL)
+    master._role._cluster.resources._take_batch = lambda batch: None
+    there = {"ID": "7", "Name": "there", "AssignedNode": "", "CreationTime": 1}
+    put = Put(KEYS.resource("there"), json.dumps(there).encode())
+    cluster.store.txn([], [Delete(KEYS.resource("gone")), put])
+    client.delete("there", CALL)
+    client.add(Spec("gone", priority=1), CALL)
+    assert {r.name: r.spec.priority for r in cluster.resources().values()} == {"gone": 1}
+
+
+def test_what_is_rejected_is_told_when_it_is_certain(cluster):
+    client = cluster.client(cluster.master("1"))
+    client.add(Spec("a"), CALL)
+    assert isinstance(answer(client.delete, "none", CALL), NotFound)
+    assert isinstance(answer(client.add, Spec("a", priority=1), CALL), AlreadyExists)

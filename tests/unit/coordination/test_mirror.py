@@ -118,6 +118,14 @@ def test_own_writes_are_there_at_once_and_not_told_again(seen, store):
     assert all(change.key != "/m/a" for change in seen.changes)
 
 
+def test_the_absence_of_what_was_never_there_is_not_remembered(store, clock):
+    """Whoever asks for ever new names must not fill the memory."""
+    mirror = Mirror(store, "/m/", decode, clock)
+    for number in range(100):
+        mirror.apply(f"/m/{number}", None, 5)
+    assert not mirror._revisions
+
+
 def test_it_never_goes_back(seen, store):
     late = put(store, "/m/a", "1")
     put(store, "/m/a", "2")
