@@ -165,12 +165,13 @@ class Term:
         draft = Draft(
             self._cluster.resource, self._cluster.all_resources, self._ids.next, self._clock.time_ns
         )
-        for spec in self._seeds:
-            if draft.get(spec.name) is None:
-                Add(spec).apply(draft)
-        decided = self._decide(draft)
+        decided: list[Ticket] = []
         written: dict[str, Outcome] = {}
         try:
+            for spec in self._seeds:
+                if draft.get(spec.name) is None:
+                    Add(spec).apply(draft)
+            self._decide(draft, decided)
             self._place(draft)
             self._commit(draft, written)
         except Retryable as error:
@@ -195,13 +196,17 @@ class Term:
             log.info("workers are gone, their tasks move", incarnations=dict(dead))
             self._ledger.bury(self._leadership, dead)
 
-    def _decide(self, draft: Draft) -> list[Ticket]:
-        """Apply the waiting requests to the draft."""
-        decided = []
+    def _decide(self, draft: Draft, decided: list[Ticket]) -> None:
+        """Apply the waiting requests to the draft; a defect that one meets costs no other."""
         for ticket in self._tickets.take():
-            ticket.decide(draft)
-            decided.append(ticket)
-        return decided
+            try:
+                ticket.decide(draft)
+            except Exception:
+                kind = type(ticket.request).__name__
+                log.error("request meets a defect", request=kind, exc_info=True)
+                ticket.settle(CrawlerError("the leader met a defect; its log says which"))
+            else:
+                decided.append(ticket)
 
     def _commit(self, draft: Draft, written: dict[str, Outcome]) -> None:
         """Commit the draft; fills in what became of each change as soon as it is known."""

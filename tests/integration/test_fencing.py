@@ -10,6 +10,7 @@ from crawler.clock import SystemClock
 from crawler.coordination.codec import decode_tombstone, encode_tombstone
 from crawler.coordination.store import Delete, Put
 from crawler.errors import AlreadyExists, CrawlerError, NotFound, StoreFull, Unavailable
+from crawler.node.requests import Add
 from crawler.records import Query, Report, Spec, State
 from crawler.settings import NodeSettings, WorkerSettings
 from tests.clusters import CALL, KEYS, Cluster, Shared, Unreachable
@@ -502,3 +503,24 @@ def test_what_is_rejected_is_told_when_it_is_certain(cluster):
     client.add(Spec("a"), CALL)
     assert isinstance(answer(client.delete, "none", CALL), NotFound)
     assert isinstance(answer(client.add, Spec("a", priority=1), CALL), AlreadyExists)
+
+
+class Defective:
+    """A request that meets a defect."""
+
+    subjects = ("x",)
+
+    def apply(self, draft):
+        raise KeyError("a defect")
+
+
+def test_a_defect_costs_only_the_request_that_meets_it(cluster):
+    master = cluster.master("1")
+    cluster.client(master)
+    term = master._role._term
+    requests = [Add(Spec("a")), Defective(), Add(Spec("b"))]
+    asked = [gevent.spawn(answer, term.submit, request, CALL) for request in requests]
+    answers = [job.get(timeout=2) for job in asked]
+    assert [error and error.code for error in answers] == [None, "INTERNAL", None]
+    assert set(cluster.resources()) == {"a", "b"}
+    assert master._role._term is term
