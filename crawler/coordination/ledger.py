@@ -30,7 +30,7 @@ from crawler.coordination.store import (
     created_at,
     unchanged,
 )
-from crawler.errors import LeadershipLost, OutcomeUnknown, Retryable, StoreRefused
+from crawler.errors import LeadershipLost, LeaseLost, OutcomeUnknown, Retryable, StoreRefused
 from crawler.logs import get_logger
 from crawler.records import Leadership, Resource
 
@@ -41,6 +41,9 @@ CHANGES = MAX_OPERATIONS - 2
 
 TOMBSTONE_S = 86_400
 """How long the note on a dead worker is kept: a day, in which it may wake and look."""
+
+RENEW_S = 2.0
+"""How long renewing the lease of the notes may take."""
 
 NO_ID = b"0"
 """The mark where no id was given out yet."""
@@ -85,6 +88,8 @@ class Ledger:
     def __init__(self, store: Store, keys: Keys) -> None:
         self._store = store
         self._keys = keys
+        self._notes_lease = 0
+        """The lease of the notes on dead workers; 0 before the first."""
         self._mark_revision = 0
         """Mod revision of the mark when it was last seen; if that is out of date, nothing is lost:
         the store refuses, and tells the present one."""
@@ -102,12 +107,29 @@ class Ledger:
         """Note which incarnations of workers are dead, by their ids, before their tasks move.
 
         One that lives all the same finds its note and stops (`Registry.objection`). The notes end
-        with a lease of their own. Raises LeadershipLost, Retryable.
+        with a lease of their own. Raises LeadershipLost, Retryable, StoreRefused.
         """
-        lease, _ = self._store.lease_grant(TOMBSTONE_S)
+        try:
+            self._renew_notes()
+            self._note(leadership, dead)
+        except LeaseLost:  # it ended, or somebody revoked it
+            self._notes_lease = 0
+            self._renew_notes()
+            self._note(leadership, dead)
+
+    def _renew_notes(self) -> None:
+        """One lease for all notes, as each stays in etcd for a day; it ends a day after the last of
+        them."""
+        if self._notes_lease:
+            self._store.lease_keepalive(self._notes_lease, RENEW_S)
+        else:
+            self._notes_lease, _ = self._store.lease_grant(TOMBSTONE_S)
+
+    def _note(self, leadership: Leadership, dead: Mapping[str, int]) -> None:
+        term, lease = leadership.revision, self._notes_lease
         puts = [
-            Put(self._keys.tombstone(id), encode_tombstone(id, inc, leadership.revision), lease)
-            for id, inc in dead.items()
+            Put(self._keys.tombstone(id), encode_tombstone(id, incarnation, term), lease)
+            for id, incarnation in dead.items()
         ]
         fence = created_at(leadership.key, leadership.revision)
         for start in range(0, len(puts), CHANGES):

@@ -22,6 +22,7 @@ from crawler.errors import (
     LeadershipLost,
     OutcomeUnknown,
     Retryable,
+    StoreRefused,
     Unavailable,
 )
 from crawler.logs import get_logger
@@ -82,6 +83,9 @@ class Term:
         self._recovery = Backoff(RECOVER_S, MOST_RECOVER_S)
         self._seeds: Sequence[Spec] = ()
         """Those that are still to be added."""
+        self._buried: dict[str, int] = {}
+        """The latest incarnation of each worker that this term has noted as dead."""
+        self._bury_refused = False
         self._spared: frozenset[Incarnation] = frozenset()
         self.desk = LeaderDesk(cluster, self.submit, on_refused)
         """Handles the requests from outside."""
@@ -192,9 +196,25 @@ class Term:
             return
         self._unsettled, self._spared = False, missed
         dead = place(draft, Workforce(self._cluster.live_workers(), missed), self._framework)
-        if dead:
-            log.info("workers are gone, their tasks move", incarnations=dict(dead))
+        news = {id: inc for id, inc in dead.items() if inc > self._buried.get(id, 0)}
+        if news:
+            log.info("workers are gone, their tasks move", incarnations=news)
+            self._bury(news)
+            self._buried.update(news)
+
+    def _bury(self, dead: Mapping[str, int]) -> None:
+        """Note who is dead. Where the store takes no notes, the tasks move all the same: leases and
+        epochs keep two owners apart but for a worker that was paused."""
+        try:
             self._ledger.bury(self._leadership, dead)
+        except StoreRefused as error:
+            note = log.debug if self._bury_refused else log.error
+            self._bury_refused = True
+            note(
+                "the store refuses notes on dead workers; "
+                "let this user write below coordination.tombstones",
+                error=str(error),
+            )
 
     def _decide(self, draft: Draft, decided: list[Ticket]) -> None:
         """Apply the waiting requests to the draft; a defect that one meets costs no other."""

@@ -9,7 +9,14 @@ from gevent.event import Event
 from crawler.clock import SystemClock
 from crawler.coordination.codec import decode_tombstone, encode_tombstone
 from crawler.coordination.store import Delete, Put
-from crawler.errors import AlreadyExists, CrawlerError, NotFound, StoreFull, Unavailable
+from crawler.errors import (
+    AlreadyExists,
+    CrawlerError,
+    NotFound,
+    StoreFull,
+    StoreRefused,
+    Unavailable,
+)
 from crawler.node.requests import Add
 from crawler.records import Query, Report, Spec, State
 from crawler.settings import NodeSettings, WorkerSettings
@@ -524,3 +531,60 @@ def test_a_defect_costs_only_the_request_that_meets_it(cluster):
     assert [error and error.code for error in answers] == [None, "INTERNAL", None]
     assert set(cluster.resources()) == {"a", "b"}
     assert master._role._term is term
+
+
+# -- notes that cost little ------------------------------------------------------------------------
+
+
+class Strict(Shared):
+    """A store that refuses some writes for good by their key, and counts them."""
+
+    refuses = "nothing"
+    refused = 0
+    notes = 0
+
+    def txn(self, compares, success, failure=()):
+        keys = [o.key for o in success if isinstance(o, Put)]
+        if any(key.startswith(self.refuses) for key in keys):
+            self.refused += 1
+            raise StoreRefused("permission denied")
+        self.notes += any(key.startswith(KEYS.tombstone("")) for key in keys)
+        return self._store.txn(compares, success, failure)
+
+
+def bereave(cluster, spiders):
+    """A task whose worker is gone, and another worker that may take it."""
+    worker = cluster.worker("1", spiders)
+    cluster.clients[0].add(waiting("a"), CALL)
+    eventually(lambda: runs(worker) == {"a": 1})
+    return lambda: (
+        cluster.worker("2", spiders),
+        die(worker),
+        cluster.store.lease_revoke(worker._membership.session.lease.id),
+    )
+
+
+def test_a_dead_worker_is_noted_once_however_often_its_task_is_placed(cluster, spiders):
+    store = Strict(cluster.store)
+    client = cluster.client(cluster.master("1", store=store))
+    end = bereave(cluster, spiders)
+    store.refuses = KEYS.resource("a")
+    end()
+    eventually(lambda: tombstone(cluster, "1"))
+    before = store.refused
+    for number in range(3):
+        client.add(waiting(f"b{number}"), CALL)
+    assert store.refused >= before + 3, "it is placed again and again"
+    assert store.notes == 1
+
+
+def test_tasks_of_the_dead_move_even_if_nobody_may_be_noted(cluster, spiders):
+    store = Strict(cluster.store)
+    master = cluster.master("1", store=store)
+    cluster.client(master)
+    end = bereave(cluster, spiders)
+    term, store.refuses = master._role._term, KEYS.tombstone("")
+    end()
+    eventually(lambda: cluster.owners() == {"a": "2"}, within_s=TTL_S)
+    assert master._role._term is term
+    assert store.refused == 1

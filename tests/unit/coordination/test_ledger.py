@@ -5,7 +5,7 @@ import pytest
 from crawler.clock import ManualClock
 from crawler.coordination.codec import decode_tombstone
 from crawler.coordination.keys import Keys
-from crawler.coordination.ledger import CHANGES, Change, Ledger
+from crawler.coordination.ledger import CHANGES, TOMBSTONE_S, Change, Ledger
 from crawler.coordination.memory import MemoryStore
 from crawler.coordination.store import Delete, Put
 from crawler.errors import LeadershipLost, OutcomeUnknown, StoreRefused, Unavailable
@@ -38,8 +38,13 @@ KEYS = Keys(CoordinationSettings())
 
 
 @pytest.fixture
-def store():
-    store = Silent(ManualClock())
+def clock():
+    return ManualClock()
+
+
+@pytest.fixture
+def store(clock):
+    store = Silent(clock)
     yield store
     store.close()
 
@@ -90,6 +95,29 @@ def test_the_dead_are_noted_by_who_leads_and_by_nobody_else(store, ledger, leade
     with pytest.raises(LeadershipLost):
         ledger.bury(leadership, {"w-0": 99})
     assert decode_tombstone(store.get(KEYS.tombstone("w-0")).value) == 1
+
+
+def note(store, name):
+    """The note on a worker, as it is stored."""
+    return store.get(KEYS.tombstone(name))
+
+
+def test_all_notes_share_a_lease_that_ends_a_day_after_the_last(store, clock, ledger, leadership):
+    ledger.bury(leadership, {"w-1": 1})
+    clock.advance(TOMBSTONE_S - 1)
+    ledger.bury(leadership, {"w-2": 2})
+    assert note(store, "w-1").lease == note(store, "w-2").lease != 0
+    clock.advance(TOMBSTONE_S - 1)
+    assert note(store, "w-2")
+    clock.advance(2)
+    assert note(store, "w-2") is None
+
+
+def test_notes_whose_lease_was_revoked_get_another(store, ledger, leadership):
+    ledger.bury(leadership, {"w-1": 1})
+    store.lease_revoke(note(store, "w-1").lease)
+    ledger.bury(leadership, {"w-2": 2})
+    assert note(store, "w-2")
 
 
 def kept(name, revision):
