@@ -67,7 +67,10 @@ class Registry:
         registration, tombstone = self._store.txn([], [Get(key) for key in keys]).gets
         if registration is None or registration.create_revision != node.incarnation:
             return "its registration is gone"
-        if tombstone is not None and _buried(tombstone) >= node.incarnation:
+        if (
+            tombstone is not None
+            and node.incarnation <= _buried(tombstone) < tombstone.mod_revision
+        ):
             return "a leader declared it dead and gave its tasks to others"
         return ""
 
@@ -106,7 +109,8 @@ class Registry:
 
 
 def _buried(tombstone: KeyValue) -> int:
-    """The incarnation a note declares dead; none if it cannot be read."""
+    """The incarnation a note declares dead; none if it cannot be read. It has to be older than the
+    note: one that was not there yet would take all later lives of the worker with it."""
     try:
         return decode_tombstone(tombstone.value)
     except ValueError as error:

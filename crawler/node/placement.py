@@ -69,7 +69,11 @@ def waiting(resource: Resource, reason: str) -> Resource:
 
 def _dead(homeless: Iterable[Resource], workforce: Workforce) -> Mapping[str, int]:
     dead: dict[str, int] = {}
-    for owner in (resource.owner for resource in homeless):
-        if owner is not None and owner.incarnation and not workforce.stands_by(owner):
+    for resource in homeless:
+        owner = resource.owner
+        if owner is None or workforce.stands_by(owner):
+            continue
+        # No life is younger than what names it; one that another program made up is no life.
+        if 0 < owner.incarnation < resource.mod_revision:
             dead[owner.node_id] = max(owner.incarnation, dead.get(owner.node_id, 0))
     return dead

@@ -142,11 +142,26 @@ def test_a_worker_that_finds_itself_declared_dead_stops_and_comes_back_as_anothe
     assert worker.failure == ""
 
 
+def test_a_life_that_another_program_made_up_bans_no_worker(cluster, spiders):
+    cluster.client(cluster.master("1"))
+    cluster.worker("2", spiders)
+    value = {"ID": "77", "Name": "a", "AssignedNode": f"{worker_id('1')}|x:1", "Epoch": 1}
+    value.update(Spider="waiting", Incarnation=10**9, State="assigned", CreationTime=1)
+    cluster.store.txn([], [Put(KEYS.resource("a"), json.dumps(value).encode())])
+    eventually(lambda: cluster.owners() == {"a": "2"})
+    worker = cluster.worker("1", spiders)
+    session = worker._membership.session
+    assert worker._membership._registry.objection(session.node) == ""
+    assert tombstone(cluster, "1") == 0
+
+
 def test_the_note_on_an_earlier_incarnation_means_nothing_to_a_later_one(cluster, spiders):
     cluster.client(cluster.master("1"))
     worker = cluster.worker("1", spiders)
     session = worker._membership.session
-    for note in (encode_tombstone("w", session.node.incarnation - 1, 1), b"no json"):
+    incarnation = session.node.incarnation
+    earlier, not_yet = (encode_tombstone("w", at, 1) for at in (incarnation - 1, 10**9))
+    for note in (earlier, not_yet, b"no json"):
         cluster.store.txn([], [Put(KEYS.tombstone(session.node.id), note)])
         assert worker._membership._registry.objection(session.node) == ""
     assert worker._membership.session is session

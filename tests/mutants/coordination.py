@@ -99,9 +99,23 @@ MUTANTS = [
     Mutant(
         "a worker declared dead goes on",
         "crawler/coordination/registry.py",
-        "_buried(tombstone) >= node.incarnation",
+        "node.incarnation <= _buried(tombstone) < tombstone.mod_revision",
         "False",
         "tests/integration/test_fencing.py -k finds_itself",
+    ),
+    Mutant(
+        "a note on a life that was never there counts",
+        "crawler/coordination/registry.py",
+        "_buried(tombstone) < tombstone.mod_revision",
+        "_buried(tombstone)",
+        "tests/integration/test_fencing.py -k means_nothing",
+    ),
+    Mutant(
+        "the lease of the notes is not renewed",
+        "crawler/coordination/ledger.py",
+        "            self._store.lease_keepalive(self._notes_lease, RENEW_S)",
+        "            pass",
+        "tests/unit/coordination/test_ledger.py -k day_after",
     ),
     Mutant(
         "a registration that is gone is not missed",

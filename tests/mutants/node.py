@@ -41,6 +41,27 @@ MUTANTS = [
         "tests/integration/test_trouble.py -k caller_has_gone",
     ),
     Mutant(
+        "a rejection is told though what it rests on failed",
+        "crawler/node/tickets.py",
+        "            self.names, self.rejection = self.request.subjects, error",
+        "            self.names, self.rejection = (), error",
+        "tests/integration/test_fencing.py -k rests_on",
+    ),
+    Mutant(
+        "a dead worker is noted again and again",
+        "crawler/node/term.py",
+        "            self._buried.update(news)",
+        "            pass",
+        "tests/integration/test_fencing.py -k noted_once",
+    ),
+    Mutant(
+        "a life that another program made up is declared dead",
+        "crawler/node/placement.py",
+        "0 < owner.incarnation < resource.mod_revision",
+        "0 < owner.incarnation",
+        "tests/unit/node/test_decisions.py -k declared_dead",
+    ),
+    Mutant(
         "after a lost answer nothing is read",
         "crawler/node/term.py",
         "            try:\n                self._cluster.refresh()\n            except Retryable:",

@@ -201,6 +201,14 @@ def test_without_a_worker_it_waits_with_a_reason_and_is_written_once():
     assert again.changes() == []
 
 
+def test_only_a_life_that_was_there_is_declared_dead():
+    """Another program may name one that never was, and would ban all later ones."""
+    earlier, made_up = (Node("w-1", "h:1", incarnation=life) for life in (6, 10**9))
+    draft = draft_of(stored("a", earlier), stored("b", made_up))
+    assert place(draft, Workforce({"w-1": W1}), FRAMEWORK) == {"w-1": 6}
+    assert {r.owner.incarnation for r in draft.resources()} == {10}, "both move all the same"
+
+
 owners = st.sampled_from([None, W1, W2, Node("w-3", "h:3"), Node("w-1", "h:1", incarnation=9)])
 
 
