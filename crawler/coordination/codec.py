@@ -17,6 +17,9 @@ VERSION = "latest"
 MOST = 2**63 - 1
 """Largest whole number that the API can carry; its priorities are smaller."""
 
+MOST_EPOCH = 2**53
+"""Far above every revision of etcd, and so above every epoch that comes of one."""
+
 NODE_METADATA = {
     "broker": "http",
     "protocol": "grpc",
@@ -80,7 +83,7 @@ def decode_resource(name: str, raw: bytes, mod_revision: int) -> Resource:
         id=_typed(value, "ID", str, ""),
         creation_time=_whole(value, "CreationTime"),
         owner=owner,
-        epoch=_whole(value, "Epoch"),
+        epoch=_whole(value, "Epoch", most=MOST_EPOCH),
         term=_whole(value, "Term"),
         state=State(value["State"]) if value.get("State") else fallback,
         reason=_typed(value, "Reason", str, ""),

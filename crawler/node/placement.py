@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from crawler.coordination.codec import MOST_EPOCH
 from crawler.node.draft import Draft
 from crawler.node.workforce import Workforce
 from crawler.records import Counts, Node, Owner, Resource, State
@@ -58,8 +59,9 @@ def assigned(resource: Resource, node: Node) -> Resource:
 
 def next_epoch(resource: Resource) -> int:
     """One more than the last. A value without an epoch may be one that another program rewrote: its
-    revision is above all epochs there were, as each of them was a write of its own."""
-    return (resource.epoch or resource.mod_revision) + 1
+    revision is above all epochs there were, as each of them was a write of its own. At the bound,
+    which only another program's value reaches, it stays: what is written has to be readable."""
+    return min((resource.epoch or resource.mod_revision) + 1, MOST_EPOCH)
 
 
 def waiting(resource: Resource, reason: str) -> Resource:

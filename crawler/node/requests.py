@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from crawler.coordination.codec import MOST_EPOCH
 from crawler.errors import AlreadyExists, NotFound
 from crawler.node.draft import Draft
 from crawler.records import Report, Resource, Spec, State
@@ -109,13 +110,15 @@ class Record:
 
     def apply(self, draft: Draft) -> Sequence[str]:
         """Reports that are not current any more change nothing; one of a later assignment than the
-        present means that an old value was put back, so the task is assigned anew, above all."""
+        present means that an old value was put back, so the task is assigned anew: above that one,
+        and above the revision, as there may have been later ones still."""
         touched = []
         for report in self.reports:
             resource = draft.get(report.name)
             if is_later(report, resource):
                 assert resource is not None  # else nothing would be later
-                draft.put(_afresh(resource).replace(epoch=0))  # there may have been later ones
+                highest = max(report.epoch, resource.mod_revision)
+                draft.put(_afresh(resource).replace(epoch=highest))
                 touched.append(report.name)
             elif is_current(report, self.node_id, resource) and is_news(report, resource):
                 assert resource is not None  # else the report were not current
@@ -144,7 +147,7 @@ def is_later(report: Report, resource: Resource | None) -> bool:
     """Whether a report is of a later assignment than the one that stands there."""
     if resource is None or resource.state.finished:
         return False
-    return resource.id == report.id and resource.epoch < report.epoch
+    return resource.id == report.id and resource.epoch < report.epoch <= MOST_EPOCH
 
 
 def is_news(report: Report, resource: Resource | None) -> bool:

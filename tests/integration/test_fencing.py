@@ -275,6 +275,18 @@ def test_a_value_rewritten_without_an_epoch_gets_one_above_those_before(cluster,
     eventually(lambda: runs(worker).get("a", 0) > 2, what="it runs in a higher epoch")
 
 
+def test_a_huge_epoch_of_another_program_that_is_dropped_again_comes_to_rest(cluster, spiders):
+    client = cluster.client(cluster.master("1"))
+    worker = cluster.worker("1", spiders)
+    client.add(waiting("a"), CALL)
+    value = json.loads(cluster.store.get(KEYS.resource("a")).value)
+    for epoch, then in ((10**12, 10**12 + 1), (0, 10**12 + 2)):
+        theirs = {**value, "Epoch": epoch, "AssignedNode": ""}
+        cluster.store.txn([], [Put(KEYS.resource("a"), json.dumps(theirs).encode())])
+        eventually(lambda then=then: runs(worker) == {"a": then})
+    assert cluster.resources()["a"].epoch == 10**12 + 2
+
+
 def test_an_add_is_never_acknowledged_from_memory_alone(cluster):
     """Another program deletes the task, and the leader has not heard of it."""
     master = cluster.master("1")

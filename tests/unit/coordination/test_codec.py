@@ -98,6 +98,7 @@ def test_what_is_written_is_read_again(resource):
         (b'{"Labels":{"a":[1]}}', "labels are no map of text to text"),
         (b'{"Note":"\\ud800"}', "surrogates not allowed"),
         (b'{"Epoch":99999999999999999999}', "Epoch is 99999999999999999999; 0 to "),
+        (b'{"Epoch":9007199254740993}', "0 to 9007199254740992 is allowed"),
         (b'{"Epoch":true}', "Epoch is True, not int"),
         (b'{"CreationTime":-1}', "CreationTime is -1; 0 to "),
         (b'{"Priority":2147483648}', "Priority is 2147483648"),

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crawler.clock import ManualClock
+from crawler.coordination.codec import MOST_EPOCH
 from crawler.errors import AlreadyExists, ConfigError, NotFound
 from crawler.node.draft import Draft
 from crawler.node.names import NodeNames
@@ -24,6 +25,24 @@ W2 = Node("w-2", "h:2", incarnation=20)
 def test_an_epoch_rises_by_one_and_above_all_there_were_where_it_was_dropped():
     assert next_epoch(stored(epoch=3)) == 4
     assert next_epoch(stored(epoch=0)) == stored().mod_revision + 1
+
+
+def test_an_epoch_stays_where_it_can_be_read():
+    assert next_epoch(stored(epoch=MOST_EPOCH)) == MOST_EPOCH
+
+
+@pytest.mark.parametrize(("reported", "then"), [(5, 8), (10**12, 10**12 + 1)])
+def test_an_old_value_put_back_is_assigned_above_all_there_was(reported, then):
+    """Above the report, and above the revision (7) even if the report is not the last there was."""
+    draft = draft_of(stored())
+    assert Record("w-1", [report(epoch=reported)]).apply(draft) == ["a"]
+    place(draft, Workforce({"w-1": W1}), FRAMEWORK)
+    assert only_change(draft).after.epoch == then
+
+
+def test_a_report_of_an_epoch_that_cannot_be_is_none():
+    draft = draft_of(stored())
+    assert Record("w-1", [report(epoch=MOST_EPOCH + 1)]).apply(draft) == []
 
 
 def draft_of(*stored):
