@@ -41,16 +41,8 @@ class EtcdRenewer:
         self._password = password
         self._token = ""
         self._turn = 0
-        self._curl = pycurl.Curl()
-        for option, value in (
-            (pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE),
-            (pycurl.POST, 1),
-            (pycurl.NOSIGNAL, 1),
-            (pycurl.PROXY, ""),
-        ):
-            self._curl.setopt(option, value)
-        if tls is not None:
-            self._use(tls)
+        self._tls = tls
+        self._curl = _handle(tls)
 
     def renew(self, lease: int, timeout_s: float) -> int:
         """The lease's time to live in seconds. Raises LeaseLost, Unavailable."""
@@ -59,6 +51,7 @@ class EtcdRenewer:
             answer = self._renewed(endpoint, rpc_pb2.LeaseKeepAliveRequest(ID=lease), timeout_s)
         except Unavailable:
             self._turn += 1  # the next attempt asks another
+            self._connect_anew()
             raise
         if answer.TTL <= 0:
             raise LeaseLost(f"lease {lease:x} has expired")
@@ -102,14 +95,35 @@ class EtcdRenewer:
             raise Unavailable(f"etcd at {endpoint}: {error.args[-1]}") from error
         return _message(endpoint, _status(heads), b"".join(body))
 
-    def _use(self, tls: Tls) -> None:
-        """Trust that authority and no other, and show our certificate if there is one."""
-        self._curl.unsetopt(pycurl.CAINFO)
-        self._curl.unsetopt(pycurl.CAPATH)
-        self._curl.setopt(pycurl.CAINFO_BLOB, tls.ca)
-        if tls.cert:
-            self._curl.setopt(pycurl.SSLCERT_BLOB, tls.cert)
-            self._curl.setopt(pycurl.SSLKEY_BLOB, tls.key)
+    def _connect_anew(self) -> None:
+        """libcurl uses an HTTP/2 connection on which a request timed out again, dead or not."""
+        self._curl.close()
+        self._curl = _handle(self._tls)
+
+
+def _handle(tls: Tls | None) -> pycurl.Curl:
+    """A handle without a connection yet."""
+    curl = pycurl.Curl()
+    for option, value in (
+        (pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE),
+        (pycurl.POST, 1),
+        (pycurl.NOSIGNAL, 1),
+        (pycurl.PROXY, ""),
+    ):
+        curl.setopt(option, value)
+    if tls is not None:
+        _use(curl, tls)
+    return curl
+
+
+def _use(curl: pycurl.Curl, tls: Tls) -> None:
+    """Trust that authority and no other, and show our certificate if there is one."""
+    curl.unsetopt(pycurl.CAINFO)
+    curl.unsetopt(pycurl.CAPATH)
+    curl.setopt(pycurl.CAINFO_BLOB, tls.ca)
+    if tls.cert:
+        curl.setopt(pycurl.SSLCERT_BLOB, tls.cert)
+        curl.setopt(pycurl.SSLKEY_BLOB, tls.key)
 
 
 def _message(endpoint: str, status: Mapping[str, str], raw: bytes) -> bytes:

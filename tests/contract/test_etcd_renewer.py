@@ -12,6 +12,7 @@ from crawler.errors import LeaseLost, Unavailable
 from crawler.local.etcd import EmbeddedEtcd
 from crawler.settings import EtcdSettings
 from tests.contract.certificates import issue
+from tests.faults.proxy import Link
 
 
 def renewed(store, lease):
@@ -36,6 +37,23 @@ def test_a_lease_is_renewed_and_one_that_is_gone_is_lost(shared_etcd):
     with pytest.raises(LeaseLost):
         renewed(store, lease)
     store.close()
+
+
+def test_a_connection_that_led_nowhere_is_not_used_again(shared_etcd):
+    """As after a firewall forgot it: no word comes of its end, and a new one works at once."""
+    link = Link(shared_etcd.endpoint)
+    link.start()
+    store = opened(link.endpoint)
+    lease, _ = store.lease_grant(60)
+    renewer, in_thread = store.renewer(), gevent.get_hub().threadpool.apply
+    assert in_thread(renewer.renew, (lease, 2.0)) == 60
+    link.forget()
+    with pytest.raises(Unavailable, match="timed out"):
+        in_thread(renewer.renew, (lease, 0.5))
+    assert in_thread(renewer.renew, (lease, 2.0)) == 60
+    renewer.close()
+    store.close()
+    link.stop()
 
 
 def test_certificates_are_shown_and_looked_at(tmp_path):

@@ -85,9 +85,16 @@ MUTANTS = [
     Mutant(
         "renewals past the hub trust any authority",
         "crawler/coordination/renewer.py",
-        "        self._curl.setopt(pycurl.CAINFO_BLOB, tls.ca)",
-        "        self._curl.setopt(pycurl.SSL_VERIFYPEER, 0)",
+        "    curl.setopt(pycurl.CAINFO_BLOB, tls.ca)",
+        "    curl.setopt(pycurl.SSL_VERIFYPEER, 0)",
         "tests/contract/test_etcd_renewer.py -k certificates",
+    ),
+    Mutant(
+        "renewals past the hub go on over a dead connection",
+        "crawler/coordination/renewer.py",
+        "            self._connect_anew()\n",
+        "",
+        "tests/contract/test_etcd_renewer.py -k led_nowhere",
     ),
     Mutant(
         "a note may come from a leader that was replaced",
