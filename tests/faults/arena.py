@@ -131,6 +131,11 @@ class Arena:
         )
         return settled and set(found) == set(self.client.acknowledged) - self.client.deleted
 
+    def registrations(self):
+        """Node → the revision of its registration: another one means that it lost its lease."""
+        found = self.lab.store.range("/micro/registry/").items
+        return {kv.key: kv.create_revision for kv in found}
+
     def wait_until_moved(self, *nodes, within_s=None):
         """Wait until every task is run by a live worker that is none of these."""
         left = {node.title for node in nodes}

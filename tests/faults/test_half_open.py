@@ -23,7 +23,8 @@ class HalfOpen:
 
 
 def test_a_node_finds_out_by_itself_and_connects_anew(arena):
-    """Nobody ever tells it: the link is healed only when all is well again."""
+    """Nobody ever tells it: the link is healed only when all is well again. No lease is lost."""
+    before = arena.registrations()
     fault = HalfOpen(arena.leader(), arena.busy_worker())
     gone_s = time.monotonic()
     fault.inject(arena)
@@ -31,6 +32,7 @@ def test_a_node_finds_out_by_itself_and_connects_anew(arena):
     # Leases that were not renewed over another connection have ended by then.
     eventually(lambda: time.monotonic() > gone_s + arena.lab.ttl_s + 0.7)
     arena.at_full_strength()
+    assert arena.registrations() == before
     eventually(arena.is_quiet, what="every task is run by a live worker")
     fault.heal(arena)
     arena.check()
