@@ -33,8 +33,8 @@ them would cost every lease of 5 s: what is left must outlast its absence and it
 RETRY_S = 0.2
 """Pause after a renewal that failed; the deadline decides when to give up."""
 
-LOOK_S = 0.25
-"""How often the hub looks at what the native thread found, at least."""
+LOOK_S = RETRY_S / 2
+"""How often the hub looks at what the native thread found: a single failure is seen."""
 
 
 class Lease:
@@ -115,13 +115,21 @@ class Lease:
 
     def _renew_beside(self, renewer: Renewer, hub: HubWatch) -> None:
         """The same in a native thread: no greenlets, no logs."""
-        pause_s = self.ttl_s / RENEWALS
-        while True:
-            self._alarm.wait(pause_s)
-            if self.lost.is_set() or self._gone:
-                return renewer.close()
-            # A hub that hangs runs its node's work no more, and others must be able to take over.
-            pause_s = RETRY_S if hub.blocked else self._renew(renewer.renew)
+        try:
+            self._alarm.wait(self.ttl_s / RENEWALS)
+            while not self.lost.is_set() and not self._gone:
+                # A hub that hangs runs its work no more, and others must be able to take over.
+                self._alarm.wait(RETRY_S if hub.blocked else self._renew_or_tell(renewer))
+        finally:
+            renewer.close()
+
+    def _renew_or_tell(self, renewer: Renewer) -> float:
+        """Renew once, and outlast a defect: nobody sees how a native thread ends."""
+        try:
+            return self._renew(renewer.renew)
+        except Exception as error:
+            self._trouble = f"unforeseen {type(error).__name__}: {error}"
+            return RETRY_S
 
     def _renew(self, renew: Callable[[int, float], int]) -> float:
         """Renew once; the pause until the next time, in seconds."""

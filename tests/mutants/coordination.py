@@ -148,8 +148,8 @@ MUTANTS = [
     Mutant(
         "a hub that hangs keeps its lease",
         "crawler/coordination/lease.py",
-        "RETRY_S if hub.blocked else self._renew(renewer.renew)",
-        "self._renew(renewer.renew)",
+        "RETRY_S if hub.blocked else self._renew_or_tell(renewer)",
+        "self._renew_or_tell(renewer)",
         "tests/integration/test_busy_hub.py -k hangs",
     ),
     Mutant(

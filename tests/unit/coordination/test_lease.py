@@ -3,11 +3,13 @@
 import gevent
 import pytest
 
-from crawler.clock import ManualClock, settle
+from crawler.clock import ManualClock, SystemClock, settle
 from crawler.coordination.lease import MARGIN, RENEWALS, Lease
 from crawler.coordination.memory import MemoryStore
 from crawler.errors import LeaseLost, Unavailable
+from crawler.hub import HubWatch
 from crawler.supervision import Supervisor
+from tests.waiting import eventually
 
 TTL_S = 10
 
@@ -108,3 +110,51 @@ def test_the_deadline_counts_from_the_asking_for_a_lease(flaky, clock):
     lease = Lease.grant(flaky, TTL_S, clock)
     clock.advance(2.0)
     assert lease.remaining_s == pytest.approx(TTL_S * (1 - MARGIN) - 2.0)
+
+
+class Defective:
+    """Renews past the hub, unless there is something wrong with it."""
+
+    broken = True
+    closed = False
+    renewals = 0
+
+    def renew(self, lease, timeout_s):
+        if self.broken:
+            raise ValueError("cannot be decoded")
+        self.renewals += 1
+        return TTL_S
+
+    def close(self):
+        self.closed = True
+
+
+@pytest.fixture
+def defective(monkeypatch):
+    """A defective renewer, and the lease that it keeps."""
+    renewer, hub, supervisor = Defective(), HubWatch(5.0), Supervisor("test")
+    store = MemoryStore()
+    monkeypatch.setattr(store, "renewer", lambda: renewer)
+    lease = Lease.grant(store, 2, SystemClock())
+    hub.start()
+    lease.keep(supervisor, hub)
+    yield renewer, lease
+    lease.end("the test is over")
+    hub.stop()
+    supervisor.stop()
+    store.close()
+
+
+def test_an_unforeseen_error_past_the_hub_is_told_and_outlasted(defective, caplog):
+    renewer, lease = defective
+    eventually(lambda: "lease not renewed, trying again" in caplog.messages)
+    assert "ValueError: cannot be decoded" in str(caplog.records[-1].fields["error"])
+    renewer.broken = False
+    eventually(lambda: renewer.renewals > 5, what="more than one time to live")
+    assert not lease.lost.is_set()
+
+
+def test_a_renewer_is_closed_when_its_lease_is_over(defective):
+    renewer, lease = defective
+    eventually(lease.lost.is_set, what="it could not be renewed")
+    eventually(lambda: renewer.closed)
