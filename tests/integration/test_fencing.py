@@ -13,6 +13,8 @@ from crawler.errors import (
     AlreadyExists,
     CrawlerError,
     NotFound,
+    OutcomeUnknown,
+    Retryable,
     StoreFull,
     StoreRefused,
     Unavailable,
@@ -361,17 +363,44 @@ def test_a_second_request_to_stop_hurries_the_first(cluster, spiders):
     assert cluster.store.get(registration("1")) is None, "the others are told all the same"
 
 
+class Slow(Shared):
+    """A store that carries a write out at once, and answers after a while."""
+
+    answering = 0
+
+    def txn(self, compares, success, failure=()):
+        result = self._store.txn(compares, success, failure)
+        self.answering += 1
+        gevent.sleep(0.1)
+        return result
+
+
 def test_a_leader_that_leaves_answers_what_waits_and_lets_the_next_lead(cluster):
-    first, second = cluster.master("1"), cluster.master("2")
+    slow, clock = Slow(cluster.store), SystemClock()
+    first, second = cluster.master("1", store=slow), cluster.master("2")
     client, other = cluster.client(first), cluster.client(second)
+    before = slow.answering
     adding = [gevent.spawn(client.add, Spec(f"task-{n}"), CALL) for n in range(50)]
-    gevent.sleep(0.02)
+    eventually(lambda: slow.answering > before, what="a write is under way")
+    left_s = clock.monotonic()
     first.stop()
+    eventually(lambda: accepts(other, "after"), within_s=2.0)
+    assert clock.monotonic() - left_s < 0.5 + 4 * 0.1, "half a second, and its slow answers"
     gevent.joinall(adding, timeout=10)
-    eventually(lambda: other.leader(CALL).id.startswith("master2"))
     known = {resource.name for resource in other.list(Query(1000), CALL).resources}
     acknowledged = {job.value.name for job in adding if job.successful()}
+    assert acknowledged
     assert acknowledged <= known
+    in_doubt = [job.exception for job in adding if isinstance(job.exception, OutcomeUnknown)]
+    assert not in_doubt, "it knows of each what was done"
+
+
+def accepts(client, name):
+    """Whether a task can be added now."""
+    try:
+        return client.add(Spec(name), CALL)
+    except Retryable:
+        return False
 
 
 def test_two_failovers_within_one_ttl_lose_nothing(cluster, spiders):

@@ -186,4 +186,32 @@ MUTANTS = [
         "        for spec, self._seeds in [(spec, ()) for spec in self._seeds]:\n",
         "tests/integration/test_fencing.py -k stored_later",
     ),
+    Mutant(
+        "a leader that is stopped answers nobody",
+        "crawler/node/master.py",
+        "            term.finish()\n            campaigner.join(patience_s)",
+        "            pass",
+        "tests/integration/test_fencing.py -k leaves_answers",
+    ),
+    Mutant(
+        "a worker looks at its registration too late",
+        "crawler/node/session.py",
+        "self._ttl_s / 3)",
+        "self._ttl_s * 0.8)",
+        "tests/integration/test_fencing.py -k finds_itself",
+    ),
+    Mutant(
+        "a worker whose watch has died stays a member",
+        "crawler/node/session.py",
+        "on_fatal=partial(_end_with, lease), ",
+        "",
+        "tests/integration/test_defects.py -k cannot_hear",
+    ),
+    Mutant(
+        "one part's defect keeps the rest of a node alive",
+        "crawler/node/node.py",
+        "                except Exception:  # one part's defect must not keep the others alive\n",
+        "                except ZeroDivisionError:\n",
+        "tests/integration/test_defects.py -k stopping_of_a_role",
+    ),
 ]
