@@ -1,13 +1,17 @@
 """A mirror shows what the store holds, whatever happens to its watch."""
 
+import itertools
+
+import gevent
 import pytest
 
-from crawler.clock import ManualClock, settle
+from crawler.clock import TURN_S, ManualClock, settle
 from crawler.coordination.codec import decode_resource
 from crawler.coordination.memory import MemoryStore
 from crawler.coordination.store import Batch, Delete, Event, KeyValue, Put
-from crawler.coordination.watch import Mirror
+from crawler.coordination.watch import KEYS_A_TURN, Mirror
 from crawler.supervision import Supervisor
+from tests.waiting import eventually
 
 
 @pytest.fixture
@@ -145,6 +149,91 @@ def test_old_news_after_a_list_raises_no_dead(store, clock):
     late = Event("/m/a", KeyValue("/m/a", b"1", revision, revision), None, revision)
     mirror._take_batch(Batch([late], revision))
     assert mirror.values == {}
+
+
+MANY = 20 * KEYS_A_TURN
+
+
+def many(store):
+    """So many keys that taking a list of them takes turns."""
+    keys = [f"/m/{number:05}" for number in range(MANY)]
+    for start in range(0, MANY, 100):
+        store.txn([], [Put(key, b"1") for key in keys[start : start + 100]])
+
+
+def between_turns(store, clock, action):
+    """A mirror that has taken a list of many keys while the action ran, with its own greenlet
+    between the turns, and what it has told."""
+    told = []
+    mirror = Mirror(store, "/m/", decode, clock, told.append)
+    refreshing = gevent.spawn(mirror.refresh)
+    eventually(lambda: mirror.values, every_s=TURN_S)
+    assert len(mirror.values) < MANY, "the list is not taken yet"
+    action(mirror)
+    refreshing.get(timeout=10)
+    return mirror, told
+
+
+def test_everything_else_gets_turns_while_a_long_list_is_taken(store, clock):
+    many(store)
+    turns = itertools.count()
+    turning = gevent.spawn(lambda: [gevent.sleep(TURN_S) for _ in turns])
+    mirror = Mirror(store, "/m/", decode, clock)
+    mirror.refresh()
+    turning.kill()
+    assert next(turns) >= MANY / KEYS_A_TURN
+    assert len(mirror.values) == MANY
+
+
+def test_old_news_while_a_list_is_taken_raises_no_dead(store, clock):
+    late = put(store, "/m/dead", "1")
+    delete(store, "/m/dead")
+    many(store)
+    news = Event("/m/dead", KeyValue("/m/dead", b"1", late, late), None, late)
+    mirror, told = between_turns(store, clock, lambda m: m._take_batch(Batch([news], late)))
+    assert "/m/dead" not in mirror.values
+    last = [change for changes in told for change in changes if change.key == "/m/dead"][-1]
+    assert last.after is None, "who was told of it is told that it is gone"
+
+
+def test_what_happens_while_a_list_is_taken_outlives_it(store, clock):
+    many(store)
+    last = f"/m/{MANY - 1:05}"
+
+    def news(mirror):
+        for key, value in ((last, None), ("/m/new", b"2")):
+            operation = Delete(key) if value is None else Put(key, value)
+            revision = store.txn([], [operation]).revision
+            current = value and KeyValue(key, value, revision, revision)
+            mirror._take_batch(Batch([Event(key, current, None, revision)], revision))
+
+    mirror, _ = between_turns(store, clock, news)
+    assert last not in mirror.values
+    assert mirror.values["/m/new"] == "2"
+
+
+def test_a_list_cut_short_has_no_part_of_the_news_ignored(store, clock):
+    """A term that ends while it reads must not leave the mirror with a gap."""
+    many(store)
+    after = put(store, "/m/new", "2")
+    mirror = Mirror(store, "/m/", decode, clock)
+    refreshing = gevent.spawn(mirror.refresh)
+    eventually(lambda: mirror.values, every_s=TURN_S)
+    refreshing.kill()
+    assert len(mirror.values) < MANY
+    event = Event("/m/new", KeyValue("/m/new", b"2", after, after), None, after)
+    mirror._take_batch(Batch([event], after))
+    assert mirror.values["/m/new"] == "2"
+
+
+def test_of_two_lists_at_once_the_later_one_stands(store, clock):
+    many(store)
+    earlier = store.range("/m/")
+    delete(store, f"/m/{MANY - 1:05}")
+    mirror = Mirror(store, "/m/", decode, clock)
+    taking = [gevent.spawn(mirror._take_list, listed) for listed in (store.range("/m/"), earlier)]
+    gevent.joinall(taking, timeout=10, raise_error=True)
+    assert len(mirror.values) == MANY - 1
 
 
 def test_a_value_nested_too_deeply_to_read_is_left_out(store, clock):
