@@ -96,7 +96,7 @@ class Term:
         try:
             self._take_over(seeds)
             next_check_s = self._clock.monotonic() + self._check_s
-            while not self._leaving:
+            while self._tickets or not self._leaving:
                 self._clock.wait(self._wake, self._idle_s(next_check_s))
                 self._wake.clear()
                 if self._doubted or self._clock.monotonic() >= next_check_s:
@@ -108,7 +108,10 @@ class Term:
             self._end()
 
     def finish(self) -> None:
-        """Take no more requests, answer those that wait, and let `run` return."""
+        """Take no more requests, answer those that wait, and let `run` return.
+
+        Those include what came while the last pass was under way.
+        """
         self._leaving = True
         self._wake.set()
 

@@ -647,3 +647,20 @@ def test_tasks_of_the_dead_move_even_if_nobody_may_be_noted(cluster, spiders):
     eventually(lambda: cluster.owners() == {"a": "2"}, within_s=TTL_S)
     assert master._role._term is term
     assert store.refused == 1
+
+
+def test_what_was_asked_while_a_leader_writes_its_last_is_answered_too(cluster):
+    store = Held(cluster.store)
+    master = cluster.master("1", store=store)
+    cluster.client(master)
+    term = master._role._term
+    store.holds = True
+    first = gevent.spawn(answer, term.submit, Add(Spec("a")), CALL)
+    assert store.held.wait(5)
+    second = gevent.spawn(answer, term.submit, Add(Spec("b")), CALL)
+    eventually(lambda: term.waiting)
+    term.finish()
+    assert isinstance(answer(term.submit, Add(Spec("c")), CALL), Unavailable)
+    store.go_on.set()
+    assert (first.get(timeout=5), second.get(timeout=5)) == (None, None)
+    assert set(cluster.resources()) == {"a", "b"}
