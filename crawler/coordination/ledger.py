@@ -45,6 +45,9 @@ TOMBSTONE_S = 86_400
 RENEW_S = 2.0
 """How long renewing the lease of the notes may take."""
 
+MOST_ROUNDS = 5
+"""How often settling is tried anew because the mark of the ids was written meanwhile."""
+
 NO_ID = b"0"
 """The mark where no id was given out yet."""
 
@@ -238,10 +241,10 @@ class Ledger:
     ) -> list[Outcome]:
         """Read what a transaction without an answer has done, and see to it that it does no more.
 
-        Retryable passes to the caller.
+        Retryable passes to the caller. Only another program can spoil more than one round.
         """
         mark = self._store.get(self._keys.snowflake)
-        while True:
+        for _ in range(MOST_ROUNDS):
             self._saw_mark(mark)
             fence = created_at(leadership.key, leadership.revision)
             same = unchanged(self._keys.snowflake, self._mark_revision)
@@ -250,14 +253,14 @@ class Ledger:
             refusal = [Get(leadership.key), Get(self._keys.snowflake)]
             result = self._store.txn([fence, same], [bar, *reads], refusal)
             if result.succeeded:
-                break
+                self._mark_revision = result.revision
+                return [
+                    Outcome(change.name, _is_written(write, kv, change), kv, result.revision)
+                    for write, kv, change in zip(writes, result.gets, batch)
+                ]
             _check_fence(leadership, result.gets[0])
             mark = result.gets[1]  # the lost transaction has been carried out this very moment
-        self._mark_revision = result.revision
-        return [
-            Outcome(change.name, _is_written(write, kv, change), kv, result.revision)
-            for write, kv, change in zip(writes, result.gets, batch)
-        ]
+        raise OutcomeUnknown(f"another program keeps writing {self._keys.snowflake}")
 
     def _saw_mark(self, mark: KeyValue | None) -> None:
         self._mark_revision = mark.mod_revision if mark else 0

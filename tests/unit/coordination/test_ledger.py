@@ -252,6 +252,20 @@ def test_a_write_that_happens_while_it_is_settled_is_seen(store, ledger, leaders
     assert stored(store, ledger, "a").id == "1"
 
 
+def test_settling_ends_even_if_another_program_keeps_writing_the_mark(store, ledger, leadership):
+    store.lose = "request"
+    carry_out = store.txn
+
+    def txn(compares, success, failure=()):
+        carry_out([], [Put(KEYS.snowflake, b"7")])
+        return carry_out(compares, success, failure)
+
+    ledger.highest_id()
+    store.txn = lambda *args: (setattr(store, "txn", txn), carry_out(*args))[1]
+    with pytest.raises(OutcomeUnknown, match="keeps writing"):
+        list(ledger.commit(leadership, [new("a")]))
+
+
 def test_settling_leaves_the_mark_of_the_ids_as_it_is(store, ledger, leadership):
     list(ledger.commit(leadership, [new("a", id=7)]))
     store.lose = "request"
