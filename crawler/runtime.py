@@ -21,6 +21,10 @@ used up, every gRPC call of the process hangs. gevent's default is 10."""
 _prepared = False
 
 
+def _leave_open(_: object) -> None:
+    """In place of gRPC's own end of a channel that nobody refers to any more."""
+
+
 def prepare() -> None:
     """Patch the standard library, teach gRPC gevent, and set the limits above; once a process."""
     global _prepared
@@ -39,8 +43,13 @@ def prepare() -> None:
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
     import gevent
+    import grpc._channel
     import grpc.experimental.gevent
 
     grpc.experimental.gevent.init_gevent()
+    # A channel that is collected closes itself, wherever the collector happens to run, and waits
+    # there for its calls: inside another channel's lock that stopped a worker's watches for ever.
+    # All channels of ours are closed by name.
+    grpc._channel._ChannelCallState.__del__ = _leave_open
     gevent.get_hub().threadpool.maxsize = NATIVE_THREADS
     sys.setswitchinterval(SWITCH_INTERVAL_S)
