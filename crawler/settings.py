@@ -70,8 +70,8 @@ class NodeSettings:
     )
     drain_s: float = setting(
         5.0,
-        "How long a node that stops lets callbacks under way come to their end, and a leader its "
-        "last write; after that they are cut off.",
+        "How long a node that stops lets callbacks under way come to their next yield, and a "
+        "leader its last write; after that they are cut off.",
         unit="s",
         least=0,
         most=600,

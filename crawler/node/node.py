@@ -6,6 +6,7 @@ The composition root. Nothing is shared between nodes, so several live in one pr
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Protocol
 
 import gevent
@@ -42,6 +43,13 @@ log = get_logger(__name__)
 
 DEFAULT_PORTS = {MASTER: (":8081", ":9091"), WORKER: (":8080", ":9090")}
 """Where HTTP and gRPC listen, by role."""
+
+ETCD_TROUBLE = {
+    "reconnects": "How often another connection to etcd took over.",
+    "misses": "Calls to etcd whose deadline passed without an answer.",
+    "silent_watches": "Watches given up because nothing was heard of etcd.",
+}
+"""What the connection to etcd counts, and what it means."""
 
 READY_CHECK_S = 0.1
 """How often readiness is looked at, for /readyz and gRPC's health."""
@@ -243,6 +251,12 @@ class Node:
         if isinstance(self._store, EtcdStore):
             counts = self._store.counts
             self._metrics.queue("calls to etcd", MOST_CALLS, lambda: counts.calls)
+            self._metrics.gauge_of(
+                "crawler_etcd_watches", "Watches open at etcd.", lambda: counts.watches
+            )
+            for name, help in ETCD_TROUBLE.items():
+                read = partial(getattr, counts, name)
+                self._metrics.counter_of(f"crawler_etcd_{name}", help, read)
 
     def _listen(self) -> None:
         self._start_rpc()
