@@ -119,3 +119,16 @@ class Supervisor:
                 pause_s = backoff.next_s()
                 log.error("greenlet restarts", greenlet=name, after_s=pause_s, exc_info=True)
                 self._clock.sleep(pause_s)
+
+
+def run_aside(name: str, function: Callable[[], Any], patience_s: float = 0.5) -> bool:
+    """Call what may hang for ever in a greenlet of its own; whether it ended in that time.
+
+    For the ends of gRPC's calls and channels: they wait for locks of its own without a limit, and
+    whoever has to go on must not wait with them.
+    """
+    greenlet = Supervisor("aside").spawn(name, function)
+    greenlet.join(patience_s)
+    if not greenlet.dead:
+        log.error("a call does not end and is left behind", call=name, after_s=patience_s)
+    return bool(greenlet.dead)

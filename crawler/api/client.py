@@ -38,6 +38,7 @@ from crawler.metrics import Metrics
 from crawler.proto import crawler_pb2 as pb
 from crawler.proto import crawler_pb2_grpc as pb_grpc
 from crawler.records import Leader, Query, Report, Resource, Spec
+from crawler.supervision import run_aside
 
 MARGIN_S = 0.5
 """How long after its deadline a call is given up from outside: with the native thread pool stuck,
@@ -102,7 +103,7 @@ class Client:
         """Close the channel; calls in flight end with an error."""
         self._closed = True
         if "_channel" in self.__dict__:
-            self._channel.close()
+            run_aside(f"close {self._address}", self._channel.close)
 
     def add(self, spec: Spec, call: Call) -> Resource:
         """Store a new resource and place it."""

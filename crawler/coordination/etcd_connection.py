@@ -16,6 +16,7 @@ from pyetcd.etcdrpc import rpc_pb2_grpc
 from crawler.coordination.etcd_failures import Stuck
 from crawler.errors import ConfigError
 from crawler.settings import EtcdSettings
+from crawler.supervision import run_aside
 
 CHANNEL_OPTIONS = (
     ("grpc.initial_reconnect_backoff_ms", 100),
@@ -98,7 +99,7 @@ class Connection:
         """Close the channel; what is in flight ends as cancelled, later calls raise ValueError."""
         self._closed = True
         if self._channel is not None:
-            self._channel.close()
+            run_aside(f"close {self.endpoint}", self._channel.close)
 
     @cached_property
     def _watches(self) -> Any:

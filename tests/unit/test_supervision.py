@@ -7,9 +7,9 @@ import gevent
 import pytest
 from gevent.event import Event
 
-from crawler.clock import ManualClock, settle
+from crawler.clock import ManualClock, SystemClock, settle
 from crawler.errors import ConfigError
-from crawler.supervision import OnEnd, Supervisor
+from crawler.supervision import OnEnd, Supervisor, run_aside
 
 
 def fail():
@@ -103,3 +103,12 @@ def test_what_does_not_end_in_time_is_told(supervisor):
     released.set()
     greenlet.join(1)
     assert greenlet.dead
+
+
+def test_what_hangs_is_left_behind_and_what_ends_is_waited_for():
+    ended = []
+    assert run_aside("quick", lambda: ended.append(1))
+    assert ended
+    began_s = SystemClock().monotonic()
+    assert not run_aside("hangs", Event().wait, patience_s=0.05)
+    assert SystemClock().monotonic() - began_s < 5
