@@ -27,6 +27,11 @@ MOST_WAITING = 10_000
 MOST_TRIES = 5
 """How often a request is decided anew because somebody else wrote the same resource."""
 
+CONTENDED = (
+    "others keep changing this task: try again; or they stored what cannot be read: "
+    "then the leader's log says why, and the value in etcd has to be mended"
+)
+
 
 class Ticket:
     """A request that somebody waits for."""
@@ -101,7 +106,7 @@ class Tickets:
         """Somebody else wrote the same resource: have it decided anew, but not for ever."""
         ticket.tries += 1
         if ticket.tries > MOST_TRIES:
-            ticket.settle(Conflict("others keep changing this task; try again"))
+            ticket.settle(Conflict(CONTENDED))
         else:
             self._waiting.append(ticket)
 

@@ -11,6 +11,7 @@ from crawler.coordination.codec import decode_tombstone, encode_tombstone
 from crawler.coordination.store import Delete, Put
 from crawler.errors import (
     AlreadyExists,
+    Conflict,
     CrawlerError,
     NotFound,
     OutcomeUnknown,
@@ -664,3 +665,13 @@ def test_what_was_asked_while_a_leader_writes_its_last_is_answered_too(cluster):
     store.go_on.set()
     assert (first.get(timeout=5), second.get(timeout=5)) == (None, None)
     assert set(cluster.resources()) == {"a", "b"}
+
+
+def test_whoever_wants_the_name_of_an_unreadable_value_is_told_why_not(cluster):
+    master = cluster.master("1")
+    client = cluster.client(master)
+    cluster.store.txn([], [Put(KEYS.resource("a"), b'{"Epoch":9223372036854775807}')])
+    for refused in (answer(client.add, Spec("a"), CALL), answer(client.delete, "a", CALL)):
+        assert isinstance(refused, Conflict)
+        assert "cannot be read" in str(refused)
+    assert b"9223372036854775807" in cluster.store.get(KEYS.resource("a")).value
