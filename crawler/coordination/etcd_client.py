@@ -15,9 +15,10 @@ import grpc
 from gevent.lock import BoundedSemaphore
 
 from crawler.clock import SystemClock
-from crawler.coordination.etcd_connection import Call, Connection, Metadata, Tls, ask
+from crawler.coordination.etcd_connection import GRACE_S, Call, Connection, Metadata, Tls, ask
 from crawler.coordination.etcd_failures import FAILURES, StaleToken, code_of, translated
 from crawler.coordination.etcd_login import Login
+from crawler.coordination.etcd_patience import Lag
 from crawler.errors import CrawlerError, Overloaded, StoreFull, StoreRefused
 from crawler.logs import get_logger
 
@@ -76,6 +77,8 @@ class EtcdClient:
         password: str = "",
     ) -> None:
         self.counts = Counts()
+        self.lag = Lag()
+        """The hub's, as the watches note it; what calls wait for is more than etcd then."""
         self._endpoints = list(endpoints)
         self._credentials = tls.credentials() if tls is not None else None
         self._most_misses = MISSES_TO_RECONNECT if len(self._endpoints) == 1 else 1
@@ -107,7 +110,7 @@ class EtcdClient:
         Raises Overloaded, Unavailable, StoreFull, StoreRefused, LeaseLost, Compacted: nothing was
         done. Raises OutcomeUnknown for a write.
         """
-        deadline_s = self._clock.monotonic() + self._timeout_s
+        deadline_s = self._clock.monotonic() + self._timeout_s + self.lag.allowance_s
         if not self._room.acquire(timeout=self._timeout_s):
             raise Overloaded(
                 f"{MOST_CALLS} calls to etcd are under way already, and none ended within "
@@ -136,10 +139,15 @@ class EtcdClient:
         except ValueError as error:  # the channel was closed meanwhile
             raise translated(error, connection.endpoint, False) from error
 
-    def failed(self, connection: Connection, error: Exception, write: bool) -> CrawlerError:
-        """Judge the connection by the error, and translate it."""
+    def failed(
+        self, connection: Connection, error: Exception, write: bool, *, hasty: bool = False
+    ) -> CrawlerError:
+        """Judge the connection by the error, and translate it.
+
+        `hasty`: that no answer came in time may be due to the hub.
+        """
         code = code_of(error)
-        missed = code in (None, grpc.StatusCode.DEADLINE_EXCEEDED)
+        missed = code in (None, grpc.StatusCode.DEADLINE_EXCEEDED) and not hasty
         self.counts.misses += missed
         if connection is self._connection and not self._closed:
             self._misses += missed
@@ -178,10 +186,12 @@ class EtcdClient:
     def _attempt(self, method: Method, request: Any, write: bool, deadline_s: float) -> Any:
         connection = self._connection
         metadata = self._signed(connection, self._left_s(deadline_s))
+        allowed_s = self.lag.allowance_s
         try:
             answer = ask(method(connection), request, self._left_s(deadline_s), metadata)
         except FAILURES as error:
-            made = self.failed(connection, error, write)
+            hasty = self._is_late(deadline_s) or self.lag.allowance_s > allowed_s + GRACE_S
+            made = self.failed(connection, error, write, hasty=hasty)
             if isinstance(made, StaleToken):
                 self.forget(metadata)
             raise made from error
@@ -201,6 +211,10 @@ class EtcdClient:
         if left_s < _LEAST_S:
             raise Overloaded("no time was left to ask etcd, too much waits; nothing was sent")
         return left_s
+
+    def _is_late(self, deadline_s: float) -> bool:
+        """Whether the hub was away when the deadline passed: nobody waits for so long after it."""
+        return self._clock.monotonic() > deadline_s + 2 * GRACE_S
 
     def _reconnect(self, failed: Connection, missed: bool) -> None:
         """Turn to the next endpoint; with one only, gRPC itself reconnects a broken connection."""

@@ -5,25 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import gevent
 from gevent.event import Event as Signal
 from pyetcd.etcdrpc import rpc_pb2
 
 from crawler.coordination import wire
 from crawler.coordination.etcd_client import EtcdClient
 from crawler.coordination.etcd_failures import FAILURES, StaleToken, Stuck, cancelled
+from crawler.coordination.etcd_patience import Patience
 from crawler.coordination.store import Batch
 from crawler.errors import Compacted, StoreRefused, Unavailable
-
-ASKS = 3
-"""How often an idle watch asks for a sign of life before it counts as silent."""
 
 
 class EtcdWatch:
     """Batches of events as etcd sends them.
 
-    A frozen etcd keeps its connections open and says nothing. So an idle watch asks for its
-    progress; when no answer of any kind came within `silence_s`, iterating raises Unavailable.
+    A frozen etcd keeps its connections open and says nothing. So a watch that heard nothing for
+    half of `silence_s` asks for its progress; when no answer of any kind came within all of it,
+    iterating raises Unavailable. On a busy hub that takes longer, as the answer does.
+
     The revision in an answer about progress is not used: before etcd 3.5.8 it may come ahead of
     events that happened earlier.
     """
@@ -35,7 +34,7 @@ class EtcdWatch:
         self._create = create
         self._silence_s = silence_s
         self._closing = Signal()
-        self._busy = False
+        self._asking = Signal()
         self._begun = False
         self._stream = client.stream(self._requests())
         client.counts.watches += 1
@@ -44,6 +43,7 @@ class EtcdWatch:
         """Cancel the stream."""
         if not self._closing.is_set():
             self._closing.set()
+            self._asking.set()
             self._client.counts.watches -= 1
         self._stream.answers.cancel()
 
@@ -72,13 +72,12 @@ class EtcdWatch:
     def _next(self) -> Any:
         """The next answer; None when the watch was closed."""
         try:
-            with gevent.Timeout(self._silence_s, Stuck):
+            with Patience(self._silence_s, self._client.lag, self._asking.set):
                 answer = next(self._stream.answers)
         except StopIteration:
             raise Unavailable("etcd ended the stream of the watch") from None
         except FAILURES as error:
             return self._interrupted(error)
-        self._busy = bool(answer.events)
         self._begun = self._begun or not answer.canceled
         return answer
 
@@ -114,7 +113,6 @@ class EtcdWatch:
         """The stream stays open as long as its side of requests does."""
         yield rpc_pb2.WatchRequest(create_request=self._create)
         progress = rpc_pb2.WatchRequest(progress_request=rpc_pb2.WatchProgressRequest())
-        while not self._closing.wait(self._silence_s / ASKS):
-            if not self._busy:
-                yield progress
-            self._busy = False
+        while self._asking.wait() and not self._closing.is_set():
+            self._asking.clear()
+            yield progress

@@ -1,4 +1,4 @@
-"""A lease survives a hub that computes all the time, and does not outlive one that hangs."""
+"""A busy hub costs neither leases nor watches, and a lease does not outlive a hub that hangs."""
 
 import contextlib
 import time
@@ -9,6 +9,8 @@ import pytest
 from crawler.clock import SystemClock, give_turn
 from crawler.coordination.etcd import EtcdStore
 from crawler.coordination.lease import Lease
+from crawler.coordination.store import Delete, Put
+from crawler.coordination.watch import Mirror
 from crawler.errors import LeaseLost
 from crawler.hub import HubWatch
 from crawler.supervision import Supervisor
@@ -21,6 +23,11 @@ SATURATED_S = 4.0
 BUSY = 20
 CHUNK_S = 0.02
 """All of them together make a turn of the hub last 0.4 s; a gRPC call takes several."""
+
+SILENCE_S = 2.5
+HEARD_S = 4.0
+"""Ten turns: the most that an event may take."""
+KEYS = ("/busy/one", "/busy/two", "/busy/three")
 
 
 @pytest.fixture
@@ -40,8 +47,18 @@ def hub():
 
 @pytest.fixture
 def etcd(shared_etcd):
+    store = EtcdStore([shared_etcd.endpoint], silence_s=SILENCE_S)
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def writer(shared_etcd):
+    """What another program would write with."""
     store = EtcdStore([shared_etcd.endpoint])
     yield store
+    for key in KEYS:
+        store.txn([], [Delete(key)])
     store.close()
 
 
@@ -95,6 +112,55 @@ def test_a_lease_survives_a_saturated_hub(lease, etcd, supervisor):
 @pytest.mark.timeout(120)
 def test_a_lease_survives_a_minute_of_a_saturated_hub(lease, etcd, supervisor):
     saturated_without_loss(lease, etcd, supervisor, 60.0)
+
+
+class Heard:
+    """Mirrors of one key each, and when each of them heard of what."""
+
+    def __init__(self, store, supervisor):
+        self.at_s = {}
+        for key in KEYS:
+            mirror = Mirror(store, key, lambda kv: kv.value, SystemClock(), self._note)
+            mirror.start(supervisor)
+            eventually(mirror.listed.is_set)
+
+    def _note(self, changes):
+        for change in changes:
+            self.at_s[change.key, change.after] = time.monotonic()
+
+
+def write_for(writer, duration_s):
+    """Write the keys in turns; what was written, and when."""
+    written = {}
+    end_s = time.monotonic() + duration_s
+    while time.monotonic() < end_s:
+        key, value = KEYS[len(written) % len(KEYS)], b"%d" % len(written)
+        writer.txn([], [Put(key, value)])
+        written[key, value] = time.monotonic()
+    return written
+
+
+def test_watches_hear_of_everything_on_a_saturated_hub(etcd, writer, supervisor):
+    """Questions for a sign of life that pile up would hold the events up, and look like silence."""
+    heard = Heard(etcd, supervisor)
+    writing = gevent.spawn(write_for, writer, 2 * SILENCE_S)
+    saturate(supervisor, 2 * SILENCE_S + HEARD_S)
+    by_then = dict(heard.at_s)
+    written = writing.get()
+    assert len(written) > 3
+    assert by_then.keys() == written.keys()
+    assert max(by_then[what] - written_s for what, written_s in written.items()) < HEARD_S
+    counts = etcd.counts
+    assert (counts.silent_watches, counts.misses, counts.reconnects) == (0, 0, 0)
+
+
+def test_an_idle_watch_on_a_saturated_hub_is_not_taken_for_silent(etcd, writer, supervisor):
+    heard = Heard(etcd, supervisor)
+    saturate(supervisor, 3 * SILENCE_S)
+    counts = etcd.counts
+    assert (counts.silent_watches, counts.misses, counts.reconnects) == (0, 0, 0)
+    writer.txn([], [Put(KEYS[0], b"at last")])
+    eventually(lambda: (KEYS[0], b"at last") in heard.at_s, 1.0)
 
 
 def test_a_hub_that_hangs_loses_its_lease_and_knows_it_when_it_wakes(lease, etcd, shared_etcd):

@@ -49,16 +49,16 @@ MUTANTS = [
     ),
     Mutant(
         "a watch that hears nothing counts as alive",
-        "crawler/coordination/etcd_watch.py",
-        "gevent.Timeout(self._silence_s, Stuck)",
-        "gevent.Timeout(None)",
+        "crawler/coordination/etcd_patience.py",
+        "            self._waiting.throw(Stuck)",
+        "            pass",
         "tests/contract/test_etcd_watch.py -k frozen",
     ),
     Mutant(
         "an idle watch asks for no sign of life",
         "crawler/coordination/etcd_watch.py",
-        "            if not self._busy:",
-        "            if self._busy:",
+        "            yield progress\n",
+        "",
         "tests/contract/test_etcd_watch.py -k as_long_as",
     ),
     Mutant(
