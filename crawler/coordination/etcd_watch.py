@@ -14,6 +14,7 @@ from crawler.coordination.etcd_failures import FAILURES, StaleToken, Stuck, canc
 from crawler.coordination.etcd_patience import Patience
 from crawler.coordination.store import Batch
 from crawler.errors import Compacted, StoreRefused, Unavailable
+from crawler.supervision import run_aside
 
 
 class EtcdWatch:
@@ -40,12 +41,13 @@ class EtcdWatch:
         client.counts.watches += 1
 
     def close(self) -> None:
-        """Cancel the stream."""
-        if not self._closing.is_set():
-            self._closing.set()
-            self._asking.set()
-            self._client.counts.watches -= 1
-        self._stream.answers.cancel()
+        """Cancel the stream; repeating it is harmless."""
+        if self._closing.is_set():
+            return
+        self._closing.set()
+        self._asking.set()
+        self._client.counts.watches -= 1
+        run_aside("the end of a watch", self._stream.answers.cancel)
 
     def __iter__(self) -> Iterator[Batch]:
         try:

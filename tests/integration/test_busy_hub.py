@@ -146,7 +146,7 @@ def test_watches_hear_of_everything_on_a_saturated_hub(etcd, writer, supervisor)
     writing = gevent.spawn(write_for, writer, 2 * SILENCE_S)
     saturate(supervisor, 2 * SILENCE_S + HEARD_S)
     by_then = dict(heard.at_s)
-    written = writing.get()
+    written = writing.get(timeout=30)
     assert len(written) > 3
     assert by_then.keys() == written.keys()
     assert max(by_then[what] - written_s for what, written_s in written.items()) < HEARD_S
