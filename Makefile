@@ -26,7 +26,7 @@ check: $(VENV)/.test ## Linters and types alone
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
 
-faults: $(VENV)/.test ## Every kind of fault, one at a time, with real processes: four minutes
+faults: $(VENV)/.test ## Every kind of fault, one at a time, with real processes: five minutes
 	@$(BIN)/python -m pytest -q -m "" tests/faults
 	@$(BIN)/python -m pytest -q -m faults tests --ignore=tests/faults
 	@MODEL_STEPS=10000 $(BIN)/python -m pytest -q tests/model -k long
