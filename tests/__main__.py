@@ -1,9 +1,10 @@
-"""Runs the whole suite as two sessions of pytest side by side: most tests wait most of the time.
+"""Runs the whole suite, most of it as two sessions of pytest side by side: tests wait a lot.
 
     python -m tests [OPTION …]
 
-One session has the tests that start processes and etcds of their own, the other all the rest.
-Options are given to both. The first is seen as it runs, the other when it has ended.
+First, alone, come the tests that measure hundredths of a second. Then one session has the tests that
+start processes and etcds of their own, the other all the rest. Options are given to all. The first of
+the two is seen as it runs, the other when it has ended.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 
 HERE = Path(__file__).parent
+ALONE = ("integration/test_engine_politeness.py",)
 APART = (
     "faults",
     "integration/test_processes_*.py",
@@ -23,9 +25,10 @@ APART = (
 
 
 def main(options: list[str]) -> int:
-    """Run both; 0 when all tests passed."""
-    apart = [str(path) for pattern in APART for path in sorted(HERE.glob(pattern))]
-    rest = [f"--ignore={path}" for path in apart]
+    """Run them; 0 when all tests passed."""
+    alone, apart = _files(ALONE), _files(APART)
+    rest = [f"--ignore={path}" for path in (*alone, *apart)]
+    failed_first = subprocess.call(_pytest(*options, *alone))
     with TemporaryFile() as written:
         others = subprocess.Popen(
             _pytest(*options, *rest, str(HERE)), stdout=written, stderr=written
@@ -35,7 +38,11 @@ def main(options: list[str]) -> int:
         written.seek(0)
         sys.stdout.buffer.write(written.read())
         sys.stdout.flush()
-    return failed or failed_too
+    return failed_first or failed or failed_too
+
+
+def _files(patterns: tuple[str, ...]) -> list[str]:
+    return [str(path) for pattern in patterns for path in sorted(HERE.glob(pattern))]
 
 
 def _pytest(*arguments: str) -> list[str]:
