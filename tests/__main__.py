@@ -2,9 +2,9 @@
 
     python -m tests [OPTION …]
 
-First, alone, come the tests that measure hundredths of a second. Then one session has the tests that
-start processes and etcds of their own, the other all the rest. Options are given to all. The first of
-the two is seen as it runs, the other when it has ended.
+First, alone, come the tests that measure hundredths of a second. Then one session has the tests
+that start processes and etcds of their own, the other all the rest. Options are given to all. The
+first of the two is seen as it runs, the other when it has ended.
 """
 
 from __future__ import annotations
