@@ -128,6 +128,8 @@ def run_aside(name: str, function: Callable[[], Any], patience_s: float = 0.5) -
     whoever has to go on must not wait with them.
     """
     greenlet = Supervisor("aside").spawn(name, function)
+    if patience_s <= 0:  # the caller may be about to end itself, and must not switch
+        return False
     greenlet.join(patience_s)
     if not greenlet.dead:
         log.error("a call does not end and is left behind", call=name, after_s=patience_s)

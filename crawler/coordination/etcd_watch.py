@@ -47,7 +47,7 @@ class EtcdWatch:
         self._closing.set()
         self._asking.set()
         self._client.counts.watches -= 1
-        run_aside("the end of a watch", self._stream.answers.cancel)
+        run_aside("the end of a watch", self._stream.answers.cancel, patience_s=0)
 
     def __iter__(self) -> Iterator[Batch]:
         try:
