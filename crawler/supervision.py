@@ -125,7 +125,7 @@ def run_aside(name: str, function: Callable[[], Any], patience_s: float = 0.5) -
     """Call what may hang for ever in a greenlet of its own; whether it ended in that time.
 
     For the ends of gRPC's calls and channels: they wait for locks of its own without a limit, and
-    whoever has to go on must not wait with them.
+    whoever has to go on must not wait with them. A patience of 0 does not wait at all.
     """
     greenlet = Supervisor("aside").spawn(name, function)
     if patience_s <= 0:  # the caller may be about to end itself, and must not switch
