@@ -26,7 +26,7 @@ class Request(Protocol):
         ...
 
     def apply(self, draft: Draft) -> Sequence[str]:
-        """Make the change in the draft; the names of the resources it touches."""
+        """Make the change in the draft; the names of the resources its result depends on."""
         ...
 
 
@@ -111,15 +111,16 @@ class Record:
     def apply(self, draft: Draft) -> Sequence[str]:
         """Reports that are not current any more change nothing; one of a later assignment than the
         present means that an old value was put back, so the task is assigned anew: above that one,
-        and above the revision, as there may have been later ones still."""
-        touched = []
+        and above the revision, as there may have been later ones still.
+
+        The result depends on all of them: what made one out of date may not be committed.
+        """
         for report in self.reports:
             resource = draft.get(report.name)
             if is_later(report, resource):
                 assert resource is not None  # else nothing would be later
                 highest = max(report.epoch, resource.mod_revision)
                 draft.put(_afresh(resource).replace(epoch=highest))
-                touched.append(report.name)
             elif is_current(report, self.node_id, resource) and is_news(report, resource):
                 assert resource is not None  # else the report were not current
                 draft.put(
@@ -130,8 +131,7 @@ class Record:
                         counts=report.counts,
                     )
                 )
-                touched.append(report.name)
-        return touched
+        return self.subjects
 
 
 def is_current(report: Report, node_id: str, resource: Resource | None) -> bool:

@@ -551,6 +551,26 @@ def test_a_rejection_that_rests_on_a_write_that_failed_is_none(cluster):
     assert set(cluster.resources()) == {"a"}
 
 
+def test_a_report_made_out_of_date_by_a_write_that_failed_is_not_taken_as_told(cluster, spiders):
+    """The worker would never tell again that its run is over, and nobody else can know."""
+    store = Held(cluster.store)
+    master = cluster.master("1", store=store)
+    cluster.worker("1", spiders=spiders)
+    client = cluster.client(master)
+    client.add(waiting("a"), CALL)
+    eventually(lambda: client.get("a", CALL).state is State.RUNNING)
+    task, desk = client.get("a", CALL), master._role.own_desk()
+    store.holds, store.failure = True, Unavailable("nothing was done")
+    over = Report("a", task.id, task.epoch, State.DONE)
+    asked = [
+        gevent.spawn(answer, desk.update, waiting("a", parameters={"other": 1}), CALL),
+        gevent.spawn(answer, desk.report, worker_id("1"), [over], CALL),
+    ]
+    assert store.held.wait(5)
+    store.go_on.set()
+    assert [type(job.get(timeout=10)) for job in asked] == [Unavailable] * 2
+
+
 def test_a_rejection_is_never_told_from_memory_alone(cluster):
     """Another program writes, and the leader has not heard of it."""
     master = cluster.master("1")

@@ -41,6 +41,13 @@ MUTANTS = [
         "tests/integration/test_trouble.py -k caller_has_gone",
     ),
     Mutant(
+        "a report is taken as told though what made it out of date failed",
+        "crawler/node/requests.py",
+        "        return self.subjects\n",
+        "        return ()\n",
+        "tests/integration/test_fencing.py -k made_out_of_date",
+    ),
+    Mutant(
         "a rejection is told though what it rests on failed",
         "crawler/node/tickets.py",
         "            self.names, self.rejection = self.request.subjects, error",
