@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from crawler.constraints import NONE, Constraints, Taint
+
 NO_LABELS: Mapping[str, str] = {}
 
 DRAINING = "draining"
@@ -64,6 +66,10 @@ class Spec:
     labels: Mapping[str, str] = field(default_factory=dict)
     priority: int = 0
     """Higher is placed first."""
+    constraints: Constraints = NONE
+    """What it asks of its worker."""
+    retries: int = 0
+    """How often a run that failed is tried again, on another worker if there is one."""
 
     @property
     def spider_name(self) -> str:
@@ -105,6 +111,12 @@ class Resource:
     awaits_spider: bool = False
     """Failed only because its worker lacks the spider: placed anew when a worker has it."""
     counts: Counts = Counts()
+    assigned_time: int = 0
+    """When it was given to its owner: Unix time in nanoseconds; 0 when another program did so."""
+    failed_on: tuple[str, ...] = ()
+    """Ids of the workers on which this run has failed so far, the latest last."""
+    kills: int = 0
+    """How many workers died soon after they had been given it."""
     foreign: Mapping[str, Any] = field(default_factory=dict)
     """Fields other programs wrote beside ours; kept as they are."""
     mod_revision: int = 0
@@ -134,6 +146,9 @@ class Node:
     """Names of the spiders it has; None when it does not say, which means every spider."""
     incarnation: int = 0
     """Create revision of the registration: the same id registered anew is another incarnation."""
+    capacity: Mapping[str, float] = field(default_factory=dict)
+    """How much it has of which quantity; see `constraints.UNBOUNDED` for what it does not say."""
+    taints: tuple[Taint, ...] = ()
 
     @property
     def draining(self) -> bool:
@@ -147,6 +162,16 @@ class Node:
     def owns(self, owner: Owner) -> bool:
         """Whether that assignment was made to this very incarnation of the node."""
         return owner.node_id == self.id and owner.incarnation in (0, self.incarnation)
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerLoad:
+    """What a worker says of its own load."""
+
+    cpu: float = 0.0
+    """Share of one processor that its process used lately: 1 is all that Python can use."""
+    lag_s: float = 0.0
+    """How late its hub turned lately, at worst."""
 
 
 @dataclass(frozen=True, slots=True)

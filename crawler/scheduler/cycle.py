@@ -1,85 +1,141 @@
-"""One pass of the scheduler, as a pure function: candidates and tasks in, a plan out.
+"""One pass of the scheduler: whose turn it is, which worker gets the task, and why none does.
 
-Tasks of one shape (all but name and parameters alike) are placed together: filtered and rated once,
-then taken from a heap in which only the worker just chosen is rated anew.
+order → filter → score → weighted sum → pick → reserve. What is chosen is reserved in the census at
+once, so that the next choice sees it; whoever commits the plan takes back what was not committed.
 """
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
-from crawler.records import Node, Spec, Verdict
+from crawler.records import Node, Resource
+from crawler.scheduler.backlog import Backlog, Queue, Turn
+from crawler.scheduler.candidate import Candidate
+from crawler.scheduler.census import Census
 from crawler.scheduler.framework import Framework
-from crawler.scheduler.snapshot import Candidate
+from crawler.scheduler.ranking import Ranking
+from crawler.scheduler.task import Shape, Task
 
 MOST_REASONS = 5
-"""Nodes named in a verdict; the rest are counted."""
+"""Workers named in a reason; the rest are counted."""
+
+MOST_RANKINGS = 64
+"""Shapes whose workers are kept in order at once; each costs an entry for each worker."""
+
+TURN_EVERY = 200
+"""Placements after which everything else gets a turn: some 2 ms."""
+
+NOBODY = "no worker is registered; it is placed as soon as one joins"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Plan:
     """What a pass decided."""
 
-    placed: Mapping[str, Node]
+    placed: dict[str, Node] = field(default_factory=dict)
     """Task name → the worker that gets it."""
-    refused: Sequence[Verdict]
-    """Tasks that no worker may get now."""
+    waiting: dict[str, str] = field(default_factory=dict)
+    """Task name → why it waits; only those that were not told before."""
 
 
-def run_pass(framework: Framework, candidates: Sequence[Candidate], tasks: Iterable[Spec]) -> Plan:
-    """Place the tasks: higher priority first, then in the order given."""
-    pool = {candidate.node.id: candidate for candidate in candidates}
-    placed: dict[str, Node] = {}
-    refused: list[Verdict] = []
-    for group in _groups(tasks):
-        reason = _place(framework, pool, group, placed)
-        refused.extend(Verdict(task.name, reason) for task in group if reason)
-    return Plan(placed, refused)
+Find = Callable[[str], Resource | None]
+"""The resource of that name, as the draft of the pass has it."""
 
 
-def _groups(tasks: Iterable[Spec]) -> Iterable[Sequence[Spec]]:
-    """Tasks by shape; a group stands where its first task does."""
-    groups: dict[Hashable, list[Spec]] = {}
-    for task in sorted(tasks, key=lambda task: -task.priority):
-        shape = (-task.priority, task.spider_name, *sorted(task.labels.items()))
-        groups.setdefault(shape, []).append(task)
-    return groups.values()
+class Cycle:
+    """A pass under way."""
+
+    def __init__(
+        self,
+        framework: Framework,
+        census: Census,
+        backlog: Backlog,
+        find: Find,
+        give_turn: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._framework = framework
+        self._census = census
+        self._backlog = backlog
+        self._find = find
+        self._give_turn = give_turn
+        self._plan = Plan()
+        self._chosen: list[Candidate] = []
+        """The workers chosen so far, in order; each ranking knows how far it has followed."""
+        self._rankings: dict[Shape, tuple[Ranking, int]] = {}
+
+    def run(self, most: int) -> Plan:
+        """Place as many tasks, or until no more can be placed."""
+        for turn in self._backlog.turns(self._census.groups):
+            left = most - len(self._plan.placed)
+            if left <= 0:
+                break
+            self._serve(turn, left)
+        self._tell_full_groups()
+        return self._plan
+
+    def _serve(self, turn: Turn, most: int) -> None:
+        """Place tasks of one queue until its turn is over, or it has to be parked."""
+        queue = turn.queue
+        ranking = self._ranking(queue)
+        for _ in turn:
+            if most <= 0:
+                break
+            task = queue.task
+            if self._framework.per_task:
+                task = self._task(queue)
+            candidate = ranking.best(task)
+            if candidate is None:
+                self._park(queue, ranking.reasons())
+                break
+            self._place(self._backlog.pop(queue), task, candidate, ranking)
+            most -= 1
+        self._rankings[queue.shape] = (ranking, len(self._chosen))
+
+    def _place(self, name: str, task: Task, candidate: Candidate, ranking: Ranking) -> None:
+        resource = self._find(name)
+        if resource is None:  # gone since it was offered
+            return
+        self._census.reserve(name, candidate.node, resource)
+        ranking.chose(task, candidate)
+        self._chosen.append(candidate)
+        self._plan.placed[name] = candidate.node
+        if len(self._chosen) % TURN_EVERY == 0:
+            self._give_turn()
+
+    def _task(self, queue: Queue) -> Task:
+        """The very task whose turn it is."""
+        head = queue.head()
+        resource = self._find(head[2]) if head is not None else None
+        return queue.task if resource is None else Task.of(resource)
+
+    def _ranking(self, queue: Queue) -> Ranking:
+        """The workers for a queue, with all that was chosen meanwhile taken into account."""
+        found = self._rankings.pop(queue.shape, None)
+        if found is None:
+            if len(self._rankings) >= MOST_RANKINGS:
+                self._rankings.pop(next(iter(self._rankings)))
+            return Ranking(self._framework, self._census, queue.task)
+        ranking, followed = found
+        ranking.refresh(queue.task, dict.fromkeys(self._chosen[followed:]))
+        return ranking
+
+    def _park(self, queue: Queue, reasons: Mapping[str, str]) -> None:
+        self._backlog.park(queue, reasons)
+        reason = f"no worker suits: {summary(reasons)}" if reasons else NOBODY
+        self._plan.waiting.update(dict.fromkeys(queue.tell(), reason))
+
+    def _tell_full_groups(self) -> None:
+        groups = self._census.groups
+        for queue in self._backlog.queues:
+            if queue.reasons is None and not self._backlog.room(queue.group, groups):
+                most = self._backlog.group(queue.group).most
+                reason = f"group {queue.group!r} has {most} tasks at work, as many as it may have"
+                self._plan.waiting.update(dict.fromkeys(queue.tell(), reason))
 
 
-def _place(
-    framework: Framework,
-    pool: dict[str, Candidate],
-    group: Sequence[Spec],
-    placed: dict[str, Node],
-) -> str:
-    """Place a group of one shape, or say why it cannot be placed."""
-    if not pool:
-        return "no worker is registered; it is placed as soon as one joins"
-    refusals = framework.refusals(group[0], list(pool.values()))
-    suitable = [candidate for id, candidate in pool.items() if id not in refusals]
-    if not suitable:
-        return f"no worker suits: {_summary(refusals)}"
-    heap = _rated(framework, group[0], suitable)
-    heapq.heapify(heap)
-    for task in group:
-        chosen = pool[heap[0][2]]
-        placed[task.name] = chosen.node
-        pool[chosen.node.id] = chosen.with_one_more()
-        heapq.heapreplace(heap, *_rated(framework, task, [pool[chosen.node.id]]))
-    return ""
-
-
-def _rated(
-    framework: Framework, task: Spec, candidates: Sequence[Candidate]
-) -> list[tuple[float, int, str]]:
-    """Heap entries, best first: highest rating, then fewest resources in all, then by id."""
-    ratings = framework.ratings(task, candidates)
-    return [(-rating, c.owned, c.node.id) for rating, c in zip(ratings, candidates)]
-
-
-def _summary(refusals: Mapping[str, str]) -> str:
-    named = [f"{id} {why}" for id, why in sorted(refusals.items())]
+def summary(reasons: Mapping[str, str]) -> str:
+    """Why each worker refuses, in one line."""
+    named = [f"{id} {why}" for id, why in sorted(reasons.items())]
     more = len(named) - MOST_REASONS
     return "; ".join(named[:MOST_REASONS]) + (f"; and {more} more" if more > 0 else "")

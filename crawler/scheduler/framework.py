@@ -1,153 +1,332 @@
-"""The typed face of the plugins: who is loaded, and what they say of a task and its candidates.
+"""The typed face of the plugins: what they say of a task and its candidates.
 
-One `Framework` per node; it alone touches pluggy. An implementation that raises is named in the log
-and left out of that call, so a faulty plugin costs its own opinion and nothing else.
+One `Framework` per master. A plugin that fails is named in the log, counted, and left out for the
+rest of the pass, so a faulty plugin costs its own opinion and nothing else.
 """
 
 from __future__ import annotations
 
-import importlib
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import partial
+import random
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from time import perf_counter
 from typing import Any
-
-import pluggy
 
 from crawler.errors import ConfigError
 from crawler.logs import get_logger
-from crawler.records import Spec
-from crawler.scheduler import hookspecs
-from crawler.scheduler.hookspecs import Strategy
-from crawler.scheduler.snapshot import Candidate
+from crawler.scheduler.hookspecs import Candidate, Cluster, Place, Rating, Strategy, Task
+from crawler.scheduler.loader import Loaded, Plugin, load
+from crawler.scheduler.task import Shape
 
 log = get_logger(__name__)
 
-BUILT_IN = (
-    "crawler.plugins.least_load",
-    "crawler.plugins.spider_available",
-    "crawler.plugins.gpu",
-)
-"""Plugins that every scheduler loads."""
+SLOW_S = 0.1
+"""A call of a hook that takes longer is reported."""
 
-ENTRY_POINTS = "crawler.plugins"
-"""Group under which an installed package announces its plugins."""
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What of the scheduler can be switched while it runs."""
+
+    strategy: str
+    disabled: frozenset[str] = frozenset()
+    """Names of the plugins that are off."""
+    weights: Mapping[str, float] = field(default_factory=dict)
+    """Plugin → what its points count, where that differs from its own default."""
 
 
 class Framework:
     """The loaded plugins and the chosen strategy."""
 
-    def __init__(self, strategy: str, plugins: Sequence[str] = ()) -> None:
-        """Load the built-in, the installed and the named plugins. Raises ConfigError."""
-        self._manager = pluggy.PluginManager(hookspecs.PROJECT)
-        self._manager.add_hookspecs(hookspecs)
-        for name in (*BUILT_IN, *plugins):
-            self._register(name)
-        self._load_installed()
-        self._check_names()
-        self._strategies = dict(self._named_strategies())
-        self._strategy = self._choose(strategy)
+    def __init__(
+        self,
+        strategy: str,
+        plugins: Sequence[str] = (),
+        *,
+        disabled: Iterable[str] = (),
+        weights: Mapping[str, float] | None = None,
+        seed: int | None = None,
+        slow_s: float = SLOW_S,
+    ) -> None:
+        """Load the built-in, the installed and the named plugins. Raises ConfigError.
+
+        `seed` makes strategies that take a chance repeatable.
+        """
+        self._loaded: Loaded = load(plugins)
+        self._defaults = {plugin.name: plugin.weight for plugin in self._loaded.plugins}
+        self._random = random.Random(seed)
+        self._slow_s = slow_s
+        self._policy: Policy | None = None
+        self._strategy = Strategy(self._random)
+        self.switch(Policy(strategy, frozenset(disabled), weights or {}))
 
     @property
-    def plugins(self) -> Sequence[str]:
-        """Names of the loaded plugins."""
-        return sorted(name for name, _ in self._manager.list_name_plugin())
+    def plugins(self) -> Sequence[Plugin]:
+        """The loaded plugins, in the order in which they are asked."""
+        return self._loaded.plugins
 
-    def refusals(self, task: Spec, nodes: Sequence[Candidate]) -> dict[str, str]:
-        """Node id → why it must not get the task."""
-        refused: dict[str, str] = {}
-        for verdicts in self._ask("filter_nodes", task, nodes, _is_mapping):
-            refused |= verdicts
-        return refused
+    @property
+    def strategies(self) -> Sequence[str]:
+        """The names of all strategies."""
+        return sorted(self._loaded.strategies)
 
-    def ratings(self, task: Spec, nodes: Sequence[Candidate]) -> Sequence[float]:
-        """The strategy's rating of each node, plus the points of all scoring plugins."""
-        totals = self._rated(task, nodes)
-        for points in self._ask("score_nodes", task, nodes, partial(_are_scores, nodes)):
-            totals = [total + more for total, more in zip(totals, points)]
+    @property
+    def policy(self) -> Policy:
+        """What is in force."""
+        assert self._policy is not None  # set by the constructor
+        return self._policy
+
+    @property
+    def per_task(self) -> bool:
+        """Whether the strategy rates for each task anew."""
+        return self._strategy.per_task
+
+    def check(self, policy: Policy) -> None:
+        """Raises ConfigError when there is no such strategy or plugin."""
+        if policy.strategy not in self._loaded.strategies:
+            known = ", ".join(self.strategies)
+            raise ConfigError(
+                f"scheduler.strategy: {policy.strategy!r} is unknown; allowed: {known}"
+            )
+        for setting, names in (("disabled", policy.disabled), ("weights", policy.weights)):
+            unknown = sorted(set(names) - self._defaults.keys())
+            if unknown:
+                known = ", ".join(self._defaults)
+                raise ConfigError(
+                    f"scheduler.{setting}: {unknown[0]!r} is no plugin; allowed: {known}"
+                )
+
+    def switch(self, policy: Policy) -> None:
+        """Place by this from the next pass on. Raises ConfigError, and changes nothing then."""
+        self.check(policy)
+        if self._policy is None or policy.strategy != self._policy.strategy:
+            self._strategy = self._made(policy.strategy)
+        self._policy = policy
+        for plugin in self._loaded.plugins:
+            plugin.on = plugin.name not in policy.disabled
+            plugin.weight = policy.weights.get(plugin.name, self._defaults[plugin.name])
+        labels = [plugin.labels for plugin in self._loaded.plugins if plugin.on]
+        self._labels = None if None in labels else frozenset().union(*(each or () for each in labels))
+
+    def shape(self, task: Task, sensitive: Iterable[str] = ()) -> Shape:
+        """What tasks have to have in common to be placed together.
+
+        `sensitive` are the labels that other tasks want to be apart from.
+        """
+        spec = task.spec
+        if not spec.labels:
+            labels: tuple[tuple[str, str], ...] = ()
+        elif self._labels is None:
+            labels = tuple(sorted(spec.labels.items()))
+        else:
+            wanted = self._labels.union(_named(task), sensitive)
+            labels = tuple(sorted(pair for pair in spec.labels.items() if pair[0] in wanted))
+        return spec.spider_name, labels, spec.constraints, task.failed_on
+
+    def panel(self, task: Task, cluster: Cluster) -> Panel:
+        """The plugins that have something to say about a task, for one pass."""
+        on = [plugin for plugin in self._loaded.plugins if plugin.on]
+        return Panel(task, cluster, on, self._strategy, self._slow_s)
+
+    def _made(self, name: str) -> Strategy:
+        strategy = self._loaded.strategies[name]
+        if isinstance(strategy, type):
+            made: Strategy = strategy(self._random)
+            return made
+        return _Function(strategy, self._random)
+
+
+class Panel:
+    """The plugins that judge tasks of one shape, in one pass.
+
+    Who answers None, or fails, is not asked again.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        cluster: Cluster,
+        plugins: Sequence[Plugin],
+        strategy: Strategy,
+        slow_s: float,
+    ) -> None:
+        self.task = task
+        self._strategy = strategy
+        self._slow_s = slow_s
+        self._failed: set[str] = set()
+        self._room = [plugin for plugin in plugins if "filter_room" in plugin.hooks]
+        self._scores = _weighing(plugins, "score_nodes")
+        self._domain_filters = [plugin for plugin in plugins if "filter_domains" in plugin.hooks]
+        self._domain_scores = _weighing(plugins, "score_domains")
+        self._static = [plugin for plugin in plugins if "filter_nodes" in plugin.hooks]
+        self.keys = self._topology(plugins, cluster)
+
+    def refusals(self, nodes: Sequence[Candidate]) -> dict[str, dict[str, str]]:
+        """Plugin → worker id → why it must not get such tasks."""
+        return self._filtered("filter_nodes", self._static, nodes)
+
+    def without_room(self, nodes: Sequence[Candidate]) -> dict[str, dict[str, str]]:
+        """Plugin → worker id → why it has no room now."""
+        return self._filtered("filter_room", self._room, nodes) if self._room else {}
+
+    def ratings(self, task: Task, nodes: Sequence[Candidate]) -> Sequence[float]:
+        """The strategy's rating of each worker for that task, plus the points of all plugins."""
+        totals: Sequence[float] = self._rated(task, nodes)
+        for _, weight, points in self.points(nodes):
+            totals = [total + weight * point for total, point in zip(totals, points)]
         return totals
 
-    def _rated(self, task: Spec, nodes: Sequence[Candidate]) -> Sequence[float]:
+    def points(
+        self, nodes: Sequence[Candidate]
+    ) -> list[tuple[str, float, Sequence[float]]]:
+        """Plugin, weight, and its points for each worker."""
+        if not self._scores:
+            return []
+        return self._scored("score_nodes", self._scores, (nodes,), len(nodes))
+
+    def chose(self, task: Task, node: Candidate) -> None:
+        """Tell the strategy who was chosen."""
+        try:
+            self._strategy.chose(task, node)
+        except Exception:
+            log.error("strategy failed at what was chosen", exc_info=True, task=task.name)
+
+    def closed(self, key: str, domains: Sequence[Place]) -> dict[str, dict[str, str]]:
+        """Plugin → value of the key → why that place must not get such tasks now."""
+        return self._filtered("filter_domains", self._domain_filters, key, domains)
+
+    def place_points(
+        self, key: str, domains: Sequence[Place]
+    ) -> list[tuple[str, float, Sequence[float]]]:
+        """Plugin, weight, and its points for each place."""
+        return self._scored("score_domains", self._domain_scores, (key, domains), len(domains))
+
+    def _rated(self, task: Task, nodes: Sequence[Candidate]) -> Sequence[float]:
         """The strategy's ratings; if it fails all are rated alike, so that tasks are placed."""
         try:
-            ratings = list(self._strategy(task, nodes))
-            if _are_scores(nodes, ratings):
+            ratings = self._strategy.rate(task, nodes)
+            if _are_numbers(ratings, len(nodes)):
                 return ratings
             log.error("strategy returned no rating for each node", task=task.name)
         except Exception:
             log.error("strategy failed, all are rated alike", exc_info=True, task=task.name)
         return [0.0] * len(nodes)
 
+    def _topology(self, plugins: Sequence[Plugin], cluster: Cluster) -> Sequence[str]:
+        keys: dict[str, None] = {}
+        for plugin in plugins:
+            if "topology" in plugin.hooks:
+                for key in self._ask(plugin, "topology", _are_texts, self.task, cluster) or ():
+                    keys[key] = None
+        return list(keys)
+
+    def _filtered(
+        self, hook: str, plugins: list[Plugin], *arguments: Any
+    ) -> dict[str, dict[str, str]]:
+        verdicts = {}
+        for plugin in list(plugins):
+            found = self._ask(plugin, hook, _is_mapping, self.task, *arguments)
+            if found is None:
+                plugins.remove(plugin)
+            elif found:
+                verdicts[plugin.name] = dict(found)
+        return verdicts
+
+    def _scored(
+        self, hook: str, plugins: list[Plugin], arguments: tuple[Any, ...], count: int
+    ) -> list[tuple[str, float, Sequence[float]]]:
+        given = []
+        for plugin in list(plugins):
+            points = self._ask(
+                plugin, hook, lambda answer: _are_points(answer, count), self.task, *arguments
+            )
+            if points is None:
+                plugins.remove(plugin)
+            else:
+                given.append((plugin.name, plugin.weight, points))
+        return given
+
     def _ask(
-        self, hook: str, task: Spec, nodes: Sequence[Candidate], sound: Callable[[Any], bool]
-    ) -> Iterator[Any]:
-        """The answers of each plugin apart, as pluggy's own call ends at the first that raises."""
-        for implementation in getattr(self._manager.hook, hook).get_hookimpls():
-            arguments = {"task": task, "nodes": nodes}
-            try:
-                answer = implementation.function(
-                    *(arguments[name] for name in implementation.argnames)
-                )
-                if answer is None:
-                    continue
-                if not sound(answer):
-                    raise TypeError(f"{hook} returned {answer!r}")
-                yield answer
-            except Exception as error:
-                log.error(
-                    "plugin failed, going on without it",
-                    exc_info=True,
-                    hook=hook,
-                    plugin=implementation.plugin_name,
-                    task=task.name,
-                    error=str(error),
-                )
-
-    def _register(self, name: str) -> None:
+        self, plugin: Plugin, hook: str, sound: Callable[[Any], bool], *arguments: Any
+    ) -> Any:
+        """The answer of one plugin; None also when it failed, now or earlier in this pass."""
+        if plugin.name in self._failed:
+            return None
+        started_s = perf_counter()
         try:
-            self._manager.register(importlib.import_module(name), name)
-        except ImportError as error:
-            raise ConfigError(
-                f"scheduler.plugins: {name!r} cannot be imported ({error}); "
-                "give the dotted name of an installed Python module"
-            ) from error
-        except pluggy.PluginValidationError as error:
-            raise ConfigError(f"scheduler.plugins: {error}") from error
+            answer = plugin.hooks[hook](*arguments)
+            if answer is not None and not sound(answer):
+                raise TypeError(f"{hook} returned {answer!r:.200}")
+        except Exception as error:
+            self._fault(plugin, hook, error)
+            answer = None
+        took_s = perf_counter() - started_s
+        plugin.calls += 1
+        plugin.seconds += took_s
+        if took_s > self._slow_s:
+            self._tell_slow(plugin, hook, took_s)
+        return answer
 
-    def _load_installed(self) -> None:
-        try:
-            self._manager.load_setuptools_entrypoints(ENTRY_POINTS)
-        except (ImportError, pluggy.PluginValidationError) as error:
-            raise ConfigError(f"an installed plugin cannot be loaded: {error}") from error
+    def _fault(self, plugin: Plugin, hook: str, error: Exception) -> None:
+        plugin.failures += 1
+        self._failed.add(plugin.name)
+        log.error(
+            "plugin failed, going on without it",
+            exc_info=True,
+            hook=hook,
+            plugin=plugin.name,
+            task=self.task.name,
+            error=str(error),
+        )
 
-    def _check_names(self) -> None:
-        """A misspelt hook would be silent otherwise."""
-        try:
-            self._manager.check_pending()
-        except pluggy.PluginValidationError as error:
-            raise ConfigError(f"plugin {error.plugin!r}: {error}") from error
+    def _tell_slow(self, plugin: Plugin, hook: str, took_s: float) -> None:
+        plugin.slow += 1
+        if plugin.slow & (plugin.slow - 1) == 0:  # the 1st, 2nd, 4th, 8th … time
+            log.warning(
+                "plugin is slow and holds up all placements; "
+                f"it can be turned off: crawler plugins --disable {plugin.name}",
+                plugin=plugin.name,
+                hook=hook,
+                took_s=round(took_s, 3),
+                slow_calls=plugin.slow,
+            )
 
-    def _named_strategies(self) -> Iterable[tuple[str, Strategy]]:
-        seen: set[str] = set()
-        for brought in self._manager.hook.strategies():
-            for name, strategy in brought.items():
-                if name in seen:
-                    raise ConfigError(f"two plugins bring a strategy named {name!r}; rename one")
-                seen.add(name)
-                yield name, strategy
 
-    def _choose(self, name: str) -> Strategy:
-        if name not in self._strategies:
-            known = ", ".join(sorted(self._strategies))
-            raise ConfigError(f"scheduler.strategy: {name!r} is unknown; allowed: {known}")
-        return self._strategies[name]
+class _Function(Strategy):
+    """A strategy that is a function alone."""
+
+    def __init__(self, rating: Rating, chance: random.Random) -> None:
+        super().__init__(chance)
+        self.rate = rating  # type: ignore[method-assign]  # one call less for each placement
+
+    def chose(self, task: Task, node: Candidate) -> None:
+        """It remembers nothing."""
+
+
+def _named(task: Task) -> set[str]:
+    """The labels that the constraints of a task are about; its own value of them counts."""
+    asked = task.constraints
+    return {term.label for term in (*asked.near, *asked.apart, *asked.spread)}
+
+
+def _weighing(plugins: Sequence[Plugin], hook: str) -> list[Plugin]:
+    return [plugin for plugin in plugins if hook in plugin.hooks and plugin.weight]
 
 
 def _is_mapping(answer: Any) -> bool:
-    return hasattr(answer, "keys")
+    return isinstance(answer, Mapping)
 
 
-def _are_scores(nodes: Sequence[Candidate], answer: Any) -> bool:
-    return len(answer) == len(nodes) and all(
-        isinstance(points, int | float) and math.isfinite(points) for points in answer
+def _are_texts(answer: Any) -> bool:
+    return not isinstance(answer, str) and all(isinstance(each, str) for each in answer)
+
+
+def _are_numbers(answer: Any, count: int) -> bool:
+    return len(answer) == count and all(
+        isinstance(each, int | float) and math.isfinite(each) for each in answer
     )
+
+
+def _are_points(answer: Any, count: int) -> bool:
+    return _are_numbers(answer, count) and all(0 <= each <= 1 for each in answer)

@@ -1,0 +1,262 @@
+"""The tasks that wait for a worker, and whose turn it is.
+
+Tasks that ask the same and belong to the same group stand in one queue. The groups take turns, the
+one that has least beside its share first; within a group priority counts, and a task rises by one
+priority for each `ageing_s` that it has waited. A queue for which no worker suits is parked: nothing
+of it is tried again until something happens that could help it.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+
+from crawler.scheduler.task import Shape, Task
+
+TURN = 16
+"""Tasks that a group places before the next group has its turn, while several have tasks."""
+
+ENDLESS = 2**62
+
+Key = tuple[str, Shape]
+"""What the tasks of a queue have in common: their group and their shape."""
+
+Place = tuple[int, float, str]
+"""Where a task stands in its queue: its level (a lower one is served first), since when, its name.
+Levels are whole priorities, so that tasks that ask the same stand together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """What a group of tasks may have."""
+
+    share: float = 1.0
+    """How much of the workers beside the shares of the others."""
+    most: int = 0
+    """Unfinished tasks that it may have on workers at once; 0 is without limit."""
+
+
+class Queue:
+    """Tasks that ask the same and belong to one group, in their order."""
+
+    def __init__(self, key: Key, task: Task) -> None:
+        self.key = key
+        self.task = task
+        """Any one of them, to be asked about."""
+        self.announced: Place | None = None
+        """The first place by which the backlog knows this queue."""
+        self.reasons: Mapping[str, str] | None = None
+        """Worker id → why it gets none of these tasks; None while they are not parked."""
+        self._heap: list[Place] = []
+        self._places: dict[str, Place] = {}
+        self._untold: dict[str, None] = {}
+
+    @property
+    def group(self) -> str:
+        """The group of all its tasks."""
+        return self.key[0]
+
+    @property
+    def shape(self) -> Shape:
+        """What all its tasks have in common."""
+        return self.key[1]
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def add(self, place: Place) -> None:
+        """Put a task where it belongs."""
+        if self._places.get(place[2]) != place:
+            self._places[place[2]] = place
+            heapq.heappush(self._heap, place)
+            self._untold[place[2]] = None
+
+    def drop(self, name: str) -> None:
+        """Take a task out, wherever it stands."""
+        self._places.pop(name, None)
+        self._untold.pop(name, None)
+
+    def head(self) -> Place | None:
+        """Where the first task stands."""
+        while self._heap:
+            if self._places.get(self._heap[0][2]) == self._heap[0]:
+                return self._heap[0]
+            heapq.heappop(self._heap)
+        return None
+
+    def pop(self) -> str:
+        """Take out the first task; there is one."""
+        place = self.head()
+        assert place is not None  # callers look at the head before
+        heapq.heappop(self._heap)
+        self.drop(place[2])
+        return place[2]
+
+    def tell(self) -> list[str]:
+        """The tasks that were not told yet why they wait."""
+        names = list(self._untold)
+        self._untold.clear()
+        return names
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """Whose turn it is, and for how long."""
+
+    queue: Queue
+    most: int
+    """Tasks at most."""
+    level: int
+    """The turn ends before tasks of a later level than this."""
+
+    def __iter__(self) -> Iterator[None]:
+        """Once for each task, which the caller pops meanwhile."""
+        for _ in range(self.most):
+            head = self.queue.head()
+            if head is None or head[0] > self.level:
+                return
+            yield
+
+
+class Backlog:
+    """All that waits."""
+
+    def __init__(self, ageing_s: float = 0.0, groups: Mapping[str, Group] | None = None) -> None:
+        """`ageing_s` is the time of waiting that counts as much as one more priority, 0 is without
+        ageing; in `groups`, "*" stands for those not named."""
+        self._ageing_s = ageing_s
+        self._groups = groups or {}
+        self._queues: dict[Key, Queue] = {}
+        self._where: dict[str, Queue] = {}
+        self._order: dict[str, list[tuple[Place, int, Queue]]] = {}
+        """Group → its queues by their first tasks; entries that do not hold any more are left in,
+        and recognised when they come up."""
+        self._entries = 0
+
+    def __len__(self) -> int:
+        return len(self._where)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._where
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._where)
+
+    @property
+    def queues(self) -> Collection[Queue]:
+        """All queues that have tasks."""
+        return self._queues.values()
+
+    @property
+    def parked(self) -> list[Queue]:
+        """The queues for which no worker suits."""
+        return [queue for queue in self._queues.values() if queue.reasons is not None]
+
+    def queue_of(self, name: str) -> Queue | None:
+        """The queue in which a task waits."""
+        return self._where.get(name)
+
+    def offer(self, name: str, task: Task, shape: Shape, group: str, since_s: float) -> None:
+        """A task waits, since that time; one that waits already stands where it should now."""
+        key = (group, shape)
+        present = self._where.get(name)
+        if present is not None and present.key != key:
+            self.withdraw(name)
+        queue = self._queues.get(key)
+        if queue is None:
+            queue = self._queues[key] = Queue(key, task)
+        queue.add((self._level(task.priority, since_s), since_s, name))
+        self._where[name] = queue
+        if queue.reasons is None:
+            self._announce(queue)
+
+    def withdraw(self, name: str) -> None:
+        """A task does not wait any more."""
+        queue = self._where.pop(name, None)
+        if queue is not None:
+            queue.drop(name)
+            self._go_on(queue)
+
+    def pop(self, queue: Queue) -> str:
+        """Take the first task out of a queue."""
+        name = queue.pop()
+        del self._where[name]
+        self._go_on(queue)
+        return name
+
+    def park(self, queue: Queue, reasons: Mapping[str, str]) -> None:
+        """No worker suits; `wake` ends it."""
+        queue.reasons = reasons
+
+    def wake(self, queue: Queue) -> None:
+        """Try a queue again."""
+        queue.reasons = None
+        self._go_on(queue)
+
+    def turns(self, owned: Mapping[str, int]) -> Iterator[Turn]:
+        """Whose turn it is, as long as there is anybody; the caller pops tasks, or parks the queue.
+
+        `owned` tells how many unfinished tasks each group has, and is looked at for each turn.
+        """
+        while True:
+            open = {name: first for name in list(self._order) if (first := self._first(name))}
+            able = [name for name in open if self.room(name, owned)]
+            if not able:
+                return
+            group = min(able, key=lambda name: (owned.get(name, 0) / self.group(name).share, name))
+            most = min(self.room(group, owned), TURN if len(able) > 1 else ENDLESS)
+            yield Turn(open[group], most, self._level_of_next(group))
+
+    def group(self, name: str) -> Group:
+        """What a group may have."""
+        return self._groups.get(name) or self._groups.get("*") or Group()
+
+    def room(self, group: str, owned: Mapping[str, int]) -> int:
+        """How many more tasks a group may have."""
+        most = self.group(group).most
+        return max(0, most - owned.get(group, 0)) if most else ENDLESS
+
+    def _level(self, priority: int, since_s: float) -> int:
+        return math.floor(since_s / self._ageing_s - priority) if self._ageing_s else -priority
+
+    def _go_on(self, queue: Queue) -> None:
+        """The first task of a queue is another one now."""
+        if not len(queue):
+            self._queues.pop(queue.key, None)
+        elif queue.reasons is None:
+            self._announce(queue)
+
+    def _announce(self, queue: Queue) -> None:
+        head = queue.head()
+        if head is not None and head != queue.announced:
+            queue.announced = head
+            self._entries += 1
+            entry = (head, self._entries, queue)
+            heapq.heappush(self._order.setdefault(queue.group, []), entry)
+
+    def _first(self, group: str) -> Queue | None:
+        """The queue of a group whose first task comes first."""
+        order = self._order[group]
+        while order:
+            head, _, queue = order[0]
+            if queue.reasons is None and queue.head() == head:
+                return queue
+            heapq.heappop(order)
+            if queue.announced == head:
+                queue.announced = None
+        del self._order[group]
+        return None
+
+    def _level_of_next(self, group: str) -> int:
+        """The level of the queue that comes after the first: of equal levels the first one's tasks
+        go together, as placing what asks the same costs least."""
+        first = heapq.heappop(self._order[group])
+        next = self._first(group)
+        heapq.heappush(self._order.setdefault(group, []), first)
+        head = next.head() if next is not None else None
+        return head[0] if head is not None else ENDLESS

@@ -1,0 +1,300 @@
+"""Who owns what, kept current with each change instead of being counted anew for each pass.
+
+The census believes of each task what it was last told: by the mirrors, by the draft of a pass (a
+reservation), or by the mirrors again when that draft was not committed. All sums follow from those
+beliefs: `see` takes the old one out before it puts the new one in, so they cannot drift; a property
+test compares them with a census made from nothing.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from crawler.constraints import NODE
+from crawler.records import Node, Owner, Resource, State, WorkerLoad
+from crawler.scheduler.candidate import Candidate, Domain, Place, place_of
+from crawler.scheduler.task import PLAIN, Load, load_of
+
+
+class Holding(NamedTuple):
+    """What is believed of one task."""
+
+    state: State
+    owner: Owner | None
+    load: Load
+    group: str
+    awaited: str
+    """The spider it failed for want of; empty for all others."""
+
+    @property
+    def open(self) -> bool:
+        """Whether it has an owner and work left."""
+        return self.owner is not None and not self.state.finished
+
+
+class Census:
+    """The workers, and what each of them owns."""
+
+    def __init__(self, group_label: str = "") -> None:
+        """Tasks with the same value of `group_label` are a group; empty is without groups."""
+        self.states: Counter[State] = Counter()
+        """How many tasks are in which state."""
+        self.groups: Counter[str] = Counter()
+        """How many unfinished tasks of each group have an owner."""
+        self.suspects: set[str] = set()
+        """Tasks that may need an owner, as something changed; the next pass looks at them."""
+        self.freed: set[str] = set()
+        """Workers that may take more than at the last pass: new, changed, or with less to do."""
+        self.grown: set[str] = set()
+        """Workers that got tasks since the last pass, which helps tasks that want to be near."""
+        self.sensitive: set[str] = set()
+        """Labels that any task ever seen wanted to be apart from: such labels make a difference to
+        the placement of all tasks that have them."""
+        self._group_label = group_label
+        self._held: dict[str, Holding] = {}
+        self._on_node: dict[str, set[str]] = {}
+        """Node id → the tasks assigned to a node of that id, in whichever life of it."""
+        self._awaiting: dict[str, set[str]] = {}
+        """Spider → the tasks that failed for want of it."""
+        self._candidates: dict[str, Candidate] = {}
+        self._domains: dict[str, dict[str, Domain]] = {}
+        """Label of workers → its places; only labels that were asked for."""
+        self._repelling: Counter[tuple[str, str, str]] = Counter()
+        """What the unfinished tasks that have an owner want to be apart from, all together."""
+        self._cordoned: frozenset[str] = frozenset()
+        self._hiring: Sequence[Candidate] | None = None
+
+    # -- what is read --------------------------------------------------------------------------
+
+    @property
+    def candidates(self) -> Mapping[str, Candidate]:
+        """All live workers by id."""
+        return self._candidates
+
+    @property
+    def cordoned(self) -> frozenset[str]:
+        """Ids of the workers that take no tasks until somebody allows it again."""
+        return self._cordoned
+
+    @property
+    def hiring(self) -> Sequence[Candidate]:
+        """The workers that take new tasks, in the order of their ids."""
+        if self._hiring is None:
+            chosen = [c for c in self._candidates.values() if self._takes_tasks(c.node)]
+            self._hiring = sorted(chosen, key=lambda candidate: candidate.id)
+        return self._hiring
+
+    def places(self, key: str) -> Sequence[Place]:
+        """The places over a label of workers that have a worker which takes tasks."""
+        if key == NODE:
+            return self.hiring
+        domains = self._domains.get(key)
+        if domains is None:
+            domains = self._count_domains(key)
+        values = dict.fromkeys(place_of(candidate.node, key) for candidate in self.hiring)
+        return [domains[value] for value in values]
+
+    def repelled_over(self, labels: Mapping[str, str]) -> set[str]:
+        """The kinds of places over which some task wants to be apart from tasks so labelled."""
+        if not self._repelling:
+            return set()
+        kinds = {over for over, _, _ in self._repelling}
+        pairs = labels.items()
+        return {over for over in kinds if any((over, *pair) in self._repelling for pair in pairs)}
+
+    def tasks_of(self, node_id: str) -> Iterable[str]:
+        """Names of the tasks assigned to a node of that id, whatever became of it."""
+        return tuple(self._on_node.get(node_id, ()))
+
+    def holding(self, name: str) -> Holding | None:
+        """What is believed of a task."""
+        return self._held.get(name)
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    # -- tasks ---------------------------------------------------------------------------------
+
+    def see(self, name: str, resource: Resource | None) -> None:
+        """Take what there is to know of a task now; None is that it is gone."""
+        now = None if resource is None else self._holding_of(resource)
+        before = self._held.get(name)
+        if now == before:
+            if now is not None and now.owner is None:
+                self.suspects.add(name)
+            return
+        if before is not None:
+            self._forget(name, before)
+        if now is not None:
+            self._believe(name, now)
+        self.suspects.add(name)
+
+    def reserve(self, name: str, node: Node, before: Resource) -> None:
+        """A pass gives this task to that worker; `see` will confirm it, or take it back."""
+        held = self._held.get(name)
+        if held is not None:
+            self._forget(name, held)
+        load = held.load if held is not None else load_of(before.spec)
+        group = held.group if held is not None else self._group_of(before)
+        owner = Owner(node.id, node.address, node.incarnation)
+        self._believe(name, Holding(State.ASSIGNED, owner, load, group, ""))
+
+    def report(self, node_id: str, load: WorkerLoad) -> None:
+        """Take what a worker says of its own load."""
+        candidate = self._candidates.get(node_id)
+        if candidate is not None:
+            candidate.reported = load
+
+    def _holding_of(self, resource: Resource) -> Holding:
+        load = load_of(resource.spec)
+        for _, label, _ in load.repels:
+            self.sensitive.add(label)
+        awaited = resource.spec.spider_name if resource.awaits_spider else ""
+        return Holding(resource.state, resource.owner, load, self._group_of(resource), awaited)
+
+    def _group_of(self, resource: Resource) -> str:
+        return resource.spec.labels.get(self._group_label, "") if self._group_label else ""
+
+    def _believe(self, name: str, now: Holding) -> None:
+        self._held[name] = now
+        self.states[now.state] += 1
+        if now.awaited:
+            self._awaiting.setdefault(now.awaited, set()).add(name)
+        if now.owner is not None:
+            self._on_node.setdefault(now.owner.node_id, set()).add(name)
+            self._weigh(now, 1)
+
+    def _forget(self, name: str, before: Holding) -> None:
+        del self._held[name]
+        self.states[before.state] -= 1
+        if before.awaited:
+            _discard(self._awaiting, before.awaited, name)
+        if before.owner is not None:
+            _discard(self._on_node, before.owner.node_id, name)
+            self._weigh(before, -1)
+
+    def _weigh(self, holding: Holding, sign: int) -> None:
+        """Count a task in or out, at its owner and in its group."""
+        owner = holding.owner
+        assert owner is not None  # the callers made sure
+        unfinished = not holding.state.finished
+        if unfinished:
+            self.groups[holding.group] += sign
+            for term in holding.load.repels:
+                self._repelling[term] += sign
+                if not self._repelling[term]:
+                    del self._repelling[term]
+        candidate = self._candidates.get(owner.node_id)
+        if candidate is None or not candidate.node.owns(owner):
+            return
+        candidate.owned += sign
+        if unfinished:
+            self._add(candidate, holding.load, sign)
+        (self.grown if sign > 0 else self.freed).add(owner.node_id)
+
+    def _add(self, candidate: Candidate, load: Load, sign: int) -> None:
+        candidate.add(load, sign)
+        if load is not PLAIN:
+            for key, domains in self._domains.items():
+                domains[place_of(candidate.node, key)].add(load, sign)
+
+    # -- workers -------------------------------------------------------------------------------
+
+    def join(self, node: Node) -> None:
+        """A worker is registered, or its registration changed."""
+        present = self._candidates.get(node.id)
+        if present is not None and present.node == node:
+            return
+        if present is not None:
+            self._remove(present)
+        candidate = Candidate(node)
+        if present is not None and present.node.incarnation == node.incarnation:
+            candidate.reported = present.reported
+        self._candidates[node.id] = candidate
+        self._hiring = None
+        for key, domains in self._domains.items():
+            _domain(domains, key, place_of(node, key)).workers += 1
+        for holding in self._holdings(node.id):
+            if holding.owner is not None and node.owns(holding.owner):
+                candidate.owned += 1
+                if not holding.state.finished:
+                    self._add(candidate, holding.load, 1)
+        self.freed.add(node.id)
+        self._suspect(node)
+
+    def leave(self, node_id: str) -> None:
+        """A worker is not registered any more."""
+        present = self._candidates.get(node_id)
+        if present is not None:
+            self._remove(present)
+            self.suspects.update(self.tasks_of(node_id))
+
+    def cordon(self, node_ids: frozenset[str]) -> None:
+        """Exactly these workers take no tasks from now on."""
+        changed = node_ids ^ self._cordoned
+        self._cordoned = node_ids
+        self._hiring = None
+        for node_id in changed:
+            self.freed.add(node_id)
+            self.suspects.update(self.tasks_of(node_id))
+
+    def suspect_all(self, node_ids: Iterable[str]) -> None:
+        """Have the next pass look at all tasks of these nodes."""
+        for node_id in node_ids:
+            self.suspects.update(self.tasks_of(node_id))
+
+    def _remove(self, candidate: Candidate) -> None:
+        node = candidate.node
+        for holding in self._holdings(node.id):
+            if holding.open and holding.owner is not None and node.owns(holding.owner):
+                self._add(candidate, holding.load, -1)
+        for key, domains in list(self._domains.items()):
+            domain = domains[place_of(node, key)]
+            domain.workers -= 1
+            if not domain.workers:
+                del domains[domain.value]
+        del self._candidates[node.id]
+        self._hiring = None
+
+    def _suspect(self, node: Node) -> None:
+        """Whose tasks are in question when a worker joins: those of its earlier lives, and those
+        that waited for a spider that it has."""
+        self.suspects.update(self.tasks_of(node.id))
+        for spider, names in self._awaiting.items():
+            if node.has_spider(spider):
+                self.suspects.update(names)
+
+    def _takes_tasks(self, node: Node) -> bool:
+        return not node.draining and node.id not in self._cordoned
+
+    def _holdings(self, node_id: str) -> Iterator[Holding]:
+        return (self._held[name] for name in self._on_node.get(node_id, ()))
+
+    def _count_domains(self, key: str) -> dict[str, Domain]:
+        """The places over a label that was not asked for before."""
+        domains: dict[str, Domain] = {}
+        for candidate in self._candidates.values():
+            domain = _domain(domains, key, place_of(candidate.node, key))
+            domain.workers += 1
+            for holding in self._holdings(candidate.id):
+                if holding.open and holding.owner is not None:
+                    if candidate.node.owns(holding.owner) and holding.load is not PLAIN:
+                        domain.add(holding.load, 1)
+        self._domains[key] = domains
+        return domains
+
+
+def _domain(domains: dict[str, Domain], key: str, value: str) -> Domain:
+    found = domains.get(value)
+    if found is None:
+        found = domains[value] = Domain(key, value)
+    return found
+
+
+def _discard(index: dict[str, set[str]], key: str, name: str) -> None:
+    names = index[key]
+    names.discard(name)
+    if not names:
+        del index[key]

@@ -1,0 +1,177 @@
+"""The workers for tasks of one shape, best first, kept in order while tasks are placed.
+
+All workers are filtered and rated once. After a placement only the worker that was chosen is rated
+anew, as nothing else has changed; where places over a label matter, the places are judged anew, and
+the best worker of each is known. Whatever is chosen is what filtering and rating all workers anew
+for each task would choose.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Mapping, Sequence
+
+from crawler.scheduler.candidate import Candidate, Place, place_of
+from crawler.scheduler.census import Census
+from crawler.scheduler.framework import Framework, Panel
+from crawler.scheduler.task import Task
+
+Entry = tuple[float, int, str, Candidate]
+"""Best first: highest rating, then fewest tasks in all, then by id."""
+
+
+class Cell:
+    """The workers that stand in the same place over all labels that matter; the best on top."""
+
+    __slots__ = ("heap", "values")
+
+    def __init__(self, values: tuple[str, ...]) -> None:
+        self.values = values
+        self.heap: list[Entry] = []
+
+
+class Ranking:
+    """The candidates for tasks of one shape."""
+
+    def __init__(self, framework: Framework, census: Census, task: Task) -> None:
+        self._panel = framework.panel(task, census)
+        self._per_task = framework.per_task
+        self._census = census
+        self._refusals = self._panel.refusals(census.hiring)
+        refused = _ids(self._refusals)
+        suitable = [each for each in census.hiring if each.id not in refused]
+        self._full: dict[str, dict[str, str]] = {}
+        self._places = {key: census.places(key) for key in self._panel.keys}
+        self._cells: dict[tuple[str, ...], Cell] = {}
+        self._entries: dict[str, Entry] = {}
+        """The present entry of each worker that has room; any other in a heap is out of date."""
+        self._suitable = {each.id: each for each in suitable}
+        self._enter(task, self._with_room(suitable))
+
+    @property
+    def panel(self) -> Panel:
+        """The plugins that judge here."""
+        return self._panel
+
+    def best(self, task: Task) -> Candidate | None:
+        """The worker for this task; None while no worker may get it."""
+        if self._per_task:
+            self._enter(task, [entry[3] for entry in self._entries.values()])
+        if not self._places:
+            cell = self._cells.get(())
+            top = None if cell is None else self._top(cell)
+            return None if top is None else top[3]
+        return self._best_of_places()
+
+    def chose(self, task: Task, candidate: Candidate) -> None:
+        """The worker got that task: it is rated anew."""
+        self._panel.chose(task, candidate)
+        self.refresh(task, [candidate])
+
+    def refresh(self, task: Task, candidates: Iterable[Candidate]) -> None:
+        """The load of these workers changed."""
+        mine = [each for each in candidates if each.id in self._suitable]
+        if mine:
+            for each in mine:
+                self._entries.pop(each.id, None)
+            self._enter(task, self._with_room(mine))
+
+    def reasons(self) -> dict[str, str]:
+        """Worker id → why it does not get such tasks now."""
+        found: dict[str, str] = {}
+        for verdicts in (*self._full.values(), *self._refusals.values()):
+            found |= verdicts
+        for key, places in self._places.items():
+            for closed in self._panel.closed(key, places).values():
+                for candidate in self._suitable.values():
+                    why = closed.get(place_of(candidate.node, key))
+                    if why is not None:
+                        found.setdefault(candidate.id, why)
+        return found
+
+    def _with_room(self, candidates: Sequence[Candidate]) -> Sequence[Candidate]:
+        full = self._panel.without_room(candidates)
+        if not full and not self._full:
+            return candidates
+        ids = {each.id for each in candidates}
+        for name in self._full.keys() | full.keys():
+            before = self._full.setdefault(name, {})
+            for id in ids & before.keys():
+                del before[id]
+            before.update(full.get(name, {}))
+        none = _ids(full)
+        return [each for each in candidates if each.id not in none]
+
+    def _enter(self, task: Task, candidates: Sequence[Candidate]) -> None:
+        """Rate these workers and put them in order."""
+        if not candidates:
+            return
+        ratings = self._panel.ratings(task, candidates)
+        if len(candidates) == 1:
+            self._push(candidates[0], ratings[0])
+            return
+        touched: dict[tuple[str, ...], Cell] = {}
+        for candidate, rating in zip(candidates, ratings):
+            entry = (-rating, candidate.owned, candidate.id, candidate)
+            self._entries[candidate.id] = entry
+            cell = self._cell(candidate)
+            cell.heap.append(entry)
+            touched[cell.values] = cell
+        for cell in touched.values():
+            cell.heap = [entry for entry in cell.heap if self._entries.get(entry[2]) is entry]
+            heapq.heapify(cell.heap)
+
+    def _push(self, candidate: Candidate, rating: float) -> None:
+        entry = (-rating, candidate.owned, candidate.id, candidate)
+        self._entries[candidate.id] = entry
+        heap = self._cell(candidate).heap
+        if heap and heap[0][3] is candidate:  # the usual case: it was the best, and was chosen
+            heapq.heapreplace(heap, entry)
+        else:
+            heapq.heappush(heap, entry)
+
+    def _cell(self, candidate: Candidate) -> Cell:
+        values = tuple([place_of(candidate.node, key) for key in self._places])
+        cell = self._cells.get(values)
+        if cell is None:
+            cell = self._cells[values] = Cell(values)
+        return cell
+
+    def _top(self, cell: Cell) -> Entry | None:
+        """The best worker of a cell that has room."""
+        heap = cell.heap
+        while heap:
+            if self._entries.get(heap[0][2]) is heap[0]:
+                return heap[0]
+            heapq.heappop(heap)
+        return None
+
+    def _best_of_places(self) -> Candidate | None:
+        closed = []
+        points = []
+        for key, places in self._places.items():
+            closed.append(_ids(self._panel.closed(key, places)))
+            points.append(self._points(key, places))
+        best: Entry | None = None
+        for cell in self._cells.values():
+            if any(value in shut for value, shut in zip(cell.values, closed)):
+                continue
+            top = self._top(cell)
+            if top is None:
+                continue
+            bonus = sum(given.get(value, 0.0) for value, given in zip(cell.values, points))
+            entry = (top[0] - bonus, *top[1:])
+            if best is None or entry[:3] < best[:3]:
+                best = entry
+        return None if best is None else best[3]
+
+    def _points(self, key: str, places: Sequence[Place]) -> Mapping[str, float]:
+        totals: dict[str, float] = {}
+        for _, weight, points in self._panel.place_points(key, places):
+            for place, point in zip(places, points):
+                totals[place.value] = totals.get(place.value, 0.0) + weight * point
+        return totals
+
+
+def _ids(verdicts: Mapping[str, Mapping[str, str]]) -> set[str]:
+    return {id for refused in verdicts.values() for id in refused}
