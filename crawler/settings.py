@@ -142,6 +142,39 @@ class SchedulerSettings:
 
     strategy: str = setting("least-load", "Name of the placement strategy.")
     plugins: Sequence[str] = setting([], "Further plugins, as Python modules.")
+    disabled: Sequence[str] = setting([], "Names of plugins that are off; see `crawler plugins`.")
+    weights: Mapping[str, float] = setting(
+        {}, "What the points of a plugin count, where that differs from its own default."
+    )
+    ageing_s: float = setting(
+        60.0,
+        "Waiting so long counts as much as one more priority; 0 is without ageing.",
+        unit="s",
+        least=0,
+        most=1_000_000,
+    )
+    group_label: str = setting(
+        "group", "Label of tasks by which they are groups that share the workers; empty is without."
+    )
+    shares: Mapping[str, float] = setting(
+        {}, "Share of a group in the workers, beside those of the others; `*` is for all not named."
+    )
+    most: Mapping[str, float] = setting(
+        {}, "Unfinished tasks a group may have on workers at once; `*` is for all not named."
+    )
+    poison_after: int = setting(
+        3,
+        "A task is parked once so many workers died soon after they were given it; 0 is never.",
+        least=0,
+        most=1000,
+    )
+    poison_window_s: float = setting(
+        900.0,
+        "Only a worker that dies so soon after it was given a task can have died of it.",
+        unit="s",
+        least=1,
+        most=1_000_000,
+    )
     seed: bool = setting(
         True, "Whether the tasks of the file are added when a master begins to lead."
     )

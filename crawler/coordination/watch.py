@@ -60,12 +60,16 @@ class Mirror(Generic[T]):
         decode: Decoder[T],
         clock: Clock,
         on_change: OnChange[T] | None = None,
+        track: Callable[[T | None, T | None], None] | None = None,
     ) -> None:
+        """`on_change` hears of differences in batches, later; `track` of each value before and
+        after, in the very moment in which `values` changes."""
         self._store = store
         self._prefix = prefix
         self._decode = decode
         self._clock = clock
         self._on_change = on_change
+        self._track = track
         self._values: dict[str, T] = {}
         self._revisions: dict[str, int] = {}
         """Mod revision of each key seen; of a deleted one, the revision of its delete."""
@@ -187,7 +191,11 @@ class Mirror(Generic[T]):
         after = self._decoded(current) if current is not None else None
         if after is not None:
             self._values[key] = after
-        return None if before is None and after is None else Change(key, before, after)
+        if before is None and after is None:
+            return None
+        if self._track is not None:
+            self._track(before, after)
+        return Change(key, before, after)
 
     def _decoded(self, kv: KeyValue) -> T | None:
         try:

@@ -12,6 +12,7 @@ from crawler.coordination.store import Store
 from crawler.coordination.watch import Change, Mirror
 from crawler.logs import get_logger
 from crawler.records import Node, Resource, State
+from crawler.scheduler.census import Census
 from crawler.supervision import Supervisor
 
 log = get_logger(__name__)
@@ -21,18 +22,31 @@ class Cluster:
     """The mirrors; every master keeps them current, so that a new leader is soon ready."""
 
     def __init__(
-        self, store: Store, keys: Keys, ledger: Ledger, clock: Clock, on_change: Callable[[], None]
+        self,
+        store: Store,
+        keys: Keys,
+        ledger: Ledger,
+        clock: Clock,
+        on_change: Callable[[], None],
+        group_label: str = "",
     ) -> None:
         self._keys = keys
         self._on_change = on_change
+        self.census = Census(group_label)
+        """Who owns what, kept with the mirrors."""
         self.workers: Mirror[Node] = Mirror(
-            store, keys.registrations(WORKER), decode_registration, clock, self._workers_changed
+            store,
+            keys.registrations(WORKER),
+            decode_registration,
+            clock,
+            self._workers_changed,
+            self._count_worker,
         )
         self.masters: Mirror[Node] = Mirror(
             store, keys.registrations(MASTER), decode_registration, clock
         )
         self.resources: Mirror[Resource] = Mirror(
-            store, keys.resources, ledger.decode, clock, lambda _: on_change()
+            store, keys.resources, ledger.decode, clock, lambda _: on_change(), self._count_task
         )
 
     def start(self, supervisor: Supervisor) -> None:
@@ -62,7 +76,7 @@ class Cluster:
 
     def count(self, state: State) -> int:
         """How many resources are in that state."""
-        return sum(resource.state is state for resource in self.resources.values.values())
+        return self.census.states[state]
 
     def live_workers(self) -> dict[str, Node]:
         """The registered workers by id."""
@@ -76,6 +90,17 @@ class Cluster:
         """The names of the registered masters (the `2` of master 2), with their addresses."""
         prefix = self._keys.node_id(MASTER, "")
         return {id.removeprefix(prefix): n.address for id, n in self.live_masters().items()}
+
+    def _count_worker(self, before: Node | None, after: Node | None) -> None:
+        if after is not None:
+            self.census.join(after)
+        elif before is not None:
+            self.census.leave(before.id)
+
+    def _count_task(self, before: Resource | None, after: Resource | None) -> None:
+        known = after or before
+        assert known is not None  # a change has one of the two
+        self.census.see(known.name, after)
 
     def _workers_changed(self, changes: Sequence[Change[Node]]) -> None:
         for change in changes:

@@ -23,7 +23,6 @@ from crawler.node.requests import (
     is_news,
 )
 from crawler.records import MAX_PAGE, Counts, Query, Report, Resource, Spec, State
-from crawler.scheduler import snapshot
 
 
 class LeaderDesk:
@@ -78,11 +77,10 @@ class LeaderDesk:
 
     def nodes(self, call: Call) -> Sequence[NodeLoad]:
         """The live nodes, masters first."""
-        workers = self._cluster.live_workers().values()
-        loads = snapshot.take(workers, self._cluster.all_resources())
+        workers = sorted(self._cluster.census.candidates.values(), key=lambda each: each.id)
         masters = sorted(self._cluster.live_masters().values(), key=lambda node: node.id)
         return [NodeLoad(node, MASTER) for node in masters] + [
-            NodeLoad(load.node, WORKER, load.unfinished, load.owned) for load in loads
+            NodeLoad(each.node, WORKER, each.unfinished, each.owned) for each in workers
         ]
 
     def report(self, node_id: str, reports: Sequence[Report], call: Call) -> Sequence[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from crawler.coordination.ledger import Change
-from crawler.records import Resource
+from crawler.records import Resource, State
 
 
 class Draft:
@@ -18,12 +18,14 @@ class Draft:
     def __init__(
         self,
         stored: Callable[[str], Resource | None],
-        everything: Callable[[], Iterable[Resource]],
         mint: Callable[[], int],
         now_ns: Callable[[], int],
+        on_change: Callable[[str, Resource | None], None] = lambda name, resource: None,
     ) -> None:
+        """`stored` and `mint` tell what is stored, and give new ids; `on_change` hears of each
+        change at once, committed or not."""
         self._stored = stored
-        self._everything = everything
+        self._on_change = on_change
         self._mint = mint
         self._now_ns = now_ns
         self._changed: dict[str, Resource | None] = {}
@@ -57,16 +59,18 @@ class Draft:
         self._minted.pop(name, None)
 
     @property
-    def leaves_homeless(self) -> bool:
-        """Whether a change so far leaves a resource without an owner that asks for one."""
-        changed = (r for r in self._changed.values() if r is not None)
-        return any(r.owner is None and not r.state.finished for r in changed)
+    def unexplained(self) -> list[str]:
+        """The resources changed here that have no owner, and do not say why."""
+        return [
+            r.name
+            for r in self._changed.values()
+            if r is not None and r.owner is None and r.state is State.PENDING and not r.reason
+        ]
 
-    def resources(self) -> Iterable[Resource]:
-        """All resources as they stand in this draft."""
-        changed = [resource for resource in self._changed.values() if resource is not None]
-        kept = [r for r in self._everything() if r.name not in self._changed]
-        return kept + changed
+    @property
+    def names(self) -> Iterable[str]:
+        """The resources changed here."""
+        return self._changed.keys()
 
     def changes(self) -> Sequence[Change]:
         """What to commit; what was added and taken out again in this draft is not in it."""
@@ -81,6 +85,7 @@ class Draft:
     def _decide(self, name: str, after: Resource | None) -> None:
         self._bases.setdefault(name, self._revision(name))
         self._changed[name] = after
+        self._on_change(name, after)
 
     def _revision(self, name: str) -> int:
         stored = self._stored(name)

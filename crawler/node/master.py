@@ -57,8 +57,16 @@ class Master:
         self._clock = clock
         self._ledger = Ledger(store, keys)
         self._election = Election(store, keys, clock)
-        self._framework = Framework(settings.scheduler.strategy, settings.scheduler.plugins)
-        self._cluster = Cluster(store, keys, self._ledger, clock, self._on_cluster_change)
+        scheduler = settings.scheduler
+        self._framework = Framework(
+            scheduler.strategy,
+            scheduler.plugins,
+            disabled=scheduler.disabled,
+            weights=scheduler.weights,
+        )
+        self._cluster = Cluster(
+            store, keys, self._ledger, clock, self._on_cluster_change, scheduler.group_label
+        )
         self._observer = Observer(
             self._election,
             self._cluster.master_names,
@@ -201,7 +209,7 @@ class Master:
             election=self._election,
             framework=self._framework,
             clock=self._clock,
-            check_s=self._settings.scheduler.check_s,
+            settings=self._settings.scheduler,
             on_full=self._on_full,
             on_refused=self._count_refused,
         )

@@ -1,51 +1,198 @@
-"""Gives an owner to every resource of a draft that needs one; pure but for the draft it changes."""
+"""Gives an owner to every task that needs one: what a term knows between its passes.
+
+Pure but for the draft and the census that it changes: time and state come in, decisions go into the
+draft. `intake` notices who needs an owner and who is to blame for a dead worker, the scheduler's
+`Cycle` decides, and what it decided is written down.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import heapq
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
 
 from crawler.coordination.codec import MOST_EPOCH
 from crawler.node.draft import Draft
-from crawler.node.workforce import Workforce
+from crawler.node.suspicion import Suspicion
+from crawler.node.workforce import Incarnation, Workforce, incarnation_of
 from crawler.records import Counts, Node, Owner, Resource, State
-from crawler.scheduler import snapshot
-from crawler.scheduler.cycle import run_pass
+from crawler.scheduler.backlog import Backlog, Group
+from crawler.scheduler.census import Census, News
+from crawler.scheduler.cycle import Cycle
 from crawler.scheduler.framework import Framework
+from crawler.scheduler.task import Task
+from crawler.settings import SchedulerSettings
+
+PASS = 2_000
+"""Tasks placed in one pass: some 100 ms with their commit, for which requests have to wait."""
+
+RETRY_S = 1.0
+MOST_RETRY_S = 60.0
+"""Pause before a run that failed is tried again; it doubles with each failure."""
+
+NOT_YET = "waits for its turn: other tasks are placed before it"
 
 
-def place(draft: Draft, workforce: Workforce, framework: Framework) -> Mapping[str, int]:
-    """Run a pass over what needs an owner, and write its plan into the draft.
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """What a pass over the tasks without an owner came to."""
 
-    Returns the workers whose tasks were taken from them because they are dead: id → incarnation.
-    """
-    resources = list(draft.resources())
-    homeless = sorted(
-        (resource for resource in resources if needs_owner(resource, workforce)),
-        key=lambda resource: (resource.creation_time, resource.name),
-    )
-    if not homeless:
-        return {}
-    candidates = snapshot.take(workforce.hiring, resources)
-    plan = run_pass(framework, candidates, [resource.spec for resource in homeless])
-    reasons = {verdict.name: verdict.reason for verdict in plan.refused}
-    for resource in homeless:
-        node = plan.placed.get(resource.name)
-        settled = assigned(resource, node) if node else waiting(resource, reasons[resource.name])
+    dead: Mapping[str, int]
+    """The workers whose tasks are taken from them because they are dead: id → incarnation."""
+    more: bool
+    """Whether there are tasks left that could be placed at once."""
+
+
+class Placer:
+    """Places tasks, pass after pass, for one term."""
+
+    def __init__(
+        self,
+        census: Census,
+        framework: Framework,
+        settings: SchedulerSettings,
+        give_turn: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._census = census
+        self._framework = framework
+        self._give_turn = give_turn
+        self._suspicion = Suspicion(settings.poison_after, settings.poison_window_s)
+        self.backlog = Backlog(settings.ageing_s, _groups(settings))
+        self._due: dict[str, tuple[int, float]] = {}
+        """Tasks whose run failed: how often, and when they are to be tried again."""
+        self._alarms: list[tuple[float, str]] = []
+        self._sensitive = 0
+        census.begin()
+
+    def idle_s(self, now_s: float) -> float:
+        """How long there is nothing to place unless something happens; infinite without limit."""
+        return max(0.0, self._alarms[0][0] - now_s) if self._alarms else float("inf")
+
+    def wake_all(self) -> None:
+        """Try all that is parked once more: how tasks are placed was changed, or time has passed
+        that a plugin may look at."""
+        for queue in self.backlog.parked:
+            self.backlog.wake(queue)
+
+    def place(self, draft: Draft, workforce: Workforce, now_s: float, now_ns: int) -> Placed:
+        """Run a pass, and write what it decides into the draft."""
+        news = self._census.take_news()
+        dead = self._intake(news.suspects, draft, workforce, now_s, now_ns)
+        self._wake(news)
+        cycle = Cycle(self._framework, self._census, self.backlog, draft.get, self._give_turn)
+        plan = cycle.run(PASS)
+        for name, node in plan.placed.items():
+            resource = draft.get(name)
+            if resource is not None:
+                draft.put(assigned(self._blamed(resource), node, now_ns))
+                self._due.pop(name, None)
+        for name, reason in plan.waiting.items():
+            self._let_wait(draft, workforce, name, reason)
+        for name in draft.unexplained:
+            self._let_wait(draft, workforce, name, NOT_YET)
+        return Placed(dead, more=len(plan.placed) >= PASS)
+
+    # -- who needs an owner --------------------------------------------------------------------
+
+    def _intake(
+        self, names: set[str], draft: Draft, workforce: Workforce, now_s: float, now_ns: int
+    ) -> dict[str, int]:
+        """Take in all tasks about which something changed; the dead whose tasks they were."""
+        if len(self._census.sensitive) > self._sensitive:  # some shapes may be too coarse now
+            self._sensitive = len(self._census.sensitive)
+            names |= set(self.backlog)
+        while self._alarms and self._alarms[0][0] <= now_s:
+            names.add(heapq.heappop(self._alarms)[1])
+        homeless = []
+        for name in names:
+            resource = draft.get(name)
+            if resource is None or not needs_owner(resource, workforce):
+                self.backlog.withdraw(name)
+                self._due.pop(name, None)
+            else:
+                homeless.append(resource)
+        bereft = _by_dead_owner(homeless, workforce)
+        self._suspicion.blame(bereft, self._census.left_in_order, now_ns)
+        for resource in homeless:
+            self._offer(draft, self._blamed(resource), now_s, now_ns)
+        return _noteworthy(bereft)
+
+    def _offer(self, draft: Draft, resource: Resource, now_s: float, now_ns: int) -> None:
+        """Put a task into the backlog, unless it has to wait, or is not to be tried again."""
+        why = self._suspicion.verdict(resource)
+        if why:
+            self.backlog.withdraw(resource.name)
+            settled = waiting(resource, why)
+            if settled != draft.get(resource.name):
+                draft.put(settled)
+        elif self._is_due(resource, now_s):
+            task = Task.of(resource)
+            shape = self._framework.shape(task, self._census.sensitive)
+            since_ns = now_ns if resource.owner else resource.creation_time or now_ns
+            group = self._census.group_of(resource)
+            self.backlog.offer(resource.name, task, shape, group, since_ns / 1e9)
+
+    def _is_due(self, resource: Resource, now_s: float) -> bool:
+        """Whether a task may be placed now: one whose run failed has to wait a little."""
+        failures = len(resource.failed_on)
+        if not failures or resource.owner is not None:
+            return True
+        known, due_s = self._due.get(resource.name, (0, 0.0))
+        if known != failures:
+            due_s = now_s + min(RETRY_S * 2 ** (failures - 1), MOST_RETRY_S)
+            self._due[resource.name] = (failures, due_s)
+            heapq.heappush(self._alarms, (due_s, resource.name))
+        return due_s <= now_s
+
+    def _wake(self, news: News) -> None:
+        """Try what is parked again where a worker that changed would take it now."""
+        if news.left:  # without the only one with its spider, a task may go to any other
+            return self.wake_all()
+        for queue in self.backlog.parked:
+            asked = queue.task.constraints
+            ids = news.freed | news.grown if asked.near or asked.spread else news.freed
+            if self._would_take(queue.task, ids):
+                self.backlog.wake(queue)
+
+    def _would_take(self, task: Task, ids: Collection[str]) -> bool:
+        nodes = [each for each in self._census.hiring if each.id in ids]
+        if not nodes:
+            return False
+        panel = self._framework.panel(task, self._census)
+        refused = {id for why in panel.refusals(nodes).values() for id in why}
+        rest = [each for each in nodes if each.id not in refused]
+        full = {id for why in panel.without_room(rest).values() for id in why} if rest else set()
+        return len(full) < len(rest)
+
+    # -- what is written down ------------------------------------------------------------------
+
+    def _blamed(self, resource: Resource) -> Resource:
+        """The resource with the workers counted that died of it."""
+        kills = self._suspicion.kills(resource)
+        return resource if kills == resource.kills else resource.replace(kills=kills)
+
+    def _let_wait(self, draft: Draft, workforce: Workforce, name: str, reason: str) -> None:
+        """Say why a task waits; one that only should move stays where it is until it can."""
+        resource = draft.get(name)
+        if resource is None or (resource.owner and workforce.stands_by(resource.owner)):
+            return
+        settled = waiting(self._blamed(resource), reason)
         if settled != resource:
             draft.put(settled)
-    return _dead(homeless, workforce)
 
 
 def needs_owner(resource: Resource, workforce: Workforce) -> bool:
-    """Whether a resource has work left that no worker is responsible for."""
+    """Whether a resource has work left that no worker is responsible for, or one that shall have
+    no work any more."""
     if resource.awaits_spider:
         return workforce.has_spider(resource.spec.spider_name)
     if resource.state.finished:
         return False
-    return resource.owner is None or not workforce.stands_by(resource.owner)
+    owner = resource.owner
+    return owner is None or owner.node_id in workforce.cordoned or not workforce.stands_by(owner)
 
 
-def assigned(resource: Resource, node: Node) -> Resource:
+def assigned(resource: Resource, node: Node, now_ns: int) -> Resource:
     """The resource as this worker's, with the next epoch."""
     return resource.replace(
         owner=Owner(node.id, node.address, node.incarnation),
@@ -54,6 +201,7 @@ def assigned(resource: Resource, node: Node) -> Resource:
         reason="",
         awaits_spider=False,
         counts=Counts(),
+        assigned_time=now_ns,
     )
 
 
@@ -69,13 +217,29 @@ def waiting(resource: Resource, reason: str) -> Resource:
     return resource.replace(owner=None, state=State.PENDING, reason=reason, awaits_spider=False)
 
 
-def _dead(homeless: Iterable[Resource], workforce: Workforce) -> Mapping[str, int]:
-    dead: dict[str, int] = {}
+def _by_dead_owner(
+    homeless: Iterable[Resource], workforce: Workforce
+) -> dict[Incarnation, list[Resource]]:
+    found: dict[Incarnation, list[Resource]] = {}
     for resource in homeless:
         owner = resource.owner
-        if owner is None or workforce.stands_by(owner):
-            continue
-        # No life is younger than what names it; one that another program made up is no life.
-        if 0 < owner.incarnation < resource.mod_revision:
-            dead[owner.node_id] = max(owner.incarnation, dead.get(owner.node_id, 0))
+        if owner is not None and not workforce.stands_by(owner):
+            found.setdefault(incarnation_of(owner), []).append(resource)
+    return found
+
+
+def _noteworthy(bereft: Mapping[Incarnation, Iterable[Resource]]) -> dict[str, int]:
+    """The latest life of each worker that is dead. No life is younger than what names it; one that
+    another program made up is no life."""
+    dead: dict[str, int] = {}
+    for life, tasks in bereft.items():
+        if any(0 < life.revision < task.mod_revision for task in tasks):
+            dead[life.node_id] = max(life.revision, dead.get(life.node_id, 0))
     return dead
+
+
+def _groups(settings: SchedulerSettings) -> Mapping[str, Group]:
+    return {
+        name: Group(settings.shares.get(name, 1.0), int(settings.most.get(name, 0)))
+        for name in settings.shares.keys() | settings.most.keys()
+    }

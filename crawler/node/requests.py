@@ -123,14 +123,7 @@ class Record:
                 draft.put(_afresh(resource).replace(epoch=highest))
             elif is_current(report, self.node_id, resource) and is_news(report, resource):
                 assert resource is not None  # else the report were not current
-                draft.put(
-                    resource.replace(
-                        state=report.state,
-                        reason=report.reason,
-                        awaits_spider=report.awaits_spider,
-                        counts=report.counts,
-                    )
-                )
+                draft.put(_reported(resource, report, self.node_id))
         return self.subjects
 
 
@@ -155,6 +148,22 @@ def is_news(report: Report, resource: Resource | None) -> bool:
     return resource is not None and resource.state is not report.state
 
 
+def _reported(resource: Resource, report: Report, node_id: str) -> Resource:
+    """The resource after a report; a run that failed is tried again while it may be."""
+    failed = report.state is State.FAILED and not report.awaits_spider
+    if failed and len(resource.failed_on) < resource.spec.retries:
+        tried = (*resource.failed_on, node_id)
+        reason = f"failed on {node_id}, to be tried again: {report.reason}"
+        again = resource.replace(failed_on=tried, counts=report.counts, reason=reason)
+        return again.replace(owner=None, state=State.PENDING, awaits_spider=False)
+    return resource.replace(
+        state=report.state,
+        reason=report.reason,
+        awaits_spider=report.awaits_spider,
+        counts=report.counts,
+    )
+
+
 def _present(draft: Draft, name: str) -> Resource:
     resource = draft.get(name)
     if resource is None:
@@ -163,7 +172,12 @@ def _present(draft: Draft, name: str) -> Resource:
 
 
 def _same(one: Spec, other: Spec) -> bool:
-    return _same_run(one, other) and (one.labels, one.priority) == (other.labels, other.priority)
+    return _same_run(one, other) and _wishes(one) == _wishes(other)
+
+
+def _wishes(spec: Spec) -> tuple[object, ...]:
+    """What a specification says beside the run."""
+    return spec.labels, spec.priority, spec.constraints, spec.retries
 
 
 def _same_run(one: Spec, other: Spec) -> bool:
@@ -171,5 +185,8 @@ def _same_run(one: Spec, other: Spec) -> bool:
 
 
 def _afresh(resource: Resource) -> Resource:
-    """Without an owner: the placement of the same pass gives it one, and with it a new epoch."""
-    return resource.replace(owner=None, state=State.PENDING, reason="", awaits_spider=False)
+    """Without an owner, and without a past: the placement of the same pass gives it an owner, and
+    with it a new epoch."""
+    return resource.replace(
+        owner=None, state=State.PENDING, reason="", awaits_spider=False, failed_on=(), kills=0
+    )

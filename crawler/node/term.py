@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from gevent.event import Event
 
 from crawler.api.service import Call
-from crawler.clock import Backoff, Clock
+from crawler.clock import Backoff, Clock, give_turn
 from crawler.coordination.election import Election
 from crawler.coordination.lease import Lease
 from crawler.coordination.ledger import Ledger, Outcome
@@ -29,12 +29,13 @@ from crawler.logs import get_logger
 from crawler.node.cluster import Cluster
 from crawler.node.desk import LeaderDesk
 from crawler.node.draft import Draft
-from crawler.node.placement import place
+from crawler.node.placement import Placer
 from crawler.node.requests import Add, Request
 from crawler.node.tickets import Ticket, Tickets
 from crawler.node.workforce import Grace, Incarnation, Workforce
 from crawler.records import Leadership, Resource, Spec
 from crawler.scheduler.framework import Framework
+from crawler.settings import SchedulerSettings
 
 log = get_logger(__name__)
 
@@ -57,7 +58,7 @@ class Term:
         election: Election,
         framework: Framework,
         clock: Clock,
-        check_s: float,
+        settings: SchedulerSettings,
         on_refused: Callable[[int], None],
         on_full: Callable[[], None] = lambda: None,
     ) -> None:
@@ -70,13 +71,14 @@ class Term:
         self._cluster = cluster
         self._ledger = ledger
         self._election = election
-        self._framework = framework
         self._clock = clock
-        self._check_s = check_s
+        self._check_s = settings.check_s
+        self._placer = Placer(cluster.census, framework, settings, give_turn)
         self._ids = IdGenerator(number, clock)
         self._tickets = Tickets(clock, on_full)
         self._wake = Event()
-        self._unsettled = True
+        self._more = False
+        """Whether the last pass left tasks that could be placed at once."""
         self._doubted = False
         self._leaving = False
         self._grace = Grace((), 0.0)
@@ -127,7 +129,6 @@ class Term:
 
     def changed(self) -> None:
         """Workers or resources changed by others' hands: look for what needs an owner."""
-        self._unsettled = True
         self._wake.set()
 
     def _take_over(self, seeds: Sequence[Spec]) -> None:
@@ -153,25 +154,26 @@ class Term:
     def _idle_s(self, next_check_s: float) -> float:
         """How long there is nothing to do, unless somebody asks."""
         now_s = self._clock.monotonic()
+        if self._more:
+            return 0.0
         grace_s = self._grace.left_s(now_s)
-        idle_s = max(0.0, next_check_s - now_s)
+        idle_s = min(max(0.0, next_check_s - now_s), self._placer.idle_s(now_s))
         return min(idle_s, grace_s) if grace_s else idle_s
 
     def _check(self) -> None:
-        """Once in a while, and in doubt: ask etcd who leads, and look at all tasks."""
+        """Once in a while, and in doubt: ask etcd who leads, and try again what is parked."""
         self._doubted = False
         self.desk.forget_counts()
         try:
             self._election.confirm(self._leadership)
         except Retryable as error:
             log.warning("cannot confirm the leadership, the lease decides", error=str(error))
-        self._unsettled = True
+        self._placer.wake_all()
 
     def _pass(self) -> None:
         """Decide all that waits on one draft, commit it, answer."""
-        draft = Draft(
-            self._cluster.resource, self._cluster.all_resources, self._ids.next, self._clock.time_ns
-        )
+        census = self._cluster.census
+        draft = Draft(self._cluster.resource, self._ids.next, self._clock.time_ns, census.see)
         decided: list[Ticket] = []
         written: dict[str, Outcome] = {}
         try:
@@ -191,19 +193,30 @@ class Term:
             self._seeds = ()
             self._recovery.reset()
             self._answer(decided, written, None)
+        finally:
+            self._take_back(draft, written)
 
     def _place(self, draft: Draft) -> None:
         """Give owners to what has none; whose tasks are taken is told that it is dead first."""
-        missed = self._grace.spared(self._clock.monotonic())
-        if not (self._unsettled or draft.leaves_homeless or missed != self._spared):
-            return
-        self._unsettled, self._spared = False, missed
-        dead = place(draft, Workforce(self._cluster.live_workers(), missed), self._framework)
-        news = {id: inc for id, inc in dead.items() if inc > self._buried.get(id, 0)}
+        census, now_s = self._cluster.census, self._clock.monotonic()
+        missed = self._grace.spared(now_s)
+        if missed != self._spared:
+            census.suspect_all(life.node_id for life in self._spared - missed)
+            self._spared = missed
+        workforce = Workforce(self._cluster.live_workers(), missed, census.cordoned)
+        placed = self._placer.place(draft, workforce, now_s, self._clock.time_ns())
+        self._more = placed.more
+        news = {id: inc for id, inc in placed.dead.items() if inc > self._buried.get(id, 0)}
         if news:
             log.info("workers are gone, their tasks move", incarnations=news)
             self._bury(news)
             self._buried.update(news)
+
+    def _take_back(self, draft: Draft, written: Mapping[str, Outcome]) -> None:
+        """What was not committed is as it was before: the workers chosen for it are free again."""
+        for name in draft.names:
+            if name not in written or not written[name].committed:
+                self._cluster.census.see(name, self._cluster.resource(name))
 
     def _bury(self, dead: Mapping[str, int]) -> None:
         """Note who is dead. Where the store takes no notes, the tasks move all the same: leases and
@@ -276,6 +289,7 @@ class Term:
 
     def _end(self) -> None:
         self.ready = False
+        self._cluster.census.end()
         self._tickets.refuse_all(Unavailable("this master does not lead any more; try again"))
 
     def submit(self, request: Request, call: Call) -> Mapping[str, Resource]:

@@ -30,11 +30,8 @@ class Workforce:
     """The registered ones by id."""
     spared: frozenset[Incarnation] = frozenset()
     """Absent when the leader took over, and not yet declared dead."""
-
-    @property
-    def hiring(self) -> list[Node]:
-        """Those that take new tasks: a worker that is leaving does not."""
-        return [node for node in self.live.values() if not node.draining]
+    cordoned: frozenset[str] = frozenset()
+    """Ids of those that shall have no tasks."""
 
     def stands_by(self, owner: Owner) -> bool:
         """Whether that life of a worker goes on, or may yet."""

@@ -7,15 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from crawler.records import Spec
-from crawler.scheduler.hookspecs import Candidate, hookimpl
+from crawler.scheduler.hookspecs import Candidate, Task, hookimpl
 
 LABEL = "gpu"
 NO = frozenset({"", "0", "false", "no"})
 
 
 @hookimpl
-def filter_nodes(task: Spec, nodes: Sequence[Candidate]) -> Mapping[str, str]:
+def filter_nodes(task: Task, nodes: Sequence[Candidate]) -> Mapping[str, str]:
     """Refuse workers without a GPU to a task that needs one."""
     if not _says_yes(task.labels):
         return {}

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from crawler.records import Spec
-from crawler.scheduler.hookspecs import Candidate, Strategy, hookimpl
+from crawler.scheduler.hookspecs import Candidate, Rating, Task, hookimpl
 
 
 @hookimpl
-def strategies() -> Mapping[str, Strategy]:
+def strategies() -> Mapping[str, Rating]:
     """The strategy by its name."""
     return {"least-load": least_load}
 
 
-def least_load(task: Spec, nodes: Sequence[Candidate]) -> Sequence[float]:
+def least_load(task: Task, nodes: Sequence[Candidate]) -> Sequence[float]:
     """The fewer unfinished tasks, the better."""
     return [float(-candidate.unfinished) for candidate in nodes]

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from crawler.records import Spec
-from crawler.scheduler.hookspecs import Candidate, hookimpl
+from crawler.scheduler.hookspecs import Candidate, Task, hookimpl
 
 
 @hookimpl
-def filter_nodes(task: Spec, nodes: Sequence[Candidate]) -> Mapping[str, str]:
+def filter_nodes(task: Task, nodes: Sequence[Candidate]) -> Mapping[str, str]:
     """Refuse those without the spider, unless that would refuse all."""
     lacking = [c.node.id for c in nodes if not c.node.has_spider(task.spider_name)]
     if len(lacking) == len(nodes):

@@ -10,12 +10,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from crawler.constraints import NODE
 from crawler.records import Node, Owner, Resource, State, WorkerLoad
 from crawler.scheduler.candidate import Candidate, Domain, Place, place_of
 from crawler.scheduler.task import PLAIN, Load, load_of
+
+
+MOST_LEAVING = 10_000
+"""Lives of workers remembered as about to leave; then they are forgotten, which only means that their
+tasks may be blamed for their end."""
 
 
 class Holding(NamedTuple):
@@ -34,6 +40,20 @@ class Holding(NamedTuple):
         return self.owner is not None and not self.state.finished
 
 
+@dataclass(slots=True)
+class News:
+    """What a pass has to look at."""
+
+    suspects: set[str] = field(default_factory=set)
+    """Tasks that may need an owner, as something about them changed."""
+    freed: set[str] = field(default_factory=set)
+    """Workers that may take more than before: new, changed, or with less to do."""
+    grown: set[str] = field(default_factory=set)
+    """Workers that got tasks, which helps tasks that want to be near to others."""
+    left: bool = False
+    """Whether a worker is gone."""
+
+
 class Census:
     """The workers, and what each of them owns."""
 
@@ -43,12 +63,10 @@ class Census:
         """How many tasks are in which state."""
         self.groups: Counter[str] = Counter()
         """How many unfinished tasks of each group have an owner."""
-        self.suspects: set[str] = set()
-        """Tasks that may need an owner, as something changed; the next pass looks at them."""
-        self.freed: set[str] = set()
-        """Workers that may take more than at the last pass: new, changed, or with less to do."""
-        self.grown: set[str] = set()
-        """Workers that got tasks since the last pass, which helps tasks that want to be near."""
+        self._news: News | None = None
+        """What happened since it was last asked for; None while nobody asks."""
+        self._leaving: set[tuple[str, int]] = set()
+        """The lives of workers that said that they are about to leave: (id, incarnation)."""
         self.sensitive: set[str] = set()
         """Labels that any task ever seen wanted to be apart from: such labels make a difference to
         the placement of all tasks that have them."""
@@ -115,6 +133,31 @@ class Census:
     def __len__(self) -> int:
         return len(self._held)
 
+    def left_in_order(self, life: tuple[str, int]) -> bool:
+        """Whether that life of a worker, (id, incarnation), had said that it would leave."""
+        return life in self._leaving
+
+    # -- what happened -------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Somebody places tasks from now on: everything is news to it."""
+        self._news = News(set(self._held), set(self._candidates))
+
+    def end(self) -> None:
+        """Nobody places tasks any more."""
+        self._news = None
+
+    @property
+    def has_news(self) -> bool:
+        """Whether there is anything that a pass has to look at."""
+        news = self._news
+        return news is not None and bool(news.suspects or news.freed or news.left)
+
+    def take_news(self) -> News:
+        """What happened since this was called last."""
+        news, self._news = self._news or News(), News()
+        return news
+
     # -- tasks ---------------------------------------------------------------------------------
 
     def see(self, name: str, resource: Resource | None) -> None:
@@ -123,13 +166,13 @@ class Census:
         before = self._held.get(name)
         if now == before:
             if now is not None and now.owner is None:
-                self.suspects.add(name)
+                self._suspect([name])
             return
         if before is not None:
             self._forget(name, before)
         if now is not None:
             self._believe(name, now)
-        self.suspects.add(name)
+        self._suspect([name])
 
     def reserve(self, name: str, node: Node, before: Resource) -> None:
         """A pass gives this task to that worker; `see` will confirm it, or take it back."""
@@ -137,7 +180,7 @@ class Census:
         if held is not None:
             self._forget(name, held)
         load = held.load if held is not None else load_of(before.spec)
-        group = held.group if held is not None else self._group_of(before)
+        group = held.group if held is not None else self.group_of(before)
         owner = Owner(node.id, node.address, node.incarnation)
         self._believe(name, Holding(State.ASSIGNED, owner, load, group, ""))
 
@@ -152,9 +195,10 @@ class Census:
         for _, label, _ in load.repels:
             self.sensitive.add(label)
         awaited = resource.spec.spider_name if resource.awaits_spider else ""
-        return Holding(resource.state, resource.owner, load, self._group_of(resource), awaited)
+        return Holding(resource.state, resource.owner, load, self.group_of(resource), awaited)
 
-    def _group_of(self, resource: Resource) -> str:
+    def group_of(self, resource: Resource) -> str:
+        """The group that a task belongs to; empty is none."""
         return resource.spec.labels.get(self._group_label, "") if self._group_label else ""
 
     def _believe(self, name: str, now: Holding) -> None:
@@ -192,7 +236,8 @@ class Census:
         candidate.owned += sign
         if unfinished:
             self._add(candidate, holding.load, sign)
-        (self.grown if sign > 0 else self.freed).add(owner.node_id)
+        if self._news is not None:
+            (self._news.grown if sign > 0 else self._news.freed).add(owner.node_id)
 
     def _add(self, candidate: Candidate, load: Load, sign: int) -> None:
         candidate.add(load, sign)
@@ -221,15 +266,20 @@ class Census:
                 candidate.owned += 1
                 if not holding.state.finished:
                     self._add(candidate, holding.load, 1)
-        self.freed.add(node.id)
-        self._suspect(node)
+        if node.draining:
+            self._note_leaving(node)
+        self._free(node.id)
+        self._suspect(self.tasks_of(node.id))
+        self._suspect(self._awaited_from(node))
 
     def leave(self, node_id: str) -> None:
         """A worker is not registered any more."""
         present = self._candidates.get(node_id)
         if present is not None:
             self._remove(present)
-            self.suspects.update(self.tasks_of(node_id))
+            self._suspect(self.tasks_of(node_id))
+            if self._news is not None:
+                self._news.left = True
 
     def cordon(self, node_ids: frozenset[str]) -> None:
         """Exactly these workers take no tasks from now on."""
@@ -237,13 +287,13 @@ class Census:
         self._cordoned = node_ids
         self._hiring = None
         for node_id in changed:
-            self.freed.add(node_id)
-            self.suspects.update(self.tasks_of(node_id))
+            self._free(node_id)
+            self._suspect(self.tasks_of(node_id))
 
     def suspect_all(self, node_ids: Iterable[str]) -> None:
         """Have the next pass look at all tasks of these nodes."""
         for node_id in node_ids:
-            self.suspects.update(self.tasks_of(node_id))
+            self._suspect(self.tasks_of(node_id))
 
     def _remove(self, candidate: Candidate) -> None:
         node = candidate.node
@@ -258,13 +308,24 @@ class Census:
         del self._candidates[node.id]
         self._hiring = None
 
-    def _suspect(self, node: Node) -> None:
-        """Whose tasks are in question when a worker joins: those of its earlier lives, and those
-        that waited for a spider that it has."""
-        self.suspects.update(self.tasks_of(node.id))
+    def _suspect(self, names: Iterable[str]) -> None:
+        if self._news is not None:
+            self._news.suspects.update(names)
+
+    def _free(self, node_id: str) -> None:
+        if self._news is not None:
+            self._news.freed.add(node_id)
+
+    def _awaited_from(self, node: Node) -> Iterator[str]:
+        """The tasks that failed for want of a spider which this worker has."""
         for spider, names in self._awaiting.items():
             if node.has_spider(spider):
-                self.suspects.update(names)
+                yield from names
+
+    def _note_leaving(self, node: Node) -> None:
+        if len(self._leaving) >= MOST_LEAVING:
+            self._leaving.clear()
+        self._leaving.add((node.id, node.incarnation))
 
     def _takes_tasks(self, node: Node) -> bool:
         return not node.draining and node.id not in self._cordoned

@@ -9,17 +9,13 @@ from crawler.coordination.codec import MOST_EPOCH
 from crawler.errors import AlreadyExists, ConfigError, NotFound
 from crawler.node.draft import Draft
 from crawler.node.names import NodeNames
-from crawler.node.placement import needs_owner, next_epoch, place
+from crawler.node.placement import needs_owner, next_epoch
 from crawler.node.reconcile import RunKey, reconcile
 from crawler.node.requests import Add, Record, Remove, Update
 from crawler.node.runs import items_path
 from crawler.node.workforce import Workforce
 from crawler.records import Counts, Node, Owner, Report, Resource, Spec, State
-from crawler.scheduler.framework import Framework
-
-FRAMEWORK = Framework("least-load")
-W1 = Node("w-1", "h:1", incarnation=10)
-W2 = Node("w-2", "h:2", incarnation=20)
+from tests.unit.node.scene import W1, W2, Scene, stored
 
 
 def test_an_epoch_rises_by_one_and_above_all_there_were_where_it_was_dropped():
@@ -34,9 +30,10 @@ def test_an_epoch_stays_where_it_can_be_read():
 @pytest.mark.parametrize(("reported", "then"), [(5, 8), (10**12, 10**12 + 1)])
 def test_an_old_value_put_back_is_assigned_above_all_there_was(reported, then):
     """Above the report, and above the revision (7) even if the report is not the last there was."""
-    draft = draft_of(stored())
+    scene = Scene(stored())
+    draft = scene.draft()
     assert Record("w-1", [report(epoch=reported)]).apply(draft) == ["a"]
-    place(draft, Workforce({"w-1": W1}), FRAMEWORK)
+    scene.place(draft)
     assert only_change(draft).after.epoch == then
 
 
@@ -49,13 +46,7 @@ def test_a_report_of_an_epoch_that_cannot_be_is_none():
 def draft_of(*stored):
     by_name = {resource.name: resource for resource in stored}
     ids = iter(range(1000, 2000))
-    return Draft(by_name.get, by_name.values, lambda: next(ids), lambda: 99)
-
-
-def stored(name="a", owner=W1, **fields):
-    given_owner = Owner(owner.id, owner.address, owner.incarnation) if owner else None
-    fields = {"state": State.RUNNING, "id": "1", "creation_time": 5, "epoch": 3, **fields}
-    return Resource(Spec(name), owner=given_owner, mod_revision=7, **fields)
+    return Draft(by_name.get, lambda: next(ids), lambda: 99)
 
 
 def only_change(draft):
@@ -194,8 +185,7 @@ def test_what_awaits_a_spider_stays_while_nobody_has_it():
 
 
 def test_placing_keeps_identity_and_raises_the_epoch():
-    draft = draft_of(stored(owner=Node("w-9", "h:9"), counts=Counts(pages=9)))
-    place(draft, Workforce({"w-1": W1}), FRAMEWORK)
+    draft, _ = Scene(stored(owner=Node("w-9", "h:9"), counts=Counts(pages=9))).place()
     moved = only_change(draft).after
     assert (moved.id, moved.creation_time, moved.epoch) == ("1", 5, 4)
     assert moved.owner == Owner("w-1", "h:1", 10)
@@ -203,30 +193,31 @@ def test_placing_keeps_identity_and_raises_the_epoch():
 
 
 def test_a_resource_of_another_program_gets_what_it_lacks():
-    draft = draft_of(Resource(Spec("a"), mod_revision=3))
-    place(draft, Workforce({"w-1": W1}), FRAMEWORK)
+    draft, _ = Scene(Resource(Spec("a"), mod_revision=3)).place()
     change = only_change(draft)
     assert (change.after.id, change.after.creation_time) == ("1000", 99)
     assert (change.based_on, change.minted) == (3, 1000)
 
 
 def test_without_a_worker_it_waits_with_a_reason_and_is_written_once():
-    draft = draft_of(stored(owner=Node("w-9", "h:9")))
-    place(draft, Workforce({}), FRAMEWORK)
-    waiting = only_change(draft).after
+    scene = Scene(stored(owner=Node("w-9", "h:9")), workers=())
+    scene.settle()
+    waiting = scene.stored["a"]
     assert (waiting.owner, waiting.state, waiting.epoch) == (None, State.PENDING, 3)
     assert "no worker is registered" in waiting.reason
-    again = draft_of(waiting.replace(mod_revision=8))
-    place(again, Workforce({}), FRAMEWORK)
-    assert again.changes() == []
+    scene.settle()
+    scene.placer.wake_all()
+    scene.settle()
+    assert scene.stored["a"] is waiting
 
 
 def test_only_a_life_that_was_there_is_declared_dead():
     """Another program may name one that never was, and would ban all later ones."""
     earlier, made_up = (Node("w-1", "h:1", incarnation=life) for life in (6, 10**9))
-    draft = draft_of(stored("a", earlier), stored("b", made_up))
-    assert place(draft, Workforce({"w-1": W1}), FRAMEWORK) == {"w-1": 6}
-    assert {r.owner.incarnation for r in draft.resources()} == {10}, "both move all the same"
+    draft, placed = Scene(stored("a", earlier), stored("b", made_up)).place()
+    assert placed.dead == {"w-1": 6}
+    moved = [change.after.owner.incarnation for change in draft.changes()]
+    assert moved == [10, 10], "both move all the same"
 
 
 owners = st.sampled_from([None, W1, W2, Node("w-3", "h:3"), Node("w-1", "h:1", incarnation=9)])
@@ -235,14 +226,10 @@ owners = st.sampled_from([None, W1, W2, Node("w-3", "h:3"), Node("w-1", "h:1", i
 @given(st.lists(st.tuples(owners, st.sampled_from(State)), max_size=20))
 def test_a_pass_moves_nothing_that_a_live_worker_owns(entries):
     resources = [stored(f"t{n}", owner, state=state) for n, (owner, state) in enumerate(entries)]
-    draft = draft_of(*resources)
-    workers = {"w-1": W1, "w-2": W2}
-    place(draft, Workforce(workers), FRAMEWORK)
+    draft, _ = Scene(*resources, workers=(W1, W2)).place()
     changed = {change.name for change in draft.changes()}
     for resource in resources:
-        alive = resource.owner is not None and any(
-            node.owns(resource.owner) for node in workers.values()
-        )
+        alive = resource.owner is not None and any(node.owns(resource.owner) for node in (W1, W2))
         assert (resource.name in changed) is (not alive and not resource.state.finished)
 
 

@@ -13,7 +13,7 @@ def mirrored():
 
 @pytest.fixture
 def draft(mirrored):
-    return Draft(mirrored.get, mirrored.values, lambda: 2, lambda: 2)
+    return Draft(mirrored.get, lambda: 2, lambda: 2)
 
 
 def decide_put(draft):

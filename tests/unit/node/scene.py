@@ -1,0 +1,88 @@
+"""A leader's passes without a leader: tasks, workers, and a placer between them."""
+
+from crawler.node.draft import Draft
+from crawler.node.placement import Placer
+from crawler.node.workforce import Workforce
+from crawler.records import Node, Owner, Resource, Spec, State
+from crawler.scheduler.census import Census
+from crawler.scheduler.framework import Framework
+from crawler.settings import SchedulerSettings
+
+W1 = Node("w-1", "h:1", incarnation=10)
+W2 = Node("w-2", "h:2", incarnation=20)
+
+
+def stored(name="a", owner=W1, **fields):
+    """A task as etcd has it."""
+    given_owner = Owner(owner.id, owner.address, owner.incarnation) if owner else None
+    fields = {"state": State.RUNNING, "id": "1", "creation_time": 5, "epoch": 3, **fields}
+    spec = fields.pop("spec", Spec(name))
+    return Resource(spec, owner=given_owner, mod_revision=fields.pop("revision", 7), **fields)
+
+
+class Scene:
+    """What is stored, who lives, and what a pass makes of it."""
+
+    def __init__(self, *resources, workers=(W1,), **settings):
+        self.stored = {resource.name: resource for resource in resources}
+        self.census = Census("group")
+        self.live = {}
+        self.spared = frozenset()
+        self.now_s = 1000.0
+        for worker in workers:
+            self.join(worker)
+        for resource in resources:
+            self.census.see(resource.name, resource)
+        settings = SchedulerSettings(**settings)
+        framework = Framework("least-load", seed=1)
+        self.placer = Placer(self.census, framework, settings)
+        self._revision = 100
+        self._ids = iter(range(1000, 10_000))
+
+    def join(self, worker):
+        self.live[worker.id] = worker
+        self.census.join(worker)
+
+    def leave(self, id):
+        del self.live[id]
+        self.census.leave(id)
+
+    def add(self, *specs):
+        """Store new tasks."""
+        for spec in specs:
+            created = int(self.now_s * 1e9)
+            self.store(Resource(spec, id=spec.name, creation_time=created))
+
+    def store(self, resource):
+        """Somebody stores a task."""
+        self._revision += 1
+        resource = resource.replace(mod_revision=self._revision)
+        self.stored[resource.name] = resource
+        self.census.see(resource.name, resource)
+
+    def draft(self):
+        return Draft(self.stored.get, lambda: next(self._ids), lambda: 99, self.census.see)
+
+    def place(self, draft=None):
+        """A pass on a draft, which is not committed; the workers declared dead."""
+        workforce = Workforce(self.live, self.spared, self.census.cordoned)
+        draft = draft or self.draft()
+        placed = self.placer.place(draft, workforce, self.now_s, int(self.now_s * 1e9))
+        return draft, placed
+
+    def settle(self):
+        """Passes, each one committed, until nothing is left to place."""
+        while True:
+            draft, placed = self.place()
+            for change in draft.changes():
+                if change.after is None:
+                    self.stored.pop(change.name, None)
+                    self.census.see(change.name, None)
+                else:
+                    self.store(change.after)
+            if not placed.more:
+                return self.owners()
+
+    def owners(self):
+        """Task → the worker that has it; None for one that waits."""
+        return {name: r.owner.node_id if r.owner else None for name, r in self.stored.items()}
