@@ -175,6 +175,29 @@ class SchedulerSettings:
         least=1,
         most=1_000_000,
     )
+    rebalance_moves: int = setting(
+        0,
+        "Tasks that may be moved at once to even out the load; a crawl that moves begins anew. "
+        "0 is none.",
+        least=0,
+        most=100_000,
+    )
+    rebalance_s: float = setting(
+        30.0, "How often tasks are moved to even out the load.", unit="s", least=1, most=86_400
+    )
+    rebalance_band: float = setting(
+        0.2,
+        "Share of the mean load by which a worker may differ from it before tasks are moved.",
+        least=0,
+        most=10,
+    )
+    cooldown_s: float = setting(
+        600.0,
+        "A task that was given to a worker is not moved again to even out the load for so long.",
+        unit="s",
+        least=0,
+        most=1_000_000,
+    )
     seed: bool = setting(
         True, "Whether the tasks of the file are added when a master begins to lead."
     )

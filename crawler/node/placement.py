@@ -8,11 +8,13 @@ draft. `intake` notices who needs an owner and who is to blame for a dead worker
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from crawler.coordination.codec import MOST_EPOCH
 from crawler.node.draft import Draft
+from crawler.node.rebalancing import Rebalancing
 from crawler.node.suspicion import Suspicion
 from crawler.node.workforce import Incarnation, Workforce, incarnation_of
 from crawler.records import Counts, Node, Owner, Resource, State
@@ -57,6 +59,7 @@ class Placer:
         self._framework = framework
         self._give_turn = give_turn
         self._suspicion = Suspicion(settings.poison_after, settings.poison_window_s)
+        self._rebalancing = Rebalancing(census, framework, settings)
         self.backlog = Backlog(settings.ageing_s, _groups(settings))
         self._due: dict[str, tuple[int, float]] = {}
         """Tasks whose run failed: how often, and when they are to be tried again."""
@@ -66,7 +69,8 @@ class Placer:
 
     def idle_s(self, now_s: float) -> float:
         """How long there is nothing to place unless something happens; infinite without limit."""
-        return max(0.0, self._alarms[0][0] - now_s) if self._alarms else float("inf")
+        alarm_s = self._alarms[0][0] - now_s if self._alarms else math.inf
+        return max(0.0, min(alarm_s, self._rebalancing.idle_s(now_s)))
 
     def wake_all(self) -> None:
         """Try all that is parked once more: how tasks are placed was changed, or time has passed
@@ -90,6 +94,9 @@ class Placer:
             self._let_wait(draft, workforce, name, reason)
         for name in draft.unexplained:
             self._let_wait(draft, workforce, name, NOT_YET)
+        if not plan.placed:  # what has no worker at all comes first
+            for resource, node in self._rebalancing.moves(draft.get, now_s, now_ns):
+                draft.put(assigned(resource, node, now_ns))
         return Placed(dead, more=len(plan.placed) >= PASS)
 
     # -- who needs an owner --------------------------------------------------------------------

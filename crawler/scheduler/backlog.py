@@ -2,8 +2,8 @@
 
 Tasks that ask the same and belong to the same group stand in one queue. The groups take turns, the
 one that has least beside its share first; within a group priority counts, and a task rises by one
-priority for each `ageing_s` that it has waited. A queue for which no worker suits is parked: nothing
-of it is tried again until something happens that could help it.
+priority for each `ageing_s` that it has waited. A queue for which no worker suits is parked:
+nothing of it is tried again until something happens that could help it.
 """
 
 from __future__ import annotations

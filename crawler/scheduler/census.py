@@ -15,13 +15,13 @@ from typing import NamedTuple
 
 from crawler.constraints import NODE
 from crawler.records import Node, Owner, Resource, State, WorkerLoad
-from crawler.scheduler.candidate import Candidate, Domain, Place, place_of
+from crawler.scheduler.candidate import Candidate, Place
+from crawler.scheduler.places import Places
 from crawler.scheduler.task import PLAIN, Load, load_of
 
-
 MOST_LEAVING = 10_000
-"""Lives of workers remembered as about to leave; then they are forgotten, which only means that their
-tasks may be blamed for their end."""
+"""Lives of workers remembered as about to leave; then they are forgotten, which only means that
+their tasks may be blamed for their end."""
 
 
 class Holding(NamedTuple):
@@ -77,8 +77,7 @@ class Census:
         self._awaiting: dict[str, set[str]] = {}
         """Spider → the tasks that failed for want of it."""
         self._candidates: dict[str, Candidate] = {}
-        self._domains: dict[str, dict[str, Domain]] = {}
-        """Label of workers → its places; only labels that were asked for."""
+        self._places = Places()
         self._repelling: Counter[tuple[str, str, str]] = Counter()
         """What the unfinished tasks that have an owner want to be apart from, all together."""
         self._cordoned: frozenset[str] = frozenset()
@@ -108,11 +107,9 @@ class Census:
         """The places over a label of workers that have a worker which takes tasks."""
         if key == NODE:
             return self.hiring
-        domains = self._domains.get(key)
-        if domains is None:
-            domains = self._count_domains(key)
-        values = dict.fromkeys(place_of(candidate.node, key) for candidate in self.hiring)
-        return [domains[value] for value in values]
+        if key not in self._places:
+            self._places.count(key, self._open_loads())
+        return self._places.of(key, self.hiring)
 
     def repelled_over(self, labels: Mapping[str, str]) -> set[str]:
         """The kinds of places over which some task wants to be apart from tasks so labelled."""
@@ -242,8 +239,7 @@ class Census:
     def _add(self, candidate: Candidate, load: Load, sign: int) -> None:
         candidate.add(load, sign)
         if load is not PLAIN:
-            for key, domains in self._domains.items():
-                domains[place_of(candidate.node, key)].add(load, sign)
+            self._places.add(candidate.node, load, sign)
 
     # -- workers -------------------------------------------------------------------------------
 
@@ -259,8 +255,7 @@ class Census:
             candidate.reported = present.reported
         self._candidates[node.id] = candidate
         self._hiring = None
-        for key, domains in self._domains.items():
-            _domain(domains, key, place_of(node, key)).workers += 1
+        self._places.join(node)
         for holding in self._holdings(node.id):
             if holding.owner is not None and node.owns(holding.owner):
                 candidate.owned += 1
@@ -300,11 +295,7 @@ class Census:
         for holding in self._holdings(node.id):
             if holding.open and holding.owner is not None and node.owns(holding.owner):
                 self._add(candidate, holding.load, -1)
-        for key, domains in list(self._domains.items()):
-            domain = domains[place_of(node, key)]
-            domain.workers -= 1
-            if not domain.workers:
-                del domains[domain.value]
+        self._places.leave(node)
         del self._candidates[node.id]
         self._hiring = None
 
@@ -330,28 +321,20 @@ class Census:
     def _takes_tasks(self, node: Node) -> bool:
         return not node.draining and node.id not in self._cordoned
 
+    def _open_loads(self) -> Iterator[tuple[Node, Sequence[Load]]]:
+        """Each worker with what its unfinished tasks take."""
+        for candidate in self._candidates.values():
+            yield (
+                candidate.node,
+                [
+                    holding.load
+                    for holding in self._holdings(candidate.id)
+                    if holding.open and holding.owner and candidate.node.owns(holding.owner)
+                ],
+            )
+
     def _holdings(self, node_id: str) -> Iterator[Holding]:
         return (self._held[name] for name in self._on_node.get(node_id, ()))
-
-    def _count_domains(self, key: str) -> dict[str, Domain]:
-        """The places over a label that was not asked for before."""
-        domains: dict[str, Domain] = {}
-        for candidate in self._candidates.values():
-            domain = _domain(domains, key, place_of(candidate.node, key))
-            domain.workers += 1
-            for holding in self._holdings(candidate.id):
-                if holding.open and holding.owner is not None:
-                    if candidate.node.owns(holding.owner) and holding.load is not PLAIN:
-                        domain.add(holding.load, 1)
-        self._domains[key] = domains
-        return domains
-
-
-def _domain(domains: dict[str, Domain], key: str, value: str) -> Domain:
-    found = domains.get(value)
-    if found is None:
-        found = domains[value] = Domain(key, value)
-    return found
 
 
 def _discard(index: dict[str, set[str]], key: str, name: str) -> None:

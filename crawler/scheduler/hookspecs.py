@@ -10,10 +10,10 @@ A plugin is a module or an object with functions named like the hooks, marked by
         return {c.id: "in maintenance" for c in nodes if "maintenance" in c.labels}
 
 It may leave out arguments that it does not need. A hook that returns None has nothing to say about
-tasks of that shape, and is not asked again while they are placed. A plugin must be quick and must do
-no input or output: a pass holds up all placements. One that raises, or answers something else than
-described, is named in the log, counted, and left out for the rest of that pass; the placement goes
-on without it.
+tasks of that shape, and is not asked again while they are placed. A plugin must be quick and must
+do no input or output: a pass holds up all placements. One that raises, or answers something else
+than described, is named in the log, counted, and left out for the rest of that pass; the placement
+goes on without it.
 """
 
 from __future__ import annotations

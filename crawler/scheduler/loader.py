@@ -1,7 +1,7 @@
 """Finds and checks plugins: the built-in ones, those of the settings, those that are installed.
 
-It alone touches pluggy. A misspelt hook, an unknown argument, or a module that cannot be imported is
-an error when the node starts, not a silence later.
+It alone touches pluggy. A misspelt hook, an unknown argument, or a module that cannot be imported
+is an error when the node starts, not a silence later.
 """
 
 from __future__ import annotations

@@ -33,13 +33,20 @@ class Cell:
 class Ranking:
     """The candidates for tasks of one shape."""
 
-    def __init__(self, framework: Framework, census: Census, task: Task) -> None:
+    def __init__(
+        self,
+        framework: Framework,
+        census: Census,
+        task: Task,
+        nodes: Sequence[Candidate] | None = None,
+    ) -> None:
+        """`nodes` are the workers to choose from; all that take tasks if not given."""
+        nodes = census.hiring if nodes is None else nodes
         self._panel = framework.panel(task, census)
         self._per_task = framework.per_task
-        self._census = census
-        self._refusals = self._panel.refusals(census.hiring)
+        self._refusals = self._panel.refusals(nodes)
         refused = _ids(self._refusals)
-        suitable = [each for each in census.hiring if each.id not in refused]
+        suitable = [each for each in nodes if each.id not in refused]
         self._full: dict[str, dict[str, str]] = {}
         self._places = {key: census.places(key) for key in self._panel.keys}
         self._cells: dict[tuple[str, ...], Cell] = {}

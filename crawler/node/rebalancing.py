@@ -1,0 +1,87 @@
+"""Moves tasks from workers that have too much to those that have too little, now and then."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+
+from crawler.logs import get_logger
+from crawler.records import Node, Resource
+from crawler.scheduler.candidate import Candidate
+from crawler.scheduler.census import Census
+from crawler.scheduler.framework import Framework
+from crawler.scheduler.ranking import Ranking
+from crawler.scheduler.rebalance import Band, surplus
+from crawler.scheduler.task import Task
+from crawler.settings import SchedulerSettings
+
+log = get_logger(__name__)
+
+TRIES = 10
+"""Tasks looked at for each that may be moved, as not every task suits every worker."""
+
+Find = Callable[[str], Resource | None]
+
+
+class Rebalancing:
+    """Chooses the moves of a term; off unless the settings allow any."""
+
+    def __init__(self, census: Census, framework: Framework, settings: SchedulerSettings) -> None:
+        self._census = census
+        self._framework = framework
+        self._moves = settings.rebalance_moves
+        self._every_s = settings.rebalance_s
+        self._band = Band(settings.rebalance_band)
+        self._cooldown_ns = int(settings.cooldown_s * 1e9)
+        self._due_s = -math.inf if self._moves else math.inf
+
+    def idle_s(self, now_s: float) -> float:
+        """How long nothing is to be moved; infinite when it is off."""
+        return max(0.0, self._due_s - now_s)
+
+    def moves(self, find: Find, now_s: float, now_ns: int) -> Iterator[tuple[Resource, Node]]:
+        """Tasks to be moved, each with its new worker, for which it is reserved already."""
+        if now_s < self._due_s:
+            return
+        self._due_s = now_s + self._every_s
+        left, tries = self._moves, self._moves * TRIES
+        while left and tries:
+            above, below = self._band.outside(self._census.hiring)
+            if not above or not below:
+                return
+            moved = False
+            for resource in self._movable(above[0], find, now_ns):
+                tries -= 1
+                node = self._better_place(resource, below)
+                if node is not None:
+                    log.info("task is moved to even out the load", task=resource.name, to=node.id)
+                    yield resource, node
+                    moved, left = True, left - 1
+                    break
+                if not tries:
+                    break
+            if not moved:
+                return
+
+    def _movable(self, donor: Candidate, find: Find, now_ns: int) -> Iterator[Resource]:
+        """The tasks of a worker that may move, those given to it last first: they lose least."""
+        if surplus(self._census.hiring, donor) <= 0:
+            return
+        found = filter(None, map(find, self._census.tasks_of(donor.id)))
+        tasks = [
+            task
+            for task in found
+            if not task.state.finished and now_ns - task.assigned_time >= self._cooldown_ns
+        ]
+        yield from sorted(tasks, key=lambda task: (-task.assigned_time, task.name))
+
+    def _better_place(self, resource: Resource, below: Sequence[Candidate]) -> Node | None:
+        """The best of the workers with too little that suits; reserves it."""
+        self._census.see(resource.name, resource.replace(owner=None))
+        task = Task.of(resource)
+        best = Ranking(self._framework, self._census, task, below).best(task)
+        if best is None:
+            self._census.see(resource.name, resource)
+            return None
+        self._census.reserve(resource.name, best.node, resource)
+        return best.node

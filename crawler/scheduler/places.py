@@ -1,0 +1,64 @@
+"""The workers by the places they stand in: the same value of a label, and one is in the same place.
+
+A label is counted from the moment on in which a task first asks for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from crawler.records import Node
+from crawler.scheduler.candidate import Candidate, Domain, place_of
+from crawler.scheduler.task import PLAIN, Load
+
+
+class Places:
+    """What the unfinished tasks of all places add up to."""
+
+    def __init__(self) -> None:
+        self._domains: dict[str, dict[str, Domain]] = {}
+        """Label of workers → value → place."""
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._domains
+
+    def of(self, key: str, workers: Iterable[Candidate]) -> Sequence[Domain]:
+        """The places over a label in which these workers stand, in their order."""
+        domains = self._domains[key]
+        values = dict.fromkeys(place_of(worker.node, key) for worker in workers)
+        return [domains[value] for value in values]
+
+    def count(self, key: str, workers: Iterable[tuple[Node, Sequence[Load]]]) -> None:
+        """Begin to count a label: all workers, with what their unfinished tasks take."""
+        self._domains[key] = {}
+        for node, loads in workers:
+            domain = self._enter(key, node)
+            for load in loads:
+                if load is not PLAIN:
+                    domain.add(load, 1)
+
+    def join(self, node: Node) -> None:
+        """A worker is there, without tasks so far."""
+        for key in self._domains:
+            self._enter(key, node)
+
+    def leave(self, node: Node) -> None:
+        """A worker is gone; its tasks were counted out before."""
+        for key, domains in self._domains.items():
+            domain = domains[place_of(node, key)]
+            domain.workers -= 1
+            if not domain.workers:
+                del domains[domain.value]
+
+    def add(self, node: Node, load: Load, sign: int) -> None:
+        """Count an unfinished task of a worker in (1) or out (-1)."""
+        for key, domains in self._domains.items():
+            domains[place_of(node, key)].add(load, sign)
+
+    def _enter(self, key: str, node: Node) -> Domain:
+        value = place_of(node, key)
+        domain = self._domains[key].get(value)
+        if domain is None:
+            domain = self._domains[key][value] = Domain(key, value)
+        domain.workers += 1
+        return domain
