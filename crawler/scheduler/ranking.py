@@ -13,7 +13,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from crawler.scheduler.candidate import Candidate, Place, place_of
 from crawler.scheduler.census import Census
-from crawler.scheduler.framework import Framework, Panel
+from crawler.scheduler.framework import Framework
+from crawler.scheduler.panel import Panel
 from crawler.scheduler.task import Task
 
 Entry = tuple[float, int, str, Candidate]
