@@ -78,8 +78,9 @@ class Census:
         """Spider → the tasks that failed for want of it."""
         self._candidates: dict[str, Candidate] = {}
         self._places = Places()
-        self._repelling: Counter[tuple[str, str, str]] = Counter()
-        """What the unfinished tasks that have an owner want to be apart from, all together."""
+        self._repelling: dict[tuple[str, str], Counter[str]] = {}
+        """Label and value that unfinished tasks want to be apart from → over which kinds of places.
+        Those that wait count too: they may be placed in the middle of a pass."""
         self._cordoned: frozenset[str] = frozenset()
         self._hiring: Sequence[Candidate] | None = None
 
@@ -113,11 +114,7 @@ class Census:
 
     def repelled_over(self, labels: Mapping[str, str]) -> set[str]:
         """The kinds of places over which some task wants to be apart from tasks so labelled."""
-        if not self._repelling:
-            return set()
-        kinds = {over for over, _, _ in self._repelling}
-        pairs = labels.items()
-        return {over for over in kinds if any((over, *pair) in self._repelling for pair in pairs)}
+        return {over for pair in labels.items() for over in self._repelling.get(pair, ())}
 
     def tasks_of(self, node_id: str) -> Iterable[str]:
         """Names of the tasks assigned to a node of that id, whatever became of it."""
@@ -201,6 +198,7 @@ class Census:
     def _believe(self, name: str, now: Holding) -> None:
         self._held[name] = now
         self.states[now.state] += 1
+        self._repel(now, 1)
         if now.awaited:
             self._awaiting.setdefault(now.awaited, set()).add(name)
         if now.owner is not None:
@@ -210,11 +208,24 @@ class Census:
     def _forget(self, name: str, before: Holding) -> None:
         del self._held[name]
         self.states[before.state] -= 1
+        self._repel(before, -1)
         if before.awaited:
             _discard(self._awaiting, before.awaited, name)
         if before.owner is not None:
             _discard(self._on_node, before.owner.node_id, name)
             self._weigh(before, -1)
+
+    def _repel(self, holding: Holding, sign: int) -> None:
+        """Count in or out what an unfinished task wants to be apart from."""
+        if holding.state.finished:
+            return
+        for over, label, value in holding.load.repels:
+            kinds = self._repelling.setdefault((label, value), Counter())
+            kinds[over] += sign
+            if not kinds[over]:
+                del kinds[over]
+            if not kinds:
+                del self._repelling[label, value]
 
     def _weigh(self, holding: Holding, sign: int) -> None:
         """Count a task in or out, at its owner and in its group."""
@@ -223,10 +234,6 @@ class Census:
         unfinished = not holding.state.finished
         if unfinished:
             self.groups[holding.group] += sign
-            for term in holding.load.repels:
-                self._repelling[term] += sign
-                if not self._repelling[term]:
-                    del self._repelling[term]
         candidate = self._candidates.get(owner.node_id)
         if candidate is None or not candidate.node.owns(owner):
             return
