@@ -55,6 +55,7 @@ class Cycle:
         give_turn: Callable[[], None] = lambda: None,
     ) -> None:
         self._framework = framework
+        framework.begin_pass()
         self._census = census
         self._backlog = backlog
         self._find = find

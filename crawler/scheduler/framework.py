@@ -52,6 +52,7 @@ class Framework:
         self._random = random.Random(seed)
         self._slow_s = slow_s
         self._policy: Policy | None = None
+        self._failed: set[str] = set()
         self._strategy = Strategy(self._random)
         self.switch(Policy(strategy, frozenset(disabled), weights or {}))
 
@@ -120,10 +121,14 @@ class Framework:
             labels = tuple(sorted(pair for pair in spec.labels.items() if pair[0] in wanted))
         return spec.spider_name, labels, spec.constraints, task.failed_on
 
+    def begin_pass(self) -> None:
+        """Give the plugins that failed in the last pass another chance."""
+        self._failed = set()
+
     def panel(self, task: Task, cluster: Cluster) -> Panel:
         """The plugins that have something to say about a task, for one pass."""
         on = [plugin for plugin in self._loaded.plugins if plugin.on]
-        return Panel(task, cluster, on, self._strategy, self._slow_s)
+        return Panel(task, cluster, on, self._strategy, self._slow_s, self._failed)
 
     def _made(self, name: str) -> Strategy:
         strategy = self._loaded.strategies[name]

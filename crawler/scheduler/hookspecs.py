@@ -75,7 +75,13 @@ class Cluster(Protocol):
     """What a plugin may ask of the cluster as a whole."""
 
     def repelled_over(self, labels: Mapping[str, str]) -> set[str]:
-        """The kinds of places over which some task wants to be apart from tasks so labelled."""
+        """The kinds of places over which some unfinished task, placed or waiting, wants to be apart
+        from tasks so labelled."""
+        ...
+
+    def places(self, key: str) -> Sequence[Place]:
+        """All places over a label of workers that have a worker which takes tasks, whether or not
+        it suits the task in question."""
         ...
 
 
@@ -107,20 +113,31 @@ def filter_nodes(task: Task, nodes: Sequence[Candidate]) -> Mapping[str, str] | 
 
 
 @hookspec
-def filter_room(task: Task, nodes: Sequence[Candidate]) -> Mapping[str, str] | None:
-    """The workers that have no room for the task now: worker id → why.
+def score_nodes(task: Task, nodes: Sequence[Candidate]) -> Sequence[float] | None:
+    """How well each worker suits, whatever it has to do: from 0 to 1, in their order.
 
-    Called for all workers that the filters left over, then again for the one just chosen, as its
-    load has changed.
+    Multiplied by the weight of the plugin (`scheduler.weights`) and added to the rating of the
+    strategy, where 1 is one task under `least-load`. Called once in a pass for all tasks that ask
+    the same, with the workers that `filter_nodes` left over.
     """
 
 
 @hookspec
-def score_nodes(task: Task, nodes: Sequence[Candidate]) -> Sequence[float] | None:
-    """How well each worker suits, from 0 to 1, in their order.
+def filter_room(
+    task: Task, nodes: Sequence[Candidate], cluster: Cluster
+) -> Mapping[str, str] | None:
+    """The workers that have no room for the task now: worker id → why.
 
-    Multiplied by the weight of the plugin (`scheduler.weights`) and added to the rating of the
-    strategy, where 1 is one task under `least-load`. Called as `filter_room` is.
+    Called for all workers that `filter_nodes` left over, then again for each one that was chosen,
+    as its load has changed: so the answer for a worker must follow from that worker alone.
+    """
+
+
+@hookspec
+def score_room(task: Task, nodes: Sequence[Candidate]) -> Sequence[float] | None:
+    """How well each worker suits with what it has to do now: from 0 to 1, in their order.
+
+    Counts as `score_nodes` does, and is called as `filter_room` is, after it.
     """
 
 
@@ -134,11 +151,13 @@ def topology(task: Task, cluster: Cluster) -> Collection[str] | None:
 
 
 @hookspec
-def filter_domains(task: Task, key: str, domains: Sequence[Place]) -> Mapping[str, str] | None:
+def filter_domains(
+    task: Task, key: str, domains: Sequence[Place], cluster: Cluster
+) -> Mapping[str, str] | None:
     """The places that must not get the task at present: value of the label `key` → why.
 
     The workers without the label are the place with the value "". Only places with a worker that
-    takes tasks are asked for.
+    `filter_nodes` left over are asked for; who answers None is not asked again for that label.
     """
 
 

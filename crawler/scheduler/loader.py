@@ -25,7 +25,7 @@ BUILT_IN: Mapping[str, float] = {
     "labels": 10.0,
     "taints": 10.0,
     "spider-available": 1.0,
-    "retry-elsewhere": 1.0,
+    "retry-elsewhere": 10_000_000.0,
     "gpu": 1_000_000.0,
     "resources": 1.0,
     "affinity": 10.0,
@@ -33,15 +33,17 @@ BUILT_IN: Mapping[str, float] = {
     "real-load": 0.0,
 }
 """The plugins that every scheduler loads, in the order in which they are asked, with what their
-points count. A score of 10 outweighs ten tasks under `least-load`; that of `gpu` outweighs all."""
+points count. A score of 10 outweighs ten tasks under `least-load`; those of `gpu` and, above it,
+`retry-elsewhere` outweigh all."""
 
 ENTRY_POINTS = "crawler.plugins"
 """Group under which an installed package announces its plugins."""
 
 ASKED = (
     "filter_nodes",
-    "filter_room",
     "score_nodes",
+    "filter_room",
+    "score_room",
     "topology",
     "filter_domains",
     "score_domains",

@@ -20,6 +20,9 @@ log = get_logger(__name__)
 Points = tuple[str, float, Sequence[float]]
 """Of a plugin: its name, its weight, and its points for each of those it was asked about."""
 
+STRATEGY = "(strategy)"
+"""Stands for the strategy among the plugins that failed; no plugin has such a name."""
+
 
 class Panel:
     """The plugins that judge tasks of one shape, in one pass.
@@ -34,38 +37,60 @@ class Panel:
         plugins: Sequence[Plugin],
         strategy: Strategy,
         slow_s: float,
+        failed: set[str],
     ) -> None:
+        """`failed` are the names of the plugins that failed in this pass, on any panel of it."""
         self.task = task
         self._strategy = strategy
         self._slow_s = slow_s
-        self._failed: set[str] = set()
-        self._room = [plugin for plugin in plugins if "filter_room" in plugin.hooks]
+        self._failed = failed
+        self._cluster = cluster
+        self._filters = _having(plugins, "filter_nodes")
         self._scores = _weighing(plugins, "score_nodes")
-        self._domain_filters = [plugin for plugin in plugins if "filter_domains" in plugin.hooks]
-        self._domain_scores = _weighing(plugins, "score_domains")
-        self._static = [plugin for plugin in plugins if "filter_nodes" in plugin.hooks]
-        self.keys = self._topology(plugins, cluster)
+        self._room_filters = _having(plugins, "filter_room")
+        self._room_scores = _weighing(plugins, "score_room")
+        self.keys = self._topology(plugins)
+        """The labels of workers over whose places there is something to judge."""
+        self._domain_filters = {key: _having(plugins, "filter_domains") for key in self.keys}
+        self._domain_scores = {key: _weighing(plugins, "score_domains") for key in self.keys}
+        self._fixed: dict[str, float] = {}
+        """Worker id → the sum of those points that no placement changes."""
 
     def refusals(self, nodes: Sequence[Candidate]) -> dict[str, dict[str, str]]:
         """Plugin → worker id → why it must not get such tasks."""
-        return self._filtered("filter_nodes", self._static, nodes)
+        return self._filtered("filter_nodes", self._filters, nodes)
 
     def without_room(self, nodes: Sequence[Candidate]) -> dict[str, dict[str, str]]:
         """Plugin → worker id → why it has no room now."""
-        return self._filtered("filter_room", self._room, nodes) if self._room else {}
+        if not self._room_filters:
+            return {}
+        return self._filtered("filter_room", self._room_filters, nodes, self._cluster)
+
+    def weigh(self, nodes: Sequence[Candidate]) -> None:
+        """Ask once for the points that no placement changes; `ratings` adds them."""
+        for _, weight, points in self.points(nodes):
+            for node, point in zip(nodes, points):
+                self._fixed[node.id] = self._fixed.get(node.id, 0.0) + weight * point
 
     def ratings(self, task: Task, nodes: Sequence[Candidate]) -> Sequence[float]:
         """The strategy's rating of each worker for that task, plus the points of all plugins."""
         totals: Sequence[float] = self._rated(task, nodes)
-        for _, weight, points in self.points(nodes):
+        if self._fixed:
+            fixed = self._fixed
+            totals = [total + fixed[node.node.id] for total, node in zip(totals, nodes)]
+        for _, weight, points in self.room_points(nodes):
             totals = [total + weight * point for total, point in zip(totals, points)]
         return totals
 
-    def points(self, nodes: Sequence[Candidate]) -> list[tuple[str, float, Sequence[float]]]:
-        """Plugin, weight, and its points for each worker."""
-        if not self._scores:
+    def points(self, nodes: Sequence[Candidate]) -> list[Points]:
+        """What each plugin thinks of each worker, whatever the worker has to do."""
+        return self._scored("score_nodes", self._scores, (nodes,), len(nodes)) if nodes else []
+
+    def room_points(self, nodes: Sequence[Candidate]) -> list[Points]:
+        """What each plugin thinks of each worker with what it has to do now."""
+        if not self._room_scores:
             return []
-        return self._scored("score_nodes", self._scores, (nodes,), len(nodes))
+        return self._scored("score_room", self._room_scores, (nodes,), len(nodes))
 
     def chose(self, task: Task, node: Candidate) -> None:
         """Tell the strategy who was chosen."""
@@ -76,30 +101,40 @@ class Panel:
 
     def closed(self, key: str, domains: Sequence[Place]) -> dict[str, dict[str, str]]:
         """Plugin → value of the key → why that place must not get such tasks now."""
-        return self._filtered("filter_domains", self._domain_filters, key, domains)
+        filters = self._domain_filters[key]
+        return self._filtered("filter_domains", filters, key, domains, self._cluster)
 
-    def place_points(
-        self, key: str, domains: Sequence[Place]
-    ) -> list[tuple[str, float, Sequence[float]]]:
-        """Plugin, weight, and its points for each place."""
-        return self._scored("score_domains", self._domain_scores, (key, domains), len(domains))
+    def place_points(self, key: str, domains: Sequence[Place]) -> list[Points]:
+        """What each plugin thinks of each place."""
+        scores = self._domain_scores[key]
+        return self._scored("score_domains", scores, (key, domains), len(domains))
 
     def _rated(self, task: Task, nodes: Sequence[Candidate]) -> Sequence[float]:
-        """The strategy's ratings; if it fails all are rated alike, so that tasks are placed."""
-        try:
-            ratings = self._strategy.rate(task, nodes)
-            if _are_numbers(ratings, len(nodes)):
+        """The strategy's ratings; once it failed in a pass all are rated alike, so that tasks are
+        placed."""
+        if STRATEGY not in self._failed:
+            try:
+                ratings = self._strategy.rate(task, nodes)
+                if not _are_numbers(ratings, len(nodes)):
+                    raise TypeError(f"its ratings of {len(nodes)} workers are {ratings!r:.200}")
                 return ratings
-            log.error("strategy returned no rating for each node", task=task.name)
-        except Exception:
-            log.error("strategy failed, all are rated alike", exc_info=True, task=task.name)
+            except Exception as error:
+                self._failed.add(STRATEGY)
+                log.error(
+                    "strategy failed, all are rated alike for the rest of the pass",
+                    exc_info=True,
+                    task=task.name,
+                    error=str(error),
+                )
         return [0.0] * len(nodes)
 
-    def _topology(self, plugins: Sequence[Plugin], cluster: Cluster) -> Sequence[str]:
+    def _topology(self, plugins: Sequence[Plugin]) -> Sequence[str]:
         keys: dict[str, None] = {}
         for plugin in plugins:
             if "topology" in plugin.hooks:
-                for key in self._ask(plugin, "topology", _are_texts, self.task, cluster) or ():
+                for key in (
+                    self._ask(plugin, "topology", _are_texts, self.task, self._cluster) or ()
+                ):
                     keys[key] = None
         return list(keys)
 
@@ -117,7 +152,7 @@ class Panel:
 
     def _scored(
         self, hook: str, plugins: list[Plugin], arguments: tuple[Any, ...], count: int
-    ) -> list[tuple[str, float, Sequence[float]]]:
+    ) -> list[Points]:
         given = []
         for plugin in list(plugins):
             points = self._ask(
@@ -171,6 +206,10 @@ class Panel:
                 took_s=round(took_s, 3),
                 slow_calls=plugin.slow,
             )
+
+
+def _having(plugins: Sequence[Plugin], hook: str) -> list[Plugin]:
+    return [plugin for plugin in plugins if hook in plugin.hooks]
 
 
 def _weighing(plugins: Sequence[Plugin], hook: str) -> list[Plugin]:

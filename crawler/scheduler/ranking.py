@@ -49,11 +49,12 @@ class Ranking:
         refused = _ids(self._refusals)
         suitable = [each for each in nodes if each.id not in refused]
         self._full: dict[str, dict[str, str]] = {}
-        self._places = {key: census.places(key) for key in self._panel.keys}
+        self._places = {key: _standing(census, key, suitable) for key in self._panel.keys}
         self._cells: dict[tuple[str, ...], Cell] = {}
         self._entries: dict[str, Entry] = {}
         """The present entry of each worker that has room; any other in a heap is out of date."""
         self._suitable = {each.id: each for each in suitable}
+        self._panel.weigh(suitable)
         self._enter(task, self._with_room(suitable))
 
     @property
@@ -179,6 +180,12 @@ class Ranking:
             for place, point in zip(places, points):
                 totals[place.value] = totals.get(place.value, 0.0) + weight * point
         return totals
+
+
+def _standing(census: Census, key: str, suitable: Sequence[Candidate]) -> Sequence[Place]:
+    """The places in which suitable workers stand: no other can ever catch up."""
+    values = {place_of(candidate.node, key) for candidate in suitable}
+    return [place for place in census.places(key) if place.value in values]
 
 
 def _ids(verdicts: Mapping[str, Mapping[str, str]]) -> set[str]:
