@@ -148,6 +148,11 @@ NONE = Constraints()
 """Of a task that takes any worker."""
 
 
+def says_yes(value: str | None) -> bool:
+    """Whether a label with that value, None when it is absent, says that there is such a thing."""
+    return (value or "").lower() not in ("", "0", "false", "no")
+
+
 def _number(text: str | None) -> int | None:
     try:
         return int(text) if text is not None else None

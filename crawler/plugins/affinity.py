@@ -1,1 +1,149 @@
-"""stub"""
+"""Filter and score: tasks that want to be near to, or apart from, tasks with a label.
+
+To be apart holds both ways: no task goes where an unfinished one wants to be apart from its
+labels. A worker without the label that makes the places is near to nobody, and apart from all.
+Workers alone (`over: node`) are judged by their room, so that only the one just chosen is judged
+anew; but to be near means that all others are out, so that is judged over places there too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+from crawler.constraints import NODE, Neighbour
+from crawler.scheduler.hookspecs import Candidate, Cluster, Place, Task, hookimpl
+
+Pair = tuple[str, str]
+"""A label of tasks and its value."""
+
+
+@hookimpl
+def task_labels() -> Collection[str]:
+    """It looks at those in constraints only."""
+    return ()
+
+
+@hookimpl
+def filter_room(
+    task: Task, nodes: Sequence[Candidate], cluster: Cluster
+) -> Mapping[str, str] | None:
+    """Refuse workers that have a task which this one does not stand, or which does not stand it."""
+    apart = _required(task, task.constraints.apart, NODE)
+    repelled = task.labels.items() if NODE in cluster.repelled_over(task.labels) else ()
+    if not apart and not repelled:
+        return None
+    return _disliked(NODE, nodes, apart, repelled)
+
+
+@hookimpl
+def score_room(task: Task, nodes: Sequence[Candidate]) -> Sequence[float] | None:
+    """The share, by weight, of the preferences about workers alone that each fulfils."""
+    return _preferred(task, NODE, nodes)
+
+
+@hookimpl
+def topology(task: Task, cluster: Cluster) -> Collection[str]:
+    """The places that the task names, and those over which others want to be apart from it."""
+    asked = task.constraints
+    keys = {term.over for term in (*asked.near, *asked.apart)} | cluster.repelled_over(task.labels)
+    return keys if _required(task, asked.near, NODE) else keys - {NODE}
+
+
+@hookimpl
+def filter_domains(
+    task: Task, key: str, domains: Sequence[Place], cluster: Cluster
+) -> Mapping[str, str] | None:
+    """Refuse places without a task to be near to, and those with one to be apart from."""
+    near = _required(task, task.constraints.near, key)
+    apart = [] if key == NODE else _required(task, task.constraints.apart, key)
+    labels = () if key == NODE else task.labels.items()
+    if not near and not apart and not labels:
+        return None
+    refused = _disliked(key, domains, apart, labels)
+    for pair in near:
+        refused |= _lonely(task, pair, key, domains, cluster)
+    return refused
+
+
+@hookimpl
+def score_domains(task: Task, key: str, domains: Sequence[Place]) -> Sequence[float] | None:
+    """The share, by weight, of the preferences about these places that each fulfils."""
+    return None if key == NODE else _preferred(task, key, domains)
+
+
+def _disliked(
+    key: str, places: Sequence[Place], apart: Iterable[Pair], labels: Collection[Pair]
+) -> dict[str, str]:
+    refused: dict[str, str] = {}
+    for place in places:
+        if not place.value:
+            continue
+        for label, value in apart:
+            if place.count(label, value):
+                refused[place.value] = _tell(key, place, f"has a task with {label}={value}")
+        for label, value in labels:
+            if place.repels(key, label, value):
+                why = f"has a task that stays apart from {label}={value}"
+                refused[place.value] = _tell(key, place, why)
+    return refused
+
+
+def _lonely(
+    task: Task, pair: Pair, key: str, places: Sequence[Place], cluster: Cluster
+) -> dict[str, str]:
+    """The places without such a task; the first of its kind may go to any place there is."""
+    label, value = pair
+    met = {place.value for place in places if _meets(place, label, value)}
+    if not met and task.labels.get(label) == value and not _present(pair, cluster.places(key)):
+        met = {place.value for place in places if place.value}
+    return {
+        place.value: _tell(key, place, f"has no task with {label}={value}")
+        for place in places
+        if place.value not in met
+    }
+
+
+def _present(pair: Pair, places: Sequence[Place]) -> bool:
+    return any(_meets(place, *pair) for place in places)
+
+
+def _tell(key: str, place: Place, why: str) -> str:
+    if key == NODE:
+        return why
+    return f"is in {key} {place.value}, which {why}" if place.value else f"has no label {key}"
+
+
+def _preferred(task: Task, key: str, places: Sequence[Place]) -> Sequence[float] | None:
+    asked = task.constraints
+    wishes = [(term, True) for term in asked.near] + [(term, False) for term in asked.apart]
+    wishes = [(term, near) for term, near in wishes if term.weight and _value(task, term)]
+    total = sum(term.weight for term, _ in wishes)
+    mine = [
+        (term.weight / total, term.label, _value(task, term), near)
+        for term, near in wishes
+        if term.over == key
+    ]
+    if not mine:
+        return None
+    points = [
+        sum(share for share, label, value, near in mine if _meets(place, label, value) is near)
+        for place in places
+    ]
+    return [min(1.0, point) for point in points]  # shares may add up to a hair more
+
+
+def _meets(place: Place, label: str, value: str) -> bool:
+    return bool(place.value and place.count(label, value))
+
+
+def _required(task: Task, terms: Iterable[Neighbour], key: str) -> list[Pair]:
+    return [
+        (term.label, value)
+        for term in terms
+        if term.over == key and not term.weight and (value := _value(task, term))
+    ]
+
+
+def _value(task: Task, term: Neighbour) -> str:
+    """The value that the term is about; one that is neither given nor had says nothing."""
+    return term.value or task.labels.get(term.label, "")

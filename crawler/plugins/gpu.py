@@ -1,25 +1,45 @@
-"""Filter: a task labelled `gpu` goes only to workers labelled `gpu`.
+"""Filter and score: workers with a GPU are for the tasks that need one.
 
-A label says yes unless its value is empty, `0`, `false` or `no`.
+A task needs one if it requests `gpu`, or if its label `gpu` says yes; a worker has one if it says
+how many, or if its label `gpu` says yes. How much of them is left is for `resources` to say.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
+from crawler.constraints import says_yes
 from crawler.scheduler.hookspecs import Candidate, Task, hookimpl
 
-LABEL = "gpu"
-NO = frozenset({"", "0", "false", "no"})
+GPU = "gpu"
 
 
 @hookimpl
-def filter_nodes(task: Task, nodes: Sequence[Candidate]) -> Mapping[str, str]:
+def task_labels() -> Collection[str]:
+    """It looks at one label."""
+    return {GPU}
+
+
+@hookimpl
+def filter_nodes(task: Task, nodes: Sequence[Candidate]) -> Mapping[str, str] | None:
     """Refuse workers without a GPU to a task that needs one."""
-    if not _says_yes(task.labels):
-        return {}
-    return {c.node.id: "has no GPU" for c in nodes if not _says_yes(c.node.labels)}
+    if not _needed(task):
+        return None
+    return {c.id: "has no GPU" for c in nodes if not _present(c)}
 
 
-def _says_yes(labels: Mapping[str, str]) -> bool:
-    return labels.get(LABEL, "").lower() not in NO
+@hookimpl
+def score_nodes(task: Task, nodes: Sequence[Candidate]) -> Sequence[float] | None:
+    """Keep a task that needs none off the workers that have one: 1 for the others."""
+    if _needed(task):
+        return None
+    points = [0.0 if _present(candidate) else 1.0 for candidate in nodes]
+    return points if 0.0 in points else None
+
+
+def _needed(task: Task) -> bool:
+    return says_yes(task.labels.get(GPU)) or dict(task.constraints.requests).get(GPU, 0.0) > 0.0
+
+
+def _present(candidate: Candidate) -> bool:
+    return says_yes(candidate.labels.get(GPU)) or candidate.capacity(GPU) > 0.0

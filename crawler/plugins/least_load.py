@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from crawler.scheduler.hookspecs import Candidate, Rating, Task, hookimpl
 
@@ -13,6 +13,12 @@ def strategies() -> Mapping[str, Rating]:
     return {"least-load": least_load}
 
 
+@hookimpl
+def task_labels() -> Collection[str]:
+    """It looks at no label."""
+    return ()
+
+
 def least_load(task: Task, nodes: Sequence[Candidate]) -> Sequence[float]:
     """The fewer unfinished tasks, the better."""
-    return [float(-candidate.unfinished) for candidate in nodes]
+    return [-candidate.unfinished for candidate in nodes]

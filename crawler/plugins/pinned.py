@@ -1,1 +1,24 @@
-"""stub"""
+"""Filter: a task that names its worker goes there and nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+from crawler.scheduler.hookspecs import Candidate, Task, hookimpl
+
+
+@hookimpl
+def task_labels() -> Collection[str]:
+    """It looks at no label."""
+    return ()
+
+
+@hookimpl
+def filter_nodes(task: Task, nodes: Sequence[Candidate]) -> Mapping[str, str] | None:
+    """Refuse all but the one of that id, or of that name within its role."""
+    wanted = task.constraints.node
+    if not wanted:
+        return None
+    end = f"-{wanted}"
+    why = f"is not {wanted}, the only worker that it may run on"
+    return {c.id: why for c in nodes if c.id != wanted and not c.id.endswith(end)}

@@ -1,1 +1,21 @@
-"""stub"""
+"""Score: workers that say that they are busy get fewer tasks. Off unless it is given a weight."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from crawler.scheduler.hookspecs import Candidate, Task, hookimpl
+
+
+@hookimpl
+def task_labels() -> Collection[str]:
+    """It looks at no label."""
+    return ()
+
+
+@hookimpl
+def score_nodes(task: Task, nodes: Sequence[Candidate]) -> Sequence[float]:
+    """1 for a worker that has nothing to do, 0 for one whose processor is busy all the time, or
+    whose hub is late by a second."""
+    reported = [candidate.reported for candidate in nodes]
+    return [1.0 - min(1.0, max(0.0, load.cpu, load.lag_s)) for load in reported]

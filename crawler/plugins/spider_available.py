@@ -6,15 +6,22 @@ tells the user more than a task that waits in silence.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from crawler.scheduler.hookspecs import Candidate, Task, hookimpl
 
 
 @hookimpl
-def filter_nodes(task: Task, nodes: Sequence[Candidate]) -> Mapping[str, str]:
+def task_labels() -> Collection[str]:
+    """It looks at no label."""
+    return ()
+
+
+@hookimpl
+def filter_nodes(task: Task, nodes: Sequence[Candidate]) -> Mapping[str, str] | None:
     """Refuse those without the spider, unless that would refuse all."""
-    lacking = [c.node.id for c in nodes if not c.node.has_spider(task.spider_name)]
-    if len(lacking) == len(nodes):
-        return {}
-    return dict.fromkeys(lacking, f"does not have the spider {task.spider_name!r}")
+    spider = task.spider_name
+    lacking = [c.id for c in nodes if not c.node.has_spider(spider)]
+    if not lacking or len(lacking) == len(nodes):
+        return None
+    return dict.fromkeys(lacking, f"does not have the spider {spider!r}")

@@ -8,6 +8,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 LAYERS = [
+    {"constraints"},
     {"records", "errors", "clock", "runtime"},
     {"settings", "logs", "parameters"},
     {"schemas", "metrics", "supervision", "hub"},
@@ -70,7 +71,7 @@ def test_plugins_see_the_hooks_and_records_alone(file):
     tree = ast.parse(file.read_text())
     seen = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     inside = {name for name in seen if name and name.startswith("crawler")}
-    assert inside <= {"crawler.records", "crawler.scheduler.hookspecs"}
+    assert inside <= {"crawler.constraints", "crawler.records", "crawler.scheduler.hookspecs"}
 
 
 ETCD = [f"coordination/etcd{part}.py" for part in ("", "_connection", "_login", "_watch")]
@@ -81,7 +82,7 @@ ETCD = [f"coordination/etcd{part}.py" for part in ("", "_connection", "_login", 
     [
         ("pyetcd", "coordination/wire.py coordination/renewer.py " + " ".join(ETCD)),
         ("pycurl", "engine/fetch.py coordination/renewer.py"),
-        ("pluggy", "scheduler/framework.py scheduler/hookspecs.py"),
+        ("pluggy", "scheduler/loader.py scheduler/hookspecs.py"),
         ("snowflake", "coordination/snowflake.py"),
         ("click", "cli.py"),
     ],
