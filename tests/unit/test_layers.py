@@ -11,6 +11,8 @@ LAYERS = [
     {"constraints"},
     {"records", "errors", "clock", "runtime"},
     {"settings", "logs", "parameters"},
+    {"readers"},
+    {"constraint_json"},
     {"schemas", "metrics", "supervision", "hub"},
     {"setting_fields"},
     {"config"},
