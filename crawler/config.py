@@ -19,9 +19,9 @@ from typing import Any, get_type_hints
 import yaml
 from marshmallow import ValidationError
 
-from crawler.errors import ConfigError, InvalidArgument
+from crawler.errors import ConfigError, InvalidArgument, shown
 from crawler.records import Spec
-from crawler.schemas import load_spec, shown
+from crawler.schemas import load_spec
 from crawler.setting_fields import from_text, schema_of
 from crawler.settings import CoordinationSettings, EtcdSettings, Settings
 

@@ -24,6 +24,8 @@ is a value (`records.Verdict`), never an exception.
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class CrawlerError(Exception):
     """The root. `code` is the gRPC status name under which the API reports the error."""
@@ -119,3 +121,9 @@ class LeaseLost(Lost):
 
 class LeadershipLost(Lost):
     """Another leads, or may lead by now; no write of the old leader is accepted any more."""
+
+
+def shown(value: Any) -> str:
+    """A value as an error message shows it: on one line, and not all of a long one."""
+    text = repr(value) if isinstance(value, (str, int, float)) else type(value).__name__
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -8,6 +8,7 @@ task sent to the leader and through a follower is the same task.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -53,6 +54,18 @@ def from_struct(struct: struct_pb2.Struct) -> dict[str, Any]:
 def is_text(value: Any) -> bool:
     """Whether it is a string that UTF-8 can carry: JSON may smuggle in half a surrogate pair."""
     return isinstance(value, str) and not any("\ud800" <= letter <= "\udfff" for letter in value)
+
+
+def integer(value: Any) -> int | None:
+    """A whole number that came as a number or, as JSON has 64 bits, as a string; None for what is
+    none."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,19}", value):
+        return int(value)
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value if isinstance(value, int) else None
 
 
 def _scalar(value: Any, path: str) -> Any:

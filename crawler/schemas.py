@@ -6,15 +6,18 @@ integers may come as strings, as JSON has them for 64 bits. Nothing is trimmed o
 
 from __future__ import annotations
 
-import re
+import dataclasses
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from marshmallow import RAISE, Schema, ValidationError, fields, post_load
+from marshmallow import RAISE, Schema, ValidationError, fields, post_load, validates_schema
 
-from crawler.errors import InvalidArgument
-from crawler.parameters import is_text, normal
+from crawler import constraint_json
+from crawler.constraints import NONE, Constraints
+from crawler.errors import InvalidArgument, shown
+from crawler.parameters import integer, is_text, normal
+from crawler.readers import Faulty
 from crawler.records import MAX_PAGE, Query, Spec, State
 
 MAX_NAME = 128
@@ -23,16 +26,22 @@ MAX_NAME = 128
 DEFAULT_PAGE = Query().page_size
 """Resources in a page when the client does not say."""
 
+MAX_RETRIES = 1000
+"""How often a client may let a failed run be tried again."""
+
 RESERVED = frozenset({"election"})
 """Names that cannot be a resource: its key would be where the candidates' keys live."""
 
 _ALIASES = {
     "assignedNode": "assigned_node",
+    "assignedTime": "assigned_time",
     "creationTime": "creation_time",
+    "failedOn": "failed_on",
     "pageSize": "page_size",
     "pageToken": "page_token",
 }
 _INT32 = 2**31 - 1
+_SPEC_FIELDS = [field.name for field in dataclasses.fields(Spec)]
 _MISSING: dict[str, Any] = {"required": "is missing"}
 
 
@@ -78,7 +87,7 @@ class Whole(fields.Field[int]):
         self._most = most
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> int:
-        number = _integer(value)
+        number = integer(value)
         if number is None or not self._least <= number <= self._most:
             raise ValidationError(
                 f"{shown(value)} is not allowed; allowed is an integer "
@@ -115,6 +124,16 @@ class Labels(fields.Field[dict[str, str]]):
         return dict(value)
 
 
+class Asked(fields.Field[Constraints]):
+    """What a task asks of its worker, with faults by their places below."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Constraints:
+        try:
+            return constraint_json.read(value)
+        except Faulty as fault:
+            raise ValidationError(_placed(fault.faults)) from None
+
+
 class _Request(Schema):
     class Meta:
         unknown = RAISE
@@ -128,10 +147,14 @@ class _Request(Schema):
             raise InvalidArgument(self._explain(fault.messages_dict)) from None
 
     def _explain(self, faults: Mapping[str, Any]) -> str:
-        return "; ".join(
-            f"{key}: {', '.join(faults[key])}" if key in self.fields else self._unknown(key)
-            for key in sorted(faults)
-        )
+        return "; ".join(line for key in sorted(faults) for line in self._lines(key, faults[key]))
+
+    def _lines(self, key: str, told: Any) -> Iterator[str]:
+        if key not in self.fields:
+            yield self._unknown(key)
+            return
+        for place, messages in (told if isinstance(told, dict) else {"": told}).items():
+            yield f"{key}{place}: {', '.join(messages)}"
 
     def _unknown(self, key: str) -> str:
         return f"{shown(key)} is not a field; the fields are {', '.join(self.fields)}"
@@ -147,6 +170,9 @@ class _ResourceSchema(_Request):
     reason = fields.Raw()
     epoch = fields.Raw()
     counts = fields.Raw()
+    assigned_time = fields.Raw()
+    failed_on = fields.Raw()
+    kills = fields.Raw()
 
 
 class KeySchema(_ResourceSchema):
@@ -157,6 +183,8 @@ class KeySchema(_ResourceSchema):
     parameters = fields.Raw()
     labels = fields.Raw()
     priority = fields.Raw()
+    constraints = fields.Raw()
+    retries = fields.Raw()
 
 
 class SpecSchema(_ResourceSchema):
@@ -167,11 +195,20 @@ class SpecSchema(_ResourceSchema):
     parameters = Parameters(load_default=dict)
     labels = Labels(load_default=dict)
     priority = Whole(-_INT32 - 1, _INT32, load_default=0)
+    constraints = Asked(load_default=NONE)
+    retries = Whole(0, MAX_RETRIES, load_default=0)
+
+    @validates_schema(skip_on_field_errors=False)
+    def _check_own_labels(self, data: dict[str, Any], **kwargs: Any) -> None:
+        """A term may mean the task's own value of a label, if the task has it."""
+        if "constraints" in data and "labels" in data:
+            faults = _placed(constraint_json.valueless(data["constraints"], data["labels"]))
+            if faults:
+                raise ValidationError({"constraints": faults})
 
     @post_load
     def _record(self, data: dict[str, Any], **kwargs: Any) -> Spec:
-        wanted = ("name", "spider", "parameters", "labels", "priority")
-        return Spec(**{key: data[key] for key in wanted})
+        return Spec(**{key: data[key] for key in _SPEC_FIELDS})
 
 
 class QuerySchema(_Request):
@@ -223,17 +260,9 @@ def is_name(name: str) -> bool:
     )
 
 
-def shown(value: Any) -> str:
-    """A value as an error message shows it: on one line, and not all of a long one."""
-    text = repr(value) if isinstance(value, (str, int, float)) else type(value).__name__
-    return text if len(text) <= 60 else f"{text[:57]}..."
-
-
-def _integer(value: Any) -> int | None:
-    if isinstance(value, bool):
-        return None
-    if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,19}", value):
-        return int(value)
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    return value if isinstance(value, int) else None
+def _placed(faults: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    """Faults as marshmallow has them: what is wrong, by place."""
+    placed: dict[str, list[str]] = {}
+    for place, what in faults:
+        placed.setdefault(place, []).append(what)
+    return placed

@@ -13,7 +13,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 import yaml
 from marshmallow import RAISE, Schema, ValidationError, fields
 
-from crawler.schemas import shown
+from crawler.errors import shown
 
 _FORMS = {
     "listen": (r"[^\s:/]*:\d{1,5}", ":port or host:port"),

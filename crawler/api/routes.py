@@ -18,7 +18,7 @@ from crawler import schemas
 from crawler.api import payloads
 from crawler.api.health import Health
 from crawler.api.service import Call, Desk, Service
-from crawler.errors import InvalidArgument
+from crawler.errors import InvalidArgument, shown
 from crawler.metrics import Metrics
 from crawler.settings import ApiSettings
 
@@ -86,8 +86,7 @@ def update(name: str) -> Response:
     """Change what a task does; the body may leave out its name."""
     given = _body()
     if given.setdefault("name", name) != name:
-        shown = schemas.shown(given["name"])
-        raise InvalidArgument(f"name: {shown} is not the name in the path, {name!r}")
+        raise InvalidArgument(f"name: {shown(given['name'])} is not the name in the path, {name!r}")
     spec = schemas.load_spec(given)
     desk, call = _desk()
     return answer(payloads.resource(desk.update(spec, call)))
@@ -142,7 +141,7 @@ def parse_timeout(text: str) -> float:
     found = re.fullmatch(r"([0-9]{1,8})([HMSmun])", text)
     if found is None or int(found[1]) == 0:
         raise InvalidArgument(
-            f"Grpc-Timeout: {schemas.shown(text)} is not allowed; allowed are 1 to 8 digits above "
+            f"Grpc-Timeout: {shown(text)} is not allowed; allowed are 1 to 8 digits above "
             "zero and one of H, M, S, m, u, n"
         )
     return int(found[1]) * _UNITS_S[found[2]]

@@ -54,6 +54,9 @@ def test_what_the_cluster_says_of_a_resource_may_come_back_and_is_ignored():
         "reason": None,
         "epoch": 3,
         "counts": {"pages": "1"},
+        "assignedTime": "1670841268798763000",
+        "failedOn": ["worker-1"],
+        "kills": 2,
     }
     assert schemas.load_spec(given) == Spec("task-test-4")
     snake = {"name": "x", "assigned_node": "a|b", "creation_time": 1670841268798763000}
@@ -82,6 +85,66 @@ def test_every_fault_is_named_with_field_value_and_what_is_allowed():
         "parameters: list is not allowed; allowed is a JSON object",
     ):
         assert part in message
+
+
+def test_the_faults_of_constraints_are_named_with_the_others_and_with_their_whole_path():
+    with pytest.raises(InvalidArgument) as caught:
+        schemas.load_spec(
+            {
+                "name": "x",
+                "retries": 1001,
+                "constraints": {
+                    "node": 5,
+                    "required": [{"label": "zone", "operator": "Is"}],
+                    "colour": "red",
+                },
+            }
+        )
+    message = str(caught.value)
+    for part in (
+        "constraints.node: 5 is not text",
+        "constraints.required[0].operator: 'Is' is not allowed; allowed is one of In, NotIn, ",
+        "constraints: 'colour' is not a field; the fields are node, requests, required, preferred",
+        "retries: 1001 is not allowed; allowed is an integer from 0 to 1000",
+    ):
+        assert part in message
+
+
+OWN = {
+    "near": [{"label": "crawl"}],
+    "apart": [{"label": "site", "value": "other"}, {"label": "site"}],
+    "spread": [{"over": "zone", "label": "kind"}],
+}
+
+
+@pytest.mark.parametrize(
+    ("labels", "lacking"),
+    [
+        ({}, ["near[0]", "apart[1]", "spread[0]"]),
+        ({"crawl": "1", "site": ""}, ["apart[1]", "spread[0]"]),
+        ({"site": "books", "kind": "shop"}, ["near[0]"]),
+    ],
+)
+def test_a_term_without_value_needs_the_label_of_the_task_itself(labels, lacking):
+    with pytest.raises(InvalidArgument) as caught:
+        schemas.load_spec({"name": "x", "labels": labels, "constraints": OWN})
+    faults = str(caught.value).split("; ")
+    labelled = {"near[0]": "crawl", "apart[1]": "site", "spread[0]": "kind"}
+    assert faults == [
+        f"constraints.{term}.value: is missing, and the task has no label {labelled[term]!r}"
+        for term in lacking
+    ]
+
+
+def test_a_term_without_value_means_the_label_of_the_task_itself():
+    labels = {"crawl": "1", "site": "books", "kind": "shop"}
+    spec = schemas.load_spec({"name": "x", "labels": labels, "constraints": OWN})
+    assert [term.value for term in spec.constraints.apart] == ["other", ""]
+
+
+def test_a_label_is_not_missed_while_the_labels_themselves_are_at_fault():
+    with pytest.raises(InvalidArgument, match=r"^labels: 5 is not allowed[^;]*; allowed [^;]*$"):
+        schemas.load_spec({"name": "x", "labels": 5, "constraints": OWN})
 
 
 @pytest.mark.parametrize("given", [{}, {"name": None}])
