@@ -21,7 +21,7 @@ from prometheus_client import Counter
 from crawler.api import codec
 from crawler.api.gate import FULL, MAX_IN_FLIGHT, OPEN, Gate, Passage
 from crawler.api.metadata import ANSWERED, FORWARDED, RETRY_AFTER
-from crawler.api.service import Call, NodeLoad, Page
+from crawler.api.service import UNTOLD, Call, NodeLoad, Page
 from crawler.clock import SystemClock
 from crawler.errors import (
     AlreadyExists,
@@ -37,7 +37,7 @@ from crawler.errors import (
 from crawler.metrics import Metrics
 from crawler.proto import crawler_pb2 as pb
 from crawler.proto import crawler_pb2_grpc as pb_grpc
-from crawler.records import Leader, Query, Report, Resource, Spec
+from crawler.records import Leader, Query, Report, Resource, Spec, WorkerLoad
 from crawler.supervision import run_aside
 
 MARGIN_S = 0.5
@@ -139,11 +139,13 @@ class Client:
         answer = self._read("GetLeader", empty_pb2.Empty(), call)
         return Leader(answer.id, answer.address)
 
-    def report(self, node_id: str, reports: Sequence[Report], call: Call) -> Sequence[str]:
-        """Report on a worker's runs; the names of those that are no longer current."""
+    def report(
+        self, node_id: str, reports: Sequence[Report], call: Call, load: WorkerLoad = UNTOLD
+    ) -> Sequence[str]:
+        """Report on a worker's load and runs; the names of those that are no longer current."""
         refused: list[str] = []
-        for start in range(0, len(reports), MAX_REPORTS):
-            request = codec.reports_message(node_id, reports[start : start + MAX_REPORTS])
+        for start in range(0, len(reports) or 1, MAX_REPORTS):
+            request = codec.reports_message(node_id, reports[start : start + MAX_REPORTS], load)
             refused += self._ask("ReportRuns", request, call).refused
         return refused
 

@@ -6,15 +6,25 @@ store revisions stay with the leader, as no client acts upon them.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
+from google.protobuf.json_format import MessageToDict, ParseDict
+
+from crawler import constraint_json
 from crawler.api.service import NodeLoad, Page
+from crawler.constraints import NONE, Constraints, Taint
 from crawler.errors import InvalidArgument
 from crawler.parameters import from_struct, to_struct
 from crawler.proto import crawler_pb2 as pb
-from crawler.records import Counts, Node, Owner, Query, Report, Resource, Spec, State
+from crawler.readers import Faulty
+from crawler.records import Counts, Node, Owner, Query, Report, Resource, Spec, State, WorkerLoad
 from crawler.schemas import load_state
+
+CACHED = 1024
+"""Constraints kept in both forms, as many tasks ask for the same."""
 
 
 def spec_message(spec: Spec) -> pb.ResourceSpec:
@@ -25,6 +35,8 @@ def spec_message(spec: Spec) -> pb.ResourceSpec:
         parameters=to_struct(spec.parameters) if spec.parameters else None,
         labels=spec.labels,
         priority=spec.priority,
+        constraints=_constraints_message(spec.constraints) if spec.constraints != NONE else None,
+        retries=spec.retries,
     )
 
 
@@ -36,6 +48,8 @@ def spec_fields(message: pb.ResourceSpec) -> dict[str, Any]:
         "parameters": from_struct(message.parameters),
         "labels": dict(message.labels),
         "priority": message.priority,
+        "constraints": MessageToDict(message.constraints),
+        "retries": message.retries,
     }
 
 
@@ -49,6 +63,9 @@ def resource_message(resource: Resource) -> pb.ResourceSpec:
     message.reason = resource.reason
     message.epoch = resource.epoch
     message.counts.CopyFrom(_counts_message(resource.counts))
+    message.assigned_time = resource.assigned_time
+    message.failed_on.extend(resource.failed_on)
+    message.kills = resource.kills
     return message
 
 
@@ -64,6 +81,9 @@ def resource_from(message: pb.ResourceSpec) -> Resource:
         state=_state_from(message.state, owner),
         reason=message.reason,
         counts=_counts_from(message.counts),
+        assigned_time=message.assigned_time,
+        failed_on=tuple(message.failed_on),
+        kills=message.kills,
     )
 
 
@@ -129,6 +149,11 @@ def node_message(load: NodeLoad) -> pb.NodeInfo:
         incarnation=node.incarnation,
         unfinished=load.unfinished,
         resources=load.resources,
+        capacity=node.capacity,
+        taints=[str(taint) for taint in node.taints],
+        used=load.used,
+        cordoned=load.cordoned,
+        load=_load_message(load.load),
     )
 
 
@@ -141,12 +166,24 @@ def node_from(message: pb.NodeInfo) -> NodeLoad:
         labels=dict(message.labels),
         spiders=None if message.every_spider else frozenset(message.spiders),
         incarnation=message.incarnation,
+        capacity=dict(message.capacity),
+        taints=tuple(Taint.parse(taint) for taint in message.taints),
     )
-    return NodeLoad(node, message.role, message.unfinished, message.resources)
+    return NodeLoad(
+        node,
+        message.role,
+        message.unfinished,
+        message.resources,
+        used=dict(message.used),
+        cordoned=message.cordoned,
+        load=WorkerLoad(message.load.cpu, message.load.lag_s),
+    )
 
 
-def reports_message(node_id: str, reports: Sequence[Report]) -> pb.ReportRunsRequest:
-    """What a worker has to say."""
+def reports_message(
+    node_id: str, reports: Sequence[Report], load: WorkerLoad
+) -> pb.ReportRunsRequest:
+    """What a worker has to say of its runs and of itself."""
     return pb.ReportRunsRequest(
         node_id=node_id,
         reports=[
@@ -161,7 +198,16 @@ def reports_message(node_id: str, reports: Sequence[Report]) -> pb.ReportRunsReq
             )
             for report in reports
         ],
+        load=_load_message(load),
     )
+
+
+def load_from(message: pb.ReportRunsRequest) -> WorkerLoad:
+    """What a worker says of its load. Raises InvalidArgument."""
+    for name, value in (("cpu", message.load.cpu), ("lag_s", message.load.lag_s)):
+        if not 0 <= value < math.inf:
+            raise InvalidArgument(f"load.{name}: {value} is not allowed; allowed is 0 or more")
+    return WorkerLoad(message.load.cpu, message.load.lag_s)
 
 
 def reports_from(message: pb.ReportRunsRequest) -> list[Report]:
@@ -189,7 +235,30 @@ def _spec_from(message: pb.ResourceSpec) -> Spec:
         parameters=from_struct(message.parameters),
         labels=dict(message.labels),
         priority=message.priority,
+        constraints=_constraints_from(message.constraints),
+        retries=message.retries,
     )
+
+
+@lru_cache(CACHED)
+def _constraints_message(constraints: Constraints) -> pb.Constraints:
+    return ParseDict(constraint_json.write(constraints), pb.Constraints())
+
+
+def _constraints_from(message: pb.Constraints) -> Constraints:
+    return _parsed(message.SerializeToString(deterministic=True)) if message.ByteSize() else NONE
+
+
+@lru_cache(CACHED)
+def _parsed(constraints: bytes) -> Constraints:
+    try:
+        return constraint_json.read(MessageToDict(pb.Constraints.FromString(constraints)))
+    except Faulty as fault:
+        raise InvalidArgument(fault.told("constraints")) from None
+
+
+def _load_message(load: WorkerLoad) -> pb.WorkerLoad:
+    return pb.WorkerLoad(cpu=load.cpu, lag_s=load.lag_s)
 
 
 def _state_from(text: str, owner: Owner | None) -> State:

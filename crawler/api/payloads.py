@@ -9,8 +9,10 @@ import json
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
+from crawler import constraint_json
 from crawler.api.failures import Failure
 from crawler.api.service import NodeLoad, Page
+from crawler.constraints import NONE
 from crawler.errors import InvalidArgument
 from crawler.records import Counts, Leader, Resource
 
@@ -45,6 +47,7 @@ def placement(resource: Resource) -> dict[str, Any]:
 def resource(resource: Resource) -> dict[str, Any]:
     """A resource as a client sees it."""
     spec = resource.spec
+    asked = constraint_json.write(spec.constraints) if spec.constraints != NONE else None
     return {
         "id": resource.id,
         "name": spec.name,
@@ -58,6 +61,11 @@ def resource(resource: Resource) -> dict[str, Any]:
         "reason": resource.reason,
         "epoch": str(resource.epoch),
         "counts": _counts(resource.counts),
+        **({"constraints": asked} if asked else {}),
+        "retries": spec.retries,
+        "assignedTime": str(resource.assigned_time),
+        "failedOn": list(resource.failed_on),
+        "kills": resource.kills,
     }
 
 
@@ -107,6 +115,11 @@ def _node(load: NodeLoad) -> dict[str, Any]:
         "incarnation": str(node.incarnation),
         "unfinished": load.unfinished,
         "resources": load.resources,
+        "capacity": node.capacity,
+        "taints": [str(taint) for taint in node.taints],
+        "used": load.used,
+        "cordoned": load.cordoned,
+        "load": {"cpu": load.load.cpu, "lagS": load.load.lag_s},
     }
 
 

@@ -112,7 +112,8 @@ class Servicer(pb_grpc.CrawlerMasterServicer):
         """How a worker's crawls are going."""
         call = self._call(context)
         reports = codec.reports_from(request)
-        refused = self._service.desk(call).report(request.node_id, reports, call)
+        load = codec.load_from(request)
+        refused = self._service.desk(call).report(request.node_id, reports, call, load)
         return pb.ReportRunsResponse(refused=refused)
 
     def _call(self, context: grpc.ServicerContext) -> Call:

@@ -7,12 +7,15 @@ at the most, and passes on what is left of its deadline.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from crawler.errors import Unavailable
-from crawler.records import Leader, Node, Query, Report, Resource, Spec
+from crawler.records import Leader, Node, Query, Report, Resource, Spec, WorkerLoad
+
+UNTOLD = WorkerLoad()
+"""Of a node that says nothing of its load."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,12 @@ class NodeLoad:
     """Resources it owns that are not done or failed."""
     resources: int = 0
     """Resources it owns in all."""
+    used: Mapping[str, float] = field(default_factory=dict)
+    """How much of which quantity its unfinished resources asked for."""
+    cordoned: bool = False
+    """Whether it is given no more resources, as somebody wanted it so."""
+    load: WorkerLoad = UNTOLD
+    """What it last said of itself."""
 
 
 class Desk(Protocol):
@@ -87,8 +96,11 @@ class Desk(Protocol):
         """The live nodes, masters and workers, in the order of their ids."""
         ...
 
-    def report(self, node_id: str, reports: Sequence[Report], call: Call) -> Sequence[str]:
-        """Take a worker's reports; the names of those that were refused, as no longer current."""
+    def report(
+        self, node_id: str, reports: Sequence[Report], call: Call, load: WorkerLoad = UNTOLD
+    ) -> Sequence[str]:
+        """Take a worker's reports, and what it says of its load; the names of those runs that were
+        refused, as no longer current."""
         ...
 
 

@@ -9,7 +9,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class ResourceSpec(_message.Message):
-    __slots__ = ("id", "name", "assigned_node", "creation_time", "spider", "parameters", "labels", "priority", "state", "reason", "epoch", "counts")
+    __slots__ = ("id", "name", "assigned_node", "creation_time", "spider", "parameters", "labels", "priority", "state", "reason", "epoch", "counts", "constraints", "retries", "assigned_time", "failed_on", "kills")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -29,6 +29,11 @@ class ResourceSpec(_message.Message):
     REASON_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     COUNTS_FIELD_NUMBER: _ClassVar[int]
+    CONSTRAINTS_FIELD_NUMBER: _ClassVar[int]
+    RETRIES_FIELD_NUMBER: _ClassVar[int]
+    ASSIGNED_TIME_FIELD_NUMBER: _ClassVar[int]
+    FAILED_ON_FIELD_NUMBER: _ClassVar[int]
+    KILLS_FIELD_NUMBER: _ClassVar[int]
     id: str
     name: str
     assigned_node: str
@@ -41,7 +46,87 @@ class ResourceSpec(_message.Message):
     reason: str
     epoch: int
     counts: Counts
-    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., assigned_node: _Optional[str] = ..., creation_time: _Optional[int] = ..., spider: _Optional[str] = ..., parameters: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ..., priority: _Optional[int] = ..., state: _Optional[str] = ..., reason: _Optional[str] = ..., epoch: _Optional[int] = ..., counts: _Optional[_Union[Counts, _Mapping]] = ...) -> None: ...
+    constraints: Constraints
+    retries: int
+    assigned_time: int
+    failed_on: _containers.RepeatedScalarFieldContainer[str]
+    kills: int
+    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., assigned_node: _Optional[str] = ..., creation_time: _Optional[int] = ..., spider: _Optional[str] = ..., parameters: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ..., priority: _Optional[int] = ..., state: _Optional[str] = ..., reason: _Optional[str] = ..., epoch: _Optional[int] = ..., counts: _Optional[_Union[Counts, _Mapping]] = ..., constraints: _Optional[_Union[Constraints, _Mapping]] = ..., retries: _Optional[int] = ..., assigned_time: _Optional[int] = ..., failed_on: _Optional[_Iterable[str]] = ..., kills: _Optional[int] = ...) -> None: ...
+
+class Constraints(_message.Message):
+    __slots__ = ("node", "requests", "required", "preferred", "near", "apart", "spread", "tolerations")
+    class RequestsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    REQUESTS_FIELD_NUMBER: _ClassVar[int]
+    REQUIRED_FIELD_NUMBER: _ClassVar[int]
+    PREFERRED_FIELD_NUMBER: _ClassVar[int]
+    NEAR_FIELD_NUMBER: _ClassVar[int]
+    APART_FIELD_NUMBER: _ClassVar[int]
+    SPREAD_FIELD_NUMBER: _ClassVar[int]
+    TOLERATIONS_FIELD_NUMBER: _ClassVar[int]
+    node: str
+    requests: _containers.ScalarMap[str, float]
+    required: _containers.RepeatedCompositeFieldContainer[Expression]
+    preferred: _containers.RepeatedCompositeFieldContainer[Expression]
+    near: _containers.RepeatedCompositeFieldContainer[Neighbour]
+    apart: _containers.RepeatedCompositeFieldContainer[Neighbour]
+    spread: _containers.RepeatedCompositeFieldContainer[Spread]
+    tolerations: _containers.RepeatedCompositeFieldContainer[Toleration]
+    def __init__(self, node: _Optional[str] = ..., requests: _Optional[_Mapping[str, float]] = ..., required: _Optional[_Iterable[_Union[Expression, _Mapping]]] = ..., preferred: _Optional[_Iterable[_Union[Expression, _Mapping]]] = ..., near: _Optional[_Iterable[_Union[Neighbour, _Mapping]]] = ..., apart: _Optional[_Iterable[_Union[Neighbour, _Mapping]]] = ..., spread: _Optional[_Iterable[_Union[Spread, _Mapping]]] = ..., tolerations: _Optional[_Iterable[_Union[Toleration, _Mapping]]] = ...) -> None: ...
+
+class Expression(_message.Message):
+    __slots__ = ("label", "operator", "values", "weight")
+    LABEL_FIELD_NUMBER: _ClassVar[int]
+    OPERATOR_FIELD_NUMBER: _ClassVar[int]
+    VALUES_FIELD_NUMBER: _ClassVar[int]
+    WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    label: str
+    operator: str
+    values: _containers.RepeatedScalarFieldContainer[str]
+    weight: float
+    def __init__(self, label: _Optional[str] = ..., operator: _Optional[str] = ..., values: _Optional[_Iterable[str]] = ..., weight: _Optional[float] = ...) -> None: ...
+
+class Neighbour(_message.Message):
+    __slots__ = ("label", "value", "over", "weight")
+    LABEL_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    OVER_FIELD_NUMBER: _ClassVar[int]
+    WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    label: str
+    value: str
+    over: str
+    weight: float
+    def __init__(self, label: _Optional[str] = ..., value: _Optional[str] = ..., over: _Optional[str] = ..., weight: _Optional[float] = ...) -> None: ...
+
+class Spread(_message.Message):
+    __slots__ = ("over", "label", "value", "max_skew", "weight")
+    OVER_FIELD_NUMBER: _ClassVar[int]
+    LABEL_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    MAX_SKEW_FIELD_NUMBER: _ClassVar[int]
+    WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    over: str
+    label: str
+    value: str
+    max_skew: int
+    weight: float
+    def __init__(self, over: _Optional[str] = ..., label: _Optional[str] = ..., value: _Optional[str] = ..., max_skew: _Optional[int] = ..., weight: _Optional[float] = ...) -> None: ...
+
+class Toleration(_message.Message):
+    __slots__ = ("key", "value", "effect")
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    EFFECT_FIELD_NUMBER: _ClassVar[int]
+    key: str
+    value: str
+    effect: str
+    def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ..., effect: _Optional[str] = ...) -> None: ...
 
 class NodeSpec(_message.Message):
     __slots__ = ("id", "Address", "reason", "resource")
@@ -98,7 +183,7 @@ class ListNodesResponse(_message.Message):
     def __init__(self, nodes: _Optional[_Iterable[_Union[NodeInfo, _Mapping]]] = ...) -> None: ...
 
 class NodeInfo(_message.Message):
-    __slots__ = ("id", "address", "role", "labels", "spiders", "every_spider", "metadata", "incarnation", "unfinished", "resources")
+    __slots__ = ("id", "address", "role", "labels", "spiders", "every_spider", "metadata", "incarnation", "unfinished", "resources", "capacity", "taints", "used", "cordoned", "load")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -113,6 +198,20 @@ class NodeInfo(_message.Message):
         key: str
         value: str
         def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    class CapacityEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
+    class UsedEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
     ID_FIELD_NUMBER: _ClassVar[int]
     ADDRESS_FIELD_NUMBER: _ClassVar[int]
     ROLE_FIELD_NUMBER: _ClassVar[int]
@@ -123,6 +222,11 @@ class NodeInfo(_message.Message):
     INCARNATION_FIELD_NUMBER: _ClassVar[int]
     UNFINISHED_FIELD_NUMBER: _ClassVar[int]
     RESOURCES_FIELD_NUMBER: _ClassVar[int]
+    CAPACITY_FIELD_NUMBER: _ClassVar[int]
+    TAINTS_FIELD_NUMBER: _ClassVar[int]
+    USED_FIELD_NUMBER: _ClassVar[int]
+    CORDONED_FIELD_NUMBER: _ClassVar[int]
+    LOAD_FIELD_NUMBER: _ClassVar[int]
     id: str
     address: str
     role: str
@@ -133,7 +237,20 @@ class NodeInfo(_message.Message):
     incarnation: int
     unfinished: int
     resources: int
-    def __init__(self, id: _Optional[str] = ..., address: _Optional[str] = ..., role: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., spiders: _Optional[_Iterable[str]] = ..., every_spider: _Optional[bool] = ..., metadata: _Optional[_Mapping[str, str]] = ..., incarnation: _Optional[int] = ..., unfinished: _Optional[int] = ..., resources: _Optional[int] = ...) -> None: ...
+    capacity: _containers.ScalarMap[str, float]
+    taints: _containers.RepeatedScalarFieldContainer[str]
+    used: _containers.ScalarMap[str, float]
+    cordoned: bool
+    load: WorkerLoad
+    def __init__(self, id: _Optional[str] = ..., address: _Optional[str] = ..., role: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., spiders: _Optional[_Iterable[str]] = ..., every_spider: _Optional[bool] = ..., metadata: _Optional[_Mapping[str, str]] = ..., incarnation: _Optional[int] = ..., unfinished: _Optional[int] = ..., resources: _Optional[int] = ..., capacity: _Optional[_Mapping[str, float]] = ..., taints: _Optional[_Iterable[str]] = ..., used: _Optional[_Mapping[str, float]] = ..., cordoned: _Optional[bool] = ..., load: _Optional[_Union[WorkerLoad, _Mapping]] = ...) -> None: ...
+
+class WorkerLoad(_message.Message):
+    __slots__ = ("cpu", "lag_s")
+    CPU_FIELD_NUMBER: _ClassVar[int]
+    LAG_S_FIELD_NUMBER: _ClassVar[int]
+    cpu: float
+    lag_s: float
+    def __init__(self, cpu: _Optional[float] = ..., lag_s: _Optional[float] = ...) -> None: ...
 
 class LeaderSpec(_message.Message):
     __slots__ = ("id", "address")
@@ -144,12 +261,14 @@ class LeaderSpec(_message.Message):
     def __init__(self, id: _Optional[str] = ..., address: _Optional[str] = ...) -> None: ...
 
 class ReportRunsRequest(_message.Message):
-    __slots__ = ("node_id", "reports")
+    __slots__ = ("node_id", "reports", "load")
     NODE_ID_FIELD_NUMBER: _ClassVar[int]
     REPORTS_FIELD_NUMBER: _ClassVar[int]
+    LOAD_FIELD_NUMBER: _ClassVar[int]
     node_id: str
     reports: _containers.RepeatedCompositeFieldContainer[RunReport]
-    def __init__(self, node_id: _Optional[str] = ..., reports: _Optional[_Iterable[_Union[RunReport, _Mapping]]] = ...) -> None: ...
+    load: WorkerLoad
+    def __init__(self, node_id: _Optional[str] = ..., reports: _Optional[_Iterable[_Union[RunReport, _Mapping]]] = ..., load: _Optional[_Union[WorkerLoad, _Mapping]] = ...) -> None: ...
 
 class RunReport(_message.Message):
     __slots__ = ("name", "id", "epoch", "state", "reason", "awaits_spider", "counts")

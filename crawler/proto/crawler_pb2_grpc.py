@@ -100,8 +100,8 @@ class CrawlerMasterServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UpdateResource(self, request, context):
-        """PUT /crawler/resource/{name}, body: the whole message. Replaces spider, parameters, labels and
-        priority; another spider or other parameters mean another run.
+        """PUT /crawler/resource/{name}, body: the whole message. Replaces spider, parameters, labels,
+        priority, constraints and retries; another spider or other parameters mean another run.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -10,8 +10,9 @@ from gevent.pywsgi import WSGIServer
 from crawler.api import client as client_module
 from crawler.api.client import Client, Peers
 from crawler.api.service import Call
+from crawler.constraints import Constraints, Neighbour
 from crawler.errors import AlreadyExists, CrawlerError, NotFound, OutcomeUnknown, Unavailable
-from crawler.records import Query, Report, Spec, State
+from crawler.records import Query, Report, Spec, State, WorkerLoad
 from tests.unit.api.fakes import CALL, FakeDesk, Master, body_of, client_of, running
 
 RESOURCE = "/crawler/resource"
@@ -42,13 +43,17 @@ def client(follower):
 
 
 def test_every_call_reaches_the_leader(client, desk):
-    spec = Spec("x", parameters={"n": 1})
+    asked = Constraints(node="2", requests=(("cpu", 0.5),), apart=(Neighbour("site", "books"),))
+    spec = Spec("x", parameters={"n": 1}, constraints=asked, retries=2)
     added = client.add(spec, CALL)
     assert client.update(spec, CALL) == added
     assert client.get("x", CALL) == added
     assert client.list(Query(), CALL).resources == [added]
     assert len(client.nodes(CALL)) == 2
-    assert client.report("w-2", [Report("y", "1", 1, State.DONE)], CALL) == ["y"]
+    load = WorkerLoad(0.5, 0.25)
+    assert client.report("w-2", [Report("y", "1", 1, State.DONE)], CALL, load) == ["y"]
+    assert desk.resources["x"].spec == spec
+    assert desk.loads == [("w-2", load)]
     client.delete("x", CALL)
     assert len(desk.calls) == 7
     assert all(call.forwarded for call in desk.calls)

@@ -20,7 +20,7 @@ from crawler.errors import (
 )
 from crawler.proto import crawler_pb2 as pb
 from crawler.proto import crawler_pb2_grpc as pb_grpc
-from crawler.records import Counts, Leader, Query, Report, Spec, State
+from crawler.records import Counts, Leader, Query, Report, Spec, State, WorkerLoad
 from crawler.settings import ApiSettings
 from tests.unit.api.fakes import CALL, FakeDesk, Master, channel_to, client_of, running
 from tests.waiting import eventually
@@ -111,7 +111,11 @@ def test_reports_of_any_number(client, desk):
     refused = client.report("w-2", [Report("known", "1", 1, State.DONE), *reports], CALL)
     assert refused == [report.name for report in reports]
     assert [report for _, report in desk.reports[1:]] == reports
-    assert client.report("w-2", [], CALL) == []
+
+
+def test_a_worker_without_news_tells_its_load_all_the_same(client, desk):
+    assert client.report("w-2", [], CALL, WorkerLoad(0.5, 0.25)) == []
+    assert desk.loads == [("w-2", WorkerLoad(0.5, 0.25))]
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,10 @@ from crawler.api.limiter import RateLimiter
 from crawler.api.rpc import SERVICE_NAME, RpcServer, Servicer
 from crawler.api.service import Call, NodeLoad, Page, Service
 from crawler.api.web import build_app
+from crawler.constraints import Effect, Taint
 from crawler.errors import AlreadyExists, InvalidArgument, NotFound
 from crawler.metrics import Metrics
-from crawler.records import Leader, Node, Owner, Resource, State
+from crawler.records import Leader, Node, Owner, Resource, State, WorkerLoad
 from crawler.settings import ApiSettings
 
 WORKER = Node(
@@ -25,6 +26,8 @@ WORKER = Node(
     labels={"gpu": "yes"},
     spiders=frozenset({"quotes", "books"}),
     incarnation=7,
+    capacity={"cpu": 4.0, "memory": 512.5},
+    taints=(Taint("spot", "yes", Effect.NO_SCHEDULE),),
 )
 MASTER = Node(id="go.micro.server.master-1", address="192.168.0.107:9091")
 CALL = Call(5.0)
@@ -38,6 +41,7 @@ class FakeDesk:
         self.resources = {}
         self.calls = []
         self.reports = []
+        self.loads = []
         self.before = lambda: None
         """Called at the start of each request; may raise or wait."""
 
@@ -86,10 +90,15 @@ class FakeDesk:
 
     def nodes(self, call):
         self._enter(call)
-        return [NodeLoad(MASTER, "master"), NodeLoad(WORKER, "worker", 2, 3)]
+        load = WorkerLoad(0.5, 0.25)
+        return [
+            NodeLoad(MASTER, "master"),
+            NodeLoad(WORKER, "worker", 2, 3, {"cpu": 1.5}, cordoned=True, load=load),
+        ]
 
-    def report(self, node_id, reports, call):
+    def report(self, node_id, reports, call, load):
         self._enter(call)
+        self.loads.append((node_id, load))
         self.reports += [(node_id, report) for report in reports]
         return [report.name for report in reports if report.name not in self.resources]
 

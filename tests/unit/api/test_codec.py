@@ -1,19 +1,33 @@
 """Records survive their way through messages, and JSON agrees with protobuf's own."""
 
 import json
+import math
 
 import pytest
 from google.protobuf import json_format
+from hypothesis import given
+from hypothesis import strategies as st
 
+from crawler import constraint_json, schemas
 from crawler.api import codec, payloads
 from crawler.api.service import NodeLoad, Page
 from crawler.errors import InvalidArgument
 from crawler.proto import crawler_pb2 as pb
-from crawler.records import Counts, Node, Owner, Query, Report, Resource, Spec, State
+from crawler.records import Counts, Node, Owner, Query, Report, Resource, Spec, State, WorkerLoad
+from tests.unit import constraints as made
 from tests.unit.api.fakes import MASTER, WORKER
+from tests.unit.test_constraint_json import EVERYTHING
 
 RESOURCE = Resource(
-    spec=Spec("douban_book_list", "douban", {"tag": "小说", "pages": 3}, {"gpu": "yes"}, -2),
+    spec=Spec(
+        "douban_book_list",
+        "douban",
+        {"tag": "小说", "pages": 3},
+        {"gpu": "yes"},
+        -2,
+        constraint_json.read(EVERYTHING),
+        retries=3,
+    ),
     id="1602250527540776960",
     creation_time=1670841268798763000,
     owner=Owner(WORKER.id, WORKER.address),
@@ -21,7 +35,11 @@ RESOURCE = Resource(
     state=State.FAILED,
     reason="the start URL is gone",
     counts=Counts(10, 9, 1, 2.5),
+    assigned_time=1670841268798763001,
+    failed_on=("w-3", "w-1"),
+    kills=2,
 )
+LOADED = NodeLoad(WORKER, "worker", 1, 2, {"cpu": 1.5}, True, WorkerLoad(0.5, 0.25))
 PENDING = Resource(Spec("idle"), id="1", reason="no worker is up")
 
 
@@ -46,6 +64,57 @@ def test_a_master_of_another_make_tells_no_more_than_the_node():
     assert codec.resource_from(pb.ResourceSpec(name="x", assigned_node="w-1|h:1")) == resource
 
 
+specs = st.builds(
+    Spec,
+    name=st.just("x"),
+    spider=made.text,
+    labels=st.dictionaries(made.names, made.text, max_size=2),
+    priority=st.integers(-(2**31), 2**31 - 1),
+    constraints=made.constraints,
+    retries=st.integers(0, 1000),
+)
+
+
+@given(specs)
+def test_a_request_that_is_passed_on_keeps_everything(spec):
+    message = pb.ResourceSpec.FromString(codec.spec_message(spec).SerializeToString())
+    assert schemas.load_spec(codec.spec_fields(message)) == spec
+
+
+@given(specs)
+def test_what_the_cluster_says_of_a_task_may_be_sent_to_it_again(spec):
+    told = json.loads(payloads.write(payloads.resource(Resource(spec))))
+    assert schemas.load_spec(told) == spec
+    assert codec.resource_from(codec.resource_message(Resource(spec))).spec == spec
+
+
+def test_constraints_are_judged_over_grpc_as_over_http():
+    bad = pb.Constraints(
+        requests={"cpu": math.nan},
+        preferred=[pb.Expression(label="a", operator="Exists", weight=0)],
+        spread=[pb.Spread(over="zone", label="a", value="b", max_skew=0)],
+        apart=[pb.Neighbour(label="site")],
+    )
+    with pytest.raises(InvalidArgument) as told:
+        schemas.load_spec(codec.spec_fields(pb.ResourceSpec(name="x", constraints=bad)))
+    for fault in (
+        "constraints.requests['cpu']: 'NaN' is not allowed",
+        "constraints.preferred[0].weight: 0",
+        "constraints.spread[0].max_skew: 0 is not allowed",
+    ):
+        assert fault in str(told.value)
+    lacking = pb.Constraints(apart=[pb.Neighbour(label="site")])
+    with pytest.raises(InvalidArgument, match=r"apart\[0\]\.value: is missing, and the task has"):
+        schemas.load_spec(codec.spec_fields(pb.ResourceSpec(name="x", constraints=lacking)))
+
+
+def test_what_another_master_means_and_we_do_not_know_is_an_error():
+    message = pb.ResourceSpec(name="x")
+    message.constraints.required.add(label="a", operator="Near")
+    with pytest.raises(InvalidArgument, match=r"constraints\.required\[0\]\.operator: 'Near'"):
+        codec.resource_from(message)
+
+
 @pytest.mark.parametrize("query", [Query(), Query(7, "token", State.DONE)])
 def test_queries(query):
     message = codec.query_message(query)
@@ -60,7 +129,7 @@ def test_queries(query):
 def test_pages_and_nodes():
     page = Page([RESOURCE, PENDING], "next", 9)
     assert codec.page_from(codec.page_message(page)) == page
-    for load in (NodeLoad(WORKER, "worker", 1, 2), NodeLoad(MASTER, "master")):
+    for load in (LOADED, NodeLoad(WORKER, "worker", 1, 2), NodeLoad(MASTER, "master")):
         assert codec.node_from(codec.node_message(load)) == load
     nothing = NodeLoad(Node("w-3", "h:1", spiders=frozenset()), "worker")
     assert codec.node_from(codec.node_message(nothing)) == nothing
@@ -71,7 +140,22 @@ def test_reports():
         Report("a", "1", 2, State.RUNNING, counts=Counts(1, 2, 3, 4.5)),
         Report("b", "2", 1, State.FAILED, "has no spider 'b'", awaits_spider=True),
     ]
-    assert codec.reports_from(codec.reports_message("w-1", reports)) == reports
+    load = WorkerLoad(0.75, 0.125)
+    message = codec.reports_message("w-1", reports, load)
+    assert codec.reports_from(message) == reports
+    assert codec.load_from(message) == load
+
+
+def test_a_worker_that_does_not_tell_its_load_has_none():
+    assert codec.load_from(pb.ReportRunsRequest(node_id="w-1")) == WorkerLoad()
+
+
+@pytest.mark.parametrize("value", [-1.0, float("nan"), float("inf")])
+@pytest.mark.parametrize("field", ["cpu", "lag_s"])
+def test_a_load_that_is_no_load_is_refused(field, value):
+    message = pb.ReportRunsRequest(node_id="w-1", load=pb.WorkerLoad(**{field: value}))
+    with pytest.raises(InvalidArgument, match=rf"^load\.{field}: .* is not allowed; allowed is 0"):
+        codec.load_from(message)
 
 
 @pytest.mark.parametrize(
@@ -95,8 +179,10 @@ def test_reports_that_are_refused(message):
             codec.page_message(Page([RESOURCE], "next", 2)),
         ),
         (
-            payloads.nodes([NodeLoad(WORKER, "worker", 1, 2)]),
-            pb.ListNodesResponse(nodes=[codec.node_message(NodeLoad(WORKER, "worker", 1, 2))]),
+            payloads.nodes([LOADED, NodeLoad(MASTER, "master")]),
+            pb.ListNodesResponse(
+                nodes=[codec.node_message(load) for load in (LOADED, NodeLoad(MASTER, "master"))]
+            ),
         ),
     ],
 )

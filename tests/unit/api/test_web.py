@@ -65,7 +65,32 @@ def test_a_resource_is_shown_whole(web):
         "reason": "",
         "epoch": "1",
         "counts": {"pages": "0", "items": "0", "failures": "0", "seconds": 0.0},
+        "retries": 0,
+        "assignedTime": "0",
+        "failedOn": [],
+        "kills": 0,
     }
+
+
+def test_what_a_task_asks_is_shown_as_it_may_be_sent(web):
+    asked = {"apart": [{"label": "site"}], "requests": {"cpu": 0.5}}
+    task = {"name": "x", "labels": {"site": "books"}, "constraints": asked, "retries": 2}
+    assert web.post(RESOURCE, json=task).status_code == 200
+    shown = body_of(web.get(f"{RESOURCE}/x"))
+    assert shown["constraints"]["requests"] == {"cpu": 0.5}
+    assert shown["constraints"]["apart"] == [
+        {"label": "site", "value": "", "over": "node", "weight": 0.0}
+    ]
+    again = body_of(web.put(f"{RESOURCE}/x", json=shown))
+    assert (again["constraints"], again["retries"]) == (shown["constraints"], 2)
+
+
+def test_what_a_task_may_not_ask_is_named_by_its_path(web):
+    refused = web.post(RESOURCE, json={"name": "x", "constraints": {"near": [{"label": "site"}]}})
+    assert refused.status_code == 400
+    assert body_of(refused)["message"] == (
+        "constraints.near[0].value: is missing, and the task has no label 'site'"
+    )
 
 
 def test_what_was_shown_may_be_sent_back_changed(web):
@@ -113,6 +138,11 @@ def test_nodes(web):
         "incarnation": "7",
         "unfinished": 2,
         "resources": 3,
+        "capacity": {"cpu": 4.0, "memory": 512.5},
+        "taints": ["spot=yes:NoSchedule"],
+        "used": {"cpu": 1.5},
+        "cordoned": True,
+        "load": {"cpu": 0.5, "lagS": 0.25},
     }
 
 
