@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from crawler.api.service import Call, NodeLoad, Page
+from crawler.api.service import UNTOLD, Call, NodeLoad, Page
 from crawler.coordination.keys import MASTER, WORKER
 from crawler.errors import NotFound
 from crawler.node.cluster import Cluster
@@ -22,7 +22,8 @@ from crawler.node.requests import (
     is_later,
     is_news,
 )
-from crawler.records import MAX_PAGE, Counts, Query, Report, Resource, Spec, State
+from crawler.records import MAX_PAGE, Counts, Query, Report, Resource, Spec, State, WorkerLoad
+from crawler.scheduler.candidate import Candidate
 
 
 class LeaderDesk:
@@ -80,11 +81,19 @@ class LeaderDesk:
         workers = sorted(self._cluster.census.candidates.values(), key=lambda each: each.id)
         masters = sorted(self._cluster.live_masters().values(), key=lambda node: node.id)
         return [NodeLoad(node, MASTER) for node in masters] + [
-            NodeLoad(each.node, WORKER, each.unfinished, each.owned) for each in workers
+            self._load_of(each) for each in workers
         ]
 
-    def report(self, node_id: str, reports: Sequence[Report], call: Call) -> Sequence[str]:
-        """Take reports: counts are kept in memory, a change of state is written."""
+    def report(
+        self,
+        node_id: str,
+        reports: Sequence[Report],
+        call: Call,
+        load: WorkerLoad = UNTOLD,
+    ) -> Sequence[str]:
+        """Take reports: counts and load are kept in memory, a change of state is written."""
+        if load != UNTOLD:
+            self._cluster.census.report(node_id, load)
         pairs = [(report, self._cluster.resource(report.name)) for report in reports]
         current = [(rep, res) for rep, res in pairs if is_current(rep, node_id, res)]
         for report, _ in current:
@@ -104,6 +113,17 @@ class LeaderDesk:
             resource = self._cluster.resource(name)
             if resource is None or resource.state.finished:
                 del self._live[name]
+
+    def _load_of(self, worker: Candidate) -> NodeLoad:
+        return NodeLoad(
+            worker.node,
+            WORKER,
+            worker.unfinished,
+            worker.owned,
+            used=worker.amounts,
+            cordoned=worker.id in self._cluster.census.cordoned,
+            load=worker.reported,
+        )
 
     def _with_live_counts(self, resource: Resource) -> Resource:
         run = self._live.get(resource.name)

@@ -75,6 +75,11 @@ class Candidate(Tally):
         """How much of a quantity its unfinished tasks asked for."""
         return self._used.get(quantity, 0.0)
 
+    @property
+    def amounts(self) -> Mapping[str, float]:
+        """How much of which quantity its unfinished tasks asked for."""
+        return {quantity: amount for quantity, amount in self._used.items() if amount}
+
     def capacity(self, quantity: str) -> float:
         """How much of a quantity it has; infinite where it is not limited."""
         return self.node.capacity.get(quantity, float("inf") if quantity in UNBOUNDED else 0.0)
