@@ -83,10 +83,12 @@ class Queue:
 
     def head(self) -> Place | None:
         """Where the first task stands."""
-        while self._heap:
-            if self._places.get(self._heap[0][2]) == self._heap[0]:
-                return self._heap[0]
-            heapq.heappop(self._heap)
+        heap, places = self._heap, self._places
+        while heap:
+            place = heap[0]
+            if places.get(place[2]) is place:
+                return place
+            heapq.heappop(heap)
         return None
 
     def pop(self) -> str:
@@ -114,13 +116,13 @@ class Turn:
     level: int
     """The turn ends before tasks of a later level than this."""
 
-    def __iter__(self) -> Iterator[None]:
-        """Once for each task, which the caller pops meanwhile."""
+    def __iter__(self) -> Iterator[str]:
+        """The name of each task in turn, which the caller pops if it is placed."""
         for _ in range(self.most):
             head = self.queue.head()
             if head is None or head[0] > self.level:
                 return
-            yield
+            yield head[2]
 
 
 class Backlog:
@@ -183,10 +185,9 @@ class Backlog:
             self._go_on(queue)
 
     def pop(self, queue: Queue) -> str:
-        """Take the first task out of a queue."""
+        """Take the first task out of the queue whose turn it is."""
         name = queue.pop()
         del self._where[name]
-        self._go_on(queue)
         return name
 
     def park(self, queue: Queue, reasons: Mapping[str, str]) -> None:
@@ -210,7 +211,9 @@ class Backlog:
                 return
             group = min(able, key=lambda name: (owned.get(name, 0) / self.group(name).share, name))
             most = min(self.room(group, owned), TURN if len(able) > 1 else ENDLESS)
-            yield Turn(open[group], most, self._level_of_next(group))
+            queue = open[group]
+            yield Turn(queue, most, self._level_of_next(group))
+            self._go_on(queue)
 
     def group(self, name: str) -> Group:
         """What a group may have."""

@@ -43,11 +43,13 @@ class Tally:
 class Candidate(Tally):
     """A live worker, with what it owns at this point of the pass."""
 
-    __slots__ = ("_used", "node", "owned", "reported", "unfinished")
+    __slots__ = ("_used", "id", "node", "owned", "reported", "unfinished")
 
     def __init__(self, node: Node) -> None:
         super().__init__()
         self.node = node
+        self.id = node.id
+        """The id of the worker."""
         self.unfinished = 0
         """Tasks that are not done or failed, those placed earlier in this pass included."""
         self.owned = 0
@@ -55,11 +57,6 @@ class Candidate(Tally):
         self.reported = WorkerLoad()
         """What the worker last said of itself."""
         self._used: dict[str, float] = {}
-
-    @property
-    def id(self) -> str:
-        """The id of the worker."""
-        return self.node.id
 
     @property
     def labels(self) -> Mapping[str, str]:

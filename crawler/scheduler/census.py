@@ -77,6 +77,8 @@ class Census:
         self._awaiting: dict[str, set[str]] = {}
         """Spider → the tasks that failed for want of it."""
         self._candidates: dict[str, Candidate] = {}
+        self._owners: dict[str, Owner] = {}
+        """Each of them as the owner of tasks."""
         self._places = Places()
         self._repelling: dict[tuple[str, str], Counter[str]] = {}
         """Label and value that unfinished tasks want to be apart from → over which kinds of places.
@@ -170,13 +172,11 @@ class Census:
 
     def reserve(self, name: str, node: Node, before: Resource) -> None:
         """A pass gives this task to that worker; `see` will confirm it, or take it back."""
-        held = self._held.get(name)
-        if held is not None:
+        held = self._held.get(name) or self._holding_of(before)
+        if name in self._held:
             self._forget(name, held)
-        load = held.load if held is not None else load_of(before.spec)
-        group = held.group if held is not None else self.group_of(before)
-        owner = Owner(node.id, node.address, node.incarnation)
-        self._believe(name, Holding(State.ASSIGNED, owner, load, group, ""))
+        owner = self._owners[node.id]
+        self._believe(name, Holding(State.ASSIGNED, owner, held.load, held.group, ""))
 
     def report(self, node_id: str, load: WorkerLoad) -> None:
         """Take what a worker says of its own load."""
@@ -261,6 +261,7 @@ class Census:
         if present is not None and present.node.incarnation == node.incarnation:
             candidate.reported = present.reported
         self._candidates[node.id] = candidate
+        self._owners[node.id] = Owner(node.id, node.address, node.incarnation)
         self._hiring = None
         self._places.join(node)
         for holding in self._holdings(node.id):
@@ -304,6 +305,7 @@ class Census:
                 self._add(candidate, holding.load, -1)
         self._places.leave(node)
         del self._candidates[node.id]
+        del self._owners[node.id]
         self._hiring = None
 
     def _suspect(self, names: Iterable[str]) -> None:

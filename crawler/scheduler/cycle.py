@@ -79,17 +79,18 @@ class Cycle:
         """Place tasks of one queue until its turn is over, or it has to be parked."""
         queue = turn.queue
         ranking = self._ranking(queue)
-        for _ in turn:
+        for name in turn:
             if most <= 0:
                 break
             task = queue.task
             if self._framework.per_task:
-                task = self._task(queue)
+                task = self._task(queue, name)
             candidate = ranking.best(task)
             if candidate is None:
                 self._park(queue, ranking.reasons())
                 break
-            self._place(self._backlog.pop(queue), task, candidate, ranking)
+            self._backlog.pop(queue)
+            self._place(name, task, candidate, ranking)
             most -= 1
         self._rankings[queue.shape] = (ranking, len(self._chosen))
 
@@ -104,10 +105,9 @@ class Cycle:
         if len(self._chosen) % TURN_EVERY == 0:
             self._give_turn()
 
-    def _task(self, queue: Queue) -> Task:
+    def _task(self, queue: Queue, name: str) -> Task:
         """The very task whose turn it is."""
-        head = queue.head()
-        resource = self._find(head[2]) if head is not None else None
+        resource = self._find(name)
         return queue.task if resource is None else Task.of(resource)
 
     def _ranking(self, queue: Queue) -> Ranking:

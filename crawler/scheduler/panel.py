@@ -56,6 +56,11 @@ class Panel:
         self._fixed: dict[str, float] = {}
         """Worker id → the sum of those points that no placement changes."""
 
+    @property
+    def judges_room(self) -> bool:
+        """Whether any filter looks at what a worker has to do."""
+        return bool(self._room_filters)
+
     def refusals(self, nodes: Sequence[Candidate]) -> dict[str, dict[str, str]]:
         """Plugin → worker id → why it must not get such tasks."""
         return self._filtered("filter_nodes", self._filters, nodes)
@@ -225,9 +230,11 @@ def _are_texts(answer: Any) -> bool:
 
 
 def _are_numbers(answer: Any, count: int) -> bool:
-    return len(answer) == count and all(
-        isinstance(each, int | float) and math.isfinite(each) for each in answer
-    )
+    return len(answer) == count and all(map(_is_number, answer))
+
+
+def _is_number(answer: Any) -> bool:
+    return isinstance(answer, (int, float)) and math.isfinite(answer)
 
 
 def _are_points(answer: Any, count: int) -> bool:

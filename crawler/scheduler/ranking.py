@@ -51,6 +51,7 @@ class Ranking:
         self._full: dict[str, dict[str, str]] = {}
         self._places = {key: _standing(census, key, suitable) for key in self._panel.keys}
         self._cells: dict[tuple[str, ...], Cell] = {}
+        self._cell_of: dict[str, Cell] = {}
         self._entries: dict[str, Entry] = {}
         """The present entry of each worker that has room; any other in a heap is out of date."""
         self._suitable = {each.id: each for each in suitable}
@@ -75,7 +76,10 @@ class Ranking:
     def chose(self, task: Task, candidate: Candidate) -> None:
         """The worker got that task: it is rated anew."""
         self._panel.chose(task, candidate)
-        self.refresh(task, [candidate])
+        if self._panel.judges_room:
+            self.refresh(task, [candidate])
+        else:
+            self._push(candidate, self._panel.ratings(task, (candidate,))[0])
 
     def refresh(self, task: Task, candidates: Iterable[Candidate]) -> None:
         """The load of these workers changed."""
@@ -140,10 +144,11 @@ class Ranking:
             heapq.heappush(heap, entry)
 
     def _cell(self, candidate: Candidate) -> Cell:
-        values = tuple([place_of(candidate.node, key) for key in self._places])
-        cell = self._cells.get(values)
+        cell = self._cell_of.get(candidate.id)
         if cell is None:
-            cell = self._cells[values] = Cell(values)
+            values = tuple([place_of(candidate.node, key) for key in self._places])
+            cell = self._cells.setdefault(values, Cell(values))
+            self._cell_of[candidate.id] = cell
         return cell
 
     def _top(self, cell: Cell) -> Entry | None:
