@@ -1,0 +1,47 @@
+"""How fast tasks are placed: decided, made durable, accepted, taken over.
+
+    python -m bench.placement [ROW …]
+
+All rows when none is named; `growth` is a table of its own. Each figure is of this machine, with a
+real etcd on it where one is named.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import tests.patched  # noqa: F401  # prepares the process as production does
+from bench import decisions, durable, posting, takeover
+from bench.table import Row, as_json, print_rows, write
+
+RESULT = Path("placement.json")
+GROWTH = Path("placement-growth.json")
+
+ROWS: dict[str, Callable[[], Sequence[Row]]] = {
+    "durable": durable.rows,
+    "decisions": lambda: [decisions.plain()],
+    "constraints": lambda: [decisions.rich()],
+    "death": lambda: [decisions.death()],
+    "takeover": lambda: [takeover.row()],
+    "posting": lambda: [posting.row()],
+}
+
+
+def main(names: Sequence[str]) -> int:
+    """Print the table and write the figures; 1 when a bound was missed."""
+    if "growth" in names:
+        write(GROWTH, decisions.growth())
+        return 0
+    rows: list[Row] = []
+    for name in names or ROWS:
+        print(f"measuring {name}", file=sys.stderr, flush=True)
+        rows += ROWS[name]()
+    print_rows(rows)
+    write(RESULT, {"rows": as_json(rows)})
+    return int(any(row.holds is False for row in rows))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,50 @@
+"""What a benchmark found: rows with a bound each, as a table and as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Row:
+    """One figure and what it may be."""
+
+    title: str
+    measured: str
+    bound: str = ""
+    holds: bool | None = None
+    """None where there is no bound."""
+    figures: Mapping[str, Any] = field(default_factory=dict)
+    """The same, and what else was seen, for programs."""
+
+
+def print_rows(rows: Iterable[Row]) -> None:
+    """For people."""
+    heads = ("", "measured", "bound", "holds")
+    print_table([heads, *((r.title, r.measured, r.bound, _verdict(r.holds)) for r in rows)])
+
+
+def print_table(lines: Sequence[Sequence[str]]) -> None:
+    """Columns as wide as they have to be."""
+    widths = [max(map(len, column)) for column in zip(*lines)]
+    for line in lines:
+        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip())
+
+
+def write(path: Path, content: Mapping[str, Any]) -> None:
+    """For programs."""
+    path.write_text(json.dumps(content, indent=2) + "\n")
+    print(f"figures: {path}")
+
+
+def as_json(rows: Iterable[Row]) -> list[dict[str, Any]]:
+    """The rows as JSON has them."""
+    return [asdict(row) for row in rows]
+
+
+def _verdict(holds: bool | None) -> str:
+    return "" if holds is None else "yes" if holds else "NO"
