@@ -6,14 +6,14 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check faults model soak failover mutants proto clean
+.PHONY: help run test check faults model soak failover bench-placement mutants proto clean
 
 MINUTES ?= 10
 STEPS ?= 50000
 ROUNDS ?= 20
 
 help: ## This list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
 
 run: $(VENV)/.run ## Crawl the bundled bookshop on a real local cluster, and print what came of it
 	@$(BIN)/crawler demo
@@ -39,6 +39,9 @@ soak: $(VENV)/.test ## Faults at random: make soak [MINUTES=10] [SEED=n]
 
 failover: $(VENV)/.test ## How long a failover takes, each kind 20 times: make failover [ROUNDS=n]
 	@$(BIN)/python -m bench.failover $(ROUNDS)
+
+bench-placement: $(VENV)/.test ## How fast tasks are placed: make bench-placement [ROWS="death posting"]
+	@$(BIN)/python -m bench.placement $(ROWS)
 
 mutants: $(VENV)/.test ## Put known faults back, one at a time: for each, a test must fail
 	@$(BIN)/python -m tests.mutants

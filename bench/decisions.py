@@ -18,7 +18,6 @@ from crawler.node.draft import Draft
 from crawler.node.placement import PASS, Placer
 from crawler.node.workforce import Workforce
 from crawler.records import Node, Owner, Resource, State
-from crawler.scheduler.census import Census
 from crawler.scheduler.cycle import Cycle
 from crawler.scheduler.framework import Framework
 from crawler.settings import SchedulerSettings
@@ -139,7 +138,9 @@ def death() -> Row:
     """One of many workers dies; does it matter how many tasks there are?"""
     many, few = _deaths_ms(TASKS), _deaths_ms(TASKS // 10)
     median, worst = statistics.median(many), max(many)
-    measured = f"{median:.1f} ms, worst {worst:.1f}; of {TASKS // 10:,}: {statistics.median(few):.1f}"
+    measured = (
+        f"{median:.1f} ms, worst {worst:.1f}; of {TASKS // 10:,}: {statistics.median(few):.1f}"
+    )
     figures = {"of_100000_ms": many, "of_10000_ms": few}
     title = f"one worker of {WORKERS:,} dies, {TASKS:,} tasks exist: its {LOST} tasks decided"
     return Row(title, measured, "<= 20 ms", worst <= 20, figures)

@@ -14,6 +14,7 @@ from crawler.coordination.election import Election
 from crawler.coordination.etcd import EtcdStore
 from crawler.coordination.keys import WORKER, Keys
 from crawler.coordination.lease import Lease
+from crawler.coordination.registry import decode_registration
 from crawler.coordination.store import Put
 from crawler.hub import HubWatch
 from crawler.local.etcd import EmbeddedEtcd
@@ -48,6 +49,11 @@ class Ground:
             Put(self.keys.resource(name), encode_resource(resource))
             for name, resource in resources.items()
         )
+
+    def workers(self) -> Sequence[Node]:
+        """The workers that are there, each with its incarnation."""
+        found = self.store.range(self.keys.registrations(WORKER)).items
+        return [decode_registration(kv) for kv in found]
 
     def put(self, puts: Iterable[Put]) -> None:
         """Write all, in batches."""

@@ -1,0 +1,111 @@
+"""Asks an HTTP server as fast as it answers, from many connections, at little cost of its own.
+
+    python -m bench.load HOST PORT CONNECTIONS SECONDS PREFIX
+
+A process of its own, on plain sockets: it shares the machine with what it measures. Prints JSON.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import selectors
+import socket
+import sys
+import time
+from collections.abc import Iterator
+
+BODY = '{"name":"%s","spider":"books","parameters":{"start_urls":["http://127.0.0.1/%s"]}}'
+HEAD = (
+    "POST /crawler/resource HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+    "Content-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+)
+END_OF_HEAD = b"\r\n\r\n"
+LENGTH = b"content-length:"
+WARM_UP = 0.2
+"""Share of the time of which nothing is counted."""
+
+
+class Connection:
+    """One connection, with one request under way."""
+
+    def __init__(self, host: str, port: int, names: Iterator[str]) -> None:
+        self._names = names
+        self._socket = socket.create_connection((host, port), timeout=10)
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._buffer = b""
+        self._sent_s = 0.0
+
+    def fileno(self) -> int:
+        """For the selector."""
+        return self._socket.fileno()
+
+    def ask(self) -> None:
+        """Send the next request."""
+        name = next(self._names)
+        body = BODY % (name, name)
+        self._sent_s = time.perf_counter()
+        self._socket.sendall((HEAD % len(body) + body).encode())
+
+    def read(self) -> tuple[bytes, float] | None:
+        """Status and seconds of the answer; None while it is not all there."""
+        received = self._socket.recv(65_536)
+        if not received:
+            raise ConnectionError("the server closed a connection")
+        self._buffer += received
+        head, found, body = self._buffer.partition(END_OF_HEAD)
+        if not found or len(body) < _length(head):
+            return None
+        self._buffer = b""
+        return head[9:12], time.perf_counter() - self._sent_s
+
+
+def _length(head: bytes) -> int:
+    lower = head.lower()
+    start = lower.index(LENGTH) + len(LENGTH)
+    return int(lower[start:].split(b"\r\n", 1)[0])
+
+
+def run(host: str, port: int, connections: int, seconds: float, prefix: str) -> dict[str, object]:
+    """Ask for that long; what came of it."""
+    names = (f"{prefix}-{number:07}" for number in itertools.count())
+    selector = selectors.DefaultSelector()
+    for _ in range(connections):
+        connection = Connection(host, port, names)
+        selector.register(connection, selectors.EVENT_READ, connection)
+        connection.ask()
+    began_s = time.perf_counter()
+    counted_from_s, end_s = began_s + seconds * WARM_UP, began_s + seconds
+    waits_s: list[float] = []
+    statuses: dict[str, int] = {}
+    open_now = connections
+    while open_now:
+        for key, _ in selector.select():
+            connection = key.data
+            answer = connection.read()
+            if answer is None:
+                continue
+            status, took_s = answer
+            statuses[status.decode()] = statuses.get(status.decode(), 0) + 1
+            now_s = time.perf_counter()
+            if counted_from_s <= now_s < end_s:
+                waits_s.append(took_s)
+            if now_s < end_s:
+                connection.ask()
+            else:
+                selector.unregister(connection)
+                open_now -= 1
+    waits_s.sort()
+    return {
+        "per_second": len(waits_s) / (end_s - counted_from_s),
+        "statuses": statuses,
+        "p50_ms": 1000 * waits_s[len(waits_s) // 2],
+        "p99_ms": 1000 * waits_s[len(waits_s) * 99 // 100],
+        "worst_ms": 1000 * waits_s[-1],
+        "cpu_s": time.process_time(),
+    }
+
+
+if __name__ == "__main__":
+    host, port, connections, seconds, prefix = sys.argv[1:]
+    print(json.dumps(run(host, int(port), int(connections), float(seconds), prefix)))

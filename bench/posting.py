@@ -1,0 +1,62 @@
+"""How many tasks a second a leader accepts, each one durable before it is acknowledged."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from typing import Any
+from urllib.request import urlopen
+
+from bench import scenes
+from bench.ground import Ground, open_ground
+from bench.nodes import open_master
+from bench.table import Row
+
+CONNECTIONS = 64
+SECONDS = 12.0
+WORKERS = 10
+
+
+def row() -> Row:
+    """Tasks added by many connections at once, at a master of its own process."""
+    with open_ground() as ground:
+        ground.fill(scenes.plain_workers(WORKERS), {})
+        with open_master(ground) as master:
+            _margin(master.http)  # what the start cost is not of interest
+            seen = _load(master.http, SECONDS)
+            seen["lease_margin"] = _margin(master.http)
+        _check(ground, seen["statuses"])
+    measured = (
+        f"{seen['per_second']:,.0f}/s, p50 {seen['p50_ms']:.0f} ms, p99 {seen['p99_ms']:.0f} ms, "
+        f"lease margin {seen['lease_margin']:.2f}"
+    )
+    holds = seen["per_second"] >= 3_000 and seen["p99_ms"] <= 60 and seen["lease_margin"] >= 0.5
+    title = f"POST /crawler/resource, {CONNECTIONS} connections, durable"
+    return Row(title, measured, ">= 3,000/s, p99 <= 60 ms, lease margin >= 0.5", holds, seen)
+
+
+def _load(http: str, seconds: float) -> dict[str, Any]:
+    host, _, port = http.partition(":")
+    command = [sys.executable, "-m", "bench.load", host, port]
+    command += [str(CONNECTIONS), str(seconds), "load"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    seen: dict[str, Any] = json.loads(done.stdout)
+    return seen
+
+
+def _margin(http: str) -> float:
+    """The least share of the lease that was left since it was last asked for."""
+    with urlopen(f"http://{http}/metrics", timeout=10) as answer:
+        found = re.search(r"^crawler_lease_margin (.+)$", answer.read().decode(), re.M)
+    assert found  # every node tells it
+    return float(found[1])
+
+
+def _check(ground: Ground, statuses: dict[str, int]) -> None:
+    """All was accepted, and is there."""
+    assert set(statuses) == {"200"}, f"not all was accepted: {statuses}"
+    stored = ground.store.range(ground.keys.resources).items
+    tasks = [kv for kv in stored if ground.keys.resource_name(kv.key)]
+    assert len(tasks) == statuses["200"], f"{statuses} acknowledged, {len(tasks)} stored"
