@@ -13,7 +13,7 @@ STEPS ?= 50000
 ROUNDS ?= 20
 
 help: ## This list
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
 
 run: $(VENV)/.run ## Crawl the bundled bookshop on a real local cluster, and print what came of it
 	@$(BIN)/crawler demo

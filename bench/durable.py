@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from gevent.event import Event
@@ -165,13 +166,13 @@ def _check(cluster: Cluster) -> None:
 
 def _reference(ground: Ground, workers: Sequence[Node], resources: scenes.Resources) -> float:
     """Tasks a second when each is placed alone: sort all workers by load, take the first, put."""
-    loads = [[0, worker.id, worker] for worker in workers]
+    load, order = Counter[str](), list(workers)
     tasks = list(resources.values())[:REFERENCE_TASKS]
     started_s = time.perf_counter()
     for task in tasks:
-        loads.sort(key=lambda load: load[0])
-        loads[0][0] += 1
-        _put(ground, assigned(task, loads[0][2], time.time_ns()))
+        order.sort(key=lambda worker: load[worker.id])
+        load[order[0].id] += 1
+        _put(ground, assigned(task, order[0], time.time_ns()))
     return len(tasks) / (time.perf_counter() - started_s)
 
 
