@@ -58,6 +58,8 @@ class Lease:
         self._trouble = ""
         """Why the last renewal failed; empty when it did not."""
         self._told = False
+        self._lowest_s = self.remaining_s
+        """The least that remained since somebody last looked."""
 
     @classmethod
     def grant(cls, store: Store, ttl_s: int, clock: Clock) -> Lease:
@@ -72,6 +74,15 @@ class Lease:
         if self.lost.is_set() or self._gone:
             return 0.0
         return max(0.0, self._deadline_s - self._clock.monotonic())
+
+    def take_margin(self) -> float:
+        """The least share of the time to live that remained at any time since the last call.
+
+        Looking at `remaining_s` now and then would miss it.
+        """
+        remaining_s = self.remaining_s
+        lowest_s, self._lowest_s = min(self._lowest_s, remaining_s), remaining_s
+        return lowest_s / self.ttl_s
 
     def keep(self, supervisor: Supervisor, hub: HubWatch | None = None) -> None:
         """Renew it from now on, and watch the deadline apart from the renewals, which may hang.
@@ -142,6 +153,7 @@ class Lease:
             self._trouble = str(error)
         else:
             self._trouble = ""
+            self._lowest_s = min(self._lowest_s, self.remaining_s)
             self._deadline_s = self._deadline_after(sent_s)
             return self.ttl_s / RENEWALS
         return RETRY_S

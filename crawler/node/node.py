@@ -233,6 +233,11 @@ class Node:
             "Time until this node must have stopped, without another renewal of its lease.",
             self._membership.remaining_s,
         )
+        self._metrics.gauge_of(
+            "crawler_lease_margin",
+            "Least share of the present lease's time to live that was left since this was last read.",
+            self._membership.take_margin,
+        )
         self._metrics.counter_of(
             "crawler_hub_blockages",
             "How often a callback kept the hub from turning for longer than node.hub_limit_s.",

@@ -103,6 +103,11 @@ class Membership:
         session = self.session
         return session.lease.remaining_s if session is not None else 0.0
 
+    def take_margin(self) -> float:
+        """The least share of the lease's time that was left since the last call; 0: no member."""
+        session = self.session
+        return session.lease.take_margin() if session is not None else 0.0
+
     def run(self, role: Role) -> None:
         """Join, and join anew whenever the lease is lost, until `drain`; never returns."""
         while not self._leaving:

@@ -112,6 +112,18 @@ def test_the_deadline_counts_from_the_asking_for_a_lease(flaky, clock):
     assert lease.remaining_s == pytest.approx(TTL_S * (1 - MARGIN) - 2.0)
 
 
+def test_the_least_that_was_left_is_told_once_though_it_was_renewed_meanwhile(lease, flaky, clock):
+    flaky.mode = "fails"
+    for _ in range(40):
+        clock.advance(0.1)
+    flaky.mode = "well"
+    for _ in range(10):
+        clock.advance(0.1)
+    assert lease.remaining_s > 0.6 * TTL_S
+    assert lease.take_margin() == pytest.approx(1 - MARGIN - 0.4, abs=0.03)
+    assert lease.take_margin() == pytest.approx(lease.remaining_s / TTL_S)
+
+
 class Defective:
     """Renews past the hub, unless there is something wrong with it."""
 
