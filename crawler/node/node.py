@@ -235,7 +235,7 @@ class Node:
         )
         self._metrics.gauge_of(
             "crawler_lease_margin",
-            "Least share of the present lease's time to live that was left since this was last read.",
+            "Least share of the present lease's time to live left since this was last read.",
             self._membership.take_margin,
         )
         self._metrics.counter_of(
