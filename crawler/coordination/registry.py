@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from crawler.coordination.codec import decode_node, decode_tombstone, encode_node
+from crawler.coordination.codec import decode_tombstone
 from crawler.coordination.keys import MASTER, Keys
 from crawler.coordination.lease import Lease
+from crawler.coordination.registration import decode_node, encode_node
 from crawler.coordination.snowflake import MAX_NODE
 from crawler.coordination.store import (
     Get,

@@ -5,8 +5,8 @@ import pytest
 from gevent.pool import Pool
 
 from crawler.clock import SystemClock
-from crawler.coordination.codec import encode_node
 from crawler.coordination.keys import WORKER
+from crawler.coordination.registration import encode_node
 from crawler.coordination.store import Put
 from crawler.records import Node, Query, Spec
 from tests.clusters import CALL, KEYS, Cluster

@@ -1,5 +1,6 @@
 """Values in etcd are what other programs read and write."""
 
+import dataclasses
 import json
 import re
 
@@ -7,8 +8,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crawler.coordination.codec import decode_node, decode_resource, encode_node, encode_resource
+from crawler.api import codec
+from crawler.constraints import (
+    NONE,
+    Constraints,
+    Effect,
+    Expression,
+    Neighbour,
+    Operator,
+    Spread,
+    Taint,
+    Toleration,
+)
+from crawler.coordination.codec import decode_resource, encode_resource
+from crawler.coordination.registration import decode_node, encode_node
 from crawler.records import Counts, Node, Owner, Resource, Spec, State
+from tests.unit import constraints as made
 
 REFERENCE = (
     b'{"ID":"1602250527540776960","Name":"douban_book_list",'
@@ -56,6 +71,8 @@ resources = st.builds(
         parameters=st.dictionaries(text, st.one_of(text, st.integers(), st.booleans())),
         labels=st.dictionaries(text, text),
         priority=st.integers(-(2**31), 2**31 - 1),
+        constraints=st.just(NONE) | made.constraints,
+        retries=st.integers(0, 1000),
     ),
     id=text,
     creation_time=st.integers(0, 2**62),
@@ -77,6 +94,9 @@ resources = st.builds(
         st.integers(0, 2**40),
         st.integers(0, 10**6).map(lambda ms: ms / 1000),
     ),
+    assigned_time=st.integers(0, 2**62),
+    failed_on=st.lists(text, max_size=3).map(tuple),
+    kills=st.integers(0, 2**31 - 1),
     mod_revision=st.just(3),
 )
 
@@ -86,9 +106,74 @@ def test_what_is_written_is_read_again(resource):
     assert decode_resource("x", encode_resource(resource), 3) == resource
 
 
+@given(resources)
+def test_what_is_written_fits_into_the_messages_of_the_api(resource):
+    said = codec.resource_from(codec.resource_message(resource))
+    assert (said.spec.constraints, said.spec.retries) == (
+        resource.spec.constraints,
+        resource.spec.retries,
+    )
+    assert (said.assigned_time, said.failed_on, said.kills) == (
+        resource.assigned_time,
+        resource.failed_on,
+        resource.kills,
+    )
+
+
+def test_what_a_task_asks_is_written_like_over_http_without_what_says_nothing():
+    asked = Constraints(
+        requests=(("cpu", 0.5),),
+        required=(Expression("zone", Operator.IN, ("a",)),),
+        apart=(Neighbour("site"),),
+        spread=(Spread("zone", "site", max_skew=2, weight=3.0),),
+        tolerations=(Toleration("spot", effect=Effect.NO_SCHEDULE),),
+    )
+    spec = Spec("x", constraints=asked, retries=2)
+    resource = Resource(spec, assigned_time=5, failed_on=("w-1", "w-2"), kills=1)
+    value = json.loads(encode_resource(resource))
+    assert value["Constraints"] == {
+        "requests": {"cpu": 0.5},
+        "required": [{"label": "zone", "operator": "In", "values": ["a"]}],
+        "apart": [{"label": "site", "over": "node"}],
+        "spread": [{"over": "zone", "label": "site", "maxSkew": 2, "weight": 3.0}],
+        "tolerations": [{"key": "spot", "effect": "NoSchedule"}],
+    }
+    told = [value[key] for key in ("Retries", "AssignedTime", "FailedOn", "Kills")]
+    assert told == [2, 5, ["w-1", "w-2"], 1]
+
+
+@pytest.mark.parametrize("asked", [NONE, Constraints()])
+def test_what_a_task_does_not_ask_is_not_written(asked):
+    value = json.loads(encode_resource(Resource(Spec("x", constraints=asked))))
+    assert list(value) == ["ID", "Name", "AssignedNode", "CreationTime", "State"]
+    assert decode_resource("x", encode_resource(Resource(Spec("x"))), 1).spec.constraints is NONE
+
+
+def test_tasks_that_ask_the_same_share_it():
+    raw = b'{"Constraints":{"requests":{"gpu":1,"cpu":2}}}'
+    first, second = (decode_resource("x", raw, at).spec.constraints for at in (1, 2))
+    assert first is second
+    assert first == Constraints(requests=(("cpu", 2.0), ("gpu", 1.0)))
+
+
 @pytest.mark.parametrize(
     ("raw", "complaint"),
     [
+        (b'{"Constraints":[1]}', "Constraints is [1], not dict"),
+        (b'{"Constraints":{"requests":{"cpu":0}}}', "Constraints.requests['cpu']: 0 is not allo"),
+        (b'{"Constraints":{"requests":{"cpu":NaN}}}', "Constraints.requests['cpu']: nan is not"),
+        (
+            b'{"Constraints":{"required":[{"label":"a","operator":"Gt"}],"node":1}}',
+            "Constraints.required[0].values: is missing; Gt takes one whole number, as text; "
+            "Constraints.node: 1 is not text",
+        ),
+        (b'{"Constraints":{"moon":1}}', "Constraints: 'moon' is not a field; the fields are"),
+        (b'{"Retries":1001}', "Retries is 1001; 0 to 1000 is allowed"),
+        (b'{"Retries":"2"}', "Retries is '2', not int"),
+        (b'{"AssignedTime":-1}', "AssignedTime is -1; 0 to "),
+        (b'{"FailedOn":"w-1"}', "FailedOn is 'w-1', not list"),
+        (b'{"FailedOn":[1]}', "FailedOn is [1], not a list of text"),
+        (b'{"Kills":2147483648}', "Kills is 2147483648; 0 to 2147483647 is allowed"),
         (b"[]", "a JSON object is expected"),
         (b"nonsense", "Expecting value"),
         (b'{"Name":"y"}', "Name is 'y', but the key says 'x'"),
@@ -121,6 +206,17 @@ def test_what_is_no_resource_is_refused_with_a_reason(raw, complaint):
         {"labels": "{" * 9},
         {"spiders": "5"},
         {"spiders": "[5]"},
+        {"capacity": "[1]"},
+        {"capacity": '{"cpu":"4"}'},
+        {"capacity": '{"cpu":-1}'},
+        {"capacity": '{"cpu":NaN}'},
+        {"capacity": '{"cpu":true}'},
+        {"capacity": '{"\\ud800":1}'},
+        {"labels": '{"a":"\\ud800"}'},
+        {"taints": "{}"},
+        {"taints": "[5]"},
+        {"taints": '["spot"]'},
+        {"taints": '["spot=yes:NoExecute"]'},
     ],
 )
 def test_entries_of_another_program_that_are_named_like_ours_mean_nothing(metadata):
@@ -128,6 +224,8 @@ def test_entries_of_another_program_that_are_named_like_ours_mean_nothing(metada
     node = decode_node(raw, 1)
     assert node.labels == {}
     assert node.spiders is None
+    assert node.capacity == {}
+    assert node.taints == ()
 
 
 @pytest.mark.parametrize("raw", [b"[]", b"{}", b'{"nodes":[]}', b'{"nodes":[{"id":"a|b"}]}'])
@@ -168,8 +266,33 @@ def test_metadata_is_a_map_of_text_and_carries_labels_and_spiders():
     assert (read.labels, read.spiders, read.incarnation) == ({"zone": "a"}, {"a", "b"}, 5)
 
 
+def test_metadata_carries_capacity_and_taints_as_text():
+    taint = Taint("spot", "yes", Effect.NO_SCHEDULE)
+    node = Node("w-1", "h:1", capacity={"memory": 512.0, "cpu": 4}, taints=(taint,))
+    metadata = json.loads(encode_node("w", node))["nodes"][0]["metadata"]
+    assert metadata["capacity"] == '{"cpu": 4, "memory": 512.0}'
+    assert metadata["taints"] == '["spot=yes:NoSchedule"]'
+
+
+@given(
+    st.builds(
+        Node,
+        id=st.from_regex(r"[a-z.-]{1,9}", fullmatch=True),
+        address=text,
+        labels=st.dictionaries(text, text, max_size=3),
+        spiders=st.none() | st.frozensets(text, max_size=3),
+        incarnation=st.integers(1, 2**62),
+        capacity=made.capacities,
+        taints=made.taints,
+    )
+)
+def test_a_node_is_read_as_it_registered(node):
+    read = decode_node(encode_node("w", node), node.incarnation)
+    assert dataclasses.replace(read, metadata={}) == node
+
+
 def test_a_worker_of_another_make_is_a_full_member():
     raw = b'{"name":"w","nodes":[{"id":"w-1","address":"h:1","metadata":{"broker":"http"}}]}'
     node = decode_node(raw, 5)
     assert node.has_spider("anything")
-    assert node.labels == {}
+    assert (node.labels, node.capacity, node.taints) == ({}, {}, ())
