@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from crawler.constraints import (
+    MOST_AMOUNT,
     NODE,
     NONE,
     Constraints,
@@ -37,9 +38,6 @@ QUANTITY = r"[A-Za-z0-9][A-Za-z0-9._/-]{0,62}"
 
 QUANTITIES = "1 to 63 letters, digits, dots, dashes, slashes, underscores"
 """The same in words."""
-
-MOST_AMOUNT = 10**12
-"""Largest amount of a quantity; a double holds three decimals of it."""
 
 MOST_WEIGHT = 10**6
 """Largest weight of a preference."""

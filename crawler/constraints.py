@@ -17,6 +17,9 @@ UNBOUNDED = frozenset({"cpu", "memory"})
 """Quantities that every worker has: one that does not say how much of them is not limited. Of any
 other quantity a worker has none unless it says so."""
 
+MOST_AMOUNT = 10**12
+"""Largest amount of a quantity; a double holds three decimals of it."""
+
 
 class Operator(enum.Enum):
     """How an expression compares a label of a worker."""

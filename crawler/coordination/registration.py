@@ -6,8 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from crawler.constraint_json import MOST_AMOUNT
-from crawler.constraints import Taint
+from crawler.constraints import MOST_AMOUNT, Taint
 from crawler.coordination import fields
 from crawler.records import NO_LABELS, Node
 
