@@ -13,6 +13,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 import yaml
 from marshmallow import RAISE, Schema, ValidationError, fields
 
+from crawler.constraint_json import QUANTITIES, QUANTITY
 from crawler.errors import shown
 
 _FORMS = {
@@ -20,6 +21,11 @@ _FORMS = {
     "endpoints": (r"[^\s:/]+:\d{1,5}", "host:port"),
     "path": (r"(/[^\s/]+)+", "a path such as /a/b"),
     "service": (r"[A-Za-z0-9._-]+", "letters, digits, dots, dashes"),
+    "quantity": (QUANTITY, QUANTITIES),
+    "taint": (
+        r"\w[\w./-]*(=[\w./-]*)?:(NoSchedule|PreferNoSchedule)",
+        "key=value:effect, with the effect NoSchedule or PreferNoSchedule,",
+    ),
     "name": (r"[A-Za-z0-9._-]{0,64}", "up to 64 letters, digits, dots, dashes"),
 }
 
@@ -41,7 +47,8 @@ def _field(hint: Any, metadata: Mapping[str, Any]) -> fields.Field[Any]:
     if len(inner) == 1:
         return fields.List(_Value(inner[0], metadata), error_messages=_expected("a list"))
     values = _Value(inner[1], metadata)
-    return fields.Dict(_Value(str, {}), values, error_messages=_expected("a mapping"))
+    keys = _Value(str, {"form": metadata.get("keys", "")})
+    return fields.Dict(keys, values, error_messages=_expected("a mapping"))
 
 
 def _expected(what: str) -> dict[str, Any]:
@@ -109,7 +116,8 @@ def _converted(value: Any, kind: type[Any]) -> Any:
 
 
 def from_text(value: Any, hint: Any) -> Any:
-    """A value from a variable or flag: YAML for single values, commas between those of a list."""
+    """A value from a variable or flag: YAML for single values, commas between those of a list or
+    the pairs of a map."""
     if not isinstance(value, str):
         return value
     if get_origin(hint) is None:
@@ -118,7 +126,8 @@ def from_text(value: Any, hint: Any) -> Any:
     if len(get_args(hint)) == 1:
         return [part if get_args(hint)[0] is str else _parsed(part) for part in parts]
     pairs = (part.partition("=") for part in parts)
-    return {key: label for key, _, label in pairs}
+    is_text = get_args(hint)[1] is str
+    return {key: item if is_text else _parsed(item) for key, _, item in pairs}
 
 
 def _parsed(text: str) -> Any:

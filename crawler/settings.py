@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from crawler.constraints import MOST_AMOUNT
 from crawler.records import Spec
 
 
@@ -23,12 +24,13 @@ def setting(
     most: float | None = None,
     one_of: Sequence[str] = (),
     form: str = "",
+    keys: str = "",
     secret: bool = False,
 ) -> Any:
     """A dataclass field that carries what the schema and the documentation need.
 
-    `form` names a check of config.py beyond type and range: `listen` or `endpoints`. A `secret` is
-    shown nowhere, in errors neither.
+    `form` names a check beyond type and range, one of those in setting_fields.py; `keys` names one
+    for the keys of a mapping. A `secret` is shown nowhere, in errors neither.
     """
     metadata = {
         "help": help,
@@ -37,6 +39,7 @@ def setting(
         "most": most,
         "one_of": tuple(one_of),
         "form": form,
+        "keys": keys,
         "secret": secret,
     }
     if isinstance(default, (list, dict)):
@@ -59,6 +62,20 @@ class NodeSettings:
     )
     labels: Mapping[str, str] = setting(
         {}, "Labels of a worker, for plugins to look at; `gpu` is built in, see docs/hooks.md."
+    )
+    capacity: Mapping[str, float] = setting(
+        {},
+        "How much a worker has of which quantity, such as cpu, memory and gpu; see "
+        "docs/constraints.md.",
+        least=0,
+        most=MOST_AMOUNT,
+        keys="quantity",
+    )
+    taints: Sequence[str] = setting(
+        [],
+        "What keeps tasks off a worker unless they tolerate it: key=value:NoSchedule, or "
+        ":PreferNoSchedule; see docs/constraints.md.",
+        form="taint",
     )
     hub_limit_s: float = setting(
         2.0,

@@ -14,6 +14,7 @@ from gevent.event import Event
 from crawler.api.client import Peers
 from crawler.api.service import Call
 from crawler.clock import Clock
+from crawler.constraints import Taint
 from crawler.coordination.election import Election
 from crawler.coordination.keys import MASTER, Keys
 from crawler.coordination.ledger import Ledger
@@ -105,9 +106,16 @@ class Worker:
         self._observer.close()
 
     def describe(self, node_id: str) -> Node:
-        """The registration of this worker: its labels and spiders go along."""
-        labels = dict(self._settings.node.labels)
-        return Node(node_id, self._address(), labels=labels, spiders=self._engine.spider_names())
+        """The registration of this worker: its labels, spiders, capacity and taints go along."""
+        given = self._settings.node
+        return Node(
+            node_id,
+            self._address(),
+            labels=dict(given.labels),
+            spiders=self._engine.spider_names(),
+            capacity=dict(given.capacity),
+            taints=tuple(map(Taint.parse, given.taints)),
+        )
 
     def join(self, session: Session) -> None:
         """Mirror what is assigned to this incarnation, and run it."""

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from crawler import config
+from crawler.constraints import Constraints, Effect, Neighbour, Spread, Taint
 from crawler.errors import ConfigError
 from crawler.records import Spec
 from crawler.settings import Settings
@@ -48,11 +49,14 @@ def test_flags_win_over_the_environment_and_that_over_the_file(load):
     assert (node.id, node.http, node.grpc) == ("c", ":2", ":1")
 
 
+TAINTS = ["spot=yes:NoSchedule", "old:PreferNoSchedule"]
 SAMPLES = {
     "node.id": ("7", "7"),
     "node.http": (":70", ":70"),
     "node.grpc": (":71", ":71"),
     "node.labels": ("zone=a,gpu=1", {"zone": "a", "gpu": "1"}),
+    "node.capacity": ("cpu=4,memory=8192.5", {"cpu": 4.0, "memory": 8192.5}),
+    "node.taints": ("spot=yes:NoSchedule,old:PreferNoSchedule", TAINTS),
     "etcd.endpoints": ("a:1,b:2", ["a:1", "b:2"]),
     "coordination.resources": ("/tasks", "/tasks"),
     "coordination.election": ("/leaders", "/leaders"),
@@ -86,6 +90,82 @@ def test_every_setting_has_a_variable(load, section, item, default):
     others = {config.variable(section, name): "y" for name in TOGETHER.get(path, ())}
     loaded = load("", {config.variable(section, item.name): text, **others})
     assert getattr(getattr(loaded, section), item.name) == expected != default
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("{capacity: {cpu: 4x}}", "node.capacity[cpu]: '4x' given; a number from 0 to 1000000000"),
+        ("{capacity: {cpu: -1}}", "node.capacity[cpu]: -1 given; a number from 0 to"),
+        ("{capacity: {cpu: .nan}}", "node.capacity[cpu]: nan given; a number from 0 to"),
+        ("{capacity: {cpu: true}}", "node.capacity[cpu]: True given; a number from 0 to"),
+        ("{capacity: {cpu: }}", "node.capacity[cpu]: nothing given; leave the line out"),
+        ("{capacity: {a b: 1}}", "node.capacity[a b]: 'a b' given; 1 to 63 letters, digits"),
+        ("{capacity: [1]}", "node.capacity: a mapping is allowed"),
+        (
+            "{taints: [spot]}",
+            "node.taints[0]: 'spot' given; key=value:effect, with the effect NoSc",
+        ),
+        ("{taints: ['a:NoSchedule', 'b:No']}", "node.taints[1]: 'b:No' given; key=value:effect"),
+        ("{taints: ['=b:NoSchedule']}", "node.taints[0]: '=b:NoSchedule' given"),
+        ("{taints: ['']}", "node.taints[0]: '' given"),
+        ("{taints: spot}", "node.taints: a list is allowed"),
+    ],
+)
+def test_what_is_no_capacity_and_no_taint(load, text, complaint):
+    with pytest.raises(ConfigError) as caught:
+        load(f"node: {text}")
+    assert complaint in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "complaint"),
+    [
+        ("CAPACITY", "cpu=four", "environment: node.capacity[cpu]: 'four' given; a number from 0"),
+        ("CAPACITY", "cpu", "environment: node.capacity[cpu]: nothing given"),
+        ("TAINTS", "a=b", "environment: node.taints[0]: 'a=b' given; key=value:effect"),
+    ],
+)
+def test_what_is_none_in_a_variable(load, name, text, complaint):
+    with pytest.raises(ConfigError) as caught:
+        load("", {f"CRAWLER_NODE_{name}": text})
+    assert complaint in str(caught.value)
+
+
+def test_every_taint_that_is_allowed_can_be_read(load):
+    given = ["spot=yes:NoSchedule", "x.y/z-1=:NoSchedule", "old:PreferNoSchedule"]
+    taints = load(f"node: {{taints: {given}}}").node.taints
+    assert [Taint.parse(taint) for taint in taints] == [
+        Taint("spot", "yes", Effect.NO_SCHEDULE),
+        Taint("x.y/z-1", "", Effect.NO_SCHEDULE),
+        Taint("old", "", Effect.PREFER_NO_SCHEDULE),
+    ]
+
+
+def test_a_seed_task_says_what_it_asks(load):
+    text = """
+tasks:
+  - name: x
+    labels: {site: books}
+    retries: 3
+    constraints:
+      requests: {cpu: 0.5}
+      apart: [{label: site}]
+      spread: [{over: zone, label: site, maxSkew: 2}]
+"""
+    [task] = load(text).tasks
+    assert task.retries == 3
+    assert task.constraints == Constraints(
+        requests=(("cpu", 0.5),),
+        apart=(Neighbour("site"),),
+        spread=(Spread("zone", "site", max_skew=2),),
+    )
+
+
+def test_a_seed_task_that_asks_for_what_is_not_allowed_is_named(load):
+    with pytest.raises(ConfigError) as caught:
+        load("tasks: [{name: x, constraints: {apart: [{label: site}], near: 5}}, {name: y}]")
+    assert "tasks[0]: constraints.near: 5 is not allowed; allowed is a list" in str(caught.value)
 
 
 def test_lists_of_endpoints_come_with_commas(load):
