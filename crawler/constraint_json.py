@@ -46,6 +46,13 @@ MOST_SKEW = 10**9
 """Largest max_skew."""
 
 
+MOST_TERMS = 64
+"""Most terms of one kind, and most quantities: a pass looks at each of them for each worker."""
+
+MOST_VALUES = 256
+"""Most values of one expression."""
+
+
 def read(value: Any) -> Constraints:
     """Constraints from a JSON object; equal ones come out equal. Raises Faulty."""
     constraints: Constraints = _CONSTRAINTS(value)
@@ -111,6 +118,8 @@ def _effect(value: Any) -> Effect | None:
 def _requests(value: Any) -> tuple[tuple[str, float], ...]:
     if not isinstance(value, Mapping):
         raise refusal(value, "a map from quantities to numbers")
+    if len(value) > MOST_TERMS:
+        raise Faulty(("", f"{len(value)} quantities given; at most {MOST_TERMS} are allowed"))
     return tuple(
         sorted(together((f"[{shown(key)}]", _request, (key, value[key])) for key in value))
     )
@@ -167,7 +176,7 @@ _preference = number(
 _EXPRESSION: Mapping[str, Reader] = {
     "label": name,
     "operator": one_of(Operator),
-    "values": each(text),
+    "values": each(text, MOST_VALUES),
 }
 _REQUIRED = Record(_expression, _EXPRESSION, ("label", "operator"))
 _PREFERRED = Record(_expression, {**_EXPRESSION, "weight": _preference}, ("label", "operator"))
@@ -192,11 +201,11 @@ _CONSTRAINTS = Record(
     {
         "node": text,
         "requests": _requests,
-        "required": each(_REQUIRED),
-        "preferred": each(_PREFERRED),
-        "near": each(_NEIGHBOUR),
-        "apart": each(_NEIGHBOUR),
-        "spread": each(_SPREAD),
-        "tolerations": each(_TOLERATION),
+        "required": each(_REQUIRED, MOST_TERMS),
+        "preferred": each(_PREFERRED, MOST_TERMS),
+        "near": each(_NEIGHBOUR, MOST_TERMS),
+        "apart": each(_NEIGHBOUR, MOST_TERMS),
+        "spread": each(_SPREAD, MOST_TERMS),
+        "tolerations": each(_TOLERATION, MOST_TERMS),
     },
 )

@@ -91,12 +91,14 @@ def whole(least: int, most: int) -> Reader:
     return read
 
 
-def each(reader: Reader) -> Reader:
-    """Reads a list, as a tuple."""
+def each(reader: Reader, most: int) -> Reader:
+    """Reads a list of so many items at most, as a tuple."""
 
     def read(value: Any) -> tuple[Any, ...]:
         if not isinstance(value, list | tuple):
             raise refusal(value, "a list")
+        if len(value) > most:
+            raise Faulty(("", f"{len(value)} items given; at most {most} are allowed"))
         return tuple(together((f"[{at}]", reader, item) for at, item in enumerate(value)))
 
     return read

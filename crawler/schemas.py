@@ -225,20 +225,24 @@ class QuerySchema(_Request):
         return Query(size, data["page_token"], state)
 
 
+# Made once: a schema copies all its fields when it is made, which takes longer than to read a task.
+_SPEC, _KEY, _QUERY = SpecSchema(), KeySchema(), QuerySchema()
+
+
 def load_spec(given: Mapping[str, Any]) -> Spec:
     """What a client asks for. Raises InvalidArgument naming every fault."""
-    spec: Spec = SpecSchema().read(given)
+    spec: Spec = _SPEC.read(given)
     return spec
 
 
 def load_name(given: Mapping[str, Any]) -> str:
     """The name of the resource meant; it need not exist. Raises InvalidArgument."""
-    return str(KeySchema().read(given)["name"])
+    return str(_KEY.read(given)["name"])
 
 
 def load_query(given: Mapping[str, Any]) -> Query:
     """Which resources to list. Raises InvalidArgument."""
-    query: Query = QuerySchema().read(given)
+    query: Query = _QUERY.read(given)
     return query
 
 

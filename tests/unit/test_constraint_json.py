@@ -98,6 +98,15 @@ def expression(operator, *values):
         ({"requests": {"cpu": float("inf")}}, ".requests['cpu']: inf is not allowed"),
         ({"requests": {"cpu": True}}, ".requests['cpu']: True is not allowed"),
         ({"requests": {"cpu": "1"}}, ".requests['cpu']: '1' is not allowed"),
+        (
+            {"requests": {f"q{at}": 1 for at in range(65)}},
+            ".requests: 65 quantities given; at most",
+        ),
+        (
+            expression("In", *map(str, range(257))),
+            ".required[0].values: 257 items given; at most 256",
+        ),
+        ({"near": [{"label": "a"}] * 65}, ".near: 65 items given; at most 64 are allowed"),
         ({"required": {}}, ".required: dict is not allowed; allowed is a list"),
         ({"required": [5]}, ".required[0]: 5 is not allowed; allowed is a JSON object"),
         ({"required": [{"operator": "Exists"}]}, ".required[0].label: is missing"),
