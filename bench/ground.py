@@ -9,11 +9,12 @@ from dataclasses import dataclass
 
 from bench.scenes import Resources
 from crawler.clock import SystemClock
-from crawler.coordination.codec import encode_node, encode_resource
+from crawler.coordination.codec import encode_resource
 from crawler.coordination.election import Election
 from crawler.coordination.etcd import EtcdStore
 from crawler.coordination.keys import WORKER, Keys
 from crawler.coordination.lease import Lease
+from crawler.coordination.registration import encode_node
 from crawler.coordination.registry import decode_registration
 from crawler.coordination.store import Put
 from crawler.hub import HubWatch

@@ -56,6 +56,10 @@ class Counts:
     """Running time of the crawl, in seconds."""
 
 
+NO_COUNTS = Counts()
+"""Of a run that has not begun."""
+
+
 @dataclass(frozen=True, slots=True)
 class Spec:
     """What a client asks for: which spider to run under which name, and how."""
@@ -112,7 +116,7 @@ class Resource:
     """Why it is pending, or how it failed; empty otherwise."""
     awaits_spider: bool = False
     """Failed only because its worker lacks the spider: placed anew when a worker has it."""
-    counts: Counts = Counts()
+    counts: Counts = NO_COUNTS
     assigned_time: int = 0
     """When it was given to its owner: Unix time in nanoseconds; 0 when another program did so."""
     failed_on: tuple[str, ...] = ()

@@ -14,7 +14,7 @@ from crawler import constraint_json
 from crawler.constraints import NONE, Constraints
 from crawler.coordination.fields import dump, labels, load_object, typed, whole
 from crawler.readers import Faulty
-from crawler.records import Counts, Owner, Resource, Spec, State
+from crawler.records import NO_COUNTS, Counts, Owner, Resource, Spec, State
 from crawler.schemas import MAX_RETRIES
 
 MOST_KILLS = 2**31 - 1
@@ -38,9 +38,12 @@ _RARE_FIELDS = frozenset({"Constraints", "Retries", "FailedOn", "Kills"})
 """Most resources have none of these, and are not asked for each of them."""
 
 
-def encode_resource(resource: Resource) -> bytes:
-    """The four fields of the interface first; ours beside them, where they say anything."""
-    spec, owner, counts = resource.spec, resource.owner, resource.counts
+def encode_resource(resource: Resource, term: int = 0) -> bytes:
+    """The four fields of the interface first; ours beside them, where they say anything.
+
+    `term` is that of the leader who writes it, instead of the one that wrote it last.
+    """
+    spec, owner = resource.spec, resource.owner
     value: dict[str, Any] = {
         "ID": resource.id,
         "Name": spec.name,
@@ -48,26 +51,44 @@ def encode_resource(resource: Resource) -> bytes:
         "CreationTime": resource.creation_time,
         "State": resource.state.value,
     }
-    optional = {
-        "Spider": spec.spider,
-        "Parameters": spec.parameters,
-        "Labels": spec.labels,
-        "Priority": spec.priority,
-        "Reason": resource.reason,
-        "AwaitsSpider": resource.awaits_spider,
-        "Epoch": resource.epoch,
-        "Incarnation": owner.incarnation if owner else 0,
-        "Term": resource.term,
-        "Counts": {} if counts == Counts() else _encode_counts(counts),
-        "AssignedTime": resource.assigned_time,
-        "Constraints": {} if spec.constraints is NONE else _encode_constraints(spec.constraints),
-        "Retries": spec.retries,
-        "FailedOn": resource.failed_on,
-        "Kills": resource.kills,
-    }
-    value.update({key: field for key, field in optional.items() if field})
+    if spec.spider:
+        value["Spider"] = spec.spider
+    if spec.parameters:
+        value["Parameters"] = spec.parameters
+    if spec.labels:
+        value["Labels"] = spec.labels
+    if spec.priority:
+        value["Priority"] = spec.priority
+    if resource.reason:
+        value["Reason"] = resource.reason
+    if resource.epoch:
+        value["Epoch"] = resource.epoch
+    if owner is not None and owner.incarnation:
+        value["Incarnation"] = owner.incarnation
+    if term or resource.term:
+        value["Term"] = term or resource.term
+    if resource.assigned_time:
+        value["AssignedTime"] = resource.assigned_time
+    _add_rare(value, resource)
     value.update(resource.foreign)
     return dump(value)
+
+
+def _add_rare(value: dict[str, Any], resource: Resource) -> None:
+    """What most tasks have nothing to say of."""
+    spec = resource.spec
+    if resource.awaits_spider:
+        value["AwaitsSpider"] = True
+    if resource.counts is not NO_COUNTS and resource.counts != NO_COUNTS:
+        value["Counts"] = _encode_counts(resource.counts)
+    if spec.constraints is not NONE and (asked := _encode_constraints(spec.constraints)):
+        value["Constraints"] = asked
+    if spec.retries:
+        value["Retries"] = spec.retries
+    if resource.failed_on:
+        value["FailedOn"] = resource.failed_on
+    if resource.kills:
+        value["Kills"] = resource.kills
 
 
 def decode_resource(name: str, raw: bytes, mod_revision: int) -> Resource:
@@ -126,7 +147,7 @@ def _encode_counts(counts: Counts) -> dict[str, Any]:
 
 def _decode_counts(value: Mapping[str, Any]) -> Counts:
     if not value:
-        return Counts()
+        return NO_COUNTS
     return Counts(
         pages=whole(value, "Pages"),
         items=whole(value, "Items"),

@@ -13,9 +13,11 @@ that was created and deleted meanwhile is as absent as before.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from itertools import chain
+from typing import NamedTuple
 
 from crawler.coordination.codec import decode_resource, encode_resource, encode_tombstone
+from crawler.coordination.flight import Flight
 from crawler.coordination.keys import Keys
 from crawler.coordination.snowflake import is_usable
 from crawler.coordination.store import (
@@ -26,7 +28,6 @@ from crawler.coordination.store import (
     Operation,
     Put,
     Store,
-    TxnResult,
     created_at,
     unchanged,
 )
@@ -55,8 +56,7 @@ BATCH_BYTES = 1_000_000
 """Values in one transaction; etcd refuses requests of more than 1.5 MiB."""
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """What to write for one resource."""
 
     name: str
@@ -70,8 +70,7 @@ class Change:
     """Nothing is to be written: make sure that the resource stands as it stood at that revision."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What became of a change."""
 
     name: str
@@ -83,6 +82,12 @@ class Outcome:
     """The revision at which `current` stood; 0 after a refusal."""
     refusal: StoreRefused | None = None
     """Why the store will never take this change."""
+    written: Resource | None = None
+    """What `current` means, where that is known without reading it."""
+
+
+Written = tuple[Change, Operation]
+"""A change, and the operation that carries it out."""
 
 
 class Ledger:
@@ -102,9 +107,37 @@ class Ledger:
 
         Raises LeadershipLost when another leads; Retryable when the store does not answer. Changes
         whose outcome was not yielded by then may or may not have been written.
+
+        While one of several batches is on its way, the caller takes in the one before, and the next
+        is encoded.
         """
-        for batch in self._batches(changes):
-            yield from self._commit_batch(leadership, batch)
+        batches = self._batches(leadership, changes)
+        first = next(batches, None)
+        if first is None:
+            return
+        second = next(batches, None)
+        if second is None:
+            yield from self._commit_batch(leadership, first)
+        else:
+            yield from self._commit_ahead(leadership, chain((first, second), batches))
+
+    def _commit_ahead(
+        self, leadership: Leadership, batches: Iterator[list[Written]]
+    ) -> Iterator[Outcome]:
+        flight: Flight[Outcome] | None = None
+        try:
+            for batch in batches:
+                landed, flight = flight, None
+                if landed is None or landed.land():
+                    flight = Flight("commit", self._commit_batch(leadership, batch))
+                if landed is not None:
+                    yield from landed.items()
+            if flight is not None:
+                flight.land()
+                yield from flight.items()
+        finally:
+            if flight is not None:
+                flight.abandon()
 
     def bury(self, leadership: Leadership, dead: Mapping[str, int]) -> None:
         """Note which incarnations of workers are dead, by their ids, before their tasks move.
@@ -156,89 +189,96 @@ class Ledger:
         )
         return 0
 
+    def read(self, outcome: Outcome) -> Resource | None:
+        """The resource that stands there after a change. Raises ValueError when it cannot be read;
+        None when there is none."""
+        if outcome.written is not None or outcome.current is None:
+            return outcome.written
+        return self.decode(outcome.current)
+
     def decode(self, kv: KeyValue) -> Resource | None:
         """A mirror's decoder: resources only, not the election below the same prefix."""
         name = self._keys.resource_name(kv.key)
         return None if name is None else decode_resource(name, kv.value, kv.mod_revision)
 
-    def _batches(self, changes: Sequence[Change]) -> Iterator[list[Change]]:
-        batch: list[Change] = []
+    def _batches(
+        self, leadership: Leadership, changes: Sequence[Change]
+    ) -> Iterator[list[Written]]:
+        batch: list[Written] = []
         size = 0
         for change in changes:
-            bytes_more = len(encode_resource(change.after)) if change.after else 0
+            write = self._write(leadership, change)
+            bytes_more = len(write.value) if isinstance(write, Put) else 0
             if batch and (len(batch) == CHANGES or size + bytes_more > BATCH_BYTES):
                 yield batch
                 batch, size = [], 0
-            batch.append(change)
+            batch.append((change, write))
             size += bytes_more
         if batch:
             yield batch
 
-    def _commit_batch(self, leadership: Leadership, batch: Sequence[Change]) -> Iterator[Outcome]:
-        writes = [self._write(leadership, change) for change in batch]
-        found = [Get(self._keys.resource(c.name)) for c in batch]
-        reads = [Get(leadership.key), Get(self._keys.snowflake), *found]
+    def _commit_batch(self, leadership: Leadership, batch: Sequence[Written]) -> Iterator[Outcome]:
         compares = [created_at(leadership.key, leadership.revision)]
         compares += [unchanged(self._keys.snowflake, self._mark_revision)]
-        compares += [unchanged(self._keys.resource(c.name), c.based_on) for c in batch]
+        compares += [unchanged(write.key, change.based_on) for change, write in batch]
         mark = self._mark(batch)
         try:
-            result = self._store.txn(compares, [*writes, *mark], reads)
+            result = self._store.txn(compares, [*(write for _, write in batch), *mark])
         except OutcomeUnknown as error:
             log.warning("answer to a write never came, reading what became of it", error=str(error))
-            yield from self._settle_or_leave_open(leadership, batch, writes)
+            yield from self._settle_or_leave_open(leadership, batch)
         except StoreRefused as refusal:
             yield from self._single_out(leadership, batch, refusal)
         else:
             if not result.succeeded:
-                yield from self._sort_out(leadership, batch, result)
+                yield from self._sort_out(leadership, batch)
                 return
             if mark:
                 self._mark_revision = result.revision
             kept = iter(result.gets)
-            for write, change in zip(writes, batch):
-                yield _committed(write, change, result, kept)
+            term = leadership.revision
+            for change, write in batch:
+                yield _committed(change, write, term, result.revision, kept)
 
-    def _sort_out(
-        self, leadership: Leadership, batch: Sequence[Change], refused: TxnResult
-    ) -> Iterator[Outcome]:
+    def _sort_out(self, leadership: Leadership, batch: Sequence[Written]) -> Iterator[Outcome]:
         """A batch was refused: name the changes that conflict, and commit the others."""
-        fence, mark, *found = refused.gets
+        wanted = [leadership.key, self._keys.snowflake, *(write.key for _, write in batch)]
+        read = self._store.txn([], [Get(key) for key in wanted])
+        fence, mark, *found = read.gets
         _check_fence(leadership, fence)
         self._saw_mark(mark)
         rest = []
-        for change, kv in zip(batch, found):
+        for (change, write), kv in zip(batch, found):
             if (kv.mod_revision if kv else 0) == change.based_on:
-                rest.append(change)
+                rest.append((change, write))
             else:
-                yield Outcome(change.name, False, kv, refused.revision)
+                yield Outcome(change.name, False, kv, read.revision)
         if rest:
             yield from self._commit_batch(leadership, rest)
 
     def _single_out(
-        self, leadership: Leadership, batch: Sequence[Change], refusal: StoreRefused
+        self, leadership: Leadership, batch: Sequence[Written], refusal: StoreRefused
     ) -> Iterator[Outcome]:
         """The store refuses a batch for good: one change may be at fault, so try them apart."""
         if len(batch) == 1:
-            log.error("the store refuses a change", task=batch[0].name, error=str(refusal))
-            yield Outcome(batch[0].name, False, None, 0, refusal)
+            name = batch[0][0].name
+            log.error("the store refuses a change", task=name, error=str(refusal))
+            yield Outcome(name, False, None, 0, refusal)
             return
-        for change in batch:
-            yield from self._commit_batch(leadership, [change])
+        for each in batch:
+            yield from self._commit_batch(leadership, [each])
 
     def _settle_or_leave_open(
-        self, leadership: Leadership, batch: Sequence[Change], writes: Sequence[Operation]
+        self, leadership: Leadership, batch: Sequence[Written]
     ) -> list[Outcome]:
         """What goes wrong now says nothing of the lost transaction: it may have been carried out,
         even if another leads by now. Raises OutcomeUnknown."""
         try:
-            return self._settle(leadership, batch, writes)
+            return self._settle(leadership, batch)
         except (Retryable, LeadershipLost) as error:
             raise OutcomeUnknown(f"a write was sent and cannot be settled: {error}") from error
 
-    def _settle(
-        self, leadership: Leadership, batch: Sequence[Change], writes: Sequence[Operation]
-    ) -> list[Outcome]:
+    def _settle(self, leadership: Leadership, batch: Sequence[Written]) -> list[Outcome]:
         """Read what a transaction without an answer has done, and see to it that it does no more.
 
         Retryable passes to the caller. Only another program can spoil more than one round.
@@ -249,14 +289,14 @@ class Ledger:
             fence = created_at(leadership.key, leadership.revision)
             same = unchanged(self._keys.snowflake, self._mark_revision)
             bar = Put(self._keys.snowflake, mark.value if mark else NO_ID)
-            reads = [Get(write.key) for write in writes]
+            reads = [Get(write.key) for _, write in batch]
             refusal = [Get(leadership.key), Get(self._keys.snowflake)]
             result = self._store.txn([fence, same], [bar, *reads], refusal)
             if result.succeeded:
                 self._mark_revision = result.revision
                 return [
                     Outcome(change.name, _is_written(write, kv, change), kv, result.revision)
-                    for write, kv, change in zip(writes, result.gets, batch)
+                    for (change, write), kv in zip(batch, result.gets)
                 ]
             _check_fence(leadership, result.gets[0])
             mark = result.gets[1]  # the lost transaction has been carried out this very moment
@@ -271,11 +311,11 @@ class Ledger:
             return Get(key)
         if change.after is None:
             return Delete(key)
-        return Put(key, encode_resource(change.after.replace(term=leadership.revision)))
+        return Put(key, encode_resource(change.after, leadership.revision))
 
-    def _mark(self, batch: Sequence[Change]) -> list[Operation]:
+    def _mark(self, batch: Sequence[Written]) -> list[Operation]:
         """Raise the high-water mark of the ids together with the resources that got new ones."""
-        highest = max(change.minted for change in batch)
+        highest = max(change.minted for change, _ in batch)
         return [Put(self._keys.snowflake, str(highest).encode())] if highest else []
 
 
@@ -285,12 +325,15 @@ def _check_fence(leadership: Leadership, fence: KeyValue | None) -> None:
 
 
 def _committed(
-    write: Operation, change: Change, result: TxnResult, kept: Iterator[KeyValue | None]
+    change: Change, write: Operation, term: int, revision: int, kept: Iterator[KeyValue | None]
 ) -> Outcome:
-    current = next(kept) if isinstance(write, Get) else None
-    if isinstance(write, Put):
-        current = KeyValue(write.key, write.value, 0, result.revision)
-    return Outcome(change.name, True, current, result.revision)
+    if isinstance(write, Get):
+        return Outcome(change.name, True, next(kept), revision)
+    if change.after is None or not isinstance(write, Put):
+        return Outcome(change.name, True, None, revision)
+    written = change.after.replace(term=term, mod_revision=revision)
+    current = KeyValue(write.key, write.value, 0, revision)
+    return Outcome(change.name, True, current, revision, None, written)
 
 
 def _is_written(write: Operation, found: KeyValue | None, change: Change) -> bool:

@@ -13,14 +13,13 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 MAX_OPERATIONS = 120
 """Most operations we put into one transaction; etcd's own limit is 128 compares, 128 writes."""
 
 
-@dataclass(frozen=True, slots=True)
-class KeyValue:
+class KeyValue(NamedTuple):
     """A key as it stands at some revision."""
 
     key: str
@@ -38,8 +37,7 @@ class Range:
     revision: int
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """One change of one key."""
 
     key: str

@@ -105,6 +105,11 @@ class Mirror(Generic[T]):
         if current is not None or key in self._values:
             self._take_news(key, current, revision)
 
+    def adopt(self, key: str, value: T, revision: int) -> None:
+        """Take what one wrote oneself at that revision, without decoding it; tells nobody."""
+        if revision > max(self._listed_at, self._revisions.get(key, 0)):
+            self._set(key, value, revision)
+
     def _run(self) -> None:
         backoff = Backoff()
         while True:
@@ -186,9 +191,11 @@ class Mirror(Generic[T]):
         """Take one key's state at a revision, unless a later one is known."""
         if revision <= self._revisions.get(key, 0):
             return None
+        return self._set(key, self._decoded(current) if current is not None else None, revision)
+
+    def _set(self, key: str, after: T | None, revision: int) -> Change[T] | None:
         self._revisions[key] = revision
         before = self._values.pop(key, None)
-        after = self._decoded(current) if current is not None else None
         if after is not None:
             self._values[key] = after
         if before is None and after is None:

@@ -67,6 +67,9 @@ class Cluster:
         if outcome.refusal is not None:
             return
         key = self._keys.resource(outcome.name)
+        if outcome.written is not None:
+            self.resources.adopt(key, outcome.written, outcome.revision)
+            return
         revision = outcome.current.mod_revision if outcome.current else outcome.revision
         self.resources.apply(key, outcome.current, revision)
 

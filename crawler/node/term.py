@@ -297,8 +297,8 @@ class Term:
         if self._leaving:
             raise Unavailable("this master is leaving; try again")
         outcomes = self._tickets.hand_in(request, call, self._wake)
-        decoded = {o.name: self._ledger.decode(o.current) for o in outcomes if o.current}
-        return {name: resource for name, resource in decoded.items() if resource is not None}
+        read = {outcome.name: self._ledger.read(outcome) for outcome in outcomes}
+        return {name: resource for name, resource in read.items() if resource is not None}
 
 
 def _unanswered(error: BaseException) -> CrawlerError:

@@ -1,6 +1,5 @@
 """Registrations: one node per id, one number per master, and how sets of nodes differ."""
 
-import dataclasses
 import json
 
 import pytest
@@ -106,7 +105,7 @@ def test_a_registration_under_another_id_than_its_key_s_is_refused(memory_store)
     kv = memory_store.get(KEYS.registration(WORKER, "w-1"))
     assert decode_registration(kv).id == "w-1"
     with pytest.raises(ValueError, match="the key says otherwise"):
-        decode_registration(dataclasses.replace(kv, key=KEYS.registration(WORKER, "w-2")))
+        decode_registration(kv._replace(key=KEYS.registration(WORKER, "w-2")))
 
 
 nodes = st.dictionaries(st.sampled_from("abcd"), st.integers(0, 2)).map(

@@ -6,11 +6,12 @@ import sys
 import types
 from pathlib import Path
 
+from crawler.scheduler.snapshot import Candidate
+
 from crawler.records import Node, Spec
 from crawler.scheduler import hookspecs
 from crawler.scheduler.cycle import run_pass
 from crawler.scheduler.framework import Framework
-from crawler.scheduler.snapshot import Candidate
 
 TEXT = (Path(__file__).parents[3] / "docs" / "hooks.md").read_text()
 

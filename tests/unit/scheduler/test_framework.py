@@ -4,13 +4,13 @@ import sys
 import types
 
 import pytest
+from crawler.scheduler.snapshot import Candidate
 
 from crawler.errors import ConfigError
 from crawler.records import Node, Spec
 from crawler.scheduler.cycle import run_pass
 from crawler.scheduler.framework import Framework
 from crawler.scheduler.hookspecs import hookimpl
-from crawler.scheduler.snapshot import Candidate
 
 
 @pytest.fixture
