@@ -6,6 +6,7 @@ Each message says what was given and what is allowed; the path is added by whoev
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 from collections.abc import Mapping
 from typing import Any, get_args, get_origin, get_type_hints
@@ -111,7 +112,7 @@ def _converted(value: Any, kind: type[Any]) -> Any:
     if kind is str:
         return str(value) if isinstance(value, str | int | float) else None
     if kind is float and isinstance(value, int | float):
-        return float(value)
+        return float(value) if math.isfinite(value) else None
     return value if kind is int and isinstance(value, int) else None
 
 

@@ -64,6 +64,11 @@ SAMPLES = {
     "coordination.snowflake": ("/ids", "/ids"),
     "coordination.tombstones": ("/dead", "/dead"),
     "scheduler.plugins": ("a.b,c", ["a.b", "c"]),
+    "scheduler.disabled": ("gpu,taints", ["gpu", "taints"]),
+    "scheduler.weights": ("gpu=2,real_load=0.5", {"gpu": 2.0, "real_load": 0.5}),
+    "scheduler.shares": ("news=3,*=1", {"news": 3.0, "*": 1.0}),
+    "scheduler.most": ("news=100,*=0", {"news": 100.0, "*": 0.0}),
+    "scheduler.rebalance_band": ("0.5", 0.5),
     "crawl.retry_statuses": ("500,502", [500, 502]),
     "crawl.connect_timeout_s": ("2.5", 2.5),
     "api.max_request_bytes": ("70000", 70000),
@@ -130,6 +135,14 @@ def test_what_is_none_in_a_variable(load, name, text, complaint):
     with pytest.raises(ConfigError) as caught:
         load("", {f"CRAWLER_NODE_{name}": text})
     assert complaint in str(caught.value)
+
+
+@pytest.mark.parametrize("value", [".nan", ".inf", "-.inf"])
+def test_a_number_is_finite(load, value):
+    with pytest.raises(
+        ConfigError, match=r"weights\[gpu\]: -?(nan|inf) given; a number is allowed"
+    ):
+        load(f"scheduler: {{weights: {{gpu: {value}}}}}")
 
 
 def test_every_taint_that_is_allowed_can_be_read(load):
