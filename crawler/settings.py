@@ -174,10 +174,16 @@ class SchedulerSettings:
         "group", "Label of tasks by which they are groups that share the workers; empty is without."
     )
     shares: Mapping[str, float] = setting(
-        {}, "Share of a group in the workers, beside those of the others; `*` is for all not named."
+        {},
+        "Share of a group in the workers, beside those of the others; `*` is for all not named.",
+        least=0.001,
+        most=1_000_000,
     )
-    most: Mapping[str, float] = setting(
-        {}, "Unfinished tasks a group may have on workers at once; `*` is for all not named."
+    most: Mapping[str, int] = setting(
+        {},
+        "Unfinished tasks a group may have on workers at once; `*` is for all not named.",
+        least=0,
+        most=1_000_000_000,
     )
     poison_after: int = setting(
         3,

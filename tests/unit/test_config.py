@@ -67,7 +67,7 @@ SAMPLES = {
     "scheduler.disabled": ("gpu,taints", ["gpu", "taints"]),
     "scheduler.weights": ("gpu=2,real_load=0.5", {"gpu": 2.0, "real_load": 0.5}),
     "scheduler.shares": ("news=3,*=1", {"news": 3.0, "*": 1.0}),
-    "scheduler.most": ("news=100,*=0", {"news": 100.0, "*": 0.0}),
+    "scheduler.most": ("news=100,*=0", {"news": 100, "*": 0}),
     "scheduler.rebalance_band": ("0.5", 0.5),
     "crawl.retry_statuses": ("500,502", [500, 502]),
     "crawl.connect_timeout_s": ("2.5", 2.5),
@@ -134,6 +134,20 @@ def test_what_is_no_capacity_and_no_taint(load, text, complaint):
 def test_what_is_none_in_a_variable(load, name, text, complaint):
     with pytest.raises(ConfigError) as caught:
         load("", {f"CRAWLER_NODE_{name}": text})
+    assert complaint in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("{shares: {a: 0}}", "scheduler.shares[a]: 0 given; a number from 0.001 to 1000000 is"),
+        ("{most: {a: 1.5}}", "scheduler.most[a]: 1.5 given; a whole number from 0 to 1000000000"),
+        ("{most: {a: -1}}", "scheduler.most[a]: -1 given; a whole number from 0 to"),
+    ],
+)
+def test_what_a_group_cannot_have(load, text, complaint):
+    with pytest.raises(ConfigError) as caught:
+        load(f"scheduler: {text}")
     assert complaint in str(caught.value)
 
 
