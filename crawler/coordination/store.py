@@ -64,8 +64,7 @@ class Field(enum.Enum):
     MOD_REVISION = "mod"
 
 
-@dataclass(frozen=True, slots=True)
-class Compare:
+class Compare(NamedTuple):
     """A condition of a transaction; with `prefix`, each key below it must fulfil it."""
 
     key: str
@@ -96,8 +95,7 @@ def unchanged_below(prefix: str, revision: int) -> Compare:
     return Compare(prefix, Field.MOD_REVISION, revision, at_most=True, prefix=True)
 
 
-@dataclass(frozen=True, slots=True)
-class Put:
+class Put(NamedTuple):
     """Write a key, under a lease if one is given."""
 
     key: str
@@ -105,15 +103,13 @@ class Put:
     lease: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Delete:
+class Delete(NamedTuple):
     """Delete a key, if it exists."""
 
     key: str
 
 
-@dataclass(frozen=True, slots=True)
-class Get:
+class Get(NamedTuple):
     """Read a key within the transaction."""
 
     key: str

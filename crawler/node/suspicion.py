@@ -49,9 +49,9 @@ class Suspicion:
 
     def kills(self, resource: Resource) -> int:
         """How many workers died of a task, the last one included."""
-        life, kills = self._blamed.get(resource.name, (None, 0))
-        if life is None:
+        if resource.name not in self._blamed:
             return resource.kills
+        life, kills = self._blamed[resource.name]
         if resource.owner is not None and incarnation_of(resource.owner) == life:
             return kills
         del self._blamed[resource.name]  # it was stored, and has another owner by now

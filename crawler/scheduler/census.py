@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from crawler.constraints import NODE
-from crawler.records import Node, Owner, Resource, State, WorkerLoad
+from crawler.records import Node, Owner, Resource, Spec, State, WorkerLoad
 from crawler.scheduler.candidate import Candidate, Place
 from crawler.scheduler.places import Places
 from crawler.scheduler.task import PLAIN, Load, load_of
@@ -33,6 +33,16 @@ class Holding(NamedTuple):
     group: str
     awaited: str
     """The spider it failed for want of; empty for all others."""
+    spec: Spec
+
+    def tells_of(self, resource: Resource) -> bool:
+        """Whether all of this is known to hold of a resource, at a glance."""
+        return (
+            self.spec is resource.spec
+            and self.state is resource.state
+            and self.owner == resource.owner
+            and bool(self.awaited) is resource.awaits_spider
+        )
 
     @property
     def open(self) -> bool:
@@ -158,8 +168,12 @@ class Census:
 
     def see(self, name: str, resource: Resource | None) -> None:
         """Take what there is to know of a task now; None is that it is gone."""
-        now = None if resource is None else self._holding_of(resource)
         before = self._held.get(name)
+        if before is not None and resource is not None and before.tells_of(resource):
+            if resource.owner is None:
+                self._suspect([name])
+            return
+        now = None if resource is None else self._holding_of(resource)
         if now == before:
             if now is not None and now.owner is None:
                 self._suspect([name])
@@ -176,7 +190,7 @@ class Census:
         if name in self._held:
             self._forget(name, held)
         owner = self._owners[node.id]
-        self._believe(name, Holding(State.ASSIGNED, owner, held.load, held.group, ""))
+        self._believe(name, Holding(State.ASSIGNED, owner, held.load, held.group, "", held.spec))
 
     def report(self, node_id: str, load: WorkerLoad) -> None:
         """Take what a worker says of its own load."""
@@ -189,7 +203,8 @@ class Census:
         for _, label, _ in load.repels:
             self.sensitive.add(label)
         awaited = resource.spec.spider_name if resource.awaits_spider else ""
-        return Holding(resource.state, resource.owner, load, self.group_of(resource), awaited)
+        group = self.group_of(resource)
+        return Holding(resource.state, resource.owner, load, group, awaited, resource.spec)
 
     def group_of(self, resource: Resource) -> str:
         """The group that a task belongs to; empty is none."""
