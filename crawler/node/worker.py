@@ -27,6 +27,7 @@ from crawler.logs import get_logger
 from crawler.metrics import Metrics
 from crawler.node.epochs import Epochs
 from crawler.node.observer import Observer
+from crawler.node.own_load import OwnLoad
 from crawler.node.reconcile import RunKey, reconcile
 from crawler.node.runs import Run, Runs
 from crawler.node.session import Session
@@ -86,6 +87,7 @@ class Worker:
         items = Path(settings.folder, settings.worker.items)
         self._runs = Runs(engine, items, clock, self._on_run_end)
         self._epochs = Epochs()
+        self._own_load = OwnLoad(clock)
         self._draining = False
         self._session: Session | None = None
         self._mine: Mirror[Resource] | None = None
@@ -203,16 +205,18 @@ class Worker:
             self._clock.wait(self._report_now, self._settings.worker.report_s)
             self._report_now.clear()
             self._report(self._settings.api.timeout_s)
-            self._clock.sleep(min(0.05, self._settings.worker.report_s))
+            self._own_load.sleep(min(0.05, self._settings.worker.report_s))
 
     def _report(self, timeout_s: float) -> None:
         leader, session = self._observer.leader, self._session
         news = [news for news in map(_news_of, self._runs.all()) if news is not None]
         news += [(None, protest) for protest in self._epochs.protests()]
-        if session is None or leader is None or not leader.address or not news:
+        if session is None or leader is None or not leader.address:
+            return
+        if not news and not self._own_load.due:
             return
         deadline_s = self._clock.monotonic() + timeout_s
-        for part in _parts(news):
+        for part in _parts(news) if news else [[]]:
             left_s = deadline_s - self._clock.monotonic()
             if left_s > 0:
                 self._send(leader, session.node.id, part, left_s)
@@ -226,7 +230,8 @@ class Worker:
         call = Call(timeout_s)
         reports = [report for _, report in news]
         try:
-            refused = set(self._observer.desk(leader).report(node_id, reports, call))
+            load = self._own_load.tell()
+            refused = set(self._observer.desk(leader).report(node_id, reports, call, load))
         except CrawlerError as error:
             log.warning("reports not delivered, trying again", leader=leader.id, error=str(error))
             return
