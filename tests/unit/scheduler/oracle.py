@@ -1,7 +1,7 @@
 """Placement done the long way, to compare with: one task at a time, everything counted anew.
 
-It shares no code with the scheduler but the records, and knows of no batches, no heaps and no counts
-that are kept. `placed` is a list of (spec, node) of the unfinished tasks that have a worker.
+It shares no code with the scheduler but the records, and knows of no batches, heaps or counts kept.
+`placed` is a list of (spec, node) of the unfinished tasks that have a worker.
 """
 
 from __future__ import annotations
