@@ -78,13 +78,13 @@ def _disliked(
     for place in places:
         if not place.value:
             continue
-        for label, value in apart:
-            if place.count(label, value):
-                refused[place.value] = _tell(key, place, f"has a task with {label}={value}")
         for label, value in labels:
             if place.repels(key, label, value):
                 why = f"has a task that stays apart from {label}={value}"
                 refused[place.value] = _tell(key, place, why)
+        for label, value in apart:
+            if place.count(label, value):
+                refused[place.value] = _tell(key, place, f"has a task with {label}={value}")
     return refused
 
 

@@ -1,8 +1,8 @@
 """Strategies `round-robin` and `weighted-round-robin`: the workers take turns.
 
-Turns are told by a virtual time. A turn of a worker takes 1 / its weight; next is the worker whose
-turn would end first. A worker that could not be chosen for a while starts from the present: it gets
-one turn at once, and not all that it missed.
+Turns are told by a virtual time. A turn of a worker takes 1 / its weight, and next is the worker
+whose turn would end first. A worker that could not be chosen for a while gets one turn at once, and
+not all that it missed: that turn ends in the present.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class RoundRobin(Strategy):
     def __init__(self, random: random.Random) -> None:
         super().__init__(random)
         self._now = 0.0
-        """When the turn chosen last began."""
+        """When the turn chosen last ends."""
         self._ends: dict[str, float] = {}
         """Worker id → when its last turn ends."""
 
@@ -34,8 +34,8 @@ class RoundRobin(Strategy):
 
     def chose(self, task: Task, node: Candidate) -> None:
         """It has its turn."""
-        self._now = max(self._now, self._ends.get(node.id, 0.0))
-        self._ends[node.id] = self._now + self._length(node)
+        end = self._ends.get(node.id, 0.0) + self._length(node)
+        self._now = self._ends[node.id] = max(self._now, end)
 
     def _length(self, node: Candidate) -> float:
         return 1.0

@@ -251,8 +251,8 @@ class RoundRobin:
         return -(self.end.get(node.id, 0) + self.length(node))
 
     def chose(self, node):
-        self.now = max(self.now, self.end.get(node.id, 0))
-        self.end[node.id] = self.now + self.length(node)
+        self.now = max(self.now, self.end.get(node.id, 0) + self.length(node))
+        self.end[node.id] = self.now
 
 
 class WeightedRoundRobin(RoundRobin):
