@@ -25,6 +25,7 @@ def asks(**constraints):
 
 def tasks(count, name="task", **about):
     """So many tasks that ask the same."""
+    about = {"spider": "any"} | about  # otherwise each would ask for the spider named like itself
     return [Resource(Spec(f"{name}-{n}", **about)) for n in range(count)]
 
 

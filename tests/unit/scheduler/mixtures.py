@@ -106,7 +106,7 @@ def kinds(draw, themes):
     return (
         draw(given(app=st.sampled_from(["web", "web", "web", "db", ""]))),
         Constraints(**asked),
-        draw(st.sampled_from(["", "", "", "books"])),
+        draw(st.sampled_from(["quotes", "quotes", "books", ""])),
         draw(st.sampled_from([(), (), (), ("w-0",), ("w-1", "w-0")])),
     )
 
