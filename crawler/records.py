@@ -135,7 +135,7 @@ class Resource:
         return self.spec.name
 
     def replace(self, **changes: Any) -> Resource:
-        """A copy with some fields changed; `dataclasses.replace` does the same in twice the time."""
+        """A copy with some fields changed; `dataclasses.replace` takes twice as long."""
         fields = dict(zip(_FIELDS, _values(self)))
         fields.update(changes)
         return Resource(**fields)

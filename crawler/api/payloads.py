@@ -115,9 +115,9 @@ def _node(load: NodeLoad) -> dict[str, Any]:
         "incarnation": str(node.incarnation),
         "unfinished": load.unfinished,
         "resources": load.resources,
-        "capacity": node.capacity,
+        "capacity": dict(sorted(node.capacity.items())),
         "taints": [str(taint) for taint in node.taints],
-        "used": load.used,
+        "used": dict(sorted(load.used.items())),
         "cordoned": load.cordoned,
         "load": {"cpu": load.load.cpu, "lagS": load.load.lag_s},
     }

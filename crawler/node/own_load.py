@@ -1,4 +1,4 @@
-"""What a worker says of its own load: how much of a processor it uses, and how late its hub turns."""
+"""What a worker says of itself: how much of a processor it uses, how late its hub turns."""
 
 from __future__ import annotations
 

@@ -212,8 +212,10 @@ class Backlog:
             group = min(able, key=lambda name: (owned.get(name, 0) / self.group(name).share, name))
             most = min(self.room(group, owned), TURN if len(able) > 1 else ENDLESS)
             queue = open[group]
-            yield Turn(queue, most, self._level_of_next(group))
-            self._go_on(queue)
+            try:
+                yield Turn(queue, most, self._level_of_next(group))
+            finally:  # the caller may want no further turn
+                self._go_on(queue)
 
     def group(self, name: str) -> Group:
         """What a group may have."""

@@ -189,7 +189,9 @@ class Census:
         held = self._held.get(name) or self._holding_of(before)
         if name in self._held:
             self._forget(name, held)
-        owner = self._owners[node.id]
+        owner = self._owners.get(node.id)
+        if owner is None or owner.incarnation != node.incarnation:
+            owner = _owner(node)
         self._believe(name, Holding(State.ASSIGNED, owner, held.load, held.group, "", held.spec))
 
     def report(self, node_id: str, load: WorkerLoad) -> None:
@@ -276,7 +278,7 @@ class Census:
         if present is not None and present.node.incarnation == node.incarnation:
             candidate.reported = present.reported
         self._candidates[node.id] = candidate
-        self._owners[node.id] = Owner(node.id, node.address, node.incarnation)
+        self._owners[node.id] = _owner(node)
         self._hiring = None
         self._places.join(node)
         for holding in self._holdings(node.id):
@@ -359,6 +361,10 @@ class Census:
 
     def _holdings(self, node_id: str) -> Iterator[Holding]:
         return (self._held[name] for name in self._on_node.get(node_id, ()))
+
+
+def _owner(node: Node) -> Owner:
+    return Owner(node.id, node.address, node.incarnation)
 
 
 def _discard(index: dict[str, set[str]], key: str, name: str) -> None:

@@ -99,10 +99,11 @@ class Panel:
 
     def chose(self, task: Task, node: Candidate) -> None:
         """Tell the strategy who was chosen."""
-        try:
-            self._strategy.chose(task, node)
-        except Exception:
-            log.error("strategy failed at what was chosen", exc_info=True, task=task.name)
+        if STRATEGY not in self._failed:
+            try:
+                self._strategy.chose(task, node)
+            except Exception as error:
+                self._strategy_failed(task, error)
 
     def closed(self, key: str, domains: Sequence[Place]) -> dict[str, dict[str, str]]:
         """Plugin → value of the key → why that place must not get such tasks now."""
@@ -124,14 +125,17 @@ class Panel:
                     raise TypeError(f"its ratings of {len(nodes)} workers are {ratings!r:.200}")
                 return ratings
             except Exception as error:
-                self._failed.add(STRATEGY)
-                log.error(
-                    "strategy failed, all are rated alike for the rest of the pass",
-                    exc_info=True,
-                    task=task.name,
-                    error=str(error),
-                )
+                self._strategy_failed(task, error)
         return [0.0] * len(nodes)
+
+    def _strategy_failed(self, task: Task, error: Exception) -> None:
+        self._failed.add(STRATEGY)
+        log.error(
+            "strategy failed, all are rated alike for the rest of the pass",
+            exc_info=True,
+            task=task.name,
+            error=str(error),
+        )
 
     def _topology(self, plugins: Sequence[Plugin]) -> Sequence[str]:
         keys: dict[str, None] = {}

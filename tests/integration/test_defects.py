@@ -121,7 +121,7 @@ def test_the_last_word_takes_no_longer_than_it_may(cluster, monkeypatch):
     monkeypatch.setattr(worker_module, "CALL_BYTES", 1)  # each report in a call of its own
 
     class Silent:
-        def report(self, node_id, reports, call):
+        def report(self, node_id, reports, call, load):
             gevent.sleep(call.timeout_s)
             raise Unavailable("no answer")
 

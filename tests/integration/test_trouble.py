@@ -231,11 +231,11 @@ def test_a_report_the_leader_does_not_know_yet_is_made_again(cluster, tmp_path, 
     refused = []
     original = Client.report
 
-    def lagging(self, node_id, reports, call):
+    def lagging(self, node_id, reports, call, load):
         if len(refused) < 3:
             refused.append(reports)
             return [report.name for report in reports]
-        return original(self, node_id, reports, call)
+        return original(self, node_id, reports, call, load)
 
     monkeypatch.setattr(Client, "report", lagging)
     client.add(Spec("a", spider="nobody-has-it"), CALL)

@@ -13,9 +13,9 @@ from typing import Any
 
 from gevent.event import Event
 
-from crawler.api.service import Call, Desk
+from crawler.api.service import UNTOLD, Call, Desk
 from crawler.errors import CrawlerError, OutcomeUnknown, Unavailable
-from crawler.records import Query, Report, Resource, Spec
+from crawler.records import Query, Report, Resource, Spec, WorkerLoad
 from tests.model.nodes import Host, Process
 from tests.model.timeline import NodeClock, Timeline
 
@@ -143,8 +143,10 @@ class RemoteDesk:
     def nodes(self, call: Call) -> Any:
         return self._ask(call, lambda desk, call: desk.nodes(call))
 
-    def report(self, node_id: str, reports: Sequence[Report], call: Call) -> Sequence[str]:
-        return self._ask(call, lambda desk, call: desk.report(node_id, reports, call))
+    def report(
+        self, node_id: str, reports: Sequence[Report], call: Call, load: WorkerLoad = UNTOLD
+    ) -> Sequence[str]:
+        return self._ask(call, lambda desk, call: desk.report(node_id, reports, call, load))
 
     def _ask(self, call: Call, handle: Callable[[Desk, Call], Any]) -> Any:
         onward = Call(call.timeout_s, forwarded=self._forwards)

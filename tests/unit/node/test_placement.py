@@ -287,7 +287,7 @@ def test_a_task_that_was_moved_stays_for_the_cool_down():
     for name, task in list(scene.stored.items()):
         if name not in there:
             scene.store(task.replace(state=State.DONE))
-    for n in range(3):
+    for _ in range(3):
         scene.now_s += 31
         scene.settle()
     assert all(scene.owners()[name] == "w-2" for name in there)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from crawler.records import Spec
 from crawler.scheduler.backlog import Backlog, Group
 from crawler.scheduler.task import Task
-from tests.unit.scheduler.cluster import Cluster, counts, ids, task, tasks, worker
+from tests.unit.scheduler.cluster import Cluster, counts, ids, tasks, worker
 
 
 def offered(backlog, name, priority=0, since_s=0.0, group="", shape="any"):

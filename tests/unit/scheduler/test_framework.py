@@ -1,16 +1,18 @@
-"""Plugins: loaded, checked, and kept from doing harm."""
+"""Plugins: loaded, checked, weighed, switched, and kept from doing harm."""
 
 import sys
-import types
+import time
 
 import pytest
-from crawler.scheduler.snapshot import Candidate
 
 from crawler.errors import ConfigError
-from crawler.records import Node, Spec
-from crawler.scheduler.cycle import run_pass
-from crawler.scheduler.framework import Framework
-from crawler.scheduler.hookspecs import hookimpl
+from crawler.scheduler.framework import Framework, Policy
+from crawler.scheduler.hookspecs import Strategy
+from crawler.scheduler.loader import BUILT_IN
+from tests.unit.scheduler import plugins
+from tests.unit.scheduler.cluster import Cluster, asks, counts, ids, run, task, tasks, worker
+
+NODES = [worker(1), worker(2)]
 
 
 @pytest.fixture
@@ -18,54 +20,164 @@ def plugin(monkeypatch):
     """Makes an importable plugin module of functions."""
 
     def make(name, **functions):
-        module = types.ModuleType(name)
-        for hook, function in functions.items():
-            function.__name__ = hook
-            setattr(module, hook, hookimpl(function))
-        monkeypatch.setitem(sys.modules, name, module)
+        monkeypatch.setitem(sys.modules, name, plugins.module(name, **functions))
         return name
 
     return make
 
 
-NODES = [Candidate(Node("w-1", "h:1")), Candidate(Node("w-2", "h:2"))]
+def found(framework, name):
+    [plugin] = [each for each in framework.plugins if each.name == name]
+    return plugin
+
+
+def test_the_built_in_plugins_are_there_in_their_order():
+    loaded = Framework("least-load").plugins
+    assert {each.name: each.weight for each in loaded} == dict(BUILT_IN)
+    assert [each.name for each in loaded] == list(BUILT_IN)
+    assert {each.source for each in loaded} == {"built in"}
+    assert all(each.on for each in loaded)
+
+
+def test_a_plugin_of_the_settings_says_where_it_is_from(plugin):
+    framework = Framework("least-load", [plugin("mine", filter_nodes=lambda task: None)])
+    assert found(framework, "mine").source == "settings"
 
 
 def test_a_plugin_filters_and_scores(plugin):
+    name = plugin("never_one", filter_nodes=lambda task, nodes: {"w-1": "under repair"})
+    assert counts(run(NODES, tasks(4), Framework("least-load", [name]))) == {"w-2": 4}
+    for hook in ("score_nodes", "score_room"):
+        name = plugin("likes_two", **{hook: lambda nodes: [float(n.id == "w-2") for n in nodes]})
+        judge = Framework("least-load", [name])
+        assert list(ids(run(NODES, tasks(4), judge)).values()) == ["w-2", "w-1", "w-2", "w-1"]
+        judge = Framework("least-load", [name], weights={name: 4.0})
+        assert counts(run(NODES, tasks(4), judge)) == {"w-2": 4}
+
+
+def test_a_plugin_judges_room_and_places(plugin):
     name = plugin(
-        "never_one",
-        filter_nodes=lambda task, nodes: {"w-1": "under repair"},
+        "few",
+        filter_room=lambda task, nodes: {n.id: "has two" for n in nodes if n.unfinished >= 2},
+        topology=lambda task: ["zone"],
+        filter_domains=lambda key, domains: {
+            d.value: "is closed" for d in domains if key in d.value
+        },
+        score_domains=lambda task, key, domains: [float(d.value == "b") for d in domains],
     )
-    plan = run_pass(Framework("least-load", [name]), NODES, [Spec("a"), Spec("b")])
-    assert {node.id for node in plan.placed.values()} == {"w-2"}
+    zones = [worker(n, labels={"zone": zone}) for n, zone in enumerate(("a", "b", "zone-c"))]
+    plan = run(zones, tasks(5), Framework("least-load", [name], weights={name: 9.0}))
+    assert list(ids(plan).values()) == ["w-1", "w-1", "w-0", "w-0"]
+    assert plan.waiting == {"task-4": "no worker suits: w-0 has two; w-1 has two; w-2 is closed"}
+
+
+def test_one_that_says_nothing_about_one_label_is_asked_about_the_next(plugin):
     name = plugin(
-        "likes_two", score_nodes=lambda nodes: [5.0 * (n.node.id == "w-2") for n in nodes]
+        "racks",
+        topology=lambda task: ["zone", "rack"],
+        filter_domains=lambda key, domains: None if key == "zone" else {"r": "is hot"},
+        score_domains=lambda key, domains: None if key == "zone" else [0.5] * len(domains),
     )
-    plan = run_pass(Framework("least-load", [name]), NODES, [Spec("a"), Spec("b")])
-    assert {node.id for node in plan.placed.values()} == {"w-2"}
+    nodes = [worker(1, labels={"rack": "r"}), worker(2, labels={"rack": "s"})]
+    assert counts(run(nodes, tasks(3), Framework("least-load", [name]))) == {"w-2": 3}
 
 
-def test_a_plugin_brings_a_strategy(plugin):
-    name = plugin("last", strategies=lambda: {"last": lambda task, nodes: list(range(len(nodes)))})
-    plan = run_pass(Framework("last", [name]), NODES, [Spec("a")])
-    assert plan.placed["a"].id == "w-2"
+def test_who_says_nothing_is_not_asked_again(plugin):
+    calls = []
+    name = plugin("shy", filter_room=lambda task, nodes: calls.append(len(nodes)))
+    run(NODES, tasks(50), Framework("least-load", [name]))
+    assert calls == [2]
 
 
-@pytest.mark.parametrize(
-    "faulty",
-    [
-        {"filter_nodes": lambda task, nodes: 1 / 0},
-        {"filter_nodes": lambda task, nodes: ["w-1"]},
-        {"score_nodes": lambda task, nodes: [1.0]},
-        {"score_nodes": lambda task, nodes: 1 / 0},
-    ],
-    ids=["filter raises", "filter of another type", "too few scores", "score raises"],
-)
-def test_a_faulty_plugin_is_named_and_the_placement_goes_on(plugin, faulty, caplog):
-    name = plugin("faulty", **faulty)
-    plan = run_pass(Framework("least-load", [name]), NODES, [Spec("a"), Spec("b")])
-    assert {node.id for node in plan.placed.values()} == {"w-1", "w-2"}
-    assert any(r.fields.get("plugin") == "faulty" for r in caplog.records)
+def test_each_hook_is_asked_about_a_shape_with_all_workers_and_then_about_the_chosen(plugin):
+    calls = []
+
+    def told(hook, answer):
+        def function(task, nodes):
+            calls.append((hook, task.spider_name, [n.id for n in nodes]))
+            return answer(nodes)
+
+        return function
+
+    name = plugin(
+        "watcher",
+        task_labels=lambda: (),
+        filter_nodes=told("filter", lambda nodes: {}),
+        score_nodes=told("score", lambda nodes: [0.0] * len(nodes)),
+        filter_room=told("room", lambda nodes: {}),
+        score_room=told("room score", lambda nodes: [0.0] * len(nodes)),
+    )
+    many = [*tasks(2, "a", spider="x", labels={"n": "1"}), *tasks(1, "b", spider="x")]
+    run(NODES, many, Framework("least-load", [name]))
+    both = ["w-1", "w-2"]
+    assert calls == [
+        *[(hook, "x", both) for hook in ("filter", "score", "room", "room score")],
+        *[(hook, "x", [id]) for id in ("w-1", "w-2", "w-1") for hook in ("room", "room score")],
+    ]
+
+
+def test_tasks_that_differ_in_a_label_that_is_looked_at_are_judged_apart(plugin):
+    def refuse(task, nodes):
+        return {n.id: "is not yours" for n in nodes if n.id != task.labels["home"]}
+
+    at_home = [task(id, spider="x", labels={"home": id}) for id in ("w-1", "w-2")]
+    for more in ({"task_labels": lambda: ["home"]}, {}):
+        name = plugin("homes", filter_nodes=refuse, **more)
+        assert ids(run(NODES, at_home, Framework("least-load", [name]))) == {
+            "w-1": "w-1",
+            "w-2": "w-2",
+        }
+
+
+def test_a_plugin_brings_strategies(plugin):
+    class Same(Strategy):
+        def __init__(self, random):
+            super().__init__(random)
+            self.last = "w-2"
+
+        def rate(self, task, nodes):
+            return [n.id == self.last for n in nodes]
+
+    name = plugin("some", strategies=lambda: {"last": lambda task, nodes: [0, 1], "same": Same})
+    assert counts(run(NODES, tasks(1), Framework("last", [name]))) == {"w-2": 1}
+    assert counts(run(NODES, tasks(3), Framework("same", [name]))) == {"w-2": 3}
+    assert {"last", "same"} <= set(Framework("last", [name]).strategies)
+
+
+FAULTS = {
+    "filter raises": {"filter_nodes": lambda task, nodes: 1 / 0},
+    "filter of another type": {"filter_nodes": lambda task, nodes: ["w-1"]},
+    "room raises": {"filter_room": lambda task, nodes: 1 / 0},
+    "room of another type": {"filter_room": lambda task, nodes: True},
+    "too few scores": {"score_nodes": lambda task, nodes: [1.0]},
+    "score raises": {"score_nodes": lambda task, nodes: 1 / 0},
+    "score above 1": {"score_nodes": lambda task, nodes: [2.0] * len(nodes)},
+    "score is no number": {"score_room": lambda task, nodes: ["best"] * len(nodes)},
+    "score is not finite": {"score_room": lambda task, nodes: [float("nan")] * len(nodes)},
+    "topology is a text": {"topology": lambda task: "zone"},
+    "topology raises": {"topology": lambda task: 1 / 0},
+    "domains raise": {"topology": lambda task: ["zone"], "filter_domains": lambda key: 1 / 0},
+    "domain score raises": {"topology": lambda task: ["zone"], "score_domains": lambda key: 1 / 0},
+}
+
+
+@pytest.mark.parametrize("faulty", FAULTS.values(), ids=FAULTS.keys())
+def test_a_faulty_plugin_is_named_and_counted_and_the_placement_goes_on(plugin, faulty, caplog):
+    framework = Framework("least-load", [plugin("faulty", **faulty)])
+    cluster = Cluster(NODES, [*tasks(4), *tasks(4, "other", spider="b")], framework)
+    assert counts(cluster.run()) == {"w-1": 4, "w-2": 4}
+    told = [r for r in caplog.records if r.fields.get("plugin") == "faulty"]
+    assert len(told) == 1  # left out for the rest of the pass, whatever is asked
+    assert found(framework, "faulty").failures == 1
+    cluster.see(*tasks(1, "late"))
+    cluster.run()
+    assert found(framework, "faulty").failures == 2  # the next pass asks it again
+
+
+def test_the_others_are_asked_all_the_same(plugin):
+    bad = plugin("bad", filter_nodes=lambda nodes: 1 / 0)
+    good = plugin("good", filter_nodes=lambda nodes: {"w-1": "no"})
+    assert counts(run(NODES, tasks(2), Framework("least-load", [bad, good]))) == {"w-2": 2}
 
 
 @pytest.mark.parametrize(
@@ -78,10 +190,79 @@ def test_a_faulty_plugin_is_named_and_the_placement_goes_on(plugin, faulty, capl
     ],
     ids=["raises", "too few", "no numbers", "not finite"],
 )
-def test_a_faulty_strategy_rates_all_alike_and_the_placement_goes_on(plugin, strategy):
+def test_a_faulty_strategy_rates_all_alike_and_is_told_once(plugin, strategy, caplog):
     name = plugin("faulty", strategies=lambda: {"faulty": strategy})
-    plan = run_pass(Framework("faulty", [name]), NODES, [Spec("a"), Spec("b")])
-    assert {node.id for node in plan.placed.values()} == {"w-1", "w-2"}
+    plan = run(NODES, tasks(10), Framework("faulty", [name]))
+    assert counts(plan) == {"w-1": 5, "w-2": 5}
+    assert len([r for r in caplog.records if "strategy failed" in r.message]) == 1
+
+
+def test_a_strategy_that_fails_at_what_was_chosen_does_not_stop_the_placement(plugin, caplog):
+    class Odd(Strategy):
+        def rate(self, task, nodes):
+            return [0] * len(nodes)
+
+        def chose(self, task, node):
+            raise RuntimeError("no memory")
+
+    name = plugin("odd", strategies=lambda: {"odd": Odd})
+    assert len(run(NODES, tasks(3), Framework("odd", [name])).placed) == 3
+    assert len([r for r in caplog.records if "strategy failed" in r.message]) == 1
+
+
+def test_a_slow_plugin_is_measured_and_reported_ever_more_rarely(plugin, caplog):
+    name = plugin("slow", filter_room=lambda nodes: time.sleep(0.002) or {})
+    framework = Framework("least-load", [name], slow_s=0.001)
+    run(NODES, tasks(20), framework)
+    slow = found(framework, "slow")
+    assert slow.slow == slow.calls == 21
+    assert slow.seconds >= 21 * 0.002
+    told = [r for r in caplog.records if "plugin is slow" in r.message]
+    assert len(told) == 5  # at 1, 2, 4, 8, 16
+    assert "crawler plugins --disable slow" in told[0].message
+
+
+def test_a_plugin_that_is_off_is_not_asked(plugin):
+    name = plugin("never_one", filter_nodes=lambda task, nodes: {"w-1": "under repair"})
+    framework = Framework("least-load", [name], disabled=[name])
+    assert counts(run(NODES, tasks(4), framework)) == {"w-1": 2, "w-2": 2}
+    framework.switch(Policy("least-load"))
+    assert counts(run(NODES, tasks(4), framework)) == {"w-2": 4}
+    assert found(framework, name).calls == 1
+
+
+def test_what_it_looks_at_does_not_count_while_it_is_off():
+    framework = Framework("least-load", disabled=["gpu"])
+    plan = run([worker(1)], [task("a", labels={"gpu": "yes"})], framework)
+    assert ids(plan) == {"a": "w-1"}
+    a, b = (task("a", spider="s", labels={"gpu": v}) for v in "ab")
+    cluster = Cluster([worker(1)], [a, b.replace(spec=b.spec.__class__("b", "s"))], framework)
+    cluster.run(0)
+    assert len(cluster.backlog.queues) == 1
+
+
+def test_a_weight_may_be_changed_and_falls_back_to_its_own(plugin):
+    name = plugin("likes_two", score_nodes=lambda nodes: [float(n.id == "w-2") for n in nodes])
+    framework = Framework("least-load", [name])
+    framework.switch(Policy("least-load", weights={name: 9.0}))
+    assert found(framework, name).weight == 9.0
+    assert counts(run(NODES, tasks(4), framework)) == {"w-2": 4}
+    framework.switch(Policy("least-load", weights={name: 0.0}))
+    assert counts(run(NODES, tasks(4), framework)) == {"w-1": 2, "w-2": 2}
+    framework.switch(Policy("least-load"))
+    assert found(framework, name).weight == 1.0
+
+
+def test_a_switch_to_what_is_not_there_changes_nothing():
+    framework = Framework("round-robin")
+    for policy in (
+        Policy("best"),
+        Policy("random", disabled=frozenset({"nobody"})),
+        Policy("random", weights={"nobody": 1.0}),
+    ):
+        with pytest.raises(ConfigError, match="allowed: "):
+            framework.switch(policy)
+    assert framework.policy == Policy("round-robin")
 
 
 def test_a_misspelt_hook_is_an_error_at_load(plugin):
@@ -94,8 +275,14 @@ def test_an_unknown_argument_is_an_error_at_load(plugin):
         Framework("least-load", [plugin("odd", filter_nodes=lambda task, machines: {})])
 
 
+@pytest.mark.parametrize("labels", ["gpu", [1]])
+def test_labels_that_are_no_texts_are_an_error_at_load(plugin, labels):
+    with pytest.raises(ConfigError, match="'odd': task_labels returned"):
+        Framework("least-load", [plugin("odd", task_labels=lambda: labels)])
+
+
 def test_an_unknown_strategy_names_the_known_ones():
-    with pytest.raises(ConfigError, match=r"'best' is unknown; allowed: least-load"):
+    with pytest.raises(ConfigError, match=r"'best' is unknown; allowed: consistent-hash, least"):
         Framework("best")
 
 
@@ -108,3 +295,15 @@ def test_two_strategies_of_one_name_are_an_error(plugin):
     name = plugin("twin", strategies=lambda: {"least-load": lambda task, nodes: []})
     with pytest.raises(ConfigError, match="least-load"):
         Framework("least-load", [name])
+
+
+def test_one_plugin_named_twice_is_an_error(plugin):
+    name = plugin("twice", filter_nodes=lambda task, nodes: None)
+    with pytest.raises(ConfigError, match="twice"):
+        Framework("least-load", [name, name])
+
+
+def test_constraints_make_no_difference_between_tasks_that_have_the_same():
+    cluster = Cluster(NODES, tasks(9, **asks(requests=(("cpu", 1.0),))))
+    cluster.run(0)
+    assert len(cluster.backlog.queues) == 1
