@@ -192,7 +192,7 @@ class SchedulerSettings:
         most=1000,
     )
     poison_window_s: float = setting(
-        900.0,
+        300.0,
         "Only a worker that dies so soon after it was given a task can have died of it.",
         unit="s",
         least=1,

@@ -36,6 +36,7 @@ CONFIG = """
 coordination: {{lease_ttl_s: {ttl_s}}}
 crawl: {{delay_s: {delay_s}, host_concurrency: 8, robots: false}}
 worker: {{report_s: {report_s}}}
+scheduler: {{poison_after: 0}}  # workers die of everything here but their tasks
 logs: {{style: json}}
 spiders: [{spiders}]
 """

@@ -44,7 +44,8 @@ def settings_for(name: str) -> Settings:
     return Settings(
         node=NodeSettings(id=name),
         coordination=CoordinationSettings(lease_ttl_s=TTL_S),
-        scheduler=SchedulerSettings(check_s=10.0),
+        # Workers die of everything here but their tasks.
+        scheduler=SchedulerSettings(check_s=10.0, poison_after=0),
         worker=WorkerSettings(report_s=1.0),
     )
 

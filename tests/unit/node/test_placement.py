@@ -168,7 +168,7 @@ def test_how_many_deaths_it_takes_is_a_setting(settings):
 def test_who_dies_long_after_died_of_something_else():
     scene = Scene(workers=[W1, W2])
     given_to(scene, "a", W1, kills=2)
-    scene.now_s += 901
+    scene.now_s += 301
     dies(scene, W1)
     assert (scene.stored["a"].owner.node_id, scene.stored["a"].kills) == ("w-2", 0)
 
