@@ -64,7 +64,7 @@ class Framework:
     @property
     def strategies(self) -> Sequence[str]:
         """The names of all strategies."""
-        return sorted(self._loaded.strategies)
+        return sorted(self._loaded.authors)
 
     @property
     def policy(self) -> Policy:
@@ -79,7 +79,7 @@ class Framework:
 
     def check(self, policy: Policy) -> None:
         """Raises ConfigError when there is no such strategy or plugin."""
-        if policy.strategy not in self._loaded.strategies:
+        if policy.strategy not in self._loaded.authors:
             known = ", ".join(self.strategies)
             raise ConfigError(
                 f"scheduler.strategy: {policy.strategy!r} is unknown; allowed: {known}"
@@ -128,10 +128,11 @@ class Framework:
     def panel(self, task: Task, cluster: Cluster) -> Panel:
         """The plugins that have something to say about a task, for one pass."""
         on = [plugin for plugin in self._loaded.plugins if plugin.on]
-        return Panel(task, cluster, on, self._strategy, self._slow_s, self._failed)
+        author = self._loaded.authors[self.policy.strategy]
+        return Panel(task, cluster, on, self._strategy, author, self._slow_s, self._failed)
 
     def _made(self, name: str) -> Strategy:
-        strategy = self._loaded.strategies[name]
+        strategy = self._loaded.authors[name].strategies[name]
         if isinstance(strategy, type):
             made: Strategy = strategy(self._random)
             return made

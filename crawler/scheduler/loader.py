@@ -7,7 +7,7 @@ is an error when the node starts, not a silence later.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -65,6 +65,8 @@ class Plugin:
     """The hooks it has, each called with all arguments of its specification in their order."""
     labels: frozenset[str] | None
     """The labels of tasks it looks at; None is all of them."""
+    strategies: Mapping[str, Any]
+    """The strategies that it brings, by name."""
     weight: float = 1.0
     on: bool = True
     calls: int = 0
@@ -77,10 +79,11 @@ class Plugin:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """All plugins in the order in which they are asked, and the strategies they bring."""
+    """All plugins in the order in which they are asked."""
 
     plugins: Sequence[Plugin]
-    strategies: Mapping[str, Any] = field(default_factory=dict)
+    authors: Mapping[str, Plugin] = field(default_factory=dict)
+    """Strategy → the plugin that brings it."""
 
 
 def load(modules: Sequence[str] = ()) -> Loaded:
@@ -97,7 +100,7 @@ def load(modules: Sequence[str] = ()) -> Loaded:
     _load_installed(manager)
     _check_names(manager)
     plugins = [_plugin(manager, name, sources) for name, _ in manager.list_name_plugin()]
-    return Loaded(plugins, dict(_strategies(manager)))
+    return Loaded(plugins, _authors(plugins))
 
 
 def _register(manager: pluggy.PluginManager, module: str, name: str) -> None:
@@ -140,7 +143,8 @@ def _plugin(manager: pluggy.PluginManager, name: str, sources: Mapping[str, str]
         name,
         sources.get(name) or _package(manager, module),
         hooks,
-        _labels(name, implementations),
+        _labels(name, hooks),
+        _strategies(name, hooks),
         BUILT_IN.get(name, 1.0),
     )
 
@@ -156,13 +160,37 @@ def _adapted(manager: pluggy.PluginManager, hook: str, implementation: Any) -> C
     return lambda *arguments: function(*(arguments[place] for place in places))
 
 
-def _labels(name: str, implementations: Mapping[str, Any]) -> frozenset[str] | None:
-    if "task_labels" not in implementations:
-        return ALL_LABELS if any(hook in implementations for hook in ASKED) else frozenset()
-    labels = implementations["task_labels"].function()
-    if isinstance(labels, str) or not all(isinstance(label, str) for label in labels):
+def _labels(name: str, hooks: Mapping[str, Callable[..., Any]]) -> frozenset[str] | None:
+    if "task_labels" not in hooks:
+        return ALL_LABELS if any(hook in hooks for hook in ASKED) else frozenset()
+    labels = _answer(name, hooks, "task_labels")
+    if not isinstance(labels, Collection) or not _are_texts(labels):
         raise ConfigError(f"plugin {name!r}: task_labels returned {labels!r}; texts are allowed")
     return frozenset(labels)
+
+
+def _strategies(name: str, hooks: Mapping[str, Callable[..., Any]]) -> Mapping[str, Any]:
+    if "strategies" not in hooks:
+        return {}
+    brought = _answer(name, hooks, "strategies")
+    sound = isinstance(brought, Mapping) and _are_texts(brought)
+    if not sound or not all(callable(strategy) for strategy in brought.values()):
+        raise ConfigError(
+            f"plugin {name!r}: strategies returned {brought!r}; allowed are names with functions "
+            "or classes derived from Strategy"
+        )
+    return dict(brought)
+
+
+def _answer(name: str, hooks: Mapping[str, Callable[..., Any]], hook: str) -> Any:
+    try:
+        return hooks[hook]()
+    except Exception as error:
+        raise ConfigError(f"plugin {name!r}: {hook} failed: {error!r}") from error
+
+
+def _are_texts(answer: Collection[Any]) -> bool:
+    return not isinstance(answer, str) and all(isinstance(each, str) for each in answer)
 
 
 def _package(manager: pluggy.PluginManager, module: Any) -> str:
@@ -172,11 +200,14 @@ def _package(manager: pluggy.PluginManager, module: Any) -> str:
     return "settings"
 
 
-def _strategies(manager: pluggy.PluginManager) -> Iterable[tuple[str, Any]]:
-    seen: set[str] = set()
-    for brought in reversed(manager.hook.strategies()):  # pluggy asks the last one first
-        for name, strategy in brought.items():
-            if name in seen:
-                raise ConfigError(f"two plugins bring a strategy named {name!r}; rename one")
-            seen.add(name)
-            yield name, strategy
+def _authors(plugins: Iterable[Plugin]) -> Mapping[str, Plugin]:
+    authors: dict[str, Plugin] = {}
+    for plugin in plugins:
+        for name in plugin.strategies:
+            if name in authors:
+                raise ConfigError(
+                    f"plugins {authors[name].name!r} and {plugin.name!r} both bring a strategy "
+                    f"named {name!r}; rename one"
+                )
+            authors[name] = plugin
+    return authors

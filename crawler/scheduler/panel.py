@@ -36,12 +36,15 @@ class Panel:
         cluster: Cluster,
         plugins: Sequence[Plugin],
         strategy: Strategy,
+        author: Plugin,
         slow_s: float,
         failed: set[str],
     ) -> None:
-        """`failed` are the names of the plugins that failed in this pass, on any panel of it."""
+        """`author` is the plugin that brings the strategy. `failed` are the names of the plugins
+        that failed in this pass, on any panel of it."""
         self.task = task
         self._strategy = strategy
+        self._author = author
         self._slow_s = slow_s
         self._failed = failed
         self._cluster = cluster
@@ -130,9 +133,11 @@ class Panel:
 
     def _strategy_failed(self, task: Task, error: Exception) -> None:
         self._failed.add(STRATEGY)
+        self._author.failures += 1
         log.error(
             "strategy failed, all are rated alike for the rest of the pass",
             exc_info=True,
+            plugin=self._author.name,
             task=task.name,
             error=str(error),
         )

@@ -192,9 +192,12 @@ def test_the_others_are_asked_all_the_same(plugin):
 )
 def test_a_faulty_strategy_rates_all_alike_and_is_told_once(plugin, strategy, caplog):
     name = plugin("faulty", strategies=lambda: {"faulty": strategy})
-    plan = run(NODES, tasks(10), Framework("faulty", [name]))
+    framework = Framework("faulty", [name])
+    plan = run(NODES, tasks(10), framework)
     assert counts(plan) == {"w-1": 5, "w-2": 5}
-    assert len([r for r in caplog.records if "strategy failed" in r.message]) == 1
+    [told] = [r for r in caplog.records if "strategy failed" in r.message]
+    assert told.fields["plugin"] == "faulty"
+    assert found(framework, "faulty").failures == 1
 
 
 def test_a_strategy_that_fails_at_what_was_chosen_does_not_stop_the_placement(plugin, caplog):
@@ -275,10 +278,18 @@ def test_an_unknown_argument_is_an_error_at_load(plugin):
         Framework("least-load", [plugin("odd", filter_nodes=lambda task, machines: {})])
 
 
-@pytest.mark.parametrize("labels", ["gpu", [1]])
+@pytest.mark.parametrize("labels", ["gpu", [1], 7])
 def test_labels_that_are_no_texts_are_an_error_at_load(plugin, labels):
     with pytest.raises(ConfigError, match="'odd': task_labels returned"):
         Framework("least-load", [plugin("odd", task_labels=lambda: labels)])
+
+
+@pytest.mark.parametrize(
+    "strategies", [lambda: ["best"], lambda: {"best": 7}, lambda: {1: max}, lambda: 1 / 0]
+)
+def test_strategies_that_are_none_are_an_error_at_load(plugin, strategies):
+    with pytest.raises(ConfigError, match="'odd': strategies "):
+        Framework("least-load", [plugin("odd", strategies=strategies)])
 
 
 def test_an_unknown_strategy_names_the_known_ones():
@@ -293,7 +304,7 @@ def test_a_plugin_that_cannot_be_imported_is_named():
 
 def test_two_strategies_of_one_name_are_an_error(plugin):
     name = plugin("twin", strategies=lambda: {"least-load": lambda task, nodes: []})
-    with pytest.raises(ConfigError, match="least-load"):
+    with pytest.raises(ConfigError, match="'least-load' and 'twin' both bring"):
         Framework("least-load", [name])
 
 
