@@ -105,12 +105,14 @@ def load(modules: Sequence[str] = ()) -> Loaded:
 
 def _register(manager: pluggy.PluginManager, module: str, name: str) -> None:
     try:
-        manager.register(importlib.import_module(module), name)
-    except ImportError as error:
+        imported = importlib.import_module(module)
+    except Exception as error:  # it may hold any code, and any fault
         raise ConfigError(
-            f"scheduler.plugins: {module!r} cannot be imported ({error}); "
+            f"scheduler.plugins: {module!r} cannot be imported ({error!r}); "
             "give the dotted name of an installed Python module"
         ) from error
+    try:
+        manager.register(imported, name)
     except (pluggy.PluginValidationError, ValueError) as error:
         raise ConfigError(f"scheduler.plugins: {error}") from error
 
@@ -118,8 +120,8 @@ def _register(manager: pluggy.PluginManager, module: str, name: str) -> None:
 def _load_installed(manager: pluggy.PluginManager) -> None:
     try:
         manager.load_setuptools_entrypoints(ENTRY_POINTS)
-    except (ImportError, ValueError, pluggy.PluginValidationError) as error:
-        raise ConfigError(f"an installed plugin cannot be loaded: {error}") from error
+    except Exception as error:  # as above
+        raise ConfigError(f"an installed plugin cannot be loaded: {error!r}") from error
 
 
 def _check_names(manager: pluggy.PluginManager) -> None:

@@ -12,3 +12,9 @@ def module(name, **functions):
         function.__name__ = hook
         setattr(made, hook, hookimpl(function))
     return made
+
+
+def found(framework, name):
+    """The plugin of that name."""
+    [plugin] = [each for each in framework.plugins if each.name == name]
+    return plugin

@@ -1,6 +1,5 @@
-"""Plugins: loaded, checked, weighed, switched, and kept from doing harm."""
+"""Plugins: asked, weighed, switched, and kept from doing harm."""
 
-import sys
 import time
 
 import pytest
@@ -8,40 +7,10 @@ import pytest
 from crawler.errors import ConfigError
 from crawler.scheduler.framework import Framework, Policy
 from crawler.scheduler.hookspecs import Strategy
-from crawler.scheduler.loader import BUILT_IN
 from tests.unit.scheduler import plugins
 from tests.unit.scheduler.cluster import Cluster, asks, counts, ids, run, task, tasks, worker
 
 NODES = [worker(1), worker(2)]
-
-
-@pytest.fixture
-def plugin(monkeypatch):
-    """Makes an importable plugin module of functions."""
-
-    def make(name, **functions):
-        monkeypatch.setitem(sys.modules, name, plugins.module(name, **functions))
-        return name
-
-    return make
-
-
-def found(framework, name):
-    [plugin] = [each for each in framework.plugins if each.name == name]
-    return plugin
-
-
-def test_the_built_in_plugins_are_there_in_their_order():
-    loaded = Framework("least-load").plugins
-    assert {each.name: each.weight for each in loaded} == dict(BUILT_IN)
-    assert [each.name for each in loaded] == list(BUILT_IN)
-    assert {each.source for each in loaded} == {"built in"}
-    assert all(each.on for each in loaded)
-
-
-def test_a_plugin_of_the_settings_says_where_it_is_from(plugin):
-    framework = Framework("least-load", [plugin("mine", filter_nodes=lambda task: None)])
-    assert found(framework, "mine").source == "settings"
 
 
 def test_a_plugin_filters_and_scores(plugin):
@@ -168,10 +137,10 @@ def test_a_faulty_plugin_is_named_and_counted_and_the_placement_goes_on(plugin, 
     assert counts(cluster.run()) == {"w-1": 4, "w-2": 4}
     told = [r for r in caplog.records if r.fields.get("plugin") == "faulty"]
     assert len(told) == 1  # left out for the rest of the pass, whatever is asked
-    assert found(framework, "faulty").failures == 1
+    assert plugins.found(framework, "faulty").failures == 1
     cluster.see(*tasks(1, "late"))
     cluster.run()
-    assert found(framework, "faulty").failures == 2  # the next pass asks it again
+    assert plugins.found(framework, "faulty").failures == 2  # the next pass asks it again
 
 
 def test_the_others_are_asked_all_the_same(plugin):
@@ -197,7 +166,7 @@ def test_a_faulty_strategy_rates_all_alike_and_is_told_once(plugin, strategy, ca
     assert counts(plan) == {"w-1": 5, "w-2": 5}
     [told] = [r for r in caplog.records if "strategy failed" in r.message]
     assert told.fields["plugin"] == "faulty"
-    assert found(framework, "faulty").failures == 1
+    assert plugins.found(framework, "faulty").failures == 1
 
 
 def test_a_strategy_that_fails_at_what_was_chosen_does_not_stop_the_placement(plugin, caplog):
@@ -217,7 +186,7 @@ def test_a_slow_plugin_is_measured_and_reported_ever_more_rarely(plugin, caplog)
     name = plugin("slow", filter_room=lambda nodes: time.sleep(0.002) or {})
     framework = Framework("least-load", [name], slow_s=0.001)
     run(NODES, tasks(20), framework)
-    slow = found(framework, "slow")
+    slow = plugins.found(framework, "slow")
     assert slow.slow == slow.calls == 21
     assert slow.seconds >= 21 * 0.002
     told = [r for r in caplog.records if "plugin is slow" in r.message]
@@ -231,7 +200,7 @@ def test_a_plugin_that_is_off_is_not_asked(plugin):
     assert counts(run(NODES, tasks(4), framework)) == {"w-1": 2, "w-2": 2}
     framework.switch(Policy("least-load"))
     assert counts(run(NODES, tasks(4), framework)) == {"w-2": 4}
-    assert found(framework, name).calls == 1
+    assert plugins.found(framework, name).calls == 1
 
 
 def test_what_it_looks_at_does_not_count_while_it_is_off():
@@ -248,12 +217,12 @@ def test_a_weight_may_be_changed_and_falls_back_to_its_own(plugin):
     name = plugin("likes_two", score_nodes=lambda nodes: [float(n.id == "w-2") for n in nodes])
     framework = Framework("least-load", [name])
     framework.switch(Policy("least-load", weights={name: 9.0}))
-    assert found(framework, name).weight == 9.0
+    assert plugins.found(framework, name).weight == 9.0
     assert counts(run(NODES, tasks(4), framework)) == {"w-2": 4}
     framework.switch(Policy("least-load", weights={name: 0.0}))
     assert counts(run(NODES, tasks(4), framework)) == {"w-1": 2, "w-2": 2}
     framework.switch(Policy("least-load"))
-    assert found(framework, name).weight == 1.0
+    assert plugins.found(framework, name).weight == 1.0
 
 
 def test_a_switch_to_what_is_not_there_changes_nothing():
@@ -266,52 +235,6 @@ def test_a_switch_to_what_is_not_there_changes_nothing():
         with pytest.raises(ConfigError, match="allowed: "):
             framework.switch(policy)
     assert framework.policy == Policy("round-robin")
-
-
-def test_a_misspelt_hook_is_an_error_at_load(plugin):
-    with pytest.raises(ConfigError, match="filter_node"):
-        Framework("least-load", [plugin("odd", filter_node=lambda task: {})])
-
-
-def test_an_unknown_argument_is_an_error_at_load(plugin):
-    with pytest.raises(ConfigError, match="odd"):
-        Framework("least-load", [plugin("odd", filter_nodes=lambda task, machines: {})])
-
-
-@pytest.mark.parametrize("labels", ["gpu", [1], 7])
-def test_labels_that_are_no_texts_are_an_error_at_load(plugin, labels):
-    with pytest.raises(ConfigError, match="'odd': task_labels returned"):
-        Framework("least-load", [plugin("odd", task_labels=lambda: labels)])
-
-
-@pytest.mark.parametrize(
-    "strategies", [lambda: ["best"], lambda: {"best": 7}, lambda: {1: max}, lambda: 1 / 0]
-)
-def test_strategies_that_are_none_are_an_error_at_load(plugin, strategies):
-    with pytest.raises(ConfigError, match="'odd': strategies "):
-        Framework("least-load", [plugin("odd", strategies=strategies)])
-
-
-def test_an_unknown_strategy_names_the_known_ones():
-    with pytest.raises(ConfigError, match=r"'best' is unknown; allowed: consistent-hash, least"):
-        Framework("best")
-
-
-def test_a_plugin_that_cannot_be_imported_is_named():
-    with pytest.raises(ConfigError, match=r"scheduler.plugins: 'no.such.module'"):
-        Framework("least-load", ["no.such.module"])
-
-
-def test_two_strategies_of_one_name_are_an_error(plugin):
-    name = plugin("twin", strategies=lambda: {"least-load": lambda task, nodes: []})
-    with pytest.raises(ConfigError, match="'least-load' and 'twin' both bring"):
-        Framework("least-load", [name])
-
-
-def test_one_plugin_named_twice_is_an_error(plugin):
-    name = plugin("twice", filter_nodes=lambda task, nodes: None)
-    with pytest.raises(ConfigError, match="twice"):
-        Framework("least-load", [name, name])
 
 
 def test_constraints_make_no_difference_between_tasks_that_have_the_same():
