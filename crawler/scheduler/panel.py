@@ -239,12 +239,11 @@ def _are_texts(answer: Any) -> bool:
 
 
 def _are_numbers(answer: Any, count: int) -> bool:
-    return len(answer) == count and all(map(_is_number, answer))
-
-
-def _is_number(answer: Any) -> bool:
-    return isinstance(answer, (int, float)) and math.isfinite(answer)
+    """A sum is finite if all its terms are; there is no quicker way to look at them all."""
+    return len(answer) == count and math.isfinite(sum(answer))
 
 
 def _are_points(answer: Any, count: int) -> bool:
-    return _are_numbers(answer, count) and all(0 <= each <= 1 for each in answer)
+    if not _are_numbers(answer, count):
+        return False
+    return not count or (min(answer) >= 0 and max(answer) <= 1)

@@ -66,7 +66,10 @@ class Ranking:
     def best(self, task: Task) -> Candidate | None:
         """The worker for this task; None while no worker may get it."""
         if self._per_task:
-            self._enter(task, [entry[3] for entry in self._entries.values()])
+            everyone = [entry[3] for entry in self._entries.values()]
+            if not self._places:
+                return self._best_of(task, everyone)
+            self._enter(task, everyone)
         if not self._places:
             cell = self._cells.get(())
             top = None if cell is None else self._top(cell)
@@ -159,6 +162,15 @@ class Ranking:
                 return heap[0]
             heapq.heappop(heap)
         return None
+
+    def _best_of(self, task: Task, candidates: Sequence[Candidate]) -> Candidate | None:
+        """The best of these for this very task: an order would not last until the next one."""
+        if not candidates:
+            return None
+        ratings = self._panel.ratings(task, candidates)
+        highest = max(ratings)
+        equal = [each for each, rating in zip(candidates, ratings) if rating == highest]
+        return min(equal, key=lambda candidate: (candidate.owned, candidate.id))
 
     def _best_of_places(self) -> Candidate | None:
         closed = []
