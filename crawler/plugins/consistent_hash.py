@@ -33,10 +33,10 @@ class ConsistentHash(Strategy):
         name = float(_digest(task.name) >> 37)  # 27 bits before the point leave 26 behind it
         known = self._known
         try:
-            return [name * known[node.node.id] % 1.0 for node in nodes]
+            return [name * known[node.id] % 1.0 for node in nodes]
         except KeyError:
             self._learn(nodes)
-            return [name * known[node.node.id] % 1.0 for node in nodes]
+            return [name * known[node.id] % 1.0 for node in nodes]
 
     def _learn(self, nodes: Sequence[Candidate]) -> None:
         if len(self._known) >= MOST_KNOWN:

@@ -85,7 +85,7 @@ class Panel:
         totals: Sequence[float] = self._rated(task, nodes)
         if self._fixed:
             fixed = self._fixed
-            totals = [total + fixed[node.node.id] for total, node in zip(totals, nodes)]
+            totals = [total + fixed[node.id] for total, node in zip(totals, nodes)]
         for _, weight, points in self.room_points(nodes):
             totals = [total + weight * point for total, point in zip(totals, points)]
         return totals
