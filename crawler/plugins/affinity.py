@@ -29,10 +29,10 @@ def filter_room(
 ) -> Mapping[str, str] | None:
     """Refuse workers that have a task which this one does not stand, or which does not stand it."""
     apart = _required(task, task.constraints.apart, NODE)
-    repelled = task.labels.items() if NODE in cluster.repelled_over(task.labels) else ()
-    if not apart and not repelled:
+    labels = task.labels.items() if NODE in cluster.repelled_over(task.labels) else ()
+    if not apart and not labels:
         return None
-    return _disliked(NODE, nodes, apart, repelled)
+    return _disliked(NODE, nodes, apart, labels)
 
 
 @hookimpl
@@ -56,7 +56,8 @@ def filter_domains(
     """Refuse places without a task to be near to, and those with one to be apart from."""
     near = _required(task, task.constraints.near, key)
     apart = [] if key == NODE else _required(task, task.constraints.apart, key)
-    labels = () if key == NODE else task.labels.items()
+    repelled = key != NODE and key in cluster.repelled_over(task.labels)
+    labels = task.labels.items() if repelled else ()
     if not near and not apart and not labels:
         return None
     refused = _disliked(key, domains, apart, labels)
