@@ -237,7 +237,9 @@ class Census:
         if holding.state.finished:
             return
         for over, label, value in holding.load.repels:
-            kinds = self._repelling.setdefault((label, value), Counter())
+            kinds = self._repelling.get((label, value))
+            if kinds is None:
+                kinds = self._repelling[label, value] = Counter()
             kinds[over] += sign
             if not kinds[over]:
                 del kinds[over]

@@ -9,6 +9,7 @@ for each task would choose.
 from __future__ import annotations
 
 import heapq
+import operator
 from collections.abc import Iterable, Mapping, Sequence
 
 from crawler.scheduler.candidate import Candidate, Place, place_of
@@ -109,12 +110,13 @@ class Ranking:
         full = self._panel.without_room(candidates)
         if not full and not self._full:
             return candidates
-        ids = {each.id for each in candidates}
-        for name in self._full.keys() | full.keys():
-            before = self._full.setdefault(name, {})
-            for id in ids & before.keys():
-                del before[id]
-            before.update(full.get(name, {}))
+        for before in self._full.values():
+            for each in candidates:
+                before.pop(each.id, None)
+        if not full:
+            return candidates
+        for name, verdicts in full.items():
+            self._full.setdefault(name, {}).update(verdicts)
         none = _ids(full)
         return [each for each in candidates if each.id not in none]
 
@@ -178,17 +180,19 @@ class Ranking:
         for key, places in self._places.items():
             closed.append(_ids(self._panel.closed(key, places)))
             points.append(self._points(key, places))
+        scored = any(points)
         best: Entry | None = None
         for cell in self._cells.values():
-            if any(value in shut for value, shut in zip(cell.values, closed)):
+            if any(map(operator.contains, closed, cell.values)):
                 continue
             top = self._top(cell)
             if top is None:
                 continue
-            bonus = sum(given.get(value, 0.0) for value, given in zip(cell.values, points))
-            entry = (top[0] - bonus, *top[1:])
-            if best is None or entry[:3] < best[:3]:
-                best = entry
+            if scored:
+                bonus = sum(given.get(value, 0.0) for value, given in zip(cell.values, points))
+                top = (top[0] - bonus, *top[1:])
+            if best is None or top < best:  # ids differ, so candidates are never compared
+                best = top
         return None if best is None else best[3]
 
     def _points(self, key: str, places: Sequence[Place]) -> Mapping[str, float]:
