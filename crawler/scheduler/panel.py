@@ -240,7 +240,10 @@ def _are_texts(answer: Any) -> bool:
 
 def _are_numbers(answer: Any, count: int) -> bool:
     """A sum is finite if all its terms are; there is no quicker way to look at them all."""
-    return len(answer) == count and math.isfinite(sum(answer))
+    try:
+        return len(answer) == count and math.isfinite(sum(answer))
+    except TypeError:
+        return False
 
 
 def _are_points(answer: Any, count: int) -> bool:

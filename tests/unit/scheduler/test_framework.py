@@ -122,6 +122,7 @@ FAULTS = {
     "score raises": {"score_nodes": lambda task, nodes: 1 / 0},
     "score above 1": {"score_nodes": lambda task, nodes: [2.0] * len(nodes)},
     "score is no number": {"score_room": lambda task, nodes: ["best"] * len(nodes)},
+    "score is no sequence": {"score_nodes": lambda task, nodes: (0.5 for _ in nodes)},
     "score is not finite": {"score_room": lambda task, nodes: [float("nan")] * len(nodes)},
     "topology is a text": {"topology": lambda task: "zone"},
     "topology raises": {"topology": lambda task: 1 / 0},
@@ -135,8 +136,10 @@ def test_a_faulty_plugin_is_named_and_counted_and_the_placement_goes_on(plugin, 
     framework = Framework("least-load", [plugin("faulty", **faulty)])
     cluster = Cluster(NODES, [*tasks(4), *tasks(4, "other", spider="b")], framework)
     assert counts(cluster.run()) == {"w-1": 4, "w-2": 4}
-    told = [r for r in caplog.records if r.fields.get("plugin") == "faulty"]
+    told = [r.fields for r in caplog.records if r.fields.get("plugin") == "faulty"]
     assert len(told) == 1  # left out for the rest of the pass, whatever is asked
+    assert told[0]["hook"] in faulty
+    assert told[0]["error"]
     assert plugins.found(framework, "faulty").failures == 1
     cluster.see(*tasks(1, "late"))
     cluster.run()
