@@ -108,10 +108,10 @@ def census_of(workers: Sequence[Node], resources: Resources) -> Census:
 def offer_all(census: Census, framework: Framework, resources: Resources) -> Backlog:
     """Put all that changed into a backlog, as a pass does."""
     backlog = Backlog(60.0)
-    for name in census.take_news().suspects:
+    for name in census.news.take().suspects:
         resource = resources[name]
         task = Task.of(resource)
-        shape = framework.shape(task, census.sensitive)
+        shape = framework.shape(task, census.vocabulary)
         since_s = resource.creation_time / 1e9
         backlog.offer(name, task, shape, census.group_of(resource), since_s)
     return backlog

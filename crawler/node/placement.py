@@ -19,9 +19,10 @@ from crawler.node.suspicion import Suspicion
 from crawler.node.workforce import Incarnation, Workforce, incarnation_of
 from crawler.records import Counts, Node, Owner, Resource, State
 from crawler.scheduler.backlog import Backlog, Group
-from crawler.scheduler.census import Census, News
+from crawler.scheduler.census import Census
 from crawler.scheduler.cycle import Cycle
 from crawler.scheduler.framework import Framework
+from crawler.scheduler.news import News
 from crawler.scheduler.task import Task
 from crawler.settings import SchedulerSettings
 
@@ -64,7 +65,7 @@ class Placer:
         self._due: dict[str, tuple[int, float]] = {}
         """Tasks whose run failed: how often, and when they are to be tried again."""
         self._alarms: list[tuple[float, str]] = []
-        self._sensitive = 0
+        self._version = 0
         census.begin()
 
     def idle_s(self, now_s: float) -> float:
@@ -80,7 +81,7 @@ class Placer:
 
     def place(self, draft: Draft, workforce: Workforce, now_s: float, now_ns: int) -> Placed:
         """Run a pass, and write what it decides into the draft."""
-        news = self._census.take_news()
+        news = self._census.news.take()
         dead = self._intake(news.suspects, draft, workforce, now_s, now_ns)
         self._wake(news)
         cycle = Cycle(self._framework, self._census, self.backlog, draft.get, self._give_turn)
@@ -105,8 +106,8 @@ class Placer:
         self, names: set[str], draft: Draft, workforce: Workforce, now_s: float, now_ns: int
     ) -> dict[str, int]:
         """Take in all tasks about which something changed; the dead whose tasks they were."""
-        if len(self._census.sensitive) > self._sensitive:  # some shapes may be too coarse now
-            self._sensitive = len(self._census.sensitive)
+        if self._census.vocabulary.version != self._version:  # tasks may be alike in another way
+            self._version = self._census.vocabulary.version
             names |= set(self.backlog)
         while self._alarms and self._alarms[0][0] <= now_s:
             names.add(heapq.heappop(self._alarms)[1])
@@ -134,7 +135,7 @@ class Placer:
                 draft.put(settled)
         elif self._is_due(resource, now_s):
             task = Task.of(resource)
-            shape = self._framework.shape(task, self._census.sensitive)
+            shape = self._framework.shape(task, self._census.vocabulary)
             since_ns = now_ns if resource.owner else resource.creation_time or now_ns
             group = self._census.group_of(resource)
             self.backlog.offer(resource.name, task, shape, group, since_ns / 1e9)
@@ -156,9 +157,11 @@ class Placer:
         if news.left:  # without the only one with its spider, a task may go to any other
             return self.wake_all()
         for queue in self.backlog.parked:
-            asked = queue.task.constraints
-            ids = news.freed | news.grown if asked.near or asked.spread else news.freed
-            if self._would_take(queue.task, ids):
+            if queue.by_places:
+                helps = bool(news.freed or news.grown)
+            else:
+                helps = self._would_take(queue.task, news.freed)
+            if helps:
                 self.backlog.wake(queue)
 
     def _would_take(self, task: Task, ids: Collection[str]) -> bool:
@@ -246,7 +249,8 @@ def _noteworthy(bereft: Mapping[Incarnation, Iterable[Resource]]) -> dict[str, i
 
 
 def _groups(settings: SchedulerSettings) -> Mapping[str, Group]:
+    shares, most = settings.shares, settings.most
     return {
-        name: Group(settings.shares.get(name, 1.0), int(settings.most.get(name, 0)))
-        for name in settings.shares.keys() | settings.most.keys()
+        name: Group(shares.get(name, shares.get("*", 1.0)), most.get(name, most.get("*", 0)))
+        for name in {"*"} | shares.keys() | most.keys()
     }

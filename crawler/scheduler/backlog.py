@@ -52,6 +52,8 @@ class Queue:
         self._heap: list[Place] = []
         self._places: dict[str, Place] = {}
         self._untold: dict[str, None] = {}
+        self.by_places = False
+        """Whether it was parked while places mattered to it."""
 
     @property
     def group(self) -> str:
@@ -190,9 +192,11 @@ class Backlog:
         del self._where[name]
         return name
 
-    def park(self, queue: Queue, reasons: Mapping[str, str]) -> None:
-        """No worker suits; `wake` ends it."""
+    def park(self, queue: Queue, reasons: Mapping[str, str], by_places: bool = False) -> None:
+        """No worker suits; `wake` ends it. `by_places`: whatever happens to one worker may open
+        another one to these tasks."""
         queue.reasons = reasons
+        queue.by_places = by_places
 
     def wake(self, queue: Queue) -> None:
         """Try a queue again."""

@@ -10,14 +10,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from crawler.constraints import NODE
 from crawler.records import Node, Owner, Resource, Spec, State, WorkerLoad
 from crawler.scheduler.candidate import Candidate, Place
+from crawler.scheduler.news import Gatherer
 from crawler.scheduler.places import Places
 from crawler.scheduler.task import PLAIN, Load, load_of
+from crawler.scheduler.vocabulary import Vocabulary
 
 MOST_LEAVING = 10_000
 """Lives of workers remembered as about to leave; then they are forgotten, which only means that
@@ -50,20 +51,6 @@ class Holding(NamedTuple):
         return self.owner is not None and not self.state.finished
 
 
-@dataclass(slots=True)
-class News:
-    """What a pass has to look at."""
-
-    suspects: set[str] = field(default_factory=set)
-    """Tasks that may need an owner, as something about them changed."""
-    freed: set[str] = field(default_factory=set)
-    """Workers that may take more than before: new, changed, or with less to do."""
-    grown: set[str] = field(default_factory=set)
-    """Workers that got tasks, which helps tasks that want to be near to others."""
-    left: bool = False
-    """Whether a worker is gone."""
-
-
 class Census:
     """The workers, and what each of them owns."""
 
@@ -73,13 +60,11 @@ class Census:
         """How many tasks are in which state."""
         self.groups: Counter[str] = Counter()
         """How many unfinished tasks of each group have an owner."""
-        self._news: News | None = None
-        """What happened since it was last asked for; None while nobody asks."""
+        self.news = Gatherer()
+        """What the next pass has to look at."""
+        self.vocabulary = Vocabulary()
         self._leaving: set[tuple[str, int]] = set()
         """The lives of workers that said that they are about to leave: (id, incarnation)."""
-        self.sensitive: set[str] = set()
-        """Labels that any task ever seen wanted to be apart from: such labels make a difference to
-        the placement of all tasks that have them."""
         self._group_label = group_label
         self._held: dict[str, Holding] = {}
         self._on_node: dict[str, set[str]] = {}
@@ -143,26 +128,13 @@ class Census:
         """Whether that life of a worker, (id, incarnation), had said that it would leave."""
         return life in self._leaving
 
-    # -- what happened -------------------------------------------------------------------------
-
     def begin(self) -> None:
         """Somebody places tasks from now on: everything is news to it."""
-        self._news = News(set(self._held), set(self._candidates))
+        self.news.begin(self._held, self._candidates)
 
     def end(self) -> None:
         """Nobody places tasks any more."""
-        self._news = None
-
-    @property
-    def has_news(self) -> bool:
-        """Whether there is anything that a pass has to look at."""
-        news = self._news
-        return news is not None and bool(news.suspects or news.freed or news.left)
-
-    def take_news(self) -> News:
-        """What happened since this was called last."""
-        news, self._news = self._news or News(), News()
-        return news
+        self.news.end()
 
     # -- tasks ---------------------------------------------------------------------------------
 
@@ -171,18 +143,18 @@ class Census:
         before = self._held.get(name)
         if before is not None and resource is not None and before.tells_of(resource):
             if resource.owner is None:
-                self._suspect([name])
+                self.news.suspect([name])
             return
         now = None if resource is None else self._holding_of(resource)
         if now == before:
             if now is not None and now.owner is None:
-                self._suspect([name])
+                self.news.suspect([name])
             return
         if before is not None:
             self._forget(name, before)
         if now is not None:
             self._believe(name, now)
-        self._suspect([name])
+        self.news.suspect([name])
 
     def reserve(self, name: str, node: Node, before: Resource) -> None:
         """A pass gives this task to that worker; `see` will confirm it, or take it back."""
@@ -202,8 +174,8 @@ class Census:
 
     def _holding_of(self, resource: Resource) -> Holding:
         load = load_of(resource.spec)
-        for _, label, _ in load.repels:
-            self.sensitive.add(label)
+        if load.repels:
+            self.vocabulary.hear(load)
         awaited = resource.spec.spider_name if resource.awaits_spider else ""
         group = self.group_of(resource)
         return Holding(resource.state, resource.owner, load, group, awaited, resource.spec)
@@ -259,12 +231,12 @@ class Census:
         candidate.owned += sign
         if unfinished:
             self._add(candidate, holding.load, sign)
-        if self._news is not None:
-            (self._news.grown if sign > 0 else self._news.freed).add(owner.node_id)
+        self.news.weighed(owner.node_id, sign)
 
     def _add(self, candidate: Candidate, load: Load, sign: int) -> None:
         candidate.add(load, sign)
-        if load is not PLAIN:
+        # Those of a worker that takes none are about to move: they would be in their own way.
+        if load is not PLAIN and self._takes_tasks(candidate.node):
             self._places.add(candidate.node, load, sign)
 
     # -- workers -------------------------------------------------------------------------------
@@ -276,64 +248,65 @@ class Census:
             return
         if present is not None:
             self._remove(present)
-        candidate = Candidate(node)
-        if present is not None and present.node.incarnation == node.incarnation:
-            candidate.reported = present.reported
-        self._candidates[node.id] = candidate
-        self._owners[node.id] = _owner(node)
-        self._hiring = None
-        self._places.join(node)
-        for holding in self._holdings(node.id):
-            if holding.owner is not None and node.owns(holding.owner):
-                candidate.owned += 1
-                if not holding.state.finished:
-                    self._add(candidate, holding.load, 1)
+        same = present is not None and present.node.incarnation == node.incarnation
+        self._enter(node, present.reported if present is not None and same else WorkerLoad())
         if node.draining:
             self._note_leaving(node)
-        self._free(node.id)
-        self._suspect(self.tasks_of(node.id))
-        self._suspect(self._awaited_from(node))
+        self.news.freed(node.id)
+        self.news.suspect(self.tasks_of(node.id))
+        self.news.suspect(self._awaited_from(node))
 
     def leave(self, node_id: str) -> None:
         """A worker is not registered any more."""
         present = self._candidates.get(node_id)
         if present is not None:
             self._remove(present)
-            self._suspect(self.tasks_of(node_id))
-            if self._news is not None:
-                self._news.left = True
+            self.news.suspect(self.tasks_of(node_id))
+            self.news.left()
 
     def cordon(self, node_ids: frozenset[str]) -> None:
         """Exactly these workers take no tasks from now on."""
         changed = node_ids ^ self._cordoned
+        present = [self._candidates[id] for id in changed if id in self._candidates]
+        for candidate in present:
+            self._remove(candidate)
         self._cordoned = node_ids
-        self._hiring = None
+        for candidate in present:
+            self._enter(candidate.node, candidate.reported)
         for node_id in changed:
-            self._free(node_id)
-            self._suspect(self.tasks_of(node_id))
+            self.news.freed(node_id)
+            self.news.suspect(self.tasks_of(node_id))
 
     def suspect_all(self, node_ids: Iterable[str]) -> None:
         """Have the next pass look at all tasks of these nodes."""
         for node_id in node_ids:
-            self._suspect(self.tasks_of(node_id))
+            self.news.suspect(self.tasks_of(node_id))
+
+    def _enter(self, node: Node, reported: WorkerLoad) -> None:
+        """Make a candidate of a worker, with all that it owns."""
+        candidate = self._candidates[node.id] = Candidate(node)
+        candidate.reported = reported
+        self._owners[node.id] = _owner(node)
+        self._hiring = None
+        self._places.join(node)
+        self.vocabulary.join(node)
+        for holding in self._holdings(node.id):
+            if holding.owner is not None and node.owns(holding.owner):
+                candidate.owned += 1
+                if not holding.state.finished:
+                    self._add(candidate, holding.load, 1)
 
     def _remove(self, candidate: Candidate) -> None:
+        """Take a worker out; nobody counts on this candidate any more."""
         node = candidate.node
         for holding in self._holdings(node.id):
             if holding.open and holding.owner is not None and node.owns(holding.owner):
                 self._add(candidate, holding.load, -1)
         self._places.leave(node)
+        self.vocabulary.leave(node)
         del self._candidates[node.id]
         del self._owners[node.id]
         self._hiring = None
-
-    def _suspect(self, names: Iterable[str]) -> None:
-        if self._news is not None:
-            self._news.suspects.update(names)
-
-    def _free(self, node_id: str) -> None:
-        if self._news is not None:
-            self._news.freed.add(node_id)
 
     def _awaited_from(self, node: Node) -> Iterator[str]:
         """The tasks that failed for want of a spider which this worker has."""
@@ -352,14 +325,9 @@ class Census:
     def _open_loads(self) -> Iterator[tuple[Node, Sequence[Load]]]:
         """Each worker with what its unfinished tasks take."""
         for candidate in self._candidates.values():
-            yield (
-                candidate.node,
-                [
-                    holding.load
-                    for holding in self._holdings(candidate.id)
-                    if holding.open and holding.owner and candidate.node.owns(holding.owner)
-                ],
-            )
+            node = candidate.node
+            mine = (h for h in self._holdings(node.id) if h.open and h.owner and node.owns(h.owner))
+            yield node, [each.load for each in mine] if self._takes_tasks(node) else []
 
     def _holdings(self, node_id: str) -> Iterator[Holding]:
         return (self._held[name] for name in self._on_node.get(node_id, ()))

@@ -87,8 +87,11 @@ class Cycle:
                 task = self._task(queue, name)
             candidate = ranking.best(task)
             if candidate is None:
-                self._park(queue, ranking.reasons())
+                self._park(queue, ranking)
                 break
+            if self._census.candidates.get(candidate.id) is not candidate:
+                ranking.forget(candidate)  # it left or changed while others had their turn
+                continue
             self._backlog.pop(queue)
             self._place(name, task, candidate, ranking)
             most -= 1
@@ -121,8 +124,9 @@ class Cycle:
         ranking.refresh(queue.task, dict.fromkeys(self._chosen[followed:]))
         return ranking
 
-    def _park(self, queue: Queue, reasons: Mapping[str, str]) -> None:
-        self._backlog.park(queue, reasons)
+    def _park(self, queue: Queue, ranking: Ranking) -> None:
+        reasons = ranking.reasons()
+        self._backlog.park(queue, reasons, ranking.by_places)
         reason = f"no worker suits: {summary(reasons)}" if reasons else NOBODY
         self._plan.waiting.update(dict.fromkeys(queue.tell(), reason))
 

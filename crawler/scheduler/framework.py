@@ -14,6 +14,7 @@ from crawler.scheduler.hookspecs import Candidate, Cluster, Rating, Strategy, Ta
 from crawler.scheduler.loader import Loaded, Plugin, load
 from crawler.scheduler.panel import Panel
 from crawler.scheduler.task import Shape
+from crawler.scheduler.vocabulary import Vocabulary
 
 SLOW_S = 0.1
 """A call of a hook that takes longer is reported."""
@@ -106,20 +107,24 @@ class Framework:
             None if None in labels else frozenset().union(*(each or () for each in labels))
         )
 
-    def shape(self, task: Task, sensitive: Iterable[str] = ()) -> Shape:
-        """What tasks have to have in common to be placed together.
-
-        `sensitive` are the labels that other tasks want to be apart from.
-        """
+    def shape(self, task: Task, vocabulary: Vocabulary) -> Shape:
+        """What tasks have to have in common to be placed together, given the words that make a
+        difference. A spider that no worker lists makes none."""
         spec = task.spec
         if not spec.labels:
             labels: tuple[tuple[str, str], ...] = ()
         elif self._labels is None:
             labels = tuple(sorted(spec.labels.items()))
         else:
-            wanted = self._labels.union(_named(task), sensitive)
+            wanted = self._labels.union(_named(task), vocabulary.labels)
             labels = tuple(sorted(pair for pair in spec.labels.items() if pair[0] in wanted))
-        return spec.spider_name, labels, spec.constraints, task.failed_on
+        spider = spec.spider or spec.name
+        return (
+            spider if spider in vocabulary else "",
+            labels,
+            spec.constraints,
+            task.failed_on,
+        )
 
     def begin_pass(self) -> None:
         """Give the plugins that failed in the last pass another chance."""

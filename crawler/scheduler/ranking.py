@@ -93,6 +93,17 @@ class Ranking:
                 self._entries.pop(each.id, None)
             self._enter(task, self._with_room(mine))
 
+    def forget(self, candidate: Candidate) -> None:
+        """That worker is gone, or another than it was."""
+        self._suitable.pop(candidate.id, None)
+        self._entries.pop(candidate.id, None)
+
+    @property
+    def by_places(self) -> bool:
+        """Whether the places over some label matter: then what happens to one worker may open
+        another one."""
+        return bool(self._places)
+
     def reasons(self) -> dict[str, str]:
         """Worker id → why it does not get such tasks now."""
         found: dict[str, str] = {}

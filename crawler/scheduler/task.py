@@ -30,7 +30,7 @@ class Task:
 
     @property
     def spider_name(self) -> str:
-        """The spider that runs it."""
+        """The spider that runs it. Tasks placed together may differ in those no worker lists."""
         return self.spec.spider_name
 
     @property

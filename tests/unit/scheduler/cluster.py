@@ -79,7 +79,7 @@ class Cluster:
     def offer(self, resource, since_s):
         """Have a task wait."""
         task = Task.of(resource)
-        shape = self.framework.shape(task, self.census.sensitive)
+        shape = self.framework.shape(task, self.census.vocabulary)
         group = resource.spec.labels.get(self.group_label, "") if self.group_label else ""
         self.backlog.offer(resource.name, task, shape, group, since_s)
 

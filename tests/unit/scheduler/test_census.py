@@ -240,8 +240,8 @@ def test_labels_that_some_task_wanted_to_be_apart_from_are_remembered():
     census = Census()
     shy = Resource(Spec("a", constraints=Constraints(apart=(Neighbour("app", "web"),))))
     census.see("a", shy)
-    assert census.sensitive == {"app"}
+    assert census.vocabulary.labels == {"app"}
     assert census.repelled_over({"app": "web"}) == {"node"}
     census.see("a", shy.replace(state=State.DONE))
     assert census.repelled_over({"app": "web"}) == set()
-    assert census.sensitive == {"app"}
+    assert census.vocabulary.labels == {"app"}
