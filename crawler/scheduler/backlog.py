@@ -161,6 +161,10 @@ class Backlog:
         """The queues for which no worker suits."""
         return [queue for queue in self._queues.values() if queue.reasons is not None]
 
+    def count_parked(self) -> int:
+        """How many tasks are parked."""
+        return sum(len(queue) for queue in self.parked)
+
     def queue_of(self, name: str) -> Queue | None:
         """The queue in which a task waits."""
         return self._where.get(name)

@@ -39,6 +39,10 @@ class Tally:
         for term in load.repels:
             _count(self._repelled, term, sign)
 
+    def _copy_counts(self, other: Tally) -> None:
+        self._labels = dict(other._labels)
+        self._repelled = dict(other._repelled)
+
 
 class Candidate(Tally):
     """A live worker, with what it owns at this point of the pass."""
@@ -67,6 +71,20 @@ class Candidate(Tally):
     def value(self) -> str:
         """As a place of its own (`over: node`) it goes by its id."""
         return self.node.id
+
+    def without(self, load: Load, finished: bool) -> Candidate:
+        """A copy that does not count one of its tasks."""
+        copied = Candidate(self.node)
+        copied.unfinished, copied.owned, copied.reported = (
+            self.unfinished,
+            self.owned - 1,
+            self.reported,
+        )
+        copied._used = dict(self._used)
+        copied._copy_counts(self)
+        if not finished:
+            copied.add(load, -1)
+        return copied
 
     def used(self, quantity: str) -> float:
         """How much of a quantity its unfinished tasks asked for."""
@@ -105,6 +123,14 @@ class Domain(Tally):
         """Its value; empty for the workers without that label, which are no place in common."""
         self.workers = 0
         """How many they are."""
+
+    def without(self, load: Load) -> Domain:
+        """A copy that does not count one of its unfinished tasks."""
+        copied = Domain(self.key, self.value)
+        copied.workers = self.workers
+        copied._copy_counts(self)
+        copied.add(load, -1)
+        return copied
 
 
 Place = Candidate | Domain

@@ -5,30 +5,23 @@ One `Framework` per master.
 
 from __future__ import annotations
 
+import copy
 import random
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 
 from crawler.errors import ConfigError
+from crawler.logs import get_logger
 from crawler.scheduler.hookspecs import Candidate, Cluster, Rating, Strategy, Task
 from crawler.scheduler.loader import Loaded, Plugin, load
 from crawler.scheduler.panel import Panel
 from crawler.scheduler.task import Shape
 from crawler.scheduler.vocabulary import Vocabulary
+from crawler.steering import Policy
+
+log = get_logger(__name__)
 
 SLOW_S = 0.1
 """A call of a hook that takes longer is reported."""
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """What of the scheduler can be switched while it runs."""
-
-    strategy: str
-    disabled: frozenset[str] = frozenset()
-    """Names of the plugins that are off."""
-    weights: Mapping[str, float] = field(default_factory=dict)
-    """Plugin → what its points count, where that differs from its own default."""
 
 
 class Framework:
@@ -55,7 +48,9 @@ class Framework:
         self._policy: Policy | None = None
         self._failed: set[str] = set()
         self._strategy = Strategy(self._random)
-        self.switch(Policy(strategy, frozenset(disabled), weights or {}))
+        self.own = Policy(strategy, frozenset(disabled), weights or {})
+        """The policy that it was made with."""
+        self.switch(self.own)
 
     @property
     def plugins(self) -> Sequence[Plugin]:
@@ -72,6 +67,10 @@ class Framework:
         """What is in force."""
         assert self._policy is not None  # set by the constructor
         return self._policy
+
+    def default_weight(self, plugin: str) -> float:
+        """What the points of a plugin count where no policy says otherwise."""
+        return self._defaults[plugin]
 
     @property
     def per_task(self) -> bool:
@@ -97,7 +96,7 @@ class Framework:
         """Place by this from the next pass on. Raises ConfigError, and changes nothing then."""
         self.check(policy)
         if self._policy is None or policy.strategy != self._policy.strategy:
-            self._strategy = self._made(policy.strategy)
+            self._strategy = self._made(policy.strategy, self._random)
         self._policy = policy
         for plugin in self._loaded.plugins:
             plugin.on = plugin.name not in policy.disabled
@@ -136,12 +135,27 @@ class Framework:
         author = self._loaded.authors[self.policy.strategy]
         return Panel(task, cluster, on, self._strategy, author, self._slow_s, self._failed)
 
-    def _made(self, name: str) -> Strategy:
+    def trial(self, task: Task, cluster: Cluster) -> Panel:
+        """A panel to see what would be decided: what is chosen does not depend on it, nor does it
+        count what fails as a failure of the pass under way."""
+        on = [plugin for plugin in self._loaded.plugins if plugin.on]
+        author = self._loaded.authors[self.policy.strategy]
+        return Panel(task, cluster, on, self._copied(), author, self._slow_s, set())
+
+    def _copied(self) -> Strategy:
+        """The strategy as it is now, or a new one where it cannot be copied."""
+        try:
+            return copy.deepcopy(self._strategy)
+        except Exception as error:
+            log.warning("strategy cannot be copied, trying a new one", error=str(error))
+            return self._made(self.policy.strategy, random.Random(0))
+
+    def _made(self, name: str, chance: random.Random) -> Strategy:
         strategy = self._loaded.authors[name].strategies[name]
         if isinstance(strategy, type):
-            made: Strategy = strategy(self._random)
+            made: Strategy = strategy(chance)
             return made
-        return _Function(strategy, self._random)
+        return _Function(strategy, chance)
 
 
 class _Function(Strategy):

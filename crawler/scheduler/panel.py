@@ -82,7 +82,7 @@ class Panel:
 
     def ratings(self, task: Task, nodes: Sequence[Candidate]) -> Sequence[float]:
         """The strategy's rating of each worker for that task, plus the points of all plugins."""
-        totals: Sequence[float] = self._rated(task, nodes)
+        totals: Sequence[float] = self.rated(task, nodes)
         if self._fixed:
             fixed = self._fixed
             totals = [total + fixed[node.id] for total, node in zip(totals, nodes)]
@@ -118,7 +118,7 @@ class Panel:
         scores = self._domain_scores[key]
         return self._scored("score_domains", scores, (key, domains), len(domains))
 
-    def _rated(self, task: Task, nodes: Sequence[Candidate]) -> Sequence[float]:
+    def rated(self, task: Task, nodes: Sequence[Candidate]) -> Sequence[float]:
         """The strategy's ratings; once it failed in a pass all are rated alike, so that tasks are
         placed."""
         if STRATEGY not in self._failed:

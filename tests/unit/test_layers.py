@@ -9,12 +9,12 @@ ROOT = Path(__file__).parents[2]
 
 LAYERS = [
     {"constraints"},
-    {"records", "errors", "clock", "runtime"},
+    {"records", "errors", "clock", "runtime", "steering"},
     {"settings", "logs", "parameters"},
     {"readers"},
     {"constraint_json"},
     {"schemas", "metrics", "supervision", "hub"},
-    {"setting_fields"},
+    {"setting_fields", "steering_schemas"},
     {"config"},
     {"coordination", "scheduler", "engine"},
     {"api", "plugins"},

@@ -1,0 +1,192 @@
+"""What a pass would make of one task now, worker by worker: for people, not for the placement.
+
+It asks the same plugins the same questions as a pass does, on the same counts, and changes none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from crawler.constraints import NODE
+from crawler.scheduler.candidate import Candidate, Domain, Place, place_of
+from crawler.scheduler.census import Census
+from crawler.scheduler.framework import Framework
+from crawler.scheduler.panel import Panel, Points
+from crawler.scheduler.task import Task
+from crawler.steering import Judgement, Score, WorkerVerdict
+
+CORDON = "cordon"
+LEAVING = "leaving"
+"""Stand among the plugins for what keeps all tasks off a worker."""
+
+Verdicts = Mapping[str, Mapping[str, str]]
+"""Plugin → worker id → why not."""
+
+
+class Apart:
+    """The census without one task: what the others would leave to it."""
+
+    def __init__(self, census: Census, name: str) -> None:
+        self._census = census
+        held = census.holding(name)
+        owner = held.owner if held is not None else None
+        present = census.candidates.get(owner.node_id) if owner is not None else None
+        self._load = held.load if held is not None and held.open else None
+        self._own: Candidate | None = None
+        if held is None or owner is None or present is None or not present.node.owns(owner):
+            return
+        self._own = present.without(held.load, held.state.finished)
+
+    @property
+    def candidates(self) -> Sequence[Candidate]:
+        """All live workers, in the order of their ids."""
+        found = sorted(self._census.candidates.values(), key=lambda each: each.id)
+        return [self._seen(each) for each in found]
+
+    @property
+    def hiring(self) -> Sequence[Candidate]:
+        """Those that take tasks."""
+        return [self._seen(each) for each in self._census.hiring]
+
+    def places(self, key: str) -> Sequence[Place]:
+        """As those of the census."""
+        if key == NODE:
+            return self.hiring
+        return [self._without(key, place) for place in self._census.places(key)]
+
+    def repelled_over(self, labels: Mapping[str, str]) -> set[str]:
+        """As the census says."""
+        return self._census.repelled_over(labels)
+
+    def _seen(self, candidate: Candidate) -> Candidate:
+        own = self._own
+        return own if own is not None and own.id == candidate.id else candidate
+
+    def _without(self, key: str, place: Place) -> Place:
+        own, load = self._own, self._load
+        if own is None or load is None or not isinstance(place, Domain):
+            return place
+        return place.without(load) if place_of(own.node, key) == place.value else place
+
+
+def judge(framework: Framework, census: Census, task: Task) -> Judgement:
+    """What would be decided if that task were placed now, without counting itself."""
+    apart = Apart(census, task.name)
+    found = {each.id: WorkerVerdict(each.id, each.unfinished) for each in apart.candidates}
+    _refuse(found, _absent(apart.candidates, census))
+    panel = framework.trial(task, apart)
+    suitable = _ask_filters(panel, apart, found)
+    able = [each for each in suitable if not found[each.id].refusals]
+    points = _scores(panel.points(suitable), len(suitable))
+    fixed = {each.id: scores for each, scores in zip(suitable, points)}
+    _rate(panel, task, able, found, fixed)
+    bonuses: dict[str, list[float]] = {each.id: [] for each in suitable}
+    for key in panel.keys:
+        _judge_places(panel, key, _standing(apart, key, suitable), suitable, found, bonuses)
+    for id, given in bonuses.items():
+        found[id] = replace(found[id], total=found[id].total + sum(given))
+    open = [each for each in able if not found[each.id].refusals]
+    best = min(open, key=lambda c: (-found[c.id].total, c.owned, c.id), default=None)
+    workers = [_scoreless(each) if each.refusals else each for each in found.values()]
+    return Judgement(framework.policy.strategy, best.id if best else "", workers)
+
+
+def _absent(candidates: Sequence[Candidate], census: Census) -> Verdicts:
+    cordoned = {c.id: "takes no tasks until `crawler uncordon`" for c in candidates}
+    leaving = {c.id: "is about to leave" for c in candidates if c.node.draining}
+    return {
+        CORDON: {id: why for id, why in cordoned.items() if id in census.cordoned},
+        LEAVING: leaving,
+    }
+
+
+def _ask_filters(
+    panel: Panel, apart: Apart, found: dict[str, WorkerVerdict]
+) -> Sequence[Candidate]:
+    """The workers that are suitable, whether or not they have room."""
+    hiring = apart.hiring
+    refusals = panel.refusals(hiring)
+    _refuse(found, refusals)
+    refused = {id for verdicts in refusals.values() for id in verdicts}
+    suitable = [each for each in hiring if each.id not in refused]
+    _refuse(found, panel.without_room(suitable))
+    return suitable
+
+
+def _rate(
+    panel: Panel,
+    task: Task,
+    able: Sequence[Candidate],
+    found: dict[str, WorkerVerdict],
+    fixed: Mapping[str, Sequence[Score]],
+) -> None:
+    """Rate the workers that have room; sums go in the order in which a pass adds them up."""
+    if not able:
+        return
+    changing = _scores(panel.room_points(able), len(able))
+    for each, rating, more in zip(able, panel.rated(task, able), changing):
+        total = rating + _sum(fixed[each.id])
+        for score in more:
+            total += score.weight * score.points
+        scores = [*fixed[each.id], *more]
+        found[each.id] = replace(found[each.id], rating=rating, total=total, scores=scores)
+
+
+def _judge_places(
+    panel: Panel,
+    key: str,
+    places: Sequence[Place],
+    suitable: Sequence[Candidate],
+    found: dict[str, WorkerVerdict],
+    bonuses: dict[str, list[float]],
+) -> None:
+    standing = {each.id: place_of(each.node, key) for each in suitable}
+    closed = panel.closed(key, places)
+    _refuse(found, {name: _by_worker(why, standing) for name, why in closed.items()})
+    given = _scores(panel.place_points(key, places), len(places))
+    at = {place.value: scores for place, scores in zip(places, given)}
+    for id, value in standing.items():
+        scores = [replace(score, place=f"{key}={value}") for score in at[value]]
+        found[id] = replace(found[id], scores=[*found[id].scores, *scores])
+        bonuses[id].append(_sum(scores))
+
+
+def _by_worker(why: Mapping[str, str], standing: Mapping[str, str]) -> dict[str, str]:
+    return {id: why[value] for id, value in standing.items() if value in why}
+
+
+def _refuse(found: dict[str, WorkerVerdict], verdicts: Verdicts) -> None:
+    """Add refusals; a plugin that has several for one worker tells them all."""
+    for plugin, reasons in verdicts.items():
+        for id, why in reasons.items():
+            known = found.get(id)
+            if known is not None:
+                before = known.refusals.get(plugin)
+                told = why if before is None or before == why else f"{before}; {why}"
+                found[id] = replace(known, refusals={**known.refusals, plugin: told})
+
+
+def _scoreless(verdict: WorkerVerdict) -> WorkerVerdict:
+    """A worker that must not get the task is not compared with others."""
+    return replace(verdict, rating=0.0, total=0.0, scores=())
+
+
+def _standing(apart: Apart, key: str, suitable: Sequence[Candidate]) -> Sequence[Place]:
+    """The places in which suitable workers stand."""
+    values = {place_of(candidate.node, key) for candidate in suitable}
+    return [place for place in apart.places(key) if place.value in values]
+
+
+def _scores(given: Sequence[Points], count: int) -> list[list[Score]]:
+    """For each of those that were asked about, what all plugins think of it."""
+    return [
+        [Score(name, weight, points[at]) for name, weight, points in given] for at in range(count)
+    ]
+
+
+def _sum(scores: Sequence[Score]) -> float:
+    total = 0.0
+    for score in scores:
+        total += score.weight * score.points
+    return total
