@@ -151,6 +151,12 @@ class CoordinationSettings:
     snowflake: str = setting(
         "/crawler/snowflake", "Key of the highest id given out so far.", form="path"
     )
+    scheduler: str = setting(
+        "/crawler/scheduler",
+        "Prefix of what people decided on the running cluster: the policy of the scheduler, and "
+        "the workers that are cordoned.",
+        form="path",
+    )
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,9 @@ class Keys:
         """Prefix of the candidates."""
         self._tombstones = settings.tombstones.rstrip("/")
         self.snowflake = settings.snowflake
+        self.steering = settings.scheduler.rstrip("/") + "/"
+        """Prefix of what people decided about the scheduler."""
+        self.policy = f"{self.steering}policy"
 
     def service(self, role: str) -> str:
         """The service name of a role."""
@@ -40,6 +43,10 @@ class Keys:
     def tombstone(self, node_id: str) -> str:
         """Key of the note that says which incarnation of a worker was declared dead."""
         return f"{self._tombstones}/{node_id}"
+
+    def cordon(self, node_id: str) -> str:
+        """Key of the note that a worker takes no tasks."""
+        return f"{self.steering}cordons/{node_id}"
 
     def candidate(self, lease: int) -> str:
         """Key of a candidate in the election."""

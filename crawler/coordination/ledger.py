@@ -153,6 +153,24 @@ class Ledger:
             self._renew_notes()
             self._note(leadership, dead)
 
+    def steer(
+        self, leadership: Leadership, key: str, value: bytes | None, based_on: int
+    ) -> tuple[bool, KeyValue | None, int]:
+        """Write what somebody decided about the scheduler, or take it back with None.
+
+        `based_on` is the revision of the value that it replaces. Whether that still stood, what
+        stands there now, and the revision of that. Raises LeadershipLost, Retryable, StoreRefused.
+        """
+        fence = created_at(leadership.key, leadership.revision)
+        write = Delete(key) if value is None else Put(key, value)
+        reads = [Get(leadership.key), Get(key)]
+        result = self._store.txn([fence, unchanged(key, based_on)], [write], reads)
+        if not result.succeeded:
+            _check_fence(leadership, result.gets[0])
+            return False, result.gets[1], result.revision
+        current = None if value is None else KeyValue(key, value, 0, result.revision)
+        return True, current, result.revision
+
     def _renew_notes(self) -> None:
         """One lease for all notes, as each stays in etcd for a day; it ends a day after the last of
         them."""

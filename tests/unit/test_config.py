@@ -62,6 +62,7 @@ SAMPLES = {
     "coordination.election": ("/leaders", "/leaders"),
     "coordination.registry": ("/nodes", "/nodes"),
     "coordination.snowflake": ("/ids", "/ids"),
+    "coordination.scheduler": ("/steering", "/steering"),
     "coordination.tombstones": ("/dead", "/dead"),
     "scheduler.plugins": ("a.b,c", ["a.b", "c"]),
     "scheduler.disabled": ("gpu,taints", ["gpu", "taints"]),
