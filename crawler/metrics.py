@@ -9,7 +9,7 @@ Asking again for a name returns what was made first, so parts need not know of e
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar, cast
 
 from prometheus_client import (
@@ -41,6 +41,21 @@ class _ReadCounter(Collector):
         yield CounterMetricFamily(self._name, self._help, value=self._read())
 
 
+class _ReadCounters(Collector):
+    """The same, one for each value of a label."""
+
+    def __init__(
+        self, name: str, help: str, label: str, read: Callable[[], Mapping[str, float]]
+    ) -> None:
+        self._name, self._help, self._label, self._read = name, help, label, read
+
+    def collect(self) -> Iterable[CounterMetricFamily]:
+        family = CounterMetricFamily(self._name, self._help, labels=[self._label])
+        for value, count in self._read().items():
+            family.add_metric([value], count)
+        yield family
+
+
 class Metrics:
     """Makes the metrics of a node and writes them out for Prometheus."""
 
@@ -69,6 +84,14 @@ class Metrics:
         """A counter that is kept elsewhere: `read` tells it, and must neither block nor raise."""
         if name not in self._made:
             self._made[name] = _ReadCounter(name, help, read)
+            self.registry.register(self._made[name])
+
+    def counters_of(
+        self, name: str, help: str, label: str, read: Callable[[], Mapping[str, float]]
+    ) -> None:
+        """As `counter_of`, one for each value of a label: `read` tells all of them."""
+        if name not in self._made:
+            self._made[name] = _ReadCounters(name, help, label, read)
             self.registry.register(self._made[name])
 
     def queue(self, name: str, limit: float, length: Callable[[], float]) -> None:

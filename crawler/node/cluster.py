@@ -11,6 +11,7 @@ from crawler.coordination.registry import Difference, decode_registration, diffe
 from crawler.coordination.store import Store
 from crawler.coordination.watch import Change, Mirror
 from crawler.logs import get_logger
+from crawler.node.steering import Decisions
 from crawler.records import Node, Resource, State
 from crawler.scheduler.census import Census
 from crawler.supervision import Supervisor
@@ -49,14 +50,18 @@ class Cluster:
             store, keys.resources, ledger.decode, clock, lambda _: on_change(), self._count_task
         )
 
+        self.decisions = Decisions(store, keys, clock, on_change)
+
     def start(self, supervisor: Supervisor) -> None:
         """Begin to mirror."""
-        for mirror in (self.workers, self.masters, self.resources):
+        for mirror in (self.workers, self.masters, self.resources, self.decisions.mirror):
             mirror.start(supervisor)
 
     def refresh(self) -> None:
-        """Read workers and resources anew, both at one revision. Raises Retryable."""
-        self.workers.refresh(self.resources.refresh())
+        """Read resources, workers and decisions anew, all at one revision. Raises Retryable."""
+        revision = self.resources.refresh()
+        self.workers.refresh(revision)
+        self.decisions.mirror.refresh(revision)
 
     def resource(self, name: str) -> Resource | None:
         """The resource of that name."""

@@ -7,6 +7,7 @@ when they are committed. Counts of running tasks are kept here only (docs/decisi
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from crawler.api.service import UNTOLD, Call, NodeLoad, Page
 from crawler.coordination.keys import MASTER, WORKER
@@ -22,8 +23,20 @@ from crawler.node.requests import (
     is_later,
     is_news,
 )
-from crawler.records import MAX_PAGE, Counts, Query, Report, Resource, Spec, State, WorkerLoad
+from crawler.node.steering import Steering
+from crawler.records import (
+    MAX_PAGE,
+    Counts,
+    Node,
+    Query,
+    Report,
+    Resource,
+    Spec,
+    State,
+    WorkerLoad,
+)
 from crawler.scheduler.candidate import Candidate
+from crawler.steering import Explanation, PolicyChange, SchedulerView
 
 
 class LeaderDesk:
@@ -34,10 +47,14 @@ class LeaderDesk:
         cluster: Cluster,
         submit: Callable[[Request, Call], Mapping[str, Resource]],
         on_refused: Callable[[int], None],
+        steering: Steering,
+        explain: Callable[[Resource], Explanation],
     ) -> None:
         """`submit` has a change made, and returns what was stored then: the mirror may tell of what
         others did since. `on_refused` counts reports.
         """
+        self._steering = steering
+        self._explain = explain
         self._on_refused = on_refused
         self._cluster = cluster
         self._submit = submit
@@ -84,14 +101,34 @@ class LeaderDesk:
             self._load_of(each) for each in workers
         ]
 
+    def scheduler(self, call: Call) -> SchedulerView:
+        """How tasks are placed."""
+        return self._steering.view()
+
+    def update_scheduler(self, change: PolicyChange, call: Call) -> SchedulerView:
+        """Place by another policy from the next pass on."""
+        return self._steering.change(change)
+
+    def reset_scheduler(self, call: Call) -> SchedulerView:
+        """Go back to the policy of the settings."""
+        return self._steering.reset()
+
+    def explain(self, name: str, call: Call) -> Explanation:
+        """Why a task is where it is, or waits."""
+        return self._explain(self.get(name, call))
+
+    def drain(self, node: str, call: Call) -> NodeLoad:
+        """Move everything off a worker, and keep it off."""
+        return self._load_at(self._steering.cordon(node), cordoned=True)
+
+    def uncordon(self, node: str, call: Call) -> NodeLoad:
+        """Let a worker take tasks again."""
+        return self._load_at(self._steering.uncordon(node), cordoned=False)
+
     def report(
-        self,
-        node_id: str,
-        reports: Sequence[Report],
-        call: Call,
-        load: WorkerLoad = UNTOLD,
+        self, node_id: str, reports: Sequence[Report], call: Call, load: WorkerLoad = UNTOLD
     ) -> Sequence[str]:
-        """Take reports: counts and load are kept in memory, a change of state is written."""
+        """Take reports: load and counts are kept in memory, a change of state is written."""
         if load != UNTOLD:
             self._cluster.census.report(node_id, load)
         pairs = [(report, self._cluster.resource(report.name)) for report in reports]
@@ -114,6 +151,12 @@ class LeaderDesk:
             if resource is None or resource.state.finished:
                 del self._live[name]
 
+    def _load_at(self, node_id: str, cordoned: bool) -> NodeLoad:
+        """A worker just after that was decided; one that is not registered has nothing."""
+        found = self._cluster.census.candidates.get(node_id)
+        load = NodeLoad(Node(node_id, ""), WORKER) if found is None else self._load_of(found)
+        return replace(load, cordoned=cordoned)
+
     def _load_of(self, worker: Candidate) -> NodeLoad:
         return NodeLoad(
             worker.node,
@@ -121,7 +164,7 @@ class LeaderDesk:
             worker.unfinished,
             worker.owned,
             used=worker.amounts,
-            cordoned=worker.id in self._cluster.census.cordoned,
+            cordoned=worker.id in self._cluster.decisions.cordoned,
             load=worker.reported,
         )
 

@@ -28,6 +28,7 @@ from crawler.node.session import Session
 from crawler.node.term import Term
 from crawler.node.tickets import MOST_WAITING
 from crawler.records import Leader, Leadership, Node, State
+from crawler.scheduler.backlog import Backlog
 from crawler.scheduler.framework import Framework
 from crawler.settings import Settings
 from crawler.supervision import OnEnd, Supervisor
@@ -148,9 +149,35 @@ class Master:
             "Reports of an assignment that is out of date, refused.",
             lambda: self._reports_refused,
         )
+        self._measure_scheduler(metrics)
         tasks = metrics.gauge("crawler_tasks", "Tasks by state.", "state")
         for state in State:
             tasks.labels(state.value).set_function(partial(self._cluster.count, state))
+
+    def _measure_scheduler(self, metrics: Metrics) -> None:
+        def backlog() -> Backlog | None:
+            return self._term.backlog if self._term else None
+
+        metrics.gauge_of(
+            "crawler_backlog",
+            "On the leader: tasks that wait for a worker.",
+            lambda: len(backlog() or ()),
+        )
+        metrics.gauge_of(
+            "crawler_parked",
+            "Those among them for which no worker suits.",
+            lambda: found.count_parked() if (found := backlog()) else 0,
+        )
+        for what, help in (
+            ("seconds", "Time that a placement plugin took."),
+            ("failures", "Calls at which a placement plugin failed."),
+            ("slow", "Calls that took a placement plugin too long."),
+        ):
+            read = partial(self._of_plugins, what)
+            metrics.counters_of(f"crawler_plugin_{what}", help, "plugin", read)
+
+    def _of_plugins(self, what: str) -> dict[str, float]:
+        return {plugin.name: getattr(plugin, what) for plugin in self._framework.plugins}
 
     def _waiting(self) -> int:
         return self._term.waiting if self._term else 0

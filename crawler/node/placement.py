@@ -79,6 +79,15 @@ class Placer:
         for queue in self.backlog.parked:
             self.backlog.wake(queue)
 
+    def look_anew(self) -> None:
+        """How tasks are placed was changed: what was alike may differ, what is parked may fit."""
+        self._sensitive = -1
+        self.wake_all()
+
+    def tries_again_s(self, name: str, now_s: float) -> float:
+        """How long a task whose run failed has to wait yet; 0 for others."""
+        return max(0.0, self._due.get(name, (0, 0.0))[1] - now_s)
+
     def place(self, draft: Draft, workforce: Workforce, now_s: float, now_ns: int) -> Placed:
         """Run a pass, and write what it decides into the draft."""
         news = self._census.news.take()

@@ -1,6 +1,6 @@
 """One term of leadership: takes over, then handles all requests and placements until it ends.
 
-One greenlet does every write of the term: it gathers what was asked for meanwhile, decides on a
+One greenlet does every write of a task: it gathers what was asked for meanwhile, decides on a
 draft, places what has no owner, commits the draft in fenced batches, and answers. So requests that
 come together share a transaction, and no decision is made on a state that another is changing.
 """
@@ -8,6 +8,7 @@ come together share a transaction, and no decision is made on a state that anoth
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from gevent.event import Event
 
@@ -31,9 +32,12 @@ from crawler.node.desk import LeaderDesk
 from crawler.node.draft import Draft
 from crawler.node.placement import Placer
 from crawler.node.requests import Add, Request
+from crawler.node.steering import Steering
 from crawler.node.tickets import Ticket, Tickets
+from crawler.node.waiting import explained
 from crawler.node.workforce import Grace, Incarnation, Workforce
 from crawler.records import Leadership, Resource, Spec
+from crawler.scheduler.backlog import Backlog
 from crawler.scheduler.framework import Framework
 from crawler.settings import SchedulerSettings
 
@@ -74,6 +78,9 @@ class Term:
         self._clock = clock
         self._check_s = settings.check_s
         self._placer = Placer(cluster.census, framework, settings, give_turn)
+        self._steering = Steering(
+            cluster.decisions, framework, cluster.census, ledger, leadership, clock, self.changed
+        )
         self._ids = IdGenerator(number, clock)
         self._tickets = Tickets(clock, on_full)
         self._wake = Event()
@@ -89,7 +96,8 @@ class Term:
         """The latest incarnation of each worker that this term has noted as dead."""
         self._bury_refused = False
         self._spared: frozenset[Incarnation] = frozenset()
-        self.desk = LeaderDesk(cluster, self.submit, on_refused)
+        explain = partial(explained, self._placer, framework, cluster.census, clock)
+        self.desk = LeaderDesk(cluster, self.submit, on_refused, self._steering, explain)
         """Handles the requests from outside."""
         self.ready = False
 
@@ -121,6 +129,11 @@ class Term:
     def waiting(self) -> int:
         """How many requests wait for the writing greenlet."""
         return len(self._tickets)
+
+    @property
+    def backlog(self) -> Backlog:
+        """The tasks that wait for a worker."""
+        return self._placer.backlog
 
     def doubt(self) -> None:
         """Something speaks against this leadership: ask etcd at the next turn."""
@@ -172,6 +185,8 @@ class Term:
 
     def _pass(self) -> None:
         """Decide all that waits on one draft, commit it, answer."""
+        if self._steering.apply():
+            self._placer.look_anew()
         census = self._cluster.census
         draft = Draft(self._cluster.resource, self._ids.next, self._clock.time_ns, census.see)
         decided: list[Ticket] = []

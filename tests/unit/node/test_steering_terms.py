@@ -1,0 +1,142 @@
+"""Decisions about the scheduler: only who leads makes them, and each term reads what is stored."""
+
+import pytest
+
+from crawler.clock import ManualClock
+from crawler.coordination.keys import Keys
+from crawler.coordination.ledger import Ledger
+from crawler.coordination.memory import MemoryStore
+from crawler.coordination.store import Delete, Put
+from crawler.errors import Conflict, LeadershipLost
+from crawler.node.steering import Decisions, Steering
+from crawler.node.waiting import waits_for
+from crawler.records import Leadership, Node, Spec, State
+from crawler.scheduler.census import Census
+from crawler.scheduler.framework import Framework
+from crawler.settings import CoordinationSettings
+from crawler.steering import Policy, PolicyChange
+from tests.unit.node.scene import W1, Scene, stored
+
+KEYS = Keys(CoordinationSettings())
+NODE = KEYS.node_id("worker", "1")
+
+
+class Stage:
+    """A store, and leaders in it, each the only one when it is made."""
+
+    def __init__(self):
+        self.store = MemoryStore(ManualClock())
+        self.woken = 0
+
+    def leader(self, store=None):
+        candidates = self.store.range(KEYS.election).items
+        self.store.txn([], [Delete(kv.key) for kv in candidates])
+        key = KEYS.candidate(len(candidates) + 1)
+        leadership = Leadership(key, self.store.txn([], [Put(key, b"m")]).revision)
+        census = Census()
+        census.join(Node(NODE, "h:1"))
+        store, clock = store or self.store, ManualClock()
+        decisions = Decisions(store, KEYS, clock, lambda: None)
+        decisions.mirror.refresh()
+        ledger, framework = Ledger(store, KEYS), Framework("least-load")
+        return Steering(decisions, framework, census, ledger, leadership, clock, self.wake)
+
+    def wake(self):
+        self.woken += 1
+
+    def decided(self):
+        return {kv.key: kv.value for kv in self.store.range(KEYS.steering).items}
+
+
+@pytest.fixture
+def stage():
+    stage = Stage()
+    yield stage
+    stage.store.close()
+
+
+def test_a_leader_that_was_replaced_decides_nothing(stage):
+    old = stage.leader()
+    new = stage.leader()
+    new.cordon("1")
+    new.change(PolicyChange("random"))
+    before = stage.decided()
+    for decide in (
+        lambda: old.change(PolicyChange("round-robin")),
+        lambda: old.reset(),
+        lambda: old.uncordon("1"),
+    ):
+        with pytest.raises(LeadershipLost):
+            decide()
+    assert stage.decided() == before
+    assert stage.woken == 2
+
+
+def test_the_next_leader_carries_out_what_is_stored_before_it_places(stage):
+    stage.leader().change(PolicyChange("random"))
+    stage.leader().cordon("1")
+    new = stage.leader()
+    assert new.apply()
+    assert new.view().policy == Policy("random")
+    assert not new.apply(), "nothing has changed since"
+
+
+def test_a_decision_is_carried_out_between_passes_only(stage):
+    leader = stage.leader()
+    framework = leader._framework
+    leader.change(PolicyChange("random"))
+    assert framework.policy.strategy == "least-load"
+    assert leader.view().policy.strategy == "random"
+    assert stage.woken == 1
+    assert leader.apply()
+    assert framework.policy.strategy == "random"
+
+
+class Contested(MemoryStore):
+    """Somebody else writes the policy before each transaction."""
+
+    def txn(self, compares, success, failure=()):
+        super().txn([], [Put(KEYS.policy, b'{"Strategy": "random"}')])
+        return super().txn(compares, success, failure)
+
+
+def test_others_that_keep_writing_are_told():
+    stage = Stage()
+    stage.store = Contested(ManualClock())
+    with pytest.raises(Conflict, match="others keep writing /crawler/scheduler/policy: try again"):
+        stage.leader().change(PolicyChange("round-robin"))
+    stage.store.close()
+
+
+def waits(scene, name):
+    return waits_for(scene.placer, scene.census, scene.stored[name], scene.now_s)
+
+
+def test_what_a_task_waits_for_is_told():
+    scene = Scene(most={"few": 1})
+    scene.add(Spec("a", labels={"group": "few"}), Spec("b", labels={"group": "few"}))
+    scene.add(Spec("c", spider="x"))
+    scene.settle()
+    few = sorted(name for name, owner in scene.owners().items() if owner and name in "ab")
+    assert (len(few), waits(scene, few[0]), waits(scene, "c")) == (1, "", "")
+    (other,) = {"a", "b"} - set(few)
+    assert waits(scene, other) == "its group 'few' to have fewer than 1 tasks on workers"
+    scene.leave(W1.id)
+    scene.settle()
+    assert waits(scene, "c").startswith("a worker that suits")
+
+
+def test_a_task_whose_run_failed_waits_for_its_pause():
+    failed = stored("a", None, state=State.PENDING, failed_on=("w-1",))
+    scene = Scene(failed)
+    scene.settle()
+    assert waits(scene, "a") == "1.0 s to pass: its last run failed"
+    scene.now_s += 2.0
+    scene.settle()
+    assert waits(scene, "a") == ""
+
+
+def test_a_task_that_killed_its_workers_waits_for_somebody_to_mend_it():
+    scene = Scene(stored("a", None, state=State.PENDING, kills=3))
+    scene.settle()
+    assert waits(scene, "a").startswith("a change of the task itself: parked: 3 workers died")
