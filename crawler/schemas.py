@@ -134,7 +134,9 @@ class Asked(fields.Field[Constraints]):
             raise ValidationError(_placed(fault.faults)) from None
 
 
-class _Request(Schema):
+class Request(Schema):
+    """Fields that a client may give, each by its own rule."""
+
     class Meta:
         unknown = RAISE
 
@@ -160,7 +162,7 @@ class _Request(Schema):
         return f"{shown(key)} is not a field; the fields are {', '.join(self.fields)}"
 
 
-class _ResourceSchema(_Request):
+class _ResourceSchema(Request):
     """What the cluster says of a resource comes back when a client sends on what it was sent."""
 
     id = fields.Raw()
@@ -211,7 +213,7 @@ class SpecSchema(_ResourceSchema):
         return Spec(**{key: data[key] for key in _SPEC_FIELDS})
 
 
-class QuerySchema(_Request):
+class QuerySchema(Request):
     """Which part of the resources to list."""
 
     page_size = Whole(0, _INT32, load_default=0)

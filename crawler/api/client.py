@@ -18,7 +18,7 @@ import grpc
 from google.protobuf import empty_pb2
 from prometheus_client import Counter
 
-from crawler.api import codec
+from crawler.api import codec, steering_codec
 from crawler.api.gate import FULL, MAX_IN_FLIGHT, OPEN, Gate, Passage
 from crawler.api.metadata import ANSWERED, FORWARDED, RETRY_AFTER
 from crawler.api.service import UNTOLD, Call, NodeLoad, Page
@@ -38,6 +38,7 @@ from crawler.metrics import Metrics
 from crawler.proto import crawler_pb2 as pb
 from crawler.proto import crawler_pb2_grpc as pb_grpc
 from crawler.records import Leader, Query, Report, Resource, Spec, WorkerLoad
+from crawler.steering import Explanation, PolicyChange, SchedulerView
 from crawler.supervision import run_aside
 
 MARGIN_S = 0.5
@@ -138,6 +139,33 @@ class Client:
         """The leader, as that master observes it. Raises Unavailable while there is none."""
         answer = self._read("GetLeader", empty_pb2.Empty(), call)
         return Leader(answer.id, answer.address)
+
+    def scheduler(self, call: Call) -> SchedulerView:
+        """How tasks are placed."""
+        return steering_codec.scheduler_from(self._read("GetScheduler", empty_pb2.Empty(), call))
+
+    def update_scheduler(self, change: PolicyChange, call: Call) -> SchedulerView:
+        """Place by another policy from the next pass on."""
+        return steering_codec.scheduler_from(
+            self._ask("UpdateScheduler", steering_codec.change_message(change), call)
+        )
+
+    def reset_scheduler(self, call: Call) -> SchedulerView:
+        """Go back to the policy of the leader's settings."""
+        return steering_codec.scheduler_from(self._ask("ResetScheduler", empty_pb2.Empty(), call))
+
+    def explain(self, name: str, call: Call) -> Explanation:
+        """Why a task is where it is, or waits."""
+        answer = self._read("ExplainResource", pb.ResourceSpec(name=name), call)
+        return steering_codec.explanation_from(answer)
+
+    def drain(self, node: str, call: Call) -> NodeLoad:
+        """Move everything off a worker, and keep it off."""
+        return codec.node_from(self._ask("DrainNode", pb.NodeRequest(node=node), call))
+
+    def uncordon(self, node: str, call: Call) -> NodeLoad:
+        """Let a worker take tasks again."""
+        return codec.node_from(self._ask("UncordonNode", pb.NodeRequest(node=node), call))
 
     def report(
         self, node_id: str, reports: Sequence[Report], call: Call, load: WorkerLoad = UNTOLD

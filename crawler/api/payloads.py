@@ -15,6 +15,7 @@ from crawler.api.service import NodeLoad, Page
 from crawler.constraints import NONE
 from crawler.errors import InvalidArgument
 from crawler.records import Counts, Leader, Resource
+from crawler.steering import Explanation, PluginView, SchedulerView, WorkerVerdict
 
 
 def read_object(body: bytes) -> dict[str, Any]:
@@ -80,7 +81,60 @@ def page(page: Page) -> dict[str, Any]:
 
 def nodes(loads: Sequence[NodeLoad]) -> dict[str, Any]:
     """The live nodes."""
-    return {"nodes": [_node(load) for load in loads]}
+    return {"nodes": [node(load) for load in loads]}
+
+
+def node(load: NodeLoad) -> dict[str, Any]:
+    """A live node."""
+    found = load.node
+    return {
+        "id": found.id,
+        "address": found.address,
+        "role": load.role,
+        "labels": found.labels,
+        "spiders": sorted(found.spiders or ()),
+        "everySpider": found.spiders is None,
+        "metadata": found.metadata,
+        "incarnation": str(found.incarnation),
+        "unfinished": load.unfinished,
+        "resources": load.resources,
+        "capacity": dict(sorted(found.capacity.items())),
+        "taints": [str(taint) for taint in found.taints],
+        "used": dict(sorted(load.used.items())),
+        "cordoned": load.cordoned,
+        "load": {"cpu": load.load.cpu, "lagS": load.load.lag_s},
+    }
+
+
+def scheduler(view: SchedulerView) -> dict[str, Any]:
+    """How tasks are placed."""
+    policy = view.policy
+    return {
+        "strategy": policy.strategy,
+        "disabled": sorted(policy.disabled),
+        "weights": dict(policy.weights),
+        "strategies": list(view.strategies),
+        "plugins": [_plugin(plugin) for plugin in view.plugins],
+        "switched": view.switched,
+        "fault": view.fault,
+    }
+
+
+def explanation(found: Explanation) -> dict[str, Any]:
+    """Why a task is where it is, or waits."""
+    judgement = found.judgement
+    return {
+        "name": found.name,
+        "state": found.state,
+        "reason": found.reason,
+        "assignedNode": found.assigned_node,
+        "group": found.group,
+        "priority": found.priority,
+        "waitsFor": found.waits_for,
+        "strategy": judgement.strategy,
+        "chosen": judgement.chosen,
+        "workers": [_verdict(verdict) for verdict in judgement.workers],
+    }
 
 
 def leader(leader: Leader) -> dict[str, Any]:
@@ -102,24 +156,37 @@ def _counts(counts: Counts) -> dict[str, Any]:
     }
 
 
-def _node(load: NodeLoad) -> dict[str, Any]:
-    node = load.node
+def _plugin(plugin: PluginView) -> dict[str, Any]:
     return {
-        "id": node.id,
-        "address": node.address,
-        "role": load.role,
-        "labels": node.labels,
-        "spiders": sorted(node.spiders or ()),
-        "everySpider": node.spiders is None,
-        "metadata": node.metadata,
-        "incarnation": str(node.incarnation),
-        "unfinished": load.unfinished,
-        "resources": load.resources,
-        "capacity": dict(sorted(node.capacity.items())),
-        "taints": [str(taint) for taint in node.taints],
-        "used": dict(sorted(load.used.items())),
-        "cordoned": load.cordoned,
-        "load": {"cpu": load.load.cpu, "lagS": load.load.lag_s},
+        "name": plugin.name,
+        "source": plugin.source,
+        "order": plugin.order,
+        "on": plugin.on,
+        "weight": plugin.weight,
+        "hooks": list(plugin.hooks),
+        "calls": str(plugin.calls),
+        "failures": str(plugin.failures),
+        "seconds": plugin.seconds,
+        "slow": str(plugin.slow),
+    }
+
+
+def _verdict(verdict: WorkerVerdict) -> dict[str, Any]:
+    return {
+        "id": verdict.node_id,
+        "unfinished": verdict.unfinished,
+        "refusals": dict(verdict.refusals),
+        "rating": verdict.rating,
+        "scores": [
+            {
+                "plugin": score.plugin,
+                "weight": score.weight,
+                "points": score.points,
+                "place": score.place,
+            }
+            for score in verdict.scores
+        ],
+        "total": verdict.total,
     }
 
 

@@ -14,7 +14,7 @@ import gevent
 from flask import Blueprint, Response, current_app, request
 from werkzeug.exceptions import RequestEntityTooLarge, RequestTimeout
 
-from crawler import schemas
+from crawler import schemas, steering_schemas
 from crawler.api import payloads
 from crawler.api.health import Health
 from crawler.api.service import Call, Desk, Service
@@ -103,6 +103,50 @@ def nodes() -> Response:
     """The live nodes."""
     desk, call = _desk()
     return answer(payloads.nodes(desk.nodes(call)))
+
+
+@api.get("/resource/<name>/explain")
+def explain(name: str) -> Response:
+    """Why a task is where it is, or waits."""
+    desk, call = _desk()
+    name = schemas.load_name({"name": name})
+    return answer(payloads.explanation(desk.explain(name, call)))
+
+
+@api.post("/node/<name>/drain")
+def drain(name: str) -> Response:
+    """Move everything off a worker, and keep it off."""
+    desk, call = _desk()
+    return answer(payloads.node(desk.drain(steering_schemas.load_node(name), call)))
+
+
+@api.post("/node/<name>/uncordon")
+def uncordon(name: str) -> Response:
+    """Let a worker take tasks again."""
+    desk, call = _desk()
+    return answer(payloads.node(desk.uncordon(steering_schemas.load_node(name), call)))
+
+
+@api.get("/scheduler")
+def scheduler() -> Response:
+    """How tasks are placed."""
+    desk, call = _desk()
+    return answer(payloads.scheduler(desk.scheduler(call)))
+
+
+@api.put("/scheduler")
+def update_scheduler() -> Response:
+    """Place by another policy."""
+    change = steering_schemas.load_policy(_body())
+    desk, call = _desk()
+    return answer(payloads.scheduler(desk.update_scheduler(change, call)))
+
+
+@api.delete("/scheduler")
+def reset_scheduler() -> Response:
+    """Go back to the policy of the settings."""
+    desk, call = _desk()
+    return answer(payloads.scheduler(desk.reset_scheduler(call)))
 
 
 @api.get("/leader")

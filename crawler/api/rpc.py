@@ -15,8 +15,8 @@ from grpc_health.v1 import health as grpc_health
 from grpc_health.v1 import health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from crawler import schemas
-from crawler.api import codec
+from crawler import schemas, steering_schemas
+from crawler.api import codec, steering_codec
 from crawler.api.health import Health
 from crawler.api.interceptors import AdmissionInterceptor, CallInterceptor, ErrorInterceptor
 from crawler.api.limiter import RateLimiter
@@ -100,6 +100,46 @@ class Servicer(pb_grpc.CrawlerMasterServicer):
         call = self._call(context)
         loads = self._service.desk(call).nodes(call)
         return pb.ListNodesResponse(nodes=[codec.node_message(load) for load in loads])
+
+    def ExplainResource(
+        self, request: pb.ResourceSpec, context: grpc.ServicerContext
+    ) -> pb.Explanation:
+        """Why a task is where it is, or waits."""
+        call = self._call(context)
+        name = schemas.load_name({"name": request.name})
+        return steering_codec.explanation_message(self._service.desk(call).explain(name, call))
+
+    def DrainNode(self, request: pb.NodeRequest, context: grpc.ServicerContext) -> pb.NodeInfo:
+        """Move everything off a worker, and keep it off."""
+        call = self._call(context)
+        node = steering_schemas.load_node(request.node)
+        return codec.node_message(self._service.desk(call).drain(node, call))
+
+    def UncordonNode(self, request: pb.NodeRequest, context: grpc.ServicerContext) -> pb.NodeInfo:
+        """Let a worker take tasks again."""
+        call = self._call(context)
+        node = steering_schemas.load_node(request.node)
+        return codec.node_message(self._service.desk(call).uncordon(node, call))
+
+    def GetScheduler(self, request: empty_pb2.Empty, context: grpc.ServicerContext) -> pb.Scheduler:
+        """How tasks are placed."""
+        call = self._call(context)
+        return steering_codec.scheduler_message(self._service.desk(call).scheduler(call))
+
+    def UpdateScheduler(self, request: pb.Scheduler, context: grpc.ServicerContext) -> pb.Scheduler:
+        """Place by another policy."""
+        call = self._call(context)
+        change = steering_schemas.load_policy(steering_codec.policy_fields(request))
+        return steering_codec.scheduler_message(
+            self._service.desk(call).update_scheduler(change, call)
+        )
+
+    def ResetScheduler(
+        self, request: empty_pb2.Empty, context: grpc.ServicerContext
+    ) -> pb.Scheduler:
+        """Go back to the policy of the settings."""
+        call = self._call(context)
+        return steering_codec.scheduler_message(self._service.desk(call).reset_scheduler(call))
 
     def GetLeader(self, request: empty_pb2.Empty, context: grpc.ServicerContext) -> pb.LeaderSpec:
         """The leader, as this master observes it."""

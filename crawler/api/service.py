@@ -13,6 +13,7 @@ from typing import Protocol
 
 from crawler.errors import Unavailable
 from crawler.records import Leader, Node, Query, Report, Resource, Spec, WorkerLoad
+from crawler.steering import Explanation, PolicyChange, SchedulerView
 
 UNTOLD = WorkerLoad()
 """Of a node that says nothing of its load."""
@@ -94,6 +95,36 @@ class Desk(Protocol):
 
     def nodes(self, call: Call) -> Sequence[NodeLoad]:
         """The live nodes, masters and workers, in the order of their ids."""
+        ...
+
+    def scheduler(self, call: Call) -> SchedulerView:
+        """How tasks are placed: the policy, and all strategies and plugins."""
+        ...
+
+    def update_scheduler(self, change: PolicyChange, call: Call) -> SchedulerView:
+        """Place by another policy from the next pass on; no running task moves for it.
+
+        Raises InvalidArgument when the leader has no such strategy or plugin.
+        """
+        ...
+
+    def reset_scheduler(self, call: Call) -> SchedulerView:
+        """Go back to the policy of the leader's settings."""
+        ...
+
+    def explain(self, name: str, call: Call) -> Explanation:
+        """Why a task is where it is or waits, worker by worker. Raises NotFound."""
+        ...
+
+    def drain(self, node: str, call: Call) -> NodeLoad:
+        """Move all unfinished tasks off a worker, given by its id or name, and keep others off.
+
+        What it has at this moment; done again it changes nothing. Raises NotFound.
+        """
+        ...
+
+    def uncordon(self, node: str, call: Call) -> NodeLoad:
+        """Let a worker take tasks again. Raises NotFound when nobody knows it."""
         ...
 
     def report(

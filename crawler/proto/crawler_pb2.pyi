@@ -293,3 +293,110 @@ class ReportRunsResponse(_message.Message):
     REFUSED_FIELD_NUMBER: _ClassVar[int]
     refused: _containers.RepeatedScalarFieldContainer[str]
     def __init__(self, refused: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class NodeRequest(_message.Message):
+    __slots__ = ("node",)
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    node: str
+    def __init__(self, node: _Optional[str] = ...) -> None: ...
+
+class Scheduler(_message.Message):
+    __slots__ = ("strategy", "disabled", "weights", "strategies", "plugins", "switched", "fault")
+    STRATEGY_FIELD_NUMBER: _ClassVar[int]
+    DISABLED_FIELD_NUMBER: _ClassVar[int]
+    WEIGHTS_FIELD_NUMBER: _ClassVar[int]
+    STRATEGIES_FIELD_NUMBER: _ClassVar[int]
+    PLUGINS_FIELD_NUMBER: _ClassVar[int]
+    SWITCHED_FIELD_NUMBER: _ClassVar[int]
+    FAULT_FIELD_NUMBER: _ClassVar[int]
+    strategy: str
+    disabled: _struct_pb2.ListValue
+    weights: _struct_pb2.Struct
+    strategies: _containers.RepeatedScalarFieldContainer[str]
+    plugins: _containers.RepeatedCompositeFieldContainer[Plugin]
+    switched: bool
+    fault: str
+    def __init__(self, strategy: _Optional[str] = ..., disabled: _Optional[_Union[_struct_pb2.ListValue, _Mapping]] = ..., weights: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., strategies: _Optional[_Iterable[str]] = ..., plugins: _Optional[_Iterable[_Union[Plugin, _Mapping]]] = ..., switched: _Optional[bool] = ..., fault: _Optional[str] = ...) -> None: ...
+
+class Plugin(_message.Message):
+    __slots__ = ("name", "source", "order", "on", "weight", "hooks", "calls", "failures", "seconds", "slow")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    ORDER_FIELD_NUMBER: _ClassVar[int]
+    ON_FIELD_NUMBER: _ClassVar[int]
+    WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    HOOKS_FIELD_NUMBER: _ClassVar[int]
+    CALLS_FIELD_NUMBER: _ClassVar[int]
+    FAILURES_FIELD_NUMBER: _ClassVar[int]
+    SECONDS_FIELD_NUMBER: _ClassVar[int]
+    SLOW_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    source: str
+    order: int
+    on: bool
+    weight: float
+    hooks: _containers.RepeatedScalarFieldContainer[str]
+    calls: int
+    failures: int
+    seconds: float
+    slow: int
+    def __init__(self, name: _Optional[str] = ..., source: _Optional[str] = ..., order: _Optional[int] = ..., on: _Optional[bool] = ..., weight: _Optional[float] = ..., hooks: _Optional[_Iterable[str]] = ..., calls: _Optional[int] = ..., failures: _Optional[int] = ..., seconds: _Optional[float] = ..., slow: _Optional[int] = ...) -> None: ...
+
+class Explanation(_message.Message):
+    __slots__ = ("name", "state", "reason", "assigned_node", "group", "priority", "waits_for", "strategy", "chosen", "workers")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    ASSIGNED_NODE_FIELD_NUMBER: _ClassVar[int]
+    GROUP_FIELD_NUMBER: _ClassVar[int]
+    PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    WAITS_FOR_FIELD_NUMBER: _ClassVar[int]
+    STRATEGY_FIELD_NUMBER: _ClassVar[int]
+    CHOSEN_FIELD_NUMBER: _ClassVar[int]
+    WORKERS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    state: str
+    reason: str
+    assigned_node: str
+    group: str
+    priority: int
+    waits_for: str
+    strategy: str
+    chosen: str
+    workers: _containers.RepeatedCompositeFieldContainer[WorkerVerdict]
+    def __init__(self, name: _Optional[str] = ..., state: _Optional[str] = ..., reason: _Optional[str] = ..., assigned_node: _Optional[str] = ..., group: _Optional[str] = ..., priority: _Optional[int] = ..., waits_for: _Optional[str] = ..., strategy: _Optional[str] = ..., chosen: _Optional[str] = ..., workers: _Optional[_Iterable[_Union[WorkerVerdict, _Mapping]]] = ...) -> None: ...
+
+class WorkerVerdict(_message.Message):
+    __slots__ = ("id", "unfinished", "refusals", "rating", "scores", "total")
+    class RefusalsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    ID_FIELD_NUMBER: _ClassVar[int]
+    UNFINISHED_FIELD_NUMBER: _ClassVar[int]
+    REFUSALS_FIELD_NUMBER: _ClassVar[int]
+    RATING_FIELD_NUMBER: _ClassVar[int]
+    SCORES_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    unfinished: int
+    refusals: _containers.ScalarMap[str, str]
+    rating: float
+    scores: _containers.RepeatedCompositeFieldContainer[Score]
+    total: float
+    def __init__(self, id: _Optional[str] = ..., unfinished: _Optional[int] = ..., refusals: _Optional[_Mapping[str, str]] = ..., rating: _Optional[float] = ..., scores: _Optional[_Iterable[_Union[Score, _Mapping]]] = ..., total: _Optional[float] = ...) -> None: ...
+
+class Score(_message.Message):
+    __slots__ = ("plugin", "weight", "points", "place")
+    PLUGIN_FIELD_NUMBER: _ClassVar[int]
+    WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    POINTS_FIELD_NUMBER: _ClassVar[int]
+    PLACE_FIELD_NUMBER: _ClassVar[int]
+    plugin: str
+    weight: float
+    points: float
+    place: str
+    def __init__(self, plugin: _Optional[str] = ..., weight: _Optional[float] = ..., points: _Optional[float] = ..., place: _Optional[str] = ...) -> None: ...

@@ -67,6 +67,36 @@ class CrawlerMasterStub:
                 request_serializer=crawler_dot_proto_dot_crawler__pb2.ListNodesRequest.SerializeToString,
                 response_deserializer=crawler_dot_proto_dot_crawler__pb2.ListNodesResponse.FromString,
                 _registered_method=True)
+        self.ExplainResource = channel.unary_unary(
+                '/CrawlerMaster/ExplainResource',
+                request_serializer=crawler_dot_proto_dot_crawler__pb2.ResourceSpec.SerializeToString,
+                response_deserializer=crawler_dot_proto_dot_crawler__pb2.Explanation.FromString,
+                _registered_method=True)
+        self.DrainNode = channel.unary_unary(
+                '/CrawlerMaster/DrainNode',
+                request_serializer=crawler_dot_proto_dot_crawler__pb2.NodeRequest.SerializeToString,
+                response_deserializer=crawler_dot_proto_dot_crawler__pb2.NodeInfo.FromString,
+                _registered_method=True)
+        self.UncordonNode = channel.unary_unary(
+                '/CrawlerMaster/UncordonNode',
+                request_serializer=crawler_dot_proto_dot_crawler__pb2.NodeRequest.SerializeToString,
+                response_deserializer=crawler_dot_proto_dot_crawler__pb2.NodeInfo.FromString,
+                _registered_method=True)
+        self.GetScheduler = channel.unary_unary(
+                '/CrawlerMaster/GetScheduler',
+                request_serializer=google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
+                response_deserializer=crawler_dot_proto_dot_crawler__pb2.Scheduler.FromString,
+                _registered_method=True)
+        self.UpdateScheduler = channel.unary_unary(
+                '/CrawlerMaster/UpdateScheduler',
+                request_serializer=crawler_dot_proto_dot_crawler__pb2.Scheduler.SerializeToString,
+                response_deserializer=crawler_dot_proto_dot_crawler__pb2.Scheduler.FromString,
+                _registered_method=True)
+        self.ResetScheduler = channel.unary_unary(
+                '/CrawlerMaster/ResetScheduler',
+                request_serializer=google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
+                response_deserializer=crawler_dot_proto_dot_crawler__pb2.Scheduler.FromString,
+                _registered_method=True)
         self.GetLeader = channel.unary_unary(
                 '/CrawlerMaster/GetLeader',
                 request_serializer=google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
@@ -128,6 +158,50 @@ class CrawlerMasterServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ExplainResource(self, request, context):
+        """GET /crawler/resource/{name}/explain: what keeps it from each worker, and how each is rated.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DrainNode(self, request, context):
+        """POST /crawler/node/{node}/drain: its unfinished tasks move, and it gets no others until it is
+        uncordoned. The answer is the worker with what it has yet; asked again it tells the progress.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UncordonNode(self, request, context):
+        """POST /crawler/node/{node}/uncordon
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetScheduler(self, request, context):
+        """GET /crawler/scheduler
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateScheduler(self, request, context):
+        """PUT /crawler/scheduler, body: strategy, disabled, weights; what is not given stays as it is.
+        It counts from the next pass on, for later leaders too, and moves no running task.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResetScheduler(self, request, context):
+        """DELETE /crawler/scheduler: back to the policy of the leader's settings.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetLeader(self, request, context):
         """GET /crawler/leader. Any master answers it from what it observes.
         """
@@ -174,6 +248,36 @@ def add_CrawlerMasterServicer_to_server(servicer, server):
                     servicer.ListNodes,
                     request_deserializer=crawler_dot_proto_dot_crawler__pb2.ListNodesRequest.FromString,
                     response_serializer=crawler_dot_proto_dot_crawler__pb2.ListNodesResponse.SerializeToString,
+            ),
+            'ExplainResource': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExplainResource,
+                    request_deserializer=crawler_dot_proto_dot_crawler__pb2.ResourceSpec.FromString,
+                    response_serializer=crawler_dot_proto_dot_crawler__pb2.Explanation.SerializeToString,
+            ),
+            'DrainNode': grpc.unary_unary_rpc_method_handler(
+                    servicer.DrainNode,
+                    request_deserializer=crawler_dot_proto_dot_crawler__pb2.NodeRequest.FromString,
+                    response_serializer=crawler_dot_proto_dot_crawler__pb2.NodeInfo.SerializeToString,
+            ),
+            'UncordonNode': grpc.unary_unary_rpc_method_handler(
+                    servicer.UncordonNode,
+                    request_deserializer=crawler_dot_proto_dot_crawler__pb2.NodeRequest.FromString,
+                    response_serializer=crawler_dot_proto_dot_crawler__pb2.NodeInfo.SerializeToString,
+            ),
+            'GetScheduler': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetScheduler,
+                    request_deserializer=google_dot_protobuf_dot_empty__pb2.Empty.FromString,
+                    response_serializer=crawler_dot_proto_dot_crawler__pb2.Scheduler.SerializeToString,
+            ),
+            'UpdateScheduler': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateScheduler,
+                    request_deserializer=crawler_dot_proto_dot_crawler__pb2.Scheduler.FromString,
+                    response_serializer=crawler_dot_proto_dot_crawler__pb2.Scheduler.SerializeToString,
+            ),
+            'ResetScheduler': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResetScheduler,
+                    request_deserializer=google_dot_protobuf_dot_empty__pb2.Empty.FromString,
+                    response_serializer=crawler_dot_proto_dot_crawler__pb2.Scheduler.SerializeToString,
             ),
             'GetLeader': grpc.unary_unary_rpc_method_handler(
                     servicer.GetLeader,
@@ -350,6 +454,168 @@ class CrawlerMaster:
             '/CrawlerMaster/ListNodes',
             crawler_dot_proto_dot_crawler__pb2.ListNodesRequest.SerializeToString,
             crawler_dot_proto_dot_crawler__pb2.ListNodesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExplainResource(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/CrawlerMaster/ExplainResource',
+            crawler_dot_proto_dot_crawler__pb2.ResourceSpec.SerializeToString,
+            crawler_dot_proto_dot_crawler__pb2.Explanation.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DrainNode(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/CrawlerMaster/DrainNode',
+            crawler_dot_proto_dot_crawler__pb2.NodeRequest.SerializeToString,
+            crawler_dot_proto_dot_crawler__pb2.NodeInfo.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UncordonNode(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/CrawlerMaster/UncordonNode',
+            crawler_dot_proto_dot_crawler__pb2.NodeRequest.SerializeToString,
+            crawler_dot_proto_dot_crawler__pb2.NodeInfo.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetScheduler(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/CrawlerMaster/GetScheduler',
+            google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
+            crawler_dot_proto_dot_crawler__pb2.Scheduler.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateScheduler(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/CrawlerMaster/UpdateScheduler',
+            crawler_dot_proto_dot_crawler__pb2.Scheduler.SerializeToString,
+            crawler_dot_proto_dot_crawler__pb2.Scheduler.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResetScheduler(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/CrawlerMaster/ResetScheduler',
+            google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
+            crawler_dot_proto_dot_crawler__pb2.Scheduler.FromString,
             options,
             channel_credentials,
             insecure,

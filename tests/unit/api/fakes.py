@@ -18,6 +18,15 @@ from crawler.errors import AlreadyExists, InvalidArgument, NotFound
 from crawler.metrics import Metrics
 from crawler.records import Leader, Node, Owner, Resource, State, WorkerLoad
 from crawler.settings import ApiSettings
+from crawler.steering import (
+    Explanation,
+    Judgement,
+    PluginView,
+    Policy,
+    SchedulerView,
+    Score,
+    WorkerVerdict,
+)
 
 WORKER = Node(
     id="go.micro.server.worker-2",
@@ -31,6 +40,11 @@ WORKER = Node(
 )
 MASTER = Node(id="go.micro.server.master-1", address="192.168.0.107:9091")
 CALL = Call(5.0)
+STRATEGIES = ["least-load", "random"]
+PLUGINS = [
+    PluginView("gpu", "built in", 1, False, 1e6, ["filter_nodes", "score_nodes"]),
+    PluginView("mine", "my-package 1.0", 2, True, 2.5, ["score_nodes"], 9, 1, 0.25, 2),
+]
 
 
 class FakeDesk:
@@ -42,6 +56,8 @@ class FakeDesk:
         self.calls = []
         self.reports = []
         self.loads = []
+        self.policy = Policy("least-load", frozenset({"gpu"}), {"spread": 2.5})
+        self.switched = False
         self.before = lambda: None
         """Called at the start of each request; may raise or wait."""
 
@@ -95,6 +111,50 @@ class FakeDesk:
             NodeLoad(MASTER, "master"),
             NodeLoad(WORKER, "worker", 2, 3, {"cpu": 1.5}, cordoned=True, load=load),
         ]
+
+    def scheduler(self, call):
+        self._enter(call)
+        return self._view()
+
+    def update_scheduler(self, change, call):
+        self._enter(call)
+        if change.strategy not in (None, *STRATEGIES):
+            raise InvalidArgument(f"strategy: {change.strategy!r} is unknown")
+        self.policy, self.switched = change.applied_to(self.policy), True
+        return self._view()
+
+    def reset_scheduler(self, call):
+        self._enter(call)
+        self.policy, self.switched = Policy("least-load"), False
+        return self._view()
+
+    def explain(self, name, call):
+        self._enter(call)
+        found = self._find(name)
+        verdicts = [
+            WorkerVerdict("w-1", 2, {"gpu": "has no GPU"}),
+            WorkerVerdict("w-2", 1, {}, -2.0, (Score("spread", 10.0, 0.5, "zone=a"),), 3.0),
+        ]
+        judgement = Judgement("least-load", "w-2", verdicts)
+        return Explanation(
+            name, found.state.value, found.reason, "", "team-a", 3, "its turn", judgement
+        )
+
+    def drain(self, node, call):
+        self._enter(call)
+        return self._cordon(node, True)
+
+    def uncordon(self, node, call):
+        self._enter(call)
+        return self._cordon(node, False)
+
+    def _cordon(self, node, cordoned):
+        if node not in (WORKER.id, "2"):
+            raise NotFound(f"no worker {node!r} is registered")
+        return NodeLoad(WORKER, "worker", 2, 3, {"cpu": 1.5}, cordoned=cordoned)
+
+    def _view(self):
+        return SchedulerView(self.policy, STRATEGIES, PLUGINS, self.switched, "")
 
     def report(self, node_id, reports, call, load):
         self._enter(call)

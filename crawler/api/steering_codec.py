@@ -1,0 +1,154 @@
+"""What people steer the scheduler with, and what they are shown, as messages and back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from crawler.parameters import from_struct, to_struct
+from crawler.proto import crawler_pb2 as pb
+from crawler.steering import (
+    Explanation,
+    Judgement,
+    PluginView,
+    Policy,
+    PolicyChange,
+    SchedulerView,
+    Score,
+    WorkerVerdict,
+)
+
+
+def change_message(change: PolicyChange) -> pb.Scheduler:
+    """What somebody wants to be otherwise, as a request."""
+    message = pb.Scheduler()
+    if change.strategy is not None:
+        message.strategy = change.strategy
+    if change.disabled is not None:
+        message.disabled.SetInParent()
+        message.disabled.extend(sorted(change.disabled))
+    if change.weights is not None:
+        message.weights.CopyFrom(to_struct(change.weights))
+    return message
+
+
+def policy_fields(message: pb.Scheduler) -> dict[str, Any]:
+    """The fields of a request for `schemas.load_policy`; those that were not given are None."""
+    return {
+        "strategy": message.strategy if message.HasField("strategy") else None,
+        "disabled": list(message.disabled) if message.HasField("disabled") else None,
+        "weights": from_struct(message.weights) if message.HasField("weights") else None,
+    }
+
+
+def scheduler_message(view: SchedulerView) -> pb.Scheduler:
+    """How tasks are placed."""
+    policy = view.policy
+    message = change_message(PolicyChange(policy.strategy, policy.disabled, policy.weights))
+    message.strategies.extend(view.strategies)
+    message.plugins.extend(_plugin_message(plugin) for plugin in view.plugins)
+    message.switched, message.fault = view.switched, view.fault
+    return message
+
+
+def scheduler_from(message: pb.Scheduler) -> SchedulerView:
+    """How tasks are placed, as another master told it."""
+    weights = {name: float(weight) for name, weight in from_struct(message.weights).items()}
+    names = frozenset(str(name) for name in message.disabled)
+    return SchedulerView(
+        policy=Policy(message.strategy, names, weights),
+        strategies=list(message.strategies),
+        plugins=[_plugin_from(plugin) for plugin in message.plugins],
+        switched=message.switched,
+        fault=message.fault,
+    )
+
+
+def explanation_message(found: Explanation) -> pb.Explanation:
+    """Why a task is where it is, or waits."""
+    return pb.Explanation(
+        name=found.name,
+        state=found.state,
+        reason=found.reason,
+        assigned_node=found.assigned_node,
+        group=found.group,
+        priority=found.priority,
+        waits_for=found.waits_for,
+        strategy=found.judgement.strategy,
+        chosen=found.judgement.chosen,
+        workers=[_verdict_message(verdict) for verdict in found.judgement.workers],
+    )
+
+
+def explanation_from(message: pb.Explanation) -> Explanation:
+    """The same, as another master told it."""
+    workers = [_verdict_from(verdict) for verdict in message.workers]
+    return Explanation(
+        name=message.name,
+        state=message.state,
+        reason=message.reason,
+        assigned_node=message.assigned_node,
+        group=message.group,
+        priority=message.priority,
+        waits_for=message.waits_for,
+        judgement=Judgement(message.strategy, message.chosen, workers),
+    )
+
+
+def _plugin_message(plugin: PluginView) -> pb.Plugin:
+    return pb.Plugin(
+        name=plugin.name,
+        source=plugin.source,
+        order=plugin.order,
+        on=plugin.on,
+        weight=plugin.weight,
+        hooks=plugin.hooks,
+        calls=plugin.calls,
+        failures=plugin.failures,
+        seconds=plugin.seconds,
+        slow=plugin.slow,
+    )
+
+
+def _plugin_from(message: pb.Plugin) -> PluginView:
+    return PluginView(
+        name=message.name,
+        source=message.source,
+        order=message.order,
+        on=message.on,
+        weight=message.weight,
+        hooks=list(message.hooks),
+        calls=message.calls,
+        failures=message.failures,
+        seconds=message.seconds,
+        slow=message.slow,
+    )
+
+
+def _verdict_message(verdict: WorkerVerdict) -> pb.WorkerVerdict:
+    scores = [
+        pb.Score(plugin=each.plugin, weight=each.weight, points=each.points, place=each.place)
+        for each in verdict.scores
+    ]
+    return pb.WorkerVerdict(
+        id=verdict.node_id,
+        unfinished=verdict.unfinished,
+        refusals=verdict.refusals,
+        rating=verdict.rating,
+        scores=scores,
+        total=verdict.total,
+    )
+
+
+def _verdict_from(message: pb.WorkerVerdict) -> WorkerVerdict:
+    return WorkerVerdict(
+        node_id=message.id,
+        unfinished=message.unfinished,
+        refusals=dict(message.refusals),
+        rating=message.rating,
+        scores=tuple(_score_from(score) for score in message.scores),
+        total=message.total,
+    )
+
+
+def _score_from(message: pb.Score) -> Score:
+    return Score(message.plugin, message.weight, message.points, message.place)
