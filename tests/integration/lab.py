@@ -10,6 +10,7 @@ import http.client
 import json
 import os
 import signal
+import subprocess
 import sys
 import time
 from dataclasses import dataclass
@@ -304,6 +305,19 @@ def call(port, method, path, body=None, timeout_s=10.0):
         return answer.status, answer.headers, answer.read()
     finally:
         connection.close()
+
+
+def crawler(*arguments, cwd=ROOT, **environment):
+    """Run the command line to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "crawler", *arguments],
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
 
 
 def terminate(process):

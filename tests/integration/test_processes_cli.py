@@ -9,7 +9,7 @@ import pytest
 
 from crawler.local.etcd import EmbeddedEtcd
 from crawler.local.ports import free_ports
-from tests.integration.lab import ROOT, TTL_S, Lab, interrupt
+from tests.integration.lab import ROOT, TTL_S, Lab, crawler, interrupt
 from tests.waiting import eventually
 
 
@@ -31,19 +31,6 @@ def namesake(lab):
 @pytest.fixture(autouse=True)
 def _begin_to_wait(namesake):
     """A taken id is waited for; the other tests run meanwhile."""
-
-
-def crawler(*arguments, cwd=ROOT, **environment):
-    """Run the command line to its end."""
-    return subprocess.run(
-        [sys.executable, "-m", "crawler", *arguments],
-        cwd=cwd,
-        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
-        capture_output=True,
-        text=True,
-        timeout=20,
-        check=False,
-    )
 
 
 def test_every_fault_of_the_settings_is_told_in_one_message(tmp_path):

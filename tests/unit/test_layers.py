@@ -76,6 +76,7 @@ def test_plugins_see_the_hooks_and_records_alone(file):
     assert inside <= {"crawler.constraints", "crawler.records", "crawler.scheduler.hookspecs"}
 
 
+CLI = ("__init__", "base", "cluster", "local", "master", "nodes", "steering", "tables")
 ETCD = [f"coordination/etcd{part}.py" for part in ("", "_connection", "_login", "_watch")]
 
 
@@ -86,7 +87,7 @@ ETCD = [f"coordination/etcd{part}.py" for part in ("", "_connection", "_login", 
         ("pycurl", "engine/fetch.py coordination/renewer.py"),
         ("pluggy", "scheduler/loader.py scheduler/hookspecs.py"),
         ("snowflake", "coordination/snowflake.py"),
-        ("click", "cli.py"),
+        ("click", " ".join(f"cli/{part}.py" for part in CLI)),
     ],
 )
 def test_a_foreign_library_is_known_to_its_own_file_only(package, owner):

@@ -1,0 +1,33 @@
+"""The command line. Parses, calls, and turns errors into a message and an exit status.
+
+Status 0: done. 1: something failed. 2: bad usage or settings, and nothing was started. 130: ended
+by SIGINT or SIGTERM before it was done.
+"""
+
+from __future__ import annotations
+
+import click
+
+from crawler.cli import cluster, local, nodes, steering
+from crawler.cli.base import BAD_SETTINGS, FAILED, INTERRUPTED, commands
+from crawler.errors import ConfigError, CrawlerError
+
+__all__ = ["cluster", "local", "main", "nodes", "steering"]
+
+
+def main() -> int:
+    """Run the command line of this process; its exit status."""
+    try:
+        return int(commands.main(standalone_mode=False, prog_name="crawler") or 0)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("crawler: interrupted; what was started is stopped", err=True)
+        return INTERRUPTED
+    except ConfigError as error:
+        click.echo(f"crawler: bad settings, nothing was started:\n{error}", err=True)
+        return BAD_SETTINGS
+    except (CrawlerError, OSError) as error:
+        click.echo(f"crawler: {error}", err=True)
+        return FAILED

@@ -1,0 +1,69 @@
+"""What all commands share: the group they belong to, their statuses, and how signals end them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import click
+import gevent
+from gevent.event import Event
+
+FAILED = 1
+BAD_SETTINGS = 2
+INTERRUPTED = 130
+
+CONFIG = click.option(
+    "-c",
+    "--config",
+    "file",
+    envvar="CRAWLER_CONFIG",
+    metavar="FILE",
+    help="Settings file; config.yaml of this folder if it is there.",
+)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+def commands() -> None:
+    """A distributed crawler: masters place crawl tasks on workers, and survive failures.
+
+    Every setting can be given as an environment variable too: node.id as CRAWLER_NODE_ID.
+    """
+
+
+def until_signal(*then: Callable[[], None]) -> Event:
+    """Set by SIGTERM or SIGINT; the next ones call `then`, and end the process at once."""
+    wanted = Event()
+    _on_signal(wanted.set, *then)
+    return wanted
+
+
+@contextlib.contextmanager
+def interruptible() -> Iterator[None]:
+    """SIGTERM and SIGINT raise KeyboardInterrupt in the body, which stops what it has started.
+
+    Left to itself gevent raises it in its hub, with a traceback, and SIGTERM cleans nothing up.
+    """
+    body = gevent.getcurrent()
+    handlers = _on_signal(lambda: gevent.kill(body, KeyboardInterrupt))
+    try:
+        yield
+    finally:
+        for handler in handlers:
+            handler.cancel()
+
+
+def _on_signal(*answers: Callable[[], None]) -> list[Any]:
+    """Answer each SIGTERM or SIGINT by the next of these; one more ends the process at once."""
+    left = list(answers)
+
+    def handle() -> None:
+        if not left:
+            os._exit(INTERRUPTED)
+        left.pop(0)()
+
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    return [gevent.signal_handler(number, handle) for number in numbers]

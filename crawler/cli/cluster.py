@@ -1,0 +1,212 @@
+"""Commands that look at the nodes and tasks of a running cluster, and empty a worker."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+
+import click
+
+from crawler import constraint_json
+from crawler.api.client import Client
+from crawler.api.service import NodeLoad
+from crawler.cli import tables
+from crawler.cli.base import commands, interruptible
+from crawler.cli.master import CALL, MASTER, connected
+from crawler.clock import SystemClock
+from crawler.constraints import NONE
+from crawler.errors import CrawlerError, Retryable
+from crawler.records import MAX_PAGE, Query, Resource, State
+from crawler.steering import Explanation, Score, WorkerVerdict
+
+LOOK_S = 0.5
+"""Pause between two looks at a worker that is being emptied."""
+
+PATIENCE_S = 30.0
+"""How long no master may answer meanwhile: a change of leader takes some seconds."""
+
+
+_ABOUT = ("USED", "LABELS", "TAINTS", "STATE")
+"""Columns about a worker that may be empty."""
+
+
+@commands.command()
+@MASTER
+def nodes(master: str) -> None:
+    """List the live nodes, with what the workers have to do."""
+    with connected(master) as client:
+        loads = client.nodes(CALL)
+    headers = ("NODE", "ROLE", "ADDRESS", "UNFINISHED", "TASKS", *_ABOUT)
+    tables.show(headers, [_node_row(load) for load in loads])
+
+
+@commands.command()
+@MASTER
+@click.option("--state", type=click.Choice([state.value for state in State]), help="Only these.")
+def tasks(master: str, state: str | None) -> None:
+    """List the tasks."""
+    with connected(master) as client:
+        rows = [_task_row(each) for each in _all_tasks(client, State(state) if state else None)]
+    tables.show(("TASK", "STATE", "WORKER", "PRIORITY", "PAGES", "ITEMS", "REASON"), rows)
+
+
+@commands.command()
+@MASTER
+@click.argument("name")
+def task(master: str, name: str) -> None:
+    """Show one task, with all that is known of it."""
+    with connected(master) as client:
+        found = client.get(name, CALL)
+    for line in _task_lines(found):
+        click.echo(line)
+
+
+@commands.command()
+@MASTER
+@click.argument("task")
+def explain(master: str, task: str) -> None:
+    """Show why TASK is where it is, or waits: what each plugin makes of each worker now."""
+    with connected(master) as client:
+        found = client.explain(task, CALL)
+    click.echo(_standing(found))
+    if found.waits_for:
+        click.echo(f"it waits for {found.waits_for}")
+    chosen = found.judgement.chosen or "no worker would get it"
+    click.echo(f"placed now, by {found.judgement.strategy}: {chosen}\n")
+    rows = [_verdict_row(verdict, found.judgement.chosen) for verdict in found.judgement.workers]
+    tables.show(("WORKER", "UNFINISHED", "RATING", "SCORES", "TOTAL", "VERDICT"), rows)
+
+
+@commands.command()
+@MASTER
+@click.argument("node")
+@click.option("--wait", is_flag=True, help="Return only when it has no unfinished tasks left.")
+def drain(master: str, node: str, wait: bool) -> None:
+    """Move all tasks off the worker NODE, given by id or name, and keep others off."""
+    with interruptible(), connected(master) as client:
+        load = client.drain(node, CALL)
+        _tell_progress(load)
+        if wait:
+            _watch(client, load)
+
+
+@commands.command()
+@MASTER
+@click.argument("node")
+def uncordon(master: str, node: str) -> None:
+    """Let the worker NODE take tasks again."""
+    with connected(master) as client:
+        load = client.uncordon(node, CALL)
+    click.echo(f"{load.node.id} takes tasks again")
+
+
+def _node_row(load: NodeLoad) -> tuple[object, ...]:
+    node = load.node
+    used = {
+        quantity: f"{load.used.get(quantity, 0.0):g}/{node.capacity.get(quantity, math.inf):g}"
+        for quantity in {*load.used, *node.capacity}
+    }
+    state = "cordoned" if load.cordoned else "leaving" if node.draining else ""
+    taints = " ".join(map(str, node.taints))
+    labels = tables.pairs(node.labels)
+    counts = (load.unfinished, load.resources)
+    return node.id, load.role, node.address, *counts, tables.pairs(used), labels, taints, state
+
+
+def _all_tasks(client: Client, state: State | None) -> Iterator[Resource]:
+    token = ""
+    while True:
+        page = client.list(Query(MAX_PAGE, token, state), CALL)
+        yield from page.resources
+        token = page.next_token
+        if not token:
+            return
+
+
+def _task_row(found: Resource) -> tuple[object, ...]:
+    owner = found.owner.node_id if found.owner else ""
+    counts = (found.counts.pages, found.counts.items)
+    return found.name, found.state.value, owner, found.spec.priority, *counts, found.reason
+
+
+def _task_lines(found: Resource) -> Iterator[str]:
+    spec, counts = found.spec, found.counts
+    asked = {} if spec.constraints == NONE else constraint_json.write(spec.constraints)
+    values = {
+        "name": found.name,
+        "id": found.id,
+        "state": found.state.value,
+        "reason": found.reason,
+        "worker": str(found.owner or ""),
+        "epoch": str(found.epoch),
+        "spider": spec.spider_name,
+        "priority": str(spec.priority),
+        "retries": f"{len(found.failed_on)} of {spec.retries} taken" if spec.retries else "",
+        "failed on": ", ".join(found.failed_on),
+        "killed": f"{found.kills} workers" if found.kills else "",
+        "labels": tables.pairs(spec.labels),
+        "asks for": _json({key: value for key, value in asked.items() if value}),
+        "parameters": _json(dict(spec.parameters)),
+        "done so far": f"{counts.pages} pages, {counts.items} items, {counts.failures} failures, "
+        f"{counts.seconds:.1f} s",
+    }
+    for name, value in values.items():
+        if value:
+            yield f"{name:<12} {value}"
+
+
+def _json(value: dict[str, object]) -> str:
+    return json.dumps(value, ensure_ascii=False) if value else ""
+
+
+def _standing(found: Explanation) -> str:
+    where = f" on {found.assigned_node}" if found.assigned_node else ""
+    group = f", group {found.group}" if found.group else ""
+    reason = f": {found.reason}" if found.reason else ""
+    return f"{found.name} (priority {found.priority}{group}) is {found.state}{where}{reason}"
+
+
+def _verdict_row(verdict: WorkerVerdict, chosen: str) -> tuple[object, ...]:
+    if verdict.refusals:
+        why = "; ".join(f"{plugin}: {why}" for plugin, why in sorted(verdict.refusals.items()))
+        return verdict.node_id, verdict.unfinished, "", "", "", why
+    told = "chosen" if verdict.node_id == chosen else "would do"
+    scores = ", ".join(map(_score, verdict.scores))
+    return verdict.node_id, verdict.unfinished, verdict.rating, scores, verdict.total, told
+
+
+def _score(score: Score) -> str:
+    place = f" {score.place}" if score.place else ""
+    return f"{score.plugin}{place} {score.points:.3g}×{tables.plain(score.weight)}"
+
+
+def _watch(client: Client, load: NodeLoad) -> None:
+    """Tell how many tasks a worker has left, until it has none. Raises CrawlerError."""
+    clock = SystemClock()
+    heard_s, told = clock.monotonic(), load.unfinished
+    while load.unfinished:
+        clock.sleep(LOOK_S)
+        try:
+            load = _look(client, load)
+            heard_s = clock.monotonic()
+        except Retryable:
+            if clock.monotonic() - heard_s > PATIENCE_S:
+                raise
+        if load.unfinished != told:
+            _tell_progress(load)
+            told = load.unfinished
+
+
+def _look(client: Client, load: NodeLoad) -> NodeLoad:
+    found = next((each for each in client.nodes(CALL) if each.node.id == load.node.id), None)
+    if found is None:
+        raise CrawlerError(f"{load.node.id} is gone; its tasks move when its lease has ended")
+    if not found.cordoned:
+        raise CrawlerError(f"{load.node.id} was uncordoned meanwhile, and takes tasks again")
+    return found
+
+
+def _tell_progress(load: NodeLoad) -> None:
+    left = f"has {load.unfinished} unfinished tasks left" if load.unfinished else "is empty"
+    click.echo(f"{load.node.id} takes no tasks, and {left}")

@@ -1,0 +1,125 @@
+"""Commands that need no cluster, or bring their own."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+import gevent
+
+from crawler import config, logs
+from crawler.cli.base import CONFIG, FAILED, commands, interruptible, until_signal
+from crawler.errors import ConfigError, CrawlerError
+from crawler.records import State
+
+
+@commands.command()
+@CONFIG
+@click.option(
+    "-o",
+    "--output",
+    metavar="ITEMS",
+    default="items",
+    help="A .jsonl file for all items, or a folder with a file per task.",
+)
+def run(file: str | None, output: str) -> int:
+    """Run the tasks of a settings file in this process, without etcd."""
+    from crawler.local.progress import progress_to
+    from crawler.local.single import run_tasks
+
+    settings = config.load(file, os.environ)
+    # The progress tells what ends, and how; the log would tell it between the bars once more.
+    level = "error" if settings.logs.level in ("info", "warning") else settings.logs.level
+    logs.setup(level, settings.logs.style)
+    progress = progress_to(sys.stdout)
+    with interruptible():
+        finished = run_tasks(settings, Path(output), progress)
+    progress.finish(finished)
+    click.echo(f"items: {Path(output).resolve()}")
+    failed = sum(resource.state is not State.DONE for resource in finished)
+    if failed:
+        click.echo(f"crawler: {failed} of {len(finished)} tasks failed", err=True)
+    return FAILED if failed else 0
+
+
+@commands.command()
+@CONFIG
+def demo(file: str | None) -> int:
+    """Crawl the bundled demo site on a local cluster: etcd, two masters, two workers."""
+    from crawler.local.demo import run_demo
+    from crawler.local.progress import progress_to
+
+    logs.setup("warning", "text")
+    with interruptible():
+        run_demo(file or config.DEFAULT_FILE, progress_to(sys.stdout), click.echo)
+    return 0
+
+
+@commands.command()
+@CONFIG
+def up(file: str | None) -> int:
+    """Start a local cluster and the demo site, and leave them running until Ctrl-C."""
+    from crawler.local.cluster import LocalCluster
+    from crawler.local.demo import open_bookshop
+
+    logs.setup("warning", "text")
+    file = file or (config.DEFAULT_FILE if Path(config.DEFAULT_FILE).is_file() else None)
+    site = open_bookshop()
+    try:
+        config.load(file, os.environ)  # so that mistakes are told before anything is started
+        with interruptible(), LocalCluster(file, usual_ports=True) as cluster:
+            _tell_addresses(cluster, site.url)
+            with contextlib.suppress(KeyboardInterrupt):
+                _wait_while_it_runs(cluster)
+    finally:
+        site.stop()
+    return 0
+
+
+@commands.command()
+@click.option("--listen", metavar="[HOST]:PORT", default="127.0.0.1:8100")
+def site(listen: str) -> int:
+    """Serve the demo site alone, until Ctrl-C."""
+    from crawler.demo.bookshop import BookshopServer
+    from crawler.node.addresses import parse_listen
+
+    logs.setup("warning", "text")
+    try:
+        server = BookshopServer(*parse_listen(listen))
+    except ValueError as error:
+        raise ConfigError(f"--listen: {error}") from error
+    server.start()
+    click.echo(f"bookshop at {server.url}; Ctrl-C closes it")
+    until_signal().wait()
+    server.stop()
+    return 0
+
+
+def _tell_addresses(cluster: Any, site_url: str) -> None:
+    click.echo(f"etcd       {cluster.etcd.endpoint}")
+    for node in cluster.nodes:
+        click.echo(f"{node.title:<10} http://{node.http}  grpc {node.grpc}")
+    click.echo(f"bookshop   {site_url}\nlogs       {cluster.folder}\n")
+    first = cluster.masters[0].http
+    click.echo(
+        f'Try: curl -H \'content-type: application/json\' -d \'{{"name":"fiction","spider":'
+        f'"books","parameters":{{"start_urls":["{site_url}/department/fiction/"]}}}}\' '
+        f"http://{first}/crawler/resource\nCtrl-C stops all of it."
+    )
+
+
+def _wait_while_it_runs(cluster: Any) -> None:
+    """A node may be killed to see what the others do; only with all of them gone is it over."""
+    told: list[str] = []
+    while len(told) < len(cluster.nodes):
+        for node in cluster.fallen():
+            if node.title not in told:
+                told.append(node.title)
+                status = node.process.exit_code
+                click.echo(f"{node.title} ended with status {status}; its log: {cluster.folder}")
+        gevent.sleep(0.5)
+    raise CrawlerError(f"all nodes have ended; their logs: {cluster.folder}")

@@ -1,0 +1,60 @@
+"""The way of a command to a running cluster: through the API of any of its masters."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import click
+
+from crawler.api.client import Client
+from crawler.api.service import Call
+from crawler.errors import CrawlerError, Retryable
+
+TIMEOUT_S = 5.0
+"""How long an answer may take."""
+
+CALL = Call(TIMEOUT_S)
+
+_UNHEARD = ("cannot reach", "{} did not answer", "{} went away", "{} does not answer")
+"""How errors begin that come of a master which is not there, or is silent."""
+
+
+def _address(context: click.Context, parameter: click.Parameter, value: str) -> str:
+    host, _, port = value.rpartition(":")
+    if not host or not port.isdecimal() or not 0 < int(port) < 65_536:
+        raise click.BadParameter(f"{value!r} is no address; host:port is allowed")
+    return value
+
+
+MASTER: Callable[..., Any] = click.option(
+    "--master",
+    envvar="CRAWLER_MASTER",
+    show_envvar=True,
+    default="127.0.0.1:9091",
+    metavar="HOST:PORT",
+    callback=_address,
+    help="gRPC address of any master.",
+)
+
+
+@contextlib.contextmanager
+def connected(address: str) -> Iterator[Client]:
+    """A client to a master; what goes wrong says which, and what to do. Raises CrawlerError."""
+    client = Client(address)
+    try:
+        yield client
+    except Retryable as error:
+        raise CrawlerError(_told(address, str(error))) from error
+    finally:
+        client.close()
+
+
+def _told(address: str, message: str) -> str:
+    if message.startswith(tuple(each.format(address) for each in _UNHEARD)):
+        return (
+            f"no master answers at {address}; start one (crawler up, crawler master), "
+            "or name another: --master HOST:PORT or CRAWLER_MASTER"
+        )
+    return f"the master at {address} says: {message}"

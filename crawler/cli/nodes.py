@@ -1,0 +1,63 @@
+"""Commands that run a node."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import click
+import gevent
+
+from crawler import config, logs
+from crawler.cli.base import CONFIG, commands, until_signal
+from crawler.errors import CrawlerError
+
+
+def _node_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    options = (
+        click.option("--id", help="Name within its role; the lowest free number if not given."),
+        click.option("--http", metavar="[HOST]:PORT", help="Where HTTP listens."),
+        click.option("--grpc", metavar="[HOST]:PORT", help="Where gRPC listens."),
+        click.option("--etcd", metavar="HOST:PORT[,…]", help="etcd's client addresses."),
+        CONFIG,
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@commands.command()
+@_node_options
+def master(**options: str | None) -> int:
+    """Run a master: stands in the election, places tasks while it leads, serves the API."""
+    return _run_node("master", options)
+
+
+@commands.command()
+@_node_options
+def worker(**options: str | None) -> int:
+    """Run a worker: registers, and crawls what is assigned to it."""
+    return _run_node("worker", options)
+
+
+def _run_node(role: str, options: dict[str, str | None]) -> int:
+    from crawler.node.node import Node
+
+    flags = {
+        f"node.{name}": options[name]
+        for name in ("id", "http", "grpc")
+        if options[name] is not None
+    }
+    if options["etcd"] is not None:
+        flags["etcd.endpoints"] = options["etcd"]
+    settings = config.load(options["file"], os.environ, flags)
+    logs.setup(settings.logs.level, settings.logs.style)
+    node = Node(role, settings)
+    wanted = until_signal(node.hurry)
+    node.start()
+    gevent.wait([wanted, node.stopped], count=1)
+    node.stop()
+    if node.failure:
+        raise CrawlerError(node.failure)
+    return 0

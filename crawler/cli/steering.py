@@ -1,0 +1,131 @@
+"""Commands that show the scheduler of a running cluster, and switch what can be switched."""
+
+from __future__ import annotations
+
+import os
+
+import click
+
+from crawler import config
+from crawler.cli import tables
+from crawler.cli.base import CONFIG, commands
+from crawler.cli.master import CALL, MASTER, connected
+from crawler.errors import InvalidArgument
+from crawler.steering import PolicyChange, SchedulerView
+
+OWN = "default"
+"""Given as a weight, it is the plugin's own."""
+
+
+@commands.command()
+@MASTER
+@click.option("--disable", metavar="NAME", multiple=True, help="Ask this plugin no more.")
+@click.option("--enable", metavar="NAME", multiple=True, help="Ask it again.")
+@click.option(
+    "--weight", metavar="NAME=N", multiple=True, help=f"What its points count; {OWN}: its own."
+)
+@click.option("--offline", is_flag=True, help="List what is installed here, without a cluster.")
+@CONFIG
+def plugins(
+    master: str,
+    disable: tuple[str, ...],
+    enable: tuple[str, ...],
+    weight: tuple[str, ...],
+    offline: bool,
+    file: str | None,
+) -> None:
+    """List the plugins of the scheduler, or switch some for the whole cluster."""
+    wanted = bool(disable or enable or weight)
+    if offline:
+        if wanted:
+            raise click.UsageError("--offline shows what is installed; it switches nothing")
+        return _show(_installed(file))
+    with connected(master) as client:
+        view = client.scheduler(CALL)
+        if wanted:
+            change = _change(view, disable, enable, weight)
+            view = client.update_scheduler(change, CALL)
+    _show(view)
+
+
+@commands.command()
+@MASTER
+@click.argument("name", required=False)
+@click.option("--reset", is_flag=True, help="Back to the policy of the leader's settings.")
+def strategy(master: str, name: str | None, reset: bool) -> None:
+    """Show the strategy by which tasks are placed, or switch to NAME from the next pass on."""
+    if name and reset:
+        raise click.UsageError("give the name of a strategy, or --reset")
+    with connected(master) as client:
+        if reset:
+            view = client.reset_scheduler(CALL)
+        elif name:
+            view = client.update_scheduler(PolicyChange(strategy=name), CALL)
+        else:
+            view = client.scheduler(CALL)
+    for each in view.strategies:
+        click.echo(f"{'*' if each == view.policy.strategy else ' '} {each}")
+    _tell_origin(view)
+
+
+def _change(
+    view: SchedulerView, disable: tuple[str, ...], enable: tuple[str, ...], weight: tuple[str, ...]
+) -> PolicyChange:
+    """What these options want to be otherwise. Raises InvalidArgument."""
+    given = dict(_weight(text) for text in weight)
+    known = [plugin.name for plugin in view.plugins]
+    for name in (*disable, *enable, *given):
+        if name not in known:
+            raise InvalidArgument(f"{name!r} is no plugin; there are: {', '.join(known)}")
+    weights = {**view.policy.weights, **given}
+    return PolicyChange(
+        disabled=view.policy.disabled.union(disable).difference(enable),
+        weights={name: value for name, value in weights.items() if value is not None},
+    )
+
+
+def _weight(text: str) -> tuple[str, float | None]:
+    name, _, value = text.partition("=")
+    try:
+        return name, None if value == OWN else float(value)
+    except ValueError:
+        raise click.BadParameter(
+            f"--weight {text!r} is not allowed; allowed is NAME=NUMBER or NAME={OWN}"
+        ) from None
+
+
+def _installed(file: str | None) -> SchedulerView:
+    """The plugins that a master with these settings would load. Raises ConfigError."""
+    from crawler.node.steering import view
+    from crawler.scheduler.framework import Framework
+
+    settings = config.load(file, os.environ).scheduler
+    framework = Framework(
+        settings.strategy,
+        settings.plugins,
+        disabled=settings.disabled,
+        weights=settings.weights,
+    )
+    return view(framework, framework.own)
+
+
+def _show(view: SchedulerView) -> None:
+    headers = ["NAME", "ON", "WEIGHT", "CALLS", "FAILED", "SLOW", "SECONDS", "SOURCE", "HOOKS"]
+    rows = [
+        (
+            *(plugin.name, plugin.on, plugin.weight, plugin.calls, plugin.failures, plugin.slow),
+            *(plugin.seconds, plugin.source, " ".join(plugin.hooks)),
+        )
+        for plugin in view.plugins
+    ]
+    tables.show(headers, rows)
+    click.echo(f"\nstrategy: {view.policy.strategy}; there are: {', '.join(view.strategies)}")
+    _tell_origin(view)
+
+
+def _tell_origin(view: SchedulerView) -> None:
+    """Whose decision it is."""
+    if view.fault:
+        click.echo(f"the policy that was switched to is not in force: {view.fault}")
+    elif view.switched:
+        click.echo("switched for the cluster; crawler strategy --reset goes back to the settings")
