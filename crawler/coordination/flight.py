@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Generic, TypeVar
 
+import gevent
+
 from crawler.supervision import Supervisor
 
 T = TypeVar("T")
@@ -17,6 +19,7 @@ class Flight(Generic[T]):
         self._items: list[T] = []
         self._error: Exception | None = None
         self._greenlet = Supervisor("flight").spawn(name, self._fly, items)
+        gevent.sleep(0)  # it is not under way before it had its turn
 
     def land(self) -> bool:
         """Wait until it has ended; whether it came to its end without an error."""
