@@ -145,14 +145,16 @@ class EtcdStore:
         except LeaseLost:
             return
 
-    def watch(self, prefix: str, revision: int, *, exact: bool = False) -> EtcdWatch:
+    def watch(
+        self, prefix: str, revision: int, *, exact: bool = False, previous: bool = False
+    ) -> EtcdWatch:
         """All changes from that revision on."""
         end = b"" if exact else wire.prefix_end(prefix)
         # From one revision earlier: if that one is compacted away, etcd says so. Asked for the very
         # revision of the compaction it serves the watch, without the deletes of that revision.
         start = revision - 1 if revision > 1 else revision
         create = rpc_pb2.WatchCreateRequest(
-            key=prefix.encode(), range_end=end, start_revision=start, prev_kv=True
+            key=prefix.encode(), range_end=end, start_revision=start, prev_kv=previous
         )
         return EtcdWatch(self._client, create, revision, self._silence_s)
 

@@ -114,10 +114,12 @@ class MemoryStore:
         self._expire()
         self._end_lease(lease)
 
-    def watch(self, prefix: str, revision: int, *, exact: bool = False) -> _MemoryWatch:
+    def watch(
+        self, prefix: str, revision: int, *, exact: bool = False, previous: bool = False
+    ) -> _MemoryWatch:
         """All changes from that revision on, the past ones first."""
         self._expire()
-        watch = _MemoryWatch(self, prefix, exact)
+        watch = _MemoryWatch(self, prefix, exact, previous)
         if revision <= self._compacted:
             watch.fail(Compacted(self._compacted))
         else:
@@ -245,15 +247,16 @@ def _matches(compare: Compare, kv: KeyValue | None) -> bool:
 class _MemoryWatch:
     """A queue of batches between the store and one watcher."""
 
-    def __init__(self, store: MemoryStore, prefix: str, exact: bool) -> None:
+    def __init__(self, store: MemoryStore, prefix: str, exact: bool, previous: bool) -> None:
         self._store = store
         self._prefix = prefix
         self._exact = exact
+        self._previous = previous
         self._queue: Queue[Batch | CrawlerError | None] = Queue()
 
     def offer(self, events: Sequence[Event]) -> None:
         """Queue those of the events that are watched."""
-        mine = [event for event in events if self._wants(event.key)]
+        mine = [self._told(event) for event in events if self._wants(event.key)]
         if mine:
             self._queue.put(Batch(mine, mine[-1].revision))
 
@@ -275,6 +278,9 @@ class _MemoryWatch:
             if isinstance(entry, CrawlerError):
                 raise entry
             yield entry
+
+    def _told(self, event: Event) -> Event:
+        return event if self._previous else event._replace(previous=None)
 
     def _wants(self, key: str) -> bool:
         return key == self._prefix if self._exact else key.startswith(self._prefix)

@@ -44,7 +44,7 @@ class Event(NamedTuple):
     current: KeyValue | None
     """None when the key was deleted."""
     previous: KeyValue | None
-    """None when the key is new."""
+    """None when the key is new, or when the watch was not asked to tell."""
     revision: int
 
 
@@ -196,8 +196,13 @@ class Store(Protocol):
         """End a lease, which deletes its keys; no error when it is gone already."""
         ...
 
-    def watch(self, prefix: str, revision: int, *, exact: bool = False) -> Watch:
-        """All changes below the prefix (or of exactly that key) from that revision on."""
+    def watch(
+        self, prefix: str, revision: int, *, exact: bool = False, previous: bool = False
+    ) -> Watch:
+        """All changes below the prefix (or of exactly that key) from that revision on.
+
+        With `previous` each event tells what stood there before, which the store has to look up.
+        """
         ...
 
     def close(self) -> None:

@@ -144,7 +144,7 @@ def test_watch_replays_from_its_revision_and_goes_on(store):
     start = put(store, "/w/1", b"1")
     put(store, "/x/1")
     events = []
-    watch = store.watch("/w/", start)
+    watch = store.watch("/w/", start, previous=True)
     collect(watch, events)
     eventually(lambda: len(events) == 1)
     put(store, "/w/1", b"2")
@@ -156,6 +156,15 @@ def test_watch_replays_from_its_revision_and_goes_on(store):
     ] == [("/w/1", b"1", None), ("/w/1", b"2", b"1"), ("/w/1", None, b"2")]
     assert events[0].revision == start
     assert [e.revision for e in events] == sorted({e.revision for e in events})
+
+
+def test_a_watch_tells_what_stood_there_only_when_asked(store):
+    start = put(store, "/w/1", b"1")
+    put(store, "/w/1", b"2")
+    events = []
+    collect(store.watch("/w/", start), events)
+    eventually(lambda: len(events) == 2)
+    assert [event.previous for event in events] == [None, None]
 
 
 def test_a_watch_knows_how_far_it_has_seen_even_in_a_long_history(store):

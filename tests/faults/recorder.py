@@ -61,7 +61,7 @@ class Recorder:
         while True:
             watch = None
             try:
-                watch = self._store.watch("/", self.revision + 1)
+                watch = self._store.watch("/", self.revision + 1, previous=True)
                 for batch in watch:
                     self._take(batch.events, time.monotonic())
             except Retryable:

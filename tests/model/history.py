@@ -53,7 +53,7 @@ class History:
 
     def follow(self, store: MemoryStore) -> None:
         """Take in everything that happens, from the store's first revision on."""
-        for batch in store.watch("", 1):
+        for batch in store.watch("", 1, previous=True):
             for event in batch.events:
                 self._take(event)
 
