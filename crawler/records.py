@@ -135,7 +135,7 @@ class Resource:
         return self.spec.name
 
     def replace(self, **changes: Any) -> Resource:
-        """A copy with some fields changed; `dataclasses.replace` takes twice as long."""
+        """A copy with some fields changed, in half the time that `dataclasses.replace` takes."""
         fields = dict(zip(_FIELDS, _values(self)))
         fields.update(changes)
         return Resource(**fields)

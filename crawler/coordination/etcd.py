@@ -108,11 +108,7 @@ class EtcdStore:
         failure: Sequence[Operation] = (),
     ) -> TxnResult:
         """Carry out one of the two lists."""
-        request = rpc_pb2.TxnRequest(
-            compare=[wire.compare(compare) for compare in compares],
-            success=[wire.operation(operation) for operation in success],
-            failure=[wire.operation(operation) for operation in failure],
-        )
+        request = wire.transaction(compares, success, failure)
         spends = any(isinstance(operation, Put) for operation in (*success, *failure))
         answer = self._kv(lambda c: c.kv.Txn, request, write=True, spends=spends)
         ranges = [r.response_range for r in answer.responses if r.HasField("response_range")]

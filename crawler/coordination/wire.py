@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from pyetcd.etcdrpc import rpc_pb2
+from pyetcd.etcdrpc import kv_pb2, rpc_pb2
 
 from crawler.coordination.store import (
     Batch,
@@ -13,11 +13,14 @@ from crawler.coordination.store import (
     Delete,
     Event,
     Field,
-    Get,
     KeyValue,
     Operation,
     Put,
 )
+
+_DELETE = kv_pb2.Event.DELETE
+_LESS, _EQUAL = rpc_pb2.Compare.LESS, rpc_pb2.Compare.EQUAL
+_CREATE, _MOD = rpc_pb2.Compare.CREATE, rpc_pb2.Compare.MOD
 
 
 def prefix_end(prefix: str) -> bytes:
@@ -40,36 +43,50 @@ def batch(events: Sequence[Any]) -> Batch:
 
 
 def _event(event: Any) -> Event:
-    deleted = event.type == event.DELETE
-    current = None if deleted else key_value(event.kv)
-    previous = key_value(event.prev_kv) if event.prev_kv.key else None
-    key = event.kv.key.decode(errors="surrogateescape")
-    return Event(key, current, previous, event.kv.mod_revision)
+    kv = event.kv
+    current = key_value(kv)
+    previous = key_value(event.prev_kv) if event.HasField("prev_kv") else None
+    deleted = event.type == _DELETE
+    return Event(current.key, None if deleted else current, previous, current.mod_revision)
 
 
-def compare(compare: Compare) -> Any:
-    # etcd knows <, = and >; at most n is less than n + 1.
-    result = rpc_pb2.Compare.LESS if compare.at_most else rpc_pb2.Compare.EQUAL
-    revision = compare.revision + 1 if compare.at_most else compare.revision
-    made = rpc_pb2.Compare(key=compare.key.encode(), result=result)
-    if compare.prefix:
-        made.range_end = prefix_end(compare.key)
-    if compare.field is Field.CREATE_REVISION:
-        made.target = rpc_pb2.Compare.CREATE
-        made.create_revision = revision
-    else:
-        made.target = rpc_pb2.Compare.MOD
-        made.mod_revision = revision
+def transaction(
+    compares: Sequence[Compare], success: Sequence[Operation], failure: Sequence[Operation]
+) -> Any:
+    """Filled in place: each part made by itself and copied costs three times as much."""
+    made = rpc_pb2.TxnRequest()
+    for compare in compares:
+        _fill_compare(made.compare.add(), compare)
+    for operation in success:
+        _fill_operation(made.success.add(), operation)
+    for operation in failure:
+        _fill_operation(made.failure.add(), operation)
     return made
 
 
-def operation(operation: Operation) -> Any:
+def _fill_compare(made: Any, compare: Compare) -> None:
+    # etcd knows <, = and >; at most n is less than n + 1.
+    made.result = _LESS if compare.at_most else _EQUAL
+    revision = compare.revision + 1 if compare.at_most else compare.revision
+    made.key = compare.key.encode()
+    if compare.prefix:
+        made.range_end = prefix_end(compare.key)
+    if compare.field is Field.CREATE_REVISION:
+        made.target = _CREATE
+        made.create_revision = revision
+    else:
+        made.target = _MOD
+        made.mod_revision = revision
+
+
+def _fill_operation(made: Any, operation: Operation) -> None:
     key = operation.key.encode()
     if isinstance(operation, Put):
-        put = rpc_pb2.PutRequest(key=key, value=operation.value, lease=operation.lease)
-        return rpc_pb2.RequestOp(request_put=put)
-    if isinstance(operation, Delete):
-        delete = rpc_pb2.DeleteRangeRequest(key=key)
-        return rpc_pb2.RequestOp(request_delete_range=delete)
-    assert isinstance(operation, Get)
-    return rpc_pb2.RequestOp(request_range=rpc_pb2.RangeRequest(key=key))
+        put = made.request_put
+        put.key = key
+        put.value = operation.value
+        put.lease = operation.lease
+    elif isinstance(operation, Delete):
+        made.request_delete_range.key = key
+    else:
+        made.request_range.key = key
