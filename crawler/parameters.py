@@ -18,6 +18,8 @@ MAX_DEPTH = 16
 """Deepest nesting. Protobuf refuses messages nested deeper than 100, and a level of JSON costs
 three of them."""
 
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
 EXACT = 2**53
 """Up to here a double holds every whole number."""
 
@@ -53,7 +55,7 @@ def from_struct(struct: struct_pb2.Struct) -> dict[str, Any]:
 
 def is_text(value: Any) -> bool:
     """Whether it is a string that UTF-8 can carry: JSON may smuggle in half a surrogate pair."""
-    return isinstance(value, str) and not any("\ud800" <= letter <= "\udfff" for letter in value)
+    return isinstance(value, str) and (value.isascii() or not _SURROGATE.search(value))
 
 
 def integer(value: Any) -> int | None:

@@ -7,7 +7,7 @@ integers may come as strings, as JSON has them for 64 bits. Nothing is trimmed o
 from __future__ import annotations
 
 import dataclasses
-import unicodedata
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -40,8 +40,14 @@ _ALIASES = {
     "pageSize": "page_size",
     "pageToken": "page_token",
 }
+_ECHOED = frozenset(
+    ("id", "assigned_node", "creation_time", "state", "reason", "epoch", "counts")
+) | {"assigned_time", "failed_on", "kills"}
+"""What the cluster says of a resource comes back when a client sends on what it was sent."""
+
 _INT32 = 2**31 - 1
 _SPEC_FIELDS = [field.name for field in dataclasses.fields(Spec)]
+_NOT_IN_NAMES = re.compile(r"[/\x00-\x1f\x7f-\x9f]")
 _MISSING: dict[str, Any] = {"required": "is missing"}
 
 
@@ -137,14 +143,20 @@ class Asked(fields.Field[Constraints]):
 class Request(Schema):
     """Fields that a client may give, each by its own rule."""
 
+    ignored: frozenset[str] = frozenset()
+    """Fields that may be given, and mean nothing: declared ones would cost each request time."""
+
     class Meta:
         unknown = RAISE
 
     def read(self, given: Mapping[str, Any]) -> Any:
         """The record made of it; null counts as not given. Raises InvalidArgument."""
-        named = {_ALIASES.get(key, key): value for key, value in given.items()}
+        named = ((_ALIASES.get(key, key), value) for key, value in given.items())
+        meant = {
+            key: value for key, value in named if value is not None and key not in self.ignored
+        }
         try:
-            return self.load({key: value for key, value in named.items() if value is not None})
+            return self.load(meant)
         except ValidationError as fault:
             raise InvalidArgument(self._explain(fault.messages_dict)) from None
 
@@ -159,39 +171,21 @@ class Request(Schema):
             yield f"{key}{place}: {', '.join(messages)}"
 
     def _unknown(self, key: str) -> str:
-        return f"{shown(key)} is not a field; the fields are {', '.join(self.fields)}"
+        known = ", ".join([*self.fields, *sorted(self.ignored)])
+        return f"{shown(key)} is not a field; the fields are {known}"
 
 
-class _ResourceSchema(Request):
-    """What the cluster says of a resource comes back when a client sends on what it was sent."""
-
-    id = fields.Raw()
-    assigned_node = fields.Raw()
-    creation_time = fields.Raw()
-    state = fields.Raw()
-    reason = fields.Raw()
-    epoch = fields.Raw()
-    counts = fields.Raw()
-    assigned_time = fields.Raw()
-    failed_on = fields.Raw()
-    kills = fields.Raw()
-
-
-class KeySchema(_ResourceSchema):
+class KeySchema(Request):
     """A ResourceSpec that only names a resource, whatever another program called it."""
 
+    ignored = _ECHOED | frozenset(_SPEC_FIELDS) - {"name"}
     name = Text(least=1, required=True, error_messages=_MISSING)
-    spider = fields.Raw()
-    parameters = fields.Raw()
-    labels = fields.Raw()
-    priority = fields.Raw()
-    constraints = fields.Raw()
-    retries = fields.Raw()
 
 
-class SpecSchema(_ResourceSchema):
+class SpecSchema(Request):
     """A ResourceSpec that says what to crawl."""
 
+    ignored = _ECHOED
     name = Name(required=True, error_messages=_MISSING)
     spider = Text(most=MAX_NAME, load_default="")
     parameters = Parameters(load_default=dict)
@@ -259,11 +253,7 @@ def load_state(text: str) -> State:
 
 def is_name(name: str) -> bool:
     """Whether a new resource may have that name."""
-    return (
-        1 <= len(name) <= MAX_NAME
-        and name not in RESERVED
-        and not any(letter == "/" or unicodedata.category(letter) == "Cc" for letter in name)
-    )
+    return 1 <= len(name) <= MAX_NAME and name not in RESERVED and not _NOT_IN_NAMES.search(name)
 
 
 def _placed(faults: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
