@@ -25,6 +25,11 @@ class Logger:
     def __init__(self, logger: logging.Logger) -> None:
         self._logger = logger
 
+    @property
+    def tells_developers(self) -> bool:
+        """Whether `debug` does anything, for where its fields alone would cost too much."""
+        return self._logger.isEnabledFor(logging.DEBUG)
+
     def debug(self, msg: str, **fields: Any) -> None:
         """What only a developer of this program wants to see."""
         self._log(logging.DEBUG, msg, fields)

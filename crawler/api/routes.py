@@ -17,7 +17,7 @@ from werkzeug.exceptions import RequestEntityTooLarge, RequestTimeout
 from crawler import schemas, steering_schemas
 from crawler.api import payloads
 from crawler.api.health import Health
-from crawler.api.service import Call, Desk, Service
+from crawler.api.service import Call, Service
 from crawler.errors import InvalidArgument, shown
 from crawler.metrics import Metrics
 from crawler.settings import ApiSettings
@@ -55,54 +55,56 @@ def answer(value: Any, status: int = 200) -> Response:
 @api.post("/resource")
 def add() -> Response:
     """Store and place a task."""
-    spec = schemas.load_spec(_body())
-    desk, call = _desk()
-    return answer(payloads.placement(desk.add(spec, call)))
+    call = _call()
+    spec = schemas.load_spec(_body(call))
+    return answer(payloads.placement(_service().desk(call).add(spec, call)))
 
 
 @api.delete("/resource")
 def delete_by_body() -> Response:
     """Remove the task that the body names."""
-    return _delete(_body())
+    call = _call()
+    return _delete(_body(call), call)
 
 
 @api.get("/resource")
 def list_() -> Response:
     """The tasks, a page at a time."""
+    call = _call()
     query = schemas.load_query(request.args.to_dict())
-    desk, call = _desk()
-    return answer(payloads.page(desk.list(query, call)))
+    return answer(payloads.page(_service().desk(call).list(query, call)))
 
 
 @api.get("/resource/<name>")
 def get(name: str) -> Response:
     """One task."""
-    desk, call = _desk()
-    return answer(payloads.resource(desk.get(schemas.load_name({"name": name}), call)))
+    call = _call()
+    named = schemas.load_name({"name": name})
+    return answer(payloads.resource(_service().desk(call).get(named, call)))
 
 
 @api.put("/resource/<name>")
 def update(name: str) -> Response:
     """Change what a task does; the body may leave out its name."""
-    given = _body()
+    call = _call()
+    given = _body(call)
     if given.setdefault("name", name) != name:
         raise InvalidArgument(f"name: {shown(given['name'])} is not the name in the path, {name!r}")
     spec = schemas.load_spec(given)
-    desk, call = _desk()
-    return answer(payloads.resource(desk.update(spec, call)))
+    return answer(payloads.resource(_service().desk(call).update(spec, call)))
 
 
 @api.delete("/resource/<name>")
 def delete(name: str) -> Response:
     """Remove a task."""
-    return _delete({"name": name})
+    return _delete({"name": name}, _call())
 
 
 @api.get("/node")
 def nodes() -> Response:
     """The live nodes."""
-    desk, call = _desk()
-    return answer(payloads.nodes(desk.nodes(call)))
+    call = _call()
+    return answer(payloads.nodes(_service().desk(call).nodes(call)))
 
 
 @api.get("/resource/<name>/explain")
@@ -191,30 +193,24 @@ def parse_timeout(text: str) -> float:
     return int(found[1]) * _UNITS_S[found[2]]
 
 
-def _delete(given: dict[str, Any]) -> Response:
+def _delete(given: dict[str, Any], call: Call) -> Response:
     name = schemas.load_name(given)
-    desk, call = _desk()
-    desk.delete(name, call)
+    _service().desk(call).delete(name, call)
     return answer({})
 
 
-def _desk() -> tuple[Desk, Call]:
-    call = Call(_timeout_s())
-    return _service().desk(call), call
-
-
-def _timeout_s() -> float:
+def _call() -> Call:
     timeout = request.headers.get("Grpc-Timeout")
-    return parts().settings.timeout_s if timeout is None else parse_timeout(timeout)
+    return Call(parts().settings.timeout_s if timeout is None else parse_timeout(timeout))
 
 
 def _service() -> Service:
     return cast(Service, parts().service)
 
 
-def _body() -> dict[str, Any]:
+def _body(call: Call) -> dict[str, Any]:
     body = b""
-    with gevent.Timeout(_timeout_s(), RequestTimeout):
+    with gevent.Timeout(call.timeout_s, RequestTimeout):
         body = request.get_data(cache=False)
     # Of a body in chunks Werkzeug reads no more than its limit, and keeps quiet about the rest;
     # the limit is one byte more than ours, so that such a body can be told.
