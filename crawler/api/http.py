@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import logging
 import socket
-from typing import Any
+from typing import Any, BinaryIO
 
 import gevent
 from flask import Flask
 from gevent.pool import Pool
 from gevent.pywsgi import LoggingLogAdapter, WSGIHandler, WSGIServer
 
+from crawler.api.head import Head
 from crawler.errors import ConfigError
 from crawler.metrics import Metrics
 
@@ -33,14 +34,14 @@ class HttpServer:
     """Serves an application at host:port; port 0 takes a free one."""
 
     def __init__(self, host: str, port: int, app: Flask, metrics: Metrics | None = None) -> None:
-        access = LoggingLogAdapter(logging.getLogger("crawler.http"), level=logging.DEBUG)
+        faults = LoggingLogAdapter(logging.getLogger("crawler.http"), level=logging.DEBUG)
         self._at = f"{host}:{port}"
         self._connections = _Connections(MAX_CONNECTIONS)
         self._server = WSGIServer(
             (host, port),
             app,
-            log=access,
-            error_log=access,
+            log=None,
+            error_log=faults,
             spawn=self._connections,
             handler_class=_Handler,
         )
@@ -88,6 +89,9 @@ class _Connections(Pool):  # type: ignore[misc]
 class _Handler(WSGIHandler):  # type: ignore[misc]
     """Serves one connection; closes it when it takes its time."""
 
+    _held: bytearray | None = None
+    """An answer that is being put together."""
+
     def handle(self) -> None:
         """Serve requests one after another until the connection ends."""
         self.socket.settimeout(ANSWER_S)
@@ -106,6 +110,10 @@ class _Handler(WSGIHandler):  # type: ignore[misc]
         self._await_client()
         return super().handle_one_request()
 
+    def MessageClass(self, stream: BinaryIO, _: int) -> Head:
+        """Read the headers."""
+        return Head(stream)
+
     def get_environ(self) -> Any:
         """The headers are there: from here on the application says how long it takes."""
         self._end_wait()
@@ -115,6 +123,24 @@ class _Handler(WSGIHandler):  # type: ignore[misc]
         """Have the request answered; then what is left of its body is read, and dropped."""
         super().run_application()
         self._await_client()
+
+    def log_request(self) -> None:
+        """No line for it: the application tells of requests, and the error log of what is none."""
+
+    def _write_with_headers(self, data: bytes) -> None:
+        """Send headers and body together: one call of the system and one packet."""
+        self._held = bytearray()
+        try:
+            super()._write_with_headers(data)
+        finally:
+            held, self._held = self._held, None
+        super()._sendall(held)
+
+    def _sendall(self, data: bytes) -> None:
+        if self._held is None:
+            super()._sendall(data)
+        else:
+            self._held += data
 
     def handle_error(self, kind: Any, error: Any, trace: Any) -> None:
         """A client that takes too long is no error of ours."""
