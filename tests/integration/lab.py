@@ -92,12 +92,21 @@ class Lab:
     """An etcd, the site, and the nodes that are started in it. Use it as a context manager."""
 
     def __init__(
-        self, folder, endpoints=(), ttl_s=TTL_S, *, linked=False, own_hosts=False, **crawling
+        self,
+        folder,
+        endpoints=(),
+        ttl_s=TTL_S,
+        *,
+        linked=False,
+        own_hosts=False,
+        python=sys.executable,
+        **crawling,
     ):
         """Without the endpoints of an etcd it has one of its own.
 
         When `linked`, each node reaches etcd through links of its own, which can go bad; when
-        `own_hosts`, each task crawls another host. `crawling` replaces settings of PACE.
+        `own_hosts`, each task crawls another host. `python` is the interpreter of the nodes;
+        `crawling` replaces settings of PACE.
         """
         self.folder = folder
         self.ttl_s = ttl_s
@@ -105,6 +114,7 @@ class Lab:
         self.endpoints = list(endpoints)
         self.site = EndlessSite(own_hosts)
         self._linked = linked
+        self._python = python
         self._links = {}
         self._pace = {**PACE, **crawling}
         self._nodes = {}
@@ -176,7 +186,7 @@ class Lab:
     def _node(self, title, config, environment):
         role, _, name = title.partition("-")
         http_port, grpc_port = free_ports(2)
-        command = [sys.executable, "-m", "crawler", role, f"--id={name}"]
+        command = [self._python, "-m", "crawler", role, f"--id={name}"]
         command += [f"--http=:{http_port}", f"--grpc=:{grpc_port}"]
         command += ["--etcd", ",".join(self._endpoints_for(title))]
         command += ["--config", str(self.folder / f"{config}.yaml")]
