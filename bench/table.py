@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import platform
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -36,14 +39,24 @@ def print_table(lines: Sequence[Sequence[str]]) -> None:
 
 
 def write(path: Path, content: Mapping[str, Any]) -> None:
-    """For programs."""
-    path.write_text(json.dumps(content, indent=2) + "\n")
+    """For programs, with when and where it was measured."""
+    path.write_text(json.dumps({**_occasion(), **content}, indent=2) + "\n")
     print(f"figures: {path}")
 
 
 def as_json(rows: Iterable[Row]) -> list[dict[str, Any]]:
     """The rows as JSON has them."""
     return [asdict(row) for row in rows]
+
+
+def _occasion() -> dict[str, Any]:
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    model = next((line for line in lines if line.startswith("model name")), ": unknown")
+    return {
+        "measured": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": f"{os.cpu_count()} x {model.partition(': ')[2]}",
+        "python": platform.python_version(),
+    }
 
 
 def _verdict(holds: bool | None) -> str:
