@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 
+import tests.patched  # noqa: F401  # prepares the process as production does
 from bench import scenes
 from bench.scenes import Resources
 from bench.table import Row, print_table
