@@ -13,7 +13,9 @@ import selectors
 import socket
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
+from typing import cast
 
 BODY = '{"name":"%s","spider":"books","parameters":{"start_urls":["http://127.0.0.1/%s"]}}'
 HEAD = (
@@ -66,44 +68,61 @@ def _length(head: bytes) -> int:
     return int(lower[start:].split(b"\r\n", 1)[0])
 
 
+class Tally:
+    """What was answered, and how soon."""
+
+    def __init__(self, from_s: float, until_s: float) -> None:
+        self.until_s = until_s
+        self._from_s = from_s
+        self._statuses: Counter[str] = Counter()
+        self._waits_s: list[float] = []
+
+    def add(self, status: bytes, took_s: float, now_s: float) -> None:
+        """An answer came; its wait counts when it came in the time that counts."""
+        self._statuses[status.decode()] += 1
+        if self._from_s <= now_s < self.until_s:
+            self._waits_s.append(took_s)
+
+    def summary(self) -> dict[str, object]:
+        """All of it, and what it cost here."""
+        waits_ms = sorted(1000 * wait_s for wait_s in self._waits_s)
+        return {
+            "per_second": len(waits_ms) / (self.until_s - self._from_s),
+            "statuses": self._statuses,
+            "p50_ms": waits_ms[len(waits_ms) // 2],
+            "p99_ms": waits_ms[len(waits_ms) * 99 // 100],
+            "worst_ms": waits_ms[-1],
+            "cpu_s": time.process_time(),
+        }
+
+
 def run(host: str, port: int, connections: int, seconds: float, prefix: str) -> dict[str, object]:
     """Ask for that long; what came of it."""
     names = (f"{prefix}-{number:07}" for number in itertools.count())
+    began_s = time.perf_counter()
+    tally = Tally(began_s + seconds * WARM_UP, began_s + seconds)
     selector = selectors.DefaultSelector()
     for _ in range(connections):
         connection = Connection(host, port, names)
-        selector.register(connection, selectors.EVENT_READ, connection)
+        selector.register(connection, selectors.EVENT_READ)
         connection.ask()
-    began_s = time.perf_counter()
-    counted_from_s, end_s = began_s + seconds * WARM_UP, began_s + seconds
-    waits_s: list[float] = []
-    statuses: dict[str, int] = {}
-    open_now = connections
-    while open_now:
+    while selector.get_map():
         for key, _ in selector.select():
-            connection = key.data
-            answer = connection.read()
-            if answer is None:
-                continue
-            status, took_s = answer
-            statuses[status.decode()] = statuses.get(status.decode(), 0) + 1
-            now_s = time.perf_counter()
-            if counted_from_s <= now_s < end_s:
-                waits_s.append(took_s)
-            if now_s < end_s:
-                connection.ask()
-            else:
-                selector.unregister(connection)
-                open_now -= 1
-    waits_s.sort()
-    return {
-        "per_second": len(waits_s) / (end_s - counted_from_s),
-        "statuses": statuses,
-        "p50_ms": 1000 * waits_s[len(waits_s) // 2],
-        "p99_ms": 1000 * waits_s[len(waits_s) * 99 // 100],
-        "worst_ms": 1000 * waits_s[-1],
-        "cpu_s": time.process_time(),
-    }
+            if _go_on(cast(Connection, key.fileobj), tally):
+                selector.unregister(key.fileobj)
+    return tally.summary()
+
+
+def _go_on(connection: Connection, tally: Tally) -> bool:
+    """Take an answer if it is there, and ask again; True once it is the last."""
+    answer = connection.read()
+    if answer is None:
+        return False
+    now_s = time.perf_counter()
+    tally.add(*answer, now_s)
+    if now_s < tally.until_s:
+        connection.ask()
+    return now_s >= tally.until_s
 
 
 if __name__ == "__main__":
