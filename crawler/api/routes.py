@@ -110,45 +110,50 @@ def nodes() -> Response:
 @api.get("/resource/<name>/explain")
 def explain(name: str) -> Response:
     """Why a task is where it is, or waits."""
-    desk, call = _desk()
+    call = _call()
     name = schemas.load_name({"name": name})
-    return answer(payloads.explanation(desk.explain(name, call)))
+    return answer(payloads.explanation(_service().desk(call).explain(name, call)))
 
 
 @api.post("/node/<name>/drain")
 def drain(name: str) -> Response:
     """Move everything off a worker, and keep it off."""
-    desk, call = _desk()
-    return answer(payloads.node(desk.drain(steering_schemas.load_node(name), call)))
+    call = _call()
+    return answer(
+        payloads.node(_service().desk(call).drain(steering_schemas.load_node(name), call))
+    )
 
 
 @api.post("/node/<name>/uncordon")
 def uncordon(name: str) -> Response:
     """Let a worker take tasks again."""
-    desk, call = _desk()
-    return answer(payloads.node(desk.uncordon(steering_schemas.load_node(name), call)))
+    call = _call()
+    return answer(
+        payloads.node(_service().desk(call).uncordon(steering_schemas.load_node(name), call))
+    )
 
 
 @api.get("/scheduler")
 def scheduler() -> Response:
     """How tasks are placed."""
-    desk, call = _desk()
-    return answer(payloads.scheduler(desk.scheduler(call)))
+    call = _call()
+    return answer(payloads.scheduler(_service().desk(call).scheduler(call)))
 
 
 @api.put("/scheduler")
 def update_scheduler() -> Response:
     """Place by another policy."""
-    change = steering_schemas.load_policy(_body())
-    desk, call = _desk()
+    call = _call()
+    change = steering_schemas.load_policy(_body(call))
+    desk = _service().desk(call)
     return answer(payloads.scheduler(desk.update_scheduler(change, call)))
 
 
 @api.delete("/scheduler")
 def reset_scheduler() -> Response:
     """Go back to the policy of the settings."""
-    desk, call = _desk()
-    return answer(payloads.scheduler(desk.reset_scheduler(call)))
+    call = _call()
+    return answer(payloads.scheduler(_service().desk(call).reset_scheduler(call)))
 
 
 @api.get("/leader")

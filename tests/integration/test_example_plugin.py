@@ -84,7 +84,7 @@ def test_an_installed_plugin_places_tasks_of_a_running_cluster(tmp_path, python)
         policy = json.loads(master.call("GET", "/crawler/scheduler")[2])
         assert policy["strategy"] == "cheapest"
 
-        told = crawler(python, "plugins", "--server", f"127.0.0.1:{master.http}")
+        told = crawler(python, "plugins", f"--master=127.0.0.1:{master.grpc}")
         line = next(line for line in told.splitlines() if line.startswith("frugal "))
         assert "crawler-frugal 0.1.0" in line
 
