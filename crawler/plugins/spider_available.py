@@ -24,4 +24,5 @@ def filter_nodes(task: Task, nodes: Sequence[Candidate]) -> Mapping[str, str] | 
     lacking = [c.id for c in nodes if not c.node.has_spider(spider)]
     if not lacking or len(lacking) == len(nodes):
         return None
-    return dict.fromkeys(lacking, f"does not have the spider {spider!r}")
+    # Not by name: tasks whose spiders no worker lists are judged as one.
+    return dict.fromkeys(lacking, "does not have its spider")

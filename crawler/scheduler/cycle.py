@@ -72,7 +72,7 @@ class Cycle:
             if left <= 0:
                 break
             self._serve(turn, left)
-        self._tell_full_groups()
+        self._tell_waiting()
         return self._plan
 
     def _serve(self, turn: Turn, most: int) -> None:
@@ -125,18 +125,23 @@ class Cycle:
         return ranking
 
     def _park(self, queue: Queue, ranking: Ranking) -> None:
-        reasons = ranking.reasons()
-        self._backlog.park(queue, reasons, ranking.by_places)
-        reason = f"no worker suits: {summary(reasons)}" if reasons else NOBODY
-        self._plan.waiting.update(dict.fromkeys(queue.tell(), reason))
+        self._backlog.park(queue, ranking.reasons(), ranking.by_places)
 
-    def _tell_full_groups(self) -> None:
-        groups = self._census.groups
+    def _tell_waiting(self) -> None:
+        """Say why they wait to those that were not told: their queue may be parked for long."""
         for queue in self._backlog.queues:
-            if queue.reasons is None and not self._backlog.room(queue.group, groups):
-                most = self._backlog.group(queue.group).most
-                reason = f"group {queue.group!r} has {most} tasks at work, as many as it may have"
+            reason = self._reason(queue)
+            if reason:
                 self._plan.waiting.update(dict.fromkeys(queue.tell(), reason))
+
+    def _reason(self, queue: Queue) -> str:
+        """Why none of a queue is placed; empty when it only waits for its turn."""
+        if queue.reasons is not None:
+            return f"no worker suits: {summary(queue.reasons)}" if queue.reasons else NOBODY
+        if self._backlog.room(queue.group, self._census.groups):
+            return ""
+        most = self._backlog.group(queue.group).most
+        return f"group {queue.group!r} has {most} tasks at work, as many as it may have"
 
 
 def summary(reasons: Mapping[str, str]) -> str:

@@ -67,6 +67,8 @@ class Apart:
         own, load = self._own, self._load
         if own is None or load is None or not isinstance(place, Domain):
             return place
+        if not any(each.id == own.id for each in self._census.hiring):
+            return place  # a place counts no tasks of workers that take none
         return place.without(load) if place_of(own.node, key) == place.value else place
 
 
