@@ -18,6 +18,9 @@ from crawler.scheduler.task import Shape, Task
 TURN = 16
 """Tasks that a group places before the next group has its turn, while several have tasks."""
 
+FEW = 16
+"""Newcomers are few when those in line are more than so many times as many."""
+
 ENDLESS = 2**62
 
 Key = tuple[str, Shape]
@@ -49,8 +52,14 @@ class Queue:
         """The first place by which the backlog knows this queue."""
         self.reasons: Mapping[str, str] | None = None
         """Worker id → why it gets none of these tasks; None while they are not parked."""
-        self._heap: list[Place] = []
         self._places: dict[str, Place] = {}
+        self._line: list[Place] = []
+        """Those that came together, the first at the end. Entries of tasks that are gone, or stand
+        elsewhere by now, are left in all three and recognised when they come up."""
+        self._heap: list[Place] = []
+        """Those that came one by one while many waited."""
+        self._newcomers: list[Place] = []
+        """Those that came since the head was asked for."""
         self._untold: dict[str, None] = {}
         self.by_places = False
         """Whether it was parked while places mattered to it."""
@@ -75,7 +84,7 @@ class Queue:
         """Put a task where it belongs."""
         if self._places.get(place[2]) != place:
             self._places[place[2]] = place
-            heapq.heappush(self._heap, place)
+            self._newcomers.append(place)
             self._untold[place[2]] = None
 
     def drop(self, name: str) -> None:
@@ -85,19 +94,32 @@ class Queue:
 
     def head(self) -> Place | None:
         """Where the first task stands."""
-        heap, places = self._heap, self._places
-        while heap:
-            place = heap[0]
-            if places.get(place[2]) is place:
-                return place
+        if self._newcomers:
+            self._line_up()
+        line, heap, places = self._line, self._heap, self._places
+        while line and places.get(line[-1][2]) is not line[-1]:
+            line.pop()
+        while heap and places.get(heap[0][2]) is not heap[0]:
             heapq.heappop(heap)
-        return None
+        if line and heap:
+            return min(line[-1], heap[0])
+        return line[-1] if line else heap[0] if heap else None
+
+    def _line_up(self) -> None:
+        """Taken from a sorted list a task costs a tenth of what it does from a heap, but to sort
+        for each newcomer would cost more than that saves."""
+        if len(self._newcomers) * FEW > len(self._line):
+            self._line += self._newcomers
+            self._line.sort(reverse=True)
+        else:
+            for place in self._newcomers:
+                heapq.heappush(self._heap, place)
+        self._newcomers = []
 
     def pop(self) -> str:
         """Take out the first task; there is one."""
         place = self.head()
         assert place is not None  # callers look at the head before
-        heapq.heappop(self._heap)
         self.drop(place[2])
         return place[2]
 
@@ -178,9 +200,11 @@ class Backlog:
         queue = self._queues.get(key)
         if queue is None:
             queue = self._queues[key] = Queue(key, task)
-        queue.add((self._level(task.priority, since_s), since_s, name))
+        place = (self._level(task.priority, since_s), since_s, name)
+        queue.add(place)
         self._where[name] = queue
-        if queue.reasons is None:
+        first = queue.announced
+        if queue.reasons is None and (first is None or place < first or first[2] == name):
             self._announce(queue)
 
     def withdraw(self, name: str) -> None:

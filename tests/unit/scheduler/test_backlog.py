@@ -75,6 +75,27 @@ def test_no_task_is_served_before_one_of_a_higher_level(waiting, ageing_s):
         assert alike == sorted(alike, key=lambda name: (level(name), waiting[int(name)][1], name))
 
 
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 99), st.integers(0, 99)), min_size=1, max_size=30))
+def test_those_that_come_late_stand_where_they_belong(late):
+    """One by one, while many wait; some of them for the second time, and some are gone again."""
+    backlog = Backlog()
+    waiting = {f"{n:02}": float(n) for n in range(60)}
+    for name, since_s in waiting.items():
+        offered(backlog, name, since_s=since_s)
+    order = served(backlog, most=5)
+    for n, since_s in late:
+        offered(backlog, f"{n:02}", since_s=since_s)
+        waiting[f"{n:02}"] = since_s
+        order += served(backlog, most=1)
+        gone = f"{since_s:02}"
+        backlog.withdraw(gone)
+        waiting.pop(gone, None)
+        left = [name for name in waiting if name in backlog]
+        first = min(left, key=lambda name: (waiting[name], name), default=None)
+        assert next((turn.queue.head()[2] for turn in backlog.turns({})), None) == first
+
+
 def test_offered_anew_a_task_stands_where_it_should_now():
     backlog = Backlog()
     for name in ("a", "b", "c"):
