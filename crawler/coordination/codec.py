@@ -14,7 +14,7 @@ from crawler import constraint_json
 from crawler.constraints import NONE, Constraints
 from crawler.coordination.fields import dump, labels, load_object, typed, whole
 from crawler.readers import Faulty
-from crawler.records import NO_COUNTS, Counts, Owner, Resource, Spec, State
+from crawler.records import NO_COUNTS, Counts, Owner, Resource, Spec, State, shared_owner
 from crawler.schemas import MAX_RETRIES
 
 MOST_KILLS = 2**31 - 1
@@ -192,7 +192,7 @@ def _decode_owner(value: Mapping[str, Any]) -> Owner | None:
     if not assigned:
         return None
     node_id, _, address = assigned.partition("|")
-    return Owner(node_id, address, whole(value, "Incarnation"))
+    return shared_owner(node_id, address, whole(value, "Incarnation"))
 
 
 def _texts(value: Mapping[str, Any], key: str) -> tuple[str, ...]:

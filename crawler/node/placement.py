@@ -17,7 +17,7 @@ from crawler.node.draft import Draft
 from crawler.node.rebalancing import Rebalancing
 from crawler.node.suspicion import Suspicion
 from crawler.node.workforce import Incarnation, Workforce, incarnation_of
-from crawler.records import Counts, Node, Owner, Resource, State
+from crawler.records import NO_COUNTS, Node, Resource, State
 from crawler.scheduler.backlog import Backlog, Group
 from crawler.scheduler.census import Census
 from crawler.scheduler.cycle import Cycle
@@ -214,12 +214,12 @@ def needs_owner(resource: Resource, workforce: Workforce) -> bool:
 def assigned(resource: Resource, node: Node, now_ns: int) -> Resource:
     """The resource as this worker's, with the next epoch."""
     return resource.replace(
-        owner=Owner(node.id, node.address, node.incarnation),
+        owner=node.as_owner,
         epoch=next_epoch(resource),
         state=State.ASSIGNED,
         reason="",
         awaits_spider=False,
-        counts=Counts(),
+        counts=NO_COUNTS,
         assigned_time=now_ns,
     )
 

@@ -72,8 +72,6 @@ class Census:
         self._awaiting: dict[str, set[str]] = {}
         """Spider → the tasks that failed for want of it."""
         self._candidates: dict[str, Candidate] = {}
-        self._owners: dict[str, Owner] = {}
-        """Each of them as the owner of tasks."""
         self._places = Places()
         self._repelling: dict[tuple[str, str], Counter[str]] = {}
         """Label and value that unfinished tasks want to be apart from → over which kinds of places.
@@ -161,9 +159,7 @@ class Census:
         held = self._held.get(name) or self._holding_of(before)
         if name in self._held:
             self._forget(name, held)
-        owner = self._owners.get(node.id)
-        if owner is None or owner.incarnation != node.incarnation:
-            owner = _owner(node)
+        owner = node.as_owner
         self._believe(name, Holding(State.ASSIGNED, owner, held.load, held.group, "", held.spec))
 
     def report(self, node_id: str, load: WorkerLoad) -> None:
@@ -286,7 +282,6 @@ class Census:
         """Make a candidate of a worker, with all that it owns."""
         candidate = self._candidates[node.id] = Candidate(node)
         candidate.reported = reported
-        self._owners[node.id] = _owner(node)
         self._hiring = None
         self._places.join(node)
         self.vocabulary.join(node)
@@ -305,7 +300,6 @@ class Census:
         self._places.leave(node)
         self.vocabulary.leave(node)
         del self._candidates[node.id]
-        del self._owners[node.id]
         self._hiring = None
 
     def _awaited_from(self, node: Node) -> Iterator[str]:
@@ -331,10 +325,6 @@ class Census:
 
     def _holdings(self, node_id: str) -> Iterator[Holding]:
         return (self._held[name] for name in self._on_node.get(node_id, ()))
-
-
-def _owner(node: Node) -> Owner:
-    return Owner(node.id, node.address, node.incarnation)
 
 
 def _discard(index: dict[str, set[str]], key: str, name: str) -> None:
