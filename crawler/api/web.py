@@ -10,17 +10,19 @@ from collections.abc import Iterable
 from functools import cache
 from typing import TYPE_CHECKING
 
-from flask import Flask, Request, Response, current_app, request
+from flask import Flask, Response, current_app, request
 from flask.globals import request_ctx
 from werkzeug.exceptions import HTTPException
+from werkzeug.wsgi import get_path_info
 
-from crawler.api import payloads
+from crawler.api import payloads, shortcut
 from crawler.api.failures import Failure, explain, shorten
 from crawler.api.health import Health
 from crawler.api.http import MAX_CONNECTIONS
 from crawler.api.limiter import RateLimiter
 from crawler.api.routes import EXTENSION, Parts, answer, api, node
 from crawler.api.service import Service
+from crawler.api.shortcut import Shortcut
 from crawler.clock import Clock, SystemClock
 from crawler.logs import get_logger
 from crawler.metrics import Metrics
@@ -28,8 +30,15 @@ from crawler.settings import ApiSettings
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
+    from flask.typing import ResponseReturnValue
 
 log = get_logger(__name__)
+
+BEGAN = "crawler.began_s"
+"""In the environment of a request: when it came, by the clock of the application."""
+
+ERROR = "crawler.error"
+"""There too: what the shortcut has met, for Flask to answer."""
 
 _CODES = {
     404: ("NOT_FOUND", "nothing is at this path"),
@@ -53,7 +62,9 @@ def build_app(
 
     The limiter is the one that gRPC asks too.
     """
-    app = _App(metrics, clock or SystemClock())
+    limiter = limiter or RateLimiter(settings, metrics)
+    way = None if service is None else Shortcut(service, limiter, settings)
+    app = _App(metrics, clock or SystemClock(), way)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_request_bytes + 1
     # A doubled slash is another path, and not worth a redirect in HTML.
     app.url_map.merge_slashes = False
@@ -64,7 +75,7 @@ def build_app(
     app.register_error_handler(HTTPException, _refused)
     app.register_error_handler(Exception, _failed)
     if service is not None:
-        _limit_requests(app, limiter or RateLimiter(settings, metrics))
+        _limit_requests(app, limiter)
     return app
 
 
@@ -74,9 +85,10 @@ class _App(Flask):
     By overriding, not by hooks: each hook, and each look at `flask.request`, costs every request.
     """
 
-    def __init__(self, metrics: Metrics, clock: Clock) -> None:
+    def __init__(self, metrics: Metrics, clock: Clock, way: Shortcut | None) -> None:
         super().__init__("crawler", static_folder=None)
         self._clock = clock
+        self._shortcut = way
         self._under_way = 0
         metrics.queue("http requests", MAX_CONNECTIONS, lambda: self._under_way)
         seconds = metrics.histogram(
@@ -91,37 +103,57 @@ class _App(Flask):
 
     def wsgi_app(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer a request."""
+        environ[BEGAN] = self._clock.monotonic()
         self._under_way += 1
         try:
-            return super().wsgi_app(environ, start_response)
+            if self._shortcut is None or not self._shortcut.takes(environ):
+                return super().wsgi_app(environ, start_response)
+            try:
+                body = self._shortcut.answer(environ)
+            except Exception as error:
+                environ[ERROR] = error
+                return super().wsgi_app(environ, start_response)
+            self._note(environ, shortcut.PATH, 200)
+            start_response(
+                "200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
+            )
+            return [body]
         finally:
             self._under_way -= 1
 
     def full_dispatch_request(self) -> Response:
         """Have a request answered, and take note of it."""
-        began_s = self._clock.monotonic()
         response = super().full_dispatch_request()
-        self._note(request_ctx.request, response, self._clock.monotonic() - began_s)
+        asked = request_ctx.request
+        self._note(
+            asked.environ, asked.url_rule.rule if asked.url_rule else "", response.status_code
+        )
         return response
 
-    def _note(self, asked: Request, response: Response, took_s: float) -> None:
-        route = asked.url_rule.rule if asked.url_rule else ""
+    def preprocess_request(self) -> ResponseReturnValue | None:
+        """Raise what the shortcut met; else go on."""
+        error: Exception | None = request_ctx.request.environ.get(ERROR)
+        if error is not None:
+            raise error
+        return super().preprocess_request()
+
+    def _note(self, environ: WSGIEnvironment, route: str, status: int) -> None:
+        took_s = self._clock.monotonic() - environ[BEGAN]
         # Only where a route matched is the method one of a few.
-        method = asked.method if route else ""
-        self._seconds(route, method, response.status_code).observe(took_s)
+        method = environ["REQUEST_METHOD"]
+        self._seconds(route, method if route else "", status).observe(took_s)
         # What went well is counted; and a flood that is refused must not become a flood of lines.
-        well = response.status_code < 400 or response.status_code == 429
-        quiet = well or route in ("/healthz", "/readyz")
+        quiet = status < 400 or status == 429 or route in ("/healthz", "/readyz")
         if quiet and not log.tells_developers:
             return
         note = log.debug if quiet else log.info
         note(
             "http",
-            method=asked.method,
-            path=asked.path,
-            status=response.status_code,
+            method=method,
+            path=get_path_info(environ),
+            status=status,
             seconds=round(took_s, 6),
-            peer=asked.remote_addr,
+            peer=environ.get("REMOTE_ADDR"),
         )
 
 

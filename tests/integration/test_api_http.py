@@ -115,6 +115,23 @@ def test_what_nobody_wants_of_a_body_is_not_waited_for(server):
     eventually(lambda: of_queue(server.metrics, "http connections")[0] == 0)
 
 
+@pytest.mark.parametrize("line", [b"Host : x", b" folded", b"Content-Length: 1, 1"])
+def test_a_malformed_head_is_refused_and_the_connection_closed(server, line):
+    sock = connect(server, POST + line + b"\r\n\r\n")
+    assert answer_on(server, sock)[0] == 400
+    assert is_closed(sock)
+
+
+def test_requests_in_a_row_on_one_connection_are_all_answered(server):
+    task = POST + b'Content-Length: 12\r\n\r\n{"name":"x"}'
+    sock = connect(server, task + b"GET /healthz HTTP/1.1\r\n\r\n" + task)
+    told = b""
+    while told.count(b"HTTP/1.1 200 OK\r\n") < 3 or not told.endswith(b"}"):
+        told += sock.recv(65536)
+    assert told.count(b'"Address":"192.168.0.107:9089"}') == 2
+    assert told.count(b'{"alive":true}HTTP/1.1 200 OK') == 1
+
+
 def test_requests_that_take_their_time_are_answered(monkeypatch):
     """The wait for a client is over when its request is there."""
     monkeypatch.setattr(http_module, "HEAD_S", 0.2)
