@@ -251,7 +251,7 @@ class _Loader:
 
     def _check_prefixes(self, names: CoordinationSettings) -> None:
         """No kind of key may lie among another; only the election has its place by the tasks."""
-        kinds = ("resources", "election", "registry", "tombstones", "snowflake")
+        kinds = ("resources", "election", "registry", "tombstones", "snowflake", "scheduler")
         paths = {key: getattr(names, key) for key in kinds}
         for (key, path), (other, above) in itertools.permutations(paths.items(), 2):
             is_usual = (key, path) == ("election", f"{names.resources}/election")

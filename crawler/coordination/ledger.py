@@ -159,7 +159,8 @@ class Ledger:
         """Write what somebody decided about the scheduler, or take it back with None.
 
         `based_on` is the revision of the value that it replaces. Whether that still stood, what
-        stands there now, and the revision of that. Raises LeadershipLost, Retryable, StoreRefused.
+        stands there now, and the revision of that. Nothing is settled: whoever asked is told when
+        the answer never came, and sees what is. Raises LeadershipLost, Retryable, StoreRefused.
         """
         fence = created_at(leadership.key, leadership.revision)
         write = Delete(key) if value is None else Put(key, value)

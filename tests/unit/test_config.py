@@ -266,6 +266,8 @@ tasks: [{name: a/b}, {name: x}, {name: x}, 5, {name: y, colour: red}]
         ("coordination: {resources: /a/b, election: /a}", "coordination.resources: '/a/b' given"),
         ("coordination: {snowflake: /resources/x}", "coordination.snowflake"),
         ("coordination: {tombstones: /micro/registry/x}", "coordination.tombstones"),
+        ("coordination: {scheduler: /resources/x}", "coordination.scheduler"),
+        ("coordination: {scheduler: /crawler}", "coordination.tombstones"),
         ("[1, 2]", "a mapping of sections is allowed"),
         ("a: [", "is no YAML"),
     ],
