@@ -14,12 +14,13 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.mutants import api, coordination, node, reference
+from tests.mutants import api, coordination, node, reference, scheduler
 from tests.mutants.mutant import Mutant
 
 ROOT = Path(__file__).parents[2]
 LEFT_OUT = (".git", ".venv", "items", "*.egg-info", "__pycache__", ".mypy_cache", ".hypothesis")
-MUTANTS = [*reference.MUTANTS, *coordination.MUTANTS, *node.MUTANTS, *api.MUTANTS]
+PARTS = (reference, coordination, node, scheduler, api)
+MUTANTS = [mutant for part in PARTS for mutant in part.MUTANTS]
 
 
 def found(mutant: Mutant) -> bool:

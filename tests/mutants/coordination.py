@@ -15,7 +15,7 @@ MUTANTS = [
     Mutant(
         "a change based on an old value overwrites",
         "crawler/coordination/ledger.py",
-        "        compares += [unchanged(self._keys.resource(c.name), c.based_on) for c in batch]\n",
+        "        compares += [unchanged(write.key, change.based_on) for change, write in batch]\n",
         "",
         "tests/unit/coordination/test_ledger.py",
     ),

@@ -64,8 +64,8 @@ MUTANTS = [
     Mutant(
         "a life that another program made up is declared dead",
         "crawler/node/placement.py",
-        "0 < owner.incarnation < resource.mod_revision",
-        "0 < owner.incarnation",
+        "0 < life.revision < task.mod_revision",
+        "0 < life.revision",
         "tests/unit/node/test_decisions.py -k declared_dead",
     ),
     Mutant(
@@ -85,8 +85,8 @@ MUTANTS = [
     Mutant(
         "a new leader reads at two revisions",
         "crawler/node/cluster.py",
-        "self.workers.refresh(self.resources.refresh())",
-        "(self.workers.refresh(), self.resources.refresh())",
+        "        self.workers.refresh(revision)\n",
+        "        self.workers.refresh()\n",
         "tests/integration/test_trouble.py -k one_revision",
     ),
     Mutant(
@@ -167,9 +167,9 @@ MUTANTS = [
     ),
     Mutant(
         "a worker that leaves gets new tasks",
-        "crawler/node/workforce.py",
-        "if not node.draining]",
-        "]",
+        "crawler/scheduler/census.py",
+        "return not node.draining and node.id not in self._cordoned",
+        "return node.id not in self._cordoned",
         "tests/integration/test_fencing.py -k no_new_tasks",
     ),
     Mutant(

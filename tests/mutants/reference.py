@@ -108,9 +108,9 @@ MUTANTS = [
     ),
     Mutant(
         "the load counts what is finished",
-        "crawler/scheduler/snapshot.py",
-        "unfinished[owner.node_id] += not resource.state.finished",
-        "unfinished[owner.node_id] += 1",
-        "tests/unit/scheduler/test_cycle.py",
+        "crawler/scheduler/census.py",
+        "        unfinished = not holding.state.finished\n",
+        "        unfinished = True\n",
+        "tests/unit/scheduler/test_census.py",
     ),
 ]

@@ -154,6 +154,17 @@ def test_a_task_that_kills_three_workers_is_parked_and_its_neighbours_are_not():
     assert max(r.kills for name, r in scene.stored.items() if name != "killer") < 3
 
 
+def test_only_the_most_suspect_are_blamed():
+    scene = Scene(workers=[W1, W2])
+    given_to(scene, "killer", W1, kills=1)
+    given_to(scene, "neighbour", W1)
+    dies(scene, W1)
+    assert {name: task.kills for name, task in scene.stored.items()} == {
+        "killer": 2,
+        "neighbour": 0,
+    }
+
+
 def test_a_parked_killer_runs_again_once_it_was_updated():
     scene = Scene(stored("a", None, state=State.PENDING, kills=3))
     assert scene.settle() == {"a": None}
