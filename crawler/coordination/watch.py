@@ -146,6 +146,7 @@ class Mirror(Generic[T]):
             watch.close()
 
     def _take_batch(self, batch: Batch) -> None:
+        give_turn()  # a writer takes in meanwhile what it wrote itself, which is then known here
         changes = [self._take_news(e.key, e.current, e.revision) for e in batch.events]
         self._revision = max(self._revision, batch.revision)
         many = len(self._revisions) > 2 * len(self._values) + MOST_DELETES
@@ -169,6 +170,7 @@ class Mirror(Generic[T]):
                 if count % KEYS_A_TURN == 0:
                     self._tell(changes)
                     changes = []
+                    give_turn()
             changes += self._end_list(listed)
         self._tell(changes)
 
@@ -226,4 +228,3 @@ class Mirror(Generic[T]):
         real = [change for change in changes if change is not None]
         if real and self._on_change is not None:
             self._on_change(real)
-        give_turn()
