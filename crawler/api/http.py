@@ -122,7 +122,8 @@ class _Handler(WSGIHandler):  # type: ignore[misc]
     def run_application(self) -> None:
         """Have the request answered; then what is left of its body is read, and dropped."""
         super().run_application()
-        self._await_client()
+        if not self._is_read():
+            self._await_client()
 
     def log_request(self) -> None:
         """No line for it: the application tells of requests, and the error log of what is none."""
@@ -147,6 +148,11 @@ class _Handler(WSGIHandler):  # type: ignore[misc]
         self.close_connection = True
         if error is not self._limit:
             super().handle_error(kind, error, trace)
+
+    def _is_read(self) -> bool:
+        """Whether there is nothing left of a body that was announced with its length."""
+        body = self.wsgi_input
+        return not body.chunked_input and body.position >= (body.content_length or 0)
 
     def _await_client(self) -> None:
         self._limit.close()

@@ -24,7 +24,8 @@ def read_object(body: bytes) -> dict[str, Any]:
     Raises InvalidArgument.
     """
     try:
-        value = json.loads(body.strip() or b"{}", parse_constant=_refuse)
+        text = body.strip() or b"{}"
+        value = _DECODER.decode(text.decode(json.detect_encoding(text), "surrogatepass"))
     except (ValueError, RecursionError) as fault:
         raise InvalidArgument(f"the body is not JSON: {fault}") from None
     if not isinstance(value, dict):
@@ -34,8 +35,7 @@ def read_object(body: bytes) -> dict[str, Any]:
 
 def write(value: Any) -> bytes:
     """A value as a body: compact, and UTF-8 whatever the strings hold."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    return text.encode(errors="backslashreplace")
+    return _ENCODER.encode(value).encode(errors="backslashreplace")
 
 
 def placement(resource: Resource) -> dict[str, Any]:
@@ -192,3 +192,8 @@ def _verdict(verdict: WorkerVerdict) -> dict[str, Any]:
 
 def _refuse(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is no JSON value")
+
+
+# Made once: with options, `json.loads` and `json.dumps` make another for each call.
+_DECODER = json.JSONDecoder(parse_constant=_refuse)
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))

@@ -40,12 +40,11 @@ class Draft:
 
     def put(self, resource: Resource) -> None:
         """Set a resource; one without an id or a creation time gets it now."""
-        if not resource.id:
-            minted = self._mint()
-            self._minted[resource.name] = minted
-            resource = resource.replace(id=str(minted))
-        if not resource.creation_time:
-            resource = resource.replace(creation_time=self._now_ns())
+        if not resource.id or not resource.creation_time:
+            resource = resource.replace(
+                id=resource.id or self._new_id(resource.name),
+                creation_time=resource.creation_time or self._now_ns(),
+            )
         self._decide(resource.name, resource)
 
     def keep(self, name: str) -> None:
@@ -81,6 +80,10 @@ class Draft:
         ]
         kept = sorted(self._kept - {change.name for change in written})
         return written + [Change(name, None, self._bases[name], keeps=True) for name in kept]
+
+    def _new_id(self, name: str) -> str:
+        self._minted[name] = self._mint()
+        return str(self._minted[name])
 
     def _decide(self, name: str, after: Resource | None) -> None:
         self._bases.setdefault(name, self._revision(name))
