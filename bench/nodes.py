@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 import tempfile
@@ -42,6 +43,13 @@ class Master:
         entries = [json.loads(line) for line in lines if line.startswith("{")]
         entry = next(each for each in entries if each["msg"] == message)
         return datetime.fromisoformat(entry["ts"]).timestamp()
+
+    @property
+    def cpu_s(self) -> float:
+        """The processor's time that it has taken so far."""
+        stat = Path(f"/proc/{self._process.pid}/stat").read_text()
+        user, system = stat.rpartition(") ")[2].split()[11:13]
+        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
     @property
     def peak_bytes(self) -> int:
