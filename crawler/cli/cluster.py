@@ -208,5 +208,6 @@ def _look(client: Client, load: NodeLoad) -> NodeLoad:
 
 
 def _tell_progress(load: NodeLoad) -> None:
-    left = f"has {load.unfinished} unfinished tasks left" if load.unfinished else "is empty"
+    tasks = f"{load.unfinished} unfinished task{'s' if load.unfinished > 1 else ''}"
+    left = f"has {tasks} left" if load.unfinished else "is empty"
     click.echo(f"{load.node.id} takes no tasks, and {left}")

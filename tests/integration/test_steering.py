@@ -150,6 +150,22 @@ def test_a_new_leader_goes_on_with_the_policy_and_the_cordons(cluster):
     assert list(loads.values()) == [True, False]
 
 
+def test_a_new_leader_reads_what_was_decided_even_if_its_watch_lags(cluster):
+    first = cluster.master("1")
+    workers(cluster, "1", "2")
+    client = cluster.client(first)
+    second = cluster.master("2")
+    eventually(lambda: request(second, "GET", "/crawler/leader")[0] == 200)
+    second._role._cluster.decisions.mirror._take_batch = lambda batch: None
+    client.update_scheduler(PolicyChange("random"), CALL)
+    client.drain("1", CALL)
+    first.stop()
+    client = cluster.client(second)
+    add(client, "a", "b", "c")
+    assert set(cluster.owners().values()) == {"2"}
+    assert client.explain("a", CALL).judgement.strategy == "random"
+
+
 def test_a_policy_that_was_reset_is_gone_for_the_next_leader_too(cluster):
     first = cluster.master("1", scheduler=SchedulerSettings("random", disabled=["spread"]))
     client = cluster.client(first)

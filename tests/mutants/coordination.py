@@ -6,6 +6,13 @@ from tests.mutants.mutant import Mutant
 
 MUTANTS = [
     Mutant(
+        "decisions about the scheduler are not fenced",
+        "crawler/coordination/ledger.py",
+        "        result = self._store.txn([fence, unchanged(key, based_on)], [write], reads)",
+        "        result = self._store.txn([unchanged(key, based_on)], [write], reads)",
+        "tests/unit/coordination/test_steering_ledger.py tests/unit/node/test_steering_terms.py",
+    ),
+    Mutant(
         "a lease ends by etcd's clock only",
         "crawler/coordination/lease.py",
         "        return sent_s + self.ttl_s * (1.0 - MARGIN)",
