@@ -9,7 +9,7 @@ from crawler.constraints import Constraints
 from crawler.coordination.store import Put
 from crawler.errors import InvalidArgument, NotFound
 from crawler.records import Query, Spec
-from crawler.settings import SchedulerSettings
+from crawler.settings import NodeSettings, SchedulerSettings
 from crawler.steering import Policy, PolicyChange
 from tests.clusters import CALL, Cluster, request
 from tests.waiting import eventually
@@ -125,14 +125,36 @@ def test_changes_that_come_together_all_count(cluster):
     assert client.scheduler(CALL).policy == Policy("random", frozenset({"gpu"}), {"spread": 3.0})
 
 
+SELDOM = SchedulerSettings(check_s=600.0)
+"""Nothing that is parked is tried again just because time has passed."""
+
+
 def test_a_plugin_that_is_off_is_not_asked(cluster):
-    master = cluster.master("1")
+    master = cluster.master("1", scheduler=SELDOM)
     workers(cluster, "1")
     client = cluster.client(master)
     client.add(Spec("pinned", "waiting", constraints=Constraints(node="7")), CALL)
     assert cluster.owners() == {"pinned": None}
     client.update_scheduler(PolicyChange(disabled=frozenset({"pinned"})), CALL)
     eventually(lambda: cluster.owners() == {"pinned": "1"}, 2.0, "what was parked is tried again")
+
+
+def test_tasks_that_were_alike_are_told_apart_when_a_plugin_is_on_again(cluster):
+    client = cluster.client(cluster.master("1", scheduler=SELDOM))
+    listens = {"http": "127.0.0.1:0", "grpc": "127.0.0.1:0"}
+    node = NodeSettings(id="1", drain_s=0.05, capacity={"cpu": 1.0}, **listens)
+    cluster.worker("1", ["waiting.py"], node=node)
+    half = {"constraints": Constraints(requests=(("cpu", 0.5),))}
+    client.update_scheduler(PolicyChange(disabled=frozenset({"gpu"})), CALL)
+    add(client, "holder", constraints=Constraints(requests=(("cpu", 1.0),)))
+    add(client, "plain", **half)
+    add(client, "needs", labels={"gpu": "yes"}, **half)
+    add(client, "x", "y", constraints=Constraints(node="9"))  # passes that look at those alone
+    client.update_scheduler(PolicyChange(disabled=frozenset()), CALL)
+    client.delete("holder", CALL)
+    eventually(lambda: cluster.owners()["plain"] == "1", 2.0)
+    add(client, "z", constraints=Constraints(node="9"))  # another pass
+    assert cluster.owners()["needs"] is None
 
 
 def test_a_new_leader_goes_on_with_the_policy_and_the_cordons(cluster):

@@ -41,6 +41,13 @@ MUTANTS = [
         "tests/integration/test_steering.py -k is_off_is_not_asked",
     ),
     Mutant(
+        "tasks that were alike under another policy are placed together",
+        "crawler/node/placement.py",
+        "        self._version = -1",
+        "        pass",
+        "tests/integration/test_steering.py -k told_apart",
+    ),
+    Mutant(
         "a task that is explained counts itself",
         "crawler/scheduler/explain.py",
         "        return own if own is not None and own.id == candidate.id else candidate",
