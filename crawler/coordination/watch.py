@@ -9,8 +9,7 @@ writes at once and the watch may repeat them later.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from gevent.event import Event as Signal
 from gevent.lock import BoundedSemaphore
@@ -38,8 +37,7 @@ Decoder = Callable[[KeyValue], T | None]
 """Makes the value; None leaves the key out; a ValueError is logged and leaves it out too."""
 
 
-@dataclass(frozen=True, slots=True)
-class Change(Generic[T]):
+class Change(NamedTuple, Generic[T]):
     """One key's difference; `before` or `after` is None when it was or is not there."""
 
     key: str

@@ -116,13 +116,6 @@ class Queue:
                 heapq.heappush(self._heap, place)
         self._newcomers = []
 
-    def pop(self) -> str:
-        """Take out the first task; there is one."""
-        place = self.head()
-        assert place is not None  # callers look at the head before
-        self.drop(place[2])
-        return place[2]
-
     def tell(self) -> list[str]:
         """The tasks that were not told yet why they wait."""
         names = list(self._untold)
@@ -214,11 +207,9 @@ class Backlog:
             queue.drop(name)
             self._go_on(queue)
 
-    def pop(self, queue: Queue) -> str:
-        """Take the first task out of the queue whose turn it is."""
-        name = queue.pop()
-        del self._where[name]
-        return name
+    def pop(self, name: str) -> None:
+        """Take out a task whose turn it is."""
+        self._where.pop(name).drop(name)
 
     def park(self, queue: Queue, reasons: Mapping[str, str], by_places: bool = False) -> None:
         """No worker suits; `wake` ends it. `by_places`: whatever happens to one worker may open

@@ -183,7 +183,8 @@ class Census:
     def _believe(self, name: str, now: Holding) -> None:
         self._held[name] = now
         self.states[now.state] += 1
-        self._repel(now, 1)
+        if now.load.repels:
+            self._repel(now, 1)
         if now.awaited:
             self._awaiting.setdefault(now.awaited, set()).add(name)
         if now.owner is not None:
@@ -193,7 +194,8 @@ class Census:
     def _forget(self, name: str, before: Holding) -> None:
         del self._held[name]
         self.states[before.state] -= 1
-        self._repel(before, -1)
+        if before.load.repels:
+            self._repel(before, -1)
         if before.awaited:
             _discard(self._awaiting, before.awaited, name)
         if before.owner is not None:

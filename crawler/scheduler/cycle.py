@@ -79,20 +79,19 @@ class Cycle:
         """Place tasks of one queue until its turn is over, or it has to be parked."""
         queue = turn.queue
         ranking = self._ranking(queue)
+        per_task, present = self._framework.per_task, self._census.candidates
         for name in turn:
             if most <= 0:
                 break
-            task = queue.task
-            if self._framework.per_task:
-                task = self._task(queue, name)
+            task = self._task(queue, name) if per_task else queue.task
             candidate = ranking.best(task)
             if candidate is None:
                 self._park(queue, ranking)
                 break
-            if self._census.candidates.get(candidate.id) is not candidate:
+            if present.get(candidate.id) is not candidate:
                 ranking.forget(candidate)  # it left or changed while others had their turn
                 continue
-            self._backlog.pop(queue)
+            self._backlog.pop(name)
             self._place(name, task, candidate, ranking)
             most -= 1
         self._rankings[queue.shape] = (ranking, len(self._chosen))

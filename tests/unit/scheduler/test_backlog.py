@@ -19,8 +19,9 @@ def served(backlog, owned=None, most=1000):
     owned = {} if owned is None else owned
     order = []
     for turn in backlog.turns(owned):
-        for _ in turn:
-            order.append(backlog.pop(turn.queue))
+        for name in turn:
+            backlog.pop(name)
+            order.append(name)
             owned[turn.queue.group] = owned.get(turn.queue.group, 0) + 1
             if len(order) == most:
                 return order
