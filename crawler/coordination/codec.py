@@ -34,6 +34,8 @@ _OWN_FIELDS = frozenset(
         *("Constraints", "Retries", "FailedOn", "Kills"),
     }
 )
+_TEXTS = {state: state.value for state in State}
+
 _RARE_FIELDS = frozenset({"Constraints", "Retries", "FailedOn", "Kills"})
 """Most resources have none of these, and are not asked for each of them."""
 
@@ -49,7 +51,7 @@ def encode_resource(resource: Resource, term: int = 0) -> bytes:
         "Name": spec.name,
         "AssignedNode": str(owner) if owner else "",
         "CreationTime": resource.creation_time,
-        "State": resource.state.value,
+        "State": _TEXTS[resource.state],
     }
     if spec.spider:
         value["Spider"] = spec.spider

@@ -41,7 +41,7 @@ class Holding(NamedTuple):
         return (
             self.spec is resource.spec
             and self.state is resource.state
-            and self.owner == resource.owner
+            and self.owner is resource.owner
             and bool(self.awaited) is resource.awaits_spider
         )
 
