@@ -83,5 +83,5 @@ class Rebalancing:
         if best is None:
             self._census.see(resource.name, resource)
             return None
-        self._census.reserve(resource.name, best.node, resource)
+        self._census.reserve(resource.name, best.node)
         return best.node

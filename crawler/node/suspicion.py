@@ -49,7 +49,7 @@ class Suspicion:
 
     def kills(self, resource: Resource) -> int:
         """How many workers died of a task, the last one included."""
-        if resource.name not in self._blamed:
+        if not self._blamed or resource.name not in self._blamed:
             return resource.kills
         life, kills = self._blamed[resource.name]
         if resource.owner is not None and incarnation_of(resource.owner) == life:

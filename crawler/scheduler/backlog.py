@@ -12,6 +12,7 @@ import heapq
 import math
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import takewhile
 
 from crawler.scheduler.task import Shape, Task
 
@@ -60,7 +61,8 @@ class Queue:
         """Those that came one by one while many waited."""
         self._newcomers: list[Place] = []
         """Those that came since the head was asked for."""
-        self._untold: dict[str, None] = {}
+        self._told: set[str] = set()
+        """The tasks that were told why they wait; among the places they come before the others."""
         self.by_places = False
         """Whether it was parked while places mattered to it."""
 
@@ -82,15 +84,18 @@ class Queue:
 
     def add(self, place: Place) -> None:
         """Put a task where it belongs."""
-        if self._places.get(place[2]) != place:
-            self._places[place[2]] = place
+        name = place[2]
+        present = self._places.get(name)
+        if present != place:
+            if present is not None:
+                self.drop(name)
+            self._places[name] = place
             self._newcomers.append(place)
-            self._untold[place[2]] = None
 
     def drop(self, name: str) -> None:
         """Take a task out, wherever it stands."""
         self._places.pop(name, None)
-        self._untold.pop(name, None)
+        self._told.discard(name)
 
     def head(self) -> Place | None:
         """Where the first task stands."""
@@ -118,9 +123,9 @@ class Queue:
 
     def tell(self) -> list[str]:
         """The tasks that were not told yet why they wait."""
-        names = list(self._untold)
-        self._untold.clear()
-        return names
+        names = list(takewhile(lambda name: name not in self._told, reversed(self._places)))
+        self._told.update(names)
+        return names[::-1]
 
 
 @dataclass(frozen=True, slots=True)

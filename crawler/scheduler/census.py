@@ -154,13 +154,16 @@ class Census:
             self._believe(name, now)
         self.news.suspect([name])
 
-    def reserve(self, name: str, node: Node, before: Resource) -> None:
-        """A pass gives this task to that worker; `see` will confirm it, or take it back."""
-        held = self._held.get(name) or self._holding_of(before)
-        if name in self._held:
-            self._forget(name, held)
+    def reserve(self, name: str, node: Node) -> bool:
+        """A pass gives this task to that worker; `see` will confirm it, or take it back. False when
+        there is no such task."""
+        held = self._held.get(name)
+        if held is None:
+            return False
+        self._forget(name, held)
         owner = node.as_owner
         self._believe(name, Holding(State.ASSIGNED, owner, held.load, held.group, "", held.spec))
+        return True
 
     def report(self, node_id: str, load: WorkerLoad) -> None:
         """Take what a worker says of its own load."""

@@ -97,10 +97,8 @@ class Cycle:
         self._rankings[queue.shape] = (ranking, len(self._chosen))
 
     def _place(self, name: str, task: Task, candidate: Candidate, ranking: Ranking) -> None:
-        resource = self._find(name)
-        if resource is None:  # gone since it was offered
+        if not self._census.reserve(name, candidate.node):  # gone since it was offered
             return
-        self._census.reserve(name, candidate.node, resource)
         ranking.chose(task, candidate)
         self._chosen.append(candidate)
         self._plan.placed[name] = candidate.node

@@ -122,7 +122,9 @@ class Followed:
     def reserve(self, chosen):
         spec, node = chosen
         before = self.facts.resources.get(spec.name, Resource(spec))
-        self.census.reserve(spec.name, node, before)
+        if spec.name not in self.facts.resources:
+            self.census.see(spec.name, before)
+        assert self.census.reserve(spec.name, node)
 
     def join(self, node):
         self.census.join(node)
@@ -219,7 +221,7 @@ def test_what_was_reserved_and_not_committed_is_taken_back():
     census.join(node)
     census.see("a", waiting)
     before = picture(census)
-    census.reserve("a", node, waiting)
+    assert census.reserve("a", node)
     assert census.candidates["w-1"].unfinished == 1
     census.see("a", waiting)
     assert picture(census) == before
