@@ -38,7 +38,7 @@ class Shortcut:
     def takes(self, environ: WSGIEnvironment) -> bool:
         """Whether it is an addition with the usual deadline, and a body that is not too large."""
         return (
-            environ["PATH_INFO"] == PATH
+            environ.get("PATH_INFO") == PATH
             and environ["REQUEST_METHOD"] == METHOD
             and "HTTP_GRPC_TIMEOUT" not in environ
             and "HTTP_TRANSFER_ENCODING" not in environ

@@ -132,9 +132,9 @@ class _App(Flask):
 
     def preprocess_request(self) -> ResponseReturnValue | None:
         """Raise what the shortcut met; else go on."""
-        error: Exception | None = request_ctx.request.environ.get(ERROR)
-        if error is not None:
-            raise error
+        environ = request_ctx.request.environ
+        if ERROR in environ:  # it refers to this very environment, and must not be kept by it
+            raise environ.pop(ERROR)
         return super().preprocess_request()
 
     def _note(self, environ: WSGIEnvironment, route: str, status: int) -> None:
