@@ -208,7 +208,10 @@ def needs_owner(resource: Resource, workforce: Workforce) -> bool:
     if resource.state.finished:
         return False
     owner = resource.owner
-    return owner is None or owner.node_id in workforce.cordoned or not workforce.stands_by(owner)
+    if owner is None or not workforce.stands_by(owner):
+        return True
+    # Where nobody else has its spider it would only fail.
+    return owner.node_id in workforce.cordoned and workforce.has_spider(resource.spec.spider_name)
 
 
 def assigned(resource: Resource, node: Node, now_ns: int) -> Resource:

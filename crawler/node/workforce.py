@@ -40,8 +40,11 @@ class Workforce:
         return node.owns(owner) if node is not None else incarnation_of(owner) in self.spared
 
     def has_spider(self, spider: str) -> bool:
-        """Whether a live worker can run that spider."""
-        return any(node.has_spider(spider) for node in self.live.values())
+        """Whether a worker that takes tasks can run that spider."""
+        return any(
+            node.has_spider(spider) and not node.draining and node.id not in self.cordoned
+            for node in self.live.values()
+        )
 
 
 class Grace:

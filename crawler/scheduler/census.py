@@ -256,6 +256,7 @@ class Census:
         self.news.freed(node.id)
         self.news.suspect(self.tasks_of(node.id))
         self.news.suspect(self._awaited_from(node))
+        self.suspect_all(self._cordoned)  # those there may have waited for such a worker
 
     def leave(self, node_id: str) -> None:
         """A worker is not registered any more."""
@@ -274,6 +275,7 @@ class Census:
         self._cordoned = node_ids
         for candidate in present:
             self._enter(candidate.node, candidate.reported)
+            self.news.suspect(self._awaited_from(candidate.node))
         for node_id in changed:
             self.news.freed(node_id)
             self.news.suspect(self.tasks_of(node_id))

@@ -379,3 +379,26 @@ def test_a_worker_that_leaves_in_the_middle_of_a_pass_gets_nothing_more():
     draft, _ = scene.place()
     late = [change.after.owner.node_id for change in draft.changes()][300:]
     assert late == ["w-2"] * 700
+
+
+def test_a_task_whose_spider_only_a_cordoned_worker_has_stays_there_until_another_has_it():
+    with_it = worker(1, spiders=frozenset({"books"}))
+    scene = Scene(workers=[with_it, worker(2, spiders=frozenset())])
+    scene.add(Spec("a", spider="books"))
+    scene.settle()
+    scene.census.cordon(frozenset({"w-1"}))
+    assert scene.settle() == {"a": "w-1"}
+    scene.join(worker(3, spiders=frozenset({"books"})))
+    assert scene.settle() == {"a": "w-3"}
+
+
+def test_a_task_that_failed_for_want_of_a_spider_waits_for_a_worker_that_takes_tasks():
+    failed = stored("a", W2, state=State.FAILED, awaits_spider=True, spec=Spec("a", spider="books"))
+    scene = Scene(failed, workers=[worker(1, spiders=frozenset({"books"})), W2])
+    scene.live["w-2"] = worker(2, spiders=frozenset())
+    scene.census.join(scene.live["w-2"])
+    scene.census.cordon(frozenset({"w-1"}))
+    scene.settle()
+    assert scene.stored["a"].state is State.FAILED
+    scene.census.cordon(frozenset())
+    assert scene.settle() == {"a": "w-1"}
