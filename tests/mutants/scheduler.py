@@ -22,21 +22,21 @@ MUTANTS = [
         "crawler/node/suspicion.py",
         "        if not self._most or resource.kills < self._most:",
         "        if True:",
-        "tests/unit/node/test_placement.py -k kills",
+        "tests/unit/node/test_suspicion.py -k kills",
     ),
     Mutant(
         "all tasks of a dead worker are blamed alike",
         "crawler/node/suspicion.py",
         "guilty and task.kills == worst",
         "guilty",
-        "tests/unit/node/test_placement.py -k most_suspect",
+        "tests/unit/node/test_suspicion.py -k most_suspect",
     ),
     Mutant(
         "several workers that die at once are blamed on their tasks",
         "crawler/node/suspicion.py",
         "len(deaths) == 1 and life == deaths[0]",
         "life in deaths",
-        "tests/unit/node/test_placement.py -k at_once",
+        "tests/unit/node/test_suspicion.py -k at_once",
     ),
     Mutant(
         "a failed run is tried again at once",
@@ -57,7 +57,7 @@ MUTANTS = [
         "crawler/node/rebalancing.py",
         "now_ns - task.assigned_time >= self._cooldown_ns",
         "True",
-        "tests/unit/node/test_placement.py -k share",
+        "tests/unit/node/test_rebalancing.py -k share",
     ),
     Mutant(
         "a plugin that fails takes the pass along",

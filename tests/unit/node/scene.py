@@ -12,6 +12,11 @@ W1 = Node("w-1", "h:1", incarnation=10)
 W2 = Node("w-2", "h:2", incarnation=20)
 
 
+def worker(number, **about):
+    """A worker that is registered, `w-1` and so on."""
+    return Node(f"w-{number}", f"h:{number}", incarnation=number * 10, **about)
+
+
 def stored(name="a", owner=W1, **fields):
     """A task as etcd has it."""
     given_owner = Owner(owner.id, owner.address, owner.incarnation) if owner else None
