@@ -81,7 +81,7 @@ class Placer:
 
     def look_anew(self) -> None:
         """How tasks are placed was changed: what was alike may differ, what is parked may fit."""
-        self._sensitive = -1
+        self._version = -1
         self.wake_all()
 
     def tries_again_s(self, name: str, now_s: float) -> float:
