@@ -98,6 +98,8 @@ class Ledger:
         self._keys = keys
         self._notes_lease = 0
         """The lease of the notes on dead workers; 0 before the first."""
+        self._highest = 0
+        """The highest id that the mark has to stand for; it never falls, whatever is committed."""
         self._mark_revision = 0
         """Mod revision of the mark when it was last seen; if that is out of date, nothing is lost:
         the store refuses, and tells the present one."""
@@ -127,7 +129,7 @@ class Ledger:
         flight: Flight[Outcome] | None = None
         try:
             for batch in batches:
-                landed, flight = flight, None
+                landed = flight
                 if landed is None or landed.land():
                     flight = Flight("commit", self._commit_batch(leadership, batch))
                 if landed is not None:
@@ -196,8 +198,10 @@ class Ledger:
         """The highest id stored so far; 0 for none. Raises Retryable."""
         kv = self._store.get(self._keys.snowflake)
         self._saw_mark(kv)
-        if kv is None:
-            return 0
+        self._highest = self._mark_in(kv) if kv is not None else 0
+        return self._highest
+
+    def _mark_in(self, kv: KeyValue) -> int:
         mark = int(kv.value) if kv.value.isdigit() and len(kv.value) < 20 else -1
         if is_usable(mark):
             return mark
@@ -334,8 +338,11 @@ class Ledger:
 
     def _mark(self, batch: Sequence[Written]) -> list[Operation]:
         """Raise the high-water mark of the ids together with the resources that got new ones."""
-        highest = max(change.minted for change, _ in batch)
-        return [Put(self._keys.snowflake, str(highest).encode())] if highest else []
+        minted = max(change.minted for change, _ in batch)
+        if not minted:
+            return []
+        self._highest = max(self._highest, minted)
+        return [Put(self._keys.snowflake, str(self._highest).encode())]
 
 
 def _check_fence(leadership: Leadership, fence: KeyValue | None) -> None:

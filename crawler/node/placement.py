@@ -29,6 +29,9 @@ from crawler.settings import SchedulerSettings
 PASS = 2_000
 """Tasks placed in one pass: some 100 ms with their commit, for which requests have to wait."""
 
+SOME = 20
+"""Kinds of parked tasks that are tried again when nothing has happened."""
+
 RETRY_S = 1.0
 MOST_RETRY_S = 60.0
 """Pause before a run that failed is tried again; it doubles with each failure."""
@@ -73,16 +76,16 @@ class Placer:
         alarm_s = self._alarms[0][0] - now_s if self._alarms else math.inf
         return max(0.0, min(alarm_s, self._rebalancing.idle_s(now_s)))
 
-    def wake_all(self) -> None:
-        """Try all that is parked once more: how tasks are placed was changed, or time has passed
-        that a plugin may look at."""
-        for queue in self.backlog.parked:
+    def try_some(self) -> None:
+        """Time has passed, at which a plugin may look: try some of what is parked once more, those
+        first that were tried longest ago."""
+        for queue in heapq.nsmallest(SOME, self.backlog.parked, key=lambda queue: queue.tried):
             self.backlog.wake(queue)
 
     def look_anew(self) -> None:
         """How tasks are placed was changed: what was alike may differ, what is parked may fit."""
         self._version = -1
-        self.wake_all()
+        self._wake_all()
 
     def tries_again_s(self, name: str, now_s: float) -> float:
         """How long a task whose run failed has to wait yet; 0 for others."""
@@ -97,7 +100,8 @@ class Placer:
         plan = cycle.run(PASS)
         for name, node in plan.placed.items():
             resource = draft.get(name)
-            if resource is not None:
+            # What another wrote in the middle of the pass is for the next one to look at.
+            if resource is not None and self._census.is_reserved(name, node):
                 draft.put(assigned(self._blamed(resource), node, now_ns))
                 self._due.pop(name, None)
         for name, reason in plan.waiting.items():
@@ -107,7 +111,7 @@ class Placer:
         if not plan.placed:  # what has no worker at all comes first
             for resource, node in self._rebalancing.moves(draft.get, now_s, now_ns):
                 draft.put(assigned(resource, node, now_ns))
-        return Placed(dead, more=len(plan.placed) >= PASS)
+        return Placed(dead, plan.more)
 
     # -- who needs an owner --------------------------------------------------------------------
 
@@ -117,7 +121,7 @@ class Placer:
         """Take in all tasks about which something changed; the dead whose tasks they were."""
         if self._census.vocabulary.version != self._version:  # tasks may be alike in another way
             self._version = self._census.vocabulary.version
-            names |= set(self.backlog)
+            names |= self._break_up()
         while self._alarms and self._alarms[0][0] <= now_s:
             names.add(heapq.heappop(self._alarms)[1])
         homeless = []
@@ -133,6 +137,13 @@ class Placer:
         for resource in homeless:
             self._offer(draft, self._blamed(resource), now_s, now_ns)
         return _noteworthy(bereft)
+
+    def _break_up(self) -> set[str]:
+        """Take all tasks out of their queues: each is offered anew, with those it is like now."""
+        names = set(self.backlog)
+        for name in names:
+            self.backlog.withdraw(name)
+        return names
 
     def _offer(self, draft: Draft, resource: Resource, now_s: float, now_ns: int) -> None:
         """Put a task into the backlog, unless it has to wait, or is not to be tried again."""
@@ -164,7 +175,7 @@ class Placer:
     def _wake(self, news: News) -> None:
         """Try what is parked again where a worker that changed would take it now."""
         if news.left:  # without the only one with its spider, a task may go to any other
-            return self.wake_all()
+            return self._wake_all()
         for queue in self.backlog.parked:
             if queue.by_places:
                 helps = bool(news.freed or news.grown)
@@ -172,6 +183,10 @@ class Placer:
                 helps = self._would_take(queue.task, news.freed)
             if helps:
                 self.backlog.wake(queue)
+
+    def _wake_all(self) -> None:
+        for queue in self.backlog.parked:
+            self.backlog.wake(queue)
 
     def _would_take(self, task: Task, ids: Collection[str]) -> bool:
         nodes = [each for each in self._census.hiring if each.id in ids]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 
 from crawler.logs import get_logger
 from crawler.records import Node, Resource
@@ -11,7 +12,7 @@ from crawler.scheduler.candidate import Candidate
 from crawler.scheduler.census import Census
 from crawler.scheduler.framework import Framework
 from crawler.scheduler.ranking import Ranking
-from crawler.scheduler.rebalance import Band, surplus
+from crawler.scheduler.rebalance import Band
 from crawler.scheduler.task import Task
 from crawler.settings import SchedulerSettings
 
@@ -49,24 +50,26 @@ class Rebalancing:
             above, below = self._band.outside(self._census.hiring)
             if not above or not below:
                 return
-            moved = False
-            for resource in self._movable(above[0], find, now_ns):
+            move = None
+            for resource in islice(self._movable(above, find, now_ns), tries):
                 tries -= 1
                 node = self._better_place(resource, below)
                 if node is not None:
-                    log.info("task is moved to even out the load", task=resource.name, to=node.id)
-                    yield resource, node
-                    moved, left = True, left - 1
+                    move = resource, node
                     break
-                if not tries:
-                    break
-            if not moved:
+            if move is None:
                 return
+            log.info("task is moved to even out the load", task=move[0].name, to=move[1].id)
+            yield move
+            left -= 1
 
-    def _movable(self, donor: Candidate, find: Find, now_ns: int) -> Iterator[Resource]:
+    def _movable(self, donors: Sequence[Candidate], find: Find, now_ns: int) -> Iterator[Resource]:
+        """The tasks that may move, those of the fullest worker first."""
+        for donor in donors:
+            yield from self._movable_from(donor, find, now_ns)
+
+    def _movable_from(self, donor: Candidate, find: Find, now_ns: int) -> Iterator[Resource]:
         """The tasks of a worker that may move, those given to it last first: they lose least."""
-        if surplus(self._census.hiring, donor) <= 0:
-            return
         found = filter(None, map(find, self._census.tasks_of(donor.id)))
         tasks = [
             task

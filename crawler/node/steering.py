@@ -98,7 +98,11 @@ class Steering:
         wanted = self._wanted()
         if wanted == self._framework.policy:
             return False
-        self._framework.switch(wanted)
+        try:
+            self._framework.switch(wanted)
+        except ConfigError as error:  # it could be made when it was checked
+            log.error(CANNOT, fault=str(error))
+            return False
         log.info(
             "placing by another policy",
             strategy=wanted.strategy,

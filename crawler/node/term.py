@@ -181,7 +181,7 @@ class Term:
             self._election.confirm(self._leadership)
         except Retryable as error:
             log.warning("cannot confirm the leadership, the lease decides", error=str(error))
-        self._placer.wake_all()
+        self._placer.try_some()
 
     def _pass(self) -> None:
         """Decide all that waits on one draft, commit it, answer."""

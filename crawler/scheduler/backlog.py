@@ -65,6 +65,9 @@ class Queue:
         """The tasks that were told why they wait; among the places they come before the others."""
         self.by_places = False
         """Whether it was parked while places mattered to it."""
+        self.tried = 0
+        """When it was parked, counted in parkings."""
+        self._kind = ""
 
     @property
     def group(self) -> str:
@@ -121,8 +124,12 @@ class Queue:
                 heapq.heappush(self._heap, place)
         self._newcomers = []
 
-    def tell(self) -> list[str]:
-        """The tasks that were not told yet why they wait."""
+    def tell(self, kind: str) -> list[str]:
+        """The tasks that were not told yet why they wait; all of them, if it is for another kind of
+        reason now."""
+        if kind != self._kind:
+            self._kind = kind
+            self._told.clear()
         names = list(takewhile(lambda name: name not in self._told, reversed(self._places)))
         self._told.update(names)
         return names[::-1]
@@ -161,6 +168,7 @@ class Backlog:
         """Group → its queues by their first tasks; entries that do not hold any more are left in,
         and recognised when they come up."""
         self._entries = 0
+        self._parkings = 0
 
     def __len__(self) -> int:
         return len(self._where)
@@ -221,6 +229,8 @@ class Backlog:
         another one to these tasks."""
         queue.reasons = reasons
         queue.by_places = by_places
+        self._parkings += 1
+        queue.tried = self._parkings
 
     def wake(self, queue: Queue) -> None:
         """Try a queue again."""
@@ -232,18 +242,24 @@ class Backlog:
 
         `owned` tells how many unfinished tasks each group has, and is looked at for each turn.
         """
-        while True:
-            open = {name: first for name in list(self._order) if (first := self._first(name))}
-            able = [name for name in open if self.room(name, owned)]
-            if not able:
-                return
-            group = min(able, key=lambda name: (owned.get(name, 0) / self.group(name).share, name))
-            most = min(self.room(group, owned), TURN if len(able) > 1 else ENDLESS)
-            queue = open[group]
+        waiting = [(self._part(name, owned), name) for name in self._order]
+        heapq.heapify(waiting)
+        while waiting:
+            _, group = heapq.heappop(waiting)
+            queue = self._first(group)
+            room = self.room(group, owned)
+            if queue is None or not room:
+                continue
             try:
+                most = min(room, TURN if waiting else ENDLESS)
                 yield Turn(queue, most, self._level_of_next(group))
             finally:  # the caller may want no further turn
                 self._go_on(queue)
+            heapq.heappush(waiting, (self._part(group, owned), group))
+
+    def _part(self, group: str, owned: Mapping[str, int]) -> float:
+        """What a group has, beside its share."""
+        return owned.get(group, 0) / self.group(group).share
 
     def group(self, name: str) -> Group:
         """What a group may have."""
@@ -274,7 +290,7 @@ class Backlog:
 
     def _first(self, group: str) -> Queue | None:
         """The queue of a group whose first task comes first."""
-        order = self._order[group]
+        order = self._order.get(group)
         while order:
             head, _, queue = order[0]
             if queue.reasons is None and queue.head() == head:
@@ -282,7 +298,7 @@ class Backlog:
             heapq.heappop(order)
             if queue.announced == head:
                 queue.announced = None
-        del self._order[group]
+        self._order.pop(group, None)
         return None
 
     def _level_of_next(self, group: str) -> int:

@@ -165,6 +165,11 @@ class Census:
         self._believe(name, Holding(State.ASSIGNED, owner, held.load, held.group, "", held.spec))
         return True
 
+    def is_reserved(self, name: str, node: Node) -> bool:
+        """Whether that reservation still stands: nobody has written the task meanwhile."""
+        held = self._held.get(name)
+        return held is not None and held.owner == node.as_owner
+
     def report(self, node_id: str, load: WorkerLoad) -> None:
         """Take what a worker says of its own load."""
         candidate = self._candidates.get(node_id)

@@ -26,7 +26,11 @@ MOST_RANKINGS = 64
 TURN_EVERY = 200
 """Placements after which everything else gets a turn: some 2 ms."""
 
+MOST_JUDGED = 200_000
+"""Workers filtered and rated for new shapes in one pass: half a second. The next pass goes on."""
+
 NOBODY = "no worker is registered; it is placed as soon as one joins"
+NOBODY_NOW = "no worker takes tasks at present: they are cordoned or about to leave"
 
 
 @dataclass(slots=True)
@@ -37,6 +41,8 @@ class Plan:
     """Task name → the worker that gets it."""
     waiting: dict[str, str] = field(default_factory=dict)
     """Task name → why it waits; only those that were not told before."""
+    more: bool = False
+    """Whether there is more to place at once."""
 
 
 Find = Callable[[str], Resource | None]
@@ -64,16 +70,26 @@ class Cycle:
         self._chosen: list[Candidate] = []
         """The workers chosen so far, in order; each ranking knows how far it has followed."""
         self._rankings: dict[Shape, tuple[Ranking, int]] = {}
+        self._judged = 0
 
     def run(self, most: int) -> Plan:
-        """Place as many tasks, or until no more can be placed."""
-        for turn in self._backlog.turns(self._census.groups):
-            left = most - len(self._plan.placed)
-            if left <= 0:
-                break
-            self._serve(turn, left)
+        """Place as many tasks, or until no more can be placed. Cut off, it reserves nothing."""
+        try:
+            self._serve_all(most)
+        except BaseException:
+            for name in self._plan.placed:
+                self._census.see(name, self._find(name))
+            raise
         self._tell_waiting()
         return self._plan
+
+    def _serve_all(self, most: int) -> None:
+        for turn in self._backlog.turns(self._census.groups):
+            left = most - len(self._plan.placed)
+            if left <= 0 or self._judged > MOST_JUDGED:
+                self._plan.more = True
+                break
+            self._serve(turn, left)
 
     def _serve(self, turn: Turn, most: int) -> None:
         """Place tasks of one queue until its turn is over, or it has to be parked."""
@@ -116,6 +132,7 @@ class Cycle:
         if found is None:
             if len(self._rankings) >= MOST_RANKINGS:
                 self._rankings.pop(next(iter(self._rankings)))
+            self._judged += len(self._census.hiring)
             return Ranking(self._framework, self._census, queue.task)
         ranking, followed = found
         ranking.refresh(queue.task, dict.fromkeys(self._chosen[followed:]))
@@ -123,22 +140,26 @@ class Cycle:
 
     def _park(self, queue: Queue, ranking: Ranking) -> None:
         self._backlog.park(queue, ranking.reasons(), ranking.by_places)
+        self._give_turn()
 
     def _tell_waiting(self) -> None:
         """Say why they wait to those that were not told: their queue may be parked for long."""
         for queue in self._backlog.queues:
-            reason = self._reason(queue)
-            if reason:
-                self._plan.waiting.update(dict.fromkeys(queue.tell(), reason))
+            kind, reason = self._reason(queue)
+            if kind:
+                self._plan.waiting.update(dict.fromkeys(queue.tell(kind), reason))
 
-    def _reason(self, queue: Queue) -> str:
-        """Why none of a queue is placed; empty when it only waits for its turn."""
+    def _reason(self, queue: Queue) -> tuple[str, str]:
+        """Why none of a queue is placed, and of what kind that is; nothing when it only waits for
+        its turn."""
+        if queue.reasons:
+            return "suits", f"no worker suits: {summary(queue.reasons)}"
         if queue.reasons is not None:
-            return f"no worker suits: {summary(queue.reasons)}" if queue.reasons else NOBODY
+            return ("takes", NOBODY_NOW) if self._census.candidates else ("nobody", NOBODY)
         if self._backlog.room(queue.group, self._census.groups):
-            return ""
+            return "", ""
         most = self._backlog.group(queue.group).most
-        return f"group {queue.group!r} has {most} tasks at work, as many as it may have"
+        return "group", f"group {queue.group!r} has {most} tasks at work, as many as it may have"
 
 
 def summary(reasons: Mapping[str, str]) -> str:

@@ -91,6 +91,8 @@ class Framework:
                 raise ConfigError(
                     f"scheduler.{setting}: {unknown[0]!r} is no plugin; allowed: {known}"
                 )
+        if self._policy is not None and policy.strategy != self._policy.strategy:
+            self._made(policy.strategy, random.Random(0))  # one that cannot be made is no use
 
     def switch(self, policy: Policy) -> None:
         """Place by this from the next pass on. Raises ConfigError, and changes nothing then."""
@@ -152,10 +154,13 @@ class Framework:
 
     def _made(self, name: str, chance: random.Random) -> Strategy:
         strategy = self._loaded.authors[name].strategies[name]
-        if isinstance(strategy, type):
+        if not isinstance(strategy, type):
+            return _Function(strategy, chance)
+        try:
             made: Strategy = strategy(chance)
-            return made
-        return _Function(strategy, chance)
+        except Exception as error:
+            raise ConfigError(f"scheduler.strategy: {name!r} cannot be made: {error!r}") from error
+        return made
 
 
 class _Function(Strategy):

@@ -31,8 +31,3 @@ class Band:
         above = [each for each in workers if each.unfinished > mean + slack]
         below = [each for each in workers if each.unfinished < mean - slack]
         return sorted(above, key=lambda each: (-each.unfinished, each.id)), below
-
-
-def surplus(workers: Sequence[Candidate], donor: Candidate) -> int:
-    """How many tasks a worker has above the mean, rounded down."""
-    return donor.unfinished - -(-sum(each.unfinished for each in workers) // len(workers))

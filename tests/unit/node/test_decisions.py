@@ -206,7 +206,7 @@ def test_without_a_worker_it_waits_with_a_reason_and_is_written_once():
     assert (waiting.owner, waiting.state, waiting.epoch) == (None, State.PENDING, 3)
     assert "no worker is registered" in waiting.reason
     scene.settle()
-    scene.placer.wake_all()
+    scene.placer.try_some()
     scene.settle()
     assert scene.stored["a"] is waiting
 

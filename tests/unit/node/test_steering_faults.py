@@ -1,0 +1,51 @@
+"""A policy that cannot be carried out costs no leader its term, and reasons are true."""
+
+import sys
+import types
+
+import pytest
+
+from crawler.errors import InvalidArgument
+from crawler.scheduler.framework import Framework
+from crawler.scheduler.hookspecs import Strategy, hookimpl
+from crawler.steering import PolicyChange
+from tests.unit.node.scene import W1, Scene
+from tests.unit.node.test_steering_terms import Stage
+
+
+class Broken(Strategy):
+    def __init__(self, random):
+        raise OSError("its file of prices is not on this master")
+
+
+@pytest.fixture
+def plugin(monkeypatch):
+    made = types.ModuleType("broken_plugin")
+    made.strategies = hookimpl(lambda: {"broken": Broken})
+    made.strategies.__name__ = "strategies"
+    monkeypatch.setitem(sys.modules, "broken_plugin", made)
+
+
+def test_a_strategy_that_cannot_be_made_is_refused_or_told_and_does_not_end_the_term(plugin):
+    """`apply` raises OSError in `Term._pass`, on each leader after the other, for ever; without a
+    leader nobody can reset the policy through the API."""
+    stage = Stage()
+    steering = stage.leader()
+    steering._framework = Framework("least-load", ["broken_plugin"])
+    try:
+        steering.change(PolicyChange("broken"))
+    except InvalidArgument:
+        return
+    steering.apply()
+    assert steering.view().fault
+    stage.store.close()
+
+
+def test_the_reason_does_not_say_that_no_worker_is_registered_while_one_is():
+    scene = Scene(workers=(W1,))
+    scene.census.cordon(frozenset({W1.id}))
+    from crawler.records import Spec
+
+    scene.add(Spec("a", "any"))
+    scene.settle()
+    assert "no worker is registered" not in scene.stored["a"].reason
