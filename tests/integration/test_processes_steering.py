@@ -17,7 +17,7 @@ def lab(tmp_path_factory):
         lab.start("master-1", "master-2", "worker-1", "worker-2")
         for name in ("a", "b"):
             lab.add(name)
-        eventually(lambda: len(lab.running("a", "b")) == 2, what="both run")
+        eventually(lambda: len(lab.running("a", "b")) == 2, 20.0, "both run")
         yield lab
 
 
