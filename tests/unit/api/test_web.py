@@ -299,6 +299,23 @@ def test_requests_are_counted_by_route_and_not_by_name(web):
     assert "BREW" not in text.text
 
 
+def test_only_requests_that_failed_are_told_to_operators(web, caplog):
+    def told(level):
+        caplog.clear()
+        caplog.set_level(level)
+        web.post(RESOURCE, json={"name": "a"})
+        web.get(f"{RESOURCE}/a")
+        web.get(f"{RESOURCE}/b", environ_overrides={"REMOTE_ADDR": "192.168.0.9"})
+        lines = [record for record in caplog.records if record.getMessage() == "http"]
+        return [(each.levelname, each.fields["path"], each.fields["status"]) for each in lines]
+
+    failed = ("INFO", f"{RESOURCE}/b", 404)
+    assert told(logging.INFO) == [failed]
+    assert caplog.records[-1].fields["peer"] == "192.168.0.9"
+    added, got = ("DEBUG", RESOURCE, 200), ("DEBUG", f"{RESOURCE}/a", 200)
+    assert told(logging.DEBUG) == [added, got, failed]
+
+
 def test_a_worker_has_health_readiness_and_metrics_only():
     web = build_app(None, Health(), Metrics(), ApiSettings()).test_client()
     assert [web.get(path).status_code for path in ("/healthz", "/metrics")] == [200, 200]
