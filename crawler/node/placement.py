@@ -225,8 +225,10 @@ def needs_owner(resource: Resource, workforce: Workforce) -> bool:
     owner = resource.owner
     if owner is None or not workforce.stands_by(owner):
         return True
-    # Where nobody else has its spider it would only fail.
-    return owner.node_id in workforce.cordoned and workforce.has_spider(resource.spec.spider_name)
+    if owner.node_id not in workforce.cordoned:
+        return False
+    # Where only others than those that have its spider take tasks, it would move and fail.
+    return workforce.has_spider(resource.spec.spider_name) or not any(workforce.hiring)
 
 
 def assigned(resource: Resource, node: Node, now_ns: int) -> Resource:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -39,12 +39,16 @@ class Workforce:
         # Under its id lives another: the earlier life is surely over.
         return node.owns(owner) if node is not None else incarnation_of(owner) in self.spared
 
+    @property
+    def hiring(self) -> Iterator[Node]:
+        """Those that take tasks."""
+        for node in self.live.values():
+            if not node.draining and node.id not in self.cordoned:
+                yield node
+
     def has_spider(self, spider: str) -> bool:
         """Whether a worker that takes tasks can run that spider."""
-        return any(
-            node.has_spider(spider) and not node.draining and node.id not in self.cordoned
-            for node in self.live.values()
-        )
+        return any(node.has_spider(spider) for node in self.hiring)
 
 
 class Grace:
