@@ -167,7 +167,10 @@ class SchedulerSettings:
     plugins: Sequence[str] = setting([], "Further plugins, as Python modules.")
     disabled: Sequence[str] = setting([], "Names of plugins that are off; see `crawler plugins`.")
     weights: Mapping[str, float] = setting(
-        {}, "What the points of a plugin count, where that differs from its own default."
+        {},
+        "What the points of a plugin count, where that differs from its own default.",
+        least=0,
+        most=1_000_000_000,
     )
     ageing_s: float = setting(
         60.0,

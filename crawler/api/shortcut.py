@@ -42,6 +42,8 @@ class Shortcut:
             and environ["REQUEST_METHOD"] == METHOD
             and "HTTP_GRPC_TIMEOUT" not in environ
             and "HTTP_TRANSFER_ENCODING" not in environ
+            and "HTTP_UPGRADE" not in environ
+            and "upgrade" not in environ.get("HTTP_CONNECTION", "").lower()
             and 0 <= _length(environ) <= self._most
         )
 

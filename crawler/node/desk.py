@@ -62,11 +62,11 @@ class LeaderDesk:
 
     def add(self, spec: Spec, call: Call) -> Resource:
         """Store a new resource and place it."""
-        return self._with_live_counts(self._submit(Add(spec), call)[spec.name])
+        return self._stored(spec.name, self._submit(Add(spec), call))
 
     def update(self, spec: Spec, call: Call) -> Resource:
         """Change a resource's specification."""
-        return self._with_live_counts(self._submit(Update(spec), call)[spec.name])
+        return self._stored(spec.name, self._submit(Update(spec), call))
 
     def delete(self, name: str, call: Call) -> None:
         """Remove a resource."""
@@ -167,6 +167,12 @@ class LeaderDesk:
             cordoned=worker.id in self._cluster.decisions.cordoned,
             load=worker.reported,
         )
+
+    def _stored(self, name: str, stored: Mapping[str, Resource]) -> Resource:
+        resource = stored.get(name)
+        if resource is None:
+            raise NotFound("no such task: it was deleted at the very same time")
+        return self._with_live_counts(resource)
 
     def _with_live_counts(self, resource: Resource) -> Resource:
         run = self._live.get(resource.name)

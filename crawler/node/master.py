@@ -24,11 +24,11 @@ from crawler.logs import get_logger
 from crawler.metrics import Metrics
 from crawler.node.cluster import Cluster
 from crawler.node.observer import Observer
+from crawler.node.placement import Placer
 from crawler.node.session import Session
 from crawler.node.term import Term
 from crawler.node.tickets import MOST_WAITING
 from crawler.records import Leader, Leadership, Node, State
-from crawler.scheduler.backlog import Backlog
 from crawler.scheduler.framework import Framework
 from crawler.settings import Settings
 from crawler.supervision import OnEnd, Supervisor
@@ -155,18 +155,18 @@ class Master:
             tasks.labels(state.value).set_function(partial(self._cluster.count, state))
 
     def _measure_scheduler(self, metrics: Metrics) -> None:
-        def backlog() -> Backlog | None:
-            return self._term.backlog if self._term else None
+        def placer() -> Placer | None:
+            return self._term.placer if self._term else None
 
         metrics.gauge_of(
             "crawler_backlog",
             "On the leader: tasks that wait for a worker.",
-            lambda: len(backlog() or ()),
+            lambda: found.count_waiting() if (found := placer()) else 0,
         )
         metrics.gauge_of(
             "crawler_parked",
-            "Those among them for which no worker suits.",
-            lambda: found.count_parked() if (found := backlog()) else 0,
+            "Those among them for which no worker suits, or of which workers died.",
+            lambda: found.count_parked() if (found := placer()) else 0,
         )
         for what, help in (
             ("seconds", "Time that a placement plugin took."),

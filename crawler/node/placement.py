@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from crawler.coordination.codec import MOST_EPOCH
@@ -31,6 +31,9 @@ PASS = 2_000
 
 SOME = 20
 """Kinds of parked tasks that are tried again when nothing has happened."""
+
+INTAKE = 1_000
+"""Tasks taken in before everything else gets a turn: some 10 ms."""
 
 RETRY_S = 1.0
 MOST_RETRY_S = 60.0
@@ -68,6 +71,8 @@ class Placer:
         self._due: dict[str, tuple[int, float]] = {}
         """Tasks whose run failed: how often, and when they are to be tried again."""
         self._alarms: list[tuple[float, str]] = []
+        self._poisonous: set[str] = set()
+        """Tasks that are not to be placed again, as workers died of them."""
         self._version = 0
         census.begin()
 
@@ -75,6 +80,14 @@ class Placer:
         """How long there is nothing to place unless something happens; infinite without limit."""
         alarm_s = self._alarms[0][0] - now_s if self._alarms else math.inf
         return max(0.0, min(alarm_s, self._rebalancing.idle_s(now_s)))
+
+    def count_waiting(self) -> int:
+        """How many tasks have no worker."""
+        return len(self.backlog) + len(self._poisonous)
+
+    def count_parked(self) -> int:
+        """How many of those no worker suits, or killed too many."""
+        return self.backlog.count_parked() + len(self._poisonous)
 
     def try_some(self) -> None:
         """Time has passed, at which a plugin may look: try some of what is parked once more, those
@@ -111,7 +124,9 @@ class Placer:
         if not plan.placed:  # what has no worker at all comes first
             for resource, node in self._rebalancing.moves(draft.get, now_s, now_ns):
                 draft.put(assigned(resource, node, now_ns))
-        return Placed(dead, plan.more)
+        # What was placed may have opened a place to others that wait.
+        opened = plan.placed and any(queue.by_places for queue in self.backlog.parked)
+        return Placed(dead, plan.more or bool(opened))
 
     # -- who needs an owner --------------------------------------------------------------------
 
@@ -124,19 +139,30 @@ class Placer:
             names |= self._break_up()
         while self._alarms and self._alarms[0][0] <= now_s:
             names.add(heapq.heappop(self._alarms)[1])
-        homeless = []
-        for name in names:
-            resource = draft.get(name)
-            if resource is None or not needs_owner(resource, workforce):
-                self.backlog.withdraw(name)
-                self._due.pop(name, None)
-            else:
-                homeless.append(resource)
+        homeless = list(self._homeless(names, draft, workforce))
         bereft = _by_dead_owner(homeless, workforce)
         self._suspicion.blame(bereft, self._census.left_in_order, now_ns)
-        for resource in homeless:
+        # Looked at again, as there may have been news while others had their turn.
+        for resource in self._homeless([each.name for each in homeless], draft, workforce):
             self._offer(draft, self._blamed(resource), now_s, now_ns)
         return _noteworthy(bereft)
+
+    def _homeless(
+        self, names: Iterable[str], draft: Draft, workforce: Workforce
+    ) -> Iterator[Resource]:
+        """Those that need an owner; the others wait no more."""
+        for count, name in enumerate(names, 1):
+            resource = draft.get(name)
+            if resource is not None and needs_owner(resource, workforce):
+                yield resource
+            else:
+                self.backlog.withdraw(name)
+                self._due.pop(name, None)
+                self._poisonous.discard(name)
+                if resource is None:
+                    self._suspicion.forget(name)
+            if count % INTAKE == 0:
+                self._give_turn()
 
     def _break_up(self) -> set[str]:
         """Take all tasks out of their queues: each is offered anew, with those it is like now."""
@@ -148,7 +174,9 @@ class Placer:
     def _offer(self, draft: Draft, resource: Resource, now_s: float, now_ns: int) -> None:
         """Put a task into the backlog, unless it has to wait, or is not to be tried again."""
         why = self._suspicion.verdict(resource)
+        self._poisonous.discard(resource.name)
         if why:
+            self._poisonous.add(resource.name)
             self.backlog.withdraw(resource.name)
             settled = waiting(resource, why)
             if settled != draft.get(resource.name):
@@ -189,7 +217,7 @@ class Placer:
             self.backlog.wake(queue)
 
     def _would_take(self, task: Task, ids: Collection[str]) -> bool:
-        nodes = [each for each in self._census.hiring if each.id in ids]
+        nodes = self._census.hiring_among(ids)
         if not nodes:
             return False
         panel = self._framework.panel(task, self._census)

@@ -79,11 +79,11 @@ class Rebalancing:
         yield from sorted(tasks, key=lambda task: (-task.assigned_time, task.name))
 
     def _better_place(self, resource: Resource, below: Sequence[Candidate]) -> Node | None:
-        """The best of the workers with too little that suits; reserves it."""
+        """Where it would be placed now, if that is a worker with too little; reserves it."""
         self._census.see(resource.name, resource.replace(owner=None))
         task = Task.of(resource)
-        best = Ranking(self._framework, self._census, task, below).best(task)
-        if best is None:
+        best = Ranking(self._framework, self._census, task).best(task)
+        if best is None or best not in below:
             self._census.see(resource.name, resource)
             return None
         self._census.reserve(resource.name, best.node)

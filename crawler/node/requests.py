@@ -58,7 +58,8 @@ class Add:
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """Change a specification; another spider or other parameters mean another run."""
+    """Change a specification; another spider or other parameters mean another run. Workers that
+    died of the task are forgiven, as whoever updates it has mended it."""
 
     spec: Spec
 
@@ -71,8 +72,10 @@ class Update:
         """Raises NotFound."""
         present = _present(draft, self.spec.name)
         if not _same(present.spec, self.spec):
-            changed = present.replace(spec=self.spec)
+            changed = present.replace(spec=self.spec, kills=0)
             draft.put(changed if _same_run(present.spec, self.spec) else _afresh(changed))
+        elif present.kills:
+            draft.put(present.replace(kills=0))
         else:
             draft.keep(self.spec.name)
         return [self.spec.name]

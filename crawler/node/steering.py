@@ -144,7 +144,7 @@ class Steering:
         """
 
         def changed() -> bytes:
-            policy = change.applied_to(self.view().policy)
+            policy = change.applied_to(self._decisions.policy or self._framework.own)
             try:
                 self._framework.check(policy)
             except ConfigError as error:

@@ -57,6 +57,10 @@ class Suspicion:
         del self._blamed[resource.name]  # it was stored, and has another owner by now
         return resource.kills
 
+    def forget(self, name: str) -> None:
+        """A task is gone."""
+        self._blamed.pop(name, None)
+
     def verdict(self, resource: Resource) -> str:
         """Why a task is not to be placed again; empty if it may."""
         if not self._most or resource.kills < self._most:

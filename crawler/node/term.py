@@ -37,7 +37,6 @@ from crawler.node.tickets import Ticket, Tickets
 from crawler.node.waiting import explained
 from crawler.node.workforce import Grace, Incarnation, Workforce
 from crawler.records import Leadership, Resource, Spec
-from crawler.scheduler.backlog import Backlog
 from crawler.scheduler.framework import Framework
 from crawler.settings import SchedulerSettings
 
@@ -131,9 +130,9 @@ class Term:
         return len(self._tickets)
 
     @property
-    def backlog(self) -> Backlog:
-        """The tasks that wait for a worker."""
-        return self._placer.backlog
+    def placer(self) -> Placer:
+        """What it knows of the tasks that wait for a worker."""
+        return self._placer
 
     def doubt(self) -> None:
         """Something speaks against this leadership: ask etcd at the next turn."""

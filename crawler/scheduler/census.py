@@ -59,7 +59,7 @@ class Census:
         self.states: Counter[State] = Counter()
         """How many tasks are in which state."""
         self.groups: Counter[str] = Counter()
-        """How many unfinished tasks of each group have an owner."""
+        """How many unfinished tasks of each group are at workers that take tasks."""
         self.news = Gatherer()
         """What the next pass has to look at."""
         self.vocabulary = Vocabulary()
@@ -98,6 +98,11 @@ class Census:
             chosen = [c for c in self._candidates.values() if self._takes_tasks(c.node)]
             self._hiring = sorted(chosen, key=lambda candidate: candidate.id)
         return self._hiring
+
+    def hiring_among(self, ids: Iterable[str]) -> Sequence[Candidate]:
+        """Those of these workers that take new tasks, in the order of their ids."""
+        present = (self._candidates[id] for id in sorted(ids) if id in self._candidates)
+        return [candidate for candidate in present if self._takes_tasks(candidate.node)]
 
     def places(self, key: str) -> Sequence[Place]:
         """The places over a label of workers that have a worker which takes tasks."""
@@ -228,21 +233,21 @@ class Census:
         """Count a task in or out, at its owner and in its group."""
         owner = holding.owner
         assert owner is not None  # the callers made sure
-        unfinished = not holding.state.finished
-        if unfinished:
-            self.groups[holding.group] += sign
         candidate = self._candidates.get(owner.node_id)
         if candidate is None or not candidate.node.owns(owner):
             return
         candidate.owned += sign
-        if unfinished:
-            self._add(candidate, holding.load, sign)
+        if not holding.state.finished:
+            self._add(candidate, holding, sign)
         self.news.weighed(owner.node_id, sign)
 
-    def _add(self, candidate: Candidate, load: Load, sign: int) -> None:
+    def _add(self, candidate: Candidate, holding: Holding, sign: int) -> None:
+        load = holding.load
         candidate.add(load, sign)
-        # Those of a worker that takes none are about to move: they would be in their own way.
-        if load is not PLAIN and self._takes_tasks(candidate.node):
+        if not self._takes_tasks(candidate.node):
+            return  # its tasks are about to move, and would be in their own way
+        self.groups[holding.group] += sign
+        if load is not PLAIN:
             self._places.add(candidate.node, load, sign)
 
     # -- workers -------------------------------------------------------------------------------
@@ -254,6 +259,7 @@ class Census:
             return
         if present is not None:
             self._remove(present)
+            self.news.left()  # it may have taken tasks that others take only if nobody better does
         same = present is not None and present.node.incarnation == node.incarnation
         self._enter(node, present.reported if present is not None and same else WorkerLoad())
         if node.draining:
@@ -281,6 +287,8 @@ class Census:
         for candidate in present:
             self._enter(candidate.node, candidate.reported)
             self.news.suspect(self._awaited_from(candidate.node))
+        if present:
+            self.news.left()
         for node_id in changed:
             self.news.freed(node_id)
             self.news.suspect(self.tasks_of(node_id))
@@ -301,14 +309,14 @@ class Census:
             if holding.owner is not None and node.owns(holding.owner):
                 candidate.owned += 1
                 if not holding.state.finished:
-                    self._add(candidate, holding.load, 1)
+                    self._add(candidate, holding, 1)
 
     def _remove(self, candidate: Candidate) -> None:
         """Take a worker out; nobody counts on this candidate any more."""
         node = candidate.node
         for holding in self._holdings(node.id):
             if holding.open and holding.owner is not None and node.owns(holding.owner):
-                self._add(candidate, holding.load, -1)
+                self._add(candidate, holding, -1)
         self._places.leave(node)
         self.vocabulary.leave(node)
         del self._candidates[node.id]

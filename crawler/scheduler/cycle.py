@@ -26,9 +26,11 @@ MOST_RANKINGS = 64
 TURN_EVERY = 200
 """Placements after which everything else gets a turn: some 2 ms."""
 
-MOST_JUDGED = 200_000
-"""Workers filtered and rated for new shapes in one pass: half a second. The next pass goes on."""
+MOST_JUDGED = 50_000
+"""Workers filtered and rated for new shapes in one pass: some 100 ms. The next pass goes on."""
 
+SUITS = "no worker suits"
+FULL = "its group is full"
 NOBODY = "no worker is registered; it is placed as soon as one joins"
 NOBODY_NOW = "no worker takes tasks at present: they are cordoned or about to leave"
 
@@ -145,21 +147,26 @@ class Cycle:
     def _tell_waiting(self) -> None:
         """Say why they wait to those that were not told: their queue may be parked for long."""
         for queue in self._backlog.queues:
-            kind, reason = self._reason(queue)
-            if kind:
-                self._plan.waiting.update(dict.fromkeys(queue.tell(kind), reason))
+            kind = self._kind(queue)
+            names = queue.tell(kind) if kind else ()
+            if names:
+                self._plan.waiting.update(dict.fromkeys(names, self._reason(queue, kind)))
 
-    def _reason(self, queue: Queue) -> tuple[str, str]:
-        """Why none of a queue is placed, and of what kind that is; nothing when it only waits for
-        its turn."""
+    def _kind(self, queue: Queue) -> str:
+        """What keeps a queue from being placed; nothing when it only waits for its turn."""
         if queue.reasons:
-            return "suits", f"no worker suits: {summary(queue.reasons)}"
+            return SUITS
         if queue.reasons is not None:
-            return ("takes", NOBODY_NOW) if self._census.candidates else ("nobody", NOBODY)
-        if self._backlog.room(queue.group, self._census.groups):
-            return "", ""
-        most = self._backlog.group(queue.group).most
-        return "group", f"group {queue.group!r} has {most} tasks at work, as many as it may have"
+            return NOBODY_NOW if self._census.candidates else NOBODY
+        return "" if self._backlog.room(queue.group, self._census.groups) else FULL
+
+    def _reason(self, queue: Queue, kind: str) -> str:
+        if kind == SUITS:
+            return f"no worker suits: {summary(queue.reasons or {})}"
+        if kind == FULL:
+            most = self._backlog.group(queue.group).most
+            return f"group {queue.group!r} has its {most} tasks at work, as many as it may have"
+        return kind
 
 
 def summary(reasons: Mapping[str, str]) -> str:

@@ -40,10 +40,8 @@ class Ranking:
         framework: Framework,
         census: Census,
         task: Task,
-        nodes: Sequence[Candidate] | None = None,
     ) -> None:
-        """`nodes` are the workers to choose from; all that take tasks if not given."""
-        nodes = census.hiring if nodes is None else nodes
+        nodes = census.hiring
         self._panel = framework.panel(task, census)
         self._per_task = framework.per_task
         self._refusals = self._panel.refusals(nodes)

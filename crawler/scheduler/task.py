@@ -16,12 +16,13 @@ class Task:
 
     spec: Spec
     failed_on: tuple[str, ...] = ()
-    """Ids of the workers on which this run has failed already."""
+    """Id of the worker on which this run failed last, if it did. Only that one: tasks that failed
+    everywhere, as those of a site that is down, would each be of a kind of their own."""
 
     @classmethod
     def of(cls, resource: Resource) -> Task:
         """What there is to know of a resource."""
-        return cls(resource.spec, resource.failed_on)
+        return cls(resource.spec, resource.failed_on[-1:])
 
     @property
     def name(self) -> str:

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from crawler.scheduler.hookspecs import Candidate, Place, Rating, Task, hookimpl
+from crawler.scheduler.hookspecs import Candidate, Cluster, Place, Rating, Task, hookimpl
 
 BLOCK = 10
 """Tasks that the cheapest worker gets before the next one gets any."""
 
-SITE = "site"
-"""Label of tasks: what they crawl."""
-
-REGION = "region"
-"""Label of workers: where they stand."""
+SITE, REGION = "site", "region"
+"""Label of tasks: what they crawl; label of workers: where they stand."""
 
 
 @hookimpl
@@ -43,12 +40,14 @@ def topology(task: Task) -> Collection[str] | None:
 
 
 @hookimpl
-def filter_domains(task: Task, key: str, domains: Sequence[Place]) -> Mapping[str, str] | None:
+def filter_domains(
+    task: Task, key: str, domains: Sequence[Place], cluster: Cluster
+) -> Mapping[str, str] | None:
     """A site sees us from one region: the one that has unfinished tasks of it already."""
     site = task.labels.get(SITE)
     if key != REGION or not site:
         return None
-    used = [place.value for place in domains if place.count(SITE, site)]
+    used = [place.value for place in cluster.places(REGION) if place.count(SITE, site)]
     others = (place.value for place in domains if used and place.value not in used)
     return dict.fromkeys(others, f"tasks of {site} are crawled from {', '.join(used)}")
 

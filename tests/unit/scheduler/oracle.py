@@ -176,7 +176,7 @@ def feasible(spec, node, workers, placed):
 def points(resource, node, workers, placed):
     """What all plugins together give a worker, with their usual weights."""
     spec = resource.spec
-    total = 1e7 * (node.id not in resource.failed_on) if resource.failed_on else 0
+    total = 1e7 * (node.id not in resource.failed_on[-1:]) if resource.failed_on else 0
     if not needs_gpu(spec):
         total += 1e6 * (not has_gpu(node))
     return total + 10 * (

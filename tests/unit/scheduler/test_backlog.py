@@ -167,7 +167,9 @@ def test_a_group_has_no_more_at_work_than_it_may_and_is_told_so():
     cluster.see(*tasks(5, "a", labels={"team": "a"}), *tasks(9, "b", labels={"team": "b"}))
     plan = cluster.run()
     assert cluster.census.groups == {"a": 3, "b": 9}
-    assert set(plan.waiting.values()) == {"group 'a' has 3 tasks at work, as many as it may have"}
+    assert set(plan.waiting.values()) == {
+        "group 'a' has its 3 tasks at work, as many as it may have"
+    }
     assert len(plan.waiting) == 2
     first = cluster.resources["a-0"]
     cluster.see(first.replace(state=type(first.state).DONE))
