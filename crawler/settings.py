@@ -190,7 +190,8 @@ class SchedulerSettings:
     )
     most: Mapping[str, int] = setting(
         {},
-        "Unfinished tasks a group may have on workers at once; `*` is for all not named.",
+        "Unfinished tasks a group may have on workers at once, 0 is without limit; `*` is for all "
+        "not named.",
         least=0,
         most=1_000_000_000,
     )

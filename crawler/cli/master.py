@@ -17,7 +17,7 @@ TIMEOUT_S = 5.0
 
 CALL = Call(TIMEOUT_S)
 
-_UNHEARD = ("cannot reach", "{} did not answer", "{} went away", "{} does not answer")
+_UNHEARD = ("cannot reach {}", "{} did not answer", "{} went away", "{} does not answer")
 """How errors begin that come of a master which is not there, or is silent."""
 
 

@@ -19,7 +19,7 @@ def task_labels() -> Collection[str]:
 
 @hookimpl
 def score_nodes(task: Task, nodes: Sequence[Candidate]) -> Sequence[float] | None:
-    """1 where the run has not failed yet, 0 where it has."""
+    """0 where the run failed last, 1 everywhere else."""
     if not task.failed_on:
         return None
     return [float(candidate.id not in task.failed_on) for candidate in nodes]
