@@ -131,14 +131,14 @@ class Placer:
     # -- who needs an owner --------------------------------------------------------------------
 
     def _intake(
-        self, names: set[str], draft: Draft, workforce: Workforce, now_s: float, now_ns: int
+        self, names: dict[str, None], draft: Draft, workforce: Workforce, now_s: float, now_ns: int
     ) -> dict[str, int]:
         """Take in all tasks about which something changed; the dead whose tasks they were."""
         if self._census.vocabulary.version != self._version:  # tasks may be alike in another way
             self._version = self._census.vocabulary.version
             names |= self._break_up()
         while self._alarms and self._alarms[0][0] <= now_s:
-            names.add(heapq.heappop(self._alarms)[1])
+            names[heapq.heappop(self._alarms)[1]] = None
         homeless = list(self._homeless(names, draft, workforce))
         bereft = _by_dead_owner(homeless, workforce)
         self._suspicion.blame(bereft, self._census.left_in_order, now_ns)
@@ -164,9 +164,9 @@ class Placer:
             if count % INTAKE == 0:
                 self._give_turn()
 
-    def _break_up(self) -> set[str]:
+    def _break_up(self) -> dict[str, None]:
         """Take all tasks out of their queues: each is offered anew, with those it is like now."""
-        names = set(self.backlog)
+        names = dict.fromkeys(self.backlog)
         for name in names:
             self.backlog.withdraw(name)
         return names
