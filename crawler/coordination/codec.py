@@ -12,7 +12,15 @@ from typing import Any
 
 from crawler import constraint_json
 from crawler.constraints import NONE, Constraints
-from crawler.coordination.fields import dump, labels, load_object, typed, whole
+from crawler.coordination.fields import (
+    dump,
+    labels,
+    load_object,
+    quoted,
+    text_of,
+    typed,
+    whole,
+)
 from crawler.readers import Faulty
 from crawler.records import NO_COUNTS, Counts, Owner, Resource, Spec, State, shared_owner
 from crawler.schemas import MAX_RETRIES
@@ -34,6 +42,7 @@ _OWN_FIELDS = frozenset(
         *("Constraints", "Retries", "FailedOn", "Kills"),
     }
 )
+
 _TEXTS = {state: state.value for state in State}
 
 _RARE_FIELDS = frozenset({"Constraints", "Retries", "FailedOn", "Kills"})
@@ -46,51 +55,62 @@ def encode_resource(resource: Resource, term: int = 0) -> bytes:
     `term` is that of the leader who writes it, instead of the one that wrote it last.
     """
     spec, owner = resource.spec, resource.owner
-    value: dict[str, Any] = {
-        "ID": resource.id,
-        "Name": spec.name,
-        "AssignedNode": str(owner) if owner else "",
-        "CreationTime": resource.creation_time,
-        "State": _TEXTS[resource.state],
-    }
+    term = term or resource.term
+    # What nearly all tasks have is written as text, in a third of the time that the encoder takes.
+    fields = [
+        f'"ID":{quoted(resource.id)}',
+        f'"Name":{quoted(spec.name)}',
+        f'"AssignedNode":{quoted(str(owner) if owner else "")}',
+        f'"CreationTime":{resource.creation_time}',
+        f'"State":"{_TEXTS[resource.state]}"',
+    ]
     if spec.spider:
-        value["Spider"] = spec.spider
+        fields.append(f'"Spider":{quoted(spec.spider)}')
+    if resource.epoch:
+        fields.append(f'"Epoch":{resource.epoch}')
+    if owner is not None and owner.incarnation:
+        fields.append(f'"Incarnation":{owner.incarnation}')
+    if term:
+        fields.append(f'"Term":{term}')
+    if resource.assigned_time:
+        fields.append(f'"AssignedTime":{resource.assigned_time}')
+    rest = _rest(resource)
+    if rest:
+        fields.append(text_of(rest)[1:-1])
+    return f"{{{','.join(fields)}}}".encode()
+
+
+def _rest(resource: Resource) -> dict[str, Any]:
+    """What most tasks have nothing to say of."""
+    value = _wishes(resource.spec)
+    if resource.reason:
+        value["Reason"] = resource.reason
+    if resource.awaits_spider:
+        value["AwaitsSpider"] = True
+    if resource.counts is not NO_COUNTS and resource.counts != NO_COUNTS:
+        value["Counts"] = _encode_counts(resource.counts)
+    if resource.failed_on:
+        value["FailedOn"] = resource.failed_on
+    if resource.kills:
+        value["Kills"] = resource.kills
+    if resource.foreign:
+        value.update(resource.foreign)
+    return value
+
+
+def _wishes(spec: Spec) -> dict[str, Any]:
+    value: dict[str, Any] = {}
     if spec.parameters:
         value["Parameters"] = spec.parameters
     if spec.labels:
         value["Labels"] = spec.labels
     if spec.priority:
         value["Priority"] = spec.priority
-    if resource.reason:
-        value["Reason"] = resource.reason
-    if resource.epoch:
-        value["Epoch"] = resource.epoch
-    if owner is not None and owner.incarnation:
-        value["Incarnation"] = owner.incarnation
-    if term or resource.term:
-        value["Term"] = term or resource.term
-    if resource.assigned_time:
-        value["AssignedTime"] = resource.assigned_time
-    _add_rare(value, resource)
-    value.update(resource.foreign)
-    return dump(value)
-
-
-def _add_rare(value: dict[str, Any], resource: Resource) -> None:
-    """What most tasks have nothing to say of."""
-    spec = resource.spec
-    if resource.awaits_spider:
-        value["AwaitsSpider"] = True
-    if resource.counts is not NO_COUNTS and resource.counts != NO_COUNTS:
-        value["Counts"] = _encode_counts(resource.counts)
-    if spec.constraints is not NONE and (asked := _encode_constraints(spec.constraints)):
-        value["Constraints"] = asked
     if spec.retries:
         value["Retries"] = spec.retries
-    if resource.failed_on:
-        value["FailedOn"] = resource.failed_on
-    if resource.kills:
-        value["Kills"] = resource.kills
+    if spec.constraints is not NONE and (asked := _encode_constraints(spec.constraints)):
+        value["Constraints"] = asked
+    return value
 
 
 def decode_resource(name: str, raw: bytes, mod_revision: int) -> Resource:

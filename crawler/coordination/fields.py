@@ -7,12 +7,16 @@ at once.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from json.encoder import encode_basestring
 from typing import Any
 
 MOST = 2**63 - 1
 """Largest whole number that the API can carry; its priorities are smaller."""
 
+
+quoted: Callable[[str], str] = encode_basestring
+"""A text as it stands in JSON."""
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 """Made once: json.dumps makes another one for each value."""
@@ -62,4 +66,9 @@ def labels(value: Any) -> Mapping[str, str]:
 
 def dump(value: Mapping[str, Any]) -> bytes:
     """A value for etcd: compact JSON in UTF-8."""
-    return _ENCODER.encode(value).encode()
+    return text_of(value).encode()
+
+
+def text_of(value: Mapping[str, Any]) -> str:
+    """Compact JSON."""
+    return _ENCODER.encode(value)
