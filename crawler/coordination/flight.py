@@ -16,21 +16,16 @@ class Flight(Generic[T]):
     """Takes the items of a generator; whoever owns it takes them over when it has landed."""
 
     def __init__(self, name: str, items: Iterator[T]) -> None:
-        self._items: list[T] = []
-        self._error: Exception | None = None
+        self.taken: list[T] = []
+        """The items so far."""
+        self.error: Exception | None = None
+        """What ended it before there were no more items."""
         self._greenlet = Supervisor("flight").spawn(name, self._fly, items)
         gevent.sleep(0)  # it is not under way before it had its turn
 
-    def land(self) -> bool:
-        """Wait until it has ended; whether it came to its end without an error."""
+    def land(self) -> None:
+        """Wait until it has ended."""
         self._greenlet.join()
-        return self._error is None
-
-    def items(self) -> Iterator[T]:
-        """All that it took, and then the error that ended it, if one did."""
-        yield from self._items
-        if self._error is not None:
-            raise self._error
 
     def abandon(self) -> None:
         """End it where it stands; returns at once."""
@@ -39,6 +34,6 @@ class Flight(Generic[T]):
     def _fly(self, items: Iterator[T]) -> None:
         try:
             for item in items:
-                self._items.append(item)
+                self.taken.append(item)
         except Exception as error:
-            self._error = error
+            self.error = error

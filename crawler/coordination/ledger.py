@@ -12,6 +12,7 @@ that was created and deleted meanwhile is as absent as before.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from typing import NamedTuple
@@ -39,6 +40,9 @@ log = get_logger(__name__)
 
 CHANGES = MAX_OPERATIONS - 2
 """Changes in one transaction; room is left for the fence and the mark of the ids."""
+
+AHEAD = 2
+"""Batches on their way at once, so that etcd has one at hand when it is done with another."""
 
 TOMBSTONE_S = 86_400
 """How long the note on a dead worker is kept: a day, in which it may wake and look."""
@@ -110,8 +114,8 @@ class Ledger:
         Raises LeadershipLost when another leads; Retryable when the store does not answer. Changes
         whose outcome was not yielded by then may or may not have been written.
 
-        While one of several batches is on its way, the caller takes in the one before, and the next
-        is encoded.
+        While some of many batches are on their way, the caller takes in those before them, and the
+        next is encoded.
         """
         batches = self._batches(leadership, changes)
         first = next(batches, None)
@@ -126,19 +130,30 @@ class Ledger:
     def _commit_ahead(
         self, leadership: Leadership, batches: Iterator[list[Written]]
     ) -> Iterator[Outcome]:
-        flight: Flight[Outcome] | None = None
+        """After an error no further batch is sent, but those on their way are waited for: what
+        became of them is told before the error is raised."""
+        flying: deque[Flight[Outcome]] = deque()
+        error: Exception | None = None
+        alone = False
         try:
             for batch in batches:
-                landed = flight
-                if landed is None or landed.land():
-                    flight = Flight("commit", self._commit_batch(leadership, batch))
-                if landed is not None:
-                    yield from landed.items()
-            if flight is not None:
-                flight.land()
-                yield from flight.items()
+                # One that moves the mark lets all fail that are on their way beside it.
+                alone, after_alone = any(change.minted for change, _ in batch), alone
+                landed = list(_landed(flying, 0 if alone or after_alone else AHEAD - 1))
+                error = next((flight.error for flight in landed if flight.error), None)
+                if error is None:
+                    flying.append(Flight("commit", self._commit_batch(leadership, batch)))
+                for flight in landed:
+                    yield from flight.taken
+                if error is not None:
+                    break
+            for flight in _landed(flying, 0):
+                yield from flight.taken
+                error = error or flight.error
+            if error is not None:
+                raise error
         finally:
-            if flight is not None:
+            for flight in flying:
                 flight.abandon()
 
     def bury(self, leadership: Leadership, dead: Mapping[str, int]) -> None:
@@ -343,6 +358,13 @@ class Ledger:
             return []
         self._highest = max(self._highest, minted)
         return [Put(self._keys.snowflake, str(self._highest).encode())]
+
+
+def _landed(flying: deque[Flight[Outcome]], most: int) -> Iterator[Flight[Outcome]]:
+    """Those that end until no more than so many are on their way, in their order."""
+    while len(flying) > most:
+        flying[0].land()
+        yield flying.popleft()
 
 
 def _check_fence(leadership: Leadership, fence: KeyValue | None) -> None:

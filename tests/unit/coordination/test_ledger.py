@@ -1,8 +1,10 @@
 """A leader's writes are fenced, conflicts are named, lost answers are settled by reading."""
 
+import gevent
 import pytest
+from gevent.event import Event
 
-from crawler.clock import ManualClock
+from crawler.clock import ManualClock, settle
 from crawler.coordination.codec import decode_tombstone
 from crawler.coordination.keys import Keys
 from crawler.coordination.ledger import CHANGES, TOMBSTONE_S, Change, Ledger
@@ -282,6 +284,92 @@ def test_many_changes_go_in_batches_that_etcd_takes(etcd_store):
     assert [o.name for o in outcomes if o.committed] == [f"n{n}" for n in range(count)]
     assert len({o.revision for o in outcomes}) == 3, "a transaction a batch"
     assert ledger.highest_id() == count
+
+
+class Gated(MemoryStore):
+    """A store that carries out a transaction, and answers it when the test says so."""
+
+    def __init__(self, clock):
+        super().__init__(clock)
+        self.gates = []
+        self.failures = {}
+
+    def txn(self, compares, success, failure=()):
+        result = super().txn(compares, success, failure)
+        number = len(self.gates)
+        self.gates.append(Event())
+        self.gates[number].wait()
+        if number in self.failures:
+            raise self.failures[number]
+        return result
+
+
+@pytest.fixture
+def gated(clock):
+    store = Gated(clock)
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def held(gated):
+    """Three batches on their way: the names told so far, and the greenlet that commits them."""
+
+    def begin(minted):
+        key = KEYS.candidate(1)
+        revision = MemoryStore.txn(gated, [], [Put(key, b"master1-h:1")]).revision
+        made = [new(f"n{n}", n + 1) for n in range(3 * CHANGES)]
+        changes = made if minted else [change._replace(minted=0) for change in made]
+        told = []
+
+        def follow():
+            outcomes = Ledger(gated, KEYS).commit(Leadership(key, revision), changes)
+            try:
+                told.extend(outcome.name for outcome in outcomes)
+            except Unavailable:
+                told.append("error")
+
+        return told, gevent.spawn(follow)
+
+    return begin
+
+
+def test_two_batches_are_on_their_way_at_once(gated, held):
+    told, running = held(minted=False)
+    settle()
+    assert len(gated.gates) == 2
+    gated.gates[0].set()
+    settle()
+    assert len(gated.gates) == 3
+    assert told == [f"n{n}" for n in range(CHANGES)]
+    for gate in gated.gates:
+        gate.set()
+    running.join(5)
+    assert told == [f"n{n}" for n in range(3 * CHANGES)]
+
+
+def test_a_batch_that_moves_the_mark_of_the_ids_goes_alone(gated, held):
+    told, running = held(minted=True)
+    for sent in (1, 2, 3):
+        settle()
+        assert len(gated.gates) == sent
+        gated.gates[-1].set()
+    running.join(5)
+    assert told == [f"n{n}" for n in range(3 * CHANGES)]
+
+
+def test_what_became_of_a_batch_is_told_even_if_the_one_before_it_fails(gated, held):
+    """Else its callers hear that nothing was done."""
+    told, running = held(minted=False)
+    gated.failures[0] = Unavailable("no leader")
+    settle()
+    gated.gates[0].set()
+    settle()
+    assert told == []
+    gated.gates[1].set()
+    running.join(5)
+    assert told == [*(f"n{n}" for n in range(CHANGES, 2 * CHANGES)), "error"]
+    assert len(gated.gates) == 2, "nothing more is sent after an error"
 
 
 def test_values_too_large_for_one_transaction_go_in_several(etcd_store):
