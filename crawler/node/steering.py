@@ -120,6 +120,17 @@ class Steering:
         self._told = stored if fault else None
         return self._framework.own if stored is None or fault else stored
 
+    def _known(self, policy: Policy) -> Policy:
+        """What of a policy this master can carry out; whoever changes it wants to keep the rest."""
+        names = {plugin.name for plugin in self._framework.plugins}
+        return Policy(
+            policy.strategy
+            if policy.strategy in self._framework.strategies
+            else self._framework.own.strategy,
+            policy.disabled & names,
+            {name: weight for name, weight in policy.weights.items() if name in names},
+        )
+
     def _fault(self, policy: Policy | None) -> str:
         try:
             if policy is not None:
@@ -144,7 +155,7 @@ class Steering:
         """
 
         def changed() -> bytes:
-            policy = change.applied_to(self._decisions.policy or self._framework.own)
+            policy = change.applied_to(self._known(self._decisions.policy or self._framework.own))
             try:
                 self._framework.check(policy)
             except ConfigError as error:
