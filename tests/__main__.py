@@ -18,6 +18,7 @@ HERE = Path(__file__).parent
 ALONE = ("integration/test_engine_politeness.py",)
 APART = (
     "faults",
+    "model",
     "integration/test_processes_*.py",
     "integration/test_overload.py",
     "contract/test_etcd_*.py",

@@ -6,6 +6,7 @@ its dependence, and is stopped in reverse, whatever happens in between.
 
 from __future__ import annotations
 
+import http.client
 import json
 import shutil
 import sys
@@ -194,14 +195,14 @@ def get_json(url: str, timeout_s: float = 5.0) -> Any:
     try:
         with urllib.request.urlopen(url, timeout=timeout_s) as answer:
             return json.load(answer)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:  # another may have the port
         raise Unavailable(f"{url}: {error}") from error
 
 
-def is_ready(http: str) -> bool:
+def is_ready(address: str) -> bool:
     """Whether the node at that address says that it is ready."""
     try:
-        get_json(f"http://{http}/readyz", 1.0)
+        get_json(f"http://{address}/readyz", 1.0)
     except Unavailable:
         return False
     return True

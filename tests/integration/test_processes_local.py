@@ -231,6 +231,20 @@ def test_a_port_that_was_lost_to_another_is_replaced(monkeypatch):
         assert not cluster.folder.exists()
 
 
+def test_who_speaks_another_language_at_a_port_is_no_node():
+    with socket.create_server(("127.0.0.1", 0)) as other:
+
+        def answer():
+            connection, _ = other.accept()
+            with connection:
+                connection.recv(1000)
+                connection.sendall(b"\x00\x00\x12\x04\x00\n")
+
+        answering = gevent.spawn(answer)
+        assert not cluster_module.is_ready(f"127.0.0.1:{other.getsockname()[1]}")
+        answering.join(5)
+
+
 # -- demo -----------------------------------------------------------------------------------------
 
 
