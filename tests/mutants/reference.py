@@ -109,8 +109,8 @@ MUTANTS = [
     Mutant(
         "the load counts what is finished",
         "crawler/scheduler/census.py",
-        "        unfinished = not holding.state.finished\n",
-        "        unfinished = True\n",
+        "        if not holding.state.finished:\n            self._add(candidate, holding, sign)\n",
+        "        if True:\n            self._add(candidate, holding, sign)\n",
         "tests/unit/scheduler/test_census.py",
     ),
 ]
