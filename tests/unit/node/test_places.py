@@ -1,7 +1,10 @@
 """What one worker does to another: places, spiders, and who leaves."""
 
+import pytest
+
 from crawler.constraints import Constraints, Neighbour, Spread
 from crawler.node import placement
+from crawler.node.requests import Update
 from crawler.records import Spec, State
 from crawler.scheduler.framework import Framework
 from crawler.settings import SchedulerSettings
@@ -89,3 +92,31 @@ def test_a_task_that_failed_for_want_of_a_spider_waits_for_a_worker_that_takes_t
     assert scene.stored["a"].state is State.FAILED
     scene.census.cordon(frozenset())
     assert scene.settle() == {"a": "w-1"}
+
+
+@pytest.mark.parametrize("how", ["cordoned", "dead"])
+def test_a_group_that_has_its_most_may_move(how):
+    """What is to move takes no part of its own maximum."""
+    scene = Scene(workers=[W1, W2], most={"g": 2})
+    scene.add(*(Spec(f"t{n}", labels={"group": "g"}) for n in range(3)))
+    waits = [name for name, owner in scene.settle().items() if owner is None]
+    assert len(waits) == 1
+    if how == "dead":
+        scene.leave("w-1")
+    else:
+        scene.census.cordon(frozenset({"w-1"}))
+    owners = scene.settle()
+    assert [owners.pop(name) for name in waits] == [None]
+    assert set(owners.values()) == {"w-2"}
+
+
+def test_an_update_forgives_a_task_that_was_parked():
+    scene = Scene(stored("a", None, state=State.PENDING, kills=3))
+    assert scene.settle() == {"a": None}
+    assert scene.placer.count_parked() == 1
+    draft = scene.draft()
+    Update(Spec("a")).apply(draft)
+    scene.place(draft)
+    [change] = draft.changes()
+    assert change.after.owner.node_id == "w-1"
+    assert change.after.kills == 0
