@@ -21,7 +21,7 @@ APART = (
     "model",
     "integration/test_processes_*.py",
     "integration/test_overload.py",
-    "contract/test_etcd_*.py",
+    "contract/test_*.py",
 )
 
 
