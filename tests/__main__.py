@@ -18,7 +18,6 @@ HERE = Path(__file__).parent
 ALONE = ("integration/test_engine_politeness.py",)
 APART = (
     "faults",
-    "model",
     "integration/test_processes_*.py",
     "integration/test_overload.py",
     "contract/test_*.py",
