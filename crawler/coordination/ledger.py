@@ -175,19 +175,37 @@ class Ledger:
     ) -> tuple[bool, KeyValue | None, int]:
         """Write what somebody decided about the scheduler, or take it back with None.
 
-        `based_on` is the revision of the value that it replaces. Whether that still stood, what
-        stands there now, and the revision of that. Nothing is settled: whoever asked is told when
-        the answer never came, and sees what is. Raises LeadershipLost, Retryable, StoreRefused.
+        `based_on` is the revision of the value that it replaces. Whether it is written, what stands
+        there now, and the revision of that. A write whose answer never came is settled by reading:
+        one that is not there was not written so far, and is decided anew on what is there. Raises
+        LeadershipLost, Retryable, StoreRefused.
         """
         fence = created_at(leadership.key, leadership.revision)
         write = Delete(key) if value is None else Put(key, value)
         reads = [Get(leadership.key), Get(key)]
-        result = self._store.txn([fence, unchanged(key, based_on)], [write], reads)
+        try:
+            result = self._store.txn([fence, unchanged(key, based_on)], [write], reads)
+        except OutcomeUnknown as error:
+            log.warning("answer to a decision never came, reading what is", error=str(error))
+            return self._read_decision(key, value, based_on)
         if not result.succeeded:
             _check_fence(leadership, result.gets[0])
             return False, result.gets[1], result.revision
         current = None if value is None else KeyValue(key, value, 0, result.revision)
         return True, current, result.revision
+
+    def _read_decision(
+        self, key: str, value: bytes | None, based_on: int
+    ) -> tuple[bool, KeyValue | None, int]:
+        """What became of a decision. Raises OutcomeUnknown when that cannot be read."""
+        try:
+            read = self._store.txn([], [Get(key)])
+        except Retryable as error:
+            raise OutcomeUnknown(f"a decision was sent and cannot be read: {error}") from error
+        found = read.gets[0]
+        if found is None:
+            return value is None, None, read.revision
+        return found.value == value and found.mod_revision > based_on, found, read.revision
 
     def _renew_notes(self) -> None:
         """One lease for all notes, as each stays in etcd for a day; it ends a day after the last of

@@ -438,3 +438,21 @@ def test_the_mark_of_ids_rises_with_new_ids_only(store, ledger, leadership):
 
 def test_the_election_is_no_resource(store, ledger, leadership):
     assert ledger.decode(store.get(leadership.key)) is None
+
+
+@pytest.mark.parametrize(("lost", "written"), [("answer", True), ("request", False)])
+@pytest.mark.parametrize("value", [b"policy", None])
+def test_a_decision_whose_answer_never_came_is_settled_by_reading(
+    store, ledger, leadership, lost, written, value
+):
+    based_on = 0 if value else store.txn([], [Put("/decision", b"before")]).revision
+    store.lose = lost
+    done, current, revision = ledger.steer(leadership, "/decision", value, based_on)
+    assert done is written
+    assert current == store.get("/decision")
+    assert revision >= (current.mod_revision if current else 1)
+    if not written:  # it can be decided anew on what is there
+        based_on = current.mod_revision if current else 0
+        assert ledger.steer(leadership, "/decision", value, based_on)[0]
+    stands = store.get("/decision")
+    assert (stands.value if stands else None) == value
