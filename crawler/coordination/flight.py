@@ -7,6 +7,7 @@ from typing import Generic, TypeVar
 
 import gevent
 
+from crawler.errors import OutcomeUnknown
 from crawler.supervision import Supervisor
 
 T = TypeVar("T")
@@ -18,10 +19,13 @@ class Flight(Generic[T]):
     def __init__(self, name: str, items: Iterator[T]) -> None:
         self.taken: list[T] = []
         """The items so far."""
-        self.error: Exception | None = None
-        """What ended it before there were no more items."""
+        self.error: Exception | None = OutcomeUnknown("it was cut off")
+        """What ended it before there were no more items; None once it has taken all."""
         self._greenlet = Supervisor("flight").spawn(name, self._fly, items)
-        gevent.sleep(0)  # it is not under way before it had its turn
+
+    def take_off(self) -> None:
+        """Let it have its first turn, before which it is not under way."""
+        gevent.sleep(0)
 
     def land(self) -> None:
         """Wait until it has ended."""
@@ -35,5 +39,6 @@ class Flight(Generic[T]):
         try:
             for item in items:
                 self.taken.append(item)
+            self.error = None
         except Exception as error:
             self.error = error

@@ -143,6 +143,7 @@ class Ledger:
                 error = next((flight.error for flight in landed if flight.error), None)
                 if error is None:
                     flying.append(Flight("commit", self._commit_batch(leadership, batch)))
+                    flying[-1].take_off()
                 for flight in landed:
                     yield from flight.taken
                 if error is not None:

@@ -10,6 +10,7 @@ from crawler.coordination.memory import MemoryStore
 from crawler.coordination.store import Put
 from crawler.records import Leadership, Resource, Spec
 from crawler.settings import CoordinationSettings
+from tests.waiting import eventually
 
 KEYS = Keys(CoordinationSettings())
 
@@ -41,11 +42,11 @@ def test_a_term_that_is_killed_while_a_batch_is_on_its_way_leaves_none_behind():
     ]
     store.slow = True
     term = gevent.spawn(lambda: list(ledger.commit(leadership, changes)))
-    gevent.sleep(0.01)
-    assert store.sent == 1  # the first batch is on its way, `land` waits for it
+    eventually(lambda: store.sent == 1, what="the first batch is on its way")
     term.kill()
     store.go.set()
-    gevent.sleep(0.01)
+    for _ in range(20):  # all that could go on does so within a turn of the hub
+        gevent.sleep(0)
     assert store.ended == 0, "the flight that was waited for was left behind, and wrote"
     store.close()
 
