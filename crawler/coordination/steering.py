@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from typing import Any
 
+from crawler.coordination.fields import dump, load_object
 from crawler.coordination.keys import Keys
 from crawler.coordination.store import KeyValue
 from crawler.steering import Cordon, Policy
@@ -16,7 +16,7 @@ Decision = Policy | Cordon
 
 def encode_policy(policy: Policy) -> bytes:
     """All of it, so that the settings of another master make no difference."""
-    return _dump(
+    return dump(
         {
             "Strategy": policy.strategy,
             "Disabled": sorted(policy.disabled),
@@ -27,15 +27,15 @@ def encode_policy(policy: Policy) -> bytes:
 
 def encode_cordon(cordon: Cordon) -> bytes:
     """Which worker, and since when."""
-    return _dump({"ID": cordon.node_id, "Since": cordon.since})
+    return dump({"ID": cordon.node_id, "Since": cordon.since})
 
 
 def decode_decision(keys: Keys, kv: KeyValue) -> Decision | None:
     """A mirror's decoder; None for what else lies below the prefix. Raises ValueError."""
     if kv.key == keys.policy:
-        return _policy(_object(kv.value))
+        return _policy(load_object(kv.value))
     node_id = kv.key.removeprefix(keys.cordon(""))
-    return _cordon(node_id, _object(kv.value)) if node_id not in ("", kv.key) else None
+    return _cordon(node_id, load_object(kv.value)) if node_id not in ("", kv.key) else None
 
 
 def _policy(value: Mapping[str, Any]) -> Policy:
@@ -61,20 +61,6 @@ def _cordon(node_id: str, value: Mapping[str, Any]) -> Cordon:
     return Cordon(node_id, since)
 
 
-def _object(raw: bytes) -> dict[str, Any]:
-    try:
-        value = json.loads(raw)
-    except RecursionError as error:
-        raise ValueError("it is nested too deeply") from error
-    if not isinstance(value, dict):
-        raise ValueError(f"a JSON object is expected, not {raw[:80]!r}")
-    return value
-
-
 def _is_number(value: Any) -> bool:
     number = isinstance(value, int | float) and not isinstance(value, bool)
     return number and -1e15 < value < 1e15 and math.isfinite(value)
-
-
-def _dump(value: Mapping[str, Any]) -> bytes:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
