@@ -102,11 +102,11 @@ def measure_engine(row: str, base: str) -> float:
 
     prepare()
     from crawler import Request, Response, Spider
+    from crawler.crawl_settings import CrawlSettings
     from crawler.engine.declarative import compile_declaration
     from crawler.engine.engine import Engine
     from crawler.engine.sink import JsonLinesSink
     from crawler.records import Spec
-    from crawler.settings import CrawlSettings
 
     class Fetching(Spider):
         name = "fetch"

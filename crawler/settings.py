@@ -12,39 +12,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from crawler.constraints import MOST_AMOUNT
+from crawler.crawl_settings import CrawlSettings
 from crawler.records import Spec
-
-
-def setting(
-    default: Any,
-    help: str,
-    *,
-    unit: str = "",
-    least: float | None = None,
-    most: float | None = None,
-    one_of: Sequence[str] = (),
-    form: str = "",
-    keys: str = "",
-    secret: bool = False,
-) -> Any:
-    """A dataclass field that carries what the schema and the documentation need.
-
-    `form` names a check beyond type and range, one of those in setting_fields.py; `keys` names one
-    for the keys of a mapping. A `secret` is shown nowhere, in errors neither.
-    """
-    metadata = {
-        "help": help,
-        "unit": unit,
-        "least": least,
-        "most": most,
-        "one_of": tuple(one_of),
-        "form": form,
-        "keys": keys,
-        "secret": secret,
-    }
-    if isinstance(default, (list, dict)):
-        return field(default_factory=default.copy, metadata=metadata)
-    return field(default=default, metadata=metadata, repr=not secret)
+from crawler.setting import setting
 
 
 @dataclass(frozen=True)
@@ -278,48 +248,6 @@ class WorkerSettings:
         unit="s",
         least=0.05,
         most=60,
-    )
-
-
-@dataclass(frozen=True)
-class CrawlSettings:
-    """How a crawl behaves; a spider or a task may override each of these for itself."""
-
-    user_agent: str = setting(
-        "crawler/0.1", "User agent sent with each request; robots.txt is read for its first word."
-    )
-    robots: bool = setting(True, "Whether robots.txt is obeyed.")
-    delay_s: float = setting(
-        0.5, "Pause between two requests to one host.", unit="s", least=0, most=3600
-    )
-    host_concurrency: int = setting(2, "Requests in flight to one host.", least=1, most=1000)
-    concurrency: int = setting(64, "Requests in flight of one task.", least=1, most=10_000)
-    timeout_s: float = setting(
-        30.0, "Deadline of one request, redirects included.", unit="s", least=0.1, most=3600
-    )
-    connect_timeout_s: float = setting(
-        10.0, "Deadline of a connection.", unit="s", least=0.1, most=600
-    )
-    max_body_bytes: int = setting(
-        32_000_000,
-        "Largest response body; a larger one is a failure.",
-        unit="bytes",
-        least=1,
-        most=2**40,
-    )
-    max_depth: int = setting(
-        0, "How many links away from a start URL; 0 is without limit.", least=0, most=1_000_000
-    )
-    max_redirects: int = setting(10, "Redirects followed for one request.", least=0, most=100)
-    retries: int = setting(2, "How often a failed request is repeated.", least=0, most=100)
-    retry_delay_s: float = setting(
-        1.0, "Pause before the first repetition; doubles each time.", unit="s", least=0, most=3600
-    )
-    retry_statuses: Sequence[int] = setting(
-        [408, 429, 500, 502, 503, 504, 522, 524],
-        "HTTP statuses that are tried again.",
-        least=400,
-        most=599,
     )
 
 

@@ -9,11 +9,11 @@ import email.utils
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from crawler.crawl_settings import CrawlSettings
 from crawler.engine import urls
 from crawler.engine.exchange import Answer, FetchError
 from crawler.engine.frontier import Job
 from crawler.engine.response import Headers
-from crawler.settings import CrawlSettings
 
 MAX_RETRY_PAUSE_S = 300.0
 """A site that asks to come back later than this is not tried again by this crawl."""

@@ -9,6 +9,7 @@ from weakref import WeakSet
 import gevent
 
 from crawler.clock import Clock, SystemClock
+from crawler.crawl_settings import CrawlSettings
 from crawler.engine import urls
 from crawler.engine.crawl import Crawl
 from crawler.engine.dispatch import Shared
@@ -20,7 +21,6 @@ from crawler.engine.sink import Sink
 from crawler.engine.spider import Spider
 from crawler.errors import InvalidArgument, NotFound
 from crawler.records import Spec
-from crawler.settings import CrawlSettings
 from crawler.supervision import Supervisor
 
 RESERVED = frozenset({"name", "custom_settings", "declaration"})

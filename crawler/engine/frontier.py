@@ -12,9 +12,9 @@ import itertools
 import math
 from collections.abc import Callable, Iterable
 
+from crawler.crawl_settings import CrawlSettings
 from crawler.engine import urls
 from crawler.engine.spider import Request
-from crawler.settings import CrawlSettings
 
 SHORTCUT_SIZE = 262_144
 """So many links as written are remembered, to drop repeated ones before any work on them."""

@@ -10,8 +10,8 @@ import typing
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from crawler.crawl_settings import CrawlSettings
 from crawler.errors import InvalidArgument
-from crawler.settings import CrawlSettings
 
 _FIELDS = {field.name: field for field in dataclasses.fields(CrawlSettings)}
 _TYPES = typing.get_type_hints(CrawlSettings)

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from protego import Protego
 
 from crawler.clock import Clock
+from crawler.crawl_settings import CrawlSettings
 from crawler.engine import urls
 from crawler.engine.exchange import Answer, Call, FetchError
 from crawler.engine.fetch import Fetcher
 from crawler.engine.response import Headers
-from crawler.settings import CrawlSettings
 from crawler.supervision import Supervisor
 
 KEPT_S = 24 * 3600.0

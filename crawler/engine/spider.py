@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from crawler.crawl_settings import CrawlSettings
 from crawler.logs import Logger, get_logger
-from crawler.settings import CrawlSettings
 
 if TYPE_CHECKING:
     from crawler.engine.response import Response

@@ -11,11 +11,11 @@ from typing import Any
 import gevent
 
 from crawler import Request, Response, Spider
+from crawler.crawl_settings import CrawlSettings
 from crawler.engine.crawl import Crawl
 from crawler.engine.engine import Engine
 from crawler.engine.sink import JsonLinesSink, Sink
 from crawler.records import Spec
-from crawler.settings import CrawlSettings
 
 HASTE = {"delay_s": 0.0, "retry_delay_s": 0.01, "timeout_s": 5.0, "robots": False}
 """Settings with which the tests do not wait for politeness, unless they test it."""

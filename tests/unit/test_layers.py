@@ -10,6 +10,8 @@ ROOT = Path(__file__).parents[2]
 LAYERS = [
     {"constraints"},
     {"records", "errors", "clock", "runtime", "steering"},
+    {"setting"},
+    {"crawl_settings"},
     {"settings", "logs", "parameters"},
     {"readers"},
     {"constraint_json"},

@@ -8,12 +8,12 @@ import pytest
 import yaml
 
 import crawler
+from crawler.crawl_settings import CrawlSettings
 from crawler.demo.bookshop import BookshopServer
 from crawler.engine.engine import Engine
 from crawler.engine.loader import load_spiders
 from crawler.engine.sink import JsonLinesSink
 from crawler.records import Spec
-from crawler.settings import CrawlSettings
 
 TEXT = (Path(crawler.__file__).parents[1] / "docs" / "spiders.md").read_text()
 

@@ -4,9 +4,9 @@ import dataclasses
 
 import pytest
 
+from crawler.crawl_settings import CrawlSettings
 from crawler.engine.overrides import faults, override
 from crawler.errors import InvalidArgument
-from crawler.settings import CrawlSettings
 
 
 def test_given_fields_replace_and_the_rest_stays():

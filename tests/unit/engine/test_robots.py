@@ -4,9 +4,9 @@ import gevent
 import pytest
 
 from crawler.clock import ManualClock, settle
+from crawler.crawl_settings import CrawlSettings
 from crawler.engine.exchange import Answer, FetchError
 from crawler.engine.robots import KEPT_S, MAX_BYTES, Robots, Rules, read, token
-from crawler.settings import CrawlSettings
 from crawler.supervision import Supervisor
 from tests.unit.engine.fakes import FakeFetcher
 

@@ -1,0 +1,50 @@
+"""The section `crawl` of the settings, which spiders and tasks may override for themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from crawler.setting import setting
+
+
+@dataclass(frozen=True)
+class CrawlSettings:
+    """How a crawl behaves; a spider or a task may override each of these for itself."""
+
+    user_agent: str = setting(
+        "crawler/0.1", "User agent sent with each request; robots.txt is read for its first word."
+    )
+    robots: bool = setting(True, "Whether robots.txt is obeyed.")
+    delay_s: float = setting(
+        0.5, "Pause between two requests to one host.", unit="s", least=0, most=3600
+    )
+    host_concurrency: int = setting(2, "Requests in flight to one host.", least=1, most=1000)
+    concurrency: int = setting(64, "Requests in flight of one task.", least=1, most=10_000)
+    timeout_s: float = setting(
+        30.0, "Deadline of one request, redirects included.", unit="s", least=0.1, most=3600
+    )
+    connect_timeout_s: float = setting(
+        10.0, "Deadline of a connection.", unit="s", least=0.1, most=600
+    )
+    max_body_bytes: int = setting(
+        32_000_000,
+        "Largest response body; a larger one is a failure.",
+        unit="bytes",
+        least=1,
+        most=2**40,
+    )
+    max_depth: int = setting(
+        0, "How many links away from a start URL; 0 is without limit.", least=0, most=1_000_000
+    )
+    max_redirects: int = setting(10, "Redirects followed for one request.", least=0, most=100)
+    retries: int = setting(2, "How often a failed request is repeated.", least=0, most=100)
+    retry_delay_s: float = setting(
+        1.0, "Pause before the first repetition; doubles each time.", unit="s", least=0, most=3600
+    )
+    retry_statuses: Sequence[int] = setting(
+        [408, 429, 500, 502, 503, 504, 522, 524],
+        "HTTP statuses that are tried again.",
+        least=400,
+        most=599,
+    )

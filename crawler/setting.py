@@ -1,0 +1,39 @@
+"""How one setting is declared: a field of a dataclass that says what schema and docs need."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import field
+from typing import Any
+
+
+def setting(
+    default: Any,
+    help: str,
+    *,
+    unit: str = "",
+    least: float | None = None,
+    most: float | None = None,
+    one_of: Sequence[str] = (),
+    form: str = "",
+    keys: str = "",
+    secret: bool = False,
+) -> Any:
+    """A dataclass field that carries what the schema and the documentation need.
+
+    `form` names a check beyond type and range, one of those in setting_fields.py; `keys` names one
+    for the keys of a mapping. A `secret` is shown nowhere, in errors neither.
+    """
+    metadata = {
+        "help": help,
+        "unit": unit,
+        "least": least,
+        "most": most,
+        "one_of": tuple(one_of),
+        "form": form,
+        "keys": keys,
+        "secret": secret,
+    }
+    if isinstance(default, (list, dict)):
+        return field(default_factory=default.copy, metadata=metadata)
+    return field(default=default, metadata=metadata, repr=not secret)
