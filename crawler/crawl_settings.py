@@ -9,6 +9,15 @@ from crawler.setting import setting
 
 
 @dataclass(frozen=True)
+class Limit:
+    """A token bucket of a host: requests take tokens, which come back at `events / per_s`."""
+
+    events: int = setting(1, "So many requests …", least=1, most=1_000_000)
+    per_s: float = setting(1.0, "… in that time.", unit="s", least=0.001, most=86_400)
+    burst: int = setting(1, "Requests at once after a pause.", least=1, most=1_000_000)
+
+
+@dataclass(frozen=True)
 class CrawlSettings:
     """How a crawl behaves; a spider or a task may override each of these for itself."""
 
@@ -18,6 +27,10 @@ class CrawlSettings:
     robots: bool = setting(True, "Whether robots.txt is obeyed.")
     delay_s: float = setting(
         0.5, "Pause between two requests to one host.", unit="s", least=0, most=3600
+    )
+    limits: Sequence[Limit] = setting(
+        [],
+        "Rate limits of each host, all of which hold: a list of events, per_s and burst.",
     )
     host_concurrency: int = setting(2, "Requests in flight to one host.", least=1, most=1000)
     concurrency: int = setting(64, "Requests in flight of one task.", least=1, most=10_000)

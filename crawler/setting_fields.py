@@ -9,7 +9,7 @@ import dataclasses
 import math
 import re
 from collections.abc import Mapping
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, Protocol, get_args, get_origin, get_type_hints
 
 import yaml
 from marshmallow import RAISE, Schema, ValidationError, fields
@@ -33,27 +33,74 @@ _FORMS = {
 
 def schema_of(kind: type[Any]) -> type[Schema]:
     """The marshmallow schema of a section, from the fields of its class."""
-    hints = get_type_hints(kind)
-    made: dict[str, Any] = {
-        item.name: _field(hints[item.name], item.metadata) for item in dataclasses.fields(kind)
-    }
+    made: dict[str, Any] = dict(fields_of(kind))
     made["Meta"] = type("Meta", (), {"unknown": RAISE})
     return type(f"{kind.__name__}Schema", (Schema,), made)
 
 
-def _field(hint: Any, metadata: Mapping[str, Any]) -> fields.Field[Any]:
+def fields_of(kind: type[Any]) -> dict[str, SettingField]:
+    """The marshmallow fields of a section by name."""
+    hints = get_type_hints(kind)
+    return {item.name: _field(hints[item.name], item.metadata) for item in dataclasses.fields(kind)}
+
+
+class SettingField(Protocol):
+    """A field that can say in words what it takes."""
+
+    def deserialize(self, value: Any) -> Any:
+        """The value as its type; raises ValidationError."""
+        ...
+
+    @property
+    def allowed(self) -> str:
+        """What is allowed, for people."""
+        ...
+
+
+def _field(hint: Any, metadata: Mapping[str, Any]) -> SettingField:
+    if isinstance(hint, type) and dataclasses.is_dataclass(hint):
+        return _Record(hint)
     if get_origin(hint) is None:
         return _Value(hint, metadata)
     inner = get_args(hint)
     if len(inner) == 1:
-        return fields.List(_Value(inner[0], metadata), error_messages=_expected("a list"))
-    values = _Value(inner[1], metadata)
+        return _List(_field(inner[0], metadata))
     keys = _Value(str, {"form": metadata.get("keys", "")})
-    return fields.Dict(keys, values, error_messages=_expected("a mapping"))
+    return _Map(keys, _field(inner[1], metadata))
 
 
-def _expected(what: str) -> dict[str, Any]:
-    return {"invalid": f"{what} is allowed"}
+class _List(fields.List[Any]):
+    def __init__(self, inner: Any) -> None:
+        super().__init__(inner, error_messages={"invalid": "a list is allowed"})
+        self.allowed = f"a list, each {inner.allowed}"
+
+
+class _Map(fields.Dict):
+    def __init__(self, keys: Any, values: Any) -> None:
+        super().__init__(keys, values, error_messages={"invalid": "a mapping is allowed"})
+        self.allowed = f"a mapping to {values.allowed}"
+
+
+class _Record(fields.Field[Any]):
+    """A mapping that stands for a small frozen dataclass."""
+
+    def __init__(self, kind: type[Any]) -> None:
+        super().__init__()
+        self._kind = kind
+        self._schema = schema_of(kind)
+        parts = (f"{name} ({field.allowed})" for name, field in fields_of(kind).items())
+        self.allowed = f"a mapping of {', '.join(parts)}"
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+        if isinstance(value, self._kind):
+            return value
+        if not isinstance(value, Mapping):
+            raise ValidationError(f"{shown(value)} given; {self.allowed} is allowed")
+        try:
+            return self._kind(**self._schema().load(value))
+        except ValidationError as error:
+            told = error.messages_dict.items()
+            raise ValidationError([f"{name}: {'; '.join(text)}" for name, text in told]) from None
 
 
 class _Value(fields.Field[Any]):
@@ -68,7 +115,7 @@ class _Value(fields.Field[Any]):
         converted = _converted(value, self._kind)
         if converted is None or not self._allows(converted):
             given = "another value" if self._rule.get("secret") else shown(value)
-            raise ValidationError(f"{given} given; {self._allowed()} is allowed")
+            raise ValidationError(f"{given} given; {self.allowed} is allowed")
         return converted
 
     def _allows(self, value: Any) -> bool:
@@ -81,12 +128,14 @@ class _Value(fields.Field[Any]):
             and (not pattern or (not value and pattern.startswith("[^")) or _fits(pattern, value))
         )
 
-    def _allowed(self) -> str:
+    @property
+    def allowed(self) -> str:
+        """What is allowed, for people."""
         if self._rule.get("one_of"):
             return "one of " + ", ".join(self._rule["one_of"])
         if self._rule.get("form"):
             return _FORMS[self._rule["form"]][1]
-        names = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
+        names = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
         bounds = [
             f"{word} {self._rule[key]}"
             for word, key in (("from", "least"), ("to", "most"))
@@ -117,12 +166,14 @@ def _converted(value: Any, kind: type[Any]) -> Any:
 
 
 def from_text(value: Any, hint: Any) -> Any:
-    """A value from a variable or flag: YAML for single values, commas between those of a list or
-    the pairs of a map."""
+    """A value from a variable or flag: YAML for single values and lists of mappings, commas between
+    the values of other lists or the pairs of a map."""
     if not isinstance(value, str):
         return value
     if get_origin(hint) is None:
         return value if hint is str else _parsed(value)
+    if dataclasses.is_dataclass(get_args(hint)[-1]):
+        return _parsed(value)
     parts = [part.strip() for part in value.split(",") if part.strip()]
     if len(get_args(hint)) == 1:
         return [part if get_args(hint)[0] is str else _parsed(part) for part in parts]

@@ -1,20 +1,24 @@
 """Crawl settings laid over others: the worker's, then the spider's, then the task's.
 
-The fields, types and ranges are those of `settings.CrawlSettings`; nothing is listed twice.
+Fields, types and ranges are those of `CrawlSettings`, checked as in the settings file.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
+
+from marshmallow import ValidationError
 
 from crawler.crawl_settings import CrawlSettings
 from crawler.errors import InvalidArgument
+from crawler.setting_fields import fields_of, from_text
 
-_FIELDS = {field.name: field for field in dataclasses.fields(CrawlSettings)}
-_TYPES = typing.get_type_hints(CrawlSettings)
+_FIELDS = fields_of(CrawlSettings)
+_HINTS = typing.get_type_hints(CrawlSettings)
+_SECRET = {item.name for item in dataclasses.fields(CrawlSettings) if item.metadata["secret"]}
 
 
 def override(base: CrawlSettings, changes: Any, where: str) -> CrawlSettings:
@@ -26,7 +30,8 @@ def override(base: CrawlSettings, changes: Any, where: str) -> CrawlSettings:
     found = faults(changes, where)
     if found:
         raise InvalidArgument("; ".join(found))
-    return dataclasses.replace(base, **{key: _cast(key, value) for key, value in changes.items()})
+    given = {key: _FIELDS[key].deserialize(value) for key, value in changes.items()}
+    return dataclasses.replace(base, **given)
 
 
 def faults(changes: Any, where: str) -> list[str]:
@@ -37,47 +42,17 @@ def faults(changes: Any, where: str) -> list[str]:
     return [fault for fault in found if fault]
 
 
+def parsed(texts: Mapping[str, str]) -> dict[str, Any]:
+    """Overrides of which each is given as text, as on the command line; not checked yet."""
+    return {key: from_text(text, _HINTS.get(key, str)) for key, text in texts.items()}
+
+
 def _fault(key: Any, value: Any, path: str) -> str:
     if key not in _FIELDS:
         return f"{path}: unknown crawl setting; allowed: {', '.join(sorted(_FIELDS))}"
-    allowed = _allowed(key)
-    values = [value]
-    if _is_list(key):
-        if not isinstance(value, Sequence) or isinstance(value, str):
-            return f"{path}: {value!r} is not allowed; allowed: a list, each {allowed}"
-        values = list(value)
-    if all(_fits(key, each) for each in values):
-        return ""
-    return f"{path}: {value!r} is not allowed; allowed: {allowed}"
-
-
-def _fits(key: str, value: Any) -> bool:
-    kind = _kind(key)
-    if kind is float and type(value) is int:
-        value = float(value)
-    if type(value) is not kind:
-        return False
-    least, most = _FIELDS[key].metadata["least"], _FIELDS[key].metadata["most"]
-    return (least is None or value >= least) and (most is None or value <= most)
-
-
-def _allowed(key: str) -> str:
-    metadata = _FIELDS[key].metadata
-    words = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
-    text = words[_kind(key)]
-    if metadata["least"] is not None:
-        text += f" from {metadata['least']:g} to {metadata['most']:g}"
-    return f"{text} {metadata['unit']}".rstrip()
-
-
-def _cast(key: str, value: Any) -> Any:
-    return float(value) if _kind(key) is float else value
-
-
-def _kind(key: str) -> type:
-    kind = typing.get_args(_TYPES[key])[0] if _is_list(key) else _TYPES[key]
-    return typing.cast(type, kind)
-
-
-def _is_list(key: str) -> bool:
-    return typing.get_origin(_TYPES[key]) is Sequence
+    try:
+        _FIELDS[key].deserialize(value)
+    except ValidationError:
+        given = "the value given" if key in _SECRET else repr(value)
+        return f"{path}: {given} is not allowed; allowed: {_FIELDS[key].allowed}"
+    return ""

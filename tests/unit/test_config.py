@@ -9,6 +9,7 @@ import yaml
 
 from crawler import config
 from crawler.constraints import Constraints, Effect, Neighbour, Spread, Taint
+from crawler.crawl_settings import Limit
 from crawler.errors import ConfigError
 from crawler.records import Spec
 from crawler.settings import Settings
@@ -70,6 +71,7 @@ SAMPLES = {
     "scheduler.shares": ("news=3,*=1", {"news": 3.0, "*": 1.0}),
     "scheduler.most": ("news=100,*=0", {"news": 100, "*": 0}),
     "scheduler.rebalance_band": ("0.5", 0.5),
+    "crawl.limits": ("[{events: 10, per_s: 60}]", [Limit(10, 60.0)]),
     "crawl.retry_statuses": ("500,502", [500, 502]),
     "crawl.connect_timeout_s": ("2.5", 2.5),
     "api.max_request_bytes": ("70000", 70000),
@@ -149,6 +151,21 @@ def test_what_is_none_in_a_variable(load, name, text, complaint):
 def test_what_a_group_cannot_have(load, text, complaint):
     with pytest.raises(ConfigError) as caught:
         load(f"scheduler: {text}")
+    assert complaint in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("[{events: 0}]", "crawl.limits[0]: events: 0 given; a whole number from 1 to"),
+        ("[{}, {per: 1}]", "crawl.limits[1]: per: "),
+        ("[5]", "crawl.limits[0]: 5 given; a mapping of events (a whole number from 1"),
+        ("{events: 1}", "crawl.limits: a list is allowed"),
+    ],
+)
+def test_what_is_no_rate_limit(load, text, complaint):
+    with pytest.raises(ConfigError) as caught:
+        load(f"crawl: {{limits: {text}}}")
     assert complaint in str(caught.value)
 
 

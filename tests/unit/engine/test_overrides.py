@@ -4,8 +4,8 @@ import dataclasses
 
 import pytest
 
-from crawler.crawl_settings import CrawlSettings
-from crawler.engine.overrides import faults, override
+from crawler.crawl_settings import CrawlSettings, Limit
+from crawler.engine.overrides import faults, override, parsed
 from crawler.errors import InvalidArgument
 
 
@@ -34,6 +34,9 @@ def test_a_whole_number_will_do_for_seconds():
         ("retry_statuses", 500, "a list, each a whole number from 400 to 599"),
         ("retry_statuses", [200], "a whole number from 400 to 599"),
         ("retry_statuses", "500", "a list"),
+        ("limits", {"events": 1}, "a list, each a mapping of events (a whole number from 1 to"),
+        ("limits", [{"events": 0}], "events (a whole number from 1 to 1000000)"),
+        ("limits", [{"evnets": 1}], "events (a whole"),
     ],
 )
 def test_a_fault_names_field_value_and_what_is_allowed(key, value, allowed):
@@ -52,6 +55,21 @@ def test_every_fault_is_told_and_unknown_keys_are_faults():
 
 def test_it_must_be_a_mapping():
     assert faults([1], "x") == ["x: [1] is not allowed; allowed: a mapping of crawl settings"]
+
+
+def test_a_rate_limit_is_given_as_a_mapping():
+    changed = override(CrawlSettings(), {"limits": [{"events": 10, "per_s": 60}]}, "x")
+    assert changed.limits == [Limit(10, 60.0, burst=1)]
+
+
+def test_settings_given_as_text_are_those_given_as_values():
+    texts = {"delay_s": "2", "limits": "[{burst: 3}]", "retry_statuses": "500, 503", "no": "x"}
+    assert parsed(texts) == {
+        "delay_s": 2,
+        "limits": [{"burst": 3}],
+        "retry_statuses": [500, 503],
+        "no": "x",
+    }
 
 
 def test_every_default_is_allowed():
