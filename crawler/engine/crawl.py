@@ -22,6 +22,7 @@ from crawler.engine.response import Response
 from crawler.engine.robots import Rules
 from crawler.engine.sink import Sink
 from crawler.engine.spider import Request, Spider
+from crawler.engine.stats import Statistics, Stats
 from crawler.engine.tally import Tally
 from crawler.errors import CrawlerError
 from crawler.logs import get_logger
@@ -52,6 +53,7 @@ class Crawl:
         self._sink = sink
         self._clock = shared.clock
         self._tally = Tally()
+        self.stats = Stats(self._tally, shared.clock)
         self._woken = Event()
         self._pace = Pace(shared.clock)
         self._frontier = Frontier(
@@ -61,24 +63,23 @@ class Crawl:
             spider.settings, self._frontier, shared, self._woken, self._refuse
         )
         self._start: Iterator[Any] | None = None
-        self._began_s: float | None = None
-        self._took_s: float | None = None
         self._unflushed_since_s = math.inf
 
     @property
     def running(self) -> bool:
         """Whether `run` has begun and not ended."""
-        return self._began_s is not None and not self.ended.is_set()
+        return self.stats.begun and not self.ended.is_set()
 
     @property
     def counts(self) -> Counts:
         """What the run has done so far; live."""
-        if self._began_s is None:
-            return Counts()
-        took_s = self._took_s
-        return self._tally.counts(
-            self._clock.monotonic() - self._began_s if took_s is None else took_s
-        )
+        return self._tally.counts(self.stats.seconds)
+
+    @property
+    def statistics(self) -> Statistics:
+        """All that is known of the run so far; live."""
+        pending = len(self._frontier) + self._dispatcher.busy
+        return self.stats.shown(self.name, self.spider.name, pending, self._finish_reason())
 
     @property
     def failures_by_reason(self) -> dict[str, int]:
@@ -102,7 +103,7 @@ class Crawl:
 
     def run(self) -> None:
         """Crawl until nothing is left to fetch; raises nothing for what goes wrong on the way."""
-        self._began_s = self._clock.monotonic()
+        self.stats.begin()
         log.info("crawl starts", task=self.name, spider=self.spider.name)
         finished = False
         try:
@@ -112,9 +113,9 @@ class Crawl:
             self.stopped = self.stopped or not finished
             self._dispatcher.abort()
             self._guarded(self._sink.close)
-            self._took_s = self._clock.monotonic() - self._began_s
-            self._log_end()
+            self.stats.end()
             self.ended.set()
+            self._log_end()
 
     def _guarded(self, step: Callable[[], None]) -> None:
         """Whatever ends the crawl as a whole becomes its fault, for `outcome`."""
@@ -181,6 +182,7 @@ class Crawl:
     def _settle(self, job: Job, queue: SiteQueue, result: Answer | FetchError) -> None:
         """Deal with an answer, then free its slot."""
         job.spent_s += result.seconds
+        self.stats.settled(result)
         try:
             self._follow(job, result)
         finally:
@@ -198,9 +200,11 @@ class Crawl:
             case Page():
                 self._parse(job, verdict)
             case Again():
+                self.stats.retries += 1
                 log.debug("page is tried again", url=job.url, reason=verdict.reason)
                 self._frontier.retry(job, self._clock.monotonic() + verdict.pause_s)
             case Hop():
+                self.stats.redirects += 1
                 self._count_refusal(
                     self._frontier.admit_hop(job, verdict.url, verdict.method, verdict.body)
                 )
@@ -275,15 +279,15 @@ class Crawl:
             exc_info=error,
         )
 
+    def _finish_reason(self) -> str:
+        if not self.ended.is_set():
+            return ""
+        return "stopped" if self.stopped else self.outcome()[1] or "finished"
+
     def _log_end(self) -> None:
-        state, reason = self.outcome()
+        state, _ = self.outcome()
         log.info(
             "crawl ends",
-            task=self.name,
-            spider=self.spider.name,
             state="stopped" if self.stopped else state.value,
-            reason=reason,
-            counts=self.counts,
-            failures=self.failures_by_reason,
-            filtered=self.filtered,
+            **self.statistics.to_json(),
         )

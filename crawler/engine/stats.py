@@ -1,0 +1,169 @@
+"""The statistics of a crawl: counted while it runs, and shown as they stand, or as they ended.
+
+What the tally counts decides how a crawl ended; what is here is for people. Counting an answer
+costs about a microsecond.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from crawler.clock import Clock
+from crawler.engine.exchange import Answer, FetchError
+from crawler.engine.latency import Latency
+from crawler.engine.tally import Tally
+
+RATE_S = 10.0
+"""Pages per second are those of the last so many seconds."""
+SAMPLE_S = 1.0
+"""How often the pages are noted for that, at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """The statistics of a crawl at one moment."""
+
+    task: str
+    spider: str
+    began_ns: int = 0
+    """Wall time of the start; 0 before it."""
+    ended_ns: int = 0
+    """Wall time of the end; 0 before it."""
+    finish_reason: str = ""
+    """Empty while it runs; then `finished`, `stopped`, or why it failed."""
+    seconds: float = 0.0
+    pages: int = 0
+    pages_per_s: float = 0.0
+    """Over the last ten seconds while it runs, over all of its time when it has ended."""
+    items: int = 0
+    requests: int = 0
+    """Attempts that were sent and ended, those of redirects and repetitions included."""
+    retries: int = 0
+    redirects: int = 0
+    from_cache: int = 0
+    bytes_received: int = 0
+    """Bodies as they came over the wire."""
+    bytes_expanded: int = 0
+    """The same, decompressed."""
+    statuses: Mapping[int, int] = field(default_factory=dict)
+    """How many answers had each HTTP status."""
+    failures: Mapping[str, int] = field(default_factory=dict)
+    """URLs that ended in an error, and callbacks that raised, by reason."""
+    filtered: Mapping[str, int] = field(default_factory=dict)
+    """Requests that were not sent, by reason."""
+    pending: int = 0
+    """Requests that wait or are on their way."""
+    latency_s: Mapping[str, float] = field(default_factory=dict)
+    """`p50`, `p90`, `p99` and `max` of the time from sending to the last byte."""
+    slow_callbacks: int = 0
+    """How often a callback computed for longer than `slow_callback_s`."""
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON knows it."""
+        return {
+            **asdict(self),
+            "seconds": round(self.seconds, 3),
+            "pages_per_s": round(self.pages_per_s, 2),
+            "statuses": {str(status): count for status, count in sorted(self.statuses.items())},
+        }
+
+
+class Stats:
+    """Counts what one crawl sends and receives. Cheap: it is called for every answer."""
+
+    def __init__(self, tally: Tally, clock: Clock) -> None:
+        self.retries = 0
+        self.redirects = 0
+        self.slow_callbacks = 0
+        self._tally = tally
+        self._clock = clock
+        self._requests = 0
+        self._from_cache = 0
+        self._received = 0
+        self._expanded = 0
+        self._statuses: defaultdict[int, int] = defaultdict(int)
+        self._latency = Latency()
+        self._began_s: float | None = None
+        self._took_s: float | None = None
+        self._began_ns = 0
+        self._ended_ns = 0
+        self._samples: deque[tuple[float, int]] = deque(maxlen=int(RATE_S / SAMPLE_S) + 1)
+        self._sample_s = 0.0
+
+    @property
+    def begun(self) -> bool:
+        """Whether the crawl has started."""
+        return self._began_s is not None
+
+    @property
+    def seconds(self) -> float:
+        """How long the crawl runs, or ran."""
+        if self._took_s is not None:
+            return self._took_s
+        return 0.0 if self._began_s is None else self._clock.monotonic() - self._began_s
+
+    @property
+    def pages_per_s(self) -> float:
+        """Pages per second of late, or over all of its time when the crawl has ended."""
+        if self._took_s is not None or not self._samples:
+            return self._tally.pages / self._took_s if self._took_s else 0.0
+        now_s = self._clock.monotonic()
+        while len(self._samples) > 1 and self._samples[1][0] <= now_s - RATE_S:
+            self._samples.popleft()
+        since_s, pages = self._samples[0]
+        return (self._tally.pages - pages) / max(now_s - since_s, SAMPLE_S)
+
+    def begin(self) -> None:
+        """The crawl starts now."""
+        self._began_s = self._clock.monotonic()
+        self._began_ns = self._clock.time_ns()
+        self._sample(self._began_s)
+
+    def end(self) -> None:
+        """The crawl has ended."""
+        self._took_s = self.seconds
+        self._ended_ns = self._clock.time_ns()
+
+    def settled(self, result: Answer | FetchError) -> None:
+        """An attempt has ended."""
+        self._requests += 1
+        if isinstance(result, Answer):
+            self._statuses[result.status] += 1
+            self._expanded += len(result.body)
+            self._latency.add(result.seconds)
+        now_s = self._clock.monotonic()
+        if now_s >= self._sample_s:
+            self._sample(now_s)
+
+    def shown(self, task: str, spider: str, pending: int, finish_reason: str) -> Statistics:
+        """How it stands now, with what the crawl knows besides."""
+        return Statistics(
+            task=task,
+            spider=spider,
+            began_ns=self._began_ns,
+            ended_ns=self._ended_ns,
+            finish_reason=finish_reason,
+            seconds=self.seconds,
+            pages=self._tally.pages,
+            pages_per_s=self.pages_per_s,
+            items=self._tally.items,
+            requests=self._requests,
+            retries=self.retries,
+            redirects=self.redirects,
+            from_cache=self._from_cache,
+            bytes_received=self._received,
+            bytes_expanded=self._expanded,
+            statuses=dict(self._statuses),
+            failures=dict(self._tally.failures_by_reason),
+            filtered=dict(self._tally.filtered),
+            pending=pending,
+            latency_s=self._latency.shown(),
+            slow_callbacks=self.slow_callbacks,
+        )
+
+    def _sample(self, now_s: float) -> None:
+        self._samples.append((now_s, self._tally.pages))
+        self._sample_s = now_s + SAMPLE_S
