@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 
 from crawler.crawl_settings import CrawlSettings
 from crawler.engine import urls
+from crawler.engine.seen import Seen
 from crawler.engine.spider import Request
 
 SHORTCUT_SIZE = 262_144
@@ -94,7 +95,7 @@ class Frontier:
         self._domains = frozenset(domain.lower() for domain in allowed_domains)
         self._woken = woken
         self._order = itertools.count()
-        self._seen: set[int] = set()
+        self._seen = Seen()
         self._shortcut: set[str] = set()
         self._sites: dict[str, SiteQueue] = {}
         self._due: list[tuple[float, int, SiteQueue]] = []
@@ -194,10 +195,8 @@ class Frontier:
             return "offsite", url
         if request.dont_filter:
             return "", url
-        mark = urls.fingerprint(url, method, body)
-        if mark in self._seen:
+        if not self._seen.add(urls.fingerprint(url, method, body)):
             return "duplicate", url
-        self._seen.add(mark)
         return "", url
 
     def _remember(self, url: str) -> None:

@@ -77,11 +77,11 @@ def is_within(host_name: str, domains: frozenset[str]) -> bool:
 
 
 def fingerprint(url: str, method: str = "GET", body: bytes | None = None) -> int:
-    """64 bits that stand for a request: of its canonical URL, its method and its body."""
+    """64 bits, not all 0, that stand for a request: its canonical URL, method and body."""
     key = canonical(url).encode()
     if method != "GET" or body:
         key = b"\0".join((method.encode(), key, body or b""))
-    return int.from_bytes(blake2b(key, digest_size=8).digest(), "big")
+    return int.from_bytes(blake2b(key, digest_size=8).digest(), "big") or 1
 
 
 def _port_is_valid(url: str) -> bool:

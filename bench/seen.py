@@ -1,0 +1,84 @@
+"""Memory and speed of the set of seen requests (crawler/engine/seen.py).
+
+    python -m bench.seen [MILLIONS]
+
+Fills it with so many million fingerprints (ten if not told), then asks for as many, half of them
+known; last with URLs, whose canonical form and hash are worked out on the way. Memory is the growth
+of the process at its highest while the set is filled.
+"""
+
+from __future__ import annotations
+
+import random
+import resource
+import sys
+import time
+from collections.abc import Callable, Iterable
+from itertools import repeat
+
+from crawler.engine import urls
+from crawler.engine.seen import Seen
+
+URLS = 1_000_000
+
+
+def peak_bytes() -> int:
+    """The highest resident memory of this process so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def rate(step: Callable[[], object], times: int) -> float:
+    """How often a second something is done that takes place `times` times in one step."""
+    started_s = time.perf_counter()
+    step()
+    return times / (time.perf_counter() - started_s)
+
+
+def marks(seed: int, count: int) -> Iterable[int]:
+    """So many fingerprints; the same for the same seed."""
+    return map(random.Random(seed).getrandbits, repeat(64, count))
+
+
+def fill(seen: Seen, found: Iterable[int]) -> int:
+    """Take them in; the longest time on the processor that one of them took, in nanoseconds."""
+    worst, last = 0, time.thread_time_ns()
+    for mark in found:
+        seen.add(mark)
+        now = time.thread_time_ns()
+        worst = max(worst, now - last)
+        last = now
+    return worst
+
+
+def check(seen: Seen, found: Iterable[int]) -> None:
+    """Add each of them."""
+    add = seen.add
+    for mark in found:
+        add(mark)
+
+
+def add_urls(seen: Seen) -> None:
+    """The way of a URL into the set."""
+    for number in range(URLS):
+        seen.add(urls.fingerprint(f"http://127.0.0.1:8000/shop/{number % 50}/book-{number}.html"))
+
+
+def main(millions: int) -> None:
+    """Print the figures."""
+    count = millions * 1_000_000
+    seen = Seen()
+    before = peak_bytes()
+    worst_ns = fill(seen, marks(1, count))
+    grown = peak_bytes() - before
+    print(f"{len(seen):,} fingerprints: {grown / 1e6:.0f} MB, {grown / len(seen):.1f} B each")
+    print(f"longest wait for one, growing included: {worst_ns / 1e6:.2f} ms")
+    drawing = rate(lambda: sum(marks(1, count // 2)), count // 2)
+    known = rate(lambda: check(seen, marks(1, count // 2)), count // 2)
+    fresh = rate(lambda: check(seen, marks(2, count // 2)), count // 2)
+    for what, found in (("known", known), ("new", fresh)):
+        print(f"{what}: {1 / (1 / found - 1 / drawing):,.0f} checks/s")
+    print(f"from a URL on, new: {rate(lambda: add_urls(seen), URLS):,.0f} URLs/s")
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if sys.argv[1:] else 10)

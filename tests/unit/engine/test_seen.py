@@ -1,0 +1,56 @@
+"""The set of seen requests: what a Python set would say, in a fraction of its memory."""
+
+import random
+import tracemalloc
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crawler.engine.seen import Seen
+
+near = st.integers(1, 300)
+marks = st.one_of(near, st.integers(2**64 - 300, 2**64 - 1), st.integers(1, 2**64 - 1))
+
+
+@given(st.lists(marks, max_size=500), st.lists(marks, max_size=50))
+def test_it_says_what_a_set_says(added, asked):
+    seen, known = Seen(), set()
+    for mark in added:
+        assert seen.add(mark) == (mark not in known)
+        known.add(mark)
+        assert len(seen) == len(known)
+    assert [mark in seen for mark in asked] == [mark in known for mark in asked]
+    assert all(mark in seen for mark in known)
+
+
+def test_nothing_is_lost_while_it_grows():
+    chosen = random.Random(5)
+    marks = [chosen.getrandbits(64) or 1 for _ in range(200_000)]
+    seen = Seen()
+    assert all(seen.add(mark) for mark in marks)
+    assert not any(seen.add(mark) for mark in marks)
+    assert len(seen) == len(marks)
+    assert not any(chosen.getrandbits(64) in seen for _ in range(10_000))
+
+
+def test_a_fingerprint_takes_24_bytes_at_most():
+    chosen = random.Random(7)
+    tracemalloc.start()
+    try:
+        seen = Seen()
+        for count in range(1, 300_001):
+            seen.add(chosen.getrandbits(64) or 1)
+            if count >= 150_000 and count % 10_000 == 0:
+                assert tracemalloc.get_traced_memory()[0] <= 24 * count
+    finally:
+        tracemalloc.stop()
+
+
+def test_an_empty_one_takes_little():
+    tracemalloc.start()
+    try:
+        seen = Seen()
+        assert tracemalloc.get_traced_memory()[0] < 64_000
+        assert len(seen) == 0
+    finally:
+        tracemalloc.stop()
