@@ -170,9 +170,14 @@ class Dispatcher:
             self._shared.hosts.leave(queue)
 
 
-def header_lines(user_agent: str, headers: Mapping[str, str] | None = None) -> tuple[str, ...]:
-    """The header lines of a request: the usual ones, unless its own of that name replace them."""
-    own = [f"{name}: {value}" for name, value in (headers or {}).items()]
+def header_lines(
+    user_agent: str, headers: Mapping[str, str | None] | None = None
+) -> tuple[str, ...]:
+    """The header lines of a request: the usual ones, unless its own of that name replace them.
+
+    A header whose value is None is not sent at all.
+    """
+    own = [f"{name}: {value or ''}".rstrip() for name, value in (headers or {}).items()]
     return (*own, *_missing(own, (f"User-Agent: {user_agent}", ACCEPT)))
 
 

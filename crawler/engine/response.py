@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from typing import Any
 
@@ -11,47 +11,13 @@ from parsel import Selector, SelectorList
 from w3lib.html import get_base_url
 
 from crawler.engine import charset, extract, urls
-from crawler.engine.spider import Request
+from crawler.engine.headers import Headers
+from crawler.engine.request import Request
+
+__all__ = ["Headers", "Response"]
 
 HEAD_BYTES = 4096
 """Where <base> is looked for: it belongs into the head of a page."""
-
-
-class Headers(Mapping[str, str]):
-    """The header lines of a response; names in any case, a repeated one gives its last value."""
-
-    def __init__(self, lines: Iterable[tuple[str, str]] = ()) -> None:
-        self._lines = [(name.lower(), value) for name, value in lines]
-        self._last = dict(self._lines)
-
-    @classmethod
-    def parse(cls, lines: Iterable[bytes]) -> Headers:
-        """From the lines as received; those before the last status line (1xx) do not count."""
-        pairs: list[tuple[str, str]] = []
-        for line in lines:
-            if line.startswith(b"HTTP/"):
-                pairs.clear()
-                continue
-            name, colon, value = line.decode("latin-1").partition(":")
-            if colon:
-                pairs.append((name.strip(), value.strip()))
-        return cls(pairs)
-
-    def getall(self, name: str) -> list[str]:
-        """Every value of a header, in the order received."""
-        return [value for key, value in self._lines if key == name.lower()]
-
-    def __getitem__(self, name: str) -> str:
-        return self._last[name.lower()]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._last)
-
-    def __len__(self) -> int:
-        return len(self._last)
-
-    def __repr__(self) -> str:
-        return f"Headers({self._lines!r})"
 
 
 class Response:

@@ -5,64 +5,17 @@ Names and shapes are Scrapy's, so that a spider written for one reads like one f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from crawler.crawl_settings import CrawlSettings
+from crawler.engine.request import Request
 from crawler.logs import Logger, get_logger
 
 if TYPE_CHECKING:
     from crawler.engine.response import Response
 
-Callback = Callable[..., Any]
-
-
-class Request:
-    """A page to fetch, and the callback that gets its response.
-
-    `callback` is a method of the spider or its name; without one it is `parse`. Of two requests
-    that wait for the same host, the one with the higher `priority` goes first. A request equal to
-    an earlier one (canonical URL, method, body) is dropped unless it says `dont_filter`.
-    """
-
-    __slots__ = (
-        "body",
-        "callback",
-        "cb_kwargs",
-        "dont_filter",
-        "headers",
-        "meta",
-        "method",
-        "priority",
-        "url",
-    )
-
-    def __init__(
-        self,
-        url: str,
-        callback: Callback | str | None = None,
-        method: str = "GET",
-        headers: Mapping[str, str] | None = None,
-        body: bytes | str | None = None,
-        meta: Mapping[str, Any] | None = None,
-        cb_kwargs: Mapping[str, Any] | None = None,
-        priority: int = 0,
-        dont_filter: bool = False,
-    ) -> None:
-        if not isinstance(url, str):
-            raise TypeError(f"the url of a Request is a str, got {type(url).__name__}")
-        self.url = url
-        self.callback = callback
-        self.method = method.upper()
-        self.headers = headers
-        self.body = body.encode() if isinstance(body, str) else body
-        self.meta = dict(meta) if meta else {}
-        self.cb_kwargs = cb_kwargs
-        self.priority = priority
-        self.dont_filter = dont_filter
-
-    def __repr__(self) -> str:
-        return f"<Request {self.method} {self.url}>"
+__all__ = ["Request", "Spider"]
 
 
 class Spider:

@@ -77,12 +77,3 @@ def test_parameters_become_attributes():
 
 def test_a_single_start_url_need_not_be_in_a_list():
     assert [request.url for request in Spider(start_urls="http://a/").start()] == ["http://a/"]
-
-
-def test_a_request_keeps_what_it_is_given():
-    request = Request("http://h/", "cb", "post", {"A": "b"}, "bödy", {"m": 1}, {"k": 2}, 3, True)
-    assert (request.method, request.body) == ("POST", "bödy".encode())
-    assert (request.meta, request.cb_kwargs) == ({"m": 1}, {"k": 2})
-    assert (request.priority, request.dont_filter) == (3, True)
-    with pytest.raises(TypeError, match="url of a Request is a str, got NoneType"):
-        Request(None)

@@ -1,0 +1,174 @@
+"""Requests: what they are made of, made anew, and written down."""
+
+import json
+import subprocess
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crawler import Request, Spider
+from crawler.engine.written import Unwritable
+
+
+class Two(Spider):
+    name = "two"
+
+    def parse_page(self, response):
+        pass
+
+    def failed(self, failure):
+        pass
+
+
+def attributes(request):
+    values = {name: getattr(request, name) for name in Request.attributes}
+    return {**values, "headers": dict(request.headers)}
+
+
+def test_a_request_keeps_what_it_is_given_in_scrapys_order():
+    made = Request(
+        "http://h/", "cb", "post", {"A": "b"}, "bödy", {"c": "1"}, {"m": 1}, "latin-1", 3, True,
+        "eb", ["f"], {"k": 2},
+    )  # fmt: skip
+    assert attributes(made) == {
+        "url": "http://h/",
+        "callback": "cb",
+        "method": "POST",
+        "headers": {"A": "b"},
+        "body": "bödy".encode("latin-1"),
+        "cookies": {"c": "1"},
+        "meta": {"m": 1},
+        "encoding": "latin-1",
+        "priority": 3,
+        "dont_filter": True,
+        "errback": "eb",
+        "flags": ["f"],
+        "cb_kwargs": {"k": 2},
+    }
+
+
+def test_what_is_given_is_not_changed_by_the_request():
+    meta = {"a": 1}
+    made = Request("http://h/", meta=meta, cb_kwargs=meta)
+    made.meta["b"] = made.cb_kwargs["b"] = 2
+    assert meta == {"a": 1}
+    assert Request("http://h/").meta == {}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"url": None}, "url of a Request is a str, got NoneType"),
+        ({"url": "http://h/", "callback": 3}, "callback of a Request is 3; allowed: a method"),
+        ({"url": "http://h/", "errback": []}, r"errback of a Request is \[\]; allowed: a method"),
+    ],
+)
+def test_what_can_be_no_request_is_refused(arguments, message):
+    with pytest.raises(TypeError, match=message):
+        Request(**arguments)
+
+
+def test_the_query_is_in_the_encoding_of_the_page():
+    assert Request("http://h/?q=ж", encoding="cp1251").url == "http://h/?q=%E6"
+    assert Request("http://h/ж?q=a", encoding="cp1251").url == "http://h/%D0%B6?q=a"
+
+
+def test_headers_are_found_in_any_case_and_sent_as_written():
+    headers = Request("http://h/", headers={"X-Api": "1", b"Accept": [b"a", "b"]}).headers
+    assert headers["x-aPI"] == "1"
+    headers["x-api"] = "2"
+    headers["User-Agent"] = None
+    assert dict(headers) == {"x-api": "2", "Accept": "a, b", "User-Agent": None}
+    del headers["ACCEPT"]
+    assert "accept" not in headers
+    with pytest.raises(ValueError, match="line break; allowed: one line"):
+        headers["A"] = "b\r\nHost: evil"
+
+
+def test_replace_changes_only_what_it_is_told():
+    first = Request("http://h/", "cb", "POST", {"A": "b"}, b"x", meta={"m": 1}, priority=3)
+    second = first.replace(url="http://h/2", priority=0)
+    assert attributes(second) == {**attributes(first), "url": "http://h/2", "priority": 0}
+    assert second.meta is not first.meta
+    assert attributes(first.copy()) == attributes(first)
+
+    class Own(Request):
+        pass
+
+    assert type(first.replace(cls=Own)) is Own
+    assert type(Own("http://h/").copy()) is Own
+
+
+@pytest.mark.parametrize("body", [None, b"", "text ✓".encode(), b"\xff\x00"])
+def test_a_request_is_written_down_and_resumed(body):
+    spider = Two()
+    request = Request(
+        "http://h/?a=1", spider.parse_page, "PUT", {"A": "b"}, body, [{"name": "c", "value": "d"}],
+        {"m": [1, {"n": None}]}, "latin-1", -3, True, spider.failed, ["f"], {"k": 2.5},
+    )  # fmt: skip
+    line = json.dumps(request.to_dict(spider=spider))
+    resumed = Request.from_dict(json.loads(line))
+    named = {"callback": "parse_page", "errback": "failed"}
+    assert attributes(resumed) == {**attributes(request), **named}
+    assert json.dumps(resumed.to_dict()) == line
+
+
+def test_defaults_are_not_written():
+    assert Request("http://h/").to_dict() == {"url": "http://h/"}
+
+
+LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary()
+KEYS = st.text() | st.integers()
+
+
+@given(
+    st.recursive(
+        LEAVES, lambda each: st.lists(each) | st.tuples(each) | st.dictionaries(KEYS, each)
+    )
+)
+def test_what_is_written_is_read_the_same_or_refused(value):
+    request = Request("http://h/", meta={"v": value})
+    try:
+        line = json.dumps(request.to_dict())
+    except Unwritable:
+        return
+    assert Request.from_dict(json.loads(line)).meta == {"v": value}
+
+
+@pytest.mark.parametrize("value", [(1,), b"a", {1: 2}, float("nan"), object(), {"a": [set()]}])
+def test_what_json_would_change_is_not_written(value):
+    with pytest.raises(Unwritable, match=r"meta\.v.* is not allowed.*; allowed: texts"):
+        Request("http://h/", meta={"v": value}).to_dict()
+
+
+@pytest.mark.parametrize("callback", [lambda response: None, Two().parse_page, Two.parse_page])
+def test_only_methods_of_the_spider_can_be_written(callback):
+    with pytest.raises(Unwritable, match=r"callback: .* allowed: a method of the spider"):
+        Request("http://h/", callback).to_dict(spider=Two())
+
+
+def test_a_method_that_another_hides_has_no_name():
+    class Three(Two):
+        def parse_page(self, response):
+            pass
+
+    hidden = super(Three, Three()).parse_page
+    with pytest.raises(Unwritable, match="the spider has another 'parse_page'"):
+        Request("http://h/", hidden).to_dict()
+
+
+def test_to_curl_is_a_command_a_shell_understands():
+    request = Request(
+        "http://h/?a=1&b='2'", None, "POST", {"A": "b c", "Accept": None}, "x=1 'y'", {"k": "v"}
+    )
+    words = subprocess.run(
+        ["sh", "-c", f"printf '%s\\n' {request.to_curl()}"],
+        capture_output=True,
+        check=True,
+        text=True,
+    ).stdout.splitlines()
+    assert words == [
+        "curl", "-X", "POST", "http://h/?a=1&b='2'", "-H", "A: b c", "-H", "Accept:",
+        "--cookie", "k=v", "--data-raw", "x=1 'y'",
+    ]  # fmt: skip
