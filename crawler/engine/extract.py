@@ -14,7 +14,7 @@ from parsel.csstranslator import HTMLTranslator
 from parsel.xpathfuncs import setup as register_xpath_functions
 
 NAMESPACES = {"re": "http://exslt.org/regular-expressions", "set": "http://exslt.org/sets"}
-_HREFS = etree.XPath("self::*[@href]/@href | self::*[not(@href)]//a/@href")
+_HREFS_INSIDE = etree.XPath(".//a/@href", smart_strings=False)
 _ALL_TEXT = etree.XPath("string()")
 
 register_xpath_functions()
@@ -49,7 +49,12 @@ class Selection:
         """The links it finds: strings as they are, of an element its href, else those inside."""
         found: list[str] = []
         for node in self.nodes(root):
-            found += [node] if isinstance(node, str) else _HREFS(node)
+            if isinstance(node, str):
+                found.append(node)
+            elif (href := node.get("href")) is not None:
+                found.append(href)
+            else:
+                found += _HREFS_INSIDE(node)
         return found
 
 
