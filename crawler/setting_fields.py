@@ -27,6 +27,10 @@ _FORMS = {
         r"\w[\w./-]*(=[\w./-]*)?:(NoSchedule|PreferNoSchedule)",
         "key=value:effect, with the effect NoSchedule or PreferNoSchedule,",
     ),
+    "network": (
+        r"all|[0-9A-Fa-f.:]+(/\d{1,3})?",
+        "a network such as 10.0.0.0/8 or fd00::/8, or `all`,",
+    ),
     "name": (r"[A-Za-z0-9._-]{0,64}", "up to 64 letters, digits, dots, dashes"),
 }
 

@@ -249,6 +249,12 @@ class WorkerSettings:
         least=0.05,
         most=60,
     )
+    private_targets: Sequence[str] = setting(
+        [],
+        "Networks that tasks may crawl though they are private, loopback or link-local, such as "
+        "10.0.0.0/8; `all` is every one.",
+        form="network",
+    )
 
 
 @dataclass(frozen=True)

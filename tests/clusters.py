@@ -68,7 +68,11 @@ class Cluster:
             coordination=CoordinationSettings(lease_ttl_s=self.ttl_s),
             scheduler=SchedulerSettings(check_s=1.0),
             api=ApiSettings(timeout_s=3.0),
-            worker=WorkerSettings(items=str(self.tmp_path / "items"), report_s=0.1),
+            worker=WorkerSettings(
+                items=str(self.tmp_path / "items"),
+                report_s=0.1,
+                private_targets=["127.0.0.0/8"],
+            ),
             spiders=tuple(spiders),
             folder=str(self.tmp_path),
         )

@@ -59,7 +59,7 @@ def main(kind: str, base: str, items: Path) -> None:
     """Crawl the site."""
     found = spider(kind)
     settings = CrawlSettings(delay_s=0, host_concurrency=64, concurrency=64)
-    engine = Engine(settings, {found.name: found})
+    engine = Engine(settings, {found.name: found}, private_targets=["127.0.0.0/8"])
     engine.start()
     spec = Spec(found.name, parameters={"start_urls": [f"{base}/p/0.html"]})
     crawl = engine.crawl(spec, JsonLinesSink(items))

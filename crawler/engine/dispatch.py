@@ -16,11 +16,12 @@ from gevent.event import Event
 from crawler.clock import Clock
 from crawler.crawl_settings import CrawlSettings
 from crawler.engine.exchange import Answer, Call, FetchError
-from crawler.engine.fetch import Fetcher, Transfer
+from crawler.engine.fetch import Fetcher
 from crawler.engine.frontier import Frontier, Job, SiteQueue
 from crawler.engine.hosts import Hosts
 from crawler.engine.pace import Pace
 from crawler.engine.robots import Robots, Rules
+from crawler.engine.transfer import Transfer
 
 ACCEPT = "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 NO_RULES = Rules()

@@ -11,6 +11,7 @@ import gevent
 from crawler.clock import Clock, SystemClock
 from crawler.crawl_settings import CrawlSettings
 from crawler.engine import urls
+from crawler.engine.address import AddressPolicy
 from crawler.engine.crawl import Crawl
 from crawler.engine.dispatch import Shared
 from crawler.engine.fetch import Fetcher
@@ -35,12 +36,15 @@ class Engine:
         crawl_settings: CrawlSettings,
         spiders: Mapping[str, type[Spider]],
         clock: Clock | None = None,
+        private_targets: Sequence[str] = (),
     ) -> None:
+        """`private_targets` are networks that may be crawled though they are not public, or `all`
+        (address.py). Raises ConfigError for what is no network."""
         self._settings = crawl_settings
         self._spiders = dict(spiders)
         self._clock = clock or SystemClock()
         self._supervisor = Supervisor("engine", clock=self._clock)
-        self._fetcher = Fetcher()
+        self._fetcher = Fetcher(AddressPolicy(private_targets))
         self._crawls: WeakSet[Crawl] = WeakSet()
         self._shared = Shared(
             fetcher=self._fetcher,

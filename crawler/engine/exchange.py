@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from crawler.errors import CrawlerError
 
-_FINAL = frozenset({"bad url", "forbidden scheme", "too large", "tls"})
+_FINAL = frozenset({"bad url", "forbidden address", "forbidden scheme", "too large", "tls"})
 
 
 class FetchError(CrawlerError):

@@ -1,25 +1,22 @@
-"""Fetching over HTTP: one libcurl multi handle driven by gevent's loop, and its errors translated.
+"""Fetching over HTTP: one libcurl multi handle driven by gevent's loop.
 
 libcurl says which sockets and which timer it waits for; watchers of the hub call it back when they
-are ready. So thousands of requests are in flight without a greenlet each, and nothing blocks. Only
-http and https are spoken. Redirects are not followed here: each hop is a request of its own, which
-robots.txt and the frontier see (crawl.py). The proxy variables of the environment are ignored.
-
-No other file imports pycurl.
+are ready. So thousands of requests are in flight without a greenlet each, and nothing blocks. What
+one request is to libcurl is in transfer.py. Redirects are not followed here: each hop is a request
+of its own, which robots.txt and the frontier see (crawl.py).
 """
 
 from __future__ import annotations
 
-import errno
-import ssl
-from collections.abc import Callable
 from typing import Any
 
 import gevent
 import pycurl
 from gevent.event import AsyncResult
 
+from crawler.engine.address import AddressPolicy
 from crawler.engine.exchange import Answer, Call, FetchError
+from crawler.engine.transfer import Done, Transfer, new_handle, prepare
 from crawler.logs import get_logger
 
 log = get_logger(__name__)
@@ -27,8 +24,6 @@ log = get_logger(__name__)
 MAX_CONNECTIONS = 512
 """So many connections are kept alive for reuse."""
 MAX_IDLE_HANDLES = 256
-DNS_CACHE_S = 600
-ENCODINGS = "gzip, deflate, br"
 
 _READ, _WRITE = 1, 2
 _WATCHED = {
@@ -41,77 +36,14 @@ _SELECTED = {
     _WRITE: pycurl.CSELECT_OUT,
     _READ | _WRITE: pycurl.CSELECT_IN | pycurl.CSELECT_OUT,
 }
-_REASONS = {
-    pycurl.E_URL_MALFORMAT: "bad url",
-    pycurl.E_UNSUPPORTED_PROTOCOL: "forbidden scheme",
-    pycurl.E_COULDNT_RESOLVE_HOST: "dns",
-    pycurl.E_COULDNT_CONNECT: "connection failed",
-    pycurl.E_OPERATION_TIMEDOUT: "timeout",
-    pycurl.E_FILESIZE_EXCEEDED: "too large",
-    pycurl.E_PARTIAL_FILE: "truncated",
-    pycurl.E_BAD_CONTENT_ENCODING: "bad encoding",
-    pycurl.E_GOT_NOTHING: "connection closed",
-    pycurl.E_SEND_ERROR: "connection closed",
-    pycurl.E_RECV_ERROR: "connection closed",
-    pycurl.E_HTTP2: "connection closed",
-    pycurl.E_FTP_WEIRD_SERVER_REPLY: "bad response",
-    pycurl.E_SSL_CONNECT_ERROR: "tls",
-    pycurl.E_SSL_CIPHER: "tls",
-    pycurl.E_SSL_CACERT: "tls",
-    pycurl.E_SSL_CACERT_BADFILE: "tls",
-    pycurl.E_SSL_CERTPROBLEM: "tls",
-    pycurl.E_SSL_ISSUER_ERROR: "tls",
-    pycurl.E_PEER_FAILED_VERIFICATION: "tls",
-}
-
-Done = Callable[[Answer | FetchError], None]
-
-
-class Transfer:
-    """A request in flight; `Fetcher.cancel` takes it."""
-
-    __slots__ = ("chunks", "done", "handle", "header_lines", "limit", "size")
-
-    def __init__(self, handle: Any, call: Call, done: Done) -> None:
-        self.handle = handle
-        self.done = done
-        self.limit = call.max_body_bytes
-        self.size = 0
-        self.chunks: list[bytes] = []
-        self.header_lines: list[bytes] = []
-
-    def receive(self, chunk: bytes) -> int | None:
-        """Called by libcurl with a part of the body; -1 makes it give up."""
-        self.size += len(chunk)
-        if self.size > self.limit:
-            self.chunks.clear()
-            return -1
-        self.chunks.append(chunk)
-        return None
-
-    def answer(self) -> Answer:
-        """The whole response; the transfer holds its body no longer."""
-        body = b"".join(self.chunks)
-        self.chunks.clear()
-        status = self.handle.getinfo(pycurl.RESPONSE_CODE)
-        return Answer(status, self.header_lines, body, self._seconds())
-
-    def error(self, code: int, message: str) -> FetchError:
-        """libcurl's error in our words."""
-        self.chunks.clear()
-        if self.size > self.limit:
-            return FetchError("too large", f"more than {self.limit} bytes", self._seconds())
-        system = self.handle.getinfo(pycurl.OS_ERRNO)
-        return FetchError(_reason(code, system), message, self._seconds())
-
-    def _seconds(self) -> float:
-        return float(self.handle.getinfo(pycurl.TOTAL_TIME))
 
 
 class Fetcher:
     """Sends requests and keeps connections alive; one for all crawls of a worker."""
 
-    def __init__(self) -> None:
+    def __init__(self, policy: AddressPolicy | None = None) -> None:
+        """Without a policy only public addresses are connected to."""
+        self._policy = policy or AddressPolicy()
         self._multi: Any = None
         self._loop: Any = None
         self._timer: Any = None
@@ -158,10 +90,10 @@ class Fetcher:
         """
         if self._multi is None:
             raise FetchError("stopped", "the fetcher does not run")
-        handle = self._idle.pop() if self._idle else _new_handle()
+        handle = self._idle.pop() if self._idle else new_handle(self._policy)
         transfer = Transfer(handle, call, done)
         try:
-            _prepare(handle, call, transfer)
+            prepare(handle, call, transfer)
             self._multi.add_handle(handle)
         except (pycurl.error, UnicodeError, TypeError) as error:
             handle.close()
@@ -257,45 +189,3 @@ class Fetcher:
             self._timer.stop()
             self._timer.close()
             self._timer = None
-
-
-def _new_handle() -> Any:
-    handle = pycurl.Curl()
-    handle.setopt(pycurl.NOSIGNAL, 1)
-    handle.setopt(pycurl.FOLLOWLOCATION, 0)
-    handle.setopt(pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS)
-    handle.setopt(pycurl.REDIR_PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS)
-    handle.setopt(pycurl.ENCODING, ENCODINGS)
-    handle.setopt(pycurl.DNS_CACHE_TIMEOUT, DNS_CACHE_S)
-    handle.setopt(pycurl.PROXY, "")
-    authorities = ssl.get_default_verify_paths().cafile
-    if authorities:
-        handle.setopt(pycurl.CAINFO, authorities)
-    handle.method = "GET"
-    handle.headers = None
-    return handle
-
-
-def _prepare(handle: Any, call: Call, transfer: Transfer) -> None:
-    handle.setopt(pycurl.URL, call.url)
-    handle.setopt(pycurl.WRITEFUNCTION, transfer.receive)
-    handle.setopt(pycurl.HEADERFUNCTION, transfer.header_lines.append)
-    handle.setopt(pycurl.TIMEOUT_MS, max(1, round(call.timeout_s * 1000)))
-    handle.setopt(pycurl.CONNECTTIMEOUT_MS, max(1, round(call.connect_timeout_s * 1000)))
-    handle.setopt(pycurl.MAXFILESIZE_LARGE, call.max_body_bytes)
-    if handle.headers is not call.headers:
-        handle.setopt(pycurl.HTTPHEADER, list(call.headers))
-        handle.headers = call.headers
-    handle.method = call.method
-    if call.method == "HEAD":
-        handle.setopt(pycurl.NOBODY, 1)
-    elif call.method != "GET" or call.body is not None:
-        handle.setopt(pycurl.POSTFIELDS, call.body or b"")
-        handle.setopt(pycurl.CUSTOMREQUEST, call.method)
-        handle.method = "custom"
-
-
-def _reason(code: int, system: int) -> str:
-    if code == pycurl.E_COULDNT_CONNECT and system == errno.ECONNREFUSED:
-        return "connection refused"
-    return _REASONS.get(code, f"curl error {code}")

@@ -13,6 +13,7 @@ _HINTS = {
     "timeout": "is the site up, and does timeout_s suffice?",
     "dns": "is the name of the host right?",
     "tls": "is the certificate of the site valid?",
+    "forbidden address": "it is not public, and worker.private_targets does not list it",
     "bad url": "start URLs begin with http:// or https://",
 }
 

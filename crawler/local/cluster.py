@@ -82,6 +82,7 @@ class LocalCluster:
         self._environment = {
             "CRAWLER_SCHEDULER_SEED": "false",  # tasks are submitted once all workers are there
             "CRAWLER_LOGS_STYLE": "json",
+            "CRAWLER_WORKER_PRIVATE_TARGETS": "all",  # as whatever is run from the command line
             **_OWN_ETCD,
             **(environment or {}),
         }

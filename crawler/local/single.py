@@ -8,6 +8,7 @@ from pathlib import Path
 import gevent
 
 from crawler.clock import Clock, SystemClock
+from crawler.engine.address import ALL
 from crawler.engine.engine import Engine
 from crawler.engine.loader import load_spiders
 from crawler.engine.sink import JsonLinesSink, Sink
@@ -50,7 +51,8 @@ def run_tasks(
         raise ConfigError(
             "tasks: none given; name a settings file that lists at least one task, with -c FILE"
         )
-    engine = Engine(settings.crawl, load_spiders(settings.spiders, settings.folder), clock)
+    spiders = load_spiders(settings.spiders, settings.folder)
+    engine = Engine(settings.crawl, spiders, clock, private_targets=[ALL])
     supervisor = Supervisor("run", clock=clock)
     engine.start()
     try:

@@ -199,7 +199,8 @@ class Node:
 
     def _build_worker(self) -> None:
         spiders = load_spiders(self._settings.spiders, self._settings.folder)
-        engine = Engine(self._settings.crawl, spiders, self._clock)
+        allowed = self._settings.worker.private_targets
+        engine = Engine(self._settings.crawl, spiders, self._clock, private_targets=allowed)
         self._role = Worker(
             self._store, self._keys, self._settings, lambda: self.address, engine, self._clock
         )

@@ -36,7 +36,7 @@ FOUR = ("master-1", "master-2", "worker-1", "worker-2")
 CONFIG = """
 coordination: {{lease_ttl_s: {ttl_s}}}
 crawl: {{delay_s: {delay_s}, host_concurrency: 8, robots: false}}
-worker: {{report_s: {report_s}}}
+worker: {{report_s: {report_s}, private_targets: [127.0.0.0/8]}}
 scheduler: {{poison_after: 0}}  # workers die of everything here but their tasks
 logs: {{style: json}}
 spiders: [{spiders}]

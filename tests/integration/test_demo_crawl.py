@@ -47,7 +47,8 @@ def shop_server():
 def crawls(shop_server):
     """The ended crawl and its items by the name of the task."""
     settings = config.load(str(CONFIG), {"BOOKSHOP_URL": shop_server.url})
-    engine = Engine(settings.crawl, load_spiders(settings.spiders, settings.folder))
+    spiders = load_spiders(settings.spiders, settings.folder)
+    engine = Engine(settings.crawl, spiders, private_targets=["all"])
     engine.start()
     crawls = {task.name: prepared(engine, task) for task in settings.tasks}
     running = [gevent.spawn(crawl.run) for crawl, _ in crawls.values()]

@@ -326,7 +326,9 @@ def test_a_worker_that_leaves_tells_how_its_tasks_ended(cluster, spiders, tmp_pa
 
 
 def slow_reports(tmp_path):
-    return WorkerSettings(items=str(tmp_path / "items"), report_s=60)
+    return WorkerSettings(
+        items=str(tmp_path / "items"), report_s=60, private_targets=["127.0.0.0/8"]
+    )
 
 
 def patient():

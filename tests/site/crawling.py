@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import gevent
 
 from crawler import Request, Response, Spider
 from crawler.crawl_settings import CrawlSettings
+from crawler.engine.address import ALL
 from crawler.engine.crawl import Crawl
 from crawler.engine.engine import Engine
 from crawler.engine.sink import JsonLinesSink, Sink
@@ -64,10 +65,12 @@ class ListSink:
 
 
 @contextmanager
-def running_engine(*spiders: type[Spider], **settings: Any) -> Iterator[Engine]:
+def running_engine(
+    *spiders: type[Spider], private_targets: Sequence[str] = (ALL,), **settings: Any
+) -> Iterator[Engine]:
     """An engine that has started, with the two spiders above and others."""
     known = {spider.name: spider for spider in (Titles, OnlyTitles, *spiders)}
-    engine = Engine(CrawlSettings(**{**HASTE, **settings}), known)
+    engine = Engine(CrawlSettings(**{**HASTE, **settings}), known, private_targets=private_targets)
     engine.start()
     try:
         yield engine

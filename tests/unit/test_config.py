@@ -72,6 +72,7 @@ SAMPLES = {
     "scheduler.most": ("news=100,*=0", {"news": 100, "*": 0}),
     "scheduler.rebalance_band": ("0.5", 0.5),
     "crawl.limits": ("[{events: 10, per_s: 60}]", [Limit(10, 60.0)]),
+    "worker.private_targets": ("127.0.0.0/8,all", ["127.0.0.0/8", "all"]),
     "crawl.retry_statuses": ("500,502", [500, 502]),
     "crawl.connect_timeout_s": ("2.5", 2.5),
     "api.max_request_bytes": ("70000", 70000),

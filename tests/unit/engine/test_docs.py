@@ -38,7 +38,7 @@ def test_the_first_spider_and_the_same_as_data_find_every_book_of_the_demo(tmp_p
     assert trial["spiders"] == ["shop.py"]
     [task] = trial["tasks"]
     spiders = load_spiders([file], tmp_path)
-    engine = Engine(CrawlSettings(), spiders)
+    engine = Engine(CrawlSettings(), spiders, private_targets=["all"])
     engine.start()
     quick = {"delay_s": 0, "host_concurrency": 32, "retries": 0}
     parameters = {"start_urls": [f"{shop.url}/"], "settings": quick}

@@ -29,8 +29,11 @@ def test_the_engine_knows_no_cluster(path):
     assert own <= allowed
 
 
-def test_one_file_translates_libcurl():
-    assert [path.name for path in FILES if "pycurl" in set(imports(path))] == ["fetch.py"]
+def test_one_place_translates_libcurl():
+    assert [path.name for path in FILES if "pycurl" in set(imports(path))] == [
+        "fetch.py",
+        "transfer.py",
+    ]
 
 
 def test_importing_the_package_loads_nothing():

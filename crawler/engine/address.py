@@ -1,0 +1,71 @@
+"""Which addresses may be connected to: the public ones, and those that the operator allows besides.
+
+What a name resolves to is known only when a connection is made, and may differ from what it was a
+moment before. So it is the address that is judged, at every connection, never the name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+
+from crawler.errors import ConfigError
+
+ALL = "all"
+"""Stands for every network."""
+_NAT64 = ip_network("64:ff9b::/96")
+
+Address = IPv4Address | IPv6Address
+
+
+class AddressPolicy:
+    """Judges addresses. Private, loopback, link-local, shared, multicast and reserved ones are
+    refused unless they lie in one of `private_targets`: networks such as `10.0.0.0/8`, or `all`.
+    """
+
+    def __init__(self, private_targets: Sequence[str] = ()) -> None:
+        self.allows_all = ALL in private_targets
+        """Whether there is nothing to judge."""
+        self._allowed = [_network(text) for text in private_targets if text != ALL]
+
+    def allows(self, address: str) -> bool:
+        """Whether a numeric address may be connected to; what is no address may not."""
+        if self.allows_all:
+            return True
+        try:
+            found = ip_address(address.partition("%")[0])
+        except ValueError:
+            return False
+        return all(_is_public(each) or self._is_allowed(each) for each in _meant(found))
+
+    def _is_allowed(self, address: Address) -> bool:
+        return any(address in network for network in self._allowed)
+
+
+def _network(text: str) -> IPv4Network | IPv6Network:
+    try:
+        return ip_network(text, strict=False)
+    except ValueError:
+        raise ConfigError(
+            f"worker.private_targets: {text!r} is not allowed; allowed: networks such as"
+            f" 10.0.0.0/8 or fd00::/8, or {ALL}"
+        ) from None
+
+
+def _meant(address: Address) -> Sequence[Address]:
+    """The addresses that are reached: those inside an IPv6 address that carries IPv4 ones."""
+    if isinstance(address, IPv4Address):
+        return (address,)
+    if address.ipv4_mapped is not None:
+        return (address.ipv4_mapped,)
+    if address in _NAT64:
+        return (IPv4Address(int(address) & 0xFFFFFFFF),)
+    if address.sixtofour is not None:
+        return (address.sixtofour,)
+    return address.teredo or (address,)
+
+
+def _is_public(address: Address) -> bool:
+    if address.is_multicast or address.is_reserved or address.is_unspecified:
+        return False
+    return address.is_global and not getattr(address, "is_site_local", False)
