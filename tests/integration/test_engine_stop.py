@@ -10,6 +10,7 @@ from pathlib import Path
 import gevent
 import pytest
 
+from crawler.engine.address import ALL, AddressPolicy
 from crawler.engine.exchange import Call, FetchError
 from crawler.engine.fetch import Fetcher, Transfer
 from tests.site import Site
@@ -123,7 +124,7 @@ def call(url, **changes):
 
 @pytest.fixture
 def fetcher():
-    fetcher = Fetcher()
+    fetcher = Fetcher(AddressPolicy([ALL]))
     fetcher.start()
     yield fetcher
     fetcher.stop()
