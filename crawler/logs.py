@@ -13,10 +13,26 @@ import json
 import logging
 import os
 import sys
-from typing import Any, TextIO
+from typing import Any, Protocol
 
 _RESERVED = ("level", "ts", "logger", "caller", "msg")
 _COLOURS = {"DEBUG": "\x1b[2m", "WARNING": "\x1b[33m", "ERROR": "\x1b[31m", "CRITICAL": "\x1b[31m"}
+
+
+class Stream(Protocol):
+    """What logs are written to."""
+
+    def write(self, text: str, /) -> Any:
+        """Take a part of the text."""
+        ...
+
+    def flush(self) -> None:
+        """Have it seen."""
+        ...
+
+    def isatty(self) -> bool:
+        """Whether people read it."""
+        ...
 
 
 class Logger:
@@ -74,7 +90,7 @@ def get_logger(name: str) -> Logger:
     return Logger(logging.getLogger(name))
 
 
-def setup(level: str = "info", style: str = "auto", stream: TextIO | None = None) -> None:
+def setup(level: str = "info", style: str = "auto", stream: Stream | None = None) -> None:
     """Send all logs to `stream` (standard error by default).
 
     `style` is `json`, `text`, or `auto`: text on a terminal, JSON lines elsewhere.

@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 from collections.abc import Callable, Iterator
+from types import FrameType
 from typing import Any
 
 import click
@@ -54,6 +55,23 @@ def interruptible() -> Iterator[None]:
     finally:
         for handler in handlers:
             handler.cancel()
+
+
+def on_interrupt(*answers: Callable[[], None]) -> None:
+    """Answer each SIGINT or SIGTERM by the next of these; one more ends the process at once.
+
+    It needs no turn of the hub: a callback that never ends can be interrupted too. So an answer
+    must not block.
+    """
+    left = list(answers)
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if not left:
+            os._exit(INTERRUPTED)
+        left.pop(0)()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, handle)
 
 
 def _on_signal(*answers: Callable[[], None]) -> list[Any]:

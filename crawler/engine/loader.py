@@ -6,6 +6,7 @@ import hashlib
 import importlib
 import importlib.util
 import sys
+import traceback
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
@@ -40,6 +41,27 @@ def load_spiders(entries: Iterable[Any], folder: str | Path = ".") -> dict[str, 
             faults += _faults(spider, where, origins)
             origins.setdefault(spider.name, f"{where} ({_short(entry)})")
             spiders.setdefault(spider.name, spider)
+    if faults:
+        raise ConfigError("\n".join(faults))
+    return spiders
+
+
+def load_file(path: Path) -> dict[str, type[Spider]]:
+    """The spiders of one file, Python or YAML, by name.
+
+    Raises ConfigError that tells every fault, a line each, with the line of the file if known.
+    """
+    if path.suffix in (".yaml", ".yml"):
+        found = _declared(path, str(path))
+    elif path.suffix == ".py":
+        found = _spiders_in(_import_file(path, str(path)), str(path))
+    else:
+        raise ConfigError(f"{path}: not a spider's file; allowed: a file .py, .yaml or .yml")
+    spiders: dict[str, type[Spider]] = {}
+    faults: list[str] = []
+    for spider in found:
+        faults += _faults(spider, str(path), dict.fromkeys(spiders, str(path)))
+        spiders.setdefault(spider.name, spider)
     if faults:
         raise ConfigError("\n".join(faults))
     return spiders
@@ -106,8 +128,18 @@ def _import_file(path: Path, where: str) -> ModuleType:
         del sys.modules[name]
         raise ConfigError(
             f"{where}: {str(path)!r} cannot be imported ({type(error).__name__}: {error})"
+            f" at {_place_of(error, path)}"
         ) from error
     return module
+
+
+def _place_of(error: Exception, path: Path) -> str:
+    """The file and line that an error of an import came of: the last line of that very file."""
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"{Path(error.filename).name}:{error.lineno}"
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if Path(frame.filename) == path.absolute()]
+    return f"{path.name}:{own[-1].lineno}" if own else path.name
 
 
 def _spiders_in(module: ModuleType, where: str) -> list[type[Spider]]:

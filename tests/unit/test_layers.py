@@ -78,7 +78,10 @@ def test_plugins_see_the_hooks_and_records_alone(file):
     assert inside <= {"crawler.constraints", "crawler.records", "crawler.scheduler.hookspecs"}
 
 
-CLI = ("__init__", "base", "cluster", "local", "master", "nodes", "steering", "tables")
+CLI = (
+    *("__init__", "base", "cluster", "given", "local", "master", "nodes", "runspider"),
+    *("steering", "tables"),
+)
 ETCD = [f"coordination/etcd{part}.py" for part in ("", "_connection", "_login", "_watch")]
 
 

@@ -1,0 +1,107 @@
+"""What commands on one spider are given: its file, its arguments, settings of the crawl."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from crawler import config
+from crawler.cli.base import BAD_SETTINGS
+from crawler.crawl_settings import CrawlSettings
+from crawler.engine import overrides
+from crawler.engine.loader import load_file
+from crawler.engine.spider import Spider
+from crawler.errors import ConfigError, InvalidArgument
+from crawler.records import Spec
+
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+LEVELS = ("debug", "info", "warning", "error")
+
+ARGUMENTS: Decorator = click.option(
+    "-a", "arguments", metavar="NAME=VALUE", multiple=True, help="An argument of the spider."
+)
+SETTINGS: Decorator = click.option(
+    "-s",
+    "settings",
+    metavar="SETTING=VALUE",
+    multiple=True,
+    help="A setting of the crawl, such as delay_s=0.",
+)
+OUTPUT = "Where items go: a file of JSON lines, appended to; - is standard output. Repeatable."
+SPIDER: Decorator = click.option("--spider", metavar="NAME", help="Which, when there are several.")
+LEVEL: Decorator = click.option(
+    "-L", "--log-level", "level", type=click.Choice(LEVELS), default="warning"
+)
+
+
+class Unusable(click.ClickException):
+    """What was given cannot be used; nothing was started."""
+
+    exit_code = BAD_SETTINGS
+
+    def show(self, file: Any = None) -> None:
+        """Tell it on standard error."""
+        click.echo(f"crawler: {self.message}", err=True)
+
+
+def spiders_of(file: str | Path) -> dict[str, type[Spider]]:
+    """The spiders of a file, which may import what lies beside it. Raises Unusable."""
+    path = Path(file)
+    if not path.is_file():
+        raise Unusable(f"{path}: no such file; give the path of a spider, .py or .yaml")
+    sys.path.insert(0, str(path.resolve().parent))
+    try:
+        return load_file(path)
+    except ConfigError as error:
+        raise Unusable(str(error)) from error
+
+
+def chosen(spiders: Mapping[str, type[Spider]], name: str | None, file: str) -> type[Spider]:
+    """The spider of that name, or the only one. Raises Unusable."""
+    if name is None and len(spiders) == 1:
+        return next(iter(spiders.values()))
+    has = ", ".join(sorted(spiders))
+    if name is None:
+        raise Unusable(f"{file} has several spiders; choose one by --spider: {has}")
+    if name not in spiders:
+        raise Unusable(f"{file} has no spider {name!r}; allowed: {has}")
+    return spiders[name]
+
+
+def crawl_settings(file: str | None) -> CrawlSettings:
+    """The crawl settings of the settings file and the environment. Raises ConfigError."""
+    return config.load(file, os.environ).crawl
+
+
+def spec_of(spider: type[Spider], arguments: Iterable[str], settings: Iterable[str]) -> Spec:
+    """The task that these options ask for. Raises Unusable with every fault of the settings."""
+    changes = overrides.parsed(pairs("-s", settings))
+    faults = overrides.faults(changes, "-s")
+    if faults:
+        raise Unusable("\n".join(fault.replace("-s.", "-s ", 1) for fault in faults))
+    given: dict[str, Any] = pairs("-a", arguments)
+    if "settings" in given:
+        raise Unusable("-a settings: not allowed; settings of the crawl are given by -s")
+    return Spec(spider.name, parameters={**given, "settings": changes})
+
+
+def refused(error: InvalidArgument) -> Unusable:
+    """What the engine says of the parameters of a task, in the words of the command line."""
+    return Unusable(str(error).replace("parameters.", "-a ").replace("parameters:", "-a:"))
+
+
+def pairs(option: str, texts: Iterable[str]) -> dict[str, str]:
+    """What was given as NAME=VALUE; of one name the last counts. Raises Unusable."""
+    found: dict[str, str] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name.isidentifier():
+            raise Unusable(f"{option} {text!r} is not allowed; allowed: NAME=VALUE")
+        found[name] = value
+    return found

@@ -1,0 +1,72 @@
+"""`crawler runspider`: one spider in one process, from a file to items."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from crawler import logs
+from crawler.cli import given
+from crawler.cli.base import CONFIG, FAILED, INTERRUPTED, commands, on_interrupt
+from crawler.engine.crawl import Crawl
+from crawler.errors import InvalidArgument
+from crawler.local import report
+from crawler.local.outputs import STANDARD_OUTPUT, sink_for
+from crawler.local.solo import Solo, engine_for
+from crawler.local.terminal import StatusLine
+from crawler.records import State
+
+
+@commands.command()
+@click.argument("path", metavar="FILE")
+@given.SPIDER
+@given.ARGUMENTS
+@given.SETTINGS
+@click.option("-o", "--output", "outputs", metavar="ITEMS", multiple=True, help=given.OUTPUT)
+@click.option("-O", "--overwrite", "fresh", metavar="ITEMS", multiple=True, help="-o, but anew.")
+@given.LEVEL
+@CONFIG
+def runspider(
+    path: str,
+    spider: str | None,
+    arguments: tuple[str, ...],
+    settings: tuple[str, ...],
+    outputs: tuple[str, ...],
+    fresh: tuple[str, ...],
+    level: str,
+    file: str | None,
+) -> int:
+    """Run the spider of FILE, Python or YAML, in this process: no cluster, no etcd.
+
+    Ctrl-C ends it in order, and items are written; a second one ends it at once.
+    """
+    line = StatusLine(sys.stderr)
+    logs.setup(level, "auto", line)
+    kind = given.chosen(given.spiders_of(path), spider, path)
+    spec = given.spec_of(kind, arguments, settings)
+    with engine_for(given.crawl_settings(file), kind) as engine:
+        try:
+            solo = Solo(engine, spec, sink_for(outputs, fresh))
+        except InvalidArgument as error:
+            raise given.refused(error) from error
+        on_interrupt(solo.stop)
+        crawl = solo.run(lambda found: line.show(report.status(found)))
+    line.show("")
+    return _tell(crawl, (*outputs, *fresh))
+
+
+def _tell(crawl: Crawl, places: tuple[str, ...]) -> int:
+    """Show how it ended; the exit status."""
+    files = [place for place in places if place != STANDARD_OUTPUT]
+    lines = [*report.summary(crawl.statistics), *(report.row("items in", file) for file in files)]
+    if not places:
+        lines.append(report.row("items in", "nowhere; -o FILE keeps them"))
+    click.echo("\n".join(lines), err=STANDARD_OUTPUT in places)
+    if crawl.stopped:
+        click.echo("crawler: stopped before it was done; what there was is written", err=True)
+        return INTERRUPTED
+    state, reason = crawl.outcome()
+    if state is State.FAILED:
+        click.echo(f"crawler: the crawl failed: {reason}", err=True)
+    return FAILED if state is State.FAILED else 0

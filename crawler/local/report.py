@@ -1,0 +1,98 @@
+"""The statistics of a crawl as text: one line while it runs, a table when it has ended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from crawler.engine.stats import Statistics
+
+_UNITS = ("bytes", "KB", "MB", "GB", "TB")
+
+
+def status(found: Statistics) -> str:
+    """How a crawl stands, in one line."""
+    failed = sum(found.failures.values())
+    parts = [
+        f"{found.pages:,} pages ({found.pages_per_s:,.1f}/s)",
+        f"{found.items:,} items",
+        f"{failed:,} failed" if failed else "",
+        f"{found.pending:,} to go",
+        size(found.bytes_expanded),
+        duration(found.seconds),
+    ]
+    return "  ".join(part for part in parts if part)
+
+
+def summary(found: Statistics) -> list[str]:
+    """How a crawl ended, a line for each thing there is to tell."""
+    return [row(name, text) for name, text in _rows(found) if text]
+
+
+def row(name: str, text: str) -> str:
+    """One line of a summary."""
+    return f"{name:<10} {text}"
+
+
+def _rows(found: Statistics) -> Iterator[tuple[str, str]]:
+    yield "spider", found.spider
+    yield "ended", found.finish_reason
+    yield "pages", f"{found.pages:,}"
+    yield "items", f"{found.items:,}"
+    yield "requests", f"{found.requests:,}{_among(found)}"
+    yield "bytes", _bytes(found)
+    yield "statuses", counts({str(key): each for key, each in sorted(found.statuses.items())})
+    yield "failed", counts(_largest_first(found.failures))
+    yield "filtered", counts(_largest_first(found.filtered))
+    yield "not done", f"{found.pending:,} requests" if found.pending else ""
+    yield "latency", _latency(found.latency_s) if found.statuses else ""
+    yield "slow", f"{found.slow_callbacks:,} callbacks" if found.slow_callbacks else ""
+    yield "seconds", f"{found.seconds:.2f}"
+    yield "pages/s", f"{found.pages_per_s:,.1f}"
+
+
+def counts(values: Mapping[str, int]) -> str:
+    """Counts by name, in one line."""
+    return ", ".join(f"{name}: {count:,}" for name, count in values.items())
+
+
+def size(number: float) -> str:
+    """A number of bytes as people read it."""
+    for unit in _UNITS:
+        if number < 1000 or unit == _UNITS[-1]:
+            break
+        number /= 1000
+    return f"{number:,.0f} {unit}" if unit == "bytes" else f"{number:,.1f} {unit}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people read them: `42 s`, `3:07`, `1:00:03`."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def _among(found: Statistics) -> str:
+    among: dict[str, Any] = {
+        "repetitions": found.retries,
+        "redirects": found.redirects,
+        "from the cache": found.from_cache,
+    }
+    told = [f"{count:,} {name}" for name, count in among.items() if count]
+    return f", among them {', '.join(told)}" if told else ""
+
+
+def _bytes(found: Statistics) -> str:
+    expanded = size(found.bytes_expanded)
+    received = found.bytes_received
+    return f"{expanded}, received as {size(received)}" if received else expanded
+
+
+def _latency(seconds: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {each * 1000:,.0f} ms" for name, each in seconds.items())
+
+
+def _largest_first(values: Mapping[str, int]) -> dict[str, int]:
+    return dict(sorted(values.items(), key=lambda pair: (-pair[1], pair[0])))

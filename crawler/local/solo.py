@@ -1,0 +1,51 @@
+"""Runs one spider in this very process: no cluster, no settings file, the same engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from crawler.clock import SystemClock
+from crawler.crawl_settings import CrawlSettings
+from crawler.engine.crawl import Crawl
+from crawler.engine.engine import Engine
+from crawler.engine.sink import Sink
+from crawler.engine.spider import Spider
+from crawler.engine.stats import Statistics
+from crawler.records import Spec
+from crawler.supervision import Supervisor
+
+LOOK_S = 0.1
+"""How often the progress is shown."""
+
+
+@contextmanager
+def engine_for(settings: CrawlSettings, *spiders: type[Spider]) -> Iterator[Engine]:
+    """An engine with these spiders that runs until the end of the block."""
+    engine = Engine(settings, {spider.name: spider for spider in spiders})
+    engine.start()
+    try:
+        yield engine
+    finally:
+        engine.stop()
+
+
+class Solo:
+    """One crawl; `stop` may be called from anywhere, a handler of signals included."""
+
+    def __init__(self, engine: Engine, spec: Spec, sink: Sink) -> None:
+        """Raises NotFound and InvalidArgument, as `Engine.crawl`."""
+        self._crawl: Crawl = engine.crawl(spec, sink)
+        self.stop = self._crawl.stop
+
+    def run(self, look: Callable[[Statistics], None]) -> Crawl:
+        """Crawl to the end, and have somebody look at it every now and then."""
+        supervisor = Supervisor("solo")
+        clock = SystemClock()
+        supervisor.spawn("crawl", self._crawl.run)
+        try:
+            while not clock.wait(self._crawl.ended, LOOK_S):
+                look(self._crawl.statistics)
+        finally:
+            supervisor.stop()
+        return self._crawl

@@ -1,0 +1,222 @@
+"""`crawler runspider` as a person types it: from a spider's file to items, and what it refuses."""
+
+import json
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+
+import gevent
+import pytest
+
+from tests.integration.lab import ROOT, crawler
+from tests.site import Site
+from tests.site.crawling import lines
+from tests.waiting import eventually
+
+QUICK = ("-s", "delay_s=0", "-s", "robots=false")
+
+SPIDER = """
+from beside import WORD
+from crawler import Request, Spider
+
+
+class Titles(Spider):
+    name = "titles"
+    site = "{site}"
+    path = "/links?n=5"
+
+    def start(self):
+        yield Request(self.site + self.path)
+
+    def parse(self, response):
+        yield {{"title": response.css("title::text").get(), "word": WORD}}
+        yield from response.follow_all(css="a")
+"""
+
+OTHER = """
+
+class Other(Titles):
+    name = "other"
+    path = "/page/other"
+"""
+
+
+@pytest.fixture(scope="module")
+def site():
+    with Site() as site:
+        yield site
+
+
+@pytest.fixture
+def folder(tmp_path, site):
+    (tmp_path / "titles.py").write_text(SPIDER.format(site=site.url("")))
+    (tmp_path / "both.py").write_text(SPIDER.format(site=site.url("")) + OTHER)
+    (tmp_path / "beside.py").write_text("WORD = 'beside'\n")
+    return tmp_path
+
+
+def runspider(folder, *arguments):
+    return crawler("runspider", *QUICK, *arguments, cwd=folder)
+
+
+def test_from_a_file_to_items_in_one_command(folder):
+    done = runspider(folder, "titles.py", "-o", "items.jsonl")
+    assert (done.returncode, done.stderr) == (0, "")
+    items = lines(folder / "items.jsonl")
+    assert sorted(item["title"] for item in items) == [*(f"/page/{i}" for i in range(5)), "links"]
+    assert all(item["word"] == "beside" for item in items)
+    shown = dict(re.findall(r"^(\S+(?: \S+)?) {2,}(.+)$", done.stdout, re.M))
+    assert shown["spider"] == "titles"
+    assert shown["ended"] == "finished"
+    assert shown["pages"] == shown["items"] == shown["requests"] == "6"
+    assert shown["statuses"] == "200: 6"
+    assert float(shown["seconds"]) > 0
+    assert "p50" in shown["latency"]
+    assert shown["items in"] == "items.jsonl"
+
+
+def test_items_are_appended_unless_the_file_is_to_be_overwritten(folder):
+    for option, count in (("-o", 6), ("-o", 12), ("-O", 6)):
+        assert runspider(folder, "titles.py", option, "items.jsonl").returncode == 0
+        assert len(lines(folder / "items.jsonl")) == count
+
+
+def test_standard_output_has_items_and_nothing_else(folder):
+    done = runspider(folder, "titles.py", "-o", "-", "-o", "too.jsonl", "-L", "info")
+    items = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(items) == 6
+    assert "crawl ends" in done.stderr
+    assert re.search(r"^items in +too.jsonl$", done.stderr, re.M)
+    assert lines(folder / "too.jsonl") == items
+
+
+def test_arguments_reach_the_spider_and_settings_the_crawl(folder, site):
+    seen = len(site.hits)
+    agent = ("-s", "user_agent=a=b", "-s", "max_depth=1")
+    done = runspider(folder, "titles.py", "-a", "path=/chain/1", *agent)
+    assert done.returncode == 0
+    hits = site.hits[seen:]
+    assert [hit.url for hit in hits] == ["/chain/1", "/chain/2"]
+    assert {hit.agent for hit in hits} == {"a=b"}
+    assert "nowhere; -o FILE keeps them" in done.stdout
+
+
+def test_of_several_spiders_one_is_chosen(folder):
+    done = runspider(folder, "both.py")
+    assert done.returncode == 2
+    assert done.stderr == (
+        "crawler: both.py has several spiders; choose one by --spider: other, titles\n"
+    )
+    assert runspider(folder, "both.py", "--spider", "other", "-O", "one.jsonl").returncode == 0
+    assert [item["title"] for item in lines(folder / "one.jsonl")] == ["/page/other"]
+
+
+def test_a_declaration_runs_too(folder, site):
+    (folder / "pages.yaml").write_text(
+        f"name: pages\nstart_urls: ['{site.url('/links?n=2')}']\nfollow: [{{css: a}}]\n"
+        "items: [{fields: {title: title}}]\n"
+    )
+    assert runspider(folder, "pages.yaml", "-o", "items.jsonl").returncode == 0
+    assert len(lines(folder / "items.jsonl")) == 3
+
+
+FAULTS = {
+    "no file": (["nix.py"], "nix.py: no such file; give the path of a spider"),
+    "no spider's file": (["beside.txt"], "beside.txt: not a spider's file; allowed: a file .py"),
+    "no spider in it": (["beside.py"], "beside.py: no spider in it; allowed:"),
+    "no such spider": (
+        ["titles.py", "--spider", "nix"],
+        "titles.py has no spider 'nix'; allowed: titles",
+    ),
+    "broken file": (["broken.py"], "(NameError: name 'nix' is not defined) at broken.py:2"),
+    "no Python": (["syntax.py"], ") at syntax.py:3"),
+    "no pair": (["titles.py", "-a", "x"], "-a 'x' is not allowed; allowed: NAME=VALUE"),
+    "method": (["titles.py", "-a", "parse=x"], "-a parse: not allowed, the spider needs that"),
+    "settings": (["titles.py", "-a", "settings=x"], "-a settings: not allowed; settings of"),
+    "value": (
+        ["titles.py", "-s", "delay_s=soon", "-s", "nix=1"],
+        "-s delay_s: 'soon' is not allowed; allowed: a number from 0 to 3600 s\n-s nix: unknown",
+    ),
+    "start": (["idle.py"], "-a start_urls: spider 'idle' has no start URL of its own; allowed:"),
+    "settings file": (["titles.py", "-c", "nix.yaml"], "nix.yaml: no such file"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_what_cannot_be_run_is_told_and_nothing_is_started(folder, site, fault):
+    (folder / "beside.txt").touch()
+    (folder / "broken.py").write_text("import json\nnix\n")
+    (folder / "syntax.py").write_text("import json\n\nclass :\n")
+    (folder / "idle.py").write_text(
+        "from crawler import Spider\nclass Idle(Spider):\n    name = 'idle'\n"
+    )
+    arguments, message = FAULTS[fault]
+    before = len(site.hits)
+    done = runspider(folder, *arguments)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+    assert len(site.hits) == before
+
+
+def test_a_crawl_that_fails_is_told_by_status_and_reason(folder):
+    done = runspider(folder, "titles.py", "-a", "path=/status/404")
+    assert done.returncode == 1
+    assert "crawler: the crawl failed: no page could be fetched: HTTP 404" in done.stderr
+    assert re.search(r"^failed +HTTP 404: 1$", done.stdout, re.M)
+
+
+def start(folder, *arguments, stderr=subprocess.PIPE):
+    return subprocess.Popen(
+        [sys.executable, "-m", "crawler", "runspider", *arguments, *QUICK],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+        text=True,
+    )
+
+
+def test_ctrl_c_ends_it_in_order_and_items_are_written(folder, site):
+    seen = len(site.hits)
+    with start(folder, "titles.py", "-a", "path=/chain/1", "-o", "items.jsonl") as process:
+        eventually(lambda: len(site.hits) > seen + 20)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=10)
+    assert process.returncode == 130
+    assert re.search(r"^ended +stopped$", out, re.M)
+    assert err == "crawler: stopped before it was done; what there was is written\n"
+    told = re.search(r"^items +([\d,]+)$", out, re.M)
+    assert len(lines(folder / "items.jsonl")) == int(told[1].replace(",", "")) >= 20
+
+
+def test_a_second_ctrl_c_ends_even_a_callback_that_never_returns(folder, site):
+    (folder / "busy.py").write_text(
+        "from crawler import Spider\nclass Busy(Spider):\n    name = 'busy'\n"
+        f"    start_urls = ['{site.url('/page/busy')}']\n"
+        "    def parse(self, response):\n        print('computing', flush=True)\n"
+        "        while True:\n            pass\n"
+    )
+    with start(folder, "busy.py") as process:
+        assert process.stdout.readline() == "computing\n"
+        process.send_signal(signal.SIGINT)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(0.3)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) == 130
+
+
+def test_on_a_terminal_a_line_shows_how_it_goes(folder, site):
+    mine, theirs = pty.openpty()
+    with start(folder, "titles.py", "-a", "path=/slow?s=0.5", stderr=theirs) as process:
+        os.close(theirs)
+        out, _ = process.communicate(timeout=10)
+    shown = gevent.os.tp_read(mine, 10_000).decode()
+    os.close(mine)
+    assert "0 pages (0.0/s)  0 items  1 to go  0 bytes  0 s" in shown
+    assert shown.endswith("\r\x1b[K")
+    assert re.search(r"^pages +1$", out, re.M)
