@@ -6,11 +6,11 @@ Pure decisions on values; crawl.py carries them out.
 from __future__ import annotations
 
 import email.utils
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Container, Mapping
+from dataclasses import dataclass, field
 
 from crawler.crawl_settings import CrawlSettings
-from crawler.engine import urls
+from crawler.engine import meta, urls
 from crawler.engine.exchange import Answer, FetchError
 from crawler.engine.frontier import Job
 from crawler.engine.response import Headers
@@ -52,23 +52,36 @@ class Failure:
 
     reason: str
     detail: str = ""
+    page: Page | None = field(default=None, compare=False)
+    """The answer, when it is its HTTP status that makes it a failure."""
 
 
 Verdict = Page | Hop | Again | Failure
 
 
-def judge(job: Job, result: Answer | FetchError, settings: CrawlSettings, now_s: float) -> Verdict:
-    """What to do next; `now_s` is wall time, with which a Retry-After date is compared."""
+def judge(
+    job: Job,
+    result: Answer | FetchError,
+    settings: CrawlSettings,
+    now_s: float,
+    handled: Container[int] = (),
+) -> Verdict:
+    """What to do next; `now_s` is wall time, with which a Retry-After date is compared.
+
+    `handled` are the statuses that the spider's callbacks ask for; a request may say otherwise.
+    """
     if isinstance(result, FetchError):
         return _after_error(job, result, settings)
-    headers = Headers.parse(result.header_lines)
-    if result.status in settings.retry_statuses:
-        return _after_status(job, result.status, headers, settings, now_s)
-    if result.status in _REDIRECTS:
-        return _redirect(job, result.status, headers, settings)
-    if result.status >= 400:
-        return Failure(f"HTTP {result.status}")
-    return Page(result.status, headers, result.body)
+    page = Page(result.status, Headers.parse(result.header_lines), result.body)
+    if page.status in settings.retry_statuses:
+        verdict: Verdict = _after_status(job, page, settings, now_s)
+    elif page.status in _REDIRECTS:
+        return _after_redirect(job, page, settings, handled)
+    else:
+        verdict = _ended(page) if page.status >= 400 else page
+    if isinstance(verdict, Failure) and meta.handles(job.request.meta, page.status, handled):
+        return page
+    return verdict
 
 
 def pause_s(attempts: int, settings: CrawlSettings) -> float:
@@ -89,21 +102,32 @@ def retry_after_s(headers: Mapping[str, str], now_s: float) -> float:
 
 
 def _after_error(job: Job, error: FetchError, settings: CrawlSettings) -> Verdict:
-    if error.transient and job.attempts < settings.retries:
+    if error.transient and job.attempts < meta.retries(job.request.meta, settings):
         return Again(pause_s(job.attempts, settings), error.reason)
     return Failure(error.reason, str(error))
 
 
-def _after_status(
-    job: Job, status: int, headers: Headers, settings: CrawlSettings, now_s: float
-) -> Verdict:
-    reason = f"HTTP {status}"
-    asked_s = retry_after_s(headers, now_s)
-    if job.attempts >= settings.retries:
-        return Failure(reason)
+def _after_status(job: Job, page: Page, settings: CrawlSettings, now_s: float) -> Again | Failure:
+    asked_s = retry_after_s(page.headers, now_s)
+    if job.attempts >= meta.retries(job.request.meta, settings):
+        return _ended(page)
     if asked_s > MAX_RETRY_PAUSE_S:
-        return Failure(reason, f"it asks to come back in {asked_s:.0f} s")
-    return Again(max(asked_s, pause_s(job.attempts, settings)), reason)
+        return _ended(page, f"it asks to come back in {asked_s:.0f} s")
+    return Again(max(asked_s, pause_s(job.attempts, settings)), f"HTTP {page.status}")
+
+
+def _ended(page: Page, detail: str = "") -> Failure:
+    return Failure(f"HTTP {page.status}", detail, page)
+
+
+def _after_redirect(
+    job: Job, page: Page, settings: CrawlSettings, handled: Container[int]
+) -> Verdict:
+    if meta.handles(job.request.meta, page.status, handled):
+        return page
+    if job.request.meta.get("dont_redirect"):
+        return _ended(page)
+    return _redirect(job, page.status, page.headers, settings)
 
 
 def _redirect(job: Job, status: int, headers: Headers, settings: CrawlSettings) -> Verdict:
@@ -118,10 +142,10 @@ def _redirect(job: Job, status: int, headers: Headers, settings: CrawlSettings) 
         return Failure("bad redirect", f"Location {location!r} is no URL")
     if not urls.is_web(target):
         return Failure("forbidden redirect", f"Location {location!r} is neither http nor https")
-    if target == job.url or target in job.hops:
-        return Failure("redirect loop", f"back to {target}")
     keeps = status in (307, 308) or job.method == "HEAD"
-    become_get = status == 303 or job.method == "POST"
-    if become_get and not keeps:
+    become_get = (status == 303 or job.method == "POST") and not keeps
+    if target in job.hops or (target == job.url and (job.method == "GET" or not become_get)):
+        return Failure("redirect loop", f"back to {target}")
+    if become_get:
         return Hop(target, "GET", None)
     return Hop(target, job.method, job.body)

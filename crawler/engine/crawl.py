@@ -12,7 +12,7 @@ from typing import Any
 
 from gevent.event import Event
 
-from crawler.engine import answers, parse
+from crawler.engine import answers, failure, meta, parse
 from crawler.engine.answers import Again, Failure, Hop, Page
 from crawler.engine.dispatch import Dispatcher, Shared
 from crawler.engine.exchange import Answer, FetchError
@@ -63,6 +63,8 @@ class Crawl:
             spider.settings, self._frontier, shared, self._woken, self._refuse
         )
         self._start: Iterator[Any] | None = None
+        self._closing = ""
+        """The reason for which a callback ended the crawl."""
         self._unflushed_since_s = math.inf
 
     @property
@@ -95,6 +97,10 @@ class Crawl:
         """How the run ended: DONE, or FAILED with a reason for people."""
         return self._tally.outcome()
 
+    @property
+    def _over(self) -> bool:
+        return self.stopped or bool(self._closing)
+
     def stop(self) -> None:
         """Have `run` return soon: what is in flight is broken off, items so far are written."""
         if not self.ended.is_set():
@@ -112,6 +118,7 @@ class Crawl:
         finally:
             self.stopped = self.stopped or not finished
             self._dispatcher.abort()
+            self._close_spider()
             self._guarded(self._sink.close)
             self.stats.end()
             self.ended.set()
@@ -131,7 +138,7 @@ class Crawl:
         self._sink.open()
         self._start = self._starting()
         self._pace.begin()
-        while not self.stopped:
+        while not self._over:
             self._woken.clear()
             self._pull_start()
             self._dispatcher.dispatch(self._pace)
@@ -145,7 +152,7 @@ class Crawl:
         yield from parse.checked(self.spider.start())
 
     def _pull_start(self) -> None:
-        while self._start is not None and not self.stopped and len(self._frontier) < START_AHEAD:
+        while self._start is not None and not self._over and len(self._frontier) < START_AHEAD:
             try:
                 output = next(self._start)
             except StopIteration:
@@ -159,7 +166,7 @@ class Crawl:
 
     def _settle_arrived(self) -> None:
         arrived = self._dispatcher.arrived
-        while arrived and not self.stopped:
+        while arrived and not self._over:
             self._settle(*arrived.popleft())
             self._dispatcher.dispatch(self._pace)
             self._pace.breathe()
@@ -193,9 +200,16 @@ class Crawl:
             self._follow(job, FetchError(rules.trouble, "asked for robots.txt"))
         else:
             self._tally.filtered["robots"] += 1
+            self._tell_errback(job, failure.IgnoreRequest("robots.txt does not allow it"))
 
     def _follow(self, job: Job, result: Answer | FetchError) -> None:
-        verdict = answers.judge(job, result, self.spider.settings, self._clock.time_ns() / 1e9)
+        verdict = answers.judge(
+            job,
+            result,
+            self.spider.settings,
+            self._clock.time_ns() / 1e9,
+            self.spider.handle_httpstatus_list,
+        )
         match verdict:
             case Page():
                 self._parse(job, verdict)
@@ -212,18 +226,31 @@ class Crawl:
                 self._fail(job, verdict)
 
     def _parse(self, job: Job, page: Page) -> None:
-        response = Response(job.url, page.status, page.headers, page.body, job.request)
         self._tally.pages += 1
+        response = self._response(job, page)
+        self._collect(job, "callback", lambda: parse.outputs(self.spider, response))
+
+    def _response(self, job: Job, page: Page) -> Response:
+        meta.note(job)
+        return Response(job.url, page.status, page.headers, page.body, job.request)
+
+    def _tell_errback(self, job: Job, error: Exception) -> None:
+        if job.request.errback is not None:
+            told = failure.Failure(error, job.request)
+            self._collect(job, "errback", lambda: parse.failure_outputs(self.spider, told))
+
+    def _collect(self, job: Job, where: str, outputs: Callable[[], Iterator[Any]]) -> None:
+        """Take what a callback yields; what it raises is told, and costs this page only."""
         try:
-            for output in parse.outputs(self.spider, response):
+            for output in outputs():
                 self._take(output, job.depth + 1)
                 self._pace.breathe()
-                if self.stopped:
+                if self._over:
                     return
         except SinkFailed:
             raise
         except Exception as error:
-            self._blame_spider("callback", error, job.url)
+            self._blame_spider(where, error, job.url)
 
     def _take(self, output: Any, depth: int) -> None:
         if not isinstance(output, Request):
@@ -258,18 +285,27 @@ class Crawl:
         if refusal:
             self._tally.filtered[refusal] += 1
 
-    def _fail(self, job: Job, failure: Failure) -> None:
-        self._tally.fail(failure.reason, job.url)
+    def _fail(self, job: Job, verdict: Failure) -> None:
+        self._tally.fail(verdict.reason, job.url)
         log.info(
             "page failed",
             task=self.name,
             spider=self.spider.name,
             url=job.url,
-            reason=failure.detail or failure.reason,
+            reason=verdict.detail or verdict.reason,
             attempts=job.attempts + 1,
         )
+        self._tell_errback(job, self._error(job, verdict))
+
+    def _error(self, job: Job, verdict: Failure) -> Exception:
+        if verdict.page is not None:
+            return failure.HttpError(self._response(job, verdict.page))
+        return failure.fetch_error(verdict.reason, verdict.detail)
 
     def _blame_spider(self, where: str, error: Exception, url: str) -> None:
+        if isinstance(error, failure.CloseSpider):
+            self._closing = error.reason
+            return
         self._tally.fail(f"{where} raised {type(error).__name__}", url)
         log.error(
             f"{where} raised: its page is lost, the crawl goes on",
@@ -279,10 +315,17 @@ class Crawl:
             exc_info=error,
         )
 
+    def _close_spider(self) -> None:
+        reason = "shutdown" if self.stopped else self._closing or "finished"
+        try:
+            self.spider.closed(reason)
+        except Exception as error:
+            self._blame_spider("closed", error, f"spider {self.spider.name}")
+
     def _finish_reason(self) -> str:
         if not self.ended.is_set():
             return ""
-        return "stopped" if self.stopped else self.outcome()[1] or "finished"
+        return "stopped" if self.stopped else self.outcome()[1] or self._closing or "finished"
 
     def _log_end(self) -> None:
         state, _ = self.outcome()

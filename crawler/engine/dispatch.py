@@ -15,6 +15,7 @@ from gevent.event import Event
 
 from crawler.clock import Clock
 from crawler.crawl_settings import CrawlSettings
+from crawler.engine import meta
 from crawler.engine.exchange import Answer, Call, FetchError
 from crawler.engine.fetch import Fetcher
 from crawler.engine.frontier import Frontier, Job, SiteQueue
@@ -159,7 +160,7 @@ class Dispatcher:
         return Call(
             url=job.url,
             headers=headers,
-            timeout_s=settings.timeout_s - job.spent_s,
+            timeout_s=meta.timeout_s(job.request.meta, settings) - job.spent_s,
             connect_timeout_s=settings.connect_timeout_s,
             max_body_bytes=settings.max_body_bytes,
             method=job.method,

@@ -97,7 +97,7 @@ class Engine:
                 f" {type(error).__name__}: {error}"
             ) from error
         spider.settings = settings
-        if spider_class.start is Spider.start and not spider.start_urls:
+        if not spider_class.begins_itself() and not spider.start_urls:
             raise InvalidArgument(
                 f"parameters.start_urls: spider {spider.name!r} has no start URL of its own;"
                 " allowed: a list of http and https URLs"

@@ -195,6 +195,9 @@ class Frontier:
             return "offsite", url
         if request.dont_filter:
             return "", url
+        if method != request.method:
+            self._seen.add(urls.fingerprint(url, method, body))
+            return "", url  # the answer to a form: it is wanted though the page was seen before
         if not self._seen.add(urls.fingerprint(url, method, body)):
             return "duplicate", url
         return "", url

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
+from crawler.engine import coroutines
+from crawler.engine.failure import Failure
 from crawler.engine.response import Response
 from crawler.engine.spider import Request, Spider
 
@@ -21,7 +22,12 @@ def outputs(spider: Spider, response: Response) -> Iterator[Any]:
     """
     request = response.request
     callback = resolve(spider, request.callback)
-    return checked(callback(response, **(request.cb_kwargs or {})))
+    return checked(callback(response, **request.cb_kwargs))
+
+
+def failure_outputs(spider: Spider, failure: Failure) -> Iterator[Any]:
+    """What the errback of a request yields; raises as `outputs` does."""
+    return checked(resolve(spider, failure.request.errback)(failure))
 
 
 def resolve(spider: Spider, callback: Callable[..., Any] | str | None) -> Callable[..., Any]:
@@ -41,22 +47,23 @@ def checked(result: Any) -> Iterator[Any]:
             continue
         if not isinstance(output, Request) and not is_item(output):
             raise BadOutput(
-                f"{type(output).__name__} is not allowed; allowed: a Request, or an item: a dict"
-                " or a dataclass"
+                f"{type(output).__name__} is not allowed; allowed: a Request, or an item: a dict,"
+                " an Item, a dataclass or an attrs class"
             )
         yield output
 
 
 def is_item(output: Any) -> bool:
-    """Whether an output is an item: a mapping or the instance of a dataclass."""
+    """Whether an output is an item: a mapping, or an instance of a dataclass or attrs class."""
     if isinstance(output, Mapping):
         return True
-    return dataclasses.is_dataclass(output) and not isinstance(output, type)
+    kind = type(output)
+    return hasattr(kind, "__dataclass_fields__") or hasattr(kind, "__attrs_attrs__")
 
 
 def _many(result: Any) -> Iterable[Any]:
     if result is None:
         return ()
     if isinstance(result, (Request, str)) or is_item(result) or not isinstance(result, Iterable):
-        return (result,)
+        return coroutines.outputs(result) if coroutines.are_awaited(result) else (result,)
     return result

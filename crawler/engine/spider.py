@@ -5,17 +5,33 @@ Names and shapes are Scrapy's, so that a spider written for one reads like one f
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import logging
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from crawler.crawl_settings import CrawlSettings
+from crawler.engine.coroutines import Both
 from crawler.engine.request import Request
-from crawler.logs import Logger, get_logger
 
 if TYPE_CHECKING:
     from crawler.engine.response import Response
 
 __all__ = ["Request", "Spider"]
+
+_LOGGING = ("exc_info", "stack_info", "stacklevel", "extra")
+
+
+class SpiderLogger(logging.LoggerAdapter[logging.Logger]):
+    """A logger of the standard library whose keywords may also be fields: `info("x", url=…)`."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(logging.getLogger(name))
+
+    def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, Any]:
+        """Keep what `logging` knows; the rest become fields of the line."""
+        known = {key: kwargs.pop(key) for key in _LOGGING if key in kwargs}
+        known.setdefault("extra", {"fields": dict(kwargs)})
+        return msg, known
 
 
 class Spider:
@@ -32,21 +48,47 @@ class Spider:
     settings: CrawlSettings
     """The settings in force: the worker's, the spider's own, the task's. Set before `start`."""
 
-    def __init__(self, **parameters: Any) -> None:
+    handle_httpstatus_list: Sequence[int] = ()
+    """HTTP statuses from 300 up that its callbacks want to see; others go to the errback."""
+
+    def __init__(self, name: str | None = None, **parameters: Any) -> None:
+        if name is not None:
+            self.name = name
+        self.state: dict[str, Any] = {}
+        """Room for what the spider remembers between its callbacks."""
         for key, value in parameters.items():
             setattr(self, key, value)
 
     @property
-    def logger(self) -> Logger:
+    def logger(self) -> SpiderLogger:
         """Writes log lines under the spider's name."""
-        return get_logger(f"crawler.spider.{self.name}")
+        return SpiderLogger(f"crawler.spider.{self.name}")
+
+    def log(self, message: str, level: int = logging.DEBUG) -> None:
+        """Write a log line under the spider's name."""
+        self.logger.log(level, message)
 
     def start(self) -> Iterable[Any]:
-        """The first requests: one for each start URL, unless a subclass has it otherwise."""
+        """The first requests: those of `start_requests`; may be an `async def` in a subclass."""
+        return Both(self.start_requests())
+
+    def start_requests(self) -> Iterable[Any]:
+        """One request for each start URL; spiders of before Scrapy 2.13 override this."""
         start_urls = [self.start_urls] if isinstance(self.start_urls, str) else self.start_urls
         for url in start_urls:
             yield Request(url)
 
+    @classmethod
+    def begins_itself(cls) -> bool:
+        """Whether the spider makes its first requests otherwise than of `start_urls`."""
+        return cls.start is not Spider.start or cls.start_requests is not Spider.start_requests
+
     def parse(self, response: Response) -> Any:
         """The callback of requests that name no other; yields items and further requests."""
         raise NotImplementedError(f"spider {self.name!r} has no method parse")
+
+    def closed(self, reason: str) -> None:
+        """Called when the crawl has ended: `finished`, `shutdown`, or what CloseSpider said."""
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name!r}>"

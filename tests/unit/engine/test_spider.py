@@ -1,0 +1,128 @@
+"""The base class: how spiders begin, log, and what their `async def` methods may do."""
+
+import asyncio
+import logging
+
+import pytest
+
+from crawler import Request, Response, Spider
+from crawler.engine.coroutines import ForeignAwait
+from crawler.engine.parse import checked, outputs
+
+URL = "http://h/"
+
+
+def begun(spider):
+    return [request.url for request in checked(spider.start())]
+
+
+class Legacy(Spider):
+    name = "legacy"
+
+    def start_requests(self):
+        yield Request("http://legacy/")
+
+
+class Modern(Spider):
+    name = "modern"
+    start_urls = ("http://own/",)
+
+    async def start(self):
+        yield Request("http://first/")
+        async for request in super().start():
+            yield request
+
+
+class Plain(Spider):
+    name = "plain"
+    start_urls = (URL,)
+
+    def start(self):
+        yield from super().start()
+
+
+@pytest.mark.parametrize(
+    ("spider", "urls"),
+    [
+        (Legacy, ["http://legacy/"]),
+        (Modern, ["http://first/", "http://own/"]),
+        (Plain, [URL]),
+        (type("Super", (Legacy,), {}), ["http://legacy/"]),
+    ],
+)
+def test_a_spider_begins_in_any_way_scrapy_has_known(spider, urls):
+    assert begun(spider()) == urls
+
+
+def test_whether_it_needs_start_urls():
+    assert Legacy.begins_itself()
+    assert Modern.begins_itself()
+    assert not type("None", (Spider,), {}).begins_itself()
+
+
+class Awaiting(Spider):
+    name = "awaiting"
+
+    async def one(self, response):
+        return {"url": await self.url_of(response)}
+
+    async def many(self, response):
+        yield {"n": 1}
+        yield {"url": await self.url_of(response)}
+
+    async def listed(self, response):
+        return [{"n": 1}, {"n": 2}]
+
+    async def nothing(self, response):
+        pass
+
+    async def foreign(self, response):
+        yield {"n": 1}
+        await asyncio.sleep(0)
+
+    async def url_of(self, response):
+        return response.url
+
+
+@pytest.mark.parametrize(
+    ("callback", "items"),
+    [
+        ("one", [{"url": URL}]),
+        ("many", [{"n": 1}, {"url": URL}]),
+        ("listed", [{"n": 1}, {"n": 2}]),
+        ("nothing", []),
+    ],
+)
+def test_a_callback_may_be_a_coroutine(callback, items):
+    response = Response(URL, request=Request(URL, callback))
+    assert list(outputs(Awaiting(), response)) == items
+
+
+def test_a_coroutine_that_needs_an_event_loop_is_told_so():
+    found = outputs(Awaiting(), Response(URL, request=Request(URL, "foreign")))
+    assert next(found) == {"n": 1}
+    with pytest.raises(ForeignAwait, match=r"needs an event loop; allowed: .*Yield a Request"):
+        next(found)
+
+
+def test_the_logger_takes_arguments_and_fields(caplog):
+    caplog.set_level(logging.INFO)
+    spider = Legacy()
+    spider.logger.info("a %s of %d", "page", 3)
+    spider.logger.warning("slow", url=URL)
+    spider.log("told", logging.INFO)
+    assert [record.getMessage() for record in caplog.records] == ["a page of 3", "slow", "told"]
+    assert caplog.records[1].fields == {"url": URL}
+    assert {record.name for record in caplog.records} == {"crawler.spider.legacy"}
+
+
+def test_it_remembers():
+    spider = Legacy()
+    spider.state["seen"] = 1
+    assert spider.state == {"seen": 1}
+    assert Legacy().state == {}
+
+
+def test_the_name_may_be_given():
+    assert Spider("other", tag="a").name == "other"
+    assert Spider("other", tag="a").tag == "a"
