@@ -51,6 +51,15 @@ class CrawlSettings:
         0, "How many links away from a start URL; 0 is without limit.", least=0, most=1_000_000
     )
     max_redirects: int = setting(10, "Redirects followed for one request.", least=0, most=100)
+    meta_refresh: bool = setting(
+        True, "Whether <meta http-equiv=refresh> is followed as a redirect, up to 100 s."
+    )
+    nofollow: bool = setting(
+        False, "Whether links are left that are marked nofollow, or whose page is."
+    )
+    canonical: bool = setting(
+        False, "Whether a page is left that names another, known one as its canonical URL."
+    )
     retries: int = setting(2, "How often a failed request is repeated.", least=0, most=100)
     retry_delay_s: float = setting(
         1.0, "Pause before the first repetition; doubles each time.", unit="s", least=0, most=3600

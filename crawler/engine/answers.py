@@ -134,6 +134,17 @@ def _redirect(job: Job, status: int, headers: Headers, settings: CrawlSettings) 
     location = headers.get("location", "")
     if not location:
         return Failure("bad redirect", f"HTTP {status} without a Location")
+    keeps = status in (307, 308) or job.method == "HEAD"
+    become_get = status == 303 or job.method == "POST"
+    if become_get and not keeps:
+        return hop(job, location, "GET", None, settings)
+    return hop(job, location, job.method, job.body, settings)
+
+
+def hop(
+    job: Job, location: str, method: str, body: bytes | None, settings: CrawlSettings
+) -> Hop | Failure:
+    """On to where a page says it lies, unless that leads nowhere."""
     if len(job.hops) >= settings.max_redirects:
         return Failure("too many redirects", f"more than {settings.max_redirects}")
     try:
@@ -142,10 +153,6 @@ def _redirect(job: Job, status: int, headers: Headers, settings: CrawlSettings) 
         return Failure("bad redirect", f"Location {location!r} is no URL")
     if not urls.is_web(target):
         return Failure("forbidden redirect", f"Location {location!r} is neither http nor https")
-    keeps = status in (307, 308) or job.method == "HEAD"
-    become_get = (status == 303 or job.method == "POST") and not keeps
-    if target in job.hops or (target == job.url and (job.method == "GET" or not become_get)):
+    if target in job.hops or (target == job.url and (job.method == method)):
         return Failure("redirect loop", f"back to {target}")
-    if become_get:
-        return Hop(target, "GET", None)
-    return Hop(target, job.method, job.body)
+    return Hop(target, method, body)

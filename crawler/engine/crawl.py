@@ -12,8 +12,8 @@ from typing import Any
 
 from gevent.event import Event
 
-from crawler.engine import answers, failure, meta, parse
-from crawler.engine.answers import Again, Failure, Hop, Page
+from crawler.engine import answers, failure, markup, meta, parse
+from crawler.engine.answers import Again, Failure, Hop, Page, Verdict
 from crawler.engine.dispatch import Dispatcher, Shared
 from crawler.engine.exchange import Answer, FetchError
 from crawler.engine.frontier import Frontier, Job, SiteQueue
@@ -210,9 +210,12 @@ class Crawl:
             self._clock.time_ns() / 1e9,
             self.spider.handle_httpstatus_list,
         )
+        self._carry_out(job, verdict)
+
+    def _carry_out(self, job: Job, verdict: Verdict) -> None:
         match verdict:
             case Page():
-                self._parse(job, verdict)
+                self._read(job, verdict)
             case Again():
                 self.stats.retries += 1
                 log.debug("page is tried again", url=job.url, reason=verdict.reason)
@@ -225,10 +228,18 @@ class Crawl:
             case Failure():
                 self._fail(job, verdict)
 
-    def _parse(self, job: Job, page: Page) -> None:
-        self._tally.pages += 1
+    def _read(self, job: Job, page: Page) -> None:
+        """Do what the page asks for in its markup, else hand it to its callback."""
+        settings = self.spider.settings
         response = self._response(job, page)
-        self._collect(job, "callback", lambda: parse.outputs(self.spider, response))
+        elsewhere = markup.refresh(response) if settings.meta_refresh else None
+        if elsewhere is not None:
+            return self._carry_out(job, answers.hop(job, elsewhere, "GET", None, settings))
+        known_as = markup.canonical(response) if settings.canonical else None
+        if known_as is not None and not self._frontier.claim(known_as):
+            return self._count_refusal("canonical")
+        self._tally.pages += 1
+        self._collect(job, "callback", lambda: self._outputs(response))
 
     def _response(self, job: Job, page: Page) -> Response:
         meta.note(job)
@@ -251,6 +262,20 @@ class Crawl:
             raise
         except Exception as error:
             self._blame_spider(where, error, job.url)
+
+    def _outputs(self, response: Response) -> Iterator[Any]:
+        outputs = parse.outputs(self.spider, response)
+        if not self.spider.settings.nofollow:
+            return outputs
+        is_barred = markup.restrained(response)
+        return (output for output in outputs if not self._bars(output, is_barred))
+
+    def _bars(self, output: Any, is_barred: Callable[[str], bool]) -> bool:
+        """Whether it is a link that is not for crawlers; it is counted then."""
+        if not isinstance(output, Request) or not is_barred(output.url):
+            return False
+        self._count_refusal("nofollow")
+        return True
 
     def _take(self, output: Any, depth: int) -> None:
         if not isinstance(output, Request):

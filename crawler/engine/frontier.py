@@ -129,6 +129,10 @@ class Frontier:
             self.push(job)
         return refusal
 
+    def claim(self, url: str) -> bool:
+        """Whether a page by that URL was not known before; it is from now on."""
+        return self._seen.add(urls.fingerprint(url))
+
     def push(self, job: Job) -> None:
         """Queue a job that was admitted before."""
         queue = self._site(urls.origin(job.url))

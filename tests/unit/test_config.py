@@ -86,7 +86,14 @@ TOGETHER = {
     "etcd.password": ("user",),
 }
 """Settings that mean nothing without others of their section."""
-BY_TYPE = {bool: ("false", False), int: ("70", 70), float: ("12.5", 12.5), str: ("x", "x")}
+BY_TYPE = {int: ("70", 70), float: ("12.5", 12.5), str: ("x", "x")}
+
+
+def sample_for(default):
+    """Another value of that type, as text and as it is."""
+    if isinstance(default, bool):
+        return str(not default).lower(), not default
+    return BY_TYPE[type(default)]
 
 
 @pytest.mark.parametrize(
@@ -95,7 +102,7 @@ BY_TYPE = {bool: ("false", False), int: ("70", 70), float: ("12.5", 12.5), str: 
 )
 def test_every_setting_has_a_variable(load, section, item, default):
     path = f"{section}.{item.name}"
-    text, expected = SAMPLES[path] if path in SAMPLES else BY_TYPE[type(default)]
+    text, expected = SAMPLES[path] if path in SAMPLES else sample_for(default)
     others = {config.variable(section, name): "y" for name in TOGETHER.get(path, ())}
     loaded = load("", {config.variable(section, item.name): text, **others})
     assert getattr(getattr(loaded, section), item.name) == expected != default

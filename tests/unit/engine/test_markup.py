@@ -1,0 +1,141 @@
+"""What pages say to crawlers in their markup, and what a crawl makes of it."""
+
+import gevent
+import pytest
+
+from crawler import Spider
+from crawler.clock import ManualClock
+from crawler.engine import markup
+from crawler.engine.headers import Headers
+from crawler.engine.response import Response
+from tests.unit.engine.fakes import FakeFetcher, ListSink, crawl_of, page, shared
+
+HTML = Headers([("Content-Type", "text/html")])
+
+
+def response(body, headers=HTML):
+    return Response("http://h/dir/page", 200, headers, body.encode())
+
+
+def refreshing(content, around="{}"):
+    tag = f'<meta http-equiv="Refresh" content="{content}">'
+    return response(f"<html><head>{around.format(tag)}</head><body>x</body></html>")
+
+
+@pytest.mark.parametrize(
+    ("content", "target"),
+    [
+        ("0; url=/new", "http://h/new"),
+        ("5;URL='new'", "http://h/dir/new"),
+        ("0; url=http://other/", "http://other/"),
+        ("0; url=/new#part", "http://h/new"),
+        ("101; url=/new", None),
+        ("300", None),
+        ("0; url=/dir/page", None),
+        ("0; url=javascript:go()", None),
+        ("0; url=file:///etc/passwd", None),
+        ("soon; url=/new", None),
+    ],
+)
+def test_a_refresh_leads_to_another_web_page_soon(content, target):
+    assert markup.refresh(refreshing(content)) == target
+
+
+def test_a_refresh_for_those_without_scripts_is_none():
+    assert markup.refresh(refreshing("0; url=/new", "<noscript>{}</noscript>")) is None
+
+
+def test_what_is_no_html_refreshes_nothing():
+    text = Headers([("Content-Type", "text/plain")])
+    assert markup.refresh(response('<meta http-equiv=refresh content="0;url=/a">', text)) is None
+
+
+@pytest.mark.parametrize(
+    ("link", "url"),
+    [
+        ('<link rel="canonical" href="/main">', "http://h/main"),
+        ('<link rel=Canonical href="http://www/">', "http://www/"),
+        ('<link rel="canonical" href="/dir/page">', None),
+        ('<link rel="canonical" href="mailto:a@b">', None),
+        ('<link rel="next" href="/main">', None),
+    ],
+)
+def test_a_page_names_the_url_it_is_known_by(link, url):
+    assert markup.canonical(response(f"<head>{link}</head>")) == url
+
+
+def test_a_marked_link_is_left_unless_another_leads_there_too():
+    is_barred = markup.restrained(
+        response(
+            '<a rel="external NoFollow" href="/a">a</a><a rel=nofollow href=/b>b</a>'
+            '<a href="/b">b</a><a href="/c">c</a>'
+        )
+    )
+    assert [path for path in "abc" if is_barred(f"http://h/{path}")] == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("body", "headers"),
+    [
+        ('<meta name="ROBOTS" content="noindex, NOFOLLOW"><a href=/a>a</a>', HTML),
+        ('<meta name="robots" content="none"><a href=/a>a</a>', HTML),
+        ("<a href=/a>a</a>", Headers([("X-Robots-Tag", "nofollow")])),
+    ],
+)
+def test_a_page_can_bar_all_its_links(body, headers):
+    assert markup.restrained(response(body, headers))("http://h/a")
+
+
+def test_a_page_that_is_not_to_be_indexed_bars_no_link():
+    page = response('<meta name="robots" content="noindex"><a href=/a>a</a>')
+    assert not markup.restrained(page)("http://h/a")
+
+
+class Links(Spider):
+    name = "links"
+    start_urls = ("http://h/",)
+
+    def parse(self, response):
+        yield {"url": response.url}
+        yield from response.follow_all(css="a")
+
+
+def crawled(pages, **settings):
+    """Paths of the items, and what was filtered and failed, of a crawl of these bodies."""
+    clock = ManualClock()
+    fetcher = FakeFetcher(
+        clock, lambda call: page(body=pages[call.url.removeprefix("http://h")].encode())
+    )
+    crawl = crawl_of(Links, shared(fetcher, clock), items := ListSink(), **settings)
+    with gevent.Timeout(5):
+        crawl.run()
+    return [
+        item["url"].removeprefix("http://h") for item in items
+    ], crawl.filtered | crawl.failures_by_reason
+
+
+MOVED = '<meta http-equiv="refresh" content="0; url={}">'
+
+
+def test_a_crawl_goes_where_a_page_refreshes_to():
+    pages = {"/": MOVED.format("/b"), "/b": "here"}
+    assert crawled(pages)[0] == ["/b"]
+    assert crawled(pages, meta_refresh=False)[0] == ["/"]
+
+
+def test_pages_that_refresh_to_each_other_end_as_a_redirect_loop():
+    pages = {"/": "<a href=/a>", "/a": MOVED.format("/b"), "/b": MOVED.format("/a")}
+    assert crawled(pages) == (["/"], {"redirect loop": 1})
+
+
+def test_a_crawl_leaves_marked_links_when_asked_to():
+    pages = {"/": "<a rel=nofollow href=/a>a</a><a href=/b>b</a>", "/a": "a", "/b": "b"}
+    assert crawled(pages) == (["/", "/a", "/b"], {})
+    assert crawled(pages, nofollow=True) == (["/", "/b"], {"nofollow": 1})
+
+
+def test_of_copies_of_a_page_the_first_is_taken_when_asked_to():
+    copy = '<link rel=canonical href="/c">copy'
+    pages = {"/": "<a href=/a>a</a><a href=/b>b</a>", "/a": copy, "/b": copy}
+    assert crawled(pages) == (["/", "/a", "/b"], {})
+    assert crawled(pages, canonical=True) == (["/", "/a"], {"canonical": 1})
