@@ -23,7 +23,7 @@ from crawler import Request, Response, Spider  # noqa: E402  # after what it may
 from crawler.crawl_settings import CrawlSettings  # noqa: E402
 from crawler.engine.declarative import compile_declaration  # noqa: E402
 from crawler.engine.engine import Engine  # noqa: E402
-from crawler.engine.sink import JsonLinesSink  # noqa: E402
+from crawler.engine.sinks.json_lines import JsonLinesSink  # noqa: E402
 from crawler.records import Spec  # noqa: E402
 
 

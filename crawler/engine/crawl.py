@@ -20,7 +20,7 @@ from crawler.engine.frontier import Frontier, Job, SiteQueue
 from crawler.engine.pace import Pace
 from crawler.engine.response import Response
 from crawler.engine.robots import Rules
-from crawler.engine.sink import Sink
+from crawler.engine.sinks.sink import Sink
 from crawler.engine.spider import Request, Spider
 from crawler.engine.stats import Statistics, Stats
 from crawler.engine.tally import Tally
@@ -254,7 +254,7 @@ class Crawl:
         """Take what a callback yields; what it raises is told, and costs this page only."""
         try:
             for output in outputs():
-                self._take(output, job.depth + 1)
+                self._take(output, job.depth + 1, job.url)
                 self._pace.breathe()
                 if self._over:
                     return
@@ -277,9 +277,9 @@ class Crawl:
         self._count_refusal("nofollow")
         return True
 
-    def _take(self, output: Any, depth: int) -> None:
+    def _take(self, output: Any, depth: int, url: str = "") -> None:
         if not isinstance(output, Request):
-            self._write(output)
+            self._write(output, url)
             return
         refusal = self._frontier.admit(output, depth)
         if depth == 0 and refusal in ("scheme", "url"):
@@ -287,9 +287,9 @@ class Crawl:
         else:
             self._count_refusal(refusal)
 
-    def _write(self, item: Any) -> None:
+    def _write(self, item: Any, url: str) -> None:
         try:
-            self._sink.write(item)
+            self._sink.write(item, url)
         except OSError as error:
             raise SinkFailed(str(error)) from error
         self._tally.items += 1

@@ -18,7 +18,7 @@ from crawler.engine.fetch import Fetcher
 from crawler.engine.hosts import Hosts
 from crawler.engine.overrides import override
 from crawler.engine.robots import Robots
-from crawler.engine.sink import Sink
+from crawler.engine.sinks.sink import Sink
 from crawler.engine.spider import Spider
 from crawler.errors import InvalidArgument, NotFound
 from crawler.records import Spec

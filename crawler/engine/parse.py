@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from crawler.engine import coroutines
 from crawler.engine.failure import Failure
+from crawler.engine.items import ALLOWED, is_item
 from crawler.engine.response import Response
 from crawler.engine.spider import Request, Spider
 
@@ -47,18 +48,9 @@ def checked(result: Any) -> Iterator[Any]:
             continue
         if not isinstance(output, Request) and not is_item(output):
             raise BadOutput(
-                f"{type(output).__name__} is not allowed; allowed: a Request, or an item: a dict,"
-                " an Item, a dataclass or an attrs class"
+                f"{type(output).__name__} is not allowed; allowed: a Request, or an item: {ALLOWED}"
             )
         yield output
-
-
-def is_item(output: Any) -> bool:
-    """Whether an output is an item: a mapping, or an instance of a dataclass or attrs class."""
-    if isinstance(output, Mapping):
-        return True
-    kind = type(output)
-    return hasattr(kind, "__dataclass_fields__") or hasattr(kind, "__attrs_attrs__")
 
 
 def _many(result: Any) -> Iterable[Any]:

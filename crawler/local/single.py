@@ -11,7 +11,8 @@ from crawler.clock import Clock, SystemClock
 from crawler.engine.address import ALL
 from crawler.engine.engine import Engine
 from crawler.engine.loader import load_spiders
-from crawler.engine.sink import JsonLinesSink, Sink
+from crawler.engine.sinks.json_lines import JsonLinesSink
+from crawler.engine.sinks.sink import Sink
 from crawler.errors import ConfigError
 from crawler.local.progress import Progress
 from crawler.node.runs import Run, folder_name
@@ -28,6 +29,7 @@ class SharedSink:
 
     def __init__(self, sink: Sink) -> None:
         self._sink = sink
+        self.lost = sink.lost
         self.write = sink.write
         self.flush = sink.flush
 

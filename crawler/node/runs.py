@@ -11,7 +11,8 @@ import gevent
 from crawler.clock import Clock
 from crawler.engine.crawl import Crawl
 from crawler.engine.engine import Engine
-from crawler.engine.sink import JsonLinesSink, Sink
+from crawler.engine.sinks.json_lines import JsonLinesSink
+from crawler.engine.sinks.sink import Sink
 from crawler.errors import InvalidArgument, NotFound
 from crawler.logs import get_logger
 from crawler.node.reconcile import RunKey

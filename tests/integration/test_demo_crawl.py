@@ -25,7 +25,7 @@ class ListSink(list):
     def open(self):
         pass
 
-    def write(self, item):
+    def write(self, item, url=""):
         self.append(item)
 
     def flush(self):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from gevent.event import Event
 
-from crawler.engine.sink import JsonLinesSink
+from crawler.engine.sinks.json_lines import JsonLinesSink
 from crawler.errors import NotFound
 from crawler.records import Counts, Spec, State
 from tests.model.timeline import NodeClock

@@ -15,7 +15,8 @@ from crawler.crawl_settings import CrawlSettings
 from crawler.engine.address import ALL
 from crawler.engine.crawl import Crawl
 from crawler.engine.engine import Engine
-from crawler.engine.sink import JsonLinesSink, Sink
+from crawler.engine.sinks.json_lines import JsonLinesSink
+from crawler.engine.sinks.sink import Sink
 from crawler.records import Spec
 
 HASTE = {"delay_s": 0.0, "retry_delay_s": 0.01, "timeout_s": 5.0, "robots": False}
@@ -54,7 +55,7 @@ class ListSink:
     def open(self) -> None:
         pass
 
-    def write(self, item: Any) -> None:
+    def write(self, item: Any, url: str = "") -> None:
         self.items.append(item)
 
     def flush(self) -> None:

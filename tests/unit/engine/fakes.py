@@ -1,6 +1,6 @@
 """Stand-ins for the network and the disk, driven by the manual clock."""
 
-from collections import deque
+from collections import Counter, deque
 
 import gevent
 
@@ -19,12 +19,15 @@ class ListSink(list):
     def __init__(self):
         super().__init__()
         self.calls = []
+        self.lost = Counter()
+        self.urls = []
 
     def open(self):
         self.calls.append("open")
 
-    def write(self, item):
+    def write(self, item, url=""):
         self.append(item)
+        self.urls.append(url)
 
     def flush(self):
         self.calls.append("flush")

@@ -206,7 +206,7 @@ class FullDisk(ListSink):
         super().open()
         self._fail("open")
 
-    def write(self, item):
+    def write(self, item, url=""):
         self._fail("write")
 
     def flush(self):
@@ -244,7 +244,7 @@ def test_an_os_error_of_a_callback_is_not_one_of_the_disk(clock):
 
 
 def test_an_item_that_cannot_be_written_costs_its_page(clock, tmp_path):
-    from crawler.engine.sink import JsonLinesSink
+    from crawler.engine.sinks.json_lines import JsonLinesSink
 
     def parse(self, response):
         item = {"url": response.url}
@@ -254,6 +254,7 @@ def test_an_item_that_cannot_be_written_costs_its_page(clock, tmp_path):
 
     sink = JsonLinesSink(tmp_path / "items.jsonl")
     it = Running(clock, spider_of(["http://h/1", "http://h/2"], parse), sink=sink)
+    it.greenlet.join(10)
     assert it.crawl.failures_by_reason == {"callback raised ValueError": 2}
     assert it.crawl.counts.items == 2
 

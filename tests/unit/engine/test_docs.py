@@ -12,7 +12,7 @@ from crawler.crawl_settings import CrawlSettings
 from crawler.demo.bookshop import BookshopServer
 from crawler.engine.engine import Engine
 from crawler.engine.loader import load_spiders
-from crawler.engine.sink import JsonLinesSink
+from crawler.engine.sinks.json_lines import JsonLinesSink
 from crawler.records import Spec
 
 TEXT = (Path(crawler.__file__).parents[1] / "docs" / "spiders.md").read_text()

@@ -10,7 +10,7 @@ import pytest
 import crawler
 
 ENGINE = Path(crawler.__file__).parent / "engine"
-FILES = sorted(ENGINE.glob("*.py"))
+FILES = sorted(ENGINE.rglob("*.py"))
 
 
 def imports(path):

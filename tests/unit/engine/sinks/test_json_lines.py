@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crawler.engine.sink import FLUSH_BYTES, JsonLinesSink, to_line
+from crawler.engine.sinks.batched import BATCH_BYTES
+from crawler.engine.sinks.json_lines import JsonLinesSink, to_line
+from tests.waiting import eventually
 
 
 @dataclasses.dataclass
@@ -43,15 +45,15 @@ def test_items_are_written_together(tmp_path):
     sink.write({"n": 2})
     assert path.read_bytes() == b""
     sink.flush()
-    assert items(path) == [{"n": 1}, {"n": 2}]
+    eventually(lambda: items(path) == [{"n": 1}, {"n": 2}])
     sink.close()
 
 
 def test_no_more_than_so_much_is_kept_in_memory(tmp_path):
     path = tmp_path / "items.jsonl"
     sink = opened(path)
-    sink.write({"x": "y" * FLUSH_BYTES})
-    assert path.stat().st_size > FLUSH_BYTES
+    sink.write({"x": "y" * BATCH_BYTES})
+    eventually(lambda: path.stat().st_size > BATCH_BYTES)
     sink.close()
 
 

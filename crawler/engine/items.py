@@ -1,0 +1,75 @@
+"""What an item is, and how it is looked at: dicts, dataclasses and attrs classes alike."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from typing import Any
+
+ALLOWED = "a dict, an Item, a dataclass or an attrs class"
+
+
+def is_item(output: Any) -> bool:
+    """Whether an output is an item: a mapping, or the instance of a dataclass or attrs class."""
+    if type(output) is dict or isinstance(output, Mapping):
+        return True
+    return bool(_declared(output))
+
+
+def fields_of(item: Any) -> Mapping[str, Any]:
+    """An item as a mapping of its fields; one that is a mapping is given back as it is."""
+    if type(item) is dict or isinstance(item, Mapping):
+        return item
+    return {name: getattr(item, name) for name in _declared(item) if hasattr(item, name)}
+
+
+def declared_names(item: Any) -> list[str]:
+    """The names of all fields that the class of an item declares; none for a plain dict."""
+    if type(item) is dict:
+        return []
+    named = getattr(type(item), "fields", None) if isinstance(item, Mapping) else None
+    return list(named) if isinstance(named, Mapping) else list(_declared(item))
+
+
+def to_json(value: Any) -> str:
+    """A value as JSON; what JSON does not know becomes text.
+
+    Raises ValueError for a value that contains itself.
+    """
+    try:
+        return _encode(value)
+    except (TypeError, ValueError):
+        return _encode(_plain(value))
+
+
+def _declared(item: Any) -> tuple[str, ...]:
+    kind = type(item)
+    if dataclasses.is_dataclass(kind):
+        return tuple(field.name for field in dataclasses.fields(kind))
+    return tuple(field.name for field in getattr(kind, "__attrs_attrs__", ()))
+
+
+def _plain(value: Any) -> Any:
+    """The value as JSON knows it: numbers that are none, and unknown objects, as text."""
+    if isinstance(value, Mapping) or _declared(value):
+        return {str(key): _shallow(each) for key, each in fields_of(value).items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [_shallow(each) for each in value]
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    return str(value)
+
+
+def _shallow(value: Any) -> Any:
+    if value is None or isinstance(value, (str, bool, int)):
+        return value
+    if isinstance(value, float):
+        return value if value - value == 0 else str(value)
+    try:
+        return _plain(value)
+    except RecursionError:
+        raise ValueError("the item contains itself") from None
+
+
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=_plain).encode

@@ -1,0 +1,1 @@
+"""Where items go: files, databases, standard output; one kind a file."""

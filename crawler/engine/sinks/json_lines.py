@@ -1,0 +1,77 @@
+"""Items as a file of JSON lines, or on standard output."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from crawler.engine.items import fields_of, to_json
+from crawler.engine.sinks.batched import BatchedSink
+from crawler.engine.sinks.files import GrowingFile, last_line_end
+
+BATCH_RECORDS = 10_000
+
+
+class JsonLines:
+    """Appends each item as a line of JSON; values that JSON does not know are written as text."""
+
+    batch_records = BATCH_RECORDS
+
+    def __init__(self, path: str | Path) -> None:
+        self._file = GrowingFile(path, last_line_end)
+
+    def encode(self, item: Any, url: str) -> tuple[bytes, int]:
+        """The line of an item."""
+        line = to_line(item)
+        return line, len(line)
+
+    def open(self) -> None:
+        """Open the file; half a line at its end is cut off."""
+        self._file.open()
+
+    def write(self, records: Sequence[bytes]) -> Counter[str]:
+        """Append the lines."""
+        self._file.append(b"".join(records))
+        return Counter()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+class StandardOutput:
+    """Writes each item as a line of JSON to the standard output of the process."""
+
+    batch_records = BATCH_RECORDS
+
+    def encode(self, item: Any, url: str) -> tuple[bytes, int]:
+        """The line of an item."""
+        line = to_line(item)
+        return line, len(line)
+
+    def open(self) -> None:
+        """It is open."""
+
+    def write(self, records: Sequence[bytes]) -> Counter[str]:
+        """Write the lines and flush them."""
+        sys.stdout.buffer.write(b"".join(records))
+        sys.stdout.buffer.flush()
+        return Counter()
+
+    def close(self) -> None:
+        """Others may still write to it."""
+
+
+class JsonLinesSink(BatchedSink):
+    """A file of JSON lines as a sink with a thread of its own."""
+
+    def __init__(self, path: str | Path) -> None:
+        super().__init__(JsonLines(path))
+
+
+def to_line(item: Any) -> bytes:
+    """An item as a line of JSON; raises ValueError for one that contains itself."""
+    return to_json(fields_of(item)).encode("utf-8", "replace") + b"\n"

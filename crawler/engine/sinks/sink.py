@@ -1,0 +1,68 @@
+"""What a crawl asks of the places for its items, and what such a place has to be able to do."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+
+class Unreachable(OSError):
+    """The place for the items does not answer now; the same batch may be written later."""
+
+
+class Sink(Protocol):
+    """What a crawl sees. Each call may raise OSError, which ends the crawl, and may wait."""
+
+    @property
+    def lost(self) -> Counter[str]:
+        """Items that were taken and then refused for good by the place itself, by reason."""
+        ...
+
+    def open(self) -> None:
+        """Called once, before the first item."""
+        ...
+
+    def write(self, item: Any, url: str = "") -> None:
+        """Take an item that was found at that URL; ValueError when it cannot be written at all.
+
+        What the item holds is read at once: it may be changed afterwards.
+        """
+        ...
+
+    def flush(self) -> None:
+        """Send what was taken on its way; the crawl calls this at most a second after an item."""
+        ...
+
+    def close(self) -> None:
+        """Write the rest and let go; called once after `open`, however the crawl ended."""
+        ...
+
+
+class Writer(Protocol):
+    """What a sink writes to. Only `encode` is called by the crawl; all else in a native thread."""
+
+    batch_records: int
+    """So many records are written together at most."""
+
+    def encode(self, item: Any, url: str) -> tuple[Any, int]:
+        """A record, independent of the item, and its size in bytes, more or less.
+
+        Raises ValueError when the item cannot be written.
+        """
+        ...
+
+    def open(self) -> None:
+        """Be ready to write; OSError when that is impossible."""
+        ...
+
+    def write(self, records: Sequence[Any]) -> Counter[str]:
+        """Write them so that they survive the end of the process; those refused, by reason.
+
+        All or nothing when it raises: Unreachable when trying again may help, else OSError.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of everything."""
+        ...
