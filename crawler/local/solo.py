@@ -9,7 +9,7 @@ from crawler.clock import SystemClock
 from crawler.crawl_settings import CrawlSettings
 from crawler.engine.crawl import Crawl
 from crawler.engine.engine import Engine
-from crawler.engine.sink import Sink
+from crawler.engine.sinks.sink import Sink
 from crawler.engine.spider import Spider
 from crawler.engine.stats import Statistics
 from crawler.records import Spec

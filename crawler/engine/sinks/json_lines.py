@@ -70,6 +70,7 @@ class JsonLinesSink(BatchedSink):
 
     def __init__(self, path: str | Path) -> None:
         super().__init__(JsonLines(path))
+        self.path = Path(path)
 
 
 def to_line(item: Any) -> bytes:
