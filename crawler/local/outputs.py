@@ -1,4 +1,4 @@
-"""Where the items of a command go: files, databases, standard output, several of them, or nowhere."""
+"""Where the items of a command go: files, databases, standard output, several, or nowhere."""
 
 from __future__ import annotations
 
