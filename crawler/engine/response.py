@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from typing import Any
@@ -16,6 +17,7 @@ from crawler.engine.request import Request
 
 __all__ = ["Headers", "Response"]
 
+_BASE = re.compile(rb"<base", re.IGNORECASE)
 HEAD_BYTES = 4096
 """Where <base> is looked for: it belongs into the head of a page."""
 
@@ -139,7 +141,7 @@ class Response:
 
     @cached_property
     def _base(self) -> str:
-        if self._is_xml or b"<base" not in self.body[:HEAD_BYTES].lower():
+        if self._is_xml or not _BASE.search(self.body, 0, HEAD_BYTES):
             return self.url
         return get_base_url(self.text[:HEAD_BYTES], self.url, self.encoding)
 
