@@ -47,6 +47,7 @@ class Fetcher:
         self._multi: Any = None
         self._loop: Any = None
         self._timer: Any = None
+        self._acts_soon = False
         self._watchers: dict[int, Any] = {}
         self._active: dict[Any, Transfer] = {}
         self._idle: list[Any] = []
@@ -78,7 +79,9 @@ class Fetcher:
             transfer.handle.close()
         while self._idle:
             self._idle.pop().close()
-        multi.close()  # takes back its watchers and its timer through the callbacks
+        multi.close()  # stops its watchers and its timer through the callbacks
+        while self._watchers:
+            self._watchers.popitem()[1].close()
         for transfer in transfers:
             self._tell(transfer, FetchError("stopped"))
 
@@ -121,14 +124,16 @@ class Fetcher:
         return answer  # type: ignore[no-any-return]
 
     def _on_socket(self, event: int, fd: int, multi: Any, data: Any) -> None:
-        watcher = self._watchers.pop(fd, None)
+        watcher = self._watchers.get(fd)
         if watcher is not None:
             watcher.stop()
-            watcher.close()
-        if event != pycurl.POLL_REMOVE:
-            watcher = self._loop.io(fd, _WATCHED[event])
-            watcher.start(self._on_ready, fd, pass_events=True)
-            self._watchers[fd] = watcher
+        if event == pycurl.POLL_REMOVE:
+            return  # the next request on this connection takes the watcher over
+        if watcher is None:
+            watcher = self._watchers[fd] = self._loop.io(fd, _WATCHED[event])
+        else:
+            watcher.events = _WATCHED[event]  # anew even if the same: it may be another socket
+        watcher.start(self._on_ready, fd, pass_events=True)
 
     def _on_timer(self, timeout_ms: int) -> None:
         self._drop_timer()
@@ -138,6 +143,16 @@ class Fetcher:
 
     def _on_ready(self, events: int, fd: int) -> None:
         self._act(fd, _SELECTED.get(events, pycurl.CSELECT_ERR))
+
+    def _soon(self) -> None:
+        """Have libcurl act at the next turn of the hub, once for all that were sent till then."""
+        if not self._acts_soon:
+            self._acts_soon = True
+            self._loop.run_callback(self._act_now)
+
+    def _act_now(self) -> None:
+        self._acts_soon = False
+        self._act(pycurl.SOCKET_TIMEOUT, 0)
 
     def _on_timeout(self) -> None:
         self._drop_timer()
