@@ -14,7 +14,7 @@ from crawler import config
 from crawler.cli.base import BAD_SETTINGS
 from crawler.crawl_settings import CrawlSettings
 from crawler.engine import overrides
-from crawler.engine.loader import load_file
+from crawler.engine.loader import load_file, load_spiders
 from crawler.engine.spider import Spider
 from crawler.errors import ConfigError, InvalidArgument
 from crawler.records import Spec
@@ -60,6 +60,16 @@ def spiders_of(file: str | Path) -> dict[str, type[Spider]]:
         return load_file(path)
     except ConfigError as error:
         raise Unusable(str(error)) from error
+
+
+def known_spiders(path: str | None, file: str | None) -> dict[str, type[Spider]]:
+    """The spiders of a file, or else those that the settings name. Raises Unusable, ConfigError."""
+    if path is not None:
+        return spiders_of(path)
+    settings = config.load(file, os.environ)
+    if not settings.spiders:
+        raise Unusable("no spiders are known; name a file with --file FILE")
+    return load_spiders(settings.spiders, settings.folder)
 
 
 def chosen(spiders: Mapping[str, type[Spider]], name: str | None, file: str) -> type[Spider]:

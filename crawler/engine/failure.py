@@ -102,4 +102,4 @@ class Failure:
 
 def fetch_error(reason: str, detail: str = "") -> FetchError:
     """The exception for a reason of the fetcher, of a class an errback can `check` for."""
-    return _KINDS.get(reason, FetchError)(reason, detail)
+    return _KINDS.get(reason, FetchError)(reason, detail.removeprefix(f"{reason}: "))

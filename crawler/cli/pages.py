@@ -1,0 +1,132 @@
+"""`crawler parse` and `crawler shell`: single pages, as a spider would get them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Iterator, Sequence
+
+import click
+
+from crawler import logs
+from crawler.cli import given
+from crawler.cli.base import CONFIG, commands
+from crawler.engine.request import Request
+from crawler.engine.spider import Spider
+from crawler.errors import CrawlerError, InvalidArgument
+from crawler.local.by_hand import Pages, by_hand
+from crawler.local.parsing import parsed, place_of
+from crawler.local.shell import Shell, address
+from crawler.local.solo import engine_for
+
+
+class Plain(Spider):
+    """Whose pages a shell gets when it is told no other."""
+
+    name = "shell"
+
+
+@commands.command("parse")
+@click.argument("url")
+@click.option("--spider", metavar="NAME", help="Whose callback; one of FILE or of the settings.")
+@click.option("--file", "path", metavar="FILE", help="Where the spider is, Python or YAML.")
+@click.option("--callback", metavar="NAME", default="parse", help="A method of the spider.")
+@click.option("--depth", type=click.IntRange(1), default=1, help="Levels of pages to parse.")
+@click.option("--json", "as_json", is_flag=True, help="A JSON object for each page.")
+@given.ARGUMENTS
+@given.SETTINGS
+@given.LEVEL
+@CONFIG
+def parse_page(
+    url: str,
+    spider: str | None,
+    path: str | None,
+    callback: str,
+    depth: int,
+    as_json: bool,
+    arguments: tuple[str, ...],
+    settings: tuple[str, ...],
+    level: str,
+    file: str | None,
+) -> None:
+    """Fetch URL, and show which items and requests a callback of a spider makes of it."""
+    logs.setup(level, "auto")
+    kind = given.chosen(given.known_spiders(path, file), spider, path or "the settings")
+    if not callable(getattr(kind, callback, None)):
+        raise given.Unusable(f"--callback: spider {kind.name!r} has no method {callback!r}")
+    with _pages(kind, arguments, settings, file) as pages:
+        for found in parsed(pages, Request(address(url), callback), depth):
+            if as_json:
+                click.echo(json.dumps(found.to_json(), ensure_ascii=False))
+            else:
+                click.echo("\n".join(found.lines()))
+
+
+@commands.command()
+@click.argument("url", required=False)
+@click.option("-c", "--code", metavar="CODE", help="Evaluate this, print its value, and end.")
+@click.option("--spider", metavar="NAME", help="Whose settings; one of FILE or of the settings.")
+@click.option("--file", "path", metavar="FILE", help="Where the spider is, Python or YAML.")
+@given.ARGUMENTS
+@given.SETTINGS
+@given.LEVEL
+@click.option("--config", "file", envvar="CRAWLER_CONFIG", metavar="FILE", help="Settings file.")
+def shell(
+    url: str | None,
+    code: str | None,
+    spider: str | None,
+    path: str | None,
+    arguments: tuple[str, ...],
+    settings: tuple[str, ...],
+    level: str,
+    file: str | None,
+) -> None:
+    """Try selectors on a page: of a URL, or of a file such as ./page.html."""
+    logs.setup(level, "auto")
+    kind: type[Spider] = Plain
+    if spider or path:
+        known = given.known_spiders(path, file)
+        kind = given.chosen(known, spider, path or "the settings")
+    with _pages(kind, arguments, settings, file, any_status=True) as pages:
+        session = Shell(pages)
+        if url is not None:
+            session.fetch(url)
+        if code is None:
+            session.interact()
+        else:
+            _evaluate(session, code)
+
+
+def _evaluate(session: Shell, code: str) -> None:
+    try:
+        value = session.evaluate(code)
+    except CrawlerError:
+        raise
+    except Exception as error:
+        text = f"-c: {type(error).__name__}: {error}{place_of(error)}"
+        raise CrawlerError(text) from error
+    if value is not None:
+        click.echo(value)
+
+
+@contextlib.contextmanager
+def _pages(
+    kind: type[Spider],
+    arguments: Sequence[str],
+    settings: Sequence[str],
+    file: str | None,
+    any_status: bool = False,
+) -> Iterator[Pages]:
+    """Pages for a spider, until the end of the block. Raises Unusable."""
+    spec = given.spec_of(kind, arguments, settings)
+    with engine_for(given.crawl_settings(file), by_hand(kind)) as engine:
+        try:
+            pages = Pages(engine, spec, any_status)
+        except InvalidArgument as error:
+            raise given.refused(error) from error
+        try:
+            yield pages
+        finally:
+            pages.close()
+            sys.stdout.flush()

@@ -1,0 +1,136 @@
+"""Fetches pages one at a time, as a spider's crawl would: with its settings, cookies and policies.
+
+One crawl serves all of them: its callback hands the page over and waits for what to fetch next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from gevent import Greenlet
+from gevent.queue import Queue
+
+from crawler.engine.crawl import Crawl
+from crawler.engine.engine import Engine
+from crawler.engine.failure import Failure
+from crawler.engine.request import Request
+from crawler.engine.response import Response
+from crawler.engine.sinks.many import ManySinks
+from crawler.engine.spider import Spider
+from crawler.errors import CrawlerError
+from crawler.records import Spec
+from crawler.supervision import Supervisor
+
+FREE = {"max_depth": 0}
+"""Settings that would count the pages of a session against each other."""
+PATIENCE_S = 1.0
+"""How long the crawl may take to end."""
+
+
+class NoPage(CrawlerError):
+    """A request has no page; the message says why."""
+
+    def __init__(self, message: str, failure: Failure | None = None) -> None:
+        super().__init__(message)
+        self.failure = failure
+
+
+class Pages:
+    """Fetches pages for one spider, which must not crawl otherwise."""
+
+    def __init__(self, engine: Engine, spec: Spec, any_status: bool = False) -> None:
+        """`engine` has made its spider by `by_hand`; with `any_status` errors are pages too."""
+        settings = {**spec.parameters.get("settings", {}), **FREE}
+        self._engine = engine
+        self._spec = Spec(spec.name, parameters={**spec.parameters, "settings": settings})
+        self._any_status = any_status
+        self._supervisor = Supervisor("by hand")
+        self._wanted: Queue[Request | None] = Queue()
+        self._found: Queue[Response | NoPage] = Queue()
+        self._running: Greenlet | None = None
+        self._crawl = self._new_crawl()
+        self._used = False
+
+    @property
+    def spider(self) -> Any:
+        """The spider, whose callbacks may be called."""
+        return self._crawl.spider
+
+    def get(self, request: Request) -> Response:
+        """Fetch a page; raises NoPage. Its `request` is the one given, after redirects too."""
+        asked = request.replace(
+            callback="by_hand_page", errback="by_hand_failure", dont_filter=True
+        )
+        if self._any_status:
+            asked.meta["handle_httpstatus_all"] = True
+        self._wanted.put(asked)
+        if self._running is None:
+            self._begin()
+        found: Response | NoPage = self._found.get()
+        if isinstance(found, NoPage):
+            raise found
+        found.request = request.replace(meta=found.meta)
+        return found
+
+    def interrupt(self) -> None:
+        """Give up the page that is waited for; may be called from a handler of signals."""
+        self._crawl.stop()
+
+    def close(self) -> None:
+        """Let go of the crawl."""
+        self._wanted.put(None)
+        self._crawl.stop()
+        if self._running is not None:
+            self._running.join(PATIENCE_S)
+        self._supervisor.stop()
+
+    def handed_over(self, result: Response | Failure) -> Iterator[Request]:
+        """Called in the crawl with what a request came to: passes it on, and yields the next."""
+        if isinstance(result, Failure):
+            self._found.put(NoPage(f"{result.request.url}: {result.getErrorMessage()}", result))
+        else:
+            self._found.put(result)
+        yield from self.next_request()
+
+    def next_request(self) -> Iterator[Request]:
+        """Wait for what is asked for next; nothing when the session is over."""
+        request = self._wanted.get()
+        if request is not None:
+            yield request
+
+    def _new_crawl(self) -> Crawl:
+        crawl = self._engine.crawl(self._spec, ManySinks([]))
+        spider: Any = crawl.spider
+        spider.by_hand = self
+        return crawl
+
+    def _begin(self) -> None:
+        if self._used:
+            self._crawl = self._new_crawl()
+        self._used = True
+        self._running = self._supervisor.spawn("crawl", self._run, self._crawl)
+
+    def _run(self, crawl: Crawl) -> None:
+        """A crawl that ends by itself has refused what it was asked for."""
+        crawl.run()
+        self._running = None
+        refused = ", ".join(crawl.filtered)
+        self._found.put(NoPage(crawl.outcome()[1] or refused or "interrupted"))
+
+
+def by_hand(spider: type[Spider]) -> type[Spider]:
+    """The spider with `Pages` to tell it what to fetch."""
+    members: dict[str, Any] = {"start": _start, "by_hand_page": _page, "by_hand_failure": _page}
+    members["allowed_domains"] = ()  # whoever asks for a page wants that page
+    return type(spider.__name__, (spider,), members)
+
+
+def _start(spider: Any) -> Iterator[Request]:
+    pages: Pages = spider.by_hand
+    return pages.next_request()
+
+
+def _page(spider: Any, result: Response | Failure) -> Iterator[Request]:
+    pages: Pages = spider.by_hand
+    return pages.handed_over(result)
