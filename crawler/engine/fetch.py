@@ -47,7 +47,6 @@ class Fetcher:
         self._multi: Any = None
         self._loop: Any = None
         self._timer: Any = None
-        self._acts_soon = False
         self._watchers: dict[int, Any] = {}
         self._active: dict[Any, Transfer] = {}
         self._idle: list[Any] = []
@@ -143,16 +142,6 @@ class Fetcher:
 
     def _on_ready(self, events: int, fd: int) -> None:
         self._act(fd, _SELECTED.get(events, pycurl.CSELECT_ERR))
-
-    def _soon(self) -> None:
-        """Have libcurl act at the next turn of the hub, once for all that were sent till then."""
-        if not self._acts_soon:
-            self._acts_soon = True
-            self._loop.run_callback(self._act_now)
-
-    def _act_now(self) -> None:
-        self._acts_soon = False
-        self._act(pycurl.SOCKET_TIMEOUT, 0)
 
     def _on_timeout(self) -> None:
         self._drop_timer()

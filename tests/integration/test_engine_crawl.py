@@ -23,7 +23,7 @@ from tests.site.crawling import (
     running_engine,
     spec,
 )
-from tests.site.pages import html
+from tests.site.pages import Reply, html
 
 
 @pytest.fixture
@@ -43,6 +43,16 @@ def test_every_page_is_fetched_once(site):
     assert (crawl.counts.pages, crawl.counts.items, crawl.counts.failures) == (21, 21, 0)
     assert crawl.filtered == {"duplicate": 1}
     assert crawl.outcome() == (State.DONE, "")
+
+
+def test_a_site_that_closes_after_each_answer_is_crawled_to_the_end():
+    """The numbers of its sockets come back again and again, each time for another one."""
+    closing = [*html("bye").headers, ("Connection", "close")]
+    with Site(pages={"bye": lambda asked: Reply(b"bye", 200, closing)}) as site:
+        urls = [site.url(f"/bye/{number}") for number in range(300)]
+        crawl, _ = crawled(OnlyTitles, *urls, host_concurrency=8)
+        assert (crawl.counts.pages, crawl.counts.failures) == (300, 0)
+        assert len(site.connections) == 300
 
 
 def test_links_are_followed_as_deep_as_asked(site):
