@@ -50,6 +50,40 @@ class CrawlSettings:
     max_depth: int = setting(
         0, "How many links away from a start URL; 0 is without limit.", least=0, most=1_000_000
     )
+    max_url_length: int = setting(
+        2083,
+        "Longest URL; 0 is without limit.",
+        unit="characters",
+        least=0,
+        most=1_000_000,
+    )
+    max_path_repeats: int = setting(
+        5,
+        "How often a part of a path may follow on itself, as in /a/b/a/b/a/b; 0 is without limit.",
+        least=0,
+        most=1000,
+    )
+    max_queries_per_path: int = setting(
+        0,
+        "How many different queries of one path are fetched; 0 is without limit.",
+        least=0,
+        most=10**9,
+    )
+    max_pages_per_host: int = setting(
+        0, "How many URLs of one host are fetched; 0 is without limit.", least=0, most=10**9
+    )
+    max_seen: int = setting(
+        50_000_000,
+        "How many URLs a task remembers, at 24 bytes each; those beyond are not fetched.",
+        least=1000,
+        most=10**9,
+    )
+    deny_urls: Sequence[str] = setting(
+        [], "Regular expressions; a URL in which one is found is not fetched.", form="regex"
+    )
+    strip_query: Sequence[str] = setting(
+        [], "Parameters that are taken out of the query of URLs, as utm_* or gclid."
+    )
     max_redirects: int = setting(10, "Redirects followed for one request.", least=0, most=100)
     meta_refresh: bool = setting(
         True, "Whether <meta http-equiv=refresh> is followed as a redirect, up to 100 s."

@@ -32,6 +32,7 @@ _FORMS = {
         "a network such as 10.0.0.0/8 or fd00::/8, or `all`,",
     ),
     "name": (r"[A-Za-z0-9._-]{0,64}", "up to 64 letters, digits, dots, dashes"),
+    "regex": ("", "a regular expression"),
 }
 
 
@@ -130,6 +131,7 @@ class _Value(fields.Field[Any]):
             and (most is None or value <= most)
             and (not self._rule.get("one_of") or value in self._rule["one_of"])
             and (not pattern or (not value and pattern.startswith("[^")) or _fits(pattern, value))
+            and (self._rule.get("form") != "regex" or _compiles(value))
         )
 
     @property
@@ -147,6 +149,14 @@ class _Value(fields.Field[Any]):
         ]
         unit = f" {self._rule['unit']}" if self._rule.get("unit") else ""
         return " ".join([names[self._kind], *bounds]) + unit
+
+
+def _compiles(value: str) -> bool:
+    try:
+        re.compile(value)
+    except re.error:
+        return False
+    return True
 
 
 def _fits(pattern: str, value: str) -> bool:

@@ -10,15 +10,17 @@ from __future__ import annotations
 import heapq
 import itertools
 import math
+from array import array
 from collections.abc import Callable, Iterable
 
 from crawler.crawl_settings import CrawlSettings
 from crawler.engine import urls
+from crawler.engine.filters import Filters
+from crawler.engine.request import Request
 from crawler.engine.seen import Seen
-from crawler.engine.spider import Request
 
-SHORTCUT_SIZE = 262_144
-"""So many links as written are remembered, to drop repeated ones before any work on them."""
+SHORTCUT_BITS = 17
+"""2^17 links as written are remembered by their hashes, 1 MB, to drop repeated ones at once."""
 
 
 class Job:
@@ -92,11 +94,12 @@ class Frontier:
     ) -> None:
         self._settings = settings
         self._now_s = now_s
-        self._domains = frozenset(domain.lower() for domain in allowed_domains)
+        self._filters = Filters(settings, allowed_domains)
         self._woken = woken
         self._order = itertools.count()
         self._seen = Seen()
-        self._shortcut: set[str] = set()
+        self._shortcut = array("q", bytes(8 << SHORTCUT_BITS))
+        self._shortcut_mask = len(self._shortcut) - 1
         self._sites: dict[str, SiteQueue] = {}
         self._due: list[tuple[float, int, SiteQueue]] = []
         self._later: list[tuple[float, int, Job]] = []
@@ -107,26 +110,29 @@ class Frontier:
         return self._waiting + len(self._later)
 
     def admit(self, request: Request, depth: int) -> str:
-        """Take a request, or say in a word why not: duplicate, depth, offsite, scheme, url."""
+        """Take a request, or say in a word or two why not: duplicate, depth, offsite, …"""
         if depth > self._settings.max_depth > 0:
             return "depth"
-        simple = request.method == "GET" and not request.body and not request.dont_filter
-        if simple and request.url in self._shortcut:
-            return "duplicate"
+        known = 0
+        if request.method == "GET" and not request.body and not request.dont_filter:
+            known = hash(request.url)
+            if self._shortcut[known & self._shortcut_mask] == known:
+                return "duplicate"
         refusal, url = self._accept(request, request.url, request.method, request.body)
-        if simple:
-            self._remember(request.url)
-        if not refusal:
-            self.push(Job(request, url, depth, next(self._order)))
+        if known and refusal in ("", "duplicate"):
+            self._shortcut[known & self._shortcut_mask] = known
+        if url is not None:
+            job = Job(request, _same(url.href, request.url), depth, next(self._order))
+            self._place(job, urls.site(url))
         return refusal
 
     def admit_hop(self, job: Job, url: str, method: str, body: bytes | None) -> str:
         """Send a job on to where it was redirected, or say why not, as `admit` does."""
         refusal, target = self._accept(job.request, url, method, body)
-        if not refusal:
+        if target is not None:
             job.hops += (job.url,)
-            job.url, job.method, job.body = target, method, body
-            self.push(job)
+            job.url, job.method, job.body = target.href, method, body
+            self._place(job, urls.site(target))
         return refusal
 
     def claim(self, url: str) -> bool:
@@ -135,7 +141,10 @@ class Frontier:
 
     def push(self, job: Job) -> None:
         """Queue a job that was admitted before."""
-        queue = self._site(urls.origin(job.url))
+        self._place(job, urls.origin(job.url))
+
+    def _place(self, job: Job, origin: str) -> None:
+        queue = self._site(origin)
         heapq.heappush(queue.jobs, job)
         self._waiting += 1
         if len(queue.jobs) == 1:
@@ -190,26 +199,29 @@ class Frontier:
 
     def _accept(
         self, request: Request, url: str, method: str, body: bytes | None
-    ) -> tuple[str, str]:
-        if not urls.is_plain(url):
-            refusal, url = _clean(url)
-            if refusal:
-                return refusal, url
-        if self._domains and not urls.is_within(urls.host(url), self._domains):
-            return "offsite", url
-        if request.dont_filter:
-            return "", url
-        if method != request.method:
-            self._seen.add(urls.fingerprint(url, method, body))
-            return "", url  # the answer to a form: it is wanted though the page was seen before
-        if not self._seen.add(urls.fingerprint(url, method, body)):
-            return "duplicate", url
-        return "", url
+    ) -> tuple[str, urls.Parsed | None]:
+        """The URL to send, if it is one to fetch; else why not."""
+        try:
+            parsed = self._filters.trimmed(urls.parse(url))
+        except ValueError:
+            return "url", None
+        if parsed.protocol not in urls.WEB:
+            return "scheme", None
+        refusal = self._filters.refusal(parsed)
+        if refusal == "offsite" and _goes_everywhere(request):
+            refusal = ""
+        if not refusal and not request.dont_filter:
+            refusal = self._unknown(parsed, urls.mark(parsed.href, method, body))
+            if refusal == "duplicate" and method != request.method:
+                refusal = ""  # the answer to a form: it is wanted though the page was seen before
+        return refusal, None if refusal else parsed
 
-    def _remember(self, url: str) -> None:
-        if len(self._shortcut) >= SHORTCUT_SIZE:
-            self._shortcut.clear()
-        self._shortcut.add(url)
+    def _unknown(self, parsed: urls.Parsed, mark: int) -> str:
+        """Take a URL for known from now on; why it is not fetched, if so."""
+        if len(self._seen) < self._settings.max_seen:
+            known = not self._seen.add(mark)
+            return "duplicate" if known else self._filters.exhausted(parsed)
+        return "duplicate" if mark in self._seen else "seen limit"
 
     def _site(self, origin: str) -> SiteQueue:
         queue = self._sites.get(origin)
@@ -223,10 +235,11 @@ class Frontier:
         self._woken()
 
 
-def _clean(url: str) -> tuple[str, str]:
-    try:
-        if not urls.is_web(url.strip()):
-            return "scheme", url
-        return "", urls.safe(url)
-    except ValueError:
-        return "url", url
+def _goes_everywhere(request: Request) -> bool:
+    """Whether `allowed_domains` does not hold for a request."""
+    return request.dont_filter or bool(request.meta.get("allow_offsite"))
+
+
+def _same(text: str, other: str) -> str:
+    """The other text if it is equal, so that only one is kept in memory."""
+    return other if text == other else text

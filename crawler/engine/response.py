@@ -82,7 +82,9 @@ class Response:
 
     def urljoin(self, href: str) -> str:
         """The absolute URL of a link of this page; an HTML page's <base href> counts."""
-        return urls.join(self._base, href)
+        if href.isascii():
+            return urls.join(self._base, href)
+        return urls.join(self._base, href, self.encoding)
 
     def follow(
         self, url: str | Selector, callback: Callable[..., Any] | str | None = None, **rest: Any
@@ -116,7 +118,7 @@ class Response:
         """The absolute URLs of those links that lead to web pages."""
         for href in hrefs:
             try:
-                url = urls.join(self._base, href)
+                url = self.urljoin(href)
             except ValueError:
                 continue
             if url.startswith(("http://", "https://")):
@@ -143,7 +145,8 @@ class Response:
     def _base(self) -> str:
         if self._is_xml or not _BASE.search(self.body, 0, HEAD_BYTES):
             return self.url
-        return get_base_url(self.text[:HEAD_BYTES], self.url, self.encoding)
+        base = get_base_url(self.text[:HEAD_BYTES], self.url, self.encoding)
+        return base if urls.is_web(base) else self.url
 
 
 def _href(link: str | Selector) -> str:

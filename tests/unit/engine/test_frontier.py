@@ -58,7 +58,9 @@ def test_depth_zero_is_without_limit(now):
 def test_other_schemes_broken_urls_and_other_hosts_are_refused(now):
     it = frontier(now, domains=["Example.org"])
     assert it.admit(Request("file:///etc/passwd"), 0) == "scheme"
-    assert it.admit(Request("http://[broken/"), 0) == "scheme"
+    assert it.admit(Request("mailto:me@example.org"), 0) == "scheme"
+    assert it.admit(Request("http://[broken/"), 0) == "url"
+    assert it.admit(Request("/no/host"), 0) == "url"
     assert it.admit(Request("http://other.org/"), 0) == "offsite"
     assert it.admit(Request("http://www.example.org/"), 0) == ""
 
@@ -164,10 +166,46 @@ def test_a_site_with_nothing_to_do_is_forgotten(now):
     assert it.sites() == []
 
 
-def test_the_memory_of_links_as_written_is_bounded(now, monkeypatch):
-    monkeypatch.setattr("crawler.engine.frontier.SHORTCUT_SIZE", 10)
+def test_links_that_the_shortcut_forgets_are_duplicates_all_the_same(now, monkeypatch):
+    monkeypatch.setattr("crawler.engine.frontier.SHORTCUT_BITS", 3)
     it = frontier(now)
-    for i in range(100):
-        it.admit(Request(f"http://h/{i}"), 0)
-        assert len(it._shortcut) <= 10
-    assert it.admit(Request("http://h/0"), 0) == "duplicate"
+    links = [Request(f"http://h/{i}") for i in range(100)]
+    assert {it.admit(link, 0) for link in links} == {""}
+    assert {it.admit(link, 0) for link in links} == {"duplicate"}
+
+
+def test_what_was_refused_is_refused_again_for_the_same_reason(now):
+    it = frontier(now, domains=["h"], deny_urls=["no"])
+    for _ in range(2):
+        assert it.admit(Request("http://other/"), 0) == "offsite"
+        assert it.admit(Request("http://h/no"), 0) == "denied"
+
+
+def test_a_request_may_go_everywhere(now):
+    it = frontier(now, domains=["h"])
+    assert it.admit(Request("http://other/1", dont_filter=True), 0) == ""
+    assert it.admit(Request("http://other/2", meta={"allow_offsite": True}), 0) == ""
+    assert it.admit(Request("http://other/2", meta={"allow_offsite": True}), 0) == "duplicate"
+
+
+def test_beyond_what_is_remembered_nothing_new_is_fetched(now):
+    it = frontier(now, max_seen=1000)
+    assert {it.admit(Request(f"http://h/{i}"), 0) for i in range(1000)} == {""}
+    assert it.admit(Request("http://h/1000"), 0) == "seen limit"
+    assert it.admit(Request("http://h/999#known"), 0) == "duplicate"
+    assert it.admit(Request("http://h/1001", dont_filter=True), 0) == ""
+
+
+def test_a_redirect_passes_the_filters_too(now):
+    it = frontier(now, domains=["h"], deny_urls=["/private"])
+    it.admit(Request("http://h/"), 0)
+    job = it.pop(it.due())
+    assert it.admit_hop(job, "http://other/", "GET", None) == "offsite"
+    assert it.admit_hop(job, "http://h/private", "GET", None) == "denied"
+
+
+def test_a_url_is_sent_without_what_is_stripped(now):
+    it = frontier(now, strip_query=["utm_*", "gclid"])
+    assert it.admit(Request("http://h/a?utm_source=x&id=1&gclid=7#top"), 0) == ""
+    assert it.admit(Request("http://h/a?id=1&utm_medium=mail"), 0) == "duplicate"
+    assert taken(it) == ["http://h/a?id=1"]
