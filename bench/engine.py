@@ -11,13 +11,14 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from bench import speed
+from bench import seen, speed
 from bench.table import Row, as_json, print_rows, write
 
 RESULT = Path("engine.json")
 
 ROWS: dict[str, Callable[[], Sequence[Row]]] = {
     "speed": speed.rows,
+    "seen": seen.rows,
 }
 
 
