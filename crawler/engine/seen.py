@@ -1,4 +1,4 @@
-"""Which requests a crawl has known: 64-bit fingerprints in a table of ours, 12 to 18 bytes each.
+"""Which requests a crawl has known: 64-bit fingerprints in a table of ours, 12 to 20 bytes each.
 
 A Python set takes about 100 bytes for each. Here they lie in arrays of machine words, by open
 addressing; the high bits choose one of many arrays, each of which grows by itself, so that growing
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from array import array
 
-SEGMENT_BITS = 12
+SEGMENT_BITS = 13
 FIRST_CELLS = 8
 _SHIFT = 64 - SEGMENT_BITS
 _FIRST = array("Q", bytes(8 * FIRST_CELLS))

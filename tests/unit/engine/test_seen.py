@@ -50,7 +50,7 @@ def test_an_empty_one_takes_little():
     tracemalloc.start()
     try:
         seen = Seen()
-        assert tracemalloc.get_traced_memory()[0] < 64_000
+        assert tracemalloc.get_traced_memory()[0] < 128_000
         assert len(seen) == 0
     finally:
         tracemalloc.stop()
