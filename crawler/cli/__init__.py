@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import click
 
-from crawler.cli import cluster, local, nodes, pages, runspider, steering
+from crawler.cli import cluster, local, nodes, pages, runspider, spiders, steering
 from crawler.cli.base import BAD_SETTINGS, FAILED, INTERRUPTED, commands
 from crawler.errors import ConfigError, CrawlerError
 
-__all__ = ["cluster", "local", "main", "nodes", "pages", "runspider", "steering"]
+__all__ = ["cluster", "local", "main", "nodes", "pages", "runspider", "spiders", "steering"]
 
 
 def main() -> int:

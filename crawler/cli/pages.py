@@ -31,7 +31,7 @@ class Plain(Spider):
 @click.argument("url")
 @click.option("--spider", metavar="NAME", help="Whose callback; one of FILE or of the settings.")
 @click.option("--file", "path", metavar="FILE", help="Where the spider is, Python or YAML.")
-@click.option("--callback", metavar="NAME", default="parse", help="A method of the spider.")
+@click.option("--callback", metavar="NAME", help="A method of it; else that of start URLs.")
 @click.option("--depth", type=click.IntRange(1), default=1, help="Levels of pages to parse.")
 @click.option("--json", "as_json", is_flag=True, help="A JSON object for each page.")
 @given.ARGUMENTS
@@ -42,7 +42,7 @@ def parse_page(
     url: str,
     spider: str | None,
     path: str | None,
-    callback: str,
+    callback: str | None,
     depth: int,
     as_json: bool,
     arguments: tuple[str, ...],
@@ -53,7 +53,7 @@ def parse_page(
     """Fetch URL, and show which items and requests a callback of a spider makes of it."""
     logs.setup(level, "auto")
     kind = given.chosen(given.known_spiders(path, file), spider, path or "the settings")
-    if not callable(getattr(kind, callback, None)):
+    if callback and not callable(getattr(kind, callback, None)):
         raise given.Unusable(f"--callback: spider {kind.name!r} has no method {callback!r}")
     with _pages(kind, arguments, settings, file) as pages:
         for found in parsed(pages, Request(address(url), callback), depth):

@@ -60,7 +60,7 @@ def load_file(path: Path) -> dict[str, type[Spider]]:
     spiders: dict[str, type[Spider]] = {}
     faults: list[str] = []
     for spider in found:
-        faults += _faults(spider, str(path), dict.fromkeys(spiders, str(path)))
+        faults += _faults(spider, f"{path}: spider", dict.fromkeys(spiders, str(path)))
         spiders.setdefault(spider.name, spider)
     if faults:
         raise ConfigError("\n".join(faults))
@@ -73,7 +73,7 @@ def _load(entry: Any, folder: Path, where: str) -> Iterator[type[Spider]]:
     elif not isinstance(entry, str) or not entry:
         raise ConfigError(f"{where}: {entry!r} is not allowed; allowed: {ALLOWED}")
     elif entry.endswith((".yaml", ".yml")):
-        yield from _declared(folder / entry, where)
+        yield from _declared(folder / entry, f"{where} ({Path(entry).name})")
     elif entry.endswith(".py"):
         yield from _spiders_in(_import_file(folder / entry, where), f"{where} ({entry})")
     else:
@@ -95,7 +95,7 @@ def _declared(path: Path, where: str) -> list[type[Spider]]:
     for number, declaration in enumerate(declarations):
         place = f"[{number}]" if isinstance(data, list) else ""
         try:
-            spiders.append(compile_declaration(declaration, f"{where} ({path.name}){place}"))
+            spiders.append(compile_declaration(declaration, f"{where}{place}"))
         except ConfigError as error:
             faults.append(str(error))
     if faults:
@@ -124,7 +124,7 @@ def _import_file(path: Path, where: str) -> ModuleType:
     sys.modules[name] = module  # dataclasses of a spider's file look their module up
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         del sys.modules[name]
         raise ConfigError(
             f"{where}: {str(path)!r} cannot be imported ({type(error).__name__}: {error})"
@@ -133,7 +133,7 @@ def _import_file(path: Path, where: str) -> ModuleType:
     return module
 
 
-def _place_of(error: Exception, path: Path) -> str:
+def _place_of(error: BaseException, path: Path) -> str:
     """The file and line that an error of an import came of: the last line of that very file."""
     if isinstance(error, SyntaxError) and error.filename:
         return f"{Path(error.filename).name}:{error.lineno}"

@@ -91,7 +91,11 @@ def _bytes(found: Statistics) -> str:
 
 
 def _latency(seconds: Mapping[str, float]) -> str:
-    return ", ".join(f"{name} {each * 1000:,.0f} ms" for name, each in seconds.items())
+    return ", ".join(f"{name} {_milliseconds(each)}" for name, each in seconds.items())
+
+
+def _milliseconds(seconds: float) -> str:
+    return f"{seconds * 1000:,.{1 if seconds < 0.01 else 0}f} ms"
 
 
 def _largest_first(values: Mapping[str, int]) -> dict[str, int]:

@@ -75,7 +75,7 @@ class Shell:
             _with_history(self.names)
             code.interact(HELP, local=self.names, exitmsg="")
         else:
-            InteractiveShellEmbed(banner1=HELP, user_ns=self.names)()
+            InteractiveShellEmbed(banner1=f"{HELP}\n", user_ns=self.names)()
 
     def _get(self, request: Request) -> Response:
         with _on_sigint(self._pages):

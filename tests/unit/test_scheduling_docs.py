@@ -25,7 +25,10 @@ def test_every_command_shown_is_one():
 
 
 def test_every_command_about_a_cluster_asks_the_master_it_is_told():
-    local = {"master", "worker", "run", "runspider", "parse", "shell", "demo", "up", "site"}
+    local = {"master", "worker", "run", "runspider", "parse", "shell", "demo", "up", "site"} | {
+        "new",
+        "check",
+    }
     for name, command in commands.commands.items():
         asks = any(option.envvar == "CRAWLER_MASTER" for option in command.params)
         assert asks == (name not in local), name

@@ -1,0 +1,197 @@
+"""What `crawler new spider` writes runs as it stands; `crawler check` finds what would not."""
+
+import pytest
+
+from tests.integration.lab import crawler
+from tests.site import Site
+from tests.site.crawling import lines
+from tests.site.pages import Reply, html
+
+QUICK = ("-s", "delay_s=0")
+EVERY = ["/page/a", "/page/b", "/start"]
+
+
+def sitemap(asked):
+    """/sitemap.xml names three pages."""
+    places = "".join(f"<url><loc>{root_of(asked)}{path}</loc></url>" for path in EVERY)
+    text = f'<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">{places}</urlset>'
+    return Reply(text.encode(), 200, [("Content-Type", "application/xml")])
+
+
+def root_of(asked):
+    return f"http://127.0.0.1:{asked.socket.getsockname()[1]}"
+
+
+@pytest.fixture(scope="module")
+def site():
+    pages = {"start": lambda asked: html("start", "/page/a", "/page/b"), "sitemap.xml": sitemap}
+    with Site(pages=pages) as site:
+        site.robots = f"User-agent: *\nAllow: /\nSitemap: {site.url('/sitemap.xml')}\n"
+        yield site
+
+
+@pytest.mark.parametrize(
+    ("template", "file", "paths"),
+    [
+        ("basic", "my_shop.py", ["/start"]),
+        ("yaml", "my-shop.yaml", EVERY),
+    ],
+)
+def test_what_new_writes_is_sound_and_runs_as_it_stands(tmp_path, site, template, file, paths):
+    made = crawler(
+        "new", "spider", "my-shop", site.url("/start"), "--template", template, cwd=tmp_path
+    )
+    assert (made.returncode, made.stderr) == (0, "")
+    command = f"crawler runspider {file} -o my-shop.jsonl"
+    assert made.stdout == f"{file} is written; try it: {command}\n"
+    assert command in (tmp_path / file).read_text()
+    checked = crawler("check", file, cwd=tmp_path)
+    assert (checked.returncode, checked.stderr) == (0, f"{file}: ok: my-shop\n")
+    assert crawler(*command.split()[1:], *QUICK, cwd=tmp_path).returncode == 0
+    items = lines(tmp_path / "my-shop.jsonl")
+    assert sorted(item["url"] for item in items) == [site.url(path) for path in paths]
+    assert all(item["title"] for item in items)
+
+
+def test_new_overwrites_nothing(tmp_path):
+    (tmp_path / "shop.py").write_text("mine")
+    done = crawler("new", "spider", "shop", "example.com", cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr == "crawler: shop.py: is there already; choose another name, or remove it\n"
+    assert (tmp_path / "shop.py").read_text() == "mine"
+
+
+def test_a_host_alone_is_a_url_too(tmp_path):
+    assert crawler("new", "spider", "shop", "example.com/a b", cwd=tmp_path).returncode == 0
+    assert 'start_urls = ["https://example.com/a%20b"]' in (tmp_path / "shop.py").read_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "url", "message"),
+    [
+        ("../x", "example.com", "NAME: '../x' is not allowed; allowed: up to 64 letters"),
+        ("1x", "example.com", "NAME: '1x' is not allowed"),
+        ("x", "ftp://example.com", "URL: 'ftp://example.com' is not allowed; allowed: an http"),
+        ("x", "http://[", "URL: 'http://[' is not allowed"),
+    ],
+)
+def test_new_refuses_what_no_spider_can_be_called_or_begin_at(tmp_path, name, url, message):
+    done = crawler("new", "spider", name, url, cwd=tmp_path)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+FAULTY = """\
+from crawler import Request, Spider
+
+
+class One(Spider):
+    name = "one"
+    allowed_domains = ["http://example.com/"]
+    start_urls = ["example.com"]
+
+    def start_requests(self):
+        yield Request("http://example.com/", self.pars)
+
+    def parse(self, response):
+        response.css("h1 >")
+        for each in response.xpath("//a[").getall():
+            yield response.follow(each, callback="parse_it", errback=self.failed)
+        yield from response.follow_all(css="::nix(x)", callback=self.parse)
+
+
+class Two(Spider):
+    name = "two"
+    start_urls = ["http://example.com/"]
+    custom_settings = {}
+
+
+class Three(Spider):
+    name = "three"
+
+    def __init__(self, category, **parameters):
+        super().__init__(**parameters)
+        self.start_urls = [f"http://example.com/{category}"]
+
+    def parse(self, response):
+        raise NotImplementedError
+"""
+
+
+def test_check_tells_every_fault_with_its_line(tmp_path):
+    (tmp_path / "faulty.py").write_text(FAULTY)
+    done = crawler("check", "faulty.py", cwd=tmp_path)
+    assert done.returncode == 1
+    told = [line.split(": ", 1) for line in done.stdout.splitlines()]
+    assert [place for place, _ in told] == [
+        f"faulty.py:{number}" for number in (4, 4, 10, 13, 14, 15, 15, 16, 19, 25)
+    ]
+    messages = [message for _, message in told]
+    assert messages[0].startswith("one: allowed_domains: 'http://example.com/' is not allowed")
+    assert messages[1].startswith("one: start_urls: 'example.com' is not allowed; allowed: an http")
+    assert messages[2] == "callback: spider 'one' has no method 'pars'"
+    assert messages[3].startswith("css: 'h1 >' is not allowed; not a valid CSS selector")
+    assert messages[4].startswith("xpath: '//a[' is not allowed; not valid XPath")
+    assert messages[5] == "callback: spider 'one' has no method 'parse_it'"
+    assert messages[6] == "errback: spider 'one' has no method 'failed'"
+    assert messages[7].startswith("css: '::nix(x)' is not allowed")
+    assert messages[8] == "two: no method parse, which gets the pages of start_urls"
+    assert "missing 1 required positional argument: 'category'" in messages[9]
+
+
+def test_arguments_that_a_spider_needs_can_be_given(tmp_path):
+    (tmp_path / "three.py").write_text(
+        FAULTY[: FAULTY.index("class One")] + FAULTY[FAULTY.index("class Three") :]
+    )
+    done = crawler("check", "three.py", "-a", "category=x", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr == "three.py: ok: three\n"
+
+
+def test_check_tells_the_lines_of_a_declaration(tmp_path):
+    (tmp_path / "shop.yaml").write_text(
+        "- name: one\n"
+        "  start_urls: [http://example.com/]\n"
+        "  items:\n"
+        "  - fields:\n"
+        "      title: h1\n"
+        "      price: {css: 'b >', type: money}\n"
+        "- name: two\n"
+        "  follow:\n"
+        "  - allow: ['(']\n"
+        "  settings: {delay_s: soon}\n"
+    )
+    done = crawler("check", "shop.yaml", cwd=tmp_path)
+    assert done.returncode == 1
+    told = sorted(done.stdout.splitlines())
+    assert [line.split(": ")[0] for line in told] == [
+        f"shop.yaml:{number}" for number in (10, 6, 6, 9)
+    ]
+    assert "[1].settings.delay_s: 'soon' is not allowed" in told[0]
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "message"),
+    [
+        ("x.py", "import nix\n", "No module named 'nix') at x.py:1"),
+        ("x.py", "\n\nclass\n", "at x.py:3"),
+        ("x.yaml", "a: [\n", "is not YAML"),
+        ("x.yaml", "1\n", "x.yaml"),
+        ("x.py", "import sys\nsys.exit(3)\n", "SystemExit: 3) at x.py:2"),
+    ],
+)
+def test_files_that_cannot_be_read_are_faults_without_a_traceback(tmp_path, file, text, message):
+    (tmp_path / file).write_text(text)
+    done = crawler("check", file, cwd=tmp_path)
+    assert done.returncode == 1
+    assert message in done.stdout
+    assert done.stderr == ""
+
+
+def test_each_of_several_files_is_checked(tmp_path):
+    (tmp_path / "good.yaml").write_text("{name: good, start_urls: ['http://example.com/']}\n")
+    done = crawler("check", "nix.py", "good.yaml", cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stdout == "nix.py: no such file; give the path of a spider, .py or .yaml\n"
+    assert done.stderr == "good.yaml: ok: good\n"
