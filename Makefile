@@ -70,7 +70,7 @@ $(VENV)/.run: $(VENV)/.venv requirements.txt requirements-local.txt constraints.
 	@$(PIP) --no-deps -e .
 	@touch $@
 
-$(VENV)/.test: $(VENV)/.run requirements-dev.txt
+$(VENV)/.test: $(VENV)/.run requirements-dev.txt requirements-sql.txt requirements-parquet.txt
 	@echo "installing what is needed to test"
 	@$(PIP) -r requirements-dev.txt
 	@touch $@

@@ -24,6 +24,9 @@ setup(
     py_modules=["app"],
     package_data={"crawler": ["py.typed"], "crawler.proto": ["*.proto", "*.pyi"]},
     install_requires=requirements("requirements.txt"),
-    extras_require={"local": requirements("requirements-local.txt")},
+    extras_require={
+        "local": requirements("requirements-local.txt"),
+        **{name: requirements(f"requirements-{name}.txt") for name in ("sql", "parquet")},
+    },
     entry_points={"console_scripts": ["crawler = crawler.__main__:main"]},
 )

@@ -33,7 +33,7 @@ SETTINGS: Decorator = click.option(
     multiple=True,
     help="A setting of the crawl, such as delay_s=0.",
 )
-OUTPUT = "Where items go: a file of JSON lines, appended to; - is standard output. Repeatable."
+OUTPUT = "Where items go: a file, appended to, a database, or - (docs/items.md). Repeatable."
 SPIDER: Decorator = click.option("--spider", metavar="NAME", help="Which, when there are several.")
 LEVEL: Decorator = click.option(
     "-L", "--log-level", "level", type=click.Choice(LEVELS), default="warning"

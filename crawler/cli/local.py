@@ -24,10 +24,11 @@ from crawler.records import State
     "--output",
     metavar="ITEMS",
     default="items",
-    help="A .jsonl file for all items, or a folder with a file per task.",
+    help="A file or database for all items, or a folder with a file per task; see docs/items.md.",
 )
 def run(file: str | None, output: str) -> int:
     """Run the tasks of a settings file in this process, without etcd."""
+    from crawler.engine.sinks.targets import STANDARD_OUTPUT
     from crawler.local.progress import progress_to
     from crawler.local.single import run_tasks
 
@@ -35,15 +36,22 @@ def run(file: str | None, output: str) -> int:
     # The progress tells what ends, and how; the log would tell it between the bars once more.
     level = "error" if settings.logs.level in ("info", "warning") else settings.logs.level
     logs.setup(level, settings.logs.style)
-    progress = progress_to(sys.stdout)
+    progress = progress_to(sys.stderr if output == STANDARD_OUTPUT else sys.stdout)
     with interruptible():
-        finished = run_tasks(settings, Path(output), progress)
+        finished = run_tasks(settings, output, progress)
     progress.finish(finished)
-    click.echo(f"items: {Path(output).resolve()}")
+    click.echo(f"items: {_shown(output)}", err=output == STANDARD_OUTPUT)
     failed = sum(resource.state is not State.DONE for resource in finished)
     if failed:
         click.echo(f"crawler: {failed} of {len(finished)} tasks failed", err=True)
     return FAILED if failed else 0
+
+
+def _shown(output: str) -> str:
+    """A target for people: a URL without its password, a file with its folder."""
+    from crawler.engine.sinks.targets import public
+
+    return public(output) if "://" in output or output == "-" else str(Path(output).resolve())
 
 
 @commands.command()

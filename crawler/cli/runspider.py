@@ -10,9 +10,9 @@ from crawler import logs
 from crawler.cli import given
 from crawler.cli.base import CONFIG, FAILED, INTERRUPTED, commands, on_interrupt
 from crawler.engine.crawl import Crawl
+from crawler.engine.sinks.targets import STANDARD_OUTPUT, open_sinks, public
 from crawler.errors import InvalidArgument
 from crawler.local import report
-from crawler.local.outputs import STANDARD_OUTPUT, sink_for
 from crawler.local.solo import Solo, engine_for
 from crawler.local.terminal import StatusLine
 from crawler.records import State
@@ -47,7 +47,7 @@ def runspider(
     spec = given.spec_of(kind, arguments, settings)
     with engine_for(given.crawl_settings(file), kind) as engine:
         try:
-            solo = Solo(engine, spec, sink_for(outputs, fresh))
+            solo = Solo(engine, spec, open_sinks(outputs, fresh, spec.name, kind.name))
         except InvalidArgument as error:
             raise given.refused(error) from error
         on_interrupt(solo.stop)
@@ -58,7 +58,7 @@ def runspider(
 
 def _tell(crawl: Crawl, places: tuple[str, ...]) -> int:
     """Show how it ended; the exit status."""
-    files = [place for place in places if place != STANDARD_OUTPUT]
+    files = [public(place) for place in places if place != STANDARD_OUTPUT]
     lines = [*report.summary(crawl.statistics), *(report.row("items in", file) for file in files)]
     if not places:
         lines.append(report.row("items in", "nowhere; -o FILE keeps them"))

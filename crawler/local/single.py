@@ -13,6 +13,7 @@ from crawler.engine.engine import Engine
 from crawler.engine.loader import load_spiders
 from crawler.engine.sinks.json_lines import JsonLinesSink
 from crawler.engine.sinks.sink import Sink
+from crawler.engine.sinks.targets import is_database, is_target, open_sink
 from crawler.errors import ConfigError
 from crawler.local.progress import Progress
 from crawler.node.runs import Run, folder_name
@@ -42,11 +43,11 @@ class SharedSink:
 
 
 def run_tasks(
-    settings: Settings, items: Path, progress: Progress, clock: Clock | None = None
+    settings: Settings, items: str, progress: Progress, clock: Clock | None = None
 ) -> Sequence[Resource]:
     """Run the settings' tasks to their end; each as it ended. Raises ConfigError.
 
-    `items` is a file for all of them when it ends in .jsonl, else a folder with a file for each.
+    `items` is where the items of all go, as `open_sink` has it, or a folder with a file for each.
     """
     clock = clock or SystemClock()
     if not settings.tasks:
@@ -66,13 +67,14 @@ def run_tasks(
 
 class _Single:
     def __init__(
-        self, engine: Engine, supervisor: Supervisor, tasks: Sequence[Spec], items: Path
+        self, engine: Engine, supervisor: Supervisor, tasks: Sequence[Spec], items: str
     ) -> None:
         owner = Owner("this process", "")
         self._resources = [Resource(task, owner=owner, epoch=1) for task in tasks]
         self._runs = [Run(resource) for resource in self._resources]
-        self._whole = JsonLinesSink(items) if items.suffix == ".jsonl" else None
-        self._folder = items
+        self._items = items
+        shared = is_target(items) and not is_database(items)
+        self._whole = open_sink(items) if shared else None
         if self._whole is not None:
             self._whole.open()
         self._greenlets = [
@@ -92,7 +94,9 @@ class _Single:
     def _sink(self, run: Run) -> Sink:
         if self._whole is not None:
             return SharedSink(self._whole)
-        return JsonLinesSink(self._folder / f"{folder_name(run.name)}.jsonl")
+        if is_target(self._items):
+            return open_sink(self._items, run.name, run.spider_name)
+        return JsonLinesSink(Path(self._items) / f"{folder_name(run.name)}.jsonl")
 
     def _states(self) -> list[Resource]:
         reports = [run.status() for run in self._runs]

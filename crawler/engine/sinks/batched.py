@@ -20,8 +20,6 @@ from crawler.supervision import Supervisor
 
 log = get_logger(__name__)
 
-BATCH_BYTES = 262_144
-"""So much is collected at most before it is written."""
 PATIENCE_S = 60.0
 """A place that cannot be reached is tried again for so long; then the crawl fails."""
 
@@ -50,7 +48,7 @@ class BatchedSink:
         """Open the place; OSError when it cannot be."""
         if self._threads is None:
             self._threads = ThreadPool(1)
-        self._patiently(self._writer.open)
+        self._in_thread(self._writer.open)
         self._is_open = True
 
     def write(self, item: Any, url: str = "") -> None:
@@ -58,7 +56,10 @@ class BatchedSink:
         record, size = self._writer.encode(item, url)
         self._batch.append(record)
         self._bytes += size
-        if self._bytes >= BATCH_BYTES or len(self._batch) >= self._writer.batch_records:
+        if (
+            self._bytes >= self._writer.batch_bytes
+            or len(self._batch) >= self._writer.batch_records
+        ):
             self.flush()
 
     def flush(self) -> None:

@@ -7,7 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
-BLOCK_BYTES = 65_536
+BATCH_BYTES = 262_144
+"""So much is collected for a file at most before it is written."""
+_BLOCK_BYTES = 65_536
 
 
 class GrowingFile:
@@ -17,8 +19,12 @@ class GrowingFile:
     killed may leave a part of a record at the end; it is cut off when the file is opened again.
     """
 
-    def __init__(self, path: str | Path, whole: Callable[[BinaryIO], int]) -> None:
+    def __init__(
+        self, path: str | Path, whole: Callable[[BinaryIO], int], fresh: bool = False
+    ) -> None:
+        """`fresh`: what is in the file is dropped when it is opened."""
         self.path = Path(path)
+        self._fresh = fresh
         self._whole = whole
         self._file: BinaryIO | None = None
         self._end = 0
@@ -27,6 +33,8 @@ class GrowingFile:
         """Create the folders, cut off what is no whole record, and open for appending."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._file = self.path.open("ab+", buffering=0)
+        if self._fresh:
+            self._file.truncate(0)
         self._end = self._whole(self._file)
         if self._end < self._file.seek(0, os.SEEK_END):
             self._file.truncate(self._end)
@@ -59,7 +67,7 @@ def last_line_end(file: BinaryIO) -> int:
     """Where the last line ends that has its line break; 0 when none has."""
     keep = file.seek(0, os.SEEK_END)
     while keep > 0:
-        start = max(0, keep - BLOCK_BYTES)
+        start = max(0, keep - _BLOCK_BYTES)
         file.seek(start)
         newline = file.read(keep - start).rfind(b"\n")
         if newline >= 0:

@@ -10,23 +10,24 @@ from typing import Any
 
 from crawler.engine.items import fields_of, to_json
 from crawler.engine.sinks.batched import BatchedSink
-from crawler.engine.sinks.files import GrowingFile, last_line_end
-
-BATCH_RECORDS = 10_000
+from crawler.engine.sinks.files import BATCH_BYTES, GrowingFile, last_line_end
 
 
-class JsonLines:
-    """Appends each item as a line of JSON; values that JSON does not know are written as text."""
-
-    batch_records = BATCH_RECORDS
-
-    def __init__(self, path: str | Path) -> None:
-        self._file = GrowingFile(path, last_line_end)
+class _Lines:
+    batch_records = 10_000
+    batch_bytes = BATCH_BYTES
 
     def encode(self, item: Any, url: str) -> tuple[bytes, int]:
         """The line of an item."""
         line = to_line(item)
         return line, len(line)
+
+
+class JsonLines(_Lines):
+    """Appends each item as a line of JSON; values that JSON does not know are written as text."""
+
+    def __init__(self, path: str | Path, fresh: bool = False) -> None:
+        self._file = GrowingFile(path, last_line_end, fresh)
 
     def open(self) -> None:
         """Open the file; half a line at its end is cut off."""
@@ -42,15 +43,8 @@ class JsonLines:
         self._file.close()
 
 
-class StandardOutput:
+class StandardOutput(_Lines):
     """Writes each item as a line of JSON to the standard output of the process."""
-
-    batch_records = BATCH_RECORDS
-
-    def encode(self, item: Any, url: str) -> tuple[bytes, int]:
-        """The line of an item."""
-        line = to_line(item)
-        return line, len(line)
 
     def open(self) -> None:
         """It is open."""
@@ -70,7 +64,6 @@ class JsonLinesSink(BatchedSink):
 
     def __init__(self, path: str | Path) -> None:
         super().__init__(JsonLines(path))
-        self.path = Path(path)
 
 
 def to_line(item: Any) -> bytes:

@@ -44,6 +44,8 @@ class Writer(Protocol):
 
     batch_records: int
     """So many records are written together at most."""
+    batch_bytes: int
+    """So much is collected at most before it is written."""
 
     def encode(self, item: Any, url: str) -> tuple[Any, int]:
         """A record, independent of the item, and its size in bytes, more or less.

@@ -1,0 +1,118 @@
+"""From what people write after `-o` to a sink: by the scheme of a URL or the suffix of a file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from crawler.engine.sinks.batched import BatchedSink
+from crawler.engine.sinks.csv_file import CsvRows
+from crawler.engine.sinks.json_lines import JsonLines, StandardOutput
+from crawler.engine.sinks.many import ManySinks
+from crawler.engine.sinks.sink import Sink, Writer
+from crawler.errors import ConfigError
+
+STANDARD_OUTPUT = "-"
+
+SUFFIXES: Mapping[str, str] = {
+    ".jsonl": "jsonl",
+    ".jl": "jsonl",
+    ".ndjson": "jsonl",
+    ".csv": "csv",
+    ".parquet": "parquet",
+    ".db": "sqlite",
+    ".sqlite": "sqlite",
+    ".sqlite3": "sqlite",
+}
+"""Suffix of a file → its format."""
+
+ALLOWED = (
+    f"a file that ends in {', '.join(SUFFIXES)}; sqlite:///FILE, postgresql://USER@HOST/DATABASE, "
+    "mysql://USER@HOST/DATABASE or mariadb://…, each with ?table=NAME; or - for standard output"
+)
+
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+
+
+def open_sink(
+    target: str,
+    task: str = "",
+    table: str = "items",
+    key: Sequence[str] = (),
+    fresh: bool = False,
+) -> Sink:
+    """The sink for a file, a URL of a database, or `-`; the crawl opens it.
+
+    `task` and `key` (fields that tell the items of a page apart) are for databases, which replace
+    what they know already; `table` is for those whose URL names none. A `fresh` file begins anew.
+    Raises ConfigError for a target that is none of these.
+    """
+    if target == STANDARD_OUTPUT:
+        return BatchedSink(StandardOutput())
+    if _SCHEME.match(target):
+        return _database_sink(target, task, table, key, fresh)
+    kind = SUFFIXES.get(Path(target).suffix.lower())
+    if kind is None:
+        raise ConfigError(f"output: {target!r} is not allowed; allowed: {ALLOWED}")
+    if kind == "sqlite":
+        return _database_sink(f"sqlite:///{target}", task, table, key, fresh)
+    return BatchedSink(file_writer(kind, target, fresh))
+
+
+def open_sinks(
+    targets: Sequence[str], fresh: Sequence[str] = (), task: str = "", table: str = "items"
+) -> Sink:
+    """One sink for all of these; without any, items are but counted."""
+    sinks = [open_sink(target, task, table) for target in targets]
+    sinks += [open_sink(target, task, table, fresh=True) for target in fresh]
+    return sinks[0] if len(sinks) == 1 else ManySinks(sinks)
+
+
+def is_database(target: str) -> bool:
+    """Whether it is the URL of a database, or a file of SQLite."""
+    return bool(_SCHEME.match(target)) or SUFFIXES.get(Path(target).suffix.lower()) == "sqlite"
+
+
+def is_target(target: str) -> bool:
+    """Whether `open_sink` knows what it is, by its form."""
+    return target == STANDARD_OUTPUT or is_database(target) or Path(target).suffix in SUFFIXES
+
+
+def public(target: str) -> str:
+    """A target for people and logs: a URL without user, password and parameters."""
+    if not _SCHEME.match(target):
+        return target
+    scheme, _, rest = target.partition("://")
+    return f"{scheme}://{rest.partition('?')[0].rpartition('@')[2]}"
+
+
+def file_writer(kind: str, path: str | Path, fresh: bool = False) -> Writer:
+    """What writes files of that format. Raises ConfigError when a library for it is missing."""
+    return FORMATS[kind](path, fresh)
+
+
+def _parquet(path: str | Path, fresh: bool) -> Writer:
+    from crawler.engine.sinks.parquet import ParquetParts
+
+    return ParquetParts(path, fresh)
+
+
+FORMATS: Mapping[str, Callable[[str | Path, bool], Writer]] = {
+    "jsonl": JsonLines,
+    "csv": CsvRows,
+    "parquet": _parquet,
+}
+"""Name of a format → what makes its writer."""
+
+
+def _database_sink(url: str, task: str, table: str, key: Sequence[str], fresh: bool) -> Sink:
+    from crawler.engine.sinks.sql import Database, SqlRows
+
+    if fresh:
+        raise ConfigError(
+            "output: a database is not emptied by the crawler; use -o, which replaces items that "
+            "are there, or name another table with ?table=NAME"
+        )
+    database = Database(url)
+    return BatchedSink(SqlRows(database, task, table, key), database.threads)
