@@ -15,7 +15,7 @@ from crawler.clock import SystemClock
 from crawler.coordination.codec import encode_resource
 from crawler.coordination.election import Election
 from crawler.coordination.lease import Lease
-from crawler.coordination.ledger import Change, Ledger, Outcome
+from crawler.coordination.ledger import Change, Landed, Ledger
 from crawler.coordination.store import Put, created_at
 from crawler.node.cluster import Cluster
 from crawler.node.placement import assigned
@@ -40,11 +40,11 @@ class Counting(Ledger):
         self._done = Event()
         return self._done
 
-    def commit(self, leadership: Leadership, changes: Sequence[Change]) -> Iterator[Outcome]:
+    def commit(self, leadership: Leadership, changes: Sequence[Change]) -> Iterator[Landed]:
         """As the ledger does."""
-        for outcome in super().commit(leadership, changes):
-            self._left -= outcome.committed
-            yield outcome
+        for landed in super().commit(leadership, changes):
+            self._left -= sum(outcome.committed for outcome in landed.outcomes)
+            yield landed
         if self._left <= 0:
             self._done.set()
 

@@ -96,9 +96,14 @@ class Owner:
     incarnation: int = 0
     """Create revision of the worker's registration at the time of the assignment; 0 when another
     program made the assignment and did not say."""
+    text: str = field(init=False, repr=False, compare=False)
+    """`node_id|address`, as other programs write an owner."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "text", f"{self.node_id}|{self.address}")
 
     def __str__(self) -> str:
-        return f"{self.node_id}|{self.address}"
+        return self.text
 
 
 @lru_cache(OWNERS)
@@ -152,10 +157,35 @@ class Resource:
             raise TypeError(f"a resource has no {', '.join(changes)}")
         return made
 
+    def given_to(self, owner: Owner, epoch: int, now_ns: int) -> Resource:
+        """A new record of it, to be stored: a run that begins at that owner."""
+        made = object.__new__(Resource)
+        values = (
+            *(self.spec, self.id, self.creation_time, owner, epoch, self.term),
+            *(State.ASSIGNED, "", False, NO_COUNTS, now_ns),
+            *(self.failed_on, self.kills, self.foreign, 0),
+        )
+        for fill, value in zip(_FILLS, values, strict=True):
+            fill(made, value)
+        return made
+
+    def stored(self, term: int, revision: int) -> Resource:
+        """As it stands once the leader of that term has stored it, at that revision.
+
+        One that was never stored was made to be so, and nobody else has it yet: it is completed in
+        place, as a copy would cost a tenth of what placing a task does.
+        """
+        if self.mod_revision:
+            return self.replace(term=term, mod_revision=revision)
+        _fill_term(self, term)
+        _fill_revision(self, revision)
+        return self
+
 
 _FIELDS = tuple(each.name for each in dataclasses.fields(Resource))
 _FILLS = tuple(getattr(Resource, name).__set__ for name in _FIELDS)
 _values = operator.attrgetter(*_FIELDS)
+_fill_term, _fill_revision = (_FILLS[_FIELDS.index(name)] for name in ("term", "mod_revision"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +205,12 @@ class Node:
     capacity: Mapping[str, float] = field(default_factory=dict)
     """How much it has of which quantity; see `constraints.UNBOUNDED` for what it does not say."""
     taints: tuple[Taint, ...] = ()
+    as_owner: Owner = field(init=False, repr=False, compare=False)
+    """The worker as an owner of tasks."""
+
+    def __post_init__(self) -> None:
+        owner = shared_owner(self.id, self.address, self.incarnation)
+        object.__setattr__(self, "as_owner", owner)
 
     @property
     def draining(self) -> bool:
@@ -184,11 +220,6 @@ class Node:
     def has_spider(self, spider: str) -> bool:
         """Whether the node can run that spider, as far as it says."""
         return self.spiders is None or spider in self.spiders
-
-    @property
-    def as_owner(self) -> Owner:
-        """The worker as an owner of tasks."""
-        return shared_owner(self.id, self.address, self.incarnation)
 
     def owns(self, owner: Owner) -> bool:
         """Whether that assignment was made to this very incarnation of the node."""

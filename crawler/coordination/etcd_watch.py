@@ -67,7 +67,9 @@ class EtcdWatch:
             self.close()
 
     def _batches(self, answer: Any) -> Iterator[Batch]:
-        events = [event for event in answer.events if event.kv.mod_revision >= self._revision]
+        events = answer.events
+        if events[0].kv.mod_revision < self._revision:  # they come in the order of their revisions
+            events = [event for event in events if event.kv.mod_revision >= self._revision]
         if events:
             yield wire.batch(events)
 

@@ -29,6 +29,7 @@ from crawler.coordination.store import (
     Operation,
     Put,
     Store,
+    TxnResult,
     created_at,
     unchanged,
 )
@@ -81,13 +82,22 @@ class Outcome(NamedTuple):
     committed: bool
     """False when somebody else had written meanwhile, or the store refused it for good."""
     current: KeyValue | None
-    """What stands there now; unknown (None) after a refusal."""
+    """What was read there; None for what is `written`, and after a refusal, when it is unknown."""
     revision: int
     """The revision at which `current` stood; 0 after a refusal."""
     refusal: StoreRefused | None = None
     """Why the store will never take this change."""
     written: Resource | None = None
-    """What `current` means, where that is known without reading it."""
+    """What stands there now, where that is known without reading it."""
+
+
+class Landed(NamedTuple):
+    """What became of changes that were sent together."""
+
+    outcomes: Sequence[Outcome]
+    revision: int = 0
+    """Where one transaction carried out all of these and wrote no other resource: its revision.
+    0 otherwise."""
 
 
 Written = tuple[Change, Operation]
@@ -108,8 +118,10 @@ class Ledger:
         """Mod revision of the mark when it was last seen; if that is out of date, nothing is lost:
         the store refuses, and tells the present one."""
 
-    def commit(self, leadership: Leadership, changes: Sequence[Change]) -> Iterator[Outcome]:
+    def commit(self, leadership: Leadership, changes: Sequence[Change]) -> Iterator[Landed]:
         """Write the changes, in batches that the store takes; an outcome for each, as they come.
+
+        Records that have no revision yet are handed over: they get it, and the term, in place.
 
         Raises LeadershipLost when another leads; Retryable when the store does not answer. Changes
         whose outcome was not yielded by then may or may not have been written.
@@ -129,10 +141,10 @@ class Ledger:
 
     def _commit_ahead(
         self, leadership: Leadership, batches: Iterator[list[Written]]
-    ) -> Iterator[Outcome]:
+    ) -> Iterator[Landed]:
         """After an error no further batch is sent, but those on their way are waited for: what
         became of them is told before the error is raised."""
-        flying: deque[Flight[Outcome]] = deque()
+        flying: deque[Flight[Landed]] = deque()
         error: Exception | None = None
         alone = False
         try:
@@ -274,7 +286,7 @@ class Ledger:
         if batch:
             yield batch
 
-    def _commit_batch(self, leadership: Leadership, batch: Sequence[Written]) -> Iterator[Outcome]:
+    def _commit_batch(self, leadership: Leadership, batch: Sequence[Written]) -> Iterator[Landed]:
         compares = [created_at(leadership.key, leadership.revision)]
         compares += [unchanged(self._keys.snowflake, self._mark_revision)]
         compares += [unchanged(write.key, change.based_on) for change, write in batch]
@@ -283,7 +295,7 @@ class Ledger:
             result = self._store.txn(compares, [*(write for _, write in batch), *mark])
         except OutcomeUnknown as error:
             log.warning("answer to a write never came, reading what became of it", error=str(error))
-            yield from self._settle_or_leave_open(leadership, batch)
+            yield Landed(self._settle_or_leave_open(leadership, batch))
         except StoreRefused as refusal:
             yield from self._single_out(leadership, batch, refusal)
         else:
@@ -292,35 +304,33 @@ class Ledger:
                 return
             if mark:
                 self._mark_revision = result.revision
-            kept = iter(result.gets)
-            term = leadership.revision
-            for change, write in batch:
-                yield _committed(change, write, term, result.revision, kept)
+            yield _committed(batch, leadership.revision, result)
 
-    def _sort_out(self, leadership: Leadership, batch: Sequence[Written]) -> Iterator[Outcome]:
+    def _sort_out(self, leadership: Leadership, batch: Sequence[Written]) -> Iterator[Landed]:
         """A batch was refused: name the changes that conflict, and commit the others."""
         wanted = [leadership.key, self._keys.snowflake, *(write.key for _, write in batch)]
         read = self._store.txn([], [Get(key) for key in wanted])
         fence, mark, *found = read.gets
         _check_fence(leadership, fence)
         self._saw_mark(mark)
-        rest = []
+        rest, conflicts = [], []
         for (change, write), kv in zip(batch, found):
             if (kv.mod_revision if kv else 0) == change.based_on:
                 rest.append((change, write))
             else:
-                yield Outcome(change.name, False, kv, read.revision)
+                conflicts.append(Outcome(change.name, False, kv, read.revision))
+        yield Landed(conflicts)
         if rest:
             yield from self._commit_batch(leadership, rest)
 
     def _single_out(
         self, leadership: Leadership, batch: Sequence[Written], refusal: StoreRefused
-    ) -> Iterator[Outcome]:
+    ) -> Iterator[Landed]:
         """The store refuses a batch for good: one change may be at fault, so try them apart."""
         if len(batch) == 1:
             name = batch[0][0].name
             log.error("the store refuses a change", task=name, error=str(refusal))
-            yield Outcome(name, False, None, 0, refusal)
+            yield Landed([Outcome(name, False, None, 0, refusal)])
             return
         for each in batch:
             yield from self._commit_batch(leadership, [each])
@@ -379,7 +389,7 @@ class Ledger:
         return [Put(self._keys.snowflake, str(self._highest).encode())]
 
 
-def _landed(flying: deque[Flight[Outcome]], most: int) -> Iterator[Flight[Outcome]]:
+def _landed(flying: deque[Flight[Landed]], most: int) -> Iterator[Flight[Landed]]:
     """Those that end until no more than so many are on their way, in their order."""
     while len(flying) > most:
         flying[0].land()
@@ -391,16 +401,18 @@ def _check_fence(leadership: Leadership, fence: KeyValue | None) -> None:
         raise LeadershipLost("a write was refused: this master does not lead any more")
 
 
-def _committed(
-    change: Change, write: Operation, term: int, revision: int, kept: Iterator[KeyValue | None]
-) -> Outcome:
-    if isinstance(write, Get):
-        return Outcome(change.name, True, next(kept), revision)
-    if change.after is None or not isinstance(write, Put):
-        return Outcome(change.name, True, None, revision)
-    written = change.after.replace(term=term, mod_revision=revision)
-    current = KeyValue(write.key, write.value, 0, revision)
-    return Outcome(change.name, True, current, revision, None, written)
+def _committed(batch: Sequence[Written], term: int, result: TxnResult) -> Landed:
+    kept, revision = iter(result.gets), result.revision
+    outcomes = []
+    for change, write in batch:
+        name, after = change.name, change.after
+        if after is not None:
+            written = after.stored(term, revision)
+            outcomes.append(Outcome(name, True, None, revision, None, written))
+        else:
+            current = next(kept) if isinstance(write, Get) else None
+            outcomes.append(Outcome(name, True, current, revision))
+    return Landed(outcomes, revision)
 
 
 def _is_written(write: Operation, found: KeyValue | None, change: Change) -> bool:

@@ -8,7 +8,8 @@ writes at once and the watch may repeat them later.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Generic, NamedTuple, TypeVar
 
 from gevent.event import Event as Signal
@@ -26,6 +27,13 @@ T = TypeVar("T")
 
 MOST_DELETES = 10_000
 """How many deletes are remembered before the old ones are forgotten."""
+
+MOST_OWN = 1_000
+"""Transactions of one's own that are remembered until the watch repeats them. The echo of any other
+is looked at key by key."""
+
+ECHO_S = 0.05
+"""How long the watch may be ahead of the answer to a write of one's own."""
 
 KEYS_A_TURN = 1_000
 """Keys of a list taken before everything else gets a turn: 20 ms' worth of tasks (measured)."""
@@ -73,6 +81,12 @@ class Mirror(Generic[T]):
         """Mod revision of each key seen; of a deleted one, the revision of its delete."""
         self._revision = 0
         """Everything up to here is known; the watch goes on from the next."""
+        self._own: set[int] = set()
+        """Later revisions at which nothing was written here but what was taken in already."""
+        self._last_own = 0
+        self._writing = False
+        self._written = Signal()
+        """Set when what one wrote oneself was taken in."""
         self._listed_at = 0
         """Revision of the last list: news that is no newer is in it already."""
         self._listing = BoundedSemaphore(1)
@@ -103,10 +117,37 @@ class Mirror(Generic[T]):
         if current is not None or key in self._values:
             self._take_news(key, current, revision)
 
-    def adopt(self, key: str, value: T, revision: int) -> None:
+    def adopt(self, written: Iterable[tuple[str, T]], revision: int) -> None:
         """Take what one wrote oneself at that revision, without decoding it; tells nobody."""
-        if revision > max(self._listed_at, self._revisions.get(key, 0)):
-            self._set(key, value, revision)
+        if revision <= self._listed_at:
+            return
+        revisions, values, track = self._revisions, self._values, self._track
+        for key, value in written:
+            if revision > revisions.get(key, 0):
+                revisions[key] = revision
+                before = values.get(key)
+                values[key] = value
+                if track is not None:
+                    track(before, value)
+
+    def pass_over(self, revision: int) -> None:
+        """All that was written here at that revision was taken in: the watch need not read it."""
+        self._own = {own for own in self._own if own > self._revision}
+        if revision > self._revision and len(self._own) < MOST_OWN:
+            self._own.add(revision)
+        self._last_own = max(self._last_own, revision)
+        self._written.set()
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """While somebody writes here, and takes in what was written: should the watch tell of it
+        before the answer has come, it waits for that a little, as to read it costs much more."""
+        self._writing = True
+        try:
+            yield
+        finally:
+            self._writing = False
+            self._written.set()
 
     def _run(self) -> None:
         backoff = Backoff()
@@ -145,12 +186,30 @@ class Mirror(Generic[T]):
 
     def _take_batch(self, batch: Batch) -> None:
         give_turn()  # a writer takes in meanwhile what it wrote itself, which is then known here
-        changes = [self._take_news(e.key, e.current, e.revision) for e in batch.events]
+        self._await_writer(batch.revision)
+        changes: list[Change[T] | None] = []
+        if not self._is_echo(batch):
+            changes = [self._take_news(e.key, e.current, e.revision) for e in batch.events]
         self._revision = max(self._revision, batch.revision)
         many = len(self._revisions) > 2 * len(self._values) + MOST_DELETES
         if many and not self._listing.locked():  # a list may be older than those deletes
             self._forget_deletes(self._revision - MOST_DELETES)
         self._tell(changes)
+
+    def _await_writer(self, revision: int) -> None:
+        """Wait a little while that revision may be one's own, of which the answer is to come."""
+        until_s = self._clock.monotonic() + ECHO_S
+        while self._writing and self._last_own < revision:
+            left_s = until_s - self._clock.monotonic()
+            self._written.clear()
+            if left_s <= 0 or not self._clock.wait(self._written, left_s):
+                return
+
+    def _is_echo(self, batch: Batch) -> bool:
+        """Whether it tells of one transaction only, of which everything is known. Events come in
+        the order of their revisions, so the others lie between the first and the last."""
+        own = batch.revision in self._own
+        return own and batch.events[0].revision == batch.revision
 
     def _take_list(self, listed: Range) -> None:
         """Take everything as it stood at one revision, unless a later list is in already.
@@ -195,9 +254,11 @@ class Mirror(Generic[T]):
 
     def _set(self, key: str, after: T | None, revision: int) -> Change[T] | None:
         self._revisions[key] = revision
-        before = self._values.pop(key, None)
+        before = self._values.get(key)
         if after is not None:
             self._values[key] = after
+        elif before is not None:
+            del self._values[key]
         if before is None and after is None:
             return None
         if self._track is not None:

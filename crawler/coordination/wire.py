@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, overload
 
 from pyetcd.etcdrpc import kv_pb2, rpc_pb2
 
@@ -19,8 +19,9 @@ from crawler.coordination.store import (
 )
 
 _DELETE = kv_pb2.Event.DELETE
-_LESS, _EQUAL = rpc_pb2.Compare.LESS, rpc_pb2.Compare.EQUAL
+_LESS = rpc_pb2.Compare.LESS
 _CREATE, _MOD = rpc_pb2.Compare.CREATE, rpc_pb2.Compare.MOD
+_BY_MOD = Field.MOD_REVISION
 
 
 def prefix_end(prefix: str) -> bytes:
@@ -38,8 +39,31 @@ def key_value(kv: Any) -> KeyValue:
 def batch(events: Sequence[Any]) -> Batch:
     """The header's revision is no measure of what was seen: while etcd sends a long history in
     parts, it is the store's present one in each of them."""
-    made = [_event(each) for each in events]
-    return Batch(made, made[-1].revision)
+    return Batch(_Events(events), events[-1].kv.mod_revision)
+
+
+class _Events(Sequence[Event]):
+    """Makes each when it is asked for: whoever knows already what a batch tells asks for none."""
+
+    def __init__(self, raw: Sequence[Any]) -> None:
+        self._raw = raw
+
+    def __len__(self) -> int:
+        return len(self._raw)
+
+    @overload
+    def __getitem__(self, index: int) -> Event: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Event]: ...
+
+    def __getitem__(self, index: int | slice) -> Event | Sequence[Event]:
+        if isinstance(index, slice):
+            return _Events(self._raw[index])
+        return _event(self._raw[index])
+
+    def __iter__(self) -> Iterator[Event]:
+        return map(_event, self._raw)
 
 
 def _event(event: Any) -> Event:
@@ -55,38 +79,40 @@ def transaction(
 ) -> Any:
     """Filled in place: each part made by itself and copied costs three times as much."""
     made = rpc_pb2.TxnRequest()
-    for compare in compares:
-        _fill_compare(made.compare.add(), compare)
-    for operation in success:
-        _fill_operation(made.success.add(), operation)
-    for operation in failure:
-        _fill_operation(made.failure.add(), operation)
+    _fill_compares(made.compare.add, compares)
+    _fill_operations(made.success.add, success)
+    _fill_operations(made.failure.add, failure)
     return made
 
 
-def _fill_compare(made: Any, compare: Compare) -> None:
-    # etcd knows <, = and >; at most n is less than n + 1.
-    made.result = _LESS if compare.at_most else _EQUAL
-    revision = compare.revision + 1 if compare.at_most else compare.revision
-    made.key = compare.key.encode()
-    if compare.prefix:
-        made.range_end = prefix_end(compare.key)
-    if compare.field is Field.CREATE_REVISION:
-        made.target = _CREATE
-        made.create_revision = revision
-    else:
-        made.target = _MOD
-        made.mod_revision = revision
+def _fill_compares(add: Callable[[], Any], compares: Sequence[Compare]) -> None:
+    """What is not set is 0, as is the result EQUAL."""
+    for key, field, revision, at_most, prefix in compares:
+        made = add()
+        made.key = key.encode()
+        if at_most:  # etcd knows <, = and >; at most n is less than n + 1
+            made.result = _LESS
+            revision += 1
+        if prefix:
+            made.range_end = prefix_end(key)
+        if field is _BY_MOD:
+            made.target = _MOD
+            made.mod_revision = revision
+        else:
+            made.target = _CREATE
+            made.create_revision = revision
 
 
-def _fill_operation(made: Any, operation: Operation) -> None:
-    key = operation.key.encode()
-    if isinstance(operation, Put):
-        put = made.request_put
-        put.key = key
-        put.value = operation.value
-        put.lease = operation.lease
-    elif isinstance(operation, Delete):
-        made.request_delete_range.key = key
-    else:
-        made.request_range.key = key
+def _fill_operations(add: Callable[[], Any], operations: Sequence[Operation]) -> None:
+    for operation in operations:
+        made, key = add(), operation.key.encode()
+        if isinstance(operation, Put):
+            put = made.request_put
+            put.key = key
+            put.value = operation.value
+            if operation.lease:
+                put.lease = operation.lease
+        elif isinstance(operation, Delete):
+            made.request_delete_range.key = key
+        else:
+            made.request_range.key = key

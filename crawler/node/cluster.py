@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from crawler.clock import Clock
 from crawler.coordination.keys import MASTER, WORKER, Keys
-from crawler.coordination.ledger import Ledger, Outcome
+from crawler.coordination.ledger import Landed, Ledger, Outcome
 from crawler.coordination.registry import Difference, decode_registration, difference
 from crawler.coordination.store import Store
 from crawler.coordination.watch import Change, Mirror
@@ -49,7 +49,7 @@ class Cluster:
         self.resources: Mirror[Resource] = Mirror(
             store, keys.resources, ledger.decode, clock, lambda _: on_change(), self._count_task
         )
-
+        self._resources = self.resources.values
         self.decisions = Decisions(store, keys, clock, on_change)
 
     def start(self, supervisor: Supervisor) -> None:
@@ -65,16 +65,21 @@ class Cluster:
 
     def resource(self, name: str) -> Resource | None:
         """The resource of that name."""
-        return self.resources.values.get(self._keys.resource(name))
+        return self._resources.get(self._keys.resource(name))
 
-    def take(self, outcome: Outcome) -> None:
-        """Take in what became of a write at once, before the watch repeats it."""
-        if outcome.refusal is not None:
-            return
-        key = self._keys.resource(outcome.name)
-        if outcome.written is not None:
-            self.resources.adopt(key, outcome.written, outcome.revision)
-            return
+    def take(self, landed: Landed) -> None:
+        """Take in what became of changes at once, before the watch repeats it."""
+        key = self._keys.resource
+        for outcome in landed.outcomes:
+            if outcome.written is None and outcome.refusal is None:
+                self._take_found(key(outcome.name), outcome)
+        if landed.revision:
+            written = [(key(o.name), o.written) for o in landed.outcomes if o.written is not None]
+            self.resources.adopt(written, landed.revision)
+            self.resources.pass_over(landed.revision)
+
+    def _take_found(self, key: str, outcome: Outcome) -> None:
+        """Take in what was read, or that nothing is there."""
         revision = outcome.current.mod_revision if outcome.current else outcome.revision
         self.resources.apply(key, outcome.current, revision)
 

@@ -23,7 +23,7 @@ class Draft:
         on_change: Callable[[str, Resource | None], None] = lambda name, resource: None,
     ) -> None:
         """`stored` and `mint` tell what is stored, and give new ids; `on_change` hears of each
-        change at once, committed or not."""
+        change at once, committed or not, unless it knows already."""
         self._stored = stored
         self._on_change = on_change
         self._mint = mint
@@ -40,11 +40,13 @@ class Draft:
 
     def put(self, resource: Resource) -> None:
         """Set a resource; one without an id or a creation time gets it now."""
-        if not resource.id or not resource.creation_time:
-            resource = resource.replace(
-                id=resource.id or self._new_id(resource.name),
-                creation_time=resource.creation_time or self._now_ns(),
-            )
+        resource = self._completed(resource)
+        self._decide(resource.name, resource)
+        self._on_change(resource.name, resource)
+
+    def put_known(self, resource: Resource) -> None:
+        """The same for what `on_change` would tell nothing new: its worker was reserved for it."""
+        resource = self._completed(resource)
         self._decide(resource.name, resource)
 
     def keep(self, name: str) -> None:
@@ -55,6 +57,7 @@ class Draft:
     def delete(self, name: str) -> None:
         """Take a resource out."""
         self._decide(name, None)
+        self._on_change(name, None)
         self._minted.pop(name, None)
 
     @property
@@ -81,14 +84,22 @@ class Draft:
         kept = sorted(self._kept - {change.name for change in written})
         return written + [Change(name, None, self._bases[name], keeps=True) for name in kept]
 
+    def _completed(self, resource: Resource) -> Resource:
+        if resource.id and resource.creation_time:
+            return resource
+        return resource.replace(
+            id=resource.id or self._new_id(resource.name),
+            creation_time=resource.creation_time or self._now_ns(),
+        )
+
     def _new_id(self, name: str) -> str:
         self._minted[name] = self._mint()
         return str(self._minted[name])
 
     def _decide(self, name: str, after: Resource | None) -> None:
-        self._bases.setdefault(name, self._revision(name))
+        if name not in self._bases:
+            self._bases[name] = self._revision(name)
         self._changed[name] = after
-        self._on_change(name, after)
 
     def _revision(self, name: str) -> int:
         stored = self._stored(name)

@@ -17,7 +17,7 @@ from crawler.node.draft import Draft
 from crawler.node.rebalancing import Rebalancing
 from crawler.node.suspicion import Suspicion
 from crawler.node.workforce import Incarnation, Workforce, incarnation_of
-from crawler.records import NO_COUNTS, Node, Resource, State
+from crawler.records import Node, Resource, State
 from crawler.scheduler.backlog import Backlog, Group
 from crawler.scheduler.census import Census
 from crawler.scheduler.cycle import Cycle
@@ -115,7 +115,7 @@ class Placer:
             resource = draft.get(name)
             # What another wrote in the middle of the pass is for the next one to look at.
             if resource is not None and self._census.is_reserved(name, node):
-                draft.put(assigned(self._blamed(resource), node, now_ns))
+                draft.put_known(assigned(self._blamed(resource), node, now_ns))
                 self._due.pop(name, None)
         for name, reason in plan.waiting.items():
             self._let_wait(draft, workforce, name, reason)
@@ -260,16 +260,8 @@ def needs_owner(resource: Resource, workforce: Workforce) -> bool:
 
 
 def assigned(resource: Resource, node: Node, now_ns: int) -> Resource:
-    """The resource as this worker's, with the next epoch."""
-    return resource.replace(
-        owner=node.as_owner,
-        epoch=next_epoch(resource),
-        state=State.ASSIGNED,
-        reason="",
-        awaits_spider=False,
-        counts=NO_COUNTS,
-        assigned_time=now_ns,
-    )
+    """The resource as this worker's, with the next epoch; it is a new one, to be stored."""
+    return resource.given_to(node.as_owner, epoch=next_epoch(resource), now_ns=now_ns)
 
 
 def next_epoch(resource: Resource) -> int:

@@ -260,9 +260,15 @@ class Term:
 
     def _commit(self, draft: Draft, written: dict[str, Outcome]) -> None:
         """Commit the draft; fills in what became of each change as soon as it is known."""
-        for outcome in self._ledger.commit(self._leadership, draft.changes()):
-            written[outcome.name] = outcome
-            self._cluster.take(outcome)
+        with self._cluster.resources.writing():
+            for landed in self._ledger.commit(self._leadership, draft.changes()):
+                self._cluster.take(landed)
+                written.update([(outcome.name, outcome) for outcome in landed.outcomes])
+                if not landed.revision:
+                    self._note_conflicts(landed.outcomes)
+
+    def _note_conflicts(self, outcomes: Sequence[Outcome]) -> None:
+        for outcome in outcomes:
             if not outcome.committed and outcome.refusal is None:
                 log.info("task was changed by another meanwhile, deciding anew", task=outcome.name)
                 self.changed()

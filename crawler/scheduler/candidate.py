@@ -47,7 +47,7 @@ class Tally:
 class Candidate(Tally):
     """A live worker, with what it owns at this point of the pass."""
 
-    __slots__ = ("_used", "id", "node", "owned", "reported", "unfinished")
+    __slots__ = ("_used", "hires", "id", "node", "owned", "reported", "unfinished")
 
     def __init__(self, node: Node) -> None:
         super().__init__()
@@ -60,6 +60,8 @@ class Candidate(Tally):
         """Tasks in all."""
         self.reported = WorkerLoad()
         """What the worker last said of itself."""
+        self.hires = True
+        """Whether it takes new tasks."""
         self._used: dict[str, float] = {}
 
     @property
@@ -80,6 +82,7 @@ class Candidate(Tally):
             self.owned - 1,
             self.reported,
         )
+        copied.hires = self.hires
         copied._used = dict(self._used)
         copied._copy_counts(self)
         if not finished:

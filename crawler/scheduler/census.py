@@ -95,14 +95,14 @@ class Census:
     def hiring(self) -> Sequence[Candidate]:
         """The workers that take new tasks, in the order of their ids."""
         if self._hiring is None:
-            chosen = [c for c in self._candidates.values() if self._takes_tasks(c.node)]
+            chosen = [candidate for candidate in self._candidates.values() if candidate.hires]
             self._hiring = sorted(chosen, key=lambda candidate: candidate.id)
         return self._hiring
 
     def hiring_among(self, ids: Iterable[str]) -> Sequence[Candidate]:
         """Those of these workers that take new tasks, in the order of their ids."""
         present = (self._candidates[id] for id in sorted(ids) if id in self._candidates)
-        return [candidate for candidate in present if self._takes_tasks(candidate.node)]
+        return [candidate for candidate in present if candidate.hires]
 
     def places(self, key: str) -> Sequence[Place]:
         """The places over a label of workers that have a worker which takes tasks."""
@@ -154,9 +154,11 @@ class Census:
                 self.news.suspect([name])
             return
         if before is not None:
-            self._forget(name, before)
+            self._count_out(name, before)
+            del self._held[name]
         if now is not None:
-            self._believe(name, now)
+            self._held[name] = now
+            self._count_in(name, now)
         self.news.suspect([name])
 
     def reserve(self, name: str, node: Node) -> bool:
@@ -165,15 +167,22 @@ class Census:
         held = self._held.get(name)
         if held is None:
             return False
-        self._forget(name, held)
         owner = node.as_owner
-        self._believe(name, Holding(State.ASSIGNED, owner, held.load, held.group, "", held.spec))
+        now = Holding(State.ASSIGNED, owner, held.load, held.group, "", held.spec)
+        self._held[name] = now
+        if held.owner is None and held.state is State.PENDING:
+            self.states[State.PENDING] -= 1
+            self.states[State.ASSIGNED] += 1
+            self._count_in_at_owner(name, now)
+        else:
+            self._count_out(name, held)
+            self._count_in(name, now)
         return True
 
     def is_reserved(self, name: str, node: Node) -> bool:
         """Whether that reservation still stands: nobody has written the task meanwhile."""
         held = self._held.get(name)
-        return held is not None and held.owner == node.as_owner
+        return held is not None and held.owner is node.as_owner
 
     def report(self, node_id: str, load: WorkerLoad) -> None:
         """Take what a worker says of its own load."""
@@ -193,19 +202,25 @@ class Census:
         """The group that a task belongs to; empty is none."""
         return resource.spec.labels.get(self._group_label, "") if self._group_label else ""
 
-    def _believe(self, name: str, now: Holding) -> None:
-        self._held[name] = now
+    def _count_in(self, name: str, now: Holding) -> None:
         self.states[now.state] += 1
         if now.load.repels:
             self._repel(now, 1)
         if now.awaited:
             self._awaiting.setdefault(now.awaited, set()).add(name)
         if now.owner is not None:
-            self._on_node.setdefault(now.owner.node_id, set()).add(name)
-            self._weigh(now, 1)
+            self._count_in_at_owner(name, now)
 
-    def _forget(self, name: str, before: Holding) -> None:
-        del self._held[name]
+    def _count_in_at_owner(self, name: str, now: Holding) -> None:
+        assert now.owner is not None  # the callers made sure
+        node_id = now.owner.node_id
+        there = self._on_node.get(node_id)
+        if there is None:
+            there = self._on_node[node_id] = set()
+        there.add(name)
+        self._weigh(now, 1)
+
+    def _count_out(self, name: str, before: Holding) -> None:
         self.states[before.state] -= 1
         if before.load.repels:
             self._repel(before, -1)
@@ -239,12 +254,12 @@ class Census:
         candidate.owned += sign
         if not holding.state.finished:
             self._add(candidate, holding, sign)
-        self.news.weighed(owner.node_id, sign)
+        self.news.weighed(candidate.id, sign)
 
     def _add(self, candidate: Candidate, holding: Holding, sign: int) -> None:
         load = holding.load
         candidate.add(load, sign)
-        if not self._takes_tasks(candidate.node):
+        if not candidate.hires:
             return  # its tasks are about to move, and would be in their own way
         self.groups[holding.group] += sign
         if load is not PLAIN:
@@ -302,6 +317,7 @@ class Census:
         """Make a candidate of a worker, with all that it owns."""
         candidate = self._candidates[node.id] = Candidate(node)
         candidate.reported = reported
+        candidate.hires = not node.draining and node.id not in self._cordoned
         self._hiring = None
         self._places.join(node)
         self.vocabulary.join(node)
@@ -333,15 +349,12 @@ class Census:
             self._leaving.clear()
         self._leaving.add((node.id, node.incarnation))
 
-    def _takes_tasks(self, node: Node) -> bool:
-        return not node.draining and node.id not in self._cordoned
-
     def _open_loads(self) -> Iterator[tuple[Node, Sequence[Load]]]:
         """Each worker with what its unfinished tasks take."""
         for candidate in self._candidates.values():
             node = candidate.node
             mine = (h for h in self._holdings(node.id) if h.open and h.owner and node.owns(h.owner))
-            yield node, [each.load for each in mine] if self._takes_tasks(node) else []
+            yield node, [each.load for each in mine] if candidate.hires else []
 
     def _holdings(self, node_id: str) -> Iterator[Holding]:
         return (self._held[name] for name in self._on_node.get(node_id, ()))

@@ -55,6 +55,27 @@ MUTANTS = [
         "tests/unit/coordination/test_mirror.py",
     ),
     Mutant(
+        "an echo hides what others wrote before it",
+        "crawler/coordination/watch.py",
+        "        return own and batch.events[0].revision == batch.revision",
+        "        return own",
+        "tests/unit/coordination/test_echo.py -k one_message",
+    ),
+    Mutant(
+        "the watch waits for a writer as long as that one writes",
+        "crawler/coordination/watch.py",
+        "            if left_s <= 0 or not self._clock.wait(self._written, left_s):",
+        "            if self._clock.wait(self._written) is None:",
+        "tests/unit/coordination/test_echo.py -k only_a_little",
+    ),
+    Mutant(
+        "a record that others have is completed in place",
+        "crawler/records.py",
+        "        if self.mod_revision:\n",
+        "        if False:\n",
+        "tests/unit/coordination/test_echo.py -k completed",
+    ),
+    Mutant(
         "a watch that hears nothing counts as alive",
         "crawler/coordination/etcd_patience.py",
         "            self._waiting.throw(Stuck)",

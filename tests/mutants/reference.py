@@ -64,8 +64,8 @@ MUTANTS = [
     Mutant(
         "reassigning mints a new id",
         "crawler/node/placement.py",
-        "        epoch=next_epoch(resource),",
-        '        id="",\n        creation_time=0,\n        epoch=next_epoch(resource),',
+        "    return resource.given_to(node",
+        '    return resource.replace(id="", creation_time=0).given_to(node',
         "tests/unit/node/test_decisions.py",
     ),
     Mutant(

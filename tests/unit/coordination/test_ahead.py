@@ -61,6 +61,7 @@ def test_the_mark_of_the_ids_never_falls_from_one_batch_to_the_next():
     changes = [
         Change(f"t{n}", Resource(Spec(f"t{n}"), id=str(id)), 0, id) for n, id in enumerate(ids)
     ]
-    assert all(each.committed for each in ledger.commit(leadership, changes))
+    landed = list(ledger.commit(leadership, changes))
+    assert all(outcome.committed for each in landed for outcome in each.outcomes)
     assert ledger.highest_id() == 1000
     store.close()

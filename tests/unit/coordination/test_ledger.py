@@ -66,26 +66,34 @@ def new(name, id=1):
     return Change(name, Resource(Spec(name), id=str(id)), 0, minted=id)
 
 
+def commit(ledger, leadership, changes):
+    """The outcome of each, as they come."""
+    for landed in ledger.commit(leadership, changes):
+        yield from landed.outcomes
+
+
 def stored(store, ledger, name):
     kv = store.get(KEYS.resource(name))
     return ledger.decode(kv) if kv else None
 
 
 def test_a_leader_writes(store, ledger, leadership):
-    [outcome] = ledger.commit(leadership, [new("a")])
+    [outcome] = commit(ledger, leadership, [new("a")])
     assert outcome.committed
     assert stored(store, ledger, "a").mod_revision == outcome.revision
 
 
 def test_each_value_names_the_term_it_was_written_in(store, ledger, leadership):
-    [first] = ledger.commit(leadership, [new("a")])
+    [first] = commit(ledger, leadership, [new("a")])
     store.txn([], [Delete(leadership.key)])
     put = Put(leadership.key, b"another")
     later = Leadership(leadership.key, store.txn([], [put]).revision)
-    moved = ledger.decode(first.current).replace(epoch=2)
+    written = stored(store, ledger, "a")
+    moved = written.replace(epoch=2)
     list(ledger.commit(later, [Change("a", moved, first.revision), new("b", 2)]))
     assert [stored(store, ledger, name).term for name in "ab"] == [later.revision] * 2
-    assert ledger.decode(first.current).term == leadership.revision
+    assert written == first.written
+    assert first.written.term == leadership.revision
 
 
 def test_the_dead_are_noted_by_who_leads_and_by_nobody_else(store, ledger, leadership):
@@ -127,25 +135,25 @@ def kept(name, revision):
 
 
 def test_what_is_kept_is_compared_and_not_written(store, ledger, leadership):
-    [first] = ledger.commit(leadership, [new("a")])
-    outcomes = list(ledger.commit(leadership, [kept("a", first.revision), new("b", 2)]))
+    [first] = commit(ledger, leadership, [new("a")])
+    outcomes = list(commit(ledger, leadership, [kept("a", first.revision), new("b", 2)]))
     assert [outcome.committed for outcome in outcomes] == [True, True]
     assert outcomes[0].current.mod_revision == first.revision
     assert stored(store, ledger, "a").mod_revision == first.revision
 
 
 def test_what_is_to_be_kept_and_is_gone_conflicts(store, ledger, leadership):
-    [first] = ledger.commit(leadership, [new("a")])
+    [first] = commit(ledger, leadership, [new("a")])
     store.txn([], [Delete(KEYS.resource("a"))])
-    [outcome] = ledger.commit(leadership, [kept("a", first.revision)])
+    [outcome] = commit(ledger, leadership, [kept("a", first.revision)])
     assert (outcome.committed, outcome.current) == (False, None)
 
 
 @pytest.mark.parametrize("lose", ["request", "answer"])
 def test_what_is_kept_is_settled_by_reading_too(store, ledger, leadership, lose):
-    [first] = ledger.commit(leadership, [new("a")])
+    [first] = commit(ledger, leadership, [new("a")])
     store.lose = lose
-    [outcome] = ledger.commit(leadership, [kept("a", first.revision)])
+    [outcome] = commit(ledger, leadership, [kept("a", first.revision)])
     assert outcome.committed
 
 
@@ -153,17 +161,17 @@ def test_a_leader_that_was_replaced_changes_nothing(store, ledger, leadership):
     store.txn([], [Delete(leadership.key)])
     store.txn([], [Put(leadership.key, b"another")])
     with pytest.raises(LeadershipLost):
-        list(ledger.commit(leadership, [new("a")]))
+        list(commit(ledger, leadership, [new("a")]))
     assert stored(store, ledger, "a") is None
 
 
 def test_a_change_based_on_an_old_value_conflicts_and_the_others_are_written(
     store, ledger, leadership
 ):
-    [first] = ledger.commit(leadership, [new("a")])
+    [first] = commit(ledger, leadership, [new("a")])
     store.txn([], [Put(KEYS.resource("a"), b'{"ID":"1","Name":"a","Theirs":1}')])
     stale = Change("a", Resource(Spec("a", priority=9), id="1"), first.revision)
-    by_name = {o.name: o for o in ledger.commit(leadership, [stale, new("b", 2)])}
+    by_name = {o.name: o for o in commit(ledger, leadership, [stale, new("b", 2)])}
     assert not by_name["a"].committed
     assert b"Theirs" in by_name["a"].current.value
     assert by_name["b"].committed
@@ -172,10 +180,10 @@ def test_a_change_based_on_an_old_value_conflicts_and_the_others_are_written(
 
 
 def test_deleting_compares_too(store, ledger, leadership):
-    [first] = ledger.commit(leadership, [new("a")])
-    [refused] = ledger.commit(leadership, [Change("a", None, first.revision - 1)])
+    [first] = commit(ledger, leadership, [new("a")])
+    [refused] = commit(ledger, leadership, [Change("a", None, first.revision - 1)])
     assert not refused.committed
-    [done] = ledger.commit(leadership, [Change("a", None, first.revision)])
+    [done] = commit(ledger, leadership, [Change("a", None, first.revision)])
     assert done.committed
     assert done.current is None
     assert stored(store, ledger, "a") is None
@@ -184,7 +192,7 @@ def test_deleting_compares_too(store, ledger, leadership):
 @pytest.mark.parametrize(("lost", "written"), [("request", False), ("answer", True)])
 def test_a_lost_answer_is_settled_by_reading(store, ledger, leadership, lost, written):
     store.lose = lost
-    [outcome] = ledger.commit(leadership, [new("a")])
+    [outcome] = commit(ledger, leadership, [new("a")])
     assert outcome.committed is written
     assert (stored(store, ledger, "a") is not None) is written
 
@@ -193,7 +201,7 @@ def test_a_lost_answer_of_a_replaced_leader_is_no_success(store, ledger, leaders
     store.txn([], [Delete(leadership.key)])
     store.lose = "answer"
     with pytest.raises(OutcomeUnknown):
-        list(ledger.commit(leadership, [new("a")]))
+        list(commit(ledger, leadership, [new("a")]))
 
 
 def replaced(store, leadership):
@@ -221,25 +229,25 @@ def test_a_write_that_cannot_be_settled_is_not_called_undone(store, ledger, lead
 
     store.txn = txn
     with pytest.raises(OutcomeUnknown):
-        list(ledger.commit(leadership, [new("a")]))
+        list(commit(ledger, leadership, [new("a")]))
     assert [kv.key for kv in store.range(KEYS.resource("a")).items] == [KEYS.resource("a")]
 
 
 def test_a_lost_write_does_not_bring_a_deleted_task_back_later(store, ledger, leadership):
     store.lose = "for a while"
-    [lost] = ledger.commit(leadership, [new("a", id=1)])
+    [lost] = commit(ledger, leadership, [new("a", id=1)])
     assert not lost.committed
-    [added] = ledger.commit(leadership, [new("a", id=2)])
-    list(ledger.commit(leadership, [Change("a", None, added.revision)]))
+    [added] = commit(ledger, leadership, [new("a", id=2)])
+    list(commit(ledger, leadership, [Change("a", None, added.revision)]))
     late = store.txn(*store.late)
     assert not late.succeeded
     assert stored(store, ledger, "a") is None
 
 
 def test_what_was_settled_as_not_done_is_not_done_later(store, ledger, leadership):
-    [added] = ledger.commit(leadership, [new("a")])
+    [added] = commit(ledger, leadership, [new("a")])
     store.lose = "for a while"
-    [lost] = ledger.commit(leadership, [Change("a", None, added.revision)])
+    [lost] = commit(ledger, leadership, [Change("a", None, added.revision)])
     assert not lost.committed
     store.txn(*store.late)
     assert stored(store, ledger, "a").id == "1"
@@ -248,7 +256,7 @@ def test_what_was_settled_as_not_done_is_not_done_later(store, ledger, leadershi
 def test_a_write_that_happens_while_it_is_settled_is_seen(store, ledger, leadership):
     store.lose = "for a while"
     store.get = lambda key: (None, store.txn(*store.late))[0]  # it arrives right after the look
-    [lost] = ledger.commit(leadership, [new("a")])
+    [lost] = commit(ledger, leadership, [new("a")])
     del store.get
     assert lost.committed
     assert stored(store, ledger, "a").id == "1"
@@ -265,13 +273,13 @@ def test_settling_ends_even_if_another_program_keeps_writing_the_mark(store, led
     ledger.highest_id()
     store.txn = lambda *args: (setattr(store, "txn", txn), carry_out(*args))[1]
     with pytest.raises(OutcomeUnknown, match="keeps writing"):
-        list(ledger.commit(leadership, [new("a")]))
+        list(commit(ledger, leadership, [new("a")]))
 
 
 def test_settling_leaves_the_mark_of_the_ids_as_it_is(store, ledger, leadership):
-    list(ledger.commit(leadership, [new("a", id=7)]))
+    list(commit(ledger, leadership, [new("a", id=7)]))
     store.lose = "request"
-    list(ledger.commit(leadership, [new("b", id=8)]))
+    list(commit(ledger, leadership, [new("b", id=8)]))
     assert ledger.highest_id() == 7
 
 
@@ -280,7 +288,7 @@ def test_many_changes_go_in_batches_that_etcd_takes(etcd_store):
     leadership = Leadership(key, etcd_store.txn([], [Put(key, b"master1-h:1")]).revision)
     ledger = Ledger(etcd_store, KEYS)
     count = 2 * CHANGES + 1
-    outcomes = list(ledger.commit(leadership, [new(f"n{n}", n + 1) for n in range(count)]))
+    outcomes = list(commit(ledger, leadership, [new(f"n{n}", n + 1) for n in range(count)]))
     assert [o.name for o in outcomes if o.committed] == [f"n{n}" for n in range(count)]
     assert len({o.revision for o in outcomes}) == 3, "a transaction a batch"
     assert ledger.highest_id() == count
@@ -323,7 +331,7 @@ def held(gated):
         told = []
 
         def follow():
-            outcomes = Ledger(gated, KEYS).commit(Leadership(key, revision), changes)
+            outcomes = commit(Ledger(gated, KEYS), Leadership(key, revision), changes)
             try:
                 told.extend(outcome.name for outcome in outcomes)
             except Unavailable:
@@ -379,7 +387,7 @@ def test_values_too_large_for_one_transaction_go_in_several(etcd_store):
     changes = [
         Change(name, Resource(Spec(name, parameters=large), id="1"), 0) for name in ("a", "b")
     ]
-    outcomes = list(Ledger(etcd_store, KEYS).commit(leadership, [*changes, new("c")]))
+    outcomes = list(commit(Ledger(etcd_store, KEYS), leadership, [*changes, new("c")]))
     assert [outcome.committed for outcome in outcomes] == [True] * 3
 
 
@@ -388,7 +396,7 @@ def test_one_change_that_etcd_refuses_for_good_costs_no_other(etcd_store):
     leadership = Leadership(key, etcd_store.txn([], [Put(key, b"master1-h:1")]).revision)
     too_large = Change("b", Resource(Spec("b", parameters={"x": "y" * 2_000_000}), id="2"), 0)
     ledger = Ledger(etcd_store, KEYS)
-    by_name = {o.name: o for o in ledger.commit(leadership, [new("a"), too_large, new("c")])}
+    by_name = {o.name: o for o in commit(ledger, leadership, [new("a"), too_large, new("c")])}
     assert {name for name, outcome in by_name.items() if outcome.committed} == {"a", "c"}
     assert "too large" in str(by_name["b"].refusal)
 
@@ -405,7 +413,7 @@ def test_what_was_committed_of_a_batch_is_told_even_if_the_rest_fails(store, led
         return carry_out(*args)
 
     store.txn = txn
-    outcomes = ledger.commit(leadership, [new("a", 1), new("b", 2), new("c", 3)])
+    outcomes = commit(ledger, leadership, [new("a", 1), new("b", 2), new("c", 3)])
     assert next(outcomes).name == "a"
     with pytest.raises(Unavailable):
         next(outcomes)
@@ -414,7 +422,7 @@ def test_what_was_committed_of_a_batch_is_told_even_if_the_rest_fails(store, led
 
 def test_conflicts_are_told_even_if_the_rest_fails(store, ledger, leadership):
     stale = Change("a", Resource(Spec("a"), id="1"), 99)
-    outcomes = ledger.commit(leadership, [stale, new("b", 2)])
+    outcomes = commit(ledger, leadership, [stale, new("b", 2)])
     assert next(outcomes).name == "a"
     store.txn([], [Delete(leadership.key)])
     with pytest.raises(LeadershipLost):
@@ -429,10 +437,10 @@ def test_a_mark_that_is_no_id_does_not_stop_a_leader(store, ledger, mark):
 
 def test_the_mark_of_ids_rises_with_new_ids_only(store, ledger, leadership):
     assert ledger.highest_id() == 0
-    [outcome] = ledger.commit(leadership, [new("a", 10)])
+    [outcome] = commit(ledger, leadership, [new("a", 10)])
     assert ledger.highest_id() == 10
-    list(ledger.commit(leadership, [Change("a", None, outcome.revision)]))
-    list(ledger.commit(leadership, [Change("b", Resource(Spec("b"), id="5"), 0)]))
+    list(commit(ledger, leadership, [Change("a", None, outcome.revision)]))
+    list(commit(ledger, leadership, [Change("b", Resource(Spec("b"), id="5"), 0)]))
     assert ledger.highest_id() == 10, "the deleted resource's id counts on"
 
 
