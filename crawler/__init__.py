@@ -10,16 +10,34 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from parsel import Selector
+
+    from crawler.engine.crawl_spider import CrawlSpider, Rule
     from crawler.engine.exchange import FetchError
     from crawler.engine.failure import CloseSpider, Failure, HttpError, IgnoreRequest
+    from crawler.engine.forms import FormRequest, JsonRequest
+    from crawler.engine.item_classes import Field, Item, ItemLoader
+    from crawler.engine.links import Link, LinkExtractor
     from crawler.engine.request import Request
     from crawler.engine.response import Response
+    from crawler.engine.sitemap_spider import SitemapSpider
     from crawler.engine.spider import Spider
 
 __all__ = [
     "Spider",
+    "CrawlSpider",
+    "Rule",
+    "SitemapSpider",
     "Request",
+    "FormRequest",
+    "JsonRequest",
     "Response",
+    "Selector",
+    "Link",
+    "LinkExtractor",
+    "Item",
+    "Field",
+    "ItemLoader",
     "CloseSpider",
     "Failure",
     "FetchError",
@@ -29,8 +47,19 @@ __all__ = [
 
 _MODULES = {
     "Spider": "spider",
+    "CrawlSpider": "crawl_spider",
+    "Rule": "crawl_spider",
+    "SitemapSpider": "sitemap_spider",
     "Request": "request",
+    "FormRequest": "forms",
+    "JsonRequest": "forms",
     "Response": "response",
+    "Selector": "response",
+    "Link": "links",
+    "LinkExtractor": "links",
+    "Item": "item_classes",
+    "Field": "item_classes",
+    "ItemLoader": "item_classes",
     "CloseSpider": "failure",
     "Failure": "failure",
     "FetchError": "exchange",

@@ -34,7 +34,7 @@ def failure_outputs(spider: Spider, failure: Failure) -> Iterator[Any]:
 def resolve(spider: Spider, callback: Callable[..., Any] | str | None) -> Callable[..., Any]:
     """The callback of a request: given, named, or `parse`; AttributeError for an unknown name."""
     if callback is None:
-        return spider.parse
+        return spider._parse
     if isinstance(callback, str):
         method: Callable[..., Any] = getattr(spider, callback)
         return method
@@ -43,7 +43,7 @@ def resolve(spider: Spider, callback: Callable[..., Any] | str | None) -> Callab
 
 def checked(result: Any) -> Iterator[Any]:
     """The outputs one by one, of a generator, a list, a single output, or None."""
-    for output in _many(result):
+    for output in many(result):
         if output is None:
             continue
         if not isinstance(output, Request) and not is_item(output):
@@ -53,7 +53,8 @@ def checked(result: Any) -> Iterator[Any]:
         yield output
 
 
-def _many(result: Any) -> Iterable[Any]:
+def many(result: Any) -> Iterable[Any]:
+    """What a callback gives, as an iterable: of a generator, a list, a single output, or None."""
     if result is None:
         return ()
     if isinstance(result, (Request, str)) or is_item(result) or not isinstance(result, Iterable):

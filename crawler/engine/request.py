@@ -81,9 +81,7 @@ class Request:
             _check_callback("callback", callback)
         if errback is not None:
             _check_callback("errback", errback)
-        if encoding != "utf-8" and not url.isascii():
-            url = safe_url_string(url, encoding)
-        self.url = url
+        self.url = url if url.isascii() or encoding == "utf-8" else _encoded(url, encoding)
         self.callback = callback
         self.method = method if method == "GET" else method.upper()
         self.body = body.encode(encoding) if isinstance(body, str) else body
@@ -155,6 +153,17 @@ class Request:
 
     def __repr__(self) -> str:
         return f"<{self.method} {self.url}>"
+
+
+def _encoded(url: str, encoding: str) -> str:
+    """The URL in ASCII, its query in an encoding; in UTF-8 if that has no such characters.
+
+    As browsers do, UTF-16 counts as UTF-8.
+    """
+    try:
+        return safe_url_string(url, "utf-8" if encoding.startswith("utf-16") else encoding)
+    except UnicodeError:
+        return safe_url_string(url)
 
 
 def _check_callback(role: str, callback: Any) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from parsel import Selector, SelectorList
 from w3lib.html import get_base_url
@@ -15,29 +15,59 @@ from crawler.engine import charset, extract, urls
 from crawler.engine.headers import Headers
 from crawler.engine.request import Request
 
+if TYPE_CHECKING:
+    from crawler.engine.links import Link
+
 __all__ = ["Headers", "Response"]
 
-_BASE = re.compile(rb"<base", re.IGNORECASE)
+_BASE = re.compile(rb"<\0?b\0?a\0?s\0?e", re.IGNORECASE)
 HEAD_BYTES = 4096
 """Where <base> is looked for: it belongs into the head of a page."""
 
 
 class Response:
-    """A page as fetched. `url` is where it came from in the end, after redirects."""
+    """A page as fetched. `url` is where it came from in the end, after redirects.
+
+    `encoding` is that of the body when it is known better than by header and page. `flags` are
+    words about how it was come by (`cached`), `ip_address` and `protocol` (`HTTP/2`, say) are those
+    of the connection, where they are known.
+    """
+
+    attributes = (
+        "url",
+        "status",
+        "headers",
+        "body",
+        "request",
+        "flags",
+        "ip_address",
+        "protocol",
+    )
+    """The arguments it can be made of again."""
 
     def __init__(
         self,
         url: str,
         status: int = 200,
-        headers: Headers | None = None,
-        body: bytes = b"",
+        headers: Headers | Mapping[str, str] | None = None,
+        body: bytes | str = b"",
         request: Request | None = None,
+        flags: Iterable[str] = (),
+        ip_address: str | None = None,
+        protocol: str | None = None,
+        encoding: str | None = None,
     ) -> None:
         self.url = url
         self.status = status
-        self.headers = headers if headers is not None else Headers()
-        self.body = body
+        self.headers = headers if isinstance(headers, Headers) else Headers(headers or ())
+        self.body = body.encode(encoding or "utf-8") if isinstance(body, str) else body
         self.request = request if request is not None else Request(url)
+        self.flags = list(flags)
+        self.ip_address = ip_address
+        self.protocol = protocol
+        if encoding is not None or isinstance(body, str):
+            given = encoding or "utf-8"
+            self._decoded = given, self.body.decode(given, "replace")
 
     def __repr__(self) -> str:
         return f"<Response {self.status} {self.url}>"
@@ -46,6 +76,20 @@ class Response:
     def meta(self) -> dict[str, Any]:
         """The `meta` of the request."""
         return self.request.meta
+
+    @property
+    def cb_kwargs(self) -> dict[str, Any]:
+        """The `cb_kwargs` of the request."""
+        return self.request.cb_kwargs
+
+    def copy(self) -> Response:
+        """A response with the same attributes."""
+        return self.replace()
+
+    def replace(self, *, cls: type[Response] | None = None, **changes: Any) -> Response:
+        """A response with some attributes changed; `cls` is its class, else that of this one."""
+        kept = {key: getattr(self, key) for key in self.attributes if key not in changes}
+        return (cls or type(self))(**kept, **changes)
 
     @property
     def encoding(self) -> str:
@@ -80,6 +124,10 @@ class Response:
         """The body read as JSON; raises ValueError when it is none."""
         return json.loads(self.text)
 
+    def jmespath(self, query: str, **options: Any) -> SelectorList[Selector]:
+        """What a JMESPath expression finds in a body that is JSON."""
+        return self._json_selector.jmespath(query, **options)
+
     def urljoin(self, href: str) -> str:
         """The absolute URL of a link of this page; an HTML page's <base href> counts."""
         if href.isascii():
@@ -87,18 +135,20 @@ class Response:
         return urls.join(self._base, href, self.encoding)
 
     def follow(
-        self, url: str | Selector, callback: Callable[..., Any] | str | None = None, **rest: Any
+        self,
+        url: str | Selector | Link,
+        callback: Callable[..., Any] | str | None = None,
+        **rest: Any,
     ) -> Request:
-        """A request for a link of this page: a URL, or the selector of a link or an attribute.
+        """A request for a link of this page: a URL, a Link, or a selector of one or its attribute.
 
         `rest` are further arguments of `Request`. Raises ValueError when it is no link.
         """
-        href = url if isinstance(url, str) else _href(url)
-        return Request(self.urljoin(href), callback, **rest)
+        return Request(self.urljoin(_href(url)), callback, **rest)
 
     def follow_all(
         self,
-        urls: Iterable[str | Selector] | None = None,
+        urls: Iterable[str | Selector | Link] | None = None,
         callback: Callable[..., Any] | str | None = None,
         *,
         css: str | None = None,
@@ -111,7 +161,7 @@ class Response:
         """
         if (urls is not None) + (css is not None) + (xpath is not None) != 1:
             raise ValueError("follow_all takes one of urls, css and xpath")
-        hrefs = self._hrefs(css, xpath) if urls is None else map(_href, urls)
+        hrefs = self._hrefs(css, xpath) if urls is None else _present(urls)
         return (Request(url, callback, **rest) for url in self.links(hrefs))
 
     def links(self, hrefs: Iterable[str]) -> Iterator[str]:
@@ -132,6 +182,10 @@ class Response:
     def _decoded(self) -> tuple[str, str]:
         return charset.decode(self.body, self._content_type)
 
+    @cached_property
+    def _json_selector(self) -> Selector:
+        return Selector(text=self.text, type="json")
+
     @property
     def _content_type(self) -> str:
         return self.headers.get("content-type", "")
@@ -149,11 +203,25 @@ class Response:
         return base if urls.is_web(base) else self.url
 
 
-def _href(link: str | Selector) -> str:
+def _href(link: str | Selector | Link) -> str:
     if isinstance(link, str):
         return link
-    root = link.root
-    href = root if isinstance(root, str) else root.get("href")
+    root: Any = getattr(link, "root", None) if isinstance(link, Selector) else link.url
+    if isinstance(root, str):
+        return root
+    href = root.get("href")
     if href is None:
         raise ValueError(f"no link: <{root.tag}> has no href")
     return str(href)
+
+
+def _present(links: Iterable[str | Selector | Link]) -> Iterator[str]:
+    """The links of those that have one: of a SelectorList, elements without href are left out."""
+    for link in links:
+        try:
+            href = _href(link)
+        except ValueError:
+            if not isinstance(links, SelectorList):
+                raise
+        else:
+            yield href

@@ -87,6 +87,10 @@ class Spider:
         """The callback of requests that name no other; yields items and further requests."""
         raise NotImplementedError(f"spider {self.name!r} has no method parse")
 
+    def _parse(self, response: Response, **kwargs: Any) -> Any:
+        """What a request without a callback gets: `parse`, or what a base class has instead."""
+        return self.parse(response, **kwargs)
+
     def closed(self, reason: str) -> None:
         """Called when the crawl has ended: `finished`, `shutdown`, or what CloseSpider said."""
 

@@ -1,0 +1,52 @@
+"""Link extractors where they are not compared with Scrapy's (test_extraction.py does that)."""
+
+import pytest
+
+from crawler import Link, LinkExtractor, Response
+
+PAGE = b"""<a href=/1>one</a> <a href=/2#x rel=nofollow>two</a> <a href=http://h:81/3>three</a>
+<a href=ftp://h/4>four</a> <a href=/5.zip>five</a> <area href=/6> <a href=http://[bad>x</a>"""
+
+
+def found(body=PAGE, **options):
+    return LinkExtractor(**options).extract_links(Response("http://h/", body=body))
+
+
+def urls(**options):
+    return [link.url for link in found(**options)]
+
+
+def test_links_have_a_text_and_say_nofollow():
+    assert found()[:2] == [
+        Link("http://h/1", "one"),
+        Link("http://h/2#x", "two", nofollow=True),
+    ]
+
+
+def test_a_port_does_not_matter_unless_it_is_said():
+    assert "http://h:81/3" in urls(allow_domains="h")
+    assert urls(allow_domains="h:81") == ["http://h:81/3"]
+    assert urls(deny_domains="h") == []
+
+
+def test_what_is_no_regular_expression_or_selector_is_told_at_once():
+    for options in ({"allow": "("}, {"restrict_css": "a["}, {"restrict_xpaths": "//["}):
+        with pytest.raises(Exception, match=r"unterminated|Expected|no XPath expression"):
+            LinkExtractor(**options)
+
+
+def test_matches():
+    extractor = LinkExtractor(allow="/a", deny="/ab", allow_domains="h")
+    assert extractor.matches("http://h/a")
+    assert not extractor.matches("http://h/ab")
+    assert not extractor.matches("http://other/a")
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b"\x00\xff", b"<a href>"])
+def test_a_page_without_links(body):
+    assert found(body) in ([], [Link("http://h/")])
+
+
+def test_the_text_in_utf_16_and_its_base_are_read():
+    body = "\ufeff<html><head><base href='/b/'></head><a href='x?q=ж'>ж</a>".encode("utf-16-le")
+    assert found(body) == [Link("http://h/b/x?q=%D0%B6", "ж")]
