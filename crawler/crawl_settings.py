@@ -104,3 +104,17 @@ class CrawlSettings:
         least=400,
         most=599,
     )
+    log_stats_s: float = setting(
+        60.0,
+        "How often a line of the log tells how a crawl stands; 0 is never.",
+        unit="s",
+        least=0,
+        most=86_400,
+    )
+    slow_callback_s: float = setting(
+        0.5,
+        "A callback that computes for longer without giving others a turn is reported; 0 is none.",
+        unit="s",
+        least=0,
+        most=3600,
+    )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 import traceback
 from collections.abc import Callable
+from types import FrameType
 
 import gevent
 from gevent import monkey
@@ -50,16 +51,10 @@ def run_beside(function: Callable[[], None]) -> None:
     _start_thread(function, ())
 
 
-class HubWatch:
-    """Notes when this thread's hub last turned, and reports what keeps it from turning."""
+class Pulse:
+    """Notes when this thread's hub last turned; what becomes of that, a native thread decides."""
 
-    def __init__(self, limit_s: float) -> None:
-        """A hub silent for longer than the limit counts as blocked."""
-        self.limit_s = limit_s
-        self.blockages = 0
-        """How often it was blocked."""
-        self.blocked_s = 0.0
-        """How long it was blocked in all, beyond the limit included."""
+    def __init__(self) -> None:
         self._clock = SystemClock()
         self._hub = gevent.get_hub()
         self._turned_s = self._clock.monotonic()
@@ -73,9 +68,9 @@ class HubWatch:
         return max(0.0, self._clock.monotonic() - self._turned_s)
 
     @property
-    def blocked(self) -> bool:
-        """Whether the hub has not turned for longer than the limit."""
-        return self.silent_s > self.limit_s
+    def frame(self) -> FrameType | None:
+        """What the hub's thread executes now; to be asked in another thread."""
+        return sys._current_frames().get(self._hub.thread_ident)
 
     def start(self) -> None:
         """Watch from now on."""
@@ -96,6 +91,28 @@ class HubWatch:
         self._turned_s = self._clock.monotonic()
 
     def _watch(self) -> None:
+        """What the native thread does until the end."""
+        raise NotImplementedError
+
+
+class HubWatch(Pulse):
+    """Reports what keeps the hub from turning."""
+
+    def __init__(self, limit_s: float) -> None:
+        """A hub silent for longer than the limit counts as blocked."""
+        super().__init__()
+        self.limit_s = limit_s
+        self.blockages = 0
+        """How often it was blocked."""
+        self.blocked_s = 0.0
+        """How long it was blocked in all, beyond the limit included."""
+
+    @property
+    def blocked(self) -> bool:
+        """Whether the hub has not turned for longer than the limit."""
+        return self.silent_s > self.limit_s
+
+    def _watch(self) -> None:
         since_s: float | None = None
         while not self._stopped:
             if self.blocked and since_s is None:
@@ -110,7 +127,7 @@ class HubWatch:
             self._alarm.wait(min(TICK_S, self.limit_s / 4))
 
     def _report(self) -> None:
-        frame = sys._current_frames().get(self._hub.thread_ident)
+        frame = self.frame
         log.emergency(
             "the hub is blocked: a callback computes without giving others a turn",
             silent_s=round(self.silent_s, 2),

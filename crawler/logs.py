@@ -67,11 +67,18 @@ class Logger:
 
         It takes no lock and waits for nobody; so the line may stand in the middle of another.
         """
+        self._log_beside(logging.ERROR, msg, fields)
+
+    def warning_beside(self, msg: str, **fields: Any) -> None:
+        """As `emergency`, for what is no error."""
+        self._log_beside(logging.WARNING, msg, fields)
+
+    def _log_beside(self, level: int, msg: str, fields: dict[str, Any]) -> None:
         logger = self._logger
-        if logger.isEnabledFor(logging.ERROR):
-            caller = sys._getframe(1)
+        if logger.isEnabledFor(level):
+            caller = sys._getframe(2)
             where = (caller.f_code.co_filename, caller.f_lineno)
-            record = logger.makeRecord(logger.name, logging.ERROR, *where, msg, (), None)
+            record = logger.makeRecord(logger.name, level, *where, msg, (), None)
             record.fields = fields
             for handler in logging.getLogger().handlers:
                 _write_now(handler, record)

@@ -51,7 +51,7 @@ def parse_page(
     file: str | None,
 ) -> None:
     """Fetch URL, and show which items and requests a callback of a spider makes of it."""
-    logs.setup(level, "auto")
+    logs.setup(level, "text")
     kind = given.chosen(given.known_spiders(path, file), spider, path or "the settings")
     if callback and not callable(getattr(kind, callback, None)):
         raise given.Unusable(f"--callback: spider {kind.name!r} has no method {callback!r}")
@@ -83,7 +83,7 @@ def shell(
     file: str | None,
 ) -> None:
     """Try selectors on a page: of a URL, or of a file such as ./page.html."""
-    logs.setup(level, "auto")
+    logs.setup(level, "text")
     kind: type[Spider] = Plain
     if spider or path:
         known = given.known_spiders(path, file)

@@ -42,7 +42,7 @@ def runspider(
     Ctrl-C ends it in order, and items are written; a second one ends it at once.
     """
     line = StatusLine(sys.stderr)
-    logs.setup(level, "auto", line)
+    logs.setup(level, "text", line)
     kind = given.chosen(given.spiders_of(path), spider, path)
     spec = given.spec_of(kind, arguments, settings)
     with engine_for(given.crawl_settings(file), kind) as engine:

@@ -15,14 +15,16 @@ from crawler.engine.address import AddressPolicy
 from crawler.engine.crawl import Crawl
 from crawler.engine.dispatch import Shared
 from crawler.engine.fetch import Fetcher
+from crawler.engine.figures import Figures
 from crawler.engine.hosts import Hosts
 from crawler.engine.overrides import override
 from crawler.engine.robots import Robots
 from crawler.engine.sinks.sink import Sink
+from crawler.engine.slow import SlowCallbacks
 from crawler.engine.spider import Spider
 from crawler.errors import InvalidArgument, NotFound
 from crawler.records import Spec
-from crawler.supervision import Supervisor
+from crawler.supervision import OnEnd, Supervisor
 
 RESERVED = frozenset({"name", "custom_settings", "declaration"})
 """Attributes of a spider that no parameter of a task may replace; its methods are others."""
@@ -46,6 +48,9 @@ class Engine:
         self._supervisor = Supervisor("engine", clock=self._clock)
         self._fetcher = Fetcher(AddressPolicy(private_targets))
         self._crawls: WeakSet[Crawl] = WeakSet()
+        self.figures = Figures(self._clock)
+        """The statistics of its crawls."""
+        self._slow = SlowCallbacks()
         self._shared = Shared(
             fetcher=self._fetcher,
             hosts=Hosts(self._clock),
@@ -56,6 +61,8 @@ class Engine:
     def start(self) -> None:
         """Be ready to fetch."""
         self._fetcher.start()
+        self._slow.start()
+        self._supervisor.spawn("statistics", self.figures.log_forever, on_end=OnEnd.RESTART)
 
     def stop(self, deadline_s: float = 5.0) -> None:
         """Stop the crawls, wait for them, close every connection. Repeating it is harmless."""
@@ -64,6 +71,7 @@ class Engine:
             crawl.stop()
         gevent.wait([crawl.ended for crawl in running], timeout=deadline_s)
         self._supervisor.stop(deadline_s)
+        self._slow.stop()
         self._fetcher.stop()
 
     def spider_names(self) -> frozenset[str]:
@@ -82,6 +90,7 @@ class Engine:
             raise NotFound(f"no spider {spec.spider_name!r} here; this worker has: {has}")
         crawl = Crawl(spec.name, self._build(spider_class, spec.parameters), sink, self._shared)
         self._crawls.add(crawl)
+        self.figures.watch(crawl)
         return crawl
 
     def _build(self, spider_class: type[Spider], parameters: Mapping[str, Any]) -> Spider:

@@ -24,7 +24,7 @@ def imports(path):
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_the_engine_knows_no_cluster(path):
     allowed = {"engine", "records", "errors", "clock", "logs", "supervision", "metrics"}
-    allowed |= {"crawl_settings", "setting_fields"}
+    allowed |= {"crawl_settings", "setting_fields", "hub"}
     own = {name.split(".")[1] for name in imports(path) if name.startswith("crawler.")}
     assert own <= allowed
 
