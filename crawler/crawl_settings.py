@@ -28,12 +28,72 @@ class CrawlSettings:
     delay_s: float = setting(
         0.5, "Pause between two requests to one host.", unit="s", least=0, most=3600
     )
+    delay_random: float = setting(
+        0.0,
+        "By what share the pause varies by chance; 0.5 is from half of it to half as much again.",
+        least=0,
+        most=1,
+    )
+    adaptive: float = setting(
+        0.0,
+        "Requests to be in flight to a host, by which the pause follows its latency; 0 is off.",
+        least=0,
+        most=1000,
+    )
+    max_delay_s: float = setting(
+        60.0, "Longest pause that comes of latency.", unit="s", least=0, most=3600
+    )
     limits: Sequence[Limit] = setting(
         [],
         "Rate limits of each host, all of which hold: a list of events, per_s and burst.",
     )
     host_concurrency: int = setting(2, "Requests in flight to one host.", least=1, most=1000)
-    concurrency: int = setting(64, "Requests in flight of one task.", least=1, most=10_000)
+    concurrency: int = setting(128, "Requests in flight of one task.", least=1, most=10_000)
+    slow_concurrency: int = setting(
+        256,
+        "Requests in flight besides, to hosts that do not answer, so that others need not wait.",
+        least=0,
+        most=10_000,
+    )
+    max_wait_s: float = setting(
+        3600.0,
+        "A host that asks to be left alone for longer is not waited for: its URLs fail.",
+        unit="s",
+        least=0,
+        most=86_400,
+    )
+    throttle_s: float = setting(
+        60.0,
+        "Rest of a host that answers 429 or 503 without Retry-After; doubles each time.",
+        unit="s",
+        least=0,
+        most=86_400,
+    )
+    throttle_most_s: float = setting(86_400.0, "Longest such rest.", unit="s", least=0, most=86_400)
+    throttle_forgiven_s: float = setting(
+        1800.0,
+        "After so long without such an answer the rests of a host are short again.",
+        unit="s",
+        least=0,
+        most=86_400,
+    )
+    dead_after: int = setting(
+        5, "Failed connections in a row after which a host rests.", least=1, most=1_000_000
+    )
+    dead_rest_s: float = setting(
+        5.0,
+        "First rest of a host that cannot be reached; doubles each time.",
+        unit="s",
+        least=0.001,
+        most=3600,
+    )
+    dead_wait_s: float = setting(
+        60.0,
+        "Longest rest of such a host that is waited for; then its URLs fail.",
+        unit="s",
+        least=0,
+        most=86_400,
+    )
     timeout_s: float = setting(
         30.0, "Deadline of one request, redirects included.", unit="s", least=0.1, most=3600
     )

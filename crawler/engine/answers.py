@@ -111,7 +111,7 @@ def _after_status(job: Job, page: Page, settings: CrawlSettings, now_s: float) -
     asked_s = retry_after_s(page.headers, now_s)
     if job.attempts >= meta.retries(job.request.meta, settings):
         return _ended(page)
-    if asked_s > MAX_RETRY_PAUSE_S:
+    if asked_s > settings.max_wait_s:
         return _ended(page, f"it asks to come back in {asked_s:.0f} s")
     return Again(max(asked_s, pause_s(job.attempts, settings)), f"HTTP {page.status}")
 

@@ -19,7 +19,6 @@ from crawler.engine.exchange import Answer, FetchError
 from crawler.engine.frontier import Frontier, Job, SiteQueue
 from crawler.engine.pace import Pace
 from crawler.engine.response import Response
-from crawler.engine.robots import Rules
 from crawler.engine.sinks.sink import Sink
 from crawler.engine.spider import Request, Spider
 from crawler.engine.stats import Statistics, Stats
@@ -34,6 +33,8 @@ FLUSH_S = 1.0
 """An item is at most that long in memory only."""
 START_AHEAD = 1000
 """So many start requests wait in the frontier; the rest stays in the spider's iterator."""
+START_MOST = 100_000
+"""So many while those that wait are for hosts whose turn has not come, and slots are free."""
 
 
 class SinkFailed(CrawlerError):
@@ -152,7 +153,7 @@ class Crawl:
         yield from parse.checked(self.spider.start())
 
     def _pull_start(self) -> None:
-        while self._start is not None and not self._over and len(self._frontier) < START_AHEAD:
+        while self._start is not None and not self._over and self._is_hungry():
             try:
                 output = next(self._start)
             except StopIteration:
@@ -175,13 +176,17 @@ class Crawl:
         busy = self._dispatcher.busy or len(self._frontier)
         return not busy and self._start is None
 
+    def _is_hungry(self) -> bool:
+        """Whether more start requests are wanted: too few wait, or too few that may be sent."""
+        waiting = len(self._frontier)
+        return waiting < START_AHEAD or (waiting < START_MOST and self._dispatcher.is_hungry)
+
     def _wait(self) -> None:
         """Wait until an answer arrives or something is due."""
-        if self._dispatcher.arrived or (self._start and len(self._frontier) < START_AHEAD):
+        if self._dispatcher.arrived or (self._start and self._is_hungry()):
             return
         next_s = self._unflushed_since_s + FLUSH_S
-        if self._dispatcher.has_room:
-            next_s = min(next_s, self._frontier.next_s())
+        next_s = min(next_s, self._dispatcher.next_s())
         timeout_s = max(0.0, next_s - self._clock.monotonic())
         self._clock.wait(self._woken, None if next_s == math.inf else timeout_s)
         self._pace.begin()
@@ -195,9 +200,9 @@ class Crawl:
         finally:
             self._dispatcher.settled(queue)
 
-    def _refuse(self, job: Job, rules: Rules) -> None:
-        if rules.trouble:
-            self._follow(job, FetchError(rules.trouble, "asked for robots.txt"))
+    def _refuse(self, job: Job, error: FetchError | None) -> None:
+        if error is not None:
+            self._follow(job, error)
         else:
             self._tally.filtered["robots"] += 1
             self._tell_errback(job, failure.IgnoreRequest("robots.txt does not allow it"))

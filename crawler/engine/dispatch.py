@@ -1,8 +1,8 @@
 """From the frontier to the fetcher: sends what is due, allowed, and has its turn.
 
-A slot of `concurrency` is held from sending until the crawl says `settled`, which bounds the bodies
-in memory. A site whose delay runs, or whose robots.txt is not there yet, holds none; the fetch of
-a robots.txt does.
+A slot is held from sending until the crawl says `settled`, which bounds the bodies in memory. A
+site whose delay runs, whose host rests, or whose robots.txt is not there yet holds none; the fetch
+of a robots.txt does.
 """
 
 from __future__ import annotations
@@ -16,16 +16,23 @@ from gevent.event import Event
 from crawler.clock import Clock
 from crawler.crawl_settings import CrawlSettings
 from crawler.engine import meta
+from crawler.engine.answers import retry_after_s
 from crawler.engine.exchange import Answer, Call, FetchError
 from crawler.engine.fetch import Fetcher
 from crawler.engine.frontier import Frontier, Job, SiteQueue
+from crawler.engine.headers import Headers
 from crawler.engine.hosts import Hosts
 from crawler.engine.pace import Pace
+from crawler.engine.rests import Rest
 from crawler.engine.robots import Robots, Rules
+from crawler.engine.slots import PATIENCE_S, Slot, Slots
 from crawler.engine.transfer import Transfer
 
 ACCEPT = "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 NO_RULES = Rules()
+THROTTLED = frozenset({429, 503})
+LATER_S = 0.5
+"""A host that lags is looked at again after that time when there is no slot for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +46,8 @@ class Shared:
 
 
 class Dispatcher:
-    """Keeps the slots of one crawl filled. `refused` gets what robots.txt does not allow."""
+    """Keeps the slots of one crawl filled. `refused` gets what is not sent: with an error when
+    its host cannot be asked, without one when robots.txt does not allow it."""
 
     def __init__(
         self,
@@ -47,12 +55,11 @@ class Dispatcher:
         frontier: Frontier,
         shared: Shared,
         woken: Event,
-        refused: Callable[[Job, Rules], None],
+        refused: Callable[[Job, FetchError | None], None],
     ) -> None:
         self.arrived: deque[tuple[Job, SiteQueue, Answer | FetchError]] = deque()
         """Answers for the crawl; `woken` is set with each."""
-        self.busy = 0
-        """Slots in use."""
+        self._slots = Slots(settings.concurrency, settings.slow_concurrency)
         self._settings = settings
         self._frontier = frontier
         self._shared = shared
@@ -63,9 +70,29 @@ class Dispatcher:
         self._aborted = False
 
     @property
+    def busy(self) -> int:
+        """Slots in use."""
+        return self._slots.busy
+
+    @property
     def has_room(self) -> bool:
         """Whether a slot is free."""
-        return self.busy < self._settings.concurrency and not self._aborted
+        return not self._aborted and self._slots.has_room(self._shared.clock.monotonic())
+
+    @property
+    def is_hungry(self) -> bool:
+        """Whether a slot is free and no host due."""
+        return self.has_room and self._frontier.next_s() > self._shared.clock.monotonic()
+
+    def next_s(self) -> float:
+        """The moment at which something may be sent, if nothing arrives before."""
+        return self._frontier.next_s() if self.has_room else self._slots.next_s()
+
+    def resting(self) -> dict[str, float]:
+        """The hosts with requests of this crawl that rest, and for how many seconds more."""
+        resting = self._shared.hosts.rests.resting()
+        hosts = {queue.host for queue in self._frontier.sites() if queue.jobs}
+        return {host: left_s for host, left_s in resting.items() if host in hosts}
 
     def dispatch(self, pace: Pace) -> None:
         """Send what is due, as far as slots are free."""
@@ -73,14 +100,16 @@ class Dispatcher:
             queue = self._frontier.due()
             if queue is None:
                 return
-            rules = self._rules(queue)
-            if rules is not None:
-                self._serve(queue, rules)
+            rest = self._shared.hosts.rests.get(queue.host)
+            if rest is None or self._may_be_asked(queue, rest):
+                rules = self._rules(queue)
+                if rules is not None:
+                    self._serve(queue, rules)
             pace.breathe()
 
     def settled(self, queue: SiteQueue) -> None:
         """An arrived answer was dealt with: its slot is free."""
-        self.busy -= 1
+        self._slots.settle()
         queue.busy -= 1
         self._forget_if_idle(queue)
 
@@ -95,6 +124,24 @@ class Dispatcher:
             if queue.joined:
                 self._shared.hosts.leave(queue)
 
+    def _may_be_asked(self, queue: SiteQueue, rest: Rest) -> bool:
+        """Whether a host that gave cause has its turn; else its requests end, or wait."""
+        now_s = self._shared.clock.monotonic()
+        reason = rest.hopeless(now_s, self._settings)
+        if reason:
+            left_s = rest.until_s - now_s
+            self._drop(queue, FetchError(reason, f"for another {left_s:.0f} s"))
+        elif rest.until_s > now_s:
+            self._frontier.put(queue, rest.until_s)
+        elif rest.lags and self._slots.is_full and not self._may_be_beside(queue):
+            self._frontier.put(queue, now_s + LATER_S)
+        else:
+            return True
+        return False
+
+    def _may_be_beside(self, queue: SiteQueue) -> bool:
+        return self._slots.has_spare and not self._shared.hosts.in_flight(queue.host)
+
     def _rules(self, queue: SiteQueue) -> Rules | None:
         """The rules of a site, whose delay then counts; None parks it until they are known."""
         rules: Rules | None = NO_RULES
@@ -105,24 +152,33 @@ class Dispatcher:
         elif not queue.joined:
             asked_s = rules.delay_s(self._settings.user_agent)
             queue.delay_s = max(self._settings.delay_s, asked_s)
+            queue.crawl_delay_s = asked_s
             queue.joined = True
             self._shared.hosts.join(queue)
         return rules
 
     def _ask_robots(self, queue: SiteQueue) -> None:
-        self.busy += 1
+        slot = self._slots.take(self._shared.clock.monotonic(), beside=True)
 
         def ready() -> None:
-            self.busy -= 1
+            self._slots.free(slot)
+            rules = self._shared.robots.rules(queue.origin)
+            if rules is not None and rules.unreachable:
+                self._shared.hosts.rests.unreachable(queue.host, slot.since_s, self._settings)
             queue.wake()
 
         self._shared.robots.ask(queue.origin, self._settings, self._headers, ready)
+
+    def _take_slot(self, queue: SiteQueue) -> Slot:
+        rest = self._shared.hosts.rests.get(queue.host)
+        return self._slots.take(self._shared.clock.monotonic(), rest is not None and rest.lags)
 
     def _serve(self, queue: SiteQueue, rules: Rules) -> None:
         """Send the first request of a site, drop it, or have the site wait for its turn."""
         job = queue.jobs[0]
         if not rules.allows(job.url, self._settings.user_agent):
-            self._drop(queue, rules)
+            error = FetchError(rules.trouble, "asked for robots.txt") if rules.trouble else None
+            self._drop(queue, error)
             return
         again_s = self._shared.hosts.take(queue)
         if again_s is None:
@@ -130,17 +186,19 @@ class Dispatcher:
             again_s = self._shared.hosts.ready_s(queue.host)
         self._frontier.put(queue, again_s)
 
-    def _drop(self, queue: SiteQueue, rules: Rules) -> None:
-        self._refused(self._frontier.pop(queue), rules)
+    def _drop(self, queue: SiteQueue, error: FetchError | None) -> None:
+        self._refused(self._frontier.pop(queue), error)
         self._frontier.put(queue, self._shared.clock.monotonic())
         self._forget_if_idle(queue)
 
     def _send(self, job: Job, queue: SiteQueue) -> None:
-        self.busy += 1
+        slot = self._take_slot(queue)
         queue.busy += 1
 
         def arrived(result: Answer | FetchError) -> None:
             self._in_flight.pop(job, None)
+            self._slots.answered(slot)
+            self._learn(queue, slot, result)
             self._shared.hosts.release(queue.host)
             self.arrived.append((job, queue, result))
             self._woken.set()
@@ -151,6 +209,27 @@ class Dispatcher:
             arrived(error)
         else:
             self._in_flight[job] = queue, transfer
+
+    def _learn(self, queue: SiteQueue, slot: Slot, result: Answer | FetchError) -> None:
+        """What an answer says of its host."""
+        hosts, sent_s = self._shared.hosts, slot.since_s
+        now_s = self._shared.clock.monotonic()
+        if isinstance(result, FetchError):
+            hosts.answered(queue, sent_s, now_s)
+            if result.unreachable:
+                hosts.rests.unreachable(queue.host, sent_s, self._settings)
+            elif slot.aside:
+                hosts.rests.answered(queue.host, promptly=False)
+            return
+        hosts.answered(queue, sent_s, now_s - result.body_s, result.waited_s)
+        if queue.adaptive:
+            hosts.adapt(queue, result.waited_s, result.status < 400)
+        if result.status in THROTTLED:
+            headers = Headers.parse(result.header_lines)
+            asked_s = retry_after_s(headers, self._shared.clock.time_ns() / 1e9)
+            hosts.rests.throttled(queue.host, sent_s, asked_s, self._settings)
+        else:
+            hosts.rests.answered(queue.host, result.waited_s < PATIENCE_S)
 
     def _call(self, job: Job) -> Call:
         settings = self._settings

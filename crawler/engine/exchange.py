@@ -7,7 +7,12 @@ from dataclasses import dataclass
 
 from crawler.errors import CrawlerError
 
-_FINAL = frozenset({"bad url", "forbidden address", "forbidden scheme", "too large", "tls"})
+TOO_LONG = "host rests too long"
+DOWN = "host is down"
+_FINAL = frozenset(
+    {TOO_LONG, DOWN, "bad url", "forbidden address", "forbidden scheme", "too large", "tls"}
+)
+_UNREACHABLE = frozenset({"connection refused", "connection failed", "dns"})
 
 
 class FetchError(CrawlerError):
@@ -19,6 +24,8 @@ class FetchError(CrawlerError):
         super().__init__(f"{reason}: {detail}" if detail else reason)
         self.reason = reason
         self.seconds = seconds
+        self.unreachable = reason in _UNREACHABLE
+        """Whether no connection to the host came about."""
 
     @property
     def transient(self) -> bool:
@@ -50,3 +57,7 @@ class Answer:
     body: bytes
     seconds: float
     """From sending to the last byte."""
+    waited_s: float = 0.0
+    """From when the request went out, on a connection that stood, to the first byte."""
+    body_s: float = 0.0
+    """From the first byte to the last."""

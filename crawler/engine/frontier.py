@@ -67,6 +67,11 @@ class SiteQueue:
         self.origin = origin
         self.host = urls.host(origin)
         self.delay_s = settings.delay_s
+        self.crawl_delay_s = 0.0
+        self.delay_random = settings.delay_random
+        self.limits = settings.limits
+        self.adaptive = settings.adaptive
+        self.max_delay_s = settings.max_delay_s
         self.host_concurrency = settings.host_concurrency
         self.joined = False
         """Whether the host knows the terms of this queue."""

@@ -1,21 +1,32 @@
 """Politeness, shared by all crawls of a worker: who may send to which host, and when.
 
 A host is a name or an address; its ports count as one. Of the crawls that use a host the longest
-delay and the lowest concurrency hold for all. They take turns in the order in which they asked, so
-none starves; one that does not come for its turn in time is overtaken. Each call is O(1) in the
-number of hosts.
+delay, the lowest concurrency and every rate limit hold for all. They take turns in the order in
+which they asked, so none starves; one that does not come for its turn in time is overtaken. Each
+call is O(1) in the number of hosts.
+
+The delay counts from when the host has begun to answer, since it had the request by then at the
+latest: so two requests are never nearer at the host than here, however long one was on its way.
+For a host that takes its time, half the delay is added at the most.
 """
 
 from __future__ import annotations
 
 import math
+import random
 from collections import OrderedDict
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from crawler.clock import Clock
+from crawler.crawl_settings import Limit
+from crawler.engine.rests import Rest, Rests
 
 GRACE_S = 0.05
 """How long a turn is kept for the one that is first in line, who may be busy otherwise."""
+
+DOUBT = 0.5
+"""That share of the delay is added at most for not knowing when a request was at its host."""
 
 
 class Member(Protocol):
@@ -23,7 +34,16 @@ class Member(Protocol):
 
     host: str
     delay_s: float
+    crawl_delay_s: float
+    """What robots.txt asks for, which no chance shortens."""
+    delay_random: float
+    """By what share the delay varies."""
     host_concurrency: int
+    limits: Sequence[Limit]
+    adaptive: float
+    """How many requests are to be in flight at once, which sets the delay; 0 is off."""
+    max_delay_s: float
+    """The longest delay that comes of that."""
 
     def wake(self) -> None:
         """Its turn may have come: it should ask again."""
@@ -31,7 +51,22 @@ class Member(Protocol):
 
 
 class _Host:
-    __slots__ = ("delay_s", "freed_s", "in_flight", "limit", "members", "sent_s", "waiting")
+    __slots__ = (
+        "crawl_delay_s",
+        "delay_s",
+        "doubt",
+        "factor",
+        "freed_s",
+        "in_flight",
+        "limit",
+        "limits",
+        "members",
+        "pace_s",
+        "random",
+        "sent_s",
+        "spent",
+        "waiting",
+    )
 
     def __init__(self) -> None:
         self.members: set[Member] = set()
@@ -40,25 +75,83 @@ class _Host:
         self.freed_s = -math.inf
         self.in_flight = 0
         self.delay_s = 0.0
+        self.crawl_delay_s = 0.0
+        self.random = 0.0
+        self.factor = 1.0
+        self.doubt = 0.0
+        self.pace_s = 0.0
         self.limit = 1
+        self.limits: set[Limit] = set()
+        self.spent: dict[Limit, float] = {}
+        """For each bucket the moment at which it will be full again."""
+
+    @property
+    def pause_s(self) -> float:
+        """What is to pass before the next request, limits aside."""
+        return max(max(self.delay_s, self.pace_s) * self.factor, self.crawl_delay_s)
 
     @property
     def ready_s(self) -> float:
-        return self.sent_s + self.delay_s
+        """When the delay is over and each bucket holds a token, if all goes well."""
+        ready_s = self.sent_s + self.pause_s
+        for limit in self.limits:
+            full_s = self.spent.get(limit, -math.inf)
+            ready_s = max(ready_s, full_s - (limit.burst - 1) * limit.per_s / limit.events)
+        return ready_s
 
     def agree(self) -> None:
-        """Work out the terms that hold for all members; the last delay outlives its member."""
-        self.delay_s = max((member.delay_s for member in self.members), default=self.delay_s)
-        self.limit = min((member.host_concurrency for member in self.members), default=1)
+        """Work out the terms that hold for all members; the last ones outlive their member."""
+        if not self.members:
+            self.limit = 1
+            return
+        self.delay_s = max(member.delay_s for member in self.members)
+        self.crawl_delay_s = max(member.crawl_delay_s for member in self.members)
+        self.random = max(member.delay_random for member in self.members)
+        self.limit = min(member.host_concurrency for member in self.members)
+        self.limits = {limit for member in self.members for limit in member.limits}
 
-    def wait(self, member: Member, now_s: float) -> float | None:
+    def send(self, now_s: float, chance: float) -> None:
+        """A request goes out; `chance` in 0 to 1 decides how long the delay after it is."""
+        self.in_flight += 1
+        self.sent_s = now_s
+        self.doubt = DOUBT
+        self.factor = 1 + self.random * (2 * chance - 1)
+        for limit in self.limits:
+            full_s = max(now_s, self.spent.get(limit, now_s))
+            self.spent[limit] = full_s + limit.per_s / limit.events
+
+    def reached(self, began_s: float, waited_s: float) -> None:
+        """The last request was there when its answer began, so long after it went out."""
+        self.doubt = 0.0
+        self.sent_s = began_s - max(0.0, waited_s - DOUBT * self.pause_s)
+        for limit in self.limits:
+            full_s = self.spent.get(limit, self.sent_s)
+            self.spent[limit] = max(full_s, self.sent_s + limit.per_s / limit.events)
+
+    def adapt(self, waited_s: float, is_good: bool, member: Member) -> None:
+        """Let the delay follow the time that answers take; errors, often quick, do not shorten."""
+        delay_s = max(self.delay_s, self.pace_s)
+        target_s = waited_s / member.adaptive
+        pace_s = min(max(target_s, (delay_s + target_s) / 2), member.max_delay_s)
+        if is_good or pace_s > delay_s:
+            self.pace_s = pace_s
+
+    def wait(self, member: Member, now_s: float, rest: Rest | None) -> float | None:
         """When that member should ask again; None when it is its turn."""
-        if self.in_flight >= self.limit:
+        limit = 1 if rest is not None and rest.probed else self.limit
+        if self.in_flight >= limit:
             return math.inf
-        come_s = self.ready_s
+        come_s = max(self.ready_s, self.sent_s + self.pause_s * (1 + self.doubt))
+        if rest is not None:
+            come_s = max(come_s, rest.until_s)
         if next(iter(self.waiting), member) is not member:
             come_s = max(come_s, self.freed_s) + GRACE_S
         return come_s if come_s > now_s else None
+
+    def is_idle(self, now_s: float) -> bool:
+        """Whether it may be forgotten."""
+        full_s = max(self.spent.values(), default=now_s)
+        return not self.members and not self.in_flight and max(self.ready_s, full_s) <= now_s
 
     def wake_all(self) -> None:
         """Wake whoever waits: the first for its turn, the others for the case it does not come."""
@@ -69,8 +162,11 @@ class _Host:
 class Hosts:
     """The hosts in use, and those whose delay has not passed yet."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, chance: Callable[[], float] = random.random) -> None:
+        self.rests = Rests(clock, chance)
+        """Those that are left alone for a while."""
         self._clock = clock
+        self._chance = chance
         self._hosts: dict[str, _Host] = {}
         self._purge_at = 1024
 
@@ -103,13 +199,12 @@ class Hosts:
         """
         host = self._hosts[member.host]
         now_s = self._clock.monotonic()
-        again_s = host.wait(member, now_s)
+        again_s = host.wait(member, now_s, self.rests.get(member.host))
         if again_s is not None:
             host.waiting.setdefault(member)
             return again_s
         host.waiting.pop(member, None)
-        host.in_flight += 1
-        host.sent_s = now_s
+        host.send(now_s, self._chance() if host.random else 0.5)
         for next_member in host.waiting:
             next_member.wake()
             break
@@ -119,16 +214,36 @@ class Hosts:
         """The moment from which on the host may be sent to again, if nobody else does."""
         return self._hosts[name].ready_s
 
+    def in_flight(self, name: str) -> int:
+        """How many requests to that host are on their way."""
+        host = self._hosts.get(name)
+        return host.in_flight if host else 0
+
+    def answered(
+        self, member: Member, sent_s: float, began_s: float, waited_s: float = 0.0
+    ) -> None:
+        """The answer to what was sent then began at `began_s`, after so long a wait; or it failed
+        then."""
+        host = self._hosts[member.host]
+        if sent_s >= host.sent_s:
+            host.reached(began_s, waited_s)
+
+    def adapt(self, member: Member, waited_s: float, is_good: bool) -> None:
+        """An answer took so long to begin: let the delay follow, if the member asks for it."""
+        self._hosts[member.host].adapt(waited_s, is_good, member)
+
     def release(self, name: str) -> None:
         """A request to that host has ended."""
         host = self._hosts[name]
         host.in_flight -= 1
+        if not host.in_flight:
+            host.doubt = 0.0
         host.freed_s = self._clock.monotonic()
         host.wake_all()
 
     def _purge(self) -> None:
         now_s = self._clock.monotonic()
         for name, host in list(self._hosts.items()):
-            if not host.members and not host.in_flight and host.ready_s <= now_s:
+            if host.is_idle(now_s):
                 del self._hosts[name]
         self._purge_at = max(1024, 2 * len(self._hosts))

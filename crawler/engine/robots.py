@@ -42,6 +42,8 @@ class Rules:
     """None means that everything is allowed."""
     trouble: str = ""
     """Why the rules could not be had; nothing is allowed then."""
+    unreachable: bool = False
+    """Whether that is for want of a connection."""
 
     def allows(self, url: str, user_agent: str) -> bool:
         """Whether the URL may be fetched."""
@@ -111,7 +113,7 @@ class Robots:
             try:
                 answer = self._fetcher.fetch(_call(url, settings, headers))
             except FetchError as error:
-                return Rules(trouble=error.reason)
+                return Rules(trouble=error.reason, unreachable=error.unreachable)
             target = redirect(url, answer)
             if target is None:
                 return read(answer)

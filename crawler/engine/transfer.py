@@ -124,7 +124,10 @@ class Transfer:
         body = b"".join(self.chunks)
         self.chunks.clear()
         status = self.handle.getinfo(pycurl.RESPONSE_CODE)
-        return Answer(status, self.header_lines, body, self._seconds())
+        seconds = self._seconds()
+        began_s = self.handle.getinfo(pycurl.STARTTRANSFER_TIME)
+        waited_s = began_s - self.handle.getinfo(pycurl.PRETRANSFER_TIME)
+        return Answer(status, self.header_lines, body, seconds, waited_s, seconds - began_s)
 
     def error(self, code: int, message: str) -> FetchError:
         """libcurl's error in our words."""
@@ -135,7 +138,10 @@ class Transfer:
         if opener.refused and not opener.opened:
             return FetchError("forbidden address", opener.refused, self._seconds())
         system = self.handle.getinfo(pycurl.OS_ERRNO)
-        return FetchError(_reason(code, system), message, self._seconds())
+        error = FetchError(_reason(code, system), message, self._seconds())
+        if error.reason == "timeout" and not self.handle.getinfo(pycurl.CONNECT_TIME):
+            error.unreachable = True
+        return error
 
     def _seconds(self) -> float:
         return float(self.handle.getinfo(pycurl.TOTAL_TIME))

@@ -19,7 +19,13 @@ from crawler.engine.sinks.json_lines import JsonLinesSink
 from crawler.engine.sinks.sink import Sink
 from crawler.records import Spec
 
-HASTE = {"delay_s": 0.0, "retry_delay_s": 0.01, "timeout_s": 5.0, "robots": False}
+HASTE = {
+    "delay_s": 0.0,
+    "throttle_s": 0.0,
+    "retry_delay_s": 0.01,
+    "timeout_s": 5.0,
+    "robots": False,
+}
 """Settings with which the tests do not wait for politeness, unless they test it."""
 
 

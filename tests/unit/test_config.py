@@ -71,6 +71,7 @@ SAMPLES = {
     "scheduler.shares": ("news=3,*=1", {"news": 3.0, "*": 1.0}),
     "scheduler.most": ("news=100,*=0", {"news": 100, "*": 0}),
     "scheduler.rebalance_band": ("0.5", 0.5),
+    "crawl.delay_random": ("0.5", 0.5),
     "crawl.limits": ("[{events: 10, per_s: 60}]", [Limit(10, 60.0)]),
     "worker.private_targets": ("127.0.0.0/8,all", ["127.0.0.0/8", "all"]),
     "crawl.deny_urls": (r"\.pdf$,/print/", [r"\.pdf$", "/print/"]),

@@ -92,7 +92,9 @@ def shared(fetcher, clock):
 def crawl_of(spider_class, parts, sink=None, **settings):
     """A crawl of a spider on fake parts, without robots.txt and delays unless asked for."""
     spider = spider_class()
-    spider.settings = CrawlSettings(**{"delay_s": 0.0, "robots": False, **settings})
+    spider.settings = CrawlSettings(
+        **{"delay_s": 0.0, "robots": False, "throttle_s": 0.0, **settings}
+    )
     return Crawl("task", spider, sink if sink is not None else ListSink(), parts)
 
 

@@ -102,7 +102,7 @@ def test_two_crawls_share_the_politeness_of_a_host(clock):
 
 def test_a_retry_backs_off_and_blocks_no_other_page(clock):
     def answer_of(call):
-        return page(status=503) if call.url.endswith("/bad") else page()
+        return page(status=500) if call.url.endswith("/bad") else page()
 
     urls = ["http://h/bad", *(f"http://h/{i}" for i in range(20))]
     it = Running(
@@ -111,7 +111,7 @@ def test_a_retry_backs_off_and_blocks_no_other_page(clock):
     assert it.crawl.counts.pages == 20
     assert it.finish(within_s=60, step_s=0.5) == pytest.approx(12.0, abs=0.6)
     assert it.moments("http://h/bad") == pytest.approx([0.0, 4.0, 12.0])
-    assert it.crawl.failures_by_reason == {"HTTP 503": 1}
+    assert it.crawl.failures_by_reason == {"HTTP 500": 1}
 
 
 def test_retry_after_is_honoured(clock):

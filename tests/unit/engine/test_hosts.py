@@ -13,8 +13,20 @@ from crawler.engine.hosts import GRACE_S, Hosts
 
 
 class Member:
-    def __init__(self, hosts, host="h", delay_s=1.0, host_concurrency=2):
+    def __init__(
+        self,
+        hosts,
+        host="h",
+        delay_s=1.0,
+        host_concurrency=2,
+        limits=(),
+        delay_random=0.0,
+        crawl_delay_s=0.0,
+        adaptive=0.0,
+    ):
         self.host, self.delay_s, self.host_concurrency = host, delay_s, host_concurrency
+        self.crawl_delay_s, self.delay_random, self.limits = crawl_delay_s, delay_random, limits
+        self.adaptive, self.max_delay_s = adaptive, 60.0
         self.woken = 0
         hosts.join(self)
 
@@ -35,6 +47,7 @@ def hosts(clock):
 def test_the_next_turn_comes_after_the_delay(hosts, clock):
     member = Member(hosts, delay_s=2.0)
     assert hosts.take(member) is None
+    hosts.answered(member, clock.monotonic(), clock.monotonic())
     assert hosts.take(member) == clock.monotonic() + 2.0
     clock.advance(1.999)
     assert hosts.take(member) is not None

@@ -1,0 +1,193 @@
+"""Politeness at scale: how near to the ideal rate many hosts with a delay each are fetched.
+
+    python -m bench.hosts [SECONDS] [HOSTS]
+
+Each host is an address of 127.0.0.0/8 at one server, a process of its own, which notes when each
+request arrived: that clock alone says whether a host was asked too early. The crawl has one core.
+The second row has 5 % dead hosts (half refuse, half never answer a connection) and 5 % slow ones
+besides the same number of good ones, whose rate alone is compared.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import os
+import resource
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+DELAY_S = 1.0
+SLOW_S = 5.0
+"""A slow host answers after that time."""
+BODY = b"<html><title>x</title></html>"
+ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: %d\r\n\r\n%s" % (
+    len(BODY),
+    BODY,
+)
+NO_RULES = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
+
+
+def address(number: int, kind: int = 0) -> str:
+    """An address of the loopback network; `kind` is 0 for good hosts, 1 slow, 2 and 3 dead."""
+    return f"127.{1 + kind}.{1 + number // 200}.{1 + number % 200}"
+
+
+class Server(asyncio.Protocol):
+    """Answers every address, and notes when each was asked for a page."""
+
+    arrivals: ClassVar[dict[str, list[float]]] = {}
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A connection begins."""
+        self.transport: Any = transport
+        self.host = transport.get_extra_info("sockname")[0]
+        self.wait_s = SLOW_S if self.host.startswith("127.2.") else 0.0
+
+    def data_received(self, data: bytes) -> None:
+        """Answer a request; the client sends no second one before that."""
+        now_s = time.monotonic()
+        path = data.split(b" ", 2)[1]
+        if path == b"/report":
+            body = json.dumps(self.arrivals).encode()
+            self._write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+        elif path == b"/robots.txt":
+            self._write(NO_RULES)
+        else:
+            self.arrivals.setdefault(self.host, []).append(now_s)
+            asyncio.get_running_loop().call_later(self.wait_s, self._write, ANSWER)
+
+    def _write(self, answer: bytes) -> None:
+        if not self.transport.is_closing():
+            self.transport.write(answer)
+
+
+async def serve() -> None:
+    """Serve on a free port of every address, and print it."""
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(Server, "0.0.0.0", 0, backlog=4096)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await server.serve_forever()
+
+
+def black_hole() -> Iterator[socket.socket]:
+    """A listener whose queue is full: further connections are never answered."""
+    listener = socket.socket()
+    listener.bind(("0.0.0.0", 0))
+    listener.listen(0)
+    yield listener
+    for _ in range(4):
+        filler = socket.socket()
+        filler.setblocking(False)
+        filler.connect_ex(("127.0.0.1", listener.getsockname()[1]))
+        yield filler
+
+
+def crawl(ports: Mapping[str, int], hosts: int, bad: int, seconds: float) -> dict[str, Any]:
+    """Crawl for that long; the moments between which it ran and its peak of memory."""
+    from crawler.runtime import prepare
+
+    prepare()
+    import gevent
+
+    from crawler import Request, Spider
+    from crawler.crawl_settings import CrawlSettings
+    from crawler.engine.engine import Engine
+    from crawler.engine.sinks.json_lines import JsonLinesSink
+    from crawler.records import Spec
+
+    sites = [f"http://{address(n)}:{ports['good']}" for n in range(hosts)]
+    dead = [f"http://{address(n, 2)}:{ports['refused']}" for n in range(bad // 2)]
+    dead += [f"http://{address(n, 3)}:{ports['hole']}" for n in range(bad // 2)]
+    slow = [f"http://{address(n, 1)}:{ports['good']}" for n in range(bad)]
+    step = max(1, len(sites) // (len(dead) + len(slow) + 1))
+    for number, site in enumerate(itertools.chain(*zip(dead, slow))):
+        sites.insert(number * (step + 1), site)
+
+    class Visits(Spider):
+        name = "visits"
+
+        def start(self) -> Iterator[Request]:
+            for turn in range(int(seconds / DELAY_S) + 2):
+                for site in sites:
+                    yield Request(f"{site}/{turn}", priority=-turn)
+
+        def parse(self, response: Any) -> None:
+            """What the page says does not matter here."""
+
+    settings = CrawlSettings(delay_s=DELAY_S)
+    engine = Engine(settings, {"visits": Visits}, private_targets=["127.0.0.0/8"])
+    engine.start()
+    it = engine.crawl(Spec("visits"), JsonLinesSink(Path("/dev/null")))
+    began_s = time.monotonic()
+    running = gevent.spawn(it.run)
+    gevent.sleep(seconds)
+    ended_s = time.monotonic()
+    it.stop()
+    running.join(5)
+    engine.stop()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    cpu = time.process_time() / seconds
+    return {"began": began_s, "ended": ended_s, "MB": peak, "cpu": cpu}
+
+
+def row(title: str, hosts: int, bad: int, seconds: float) -> None:
+    """Run one crawl against a server of its own, and print what the server saw."""
+    command = [sys.executable, "-m", "bench.hosts"]
+    server = subprocess.Popen([*command, "serve"], stdout=subprocess.PIPE, text=True)
+    assert server.stdout is not None
+    kept = list(black_hole())
+    refusing = socket.socket()
+    refusing.bind(("0.0.0.0", 0))  # bound, but it does not listen
+    try:
+        port = int(server.stdout.readline())
+        holes = kept[0].getsockname()[1]
+        ports = {"good": port, "hole": holes, "refused": refusing.getsockname()[1]}
+        given = json.dumps([ports, hosts, bad, seconds])
+        ran = json.loads(subprocess.check_output([*command, "crawl", given]).splitlines()[-1])
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/report") as answer:
+            _print(title, json.load(answer), ran, hosts, seconds)
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def _print(
+    title: str, seen: Mapping[str, Sequence[float]], ran: Any, hosts: int, seconds: float
+) -> None:
+    good = {host: times for host, times in seen.items() if host.startswith("127.1.")}
+    count = sum(ran["began"] <= at_s < ran["ended"] for times in good.values() for at_s in times)
+    gaps = [b - a for times in seen.values() for a, b in itertools.pairwise(times)]
+    early = sum(gap < DELAY_S for gap in gaps)
+    ideal = hosts * seconds / DELAY_S
+    fewest = min((len(times) for times in good.values()), default=0)
+    print(
+        f"{title:<28} {count / seconds:7.1f} pages/s  {count / ideal:6.2%} of ideal  early {early}"
+        f"  shortest gap {min(gaps, default=0.0) * 1000:.2f} ms  fewest of a host {fewest}"
+        f"  cpu {ran['cpu']:.0%}  {ran['MB']} MB",
+        flush=True,
+    )
+
+
+def main(seconds: float, hosts: int) -> None:
+    """Print both rows."""
+    bad = 2 * (hosts // 40)
+    row(f"{hosts} hosts", hosts, 0, seconds)
+    row(f"and {bad} dead, {bad} slow", hosts, bad, seconds)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["serve"]:
+        asyncio.run(serve())
+    elif sys.argv[1:2] == ["crawl"]:
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+        print(json.dumps(crawl(*json.loads(sys.argv[2]))))
+    else:
+        main(float(sys.argv[1]) if sys.argv[1:] else 60.0, int((sys.argv[2:] or ["1000"])[0]))
