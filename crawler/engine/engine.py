@@ -19,6 +19,7 @@ from crawler.engine.figures import Figures
 from crawler.engine.hosts import Hosts
 from crawler.engine.overrides import override
 from crawler.engine.robots import Robots
+from crawler.engine.scrapy_settings import translated
 from crawler.engine.sinks.sink import Sink
 from crawler.engine.slow import SlowCallbacks
 from crawler.engine.spider import Spider
@@ -94,7 +95,7 @@ class Engine:
         return crawl
 
     def _build(self, spider_class: type[Spider], parameters: Mapping[str, Any]) -> Spider:
-        own = override(self._settings, spider_class.custom_settings, "custom_settings")
+        own = override(self._settings, translated(spider_class.custom_settings), "custom_settings")
         settings = override(own, parameters.get("settings", {}), "parameters.settings")
         given = {key: value for key, value in parameters.items() if key != "settings"}
         _check_parameters(spider_class, given)

@@ -14,10 +14,13 @@ from typing import Any
 
 import yaml
 
-from crawler.engine import overrides
+from crawler.engine import scrapy_settings
 from crawler.engine.declarative import compile_declaration
 from crawler.engine.spider import Spider
 from crawler.errors import ConfigError
+from crawler.logs import get_logger
+
+log = get_logger(__name__)
 
 ALLOWED = "a Python module, a file .py, .yaml or .yml, or a mapping that declares a spider"
 
@@ -160,13 +163,26 @@ def _spiders_in(module: ModuleType, where: str) -> list[type[Spider]]:
 
 def _faults(spider: type[Spider], where: str, origins: Mapping[str, str]) -> list[str]:
     """What is wrong with a spider beside the others."""
-    found = overrides.faults(spider.custom_settings, f"{where}.{spider.name}.custom_settings")
+    place = f"{where}.{spider.name}.custom_settings"
+    found = scrapy_settings.faults(spider.custom_settings, place)
+    _warn_of_unknown(spider, place, found)
     if spider.name in origins:
         found.append(
             f"{where}: the name {spider.name!r} is not allowed, {origins[spider.name]} has it;"
             " allowed: a name of its own for each spider"
         )
     return found
+
+
+def _warn_of_unknown(spider: type[Spider], place: str, found: list[str]) -> None:
+    unknown = [] if found else scrapy_settings.unknown(spider.custom_settings)
+    if unknown:
+        log.warning(
+            "settings of Scrapy that have no counterpart do nothing",
+            spider=spider.name,
+            place=place,
+            settings=unknown,
+        )
 
 
 def _short(entry: Any) -> str:

@@ -54,6 +54,7 @@ class Site:
         robots: str | int | None = None,
         pages: Mapping[str, Page] | None = None,
         at_robots: Callable[[], None] = lambda: None,
+        port: int = 0,
     ) -> None:
         self.hits: list[Hit] = []
         """All but robots.txt, in the order of arrival."""
@@ -63,7 +64,7 @@ class Site:
         self._pages = {**PAGES, **(pages or {})}
         self._counts: Counter[str] = Counter()
         self._server = WSGIServer(
-            ("0.0.0.0", 0),
+            ("0.0.0.0", port),
             self._answer,
             log=None,
             error_log=None,

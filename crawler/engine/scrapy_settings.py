@@ -1,0 +1,97 @@
+"""The settings of a spider under Scrapy's names, and what they are called here.
+
+Names in capitals are Scrapy's. One that has no counterpart is no fault of the spider, which was
+written for something else: `unknown` names it, for a warning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from crawler.engine import overrides
+
+NAMES: Mapping[str, str] = {
+    "CONCURRENT_REQUESTS": "concurrency",
+    "CONCURRENT_REQUESTS_PER_DOMAIN": "host_concurrency",
+    "DEPTH_LIMIT": "max_depth",
+    "DOWNLOAD_DELAY": "delay_s",
+    "DOWNLOAD_MAXSIZE": "max_body_bytes",
+    "DOWNLOAD_TIMEOUT": "timeout_s",
+    "METAREFRESH_ENABLED": "meta_refresh",
+    "REDIRECT_ENABLED": "max_redirects",
+    "REDIRECT_MAX_TIMES": "max_redirects",
+    "RETRY_ENABLED": "retries",
+    "RETRY_HTTP_CODES": "retry_statuses",
+    "RETRY_TIMES": "retries",
+    "ROBOTSTXT_OBEY": "robots",
+    "URLLENGTH_LIMIT": "max_url_length",
+    "USER_AGENT": "user_agent",
+}
+"""What each is called here."""
+NEEDLESS = frozenset(
+    {
+        "BOT_NAME",
+        "COMPRESSION_ENABLED",
+        "DNSCACHE_ENABLED",
+        "FEED_EXPORT_ENCODING",
+        "LOG_ENABLED",
+        "LOG_LEVEL",
+        "NEWSPIDER_MODULE",
+        "REQUEST_FINGERPRINTER_IMPLEMENTATION",
+        "SPIDER_MODULES",
+        "TELNETCONSOLE_ENABLED",
+        "TWISTED_REACTOR",
+    }
+)
+"""Those that change nothing that could be changed here, so that nothing is said of them."""
+_UNLIMITED: Mapping[str, int] = {"max_body_bytes": 2**40, "max_url_length": 1_000_000}
+_SWITCHES = frozenset({"REDIRECT_ENABLED", "RETRY_ENABLED"})
+
+
+def is_scrapys(name: Any) -> bool:
+    """Whether a setting has a name as Scrapy's have them."""
+    return isinstance(name, str) and name.isupper()
+
+
+def translated(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings under our names; ours go first where both are given."""
+    ours = {key: value for key, value in settings.items() if not is_scrapys(key)}
+    theirs: dict[str, Any] = {}
+    for key in sorted(settings.keys() & NAMES.keys(), key=_switches_last):
+        theirs.update(_translated(key, settings[key]))
+    return {**theirs, **ours}
+
+
+def unknown(settings: Iterable[Any]) -> list[str]:
+    """Scrapy's settings, or such of a package for it, that nothing here does anything with."""
+    return sorted(filter(is_scrapys, set(settings) - NAMES.keys() - NEEDLESS))
+
+
+def faults(settings: Any, where: str) -> list[str]:
+    """What is wrong with the settings of a spider, each under the name it was given."""
+    if not isinstance(settings, Mapping):
+        return overrides.faults(settings, where)
+    found: list[str] = []
+    for key, value in settings.items():
+        ours = translated({key: value})
+        renamed = _renamed(f"{where}.", ours, key)
+        found += [renamed(fault) for fault in overrides.faults(ours, where)]
+    return found
+
+
+def _switches_last(key: str) -> tuple[bool, str]:
+    return key in _SWITCHES, key
+
+
+def _translated(key: str, value: Any) -> dict[str, Any]:
+    name = NAMES[key]
+    if key in _SWITCHES:
+        return {} if value else {name: 0}
+    return {name: _UNLIMITED[name] if value == 0 and name in _UNLIMITED else value}
+
+
+def _renamed(where: str, ours: Mapping[str, Any], key: Any) -> Callable[[str], str]:
+    """Replaces our name of a setting in a fault by the one that was given."""
+    name = next(iter(ours), key)
+    return lambda fault: fault.replace(f"{where}{name}:", f"{where}{key}:", 1)
