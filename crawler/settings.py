@@ -249,6 +249,13 @@ class WorkerSettings:
         least=0.05,
         most=60,
     )
+    response_bytes: int = setting(
+        256_000_000,
+        "Bodies held at once, of all tasks together; beyond that nothing more is received.",
+        unit="bytes",
+        least=1_000_000,
+        most=2**40,
+    )
     private_targets: Sequence[str] = setting(
         [],
         "Networks that tasks may crawl though they are private, loopback or link-local, such as "

@@ -198,7 +198,7 @@ class Crawl:
         try:
             self._follow(job, result)
         finally:
-            self._dispatcher.settled(queue)
+            self._dispatcher.settled(queue, result)
 
     def _refuse(self, job: Job, error: FetchError | None) -> None:
         if error is not None:

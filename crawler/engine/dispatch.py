@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gevent.event import Event
 
@@ -22,6 +22,7 @@ from crawler.engine.fetch import Fetcher
 from crawler.engine.frontier import Frontier, Job, SiteQueue
 from crawler.engine.headers import Headers
 from crawler.engine.hosts import Hosts
+from crawler.engine.memory import ResponseMemory
 from crawler.engine.pace import Pace
 from crawler.engine.rests import Rest
 from crawler.engine.robots import Robots, Rules
@@ -43,6 +44,7 @@ class Shared:
     hosts: Hosts
     robots: Robots
     clock: Clock
+    held: ResponseMemory = field(default_factory=ResponseMemory)
 
 
 class Dispatcher:
@@ -76,8 +78,13 @@ class Dispatcher:
 
     @property
     def has_room(self) -> bool:
-        """Whether a slot is free."""
-        return not self._aborted and self._slots.has_room(self._shared.clock.monotonic())
+        """Whether a slot is free, and there is memory for what comes in."""
+        if self._aborted or not self._slots.has_room(self._shared.clock.monotonic()):
+            return False
+        if self._shared.held.full:
+            self._shared.held.when_free(self._woken.set)
+            return False
+        return True
 
     @property
     def is_hungry(self) -> bool:
@@ -107,8 +114,9 @@ class Dispatcher:
                     self._serve(queue, rules)
             pace.breathe()
 
-    def settled(self, queue: SiteQueue) -> None:
-        """An arrived answer was dealt with: its slot is free."""
+    def settled(self, queue: SiteQueue, result: Answer | FetchError) -> None:
+        """An arrived answer was dealt with: its slot is free, and its memory."""
+        self._shared.held.give_back(_size(result))
         self._slots.settle()
         queue.busy -= 1
         self._forget_if_idle(queue)
@@ -120,6 +128,8 @@ class Dispatcher:
             self._shared.fetcher.cancel(transfer)
             self._shared.hosts.release(queue.host)
         self._in_flight.clear()
+        while self.arrived:
+            self._shared.held.give_back(_size(self.arrived.popleft()[-1]))
         for queue in self._frontier.sites():
             if queue.joined:
                 self._shared.hosts.leave(queue)
@@ -200,6 +210,7 @@ class Dispatcher:
             self._slots.answered(slot)
             self._learn(queue, slot, result)
             self._shared.hosts.release(queue.host)
+            self._shared.held.take(_size(result))
             self.arrived.append((job, queue, result))
             self._woken.set()
 
@@ -265,3 +276,7 @@ def header_lines(
 def _missing(own: Iterable[str], usual: Iterable[str]) -> list[str]:
     names = {line.partition(":")[0].lower() for line in own}
     return [line for line in usual if line.partition(":")[0].lower() not in names]
+
+
+def _size(result: Answer | FetchError) -> int:
+    return len(result.body) if isinstance(result, Answer) else 0

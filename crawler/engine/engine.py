@@ -17,6 +17,7 @@ from crawler.engine.dispatch import Shared
 from crawler.engine.fetch import Fetcher
 from crawler.engine.figures import Figures
 from crawler.engine.hosts import Hosts
+from crawler.engine.memory import MOST_BYTES, ResponseMemory
 from crawler.engine.overrides import override
 from crawler.engine.robots import Robots
 from crawler.engine.scrapy_settings import translated
@@ -40,6 +41,7 @@ class Engine:
         spiders: Mapping[str, type[Spider]],
         clock: Clock | None = None,
         private_targets: Sequence[str] = (),
+        most_response_bytes: int = MOST_BYTES,
     ) -> None:
         """`private_targets` are networks that may be crawled though they are not public, or `all`
         (address.py). Raises ConfigError for what is no network."""
@@ -47,7 +49,9 @@ class Engine:
         self._spiders = dict(spiders)
         self._clock = clock or SystemClock()
         self._supervisor = Supervisor("engine", clock=self._clock)
-        self._fetcher = Fetcher(AddressPolicy(private_targets))
+        self.held = ResponseMemory(most_response_bytes)
+        """What its crawls hold of responses."""
+        self._fetcher = Fetcher(AddressPolicy(private_targets), self.held)
         self._crawls: WeakSet[Crawl] = WeakSet()
         self.figures = Figures(self._clock)
         """The statistics of its crawls."""
@@ -57,6 +61,7 @@ class Engine:
             hosts=Hosts(self._clock),
             robots=Robots(self._fetcher, self._supervisor, self._clock),
             clock=self._clock,
+            held=self.held,
         )
 
     def start(self) -> None:

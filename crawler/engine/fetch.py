@@ -16,6 +16,7 @@ from gevent.event import AsyncResult
 
 from crawler.engine.address import AddressPolicy
 from crawler.engine.exchange import Answer, Call, FetchError
+from crawler.engine.memory import ResponseMemory
 from crawler.engine.transfer import Done, Transfer, new_handle, prepare
 from crawler.logs import get_logger
 
@@ -41,9 +42,15 @@ _SELECTED = {
 class Fetcher:
     """Sends requests and keeps connections alive; one for all crawls of a worker."""
 
-    def __init__(self, policy: AddressPolicy | None = None) -> None:
+    def __init__(
+        self, policy: AddressPolicy | None = None, held: ResponseMemory | None = None
+    ) -> None:
         """Without a policy only public addresses are connected to."""
         self._policy = policy or AddressPolicy()
+        self._held = held or ResponseMemory()
+        self._resumes = False
+        self._paused: set[Transfer] = set()
+        """Those that receive nothing until there is room."""
         self._multi: Any = None
         self._loop: Any = None
         self._timer: Any = None
@@ -73,7 +80,9 @@ class Fetcher:
         multi, self._multi = self._multi, None
         transfers = list(self._active.values())
         self._active.clear()
+        self._paused.clear()
         for transfer in transfers:
+            self._held.give_back(transfer.size)
             multi.remove_handle(transfer.handle)
             transfer.handle.close()
         while self._idle:
@@ -93,7 +102,7 @@ class Fetcher:
         if self._multi is None:
             raise FetchError("stopped", "the fetcher does not run")
         handle = self._idle.pop() if self._idle else new_handle(self._policy)
-        transfer = Transfer(handle, call, done)
+        transfer = Transfer(handle, call, done, self._held, self._waits)
         try:
             prepare(handle, call, transfer)
             self._multi.add_handle(handle)
@@ -107,6 +116,7 @@ class Fetcher:
         """Break a request off; its `done` is not called any more. Harmless when it has ended."""
         if self._active.get(transfer.handle) is transfer:
             del self._active[transfer.handle]
+            self._let_go(transfer)
             self._multi.remove_handle(transfer.handle)
             self._recycle(transfer.handle, "")
 
@@ -170,10 +180,39 @@ class Fetcher:
         if transfer is None or self._multi is None:
             return
         answer = transfer.answer() if code == pycurl.E_OK else transfer.error(code, message)
+        self._let_go(transfer)
         method = handle.method
         self._multi.remove_handle(handle)
         self._recycle(handle, method)
         self._tell(transfer, answer)
+
+    def _waits(self, transfer: Transfer) -> bool:
+        """Whether a transfer is to receive no more for now, as there is no room: all but the oldest
+        are."""
+        if next(iter(self._active.values()), transfer) is transfer:
+            return False
+        self._paused.add(transfer)
+        self._held.when_free(self._resume_soon)
+        return True
+
+    def _let_go(self, transfer: Transfer) -> None:
+        """A transfer has ended: another is the oldest, if it was that."""
+        self._paused.discard(transfer)
+        self._held.give_back(transfer.size)
+        if self._paused:
+            self._resume_soon()
+
+    def _resume_soon(self) -> None:
+        """Not at once: libcurl may be in the middle of something."""
+        if not self._resumes:
+            self._resumes = True
+            self._loop.run_callback(self._resume)
+
+    def _resume(self) -> None:
+        self._resumes = False
+        paused, self._paused = self._paused, set()
+        for transfer in paused:
+            transfer.go_on()
 
     def _tell(self, transfer: Transfer, answer: Answer | FetchError) -> None:
         try:

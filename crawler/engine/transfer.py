@@ -17,6 +17,7 @@ from gevent import monkey
 
 from crawler.engine.address import AddressPolicy
 from crawler.engine.exchange import Answer, Call, FetchError
+from crawler.engine.memory import ResponseMemory
 
 DNS_CACHE_S = 600
 ENCODINGS = "gzip, deflate, br"
@@ -45,6 +46,7 @@ _REASONS = {
 }
 
 Done = Callable[[Answer | FetchError], None]
+Waits = Callable[["Transfer"], bool]
 
 _Socket = monkey.get_original("socket", "socket")
 
@@ -100,9 +102,14 @@ class Opener:
 class Transfer:
     """A request in flight; `Fetcher.cancel` takes it."""
 
-    __slots__ = ("chunks", "done", "handle", "header_lines", "limit", "size")
+    __slots__ = ("_held", "_waits", "chunks", "done", "handle", "header_lines", "limit", "size")
 
-    def __init__(self, handle: Any, call: Call, done: Done) -> None:
+    def __init__(
+        self, handle: Any, call: Call, done: Done, held: ResponseMemory, waits: Waits
+    ) -> None:
+        """`waits` is asked, when memory is full, whether it is to receive no more for now."""
+        self._held = held
+        self._waits = waits
         self.handle = handle
         self.done = done
         self.limit = call.max_body_bytes
@@ -112,12 +119,20 @@ class Transfer:
 
     def receive(self, chunk: bytes) -> int | None:
         """Called by libcurl with a part of the body; -1 makes it give up."""
-        self.size += len(chunk)
+        if self._held.full and self._waits(self):
+            return int(pycurl.WRITEFUNC_PAUSE)  # it comes again with the same part
+        size = len(chunk)
+        self.size += size
+        self._held.take(size)
         if self.size > self.limit:
             self.chunks.clear()
             return -1
         self.chunks.append(chunk)
         return None
+
+    def go_on(self) -> None:
+        """Receive again what had to wait."""
+        self.handle.pause(pycurl.PAUSE_CONT)
 
     def answer(self) -> Answer:
         """The whole response; the transfer holds its body no longer."""

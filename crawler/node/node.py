@@ -199,8 +199,14 @@ class Node:
 
     def _build_worker(self) -> None:
         spiders = load_spiders(self._settings.spiders, self._settings.folder)
-        allowed = self._settings.worker.private_targets
-        engine = Engine(self._settings.crawl, spiders, self._clock, private_targets=allowed)
+        worker = self._settings.worker
+        engine = Engine(
+            self._settings.crawl,
+            spiders,
+            self._clock,
+            private_targets=worker.private_targets,
+            most_response_bytes=worker.response_bytes,
+        )
         self._role = Worker(
             self._store, self._keys, self._settings, lambda: self.address, engine, self._clock
         )

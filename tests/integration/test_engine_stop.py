@@ -13,6 +13,7 @@ import pytest
 from crawler.engine.address import ALL, AddressPolicy
 from crawler.engine.exchange import Call, FetchError
 from crawler.engine.fetch import Fetcher, Transfer
+from crawler.engine.memory import ResponseMemory
 from tests.site import Site
 from tests.site.crawling import ListSink, OnlyTitles, Titles, file_sink, lines, running_engine, spec
 from tests.waiting import eventually
@@ -167,7 +168,8 @@ def test_the_limit_counts_what_was_unpacked(site, fetcher):
 
 
 def test_the_limit_holds_whatever_libcurl_makes_of_it():
-    transfer = Transfer(None, call("http://h/", max_body_bytes=10), lambda answer: None)
+    small = call("http://h/", max_body_bytes=10)
+    transfer = Transfer(None, small, lambda answer: None, ResponseMemory(), lambda _: False)
     assert transfer.receive(b"123456") is None
     assert transfer.receive(b"7890") is None
     assert transfer.receive(b"x") == -1

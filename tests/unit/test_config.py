@@ -80,6 +80,7 @@ SAMPLES = {
     "crawl.retry_statuses": ("500,502", [500, 502]),
     "crawl.connect_timeout_s": ("2.5", 2.5),
     "api.max_request_bytes": ("70000", 70000),
+    "worker.response_bytes": ("7000000", 7_000_000),
     "logs.level": ("debug", "debug"),
     "logs.style": ("json", "json"),
 }
