@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from bench import seen, speed
+from bench import pending, seen, speed
 from bench.table import Row, as_json, print_rows, write
 
 RESULT = Path("engine.json")
@@ -19,6 +19,7 @@ RESULT = Path("engine.json")
 ROWS: dict[str, Callable[[], Sequence[Row]]] = {
     "speed": speed.rows,
     "seen": seen.rows,
+    "pending": pending.rows,
 }
 
 

@@ -138,6 +138,12 @@ class CrawlSettings:
         least=1000,
         most=10**9,
     )
+    max_pending: int = setting(
+        100_000,
+        "Requests of a task that wait in memory; others wait on disk.",
+        least=100,
+        most=10**9,
+    )
     deny_urls: Sequence[str] = setting(
         [], "Regular expressions; a URL in which one is found is not fetched.", form="regex"
     )

@@ -21,6 +21,7 @@ from crawler.engine.pace import Pace
 from crawler.engine.response import Response
 from crawler.engine.sinks.sink import Sink
 from crawler.engine.spider import Request, Spider
+from crawler.engine.spill import SpillFailed
 from crawler.engine.stats import Statistics, Stats
 from crawler.engine.tally import Tally
 from crawler.errors import CrawlerError
@@ -58,7 +59,11 @@ class Crawl:
         self._woken = Event()
         self._pace = Pace(shared.clock)
         self._frontier = Frontier(
-            spider.settings, self._clock.monotonic, spider.allowed_domains, self._woken.set
+            spider.settings,
+            self._clock.monotonic,
+            spider.allowed_domains,
+            self._woken.set,
+            spider,
         )
         self._dispatcher = Dispatcher(
             spider.settings, self._frontier, shared, self._woken, self._refuse
@@ -119,6 +124,7 @@ class Crawl:
         finally:
             self.stopped = self.stopped or not finished
             self._dispatcher.abort()
+            self._frontier.close()
             self._close_spider()
             self._guarded(self._sink.close)
             self.stats.end()
@@ -129,6 +135,8 @@ class Crawl:
         """Whatever ends the crawl as a whole becomes its fault, for `outcome`."""
         try:
             step()
+        except SpillFailed as error:
+            self._tally.fault = str(error)
         except (SinkFailed, OSError) as error:
             self._tally.fault = self._tally.fault or f"items could not be written: {error}"
         except Exception as error:
@@ -263,7 +271,7 @@ class Crawl:
                 self._pace.breathe()
                 if self._over:
                     return
-        except SinkFailed:
+        except (SinkFailed, SpillFailed):
             raise
         except Exception as error:
             self._blame_spider(where, error, job.url)

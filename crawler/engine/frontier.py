@@ -12,79 +12,20 @@ import itertools
 import math
 from array import array
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from crawler.crawl_settings import CrawlSettings
 from crawler.engine import urls
+from crawler.engine.backlog import Backlog, SiteQueue
 from crawler.engine.filters import Filters
+from crawler.engine.job import Job
 from crawler.engine.request import Request
 from crawler.engine.seen import Seen
 
+__all__ = ["Frontier", "Job", "SiteQueue"]
+
 SHORTCUT_BITS = 17
 """2^17 links as written are remembered by their hashes, 1 MB, to drop repeated ones at once."""
-
-
-class Job:
-    """A request on its way: where it stands after redirects and attempts."""
-
-    __slots__ = (
-        "attempts",
-        "body",
-        "depth",
-        "hops",
-        "method",
-        "order",
-        "request",
-        "spent_s",
-        "url",
-    )
-
-    def __init__(self, request: Request, url: str, depth: int, order: int) -> None:
-        self.request = request
-        self.url = url
-        """The URL to send, that of the last redirect."""
-        self.depth = depth
-        """Links from a start URL."""
-        self.order = order
-        """Of two with one priority the lower goes first."""
-        self.method = request.method
-        self.body = request.body
-        self.attempts = 0
-        self.hops: tuple[str, ...] = ()
-        """URLs that redirected to this one."""
-        self.spent_s = 0.0
-        """Time in flight, of this attempt."""
-
-    def __lt__(self, other: Job) -> bool:
-        return (-self.request.priority, self.order) < (-other.request.priority, other.order)
-
-
-class SiteQueue:
-    """The requests of a crawl that wait for one site; a member of the site's host (hosts.py)."""
-
-    def __init__(
-        self, origin: str, settings: CrawlSettings, wake: Callable[[SiteQueue], None]
-    ) -> None:
-        self.origin = origin
-        self.host = urls.host(origin)
-        self.delay_s = settings.delay_s
-        self.crawl_delay_s = 0.0
-        self.delay_random = settings.delay_random
-        self.limits = settings.limits
-        self.adaptive = settings.adaptive
-        self.max_delay_s = settings.max_delay_s
-        self.host_concurrency = settings.host_concurrency
-        self.joined = False
-        """Whether the host knows the terms of this queue."""
-        self.busy = 0
-        """Its requests that were sent and are not dealt with yet."""
-        self.due_s = math.inf
-        """When it is to be looked at; infinity while it is parked."""
-        self.jobs: list[Job] = []
-        self._wake = wake
-
-    def wake(self) -> None:
-        """Look at this queue as soon as possible."""
-        self._wake(self)
 
 
 class Frontier:
@@ -96,6 +37,7 @@ class Frontier:
         now_s: Callable[[], float],
         allowed_domains: Iterable[str] = (),
         woken: Callable[[], None] = lambda: None,
+        spider: Any = None,
     ) -> None:
         self._settings = settings
         self._now_s = now_s
@@ -105,14 +47,13 @@ class Frontier:
         self._seen = Seen()
         self._shortcut = array("q", bytes(8 << SHORTCUT_BITS))
         self._shortcut_mask = len(self._shortcut) - 1
-        self._sites: dict[str, SiteQueue] = {}
+        self._backlog = Backlog(settings.max_pending, self._queue, self._filled, spider)
         self._due: list[tuple[float, int, SiteQueue]] = []
         self._later: list[tuple[float, int, Job]] = []
-        self._waiting = 0
 
     def __len__(self) -> int:
         """How many requests wait, those for another attempt included."""
-        return self._waiting + len(self._later)
+        return len(self._backlog) + len(self._later)
 
     def admit(self, request: Request, depth: int) -> str:
         """Take a request, or say in a word or two why not: duplicate, depth, offsite, …"""
@@ -128,7 +69,7 @@ class Frontier:
             self._shortcut[known & self._shortcut_mask] = known
         if url is not None:
             job = Job(request, _same(url.href, request.url), depth, next(self._order))
-            self._place(job, urls.site(url))
+            self._backlog.add(job, urls.site(url))
         return refusal
 
     def admit_hop(self, job: Job, url: str, method: str, body: bytes | None) -> str:
@@ -137,7 +78,7 @@ class Frontier:
         if target is not None:
             job.hops += (job.url,)
             job.url, job.method, job.body = target.href, method, body
-            self._place(job, urls.site(target))
+            self._backlog.add(job, urls.site(target))
         return refusal
 
     def claim(self, url: str) -> bool:
@@ -146,14 +87,7 @@ class Frontier:
 
     def push(self, job: Job) -> None:
         """Queue a job that was admitted before."""
-        self._place(job, urls.origin(job.url))
-
-    def _place(self, job: Job, origin: str) -> None:
-        queue = self._site(origin)
-        heapq.heappush(queue.jobs, job)
-        self._waiting += 1
-        if len(queue.jobs) == 1:
-            self.put(queue, self._now_s())
+        self._backlog.add(job, urls.origin(job.url))
 
     def retry(self, job: Job, at_s: float) -> None:
         """Send a job again at that moment; nothing else waits for it."""
@@ -166,6 +100,8 @@ class Frontier:
         now_s = self._now_s()
         while self._later and self._later[0][0] <= now_s:
             self.push(heapq.heappop(self._later)[2])
+        if self._backlog.is_hungry:
+            self._backlog.feed()
         while self._due and self._due[0][0] <= now_s:
             due_s, _, queue = heapq.heappop(self._due)
             if due_s == queue.due_s and queue.jobs:
@@ -175,6 +111,8 @@ class Frontier:
 
     def next_s(self) -> float:
         """The moment at which something may be due; infinity when nothing is foreseen."""
+        if self._backlog.is_hungry:
+            return -math.inf
         while self._due and self._due[0][0] != self._due[0][2].due_s:
             heapq.heappop(self._due)
         heads = [heap[0][0] for heap in (self._due, self._later) if heap]
@@ -188,19 +126,24 @@ class Frontier:
 
     def pop(self, queue: SiteQueue) -> Job:
         """Take the next job of a site."""
-        self._waiting -= 1
-        return heapq.heappop(queue.jobs)
+        return self._backlog.pop(queue)
 
     def forget(self, queue: SiteQueue) -> bool:
         """Drop a site with nothing to do, so that only sites in use take memory."""
-        if queue.jobs or queue.busy:
-            return False
-        self._sites.pop(queue.origin, None)
-        return True
+        return self._backlog.forget(queue)
 
     def sites(self) -> list[SiteQueue]:
         """The sites in use."""
-        return list(self._sites.values())
+        return list(self._backlog.sites.values())
+
+    @property
+    def on_disk(self) -> int:
+        """How many of those that wait are on disk."""
+        return self._backlog.on_disk
+
+    def close(self) -> None:
+        """Forget what is on disk."""
+        self._backlog.close()
 
     def _accept(
         self, request: Request, url: str, method: str, body: bytes | None
@@ -228,11 +171,11 @@ class Frontier:
             return "duplicate" if known else self._filters.exhausted(parsed)
         return "duplicate" if mark in self._seen else "seen limit"
 
-    def _site(self, origin: str) -> SiteQueue:
-        queue = self._sites.get(origin)
-        if queue is None:
-            queue = self._sites[origin] = SiteQueue(origin, self._settings, self._wake)
-        return queue
+    def _queue(self, origin: str) -> SiteQueue:
+        return SiteQueue(origin, self._settings, self._wake)
+
+    def _filled(self, queue: SiteQueue) -> None:
+        self.put(queue, self._now_s())
 
     def _wake(self, queue: SiteQueue) -> None:
         if queue.due_s > self._now_s():

@@ -55,6 +55,13 @@ def test_a_site_that_closes_after_each_answer_is_crawled_to_the_end():
         assert len(site.connections) == 300
 
 
+def test_a_crawl_with_most_of_its_requests_on_disk_is_the_same(site):
+    crawl, items = crawled(Titles, site.url("/links?n=1500"), max_pending=100)
+    assert sorted(site.paths()) == sorted(["/links?n=1500", *(f"/page/{i}" for i in range(1500))])
+    assert (crawl.counts.pages, crawl.counts.failures, len(items)) == (1501, 0, 1501)
+    assert crawl.outcome() == (State.DONE, "")
+
+
 def test_links_are_followed_as_deep_as_asked(site):
     crawl, _ = crawled(Titles, site.url("/chain/0"), max_depth=3)
     assert site.paths() == ["/chain/0", "/chain/1", "/chain/2", "/chain/3"]

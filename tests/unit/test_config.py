@@ -76,6 +76,7 @@ SAMPLES = {
     "worker.private_targets": ("127.0.0.0/8,all", ["127.0.0.0/8", "all"]),
     "crawl.deny_urls": (r"\.pdf$,/print/", [r"\.pdf$", "/print/"]),
     "crawl.strip_query": ("utm_*,gclid", ["utm_*", "gclid"]),
+    "crawl.max_pending": ("2000", 2000),
     "crawl.max_seen": ("2000", 2000),
     "crawl.retry_statuses": ("500,502", [500, 502]),
     "crawl.connect_timeout_s": ("2.5", 2.5),

@@ -1,0 +1,263 @@
+"""The requests that wait, by site: the best of each in memory, the others on disk.
+
+Beyond so many in memory the longest queues give up their tails. From then on a site with requests
+on disk adds to them what is not better, and takes some back when few are left in memory. So a huge
+site never keeps the others on disk. Sites that are new when memory is full wait on disk as a whole,
+and come in by age as memory gets free.
+"""
+
+from __future__ import annotations
+
+import heapq
+import json
+import math
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
+
+from crawler.crawl_settings import CrawlSettings
+from crawler.engine import urls
+from crawler.engine.job import Job
+from crawler.engine.spill import CHUNK, Chunk, Loaded, Spill
+from crawler.engine.written import Unwritable
+from crawler.logs import get_logger
+
+log = get_logger(__name__)
+
+SHORT = 64
+"""A queue with no more than this in memory keeps them."""
+LOW = 32
+"""With fewer than this in memory a site takes more from the disk."""
+ADOPTED = 32
+"""So many sites come in from the disk at once."""
+
+
+class SiteQueue:
+    """The requests of a crawl that wait for one site; a member of the site's host (hosts.py)."""
+
+    def __init__(
+        self, origin: str, settings: CrawlSettings, wake: Callable[[SiteQueue], None]
+    ) -> None:
+        self.origin = origin
+        self.host = urls.host(origin)
+        self.delay_s = settings.delay_s
+        self.crawl_delay_s = 0.0
+        self.delay_random = settings.delay_random
+        self.limits = settings.limits
+        self.adaptive = settings.adaptive
+        self.max_delay_s = settings.max_delay_s
+        self.host_concurrency = settings.host_concurrency
+        self.joined = False
+        """Whether the host knows the terms of this queue."""
+        self.busy = 0
+        """Its requests that were sent and are not dealt with yet."""
+        self.due_s = math.inf
+        """When it is to be looked at; infinity while it is parked."""
+        self.jobs: list[Job] = []
+        """A heap of those in memory."""
+        self.more = False
+        """Whether there are others on disk."""
+        self.floor = -math.inf
+        """No request on disk has a higher priority."""
+        self._wake = wake
+
+    def wake(self) -> None:
+        """Look at this queue as soon as possible."""
+        self._wake(self)
+
+
+class Backlog:
+    """The queues of one crawl; at most about `most` requests of them are in memory.
+
+    `filled` is called when a queue that was empty is not so any more.
+    """
+
+    def __init__(
+        self,
+        most: int,
+        make: Callable[[str], SiteQueue],
+        filled: Callable[[SiteQueue], None],
+        spider: Any = None,
+    ) -> None:
+        self.sites: dict[str, SiteQueue] = {}
+        """Those in use."""
+        self._most = most
+        self._make = make
+        self._filled = filled
+        self._spider = spider
+        self._held = 0
+        self._leaving: defaultdict[str, list[Job]] = defaultdict(list)
+        self._leaving_size = 0
+        self._leaving_apart = 0
+        self._spill = Spill()
+        self._hungry: dict[SiteQueue, None] = {}
+        self._longest: list[SiteQueue] = []
+        self._look_again = 0
+        self._told = False
+
+    def __len__(self) -> int:
+        return self._held + self._leaving_size + self._spill.size
+
+    @property
+    def on_disk(self) -> int:
+        """How many requests are on disk."""
+        return self._spill.size
+
+    def add(self, job: Job, origin: str) -> None:
+        """Queue a job for a site (`urls.origin`)."""
+        queue = self.sites.get(origin)
+        if queue is not None and queue.more and job.request.priority <= queue.floor:
+            self._leave(origin, job)
+        elif self._held < self._most or self._make_room():
+            self._hold(queue or self.site(origin), job)
+        elif queue is None:
+            self._leaving_apart += 1
+            self._leave(origin, job)
+        else:
+            self._part(queue, [job])
+
+    def pop(self, queue: SiteQueue) -> Job:
+        """Take the best job of a site that has any in memory."""
+        self._held -= 1
+        if queue.more and len(queue.jobs) <= (LOW if self._held < self._most else 1):
+            self._hungry[queue] = None
+        return heapq.heappop(queue.jobs)
+
+    def site(self, origin: str) -> SiteQueue:
+        """The queue of a site; a new one if there is none in use."""
+        queue = self.sites.get(origin)
+        if queue is None:
+            queue = self.sites[origin] = self._make(origin)
+        return queue
+
+    def forget(self, queue: SiteQueue) -> bool:
+        """Drop a site with nothing to do, so that only sites in use take memory."""
+        if queue.jobs or queue.busy or queue.more:
+            return False
+        self.sites.pop(queue.origin, None)
+        return True
+
+    @property
+    def is_hungry(self) -> bool:
+        """Whether `feed` would bring something into memory."""
+        return bool(self._hungry) or (self._waits_apart and self._held <= self._most // 2)
+
+    def feed(self) -> None:
+        """Take from the disk what is wanted in memory: for one queue, or for some new sites."""
+        if self._hungry:
+            queue = next(iter(self._hungry))
+            del self._hungry[queue]
+            if queue.more:
+                self._take_in(self._spill.take(queue.origin))
+        elif self._spill.orphans:
+            for loaded in self._spill.adopt(ADOPTED):
+                self._take_in(loaded)
+        else:
+            self._flush()
+
+    def close(self) -> None:
+        """Forget what is on disk."""
+        self._spill.close()
+
+    @property
+    def _waits_apart(self) -> bool:
+        """Whether something waits that belongs to no queue in use."""
+        return bool(self._spill.orphans or self._leaving_apart)
+
+    def _hold(self, queue: SiteQueue, job: Job) -> None:
+        heapq.heappush(queue.jobs, job)
+        self._held += 1
+        if len(queue.jobs) == 1:
+            self._filled(queue)
+
+    def _make_room(self) -> bool:
+        """Have the longest queue give up a part of its tail; False when all are short."""
+        queue = self._victim()
+        if queue is None:
+            return False
+        count = min(CHUNK, len(queue.jobs) - LOW)
+        tail = queue.jobs[-count:]  # what is left is a heap, and better than most of these
+        del queue.jobs[-count:]
+        self._held -= count
+        self._part(queue, tail)
+        return True
+
+    def _part(self, queue: SiteQueue, jobs: list[Job]) -> None:
+        """Have a queue in use give jobs to the disk, if they can be written."""
+        queue.more = True
+        queue.floor = max([queue.floor, *(job.request.priority for job in jobs)])
+        for job in jobs:
+            if job.written_not:
+                self._hold(queue, job)
+            else:
+                self._leave(queue.origin, job)
+
+    def _victim(self) -> SiteQueue | None:
+        while self._longest:
+            queue = self._longest[-1]
+            if len(queue.jobs) > SHORT and not queue.jobs[-1].written_not:
+                return queue
+            self._longest.pop()
+        self._look_again -= 1
+        if self._look_again > 0:
+            return None
+        self._look_again = len(self.sites)
+        long = [queue for queue in self.sites.values() if len(queue.jobs) > SHORT]
+        self._longest = sorted(long, key=lambda queue: len(queue.jobs))[-ADOPTED:]
+        return self._longest[-1] if self._longest else None
+
+    def _leave(self, origin: str, job: Job) -> None:
+        self._leaving[origin].append(job)
+        self._leaving_size += 1
+        if self._leaving_size >= CHUNK:
+            self._flush()
+
+    def _flush(self) -> None:
+        """Write to disk what is to leave memory."""
+        leaving, self._leaving = self._leaving, defaultdict(list)
+        self._leaving_size = self._leaving_apart = 0
+        stays: list[tuple[str, Job]] = []
+        chunks = [self._chunk(origin, jobs, stays) for origin, jobs in leaving.items()]
+        for origin, job in stays:
+            self._most += 1
+            self._hold(self.site(origin), job)
+        self._spill.write([chunk for chunk in chunks if chunk.size])
+
+    def _chunk(self, origin: str, jobs: list[Job], stays: list[tuple[str, Job]]) -> Chunk:
+        records = []
+        for job in jobs:
+            try:
+                records.append(job.to_record(self._spider))
+            except Unwritable as error:
+                self._tell(job, error)
+                job.written_not = True
+                stays.append((origin, job))
+        queue = self.sites.get(origin)
+        return Chunk(
+            site=origin,
+            orphan=queue is None or not queue.more,
+            priority=max(job.request.priority for job in jobs),
+            size=len(records),
+            data=json.dumps(records).encode(),
+        )
+
+    def _take_in(self, loaded: Loaded) -> None:
+        queue = self.site(loaded.site)
+        queue.more = loaded.more
+        queue.floor = loaded.priority if loaded.more else -math.inf
+        for record in loaded.records:
+            self._hold(queue, Job.from_record(record))
+        if not loaded.more:
+            for job in self._leaving.pop(loaded.site, ()):
+                self._leaving_size -= 1
+                self._hold(queue, job)
+
+    def _tell(self, job: Job, error: Unwritable) -> None:
+        if not self._told:
+            self._told = True
+            log.warning(
+                "requests stay in memory, though more wait than max_pending: they cannot be"
+                " written down",
+                url=job.url,
+                reason=str(error),
+            )
