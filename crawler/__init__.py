@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from crawler.engine.forms import FormRequest, JsonRequest
     from crawler.engine.item_classes import Field, Item, ItemLoader
     from crawler.engine.links import Link, LinkExtractor
+    from crawler.engine.pipelines import DropItem
     from crawler.engine.request import Request
     from crawler.engine.response import Response
     from crawler.engine.sitemap_spider import SitemapSpider
@@ -42,6 +43,7 @@ __all__ = [
     "Failure",
     "FetchError",
     "HttpError",
+    "DropItem",
     "IgnoreRequest",
 ]
 
@@ -64,6 +66,7 @@ _MODULES = {
     "Failure": "failure",
     "FetchError": "exchange",
     "HttpError": "failure",
+    "DropItem": "pipelines",
     "IgnoreRequest": "failure",
 }
 """The module of the engine that has it."""

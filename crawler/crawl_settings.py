@@ -184,3 +184,14 @@ class CrawlSettings:
         least=0,
         most=3600,
     )
+    sinks: Sequence[str] = setting(
+        ["jsonl"],
+        "Where items go: jsonl, csv, parquet or sqlite are files below worker.items; other names "
+        "are those of worker.databases.",
+    )
+    item_key: Sequence[str] = setting(
+        [], "Fields that tell the items of a page apart; a database replaces an item it knows."
+    )
+    pipelines: Sequence[str] = setting(
+        [], "Pipelines that items pass, as module:Class; a task cannot change these."
+    )

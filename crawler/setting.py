@@ -35,5 +35,5 @@ def setting(
         "secret": secret,
     }
     if isinstance(default, (list, dict)):
-        return field(default_factory=default.copy, metadata=metadata)
+        return field(default_factory=default.copy, metadata=metadata, repr=not secret)
     return field(default=default, metadata=metadata, repr=not secret)

@@ -242,6 +242,13 @@ class WorkerSettings:
     """What a worker does beside crawling."""
 
     items: str = setting("items", "Folder of the items, a folder per task in it.")
+    databases: Mapping[str, str] = setting(
+        {},
+        "Databases that tasks may write items to: name to URL, such as "
+        "postgresql://user:password@host/database.",
+        keys="name",
+        secret=True,
+    )
     report_s: float = setting(
         0.5,
         "How often a worker reports the counts of its tasks, at most.",

@@ -17,6 +17,7 @@ from crawler.engine.answers import Again, Failure, Hop, Page, Verdict
 from crawler.engine.dispatch import Dispatcher, Shared
 from crawler.engine.exchange import Answer, FetchError
 from crawler.engine.frontier import Frontier, Job, SiteQueue
+from crawler.engine.outlet import Outlet, SinkFailed
 from crawler.engine.pace import Pace
 from crawler.engine.response import Response
 from crawler.engine.sinks.sink import Sink
@@ -24,22 +25,15 @@ from crawler.engine.spider import Request, Spider
 from crawler.engine.spill import SpillFailed
 from crawler.engine.stats import Statistics, Stats
 from crawler.engine.tally import Tally
-from crawler.errors import CrawlerError
 from crawler.logs import get_logger
 from crawler.records import Counts, State
 
 log = get_logger(__name__)
 
-FLUSH_S = 1.0
-"""An item is at most that long in memory only."""
 START_AHEAD = 1000
 """So many start requests wait in the frontier; the rest stays in the spider's iterator."""
 START_MOST = 100_000
 """So many while those that wait are for hosts whose turn has not come, and slots are free."""
-
-
-class SinkFailed(CrawlerError):
-    """Items cannot be written: without them there is no point in crawling on."""
 
 
 class Crawl:
@@ -52,9 +46,9 @@ class Crawl:
         """Set when `run` has done its work."""
         self.stopped = False
         """Whether the run was cut short by `stop`; its outcome says nothing then."""
-        self._sink = sink
         self._clock = shared.clock
         self._tally = Tally()
+        self._outlet = Outlet(name, spider, sink, self._tally, shared.clock)
         self.stats = Stats(self._tally, shared.clock)
         self._woken = Event()
         self._pace = Pace(shared.clock)
@@ -71,7 +65,6 @@ class Crawl:
         self._start: Iterator[Any] | None = None
         self._closing = ""
         """The reason for which a callback ended the crawl."""
-        self._unflushed_since_s = math.inf
 
     @property
     def running(self) -> bool:
@@ -126,7 +119,7 @@ class Crawl:
             self._dispatcher.abort()
             self._frontier.close()
             self._close_spider()
-            self._guarded(self._sink.close)
+            self._guarded(self._outlet.close)
             self.stats.end()
             self.ended.set()
             self._log_end()
@@ -144,7 +137,7 @@ class Crawl:
             log.error("crawl breaks", task=self.name, spider=self.spider.name, exc_info=True)
 
     def _crawl(self) -> None:
-        self._sink.open()
+        self._outlet.open()
         self._start = self._starting()
         self._pace.begin()
         while not self._over:
@@ -152,7 +145,7 @@ class Crawl:
             self._pull_start()
             self._dispatcher.dispatch(self._pace)
             self._settle_arrived()
-            self._flush_if_due()
+            self._outlet.flush_if_due()
             if self._is_idle():
                 return
             self._wait()
@@ -193,8 +186,7 @@ class Crawl:
         """Wait until an answer arrives or something is due."""
         if self._dispatcher.arrived or (self._start and self._is_hungry()):
             return
-        next_s = self._unflushed_since_s + FLUSH_S
-        next_s = min(next_s, self._dispatcher.next_s())
+        next_s = min(self._outlet.flush_s, self._dispatcher.next_s())
         timeout_s = max(0.0, next_s - self._clock.monotonic())
         self._clock.wait(self._woken, None if next_s == math.inf else timeout_s)
         self._pace.begin()
@@ -292,32 +284,13 @@ class Crawl:
 
     def _take(self, output: Any, depth: int, url: str = "") -> None:
         if not isinstance(output, Request):
-            self._write(output, url)
+            self._outlet.take(output, url)
             return
         refusal = self._frontier.admit(output, depth)
         if depth == 0 and refusal in ("scheme", "url"):
             self._tally.fail("bad url", output.url)  # a start that is none is no mere link
         else:
             self._count_refusal(refusal)
-
-    def _write(self, item: Any, url: str) -> None:
-        try:
-            self._sink.write(item, url)
-        except OSError as error:
-            raise SinkFailed(str(error)) from error
-        self._tally.items += 1
-        if self._unflushed_since_s == math.inf:
-            self._unflushed_since_s = self._clock.monotonic()
-        self._flush_if_due()
-
-    def _flush_if_due(self) -> None:
-        if self._clock.monotonic() < self._unflushed_since_s + FLUSH_S:
-            return
-        self._unflushed_since_s = math.inf
-        try:
-            self._sink.flush()
-        except OSError as error:
-            raise SinkFailed(str(error)) from error
 
     def _count_refusal(self, refusal: str) -> None:
         if refusal:

@@ -21,7 +21,7 @@ from crawler.engine.memory import MOST_BYTES, ResponseMemory
 from crawler.engine.overrides import override
 from crawler.engine.robots import Robots
 from crawler.engine.scrapy_settings import translated
-from crawler.engine.sinks.sink import Sink
+from crawler.engine.sinks.sink import Sink, SinkMaker
 from crawler.engine.slow import SlowCallbacks
 from crawler.engine.spider import Spider
 from crawler.errors import InvalidArgument, NotFound
@@ -84,7 +84,7 @@ class Engine:
         """The spiders it has."""
         return frozenset(self._spiders)
 
-    def crawl(self, spec: Spec, sink: Sink) -> Crawl:
+    def crawl(self, spec: Spec, sink: Sink | SinkMaker) -> Crawl:
         """A crawl for a task, to be run by the caller in a greenlet of its own.
 
         Raises NotFound when it has no such spider, and InvalidArgument when the spider or its
@@ -94,7 +94,9 @@ class Engine:
         if spider_class is None:
             has = ", ".join(sorted(self._spiders)) or "none"
             raise NotFound(f"no spider {spec.spider_name!r} here; this worker has: {has}")
-        crawl = Crawl(spec.name, self._build(spider_class, spec.parameters), sink, self._shared)
+        spider = self._build(spider_class, spec.parameters)
+        made: Sink = sink(spider) if callable(sink) else sink
+        crawl = Crawl(spec.name, spider, made, self._shared)
         self._crawls.add(crawl)
         self.figures.watch(crawl)
         return crawl
@@ -102,6 +104,11 @@ class Engine:
     def _build(self, spider_class: type[Spider], parameters: Mapping[str, Any]) -> Spider:
         own = override(self._settings, translated(spider_class.custom_settings), "custom_settings")
         settings = override(own, parameters.get("settings", {}), "parameters.settings")
+        if settings.pipelines != own.pipelines:
+            raise InvalidArgument(
+                "parameters.settings.pipelines: not allowed, as it names code to run; "
+                "allowed: in the spider's custom_settings or in the worker's settings"
+            )
         given = {key: value for key, value in parameters.items() if key != "settings"}
         _check_parameters(spider_class, given)
         try:

@@ -39,6 +39,11 @@ class Statistics:
     pages_per_s: float = 0.0
     """Over the last ten seconds while it runs, over all of its time when it has ended."""
     items: int = 0
+    """Items that were written."""
+    items_dropped: Mapping[str, int] = field(default_factory=dict)
+    """Items that were invalid, or that a pipeline dropped, by reason."""
+    items_failed: Mapping[str, int] = field(default_factory=dict)
+    """Items that a pipeline raised at, or that could not be written, by reason."""
     requests: int = 0
     """Attempts that were sent and ended, those of redirects and repetitions included."""
     retries: int = 0
@@ -150,6 +155,8 @@ class Stats:
             pages=self._tally.pages,
             pages_per_s=self.pages_per_s,
             items=self._tally.items,
+            items_dropped=dict(self._tally.items_dropped),
+            items_failed=dict(self._tally.items_failed),
             requests=self._requests,
             retries=self.retries,
             redirects=self.redirects,

@@ -23,7 +23,14 @@ class Tally:
 
     def __init__(self) -> None:
         self.pages = 0
+        self.items_taken = 0
+        """Items that callbacks yielded; each is in one of the next three."""
         self.items = 0
+        """Items that were written."""
+        self.items_dropped: Counter[str] = Counter()
+        """Items that were invalid, or that a pipeline dropped, by reason."""
+        self.items_failed: Counter[str] = Counter()
+        """Items that a pipeline raised at, or that could not be written, by reason."""
         self.failures_by_reason: Counter[str] = Counter()
         """URLs that ended in an error, and callbacks that raised, by reason."""
         self.filtered: Counter[str] = Counter()

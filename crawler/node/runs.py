@@ -11,8 +11,8 @@ import gevent
 from crawler.clock import Clock
 from crawler.engine.crawl import Crawl
 from crawler.engine.engine import Engine
-from crawler.engine.sinks.json_lines import JsonLinesSink
-from crawler.engine.sinks.sink import Sink
+from crawler.engine.sinks.chosen import RunSink, Sinks
+from crawler.engine.sinks.sink import Sink, SinkMaker
 from crawler.errors import InvalidArgument, NotFound
 from crawler.logs import get_logger
 from crawler.node.reconcile import RunKey
@@ -71,7 +71,7 @@ class Run:
         """Whether it ran to its end, well or not."""
         return self._state.finished
 
-    def execute(self, engine: Engine, sink: Sink) -> None:
+    def execute(self, engine: Engine, sink: Sink | SinkMaker) -> None:
         """Crawl until done, stopped or failed; blocks."""
         try:
             self._crawl = engine.crawl(self._spec, sink)
@@ -137,10 +137,16 @@ class Runs:
     """All runs of a worker; starting and stopping them is all it does."""
 
     def __init__(
-        self, engine: Engine, items: Path, clock: Clock, on_end: Callable[[], None]
+        self,
+        engine: Engine,
+        items: Path,
+        sinks: Sinks,
+        clock: Clock,
+        on_end: Callable[[], None],
     ) -> None:
         self._engine = engine
         self._items = items
+        self._sinks = sinks
         self._clock = clock
         self._on_end = on_end
         self._supervisor = Supervisor("runs", clock=clock)
@@ -205,6 +211,7 @@ class Runs:
             log.info("run stopped", task=run.name, epoch=run.key.epoch, ended=run.ended)
 
     def _execute(self, run: Run, resource: Resource) -> None:
-        run.execute(self._engine, JsonLinesSink(items_path(self._items, resource)))
+        path = items_path(self._items, resource)
+        run.execute(self._engine, RunSink(self._sinks, path, resource.name))
         if run.ended:
             self._on_end()

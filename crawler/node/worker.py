@@ -22,6 +22,7 @@ from crawler.coordination.registry import decode_registration
 from crawler.coordination.store import KeyValue, Store
 from crawler.coordination.watch import Mirror
 from crawler.engine.engine import Engine
+from crawler.engine.sinks.chosen import Sinks
 from crawler.errors import CrawlerError
 from crawler.logs import get_logger
 from crawler.metrics import Metrics
@@ -85,7 +86,8 @@ class Worker:
             peers=peers or Peers(forwards=False),
         )
         items = Path(settings.folder, settings.worker.items)
-        self._runs = Runs(engine, items, clock, self._on_run_end)
+        sinks = Sinks(settings.worker.databases)
+        self._runs = Runs(engine, items, sinks, clock, self._on_run_end)
         self._epochs = Epochs()
         self._own_load = OwnLoad(clock)
         self._draining = False

@@ -22,6 +22,10 @@ HASTE = {"delay_s": 0.0, "host_concurrency": 8, "retry_delay_s": 0.05}
 class ListSink(list):
     """Keeps the items."""
 
+    def __init__(self):
+        super().__init__()
+        self.lost = Counter()
+
     def open(self):
         pass
 

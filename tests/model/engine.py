@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from gevent.event import Event
 
-from crawler.engine.sinks.json_lines import JsonLinesSink
+from crawler.engine.sinks.chosen import RunSink
 from crawler.errors import NotFound
 from crawler.records import Counts, Spec, State
 from tests.model.timeline import NodeClock
@@ -57,7 +57,7 @@ class ModelEngine:
     def spider_names(self) -> frozenset[str]:
         return self._spiders
 
-    def crawl(self, spec: Spec, sink: JsonLinesSink) -> ModelCrawl:
+    def crawl(self, spec: Spec, sink: RunSink) -> ModelCrawl:
         if spec.spider_name not in self._spiders:
             record = self.record(spec.name, *_run_of(sink))
             record.stopped_s, record.outcome = self.now_s(), State.FAILED
@@ -68,9 +68,7 @@ class ModelEngine:
 class ModelCrawl:
     """A crawl that ends when it is stopped, or finished by the test."""
 
-    def __init__(
-        self, engine: ModelEngine, spec: Spec, sink: JsonLinesSink, clock: NodeClock
-    ) -> None:
+    def __init__(self, engine: ModelEngine, spec: Spec, sink: RunSink, clock: NodeClock) -> None:
         self._engine = engine
         self._task = spec.name
         self._id, self._epoch = _run_of(sink)
@@ -105,7 +103,7 @@ class ModelCrawl:
         return self._outcome, "" if self._outcome is State.DONE else "it was told to fail"
 
 
-def _run_of(sink: JsonLinesSink) -> tuple[str, int]:
+def _run_of(sink: RunSink) -> tuple[str, int]:
     """The name of the file of items is all a crawl is told of the run that it belongs to."""
     id, _, epoch = sink.path.stem.rpartition("-")
     return id, int(epoch)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -57,6 +58,7 @@ class ListSink:
 
     def __init__(self) -> None:
         self.items: list[Any] = []
+        self.lost: Counter[str] = Counter()
 
     def open(self) -> None:
         pass

@@ -39,6 +39,14 @@ class Sink(Protocol):
         ...
 
 
+class SinkMaker(Protocol):
+    """What makes a sink when the spider, and so its settings, are known."""
+
+    def __call__(self, spider: Any) -> Sink:
+        """The sink for the items of that spider; raises InvalidArgument when there is none."""
+        ...
+
+
 class Writer(Protocol):
     """What a sink writes to. Only `encode` is called by the crawl; all else in a native thread."""
 

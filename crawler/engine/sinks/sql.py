@@ -48,14 +48,19 @@ _LOCK_S = 30
 class Database:
     """A database with its thread; kept by all writers that use it, and let go by the last."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str | sa.URL) -> None:
         """Raises ConfigError for a URL that is none."""
-        self._url, self.table = _parsed(url)
+        self._url, self.table = (url, "") if isinstance(url, sa.URL) else _parsed(url)
         self.place = _place(self._url)
         """The address for people, without user and password."""
         self.threads = ThreadPool(1)
         self.engine = _engine(self._url)
         self._users = 0
+
+    @classmethod
+    def of_file(cls, path: str | Path) -> Database:
+        """The SQLite database in that file, whatever its name."""
+        return cls(sa.URL.create("sqlite", database=str(path)))
 
     def acquire(self) -> None:
         """One more uses it. Called in its thread, as the next."""

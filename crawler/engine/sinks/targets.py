@@ -56,7 +56,7 @@ def open_sink(
     if kind is None:
         raise ConfigError(f"output: {target!r} is not allowed; allowed: {ALLOWED}")
     if kind == "sqlite":
-        return _database_sink(f"sqlite:///{target}", task, table, key, fresh)
+        return _database_sink(Path(target), task, table, key, fresh)
     return BatchedSink(file_writer(kind, target, fresh))
 
 
@@ -106,7 +106,9 @@ FORMATS: Mapping[str, Callable[[str | Path, bool], Writer]] = {
 """Name of a format → what makes its writer."""
 
 
-def _database_sink(url: str, task: str, table: str, key: Sequence[str], fresh: bool) -> Sink:
+def _database_sink(
+    where: str | Path, task: str, table: str, key: Sequence[str], fresh: bool
+) -> Sink:
     from crawler.engine.sinks.sql import Database, SqlRows
 
     if fresh:
@@ -114,5 +116,5 @@ def _database_sink(url: str, task: str, table: str, key: Sequence[str], fresh: b
             "output: a database is not emptied by the crawler; use -o, which replaces items that "
             "are there, or name another table with ?table=NAME"
         )
-    database = Database(url)
+    database = Database(where) if isinstance(where, str) else Database.of_file(where)
     return BatchedSink(SqlRows(database, task, table, key), database.threads)

@@ -1,0 +1,126 @@
+"""Where the items of a crawl leave it: through its pipelines, into its sink, all of them counted.
+
+Every item that is taken ends in one of three counts: written, dropped by a reason, or failed by a
+reason. What is wrong with an item costs that item; a sink that cannot write ends the crawl.
+"""
+
+from __future__ import annotations
+
+import math
+import reprlib
+from collections import Counter
+from typing import Any
+
+from crawler.clock import Clock
+from crawler.engine.pipelines import DropItem, Pipelines
+from crawler.engine.sinks.sink import Sink
+from crawler.engine.tally import Tally
+from crawler.errors import CrawlerError
+from crawler.logs import get_logger
+
+log = get_logger(__name__)
+
+FLUSH_S = 1.0
+"""An item is at most that long in memory only."""
+MOST_REASONS = 100
+"""So many different reasons are counted; further ones as `other`."""
+
+
+class SinkFailed(CrawlerError):
+    """Items cannot be written: without them there is no point in crawling on."""
+
+
+class Outlet:
+    """Takes the items of one crawl."""
+
+    def __init__(self, task: str, spider: Any, sink: Sink, tally: Tally, clock: Clock) -> None:
+        """Raises ConfigError for pipelines that cannot be had."""
+        self._task = task
+        self._pipelines = Pipelines(spider)
+        self._sink = sink
+        self._tally = tally
+        self._clock = clock
+        self._unflushed_since_s = math.inf
+        self._is_open = False
+
+    @property
+    def flush_s(self) -> float:
+        """When `flush_if_due` has to be called next, on the monotonic clock."""
+        return self._unflushed_since_s + FLUSH_S
+
+    def open(self) -> None:
+        """Open the sink, then the pipelines."""
+        self._sink.open()
+        self._is_open = True
+        self._pipelines.open()
+
+    def take(self, item: Any, url: str) -> None:
+        """Pass an item on; raises SinkFailed, and ValueError for one that no sink can write."""
+        self._tally.items_taken += 1
+        try:
+            item = self._pipelines.process(item)
+        except DropItem as drop:
+            self._drop(drop, item, url)
+        except Exception as error:
+            self._fail(f"pipeline raised {type(error).__name__}", url, error)
+        else:
+            self._write(item, url)
+
+    def flush_if_due(self) -> None:
+        """Send items on their way that have waited long enough."""
+        if self._clock.monotonic() < self._unflushed_since_s + FLUSH_S:
+            return
+        self._unflushed_since_s = math.inf
+        try:
+            self._sink.flush()
+        except OSError as error:
+            raise SinkFailed(str(error)) from error
+
+    def close(self) -> None:
+        """Close the pipelines, then the sink, and count what it could not write after all."""
+        try:
+            if self._is_open:
+                self._pipelines.close()
+        finally:
+            self._sink.close()
+            lost = self._sink.lost
+            self._tally.items -= lost.total()
+            self._tally.items_failed.update(lost)
+
+    def _write(self, item: Any, url: str) -> None:
+        try:
+            self._sink.write(item, url)
+        except OSError as error:
+            raise SinkFailed(str(error)) from error
+        except ValueError:
+            self._tally.items_failed["cannot be written"] += 1
+            raise
+        self._tally.items += 1
+        if self._unflushed_since_s == math.inf:
+            self._unflushed_since_s = self._clock.monotonic()
+        self.flush_if_due()
+
+    def _drop(self, drop: DropItem, item: Any, url: str) -> None:
+        reason = _counted(self._tally.items_dropped, drop.reason)
+        tell = log.info if self._tally.items_dropped[reason] == 1 else log.debug
+        shown = reprlib.repr(item)
+        tell("item is dropped", task=self._task, url=url, reason=str(drop)[:500], item=shown)
+
+    def _fail(self, reason: str, url: str, error: Exception) -> None:
+        reason = _counted(self._tally.items_failed, reason)
+        first = self._tally.items_failed[reason] == 1
+        log.error(
+            "a pipeline raised: its item is lost, the crawl goes on",
+            task=self._task,
+            url=url,
+            error=f"{type(error).__name__}: {error}",
+            exc_info=error if first else None,
+        )
+
+
+def _counted(counts: Counter[str], reason: str) -> str:
+    """Count a reason, or `other` when there are too many; which of them it was."""
+    if reason not in counts and len(counts) >= MOST_REASONS:
+        reason = "other"
+    counts[reason] += 1
+    return reason

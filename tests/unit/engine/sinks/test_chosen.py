@@ -1,0 +1,81 @@
+"""A task names its sinks; where they are is the worker's business."""
+
+import csv
+import json
+import sqlite3
+
+import pytest
+
+from crawler.crawl_settings import CrawlSettings
+from crawler.engine.engine import Engine
+from crawler.engine.sinks.chosen import RunSink, Sinks
+from crawler.engine.spider import Spider
+from crawler.errors import ConfigError, InvalidArgument
+from crawler.records import Spec
+
+
+class Shop(Spider):
+    name = "shop"
+    start_urls = ("http://h/",)
+
+
+def written(sinks, path, names, *items, task="task", key=()):
+    spider = Shop()
+    spider.settings = CrawlSettings(sinks=names, item_key=key)
+    sink = RunSink(sinks, path, task)(spider)
+    sink.open()
+    for item in items:
+        sink.write(item, "http://h/")
+    sink.close()
+
+
+def rows(path, table="shop"):
+    connection = sqlite3.connect(path)
+    found = connection.execute(f"SELECT _task, n FROM {table} ORDER BY _task, n").fetchall()
+    connection.close()
+    return found
+
+
+def test_each_format_is_a_file_beside_the_others(tmp_path):
+    path = tmp_path / "task" / "7.5-1.jsonl"
+    written(Sinks({}), path, ["jsonl", "csv", "sqlite", "parquet"], {"n": 1}, {"n": 2})
+    assert [json.loads(line) for line in path.read_text().splitlines()] == [{"n": 1}, {"n": 2}]
+    with (tmp_path / "task" / "7.5-1.csv").open() as file:
+        assert list(csv.reader(file)) == [["n"], ["1"], ["2"]]
+    assert rows(tmp_path / "task" / "7.5-1.db") == [("task", 1), ("task", 2)]
+    assert (tmp_path / "task" / "7.5-1.parquet" / "part-00000.parquet").is_file()
+
+
+def test_a_database_of_the_worker_is_shared_by_its_tasks(tmp_path):
+    sinks = Sinks({"warehouse": f"sqlite:///{tmp_path}/all.db", "own": "sqlite:///x?table=y"})
+    for task in ("a", "b"):
+        written(sinks, tmp_path / "x.jsonl", ["warehouse"], {"n": 1}, task=task)
+    written(sinks, tmp_path / "x.jsonl", ["warehouse"], {"n": 1, "v": 2}, task="a", key=["n"])
+    written(sinks, tmp_path / "x.jsonl", ["warehouse"], {"n": 1, "v": 3}, task="a", key=["n"])
+    assert rows(tmp_path / "all.db") == [("a", 1), ("a", 1), ("b", 1)]
+
+
+@pytest.mark.parametrize("names", [["../outside"], ["/etc/passwd"], ["sqlite:///x"], [""], []])
+def test_a_task_can_name_no_place_of_its_own(tmp_path, names):
+    engine = Engine(CrawlSettings(), {"shop": Shop})
+    spec = Spec("task", "shop", parameters={"settings": {"sinks": names}})
+    with pytest.raises(InvalidArgument, match="allowed on this worker: a list of jsonl, csv"):
+        engine.crawl(spec, RunSink(Sinks({}), tmp_path / "x.jsonl", "task"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_task_can_name_no_code_to_run():
+    engine = Engine(CrawlSettings(), {"shop": Shop})
+    spec = Spec("task", "shop", parameters={"settings": {"pipelines": ["os:system"]}})
+    with pytest.raises(InvalidArgument, match="not allowed, as it names code to run"):
+        engine.crawl(spec, RunSink(Sinks({}), None, "task"))
+
+
+@pytest.mark.parametrize(
+    "databases",
+    [{"csv": "sqlite:///x"}, {"a": "oracle://scott:tiger@h/x"}, {"a": "/tmp/x.db"}],
+)
+def test_databases_that_cannot_be_are_told_at_start_without_their_password(databases):
+    with pytest.raises(ConfigError, match=r"worker\.databases\.\w+: .*allowed") as told:
+        Sinks(databases)
+    assert "tiger" not in str(told.value)

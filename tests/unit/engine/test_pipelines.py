@@ -1,0 +1,200 @@
+"""What items pass through: schemas and pipelines; each item ends in one count."""
+
+import dataclasses
+
+import pytest
+from marshmallow import EXCLUDE, Schema, fields
+
+from crawler import DropItem
+from crawler.clock import ManualClock
+from crawler.crawl_settings import CrawlSettings
+from crawler.engine.outlet import MOST_REASONS, Outlet
+from crawler.engine.pipelines import Pipelines
+from crawler.engine.spider import Spider
+from crawler.engine.tally import Tally
+from crawler.errors import ConfigError
+from tests.unit.engine.fakes import ListSink
+
+
+class Doubled:
+    def process_item(self, item, spider):
+        return {**item, "n": item["n"] * 2, "by": spider.name}
+
+
+class NoOdd:
+    def process_item(self, item, spider):
+        if item["n"] % 2:
+            raise DropItem(f"odd: {item!r}")
+        return item
+
+
+class Passing:
+    """Has one of the shapes that a pipeline may have, and notes what it is asked."""
+
+    def __init__(self):
+        self.asked = []
+
+    def open_spider(self, spider):
+        self.asked.append(f"open {spider.name}")
+
+    async def process_item(self, item):
+        self.asked.append(item)
+        return item
+
+    def close_spider(self):
+        self.asked.append("close")
+
+
+class Shop(Spider):
+    name = "shop"
+
+
+def outlet(*pipelines, schema=None, named=(), sink=None):
+    spider = Shop()
+    spider.settings = CrawlSettings(pipelines=named)
+    spider.pipelines = pipelines
+    spider.item_schema = schema
+    tally = Tally()
+    sink = ListSink() if sink is None else sink
+    made = Outlet("task", spider, sink, tally, ManualClock())
+    made.open()
+    return made, sink, tally
+
+
+def test_pipelines_are_passed_in_their_order_those_of_the_settings_first():
+    made, sink, _ = outlet(NoOdd, named=[f"{__name__}:Doubled"])
+    made.take({"n": 3}, "http://h/")
+    assert sink == [{"n": 6, "by": "shop"}]
+
+
+def test_scrapy_s_form_of_a_name_is_understood():
+    _, sink, _ = made = outlet(named=[f"{__name__}.Doubled"])
+    made[0].take({"n": 1}, "http://h/")
+    assert sink == [{"n": 2, "by": "shop"}]
+
+
+def test_a_pipeline_may_leave_the_spider_out_and_be_asynchronous():
+    pipeline = Passing()
+    made, sink, _ = outlet(pipeline)
+    made.take({"n": 1}, "http://h/")
+    made.close()
+    assert sink == [{"n": 1}]
+    assert pipeline.asked == ["open shop", {"n": 1}, "close"]
+    assert sink.calls == ["open", "close"]
+
+
+class Broken:
+    def process_item(self, item, spider):
+        return item["missing"]
+
+
+class Forgetful:
+    def process_item(self, item, spider):
+        item["seen"] = True
+
+
+def test_every_item_is_counted_once_as_written_dropped_or_failed():
+    class Sometimes:
+        def process_item(self, item, spider):
+            return {"n": 0, "x": item["x"]} if item["n"] == 4 else item
+
+    sink = ListSink()
+    made, _, tally = outlet(NoOdd, Sometimes, sink=sink)
+    for n in range(6):
+        made.take({"n": n}, "http://h/")
+    sink.lost["refused"] = 1
+    made.close()
+    assert tally.items_dropped == {"odd": 3}
+    assert tally.items_failed == {"pipeline raised KeyError": 1, "refused": 1}
+    assert tally.items == 1
+    assert tally.items_taken == 6
+
+
+def test_a_pipeline_that_returns_no_item_costs_the_item():
+    made, sink, tally = outlet(Forgetful)
+    made.take({"n": 1}, "http://h/")
+    assert sink == []
+    assert tally.items_failed == {"pipeline raised TypeError": 1}
+
+
+def test_reasons_are_bounded():
+    class Verbose:
+        def process_item(self, item, spider):
+            raise DropItem(f"number {item['n']}")
+
+    made, _, tally = outlet(Verbose)
+    for n in range(MOST_REASONS + 50):
+        made.take({"n": n}, "http://h/")
+    assert len(tally.items_dropped) == MOST_REASONS + 1
+    assert tally.items_dropped["other"] == 50
+
+
+class BookSchema(Schema):
+    class Meta:
+        unknown = EXCLUDE
+
+    title = fields.Str(required=True)
+    price = fields.Float()
+
+
+@dataclasses.dataclass
+class Book:
+    title: str | None
+    price: str = "1"
+
+
+@pytest.mark.parametrize("schema", [BookSchema, BookSchema()])
+def test_a_schema_drops_what_does_not_fit_and_changes_nothing(schema):
+    made, sink, tally = outlet(schema=schema)
+    for item in (
+        {"title": "A", "price": "1.5", "more": 1},
+        {"price": 2},
+        Book("B"),
+        Book(None, "x"),
+    ):
+        made.take(item, "http://h/")
+    assert sink == [{"title": "A", "price": "1.5", "more": 1}, Book("B")]
+    assert tally.items_dropped == {"invalid title": 1, "invalid price, title": 1}
+
+
+def test_the_example_of_an_invalid_item_is_in_the_log(caplog):
+    made, _, _ = outlet(schema=BookSchema)
+    with caplog.at_level("INFO"):
+        made.take({"price": 2}, "http://h/book")
+    [record] = [each for each in caplog.records if each.message == "item is dropped"]
+    told = str(vars(record))
+    assert "http://h/book" in told
+    assert "Missing data" in told
+
+
+def cheap(item):
+    if item["n"] > 10:
+        raise ValueError("too dear")
+    return item["n"] > 0
+
+
+def test_a_function_may_be_the_schema():
+    made, sink, tally = outlet(schema=cheap)
+    for n in (5, 11, 0):
+        made.take({"n": n}, "http://h/")
+    assert sink == [{"n": 5}]
+    assert tally.items_dropped == {"invalid": 2}
+
+
+@pytest.mark.parametrize(
+    ("pipelines", "schema", "says"),
+    [
+        (["no.such:Thing"], None, "cannot be imported"),
+        (["plain"], None, "cannot be imported"),
+        ([dict], None, "process_item"),
+        ([type("Needs", (), {"__init__": lambda self, x: None})], None, "cannot be made"),
+        ([], 5, "item_schema: 5 is not allowed"),
+    ],
+)
+def test_what_is_no_pipeline_is_told_before_the_crawl(pipelines, schema, says):
+    spider = Shop()
+    spider.settings = CrawlSettings()
+    spider.pipelines, spider.item_schema = pipelines, schema
+    with pytest.raises(ConfigError, match=says) as told:
+        Pipelines(spider)
+    assert "allowed" in str(told.value) or "gets" in str(told.value)
