@@ -18,6 +18,7 @@ NAMES: Mapping[str, str] = {
     "DOWNLOAD_DELAY": "delay_s",
     "DOWNLOAD_MAXSIZE": "max_body_bytes",
     "DOWNLOAD_TIMEOUT": "timeout_s",
+    "ITEM_PIPELINES": "pipelines",
     "METAREFRESH_ENABLED": "meta_refresh",
     "REDIRECT_ENABLED": "max_redirects",
     "REDIRECT_MAX_TIMES": "max_redirects",
@@ -88,7 +89,18 @@ def _translated(key: str, value: Any) -> dict[str, Any]:
     name = NAMES[key]
     if key in _SWITCHES:
         return {} if value else {name: 0}
+    if name == "pipelines" and isinstance(value, Mapping):
+        return {name: _in_order(value)}
     return {name: _UNLIMITED[name] if value == 0 and name in _UNLIMITED else value}
+
+
+def _in_order(pipelines: Mapping[Any, Any]) -> list[Any]:
+    """The names of pipelines by their numbers; one without a number is off."""
+    on = {each: number for each, number in pipelines.items() if number is not None}
+    return [
+        f"{each.__module__}:{each.__qualname__}" if isinstance(each, type) else each
+        for each in sorted(on, key=lambda each: on[each])
+    ]
 
 
 def _renamed(where: str, ours: Mapping[str, Any], key: Any) -> Callable[[str], str]:

@@ -198,3 +198,11 @@ def test_what_is_no_pipeline_is_told_before_the_crawl(pipelines, schema, says):
     with pytest.raises(ConfigError, match=says) as told:
         Pipelines(spider)
     assert "allowed" in str(told.value) or "gets" in str(told.value)
+
+
+def test_scrapy_s_setting_lists_pipelines_by_number():
+    from crawler.engine.scrapy_settings import faults, translated
+
+    given = {"ITEM_PIPELINES": {"a.b.C": 300, Doubled: 100, "off.D": None}}
+    assert faults(given, "custom_settings") == []
+    assert translated(given) == {"pipelines": [f"{__name__}:Doubled", "a.b.C"]}
