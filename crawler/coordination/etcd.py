@@ -20,7 +20,7 @@ from crawler.coordination.etcd_client import Counts, EtcdClient, Method
 from crawler.coordination.etcd_connection import Tls, read_tls
 from crawler.coordination.etcd_watch import EtcdWatch
 from crawler.coordination.renewer import EtcdRenewer
-from crawler.coordination.store import Compare, KeyValue, Operation, Put, Range, TxnResult
+from crawler.coordination.store import Compare, Get, KeyValue, Operation, Put, Range, TxnResult
 from crawler.errors import LeaseLost
 from crawler.logs import get_logger
 from crawler.settings import EtcdSettings
@@ -111,8 +111,8 @@ class EtcdStore:
         request = wire.transaction(compares, success, failure)
         spends = any(isinstance(operation, Put) for operation in (*success, *failure))
         answer = self._kv(lambda c: c.kv.Txn, request, write=True, spends=spends)
-        ranges = [r.response_range for r in answer.responses if r.HasField("response_range")]
-        gets = [wire.key_value(found.kvs[0]) if found.kvs else None for found in ranges]
+        carried_out = success if answer.succeeded else failure
+        gets = wire.found(answer) if any(isinstance(each, Get) for each in carried_out) else ()
         return TxnResult(answer.succeeded, answer.header.revision, gets)
 
     def lease_grant(self, ttl_s: int) -> tuple[int, int]:

@@ -36,6 +36,12 @@ def key_value(kv: Any) -> KeyValue:
     return KeyValue(key, kv.value, kv.create_revision, kv.mod_revision, kv.lease)
 
 
+def found(answer: Any) -> list[KeyValue | None]:
+    """What the reads of a transaction found, in their order."""
+    ranges = [each.response_range for each in answer.responses if each.HasField("response_range")]
+    return [key_value(range.kvs[0]) if range.kvs else None for range in ranges]
+
+
 def batch(events: Sequence[Any]) -> Batch:
     """The header's revision is no measure of what was seen: while etcd sends a long history in
     parts, it is the store's present one in each of them."""

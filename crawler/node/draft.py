@@ -44,10 +44,12 @@ class Draft:
         self._decide(resource.name, resource)
         self._on_change(resource.name, resource)
 
-    def put_known(self, resource: Resource) -> None:
-        """The same for what `on_change` would tell nothing new: its worker was reserved for it."""
-        resource = self._completed(resource)
-        self._decide(resource.name, resource)
+    def put_placed(self, before: Resource, after: Resource) -> None:
+        """The same for one that was just read here, and reserved for its worker: `on_change` would
+        tell nothing new."""
+        name = before.name
+        self._bases.setdefault(name, before.mod_revision)  # an earlier change has set it
+        self._changed[name] = self._completed(after)
 
     def keep(self, name: str) -> None:
         """Answer for a resource as it is, or for its absence: the commit makes sure of it."""

@@ -26,7 +26,7 @@ from crawler.scheduler.news import News
 from crawler.scheduler.task import Task
 from crawler.settings import SchedulerSettings
 
-PASS = 2_000
+PASS = 4_000
 """Tasks placed in one pass: some 100 ms with their commit, for which requests have to wait."""
 
 SOME = 20
@@ -115,7 +115,7 @@ class Placer:
             resource = draft.get(name)
             # What another wrote in the middle of the pass is for the next one to look at.
             if resource is not None and self._census.is_reserved(name, node):
-                draft.put_known(assigned(self._blamed(resource), node, now_ns))
+                draft.put_placed(resource, assigned(self._blamed(resource), node, now_ns))
                 self._due.pop(name, None)
         for name, reason in plan.waiting.items():
             self._let_wait(draft, workforce, name, reason)

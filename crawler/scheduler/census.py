@@ -167,10 +167,9 @@ class Census:
         held = self._held.get(name)
         if held is None:
             return False
-        owner = node.as_owner
-        now = Holding(State.ASSIGNED, owner, held.load, held.group, "", held.spec)
-        self._held[name] = now
-        if held.owner is None and held.state is State.PENDING:
+        state, owner, load, group, awaited, spec = held
+        now = self._held[name] = Holding(State.ASSIGNED, node.as_owner, load, group, "", spec)
+        if owner is None and state is State.PENDING and not awaited:  # there is little to count
             self.states[State.PENDING] -= 1
             self.states[State.ASSIGNED] += 1
             self._count_in_at_owner(name, now)
@@ -249,7 +248,9 @@ class Census:
         owner = holding.owner
         assert owner is not None  # the callers made sure
         candidate = self._candidates.get(owner.node_id)
-        if candidate is None or not candidate.node.owns(owner):
+        if candidate is None:
+            return
+        if owner is not candidate.node.as_owner and not candidate.node.owns(owner):
             return
         candidate.owned += sign
         if not holding.state.finished:

@@ -86,8 +86,9 @@ class Panel:
         if self._fixed:
             fixed = self._fixed
             totals = [total + fixed[node.id] for total, node in zip(totals, nodes)]
-        for _, weight, points in self.room_points(nodes):
-            totals = [total + weight * point for total, point in zip(totals, points)]
+        if self._room_scores:
+            for _, weight, points in self.room_points(nodes):
+                totals = [total + weight * point for total, point in zip(totals, points)]
         return totals
 
     def points(self, nodes: Sequence[Candidate]) -> list[Points]:
