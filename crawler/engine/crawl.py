@@ -80,7 +80,10 @@ class Crawl:
     def statistics(self) -> Statistics:
         """All that is known of the run so far; live."""
         pending = len(self._frontier) + self._dispatcher.busy
-        return self.stats.shown(self.name, self.spider.name, pending, self._finish_reason())
+        resting = self._dispatcher.resting()
+        return self.stats.shown(
+            self.name, self.spider.name, pending, self._finish_reason(), resting
+        )
 
     @property
     def failures_by_reason(self) -> dict[str, int]:

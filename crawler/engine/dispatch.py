@@ -61,7 +61,9 @@ class Dispatcher:
     ) -> None:
         self.arrived: deque[tuple[Job, SiteQueue, Answer | FetchError]] = deque()
         """Answers for the crawl; `woken` is set with each."""
-        self._slots = Slots(settings.concurrency, settings.slow_concurrency)
+        self._slots = Slots(
+            settings.concurrency, settings.slow_concurrency, shared.hosts.rests.lags
+        )
         self._settings = settings
         self._frontier = frontier
         self._shared = shared
@@ -168,7 +170,7 @@ class Dispatcher:
         return rules
 
     def _ask_robots(self, queue: SiteQueue) -> None:
-        slot = self._slots.take(self._shared.clock.monotonic(), beside=True)
+        slot = self._slots.take(self._shared.clock.monotonic(), queue.host, beside=True)
 
         def ready() -> None:
             self._slots.free(slot)
@@ -181,7 +183,8 @@ class Dispatcher:
 
     def _take_slot(self, queue: SiteQueue) -> Slot:
         rest = self._shared.hosts.rests.get(queue.host)
-        return self._slots.take(self._shared.clock.monotonic(), rest is not None and rest.lags)
+        lags = rest is not None and rest.lags
+        return self._slots.take(self._shared.clock.monotonic(), queue.host, lags)
 
     def _serve(self, queue: SiteQueue, rules: Rules) -> None:
         """Send the first request of a site, drop it, or have the site wait for its turn."""
@@ -229,8 +232,6 @@ class Dispatcher:
             hosts.answered(queue, sent_s, now_s)
             if result.unreachable:
                 hosts.rests.unreachable(queue.host, sent_s, self._settings)
-            elif slot.aside:
-                hosts.rests.answered(queue.host, promptly=False)
             return
         hosts.answered(queue, sent_s, now_s - result.body_s, result.waited_s)
         if queue.adaptive:

@@ -7,7 +7,7 @@ call is O(1) in the number of hosts.
 
 The delay counts from when the host has begun to answer, since it had the request by then at the
 latest: so two requests are never nearer at the host than here, however long one was on its way.
-For a host that takes its time, half the delay is added at the most.
+For a host that takes its time, the delay is doubled at the most.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from crawler.engine.rests import Rest, Rests
 GRACE_S = 0.05
 """How long a turn is kept for the one that is first in line, who may be busy otherwise."""
 
-DOUBT = 0.5
+DOUBT = 1.0
 """That share of the delay is added at most for not knowing when a request was at its host."""
 
 

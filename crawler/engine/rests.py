@@ -120,6 +120,10 @@ class Rests:
             pause_s = self._longer(settings.dead_rest_s * 2.0 ** min(beyond, 30))
             rest.begin(self._clock.monotonic(), pause_s, down=True)
 
+    def lags(self, host: str) -> None:
+        """It does not answer for long."""
+        self._of(host).lags = True
+
     def answered(self, host: str, promptly: bool) -> None:
         """It took a connection and was not throttled."""
         if promptly and host not in self._rests:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Callable
 
 PATIENCE_S = 1.5
 """A request without an answer for so long is set aside, and its host counts as one that lags."""
@@ -17,23 +18,28 @@ PATIENCE_S = 1.5
 class Slot:
     """What one request holds while it is on its way."""
 
-    __slots__ = ("aside", "held", "since_s")
+    __slots__ = ("aside", "held", "host", "since_s")
 
-    def __init__(self, since_s: float, aside: bool) -> None:
+    def __init__(self, since_s: float, host: str, aside: bool) -> None:
         self.since_s = since_s
+        self.host = host
         self.aside = aside
         """Whether it does not count towards `concurrency`."""
         self.held = True
 
 
 class Slots:
-    """At most `most` ordinary slots and `most_aside` beside them."""
+    """At most `most` ordinary slots and `most_aside` beside them. `lags` is told each host
+    whose request is set aside."""
 
-    def __init__(self, most: int, most_aside: int) -> None:
+    def __init__(
+        self, most: int, most_aside: int, lags: Callable[[str], None] = lambda host: None
+    ) -> None:
         self.busy = 0
         """Slots in use, those set aside included."""
         self._most = most
         self._most_aside = most_aside
+        self._lags = lags
         self._aside = 0
         self._waiting: deque[Slot] = deque()
 
@@ -58,9 +64,9 @@ class Slots:
             return math.inf
         return self._waiting[0].since_s + PATIENCE_S
 
-    def take(self, now_s: float, beside: bool = False) -> Slot:
+    def take(self, now_s: float, host: str = "", beside: bool = False) -> Slot:
         """A slot for a request that is sent now; beside the others at once if so asked."""
-        slot = Slot(now_s, beside and self.has_spare)
+        slot = Slot(now_s, host, beside and self.has_spare)
         self.busy += 1
         self._aside += slot.aside
         if not slot.aside:
@@ -88,6 +94,7 @@ class Slots:
             if slot.held:
                 slot.aside = True
                 self._aside += 1
+                self._lags(slot.host)
 
     def _is_late(self, slot: Slot, now_s: float) -> bool:
         return self.has_spare and slot.since_s + PATIENCE_S <= now_s

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from crawler.clock import Clock
@@ -61,6 +62,8 @@ class Statistics:
     """Requests that were not sent, by reason."""
     pending: int = 0
     """Requests that wait or are on their way."""
+    resting: Mapping[str, float] = field(default_factory=dict)
+    """How many `hosts` with such requests rest now, and for how long yet at the `longest_s`."""
     latency_s: Mapping[str, float] = field(default_factory=dict)
     """`p50`, `p90`, `p99` and `max` of the time from sending to the last byte."""
     slow_callbacks: int = 0
@@ -143,7 +146,14 @@ class Stats:
         if now_s >= self._sample_s:
             self._sample(now_s)
 
-    def shown(self, task: str, spider: str, pending: int, finish_reason: str) -> Statistics:
+    def shown(
+        self,
+        task: str,
+        spider: str,
+        pending: int,
+        finish_reason: str,
+        resting: Mapping[str, float] = MappingProxyType({}),
+    ) -> Statistics:
         """How it stands now, with what the crawl knows besides."""
         return Statistics(
             task=task,
@@ -167,6 +177,10 @@ class Stats:
             failures=dict(self._tally.failures_by_reason),
             filtered=dict(self._tally.filtered),
             pending=pending,
+            resting={
+                "hosts": len(resting),
+                "longest_s": round(max(resting.values(), default=0.0), 1),
+            },
             latency_s=self._latency.shown(),
             slow_callbacks=self.slow_callbacks,
         )

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crawler.clock import ManualClock
+from crawler.crawl_settings import CrawlSettings, Limit
 from crawler.engine.hosts import GRACE_S, Hosts
 
 
@@ -197,3 +198,121 @@ def test_no_interleaving_breaks_the_delay_or_starves_anyone(members, service_s):
     assert not any(work.values())
     gaps = [b - a for a, b in itertools.pairwise(starts)]
     assert all(gap >= delay_s - 1e-6 for gap in gaps)
+
+
+def sent(hosts, clock, member, seconds, waited_s=0.0):
+    """The moments at which a member that always wants a turn has one."""
+    began_s, moments = clock.monotonic(), []
+    while clock.monotonic() - began_s < seconds:
+        again_s = hosts.take(member)
+        if again_s is None:
+            moments.append(clock.monotonic() - began_s)
+            sent_s = clock.monotonic()
+            clock.advance(waited_s)
+            hosts.answered(member, sent_s, clock.monotonic(), waited_s)
+            hosts.release(member.host)
+        else:
+            clock.advance(again_s - clock.monotonic())
+    return moments
+
+
+def test_the_delay_counts_from_when_the_answer_began(hosts, clock):
+    member = Member(hosts, delay_s=1.0)
+    moments = sent(hosts, clock, member, 5.0, waited_s=0.2)
+    assert moments == pytest.approx([0.0, 1.2, 2.4, 3.6, 4.8])
+
+
+def test_a_slow_answer_doubles_the_delay_at_the_most(hosts, clock):
+    member = Member(hosts, delay_s=1.0, host_concurrency=9)
+    assert hosts.take(member) is None
+    assert hosts.take(member) == clock.monotonic() + 2.0
+    sent_s = clock.monotonic()
+    clock.advance(1.9)
+    hosts.answered(member, sent_s, clock.monotonic(), 1.9)
+    assert hosts.take(member) == pytest.approx(sent_s + 2.0)
+
+
+def test_a_limit_lets_a_burst_through_and_then_its_rate(hosts, clock):
+    member = Member(hosts, delay_s=0.0, limits=[Limit(events=2, per_s=10.0, burst=3)])
+    assert sent(hosts, clock, member, 16.0) == pytest.approx([0.0, 0.0, 0.0, 5.0, 10.0, 15.0])
+
+
+def test_all_limits_of_all_crawls_hold(hosts, clock):
+    member = Member(hosts, delay_s=0.0, limits=[Limit(1, 1.0, 5), Limit(3, 60.0, 3)])
+    other = Member(hosts, delay_s=0.0, limits=[Limit(1, 2.0, 1)])
+    assert sent(hosts, clock, member, 30.0) == pytest.approx([0.0, 2.0, 4.0, 20.0])
+    hosts.leave(other)
+    clock.advance(60.0)
+    assert sent(hosts, clock, member, 19.0) == pytest.approx([0.0, 0.0, 0.0])
+
+
+def test_the_delay_varies_by_chance_but_not_below_what_robots_ask_for():
+    clock, chances = ManualClock(), iter([0.0, 0.5, 1.0, 0.25, 0.0])
+    hosts = Hosts(clock, lambda: next(chances))
+    member = Member(hosts, delay_s=1.0, delay_random=0.5)
+    moments = sent(hosts, clock, member, 3.2)
+    gaps = [later - earlier for earlier, later in itertools.pairwise(moments)]
+    assert gaps == pytest.approx([0.5, 1.0, 1.5])
+    clock.advance(10.0)
+    asked = Member(hosts, "robots", delay_s=1.0, delay_random=0.5, crawl_delay_s=1.0)
+    assert hosts.take(asked) is None
+    hosts.answered(asked, clock.monotonic(), clock.monotonic())
+    assert hosts.take(asked) == pytest.approx(clock.monotonic() + 1.0)
+
+
+def test_the_delay_follows_latency_and_errors_do_not_shorten_it(hosts, clock):
+    member = Member(hosts, delay_s=0.1, adaptive=2.0)
+    hosts.take(member)
+
+    def delay_s(waited_s, is_good=True):
+        hosts.adapt(member, waited_s, is_good)
+        return hosts._hosts["h"].pause_s
+
+    assert delay_s(4.0) == pytest.approx(2.0)
+    assert delay_s(0.1, is_good=False) == pytest.approx(2.0)
+    assert delay_s(1.0) == pytest.approx(1.25)
+    assert delay_s(1000.0) == pytest.approx(60.0)
+    for _ in range(20):
+        delay_s(0.01)
+    assert delay_s(0.01) == pytest.approx(0.1)
+
+
+def test_after_a_rest_one_request_at_a_time_until_a_good_answer(hosts, clock):
+    member = Member(hosts, delay_s=0.0, host_concurrency=8)
+    hosts.rests.throttled("h", clock.monotonic(), 5.0, CrawlSettings())
+    assert hosts.take(member) == clock.monotonic() + 5.0
+    clock.advance(5.0)
+    assert hosts.take(member) is None
+    assert hosts.take(member) == math.inf
+    hosts.rests.answered("h", promptly=True)
+    assert hosts.take(member) is None
+
+
+LIMITS = st.builds(
+    Limit,
+    events=st.integers(1, 20),
+    per_s=st.floats(0.5, 60.0),
+    burst=st.integers(1, 10),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(LIMITS, min_size=1, max_size=3), st.lists(st.floats(0, 5.0), max_size=40))
+def test_in_no_window_more_than_the_buckets_allow(limits, pauses):
+    """Whenever a crawl asks, no window of the moments it was let through holds too many."""
+    clock = ManualClock()
+    hosts = Hosts(clock)
+    member = Member(hosts, delay_s=0.0, limits=limits)
+    moments = []
+    for pause_s in [*pauses, *[0.0] * 20]:
+        clock.advance(pause_s)
+        again_s = hosts.take(member)
+        if again_s is not None:
+            clock.advance(max(0.0, again_s - clock.monotonic()))
+            assert hosts.take(member) is None, "the moment that was named is the moment"
+        moments.append(clock.monotonic())
+        hosts.release("h")
+    for limit in limits:
+        for first, last in itertools.combinations(range(len(moments)), 2):
+            window_s = moments[last] - moments[first]
+            assert last - first + 1 <= limit.burst + window_s * limit.events / limit.per_s + 1e-6
