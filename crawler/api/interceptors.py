@@ -21,8 +21,8 @@ from crawler.metrics import Metrics
 
 log = get_logger(__name__)
 
-_API = "/CrawlerMaster/"
-_REPORTS = f"{_API}ReportRuns"
+_API = ("/CrawlerMaster/", "/CrawlerWorker/")
+_REPORTS = "/CrawlerMaster/ReportRuns"
 
 _QUIET = ("/grpc.", _REPORTS)
 """Calls that come all the time; logged for developers only, unless they fail."""

@@ -1,8 +1,8 @@
 """gRPC: the service of crawler.proto, and the server that carries it, health and reflection.
 
-A worker runs the same server without the service. The server takes a bounded number of calls, of a
-bounded size, and so many a second of each client; what is beyond is answered RESOURCE_EXHAUSTED and
-not acted upon.
+A worker runs the same server with a service of its own (crawls.py). The server takes a bounded
+number of calls, of a bounded size, and so many a second of each client; what is beyond is answered
+RESOURCE_EXHAUSTED and not acted upon.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from grpc_health.v1 import health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from crawler import schemas, steering_schemas
-from crawler.api import codec, steering_codec
+from crawler.api import codec, crawls, steering_codec
+from crawler.api.crawls import CrawlsServicer
 from crawler.api.health import Health
 from crawler.api.interceptors import AdmissionInterceptor, CallInterceptor, ErrorInterceptor
 from crawler.api.limiter import RateLimiter
@@ -165,7 +166,7 @@ class Servicer(pb_grpc.CrawlerMasterServicer):
 
 
 class RpcServer:
-    """A gRPC server at one address; with a servicer it is a master's, without a worker's.
+    """A gRPC server at one address; with a servicer it is a master's, with crawls a worker's.
 
     `address` is host:port or, for all interfaces, :port; port 0 takes a free one. A server that
     was stopped may be started again. The limiter is the one that HTTP asks too.
@@ -179,6 +180,7 @@ class RpcServer:
         settings: ApiSettings,
         *,
         servicer: Servicer | None = None,
+        crawls_servicer: CrawlsServicer | None = None,
         limiter: RateLimiter | None = None,
         max_calls: int = MAX_CALLS,
         clock: Clock | None = None,
@@ -189,6 +191,7 @@ class RpcServer:
         self._health = health
         self._settings = settings
         self._servicer = servicer
+        self._crawls = crawls_servicer
         self._max_calls = max_calls
         self._calls = CallInterceptor(metrics, clock or SystemClock())
         limiter = limiter or RateLimiter(settings, metrics)
@@ -235,6 +238,11 @@ class RpcServer:
                 self._servicer, server
             )
             names.append(SERVICE_NAME)
+        if self._crawls is not None:
+            pb_grpc.add_CrawlerWorkerServicer_to_server(  # type: ignore[no-untyped-call]
+                self._crawls, server
+            )
+            names.append(crawls.SERVICE_NAME)
         reflection.enable_server_reflection(names, server)
         return server
 

@@ -1,6 +1,7 @@
 """HTTP: builds the WSGI application of a node, and answers every error as grpc-gateway does.
 
-The application of a master serves the API; a worker's has health, readiness and metrics only.
+The application of a master serves the API; a worker's tells of its crawls (crawls.py).
+Both have health, readiness and metrics.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.wsgi import get_path_info
 
 from crawler.api import payloads, shortcut
+from crawler.api.crawls import Crawls, blueprint
 from crawler.api.failures import Failure, explain, shorten
 from crawler.api.health import Health
 from crawler.api.http import MAX_CONNECTIONS
@@ -57,8 +59,9 @@ def build_app(
     *,
     limiter: RateLimiter | None = None,
     clock: Clock | None = None,
+    crawls: Crawls | None = None,
 ) -> Flask:
-    """The application of a node; without a service it is a worker's.
+    """The application of a node: a master's has a service, a worker's crawls.
 
     The limiter is the one that gRPC asks too.
     """
@@ -72,10 +75,11 @@ def build_app(
     app.register_blueprint(node)
     if service is not None:
         app.register_blueprint(api)
+    if crawls is not None:
+        app.register_blueprint(blueprint(crawls))
     app.register_error_handler(HTTPException, _refused)
     app.register_error_handler(Exception, _failed)
-    if service is not None:
-        _limit_requests(app, limiter)
+    _limit_requests(app, limiter)
     return app
 
 

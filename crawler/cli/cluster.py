@@ -10,6 +10,7 @@ import click
 
 from crawler import constraint_json
 from crawler.api.client import Client
+from crawler.api.crawls import CrawlsClient
 from crawler.api.service import NodeLoad
 from crawler.cli import tables
 from crawler.cli.base import commands, interruptible
@@ -17,6 +18,7 @@ from crawler.cli.master import CALL, MASTER, connected
 from crawler.clock import SystemClock
 from crawler.constraints import NONE
 from crawler.errors import CrawlerError, Retryable
+from crawler.local import report
 from crawler.records import MAX_PAGE, Query, Resource, State
 from crawler.steering import Explanation, Score, WorkerVerdict
 
@@ -60,6 +62,27 @@ def task(master: str, name: str) -> None:
         found = client.get(name, CALL)
     for line in _task_lines(found):
         click.echo(line)
+
+
+@commands.command()
+@MASTER
+@click.argument("name", metavar="TASK")
+@click.option("--json", "as_json", is_flag=True, help="As a JSON object.")
+def stats(master: str, name: str, as_json: bool) -> None:
+    """Show how the crawl of TASK goes, or how it ended: asks the worker that has it."""
+    with connected(master) as client:
+        owner = client.get(name, CALL).owner
+    if owner is None:
+        raise CrawlerError(f"{name} has no worker yet; crawler explain {name} says why")
+    worker = CrawlsClient(owner.address)
+    try:
+        found = worker.statistics(name, CALL)
+    except Retryable as error:
+        raise CrawlerError(f"worker {owner.node_id} does not tell: {error}") from error
+    finally:
+        worker.close()
+    lines = [json.dumps(found.to_json())] if as_json else report.summary(found)
+    click.echo("\n".join(lines))
 
 
 @commands.command()

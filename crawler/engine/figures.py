@@ -57,6 +57,11 @@ class Figures:
         """TOTALS over all crawls since the start."""
         return self._total("sums")
 
+    def sum(self, name: str) -> int:
+        """One of TOTALS."""
+        begun = sum(getattr(crawl.statistics, name) for crawl in self._begun())
+        return self._done["sums"][name] + int(begun)
+
     def failures(self) -> Counter[str]:
         """Failures by reason, likewise."""
         return self._total("failures")

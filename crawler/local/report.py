@@ -36,7 +36,7 @@ def row(name: str, text: str) -> str:
 
 def _rows(found: Statistics) -> Iterator[tuple[str, str]]:
     yield "spider", found.spider
-    yield "ended", found.finish_reason
+    yield "ended", found.finish_reason or "it goes on"
     yield "pages", f"{found.pages:,}"
     yield "items", f"{found.items:,}"
     yield "requests", f"{found.requests:,}{_among(found)}"

@@ -14,6 +14,7 @@ from flask import Flask
 from gevent.event import Event
 from gevent.lock import RLock
 
+from crawler.api.crawls import Crawls, CrawlsServicer
 from crawler.api.health import Health
 from crawler.api.http import HttpServer
 from crawler.api.limiter import RateLimiter
@@ -120,8 +121,9 @@ class Node:
         self._membership = self._build_membership(role_name)
         self._role: NodeRole
         self._servicer: Servicer | None = None
+        self._crawls: Crawls | None = None
         self.app: Flask
-        """The WSGI application: the API on a master, health and metrics on a worker."""
+        """The WSGI application: the API on a master, what crawls on a worker; health, metrics."""
         if role_name == MASTER:
             self._build_master()
         else:
@@ -210,6 +212,7 @@ class Node:
         self._role = Worker(
             self._store, self._keys, self._settings, lambda: self.address, engine, self._clock
         )
+        self._crawls = engine.figures
         self.app = self._build_app(None)
 
     def _build_app(self, service: Service | None) -> Flask:
@@ -220,6 +223,7 @@ class Node:
             self._settings.api,
             limiter=self._limiter,
             clock=self._clock,
+            crawls=self._crawls,
         )
 
     def _build_rpc(self, listen: Listen) -> RpcServer:
@@ -230,6 +234,7 @@ class Node:
             self._metrics,
             self._settings.api,
             servicer=self._servicer,
+            crawls_servicer=CrawlsServicer(self._crawls) if self._crawls is not None else None,
             limiter=self._limiter,
         )
 

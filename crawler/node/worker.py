@@ -7,6 +7,7 @@ made equal to that after each change. It writes nothing to etcd itself: reports 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from gevent.event import Event
@@ -22,6 +23,7 @@ from crawler.coordination.registry import decode_registration
 from crawler.coordination.store import KeyValue, Store
 from crawler.coordination.watch import Mirror
 from crawler.engine.engine import Engine
+from crawler.engine.figures import TOTALS
 from crawler.engine.sinks.chosen import Sinks
 from crawler.errors import CrawlerError
 from crawler.logs import get_logger
@@ -158,6 +160,13 @@ class Worker:
             "Assignments older than one before them, refused.",
             lambda: self._epochs.refusals,
         )
+        figures = self._engine.figures
+        for name in TOTALS:
+            read = partial(figures.sum, name)
+            metrics.counter_of(f"crawler_crawl_{name}", f"Over all crawls: {name}.", read)
+        for name, read_by in (("failures", figures.failures), ("filtered", figures.filtered)):
+            help = f"Over all crawls: {name}, by reason."
+            metrics.counters_of(f"crawler_crawl_{name}", help, "reason", read_by)
 
     # -- what should run ------------------------------------------------------------------------
 

@@ -400,3 +400,83 @@ class Score(_message.Message):
     points: float
     place: str
     def __init__(self, plugin: _Optional[str] = ..., weight: _Optional[float] = ..., points: _Optional[float] = ..., place: _Optional[str] = ...) -> None: ...
+
+class ListStatisticsResponse(_message.Message):
+    __slots__ = ("crawls",)
+    CRAWLS_FIELD_NUMBER: _ClassVar[int]
+    crawls: _containers.RepeatedCompositeFieldContainer[CrawlStatistics]
+    def __init__(self, crawls: _Optional[_Iterable[_Union[CrawlStatistics, _Mapping]]] = ...) -> None: ...
+
+class CrawlStatistics(_message.Message):
+    __slots__ = ("task", "spider", "began_ns", "ended_ns", "finish_reason", "seconds", "pages", "pages_per_s", "items", "requests", "retries", "redirects", "from_cache", "bytes_received", "bytes_expanded", "statuses", "failures", "filtered", "pending", "latency_s", "slow_callbacks")
+    class StatusesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: int
+        value: int
+        def __init__(self, key: _Optional[int] = ..., value: _Optional[int] = ...) -> None: ...
+    class FailuresEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    class FilteredEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    class LatencySEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
+    TASK_FIELD_NUMBER: _ClassVar[int]
+    SPIDER_FIELD_NUMBER: _ClassVar[int]
+    BEGAN_NS_FIELD_NUMBER: _ClassVar[int]
+    ENDED_NS_FIELD_NUMBER: _ClassVar[int]
+    FINISH_REASON_FIELD_NUMBER: _ClassVar[int]
+    SECONDS_FIELD_NUMBER: _ClassVar[int]
+    PAGES_FIELD_NUMBER: _ClassVar[int]
+    PAGES_PER_S_FIELD_NUMBER: _ClassVar[int]
+    ITEMS_FIELD_NUMBER: _ClassVar[int]
+    REQUESTS_FIELD_NUMBER: _ClassVar[int]
+    RETRIES_FIELD_NUMBER: _ClassVar[int]
+    REDIRECTS_FIELD_NUMBER: _ClassVar[int]
+    FROM_CACHE_FIELD_NUMBER: _ClassVar[int]
+    BYTES_RECEIVED_FIELD_NUMBER: _ClassVar[int]
+    BYTES_EXPANDED_FIELD_NUMBER: _ClassVar[int]
+    STATUSES_FIELD_NUMBER: _ClassVar[int]
+    FAILURES_FIELD_NUMBER: _ClassVar[int]
+    FILTERED_FIELD_NUMBER: _ClassVar[int]
+    PENDING_FIELD_NUMBER: _ClassVar[int]
+    LATENCY_S_FIELD_NUMBER: _ClassVar[int]
+    SLOW_CALLBACKS_FIELD_NUMBER: _ClassVar[int]
+    task: str
+    spider: str
+    began_ns: int
+    ended_ns: int
+    finish_reason: str
+    seconds: float
+    pages: int
+    pages_per_s: float
+    items: int
+    requests: int
+    retries: int
+    redirects: int
+    from_cache: int
+    bytes_received: int
+    bytes_expanded: int
+    statuses: _containers.ScalarMap[int, int]
+    failures: _containers.ScalarMap[str, int]
+    filtered: _containers.ScalarMap[str, int]
+    pending: int
+    latency_s: _containers.ScalarMap[str, float]
+    slow_callbacks: int
+    def __init__(self, task: _Optional[str] = ..., spider: _Optional[str] = ..., began_ns: _Optional[int] = ..., ended_ns: _Optional[int] = ..., finish_reason: _Optional[str] = ..., seconds: _Optional[float] = ..., pages: _Optional[int] = ..., pages_per_s: _Optional[float] = ..., items: _Optional[int] = ..., requests: _Optional[int] = ..., retries: _Optional[int] = ..., redirects: _Optional[int] = ..., from_cache: _Optional[int] = ..., bytes_received: _Optional[int] = ..., bytes_expanded: _Optional[int] = ..., statuses: _Optional[_Mapping[int, int]] = ..., failures: _Optional[_Mapping[str, int]] = ..., filtered: _Optional[_Mapping[str, int]] = ..., pending: _Optional[int] = ..., latency_s: _Optional[_Mapping[str, float]] = ..., slow_callbacks: _Optional[int] = ...) -> None: ...

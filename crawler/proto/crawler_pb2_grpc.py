@@ -679,3 +679,126 @@ class CrawlerMaster:
             timeout,
             metadata,
             _registered_method=True)
+
+
+class CrawlerWorkerStub:
+    """Every worker serves it: what nobody else knows of the crawls that run on it, or did of late.
+    Whoever asks finds the worker's address in the resource.
+    """
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.GetStatistics = channel.unary_unary(
+                '/CrawlerWorker/GetStatistics',
+                request_serializer=crawler_dot_proto_dot_crawler__pb2.ResourceSpec.SerializeToString,
+                response_deserializer=crawler_dot_proto_dot_crawler__pb2.CrawlStatistics.FromString,
+                _registered_method=True)
+        self.ListStatistics = channel.unary_unary(
+                '/CrawlerWorker/ListStatistics',
+                request_serializer=google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
+                response_deserializer=crawler_dot_proto_dot_crawler__pb2.ListStatisticsResponse.FromString,
+                _registered_method=True)
+
+
+class CrawlerWorkerServicer:
+    """Every worker serves it: what nobody else knows of the crawls that run on it, or did of late.
+    Whoever asks finds the worker's address in the resource.
+    """
+
+    def GetStatistics(self, request, context):
+        """GET /crawls/{name} on the worker. Only the name of the request counts.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListStatistics(self, request, context):
+        """GET /crawls on the worker: those that run, then those that ended, the last of them first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_CrawlerWorkerServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'GetStatistics': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetStatistics,
+                    request_deserializer=crawler_dot_proto_dot_crawler__pb2.ResourceSpec.FromString,
+                    response_serializer=crawler_dot_proto_dot_crawler__pb2.CrawlStatistics.SerializeToString,
+            ),
+            'ListStatistics': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListStatistics,
+                    request_deserializer=google_dot_protobuf_dot_empty__pb2.Empty.FromString,
+                    response_serializer=crawler_dot_proto_dot_crawler__pb2.ListStatisticsResponse.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'CrawlerWorker', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('CrawlerWorker', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class CrawlerWorker:
+    """Every worker serves it: what nobody else knows of the crawls that run on it, or did of late.
+    Whoever asks finds the worker's address in the resource.
+    """
+
+    @staticmethod
+    def GetStatistics(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/CrawlerWorker/GetStatistics',
+            crawler_dot_proto_dot_crawler__pb2.ResourceSpec.SerializeToString,
+            crawler_dot_proto_dot_crawler__pb2.CrawlStatistics.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListStatistics(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/CrawlerWorker/ListStatistics',
+            google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
+            crawler_dot_proto_dot_crawler__pb2.ListStatisticsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)

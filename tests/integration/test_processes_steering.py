@@ -1,5 +1,6 @@
 """The commands that look at a running cluster and steer it: real processes, a real etcd."""
 
+import json
 import re
 import socket
 
@@ -55,6 +56,27 @@ def test_nodes_and_tasks_are_listed(lab, ask):
     assert re.search(r"^state +running$", shown, re.MULTILINE)
     assert re.search(r"^spider +slow$", shown, re.MULTILINE)
     assert ask("task", "c", status=1) == "crawler: no such task\n"
+
+
+def test_the_statistics_of_a_task_come_from_its_worker(lab, ask):
+    shown = ask("stats", "a")
+    assert re.search(r"^spider +slow$", shown, re.MULTILINE)
+    assert re.search(r"^ended +it goes on$", shown, re.MULTILINE)
+    first, second = (json.loads(ask("stats", "a", "--json")) for _ in range(2))
+    assert first["task"] == "a"
+    assert 0 < first["pages"] < second["pages"]
+    assert first["statuses"]["200"] >= first["pages"]
+    assert ask("stats", "c", status=1) == "crawler: no such task\n"
+    worker = next(
+        node for node in map(lab.__getitem__, ("worker-1", "worker-2")) if "a" in crawls(node)
+    )
+    assert json.loads(worker.call("GET", "/crawls/a")[2])["pages"] > second["pages"]
+    assert worker.call("GET", "/crawls/c")[0] == 404
+
+
+def crawls(worker):
+    """The tasks whose statistics a worker has."""
+    return [each["task"] for each in json.loads(worker.call("GET", "/crawls")[2])["crawls"]]
 
 
 def test_a_strategy_is_shown_switched_and_reset(ask):

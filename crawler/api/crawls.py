@@ -1,0 +1,105 @@
+"""What a worker tells of its crawls, by gRPC and HTTP: a face of its own, as masters know less.
+
+The statistics of a crawl change with every page, so nobody carries them to etcd or to a master;
+who wants them asks the worker.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any, Protocol
+
+import grpc
+from flask import Blueprint, Response
+from google.protobuf import empty_pb2, json_format
+
+from crawler import schemas
+from crawler.api import payloads
+from crawler.api.client import Client
+from crawler.api.service import Call
+from crawler.engine.stats import Statistics
+from crawler.proto import crawler_pb2 as pb
+from crawler.proto import crawler_pb2_grpc as pb_grpc
+
+SERVICE_NAME = "CrawlerWorker"
+
+
+class Crawls(Protocol):
+    """What is asked: the engine's figures."""
+
+    def all(self) -> Sequence[Statistics]:
+        """Of every crawl that is known."""
+        ...
+
+    def of(self, task: str) -> Statistics:
+        """Of the crawl of a task. Raises NotFound."""
+        ...
+
+
+class CrawlsServicer(pb_grpc.CrawlerWorkerServicer):
+    """The service of a worker."""
+
+    def __init__(self, crawls: Crawls) -> None:
+        self._crawls = crawls
+
+    def GetStatistics(
+        self, request: pb.ResourceSpec, context: grpc.ServicerContext
+    ) -> pb.CrawlStatistics:
+        """Of one task."""
+        return _message(self._crawls.of(schemas.load_name({"name": request.name})))
+
+    def ListStatistics(
+        self, request: empty_pb2.Empty, context: grpc.ServicerContext
+    ) -> pb.ListStatisticsResponse:
+        """Of all."""
+        return pb.ListStatisticsResponse(crawls=map(_message, self._crawls.all()))
+
+
+class CrawlsClient(Client):
+    """A worker as seen from elsewhere; of a `Client` it has the way calls are made."""
+
+    def statistics(self, name: str, call: Call) -> Statistics:
+        """Of one task. Raises NotFound, and whatever calls raise."""
+        answer = self._read("GetStatistics", pb.ResourceSpec(name=name), call)
+        values = {field.name: getattr(answer, field.name) for field in _FIELDS}
+        return Statistics(**{name: _plain(value) for name, value in values.items()})
+
+    @cached_property
+    def _stub(self) -> Any:
+        return pb_grpc.CrawlerWorkerStub(self._channel)  # type: ignore[no-untyped-call]
+
+
+def blueprint(crawls: Crawls) -> Blueprint:
+    """The paths of a worker's HTTP."""
+    made = Blueprint("crawls", __name__, url_prefix="/crawls")
+
+    @made.get("")
+    def list_() -> Response:
+        return _answer({"crawls": [_json(found) for found in crawls.all()]})
+
+    @made.get("/<name>")
+    def get(name: str) -> Response:
+        return _answer(_json(crawls.of(schemas.load_name({"name": name}))))
+
+    return made
+
+
+_FIELDS = dataclasses.fields(Statistics)
+
+
+def _message(found: Statistics) -> pb.CrawlStatistics:
+    return pb.CrawlStatistics(**{field.name: getattr(found, field.name) for field in _FIELDS})
+
+
+def _plain(value: Any) -> Any:
+    return value if isinstance(value, str | int | float) else dict(value)
+
+
+def _json(found: Statistics) -> dict[str, Any]:
+    return json_format.MessageToDict(_message(found), always_print_fields_with_no_presence=True)
+
+
+def _answer(value: Any) -> Response:
+    return Response(payloads.write(value), content_type="application/json")

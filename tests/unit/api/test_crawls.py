@@ -1,0 +1,120 @@
+"""What a worker tells of its crawls: the same by gRPC, by HTTP and to the command line."""
+
+import json
+import sys
+
+import pytest
+
+from crawler.api.crawls import CrawlsClient, CrawlsServicer
+from crawler.api.health import Health
+from crawler.api.rpc import RpcServer
+from crawler.api.web import build_app
+from crawler.cli import main
+from crawler.engine.stats import Statistics
+from crawler.errors import InvalidArgument, NotFound
+from crawler.metrics import Metrics
+from crawler.records import Owner, Resource, Spec
+from crawler.settings import ApiSettings
+from tests.unit.api.fakes import CALL, FakeDesk, Master, running
+
+FOUND = Statistics(
+    task="fiction",
+    spider="books",
+    began_ns=1_700_000_000_000_000_001,
+    ended_ns=1_700_000_009_000_000_000,
+    finish_reason="finished",
+    seconds=9.5,
+    pages=3_000_000_000,
+    pages_per_s=1.5,
+    items=11,
+    requests=14,
+    retries=1,
+    redirects=2,
+    from_cache=3,
+    bytes_received=2**50 + 1,
+    bytes_expanded=2**51 + 1,
+    statuses={200: 12, 404: 2},
+    failures={"HTTP 404": 2},
+    filtered={"duplicate": 5, "robots": 1},
+    pending=7,
+    latency_s={"p50": 0.01, "p90": 0.1, "p99": 0.5, "max": 1.25},
+    slow_callbacks=4,
+)
+
+
+class FakeCrawls:
+    def all(self):
+        return [FOUND]
+
+    def of(self, task):
+        if task != FOUND.task:
+            raise NotFound(f"no statistics of task {task!r} here")
+        return FOUND
+
+
+@pytest.fixture
+def address():
+    """Of a worker's gRPC server."""
+    servicer = CrawlsServicer(FakeCrawls())
+    server = RpcServer("127.0.0.1:0", Health(), Metrics(), ApiSettings(), crawls_servicer=servicer)
+    server.start()
+    yield f"127.0.0.1:{server.port}"
+    server.stop(0)
+
+
+@pytest.fixture
+def web():
+    return build_app(None, Health(), Metrics(), ApiSettings(), crawls=FakeCrawls()).test_client()
+
+
+def test_nothing_is_lost_on_the_way(address):
+    client = CrawlsClient(address)
+    assert client.statistics("fiction", CALL) == FOUND
+    with pytest.raises(NotFound, match="no statistics of task 'travel' here"):
+        client.statistics("travel", CALL)
+    with pytest.raises(InvalidArgument):
+        client.statistics("", CALL)
+    client.close()
+
+
+def test_http_tells_the_same(web):
+    [listed] = web.get("/crawls").json["crawls"]
+    assert listed == web.get("/crawls/fiction").json
+    assert (listed["pages"], listed["finishReason"]) == (3_000_000_000, "finished")
+    assert listed["bytesReceived"] == str(2**50 + 1)
+    assert listed["statuses"] == {"200": 12, "404": 2}
+    assert listed["latencyS"]["p99"] == 0.5
+    refused = web.get("/crawls/travel")
+    assert refused.status_code == 404
+    assert refused.json["message"] == "no statistics of task 'travel' here"
+
+
+def stats(monkeypatch, capsys, owner, *arguments):
+    desk = FakeDesk()
+    desk.resources["fiction"] = Resource(Spec("fiction"), owner=owner)
+    with running(Master(desk)) as (master,):
+        monkeypatch.setenv("CRAWLER_MASTER", master.address)
+        monkeypatch.setattr(sys, "argv", ["crawler", "stats", "fiction", *arguments])
+        status = main()
+    said = capsys.readouterr()
+    return status, said.out, said.err
+
+
+def test_the_command_line_asks_the_worker_that_has_the_task(monkeypatch, capsys, address):
+    status, said, _ = stats(monkeypatch, capsys, Owner("w-1", address), "--json")
+    assert (status, json.loads(said)) == (0, FOUND.to_json() | {"statuses": {"200": 12, "404": 2}})
+    status, said, _ = stats(monkeypatch, capsys, Owner("w-1", address))
+    assert status == 0
+    assert "filtered   duplicate: 5, robots: 1\n" in said
+
+
+def test_a_task_without_a_worker_has_no_statistics(monkeypatch, capsys):
+    status, _, said = stats(monkeypatch, capsys, None)
+    assert status == 1
+    assert said == "crawler: fiction has no worker yet; crawler explain fiction says why\n"
+
+
+def test_a_worker_that_is_gone_is_told(monkeypatch, capsys):
+    status, _, said = stats(monkeypatch, capsys, Owner("w-1", "127.0.0.1:1"))
+    assert status == 1
+    assert said.startswith("crawler: worker w-1 does not tell: cannot reach 127.0.0.1:1")
