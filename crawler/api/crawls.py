@@ -6,14 +6,13 @@ who wants them asks the worker.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, Protocol
 
 import grpc
 from flask import Blueprint, Response
-from google.protobuf import empty_pb2, json_format
+from google.protobuf import empty_pb2, json_format, struct_pb2
 
 from crawler import schemas
 from crawler.api import payloads
@@ -46,15 +45,21 @@ class CrawlsServicer(pb_grpc.CrawlerWorkerServicer):
 
     def GetStatistics(
         self, request: pb.ResourceSpec, context: grpc.ServicerContext
-    ) -> pb.CrawlStatistics:
+    ) -> struct_pb2.Struct:
         """Of one task."""
-        return _message(self._crawls.of(schemas.load_name({"name": request.name})))
+        found = self._crawls.of(schemas.load_name({"name": request.name}))
+        message = struct_pb2.Struct()
+        message.update(found.to_json())
+        return message
 
     def ListStatistics(
         self, request: empty_pb2.Empty, context: grpc.ServicerContext
-    ) -> pb.ListStatisticsResponse:
+    ) -> struct_pb2.ListValue:
         """Of all."""
-        return pb.ListStatisticsResponse(crawls=map(_message, self._crawls.all()))
+        told: list[Any] = [found.to_json() for found in self._crawls.all()]
+        message = struct_pb2.ListValue()
+        message.extend(told)
+        return message
 
 
 class CrawlsClient(Client):
@@ -63,8 +68,7 @@ class CrawlsClient(Client):
     def statistics(self, name: str, call: Call) -> Statistics:
         """Of one task. Raises NotFound, and whatever calls raise."""
         answer = self._read("GetStatistics", pb.ResourceSpec(name=name), call)
-        values = {field.name: getattr(answer, field.name) for field in _FIELDS}
-        return Statistics(**{name: _plain(value) for name, value in values.items()})
+        return Statistics.from_json(json_format.MessageToDict(answer))
 
     @cached_property
     def _stub(self) -> Any:
@@ -77,28 +81,13 @@ def blueprint(crawls: Crawls) -> Blueprint:
 
     @made.get("")
     def list_() -> Response:
-        return _answer({"crawls": [_json(found) for found in crawls.all()]})
+        return _answer({"crawls": [found.to_json() for found in crawls.all()]})
 
     @made.get("/<name>")
     def get(name: str) -> Response:
-        return _answer(_json(crawls.of(schemas.load_name({"name": name}))))
+        return _answer(crawls.of(schemas.load_name({"name": name})).to_json())
 
     return made
-
-
-_FIELDS = dataclasses.fields(Statistics)
-
-
-def _message(found: Statistics) -> pb.CrawlStatistics:
-    return pb.CrawlStatistics(**{field.name: getattr(found, field.name) for field in _FIELDS})
-
-
-def _plain(value: Any) -> Any:
-    return value if isinstance(value, str | int | float) else dict(value)
-
-
-def _json(found: Statistics) -> dict[str, Any]:
-    return json_format.MessageToDict(_message(found), always_print_fields_with_no_presence=True)
 
 
 def _answer(value: Any) -> Response:

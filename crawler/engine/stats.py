@@ -7,8 +7,8 @@ costs about a microsecond.
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, fields
 from types import MappingProxyType
 from typing import Any
 
@@ -77,6 +77,26 @@ class Statistics:
             "pages_per_s": round(self.pages_per_s, 2),
             "statuses": {str(status): count for status, count in sorted(self.statuses.items())},
         }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Statistics:
+        """From what `to_json` made, of this version of the program or another."""
+        kinds = {each.name: _READERS.get(str(each.type)) for each in fields(cls)}
+        known = {name: value for name, value in data.items() if name in kinds}
+        return cls(**{name: _read(kinds[name], value) for name, value in known.items()})
+
+
+_READERS: Mapping[str, Callable[[Any], Any]] = {
+    "int": int,
+    "Mapping[int, int]": lambda value: {int(key): int(each) for key, each in value.items()},
+    "Mapping[str, int]": lambda value: {key: int(each) for key, each in value.items()},
+    "Mapping[str, float]": dict,
+}
+"""JSON has one kind of numbers, and texts as keys."""
+
+
+def _read(reader: Callable[[Any], Any] | None, value: Any) -> Any:
+    return value if reader is None else reader(value)
 
 
 class Stats:

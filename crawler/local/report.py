@@ -39,12 +39,15 @@ def _rows(found: Statistics) -> Iterator[tuple[str, str]]:
     yield "ended", found.finish_reason or "it goes on"
     yield "pages", f"{found.pages:,}"
     yield "items", f"{found.items:,}"
+    yield "dropped", counts(_largest_first(found.items_dropped))
+    yield "lost", counts(_largest_first(found.items_failed))
     yield "requests", f"{found.requests:,}{_among(found)}"
     yield "bytes", _bytes(found)
     yield "statuses", counts({str(key): each for key, each in sorted(found.statuses.items())})
     yield "failed", counts(_largest_first(found.failures))
     yield "filtered", counts(_largest_first(found.filtered))
     yield "not done", f"{found.pending:,} requests" if found.pending else ""
+    yield "resting", _resting(found.resting) if not found.finish_reason else ""
     yield "latency", _latency(found.latency_s) if found.statuses else ""
     yield "slow", f"{found.slow_callbacks:,} callbacks" if found.slow_callbacks else ""
     yield "seconds", f"{found.seconds:.2f}"
@@ -96,6 +99,11 @@ def _latency(seconds: Mapping[str, float]) -> str:
 
 def _milliseconds(seconds: float) -> str:
     return f"{seconds * 1000:,.{1 if seconds < 0.01 else 0}f} ms"
+
+
+def _resting(resting: Mapping[str, float]) -> str:
+    hosts = resting.get("hosts", 0)
+    return f"{hosts:,.0f} hosts, for {duration(resting['longest_s'])} at the most" if hosts else ""
 
 
 def _largest_first(values: Mapping[str, int]) -> dict[str, int]:

@@ -5,6 +5,7 @@ import warnings
 
 from crawler.proto import crawler_pb2 as crawler_dot_proto_dot_crawler__pb2
 from google.protobuf import empty_pb2 as google_dot_protobuf_dot_empty__pb2
+from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -683,7 +684,8 @@ class CrawlerMaster:
 
 class CrawlerWorkerStub:
     """Every worker serves it: what nobody else knows of the crawls that run on it, or did of late.
-    Whoever asks finds the worker's address in the resource.
+    Whoever asks finds the worker's address in the resource. Statistics are structs, so that workers
+    of several versions can be asked: a key that one does not know is not there.
     """
 
     def __init__(self, channel):
@@ -695,18 +697,19 @@ class CrawlerWorkerStub:
         self.GetStatistics = channel.unary_unary(
                 '/CrawlerWorker/GetStatistics',
                 request_serializer=crawler_dot_proto_dot_crawler__pb2.ResourceSpec.SerializeToString,
-                response_deserializer=crawler_dot_proto_dot_crawler__pb2.CrawlStatistics.FromString,
+                response_deserializer=google_dot_protobuf_dot_struct__pb2.Struct.FromString,
                 _registered_method=True)
         self.ListStatistics = channel.unary_unary(
                 '/CrawlerWorker/ListStatistics',
                 request_serializer=google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
-                response_deserializer=crawler_dot_proto_dot_crawler__pb2.ListStatisticsResponse.FromString,
+                response_deserializer=google_dot_protobuf_dot_struct__pb2.ListValue.FromString,
                 _registered_method=True)
 
 
 class CrawlerWorkerServicer:
     """Every worker serves it: what nobody else knows of the crawls that run on it, or did of late.
-    Whoever asks finds the worker's address in the resource.
+    Whoever asks finds the worker's address in the resource. Statistics are structs, so that workers
+    of several versions can be asked: a key that one does not know is not there.
     """
 
     def GetStatistics(self, request, context):
@@ -729,12 +732,12 @@ def add_CrawlerWorkerServicer_to_server(servicer, server):
             'GetStatistics': grpc.unary_unary_rpc_method_handler(
                     servicer.GetStatistics,
                     request_deserializer=crawler_dot_proto_dot_crawler__pb2.ResourceSpec.FromString,
-                    response_serializer=crawler_dot_proto_dot_crawler__pb2.CrawlStatistics.SerializeToString,
+                    response_serializer=google_dot_protobuf_dot_struct__pb2.Struct.SerializeToString,
             ),
             'ListStatistics': grpc.unary_unary_rpc_method_handler(
                     servicer.ListStatistics,
                     request_deserializer=google_dot_protobuf_dot_empty__pb2.Empty.FromString,
-                    response_serializer=crawler_dot_proto_dot_crawler__pb2.ListStatisticsResponse.SerializeToString,
+                    response_serializer=google_dot_protobuf_dot_struct__pb2.ListValue.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -746,7 +749,8 @@ def add_CrawlerWorkerServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class CrawlerWorker:
     """Every worker serves it: what nobody else knows of the crawls that run on it, or did of late.
-    Whoever asks finds the worker's address in the resource.
+    Whoever asks finds the worker's address in the resource. Statistics are structs, so that workers
+    of several versions can be asked: a key that one does not know is not there.
     """
 
     @staticmethod
@@ -765,7 +769,7 @@ class CrawlerWorker:
             target,
             '/CrawlerWorker/GetStatistics',
             crawler_dot_proto_dot_crawler__pb2.ResourceSpec.SerializeToString,
-            crawler_dot_proto_dot_crawler__pb2.CrawlStatistics.FromString,
+            google_dot_protobuf_dot_struct__pb2.Struct.FromString,
             options,
             channel_credentials,
             insecure,
@@ -792,7 +796,7 @@ class CrawlerWorker:
             target,
             '/CrawlerWorker/ListStatistics',
             google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
-            crawler_dot_proto_dot_crawler__pb2.ListStatisticsResponse.FromString,
+            google_dot_protobuf_dot_struct__pb2.ListValue.FromString,
             options,
             channel_credentials,
             insecure,
