@@ -150,6 +150,18 @@ class CrawlSettings:
     strip_query: Sequence[str] = setting(
         [], "Parameters that are taken out of the query of URLs, as utm_* or gclid."
     )
+    max_items: int = setting(
+        0, "The crawl ends after so many items; 0 is never.", least=0, most=2**53
+    )
+    max_pages: int = setting(
+        0, "The crawl ends after so many pages; 0 is never.", least=0, most=2**53
+    )
+    max_failures: int = setting(
+        0, "The crawl ends after so many failures; 0 is never.", least=0, most=2**53
+    )
+    max_run_s: float = setting(
+        0.0, "The crawl ends after this time; 0 is never.", unit="s", least=0, most=31_536_000
+    )
     max_redirects: int = setting(10, "Redirects followed for one request.", least=0, most=100)
     meta_refresh: bool = setting(
         True, "Whether <meta http-equiv=refresh> is followed as a redirect, up to 100 s."

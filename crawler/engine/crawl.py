@@ -14,6 +14,7 @@ from gevent.event import Event
 
 from crawler.engine import answers, failure, markup, meta, parse
 from crawler.engine.answers import Again, Failure, Hop, Page, Verdict
+from crawler.engine.bounds import Bounds
 from crawler.engine.dispatch import Dispatcher, Shared
 from crawler.engine.exchange import Answer, FetchError
 from crawler.engine.frontier import Frontier, Job, SiteQueue
@@ -63,6 +64,7 @@ class Crawl:
             spider.settings, self._frontier, shared, self._woken, self._refuse
         )
         self._start: Iterator[Any] | None = None
+        self._bounds = Bounds(spider.settings, self._tally, self._clock)
         self._closing = ""
         """The reason for which a callback ended the crawl."""
 
@@ -143,12 +145,14 @@ class Crawl:
         self._outlet.open()
         self._start = self._starting()
         self._pace.begin()
+        self._bounds.begin()
         while not self._over:
             self._woken.clear()
             self._pull_start()
             self._dispatcher.dispatch(self._pace)
             self._settle_arrived()
             self._outlet.flush_if_due()
+            self._check_bounds()
             if self._is_idle():
                 return
             self._wait()
@@ -176,6 +180,9 @@ class Crawl:
             self._dispatcher.dispatch(self._pace)
             self._pace.breathe()
 
+    def _check_bounds(self) -> None:
+        self._closing = self._closing or self._bounds.reached()
+
     def _is_idle(self) -> bool:
         busy = self._dispatcher.busy or len(self._frontier)
         return not busy and self._start is None
@@ -189,7 +196,9 @@ class Crawl:
         """Wait until an answer arrives or something is due."""
         if self._dispatcher.arrived or (self._start and self._is_hungry()):
             return
-        next_s = min(self._outlet.flush_s, self._dispatcher.next_s())
+        next_s = min(
+            self._outlet.flush_s, self._dispatcher.next_s(), self._bounds.deadline_s
+        )
         timeout_s = max(0.0, next_s - self._clock.monotonic())
         self._clock.wait(self._woken, None if next_s == math.inf else timeout_s)
         self._pace.begin()
@@ -202,6 +211,7 @@ class Crawl:
             self._follow(job, result)
         finally:
             self._dispatcher.settled(queue, result)
+        self._check_bounds()
 
     def _refuse(self, job: Job, error: FetchError | None) -> None:
         if error is not None:
@@ -288,6 +298,8 @@ class Crawl:
     def _take(self, output: Any, depth: int, url: str = "") -> None:
         if not isinstance(output, Request):
             self._outlet.take(output, url)
+            if self._tally.items == self.spider.settings.max_items:
+                self._check_bounds()
             return
         refusal = self._frontier.admit(output, depth)
         if depth == 0 and refusal in ("scheme", "url"):

@@ -12,6 +12,12 @@ from typing import Any
 from crawler.engine import overrides
 
 NAMES: Mapping[str, str] = {
+    "AUTOTHROTTLE_MAX_DELAY": "max_delay_s",
+    "AUTOTHROTTLE_TARGET_CONCURRENCY": "adaptive",
+    "CLOSESPIDER_ERRORCOUNT": "max_failures",
+    "CLOSESPIDER_ITEMCOUNT": "max_items",
+    "CLOSESPIDER_PAGECOUNT": "max_pages",
+    "CLOSESPIDER_TIMEOUT": "max_run_s",
     "CONCURRENT_REQUESTS": "concurrency",
     "CONCURRENT_REQUESTS_PER_DOMAIN": "host_concurrency",
     "DEPTH_LIMIT": "max_depth",
@@ -20,9 +26,7 @@ NAMES: Mapping[str, str] = {
     "DOWNLOAD_TIMEOUT": "timeout_s",
     "ITEM_PIPELINES": "pipelines",
     "METAREFRESH_ENABLED": "meta_refresh",
-    "REDIRECT_ENABLED": "max_redirects",
     "REDIRECT_MAX_TIMES": "max_redirects",
-    "RETRY_ENABLED": "retries",
     "RETRY_HTTP_CODES": "retry_statuses",
     "RETRY_TIMES": "retries",
     "ROBOTSTXT_OBEY": "robots",
@@ -47,7 +51,13 @@ NEEDLESS = frozenset(
 )
 """Those that change nothing that could be changed here, so that nothing is said of them."""
 _UNLIMITED: Mapping[str, int] = {"max_body_bytes": 2**40, "max_url_length": 1_000_000}
-_SWITCHES = frozenset({"REDIRECT_ENABLED", "RETRY_ENABLED"})
+_SWITCHES: Mapping[str, tuple[str, float | None, float]] = {
+    "AUTOTHROTTLE_ENABLED": ("adaptive", 1.0, 0.0),
+    "RANDOMIZE_DOWNLOAD_DELAY": ("delay_random", 0.5, 0.0),
+    "REDIRECT_ENABLED": ("max_redirects", None, 0),
+    "RETRY_ENABLED": ("retries", None, 0),
+}
+"""What being true and being false means here; None is what else is set."""
 
 
 def is_scrapys(name: Any) -> bool:
@@ -58,15 +68,20 @@ def is_scrapys(name: Any) -> bool:
 def translated(settings: Mapping[str, Any]) -> dict[str, Any]:
     """The settings under our names; ours go first where both are given."""
     ours = {key: value for key, value in settings.items() if not is_scrapys(key)}
-    theirs: dict[str, Any] = {}
-    for key in sorted(settings.keys() & NAMES.keys(), key=_switches_last):
-        theirs.update(_translated(key, settings[key]))
+    theirs = {NAMES[key]: _value(key, settings[key]) for key in settings.keys() & NAMES.keys()}
+    if not settings.get("AUTOTHROTTLE_ENABLED"):
+        theirs.pop("adaptive", None)
+    for key, (name, on, off) in _SWITCHES.items():
+        if key in settings and not settings[key]:
+            theirs[name] = off
+        elif key in settings and on is not None:
+            theirs.setdefault(name, on)
     return {**theirs, **ours}
 
 
 def unknown(settings: Iterable[Any]) -> list[str]:
     """Scrapy's settings, or such of a package for it, that nothing here does anything with."""
-    return sorted(filter(is_scrapys, set(settings) - NAMES.keys() - NEEDLESS))
+    return sorted(filter(is_scrapys, set(settings) - NAMES.keys() - _SWITCHES.keys() - NEEDLESS))
 
 
 def faults(settings: Any, where: str) -> list[str]:
@@ -75,23 +90,16 @@ def faults(settings: Any, where: str) -> list[str]:
         return overrides.faults(settings, where)
     found: list[str] = []
     for key, value in settings.items():
-        ours = translated({key: value})
+        ours = {NAMES[key]: _value(key, value)} if key in NAMES else translated({key: value})
         renamed = _renamed(f"{where}.", ours, key)
         found += [renamed(fault) for fault in overrides.faults(ours, where)]
     return found
 
 
-def _switches_last(key: str) -> tuple[bool, str]:
-    return key in _SWITCHES, key
-
-
-def _translated(key: str, value: Any) -> dict[str, Any]:
-    name = NAMES[key]
-    if key in _SWITCHES:
-        return {} if value else {name: 0}
-    if name == "pipelines" and isinstance(value, Mapping):
-        return {name: _in_order(value)}
-    return {name: _UNLIMITED[name] if value == 0 and name in _UNLIMITED else value}
+def _value(key: str, value: Any) -> Any:
+    if NAMES[key] == "pipelines" and isinstance(value, Mapping):
+        return _in_order(value)
+    return _UNLIMITED.get(NAMES[key], value) if value == 0 else value
 
 
 def _in_order(pipelines: Mapping[Any, Any]) -> list[Any]:

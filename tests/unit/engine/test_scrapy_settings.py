@@ -41,6 +41,11 @@ def test_the_values_are_taken_over():
         ({"DOWNLOAD_MAXSIZE": 0}, {"max_body_bytes": 2**40}),
         ({"DOWNLOAD_DELAY": 1, "delay_s": 2}, {"delay_s": 2}),
         ({"MY_KEY": 1}, {}),
+        ({"AUTOTHROTTLE_ENABLED": True}, {"adaptive": 1.0}),
+        ({"AUTOTHROTTLE_ENABLED": True, "AUTOTHROTTLE_TARGET_CONCURRENCY": 4}, {"adaptive": 4}),
+        ({"AUTOTHROTTLE_TARGET_CONCURRENCY": 4}, {}),
+        ({"RANDOMIZE_DOWNLOAD_DELAY": True}, {"delay_random": 0.5}),
+        ({"CLOSESPIDER_ITEMCOUNT": 10}, {"max_items": 10}),
     ],
 )
 def test_what_differs_is_understood(given, ours):
