@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from bench import pending, seen, speed
+from bench import pending, seen, sinks, speed
 from bench.table import Row, as_json, print_rows, write
 
 RESULT = Path("engine.json")
@@ -20,6 +20,7 @@ ROWS: dict[str, Callable[[], Sequence[Row]]] = {
     "speed": speed.rows,
     "seen": seen.rows,
     "pending": pending.rows,
+    "sinks": sinks.rows,
 }
 
 

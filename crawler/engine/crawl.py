@@ -196,9 +196,7 @@ class Crawl:
         """Wait until an answer arrives or something is due."""
         if self._dispatcher.arrived or (self._start and self._is_hungry()):
             return
-        next_s = min(
-            self._outlet.flush_s, self._dispatcher.next_s(), self._bounds.deadline_s
-        )
+        next_s = min(self._outlet.flush_s, self._dispatcher.next_s(), self._bounds.deadline_s)
         timeout_s = max(0.0, next_s - self._clock.monotonic())
         self._clock.wait(self._woken, None if next_s == math.inf else timeout_s)
         self._pace.begin()
