@@ -48,7 +48,7 @@ class CrawlSettings:
         "Rate limits of each host, all of which hold: a list of events, per_s and burst.",
     )
     host_concurrency: int = setting(2, "Requests in flight to one host.", least=1, most=1000)
-    concurrency: int = setting(128, "Requests in flight of one task.", least=1, most=10_000)
+    concurrency: int = setting(256, "Requests in flight of one task.", least=1, most=10_000)
     slow_concurrency: int = setting(
         256,
         "Requests in flight besides, to hosts that do not answer, so that others need not wait.",

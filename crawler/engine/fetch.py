@@ -8,6 +8,7 @@ of its own, which robots.txt and the frontier see (crawl.py).
 
 from __future__ import annotations
 
+import resource
 from typing import Any
 
 import gevent
@@ -22,8 +23,8 @@ from crawler.logs import get_logger
 
 log = get_logger(__name__)
 
-MAX_CONNECTIONS = 512
-"""So many connections are kept alive for reuse."""
+MAX_CONNECTIONS = 2048
+"""So many connections are kept alive for reuse, where the process may have twice as many files."""
 MAX_IDLE_HANDLES = 256
 
 _READ, _WRITE = 1, 2
@@ -37,6 +38,11 @@ _SELECTED = {
     _WRITE: pycurl.CSELECT_OUT,
     _READ | _WRITE: pycurl.CSELECT_IN | pycurl.CSELECT_OUT,
 }
+
+
+def _kept_connections() -> int:
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return MAX_CONNECTIONS if files < 0 else min(MAX_CONNECTIONS, files // 2)
 
 
 class Fetcher:
@@ -71,7 +77,7 @@ class Fetcher:
         self._multi = pycurl.CurlMulti()
         self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._on_socket)
         self._multi.setopt(pycurl.M_TIMERFUNCTION, self._on_timer)
-        self._multi.setopt(pycurl.M_MAXCONNECTS, MAX_CONNECTIONS)
+        self._multi.setopt(pycurl.M_MAXCONNECTS, _kept_connections())
 
     def stop(self) -> None:
         """End what is in flight with an error and close every connection."""
