@@ -115,6 +115,8 @@ class Backlog:
             self._leave(origin, job)
         else:
             self._part(queue, [job])
+        if self._leaving_size >= CHUNK:
+            self._flush()  # last, as others may run meanwhile, and look at the counts
 
     def pop(self, queue: SiteQueue) -> Job:
         """Take the best job of a site that has any in memory."""
@@ -209,8 +211,6 @@ class Backlog:
     def _leave(self, origin: str, job: Job) -> None:
         self._leaving[origin].append(job)
         self._leaving_size += 1
-        if self._leaving_size >= CHUNK:
-            self._flush()
 
     def _flush(self) -> None:
         """Write to disk what is to leave memory."""

@@ -81,7 +81,7 @@ class Crawl:
     @property
     def statistics(self) -> Statistics:
         """All that is known of the run so far; live."""
-        pending = len(self._frontier) + self._dispatcher.busy
+        pending = len(self._frontier) + self._dispatcher.under_way
         resting = self._dispatcher.resting()
         return self.stats.shown(
             self.name, self.spider.name, pending, self._finish_reason(), resting
@@ -215,7 +215,7 @@ class Crawl:
         if error is not None:
             self._follow(job, error)
         else:
-            self._tally.filtered["robots"] += 1
+            self._tally.filter("robots")
             self._tell_errback(job, failure.IgnoreRequest("robots.txt does not allow it"))
 
     def _follow(self, job: Job, result: Answer | FetchError) -> None:
@@ -253,7 +253,7 @@ class Crawl:
             return self._carry_out(job, answers.hop(job, elsewhere, "GET", None, settings))
         known_as = markup.canonical(response) if settings.canonical else None
         if known_as is not None and not self._frontier.claim(known_as):
-            return self._count_refusal("canonical")
+            return self._tally.filter("canonical")
         self._tally.pages += 1
         self._collect(job, "callback", lambda: self._outputs(response))
 
@@ -290,7 +290,8 @@ class Crawl:
         """Whether it is a link that is not for crawlers; it is counted then."""
         if not isinstance(output, Request) or not is_barred(output.url):
             return False
-        self._count_refusal("nofollow")
+        self._tally.discovered += 1
+        self._tally.filter("nofollow")
         return True
 
     def _take(self, output: Any, depth: int, url: str = "") -> None:
@@ -299,6 +300,7 @@ class Crawl:
             if self._tally.items == self.spider.settings.max_items:
                 self._check_bounds()
             return
+        self._tally.discovered += 1
         refusal = self._frontier.admit(output, depth)
         if depth == 0 and refusal in ("scheme", "url"):
             self._tally.fail("bad url", output.url)  # a start that is none is no mere link
@@ -307,7 +309,7 @@ class Crawl:
 
     def _count_refusal(self, refusal: str) -> None:
         if refusal:
-            self._tally.filtered[refusal] += 1
+            self._tally.filter(refusal)
 
     def _fail(self, job: Job, verdict: Failure) -> None:
         self._tally.fail(verdict.reason, job.url)
@@ -330,7 +332,7 @@ class Crawl:
         if isinstance(error, failure.CloseSpider):
             self._closing = error.reason
             return
-        self._tally.fail(f"{where} raised {type(error).__name__}", url)
+        self._tally.blame(f"{where} raised {type(error).__name__}", url)
         log.error(
             f"{where} raised: its page is lost, the crawl goes on",
             task=self.name,

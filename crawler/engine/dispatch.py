@@ -72,6 +72,7 @@ class Dispatcher:
         self._headers = header_lines(settings.user_agent)
         self._in_flight: dict[Job, tuple[SiteQueue, Transfer]] = {}
         self._aborted = False
+        self._broken_off = 0
 
     @property
     def busy(self) -> int:
@@ -103,6 +104,11 @@ class Dispatcher:
         hosts = {queue.host for queue in self._frontier.sites() if queue.jobs}
         return {host: left_s for host, left_s in resting.items() if host in hosts}
 
+    @property
+    def under_way(self) -> int:
+        """Requests that were sent and are not dealt with, those that were broken off included."""
+        return len(self._in_flight) + len(self.arrived) + self._broken_off
+
     def dispatch(self, pace: Pace) -> None:
         """Send what is due, as far as slots are free."""
         while self.has_room:
@@ -129,6 +135,7 @@ class Dispatcher:
         for queue, transfer in self._in_flight.values():
             self._shared.fetcher.cancel(transfer)
             self._shared.hosts.release(queue.host)
+        self._broken_off += len(self._in_flight)
         self._in_flight.clear()
         while self.arrived:
             self._shared.held.give_back(_size(self.arrived.popleft()[-1]))

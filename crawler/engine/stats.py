@@ -36,6 +36,8 @@ class Statistics:
     finish_reason: str = ""
     """Empty while it runs; then `finished`, `stopped`, or why it failed."""
     seconds: float = 0.0
+    discovered: int = 0
+    """Requests found; each is a page, filtered, failed, or pending."""
     pages: int = 0
     pages_per_s: float = 0.0
     """Over the last ten seconds while it runs, over all of its time when it has ended."""
@@ -182,6 +184,7 @@ class Stats:
             ended_ns=self._ended_ns,
             finish_reason=finish_reason,
             seconds=self.seconds,
+            discovered=self._tally.discovered,
             pages=self._tally.pages,
             pages_per_s=self.pages_per_s,
             items=self._tally.items,

@@ -19,9 +19,15 @@ _HINTS = {
 
 
 class Tally:
-    """Counts pages, items and failures; the reasons are few short texts."""
+    """Counts every request from when it is found to its one end; the reasons are few short texts.
+
+    discovered = pages + filtered + failed + pending, at every moment. A request keeps its identity
+    through redirects and repetitions. What a callback raises costs no request its end.
+    """
 
     def __init__(self) -> None:
+        self.discovered = 0
+        """Requests that start requests and callbacks yielded."""
         self.pages = 0
         self.items_taken = 0
         """Items that callbacks yielded; each is in one of the next three."""
@@ -31,22 +37,43 @@ class Tally:
         """Items that were invalid, or that a pipeline dropped, by reason."""
         self.items_failed: Counter[str] = Counter()
         """Items that a pipeline raised at, or that could not be written, by reason."""
-        self.failures_by_reason: Counter[str] = Counter()
-        """URLs that ended in an error, and callbacks that raised, by reason."""
         self.filtered: Counter[str] = Counter()
-        """Requests that were not sent, by reason: duplicate, depth, offsite, robots, …"""
+        """Those that are not fetched on purpose, by reason: duplicate, depth, offsite, …"""
+        self.failed: Counter[str] = Counter()
+        """Those that ended in an error, by reason."""
+        self.raised: Counter[str] = Counter()
+        """Callbacks that raised, by reason."""
         self.fault = ""
         """Why the crawl as a whole cannot go on; empty as long as it can."""
         self._examples: dict[str, str] = {}
 
     @property
+    def pending(self) -> int:
+        """Requests without an end so far: that wait, rest, are on their way, or were broken off."""
+        return self.discovered - self.pages - self.filtered.total() - self.failed.total()
+
+    @property
+    def failures_by_reason(self) -> Counter[str]:
+        """URLs that ended in an error, and callbacks that raised."""
+        return self.failed + self.raised
+
+    @property
     def failures(self) -> int:
         """How many there were in all."""
-        return self.failures_by_reason.total()
+        return self.failed.total() + self.raised.total()
+
+    def filter(self, reason: str) -> None:
+        """A request ends: it is not fetched on purpose."""
+        self.filtered[reason] += 1
 
     def fail(self, reason: str, url: str) -> None:
-        """Count a failure; the first URL of each reason serves as its example."""
-        self.failures_by_reason[reason] += 1
+        """A request ends in an error; the first URL of each reason serves as its example."""
+        self.failed[reason] += 1
+        self._examples.setdefault(reason, url)
+
+    def blame(self, reason: str, url: str) -> None:
+        """A callback raised."""
+        self.raised[reason] += 1
         self._examples.setdefault(reason, url)
 
     def counts(self, seconds: float) -> Counts:
