@@ -24,6 +24,9 @@ class CrawlSettings:
     user_agent: str = setting(
         "crawler/0.1", "User agent sent with each request; robots.txt is read for its first word."
     )
+    user_agents: Sequence[str] = setting(
+        [], "Further user agents, which take turns with it from request to request."
+    )
     robots: bool = setting(True, "Whether robots.txt is obeyed.")
     delay_s: float = setting(
         0.5, "Pause between two requests to one host.", unit="s", least=0, most=3600
@@ -100,12 +103,65 @@ class CrawlSettings:
     connect_timeout_s: float = setting(
         10.0, "Deadline of a connection.", unit="s", least=0.1, most=600
     )
+    first_byte_timeout_s: float = setting(
+        20.0,
+        "Deadline of the first byte of an answer, from the moment the request is sent.",
+        unit="s",
+        least=0.1,
+        most=3600,
+    )
+    stall_timeout_s: float = setting(
+        10.0,
+        "An answer of which nothing comes for so long is broken off.",
+        unit="s",
+        least=0.1,
+        most=3600,
+    )
     max_body_bytes: int = setting(
         32_000_000,
         "Largest response body; a larger one is a failure.",
         unit="bytes",
         least=1,
         most=2**40,
+    )
+    max_download_bytes: int = setting(
+        32_000_000,
+        "Largest response body as it comes over the wire, packed or not.",
+        unit="bytes",
+        least=1,
+        most=2**40,
+    )
+    content_types: Sequence[str] = setting(
+        [],
+        "Media types that are fetched, such as text/*; others are broken off at their headers. "
+        "Empty takes all.",
+    )
+    http_version: str = setting(
+        "auto",
+        "HTTP/2 where a site offers it over TLS, never, or always.",
+        one_of=("auto", "1.1", "2"),
+    )
+    verify_tls: bool = setting(True, "Whether a site must have a certificate that is valid.")
+    cookies: bool = setting(True, "Whether cookies are kept and sent.")
+    proxies: Sequence[str] = setting(
+        [],
+        "Proxies that take turns, such as http://user:password@host:3128 or socks5h://host:1080.",
+        form="proxy",
+        secret=True,
+    )
+    proxy_rest_s: float = setting(
+        60.0, "How long a proxy that failed is left out.", unit="s", least=0, most=86_400
+    )
+    http_user: str = setting("", "User by which a site is logged in to; empty is without.")
+    http_password: str = setting("", "Password of that user.", secret=True)
+    http_auth: str = setting(
+        "basic", "How a site is logged in to (RFC 7617, RFC 7616).", one_of=("basic", "digest")
+    )
+    http_auth_domain: str = setting(
+        "", "Host that is logged in to, and those below it; empty is that of the first request."
+    )
+    dns_ttl_s: float = setting(
+        600.0, "How long the addresses of a host are kept.", unit="s", least=0, most=86_400
     )
     max_depth: int = setting(
         0, "How many links away from a start URL; 0 is without limit.", least=0, most=1_000_000

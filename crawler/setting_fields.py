@@ -27,6 +27,10 @@ _FORMS = {
         r"\w[\w./-]*(=[\w./-]*)?:(NoSchedule|PreferNoSchedule)",
         "key=value:effect, with the effect NoSchedule or PreferNoSchedule,",
     ),
+    "proxy": (
+        r"(https?|socks4a?|socks5h?)://[^\s/]+/?",
+        "http://host:port, https://, socks4://, socks4a://, socks5:// or socks5h://",
+    ),
     "network": (
         r"all|[0-9A-Fa-f.:]+(/\d{1,3})?",
         "a network such as 10.0.0.0/8 or fd00::/8, or `all`,",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from socket import inet_aton, inet_ntoa
 
 from crawler.errors import ConfigError
 
@@ -40,6 +41,20 @@ class AddressPolicy:
 
     def _is_allowed(self, address: Address) -> bool:
         return any(address in network for network in self._allowed)
+
+
+def numeric(host: str) -> str:
+    """The address that a host is, as libcurl would read it: `0x7f.1` is 127.0.0.1 and `localhost`
+    a loopback. Empty when it is a name, of which no more is known."""
+    bare = host.strip("[]").rstrip(".").lower()
+    if bare == "localhost" or bare.endswith(".localhost"):
+        return "127.0.0.1"
+    if ":" in bare:
+        return bare
+    try:
+        return inet_ntoa(inet_aton(bare)) if bare[-1:].isalnum() else ""
+    except OSError:
+        return ""
 
 
 def _network(text: str) -> IPv4Network | IPv6Network:

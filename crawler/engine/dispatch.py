@@ -8,16 +8,17 @@ of a robots.txt does.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from gevent.event import Event
 
 from crawler.clock import Clock
 from crawler.crawl_settings import CrawlSettings
-from crawler.engine import meta
 from crawler.engine.answers import retry_after_s
-from crawler.engine.exchange import Answer, Call, FetchError
+from crawler.engine.courier import Courier
+from crawler.engine.exchange import Answer, FetchError
 from crawler.engine.fetch import Fetcher
 from crawler.engine.frontier import Frontier, Job, SiteQueue
 from crawler.engine.headers import Headers
@@ -27,9 +28,7 @@ from crawler.engine.pace import Pace
 from crawler.engine.rests import Rest
 from crawler.engine.robots import Robots, Rules
 from crawler.engine.slots import PATIENCE_S, Slot, Slots
-from crawler.engine.transfer import Transfer
 
-ACCEPT = "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 NO_RULES = Rules()
 THROTTLED = frozenset({429, 503})
 LATER_S = 0.5
@@ -69,8 +68,8 @@ class Dispatcher:
         self._shared = shared
         self._woken = woken
         self._refused = refused
-        self._headers = header_lines(settings.user_agent)
-        self._in_flight: dict[Job, tuple[SiteQueue, Transfer]] = {}
+        self._courier = Courier(settings, shared.fetcher, shared.clock.monotonic)
+        self._in_flight: dict[Job, tuple[SiteQueue, Any]] = {}
         self._aborted = False
         self._broken_off = 0
 
@@ -133,7 +132,7 @@ class Dispatcher:
         """Break off what is in flight and give up every turn."""
         self._aborted = True
         for queue, transfer in self._in_flight.values():
-            self._shared.fetcher.cancel(transfer)
+            self._courier.cancel(transfer)
             self._shared.hosts.release(queue.host)
         self._broken_off += len(self._in_flight)
         self._in_flight.clear()
@@ -186,7 +185,10 @@ class Dispatcher:
                 self._shared.hosts.rests.unreachable(queue.host, slot.since_s, self._settings)
             queue.wake()
 
-        self._shared.robots.ask(queue.origin, self._settings, self._headers, ready)
+        courier = self._courier
+        self._shared.robots.ask(
+            queue.origin, self._settings, courier.headers, ready, courier.proxy()
+        )
 
     def _take_slot(self, queue: SiteQueue) -> Slot:
         rest = self._shared.hosts.rests.get(queue.host)
@@ -225,7 +227,7 @@ class Dispatcher:
             self._woken.set()
 
         try:
-            transfer = self._shared.fetcher.submit(self._call(job), arrived)
+            transfer = self._courier.send(job, arrived)
         except FetchError as error:
             arrived(error)
         else:
@@ -250,40 +252,9 @@ class Dispatcher:
         else:
             hosts.rests.answered(queue.host, result.waited_s < PATIENCE_S)
 
-    def _call(self, job: Job) -> Call:
-        settings = self._settings
-        headers = self._headers
-        if job.request.headers:
-            headers = header_lines(settings.user_agent, job.request.headers)
-        return Call(
-            url=job.url,
-            headers=headers,
-            timeout_s=meta.timeout_s(job.request.meta, settings) - job.spent_s,
-            connect_timeout_s=settings.connect_timeout_s,
-            max_body_bytes=settings.max_body_bytes,
-            method=job.method,
-            body=job.body,
-        )
-
     def _forget_if_idle(self, queue: SiteQueue) -> None:
         if self._frontier.forget(queue) and queue.joined:
             self._shared.hosts.leave(queue)
-
-
-def header_lines(
-    user_agent: str, headers: Mapping[str, str | None] | None = None
-) -> tuple[str, ...]:
-    """The header lines of a request: the usual ones, unless its own of that name replace them.
-
-    A header whose value is None is not sent at all.
-    """
-    own = [f"{name}: {value or ''}".rstrip() for name, value in (headers or {}).items()]
-    return (*own, *_missing(own, (f"User-Agent: {user_agent}", ACCEPT)))
-
-
-def _missing(own: Iterable[str], usual: Iterable[str]) -> list[str]:
-    names = {line.partition(":")[0].lower() for line in own}
-    return [line for line in usual if line.partition(":")[0].lower() not in names]
 
 
 def _size(result: Answer | FetchError) -> int:

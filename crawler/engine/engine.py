@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 from weakref import WeakSet
 
@@ -49,9 +50,10 @@ class Engine:
         self._spiders = dict(spiders)
         self._clock = clock or SystemClock()
         self._supervisor = Supervisor("engine", clock=self._clock)
+        policy = AddressPolicy(private_targets)
         self.held = ResponseMemory(most_response_bytes)
         """What its crawls hold of responses."""
-        self._fetcher = Fetcher(AddressPolicy(private_targets), self.held)
+        self._fetcher = Fetcher(policy, self._clock, crawl_settings.proxies, self.held)
         self._crawls: WeakSet[Crawl] = WeakSet()
         self.figures = Figures(self._clock)
         """The statistics of its crawls."""
@@ -118,13 +120,24 @@ class Engine:
                 f"parameters: spider {spider_class.name!r} refuses {given!r}:"
                 f" {type(error).__name__}: {error}"
             ) from error
-        spider.settings = settings
+        spider.settings = _with_login(settings, spider)
         if not spider_class.begins_itself() and not spider.start_urls:
             raise InvalidArgument(
                 f"parameters.start_urls: spider {spider.name!r} has no start URL of its own;"
                 " allowed: a list of http and https URLs"
             )
         return spider
+
+
+def _with_login(settings: CrawlSettings, spider: Spider) -> CrawlSettings:
+    """The settings with the attributes of a spider by which Scrapy logs in."""
+    names = {
+        "http_user": "http_user",
+        "http_pass": "http_password",
+        "http_auth_domain": "http_auth_domain",
+    }
+    given = {names[name]: getattr(spider, name, None) for name in names}
+    return replace(settings, **{name: text for name, text in given.items() if text})
 
 
 def _check_parameters(spider_class: type[Spider], given: dict[str, Any]) -> None:

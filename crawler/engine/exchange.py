@@ -3,16 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Self
 
+from crawler.crawl_settings import CrawlSettings
 from crawler.errors import CrawlerError
+
+if TYPE_CHECKING:
+    from crawler.engine.jar import Jar
 
 TOO_LONG = "host rests too long"
 DOWN = "host is down"
 _FINAL = frozenset(
-    {TOO_LONG, DOWN, "bad url", "forbidden address", "forbidden scheme", "too large", "tls"}
+    {
+        TOO_LONG,
+        DOWN,
+        "bad cookies",
+        "bad proxy",
+        "bad url",
+        "content type",
+        "forbidden address",
+        "forbidden scheme",
+        "too large",
+        "tls",
+    }
 )
-_UNREACHABLE = frozenset({"connection refused", "connection failed", "dns"})
+_UNREACHABLE = frozenset({"connect timeout", "connection refused", "connection failed", "dns"})
 
 
 class FetchError(CrawlerError):
@@ -34,18 +50,72 @@ class FetchError(CrawlerError):
 
 
 @dataclass(frozen=True, slots=True)
+class Terms:
+    """How requests are sent, and what is taken of their answers: one for all of a crawl."""
+
+    connect_timeout_s: float = 10.0
+    """From the first packet until the connection stands, TLS included."""
+    first_byte_timeout_s: float = 20.0
+    """From then until an answer begins."""
+    stall_timeout_s: float = 10.0
+    """So long may nothing come in the middle of an answer."""
+    max_body_bytes: int = 32_000_000
+    """As unpacked."""
+    max_download_bytes: int = 32_000_000
+    """As it comes over the wire."""
+    content_types: Sequence[str] = ()
+    """Patterns of media types; bodies of others are not fetched. Empty takes all."""
+    http_version: str = "auto"
+    verify_tls: bool = True
+    dns_ttl_s: float = 600.0
+
+    @classmethod
+    def of(cls, settings: CrawlSettings) -> Self:
+        """Those that the settings of a crawl ask for."""
+        return cls(
+            connect_timeout_s=settings.connect_timeout_s,
+            first_byte_timeout_s=settings.first_byte_timeout_s,
+            stall_timeout_s=settings.stall_timeout_s,
+            max_body_bytes=settings.max_body_bytes,
+            max_download_bytes=settings.max_download_bytes,
+            content_types=tuple(pattern.lower() for pattern in settings.content_types),
+            http_version=settings.http_version,
+            verify_tls=settings.verify_tls,
+            dns_ttl_s=settings.dns_ttl_s,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """Who asks, to a site that wants to know."""
+
+    user: str
+    password: str = field(repr=False)
+    digest: bool = False
+    """By RFC 7616's challenge; else in the clear, as `basic` is."""
+
+
+@dataclass(slots=True)
 class Call:
-    """One request as it is sent; `url` is safe ASCII."""
+    """One request as it is sent; `url` is safe ASCII. Not to be changed."""
 
     url: str
     headers: Sequence[str]
     """Lines `Name: value`."""
+    terms: Terms
     timeout_s: float
-    connect_timeout_s: float
-    max_body_bytes: int
-    """Counted after decompression, while the body comes in."""
+    """From sending to the last byte."""
     method: str = "GET"
     body: bytes | None = None
+    jar: Jar | None = None
+    """Cookies to send, and where to keep those that come; None is without."""
+    cookies: str = ""
+    """Further cookies for this request alone, as the header has them."""
+    proxy: str = ""
+    """Its URL; empty is without."""
+    credentials: Credentials | None = None
+    fetcher: str = ""
+    """Name of the fetcher that is to send it; empty is libcurl."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,3 +131,7 @@ class Answer:
     """From when the request went out, on a connection that stood, to the first byte."""
     body_s: float = 0.0
     """From the first byte to the last."""
+    received: int = 0
+    """Bytes of the body as they came over the wire."""
+    cached: bool = False
+    """Whether it came from the HTTP cache."""

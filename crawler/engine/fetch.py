@@ -8,24 +8,38 @@ of its own, which robots.txt and the frontier see (crawl.py).
 
 from __future__ import annotations
 
+import re
 import resource
+from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import gevent
 import pycurl
 from gevent.event import AsyncResult
 
-from crawler.engine.address import AddressPolicy
+from crawler.clock import Clock, SystemClock
+from crawler.engine import urls
+from crawler.engine.address import AddressPolicy, numeric
 from crawler.engine.exchange import Answer, Call, FetchError
+from crawler.engine.expand import expanded
 from crawler.engine.memory import ResponseMemory
+from crawler.engine.resolver import Name, Resolver
 from crawler.engine.transfer import Done, Transfer, new_handle, prepare
 from crawler.logs import get_logger
+from crawler.supervision import Supervisor
 
 log = get_logger(__name__)
 
 MAX_CONNECTIONS = 2048
 """So many connections are kept alive for reuse, where the process may have twice as many files."""
 MAX_IDLE_HANDLES = 256
+LOOK_S = 0.25
+"""How often is looked for requests without progress."""
+QUICK_BYTES = 32_768
+"""A packed body up to that is unpacked at once; the hub waits. A larger one goes to a thread."""
+_NO_URL = re.compile(r"[^!-~]")
+_OTHER_SCHEME = re.compile(r"(?!https?:)[a-z][a-z0-9+.-]*:", re.IGNORECASE)
 
 _READ, _WRITE = 1, 2
 _WATCHED = {
@@ -49,10 +63,19 @@ class Fetcher:
     """Sends requests and keeps connections alive; one for all crawls of a worker."""
 
     def __init__(
-        self, policy: AddressPolicy | None = None, held: ResponseMemory | None = None
+        self,
+        policy: AddressPolicy | None = None,
+        clock: Clock | None = None,
+        trusted_proxies: Iterable[str] = (),
+        held: ResponseMemory | None = None,
     ) -> None:
-        """Without a policy only public addresses are connected to."""
+        """Without a policy only public addresses are connected to; it does not hold for the
+        `trusted_proxies`, which the operator has named."""
         self._policy = policy or AddressPolicy()
+        self._clock = clock or SystemClock()
+        self._trusted = frozenset(trusted_proxies)
+        self._supervisor = Supervisor("fetch", clock=self._clock)
+        self._resolver = Resolver(self._supervisor, self._clock)
         self._held = held or ResponseMemory()
         self._resumes = False
         self._paused: set[Transfer] = set()
@@ -60,14 +83,17 @@ class Fetcher:
         self._multi: Any = None
         self._loop: Any = None
         self._timer: Any = None
+        self._looker: Any = None
         self._watchers: dict[int, Any] = {}
         self._active: dict[Any, Transfer] = {}
+        self._aside: set[Transfer] = set()
+        """Those that wait for an address, or whose body is unpacked by a thread."""
         self._idle: list[Any] = []
 
     @property
     def in_flight(self) -> int:
         """How many requests are in flight."""
-        return len(self._active)
+        return len(self._active) + len(self._aside)
 
     def start(self) -> None:
         """Take hold of the hub's loop; repeating it is harmless."""
@@ -78,16 +104,23 @@ class Fetcher:
         self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._on_socket)
         self._multi.setopt(pycurl.M_TIMERFUNCTION, self._on_timer)
         self._multi.setopt(pycurl.M_MAXCONNECTS, _kept_connections())
+        self._looker = self._loop.timer(LOOK_S, LOOK_S, ref=False)
+        self._looker.start(self._look)
 
     def stop(self) -> None:
         """End what is in flight with an error and close every connection."""
         if self._multi is None:
             return
         multi, self._multi = self._multi, None
-        transfers = list(self._active.values())
+        self._looker.stop()
+        self._looker.close()
+        active, aside = list(self._active.values()), list(self._aside)
         self._active.clear()
+        self._aside.clear()
         self._paused.clear()
-        for transfer in transfers:
+        self._supervisor.stop()
+        self._resolver.close()
+        for transfer in active:
             self._held.give_back(transfer.size)
             multi.remove_handle(transfer.handle)
             transfer.handle.close()
@@ -96,7 +129,7 @@ class Fetcher:
         multi.close()  # stops its watchers and its timer through the callbacks
         while self._watchers:
             self._watchers.popitem()[1].close()
-        for transfer in transfers:
+        for transfer in [*active, *aside]:
             self._tell(transfer, FetchError("stopped"))
 
     def submit(self, call: Call, done: Done) -> Transfer:
@@ -107,24 +140,81 @@ class Fetcher:
         """
         if self._multi is None:
             raise FetchError("stopped", "the fetcher does not run")
+        transfer = Transfer(call, done, self._held, self._waits)
+        if call.proxy:
+            self._check_target(call.url)
+            self._send(transfer, None)
+            return transfer
+        name = self._resolver.known(_origin(call.url), call.terms.dns_ttl_s)
+        if name is None:
+            self._look_up(transfer)
+        elif name.error:
+            raise FetchError("dns", name.error)
+        else:
+            self._send(transfer, name)
+        return transfer
+
+    def cancel(self, transfer: Transfer) -> None:
+        """Break a request off; its `done` is not called any more. Harmless when it has ended."""
+        self._aside.discard(transfer)
+        if transfer.handle is not None and self._active.get(transfer.handle) is transfer:
+            self._break_off(transfer)
+
+    def _look_up(self, transfer: Transfer) -> None:
+        if _NO_URL.search(transfer.call.url):
+            raise FetchError("bad url", "it has characters that no URL has")
+        asked_s = self._clock.monotonic()
+        origin = _origin(transfer.call.url)
+        self._aside.add(transfer)
+        self._resolver.ask(origin, lambda found: self._resolved(transfer, found, asked_s))
+
+    def _send(self, transfer: Transfer, name: Name | None) -> None:
         handle = self._idle.pop() if self._idle else new_handle(self._policy)
-        transfer = Transfer(handle, call, done, self._held, self._waits)
+        transfer.handle = handle
         try:
-            prepare(handle, call, transfer)
+            prepare(transfer, name, self._trusted)
             self._multi.add_handle(handle)
         except (pycurl.error, UnicodeError, TypeError) as error:
             handle.close()
             raise FetchError("bad url", str(error)) from error
         self._active[handle] = transfer
-        return transfer
 
-    def cancel(self, transfer: Transfer) -> None:
-        """Break a request off; its `done` is not called any more. Harmless when it has ended."""
-        if self._active.get(transfer.handle) is transfer:
-            del self._active[transfer.handle]
-            self._let_go(transfer)
-            self._multi.remove_handle(transfer.handle)
-            self._recycle(transfer.handle, "")
+    def _check_target(self, url: str) -> None:
+        """What a proxy is asked to reach is judged as far as its name tells."""
+        if self._policy.allows_all:
+            return
+        target = numeric(urls.host(url))
+        if target and not self._policy.allows(target):
+            raise FetchError("forbidden address", target)
+
+    def _resolved(self, transfer: Transfer, name: Name, asked_s: float) -> None:
+        if transfer not in self._aside:
+            return
+        self._aside.discard(transfer)
+        took_s = self._clock.monotonic() - asked_s
+        transfer.call = replace(transfer.call, timeout_s=transfer.call.timeout_s - took_s)
+        try:
+            if name.error:
+                raise FetchError("dns", name.error, took_s)
+            self._send(transfer, name)
+        except FetchError as error:
+            self._tell(transfer, error)
+
+    def _look(self) -> None:
+        """Break off what has made no progress for too long."""
+        now_s = self._clock.monotonic()
+        for transfer in list(self._active.values()):
+            reason = transfer.overdue(now_s, transfer in self._paused)
+            if reason:
+                error = FetchError(reason, "nothing came in time", transfer.seconds())
+                self._break_off(transfer)
+                self._tell(transfer, error)
+
+    def _break_off(self, transfer: Transfer) -> None:
+        del self._active[transfer.handle]
+        self._let_go(transfer)
+        self._multi.remove_handle(transfer.handle)
+        self._recycle(transfer.handle, "")
 
     def fetch(self, call: Call) -> Answer:
         """Send a request and wait for its answer in this greenlet; raises FetchError."""
@@ -190,7 +280,31 @@ class Fetcher:
         method = handle.method
         self._multi.remove_handle(handle)
         self._recycle(handle, method)
-        self._tell(transfer, answer)
+        if transfer.call.jar is not None:
+            transfer.call.jar.answered()
+        if transfer.layers and isinstance(answer, Answer):
+            self._expand(transfer, answer)
+        else:
+            self._tell(transfer, answer)
+
+    def _expand(self, transfer: Transfer, answer: Answer) -> None:
+        limit = transfer.call.terms.max_body_bytes
+        if len(answer.body) <= QUICK_BYTES:
+            self._tell(transfer, expanded(answer, transfer.layers, limit))
+            return
+        self._aside.add(transfer)
+        self._held.take(len(answer.body))
+        self._supervisor.spawn("expand", self._expand_aside, transfer, answer, limit)
+
+    def _expand_aside(self, transfer: Transfer, answer: Answer, limit: int) -> None:
+        pool = gevent.get_hub().threadpool
+        try:
+            found = pool.apply(expanded, (answer, transfer.layers, limit))
+        finally:
+            self._held.give_back(len(answer.body))
+        if transfer in self._aside:
+            self._aside.discard(transfer)
+            self._tell(transfer, found)
 
     def _waits(self, transfer: Transfer) -> bool:
         """Whether a transfer is to receive no more for now, as there is no room: all but the oldest
@@ -238,3 +352,11 @@ class Fetcher:
             self._timer.stop()
             self._timer.close()
             self._timer = None
+
+
+def _origin(url: str) -> str:
+    try:
+        return urls.origin(url)
+    except ValueError as error:
+        reason = "forbidden scheme" if _OTHER_SCHEME.match(url) else "bad url"
+        raise FetchError(reason, str(error)) from error

@@ -9,14 +9,14 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from protego import Protego
 
 from crawler.clock import Clock
 from crawler.crawl_settings import CrawlSettings
 from crawler.engine import urls
-from crawler.engine.exchange import Answer, Call, FetchError
+from crawler.engine.exchange import Answer, Call, FetchError, Terms
 from crawler.engine.fetch import Fetcher
 from crawler.engine.response import Headers
 from crawler.supervision import Supervisor
@@ -83,18 +83,21 @@ class Robots:
         settings: CrawlSettings,
         headers: Sequence[str],
         ready: Callable[[], None],
+        proxy: str = "",
     ) -> None:
         """Fetch a site's rules, once for all who ask meanwhile; then call `ready`."""
         if origin in self._asking:
             self._asking[origin].append(ready)
             return
         self._asking[origin] = [ready]
-        self._supervisor.spawn(f"robots {origin}", self._learn, origin, settings, headers)
+        self._supervisor.spawn(f"robots {origin}", self._learn, origin, settings, headers, proxy)
 
-    def _learn(self, origin: str, settings: CrawlSettings, headers: Sequence[str]) -> None:
+    def _learn(
+        self, origin: str, settings: CrawlSettings, headers: Sequence[str], proxy: str
+    ) -> None:
         rules = Rules(trouble="stopped")
         try:
-            rules = self._read(origin, settings, headers)
+            rules = self._read(origin, settings, headers, proxy)
         finally:
             self._keep(origin, rules)
             for ready in self._asking.pop(origin):
@@ -107,11 +110,13 @@ class Robots:
         while len(self._known) > MAX_SITES:
             self._known.popitem(last=False)
 
-    def _read(self, origin: str, settings: CrawlSettings, headers: Sequence[str]) -> Rules:
+    def _read(
+        self, origin: str, settings: CrawlSettings, headers: Sequence[str], proxy: str
+    ) -> Rules:
         url = f"{origin}/robots.txt"
         for _ in range(MAX_HOPS + 1):
             try:
-                answer = self._fetcher.fetch(_call(url, settings, headers))
+                answer = self._fetcher.fetch(_call(url, settings, headers, proxy))
             except FetchError as error:
                 return Rules(trouble=error.reason, unreachable=error.unreachable)
             target = redirect(url, answer)
@@ -143,11 +148,16 @@ def read(answer: Answer) -> Rules:
     return Rules(Protego.parse(text))
 
 
-def _call(url: str, settings: CrawlSettings, headers: Sequence[str]) -> Call:
+def _call(url: str, settings: CrawlSettings, headers: Sequence[str], proxy: str) -> Call:
     return Call(
         url=url,
         headers=headers,
+        terms=replace(
+            Terms.of(settings),
+            max_body_bytes=REFUSED_BYTES,
+            max_download_bytes=REFUSED_BYTES,
+            content_types=(),
+        ),
         timeout_s=settings.timeout_s,
-        connect_timeout_s=settings.connect_timeout_s,
-        max_body_bytes=REFUSED_BYTES,
+        proxy=proxy,
     )

@@ -163,6 +163,8 @@ class Stats:
         if isinstance(result, Answer):
             self._statuses[result.status] += 1
             self._expanded += len(result.body)
+            self._received += result.received
+            self._from_cache += result.cached
             self._latency.add(result.seconds)
         now_s = self._clock.monotonic()
         if now_s >= self._sample_s:

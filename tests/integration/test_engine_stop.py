@@ -11,7 +11,7 @@ import gevent
 import pytest
 
 from crawler.engine.address import ALL, AddressPolicy
-from crawler.engine.exchange import Call, FetchError
+from crawler.engine.exchange import Call, FetchError, Terms
 from crawler.engine.fetch import Fetcher, Transfer
 from crawler.engine.memory import ResponseMemory
 from tests.site import Site
@@ -119,8 +119,8 @@ with running_engine(Titles) as engine:
 
 
 def call(url, **changes):
-    options = {"timeout_s": 5.0, "connect_timeout_s": 2.0, "max_body_bytes": 10_000}
-    return Call(url, ("User-Agent: test",), **{**options, **changes})
+    terms = Terms(connect_timeout_s=2.0, max_body_bytes=10_000)
+    return Call(url, ("User-Agent: test",), **{"terms": terms, "timeout_s": 5.0, **changes})
 
 
 @pytest.fixture
@@ -168,8 +168,8 @@ def test_the_limit_counts_what_was_unpacked(site, fetcher):
 
 
 def test_the_limit_holds_whatever_libcurl_makes_of_it():
-    small = call("http://h/", max_body_bytes=10)
-    transfer = Transfer(None, small, lambda answer: None, ResponseMemory(), lambda _: False)
+    asked = call("http://h/", terms=Terms(max_body_bytes=10))
+    transfer = Transfer(asked, lambda answer: None, ResponseMemory(), lambda _: False)
     assert transfer.receive(b"123456") is None
     assert transfer.receive(b"7890") is None
     assert transfer.receive(b"x") == -1

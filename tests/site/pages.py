@@ -6,38 +6,12 @@ import errno
 import gzip
 import socket
 import struct
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 
 import gevent
 
-HTML = ("Content-Type", "text/html; charset=utf-8")
-
-
-@dataclass(frozen=True)
-class Asked:
-    """A request as a page sees it."""
-
-    path: str
-    query: Mapping[str, str]
-    method: str
-    body: bytes
-    socket: socket.socket
-    count: int
-    """How often this very URL was asked for, this time included."""
-
-    def number(self, name: str, default: float) -> float:
-        return float(self.query.get(name, default))
-
-
-@dataclass(frozen=True)
-class Reply:
-    body: bytes | Iterable[bytes] = b""
-    status: int = 200
-    headers: list[tuple[str, str]] = field(default_factory=lambda: [HTML])
-
-
-Page = Callable[[Asked], Reply]
+from tests.site.asked import HTML, Asked, Page, Reply
+from tests.site.trouble import TROUBLE
 
 
 def html(title: str, *links: str, status: int = 200) -> Reply:
@@ -145,6 +119,7 @@ CHARSETS = {
 }
 
 PAGES: Mapping[str, Page] = {
+    **TROUBLE,
     "page": page,
     "links": links,
     "chain": chain,

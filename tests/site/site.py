@@ -16,7 +16,8 @@ from urllib.parse import parse_qsl
 from gevent.pool import Pool
 from gevent.pywsgi import WSGIHandler, WSGIServer
 
-from tests.site.pages import PAGES, Asked, Page, Reply, html
+from tests.site.asked import Asked, Page, Reply
+from tests.site.pages import PAGES, html
 
 
 @dataclass(frozen=True)
@@ -144,6 +145,7 @@ class Site:
             body=environ["wsgi.input"].read(),
             socket=environ["site.socket"],
             count=self._counts[url],
+            headers={k: v for k, v in environ.items() if k.startswith("HTTP_")},
         )
         return page(asked)
 

@@ -1,0 +1,200 @@
+"""What the requests of a crawl are sent with: headers, cookies, credentials, a proxy."""
+
+from __future__ import annotations
+
+import re
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+from crawler.crawl_settings import CrawlSettings
+from crawler.engine import meta, urls
+from crawler.engine.exchange import Answer, Call, Credentials, FetchError, Terms
+from crawler.engine.expand import CODINGS
+from crawler.engine.frontier import Job
+from crawler.engine.jar import Jar
+from crawler.engine.proxies import Proxies, Relay, checked
+from crawler.engine.request import Cookies
+
+ACCEPT = "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
+ACCEPT_CODINGS = f"Accept-Encoding: {CODINGS}"
+MAX_JARS = 1000
+"""Of a crawl with more sessions, the one used longest ago is forgotten."""
+SECRET = frozenset({"authorization", "cookie", "proxy-authorization"})
+"""Headers that only the host gets for which the spider wrote them."""
+_NO_COOKIE = re.compile(r"[\x00-\x1f\x7f;]")
+
+Done = Callable[[Answer | FetchError], None]
+
+
+class Courier:
+    """Sends the requests of one crawl, each as its settings and the request itself ask."""
+
+    def __init__(
+        self, settings: CrawlSettings, fetcher: Any, now_s: Callable[[], float] = lambda: 0.0
+    ) -> None:
+        self._settings = settings
+        self._fetcher = fetcher
+        self._terms = Terms.of(settings)
+        self._agents = [settings.user_agent, *settings.user_agents]
+        self._usual = [header_lines(agent) for agent in self._agents]
+        self._turn = 0
+        self._jars: OrderedDict[Any, Jar] = OrderedDict()
+        self._jar = Jar() if settings.cookies else None
+        self._proxies = Proxies(settings.proxies, settings.proxy_rest_s, now_s)
+        self._credentials = _credentials(settings)
+        self._login_domains: frozenset[str] = frozenset(filter(None, [settings.http_auth_domain]))
+
+    @property
+    def headers(self) -> tuple[str, ...]:
+        """The header lines that all requests have; of several user agents, the first."""
+        return self._usual[0]
+
+    def proxy(self) -> str:
+        """The proxy whose turn it is, for a request that is no page; empty without any."""
+        try:
+            return self._proxies.next() if self._proxies else ""
+        except FetchError:
+            return ""
+
+    def send(self, job: Job, done: Done) -> Any:
+        """Send a request; what `cancel` takes. Raises FetchError when it cannot be sent."""
+        call = self.call(job)
+        if not self._proxies or "proxy" in job.request.meta:
+            return self._fetcher.submit(call, done)
+        relay = Relay(self._fetcher, self._proxies, call, done)
+        relay.send()
+        return relay
+
+    def cancel(self, sent: Any) -> None:
+        """Break a request off."""
+        self._fetcher.cancel(sent.transfer if isinstance(sent, Relay) else sent)
+
+    def call(self, job: Job) -> Call:
+        """The request as it is sent. Raises FetchError for one that cannot be."""
+        request = job.request
+        call = Call(
+            url=job.url,
+            headers=self._next_headers(),
+            terms=self._terms,
+            timeout_s=meta.timeout_s(request.meta, self._settings) - job.spent_s,
+            method=job.method,
+            body=job.body,
+            jar=self._jar,
+        )
+        if self._credentials is not None:
+            self._log_in(call)
+        if request.meta:
+            self._heed(call, request.meta)
+        if request.headers or request.cookies:
+            self._add_own(call, job)
+        return call
+
+    def _next_headers(self) -> tuple[str, ...]:
+        if len(self._usual) == 1:
+            return self._usual[0]
+        self._turn = (self._turn + 1) % len(self._usual)
+        return self._usual[self._turn]
+
+    def _heed(self, call: Call, said: Mapping[str, Any]) -> None:
+        """What `meta` says of this request."""
+        call.proxy = checked(said.get("proxy") or "")
+        if self._jar is not None and "cookiejar" in said:
+            call.jar = self._session(said["cookiejar"])
+        if said.get("dont_merge_cookies"):
+            call.jar = None
+
+    def _session(self, key: Any) -> Jar:
+        jar = self._jars.get(key)
+        if jar is None:
+            jar = self._jars[key] = Jar()
+            if len(self._jars) > MAX_JARS:
+                self._jars.popitem(last=False)
+        self._jars.move_to_end(key)
+        return jar
+
+    def _log_in(self, call: Call) -> None:
+        host = urls.host(call.url)
+        if not self._login_domains:
+            self._login_domains = frozenset({host})
+        if urls.is_within(host, self._login_domains):
+            call.credentials = self._credentials
+
+    def _add_own(self, call: Call, job: Job) -> None:
+        """Headers and cookies of the request; what is secret stays with the host it was for."""
+        home = not job.hops or _same_host(job.request.url, job.url)
+        headers = {
+            name: value
+            for name, value in job.request.headers.items()
+            if home or name.lower() not in SECRET
+        }
+        written = [headers.pop(name) for name in list(headers) if name.lower() == "cookie"]
+        if headers:
+            agent = self._agents[self._usual.index(call.headers)]  # type: ignore[arg-type]
+            call.headers = header_lines(agent, headers)
+        if job.request.cookies and home:
+            written += _take_cookies(call, job.request.cookies)
+        call.cookies = "; ".join(filter(None, written))
+
+
+def _take_cookies(call: Call, cookies: Cookies) -> Iterator[str]:
+    """Put cookies into the jar; without one they go with this request alone."""
+    host = urls.host(call.url)
+    for cookie in _pairs(cookies):
+        name, value = _text(cookie.get("name")), _text(cookie.get("value"))
+        if call.jar is None:
+            yield f"{name}={value}"
+            continue
+        domain = _text(cookie.get("domain") or "").lstrip(".")
+        call.jar.add(
+            name,
+            value,
+            domain=domain or host,
+            below=bool(domain),
+            path=_text(cookie.get("path") or "/"),
+            secure=bool(cookie.get("secure")),
+        )
+
+
+def _pairs(cookies: Cookies) -> Iterable[Mapping[str, Any]]:
+    if isinstance(cookies, Mapping):
+        return [{"name": name, "value": value} for name, value in cookies.items()]
+    return cookies
+
+
+def _text(part: Any) -> str:
+    text = part.decode("utf-8", "replace") if isinstance(part, bytes) else str(part)
+    if part is None or _NO_COOKIE.search(text):
+        raise FetchError("bad cookies", f"{text!r} is no part of a cookie; allowed: no ; and lines")
+    return text
+
+
+def _credentials(settings: CrawlSettings) -> Credentials | None:
+    if not settings.http_user:
+        return None
+    digest = settings.http_auth == "digest"
+    return Credentials(settings.http_user, settings.http_password, digest)
+
+
+def _same_host(one: str, other: str) -> bool:
+    """Whether secrets for one URL may go to another: the same host and port, and no way back from
+    https to http."""
+    if urls.origin(one) == urls.origin(other):
+        return True
+    return one.startswith("http:") and urls.origin(other) == f"https://{urls.origin(one)[7:]}"
+
+
+def header_lines(
+    user_agent: str, headers: Mapping[str, str | None] | None = None
+) -> tuple[str, ...]:
+    """The header lines of a request: the usual ones, unless its own of that name replace them.
+
+    A header whose value is None is not sent at all.
+    """
+    own = [f"{name}: {value or ''}".rstrip() for name, value in (headers or {}).items()]
+    return (*own, *_missing(own, (f"User-Agent: {user_agent}", ACCEPT, ACCEPT_CODINGS)))
+
+
+def _missing(own: Iterable[str], usual: Iterable[str]) -> list[str]:
+    names = {line.partition(":")[0].lower() for line in own}
+    return [line for line in usual if line.partition(":")[0].lower() not in names]

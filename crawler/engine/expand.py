@@ -1,0 +1,125 @@
+"""Unpacks bodies: gzip, deflate, br and zstd, each to so many bytes and no further.
+
+libcurl could do all but zstd, which the wheels of pycurl lack, and would count no bytes for us
+(docs/decisions/0013-fetching.md).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import zlib
+from collections.abc import Iterable, Sequence
+
+import brotli
+import zstandard
+
+from crawler.engine.exchange import Answer, FetchError
+
+CODINGS = "gzip, deflate, br, zstd"
+"""What a request says that it takes."""
+MOST_CODINGS = 3
+"""So many layers are taken off; no honest server has two."""
+ZSTD_WINDOW = 8 * 2**20
+"""More than that need not be kept in mind while unpacking zstd (RFC 9659)."""
+PIECE = 1 << 20
+
+
+class TooLarge(Exception):
+    """More comes out than is wanted."""
+
+
+def codings(header_lines: Iterable[bytes]) -> Sequence[str]:
+    """The layers of a body in the order in which they are taken off, as the headers name them."""
+    found: list[str] = []
+    for line in header_lines:
+        if line.startswith(b"HTTP/"):
+            found.clear()
+            continue
+        name, _, value = line.partition(b":")
+        if name.strip().lower() == b"content-encoding":
+            found += [part.strip().lower() for part in value.decode("latin-1").split(",")]
+    return [coding for coding in reversed(found) if coding not in ("", "identity")]
+
+
+def expanded(answer: Answer, layers: Sequence[str], limit: int) -> Answer | FetchError:
+    """The answer with its body unpacked, or the error that this is. Computes; safe in a thread."""
+    try:
+        body = expand(answer.body, layers, limit)
+    except TooLarge:
+        return FetchError("too large", f"more than {limit} bytes unpacked", answer.seconds)
+    except (ValueError, zlib.error, brotli.error, zstandard.ZstdError) as error:
+        return FetchError("bad encoding", str(error), answer.seconds)
+    return dataclasses.replace(answer, body=body)
+
+
+def expand(body: bytes, layers: Sequence[str], limit: int) -> bytes:
+    """The body with its layers taken off. A body that ends too early is what there is of it.
+
+    Raises TooLarge, ValueError for a coding that is not known, and the errors of the libraries.
+    """
+    if len(layers) > MOST_CODINGS:
+        raise ValueError(f"{len(layers)} codings, one over the other")
+    for layer in layers:
+        unpack = _UNPACKERS.get(layer)
+        if unpack is None:
+            raise ValueError(f"content coding {layer!r} is not known")
+        body = unpack(body, limit) if body else body
+    return body
+
+
+def _gzip(body: bytes, limit: int) -> bytes:
+    parts, size = [], 0
+    while body:
+        member = zlib.decompressobj(zlib.MAX_WBITS | 16)
+        part = member.decompress(body, limit - size + 1)
+        parts.append(part)
+        size += len(part)
+        _check(size, limit)
+        body = member.unused_data.lstrip(b"\0")
+        if not body.startswith(b"\x1f\x8b"):  # what follows the last member is nobody's
+            break
+    return b"".join(parts)
+
+
+def _deflate(body: bytes, limit: int) -> bytes:
+    """RFC 9110 means zlib's format; some servers send the bare stream."""
+    try:
+        whole = zlib.decompressobj().decompress(body, limit + 1)
+    except zlib.error:
+        whole = zlib.decompressobj(-zlib.MAX_WBITS).decompress(body, limit + 1)
+    return _check(len(whole), limit) or whole
+
+
+def _brotli(body: bytes, limit: int) -> bytes:
+    stream = brotli.Decompressor()
+    part = stream.process(body, output_buffer_limit=PIECE)
+    parts, size = [part], len(part)
+    while part and not stream.is_finished():
+        _check(size, limit)
+        part = stream.process(b"", output_buffer_limit=PIECE)
+        parts.append(part)
+        size += len(part)
+    return _check(size, limit) or b"".join(parts)
+
+
+def _zstd(body: bytes, limit: int) -> bytes:
+    unpacker = zstandard.ZstdDecompressor(max_window_size=ZSTD_WINDOW)
+    with unpacker.stream_reader(io.BytesIO(body), read_across_frames=True) as stream:
+        whole = stream.read(limit + 1)
+    return _check(len(whole), limit) or whole
+
+
+def _check(size: int, limit: int) -> bytes:
+    if size > limit:
+        raise TooLarge
+    return b""
+
+
+_UNPACKERS = {
+    "gzip": _gzip,
+    "x-gzip": _gzip,
+    "deflate": _deflate,
+    "br": _brotli,
+    "zstd": _zstd,
+}

@@ -1,0 +1,102 @@
+"""Proxies in turn: one that fails rests for a while, and the request goes on with the next."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
+from typing import Any, Protocol
+
+from crawler.engine.exchange import Answer, Call, FetchError
+
+FORM = re.compile(r"(https?|socks4a?|socks5h?)://[^\s/]+/?", re.IGNORECASE)
+_REFUSED = 407
+
+
+class Sender(Protocol):
+    """What a relay needs of a fetcher."""
+
+    def submit(self, call: Call, done: Callable[[Answer | FetchError], None]) -> Any:
+        """Send a request; raises FetchError when that cannot be."""
+        ...
+
+
+class Proxies:
+    """The proxies of a crawl."""
+
+    def __init__(self, proxies: Sequence[str], rest_s: float, now_s: Callable[[], float]) -> None:
+        self._proxies = list(proxies)
+        self._rest_s = rest_s
+        self._now_s = now_s
+        self._back_s: dict[str, float] = {}
+        self._turn = 0
+
+    def __bool__(self) -> bool:
+        return bool(self._proxies)
+
+    def next(self, tried: Collection[str] = ()) -> str:
+        """Whose turn it is, of those that do not rest and were not tried. Raises FetchError."""
+        now_s = self._now_s()
+        for _ in self._proxies:
+            proxy = self._proxies[self._turn]
+            self._turn = (self._turn + 1) % len(self._proxies)
+            if proxy not in tried and self._back_s.get(proxy, now_s) <= now_s:
+                return proxy
+        raise FetchError("no proxy", f"each of {len(self._proxies)} has failed of late")
+
+    def failed(self, proxy: str) -> None:
+        """Leave a proxy out for a while."""
+        self._back_s[proxy] = self._now_s() + self._rest_s
+
+
+class Relay:
+    """A request on its way through one proxy after another, until one works."""
+
+    def __init__(
+        self,
+        sender: Sender,
+        proxies: Proxies,
+        call: Call,
+        done: Callable[[Answer | FetchError], None],
+    ) -> None:
+        self.transfer: Any = None
+        """What the fetcher knows it by."""
+        self._sender = sender
+        self._proxies = proxies
+        self._call = call
+        self._done = done
+        self._tried: list[str] = []
+        self._spent_s = 0.0
+
+    def send(self) -> None:
+        """Send it through the next proxy. Raises FetchError when none is left."""
+        proxy = self._proxies.next(self._tried)
+        self._tried.append(proxy)
+        left_s = self._call.timeout_s - self._spent_s
+        call = replace(self._call, proxy=proxy, timeout_s=left_s)
+        self.transfer = self._sender.submit(call, self._arrived)
+
+    def _arrived(self, result: Answer | FetchError) -> None:
+        if not is_refusal(result):
+            self._done(result)
+            return
+        self._spent_s += result.seconds
+        self._proxies.failed(self._tried[-1])
+        try:
+            self.send()
+        except FetchError as error:
+            self._done(error)
+
+
+def is_refusal(result: Answer | FetchError) -> bool:
+    """Whether a proxy failed, and not what lies behind it."""
+    if isinstance(result, FetchError):
+        return result.reason == "proxy"
+    return result.status == _REFUSED
+
+
+def checked(proxy: str) -> str:
+    """A proxy of a request's own. Raises FetchError for what is none."""
+    if proxy and not FORM.fullmatch(proxy):
+        raise FetchError("bad proxy", "allowed: http, https, socks4(a) or socks5(h)://host:port")
+    return proxy

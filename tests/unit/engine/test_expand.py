@@ -1,0 +1,63 @@
+"""Bodies are unpacked to so many bytes; no bytes make it crash."""
+
+import gzip
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crawler.engine.exchange import Answer, FetchError
+from crawler.engine.expand import codings, expand, expanded
+from tests.site.trouble import PACKERS
+
+LAYER = {"bare-deflate": "deflate"}
+
+
+@pytest.mark.parametrize("packer", PACKERS)
+@pytest.mark.parametrize("body", [b"", b"a", b"text " * 100_000])
+def test_what_was_packed_comes_out(packer, body):
+    layers = [LAYER.get(packer, packer)]
+    assert expand(PACKERS[packer](body), layers, len(body)) == body
+
+
+@pytest.mark.parametrize("packer", PACKERS)
+def test_a_byte_more_than_allowed_is_too_large(packer):
+    packed = PACKERS[packer](b"x" * 5_000_001)
+    answer = Answer(200, (), packed, 0.1)
+    found = expanded(answer, [LAYER.get(packer, packer)], 5_000_000)
+    assert isinstance(found, FetchError)
+    assert found.reason == "too large"
+
+
+@pytest.mark.parametrize("packer", PACKERS)
+def test_a_body_that_ends_too_early_is_what_there_is_of_it(packer):
+    body = bytes(range(256)) * 4000
+    packed = PACKERS[packer](body)
+    found = expand(packed[: len(packed) // 2], [LAYER.get(packer, packer)], 10_000_000)
+    assert body.startswith(found)
+
+
+def test_members_of_gzip_follow_each_other_and_rubbish_at_the_end_is_left():
+    packed = gzip.compress(b"one") + gzip.compress(b"two") + b"\0\0rubbish"
+    assert expand(packed, ["gzip"], 100) == b"onetwo"
+
+
+@pytest.mark.parametrize("layer", ["gzip", "deflate", "br", "zstd"])
+@given(body=st.binary(max_size=200))
+def test_broken_bytes_are_an_error_or_a_short_body(layer, body):
+    found = expanded(Answer(200, (), body, 0.1), [layer], 100_000)
+    assert isinstance(found, FetchError) or len(found.body) <= 100_000
+
+
+@pytest.mark.parametrize(
+    ("lines", "layers"),
+    [
+        ([b"Content-Encoding: gzip\r\n"], ["gzip"]),
+        ([b"content-encoding:GZIP , br\r\n"], ["br", "gzip"]),
+        ([b"Content-Encoding: gzip\r\n", b"Content-Encoding: br\r\n"], ["br", "gzip"]),
+        ([b"Content-Encoding: identity\r\n"], []),
+        ([b"HTTP/1.1 401 No\r\n", b"Content-Encoding: br\r\n", b"HTTP/1.1 200 OK\r\n"], []),
+    ],
+)
+def test_the_layers_are_those_of_the_last_headers(lines, layers):
+    assert codings(lines) == layers
