@@ -256,6 +256,12 @@ class WorkerSettings:
         least=0.05,
         most=60,
     )
+    max_running: int = setting(
+        1000,
+        "Tasks crawled at once; of others given to the worker the next begins when one ends.",
+        least=1,
+        most=100_000,
+    )
     response_bytes: int = setting(
         256_000_000,
         "Bodies held at once, of all tasks together; beyond that nothing more is received.",

@@ -1,12 +1,19 @@
-"""The runs of a worker: one greenlet and one engine crawl for each task it was given."""
+"""The runs of a worker: one greenlet and one engine crawl for each task it was given.
+
+Only so many run at once, which bounds what a worker takes of memory however many tasks it is given.
+The others wait in line, higher priority first.
+"""
 
 from __future__ import annotations
 
+import heapq
+import itertools
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
 import gevent
+from gevent import Greenlet
 
 from crawler.clock import Clock
 from crawler.engine.crawl import Crawl
@@ -59,12 +66,17 @@ class Run:
         self._spec = resource.spec
         self.key = RunKey(resource.id, resource.epoch)
         self.spider_name = resource.spec.spider_name
-        self._state = State.RUNNING
+        self._state = State.ASSIGNED
         self._reason = ""
         self._awaits_spider = False
         self._crawl: Crawl | None = None
         self._told: Report | None = None
         self._stopped = False
+
+    @property
+    def waits(self) -> bool:
+        """Whether it has not begun."""
+        return self._state is State.ASSIGNED
 
     @property
     def ended(self) -> bool:
@@ -73,6 +85,7 @@ class Run:
 
     def execute(self, engine: Engine, sink: Sink | SinkMaker) -> None:
         """Crawl until done, stopped or failed; blocks."""
+        self._state = State.RUNNING
         try:
             self._crawl = engine.crawl(self._spec, sink)
             if not self._stopped:
@@ -97,7 +110,7 @@ class Run:
     def report(self) -> Report | None:
         """What the leader does not know yet; None when it knows all."""
         report = self.status()
-        return None if report == self._told else report
+        return None if self.waits or report == self._told else report
 
     def status(self) -> Report:
         """How the run stands now."""
@@ -126,7 +139,12 @@ def _sound(reason: str) -> str:
     return reason[:LONGEST_REASON].encode(errors="backslashreplace").decode()
 
 
-def _end(greenlets: Sequence[gevent.Greenlet], patience_s: float) -> None:
+def _begun(runs: Iterable[tuple[Run, Greenlet | None]]) -> list[Greenlet]:
+    """The greenlets of those runs that have one."""
+    return [greenlet for _, greenlet in runs if greenlet is not None]
+
+
+def _end(greenlets: Sequence[Greenlet], patience_s: float) -> None:
     """Wait until they have ended; what has not by then is cut off."""
     gevent.joinall(greenlets, timeout=patience_s)
     gevent.killall([greenlet for greenlet in greenlets if not greenlet.dead], block=False)
@@ -143,14 +161,23 @@ class Runs:
         sinks: Sinks,
         clock: Clock,
         on_end: Callable[[], None],
+        most: int,
     ) -> None:
+        """At most `most` run at once."""
+        self._most = most
         self._engine = engine
         self._items = items
         self._sinks = sinks
         self._clock = clock
         self._on_end = on_end
         self._supervisor = Supervisor("runs", clock=clock)
-        self._runs: dict[str, tuple[Run, gevent.Greenlet]] = {}
+        self._runs: dict[str, tuple[Run, Greenlet | None]] = {}
+        """Each with its greenlet, once it has one."""
+        self._line: list[tuple[int, int, Run, Resource]] = []
+        """Those that wait for one to end; some may have been stopped meanwhile."""
+        self._order = itertools.count()
+        self._running = 0
+        self._halted = False
 
     def known(self) -> dict[str, RunKey]:
         """Name → identity of each run, ended ones included."""
@@ -160,18 +187,43 @@ class Runs:
         """The runs, ended ones included."""
         return [run for run, _ in self._runs.values()]
 
-    def count(self) -> int:
-        """How many have not ended."""
-        return sum(not run.ended for run in self.all())
+    @property
+    def running(self) -> int:
+        """How many have begun and not ended."""
+        return self._running
+
+    @property
+    def waiting(self) -> int:
+        """How many wait for one of those to end."""
+        return sum(run.waits for run in self.all())
 
     def start(self, resource: Resource) -> None:
-        """Start a run of that resource."""
+        """Start a run of that resource, now or when it is its turn."""
         run = Run(resource)
+        self._runs[run.name] = (run, None)
+        place = (-resource.spec.priority, next(self._order), run, resource)
+        heapq.heappush(self._line, place)
+        self._admit()
+
+    def _admit(self) -> None:
+        while self._line and self._running < self._most and not self._halted:
+            *_, run, resource = heapq.heappop(self._line)
+            if self._runs.get(run.name, (None,))[0] is run:
+                self._begin(run, resource)
+
+    def _begin(self, run: Run, resource: Resource) -> None:
         greenlet = self._supervisor.spawn(
             f"run {run.name}", self._execute, run, resource, on_end=OnEnd.LOG
         )
+        self._running += 1
+        greenlet.rawlink(self._free)
         self._runs[run.name] = (run, greenlet)
         log.info("run started", task=run.name, epoch=run.key.epoch)
+
+    def _free(self, _: Greenlet) -> None:
+        """A run has ended in whatever way: the next may begin."""
+        self._running -= 1
+        self._admit()
 
     def stop(self, names: Iterable[str]) -> None:
         """Stop these runs, all at once, and forget them; one that does not end stays known.
@@ -180,10 +232,9 @@ class Runs:
         giving others a turn survives that.
         """
         stopping = [self._runs[name] for name in names if name in self._runs]
-        greenlets = [greenlet for _, greenlet in stopping]
         for run, _ in stopping:
             run.stop()
-        _end(greenlets, STOP_S)
+        _end(_begun(stopping), STOP_S)
         for run, greenlet in stopping:
             self._forget(run, greenlet)
 
@@ -191,20 +242,21 @@ class Runs:
         """Bring every run to a safe point and let it end there: fetches end at once, a callback is
         let finish, its items are written. What takes longer is cut off. The runs stay known, so
         that they can be reported."""
+        self._halted = True
         for run in self.all():
             run.stop()
-        _end([greenlet for _, greenlet in self._runs.values()], patience_s)
+        _end(_begun(self._runs.values()), patience_s)
 
     def cut_off(self) -> None:
         """End every run where it stands; returns at once."""
-        gevent.killall([greenlet for _, greenlet in self._runs.values()], block=False)
+        gevent.killall(_begun(self._runs.values()), block=False)
 
     def stop_all(self) -> None:
         """Stop every run."""
         self.stop(list(self._runs))
 
-    def _forget(self, run: Run, greenlet: gevent.Greenlet) -> None:
-        if not greenlet.dead:
+    def _forget(self, run: Run, greenlet: Greenlet | None) -> None:
+        if greenlet is not None and not greenlet.dead:
             log.error("run does not stop, its callback blocks", task=run.name, epoch=run.key.epoch)
         elif self._runs.get(run.name, (None,))[0] is run:
             del self._runs[run.name]

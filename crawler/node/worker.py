@@ -89,7 +89,8 @@ class Worker:
         )
         items = Path(settings.folder, settings.worker.items)
         sinks = Sinks(settings.worker.databases)
-        self._runs = Runs(engine, items, sinks, clock, self._on_run_end)
+        most = settings.worker.max_running
+        self._runs = Runs(engine, items, sinks, clock, self._on_run_end, most)
         self._epochs = Epochs()
         self._own_load = OwnLoad(clock)
         self._draining = False
@@ -154,7 +155,14 @@ class Worker:
     def measure(self, metrics: Metrics) -> None:
         """How many tasks run here."""
         self._observer.measure(metrics)
-        metrics.gauge_of("crawler_runs", "Tasks that run on this worker.", self._runs.count)
+        runs, held = self._runs, self._engine.held
+        metrics.gauge_of("crawler_runs", "Tasks that run on this worker.", lambda: runs.running)
+        metrics.gauge_of(
+            "crawler_runs_waiting", "Tasks that wait for others to end.", lambda: runs.waiting
+        )
+        metrics.gauge_of(
+            "crawler_response_bytes", "Bytes of responses held in memory.", lambda: held.held
+        )
         metrics.counter_of(
             "crawler_assignments_refused",
             "Assignments older than one before them, refused.",

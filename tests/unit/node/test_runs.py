@@ -1,0 +1,106 @@
+"""How many tasks a worker runs at once, and whose turn it is next."""
+
+from pathlib import Path
+
+import gevent
+import pytest
+from gevent.event import Event
+
+from crawler.clock import SystemClock
+from crawler.engine.sinks.chosen import Sinks
+from crawler.node.runs import Runs
+from crawler.records import Counts, Resource, Spec, State
+from tests.waiting import eventually
+
+
+class Crawl:
+    """Runs until it is told to end."""
+
+    counts = Counts()
+
+    def __init__(self):
+        self.over = Event()
+
+    def run(self):
+        self.over.wait()
+
+    def stop(self):
+        self.over.set()
+
+    def outcome(self):
+        return State.DONE, ""
+
+
+class Engine:
+    """Makes such crawls; knows those that were made, by the name of the task."""
+
+    def __init__(self):
+        self.crawls = {}
+
+    def crawl(self, spec, sink):
+        self.crawls[spec.name] = Crawl()
+        return self.crawls[spec.name]
+
+
+@pytest.fixture
+def engine():
+    return Engine()
+
+
+@pytest.fixture
+def runs(engine, tmp_path):
+    runs = Runs(engine, Path(tmp_path), Sinks({}), SystemClock(), lambda: None, most=2)
+    yield runs
+    runs.stop_all()
+
+
+def start(runs, *names, priority=0):
+    for name in names:
+        runs.start(Resource(Spec(name, priority=priority), id=f"id-{name}", epoch=1))
+
+
+def begun(engine):
+    """Who has begun, in that order, when nothing more happens by itself."""
+    gevent.sleep(0)
+    gevent.idle()
+    return list(engine.crawls)
+
+
+def test_only_so_many_run_at_once_and_the_others_in_turn(runs, engine):
+    start(runs, "a", "b", "c", "d")
+    assert begun(engine) == ["a", "b"]
+    assert (runs.running, runs.waiting) == (2, 2)
+    engine.crawls["b"].over.set()
+    eventually(lambda: begun(engine) == ["a", "b", "c"])
+    assert (runs.running, runs.waiting) == (2, 1)
+
+
+def test_of_those_that_wait_the_highest_priority_is_next(runs, engine):
+    start(runs, "a", "b", "low")
+    start(runs, "high", priority=5)
+    runs.stop(["a"])
+    eventually(lambda: begun(engine) == ["a", "b", "high"])
+
+
+def test_who_waits_has_nothing_to_report_and_can_be_stopped(runs, engine):
+    start(runs, "a", "b", "c", "d")
+    begun(engine)
+    assert [run.name for run in runs.all() if run.report() is not None] == ["a", "b"]
+    runs.stop(["c"])
+    assert sorted(runs.known()) == ["a", "b", "d"]
+    runs.stop(["a"])
+    eventually(lambda: begun(engine) == ["a", "b", "d"])
+
+
+def test_one_that_is_cut_off_before_its_first_turn_gives_its_place_to_another(runs, engine):
+    start(runs, "a", "b", "c")
+    runs.stop(["a", "b"])  # neither greenlet has had a turn yet
+    eventually(lambda: "c" in begun(engine))
+
+
+def test_nothing_begins_once_the_worker_leaves(runs, engine):
+    start(runs, "a", "b", "c")
+    begun(engine)
+    runs.halt(1.0)
+    assert begun(engine) == ["a", "b"]
+    assert sorted(runs.known()) == ["a", "b", "c"]
