@@ -13,11 +13,12 @@ import click
 from crawler import config
 from crawler.cli.base import BAD_SETTINGS
 from crawler.crawl_settings import CrawlSettings
-from crawler.engine import overrides
+from crawler.engine import overrides, scrapy_settings
 from crawler.engine.loader import load_file, load_spiders
 from crawler.engine.spider import Spider
 from crawler.errors import ConfigError, InvalidArgument
 from crawler.records import Spec
+from crawler.setting_fields import from_text
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -90,15 +91,37 @@ def crawl_settings(file: str | None) -> CrawlSettings:
 
 
 def spec_of(spider: type[Spider], arguments: Iterable[str], settings: Iterable[str]) -> Spec:
-    """The task that these options ask for. Raises Unusable with every fault of the settings."""
-    changes = overrides.parsed(pairs("-s", settings))
-    faults = overrides.faults(changes, "-s")
-    if faults:
-        raise Unusable("\n".join(fault.replace("-s.", "-s ", 1) for fault in faults))
+    """The task that these options ask for. Raises Unusable, as `settings_of` does."""
+    changes = settings_of(settings)
     given: dict[str, Any] = pairs("-a", arguments)
     if "settings" in given:
         raise Unusable("-a settings: not allowed; settings of the crawl are given by -s")
     return Spec(spider.name, parameters={**given, "settings": changes})
+
+
+def settings_of(texts: Iterable[str]) -> dict[str, Any]:
+    """Crawl settings given as SETTING=VALUE, those of Scrapy under the names they have here.
+
+    Raises Unusable with every fault.
+    """
+    given = pairs("-s", texts)
+    parsed = {key: _setting(key, text) for key, text in given.items()}
+    faults = scrapy_settings.faults(parsed, "-s")
+    faults += [
+        f"-s.{name}: a setting of Scrapy that there is not here; see docs/spiders.md"
+        for name in scrapy_settings.unknown(parsed)
+    ]
+    if faults:
+        raise Unusable("\n".join(fault.replace("-s.", "-s ", 1) for fault in faults))
+    return scrapy_settings.translated(parsed)
+
+
+def _setting(key: str, text: str) -> Any:
+    """The value of a setting, read as that of the one here, or of a switch that is only Scrapy's."""
+    if scrapy_settings.is_scrapys(key) and key not in scrapy_settings.NAMES:
+        return from_text(text, bool)
+    name = scrapy_settings.NAMES.get(key, key)
+    return overrides.parsed({name: text})[name]
 
 
 def refused(error: InvalidArgument) -> Unusable:

@@ -34,6 +34,8 @@ def site():
     ("template", "file", "paths"),
     [
         ("basic", "my_shop.py", ["/start"]),
+        ("crawl", "my_shop.py", EVERY[:2]),
+        ("sitemap", "my_shop.py", EVERY),
         ("yaml", "my-shop.yaml", EVERY),
     ],
 )

@@ -11,6 +11,7 @@ import sys
 import gevent
 import pytest
 
+from crawler.cli import given
 from tests.integration.lab import ROOT, crawler
 from tests.site import Site
 from tests.site.crawling import lines
@@ -104,6 +105,22 @@ def test_arguments_reach_the_spider_and_settings_the_crawl(folder, site):
     assert "nowhere; -o FILE keeps them" in done.stdout
 
 
+def test_settings_may_have_the_names_that_scrapy_gives_them(folder, site):
+    seen = len(site.hits)
+    theirs = ("-s", "USER_AGENT=theirs", "-s", "DEPTH_LIMIT=1", "-s", "RETRY_ENABLED=False")
+    known = ("-s", "RETRY_HTTP_CODES=500,503", "-s", "LOG_LEVEL=INFO")
+    done = runspider(folder, "titles.py", "-a", "path=/chain/1", *theirs, *known)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [hit.agent for hit in site.hits[seen:]] == ["theirs"] * 2
+
+
+def test_a_setting_is_read_as_what_it_is():
+    texts = ["RETRY_ENABLED=False", "DOWNLOAD_DELAY=2", "RETRY_HTTP_CODES=500,503", "max_depth=3"]
+    assert given.settings_of(texts) == {
+        **{"retries": 0, "delay_s": 2, "retry_statuses": [500, 503], "max_depth": 3}
+    }
+
+
 def test_of_several_spiders_one_is_chosen(folder):
     done = runspider(folder, "both.py")
     assert done.returncode == 2
@@ -139,6 +156,11 @@ FAULTS = {
     "value": (
         ["titles.py", "-s", "delay_s=soon", "-s", "nix=1"],
         "-s delay_s: 'soon' is not allowed; allowed: a number from 0 to 3600 s\n-s nix: unknown",
+    ),
+    "value under Scrapy's name": (
+        ["titles.py", "-s", "DOWNLOAD_DELAY=soon", "-s", "REACTOR_THREADPOOL_MAXSIZE=3"],
+        "-s DOWNLOAD_DELAY: 'soon' is not allowed; allowed: a number from 0 to 3600 s\n"
+        "-s REACTOR_THREADPOOL_MAXSIZE: a setting of Scrapy that there is not here",
     ),
     "start": (["idle.py"], "-a start_urls: spider 'idle' has no start URL of its own; allowed:"),
     "settings file": (["titles.py", "-c", "nix.yaml"], "nix.yaml: no such file"),
