@@ -42,8 +42,9 @@ log = get_logger(__name__)
 CHANGES = MAX_OPERATIONS - 2
 """Changes in one transaction; room is left for the fence and the mark of the ids."""
 
-AHEAD = 2
-"""Batches on their way at once, so that etcd has one at hand when it is done with another."""
+AHEAD = 4
+"""Batches on their way at once, so that etcd has one at hand when it is done with another, and one
+that takes longer than usual holds up nobody."""
 
 TOMBSTONE_S = 86_400
 """How long the note on a dead worker is kept: a day, in which it may wake and look."""
