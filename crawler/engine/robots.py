@@ -1,7 +1,8 @@
 """robots.txt (RFC 9309): fetched once a day for each site, shared by all crawls of a worker.
 
-A site that answers 4xx has no rules; one that cannot be reached or answers 5xx allows nothing for
-the moment, and is asked again when the next attempt of a page is due.
+A site that answers 4xx has no rules. Of one that cannot be reached or answers 5xx the rules known
+before hold on for an hour; without any it allows nothing for the moment, and is asked again when
+the next attempt of a page is due. What is sent instead of rules is read as far as it has any.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ import math
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import cast
 
+import gevent
 from protego import Protego
 
 from crawler.clock import Clock
@@ -24,6 +27,10 @@ from crawler.supervision import Supervisor
 KEPT_S = 24 * 3600.0
 TROUBLE_KEPT_S = 1.0
 """A site in trouble is not asked again within this time, however many pages wait for it."""
+OLD_KEPT_S = 3600.0
+"""Rules that cannot be had anew are kept that long, then asked for again."""
+LARGE_BYTES = 32 * 1024
+"""A file as large as this is read by a native thread: the largest takes most of a second."""
 MAX_BYTES = 500 * 1024
 """What lies beyond is ignored (RFC 9309, 2.5)."""
 REFUSED_BYTES = 16 * MAX_BYTES
@@ -104,7 +111,11 @@ class Robots:
                 ready()
 
     def _keep(self, origin: str, rules: Rules) -> None:
-        kept_s = TROUBLE_KEPT_S if rules.trouble else KEPT_S
+        _, old = self._known.get(origin, (0.0, rules))
+        kept_s = KEPT_S
+        if rules.trouble:
+            kept_s = TROUBLE_KEPT_S if old.trouble else OLD_KEPT_S
+            rules = rules if old.trouble else old
         self._known[origin] = (self._clock.monotonic() + kept_s, rules)
         self._known.move_to_end(origin)
         while len(self._known) > MAX_SITES:
@@ -120,6 +131,8 @@ class Robots:
             except FetchError as error:
                 return Rules(trouble=error.reason, unreachable=error.unreachable)
             target = redirect(url, answer)
+            if target is None and len(answer.body) > LARGE_BYTES:
+                return cast(Rules, gevent.get_hub().threadpool.apply(read, (answer,)))
             if target is None:
                 return read(answer)
             url = target

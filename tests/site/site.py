@@ -46,13 +46,13 @@ class _Handler(WSGIHandler):
 class Site:
     """Serves on every loopback address (127.0.0.1, 127.0.0.2, …), which are so many hosts.
 
-    `robots` is the text of robots.txt; None answers 404, a number answers that status. `pages` are
-    added to those of pages.py, by the first part of the path; "" is the root.
+    `robots` is the text of robots.txt, or a page; None answers 404, a number that status. `pages`
+    are added to those of pages.py, by the first part of the path; "" is the root.
     """
 
     def __init__(
         self,
-        robots: str | int | None = None,
+        robots: str | int | Page | None = None,
         pages: Mapping[str, Page] | None = None,
         at_robots: Callable[[], None] = lambda: None,
         port: int = 0,
@@ -120,17 +120,30 @@ class Site:
         if url == "/robots.txt":
             self.robots_hits.append(hit)
             self._at_robots()
-            reply = self._robots_reply()
+            reply = self._robots_reply(environ)
         else:
             self.hits.append(hit)
             reply = self._reply(environ, url)
         start_response(f"{reply.status} {_phrase(reply.status)}", reply.headers)
         return [reply.body] if isinstance(reply.body, bytes) else reply.body
 
-    def _robots_reply(self) -> Reply:
+    def _robots_reply(self, environ: dict[str, Any]) -> Reply:
         if isinstance(self.robots, str):
             return Reply(self.robots.encode(), 200, [("Content-Type", "text/plain")])
+        if callable(self.robots):
+            return self.robots(self._asked(environ, len(self.robots_hits)))
         return Reply(b"", self.robots or 404)
+
+    def _asked(self, environ: dict[str, Any], count: int) -> Asked:
+        return Asked(
+            path=environ["PATH_INFO"],
+            query=dict(parse_qsl(environ["QUERY_STRING"])),
+            method=environ["REQUEST_METHOD"],
+            body=environ["wsgi.input"].read(),
+            socket=environ["site.socket"],
+            count=count,
+            headers={k: v for k, v in environ.items() if k.startswith("HTTP_")},
+        )
 
     def _reply(self, environ: dict[str, Any], url: str) -> Reply:
         self._counts[url] += 1
@@ -138,16 +151,7 @@ class Site:
         page = self._pages.get(path.split("/")[1])
         if page is None:
             return html("no such page", status=404)
-        asked = Asked(
-            path=path,
-            query=dict(parse_qsl(environ["QUERY_STRING"])),
-            method=environ["REQUEST_METHOD"],
-            body=environ["wsgi.input"].read(),
-            socket=environ["site.socket"],
-            count=self._counts[url],
-            headers={k: v for k, v in environ.items() if k.startswith("HTTP_")},
-        )
-        return page(asked)
+        return page(self._asked(environ, self._counts[url]))
 
 
 def _phrase(status: int) -> str:

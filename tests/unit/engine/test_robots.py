@@ -2,11 +2,13 @@
 
 import gevent
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from crawler.clock import ManualClock, settle
 from crawler.crawl_settings import CrawlSettings
 from crawler.engine.exchange import Answer, FetchError
-from crawler.engine.robots import KEPT_S, MAX_BYTES, Robots, Rules, read, token
+from crawler.engine.robots import KEPT_S, MAX_BYTES, OLD_KEPT_S, Robots, Rules, read, token
 from crawler.supervision import Supervisor
 from tests.unit.engine.fakes import FakeFetcher
 
@@ -172,3 +174,35 @@ def test_who_asked_is_told_even_when_the_fetch_is_cut_off():
     gevent.sleep(0)
     supervisor.stop()
     assert told == [1]
+
+
+@pytest.mark.parametrize("trouble", [FetchError("connection refused"), answer(500)])
+def test_known_rules_hold_on_while_a_site_is_in_trouble(trouble):
+    it = Asking(answer(body=RULES), trouble, answer(404))
+    it.ask()
+    it.clock.advance(KEPT_S + 1)
+    it.ask()
+    rules = it.robots.rules(SITE)
+    assert not rules.allows(f"{SITE}/private/x", "other/1.0")
+    assert rules.allows(f"{SITE}/x", "other/1.0")
+    it.clock.advance(OLD_KEPT_S + 1)
+    assert it.robots.rules(SITE) is None
+    it.ask()
+    assert it.robots.rules(SITE).allows(f"{SITE}/private/x", "other/1.0")
+
+
+def test_groups_of_one_agent_are_one():
+    body = b"User-agent: a\nDisallow: /1\n\nUser-agent: b\nUser-agent: a\nDisallow: /2\n"
+    rules = read(answer(body=body))
+    assert [rules.allows(f"{SITE}/{n}", "a/1") for n in (1, 2, 3)] == [False, False, True]
+    assert [rules.allows(f"{SITE}/{n}", "b/1") for n in (1, 2, 3)] == [True, False, True]
+
+
+LINES = st.sampled_from([b"User-agent: *", b"Disallow: /", b"Crawl-delay: ", b"Allow: *$", b"\r"])
+
+
+@given(st.lists(st.one_of(st.binary(max_size=40), LINES)), st.sampled_from([b"\n", b"", b": "]))
+def test_no_bytes_break_the_reader(parts, between):
+    rules = read(answer(body=between.join(parts)))
+    assert rules.allows(f"{SITE}/%ff?a=1#x", "crawler/1") in (True, False)
+    assert 0 <= rules.delay_s("crawler/1") <= 300
