@@ -14,6 +14,7 @@ from types import FrameType
 from typing import Any
 
 from crawler.engine.crawl import Crawl
+from crawler.engine.journeys import Journeys
 from crawler.hub import TICK_S, Pulse
 from crawler.logs import get_logger
 
@@ -77,15 +78,15 @@ class SlowCallbacks(Pulse):
 def culprit_of(frame: FrameType | None) -> Culprit | None:
     """The callback that this stack is in; None when it is in none."""
     stack = list(_outwards(frame))
-    for outer in stack:
-        crawl = outer.f_locals.get("self") if outer.f_code in _CALLING else None
-        if isinstance(crawl, Crawl):
-            job = outer.f_locals.get("job")
-            return Culprit(crawl, _callback(job), _url(job), _place(crawl, stack))
-    return None
+    calling = next((each for each in stack if each.f_code in _CALLING), None)
+    running = next((each for each in stack if each.f_code is Crawl.run.__code__), None)
+    if calling is None or running is None:
+        return None
+    crawl, job = running.f_locals["self"], calling.f_locals.get("job")
+    return Culprit(crawl, _callback(job), _url(job), _place(crawl, stack))
 
 
-_CALLING = {Crawl._collect.__code__, Crawl._pull_start.__code__}
+_CALLING = {Journeys._collect.__code__, Crawl._pull_start.__code__}
 """Where a crawl calls its spider."""
 
 

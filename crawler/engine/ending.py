@@ -1,4 +1,4 @@
-"""How much a crawl may do before it ends by itself: items, pages, failures, time."""
+"""What ends a crawl before it is done: a stop, the wish of a callback, or a bound it was given."""
 
 from __future__ import annotations
 
@@ -10,10 +10,14 @@ from crawler.crawl_settings import CrawlSettings
 from crawler.engine.tally import Tally
 
 
-class Bounds:
+class Ending:
     """Watches the tally of a crawl; settings that are 0 bound nothing, and cost nothing."""
 
     def __init__(self, settings: CrawlSettings, tally: Tally, clock: Clock) -> None:
+        self.stopped = False
+        """Whether the run was cut short from outside; its outcome says nothing then."""
+        self.reason = ""
+        """Why it ends by itself: the setting whose bound is reached, or what a callback said."""
         self._clock = clock
         self._max_run_s = settings.max_run_s or math.inf
         self.deadline_s = math.inf
@@ -25,12 +29,20 @@ class Bounds:
         ]
         self._counts = [each for each in counts if each[1]]
 
+    @property
+    def over(self) -> bool:
+        """Whether nothing more is to be done."""
+        return self.stopped or bool(self.reason)
+
     def begin(self) -> None:
         """The time runs from now."""
         self.deadline_s = self._clock.monotonic() + self._max_run_s
 
-    def reached(self) -> str:
-        """The setting whose bound is reached; empty when none is."""
+    def check(self) -> None:
+        """See whether a bound is reached."""
+        self.reason = self.reason or self._reached()
+
+    def _reached(self) -> str:
         for name, most, count in self._counts:
             if count() >= most:
                 return name

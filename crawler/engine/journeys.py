@@ -1,0 +1,188 @@
+"""What becomes of each request of a crawl, from its answer to its one end.
+
+An answer is a page for a callback, another hop, another attempt, or a failure; what the callbacks
+yield goes on to the frontier or to the outlet. A fault of a page costs that page: it is counted and
+logged, and the crawl goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from crawler.clock import Clock
+from crawler.engine import answers, failure, markup, meta, parse
+from crawler.engine.answers import Again, Failure, Hop, Page, Verdict
+from crawler.engine.ending import Ending
+from crawler.engine.exchange import Answer, FetchError
+from crawler.engine.frontier import Frontier, Job
+from crawler.engine.outlet import Outlet, SinkFailed
+from crawler.engine.pace import Pace
+from crawler.engine.response import Response
+from crawler.engine.spider import Request, Spider
+from crawler.engine.spill import SpillFailed
+from crawler.engine.stats import Stats
+from crawler.engine.tally import Tally
+from crawler.logs import get_logger
+
+log = get_logger(__name__)
+
+
+class Journeys:
+    """The requests of one crawl after they were sent. All of it happens in the crawl's greenlet."""
+
+    def __init__(
+        self,
+        task: str,
+        spider: Spider,
+        frontier: Frontier,
+        outlet: Outlet,
+        tally: Tally,
+        stats: Stats,
+        ending: Ending,
+        pace: Pace,
+        clock: Clock,
+    ) -> None:
+        self._task = task
+        self._spider = spider
+        self._frontier = frontier
+        self._outlet = outlet
+        self._tally = tally
+        self._stats = stats
+        self._ending = ending
+        self._pace = pace
+        self._clock = clock
+
+    def refuse(self, job: Job, error: FetchError | None) -> None:
+        """A request is not sent: robots.txt does not allow it, or there is an error instead."""
+        if error is not None:
+            self.follow(job, error)
+        else:
+            self._tally.filter("robots")
+            self._tell_errback(job, failure.IgnoreRequest("robots.txt does not allow it"))
+
+    def follow(self, job: Job, result: Answer | FetchError) -> None:
+        """Deal with what came of sending a request."""
+        verdict = answers.judge(
+            job,
+            result,
+            self._spider.settings,
+            self._clock.time_ns() / 1e9,
+            self._spider.handle_httpstatus_list,
+        )
+        self._carry_out(job, verdict)
+
+    def _carry_out(self, job: Job, verdict: Verdict) -> None:
+        match verdict:
+            case Page():
+                self._read(job, verdict)
+            case Again():
+                self._stats.retries += 1
+                log.debug("page is tried again", url=job.url, reason=verdict.reason)
+                self._frontier.retry(job, self._clock.monotonic() + verdict.pause_s)
+            case Hop():
+                self._stats.redirects += 1
+                self._count_refusal(
+                    self._frontier.admit_hop(job, verdict.url, verdict.method, verdict.body)
+                )
+            case Failure():
+                self._fail(job, verdict)
+
+    def _read(self, job: Job, page: Page) -> None:
+        """Do what the page asks for in its markup, else hand it to its callback."""
+        settings = self._spider.settings
+        response = self._response(job, page)
+        elsewhere = markup.refresh(response) if settings.meta_refresh else None
+        if elsewhere is not None:
+            return self._carry_out(job, answers.hop(job, elsewhere, "GET", None, settings))
+        known_as = markup.canonical(response) if settings.canonical else None
+        if known_as is not None and not self._frontier.claim(known_as):
+            return self._tally.filter("canonical")
+        self._tally.pages += 1
+        self._collect(job, "callback", lambda: self._outputs(response))
+
+    def _response(self, job: Job, page: Page) -> Response:
+        meta.note(job)
+        return Response(job.url, page.status, page.headers, page.body, job.request)
+
+    def _tell_errback(self, job: Job, error: Exception) -> None:
+        if job.request.errback is not None:
+            told = failure.Failure(error, job.request)
+            self._collect(job, "errback", lambda: parse.failure_outputs(self._spider, told))
+
+    def _collect(self, job: Job, where: str, outputs: Callable[[], Iterator[Any]]) -> None:
+        """Take what a callback yields; what it raises is told, and costs this page only."""
+        try:
+            for output in outputs():
+                self.take(output, job.depth + 1, job.url)
+                self._pace.breathe()
+                if self._ending.over:
+                    return
+        except (SinkFailed, SpillFailed):
+            raise
+        except Exception as error:
+            self.blame_spider(where, error, job.url)
+
+    def _outputs(self, response: Response) -> Iterator[Any]:
+        outputs = parse.outputs(self._spider, response)
+        if not self._spider.settings.nofollow:
+            return outputs
+        is_barred = markup.restrained(response)
+        return (output for output in outputs if not self._bars(output, is_barred))
+
+    def _bars(self, output: Any, is_barred: Callable[[str], bool]) -> bool:
+        """Whether it is a link that is not for crawlers; it is counted then."""
+        if not isinstance(output, Request) or not is_barred(output.url):
+            return False
+        self._tally.discovered += 1
+        self._tally.filter("nofollow")
+        return True
+
+    def take(self, output: Any, depth: int, url: str = "") -> None:
+        """Take what a callback, or `start` at depth 0, has yielded on the page of that URL."""
+        if not isinstance(output, Request):
+            self._outlet.take(output, url)
+            if self._tally.items == self._spider.settings.max_items:
+                self._ending.check()
+            return
+        self._tally.discovered += 1
+        refusal = self._frontier.admit(output, depth)
+        if depth == 0 and refusal in ("scheme", "url"):
+            self._tally.fail("bad url", output.url)  # a start that is none is no mere link
+        else:
+            self._count_refusal(refusal)
+
+    def _count_refusal(self, refusal: str) -> None:
+        if refusal:
+            self._tally.filter(refusal)
+
+    def _fail(self, job: Job, verdict: Failure) -> None:
+        self._tally.fail(verdict.reason, job.url)
+        log.info(
+            "page failed",
+            task=self._task,
+            spider=self._spider.name,
+            url=job.url,
+            reason=verdict.detail or verdict.reason,
+            attempts=job.attempts + 1,
+        )
+        self._tell_errback(job, self._error(job, verdict))
+
+    def _error(self, job: Job, verdict: Failure) -> Exception:
+        if verdict.page is not None:
+            return failure.HttpError(self._response(job, verdict.page))
+        return failure.fetch_error(verdict.reason, verdict.detail)
+
+    def blame_spider(self, where: str, error: Exception, url: str) -> None:
+        """Code of the spider raised; it may have meant to end the crawl."""
+        if isinstance(error, failure.CloseSpider):
+            self._ending.reason = error.reason
+            return
+        self._tally.blame(f"{where} raised {type(error).__name__}", url)
+        log.error(
+            f"{where} raised: its page is lost, the crawl goes on",
+            task=self._task,
+            spider=self._spider.name,
+            url=url,
+            exc_info=error,
+        )
