@@ -10,7 +10,7 @@ from crawler import logs
 from crawler.cli import given
 from crawler.cli.base import CONFIG, FAILED, INTERRUPTED, commands, on_interrupt
 from crawler.engine.crawl import Crawl
-from crawler.engine.sinks.targets import STANDARD_OUTPUT, open_sinks, public
+from crawler.engine.sinks.targets import STANDARD_OUTPUT, Targets, public
 from crawler.errors import InvalidArgument
 from crawler.local import report
 from crawler.local.solo import Solo, engine_for
@@ -47,7 +47,7 @@ def runspider(
     spec = given.spec_of(kind, arguments, settings)
     with engine_for(given.crawl_settings(file), kind) as engine:
         try:
-            solo = Solo(engine, spec, open_sinks(outputs, fresh, spec.name, kind.name))
+            solo = Solo(engine, spec, Targets(outputs, fresh, spec.name))
         except InvalidArgument as error:
             raise given.refused(error) from error
         on_interrupt(solo.stop)

@@ -21,9 +21,11 @@ found when it is compiled, and all of them are told at once.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any, ClassVar
 
 from crawler.engine import urls
+from crawler.engine.pipelines import Invalid
 from crawler.engine.response import Response
 from crawler.engine.rules import Declaration, ItemRule
 from crawler.engine.schema import faults_of, load
@@ -67,7 +69,9 @@ def compile_declaration(data: Any, where: str = "spider") -> type[DeclaredSpider
     if found:
         raise ConfigError("\n".join(found))
     declaration = load(data)
+    required = declaration.required
     members: Mapping[str, Any] = {
+        **({"item_schema": staticmethod(partial(_check, required))} if required else {}),
         "__doc__": f"The spider {declaration.name!r}, compiled from its declaration.",
         "name": declaration.name,
         "start_urls": declaration.start_urls,
@@ -76,6 +80,13 @@ def compile_declaration(data: Any, where: str = "spider") -> type[DeclaredSpider
         "declaration": declaration,
     }
     return type("DeclaredSpider", (DeclaredSpider,), dict(members))
+
+
+def _check(required: frozenset[str], item: Mapping[str, Any]) -> None:
+    """Raise Invalid for an item that lacks a required field."""
+    missing = sorted(name for name in required & item.keys() if item[name] in (None, []))
+    if missing:
+        raise Invalid(", ".join(missing), "required, and nothing was found")
 
 
 def _items(rule: ItemRule, response: Response) -> Iterator[dict[str, Any]]:

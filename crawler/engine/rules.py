@@ -29,6 +29,8 @@ class FieldRule:
     type: str = "str"
     many: bool = False
     """A list of all that is found, instead of the first."""
+    required: bool = False
+    """An item without it is dropped."""
 
     def value(self, part: Any, response: Response) -> Any:
         """The field for a part of a page; None, or an empty list, when there is nothing."""
@@ -95,3 +97,9 @@ class Declaration:
     settings: Mapping[str, Any] = field(default_factory=dict)
     follow: Sequence[FollowRule] = ()
     items: Sequence[ItemRule] = ()
+
+    @property
+    def required(self) -> frozenset[str]:
+        """The fields that an item must have if it is of a kind that has them."""
+        rules = (each for item in self.items for each in item.fields.items())
+        return frozenset(name for name, rule in rules if rule.required)

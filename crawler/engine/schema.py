@@ -131,6 +131,7 @@ class _FieldSchema(_Schema):
     regex = _regex()
     type = fields.String(validate=_one_of(TYPES))
     many = fields.Boolean(truthy={True}, falsy={False})
+    required = fields.Boolean(truthy={True}, falsy={False})
 
     @validates_schema(skip_on_field_errors=True)
     def _one(self, data: dict[str, Any], **rest: Any) -> None:

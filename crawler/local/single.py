@@ -12,8 +12,8 @@ from crawler.engine.address import ALL
 from crawler.engine.engine import Engine
 from crawler.engine.loader import load_spiders
 from crawler.engine.sinks.json_lines import JsonLinesSink
-from crawler.engine.sinks.sink import Sink
-from crawler.engine.sinks.targets import is_database, is_target, open_sink
+from crawler.engine.sinks.sink import Sink, SinkMaker
+from crawler.engine.sinks.targets import Targets, is_database, is_target, open_sink
 from crawler.errors import ConfigError
 from crawler.local.progress import Progress
 from crawler.node.runs import Run, folder_name
@@ -91,11 +91,11 @@ class _Single:
             self._whole.close()
         return self._states()
 
-    def _sink(self, run: Run) -> Sink:
+    def _sink(self, run: Run) -> Sink | SinkMaker:
         if self._whole is not None:
             return SharedSink(self._whole)
         if is_target(self._items):
-            return open_sink(self._items, run.name, run.spider_name)
+            return Targets([self._items], task=run.name)
         return JsonLinesSink(Path(self._items) / f"{folder_name(run.name)}.jsonl")
 
     def _states(self) -> list[Resource]:

@@ -10,7 +10,7 @@ from crawler.crawl_settings import CrawlSettings
 from crawler.engine.address import ALL
 from crawler.engine.crawl import Crawl
 from crawler.engine.engine import Engine
-from crawler.engine.sinks.sink import Sink
+from crawler.engine.sinks.sink import Sink, SinkMaker
 from crawler.engine.spider import Spider
 from crawler.engine.stats import Statistics
 from crawler.records import Spec
@@ -37,7 +37,7 @@ def engine_for(settings: CrawlSettings, *spiders: type[Spider]) -> Iterator[Engi
 class Solo:
     """One crawl; `stop` may be called from anywhere, a handler of signals included."""
 
-    def __init__(self, engine: Engine, spec: Spec, sink: Sink) -> None:
+    def __init__(self, engine: Engine, spec: Spec, sink: Sink | SinkMaker) -> None:
         """Raises NotFound and InvalidArgument, as `Engine.crawl`."""
         self._crawl: Crawl = engine.crawl(spec, sink)
         self.stop = self._crawl.stop

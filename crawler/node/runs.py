@@ -65,7 +65,6 @@ class Run:
         self.name = resource.name
         self._spec = resource.spec
         self.key = RunKey(resource.id, resource.epoch)
-        self.spider_name = resource.spec.spider_name
         self._state = State.ASSIGNED
         self._reason = ""
         self._awaits_spider = False

@@ -1,10 +1,12 @@
 """`crawler runspider` as a person types it: from a spider's file to items, and what it refuses."""
 
+import csv
 import json
 import os
 import pty
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 
@@ -83,6 +85,28 @@ def test_items_are_appended_unless_the_file_is_to_be_overwritten(folder):
     for option, count in (("-o", 6), ("-o", 12), ("-O", 6)):
         assert runspider(folder, "titles.py", option, "items.jsonl").returncode == 0
         assert len(lines(folder / "items.jsonl")) == count
+
+
+def test_the_suffix_of_a_file_says_its_format(folder):
+    outputs = ("-o", "items.csv", "-o", "items.db", "-O", "items.parquet")
+    done = runspider(folder, "titles.py", *outputs, "-s", "item_key=title")
+    assert (done.returncode, done.stderr) == (0, "")
+    titles = [*(f"/page/{i}" for i in range(5)), "links"]
+    with (folder / "items.csv").open(newline="") as file:
+        assert sorted(row["title"] for row in csv.DictReader(file)) == titles
+    connection = sqlite3.connect(folder / "items.db")
+    rows = connection.execute("SELECT _task, title, _key FROM titles ORDER BY title").fetchall()
+    connection.close()
+    assert rows == [("titles", title, f'["{title}"]') for title in titles]
+    assert (folder / "items.parquet" / "part-00000.parquet").is_file()
+
+
+def test_the_password_of_a_database_is_shown_nowhere(folder):
+    for target in ("postgresql://me:hidden@127.0.0.1:1/x", "oracle://me:hidden@127.0.0.1/x"):
+        done = runspider(folder, "titles.py", "-o", target, "-L", "debug")
+        assert done.returncode != 0
+        assert "hidden" not in done.stdout + done.stderr
+        assert "Traceback" not in done.stderr
 
 
 def test_standard_output_has_items_and_nothing_else(folder):

@@ -52,7 +52,7 @@ class CsvRows:
     def write(self, records: Sequence[dict[str, Any]]) -> Counter[str]:
         """Append the rows, at the beginning of a file after the header."""
         text = io.StringIO()
-        rows = csv.writer(text, lineterminator="\n")
+        rows = csv.writer(text)
         if self._file.is_empty:
             self._fix(self._declared or dict.fromkeys(name for each in records for name in each))
             rows.writerow(self._columns)

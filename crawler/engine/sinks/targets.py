@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from crawler.engine.sinks.batched import BatchedSink
 from crawler.engine.sinks.csv_file import CsvRows
@@ -60,13 +62,22 @@ def open_sink(
     return BatchedSink(file_writer(kind, target, fresh))
 
 
-def open_sinks(
-    targets: Sequence[str], fresh: Sequence[str] = (), task: str = "", table: str = "items"
-) -> Sink:
-    """One sink for all of these; without any, items are but counted."""
-    sinks = [open_sink(target, task, table) for target in targets]
-    sinks += [open_sink(target, task, table, fresh=True) for target in fresh]
-    return sinks[0] if len(sinks) == 1 else ManySinks(sinks)
+@dataclass(frozen=True)
+class Targets:
+    """What makes one sink for several targets, when the spider is known; without any, items are
+    but counted."""
+
+    targets: Sequence[str]
+    fresh: Sequence[str] = ()
+    """Those that begin anew."""
+    task: str = ""
+
+    def __call__(self, spider: Any) -> Sink:
+        """The sink; a database gets a table of the spider's name. Raises ConfigError."""
+        about = (self.task, spider.name, spider.settings.item_key)
+        sinks = [open_sink(target, *about) for target in self.targets]
+        sinks += [open_sink(target, *about, fresh=True) for target in self.fresh]
+        return sinks[0] if len(sinks) == 1 else ManySinks(sinks)
 
 
 def is_database(target: str) -> bool:

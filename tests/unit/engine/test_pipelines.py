@@ -206,3 +206,17 @@ def test_scrapy_s_setting_lists_pipelines_by_number():
     given = {"ITEM_PIPELINES": {"a.b.C": 300, Doubled: 100, "off.D": None}}
     assert faults(given, "custom_settings") == []
     assert translated(given) == {"pipelines": [f"{__name__}:Doubled", "a.b.C"]}
+
+
+def test_a_declaration_says_which_fields_an_item_must_have():
+    from crawler.engine.declarative import compile_declaration
+
+    title = {"css": "h1", "required": True}
+    items = [{"fields": {"title": title, "n": "b"}}]
+    made = compile_declaration({"name": "d", "start_urls": ["http://h/"], "items": items})
+    schema = made(name="d").item_schema
+    it, sink, tally = outlet(schema=schema)
+    for item in ({"title": "A", "n": None}, {"title": None, "n": "1"}, {"other": 1}):
+        it.take(item, "http://h/")
+    assert sink == [{"title": "A", "n": None}, {"other": 1}]
+    assert tally.items_dropped == {"invalid title": 1}
