@@ -29,11 +29,13 @@ from crawler.engine.pipelines import Invalid
 from crawler.engine.response import Response
 from crawler.engine.rules import Declaration, ItemRule
 from crawler.engine.schema import faults_of, load
+from crawler.engine.sitemap import Sitemap
+from crawler.engine.sitemap_spider import SitemapSpider
 from crawler.engine.spider import Request, Spider
 from crawler.errors import ConfigError
 
 
-class DeclaredSpider(Spider):
+class DeclaredSpider(SitemapSpider):
     """The base of compiled declarations. It stays on the hosts it starts at, unless told where."""
 
     declaration: ClassVar[Declaration]
@@ -41,7 +43,25 @@ class DeclaredSpider(Spider):
     def __init__(self, **parameters: Any) -> None:
         super().__init__(**parameters)
         if self.declaration.allowed_domains is None and "allowed_domains" not in parameters:
-            self.allowed_domains = [urls.host(url) for url in self.start_urls]
+            begins = [*self.start_urls, *self.sitemap_urls]
+            self.allowed_domains = [urls.host(url) for url in begins]
+
+    @classmethod
+    def begins_itself(cls) -> bool:
+        """Whether it begins at sitemaps."""
+        return bool(cls.declaration.sitemaps.urls)
+
+    def start_requests(self) -> Iterator[Request]:
+        """A request for each start URL, then for each sitemap."""
+        yield from Spider.start_requests(self)
+        yield from super().start_requests()
+
+    def _named(self, file: Sitemap) -> Iterator[Request]:
+        """The pages of a sitemap that its rule allows."""
+        return (Request(url) for url in self._locations(file) if self._is_wanted(url))
+
+    def _is_wanted(self, url: str) -> bool:
+        return self.declaration.sitemaps.allows(url)
 
     def parse(self, response: Response) -> Iterator[Any]:
         """The items of the page, then a request for each link to follow."""
@@ -77,6 +97,7 @@ def compile_declaration(data: Any, where: str = "spider") -> type[DeclaredSpider
         "start_urls": declaration.start_urls,
         "allowed_domains": declaration.allowed_domains or (),
         "custom_settings": declaration.settings,
+        "sitemap_urls": declaration.sitemaps.urls,
         "declaration": declaration,
     }
     return type("DeclaredSpider", (DeclaredSpider,), dict(members))

@@ -71,19 +71,32 @@ class ItemRule:
 
 
 @dataclass(frozen=True, slots=True)
-class FollowRule:
-    """Which links are followed."""
+class UrlRule:
+    """Which URLs are fetched."""
 
-    links: Selection
     allow: Sequence[re.Pattern[str]] = ()
     deny: Sequence[re.Pattern[str]] = ()
-    match: re.Pattern[str] | None = None
 
     def allows(self, url: str) -> bool:
-        """Whether a link found is followed: `deny` wins, an empty `allow` allows everything."""
+        """Whether a URL found is fetched: `deny` wins, an empty `allow` allows everything."""
         if any(pattern.search(url) for pattern in self.deny):
             return False
         return not self.allow or any(pattern.search(url) for pattern in self.allow)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FollowRule(UrlRule):
+    """Which links are followed."""
+
+    links: Selection
+    match: re.Pattern[str] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SitemapRule(UrlRule):
+    """The sitemaps, or robots.txt files that name some, whose pages are fetched."""
+
+    urls: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +110,7 @@ class Declaration:
     settings: Mapping[str, Any] = field(default_factory=dict)
     follow: Sequence[FollowRule] = ()
     items: Sequence[ItemRule] = ()
+    sitemaps: SitemapRule = SitemapRule()
 
     @property
     def required(self) -> frozenset[str]:

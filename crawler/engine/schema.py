@@ -12,7 +12,15 @@ from typing import Any
 from marshmallow import RAISE, Schema, ValidationError, fields, post_load, validates_schema
 
 from crawler.engine import extract, overrides, urls
-from crawler.engine.rules import SOURCES, TYPES, Declaration, FieldRule, FollowRule, ItemRule
+from crawler.engine.rules import (
+    SOURCES,
+    TYPES,
+    Declaration,
+    FieldRule,
+    FollowRule,
+    ItemRule,
+    SitemapRule,
+)
 
 REGEX = "a regular expression"
 MISSING = "missing; allowed:"
@@ -76,6 +84,15 @@ class _Shorthand(fields.Nested):
     def deserialize(self, value: Any, *rest: Any, **options: Any) -> Any:
         return super().deserialize(
             {"css": value} if isinstance(value, str) else value, *rest, **options
+        )
+
+
+class _Sitemaps(fields.Nested):
+    """A mapping, for which a mere list is short: the URLs in it."""
+
+    def deserialize(self, value: Any, *rest: Any, **options: Any) -> Any:
+        return super().deserialize(
+            {"urls": value} if isinstance(value, list) else value, *rest, **options
         )
 
 
@@ -191,6 +208,16 @@ class _FollowSchema(_Schema):
         return FollowRule(links=links, **data)
 
 
+class _SitemapSchema(_Schema):
+    urls = fields.List(fields.String(validate=_web), required=True)
+    allow = fields.List(_regex())
+    deny = fields.List(_regex())
+
+    @post_load
+    def _build(self, data: dict[str, Any], **rest: Any) -> SitemapRule:
+        return SitemapRule(**data)
+
+
 class _DeclarationSchema(_Schema):
     name = fields.String(required=True, validate=_not_empty)
     start_urls = fields.List(fields.String(validate=_web))
@@ -198,6 +225,7 @@ class _DeclarationSchema(_Schema):
     settings = fields.Dict()
     follow = fields.List(_Shorthand(_FollowSchema))
     items = fields.List(fields.Nested(_ItemSchema))
+    sitemaps = _Sitemaps(_SitemapSchema)
 
     @post_load
     def _build(self, data: dict[str, Any], **rest: Any) -> Declaration:

@@ -51,7 +51,7 @@ NEEDLESS = frozenset(
 )
 """Those that change nothing that could be changed here, so that nothing is said of them."""
 _UNLIMITED: Mapping[str, int] = {"max_body_bytes": 2**40, "max_url_length": 1_000_000}
-_SWITCHES: Mapping[str, tuple[str, float | None, float]] = {
+SWITCHES: Mapping[str, tuple[str, float | None, float]] = {
     "AUTOTHROTTLE_ENABLED": ("adaptive", 1.0, 0.0),
     "RANDOMIZE_DOWNLOAD_DELAY": ("delay_random", 0.5, 0.0),
     "REDIRECT_ENABLED": ("max_redirects", None, 0),
@@ -71,7 +71,7 @@ def translated(settings: Mapping[str, Any]) -> dict[str, Any]:
     theirs = {NAMES[key]: _value(key, settings[key]) for key in settings.keys() & NAMES.keys()}
     if not settings.get("AUTOTHROTTLE_ENABLED"):
         theirs.pop("adaptive", None)
-    for key, (name, on, off) in _SWITCHES.items():
+    for key, (name, on, off) in SWITCHES.items():
         if key in settings and not settings[key]:
             theirs[name] = off
         elif key in settings and on is not None:
@@ -81,7 +81,7 @@ def translated(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 def unknown(settings: Iterable[Any]) -> list[str]:
     """Scrapy's settings, or such of a package for it, that nothing here does anything with."""
-    return sorted(filter(is_scrapys, set(settings) - NAMES.keys() - _SWITCHES.keys() - NEEDLESS))
+    return sorted(filter(is_scrapys, set(settings) - NAMES.keys() - SWITCHES.keys() - NEEDLESS))
 
 
 def faults(settings: Any, where: str) -> list[str]:

@@ -38,7 +38,7 @@ class SitemapSpider(Spider):
         self._rules = [(re.compile(pattern), each) for pattern, each in self.sitemap_rules]
         self._follow = [re.compile(pattern) for pattern in self.sitemap_follow]
 
-    def start_requests(self) -> Iterable[Any]:
+    def start_requests(self) -> Iterator[Request]:
         """A request for each of `sitemap_urls`."""
         for url in self.sitemap_urls:
             yield Request(url, self._parse_sitemap)

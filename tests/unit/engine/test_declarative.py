@@ -3,6 +3,8 @@
 import pytest
 import yaml
 
+from crawler.crawl_settings import CrawlSettings
+from crawler.engine import parse
 from crawler.engine.declarative import compile_declaration
 from crawler.engine.response import Headers, Response
 from crawler.engine.spider import Request, Spider
@@ -160,3 +162,40 @@ def test_all_faults_are_told_at_once():
         "s.items[0].fields.a.type",
         "s.items[0].fields.a.css",
     }
+
+
+SITEMAPS = """
+name: mapped
+sitemaps: {urls: ["http://shop.example/robots.txt"], allow: [/book/], deny: [secret]}
+items: [{fields: {title: h1}}]
+"""
+MAP = b"""<urlset><url><loc>http://shop.example/book/1</loc></url>
+<url><loc>http://shop.example/book/secret</loc></url><url><loc>http://shop.example/x</loc></url>
+</urlset>"""
+
+
+def test_it_may_begin_at_sitemaps():
+    spider = compile_declaration(yaml.safe_load(SITEMAPS))()
+    spider.settings = CrawlSettings()
+    assert spider.begins_itself()
+    assert list(spider.allowed_domains) == ["shop.example"]
+    [first] = spider.start()
+    assert first.url == "http://shop.example/robots.txt"
+    robots = Response(first.url, body=b"Sitemap: /map.xml", request=first)
+    [second] = checked_outputs(spider, robots)
+    pages = checked_outputs(spider, Response(second.url, body=MAP, request=second))
+    assert [request.url for request in pages] == ["http://shop.example/book/1"]
+    page = Response("http://shop.example/book/1", body=b"<h1>One</h1>", request=pages[0])
+    assert checked_outputs(spider, page) == [{"title": "One"}]
+
+
+def test_a_list_of_sitemaps_is_enough():
+    data = {"name": "short", "sitemaps": ["http://h/a.xml", "http://h/b.xml"]}
+    assert list(compile_declaration(data).sitemap_urls) == ["http://h/a.xml", "http://h/b.xml"]
+    assert not compile_declaration({"name": "none"}).begins_itself()
+    with pytest.raises(ConfigError, match=r"spider.sitemaps.urls\[0\]: 'a.xml' is not allowed"):
+        compile_declaration({"name": "wrong", "sitemaps": ["a.xml"]})
+
+
+def checked_outputs(spider, response):
+    return list(parse.outputs(spider, response))

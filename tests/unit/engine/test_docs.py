@@ -30,6 +30,18 @@ def shop():
     server.stop()
 
 
+def crawled(folder, spiders, name, shop):
+    """The items of a crawl of the demo shop."""
+    engine = Engine(CrawlSettings(), spiders, private_targets=["all"])
+    engine.start()
+    quick = {"delay_s": 0, "host_concurrency": 32, "retries": 0}
+    parameters = {"start_urls": [f"{shop.url}/"], "settings": quick}
+    crawl = engine.crawl(Spec(name, parameters=parameters), JsonLinesSink(folder / "items"))
+    crawl.run()
+    engine.stop()
+    return [json.loads(line) for line in (folder / "items").read_text().splitlines()]
+
+
 @pytest.mark.parametrize("file", ["shop.py", "shop.yaml"])
 def test_the_first_spider_and_the_same_as_data_find_every_book_of_the_demo(tmp_path, shop, file):
     (tmp_path / "shop.py").write_text(blocks("python")[0])
@@ -38,14 +50,7 @@ def test_the_first_spider_and_the_same_as_data_find_every_book_of_the_demo(tmp_p
     assert trial["spiders"] == ["shop.py"]
     [task] = trial["tasks"]
     spiders = load_spiders([file], tmp_path)
-    engine = Engine(CrawlSettings(), spiders, private_targets=["all"])
-    engine.start()
-    quick = {"delay_s": 0, "host_concurrency": 32, "retries": 0}
-    parameters = {"start_urls": [f"{shop.url}/"], "settings": quick}
-    crawl = engine.crawl(Spec("books", parameters=parameters), JsonLinesSink(tmp_path / "items"))
-    crawl.run()
-    engine.stop()
-    items = [json.loads(line) for line in (tmp_path / "items").read_text().splitlines()]
+    items = crawled(tmp_path, spiders, "books", shop)
     assert task["name"] in spiders
     assert len(items) == shop.shop.expected()["books"]
     assert all(item["title"] and item["price"] for item in items)
@@ -60,5 +65,25 @@ def test_the_custom_settings():
     from crawler.engine.overrides import faults
 
     namespace = {"Spider": crawler.Spider}
-    exec(blocks("python")[1], namespace)
+    [block] = [block for block in blocks("python") if "custom_settings" in block]
+    exec(block, namespace)
     assert faults(namespace["Books"].custom_settings, "custom_settings") == []
+
+
+def test_the_rules_find_the_books_of_the_demo(tmp_path, shop):
+    [block] = [block for block in blocks("python") if "CrawlSpider" in block]
+    (tmp_path / "shelves.py").write_text(block)
+    items = crawled(tmp_path, load_spiders(["shelves.py"], tmp_path), "shelves", shop)
+    all_books = shop.shop.expected()["books"]
+    assert 0.99 * all_books < len(items) <= all_books  # a few are led to from elsewhere
+    assert all(item["title"] and item["price"] for item in items)
+
+
+def test_the_names_of_scrapys_settings_are_those_that_are_understood():
+    from crawler.engine.scrapy_settings import NAMES, SWITCHES
+
+    [table] = re.findall(r"\n\| Scrapy \| here \|\n\|---\|---\|\n(.*?)\n\n", TEXT, re.DOTALL)
+    told = re.findall(r"`…?(\w+)`", " ".join(row.split("|")[1] for row in table.splitlines()))
+    known = NAMES.keys() | SWITCHES.keys()
+    assert all(any(name.endswith(each) for each in told) for name in known)
+    assert all(any(name.endswith(each) for name in known) for each in told)
