@@ -20,6 +20,7 @@ NAMES: Mapping[str, str] = {
     "CLOSESPIDER_TIMEOUT": "max_run_s",
     "CONCURRENT_REQUESTS": "concurrency",
     "CONCURRENT_REQUESTS_PER_DOMAIN": "host_concurrency",
+    "COOKIES_ENABLED": "cookies",
     "DEPTH_LIMIT": "max_depth",
     "DOWNLOAD_DELAY": "delay_s",
     "DOWNLOAD_MAXSIZE": "max_body_bytes",
