@@ -117,7 +117,7 @@ def settings_of(texts: Iterable[str]) -> dict[str, Any]:
 
 
 def _setting(key: str, text: str) -> Any:
-    """The value of a setting, read as that of the one here, or of a switch of Scrapy alone."""
+    """The value of a setting, read as that of ours, or of a switch that Scrapy alone has."""
     if scrapy_settings.is_scrapys(key) and key not in scrapy_settings.NAMES:
         return from_text(text, bool)
     name = scrapy_settings.NAMES.get(key, key)

@@ -1,8 +1,13 @@
 """What `crawler new spider` writes runs as it stands; `crawler check` finds what would not."""
 
+import re
+import textwrap
+
 import pytest
 
-from tests.integration.lab import crawler
+from crawler.cli.base import commands
+from crawler.demo.bookshop import BookshopServer
+from tests.integration.lab import ROOT, crawler
 from tests.site import Site
 from tests.site.crawling import lines
 from tests.site.pages import Reply, html
@@ -197,3 +202,37 @@ def test_each_of_several_files_is_checked(tmp_path):
     assert done.returncode == 1
     assert done.stdout == "nix.py: no such file; give the path of a spider, .py or .yaml\n"
     assert done.stderr == "good.yaml: ok: good\n"
+
+
+@pytest.fixture(scope="module")
+def shop():
+    server = BookshopServer()
+    server.start()
+    yield server
+    server.stop()
+
+
+def test_the_first_spider_of_the_readme_takes_two_commands(tmp_path, shop):
+    text = (ROOT / "README.md").read_text().replace("http://127.0.0.1:8100", shop.url)
+    section = text[text.index("## A first spider") : text.index("## On several machines")]
+    new, run = re.findall(r"^    crawler (.+)$", section, re.MULTILINE)
+    assert crawler(*new.split(), cwd=tmp_path).returncode == 0
+    assert crawler(*run.split(), "-s", "delay_s=0", cwd=tmp_path).returncode == 0
+    found = lines(tmp_path / "books.jsonl")
+    assert len({item["url"] for item in found}) == len(found) > shop.shop.expected()["books"]
+    source = section[section.index("    from crawler") : section.index("\nruns likewise")]
+    (tmp_path / "titles.py").write_text(textwrap.dedent(source))
+    command = ("runspider", "titles.py", "-s", "delay_s=0", "-o", "titles.jsonl")
+    assert crawler(*command, cwd=tmp_path).returncode == 0
+    assert all(item["title"] for item in lines(tmp_path / "titles.jsonl"))
+
+
+def test_every_command_and_option_of_the_guide_is_there():
+    text = (ROOT / "docs" / "spiders.md").read_text()
+    shown = re.findall(r"(?:^    |^    \$ |`)crawler ([a-z]+)([^`\n]*)", text, re.MULTILINE)
+    assert {"runspider", "new", "check", "shell", "parse", "stats"} <= {name for name, _ in shown}
+    for name, rest in shown:
+        command = commands.commands[name]
+        command = command.commands["spider"] if name == "new" else command
+        options = {option for each in command.params for option in each.opts}
+        assert set(re.findall(r"(?<= )--?[a-zA-Z]+", rest)) <= options, name
