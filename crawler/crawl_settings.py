@@ -136,6 +136,9 @@ class CrawlSettings:
         "Media types that are fetched, such as text/*; others are broken off at their headers. "
         "Empty takes all.",
     )
+    fetcher: str = setting(
+        "curl", "What fetches the pages; plugins bring others, see docs/hooks.md."
+    )
     http_version: str = setting(
         "auto",
         "HTTP/2 where a site offers it over TLS, never, or always.",

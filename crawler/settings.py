@@ -275,6 +275,9 @@ class WorkerSettings:
         "10.0.0.0/8; `all` is every one.",
         form="network",
     )
+    plugins: Sequence[str] = setting(
+        [], "Modules with plugins of the crawl engine; see docs/hooks.md."
+    )
 
 
 @dataclass(frozen=True)

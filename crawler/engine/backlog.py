@@ -258,6 +258,6 @@ class Backlog:
             log.warning(
                 "requests stay in memory, though more wait than max_pending: they cannot be"
                 " written down",
-                url=job.url,
+                url=urls.shown(job.url),
                 reason=str(error),
             )

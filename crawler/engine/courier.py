@@ -81,6 +81,7 @@ class Courier:
             method=job.method,
             body=job.body,
             jar=self._jar,
+            fetcher=self._settings.fetcher,
         )
         if self._credentials is not None:
             self._log_in(call)
@@ -99,6 +100,7 @@ class Courier:
     def _heed(self, call: Call, said: Mapping[str, Any]) -> None:
         """What `meta` says of this request."""
         call.proxy = checked(said.get("proxy") or "")
+        call.fetcher = said.get("fetcher") or call.fetcher
         if self._jar is not None and "cookiejar" in said:
             call.jar = self._session(said["cookiejar"])
         if said.get("dont_merge_cookies"):

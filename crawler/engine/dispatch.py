@@ -19,7 +19,7 @@ from crawler.crawl_settings import CrawlSettings
 from crawler.engine.answers import retry_after_s
 from crawler.engine.courier import Courier
 from crawler.engine.exchange import Answer, FetchError
-from crawler.engine.fetch import Fetcher
+from crawler.engine.fetchers import Fetchers
 from crawler.engine.frontier import Frontier, Job, SiteQueue
 from crawler.engine.headers import Headers
 from crawler.engine.hosts import Hosts
@@ -39,7 +39,7 @@ LATER_S = 0.5
 class Shared:
     """What the crawls of a worker have in common."""
 
-    fetcher: Fetcher
+    fetcher: Fetchers
     hosts: Hosts
     robots: Robots
     clock: Clock

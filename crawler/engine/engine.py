@@ -16,6 +16,7 @@ from crawler.engine.address import AddressPolicy
 from crawler.engine.crawl import Crawl
 from crawler.engine.dispatch import Shared
 from crawler.engine.fetch import Fetcher
+from crawler.engine.fetchers import Fetchers, load
 from crawler.engine.figures import Figures
 from crawler.engine.hosts import Hosts
 from crawler.engine.memory import MOST_BYTES, ResponseMemory
@@ -42,10 +43,12 @@ class Engine:
         spiders: Mapping[str, type[Spider]],
         clock: Clock | None = None,
         private_targets: Sequence[str] = (),
+        plugins: Sequence[str] = (),
         most_response_bytes: int = MOST_BYTES,
     ) -> None:
         """`private_targets` are networks that may be crawled though they are not public, or `all`
-        (address.py). Raises ConfigError for what is no network."""
+        (address.py); `plugins` are modules with hooks (hookspecs.py). Raises ConfigError for what
+        is no network and no plugin."""
         self._settings = crawl_settings
         self._spiders = dict(spiders)
         self._clock = clock or SystemClock()
@@ -53,7 +56,8 @@ class Engine:
         policy = AddressPolicy(private_targets)
         self.held = ResponseMemory(most_response_bytes)
         """What its crawls hold of responses."""
-        self._fetcher = Fetcher(policy, self._clock, crawl_settings.proxies, self.held)
+        curl = Fetcher(policy, self._clock, crawl_settings.proxies, self.held)
+        self._fetcher = Fetchers(curl, policy, curl.resolver, load(plugins))
         self._crawls: WeakSet[Crawl] = WeakSet()
         self.figures = Figures(self._clock)
         """The statistics of its crawls."""

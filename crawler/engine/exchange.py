@@ -24,6 +24,7 @@ _FINAL = frozenset(
         "content type",
         "forbidden address",
         "forbidden scheme",
+        "no fetcher",
         "too large",
         "tls",
     }

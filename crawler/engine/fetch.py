@@ -75,7 +75,8 @@ class Fetcher:
         self._clock = clock or SystemClock()
         self._trusted = frozenset(trusted_proxies)
         self._supervisor = Supervisor("fetch", clock=self._clock)
-        self._resolver = Resolver(self._supervisor, self._clock)
+        self.resolver = Resolver(self._supervisor, self._clock)
+        """Knows the addresses of hosts."""
         self._held = held or ResponseMemory()
         self._resumes = False
         self._paused: set[Transfer] = set()
@@ -119,7 +120,7 @@ class Fetcher:
         self._aside.clear()
         self._paused.clear()
         self._supervisor.stop()
-        self._resolver.close()
+        self.resolver.close()
         for transfer in active:
             self._held.give_back(transfer.size)
             multi.remove_handle(transfer.handle)
@@ -145,7 +146,7 @@ class Fetcher:
             self._check_target(call.url)
             self._send(transfer, None)
             return transfer
-        name = self._resolver.known(_origin(call.url), call.terms.dns_ttl_s)
+        name = self.resolver.known(_origin(call.url), call.terms.dns_ttl_s)
         if name is None:
             self._look_up(transfer)
         elif name.error:
@@ -166,7 +167,7 @@ class Fetcher:
         asked_s = self._clock.monotonic()
         origin = _origin(transfer.call.url)
         self._aside.add(transfer)
-        self._resolver.ask(origin, lambda found: self._resolved(transfer, found, asked_s))
+        self.resolver.ask(origin, lambda found: self._resolved(transfer, found, asked_s))
 
     def _send(self, transfer: Transfer, name: Name | None) -> None:
         handle = self._idle.pop() if self._idle else new_handle(self._policy)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from crawler.clock import Clock
-from crawler.engine import answers, failure, markup, meta, parse
+from crawler.engine import answers, failure, markup, meta, parse, urls
 from crawler.engine.answers import Again, Failure, Hop, Page, Verdict
 from crawler.engine.ending import Ending
 from crawler.engine.exchange import Answer, FetchError
@@ -78,7 +78,7 @@ class Journeys:
                 self._read(job, verdict)
             case Again():
                 self._stats.retries += 1
-                log.debug("page is tried again", url=job.url, reason=verdict.reason)
+                log.debug("page is tried again", url=urls.shown(job.url), reason=verdict.reason)
                 self._frontier.retry(job, self._clock.monotonic() + verdict.pause_s)
             case Hop():
                 self._stats.redirects += 1
@@ -162,7 +162,7 @@ class Journeys:
             "page failed",
             task=self._task,
             spider=self._spider.name,
-            url=job.url,
+            url=urls.shown(job.url),
             reason=verdict.detail or verdict.reason,
             attempts=job.attempts + 1,
         )
@@ -183,6 +183,6 @@ class Journeys:
             f"{where} raised: its page is lost, the crawl goes on",
             task=self._task,
             spider=self._spider.name,
-            url=url,
+            url=urls.shown(url),
             exc_info=error,
         )

@@ -20,7 +20,7 @@ from crawler.clock import Clock
 from crawler.crawl_settings import CrawlSettings
 from crawler.engine import urls
 from crawler.engine.exchange import Answer, Call, FetchError, Terms
-from crawler.engine.fetch import Fetcher
+from crawler.engine.fetchers import Fetchers
 from crawler.engine.response import Headers
 from crawler.supervision import Supervisor
 
@@ -72,7 +72,7 @@ def token(user_agent: str) -> str:
 class Robots:
     """The rules of the sites in use."""
 
-    def __init__(self, fetcher: Fetcher, supervisor: Supervisor, clock: Clock) -> None:
+    def __init__(self, fetcher: Fetchers, supervisor: Supervisor, clock: Clock) -> None:
         self._fetcher = fetcher
         self._supervisor = supervisor
         self._clock = clock

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from crawler.engine import urls
 from crawler.records import Counts, State
 
 _HINTS = {
@@ -74,12 +75,12 @@ class Tally:
     def fail(self, reason: str, url: str) -> None:
         """A request ends in an error; the first URL of each reason serves as its example."""
         self.failed[reason] += 1
-        self._examples.setdefault(reason, url)
+        self._examples.setdefault(reason, urls.shown(url))
 
     def blame(self, reason: str, url: str) -> None:
         """A callback raised."""
         self.raised[reason] += 1
-        self._examples.setdefault(reason, url)
+        self._examples.setdefault(reason, urls.shown(url))
 
     def counts(self, seconds: float) -> Counts:
         """The counts as a record."""

@@ -27,6 +27,8 @@ _ESCAPE = re.compile("%[0-9a-fA-F]{2}")
 _UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 _NOT_ASCII = re.compile("[^\x00-\x7f]+")
 
+_LOGIN = re.compile(r"^(\w+://)[^/?#]*@")
+
 
 def parse(url: str) -> Parsed:
     """Take an absolute URL apart; raises ValueError when it is none."""
@@ -89,6 +91,11 @@ def origin(url: str) -> str:
 def site(parsed: Parsed) -> str:
     """The `origin` of an http or https URL."""
     return f"{parsed.protocol}//{parsed.host}"
+
+
+def shown(url: str) -> str:
+    """The URL as logs and reports show it: without a password."""
+    return _LOGIN.sub(r"\1", url) if "@" in url else url
 
 
 def host(url: str) -> str:

@@ -55,7 +55,8 @@ def run_tasks(
             "tasks: none given; name a settings file that lists at least one task, with -c FILE"
         )
     spiders = load_spiders(settings.spiders, settings.folder)
-    engine = Engine(settings.crawl, spiders, clock, private_targets=[ALL])
+    plugins = settings.worker.plugins
+    engine = Engine(settings.crawl, spiders, clock, private_targets=[ALL], plugins=plugins)
     supervisor = Supervisor("run", clock=clock)
     engine.start()
     try:

@@ -207,6 +207,7 @@ class Node:
             spiders,
             self._clock,
             private_targets=worker.private_targets,
+            plugins=worker.plugins,
             most_response_bytes=worker.response_bytes,
         )
         self._role = Worker(

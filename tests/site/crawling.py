@@ -75,11 +75,15 @@ class ListSink:
 
 @contextmanager
 def running_engine(
-    *spiders: type[Spider], private_targets: Sequence[str] = (ALL,), **settings: Any
+    *spiders: type[Spider],
+    private_targets: Sequence[str] = (ALL,),
+    plugins: Sequence[str] = (),
+    **settings: Any,
 ) -> Iterator[Engine]:
     """An engine that has started, with the two spiders above and others."""
     known = {spider.name: spider for spider in (Titles, OnlyTitles, *spiders)}
-    engine = Engine(CrawlSettings(**{**HASTE, **settings}), known, private_targets=private_targets)
+    crawl_settings = CrawlSettings(**{**HASTE, **settings})
+    engine = Engine(crawl_settings, known, private_targets=private_targets, plugins=plugins)
     engine.start()
     try:
         yield engine

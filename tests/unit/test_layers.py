@@ -90,7 +90,10 @@ ETCD = [f"coordination/etcd{part}.py" for part in ("", "_connection", "_login", 
     [
         ("pyetcd", "coordination/wire.py coordination/renewer.py " + " ".join(ETCD)),
         ("pycurl", "engine/fetch.py engine/jar.py engine/transfer.py coordination/renewer.py"),
-        ("pluggy", "scheduler/loader.py scheduler/hookspecs.py"),
+        (
+            "pluggy",
+            "scheduler/loader.py scheduler/hookspecs.py engine/fetchers.py engine/hookspecs.py",
+        ),
         ("snowflake", "coordination/snowflake.py"),
         ("click", " ".join(f"cli/{part}.py" for part in CLI)),
     ],

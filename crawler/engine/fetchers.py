@@ -1,0 +1,172 @@
+"""The fetchers of a worker by name: libcurl, and those that plugins bring.
+
+It alone, with hookspecs.py, touches pluggy in the engine.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import pluggy
+
+from crawler.engine import hookspecs, urls
+from crawler.engine.address import AddressPolicy, numeric
+from crawler.engine.exchange import Answer, Call, FetchError
+from crawler.engine.fetch import Fetcher as Curl
+from crawler.engine.hookspecs import Done, Fetcher
+from crawler.engine.resolver import Name, Resolver
+from crawler.errors import ConfigError
+
+BUILT_IN = "curl"
+ENTRY_POINTS = "crawler.engine"
+"""Group under which an installed package announces its plugins of the engine."""
+
+Makers = Mapping[str, Callable[[], Fetcher]]
+
+
+def load(modules: Sequence[str] = ()) -> Makers:
+    """The fetchers of these modules, and of the installed. Raises ConfigError."""
+    manager = pluggy.PluginManager(hookspecs.PROJECT)
+    manager.add_hookspecs(hookspecs)
+    for name in modules:
+        try:
+            manager.register(importlib.import_module(name), name)
+        except Exception as error:  # it may hold any code, and any fault
+            raise ConfigError(
+                f"worker.plugins: {name!r} cannot be loaded ({error!r}); give the dotted name of an"
+                " installed Python module"
+            ) from error
+    try:
+        manager.load_setuptools_entrypoints(ENTRY_POINTS)
+        manager.check_pending()
+    except Exception as error:  # as above
+        raise ConfigError(f"a plugin of the engine cannot be loaded: {error!r}") from error
+    return _brought(manager)
+
+
+def _brought(manager: pluggy.PluginManager) -> Makers:
+    found: dict[str, Callable[[], Fetcher]] = {}
+    for brought in manager.hook.fetchers():
+        for name, make in brought.items():
+            if name in found or name == BUILT_IN:
+                raise ConfigError(f"two plugins bring a fetcher named {name!r}; rename one")
+            found[name] = make
+    return found
+
+
+class Fetchers:
+    """Sends each request by the fetcher it names; to the crawls it is one fetcher."""
+
+    def __init__(
+        self, curl: Curl, policy: AddressPolicy, resolver: Resolver, makers: Makers
+    ) -> None:
+        self._curl = curl
+        self._policy = policy
+        self._resolver = resolver
+        self._makers = makers
+        self._made: dict[str, Fetcher] = {}
+        self.fetch = curl.fetch
+
+    @property
+    def names(self) -> Sequence[str]:
+        """What a crawl may ask for."""
+        return [BUILT_IN, *sorted(self._makers)]
+
+    def start(self) -> None:
+        """Be ready; those of plugins start when they are asked for."""
+        self._curl.start()
+
+    def stop(self) -> None:
+        """Stop all of them."""
+        for fetcher in self._made.values():
+            fetcher.stop()
+        self._made.clear()
+        self._curl.stop()
+
+    def submit(self, call: Call, done: Done) -> Any:
+        """Send a request; raises FetchError when that cannot be."""
+        if not call.fetcher or call.fetcher == BUILT_IN:
+            return self._curl.submit(call, done)
+        ticket = _Ticket(self._named(call.fetcher), call, done)
+        target = numeric(urls.host(call.url))
+        if self._policy.allows_all or (target and self._policy.allows(target)):
+            ticket.submit()
+        elif target:
+            raise FetchError("forbidden address", target)
+        else:
+            self._judge(ticket)
+        return ticket
+
+    def cancel(self, ticket: Any) -> None:
+        """Break a request off."""
+        if isinstance(ticket, _Ticket):
+            ticket.cancel()
+        else:
+            self._curl.cancel(ticket)
+
+    def _named(self, name: str) -> Fetcher:
+        fetcher = self._made.get(name)
+        if fetcher is not None:
+            return fetcher
+        if name not in self._makers:
+            raise FetchError("no fetcher", f"{name!r}; this worker has: {', '.join(self.names)}")
+        fetcher = self._makers[name]()
+        fetcher.start()
+        self._made[name] = fetcher
+        return fetcher
+
+    def _judge(self, ticket: _Ticket) -> None:
+        """A plugin makes its own connections: so its target is looked up and judged before."""
+
+        def resolved(name: Name) -> None:
+            refused = [each for each in name.addresses if not self._policy.allows(each)]
+            if name.error:
+                ticket.end(FetchError("dns", name.error))
+            elif refused:
+                ticket.end(FetchError("forbidden address", refused[0]))
+            else:
+                ticket.begin()
+
+        self._resolver.ask(urls.origin(ticket.call.url), resolved)
+
+
+class _Ticket:
+    """A request that a plugin fetches, or will."""
+
+    def __init__(self, fetcher: Fetcher, call: Call, done: Done) -> None:
+        self.call = call
+        self._fetcher = fetcher
+        self._done: Done | None = done
+        self._ticket: Any = None
+
+    def submit(self) -> None:
+        """Hand it to the plugin; whatever that raises is a FetchError."""
+        try:
+            self._ticket = self._fetcher.submit(self.call, self.end)
+        except FetchError:
+            raise
+        except Exception as error:  # it may hold any code
+            raise FetchError("fetcher failed", repr(error)) from error
+
+    def begin(self) -> None:
+        """As `submit`, but errors go to who waits."""
+        if self._done is None:
+            return
+        try:
+            self.submit()
+        except FetchError as error:
+            self.end(error)
+
+    def end(self, result: Answer | FetchError) -> None:
+        """Tell who waits, once."""
+        done, self._done = self._done, None
+        if done is not None:
+            done(result)
+
+    def cancel(self) -> None:
+        """Tell nobody any more."""
+        done, self._done = self._done, None
+        if done is not None and self._ticket is not None:
+            self._fetcher.cancel(self._ticket)

@@ -1,0 +1,60 @@
+"""The hooks of the crawl engine, for plugins: with pluggy, as those of the scheduler.
+
+A plugin is a module that is listed in `worker.plugins`, or that an installed package announces in
+the entry point group `crawler.engine`. It imports this module and nothing else of the engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+import pluggy
+
+from crawler.engine.exchange import Answer, Call, Credentials, FetchError, Terms
+
+__all__ = ["Answer", "Call", "Credentials", "Done", "FetchError", "Fetcher", "Terms", "hookimpl"]
+
+PROJECT = "crawler"
+
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
+
+Done = Callable[[Answer | FetchError], None]
+
+
+class Fetcher(Protocol):
+    """Fetches pages in its own way, with a browser say. One serves all crawls of a worker.
+
+    It gets only requests that may be sent: robots.txt, politeness, filters and the worker's address
+    policy have been asked. Redirects it hands back as answers, so that they are asked about too.
+    """
+
+    def start(self) -> None:
+        """Called before the first request; may block the calling greenlet, not the hub."""
+        ...
+
+    def stop(self) -> None:
+        """Called at the end; what is still under way is forgotten."""
+        ...
+
+    def submit(self, call: Call, done: Done) -> Any:
+        """Begin to fetch, and return at once with what `cancel` will be given.
+
+        `done` is to be called once, in the hub's thread, within `call.timeout_s`, with an Answer
+        whose body is unpacked, or a FetchError. Raises FetchError when nothing was begun.
+        """
+        ...
+
+    def cancel(self, ticket: Any) -> None:
+        """Break a request off; its `done` must not be called any more."""
+        ...
+
+
+@hookspec
+def fetchers() -> Mapping[str, Callable[[], Fetcher]]:  # type: ignore[empty-body]
+    """The fetchers this plugin brings: name → what makes one.
+
+    A crawl asks for one by the setting `fetcher`, a request by `meta["fetcher"]`. It is made when
+    it is asked for first. `curl` is built in.
+    """
