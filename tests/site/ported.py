@@ -75,11 +75,11 @@ def account(asked: Asked) -> Reply:
     kind = asked.path.strip("/").split("/")[1]
     if kind == "login":
         return _login(asked)
-    if asked.query.get("session") != SESSION:
+    if f"session={SESSION}" not in asked.headers.get("HTTP_COOKIE", ""):
         return Reply(b"<p>wrong session</p>", 403, [HTML])
     if kind == "orders":
         links = "".join(
-            f"<li><a href=/account/order/{n}?session={SESSION}>{n}</a></li>" for n in range(5)
+            f"<li><a href=/account/order/{n}>{n}</a></li>" for n in range(5)
         )
         return _page(f"<ul class=orders>{links}</ul>")
     number = int(asked.path.rsplit("/", 1)[1])
@@ -98,7 +98,8 @@ def _login(asked: Asked) -> Reply:
     sent = {name: values[0] for name, values in parse_qs(asked.body.decode()).items()}
     if sent != {"csrf": TOKEN, "user": "reader", "password": "secret", "go": "in"}:
         return _page("wrong")
-    return Reply(b"", 302, [HTML, ("Location", f"/account/orders?session={SESSION}")])
+    lines = [HTML, ("Location", "/account/orders"), ("Set-Cookie", f"session={SESSION}; Path=/")]
+    return Reply(b"", 302, lines)
 
 
 def _page(body: str) -> Reply:
