@@ -27,6 +27,8 @@ class Page:
     status: int
     headers: Headers
     body: bytes
+    cached: bool = False
+    """Whether it came from the HTTP cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,7 @@ def judge(
     """
     if isinstance(result, FetchError):
         return _after_error(job, result, settings)
-    page = Page(result.status, Headers.parse(result.header_lines), result.body)
+    page = Page(result.status, Headers.parse(result.header_lines), result.body, result.cached)
     if page.status in settings.retry_statuses:
         verdict: Verdict = _after_status(job, page, settings, now_s)
     elif page.status in _REDIRECTS:

@@ -103,7 +103,8 @@ class Journeys:
 
     def _response(self, job: Job, page: Page) -> Response:
         meta.note(job)
-        return Response(job.url, page.status, page.headers, page.body, job.request)
+        flags = ("cached",) if page.cached else ()
+        return Response(job.url, page.status, page.headers, page.body, job.request, flags)
 
     def _tell_errback(self, job: Job, error: Exception) -> None:
         if job.request.errback is not None:

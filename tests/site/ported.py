@@ -78,9 +78,7 @@ def account(asked: Asked) -> Reply:
     if f"session={SESSION}" not in asked.headers.get("HTTP_COOKIE", ""):
         return Reply(b"<p>wrong session</p>", 403, [HTML])
     if kind == "orders":
-        links = "".join(
-            f"<li><a href=/account/order/{n}>{n}</a></li>" for n in range(5)
-        )
+        links = "".join(f"<li><a href=/account/order/{n}>{n}</a></li>" for n in range(5))
         return _page(f"<ul class=orders>{links}</ul>")
     number = int(asked.path.rsplit("/", 1)[1])
     status = {3: 403, 4: 404}.get(number, 200)

@@ -1,5 +1,7 @@
 """Errbacks, statuses that callbacks ask for, and how a spider hears of the end."""
 
+import dataclasses
+
 import pytest
 
 from crawler import CloseSpider, HttpError, IgnoreRequest, Request, Spider
@@ -216,3 +218,14 @@ def test_a_callback_can_end_the_crawl():
 def test_a_spider_hears_that_it_has_finished():
     _, crawl = crawled(lambda call: page(), Request(URL))
     assert crawl.spider.ended == "finished"
+
+
+def test_a_callback_can_tell_a_page_of_the_cache():
+    class Telling(Asking):
+        def parse(self, response):
+            return {"flags": response.flags}
+
+    answers = {URL: page(), "http://h/2": dataclasses.replace(page(), cached=True)}
+    items, _ = crawled(lambda call: answers[call.url], Request(URL), Request("http://h/2"),
+                       spider=Telling)  # fmt: skip
+    assert items == [{"flags": []}, {"flags": ["cached"]}]
