@@ -11,13 +11,14 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from bench import pending, seen, sinks, speed
+from bench import hosts, pending, seen, sinks, speed
 from bench.table import Row, as_json, print_rows, write
 
 RESULT = Path("engine.json")
 
 ROWS: dict[str, Callable[[], Sequence[Row]]] = {
     "speed": speed.rows,
+    "hosts": hosts.rows,
     "seen": seen.rows,
     "pending": pending.rows,
     "sinks": sinks.rows,

@@ -24,7 +24,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
+from bench.table import Row, print_rows
+
 DELAY_S = 1.0
+LEAST_SHARE = 0.97
 SLOW_S = 5.0
 """A slow host answers after that time."""
 BODY = b"<html><title>x</title></html>"
@@ -138,8 +141,8 @@ def crawl(ports: Mapping[str, int], hosts: int, bad: int, seconds: float) -> dic
     return {"began": began_s, "ended": ended_s, "MB": peak, "cpu": cpu}
 
 
-def row(title: str, hosts: int, bad: int, seconds: float) -> None:
-    """Run one crawl against a server of its own, and print what the server saw."""
+def measure(hosts: int, bad: int, seconds: float) -> dict[str, Any]:
+    """One crawl against a server of its own, as that saw it."""
     command = [sys.executable, "-m", "bench.hosts"]
     server = subprocess.Popen([*command, "serve"], stdout=subprocess.PIPE, text=True)
     assert server.stdout is not None
@@ -153,34 +156,48 @@ def row(title: str, hosts: int, bad: int, seconds: float) -> None:
         given = json.dumps([ports, hosts, bad, seconds])
         ran = json.loads(subprocess.check_output([*command, "crawl", given]).splitlines()[-1])
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/report") as answer:
-            _print(title, json.load(answer), ran, hosts, seconds)
+            return _figures(json.load(answer), ran, hosts, seconds)
     finally:
         server.terminate()
         server.wait()
 
 
-def _print(
-    title: str, seen: Mapping[str, Sequence[float]], ran: Any, hosts: int, seconds: float
-) -> None:
+def _figures(
+    seen: Mapping[str, Sequence[float]], ran: Mapping[str, float], hosts: int, seconds: float
+) -> dict[str, Any]:
     good = {host: times for host, times in seen.items() if host.startswith("127.1.")}
     count = sum(ran["began"] <= at_s < ran["ended"] for times in good.values() for at_s in times)
     gaps = [b - a for times in seen.values() for a, b in itertools.pairwise(times)]
-    early = sum(gap < DELAY_S for gap in gaps)
-    ideal = hosts * seconds / DELAY_S
-    fewest = min((len(times) for times in good.values()), default=0)
-    print(
-        f"{title:<28} {count / seconds:7.1f} pages/s  {count / ideal:6.2%} of ideal  early {early}"
-        f"  shortest gap {min(gaps, default=0.0) * 1000:.2f} ms  fewest of a host {fewest}"
-        f"  cpu {ran['cpu']:.0%}  {ran['MB']} MB",
-        flush=True,
-    )
+    return {
+        "pages_per_s": count / seconds,
+        "share": count / (hosts * seconds / DELAY_S),
+        "early": sum(gap < DELAY_S for gap in gaps),
+        "shortest_gap_ms": min(gaps, default=0.0) * 1000,
+        "fewest_of_a_host": min((len(times) for times in good.values()), default=0),
+        "cpu": ran["cpu"],
+        "mb": ran["MB"],
+    }
 
 
-def main(seconds: float, hosts: int) -> None:
-    """Print both rows."""
+def rows(seconds: float = 60.0, hosts: int = 1000) -> list[Row]:
+    """Good hosts alone, and beside as many bad ones."""
     bad = 2 * (hosts // 40)
-    row(f"{hosts} hosts", hosts, 0, seconds)
-    row(f"and {bad} dead, {bad} slow", hosts, bad, seconds)
+    titles = {
+        0: f"{hosts:,} hosts, {DELAY_S:g} s, {seconds:g} s",
+        bad: f"and {bad} dead, {bad} slow",
+    }
+    return [_row(title, measure(hosts, number, seconds)) for number, title in titles.items()]
+
+
+def _row(title: str, got: dict[str, Any]) -> Row:
+    return Row(
+        title,
+        f"{got['share']:.1%} of the ideal rate, {got['early']} early"
+        f" (shortest gap {got['shortest_gap_ms']:.1f} ms), {got['cpu']:.0%} of a core",
+        bound=f"{LEAST_SHARE:.0%}, none early",
+        holds=got["share"] >= LEAST_SHARE and not got["early"],
+        figures=got,
+    )
 
 
 if __name__ == "__main__":
@@ -190,4 +207,4 @@ if __name__ == "__main__":
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
         print(json.dumps(crawl(*json.loads(sys.argv[2]))))
     else:
-        main(float(sys.argv[1]) if sys.argv[1:] else 60.0, int((sys.argv[2:] or ["1000"])[0]))
+        print_rows(rows(float((sys.argv[1:] or ["60"])[0]), int((sys.argv[2:] or ["1000"])[0])))
