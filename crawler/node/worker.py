@@ -88,9 +88,9 @@ class Worker:
             peers=peers or Peers(forwards=False),
         )
         items = Path(settings.folder, settings.worker.items)
-        sinks = Sinks(settings.worker.databases)
+        self._sinks = Sinks(settings.worker.databases)
         most = settings.worker.max_running
-        self._runs = Runs(engine, items, sinks, clock, self._on_run_end, most)
+        self._runs = Runs(engine, items, self._sinks, clock, self._on_run_end, most)
         self._epochs = Epochs()
         self._own_load = OwnLoad(clock)
         self._draining = False
@@ -110,6 +110,7 @@ class Worker:
     def stop(self) -> None:
         """Stop the engine; `leave` has stopped the runs."""
         self._engine.stop()
+        self._sinks.close()
         self._observer.close()
 
     def describe(self, node_id: str) -> Node:

@@ -27,15 +27,19 @@ T = TypeVar("T")
 
 
 class BatchedSink:
-    """A sink in front of a writer. `threads` may be shared by several; else it has its own."""
+    """A sink in front of a writer. `threads` end with it, unless they are `shared` by several."""
 
     def __init__(
-        self, writer: Writer, threads: ThreadPool | None = None, clock: Clock | None = None
+        self,
+        writer: Writer,
+        threads: ThreadPool | None = None,
+        shared: bool = False,
+        clock: Clock | None = None,
     ) -> None:
         self.lost: Counter[str] = Counter()
         self._writer = writer
-        self._threads = threads
-        self._own_threads = threads is None
+        self._threads = ThreadPool(1) if threads is None else threads  # one at rest is false
+        self._shared = shared
         self._clock = clock or SystemClock()
         self._supervisor = Supervisor("sink", clock=self._clock)
         self._batch: list[Any] = []
@@ -46,8 +50,6 @@ class BatchedSink:
 
     def open(self) -> None:
         """Open the place; OSError when it cannot be."""
-        if self._threads is None:
-            self._threads = ThreadPool(1)
         self._in_thread(self._writer.open)
         self._is_open = True
 
@@ -80,7 +82,7 @@ class BatchedSink:
             self._wait()
         finally:
             self._in_thread(self._writer.close)
-            if self._own_threads and self._threads is not None:
+            if not self._shared:
                 self._threads.kill()
 
     def _wait(self) -> None:
@@ -114,7 +116,6 @@ class BatchedSink:
 
     def _in_thread(self, step: Callable[[], T]) -> T:
         """Call it in the native thread; gevent would print what it raises there."""
-        assert self._threads is not None
         result, error = self._threads.apply(_caught, (step,))
         if error is not None:
             raise error

@@ -18,6 +18,7 @@ from crawler.engine.sinks.many import ManySinks
 from crawler.engine.sinks.sink import Sink, Writer
 from crawler.engine.sinks.targets import FORMATS, file_writer
 from crawler.errors import ConfigError, InvalidArgument
+from crawler.supervision import run_aside
 
 if TYPE_CHECKING:
     from crawler.engine.sinks.sql import Database
@@ -52,6 +53,12 @@ class Sinks:
         made = [self._sink(name, path, task, table, key) for name in dict.fromkeys(names)]
         return made[0] if len(made) == 1 else ManySinks(made)
 
+    def close(self) -> None:
+        """End the threads; those that hang in a place that does not answer are left behind."""
+        pools = [self._threads, *(database.threads for database in self._databases.values())]
+        for pool in pools:
+            run_aside("end of threads of sinks", pool.kill)
+
     def _knows(self, name: str) -> bool:
         return name in FORMATS or name == SQLITE or name in self._databases
 
@@ -62,9 +69,11 @@ class Sinks:
 
         if name in FORMATS:
             writer: Writer = file_writer(name, path.with_suffix(f".{name}"))
-            return BatchedSink(writer, self._threads)
-        database = self._databases.get(name) or Database.of_file(path.with_suffix(".db"))
-        return BatchedSink(SqlRows(database, task, table, key), database.threads)
+            return BatchedSink(writer, self._threads, shared=True)
+        shared = self._databases.get(name)
+        database = shared or Database.of_file(path.with_suffix(".db"))
+        rows = SqlRows(database, task, table, key)
+        return BatchedSink(rows, database.threads, shared=shared is not None)
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 import csv
 import json
 import sqlite3
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +13,7 @@ from crawler.engine.sinks.chosen import RunSink, Sinks
 from crawler.engine.spider import Spider
 from crawler.errors import ConfigError, InvalidArgument
 from crawler.records import Spec
+from tests.waiting import eventually
 
 
 class Shop(Spider):
@@ -79,3 +81,16 @@ def test_databases_that_cannot_be_are_told_at_start_without_their_password(datab
     with pytest.raises(ConfigError, match=r"worker\.databases\.\w+: .*allowed") as told:
         Sinks(databases)
     assert "tiger" not in str(told.value)
+
+
+def test_no_thread_outlives_the_sinks(tmp_path):
+    def run():
+        sinks = Sinks({"all": f"sqlite:///{tmp_path}/all.db"})
+        written(sinks, tmp_path / "x.jsonl", ["jsonl", "sqlite", "all"], {"n": 1})
+        sinks.close()
+
+    run()
+    before = len(list(Path("/proc/self/task").iterdir()))
+    for _ in range(5):
+        run()
+    eventually(lambda: len(list(Path("/proc/self/task").iterdir())) <= before)
