@@ -87,11 +87,8 @@ class Crawl:
     @property
     def statistics(self) -> Statistics:
         """All that is known of the run so far; live."""
-        pending = len(self._frontier) + self._dispatcher.under_way
         resting = self._dispatcher.resting()
-        return self.stats.shown(
-            self.name, self.spider.name, pending, self._finish_reason(), resting
-        )
+        return self.stats.shown(self.name, self.spider.name, self._finish_reason(), resting)
 
     @property
     def failures_by_reason(self) -> dict[str, int]:

@@ -63,7 +63,7 @@ class Statistics:
     filtered: Mapping[str, int] = field(default_factory=dict)
     """Requests that were not sent, by reason."""
     pending: int = 0
-    """Requests that wait or are on their way."""
+    """Requests without an end so far: discovered = pages + filtered + failed URLs + pending."""
     resting: Mapping[str, float] = field(default_factory=dict)
     """How many `hosts` with such requests rest now, and for how long yet at the `longest_s`."""
     latency_s: Mapping[str, float] = field(default_factory=dict)
@@ -174,7 +174,6 @@ class Stats:
         self,
         task: str,
         spider: str,
-        pending: int,
         finish_reason: str,
         resting: Mapping[str, float] = MappingProxyType({}),
     ) -> Statistics:
@@ -201,7 +200,7 @@ class Stats:
             statuses=dict(self._statuses),
             failures=dict(self._tally.failures_by_reason),
             filtered=dict(self._tally.filtered),
-            pending=pending,
+            pending=self._tally.pending,
             resting={
                 "hosts": len(resting),
                 "longest_s": round(max(resting.values(), default=0.0), 1),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pprint
+import textwrap
 import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from crawler.engine import parse
+from crawler.engine.crawl_spider import CrawlSpider
 from crawler.engine.request import Request
 from crawler.engine.response import Response
 from crawler.engine.sinks.json_lines import to_line
@@ -44,9 +46,7 @@ class Parsed:
         items, requests = len(self.items), len(self.requests)
         yield f"{self.status} {self.url} → {self.callback}: {items} items, {requests} requests"
         for item in self.items:
-            yield from f"  {pprint.pformat(item, sort_dicts=False)}".replace("\n", "\n  ").split(
-                "\n"
-            )
+            yield textwrap.indent(pprint.pformat(item, sort_dicts=False), "  ")
         for request in self.requests:
             callback = callback_name(request)
             yield f"  {request.method} {request.url}{f' → {callback}' if callback else ''}"
@@ -103,8 +103,11 @@ def place_of(error: BaseException) -> str:
 
 
 def callback_name(request: Request) -> str:
-    """The name of the callback of a request; empty when it has none."""
+    """The name of the callback of a request, or of that of its rule; empty when it has none."""
     callback = request.callback
+    owner = getattr(callback, "__self__", None)
+    if isinstance(owner, CrawlSpider) and "rule" in request.meta:
+        callback = owner.rules[request.meta["rule"]].callback
     return callback if isinstance(callback, str) else getattr(callback, "__name__", "")
 
 

@@ -37,6 +37,7 @@ def row(name: str, text: str) -> str:
 def _rows(found: Statistics) -> Iterator[tuple[str, str]]:
     yield "spider", found.spider
     yield "ended", found.finish_reason or "it goes on"
+    yield "found", f"{found.discovered:,} URLs"
     yield "pages", f"{found.pages:,}"
     yield "items", f"{found.items:,}"
     yield "dropped", counts(_largest_first(found.items_dropped))

@@ -9,6 +9,7 @@ import pytest
 
 from tests.integration.lab import ROOT, crawler
 from tests.site import Site
+from tests.site.asked import Reply
 from tests.site.pages import html
 
 QUICK = ("-s", "delay_s=0", "-s", "retries=0")
@@ -37,9 +38,20 @@ class Books(Spider):
 """
 
 
+def some(asked):
+    """/some: two links, and a cookie."""
+    page = html("some", "/page/2", "/page/3")
+    return Reply(page.body, 200, [*page.headers, ("Set-Cookie", "who=me")])
+
+
+def greet(asked):
+    """/greet: the cookies it was sent."""
+    return html(asked.headers.get("HTTP_COOKIE", "nobody"))
+
+
 @pytest.fixture(scope="module")
 def site():
-    with Site(pages={"some": lambda asked: html("some", "/page/2", "/page/3")}) as site:
+    with Site(pages={"some": some, "greet": greet}) as site:
         yield site
 
 
@@ -77,6 +89,41 @@ def test_levels_below_are_parsed_by_the_callbacks_asked_for(folder, site):
     ]
     assert [page["items"] for page in pages[1:]] == [[{"book": "2"}], [{"book": "3"}], [], []]
     assert pages[1]["requests"] == [{"url": site.url("/page/more"), "callback": "parse_more"}]
+
+
+RULES = """
+from crawler import CrawlSpider, LinkExtractor, Rule
+
+
+class Ruled(CrawlSpider):
+    name = "ruled"
+    rules = [Rule(LinkExtractor(allow="/page/2"), callback="parse_book"), Rule(LinkExtractor())]
+
+    def parse_book(self, response):
+        yield {"book": response.url[-1]}
+"""
+
+
+def test_the_rules_of_a_spider_say_who_gets_what(folder, site):
+    (folder / "ruled.py").write_text(RULES)
+    done = crawler(
+        *("parse", site.url("/some"), "--file", "ruled.py", "--depth", "2", *QUICK), cwd=folder
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == [
+        f"200 {site.url('/some')} → parse: 0 items, 2 requests",
+        f"  GET {site.url('/page/2')} → parse_book",
+        f"  GET {site.url('/page/3')}",
+        f"200 {site.url('/page/2')} → parse_book: 1 items, 0 requests",
+        "  {'book': '2'}",
+        f"200 {site.url('/page/3')} → parse: 0 items, 0 requests",
+    ]
+
+
+def test_cookies_stay_for_the_session(folder, site):
+    code = "fetch(response.urljoin('/greet')).css('title::text').get()"
+    assert shell(folder, site.url("/some"), "-c", code).stdout == "who=me\n"
+    assert shell(folder, site.url("/page/2"), "-c", code).stdout == "nobody\n"
 
 
 def test_the_spider_may_be_one_of_the_settings(folder, site):

@@ -69,10 +69,9 @@ def test_errors_are_requests_without_status_and_latency():
     stats.begin()
     stats.settled(FetchError("timeout", seconds=30.0))
     stats.settled(Answer(404, [], b"gone", 0.2))
-    shown = stats.shown("task", "spider", 3, "")
+    shown = stats.shown("task", "spider", "")
     assert (shown.requests, shown.statuses, shown.bytes_expanded) == (2, {404: 1}, 4)
     assert shown.latency_s["max"] == 0.2
-    assert shown.pending == 3
 
 
 def test_a_crawl_tells_what_it_sent_and_received_and_how_it_ended():
@@ -90,6 +89,8 @@ def test_a_crawl_tells_what_it_sent_and_received_and_how_it_ended():
     assert found.filtered == {"duplicate": 1}
     assert found.finish_reason == "finished"
     assert found.pending == 0
+    ended = found.pages + sum(found.failures.values()) + sum(found.filtered.values())
+    assert found.discovered == ended == 5
     assert 0 < found.latency_s["p50"] <= found.latency_s["max"]
     assert found.began_ns < found.ended_ns
     assert found.pages_per_s == pytest.approx(3 / found.seconds)
