@@ -1,8 +1,11 @@
 """Which encoding wins, and what labels mean."""
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from crawler.engine.charset import GUESS_BYTES, decode
+from crawler.engine.labels import _LABELS, codec
 
 RUSSIAN = (
     "Поисковый робот обходит страницы сайта одну за другой, извлекает из них ссылки и сохраняет "
@@ -36,6 +39,71 @@ def test_the_text_of_a_page(name, body, content_type, text):
     assert "".encode(encoding) is not None
 
 
+@pytest.mark.parametrize(
+    ("body", "content_type", "encoding"),
+    [
+        (b'<!-- <meta charset="koi8-r"> --><meta charset=cp1251>', "", "cp1251"),
+        (b'<META HTTP-EQUIV="x" CONTENT="text/html; CHARSET=ISO-8859-2">', "", "iso8859-2"),
+        (b"<meta charset = ' windows-1250 '>", "", "cp1250"),
+        (b'<meta charset="martian"><meta charset="greek">', "", "iso8859-7"),
+        (b'<?xml version="1.0" encoding="shift_jis"?><a/>', "text/xml", "cp932"),
+        (b'<meta charset="utf-16">', "", "utf-8"),
+        (b"x", 'text/html; Charset = "ISO_8859-1:1987"; q=1', "cp1252"),
+        (b"x", "text/html; charset=x-user-defined", "cp1252"),
+        (b"x", "text/html; charset=base64", "utf-8"),
+        (b"x", "text/html; charset=unicode_escape", "utf-8"),
+        (b'<meta charset="utf-7">', "", "utf-8"),
+        ("\ufeffx".encode("utf-32-le"), "", "utf-32-le"),
+        ("\ufeffx".encode("utf-16-be"), "text/html; charset=utf-8", "utf-16-be"),
+        (b" " * 1100 + b"<meta charset=koi8-r>", "", "koi8-r"),
+    ],
+)
+def test_a_declaration_is_found_and_means_what_the_web_means_by_it(body, content_type, encoding):
+    assert decode(body, content_type)[0] == encoding
+
+
+def test_every_label_names_an_encoding_of_text():
+    for label in (label for labels in _LABELS.values() for label in labels.split()):
+        assert b"".decode(codec(label)) == ""
+        assert isinstance(b"\xff\x80ab".decode(codec(label), "replace"), str)
+        assert codec(f" {label.upper()}\n") == codec(label)
+    assert len({label for labels in _LABELS.values() for label in labels.split()}) == 223
+
+
+pieces = st.sampled_from(
+    [
+        b"<meta ",
+        b"charset=",
+        b"<!--",
+        b"-->",
+        b'"',
+        b"'",
+        b"utf-8",
+        b"gb18030",
+        b"\xff\xfe",
+        b">",
+        b"<?xml encoding=",
+        b"big5",
+        b"iso-2022-jp",
+        b"\x1b$B",
+        b"\xef\xbb\xbf",
+        b"base64",
+        b"\0",
+    ]
+)
+broken = st.lists(st.one_of(pieces, st.binary(max_size=20)), max_size=30).map(b"".join)
+
+
+@settings(deadline=500)
+@given(broken, st.one_of(st.text(max_size=30), st.just("text/html; charset=iso-2022-jp")))
+@example(b"<meta " * 2000, "")
+@example(b"<!--" * 2000, "")
+def test_no_bytes_make_it_fail_or_hang(body, content_type):
+    encoding, text = decode(body, content_type)
+    assert isinstance(text, str)
+    assert "".encode(encoding) is not None
+
+
 def test_a_declaration_behind_the_first_4_kb_does_not_count():
     body = b" " * 4096 + b'<meta charset="koi8-r">' + "é".encode()
     assert decode(body)[0] == "utf-8"
@@ -43,6 +111,22 @@ def test_a_declaration_behind_the_first_4_kb_does_not_count():
 
 def test_the_guess_finds_an_encoding_nobody_declared():
     assert decode(RUSSIAN.encode("koi8-r"))[1] == RUSSIAN
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        ("El niño pequeño comió mañana después del año pasado; ¿cómo está usted? ", "cp1252"),
+        ("Türkçe sayfaların çoğu için bu işe yarar; şimdi deniyoruz, ağaç ve ışık. ", "cp1254"),
+        ("Καλημέρα κόσμε, αυτή είναι μια δοκιμή της κωδικοποίησης. ", "cp1253"),
+        ("中文網頁的內容在這裡，我們測試編碼檢測。這是一個很長的句子。", "gb18030"),
+        ("日本語のページです。文字コードの判定をテストしています。", "cp932"),
+        ("日本語のページです。文字コードの判定をテストしています。", "euc_jp"),
+        ("한국어 페이지입니다. 문자 인코딩 감지를 시험합니다. ", "cp949"),
+    ],
+)
+def test_the_guess_knows_the_encodings_of_the_web(text, encoding):
+    assert decode((text * 10).encode(encoding))[1] == text * 10
 
 
 def test_the_guess_looks_at_no_more_than_its_share(monkeypatch):
@@ -53,7 +137,7 @@ def test_the_guess_looks_at_no_more_than_its_share(monkeypatch):
             return None
 
     monkeypatch.setattr(
-        "crawler.engine.charset.from_bytes", lambda data: seen.append(len(data)) or Matches()
+        "crawler.engine.charset.from_bytes", lambda data, **_: seen.append(len(data)) or Matches()
     )
     encoding, text = decode(b"\xff" + b"plain" * 100_000)
     assert seen == [GUESS_BYTES]
