@@ -134,7 +134,7 @@ class Dispatcher:
         for queue, transfer in self._in_flight.values():
             self._courier.cancel(transfer)
             self._shared.hosts.release(queue.host)
-        self._broken_off += len(self._in_flight)
+        self._broken_off = self.under_way
         self._in_flight.clear()
         while self.arrived:
             self._shared.held.give_back(_size(self.arrived.popleft()[-1]))

@@ -35,3 +35,9 @@ class Reply:
 
 
 Page = Callable[[Asked], Reply]
+
+
+def html(title: str, *links: str, status: int = 200) -> Reply:
+    anchors = "".join(f'<a href="{link}">{link}</a>\n' for link in links)
+    text = f"<html><head><title>{title}</title></head><body>\n{anchors}</body></html>"
+    return Reply(text.encode(), status)

@@ -10,14 +10,9 @@ from collections.abc import Mapping
 
 import gevent
 
-from tests.site.asked import HTML, Asked, Page, Reply
+from tests.site.asked import HTML, Asked, Page, Reply, html
+from tests.site.traps import TRAPS
 from tests.site.trouble import TROUBLE
-
-
-def html(title: str, *links: str, status: int = 200) -> Reply:
-    anchors = "".join(f'<a href="{link}">{link}</a>\n' for link in links)
-    text = f"<html><head><title>{title}</title></head><body>\n{anchors}</body></html>"
-    return Reply(text.encode(), status)
 
 
 def page(asked: Asked) -> Reply:
@@ -120,6 +115,7 @@ CHARSETS = {
 
 PAGES: Mapping[str, Page] = {
     **TROUBLE,
+    **TRAPS,
     "page": page,
     "links": links,
     "chain": chain,
