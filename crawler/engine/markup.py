@@ -38,7 +38,10 @@ def refresh(response: Response) -> str | None:
     if not _REFRESH.search(response.body, 0, HEAD_BYTES) or not _is_html(response):
         return None
     text = response.text[:HEAD_BYTES]
-    delay_s, target = get_meta_refresh(text, response.url, response.encoding)
+    try:
+        delay_s, target = get_meta_refresh(text, response.url, response.encoding)
+    except ValueError:  # it leads to what is no URL
+        return None
     if delay_s is None or delay_s > MOST_REFRESH_S or target is None:
         return None
     url = _web(response, target)

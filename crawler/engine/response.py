@@ -199,7 +199,10 @@ class Response:
     def _base(self) -> str:
         if self._is_xml or not _BASE.search(self.body, 0, HEAD_BYTES):
             return self.url
-        base = get_base_url(self.text[:HEAD_BYTES], self.url, self.encoding)
+        try:
+            base = get_base_url(self.text[:HEAD_BYTES], self.url, self.encoding)
+        except ValueError:
+            return self.url
         return base if urls.is_web(base) else self.url
 
 

@@ -41,6 +41,11 @@ def test_a_refresh_leads_to_another_web_page_soon(content, target):
     assert markup.refresh(refreshing(content)) == target
 
 
+@pytest.mark.parametrize("target", ["//[x", "http://[x/", "http://x:99999/", "http://"])
+def test_a_refresh_to_what_is_no_url_is_none(target):
+    assert markup.refresh(response(f'<meta http-equiv=refresh content="0; url={target}">')) is None
+
+
 def test_a_refresh_for_those_without_scripts_is_none():
     assert markup.refresh(refreshing("0; url=/new", "<noscript>{}</noscript>")) is None
 

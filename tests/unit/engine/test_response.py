@@ -44,6 +44,12 @@ def test_links_are_joined_with_the_url_or_with_base():
     assert based.urljoin("x") == "http://h/other/x"
 
 
+@pytest.mark.parametrize("base", ["//[", "http://[x", "mailto:me@x", "javascript:x"])
+def test_a_base_that_is_none_does_not_count(base):
+    page = response(f'<base href="{base}"><a href="x">x</a>'.encode())
+    assert page.urljoin("x") == "http://h/dir/x"
+
+
 def test_base_counts_in_html_only():
     xml = response(b'<feed><base href="/other/"/></feed>', content_type="text/xml")
     assert xml.urljoin("x") == "http://h/dir/x"
