@@ -61,7 +61,7 @@ class Engine:
         self._crawls: WeakSet[Crawl] = WeakSet()
         self.figures = Figures(self._clock)
         """The statistics of its crawls."""
-        self._slow = SlowCallbacks()
+        self._slow = SlowCallbacks(self._crawls)
         self._shared = Shared(
             fetcher=self._fetcher,
             hosts=Hosts(self._clock),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from types import FrameType
 from typing import Any
@@ -38,10 +38,11 @@ class Culprit:
 
 
 class SlowCallbacks(Pulse):
-    """Watches the crawls of this thread's hub."""
+    """Watches the crawls of one engine, in this thread's hub."""
 
-    def __init__(self) -> None:
+    def __init__(self, crawls: Container[Crawl]) -> None:
         super().__init__()
+        self._crawls = crawls
         self._mark: tuple[float, int, str, str] | None = None
         self._since_s = 0.0
         self._counted = False
@@ -55,7 +56,7 @@ class SlowCallbacks(Pulse):
 
     def _look(self) -> None:
         culprit = culprit_of(self.frame)
-        if culprit is None:
+        if culprit is None or culprit.crawl not in self._crawls:
             return
         now_s, limit_s = self._clock.monotonic(), culprit.crawl.spider.settings.slow_callback_s
         mark = (self._turned_s, id(culprit.crawl), culprit.callback, culprit.url)
