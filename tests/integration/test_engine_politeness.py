@@ -1,5 +1,6 @@
 """Delays and concurrency as the site sees them: by the moments at which requests arrived."""
 
+import time
 from collections import defaultdict
 from itertools import pairwise
 
@@ -78,3 +79,29 @@ def test_no_more_at_once_than_allowed():
         urls = [site.url(f"/busy/{i}") for i in range(12)]
         crawled(OnlyTitles, *urls, host_concurrency=3)
     assert most[0] == 3
+
+
+def test_slow_and_dead_hosts_hold_up_no_others():
+    with Site() as site:
+        slow = [site.url("/slow?s=4", f"127.0.2.{host}") for host in range(1, 9)]
+        dead = [f"http://127.0.3.{host}:9/" for host in range(1, 9)]
+        good = [
+            site.url(f"/page/{i}", f"127.0.1.{host}") for i in range(3) for host in range(1, 21)
+        ]
+        began_s = time.monotonic()
+        crawl, _ = crawled(
+            OnlyTitles, *slow, *dead, *good, delay_s=0.3, concurrency=4, retries=0, robots=True
+        )
+    assert crawl.counts.pages == 68
+    assert crawl.failures_by_reason == {"connection refused": 8}
+    assert max(site.times("/page")) - began_s < 3.8, "before any slow host has answered"
+
+
+def test_a_host_that_asks_for_rest_gets_it_for_all_its_pages():
+    with Site() as site:
+        urls = [site.url("/flaky?fails=1&status=429&after=1")]
+        urls += [site.url(f"/page/{i}") for i in range(5)]
+        crawl, _ = crawled(OnlyTitles, *urls, host_concurrency=1)
+    assert crawl.counts.pages == 6
+    assert site.gaps()[0] >= 1.0 - SLACK_S
+    assert site.paths()[0] == "/flaky?fails=1&status=429&after=1"
