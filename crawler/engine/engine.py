@@ -30,7 +30,7 @@ from crawler.errors import InvalidArgument, NotFound
 from crawler.records import Spec
 from crawler.supervision import OnEnd, Supervisor
 
-RESERVED = frozenset({"name", "custom_settings", "declaration"})
+RESERVED = frozenset({"name", "custom_settings", "declaration", "item_schema", "pipelines"})
 """Attributes of a spider that no parameter of a task may replace; its methods are others."""
 
 
@@ -57,7 +57,9 @@ class Engine:
         self.held = ResponseMemory(most_response_bytes)
         """What its crawls hold of responses."""
         curl = Fetcher(policy, self._clock, crawl_settings.proxies, self.held)
-        self._fetcher = Fetchers(curl, policy, curl.resolver, load(plugins))
+        brought = load(plugins)
+        self._pipelines = brought.pipelines
+        self._fetcher = Fetchers(curl, policy, curl.resolver, brought.fetchers)
         self._crawls: WeakSet[Crawl] = WeakSet()
         self.figures = Figures(self._clock)
         """The statistics of its crawls."""
@@ -102,6 +104,7 @@ class Engine:
             raise NotFound(f"no spider {spec.spider_name!r} here; this worker has: {has}")
         spider = self._build(spider_class, spec.parameters)
         made: Sink = sink(spider) if callable(sink) else sink
+        spider.pipelines = (*spider.pipelines, *self._pipelines(spider))
         crawl = Crawl(spec.name, spider, made, self._shared)
         self._crawls.add(crawl)
         self.figures.watch(crawl)

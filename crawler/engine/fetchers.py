@@ -1,4 +1,4 @@
-"""The fetchers of a worker by name: libcurl, and those that plugins bring.
+"""The fetchers of a worker by name: libcurl, and those that plugins bring, with all else they do.
 
 It alone, with hookspecs.py, touches pluggy in the engine.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pluggy
@@ -17,7 +18,7 @@ from crawler.engine.exchange import Answer, Call, FetchError
 from crawler.engine.fetch import Fetcher as Curl
 from crawler.engine.hookspecs import Done, Fetcher
 from crawler.engine.resolver import Name, Resolver
-from crawler.errors import ConfigError
+from crawler.errors import ConfigError, InvalidArgument
 
 BUILT_IN = "curl"
 ENTRY_POINTS = "crawler.engine"
@@ -26,8 +27,17 @@ ENTRY_POINTS = "crawler.engine"
 Makers = Mapping[str, Callable[[], Fetcher]]
 
 
-def load(modules: Sequence[str] = ()) -> Makers:
-    """The fetchers of these modules, and of the installed. Raises ConfigError."""
+@dataclass(frozen=True)
+class Brought:
+    """What plugins bring to the engine."""
+
+    fetchers: Makers
+    pipelines: Callable[[Any], list[Any]]
+    """Spider → the pipelines for its items; raises InvalidArgument when a plugin fails."""
+
+
+def load(modules: Sequence[str] = ()) -> Brought:
+    """What these modules bring, and the installed ones. Raises ConfigError."""
     manager = pluggy.PluginManager(hookspecs.PROJECT)
     manager.add_hookspecs(hookspecs)
     for name in modules:
@@ -43,10 +53,20 @@ def load(modules: Sequence[str] = ()) -> Makers:
         manager.check_pending()
     except Exception as error:  # as above
         raise ConfigError(f"a plugin of the engine cannot be loaded: {error!r}") from error
-    return _brought(manager)
+    return Brought(_fetchers(manager), lambda spider: _pipelines(manager, spider))
 
 
-def _brought(manager: pluggy.PluginManager) -> Makers:
+def _pipelines(manager: pluggy.PluginManager, spider: Any) -> list[Any]:
+    try:
+        return [each for brought in manager.hook.pipelines(spider=spider) for each in brought]
+    except Exception as error:  # as above
+        raise InvalidArgument(
+            f"a plugin of the engine has no pipelines for spider {spider.name!r}: {error!r}; "
+            "allowed: a list, which may be empty"
+        ) from error
+
+
+def _fetchers(manager: pluggy.PluginManager) -> Makers:
     found: dict[str, Callable[[], Fetcher]] = {}
     for brought in manager.hook.fetchers():
         for name, make in brought.items():

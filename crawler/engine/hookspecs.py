@@ -6,7 +6,7 @@ the entry point group `crawler.engine`. It imports this module and nothing else 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import pluggy
@@ -49,6 +49,15 @@ class Fetcher(Protocol):
     def cancel(self, ticket: Any) -> None:
         """Break a request off; its `done` must not be called any more."""
         ...
+
+
+@hookspec
+def pipelines(spider: Any) -> Sequence[Any]:  # type: ignore[empty-body]
+    """The pipelines that this plugin has for the items of a crawl; none is an empty list.
+
+    Asked once for each crawl, with its spider, whose settings are set. Each is a class, or an
+    object, with `process_item` as in docs/items.md; items pass it after those of the spider.
+    """
 
 
 @hookspec

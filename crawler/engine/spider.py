@@ -47,7 +47,7 @@ class Spider:
     """Fields of the crawl settings that this spider has otherwise."""
     item_schema: Any = None
     """A marshmallow schema, or a function, that says which items are valid; see docs/items.md."""
-    pipelines: ClassVar[Sequence[Any]] = ()
+    pipelines: Sequence[Any] = ()
     """Classes with `process_item`, or their names `module:Class`, that items pass in this order."""
     settings: CrawlSettings
     """The settings in force: the worker's, the spider's own, the task's. Set before `start`."""

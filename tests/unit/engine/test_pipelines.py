@@ -1,6 +1,8 @@
 """What items pass through: schemas and pipelines; each item ends in one count."""
 
 import dataclasses
+import sys
+from types import ModuleType
 
 import pytest
 from marshmallow import EXCLUDE, Schema, fields
@@ -8,11 +10,14 @@ from marshmallow import EXCLUDE, Schema, fields
 from crawler import DropItem
 from crawler.clock import ManualClock
 from crawler.crawl_settings import CrawlSettings
+from crawler.engine.engine import Engine
+from crawler.engine.hookspecs import hookimpl
 from crawler.engine.outlet import MOST_REASONS, Outlet
 from crawler.engine.pipelines import Pipelines
 from crawler.engine.spider import Spider
 from crawler.engine.tally import Tally
-from crawler.errors import ConfigError
+from crawler.errors import ConfigError, InvalidArgument
+from crawler.records import Spec
 from tests.unit.engine.fakes import ListSink
 
 
@@ -220,3 +225,45 @@ def test_a_declaration_says_which_fields_an_item_must_have():
         it.take(item, "http://h/")
     assert sink == [{"title": "A", "n": None}, {"other": 1}]
     assert tally.items_dropped == {"invalid title": 1}
+
+
+class Stamped:
+    def process_item(self, item, spider):
+        return {**item, "by": [*item.get("by", []), "plugin"]}
+
+
+class Own:
+    def process_item(self, item, spider):
+        return {**item, "by": ["own"]}
+
+
+def test_a_plugin_adds_pipelines_after_those_of_the_spider(monkeypatch):
+    plugin = ModuleType("stamping")
+    plugin.pipelines = hookimpl(lambda spider: [Stamped] if spider.name == "shop" else [])
+    monkeypatch.setitem(sys.modules, "stamping", plugin)
+    sink = ListSink()
+
+    class Start(Shop):
+        pipelines = (Own,)
+
+        def start(self):
+            yield {"n": 1}
+
+    engine = Engine(CrawlSettings(), {"shop": Start}, plugins=["stamping"])
+    engine.start()
+    engine.crawl(Spec("task", "shop"), sink).run()
+    engine.stop()
+    assert sink == [{"n": 1, "by": ["own", "plugin"]}]
+
+
+def test_a_plugin_that_fails_is_told_before_the_crawl(monkeypatch):
+    plugin = ModuleType("failing")
+    plugin.pipelines = hookimpl(lambda spider: 1 / 0)
+    monkeypatch.setitem(sys.modules, "failing", plugin)
+    engine = Engine(
+        CrawlSettings(),
+        {"shop": type("S", (Shop,), {"start_urls": ["http://h/"]})},
+        plugins=["failing"],
+    )
+    with pytest.raises(InvalidArgument, match="no pipelines for spider 'shop': ZeroDivisionError"):
+        engine.crawl(Spec("task", "shop"), ListSink())

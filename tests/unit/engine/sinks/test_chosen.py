@@ -66,10 +66,18 @@ def test_a_task_can_name_no_place_of_its_own(tmp_path, names):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_task_can_name_no_code_to_run():
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"settings": {"pipelines": ["os:system"]}},
+        {"pipelines": ["os:system"]},
+        {"item_schema": "os:system"},
+    ],
+)
+def test_a_task_can_name_no_code_to_run(parameters):
     engine = Engine(CrawlSettings(), {"shop": Shop})
-    spec = Spec("task", "shop", parameters={"settings": {"pipelines": ["os:system"]}})
-    with pytest.raises(InvalidArgument, match="not allowed, as it names code to run"):
+    spec = Spec("task", "shop", parameters=parameters)
+    with pytest.raises(InvalidArgument, match=r"not allowed, (as it names code|the spider needs)"):
         engine.crawl(spec, RunSink(Sinks({}), None, "task"))
 
 
