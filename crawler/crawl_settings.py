@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from crawler.setting import setting
@@ -26,6 +26,12 @@ class CrawlSettings:
     )
     user_agents: Sequence[str] = setting(
         [], "Further user agents, which take turns with it from request to request."
+    )
+    headers: Mapping[str, str] = setting(
+        {},
+        "Header lines of each request, to whichever host; in place of the usual ones.",
+        keys="token",
+        form="line",
     )
     robots: bool = setting(True, "Whether robots.txt is obeyed.")
     delay_s: float = setting(

@@ -35,6 +35,8 @@ _FORMS = {
         r"all|[0-9A-Fa-f.:]+(/\d{1,3})?",
         "a network such as 10.0.0.0/8 or fd00::/8, or `all`,",
     ),
+    "token": (r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", "letters, digits, dashes, as the name of a header,"),
+    "line": (r"[^\r\n\x00]*", "a text without line breaks"),
     "name": (r"[A-Za-z0-9._-]{0,64}", "up to 64 letters, digits, dots, dashes"),
     "regex": ("", "a regular expression"),
 }

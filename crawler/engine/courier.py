@@ -37,7 +37,7 @@ class Courier:
         self._fetcher = fetcher
         self._terms = Terms.of(settings)
         self._agents = [settings.user_agent, *settings.user_agents]
-        self._usual = [header_lines(agent) for agent in self._agents]
+        self._usual = [header_lines(agent, settings.headers) for agent in self._agents]
         self._turn = 0
         self._jars: OrderedDict[Any, Jar] = OrderedDict()
         self._jar = Jar() if settings.cookies else None
@@ -132,8 +132,7 @@ class Courier:
         }
         written = [headers.pop(name) for name in list(headers) if name.lower() == "cookie"]
         if headers:
-            agent = self._agents[self._usual.index(call.headers)]  # type: ignore[arg-type]
-            call.headers = header_lines(agent, headers)
+            call.headers = _in_place_of(call.headers, headers)
         if job.request.cookies and home:
             written += _take_cookies(call, job.request.cookies)
         call.cookies = "; ".join(filter(None, written))
@@ -193,10 +192,12 @@ def header_lines(
 
     A header whose value is None is not sent at all.
     """
-    own = [f"{name}: {value or ''}".rstrip() for name, value in (headers or {}).items()]
-    return (*own, *_missing(own, (f"User-Agent: {user_agent}", ACCEPT, ACCEPT_CODINGS)))
+    usual = (f"User-Agent: {user_agent}", ACCEPT, ACCEPT_CODINGS)
+    return _in_place_of(usual, headers or {})
 
 
-def _missing(own: Iterable[str], usual: Iterable[str]) -> list[str]:
-    names = {line.partition(":")[0].lower() for line in own}
-    return [line for line in usual if line.partition(":")[0].lower() not in names]
+def _in_place_of(usual: Iterable[str], headers: Mapping[str, str | None]) -> tuple[str, ...]:
+    """Headers as lines, then the usual lines of other names."""
+    own = [f"{name}: {value or ''}".rstrip() for name, value in headers.items()]
+    names = {name.lower() for name in headers}
+    return (*own, *(line for line in usual if line.partition(":")[0].lower() not in names))

@@ -21,6 +21,7 @@ NAMES: Mapping[str, str] = {
     "CONCURRENT_REQUESTS": "concurrency",
     "CONCURRENT_REQUESTS_PER_DOMAIN": "host_concurrency",
     "COOKIES_ENABLED": "cookies",
+    "DEFAULT_REQUEST_HEADERS": "headers",
     "DEPTH_LIMIT": "max_depth",
     "DOWNLOAD_DELAY": "delay_s",
     "DOWNLOAD_MAXSIZE": "max_body_bytes",

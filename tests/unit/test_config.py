@@ -85,6 +85,7 @@ SAMPLES = {
     "crawl.max_seen": ("2000", 2000),
     "crawl.content_types": ("text/*,application/pdf", ["text/*", "application/pdf"]),
     "crawl.proxies": ("http://a:1,socks5h://b:2", ["http://a:1", "socks5h://b:2"]),
+    "crawl.headers": ("X-A=1,Accept=text/html", {"X-A": "1", "Accept": "text/html"}),
     "crawl.user_agents": ("a/1,b/2", ["a/1", "b/2"]),
     "crawl.http_auth": ("digest", "digest"),
     "crawl.http_version": ("2", "2"),

@@ -229,3 +229,13 @@ def test_a_callback_can_tell_a_page_of_the_cache():
     items, _ = crawled(lambda call: answers[call.url], Request(URL), Request("http://h/2"),
                        spider=Telling)  # fmt: skip
     assert items == [{"flags": []}, {"flags": ["cached"]}]
+
+
+def test_headers_of_all_requests_and_of_one():
+    lines = []
+    own = Request("http://h/2", headers={"X-A": "own", "Accept": None})
+    crawled(lambda call: lines.append(set(call.headers)) or page(), Request(URL), own,
+            headers={"x-a": "all", "Accept": "text/plain"})  # fmt: skip
+    assert {"x-a: all", "Accept: text/plain"} <= lines[0]
+    assert {"X-A: own", "Accept:"} <= lines[1]
+    assert not {"x-a: all", "Accept: text/plain"} & lines[1]

@@ -74,3 +74,9 @@ def test_settings_given_as_text_are_those_given_as_values():
 
 def test_every_default_is_allowed():
     assert faults(dataclasses.asdict(CrawlSettings()), "x") == []
+
+
+def test_a_header_is_one_line_with_a_name():
+    for wrong in ({"X-A": "a\r\nHost: evil"}, {"X A": "a"}, {"": "a"}, 3):
+        assert faults({"headers": wrong}, "s")
+    assert faults({"headers": {"X-A": "a b: c"}}, "s") == []
