@@ -133,7 +133,7 @@ def _after_redirect(
 
 
 def _redirect(job: Job, status: int, headers: Headers, settings: CrawlSettings) -> Verdict:
-    location = headers.get("location", "")
+    location = urls.from_header(headers.get("location", ""))
     if not location:
         return Failure("bad redirect", f"HTTP {status} without a Location")
     keeps = status in (307, 308) or job.method == "HEAD"

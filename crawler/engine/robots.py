@@ -145,7 +145,7 @@ def redirect(url: str, answer: Answer) -> str | None:
     if not 300 <= answer.status < 400 or location is None:
         return None
     try:
-        target = urls.safe(urls.join(url, location))
+        target = urls.safe(urls.join(url, urls.from_header(location)))
     except ValueError:
         return None
     return target if urls.is_web(target) else None

@@ -1,7 +1,7 @@
 """URLs by the WHATWG standard, as browsers read them: joining, normal form, canonical form.
 
 No other file imports can_ada. It takes 0.4 us to join a link with the URL of its page, which is
-done for every link there is; `docs/decisions/0015-urls.md` has what else was looked at.
+done for every link there is; `docs/decisions/0015-frontier.md` has what else was looked at.
 """
 
 from __future__ import annotations
@@ -53,6 +53,16 @@ def join(base: str, href: str, encoding: str = "utf-8") -> str:
         return (_base(base) + href).href
     except TypeError:
         return (_base(base) + _SURROGATES.sub("\ufffd", href)).href
+
+
+def from_header(value: str) -> str:
+    """A link as a header has it: its bytes are UTF-8 if they can be, though headers are Latin-1."""
+    if value.isascii():
+        return value
+    try:
+        return value.encode("latin-1").decode("utf-8")
+    except UnicodeError:
+        return value
 
 
 def is_web(url: str) -> bool:

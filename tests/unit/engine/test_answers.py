@@ -72,6 +72,20 @@ def test_of_the_errors_only_passing_ones_are_tried_again(reason, again):
     assert isinstance(found, Again if again else Failure)
 
 
+@pytest.mark.parametrize(
+    ("location", "target"),
+    [
+        ("/ä".encode(), "http://h/%C3%A4"),
+        (b"/\xe4", "http://h/%C3%A4"),
+        (b" ../b#part ", "http://h/b"),
+        (b"HTTP:\\\\Other\\c", "http://other/c"),
+    ],
+)
+def test_a_redirect_leads_where_browsers_go(location, target):
+    answer = Answer(302, [b"Location: " + location], b"", 0.0)
+    assert judge(job(), answer, SETTINGS, NOW_S) == Hop(target, "GET", None)
+
+
 def test_the_pause_does_not_grow_without_end():
     assert pause_s(60, SETTINGS) == 300.0
 
