@@ -169,6 +169,18 @@ class CrawlSettings:
     http_auth_domain: str = setting(
         "", "Host that is logged in to, and those below it; empty is that of the first request."
     )
+    cache: str = setting(
+        "none",
+        "HTTP cache for work on a spider: none, after RFC 9111, or whatever came once.",
+        one_of=("none", "rfc9111", "always"),
+    )
+    cache_expires_s: float = setting(
+        0.0,
+        "With `always`, an answer older than this is fetched anew; 0 is never.",
+        unit="s",
+        least=0,
+        most=10**9,
+    )
     dns_ttl_s: float = setting(
         600.0, "How long the addresses of a host are kept.", unit="s", least=0, most=86_400
     )

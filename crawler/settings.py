@@ -275,6 +275,14 @@ class WorkerSettings:
         "10.0.0.0/8; `all` is every one.",
         form="network",
     )
+    cache_folder: str = setting("http-cache", "Folder of the HTTP cache.")
+    cache_bytes: int = setting(
+        1_000_000_000,
+        "What the HTTP cache keeps at most; then the older half goes.",
+        unit="bytes",
+        least=1_000_000,
+        most=2**50,
+    )
     plugins: Sequence[str] = setting(
         [], "Modules with plugins of the crawl engine; see docs/hooks.md."
     )

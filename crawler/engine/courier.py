@@ -14,6 +14,7 @@ from crawler.engine.expand import CODINGS
 from crawler.engine.frontier import Job
 from crawler.engine.jar import Jar
 from crawler.engine.proxies import Proxies, Relay, checked
+from crawler.engine.recall import Recall
 from crawler.engine.request import Cookies
 
 ACCEPT = "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
@@ -31,8 +32,14 @@ class Courier:
     """Sends the requests of one crawl, each as its settings and the request itself ask."""
 
     def __init__(
-        self, settings: CrawlSettings, fetcher: Any, now_s: Callable[[], float] = lambda: 0.0
+        self,
+        settings: CrawlSettings,
+        fetcher: Any,
+        now_s: Callable[[], float] = lambda: 0.0,
+        recall: Recall | None = None,
     ) -> None:
+        """`recall` is the HTTP cache, if the crawl has one."""
+        self.recall = recall
         self._settings = settings
         self._fetcher = fetcher
         self._terms = Terms.of(settings)
@@ -50,6 +57,15 @@ class Courier:
         """The header lines that all requests have; of several user agents, the first."""
         return self._usual[0]
 
+    def recalled(self, job: Job) -> Answer | None:
+        """The answer of the HTTP cache, if it has one that is fresh."""
+        if self.recall is None or job.request.meta.get("dont_cache"):
+            return None
+        try:
+            return self.recall.fresh(self.call(job))
+        except FetchError:  # it is told when it is sent
+            return None
+
     def proxy(self) -> str:
         """The proxy whose turn it is, for a request that is no page; empty without any."""
         try:
@@ -60,6 +76,8 @@ class Courier:
     def send(self, job: Job, done: Done) -> Any:
         """Send a request; what `cancel` takes. Raises FetchError when it cannot be sent."""
         call = self.call(job)
+        if self.recall is not None and not job.request.meta.get("dont_cache"):
+            done = self.recall.asking(call, done)
         if not self._proxies or "proxy" in job.request.meta:
             return self._fetcher.submit(call, done)
         relay = Relay(self._fetcher, self._proxies, call, done)

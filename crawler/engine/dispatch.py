@@ -17,6 +17,7 @@ from gevent.event import Event
 from crawler.clock import Clock
 from crawler.crawl_settings import CrawlSettings
 from crawler.engine.answers import retry_after_s
+from crawler.engine.cache import OFF, Cache
 from crawler.engine.courier import Courier
 from crawler.engine.exchange import Answer, FetchError
 from crawler.engine.fetchers import Fetchers
@@ -25,6 +26,7 @@ from crawler.engine.headers import Headers
 from crawler.engine.hosts import Hosts
 from crawler.engine.memory import ResponseMemory
 from crawler.engine.pace import Pace
+from crawler.engine.recall import Recall
 from crawler.engine.rests import Rest
 from crawler.engine.robots import Robots, Rules
 from crawler.engine.slots import PATIENCE_S, Slot, Slots
@@ -44,6 +46,7 @@ class Shared:
     robots: Robots
     clock: Clock
     held: ResponseMemory = field(default_factory=ResponseMemory)
+    cache: Cache | None = None
 
 
 class Dispatcher:
@@ -68,7 +71,10 @@ class Dispatcher:
         self._shared = shared
         self._woken = woken
         self._refused = refused
-        self._courier = Courier(settings, shared.fetcher, shared.clock.monotonic)
+        recall = None
+        if settings.cache != OFF and shared.cache is not None:
+            recall = Recall(shared.cache, settings, lambda: shared.clock.time_ns() / 1e9)
+        self._courier = Courier(settings, shared.fetcher, shared.clock.monotonic, recall)
         self._in_flight: dict[Job, tuple[SiteQueue, Any]] = {}
         self._aborted = False
         self._broken_off = 0
@@ -202,11 +208,26 @@ class Dispatcher:
             error = FetchError(rules.trouble, "asked for robots.txt") if rules.trouble else None
             self._drop(queue, error)
             return
+        if self._courier.recall is not None and self._recall(queue, job):
+            return
         again_s = self._shared.hosts.take(queue)
         if again_s is None:
             self._send(self._frontier.pop(queue), queue)
             again_s = self._shared.hosts.ready_s(queue.host)
         self._frontier.put(queue, again_s)
+
+    def _recall(self, queue: SiteQueue, job: Job) -> bool:
+        """Answer from the HTTP cache, if that can be: the site is not asked, and not waited for."""
+        answer = self._courier.recalled(job)
+        if answer is None:
+            return False
+        self._slots.answered(self._take_slot(queue))
+        queue.busy += 1
+        self._shared.held.take(_size(answer))
+        self.arrived.append((self._frontier.pop(queue), queue, answer))
+        self._woken.set()
+        self._frontier.put(queue, self._shared.clock.monotonic())
+        return True
 
     def _drop(self, queue: SiteQueue, error: FetchError | None) -> None:
         self._refused(self._frontier.pop(queue), error)

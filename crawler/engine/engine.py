@@ -13,6 +13,7 @@ from crawler.clock import Clock, SystemClock
 from crawler.crawl_settings import CrawlSettings
 from crawler.engine import urls
 from crawler.engine.address import AddressPolicy
+from crawler.engine.cache import Cache
 from crawler.engine.crawl import Crawl
 from crawler.engine.dispatch import Shared
 from crawler.engine.fetch import Fetcher
@@ -45,10 +46,11 @@ class Engine:
         private_targets: Sequence[str] = (),
         plugins: Sequence[str] = (),
         most_response_bytes: int = MOST_BYTES,
+        cache: Cache | None = None,
     ) -> None:
         """`private_targets` are networks that may be crawled though they are not public, or `all`
-        (address.py); `plugins` are modules with hooks (hookspecs.py). Raises ConfigError for what
-        is no network and no plugin."""
+        (address.py); `plugins` are modules with hooks (hookspecs.py); `cache` is the HTTP cache of
+        crawls that ask for one. Raises ConfigError for what is no network and no plugin."""
         self._settings = crawl_settings
         self._spiders = dict(spiders)
         self._clock = clock or SystemClock()
@@ -69,6 +71,7 @@ class Engine:
             hosts=Hosts(self._clock),
             robots=Robots(self._fetcher, self._supervisor, self._clock),
             clock=self._clock,
+            cache=cache,
             held=self.held,
         )
 
@@ -87,6 +90,8 @@ class Engine:
         self._supervisor.stop(deadline_s)
         self._slow.stop()
         self._fetcher.stop()
+        if self._shared.cache is not None:
+            self._shared.cache.close()
 
     def spider_names(self) -> frozenset[str]:
         """The spiders it has."""

@@ -9,6 +9,7 @@ import gevent
 
 from crawler.clock import Clock, SystemClock
 from crawler.engine.address import ALL
+from crawler.engine.cache import Cache
 from crawler.engine.engine import Engine
 from crawler.engine.loader import load_spiders
 from crawler.engine.sinks.json_lines import JsonLinesSink
@@ -55,8 +56,15 @@ def run_tasks(
             "tasks: none given; name a settings file that lists at least one task, with -c FILE"
         )
     spiders = load_spiders(settings.spiders, settings.folder)
-    plugins = settings.worker.plugins
-    engine = Engine(settings.crawl, spiders, clock, private_targets=[ALL], plugins=plugins)
+    worker = settings.worker
+    engine = Engine(
+        settings.crawl,
+        spiders,
+        clock,
+        private_targets=[ALL],
+        plugins=worker.plugins,
+        cache=Cache(Path(settings.folder, worker.cache_folder), worker.cache_bytes),
+    )
     supervisor = Supervisor("run", clock=clock)
     engine.start()
     try:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from crawler.clock import SystemClock
 from crawler.crawl_settings import CrawlSettings
 from crawler.engine.address import ALL
+from crawler.engine.cache import Cache
 from crawler.engine.crawl import Crawl
 from crawler.engine.engine import Engine
 from crawler.engine.sinks.sink import Sink, SinkMaker
@@ -26,7 +28,9 @@ def engine_for(settings: CrawlSettings, *spiders: type[Spider]) -> Iterator[Engi
 
     Whoever sits at this machine may reach what it reaches, private addresses included.
     """
-    engine = Engine(settings, {spider.name: spider for spider in spiders}, private_targets=[ALL])
+    known = {spider.name: spider for spider in spiders}
+    cache = Cache(Path("http-cache"))
+    engine = Engine(settings, known, private_targets=[ALL], cache=cache)
     engine.start()
     try:
         yield engine

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Protocol
 
 import gevent
@@ -26,6 +27,7 @@ from crawler.coordination.etcd import EtcdStore
 from crawler.coordination.etcd_client import MOST_CALLS
 from crawler.coordination.keys import MASTER, WORKER, Keys
 from crawler.coordination.store import Store
+from crawler.engine.cache import Cache
 from crawler.engine.engine import Engine
 from crawler.engine.loader import load_spiders
 from crawler.errors import ConfigError
@@ -208,6 +210,7 @@ class Node:
             self._clock,
             private_targets=worker.private_targets,
             plugins=worker.plugins,
+            cache=Cache(Path(self._settings.folder, worker.cache_folder), worker.cache_bytes),
             most_response_bytes=worker.response_bytes,
         )
         self._role = Worker(

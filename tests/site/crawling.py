@@ -14,6 +14,7 @@ import gevent
 from crawler import Request, Response, Spider
 from crawler.crawl_settings import CrawlSettings
 from crawler.engine.address import ALL
+from crawler.engine.cache import Cache
 from crawler.engine.crawl import Crawl
 from crawler.engine.engine import Engine
 from crawler.engine.sinks.json_lines import JsonLinesSink
@@ -78,12 +79,15 @@ def running_engine(
     *spiders: type[Spider],
     private_targets: Sequence[str] = (ALL,),
     plugins: Sequence[str] = (),
+    stored: Cache | None = None,
     **settings: Any,
 ) -> Iterator[Engine]:
     """An engine that has started, with the two spiders above and others."""
     known = {spider.name: spider for spider in (Titles, OnlyTitles, *spiders)}
     crawl_settings = CrawlSettings(**{**HASTE, **settings})
-    engine = Engine(crawl_settings, known, private_targets=private_targets, plugins=plugins)
+    engine = Engine(
+        crawl_settings, known, private_targets=private_targets, plugins=plugins, cache=stored
+    )
     engine.start()
     try:
         yield engine

@@ -73,6 +73,8 @@ SAMPLES = {
     "scheduler.rebalance_band": ("0.5", 0.5),
     "crawl.delay_random": ("0.5", 0.5),
     "crawl.limits": ("[{events: 10, per_s: 60}]", [Limit(10, 60.0)]),
+    "worker.cache_bytes": ("70000000", 70_000_000),
+    "crawl.cache": ("always", "always"),
     "worker.plugins": ("a.b,c", ["a.b", "c"]),
     "worker.private_targets": ("127.0.0.0/8,all", ["127.0.0.0/8", "all"]),
     "crawl.deny_urls": (r"\.pdf$,/print/", [r"\.pdf$", "/print/"]),

@@ -1,0 +1,69 @@
+"""The HTTP cache as one crawl uses it: what it takes from there, and what it puts there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from crawler.crawl_settings import CrawlSettings
+from crawler.engine import cache
+from crawler.engine.cache import Cache, Entry
+from crawler.engine.exchange import Answer, Call, FetchError
+
+Done = Callable[[Answer | FetchError], None]
+
+
+class Recall:
+    """Decides by the crawl's settings; `now_s` is wall time."""
+
+    def __init__(self, store: Cache, settings: CrawlSettings, now_s: Callable[[], float]) -> None:
+        self._store = store
+        self._settings = settings
+        self._now_s = now_s
+
+    def fresh(self, call: Call) -> Answer | None:
+        """The stored answer, if there is one that may be used without asking the site."""
+        entry = self._store.get(call) if is_cacheable(call) else None
+        return entry.answer() if entry is not None and self._is_fresh(entry) else None
+
+    def asking(self, call: Call, done: Done) -> Done:
+        """Before a request is sent: have it ask whether a stored answer still holds, and have the
+        answer stored. Returns what is to be called with the answer."""
+        if not is_cacheable(call):
+            return done
+        entry = self._store.get(call) if self._settings.cache == cache.RFC9111 else None
+        if entry is not None:
+            call.headers = (*call.headers, *cache.validators(entry))
+
+        def arrived(result: Answer | FetchError) -> None:
+            done(self._kept(call, entry, result))
+
+        return arrived
+
+    def _is_fresh(self, entry: Entry) -> bool:
+        now_s = self._now_s()
+        if self._settings.cache == cache.RFC9111:
+            return cache.is_fresh(entry, now_s)
+        most_s = self._settings.cache_expires_s
+        return not most_s or now_s < entry.stored_s + most_s
+
+    def _kept(
+        self, call: Call, entry: Entry | None, result: Answer | FetchError
+    ) -> Answer | FetchError:
+        if isinstance(result, FetchError):
+            return result
+        if entry is not None and result.status == 304:
+            result = cache.validated(entry, result)
+        elif not self._is_worth_it(result):
+            return result
+        self._store.put(call, result, self._now_s())
+        return result
+
+    def _is_worth_it(self, answer: Answer) -> bool:
+        if self._settings.cache == cache.RFC9111:
+            return cache.is_storable(answer)
+        return answer.status not in self._settings.retry_statuses
+
+
+def is_cacheable(call: Call) -> bool:
+    """Whether the cache knows this kind of request."""
+    return call.method == "GET" and call.body is None
