@@ -62,6 +62,7 @@ class _Host:
         "limits",
         "members",
         "pace_s",
+        "pause_s",
         "random",
         "sent_s",
         "spent",
@@ -78,17 +79,13 @@ class _Host:
         self.crawl_delay_s = 0.0
         self.random = 0.0
         self.factor = 1.0
+        self.pause_s = 0.0
         self.doubt = 0.0
         self.pace_s = 0.0
         self.limit = 1
         self.limits: set[Limit] = set()
         self.spent: dict[Limit, float] = {}
         """For each bucket the moment at which it will be full again."""
-
-    @property
-    def pause_s(self) -> float:
-        """What is to pass before the next request, limits aside."""
-        return max(max(self.delay_s, self.pace_s) * self.factor, self.crawl_delay_s)
 
     @property
     def ready_s(self) -> float:
@@ -109,13 +106,24 @@ class _Host:
         self.random = max(member.delay_random for member in self.members)
         self.limit = min(member.host_concurrency for member in self.members)
         self.limits = {limit for member in self.members for limit in member.limits}
+        if not self.random:
+            self.factor = 1.0
+        if not any(member.adaptive for member in self.members):
+            self.pace_s = 0.0
+        self.set_pause()
+
+    def set_pause(self) -> None:
+        """Work out what is to pass before the next request, limits aside."""
+        self.pause_s = max(max(self.delay_s, self.pace_s) * self.factor, self.crawl_delay_s)
 
     def send(self, now_s: float, chance: float) -> None:
         """A request goes out; `chance` in 0 to 1 decides how long the delay after it is."""
         self.in_flight += 1
         self.sent_s = now_s
         self.doubt = DOUBT
-        self.factor = 1 + self.random * (2 * chance - 1)
+        if self.random:
+            self.factor = 1 + self.random * (2 * chance - 1)
+            self.set_pause()
         for limit in self.limits:
             full_s = max(now_s, self.spent.get(limit, now_s))
             self.spent[limit] = full_s + limit.per_s / limit.events
@@ -135,6 +143,7 @@ class _Host:
         pace_s = min(max(target_s, (delay_s + target_s) / 2), member.max_delay_s)
         if is_good or pace_s > delay_s:
             self.pace_s = pace_s
+            self.set_pause()
 
     def wait(self, member: Member, now_s: float, rest: Rest | None) -> float | None:
         """When that member should ask again; None when it is its turn."""

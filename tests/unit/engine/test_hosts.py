@@ -316,3 +316,13 @@ def test_in_no_window_more_than_the_buckets_allow(limits, pauses):
         for first, last in itertools.combinations(range(len(moments)), 2):
             window_s = moments[last] - moments[first]
             assert last - first + 1 <= limit.burst + window_s * limit.events / limit.per_s + 1e-6
+
+
+def test_chance_and_latency_count_only_while_a_crawl_asks_for_them(hosts, clock):
+    plain = Member(hosts, delay_s=1.0)
+    other = Member(hosts, delay_s=1.0, delay_random=1.0, adaptive=1.0)
+    assert hosts.take(other) is None
+    hosts.adapt(other, 30.0, is_good=True)
+    hosts.release("h")
+    hosts.leave(other)
+    assert hosts.take(plain) == pytest.approx(clock.monotonic() + 1.0)
