@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping, MutableMapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from crawler.crawl_settings import CrawlSettings
@@ -58,10 +59,13 @@ class Spider:
     def __init__(self, name: str | None = None, **parameters: Any) -> None:
         if name is not None:
             self.name = name
-        self.state: dict[str, Any] = {}
-        """Room for what the spider remembers between its callbacks."""
         for key, value in parameters.items():
             setattr(self, key, value)
+
+    @cached_property
+    def state(self) -> dict[str, Any]:
+        """Room for what the spider remembers between its callbacks."""
+        return {}
 
     @property
     def logger(self) -> SpiderLogger:

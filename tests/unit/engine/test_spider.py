@@ -122,6 +122,12 @@ def test_it_remembers():
     assert spider.state == {"seen": 1}
     assert Legacy().state == {}
 
+    class Own(Spider):
+        def __init__(self):
+            self.mine = 1
+
+    assert Own().state == {}
+
 
 def test_the_name_may_be_given():
     assert Spider("other", tag="a").name == "other"
