@@ -55,7 +55,7 @@ def parse_page(
     kind = given.chosen(given.known_spiders(path, file), spider, path or "the settings")
     if callback and not callable(getattr(kind, callback, None)):
         raise given.Unusable(f"--callback: spider {kind.name!r} has no method {callback!r}")
-    with _pages(kind, arguments, settings, file) as pages:
+    with pages_for(kind, arguments, settings, file) as pages:
         for found in parsed(pages, Request(address(url), callback), depth):
             if as_json:
                 click.echo(json.dumps(found.to_json(), ensure_ascii=False))
@@ -88,7 +88,7 @@ def shell(
     if spider or path:
         known = given.known_spiders(path, file)
         kind = given.chosen(known, spider, path or "the settings")
-    with _pages(kind, arguments, settings, file, any_status=True) as pages:
+    with pages_for(kind, arguments, settings, file, any_status=True) as pages:
         session = Shell(pages)
         if url is not None:
             session.fetch(url)
@@ -111,7 +111,7 @@ def _evaluate(session: Shell, code: str) -> None:
 
 
 @contextlib.contextmanager
-def _pages(
+def pages_for(
     kind: type[Spider],
     arguments: Sequence[str],
     settings: Sequence[str],

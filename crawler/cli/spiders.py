@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import click
@@ -11,9 +11,12 @@ import click
 from crawler import logs
 from crawler.cli import given
 from crawler.cli.base import FAILED, commands
+from crawler.cli.pages import pages_for
 from crawler.engine import urls
 from crawler.errors import CrawlerError
+from crawler.local.by_hand import Pages
 from crawler.local.checks import Fault, faults_in, faults_of, line_in_yaml
+from crawler.local.contracts import BadContract, Contract, broken, contracts_of
 from crawler.local.templates import NAME, TEMPLATES, file_name, rendered
 
 _PLACE = re.compile(r"((?:\.?\w+|\[\d+\])*): ")
@@ -49,21 +52,29 @@ def new_spider(name: str, url: str, template: str) -> None:
 
 @commands.command()
 @click.argument("files", nargs=-1, required=True, metavar="FILE…")
+@click.option("--contracts", is_flag=True, help="Fetch the pages that docstrings name by @url too.")
 @given.ARGUMENTS
-def check(files: tuple[str, ...], arguments: tuple[str, ...]) -> int:
+@given.SETTINGS
+def check(
+    files: tuple[str, ...], contracts: bool, arguments: tuple[str, ...], settings: tuple[str, ...]
+) -> int:
     """Find what is wrong with the spiders of files, without fetching anything."""
-    logs.setup("error", "auto")
-    given_arguments = given.pairs("-a", arguments)
+    logs.setup("error", "text")
     found = 0
     for file in files:
-        for line in _checked(Path(file), given_arguments):
-            found += 1
-            click.echo(line)
+        path = Path(file)
+        faults = list(_faults(path, given.pairs("-a", arguments)))
+        if contracts and not faults:
+            faults = list(_broken_contracts(path, arguments, settings))
+        click.echo("".join(f"{line}\n" for line in faults), nl=False)
+        found += len(faults)
+        if not faults:
+            click.echo(f"{path}: ok: {', '.join(given.spiders_of(path))}", err=True)
     return FAILED if found else 0
 
 
-def _checked(path: Path, arguments: dict[str, str]) -> Iterator[str]:
-    """The faults of a file, a line each; tells the spiders of one without."""
+def _faults(path: Path, arguments: dict[str, str]) -> Iterator[str]:
+    """The faults of a file, a line each."""
     try:
         spiders = given.spiders_of(path)
     except given.Unusable as error:
@@ -76,8 +87,29 @@ def _checked(path: Path, arguments: dict[str, str]) -> Iterator[str]:
         faults.update(faults_of(spider, arguments))
     for fault in sorted(faults):
         yield f"{path}:{fault.line}: {fault.message}" if fault.line else f"{path}: {fault.message}"
-    if not faults:
-        click.echo(f"{path}: ok: {', '.join(spiders)}", err=True)
+
+
+def _broken_contracts(
+    path: Path, arguments: Sequence[str], settings: Sequence[str]
+) -> Iterator[str]:
+    """What the callbacks of a file do not keep, a line each."""
+    for spider in given.spiders_of(path).values():
+        try:
+            contracts = list(contracts_of(spider))
+        except BadContract as error:
+            yield f"{path}: {spider.name}: {error}"
+            continue
+        with pages_for(spider, arguments, settings, None) as pages:
+            for contract in contracts:
+                for message in _told(pages, contract):
+                    yield f"{path}:{contract.line}: {contract.callback}: {message}"
+
+
+def _told(pages: Pages, contract: Contract) -> Iterator[str]:
+    try:
+        yield from broken(pages, contract)
+    except CrawlerError as error:
+        yield str(error)
 
 
 def _with_line(path: Path, message: str) -> str:

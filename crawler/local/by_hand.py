@@ -60,7 +60,7 @@ class Pages:
     def get(self, request: Request) -> Response:
         """Fetch a page; raises NoPage. Its `request` is the one given, after redirects too."""
         asked = request.replace(
-            callback="by_hand_page", errback="by_hand_failure", dont_filter=True
+            callback="by_hand_page", errback="by_hand_failure", cb_kwargs={}, dont_filter=True
         )
         if self._any_status:
             asked.meta["handle_httpstatus_all"] = True

@@ -204,6 +204,56 @@ def test_each_of_several_files_is_checked(tmp_path):
     assert done.stderr == "good.yaml: ok: good\n"
 
 
+KEPT = """
+from crawler import Spider
+
+
+class Kept(Spider):
+    name = "kept"
+    start_urls = ["{site}/start"]
+
+    def parse(self, response):
+        \"\"\"A page of links.
+
+        @url {site}/start
+        @returns requests 2 2
+        @returns items 0 0
+        \"\"\"
+        yield from response.follow_all(css="a", callback=self.parse_page)
+
+    def parse_page(self, response, kind="none"):
+        \"\"\"@url {site}{path}
+        @cb_kwargs {{"kind": "given"}}
+        @returns {returns}
+        @scrapes title {name}
+        \"\"\"
+        yield {{"title": response.css("title::text").get(), kind: 1}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({}, ""),
+        ({"returns": "items 2 16"}, "kept.py:18: parse_page: 1 items, not 2 to 16\n"),
+        ({"name": "price"}, "kept.py:18: parse_page: item 1 has no price\n"),
+        ({"path": "/nix"}, "kept.py:18: parse_page: {site}/nix: HTTP 404\n"),
+        (
+            {"returns": "some"},
+            "kept.py: kept: parse_page: @returns some: is not allowed; allowed: @returns"
+            " items|requests [LEAST [MOST]]\n",
+        ),
+    ],
+)
+def test_callbacks_are_held_to_what_their_docstrings_state(tmp_path, site, changes, told):
+    values = {"path": "/page/a", "returns": "items 1", "name": "given", **changes}
+    (tmp_path / "kept.py").write_text(KEPT.format(site=site.url(""), **values))
+    done = crawler("check", "kept.py", "--contracts", *QUICK, cwd=tmp_path)
+    assert done.stdout == told.format(site=site.url(""))
+    assert done.returncode == (1 if told else 0)
+    assert "Traceback" not in done.stderr
+
+
 @pytest.fixture(scope="module")
 def shop():
     server = BookshopServer()

@@ -31,10 +31,11 @@ class Books(Spider):
         if response.url.endswith("/1"):
             raise KeyError("price")
         yield {"book": response.url[-1]}
-        yield Request(response.urljoin("/page/more"), self.parse_more)
+        more = {"book": response.url[-1]}
+        yield Request(response.urljoin("/page/more"), self.parse_more, cb_kwargs=more)
 
-    def parse_more(self, response):
-        return None
+    def parse_more(self, response, book):
+        return {"more of": book}
 """
 
 
@@ -87,8 +88,12 @@ def test_levels_below_are_parsed_by_the_callbacks_asked_for(folder, site):
     assert [page["callback"] for page in pages] == [
         *("parse", "parse_book", "parse_book", "parse_more", "parse_more")
     ]
-    assert [page["items"] for page in pages[1:]] == [[{"book": "2"}], [{"book": "3"}], [], []]
-    assert pages[1]["requests"] == [{"url": site.url("/page/more"), "callback": "parse_more"}]
+    assert [page["items"] for page in pages[1:]] == [
+        *([{"book": "2"}], [{"book": "3"}], [{"more of": "2"}], [{"more of": "3"}])
+    ]
+    assert pages[1]["requests"] == [
+        {"url": site.url("/page/more"), "callback": "parse_more", "cb_kwargs": {"book": "2"}}
+    ]
 
 
 RULES = """
