@@ -94,6 +94,11 @@ class Fetchers:
         """What a crawl may ask for."""
         return [BUILT_IN, *sorted(self._makers)]
 
+    @property
+    def in_flight(self) -> int:
+        """How many requests libcurl has in flight."""
+        return self._curl.in_flight
+
     def start(self) -> None:
         """Be ready; those of plugins start when they are asked for."""
         self._curl.start()
