@@ -25,7 +25,9 @@ from crawler.engine.seen import Seen
 __all__ = ["Frontier", "Job", "SiteQueue"]
 
 SHORTCUT_BITS = 17
-"""2^17 links as written are remembered by their hashes, 1 MB, to drop repeated ones at once."""
+"""Up to 2^17 links as written are remembered by their hashes, 1 MB, to drop repeated ones at once.
+A crawl that begins takes 8 KB for that."""
+FIRST_SHORTCUT_BITS = 10
 
 
 class Frontier:
@@ -45,7 +47,7 @@ class Frontier:
         self._woken = woken
         self._order = itertools.count()
         self._seen = Seen()
-        self._shortcut = array("q", bytes(8 << SHORTCUT_BITS))
+        self._shortcut = array("q", bytes(8 << FIRST_SHORTCUT_BITS))
         self._shortcut_mask = len(self._shortcut) - 1
         self._backlog = Backlog(settings.max_pending, self._queue, self._filled, spider)
         self._due: list[tuple[float, int, SiteQueue]] = []
@@ -66,6 +68,8 @@ class Frontier:
                 return "duplicate"
         refusal, url = self._accept(request, request.url, request.method, request.body)
         if known and refusal in ("", "duplicate"):
+            if len(self._seen) > len(self._shortcut) < 1 << SHORTCUT_BITS:
+                self._widen_shortcut()
             self._shortcut[known & self._shortcut_mask] = known
         if url is not None:
             job = Job(request, _same(url.href, request.url), depth, next(self._order))
@@ -163,6 +167,11 @@ class Frontier:
             if refusal == "duplicate" and method != request.method:
                 refusal = ""  # the answer to a form: it is wanted though the page was seen before
         return refusal, None if refusal else parsed
+
+    def _widen_shortcut(self) -> None:
+        """Double it; what it knew comes in again when it is met."""
+        self._shortcut = array("q", bytes(16 * len(self._shortcut)))
+        self._shortcut_mask = len(self._shortcut) - 1
 
     def _unknown(self, parsed: urls.Parsed, mark: int) -> str:
         """Take a URL for known from now on; why it is not fetched, if so."""

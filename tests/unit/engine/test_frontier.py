@@ -167,7 +167,8 @@ def test_a_site_with_nothing_to_do_is_forgotten(now):
 
 
 def test_links_that_the_shortcut_forgets_are_duplicates_all_the_same(now, monkeypatch):
-    monkeypatch.setattr("crawler.engine.frontier.SHORTCUT_BITS", 3)
+    monkeypatch.setattr("crawler.engine.frontier.FIRST_SHORTCUT_BITS", 3)
+    monkeypatch.setattr("crawler.engine.frontier.SHORTCUT_BITS", 5)
     it = frontier(now)
     links = [Request(f"http://h/{i}") for i in range(100)]
     assert {it.admit(link, 0) for link in links} == {""}
