@@ -23,7 +23,7 @@ from crawler.engine.hosts import Hosts
 from crawler.engine.memory import MOST_BYTES, ResponseMemory
 from crawler.engine.overrides import override
 from crawler.engine.robots import Robots
-from crawler.engine.scrapy_settings import translated
+from crawler.engine.scrapy_settings import of_class, translated
 from crawler.engine.sinks.sink import Sink, SinkMaker
 from crawler.engine.slow import SlowCallbacks
 from crawler.engine.spider import Spider
@@ -116,7 +116,7 @@ class Engine:
         return crawl
 
     def _build(self, spider_class: type[Spider], parameters: Mapping[str, Any]) -> Spider:
-        own = override(self._settings, translated(spider_class.custom_settings), "custom_settings")
+        own = override(self._settings, translated(of_class(spider_class)), "custom_settings")
         settings = override(own, parameters.get("settings", {}), "parameters.settings")
         if settings.pipelines != own.pipelines:
             raise InvalidArgument(

@@ -164,7 +164,7 @@ def _spiders_in(module: ModuleType, where: str) -> list[type[Spider]]:
 def _faults(spider: type[Spider], where: str, origins: Mapping[str, str]) -> list[str]:
     """What is wrong with a spider beside the others."""
     place = f"{where}.{spider.name}.custom_settings"
-    found = scrapy_settings.faults(spider.custom_settings, place)
+    found = scrapy_settings.faults(scrapy_settings.of_class(spider), place)
     _warn_of_unknown(spider, place, found)
     if spider.name in origins:
         found.append(
@@ -175,7 +175,7 @@ def _faults(spider: type[Spider], where: str, origins: Mapping[str, str]) -> lis
 
 
 def _warn_of_unknown(spider: type[Spider], place: str, found: list[str]) -> None:
-    unknown = [] if found else scrapy_settings.unknown(spider.custom_settings)
+    unknown = [] if found else scrapy_settings.unknown(scrapy_settings.of_class(spider))
     if unknown:
         log.warning(
             "settings of Scrapy that have no counterpart do nothing",

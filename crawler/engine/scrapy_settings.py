@@ -62,6 +62,29 @@ SWITCHES: Mapping[str, tuple[str, float | None, float]] = {
 """What being true and being false means here; None is what else is set."""
 
 
+ATTRIBUTES: Mapping[str, str] = {
+    "download_delay": "DOWNLOAD_DELAY",
+    "download_maxsize": "DOWNLOAD_MAXSIZE",
+    "download_timeout": "DOWNLOAD_TIMEOUT",
+    "http_auth_domain": "http_auth_domain",
+    "http_pass": "http_password",
+    "http_user": "http_user",
+    "user_agent": "USER_AGENT",
+}
+"""Attributes of a spider class that are settings under Scrapy, and which."""
+
+
+def of_class(spider_class: type[Any]) -> Any:
+    """The settings of a spider class: its `custom_settings`, and attributes that are settings."""
+    own = {
+        name: getattr(spider_class, attribute)
+        for attribute, name in ATTRIBUTES.items()
+        if getattr(spider_class, attribute, None) is not None
+    }
+    custom = spider_class.custom_settings
+    return {**(custom or {}), **own} if custom is None or isinstance(custom, Mapping) else custom
+
+
 def is_scrapys(name: Any) -> bool:
     """Whether a setting has a name as Scrapy's have them."""
     return isinstance(name, str) and name.isupper()

@@ -6,10 +6,14 @@ import logging
 
 import pytest
 
+from crawler import Spider
 from crawler.crawl_settings import CrawlSettings
+from crawler.engine.engine import Engine
 from crawler.engine.loader import load_spiders
-from crawler.engine.scrapy_settings import NAMES, faults, translated, unknown
+from crawler.engine.scrapy_settings import NAMES, faults, of_class, translated, unknown
 from crawler.errors import ConfigError
+from crawler.records import Spec
+from tests.site.crawling import ListSink
 
 SPIDER = """
 from crawler import Spider
@@ -83,3 +87,16 @@ def test_it_is_a_warning_when_a_spider_is_loaded(tmp_path, caplog):
 def test_a_wrong_value_is_an_error_when_a_spider_is_loaded(tmp_path):
     with pytest.raises(ConfigError, match=r"one.custom_settings.DOWNLOAD_DELAY: -1 is not allowed"):
         load(tmp_path, {"DOWNLOAD_DELAY": -1})
+
+
+def test_attributes_of_a_spider_are_settings():
+    class Slow(Spider):
+        name = "slow"
+        start_urls = ("http://h/",)
+        download_delay = 7
+        http_user = "me"
+
+    assert of_class(Slow) == {"DOWNLOAD_DELAY": 7, "http_user": "me"}
+    spider = Engine(CrawlSettings(), {"slow": Slow}).crawl(Spec("slow"), ListSink()).spider
+    assert (spider.settings.delay_s, spider.settings.http_user) == (7.0, "me")
+    assert of_class(type("None", (Spider,), {"custom_settings": None})) == {}
