@@ -111,6 +111,21 @@ class WorkerVerdict:
 
 
 @dataclass(frozen=True, slots=True)
+class Fault:
+    """What went wrong in a plugin, which was skipped from then on."""
+
+    plugin: str
+    hook: str
+    """The hook that failed, or `STRATEGY` for the strategy that the plugin brings."""
+    error: str
+    """What it raised, or what it answered that is not allowed."""
+
+
+STRATEGY = "strategy"
+"""Stands for the strategy among the hooks."""
+
+
+@dataclass(frozen=True, slots=True)
 class Judgement:
     """What the scheduler would make of a task now."""
 
@@ -119,6 +134,8 @@ class Judgement:
     """Id of the worker that would get it; empty for none."""
     workers: Sequence[WorkerVerdict]
     """All live workers, in the order of their ids."""
+    faults: Sequence[Fault] = ()
+    """What failed while it was judged, and had no say in it."""
 
 
 @dataclass(frozen=True, slots=True)

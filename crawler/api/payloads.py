@@ -134,6 +134,10 @@ def explanation(found: Explanation) -> dict[str, Any]:
         "strategy": judgement.strategy,
         "chosen": judgement.chosen,
         "workers": [_verdict(verdict) for verdict in judgement.workers],
+        "faults": [
+            {"plugin": fault.plugin, "hook": fault.hook, "error": fault.error}
+            for fault in judgement.faults
+        ],
     }
 
 

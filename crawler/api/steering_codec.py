@@ -8,6 +8,7 @@ from crawler.parameters import from_struct, to_struct
 from crawler.proto import crawler_pb2 as pb
 from crawler.steering import (
     Explanation,
+    Fault,
     Judgement,
     PluginView,
     Policy,
@@ -76,12 +77,14 @@ def explanation_message(found: Explanation) -> pb.Explanation:
         strategy=found.judgement.strategy,
         chosen=found.judgement.chosen,
         workers=[_verdict_message(verdict) for verdict in found.judgement.workers],
+        faults=[_fault_message(fault) for fault in found.judgement.faults],
     )
 
 
 def explanation_from(message: pb.Explanation) -> Explanation:
     """The same, as another master told it."""
     workers = [_verdict_from(verdict) for verdict in message.workers]
+    faults = [Fault(each.plugin, each.hook, each.error) for each in message.faults]
     return Explanation(
         name=message.name,
         state=message.state,
@@ -90,7 +93,7 @@ def explanation_from(message: pb.Explanation) -> Explanation:
         group=message.group,
         priority=message.priority,
         waits_for=message.waits_for,
-        judgement=Judgement(message.strategy, message.chosen, workers),
+        judgement=Judgement(message.strategy, message.chosen, workers, faults),
     )
 
 
@@ -122,6 +125,10 @@ def _plugin_from(message: pb.Plugin) -> PluginView:
         seconds=message.seconds,
         slow=message.slow,
     )
+
+
+def _fault_message(fault: Fault) -> pb.PluginFault:
+    return pb.PluginFault(plugin=fault.plugin, hook=fault.hook, error=fault.error)
 
 
 def _verdict_message(verdict: WorkerVerdict) -> pb.WorkerVerdict:

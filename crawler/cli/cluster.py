@@ -20,7 +20,7 @@ from crawler.constraints import NONE
 from crawler.errors import CrawlerError, Retryable
 from crawler.local import report
 from crawler.records import MAX_PAGE, Query, Resource, State
-from crawler.steering import Explanation, Score, WorkerVerdict
+from crawler.steering import STRATEGY, Explanation, Fault, Score, WorkerVerdict
 
 LOOK_S = 0.5
 """Pause between two looks at a worker that is being emptied."""
@@ -96,7 +96,10 @@ def explain(master: str, task: str) -> None:
     if found.waits_for:
         click.echo(f"it waits for {found.waits_for}")
     chosen = found.judgement.chosen or "no worker would get it"
-    click.echo(f"placed now, by {found.judgement.strategy}: {chosen}\n")
+    click.echo(f"placed now, by {found.judgement.strategy}: {chosen}")
+    for fault in found.judgement.faults:
+        click.echo(_skipped(fault))
+    click.echo()
     rows = [_verdict_row(verdict, found.judgement.chosen) for verdict in found.judgement.workers]
     tables.show(("WORKER", "UNFINISHED", "RATING", "SCORES", "TOTAL", "VERDICT"), rows)
 
@@ -188,6 +191,15 @@ def _standing(found: Explanation) -> str:
     group = f", group {found.group}" if found.group else ""
     reason = f": {found.reason}" if found.reason else ""
     return f"{found.name} (priority {found.priority}{group}) is {found.state}{where}{reason}"
+
+
+def _skipped(fault: Fault) -> str:
+    if fault.hook == STRATEGY:
+        return (
+            f"the strategy, of plugin {fault.plugin}, failed ({fault.error}); "
+            "it is skipped, and all workers are rated alike"
+        )
+    return f"plugin {fault.plugin} failed in {fault.hook} ({fault.error}); it is skipped"
 
 
 def _verdict_row(verdict: WorkerVerdict, chosen: str) -> tuple[object, ...]:

@@ -343,7 +343,7 @@ class Plugin(_message.Message):
     def __init__(self, name: _Optional[str] = ..., source: _Optional[str] = ..., order: _Optional[int] = ..., on: _Optional[bool] = ..., weight: _Optional[float] = ..., hooks: _Optional[_Iterable[str]] = ..., calls: _Optional[int] = ..., failures: _Optional[int] = ..., seconds: _Optional[float] = ..., slow: _Optional[int] = ...) -> None: ...
 
 class Explanation(_message.Message):
-    __slots__ = ("name", "state", "reason", "assigned_node", "group", "priority", "waits_for", "strategy", "chosen", "workers")
+    __slots__ = ("name", "state", "reason", "assigned_node", "group", "priority", "waits_for", "strategy", "chosen", "workers", "faults")
     NAME_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
@@ -354,6 +354,7 @@ class Explanation(_message.Message):
     STRATEGY_FIELD_NUMBER: _ClassVar[int]
     CHOSEN_FIELD_NUMBER: _ClassVar[int]
     WORKERS_FIELD_NUMBER: _ClassVar[int]
+    FAULTS_FIELD_NUMBER: _ClassVar[int]
     name: str
     state: str
     reason: str
@@ -364,7 +365,18 @@ class Explanation(_message.Message):
     strategy: str
     chosen: str
     workers: _containers.RepeatedCompositeFieldContainer[WorkerVerdict]
-    def __init__(self, name: _Optional[str] = ..., state: _Optional[str] = ..., reason: _Optional[str] = ..., assigned_node: _Optional[str] = ..., group: _Optional[str] = ..., priority: _Optional[int] = ..., waits_for: _Optional[str] = ..., strategy: _Optional[str] = ..., chosen: _Optional[str] = ..., workers: _Optional[_Iterable[_Union[WorkerVerdict, _Mapping]]] = ...) -> None: ...
+    faults: _containers.RepeatedCompositeFieldContainer[PluginFault]
+    def __init__(self, name: _Optional[str] = ..., state: _Optional[str] = ..., reason: _Optional[str] = ..., assigned_node: _Optional[str] = ..., group: _Optional[str] = ..., priority: _Optional[int] = ..., waits_for: _Optional[str] = ..., strategy: _Optional[str] = ..., chosen: _Optional[str] = ..., workers: _Optional[_Iterable[_Union[WorkerVerdict, _Mapping]]] = ..., faults: _Optional[_Iterable[_Union[PluginFault, _Mapping]]] = ...) -> None: ...
+
+class PluginFault(_message.Message):
+    __slots__ = ("plugin", "hook", "error")
+    PLUGIN_FIELD_NUMBER: _ClassVar[int]
+    HOOK_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    plugin: str
+    hook: str
+    error: str
+    def __init__(self, plugin: _Optional[str] = ..., hook: _Optional[str] = ..., error: _Optional[str] = ...) -> None: ...
 
 class WorkerVerdict(_message.Message):
     __slots__ = ("id", "unfinished", "refusals", "rating", "scores", "total")

@@ -91,7 +91,7 @@ def judge(framework: Framework, census: Census, task: Task) -> Judgement:
     open = [each for each in able if not found[each.id].refusals]
     best = min(open, key=lambda c: (-found[c.id].total, c.owned, c.id), default=None)
     workers = [_scoreless(each) if each.refusals else each for each in found.values()]
-    return Judgement(framework.policy.strategy, best.id if best else "", workers)
+    return Judgement(framework.policy.strategy, best.id if best else "", workers, panel.faults)
 
 
 def _absent(candidates: Sequence[Candidate], census: Census) -> Verdicts:

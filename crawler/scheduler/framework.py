@@ -13,7 +13,7 @@ from crawler.errors import ConfigError
 from crawler.logs import get_logger
 from crawler.scheduler.hookspecs import Candidate, Cluster, Rating, Strategy, Task
 from crawler.scheduler.loader import Loaded, Plugin, load
-from crawler.scheduler.panel import Panel
+from crawler.scheduler.panel import Faults, Panel
 from crawler.scheduler.task import Shape
 from crawler.scheduler.vocabulary import Vocabulary
 from crawler.steering import Policy
@@ -46,7 +46,7 @@ class Framework:
         self._random = random.Random(seed)
         self._slow_s = slow_s
         self._policy: Policy | None = None
-        self._failed: set[str] = set()
+        self._failed: Faults = {}
         self._strategy = Strategy(self._random)
         self.own = Policy(strategy, frozenset(disabled), weights or {})
         """The policy that it was made with."""
@@ -129,7 +129,7 @@ class Framework:
 
     def begin_pass(self) -> None:
         """Give the plugins that failed in the last pass another chance."""
-        self._failed = set()
+        self._failed = {}
 
     def panel(self, task: Task, cluster: Cluster) -> Panel:
         """The plugins that have something to say about a task, for one pass."""
@@ -142,7 +142,7 @@ class Framework:
         count what fails as a failure of the pass under way."""
         on = [plugin for plugin in self._loaded.plugins if plugin.on]
         author = self._loaded.authors[self.policy.strategy]
-        return Panel(task, cluster, on, self._copied(), author, self._slow_s, set())
+        return Panel(task, cluster, on, self._copied(), author, self._slow_s, {})
 
     def _copied(self) -> Strategy:
         """The strategy as it is now, or a new one where it cannot be copied."""

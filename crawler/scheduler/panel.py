@@ -14,14 +14,18 @@ from typing import Any
 from crawler.logs import get_logger
 from crawler.scheduler.hookspecs import Candidate, Cluster, Place, Strategy, Task
 from crawler.scheduler.loader import Plugin
+from crawler.steering import STRATEGY, Fault
 
 log = get_logger(__name__)
+
+MOST_ERROR = 300
+"""Longest account of what a plugin did wrong, in characters."""
 
 Points = tuple[str, float, Sequence[float]]
 """Of a plugin: its name, its weight, and its points for each of those it was asked about."""
 
-STRATEGY = "(strategy)"
-"""Stands for the strategy among the plugins that failed; no plugin has such a name."""
+Faults = dict[str | None, Fault]
+"""Plugin → what it did wrong; the strategy stands under None."""
 
 
 class Panel:
@@ -38,10 +42,10 @@ class Panel:
         strategy: Strategy,
         author: Plugin,
         slow_s: float,
-        failed: set[str],
+        failed: Faults,
     ) -> None:
-        """`author` is the plugin that brings the strategy. `failed` are the names of the plugins
-        that failed in this pass, on any panel of it."""
+        """`author` is the plugin that brings the strategy. `failed` are the faults of this pass,
+        on any panel of it."""
         self.task = task
         self._strategy = strategy
         self._author = author
@@ -58,6 +62,11 @@ class Panel:
         self._domain_scores = {key: _weighing(plugins, "score_domains") for key in self.keys}
         self._fixed: dict[str, float] = {}
         """Worker id → the sum of those points that no placement changes."""
+
+    @property
+    def faults(self) -> Sequence[Fault]:
+        """What failed in this pass so far, and is left out for the rest of it."""
+        return list(self._failed.values())
 
     @property
     def judges_room(self) -> bool:
@@ -103,7 +112,7 @@ class Panel:
 
     def chose(self, task: Task, node: Candidate) -> None:
         """Tell the strategy who was chosen."""
-        if STRATEGY not in self._failed:
+        if None not in self._failed:
             try:
                 self._strategy.chose(task, node)
             except Exception as error:
@@ -122,7 +131,7 @@ class Panel:
     def rated(self, task: Task, nodes: Sequence[Candidate]) -> Sequence[float]:
         """The strategy's ratings; once it failed in a pass all are rated alike, so that tasks are
         placed."""
-        if STRATEGY not in self._failed:
+        if None not in self._failed:
             try:
                 ratings = self._strategy.rate(task, nodes)
                 if not _are_numbers(ratings, len(nodes)):
@@ -133,7 +142,7 @@ class Panel:
         return [0.0] * len(nodes)
 
     def _strategy_failed(self, task: Task, error: Exception) -> None:
-        self._failed.add(STRATEGY)
+        self._failed[None] = Fault(self._author.name, STRATEGY, _told(error))
         self._author.failures += 1
         log.error(
             "strategy failed, all are rated alike for the rest of the pass",
@@ -200,7 +209,7 @@ class Panel:
 
     def _fault(self, plugin: Plugin, hook: str, error: Exception) -> None:
         plugin.failures += 1
-        self._failed.add(plugin.name)
+        self._failed[plugin.name] = Fault(plugin.name, hook, _told(error))
         log.error(
             "plugin failed, going on without it",
             exc_info=True,
@@ -229,6 +238,11 @@ def _having(plugins: Sequence[Plugin], hook: str) -> list[Plugin]:
 
 def _weighing(plugins: Sequence[Plugin], hook: str) -> list[Plugin]:
     return [plugin for plugin in plugins if hook in plugin.hooks and plugin.weight]
+
+
+def _told(error: Exception) -> str:
+    """An error that says which kind it is, as a KeyError alone is but a key."""
+    return f"{type(error).__name__}: {error}"[:MOST_ERROR]
 
 
 def _is_mapping(answer: Any) -> bool:

@@ -97,13 +97,16 @@ def test_scores_places_and_refusals_are_told_with_what_was_chosen(run):
     desk.add(Spec("x"), CALL)
     status, lines, _ = run(desk, "explain", "x")
     assert status == 0
-    assert lines[:4] == [
+    assert lines[:6] == [
         "x (priority 3, group team-a) is assigned",
         "it waits for its turn",
         "placed now, by least-load: w-2",
+        "plugin gold failed in filter_nodes (KeyError: 'karat'); it is skipped",
+        "the strategy, of plugin silver, failed (ValueError: no price); it is skipped, and all "
+        "workers are rated alike",
         "",
     ]
-    assert [line.split() for line in lines[5:]] == [
+    assert [line.split() for line in lines[7:]] == [
         ["w-1", "2", "gpu:", "has", "no", "GPU"],
         ["w-2", "1", "-2", "spread", "zone=a", "0.5×10", "3", "chosen"],
     ]

@@ -19,7 +19,9 @@ from crawler.metrics import Metrics
 from crawler.records import Leader, Node, Owner, Resource, State, WorkerLoad
 from crawler.settings import ApiSettings
 from crawler.steering import (
+    STRATEGY,
     Explanation,
+    Fault,
     Judgement,
     PluginView,
     Policy,
@@ -135,7 +137,11 @@ class FakeDesk:
             WorkerVerdict("w-1", 2, {"gpu": "has no GPU"}),
             WorkerVerdict("w-2", 1, {}, -2.0, (Score("spread", 10.0, 0.5, "zone=a"),), 3.0),
         ]
-        judgement = Judgement("least-load", "w-2", verdicts)
+        faults = [
+            Fault("gold", "filter_nodes", "KeyError: 'karat'"),
+            Fault("silver", STRATEGY, "ValueError: no price"),
+        ]
+        judgement = Judgement("least-load", "w-2", verdicts, faults)
         return Explanation(
             name, found.state.value, found.reason, "", "team-a", 3, "its turn", judgement
         )

@@ -11,9 +11,10 @@ from crawler.records import State
 from crawler.scheduler.explain import judge
 from crawler.scheduler.framework import Framework
 from crawler.scheduler.task import Task
-from crawler.steering import Score
+from crawler.steering import STRATEGY, Fault, Score
 from tests.unit.scheduler.cluster import Cluster, asks, framework, on, task, tasks, worker
 from tests.unit.scheduler.mixtures import clusters
+from tests.unit.scheduler.plugins import found
 
 SEEING = ["least-load", "round-robin", "weighted-round-robin", "consistent-hash"]
 """All strategies but `random`, which draws anew each time."""
@@ -139,6 +140,30 @@ def test_a_plugin_that_fails_while_a_task_is_explained_stays_in_the_pass_under_w
     assert judged(cluster, task("x")).chosen == "w-1"
     plugin.hooks = {**plugin.hooks, "filter_nodes": lambda task, nodes: {"w-1": "no"}}
     assert panel.refusals(cluster.census.hiring) == {"spider-available": {"w-1": "no"}}
+
+
+def test_what_fails_while_a_task_is_explained_is_told_and_has_no_say():
+    cluster = Cluster([worker(1)], (), Framework("round-robin"))
+    assert judged(cluster, task("x")).faults == []
+
+    def forgetful(task, nodes):
+        raise KeyError("price")
+
+    broken = {"spider-available": ("filter_nodes", forgetful), "spread": ("topology", forgetful)}
+    for name, (hook, function) in broken.items():
+        plugin = found(cluster.framework, name)
+        plugin.hooks = {**plugin.hooks, hook: function}
+    plugin = found(cluster.framework, "taints")
+    plugin.hooks = {**plugin.hooks, "score_nodes": lambda task, nodes: [7] * len(nodes)}
+    cluster.framework._strategy.rate = lambda task, nodes: []
+    judgement = judged(cluster, task("x"))
+    assert judgement.chosen == "w-1"
+    assert sorted(judgement.faults, key=lambda fault: fault.plugin) == [
+        Fault("round-robin", STRATEGY, "TypeError: its ratings of 1 workers are []"),
+        Fault("spider-available", "filter_nodes", "KeyError: 'price'"),
+        Fault("spread", "topology", "KeyError: 'price'"),
+        Fault("taints", "score_nodes", "TypeError: score_nodes returned [7]"),
+    ]
 
 
 def test_a_strategy_that_cannot_be_copied_is_tried_anew():
