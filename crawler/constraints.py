@@ -151,6 +151,11 @@ NONE = Constraints()
 """Of a task that takes any worker."""
 
 
+def goes_by(node_id: str, name: str) -> bool:
+    """Whether a worker is the one that a task names: by its id, or its name within its role."""
+    return node_id == name or node_id.endswith(f"-{name}")
+
+
 def says_yes(value: str | None) -> bool:
     """Whether a label with that value, None when it is absent, says that there is such a thing."""
     return (value or "").lower() not in ("", "0", "false", "no")

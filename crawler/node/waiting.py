@@ -33,6 +33,8 @@ def waits_for(placer: Placer, census: Census, resource: Resource, now_s: float) 
     queue = placer.backlog.queue_of(resource.name)
     if queue is None:
         return "" if resource.owner else _out_of_turn(placer, resource, now_s)
+    if queue.reasons is not None and queue.lost:
+        return "its only worker: it is parked until that is registered"
     if queue.reasons is not None:
         return "a worker that suits: it is parked until something changes that could help it"
     if not placer.backlog.room(queue.group, census.groups):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
+from crawler.constraints import goes_by
 from crawler.scheduler.hookspecs import Candidate, Task, hookimpl
 
 
@@ -19,6 +20,5 @@ def filter_nodes(task: Task, nodes: Sequence[Candidate]) -> Mapping[str, str] | 
     wanted = task.constraints.node
     if not wanted:
         return None
-    end = f"-{wanted}"
     why = f"is not {wanted}, the only worker that it may run on"
-    return {c.id: why for c in nodes if c.id != wanted and not c.id.endswith(end)}
+    return {c.id: why for c in nodes if not goes_by(c.id, wanted)}

@@ -63,6 +63,8 @@ class Queue:
         """Those that came since the head was asked for."""
         self._told: set[str] = set()
         """The tasks that were told why they wait; among the places they come before the others."""
+        self.lost = False
+        """Whether it was parked while the only worker that its tasks may run on was not there."""
         self.by_places = False
         """Whether it was parked while places mattered to it."""
         self.tried = 0

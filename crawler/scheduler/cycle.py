@@ -6,19 +6,17 @@ once, so that the next choice sees it; whoever commits the plan takes back what 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from crawler.records import Node, Resource
+from crawler.scheduler import reasons
 from crawler.scheduler.backlog import Backlog, Queue, Turn
 from crawler.scheduler.candidate import Candidate
 from crawler.scheduler.census import Census
 from crawler.scheduler.framework import Framework
 from crawler.scheduler.ranking import Ranking
 from crawler.scheduler.task import Shape, Task
-
-MOST_REASONS = 5
-"""Workers named in a reason; the rest are counted."""
 
 MOST_RANKINGS = 64
 """Shapes whose workers are kept in order at once; each costs an entry for each worker."""
@@ -30,7 +28,11 @@ MOST_JUDGED = 50_000
 """Workers filtered and rated for new shapes in one pass: some 100 ms. The next pass goes on."""
 
 SUITS = "no worker suits"
+LOST = "the only worker that it may run on is not there"
 FULL = "its group is full"
+PINNED = "pinned"
+"""The plugin that keeps tasks to their only worker."""
+
 NOBODY = "no worker is registered; it is placed as soon as one joins"
 NOBODY_NOW = "no worker takes tasks at present: they are cordoned or about to leave"
 
@@ -141,6 +143,8 @@ class Cycle:
         return ranking
 
     def _park(self, queue: Queue, ranking: Ranking) -> None:
+        pinned = self._pinned(queue)
+        queue.lost = bool(pinned) and not reasons.registered(self._census, pinned)
         self._backlog.park(queue, ranking.reasons(), ranking.by_places)
         self._give_turn()
 
@@ -154,6 +158,8 @@ class Cycle:
 
     def _kind(self, queue: Queue) -> str:
         """What keeps a queue from being placed; nothing when it only waits for its turn."""
+        if queue.reasons is not None and queue.lost:
+            return LOST
         if queue.reasons:
             return SUITS
         if queue.reasons is not None:
@@ -162,15 +168,15 @@ class Cycle:
 
     def _reason(self, queue: Queue, kind: str) -> str:
         if kind == SUITS:
-            return f"no worker suits: {summary(queue.reasons or {})}"
+            told = reasons.summary(queue.reasons or {}, self._census, self._pinned(queue))
+            return f"no worker suits: {told}"
+        if kind == LOST:
+            return reasons.missing(self._census.candidates, self._pinned(queue))
         if kind == FULL:
             most = self._backlog.group(queue.group).most
             return f"group {queue.group!r} has its {most} tasks at work, as many as it may have"
         return kind
 
-
-def summary(reasons: Mapping[str, str]) -> str:
-    """Why each worker refuses, in one line."""
-    named = [f"{id} {why}" for id, why in sorted(reasons.items())]
-    more = len(named) - MOST_REASONS
-    return "; ".join(named[:MOST_REASONS]) + (f"; and {more} more" if more > 0 else "")
+    def _pinned(self, queue: Queue) -> str:
+        """The only worker that its tasks may run on, unless nobody sees to that."""
+        return "" if PINNED in self._framework.policy.disabled else queue.task.constraints.node

@@ -13,12 +13,9 @@ from crawler.scheduler.candidate import Candidate, Domain, Place, place_of
 from crawler.scheduler.census import Census
 from crawler.scheduler.framework import Framework
 from crawler.scheduler.panel import Panel, Points
+from crawler.scheduler.reasons import absences
 from crawler.scheduler.task import Task
 from crawler.steering import Judgement, Score, WorkerVerdict
-
-CORDON = "cordon"
-LEAVING = "leaving"
-"""Stand among the plugins for what keeps all tasks off a worker."""
 
 Verdicts = Mapping[str, Mapping[str, str]]
 """Plugin → worker id → why not."""
@@ -76,7 +73,7 @@ def judge(framework: Framework, census: Census, task: Task) -> Judgement:
     """What would be decided if that task were placed now, without counting itself."""
     apart = Apart(census, task.name)
     found = {each.id: WorkerVerdict(each.id, each.unfinished) for each in apart.candidates}
-    _refuse(found, _absent(apart.candidates, census))
+    _refuse(found, absences(census))
     panel = framework.trial(task, apart)
     suitable = _ask_filters(panel, apart, found)
     able = [each for each in suitable if not found[each.id].refusals]
@@ -92,15 +89,6 @@ def judge(framework: Framework, census: Census, task: Task) -> Judgement:
     best = min(open, key=lambda c: (-found[c.id].total, c.owned, c.id), default=None)
     workers = [_scoreless(each) if each.refusals else each for each in found.values()]
     return Judgement(framework.policy.strategy, best.id if best else "", workers, panel.faults)
-
-
-def _absent(candidates: Sequence[Candidate], census: Census) -> Verdicts:
-    cordoned = {c.id: "takes no tasks until `crawler uncordon`" for c in candidates}
-    leaving = {c.id: "is about to leave" for c in candidates if c.node.draining}
-    return {
-        CORDON: {id: why for id, why in cordoned.items() if id in census.cordoned},
-        LEAVING: leaving,
-    }
 
 
 def _ask_filters(

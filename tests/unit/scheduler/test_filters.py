@@ -18,9 +18,52 @@ def test_a_pinned_task_goes_to_its_worker_only(pin, id):
     assert set(counts(run(workers, tasks(3, **asks(node=pin))))) == {id}
 
 
-def test_a_pinned_task_waits_while_its_worker_is_not_there():
-    plan = run([worker(1)], tasks(1, **asks(node="2")))
-    assert "w-1 is not 2, the only worker that it may run on" in plan.waiting["task-0"]
+ELSEWHERE = "it may run on {} only, and no worker of that id or name is registered"
+
+
+@pytest.mark.parametrize(
+    ("pin", "names", "told"),
+    [
+        ("2", "1", "; there are 1: w-1"),
+        ("eu2", ["us-1", "eu-1", "eu-2", "db"], "; nearest of 4: w-eu-2, w-eu-1, w-us-1"),
+        ("worker-7", [*"123456789"], "; nearest of 9: w-7, w-9, w-8"),
+        ("w-120", map(str, range(1, 110)), "; nearest of 109: w-20, w-12, w-10"),
+        ("2", "", ", nor is any other"),
+    ],
+)
+def test_a_pinned_task_waits_while_its_worker_is_not_there(pin, names, told):
+    plan = run([worker(name) for name in names], tasks(1, **asks(node=pin)))
+    assert plan.waiting["task-0"] == ELSEWHERE.format(pin) + told
+
+
+def test_a_pinned_task_is_told_anew_when_its_worker_comes_or_goes():
+    cluster = Cluster([worker(1)], tasks(1, **asks(node="2", requests=(("cpu", 2.0),))))
+    assert cluster.run().waiting["task-0"].startswith(ELSEWHERE.format("2"))
+    cluster.census.join(worker(2, capacity={"cpu": 1.0}))
+    [queue] = cluster.backlog.parked
+    cluster.backlog.wake(queue)
+    why = "no worker suits: w-2 has 1 of 1 cpu left, 2 is asked for; it may run on 2 only"
+    assert cluster.run().waiting["task-0"] == why
+
+
+def test_a_pin_to_nowhere_is_no_reason_while_pins_do_not_count():
+    judge = Framework("least-load", disabled=["pinned"])
+    short = tasks(1, **asks(node="2", requests=(("cpu", 2.0),)))
+    plan = run([worker(1, capacity={"cpu": 1.0})], short, judge)
+    assert plan.waiting["task-0"] == "no worker suits: w-1 has 1 of 1 cpu left, 2 is asked for"
+
+
+@pytest.mark.parametrize("pin", ["", "2"])
+def test_a_cordoned_or_leaving_worker_is_among_those_that_do_not_suit(pin):
+    nodes = [worker(1), worker(2), worker(3, metadata={"draining": "true"})]
+    cluster = Cluster(nodes, tasks(1, labels={"gpu": "yes"}, **asks(node=pin)))
+    cluster.census.cordon(frozenset({"w-2", "w-9"}))
+    cordoned = "w-2 takes no tasks until `crawler uncordon`"
+    assert cluster.run().waiting["task-0"] == (
+        f"no worker suits: {cordoned}; it may run on 2 only"
+        if pin
+        else f"no worker suits: w-1 has no GPU; {cordoned}; w-3 is about to leave"
+    )
 
 
 @pytest.mark.parametrize(
