@@ -8,11 +8,21 @@ from __future__ import annotations
 
 import click
 
-from crawler.cli import cluster, local, nodes, pages, runspider, spiders, steering
+from crawler.cli import cluster, drain, local, nodes, pages, runspider, spiders, steering
 from crawler.cli.base import BAD_SETTINGS, FAILED, INTERRUPTED, commands
 from crawler.errors import ConfigError, CrawlerError
 
-__all__ = ["cluster", "local", "main", "nodes", "pages", "runspider", "spiders", "steering"]
+__all__ = [
+    "cluster",
+    "drain",
+    "local",
+    "main",
+    "nodes",
+    "pages",
+    "runspider",
+    "spiders",
+    "steering",
+]
 
 
 def main() -> int:

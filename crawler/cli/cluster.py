@@ -1,4 +1,4 @@
-"""Commands that look at the nodes and tasks of a running cluster, and empty a worker."""
+"""Commands that look at the nodes and tasks of a running cluster."""
 
 from __future__ import annotations
 
@@ -13,21 +13,13 @@ from crawler.api.client import Client
 from crawler.api.crawls import CrawlsClient
 from crawler.api.service import NodeLoad
 from crawler.cli import tables
-from crawler.cli.base import commands, interruptible
+from crawler.cli.base import commands
 from crawler.cli.master import CALL, MASTER, connected
-from crawler.clock import SystemClock
 from crawler.constraints import NONE
 from crawler.errors import CrawlerError, Retryable
 from crawler.local import report
 from crawler.records import MAX_PAGE, Query, Resource, State
 from crawler.steering import STRATEGY, Explanation, Fault, Score, WorkerVerdict
-
-LOOK_S = 0.5
-"""Pause between two looks at a worker that is being emptied."""
-
-PATIENCE_S = 30.0
-"""How long no master may answer meanwhile: a change of leader takes some seconds."""
-
 
 _ABOUT = ("USED", "LABELS", "TAINTS", "STATE")
 """Columns about a worker that may be empty."""
@@ -49,7 +41,7 @@ def nodes(master: str) -> None:
 def tasks(master: str, state: str | None) -> None:
     """List the tasks."""
     with connected(master) as client:
-        rows = [_task_row(each) for each in _all_tasks(client, State(state) if state else None)]
+        rows = [_task_row(each) for each in all_tasks(client, State(state) if state else None)]
     tables.show(("TASK", "STATE", "WORKER", "PRIORITY", "PAGES", "ITEMS", "REASON"), rows)
 
 
@@ -104,29 +96,6 @@ def explain(master: str, task: str) -> None:
     tables.show(("WORKER", "UNFINISHED", "RATING", "SCORES", "TOTAL", "VERDICT"), rows)
 
 
-@commands.command()
-@MASTER
-@click.argument("node")
-@click.option("--wait", is_flag=True, help="Return only when it has no unfinished tasks left.")
-def drain(master: str, node: str, wait: bool) -> None:
-    """Move all tasks off the worker NODE, given by id or name, and keep others off."""
-    with interruptible(), connected(master) as client:
-        load = client.drain(node, CALL)
-        _tell_progress(load)
-        if wait:
-            _watch(client, load)
-
-
-@commands.command()
-@MASTER
-@click.argument("node")
-def uncordon(master: str, node: str) -> None:
-    """Let the worker NODE take tasks again."""
-    with connected(master) as client:
-        load = client.uncordon(node, CALL)
-    click.echo(f"{load.node.id} takes tasks again")
-
-
 def _node_row(load: NodeLoad) -> tuple[object, ...]:
     node = load.node
     used = {
@@ -140,7 +109,8 @@ def _node_row(load: NodeLoad) -> tuple[object, ...]:
     return node.id, load.role, node.address, *counts, tables.pairs(used), labels, taints, state
 
 
-def _all_tasks(client: Client, state: State | None) -> Iterator[Resource]:
+def all_tasks(client: Client, state: State | None) -> Iterator[Resource]:
+    """All tasks, or those in that state, in the order of their names. Raises CrawlerError."""
     token = ""
     while True:
         page = client.list(Query(MAX_PAGE, token, state), CALL)
@@ -214,35 +184,3 @@ def _verdict_row(verdict: WorkerVerdict, chosen: str) -> tuple[object, ...]:
 def _score(score: Score) -> str:
     place = f" {score.place}" if score.place else ""
     return f"{score.plugin}{place} {score.points:.3g}×{tables.plain(score.weight)}"
-
-
-def _watch(client: Client, load: NodeLoad) -> None:
-    """Tell how many tasks a worker has left, until it has none. Raises CrawlerError."""
-    clock = SystemClock()
-    heard_s, told = clock.monotonic(), load.unfinished
-    while load.unfinished:
-        clock.sleep(LOOK_S)
-        try:
-            load = _look(client, load)
-            heard_s = clock.monotonic()
-        except Retryable:
-            if clock.monotonic() - heard_s > PATIENCE_S:
-                raise
-        if load.unfinished != told:
-            _tell_progress(load)
-            told = load.unfinished
-
-
-def _look(client: Client, load: NodeLoad) -> NodeLoad:
-    found = next((each for each in client.nodes(CALL) if each.node.id == load.node.id), None)
-    if found is None:
-        raise CrawlerError(f"{load.node.id} is gone; its tasks move when its lease has ended")
-    if not found.cordoned:
-        raise CrawlerError(f"{load.node.id} was uncordoned meanwhile, and takes tasks again")
-    return found
-
-
-def _tell_progress(load: NodeLoad) -> None:
-    tasks = f"{load.unfinished} unfinished task{'s' if load.unfinished > 1 else ''}"
-    left = f"has {tasks} left" if load.unfinished else "is empty"
-    click.echo(f"{load.node.id} takes no tasks, and {left}")

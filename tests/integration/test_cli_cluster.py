@@ -5,10 +5,11 @@ import dataclasses
 import pytest
 
 from crawler.api.service import NodeLoad
-from crawler.cli import cluster, main
+from crawler.cli import cluster, drain, main
 from crawler.cli.base import commands
-from crawler.errors import Unavailable
-from crawler.records import Spec
+from crawler.errors import NotFound, Unavailable
+from crawler.records import Owner, Spec, State
+from crawler.steering import Explanation, Judgement, WorkerVerdict
 from tests.unit.api.fakes import CALL, WORKER, FakeDesk, Master, running
 
 EMPTYING = f"{WORKER.id} takes no tasks, and"
@@ -22,7 +23,7 @@ class Emptying(FakeDesk):
         self.looks = list(looks)
 
     def nodes(self, call):
-        look = self.looks.pop(0)
+        look = self.looks.pop(0) if len(self.looks) > 1 else self.looks[0]
         if isinstance(look, Exception):
             raise look
         return look
@@ -35,7 +36,7 @@ def left(unfinished, cordoned=True):
 @pytest.fixture
 def run(monkeypatch, capsys):
     """Run a command against a desk: status, output, errors."""
-    monkeypatch.setattr(cluster, "LOOK_S", 0.01)
+    monkeypatch.setattr(drain, "LOOK_S", 0.01)
 
     def ran(desk, *arguments):
         with running(Master(desk)) as (master,):
@@ -69,6 +70,58 @@ def test_draining_does_not_wait_unless_it_is_told_to(run):
     assert (status, said) == (0, [f"{EMPTYING} has 2 unfinished tasks left"])
 
 
+def test_draining_ends_in_time_and_names_what_stays_and_why(run, monkeypatch):
+    full = {"resources": "is full"}
+    verdicts = {
+        "a": [WorkerVerdict("w-1", 0, full), WorkerVerdict(WORKER.id, 0, {"cordon": "no"})],
+        "b": [WorkerVerdict(f"w-{n}", 0, full) for n in range(5)],
+        "c": [WorkerVerdict("w-1", 0)],
+        "d": [],
+    }
+    desk = Emptying(left(5), left(4))
+    desk.add(Spec("gone"), CALL)
+    for name in verdicts:
+        desk.add(Spec(name), CALL)
+    desk.resources["b"] = desk.resources["b"].replace(state=State.RUNNING)
+    desk.resources["done"] = desk.resources["b"].replace(spec=Spec("done"), state=State.DONE)
+    desk.resources["far"] = desk.resources["a"].replace(spec=Spec("far"), owner=Owner("w-1", "h:1"))
+
+    def explain(name, call):
+        if name == "gone":
+            raise NotFound("no such task")
+        judgement = Judgement("least-load", "w-1" if name == "c" else "", verdicts[name])
+        return Explanation(name, "assigned", "", WORKER.id, "", 0, "", judgement)
+
+    monkeypatch.setattr(desk, "explain", explain)
+    status, said, error = run(desk, "drain", "2", "--timeout", "0.05")
+    assert (status, said[-1]) == (1, f"{EMPTYING} has 4 unfinished tasks left")
+    assert error.splitlines() == [
+        f"crawler: {WORKER.id} still has 4 unfinished tasks after 0.05 s; it takes no others, and "
+        "these move as soon as another worker suits:",
+        "  a: w-1 is full",
+        "  c: w-1 suits, and gets it at the next pass",
+        "  d: there is no other worker",
+        "  gone: was deleted just now",
+        "  b: w-0 is full; w-1 is full; w-2 is full; and 2 more",
+    ]
+
+
+def test_of_many_tasks_that_stay_some_are_named(run):
+    desk = Emptying(left(12))
+    for name in range(12):
+        desk.add(Spec(f"{name:02}"), CALL)
+    status, _, error = run(desk, "drain", "2", "--wait", "--timeout=0.05")
+    assert (status, len(error.splitlines())) == (1, 12)
+    assert error.endswith("  and 2 more\n")
+
+
+@pytest.mark.parametrize("seconds", ["-1", "soon"])
+def test_a_time_to_wait_that_is_none_is_refused(run, seconds):
+    status, said, error = run(Emptying(), "drain", "2", "--timeout", seconds)
+    assert (status, said) == (2, [])
+    assert "--timeout" in error
+
+
 @pytest.mark.parametrize(
     ("look", "message"),
     [
@@ -85,7 +138,7 @@ def test_what_ends_the_draining_early_is_told(run, look, message):
 
 
 def test_a_master_that_has_no_leader_is_quoted(run, monkeypatch):
-    monkeypatch.setattr(cluster, "PATIENCE_S", -1.0)
+    monkeypatch.setattr(drain, "PATIENCE_S", -1.0)
     status, _, error = run(Emptying(Unavailable("nobody leads")), "drain", "2", "--wait")
     assert status == 1
     assert error.startswith("crawler: the master at 127.0.0.1:")

@@ -79,8 +79,8 @@ def test_plugins_see_the_hooks_and_records_alone(file):
 
 
 CLI = (
-    *("__init__", "base", "cluster", "given", "local", "master", "nodes", "pages", "runspider"),
-    *("spiders", "steering", "tables"),
+    *("__init__", "base", "cluster", "drain", "given", "local", "master", "nodes", "pages"),
+    *("runspider", "spiders", "steering", "tables"),
 )
 ETCD = [f"coordination/etcd{part}.py" for part in ("", "_connection", "_login", "_watch")]
 

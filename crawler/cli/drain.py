@@ -1,0 +1,135 @@
+"""Commands that empty a worker, and let it have tasks again."""
+
+from __future__ import annotations
+
+from itertools import chain, islice
+
+import click
+
+from crawler.api.client import Client
+from crawler.api.service import NodeLoad
+from crawler.cli.base import commands, interruptible
+from crawler.cli.cluster import all_tasks
+from crawler.cli.master import CALL, MASTER, connected
+from crawler.clock import SystemClock
+from crawler.errors import CrawlerError, NotFound, Retryable
+from crawler.records import State
+from crawler.steering import Judgement
+
+LOOK_S = 0.5
+"""Pause between two looks at a worker that is being emptied."""
+
+PATIENCE_S = 30.0
+"""How long no master may answer meanwhile: a change of leader takes some seconds."""
+
+MOST_NAMED = 10
+"""Tasks named that stay, each with why; the rest are counted."""
+
+MOST_REASONS = 3
+"""Workers named for each of them."""
+
+
+@commands.command()
+@MASTER
+@click.argument("node")
+@click.option("--wait", is_flag=True, help="Return only when it has no unfinished tasks left.")
+@click.option(
+    "--timeout",
+    "timeout_s",
+    type=click.FloatRange(min=0),
+    metavar="SECONDS",
+    help="Wait that long at most, then name the tasks that stay, and fail.",
+)
+def drain(master: str, node: str, wait: bool, timeout_s: float | None) -> None:
+    """Move all tasks off the worker NODE, given by id or name, and keep others off."""
+    with interruptible(), connected(master) as client:
+        load = client.drain(node, CALL)
+        _tell_progress(load)
+        if wait or timeout_s is not None:
+            _watch(client, load, timeout_s)
+
+
+@commands.command()
+@MASTER
+@click.argument("node")
+def uncordon(master: str, node: str) -> None:
+    """Let the worker NODE take tasks again."""
+    with connected(master) as client:
+        load = client.uncordon(node, CALL)
+    click.echo(f"{load.node.id} takes tasks again")
+
+
+def _watch(client: Client, load: NodeLoad, timeout_s: float | None) -> None:
+    """Tell how many tasks a worker has left, until it has none. Raises CrawlerError."""
+    clock = SystemClock()
+    began_s = heard_s = clock.monotonic()
+    told = load.unfinished
+    while load.unfinished:
+        left_s = LOOK_S if timeout_s is None else began_s + timeout_s - clock.monotonic()
+        if left_s <= 0:
+            raise CrawlerError(_staying(client, load, timeout_s or 0.0))
+        clock.sleep(min(LOOK_S, left_s))
+        try:
+            load = _look(client, load)
+            heard_s = clock.monotonic()
+        except Retryable:
+            if clock.monotonic() - heard_s > PATIENCE_S:
+                raise
+        if load.unfinished != told:
+            _tell_progress(load)
+            told = load.unfinished
+
+
+def _look(client: Client, load: NodeLoad) -> NodeLoad:
+    found = next((each for each in client.nodes(CALL) if each.node.id == load.node.id), None)
+    if found is None:
+        raise CrawlerError(f"{load.node.id} is gone; its tasks move when its lease has ended")
+    if not found.cordoned:
+        raise CrawlerError(f"{load.node.id} was uncordoned meanwhile, and takes tasks again")
+    return found
+
+
+def _tell_progress(load: NodeLoad) -> None:
+    left = f"has {_tasks(load)} left" if load.unfinished else "is empty"
+    click.echo(f"{load.node.id} takes no tasks, and {left}")
+
+
+def _tasks(load: NodeLoad) -> str:
+    return f"{load.unfinished} unfinished task{'s' if load.unfinished > 1 else ''}"
+
+
+def _staying(client: Client, load: NodeLoad, timeout_s: float) -> str:
+    """Which tasks a worker still has, and why."""
+    lines = [
+        f"{load.node.id} still has {_tasks(load)} after {timeout_s:g} s; "
+        "it takes no others, and these move as soon as another worker suits:"
+    ]
+    unfinished = chain.from_iterable(
+        all_tasks(client, state) for state in (State.ASSIGNED, State.RUNNING)
+    )
+    mine = (each.name for each in unfinished if each.owner and each.owner.node_id == load.node.id)
+    lines += [f"  {name}: {_why(client, name, load.node.id)}" for name in islice(mine, MOST_NAMED)]
+    more = load.unfinished - MOST_NAMED
+    return "\n".join([*lines, *([f"  and {more} more"] if more > 0 else [])])
+
+
+def _why(client: Client, name: str, node_id: str) -> str:
+    """What keeps a task on that worker."""
+    try:
+        return _obstacle(client.explain(name, CALL).judgement, node_id)
+    except NotFound:
+        return "was deleted just now"
+
+
+def _obstacle(judgement: Judgement, node_id: str) -> str:
+    if judgement.chosen:
+        return f"{judgement.chosen} suits, and gets it at the next pass"
+    refusals = [
+        f"{each.node_id} {'; '.join(each.refusals.values())}"
+        for each in judgement.workers
+        if each.refusals and each.node_id != node_id
+    ]
+    if not refusals:
+        return "there is no other worker"
+    more = len(refusals) - MOST_REASONS
+    return "; ".join([*refusals[:MOST_REASONS], *([f"and {more} more"] if more > 0 else [])])
