@@ -43,7 +43,7 @@ MOST_WEIGHT = 10**6
 """Largest weight of a preference."""
 
 MOST_SKEW = 10**9
-"""Largest max_skew."""
+"""Largest skew that is allowed for."""
 
 
 MOST_TERMS = 64

@@ -114,22 +114,24 @@ class Record:
     needed: Sequence[str] = ()
     """Fields that must be given."""
     aliases: Mapping[str, str] = field(default_factory=dict)
-    """Other names of fields."""
+    """The names of fields in JSON, where those are others; a fault is told by the name given."""
 
     def __call__(self, value: Any) -> Any:
         if not isinstance(value, Mapping):
             raise refusal(value, "a JSON object")
-        alias = self.aliases.get
-        given = {alias(key, key): item for key, item in value.items() if item is not None}
+        alias, fields = self.aliases.get, self.fields
+        given = [(key, alias(key, key), each) for key, each in value.items() if each is not None]
+        names = [name for _, name, _ in given]
         made = together(
-            [(f".{key}", self.fields[key], given[key]) for key in given if key in self.fields]
-            + [("", self._unknown, key) for key in given if key not in self.fields]
-            + [(f".{key}", _missing, None) for key in self.needed if key not in given]
+            [(f".{key}", fields[name], each) for key, name, each in given if name in fields]
+            + [("", self._unknown, key) for key, name, _ in given if name not in fields]
+            + [(f".{name}", _missing, None) for name in self.needed if name not in names]
         )
-        return self.make(**dict(zip(given, made)))
+        return self.make(**dict(zip(names, made)))
 
     def _unknown(self, key: Any) -> None:
-        fields = ", ".join(self.fields)
+        written = {name: other for other, name in self.aliases.items()}
+        fields = ", ".join(written.get(name, name) for name in self.fields)
         raise Faulty(("", f"{shown(key)} is not a field; the fields are {fields}"))
 
 

@@ -158,17 +158,23 @@ class Request(Schema):
         try:
             return self.load(meant)
         except ValidationError as fault:
-            raise InvalidArgument(self._explain(fault.messages_dict)) from None
+            raise InvalidArgument(self._explain(fault.messages_dict, given)) from None
 
-    def _explain(self, faults: Mapping[str, Any]) -> str:
-        return "; ".join(line for key in sorted(faults) for line in self._lines(key, faults[key]))
+    def _explain(self, faults: Mapping[str, Any], given: Mapping[str, Any]) -> str:
+        """The faults, each by the name that the field was given by."""
+        written = {_ALIASES.get(key, key): key for key in given}
+        return "; ".join(
+            line
+            for key in sorted(faults)
+            for line in self._lines(key, written.get(key, key), faults[key])
+        )
 
-    def _lines(self, key: str, told: Any) -> Iterator[str]:
+    def _lines(self, key: str, written: str, told: Any) -> Iterator[str]:
         if key not in self.fields:
-            yield self._unknown(key)
+            yield self._unknown(written)
             return
         for place, messages in (told if isinstance(told, dict) else {"": told}).items():
-            yield f"{key}{place}: {', '.join(messages)}"
+            yield f"{written}{place}: {', '.join(messages)}"
 
     def _unknown(self, key: str) -> str:
         known = ", ".join([*self.fields, *sorted(self.ignored)])

@@ -48,7 +48,7 @@ def spec_fields(message: pb.ResourceSpec) -> dict[str, Any]:
         "parameters": from_struct(message.parameters),
         "labels": dict(message.labels),
         "priority": message.priority,
-        "constraints": MessageToDict(message.constraints),
+        "constraints": MessageToDict(message.constraints, preserving_proto_field_name=True),
         "retries": message.retries,
     }
 

@@ -136,7 +136,15 @@ def expression(operator, *values):
         ({"spread": [{"label": "a"}]}, ".spread[0].over: is missing"),
         (
             {"spread": [{"over": "a", "label": "a", "maxSkew": 0}]},
-            ".spread[0].max_skew: 0 is not allowed; allowed is an integer from 1 to",
+            ".spread[0].maxSkew: 0 is not allowed; allowed is an integer from 1 to",
+        ),
+        (
+            {"spread": [{"over": "a", "label": "a", "max_skew": "many"}]},
+            ".spread[0].max_skew: 'many' is not allowed; allowed is an integer from 1 to",
+        ),
+        (
+            {"spread": [{"over": "a", "label": "a", "skew": 1}]},
+            ".spread[0]: 'skew' is not a field; the fields are over, label, value, maxSkew, weight",
         ),
         (
             {"tolerations": [{}, {"effect": "NoExecute"}]},

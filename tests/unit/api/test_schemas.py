@@ -186,6 +186,12 @@ def test_queries():
             schemas.load_query(bad)
 
 
+@pytest.mark.parametrize("name", ["page_size", "pageSize"])
+def test_a_fault_is_told_by_the_name_that_was_given(name):
+    with pytest.raises(InvalidArgument, match=f"^{name}: -1 is not allowed; allowed is an integer"):
+        schemas.load_query({name: -1})
+
+
 def outcome(given):
     try:
         return schemas.load_spec(given)
