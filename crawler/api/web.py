@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from functools import cache
 from typing import TYPE_CHECKING
 
-from flask import Flask, Response, current_app, request
+from flask import Flask, Response, request
 from flask.globals import request_ctx
 from werkzeug.exceptions import HTTPException
 from werkzeug.wsgi import get_path_info
@@ -22,7 +22,7 @@ from crawler.api.failures import Failure, explain, shorten
 from crawler.api.health import Health
 from crawler.api.http import MAX_CONNECTIONS
 from crawler.api.limiter import RateLimiter
-from crawler.api.routes import EXTENSION, Parts, answer, api, node
+from crawler.api.routes import EXTENSION, Parts, answer, api, node, parts
 from crawler.api.service import Service
 from crawler.api.shortcut import Shortcut
 from crawler.clock import Clock, SystemClock
@@ -165,7 +165,7 @@ def _refused(error: HTTPException) -> Response:
     """What Flask or Werkzeug refused before it reached us."""
     code, message = _CODES.get(error.code or 400, ("INVALID_ARGUMENT", error.description or ""))
     if error.code == 413:
-        limit = current_app.config["MAX_CONTENT_LENGTH"]
+        limit = parts().settings.max_request_bytes
         message = f"{message}: {limit} bytes, by its setting api.max_request_bytes"
     if error.code == 405:
         message = f"{message} {request.method}"

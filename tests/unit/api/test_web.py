@@ -234,6 +234,7 @@ def test_a_body_may_be_too_large():
         answer = web.post(RESOURCE, data=fits.ljust(size))
         assert answer.status_code == 413
         assert body_of(answer)["code"] == 8
+        assert ": 1024 bytes, by its setting" in body_of(answer)["message"]
 
 
 @pytest.mark.parametrize(
