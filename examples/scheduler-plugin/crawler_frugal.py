@@ -6,11 +6,8 @@ from collections.abc import Collection, Mapping, Sequence
 
 from crawler.scheduler.hookspecs import Candidate, Cluster, Place, Rating, Task, hookimpl
 
-BLOCK = 10
-"""Tasks that the cheapest worker gets before the next one gets any."""
-
-SITE, REGION = "site", "region"
-"""Label of tasks: what they crawl; label of workers: where they stand."""
+BLOCK = 10  # tasks that the cheapest worker gets before the next one gets any
+SITE, REGION = "site", "region"  # label of tasks: what they crawl; of workers: where they stand
 
 
 @hookimpl
@@ -53,6 +50,9 @@ def filter_domains(
 
 
 def _dearness(candidate: Candidate) -> float:
-    """0 for a worker that costs nothing, towards 1 the more it costs; 1 if it does not say."""
-    price = float(candidate.labels.get("price", "inf"))
-    return 1.0 - 1.0 / (1.0 + price)
+    """0 for a worker that costs nothing, towards 1 the more it costs; 1 if it names no price."""
+    try:
+        price = float(candidate.labels.get("price", ""))
+    except ValueError:  # a label may be any text
+        return 1.0
+    return 1.0 - 1.0 / (1.0 + price) if price >= 0.0 else 1.0

@@ -98,6 +98,13 @@ def test_the_example_rates(example):
     assert list(ids(run(nodes, tasks(5), example)).values()) == ["w-2"] * 3 + ["w-1"] + ["w-2"]
 
 
+@pytest.mark.parametrize("said", ["many", "", ".", "-3", "1e3", "nan"])
+def test_the_example_takes_any_label(example, said):
+    nodes = [worker(1, labels={"euros": said}), worker(2, labels={"euros": "3"})]
+    assert counts(run(nodes, tasks(3), example)) == {"w-1": 3}
+    assert all(each.failures == 0 for each in example.plugins)
+
+
 def test_the_example_scores(example):
     cluster = Workers([worker(1), worker(2)], tasks(3, labels={"customer": "acme"}), example)
     assert counts(cluster.run()) == {"w-1": 3}
