@@ -357,8 +357,8 @@ def _agree(handle: Any, terms: Terms) -> None:
     handle.setopt(pycurl.CONNECTTIMEOUT_MS, max(1, round(terms.connect_timeout_s * 1000)))
     handle.setopt(pycurl.MAXFILESIZE_LARGE, _most(terms))
     handle.setopt(pycurl.HTTP_VERSION, HTTP_VERSIONS[terms.http_version])
-    # Without it a host that speaks HTTP/2 gets a connection for each request of the first moment.
-    handle.setopt(pycurl.PIPEWAIT, int(terms.http_version != "1.1"))
+    # To wait whether a first connection can be shared costs a host of HTTP/1.1 a whole answer.
+    handle.setopt(pycurl.PIPEWAIT, int(terms.http_version == "2"))
     for option in (pycurl.SSL_VERIFYPEER, pycurl.PROXY_SSL_VERIFYPEER):
         handle.setopt(option, int(terms.verify_tls))
     for option in (pycurl.SSL_VERIFYHOST, pycurl.PROXY_SSL_VERIFYHOST):

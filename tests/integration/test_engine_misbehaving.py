@@ -96,3 +96,10 @@ def test_the_type_of_an_error_page_does_not_hide_the_error(site):
 def test_a_name_without_address_is_a_failure_of_dns():
     crawl, _ = crawled(OnlyTitles, "http://nowhere.invalid/", retries=0)
     assert crawl.failures_by_reason == {"dns": 1}
+
+
+def test_requests_to_a_slow_host_do_not_wait_for_its_first_answer(site):
+    urls = [site.url(f"/slow?s=1&n={number}") for number in range(8)]
+    crawl, _ = crawled(OnlyTitles, *urls, host_concurrency=8, concurrency=8)
+    assert crawl.counts.pages == 8
+    assert max(site.times()) - min(site.times()) < 0.9
