@@ -35,7 +35,12 @@ def crawled(most_bytes, urls):
     """The engine, and a crawl of these URLs that has ended."""
     settings = {**HASTE, "host_concurrency": 16}
     known = {OnlyTitles.name: OnlyTitles}
-    engine = Engine(CrawlSettings(**settings), known, None, ["all"], most_bytes)
+    engine = Engine(
+        CrawlSettings(**settings),
+        known,
+        private_targets=["all"],
+        most_response_bytes=most_bytes,
+    )
     engine.start()
     try:
         crawl = engine.crawl(spec(OnlyTitles, *urls), ListSink())
