@@ -19,20 +19,32 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class PolicyChange:
-    """What somebody wants to be otherwise; None leaves it as it is."""
+    """What somebody wants to be otherwise; None leaves it as it is.
+
+    What names a plugin alone leaves the others as they are when the leader carries it out, whoever
+    else changed them meanwhile.
+    """
 
     strategy: str | None = None
     disabled: frozenset[str] | None = None
     """All plugins that are to be off."""
     weights: Mapping[str, float] | None = None
     """All weights that are to differ from the plugins' own."""
+    disable: frozenset[str] = frozenset()
+    """Plugins to be turned off beside those that are off."""
+    enable: frozenset[str] = frozenset()
+    """Plugins to be turned on."""
+    weigh: Mapping[str, float | None] = field(default_factory=dict)
+    """Plugin → what its points are to count; None is its own weight."""
 
     def applied_to(self, policy: Policy) -> Policy:
         """The policy with this change."""
+        disabled = policy.disabled if self.disabled is None else self.disabled
+        weights = {**(policy.weights if self.weights is None else self.weights), **self.weigh}
         return Policy(
             policy.strategy if self.strategy is None else self.strategy,
-            policy.disabled if self.disabled is None else self.disabled,
-            policy.weights if self.weights is None else self.weights,
+            (disabled | self.disable) - self.enable,
+            {name: weight for name, weight in weights.items() if weight is not None},
         )
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from marshmallow import ValidationError, fields, post_load
+from marshmallow import ValidationError, fields, post_load, validates_schema
 
 from crawler.errors import InvalidArgument, shown
 from crawler.parameters import is_text
 from crawler.schemas import Request, Text
 from crawler.steering import PolicyChange
+
+_CHANGES = [field.name for field in dataclasses.fields(PolicyChange)]
 
 MAX_WEIGHT = 10**9
 """Largest weight of a plugin."""
@@ -27,22 +30,31 @@ class Names(fields.Field[frozenset[str]]):
         return frozenset(value)
 
 
-class Weights(fields.Field[dict[str, float]]):
-    """A map from names to numbers."""
+class Weights(fields.Field[dict[str, float | None]]):
+    """A map from names to numbers, or to null where that means the plugin's own weight."""
+
+    def __init__(self, *, null: bool = False, **more: Any) -> None:
+        super().__init__(**more)
+        self._null = null
 
     def _deserialize(
         self, value: Any, attr: str | None, data: Any, **kwargs: Any
-    ) -> dict[str, float]:
+    ) -> dict[str, float | None]:
         if not isinstance(value, Mapping):
             raise ValidationError(f"{shown(value)} is not allowed; allowed is a map to numbers")
-        for name, weight in value.items():
-            number = isinstance(weight, int | float) and not isinstance(weight, bool)
-            if not number or not 0 <= weight <= MAX_WEIGHT:
-                raise ValidationError(
-                    f"{shown(weight)} at {shown(name)} is not allowed; "
-                    f"allowed is a number from 0 to {MAX_WEIGHT}"
-                )
-        return {name: float(weight) for name, weight in value.items()}
+        return {name: self._weight(name, weight) for name, weight in value.items()}
+
+    def _weight(self, name: Any, weight: Any) -> float | None:
+        if weight is None and self._null:
+            return None
+        number = isinstance(weight, int | float) and not isinstance(weight, bool)
+        if not number or not 0 <= weight <= MAX_WEIGHT:
+            own = ", or null for the plugin's own" if self._null else ""
+            raise ValidationError(
+                f"{shown(weight)} at {shown(name)} is not allowed; "
+                f"allowed is a number from 0 to {MAX_WEIGHT}{own}"
+            )
+        return float(weight)
 
 
 class PolicySchema(Request):
@@ -51,14 +63,23 @@ class PolicySchema(Request):
     strategy = Text(least=1, load_default=None)
     disabled = Names(load_default=None)
     weights = Weights(load_default=None)
+    disable = Names(load_default=frozenset())
+    enable = Names(load_default=frozenset())
+    weigh = Weights(null=True, load_default=dict)
     strategies = fields.Raw()
     plugins = fields.Raw()
     switched = fields.Raw()
     fault = fields.Raw()
 
+    @validates_schema
+    def _check_both(self, data: dict[str, Any], **kwargs: Any) -> None:
+        both = sorted(data["disable"] & data["enable"])
+        if both:
+            raise ValidationError(f"{shown(both[0])} is to be disabled too; give one", "enable")
+
     @post_load
     def _record(self, data: dict[str, Any], **kwargs: Any) -> PolicyChange:
-        return PolicyChange(data["strategy"], data["disabled"], data["weights"])
+        return PolicyChange(**{each: data[each] for each in _CHANGES})
 
 
 def load_policy(given: Mapping[str, Any]) -> PolicyChange:

@@ -29,15 +29,26 @@ def change_message(change: PolicyChange) -> pb.Scheduler:
         message.disabled.extend(sorted(change.disabled))
     if change.weights is not None:
         message.weights.CopyFrom(to_struct(change.weights))
+    if change.disable:
+        message.disable.extend(sorted(change.disable))
+    if change.enable:
+        message.enable.extend(sorted(change.enable))
+    if change.weigh:
+        message.weigh.CopyFrom(to_struct(change.weigh))
     return message
 
 
 def policy_fields(message: pb.Scheduler) -> dict[str, Any]:
     """The fields of a request for `schemas.load_policy`; those that were not given are None."""
+    lists = {name: getattr(message, name) for name in ("disabled", "disable", "enable")}
+    maps = {name: getattr(message, name) for name in ("weights", "weigh")}
     return {
         "strategy": message.strategy if message.HasField("strategy") else None,
-        "disabled": list(message.disabled) if message.HasField("disabled") else None,
-        "weights": from_struct(message.weights) if message.HasField("weights") else None,
+        **{name: list(each) if message.HasField(name) else None for name, each in lists.items()},
+        **{
+            name: from_struct(each) if message.HasField(name) else None
+            for name, each in maps.items()
+        },
     }
 
 

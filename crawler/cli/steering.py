@@ -10,7 +10,6 @@ from crawler import config
 from crawler.cli import tables
 from crawler.cli.base import CONFIG, commands
 from crawler.cli.master import CALL, MASTER, connected
-from crawler.errors import InvalidArgument
 from crawler.steering import PolicyChange, SchedulerView
 
 OWN = "default"
@@ -41,10 +40,15 @@ def plugins(
             raise click.UsageError("--offline shows what is installed; it switches nothing")
         return _show(_installed(file))
     with connected(master) as client:
-        view = client.scheduler(CALL)
         if wanted:
-            change = _change(view, disable, enable, weight)
+            change = PolicyChange(
+                disable=frozenset(disable),
+                enable=frozenset(enable),
+                weigh=dict(_weight(text) for text in weight),
+            )
             view = client.update_scheduler(change, CALL)
+        else:
+            view = client.scheduler(CALL)
     _show(view)
 
 
@@ -66,22 +70,6 @@ def strategy(master: str, name: str | None, reset: bool) -> None:
     for each in view.strategies:
         click.echo(f"{'*' if each == view.policy.strategy else ' '} {each}")
     _tell_origin(view)
-
-
-def _change(
-    view: SchedulerView, disable: tuple[str, ...], enable: tuple[str, ...], weight: tuple[str, ...]
-) -> PolicyChange:
-    """What these options want to be otherwise. Raises InvalidArgument."""
-    given = dict(_weight(text) for text in weight)
-    known = [plugin.name for plugin in view.plugins]
-    for name in (*disable, *enable, *given):
-        if name not in known:
-            raise InvalidArgument(f"{name!r} is no plugin; there are: {', '.join(known)}")
-    weights = {**view.policy.weights, **given}
-    return PolicyChange(
-        disabled=view.policy.disabled.union(disable).difference(enable),
-        weights={name: value for name, value in weights.items() if value is not None},
-    )
 
 
 def _weight(text: str) -> tuple[str, float | None]:

@@ -154,6 +154,8 @@ class Steering:
         Raises InvalidArgument, LeadershipLost, Retryable.
         """
 
+        self._check_named(change)
+
         def changed() -> bytes:
             policy = change.applied_to(self._known(self._decisions.policy or self._framework.own))
             try:
@@ -164,6 +166,16 @@ class Steering:
 
         self._decide(self._decisions.keys.policy, changed)
         return self.view()
+
+    def _check_named(self, change: PolicyChange) -> None:
+        """To turn on what there is not would do nothing, and nobody would know. Raises
+        InvalidArgument."""
+        known = {plugin.name: None for plugin in self._framework.plugins}
+        for field in ("disable", "enable", "weigh"):
+            for name in sorted(set(getattr(change, field)) - known.keys()):
+                raise InvalidArgument(
+                    f"{field}: {name!r} is no plugin; allowed: {', '.join(known)}"
+                )
 
     def reset(self) -> SchedulerView:
         """Go back to the policy of the settings. Raises LeadershipLost, Retryable."""

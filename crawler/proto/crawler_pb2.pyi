@@ -301,7 +301,7 @@ class NodeRequest(_message.Message):
     def __init__(self, node: _Optional[str] = ...) -> None: ...
 
 class Scheduler(_message.Message):
-    __slots__ = ("strategy", "disabled", "weights", "strategies", "plugins", "switched", "fault")
+    __slots__ = ("strategy", "disabled", "weights", "strategies", "plugins", "switched", "fault", "disable", "enable", "weigh")
     STRATEGY_FIELD_NUMBER: _ClassVar[int]
     DISABLED_FIELD_NUMBER: _ClassVar[int]
     WEIGHTS_FIELD_NUMBER: _ClassVar[int]
@@ -309,6 +309,9 @@ class Scheduler(_message.Message):
     PLUGINS_FIELD_NUMBER: _ClassVar[int]
     SWITCHED_FIELD_NUMBER: _ClassVar[int]
     FAULT_FIELD_NUMBER: _ClassVar[int]
+    DISABLE_FIELD_NUMBER: _ClassVar[int]
+    ENABLE_FIELD_NUMBER: _ClassVar[int]
+    WEIGH_FIELD_NUMBER: _ClassVar[int]
     strategy: str
     disabled: _struct_pb2.ListValue
     weights: _struct_pb2.Struct
@@ -316,7 +319,10 @@ class Scheduler(_message.Message):
     plugins: _containers.RepeatedCompositeFieldContainer[Plugin]
     switched: bool
     fault: str
-    def __init__(self, strategy: _Optional[str] = ..., disabled: _Optional[_Union[_struct_pb2.ListValue, _Mapping]] = ..., weights: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., strategies: _Optional[_Iterable[str]] = ..., plugins: _Optional[_Iterable[_Union[Plugin, _Mapping]]] = ..., switched: _Optional[bool] = ..., fault: _Optional[str] = ...) -> None: ...
+    disable: _struct_pb2.ListValue
+    enable: _struct_pb2.ListValue
+    weigh: _struct_pb2.Struct
+    def __init__(self, strategy: _Optional[str] = ..., disabled: _Optional[_Union[_struct_pb2.ListValue, _Mapping]] = ..., weights: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., strategies: _Optional[_Iterable[str]] = ..., plugins: _Optional[_Iterable[_Union[Plugin, _Mapping]]] = ..., switched: _Optional[bool] = ..., fault: _Optional[str] = ..., disable: _Optional[_Union[_struct_pb2.ListValue, _Mapping]] = ..., enable: _Optional[_Union[_struct_pb2.ListValue, _Mapping]] = ..., weigh: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ...) -> None: ...
 
 class Plugin(_message.Message):
     __slots__ = ("name", "source", "order", "on", "weight", "hooks", "calls", "failures", "seconds", "slow")

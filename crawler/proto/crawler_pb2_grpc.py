@@ -189,7 +189,8 @@ class CrawlerMasterServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UpdateScheduler(self, request, context):
-        """PUT /crawler/scheduler, body: strategy, disabled, weights; what is not given stays as it is.
+        """PUT /crawler/scheduler, body: strategy, disabled, weights, or disable, enable, weigh for some
+        plugins alone; what is not given stays as it is when the leader carries it out.
         It counts from the next pass on, for later leaders too, and moves no running task.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -103,6 +103,26 @@ def test_the_policy_is_shown_switched_and_reset(client, desk):
             Policy("least-load", frozenset({"gpu"}), {}),
         ),
         (
+            PolicyChange(disable=frozenset({"spread"})),
+            {"disable": ["spread"]},
+            Policy("least-load", frozenset({"gpu", "spread"}), {"spread": 2.5}),
+        ),
+        (
+            PolicyChange(enable=frozenset({"gpu"})),
+            {"enable": ["gpu"]},
+            Policy("least-load", frozenset(), {"spread": 2.5}),
+        ),
+        (
+            PolicyChange(weigh={"gpu": 3.0}),
+            {"weigh": {"gpu": 3}},
+            Policy("least-load", frozenset({"gpu"}), {"spread": 2.5, "gpu": 3.0}),
+        ),
+        (
+            PolicyChange(weigh={"spread": None, "gpu": 0.0}),
+            {"weigh": {"spread": None, "gpu": 0}},
+            Policy("least-load", frozenset({"gpu"}), {"gpu": 0.0}),
+        ),
+        (
             PolicyChange(),
             {"strategies": ["x"], "plugins": [], "switched": True, "fault": "y"},
             Policy("least-load", frozenset({"gpu"}), {"spread": 2.5}),
@@ -133,10 +153,24 @@ def test_what_is_not_given_stays_as_it_is(master, client, desk, change, body, po
             {"weights": {"gpu": True}},
             "weights: True at 'gpu' is not allowed; allowed is a number from 0 to 1000000000",
         ),
+        ({"enable": "gpu"}, "enable: 'gpu' is not allowed; allowed is a list of names"),
+        (
+            {"enable": ["b", "a", "c"], "disable": ["c", "a"]},
+            "enable: 'a' is to be disabled too; give one",
+        ),
+        (
+            {"weigh": {"gpu": "2"}},
+            "weigh: '2' at 'gpu' is not allowed; allowed is a number from 0 to 1000000000, or null "
+            "for the plugin's own",
+        ),
+        (
+            {"weights": {"gpu": None}},
+            "weights: NoneType at 'gpu' is not allowed; allowed is a number from 0 to 1000000000",
+        ),
         (
             {"strategie": "random"},
-            "'strategie' is not a field; the fields are strategy, disabled, weights, strategies, "
-            "plugins, switched, fault",
+            "'strategie' is not a field; the fields are strategy, disabled, weights, disable, "
+            "enable, weigh, strategies, plugins, switched, fault",
         ),
         ({"strategy": "none"}, "strategy: 'none' is unknown"),
     ],

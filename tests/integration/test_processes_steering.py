@@ -115,10 +115,10 @@ def test_plugins_are_shown_and_switched(ask):
     after = rows(ask(*["plugins", "--enable", "gpu", "--weight", "gpu=default"]))
     assert (after["gpu"][1:3], after["spread"][1]) == (["yes", "1000000"], "no")
     assert ask("plugins", "--disable", "x", status=1).startswith(
-        "crawler: 'x' is no plugin; there are: "
+        "crawler: disable: 'x' is no plugin; allowed: least-load, "
     )
     message = ask("plugins", "--weight", "gpu=-1", status=1)
-    assert message.startswith("crawler: weights: -1 at 'gpu' is not allowed; allowed is a number")
+    assert message.startswith("crawler: weigh: -1 at 'gpu' is not allowed; allowed is a number")
     assert "NAME=NUMBER" in ask("plugins", "--weight", "gpu=x", status=2)
     ask("strategy", "--reset")
 

@@ -7,7 +7,7 @@ from crawler.coordination.keys import Keys
 from crawler.coordination.ledger import Ledger
 from crawler.coordination.memory import MemoryStore
 from crawler.coordination.store import Delete, Put
-from crawler.errors import Conflict, LeadershipLost
+from crawler.errors import Conflict, InvalidArgument, LeadershipLost
 from crawler.node.steering import Decisions, Steering
 from crawler.node.waiting import waits_for
 from crawler.records import Leadership, Node, Spec, State
@@ -90,6 +90,47 @@ def test_a_decision_is_carried_out_between_passes_only(stage):
     assert stage.woken == 1
     assert leader.apply()
     assert framework.policy.strategy == "random"
+
+
+class Meanwhile(MemoryStore):
+    """Somebody else switches off a plugin, and weighs one, before the first transaction."""
+
+    policy = b'{"Strategy": "least-load", "Disabled": ["gpu"], "Weights": {"labels": 7}}'
+
+    def txn(self, compares, success, failure=()):
+        policy, self.policy = self.policy, None
+        if policy:
+            super().txn([], [Put(KEYS.policy, policy)])
+        return super().txn(compares, success, failure)
+
+
+@pytest.mark.parametrize(
+    ("change", "policy"),
+    [
+        (PolicyChange(disable=frozenset({"spread"})), {"gpu", "spread"}),
+        (PolicyChange(enable=frozenset({"spread"})), {"gpu"}),
+        (PolicyChange(enable=frozenset({"gpu"})), set()),
+        (PolicyChange(weigh={"spread": 2.0}), {"gpu"}),
+        (PolicyChange(weigh={"labels": None}), {"gpu"}),
+        (PolicyChange(disabled=frozenset({"spread"})), {"spread"}),
+    ],
+)
+def test_what_others_said_of_other_plugins_meanwhile_stays(change, policy):
+    stage = Stage()
+    stage.store = Meanwhile(ManualClock())
+    found = stage.leader().change(change).policy
+    weights = {"labels": 7.0, **change.weigh}
+    expected = {name: weight for name, weight in weights.items() if weight is not None}
+    assert found == Policy("least-load", frozenset(policy), expected)
+    stage.store.close()
+
+
+@pytest.mark.parametrize("field", ["disable", "enable", "weigh"])
+def test_a_plugin_that_is_none_is_not_switched(stage, field):
+    change = PolicyChange(**{field: {"spraed": 1.0} if field == "weigh" else {"spraed"}})
+    with pytest.raises(InvalidArgument, match=f"^{field}: 'spraed' is no plugin; allowed: least-"):
+        stage.leader().change(change)
+    assert not stage.decided()
 
 
 class Contested(MemoryStore):
