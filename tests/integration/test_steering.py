@@ -303,7 +303,8 @@ def test_why_a_task_waits_is_told(cluster):
     assert (waits.group, waits.state) == ("few", "pending")
     assert waits.waits_for == "its group 'few' to have fewer than 1 tasks on workers"
     waits = client.explain("elsewhere", CALL)
-    assert waits.waits_for.startswith("a worker that suits")
+    assert waits.waits_for == "its only worker: it is parked until that is registered"
+    assert waits.reason.endswith("is registered; there are 1: go.micro.server.worker-1")
     assert waits.judgement.chosen == ""
     (verdict,) = waits.judgement.workers
     assert list(verdict.refusals) == ["pinned"]
