@@ -7,6 +7,7 @@ is an error when the node starts, not a silence later.
 from __future__ import annotations
 
 import importlib
+import inspect
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -49,6 +50,9 @@ ASKED = (
     "score_domains",
 )
 """The hooks about a task."""
+
+HOOKS = {*ASKED, "strategies", "task_labels"}
+"""All that there are."""
 
 ALL_LABELS = None
 """Said of plugins that may look at any label of a task."""
@@ -113,13 +117,19 @@ def _register(manager: pluggy.PluginManager, module: str, name: str) -> None:
         ) from error
     try:
         manager.register(imported, name)
-    except (pluggy.PluginValidationError, ValueError) as error:
-        raise ConfigError(f"scheduler.plugins: {error}") from error
+    except pluggy.PluginValidationError as error:
+        raise _refusal(manager, error) from error
+    except ValueError as error:
+        raise ConfigError(
+            f"scheduler.plugins: there is a plugin {name!r} already; name each once"
+        ) from error
 
 
 def _load_installed(manager: pluggy.PluginManager) -> None:
     try:
         manager.load_setuptools_entrypoints(ENTRY_POINTS)
+    except pluggy.PluginValidationError as error:
+        raise _refusal(manager, error) from error
     except Exception as error:  # as above
         raise ConfigError(f"an installed plugin cannot be loaded: {error!r}") from error
 
@@ -129,7 +139,35 @@ def _check_names(manager: pluggy.PluginManager) -> None:
     try:
         manager.check_pending()
     except pluggy.PluginValidationError as error:
-        raise ConfigError(f"plugin {error.plugin!r}: {error}") from error
+        raise _refusal(manager, error) from error
+
+
+def _refusal(manager: pluggy.PluginManager, error: pluggy.PluginValidationError) -> ConfigError:
+    """The plugin, what of it is misspelt, and what is allowed."""
+    module = error.plugin
+    found = next(filter(None, (_misfit(manager, module, name) for name in dir(module))), error)
+    name = manager.get_name(module) or getattr(module, "__name__", repr(module))
+    return ConfigError(f"plugin {name!r}: {found}")
+
+
+def _misfit(manager: pluggy.PluginManager, module: Any, name: str) -> str:
+    """How something in a module differs from the hook that it is marked as; empty if it does not,
+    or is not marked."""
+    options = manager.parse_hookimpl_opts(module, name)
+    if options is None:
+        return ""
+    hook = options.get("specname") or name
+    spec = getattr(manager.hook, hook).spec
+    if spec is None:
+        return f"{hook!r} is no hook; allowed: {', '.join(sorted(HOOKS))}"
+    wanted = inspect.signature(getattr(module, name)).parameters.values()
+    unknown = [
+        each.name
+        for each in wanted
+        if each.default is each.empty and each.name not in spec.argnames
+    ]
+    allowed = ", ".join(spec.argnames) or "none"
+    return f"{hook} has no argument {unknown[0]!r}; allowed: {allowed}" if unknown else ""
 
 
 def _plugin(manager: pluggy.PluginManager, name: str, sources: Mapping[str, str]) -> Plugin:

@@ -1,5 +1,6 @@
 """Plugins: found and checked when the node starts."""
 
+import re
 import sys
 
 import pytest
@@ -52,13 +53,39 @@ def test_a_plugin_of_the_settings_says_where_it_is_from(plugin):
 
 
 def test_a_misspelt_hook_is_an_error_at_load(plugin):
-    with pytest.raises(ConfigError, match="filter_node"):
+    with pytest.raises(ConfigError) as told:
         Framework("least-load", [plugin("odd", filter_node=lambda task: {})])
+    assert str(told.value) == (
+        "plugin 'odd': 'filter_node' is no hook; allowed: filter_domains, filter_nodes, "
+        "filter_room, score_domains, score_nodes, score_room, strategies, task_labels, topology"
+    )
 
 
 def test_an_unknown_argument_is_an_error_at_load(plugin):
-    with pytest.raises(ConfigError, match="odd"):
+    with pytest.raises(ConfigError) as told:
         Framework("least-load", [plugin("odd", filter_nodes=lambda task, machines: {})])
+    assert str(told.value) == (
+        "plugin 'odd': filter_nodes has no argument 'machines'; allowed: task, nodes"
+    )
+    with pytest.raises(ConfigError, match=r"'odd': strategies has no argument 'me'; allowed: none"):
+        Framework("least-load", [plugin("odd", strategies=lambda me: {})])
+
+
+@pytest.mark.parametrize(
+    ("code", "fault"),
+    [
+        (
+            "def filter_nodes(task, node): pass",
+            "filter_nodes has no argument 'node'; allowed: task",
+        ),
+        ("def filtr_nodes(task): pass", "'filtr_nodes' is no hook; allowed: filter_domains"),
+    ],
+)
+def test_an_installed_plugin_with_a_misspelt_word_is_named(installed, code, fault):
+    installed(f"from crawler.scheduler.hookspecs import hookimpl\n\n@hookimpl\n{code}\n")
+    with pytest.raises(ConfigError) as told:
+        Framework("least-load")
+    assert re.match(rf"plugin 'shop(_placement)?': {re.escape(fault)}", str(told.value))
 
 
 @pytest.mark.parametrize("labels", ["gpu", [1], 7])
@@ -93,7 +120,7 @@ def test_two_strategies_of_one_name_are_an_error(plugin):
 
 def test_one_plugin_named_twice_is_an_error(plugin):
     name = plugin("twice", filter_nodes=lambda task, nodes: None)
-    with pytest.raises(ConfigError, match="twice"):
+    with pytest.raises(ConfigError, match="there is a plugin 'twice' already; name each once"):
         Framework("least-load", [name, name])
 
 
