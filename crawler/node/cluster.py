@@ -11,6 +11,7 @@ from crawler.coordination.registry import Difference, decode_registration, diffe
 from crawler.coordination.store import Store
 from crawler.coordination.watch import Change, Mirror
 from crawler.logs import get_logger
+from crawler.node.listing import Names
 from crawler.node.steering import Decisions
 from crawler.records import Node, Resource, State
 from crawler.scheduler.census import Census
@@ -50,6 +51,11 @@ class Cluster:
             store, keys.resources, ledger.decode, clock, lambda _: on_change(), self._count_task
         )
         self._resources = self.resources.values
+        self.names = Names(
+            lambda: (each.name for each in self._resources.values()),
+            lambda name: self.resource(name) is not None,
+        )
+        """The names of the resources in their order."""
         self.decisions = Decisions(store, keys, clock, on_change)
 
     def start(self, supervisor: Supervisor) -> None:
@@ -114,6 +120,8 @@ class Cluster:
         known = after or before
         assert known is not None  # a change has one of the two
         self.census.see(known.name, after)
+        if before is None or after is None:
+            self.names.changed(known.name)
 
     def _workers_changed(self, changes: Sequence[Change[Node]]) -> None:
         for change in changes:

@@ -6,8 +6,9 @@ when they are committed. Counts of running tasks are kept here only (docs/decisi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 
 from crawler.api.service import UNTOLD, Call, NodeLoad, Page
 from crawler.coordination.keys import MASTER, WORKER
@@ -81,17 +82,10 @@ class LeaderDesk:
 
     def list(self, query: Query, call: Call) -> Page:
         """A page of the resources, in the order of their names."""
-        matching = sorted(
-            r.name
-            for r in self._cluster.all_resources()
-            if query.state is None or r.state is query.state
-        )
         size = max(1, min(query.page_size, MAX_PAGE))
-        following = [name for name in matching if name > query.page_token]
-        names = following[:size]
-        more = len(following) > size
-        found = [self.get(name, call) for name in names]
-        return Page(found, names[-1] if more else "", len(matching))
+        found = list(islice(self._matching(query), size + 1))
+        page = [self._with_live_counts(each) for each in found[:size]]
+        return Page(page, page[-1].name if len(found) > size else "", self._total(query.state))
 
     def nodes(self, call: Call) -> Sequence[NodeLoad]:
         """The live nodes, masters first."""
@@ -150,6 +144,17 @@ class LeaderDesk:
             resource = self._cluster.resource(name)
             if resource is None or resource.state.finished:
                 del self._live[name]
+
+    def _matching(self, query: Query) -> Iterator[Resource]:
+        """The resources after those of the page before, in the order of their names."""
+        for name in self._cluster.names.after(query.page_token):
+            resource = self._cluster.resource(name)
+            if resource is not None and query.state in (None, resource.state):
+                yield resource
+
+    def _total(self, state: State | None) -> int:
+        resources = self._cluster.resources.values
+        return len(resources) if state is None else self._cluster.count(state)
 
     def _load_at(self, node_id: str, cordoned: bool) -> NodeLoad:
         """A worker just after that was decided; one that is not registered has nothing."""
