@@ -52,7 +52,7 @@ def task(master: str, name: str) -> None:
     """Show one task, with all that is known of it."""
     with connected(master) as client:
         found = client.get(name, CALL)
-    for line in _task_lines(found):
+    for line in task_lines(found):
         click.echo(line)
 
 
@@ -126,7 +126,8 @@ def _task_row(found: Resource) -> tuple[object, ...]:
     return found.name, found.state.value, owner, found.spec.priority, *counts, found.reason
 
 
-def _task_lines(found: Resource) -> Iterator[str]:
+def task_lines(found: Resource) -> Iterator[str]:
+    """All that is known of a task."""
     spec, counts = found.spec, found.counts
     asked = {} if spec.constraints == NONE else constraint_json.write(spec.constraints)
     values = {

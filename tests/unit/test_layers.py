@@ -80,7 +80,7 @@ def test_plugins_see_the_hooks_and_records_alone(file):
 
 CLI = (
     *("__init__", "base", "cluster", "drain", "given", "local", "master", "nodes", "pages"),
-    *("runspider", "spiders", "steering", "tables"),
+    *("runspider", "spiders", "steering", "tables", "update"),
 )
 ETCD = [f"coordination/etcd{part}.py" for part in ("", "_connection", "_login", "_watch")]
 

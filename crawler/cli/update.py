@@ -1,0 +1,116 @@
+"""The command that changes a task of a running cluster."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+import click
+
+from crawler import constraint_json, schemas
+from crawler.cli.base import commands
+from crawler.cli.cluster import task_lines
+from crawler.cli.master import CALL, MASTER, connected
+from crawler.errors import shown
+from crawler.records import Spec
+
+FIELDS = ("spider", "priority", "retries", "labels", "parameters", "constraints")
+MAPS = ("labels", "parameters", "constraints")
+"""Fields of which a part may be named, as labels.site."""
+
+TEXTS = ("spider", "labels.", "constraints.node")
+"""How fields begin that are text, whatever it looks like; the others are JSON, or else text."""
+
+
+@commands.command()
+@MASTER
+@click.argument("name", metavar="TASK")
+@click.option(
+    "--set",
+    "wanted",
+    metavar="FIELD=VALUE",
+    multiple=True,
+    help="Such as priority=5, labels.site=shop, parameters.depth=2 or constraints.node=2.",
+)
+@click.option(
+    "--unset", metavar="FIELD", multiple=True, help="Back to what it is when nothing is said."
+)
+def update(master: str, name: str, wanted: tuple[str, ...], unset: tuple[str, ...]) -> None:
+    """Change what TASK does; what is not named stays as it is.
+
+    Another spider or other parameters begin another run. With or without changes, a task that was
+    parked because workers died of it is tried again.
+    """
+    with connected(master) as client:
+        given = _given(client.get(name, CALL).spec)
+        for text in wanted:
+            _set(given, text)
+        for path in unset:
+            _unset(given, path)
+        found = client.update(schemas.load_spec(given), CALL)
+    for line in task_lines(found):
+        click.echo(line)
+
+
+def _given(spec: Spec) -> dict[str, Any]:
+    """A specification as a client would send it."""
+    given: dict[str, Any] = {field: getattr(spec, field) for field in ("name", *FIELDS)}
+    asked = constraint_json.write(spec.constraints)
+    return given | {
+        "labels": dict(spec.labels),
+        "parameters": dict(spec.parameters),
+        "constraints": {key: value for key, value in asked.items() if value},
+    }
+
+
+def _set(given: dict[str, Any], text: str) -> None:
+    """Take in FIELD=VALUE. Raises click.BadParameter."""
+    path, equals, value = text.partition("=")
+    if not equals:
+        raise click.BadParameter(f"--set {shown(text)} is not allowed; allowed is FIELD=VALUE")
+    field, part = _place("--set", path)
+    read = value if path.startswith(TEXTS) else _json_or_text(value)
+    if part:
+        _inner("--set", given, field, path)[part] = read
+    else:
+        given[field] = read
+
+
+def _unset(given: dict[str, Any], path: str) -> None:
+    """Take out a field, or a part of one. Raises click.BadParameter."""
+    field, part = _place("--unset", path)
+    inner = _inner("--unset", given, field, path) if part else given
+    if inner.pop(part or field, None) is None:
+        raise click.BadParameter(f"--unset {path}: there is none; {_known(inner)}")
+    given.setdefault(field, None)
+
+
+def _place(option: str, path: str) -> tuple[str, str]:
+    """A field, and which part of it, if a part is named. Raises click.BadParameter."""
+    field, _, part = path.partition(".")
+    if field not in FIELDS or (part and field not in MAPS):
+        allowed = ", ".join([*FIELDS, *(f"{name}.KEY" for name in MAPS)])
+        raise click.BadParameter(f"{option} {shown(path)} is no field; allowed: {allowed}")
+    return field, part
+
+
+def _inner(option: str, given: dict[str, Any], field: str, path: str) -> dict[str, Any]:
+    """The field of which a part is named. Raises click.BadParameter."""
+    inner = given[field]
+    if not isinstance(inner, dict):
+        raise click.BadParameter(
+            f"{option} {shown(path)}: {field} is {shown(inner)} by now; allowed is a map"
+        )
+    return inner
+
+
+def _known(values: Iterable[str]) -> str:
+    return f"there are: {', '.join(sorted(values)) or 'none'}"
+
+
+def _json_or_text(value: str) -> Any:
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value

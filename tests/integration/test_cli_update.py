@@ -1,0 +1,107 @@
+"""`crawler update`, against a desk."""
+
+import pytest
+
+from crawler.constraints import Constraints
+from crawler.records import Spec
+from tests.integration.test_cli_cluster import run  # noqa: F401
+from tests.unit.api.fakes import CALL, FakeDesk
+
+SPEC = Spec(
+    "x",
+    "books",
+    {"depth": 2},
+    {"site": "shop"},
+    3,
+    Constraints(node="2", requests=(("cpu", 1.0),)),
+    1,
+)
+
+
+@pytest.fixture
+def desk():
+    desk = FakeDesk()
+    desk.add(SPEC, CALL)
+    return desk
+
+
+@pytest.fixture
+def updated(run, desk):  # noqa: F811
+    """What these options make of the task."""
+
+    def update(*options):
+        status, said, error = run(desk, "update", "x", *options)
+        assert (status, error) == (0, "")
+        assert said[0].split() == ["name", "x"]
+        return desk.resources["x"].spec
+
+    return update
+
+
+def test_what_is_not_named_stays_as_it_is(updated):
+    assert updated() == SPEC
+    assert updated("--set", "priority=-5") == Spec(
+        "x", "books", {"depth": 2}, {"site": "shop"}, -5, SPEC.constraints, 1
+    )
+
+
+@pytest.mark.parametrize(
+    ("option", "field", "value"),
+    [
+        ("--set=spider=7", "spider", "7"),
+        ("--set=retries=4", "retries", 4),
+        ("--set=labels.a.b=5", "labels", {"site": "shop", "a.b": "5"}),
+        ('--set=labels={"k": "v"}', "labels", {"k": "v"}),
+        ("--set=parameters.depth=3", "parameters", {"depth": 3}),
+        (
+            "--set=parameters.start=http://h/?a=b",
+            "parameters",
+            {"depth": 2, "start": "http://h/?a=b"},
+        ),
+        ("--set=constraints.node=3", "constraints", Constraints("3", (("cpu", 1.0),))),
+        (
+            '--set=constraints.requests={"gpu": 1}',
+            "constraints",
+            Constraints("2", (("gpu", 1.0),)),
+        ),
+        ("--unset=labels.site", "labels", {}),
+        ("--unset=constraints.requests", "constraints", Constraints("2")),
+        ("--unset=constraints", "constraints", Constraints()),
+        ("--unset=priority", "priority", 0),
+        ("--unset=spider", "spider", ""),
+    ],
+)
+def test_fields_and_parts_of_them_are_set_and_unset(updated, option, field, value):
+    spec = updated(option)
+    assert getattr(spec, field) == value
+    others = {"name", "spider", "parameters", "labels", "priority", "constraints", "retries"}
+    assert all(getattr(spec, each) == getattr(SPEC, each) for each in others - {field})
+
+
+@pytest.mark.parametrize(
+    ("option", "status", "complaint"),
+    [
+        ("--set=priority", 2, "--set 'priority' is not allowed; allowed is FIELD=VALUE"),
+        ("--set=name=y", 2, "--set 'name' is no field; allowed: spider, priority, retries,"),
+        ("--set=priority.a=1", 2, "--set 'priority.a' is no field; allowed: spider"),
+        ("--unset=labels.none", 2, "--unset labels.none: there is none; there are: site"),
+        ("--set=priority=high", 1, "priority: 'high' is not allowed; allowed is an integer"),
+        ("--set=constraints.nod=3", 1, "constraints: 'nod' is not a field; the fields are node"),
+        ("--set=labels=7", 1, "labels: 7 is not allowed; allowed is a map of text"),
+    ],
+)
+def test_what_cannot_be_set_is_told_and_nothing_changed(run, desk, option, status, complaint):  # noqa: F811
+    found, said, error = run(desk, "update", "x", option)
+    assert (found, said) == (status, [])
+    assert complaint in error
+    assert desk.resources["x"].spec == SPEC
+
+
+def test_a_part_of_what_was_just_set_to_something_else_is_told(run, desk):  # noqa: F811
+    status, _, error = run(desk, "update", "x", "--set=labels=7", "--set=labels.a=b")
+    assert (status, "Traceback" in error) == (2, False)
+    assert "--set 'labels.a': labels is 7 by now; allowed is a map" in error
+
+
+def test_a_task_that_is_not_there_is_told(run, desk):  # noqa: F811
+    assert run(desk, "update", "y")[::2] == (1, "crawler: no such task\n")
