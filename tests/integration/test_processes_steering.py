@@ -157,6 +157,17 @@ def test_a_worker_is_drained_until_it_is_empty_and_let_again(lab, ask):
     eventually(lambda: len(set(lab.running("a", "b").values())) == 2, what="one task on each")
 
 
+def test_a_task_that_cannot_move_is_named_when_the_time_to_drain_is_over(lab, ask):
+    here = lab.running("a")["a"].removeprefix("worker-")
+    other = ID.format({"1": "2", "2": "1"}[here])
+    assert f'"node": "{here}"' in ask("update", "a", "--set", f"constraints.node={here}")
+    error = ask("drain", here, "--timeout", "1.5", status=1)
+    assert f"{ID.format(here)} still has 1 unfinished task after 1.5 s; " in error
+    assert f"  a: {other} is not {here}, the only worker that it may run on\n" in error
+    ask("uncordon", here)
+    assert "asks for" not in ask("update", "a", "--unset", "constraints")
+
+
 def test_a_master_that_is_not_there_is_told_by_its_address():
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
