@@ -192,15 +192,17 @@ class Panel:
         """The answer of one plugin; None also when it failed, now or earlier in this pass."""
         if plugin.name in self._failed:
             return None
+        fault: Exception | None = None
         started_s = perf_counter()
         try:
             answer = plugin.hooks[hook](*arguments)
             if answer is not None and not sound(answer):
                 raise TypeError(f"{hook} returned {answer!r:.200}")
         except Exception as error:
-            self._fault(plugin, hook, error)
-            answer = None
-        took_s = perf_counter() - started_s
+            answer, fault = None, error
+        took_s = perf_counter() - started_s  # to tell a fault takes time of its own
+        if fault is not None:
+            self._fault(plugin, hook, fault)
         plugin.calls += 1
         plugin.seconds += took_s
         if took_s > self._slow_s:
@@ -212,7 +214,7 @@ class Panel:
         self._failed[plugin.name] = Fault(plugin.name, hook, _told(error))
         log.error(
             "plugin failed, going on without it",
-            exc_info=True,
+            exc_info=error,
             hook=hook,
             plugin=plugin.name,
             task=self.task.name,

@@ -62,8 +62,8 @@ MUTANTS = [
     Mutant(
         "a plugin that fails takes the pass along",
         "crawler/scheduler/panel.py",
-        "            self._fault(plugin, hook, error)\n",
-        "            raise\n",
+        "            self._fault(plugin, hook, fault)\n",
+        "            raise fault\n",
         "tests/unit/scheduler/test_framework.py",
     ),
     Mutant(
