@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import codecs
 import re
+from functools import lru_cache
 
 from charset_normalizer import from_bytes
 
@@ -58,6 +59,7 @@ def decode(body: bytes, content_type: str = "") -> tuple[str, str]:
         return guessed, body.decode(guessed, "replace")
 
 
+@lru_cache(maxsize=256)
 def _header_codec(content_type: str) -> str | None:
     found = _IN_HEADER.search(content_type)
     return codec(found[1]) if found else None

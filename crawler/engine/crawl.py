@@ -112,7 +112,7 @@ class Crawl:
     def stop(self) -> None:
         """Have `run` return soon: what is in flight is broken off, items so far are written."""
         if not self.ended.is_set():
-            self._ending.stopped = True
+            self._ending.stop()
             self._woken.set()
 
     def run(self) -> None:
@@ -124,7 +124,8 @@ class Crawl:
             self._guarded(self._crawl)
             finished = True
         finally:
-            self._ending.stopped = self.stopped or not finished
+            if not finished:
+                self._ending.stop()
             self._dispatcher.abort()
             self._frontier.close()
             self._close_spider()

@@ -14,6 +14,8 @@ class Ending:
     """Watches the tally of a crawl; settings that are 0 bound nothing, and cost nothing."""
 
     def __init__(self, settings: CrawlSettings, tally: Tally, clock: Clock) -> None:
+        self.over = False
+        """Whether nothing more is to be done; asked at every link."""
         self.stopped = False
         """Whether the run was cut short from outside; its outcome says nothing then."""
         self.reason = ""
@@ -29,18 +31,24 @@ class Ending:
         ]
         self._counts = [each for each in counts if each[1]]
 
-    @property
-    def over(self) -> bool:
-        """Whether nothing more is to be done."""
-        return self.stopped or bool(self.reason)
-
     def begin(self) -> None:
         """The time runs from now."""
         self.deadline_s = self._clock.monotonic() + self._max_run_s
 
+    def stop(self) -> None:
+        """It is cut short."""
+        self.stopped = self.over = True
+
+    def end(self, reason: str) -> None:
+        """It ends by itself; the first reason counts."""
+        self.reason = self.reason or reason
+        self.over = True
+
     def check(self) -> None:
         """See whether a bound is reached."""
-        self.reason = self.reason or self._reached()
+        reason = self._reached()
+        if reason:
+            self.end(reason)
 
     def _reached(self) -> str:
         for name, most, count in self._counts:

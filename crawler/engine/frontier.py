@@ -28,6 +28,8 @@ SHORTCUT_BITS = 17
 """Up to 2^17 links as written are remembered by their hashes, 1 MB, to drop repeated ones at once.
 A crawl that begins takes 8 KB for that."""
 FIRST_SHORTCUT_BITS = 10
+SPARSE = 8
+"""While it may grow it has so many places for each URL, of which two share one seldom then."""
 
 
 class Frontier:
@@ -68,7 +70,7 @@ class Frontier:
                 return "duplicate"
         refusal, url = self._accept(request, request.url, request.method, request.body)
         if known and refusal in ("", "duplicate"):
-            if len(self._seen) > len(self._shortcut) < 1 << SHORTCUT_BITS:
+            if SPARSE * len(self._seen) > len(self._shortcut) < 1 << SHORTCUT_BITS:
                 self._widen_shortcut()
             self._shortcut[known & self._shortcut_mask] = known
         if url is not None:

@@ -24,8 +24,10 @@ class Headers(Mapping[str, str]):
                 continue
             name, colon, value = line.decode("latin-1").partition(":")
             if colon:
-                pairs.append((name.strip(), value.strip()))
-        return cls(pairs)
+                pairs.append((name.strip().lower(), value.strip()))
+        made = cls()
+        made._lines, made._last = pairs, dict(pairs)
+        return made
 
     def getall(self, name: str) -> list[str]:
         """Every value of a header, in the order received."""

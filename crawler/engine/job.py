@@ -8,6 +8,9 @@ from typing import Any
 from crawler.engine import written
 from crawler.engine.request import Request
 
+ORDER_BITS = 64
+"""More requests than that no crawl makes."""
+
 
 class Job:
     """A request on its way: where it stands after redirects and attempts."""
@@ -19,6 +22,7 @@ class Job:
         "hops",
         "method",
         "order",
+        "rank",
         "request",
         "spent_s",
         "url",
@@ -33,6 +37,8 @@ class Job:
         """Links from a start URL."""
         self.order = order
         """Of two with one priority the lower goes first."""
+        self.rank = order - (request.priority << ORDER_BITS)
+        """The lower goes first."""
         self.method = request.method
         self.body = request.body
         self.attempts = 0
@@ -44,7 +50,7 @@ class Job:
         """Whether it stays in memory because it cannot be written down."""
 
     def __lt__(self, other: Job) -> bool:
-        return (-self.request.priority, self.order) < (-other.request.priority, other.order)
+        return self.rank < other.rank
 
     def to_record(self, spider: Any) -> list[Any]:
         """The job as JSON has it; raises `written.Unwritable`."""

@@ -148,10 +148,12 @@ class Journeys:
             return
         self._tally.discovered += 1
         refusal = self._frontier.admit(output, depth)
+        if not refusal:
+            return
         if depth == 0 and refusal in ("scheme", "url"):
             self._tally.fail("bad url", output.url)  # a start that is none is no mere link
         else:
-            self._count_refusal(refusal)
+            self._tally.filter(refusal)
 
     def _count_refusal(self, refusal: str) -> None:
         if refusal:
@@ -177,7 +179,7 @@ class Journeys:
     def blame_spider(self, where: str, error: Exception, url: str) -> None:
         """Code of the spider raised; it may have meant to end the crawl."""
         if isinstance(error, failure.CloseSpider):
-            self._ending.reason = error.reason
+            self._ending.end(error.reason)
             return
         self._tally.blame(f"{where} raised {type(error).__name__}", url)
         log.error(

@@ -12,7 +12,7 @@ from w3lib.html import get_meta_refresh
 from crawler.engine import urls
 from crawler.engine.response import Response
 
-HEAD_BYTES = 8192
+HEAD_BYTES = 4096
 """How far into a page a refresh is looked for: it belongs into the head."""
 
 MOST_REFRESH_S = 100.0

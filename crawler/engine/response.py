@@ -166,9 +166,10 @@ class Response:
 
     def links(self, hrefs: Iterable[str]) -> Iterator[str]:
         """The absolute URLs of those links that lead to web pages."""
+        base = urls.parsed_base(self._base)
         for href in hrefs:
-            try:
-                url = self.urljoin(href)
+            try:  # most links of a crawl come this way: no further call for those in ASCII
+                url = (base + href).href if href.isascii() else self.urljoin(href)
             except ValueError:
                 continue
             if url.startswith(("http://", "https://")):

@@ -38,7 +38,10 @@ def parse(url: str) -> Parsed:
         return can_ada.parse(_SURROGATES.sub("\ufffd", url))
 
 
-_base = lru_cache(maxsize=256)(parse)
+@lru_cache(maxsize=256)
+def parsed_base(url: str) -> Parsed:
+    """The URL of a page, for links to be added to; not to be changed."""
+    return parse(url)
 
 
 def join(base: str, href: str, encoding: str = "utf-8") -> str:
@@ -50,9 +53,9 @@ def join(base: str, href: str, encoding: str = "utf-8") -> str:
     if encoding != "utf-8" and not href.isascii():
         href = _encoded_query(href, encoding)
     try:
-        return (_base(base) + href).href
+        return (parsed_base(base) + href).href
     except TypeError:
-        return (_base(base) + _SURROGATES.sub("\ufffd", href)).href
+        return (parsed_base(base) + _SURROGATES.sub("\ufffd", href)).href
 
 
 def from_header(value: str) -> str:
