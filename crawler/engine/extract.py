@@ -29,7 +29,7 @@ class Selection:
 
     def __init__(self, xpath: str) -> None:
         try:
-            self._find = etree.XPath(xpath, namespaces=NAMESPACES)
+            self._find = etree.XPath(xpath, namespaces=NAMESPACES, smart_strings=False)
         except etree.XPathError as error:
             raise BadSelector(f"not valid XPath ({error})") from error
 

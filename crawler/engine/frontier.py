@@ -171,9 +171,10 @@ class Frontier:
         return refusal, None if refusal else parsed
 
     def _widen_shortcut(self) -> None:
-        """Double it; what it knew comes in again when it is met."""
-        self._shortcut = array("q", bytes(16 * len(self._shortcut)))
-        self._shortcut_mask = len(self._shortcut) - 1
+        known, self._shortcut = self._shortcut, array("q", bytes(16 * len(self._shortcut)))
+        self._shortcut_mask = mask = len(self._shortcut) - 1
+        for mark in known:
+            self._shortcut[mark & mask] = mark
 
     def _unknown(self, parsed: urls.Parsed, mark: int) -> str:
         """Take a URL for known from now on; why it is not fetched, if so."""

@@ -7,7 +7,7 @@ logged, and the crawl goes on.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from crawler.clock import Clock
@@ -109,23 +109,24 @@ class Journeys:
     def _tell_errback(self, job: Job, error: Exception) -> None:
         if job.request.errback is not None:
             told = failure.Failure(error, job.request)
-            self._collect(job, "errback", lambda: parse.failure_outputs(self._spider, told))
+            self._collect(job, "errback", lambda: parse.given_by_errback(self._spider, told))
 
-    def _collect(self, job: Job, where: str, outputs: Callable[[], Iterator[Any]]) -> None:
+    def _collect(self, job: Job, where: str, outputs: Callable[[], Iterable[Any]]) -> None:
         """Take what a callback yields; what it raises is told, and costs this page only."""
         try:
+            depth, url, ending = job.depth + 1, job.url, self._ending
             for output in outputs():
-                self.take(output, job.depth + 1, job.url)
+                self.take(output, depth, url)
                 self._pace.breathe()
-                if self._ending.over:
+                if ending.over:
                     return
         except (SinkFailed, SpillFailed):
             raise
         except Exception as error:
             self.blame_spider(where, error, job.url)
 
-    def _outputs(self, response: Response) -> Iterator[Any]:
-        outputs = parse.outputs(self._spider, response)
+    def _outputs(self, response: Response) -> Iterable[Any]:
+        outputs = parse.given(self._spider, response)
         if not self._spider.settings.nofollow:
             return outputs
         is_barred = markup.restrained(response)
@@ -141,17 +142,22 @@ class Journeys:
 
     def take(self, output: Any, depth: int, url: str = "") -> None:
         """Take what a callback, or `start` at depth 0, has yielded on the page of that URL."""
-        if not isinstance(output, Request):
+        if isinstance(output, Request):
+            self._tally.discovered += 1
+            refusal = self._frontier.admit(output, depth)
+            if refusal:
+                if depth:
+                    self._tally.filtered[refusal] += 1
+                else:
+                    self._refuse_start(refusal, output.url)
+        elif parse.item(output) is not None:
             self._outlet.take(output, url)
             if self._tally.items == self._spider.settings.max_items:
                 self._ending.check()
-            return
-        self._tally.discovered += 1
-        refusal = self._frontier.admit(output, depth)
-        if not refusal:
-            return
-        if depth == 0 and refusal in ("scheme", "url"):
-            self._tally.fail("bad url", output.url)  # a start that is none is no mere link
+
+    def _refuse_start(self, refusal: str, url: str) -> None:
+        if refusal in ("scheme", "url"):
+            self._tally.fail("bad url", url)  # a start that is none is no mere link
         else:
             self._tally.filter(refusal)
 

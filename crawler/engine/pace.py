@@ -14,16 +14,16 @@ class Pace:
     """Lets other greenlets run whenever a slice of time is used up."""
 
     def __init__(self, clock: Clock, rest: Callable[[], None] = give_turn) -> None:
-        self._clock = clock
+        self._now_s = clock.monotonic
         self._rest = rest
         self._ends_s = 0.0
 
     def begin(self) -> None:
         """A new slice starts now: others have just run."""
-        self._ends_s = self._clock.monotonic() + SLICE_S
+        self._ends_s = self._now_s() + SLICE_S
 
     def breathe(self) -> None:
         """Called between two small pieces of work; yields when the slice is used up."""
-        if self._clock.monotonic() >= self._ends_s:
+        if self._now_s() >= self._ends_s:
             self._rest()
             self.begin()

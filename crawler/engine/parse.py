@@ -21,14 +21,35 @@ def outputs(spider: Spider, response: Response) -> Iterator[Any]:
 
     Raises whatever the callback raises, and BadOutput.
     """
+    return checked(given(spider, response))
+
+
+def given(spider: Spider, response: Response) -> Iterable[Any]:
+    """What the callback of a response yields, whatever it is; raises what the callback raises."""
     request = response.request
-    callback = resolve(spider, request.callback)
-    return checked(callback(response, **request.cb_kwargs))
+    return many(resolve(spider, request.callback)(response, **request.cb_kwargs))
 
 
-def failure_outputs(spider: Spider, failure: Failure) -> Iterator[Any]:
-    """What the errback of a request yields; raises as `outputs` does."""
-    return checked(resolve(spider, failure.request.errback)(failure))
+def given_by_errback(spider: Spider, failure: Failure) -> Iterable[Any]:
+    """What the errback of a request yields; raises as `given` does."""
+    return many(resolve(spider, failure.request.errback)(failure))
+
+
+def checked(result: Any) -> Iterator[Any]:
+    """The outputs one by one, of a generator, a list, a single output, or None."""
+    for output in many(result):
+        if isinstance(output, Request) or item(output) is not None:
+            yield output
+
+
+def item(output: Any) -> Any:
+    """An output that is no Request: an item, or None; raises BadOutput for anything else."""
+    # Nearly all are dicts, and to ask for more takes longer.
+    if type(output) is dict or output is None or is_item(output):
+        return output
+    raise BadOutput(
+        f"{type(output).__name__} is not allowed; allowed: a Request, or an item: {ALLOWED}"
+    )
 
 
 def resolve(spider: Spider, callback: Callable[..., Any] | str | None) -> Callable[..., Any]:
@@ -39,19 +60,6 @@ def resolve(spider: Spider, callback: Callable[..., Any] | str | None) -> Callab
         method: Callable[..., Any] = getattr(spider, callback)
         return method
     return callback
-
-
-def checked(result: Any) -> Iterator[Any]:
-    """The outputs one by one, of a generator, a list, a single output, or None."""
-    for output in many(result):
-        kind = type(output)
-        # Nearly all are one of these, and asking for more takes longer.
-        if kind is Request or kind is dict or isinstance(output, Request) or is_item(output):
-            yield output
-        elif output is not None:
-            raise BadOutput(
-                f"{kind.__name__} is not allowed; allowed: a Request, or an item: {ALLOWED}"
-            )
 
 
 def many(result: Any) -> Iterable[Any]:

@@ -23,7 +23,7 @@ class Request:
     host, the one with the higher `priority` goes first. A request equal to an earlier one
     (canonical URL, method, body) is dropped unless it says `dont_filter`. A `body` that is a str is
     encoded in `encoding`, and so are characters in the query of the URL that ASCII has not.
-    Raises TypeError when the URL is no str, or a callback can be none.
+    Raises TypeError when the URL is no str, the priority no int, or a callback can be none.
     """
 
     attributes = (
