@@ -5,6 +5,7 @@ CSS knows parsel's `::text` and `::attr(name)`; both languages are XPath underne
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -29,7 +30,7 @@ class Selection:
 
     def __init__(self, xpath: str) -> None:
         try:
-            self._find = etree.XPath(xpath, namespaces=NAMESPACES, smart_strings=False)
+            self._find = _evaluator(xpath)
         except etree.XPathError as error:
             raise BadSelector(f"not valid XPath ({error})") from error
 
@@ -56,6 +57,16 @@ class Selection:
             else:
                 found += _HREFS_INSIDE(node)
         return found
+
+
+def _evaluator(xpath: str) -> Callable[[Any], Any]:
+    """With the prefixes that it uses, no others: libxml2 keeps a note of each use of an evaluator
+    that knows `set`, for as long as that lives."""
+    used = {prefix: uri for prefix, uri in NAMESPACES.items() if f"{prefix}:" in xpath}
+    compiled = etree.XPath(xpath, namespaces=used, smart_strings=False)
+    if "set" not in used:
+        return compiled  # type: ignore[no-any-return]
+    return lambda root: etree.XPath(xpath, namespaces=used, smart_strings=False)(root)
 
 
 @lru_cache(maxsize=1024)

@@ -14,6 +14,7 @@ from w3lib.html import get_base_url
 from crawler.engine import charset, extract, urls
 from crawler.engine.headers import Headers
 from crawler.engine.request import Request
+from crawler.engine.selecting import PageSelector
 
 if TYPE_CHECKING:
     from crawler.engine.links import Link
@@ -110,7 +111,9 @@ class Response:
     @cached_property
     def selector(self) -> Selector:
         """The parsed page."""
-        return Selector(text=self.text, type="xml" if self._is_xml else "html")
+        if self._is_xml:
+            return Selector(text=self.text, type="xml")
+        return PageSelector.of(self.text)
 
     def css(self, query: str) -> SelectorList[Selector]:
         """What a CSS selector finds, as parsel's selectors: `.get()`, `.getall()`, …"""
