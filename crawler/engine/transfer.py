@@ -299,6 +299,7 @@ def new_handle(policy: AddressPolicy) -> Any:
     handle.setopt(pycurl.REDIR_PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS)
     handle.setopt(pycurl.DNS_CACHE_TIMEOUT, DNS_CACHE_S)
     handle.setopt(pycurl.PROXY, "")
+    handle.setopt(pycurl.NOPROXY, "")  # else libcurl asks the environment which hosts need none
     authorities = ssl.get_default_verify_paths().cafile
     if authorities:
         handle.setopt(pycurl.CAINFO, authorities)

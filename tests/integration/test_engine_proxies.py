@@ -53,6 +53,15 @@ def titles(*urls, **settings):
 
 
 @pytest.mark.parametrize("kind", [Proxy, Socks])
+def test_no_variable_of_the_environment_leads_past_a_proxy(site, kind, monkeypatch):
+    monkeypatch.setenv("no_proxy", "*")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with kind() as proxy:
+        assert titles(site.url("/page/1"), proxies=[proxy.url()]) == ["/page/1"]
+    assert len(proxy.asked) == 1
+
+
+@pytest.mark.parametrize("kind", [Proxy, Socks])
 def test_a_proxy_is_gone_through_for_pages_and_robots(site, kind):
     with kind() as proxy:
         found = titles(site.url("/page/1"), proxies=[proxy.url()], robots=True)
