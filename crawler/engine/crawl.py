@@ -16,6 +16,7 @@ from crawler.engine import parse
 from crawler.engine.dispatch import Dispatcher, Shared
 from crawler.engine.ending import Ending
 from crawler.engine.exchange import Answer, FetchError
+from crawler.engine.failure import FAULTS
 from crawler.engine.frontier import Frontier, Job, SiteQueue
 from crawler.engine.journeys import Journeys
 from crawler.engine.outlet import Outlet, SinkFailed
@@ -142,7 +143,7 @@ class Crawl:
             self._tally.fault = str(error)
         except (SinkFailed, OSError) as error:
             self._tally.fault = self._tally.fault or f"items could not be written: {error}"
-        except Exception as error:
+        except FAULTS as error:
             self._tally.fault = f"the crawl broke: {type(error).__name__}: {error}"
             log.error("crawl breaks", task=self.name, spider=self.spider.name, exc_info=True)
 
@@ -171,7 +172,7 @@ class Crawl:
                 output = next(self._start)
             except StopIteration:
                 self._start = None
-            except Exception as error:
+            except FAULTS as error:
                 self._start = None
                 self._journeys.blame_spider("start", error, f"spider {self.spider.name}")
             else:
@@ -217,7 +218,7 @@ class Crawl:
         reason = "shutdown" if self.stopped else self._ending.reason or "finished"
         try:
             self.spider.closed(reason)
-        except Exception as error:
+        except FAULTS as error:
             self._journeys.blame_spider("closed", error, f"spider {self.spider.name}")
 
     def _finish_reason(self) -> str:

@@ -16,6 +16,7 @@ from crawler.engine.address import AddressPolicy
 from crawler.engine.cache import Cache
 from crawler.engine.crawl import Crawl
 from crawler.engine.dispatch import Shared
+from crawler.engine.failure import FAULTS
 from crawler.engine.fetch import Fetcher
 from crawler.engine.fetchers import Fetchers, load
 from crawler.engine.figures import Figures
@@ -127,7 +128,7 @@ class Engine:
         _check_parameters(spider_class, given)
         try:
             spider = spider_class(**given)
-        except Exception as error:
+        except FAULTS as error:
             raise InvalidArgument(
                 f"parameters: spider {spider_class.name!r} refuses {given!r}:"
                 f" {type(error).__name__}: {error}"

@@ -5,11 +5,18 @@ from __future__ import annotations
 import traceback
 from typing import TYPE_CHECKING, Any
 
+import gevent
+
 from crawler.engine.exchange import FetchError
 
 if TYPE_CHECKING:
     from crawler.engine.request import Request
     from crawler.engine.response import Response
+
+
+FAULTS = (Exception, SystemExit, gevent.Timeout)
+"""What spiders, pipelines and plugins raise at their own cost. A `sys.exit` that got through would
+end the worker, with every crawl of it."""
 
 
 class IgnoreRequest(Exception):

@@ -15,6 +15,7 @@ import pluggy
 from crawler.engine import hookspecs, urls
 from crawler.engine.address import AddressPolicy, numeric
 from crawler.engine.exchange import Answer, Call, FetchError
+from crawler.engine.failure import FAULTS
 from crawler.engine.fetch import Fetcher as Curl
 from crawler.engine.hookspecs import Done, Fetcher
 from crawler.engine.resolver import Name, Resolver
@@ -43,7 +44,7 @@ def load(modules: Sequence[str] = ()) -> Brought:
     for name in modules:
         try:
             manager.register(importlib.import_module(name), name)
-        except Exception as error:  # it may hold any code, and any fault
+        except FAULTS as error:  # it may hold any code, and any fault
             raise ConfigError(
                 f"worker.plugins: {name!r} cannot be loaded ({error!r}); give the dotted name of an"
                 " installed Python module"
@@ -51,7 +52,7 @@ def load(modules: Sequence[str] = ()) -> Brought:
     try:
         manager.load_setuptools_entrypoints(ENTRY_POINTS)
         manager.check_pending()
-    except Exception as error:  # as above
+    except FAULTS as error:  # as above
         raise ConfigError(f"a plugin of the engine cannot be loaded: {error!r}") from error
     return Brought(_fetchers(manager), lambda spider: _pipelines(manager, spider))
 
@@ -59,7 +60,7 @@ def load(modules: Sequence[str] = ()) -> Brought:
 def _pipelines(manager: pluggy.PluginManager, spider: Any) -> list[Any]:
     try:
         return [each for brought in manager.hook.pipelines(spider=spider) for each in brought]
-    except Exception as error:  # as above
+    except FAULTS as error:  # as above
         raise InvalidArgument(
             f"a plugin of the engine has no pipelines for spider {spider.name!r}: {error!r}; "
             "allowed: a list, which may be empty"
@@ -172,7 +173,7 @@ class _Ticket:
             self._ticket = self._fetcher.submit(self.call, self.end)
         except FetchError:
             raise
-        except Exception as error:  # it may hold any code
+        except FAULTS as error:  # it may hold any code
             raise FetchError("fetcher failed", repr(error)) from error
 
     def begin(self) -> None:

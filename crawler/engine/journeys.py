@@ -122,7 +122,7 @@ class Journeys:
                     return
         except (SinkFailed, SpillFailed):
             raise
-        except Exception as error:
+        except failure.FAULTS as error:
             self.blame_spider(where, error, job.url)
 
     def _outputs(self, response: Response) -> Iterable[Any]:
@@ -182,7 +182,7 @@ class Journeys:
             return failure.HttpError(self._response(job, verdict.page))
         return failure.fetch_error(verdict.reason, verdict.detail)
 
-    def blame_spider(self, where: str, error: Exception, url: str) -> None:
+    def blame_spider(self, where: str, error: BaseException, url: str) -> None:
         """Code of the spider raised; it may have meant to end the crawl."""
         if isinstance(error, failure.CloseSpider):
             self._ending.end(error.reason)

@@ -16,6 +16,7 @@ import yaml
 
 from crawler.engine import scrapy_settings
 from crawler.engine.declarative import compile_declaration
+from crawler.engine.failure import FAULTS
 from crawler.engine.spider import Spider
 from crawler.errors import ConfigError
 from crawler.logs import get_logger
@@ -109,7 +110,7 @@ def _declared(path: Path, where: str) -> list[type[Spider]]:
 def _import(name: str, where: str) -> ModuleType:
     try:
         return importlib.import_module(name)
-    except Exception as error:
+    except FAULTS as error:
         raise ConfigError(
             f"{where}: {name!r} cannot be imported ({type(error).__name__}: {error});"
             f" allowed: {ALLOWED}"
@@ -127,7 +128,7 @@ def _import_file(path: Path, where: str) -> ModuleType:
     sys.modules[name] = module  # dataclasses of a spider's file look their module up
     try:
         spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
+    except FAULTS as error:
         del sys.modules[name]
         raise ConfigError(
             f"{where}: {str(path)!r} cannot be imported ({type(error).__name__}: {error})"

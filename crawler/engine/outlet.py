@@ -12,6 +12,7 @@ from collections import Counter
 from typing import Any
 
 from crawler.clock import Clock
+from crawler.engine.failure import FAULTS
 from crawler.engine.pipelines import DropItem, Pipelines
 from crawler.engine.sinks.sink import Sink
 from crawler.engine.tally import Tally
@@ -61,7 +62,7 @@ class Outlet:
             item = self._pipelines.process(item)
         except DropItem as drop:
             self._drop(drop, item, url)
-        except Exception as error:
+        except FAULTS as error:
             self._fail(f"pipeline raised {type(error).__name__}", url, error)
         else:
             self._write(item, url)
@@ -106,7 +107,7 @@ class Outlet:
         shown = reprlib.repr(item)
         tell("item is dropped", task=self._task, url=url, reason=str(drop)[:500], item=shown)
 
-    def _fail(self, reason: str, url: str, error: Exception) -> None:
+    def _fail(self, reason: str, url: str, error: BaseException) -> None:
         reason = _counted(self._tally.items_failed, reason)
         first = self._tally.items_failed[reason] == 1
         log.error(

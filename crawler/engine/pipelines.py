@@ -15,6 +15,7 @@ from typing import Any
 from marshmallow import Schema
 
 from crawler.engine import coroutines
+from crawler.engine.failure import FAULTS
 from crawler.engine.items import ALLOWED, fields_of, is_item
 from crawler.errors import ConfigError
 
@@ -70,11 +71,11 @@ class Pipelines:
 
     def close(self) -> None:
         """Tell all pipelines that the crawl has ended; raises what the first of them raised."""
-        errors: list[Exception] = []
+        errors: list[BaseException] = []
         for pipeline in self._pipelines:
             try:
                 _tell(pipeline, "close_spider", self._spider)
-            except Exception as error:
+            except FAULTS as error:
                 errors.append(error)
         if errors:
             raise errors[0]
@@ -85,7 +86,7 @@ def load(path: str) -> Any:
     module, _, name = path.rpartition(":" if ":" in path else ".")
     try:
         return getattr(importlib.import_module(module), name)
-    except Exception as error:  # the module may hold any code, and any fault
+    except FAULTS as error:  # the module may hold any code, and any fault
         raise ConfigError(
             f"pipelines: {path!r} cannot be imported ({type(error).__name__}: {error}); "
             "allowed: module:Class, of an installed Python module"
@@ -96,7 +97,7 @@ def _made(pipeline: Any) -> Any:
     kind = load(pipeline) if isinstance(pipeline, str) else pipeline
     try:
         made = kind() if isinstance(kind, type) else kind
-    except Exception as error:
+    except FAULTS as error:
         raise ConfigError(
             f"pipelines: {_name(kind)} cannot be made ({type(error).__name__}: {error}); "
             "its constructor gets no arguments, open_spider gets the spider"

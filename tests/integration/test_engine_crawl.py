@@ -237,6 +237,64 @@ class Poster(Spider):
         return {"title": response.css("title::text").get(), "status": response.status}
 
 
+def leave():
+    raise SystemExit(3)
+
+
+def give_up():
+    raise gevent.Timeout(1)
+
+
+class Leaving(Spider):
+    """Raises, in one of its methods or its pipeline, what no `except Exception` catches."""
+
+    name = "leaving"
+    where = ""
+    raises = staticmethod(leave)
+
+    def at(self, place):
+        if place == self.where:
+            self.raises()
+
+    def start(self):
+        yield from super().start()
+        self.at("start")
+
+    def parse(self, response):
+        yield {"title": response.css("title::text").get()}
+        self.at("callback")
+
+    def closed(self, reason):
+        self.at("closed")
+
+    class Pipeline:
+        def open_spider(self, spider):
+            self._spider = spider
+
+        def process_item(self, item):
+            self._spider.at("pipeline")
+            return item
+
+    pipelines = (Pipeline,)
+
+
+@pytest.mark.parametrize("how", [leave, give_up])
+@pytest.mark.parametrize(
+    ("where", "items", "blamed"),
+    [("callback", 2, 2), ("start", 2, 1), ("closed", 2, 1), ("pipeline", 0, 0)],
+)
+def test_a_spider_that_exits_ends_no_process(site, how, where, items, blamed):
+    class This(Leaving):
+        raises = staticmethod(how)
+
+    This.where = where
+    crawl, found = crawled(This, site.url("/page/1"), site.url("/page/2"))
+    assert not crawl.stopped
+    assert crawl.counts.pages == 2
+    assert len(found) == items
+    assert sum(n for why, n in crawl.failures_by_reason.items() if "raised" in why) == blamed
+
+
 def test_methods_and_bodies_are_sent(site):
     _, items = crawled(Poster, site.url("/echo"), host_concurrency=1, concurrency=1)
     assert [item["title"].strip() for item in items] == ["GET", "POST a=1", "PUT x", "GET"]
