@@ -89,7 +89,9 @@ class Crawl:
     def statistics(self) -> Statistics:
         """All that is known of the run so far; live."""
         resting = self._dispatcher.resting()
-        return self.stats.shown(self.name, self.spider.name, self._finish_reason(), resting)
+        return self.stats.shown(
+            self.name, self.spider.name, self._finish_reason(), resting, self._frontier.memory()
+        )
 
     @property
     def failures_by_reason(self) -> dict[str, int]:

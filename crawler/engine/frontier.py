@@ -142,10 +142,15 @@ class Frontier:
         """The sites in use."""
         return list(self._backlog.sites.values())
 
-    @property
-    def on_disk(self) -> int:
-        """How many of those that wait are on disk."""
-        return self._backlog.on_disk
+    def memory(self) -> dict[str, int]:
+        """What it keeps: URLs that are known, the bytes that takes, and requests that wait in
+        memory and on disk."""
+        return {
+            "known": len(self._seen),
+            "known_bytes": self._seen.bytes + 8 * len(self._shortcut),
+            "waiting": len(self) - self._backlog.on_disk,
+            "on_disk": self._backlog.on_disk,
+        }
 
     def close(self) -> None:
         """Forget what is on disk."""

@@ -9,6 +9,7 @@ million URLs share a fingerprint once in 370,000 crawls; the second would be dro
 from __future__ import annotations
 
 from array import array
+from sys import getsizeof
 
 SEGMENT_BITS = 13
 FIRST_CELLS = 8
@@ -19,13 +20,15 @@ _FIRST = array("Q", bytes(8 * FIRST_CELLS))
 class Seen:
     """A set of fingerprints, 1 to 2^64 - 1, that only grows; their bits must be as if by chance."""
 
-    __slots__ = ("_room", "_segments", "_size")
+    __slots__ = ("_room", "_segments", "_size", "bytes")
 
     def __init__(self) -> None:
         self._segments: list[array[int] | None] = [None] * (1 << SEGMENT_BITS)
         self._room = array("i", bytes(4 << SEGMENT_BITS))
         """How many more each segment takes before it grows."""
         self._size = 0
+        self.bytes = getsizeof(self._segments) + getsizeof(self._room)
+        """What the tables take of memory."""
 
     def __len__(self) -> int:
         return self._size
@@ -50,6 +53,7 @@ class Seen:
 
     def _begin(self, number: int) -> array[int]:
         cells = self._segments[number] = _FIRST[:]
+        self.bytes += getsizeof(cells)
         self._room[number] = _capacity(cells)
         return cells
 
@@ -58,6 +62,7 @@ class Seen:
         for mark in filter(None, cells):
             larger[_cell(larger, mark)] = mark
         self._segments[number] = larger
+        self.bytes += getsizeof(larger) - getsizeof(cells)
         self._room[number] = _capacity(larger) - _capacity(cells)
 
 

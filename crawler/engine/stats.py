@@ -66,6 +66,9 @@ class Statistics:
     """Requests without an end so far: discovered = pages + filtered + failed URLs + pending."""
     resting: Mapping[str, float] = field(default_factory=dict)
     """How many `hosts` with such requests rest now, and for how long yet at the `longest_s`."""
+    memory: Mapping[str, int] = field(default_factory=dict)
+    """URLs that are `known` and the `known_bytes` that takes; requests that wait in memory
+    (`waiting`) and `on_disk`."""
     latency_s: Mapping[str, float] = field(default_factory=dict)
     """`p50`, `p90`, `p99` and `max` of the time from sending to the last byte."""
     slow_callbacks: int = 0
@@ -176,6 +179,7 @@ class Stats:
         spider: str,
         finish_reason: str,
         resting: Mapping[str, float] = MappingProxyType({}),
+        memory: Mapping[str, int] = MappingProxyType({}),
     ) -> Statistics:
         """How it stands now, with what the crawl knows besides."""
         return Statistics(
@@ -205,6 +209,7 @@ class Stats:
                 "hosts": len(resting),
                 "longest_s": round(max(resting.values(), default=0.0), 1),
             },
+            memory=dict(memory),
             latency_s=self._latency.shown(),
             slow_callbacks=self.slow_callbacks,
         )

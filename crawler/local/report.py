@@ -49,6 +49,7 @@ def _rows(found: Statistics) -> Iterator[tuple[str, str]]:
     yield "filtered", counts(_largest_first(found.filtered))
     yield "not done", f"{found.pending:,} requests" if found.pending else ""
     yield "resting", _resting(found.resting) if not found.finish_reason else ""
+    yield "memory", _memory(found.memory)
     yield "latency", _latency(found.latency_s) if found.statuses else ""
     yield "slow", f"{found.slow_callbacks:,} callbacks" if found.slow_callbacks else ""
     yield "seconds", f"{found.seconds:.2f}"
@@ -100,6 +101,14 @@ def _latency(seconds: Mapping[str, float]) -> str:
 
 def _milliseconds(seconds: float) -> str:
     return f"{seconds * 1000:,.{1 if seconds < 0.01 else 0}f} ms"
+
+
+def _memory(memory: Mapping[str, int]) -> str:
+    if not memory:
+        return ""
+    on_disk = f", {memory['on_disk']:,.0f} requests on disk" if memory["on_disk"] else ""
+    known = f"{memory['known']:,.0f} known URLs in {size(memory['known_bytes'])}"
+    return f"{known}, {memory['waiting']:,.0f} requests{on_disk}"
 
 
 def _resting(resting: Mapping[str, float]) -> str:

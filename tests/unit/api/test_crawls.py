@@ -38,6 +38,7 @@ FOUND = Statistics(
     items_dropped={"price": 1},
     items_failed={"price raised KeyError": 2},
     resting={"hosts": 1, "longest_s": 59.5},
+    memory={"known": 20, "known_bytes": 2**40 + 1, "waiting": 6, "on_disk": 1},
     filtered={"duplicate": 5, "robots": 1},
     pending=7,
     latency_s={"p50": 0.01, "p90": 0.1, "p99": 0.5, "max": 1.25},

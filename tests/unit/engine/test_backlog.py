@@ -33,7 +33,7 @@ def frontier(max_pending=100, spider=None):
 
 
 def in_memory(it):
-    return len(it) - it.on_disk
+    return len(it) - it.memory()["on_disk"]
 
 
 def take(it, most=10**9):
@@ -64,7 +64,7 @@ def test_all_that_is_admitted_comes_out_once(steps):
         assert len(it) == len(sent) - len(came)
     came += take(it)
     assert sorted((job.url, job.request.meta["part"]) for job in came) == sorted(sent)
-    assert len(it) == it.on_disk == 0
+    assert len(it) == it.memory()["on_disk"] == 0
     assert it.sites() == []
 
 
@@ -84,7 +84,7 @@ def test_requests_of_one_site_keep_their_order():
     it = frontier()
     for number in range(3000):
         it.admit(Request(f"http://h/{number}"), 1)
-    assert it.on_disk > 2000
+    assert it.memory()["on_disk"] > 2000
     assert [job.url for job in take(it)] == [f"http://h/{number}" for number in range(3000)]
 
 
@@ -134,7 +134,7 @@ def test_what_cannot_be_written_stays_in_memory(caplog):
     for number in range(1000):
         own = callback if number % 3 else None
         it.admit(Request(f"http://h/{number}", own), 1)
-    assert 0 < it.on_disk < 334
+    assert 0 < it.memory()["on_disk"] < 334
     jobs = take(it)
     assert {job.url for job in jobs} == {f"http://h/{number}" for number in range(1000)}
     assert sum(job.request.callback is callback for job in jobs) == 666

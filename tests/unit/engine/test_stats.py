@@ -91,6 +91,8 @@ def test_a_crawl_tells_what_it_sent_and_received_and_how_it_ended():
     assert found.pending == 0
     ended = found.pages + sum(found.failures.values()) + sum(found.filtered.values())
     assert found.discovered == ended == 5
+    assert (found.memory["known"], found.memory["waiting"], found.memory["on_disk"]) == (5, 0, 0)
+    assert found.memory["known_bytes"] > 0
     assert 0 < found.latency_s["p50"] <= found.latency_s["max"]
     assert found.began_ns < found.ended_ns
     assert found.pages_per_s == pytest.approx(3 / found.seconds)
