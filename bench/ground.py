@@ -38,6 +38,7 @@ class Ground:
     store: EtcdStore
     keys: Keys
     supervisor: Supervisor
+    hub: HubWatch
 
     def fill(self, workers: Sequence[Node], resources: Resources) -> None:
         """Put workers and tasks there, as they would stand."""
@@ -66,10 +67,9 @@ class Ground:
         """Lead, under a lease that is kept as a node keeps it."""
         settings = CoordinationSettings()
         clock = SystemClock()
-        hub = HubWatch(NodeSettings().hub_limit_s)
-        hub.start()
+        self.hub.start()
         lease = Lease.grant(self.store, settings.lease_ttl_s, clock)
-        lease.keep(self.supervisor, hub)
+        lease.keep(self.supervisor, self.hub)
         election = Election(self.store, self.keys, clock)
         return election.campaign(lease, "master1-127.0.0.1:9091"), lease
 
@@ -81,9 +81,11 @@ def open_ground() -> Iterator[Ground]:
     etcd.start()
     store = EtcdStore([etcd.endpoint])
     supervisor = Supervisor("bench")
+    hub = HubWatch(NodeSettings().hub_limit_s)
     try:
-        yield Ground(etcd, store, Keys(CoordinationSettings()), supervisor)
+        yield Ground(etcd, store, Keys(CoordinationSettings()), supervisor, hub)
     finally:
+        hub.stop()
         supervisor.stop()
         store.close()
         etcd.stop()
