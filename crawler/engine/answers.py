@@ -72,6 +72,19 @@ def judge(
 
     `handled` are the statuses that the spider's callbacks ask for; a request may say otherwise.
     """
+    try:
+        return _judged(job, result, settings, now_s, handled)
+    except FetchError as error:  # its `meta` says what cannot be meant
+        return Failure(error.reason, str(error))
+
+
+def _judged(
+    job: Job,
+    result: Answer | FetchError,
+    settings: CrawlSettings,
+    now_s: float,
+    handled: Container[int],
+) -> Verdict:
     if isinstance(result, FetchError):
         return _after_error(job, result, settings)
     page = Page(result.status, Headers.parse(result.header_lines), result.body, result.cached)

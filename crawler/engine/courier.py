@@ -120,7 +120,7 @@ class Courier:
         call.proxy = checked(said.get("proxy") or "")
         call.fetcher = said.get("fetcher") or call.fetcher
         if self._jar is not None and "cookiejar" in said:
-            call.jar = self._session(said["cookiejar"])
+            call.jar = self._session(meta.jar_key(said))
         if said.get("dont_merge_cookies"):
             call.jar = None
 
@@ -178,6 +178,8 @@ def _take_cookies(call: Call, cookies: Cookies) -> Iterator[str]:
 def _pairs(cookies: Cookies) -> Iterable[Mapping[str, Any]]:
     if isinstance(cookies, Mapping):
         return [{"name": name, "value": value} for name, value in cookies.items()]
+    if isinstance(cookies, str) or not all(isinstance(each, Mapping) for each in cookies):
+        raise FetchError("bad cookies", f"{cookies!r}; allowed: a dict, or a list of dicts")
     return cookies
 
 

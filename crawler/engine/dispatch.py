@@ -138,7 +138,8 @@ class Dispatcher:
         """Break off what is in flight and give up every turn."""
         self._aborted = True
         for queue, transfer in self._in_flight.values():
-            self._courier.cancel(transfer)
+            if transfer is not None:
+                self._courier.cancel(transfer)
             self._shared.hosts.release(queue.host)
         self._broken_off = self.under_way
         self._in_flight.clear()
@@ -247,12 +248,14 @@ class Dispatcher:
             self.arrived.append((job, queue, result))
             self._woken.set()
 
+        self._in_flight[job] = queue, None  # it may arrive while it is being sent
         try:
             transfer = self._courier.send(job, arrived)
         except FetchError as error:
             arrived(error)
         else:
-            self._in_flight[job] = queue, transfer
+            if job in self._in_flight:
+                self._in_flight[job] = queue, transfer
 
     def _learn(self, queue: SiteQueue, slot: Slot, result: Answer | FetchError) -> None:
         """What an answer says of its host."""

@@ -158,6 +158,7 @@ class Fetcher:
     def cancel(self, transfer: Transfer) -> None:
         """Break a request off; its `done` is not called any more. Harmless when it has ended."""
         self._aside.discard(transfer)
+        transfer.forget()
         if transfer.handle is not None and self._active.get(transfer.handle) is transfer:
             self._break_off(transfer)
 
@@ -175,9 +176,10 @@ class Fetcher:
         try:
             prepare(transfer, name, self._trusted)
             self._multi.add_handle(handle)
-        except (pycurl.error, UnicodeError, TypeError) as error:
+        except (pycurl.error, ValueError, TypeError) as error:
             handle.close()
-            raise FetchError("bad url", str(error)) from error
+            reason = "bad url" if isinstance(error, pycurl.error) else "bad request"
+            raise FetchError(reason, str(error)) from error
         self._active[handle] = transfer
 
     def _check_target(self, url: str) -> None:
@@ -336,8 +338,10 @@ class Fetcher:
             transfer.go_on()
 
     def _tell(self, transfer: Transfer, answer: Answer | FetchError) -> None:
+        done = transfer.done
+        transfer.forget()
         try:
-            transfer.done(answer)
+            done(answer)
         except Exception:
             log.error("the receiver of an answer failed", exc_info=True)
 

@@ -95,8 +95,10 @@ def is_refusal(result: Answer | FetchError) -> bool:
     return result.status == _REFUSED
 
 
-def checked(proxy: str) -> str:
+def checked(proxy: Any) -> str:
     """A proxy of a request's own. Raises FetchError for what is none."""
-    if proxy and not FORM.fullmatch(proxy):
-        raise FetchError("bad proxy", "allowed: http, https, socks4(a) or socks5(h)://host:port")
-    return proxy
+    if not proxy:
+        return ""
+    if isinstance(proxy, str) and FORM.fullmatch(proxy):
+        return proxy
+    raise FetchError("bad proxy", "allowed: http, https, socks4(a) or socks5(h)://host:port")

@@ -23,7 +23,8 @@ class Request:
     host, the one with the higher `priority` goes first. A request equal to an earlier one
     (canonical URL, method, body) is dropped unless it says `dont_filter`. A `body` that is a str is
     encoded in `encoding`, and so are characters in the query of the URL that ASCII has not.
-    Raises TypeError when the URL is no str, the priority no int, or a callback can be none.
+    Raises TypeError when the URL is no str, the priority no int, the body no text, or a callback
+    can be none.
     """
 
     attributes = (
@@ -81,6 +82,8 @@ class Request:
             _check_callback("callback", callback)
         if errback is not None:
             _check_callback("errback", errback)
+        if body is not None and not isinstance(body, (bytes, str)):
+            raise TypeError(f"the body of a Request is {body!r}; allowed: bytes or a str")
         self.url = url if url.isascii() or encoding == "utf-8" else _encoded(url, encoding)
         self.callback = callback
         self.method = method if method == "GET" else method.upper()

@@ -192,6 +192,11 @@ class Transfer:
         """Receive again what had to wait."""
         self.handle.pause(pycurl.PAUSE_CONT)
 
+    def forget(self) -> None:
+        """Call nobody any more. Whoever asked is held no longer either: an idle handle keeps the
+        transfer that it had last, and through that it would keep a whole crawl."""
+        self.done = _nobody
+
     def answer(self) -> Answer:
         """The whole response, its body as received; the transfer holds it no longer."""
         body = b"".join(self.chunks)
@@ -269,6 +274,10 @@ class Transfer:
         return code == pycurl.E_COULDNT_RESOLVE_PROXY or (
             code == pycurl.E_COULDNT_CONNECT and not connected
         )
+
+
+def _nobody(_: Answer | FetchError) -> None:
+    """Told of what was broken off."""
 
 
 def is_wanted(header_lines: Sequence[bytes], patterns: Sequence[str]) -> bool:

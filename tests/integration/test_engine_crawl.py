@@ -237,6 +237,42 @@ class Poster(Spider):
         return {"title": response.css("title::text").get(), "status": response.status}
 
 
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        ({"meta": {"download_timeout": "soon"}}, "bad meta"),
+        ({"meta": {"download_timeout": float("inf")}}, "bad meta"),
+        ({"meta": {"download_timeout": float("nan")}}, "bad meta"),
+        ({"meta": {"cookiejar": []}}, "bad meta"),
+        ({"meta": {"handle_httpstatus_list": 404}}, "bad meta"),
+        ({"meta": {"max_retry_times": "x"}}, "bad meta"),
+        ({"meta": {"proxy": 5}}, "bad proxy"),
+        ({"cookies": "a=b"}, "bad cookies"),
+        ({"cookies": [1]}, "bad cookies"),
+        ({"headers": {"X": "a\0b"}}, "bad request"),
+        ({"headers": {"X": "\u2603"}}, "bad request"),
+        ({"method": "\u2603"}, "bad request"),
+    ],
+)
+def test_a_request_that_cannot_be_meant_costs_itself_only(site, arguments, reason):
+    class Odd(Spider):
+        name = "odd"
+
+        def start(self):
+            yield Request(site.url("/status/503"), **arguments)
+            yield Request(site.url("/page/1"))
+
+        def parse(self, response):
+            yield {"url": response.url}
+
+    crawl, items = crawled(Odd, retries=0)
+    assert items == [{"url": site.url("/page/1")}]
+    assert crawl.failures_by_reason == {reason: 1}
+    assert crawl.outcome()[0] is State.DONE
+    assert crawl.statistics.pending == 0
+    assert crawl._dispatcher.under_way == 0
+
+
 def leave():
     raise SystemExit(3)
 

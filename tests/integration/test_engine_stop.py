@@ -1,10 +1,12 @@
 """Ends: of a crawl, of an engine, of a process that was killed."""
 
+import gc
 import os
 import signal
 import subprocess
 import sys
 import time
+import weakref
 from pathlib import Path
 
 import gevent
@@ -184,6 +186,32 @@ def test_nothing_of_a_request_sticks_to_the_next(site, fetcher):
     ]
     titles = [body.partition(b"<title>")[2].partition(b"</title>")[0] for body in bodies]
     assert titles == [b"GET odd", b"GET ", b"POST x", b"", b"GET "]
+
+
+def test_an_idle_handle_holds_nobody_who_asked_before(site, fetcher):
+    left = []
+
+    class Asker:
+        def __init__(self):
+            left.append(weakref.ref(self))
+
+        def told(self, answer):
+            pass
+
+    fetcher.submit(call(site.url("/page/1")), Asker().told)
+    gc.collect()
+    eventually(lambda: site.hits and not fetcher.in_flight)
+    gc.collect()
+    assert left[0]() is None
+
+
+def test_what_was_cancelled_is_not_told_of_the_end_either(site, fetcher):
+    told = []
+    fetcher.submit(call(site.url("/slow?s=30&n=1")), lambda end: fetcher.cancel(second))
+    second = fetcher.submit(call(site.url("/slow?s=30&n=2")), told.append)
+    eventually(lambda: len(site.hits) == 2)
+    fetcher.stop()
+    assert not told
 
 
 def test_a_fetch_that_is_given_up_is_broken_off(site, fetcher):

@@ -60,6 +60,7 @@ def test_what_is_given_is_not_changed_by_the_request():
     ("arguments", "message"),
     [
         ({"url": None}, "url of a Request is a str, got NoneType"),
+        ({"url": "http://h/", "body": 5}, "body of a Request is 5; allowed: bytes or a str"),
         ({"url": "http://h/", "callback": 3}, "callback of a Request is 3; allowed: a method"),
         ({"url": "http://h/", "errback": []}, r"errback of a Request is \[\]; allowed: a method"),
     ],
