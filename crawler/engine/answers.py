@@ -29,6 +29,8 @@ class Page:
     body: bytes
     cached: bool = False
     """Whether it came from the HTTP cache."""
+    address: str = ""
+    """The IP address that it came from; empty where it is unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +89,8 @@ def _judged(
 ) -> Verdict:
     if isinstance(result, FetchError):
         return _after_error(job, result, settings)
-    page = Page(result.status, Headers.parse(result.header_lines), result.body, result.cached)
+    headers = Headers.parse(result.header_lines)
+    page = Page(result.status, headers, result.body, result.cached, result.address)
     if page.status in settings.retry_statuses:
         verdict: Verdict = _after_status(job, page, settings, now_s)
     elif page.status in _REDIRECTS:

@@ -138,3 +138,5 @@ class Answer:
     """Bytes of the body as they came over the wire."""
     cached: bool = False
     """Whether it came from the HTTP cache."""
+    address: str = ""
+    """The IP address that it came from, that of the proxy where there was one; empty if unknown."""

@@ -13,20 +13,25 @@ class Headers(Mapping[str, str]):
         pairs: Any = lines.items() if isinstance(lines, Mapping) else lines
         self._lines = [(name.lower(), value) for name, value in pairs]
         self._last: dict[str, str] = dict(self._lines)
+        self.protocol = ""
+        """Of the status line, `HTTP/1.1`; empty where there was none."""
 
     @classmethod
     def parse(cls, lines: Iterable[bytes]) -> Headers:
         """From the lines as received; those before the last status line (1xx) do not count."""
         pairs: list[tuple[str, str]] = []
+        status_line = b""
         for line in lines:
             if line.startswith(b"HTTP/"):
                 pairs.clear()
+                status_line = line
                 continue
             name, colon, value = line.decode("latin-1").partition(":")
             if colon:
                 pairs.append((name.strip().lower(), value.strip()))
         made = cls()
         made._lines, made._last = pairs, dict(pairs)
+        made.protocol = status_line.partition(b" ")[0].decode("latin-1")
         return made
 
     def getall(self, name: str) -> list[str]:

@@ -104,7 +104,16 @@ class Journeys:
     def _response(self, job: Job, page: Page) -> Response:
         meta.note(job)
         flags = ("cached",) if page.cached else ()
-        return Response(job.url, page.status, page.headers, page.body, job.request, flags)
+        return Response(
+            job.url,
+            page.status,
+            page.headers,
+            page.body,
+            job.request,
+            flags,
+            page.address or None,
+            page.headers.protocol or None,
+        )
 
     def _tell_errback(self, job: Job, error: Exception) -> None:
         if job.request.errback is not None:

@@ -24,6 +24,8 @@ from crawler.engine.resolver import Name
 
 DNS_CACHE_S = 86_400
 """How long libcurl keeps what resolver.py told it; that tells it anew when it is too old."""
+NO_CONTENT_TYPE = "Content-Type:"
+"""Keeps libcurl from calling every body a form."""
 HTTP_VERSIONS = {
     "auto": pycurl.CURL_HTTP_VERSION_2TLS,
     "1.1": pycurl.CURL_HTTP_VERSION_1_1,
@@ -206,7 +208,14 @@ class Transfer:
         began_s = self.handle.getinfo(pycurl.STARTTRANSFER_TIME)
         waited_s = began_s - self.handle.getinfo(pycurl.PRETRANSFER_TIME)
         return Answer(
-            status, self.header_lines, body, seconds, waited_s, seconds - began_s, self.size
+            status,
+            self.header_lines,
+            body,
+            seconds,
+            waited_s,
+            seconds - began_s,
+            self.size,
+            address=self.handle.getinfo(pycurl.PRIMARY_IP),
         )
 
     def error(self, code: int, message: str) -> FetchError:
@@ -334,7 +343,7 @@ def prepare(transfer: Transfer, name: Name | None, trusted: frozenset[str]) -> N
     handle.setopt(pycurl.HEADERFUNCTION, transfer.header_lines.append)
     handle.setopt(pycurl.TIMEOUT_MS, max(1, round(call.timeout_s * 1000)))
     if handle.headers is not call.headers:
-        handle.setopt(pycurl.HTTPHEADER, list(call.headers))
+        handle.setopt(pycurl.HTTPHEADER, _as_sent(call.headers))
         handle.headers = call.headers
     if handle.terms is not call.terms:
         _agree(handle, call.terms)
@@ -361,6 +370,13 @@ def _set_extras(handle: Any, call: Call) -> None:
     elif call.method != "GET" or call.body is not None:
         handle.setopt(pycurl.POSTFIELDS, call.body or b"")
         handle.setopt(pycurl.CUSTOMREQUEST, call.method)
+        if not any(line.lower().startswith("content-type:") for line in call.headers):
+            handle.setopt(pycurl.HTTPHEADER, [*_as_sent(call.headers), NO_CONTENT_TYPE])
+
+
+def _as_sent(headers: Sequence[str]) -> list[str | bytes]:
+    """What ASCII has not goes as UTF-8."""
+    return [line if line.isascii() else line.encode() for line in headers]
 
 
 def _agree(handle: Any, terms: Terms) -> None:
