@@ -70,12 +70,12 @@ class Cache:
         self._bytes = 0
         self._db: sqlite3.Connection | None = None
 
-    def get(self, call: Call) -> Entry | None:
-        """What is stored for a request, fresh or not."""
+    def get(self, owner: str, call: Call) -> Entry | None:
+        """What is stored for a request of that task, fresh or not."""
         with suppress(sqlite3.Error, OSError):
             found = self._open().execute(
                 "SELECT stored_s, status, headers, vary, body FROM answers WHERE url = ?",
-                (call.url,),
+                (_key(owner, call),),
             )
             for stored_s, status, headers, vary, body in found:
                 lines = headers.splitlines(keepends=True)
@@ -83,11 +83,11 @@ class Cache:
                 return entry if _matches(entry, call) else None
         return None
 
-    def put(self, call: Call, answer: Answer, now_s: float) -> None:
+    def put(self, owner: str, call: Call, answer: Answer, now_s: float) -> None:
         """Keep an answer in the place of an older one; `now_s` is wall time."""
         vary = json.dumps(varying(call, Headers.parse(answer.header_lines)))
         row = (
-            call.url,
+            _key(owner, call),
             now_s,
             answer.status,
             b"".join(line.rstrip() + b"\r\n" for line in answer.header_lines),
@@ -131,6 +131,11 @@ class Cache:
             " LIMIT (SELECT (count(*) + 1) / 2 FROM answers))"
         )
         self._bytes = db.execute("SELECT coalesce(sum(length(body)), 0) FROM answers").fetchone()[0]
+
+
+def _key(owner: str, call: Call) -> str:
+    """Each task has answers of its own: those of one that is logged in are not for others."""
+    return f"{owner} {call.url}"
 
 
 def is_storable(answer: Answer) -> bool:

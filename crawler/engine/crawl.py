@@ -71,7 +71,7 @@ class Crawl:
             self._clock,
         )
         self._dispatcher = Dispatcher(
-            spider.settings, self._frontier, shared, self._woken, self._journeys.refuse
+            name, spider.settings, self._frontier, shared, self._woken, self._journeys.refuse
         )
         self._start: Iterator[Any] | None = None
 

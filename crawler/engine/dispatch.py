@@ -55,6 +55,7 @@ class Dispatcher:
 
     def __init__(
         self,
+        task: str,
         settings: CrawlSettings,
         frontier: Frontier,
         shared: Shared,
@@ -73,7 +74,7 @@ class Dispatcher:
         self._refused = refused
         recall = None
         if settings.cache != OFF and shared.cache is not None:
-            recall = Recall(shared.cache, settings, lambda: shared.clock.time_ns() / 1e9)
+            recall = Recall(shared.cache, task, settings, lambda: shared.clock.time_ns() / 1e9)
         self._courier = Courier(settings, shared.fetcher, shared.clock.monotonic, recall)
         self._in_flight: dict[Job, tuple[SiteQueue, Any]] = {}
         self._aborted = False

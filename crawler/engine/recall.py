@@ -13,16 +13,19 @@ Done = Callable[[Answer | FetchError], None]
 
 
 class Recall:
-    """Decides by the crawl's settings; `now_s` is wall time."""
+    """Decides by the crawl's settings, for the task `owner`; `now_s` is wall time."""
 
-    def __init__(self, store: Cache, settings: CrawlSettings, now_s: Callable[[], float]) -> None:
+    def __init__(
+        self, store: Cache, owner: str, settings: CrawlSettings, now_s: Callable[[], float]
+    ) -> None:
         self._store = store
+        self._owner = owner
         self._settings = settings
         self._now_s = now_s
 
     def fresh(self, call: Call) -> Answer | None:
         """The stored answer, if there is one that may be used without asking the site."""
-        entry = self._store.get(call) if is_cacheable(call) else None
+        entry = self._store.get(self._owner, call) if is_cacheable(call) else None
         return entry.answer() if entry is not None and self._is_fresh(entry) else None
 
     def asking(self, call: Call, done: Done) -> Done:
@@ -30,7 +33,9 @@ class Recall:
         answer stored. Returns what is to be called with the answer."""
         if not is_cacheable(call):
             return done
-        entry = self._store.get(call) if self._settings.cache == cache.RFC9111 else None
+        entry = (
+            self._store.get(self._owner, call) if self._settings.cache == cache.RFC9111 else None
+        )
         if entry is not None:
             call.headers = (*call.headers, *cache.validators(entry))
 
@@ -55,7 +60,7 @@ class Recall:
             result = cache.validated(entry, result)
         elif not self._is_worth_it(result):
             return result
-        self._store.put(call, result, self._now_s())
+        self._store.put(self._owner, call, result, self._now_s())
         return result
 
     def _is_worth_it(self, answer: Answer) -> bool:

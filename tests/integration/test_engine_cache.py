@@ -6,6 +6,7 @@ import pytest
 
 from crawler import Spider
 from crawler.engine.cache import Cache
+from crawler.records import Spec
 from tests.site import Site
 from tests.site.asked import HTML, Reply
 from tests.site.crawling import ListSink, crawled, run, running_engine, spec
@@ -137,3 +138,17 @@ def test_redirects_come_from_it_too(site, stored):
             run(engine.crawl(spec(Flags, url), sink))
             assert len(sink.items) == 1
     assert len(site.hits) == 3
+
+
+def test_what_one_task_was_given_is_not_for_another(site, stored):
+    with running_engine(Flags, stored=stored, cache="always") as engine:
+
+        def read(task):
+            sink = ListSink()
+            asked = {"start_urls": [site.url("/said?h=X:y")]}
+            run(engine.crawl(Spec(task, "flags", asked), sink))
+            return [(item["text"], "cached" in item["flags"]) for item in sink.items]
+
+        assert read("one") == [("1", False)]
+        assert read("other") == [("2", False)]
+        assert read("one") == [("1", True)]
