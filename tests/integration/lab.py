@@ -6,16 +6,22 @@ names itself in its requests, and each run too: the site sees who crawls what, w
 
 from __future__ import annotations
 
+import contextlib
 import http.client
+import io
 import json
+import logging
 import os
 import signal
 import subprocess
 import sys
 import time
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
+from unittest import mock
 
+from crawler import cli
 from crawler.coordination.etcd import EtcdStore
 from crawler.errors import Unavailable
 from crawler.local.cluster import get_json, is_ready
@@ -328,6 +334,28 @@ def crawler(*arguments, cwd=ROOT, **environment):
         timeout=20,
         check=False,
     )
+
+
+def crawler_here(*arguments, cwd=ROOT, **environment):
+    """As `crawler`, but in this process, which saves half a second: for one case of many, or what
+    is refused before anything is started."""
+    out, err, root = io.StringIO(), io.StringIO(), logging.getLogger()
+    handlers, level, path = root.handlers[:], root.level, sys.path[:]
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    try:
+        with contextlib.chdir(cwd), redirect_stdout(out), redirect_stderr(err):
+            command = ["crawler", *map(str, arguments)]
+            with (
+                mock.patch.object(sys, "argv", command),
+                mock.patch.dict(os.environ, environment),
+            ):
+                status = cli.main()
+    finally:
+        root.handlers[:], sys.path[:] = handlers, path
+        root.setLevel(level)
+        signal.signal(signal.SIGINT, before[0])
+        signal.signal(signal.SIGTERM, before[1])
+    return subprocess.CompletedProcess(arguments, status, out.getvalue(), err.getvalue())
 
 
 def terminate(process):

@@ -7,7 +7,7 @@ import pytest
 
 from crawler.cli.base import commands
 from crawler.demo.bookshop import BookshopServer
-from tests.integration.lab import ROOT, crawler
+from tests.integration.lab import ROOT, crawler, crawler_here
 from tests.site import Site
 from tests.site.crawling import lines
 from tests.site.pages import Reply, html
@@ -83,7 +83,7 @@ def test_a_host_alone_is_a_url_too(tmp_path):
     ],
 )
 def test_new_refuses_what_no_spider_can_be_called_or_begin_at(tmp_path, name, url, message):
-    done = crawler("new", "spider", name, url, cwd=tmp_path)
+    done = crawler_here("new", "spider", name, url, cwd=tmp_path)
     assert done.returncode == 2
     assert message in done.stderr
     assert list(tmp_path.iterdir()) == []
@@ -190,7 +190,7 @@ def test_check_tells_the_lines_of_a_declaration(tmp_path):
 )
 def test_files_that_cannot_be_read_are_faults_without_a_traceback(tmp_path, file, text, message):
     (tmp_path / file).write_text(text)
-    done = crawler("check", file, cwd=tmp_path)
+    done = crawler_here("check", file, cwd=tmp_path)
     assert done.returncode == 1
     assert message in done.stdout
     assert done.stderr == ""

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from tests.integration.lab import ROOT, crawler
+from tests.integration.lab import ROOT, crawler, crawler_here
 from tests.site import Site
 from tests.site.asked import Reply
 from tests.site.pages import html
@@ -152,7 +152,8 @@ def test_the_spider_may_be_one_of_the_settings(folder, site):
 def test_what_cannot_be_parsed_is_told_without_a_traceback(
     folder, site, arguments, status, message
 ):
-    done = parse(folder, *(each.format(site=site.url("")) for each in arguments))
+    given = [each.format(site=site.url("")) for each in arguments]
+    done = crawler_here("parse", "--file", "books.py", *QUICK, *given, cwd=folder)
     assert done.returncode == status
     assert message.format(site=site.url("")) in done.stderr
     assert "Traceback" not in done.stderr
@@ -179,7 +180,7 @@ def test_without_a_file_or_settings_there_is_no_spider(tmp_path):
     ],
 )
 def test_an_expression_sees_the_page_and_may_fetch_others(folder, site, code, printed):
-    done = shell(folder, site.url("/some"), "-c", code)
+    done = crawler_here("shell", *QUICK, site.url("/some"), "-c", code, cwd=folder)
     assert (done.stderr, done.stdout) == ("", f"{printed}\n")
     assert done.returncode == 0
 

@@ -14,7 +14,7 @@ import gevent
 import pytest
 
 from crawler.cli import given
-from tests.integration.lab import ROOT, crawler
+from tests.integration.lab import ROOT, crawler, crawler_here
 from tests.site import Site
 from tests.site.crawling import lines
 from tests.waiting import eventually
@@ -201,7 +201,8 @@ def test_what_cannot_be_run_is_told_and_nothing_is_started(folder, site, fault):
     )
     arguments, message = FAULTS[fault]
     before = len(site.hits)
-    done = runspider(folder, *arguments)
+    run = crawler if fault == "broken file" else crawler_here
+    done = run("runspider", *QUICK, *arguments, cwd=folder)
     assert done.returncode == 2
     assert message in done.stderr
     assert "Traceback" not in done.stderr
