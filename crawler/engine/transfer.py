@@ -279,6 +279,8 @@ class Transfer:
             return not handle.getinfo(pycurl.CONNECT_TIME)
         if handle.getinfo(pycurl.HTTP_CONNECTCODE) == _PROXY_AUTH:
             return True
+        if self.call.proxy[:6].lower() == "https:" and _REASONS.get(code) == "tls":
+            return not handle.getinfo(pycurl.HTTP_CONNECTCODE)  # of the site it is after that
         connected = handle.getinfo(pycurl.CONNECT_TIME) and handle.getinfo(pycurl.HTTP_CONNECTCODE)
         return code == pycurl.E_COULDNT_RESOLVE_PROXY or (
             code == pycurl.E_COULDNT_CONNECT and not connected

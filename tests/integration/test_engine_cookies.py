@@ -7,6 +7,7 @@ from crawler.engine.jar import LOOK_EACH, MAX_COOKIES, Jar
 from tests.site import Site
 from tests.site.asked import HTML, Reply
 from tests.site.crawling import ListSink, OnlyTitles, crawled, run, running_engine, spec
+from tests.site.proxy import Proxy
 
 
 def cookies(asked):
@@ -63,6 +64,21 @@ def walk(*requests, **settings):
 def test_a_cookie_goes_back_to_its_host_and_to_no_other(site):
     urls = [site.url("/cookies?set=a=1"), site.url("/cookies"), site.url("/cookies", "127.0.0.2")]
     assert walk(*urls) == ["", "a=1", ""]
+
+
+@pytest.mark.parametrize("suffix", ["com", "co.uk", "github.io"])
+def test_a_cookie_for_all_of_a_public_suffix_is_refused(site, suffix):
+    """What sells names to anybody is no site: its names must not write into each other's pages."""
+    urls = [
+        f"http://one.{suffix}/cookies?set=a=1%3B%20Domain={suffix}",
+        f"http://one.{suffix}/cookies?set=b=1%3B%20Domain=one.{suffix}",
+        f"http://one.{suffix}/cookies",
+        f"http://www.one.{suffix}/cookies",
+        f"http://two.{suffix}/cookies",
+    ]
+    port = int(site.url().split(":")[2].strip("/"))
+    with Proxy(everywhere=port) as proxy:
+        assert walk(*urls, proxies=[proxy.url()]) == ["", "", "b=1", "b=1", ""]
 
 
 def test_paths_and_expiry_are_heeded(site):

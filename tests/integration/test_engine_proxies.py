@@ -169,11 +169,21 @@ def test_user_agents_take_turns_and_robots_are_read_for_the_first():
 
 
 @pytest.fixture
-def secure():
-    """The URL of a site whose certificate nobody knows."""
-    authority = trustme.CA()
+def authority():
+    return trustme.CA()
+
+
+@pytest.fixture
+def context(authority):
+    """A server's, with a certificate of an authority that nobody knows."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(context)
+    return context
+
+
+@pytest.fixture
+def secure(context):
+    """The URL of a site whose certificate nobody knows."""
 
     def app(environ, start_response):
         start_response("200 OK", [HTML])
@@ -196,3 +206,19 @@ def test_over_a_proxy_the_certificate_is_the_sites(secure):
         assert titles(secure, proxies=[proxy.url()]) == ["tls"]
         assert titles(secure, proxies=[proxy.url()], verify_tls=False) == ["secure"]
     assert all(line.startswith("CONNECT ") for line in proxy.asked)
+
+
+@pytest.mark.parametrize("target", ["plain", "secure"])
+def test_a_proxy_may_be_spoken_to_over_tls_and_must_be_the_one_it_says(
+    site, secure, authority, context, target, tmp_path, monkeypatch
+):
+    url = site.url("/page/1") if target == "plain" else secure
+    title = "/page/1" if target == "plain" else "secure"
+    with Proxy(tls=context) as proxy:
+        assert titles(url, proxies=[proxy.url()]) == ["no proxy"]
+        assert titles(url, proxies=[proxy.url()], verify_tls=False) == [title]
+        authority.cert_pem.write_to_path(tmp_path / "known.pem")
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "known.pem"))
+        assert titles(url, proxies=[proxy.url()]) == [title]
+        assert titles(url, proxies=[proxy.url("me:pass")]) == [title]
+    assert len(proxy.asked) == 3

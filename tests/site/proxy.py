@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import socket
+import ssl
 import struct
 from typing import Any
 
@@ -12,14 +13,23 @@ from gevent.server import StreamServer
 
 
 class Proxy:
-    """Listens on a free port of loopback. `login` is `user:password`, if one is asked for."""
+    """Listens on a free port of loopback, over TLS if `tls` is given.
+
+    `login` is `user:password`, if one is asked for. `everywhere` is a port of this machine at which
+    all hosts are to be found.
+    """
 
     scheme = "http"
 
-    def __init__(self, login: str = "") -> None:
+    def __init__(
+        self, login: str = "", tls: ssl.SSLContext | None = None, everywhere: int = 0
+    ) -> None:
         self.asked: list[str] = []
         self._login = login
-        self._server = StreamServer(("127.0.0.1", 0), self._serve)
+        self._everywhere = everywhere
+        options = {"ssl_context": tls} if tls else {}
+        self.scheme = "https" if tls else self.scheme
+        self._server = StreamServer(("127.0.0.1", 0), self._serve, **options)
 
     def __enter__(self) -> Proxy:
         self._server.start()
@@ -57,6 +67,8 @@ class Proxy:
 
     def _connect(self, address: str) -> socket.socket:
         host, _, port = address.rpartition(":")
+        if self._everywhere:
+            return socket.create_connection(("127.0.0.1", self._everywhere), 5)
         return socket.create_connection((host, int(port)), 5)
 
 
