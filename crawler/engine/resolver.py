@@ -105,11 +105,14 @@ class Resolver:
         assert self._pool is not None
         try:
             with gevent.Timeout(LOOKUP_S):
-                name.addresses = self._pool.apply(self._lookup, (name.host, name.port))
+                found = self._pool.apply(_outcome, (self._lookup, name.host, name.port))
         except gevent.Timeout:
             name.error = f"{name.host}: no answer within {LOOKUP_S:g} s"
-        except (OSError, UnicodeError) as error:
-            name.error = f"{name.host}: {error}"
+        else:
+            if isinstance(found, Exception):
+                name.error = f"{name.host}: {found}"
+            else:
+                name.addresses = found
 
     def _keep(self, origin: str, name: Name) -> None:
         self._names[origin] = name
@@ -127,6 +130,14 @@ def system_lookup(host: str, port: int) -> list[str]:
     """The addresses that the system's resolver knows, in its order. Blocks; raises OSError."""
     found = _getaddrinfo(host, port, 0, monkey.get_original("socket", "SOCK_STREAM"))
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+
+
+def _outcome(lookup: Lookup, host: str, port: int) -> list[str] | OSError | UnicodeError:
+    """What a look-up came to, an exception included: gevent prints those that its threads raise."""
+    try:
+        return lookup(host, port)
+    except (OSError, UnicodeError) as error:
+        return error
 
 
 def _name(origin: str, at_s: float) -> Name:

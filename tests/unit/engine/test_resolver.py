@@ -57,6 +57,11 @@ def test_a_failure_is_kept_for_a_shorter_one(names):
     assert names.resolver.known("https://nobody:8443", 600.0) is None
 
 
+def test_a_failure_prints_nothing(names, capfd):
+    assert "no such name" in names.ask("http://nobody").error
+    assert capfd.readouterr() == ("", "")
+
+
 def test_all_who_ask_meanwhile_share_one_look_up(names):
     for _ in range(5):
         names.resolver.ask("https://host", names.found.append)
