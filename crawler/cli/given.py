@@ -37,7 +37,12 @@ SETTINGS: Decorator = click.option(
 OUTPUT = "Where items go: a file, appended to, a database, or - (docs/items.md). Repeatable."
 SPIDER: Decorator = click.option("--spider", metavar="NAME", help="Which, when there are several.")
 LEVEL: Decorator = click.option(
-    "-L", "--log-level", "level", type=click.Choice(LEVELS), default="warning"
+    "-L",
+    "--log-level",
+    "--loglevel",
+    "level",
+    type=click.Choice(LEVELS, case_sensitive=False),
+    default="warning",
 )
 
 
@@ -109,6 +114,7 @@ def settings_of(texts: Iterable[str]) -> dict[str, Any]:
     faults = scrapy_settings.faults(parsed, "-s")
     faults += [
         f"-s.{name}: a setting of Scrapy that there is not here; see docs/spiders.md"
+        + overrides.meant(name, (*scrapy_settings.NAMES, *scrapy_settings.SWITCHES))
         for name in scrapy_settings.unknown(parsed)
     ]
     if faults:

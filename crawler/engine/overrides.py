@@ -6,8 +6,9 @@ Fields, types and ranges are those of `CrawlSettings`, checked as in the setting
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from marshmallow import ValidationError
@@ -49,10 +50,17 @@ def parsed(texts: Mapping[str, str]) -> dict[str, Any]:
 
 def _fault(key: Any, value: Any, path: str) -> str:
     if key not in _FIELDS:
-        return f"{path}: unknown crawl setting; allowed: {', '.join(sorted(_FIELDS))}"
+        known = ", ".join(sorted(_FIELDS))
+        return f"{path}: unknown crawl setting; allowed: {known}{meant(key, _FIELDS)}"
     try:
         _FIELDS[key].deserialize(value)
     except ValidationError:
         given = "the value given" if key in _SECRET else repr(value)
         return f"{path}: {given} is not allowed; allowed: {_FIELDS[key].allowed}"
     return ""
+
+
+def meant(name: object, known: Iterable[str]) -> str:
+    """What a message about an unknown name ends with: the known one most like it, if any is."""
+    near = difflib.get_close_matches(str(name), known, n=1)
+    return f"; did you mean {near[0]}?" if near else ""

@@ -26,6 +26,7 @@ NAMES: Mapping[str, str] = {
     "DOWNLOAD_DELAY": "delay_s",
     "DOWNLOAD_MAXSIZE": "max_body_bytes",
     "DOWNLOAD_TIMEOUT": "timeout_s",
+    "HTTPCACHE_EXPIRATION_SECS": "cache_expires_s",
     "ITEM_PIPELINES": "pipelines",
     "METAREFRESH_ENABLED": "meta_refresh",
     "REDIRECT_MAX_TIMES": "max_redirects",
@@ -53,8 +54,9 @@ NEEDLESS = frozenset(
 )
 """Those that change nothing that could be changed here, so that nothing is said of them."""
 _UNLIMITED: Mapping[str, int] = {"max_body_bytes": 2**40, "max_url_length": 1_000_000}
-SWITCHES: Mapping[str, tuple[str, float | None, float]] = {
+SWITCHES: Mapping[str, tuple[str, float | str | None, float | str]] = {
     "AUTOTHROTTLE_ENABLED": ("adaptive", 1.0, 0.0),
+    "HTTPCACHE_ENABLED": ("cache", "always", "none"),
     "RANDOMIZE_DOWNLOAD_DELAY": ("delay_random", 0.5, 0.0),
     "REDIRECT_ENABLED": ("max_redirects", None, 0),
     "RETRY_ENABLED": ("retries", None, 0),

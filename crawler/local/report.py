@@ -37,21 +37,22 @@ def row(name: str, text: str) -> str:
 def _rows(found: Statistics) -> Iterator[tuple[str, str]]:
     yield "spider", found.spider
     yield "ended", found.finish_reason or "it goes on"
-    yield "found", f"{found.discovered:,} URLs"
+    yield "found", _number(found.discovered, "URL")
     yield "pages", f"{found.pages:,}"
     yield "items", f"{found.items:,}"
     yield "dropped", counts(_largest_first(found.items_dropped))
     yield "lost", counts(_largest_first(found.items_failed))
     yield "requests", f"{found.requests:,}{_among(found)}"
+    yield "repeated", _number(found.retries, "request") if found.retries else ""
     yield "bytes", _bytes(found)
     yield "statuses", counts({str(key): each for key, each in sorted(found.statuses.items())})
     yield "failed", counts(_largest_first(found.failures))
     yield "filtered", counts(_largest_first(found.filtered))
-    yield "not done", f"{found.pending:,} requests" if found.pending else ""
+    yield "not done", _number(found.pending, "request") if found.pending else ""
     yield "resting", _resting(found.resting) if not found.finish_reason else ""
     yield "memory", _memory(found.memory)
     yield "latency", _latency(found.latency_s) if found.statuses else ""
-    yield "slow", f"{found.slow_callbacks:,} callbacks" if found.slow_callbacks else ""
+    yield "slow", _number(found.slow_callbacks, "callback") if found.slow_callbacks else ""
     yield "seconds", f"{found.seconds:.2f}"
     yield "pages/s", f"{found.pages_per_s:,.1f}"
 
@@ -81,12 +82,15 @@ def duration(seconds: float) -> str:
 
 def _among(found: Statistics) -> str:
     among: dict[str, Any] = {
-        "repetitions": found.retries,
-        "redirects": found.redirects,
-        "from the cache": found.from_cache,
+        _number(found.redirects, "redirect"): found.redirects,
+        f"{found.from_cache:,} from the cache": found.from_cache,
     }
-    told = [f"{count:,} {name}" for name, count in among.items() if count]
+    told = [text for text, count in among.items() if count]
     return f", among them {', '.join(told)}" if told else ""
+
+
+def _number(count: int, name: str) -> str:
+    return f"{count:,} {name}" if count == 1 else f"{count:,} {name}s"
 
 
 def _bytes(found: Statistics) -> str:

@@ -186,6 +186,10 @@ FAULTS = {
         "-s DOWNLOAD_DELAY: 'soon' is not allowed; allowed: a number from 0 to 3600 s\n"
         "-s REACTOR_THREADPOOL_MAXSIZE: a setting of Scrapy that there is not here",
     ),
+    "misspelt name of Scrapy": (
+        ["titles.py", "-s", "DOWNLOAD_DELAYS=3"],
+        "see docs/spiders.md; did you mean DOWNLOAD_DELAY?",
+    ),
     "start": (["idle.py"], "-a start_urls: spider 'idle' has no start URL of its own; allowed:"),
     "settings file": (["titles.py", "-c", "nix.yaml"], "nix.yaml: no such file"),
 }

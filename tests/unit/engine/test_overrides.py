@@ -50,6 +50,7 @@ def test_every_fault_is_told_and_unknown_keys_are_faults():
         override(CrawlSettings(), {"delay": 1, "retries": -1}, "custom_settings")
     text = str(raised.value)
     assert "custom_settings.delay: unknown crawl setting; allowed: adaptive," in text
+    assert "verify_tls; did you mean delay_s?" in text
     assert "custom_settings.retries: -1 is not allowed" in text
 
 

@@ -50,6 +50,12 @@ def test_the_values_are_taken_over():
         ({"AUTOTHROTTLE_TARGET_CONCURRENCY": 4}, {}),
         ({"RANDOMIZE_DOWNLOAD_DELAY": True}, {"delay_random": 0.5}),
         ({"CLOSESPIDER_ITEMCOUNT": 10}, {"max_items": 10}),
+        ({"HTTPCACHE_ENABLED": True}, {"cache": "always"}),
+        ({"HTTPCACHE_ENABLED": False}, {"cache": "none"}),
+        (
+            {"HTTPCACHE_ENABLED": True, "HTTPCACHE_EXPIRATION_SECS": 60},
+            {"cache": "always", "cache_expires_s": 60},
+        ),
     ],
 )
 def test_what_differs_is_understood(given, ours):
