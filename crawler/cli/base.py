@@ -27,7 +27,34 @@ CONFIG = click.option(
 )
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+SCRAPYS = {
+    "bench": "make bench-engine",
+    "crawl": "crawler runspider FILE",
+    "fetch": "crawler shell URL -c response.text",
+    "genspider": "crawler new spider NAME URL",
+    "list": "crawler check FILE…",
+    "startproject": "crawler new spider NAME URL; there are no projects, a file is enough",
+    "view": "crawler shell URL, then view(response)",
+}
+"""Commands of Scrapy, and what does the same here."""
+
+
+class Commands(click.Group):
+    """The commands; who asks for one of Scrapy's is told its name here."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that is meant; raises UsageError."""
+        if args[0] in SCRAPYS and args[0] not in self.commands:
+            ctx.fail(f"{args[0]} is a command of Scrapy; here: {SCRAPYS[args[0]]}")
+        return super().resolve_command(ctx, args)
+
+
+@click.group(
+    cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "show_default": True}
+)
+@click.version_option(prog_name="crawler", package_name="distributed-crawler")
 def commands() -> None:
     """A distributed crawler: masters place crawl tasks on workers, and survive failures.
 

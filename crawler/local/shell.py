@@ -6,6 +6,7 @@ import code
 import contextlib
 import mimetypes
 import signal
+import sys
 import tempfile
 import webbrowser
 from collections.abc import Iterator, Mapping
@@ -72,14 +73,28 @@ class Shell:
         try:
             from IPython.terminal.embed import InteractiveShellEmbed
         except ImportError:
-            _with_history(self.names)
-            code.interact(HELP, local=self.names, exitmsg="")
-        else:
+            InteractiveShellEmbed = None
+        if InteractiveShellEmbed is not None:
             InteractiveShellEmbed(banner1=f"{HELP}\n", user_ns=self.names)()
+        else:
+            _with_history(self.names)
+            Console(self.names).interact(HELP, exitmsg="")
 
     def _get(self, request: Request) -> Response:
         with _on_sigint(self._pages):
             return self._pages.get(request)
+
+
+class Console(code.InteractiveConsole):
+    """Reads and evaluates; what is wrong with a page is told in a line."""
+
+    def showtraceback(self) -> None:
+        """Tell what was raised: where, unless it is a fault that the crawler explains."""
+        error = sys.exc_info()[1]
+        if isinstance(error, CrawlerError):
+            self.write(f"{error}\n")
+        else:
+            super().showtraceback()
 
 
 def address(target: str) -> str:
