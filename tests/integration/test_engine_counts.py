@@ -6,7 +6,7 @@ import pytest
 from crawler import Request, Spider
 from crawler.records import State
 from tests.site import Site
-from tests.site.crawling import ListSink, Titles, crawled, running_engine, spec
+from tests.site.crawling import ListSink, Titles, adds_up, crawled, running_engine, spec
 
 TROUBLES = (
     *(
@@ -40,15 +40,6 @@ class Curious(Spider):
 
     def wrong(self, failure):
         yield Request(f"{failure.request.url}#again")
-
-
-def adds_up(crawl):
-    found = crawl.statistics
-    failed = sum(n for reason, n in found.failures.items() if " raised " not in reason)
-    assert found.discovered == (
-        found.pages + sum(found.filtered.values()) + failed + found.pending
-    ), found
-    return found
 
 
 def run_watched(crawl):

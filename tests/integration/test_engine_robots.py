@@ -6,7 +6,7 @@ import gevent
 import pytest
 
 from tests.site import Site
-from tests.site.crawling import OnlyTitles, crawled
+from tests.site.crawling import OnlyTitles, adds_up, crawled
 from tests.site.pages import PAGES, Reply
 
 PLAIN = ("Content-Type", "text/plain")
@@ -82,6 +82,7 @@ def test_each_answer_has_its_one_outcome(name):
     answer, (end, reason) = ANSWERS[name]
     with Site(robots=answer) as site:
         crawl, _ = crawled(OnlyTitles, site.url("/page/1"), robots=True, retries=0, timeout_s=1.5)
+    assert adds_up(crawl).discovered == 1
     assert crawl.counts.pages == (end == "fetched")
     assert crawl.failures_by_reason == ({reason: 1} if end == "failed" else {})
     assert crawl.filtered == ({reason: 1} if end == "filtered" else {})

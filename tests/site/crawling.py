@@ -19,6 +19,7 @@ from crawler.engine.crawl import Crawl
 from crawler.engine.engine import Engine
 from crawler.engine.sinks.json_lines import JsonLinesSink
 from crawler.engine.sinks.sink import Sink
+from crawler.engine.stats import Statistics
 from crawler.records import Spec
 
 HASTE = {
@@ -117,6 +118,16 @@ def run(crawl: Crawl, within_s: float = 20.0) -> None:
     """Run a crawl to its end; fails when it does not end in that time."""
     with gevent.Timeout(within_s, AssertionError(f"the crawl did not end within {within_s} s")):
         crawl.run()
+
+
+def adds_up(crawl: Crawl) -> Statistics:
+    """What a crawl tells of itself; fails unless each URL ended in one way, or is still to come."""
+    found = crawl.statistics
+    failed = sum(n for reason, n in found.failures.items() if " raised " not in reason)
+    assert found.discovered == (
+        found.pages + sum(found.filtered.values()) + failed + found.pending
+    ), found
+    return found
 
 
 def lines(path: Path) -> list[Any]:

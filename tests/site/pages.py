@@ -11,6 +11,7 @@ from collections.abc import Mapping
 import gevent
 
 from tests.site.asked import HTML, Asked, Page, Reply, html
+from tests.site.odd import ODD
 from tests.site.traps import TRAPS
 from tests.site.trouble import TROUBLE
 
@@ -111,11 +112,15 @@ CHARSETS = {
     "meta": ("text/html", '<meta charset="koi8-r"><title>Привет</title>'.encode("koi8-r")),
     "bom": ("text/html; charset=latin1", "\ufeff<title>żółw</title>".encode("utf-16-le")),
     "none": ("text/html", "<title>naïve ☃</title>".encode()),
+    "unknown": ("text/html; charset=klingon", b"<title>plain</title>"),
+    "broken": ("text/html; charset=utf-8", b"<title>\xff\xfe\x80</title>"),
+    "two": ("text/html; charset=latin1; charset=utf-7", b"<title>plain</title>"),
 }
 
 PAGES: Mapping[str, Page] = {
     **TROUBLE,
     **TRAPS,
+    **ODD,
     "page": page,
     "links": links,
     "chain": chain,
