@@ -72,6 +72,11 @@ class Terms:
     verify_tls: bool = True
     dns_ttl_s: float = 600.0
 
+    @property
+    def most_bytes(self) -> int:
+        """How many bytes may come: what is larger packed will not be smaller unpacked."""
+        return min(self.max_download_bytes, self.max_body_bytes)
+
     @classmethod
     def of(cls, settings: CrawlSettings) -> Self:
         """Those that the settings of a crawl ask for."""

@@ -2,8 +2,8 @@
 
 libcurl says which sockets and which timer it waits for; watchers of the hub call it back when they
 are ready. So thousands of requests are in flight without a greenlet each, and nothing blocks. What
-one request is to libcurl is in transfer.py. Redirects are not followed here: each hop is a request
-of its own, which robots.txt and the frontier see (crawl.py).
+one request is to libcurl is in handles.py, and what comes of it in transfer.py. Redirects are not
+followed here: each hop is a request of its own, which robots.txt and the frontier see (crawl.py).
 """
 
 from __future__ import annotations
@@ -23,9 +23,10 @@ from crawler.engine import urls
 from crawler.engine.address import AddressPolicy, numeric
 from crawler.engine.exchange import Answer, Call, FetchError
 from crawler.engine.expand import expanded
+from crawler.engine.handles import new_handle, prepare
 from crawler.engine.memory import ResponseMemory
 from crawler.engine.resolver import Name, Resolver
-from crawler.engine.transfer import Done, Transfer, new_handle, prepare
+from crawler.engine.transfer import Done, Transfer
 from crawler.logs import get_logger
 from crawler.supervision import Supervisor
 

@@ -89,7 +89,11 @@ ETCD = [f"coordination/etcd{part}.py" for part in ("", "_connection", "_login", 
     ("package", "owner"),
     [
         ("pyetcd", "coordination/wire.py coordination/renewer.py " + " ".join(ETCD)),
-        ("pycurl", "engine/fetch.py engine/jar.py engine/transfer.py coordination/renewer.py"),
+        (
+            "pycurl",
+            "engine/fetch.py engine/handles.py engine/jar.py engine/transfer.py"
+            " coordination/renewer.py",
+        ),
         (
             "pluggy",
             "scheduler/loader.py scheduler/hookspecs.py engine/fetchers.py engine/hookspecs.py",

@@ -32,6 +32,7 @@ def test_the_engine_knows_no_cluster(path):
 def test_one_place_translates_libcurl():
     assert [path.name for path in FILES if "pycurl" in set(imports(path))] == [
         "fetch.py",
+        "handles.py",
         "jar.py",
         "transfer.py",
     ]

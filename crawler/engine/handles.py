@@ -1,0 +1,204 @@
+"""What a request is to libcurl: the options of the handle that sends it, and the sockets it opens.
+
+Only http and https are spoken. Every connection is judged by its address before it is made. The
+proxy variables of the environment are ignored.
+"""
+
+from __future__ import annotations
+
+import os
+import ssl
+from collections.abc import Sequence
+from typing import Any
+
+import pycurl
+from gevent import monkey
+
+from crawler.engine.address import AddressPolicy
+from crawler.engine.exchange import Call, Terms
+from crawler.engine.resolver import Name
+from crawler.engine.transfer import Transfer
+
+DNS_CACHE_S = 86_400
+"""How long libcurl keeps what resolver.py told it; that tells it anew when it is too old."""
+NO_CONTENT_TYPE = "Content-Type:"
+"""Keeps libcurl from calling every body a form."""
+HTTP_VERSIONS = {
+    "auto": pycurl.CURL_HTTP_VERSION_2TLS,
+    "1.1": pycurl.CURL_HTTP_VERSION_1_1,
+    "2": pycurl.CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE,
+}
+
+
+_Socket = monkey.get_original("socket", "socket")
+
+
+class _Descriptor:
+    """A socket for libcurl, which takes a copy of its number; the original is closed at once."""
+
+    __slots__ = ("_number",)
+
+    def __init__(self, address: Any) -> None:
+        opened = _Socket(address.family, address.socktype, address.protocol)
+        self._number: int = opened.detach()
+
+    def fileno(self) -> int:
+        """Its number."""
+        return self._number
+
+    def __del__(self) -> None:
+        os.close(self._number)
+
+
+class Opener:
+    """Opens the sockets of one handle, as far as the policy allows."""
+
+    __slots__ = ("_policy", "opened", "refused", "trusted")
+
+    def __init__(self, policy: AddressPolicy) -> None:
+        self._policy = policy
+        self.trusted = False
+        """Whether it goes to a proxy that the operator named."""
+        self.refused = ""
+        """The address refused last since `begin`."""
+        self.opened = False
+        """Whether a socket was opened since `begin`."""
+
+    def begin(self) -> None:
+        """A request begins."""
+        self.refused = ""
+        self.opened = False
+
+    def __call__(self, purpose: int, address: Any) -> Any:
+        """Called by libcurl with a resolved address, before it connects."""
+        target = str(address.addr[0])
+        if not self.trusted and not self._policy.allows(target):
+            self.refused = target
+            return pycurl.SOCKET_BAD
+        try:
+            socket = _Descriptor(address)
+        except OSError:  # no more descriptors, or a protocol that this machine has not
+            return pycurl.SOCKET_BAD
+        self.opened = True
+        return socket
+
+
+def new_handle(policy: AddressPolicy) -> Any:
+    """A handle for any number of requests, one after the other."""
+    handle = pycurl.Curl()
+    handle.setopt(pycurl.NOSIGNAL, 1)
+    handle.setopt(pycurl.FOLLOWLOCATION, 0)
+    handle.setopt(pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS)
+    handle.setopt(pycurl.REDIR_PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS)
+    handle.setopt(pycurl.DNS_CACHE_TIMEOUT, DNS_CACHE_S)
+    handle.setopt(pycurl.PROXY, "")
+    handle.setopt(pycurl.NOPROXY, "")  # else libcurl asks the environment which hosts need none
+    authorities = ssl.get_default_verify_paths().cafile
+    if authorities:
+        handle.setopt(pycurl.CAINFO, authorities)
+        handle.setopt(pycurl.PROXY_CAINFO, authorities)
+    handle.opener = Opener(policy)
+    if not policy.allows_all:
+        handle.setopt(pycurl.OPENSOCKETFUNCTION, handle.opener)
+    handle.method = "GET"
+    handle.headers = handle.terms = handle.jar = handle.credentials = None
+    handle.proxy = ""
+    return handle
+
+
+def prepare(transfer: Transfer, name: Name | None, trusted: frozenset[str]) -> None:
+    """Set what this request asks for; what the last one asked for as well stays as it is.
+
+    `name` is what libcurl is to be told of the host; `trusted` are proxies that may be anywhere.
+    """
+    handle, call = transfer.handle, transfer.call
+    handle.opener.begin()
+    handle.setopt(pycurl.URL, call.url)
+    handle.setopt(pycurl.WRITEFUNCTION, transfer.receive)
+    handle.setopt(pycurl.HEADERFUNCTION, transfer.header_lines.append)
+    handle.setopt(pycurl.TIMEOUT_MS, max(1, round(call.timeout_s * 1000)))
+    if handle.headers is not call.headers:
+        handle.setopt(pycurl.HTTPHEADER, _as_sent(call.headers))
+        handle.headers = call.headers
+    if handle.terms is not call.terms:
+        _agree(handle, call.terms)
+    if handle.jar is not call.jar:
+        _share(handle, call)
+    if handle.proxy != call.proxy:
+        _go_through(handle, call.proxy, trusted)
+    if handle.credentials is not call.credentials:
+        _log_in(handle, call)
+    if name is not None and not name.told:
+        _tell(handle, name)
+    handle.method = call.method
+    if call.method != "GET" or call.body is not None or call.cookies:
+        _set_extras(handle, call)
+
+
+def _set_extras(handle: Any, call: Call) -> None:
+    """What few requests have, and no other must inherit: the handle is not used again."""
+    handle.method = "custom"
+    if call.cookies:
+        handle.setopt(pycurl.COOKIE, call.cookies)
+    if call.method == "HEAD":
+        handle.setopt(pycurl.NOBODY, 1)
+    elif call.method != "GET" or call.body is not None:
+        handle.setopt(pycurl.POSTFIELDS, call.body or b"")
+        handle.setopt(pycurl.CUSTOMREQUEST, call.method)
+        if not any(line.lower().startswith("content-type:") for line in call.headers):
+            handle.setopt(pycurl.HTTPHEADER, [*_as_sent(call.headers), NO_CONTENT_TYPE])
+
+
+def _as_sent(headers: Sequence[str]) -> list[str | bytes]:
+    """What ASCII has not goes as UTF-8."""
+    return [line if line.isascii() else line.encode() for line in headers]
+
+
+def _agree(handle: Any, terms: Terms) -> None:
+    handle.setopt(pycurl.CONNECTTIMEOUT_MS, max(1, round(terms.connect_timeout_s * 1000)))
+    handle.setopt(pycurl.MAXFILESIZE_LARGE, terms.most_bytes)
+    handle.setopt(pycurl.HTTP_VERSION, HTTP_VERSIONS[terms.http_version])
+    # To wait whether a first connection can be shared costs a host of HTTP/1.1 a whole answer.
+    handle.setopt(pycurl.PIPEWAIT, int(terms.http_version == "2"))
+    for option in (pycurl.SSL_VERIFYPEER, pycurl.PROXY_SSL_VERIFYPEER):
+        handle.setopt(option, int(terms.verify_tls))
+    for option in (pycurl.SSL_VERIFYHOST, pycurl.PROXY_SSL_VERIFYHOST):
+        handle.setopt(option, 2 if terms.verify_tls else 0)
+    handle.terms = terms
+
+
+def _share(handle: Any, call: Call) -> None:
+    if handle.jar is not None:
+        handle.unsetopt(pycurl.SHARE)
+        handle.setopt(pycurl.COOKIELIST, "ALL")  # a handle without a jar keeps none either
+    if call.jar is not None:
+        call.jar.attach(handle)
+    handle.jar = call.jar
+
+
+def _go_through(handle: Any, proxy: str, trusted: frozenset[str]) -> None:
+    handle.setopt(pycurl.PROXY, proxy)
+    handle.opener.trusted = proxy in trusted
+    handle.proxy = proxy
+
+
+def _log_in(handle: Any, call: Call) -> None:
+    who = call.credentials
+    if who is None:
+        handle.unsetopt(pycurl.USERNAME)
+        handle.unsetopt(pycurl.PASSWORD)
+    else:
+        handle.setopt(
+            pycurl.HTTPAUTH, pycurl.HTTPAUTH_DIGEST if who.digest else pycurl.HTTPAUTH_BASIC
+        )
+        handle.setopt(pycurl.USERNAME, who.user)
+        handle.setopt(pycurl.PASSWORD, who.password)
+    handle.credentials = who
+
+
+def _tell(handle: Any, name: Name) -> None:
+    """Have libcurl know the addresses of a host, for this request and later ones."""
+    if name.addresses:
+        found = ",".join(f"[{each}]" if ":" in each else each for each in name.addresses)
+        handle.setopt(pycurl.RESOLVE, [f"+{name.host}:{name.port}:{found}"])
+    name.told = True
