@@ -59,6 +59,8 @@ class Unusable(click.ClickException):
 def spiders_of(file: str | Path) -> dict[str, type[Spider]]:
     """The spiders of a file, which may import what lies beside it. Raises Unusable."""
     path = Path(file)
+    if path.is_dir():
+        raise Unusable(f"{path}: is a folder; give the path of a spider in it, .py or .yaml")
     if not path.is_file():
         raise Unusable(f"{path}: no such file; give the path of a spider, .py or .yaml")
     sys.path.insert(0, str(path.resolve().parent))

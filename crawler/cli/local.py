@@ -24,7 +24,8 @@ from crawler.records import State
     "--output",
     metavar="ITEMS",
     default="items",
-    help="A file or database for all items, or a folder with a file per task; see docs/items.md.",
+    help="A file or database for all items, or a folder with a file per task, whatever `sinks` "
+    "says; see docs/items.md.",
 )
 def run(file: str | None, output: str) -> int:
     """Run the tasks of a settings file in this process, without etcd."""

@@ -55,6 +55,6 @@ def _told(address: str, message: str) -> str:
     if message.startswith(tuple(each.format(address) for each in _UNHEARD)):
         return (
             f"no master answers at {address}; start one (crawler up, crawler master), "
-            "or name another: --master HOST:PORT or CRAWLER_MASTER"
+            "or name the gRPC address of another: --master HOST:PORT or CRAWLER_MASTER"
         )
     return f"the master at {address} says: {message}"

@@ -165,6 +165,7 @@ def test_a_declaration_runs_too(folder, site):
 
 
 FAULTS = {
+    "folder": (["."], ".: is a folder; give the path of a spider in it, .py or .yaml"),
     "no file": (["nix.py"], "nix.py: no such file; give the path of a spider"),
     "no spider's file": (["beside.txt"], "beside.txt: not a spider's file; allowed: a file .py"),
     "no spider in it": (["beside.py"], "beside.py: no spider in it; allowed:"),

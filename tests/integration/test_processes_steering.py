@@ -177,7 +177,7 @@ def test_a_master_that_is_not_there_is_told_by_its_address():
         assert (done.returncode, done.stdout) == (1, "")
         assert done.stderr == (
             f"crawler: no master answers at 127.0.0.1:{port}; start one (crawler up, crawler "
-            "master), or name another: --master HOST:PORT or CRAWLER_MASTER\n"
+            "master), or name the gRPC address of another: --master HOST:PORT or CRAWLER_MASTER\n"
         )
 
 
