@@ -116,7 +116,7 @@ def _with_line(path: Path, message: str) -> str:
     """The same message with the line of a file of declarations that it is about."""
     rest = message.removeprefix(str(path))
     place = _PLACE.match(rest)
-    if path.suffix == ".py" or rest == message or place is None:
+    if path.suffix == ".py" or not path.is_file() or rest == message or place is None:
         return message
     line = line_in_yaml(path.read_text(encoding="utf-8"), place[1])
     return f"{path}:{line}: {rest.removeprefix(':').lstrip(' .')}" if line else message

@@ -198,9 +198,13 @@ def test_files_that_cannot_be_read_are_faults_without_a_traceback(tmp_path, file
 
 def test_each_of_several_files_is_checked(tmp_path):
     (tmp_path / "good.yaml").write_text("{name: good, start_urls: ['http://example.com/']}\n")
-    done = crawler("check", "nix.py", "good.yaml", cwd=tmp_path)
+    done = crawler("check", "nix.py", "nix.yaml", ".", "good.yaml", cwd=tmp_path)
     assert done.returncode == 1
-    assert done.stdout == "nix.py: no such file; give the path of a spider, .py or .yaml\n"
+    assert done.stdout == (
+        "nix.py: no such file; give the path of a spider, .py or .yaml\n"
+        "nix.yaml: no such file; give the path of a spider, .py or .yaml\n"
+        ".: is a folder; give the path of a spider in it, .py or .yaml\n"
+    )
     assert done.stderr == "good.yaml: ok: good\n"
 
 
