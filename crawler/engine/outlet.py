@@ -12,6 +12,7 @@ from collections import Counter
 from typing import Any
 
 from crawler.clock import Clock
+from crawler.engine import urls
 from crawler.engine.failure import FAULTS
 from crawler.engine.pipelines import DropItem, Pipelines
 from crawler.engine.sinks.sink import Sink
@@ -105,7 +106,13 @@ class Outlet:
         reason = _counted(self._tally.items_dropped, drop.reason)
         tell = log.info if self._tally.items_dropped[reason] == 1 else log.debug
         shown = reprlib.repr(item)
-        tell("item is dropped", task=self._task, url=url, reason=str(drop)[:500], item=shown)
+        tell(
+            "item is dropped",
+            task=self._task,
+            url=urls.shown(url),
+            reason=str(drop)[:500],
+            item=shown,
+        )
 
     def _fail(self, reason: str, url: str, error: BaseException) -> None:
         reason = _counted(self._tally.items_failed, reason)
@@ -113,7 +120,7 @@ class Outlet:
         log.error(
             "a pipeline raised: its item is lost, the crawl goes on",
             task=self._task,
-            url=url,
+            url=urls.shown(url),
             error=f"{type(error).__name__}: {error}",
             exc_info=error if first else None,
         )

@@ -11,6 +11,7 @@ from crawler import Request, Spider
 from crawler.crawl_settings import CrawlSettings
 from crawler.engine.declarative import compile_declaration
 from crawler.engine.engine import Engine
+from crawler.engine.pipelines import DropItem
 from crawler.errors import InvalidArgument, NotFound
 from crawler.records import Spec, State
 from tests.site import Site
@@ -458,3 +459,24 @@ def test_a_crawl_that_computes_lets_the_rest_of_the_process_live(site):
     assert crawl.counts.items == 1600
     longest_s = max(later - earlier for earlier, later in pairwise(beats))
     assert longest_s < crawl.counts.seconds / 10
+
+
+@pytest.mark.parametrize("error", [DropItem("unwanted"), RuntimeError("broken")])
+def test_what_is_said_of_an_item_shows_no_password_of_its_page(site, caplog, error):
+    class Picky:
+        def process_item(self, item):
+            raise error
+
+    class Tells(Spider):
+        name = "tells"
+        pipelines = (Picky,)
+
+        def parse(self, response):
+            yield {"a": 1}
+
+    caplog.set_level(logging.DEBUG)
+    crawl, _ = crawled(Tells, site.url("/page/1").replace("://", "://me:secret@"))
+    assert crawl.counts.pages == 1
+    said = [vars(record) for record in caplog.records]
+    assert any("item" in entry["message"] for entry in said)
+    assert "secret" not in str(said)

@@ -16,6 +16,7 @@ from typing import Any
 import sqlalchemy as sa
 from gevent.threadpool import ThreadPool
 
+from crawler.engine import urls
 from crawler.engine.items import fields_of, to_json
 from crawler.engine.sinks.kinds import record_of, sound
 from crawler.engine.sinks.sink import Unreachable
@@ -157,7 +158,7 @@ class SqlRows:
 
     def _refused(self, row: Mapping[str, Any], error: sa.exc.DBAPIError) -> Counter[str]:
         reason = f"refused by {self._database.place}: {type(error.orig).__name__}"
-        log.error(reason, url=row[URL], key=row[KEY], error=_said(error))
+        log.error(reason, url=urls.shown(row[URL]), key=row[KEY], error=_said(error))
         return Counter([reason])
 
 
