@@ -54,16 +54,14 @@ class Proxy:
         if self._login and b"Basic " + wanted not in head:
             client.sendall(b"HTTP/1.1 407 No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
             return
-        if method == "CONNECT":
-            upstream = self._connect(target)
-            client.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
-        else:
-            host = target.split("/")[2]
-            upstream = self._connect(host)
-            # A request on each connection, so that each is seen.
-            head = head.replace(f"http://{host}".encode(), b"", 1)
-            upstream.sendall(head.replace(b"\r\n", b"\r\nConnection: close\r\n", 1))
-        pump(client, upstream)
+        host = target if method == "CONNECT" else target.split("/")[2]
+        with self._connect(host) as upstream:
+            if method == "CONNECT":
+                client.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+            else:  # a request on each connection, so that each is seen
+                head = head.replace(f"http://{host}".encode(), b"", 1)
+                upstream.sendall(head.replace(b"\r\n", b"\r\nConnection: close\r\n", 1))
+            pump(client, upstream)
 
     def _connect(self, address: str) -> socket.socket:
         host, _, port = address.rpartition(":")
@@ -91,8 +89,9 @@ class Socks(Proxy):
         except OSError:
             client.sendall(b"\x05\x05\x00\x01" + b"\0" * 6)
             return
-        client.sendall(b"\x05\x00\x00\x01" + b"\0" * 6)
-        pump(client, upstream)
+        with upstream:
+            client.sendall(b"\x05\x00\x00\x01" + b"\0" * 6)
+            pump(client, upstream)
 
 
 def pump(one: socket.socket, other: socket.socket) -> None:

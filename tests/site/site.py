@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Any
 from urllib.parse import parse_qsl
 
+import gevent
 from gevent.pool import Pool
 from gevent.pywsgi import WSGIHandler, WSGIServer
 
@@ -84,6 +85,8 @@ class Site:
 
     def close(self) -> None:
         """Stop serving and close every connection; repeating it is harmless."""
+        self._server.stop_accepting()
+        gevent.sleep(0)  # what was accepted begins: only then does its end close the socket
         self._server.stop(timeout=0)
 
     def url(self, path: str = "/", host: str = "127.0.0.1") -> str:
