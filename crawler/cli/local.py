@@ -71,7 +71,10 @@ def demo(file: str | None) -> int:
 @commands.command()
 @CONFIG
 def up(file: str | None) -> int:
-    """Start a local cluster and the demo site, and leave them running until Ctrl-C."""
+    """Start a local cluster and the demo site, and leave them running until Ctrl-C.
+
+    Tasks of the settings file are not added; it shows how to add some.
+    """
     from crawler.local.cluster import LocalCluster
     from crawler.local.demo import open_bookshop
 
