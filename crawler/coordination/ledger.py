@@ -413,7 +413,9 @@ def _committed(batch: Sequence[Written], term: int, result: TxnResult) -> Landed
         else:
             current = next(kept) if isinstance(write, Get) else None
             outcomes.append(Outcome(name, True, current, revision))
-    return Landed(outcomes, revision)
+    # What only makes sure of something has no revision of its own: this is another's.
+    wrote = any(not change.keeps for change, _ in batch)
+    return Landed(outcomes, revision if wrote else 0)
 
 
 def _is_written(write: Operation, found: KeyValue | None, change: Change) -> bool:

@@ -62,6 +62,13 @@ MUTANTS = [
         "tests/unit/coordination/test_echo.py -k one_message",
     ),
     Mutant(
+        "what another wrote counts as one's own, as nothing was written",
+        "crawler/coordination/ledger.py",
+        "    return Landed(outcomes, revision if wrote else 0)",
+        "    return Landed(outcomes, revision)",
+        "tests/unit/coordination/test_ledger.py -k revision_of_its_own",
+    ),
+    Mutant(
         "the watch waits for a writer as long as that one writes",
         "crawler/coordination/watch.py",
         "            if left_s <= 0 or not self._clock.wait(self._written, left_s):",

@@ -142,6 +142,16 @@ def test_what_is_kept_is_compared_and_not_written(store, ledger, leadership):
     assert stored(store, ledger, "a").mod_revision == first.revision
 
 
+def test_only_what_is_written_has_a_revision_of_its_own(store, ledger, leadership):
+    """What another program writes meanwhile must not be taken for an echo of ours."""
+    [first] = commit(ledger, leadership, [new("a")])
+    store.txn([], [Put(KEYS.resource("b"), b"another's")])
+    [landed] = ledger.commit(leadership, [kept("a", first.revision)])
+    assert landed.revision == 0
+    [landed] = ledger.commit(leadership, [kept("a", first.revision), new("c", 2)])
+    assert landed.revision == stored(store, ledger, "c").mod_revision
+
+
 def test_what_is_to_be_kept_and_is_gone_conflicts(store, ledger, leadership):
     [first] = commit(ledger, leadership, [new("a")])
     store.txn([], [Delete(KEYS.resource("a"))])
