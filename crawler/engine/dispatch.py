@@ -28,7 +28,7 @@ from crawler.engine.memory import ResponseMemory
 from crawler.engine.pace import Pace
 from crawler.engine.recall import Recall
 from crawler.engine.rests import Rest
-from crawler.engine.robots import Robots, Rules
+from crawler.engine.robots import Robots, Rules, way_of
 from crawler.engine.slots import PATIENCE_S, Slot, Slots
 
 NO_RULES = Rules()
@@ -76,6 +76,7 @@ class Dispatcher:
         if settings.cache != OFF and shared.cache is not None:
             recall = Recall(shared.cache, task, settings, lambda: shared.clock.time_ns() / 1e9)
         self._courier = Courier(settings, shared.fetcher, shared.clock.monotonic, recall)
+        self._way = way_of(settings, self._courier.headers)
         self._in_flight: dict[Job, tuple[SiteQueue, Any]] = {}
         self._aborted = False
         self._broken_off = 0
@@ -172,7 +173,7 @@ class Dispatcher:
         """The rules of a site, whose delay then counts; None parks it until they are known."""
         rules: Rules | None = NO_RULES
         if self._settings.robots:
-            rules = self._shared.robots.rules(queue.origin)
+            rules = self._shared.robots.rules(queue.origin, self._way)
         if rules is None:
             self._ask_robots(queue)
         elif not queue.joined:
@@ -188,14 +189,14 @@ class Dispatcher:
 
         def ready() -> None:
             self._slots.free(slot)
-            rules = self._shared.robots.rules(queue.origin)
+            rules = self._shared.robots.rules(queue.origin, self._way)
             if rules is not None and rules.unreachable:
                 self._shared.hosts.rests.unreachable(queue.host, slot.since_s, self._settings)
             queue.wake()
 
         courier = self._courier
         self._shared.robots.ask(
-            queue.origin, self._settings, courier.headers, ready, courier.proxy()
+            queue.origin, self._settings, courier.headers, ready, courier.proxy(), self._way
         )
 
     def _take_slot(self, queue: SiteQueue) -> Slot:

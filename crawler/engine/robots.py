@@ -41,6 +41,10 @@ MAX_SITES = 10_000
 MAX_CRAWL_DELAY_S = 300.0
 
 
+_Site = tuple[str, int]
+"""An origin, and the way in which it is asked."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rules:
     """What a site allows."""
@@ -69,6 +73,15 @@ def token(user_agent: str) -> str:
     return user_agent.split("/")[0].split()[0] if user_agent.strip("/ ") else ""
 
 
+def way_of(settings: CrawlSettings, headers: Sequence[str]) -> int:
+    """Stands for how a crawl asks: through which proxies, with which headers, trusting whom.
+
+    Crawls that ask alike share what they learn. Were it shared by all, a task with a proxy of its
+    own could say what others may fetch.
+    """
+    return hash((tuple(headers), tuple(settings.proxies), settings.verify_tls))
+
+
 class Robots:
     """The rules of the sites in use."""
 
@@ -76,12 +89,15 @@ class Robots:
         self._fetcher = fetcher
         self._supervisor = supervisor
         self._clock = clock
-        self._known: OrderedDict[str, tuple[float, Rules]] = OrderedDict()
-        self._asking: dict[str, list[Callable[[], None]]] = {}
+        self._known: OrderedDict[_Site, tuple[float, Rules]] = OrderedDict()
+        self._asking: dict[_Site, list[Callable[[], None]]] = {}
 
-    def rules(self, origin: str) -> Rules | None:
-        """The rules of a site (`urls.origin`); None when they are not known, or no longer."""
-        expires_s, rules = self._known.get(origin, (-math.inf, None))
+    def rules(self, origin: str, way: int = 0) -> Rules | None:
+        """The rules of a site (`urls.origin`); None when they are not known, or no longer.
+
+        `way` is how it is asked (`way_of`).
+        """
+        expires_s, rules = self._known.get((origin, way), (-math.inf, None))
         return rules if expires_s > self._clock.monotonic() else None
 
     def ask(
@@ -91,33 +107,35 @@ class Robots:
         headers: Sequence[str],
         ready: Callable[[], None],
         proxy: str = "",
+        way: int = 0,
     ) -> None:
         """Fetch a site's rules, once for all who ask meanwhile; then call `ready`."""
-        if origin in self._asking:
-            self._asking[origin].append(ready)
+        site = origin, way
+        if site in self._asking:
+            self._asking[site].append(ready)
             return
-        self._asking[origin] = [ready]
-        self._supervisor.spawn(f"robots {origin}", self._learn, origin, settings, headers, proxy)
+        self._asking[site] = [ready]
+        self._supervisor.spawn(f"robots {origin}", self._learn, site, settings, headers, proxy)
 
     def _learn(
-        self, origin: str, settings: CrawlSettings, headers: Sequence[str], proxy: str
+        self, site: _Site, settings: CrawlSettings, headers: Sequence[str], proxy: str
     ) -> None:
         rules = Rules(trouble="stopped")
         try:
-            rules = self._read(origin, settings, headers, proxy)
+            rules = self._read(site[0], settings, headers, proxy)
         finally:
-            self._keep(origin, rules)
-            for ready in self._asking.pop(origin):
+            self._keep(site, rules)
+            for ready in self._asking.pop(site):
                 ready()
 
-    def _keep(self, origin: str, rules: Rules) -> None:
-        _, old = self._known.get(origin, (0.0, rules))
+    def _keep(self, site: _Site, rules: Rules) -> None:
+        _, old = self._known.get(site, (0.0, rules))
         kept_s = KEPT_S
         if rules.trouble:
             kept_s = TROUBLE_KEPT_S if old.trouble else OLD_KEPT_S
             rules = rules if old.trouble else old
-        self._known[origin] = (self._clock.monotonic() + kept_s, rules)
-        self._known.move_to_end(origin)
+        self._known[site] = (self._clock.monotonic() + kept_s, rules)
+        self._known.move_to_end(site)
         while len(self._known) > MAX_SITES:
             self._known.popitem(last=False)
 

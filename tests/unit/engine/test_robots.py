@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from crawler.clock import ManualClock, settle
 from crawler.crawl_settings import CrawlSettings
 from crawler.engine.exchange import Answer, FetchError
-from crawler.engine.robots import KEPT_S, MAX_BYTES, OLD_KEPT_S, Robots, Rules, read, token
+from crawler.engine.robots import KEPT_S, MAX_BYTES, OLD_KEPT_S, Robots, Rules, read, token, way_of
 from crawler.supervision import Supervisor
 from tests.unit.engine.fakes import FakeFetcher
 
@@ -91,12 +91,27 @@ class Asking:
         self.robots = Robots(self.fetcher, Supervisor("test"), self.clock)
         self.told = 0
 
-    def ask(self, origin=SITE):
-        self.robots.ask(origin, CrawlSettings(), (), self._ready)
+    def ask(self, origin=SITE, way=0):
+        self.robots.ask(origin, CrawlSettings(), (), self._ready, way=way)
         settle()
 
     def _ready(self):
         self.told += 1
+
+
+def test_who_asks_in_another_way_has_rules_of_its_own():
+    """A task with a proxy of its own says nothing of what others may fetch."""
+    settings = CrawlSettings(proxies=("http://p:1",))
+    usual, own = way_of(CrawlSettings(), ("User-Agent: a",)), way_of(settings, ("User-Agent: a",))
+    it = Asking(answer(body=RULES), answer(status=404))
+    it.ask(way=usual)
+    assert it.robots.rules(SITE, own) is None
+    it.ask(way=own)
+    assert it.robots.rules(SITE, own).allows(f"{SITE}/private", "a")
+    assert not it.robots.rules(SITE, usual).allows(f"{SITE}/private", "a")
+    assert way_of(CrawlSettings(), ("User-Agent: a", "Host: other")) != usual
+    assert way_of(CrawlSettings(verify_tls=False), ("User-Agent: a",)) != usual
+    assert way_of(CrawlSettings(retries=9), ("User-Agent: a",)) == usual
 
 
 def test_concurrent_asks_share_one_fetch():
