@@ -6,10 +6,11 @@ would tell of it included. What must go on meanwhile, or must notice, runs in a 
 
 from __future__ import annotations
 
-import sys
-import traceback
+import faulthandler
+import os
+import re
 from collections.abc import Callable
-from types import FrameType
+from typing import NamedTuple
 
 import gevent
 from gevent import monkey
@@ -51,6 +52,36 @@ def run_beside(function: Callable[[], None]) -> None:
     _start_thread(function, ())
 
 
+class Place(NamedTuple):
+    """A line of code."""
+
+    file: str
+    line: int
+    function: str
+
+    def __str__(self) -> str:
+        return f'  File "{self.file}", line {self.line}, in {self.function}'
+
+
+_PLACE = re.compile(r'  File "(.*)", line (\d+) in (.*)')
+
+
+def stack_of(thread: int) -> list[Place]:
+    """What another thread executes, innermost first; empty when it is not among the first hundred.
+
+    To walk its frames from here is not safe: the thread may go on between two steps, and frames
+    that have ended are no objects any more. faulthandler does it in one step.
+    """
+    with open(os.memfd_create("stack"), "w+b", buffering=0) as file:
+        faulthandler.dump_traceback(file.fileno(), all_threads=True)
+        file.seek(0)
+        text = file.read().decode(errors="replace")
+    _, _, own = text.partition(f"hread 0x{thread:016x}")
+    lines = own.partition("\n\n")[0].splitlines()
+    found = (_PLACE.fullmatch(line) for line in lines)
+    return [Place(each[1], int(each[2]), each[3]) for each in found if each]
+
+
 class Pulse:
     """Notes when this thread's hub last turned; what becomes of that, a native thread decides."""
 
@@ -67,10 +98,9 @@ class Pulse:
         """For how long the hub has not turned; may be read in any thread."""
         return max(0.0, self._clock.monotonic() - self._turned_s)
 
-    @property
-    def frame(self) -> FrameType | None:
-        """What the hub's thread executes now; to be asked in another thread."""
-        return sys._current_frames().get(self._hub.thread_ident)
+    def stack(self) -> list[Place]:
+        """What the hub's thread executes now, innermost first; to be asked in another thread."""
+        return stack_of(self._hub.thread_ident)
 
     def start(self) -> None:
         """Watch from now on."""
@@ -127,10 +157,10 @@ class HubWatch(Pulse):
             self._alarm.wait(min(TICK_S, self.limit_s / 4))
 
     def _report(self) -> None:
-        frame = self.frame
+        outermost_first = reversed(self.stack())
         log.emergency(
             "the hub is blocked: a callback computes without giving others a turn",
             silent_s=round(self.silent_s, 2),
             limit_s=self.limit_s,
-            stack="".join(traceback.format_stack(frame)) if frame else "",
+            stack="\n".join(map(str, outermost_first)),
         )

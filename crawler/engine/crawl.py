@@ -13,6 +13,7 @@ from typing import Any
 from gevent.event import Event
 
 from crawler.engine import parse
+from crawler.engine.calling import Called
 from crawler.engine.dispatch import Dispatcher, Shared
 from crawler.engine.ending import Ending
 from crawler.engine.exchange import Answer, FetchError
@@ -69,11 +70,14 @@ class Crawl:
             self._ending,
             self._pace,
             self._clock,
+            shared.calling,
         )
         self._dispatcher = Dispatcher(
             name, spider.settings, self._frontier, shared, self._woken, self._journeys.refuse
         )
         self._start: Iterator[Any] | None = None
+        self._calling = shared.calling
+        self._starts = Called(name, spider, self.stats)
 
     @property
     def running(self) -> bool:
@@ -170,6 +174,7 @@ class Crawl:
 
     def _pull_start(self) -> None:
         while self._start is not None and not self._ending.over and self._is_hungry():
+            self._calling.now = self._starts
             try:
                 output = next(self._start)
             except StopIteration:
@@ -179,6 +184,7 @@ class Crawl:
                 self._journeys.blame_spider("start", error, f"spider {self.spider.name}")
             else:
                 self._journeys.take(output, depth=0)
+            self._calling.now = None
             self._pace.breathe()
 
     def _settle_arrived(self) -> None:

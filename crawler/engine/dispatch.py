@@ -18,6 +18,7 @@ from crawler.clock import Clock
 from crawler.crawl_settings import CrawlSettings
 from crawler.engine.answers import retry_after_s
 from crawler.engine.cache import OFF, Cache
+from crawler.engine.calling import Calling
 from crawler.engine.courier import Courier
 from crawler.engine.exchange import Answer, FetchError
 from crawler.engine.fetchers import Fetchers
@@ -47,6 +48,7 @@ class Shared:
     clock: Clock
     held: ResponseMemory = field(default_factory=ResponseMemory)
     cache: Cache | None = None
+    calling: Calling = field(default_factory=Calling)
 
 
 class Dispatcher:

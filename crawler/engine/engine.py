@@ -66,7 +66,6 @@ class Engine:
         self._crawls: WeakSet[Crawl] = WeakSet()
         self.figures = Figures(self._clock)
         """The statistics of its crawls."""
-        self._slow = SlowCallbacks(self._crawls)
         self._shared = Shared(
             fetcher=self._fetcher,
             hosts=Hosts(self._clock),
@@ -75,6 +74,7 @@ class Engine:
             cache=cache,
             held=self.held,
         )
+        self._slow = SlowCallbacks(self._shared.calling)
 
     def start(self) -> None:
         """Be ready to fetch."""

@@ -13,6 +13,7 @@ from typing import Any
 from crawler.clock import Clock
 from crawler.engine import answers, failure, markup, meta, parse, urls
 from crawler.engine.answers import Again, Failure, Hop, Page, Verdict
+from crawler.engine.calling import Called, Calling
 from crawler.engine.ending import Ending
 from crawler.engine.exchange import Answer, FetchError
 from crawler.engine.frontier import Frontier, Job
@@ -42,7 +43,9 @@ class Journeys:
         ending: Ending,
         pace: Pace,
         clock: Clock,
+        calling: Calling,
     ) -> None:
+        self._calling = calling
         self._task = task
         self._spider = spider
         self._frontier = frontier
@@ -122,17 +125,21 @@ class Journeys:
 
     def _collect(self, job: Job, where: str, outputs: Callable[[], Iterable[Any]]) -> None:
         """Take what a callback yields; what it raises is told, and costs this page only."""
+        depth, url, ending, calling = job.depth + 1, job.url, self._ending, self._calling
+        calling.now = called = Called(self._task, self._spider, self._stats, job, where)
         try:
-            depth, url, ending = job.depth + 1, job.url, self._ending
             for output in outputs():
                 self.take(output, depth, url)
                 self._pace.breathe()
                 if ending.over:
                     return
+                calling.now = called
         except (SinkFailed, SpillFailed):
             raise
         except failure.FAULTS as error:
             self.blame_spider(where, error, job.url)
+        finally:
+            calling.now = None
 
     def _outputs(self, response: Response) -> Iterable[Any]:
         outputs = parse.given(self._spider, response)

@@ -1,21 +1,18 @@
 """Reports callbacks that compute for long: whose, for which page, and at which line of the spider.
 
-All crawls of a process share one thread, so such a callback holds up the others. A native thread
-looks at what the hub's thread executes, so crawls pay nothing for it.
+All crawls of a process share one thread, so such a callback holds up the others. Crawls only note
+what they call; a native thread looks whether the hub turns, and asks for the line when it tells.
 """
 
 from __future__ import annotations
 
 import math
+import os
 import sys
-from collections.abc import Container, Iterator
-from dataclasses import dataclass
-from types import FrameType
 from typing import Any
 
-from crawler.engine.crawl import Crawl
-from crawler.engine.journeys import Journeys
-from crawler.hub import TICK_S, Pulse
+from crawler.engine.calling import Called, Calling
+from crawler.hub import TICK_S, Place, Pulse
 from crawler.logs import get_logger
 
 log = get_logger(__name__)
@@ -26,24 +23,15 @@ REPORT_S = 10.0
 """A spider that is slow on every page is told of once in so many seconds, and counted each time."""
 
 
-@dataclass(frozen=True, slots=True)
-class Culprit:
-    """The callback that a stack is in."""
-
-    crawl: Crawl
-    callback: str
-    url: str
-    place: str
-    """`shop.py:12`, the innermost line in the spider's own file."""
-
-
 class SlowCallbacks(Pulse):
     """Watches the crawls of one engine, in this thread's hub."""
 
-    def __init__(self, crawls: Container[Crawl]) -> None:
+    def __init__(self, calling: Calling) -> None:
         super().__init__()
-        self._crawls = crawls
-        self._mark: tuple[float, int, str, str] | None = None
+        self._calling = calling
+        self._seen: Called | None = None
+        self._seen_at_s = 0.0
+        """When the hub had turned last as that was seen first."""
         self._since_s = 0.0
         self._counted = False
         self._reported_s = -math.inf
@@ -55,81 +43,44 @@ class SlowCallbacks(Pulse):
                 self._look()
 
     def _look(self) -> None:
-        culprit = culprit_of(self.frame)
-        if culprit is None or culprit.crawl not in self._crawls:
+        called, turned_s, now_s = self._calling.now, self._turned_s, self._clock.monotonic()
+        if called is None:
             return
-        now_s, limit_s = self._clock.monotonic(), culprit.crawl.spider.settings.slow_callback_s
-        mark = (self._turned_s, id(culprit.crawl), culprit.callback, culprit.url)
-        if mark != self._mark:
+        if called is not self._seen or turned_s != self._seen_at_s:
             # The first that is seen since the hub turned computes since then, a later one does not.
-            is_first = self._mark is None or self._mark[0] != self._turned_s
-            self._since_s = self._turned_s if is_first else now_s
-            self._mark, self._counted = mark, False
+            self._since_s = turned_s if turned_s != self._seen_at_s else now_s
+            self._seen, self._seen_at_s, self._counted = called, turned_s, False
+        limit_s = called.spider.settings.slow_callback_s
         if not self._counted and 0 < limit_s <= now_s - self._since_s:
             self._counted = True
-            culprit.crawl.stats.slow_callbacks += 1
-            self._tell(culprit, now_s)
+            called.stats.slow_callbacks += 1
+            self._tell(called, now_s)
 
-    def _tell(self, culprit: Culprit, now_s: float) -> None:
-        if now_s >= self._reported_s + REPORT_S:
-            self._reported_s = now_s
-            _report(culprit, now_s - self._since_s)
-
-
-def culprit_of(frame: FrameType | None) -> Culprit | None:
-    """The callback that this stack is in; None when it is in none."""
-    stack = list(_outwards(frame))
-    calling = next((each for each in stack if each.f_code in _CALLING), None)
-    running = next((each for each in stack if each.f_code is Crawl.run.__code__), None)
-    if calling is None or running is None:
-        return None
-    crawl, job = running.f_locals["self"], calling.f_locals.get("job")
-    return Culprit(crawl, _callback(job), _url(job), _place(crawl, stack))
-
-
-_CALLING = {Journeys._collect.__code__, Crawl._pull_start.__code__}
-"""Where a crawl calls its spider."""
+    def _tell(self, called: Called, now_s: float) -> None:
+        if now_s < self._reported_s + REPORT_S:
+            return
+        self._reported_s = now_s
+        log.warning_beside(
+            "a callback computes for long, and all other crawls wait for it",
+            task=called.task,
+            spider=called.spider.name,
+            callback=called.name,
+            at=_shown(called.spider, self.stack()),
+            url=called.url,
+            seconds=round(now_s - self._since_s, 2),
+            limit_s=called.spider.settings.slow_callback_s,
+        )
 
 
-def _outwards(frame: FrameType | None) -> Iterator[FrameType]:
-    while frame is not None:
-        yield frame
-        frame = frame.f_back
+def _shown(spider: Any, stack: list[Place]) -> str:
+    """`shop.py:12`, the innermost line in the spider's own file, else the innermost of all."""
+    own = _files_of(spider)
+    place = next((each for each in stack if each.file in own), stack[0] if stack else None)
+    return f"{os.path.basename(place.file)}:{place.line}" if place else ""
 
 
-def _callback(job: Any) -> str:
-    if job is None:
-        return "start"
-    callback = job.request.callback
-    return callback if isinstance(callback, str) else getattr(callback, "__name__", "parse")
-
-
-def _url(job: Any) -> str:
-    return "" if job is None else str(job.url)
-
-
-def _place(crawl: Crawl, stack: list[FrameType]) -> str:
-    own = _files_of(crawl)
-    frame = next((each for each in stack if each.f_code.co_filename in own), stack[0])
-    name = frame.f_code.co_filename.replace("\\", "/").rpartition("/")[2]
-    return f"{name}:{frame.f_lineno}"
-
-
-def _files_of(crawl: Crawl) -> set[str]:
+def _files_of(spider: Any) -> set[str]:
     """The files in which the spider's classes are written, the engine's own left out."""
-    modules = {kind.__module__ for kind in type(crawl.spider).__mro__}
+    modules = {kind.__module__ for kind in type(spider).__mro__}
     outside = (name for name in modules if not name.startswith("crawler."))
     return {str(getattr(sys.modules.get(name), "__file__", "")) for name in outside}
-
-
-def _report(culprit: Culprit, seconds: float) -> None:
-    log.warning_beside(
-        "a callback computes for long, and all other crawls wait for it",
-        task=culprit.crawl.name,
-        spider=culprit.crawl.spider.name,
-        callback=culprit.callback,
-        at=culprit.place,
-        url=culprit.url,
-        seconds=round(seconds, 2),
-        limit_s=culprit.crawl.spider.settings.slow_callback_s,
-    )

@@ -197,8 +197,8 @@ MUTANTS = [
     Mutant(
         "a blocked hub is told without its stack",
         "crawler/hub.py",
-        "frame = self.frame",
-        "frame = None",
+        "outermost_first = reversed(self.stack())",
+        "outermost_first = reversed([])",
         "tests/unit/test_hub.py",
     ),
     Mutant(
