@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from bench import hosts, pending, seen, sinks, speed
-from bench.table import Row, as_json, print_rows, write
+from bench.table import Row, report
 
 RESULT = Path("engine.json")
 
@@ -25,16 +25,5 @@ ROWS: dict[str, Callable[[], Sequence[Row]]] = {
 }
 
 
-def main(names: Sequence[str]) -> int:
-    """Print the table and write the figures; 1 when a bound was missed."""
-    rows: list[Row] = []
-    for name in names or ROWS:
-        print(f"measuring {name}", file=sys.stderr, flush=True)
-        rows += ROWS[name]()
-    print_rows(rows)
-    write(RESULT, {"rows": as_json(rows)})
-    return int(any(row.holds is False for row in rows))
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(report(ROWS, sys.argv[1:], RESULT))

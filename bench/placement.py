@@ -14,7 +14,7 @@ from pathlib import Path
 
 import tests.patched  # noqa: F401  # prepares the process as production does
 from bench import decisions, durable, posting, takeover
-from bench.table import Row, as_json, print_rows, write
+from bench.table import Row, report, write
 
 RESULT = Path("placement.json")
 GROWTH = Path("placement-growth.json")
@@ -34,13 +34,7 @@ def main(names: Sequence[str]) -> int:
     if "growth" in names:
         write(GROWTH, {"cells": decisions.growth()})
         return 0
-    rows: list[Row] = []
-    for name in names or ROWS:
-        print(f"measuring {name}", file=sys.stderr, flush=True)
-        rows += ROWS[name]()
-    print_rows(rows)
-    write(RESULT, {"rows": as_json(rows)})
-    return int(any(row.holds is False for row in rows))
+    return report(ROWS, names, RESULT)
 
 
 if __name__ == "__main__":

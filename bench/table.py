@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import platform
-from collections.abc import Iterable, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +24,17 @@ class Row:
     """None where there is no bound."""
     figures: Mapping[str, Any] = field(default_factory=dict)
     """The same, and what else was seen, for programs."""
+
+
+def report(rows: Mapping[str, Callable[[], Sequence[Row]]], names: Sequence[str], to: Path) -> int:
+    """Measure the rows of these names, or all, print and write them; 1 when a bound was missed."""
+    found: list[Row] = []
+    for name in names or rows:
+        print(f"measuring {name}", file=sys.stderr, flush=True)
+        found += rows[name]()
+    print_rows(found)
+    write(to, {"rows": as_json(found)})
+    return int(any(row.holds is False for row in found))
 
 
 def print_rows(rows: Iterable[Row]) -> None:
