@@ -126,7 +126,8 @@ def settings_of(texts: Iterable[str]) -> dict[str, Any]:
 
 def _setting(key: str, text: str) -> Any:
     """The value of a setting, read as that of ours, or of a switch that Scrapy alone has."""
-    if scrapy_settings.is_scrapys(key) and key not in scrapy_settings.NAMES:
+    is_mapping = text.lstrip().startswith("{")  # ITEM_PIPELINES, with a number for each
+    if scrapy_settings.is_scrapys(key) and (key not in scrapy_settings.NAMES or is_mapping):
         return from_text(text, bool)
     name = scrapy_settings.NAMES.get(key, key)
     return overrides.parsed({name: text})[name]

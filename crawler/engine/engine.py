@@ -48,10 +48,14 @@ class Engine:
         plugins: Sequence[str] = (),
         most_response_bytes: int = MOST_BYTES,
         cache: Cache | None = None,
+        trusts_tasks: bool = False,
     ) -> None:
         """`private_targets` are networks that may be crawled though they are not public, or `all`
         (address.py); `plugins` are modules with hooks (hookspecs.py); `cache` is the HTTP cache of
-        crawls that ask for one. Raises ConfigError for what is no network and no plugin."""
+        crawls that ask for one. With `trusts_tasks` the settings of a task may name code to run, as
+        they come from whoever starts this process. Raises ConfigError for what is no network and no
+        plugin."""
+        self._trusts_tasks = trusts_tasks
         self._settings = crawl_settings
         self._spiders = dict(spiders)
         self._clock = clock or SystemClock()
@@ -119,7 +123,7 @@ class Engine:
     def _build(self, spider_class: type[Spider], parameters: Mapping[str, Any]) -> Spider:
         own = override(self._settings, translated(of_class(spider_class)), "custom_settings")
         settings = override(own, parameters.get("settings", {}), "parameters.settings")
-        if settings.pipelines != own.pipelines:
+        if settings.pipelines != own.pipelines and not self._trusts_tasks:
             raise InvalidArgument(
                 "parameters.settings.pipelines: not allowed, as it names code to run; "
                 "allowed: in the spider's custom_settings or in the worker's settings"

@@ -47,6 +47,13 @@ class Other(Titles):
 """
 
 
+PIPELINE = """
+class Loud:
+    def process_item(self, item, spider):
+        return {**item, "word": WORD.upper()}
+"""
+
+
 @pytest.fixture(scope="module")
 def site():
     with Site() as site:
@@ -57,7 +64,7 @@ def site():
 def folder(tmp_path, site):
     (tmp_path / "titles.py").write_text(SPIDER.format(site=site.url("")))
     (tmp_path / "both.py").write_text(SPIDER.format(site=site.url("")) + OTHER)
-    (tmp_path / "beside.py").write_text("WORD = 'beside'\n")
+    (tmp_path / "beside.py").write_text("WORD = 'beside'\n" + PIPELINE)
     return tmp_path
 
 
@@ -272,3 +279,10 @@ def test_on_a_terminal_a_line_shows_how_it_goes(folder, site):
     assert "0 pages (0.0/s)  0 items  1 to go  0 bytes  0 s" in shown
     assert shown.endswith("\r\x1b[K")
     assert re.search(r"^pages +1$", out, re.M)
+
+
+@pytest.mark.parametrize("given", ["pipelines=beside:Loud", 'ITEM_PIPELINES={"beside.Loud": 300}'])
+def test_who_runs_a_spider_may_name_its_pipelines(folder, given):
+    done = runspider(folder, "titles.py", "-s", given, "-o", "items.jsonl")
+    assert done.returncode == 0, done.stderr
+    assert {item["word"] for item in lines(folder / "items.jsonl")} == {"BESIDE"}
