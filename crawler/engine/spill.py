@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, ParamSpec, TypeVar
@@ -105,6 +106,7 @@ class Spill:
     def _open(self) -> sqlite3.Connection:
         if self._database is None:
             self._database = sqlite3.connect("", isolation_level=None, check_same_thread=False)
+            weakref.finalize(self, self._database.close)  # should nobody close it
             self._database.executescript(_TABLE)
         return self._database
 

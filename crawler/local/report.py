@@ -53,7 +53,7 @@ def _rows(found: Statistics) -> Iterator[tuple[str, str]]:
     yield "memory", _memory(found.memory)
     yield "latency", _latency(found.latency_s) if found.statuses else ""
     yield "slow", _number(found.slow_callbacks, "callback") if found.slow_callbacks else ""
-    yield "seconds", f"{found.seconds:.2f}"
+    yield "seconds", f"{found.seconds:.3f}"
     yield "pages/s", f"{found.pages_per_s:,.1f}"
 
 
