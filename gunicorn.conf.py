@@ -24,8 +24,8 @@ control_socket_disable = True
 
 def on_starting(server: Any) -> None:
     """Refuse bad settings once, before there are processes each of which would."""
-    from crawler import config
     from crawler.errors import ConfigError
+    from crawler.settings import config
 
     try:
         config.load(os.environ.get("CRAWLER_CONFIG"), os.environ)

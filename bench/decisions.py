@@ -14,13 +14,13 @@ from dataclasses import replace
 from bench import scenes
 from bench.scenes import Resources
 from bench.table import Row, print_table
+from crawler.model.records import Node, Owner, Resource, State
 from crawler.node.draft import Draft
 from crawler.node.placement import PASS, Placer
 from crawler.node.workforce import Workforce
-from crawler.records import Node, Owner, Resource, State
 from crawler.scheduler.cycle import Cycle
 from crawler.scheduler.framework import Framework
-from crawler.settings import SchedulerSettings
+from crawler.settings.sections import SchedulerSettings
 
 TASKS = 100_000
 WORKERS = 1_000

@@ -17,12 +17,12 @@ from crawler.coordination.election import Election
 from crawler.coordination.lease import Lease
 from crawler.coordination.ledger import Change, Landed, Ledger
 from crawler.coordination.store import Put, created_at
+from crawler.model.records import Leadership, Node, Resource
 from crawler.node.cluster import Cluster
 from crawler.node.placement import assigned
 from crawler.node.term import Term
-from crawler.records import Leadership, Node, Resource
 from crawler.scheduler.framework import Framework
-from crawler.settings import SchedulerSettings
+from crawler.settings.sections import SchedulerSettings
 
 TASKS = 100_000
 WORKERS = 1_000

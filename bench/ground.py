@@ -19,8 +19,8 @@ from crawler.coordination.registry import decode_registration
 from crawler.coordination.store import Put
 from crawler.hub import HubWatch
 from crawler.local.etcd import EmbeddedEtcd
-from crawler.records import Leadership, Node
-from crawler.settings import CoordinationSettings, NodeSettings
+from crawler.model.records import Leadership, Node
+from crawler.settings.sections import CoordinationSettings, NodeSettings
 from crawler.supervision import Supervisor
 
 FLAGS = {"unsafe-no-fsync": "false", "quota-backend-bytes": "8000000000"}

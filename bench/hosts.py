@@ -101,10 +101,10 @@ def crawl(ports: Mapping[str, int], hosts: int, bad: int, seconds: float) -> dic
     import gevent
 
     from crawler import Request, Spider
-    from crawler.crawl_settings import CrawlSettings
     from crawler.engine.engine import Engine
     from crawler.engine.sinks.json_lines import JsonLinesSink
-    from crawler.records import Spec
+    from crawler.model.records import Spec
+    from crawler.settings.crawl import CrawlSettings
 
     sites = [f"http://{address(n)}:{ports['good']}" for n in range(hosts)]
     dead = [f"http://{address(n, 2)}:{ports['refused']}" for n in range(bad // 2)]

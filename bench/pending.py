@@ -37,10 +37,10 @@ def measure(max_pending: int, hosts: int) -> dict[str, float]:
     import gevent
 
     from crawler.clock import SystemClock
-    from crawler.crawl_settings import CrawlSettings
     from crawler.engine.frontier import Frontier
     from crawler.engine.pace import Pace
     from crawler.engine.request import Request
+    from crawler.settings.crawl import CrawlSettings
 
     waits: list[float] = []
 

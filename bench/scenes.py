@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 
-from crawler.constraints import Constraints, Expression, Neighbour, Operator, Spread
-from crawler.records import Node, Resource, Spec
+from crawler.model.constraints import Constraints, Expression, Neighbour, Operator, Spread
+from crawler.model.records import Node, Resource, Spec
 from crawler.scheduler.backlog import Backlog
 from crawler.scheduler.census import Census
 from crawler.scheduler.framework import Framework

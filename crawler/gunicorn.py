@@ -16,9 +16,10 @@ from typing import Any
 import gevent
 from flask import Flask
 
-from crawler import config, logs
+from crawler import logs
 from crawler.errors import ConfigError
 from crawler.node.node import Node
+from crawler.settings import config
 from crawler.supervision import OnEnd, Supervisor
 
 BOOT_ERROR = 4

@@ -12,9 +12,9 @@ from crawler.coordination.keys import MASTER, WORKER, Keys
 from crawler.coordination.ledger import Ledger
 from crawler.coordination.memory import MemoryStore
 from crawler.errors import CrawlerError, Unavailable
+from crawler.model.records import Query
 from crawler.node.node import Node
-from crawler.records import Query
-from crawler.settings import (
+from crawler.settings.sections import (
     ApiSettings,
     CoordinationSettings,
     NodeSettings,

@@ -35,10 +35,10 @@ from crawler.errors import (
     Unavailable,
 )
 from crawler.metrics import Metrics
+from crawler.model.policy import Explanation, PolicyChange, SchedulerView
+from crawler.model.records import Leader, Query, Report, Resource, Spec, WorkerLoad
 from crawler.proto import crawler_pb2 as pb
 from crawler.proto import crawler_pb2_grpc as pb_grpc
-from crawler.records import Leader, Query, Report, Resource, Spec, WorkerLoad
-from crawler.steering import Explanation, PolicyChange, SchedulerView
 from crawler.supervision import run_aside
 
 MARGIN_S = 0.5

@@ -13,15 +13,25 @@ from typing import Any
 
 from google.protobuf.json_format import MessageToDict, ParseDict
 
-from crawler import constraint_json
 from crawler.api.service import NodeLoad, Page
-from crawler.constraints import NONE, Constraints, Taint
 from crawler.errors import InvalidArgument
-from crawler.parameters import from_struct, to_struct
+from crawler.model.constraints import NONE, Constraints, Taint
+from crawler.model.records import (
+    Counts,
+    Node,
+    Owner,
+    Query,
+    Report,
+    Resource,
+    Spec,
+    State,
+    WorkerLoad,
+)
 from crawler.proto import crawler_pb2 as pb
-from crawler.readers import Faulty
-from crawler.records import Counts, Node, Owner, Query, Report, Resource, Spec, State, WorkerLoad
-from crawler.schemas import load_state
+from crawler.schemas import constraint_json
+from crawler.schemas.parameters import from_struct, to_struct
+from crawler.schemas.readers import Faulty
+from crawler.schemas.task_schemas import load_state
 
 CACHED = 1024
 """Constraints kept in both forms, as many tasks ask for the same."""

@@ -14,13 +14,13 @@ import grpc
 from flask import Blueprint, Response
 from google.protobuf import empty_pb2, json_format, struct_pb2
 
-from crawler import schemas
 from crawler.api import payloads
 from crawler.api.client import Client
 from crawler.api.service import Call
 from crawler.engine.stats import Statistics
 from crawler.proto import crawler_pb2 as pb
 from crawler.proto import crawler_pb2_grpc as pb_grpc
+from crawler.schemas import task_schemas
 
 SERVICE_NAME = "CrawlerWorker"
 
@@ -47,7 +47,7 @@ class CrawlsServicer(pb_grpc.CrawlerWorkerServicer):
         self, request: pb.ResourceSpec, context: grpc.ServicerContext
     ) -> struct_pb2.Struct:
         """Of one task."""
-        found = self._crawls.of(schemas.load_name({"name": request.name}))
+        found = self._crawls.of(task_schemas.load_name({"name": request.name}))
         message = struct_pb2.Struct()
         message.update(found.to_json())
         return message
@@ -85,7 +85,7 @@ def blueprint(crawls: Crawls) -> Blueprint:
 
     @made.get("/<name>")
     def get(name: str) -> Response:
-        return _answer(crawls.of(schemas.load_name({"name": name})).to_json())
+        return _answer(crawls.of(task_schemas.load_name({"name": name})).to_json())
 
     return made
 

@@ -14,7 +14,7 @@ from throttled import RateLimiterType, Throttled, rate_limiter, store
 
 from crawler.errors import Overloaded
 from crawler.metrics import Metrics
-from crawler.settings import ApiSettings
+from crawler.settings.sections import ApiSettings
 
 MAX_CLIENTS = 10_000
 """Addresses remembered; one that was forgotten starts anew with its whole burst."""

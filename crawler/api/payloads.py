@@ -9,13 +9,13 @@ import json
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from crawler import constraint_json
 from crawler.api.failures import Failure
 from crawler.api.service import NodeLoad, Page
-from crawler.constraints import NONE
 from crawler.errors import InvalidArgument
-from crawler.records import Counts, Leader, Resource
-from crawler.steering import Explanation, PluginView, SchedulerView, WorkerVerdict
+from crawler.model.constraints import NONE
+from crawler.model.policy import Explanation, PluginView, SchedulerView, WorkerVerdict
+from crawler.model.records import Counts, Leader, Resource
+from crawler.schemas import constraint_json
 
 
 def read_object(body: bytes) -> dict[str, Any]:

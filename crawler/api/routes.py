@@ -14,13 +14,13 @@ import gevent
 from flask import Blueprint, Response, current_app, request
 from werkzeug.exceptions import RequestEntityTooLarge, RequestTimeout
 
-from crawler import schemas, steering_schemas
 from crawler.api import payloads
 from crawler.api.health import Health
 from crawler.api.service import Call, Service
 from crawler.errors import InvalidArgument, shown
 from crawler.metrics import Metrics
-from crawler.settings import ApiSettings
+from crawler.schemas import policy_schemas, task_schemas
+from crawler.settings.sections import ApiSettings
 
 EXTENSION = "crawler"
 """Where the application keeps its `Parts`."""
@@ -56,7 +56,7 @@ def answer(value: Any, status: int = 200) -> Response:
 def add() -> Response:
     """Store and place a task."""
     call = _call()
-    spec = schemas.load_spec(_body(call))
+    spec = task_schemas.load_spec(_body(call))
     return answer(payloads.placement(_service().desk(call).add(spec, call)))
 
 
@@ -71,7 +71,7 @@ def delete_by_body() -> Response:
 def list_() -> Response:
     """The tasks, a page at a time."""
     call = _call()
-    query = schemas.load_query(request.args.to_dict())
+    query = task_schemas.load_query(request.args.to_dict())
     return answer(payloads.page(_service().desk(call).list(query, call)))
 
 
@@ -79,7 +79,7 @@ def list_() -> Response:
 def get(name: str) -> Response:
     """One task."""
     call = _call()
-    named = schemas.load_name({"name": name})
+    named = task_schemas.load_name({"name": name})
     return answer(payloads.resource(_service().desk(call).get(named, call)))
 
 
@@ -90,7 +90,7 @@ def update(name: str) -> Response:
     given = _body(call)
     if given.setdefault("name", name) != name:
         raise InvalidArgument(f"name: {shown(given['name'])} is not the name in the path, {name!r}")
-    spec = schemas.load_spec(given)
+    spec = task_schemas.load_spec(given)
     return answer(payloads.resource(_service().desk(call).update(spec, call)))
 
 
@@ -111,7 +111,7 @@ def nodes() -> Response:
 def explain(name: str) -> Response:
     """Why a task is where it is, or waits."""
     call = _call()
-    name = schemas.load_name({"name": name})
+    name = task_schemas.load_name({"name": name})
     return answer(payloads.explanation(_service().desk(call).explain(name, call)))
 
 
@@ -119,9 +119,7 @@ def explain(name: str) -> Response:
 def drain(name: str) -> Response:
     """Move everything off a worker, and keep it off."""
     call = _call()
-    return answer(
-        payloads.node(_service().desk(call).drain(steering_schemas.load_node(name), call))
-    )
+    return answer(payloads.node(_service().desk(call).drain(policy_schemas.load_node(name), call)))
 
 
 @api.post("/node/<name>/uncordon")
@@ -129,7 +127,7 @@ def uncordon(name: str) -> Response:
     """Let a worker take tasks again."""
     call = _call()
     return answer(
-        payloads.node(_service().desk(call).uncordon(steering_schemas.load_node(name), call))
+        payloads.node(_service().desk(call).uncordon(policy_schemas.load_node(name), call))
     )
 
 
@@ -144,7 +142,7 @@ def scheduler() -> Response:
 def update_scheduler() -> Response:
     """Place by another policy."""
     call = _call()
-    change = steering_schemas.load_policy(_body(call))
+    change = policy_schemas.load_policy(_body(call))
     desk = _service().desk(call)
     return answer(payloads.scheduler(desk.update_scheduler(change, call)))
 
@@ -199,7 +197,7 @@ def parse_timeout(text: str) -> float:
 
 
 def _delete(given: dict[str, Any], call: Call) -> Response:
-    name = schemas.load_name(given)
+    name = task_schemas.load_name(given)
     _service().desk(call).delete(name, call)
     return answer({})
 

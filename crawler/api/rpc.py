@@ -15,7 +15,6 @@ from grpc_health.v1 import health as grpc_health
 from grpc_health.v1 import health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from crawler import schemas, steering_schemas
 from crawler.api import codec, crawls, steering_codec
 from crawler.api.crawls import CrawlsServicer
 from crawler.api.health import Health
@@ -29,7 +28,8 @@ from crawler.logs import get_logger
 from crawler.metrics import Metrics
 from crawler.proto import crawler_pb2 as pb
 from crawler.proto import crawler_pb2_grpc as pb_grpc
-from crawler.settings import ApiSettings
+from crawler.schemas import policy_schemas, task_schemas
+from crawler.settings.sections import ApiSettings
 
 log = get_logger(__name__)
 
@@ -58,7 +58,7 @@ class Servicer(pb_grpc.CrawlerMasterServicer):
     def AddResource(self, request: pb.ResourceSpec, context: grpc.ServicerContext) -> pb.NodeSpec:
         """Store and place a task."""
         call = self._call(context)
-        spec = schemas.load_spec(codec.spec_fields(request))
+        spec = task_schemas.load_spec(codec.spec_fields(request))
         return codec.placement_message(self._service.desk(call).add(spec, call))
 
     def UpdateResource(
@@ -66,7 +66,7 @@ class Servicer(pb_grpc.CrawlerMasterServicer):
     ) -> pb.ResourceSpec:
         """Change what a task does."""
         call = self._call(context)
-        spec = schemas.load_spec(codec.spec_fields(request))
+        spec = task_schemas.load_spec(codec.spec_fields(request))
         return codec.resource_message(self._service.desk(call).update(spec, call))
 
     def DeleteResource(
@@ -74,7 +74,7 @@ class Servicer(pb_grpc.CrawlerMasterServicer):
     ) -> empty_pb2.Empty:
         """Remove a task and stop its crawl."""
         call = self._call(context)
-        name = schemas.load_name({"name": request.name})
+        name = task_schemas.load_name({"name": request.name})
         self._service.desk(call).delete(name, call)
         return empty_pb2.Empty()
 
@@ -83,7 +83,7 @@ class Servicer(pb_grpc.CrawlerMasterServicer):
     ) -> pb.ResourceSpec:
         """One task."""
         call = self._call(context)
-        name = schemas.load_name({"name": request.name})
+        name = task_schemas.load_name({"name": request.name})
         return codec.resource_message(self._service.desk(call).get(name, call))
 
     def ListResources(
@@ -91,7 +91,7 @@ class Servicer(pb_grpc.CrawlerMasterServicer):
     ) -> pb.ListResourcesResponse:
         """The tasks, a page at a time."""
         call = self._call(context)
-        query = schemas.load_query(codec.query_fields(request))
+        query = task_schemas.load_query(codec.query_fields(request))
         return codec.page_message(self._service.desk(call).list(query, call))
 
     def ListNodes(
@@ -107,19 +107,19 @@ class Servicer(pb_grpc.CrawlerMasterServicer):
     ) -> pb.Explanation:
         """Why a task is where it is, or waits."""
         call = self._call(context)
-        name = schemas.load_name({"name": request.name})
+        name = task_schemas.load_name({"name": request.name})
         return steering_codec.explanation_message(self._service.desk(call).explain(name, call))
 
     def DrainNode(self, request: pb.NodeRequest, context: grpc.ServicerContext) -> pb.NodeInfo:
         """Move everything off a worker, and keep it off."""
         call = self._call(context)
-        node = steering_schemas.load_node(request.node)
+        node = policy_schemas.load_node(request.node)
         return codec.node_message(self._service.desk(call).drain(node, call))
 
     def UncordonNode(self, request: pb.NodeRequest, context: grpc.ServicerContext) -> pb.NodeInfo:
         """Let a worker take tasks again."""
         call = self._call(context)
-        node = steering_schemas.load_node(request.node)
+        node = policy_schemas.load_node(request.node)
         return codec.node_message(self._service.desk(call).uncordon(node, call))
 
     def GetScheduler(self, request: empty_pb2.Empty, context: grpc.ServicerContext) -> pb.Scheduler:
@@ -130,7 +130,7 @@ class Servicer(pb_grpc.CrawlerMasterServicer):
     def UpdateScheduler(self, request: pb.Scheduler, context: grpc.ServicerContext) -> pb.Scheduler:
         """Place by another policy."""
         call = self._call(context)
-        change = steering_schemas.load_policy(steering_codec.policy_fields(request))
+        change = policy_schemas.load_policy(steering_codec.policy_fields(request))
         return steering_codec.scheduler_message(
             self._service.desk(call).update_scheduler(change, call)
         )

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from crawler.errors import Unavailable
-from crawler.records import Leader, Node, Query, Report, Resource, Spec, WorkerLoad
-from crawler.steering import Explanation, PolicyChange, SchedulerView
+from crawler.model.policy import Explanation, PolicyChange, SchedulerView
+from crawler.model.records import Leader, Node, Query, Report, Resource, Spec, WorkerLoad
 
 UNTOLD = WorkerLoad()
 """Of a node that says nothing of its load."""

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 import gevent
 from werkzeug.exceptions import ClientDisconnected, RequestTimeout
 
-from crawler import schemas
 from crawler.api import payloads
 from crawler.api.limiter import RateLimiter
 from crawler.api.service import Call, Service
-from crawler.settings import ApiSettings
+from crawler.schemas import task_schemas
+from crawler.settings.sections import ApiSettings
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -51,7 +51,7 @@ class Shortcut:
         """Add the task; the body of the answer. Raises what the route would raise."""
         self._limiter.admit("http", environ.get("REMOTE_ADDR") or "")
         call = Call(self._timeout_s)
-        spec = schemas.load_spec(payloads.read_object(self._body(environ)))
+        spec = task_schemas.load_spec(payloads.read_object(self._body(environ)))
         return payloads.write(payloads.placement(self._service.desk(call).add(spec, call)))
 
     def _body(self, environ: WSGIEnvironment) -> bytes:

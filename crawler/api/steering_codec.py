@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from crawler.parameters import from_struct, to_struct
-from crawler.proto import crawler_pb2 as pb
-from crawler.steering import (
+from crawler.model.policy import (
     Explanation,
     Fault,
     Judgement,
@@ -17,6 +15,8 @@ from crawler.steering import (
     Score,
     WorkerVerdict,
 )
+from crawler.proto import crawler_pb2 as pb
+from crawler.schemas.parameters import from_struct, to_struct
 
 
 def change_message(change: PolicyChange) -> pb.Scheduler:

@@ -28,7 +28,7 @@ from crawler.api.shortcut import Shortcut
 from crawler.clock import Clock, SystemClock
 from crawler.logs import get_logger
 from crawler.metrics import Metrics
-from crawler.settings import ApiSettings
+from crawler.settings.sections import ApiSettings
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment

@@ -8,18 +8,18 @@ from collections.abc import Iterator
 
 import click
 
-from crawler import constraint_json
 from crawler.api.client import Client
 from crawler.api.crawls import CrawlsClient
 from crawler.api.service import NodeLoad
 from crawler.cli import tables
 from crawler.cli.base import commands
 from crawler.cli.master import CALL, MASTER, connected
-from crawler.constraints import NONE
 from crawler.errors import CrawlerError, Retryable
 from crawler.local import report
-from crawler.records import MAX_PAGE, Query, Resource, State
-from crawler.steering import STRATEGY, Explanation, Fault, Score, WorkerVerdict
+from crawler.model.constraints import NONE
+from crawler.model.policy import STRATEGY, Explanation, Fault, Score, WorkerVerdict
+from crawler.model.records import MAX_PAGE, Query, Resource, State
+from crawler.schemas import constraint_json
 
 _ABOUT = ("USED", "LABELS", "TAINTS", "STATE")
 """Columns about a worker that may be empty."""

@@ -13,8 +13,8 @@ from crawler.cli.cluster import all_tasks
 from crawler.cli.master import CALL, MASTER, connected
 from crawler.clock import SystemClock
 from crawler.errors import CrawlerError, NotFound, Retryable
-from crawler.records import State
-from crawler.steering import Judgement
+from crawler.model.policy import Judgement
+from crawler.model.records import State
 
 LOOK_S = 0.5
 """Pause between two looks at a worker that is being emptied."""

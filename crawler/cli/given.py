@@ -10,15 +10,14 @@ from typing import Any
 
 import click
 
-from crawler import config
 from crawler.cli.base import BAD_SETTINGS
-from crawler.crawl_settings import CrawlSettings
-from crawler.engine import overrides, scrapy_settings
 from crawler.engine.loader import load_file, load_spiders
 from crawler.engine.spider import Spider
 from crawler.errors import ConfigError, InvalidArgument
-from crawler.records import Spec
-from crawler.setting_fields import from_text
+from crawler.model.records import Spec
+from crawler.settings import config, overrides, scrapy_names
+from crawler.settings.crawl import CrawlSettings
+from crawler.settings.schema import from_text
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -113,23 +112,23 @@ def settings_of(texts: Iterable[str]) -> dict[str, Any]:
     """
     given = pairs("-s", texts)
     parsed = {key: _setting(key, text) for key, text in given.items()}
-    faults = scrapy_settings.faults(parsed, "-s")
+    faults = scrapy_names.faults(parsed, "-s")
     faults += [
         f"-s.{name}: a setting of Scrapy that there is not here; see docs/spiders.md"
-        + overrides.meant(name, (*scrapy_settings.NAMES, *scrapy_settings.SWITCHES))
-        for name in scrapy_settings.unknown(parsed)
+        + overrides.meant(name, (*scrapy_names.NAMES, *scrapy_names.SWITCHES))
+        for name in scrapy_names.unknown(parsed)
     ]
     if faults:
         raise Unusable("\n".join(fault.replace("-s.", "-s ", 1) for fault in faults))
-    return scrapy_settings.translated(parsed)
+    return scrapy_names.translated(parsed)
 
 
 def _setting(key: str, text: str) -> Any:
     """The value of a setting, read as that of ours, or of a switch that Scrapy alone has."""
     is_mapping = text.lstrip().startswith("{")  # ITEM_PIPELINES, with a number for each
-    if scrapy_settings.is_scrapys(key) and (key not in scrapy_settings.NAMES or is_mapping):
+    if scrapy_names.is_scrapys(key) and (key not in scrapy_names.NAMES or is_mapping):
         return from_text(text, bool)
-    name = scrapy_settings.NAMES.get(key, key)
+    name = scrapy_names.NAMES.get(key, key)
     return overrides.parsed({name: text})[name]
 
 

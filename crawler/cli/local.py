@@ -11,10 +11,11 @@ from typing import Any
 import click
 import gevent
 
-from crawler import config, logs
+from crawler import logs
 from crawler.cli.base import CONFIG, FAILED, commands, interruptible, until_signal
 from crawler.errors import ConfigError, CrawlerError
-from crawler.records import State
+from crawler.model.records import State
+from crawler.settings import config
 
 
 @commands.command()

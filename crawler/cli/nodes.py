@@ -9,9 +9,10 @@ from typing import Any
 import click
 import gevent
 
-from crawler import config, logs
+from crawler import logs
 from crawler.cli.base import CONFIG, commands, until_signal
 from crawler.errors import CrawlerError
+from crawler.settings import config
 
 
 def _node_options(command: Callable[..., Any]) -> Callable[..., Any]:

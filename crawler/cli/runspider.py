@@ -15,7 +15,7 @@ from crawler.errors import InvalidArgument
 from crawler.local import report
 from crawler.local.solo import Solo, engine_for
 from crawler.local.terminal import StatusLine
-from crawler.records import State
+from crawler.model.records import State
 
 
 @commands.command()

@@ -6,11 +6,11 @@ import os
 
 import click
 
-from crawler import config
 from crawler.cli import tables
 from crawler.cli.base import CONFIG, commands
 from crawler.cli.master import CALL, MASTER, connected
-from crawler.steering import PolicyChange, SchedulerView
+from crawler.model.policy import PolicyChange, SchedulerView
+from crawler.settings import config
 
 OWN = "default"
 """Given as a weight, it is the plugin's own."""

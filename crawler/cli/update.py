@@ -8,12 +8,12 @@ from typing import Any
 
 import click
 
-from crawler import constraint_json, schemas
 from crawler.cli.base import commands
 from crawler.cli.cluster import task_lines
 from crawler.cli.master import CALL, MASTER, connected
 from crawler.errors import shown
-from crawler.records import Spec
+from crawler.model.records import Spec
+from crawler.schemas import constraint_json, task_schemas
 
 FIELDS = ("spider", "priority", "retries", "labels", "parameters", "constraints")
 MAPS = ("labels", "parameters", "constraints")
@@ -48,7 +48,7 @@ def update(master: str, name: str, wanted: tuple[str, ...], unset: tuple[str, ..
             _set(given, text)
         for path in unset:
             _unset(given, path)
-        found = client.update(schemas.load_spec(given), CALL)
+        found = client.update(task_schemas.load_spec(given), CALL)
     for line in task_lines(found):
         click.echo(line)
 

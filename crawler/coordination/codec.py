@@ -10,8 +10,6 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-from crawler import constraint_json
-from crawler.constraints import NONE, Constraints
 from crawler.coordination.fields import (
     dump,
     labels,
@@ -21,9 +19,11 @@ from crawler.coordination.fields import (
     typed,
     whole,
 )
-from crawler.readers import Faulty
-from crawler.records import NO_COUNTS, Counts, Owner, Resource, Spec, State, shared_owner
-from crawler.schemas import MAX_RETRIES
+from crawler.model.constraints import NONE, Constraints
+from crawler.model.records import NO_COUNTS, Counts, Owner, Resource, Spec, State, shared_owner
+from crawler.schemas import constraint_json
+from crawler.schemas.readers import Faulty
+from crawler.schemas.task_schemas import MAX_RETRIES
 
 MOST_KILLS = 2**31 - 1
 """Largest count of dead workers that the API can carry."""

@@ -25,7 +25,7 @@ from crawler.coordination.store import (
 )
 from crawler.errors import LeadershipLost, Retryable
 from crawler.logs import get_logger
-from crawler.records import Leader, Leadership
+from crawler.model.records import Leader, Leadership
 
 log = get_logger(__name__)
 

@@ -23,7 +23,7 @@ from crawler.coordination.renewer import EtcdRenewer
 from crawler.coordination.store import Compare, Get, KeyValue, Operation, Put, Range, TxnResult
 from crawler.errors import LeaseLost
 from crawler.logs import get_logger
-from crawler.settings import EtcdSettings
+from crawler.settings.sections import EtcdSettings
 
 log = get_logger(__name__)
 

@@ -15,7 +15,7 @@ from pyetcd.etcdrpc import rpc_pb2_grpc
 
 from crawler.coordination.etcd_failures import Stuck
 from crawler.errors import ConfigError
-from crawler.settings import EtcdSettings
+from crawler.settings.sections import EtcdSettings
 from crawler.supervision import run_aside
 
 CHANNEL_OPTIONS = (

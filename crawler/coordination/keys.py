@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from crawler.settings import CoordinationSettings
+from crawler.settings.sections import CoordinationSettings
 
 MASTER = "master"
 WORKER = "worker"

@@ -35,7 +35,7 @@ from crawler.coordination.store import (
 )
 from crawler.errors import LeadershipLost, LeaseLost, OutcomeUnknown, Retryable, StoreRefused
 from crawler.logs import get_logger
-from crawler.records import Leadership, Resource
+from crawler.model.records import Leadership, Resource
 
 log = get_logger(__name__)
 

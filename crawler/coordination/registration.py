@@ -6,9 +6,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from crawler.constraints import MOST_AMOUNT, Taint
 from crawler.coordination import fields
-from crawler.records import NO_LABELS, Node
+from crawler.model.constraints import MOST_AMOUNT, Taint
+from crawler.model.records import NO_LABELS, Node
 
 VERSION = "latest"
 

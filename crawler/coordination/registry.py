@@ -22,7 +22,7 @@ from crawler.coordination.store import (
 )
 from crawler.errors import Retryable, Unavailable
 from crawler.logs import get_logger
-from crawler.records import DRAINING, Node
+from crawler.model.records import DRAINING, Node
 
 log = get_logger(__name__)
 

@@ -9,7 +9,7 @@ from typing import Any
 from crawler.coordination.fields import dump, load_object
 from crawler.coordination.keys import Keys
 from crawler.coordination.store import KeyValue
-from crawler.steering import Cordon, Policy
+from crawler.model.policy import Cordon, Policy
 
 Decision = Policy | Cordon
 

@@ -9,11 +9,11 @@ import email.utils
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 
-from crawler.crawl_settings import CrawlSettings
 from crawler.engine import meta, urls
 from crawler.engine.exchange import Answer, FetchError
 from crawler.engine.frontier import Job
 from crawler.engine.response import Headers
+from crawler.settings.crawl import CrawlSettings
 
 MAX_RETRY_PAUSE_S = 300.0
 """A site that asks to come back later than this is not tried again by this crawl."""

@@ -15,12 +15,12 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
-from crawler.crawl_settings import CrawlSettings
 from crawler.engine import urls
 from crawler.engine.job import Job
 from crawler.engine.spill import CHUNK, Chunk, Loaded, Spill
 from crawler.engine.written import Unwritable
 from crawler.logs import get_logger
+from crawler.settings.crawl import CrawlSettings
 
 log = get_logger(__name__)
 

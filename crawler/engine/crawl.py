@@ -28,7 +28,7 @@ from crawler.engine.spill import SpillFailed
 from crawler.engine.stats import Statistics, Stats
 from crawler.engine.tally import Tally
 from crawler.logs import get_logger
-from crawler.records import Counts, State
+from crawler.model.records import Counts, State
 
 log = get_logger(__name__)
 

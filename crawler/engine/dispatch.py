@@ -15,7 +15,6 @@ from typing import Any
 from gevent.event import Event
 
 from crawler.clock import Clock
-from crawler.crawl_settings import CrawlSettings
 from crawler.engine.answers import retry_after_s
 from crawler.engine.cache import OFF, Cache
 from crawler.engine.calling import Calling
@@ -31,6 +30,7 @@ from crawler.engine.recall import Recall
 from crawler.engine.rests import Rest
 from crawler.engine.robots import Robots, Rules, way_of
 from crawler.engine.slots import PATIENCE_S, Slot, Slots
+from crawler.settings.crawl import CrawlSettings
 
 NO_RULES = Rules()
 THROTTLED = frozenset({429, 503})

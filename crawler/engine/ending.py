@@ -6,8 +6,8 @@ import math
 from collections.abc import Callable
 
 from crawler.clock import Clock
-from crawler.crawl_settings import CrawlSettings
 from crawler.engine.tally import Tally
+from crawler.settings.crawl import CrawlSettings
 
 
 class Ending:

@@ -10,7 +10,6 @@ from weakref import WeakSet
 import gevent
 
 from crawler.clock import Clock, SystemClock
-from crawler.crawl_settings import CrawlSettings
 from crawler.engine import urls
 from crawler.engine.address import AddressPolicy
 from crawler.engine.cache import Cache
@@ -22,14 +21,15 @@ from crawler.engine.fetchers import Fetchers, load
 from crawler.engine.figures import Figures
 from crawler.engine.hosts import Hosts
 from crawler.engine.memory import MOST_BYTES, ResponseMemory
-from crawler.engine.overrides import override
 from crawler.engine.robots import Robots
-from crawler.engine.scrapy_settings import of_class, translated
 from crawler.engine.sinks.sink import Sink, SinkMaker
 from crawler.engine.slow import SlowCallbacks
 from crawler.engine.spider import Spider
 from crawler.errors import InvalidArgument, NotFound
-from crawler.records import Spec
+from crawler.model.records import Spec
+from crawler.settings.crawl import CrawlSettings
+from crawler.settings.overrides import override
+from crawler.settings.scrapy_names import of_class, translated
 from crawler.supervision import OnEnd, Supervisor
 
 RESERVED = frozenset({"name", "custom_settings", "declaration", "item_schema", "pipelines"})

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
-from crawler.crawl_settings import CrawlSettings
 from crawler.errors import CrawlerError
+from crawler.settings.crawl import CrawlSettings
 
 if TYPE_CHECKING:
     from crawler.engine.jar import Jar

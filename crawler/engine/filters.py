@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from crawler.crawl_settings import CrawlSettings
 from crawler.engine import urls
+from crawler.settings.crawl import CrawlSettings
 
 MAX_COUNTED = 100_000
 """So many hosts or paths are counted; then those with the lowest counts are forgotten."""

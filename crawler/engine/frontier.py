@@ -14,13 +14,13 @@ from array import array
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from crawler.crawl_settings import CrawlSettings
 from crawler.engine import urls
 from crawler.engine.backlog import Backlog, SiteQueue
 from crawler.engine.filters import Filters
 from crawler.engine.job import Job
 from crawler.engine.request import Request
 from crawler.engine.seen import Seen
+from crawler.settings.crawl import CrawlSettings
 
 __all__ = ["Frontier", "Job", "SiteQueue"]
 

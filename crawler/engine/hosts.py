@@ -19,8 +19,8 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from crawler.clock import Clock
-from crawler.crawl_settings import Limit
 from crawler.engine.rests import Rest, Rests
+from crawler.settings.crawl import Limit
 
 GRACE_S = 0.05
 """How long a turn is kept for the one that is first in line, who may be busy otherwise."""

@@ -14,12 +14,12 @@ from typing import Any
 
 import yaml
 
-from crawler.engine import scrapy_settings
 from crawler.engine.declarative import compile_declaration
 from crawler.engine.failure import FAULTS
 from crawler.engine.spider import Spider
 from crawler.errors import ConfigError
 from crawler.logs import get_logger
+from crawler.settings import scrapy_names
 
 log = get_logger(__name__)
 
@@ -165,7 +165,7 @@ def _spiders_in(module: ModuleType, where: str) -> list[type[Spider]]:
 def _faults(spider: type[Spider], where: str, origins: Mapping[str, str]) -> list[str]:
     """What is wrong with a spider beside the others."""
     place = f"{where}.{spider.name}.custom_settings"
-    found = scrapy_settings.faults(scrapy_settings.of_class(spider), place)
+    found = scrapy_names.faults(scrapy_names.of_class(spider), place)
     _warn_of_unknown(spider, place, found)
     if spider.name in origins:
         found.append(
@@ -176,7 +176,7 @@ def _faults(spider: type[Spider], where: str, origins: Mapping[str, str]) -> lis
 
 
 def _warn_of_unknown(spider: type[Spider], place: str, found: list[str]) -> None:
-    unknown = [] if found else scrapy_settings.unknown(scrapy_settings.of_class(spider))
+    unknown = [] if found else scrapy_names.unknown(scrapy_names.of_class(spider))
     if unknown:
         log.warning(
             "settings of Scrapy that have no counterpart do nothing",

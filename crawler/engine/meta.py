@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 from crawler.engine.exchange import FetchError
 
 if TYPE_CHECKING:
-    from crawler.crawl_settings import CrawlSettings
     from crawler.engine.frontier import Job
+    from crawler.settings.crawl import CrawlSettings
 
 MOST_TIMEOUT_S = 86_400.0
 """A request that may take longer than a day is a mistake."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from crawler.engine import coroutines
+from crawler import coroutines
 from crawler.engine.failure import Failure
 from crawler.engine.items import ALLOWED, is_item
 from crawler.engine.response import Response

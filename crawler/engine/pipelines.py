@@ -14,7 +14,7 @@ from typing import Any
 
 from marshmallow import Schema
 
-from crawler.engine import coroutines
+from crawler import coroutines
 from crawler.engine.failure import FAULTS
 from crawler.engine.items import ALLOWED, fields_of, is_item
 from crawler.errors import ConfigError

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from crawler.crawl_settings import CrawlSettings
 from crawler.engine import cache
 from crawler.engine.cache import Cache, Entry
 from crawler.engine.exchange import Answer, Call, FetchError
+from crawler.settings.crawl import CrawlSettings
 
 Done = Callable[[Answer | FetchError], None]
 

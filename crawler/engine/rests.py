@@ -17,8 +17,8 @@ import random
 from collections.abc import Callable, Mapping
 
 from crawler.clock import Clock
-from crawler.crawl_settings import CrawlSettings
 from crawler.engine.exchange import DOWN, TOO_LONG
+from crawler.settings.crawl import CrawlSettings
 
 DAY_S = 86_400.0
 JITTER = 0.1

@@ -17,11 +17,11 @@ import gevent
 from protego import Protego
 
 from crawler.clock import Clock
-from crawler.crawl_settings import CrawlSettings
 from crawler.engine import urls
 from crawler.engine.exchange import Answer, Call, FetchError, Terms
 from crawler.engine.fetchers import Fetchers
 from crawler.engine.response import Headers
+from crawler.settings.crawl import CrawlSettings
 from crawler.supervision import Supervisor
 
 KEPT_S = 24 * 3600.0

@@ -11,7 +11,7 @@ from typing import Any
 
 from marshmallow import RAISE, Schema, ValidationError, fields, post_load, validates_schema
 
-from crawler.engine import extract, overrides, urls
+from crawler.engine import extract, urls
 from crawler.engine.rules import (
     SOURCES,
     TYPES,
@@ -21,6 +21,7 @@ from crawler.engine.rules import (
     ItemRule,
     SitemapRule,
 )
+from crawler.settings import overrides
 
 REGEX = "a regular expression"
 MISSING = "missing; allowed:"

@@ -10,9 +10,9 @@ from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from crawler.crawl_settings import CrawlSettings
-from crawler.engine.coroutines import Both
+from crawler.coroutines import Both
 from crawler.engine.request import Request
+from crawler.settings.crawl import CrawlSettings
 
 if TYPE_CHECKING:
     from crawler.engine.response import Response

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from crawler.engine import urls
-from crawler.records import Counts, State
+from crawler.model.records import Counts, State
 
 _HINTS = {
     "connection refused": "is the site up?",

@@ -19,7 +19,7 @@ from crawler.engine.response import Response
 from crawler.engine.sinks.many import ManySinks
 from crawler.engine.spider import Spider
 from crawler.errors import CrawlerError
-from crawler.records import Spec
+from crawler.model.records import Spec
 from crawler.supervision import Supervisor
 
 FREE = {"max_depth": 0}

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import yaml
 
-from crawler.crawl_settings import CrawlSettings
 from crawler.engine import extract, urls
 from crawler.engine.engine import Engine
 from crawler.engine.sinks.many import ManySinks
 from crawler.engine.spider import Spider
 from crawler.errors import InvalidArgument
-from crawler.records import Spec
+from crawler.model.records import Spec
+from crawler.settings.crawl import CrawlSettings
 
 _COMPILERS: Mapping[str, Callable[[str], object]] = {"css": extract.css, "xpath": extract.xpath}
 _CALLBACKS = ("callback", "errback")

@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from crawler import config
 from crawler.api.client import Client
 from crawler.api.service import Call
 from crawler.clock import Clock, SystemClock
@@ -14,7 +13,8 @@ from crawler.demo.bookshop import BookshopServer
 from crawler.errors import ConfigError, CrawlerError, Retryable
 from crawler.local.cluster import LocalCluster
 from crawler.local.progress import Progress
-from crawler.records import MAX_PAGE, Query, Resource, Spec, State
+from crawler.model.records import MAX_PAGE, Query, Resource, Spec, State
+from crawler.settings import config
 
 SITE_PORT = 8100
 """Where the bookshop opens when the port is free; config.yaml says the same."""

@@ -13,7 +13,7 @@ from typing import Protocol, TextIO
 
 from crawler.clock import Clock, SystemClock
 from crawler.local import render
-from crawler.records import Resource, State
+from crawler.model.records import Resource, State
 
 SUMMARY_S = 2.0
 """Plain output has at most one summary in so many seconds."""

@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from crawler.records import Resource, State
+from crawler.model.records import Resource, State
 
 HEADINGS = ("task", "worker", "pages", "items", "failures", "seconds", "state")
 _TEXT_COLUMNS = ("task", "worker", "state")

@@ -17,9 +17,9 @@ from crawler.engine.sinks.sink import Sink, SinkMaker
 from crawler.engine.sinks.targets import Targets, is_database, is_target, open_sink
 from crawler.errors import ConfigError
 from crawler.local.progress import Progress
+from crawler.model.records import Owner, Resource, Spec
 from crawler.node.runs import Run, folder_name
-from crawler.records import Owner, Resource, Spec
-from crawler.settings import Settings
+from crawler.settings.sections import Settings
 from crawler.supervision import Supervisor
 
 LOOK_S = 0.1

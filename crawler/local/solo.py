@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from crawler.clock import SystemClock
-from crawler.crawl_settings import CrawlSettings
 from crawler.engine.address import ALL
 from crawler.engine.cache import Cache
 from crawler.engine.crawl import Crawl
@@ -15,7 +14,8 @@ from crawler.engine.engine import Engine
 from crawler.engine.sinks.sink import Sink, SinkMaker
 from crawler.engine.spider import Spider
 from crawler.engine.stats import Statistics
-from crawler.records import Spec
+from crawler.model.records import Spec
+from crawler.settings.crawl import CrawlSettings
 from crawler.supervision import Supervisor
 
 LOOK_S = 0.1

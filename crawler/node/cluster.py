@@ -11,9 +11,9 @@ from crawler.coordination.registry import Difference, decode_registration, diffe
 from crawler.coordination.store import Store
 from crawler.coordination.watch import Change, Mirror
 from crawler.logs import get_logger
+from crawler.model.records import Node, Resource, State
 from crawler.node.listing import Names
 from crawler.node.steering import Decisions
-from crawler.records import Node, Resource, State
 from crawler.scheduler.census import Census
 from crawler.supervision import Supervisor
 

@@ -13,6 +13,18 @@ from itertools import islice
 from crawler.api.service import UNTOLD, Call, NodeLoad, Page
 from crawler.coordination.keys import MASTER, WORKER
 from crawler.errors import NotFound
+from crawler.model.policy import Explanation, PolicyChange, SchedulerView
+from crawler.model.records import (
+    MAX_PAGE,
+    Counts,
+    Node,
+    Query,
+    Report,
+    Resource,
+    Spec,
+    State,
+    WorkerLoad,
+)
 from crawler.node.cluster import Cluster
 from crawler.node.requests import (
     Add,
@@ -25,19 +37,7 @@ from crawler.node.requests import (
     is_news,
 )
 from crawler.node.steering import Steering
-from crawler.records import (
-    MAX_PAGE,
-    Counts,
-    Node,
-    Query,
-    Report,
-    Resource,
-    Spec,
-    State,
-    WorkerLoad,
-)
 from crawler.scheduler.candidate import Candidate
-from crawler.steering import Explanation, PolicyChange, SchedulerView
 
 
 class LeaderDesk:

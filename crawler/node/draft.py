@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from crawler.coordination.ledger import Change
-from crawler.records import Resource, State
+from crawler.model.records import Resource, State
 
 
 class Draft:

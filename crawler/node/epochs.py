@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from crawler.logs import get_logger
-from crawler.records import Report, Resource, State
+from crawler.model.records import Report, Resource, State
 
 log = get_logger(__name__)
 

@@ -22,15 +22,15 @@ from crawler.coordination.store import Store
 from crawler.errors import CrawlerError, Lost, Retryable, Unavailable
 from crawler.logs import get_logger
 from crawler.metrics import Metrics
+from crawler.model.records import Leader, Leadership, Node, State
 from crawler.node.cluster import Cluster
 from crawler.node.observer import Observer
 from crawler.node.placement import Placer
 from crawler.node.session import Session
 from crawler.node.term import Term
 from crawler.node.tickets import MOST_WAITING
-from crawler.records import Leader, Leadership, Node, State
 from crawler.scheduler.framework import Framework
-from crawler.settings import Settings
+from crawler.settings.sections import Settings
 from crawler.supervision import OnEnd, Supervisor
 
 log = get_logger(__name__)

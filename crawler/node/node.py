@@ -39,7 +39,7 @@ from crawler.node.master import Master
 from crawler.node.names import NodeNames
 from crawler.node.session import Membership, Role
 from crawler.node.worker import Worker
-from crawler.settings import Settings
+from crawler.settings.sections import Settings
 from crawler.supervision import OnEnd, Supervisor
 
 log = get_logger(__name__)

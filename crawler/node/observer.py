@@ -9,7 +9,7 @@ from crawler.api.service import Desk
 from crawler.coordination.election import Election, parse_leader
 from crawler.logs import get_logger
 from crawler.metrics import Metrics
-from crawler.records import Leader
+from crawler.model.records import Leader
 from crawler.supervision import OnEnd, Supervisor
 
 log = get_logger(__name__)

@@ -6,7 +6,7 @@ import time
 
 from crawler.api.service import UNTOLD
 from crawler.clock import Clock
-from crawler.records import WorkerLoad
+from crawler.model.records import WorkerLoad
 
 TELL_S = 10.0
 """How often a worker tells its load when it has nothing else to say."""

@@ -13,18 +13,18 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from crawler.coordination.codec import MOST_EPOCH
+from crawler.model.records import Node, Resource, State
 from crawler.node.draft import Draft
 from crawler.node.rebalancing import Rebalancing
 from crawler.node.suspicion import Suspicion
 from crawler.node.workforce import Incarnation, Workforce, incarnation_of
-from crawler.records import Node, Resource, State
 from crawler.scheduler.backlog import Backlog, Group
 from crawler.scheduler.census import Census
 from crawler.scheduler.cycle import Cycle
 from crawler.scheduler.framework import Framework
 from crawler.scheduler.news import News
 from crawler.scheduler.task import Task
-from crawler.settings import SchedulerSettings
+from crawler.settings.sections import SchedulerSettings
 
 PASS = 4_000
 """Tasks placed in one pass: some 100 ms with their commit, for which requests have to wait."""

@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 
 from crawler.logs import get_logger
-from crawler.records import Node, Resource
+from crawler.model.records import Node, Resource
 from crawler.scheduler.candidate import Candidate
 from crawler.scheduler.census import Census
 from crawler.scheduler.framework import Framework
 from crawler.scheduler.ranking import Ranking
 from crawler.scheduler.rebalance import Band
 from crawler.scheduler.task import Task
-from crawler.settings import SchedulerSettings
+from crawler.settings.sections import SchedulerSettings
 
 log = get_logger(__name__)
 

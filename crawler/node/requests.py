@@ -13,8 +13,8 @@ from typing import Protocol
 
 from crawler.coordination.codec import MOST_EPOCH
 from crawler.errors import AlreadyExists, NotFound
+from crawler.model.records import Report, Resource, Spec, State
 from crawler.node.draft import Draft
-from crawler.records import Report, Resource, Spec, State
 
 
 class Request(Protocol):

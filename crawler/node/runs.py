@@ -22,8 +22,8 @@ from crawler.engine.sinks.chosen import RunSink, Sinks
 from crawler.engine.sinks.sink import Sink, SinkMaker
 from crawler.errors import InvalidArgument, NotFound
 from crawler.logs import get_logger
+from crawler.model.records import Counts, Report, Resource, State
 from crawler.node.reconcile import RunKey
-from crawler.records import Counts, Report, Resource, State
 from crawler.supervision import OnEnd, Supervisor
 
 log = get_logger(__name__)

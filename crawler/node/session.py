@@ -21,8 +21,8 @@ from crawler.coordination.store import Store
 from crawler.errors import CrawlerError, LeaseLost, Retryable
 from crawler.hub import HubWatch
 from crawler.logs import get_logger
+from crawler.model.records import Node
 from crawler.node.names import NodeNames
-from crawler.records import Node
 from crawler.supervision import OnEnd, Supervisor
 
 log = get_logger(__name__)

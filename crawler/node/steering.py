@@ -22,10 +22,10 @@ from crawler.coordination.store import Store
 from crawler.coordination.watch import Mirror
 from crawler.errors import ConfigError, Conflict, InvalidArgument, NotFound
 from crawler.logs import get_logger
-from crawler.records import Leadership
+from crawler.model.policy import Cordon, PluginView, Policy, PolicyChange, SchedulerView
+from crawler.model.records import Leadership
 from crawler.scheduler.census import Census
 from crawler.scheduler.framework import Framework
-from crawler.steering import Cordon, PluginView, Policy, PolicyChange, SchedulerView
 
 log = get_logger(__name__)
 

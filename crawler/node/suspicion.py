@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from crawler.model.records import Resource
 from crawler.node.workforce import Incarnation, incarnation_of
-from crawler.records import Resource
 
 
 class Suspicion:

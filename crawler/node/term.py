@@ -27,6 +27,7 @@ from crawler.errors import (
     Unavailable,
 )
 from crawler.logs import get_logger
+from crawler.model.records import Leadership, Resource, Spec
 from crawler.node.cluster import Cluster
 from crawler.node.desk import LeaderDesk
 from crawler.node.draft import Draft
@@ -36,9 +37,8 @@ from crawler.node.steering import Steering
 from crawler.node.tickets import Ticket, Tickets
 from crawler.node.waiting import explained
 from crawler.node.workforce import Grace, Incarnation, Workforce
-from crawler.records import Leadership, Resource, Spec
 from crawler.scheduler.framework import Framework
-from crawler.settings import SchedulerSettings
+from crawler.settings.sections import SchedulerSettings
 
 log = get_logger(__name__)
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from crawler.clock import Clock
+from crawler.model.policy import Explanation
+from crawler.model.records import Resource
 from crawler.node.placement import Placer
-from crawler.records import Resource
 from crawler.scheduler.census import Census
 from crawler.scheduler.explain import judge
 from crawler.scheduler.framework import Framework
 from crawler.scheduler.task import Task
-from crawler.steering import Explanation
 
 
 def explained(

@@ -15,7 +15,6 @@ from gevent.event import Event
 from crawler.api.client import Peers
 from crawler.api.service import Call
 from crawler.clock import Clock
-from crawler.constraints import Taint
 from crawler.coordination.election import Election
 from crawler.coordination.keys import MASTER, Keys
 from crawler.coordination.ledger import Ledger
@@ -28,14 +27,15 @@ from crawler.engine.sinks.chosen import Sinks
 from crawler.errors import CrawlerError
 from crawler.logs import get_logger
 from crawler.metrics import Metrics
+from crawler.model.constraints import Taint
+from crawler.model.records import Leader, Node, Report, Resource
 from crawler.node.epochs import Epochs
 from crawler.node.observer import Observer
 from crawler.node.own_load import OwnLoad
 from crawler.node.reconcile import RunKey, reconcile
 from crawler.node.runs import Run, Runs
 from crawler.node.session import Session
-from crawler.records import Leader, Node, Report, Resource
-from crawler.settings import Settings
+from crawler.settings.sections import Settings
 from crawler.supervision import OnEnd, Supervisor
 
 log = get_logger(__name__)

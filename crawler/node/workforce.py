@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from crawler.records import Node, Owner, Resource
+from crawler.model.records import Node, Owner, Resource
 
 
 class Incarnation(NamedTuple):

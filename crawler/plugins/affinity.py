@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from crawler.constraints import NODE, Neighbour
+from crawler.model.constraints import NODE, Neighbour
 from crawler.scheduler.hookspecs import Candidate, Cluster, Place, Task, hookimpl
 
 Pair = tuple[str, str]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from crawler.constraints import goes_by
+from crawler.model.constraints import goes_by
 from crawler.scheduler.hookspecs import Candidate, Task, hookimpl
 
 

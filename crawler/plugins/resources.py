@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from crawler.constraints import says_yes
+from crawler.model.constraints import says_yes
 from crawler.scheduler.hookspecs import Candidate, Cluster, Task, hookimpl
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from crawler.constraints import Spread
+from crawler.model.constraints import Spread
 from crawler.scheduler.hookspecs import Cluster, Place, Task, hookimpl
 
 

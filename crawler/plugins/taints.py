@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
-from crawler.constraints import Effect, Taint
+from crawler.model.constraints import Effect, Taint
 from crawler.scheduler.hookspecs import Candidate, Task, hookimpl
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping
 from typing import Any
 
-from crawler.constraints import NODE, UNBOUNDED
-from crawler.records import Node, WorkerLoad
+from crawler.model.constraints import NODE, UNBOUNDED
+from crawler.model.records import Node, WorkerLoad
 from crawler.scheduler.task import PLAIN, Load
 
 

@@ -12,8 +12,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from crawler.constraints import NODE
-from crawler.records import Node, Owner, Resource, Spec, State, WorkerLoad
+from crawler.model.constraints import NODE
+from crawler.model.records import Node, Owner, Resource, Spec, State, WorkerLoad
 from crawler.scheduler.candidate import Candidate, Place
 from crawler.scheduler.news import Gatherer
 from crawler.scheduler.places import Places

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from crawler.records import Node, Resource
+from crawler.model.records import Node, Resource
 from crawler.scheduler import reasons
 from crawler.scheduler.backlog import Backlog, Queue, Turn
 from crawler.scheduler.candidate import Candidate

@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from crawler.constraints import NODE
+from crawler.model.constraints import NODE
+from crawler.model.policy import Judgement, Score, WorkerVerdict
 from crawler.scheduler.candidate import Candidate, Domain, Place, place_of
 from crawler.scheduler.census import Census
 from crawler.scheduler.framework import Framework
 from crawler.scheduler.panel import Panel, Points
 from crawler.scheduler.reasons import absences
 from crawler.scheduler.task import Task
-from crawler.steering import Judgement, Score, WorkerVerdict
 
 Verdicts = Mapping[str, Mapping[str, str]]
 """Plugin → worker id → why not."""

@@ -11,12 +11,12 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from crawler.errors import ConfigError
 from crawler.logs import get_logger
+from crawler.model.policy import Policy
 from crawler.scheduler.hookspecs import Candidate, Cluster, Rating, Strategy, Task
 from crawler.scheduler.loader import Loaded, Plugin, load
 from crawler.scheduler.panel import Faults, Panel
 from crawler.scheduler.task import Shape
 from crawler.scheduler.vocabulary import Vocabulary
-from crawler.steering import Policy
 
 log = get_logger(__name__)
 

@@ -12,9 +12,9 @@ from time import perf_counter
 from typing import Any
 
 from crawler.logs import get_logger
+from crawler.model.policy import STRATEGY, Fault
 from crawler.scheduler.hookspecs import Candidate, Cluster, Place, Strategy, Task
 from crawler.scheduler.loader import Plugin
-from crawler.steering import STRATEGY, Fault
 
 log = get_logger(__name__)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from crawler.records import Node
+from crawler.model.records import Node
 from crawler.scheduler.candidate import Candidate, Domain, place_of
 from crawler.scheduler.task import PLAIN, Load
 

@@ -6,7 +6,7 @@ from bisect import bisect
 from collections.abc import Mapping
 from difflib import get_close_matches
 
-from crawler.constraints import goes_by
+from crawler.model.constraints import goes_by
 from crawler.scheduler.candidate import Candidate
 from crawler.scheduler.census import Census
 

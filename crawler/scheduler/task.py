@@ -6,8 +6,8 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from crawler.constraints import Constraints
-from crawler.records import Resource, Spec
+from crawler.model.constraints import Constraints
+from crawler.model.records import Resource, Spec
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from crawler.records import Node
+from crawler.model.records import Node
 from crawler.scheduler.task import Load
 
 

@@ -9,7 +9,7 @@ from crawler.coordination.etcd import EtcdStore
 from crawler.coordination.store import Put
 from crawler.errors import Retryable
 from crawler.local.etcd_cluster import EtcdCluster
-from crawler.settings import EtcdSettings
+from crawler.settings.sections import EtcdSettings
 from tests.waiting import eventually
 
 

@@ -11,7 +11,7 @@ from crawler.coordination.etcd import EtcdStore
 from crawler.coordination.store import Put
 from crawler.errors import StoreFull, Unavailable
 from crawler.local.etcd import EmbeddedEtcd, ask
-from crawler.records import Query
+from crawler.model.records import Query
 from tests.clusters import CALL, Cluster, request
 from tests.waiting import eventually
 

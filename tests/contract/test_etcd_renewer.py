@@ -10,7 +10,7 @@ from pyetcd.etcdrpc import rpc_pb2, rpc_pb2_grpc
 from crawler.coordination.etcd import EtcdStore
 from crawler.errors import LeaseLost, Unavailable
 from crawler.local.etcd import EmbeddedEtcd
-from crawler.settings import EtcdSettings
+from crawler.settings.sections import EtcdSettings
 from tests.contract.certificates import issue
 from tests.faults.proxy import Link
 

@@ -8,7 +8,7 @@ from crawler.coordination.store import Put
 from crawler.errors import ConfigError, Unavailable
 from crawler.local.etcd import EmbeddedEtcd
 from crawler.node.node import Node
-from crawler.settings import EtcdSettings, Settings
+from crawler.settings.sections import EtcdSettings, Settings
 from tests.contract.certificates import files, issue, lock
 from tests.waiting import eventually
 

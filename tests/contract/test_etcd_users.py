@@ -10,7 +10,7 @@ from crawler.coordination.etcd import EtcdStore
 from crawler.coordination.store import Put
 from crawler.errors import StoreRefused, Unavailable
 from crawler.local.etcd import EmbeddedEtcd, ask
-from crawler.settings import EtcdSettings
+from crawler.settings.sections import EtcdSettings
 from tests.waiting import eventually
 
 PASSWORD = "open-sesame"

@@ -10,9 +10,9 @@ from gevent.pywsgi import WSGIServer
 from crawler.api import client as client_module
 from crawler.api.client import Client, Peers
 from crawler.api.service import Call
-from crawler.constraints import Constraints, Neighbour
 from crawler.errors import AlreadyExists, CrawlerError, NotFound, OutcomeUnknown, Unavailable
-from crawler.records import Query, Report, Spec, State, WorkerLoad
+from crawler.model.constraints import Constraints, Neighbour
+from crawler.model.records import Query, Report, Spec, State, WorkerLoad
 from tests.unit.api.fakes import CALL, FakeDesk, Master, body_of, client_of, running
 
 RESOURCE = "/crawler/resource"

@@ -14,7 +14,7 @@ from crawler.api.client import Client, Peers
 from crawler.api.service import Call
 from crawler.errors import CrawlerError, NotFound, OutcomeUnknown, Overloaded, Unavailable
 from crawler.metrics import Metrics
-from crawler.records import Spec
+from crawler.model.records import Spec
 from tests.unit.api.fakes import CALL, FakeDesk, Master, client_of, running
 from tests.unit.api.test_metrics import of_queue
 from tests.waiting import eventually

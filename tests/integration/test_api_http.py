@@ -11,7 +11,7 @@ import pytest
 from crawler.api import http as http_module
 from crawler.api.http import HttpServer
 from crawler.metrics import Metrics
-from crawler.settings import ApiSettings
+from crawler.settings.sections import ApiSettings
 from tests.unit.api.fakes import FakeDesk, Master
 from tests.unit.api.test_metrics import of_queue
 from tests.waiting import eventually

@@ -18,10 +18,10 @@ from crawler.errors import (
     OutcomeUnknown,
     Unavailable,
 )
+from crawler.model.records import Counts, Leader, Query, Report, Spec, State, WorkerLoad
 from crawler.proto import crawler_pb2 as pb
 from crawler.proto import crawler_pb2_grpc as pb_grpc
-from crawler.records import Counts, Leader, Query, Report, Spec, State, WorkerLoad
-from crawler.settings import ApiSettings
+from crawler.settings.sections import ApiSettings
 from tests.unit.api.fakes import CALL, FakeDesk, Master, channel_to, client_of, running
 from tests.waiting import eventually
 

@@ -25,10 +25,10 @@ from crawler.errors import (
     Rejected,
 )
 from crawler.metrics import Metrics
+from crawler.model.records import Report, Spec, State
 from crawler.proto import crawler_pb2 as pb
 from crawler.proto import crawler_pb2_grpc as pb_grpc
-from crawler.records import Report, Spec, State
-from crawler.settings import ApiSettings
+from crawler.settings.sections import ApiSettings
 from tests.unit.api.fakes import CALL, FakeDesk, Master, channel_to, client_of, running
 from tests.unit.api.test_metrics import of_queue
 from tests.waiting import eventually

@@ -6,10 +6,10 @@ from google.protobuf import empty_pb2
 from google.protobuf.json_format import MessageToDict, ParseDict
 
 from crawler.errors import InvalidArgument, NotFound
+from crawler.model.policy import Policy, PolicyChange
+from crawler.model.records import Spec
 from crawler.proto import crawler_pb2 as pb
 from crawler.proto import crawler_pb2_grpc as pb_grpc
-from crawler.records import Spec
-from crawler.steering import Policy, PolicyChange
 from tests.unit.api.fakes import (
     CALL,
     PLUGINS,

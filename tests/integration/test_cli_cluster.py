@@ -8,8 +8,8 @@ from crawler.api.service import NodeLoad
 from crawler.cli import cluster, drain, main
 from crawler.cli.base import commands
 from crawler.errors import NotFound, Unavailable
-from crawler.records import Owner, Spec, State
-from crawler.steering import Explanation, Judgement, WorkerVerdict
+from crawler.model.policy import Explanation, Judgement, WorkerVerdict
+from crawler.model.records import Owner, Spec, State
 from tests.unit.api.fakes import CALL, WORKER, FakeDesk, Master, running
 
 EMPTYING = f"{WORKER.id} takes no tasks, and"

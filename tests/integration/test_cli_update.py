@@ -2,8 +2,8 @@
 
 import pytest
 
-from crawler.constraints import Constraints
-from crawler.records import Spec
+from crawler.model.constraints import Constraints
+from crawler.model.records import Spec
 from tests.integration.test_cli_cluster import run  # noqa: F401
 from tests.unit.api.fakes import CALL, FakeDesk
 

@@ -7,12 +7,12 @@ from pathlib import Path
 import gevent
 import pytest
 
-from crawler import config
 from crawler.demo.bookshop import BookshopServer
 from crawler.demo.catalogue import all_books
 from crawler.engine.engine import Engine
 from crawler.engine.loader import load_spiders
-from crawler.records import State
+from crawler.model.records import State
+from crawler.settings import config
 
 CONFIG = Path(__file__).parents[2] / "config.yaml"
 # The pauses of the demo are for people to watch.

@@ -6,7 +6,7 @@ import pytest
 
 from crawler import Spider
 from crawler.engine.cache import Cache
-from crawler.records import Spec
+from crawler.model.records import Spec
 from tests.site import Site
 from tests.site.asked import HTML, Reply
 from tests.site.crawling import ListSink, crawled, run, running_engine, spec

@@ -4,7 +4,7 @@ import gevent
 import pytest
 
 from crawler import Request, Spider
-from crawler.records import State
+from crawler.model.records import State
 from tests.site import Site
 from tests.site.crawling import ListSink, Titles, adds_up, crawled, running_engine, spec
 

@@ -8,12 +8,12 @@ import gevent
 import pytest
 
 from crawler import Request, Spider
-from crawler.crawl_settings import CrawlSettings
 from crawler.engine.declarative import compile_declaration
 from crawler.engine.engine import Engine
 from crawler.engine.pipelines import DropItem
 from crawler.errors import InvalidArgument, NotFound
-from crawler.records import Spec, State
+from crawler.model.records import Spec, State
+from crawler.settings.crawl import CrawlSettings
 from tests.site import Site
 from tests.site.crawling import (
     ListSink,

@@ -2,9 +2,9 @@
 
 import pytest
 
-from crawler.crawl_settings import CrawlSettings
 from crawler.engine.engine import Engine
 from crawler.engine.memory import ResponseMemory
+from crawler.settings.crawl import CrawlSettings
 from tests.site import Site
 from tests.site.crawling import HASTE, ListSink, OnlyTitles, run, spec
 from tests.site.pages import HTML, Reply

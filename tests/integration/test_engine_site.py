@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from crawler.records import State
+from crawler.model.records import State
 from tests.site import Site
 from tests.site.crawling import Titles, adds_up, crawled
 from tests.site.odd import MARKUP

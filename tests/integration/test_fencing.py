@@ -20,9 +20,9 @@ from crawler.errors import (
     StoreRefused,
     Unavailable,
 )
+from crawler.model.records import Query, Report, Spec, State
 from crawler.node.requests import Add
-from crawler.records import Query, Report, Spec, State
-from crawler.settings import NodeSettings, WorkerSettings
+from crawler.settings.sections import NodeSettings, WorkerSettings
 from tests.clusters import CALL, KEYS, Cluster, Shared, Unreachable
 from tests.waiting import eventually
 

@@ -8,7 +8,7 @@ from crawler.clock import SystemClock
 from crawler.coordination.keys import WORKER
 from crawler.coordination.registration import encode_node
 from crawler.coordination.store import Put
-from crawler.records import Node, Query, Spec
+from crawler.model.records import Node, Query, Spec
 from tests.clusters import CALL, KEYS, Cluster
 from tests.waiting import eventually
 

@@ -8,12 +8,12 @@ import gevent
 import gevent.socket
 import pytest
 
-from crawler.constraints import Constraints, Neighbour
 from crawler.errors import CrawlerError
-from crawler.records import Spec
+from crawler.model.constraints import Constraints, Neighbour
+from crawler.model.policy import PolicyChange
+from crawler.model.records import Spec
 from crawler.scheduler.hookspecs import Strategy, hookimpl
-from crawler.settings import SchedulerSettings
-from crawler.steering import PolicyChange
+from crawler.settings.sections import SchedulerSettings
 from tests.clusters import CALL, Cluster
 from tests.integration.test_steering import WAITING
 from tests.waiting import eventually

@@ -10,7 +10,7 @@ from gevent.pywsgi import WSGIServer
 from crawler.api.service import Call
 from crawler.coordination.store import Delete, Put
 from crawler.errors import AlreadyExists, NotFound
-from crawler.records import Query, Report, Spec, State
+from crawler.model.records import Query, Report, Spec, State
 from tests.clusters import CALL, KEYS, Cluster, Shared, Unreachable, request
 from tests.waiting import eventually
 

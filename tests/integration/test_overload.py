@@ -17,8 +17,8 @@ from crawler.api.failures import CODES
 from crawler.api.service import Call
 from crawler.coordination.etcd import EtcdStore
 from crawler.errors import Retryable
+from crawler.model.records import Spec
 from crawler.proto import crawler_pb2 as pb
-from crawler.records import Spec
 from tests.clusters import CALL, Cluster
 from tests.integration.lab import TTL_S, Lab, call
 from tests.waiting import eventually

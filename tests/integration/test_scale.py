@@ -7,7 +7,7 @@ from crawler.clock import SystemClock
 from crawler.coordination.keys import WORKER
 from crawler.coordination.lease import Lease
 from crawler.coordination.registry import Registry
-from crawler.records import Node, Spec
+from crawler.model.records import Node, Spec
 from tests.clusters import KEYS, Cluster
 from tests.waiting import eventually
 

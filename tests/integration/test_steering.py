@@ -5,12 +5,12 @@ import json
 import gevent
 import pytest
 
-from crawler.constraints import Constraints
 from crawler.coordination.store import Put
 from crawler.errors import InvalidArgument, NotFound
-from crawler.records import Query, Spec
-from crawler.settings import NodeSettings, SchedulerSettings
-from crawler.steering import Policy, PolicyChange
+from crawler.model.constraints import Constraints
+from crawler.model.policy import Policy, PolicyChange
+from crawler.model.records import Query, Spec
+from crawler.settings.sections import NodeSettings, SchedulerSettings
 from tests.clusters import CALL, Cluster, request
 from tests.waiting import eventually
 

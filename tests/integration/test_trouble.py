@@ -10,8 +10,8 @@ from crawler.api.client import Client
 from crawler.api.service import Call
 from crawler.coordination.store import Delete, Put
 from crawler.errors import CrawlerError, OutcomeUnknown, Unavailable
-from crawler.records import Query, Report, Spec, State
-from crawler.settings import SchedulerSettings
+from crawler.model.records import Query, Report, Spec, State
+from crawler.settings.sections import SchedulerSettings
 from tests.clusters import CALL, KEYS, Cluster, Shared, Unreachable, request
 from tests.waiting import eventually
 

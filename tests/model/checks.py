@@ -7,8 +7,8 @@ from typing import Any
 
 from crawler.api.service import Call
 from crawler.coordination.watch import Mirror
+from crawler.model.records import Resource
 from crawler.node.master import Master
-from crawler.records import Resource
 from tests.model.nodes import KEYS, TTL_S, WELL_AGAIN_S, Host, Process
 from tests.model.world import World
 

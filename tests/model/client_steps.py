@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
-from crawler.records import Spec, State
+from crawler.model.records import Spec, State
 from tests.model.nodes import KEYS
 from tests.model.stage import LEADER, MASTERS, NAMES, SPECS, Stage
 

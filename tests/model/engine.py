@@ -9,7 +9,7 @@ from gevent.event import Event
 
 from crawler.engine.sinks.chosen import RunSink
 from crawler.errors import NotFound
-from crawler.records import Counts, Spec, State
+from crawler.model.records import Counts, Spec, State
 from tests.model.timeline import NodeClock
 
 

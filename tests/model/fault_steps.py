@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
-from crawler.records import Spec, State
+from crawler.model.records import Spec, State
 from tests.model.client_steps import ClientSteps
 from tests.model.network import Fate
 from tests.model.nodes import KEYS, TTL_S

@@ -15,7 +15,7 @@ from crawler.coordination.codec import decode_resource
 from crawler.coordination.keys import WORKER
 from crawler.coordination.memory import MemoryStore
 from crawler.coordination.store import Event, KeyValue
-from crawler.records import Owner, Resource, Spec, State
+from crawler.model.records import Owner, Resource, Spec, State
 from tests.model.engine import RunRecord
 from tests.model.nodes import KEYS, Process
 from tests.model.operations import Effect, Fare, Operation

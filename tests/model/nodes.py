@@ -15,7 +15,7 @@ from crawler.node.master import Master
 from crawler.node.names import NodeNames
 from crawler.node.session import Membership
 from crawler.node.worker import Worker
-from crawler.settings import (
+from crawler.settings.sections import (
     CoordinationSettings,
     NodeSettings,
     SchedulerSettings,

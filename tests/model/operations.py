@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from crawler.records import Spec
+from crawler.model.records import Spec
 
 
 class Fare(Enum):

@@ -10,7 +10,7 @@ from hypothesis import note
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from crawler.records import Spec
+from crawler.model.records import Spec
 from tests.model.checks import Checks
 from tests.model.nodes import KEYS, RARE, TTL_S, Host, Process
 from tests.model.world import World

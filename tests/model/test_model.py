@@ -18,7 +18,7 @@ import pytest
 from hypothesis import HealthCheck, Phase
 from hypothesis.stateful import run_state_machine_as_test
 
-from crawler.records import Spec
+from crawler.model.records import Spec
 from tests.model.checks import Checks
 from tests.model.machine import ClusterMachine
 from tests.model.world import World

@@ -15,7 +15,7 @@ from gevent.event import Event
 
 from crawler.api.service import UNTOLD, Call, Desk
 from crawler.errors import CrawlerError, OutcomeUnknown, Unavailable
-from crawler.records import Query, Report, Resource, Spec, WorkerLoad
+from crawler.model.records import Query, Report, Resource, Spec, WorkerLoad
 from tests.model.nodes import Host, Process
 from tests.model.timeline import NodeClock, Timeline
 

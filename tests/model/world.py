@@ -17,7 +17,7 @@ from crawler.coordination.memory import MemoryStore
 from crawler.coordination.store import Compare, Delete, Put, TxnResult
 from crawler.coordination.store import Operation as Write
 from crawler.errors import CrawlerError, OutcomeUnknown
-from crawler.records import Spec
+from crawler.model.records import Spec
 from tests.model.engine import RunRecord
 from tests.model.history import FOREIGN, History
 from tests.model.network import Record

@@ -77,7 +77,7 @@ MUTANTS = [
     ),
     Mutant(
         "a record that others have is completed in place",
-        "crawler/records.py",
+        "crawler/model/records.py",
         "        if self.mod_revision:\n",
         "        if False:\n",
         "tests/unit/coordination/test_echo.py -k completed",

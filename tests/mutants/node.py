@@ -14,7 +14,7 @@ MUTANTS = [
     ),
     Mutant(
         "a restarted worker is taken for the one before",
-        "crawler/records.py",
+        "crawler/model/records.py",
         "owner.node_id == self.id and owner.incarnation in (0, self.incarnation)",
         "owner.node_id == self.id",
         "tests/unit/node/test_decisions.py",

@@ -101,7 +101,7 @@ MUTANTS = [
     ),
     Mutant(
         "every worker runs every task",
-        "crawler/records.py",
+        "crawler/model/records.py",
         "return owner.node_id == self.id and owner.incarnation in (0, self.incarnation)",
         "return True",
         "tests/unit/node/test_decisions.py tests/integration/test_nodes.py",

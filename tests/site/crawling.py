@@ -12,7 +12,6 @@ from typing import Any
 import gevent
 
 from crawler import Request, Response, Spider
-from crawler.crawl_settings import CrawlSettings
 from crawler.engine.address import ALL
 from crawler.engine.cache import Cache
 from crawler.engine.crawl import Crawl
@@ -20,7 +19,8 @@ from crawler.engine.engine import Engine
 from crawler.engine.sinks.json_lines import JsonLinesSink
 from crawler.engine.sinks.sink import Sink
 from crawler.engine.stats import Statistics
-from crawler.records import Spec
+from crawler.model.records import Spec
+from crawler.settings.crawl import CrawlSettings
 
 HASTE = {
     "delay_s": 0.0,

@@ -2,7 +2,7 @@
 
 from hypothesis import strategies as st
 
-from crawler.constraints import (
+from crawler.model.constraints import (
     Constraints,
     Effect,
     Expression,

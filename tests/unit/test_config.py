@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from crawler import config
-from crawler.constraints import Constraints, Effect, Neighbour, Spread, Taint
-from crawler.crawl_settings import Limit
 from crawler.errors import ConfigError
-from crawler.records import Spec
-from crawler.settings import Settings
+from crawler.model.constraints import Constraints, Effect, Neighbour, Spread, Taint
+from crawler.model.records import Spec
+from crawler.settings import config
+from crawler.settings.crawl import Limit
+from crawler.settings.sections import Settings
 
 ROOT = Path(__file__).parents[2]
 

@@ -5,8 +5,7 @@ import json
 import pytest
 from hypothesis import given
 
-from crawler import constraint_json
-from crawler.constraints import (
+from crawler.model.constraints import (
     NONE,
     Constraints,
     Effect,
@@ -16,7 +15,8 @@ from crawler.constraints import (
     Spread,
     Toleration,
 )
-from crawler.readers import Faulty
+from crawler.schemas import constraint_json
+from crawler.schemas.readers import Faulty
 from tests.unit import constraints as made
 
 EVERYTHING = {

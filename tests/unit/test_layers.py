@@ -7,65 +7,63 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 
-LAYERS = [
-    {"constraints"},
-    {"records", "errors", "clock", "runtime", "steering"},
-    {"setting"},
-    {"crawl_settings"},
-    {"settings", "logs", "parameters"},
-    {"readers"},
-    {"constraint_json"},
-    {"schemas", "metrics", "supervision", "hub"},
-    {"setting_fields", "steering_schemas"},
-    {"config"},
-    {"coordination", "scheduler", "engine"},
-    {"api", "plugins"},
-    {"node"},
-    {"demo"},
-    {"local"},
-    {"cli", "gunicorn"},
-    {"__main__"},
-]
-RANK = {part: rank for rank, layer in enumerate(LAYERS) for part in layer}
+LAYERS = {
+    "": [
+        {"model", "errors", "clock", "runtime", "coroutines"},
+        {"logs", "schemas"},
+        {"settings", "metrics", "supervision", "hub"},
+        {"coordination", "scheduler", "engine"},
+        {"api", "plugins"},
+        {"node"},
+        {"demo"},
+        {"local"},
+        {"cli", "gunicorn"},
+        {"__main__"},
+    ],
+}
+"""For each package its parts, in layers: a part imports from layers before its own alone."""
+GENERATED = "proto"
 
 
 def imports(file):
-    """The parts of the package that a file imports."""
+    """The modules of the project that a file imports, type-only imports included."""
     for node in ast.walk(ast.parse(file.read_text())):
-        names = []
-        if isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
-            names = (
-                [node.module]
-                if node.module != "crawler"
-                else [f"crawler.{alias.name}" for alias in node.names]
-            )
+        if isinstance(node, ast.ImportFrom) and node.level == 0:
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
         elif isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        for name in names:
-            if name.startswith("crawler."):
-                yield name.split(".")[1]
+            yield from (alias.name for alias in node.names)
 
 
-def part_of(file):
-    relative = file.relative_to(ROOT / "crawler")
-    return relative.parts[0].removesuffix(".py")
+def part_of(name, package):
+    """The part of a package that a dotted name lies in, if it lies in the package at all."""
+    inside = ".".join(filter(None, ("crawler", package))) + "."
+    return name.removeprefix(inside).split(".")[0] if name.startswith(inside) else None
 
 
-FILES = [
-    file
-    for file in sorted((ROOT / "crawler").rglob("*.py"))
-    if ("_pb2" not in file.name and file.parent != ROOT / "crawler") or file.name != "__init__.py"
-]
+def module_of(file):
+    parts = file.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
-def test_a_file_imports_only_from_its_own_part_and_from_below(file):
-    part = part_of(file)
-    if part == "proto":
-        return
-    assert part in RANK, f"{part} has no layer yet"
-    for other in set(imports(file)) - {part, "proto"}:
-        assert RANK[other] < RANK[part], f"{file.name} imports {other}"
+def files_of(package):
+    folder = ROOT.joinpath("crawler", *filter(None, package.split(".")))
+    return [
+        file
+        for file in sorted(folder.rglob("*.py"))
+        if GENERATED not in file.parts and file != folder / "__init__.py"
+    ]
+
+
+@pytest.mark.parametrize("package", LAYERS, ids=lambda package: package or "crawler")
+def test_a_part_imports_only_from_the_layers_below(package):
+    rank = {part: rank for rank, layer in enumerate(LAYERS[package]) for part in layer}
+    for file in files_of(package):
+        part = part_of(module_of(file), package)
+        assert part in rank, f"{file} has no layer yet"
+        for name in imports(file):
+            other = part_of(name, package)
+            if other not in (None, part, GENERATED):
+                assert rank[other] < rank[part], f"{file} imports {name}"
 
 
 @pytest.mark.parametrize(
@@ -75,7 +73,11 @@ def test_plugins_see_the_hooks_and_records_alone(file):
     tree = ast.parse(file.read_text())
     seen = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     inside = {name for name in seen if name and name.startswith("crawler")}
-    assert inside <= {"crawler.constraints", "crawler.records", "crawler.scheduler.hookspecs"}
+    assert inside <= {
+        "crawler.model.constraints",
+        "crawler.model.records",
+        "crawler.scheduler.hookspecs",
+    }
 
 
 CLI = (

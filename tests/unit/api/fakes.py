@@ -13,12 +13,10 @@ from crawler.api.limiter import RateLimiter
 from crawler.api.rpc import SERVICE_NAME, RpcServer, Servicer
 from crawler.api.service import Call, NodeLoad, Page, Service
 from crawler.api.web import build_app
-from crawler.constraints import Effect, Taint
 from crawler.errors import AlreadyExists, InvalidArgument, NotFound
 from crawler.metrics import Metrics
-from crawler.records import Leader, Node, Owner, Resource, State, WorkerLoad
-from crawler.settings import ApiSettings
-from crawler.steering import (
+from crawler.model.constraints import Effect, Taint
+from crawler.model.policy import (
     STRATEGY,
     Explanation,
     Fault,
@@ -29,6 +27,8 @@ from crawler.steering import (
     Score,
     WorkerVerdict,
 )
+from crawler.model.records import Leader, Node, Owner, Resource, State, WorkerLoad
+from crawler.settings.sections import ApiSettings
 
 WORKER = Node(
     id="go.micro.server.worker-2",

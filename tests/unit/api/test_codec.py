@@ -8,12 +8,22 @@ from google.protobuf import json_format
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crawler import constraint_json, schemas
 from crawler.api import codec, payloads
 from crawler.api.service import NodeLoad, Page
 from crawler.errors import InvalidArgument
+from crawler.model.records import (
+    Counts,
+    Node,
+    Owner,
+    Query,
+    Report,
+    Resource,
+    Spec,
+    State,
+    WorkerLoad,
+)
 from crawler.proto import crawler_pb2 as pb
-from crawler.records import Counts, Node, Owner, Query, Report, Resource, Spec, State, WorkerLoad
+from crawler.schemas import constraint_json, task_schemas
 from tests.unit import constraints as made
 from tests.unit.api.fakes import MASTER, WORKER
 from tests.unit.test_constraint_json import EVERYTHING
@@ -78,13 +88,13 @@ specs = st.builds(
 @given(specs)
 def test_a_request_that_is_passed_on_keeps_everything(spec):
     message = pb.ResourceSpec.FromString(codec.spec_message(spec).SerializeToString())
-    assert schemas.load_spec(codec.spec_fields(message)) == spec
+    assert task_schemas.load_spec(codec.spec_fields(message)) == spec
 
 
 @given(specs)
 def test_what_the_cluster_says_of_a_task_may_be_sent_to_it_again(spec):
     told = json.loads(payloads.write(payloads.resource(Resource(spec))))
-    assert schemas.load_spec(told) == spec
+    assert task_schemas.load_spec(told) == spec
     assert codec.resource_from(codec.resource_message(Resource(spec))).spec == spec
 
 
@@ -96,7 +106,7 @@ def test_constraints_are_judged_over_grpc_as_over_http():
         apart=[pb.Neighbour(label="site")],
     )
     with pytest.raises(InvalidArgument) as told:
-        schemas.load_spec(codec.spec_fields(pb.ResourceSpec(name="x", constraints=bad)))
+        task_schemas.load_spec(codec.spec_fields(pb.ResourceSpec(name="x", constraints=bad)))
     for fault in (
         "constraints.requests['cpu']: 'NaN' is not allowed",
         "constraints.preferred[0].weight: 0",
@@ -105,7 +115,7 @@ def test_constraints_are_judged_over_grpc_as_over_http():
         assert fault in str(told.value)
     lacking = pb.Constraints(apart=[pb.Neighbour(label="site")])
     with pytest.raises(InvalidArgument, match=r"apart\[0\]\.value: is missing, and the task has"):
-        schemas.load_spec(codec.spec_fields(pb.ResourceSpec(name="x", constraints=lacking)))
+        task_schemas.load_spec(codec.spec_fields(pb.ResourceSpec(name="x", constraints=lacking)))
 
 
 def test_what_another_master_means_and_we_do_not_know_is_an_error():

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from crawler import config, constraints
-from crawler.schemas import load_spec
+from crawler.model import constraints
+from crawler.schemas.task_schemas import load_spec
+from crawler.settings import config
 
 TEXT = (Path(__file__).parents[3] / "docs" / "constraints.md").read_text()
 SENT = re.findall(r"^curl [^\n]* -d '(\{.+?\})'$", TEXT, re.MULTILINE | re.DOTALL)

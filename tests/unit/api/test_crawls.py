@@ -13,8 +13,8 @@ from crawler.cli import main
 from crawler.engine.stats import Statistics
 from crawler.errors import InvalidArgument, NotFound
 from crawler.metrics import Metrics
-from crawler.records import Owner, Resource, Spec
-from crawler.settings import ApiSettings
+from crawler.model.records import Owner, Resource, Spec
+from crawler.settings.sections import ApiSettings
 from tests.unit.api.fakes import CALL, FakeDesk, Master, running
 
 FOUND = Statistics(

@@ -9,8 +9,8 @@ from crawler.api.limiter import RateLimiter, address_of
 from crawler.api.metadata import RETRY_AFTER
 from crawler.errors import CrawlerError, Overloaded
 from crawler.metrics import Metrics
-from crawler.records import Report, State
-from crawler.settings import ApiSettings
+from crawler.model.records import Report, State
+from crawler.settings.sections import ApiSettings
 from tests.unit.api.fakes import CALL, FakeDesk, Master, body_of, channel_to, client_of, running
 from tests.waiting import eventually
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from crawler.coordination.keys import MASTER, WORKER
 from crawler.node.node import Node
-from crawler.settings import Settings
+from crawler.settings.sections import Settings
 
 TEXT = (Path(__file__).parents[3] / "docs" / "operations.md").read_text()
 

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from crawler.api import codec
 from crawler.errors import InvalidArgument
-from crawler.parameters import EXACT, MAX_DEPTH, normal
 from crawler.proto import crawler_pb2 as pb
-from crawler.schemas import load_spec
+from crawler.schemas.parameters import EXACT, MAX_DEPTH, normal
+from crawler.schemas.task_schemas import load_spec
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=20)
 NUMBERS = st.integers(-EXACT, EXACT) | st.floats(allow_nan=False, allow_infinity=False)

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crawler import schemas
 from crawler.api import codec
 from crawler.errors import InvalidArgument
+from crawler.model.records import Query, Spec, State
 from crawler.proto import crawler_pb2 as pb
-from crawler.records import Query, Spec, State
+from crawler.schemas import task_schemas
 
 
 @settings(deadline=None)
@@ -36,12 +36,12 @@ def test_grpc_and_http_judge_names_alike(name):
 @pytest.mark.parametrize("name", ["", "a/b", "election", "a\nb", "a\x7f", "a\x85", "x" * 129])
 def test_bad_names(name):
     with pytest.raises(InvalidArgument, match=r"^name: .* is not allowed; allowed are 1 to 128"):
-        schemas.load_spec({"name": name})
+        task_schemas.load_spec({"name": name})
 
 
 @pytest.mark.parametrize("name", ["a", " a ", "x" * 128, "豆瓣", "elections", "a|b", "a.b-c_d"])
 def test_good_names(name):
-    assert schemas.load_spec({"name": name}).name == name
+    assert task_schemas.load_spec({"name": name}).name == name
 
 
 def test_what_the_cluster_says_of_a_resource_may_come_back_and_is_ignored():
@@ -58,14 +58,14 @@ def test_what_the_cluster_says_of_a_resource_may_come_back_and_is_ignored():
         "failedOn": ["worker-1"],
         "kills": 2,
     }
-    assert schemas.load_spec(given) == Spec("task-test-4")
+    assert task_schemas.load_spec(given) == Spec("task-test-4")
     snake = {"name": "x", "assigned_node": "a|b", "creation_time": 1670841268798763000}
-    assert schemas.load_spec(snake) == Spec("x")
+    assert task_schemas.load_spec(snake) == Spec("x")
 
 
 def test_every_fault_is_named_with_field_value_and_what_is_allowed():
     with pytest.raises(InvalidArgument) as caught:
-        schemas.load_spec(
+        task_schemas.load_spec(
             {
                 "name": "a/b",
                 "colour": "red",
@@ -89,7 +89,7 @@ def test_every_fault_is_named_with_field_value_and_what_is_allowed():
 
 def test_the_faults_of_constraints_are_named_with_the_others_and_with_their_whole_path():
     with pytest.raises(InvalidArgument) as caught:
-        schemas.load_spec(
+        task_schemas.load_spec(
             {
                 "name": "x",
                 "retries": 1001,
@@ -127,7 +127,7 @@ OWN = {
 )
 def test_a_term_without_value_needs_the_label_of_the_task_itself(labels, lacking):
     with pytest.raises(InvalidArgument) as caught:
-        schemas.load_spec({"name": "x", "labels": labels, "constraints": OWN})
+        task_schemas.load_spec({"name": "x", "labels": labels, "constraints": OWN})
     faults = str(caught.value).split("; ")
     labelled = {"near[0]": "crawl", "apart[1]": "site", "spread[0]": "kind"}
     assert faults == [
@@ -138,62 +138,62 @@ def test_a_term_without_value_needs_the_label_of_the_task_itself(labels, lacking
 
 def test_a_term_without_value_means_the_label_of_the_task_itself():
     labels = {"crawl": "1", "site": "books", "kind": "shop"}
-    spec = schemas.load_spec({"name": "x", "labels": labels, "constraints": OWN})
+    spec = task_schemas.load_spec({"name": "x", "labels": labels, "constraints": OWN})
     assert [term.value for term in spec.constraints.apart] == ["other", ""]
 
 
 def test_a_label_is_not_missed_while_the_labels_themselves_are_at_fault():
     with pytest.raises(InvalidArgument, match=r"^labels: 5 is not allowed[^;]*; allowed [^;]*$"):
-        schemas.load_spec({"name": "x", "labels": 5, "constraints": OWN})
+        task_schemas.load_spec({"name": "x", "labels": 5, "constraints": OWN})
 
 
 @pytest.mark.parametrize("given", [{}, {"name": None}])
 def test_a_name_is_required(given):
     with pytest.raises(InvalidArgument, match=r"^name: is missing$"):
-        schemas.load_spec(given)
+        task_schemas.load_spec(given)
 
 
 @pytest.mark.parametrize(("value", "priority"), [("5", 5), (-3, -3), (2.0, 2), (None, 0)])
 def test_integers_come_as_numbers_or_strings(value, priority):
-    assert schemas.load_spec({"name": "x", "priority": value}).priority == priority
+    assert task_schemas.load_spec({"name": "x", "priority": value}).priority == priority
 
 
 @pytest.mark.parametrize("value", [True, 1.5, "1.5", "x", "", [], "9" * 30])
 def test_what_is_no_integer(value):
     with pytest.raises(InvalidArgument, match=r"^priority: .* allowed is an integer"):
-        schemas.load_spec({"name": "x", "priority": value})
+        task_schemas.load_spec({"name": "x", "priority": value})
 
 
 def test_a_spider_name_is_limited():
-    assert schemas.load_spec({"name": "x", "spider": "s" * 128}).spider_name == "s" * 128
+    assert task_schemas.load_spec({"name": "x", "spider": "s" * 128}).spider_name == "s" * 128
     with pytest.raises(InvalidArgument, match=r"^spider: .* allowed are 0 to 128 characters"):
-        schemas.load_spec({"name": "x", "spider": "s" * 129})
+        task_schemas.load_spec({"name": "x", "spider": "s" * 129})
 
 
 def test_a_resource_is_named_by_whatever_another_program_called_it():
-    assert schemas.load_name({"name": "x" * 200, "spider": "ignored"}) == "x" * 200
+    assert task_schemas.load_name({"name": "x" * 200, "spider": "ignored"}) == "x" * 200
     with pytest.raises(InvalidArgument, match="allowed are 1 characters or more"):
-        schemas.load_name({"name": ""})
+        task_schemas.load_name({"name": ""})
 
 
 def test_queries():
-    assert schemas.load_query({}) == Query(100, "", None)
-    assert schemas.load_query({"pageSize": "5000", "state": ""}) == Query(1000, "", None)
+    assert task_schemas.load_query({}) == Query(100, "", None)
+    assert task_schemas.load_query({"pageSize": "5000", "state": ""}) == Query(1000, "", None)
     both = {"page_size": 2, "pageToken": "t", "state": "running"}
-    assert schemas.load_query(both) == Query(2, "t", State.RUNNING)
+    assert task_schemas.load_query(both) == Query(2, "t", State.RUNNING)
     for bad in ({"page_size": "-1"}, {"pageSize": "many"}, {"state": "lost"}, {"stat": "done"}):
         with pytest.raises(InvalidArgument):
-            schemas.load_query(bad)
+            task_schemas.load_query(bad)
 
 
 @pytest.mark.parametrize("name", ["page_size", "pageSize"])
 def test_a_fault_is_told_by_the_name_that_was_given(name):
     with pytest.raises(InvalidArgument, match=f"^{name}: -1 is not allowed; allowed is an integer"):
-        schemas.load_query({name: -1})
+        task_schemas.load_query({name: -1})
 
 
 def outcome(given):
     try:
-        return schemas.load_spec(given)
+        return task_schemas.load_spec(given)
     except InvalidArgument as error:
         return str(error)

@@ -7,7 +7,7 @@ import pytest
 from flask import request_started
 
 from crawler.errors import AlreadyExists, NotFound, OutcomeUnknown, Overloaded, Unavailable
-from crawler.settings import ApiSettings
+from crawler.settings.sections import ApiSettings
 from tests.unit.api.fakes import WORKER, FakeDesk, Master
 
 PATH = "/crawler/resource"

@@ -22,8 +22,8 @@ from crawler.errors import (
     Unavailable,
 )
 from crawler.metrics import Metrics
-from crawler.records import Leader, State
-from crawler.settings import ApiSettings
+from crawler.model.records import Leader, State
+from crawler.settings.sections import ApiSettings
 from tests.unit.api.fakes import FakeDesk, Master, body_of
 from tests.unit.api.test_metrics import of_queue
 

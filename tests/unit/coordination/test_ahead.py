@@ -8,8 +8,8 @@ from crawler.coordination.keys import Keys
 from crawler.coordination.ledger import CHANGES, Change, Ledger
 from crawler.coordination.memory import MemoryStore
 from crawler.coordination.store import Put
-from crawler.records import Leadership, Resource, Spec
-from crawler.settings import CoordinationSettings
+from crawler.model.records import Leadership, Resource, Spec
+from crawler.settings.sections import CoordinationSettings
 from tests.waiting import eventually
 
 KEYS = Keys(CoordinationSettings())

@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crawler.api import codec
-from crawler.constraints import (
+from crawler.coordination.codec import decode_resource, encode_resource
+from crawler.coordination.registration import decode_node, encode_node
+from crawler.model.constraints import (
     NONE,
     Constraints,
     Effect,
@@ -20,9 +22,7 @@ from crawler.constraints import (
     Taint,
     Toleration,
 )
-from crawler.coordination.codec import decode_resource, encode_resource
-from crawler.coordination.registration import decode_node, encode_node
-from crawler.records import Counts, Node, Owner, Resource, Spec, State
+from crawler.model.records import Counts, Node, Owner, Resource, Spec, State
 from tests.unit import constraints as made
 
 REFERENCE = (

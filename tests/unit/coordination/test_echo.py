@@ -8,7 +8,7 @@ from crawler.clock import ManualClock, settle
 from crawler.coordination.memory import MemoryStore
 from crawler.coordination.store import Batch, Event, KeyValue, Put
 from crawler.coordination.watch import ECHO_S, MOST_OWN, Mirror
-from crawler.records import Node, Resource, Spec
+from crawler.model.records import Node, Resource, Spec
 from crawler.supervision import Supervisor
 
 

@@ -9,8 +9,8 @@ from crawler.coordination.keys import Keys
 from crawler.coordination.lease import Lease
 from crawler.coordination.store import Delete, Put
 from crawler.errors import LeadershipLost
-from crawler.records import Leader
-from crawler.settings import CoordinationSettings
+from crawler.model.records import Leader
+from crawler.settings.sections import CoordinationSettings
 from tests.waiting import eventually
 
 KEYS = Keys(CoordinationSettings())

@@ -11,8 +11,8 @@ from crawler.coordination.ledger import AHEAD, CHANGES, TOMBSTONE_S, Change, Led
 from crawler.coordination.memory import MemoryStore
 from crawler.coordination.store import Delete, Put
 from crawler.errors import LeadershipLost, OutcomeUnknown, StoreRefused, Unavailable
-from crawler.records import Leadership, Resource, Spec
-from crawler.settings import CoordinationSettings
+from crawler.model.records import Leadership, Resource, Spec
+from crawler.settings.sections import CoordinationSettings
 
 
 class Silent(MemoryStore):

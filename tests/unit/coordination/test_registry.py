@@ -18,8 +18,8 @@ from crawler.coordination.registry import (
 )
 from crawler.coordination.store import Put
 from crawler.errors import OutcomeUnknown
-from crawler.records import Node
-from crawler.settings import CoordinationSettings
+from crawler.model.records import Node
+from crawler.settings.sections import CoordinationSettings
 
 KEYS = Keys(CoordinationSettings())
 

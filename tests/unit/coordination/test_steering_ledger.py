@@ -11,9 +11,9 @@ from crawler.coordination.memory import MemoryStore
 from crawler.coordination.steering import decode_decision, encode_cordon, encode_policy
 from crawler.coordination.store import Delete, KeyValue, Put
 from crawler.errors import LeadershipLost
-from crawler.records import Leadership
-from crawler.settings import CoordinationSettings
-from crawler.steering import Cordon, Policy
+from crawler.model.policy import Cordon, Policy
+from crawler.model.records import Leadership
+from crawler.settings.sections import CoordinationSettings
 
 KEYS = Keys(CoordinationSettings())
 POLICY = Policy("random", frozenset({"spread", "gpu"}), {"labels": 2.5})

@@ -10,7 +10,7 @@ from crawler.clock import ManualClock
 from crawler.local import render
 from crawler.local.progress import LiveProgress, PlainProgress, progress_to
 from crawler.local.render import Look
-from crawler.records import Counts, Owner, Resource, Spec, State
+from crawler.model.records import Counts, Owner, Resource, Spec, State
 
 PLAIN = Look(unicode=False, colour=False)
 

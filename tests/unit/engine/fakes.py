@@ -4,12 +4,12 @@ from collections import Counter, deque
 
 import gevent
 
-from crawler.crawl_settings import CrawlSettings
 from crawler.engine.crawl import Crawl
 from crawler.engine.dispatch import Shared
 from crawler.engine.exchange import Answer
 from crawler.engine.hosts import Hosts
 from crawler.engine.robots import Robots
+from crawler.settings.crawl import CrawlSettings
 from crawler.supervision import Supervisor
 
 

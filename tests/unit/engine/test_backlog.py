@@ -7,14 +7,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crawler.clock import ManualClock
-from crawler.crawl_settings import CrawlSettings
 from crawler.engine import backlog
 from crawler.engine.frontier import Frontier
 from crawler.engine.job import Job
 from crawler.engine.request import Request
 from crawler.engine.spider import Spider
 from crawler.engine.spill import CHUNK, Chunk, Spill, SpillFailed
-from crawler.records import State
+from crawler.model.records import State
+from crawler.settings.crawl import CrawlSettings
 from tests.unit.engine.fakes import FakeFetcher, crawl_of, page, shared
 
 

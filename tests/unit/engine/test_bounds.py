@@ -5,7 +5,7 @@ import pytest
 
 from crawler import Request, Spider
 from crawler.clock import ManualClock, settle
-from crawler.records import State
+from crawler.model.records import State
 from tests.unit.engine.fakes import FakeFetcher, ListSink, crawl_of, page, shared
 
 

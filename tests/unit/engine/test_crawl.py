@@ -13,7 +13,7 @@ from crawler.engine.crawl import START_AHEAD
 from crawler.engine.exchange import FetchError
 from crawler.engine.pace import SLICE_S, Pace
 from crawler.engine.tally import Tally
-from crawler.records import State
+from crawler.model.records import State
 from tests.unit.engine.fakes import FakeFetcher, ListSink, crawl_of, page, shared
 
 

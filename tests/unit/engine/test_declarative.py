@@ -3,12 +3,12 @@
 import pytest
 import yaml
 
-from crawler.crawl_settings import CrawlSettings
 from crawler.engine import parse
 from crawler.engine.declarative import compile_declaration
 from crawler.engine.response import Headers, Response
 from crawler.engine.spider import Request, Spider
 from crawler.errors import ConfigError
+from crawler.settings.crawl import CrawlSettings
 
 BOOKS = """
 name: books

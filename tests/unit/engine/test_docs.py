@@ -8,12 +8,12 @@ import pytest
 import yaml
 
 import crawler
-from crawler.crawl_settings import CrawlSettings
 from crawler.demo.bookshop import BookshopServer
 from crawler.engine.engine import Engine
 from crawler.engine.loader import load_spiders
 from crawler.engine.sinks.json_lines import JsonLinesSink
-from crawler.records import Spec
+from crawler.model.records import Spec
+from crawler.settings.crawl import CrawlSettings
 
 TEXT = (Path(crawler.__file__).parents[1] / "docs" / "spiders.md").read_text()
 
@@ -62,7 +62,7 @@ def test_the_declaration_in_place():
 
 
 def test_the_custom_settings():
-    from crawler.engine.overrides import faults
+    from crawler.settings.overrides import faults
 
     namespace = {"Spider": crawler.Spider}
     [block] = [block for block in blocks("python") if "custom_settings" in block]
@@ -80,7 +80,7 @@ def test_the_rules_find_the_books_of_the_demo(tmp_path, shop):
 
 
 def test_the_names_of_scrapys_settings_are_those_that_are_understood():
-    from crawler.engine.scrapy_settings import NAMES, SWITCHES
+    from crawler.settings.scrapy_names import NAMES, SWITCHES
 
     [table] = re.findall(r"\n\| Scrapy \| here \|\n\|---\|---\|\n(.*?)\n\n", TEXT, re.DOTALL)
     told = re.findall(r"`…?(\w+)`", " ".join(row.split("|")[1] for row in table.splitlines()))

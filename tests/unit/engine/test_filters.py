@@ -2,9 +2,9 @@
 
 import pytest
 
-from crawler.crawl_settings import CrawlSettings
 from crawler.engine import urls
 from crawler.engine.filters import Filters, Quota, repeats
+from crawler.settings.crawl import CrawlSettings
 
 
 def refusal(url, domains=(), **settings):

@@ -4,9 +4,9 @@ import math
 
 import pytest
 
-from crawler.crawl_settings import CrawlSettings
 from crawler.engine.frontier import Frontier
 from crawler.engine.spider import Request
+from crawler.settings.crawl import CrawlSettings
 
 
 class Fixed:

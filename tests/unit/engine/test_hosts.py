@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crawler.clock import ManualClock
-from crawler.crawl_settings import CrawlSettings, Limit
 from crawler.engine.hosts import GRACE_S, Hosts
+from crawler.settings.crawl import CrawlSettings, Limit
 
 
 class Member:

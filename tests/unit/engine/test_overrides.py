@@ -4,9 +4,9 @@ import dataclasses
 
 import pytest
 
-from crawler.crawl_settings import CrawlSettings, Limit
-from crawler.engine.overrides import faults, override, parsed
 from crawler.errors import InvalidArgument
+from crawler.settings.crawl import CrawlSettings, Limit
+from crawler.settings.overrides import faults, override, parsed
 
 
 def test_given_fields_replace_and_the_rest_stays():

@@ -9,7 +9,6 @@ from marshmallow import EXCLUDE, Schema, fields
 
 from crawler import DropItem
 from crawler.clock import ManualClock
-from crawler.crawl_settings import CrawlSettings
 from crawler.engine.engine import Engine
 from crawler.engine.hookspecs import hookimpl
 from crawler.engine.outlet import MOST_REASONS, Outlet
@@ -17,7 +16,8 @@ from crawler.engine.pipelines import Pipelines
 from crawler.engine.spider import Spider
 from crawler.engine.tally import Tally
 from crawler.errors import ConfigError, InvalidArgument
-from crawler.records import Spec
+from crawler.model.records import Spec
+from crawler.settings.crawl import CrawlSettings
 from tests.unit.engine.fakes import ListSink
 
 
@@ -206,7 +206,7 @@ def test_what_is_no_pipeline_is_told_before_the_crawl(pipelines, schema, says):
 
 
 def test_scrapy_s_setting_lists_pipelines_by_number():
-    from crawler.engine.scrapy_settings import faults, translated
+    from crawler.settings.scrapy_names import faults, translated
 
     given = {"ITEM_PIPELINES": {"a.b.C": 300, Doubled: 100, "off.D": None}}
     assert faults(given, "custom_settings") == []

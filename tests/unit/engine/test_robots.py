@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crawler.clock import ManualClock, settle
-from crawler.crawl_settings import CrawlSettings
 from crawler.engine.exchange import Answer, FetchError
 from crawler.engine.robots import KEPT_S, MAX_BYTES, OLD_KEPT_S, Robots, Rules, read, token, way_of
+from crawler.settings.crawl import CrawlSettings
 from crawler.supervision import Supervisor
 from tests.unit.engine.fakes import FakeFetcher
 

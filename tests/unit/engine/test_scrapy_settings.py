@@ -7,12 +7,12 @@ import logging
 import pytest
 
 from crawler import Spider
-from crawler.crawl_settings import CrawlSettings
 from crawler.engine.engine import Engine
 from crawler.engine.loader import load_spiders
-from crawler.engine.scrapy_settings import NAMES, faults, of_class, translated, unknown
 from crawler.errors import ConfigError
-from crawler.records import Spec
+from crawler.model.records import Spec
+from crawler.settings.crawl import CrawlSettings
+from crawler.settings.scrapy_names import NAMES, faults, of_class, translated, unknown
 from tests.site.crawling import ListSink
 
 SPIDER = """

@@ -6,7 +6,7 @@ import logging
 import pytest
 
 from crawler import Request, Response, Spider
-from crawler.engine.coroutines import ForeignAwait
+from crawler.coroutines import ForeignAwait
 from crawler.engine.parse import checked, outputs
 
 URL = "http://h/"

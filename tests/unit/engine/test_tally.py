@@ -11,7 +11,7 @@ from crawler.engine.exchange import Answer, FetchError
 from crawler.engine.request import Request
 from crawler.engine.spider import Spider
 from crawler.engine.tally import Tally
-from crawler.records import State
+from crawler.model.records import State
 from tests.unit.engine.fakes import FakeFetcher, crawl_of, page, shared
 
 

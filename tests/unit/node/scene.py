@@ -1,12 +1,12 @@
 """A leader's passes without a leader: tasks, workers, and a placer between them."""
 
+from crawler.model.records import Node, Owner, Resource, Spec, State
 from crawler.node.draft import Draft
 from crawler.node.placement import Placer
 from crawler.node.workforce import Workforce
-from crawler.records import Node, Owner, Resource, Spec, State
 from crawler.scheduler.census import Census
 from crawler.scheduler.framework import Framework
-from crawler.settings import SchedulerSettings
+from crawler.settings.sections import SchedulerSettings
 
 W1 = Node("w-1", "h:1", incarnation=10)
 W2 = Node("w-2", "h:2", incarnation=20)

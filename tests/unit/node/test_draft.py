@@ -2,8 +2,8 @@
 
 import pytest
 
+from crawler.model.records import Resource, Spec
 from crawler.node.draft import Draft
-from crawler.records import Resource, Spec
 
 
 @pytest.fixture

@@ -2,10 +2,10 @@
 
 import pytest
 
-from crawler.constraints import Constraints
+from crawler.model.constraints import Constraints
+from crawler.model.records import Report, Spec, State
 from crawler.node import placement
 from crawler.node.requests import Add, Record
-from crawler.records import Report, Spec, State
 from tests.unit.node.scene import W1, W2, Scene, worker
 
 # -- passes ----------------------------------------------------------------------------------------

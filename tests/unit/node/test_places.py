@@ -2,12 +2,12 @@
 
 import pytest
 
-from crawler.constraints import Constraints, Neighbour, Spread
+from crawler.model.constraints import Constraints, Neighbour, Spread
+from crawler.model.records import Spec, State
 from crawler.node import placement
 from crawler.node.requests import Update
-from crawler.records import Spec, State
 from crawler.scheduler.framework import Framework
-from crawler.settings import SchedulerSettings
+from crawler.settings.sections import SchedulerSettings
 from tests.unit.node.scene import W1, W2, Scene, stored, worker
 
 

@@ -1,7 +1,7 @@
 """Tasks at work move only where that is allowed, and few of them."""
 
-from crawler.constraints import Constraints
-from crawler.records import Spec, State
+from crawler.model.constraints import Constraints
+from crawler.model.records import Spec, State
 from tests.unit.node.scene import W2, Scene
 
 EVEN = {"rebalance_moves": 3, "rebalance_s": 30.0, "cooldown_s": 600.0}

@@ -3,12 +3,12 @@
 from types import SimpleNamespace
 
 from crawler.clock import SystemClock
-from crawler.constraints import Effect, Taint
 from crawler.coordination.keys import Keys
 from crawler.coordination.memory import MemoryStore
 from crawler.coordination.registration import decode_node, encode_node
+from crawler.model.constraints import Effect, Taint
 from crawler.node.worker import Worker
-from crawler.settings import NodeSettings, Settings
+from crawler.settings.sections import NodeSettings, Settings
 
 ENGINE = SimpleNamespace(spider_names=lambda: frozenset({"books"}))
 

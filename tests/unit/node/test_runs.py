@@ -8,8 +8,8 @@ from gevent.event import Event
 
 from crawler.clock import SystemClock
 from crawler.engine.sinks.chosen import Sinks
+from crawler.model.records import Counts, Resource, Spec, State
 from crawler.node.runs import Runs
-from crawler.records import Counts, Resource, Spec, State
 from tests.waiting import eventually
 
 

@@ -6,9 +6,9 @@ import types
 import pytest
 
 from crawler.errors import InvalidArgument
+from crawler.model.policy import PolicyChange
 from crawler.scheduler.framework import Framework
 from crawler.scheduler.hookspecs import Strategy, hookimpl
-from crawler.steering import PolicyChange
 from tests.unit.node.scene import W1, Scene
 from tests.unit.node.test_steering_terms import Stage
 
@@ -44,7 +44,7 @@ def test_a_strategy_that_cannot_be_made_is_refused_or_told_and_does_not_end_the_
 def test_the_reason_does_not_say_that_no_worker_is_registered_while_one_is():
     scene = Scene(workers=(W1,))
     scene.census.cordon(frozenset({W1.id}))
-    from crawler.records import Spec
+    from crawler.model.records import Spec
 
     scene.add(Spec("a", "any"))
     scene.settle()

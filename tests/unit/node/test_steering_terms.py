@@ -8,13 +8,13 @@ from crawler.coordination.ledger import Ledger
 from crawler.coordination.memory import MemoryStore
 from crawler.coordination.store import Delete, Put
 from crawler.errors import Conflict, InvalidArgument, LeadershipLost
+from crawler.model.policy import Policy, PolicyChange
+from crawler.model.records import Leadership, Node, Spec, State
 from crawler.node.steering import Decisions, Steering
 from crawler.node.waiting import waits_for
-from crawler.records import Leadership, Node, Spec, State
 from crawler.scheduler.census import Census
 from crawler.scheduler.framework import Framework
-from crawler.settings import CoordinationSettings
-from crawler.steering import Policy, PolicyChange
+from crawler.settings.sections import CoordinationSettings
 from tests.unit.node.scene import W1, Scene, stored
 
 KEYS = Keys(CoordinationSettings())

@@ -2,11 +2,11 @@
 
 import contextlib
 
-from crawler.constraints import Constraints
+from crawler.model.constraints import Constraints
+from crawler.model.records import Node, Spec, State
 from crawler.node.placement import Placer
-from crawler.records import Node, Spec, State
 from crawler.scheduler.framework import Framework, Policy
-from crawler.settings import SchedulerSettings
+from crawler.settings.sections import SchedulerSettings
 from tests.unit.node.scene import W1, W2, Scene, stored
 
 

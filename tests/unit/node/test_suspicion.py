@@ -2,7 +2,7 @@
 
 import pytest
 
-from crawler.records import Node, State
+from crawler.model.records import Node, State
 from tests.unit.node.scene import W1, W2, Scene, stored, worker
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import functools
 
-from crawler.constraints import Constraints
-from crawler.records import Node, Owner, Resource, Spec, State
+from crawler.model.constraints import Constraints
+from crawler.model.records import Node, Owner, Resource, Spec, State
 from crawler.scheduler.backlog import ENDLESS, Backlog
 from crawler.scheduler.census import Census
 from crawler.scheduler.cycle import Cycle

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from crawler.constraints import (
+from crawler.model.constraints import (
     Constraints,
     Effect,
     Expression,
@@ -14,7 +14,7 @@ from crawler.constraints import (
     Taint,
     Toleration,
 )
-from crawler.records import Node, Resource, Spec, State
+from crawler.model.records import Node, Resource, Spec, State
 from tests.unit.scheduler.cluster import on
 
 OVER = st.sampled_from(["zone", "zone", "node"])

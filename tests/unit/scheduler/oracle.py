@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 
-from crawler.constraints import NODE, Effect, Operator
+from crawler.model.constraints import NODE, Effect, Operator
 
 UNLIMITED = ("cpu", "memory")
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crawler.records import Spec
+from crawler.model.records import Spec
 from crawler.scheduler.backlog import Backlog, Group
 from crawler.scheduler.task import Task
 from tests.unit.scheduler.cluster import Cluster, counts, ids, tasks, worker

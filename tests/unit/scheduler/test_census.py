@@ -3,8 +3,8 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crawler.constraints import Constraints, Neighbour
-from crawler.records import Node, Owner, Resource, Spec, State, WorkerLoad
+from crawler.model.constraints import Constraints, Neighbour
+from crawler.model.records import Node, Owner, Resource, Spec, State, WorkerLoad
 from crawler.scheduler.census import Census
 from tests.unit.scheduler.cluster import on, task, worker
 

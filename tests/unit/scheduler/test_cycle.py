@@ -1,6 +1,6 @@
 """A pass of the scheduler: what it says, and what it keeps in mind while it places."""
 
-from crawler.records import Node, Resource, Spec, State
+from crawler.model.records import Node, Resource, Spec, State
 from tests.unit.scheduler.cluster import Cluster, asks, counts, ids, on, run, task, tasks, worker
 
 

@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crawler.constraints import Neighbour, Spread, Taint
-from crawler.records import State
+from crawler.model.constraints import Neighbour, Spread, Taint
+from crawler.model.policy import STRATEGY, Fault, Score
+from crawler.model.records import State
 from crawler.scheduler.explain import judge
 from crawler.scheduler.framework import Framework
 from crawler.scheduler.task import Task
-from crawler.steering import STRATEGY, Fault, Score
 from tests.unit.scheduler.cluster import Cluster, asks, framework, on, task, tasks, worker
 from tests.unit.scheduler.mixtures import clusters
 from tests.unit.scheduler.plugins import found

@@ -2,8 +2,8 @@
 
 import pytest
 
-from crawler.constraints import Effect, Expression, Operator, Taint, Toleration
-from crawler.records import WorkerLoad
+from crawler.model.constraints import Effect, Expression, Operator, Taint, Toleration
+from crawler.model.records import WorkerLoad
 from crawler.scheduler.framework import Framework
 from tests.unit.scheduler.cluster import Cluster, asks, counts, ids, on, run, task, tasks, worker
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from crawler.constraints import Neighbour, Spread
+from crawler.model.constraints import Neighbour, Spread
 from crawler.scheduler.framework import Framework
 from tests.unit.scheduler.cluster import Cluster, asks, counts, ids, on, run, task, tasks, worker
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crawler.records import Node, Resource, Spec
+from crawler.model.records import Node, Resource, Spec
 from crawler.scheduler.framework import Framework
 from tests.unit.scheduler import oracle
 from tests.unit.scheduler.cluster import Cluster, framework, owner_of, task, tasks, worker

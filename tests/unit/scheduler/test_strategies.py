@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from crawler.constraints import Constraints
-from crawler.records import Spec
+from crawler.model.constraints import Constraints
+from crawler.model.records import Spec
 from crawler.scheduler.framework import Framework
 from tests.unit.scheduler.cluster import (
     Cluster,

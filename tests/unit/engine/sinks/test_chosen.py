@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from crawler.crawl_settings import CrawlSettings
 from crawler.engine.engine import Engine
 from crawler.engine.sinks.chosen import RunSink, Sinks
 from crawler.engine.spider import Spider
 from crawler.errors import ConfigError, InvalidArgument
-from crawler.records import Spec
+from crawler.model.records import Spec
+from crawler.settings.crawl import CrawlSettings
 from tests.waiting import eventually
 
 

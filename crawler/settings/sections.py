@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from crawler.constraints import MOST_AMOUNT
-from crawler.crawl_settings import CrawlSettings
-from crawler.records import Spec
-from crawler.setting import setting
+from crawler.model.constraints import MOST_AMOUNT
+from crawler.model.records import Spec
+from crawler.settings.crawl import CrawlSettings
+from crawler.settings.setting import setting
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-from crawler.constraints import NONE, Constraints, Taint
+from crawler.model.constraints import NONE, Constraints, Taint
 
 NO_LABELS: Mapping[str, str] = {}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from crawler.setting import setting
+from crawler.settings.setting import setting
 
 
 @dataclass(frozen=True)

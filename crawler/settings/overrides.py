@@ -13,9 +13,9 @@ from typing import Any
 
 from marshmallow import ValidationError
 
-from crawler.crawl_settings import CrawlSettings
 from crawler.errors import InvalidArgument
-from crawler.setting_fields import fields_of, from_text
+from crawler.settings.crawl import CrawlSettings
+from crawler.settings.schema import fields_of, from_text
 
 _FIELDS = fields_of(CrawlSettings)
 _HINTS = typing.get_type_hints(CrawlSettings)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from crawler.engine import overrides
+from crawler.settings import overrides
 
 NAMES: Mapping[str, str] = {
     "AUTOTHROTTLE_MAX_DELAY": "max_delay_s",

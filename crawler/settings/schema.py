@@ -14,8 +14,8 @@ from typing import Any, Protocol, get_args, get_origin, get_type_hints
 import yaml
 from marshmallow import RAISE, Schema, ValidationError, fields
 
-from crawler.constraint_json import QUANTITIES, QUANTITY
 from crawler.errors import shown
+from crawler.schemas.constraint_json import QUANTITIES, QUANTITY
 
 _FORMS = {
     "listen": (r"[^\s:/]*:\d{1,5}", ":port or host:port"),

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from crawler.errors import shown
-from crawler.parameters import integer, is_text
+from crawler.schemas.parameters import integer, is_text
 
 Reader = Callable[[Any], Any]
 """Makes a value of ours of one in JSON. Raises Faulty."""

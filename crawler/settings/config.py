@@ -20,10 +20,10 @@ import yaml
 from marshmallow import ValidationError
 
 from crawler.errors import ConfigError, InvalidArgument, shown
-from crawler.records import Spec
-from crawler.schemas import load_spec
-from crawler.setting_fields import from_text, schema_of
-from crawler.settings import CoordinationSettings, EtcdSettings, Settings
+from crawler.model.records import Spec
+from crawler.schemas.task_schemas import load_spec
+from crawler.settings.schema import from_text, schema_of
+from crawler.settings.sections import CoordinationSettings, EtcdSettings, Settings
 
 ENVIRONMENT = "CRAWLER_"
 """Prefix of the environment variables."""

@@ -13,12 +13,12 @@ from typing import Any
 
 from marshmallow import RAISE, Schema, ValidationError, fields, post_load, validates_schema
 
-from crawler import constraint_json
-from crawler.constraints import NONE, Constraints
 from crawler.errors import InvalidArgument, shown
-from crawler.parameters import integer, is_text, normal
-from crawler.readers import Faulty
-from crawler.records import MAX_PAGE, Query, Spec, State
+from crawler.model.constraints import NONE, Constraints
+from crawler.model.records import MAX_PAGE, Query, Spec, State
+from crawler.schemas import constraint_json
+from crawler.schemas.parameters import integer, is_text, normal
+from crawler.schemas.readers import Faulty
 
 MAX_NAME = 128
 """Longest name of a resource or of a spider, in characters."""

@@ -6,7 +6,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from crawler.constraints import (
+from crawler.errors import shown
+from crawler.model.constraints import (
     MOST_AMOUNT,
     NODE,
     NONE,
@@ -18,8 +19,7 @@ from crawler.constraints import (
     Spread,
     Toleration,
 )
-from crawler.errors import shown
-from crawler.readers import (
+from crawler.schemas.readers import (
     Faulty,
     Reader,
     Record,

@@ -9,9 +9,9 @@ from typing import Any
 from marshmallow import ValidationError, fields, post_load, validates_schema
 
 from crawler.errors import InvalidArgument, shown
-from crawler.parameters import is_text
-from crawler.schemas import Request, Text
-from crawler.steering import PolicyChange
+from crawler.model.policy import PolicyChange
+from crawler.schemas.parameters import is_text
+from crawler.schemas.task_schemas import Request, Text
 
 _CHANGES = [field.name for field in dataclasses.fields(PolicyChange)]
 

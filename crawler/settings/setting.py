@@ -21,7 +21,7 @@ def setting(
 ) -> Any:
     """A dataclass field that carries what the schema and the documentation need.
 
-    `form` names a check beyond type and range, one of those in setting_fields.py; `keys` names one
+    `form` names a check beyond type and range, one of those in schema.py; `keys` names one
     for the keys of a mapping. A `secret` is shown nowhere, in errors neither.
     """
     metadata = {

@@ -1,0 +1,1 @@
+"""Values that cross the boundaries of parts: tasks, nodes, constraints, the scheduler's policy."""

@@ -1,0 +1,1 @@
+"""Reads JSON from outside and tells what is wrong with it, field by field."""
