@@ -102,7 +102,7 @@ def crawl(ports: Mapping[str, int], hosts: int, bad: int, seconds: float) -> dic
 
     from crawler import Request, Spider
     from crawler.engine.engine import Engine
-    from crawler.engine.sinks.json_lines import JsonLinesSink
+    from crawler.engine.items.sinks.json_lines import JsonLinesSink
     from crawler.model.records import Spec
     from crawler.settings.crawl import CrawlSettings
 

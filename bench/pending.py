@@ -38,8 +38,8 @@ def measure(max_pending: int, hosts: int) -> dict[str, float]:
 
     from crawler.clock import SystemClock
     from crawler.engine.frontier import Frontier
+    from crawler.engine.http.request import Request
     from crawler.engine.pace import Pace
-    from crawler.engine.request import Request
     from crawler.settings.crawl import CrawlSettings
 
     waits: list[float] = []

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable
 from itertools import repeat
 
 from bench.table import Row, print_rows
-from crawler.engine import urls
+from crawler.engine.http import urls
 from crawler.engine.seen import Seen
 
 URLS = 1_000_000

@@ -27,7 +27,7 @@ import gevent  # noqa: E402
 import pytest  # noqa: E402
 
 from crawler.clock import give_turn  # noqa: E402
-from crawler.engine.sinks.targets import open_sink  # noqa: E402
+from crawler.engine.items.sinks.targets import open_sink  # noqa: E402
 from tests.databases import MariaDb, Postgres, Server, started  # noqa: E402
 
 ITEMS = 60_000

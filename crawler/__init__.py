@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from parsel import Selector
 
-    from crawler.engine.crawl_spider import CrawlSpider, Rule
-    from crawler.engine.exchange import FetchError
-    from crawler.engine.failure import CloseSpider, Failure, HttpError, IgnoreRequest
-    from crawler.engine.forms import FormRequest, JsonRequest
-    from crawler.engine.item_classes import Field, Item, ItemLoader
-    from crawler.engine.links import Link, LinkExtractor
-    from crawler.engine.pipelines import DropItem
-    from crawler.engine.request import Request
-    from crawler.engine.response import Response
-    from crawler.engine.sitemap_spider import SitemapSpider
-    from crawler.engine.spider import Spider
+    from crawler.engine.http.failures import CloseSpider, Failure, HttpError, IgnoreRequest
+    from crawler.engine.http.forms import FormRequest, JsonRequest
+    from crawler.engine.http.link_extractor import Link, LinkExtractor
+    from crawler.engine.http.messages import FetchError
+    from crawler.engine.http.request import Request
+    from crawler.engine.http.response import Response
+    from crawler.engine.items.item_classes import Field, Item, ItemLoader
+    from crawler.engine.items.pipelines import DropItem
+    from crawler.engine.spiders.crawl_spider import CrawlSpider, Rule
+    from crawler.engine.spiders.sitemap import SitemapSpider
+    from crawler.engine.spiders.spider import Spider
 
 __all__ = [
     "Spider",
@@ -48,26 +48,26 @@ __all__ = [
 ]
 
 _MODULES = {
-    "Spider": "spider",
-    "CrawlSpider": "crawl_spider",
-    "Rule": "crawl_spider",
-    "SitemapSpider": "sitemap_spider",
-    "Request": "request",
-    "FormRequest": "forms",
-    "JsonRequest": "forms",
-    "Response": "response",
-    "Selector": "response",
-    "Link": "links",
-    "LinkExtractor": "links",
-    "Item": "item_classes",
-    "Field": "item_classes",
-    "ItemLoader": "item_classes",
-    "CloseSpider": "failure",
-    "Failure": "failure",
-    "FetchError": "exchange",
-    "HttpError": "failure",
-    "DropItem": "pipelines",
-    "IgnoreRequest": "failure",
+    "Spider": "spiders.spider",
+    "CrawlSpider": "spiders.crawl_spider",
+    "Rule": "spiders.crawl_spider",
+    "SitemapSpider": "spiders.sitemap",
+    "Request": "http.request",
+    "FormRequest": "http.forms",
+    "JsonRequest": "http.forms",
+    "Response": "http.response",
+    "Selector": "http.response",
+    "Link": "http.link_extractor",
+    "LinkExtractor": "http.link_extractor",
+    "Item": "items.item_classes",
+    "Field": "items.item_classes",
+    "ItemLoader": "items.item_classes",
+    "CloseSpider": "http.failures",
+    "Failure": "http.failures",
+    "FetchError": "http.messages",
+    "HttpError": "http.failures",
+    "DropItem": "items.pipelines",
+    "IgnoreRequest": "http.failures",
 }
 """The module of the engine that has it."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from crawler.engine import urls
+from crawler.engine.http import urls
 
 CSS = (
     "title::text",

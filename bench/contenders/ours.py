@@ -20,9 +20,9 @@ from crawler.runtime import prepare
 prepare()
 
 from crawler import Request, Response, Spider  # noqa: E402  # after what it may not precede
-from crawler.engine.declarative import compile_declaration  # noqa: E402
 from crawler.engine.engine import Engine  # noqa: E402
-from crawler.engine.sinks.json_lines import JsonLinesSink  # noqa: E402
+from crawler.engine.items.sinks.json_lines import JsonLinesSink  # noqa: E402
+from crawler.engine.spiders.declarative import compile_declaration  # noqa: E402
 from crawler.model.records import Spec  # noqa: E402
 from crawler.settings.crawl import CrawlSettings  # noqa: E402
 

@@ -11,8 +11,8 @@ from typing import Any
 import click
 
 from crawler.cli.base import BAD_SETTINGS
-from crawler.engine.loader import load_file, load_spiders
-from crawler.engine.spider import Spider
+from crawler.engine.spiders.loader import load_file, load_spiders
+from crawler.engine.spiders.spider import Spider
 from crawler.errors import ConfigError, InvalidArgument
 from crawler.model.records import Spec
 from crawler.settings import config, overrides, scrapy_names

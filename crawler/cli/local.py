@@ -30,7 +30,7 @@ from crawler.settings import config
 )
 def run(file: str | None, output: str) -> int:
     """Run the tasks of a settings file in this process, without etcd."""
-    from crawler.engine.sinks.targets import STANDARD_OUTPUT
+    from crawler.engine.items.sinks.targets import STANDARD_OUTPUT
     from crawler.local.progress import progress_to
     from crawler.local.single import run_tasks
 
@@ -51,7 +51,7 @@ def run(file: str | None, output: str) -> int:
 
 def _shown(output: str) -> str:
     """A target for people: a URL without its password, a file with its folder."""
-    from crawler.engine.sinks.targets import public
+    from crawler.engine.items.sinks.targets import public
 
     return public(output) if "://" in output or output == "-" else str(Path(output).resolve())
 

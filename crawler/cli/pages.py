@@ -12,8 +12,8 @@ import click
 from crawler import logs
 from crawler.cli import given
 from crawler.cli.base import CONFIG, commands
-from crawler.engine.request import Request
-from crawler.engine.spider import Spider
+from crawler.engine.http.request import Request
+from crawler.engine.spiders.spider import Spider
 from crawler.errors import CrawlerError, InvalidArgument
 from crawler.local.by_hand import Pages, by_hand
 from crawler.local.parsing import parsed, place_of

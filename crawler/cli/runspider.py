@@ -10,7 +10,7 @@ from crawler import logs
 from crawler.cli import given
 from crawler.cli.base import CONFIG, FAILED, INTERRUPTED, commands, on_interrupt
 from crawler.engine.crawl import Crawl
-from crawler.engine.sinks.targets import STANDARD_OUTPUT, Targets, public
+from crawler.engine.items.sinks.targets import STANDARD_OUTPUT, Targets, public
 from crawler.errors import InvalidArgument
 from crawler.local import report
 from crawler.local.solo import Solo, engine_for

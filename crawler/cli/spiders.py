@@ -12,7 +12,7 @@ from crawler import logs
 from crawler.cli import given
 from crawler.cli.base import FAILED, commands
 from crawler.cli.pages import pages_for
-from crawler.engine import urls
+from crawler.engine.http import urls
 from crawler.errors import CrawlerError
 from crawler.local.by_hand import Pages
 from crawler.local.checks import Fault, faults_in, faults_of, line_in_yaml

@@ -9,10 +9,10 @@ import email.utils
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 
-from crawler.engine import meta, urls
-from crawler.engine.exchange import Answer, FetchError
 from crawler.engine.frontier import Job
-from crawler.engine.response import Headers
+from crawler.engine.http import meta, urls
+from crawler.engine.http.messages import Answer, FetchError
+from crawler.engine.http.response import Headers
 from crawler.settings.crawl import CrawlSettings
 
 MAX_RETRY_PAUSE_S = 300.0

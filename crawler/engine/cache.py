@@ -15,8 +15,8 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from crawler.engine.exchange import Answer, Call
-from crawler.engine.headers import Headers
+from crawler.engine.http.headers import Headers
+from crawler.engine.http.messages import Answer, Call
 from crawler.logs import get_logger
 
 log = get_logger(__name__)

@@ -12,18 +12,18 @@ from typing import Any
 
 from gevent.event import Event
 
-from crawler.engine import parse
 from crawler.engine.calling import Called
 from crawler.engine.dispatch import Dispatcher, Shared
 from crawler.engine.ending import Ending
-from crawler.engine.exchange import Answer, FetchError
-from crawler.engine.failure import FAULTS
 from crawler.engine.frontier import Frontier, Job, SiteQueue
+from crawler.engine.http.failures import FAULTS
+from crawler.engine.http.messages import Answer, FetchError
+from crawler.engine.items.sinks.sink import Sink
 from crawler.engine.journeys import Journeys
 from crawler.engine.outlet import Outlet, SinkFailed
 from crawler.engine.pace import Pace
-from crawler.engine.sinks.sink import Sink
-from crawler.engine.spider import Spider
+from crawler.engine.spiders import callbacks
+from crawler.engine.spiders.spider import Spider
 from crawler.engine.spill import SpillFailed
 from crawler.engine.stats import Statistics, Stats
 from crawler.engine.tally import Tally
@@ -170,7 +170,7 @@ class Crawl:
             self._wait()
 
     def _starting(self) -> Iterator[Any]:
-        yield from parse.checked(self.spider.start())
+        yield from callbacks.checked(self.spider.start())
 
     def _pull_start(self) -> None:
         while self._start is not None and not self._ending.over and self._is_hungry():

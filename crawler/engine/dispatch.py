@@ -19,11 +19,11 @@ from crawler.engine.answers import retry_after_s
 from crawler.engine.cache import OFF, Cache
 from crawler.engine.calling import Calling
 from crawler.engine.courier import Courier
-from crawler.engine.exchange import Answer, FetchError
 from crawler.engine.fetchers import Fetchers
 from crawler.engine.frontier import Frontier, Job, SiteQueue
-from crawler.engine.headers import Headers
 from crawler.engine.hosts import Hosts
+from crawler.engine.http.headers import Headers
+from crawler.engine.http.messages import Answer, FetchError
 from crawler.engine.memory import ResponseMemory
 from crawler.engine.pace import Pace
 from crawler.engine.recall import Recall

@@ -10,21 +10,21 @@ from weakref import WeakSet
 import gevent
 
 from crawler.clock import Clock, SystemClock
-from crawler.engine import urls
 from crawler.engine.address import AddressPolicy
 from crawler.engine.cache import Cache
 from crawler.engine.crawl import Crawl
 from crawler.engine.dispatch import Shared
-from crawler.engine.failure import FAULTS
 from crawler.engine.fetch import Fetcher
 from crawler.engine.fetchers import Fetchers, load
 from crawler.engine.figures import Figures
 from crawler.engine.hosts import Hosts
+from crawler.engine.http import urls
+from crawler.engine.http.failures import FAULTS
+from crawler.engine.items.sinks.sink import Sink, SinkMaker
 from crawler.engine.memory import MOST_BYTES, ResponseMemory
 from crawler.engine.robots import Robots
-from crawler.engine.sinks.sink import Sink, SinkMaker
 from crawler.engine.slow import SlowCallbacks
-from crawler.engine.spider import Spider
+from crawler.engine.spiders.spider import Spider
 from crawler.errors import InvalidArgument, NotFound
 from crawler.model.records import Spec
 from crawler.settings.crawl import CrawlSettings

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 import brotli
 import zstandard
 
-from crawler.engine.exchange import Answer, FetchError
+from crawler.engine.http.messages import Answer, FetchError
 
 CODINGS = "gzip, deflate, br, zstd"
 """What a request says that it takes."""

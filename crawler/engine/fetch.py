@@ -19,11 +19,11 @@ import pycurl
 from gevent.event import AsyncResult
 
 from crawler.clock import Clock, SystemClock
-from crawler.engine import urls
 from crawler.engine.address import AddressPolicy, numeric
-from crawler.engine.exchange import Answer, Call, FetchError
 from crawler.engine.expand import expanded
 from crawler.engine.handles import new_handle, prepare
+from crawler.engine.http import urls
+from crawler.engine.http.messages import Answer, Call, FetchError
 from crawler.engine.memory import ResponseMemory
 from crawler.engine.resolver import Name, Resolver
 from crawler.engine.transfer import Done, Transfer

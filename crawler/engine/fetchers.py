@@ -12,12 +12,13 @@ from typing import Any
 
 import pluggy
 
-from crawler.engine import hookspecs, urls
+from crawler.engine import hookspecs
 from crawler.engine.address import AddressPolicy, numeric
-from crawler.engine.exchange import Answer, Call, FetchError
-from crawler.engine.failure import FAULTS
 from crawler.engine.fetch import Fetcher as Curl
 from crawler.engine.hookspecs import Done, Fetcher
+from crawler.engine.http import urls
+from crawler.engine.http.failures import FAULTS
+from crawler.engine.http.messages import Answer, Call, FetchError
 from crawler.engine.resolver import Name, Resolver
 from crawler.errors import ConfigError, InvalidArgument
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from crawler.engine import urls
+from crawler.engine.http import urls
 from crawler.settings.crawl import CrawlSettings
 
 MAX_COUNTED = 100_000

@@ -14,11 +14,11 @@ from array import array
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from crawler.engine import urls
 from crawler.engine.backlog import Backlog, SiteQueue
 from crawler.engine.filters import Filters
+from crawler.engine.http import urls
+from crawler.engine.http.request import Request
 from crawler.engine.job import Job
-from crawler.engine.request import Request
 from crawler.engine.seen import Seen
 from crawler.settings.crawl import CrawlSettings
 

@@ -15,7 +15,7 @@ import pycurl
 from gevent import monkey
 
 from crawler.engine.address import AddressPolicy
-from crawler.engine.exchange import Call, Terms
+from crawler.engine.http.messages import Call, Terms
 from crawler.engine.resolver import Name
 from crawler.engine.transfer import Transfer
 

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import pluggy
 
-from crawler.engine.exchange import Answer, Call, Credentials, FetchError, Terms
+from crawler.engine.http.messages import Answer, Call, Credentials, FetchError, Terms
 
 __all__ = ["Answer", "Call", "Credentials", "Done", "FetchError", "Fetcher", "Terms", "hookimpl"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import base64
 from typing import Any
 
-from crawler.engine import written
-from crawler.engine.request import Request
+from crawler.engine.http import serialization
+from crawler.engine.http.request import Request
 
 ORDER_BITS = 64
 """More requests than that no crawl makes."""
@@ -54,7 +54,7 @@ class Job:
 
     def to_record(self, spider: Any) -> list[Any]:
         """The job as JSON has it; raises `written.Unwritable`."""
-        request = written.to_dict(self.request, spider)
+        request = serialization.to_dict(self.request, spider)
         record = [request, self.depth, self.order, self.attempts]
         if self.url != self.request.url or self.hops:
             body = None if self.body is None else base64.b64encode(self.body).decode("ascii")

@@ -11,16 +11,18 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from crawler.clock import Clock
-from crawler.engine import answers, failure, markup, meta, parse, urls
+from crawler.engine import answers
 from crawler.engine.answers import Again, Failure, Hop, Page, Verdict
 from crawler.engine.calling import Called, Calling
 from crawler.engine.ending import Ending
-from crawler.engine.exchange import Answer, FetchError
 from crawler.engine.frontier import Frontier, Job
+from crawler.engine.http import failures, markup, meta, urls
+from crawler.engine.http.messages import Answer, FetchError
+from crawler.engine.http.response import Response
 from crawler.engine.outlet import Outlet, SinkFailed
 from crawler.engine.pace import Pace
-from crawler.engine.response import Response
-from crawler.engine.spider import Request, Spider
+from crawler.engine.spiders import callbacks
+from crawler.engine.spiders.spider import Request, Spider
 from crawler.engine.spill import SpillFailed
 from crawler.engine.stats import Stats
 from crawler.engine.tally import Tally
@@ -62,7 +64,7 @@ class Journeys:
             self.follow(job, error)
         else:
             self._tally.filter("robots")
-            self._tell_errback(job, failure.IgnoreRequest("robots.txt does not allow it"))
+            self._tell_errback(job, failures.IgnoreRequest("robots.txt does not allow it"))
 
     def follow(self, job: Job, result: Answer | FetchError) -> None:
         """Deal with what came of sending a request."""
@@ -120,8 +122,8 @@ class Journeys:
 
     def _tell_errback(self, job: Job, error: Exception) -> None:
         if job.request.errback is not None:
-            told = failure.Failure(error, job.request)
-            self._collect(job, "errback", lambda: parse.given_by_errback(self._spider, told))
+            told = failures.Failure(error, job.request)
+            self._collect(job, "errback", lambda: callbacks.given_by_errback(self._spider, told))
 
     def _collect(self, job: Job, where: str, outputs: Callable[[], Iterable[Any]]) -> None:
         """Take what a callback yields; what it raises is told, and costs this page only."""
@@ -136,13 +138,13 @@ class Journeys:
                 calling.now = called
         except (SinkFailed, SpillFailed):
             raise
-        except failure.FAULTS as error:
+        except failures.FAULTS as error:
             self.blame_spider(where, error, job.url)
         finally:
             calling.now = None
 
     def _outputs(self, response: Response) -> Iterable[Any]:
-        outputs = parse.given(self._spider, response)
+        outputs = callbacks.given(self._spider, response)
         if not self._spider.settings.nofollow:
             return outputs
         is_barred = markup.restrained(response)
@@ -166,7 +168,7 @@ class Journeys:
                     self._tally.filtered[refusal] += 1
                 else:
                     self._refuse_start(refusal, output.url)
-        elif parse.item(output) is not None:
+        elif callbacks.item(output) is not None:
             self._outlet.take(output, url)
             if self._tally.items == self._spider.settings.max_items:
                 self._ending.check()
@@ -195,12 +197,12 @@ class Journeys:
 
     def _error(self, job: Job, verdict: Failure) -> Exception:
         if verdict.page is not None:
-            return failure.HttpError(self._response(job, verdict.page))
-        return failure.fetch_error(verdict.reason, verdict.detail)
+            return failures.HttpError(self._response(job, verdict.page))
+        return failures.fetch_error(verdict.reason, verdict.detail)
 
     def blame_spider(self, where: str, error: BaseException, url: str) -> None:
         """Code of the spider raised; it may have meant to end the crawl."""
-        if isinstance(error, failure.CloseSpider):
+        if isinstance(error, failures.CloseSpider):
             self._ending.end(error.reason)
             return
         self._tally.blame(f"{where} raised {type(error).__name__}", url)

@@ -12,10 +12,10 @@ from collections import Counter
 from typing import Any
 
 from crawler.clock import Clock
-from crawler.engine import urls
-from crawler.engine.failure import FAULTS
-from crawler.engine.pipelines import DropItem, Pipelines
-from crawler.engine.sinks.sink import Sink
+from crawler.engine.http import urls
+from crawler.engine.http.failures import FAULTS
+from crawler.engine.items.pipelines import DropItem, Pipelines
+from crawler.engine.items.sinks.sink import Sink
 from crawler.engine.tally import Tally
 from crawler.errors import CrawlerError
 from crawler.logs import get_logger

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
-from crawler.engine.exchange import Answer, Call, FetchError
+from crawler.engine.http.messages import Answer, Call, FetchError
 
 FORM = re.compile(r"(https?|socks4a?|socks5h?)://[^\s/]+/?", re.IGNORECASE)
 _REFUSED = 407

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from crawler.engine import cache
 from crawler.engine.cache import Cache, Entry
-from crawler.engine.exchange import Answer, Call, FetchError
+from crawler.engine.http.messages import Answer, Call, FetchError
 from crawler.settings.crawl import CrawlSettings
 
 Done = Callable[[Answer | FetchError], None]

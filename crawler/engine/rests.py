@@ -17,7 +17,7 @@ import random
 from collections.abc import Callable, Mapping
 
 from crawler.clock import Clock
-from crawler.engine.exchange import DOWN, TOO_LONG
+from crawler.engine.http.messages import DOWN, TOO_LONG
 from crawler.settings.crawl import CrawlSettings
 
 DAY_S = 86_400.0

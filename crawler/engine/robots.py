@@ -17,10 +17,10 @@ import gevent
 from protego import Protego
 
 from crawler.clock import Clock
-from crawler.engine import urls
-from crawler.engine.exchange import Answer, Call, FetchError, Terms
 from crawler.engine.fetchers import Fetchers
-from crawler.engine.response import Headers
+from crawler.engine.http import urls
+from crawler.engine.http.messages import Answer, Call, FetchError, Terms
+from crawler.engine.http.response import Headers
 from crawler.settings.crawl import CrawlSettings
 from crawler.supervision import Supervisor
 

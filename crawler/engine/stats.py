@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Any
 
 from crawler.clock import Clock
-from crawler.engine.exchange import Answer, FetchError
+from crawler.engine.http.messages import Answer, FetchError
 from crawler.engine.latency import Latency
 from crawler.engine.tally import Tally
 

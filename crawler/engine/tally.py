@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from crawler.engine import urls
+from crawler.engine.http import urls
 from crawler.model.records import Counts, State
 
 _HINTS = {

@@ -9,8 +9,8 @@ from typing import Any
 
 import pycurl
 
-from crawler.engine.exchange import Answer, Call, FetchError
 from crawler.engine.expand import codings
+from crawler.engine.http.messages import Answer, Call, FetchError
 from crawler.engine.memory import ResponseMemory
 
 _HTTP2_STREAM, _PROXY, _TOO_LARGE = 92, 97, 100

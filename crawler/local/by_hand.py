@@ -13,11 +13,11 @@ from gevent.queue import Queue
 
 from crawler.engine.crawl import Crawl
 from crawler.engine.engine import Engine
-from crawler.engine.failure import Failure
-from crawler.engine.request import Request
-from crawler.engine.response import Response
-from crawler.engine.sinks.many import ManySinks
-from crawler.engine.spider import Spider
+from crawler.engine.http.failures import Failure
+from crawler.engine.http.request import Request
+from crawler.engine.http.response import Response
+from crawler.engine.items.sinks.many import ManySinks
+from crawler.engine.spiders.spider import Spider
 from crawler.errors import CrawlerError
 from crawler.model.records import Spec
 from crawler.supervision import Supervisor

@@ -10,15 +10,15 @@ from pathlib import Path
 
 import yaml
 
-from crawler.engine import extract, urls
 from crawler.engine.engine import Engine
-from crawler.engine.sinks.many import ManySinks
-from crawler.engine.spider import Spider
+from crawler.engine.http import selectors, urls
+from crawler.engine.items.sinks.many import ManySinks
+from crawler.engine.spiders.spider import Spider
 from crawler.errors import InvalidArgument
 from crawler.model.records import Spec
 from crawler.settings.crawl import CrawlSettings
 
-_COMPILERS: Mapping[str, Callable[[str], object]] = {"css": extract.css, "xpath": extract.xpath}
+_COMPILERS: Mapping[str, Callable[[str], object]] = {"css": selectors.css, "xpath": selectors.xpath}
 _CALLBACKS = ("callback", "errback")
 _REQUESTING = ("Request", "FormRequest", "JsonRequest", "follow", "follow_all")
 """What takes a callback as its second argument."""
@@ -109,7 +109,7 @@ def _bad_selectors(call: ast.Call) -> Iterator[Fault]:
             continue
         try:
             compiler(value.value)
-        except extract.BadSelector as error:
+        except selectors.BadSelector as error:
             yield Fault(value.lineno, f"{language}: {value.value!r} is not allowed; {error}")
 
 

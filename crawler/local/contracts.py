@@ -23,9 +23,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from crawler.engine.request import Request
-from crawler.engine.sinks.json_lines import to_line
-from crawler.engine.spider import Spider
+from crawler.engine.http.request import Request
+from crawler.engine.items.sinks.json_lines import to_line
+from crawler.engine.spiders.spider import Spider
 from crawler.errors import CrawlerError
 from crawler.local.by_hand import Pages
 from crawler.local.parsing import Parsed, parsed

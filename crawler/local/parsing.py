@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from crawler.engine import parse
-from crawler.engine.crawl_spider import CrawlSpider
-from crawler.engine.request import Request
-from crawler.engine.response import Response
-from crawler.engine.sinks.json_lines import to_line
-from crawler.engine.written import Unwritable
+from crawler.engine.http.request import Request
+from crawler.engine.http.response import Response
+from crawler.engine.http.serialization import Unwritable
+from crawler.engine.items.sinks.json_lines import to_line
+from crawler.engine.spiders import callbacks
+from crawler.engine.spiders.crawl_spider import CrawlSpider
 from crawler.errors import CrawlerError
 from crawler.local.by_hand import NoPage, Pages
 
@@ -84,7 +84,7 @@ def _parsed(pages: Pages, request: Request) -> Parsed:
 
 def _outputs(spider: Any, response: Response, name: str) -> list[Any]:
     try:
-        return list(parse.outputs(spider, response))
+        return list(callbacks.outputs(spider, response))
     except Exception as error:
         raise CrawlerError(
             f"callback {name} raised {type(error).__name__}: {error}{place_of(error)}"

@@ -15,9 +15,9 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import crawler
-from crawler.engine.headers import Headers
-from crawler.engine.request import Request
-from crawler.engine.response import Response
+from crawler.engine.http.headers import Headers
+from crawler.engine.http.request import Request
+from crawler.engine.http.response import Response
 from crawler.errors import CrawlerError
 from crawler.local.by_hand import Pages
 

@@ -11,10 +11,10 @@ from crawler.clock import Clock, SystemClock
 from crawler.engine.address import ALL
 from crawler.engine.cache import Cache
 from crawler.engine.engine import Engine
-from crawler.engine.loader import load_spiders
-from crawler.engine.sinks.json_lines import JsonLinesSink
-from crawler.engine.sinks.sink import Sink, SinkMaker
-from crawler.engine.sinks.targets import Targets, is_database, is_target, open_sink
+from crawler.engine.items.sinks.json_lines import JsonLinesSink
+from crawler.engine.items.sinks.sink import Sink, SinkMaker
+from crawler.engine.items.sinks.targets import Targets, is_database, is_target, open_sink
+from crawler.engine.spiders.loader import load_spiders
 from crawler.errors import ConfigError
 from crawler.local.progress import Progress
 from crawler.model.records import Owner, Resource, Spec

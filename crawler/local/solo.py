@@ -11,8 +11,8 @@ from crawler.engine.address import ALL
 from crawler.engine.cache import Cache
 from crawler.engine.crawl import Crawl
 from crawler.engine.engine import Engine
-from crawler.engine.sinks.sink import Sink, SinkMaker
-from crawler.engine.spider import Spider
+from crawler.engine.items.sinks.sink import Sink, SinkMaker
+from crawler.engine.spiders.spider import Spider
 from crawler.engine.stats import Statistics
 from crawler.model.records import Spec
 from crawler.settings.crawl import CrawlSettings

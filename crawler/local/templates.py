@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from string import Template
 
-from crawler.engine import urls
+from crawler.engine.http import urls
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9._-]{0,63}")
 """What a spider may be called."""

@@ -29,7 +29,7 @@ from crawler.coordination.keys import MASTER, WORKER, Keys
 from crawler.coordination.store import Store
 from crawler.engine.cache import Cache
 from crawler.engine.engine import Engine
-from crawler.engine.loader import load_spiders
+from crawler.engine.spiders.loader import load_spiders
 from crawler.errors import ConfigError
 from crawler.hub import HubWatch
 from crawler.logs import get_logger

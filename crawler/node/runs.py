@@ -18,8 +18,8 @@ from gevent import Greenlet
 from crawler.clock import Clock
 from crawler.engine.crawl import Crawl
 from crawler.engine.engine import Engine
-from crawler.engine.sinks.chosen import RunSink, Sinks
-from crawler.engine.sinks.sink import Sink, SinkMaker
+from crawler.engine.items.sinks.factory import RunSink, Sinks
+from crawler.engine.items.sinks.sink import Sink, SinkMaker
 from crawler.errors import InvalidArgument, NotFound
 from crawler.logs import get_logger
 from crawler.model.records import Counts, Report, Resource, State

@@ -23,7 +23,7 @@ from crawler.coordination.store import KeyValue, Store
 from crawler.coordination.watch import Mirror
 from crawler.engine.engine import Engine
 from crawler.engine.figures import TOTALS
-from crawler.engine.sinks.chosen import Sinks
+from crawler.engine.items.sinks.factory import Sinks
 from crawler.errors import CrawlerError
 from crawler.logs import get_logger
 from crawler.metrics import Metrics

@@ -21,8 +21,8 @@ def setting(
 ) -> Any:
     """A dataclass field that carries what the schema and the documentation need.
 
-    `form` names a check beyond type and range, one of those in schema.py; `keys` names one
-    for the keys of a mapping. A `secret` is shown nowhere, in errors neither.
+    `form` names a check beyond type and range, one of those in schema.py; `keys` names one for the
+    keys of a mapping. A `secret` is shown nowhere, in errors neither.
     """
     metadata = {
         "help": help,

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 import sqlalchemy as sa
 
-from crawler.engine.sinks.targets import open_sink
+from crawler.engine.items.sinks.targets import open_sink
 from crawler.errors import ConfigError
 from tests.databases import MariaDb, Postgres, started
 from tests.waiting import eventually
@@ -223,7 +223,7 @@ def test_an_item_that_contains_itself_is_refused(place):
 KILLED = """
 import sys
 from tests import patched
-from crawler.engine.sinks.targets import open_sink
+from crawler.engine.items.sinks.targets import open_sink
 sink = open_sink(sys.argv[1], "task", sys.argv[2])
 sink.open()
 for n in range(10**9):

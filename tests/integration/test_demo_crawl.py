@@ -10,7 +10,7 @@ import pytest
 from crawler.demo.bookshop import BookshopServer
 from crawler.demo.catalogue import all_books
 from crawler.engine.engine import Engine
-from crawler.engine.loader import load_spiders
+from crawler.engine.spiders.loader import load_spiders
 from crawler.model.records import State
 from crawler.settings import config
 

@@ -3,7 +3,7 @@
 import pytest
 
 from crawler.engine.address import AddressPolicy
-from crawler.engine.exchange import FetchError
+from crawler.engine.http.messages import FetchError
 from crawler.model.records import State
 from tests.site import Site
 from tests.site.crawling import OnlyTitles, crawled

@@ -8,9 +8,9 @@ import gevent
 import pytest
 
 from crawler import Request, Spider
-from crawler.engine.declarative import compile_declaration
 from crawler.engine.engine import Engine
-from crawler.engine.pipelines import DropItem
+from crawler.engine.items.pipelines import DropItem
+from crawler.engine.spiders.declarative import compile_declaration
 from crawler.errors import InvalidArgument, NotFound
 from crawler.model.records import Spec, State
 from crawler.settings.crawl import CrawlSettings

@@ -13,8 +13,8 @@ import gevent
 import pytest
 
 from crawler.engine.address import ALL, AddressPolicy
-from crawler.engine.exchange import Call, FetchError, Terms
 from crawler.engine.fetch import Fetcher, Transfer
+from crawler.engine.http.messages import Call, FetchError, Terms
 from crawler.engine.memory import ResponseMemory
 from tests.site import Site
 from tests.site.crawling import ListSink, OnlyTitles, Titles, file_sink, lines, running_engine, spec

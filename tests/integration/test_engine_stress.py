@@ -13,8 +13,8 @@ import gevent
 import pytest
 
 from crawler.engine.address import ALL, AddressPolicy
-from crawler.engine.exchange import Call, FetchError, Terms
 from crawler.engine.fetch import Fetcher
+from crawler.engine.http.messages import Call, FetchError, Terms
 from crawler.engine.jar import Jar
 from crawler.engine.memory import ResponseMemory
 from tests.site import Site

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from crawler.engine.loader import load_spiders
+from crawler.engine.spiders.loader import load_spiders
 from tests.site import Site
 from tests.site.crawling import HASTE, run, running_engine, spec
 from tests.site.crawling import ListSink as Sink

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from gevent.event import Event
 
-from crawler.engine.sinks.chosen import RunSink
+from crawler.engine.items.sinks.factory import RunSink
 from crawler.errors import NotFound
 from crawler.model.records import Counts, Spec, State
 from tests.model.timeline import NodeClock

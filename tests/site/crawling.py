@@ -16,8 +16,8 @@ from crawler.engine.address import ALL
 from crawler.engine.cache import Cache
 from crawler.engine.crawl import Crawl
 from crawler.engine.engine import Engine
-from crawler.engine.sinks.json_lines import JsonLinesSink
-from crawler.engine.sinks.sink import Sink
+from crawler.engine.items.sinks.json_lines import JsonLinesSink
+from crawler.engine.items.sinks.sink import Sink
 from crawler.engine.stats import Statistics
 from crawler.model.records import Spec
 from crawler.settings.crawl import CrawlSettings

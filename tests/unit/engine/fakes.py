@@ -6,8 +6,8 @@ import gevent
 
 from crawler.engine.crawl import Crawl
 from crawler.engine.dispatch import Shared
-from crawler.engine.exchange import Answer
 from crawler.engine.hosts import Hosts
+from crawler.engine.http.messages import Answer
 from crawler.engine.robots import Robots
 from crawler.settings.crawl import CrawlSettings
 from crawler.supervision import Supervisor

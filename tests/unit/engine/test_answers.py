@@ -3,9 +3,9 @@
 import pytest
 
 from crawler.engine.answers import Again, Failure, Hop, Page, judge, pause_s, retry_after_s
-from crawler.engine.exchange import Answer, FetchError
 from crawler.engine.frontier import Job
-from crawler.engine.spider import Request
+from crawler.engine.http.messages import Answer, FetchError
+from crawler.engine.spiders.spider import Request
 from crawler.settings.crawl import CrawlSettings
 
 SETTINGS = CrawlSettings(retries=2, retry_delay_s=1.0, max_redirects=3)

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from crawler.clock import ManualClock
 from crawler.engine import backlog
 from crawler.engine.frontier import Frontier
+from crawler.engine.http.request import Request
 from crawler.engine.job import Job
-from crawler.engine.request import Request
-from crawler.engine.spider import Spider
+from crawler.engine.spiders.spider import Spider
 from crawler.engine.spill import CHUNK, Chunk, Spill, SpillFailed
 from crawler.model.records import State
 from crawler.settings.crawl import CrawlSettings

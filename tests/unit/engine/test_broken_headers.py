@@ -3,11 +3,12 @@
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from crawler.engine import answers, robots, urls
-from crawler.engine.exchange import Answer
-from crawler.engine.headers import Headers
+from crawler.engine import answers, robots
+from crawler.engine.http import urls
+from crawler.engine.http.headers import Headers
+from crawler.engine.http.messages import Answer
+from crawler.engine.http.request import Request
 from crawler.engine.job import Job
-from crawler.engine.request import Request
 from crawler.settings.crawl import CrawlSettings
 
 NAMES = (b"location", b"retry-after", b"content-type", b"content-length", b"x-robots-tag", b"")

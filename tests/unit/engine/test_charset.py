@@ -4,8 +4,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from crawler.engine.charset import GUESS_BYTES, decode
-from crawler.engine.labels import _LABELS, codec
+from crawler.engine.http.encoding import GUESS_BYTES, decode
+from crawler.engine.http.encoding_labels import _LABELS, codec
 
 RUSSIAN = (
     "Поисковый робот обходит страницы сайта одну за другой, извлекает из них ссылки и сохраняет "
@@ -137,7 +137,8 @@ def test_the_guess_looks_at_no_more_than_its_share(monkeypatch):
             return None
 
     monkeypatch.setattr(
-        "crawler.engine.charset.from_bytes", lambda data, **_: seen.append(len(data)) or Matches()
+        "crawler.engine.http.encoding.from_bytes",
+        lambda data, **_: seen.append(len(data)) or Matches(),
     )
     encoding, text = decode(b"\xff" + b"plain" * 100_000)
     assert seen == [GUESS_BYTES]

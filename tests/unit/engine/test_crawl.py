@@ -10,7 +10,7 @@ import pytest
 from crawler import Request, Spider
 from crawler.clock import ManualClock, settle
 from crawler.engine.crawl import START_AHEAD
-from crawler.engine.exchange import FetchError
+from crawler.engine.http.messages import FetchError
 from crawler.engine.pace import SLICE_S, Pace
 from crawler.engine.tally import Tally
 from crawler.model.records import State
@@ -244,7 +244,7 @@ def test_an_os_error_of_a_callback_is_not_one_of_the_disk(clock):
 
 
 def test_an_item_that_cannot_be_written_costs_its_page(clock, tmp_path):
-    from crawler.engine.sinks.json_lines import JsonLinesSink
+    from crawler.engine.items.sinks.json_lines import JsonLinesSink
 
     def parse(self, response):
         item = {"url": response.url}

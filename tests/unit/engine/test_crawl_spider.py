@@ -3,7 +3,7 @@
 import pytest
 
 from crawler import CrawlSpider, LinkExtractor, Request, Response, Rule
-from crawler.engine.parse import outputs
+from crawler.engine.spiders.callbacks import outputs
 from tests.site.crawling import crawled
 from tests.site.pages import html
 from tests.site.site import Site

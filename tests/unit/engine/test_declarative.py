@@ -3,10 +3,10 @@
 import pytest
 import yaml
 
-from crawler.engine import parse
-from crawler.engine.declarative import compile_declaration
-from crawler.engine.response import Headers, Response
-from crawler.engine.spider import Request, Spider
+from crawler.engine.http.response import Headers, Response
+from crawler.engine.spiders import callbacks
+from crawler.engine.spiders.declarative import compile_declaration
+from crawler.engine.spiders.spider import Request, Spider
 from crawler.errors import ConfigError
 from crawler.settings.crawl import CrawlSettings
 
@@ -198,4 +198,4 @@ def test_a_list_of_sitemaps_is_enough():
 
 
 def checked_outputs(spider, response):
-    return list(parse.outputs(spider, response))
+    return list(callbacks.outputs(spider, response))

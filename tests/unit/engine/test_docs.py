@@ -10,8 +10,8 @@ import yaml
 import crawler
 from crawler.demo.bookshop import BookshopServer
 from crawler.engine.engine import Engine
-from crawler.engine.loader import load_spiders
-from crawler.engine.sinks.json_lines import JsonLinesSink
+from crawler.engine.items.sinks.json_lines import JsonLinesSink
+from crawler.engine.spiders.loader import load_spiders
 from crawler.model.records import Spec
 from crawler.settings.crawl import CrawlSettings
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crawler.engine.exchange import Answer, FetchError
 from crawler.engine.expand import codings, expand, expanded
+from crawler.engine.http.messages import Answer, FetchError
 from tests.site.trouble import PACKERS
 
 LAYER = {"bare-deflate": "deflate"}

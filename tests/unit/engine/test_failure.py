@@ -6,8 +6,8 @@ import pytest
 
 from crawler import CloseSpider, HttpError, IgnoreRequest, Request, Spider
 from crawler.clock import ManualClock
-from crawler.engine.exchange import FetchError
-from crawler.engine.failure import Failure, fetch_error
+from crawler.engine.http.failures import Failure, fetch_error
+from crawler.engine.http.messages import FetchError
 from tests.unit.engine.fakes import FakeFetcher, ListSink, crawl_of, page, shared
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from crawler.engine import urls
 from crawler.engine.filters import Filters, Quota, repeats
+from crawler.engine.http import urls
 from crawler.settings.crawl import CrawlSettings
 
 

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from crawler.engine.frontier import Frontier
-from crawler.engine.spider import Request
+from crawler.engine.spiders.spider import Request
 from crawler.settings.crawl import CrawlSettings
 
 

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from crawler import Field, Item, ItemLoader, Response
-from crawler.engine.items import declared_names, is_item
-from crawler.engine.parse import checked
+from crawler.engine.items.item import declared_names, is_item
+from crawler.engine.spiders.callbacks import checked
 
 
 def first(values):

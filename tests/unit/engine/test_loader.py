@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from crawler.engine.loader import load_spiders
+from crawler.engine.spiders.loader import load_spiders
 from crawler.errors import ConfigError
 
 MODULE = """

@@ -5,9 +5,9 @@ import pytest
 
 from crawler import Spider
 from crawler.clock import ManualClock
-from crawler.engine import markup
-from crawler.engine.headers import Headers
-from crawler.engine.response import Response
+from crawler.engine.http import markup
+from crawler.engine.http.headers import Headers
+from crawler.engine.http.response import Response
 from tests.unit.engine.fakes import FakeFetcher, ListSink, crawl_of, page, shared
 
 HTML = Headers([("Content-Type", "text/html")])

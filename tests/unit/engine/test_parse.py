@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from crawler import Request, Response, Spider
-from crawler.engine.parse import BadOutput, checked, outputs
+from crawler.engine.spiders.callbacks import BadOutput, checked, outputs
 
 
 @dataclasses.dataclass

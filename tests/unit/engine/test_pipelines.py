@@ -11,9 +11,9 @@ from crawler import DropItem
 from crawler.clock import ManualClock
 from crawler.engine.engine import Engine
 from crawler.engine.hookspecs import hookimpl
+from crawler.engine.items.pipelines import Pipelines
 from crawler.engine.outlet import MOST_REASONS, Outlet
-from crawler.engine.pipelines import Pipelines
-from crawler.engine.spider import Spider
+from crawler.engine.spiders.spider import Spider
 from crawler.engine.tally import Tally
 from crawler.errors import ConfigError, InvalidArgument
 from crawler.model.records import Spec
@@ -214,7 +214,7 @@ def test_scrapy_s_setting_lists_pipelines_by_number():
 
 
 def test_a_declaration_says_which_fields_an_item_must_have():
-    from crawler.engine.declarative import compile_declaration
+    from crawler.engine.spiders.declarative import compile_declaration
 
     title = {"css": "h1", "required": True}
     items = [{"fields": {"title": title, "n": "b"}}]

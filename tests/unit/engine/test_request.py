@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crawler import Request, Spider
-from crawler.engine.written import Unwritable
+from crawler.engine.http.serialization import Unwritable
 
 
 class Two(Spider):

@@ -3,7 +3,7 @@
 import pytest
 
 from crawler import Request, Response
-from crawler.engine.response import Headers
+from crawler.engine.http.response import Headers
 
 PAGE = b"""<html><head><title>T</title></head><body>
 <a href="/a">A</a> <a href="b?x=1">B</a> <a href="mailto:me@x">M</a> <a name="none">N</a>

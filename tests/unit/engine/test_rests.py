@@ -3,7 +3,7 @@
 import pytest
 
 from crawler.clock import ManualClock
-from crawler.engine.exchange import DOWN, TOO_LONG
+from crawler.engine.http.messages import DOWN, TOO_LONG
 from crawler.engine.rests import DAY_S, Rests
 from crawler.settings.crawl import CrawlSettings
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crawler.clock import ManualClock, settle
-from crawler.engine.exchange import Answer, FetchError
+from crawler.engine.http.messages import Answer, FetchError
 from crawler.engine.robots import KEPT_S, MAX_BYTES, OLD_KEPT_S, Robots, Rules, read, token, way_of
 from crawler.settings.crawl import CrawlSettings
 from crawler.supervision import Supervisor

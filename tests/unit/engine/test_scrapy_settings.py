@@ -8,7 +8,7 @@ import pytest
 
 from crawler import Spider
 from crawler.engine.engine import Engine
-from crawler.engine.loader import load_spiders
+from crawler.engine.spiders.loader import load_spiders
 from crawler.errors import ConfigError
 from crawler.model.records import Spec
 from crawler.settings.crawl import CrawlSettings

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crawler import SitemapSpider
-from crawler.engine.sitemap import Sitemap, named_in_robots
+from crawler.engine.spiders.sitemap_xml import Sitemap, named_in_robots
 from tests.site.crawling import crawled
 from tests.site.pages import Reply, html
 from tests.site.site import Site

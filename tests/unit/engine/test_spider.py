@@ -7,7 +7,7 @@ import pytest
 
 from crawler import Request, Response, Spider
 from crawler.coroutines import ForeignAwait
-from crawler.engine.parse import checked, outputs
+from crawler.engine.spiders.callbacks import checked, outputs
 
 URL = "http://h/"
 

@@ -7,7 +7,7 @@ import pytest
 
 from crawler import Spider
 from crawler.clock import ManualClock
-from crawler.engine.exchange import Answer, FetchError
+from crawler.engine.http.messages import Answer, FetchError
 from crawler.engine.latency import Latency
 from crawler.engine.stats import Stats
 from crawler.engine.tally import Tally

@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crawler.clock import ManualClock, settle
-from crawler.engine.exchange import Answer, FetchError
-from crawler.engine.request import Request
-from crawler.engine.spider import Spider
+from crawler.engine.http.messages import Answer, FetchError
+from crawler.engine.http.request import Request
+from crawler.engine.spiders.spider import Spider
 from crawler.engine.tally import Tally
 from crawler.model.records import State
 from tests.unit.engine.fakes import FakeFetcher, crawl_of, page, shared

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from crawler.engine import urls
+from crawler.engine.http import urls
 
 WPT = Path(__file__).parents[2] / "data" / "wpt"
 

@@ -7,8 +7,8 @@ import gevent
 import pytest
 
 from crawler.clock import ManualClock
-from crawler.engine.sinks.batched import PATIENCE_S, BatchedSink
-from crawler.engine.sinks.sink import Unreachable
+from crawler.engine.items.sinks.batched import PATIENCE_S, BatchedSink
+from crawler.engine.items.sinks.sink import Unreachable
 from tests.unit.engine.fakes import FakeFetcher, crawl_of, page, shared
 from tests.waiting import eventually
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from crawler.engine.engine import Engine
-from crawler.engine.sinks.chosen import RunSink, Sinks
-from crawler.engine.spider import Spider
+from crawler.engine.items.sinks.factory import RunSink, Sinks
+from crawler.engine.spiders.spider import Spider
 from crawler.errors import ConfigError, InvalidArgument
 from crawler.model.records import Spec
 from crawler.settings.crawl import CrawlSettings

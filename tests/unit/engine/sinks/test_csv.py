@@ -6,7 +6,7 @@ import dataclasses
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crawler.engine.sinks.targets import open_sink
+from crawler.engine.items.sinks.targets import open_sink
 
 
 @dataclasses.dataclass

@@ -3,8 +3,8 @@
 import pyarrow.parquet as pq
 import pytest
 
-from crawler.engine.sinks import parquet
-from crawler.engine.sinks.targets import open_sink
+from crawler.engine.items.sinks import parquet
+from crawler.engine.items.sinks.targets import open_sink
 
 
 def written(path, *batches):

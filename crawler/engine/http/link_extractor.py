@@ -1,0 +1,299 @@
+"""Links and how they are found on a page. Names, defaults and results are Scrapy's."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
+
+from lxml import etree  # type: ignore[import-untyped]
+from parsel.csstranslator import HTMLTranslator
+from w3lib.url import canonicalize_url
+
+from crawler.engine.http import urls
+from crawler.engine.http.response import Response
+
+IGNORED_EXTENSIONS = frozenset(
+    [
+        "7z",
+        "7zip",
+        "bz2",
+        "rar",
+        "tar",
+        "tar.gz",
+        "xz",
+        "zip",
+        "mng",
+        "pct",
+        "bmp",
+        "gif",
+        "jpg",
+        "jpeg",
+        "png",
+        "pst",
+        "psp",
+        "tif",
+        "tiff",
+        "ai",
+        "drw",
+        "dxf",
+        "eps",
+        "ps",
+        "svg",
+        "cdr",
+        "ico",
+        "webp",
+        "mp3",
+        "wma",
+        "ogg",
+        "wav",
+        "ra",
+        "aac",
+        "mid",
+        "au",
+        "aiff",
+        "3gp",
+        "asf",
+        "asx",
+        "avi",
+        "mov",
+        "mp4",
+        "mpg",
+        "qt",
+        "rm",
+        "swf",
+        "wmv",
+        "m4a",
+        "m4v",
+        "flv",
+        "webm",
+        "xls",
+        "xlsm",
+        "xlsx",
+        "xltm",
+        "xltx",
+        "potm",
+        "potx",
+        "ppt",
+        "pptm",
+        "pptx",
+        "pps",
+        "doc",
+        "docb",
+        "docm",
+        "docx",
+        "dotm",
+        "dotx",
+        "odt",
+        "ods",
+        "odg",
+        "odp",
+        "css",
+        "pdf",
+        "exe",
+        "bin",
+        "rss",
+        "dmg",
+        "iso",
+        "apk",
+        "jar",
+        "sh",
+        "rb",
+        "js",
+        "hta",
+        "bat",
+        "cpl",
+        "msi",
+        "msp",
+        "py",
+    ]
+)
+"""Endings of the path of files that are no pages: archives, pictures, sound, films, documents."""
+_SCHEMES = ("http://", "https://", "file://", "ftp://")
+_ALL_TEXT = etree.XPath("string()", smart_strings=False)
+
+Regexes = str | re.Pattern[str] | Iterable[str | re.Pattern[str]] | None
+Texts = str | Iterable[str] | None
+
+
+@dataclass(slots=True, unsafe_hash=True)
+class Link:
+    """A link of a page: its absolute URL, its text, and whether it says `rel="nofollow"`."""
+
+    url: str
+    text: str = ""
+    fragment: str = ""
+    nofollow: bool = False
+
+
+class LinkExtractor:
+    """Finds the links of a page. Wherever several are allowed, a single one may be given.
+
+    `allow`, `deny`: regular expressions searched in the absolute URL; `deny` wins. `allow_domains`,
+    `deny_domains`: hosts, and those below them. `deny_extensions`: endings of the path, by default
+    `IGNORED_EXTENSIONS`. `restrict_xpaths`, `restrict_css`: the regions in which links count.
+    `restrict_text`: regular expressions searched in the link's text. `tags`, `attrs`: where links
+    stand, `*` is everywhere except `deny_tags` and `deny_attrs`. `canonicalize`: give URLs in
+    canonical form. `unique`: each URL once. `process_value`: gets each absolute URL, gives another
+    or None. `strip` is there because Scrapy has it: white space around a URL never counts. Raises
+    re.error and ValueError for what is none.
+    """
+
+    def __init__(
+        self,
+        allow: Regexes = (),
+        deny: Regexes = (),
+        allow_domains: Texts = (),
+        deny_domains: Texts = (),
+        restrict_xpaths: Texts = (),
+        tags: Texts = ("a", "area"),
+        attrs: Texts = ("href",),
+        canonicalize: bool = False,
+        unique: bool = True,
+        process_value: Callable[[str], str | None] | None = None,
+        deny_extensions: Texts = None,
+        restrict_css: Texts = (),
+        strip: bool = True,
+        restrict_text: Regexes = None,
+        deny_tags: Texts = (),
+        deny_attrs: Texts = (),
+    ) -> None:
+        self._allow = _patterns(allow)
+        self._deny = _patterns(deny)
+        self._text = _patterns(restrict_text)
+        self._allow_domains = frozenset(map(str.lower, _many(allow_domains)))
+        self._deny_domains = frozenset(map(str.lower, _many(deny_domains)))
+        extensions = IGNORED_EXTENSIONS if deny_extensions is None else _many(deny_extensions)
+        self._extensions = tuple(f".{extension}" for extension in extensions)
+        self._regions = [_xpath(path) for path in _many(restrict_xpaths)]
+        self._regions += [_xpath(_css_to_xpath(query)) for query in _many(restrict_css)]
+        self._elements = _xpath(_with_tags(_many(tags), _many(deny_tags)))
+        self._attrs = frozenset(_many(attrs))
+        self._deny_attrs = frozenset(_many(deny_attrs))
+        self._canonicalize = canonicalize
+        self._unique = unique
+        self._process_value = process_value
+
+    def extract_links(self, response: Response) -> list[Link]:
+        """The links of a page that are allowed, in the order of the page."""
+        if not self._unique:
+            return list(self._links(response))
+        links: dict[str, Link] = {}
+        for link in self._links(response):
+            links.setdefault(link.url, link)
+        return list(links.values())
+
+    def matches(self, url: str) -> bool:
+        """Whether a URL is one that `allow`, `deny` and the domains let through."""
+        return self._fits_domains(urlsplit(url)) and self._fits(url)
+
+    def _links(self, response: Response) -> Iterator[Link]:
+        for element, url in self._found(response):
+            if not self._allows(url):
+                continue
+            text = str(_ALL_TEXT(element))
+            if self._text and not any(pattern.search(text) for pattern in self._text):
+                continue
+            if self._canonicalize:
+                url = canonicalize_url(url)
+            yield Link(url, text, nofollow=_is_nofollow(element.get("rel")))
+
+    def _found(self, response: Response) -> Iterator[tuple[Any, str]]:
+        for region in self._roots(response.selector.root):
+            seen: set[str] = set()
+            for element in self._elements(region):
+                for value in self._values(element.attrib):
+                    url = self._absolute(response, value)
+                    if url is None or (self._unique and url in seen):
+                        continue
+                    seen.add(url)
+                    yield element, url
+
+    def _roots(self, root: Any) -> Iterator[Any]:
+        if not isinstance(root, etree._Element):
+            return
+        if not self._regions:
+            yield root
+        for find in self._regions:
+            found = find(root)
+            yield from (node for node in found if isinstance(node, etree._Element))
+
+    def _values(self, attributes: Any) -> list[str]:
+        if len(self._attrs) == 1 and "*" not in self._attrs and not self._deny_attrs:
+            (name,) = self._attrs
+            return [attributes[name]] if name in attributes else []
+        return [value for name, value in attributes.items() if self._takes(name)]
+
+    def _takes(self, name: str) -> bool:
+        return name not in self._deny_attrs and ("*" in self._attrs or name in self._attrs)
+
+    def _absolute(self, response: Response, value: str) -> str | None:
+        """The URL to send of the value of an attribute; None when it is none."""
+        try:
+            url = response.urljoin(value)
+            if self._process_value is None:
+                return url
+            processed = self._process_value(url)
+            return None if processed is None else response.urljoin(processed)
+        except ValueError:
+            return None
+
+    def _allows(self, url: str) -> bool:
+        if not url.startswith(_SCHEMES) or not self._fits(url):
+            return False
+        parts = urlsplit(url)
+        if not self._fits_domains(parts):
+            return False
+        file = parts.path.rpartition("/")[2].partition(";")[0]
+        return not file.lower().endswith(self._extensions)
+
+    def _fits(self, url: str) -> bool:
+        if self._allow and not any(pattern.search(url) for pattern in self._allow):
+            return False
+        return not any(pattern.search(url) for pattern in self._deny)
+
+    def _fits_domains(self, parts: SplitResult) -> bool:
+        if not self._allow_domains and not self._deny_domains:
+            return True
+        if self._allow_domains and not _is_of(parts, self._allow_domains):
+            return False
+        return not _is_of(parts, self._deny_domains)
+
+
+def _many(value: Any) -> Any:
+    if value is None:
+        return ()
+    return (value,) if isinstance(value, (str, re.Pattern)) else tuple(value)
+
+
+def _patterns(value: Regexes) -> list[re.Pattern[str]]:
+    return [re.compile(each) for each in _many(value)]
+
+
+def _css_to_xpath(query: str) -> str:
+    return str(HTMLTranslator().css_to_xpath(query))
+
+
+def _xpath(path: str) -> Any:
+    try:
+        return etree.XPath(path, namespaces={"re": "http://exslt.org/regular-expressions"})
+    except etree.XPathError as error:
+        raise ValueError(f"{path!r} is no XPath expression ({error})") from error
+
+
+def _with_tags(tags: tuple[str, ...], denied: tuple[str, ...]) -> str:
+    """The XPath of all elements that have one of the tags."""
+    wanted = "true()" if "*" in tags else " or ".join(f"self::{tag}" for tag in tags) or "false()"
+    refused = "".join(f"[not(self::{tag})]" for tag in denied)
+    return f"descendant-or-self::*[{wanted}]{refused}"
+
+
+def _is_of(parts: SplitResult, domains: frozenset[str]) -> bool:
+    """Whether a URL is of one of the domains, which may be given with a port."""
+    return urls.is_within(parts.hostname or "", domains) or parts.netloc.lower() in domains
+
+
+def _is_nofollow(rel: str | None) -> bool:
+    return rel is not None and "nofollow" in rel.replace(",", " ").split()

@@ -1,0 +1,176 @@
+"""What a spider yields to have a page fetched. Names, order and defaults are Scrapy's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Self, TypeVar
+
+from w3lib.url import safe_url_string
+
+from crawler.engine.http import serialization
+from crawler.engine.http.headers import RequestHeaders
+
+Callback = Callable[..., Any]
+Cookies = Mapping[str, Any] | Sequence[Mapping[str, Any]]
+R = TypeVar("R", bound="Request")
+
+
+class Request:
+    """A page to fetch, and the callback that gets its response.
+
+    `callback` is a method of the spider or its name; without one it is `parse`. `errback` likewise
+    gets a `Failure` (failures.py) when there is no page. Of two requests that wait for the same
+    host, the one with the higher `priority` goes first. A request equal to an earlier one
+    (canonical URL, method, body) is dropped unless it says `dont_filter`. A `body` that is a str is
+    encoded in `encoding`, and so are characters in the query of the URL that ASCII has not.
+    Raises TypeError when the URL is no str, the priority no int, the body no text, or a callback
+    can be none.
+    """
+
+    attributes = (
+        "url",
+        "callback",
+        "method",
+        "headers",
+        "body",
+        "cookies",
+        "meta",
+        "encoding",
+        "priority",
+        "dont_filter",
+        "errback",
+        "flags",
+        "cb_kwargs",
+    )
+    """The arguments it can be made of again."""
+
+    __slots__ = (
+        "_cb_kwargs",
+        "_flags",
+        "_headers",
+        "_meta",
+        "body",
+        "callback",
+        "cookies",
+        "dont_filter",
+        "encoding",
+        "errback",
+        "method",
+        "priority",
+        "url",
+    )
+
+    def __init__(
+        self,
+        url: str,
+        callback: Callback | str | None = None,
+        method: str = "GET",
+        headers: Mapping[Any, Any] | Iterable[tuple[Any, Any]] | None = None,
+        body: bytes | str | None = None,
+        cookies: Cookies | None = None,
+        meta: Mapping[str, Any] | None = None,
+        encoding: str = "utf-8",
+        priority: int = 0,
+        dont_filter: bool = False,
+        errback: Callback | str | None = None,
+        flags: Iterable[str] | None = None,
+        cb_kwargs: Mapping[str, Any] | None = None,
+    ) -> None:
+        if not isinstance(url, str):
+            raise TypeError(f"the url of a Request is a str, got {type(url).__name__}")
+        if callback is not None:
+            _check_callback("callback", callback)
+        if errback is not None:
+            _check_callback("errback", errback)
+        if body is not None and not isinstance(body, (bytes, str)):
+            raise TypeError(f"the body of a Request is {body!r}; allowed: bytes or a str")
+        self.url = url if url.isascii() or encoding == "utf-8" else _encoded(url, encoding)
+        self.callback = callback
+        self.method = method if method == "GET" else method.upper()
+        self.body = body.encode(encoding) if isinstance(body, str) else body
+        self.cookies = cookies
+        self.encoding = encoding
+        self.priority = priority
+        self.dont_filter = dont_filter
+        self.errback = errback
+        # Thirteen are made for each page, and most have none of these.
+        self._headers = RequestHeaders(headers) if headers else None
+        self._meta = dict(meta) if meta else None
+        self._flags = list(flags) if flags else None
+        self._cb_kwargs = dict(cb_kwargs) if cb_kwargs else None
+
+    @property
+    def headers(self) -> RequestHeaders:
+        """Header lines beside the usual ones, or in their place; may be changed."""
+        if self._headers is None:
+            self._headers = RequestHeaders()
+        return self._headers
+
+    @property
+    def meta(self) -> dict[str, Any]:
+        """What the callback finds as `response.meta`; some keys tell the engine something."""
+        if self._meta is None:
+            self._meta = {}
+        return self._meta
+
+    @property
+    def cb_kwargs(self) -> dict[str, Any]:
+        """Further arguments of the callback, by name."""
+        if self._cb_kwargs is None:
+            self._cb_kwargs = {}
+        return self._cb_kwargs
+
+    @property
+    def flags(self) -> list[str]:
+        """Words of the spider's own, for its logs."""
+        if self._flags is None:
+            self._flags = []
+        return self._flags
+
+    def copy(self) -> Self:
+        """A request with the same attributes."""
+        same: Self = self.replace()
+        return same
+
+    def replace(self, *, cls: type[R] | None = None, **changes: Any) -> Any:
+        """A request with some attributes changed; `cls` is its class, else that of this one."""
+        kept = {key: getattr(self, key) for key in self.attributes if key not in changes}
+        return (cls or type(self))(**kept, **changes)
+
+    def to_dict(self, *, spider: Any = None) -> dict[str, Any]:
+        """The request as JSON has it, callbacks by name: what is not there has its default.
+
+        Raises `Unwritable` for a callback that is no method of a spider (of `spider`, when given),
+        and for values in `meta`, `cb_kwargs` or `cookies` that JSON would not give back the same.
+        """
+        return serialization.to_dict(self, spider)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """The request that `to_dict` wrote down; its callbacks stay names."""
+        return cls(**serialization.arguments(data))
+
+    def to_curl(self) -> str:
+        """A command line of curl that sends this request."""
+        return serialization.to_curl(self)
+
+    def __repr__(self) -> str:
+        return f"<{self.method} {self.url}>"
+
+
+def _encoded(url: str, encoding: str) -> str:
+    """The URL in ASCII, its query in an encoding; in UTF-8 if that has no such characters.
+
+    As browsers do, UTF-16 counts as UTF-8.
+    """
+    try:
+        return safe_url_string(url, "utf-8" if encoding.startswith("utf-16") else encoding)
+    except UnicodeError:
+        return safe_url_string(url)
+
+
+def _check_callback(role: str, callback: Any) -> None:
+    if not callable(callback) and not isinstance(callback, str):
+        raise TypeError(
+            f"the {role} of a Request is {callback!r}; allowed: a method of the spider or its name"
+        )

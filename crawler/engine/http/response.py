@@ -1,0 +1,234 @@
+"""What a callback gets: the response to its request, with text and selectors on demand."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from parsel import Selector, SelectorList
+from w3lib.html import get_base_url
+
+from crawler.engine.http import encoding, selectors, urls
+from crawler.engine.http.headers import Headers
+from crawler.engine.http.request import Request
+from crawler.engine.http.selecting import PageSelector
+
+if TYPE_CHECKING:
+    from crawler.engine.http.link_extractor import Link
+
+__all__ = ["Headers", "Response"]
+
+_BASE = re.compile(rb"<\0?b\0?a\0?s\0?e", re.IGNORECASE)
+HEAD_BYTES = 4096
+"""Where <base> is looked for: it belongs into the head of a page."""
+
+
+class Response:
+    """A page as fetched. `url` is where it came from in the end, after redirects.
+
+    `encoding` is that of the body when it is known better than by header and page. `flags` are
+    words about how it was come by (`cached`), `ip_address` and `protocol` (`HTTP/2`, say) are those
+    of the connection, where they are known.
+    """
+
+    attributes = (
+        "url",
+        "status",
+        "headers",
+        "body",
+        "request",
+        "flags",
+        "ip_address",
+        "protocol",
+    )
+    """The arguments it can be made of again."""
+
+    def __init__(
+        self,
+        url: str,
+        status: int = 200,
+        headers: Headers | Mapping[str, str] | None = None,
+        body: bytes | str = b"",
+        request: Request | None = None,
+        flags: Iterable[str] = (),
+        ip_address: str | None = None,
+        protocol: str | None = None,
+        encoding: str | None = None,
+    ) -> None:
+        self.url = url
+        self.status = status
+        self.headers = headers if isinstance(headers, Headers) else Headers(headers or ())
+        self.body = body.encode(encoding or "utf-8") if isinstance(body, str) else body
+        self.request = request if request is not None else Request(url)
+        self.flags = list(flags)
+        self.ip_address = ip_address
+        self.protocol = protocol
+        if encoding is not None or isinstance(body, str):
+            given = encoding or "utf-8"
+            self._decoded = given, self.body.decode(given, "replace")
+
+    def __repr__(self) -> str:
+        return f"<Response {self.status} {self.url}>"
+
+    @property
+    def meta(self) -> dict[str, Any]:
+        """The `meta` of the request."""
+        return self.request.meta
+
+    @property
+    def cb_kwargs(self) -> dict[str, Any]:
+        """The `cb_kwargs` of the request."""
+        return self.request.cb_kwargs
+
+    def copy(self) -> Response:
+        """A response with the same attributes."""
+        return self.replace()
+
+    def replace(self, *, cls: type[Response] | None = None, **changes: Any) -> Response:
+        """A response with some attributes changed; `cls` is its class, else that of this one."""
+        kept = {key: getattr(self, key) for key in self.attributes if key not in changes}
+        return (cls or type(self))(**kept, **changes)
+
+    @property
+    def encoding(self) -> str:
+        """The name of the encoding in which the text was read."""
+        return self._decoded[0]
+
+    @property
+    def text(self) -> str:
+        """The body as text (crawler.engine.http.encoding says how)."""
+        return self._decoded[1]
+
+    @property
+    def is_text(self) -> bool:
+        """Whether the Content-Type, as far as there is one, is that of a text."""
+        kind = self._content_type.partition(";")[0].strip().lower()
+        return not kind or kind.startswith("text/") or kind.endswith(("xml", "json", "javascript"))
+
+    @cached_property
+    def selector(self) -> Selector:
+        """The parsed page."""
+        if self._is_xml:
+            return Selector(text=self.text, type="xml")
+        return PageSelector.of(self.text)
+
+    def css(self, query: str) -> SelectorList[Selector]:
+        """What a CSS selector finds, as parsel's selectors: `.get()`, `.getall()`, …"""
+        return self.selector.css(query)
+
+    def xpath(self, query: str, **variables: Any) -> SelectorList[Selector]:
+        """What an XPath expression finds, as parsel's selectors."""
+        return self.selector.xpath(query, **variables)
+
+    def json(self) -> Any:
+        """The body read as JSON; raises ValueError when it is none."""
+        return json.loads(self.text)
+
+    def jmespath(self, query: str, **options: Any) -> SelectorList[Selector]:
+        """What a JMESPath expression finds in a body that is JSON."""
+        return self._json_selector.jmespath(query, **options)
+
+    def urljoin(self, href: str) -> str:
+        """The absolute URL of a link of this page; an HTML page's <base href> counts."""
+        if href.isascii():
+            return urls.join(self._base, href)
+        return urls.join(self._base, href, self.encoding)
+
+    def follow(
+        self,
+        url: str | Selector | Link,
+        callback: Callable[..., Any] | str | None = None,
+        **rest: Any,
+    ) -> Request:
+        """A request for a link of this page: a URL, a Link, or a selector of one or its attribute.
+
+        `rest` are further arguments of `Request`. Raises ValueError when it is no link.
+        """
+        return Request(self.urljoin(_href(url)), callback, **rest)
+
+    def follow_all(
+        self,
+        urls: Iterable[str | Selector | Link] | None = None,
+        callback: Callable[..., Any] | str | None = None,
+        *,
+        css: str | None = None,
+        xpath: str | None = None,
+        **rest: Any,
+    ) -> Iterator[Request]:
+        """Requests for many links: given as `urls`, or found by a CSS or XPath selector.
+
+        Links that are broken, or lead to something else than a web page (`mailto:`), are left out.
+        """
+        if (urls is not None) + (css is not None) + (xpath is not None) != 1:
+            raise ValueError("follow_all takes one of urls, css and xpath")
+        hrefs = self._hrefs(css, xpath) if urls is None else _present(urls)
+        return (Request(url, callback, **rest) for url in self.links(hrefs))
+
+    def links(self, hrefs: Iterable[str]) -> Iterator[str]:
+        """The absolute URLs of those links that lead to web pages."""
+        base = urls.parsed_base(self._base)
+        for href in hrefs:
+            try:  # most links of a crawl come this way: no further call for those in ASCII
+                url = (base + href).href if href.isascii() else self.urljoin(href)
+            except ValueError:
+                continue
+            if url.startswith(("http://", "https://")):
+                yield url
+
+    def _hrefs(self, css: str | None, xpath: str | None) -> list[str]:
+        selection = selectors.css(css) if css is not None else selectors.xpath(xpath or "")
+        return selection.hrefs(self.selector.root)
+
+    @cached_property
+    def _decoded(self) -> tuple[str, str]:
+        return encoding.decode(self.body, self._content_type)
+
+    @cached_property
+    def _json_selector(self) -> Selector:
+        return Selector(text=self.text, type="json")
+
+    @property
+    def _content_type(self) -> str:
+        return self.headers.get("content-type", "")
+
+    @cached_property
+    def _is_xml(self) -> bool:
+        media_type = self._content_type.partition(";")[0].strip().lower()
+        return media_type.endswith(("/xml", "+xml")) and media_type != "application/xhtml+xml"
+
+    @cached_property
+    def _base(self) -> str:
+        if self._is_xml or not _BASE.search(self.body, 0, HEAD_BYTES):
+            return self.url
+        try:
+            base = get_base_url(self.text[:HEAD_BYTES], self.url, self.encoding)
+        except ValueError:
+            return self.url
+        return base if urls.is_web(base) else self.url
+
+
+def _href(link: str | Selector | Link) -> str:
+    if isinstance(link, str):
+        return link
+    root: Any = getattr(link, "root", None) if isinstance(link, Selector) else link.url
+    if isinstance(root, str):
+        return root
+    href = root.get("href")
+    if href is None:
+        raise ValueError(f"no link: <{root.tag}> has no href")
+    return str(href)
+
+
+def _present(links: Iterable[str | Selector | Link]) -> Iterator[str]:
+    """The links of those that have one: of a SelectorList, elements without href are left out."""
+    for link in links:
+        try:
+            href = _href(link)
+        except ValueError:
+            if not isinstance(links, SelectorList):
+                raise
+        else:
+            yield href

@@ -1,0 +1,1 @@
+"""What becomes of an item: its fields, the pipelines that change it, the sink that keeps it."""

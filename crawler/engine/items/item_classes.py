@@ -1,0 +1,114 @@
+"""Items with declared fields, and loaders that fill them; names and behaviour are Scrapy's.
+
+A dict, a dataclass or an attrs class is an item as well; these are for spiders that have them.
+"""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import Any, ClassVar
+
+import itemloaders
+from itemadapter.adapter import DictAdapter, ItemAdapter
+from parsel import Selector
+
+from crawler.engine.http.response import Response
+
+
+class Field(dict[str, Any]):
+    """What is said of a field: `serializer`, `input_processor`, `output_processor`, …"""
+
+
+class _Fields(type):
+    """Collects the fields of an item class from its body and its bases."""
+
+    def __new__(cls, name: str, bases: tuple[type, ...], members: dict[str, Any]) -> Any:
+        own = {key: value for key, value in members.items() if isinstance(value, Field)}
+        kept = {key: value for key, value in members.items() if key not in own}
+        made: Any = super().__new__(cls, name, bases, kept)
+        made.fields = {}
+        for base in reversed(made.__mro__[1:]):
+            made.fields.update(getattr(base, "fields", {}))
+        made.fields.update(own)
+        return made
+
+
+class Item(dict[str, Any], metaclass=_Fields):
+    """A dict that has no other keys than the fields of its class."""
+
+    fields: ClassVar[dict[str, Field]]
+    """The fields by name."""
+
+    def __init__(self, *args: Any, **values: Any) -> None:
+        super().__init__()
+        self.update(*args, **values)
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        if key not in self.fields:
+            raise KeyError(
+                f"{type(self).__name__} does not support field: {key};"
+                f" allowed: {', '.join(self.fields)}"
+            )
+        super().__setitem__(key, value)
+
+    def update(self, *args: Any, **values: Any) -> None:
+        """As of a dict; raises KeyError for what is no field."""
+        for key, value in dict(*args, **values).items():
+            self[key] = value
+
+    def setdefault(self, key: str, default: Any = None) -> Any:
+        """As of a dict; raises KeyError for what is no field."""
+        if key not in self:
+            self[key] = default
+        return self[key]
+
+    def copy(self) -> Item:
+        """An item of the same class with the same values."""
+        return type(self)(self)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AttributeError(f"{name}: not allowed; allowed: item[{name!r}] = …")
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({dict(self)!r})"
+
+
+class _ItemAdapter(DictAdapter):
+    """Tells loaders what is said of the fields of an Item."""
+
+    @classmethod
+    def is_item_class(cls, item_class: type) -> bool:
+        return issubclass(item_class, Item)
+
+    @classmethod
+    def is_item(cls, item: Any) -> bool:
+        return isinstance(item, Item)
+
+    @classmethod
+    def get_field_meta_from_class(
+        cls, item_class: type, field_name: str
+    ) -> MappingProxyType[str, Any]:
+        said: dict[str, Any] = getattr(item_class, "fields", {}).get(field_name, {})
+        return MappingProxyType(said)
+
+
+ItemAdapter.ADAPTER_CLASSES = [_ItemAdapter, *ItemAdapter.ADAPTER_CLASSES]
+
+
+class ItemLoader(itemloaders.ItemLoader):
+    """Fills an item from a page by selectors and processors (package `itemloaders`)."""
+
+    default_item_class = Item
+
+    def __init__(
+        self,
+        item: Any = None,
+        selector: Selector | None = None,
+        response: Response | None = None,
+        parent: Any = None,
+        **context: Any,
+    ) -> None:
+        if selector is None and response is not None:
+            selector = response.selector
+        context.update(response=response)
+        super().__init__(item=item, selector=selector, parent=parent, **context)

@@ -1,0 +1,182 @@
+"""What items pass through between a callback and the sinks: a schema, then pipelines in order.
+
+A pipeline is a class as Scrapy has them: `process_item(item, spider)` returns the item, changed or
+not, or raises DropItem; `open_spider(spider)` and `close_spider(spider)` are called around a crawl.
+Each method may leave the `spider` out, and may be an `async def` that waits for no event loop.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from marshmallow import Schema
+
+from crawler import coroutines
+from crawler.engine.http.failures import FAULTS
+from crawler.engine.items.item import ALLOWED, fields_of, is_item
+from crawler.errors import ConfigError
+
+Step = Callable[[Any], Any]
+"""Takes an item and gives it on; raises DropItem for one that goes no further."""
+
+LONGEST_REASON = 80
+
+
+class DropItem(Exception):
+    """Raised with a reason by a pipeline, or a callable `item_schema`, to drop an item."""
+
+    @property
+    def reason(self) -> str:
+        """The reason to count by: what stands before a colon, as the rest often is the item."""
+        text = str(self.args[0]) if self.args else ""
+        return text.partition(":")[0].strip()[:LONGEST_REASON] or "no reason given"
+
+
+class Invalid(DropItem):
+    """An item that does not fit its schema."""
+
+    def __init__(self, fields: str, detail: str) -> None:
+        super().__init__(f"invalid {fields}".strip())
+        self.detail = detail
+
+    def __str__(self) -> str:
+        return f"{self.args[0]}: {self.detail}"
+
+
+class Pipelines:
+    """The way of the items of one crawl."""
+
+    def __init__(self, spider: Any) -> None:
+        """Raises ConfigError for a schema that is none, or pipelines that cannot be had."""
+        named = spider.settings.pipelines
+        self._spider = spider
+        self._pipelines = [_made(each) for each in (*named, *spider.pipelines)]
+        self._steps = [_process(each, spider) for each in self._pipelines]
+        if spider.item_schema is not None:
+            self._steps.insert(0, _check(spider.item_schema))
+
+    def open(self) -> None:
+        """Tell all pipelines that the crawl begins."""
+        for pipeline in self._pipelines:
+            _tell(pipeline, "open_spider", self._spider)
+
+    def process(self, item: Any) -> Any:
+        """The item as it comes out at the end; raises DropItem, and what a pipeline raises."""
+        for step in self._steps:
+            item = step(item)
+        return item
+
+    def close(self) -> None:
+        """Tell all pipelines that the crawl has ended; raises what the first of them raised."""
+        errors: list[BaseException] = []
+        for pipeline in self._pipelines:
+            try:
+                _tell(pipeline, "close_spider", self._spider)
+            except FAULTS as error:
+                errors.append(error)
+        if errors:
+            raise errors[0]
+
+
+def load(path: str) -> Any:
+    """The class that `module:Class`, or Scrapy's `module.Class`, names. Raises ConfigError."""
+    module, _, name = path.rpartition(":" if ":" in path else ".")
+    try:
+        return getattr(importlib.import_module(module), name)
+    except FAULTS as error:  # the module may hold any code, and any fault
+        raise ConfigError(
+            f"pipelines: {path!r} cannot be imported ({type(error).__name__}: {error}); "
+            "allowed: module:Class, of an installed Python module"
+        ) from error
+
+
+def _made(pipeline: Any) -> Any:
+    kind = load(pipeline) if isinstance(pipeline, str) else pipeline
+    try:
+        made = kind() if isinstance(kind, type) else kind
+    except FAULTS as error:
+        raise ConfigError(
+            f"pipelines: {_name(kind)} cannot be made ({type(error).__name__}: {error}); "
+            "its constructor gets no arguments, open_spider gets the spider"
+        ) from error
+    if not callable(getattr(made, "process_item", None)):
+        raise ConfigError(
+            f"pipelines: {_name(kind)} has no method process_item; "
+            "allowed: a class with process_item(item, spider)"
+        )
+    return made
+
+
+def _process(pipeline: Any, spider: Any) -> Step:
+    method = pipeline.process_item
+    bound = (lambda item: method(item, spider)) if _takes(method, 2) else method
+
+    def step(item: Any) -> Any:
+        result = bound(item)
+        if coroutines.are_awaited(result):
+            result = coroutines.run(result)
+        if not is_item(result):
+            raise TypeError(
+                f"{_name(pipeline)}.process_item returned {type(result).__name__}; "
+                f"allowed: the item, {ALLOWED}"
+            )
+        return result
+
+    return step
+
+
+def _tell(pipeline: Any, name: str, spider: Any) -> None:
+    method = getattr(pipeline, name, None)
+    if method is not None:
+        result = method(spider) if _takes(method, 1) else method()
+        if coroutines.are_awaited(result):
+            coroutines.run(result)
+
+
+def _takes(method: Callable[..., Any], count: int) -> bool:
+    """Whether it can be called with so many arguments."""
+    try:
+        inspect.signature(method).bind(*range(count))
+    except TypeError:
+        return False
+    return True
+
+
+def _check(schema: Any) -> Step:
+    """The step that an `item_schema` stands for: a marshmallow schema, or a function."""
+    if isinstance(schema, type) and issubclass(schema, Schema):
+        schema = schema()
+    if isinstance(schema, Schema):
+        return lambda item: _fitting(schema, item)
+    if callable(schema):
+        return lambda item: _accepted(schema, item)
+    raise ConfigError(
+        f"item_schema: {schema!r} is not allowed; allowed: a marshmallow schema, or a function "
+        "that takes the item and raises ValueError for one that is invalid"
+    )
+
+
+def _fitting(schema: Schema, item: Any) -> Any:
+    """The item itself: a schema checks it and changes nothing."""
+    errors: Mapping[Any, Any] = schema.validate(dict(fields_of(item)))
+    if errors:
+        fields = ", ".join(sorted(map(str, errors)))
+        raise Invalid(fields[:LONGEST_REASON], str(errors))
+    return item
+
+
+def _accepted(check: Callable[[Any], Any], item: Any) -> Any:
+    try:
+        answer = check(item)
+    except ValueError as error:
+        raise Invalid("", str(error)) from error
+    if answer is False:
+        raise Invalid("", f"{_name(check)} returned False")
+    return answer if is_item(answer) else item
+
+
+def _name(thing: Any) -> str:
+    return getattr(thing, "__qualname__", type(thing).__qualname__)

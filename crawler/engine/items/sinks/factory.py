@@ -1,0 +1,106 @@
+"""The sinks of a worker: which a crawl writes to is said by names, so that no task names a place.
+
+The formats stand for files in the task's own folder, the names of `worker.databases` for databases
+whose addresses only the worker knows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gevent.threadpool import ThreadPool
+
+from crawler.engine.items.sinks.batched import BatchedSink
+from crawler.engine.items.sinks.many import ManySinks
+from crawler.engine.items.sinks.sink import Sink, Writer
+from crawler.engine.items.sinks.targets import FORMATS, file_writer
+from crawler.errors import ConfigError, InvalidArgument
+from crawler.supervision import run_aside
+
+if TYPE_CHECKING:
+    from crawler.engine.items.sinks.sql import Database
+
+FILE_THREADS = 4
+"""Native threads that write files, for all crawls together; each database has one of its own."""
+SQLITE = "sqlite"
+
+
+class Sinks:
+    """Makes the sinks of crawls, and holds what these share: threads, and a connection each."""
+
+    def __init__(self, databases: Mapping[str, str]) -> None:
+        """`databases`: name → URL. Raises ConfigError for a name or URL that is not allowed."""
+        self._databases = {name: _database(name, url) for name, url in databases.items()}
+        self._threads = ThreadPool(FILE_THREADS)
+        self._allowed = ", ".join([*FORMATS, SQLITE, *sorted(self._databases)])
+
+    def choose(
+        self, names: Sequence[str], path: Path, task: str, table: str, key: Sequence[str]
+    ) -> Sink:
+        """The sinks of these names for one run; its files are `path` with other suffixes.
+
+        Raises InvalidArgument for a name that is not known, or none at all.
+        """
+        unknown = [name for name in names if not self._knows(name)]
+        if unknown or not names:
+            raise InvalidArgument(
+                f"sinks: {', '.join(map(repr, unknown)) or 'nothing'} given; allowed on this "
+                f"worker: a list of {self._allowed}"
+            )
+        made = [self._sink(name, path, task, table, key) for name in dict.fromkeys(names)]
+        return made[0] if len(made) == 1 else ManySinks(made)
+
+    def close(self) -> None:
+        """End the threads; those that hang in a place that does not answer are left behind."""
+        pools = [self._threads, *(database.threads for database in self._databases.values())]
+        for pool in pools:
+            run_aside("end of threads of sinks", pool.kill)
+
+    def _knows(self, name: str) -> bool:
+        return name in FORMATS or name == SQLITE or name in self._databases
+
+    def _sink(
+        self, name: str, path: Path, task: str, table: str, key: Sequence[str]
+    ) -> BatchedSink:
+        from crawler.engine.items.sinks.sql import Database, SqlRows
+
+        if name in FORMATS:
+            writer: Writer = file_writer(name, path.with_suffix(f".{name}"))
+            return BatchedSink(writer, self._threads, shared=True)
+        shared = self._databases.get(name)
+        database = shared or Database.of_file(path.with_suffix(".db"))
+        rows = SqlRows(database, task, table, key)
+        return BatchedSink(rows, database.threads, shared=shared is not None)
+
+
+@dataclass(frozen=True)
+class RunSink:
+    """What makes the sink of one run: by the settings of its spider."""
+
+    sinks: Sinks
+    path: Path
+    """Of the JSON lines; other files lie beside it."""
+    task: str
+
+    def __call__(self, spider: Any) -> Sink:
+        """The sinks that the settings name."""
+        settings = spider.settings
+        return self.sinks.choose(
+            settings.sinks, self.path, self.task, spider.name, settings.item_key
+        )
+
+
+def _database(name: str, url: str) -> Database:
+    from crawler.engine.items.sinks.sql import Database
+
+    if name in FORMATS or name == SQLITE:
+        raise ConfigError(
+            f"worker.databases.{name}: that name stands for files; allowed: any other name"
+        )
+    try:
+        return Database(url)
+    except ConfigError as error:
+        raise ConfigError(f"worker.databases.{name}: {error}") from None

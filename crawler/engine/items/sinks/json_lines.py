@@ -1,0 +1,71 @@
+"""Items as a file of JSON lines, or on standard output."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from crawler.engine.items.item import fields_of, to_json
+from crawler.engine.items.sinks.batched import BatchedSink
+from crawler.engine.items.sinks.files import BATCH_BYTES, GrowingFile, last_line_end
+
+
+class _Lines:
+    batch_records = 10_000
+    batch_bytes = BATCH_BYTES
+
+    def encode(self, item: Any, url: str) -> tuple[bytes, int]:
+        """The line of an item."""
+        line = to_line(item)
+        return line, len(line)
+
+
+class JsonLines(_Lines):
+    """Appends each item as a line of JSON; values that JSON does not know are written as text."""
+
+    def __init__(self, path: str | Path, fresh: bool = False) -> None:
+        self._file = GrowingFile(path, last_line_end, fresh)
+
+    def open(self) -> None:
+        """Open the file; half a line at its end is cut off."""
+        self._file.open()
+
+    def write(self, records: Sequence[bytes]) -> Counter[str]:
+        """Append the lines."""
+        self._file.append(b"".join(records))
+        return Counter()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+class StandardOutput(_Lines):
+    """Writes each item as a line of JSON to the standard output of the process."""
+
+    def open(self) -> None:
+        """It is open."""
+
+    def write(self, records: Sequence[bytes]) -> Counter[str]:
+        """Write the lines and flush them."""
+        sys.stdout.buffer.write(b"".join(records))
+        sys.stdout.buffer.flush()
+        return Counter()
+
+    def close(self) -> None:
+        """Others may still write to it."""
+
+
+class JsonLinesSink(BatchedSink):
+    """A file of JSON lines as a sink with a thread of its own."""
+
+    def __init__(self, path: str | Path) -> None:
+        super().__init__(JsonLines(path))
+
+
+def to_line(item: Any) -> bytes:
+    """An item as a line of JSON; raises ValueError for one that contains itself."""
+    return to_json(fields_of(item)).encode("utf-8", "replace") + b"\n"

@@ -1,0 +1,52 @@
+"""Several sinks at once: each item goes to all of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from crawler.engine.items.sinks.sink import Sink
+
+
+class ManySinks:
+    """Hands everything on; the slowest sets the pace, and the first that fails ends the crawl."""
+
+    def __init__(self, sinks: Sequence[Sink]) -> None:
+        self._sinks = list(sinks)
+        self._open: list[Sink] = []
+
+    @property
+    def lost(self) -> Counter[str]:
+        """Items that one of them refused; what several refused for one reason counts once."""
+        lost: Counter[str] = Counter()
+        for sink in self._sinks:
+            lost |= sink.lost
+        return lost
+
+    def open(self) -> None:
+        """Open all; those that are open are closed by `close`, also when another cannot be."""
+        for sink in self._sinks:
+            sink.open()
+            self._open.append(sink)
+
+    def write(self, item: Any, url: str = "") -> None:
+        """Give the item to each."""
+        for sink in self._sinks:
+            sink.write(item, url)
+
+    def flush(self) -> None:
+        """Flush each."""
+        for sink in self._sinks:
+            sink.flush()
+
+    def close(self) -> None:
+        """Close those that are open, then raise the first error."""
+        faults: list[OSError] = []
+        while self._open:
+            try:
+                self._open.pop().close()
+            except OSError as error:
+                faults.append(error)
+        if faults:
+            raise faults[0]

@@ -1,0 +1,128 @@
+"""Items as Parquet: a folder of parts, each of them a file that is whole or not there.
+
+A Parquet file can be read only when its end is written. So the part under way is written anew with
+each batch, beside the old one, and then takes its place at once; when it is large enough, the next
+is begun. All parts have the same columns: those before are written anew when one is added.
+
+No other file imports pyarrow.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from crawler.engine.items.sinks import kinds
+from crawler.errors import ConfigError
+
+try:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+except ImportError as error:
+    raise ConfigError(
+        "sink: Parquet needs pyarrow; install it: pip install distributed-crawler[parquet]"
+    ) from error
+
+PART_BYTES = 16_777_216
+"""A part that holds so much is not written anew any more."""
+
+_TYPES: Mapping[str, pa.DataType] = {
+    kinds.BOOL: pa.bool_(),
+    kinds.INT: pa.int64(),
+    kinds.FLOAT: pa.float64(),
+    kinds.TEXT: pa.string(),
+    kinds.BYTES: pa.binary(),
+    kinds.DATE: pa.date32(),
+    kinds.TIME: pa.timestamp("us"),
+}
+_KINDS = {str(kind): name for name, kind in _TYPES.items()}
+
+
+class ParquetParts:
+    """Writes items to a folder of parts; a later run adds parts of its own."""
+
+    batch_records = 20_000
+    batch_bytes = 4_194_304
+
+    def __init__(self, path: str | Path, fresh: bool = False) -> None:
+        self.path = Path(path)
+        self._fresh = fresh
+        self._kinds: dict[str, str] = {}
+        self._part: list[pa.Table] = []
+        self._number = 0
+
+    def encode(self, item: Any, url: str) -> tuple[dict[str, Any], int]:
+        """The values of an item; those with parts as JSON."""
+        return kinds.record_of(item)
+
+    def open(self) -> None:
+        """Make the folder; read the columns of what is in it."""
+        if self._fresh and self.path.is_dir():
+            shutil.rmtree(self.path)
+        self.path.mkdir(parents=True, exist_ok=True)
+        parts = self._parts()
+        self._number = len(parts)
+        if parts:
+            self._kinds = {
+                field.name: _KINDS.get(str(field.type), kinds.TEXT)
+                for field in pq.read_schema(parts[-1])
+            }
+
+    def write(self, records: Sequence[dict[str, Any]]) -> Counter[str]:
+        """Put the records into the part under way."""
+        if self._widen(records):
+            self._part = [self._fitted(table) for table in self._part]
+            for part in self._parts()[: self._number]:
+                _replace(part, self._fitted(pq.read_table(part)))
+        self._part.append(self._table(records))
+        whole = pa.concat_tables(self._part)
+        _replace(self.path / f"part-{self._number:05}.parquet", whole)
+        self._part = [whole]
+        if whole.nbytes >= PART_BYTES:
+            self._part = []
+            self._number += 1
+        return Counter()
+
+    def close(self) -> None:
+        """All is written."""
+
+    def _parts(self) -> list[Path]:
+        return sorted(self.path.glob("part-*.parquet"))
+
+    def _widen(self, records: Sequence[Mapping[str, Any]]) -> bool:
+        """Have a column for each field, of a kind that holds its values; whether any changed."""
+        before = dict(self._kinds)
+        for field, kind in kinds.kinds_of(records).items():
+            kind = kinds.TEXT if kind == kinds.JSON else kind
+            self._kinds[field] = kinds.common(self._kinds.get(field, kind), kind)
+        return self._kinds != before
+
+    def _schema(self) -> pa.Schema:
+        return pa.schema([(field, _TYPES[kind]) for field, kind in self._kinds.items()])
+
+    def _table(self, records: Sequence[Mapping[str, Any]]) -> pa.Table:
+        columns = [
+            [kinds.as_kind(record.get(field), kind) for record in records]
+            for field, kind in self._kinds.items()
+        ]
+        arrays = [pa.array(v, _TYPES[k]) for v, k in zip(columns, self._kinds.values())]
+        return pa.Table.from_arrays(arrays, schema=self._schema())
+
+    def _fitted(self, table: pa.Table) -> pa.Table:
+        """A table with the columns as they are now."""
+        records = [
+            {name: value for name, value in row.items() if value is not None}
+            for row in table.to_pylist()
+        ]
+        return self._table(records)
+
+
+def _replace(path: Path, table: pa.Table) -> None:
+    """Write a part, so that the old one is there until the new one is whole."""
+    new = path.with_name(f".{path.name}.new")
+    pq.write_table(table, new)
+    os.replace(new, path)

@@ -1,0 +1,131 @@
+"""From what people write after `-o` to a sink: by the scheme of a URL or the suffix of a file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from crawler.engine.items.sinks.batched import BatchedSink
+from crawler.engine.items.sinks.csv_file import CsvRows
+from crawler.engine.items.sinks.json_lines import JsonLines, StandardOutput
+from crawler.engine.items.sinks.many import ManySinks
+from crawler.engine.items.sinks.sink import Sink, Writer
+from crawler.errors import ConfigError
+
+STANDARD_OUTPUT = "-"
+
+SUFFIXES: Mapping[str, str] = {
+    ".jsonl": "jsonl",
+    ".jl": "jsonl",
+    ".ndjson": "jsonl",
+    ".csv": "csv",
+    ".parquet": "parquet",
+    ".db": "sqlite",
+    ".sqlite": "sqlite",
+    ".sqlite3": "sqlite",
+}
+"""Suffix of a file → its format."""
+
+ALLOWED = (
+    f"a file that ends in {', '.join(SUFFIXES)}; sqlite:///FILE, postgresql://USER@HOST/DATABASE, "
+    "mysql://USER@HOST/DATABASE or mariadb://…, each with ?table=NAME; or - for standard output"
+)
+
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+
+
+def open_sink(
+    target: str,
+    task: str = "",
+    table: str = "items",
+    key: Sequence[str] = (),
+    fresh: bool = False,
+) -> Sink:
+    """The sink for a file, a URL of a database, or `-`; the crawl opens it.
+
+    `task` and `key` (fields that tell the items of a page apart) are for databases, which replace
+    what they know already; `table` is for those whose URL names none. A `fresh` file begins anew.
+    Raises ConfigError for a target that is none of these.
+    """
+    if target == STANDARD_OUTPUT:
+        return BatchedSink(StandardOutput())
+    if _SCHEME.match(target):
+        return _database_sink(target, task, table, key, fresh)
+    kind = SUFFIXES.get(Path(target).suffix.lower())
+    if kind is None:
+        raise ConfigError(f"output: {target!r} is not allowed; allowed: {ALLOWED}")
+    if kind == "sqlite":
+        return _database_sink(Path(target), task, table, key, fresh)
+    return BatchedSink(file_writer(kind, target, fresh))
+
+
+@dataclass(frozen=True)
+class Targets:
+    """What makes one sink for several targets, when the spider is known; without any, items are
+    but counted."""
+
+    targets: Sequence[str]
+    fresh: Sequence[str] = ()
+    """Those that begin anew."""
+    task: str = ""
+
+    def __call__(self, spider: Any) -> Sink:
+        """The sink; a database gets a table of the spider's name. Raises ConfigError."""
+        about = (self.task, spider.name, spider.settings.item_key)
+        sinks = [open_sink(target, *about) for target in self.targets]
+        sinks += [open_sink(target, *about, fresh=True) for target in self.fresh]
+        return sinks[0] if len(sinks) == 1 else ManySinks(sinks)
+
+
+def is_database(target: str) -> bool:
+    """Whether it is the URL of a database, or a file of SQLite."""
+    return bool(_SCHEME.match(target)) or SUFFIXES.get(Path(target).suffix.lower()) == "sqlite"
+
+
+def is_target(target: str) -> bool:
+    """Whether `open_sink` knows what it is, by its form."""
+    return target == STANDARD_OUTPUT or is_database(target) or Path(target).suffix in SUFFIXES
+
+
+def public(target: str) -> str:
+    """A target for people and logs: a URL without user, password and parameters."""
+    if not _SCHEME.match(target):
+        return target
+    scheme, _, rest = target.partition("://")
+    return f"{scheme}://{rest.partition('?')[0].rpartition('@')[2]}"
+
+
+def file_writer(kind: str, path: str | Path, fresh: bool = False) -> Writer:
+    """What writes files of that format. Raises ConfigError when a library for it is missing."""
+    return FORMATS[kind](path, fresh)
+
+
+def _parquet(path: str | Path, fresh: bool) -> Writer:
+    from crawler.engine.items.sinks.parquet import ParquetParts
+
+    return ParquetParts(path, fresh)
+
+
+FORMATS: Mapping[str, Callable[[str | Path, bool], Writer]] = {
+    "jsonl": JsonLines,
+    "csv": CsvRows,
+    "parquet": _parquet,
+}
+"""Name of a format → what makes its writer."""
+
+
+def _database_sink(
+    where: str | Path, task: str, table: str, key: Sequence[str], fresh: bool
+) -> Sink:
+    from crawler.engine.items.sinks.sql import Database, SqlRows
+
+    if fresh:
+        raise ConfigError(
+            "output: a database is not emptied by the crawler; use -o, which replaces items that "
+            "are there, or name another table with ?table=NAME"
+        )
+    database = Database(where) if isinstance(where, str) else Database.of_file(where)
+    return BatchedSink(SqlRows(database, task, table, key), database.threads)

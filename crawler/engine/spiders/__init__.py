@@ -1,0 +1,1 @@
+"""Spiders of every kind, how they are found, and how their callbacks are run."""

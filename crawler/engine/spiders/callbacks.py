@@ -1,0 +1,71 @@
+"""Runs the spider's callbacks and sorts what they yield into items and requests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from crawler import coroutines
+from crawler.engine.http.failures import Failure
+from crawler.engine.http.response import Response
+from crawler.engine.items.item import ALLOWED, is_item
+from crawler.engine.spiders.spider import Request, Spider
+
+
+class BadOutput(TypeError):
+    """A callback yielded something that is neither an item nor a Request."""
+
+
+def outputs(spider: Spider, response: Response) -> Iterator[Any]:
+    """What the callback of a response yields: requests and items, nothing else.
+
+    Raises whatever the callback raises, and BadOutput.
+    """
+    return checked(given(spider, response))
+
+
+def given(spider: Spider, response: Response) -> Iterable[Any]:
+    """What the callback of a response yields, whatever it is; raises what the callback raises."""
+    request = response.request
+    return many(resolve(spider, request.callback)(response, **request.cb_kwargs))
+
+
+def given_by_errback(spider: Spider, failure: Failure) -> Iterable[Any]:
+    """What the errback of a request yields; raises as `given` does."""
+    return many(resolve(spider, failure.request.errback)(failure))
+
+
+def checked(result: Any) -> Iterator[Any]:
+    """The outputs one by one, of a generator, a list, a single output, or None."""
+    for output in many(result):
+        if isinstance(output, Request) or item(output) is not None:
+            yield output
+
+
+def item(output: Any) -> Any:
+    """An output that is no Request: an item, or None; raises BadOutput for anything else."""
+    # Nearly all are dicts, and to ask for more takes longer.
+    if type(output) is dict or output is None or is_item(output):
+        return output
+    raise BadOutput(
+        f"{type(output).__name__} is not allowed; allowed: a Request, or an item: {ALLOWED}"
+    )
+
+
+def resolve(spider: Spider, callback: Callable[..., Any] | str | None) -> Callable[..., Any]:
+    """The callback of a request: given, named, or `parse`; AttributeError for an unknown name."""
+    if callback is None:
+        return spider._parse
+    if isinstance(callback, str):
+        method: Callable[..., Any] = getattr(spider, callback)
+        return method
+    return callback
+
+
+def many(result: Any) -> Iterable[Any]:
+    """What a callback gives, as an iterable: of a generator, a list, a single output, or None."""
+    if result is None:
+        return ()
+    if isinstance(result, (Request, str)) or is_item(result) or not isinstance(result, Iterable):
+        return coroutines.outputs(result) if coroutines.are_awaited(result) else (result,)
+    return result

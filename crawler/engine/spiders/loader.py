@@ -1,0 +1,190 @@
+"""Finds the spiders that a configuration names: in modules, in files, or declared in place."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import sys
+import traceback
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import yaml
+
+from crawler.engine.http.failures import FAULTS
+from crawler.engine.spiders.declarative import compile_declaration
+from crawler.engine.spiders.spider import Spider
+from crawler.errors import ConfigError
+from crawler.logs import get_logger
+from crawler.settings import scrapy_names
+
+log = get_logger(__name__)
+
+ALLOWED = "a Python module, a file .py, .yaml or .yml, or a mapping that declares a spider"
+
+
+def load_spiders(entries: Iterable[Any], folder: str | Path = ".") -> dict[str, type[Spider]]:
+    """The spiders by name. Relative paths start at `folder`.
+
+    Raises ConfigError that tells every fault of every entry, a line each.
+    """
+    spiders: dict[str, type[Spider]] = {}
+    origins: dict[str, str] = {}
+    faults: list[str] = []
+    for number, entry in enumerate(entries):
+        where = f"spiders[{number}]"
+        try:
+            found = list(_load(entry, Path(folder), where))
+        except ConfigError as error:
+            faults.append(str(error))
+            continue
+        for spider in found:
+            faults += _faults(spider, where, origins)
+            origins.setdefault(spider.name, f"{where} ({_short(entry)})")
+            spiders.setdefault(spider.name, spider)
+    if faults:
+        raise ConfigError("\n".join(faults))
+    return spiders
+
+
+def load_file(path: Path) -> dict[str, type[Spider]]:
+    """The spiders of one file, Python or YAML, by name.
+
+    Raises ConfigError that tells every fault, a line each, with the line of the file if known.
+    """
+    if path.suffix in (".yaml", ".yml"):
+        found = _declared(path, str(path))
+    elif path.suffix == ".py":
+        found = _spiders_in(_import_file(path, str(path)), str(path))
+    else:
+        raise ConfigError(f"{path}: not a spider's file; allowed: a file .py, .yaml or .yml")
+    spiders: dict[str, type[Spider]] = {}
+    faults: list[str] = []
+    for spider in found:
+        faults += _faults(spider, f"{path}: spider", dict.fromkeys(spiders, str(path)))
+        spiders.setdefault(spider.name, spider)
+    if faults:
+        raise ConfigError("\n".join(faults))
+    return spiders
+
+
+def _load(entry: Any, folder: Path, where: str) -> Iterator[type[Spider]]:
+    if isinstance(entry, Mapping):
+        yield compile_declaration(entry, where)
+    elif not isinstance(entry, str) or not entry:
+        raise ConfigError(f"{where}: {entry!r} is not allowed; allowed: {ALLOWED}")
+    elif entry.endswith((".yaml", ".yml")):
+        yield from _declared(folder / entry, f"{where} ({Path(entry).name})")
+    elif entry.endswith(".py"):
+        yield from _spiders_in(_import_file(folder / entry, where), f"{where} ({entry})")
+    else:
+        yield from _spiders_in(_import(entry, where), f"{where} ({entry})")
+
+
+def _declared(path: Path, where: str) -> list[type[Spider]]:
+    """The spiders of a YAML file: one declaration, or a list of them."""
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{where}: {str(path)!r} cannot be read ({error})") from error
+    except yaml.YAMLError as error:
+        text = " ".join(str(error).split())
+        raise ConfigError(f"{where}: {str(path)!r} is not YAML ({text})") from error
+    declarations = data if isinstance(data, list) else [data]
+    spiders: list[type[Spider]] = []
+    faults: list[str] = []
+    for number, declaration in enumerate(declarations):
+        place = f"[{number}]" if isinstance(data, list) else ""
+        try:
+            spiders.append(compile_declaration(declaration, f"{where}{place}"))
+        except ConfigError as error:
+            faults.append(str(error))
+    if faults:
+        raise ConfigError("\n".join(faults))
+    return spiders
+
+
+def _import(name: str, where: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except FAULTS as error:
+        raise ConfigError(
+            f"{where}: {name!r} cannot be imported ({type(error).__name__}: {error});"
+            f" allowed: {ALLOWED}"
+        ) from error
+
+
+def _import_file(path: Path, where: str) -> ModuleType:
+    """The module of a file, under a name of its own: two files may be called alike."""
+    mark = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]
+    name = f"crawler_spiders_{mark}_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None or not path.is_file():
+        raise ConfigError(f"{where}: {str(path)!r} is not there; allowed: {ALLOWED}")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses of a spider's file look their module up
+    try:
+        spec.loader.exec_module(module)
+    except FAULTS as error:
+        del sys.modules[name]
+        raise ConfigError(
+            f"{where}: {str(path)!r} cannot be imported ({type(error).__name__}: {error})"
+            f" at {_place_of(error, path)}"
+        ) from error
+    return module
+
+
+def _place_of(error: BaseException, path: Path) -> str:
+    """The file and line that an error of an import came of: the last line of that very file."""
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"{Path(error.filename).name}:{error.lineno}"
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if Path(frame.filename) == path.absolute()]
+    return f"{path.name}:{own[-1].lineno}" if own else path.name
+
+
+def _spiders_in(module: ModuleType, where: str) -> list[type[Spider]]:
+    found = [
+        value
+        for value in vars(module).values()
+        if isinstance(value, type)
+        and issubclass(value, Spider)
+        and value.__module__ == module.__name__
+        and value.name
+    ]
+    if not found:
+        raise ConfigError(
+            f"{where}: no spider in it; allowed: a module with a subclass of Spider that has a name"
+        )
+    return found
+
+
+def _faults(spider: type[Spider], where: str, origins: Mapping[str, str]) -> list[str]:
+    """What is wrong with a spider beside the others."""
+    place = f"{where}.{spider.name}.custom_settings"
+    found = scrapy_names.faults(scrapy_names.of_class(spider), place)
+    _warn_of_unknown(spider, place, found)
+    if spider.name in origins:
+        found.append(
+            f"{where}: the name {spider.name!r} is not allowed, {origins[spider.name]} has it;"
+            " allowed: a name of its own for each spider"
+        )
+    return found
+
+
+def _warn_of_unknown(spider: type[Spider], place: str, found: list[str]) -> None:
+    unknown = [] if found else scrapy_names.unknown(scrapy_names.of_class(spider))
+    if unknown:
+        log.warning(
+            "settings of Scrapy that have no counterpart do nothing",
+            spider=spider.name,
+            place=place,
+            settings=unknown,
+        )
+
+
+def _short(entry: Any) -> str:
+    return entry if isinstance(entry, str) else "declared in place"
