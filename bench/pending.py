@@ -37,9 +37,9 @@ def measure(max_pending: int, hosts: int) -> dict[str, float]:
     import gevent
 
     from crawler.clock import SystemClock
-    from crawler.engine.frontier import Frontier
+    from crawler.engine.crawl.time_slice import Pace
+    from crawler.engine.frontier.frontier import Frontier
     from crawler.engine.http.request import Request
-    from crawler.engine.pace import Pace
     from crawler.settings.crawl import CrawlSettings
 
     waits: list[float] = []

@@ -1,4 +1,4 @@
-"""Memory and speed of the set of seen requests (crawler/engine/seen.py).
+"""Memory and speed of the set of seen requests (crawler/engine/frontier/seen.py).
 
     python -m bench.seen [MILLIONS]
     python -m bench.engine seen
@@ -20,8 +20,8 @@ from collections.abc import Callable, Iterable
 from itertools import repeat
 
 from bench.table import Row, print_rows
+from crawler.engine.frontier.seen import Seen
 from crawler.engine.http import urls
-from crawler.engine.seen import Seen
 
 URLS = 1_000_000
 

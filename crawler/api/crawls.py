@@ -17,7 +17,7 @@ from google.protobuf import empty_pb2, json_format, struct_pb2
 from crawler.api import payloads
 from crawler.api.client import Client
 from crawler.api.service import Call
-from crawler.engine.stats import Statistics
+from crawler.engine.stats.statistics import Statistics
 from crawler.proto import crawler_pb2 as pb
 from crawler.proto import crawler_pb2_grpc as pb_grpc
 from crawler.schemas import task_schemas

@@ -9,7 +9,7 @@ import click
 from crawler import logs
 from crawler.cli import given
 from crawler.cli.base import CONFIG, FAILED, INTERRUPTED, commands, on_interrupt
-from crawler.engine.crawl import Crawl
+from crawler.engine.crawl.crawl import Crawl
 from crawler.engine.items.sinks.targets import STANDARD_OUTPUT, Targets, public
 from crawler.errors import InvalidArgument
 from crawler.local import report

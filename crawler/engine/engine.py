@@ -10,21 +10,21 @@ from weakref import WeakSet
 import gevent
 
 from crawler.clock import Clock, SystemClock
-from crawler.engine.address import AddressPolicy
-from crawler.engine.cache import Cache
-from crawler.engine.crawl import Crawl
-from crawler.engine.dispatch import Shared
-from crawler.engine.fetch import Fetcher
-from crawler.engine.fetchers import Fetchers, load
-from crawler.engine.figures import Figures
-from crawler.engine.hosts import Hosts
+from crawler.engine.crawl.crawl import Crawl
+from crawler.engine.crawl.dispatcher import Shared
+from crawler.engine.download.address_policy import AddressPolicy
+from crawler.engine.download.body_memory import MOST_BYTES, ResponseMemory
+from crawler.engine.download.curl import Fetcher
+from crawler.engine.download.downloader import Fetchers, load
+from crawler.engine.download.http_cache import Cache
 from crawler.engine.http import urls
 from crawler.engine.http.failures import FAULTS
 from crawler.engine.items.sinks.sink import Sink, SinkMaker
-from crawler.engine.memory import MOST_BYTES, ResponseMemory
-from crawler.engine.robots import Robots
-from crawler.engine.slow import SlowCallbacks
+from crawler.engine.politeness.hosts import Hosts
+from crawler.engine.politeness.robots import Robots
 from crawler.engine.spiders.spider import Spider
+from crawler.engine.stats.registry import Figures
+from crawler.engine.stats.slow_callbacks import SlowCallbacks
 from crawler.errors import InvalidArgument, NotFound
 from crawler.model.records import Spec
 from crawler.settings.crawl import CrawlSettings
@@ -51,10 +51,10 @@ class Engine:
         trusts_tasks: bool = False,
     ) -> None:
         """`private_targets` are networks that may be crawled though they are not public, or `all`
-        (address.py); `plugins` are modules with hooks (hookspecs.py); `cache` is the HTTP cache of
-        crawls that ask for one. With `trusts_tasks` the settings of a task may name code to run, as
-        they come from whoever starts this process. Raises ConfigError for what is no network and no
-        plugin."""
+        (address_policy.py); `plugins` are modules with hooks (hookspecs.py); `cache` is the HTTP
+        cache of crawls that ask for one. With `trusts_tasks` the settings of a task may name code
+        to run, as they come from whoever starts this process. Raises ConfigError for what is no
+        network and no plugin."""
         self._trusts_tasks = trusts_tasks
         self._settings = crawl_settings
         self._spiders = dict(spiders)

@@ -11,7 +11,7 @@ from typing import Any
 from gevent import Greenlet
 from gevent.queue import Queue
 
-from crawler.engine.crawl import Crawl
+from crawler.engine.crawl.crawl import Crawl
 from crawler.engine.engine import Engine
 from crawler.engine.http.failures import Failure
 from crawler.engine.http.request import Request

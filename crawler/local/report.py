@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from crawler.engine.stats import Statistics
+from crawler.engine.stats.statistics import Statistics
 
 _UNITS = ("bytes", "KB", "MB", "GB", "TB")
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import gevent
 
 from crawler.clock import Clock, SystemClock
-from crawler.engine.address import ALL
-from crawler.engine.cache import Cache
+from crawler.engine.download.address_policy import ALL
+from crawler.engine.download.http_cache import Cache
 from crawler.engine.engine import Engine
 from crawler.engine.items.sinks.json_lines import JsonLinesSink
 from crawler.engine.items.sinks.sink import Sink, SinkMaker

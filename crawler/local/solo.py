@@ -7,13 +7,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from crawler.clock import SystemClock
-from crawler.engine.address import ALL
-from crawler.engine.cache import Cache
-from crawler.engine.crawl import Crawl
+from crawler.engine.crawl.crawl import Crawl
+from crawler.engine.download.address_policy import ALL
+from crawler.engine.download.http_cache import Cache
 from crawler.engine.engine import Engine
 from crawler.engine.items.sinks.sink import Sink, SinkMaker
 from crawler.engine.spiders.spider import Spider
-from crawler.engine.stats import Statistics
+from crawler.engine.stats.statistics import Statistics
 from crawler.model.records import Spec
 from crawler.settings.crawl import CrawlSettings
 from crawler.supervision import Supervisor

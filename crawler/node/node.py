@@ -27,7 +27,7 @@ from crawler.coordination.etcd import EtcdStore
 from crawler.coordination.etcd_client import MOST_CALLS
 from crawler.coordination.keys import MASTER, WORKER, Keys
 from crawler.coordination.store import Store
-from crawler.engine.cache import Cache
+from crawler.engine.download.http_cache import Cache
 from crawler.engine.engine import Engine
 from crawler.engine.spiders.loader import load_spiders
 from crawler.errors import ConfigError

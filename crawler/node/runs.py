@@ -16,7 +16,7 @@ import gevent
 from gevent import Greenlet
 
 from crawler.clock import Clock
-from crawler.engine.crawl import Crawl
+from crawler.engine.crawl.crawl import Crawl
 from crawler.engine.engine import Engine
 from crawler.engine.items.sinks.factory import RunSink, Sinks
 from crawler.engine.items.sinks.sink import Sink, SinkMaker

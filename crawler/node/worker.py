@@ -22,8 +22,8 @@ from crawler.coordination.registry import decode_registration
 from crawler.coordination.store import KeyValue, Store
 from crawler.coordination.watch import Mirror
 from crawler.engine.engine import Engine
-from crawler.engine.figures import TOTALS
 from crawler.engine.items.sinks.factory import Sinks
+from crawler.engine.stats.registry import TOTALS
 from crawler.errors import CrawlerError
 from crawler.logs import get_logger
 from crawler.metrics import Metrics

@@ -2,7 +2,7 @@
 
 import pytest
 
-from crawler.engine.address import AddressPolicy
+from crawler.engine.download.address_policy import AddressPolicy
 from crawler.engine.http.messages import FetchError
 from crawler.model.records import State
 from tests.site import Site

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from crawler import Spider
-from crawler.engine.cache import Cache
+from crawler.engine.download.http_cache import Cache
 from crawler.model.records import Spec
 from tests.site import Site
 from tests.site.asked import HTML, Reply

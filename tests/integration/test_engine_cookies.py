@@ -3,7 +3,7 @@
 import pytest
 
 from crawler import Request, Spider
-from crawler.engine.jar import LOOK_EACH, MAX_COOKIES, Jar
+from crawler.engine.download.cookies import LOOK_EACH, MAX_COOKIES, Jar
 from tests.site import Site
 from tests.site.asked import HTML, Reply
 from tests.site.crawling import ListSink, OnlyTitles, crawled, run, running_engine, spec

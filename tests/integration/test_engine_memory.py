@@ -2,8 +2,8 @@
 
 import pytest
 
+from crawler.engine.download.body_memory import ResponseMemory
 from crawler.engine.engine import Engine
-from crawler.engine.memory import ResponseMemory
 from crawler.settings.crawl import CrawlSettings
 from tests.site import Site
 from tests.site.crawling import HASTE, ListSink, OnlyTitles, run, spec

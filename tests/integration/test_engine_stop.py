@@ -12,10 +12,10 @@ from pathlib import Path
 import gevent
 import pytest
 
-from crawler.engine.address import ALL, AddressPolicy
-from crawler.engine.fetch import Fetcher, Transfer
+from crawler.engine.download.address_policy import ALL, AddressPolicy
+from crawler.engine.download.body_memory import ResponseMemory
+from crawler.engine.download.curl import Fetcher, Transfer
 from crawler.engine.http.messages import Call, FetchError, Terms
-from crawler.engine.memory import ResponseMemory
 from tests.site import Site
 from tests.site.crawling import ListSink, OnlyTitles, Titles, file_sink, lines, running_engine, spec
 from tests.waiting import eventually

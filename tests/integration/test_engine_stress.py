@@ -12,11 +12,11 @@ from collections import Counter
 import gevent
 import pytest
 
-from crawler.engine.address import ALL, AddressPolicy
-from crawler.engine.fetch import Fetcher
+from crawler.engine.download.address_policy import ALL, AddressPolicy
+from crawler.engine.download.body_memory import ResponseMemory
+from crawler.engine.download.cookies import Jar
+from crawler.engine.download.curl import Fetcher
 from crawler.engine.http.messages import Call, FetchError, Terms
-from crawler.engine.jar import Jar
-from crawler.engine.memory import ResponseMemory
 from tests.site import Site
 from tests.site.asked import HTML, Reply
 from tests.site.proxy import Proxy

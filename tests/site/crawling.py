@@ -12,13 +12,13 @@ from typing import Any
 import gevent
 
 from crawler import Request, Response, Spider
-from crawler.engine.address import ALL
-from crawler.engine.cache import Cache
-from crawler.engine.crawl import Crawl
+from crawler.engine.crawl.crawl import Crawl
+from crawler.engine.download.address_policy import ALL
+from crawler.engine.download.http_cache import Cache
 from crawler.engine.engine import Engine
 from crawler.engine.items.sinks.json_lines import JsonLinesSink
 from crawler.engine.items.sinks.sink import Sink
-from crawler.engine.stats import Statistics
+from crawler.engine.stats.statistics import Statistics
 from crawler.model.records import Spec
 from crawler.settings.crawl import CrawlSettings
 

@@ -93,12 +93,14 @@ ETCD = [f"coordination/etcd{part}.py" for part in ("", "_connection", "_login", 
         ("pyetcd", "coordination/wire.py coordination/renewer.py " + " ".join(ETCD)),
         (
             "pycurl",
-            "engine/fetch.py engine/handles.py engine/jar.py engine/transfer.py"
+            "engine/download/curl.py engine/download/curl_handle.py engine/download/cookies.py"
+            " engine/download/curl_transfer.py"
             " coordination/renewer.py",
         ),
         (
             "pluggy",
-            "scheduler/loader.py scheduler/hookspecs.py engine/fetchers.py engine/hookspecs.py",
+            "scheduler/loader.py scheduler/hookspecs.py"
+            " engine/download/downloader.py engine/hookspecs.py",
         ),
         ("snowflake", "coordination/snowflake.py"),
         ("click", " ".join(f"cli/{part}.py" for part in CLI)),

@@ -10,7 +10,7 @@ from crawler.errors import CrawlerError
 from crawler.settings.crawl import CrawlSettings
 
 if TYPE_CHECKING:
-    from crawler.engine.jar import Jar
+    from crawler.engine.download.cookies import Jar
 
 TOO_LONG = "host rests too long"
 DOWN = "host is down"

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from crawler.engine.http.messages import FetchError
 
 if TYPE_CHECKING:
-    from crawler.engine.frontier import Job
+    from crawler.engine.frontier.frontier import Job
     from crawler.settings.crawl import CrawlSettings
 
 MOST_TIMEOUT_S = 86_400.0

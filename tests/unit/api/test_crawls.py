@@ -10,7 +10,7 @@ from crawler.api.health import Health
 from crawler.api.rpc import RpcServer
 from crawler.api.web import build_app
 from crawler.cli import main
-from crawler.engine.stats import Statistics
+from crawler.engine.stats.statistics import Statistics
 from crawler.errors import InvalidArgument, NotFound
 from crawler.metrics import Metrics
 from crawler.model.records import Owner, Resource, Spec

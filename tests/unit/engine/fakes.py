@@ -4,11 +4,11 @@ from collections import Counter, deque
 
 import gevent
 
-from crawler.engine.crawl import Crawl
-from crawler.engine.dispatch import Shared
-from crawler.engine.hosts import Hosts
+from crawler.engine.crawl.crawl import Crawl
+from crawler.engine.crawl.dispatcher import Shared
 from crawler.engine.http.messages import Answer
-from crawler.engine.robots import Robots
+from crawler.engine.politeness.hosts import Hosts
+from crawler.engine.politeness.robots import Robots
 from crawler.settings.crawl import CrawlSettings
 from crawler.supervision import Supervisor
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from crawler.engine.address import AddressPolicy
+from crawler.engine.download.address_policy import AddressPolicy
 from crawler.errors import ConfigError
 
 PUBLIC = ["93.184.216.34", "8.8.8.8", "2606:4700::1111", "::ffff:8.8.8.8", "64:ff9b::808:808"]

@@ -2,8 +2,8 @@
 
 import pytest
 
-from crawler.engine.answers import Again, Failure, Hop, Page, judge, pause_s, retry_after_s
-from crawler.engine.frontier import Job
+from crawler.engine.crawl.verdicts import Again, Failure, Hop, Page, judge, pause_s, retry_after_s
+from crawler.engine.frontier.frontier import Job
 from crawler.engine.http.messages import Answer, FetchError
 from crawler.engine.spiders.spider import Request
 from crawler.settings.crawl import CrawlSettings

@@ -7,12 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crawler.clock import ManualClock
-from crawler.engine import backlog
-from crawler.engine.frontier import Frontier
+from crawler.engine.frontier import queues
+from crawler.engine.frontier.disk_queue import CHUNK, Chunk, Spill, SpillFailed
+from crawler.engine.frontier.frontier import Frontier
+from crawler.engine.frontier.job import Job
 from crawler.engine.http.request import Request
-from crawler.engine.job import Job
 from crawler.engine.spiders.spider import Spider
-from crawler.engine.spill import CHUNK, Chunk, Spill, SpillFailed
 from crawler.model.records import State
 from crawler.settings.crawl import CrawlSettings
 from tests.unit.engine.fakes import FakeFetcher, crawl_of, page, shared
@@ -76,7 +76,7 @@ def test_only_so_many_are_in_memory(hosts):
         assert in_memory(it) <= 1000 + CHUNK
     assert len(it) == 5000
     while take(it, 50):
-        assert in_memory(it) <= 1000 + backlog.ADOPTED * CHUNK
+        assert in_memory(it) <= 1000 + queues.ADOPTED * CHUNK
     assert len(it) == 0
 
 

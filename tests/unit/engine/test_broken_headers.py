@@ -3,12 +3,13 @@
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from crawler.engine import answers, robots
+from crawler.engine.crawl import verdicts
+from crawler.engine.frontier.job import Job
 from crawler.engine.http import urls
 from crawler.engine.http.headers import Headers
 from crawler.engine.http.messages import Answer
 from crawler.engine.http.request import Request
-from crawler.engine.job import Job
+from crawler.engine.politeness import robots
 from crawler.settings.crawl import CrawlSettings
 
 NAMES = (b"location", b"retry-after", b"content-type", b"content-length", b"x-robots-tag", b"")
@@ -35,11 +36,11 @@ def test_any_header_lines_are_judged(lines, status, body):
     assert len(list(headers)) <= len(lines)
     job = Job(Request("http://h/a"), "http://h/a", 0, 0)
     answer = Answer(status, lines, body, 0.0)
-    verdict = answers.judge(job, answer, CrawlSettings(), 1e9)
-    if isinstance(verdict, answers.Hop):
+    verdict = verdicts.judge(job, answer, CrawlSettings(), 1e9)
+    if isinstance(verdict, verdicts.Hop):
         assert urls.is_web(verdict.url)
         assert verdict.url.isascii()
-    if isinstance(verdict, answers.Again):
+    if isinstance(verdict, verdicts.Again):
         assert 0 <= verdict.pause_s < 1e9
     target = robots.redirect("http://h/robots.txt", answer)
     assert target is None or urls.is_web(target)

@@ -9,10 +9,10 @@ import pytest
 
 from crawler import Request, Spider
 from crawler.clock import ManualClock, settle
-from crawler.engine.crawl import START_AHEAD
+from crawler.engine.crawl.crawl import START_AHEAD
+from crawler.engine.crawl.time_slice import SLICE_S, Pace
 from crawler.engine.http.messages import FetchError
-from crawler.engine.pace import SLICE_S, Pace
-from crawler.engine.tally import Tally
+from crawler.engine.stats.counters import Tally
 from crawler.model.records import State
 from tests.unit.engine.fakes import FakeFetcher, ListSink, crawl_of, page, shared
 

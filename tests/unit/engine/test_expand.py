@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crawler.engine.expand import codings, expand, expanded
+from crawler.engine.download.decompress import codings, expand, expanded
 from crawler.engine.http.messages import Answer, FetchError
 from tests.site.trouble import PACKERS
 

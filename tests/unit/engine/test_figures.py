@@ -5,7 +5,7 @@ import pytest
 
 from crawler import Spider
 from crawler.clock import ManualClock
-from crawler.engine.figures import ENDED, Figures
+from crawler.engine.stats.registry import ENDED, Figures
 from crawler.errors import NotFound
 from tests.site import Site
 from tests.site.crawling import ListSink, Titles, run, running_engine, spec

@@ -2,7 +2,7 @@
 
 import pytest
 
-from crawler.engine.filters import Filters, Quota, repeats
+from crawler.engine.frontier.filters import Filters, Quota, repeats
 from crawler.engine.http import urls
 from crawler.settings.crawl import CrawlSettings
 

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from crawler.engine.frontier import Frontier
+from crawler.engine.frontier.frontier import Frontier
 from crawler.engine.spiders.spider import Request
 from crawler.settings.crawl import CrawlSettings
 
@@ -167,8 +167,8 @@ def test_a_site_with_nothing_to_do_is_forgotten(now):
 
 
 def test_links_that_the_shortcut_forgets_are_duplicates_all_the_same(now, monkeypatch):
-    monkeypatch.setattr("crawler.engine.frontier.FIRST_SHORTCUT_BITS", 3)
-    monkeypatch.setattr("crawler.engine.frontier.SHORTCUT_BITS", 5)
+    monkeypatch.setattr("crawler.engine.frontier.frontier.FIRST_SHORTCUT_BITS", 3)
+    monkeypatch.setattr("crawler.engine.frontier.frontier.SHORTCUT_BITS", 5)
     it = frontier(now)
     links = [Request(f"http://h/{i}") for i in range(100)]
     assert {it.admit(link, 0) for link in links} == {""}

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crawler.clock import ManualClock
-from crawler.engine.hosts import GRACE_S, Hosts
+from crawler.engine.politeness.hosts import GRACE_S, Hosts
 from crawler.settings.crawl import CrawlSettings, Limit
 
 

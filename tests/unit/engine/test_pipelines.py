@@ -9,12 +9,12 @@ from marshmallow import EXCLUDE, Schema, fields
 
 from crawler import DropItem
 from crawler.clock import ManualClock
+from crawler.engine.crawl.item_writer import MOST_REASONS, Outlet
 from crawler.engine.engine import Engine
 from crawler.engine.hookspecs import hookimpl
 from crawler.engine.items.pipelines import Pipelines
-from crawler.engine.outlet import MOST_REASONS, Outlet
 from crawler.engine.spiders.spider import Spider
-from crawler.engine.tally import Tally
+from crawler.engine.stats.counters import Tally
 from crawler.errors import ConfigError, InvalidArgument
 from crawler.model.records import Spec
 from crawler.settings.crawl import CrawlSettings

@@ -5,7 +5,7 @@ import pytest
 from crawler import Request
 from crawler.clock import ManualClock
 from crawler.engine.http.messages import FetchError
-from crawler.engine.slots import PATIENCE_S
+from crawler.engine.politeness.slots import PATIENCE_S
 from tests.unit.engine.fakes import FakeFetcher, page
 from tests.unit.engine.test_crawl import Running, spider_of
 

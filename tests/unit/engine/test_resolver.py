@@ -4,7 +4,7 @@ import gevent
 import pytest
 
 from crawler.clock import ManualClock, settle
-from crawler.engine.resolver import FAILURE_KEPT_S, Resolver, is_numeric
+from crawler.engine.download.dns import FAILURE_KEPT_S, Resolver, is_numeric
 from crawler.supervision import Supervisor
 from tests.waiting import eventually
 

@@ -4,7 +4,7 @@ import pytest
 
 from crawler.clock import ManualClock
 from crawler.engine.http.messages import DOWN, TOO_LONG
-from crawler.engine.rests import DAY_S, Rests
+from crawler.engine.politeness.cooldowns import DAY_S, Rests
 from crawler.settings.crawl import CrawlSettings
 
 SETTINGS = CrawlSettings(dead_after=3, dead_rest_s=10.0, dead_wait_s=60.0)

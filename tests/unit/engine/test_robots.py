@@ -7,7 +7,16 @@ from hypothesis import strategies as st
 
 from crawler.clock import ManualClock, settle
 from crawler.engine.http.messages import Answer, FetchError
-from crawler.engine.robots import KEPT_S, MAX_BYTES, OLD_KEPT_S, Robots, Rules, read, token, way_of
+from crawler.engine.politeness.robots import (
+    KEPT_S,
+    MAX_BYTES,
+    OLD_KEPT_S,
+    Robots,
+    Rules,
+    read,
+    token,
+    way_of,
+)
 from crawler.settings.crawl import CrawlSettings
 from crawler.supervision import Supervisor
 from tests.unit.engine.fakes import FakeFetcher
@@ -172,7 +181,7 @@ def test_a_redirect_to_another_scheme_is_not_followed():
 
 
 def test_the_number_of_sites_remembered_is_bounded(monkeypatch):
-    monkeypatch.setattr("crawler.engine.robots.MAX_SITES", 3)
+    monkeypatch.setattr("crawler.engine.politeness.robots.MAX_SITES", 3)
     it = Asking(answer(404))
     for i in range(5):
         it.ask(f"http://h{i}")

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crawler.engine.seen import Seen
+from crawler.engine.frontier.seen import Seen
 
 near = st.integers(1, 300)
 marks = st.one_of(near, st.integers(2**64 - 300, 2**64 - 1), st.integers(1, 2**64 - 1))

@@ -2,7 +2,7 @@
 
 import math
 
-from crawler.engine.slots import PATIENCE_S, Slots
+from crawler.engine.politeness.slots import PATIENCE_S, Slots
 
 
 def test_no_more_than_there_are():

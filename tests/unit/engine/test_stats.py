@@ -8,9 +8,9 @@ import pytest
 from crawler import Spider
 from crawler.clock import ManualClock
 from crawler.engine.http.messages import Answer, FetchError
-from crawler.engine.latency import Latency
-from crawler.engine.stats import Stats
-from crawler.engine.tally import Tally
+from crawler.engine.stats.counters import Tally
+from crawler.engine.stats.latency import Latency
+from crawler.engine.stats.statistics import Stats
 from tests.site import Site
 from tests.site.crawling import crawled
 

@@ -10,7 +10,7 @@ from crawler.clock import ManualClock, settle
 from crawler.engine.http.messages import Answer, FetchError
 from crawler.engine.http.request import Request
 from crawler.engine.spiders.spider import Spider
-from crawler.engine.tally import Tally
+from crawler.engine.stats.counters import Tally
 from crawler.model.records import State
 from tests.unit.engine.fakes import FakeFetcher, crawl_of, page, shared
 

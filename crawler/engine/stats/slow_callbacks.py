@@ -11,7 +11,7 @@ import os
 import sys
 from typing import Any
 
-from crawler.engine.calling import Called, Calling
+from crawler.engine.stats.calling import Called, Calling
 from crawler.hub import TICK_S, Place, Pulse
 from crawler.logs import get_logger
 

@@ -16,7 +16,7 @@ from crawler.engine.http import urls
 from crawler.engine.http.failures import FAULTS
 from crawler.engine.items.pipelines import DropItem, Pipelines
 from crawler.engine.items.sinks.sink import Sink
-from crawler.engine.tally import Tally
+from crawler.engine.stats.counters import Tally
 from crawler.errors import CrawlerError
 from crawler.logs import get_logger
 

@@ -15,10 +15,10 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
+from crawler.engine.frontier.disk_queue import CHUNK, Chunk, Loaded, Spill
+from crawler.engine.frontier.job import Job
 from crawler.engine.http import urls
 from crawler.engine.http.serialization import Unwritable
-from crawler.engine.job import Job
-from crawler.engine.spill import CHUNK, Chunk, Loaded, Spill
 from crawler.logs import get_logger
 from crawler.settings.crawl import CrawlSettings
 

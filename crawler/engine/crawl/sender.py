@@ -7,14 +7,14 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from crawler.engine.expand import CODINGS
-from crawler.engine.frontier import Job
+from crawler.engine.download.cache_policy import Recall
+from crawler.engine.download.cookies import Jar
+from crawler.engine.download.decompress import CODINGS
+from crawler.engine.download.proxies import Proxies, Relay, checked
+from crawler.engine.frontier.frontier import Job
 from crawler.engine.http import meta, urls
 from crawler.engine.http.messages import Answer, Call, Credentials, FetchError, Terms
 from crawler.engine.http.request import Cookies
-from crawler.engine.jar import Jar
-from crawler.engine.proxies import Proxies, Relay, checked
-from crawler.engine.recall import Recall
 from crawler.settings.crawl import CrawlSettings
 
 ACCEPT = "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"

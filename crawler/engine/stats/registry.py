@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 from crawler.clock import Clock
-from crawler.engine.stats import Statistics
+from crawler.engine.stats.statistics import Statistics
 from crawler.errors import NotFound
 from crawler.logs import get_logger
 
 if TYPE_CHECKING:
-    from crawler.engine.crawl import Crawl
+    from crawler.engine.crawl.crawl import Crawl
 
 log = get_logger(__name__)
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 
 from crawler.clock import Clock
-from crawler.engine.tally import Tally
+from crawler.engine.stats.counters import Tally
 from crawler.settings.crawl import CrawlSettings
 
 

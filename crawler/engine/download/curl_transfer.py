@@ -9,9 +9,9 @@ from typing import Any
 
 import pycurl
 
-from crawler.engine.expand import codings
+from crawler.engine.download.body_memory import ResponseMemory
+from crawler.engine.download.decompress import codings
 from crawler.engine.http.messages import Answer, Call, FetchError
-from crawler.engine.memory import ResponseMemory
 
 _HTTP2_STREAM, _PROXY, _TOO_LARGE = 92, 97, 100
 """Errors of libcurl that pycurl has no names for."""

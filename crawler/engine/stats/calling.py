@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from crawler.engine.job import Job
-from crawler.engine.stats import Stats
+from crawler.engine.frontier.job import Job
+from crawler.engine.stats.statistics import Stats
 
 
 class Called(NamedTuple):

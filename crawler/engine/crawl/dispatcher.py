@@ -15,21 +15,21 @@ from typing import Any
 from gevent.event import Event
 
 from crawler.clock import Clock
-from crawler.engine.answers import retry_after_s
-from crawler.engine.cache import OFF, Cache
-from crawler.engine.calling import Calling
-from crawler.engine.courier import Courier
-from crawler.engine.fetchers import Fetchers
-from crawler.engine.frontier import Frontier, Job, SiteQueue
-from crawler.engine.hosts import Hosts
+from crawler.engine.crawl.sender import Courier
+from crawler.engine.crawl.time_slice import Pace
+from crawler.engine.crawl.verdicts import retry_after_s
+from crawler.engine.download.body_memory import ResponseMemory
+from crawler.engine.download.cache_policy import Recall
+from crawler.engine.download.downloader import Fetchers
+from crawler.engine.download.http_cache import OFF, Cache
+from crawler.engine.frontier.frontier import Frontier, Job, SiteQueue
 from crawler.engine.http.headers import Headers
 from crawler.engine.http.messages import Answer, FetchError
-from crawler.engine.memory import ResponseMemory
-from crawler.engine.pace import Pace
-from crawler.engine.recall import Recall
-from crawler.engine.rests import Rest
-from crawler.engine.robots import Robots, Rules, way_of
-from crawler.engine.slots import PATIENCE_S, Slot, Slots
+from crawler.engine.politeness.cooldowns import Rest
+from crawler.engine.politeness.hosts import Hosts
+from crawler.engine.politeness.robots import Robots, Rules, way_of
+from crawler.engine.politeness.slots import PATIENCE_S, Slot, Slots
+from crawler.engine.stats.calling import Calling
 from crawler.settings.crawl import CrawlSettings
 
 NO_RULES = Rules()

@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from crawler.clock import Clock
-from crawler.engine.rests import Rest, Rests
+from crawler.engine.politeness.cooldowns import Rest, Rests
 from crawler.settings.crawl import Limit
 
 GRACE_S = 0.05

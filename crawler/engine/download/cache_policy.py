@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from crawler.engine import cache
-from crawler.engine.cache import Cache, Entry
+from crawler.engine.download import http_cache
+from crawler.engine.download.http_cache import Cache, Entry
 from crawler.engine.http.messages import Answer, Call, FetchError
 from crawler.settings.crawl import CrawlSettings
 
@@ -34,10 +34,12 @@ class Recall:
         if not is_cacheable(call):
             return done
         entry = (
-            self._store.get(self._owner, call) if self._settings.cache == cache.RFC9111 else None
+            self._store.get(self._owner, call)
+            if self._settings.cache == http_cache.RFC9111
+            else None
         )
         if entry is not None:
-            call.headers = (*call.headers, *cache.validators(entry))
+            call.headers = (*call.headers, *http_cache.validators(entry))
 
         def arrived(result: Answer | FetchError) -> None:
             done(self._kept(call, entry, result))
@@ -46,8 +48,8 @@ class Recall:
 
     def _is_fresh(self, entry: Entry) -> bool:
         now_s = self._now_s()
-        if self._settings.cache == cache.RFC9111:
-            return cache.is_fresh(entry, now_s)
+        if self._settings.cache == http_cache.RFC9111:
+            return http_cache.is_fresh(entry, now_s)
         most_s = self._settings.cache_expires_s
         return not most_s or now_s < entry.stored_s + most_s
 
@@ -57,15 +59,15 @@ class Recall:
         if isinstance(result, FetchError):
             return result
         if entry is not None and result.status == 304:
-            result = cache.validated(entry, result)
+            result = http_cache.validated(entry, result)
         elif not self._is_worth_it(result):
             return result
         self._store.put(self._owner, call, result, self._now_s())
         return result
 
     def _is_worth_it(self, answer: Answer) -> bool:
-        if self._settings.cache == cache.RFC9111:
-            return cache.is_storable(answer)
+        if self._settings.cache == http_cache.RFC9111:
+            return http_cache.is_storable(answer)
         return answer.status not in self._settings.retry_statuses
 
 

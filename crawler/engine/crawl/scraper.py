@@ -11,21 +11,21 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from crawler.clock import Clock
-from crawler.engine import answers
-from crawler.engine.answers import Again, Failure, Hop, Page, Verdict
-from crawler.engine.calling import Called, Calling
-from crawler.engine.ending import Ending
-from crawler.engine.frontier import Frontier, Job
+from crawler.engine.crawl import verdicts
+from crawler.engine.crawl.close_conditions import Ending
+from crawler.engine.crawl.item_writer import Outlet, SinkFailed
+from crawler.engine.crawl.time_slice import Pace
+from crawler.engine.crawl.verdicts import Again, Failure, Hop, Page, Verdict
+from crawler.engine.frontier.disk_queue import SpillFailed
+from crawler.engine.frontier.frontier import Frontier, Job
 from crawler.engine.http import failures, markup, meta, urls
 from crawler.engine.http.messages import Answer, FetchError
 from crawler.engine.http.response import Response
-from crawler.engine.outlet import Outlet, SinkFailed
-from crawler.engine.pace import Pace
 from crawler.engine.spiders import callbacks
 from crawler.engine.spiders.spider import Request, Spider
-from crawler.engine.spill import SpillFailed
-from crawler.engine.stats import Stats
-from crawler.engine.tally import Tally
+from crawler.engine.stats.calling import Called, Calling
+from crawler.engine.stats.counters import Tally
+from crawler.engine.stats.statistics import Stats
 from crawler.logs import get_logger
 
 log = get_logger(__name__)
@@ -68,7 +68,7 @@ class Journeys:
 
     def follow(self, job: Job, result: Answer | FetchError) -> None:
         """Deal with what came of sending a request."""
-        verdict = answers.judge(
+        verdict = verdicts.judge(
             job,
             result,
             self._spider.settings,
@@ -99,7 +99,7 @@ class Journeys:
         response = self._response(job, page)
         elsewhere = markup.refresh(response) if settings.meta_refresh else None
         if elsewhere is not None:
-            return self._carry_out(job, answers.hop(job, elsewhere, "GET", None, settings))
+            return self._carry_out(job, verdicts.hop(job, elsewhere, "GET", None, settings))
         known_as = markup.canonical(response) if settings.canonical else None
         if known_as is not None and not self._frontier.claim(known_as):
             return self._tally.filter("canonical")

@@ -9,7 +9,7 @@ import email.utils
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 
-from crawler.engine.frontier import Job
+from crawler.engine.frontier.frontier import Job
 from crawler.engine.http import meta, urls
 from crawler.engine.http.messages import Answer, FetchError
 from crawler.engine.http.response import Headers

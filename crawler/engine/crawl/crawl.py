@@ -12,21 +12,21 @@ from typing import Any
 
 from gevent.event import Event
 
-from crawler.engine.calling import Called
-from crawler.engine.dispatch import Dispatcher, Shared
-from crawler.engine.ending import Ending
-from crawler.engine.frontier import Frontier, Job, SiteQueue
+from crawler.engine.crawl.close_conditions import Ending
+from crawler.engine.crawl.dispatcher import Dispatcher, Shared
+from crawler.engine.crawl.item_writer import Outlet, SinkFailed
+from crawler.engine.crawl.scraper import Journeys
+from crawler.engine.crawl.time_slice import Pace
+from crawler.engine.frontier.disk_queue import SpillFailed
+from crawler.engine.frontier.frontier import Frontier, Job, SiteQueue
 from crawler.engine.http.failures import FAULTS
 from crawler.engine.http.messages import Answer, FetchError
 from crawler.engine.items.sinks.sink import Sink
-from crawler.engine.journeys import Journeys
-from crawler.engine.outlet import Outlet, SinkFailed
-from crawler.engine.pace import Pace
 from crawler.engine.spiders import callbacks
 from crawler.engine.spiders.spider import Spider
-from crawler.engine.spill import SpillFailed
-from crawler.engine.stats import Statistics, Stats
-from crawler.engine.tally import Tally
+from crawler.engine.stats.calling import Called
+from crawler.engine.stats.counters import Tally
+from crawler.engine.stats.statistics import Statistics, Stats
 from crawler.logs import get_logger
 from crawler.model.records import Counts, State
 

@@ -13,13 +13,13 @@ from typing import Any
 import pluggy
 
 from crawler.engine import hookspecs
-from crawler.engine.address import AddressPolicy, numeric
-from crawler.engine.fetch import Fetcher as Curl
+from crawler.engine.download.address_policy import AddressPolicy, numeric
+from crawler.engine.download.curl import Fetcher as Curl
+from crawler.engine.download.dns import Name, Resolver
 from crawler.engine.hookspecs import Done, Fetcher
 from crawler.engine.http import urls
 from crawler.engine.http.failures import FAULTS
 from crawler.engine.http.messages import Answer, Call, FetchError
-from crawler.engine.resolver import Name, Resolver
 from crawler.errors import ConfigError, InvalidArgument
 
 BUILT_IN = "curl"

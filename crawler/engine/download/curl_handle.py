@@ -14,13 +14,13 @@ from typing import Any
 import pycurl
 from gevent import monkey
 
-from crawler.engine.address import AddressPolicy
+from crawler.engine.download.address_policy import AddressPolicy
+from crawler.engine.download.curl_transfer import Transfer
+from crawler.engine.download.dns import Name
 from crawler.engine.http.messages import Call, Terms
-from crawler.engine.resolver import Name
-from crawler.engine.transfer import Transfer
 
 DNS_CACHE_S = 86_400
-"""How long libcurl keeps what resolver.py told it; that tells it anew when it is too old."""
+"""How long libcurl keeps what dns.py told it; that tells it anew when it is too old."""
 NO_CONTENT_TYPE = "Content-Type:"
 """Keeps libcurl from calling every body a form."""
 HTTP_VERSIONS = {

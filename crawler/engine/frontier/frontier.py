@@ -14,12 +14,12 @@ from array import array
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from crawler.engine.backlog import Backlog, SiteQueue
-from crawler.engine.filters import Filters
+from crawler.engine.frontier.filters import Filters
+from crawler.engine.frontier.job import Job
+from crawler.engine.frontier.queues import Backlog, SiteQueue
+from crawler.engine.frontier.seen import Seen
 from crawler.engine.http import urls
 from crawler.engine.http.request import Request
-from crawler.engine.job import Job
-from crawler.engine.seen import Seen
 from crawler.settings.crawl import CrawlSettings
 
 __all__ = ["Frontier", "Job", "SiteQueue"]

@@ -2,8 +2,9 @@
 
 libcurl says which sockets and which timer it waits for; watchers of the hub call it back when they
 are ready. So thousands of requests are in flight without a greenlet each, and nothing blocks. What
-one request is to libcurl is in handles.py, and what comes of it in transfer.py. Redirects are not
-followed here: each hop is a request of its own, which robots.txt and the frontier see (crawl.py).
+one request is to libcurl is in curl_handle.py, and what comes of it in curl_transfer.py. Redirects
+are not followed here: each hop is a request of its own, which robots.txt and the frontier see
+(scraper.py).
 """
 
 from __future__ import annotations
@@ -19,14 +20,14 @@ import pycurl
 from gevent.event import AsyncResult
 
 from crawler.clock import Clock, SystemClock
-from crawler.engine.address import AddressPolicy, numeric
-from crawler.engine.expand import expanded
-from crawler.engine.handles import new_handle, prepare
+from crawler.engine.download.address_policy import AddressPolicy, numeric
+from crawler.engine.download.body_memory import ResponseMemory
+from crawler.engine.download.curl_handle import new_handle, prepare
+from crawler.engine.download.curl_transfer import Done, Transfer
+from crawler.engine.download.decompress import expanded
+from crawler.engine.download.dns import Name, Resolver
 from crawler.engine.http import urls
 from crawler.engine.http.messages import Answer, Call, FetchError
-from crawler.engine.memory import ResponseMemory
-from crawler.engine.resolver import Name, Resolver
-from crawler.engine.transfer import Done, Transfer
 from crawler.logs import get_logger
 from crawler.supervision import Supervisor
 

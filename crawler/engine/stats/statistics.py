@@ -14,8 +14,8 @@ from typing import Any
 
 from crawler.clock import Clock
 from crawler.engine.http.messages import Answer, FetchError
-from crawler.engine.latency import Latency
-from crawler.engine.tally import Tally
+from crawler.engine.stats.counters import Tally
+from crawler.engine.stats.latency import Latency
 
 RATE_S = 10.0
 """Pages per second are those of the last so many seconds."""

@@ -17,7 +17,7 @@ import gevent
 from protego import Protego
 
 from crawler.clock import Clock
-from crawler.engine.fetchers import Fetchers
+from crawler.engine.download.downloader import Fetchers
 from crawler.engine.http import urls
 from crawler.engine.http.messages import Answer, Call, FetchError, Terms
 from crawler.engine.http.response import Headers

@@ -1,0 +1,1 @@
+"""What a crawl has still to fetch: filtered, known once, by site, in memory and on disk."""

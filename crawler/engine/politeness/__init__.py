@@ -1,0 +1,1 @@
+"""When a host may be asked: its pace and its cooldowns, robots.txt, a crawl's slots."""

@@ -1,0 +1,1 @@
+"""What is counted of a crawl, and told of it."""
