@@ -13,8 +13,8 @@ worker_class = "gevent"
 # A clean stop first stops crawls and deregisters, then waits for requests under way.
 graceful_timeout = 15
 
-# As the node's own HTTP server has it (crawler/api/http.py): so many connections, and so many
-# seconds for the headers of a connection's next request.
+# As the node's own HTTP server has it (crawler/api/http/server.py): so many connections, and so
+# many seconds for the headers of a connection's next request.
 worker_connections = 512
 keepalive = 5
 

@@ -15,9 +15,9 @@ from bench import scenes
 from bench.scenes import Resources
 from bench.table import Row, print_table
 from crawler.model.records import Node, Owner, Resource, State
-from crawler.node.draft import Draft
-from crawler.node.placement import PASS, Placer
-from crawler.node.workforce import Workforce
+from crawler.node.master.draft import Draft
+from crawler.node.master.grace import Workforce
+from crawler.node.master.placement import PASS, Placer
 from crawler.scheduler.cycle import Cycle
 from crawler.scheduler.framework import Framework
 from crawler.settings.sections import SchedulerSettings

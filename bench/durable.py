@@ -18,9 +18,9 @@ from crawler.coordination.lease import Lease
 from crawler.coordination.ledger import Change, Landed, Ledger
 from crawler.coordination.store import Put, created_at
 from crawler.model.records import Leadership, Node, Resource
-from crawler.node.cluster import Cluster
-from crawler.node.placement import assigned
-from crawler.node.term import Term
+from crawler.node.master.mirrors import Cluster
+from crawler.node.master.placement import assigned
+from crawler.node.master.term import Term
 from crawler.scheduler.framework import Framework
 from crawler.settings.sections import SchedulerSettings
 

@@ -11,7 +11,7 @@ from bench.scenes import Resources
 from crawler.clock import SystemClock
 from crawler.coordination.codec import encode_resource
 from crawler.coordination.election import Election
-from crawler.coordination.etcd import EtcdStore
+from crawler.coordination.etcd.store import EtcdStore
 from crawler.coordination.keys import WORKER, Keys
 from crawler.coordination.lease import Lease
 from crawler.coordination.registration import encode_node

@@ -25,7 +25,7 @@ def measure(endpoint: str, interval_s: float) -> None:
 
     import gevent
 
-    from crawler.coordination.etcd import EtcdStore
+    from crawler.coordination.etcd.store import EtcdStore
     from crawler.coordination.store import Put
 
     store = EtcdStore([endpoint], timeout_s=10)

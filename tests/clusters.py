@@ -6,7 +6,7 @@ import dataclasses
 import http.client
 import json
 
-from crawler.api.client import Client
+from crawler.api.rpc.client import Client
 from crawler.api.service import Call
 from crawler.coordination.keys import MASTER, WORKER, Keys
 from crawler.coordination.ledger import Ledger

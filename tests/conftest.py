@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from crawler.coordination.etcd import EtcdStore
+from crawler.coordination.etcd.store import EtcdStore
 from crawler.coordination.memory import MemoryStore
 from crawler.coordination.store import Delete
 

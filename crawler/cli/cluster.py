@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import click
 
-from crawler.api.client import Client
-from crawler.api.crawls import CrawlsClient
+from crawler.api.rpc.client import Client
+from crawler.api.rpc.worker import CrawlsClient
 from crawler.api.service import NodeLoad
 from crawler.cli import tables
 from crawler.cli.base import commands

@@ -6,7 +6,7 @@ from itertools import chain, islice
 
 import click
 
-from crawler.api.client import Client
+from crawler.api.rpc.client import Client
 from crawler.api.service import NodeLoad
 from crawler.cli.base import commands, interruptible
 from crawler.cli.cluster import all_tasks

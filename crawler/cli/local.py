@@ -98,7 +98,7 @@ def up(file: str | None) -> int:
 def site(listen: str) -> int:
     """Serve the demo site alone, until Ctrl-C."""
     from crawler.demo.bookshop import BookshopServer
-    from crawler.node.addresses import parse_listen
+    from crawler.node.membership.addresses import parse_listen
 
     logs.setup("warning", "text")
     try:

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from crawler.api.client import Client
+from crawler.api.rpc.client import Client
 from crawler.api.service import Call
 from crawler.errors import CrawlerError, Retryable
 

@@ -84,7 +84,7 @@ def _weight(text: str) -> tuple[str, float | None]:
 
 def _installed(file: str | None) -> SchedulerView:
     """The plugins that a master with these settings would load. Raises ConfigError."""
-    from crawler.node.steering import view
+    from crawler.node.master.policy import view
     from crawler.scheduler.framework import Framework
 
     settings = config.load(file, os.environ).scheduler

@@ -1,0 +1,1 @@
+"""What nodes agree on through etcd: membership, the leader, the records of tasks, ids."""

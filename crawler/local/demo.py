@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from crawler.api.client import Client
+from crawler.api.rpc.client import Client
 from crawler.api.service import Call
 from crawler.clock import Clock, SystemClock
 from crawler.demo.bookshop import BookshopServer

@@ -18,7 +18,7 @@ from crawler.engine.spiders.loader import load_spiders
 from crawler.errors import ConfigError
 from crawler.local.progress import Progress
 from crawler.model.records import Owner, Resource, Spec
-from crawler.node.runs import Run, folder_name
+from crawler.node.worker.runs import Run, folder_name
 from crawler.settings.sections import Settings
 from crawler.supervision import Supervisor
 

@@ -15,16 +15,16 @@ from flask import Flask
 from gevent.event import Event
 from gevent.lock import RLock
 
-from crawler.api.crawls import Crawls, CrawlsServicer
 from crawler.api.health import Health
-from crawler.api.http import HttpServer
+from crawler.api.http.app import build_app
+from crawler.api.http.server import HttpServer
 from crawler.api.limiter import RateLimiter
-from crawler.api.rpc import SERVICE_NAME, RpcServer, Servicer
+from crawler.api.rpc.server import SERVICE_NAME, RpcServer, Servicer
+from crawler.api.rpc.worker import Crawls, CrawlsServicer
 from crawler.api.service import Service
-from crawler.api.web import build_app
 from crawler.clock import Clock, SystemClock
-from crawler.coordination.etcd import EtcdStore
-from crawler.coordination.etcd_client import MOST_CALLS
+from crawler.coordination.etcd.client import MOST_CALLS
+from crawler.coordination.etcd.store import EtcdStore
 from crawler.coordination.keys import MASTER, WORKER, Keys
 from crawler.coordination.store import Store
 from crawler.engine.download.http_cache import Cache
@@ -34,11 +34,11 @@ from crawler.errors import ConfigError
 from crawler.hub import HubWatch
 from crawler.logs import get_logger
 from crawler.metrics import Metrics
-from crawler.node.addresses import Listen, advertised, parse_listen
-from crawler.node.master import Master
-from crawler.node.names import NodeNames
-from crawler.node.session import Membership, Role
-from crawler.node.worker import Worker
+from crawler.node.master.master import Master
+from crawler.node.membership.addresses import Listen, advertised, parse_listen
+from crawler.node.membership.membership import Membership, Role
+from crawler.node.membership.names import NodeNames
+from crawler.node.worker.worker import Worker
 from crawler.settings.sections import Settings
 from crawler.supervision import OnEnd, Supervisor
 

@@ -3,7 +3,7 @@
 import gevent
 import pytest
 
-from crawler.coordination.etcd import EtcdStore
+from crawler.coordination.etcd.store import EtcdStore
 from crawler.coordination.store import Put
 from crawler.errors import OutcomeUnknown, Overloaded, Unavailable
 from crawler.local.etcd import EmbeddedEtcd, binary
@@ -117,7 +117,7 @@ def test_the_next_endpoint_takes_over_from_one_that_is_down_or_frozen(own_etcd, 
 
 
 def test_calls_beyond_the_most_wait_for_their_turn(shared_etcd, monkeypatch):
-    monkeypatch.setattr("crawler.coordination.etcd_client.MOST_CALLS", 3)
+    monkeypatch.setattr("crawler.coordination.etcd.client.MOST_CALLS", 3)
     store = EtcdStore([shared_etcd.endpoint])
     reads = [gevent.spawn(value, store, "/none") for _ in range(50)]
     in_flight = []
@@ -132,7 +132,7 @@ def test_calls_beyond_the_most_wait_for_their_turn(shared_etcd, monkeypatch):
 def test_without_a_turn_in_time_nothing_is_sent_but_leases_are_renewed(shared_etcd, monkeypatch):
     others = EtcdStore([shared_etcd.endpoint])
     lease, _ = others.lease_grant(60)
-    monkeypatch.setattr("crawler.coordination.etcd_client.MOST_CALLS", 0)
+    monkeypatch.setattr("crawler.coordination.etcd.client.MOST_CALLS", 0)
     store = EtcdStore([shared_etcd.endpoint], timeout_s=0.2)
     with pytest.raises(Overloaded, match="not sent"):
         store.txn([], [Put("/overload", b"1")])

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from crawler.coordination.etcd import EtcdStore
+from crawler.coordination.etcd.store import EtcdStore
 from crawler.coordination.store import Put
 from crawler.errors import StoreFull, Unavailable
 from crawler.local.etcd import EmbeddedEtcd, ask

@@ -7,7 +7,7 @@ import grpc
 import pytest
 from pyetcd.etcdrpc import rpc_pb2, rpc_pb2_grpc
 
-from crawler.coordination.etcd import EtcdStore
+from crawler.coordination.etcd.store import EtcdStore
 from crawler.errors import LeaseLost, Unavailable
 from crawler.local.etcd import EmbeddedEtcd
 from crawler.settings.sections import EtcdSettings

@@ -3,7 +3,7 @@
 import gevent
 import pytest
 
-from crawler.coordination.etcd import EtcdStore
+from crawler.coordination.etcd.store import EtcdStore
 from crawler.coordination.store import Put
 from crawler.errors import ConfigError, Unavailable
 from crawler.local.etcd import EmbeddedEtcd

@@ -6,7 +6,7 @@ import gevent
 import pytest
 import trustme
 
-from crawler.coordination.etcd import EtcdStore
+from crawler.coordination.etcd.store import EtcdStore
 from crawler.coordination.store import Put
 from crawler.errors import StoreRefused, Unavailable
 from crawler.local.etcd import EmbeddedEtcd, ask

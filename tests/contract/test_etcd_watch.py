@@ -5,7 +5,7 @@ import time
 import gevent
 import pytest
 
-from crawler.coordination.etcd import EtcdStore
+from crawler.coordination.etcd.store import EtcdStore
 from crawler.coordination.store import Put
 from crawler.errors import Unavailable
 from tests.waiting import eventually

@@ -79,7 +79,7 @@ def test_range_at_an_older_revision_shows_what_stood_then(store):
 
 
 def test_range_of_more_keys_than_a_page_is_whole(store, monkeypatch):
-    monkeypatch.setattr("crawler.coordination.etcd.PAGE", 7)
+    monkeypatch.setattr("crawler.coordination.etcd.store.PAGE", 7)
     for start in range(0, 30, 10):
         store.txn([], [Put(f"/p/{n:02}", b"") for n in range(start, start + 10)])
     assert [kv.key for kv in store.range("/p/").items] == [f"/p/{n:02}" for n in range(30)]

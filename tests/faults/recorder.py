@@ -7,7 +7,7 @@ import time
 
 import gevent
 
-from crawler.coordination.etcd import EtcdStore
+from crawler.coordination.etcd.store import EtcdStore
 from crawler.errors import Retryable
 from tests.faults.history import Entry
 from tests.waiting import eventually

@@ -22,13 +22,13 @@ from pathlib import Path
 from unittest import mock
 
 from crawler import cli
-from crawler.coordination.etcd import EtcdStore
+from crawler.coordination.etcd.store import EtcdStore
 from crawler.errors import Unavailable
 from crawler.local.cluster import get_json, is_ready
 from crawler.local.etcd import EmbeddedEtcd, binary
 from crawler.local.ports import free_ports
 from crawler.local.processes import LocalProcess
-from crawler.node.addresses import first_ipv4
+from crawler.node.membership.addresses import first_ipv4
 from tests.faults.proxy import Link
 from tests.integration.endless import SPIDER, EndlessSite
 from tests.waiting import eventually

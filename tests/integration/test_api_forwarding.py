@@ -7,8 +7,8 @@ import pytest
 from gevent.event import Event
 from gevent.pywsgi import WSGIServer
 
-from crawler.api import client as client_module
-from crawler.api.client import Client, Peers
+from crawler.api.rpc import client as client_module
+from crawler.api.rpc.client import Client, Peers
 from crawler.api.service import Call
 from crawler.errors import AlreadyExists, CrawlerError, NotFound, OutcomeUnknown, Unavailable
 from crawler.model.constraints import Constraints, Neighbour

@@ -8,9 +8,9 @@ import gevent
 import pytest
 from gevent.event import Event
 
-from crawler.api import client as client_module
-from crawler.api import gate as gate_module
-from crawler.api.client import Client, Peers
+from crawler.api.rpc import bulkhead as gate_module
+from crawler.api.rpc import client as client_module
+from crawler.api.rpc.client import Client, Peers
 from crawler.api.service import Call
 from crawler.errors import CrawlerError, NotFound, OutcomeUnknown, Overloaded, Unavailable
 from crawler.metrics import Metrics

@@ -8,8 +8,8 @@ import time
 import gevent
 import pytest
 
-from crawler.api import http as http_module
-from crawler.api.http import HttpServer
+from crawler.api.http import server as http_module
+from crawler.api.http.server import HttpServer
 from crawler.metrics import Metrics
 from crawler.settings.sections import ApiSettings
 from tests.unit.api.fakes import FakeDesk, Master

@@ -5,8 +5,8 @@ import grpc
 import pytest
 from gevent.event import Event
 
-from crawler.api.client import Client
-from crawler.api.metadata import ANSWERED, RETRY_AFTER
+from crawler.api.rpc.client import Client
+from crawler.api.rpc.metadata import ANSWERED, RETRY_AFTER
 from crawler.api.service import Call
 from crawler.errors import (
     AlreadyExists,

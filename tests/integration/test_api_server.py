@@ -13,9 +13,9 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
     ProtoReflectionDescriptorDatabase,
 )
 
-from crawler.api import rpc
 from crawler.api.health import Health
-from crawler.api.rpc import RpcServer
+from crawler.api.rpc import server
+from crawler.api.rpc.server import RpcServer
 from crawler.api.service import Call
 from crawler.errors import (
     ConfigError,
@@ -111,7 +111,7 @@ def test_health_and_the_workers_reports_have_room_when_clients_take_all(desk):
 
 
 def test_a_connection_that_says_nothing_is_closed(desk, monkeypatch):
-    monkeypatch.setattr(rpc, "HANDSHAKE_S", 1)
+    monkeypatch.setattr(server, "HANDSHAKE_S", 1)
     with (
         running(Master(desk)) as (master,),
         socket.create_connection(("127.0.0.1", master.server.port), timeout=10) as silent,

@@ -7,10 +7,10 @@ import gevent
 import pytest
 
 from crawler.clock import SystemClock, give_turn
-from crawler.coordination.etcd import EtcdStore
+from crawler.coordination.etcd.store import EtcdStore
 from crawler.coordination.lease import Lease
+from crawler.coordination.mirror import Mirror
 from crawler.coordination.store import Delete, Put
-from crawler.coordination.watch import Mirror
 from crawler.errors import LeaseLost
 from crawler.hub import HubWatch
 from crawler.supervision import Supervisor

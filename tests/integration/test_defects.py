@@ -7,7 +7,7 @@ from crawler.clock import SystemClock
 from crawler.errors import StoreRefused, Unavailable
 from crawler.gunicorn import _stop_or_hurry
 from crawler.model.records import Report, Spec, State
-from crawler.node import worker as worker_module
+from crawler.node.worker import worker as worker_module
 from tests.clusters import CALL, KEYS, Cluster, Shared
 from tests.waiting import eventually
 

@@ -21,7 +21,7 @@ from crawler.errors import (
     Unavailable,
 )
 from crawler.model.records import Query, Report, Spec, State
-from crawler.node.requests import Add
+from crawler.node.master.commands import Add
 from crawler.settings.sections import NodeSettings, WorkerSettings
 from tests.clusters import CALL, KEYS, Cluster, Shared, Unreachable
 from tests.waiting import eventually

@@ -373,7 +373,9 @@ def test_workers_that_come_and_go_are_logged_as_the_reference_does(cluster, capl
 
     def logged():
         return [
-            (r.getMessage(), r.fields) for r in caplog.records if r.name == "crawler.node.cluster"
+            (r.getMessage(), r.fields)
+            for r in caplog.records
+            if r.name == "crawler.node.master.mirrors"
         ]
 
     service = {"id": "go.micro.server.worker-2", "address": worker.address}

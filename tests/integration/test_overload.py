@@ -12,10 +12,10 @@ import grpc
 import pytest
 from google.protobuf import empty_pb2
 
-from crawler.api.client import Client
 from crawler.api.failures import CODES
+from crawler.api.rpc.client import Client
 from crawler.api.service import Call
-from crawler.coordination.etcd import EtcdStore
+from crawler.coordination.etcd.store import EtcdStore
 from crawler.errors import Retryable
 from crawler.model.records import Spec
 from crawler.proto import crawler_pb2 as pb

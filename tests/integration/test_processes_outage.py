@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from crawler.coordination.etcd import EtcdStore
+from crawler.coordination.etcd.store import EtcdStore
 from crawler.local.etcd import ask
 from crawler.local.etcd_cluster import EtcdCluster
 from tests.integration.lab import FOUR, TASKS, TTL_S, Lab

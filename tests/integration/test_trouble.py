@@ -6,7 +6,7 @@ import gevent
 import pytest
 from gevent.event import Event
 
-from crawler.api.client import Client
+from crawler.api.rpc.client import Client
 from crawler.api.service import Call
 from crawler.coordination.store import Delete, Put
 from crawler.errors import CrawlerError, OutcomeUnknown, Unavailable

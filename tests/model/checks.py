@@ -6,9 +6,9 @@ from collections import Counter
 from typing import Any
 
 from crawler.api.service import Call
-from crawler.coordination.watch import Mirror
+from crawler.coordination.mirror import Mirror
 from crawler.model.records import Resource
-from crawler.node.master import Master
+from crawler.node.master.master import Master
 from tests.model.nodes import KEYS, TTL_S, WELL_AGAIN_S, Host, Process
 from tests.model.world import World
 

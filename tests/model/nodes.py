@@ -11,10 +11,10 @@ from gevent import Greenlet
 
 from crawler.coordination.keys import MASTER, WORKER, Keys
 from crawler.coordination.memory import MemoryStore
-from crawler.node.master import Master
-from crawler.node.names import NodeNames
-from crawler.node.session import Membership
-from crawler.node.worker import Worker
+from crawler.node.master.master import Master
+from crawler.node.membership.membership import Membership
+from crawler.node.membership.names import NodeNames
+from crawler.node.worker.worker import Worker
 from crawler.settings.sections import (
     CoordinationSettings,
     NodeSettings,

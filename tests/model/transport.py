@@ -154,7 +154,7 @@ class RemoteDesk:
 
 
 class ModelPeers:
-    """Stands in for `crawler.api.client.Peers` in one process."""
+    """Stands in for `crawler.api.rpc.client.Peers` in one process."""
 
     def __init__(self, transport: Transport, process: Process, forwards: bool) -> None:
         self._transport = transport

@@ -7,7 +7,7 @@ from tests.mutants.mutant import Mutant
 MUTANTS = [
     Mutant(
         "a leader that does not answer is asked all the time",
-        "crawler/api/gate.py",
+        "crawler/api/rpc/bulkhead.py",
         "        if self.breaker.state is not State.OPEN:",
         "        if True:",
         "tests/integration/test_api_gate.py -k costs_three",

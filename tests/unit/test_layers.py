@@ -84,18 +84,18 @@ CLI = (
     *("__init__", "base", "cluster", "drain", "given", "local", "master", "nodes", "pages"),
     *("runspider", "spiders", "steering", "tables", "update"),
 )
-ETCD = [f"coordination/etcd{part}.py" for part in ("", "_connection", "_login", "_watch")]
+ETCD = [f"coordination/etcd/{part}.py" for part in ("store", "connection", "login", "watch")]
 
 
 @pytest.mark.parametrize(
     ("package", "owner"),
     [
-        ("pyetcd", "coordination/wire.py coordination/renewer.py " + " ".join(ETCD)),
+        ("pyetcd", "coordination/etcd/wire.py coordination/etcd/renewer.py " + " ".join(ETCD)),
         (
             "pycurl",
             "engine/download/curl.py engine/download/curl_handle.py engine/download/cookies.py"
             " engine/download/curl_transfer.py"
-            " coordination/renewer.py",
+            " coordination/etcd/renewer.py",
         ),
         (
             "pluggy",

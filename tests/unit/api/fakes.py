@@ -7,12 +7,12 @@ from contextlib import ExitStack, contextmanager
 
 import grpc
 
-from crawler.api.client import Client, Peers
 from crawler.api.health import Health
+from crawler.api.http.app import build_app
 from crawler.api.limiter import RateLimiter
-from crawler.api.rpc import SERVICE_NAME, RpcServer, Servicer
+from crawler.api.rpc.client import Client, Peers
+from crawler.api.rpc.server import SERVICE_NAME, RpcServer, Servicer
 from crawler.api.service import Call, NodeLoad, Page, Service
-from crawler.api.web import build_app
 from crawler.errors import AlreadyExists, InvalidArgument, NotFound
 from crawler.metrics import Metrics
 from crawler.model.constraints import Effect, Taint

@@ -2,7 +2,7 @@
 
 import pytest
 
-from crawler.api.breaker import FAILURES, MOST_PAUSE_S, Breaker, State
+from crawler.api.rpc.circuit_breaker import FAILURES, MOST_PAUSE_S, Breaker, State
 from crawler.clock import ManualClock
 
 

@@ -8,7 +8,8 @@ from google.protobuf import json_format
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crawler.api import codec, payloads
+from crawler.api.http import bodies
+from crawler.api.rpc import codec
 from crawler.api.service import NodeLoad, Page
 from crawler.errors import InvalidArgument
 from crawler.model.records import (
@@ -93,7 +94,7 @@ def test_a_request_that_is_passed_on_keeps_everything(spec):
 
 @given(specs)
 def test_what_the_cluster_says_of_a_task_may_be_sent_to_it_again(spec):
-    told = json.loads(payloads.write(payloads.resource(Resource(spec))))
+    told = json.loads(bodies.write(bodies.resource(Resource(spec))))
     assert task_schemas.load_spec(told) == spec
     assert codec.resource_from(codec.resource_message(Resource(spec))).spec == spec
 
@@ -183,13 +184,13 @@ def test_reports_that_are_refused(message):
 @pytest.mark.parametrize(
     ("ours", "message"),
     [
-        (payloads.resource(RESOURCE), codec.resource_message(RESOURCE)),
+        (bodies.resource(RESOURCE), codec.resource_message(RESOURCE)),
         (
-            payloads.page(Page([RESOURCE], "next", 2)),
+            bodies.page(Page([RESOURCE], "next", 2)),
             codec.page_message(Page([RESOURCE], "next", 2)),
         ),
         (
-            payloads.nodes([LOADED, NodeLoad(MASTER, "master")]),
+            bodies.nodes([LOADED, NodeLoad(MASTER, "master")]),
             pb.ListNodesResponse(
                 nodes=[codec.node_message(load) for load in (LOADED, NodeLoad(MASTER, "master"))]
             ),
@@ -198,4 +199,4 @@ def test_reports_that_are_refused(message):
 )
 def test_json_is_what_protobuf_makes_of_the_message(ours, message):
     theirs = json_format.MessageToDict(message, always_print_fields_with_no_presence=True)
-    assert json.loads(payloads.write(ours)) == theirs
+    assert json.loads(bodies.write(ours)) == theirs

@@ -5,10 +5,10 @@ import sys
 
 import pytest
 
-from crawler.api.crawls import CrawlsClient, CrawlsServicer
 from crawler.api.health import Health
-from crawler.api.rpc import RpcServer
-from crawler.api.web import build_app
+from crawler.api.http.app import build_app
+from crawler.api.rpc.server import RpcServer
+from crawler.api.rpc.worker import CrawlsClient, CrawlsServicer
 from crawler.cli import main
 from crawler.engine.stats.statistics import Statistics
 from crawler.errors import InvalidArgument, NotFound

@@ -5,7 +5,7 @@ import io
 
 import pytest
 
-from crawler.api.head import MOST_BYTES, MOST_LINES, Head
+from crawler.api.http.request_head import MOST_BYTES, MOST_LINES, Head
 
 
 def head(*lines, end=b"\r\n"):

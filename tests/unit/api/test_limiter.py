@@ -4,9 +4,9 @@ import grpc
 import pytest
 
 from crawler.api import limiter as limiter_module
-from crawler.api.client import Client
 from crawler.api.limiter import RateLimiter, address_of
-from crawler.api.metadata import RETRY_AFTER
+from crawler.api.rpc.client import Client
+from crawler.api.rpc.metadata import RETRY_AFTER
 from crawler.errors import CrawlerError, Overloaded
 from crawler.metrics import Metrics
 from crawler.model.records import Report, State

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crawler.api import codec
+from crawler.api.rpc import codec
 from crawler.errors import InvalidArgument
 from crawler.proto import crawler_pb2 as pb
 from crawler.schemas.parameters import EXACT, MAX_DEPTH, normal

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from crawler.api import http
 from crawler.api.health import Health
-from crawler.api.routes import parse_timeout
-from crawler.api.web import build_app
+from crawler.api.http import server
+from crawler.api.http.app import build_app
+from crawler.api.http.routes import parse_timeout
 from crawler.errors import (
     AlreadyExists,
     Conflict,
@@ -343,5 +343,5 @@ def test_requests_under_way_are_shown(desk):
 
 def test_gunicorn_has_the_limits_of_the_servers_of_our_own():
     limits = runpy.run_path(str(Path(__file__).parents[3] / "gunicorn.conf.py"))
-    assert limits["worker_connections"] == http.MAX_CONNECTIONS
-    assert limits["keepalive"] == http.HEAD_S
+    assert limits["worker_connections"] == server.MAX_CONNECTIONS
+    assert limits["keepalive"] == server.HEAD_S

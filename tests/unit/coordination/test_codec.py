@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crawler.api import codec
+from crawler.api.rpc import codec
 from crawler.coordination.codec import decode_resource, encode_resource
 from crawler.coordination.registration import decode_node, encode_node
 from crawler.model.constraints import (

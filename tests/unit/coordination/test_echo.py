@@ -6,8 +6,8 @@ import pytest
 
 from crawler.clock import ManualClock, settle
 from crawler.coordination.memory import MemoryStore
+from crawler.coordination.mirror import ECHO_S, MOST_OWN, Mirror
 from crawler.coordination.store import Batch, Event, KeyValue, Put
-from crawler.coordination.watch import ECHO_S, MOST_OWN, Mirror
 from crawler.model.records import Node, Resource, Spec
 from crawler.supervision import Supervisor
 

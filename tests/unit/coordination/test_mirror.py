@@ -8,8 +8,8 @@ import pytest
 from crawler.clock import TURN_S, ManualClock, settle
 from crawler.coordination.codec import decode_resource
 from crawler.coordination.memory import MemoryStore
+from crawler.coordination.mirror import KEYS_A_TURN, Mirror
 from crawler.coordination.store import Batch, Delete, Event, KeyValue, Put
-from crawler.coordination.watch import KEYS_A_TURN, Mirror
 from crawler.supervision import Supervisor
 from tests.waiting import eventually
 

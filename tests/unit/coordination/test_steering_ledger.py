@@ -5,10 +5,10 @@ import json
 import pytest
 
 from crawler.clock import ManualClock
+from crawler.coordination.decisions import decode_decision, encode_cordon, encode_policy
 from crawler.coordination.keys import Keys
 from crawler.coordination.ledger import Ledger
 from crawler.coordination.memory import MemoryStore
-from crawler.coordination.steering import decode_decision, encode_cordon, encode_policy
 from crawler.coordination.store import Delete, KeyValue, Put
 from crawler.errors import LeadershipLost
 from crawler.model.policy import Cordon, Policy

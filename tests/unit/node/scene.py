@@ -1,9 +1,9 @@
 """A leader's passes without a leader: tasks, workers, and a placer between them."""
 
 from crawler.model.records import Node, Owner, Resource, Spec, State
-from crawler.node.draft import Draft
-from crawler.node.placement import Placer
-from crawler.node.workforce import Workforce
+from crawler.node.master.draft import Draft
+from crawler.node.master.grace import Workforce
+from crawler.node.master.placement import Placer
 from crawler.scheduler.census import Census
 from crawler.scheduler.framework import Framework
 from crawler.settings.sections import SchedulerSettings

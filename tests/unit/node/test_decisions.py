@@ -8,13 +8,13 @@ from crawler.clock import ManualClock
 from crawler.coordination.codec import MOST_EPOCH
 from crawler.errors import AlreadyExists, ConfigError, NotFound
 from crawler.model.records import Counts, Node, Owner, Report, Resource, Spec, State
-from crawler.node.draft import Draft
-from crawler.node.names import NodeNames
-from crawler.node.placement import needs_owner, next_epoch
-from crawler.node.reconcile import RunKey, reconcile
-from crawler.node.requests import Add, Record, Remove, Update
-from crawler.node.runs import items_path
-from crawler.node.workforce import Workforce
+from crawler.node.master.commands import Add, Record, Remove, Update
+from crawler.node.master.draft import Draft
+from crawler.node.master.grace import Workforce
+from crawler.node.master.placement import needs_owner, next_epoch
+from crawler.node.membership.names import NodeNames
+from crawler.node.worker.reconcile import RunKey, reconcile
+from crawler.node.worker.runs import items_path
 from tests.unit.node.scene import W1, W2, Scene, stored
 
 

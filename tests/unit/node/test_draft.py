@@ -3,7 +3,7 @@
 import pytest
 
 from crawler.model.records import Resource, Spec
-from crawler.node.draft import Draft
+from crawler.node.master.draft import Draft
 
 
 @pytest.fixture

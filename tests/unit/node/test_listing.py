@@ -5,7 +5,7 @@ import bisect
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crawler.node.listing import Names
+from crawler.node.master.name_index import Names
 
 NAMES = st.text("abc", min_size=1, max_size=3)
 

@@ -4,7 +4,7 @@ import time
 
 from crawler.api.service import UNTOLD
 from crawler.clock import ManualClock
-from crawler.node.own_load import LEAST_S, TELL_S, OwnLoad
+from crawler.node.worker.own_load import LEAST_S, TELL_S, OwnLoad
 
 
 class Late(ManualClock):

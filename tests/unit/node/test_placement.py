@@ -4,8 +4,8 @@ import pytest
 
 from crawler.model.constraints import Constraints
 from crawler.model.records import Report, Spec, State
-from crawler.node import placement
-from crawler.node.requests import Add, Record
+from crawler.node.master import placement
+from crawler.node.master.commands import Add, Record
 from tests.unit.node.scene import W1, W2, Scene, worker
 
 # -- passes ----------------------------------------------------------------------------------------

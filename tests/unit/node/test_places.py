@@ -4,8 +4,8 @@ import pytest
 
 from crawler.model.constraints import Constraints, Neighbour, Spread
 from crawler.model.records import Spec, State
-from crawler.node import placement
-from crawler.node.requests import Update
+from crawler.node.master import placement
+from crawler.node.master.commands import Update
 from crawler.scheduler.framework import Framework
 from crawler.settings.sections import SchedulerSettings
 from tests.unit.node.scene import W1, W2, Scene, stored, worker

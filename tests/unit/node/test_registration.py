@@ -7,7 +7,7 @@ from crawler.coordination.keys import Keys
 from crawler.coordination.memory import MemoryStore
 from crawler.coordination.registration import decode_node, encode_node
 from crawler.model.constraints import Effect, Taint
-from crawler.node.worker import Worker
+from crawler.node.worker.worker import Worker
 from crawler.settings.sections import NodeSettings, Settings
 
 ENGINE = SimpleNamespace(spider_names=lambda: frozenset({"books"}))

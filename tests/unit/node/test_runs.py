@@ -9,7 +9,7 @@ from gevent.event import Event
 from crawler.clock import SystemClock
 from crawler.engine.items.sinks.factory import Sinks
 from crawler.model.records import Counts, Resource, Spec, State
-from crawler.node.runs import Runs
+from crawler.node.worker.runs import Runs
 from tests.waiting import eventually
 
 

@@ -10,8 +10,8 @@ from crawler.coordination.store import Delete, Put
 from crawler.errors import Conflict, InvalidArgument, LeadershipLost
 from crawler.model.policy import Policy, PolicyChange
 from crawler.model.records import Leadership, Node, Spec, State
-from crawler.node.steering import Decisions, Steering
-from crawler.node.waiting import waits_for
+from crawler.node.master.explain import waits_for
+from crawler.node.master.policy import Decisions, Steering
 from crawler.scheduler.census import Census
 from crawler.scheduler.framework import Framework
 from crawler.settings.sections import CoordinationSettings

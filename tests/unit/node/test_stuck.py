@@ -4,7 +4,7 @@ import contextlib
 
 from crawler.model.constraints import Constraints
 from crawler.model.records import Node, Spec, State
-from crawler.node.placement import Placer
+from crawler.node.master.placement import Placer
 from crawler.scheduler.framework import Framework, Policy
 from crawler.settings.sections import SchedulerSettings
 from tests.unit.node.scene import W1, W2, Scene, stored

@@ -1,0 +1,220 @@
+"""The paths of HTTP: the API of crawler.proto, and what is known of the node itself.
+
+Each function reads a request, asks the service, and writes the answer. Errors are raised; `web`
+answers them.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any, cast
+
+import gevent
+from flask import Blueprint, Response, current_app, request
+from werkzeug.exceptions import RequestEntityTooLarge, RequestTimeout
+
+from crawler.api.health import Health
+from crawler.api.http import bodies
+from crawler.api.service import Call, Service
+from crawler.errors import InvalidArgument, shown
+from crawler.metrics import Metrics
+from crawler.schemas import policy_schemas, task_schemas
+from crawler.settings.sections import ApiSettings
+
+EXTENSION = "crawler"
+"""Where the application keeps its `Parts`."""
+
+_UNITS_S = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
+
+api = Blueprint("crawler", __name__, url_prefix="/crawler")
+node = Blueprint("node", __name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What an application needs of its node."""
+
+    service: Service | None
+    """None on a worker."""
+    health: Health
+    metrics: Metrics
+    settings: ApiSettings
+
+
+def parts() -> Parts:
+    """The parts of the application that handles the present request."""
+    return cast(Parts, current_app.extensions[EXTENSION])
+
+
+def answer(value: Any, status: int = 200) -> Response:
+    """A JSON response."""
+    return Response(bodies.write(value), status, content_type="application/json")
+
+
+@api.post("/resource")
+def add() -> Response:
+    """Store and place a task."""
+    call = _call()
+    spec = task_schemas.load_spec(_body(call))
+    return answer(bodies.placement(_service().desk(call).add(spec, call)))
+
+
+@api.delete("/resource")
+def delete_by_body() -> Response:
+    """Remove the task that the body names."""
+    call = _call()
+    return _delete(_body(call), call)
+
+
+@api.get("/resource")
+def list_() -> Response:
+    """The tasks, a page at a time."""
+    call = _call()
+    query = task_schemas.load_query(request.args.to_dict())
+    return answer(bodies.page(_service().desk(call).list(query, call)))
+
+
+@api.get("/resource/<name>")
+def get(name: str) -> Response:
+    """One task."""
+    call = _call()
+    named = task_schemas.load_name({"name": name})
+    return answer(bodies.resource(_service().desk(call).get(named, call)))
+
+
+@api.put("/resource/<name>")
+def update(name: str) -> Response:
+    """Change what a task does; the body may leave out its name."""
+    call = _call()
+    given = _body(call)
+    if given.setdefault("name", name) != name:
+        raise InvalidArgument(f"name: {shown(given['name'])} is not the name in the path, {name!r}")
+    spec = task_schemas.load_spec(given)
+    return answer(bodies.resource(_service().desk(call).update(spec, call)))
+
+
+@api.delete("/resource/<name>")
+def delete(name: str) -> Response:
+    """Remove a task."""
+    return _delete({"name": name}, _call())
+
+
+@api.get("/node")
+def nodes() -> Response:
+    """The live nodes."""
+    call = _call()
+    return answer(bodies.nodes(_service().desk(call).nodes(call)))
+
+
+@api.get("/resource/<name>/explain")
+def explain(name: str) -> Response:
+    """Why a task is where it is, or waits."""
+    call = _call()
+    name = task_schemas.load_name({"name": name})
+    return answer(bodies.explanation(_service().desk(call).explain(name, call)))
+
+
+@api.post("/node/<name>/drain")
+def drain(name: str) -> Response:
+    """Move everything off a worker, and keep it off."""
+    call = _call()
+    return answer(bodies.node(_service().desk(call).drain(policy_schemas.load_node(name), call)))
+
+
+@api.post("/node/<name>/uncordon")
+def uncordon(name: str) -> Response:
+    """Let a worker take tasks again."""
+    call = _call()
+    return answer(bodies.node(_service().desk(call).uncordon(policy_schemas.load_node(name), call)))
+
+
+@api.get("/scheduler")
+def scheduler() -> Response:
+    """How tasks are placed."""
+    call = _call()
+    return answer(bodies.scheduler(_service().desk(call).scheduler(call)))
+
+
+@api.put("/scheduler")
+def update_scheduler() -> Response:
+    """Place by another policy."""
+    call = _call()
+    change = policy_schemas.load_policy(_body(call))
+    desk = _service().desk(call)
+    return answer(bodies.scheduler(desk.update_scheduler(change, call)))
+
+
+@api.delete("/scheduler")
+def reset_scheduler() -> Response:
+    """Go back to the policy of the settings."""
+    call = _call()
+    return answer(bodies.scheduler(_service().desk(call).reset_scheduler(call)))
+
+
+@api.get("/leader")
+def leader() -> Response:
+    """The leader, as this master observes it."""
+    return answer(bodies.leader(_service().leader()))
+
+
+@node.get("/healthz")
+def healthz() -> Response:
+    """Whether the process lives: that it answers is the answer."""
+    return answer({"alive": True})
+
+
+@node.get("/readyz")
+def readyz() -> Response:
+    """Whether the node takes requests."""
+    health = parts().health
+    if not health.ready:
+        return answer({"ready": False, "reason": health.reason}, 503)
+    return answer({"ready": True, **health.details})
+
+
+@node.get("/metrics")
+def metrics() -> Response:
+    """The metrics of the node, for Prometheus."""
+    text, content_type = parts().metrics.render(request.headers.get("Accept", ""))
+    return Response(text, content_type=content_type)
+
+
+def parse_timeout(text: str) -> float:
+    """The seconds that a Grpc-Timeout header gives: up to 8 digits and a unit, as `500m` or `5S`.
+
+    Raises InvalidArgument.
+    """
+    found = re.fullmatch(r"([0-9]{1,8})([HMSmun])", text)
+    if found is None or int(found[1]) == 0:
+        raise InvalidArgument(
+            f"Grpc-Timeout: {shown(text)} is not allowed; allowed are 1 to 8 digits above "
+            "zero and one of H, M, S, m, u, n"
+        )
+    return int(found[1]) * _UNITS_S[found[2]]
+
+
+def _delete(given: dict[str, Any], call: Call) -> Response:
+    name = task_schemas.load_name(given)
+    _service().desk(call).delete(name, call)
+    return answer({})
+
+
+def _call() -> Call:
+    timeout = request.headers.get("Grpc-Timeout")
+    return Call(parts().settings.timeout_s if timeout is None else parse_timeout(timeout))
+
+
+def _service() -> Service:
+    return cast(Service, parts().service)
+
+
+def _body(call: Call) -> dict[str, Any]:
+    body = b""
+    with gevent.Timeout(call.timeout_s, RequestTimeout):
+        body = request.get_data(cache=False)
+    # Of a body in chunks Werkzeug reads no more than its limit, and keeps quiet about the rest;
+    # the limit is one byte more than ours, so that such a body can be told.
+    if len(body) > parts().settings.max_request_bytes:
+        raise RequestEntityTooLarge
+    return bodies.read_object(body)

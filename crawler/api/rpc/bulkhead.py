@@ -1,0 +1,110 @@
+"""The way to one peer: so many calls at a time, and none while it does not answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from gevent.lock import BoundedSemaphore
+
+from crawler.api.rpc.circuit_breaker import Breaker, State
+from crawler.clock import Clock
+from crawler.errors import Overloaded, Unavailable
+
+MAX_IN_FLIGHT = 64
+"""Calls under way to one peer at a time: about as many as it gains speed from."""
+
+SILENT_S = 0.5
+"""A call that was given up sooner says nothing of the peer, but of its client's haste."""
+
+WAIT_SHARE = 0.5
+"""The part of a call's time that it may wait for its turn; the rest is for asking, and for telling
+its client that there was no room."""
+
+FULL = "full"
+OPEN = "open"
+
+
+class Passage:
+    """One call on its way; tells the breaker how it ended."""
+
+    def __init__(self, breaker: Breaker, clock: Clock, left_s: float) -> None:
+        self.left_s = left_s
+        """What is left of the call's time, in seconds, when it gets its turn."""
+        self._breaker = breaker
+        self._clock = clock
+        self._began_s = clock.monotonic()
+        self._ticket = breaker.begin()
+        self._told = False
+
+    def answered(self) -> None:
+        """The peer said something, if only that it refuses."""
+        self._told = True
+        self._breaker.succeed()
+
+    def broken(self) -> None:
+        """The peer could not be reached, or went away."""
+        self._told = True
+        self._breaker.fail(self._ticket)
+
+    def silent(self) -> None:
+        """Nothing came in time."""
+        if self._clock.monotonic() - self._began_s >= SILENT_S:
+            self.broken()
+
+    def end(self) -> None:
+        """The call is over, one way or another."""
+        if not self._told:
+            self._breaker.abandon(self._ticket)
+
+
+class Gate:
+    """Lets calls to one peer pass, or refuses them."""
+
+    def __init__(
+        self, address: str, clock: Clock, on_refused: Callable[[str], None] = lambda _: None
+    ) -> None:
+        """`on_refused` is told `FULL` or `OPEN` for each call that is refused."""
+        self.breaker = Breaker(clock)
+        self._address = address
+        self._clock = clock
+        self._on_refused = on_refused
+        self._places = BoundedSemaphore(MAX_IN_FLIGHT)
+
+    @property
+    def in_flight(self) -> int:
+        """How many calls are under way."""
+        return MAX_IN_FLIGHT - int(self._places.counter)
+
+    @contextmanager
+    def passage(self, timeout_s: float) -> Iterator[Passage]:
+        """For one call with that much time. Raises Unavailable, Overloaded: nothing was sent."""
+        self._check()
+        began_s = self._clock.monotonic()
+        if not self._places.acquire(timeout=timeout_s * WAIT_SHARE):
+            self._on_refused(FULL)
+            raise Overloaded(
+                f"{MAX_IN_FLIGHT} calls to {self._address} are under way, as many as one node "
+                "makes; try again in a second"
+            )
+        try:
+            self._check()
+            passage = Passage(
+                self.breaker, self._clock, timeout_s - (self._clock.monotonic() - began_s)
+            )
+            try:
+                yield passage
+            finally:
+                passage.end()
+        finally:
+            self._places.release()
+
+    def _check(self) -> None:
+        if self.breaker.state is not State.OPEN:
+            return
+        self._on_refused(OPEN)
+        raise Unavailable(
+            f"{self._address} does not answer, so it is not asked for a moment; try again in a "
+            "second, another master may lead by then",
+            self.breaker.refuses_for_s,
+        )

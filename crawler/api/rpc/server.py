@@ -1,0 +1,271 @@
+"""gRPC: the service of crawler.proto, and the server that carries it, health and reflection.
+
+A worker runs the same server with a service of its own (worker.py). The server takes a bounded
+number of calls, of a bounded size, and so many a second of each client; what is beyond is answered
+RESOURCE_EXHAUSTED and not acted upon.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import grpc
+from google.protobuf import empty_pb2
+from grpc_health.v1 import health as grpc_health
+from grpc_health.v1 import health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from crawler.api.health import Health
+from crawler.api.limiter import RateLimiter
+from crawler.api.rpc import codec, policy_codec, worker
+from crawler.api.rpc.interceptors import AdmissionInterceptor, CallInterceptor, ErrorInterceptor
+from crawler.api.rpc.metadata import FORWARDED
+from crawler.api.rpc.worker import CrawlsServicer
+from crawler.api.service import Call, Service
+from crawler.clock import Clock, SystemClock
+from crawler.errors import ConfigError
+from crawler.logs import get_logger
+from crawler.metrics import Metrics
+from crawler.proto import crawler_pb2 as pb
+from crawler.proto import crawler_pb2_grpc as pb_grpc
+from crawler.schemas import policy_schemas, task_schemas
+from crawler.settings.sections import ApiSettings
+
+log = get_logger(__name__)
+
+SERVICE_NAME = "CrawlerMaster"
+MAX_CALLS = 256
+"""Calls at a time. Under gevent each costs a greenlet, not a thread."""
+
+SPARE_CALLS = 64
+"""Further calls for health checks, streams and the workers' reports, however busy clients keep the
+server; beyond these gRPC itself refuses."""
+
+HANDSHAKE_S = 10
+"""How long a connection may take to say its first word before it is closed."""
+
+_LONGEST_S = 86_400.0
+"""gRPC tells of a call without a deadline as one that ends in centuries."""
+
+
+class Servicer(pb_grpc.CrawlerMasterServicer):
+    """Takes the calls to where they are answered; judges what clients send, and nothing else."""
+
+    def __init__(self, service: Service, settings: ApiSettings) -> None:
+        self._service = service
+        self._settings = settings
+
+    def AddResource(self, request: pb.ResourceSpec, context: grpc.ServicerContext) -> pb.NodeSpec:
+        """Store and place a task."""
+        call = self._call(context)
+        spec = task_schemas.load_spec(codec.spec_fields(request))
+        return codec.placement_message(self._service.desk(call).add(spec, call))
+
+    def UpdateResource(
+        self, request: pb.ResourceSpec, context: grpc.ServicerContext
+    ) -> pb.ResourceSpec:
+        """Change what a task does."""
+        call = self._call(context)
+        spec = task_schemas.load_spec(codec.spec_fields(request))
+        return codec.resource_message(self._service.desk(call).update(spec, call))
+
+    def DeleteResource(
+        self, request: pb.ResourceSpec, context: grpc.ServicerContext
+    ) -> empty_pb2.Empty:
+        """Remove a task and stop its crawl."""
+        call = self._call(context)
+        name = task_schemas.load_name({"name": request.name})
+        self._service.desk(call).delete(name, call)
+        return empty_pb2.Empty()
+
+    def GetResource(
+        self, request: pb.ResourceSpec, context: grpc.ServicerContext
+    ) -> pb.ResourceSpec:
+        """One task."""
+        call = self._call(context)
+        name = task_schemas.load_name({"name": request.name})
+        return codec.resource_message(self._service.desk(call).get(name, call))
+
+    def ListResources(
+        self, request: pb.ListResourcesRequest, context: grpc.ServicerContext
+    ) -> pb.ListResourcesResponse:
+        """The tasks, a page at a time."""
+        call = self._call(context)
+        query = task_schemas.load_query(codec.query_fields(request))
+        return codec.page_message(self._service.desk(call).list(query, call))
+
+    def ListNodes(
+        self, request: pb.ListNodesRequest, context: grpc.ServicerContext
+    ) -> pb.ListNodesResponse:
+        """The live nodes."""
+        call = self._call(context)
+        loads = self._service.desk(call).nodes(call)
+        return pb.ListNodesResponse(nodes=[codec.node_message(load) for load in loads])
+
+    def ExplainResource(
+        self, request: pb.ResourceSpec, context: grpc.ServicerContext
+    ) -> pb.Explanation:
+        """Why a task is where it is, or waits."""
+        call = self._call(context)
+        name = task_schemas.load_name({"name": request.name})
+        return policy_codec.explanation_message(self._service.desk(call).explain(name, call))
+
+    def DrainNode(self, request: pb.NodeRequest, context: grpc.ServicerContext) -> pb.NodeInfo:
+        """Move everything off a worker, and keep it off."""
+        call = self._call(context)
+        node = policy_schemas.load_node(request.node)
+        return codec.node_message(self._service.desk(call).drain(node, call))
+
+    def UncordonNode(self, request: pb.NodeRequest, context: grpc.ServicerContext) -> pb.NodeInfo:
+        """Let a worker take tasks again."""
+        call = self._call(context)
+        node = policy_schemas.load_node(request.node)
+        return codec.node_message(self._service.desk(call).uncordon(node, call))
+
+    def GetScheduler(self, request: empty_pb2.Empty, context: grpc.ServicerContext) -> pb.Scheduler:
+        """How tasks are placed."""
+        call = self._call(context)
+        return policy_codec.scheduler_message(self._service.desk(call).scheduler(call))
+
+    def UpdateScheduler(self, request: pb.Scheduler, context: grpc.ServicerContext) -> pb.Scheduler:
+        """Place by another policy."""
+        call = self._call(context)
+        change = policy_schemas.load_policy(policy_codec.policy_fields(request))
+        return policy_codec.scheduler_message(
+            self._service.desk(call).update_scheduler(change, call)
+        )
+
+    def ResetScheduler(
+        self, request: empty_pb2.Empty, context: grpc.ServicerContext
+    ) -> pb.Scheduler:
+        """Go back to the policy of the settings."""
+        call = self._call(context)
+        return policy_codec.scheduler_message(self._service.desk(call).reset_scheduler(call))
+
+    def GetLeader(self, request: empty_pb2.Empty, context: grpc.ServicerContext) -> pb.LeaderSpec:
+        """The leader, as this master observes it."""
+        leader = self._service.leader()
+        return pb.LeaderSpec(id=leader.id, address=leader.address)
+
+    def ReportRuns(
+        self, request: pb.ReportRunsRequest, context: grpc.ServicerContext
+    ) -> pb.ReportRunsResponse:
+        """How a worker's crawls are going."""
+        call = self._call(context)
+        reports = codec.reports_from(request)
+        load = codec.load_from(request)
+        refused = self._service.desk(call).report(request.node_id, reports, call, load)
+        return pb.ReportRunsResponse(refused=refused)
+
+    def _call(self, context: grpc.ServicerContext) -> Call:
+        left_s = context.time_remaining()
+        if left_s is None or left_s > _LONGEST_S:
+            left_s = self._settings.timeout_s
+        forwarded = any(key == FORWARDED for key, _ in context.invocation_metadata())
+        return Call(left_s, forwarded)
+
+
+class RpcServer:
+    """A gRPC server at one address; with a servicer it is a master's, with crawls a worker's.
+
+    `address` is host:port or, for all interfaces, :port; port 0 takes a free one. A server that
+    was stopped may be started again. The limiter is the one that HTTP asks too.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        health: Health,
+        metrics: Metrics,
+        settings: ApiSettings,
+        *,
+        servicer: Servicer | None = None,
+        crawls_servicer: CrawlsServicer | None = None,
+        limiter: RateLimiter | None = None,
+        max_calls: int = MAX_CALLS,
+        clock: Clock | None = None,
+    ) -> None:
+        self.port = 0
+        """The port it listens at, once started."""
+        self._address = address
+        self._health = health
+        self._settings = settings
+        self._servicer = servicer
+        self._crawls = crawls_servicer
+        self._max_calls = max_calls
+        self._calls = CallInterceptor(metrics, clock or SystemClock())
+        limiter = limiter or RateLimiter(settings, metrics)
+        self._admission = AdmissionInterceptor(limiter, metrics, max_calls)
+        self._server: grpc.Server | None = None
+        self._workers: ThreadPoolExecutor | None = None
+
+    def start(self) -> None:
+        """Listen. Raises ConfigError when the address cannot be had."""
+        workers = ThreadPoolExecutor(self._max_calls + SPARE_CALLS, thread_name_prefix="grpc")
+        server = self._build(workers)
+        try:
+            self.port = self._bind(server)
+        except ConfigError:
+            server.stop(None).wait(1.0)
+            workers.shutdown(wait=False)
+            raise
+        server.start()
+        self._server, self._workers = server, workers
+        log.info("grpc listens", address=self._address, port=self.port)
+
+    def stop(self, deadline_s: float) -> None:
+        """Take no more calls, end the streams, give the other calls that long to end."""
+        server, workers = self._server, self._workers
+        self._server = self._workers = None
+        if server is None or workers is None:
+            return
+        ended = server.stop(deadline_s)
+        self._calls.cancel_streams()
+        ended.wait(deadline_s + 1.0)
+        workers.shutdown(wait=False, cancel_futures=True)
+
+    def _build(self, workers: ThreadPoolExecutor) -> grpc.Server:
+        server = grpc.server(
+            workers,
+            interceptors=[self._calls, ErrorInterceptor(), self._admission],
+            options=_options(self._settings),
+            maximum_concurrent_rpcs=self._max_calls + SPARE_CALLS,
+        )
+        names = [grpc_health.SERVICE_NAME, reflection.SERVICE_NAME]
+        health_pb2_grpc.add_HealthServicer_to_server(self._health.servicer, server)
+        if self._servicer is not None:
+            pb_grpc.add_CrawlerMasterServicer_to_server(  # type: ignore[no-untyped-call]
+                self._servicer, server
+            )
+            names.append(SERVICE_NAME)
+        if self._crawls is not None:
+            pb_grpc.add_CrawlerWorkerServicer_to_server(  # type: ignore[no-untyped-call]
+                self._crawls, server
+            )
+            names.append(worker.SERVICE_NAME)
+        reflection.enable_server_reflection(names, server)
+        return server
+
+    def _bind(self, server: grpc.Server) -> int:
+        listen = f"[::]{self._address}" if self._address.startswith(":") else self._address
+        try:
+            return int(server.add_insecure_port(listen))
+        except RuntimeError:
+            raise ConfigError(
+                f"node.grpc: cannot listen at {self._address}: the port is taken, or the host is "
+                "no address of this machine; choose another with --grpc or node.grpc"
+            ) from None
+
+
+def _options(settings: ApiSettings) -> list[tuple[str, int]]:
+    return [
+        # Two servers that share a port each get half of the calls; an error is better.
+        ("grpc.so_reuseport", 0),
+        ("grpc.max_receive_message_length", settings.max_request_bytes),
+        # Answers have no limit: a page of large tasks is as large as it is.
+        ("grpc.max_send_message_length", -1),
+        ("grpc.server_handshake_timeout_ms", HANDSHAKE_S * 1000),
+        # Clients that ping an idle connection are kept, instead of being told off after three.
+        ("grpc.http2.min_recv_ping_interval_without_data_ms", 5000),
+        ("grpc.keepalive_permit_without_calls", 1),
+    ]

@@ -1,0 +1,1 @@
+"""The store on a real etcd: calls, watches, logging in, renewing leases, its failures."""

@@ -1,0 +1,174 @@
+"""A channel to one member of etcd: its options, its certificates, the stubs of etcd's services."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import gevent
+import grpc
+from pyetcd.etcdrpc import rpc_pb2_grpc
+
+from crawler.coordination.etcd.failures import Stuck
+from crawler.errors import ConfigError
+from crawler.settings.sections import EtcdSettings
+from crawler.supervision import run_aside
+
+CHANNEL_OPTIONS = (
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 500),
+    ("grpc.max_reconnect_backoff_ms", 500),
+    ("grpc.use_local_subchannel_pool", 1),  # a new channel is a new connection
+    ("grpc.enable_http_proxy", 0),
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.keepalive_time_ms", 10_000),  # etcd drops who pings more often than each 5 s
+    ("grpc.keepalive_timeout_ms", 2_000),
+    ("grpc.http2.ping_timeout_ms", 2_000),
+)
+
+GRACE_S = 1.0
+"""How much longer than gRPC's own deadline a call may take before it is abandoned from outside."""
+
+Metadata = Sequence[tuple[str, str]]
+"""What goes with a call: the token of the user, if there is one."""
+
+Call = Callable[..., Any]
+"""One method of a stub."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """What TLS to etcd needs, each in PEM; without `cert` and `key` the client shows nothing."""
+
+    ca: bytes
+    cert: bytes = b""
+    key: bytes = field(default=b"", repr=False)
+
+    def credentials(self) -> grpc.ChannelCredentials:
+        """For a channel."""
+        return grpc.ssl_channel_credentials(self.ca, self.key or None, self.cert or None)
+
+
+class Connection:
+    """A channel to one endpoint with its stubs, opened by the first call.
+
+    A channel that nobody used still holds threads: a process that ends on bad settings must not
+    have one.
+    """
+
+    def __init__(self, endpoint: str, credentials: grpc.ChannelCredentials | None = None) -> None:
+        self.endpoint = endpoint
+        self._credentials = credentials
+        self._channel: grpc.Channel | None = None
+        self._closed = False
+
+    @cached_property
+    def kv(self) -> Any:
+        """Keys, ranges, transactions."""
+        return rpc_pb2_grpc.KVStub(self._opened())
+
+    @cached_property
+    def lease(self) -> Any:
+        """Leases."""
+        return rpc_pb2_grpc.LeaseStub(self._opened())
+
+    @cached_property
+    def auth(self) -> Any:
+        """Users and their tokens."""
+        return rpc_pb2_grpc.AuthStub(self._opened())
+
+    def keepalive(self, request: Any, timeout: float, metadata: Metadata) -> Any:
+        """etcd renews leases over a stream; this is one question and one answer on it."""
+        stream = self.lease.LeaseKeepAlive(iter([request]), timeout=timeout, metadata=metadata)
+        try:
+            return next(stream)
+        finally:
+            stream.cancel()
+
+    def watch(self, requests: Iterator[Any], metadata: Metadata) -> Any:
+        """A stream of answers to these requests."""
+        # hasleader: a member cut off from its cluster ends the stream instead of staying silent.
+        together = (*metadata, ("hasleader", "true"))
+        return self._watches.Watch(requests, metadata=together)
+
+    def close(self) -> None:
+        """Close the channel; what is in flight ends as cancelled, later calls raise ValueError."""
+        self._closed = True
+        if self._channel is not None:
+            run_aside(f"close {self.endpoint}", self._channel.close)
+
+    @cached_property
+    def _watches(self) -> Any:
+        return rpc_pb2_grpc.WatchStub(self._opened())
+
+    def _opened(self) -> grpc.Channel:
+        if self._closed:
+            raise ValueError("the connection was closed")
+        if self._channel is None:
+            self._channel = self._made()
+        return self._channel
+
+    def _made(self) -> grpc.Channel:
+        if self._credentials is None:
+            return grpc.insecure_channel(self.endpoint, options=CHANNEL_OPTIONS)
+        return grpc.secure_channel(self.endpoint, self._credentials, options=CHANNEL_OPTIONS)
+
+
+def ask(method: Call, request: Any, timeout_s: float, metadata: Metadata) -> Any:
+    """The answer to one call. Raises what `etcd_failures.FAILURES` names."""
+    # Under gevent a deadline inside gRPC may not fire while native threads are short.
+    with gevent.Timeout(timeout_s + GRACE_S, Stuck):
+        return method(request, timeout=timeout_s, metadata=metadata)
+
+
+def read_tls(settings: EtcdSettings, folder: str) -> Tls | None:
+    """What TLS needs, or None without it; relative paths start at the folder.
+
+    Raises ConfigError that names the setting, the file, and what to do.
+    """
+    if not settings.ca:
+        return None
+    made = Tls(*(_read(name, folder, getattr(settings, name)) for name in ("ca", "cert", "key")))
+    _check(settings, folder)
+    return made
+
+
+def _read(name: str, folder: str, file: str) -> bytes:
+    if not file:
+        return b""
+    path = Path(folder, file)
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ConfigError(
+            f"etcd.{name}: {path}: cannot be read: {error.strerror}; give the path of a PEM file"
+        ) from error
+
+
+def _check(settings: EtcdSettings, folder: str) -> None:
+    """gRPC tells of bad files only as a connection that never comes about."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    path = Path(folder, settings.ca)
+    try:
+        context.load_verify_locations(path)
+    except (ssl.SSLError, ValueError) as error:
+        raise ConfigError(f"etcd.ca: {path}: holds no certificate (PEM): {error}") from error
+    if settings.cert:
+        _check_pair(context, Path(folder, settings.cert), Path(folder, settings.key))
+
+
+def _check_pair(context: ssl.SSLContext, cert: Path, key: Path) -> None:
+    if b"-----BEGIN CERTIFICATE-----" not in cert.read_bytes():
+        raise ConfigError(f"etcd.cert: {cert}: holds no certificate; give a PEM file")
+    try:
+        # Without the callback an encrypted key would ask for its password on the terminal.
+        context.load_cert_chain(cert, key, password=lambda: b"")
+    except (ssl.SSLError, ValueError) as error:
+        raise ConfigError(
+            f"etcd.key: {key}: is no private key without a password (PEM) that belongs to "
+            f"etcd.cert ({cert}): {error}"
+        ) from error

@@ -1,0 +1,51 @@
+"""Why a task waits, as its leader knows it."""
+
+from __future__ import annotations
+
+from crawler.clock import Clock
+from crawler.model.policy import Explanation
+from crawler.model.records import Resource
+from crawler.node.master.placement import Placer
+from crawler.scheduler.census import Census
+from crawler.scheduler.explain import judge
+from crawler.scheduler.framework import Framework
+from crawler.scheduler.task import Task
+
+
+def explained(
+    placer: Placer, framework: Framework, census: Census, clock: Clock, resource: Resource
+) -> Explanation:
+    """Why a task is where it is or waits, and what would be decided about it now."""
+    return Explanation(
+        name=resource.name,
+        state=resource.state.value,
+        reason=resource.reason,
+        assigned_node=resource.owner.node_id if resource.owner else "",
+        group=census.group_of(resource),
+        priority=resource.spec.priority,
+        waits_for=waits_for(placer, census, resource, clock.monotonic()),
+        judgement=judge(framework, census, Task.of(resource)),
+    )
+
+
+def waits_for(placer: Placer, census: Census, resource: Resource, now_s: float) -> str:
+    """What has to happen before a task is placed; empty for one that does not wait."""
+    queue = placer.backlog.queue_of(resource.name)
+    if queue is None:
+        return "" if resource.owner else _out_of_turn(placer, resource, now_s)
+    if queue.reasons is not None and queue.lost:
+        return "its only worker: it is parked until that is registered"
+    if queue.reasons is not None:
+        return "a worker that suits: it is parked until something changes that could help it"
+    if not placer.backlog.room(queue.group, census.groups):
+        most = placer.backlog.group(queue.group).most
+        return f"its group {queue.group!r} to have fewer than {most} tasks on workers"
+    return f"its turn: {len(placer.backlog)} tasks wait for the next pass"
+
+
+def _out_of_turn(placer: Placer, resource: Resource, now_s: float) -> str:
+    """Of a task that is not in the backlog though it has no worker."""
+    pause_s = placer.tries_again_s(resource.name, now_s)
+    if pause_s:
+        return f"{pause_s:.1f} s to pass: its last run failed"
+    return "" if resource.state.finished else f"a change of the task itself: {resource.reason}"

@@ -1,0 +1,265 @@
+"""A master: stands in the election, leads or follows, and answers the API either way.
+
+Its loop reacts to four things: elected, or the campaign failed; another leader observed; workers
+changed; and a periodic check that the leader is still who it thinks (the last two in `Term`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from gevent import Greenlet
+
+from crawler.api.rpc.client import Peers
+from crawler.api.service import Desk, Service
+from crawler.clock import Clock
+from crawler.coordination.election import Election, leader_value
+from crawler.coordination.keys import Keys
+from crawler.coordination.ledger import Ledger
+from crawler.coordination.registry import number_of
+from crawler.coordination.store import Store
+from crawler.errors import CrawlerError, Lost, Retryable, Unavailable
+from crawler.logs import get_logger
+from crawler.metrics import Metrics
+from crawler.model.records import Leader, Leadership, Node, State
+from crawler.node.master.mirrors import Cluster
+from crawler.node.master.placement import Placer
+from crawler.node.master.request_queue import MOST_WAITING
+from crawler.node.master.term import Term
+from crawler.node.membership.leader_observer import Observer
+from crawler.node.membership.membership import Session
+from crawler.scheduler.framework import Framework
+from crawler.settings.sections import Settings
+from crawler.supervision import OnEnd, Supervisor
+
+log = get_logger(__name__)
+
+AGAIN_S = 0.5
+"""Pause before standing again after a term that ended."""
+
+
+class Master:
+    """The role of a master, and what its API knows of the election."""
+
+    def __init__(
+        self,
+        store: Store,
+        keys: Keys,
+        settings: Settings,
+        address: Callable[[], str],
+        clock: Clock,
+        peers: Peers | None = None,
+    ) -> None:
+        """`address` tells host:port of its gRPC server as others reach it, once it listens; `peers`
+        replaces the gRPC clients to a leader."""
+        self._settings = settings
+        self._address = address
+        self._clock = clock
+        self._ledger = Ledger(store, keys)
+        self._election = Election(store, keys, clock)
+        scheduler = settings.scheduler
+        self._framework = Framework(
+            scheduler.strategy,
+            scheduler.plugins,
+            disabled=scheduler.disabled,
+            weights=scheduler.weights,
+        )
+        self._cluster = Cluster(
+            store, keys, self._ledger, clock, self._on_cluster_change, scheduler.group_label
+        )
+        self._observer = Observer(
+            self._election,
+            self._cluster.master_names,
+            self._on_leader_change,
+            peers=peers or Peers(forwards=True),
+        )
+        self._session: Session | None = None
+        self._campaigner: Greenlet | None = None
+        self._draining = False
+        self._term: Term | None = None
+        self._on_full: Callable[[], None] = lambda: None
+        self._reports_refused = 0
+        self.service = Service(self)
+
+    def start(self, supervisor: Supervisor) -> None:
+        """Mirror the cluster and observe the election, member or not."""
+        self._cluster.start(supervisor)
+        self._observer.start(supervisor)
+
+    def stop(self) -> None:
+        """Let go of the connection to the leader."""
+        self._observer.close()
+
+    def describe(self, node_id: str) -> Node:
+        """The registration of this master."""
+        return Node(node_id, self._address())
+
+    def join(self, session: Session) -> None:
+        """Stand in the election for as long as the session lives."""
+        self._session = session
+        self._campaigner = session.supervisor.spawn(
+            "campaign", self._campaign, session, on_end=OnEnd.RESTART
+        )
+
+    def drain(self, patience_s: float) -> None:
+        """Take no more requests, answer those that wait, and let another master lead."""
+        self._draining = True
+        term, campaigner = self._term, self._campaigner
+        if term is not None and campaigner is not None:
+            term.finish()
+            campaigner.join(patience_s)
+
+    def hurry(self) -> None:
+        """Nothing that lasts is waited for but the last write."""
+        if self._campaigner is not None:
+            self._campaigner.kill(block=False)
+
+    def leave(self) -> None:
+        """Lead no more; the lease's end takes the candidacy along."""
+        self._session = None
+        self._term = None
+
+    def unready_reason(self) -> str:
+        """Why requests cannot be answered at present; empty when they can."""
+        if self._session is None:
+            return "not registered in etcd; is etcd up, and the id free?"
+        if self.own_desk() is not None:
+            return ""
+        leader = self.leader()
+        if leader is None:
+            return "no master leads"
+        if not leader.address:
+            return f"the leader {leader.id!r} gives no address"
+        return "taking over as the leader" if self._is_me(leader) else ""
+
+    def measure(self, metrics: Metrics) -> None:
+        """Whether it leads, what waits for it, and what it sees of workers and tasks."""
+        self._observer.measure(metrics)
+        metrics.queue("writes", MOST_WAITING, self._waiting)
+        self._on_full = metrics.refusals("writes").inc
+        metrics.gauge_of(
+            "crawler_leading", "1 while this master leads.", lambda: self.own_desk() is not None
+        )
+        metrics.gauge_of(
+            "crawler_workers", "Registered workers.", lambda: len(self._cluster.workers.values)
+        )
+        metrics.counter_of(
+            "crawler_reports_refused",
+            "Reports of an assignment that is out of date, refused.",
+            lambda: self._reports_refused,
+        )
+        self._measure_scheduler(metrics)
+        tasks = metrics.gauge("crawler_tasks", "Tasks by state.", "state")
+        for state in State:
+            tasks.labels(state.value).set_function(partial(self._cluster.count, state))
+
+    def _measure_scheduler(self, metrics: Metrics) -> None:
+        def placer() -> Placer | None:
+            return self._term.placer if self._term else None
+
+        metrics.gauge_of(
+            "crawler_backlog",
+            "On the leader: tasks that wait for a worker.",
+            lambda: found.count_waiting() if (found := placer()) else 0,
+        )
+        metrics.gauge_of(
+            "crawler_parked",
+            "Those among them for which no worker suits, or of which workers died.",
+            lambda: found.count_parked() if (found := placer()) else 0,
+        )
+        for what, help in (
+            ("seconds", "Time that a placement plugin took."),
+            ("failures", "Calls at which a placement plugin failed."),
+            ("slow", "Calls that took a placement plugin too long."),
+        ):
+            read = partial(self._of_plugins, what)
+            metrics.counters_of(f"crawler_plugin_{what}", help, "plugin", read)
+
+    def _of_plugins(self, what: str) -> dict[str, float]:
+        return {plugin.name: getattr(plugin, what) for plugin in self._framework.plugins}
+
+    def _waiting(self) -> int:
+        return self._term.waiting if self._term else 0
+
+    def leader(self) -> Leader | None:
+        """The leader as last observed."""
+        return self._observer.leader
+
+    def own_desk(self) -> Desk | None:
+        """The desk of this master's own term, while it leads and is ready."""
+        term, session = self._term, self._session
+        if term is None or session is None or not term.ready or not session.lease.remaining_s:
+            return None
+        return term.desk
+
+    def remote_desk(self, leader: Leader) -> Desk:
+        """A client to another master. Raises Unavailable when there is none to ask."""
+        if self._session is None:
+            raise Unavailable("this master is not connected to etcd; try again in a second")
+        if self._is_me(leader):
+            raise Unavailable("this master is taking over as the leader; try again in a second")
+        return self._observer.desk(leader)
+
+    def _campaign(self, session: Session) -> None:
+        """Stand, lead, and stand again, until the session ends."""
+        value = leader_value(session.name, session.node.address)
+        while True:
+            try:
+                leadership = self._election.campaign(session.lease, value)
+                log.info("elected", leader=value, revision=leadership.revision)
+                self._lead(session, leadership)
+            except Lost as error:
+                log.warning("not leading any more", reason=str(error))
+            except Retryable as error:
+                log.warning("take-over failed, resigning", error=str(error))
+            if self._draining or self._session is not session:
+                return
+            self._clock.sleep(AGAIN_S)
+
+    def _lead(self, session: Session, leadership: Leadership) -> None:
+        """Lead until it ends; whatever ends it, the leadership is given up."""
+        try:
+            self._term = self._make_term(session, leadership)
+            self._term.run(self._settings.tasks if self._settings.scheduler.seed else ())
+        finally:
+            self._term = None
+            self._resign(leadership)
+
+    def _make_term(self, session: Session, leadership: Leadership) -> Term:
+        return Term(
+            leadership,
+            session.lease,
+            number=number_of(session.node) or 0,
+            cluster=self._cluster,
+            ledger=self._ledger,
+            election=self._election,
+            framework=self._framework,
+            clock=self._clock,
+            settings=self._settings.scheduler,
+            on_full=self._on_full,
+            on_refused=self._count_refused,
+        )
+
+    def _resign(self, leadership: Leadership) -> None:
+        """So that another may lead at once; if it fails, the lease's end does the same."""
+        try:
+            self._election.resign(leadership)
+        except CrawlerError as error:
+            log.warning("not resigned, the lease decides", error=str(error))
+
+    def _count_refused(self, reports: int) -> None:
+        self._reports_refused += reports
+
+    def _on_cluster_change(self) -> None:
+        if self._term is not None:
+            self._term.changed()
+
+    def _on_leader_change(self, leader: Leader | None) -> None:
+        """Nobody leads, or another: let the term ask. The news may be older than the term."""
+        if self._term is not None and (leader is None or not self._is_me(leader)):
+            self._term.doubt()
+
+    def _is_me(self, leader: Leader) -> bool:
+        session = self._session
+        return session is not None and leader.id == leader_value(session.name, self._address())

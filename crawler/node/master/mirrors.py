@@ -1,0 +1,157 @@
+"""What a master sees of the cluster: workers, masters and resources, mirrored from etcd."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from crawler.clock import Clock
+from crawler.coordination.keys import MASTER, WORKER, Keys
+from crawler.coordination.ledger import Landed, Ledger, Outcome
+from crawler.coordination.mirror import Change, Mirror
+from crawler.coordination.registry import Difference, decode_registration, difference
+from crawler.coordination.store import Store
+from crawler.logs import get_logger
+from crawler.model.records import Node, Resource, State
+from crawler.node.master.name_index import Names
+from crawler.node.master.policy import Decisions
+from crawler.scheduler.census import Census
+from crawler.supervision import Supervisor
+
+log = get_logger(__name__)
+
+
+class Cluster:
+    """The mirrors; every master keeps them current, so that a new leader is soon ready."""
+
+    def __init__(
+        self,
+        store: Store,
+        keys: Keys,
+        ledger: Ledger,
+        clock: Clock,
+        on_change: Callable[[], None],
+        group_label: str = "",
+    ) -> None:
+        self._keys = keys
+        self._on_change = on_change
+        self.census = Census(group_label)
+        """Who owns what, kept with the mirrors."""
+        self.workers: Mirror[Node] = Mirror(
+            store,
+            keys.registrations(WORKER),
+            decode_registration,
+            clock,
+            self._workers_changed,
+            self._count_worker,
+        )
+        self.masters: Mirror[Node] = Mirror(
+            store, keys.registrations(MASTER), decode_registration, clock
+        )
+        self.resources: Mirror[Resource] = Mirror(
+            store, keys.resources, ledger.decode, clock, lambda _: on_change(), self._count_task
+        )
+        self._resources = self.resources.values
+        self.names = Names(
+            lambda: (each.name for each in self._resources.values()),
+            lambda name: self.resource(name) is not None,
+        )
+        """The names of the resources in their order."""
+        self.decisions = Decisions(store, keys, clock, on_change)
+
+    def start(self, supervisor: Supervisor) -> None:
+        """Begin to mirror."""
+        for mirror in (self.workers, self.masters, self.resources, self.decisions.mirror):
+            mirror.start(supervisor)
+
+    def refresh(self) -> None:
+        """Read resources, workers and decisions anew, all at one revision. Raises Retryable."""
+        revision = self.resources.refresh()
+        self.workers.refresh(revision)
+        self.decisions.mirror.refresh(revision)
+
+    def resource(self, name: str) -> Resource | None:
+        """The resource of that name."""
+        return self._resources.get(self._keys.resource(name))
+
+    def take(self, landed: Landed) -> None:
+        """Take in what became of changes at once, before the watch repeats it."""
+        key = self._keys.resource
+        for outcome in landed.outcomes:
+            if outcome.written is None and outcome.refusal is None:
+                self._take_found(key(outcome.name), outcome)
+        if landed.revision:
+            written = [(key(o.name), o.written) for o in landed.outcomes if o.written is not None]
+            self.resources.adopt(written, landed.revision)
+            self.resources.pass_over(landed.revision)
+
+    def _take_found(self, key: str, outcome: Outcome) -> None:
+        """Take in what was read, or that nothing is there."""
+        revision = outcome.current.mod_revision if outcome.current else outcome.revision
+        self.resources.apply(key, outcome.current, revision)
+
+    def all_resources(self) -> Sequence[Resource]:
+        """A copy, in no particular order."""
+        return list(self.resources.values.values())
+
+    def count(self, state: State) -> int:
+        """How many resources are in that state."""
+        return self.census.states[state]
+
+    def live_workers(self) -> dict[str, Node]:
+        """The registered workers by id."""
+        return {node.id: node for node in self.workers.values.values()}
+
+    def live_masters(self) -> dict[str, Node]:
+        """The registered masters by id."""
+        return {node.id: node for node in self.masters.values.values()}
+
+    def master_names(self) -> dict[str, str]:
+        """The names of the registered masters (the `2` of master 2), with their addresses."""
+        prefix = self._keys.node_id(MASTER, "")
+        return {id.removeprefix(prefix): n.address for id, n in self.live_masters().items()}
+
+    def _count_worker(self, before: Node | None, after: Node | None) -> None:
+        if after is not None:
+            self.census.join(after)
+        elif before is not None:
+            self.census.leave(before.id)
+
+    def _count_task(self, before: Resource | None, after: Resource | None) -> None:
+        known = after or before
+        assert known is not None  # a change has one of the two
+        self.census.see(known.name, after)
+        if before is None or after is None:
+            self.names.changed(known.name)
+
+    def _workers_changed(self, changes: Sequence[Change[Node]]) -> None:
+        for change in changes:
+            log.info("watch worker change", action=_action(change), service=_service(change))
+        log.info(str(_difference(changes)))
+        self._on_change()
+
+
+def _difference(changes: Sequence[Change[Node]]) -> Difference:
+    """How the set of nodes differs after a batch of changes; the first and last states count."""
+    before: dict[str, Node] = {}
+    after: dict[str, Node] = {}
+    for change in changes:
+        node = change.before or change.after
+        assert node is not None  # a change has one of the two
+        if change.before and node.id not in after:
+            before.setdefault(node.id, change.before)
+        after.pop(node.id, None)
+        if change.after:
+            after[node.id] = change.after
+    return difference(before, after)
+
+
+def _action(change: Change[Node]) -> str:
+    if change.before is None:
+        return "create"
+    return "delete" if change.after is None else "update"
+
+
+def _service(change: Change[Node]) -> dict[str, str]:
+    node = change.after or change.before
+    assert node is not None  # a change has one of the two
+    return {"id": node.id, "address": node.address}

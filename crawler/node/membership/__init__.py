@@ -1,0 +1,1 @@
+"""How a node joins the cluster and leaves it, and learns who leads."""

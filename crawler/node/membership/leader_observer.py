@@ -1,0 +1,62 @@
+"""Who leads, as this node observes it, and the way to that leader."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from crawler.api.rpc.client import Peers
+from crawler.api.service import Desk
+from crawler.coordination.election import Election, parse_leader
+from crawler.logs import get_logger
+from crawler.metrics import Metrics
+from crawler.model.records import Leader
+from crawler.supervision import OnEnd, Supervisor
+
+log = get_logger(__name__)
+
+
+class Observer:
+    """Follows the election."""
+
+    def __init__(
+        self,
+        election: Election,
+        masters: Callable[[], dict[str, str]],
+        on_change: Callable[[Leader | None], None],
+        *,
+        peers: Peers,
+    ) -> None:
+        """`peers` are this node's clients to whoever leads."""
+        self._election = election
+        self._masters = masters
+        self._on_change = on_change
+        self._value: str | None = None
+        self._peers = peers
+
+    @property
+    def leader(self) -> Leader | None:
+        """The leader last seen, None while nobody leads; read anew, as masters become known."""
+        return None if self._value is None else parse_leader(self._value, self._masters())
+
+    def start(self, supervisor: Supervisor) -> None:
+        """Observe until the supervisor stops."""
+        supervisor.spawn("observe", self._election.observe, self._take, on_end=OnEnd.RESTART)
+
+    def desk(self, leader: Leader) -> Desk:
+        """A client to that leader."""
+        return self._peers.desk(leader.address)
+
+    def measure(self, metrics: Metrics) -> None:
+        """Show the way to the leader."""
+        self._peers.measure(metrics)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._peers.close()
+
+    def _take(self, value: str | None) -> None:
+        if value == self._value:
+            return
+        self._value = value
+        log.info("leader observed" if value else "nobody leads", leader=value or "")
+        self._on_change(self.leader)

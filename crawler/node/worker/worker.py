@@ -1,0 +1,293 @@
+"""A worker: runs exactly what is assigned to this incarnation of it, and reports how that goes.
+
+What it should run comes from etcd, by a mirror that keeps its own resources only; what it runs is
+made equal to that after each change. It writes nothing to etcd itself: reports go to the leader.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+from gevent.event import Event
+
+from crawler.api.rpc.client import Peers
+from crawler.api.service import Call
+from crawler.clock import Clock
+from crawler.coordination.election import Election
+from crawler.coordination.keys import MASTER, Keys
+from crawler.coordination.ledger import Ledger
+from crawler.coordination.mirror import Mirror
+from crawler.coordination.registry import decode_registration
+from crawler.coordination.store import KeyValue, Store
+from crawler.engine.engine import Engine
+from crawler.engine.items.sinks.factory import Sinks
+from crawler.engine.stats.registry import TOTALS
+from crawler.errors import CrawlerError
+from crawler.logs import get_logger
+from crawler.metrics import Metrics
+from crawler.model.constraints import Taint
+from crawler.model.records import Leader, Node, Report, Resource
+from crawler.node.membership.leader_observer import Observer
+from crawler.node.membership.membership import Session
+from crawler.node.worker.epochs import Epochs
+from crawler.node.worker.own_load import OwnLoad
+from crawler.node.worker.reconcile import RunKey, reconcile
+from crawler.node.worker.runs import Run, Runs
+from crawler.settings.sections import Settings
+from crawler.supervision import OnEnd, Supervisor
+
+log = get_logger(__name__)
+
+AGAIN_S = 0.5
+"""Pause before trying again to stop a run that did not stop, or to start one in its place."""
+
+CALL_BYTES = 50_000
+"""Size of one call with reports, at most; api.max_request_bytes is no less."""
+
+REPORT_BYTES = 150
+"""Size of a report beside its name and reason."""
+
+LAST_WORD_S = 1.0
+"""How long a worker that leaves waits for a leader to take its last reports."""
+
+News = tuple[Run | None, Report]
+"""A report and its run; without one when an assignment was refused."""
+
+
+class Worker:
+    """The role of a worker."""
+
+    def __init__(
+        self,
+        store: Store,
+        keys: Keys,
+        settings: Settings,
+        address: Callable[[], str],
+        engine: Engine,
+        clock: Clock,
+        peers: Peers | None = None,
+    ) -> None:
+        """`address` tells host:port of its gRPC server as others reach it, once it listens; `peers`
+        replaces the gRPC clients to a leader."""
+        self._store = store
+        self._keys = keys
+        self._settings = settings
+        self._address = address
+        self._engine = engine
+        self._clock = clock
+        self._ledger = Ledger(store, keys)
+        self._masters: Mirror[Node] = Mirror(
+            store, keys.registrations(MASTER), decode_registration, clock
+        )
+        self._observer = Observer(
+            Election(store, keys, clock),
+            self._master_names,
+            self._on_leader_change,
+            peers=peers or Peers(forwards=False),
+        )
+        items = Path(settings.folder, settings.worker.items)
+        self._sinks = Sinks(settings.worker.databases)
+        most = settings.worker.max_running
+        self._runs = Runs(engine, items, self._sinks, clock, self._on_run_end, most)
+        self._epochs = Epochs()
+        self._own_load = OwnLoad(clock)
+        self._draining = False
+        self._session: Session | None = None
+        self._mine: Mirror[Resource] | None = None
+        self._changed = Event()
+        self._report_now = Event()
+
+    def start(self, supervisor: Supervisor) -> None:
+        """Start the engine, and observe who leads."""
+        self._engine.start()
+        self._masters.start(supervisor)
+        self._observer.start(supervisor)
+        supervisor.spawn("reconcile", self._reconcile_forever, on_end=OnEnd.FATAL)
+        supervisor.spawn("report", self._report_forever, on_end=OnEnd.FATAL)
+
+    def stop(self) -> None:
+        """Stop the engine; `leave` has stopped the runs."""
+        self._engine.stop()
+        self._sinks.close()
+        self._observer.close()
+
+    def describe(self, node_id: str) -> Node:
+        """The registration of this worker: its labels, spiders, capacity and taints go along."""
+        given = self._settings.node
+        return Node(
+            node_id,
+            self._address(),
+            labels=dict(given.labels),
+            spiders=self._engine.spider_names(),
+            capacity=dict(given.capacity),
+            taints=tuple(map(Taint.parse, given.taints)),
+        )
+
+    def join(self, session: Session) -> None:
+        """Mirror what is assigned to this incarnation, and run it."""
+        self._session = session
+        self._mine = Mirror(
+            self._store, self._keys.resources, self._decode_mine, self._clock, self._on_assignment
+        )
+        self._mine.start(session.supervisor)
+
+    def drain(self, patience_s: float) -> None:
+        """Start nothing more, let what runs come to a safe point, and have the last word on it."""
+        self._draining = True
+        self._runs.halt(patience_s)
+        self._report(LAST_WORD_S)
+
+    def hurry(self) -> None:
+        """Wait for no callback any more."""
+        self._runs.cut_off()
+
+    def leave(self) -> None:
+        """Stop all runs before anyone else may start them."""
+        self._session = None
+        self._mine = None
+        self._runs.stop_all()
+
+    def unready_reason(self) -> str:
+        """Why no task can run here at present; empty when one can."""
+        return "not registered in etcd" if self._session is None else ""
+
+    def measure(self, metrics: Metrics) -> None:
+        """How many tasks run here."""
+        self._observer.measure(metrics)
+        runs, held = self._runs, self._engine.held
+        metrics.gauge_of("crawler_runs", "Tasks that run on this worker.", lambda: runs.running)
+        metrics.gauge_of(
+            "crawler_runs_waiting", "Tasks that wait for others to end.", lambda: runs.waiting
+        )
+        metrics.gauge_of(
+            "crawler_response_bytes", "Bytes of responses held in memory.", lambda: held.held
+        )
+        metrics.counter_of(
+            "crawler_assignments_refused",
+            "Assignments older than one before them, refused.",
+            lambda: self._epochs.refusals,
+        )
+        figures = self._engine.figures
+        for name in TOTALS:
+            read = partial(figures.sum, name)
+            metrics.counter_of(f"crawler_crawl_{name}", f"Over all crawls: {name}.", read)
+        for name, read_by in (("failures", figures.failures), ("filtered", figures.filtered)):
+            help = f"Over all crawls: {name}, by reason."
+            metrics.counters_of(f"crawler_crawl_{name}", help, "reason", read_by)
+
+    # -- what should run ------------------------------------------------------------------------
+
+    def _decode_mine(self, kv: KeyValue) -> Resource | None:
+        """Keep what this incarnation owns; the rest does not concern it."""
+        session = self._session
+        # Most are not mine, and decoding them all would cost more than all the rest of this.
+        if session is None or session.node.id.encode() not in kv.value:
+            return None
+        resource = self._ledger.decode(kv)
+        if resource is None or resource.owner is None:
+            return None
+        return resource if session.node.owns(resource.owner) else None
+
+    def _desired(self) -> dict[str, Resource]:
+        if self._session is None or self._mine is None:
+            return {}
+        return self._epochs.admit(r for r in self._mine.values.values() if not r.state.finished)
+
+    def _reconcile_forever(self) -> None:
+        while True:
+            self._changed.clear()
+            settled = self._reconcile()
+            self._clock.wait(self._changed, None if settled else AGAIN_S)
+
+    def _reconcile(self) -> bool:
+        """Stop and start what differs; whether all is now as it should be."""
+        if self._draining:
+            return True
+        desired = self._desired()
+        wanted = {name: RunKey(r.id, r.epoch) for name, r in desired.items()}
+        actions = reconcile(wanted, self._runs.known())
+        self._runs.stop(actions.stop)
+        for name in actions.start:
+            # The lease may have been lost while others were stopped, and one may not have stopped.
+            free = name not in self._runs.known() and not self._draining
+            if self._session is not None and free:
+                self._runs.start(desired[name])
+        self._report_now.set()
+        return self._runs.known() == wanted
+
+    # -- what it says about it --------------------------------------------------------------------
+
+    def _report_forever(self) -> None:
+        """Report at once what has ended, and counts every now and then."""
+        while True:
+            self._clock.wait(self._report_now, self._settings.worker.report_s)
+            self._report_now.clear()
+            self._report(self._settings.api.timeout_s)
+            self._own_load.sleep(min(0.05, self._settings.worker.report_s))
+
+    def _report(self, timeout_s: float) -> None:
+        leader, session = self._observer.leader, self._session
+        news = [news for news in map(_news_of, self._runs.all()) if news is not None]
+        news += [(None, protest) for protest in self._epochs.protests()]
+        if session is None or leader is None or not leader.address:
+            return
+        if not news and not self._own_load.due:
+            return
+        deadline_s = self._clock.monotonic() + timeout_s
+        for part in _parts(news) if news else [[]]:
+            left_s = deadline_s - self._clock.monotonic()
+            if left_s > 0:
+                self._send(leader, session.node.id, part, left_s)
+
+    def _send(self, leader: Leader, node_id: str, news: list[News], timeout_s: float) -> None:
+        """Send reports; what was not taken is sent again next time, with newer counts.
+
+        A refused run may be of an assignment that the leader has not seen yet, so it is told again;
+        if it is out of date, the mirror will say so and the run be stopped.
+        """
+        call = Call(timeout_s)
+        reports = [report for _, report in news]
+        try:
+            load = self._own_load.tell()
+            refused = set(self._observer.desk(leader).report(node_id, reports, call, load))
+        except CrawlerError as error:
+            log.warning("reports not delivered, trying again", leader=leader.id, error=str(error))
+            return
+        for run, report in news:
+            if run is not None and run.name not in refused:
+                run.told(report)
+
+    def _master_names(self) -> dict[str, str]:
+        prefix = self._keys.node_id(MASTER, "")
+        return {n.id.removeprefix(prefix): n.address for n in self._masters.values.values()}
+
+    def _on_assignment(self, _: object) -> None:
+        self._changed.set()
+
+    def _on_run_end(self) -> None:
+        self._report_now.set()
+
+    def _on_leader_change(self, leader: Leader | None) -> None:
+        self._report_now.set()
+
+
+def _news_of(run: Run) -> News | None:
+    report = run.report()
+    return None if report is None else (run, report)
+
+
+def _parts(news: list[News]) -> Iterator[list[News]]:
+    """Reports in calls well below the size that a master takes."""
+    part: list[News] = []
+    size = 0
+    for run, report in news:
+        more = REPORT_BYTES + 4 * (len(report.name) + len(report.reason))
+        if part and size + more > CALL_BYTES:
+            yield part
+            part, size = [], 0
+        part.append((run, report))
+        size += more
+    if part:
+        yield part
