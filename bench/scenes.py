@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from crawler.model.constraints import Constraints, Expression, Neighbour, Operator, Spread
 from crawler.model.records import Node, Resource, Spec
 from crawler.scheduler.backlog import Backlog
-from crawler.scheduler.census import Census
+from crawler.scheduler.cluster_state import Census
 from crawler.scheduler.framework import Framework
 from crawler.scheduler.task import Task
 

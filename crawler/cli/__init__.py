@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import click
 
-from crawler.cli import cluster, drain, local, nodes, pages, runspider, spiders, steering, update
+from crawler.cli import cluster, drain, local, nodes, pages, runspider, scheduler, spiders, update
 from crawler.cli.base import BAD_SETTINGS, FAILED, INTERRUPTED, commands
 from crawler.errors import ConfigError, CrawlerError
 
@@ -21,7 +21,7 @@ __all__ = [
     "pages",
     "runspider",
     "spiders",
-    "steering",
+    "scheduler",
     "update",
 ]
 

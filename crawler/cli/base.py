@@ -5,13 +5,15 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import FrameType
 from typing import Any
 
 import click
 import gevent
 from gevent.event import Event
+
+from crawler.terminal import tables
 
 FAILED = 1
 BAD_SETTINGS = 2
@@ -112,3 +114,9 @@ def _on_signal(*answers: Callable[[], None]) -> list[Any]:
 
     numbers = (signal.SIGTERM, signal.SIGINT)
     return [gevent.signal_handler(number, handle) for number in numbers]
+
+
+def show_table(headers: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Print a table."""
+    for line in tables.lines(headers, rows):
+        click.echo(line)

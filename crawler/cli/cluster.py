@@ -11,15 +11,14 @@ import click
 from crawler.api.rpc.client import Client
 from crawler.api.rpc.worker import CrawlsClient
 from crawler.api.service import NodeLoad
-from crawler.cli import tables
-from crawler.cli.base import commands
+from crawler.cli.base import commands, show_table
 from crawler.cli.master import CALL, MASTER, connected
 from crawler.errors import CrawlerError, Retryable
-from crawler.local import report
 from crawler.model.constraints import NONE
 from crawler.model.policy import STRATEGY, Explanation, Fault, Score, WorkerVerdict
 from crawler.model.records import MAX_PAGE, Query, Resource, State
 from crawler.schemas import constraint_json
+from crawler.terminal import report, tables
 
 _ABOUT = ("USED", "LABELS", "TAINTS", "STATE")
 """Columns about a worker that may be empty."""
@@ -32,7 +31,7 @@ def nodes(master: str) -> None:
     with connected(master) as client:
         loads = client.nodes(CALL)
     headers = ("NODE", "ROLE", "ADDRESS", "UNFINISHED", "TASKS", *_ABOUT)
-    tables.show(headers, [_node_row(load) for load in loads])
+    show_table(headers, [_node_row(load) for load in loads])
 
 
 @commands.command()
@@ -42,7 +41,7 @@ def tasks(master: str, state: str | None) -> None:
     """List the tasks."""
     with connected(master) as client:
         rows = [_task_row(each) for each in all_tasks(client, State(state) if state else None)]
-    tables.show(("TASK", "STATE", "WORKER", "PRIORITY", "PAGES", "ITEMS", "REASON"), rows)
+    show_table(("TASK", "STATE", "WORKER", "PRIORITY", "PAGES", "ITEMS", "REASON"), rows)
 
 
 @commands.command()
@@ -93,7 +92,7 @@ def explain(master: str, task: str) -> None:
         click.echo(_skipped(fault))
     click.echo()
     rows = [_verdict_row(verdict, found.judgement.chosen) for verdict in found.judgement.workers]
-    tables.show(("WORKER", "UNFINISHED", "RATING", "SCORES", "TOTAL", "VERDICT"), rows)
+    show_table(("WORKER", "UNFINISHED", "RATING", "SCORES", "TOTAL", "VERDICT"), rows)
 
 
 def _node_row(load: NodeLoad) -> tuple[object, ...]:

@@ -30,9 +30,9 @@ from crawler.settings import config
 )
 def run(file: str | None, output: str) -> int:
     """Run the tasks of a settings file in this process, without etcd."""
+    from crawler.devtools.all_tasks import run_tasks
     from crawler.engine.items.sinks.targets import STANDARD_OUTPUT
-    from crawler.local.progress import progress_to
-    from crawler.local.single import run_tasks
+    from crawler.terminal.progress import progress_to
 
     settings = config.load(file, os.environ)
     # The progress tells what ends, and how; the log would tell it between the bars once more.
@@ -61,7 +61,7 @@ def _shown(output: str) -> str:
 def demo(file: str | None) -> int:
     """Crawl the bundled demo site on a local cluster: etcd, two masters, two workers."""
     from crawler.local.demo import run_demo
-    from crawler.local.progress import progress_to
+    from crawler.terminal.progress import progress_to
 
     logs.setup("warning", "text")
     with interruptible():

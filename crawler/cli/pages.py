@@ -10,15 +10,15 @@ from collections.abc import Iterator, Sequence
 import click
 
 from crawler import logs
-from crawler.cli import given
+from crawler.cli import options
 from crawler.cli.base import CONFIG, commands
+from crawler.devtools.one_spider import engine_for
+from crawler.devtools.page_fetcher import Pages, by_hand
+from crawler.devtools.parsing import parsed, place_of
+from crawler.devtools.shell import Shell, address
 from crawler.engine.http.request import Request
 from crawler.engine.spiders.spider import Spider
 from crawler.errors import CrawlerError, InvalidArgument
-from crawler.local.by_hand import Pages, by_hand
-from crawler.local.parsing import parsed, place_of
-from crawler.local.shell import Shell, address
-from crawler.local.solo import engine_for
 
 
 class Plain(Spider):
@@ -34,9 +34,9 @@ class Plain(Spider):
 @click.option("--callback", metavar="NAME", help="A method of it; else that of start URLs.")
 @click.option("--depth", type=click.IntRange(1), default=1, help="Levels of pages to parse.")
 @click.option("--json", "as_json", is_flag=True, help="A JSON object for each page.")
-@given.ARGUMENTS
-@given.SETTINGS
-@given.LEVEL
+@options.ARGUMENTS
+@options.SETTINGS
+@options.LEVEL
 @CONFIG
 def parse_page(
     url: str,
@@ -52,9 +52,9 @@ def parse_page(
 ) -> None:
     """Fetch URL, and show which items and requests a callback of a spider makes of it."""
     logs.setup(level, "text")
-    kind = given.chosen(given.known_spiders(path, file), spider, path or "the settings")
+    kind = options.chosen(options.known_spiders(path, file), spider, path or "the settings")
     if callback and not callable(getattr(kind, callback, None)):
-        raise given.Unusable(f"--callback: spider {kind.name!r} has no method {callback!r}")
+        raise options.Unusable(f"--callback: spider {kind.name!r} has no method {callback!r}")
     with pages_for(kind, arguments, settings, file) as pages:
         for found in parsed(pages, Request(address(url), callback), depth):
             if as_json:
@@ -68,9 +68,9 @@ def parse_page(
 @click.option("-c", "--code", metavar="CODE", help="Evaluate this, print its value, and end.")
 @click.option("--spider", metavar="NAME", help="Whose settings; one of FILE or of the settings.")
 @click.option("--file", "path", metavar="FILE", help="Where the spider is, Python or YAML.")
-@given.ARGUMENTS
-@given.SETTINGS
-@given.LEVEL
+@options.ARGUMENTS
+@options.SETTINGS
+@options.LEVEL
 @click.option("--config", "file", envvar="CRAWLER_CONFIG", metavar="FILE", help="Settings file.")
 def shell(
     url: str | None,
@@ -86,8 +86,8 @@ def shell(
     logs.setup(level, "text")
     kind: type[Spider] = Plain
     if spider or path:
-        known = given.known_spiders(path, file)
-        kind = given.chosen(known, spider, path or "the settings")
+        known = options.known_spiders(path, file)
+        kind = options.chosen(known, spider, path or "the settings")
     with pages_for(kind, arguments, settings, file, any_status=True) as pages:
         session = Shell(pages)
         if url is not None:
@@ -119,12 +119,12 @@ def pages_for(
     any_status: bool = False,
 ) -> Iterator[Pages]:
     """Pages for a spider, until the end of the block. Raises Unusable."""
-    spec = given.spec_of(kind, arguments, settings)
-    with engine_for(given.crawl_settings(file), by_hand(kind)) as engine:
+    spec = options.spec_of(kind, arguments, settings)
+    with engine_for(options.crawl_settings(file), by_hand(kind)) as engine:
         try:
             pages = Pages(engine, spec, any_status)
         except InvalidArgument as error:
-            raise given.refused(error) from error
+            raise options.refused(error) from error
         try:
             yield pages
         finally:

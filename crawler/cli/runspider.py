@@ -7,25 +7,25 @@ import sys
 import click
 
 from crawler import logs
-from crawler.cli import given
+from crawler.cli import options
 from crawler.cli.base import CONFIG, FAILED, INTERRUPTED, commands, on_interrupt
+from crawler.devtools.one_spider import Solo, engine_for
 from crawler.engine.crawl.crawl import Crawl
 from crawler.engine.items.sinks.targets import STANDARD_OUTPUT, Targets, public
 from crawler.errors import InvalidArgument
-from crawler.local import report
-from crawler.local.solo import Solo, engine_for
-from crawler.local.terminal import StatusLine
 from crawler.model.records import State
+from crawler.terminal import report
+from crawler.terminal.terminal import StatusLine
 
 
 @commands.command()
 @click.argument("path", metavar="FILE")
-@given.SPIDER
-@given.ARGUMENTS
-@given.SETTINGS
-@click.option("-o", "--output", "outputs", metavar="ITEMS", multiple=True, help=given.OUTPUT)
+@options.SPIDER
+@options.ARGUMENTS
+@options.SETTINGS
+@click.option("-o", "--output", "outputs", metavar="ITEMS", multiple=True, help=options.OUTPUT)
 @click.option("-O", "--overwrite", "fresh", metavar="ITEMS", multiple=True, help="-o, but anew.")
-@given.LEVEL
+@options.LEVEL
 @CONFIG
 def runspider(
     path: str,
@@ -43,13 +43,13 @@ def runspider(
     """
     line = StatusLine(sys.stderr)
     logs.setup(level, "text", line)
-    kind = given.chosen(given.spiders_of(path), spider, path)
-    spec = given.spec_of(kind, arguments, settings)
-    with engine_for(given.crawl_settings(file), kind) as engine:
+    kind = options.chosen(options.spiders_of(path), spider, path)
+    spec = options.spec_of(kind, arguments, settings)
+    with engine_for(options.crawl_settings(file), kind) as engine:
         try:
             solo = Solo(engine, spec, Targets(outputs, fresh, spec.name))
         except InvalidArgument as error:
-            raise given.refused(error) from error
+            raise options.refused(error) from error
         on_interrupt(solo.stop)
         crawl = solo.run(lambda found: line.show(report.status(found)))
     line.show("")

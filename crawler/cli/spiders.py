@@ -9,15 +9,15 @@ from pathlib import Path
 import click
 
 from crawler import logs
-from crawler.cli import given
+from crawler.cli import options
 from crawler.cli.base import FAILED, commands
 from crawler.cli.pages import pages_for
+from crawler.devtools.checks import Fault, faults_in, faults_of, line_in_yaml
+from crawler.devtools.contracts import BadContract, Contract, broken, contracts_of
+from crawler.devtools.page_fetcher import Pages
+from crawler.devtools.templates import NAME, TEMPLATES, file_name, rendered
 from crawler.engine.http import urls
 from crawler.errors import CrawlerError
-from crawler.local.by_hand import Pages
-from crawler.local.checks import Fault, faults_in, faults_of, line_in_yaml
-from crawler.local.contracts import BadContract, Contract, broken, contracts_of
-from crawler.local.templates import NAME, TEMPLATES, file_name, rendered
 
 _PLACE = re.compile(r"((?:\.?\w+|\[\d+\])*): ")
 """Where in a file of declarations a fault is, at the beginning of its message."""
@@ -35,7 +35,7 @@ def new() -> None:
 def new_spider(name: str, url: str, template: str) -> None:
     """Write the file of a spider NAME that begins at URL, into this folder."""
     if not NAME.fullmatch(name):
-        raise given.Unusable(
+        raise options.Unusable(
             f"NAME: {name!r} is not allowed; allowed: up to 64 letters, digits, dots, dashes and"
             " underscores, a letter first"
         )
@@ -53,8 +53,8 @@ def new_spider(name: str, url: str, template: str) -> None:
 @commands.command()
 @click.argument("files", nargs=-1, required=True, metavar="FILE…")
 @click.option("--contracts", is_flag=True, help="Fetch the pages that docstrings name by @url too.")
-@given.ARGUMENTS
-@given.SETTINGS
+@options.ARGUMENTS
+@options.SETTINGS
 def check(
     files: tuple[str, ...], contracts: bool, arguments: tuple[str, ...], settings: tuple[str, ...]
 ) -> int:
@@ -63,21 +63,21 @@ def check(
     found = 0
     for file in files:
         path = Path(file)
-        faults = list(_faults(path, given.pairs("-a", arguments)))
+        faults = list(_faults(path, options.pairs("-a", arguments)))
         if contracts and not faults:
             faults = list(_broken_contracts(path, arguments, settings))
         click.echo("".join(f"{line}\n" for line in faults), nl=False)
         found += len(faults)
         if not faults:
-            click.echo(f"{path}: ok: {', '.join(given.spiders_of(path))}", err=True)
+            click.echo(f"{path}: ok: {', '.join(options.spiders_of(path))}", err=True)
     return FAILED if found else 0
 
 
 def _faults(path: Path, arguments: dict[str, str]) -> Iterator[str]:
     """The faults of a file, a line each."""
     try:
-        spiders = given.spiders_of(path)
-    except given.Unusable as error:
+        spiders = options.spiders_of(path)
+    except options.Unusable as error:
         yield from (_with_line(path, line) for line in error.message.splitlines())
         return
     faults: set[Fault] = set()
@@ -93,7 +93,7 @@ def _broken_contracts(
     path: Path, arguments: Sequence[str], settings: Sequence[str]
 ) -> Iterator[str]:
     """What the callbacks of a file do not keep, a line each."""
-    for spider in given.spiders_of(path).values():
+    for spider in options.spiders_of(path).values():
         try:
             contracts = list(contracts_of(spider))
         except BadContract as error:
@@ -130,5 +130,5 @@ def _safe(url: str) -> str:
     except ValueError:
         safe = ""
     if not urls.is_web(safe):
-        raise given.Unusable(f"URL: {url!r} is not allowed; allowed: an http or https URL")
+        raise options.Unusable(f"URL: {url!r} is not allowed; allowed: an http or https URL")
     return safe

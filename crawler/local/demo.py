@@ -12,9 +12,9 @@ from crawler.clock import Clock, SystemClock
 from crawler.demo.bookshop import BookshopServer
 from crawler.errors import ConfigError, CrawlerError, Retryable
 from crawler.local.cluster import LocalCluster
-from crawler.local.progress import Progress
 from crawler.model.records import MAX_PAGE, Query, Resource, Spec, State
 from crawler.settings import config
+from crawler.terminal.progress import Progress
 
 SITE_PORT = 8100
 """Where the bookshop opens when the port is free; config.yaml says the same."""

@@ -1,7 +1,8 @@
 """Starts and ends further processes of this program on the same machine.
 
 A `LocalProcess` signals no process but the one it started, and only while that one is not reaped:
-the kernel gives its number to nobody else until then. The process dies with this one (child.py).
+the kernel gives its number to nobody else until then. The process dies with this one
+(die_with_parent.py).
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from pathlib import Path
 import gevent
 
 from crawler.errors import ConfigError
-from crawler.local import child
+from crawler.local import die_with_parent
 from crawler.logs import get_logger
 
 log = get_logger(__name__)
@@ -63,7 +64,7 @@ class LocalProcess:
         """
         if self.alive:
             return
-        launcher = [sys.executable, "-I", "-S", str(child.__file__), str(os.getpid())]
+        launcher = [sys.executable, "-I", "-S", str(die_with_parent.__file__), str(os.getpid())]
         self.log_path.parent.mkdir(parents=True, exist_ok=True)
         with self.log_path.open("ab") as output:
             starting = gevent.spawn(

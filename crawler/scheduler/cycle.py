@@ -13,7 +13,7 @@ from crawler.model.records import Node, Resource
 from crawler.scheduler import reasons
 from crawler.scheduler.backlog import Backlog, Queue, Turn
 from crawler.scheduler.candidate import Candidate
-from crawler.scheduler.census import Census
+from crawler.scheduler.cluster_state import Census
 from crawler.scheduler.framework import Framework
 from crawler.scheduler.ranking import Ranking
 from crawler.scheduler.task import Shape, Task

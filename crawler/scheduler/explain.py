@@ -11,9 +11,9 @@ from dataclasses import replace
 from crawler.model.constraints import NODE
 from crawler.model.policy import Judgement, Score, WorkerVerdict
 from crawler.scheduler.candidate import Candidate, Domain, Place, place_of
-from crawler.scheduler.census import Census
+from crawler.scheduler.cluster_state import Census
 from crawler.scheduler.framework import Framework
-from crawler.scheduler.panel import Panel, Points
+from crawler.scheduler.plugin_run import Panel, Points
 from crawler.scheduler.reasons import absences
 from crawler.scheduler.task import Task
 

@@ -14,9 +14,9 @@ from crawler.logs import get_logger
 from crawler.model.policy import Policy
 from crawler.scheduler.hookspecs import Candidate, Cluster, Rating, Strategy, Task
 from crawler.scheduler.loader import Loaded, Plugin, load
-from crawler.scheduler.panel import Faults, Panel
+from crawler.scheduler.plugin_run import Faults, Panel
+from crawler.scheduler.relevant_labels import Vocabulary
 from crawler.scheduler.task import Shape
-from crawler.scheduler.vocabulary import Vocabulary
 
 log = get_logger(__name__)
 

@@ -13,9 +13,9 @@ import operator
 from collections.abc import Iterable, Mapping, Sequence
 
 from crawler.scheduler.candidate import Candidate, Place, place_of
-from crawler.scheduler.census import Census
+from crawler.scheduler.cluster_state import Census
 from crawler.scheduler.framework import Framework
-from crawler.scheduler.panel import Panel
+from crawler.scheduler.plugin_run import Panel
 from crawler.scheduler.task import Task
 
 Entry = tuple[float, int, str, Candidate]

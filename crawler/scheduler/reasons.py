@@ -8,7 +8,7 @@ from difflib import get_close_matches
 
 from crawler.model.constraints import goes_by
 from crawler.scheduler.candidate import Candidate
-from crawler.scheduler.census import Census
+from crawler.scheduler.cluster_state import Census
 
 CORDON = "cordon"
 LEAVING = "leaving"

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from crawler.errors import Unavailable
-from crawler.local import child
+from crawler.local import die_with_parent
 from crawler.local.ports import free_ports, is_free
 from crawler.local.processes import LocalProcess
 from tests.waiting import eventually
@@ -93,7 +93,13 @@ def test_a_command_that_does_not_exist_is_told_in_the_log(tmp_path):
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel of Linux ends the child")
 def test_a_child_whose_parent_died_early_does_not_start():
     # The number of another process stands for a parent that is gone by now.
-    argv = [sys.executable, str(child.__file__), str(os.getppid()), "/bin/echo", "started"]
+    argv = [
+        sys.executable,
+        str(die_with_parent.__file__),
+        str(os.getppid()),
+        "/bin/echo",
+        "started",
+    ]
     ended = subprocess.run(argv, capture_output=True, text=True, timeout=20, check=False)
     assert (ended.returncode, ended.stdout, ended.stderr) == (1, "", "the parent is gone\n")
 

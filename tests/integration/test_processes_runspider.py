@@ -13,7 +13,7 @@ import sys
 import gevent
 import pytest
 
-from crawler.cli import given
+from crawler.cli import options
 from tests.integration.lab import ROOT, crawler, crawler_here
 from tests.site import Site
 from tests.site.crawling import lines
@@ -147,7 +147,7 @@ def test_settings_may_have_the_names_that_scrapy_gives_them(folder, site):
 
 def test_a_setting_is_read_as_what_it_is():
     texts = ["RETRY_ENABLED=False", "DOWNLOAD_DELAY=2", "RETRY_HTTP_CODES=500,503", "max_depth=3"]
-    assert given.settings_of(texts) == {
+    assert options.settings_of(texts) == {
         **{"retries": 0, "delay_s": 2, "retry_statuses": [500, 503], "max_depth": 3}
     }
 

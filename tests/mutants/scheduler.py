@@ -61,7 +61,7 @@ MUTANTS = [
     ),
     Mutant(
         "a plugin that fails takes the pass along",
-        "crawler/scheduler/panel.py",
+        "crawler/scheduler/plugin_run.py",
         "            self._fault(plugin, hook, fault)\n",
         "            raise fault\n",
         "tests/unit/scheduler/test_framework.py",

@@ -6,8 +6,8 @@ from click.testing import CliRunner
 
 from crawler.cli import main
 from crawler.cli.base import SCRAPYS, commands
-from crawler.local.by_hand import NoPage
-from crawler.local.shell import Console
+from crawler.devtools.page_fetcher import NoPage
+from crawler.devtools.shell import Console
 
 assert main
 

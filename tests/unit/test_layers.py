@@ -15,8 +15,8 @@ LAYERS = {
         {"coordination", "scheduler", "engine"},
         {"api", "plugins"},
         {"node"},
-        {"demo"},
-        {"local"},
+        {"demo", "terminal"},
+        {"local", "devtools"},
         {"cli", "gunicorn"},
         {"__main__"},
     ],
@@ -81,8 +81,8 @@ def test_plugins_see_the_hooks_and_records_alone(file):
 
 
 CLI = (
-    *("__init__", "base", "cluster", "drain", "given", "local", "master", "nodes", "pages"),
-    *("runspider", "spiders", "steering", "tables", "update"),
+    *("__init__", "base", "cluster", "drain", "local", "master", "nodes", "options", "pages"),
+    *("runspider", "scheduler", "spiders", "update"),
 )
 ETCD = [f"coordination/etcd/{part}.py" for part in ("store", "connection", "login", "watch")]
 

@@ -6,7 +6,7 @@ from crawler.clock import Clock
 from crawler.model.policy import Explanation
 from crawler.model.records import Resource
 from crawler.node.master.placement import Placer
-from crawler.scheduler.census import Census
+from crawler.scheduler.cluster_state import Census
 from crawler.scheduler.explain import judge
 from crawler.scheduler.framework import Framework
 from crawler.scheduler.task import Task

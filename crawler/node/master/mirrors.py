@@ -14,7 +14,7 @@ from crawler.logs import get_logger
 from crawler.model.records import Node, Resource, State
 from crawler.node.master.name_index import Names
 from crawler.node.master.policy import Decisions
-from crawler.scheduler.census import Census
+from crawler.scheduler.cluster_state import Census
 from crawler.supervision import Supervisor
 
 log = get_logger(__name__)

@@ -19,10 +19,10 @@ from crawler.node.master.grace import Incarnation, Workforce, incarnation_of
 from crawler.node.master.poison import Suspicion
 from crawler.node.master.rebalancing import Rebalancing
 from crawler.scheduler.backlog import Backlog, Group
-from crawler.scheduler.census import Census
+from crawler.scheduler.changes import News
+from crawler.scheduler.cluster_state import Census
 from crawler.scheduler.cycle import Cycle
 from crawler.scheduler.framework import Framework
-from crawler.scheduler.news import News
 from crawler.scheduler.task import Task
 from crawler.settings.sections import SchedulerSettings
 

@@ -24,7 +24,7 @@ from crawler.errors import ConfigError, Conflict, InvalidArgument, NotFound
 from crawler.logs import get_logger
 from crawler.model.policy import Cordon, PluginView, Policy, PolicyChange, SchedulerView
 from crawler.model.records import Leadership
-from crawler.scheduler.census import Census
+from crawler.scheduler.cluster_state import Census
 from crawler.scheduler.framework import Framework
 
 log = get_logger(__name__)

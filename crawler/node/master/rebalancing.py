@@ -9,7 +9,7 @@ from itertools import islice
 from crawler.logs import get_logger
 from crawler.model.records import Node, Resource
 from crawler.scheduler.candidate import Candidate
-from crawler.scheduler.census import Census
+from crawler.scheduler.cluster_state import Census
 from crawler.scheduler.framework import Framework
 from crawler.scheduler.ranking import Ranking
 from crawler.scheduler.rebalance import Band

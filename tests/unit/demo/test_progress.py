@@ -7,10 +7,10 @@ import re
 import pytest
 
 from crawler.clock import ManualClock
-from crawler.local import render
-from crawler.local.progress import LiveProgress, PlainProgress, progress_to
-from crawler.local.render import Look
 from crawler.model.records import Counts, Owner, Resource, Spec, State
+from crawler.terminal import render, tables
+from crawler.terminal.progress import LiveProgress, PlainProgress, progress_to
+from crawler.terminal.render import Look
 
 PLAIN = Look(unicode=False, colour=False)
 
@@ -87,7 +87,7 @@ def test_no_line_is_wider_than_the_terminal(width):
         task("児童書", State.DONE),
     ]
     for line in render.bars(tasks, width, 3, Look(colour=False)):
-        assert render.display_width(line) <= width
+        assert tables.display_width(line) <= width
 
 
 def test_what_matters_most_stays_on_a_narrow_terminal():
@@ -104,7 +104,7 @@ def test_colour_tells_the_state_and_ends_with_the_line():
 
 
 def test_wide_letters_take_two_columns():
-    assert render.display_width("児童 a\u0301") == 6
+    assert tables.display_width("児童 a\u0301") == 6
     assert render.fitted("児童書", 5, Look()) == "児童…"
     assert render.fitted("児童書", 4, PLAIN) == "児~ "
     assert render.fitted("ab", 4, PLAIN) == "ab  "

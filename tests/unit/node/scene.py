@@ -4,7 +4,7 @@ from crawler.model.records import Node, Owner, Resource, Spec, State
 from crawler.node.master.draft import Draft
 from crawler.node.master.grace import Workforce
 from crawler.node.master.placement import Placer
-from crawler.scheduler.census import Census
+from crawler.scheduler.cluster_state import Census
 from crawler.scheduler.framework import Framework
 from crawler.settings.sections import SchedulerSettings
 

@@ -12,7 +12,7 @@ from crawler.model.policy import Policy, PolicyChange
 from crawler.model.records import Leadership, Node, Spec, State
 from crawler.node.master.explain import waits_for
 from crawler.node.master.policy import Decisions, Steering
-from crawler.scheduler.census import Census
+from crawler.scheduler.cluster_state import Census
 from crawler.scheduler.framework import Framework
 from crawler.settings.sections import CoordinationSettings
 from tests.unit.node.scene import W1, Scene, stored

@@ -7,7 +7,7 @@ import functools
 from crawler.model.constraints import Constraints
 from crawler.model.records import Node, Owner, Resource, Spec, State
 from crawler.scheduler.backlog import ENDLESS, Backlog
-from crawler.scheduler.census import Census
+from crawler.scheduler.cluster_state import Census
 from crawler.scheduler.cycle import Cycle
 from crawler.scheduler.framework import Framework, Policy
 from crawler.scheduler.task import Task

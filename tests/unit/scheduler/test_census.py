@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from crawler.model.constraints import Constraints, Neighbour
 from crawler.model.records import Node, Owner, Resource, Spec, State, WorkerLoad
-from crawler.scheduler.census import Census
+from crawler.scheduler.cluster_state import Census
 from tests.unit.scheduler.cluster import on, task, worker
 
 KEYS = ("zone", "node")

@@ -1,6 +1,6 @@
 """Runs a command as a child that dies with its parent, however the parent dies.
 
-    python child.py <pid of the parent> <command> [<argument> ...]
+    python die_with_parent.py <pid of the parent> <command> [<argument> ...]
 
 A parent that is killed with SIGKILL cleans nothing up; the kernel does it here (Linux: prctl(2),
 PR_SET_PDEATHSIG). The call is made by this small program and not between fork and exec of the

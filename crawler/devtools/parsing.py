@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from crawler.devtools.page_fetcher import NoPage, Pages
 from crawler.engine.http.request import Request
 from crawler.engine.http.response import Response
 from crawler.engine.http.serialization import Unwritable
@@ -18,7 +19,6 @@ from crawler.engine.items.sinks.json_lines import to_line
 from crawler.engine.spiders import callbacks
 from crawler.engine.spiders.crawl_spider import CrawlSpider
 from crawler.errors import CrawlerError
-from crawler.local.by_hand import NoPage, Pages
 
 
 @dataclass(frozen=True)

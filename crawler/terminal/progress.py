@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from typing import Protocol, TextIO
 
 from crawler.clock import Clock, SystemClock
-from crawler.local import render
 from crawler.model.records import Resource, State
+from crawler.terminal import render
 
 SUMMARY_S = 2.0
 """Plain output has at most one summary in so many seconds."""

@@ -15,11 +15,11 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import crawler
+from crawler.devtools.page_fetcher import Pages
 from crawler.engine.http.headers import Headers
 from crawler.engine.http.request import Request
 from crawler.engine.http.response import Response
 from crawler.errors import CrawlerError
-from crawler.local.by_hand import Pages
 
 HELP = """\
 response    the last page            request   what it was asked for by

@@ -6,8 +6,7 @@ import os
 
 import click
 
-from crawler.cli import tables
-from crawler.cli.base import CONFIG, commands
+from crawler.cli.base import CONFIG, commands, show_table
 from crawler.cli.master import CALL, MASTER, connected
 from crawler.model.policy import PolicyChange, SchedulerView
 from crawler.settings import config
@@ -106,7 +105,7 @@ def _show(view: SchedulerView) -> None:
         )
         for plugin in view.plugins
     ]
-    tables.show(headers, rows)
+    show_table(headers, rows)
     click.echo(f"\nstrategy: {view.policy.strategy}; there are: {', '.join(view.strategies)}")
     _tell_origin(view)
 

@@ -23,12 +23,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from crawler.devtools.page_fetcher import Pages
+from crawler.devtools.parsing import Parsed, parsed
 from crawler.engine.http.request import Request
 from crawler.engine.items.sinks.json_lines import to_line
 from crawler.engine.spiders.spider import Spider
 from crawler.errors import CrawlerError
-from crawler.local.by_hand import Pages
-from crawler.local.parsing import Parsed, parsed
 
 KINDS = {"item": "items", "items": "items", "request": "requests", "requests": "requests"}
 ALLOWED = "@returns items|requests [LEAST [MOST]]"

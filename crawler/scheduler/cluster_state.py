@@ -15,10 +15,10 @@ from typing import NamedTuple
 from crawler.model.constraints import NODE
 from crawler.model.records import Node, Owner, Resource, Spec, State, WorkerLoad
 from crawler.scheduler.candidate import Candidate, Place
-from crawler.scheduler.news import Gatherer
-from crawler.scheduler.places import Places
+from crawler.scheduler.changes import Gatherer
+from crawler.scheduler.domains import Places
+from crawler.scheduler.relevant_labels import Vocabulary
 from crawler.scheduler.task import PLAIN, Load, load_of
-from crawler.scheduler.vocabulary import Vocabulary
 
 MOST_LEAVING = 10_000
 """Lives of workers remembered as about to leave; then they are forgotten, which only means that

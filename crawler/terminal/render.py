@@ -6,14 +6,14 @@ goes, never how far; the counters beside it say what was done.
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from crawler.model.records import Resource, State
+from crawler.terminal import tables
+from crawler.terminal.tables import Seconds, display_width
 
 HEADINGS = ("task", "worker", "pages", "items", "failures", "seconds", "state")
-_TEXT_COLUMNS = ("task", "worker", "state")
 _MOST_BAR = 24
 _LEAST_BAR = 5
 _RESET = "\x1b[0m"
@@ -103,24 +103,18 @@ def table(resources: Sequence[Resource], elapsed_s: float | None = None) -> str:
 
     The total of the seconds is `elapsed_s`, or the longest task's, as tasks run side by side.
     """
-    rows = [_row(resource) for resource in resources]
     counts = [resource.counts for resource in resources]
     longest_s = max((each.seconds for each in counts), default=0.0)
     total = (
         "total",
         "",
-        str(sum(each.pages for each in counts)),
-        str(sum(each.items for each in counts)),
-        str(sum(each.failures for each in counts)),
-        f"{longest_s if elapsed_s is None else elapsed_s:.1f}",
+        sum(each.pages for each in counts),
+        sum(each.items for each in counts),
+        sum(each.failures for each in counts),
+        Seconds(longest_s if elapsed_s is None else elapsed_s),
         "",
     )
-    return "\n".join(_aligned([HEADINGS, *rows, total]))
-
-
-def display_width(text: str) -> int:
-    """How many columns of a terminal the text takes."""
-    return sum(_columns_of(letter) for letter in text)
+    return "\n".join(tables.lines(HEADINGS, map(_row, resources), total))
 
 
 def fitted(text: str, width: int, look: Look) -> str:
@@ -132,7 +126,7 @@ def fitted(text: str, width: int, look: Look) -> str:
                 break
             kept += letter
         text = (kept + look.ellipsis)[: max(width, 0)]
-    return text + " " * (width - display_width(text))
+    return tables.padded(text, width)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,31 +169,17 @@ def _tail(resource: Resource) -> str:
     return f"{counters(resource)}  {resource.state.value}"
 
 
-def _row(resource: Resource) -> tuple[str, ...]:
+def _row(resource: Resource) -> tuple[str | int | float, ...]:
     counts = resource.counts
     return (
         resource.name,
         worker(resource),
-        str(counts.pages),
-        str(counts.items),
-        str(counts.failures),
-        f"{counts.seconds:.1f}",
+        counts.pages,
+        counts.items,
+        counts.failures,
+        Seconds(counts.seconds),
         resource.state.value,
     )
-
-
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(display_width(row[place]) for row in rows) for place in range(len(HEADINGS))]
-    ruler = ["-" * width for width in widths]
-    return [_joined(row, widths) for row in [rows[0], ruler, *rows[1:-1], ruler, rows[-1]]]
-
-
-def _joined(row: Sequence[str], widths: Sequence[int]) -> str:
-    cells = []
-    for heading, text, width in zip(HEADINGS, row, widths):
-        space = " " * (width - display_width(text))
-        cells.append(text + space if heading in _TEXT_COLUMNS else space + text)
-    return "  ".join(cells).rstrip()
 
 
 def _sums(resources: Sequence[Resource]) -> str:
@@ -214,9 +194,3 @@ def _sums(resources: Sequence[Resource]) -> str:
 
 def _number(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
-
-
-def _columns_of(letter: str) -> int:
-    if unicodedata.combining(letter):
-        return 0
-    return 2 if unicodedata.east_asian_width(letter) in "WF" else 1

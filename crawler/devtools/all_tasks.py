@@ -16,11 +16,11 @@ from crawler.engine.items.sinks.sink import Sink, SinkMaker
 from crawler.engine.items.sinks.targets import Targets, is_database, is_target, open_sink
 from crawler.engine.spiders.loader import load_spiders
 from crawler.errors import ConfigError
-from crawler.local.progress import Progress
 from crawler.model.records import Owner, Resource, Spec
 from crawler.node.worker.runs import Run, folder_name
 from crawler.settings.sections import Settings
 from crawler.supervision import Supervisor
+from crawler.terminal.progress import Progress
 
 LOOK_S = 0.1
 """How often the progress is shown."""
