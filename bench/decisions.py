@@ -16,7 +16,7 @@ from bench.scenes import Resources
 from bench.table import Row, print_table
 from crawler.model.records import Node, Owner, Resource, State
 from crawler.node.master.draft import Draft
-from crawler.node.master.grace import Workforce
+from crawler.node.master.grace import WorkerGrace
 from crawler.node.master.placement import PASS, Placer
 from crawler.scheduler.cycle import Cycle
 from crawler.scheduler.framework import Framework
@@ -43,18 +43,18 @@ CELL_S = 180.0
 def decide(workers: Sequence[Node], resources: Resources) -> float:
     """Place all of them, pass after pass; how long it took, in seconds.
 
-    The mirrors' part is done before: the census knows all. Raises AssertionError unless all are
-    placed.
+    The mirrors' part is done before: the cluster state knows all. Raises AssertionError unless all
+    are placed.
     """
     framework = Framework("least-load")
-    census = scenes.census_of(workers, resources)
-    census.begin()
+    cluster_state = scenes.census_of(workers, resources)
+    cluster_state.begin()
     gc.collect()
     started_s = time.perf_counter()
-    backlog = scenes.offer_all(census, framework, resources)
+    backlog = scenes.offer_all(cluster_state, framework, resources)
     placed, plan = 0, 1
     while plan:
-        plan = len(Cycle(framework, census, backlog, resources.get).run(PASS).placed)
+        plan = len(Cycle(framework, cluster_state, backlog, resources.get).run(PASS).placed)
         placed += plan
     took_s = time.perf_counter() - started_s
     assert placed == len(resources), f"{placed} of {len(resources)} were placed"
@@ -96,16 +96,19 @@ class Hall:
     def __init__(self, workers: Sequence[Node], resources: dict[str, Resource]) -> None:
         self.live = {worker.id: worker for worker in workers}
         self.resources = resources
-        self.census = scenes.census_of(workers, resources)
-        self.placer = Placer(self.census, Framework("least-load"), SchedulerSettings())
+        self.cluster_state = scenes.census_of(workers, resources)
+        self.placer = Placer(self.cluster_state, Framework("least-load"), SchedulerSettings())
         self.run_pass()  # the first looks at all there is
 
     def run_pass(self) -> float:
         """A pass and what is committed of it; how long the decisions took, in seconds."""
         draft = Draft(
-            self.resources.get, lambda: 1, lambda: scenes.CREATED_NS + LATER_NS, self.census.see
+            self.resources.get,
+            lambda: 1,
+            lambda: scenes.CREATED_NS + LATER_NS,
+            self.cluster_state.see,
         )
-        workforce = Workforce(self.live, frozenset(), self.census.cordoned)
+        workforce = WorkerGrace(self.live, frozenset(), self.cluster_state.cordoned)
         now_ns = scenes.CREATED_NS + LATER_NS
         started_s = time.perf_counter()
         self.placer.place(draft, workforce, time.monotonic(), now_ns)
@@ -117,13 +120,13 @@ class Hall:
 
     def bury(self, worker: Node) -> float:
         """A worker dies; seconds until its tasks have other workers."""
-        bereft = self.census.tasks_of(worker.id)
+        orphaned = self.cluster_state.tasks_of(worker.id)
         del self.live[worker.id]
         started_s = time.perf_counter()
-        self.census.leave(worker.id)
+        self.cluster_state.leave(worker.id)
         heard_s = time.perf_counter() - started_s
         decided_s = self.run_pass()
-        owners = [self.resources[name].owner for name in bereft]
+        owners = [self.resources[name].owner for name in orphaned]
         assert len(owners) >= LOST  # and what it got of those that died before
         assert all(owner and owner.node_id in self.live for owner in owners)
         return heard_s + decided_s
@@ -131,7 +134,7 @@ class Hall:
     def _commit(self, after: Resource) -> None:
         stored = after.replace(mod_revision=after.mod_revision + 1)
         self.resources[after.name] = stored
-        self.census.see(after.name, stored)
+        self.cluster_state.see(after.name, stored)
 
 
 def death() -> Row:

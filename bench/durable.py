@@ -18,7 +18,7 @@ from crawler.coordination.lease import Lease
 from crawler.coordination.ledger import Change, Landed, Ledger
 from crawler.coordination.store import Put, created_at
 from crawler.model.records import Leadership, Node, Resource
-from crawler.node.master.mirrors import Cluster
+from crawler.node.master.mirrors import Mirrors
 from crawler.node.master.placement import assigned
 from crawler.node.master.term import Term
 from crawler.scheduler.framework import Framework
@@ -49,7 +49,7 @@ class Counting(Ledger):
             self._done.set()
 
 
-class Current(Cluster):
+class Current(Mirrors):
     """Mirrors that are known to be current: to read all anew is part of another figure."""
 
     def refresh(self) -> None:
@@ -153,7 +153,7 @@ def _place(ground: Ground, leadership: Leadership, lease: Lease) -> tuple[float,
     return took_s, margin
 
 
-def _check(cluster: Cluster) -> None:
+def _check(cluster: Mirrors) -> None:
     """What etcd holds is what was counted."""
     cluster.resources.refresh()
     stored = cluster.all_resources()

@@ -55,7 +55,7 @@ class Server(asyncio.Protocol):
         self.wait_s = SLOW_S if self.host.startswith("127.2.") else 0.0
 
     def data_received(self, data: bytes) -> None:
-        """Answer a request; the client sends no second one before that."""
+        """FetchAnswer a request; the client sends no second one before that."""
         now_s = time.monotonic()
         path = data.split(b" ", 2)[1]
         if path == b"/report":

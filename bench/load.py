@@ -68,7 +68,7 @@ def _length(head: bytes) -> int:
     return int(lower[start:].split(b"\r\n", 1)[0])
 
 
-class Tally:
+class Counters:
     """What was answered, and how soon."""
 
     def __init__(self, from_s: float, until_s: float) -> None:
@@ -100,7 +100,7 @@ def run(host: str, port: int, connections: int, seconds: float, prefix: str) -> 
     """Ask for that long; what came of it."""
     names = (f"{prefix}-{number:07}" for number in itertools.count())
     began_s = time.perf_counter()
-    tally = Tally(began_s + seconds * WARM_UP, began_s + seconds)
+    counters = Counters(began_s + seconds * WARM_UP, began_s + seconds)
     selector = selectors.DefaultSelector()
     for _ in range(connections):
         connection = Connection(host, port, names)
@@ -108,21 +108,21 @@ def run(host: str, port: int, connections: int, seconds: float, prefix: str) -> 
         connection.ask()
     while selector.get_map():
         for key, _ in selector.select():
-            if _go_on(cast(Connection, key.fileobj), tally):
+            if _go_on(cast(Connection, key.fileobj), counters):
                 selector.unregister(key.fileobj)
-    return tally.summary()
+    return counters.summary()
 
 
-def _go_on(connection: Connection, tally: Tally) -> bool:
+def _go_on(connection: Connection, counters: Counters) -> bool:
     """Take an answer if it is there, and ask again; True once it is the last."""
     answer = connection.read()
     if answer is None:
         return False
     now_s = time.perf_counter()
-    tally.add(*answer, now_s)
-    if now_s < tally.until_s:
+    counters.add(*answer, now_s)
+    if now_s < counters.until_s:
         connection.ask()
-    return now_s >= tally.until_s
+    return now_s >= counters.until_s
 
 
 if __name__ == "__main__":

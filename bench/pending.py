@@ -37,7 +37,7 @@ def measure(max_pending: int, hosts: int) -> dict[str, float]:
     import gevent
 
     from crawler.clock import SystemClock
-    from crawler.engine.crawl.time_slice import Pace
+    from crawler.engine.crawl.time_slice import TimeSlice
     from crawler.engine.frontier.frontier import Frontier
     from crawler.engine.http.request import Request
     from crawler.settings.crawl import CrawlSettings
@@ -51,14 +51,14 @@ def measure(max_pending: int, hosts: int) -> dict[str, float]:
             waits.append(time.perf_counter() - began_s)
 
     clock = SystemClock()
-    pace = Pace(clock)
+    pace = TimeSlice(clock)
     frontier = Frontier(CrawlSettings(max_pending=max_pending), clock.monotonic)
     watching = gevent.spawn(other)
     before, began_s = peak_bytes(), time.perf_counter()
     for url in found(hosts):
         if refusal := frontier.admit(Request(url, "parse_page", meta={"from": "bench"}), 1):
             raise SystemExit(f"{url} is refused: {refusal}")
-        pace.breathe()
+        pace.give_way()
     filled_s = time.perf_counter() - began_s
     peak, taken = peak_bytes() - before, 0
     began_s = time.perf_counter()
@@ -67,7 +67,7 @@ def measure(max_pending: int, hosts: int) -> dict[str, float]:
         frontier.put(queue, 0.0)
         frontier.forget(queue)
         taken += 1
-        pace.breathe()
+        pace.give_way()
     if taken != COUNT or len(frontier):
         raise SystemExit(f"{taken} of {COUNT} came out, {len(frontier)} are left")
     drained_s = time.perf_counter() - began_s

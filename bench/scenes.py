@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from crawler.model.constraints import Constraints, Expression, Neighbour, Operator, Spread
 from crawler.model.records import Node, Resource, Spec
 from crawler.scheduler.backlog import Backlog
-from crawler.scheduler.cluster_state import Census
+from crawler.scheduler.cluster_state import ClusterState
 from crawler.scheduler.framework import Framework
 from crawler.scheduler.task import Task
 
@@ -95,23 +95,23 @@ def _resource(spec: Spec, number: int) -> Resource:
     )
 
 
-def census_of(workers: Sequence[Node], resources: Resources) -> Census:
+def census_of(workers: Sequence[Node], resources: Resources) -> ClusterState:
     """What the mirrors keep anyway: made before the time counts."""
-    census = Census("group")
+    cluster_state = ClusterState("group")
     for worker in workers:
-        census.join(worker)
+        cluster_state.join(worker)
     for name, resource in resources.items():
-        census.see(name, resource)
-    return census
+        cluster_state.see(name, resource)
+    return cluster_state
 
 
-def offer_all(census: Census, framework: Framework, resources: Resources) -> Backlog:
+def offer_all(cluster_state: ClusterState, framework: Framework, resources: Resources) -> Backlog:
     """Put all that changed into a backlog, as a pass does."""
     backlog = Backlog(60.0)
-    for name in census.news.take().suspects:
+    for name in cluster_state.news.take().suspects:
         resource = resources[name]
         task = Task.of(resource)
-        shape = framework.shape(task, census.vocabulary)
+        shape = framework.shape(task, cluster_state.relevant_labels)
         since_s = resource.creation_time / 1e9
-        backlog.offer(name, task, shape, census.group_of(resource), since_s)
+        backlog.offer(name, task, shape, cluster_state.group_of(resource), since_s)
     return backlog

@@ -1,8 +1,8 @@
 """What the calls of the API do, for gRPC and HTTP alike; both hold the same `Service` object.
 
-Only the leader handles requests. A `Desk` is where they are handled: the leading master's own, or,
-on a follower, the gRPC client to the leader. `Service` picks the one, lets a request take one hop
-at the most, and passes on what is left of its deadline.
+Only the leader handles requests. A `Backend` is where they are handled: the leading master's own,
+or, on a follower, the gRPC client to the leader. `Service` picks the one, lets a request take one
+hop at the most, and passes on what is left of its deadline.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class NodeLoad:
     """What it last said of itself."""
 
 
-class Desk(Protocol):
+class Backend(Protocol):
     """Handles requests as the leader.
 
     Each method raises `Unavailable` when it cannot answer now, and `OutcomeUnknown` when a write
@@ -142,17 +142,17 @@ class Election(Protocol):
         """The leader as last observed; None while there is none."""
         ...
 
-    def own_desk(self) -> Desk | None:
-        """The desk of this very node while it leads and is ready."""
+    def local_backend(self) -> Backend | None:
+        """The backend of this very node while it leads and is ready."""
         ...
 
-    def remote_desk(self, leader: Leader) -> Desk:
+    def remote_backend(self, leader: Leader) -> Backend:
         """A client to that leader."""
         ...
 
 
 class Service:
-    """Routes each request to the desk that may answer it."""
+    """Routes each request to the backend that may answer it."""
 
     def __init__(self, election: Election) -> None:
         self._election = election
@@ -164,9 +164,9 @@ class Service:
             raise Unavailable("no master leads at present; try again in a second")
         return leader
 
-    def desk(self, call: Call) -> Desk:
+    def backend(self, call: Call) -> Backend:
         """Where to take a request. Raises Unavailable when this node may not pass it on."""
-        own = self._election.own_desk()
+        own = self._election.local_backend()
         if own is not None:
             return own
         leader = self.leader()
@@ -174,4 +174,4 @@ class Service:
             raise Unavailable("this master does not lead any more; try again in a second")
         if not leader.address:
             raise Unavailable(f"the leader {leader.id!r} gives no address to pass the request to")
-        return self._election.remote_desk(leader)
+        return self._election.remote_backend(leader)

@@ -14,7 +14,7 @@ from typing import Any
 from crawler.devtools.page_fetcher import NoPage, Pages
 from crawler.engine.http.request import Request
 from crawler.engine.http.response import Response
-from crawler.engine.http.serialization import Unwritable
+from crawler.engine.http.serialization import NotSerializable
 from crawler.engine.items.sinks.json_lines import to_line
 from crawler.engine.spiders import callbacks
 from crawler.engine.spiders.crawl_spider import CrawlSpider
@@ -114,5 +114,5 @@ def callback_name(request: Request) -> str:
 def _plain(request: Request) -> dict[str, Any]:
     try:
         return request.to_dict()
-    except Unwritable:
+    except NotSerializable:
         return {"url": request.url, "callback": callback_name(request)}

@@ -85,7 +85,7 @@ TEMPLATES: Mapping[str, tuple[str, Template]] = {
     "sitemap": (".py", Template(_SITEMAP)),
     "yaml": (".yaml", Template(_YAML)),
 }
-"""Ending of the file and text of each."""
+"""CloseConditions of the file and text of each."""
 
 
 def file_name(template: str, name: str) -> str:

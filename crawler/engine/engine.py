@@ -13,9 +13,9 @@ from crawler.clock import Clock, SystemClock
 from crawler.engine.crawl.crawl import Crawl
 from crawler.engine.crawl.dispatcher import Shared
 from crawler.engine.download.address_policy import AddressPolicy
-from crawler.engine.download.body_memory import MOST_BYTES, ResponseMemory
-from crawler.engine.download.curl import Fetcher
-from crawler.engine.download.downloader import Fetchers, load
+from crawler.engine.download.body_memory import MOST_BYTES, BodyMemory
+from crawler.engine.download.curl import CurlFetcher
+from crawler.engine.download.downloader import Downloader, load
 from crawler.engine.download.http_cache import Cache
 from crawler.engine.http import urls
 from crawler.engine.http.failures import FAULTS
@@ -23,7 +23,7 @@ from crawler.engine.items.sinks.sink import Sink, SinkMaker
 from crawler.engine.politeness.hosts import Hosts
 from crawler.engine.politeness.robots import Robots
 from crawler.engine.spiders.spider import Spider
-from crawler.engine.stats.registry import Figures
+from crawler.engine.stats.registry import StatisticsRegistry
 from crawler.engine.stats.slow_callbacks import SlowCallbacks
 from crawler.errors import InvalidArgument, NotFound
 from crawler.model.records import Spec
@@ -61,14 +61,14 @@ class Engine:
         self._clock = clock or SystemClock()
         self._supervisor = Supervisor("engine", clock=self._clock)
         policy = AddressPolicy(private_targets)
-        self.held = ResponseMemory(most_response_bytes)
+        self.held = BodyMemory(most_response_bytes)
         """What its crawls hold of responses."""
-        curl = Fetcher(policy, self._clock, crawl_settings.proxies, self.held)
+        curl = CurlFetcher(policy, self._clock, crawl_settings.proxies, self.held)
         brought = load(plugins)
         self._pipelines = brought.pipelines
-        self._fetcher = Fetchers(curl, policy, curl.resolver, brought.fetchers)
+        self._fetcher = Downloader(curl, policy, curl.resolver, brought.fetchers)
         self._crawls: WeakSet[Crawl] = WeakSet()
-        self.figures = Figures(self._clock)
+        self.statistics = StatisticsRegistry(self._clock)
         """The statistics of its crawls."""
         self._shared = Shared(
             fetcher=self._fetcher,
@@ -84,7 +84,7 @@ class Engine:
         """Be ready to fetch."""
         self._fetcher.start()
         self._slow.start()
-        self._supervisor.spawn("statistics", self.figures.log_forever, on_end=OnEnd.RESTART)
+        self._supervisor.spawn("statistics", self.statistics.log_forever, on_end=OnEnd.RESTART)
 
     def stop(self, deadline_s: float = 5.0) -> None:
         """Stop the crawls, wait for them, close every connection. Repeating it is harmless."""
@@ -117,7 +117,7 @@ class Engine:
         spider.pipelines = (*spider.pipelines, *self._pipelines(spider))
         crawl = Crawl(spec.name, spider, made, self._shared)
         self._crawls.add(crawl)
-        self.figures.watch(crawl)
+        self.statistics.watch(crawl)
         return crawl
 
     def _build(self, spider_class: type[Spider], parameters: Mapping[str, Any]) -> Spider:

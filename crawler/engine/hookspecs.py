@@ -11,16 +11,31 @@ from typing import Any, Protocol
 
 import pluggy
 
-from crawler.engine.http.messages import Answer, Call, Credentials, FetchError, Terms
+from crawler.engine.http.messages import (
+    Credentials,
+    FetchAnswer,
+    FetchCall,
+    FetchError,
+    FetchLimits,
+)
 
-__all__ = ["Answer", "Call", "Credentials", "Done", "FetchError", "Fetcher", "Terms", "hookimpl"]
+__all__ = [
+    "FetchAnswer",
+    "FetchCall",
+    "Credentials",
+    "Done",
+    "FetchError",
+    "Fetcher",
+    "FetchLimits",
+    "hookimpl",
+]
 
 PROJECT = "crawler"
 
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
 
-Done = Callable[[Answer | FetchError], None]
+Done = Callable[[FetchAnswer | FetchError], None]
 
 
 class Fetcher(Protocol):
@@ -38,11 +53,12 @@ class Fetcher(Protocol):
         """Called at the end; what is still under way is forgotten."""
         ...
 
-    def submit(self, call: Call, done: Done) -> Any:
+    def submit(self, call: FetchCall, done: Done) -> Any:
         """Begin to fetch, and return at once with what `cancel` will be given.
 
-        `done` is to be called once, in the hub's thread, within `call.timeout_s`, with an Answer
-        whose body is unpacked, or a FetchError. Raises FetchError when nothing was begun.
+        `done` is to be called once, in the hub's thread, within `call.timeout_s`, with a
+        FetchAnswer whose body is unpacked, or a FetchError. Raises FetchError when nothing was
+        begun.
         """
         ...
 

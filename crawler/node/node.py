@@ -216,7 +216,7 @@ class Node:
         self._role = Worker(
             self._store, self._keys, self._settings, lambda: self.address, engine, self._clock
         )
-        self._crawls = engine.figures
+        self._crawls = engine.statistics
         self.app = self._build_app(None)
 
     def _build_app(self, service: Service | None) -> Flask:

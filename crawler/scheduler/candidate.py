@@ -1,7 +1,7 @@
 """The workers as plugins see them: each with what it owns, alone or as part of a place.
 
-The counts belong to the `Census`, which changes them as tasks come and go and while a pass places
-them; plugins only read.
+The counts belong to the `ClusterState`, which changes them as tasks come and go and while a pass
+places them; plugins only read.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Tally:
 class Candidate(Tally):
     """A live worker, with what it owns at this point of the pass."""
 
-    __slots__ = ("_used", "hires", "id", "node", "owned", "reported", "unfinished")
+    __slots__ = ("_used", "id", "node", "owned", "reported", "schedulable", "unfinished")
 
     def __init__(self, node: Node) -> None:
         super().__init__()
@@ -60,7 +60,7 @@ class Candidate(Tally):
         """Tasks in all."""
         self.reported = WorkerLoad()
         """What the worker last said of itself."""
-        self.hires = True
+        self.schedulable = True
         """Whether it takes new tasks."""
         self._used: dict[str, float] = {}
 
@@ -82,7 +82,7 @@ class Candidate(Tally):
             self.owned - 1,
             self.reported,
         )
-        copied.hires = self.hires
+        copied.schedulable = self.schedulable
         copied._used = dict(self._used)
         copied._copy_counts(self)
         if not finished:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass(slots=True)
-class News:
+class Changes:
     """What happened since the last pass."""
 
     suspects: dict[str, None] = field(default_factory=dict)
@@ -25,21 +25,21 @@ class Gatherer:
     """Gathers news while somebody wants them: a master that does not lead would never take them."""
 
     def __init__(self) -> None:
-        self._news: News | None = None
+        self._news: Changes | None = None
 
     def begin(self, tasks: Iterable[str], workers: Iterable[str]) -> None:
         """Somebody places tasks from now on: everything is news to it."""
-        self._news = News(dict.fromkeys(tasks), set(workers))
+        self._news = Changes(dict.fromkeys(tasks), set(workers))
 
     def end(self) -> None:
         """Nobody places tasks any more."""
         self._news = None
 
-    def take(self) -> News:
+    def take(self) -> Changes:
         """What happened since this was called last."""
-        news = self._news or News()
+        news = self._news or Changes()
         if self._news is not None:
-            self._news = News()
+            self._news = Changes()
         return news
 
     def suspect(self, names: Iterable[str]) -> None:

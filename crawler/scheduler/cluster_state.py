@@ -1,9 +1,9 @@
 """Who owns what, kept current with each change instead of being counted anew for each pass.
 
-The census believes of each task what it was last told: by the mirrors, by the draft of a pass (a
-reservation), or by the mirrors again when that draft was not committed. All sums follow from those
-beliefs: `see` takes the old one out before it puts the new one in, so they cannot drift; a property
-test compares them with a census made from nothing.
+The cluster state believes of each task what it was last told: by the mirrors, by the draft of a
+pass (a reservation), or by the mirrors again when that draft was not committed. All sums follow
+from those beliefs: `see` takes the old one out before it puts the new one in, so they cannot drift;
+a property test compares them with a cluster state made from nothing.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from crawler.model.constraints import NODE
 from crawler.model.records import Node, Owner, Resource, Spec, State, WorkerLoad
 from crawler.scheduler.candidate import Candidate, Place
 from crawler.scheduler.changes import Gatherer
-from crawler.scheduler.domains import Places
-from crawler.scheduler.relevant_labels import Vocabulary
+from crawler.scheduler.domains import Domains
+from crawler.scheduler.relevant_labels import RelevantLabels
 from crawler.scheduler.task import PLAIN, Load, load_of
 
 MOST_LEAVING = 10_000
@@ -51,7 +51,7 @@ class Holding(NamedTuple):
         return self.owner is not None and not self.state.finished
 
 
-class Census:
+class ClusterState:
     """The workers, and what each of them owns."""
 
     def __init__(self, group_label: str = "") -> None:
@@ -62,7 +62,7 @@ class Census:
         """How many unfinished tasks of each group are at workers that take tasks."""
         self.news = Gatherer()
         """What the next pass has to look at."""
-        self.vocabulary = Vocabulary()
+        self.relevant_labels = RelevantLabels()
         self._leaving: set[tuple[str, int]] = set()
         """The lives of workers that said that they are about to leave: (id, incarnation)."""
         self._group_label = group_label
@@ -72,12 +72,12 @@ class Census:
         self._awaiting: dict[str, set[str]] = {}
         """Spider → the tasks that failed for want of it."""
         self._candidates: dict[str, Candidate] = {}
-        self._places = Places()
+        self._places = Domains()
         self._repelling: dict[tuple[str, str], Counter[str]] = {}
         """Label and value that unfinished tasks want to be apart from → over which kinds of places.
         Those that wait count too: they may be placed in the middle of a pass."""
         self._cordoned: frozenset[str] = frozenset()
-        self._hiring: Sequence[Candidate] | None = None
+        self._schedulable: Sequence[Candidate] | None = None
 
     # -- what is read --------------------------------------------------------------------------
 
@@ -92,25 +92,25 @@ class Census:
         return self._cordoned
 
     @property
-    def hiring(self) -> Sequence[Candidate]:
+    def schedulable(self) -> Sequence[Candidate]:
         """The workers that take new tasks, in the order of their ids."""
-        if self._hiring is None:
-            chosen = [candidate for candidate in self._candidates.values() if candidate.hires]
-            self._hiring = sorted(chosen, key=lambda candidate: candidate.id)
-        return self._hiring
+        if self._schedulable is None:
+            chosen = [candidate for candidate in self._candidates.values() if candidate.schedulable]
+            self._schedulable = sorted(chosen, key=lambda candidate: candidate.id)
+        return self._schedulable
 
-    def hiring_among(self, ids: Iterable[str]) -> Sequence[Candidate]:
+    def schedulable_among(self, ids: Iterable[str]) -> Sequence[Candidate]:
         """Those of these workers that take new tasks, in the order of their ids."""
         present = (self._candidates[id] for id in sorted(ids) if id in self._candidates)
-        return [candidate for candidate in present if candidate.hires]
+        return [candidate for candidate in present if candidate.schedulable]
 
     def places(self, key: str) -> Sequence[Place]:
         """The places over a label of workers that have a worker which takes tasks."""
         if key == NODE:
-            return self.hiring
+            return self.schedulable
         if key not in self._places:
             self._places.count(key, self._open_loads())
-        return self._places.of(key, self.hiring)
+        return self._places.of(key, self.schedulable)
 
     def repelled_over(self, labels: Mapping[str, str]) -> set[str]:
         """The kinds of places over which some task wants to be apart from tasks so labelled."""
@@ -192,7 +192,7 @@ class Census:
     def _holding_of(self, resource: Resource) -> Holding:
         load = load_of(resource.spec)
         if load.repels:
-            self.vocabulary.hear(load)
+            self.relevant_labels.hear(load)
         awaited = resource.spec.spider_name if resource.awaits_spider else ""
         group = self.group_of(resource)
         return Holding(resource.state, resource.owner, load, group, awaited, resource.spec)
@@ -260,7 +260,7 @@ class Census:
     def _add(self, candidate: Candidate, holding: Holding, sign: int) -> None:
         load = holding.load
         candidate.add(load, sign)
-        if not candidate.hires:
+        if not candidate.schedulable:
             return  # its tasks are about to move, and would be in their own way
         self.groups[holding.group] += sign
         if load is not PLAIN:
@@ -318,10 +318,10 @@ class Census:
         """Make a candidate of a worker, with all that it owns."""
         candidate = self._candidates[node.id] = Candidate(node)
         candidate.reported = reported
-        candidate.hires = not node.draining and node.id not in self._cordoned
-        self._hiring = None
+        candidate.schedulable = not node.draining and node.id not in self._cordoned
+        self._schedulable = None
         self._places.join(node)
-        self.vocabulary.join(node)
+        self.relevant_labels.join(node)
         for holding in self._holdings(node.id):
             if holding.owner is not None and node.owns(holding.owner):
                 candidate.owned += 1
@@ -335,9 +335,9 @@ class Census:
             if holding.open and holding.owner is not None and node.owns(holding.owner):
                 self._add(candidate, holding, -1)
         self._places.leave(node)
-        self.vocabulary.leave(node)
+        self.relevant_labels.leave(node)
         del self._candidates[node.id]
-        self._hiring = None
+        self._schedulable = None
 
     def _awaited_from(self, node: Node) -> Iterator[str]:
         """The tasks that failed for want of a spider which this worker has."""
@@ -355,7 +355,7 @@ class Census:
         for candidate in self._candidates.values():
             node = candidate.node
             mine = (h for h in self._holdings(node.id) if h.open and h.owner and node.owns(h.owner))
-            yield node, [each.load for each in mine] if candidate.hires else []
+            yield node, [each.load for each in mine] if candidate.schedulable else []
 
     def _holdings(self, node_id: str) -> Iterator[Holding]:
         return (self._held[name] for name in self._on_node.get(node_id, ()))

@@ -1,7 +1,8 @@
 """One pass of the scheduler: whose turn it is, which worker gets the task, and why none does.
 
-order → filter → score → weighted sum → pick → reserve. What is chosen is reserved in the census at
-once, so that the next choice sees it; whoever commits the plan takes back what was not committed.
+order → filter → score → weighted sum → pick → reserve. What is chosen is reserved in the cluster
+state at once, so that the next choice sees it; whoever commits the plan takes back what was not
+committed.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from crawler.model.records import Node, Resource
 from crawler.scheduler import reasons
 from crawler.scheduler.backlog import Backlog, Queue, Turn
 from crawler.scheduler.candidate import Candidate
-from crawler.scheduler.cluster_state import Census
+from crawler.scheduler.cluster_state import ClusterState
 from crawler.scheduler.framework import Framework
 from crawler.scheduler.ranking import Ranking
 from crawler.scheduler.task import Shape, Task
@@ -59,14 +60,14 @@ class Cycle:
     def __init__(
         self,
         framework: Framework,
-        census: Census,
+        cluster_state: ClusterState,
         backlog: Backlog,
         find: Find,
         give_turn: Callable[[], None] = lambda: None,
     ) -> None:
         self._framework = framework
         framework.begin_pass()
-        self._census = census
+        self._cluster_state = cluster_state
         self._backlog = backlog
         self._find = find
         self._give_turn = give_turn
@@ -82,13 +83,13 @@ class Cycle:
             self._serve_all(most)
         except BaseException:
             for name in self._plan.placed:
-                self._census.see(name, self._find(name))
+                self._cluster_state.see(name, self._find(name))
             raise
         self._tell_waiting()
         return self._plan
 
     def _serve_all(self, most: int) -> None:
-        for turn in self._backlog.turns(self._census.groups):
+        for turn in self._backlog.turns(self._cluster_state.groups):
             left = most - len(self._plan.placed)
             if left <= 0 or self._judged > MOST_JUDGED:
                 self._plan.more = True
@@ -99,7 +100,7 @@ class Cycle:
         """Place tasks of one queue until its turn is over, or it has to be parked."""
         queue = turn.queue
         ranking = self._ranking(queue)
-        per_task, present = self._framework.per_task, self._census.candidates
+        per_task, present = self._framework.per_task, self._cluster_state.candidates
         for name in turn:
             if most <= 0:
                 break
@@ -117,7 +118,7 @@ class Cycle:
         self._rankings[queue.shape] = (ranking, len(self._chosen))
 
     def _place(self, name: str, task: Task, candidate: Candidate, ranking: Ranking) -> None:
-        if not self._census.reserve(name, candidate.node):  # gone since it was offered
+        if not self._cluster_state.reserve(name, candidate.node):  # gone since it was offered
             return
         ranking.chose(task, candidate)
         self._chosen.append(candidate)
@@ -136,15 +137,15 @@ class Cycle:
         if found is None:
             if len(self._rankings) >= MOST_RANKINGS:
                 self._rankings.pop(next(iter(self._rankings)))
-            self._judged += len(self._census.hiring)
-            return Ranking(self._framework, self._census, queue.task)
+            self._judged += len(self._cluster_state.schedulable)
+            return Ranking(self._framework, self._cluster_state, queue.task)
         ranking, followed = found
         ranking.refresh(queue.task, dict.fromkeys(self._chosen[followed:]))
         return ranking
 
     def _park(self, queue: Queue, ranking: Ranking) -> None:
         pinned = self._pinned(queue)
-        queue.lost = bool(pinned) and not reasons.registered(self._census, pinned)
+        queue.lost = bool(pinned) and not reasons.registered(self._cluster_state, pinned)
         self._backlog.park(queue, ranking.reasons(), ranking.by_places)
         self._give_turn()
 
@@ -163,15 +164,15 @@ class Cycle:
         if queue.reasons:
             return SUITS
         if queue.reasons is not None:
-            return NOBODY_NOW if self._census.candidates else NOBODY
-        return "" if self._backlog.room(queue.group, self._census.groups) else FULL
+            return NOBODY_NOW if self._cluster_state.candidates else NOBODY
+        return "" if self._backlog.room(queue.group, self._cluster_state.groups) else FULL
 
     def _reason(self, queue: Queue, kind: str) -> str:
         if kind == SUITS:
-            told = reasons.summary(queue.reasons or {}, self._census, self._pinned(queue))
+            told = reasons.summary(queue.reasons or {}, self._cluster_state, self._pinned(queue))
             return f"no worker suits: {told}"
         if kind == LOST:
-            return reasons.missing(self._census.candidates, self._pinned(queue))
+            return reasons.missing(self._cluster_state.candidates, self._pinned(queue))
         if kind == FULL:
             most = self._backlog.group(queue.group).most
             return f"group {queue.group!r} has its {most} tasks at work, as many as it may have"

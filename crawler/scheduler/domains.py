@@ -12,7 +12,7 @@ from crawler.scheduler.candidate import Candidate, Domain, place_of
 from crawler.scheduler.task import PLAIN, Load
 
 
-class Places:
+class Domains:
     """What the unfinished tasks of all places add up to."""
 
     def __init__(self) -> None:

@@ -11,9 +11,9 @@ from dataclasses import replace
 from crawler.model.constraints import NODE
 from crawler.model.policy import Judgement, Score, WorkerVerdict
 from crawler.scheduler.candidate import Candidate, Domain, Place, place_of
-from crawler.scheduler.cluster_state import Census
+from crawler.scheduler.cluster_state import ClusterState
 from crawler.scheduler.framework import Framework
-from crawler.scheduler.plugin_run import Panel, Points
+from crawler.scheduler.plugin_run import PluginRun, Points
 from crawler.scheduler.reasons import absences
 from crawler.scheduler.task import Task
 
@@ -22,13 +22,13 @@ Verdicts = Mapping[str, Mapping[str, str]]
 
 
 class Apart:
-    """The census without one task: what the others would leave to it."""
+    """The cluster state without one task: what the others would leave to it."""
 
-    def __init__(self, census: Census, name: str) -> None:
-        self._census = census
-        held = census.holding(name)
+    def __init__(self, cluster_state: ClusterState, name: str) -> None:
+        self._cluster_state = cluster_state
+        held = cluster_state.holding(name)
         owner = held.owner if held is not None else None
-        present = census.candidates.get(owner.node_id) if owner is not None else None
+        present = cluster_state.candidates.get(owner.node_id) if owner is not None else None
         self._load = held.load if held is not None and held.open else None
         self._own: Candidate | None = None
         if held is None or owner is None or present is None or not present.node.owns(owner):
@@ -38,23 +38,23 @@ class Apart:
     @property
     def candidates(self) -> Sequence[Candidate]:
         """All live workers, in the order of their ids."""
-        found = sorted(self._census.candidates.values(), key=lambda each: each.id)
+        found = sorted(self._cluster_state.candidates.values(), key=lambda each: each.id)
         return [self._seen(each) for each in found]
 
     @property
-    def hiring(self) -> Sequence[Candidate]:
+    def schedulable(self) -> Sequence[Candidate]:
         """Those that take tasks."""
-        return [self._seen(each) for each in self._census.hiring]
+        return [self._seen(each) for each in self._cluster_state.schedulable]
 
     def places(self, key: str) -> Sequence[Place]:
-        """As those of the census."""
+        """As those of the cluster state."""
         if key == NODE:
-            return self.hiring
-        return [self._without(key, place) for place in self._census.places(key)]
+            return self.schedulable
+        return [self._without(key, place) for place in self._cluster_state.places(key)]
 
     def repelled_over(self, labels: Mapping[str, str]) -> set[str]:
-        """As the census says."""
-        return self._census.repelled_over(labels)
+        """As the cluster state says."""
+        return self._cluster_state.repelled_over(labels)
 
     def _seen(self, candidate: Candidate) -> Candidate:
         own = self._own
@@ -64,48 +64,48 @@ class Apart:
         own, load = self._own, self._load
         if own is None or load is None or not isinstance(place, Domain):
             return place
-        if not any(each.id == own.id for each in self._census.hiring):
+        if not any(each.id == own.id for each in self._cluster_state.schedulable):
             return place  # a place counts no tasks of workers that take none
         return place.without(load) if place_of(own.node, key) == place.value else place
 
 
-def judge(framework: Framework, census: Census, task: Task) -> Judgement:
+def judge(framework: Framework, cluster_state: ClusterState, task: Task) -> Judgement:
     """What would be decided if that task were placed now, without counting itself."""
-    apart = Apart(census, task.name)
+    apart = Apart(cluster_state, task.name)
     found = {each.id: WorkerVerdict(each.id, each.unfinished) for each in apart.candidates}
-    _refuse(found, absences(census))
-    panel = framework.trial(task, apart)
-    suitable = _ask_filters(panel, apart, found)
+    _refuse(found, absences(cluster_state))
+    plugin_run = framework.trial(task, apart)
+    suitable = _ask_filters(plugin_run, apart, found)
     able = [each for each in suitable if not found[each.id].refusals]
-    points = _scores(panel.points(suitable), len(suitable))
+    points = _scores(plugin_run.points(suitable), len(suitable))
     fixed = {each.id: scores for each, scores in zip(suitable, points)}
-    _rate(panel, task, able, found, fixed)
+    _rate(plugin_run, task, able, found, fixed)
     bonuses: dict[str, list[float]] = {each.id: [] for each in suitable}
-    for key in panel.keys:
-        _judge_places(panel, key, _standing(apart, key, suitable), suitable, found, bonuses)
+    for key in plugin_run.keys:
+        _judge_places(plugin_run, key, _standing(apart, key, suitable), suitable, found, bonuses)
     for id, given in bonuses.items():
         found[id] = replace(found[id], total=found[id].total + sum(given))
     open = [each for each in able if not found[each.id].refusals]
     best = min(open, key=lambda c: (-found[c.id].total, c.owned, c.id), default=None)
     workers = [_scoreless(each) if each.refusals else each for each in found.values()]
-    return Judgement(framework.policy.strategy, best.id if best else "", workers, panel.faults)
+    return Judgement(framework.policy.strategy, best.id if best else "", workers, plugin_run.faults)
 
 
 def _ask_filters(
-    panel: Panel, apart: Apart, found: dict[str, WorkerVerdict]
+    plugin_run: PluginRun, apart: Apart, found: dict[str, WorkerVerdict]
 ) -> Sequence[Candidate]:
     """The workers that are suitable, whether or not they have room."""
-    hiring = apart.hiring
-    refusals = panel.refusals(hiring)
+    schedulable = apart.schedulable
+    refusals = plugin_run.refusals(schedulable)
     _refuse(found, refusals)
     refused = {id for verdicts in refusals.values() for id in verdicts}
-    suitable = [each for each in hiring if each.id not in refused]
-    _refuse(found, panel.without_room(suitable))
+    suitable = [each for each in schedulable if each.id not in refused]
+    _refuse(found, plugin_run.without_room(suitable))
     return suitable
 
 
 def _rate(
-    panel: Panel,
+    plugin_run: PluginRun,
     task: Task,
     able: Sequence[Candidate],
     found: dict[str, WorkerVerdict],
@@ -114,8 +114,8 @@ def _rate(
     """Rate the workers that have room; sums go in the order in which a pass adds them up."""
     if not able:
         return
-    changing = _scores(panel.room_points(able), len(able))
-    for each, rating, more in zip(able, panel.rated(task, able), changing):
+    changing = _scores(plugin_run.room_points(able), len(able))
+    for each, rating, more in zip(able, plugin_run.rated(task, able), changing):
         total = rating + _sum(fixed[each.id])
         for score in more:
             total += score.weight * score.points
@@ -124,7 +124,7 @@ def _rate(
 
 
 def _judge_places(
-    panel: Panel,
+    plugin_run: PluginRun,
     key: str,
     places: Sequence[Place],
     suitable: Sequence[Candidate],
@@ -132,9 +132,9 @@ def _judge_places(
     bonuses: dict[str, list[float]],
 ) -> None:
     standing = {each.id: place_of(each.node, key) for each in suitable}
-    closed = panel.closed(key, places)
+    closed = plugin_run.closed(key, places)
     _refuse(found, {name: _by_worker(why, standing) for name, why in closed.items()})
-    given = _scores(panel.place_points(key, places), len(places))
+    given = _scores(plugin_run.place_points(key, places), len(places))
     at = {place.value: scores for place, scores in zip(places, given)}
     for id, value in standing.items():
         scores = [replace(score, place=f"{key}={value}") for score in at[value]]

@@ -14,8 +14,8 @@ from crawler.logs import get_logger
 from crawler.model.policy import Policy
 from crawler.scheduler.hookspecs import Candidate, Cluster, Rating, Strategy, Task
 from crawler.scheduler.loader import Loaded, Plugin, load
-from crawler.scheduler.plugin_run import Faults, Panel
-from crawler.scheduler.relevant_labels import Vocabulary
+from crawler.scheduler.plugin_run import Faults, PluginRun
+from crawler.scheduler.relevant_labels import RelevantLabels
 from crawler.scheduler.task import Shape
 
 log = get_logger(__name__)
@@ -108,7 +108,7 @@ class Framework:
             None if None in labels else frozenset().union(*(each or () for each in labels))
         )
 
-    def shape(self, task: Task, vocabulary: Vocabulary) -> Shape:
+    def shape(self, task: Task, relevant_labels: RelevantLabels) -> Shape:
         """What tasks have to have in common to be placed together, given the words that make a
         difference. A spider that no worker lists makes none."""
         spec = task.spec
@@ -117,11 +117,11 @@ class Framework:
         elif self._labels is None:
             labels = tuple(sorted(spec.labels.items()))
         else:
-            wanted = self._labels.union(_named(task), vocabulary.labels)
+            wanted = self._labels.union(_named(task), relevant_labels.labels)
             labels = tuple(sorted(pair for pair in spec.labels.items() if pair[0] in wanted))
         spider = spec.spider or spec.name
         return (
-            spider if spider in vocabulary else "",
+            spider if spider in relevant_labels else "",
             labels,
             spec.constraints,
             task.failed_on,
@@ -131,18 +131,18 @@ class Framework:
         """Give the plugins that failed in the last pass another chance."""
         self._failed = {}
 
-    def panel(self, task: Task, cluster: Cluster) -> Panel:
+    def plugin_run(self, task: Task, cluster: Cluster) -> PluginRun:
         """The plugins that have something to say about a task, for one pass."""
         on = [plugin for plugin in self._loaded.plugins if plugin.on]
         author = self._loaded.authors[self.policy.strategy]
-        return Panel(task, cluster, on, self._strategy, author, self._slow_s, self._failed)
+        return PluginRun(task, cluster, on, self._strategy, author, self._slow_s, self._failed)
 
-    def trial(self, task: Task, cluster: Cluster) -> Panel:
-        """A panel to see what would be decided: what is chosen does not depend on it, nor does it
-        count what fails as a failure of the pass under way."""
+    def trial(self, task: Task, cluster: Cluster) -> PluginRun:
+        """A plugin run to see what would be decided: what is chosen does not depend on it, nor does
+        it count what fails as a failure of the pass under way."""
         on = [plugin for plugin in self._loaded.plugins if plugin.on]
         author = self._loaded.authors[self.policy.strategy]
-        return Panel(task, cluster, on, self._copied(), author, self._slow_s, {})
+        return PluginRun(task, cluster, on, self._copied(), author, self._slow_s, {})
 
     def _copied(self) -> Strategy:
         """The strategy as it is now, or a new one where it cannot be copied."""

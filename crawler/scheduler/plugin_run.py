@@ -28,7 +28,7 @@ Faults = dict[str | None, Fault]
 """Plugin → what it did wrong; the strategy stands under None."""
 
 
-class Panel:
+class PluginRun:
     """The plugins that judge tasks of one shape, in one pass.
 
     Who answers None, or fails, is not asked again.
@@ -45,7 +45,7 @@ class Panel:
         failed: Faults,
     ) -> None:
         """`author` is the plugin that brings the strategy. `failed` are the faults of this pass,
-        on any panel of it."""
+        on any plugin run of it."""
         self.task = task
         self._strategy = strategy
         self._author = author

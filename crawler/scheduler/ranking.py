@@ -13,9 +13,9 @@ import operator
 from collections.abc import Iterable, Mapping, Sequence
 
 from crawler.scheduler.candidate import Candidate, Place, place_of
-from crawler.scheduler.cluster_state import Census
+from crawler.scheduler.cluster_state import ClusterState
 from crawler.scheduler.framework import Framework
-from crawler.scheduler.plugin_run import Panel
+from crawler.scheduler.plugin_run import PluginRun
 from crawler.scheduler.task import Task
 
 Entry = tuple[float, int, str, Candidate]
@@ -38,29 +38,31 @@ class Ranking:
     def __init__(
         self,
         framework: Framework,
-        census: Census,
+        cluster_state: ClusterState,
         task: Task,
     ) -> None:
-        nodes = census.hiring
-        self._panel = framework.panel(task, census)
+        nodes = cluster_state.schedulable
+        self._plugin_run = framework.plugin_run(task, cluster_state)
         self._per_task = framework.per_task
-        self._refusals = self._panel.refusals(nodes)
+        self._refusals = self._plugin_run.refusals(nodes)
         refused = _ids(self._refusals)
         suitable = [each for each in nodes if each.id not in refused]
         self._full: dict[str, dict[str, str]] = {}
-        self._places = {key: _standing(census, key, suitable) for key in self._panel.keys}
+        self._places = {
+            key: _standing(cluster_state, key, suitable) for key in self._plugin_run.keys
+        }
         self._cells: dict[tuple[str, ...], Cell] = {}
         self._cell_of: dict[str, Cell] = {}
         self._entries: dict[str, Entry] = {}
         """The present entry of each worker that has room; any other in a heap is out of date."""
         self._suitable = {each.id: each for each in suitable}
-        self._panel.weigh(suitable)
+        self._plugin_run.weigh(suitable)
         self._enter(task, self._with_room(suitable))
 
     @property
-    def panel(self) -> Panel:
+    def plugin_run(self) -> PluginRun:
         """The plugins that judge here."""
-        return self._panel
+        return self._plugin_run
 
     def best(self, task: Task) -> Candidate | None:
         """The worker for this task; None while no worker may get it."""
@@ -77,11 +79,11 @@ class Ranking:
 
     def chose(self, task: Task, candidate: Candidate) -> None:
         """The worker got that task: it is rated anew."""
-        self._panel.chose(task, candidate)
-        if self._panel.judges_room:
+        self._plugin_run.chose(task, candidate)
+        if self._plugin_run.judges_room:
             self.refresh(task, [candidate])
         else:
-            self._push(candidate, self._panel.ratings(task, (candidate,))[0])
+            self._push(candidate, self._plugin_run.ratings(task, (candidate,))[0])
 
     def refresh(self, task: Task, candidates: Iterable[Candidate]) -> None:
         """The load of these workers changed."""
@@ -108,7 +110,7 @@ class Ranking:
         for verdicts in (*self._full.values(), *self._refusals.values()):
             found |= verdicts
         for key, places in self._places.items():
-            for closed in self._panel.closed(key, places).values():
+            for closed in self._plugin_run.closed(key, places).values():
                 for candidate in self._suitable.values():
                     why = closed.get(place_of(candidate.node, key))
                     if why is not None:
@@ -116,7 +118,7 @@ class Ranking:
         return found
 
     def _with_room(self, candidates: Sequence[Candidate]) -> Sequence[Candidate]:
-        full = self._panel.without_room(candidates)
+        full = self._plugin_run.without_room(candidates)
         if not full and not self._full:
             return candidates
         for before in self._full.values():
@@ -133,7 +135,7 @@ class Ranking:
         """Rate these workers and put them in order."""
         if not candidates:
             return
-        ratings = self._panel.ratings(task, candidates)
+        ratings = self._plugin_run.ratings(task, candidates)
         if len(candidates) == 1:
             self._push(candidates[0], ratings[0])
             return
@@ -178,7 +180,7 @@ class Ranking:
         """The best of these for this very task: an order would not last until the next one."""
         if not candidates:
             return None
-        ratings = self._panel.ratings(task, candidates)
+        ratings = self._plugin_run.ratings(task, candidates)
         highest = max(ratings)
         equal = [each for each, rating in zip(candidates, ratings) if rating == highest]
         return min(equal, key=lambda candidate: (candidate.owned, candidate.id))
@@ -187,7 +189,7 @@ class Ranking:
         closed = []
         points = []
         for key, places in self._places.items():
-            closed.append(_ids(self._panel.closed(key, places)))
+            closed.append(_ids(self._plugin_run.closed(key, places)))
             points.append(self._points(key, places))
         scored = any(points)
         best: Entry | None = None
@@ -206,16 +208,18 @@ class Ranking:
 
     def _points(self, key: str, places: Sequence[Place]) -> Mapping[str, float]:
         totals: dict[str, float] = {}
-        for _, weight, points in self._panel.place_points(key, places):
+        for _, weight, points in self._plugin_run.place_points(key, places):
             for place, point in zip(places, points):
                 totals[place.value] = totals.get(place.value, 0.0) + weight * point
         return totals
 
 
-def _standing(census: Census, key: str, suitable: Sequence[Candidate]) -> Sequence[Place]:
+def _standing(
+    cluster_state: ClusterState, key: str, suitable: Sequence[Candidate]
+) -> Sequence[Place]:
     """The places in which suitable workers stand: no other can ever catch up."""
     values = {place_of(candidate.node, key) for candidate in suitable}
-    return [place for place in census.places(key) if place.value in values]
+    return [place for place in cluster_state.places(key) if place.value in values]
 
 
 def _ids(verdicts: Mapping[str, Mapping[str, str]]) -> set[str]:

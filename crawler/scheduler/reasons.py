@@ -8,7 +8,7 @@ from difflib import get_close_matches
 
 from crawler.model.constraints import goes_by
 from crawler.scheduler.candidate import Candidate
-from crawler.scheduler.cluster_state import Census
+from crawler.scheduler.cluster_state import ClusterState
 
 CORDON = "cordon"
 LEAVING = "leaving"
@@ -24,20 +24,22 @@ MOST_COMPARED = 50
 """Names looked at for those: some 1 ms."""
 
 
-def absences(census: Census) -> Mapping[str, Mapping[str, str]]:
+def absences(cluster_state: ClusterState) -> Mapping[str, Mapping[str, str]]:
     """Why some live workers take no tasks at all: `CORDON` or `LEAVING` → worker id → why."""
-    live = census.candidates
+    live = cluster_state.candidates
     return {
         CORDON: {
-            id: "takes no tasks until `crawler uncordon`" for id in census.cordoned if id in live
+            id: "takes no tasks until `crawler uncordon`"
+            for id in cluster_state.cordoned
+            if id in live
         },
         LEAVING: {id: "is about to leave" for id, each in live.items() if each.node.draining},
     }
 
 
-def summary(reasons: Mapping[str, str], census: Census, pinned: str = "") -> str:
+def summary(reasons: Mapping[str, str], cluster_state: ClusterState, pinned: str = "") -> str:
     """Why each worker refuses, in one line; of a task that is pinned, why that worker does."""
-    for absent in absences(census).values():
+    for absent in absences(cluster_state).values():
         reasons = {**reasons, **absent}
     meant = {id: why for id, why in reasons.items() if not pinned or goes_by(id, pinned)}
     named = [f"{id} {why}" for id, why in sorted(meant.items())]
@@ -46,9 +48,11 @@ def summary(reasons: Mapping[str, str], census: Census, pinned: str = "") -> str
     return f"{told}; it may run on {pinned} only" if pinned else told
 
 
-def registered(census: Census, pinned: str) -> bool:
+def registered(cluster_state: ClusterState, pinned: str) -> bool:
     """Whether there is a worker to which a task is pinned."""
-    return pinned in census.candidates or any(goes_by(id, pinned) for id in census.candidates)
+    return pinned in cluster_state.candidates or any(
+        goes_by(id, pinned) for id in cluster_state.candidates
+    )
 
 
 def missing(candidates: Mapping[str, Candidate], pinned: str) -> str:

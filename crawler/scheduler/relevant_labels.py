@@ -9,7 +9,7 @@ from crawler.model.records import Node
 from crawler.scheduler.task import Load
 
 
-class Vocabulary:
+class RelevantLabels:
     """Labels that some task wants to be apart from, and spiders that some worker says it has.
 
     Of labels it forgets none; of spiders those that no live worker lists any more.

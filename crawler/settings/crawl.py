@@ -73,7 +73,7 @@ class CrawlSettings:
     )
     throttle_s: float = setting(
         60.0,
-        "Rest of a host that answers 429 or 503 without Retry-After; doubles each time.",
+        "Cooldown of a host that answers 429 or 503 without Retry-After; doubles each time.",
         unit="s",
         least=0,
         most=86_400,

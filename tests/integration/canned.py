@@ -2,7 +2,7 @@
 
 import gevent
 
-from crawler.engine.hookspecs import Answer, FetchError, hookimpl
+from crawler.engine.hookspecs import FetchAnswer, FetchError, hookimpl
 
 asked = []
 """URLs that fetchers of this plugin were asked for."""
@@ -25,7 +25,7 @@ class Canned:
             raise RuntimeError("no display")
         error = FetchError("crashed") if "/bad" in call.url else None
         body = f"<title>canned {call.url}</title>".encode()
-        answer = Answer(200, [b"HTTP/1.1 200 OK", b"Content-Type: text/html"], body, 0.01)
+        answer = FetchAnswer(200, [b"HTTP/1.1 200 OK", b"Content-Type: text/html"], body, 0.01)
         return gevent.spawn(done, error or answer)
 
     def cancel(self, ticket):

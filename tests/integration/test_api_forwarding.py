@@ -19,13 +19,13 @@ RESOURCE = "/crawler/resource"
 
 
 @pytest.fixture
-def desk():
+def backend():
     return FakeDesk()
 
 
 @pytest.fixture
-def pair(desk):
-    leader, follower = Master(desk), Master()
+def pair(backend):
+    leader, follower = Master(backend), Master()
     with running(leader, follower):
         follower.follow(leader.address)
         yield leader, follower
@@ -42,7 +42,7 @@ def client(follower):
         yield client
 
 
-def test_every_call_reaches_the_leader(client, desk):
+def test_every_call_reaches_the_leader(client, backend):
     asked = Constraints(node="2", requests=(("cpu", 0.5),), apart=(Neighbour("site", "books"),))
     spec = Spec("x", parameters={"n": 1}, constraints=asked, retries=2)
     added = client.add(spec, CALL)
@@ -52,11 +52,11 @@ def test_every_call_reaches_the_leader(client, desk):
     assert len(client.nodes(CALL)) == 2
     load = WorkerLoad(0.5, 0.25)
     assert client.report("w-2", [Report("y", "1", 1, State.DONE)], CALL, load) == ["y"]
-    assert desk.resources["x"].spec == spec
-    assert desk.loads == [("w-2", load)]
+    assert backend.resources["x"].spec == spec
+    assert backend.loads == [("w-2", load)]
     client.delete("x", CALL)
-    assert len(desk.calls) == 7
-    assert all(call.forwarded for call in desk.calls)
+    assert len(backend.calls) == 7
+    assert all(call.forwarded for call in backend.calls)
 
 
 def test_http_at_a_follower_answers_as_at_the_leader(pair):
@@ -70,12 +70,12 @@ def test_http_at_a_follower_answers_as_at_the_leader(pair):
     assert follower.web.delete(RESOURCE, data=b'{"name":"task-test-4"}').data == b"{}"
 
 
-def test_the_deadline_is_passed_on(follower, client, desk):
+def test_the_deadline_is_passed_on(follower, client, backend):
     client.nodes(Call(3.0))
     follower.web.get("/crawler/node", headers={"Grpc-Timeout": "2S"})
     # On the wire gRPC rounds a timeout up, by a hundredth at most.
-    assert 2.0 < desk.calls[0].timeout_s <= 3.06
-    assert 1.0 < desk.calls[1].timeout_s <= 2.02
+    assert 2.0 < backend.calls[0].timeout_s <= 3.06
+    assert 1.0 < backend.calls[1].timeout_s <= 2.02
 
 
 @pytest.mark.parametrize(
@@ -88,11 +88,11 @@ def test_the_deadline_is_passed_on(follower, client, desk):
         (CrawlerError("broken"), 500),
     ],
 )
-def test_an_error_passes_unchanged(pair, client, desk, error, status):
+def test_an_error_passes_unchanged(pair, client, backend, error, status):
     def fail():
         raise error
 
-    desk.before = fail
+    backend.before = fail
     with pytest.raises(type(error)) as caught:
         client.add(Spec("x"), CALL)
     assert (caught.value.code, str(caught.value)) == (error.code, str(error))
@@ -102,8 +102,8 @@ def test_an_error_passes_unchanged(pair, client, desk, error, status):
     assert at_follower.headers.get("Retry-After") == at_leader.headers.get("Retry-After")
 
 
-def test_a_second_hop_is_refused(desk):
-    leader, follower, stale = Master(desk), Master(), Master()
+def test_a_second_hop_is_refused(backend):
+    leader, follower, stale = Master(backend), Master(), Master()
     with running(leader, follower, stale), client_of(stale) as client:
         follower.follow(leader.address)
         stale.follow(follower.address)
@@ -111,7 +111,7 @@ def test_a_second_hop_is_refused(desk):
             client.nodes(CALL)
         assert caught.value.code == "UNAVAILABLE"
         assert stale.web.get("/crawler/node").status_code == 503
-    assert desk.calls == []
+    assert backend.calls == []
 
 
 def test_a_follower_whose_leader_went_says_so(pair):
@@ -123,9 +123,9 @@ def test_a_follower_whose_leader_went_says_so(pair):
     assert "cannot reach" in body_of(answer)["message"]
 
 
-def test_a_leader_that_hangs_costs_no_more_than_the_deadline(follower, desk):
+def test_a_leader_that_hangs_costs_no_more_than_the_deadline(follower, backend):
     release = Event()
-    desk.before = release.wait
+    backend.before = release.wait
     try:
         with gevent.Timeout(5):
             answer = follower.web.post(
@@ -157,11 +157,11 @@ def test_a_call_is_given_up_even_when_grpc_forgets_its_deadline(client, monkeypa
 
 def test_peers_keep_one_channel_per_address_and_few_in_all():
     peers = Peers()
-    first = peers.desk("127.0.0.1:1")
-    assert peers.desk("127.0.0.1:1") is first
+    first = peers.backend("127.0.0.1:1")
+    assert peers.backend("127.0.0.1:1") is first
     for port in range(2, 2 + client_module.MAX_PEERS):
-        peers.desk(f"127.0.0.1:{port}")
-    assert peers.desk("127.0.0.1:1") is not first
+        peers.backend(f"127.0.0.1:{port}")
+    assert peers.backend("127.0.0.1:1") is not first
     with pytest.raises(Unavailable, match="was closed"):
         first.nodes(CALL)
     peers.close()

@@ -24,13 +24,13 @@ HASTY = Call(0.55)
 
 
 @pytest.fixture
-def desk():
+def backend():
     return FakeDesk()
 
 
 @pytest.fixture
-def master(desk):
-    with running(Master(desk)) as (master,):
+def master(backend):
+    with running(Master(backend)) as (master,):
         yield master
 
 
@@ -57,12 +57,12 @@ def outcome_of(client, call):
     return None, time.monotonic() - started_s
 
 
-def test_a_leader_that_hangs_costs_three_calls_and_then_no_time(master, desk):
+def test_a_leader_that_hangs_costs_three_calls_and_then_no_time(master, backend):
     release = Event()
-    desk.before = release.wait
+    backend.before = release.wait
     peers, metrics = Peers(), Metrics()
     peers.measure(metrics)
-    client = peers.desk(master.address)
+    client = peers.backend(master.address)
     try:
         for _ in range(3):
             assert outcome_of(client, HASTY)[0] is OutcomeUnknown
@@ -106,7 +106,7 @@ def test_one_call_finds_out_that_it_answers_again(master, client):
         assert client.nodes(CALL)
 
 
-def test_refusals_and_late_answers_of_the_leader_are_answers(master, client, desk):
+def test_refusals_and_late_answers_of_the_leader_are_answers(master, client, backend):
     for _ in range(5):
         with pytest.raises(NotFound):
             client.get("x", CALL)
@@ -114,14 +114,14 @@ def test_refusals_and_late_answers_of_the_leader_are_answers(master, client, des
     def refuse():
         raise Unavailable("loading")
 
-    desk.before = refuse
+    backend.before = refuse
     for _ in range(5):
         with pytest.raises(Unavailable, match="loading"):
             client.nodes(CALL)
 
 
-def test_clients_in_a_hurry_do_not_bar_the_others(client, desk):
-    desk.before = lambda: gevent.sleep(0.1)
+def test_clients_in_a_hurry_do_not_bar_the_others(client, backend):
+    backend.before = lambda: gevent.sleep(0.1)
     for _ in range(5):
         assert outcome_of(client, Call(0.02))[0] is OutcomeUnknown
     assert client.nodes(CALL)
@@ -131,23 +131,23 @@ def test_a_new_leader_is_asked_whatever_the_old_one_did(master):
     peers = Peers()
     with silent_peer() as address:
         for _ in range(3):
-            outcome_of(peers.desk(address), HASTY)
-        assert peers.desk(master.address).nodes(CALL)
+            outcome_of(peers.backend(address), HASTY)
+        assert peers.backend(master.address).nodes(CALL)
         with pytest.raises(Unavailable, match="does not answer"):
-            peers.desk(address).nodes(CALL)
+            peers.backend(address).nodes(CALL)
     peers.close()
 
 
-def test_calls_under_way_are_limited_and_the_rest_told_in_time(master, desk, monkeypatch):
+def test_calls_under_way_are_limited_and_the_rest_told_in_time(master, backend, monkeypatch):
     monkeypatch.setattr(gate_module, "MAX_IN_FLIGHT", 2)
     monkeypatch.setattr(client_module, "MAX_IN_FLIGHT", 2)
     release = Event()
-    desk.before = release.wait
+    backend.before = release.wait
     peers, metrics = Peers(), Metrics()
     peers.measure(metrics)
-    client = peers.desk(master.address)
+    client = peers.backend(master.address)
     held = [gevent.spawn(client.nodes, Call(20.0)) for _ in range(2)]
-    eventually(lambda: len(desk.calls) == 2)
+    eventually(lambda: len(backend.calls) == 2)
     try:
         kind, took_s = outcome_of(client, Call(0.4))
         assert kind is Overloaded
@@ -158,7 +158,7 @@ def test_calls_under_way_are_limited_and_the_rest_told_in_time(master, desk, mon
     finally:
         release.set()
     gevent.joinall([*held, waits], timeout=10, raise_error=True)
-    assert desk.calls[-1].timeout_s <= 10.1
+    assert backend.calls[-1].timeout_s <= 10.1
     assert of_queue(metrics, "calls to the leader") == (0, 2, 1)
     peers.close()
 

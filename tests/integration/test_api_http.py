@@ -136,7 +136,7 @@ def test_requests_that_take_their_time_are_answered(monkeypatch):
     """The wait for a client is over when its request is there."""
     monkeypatch.setattr(http_module, "HEAD_S", 0.2)
     master = Master(FakeDesk())
-    master.election.desk.before = lambda: gevent.sleep(0.6)
+    master.election.backend.before = lambda: gevent.sleep(0.6)
     server = HttpServer("127.0.0.1", 0, master.app)
     server.start()
     try:

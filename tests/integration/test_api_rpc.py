@@ -29,13 +29,13 @@ SPEC = Spec("task-test-4", "douban", {"tag": "小说", "pages": 3}, {"gpu": "yes
 
 
 @pytest.fixture
-def desk():
+def backend():
     return FakeDesk()
 
 
 @pytest.fixture
-def leader(desk):
-    with running(Master(desk)) as (master,):
+def leader(backend):
+    with running(Master(backend)) as (master,):
         yield master
 
 
@@ -51,7 +51,7 @@ def stub(leader):
         yield pb_grpc.CrawlerMasterStub(channel)
 
 
-def test_a_task_from_its_addition_to_its_end(client, desk):
+def test_a_task_from_its_addition_to_its_end(client, backend):
     added = client.add(SPEC, CALL)
     assert (added.spec, added.state) == (SPEC, State.ASSIGNED)
     assert str(added.owner) == "go.micro.server.worker-2|192.168.0.107:9089"
@@ -62,11 +62,11 @@ def test_a_task_from_its_addition_to_its_end(client, desk):
     client.delete("task-test-4", CALL)
     with pytest.raises(NotFound, match=r"^no such task$"):
         client.get("task-test-4", CALL)
-    assert desk.resources == {}
+    assert backend.resources == {}
 
 
-def test_a_pending_task_says_why(client, desk):
-    desk.worker = None
+def test_a_pending_task_says_why(client, backend):
+    backend.worker = None
     pending = client.add(SPEC, CALL)
     assert (pending.owner, pending.state, pending.reason) == (
         None,
@@ -102,7 +102,7 @@ def test_nodes_and_leader(client, leader):
     assert client.leader(CALL) == Leader("master2-h:1", "h:1")
 
 
-def test_reports_of_any_number(client, desk):
+def test_reports_of_any_number(client, backend):
     client.add(Spec("known"), CALL)
     reports = [
         Report(f"lost-{at}", str(at), 1, State.RUNNING, counts=Counts(1, 2, 3, 4.5))
@@ -110,12 +110,12 @@ def test_reports_of_any_number(client, desk):
     ]
     refused = client.report("w-2", [Report("known", "1", 1, State.DONE), *reports], CALL)
     assert refused == [report.name for report in reports]
-    assert [report for _, report in desk.reports[1:]] == reports
+    assert [report for _, report in backend.reports[1:]] == reports
 
 
-def test_a_worker_without_news_tells_its_load_all_the_same(client, desk):
+def test_a_worker_without_news_tells_its_load_all_the_same(client, backend):
     assert client.report("w-2", [], CALL, WorkerLoad(0.5, 0.25)) == []
-    assert desk.loads == [("w-2", WorkerLoad(0.5, 0.25))]
+    assert backend.loads == [("w-2", WorkerLoad(0.5, 0.25))]
 
 
 @pytest.mark.parametrize(
@@ -132,9 +132,9 @@ def test_a_worker_without_news_tells_its_load_all_the_same(client, desk):
     ],
 )
 def test_every_error_has_its_status_and_comes_back_as_it_was(
-    client, stub, desk, raised, seen, status
+    client, stub, backend, raised, seen, status
 ):
-    desk.before = raising(raised)
+    backend.before = raising(raised)
     with pytest.raises(grpc.RpcError) as told:
         stub.AddResource(pb.ResourceSpec(name="x"))
     assert (told.value.code().name, told.value.details()) == (status, "m")
@@ -145,8 +145,8 @@ def test_every_error_has_its_status_and_comes_back_as_it_was(
     assert (caught.value.code, str(caught.value)) == (status, "m")
 
 
-def test_unavailable_says_when_to_come_back(client, stub, desk):
-    desk.before = raising(Unavailable("later", 2.5))
+def test_unavailable_says_when_to_come_back(client, stub, backend):
+    backend.before = raising(Unavailable("later", 2.5))
     with pytest.raises(grpc.RpcError) as told:
         stub.ListNodes(pb.ListNodesRequest())
     assert dict(told.value.trailing_metadata())[RETRY_AFTER] == "2.5"
@@ -155,8 +155,8 @@ def test_unavailable_says_when_to_come_back(client, stub, desk):
     assert caught.value.retry_after_s == 2.5
 
 
-def test_a_defect_leaves_no_trace_outside(stub, desk, caplog):
-    desk.before = raising(ZeroDivisionError("the secret"))
+def test_a_defect_leaves_no_trace_outside(stub, backend, caplog):
+    backend.before = raising(ZeroDivisionError("the secret"))
     with pytest.raises(grpc.RpcError) as told:
         stub.AddResource(pb.ResourceSpec(name="x"))
     assert told.value.code() is grpc.StatusCode.INTERNAL
@@ -167,30 +167,30 @@ def test_a_defect_leaves_no_trace_outside(stub, desk, caplog):
 
 
 def test_a_name_is_judged_before_anyone_leads(leader, stub):
-    leader.election.desk = None
+    leader.election.backend = None
     with pytest.raises(grpc.RpcError) as told:
         stub.AddResource(pb.ResourceSpec(name="a/b"))
     assert told.value.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
-def test_a_long_message_still_arrives(client, desk):
-    desk.before = raising(NotFound("豆" * 5000))
+def test_a_long_message_still_arrives(client, backend):
+    backend.before = raising(NotFound("豆" * 5000))
     with pytest.raises(NotFound, match=r"^豆+\.\.\.$"):
         client.get("x", CALL)
 
 
-def test_the_deadline_comes_with_the_call_or_from_the_settings(client, stub, desk):
+def test_the_deadline_comes_with_the_call_or_from_the_settings(client, stub, backend):
     client.nodes(Call(3.0))
     stub.ListNodes(pb.ListNodesRequest())
-    first, second = desk.calls
+    first, second = backend.calls
     assert 2.0 < first.timeout_s <= 3.06
     assert second.timeout_s == ApiSettings().timeout_s
     assert not first.forwarded
 
 
-def test_a_deadline_missed_is_unknown_for_a_write_and_unavailable_for_a_read(client, desk):
+def test_a_deadline_missed_is_unknown_for_a_write_and_unavailable_for_a_read(client, backend):
     release = Event()
-    desk.before = release.wait
+    backend.before = release.wait
     try:
         with pytest.raises(OutcomeUnknown, match=r"did not answer within 0\.2 s"):
             client.add(SPEC, Call(0.2))
@@ -200,19 +200,19 @@ def test_a_deadline_missed_is_unknown_for_a_write_and_unavailable_for_a_read(cli
         release.set()
 
 
-def test_no_time_left_means_nothing_was_sent(client, desk):
+def test_no_time_left_means_nothing_was_sent(client, backend):
     with pytest.raises(Unavailable, match="no time was left"):
         client.add(SPEC, Call(0.0))
-    assert desk.calls == []
+    assert backend.calls == []
 
 
-def test_a_connection_lost_under_a_write_leaves_its_outcome_unknown(desk):
+def test_a_connection_lost_under_a_write_leaves_its_outcome_unknown(backend):
     release = Event()
-    desk.before = release.wait
-    with running(Master(desk)) as (master,), client_of(master) as client:
+    backend.before = release.wait
+    with running(Master(backend)) as (master,), client_of(master) as client:
         writing = gevent.spawn(outcome_of, client.add, SPEC, Call(20.0))
         reading = gevent.spawn(outcome_of, client.nodes, Call(20.0))
-        eventually(lambda: len(desk.calls) == 2)
+        eventually(lambda: len(backend.calls) == 2)
         master.server.stop(0)
         release.set()
         assert type(writing.get(timeout=10)) is OutcomeUnknown

@@ -37,13 +37,13 @@ SPEC = Spec("task-test-4", "douban", {"tag": "小说", "pages": 3}, {"gpu": "yes
 
 
 @pytest.fixture
-def desk():
+def backend():
     return FakeDesk()
 
 
 @pytest.fixture
-def leader(desk):
-    with running(Master(desk)) as (master,):
+def leader(backend):
+    with running(Master(backend)) as (master,):
         yield master
 
 
@@ -67,20 +67,20 @@ def test_a_client_finds_a_server_that_came_back(leader, client):
         again.stop(0)
 
 
-def test_forty_calls_at_once_share_a_channel(client, desk):
+def test_forty_calls_at_once_share_a_channel(client, backend):
     entered = threading.Barrier(40)
-    desk.before = lambda: entered.wait(20)
+    backend.before = lambda: entered.wait(20)
     calls = [gevent.spawn(client.add, Spec(f"task-{at}"), Call(20.0)) for at in range(40)]
     gevent.joinall(calls, timeout=30, raise_error=True)
-    assert sorted(call.value.name for call in calls) == sorted(desk.resources)
+    assert sorted(call.value.name for call in calls) == sorted(backend.resources)
 
 
-def test_calls_beyond_the_limit_are_refused_and_not_acted_upon(desk):
+def test_calls_beyond_the_limit_are_refused_and_not_acted_upon(backend):
     release = Event()
-    desk.before = release.wait
-    with running(Master(desk, max_calls=2)) as (master,), client_of(master) as client:
+    backend.before = release.wait
+    with running(Master(backend, max_calls=2)) as (master,), client_of(master) as client:
         held = [gevent.spawn(client.nodes, Call(20.0)) for _ in range(2)]
-        eventually(lambda: len(desk.calls) == 2)
+        eventually(lambda: len(backend.calls) == 2)
         try:
             with pytest.raises(Overloaded, match="2 gRPC calls are under way") as caught:
                 client.add(SPEC, CALL)
@@ -90,16 +90,16 @@ def test_calls_beyond_the_limit_are_refused_and_not_acted_upon(desk):
             release.set()
         gevent.joinall(held, timeout=10, raise_error=True)
         assert of_queue(master.metrics, "grpc calls") == (0, 2, 1)
-    assert desk.resources == {}
+    assert backend.resources == {}
 
 
-def test_health_and_the_workers_reports_have_room_when_clients_take_all(desk):
+def test_health_and_the_workers_reports_have_room_when_clients_take_all(backend):
     release = Event()
-    with running(Master(desk, max_calls=2)) as (master,), client_of(master) as client:
-        desk.before = release.wait
+    with running(Master(backend, max_calls=2)) as (master,), client_of(master) as client:
+        backend.before = release.wait
         held = [gevent.spawn(client.nodes, Call(20.0)) for _ in range(2)]
-        eventually(lambda: len(desk.calls) == 2)
-        desk.before = lambda: None
+        eventually(lambda: len(backend.calls) == 2)
+        backend.before = lambda: None
         try:
             with channel_to(master) as channel:
                 stub = health_pb2_grpc.HealthStub(channel)
@@ -110,19 +110,19 @@ def test_health_and_the_workers_reports_have_room_when_clients_take_all(desk):
         gevent.joinall(held, timeout=10, raise_error=True)
 
 
-def test_a_connection_that_says_nothing_is_closed(desk, monkeypatch):
+def test_a_connection_that_says_nothing_is_closed(backend, monkeypatch):
     monkeypatch.setattr(server, "HANDSHAKE_S", 1)
     with (
-        running(Master(desk)) as (master,),
+        running(Master(backend)) as (master,),
         socket.create_connection(("127.0.0.1", master.server.port), timeout=10) as silent,
     ):
         while silent.recv(4096):
             pass
 
 
-def test_a_request_beyond_the_limit_is_rejected(desk):
+def test_a_request_beyond_the_limit_is_rejected(backend):
     with (
-        running(Master(desk, ApiSettings(max_request_bytes=1024))) as (master,),
+        running(Master(backend, ApiSettings(max_request_bytes=1024))) as (master,),
         client_of(master) as client,
     ):
         with pytest.raises(Rejected, match="larger than max") as caught:

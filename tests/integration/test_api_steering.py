@@ -27,15 +27,15 @@ SCHEDULER = "/crawler/scheduler"
 
 
 @pytest.fixture
-def desk():
-    desk = FakeDesk()
-    desk.add(Spec("x"), CALL)
-    return desk
+def backend():
+    backend = FakeDesk()
+    backend.add(Spec("x"), CALL)
+    return backend
 
 
 @pytest.fixture
-def pair(desk):
-    leader, follower = Master(desk), Master()
+def pair(backend):
+    leader, follower = Master(backend), Master()
     with running(leader, follower):
         follower.follow(leader.address)
         yield leader, follower
@@ -63,7 +63,7 @@ def as_json(message):
     return MessageToDict(message, always_print_fields_with_no_presence=True)
 
 
-def test_the_policy_is_shown_switched_and_reset(client, desk):
+def test_the_policy_is_shown_switched_and_reset(client, backend):
     view = client.scheduler(CALL)
     assert view.policy == Policy("least-load", frozenset({"gpu"}), {"spread": 2.5})
     assert (list(view.strategies), list(view.plugins)) == (STRATEGIES, PLUGINS)
@@ -71,7 +71,7 @@ def test_the_policy_is_shown_switched_and_reset(client, desk):
     view = client.update_scheduler(PolicyChange("random", frozenset(), {}), CALL)
     assert (view.policy, view.switched) == (Policy("random"), True)
     assert client.reset_scheduler(CALL).policy == Policy("least-load")
-    assert not desk.switched
+    assert not backend.switched
 
 
 @pytest.mark.parametrize(
@@ -129,12 +129,12 @@ def test_the_policy_is_shown_switched_and_reset(client, desk):
         ),
     ],
 )
-def test_what_is_not_given_stays_as_it_is(master, client, desk, change, body, policy):
-    before = desk.policy
+def test_what_is_not_given_stays_as_it_is(master, client, backend, change, body, policy):
+    before = backend.policy
     assert client.update_scheduler(change, CALL).policy == policy
-    desk.policy = before
+    backend.policy = before
     assert master.web.put(SCHEDULER, json=body).status_code == 200
-    assert desk.policy == policy
+    assert backend.policy == policy
 
 
 @pytest.mark.parametrize(
@@ -208,8 +208,8 @@ def test_http_answers_what_grpc_answers(master, stub):
         assert body_of(answer) == as_json(call(request, timeout=5)), path
 
 
-def test_an_explanation_comes_whole(client, desk):
-    assert client.explain("x", CALL) == desk.explain("x", CALL)
+def test_an_explanation_comes_whole(client, backend):
+    assert client.explain("x", CALL) == backend.explain("x", CALL)
     with pytest.raises(NotFound, match="no such task"):
         client.explain("y", CALL)
 
@@ -225,8 +225,8 @@ def test_a_worker_is_drained_and_let_again(client, master):
         client.drain("", CALL)
 
 
-def test_a_follower_passes_all_of_it_on(pair, desk):
-    desk.calls.clear()
+def test_a_follower_passes_all_of_it_on(pair, backend):
+    backend.calls.clear()
     with client_of(pair[1]) as client:
         client.scheduler(CALL)
         client.update_scheduler(PolicyChange(), CALL)
@@ -234,4 +234,4 @@ def test_a_follower_passes_all_of_it_on(pair, desk):
         client.explain("x", CALL)
         client.drain("2", CALL)
         client.uncordon("2", CALL)
-    assert [call.forwarded for call in desk.calls] == [True] * 6
+    assert [call.forwarded for call in backend.calls] == [True] * 6

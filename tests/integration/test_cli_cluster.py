@@ -35,11 +35,11 @@ def left(unfinished, cordoned=True):
 
 @pytest.fixture
 def run(monkeypatch, capsys):
-    """Run a command against a desk: status, output, errors."""
+    """Run a command against a backend: status, output, errors."""
     monkeypatch.setattr(drain, "LOOK_S", 0.01)
 
-    def ran(desk, *arguments):
-        with running(Master(desk)) as (master,):
+    def ran(backend, *arguments):
+        with running(Master(backend)) as (master,):
             # As `main` does, with arguments of our own.
             whole = commands.main
             monkeypatch.setenv("CRAWLER_MASTER", master.address)
@@ -78,13 +78,15 @@ def test_draining_ends_in_time_and_names_what_stays_and_why(run, monkeypatch):
         "c": [WorkerVerdict("w-1", 0)],
         "d": [],
     }
-    desk = Emptying(left(5), left(4))
-    desk.add(Spec("gone"), CALL)
+    backend = Emptying(left(5), left(4))
+    backend.add(Spec("gone"), CALL)
     for name in verdicts:
-        desk.add(Spec(name), CALL)
-    desk.resources["b"] = desk.resources["b"].replace(state=State.RUNNING)
-    desk.resources["done"] = desk.resources["b"].replace(spec=Spec("done"), state=State.DONE)
-    desk.resources["far"] = desk.resources["a"].replace(spec=Spec("far"), owner=Owner("w-1", "h:1"))
+        backend.add(Spec(name), CALL)
+    backend.resources["b"] = backend.resources["b"].replace(state=State.RUNNING)
+    backend.resources["done"] = backend.resources["b"].replace(spec=Spec("done"), state=State.DONE)
+    backend.resources["far"] = backend.resources["a"].replace(
+        spec=Spec("far"), owner=Owner("w-1", "h:1")
+    )
 
     def explain(name, call):
         if name == "gone":
@@ -92,8 +94,8 @@ def test_draining_ends_in_time_and_names_what_stays_and_why(run, monkeypatch):
         judgement = Judgement("least-load", "w-1" if name == "c" else "", verdicts[name])
         return Explanation(name, "assigned", "", WORKER.id, "", 0, "", judgement)
 
-    monkeypatch.setattr(desk, "explain", explain)
-    status, said, error = run(desk, "drain", "2", "--timeout", "0.05")
+    monkeypatch.setattr(backend, "explain", explain)
+    status, said, error = run(backend, "drain", "2", "--timeout", "0.05")
     assert (status, said[-1]) == (1, f"{EMPTYING} has 4 unfinished tasks left")
     assert error.splitlines() == [
         f"crawler: {WORKER.id} still has 4 unfinished tasks after 0.05 s; it takes no others, and "
@@ -107,10 +109,10 @@ def test_draining_ends_in_time_and_names_what_stays_and_why(run, monkeypatch):
 
 
 def test_of_many_tasks_that_stay_some_are_named(run):
-    desk = Emptying(left(12))
+    backend = Emptying(left(12))
     for name in range(12):
-        desk.add(Spec(f"{name:02}"), CALL)
-    status, _, error = run(desk, "drain", "2", "--wait", "--timeout=0.05")
+        backend.add(Spec(f"{name:02}"), CALL)
+    status, _, error = run(backend, "drain", "2", "--wait", "--timeout=0.05")
     assert (status, len(error.splitlines())) == (1, 12)
     assert error.endswith("  and 2 more\n")
 
@@ -146,9 +148,9 @@ def test_a_master_that_has_no_leader_is_quoted(run, monkeypatch):
 
 
 def test_scores_places_and_refusals_are_told_with_what_was_chosen(run):
-    desk = FakeDesk()
-    desk.add(Spec("x"), CALL)
-    status, lines, _ = run(desk, "explain", "x")
+    backend = FakeDesk()
+    backend.add(Spec("x"), CALL)
+    status, lines, _ = run(backend, "explain", "x")
     assert status == 0
     assert lines[:6] == [
         "x (priority 3, group team-a) is assigned",
@@ -166,10 +168,10 @@ def test_scores_places_and_refusals_are_told_with_what_was_chosen(run):
 
 
 def test_a_policy_that_is_not_in_force_is_told(run, monkeypatch):
-    desk = FakeDesk()
-    view = dataclasses.replace(desk._view(), switched=True, fault="no such strategy")
-    monkeypatch.setattr(desk, "_view", lambda: view)
-    _, lines, _ = run(desk, "strategy")
+    backend = FakeDesk()
+    view = dataclasses.replace(backend._view(), switched=True, fault="no such strategy")
+    monkeypatch.setattr(backend, "_view", lambda: view)
+    _, lines, _ = run(backend, "strategy")
     assert lines == [
         "* least-load",
         "  random",
@@ -179,8 +181,8 @@ def test_a_policy_that_is_not_in_force_is_told(run, monkeypatch):
 
 def test_all_tasks_are_listed_page_by_page(run, monkeypatch):
     monkeypatch.setattr(cluster, "MAX_PAGE", 2)
-    desk = FakeDesk()
+    backend = FakeDesk()
     for name in "abcde":
-        desk.add(Spec(name), CALL)
-    _, lines, _ = run(desk, "tasks")
+        backend.add(Spec(name), CALL)
+    _, lines, _ = run(backend, "tasks")
     assert [line.split()[0] for line in lines] == ["TASK", *"abcde"]

@@ -1,4 +1,4 @@
-"""`crawler update`, against a desk."""
+"""`crawler update`, against a backend."""
 
 import pytest
 
@@ -19,21 +19,21 @@ SPEC = Spec(
 
 
 @pytest.fixture
-def desk():
-    desk = FakeDesk()
-    desk.add(SPEC, CALL)
-    return desk
+def backend():
+    backend = FakeDesk()
+    backend.add(SPEC, CALL)
+    return backend
 
 
 @pytest.fixture
-def updated(run, desk):  # noqa: F811
+def updated(run, backend):  # noqa: F811
     """What these options make of the task."""
 
     def update(*options):
-        status, said, error = run(desk, "update", "x", *options)
+        status, said, error = run(backend, "update", "x", *options)
         assert (status, error) == (0, "")
         assert said[0].split() == ["name", "x"]
-        return desk.resources["x"].spec
+        return backend.resources["x"].spec
 
     return update
 
@@ -90,18 +90,18 @@ def test_fields_and_parts_of_them_are_set_and_unset(updated, option, field, valu
         ("--set=labels=7", 1, "labels: 7 is not allowed; allowed is a map of text"),
     ],
 )
-def test_what_cannot_be_set_is_told_and_nothing_changed(run, desk, option, status, complaint):  # noqa: F811
-    found, said, error = run(desk, "update", "x", option)
+def test_what_cannot_be_set_is_told_and_nothing_changed(run, backend, option, status, complaint):  # noqa: F811
+    found, said, error = run(backend, "update", "x", option)
     assert (found, said) == (status, [])
     assert complaint in error
-    assert desk.resources["x"].spec == SPEC
+    assert backend.resources["x"].spec == SPEC
 
 
-def test_a_part_of_what_was_just_set_to_something_else_is_told(run, desk):  # noqa: F811
-    status, _, error = run(desk, "update", "x", "--set=labels=7", "--set=labels.a=b")
+def test_a_part_of_what_was_just_set_to_something_else_is_told(run, backend):  # noqa: F811
+    status, _, error = run(backend, "update", "x", "--set=labels=7", "--set=labels.a=b")
     assert (status, "Traceback" in error) == (2, False)
     assert "--set 'labels.a': labels is 7 by now; allowed is a map" in error
 
 
-def test_a_task_that_is_not_there_is_told(run, desk):  # noqa: F811
-    assert run(desk, "update", "y")[::2] == (1, "crawler: no such task\n")
+def test_a_task_that_is_not_there_is_told(run, backend):  # noqa: F811
+    assert run(backend, "update", "y")[::2] == (1, "crawler: no such task\n")

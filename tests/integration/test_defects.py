@@ -125,7 +125,7 @@ def test_the_last_word_takes_no_longer_than_it_may(cluster, monkeypatch):
             gevent.sleep(call.timeout_s)
             raise Unavailable("no answer")
 
-    role._observer.desk = lambda leader: Silent()
+    role._observer.backend = lambda leader: Silent()
     role._epochs.protests = lambda: [Report(f"t{n}", "1", 1, State.ASSIGNED) for n in range(50)]
     clock = SystemClock()
     began_s = clock.monotonic()

@@ -3,7 +3,7 @@
 import pytest
 
 from crawler import Request, Spider
-from crawler.engine.download.cookies import LOOK_EACH, MAX_COOKIES, Jar
+from crawler.engine.download.cookies import LOOK_EACH, MAX_COOKIES, CookieJar
 from tests.site import Site
 from tests.site.asked import HTML, Reply
 from tests.site.crawling import ListSink, OnlyTitles, crawled, run, running_engine, spec
@@ -163,7 +163,7 @@ def test_what_is_no_cookie_is_told(site):
 
 
 def test_a_jar_does_not_grow_without_end():
-    jar = Jar()
+    jar = CookieJar()
     for number in range(MAX_COOKIES + 10):
         jar.add(f"c{number}", "x", domain="h", below=False, path="/", secure=False)
     for _ in range(LOOK_EACH):

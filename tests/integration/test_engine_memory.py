@@ -2,7 +2,7 @@
 
 import pytest
 
-from crawler.engine.download.body_memory import ResponseMemory
+from crawler.engine.download.body_memory import BodyMemory
 from crawler.engine.engine import Engine
 from crawler.settings.crawl import CrawlSettings
 from tests.site import Site
@@ -14,7 +14,7 @@ CHUNK = 16_384
 """libcurl hands over so much at most."""
 
 
-class Watched(ResponseMemory):
+class Watched(BodyMemory):
     """Knows the most that was ever held."""
 
     def __init__(self, most_bytes):
@@ -28,7 +28,7 @@ class Watched(ResponseMemory):
 
 @pytest.fixture
 def watched(monkeypatch):
-    monkeypatch.setattr("crawler.engine.engine.ResponseMemory", Watched)
+    monkeypatch.setattr("crawler.engine.engine.BodyMemory", Watched)
 
 
 def crawled(most_bytes, urls):
@@ -81,7 +81,7 @@ def test_what_was_broken_off_gives_its_memory_back():
 
 def test_who_waits_is_told_once_there_is_room():
     told = []
-    memory = ResponseMemory(10)
+    memory = BodyMemory(10)
     memory.take(12)
     assert memory.full
     memory.when_free(lambda: told.append("now"))

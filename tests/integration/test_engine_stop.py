@@ -13,9 +13,9 @@ import gevent
 import pytest
 
 from crawler.engine.download.address_policy import ALL, AddressPolicy
-from crawler.engine.download.body_memory import ResponseMemory
-from crawler.engine.download.curl import Fetcher, Transfer
-from crawler.engine.http.messages import Call, FetchError, Terms
+from crawler.engine.download.body_memory import BodyMemory
+from crawler.engine.download.curl import CurlFetcher, Transfer
+from crawler.engine.http.messages import FetchCall, FetchError, FetchLimits
 from tests.site import Site
 from tests.site.crawling import ListSink, OnlyTitles, Titles, file_sink, lines, running_engine, spec
 from tests.waiting import eventually
@@ -121,13 +121,13 @@ with running_engine(Titles) as engine:
 
 
 def call(url, **changes):
-    terms = Terms(connect_timeout_s=2.0, max_body_bytes=10_000)
-    return Call(url, ("User-Agent: test",), **{"terms": terms, "timeout_s": 5.0, **changes})
+    terms = FetchLimits(connect_timeout_s=2.0, max_body_bytes=10_000)
+    return FetchCall(url, ("User-Agent: test",), **{"terms": terms, "timeout_s": 5.0, **changes})
 
 
 @pytest.fixture
 def fetcher():
-    fetcher = Fetcher(AddressPolicy([ALL]))
+    fetcher = CurlFetcher(AddressPolicy([ALL]))
     fetcher.start()
     yield fetcher
     fetcher.stop()
@@ -170,8 +170,8 @@ def test_the_limit_counts_what_was_unpacked(site, fetcher):
 
 
 def test_the_limit_holds_whatever_libcurl_makes_of_it():
-    asked = call("http://h/", terms=Terms(max_body_bytes=10))
-    transfer = Transfer(asked, lambda answer: None, ResponseMemory(), lambda _: False)
+    asked = call("http://h/", terms=FetchLimits(max_body_bytes=10))
+    transfer = Transfer(asked, lambda answer: None, BodyMemory(), lambda _: False)
     assert transfer.receive(b"123456") is None
     assert transfer.receive(b"7890") is None
     assert transfer.receive(b"x") == -1

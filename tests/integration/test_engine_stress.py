@@ -13,10 +13,10 @@ import gevent
 import pytest
 
 from crawler.engine.download.address_policy import ALL, AddressPolicy
-from crawler.engine.download.body_memory import ResponseMemory
-from crawler.engine.download.cookies import Jar
-from crawler.engine.download.curl import Fetcher
-from crawler.engine.http.messages import Call, FetchError, Terms
+from crawler.engine.download.body_memory import BodyMemory
+from crawler.engine.download.cookies import CookieJar
+from crawler.engine.download.curl import CurlFetcher
+from crawler.engine.http.messages import FetchCall, FetchError, FetchLimits
 from tests.site import Site
 from tests.site.asked import HTML, Reply
 from tests.site.proxy import Proxy
@@ -60,10 +60,10 @@ class Storm:
 
     def __init__(self, dice, site, proxy):
         self.dice, self.site, self.proxy = dice, site, proxy
-        self.held = ResponseMemory(dice.choice([1, 50_000, 300_000, 10**9]))
+        self.held = BodyMemory(dice.choice([1, 50_000, 300_000, 10**9]))
         networks = dice.choice([[ALL], ["127.0.0.0/8"]])
-        self.fetcher = Fetcher(AddressPolicy(networks), held=self.held)
-        self.jars = [Jar(), Jar(), None]
+        self.fetcher = CurlFetcher(AddressPolicy(networks), held=self.held)
+        self.jars = [CookieJar(), CookieJar(), None]
         self.open = {}
         self.told = Counter()
         self.sent = 0
@@ -104,12 +104,12 @@ class Storm:
 
     def call(self):
         dice = self.dice
-        terms = Terms(
+        terms = FetchLimits(
             max_body_bytes=dice.choice([1000, 100_000, 10**7]),
             stall_timeout_s=dice.choice([0.05, 5]),
             first_byte_timeout_s=dice.choice([0.05, 5]),
         )
-        return Call(
+        return FetchCall(
             self.site.url(dice.choice(PATHS), f"127.0.0.{dice.randrange(1, 4)}"),
             ("User-Agent: storm",),
             terms,

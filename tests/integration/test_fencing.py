@@ -501,7 +501,7 @@ def test_masters_that_start_all_at_once_have_one_leader_and_seed_once(cluster):
     masters = [job.get(timeout=10) for job in starting]
     client = cluster.client(masters[0])
     eventually(lambda: len(cluster.resources()) == len(seeds))
-    assert sum(master._role.own_desk() is not None for master in masters) == 1
+    assert sum(master._role.local_backend() is not None for master in masters) == 1
     assert {client.leader(CALL).id for _ in masters} == {masters[0]._role.leader().id}
     events = [e for batch in until_now(watch, cluster.store) for e in batch.events]
     written = [e.key for e in events if KEYS.resource_name(e.key)]
@@ -545,11 +545,11 @@ def test_a_rejection_that_rests_on_a_write_that_failed_is_none(cluster):
     store = Held(cluster.store)
     master = cluster.master("1", store=store)
     cluster.client(master).add(Spec("a"), CALL)
-    desk = master._role.own_desk()
+    backend = master._role.local_backend()
     store.holds, store.failure = True, Unavailable("nothing was done")
     asked = [
-        *(gevent.spawn(answer, desk.delete, "a", CALL) for _ in range(2)),
-        *(gevent.spawn(answer, desk.add, Spec("b", priority=n), CALL) for n in range(2)),
+        *(gevent.spawn(answer, backend.delete, "a", CALL) for _ in range(2)),
+        *(gevent.spawn(answer, backend.add, Spec("b", priority=n), CALL) for n in range(2)),
     ]
     assert store.held.wait(5)
     store.go_on.set()
@@ -566,12 +566,12 @@ def test_a_report_made_out_of_date_by_a_write_that_failed_is_not_taken_as_told(c
     client = cluster.client(master)
     client.add(waiting("a"), CALL)
     eventually(lambda: client.get("a", CALL).state is State.RUNNING)
-    task, desk = client.get("a", CALL), master._role.own_desk()
+    task, backend = client.get("a", CALL), master._role.local_backend()
     store.holds, store.failure = True, Unavailable("nothing was done")
     over = Report("a", task.id, task.epoch, State.DONE)
     asked = [
-        gevent.spawn(answer, desk.update, waiting("a", parameters={"other": 1}), CALL),
-        gevent.spawn(answer, desk.report, worker_id("1"), [over], CALL),
+        gevent.spawn(answer, backend.update, waiting("a", parameters={"other": 1}), CALL),
+        gevent.spawn(answer, backend.report, worker_id("1"), [over], CALL),
     ]
     assert store.held.wait(5)
     store.go_on.set()

@@ -29,7 +29,7 @@ def cluster(tmp_path):
 def test_a_task_added_and_deleted_within_one_pass_is_answered(cluster):
     node = cluster.master("1")
     cluster.client()
-    desk = node._role.own_desk()
+    backend = node._role.local_backend()
     answers = []
 
     def call(function, *args):
@@ -39,7 +39,10 @@ def test_a_task_added_and_deleted_within_one_pass_is_answered(cluster):
             answers.append(repr(error))
 
     gevent.joinall(
-        [gevent.spawn(call, desk.add, Spec("a"), CALL), gevent.spawn(call, desk.delete, "a", CALL)]
+        [
+            gevent.spawn(call, backend.add, Spec("a"), CALL),
+            gevent.spawn(call, backend.delete, "a", CALL),
+        ]
     )
     assert "deleted at the very same time" in "".join(answers) or answers == []
     assert "KeyError" not in "".join(answers)

@@ -137,7 +137,7 @@ class Checks:
         self.raise_violations()
 
     def _check_leader(self) -> Process | None:
-        leading = [m.process for m in self._world.masters if m.process and _desk(m.process)]
+        leading = [m.process for m in self._world.masters if m.process and _backend(m.process)]
         if len(leading) != 1:
             self._history.blame(f"{len(leading)} masters lead: {', '.join(map(str, leading))}")
             return None
@@ -196,8 +196,8 @@ class Checks:
             self._history.blame(f"a mirror of {host} differs from the store in {differing}")
 
     def _check_loads(self, leader: Process) -> None:
-        desk = _desk(leader)
-        loads = {each.node.id: each for each in desk.nodes(Call(1.0)) if each.role == "worker"}
+        backend = _backend(leader)
+        loads = {each.node.id: each for each in backend.nodes(Call(1.0)) if each.role == "worker"}
         for host in self._world.workers:
             assert host.process is not None
             mine = [r for r in self._history.resources.values() if self._is_of(r, host.process)]
@@ -211,9 +211,9 @@ class Checks:
         return next((h for h in self._world.workers if h.node_id == node_id), None)
 
 
-def _desk(process: Process) -> Any:
+def _backend(process: Process) -> Any:
     role = process.role
-    return role.own_desk() if isinstance(role, Master) else None
+    return role.local_backend() if isinstance(role, Master) else None
 
 
 def _resources(process: Process) -> dict[str, Resource]:

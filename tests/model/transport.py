@@ -13,7 +13,7 @@ from typing import Any
 
 from gevent.event import Event
 
-from crawler.api.service import UNTOLD, Call, Desk
+from crawler.api.service import UNTOLD, Backend, Call
 from crawler.errors import CrawlerError, OutcomeUnknown, Unavailable
 from crawler.model.records import Query, Report, Resource, Spec, WorkerLoad
 from tests.model.nodes import Host, Process
@@ -57,7 +57,9 @@ class Transport:
         self._under_way: dict[Exchange, None] = {}
         self.faults = Faults()
 
-    def desk(self, clock: NodeClock, address: str, forwards: bool, source: Host | None) -> Desk:
+    def backend(
+        self, clock: NodeClock, address: str, forwards: bool, source: Host | None
+    ) -> Backend:
         return RemoteDesk(self, clock, address, forwards, source)
 
     def died(self, process: Process) -> None:
@@ -71,7 +73,7 @@ class Transport:
         address: str,
         source: Host | None,
         call: Call,
-        handle: Callable[[Desk, Call], Any],
+        handle: Callable[[Backend, Call], Any],
     ) -> Any:
         host = self._hosts.get(address)
         if host is None or host.process is None or host.deaf or (source and source.deaf):
@@ -88,14 +90,16 @@ class Transport:
             raise exchange.error
         return exchange.result
 
-    def _begin(self, server: Process, call: Call, handle: Callable[[Desk, Call], Any]) -> Exchange:
+    def _begin(
+        self, server: Process, call: Call, handle: Callable[[Backend, Call], Any]
+    ) -> Exchange:
         exchange = Exchange(server)
         self._under_way[exchange] = None
 
         def serve() -> None:
             try:
                 server.clock.running.wait()
-                exchange.result = handle(server.role.service.desk(call), call)
+                exchange.result = handle(server.role.service.backend(call), call)
             except CrawlerError as error:
                 exchange.error = error
             finally:
@@ -126,29 +130,29 @@ class RemoteDesk:
         self._source = source
 
     def add(self, spec: Spec, call: Call) -> Resource:
-        return self._ask(call, lambda desk, call: desk.add(spec, call))
+        return self._ask(call, lambda backend, call: backend.add(spec, call))
 
     def update(self, spec: Spec, call: Call) -> Resource:
-        return self._ask(call, lambda desk, call: desk.update(spec, call))
+        return self._ask(call, lambda backend, call: backend.update(spec, call))
 
     def delete(self, name: str, call: Call) -> None:
-        self._ask(call, lambda desk, call: desk.delete(name, call))
+        self._ask(call, lambda backend, call: backend.delete(name, call))
 
     def get(self, name: str, call: Call) -> Resource:
-        return self._ask(call, lambda desk, call: desk.get(name, call))
+        return self._ask(call, lambda backend, call: backend.get(name, call))
 
     def list(self, query: Query, call: Call) -> Any:
-        return self._ask(call, lambda desk, call: desk.list(query, call))
+        return self._ask(call, lambda backend, call: backend.list(query, call))
 
     def nodes(self, call: Call) -> Any:
-        return self._ask(call, lambda desk, call: desk.nodes(call))
+        return self._ask(call, lambda backend, call: backend.nodes(call))
 
     def report(
         self, node_id: str, reports: Sequence[Report], call: Call, load: WorkerLoad = UNTOLD
     ) -> Sequence[str]:
-        return self._ask(call, lambda desk, call: desk.report(node_id, reports, call, load))
+        return self._ask(call, lambda backend, call: backend.report(node_id, reports, call, load))
 
-    def _ask(self, call: Call, handle: Callable[[Desk, Call], Any]) -> Any:
+    def _ask(self, call: Call, handle: Callable[[Backend, Call], Any]) -> Any:
         onward = Call(call.timeout_s, forwarded=self._forwards)
         return self._transport.ask(self._clock, self._address, self._source, onward, handle)
 
@@ -161,8 +165,8 @@ class ModelPeers:
         self._process = process
         self._forwards = forwards
 
-    def desk(self, address: str) -> Desk:
-        return self._transport.desk(
+    def backend(self, address: str) -> Backend:
+        return self._transport.backend(
             self._process.clock, address, self._forwards, self._process.host
         )
 

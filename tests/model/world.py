@@ -119,12 +119,12 @@ class World:
         """A client asks a master for something; it is answered when it is answered."""
         operation = self.history.began(kind, spec)
         self.history.note(f"client: {kind} {spec.name} through {via}")
-        desk = self.transport.desk(self._client_clock, via.address, False, None)
+        backend = self.transport.backend(self._client_clock, via.address, False, None)
         call = Call(TIMEOUT_S)
         asked: dict[str, Callable[[], Any]] = {
-            "add": lambda: desk.add(spec, call),
-            "update": lambda: desk.update(spec, call),
-            "delete": lambda: desk.delete(spec.name, call),
+            "add": lambda: backend.add(spec, call),
+            "update": lambda: backend.update(spec, call),
+            "delete": lambda: backend.delete(spec.name, call),
         }
 
         def ask() -> None:

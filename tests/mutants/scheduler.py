@@ -13,7 +13,7 @@ MUTANTS = [
     Mutant(
         "what was not committed stays reserved",
         "crawler/node/master/term.py",
-        "                self._cluster.census.see(name, self._cluster.resource(name))\n",
+        "                self._cluster.cluster_state.see(name, self._cluster.resource(name))\n",
         "                pass\n",
         "tests/model tests/integration/test_fencing.py",
     ),

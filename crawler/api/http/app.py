@@ -19,7 +19,7 @@ from werkzeug.wsgi import get_path_info
 from crawler.api.failures import Failure, explain, shorten
 from crawler.api.health import Health
 from crawler.api.http import bodies, fast_path
-from crawler.api.http.fast_path import Shortcut
+from crawler.api.http.fast_path import FastPath
 from crawler.api.http.routes import EXTENSION, Parts, answer, api, node, parts
 from crawler.api.http.server import MAX_CONNECTIONS
 from crawler.api.limiter import RateLimiter
@@ -66,7 +66,7 @@ def build_app(
     The limiter is the one that gRPC asks too.
     """
     limiter = limiter or RateLimiter(settings, metrics)
-    way = None if service is None else Shortcut(service, limiter, settings)
+    way = None if service is None else FastPath(service, limiter, settings)
     app = _App(metrics, clock or SystemClock(), way)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_request_bytes + 1
     # A doubled slash is another path, and not worth a redirect in HTML.
@@ -89,7 +89,7 @@ class _App(Flask):
     By overriding, not by hooks: each hook, and each look at `flask.request`, costs every request.
     """
 
-    def __init__(self, metrics: Metrics, clock: Clock, way: Shortcut | None) -> None:
+    def __init__(self, metrics: Metrics, clock: Clock, way: FastPath | None) -> None:
         super().__init__("crawler", static_folder=None)
         self._clock = clock
         self._shortcut = way

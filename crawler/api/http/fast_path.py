@@ -26,7 +26,7 @@ PATH = "/crawler/resource"
 METHOD = "POST"
 
 
-class Shortcut:
+class FastPath:
     """Adds tasks for requests that have not been looked at by Flask."""
 
     def __init__(self, service: Service, limiter: RateLimiter, settings: ApiSettings) -> None:
@@ -52,7 +52,7 @@ class Shortcut:
         self._limiter.admit("http", environ.get("REMOTE_ADDR") or "")
         call = Call(self._timeout_s)
         spec = task_schemas.load_spec(bodies.read_object(self._body(environ)))
-        return bodies.write(bodies.placement(self._service.desk(call).add(spec, call)))
+        return bodies.write(bodies.placement(self._service.backend(call).add(spec, call)))
 
     def _body(self, environ: WSGIEnvironment) -> bytes:
         length = _length(environ)

@@ -57,7 +57,7 @@ def add() -> Response:
     """Store and place a task."""
     call = _call()
     spec = task_schemas.load_spec(_body(call))
-    return answer(bodies.placement(_service().desk(call).add(spec, call)))
+    return answer(bodies.placement(_service().backend(call).add(spec, call)))
 
 
 @api.delete("/resource")
@@ -72,7 +72,7 @@ def list_() -> Response:
     """The tasks, a page at a time."""
     call = _call()
     query = task_schemas.load_query(request.args.to_dict())
-    return answer(bodies.page(_service().desk(call).list(query, call)))
+    return answer(bodies.page(_service().backend(call).list(query, call)))
 
 
 @api.get("/resource/<name>")
@@ -80,7 +80,7 @@ def get(name: str) -> Response:
     """One task."""
     call = _call()
     named = task_schemas.load_name({"name": name})
-    return answer(bodies.resource(_service().desk(call).get(named, call)))
+    return answer(bodies.resource(_service().backend(call).get(named, call)))
 
 
 @api.put("/resource/<name>")
@@ -91,7 +91,7 @@ def update(name: str) -> Response:
     if given.setdefault("name", name) != name:
         raise InvalidArgument(f"name: {shown(given['name'])} is not the name in the path, {name!r}")
     spec = task_schemas.load_spec(given)
-    return answer(bodies.resource(_service().desk(call).update(spec, call)))
+    return answer(bodies.resource(_service().backend(call).update(spec, call)))
 
 
 @api.delete("/resource/<name>")
@@ -104,7 +104,7 @@ def delete(name: str) -> Response:
 def nodes() -> Response:
     """The live nodes."""
     call = _call()
-    return answer(bodies.nodes(_service().desk(call).nodes(call)))
+    return answer(bodies.nodes(_service().backend(call).nodes(call)))
 
 
 @api.get("/resource/<name>/explain")
@@ -112,28 +112,30 @@ def explain(name: str) -> Response:
     """Why a task is where it is, or waits."""
     call = _call()
     name = task_schemas.load_name({"name": name})
-    return answer(bodies.explanation(_service().desk(call).explain(name, call)))
+    return answer(bodies.explanation(_service().backend(call).explain(name, call)))
 
 
 @api.post("/node/<name>/drain")
 def drain(name: str) -> Response:
     """Move everything off a worker, and keep it off."""
     call = _call()
-    return answer(bodies.node(_service().desk(call).drain(policy_schemas.load_node(name), call)))
+    return answer(bodies.node(_service().backend(call).drain(policy_schemas.load_node(name), call)))
 
 
 @api.post("/node/<name>/uncordon")
 def uncordon(name: str) -> Response:
     """Let a worker take tasks again."""
     call = _call()
-    return answer(bodies.node(_service().desk(call).uncordon(policy_schemas.load_node(name), call)))
+    return answer(
+        bodies.node(_service().backend(call).uncordon(policy_schemas.load_node(name), call))
+    )
 
 
 @api.get("/scheduler")
 def scheduler() -> Response:
     """How tasks are placed."""
     call = _call()
-    return answer(bodies.scheduler(_service().desk(call).scheduler(call)))
+    return answer(bodies.scheduler(_service().backend(call).scheduler(call)))
 
 
 @api.put("/scheduler")
@@ -141,15 +143,15 @@ def update_scheduler() -> Response:
     """Place by another policy."""
     call = _call()
     change = policy_schemas.load_policy(_body(call))
-    desk = _service().desk(call)
-    return answer(bodies.scheduler(desk.update_scheduler(change, call)))
+    backend = _service().backend(call)
+    return answer(bodies.scheduler(backend.update_scheduler(change, call)))
 
 
 @api.delete("/scheduler")
 def reset_scheduler() -> Response:
     """Go back to the policy of the settings."""
     call = _call()
-    return answer(bodies.scheduler(_service().desk(call).reset_scheduler(call)))
+    return answer(bodies.scheduler(_service().backend(call).reset_scheduler(call)))
 
 
 @api.get("/leader")
@@ -196,7 +198,7 @@ def parse_timeout(text: str) -> float:
 
 def _delete(given: dict[str, Any], call: Call) -> Response:
     name = task_schemas.load_name(given)
-    _service().desk(call).delete(name, call)
+    _service().backend(call).delete(name, call)
     return answer({})
 
 

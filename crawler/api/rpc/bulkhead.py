@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from gevent.lock import BoundedSemaphore
 
-from crawler.api.rpc.circuit_breaker import Breaker, State
+from crawler.api.rpc.circuit_breaker import CircuitBreaker, State
 from crawler.clock import Clock
 from crawler.errors import Overloaded, Unavailable
 
@@ -25,10 +25,10 @@ FULL = "full"
 OPEN = "open"
 
 
-class Passage:
+class Permit:
     """One call on its way; tells the breaker how it ended."""
 
-    def __init__(self, breaker: Breaker, clock: Clock, left_s: float) -> None:
+    def __init__(self, breaker: CircuitBreaker, clock: Clock, left_s: float) -> None:
         self.left_s = left_s
         """What is left of the call's time, in seconds, when it gets its turn."""
         self._breaker = breaker
@@ -58,14 +58,14 @@ class Passage:
             self._breaker.abandon(self._ticket)
 
 
-class Gate:
+class Bulkhead:
     """Lets calls to one peer pass, or refuses them."""
 
     def __init__(
         self, address: str, clock: Clock, on_refused: Callable[[str], None] = lambda _: None
     ) -> None:
         """`on_refused` is told `FULL` or `OPEN` for each call that is refused."""
-        self.breaker = Breaker(clock)
+        self.breaker = CircuitBreaker(clock)
         self._address = address
         self._clock = clock
         self._on_refused = on_refused
@@ -77,7 +77,7 @@ class Gate:
         return MAX_IN_FLIGHT - int(self._places.counter)
 
     @contextmanager
-    def passage(self, timeout_s: float) -> Iterator[Passage]:
+    def passage(self, timeout_s: float) -> Iterator[Permit]:
         """For one call with that much time. Raises Unavailable, Overloaded: nothing was sent."""
         self._check()
         began_s = self._clock.monotonic()
@@ -89,7 +89,7 @@ class Gate:
             )
         try:
             self._check()
-            passage = Passage(
+            passage = Permit(
                 self.breaker, self._clock, timeout_s - (self._clock.monotonic() - began_s)
             )
             try:

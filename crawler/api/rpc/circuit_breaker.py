@@ -30,7 +30,7 @@ class State(enum.Enum):
     """Refuses it."""
 
 
-class Breaker:
+class CircuitBreaker:
     """Watches the calls to one peer.
 
     Ask `refuses_for_s`, then `begin` before a call; after it tell `succeed`, or `fail`, or, when it

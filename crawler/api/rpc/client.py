@@ -1,4 +1,4 @@
-"""A master as seen from elsewhere: the `Desk` of a leader, over gRPC.
+"""A master as seen from elsewhere: the `Backend` of a leader, over gRPC.
 
 Followers pass requests on with it, workers report with it, the command line asks with it. What the
 other side raised is raised here, with the same code and message. Whatever happens a call ends
@@ -19,7 +19,7 @@ from google.protobuf import empty_pb2
 from prometheus_client import Counter
 
 from crawler.api.rpc import codec, policy_codec
-from crawler.api.rpc.bulkhead import FULL, MAX_IN_FLIGHT, OPEN, Gate, Passage
+from crawler.api.rpc.bulkhead import FULL, MAX_IN_FLIGHT, OPEN, Bulkhead, Permit
 from crawler.api.rpc.metadata import ANSWERED, FORWARDED, RETRY_AFTER
 from crawler.api.service import UNTOLD, Call, NodeLoad, Page
 from crawler.clock import SystemClock
@@ -79,14 +79,16 @@ _UNANSWERED = ("UNAVAILABLE", "CANCELLED", "DEADLINE_EXCEEDED", "UNKNOWN", "INTE
 
 
 class Client:
-    """The desk of the master at `address`, over one channel; connects with the first call.
+    """The backend of the master at `address`, over one channel; connects with the first call.
 
     `forwards` marks its requests as passed on by a master, so that they are not passed on again.
     """
 
-    def __init__(self, address: str, *, forwards: bool = False, gate: Gate | None = None) -> None:
+    def __init__(
+        self, address: str, *, forwards: bool = False, gate: Bulkhead | None = None
+    ) -> None:
         """The gate is the way to that master; without one it has its own."""
-        self.gate = gate or Gate(address, SystemClock())
+        self.gate = gate or Bulkhead(address, SystemClock())
         self._address = address
         self._metadata = ((FORWARDED, "1"),) if forwards else ()
         self._closed = False
@@ -189,7 +191,7 @@ class Client:
         with self.gate.passage(call.timeout_s) as passage:
             return self._send(method, request, call, passage)
 
-    def _send(self, method: str, request: Any, call: Call, passage: Passage) -> Any:
+    def _send(self, method: str, request: Any, call: Call, passage: Permit) -> Any:
         if self._closed:
             raise Unavailable(f"the channel to {self._address} was closed")
         limit = gevent.Timeout(passage.left_s + MARGIN_S)
@@ -263,10 +265,10 @@ class Peers:
             lambda: self._of_latest(lambda g: g.breaker.state.value),
         )
 
-    def desk(self, address: str) -> Client:
+    def backend(self, address: str) -> Client:
         """The client to the master at that address."""
         if address not in self._clients:
-            gate = Gate(address, SystemClock(), self._count)
+            gate = Bulkhead(address, SystemClock(), self._count)
             self._clients[address] = Client(address, forwards=self._forwards, gate=gate)
         self._clients.move_to_end(address)
         if len(self._clients) > MAX_PEERS:
@@ -282,12 +284,12 @@ class Peers:
         if reason in self._refused:
             self._refused[reason].inc()
 
-    def _of_latest(self, read: Callable[[Gate], int]) -> int:
+    def _of_latest(self, read: Callable[[Bulkhead], int]) -> int:
         """Of the leader that was asked last; 0 when none was."""
         return read(next(reversed(self._clients.values())).gate) if self._clients else 0
 
 
-def _judge(error: Any, passage: Passage) -> None:
+def _judge(error: Any, passage: Permit) -> None:
     """What an error says of the peer. A refusal is an answer like any other."""
     code = error.code().name
     if ANSWERED in _trailer(error) or code not in _UNANSWERED:

@@ -59,7 +59,7 @@ class Servicer(pb_grpc.CrawlerMasterServicer):
         """Store and place a task."""
         call = self._call(context)
         spec = task_schemas.load_spec(codec.spec_fields(request))
-        return codec.placement_message(self._service.desk(call).add(spec, call))
+        return codec.placement_message(self._service.backend(call).add(spec, call))
 
     def UpdateResource(
         self, request: pb.ResourceSpec, context: grpc.ServicerContext
@@ -67,7 +67,7 @@ class Servicer(pb_grpc.CrawlerMasterServicer):
         """Change what a task does."""
         call = self._call(context)
         spec = task_schemas.load_spec(codec.spec_fields(request))
-        return codec.resource_message(self._service.desk(call).update(spec, call))
+        return codec.resource_message(self._service.backend(call).update(spec, call))
 
     def DeleteResource(
         self, request: pb.ResourceSpec, context: grpc.ServicerContext
@@ -75,7 +75,7 @@ class Servicer(pb_grpc.CrawlerMasterServicer):
         """Remove a task and stop its crawl."""
         call = self._call(context)
         name = task_schemas.load_name({"name": request.name})
-        self._service.desk(call).delete(name, call)
+        self._service.backend(call).delete(name, call)
         return empty_pb2.Empty()
 
     def GetResource(
@@ -84,7 +84,7 @@ class Servicer(pb_grpc.CrawlerMasterServicer):
         """One task."""
         call = self._call(context)
         name = task_schemas.load_name({"name": request.name})
-        return codec.resource_message(self._service.desk(call).get(name, call))
+        return codec.resource_message(self._service.backend(call).get(name, call))
 
     def ListResources(
         self, request: pb.ListResourcesRequest, context: grpc.ServicerContext
@@ -92,14 +92,14 @@ class Servicer(pb_grpc.CrawlerMasterServicer):
         """The tasks, a page at a time."""
         call = self._call(context)
         query = task_schemas.load_query(codec.query_fields(request))
-        return codec.page_message(self._service.desk(call).list(query, call))
+        return codec.page_message(self._service.backend(call).list(query, call))
 
     def ListNodes(
         self, request: pb.ListNodesRequest, context: grpc.ServicerContext
     ) -> pb.ListNodesResponse:
         """The live nodes."""
         call = self._call(context)
-        loads = self._service.desk(call).nodes(call)
+        loads = self._service.backend(call).nodes(call)
         return pb.ListNodesResponse(nodes=[codec.node_message(load) for load in loads])
 
     def ExplainResource(
@@ -108,31 +108,31 @@ class Servicer(pb_grpc.CrawlerMasterServicer):
         """Why a task is where it is, or waits."""
         call = self._call(context)
         name = task_schemas.load_name({"name": request.name})
-        return policy_codec.explanation_message(self._service.desk(call).explain(name, call))
+        return policy_codec.explanation_message(self._service.backend(call).explain(name, call))
 
     def DrainNode(self, request: pb.NodeRequest, context: grpc.ServicerContext) -> pb.NodeInfo:
         """Move everything off a worker, and keep it off."""
         call = self._call(context)
         node = policy_schemas.load_node(request.node)
-        return codec.node_message(self._service.desk(call).drain(node, call))
+        return codec.node_message(self._service.backend(call).drain(node, call))
 
     def UncordonNode(self, request: pb.NodeRequest, context: grpc.ServicerContext) -> pb.NodeInfo:
         """Let a worker take tasks again."""
         call = self._call(context)
         node = policy_schemas.load_node(request.node)
-        return codec.node_message(self._service.desk(call).uncordon(node, call))
+        return codec.node_message(self._service.backend(call).uncordon(node, call))
 
     def GetScheduler(self, request: empty_pb2.Empty, context: grpc.ServicerContext) -> pb.Scheduler:
         """How tasks are placed."""
         call = self._call(context)
-        return policy_codec.scheduler_message(self._service.desk(call).scheduler(call))
+        return policy_codec.scheduler_message(self._service.backend(call).scheduler(call))
 
     def UpdateScheduler(self, request: pb.Scheduler, context: grpc.ServicerContext) -> pb.Scheduler:
         """Place by another policy."""
         call = self._call(context)
         change = policy_schemas.load_policy(policy_codec.policy_fields(request))
         return policy_codec.scheduler_message(
-            self._service.desk(call).update_scheduler(change, call)
+            self._service.backend(call).update_scheduler(change, call)
         )
 
     def ResetScheduler(
@@ -140,7 +140,7 @@ class Servicer(pb_grpc.CrawlerMasterServicer):
     ) -> pb.Scheduler:
         """Go back to the policy of the settings."""
         call = self._call(context)
-        return policy_codec.scheduler_message(self._service.desk(call).reset_scheduler(call))
+        return policy_codec.scheduler_message(self._service.backend(call).reset_scheduler(call))
 
     def GetLeader(self, request: empty_pb2.Empty, context: grpc.ServicerContext) -> pb.LeaderSpec:
         """The leader, as this master observes it."""
@@ -154,7 +154,7 @@ class Servicer(pb_grpc.CrawlerMasterServicer):
         call = self._call(context)
         reports = codec.reports_from(request)
         load = codec.load_from(request)
-        refused = self._service.desk(call).report(request.node_id, reports, call, load)
+        refused = self._service.backend(call).report(request.node_id, reports, call, load)
         return pb.ReportRunsResponse(refused=refused)
 
     def _call(self, context: grpc.ServicerContext) -> Call:

@@ -26,7 +26,7 @@ SERVICE_NAME = "CrawlerWorker"
 
 
 class Crawls(Protocol):
-    """What is asked: the engine's figures."""
+    """What is asked: the engine's statistics."""
 
     def all(self) -> Sequence[Statistics]:
         """Of every crawl that is known."""

@@ -6,14 +6,14 @@ import math
 from collections.abc import Callable
 
 from crawler.clock import Clock
-from crawler.engine.stats.counters import Tally
+from crawler.engine.stats.counters import Counters
 from crawler.settings.crawl import CrawlSettings
 
 
-class Ending:
-    """Watches the tally of a crawl; settings that are 0 bound nothing, and cost nothing."""
+class CloseConditions:
+    """Watches the counters of a crawl; settings that are 0 bound nothing, and cost nothing."""
 
-    def __init__(self, settings: CrawlSettings, tally: Tally, clock: Clock) -> None:
+    def __init__(self, settings: CrawlSettings, counters: Counters, clock: Clock) -> None:
         self.over = False
         """Whether nothing more is to be done; asked at every link."""
         self.stopped = False
@@ -25,9 +25,9 @@ class Ending:
         self.deadline_s = math.inf
         """The moment at which the time is up."""
         counts: list[tuple[str, int, Callable[[], int]]] = [
-            ("max_items", settings.max_items, lambda: tally.items),
-            ("max_pages", settings.max_pages, lambda: tally.pages),
-            ("max_failures", settings.max_failures, lambda: tally.failures),
+            ("max_items", settings.max_items, lambda: counters.items),
+            ("max_pages", settings.max_pages, lambda: counters.pages),
+            ("max_failures", settings.max_failures, lambda: counters.failures),
         ]
         self._counts = [each for each in counts if each[1]]
 

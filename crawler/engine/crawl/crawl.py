@@ -12,21 +12,21 @@ from typing import Any
 
 from gevent.event import Event
 
-from crawler.engine.crawl.close_conditions import Ending
+from crawler.engine.crawl.close_conditions import CloseConditions
 from crawler.engine.crawl.dispatcher import Dispatcher, Shared
-from crawler.engine.crawl.item_writer import Outlet, SinkFailed
-from crawler.engine.crawl.scraper import Journeys
-from crawler.engine.crawl.time_slice import Pace
-from crawler.engine.frontier.disk_queue import SpillFailed
+from crawler.engine.crawl.item_writer import ItemWriter, SinkFailed
+from crawler.engine.crawl.scraper import Scraper
+from crawler.engine.crawl.time_slice import TimeSlice
+from crawler.engine.frontier.disk_queue import DiskQueueFailed
 from crawler.engine.frontier.frontier import Frontier, Job, SiteQueue
 from crawler.engine.http.failures import FAULTS
-from crawler.engine.http.messages import Answer, FetchError
+from crawler.engine.http.messages import FetchAnswer, FetchError
 from crawler.engine.items.sinks.sink import Sink
 from crawler.engine.spiders import callbacks
 from crawler.engine.spiders.spider import Spider
-from crawler.engine.stats.calling import Called
-from crawler.engine.stats.counters import Tally
-from crawler.engine.stats.statistics import Statistics, Stats
+from crawler.engine.stats.counters import Counters
+from crawler.engine.stats.current_callback import Called
+from crawler.engine.stats.statistics import CrawlStats, Statistics
 from crawler.logs import get_logger
 from crawler.model.records import Counts, State
 
@@ -47,11 +47,11 @@ class Crawl:
         self.ended = Event()
         """Set when `run` has done its work."""
         self._clock = shared.clock
-        self._tally = Tally()
-        self._outlet = Outlet(name, spider, sink, self._tally, shared.clock)
-        self.stats = Stats(self._tally, shared.clock)
+        self._counters = Counters()
+        self._item_writer = ItemWriter(name, spider, sink, self._counters, shared.clock)
+        self.stats = CrawlStats(self._counters, shared.clock)
         self._woken = Event()
-        self._pace = Pace(shared.clock)
+        self._time_slice = TimeSlice(shared.clock)
         self._frontier = Frontier(
             spider.settings,
             self._clock.monotonic,
@@ -59,24 +59,24 @@ class Crawl:
             self._woken.set,
             spider,
         )
-        self._ending = Ending(spider.settings, self._tally, self._clock)
-        self._journeys = Journeys(
+        self._close_conditions = CloseConditions(spider.settings, self._counters, self._clock)
+        self._scraper = Scraper(
             name,
             spider,
             self._frontier,
-            self._outlet,
-            self._tally,
+            self._item_writer,
+            self._counters,
             self.stats,
-            self._ending,
-            self._pace,
+            self._close_conditions,
+            self._time_slice,
             self._clock,
             shared.calling,
         )
         self._dispatcher = Dispatcher(
-            name, spider.settings, self._frontier, shared, self._woken, self._journeys.refuse
+            name, spider.settings, self._frontier, shared, self._woken, self._scraper.refuse
         )
         self._start: Iterator[Any] | None = None
-        self._calling = shared.calling
+        self._current_callback = shared.calling
         self._starts = Called(name, spider, self.stats)
 
     @property
@@ -87,7 +87,7 @@ class Crawl:
     @property
     def counts(self) -> Counts:
         """What the run has done so far; live."""
-        return self._tally.counts(self.stats.seconds)
+        return self._counters.counts(self.stats.seconds)
 
     @property
     def statistics(self) -> Statistics:
@@ -100,26 +100,26 @@ class Crawl:
     @property
     def failures_by_reason(self) -> dict[str, int]:
         """How often each reason made a URL or a callback fail, `HTTP 404` say."""
-        return dict(self._tally.failures_by_reason)
+        return dict(self._counters.failures_by_reason)
 
     @property
     def filtered(self) -> dict[str, int]:
         """How many requests were not sent, by reason: duplicate, depth, offsite, robots, …"""
-        return dict(self._tally.filtered)
+        return dict(self._counters.filtered)
 
     def outcome(self) -> tuple[State, str]:
         """How the run ended: DONE, or FAILED with a reason for people."""
-        return self._tally.outcome()
+        return self._counters.outcome()
 
     @property
     def stopped(self) -> bool:
         """Whether the run was cut short by `stop`; its outcome says nothing then."""
-        return self._ending.stopped
+        return self._close_conditions.stopped
 
     def stop(self) -> None:
         """Have `run` return soon: what is in flight is broken off, items so far are written."""
         if not self.ended.is_set():
-            self._ending.stop()
+            self._close_conditions.stop()
             self._woken.set()
 
     def run(self) -> None:
@@ -132,11 +132,11 @@ class Crawl:
             finished = True
         finally:
             if not finished:
-                self._ending.stop()
+                self._close_conditions.stop()
             self._dispatcher.abort()
             self._frontier.close()
             self._close_spider()
-            self._guarded(self._outlet.close)
+            self._guarded(self._item_writer.close)
             self.stats.end()
             self.ended.set()
             self._log_end()
@@ -145,26 +145,26 @@ class Crawl:
         """Whatever ends the crawl as a whole becomes its fault, for `outcome`."""
         try:
             step()
-        except SpillFailed as error:
-            self._tally.fault = str(error)
+        except DiskQueueFailed as error:
+            self._counters.fault = str(error)
         except (SinkFailed, OSError) as error:
-            self._tally.fault = self._tally.fault or f"items could not be written: {error}"
+            self._counters.fault = self._counters.fault or f"items could not be written: {error}"
         except FAULTS as error:
-            self._tally.fault = f"the crawl broke: {type(error).__name__}: {error}"
+            self._counters.fault = f"the crawl broke: {type(error).__name__}: {error}"
             log.error("crawl breaks", task=self.name, spider=self.spider.name, exc_info=True)
 
     def _crawl(self) -> None:
-        self._outlet.open()
+        self._item_writer.open()
         self._start = self._starting()
-        self._pace.begin()
-        self._ending.begin()
-        while not self._ending.over:
+        self._time_slice.begin()
+        self._close_conditions.begin()
+        while not self._close_conditions.over:
             self._woken.clear()
             self._pull_start()
-            self._dispatcher.dispatch(self._pace)
+            self._dispatcher.dispatch(self._time_slice)
             self._settle_arrived()
-            self._outlet.flush_if_due()
-            self._ending.check()
+            self._item_writer.flush_if_due()
+            self._close_conditions.check()
             if self._is_idle():
                 return
             self._wait()
@@ -173,26 +173,26 @@ class Crawl:
         yield from callbacks.checked(self.spider.start())
 
     def _pull_start(self) -> None:
-        while self._start is not None and not self._ending.over and self._is_hungry():
-            self._calling.now = self._starts
+        while self._start is not None and not self._close_conditions.over and self._is_hungry():
+            self._current_callback.now = self._starts
             try:
                 output = next(self._start)
             except StopIteration:
                 self._start = None
             except FAULTS as error:
                 self._start = None
-                self._journeys.blame_spider("start", error, f"spider {self.spider.name}")
+                self._scraper.blame_spider("start", error, f"spider {self.spider.name}")
             else:
-                self._journeys.take(output, depth=0)
-            self._calling.now = None
-            self._pace.breathe()
+                self._scraper.take(output, depth=0)
+            self._current_callback.now = None
+            self._time_slice.give_way()
 
     def _settle_arrived(self) -> None:
         arrived = self._dispatcher.arrived
-        while arrived and not self._ending.over:
+        while arrived and not self._close_conditions.over:
             self._settle(*arrived.popleft())
-            self._dispatcher.dispatch(self._pace)
-            self._pace.breathe()
+            self._dispatcher.dispatch(self._time_slice)
+            self._time_slice.give_way()
 
     def _is_idle(self) -> bool:
         busy = self._dispatcher.busy or len(self._frontier)
@@ -207,32 +207,38 @@ class Crawl:
         """Wait until an answer arrives or something is due."""
         if self._dispatcher.arrived or (self._start and self._is_hungry()):
             return
-        next_s = min(self._outlet.flush_s, self._dispatcher.next_s(), self._ending.deadline_s)
+        next_s = min(
+            self._item_writer.flush_s, self._dispatcher.next_s(), self._close_conditions.deadline_s
+        )
         timeout_s = max(0.0, next_s - self._clock.monotonic())
         self._clock.wait(self._woken, None if next_s == math.inf else timeout_s)
-        self._pace.begin()
+        self._time_slice.begin()
 
-    def _settle(self, job: Job, queue: SiteQueue, result: Answer | FetchError) -> None:
+    def _settle(self, job: Job, queue: SiteQueue, result: FetchAnswer | FetchError) -> None:
         """Deal with an answer, then free its slot."""
         job.spent_s += result.seconds
         self.stats.settled(result)
         try:
-            self._journeys.follow(job, result)
+            self._scraper.follow(job, result)
         finally:
             self._dispatcher.settled(queue, result)
-        self._ending.check()
+        self._close_conditions.check()
 
     def _close_spider(self) -> None:
-        reason = "shutdown" if self.stopped else self._ending.reason or "finished"
+        reason = "shutdown" if self.stopped else self._close_conditions.reason or "finished"
         try:
             self.spider.closed(reason)
         except FAULTS as error:
-            self._journeys.blame_spider("closed", error, f"spider {self.spider.name}")
+            self._scraper.blame_spider("closed", error, f"spider {self.spider.name}")
 
     def _finish_reason(self) -> str:
         if not self.ended.is_set():
             return ""
-        return "stopped" if self.stopped else self.outcome()[1] or self._ending.reason or "finished"
+        return (
+            "stopped"
+            if self.stopped
+            else self.outcome()[1] or self._close_conditions.reason or "finished"
+        )
 
     def _log_end(self) -> None:
         state, _ = self.outcome()

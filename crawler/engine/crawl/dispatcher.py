@@ -15,21 +15,21 @@ from typing import Any
 from gevent.event import Event
 
 from crawler.clock import Clock
-from crawler.engine.crawl.sender import Courier
-from crawler.engine.crawl.time_slice import Pace
+from crawler.engine.crawl.sender import Sender
+from crawler.engine.crawl.time_slice import TimeSlice
 from crawler.engine.crawl.verdicts import retry_after_s
-from crawler.engine.download.body_memory import ResponseMemory
-from crawler.engine.download.cache_policy import Recall
-from crawler.engine.download.downloader import Fetchers
+from crawler.engine.download.body_memory import BodyMemory
+from crawler.engine.download.cache_policy import CachePolicy
+from crawler.engine.download.downloader import Downloader
 from crawler.engine.download.http_cache import OFF, Cache
 from crawler.engine.frontier.frontier import Frontier, Job, SiteQueue
 from crawler.engine.http.headers import Headers
-from crawler.engine.http.messages import Answer, FetchError
-from crawler.engine.politeness.cooldowns import Rest
+from crawler.engine.http.messages import FetchAnswer, FetchError
+from crawler.engine.politeness.cooldowns import Cooldown
 from crawler.engine.politeness.hosts import Hosts
 from crawler.engine.politeness.robots import Robots, Rules, way_of
 from crawler.engine.politeness.slots import PATIENCE_S, Slot, Slots
-from crawler.engine.stats.calling import Calling
+from crawler.engine.stats.current_callback import CurrentCallback
 from crawler.settings.crawl import CrawlSettings
 
 NO_RULES = Rules()
@@ -42,13 +42,13 @@ LATER_S = 0.5
 class Shared:
     """What the crawls of a worker have in common."""
 
-    fetcher: Fetchers
+    fetcher: Downloader
     hosts: Hosts
     robots: Robots
     clock: Clock
-    held: ResponseMemory = field(default_factory=ResponseMemory)
+    held: BodyMemory = field(default_factory=BodyMemory)
     cache: Cache | None = None
-    calling: Calling = field(default_factory=Calling)
+    calling: CurrentCallback = field(default_factory=CurrentCallback)
 
 
 class Dispatcher:
@@ -64,7 +64,7 @@ class Dispatcher:
         woken: Event,
         refused: Callable[[Job, FetchError | None], None],
     ) -> None:
-        self.arrived: deque[tuple[Job, SiteQueue, Answer | FetchError]] = deque()
+        self.arrived: deque[tuple[Job, SiteQueue, FetchAnswer | FetchError]] = deque()
         """Answers for the crawl; `woken` is set with each."""
         self._slots = Slots(
             settings.concurrency, settings.slow_concurrency, shared.hosts.rests.lags
@@ -74,11 +74,13 @@ class Dispatcher:
         self._shared = shared
         self._woken = woken
         self._refused = refused
-        recall = None
+        cache_policy = None
         if settings.cache != OFF and shared.cache is not None:
-            recall = Recall(shared.cache, task, settings, lambda: shared.clock.time_ns() / 1e9)
-        self._courier = Courier(settings, shared.fetcher, shared.clock.monotonic, recall)
-        self._way = way_of(settings, self._courier.headers)
+            cache_policy = CachePolicy(
+                shared.cache, task, settings, lambda: shared.clock.time_ns() / 1e9
+            )
+        self._sender = Sender(settings, shared.fetcher, shared.clock.monotonic, cache_policy)
+        self._way = way_of(settings, self._sender.headers)
         self._in_flight: dict[Job, tuple[SiteQueue, Any]] = {}
         self._aborted = False
         self._broken_off = 0
@@ -118,7 +120,7 @@ class Dispatcher:
         """Requests that were sent and are not dealt with, those that were broken off included."""
         return len(self._in_flight) + len(self.arrived) + self._broken_off
 
-    def dispatch(self, pace: Pace) -> None:
+    def dispatch(self, pace: TimeSlice) -> None:
         """Send what is due, as far as slots are free."""
         while self.has_room:
             queue = self._frontier.due()
@@ -129,9 +131,9 @@ class Dispatcher:
                 rules = self._rules(queue)
                 if rules is not None:
                     self._serve(queue, rules)
-            pace.breathe()
+            pace.give_way()
 
-    def settled(self, queue: SiteQueue, result: Answer | FetchError) -> None:
+    def settled(self, queue: SiteQueue, result: FetchAnswer | FetchError) -> None:
         """An arrived answer was dealt with: its slot is free, and its memory."""
         self._shared.held.give_back(_size(result))
         self._slots.settle()
@@ -143,7 +145,7 @@ class Dispatcher:
         self._aborted = True
         for queue, transfer in self._in_flight.values():
             if transfer is not None:
-                self._courier.cancel(transfer)
+                self._sender.cancel(transfer)
             self._shared.hosts.release(queue.host)
         self._broken_off = self.under_way
         self._in_flight.clear()
@@ -153,7 +155,7 @@ class Dispatcher:
             if queue.joined:
                 self._shared.hosts.leave(queue)
 
-    def _may_be_asked(self, queue: SiteQueue, rest: Rest) -> bool:
+    def _may_be_asked(self, queue: SiteQueue, rest: Cooldown) -> bool:
         """Whether a host that gave cause has its turn; else its requests end, or wait."""
         now_s = self._shared.clock.monotonic()
         reason = rest.hopeless(now_s, self._settings)
@@ -196,9 +198,9 @@ class Dispatcher:
                 self._shared.hosts.rests.unreachable(queue.host, slot.since_s, self._settings)
             queue.wake()
 
-        courier = self._courier
+        sender = self._sender
         self._shared.robots.ask(
-            queue.origin, self._settings, courier.headers, ready, courier.proxy(), self._way
+            queue.origin, self._settings, sender.headers, ready, sender.proxy(), self._way
         )
 
     def _take_slot(self, queue: SiteQueue) -> Slot:
@@ -213,7 +215,7 @@ class Dispatcher:
             error = FetchError(rules.trouble, "asked for robots.txt") if rules.trouble else None
             self._drop(queue, error)
             return
-        if self._courier.recall is not None and self._recall(queue, job):
+        if self._sender.cache_policy is not None and self._cache_policy(queue, job):
             return
         again_s = self._shared.hosts.take(queue)
         if again_s is None:
@@ -221,9 +223,9 @@ class Dispatcher:
             again_s = self._shared.hosts.ready_s(queue.host)
         self._frontier.put(queue, again_s)
 
-    def _recall(self, queue: SiteQueue, job: Job) -> bool:
+    def _cache_policy(self, queue: SiteQueue, job: Job) -> bool:
         """Answer from the HTTP cache, if that can be: the site is not asked, and not waited for."""
-        answer = self._courier.recalled(job)
+        answer = self._sender.recalled(job)
         if answer is None:
             return False
         self._slots.answered(self._take_slot(queue))
@@ -243,7 +245,7 @@ class Dispatcher:
         slot = self._take_slot(queue)
         queue.busy += 1
 
-        def arrived(result: Answer | FetchError) -> None:
+        def arrived(result: FetchAnswer | FetchError) -> None:
             self._in_flight.pop(job, None)
             self._slots.answered(slot)
             self._learn(queue, slot, result)
@@ -254,14 +256,14 @@ class Dispatcher:
 
         self._in_flight[job] = queue, None  # it may arrive while it is being sent
         try:
-            transfer = self._courier.send(job, arrived)
+            transfer = self._sender.send(job, arrived)
         except FetchError as error:
             arrived(error)
         else:
             if job in self._in_flight:
                 self._in_flight[job] = queue, transfer
 
-    def _learn(self, queue: SiteQueue, slot: Slot, result: Answer | FetchError) -> None:
+    def _learn(self, queue: SiteQueue, slot: Slot, result: FetchAnswer | FetchError) -> None:
         """What an answer says of its host."""
         hosts, sent_s = self._shared.hosts, slot.since_s
         now_s = self._shared.clock.monotonic()
@@ -285,5 +287,5 @@ class Dispatcher:
             self._shared.hosts.leave(queue)
 
 
-def _size(result: Answer | FetchError) -> int:
-    return len(result.body) if isinstance(result, Answer) else 0
+def _size(result: FetchAnswer | FetchError) -> int:
+    return len(result.body) if isinstance(result, FetchAnswer) else 0

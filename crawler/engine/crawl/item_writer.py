@@ -16,7 +16,7 @@ from crawler.engine.http import urls
 from crawler.engine.http.failures import FAULTS
 from crawler.engine.items.pipelines import DropItem, Pipelines
 from crawler.engine.items.sinks.sink import Sink
-from crawler.engine.stats.counters import Tally
+from crawler.engine.stats.counters import Counters
 from crawler.errors import CrawlerError
 from crawler.logs import get_logger
 
@@ -32,15 +32,17 @@ class SinkFailed(CrawlerError):
     """Items cannot be written: without them there is no point in crawling on."""
 
 
-class Outlet:
+class ItemWriter:
     """Takes the items of one crawl."""
 
-    def __init__(self, task: str, spider: Any, sink: Sink, tally: Tally, clock: Clock) -> None:
+    def __init__(
+        self, task: str, spider: Any, sink: Sink, counters: Counters, clock: Clock
+    ) -> None:
         """Raises ConfigError for pipelines that cannot be had."""
         self._task = task
         self._pipelines = Pipelines(spider)
         self._sink = sink
-        self._tally = tally
+        self._counters = counters
         self._clock = clock
         self._unflushed_since_s = math.inf
         self._is_open = False
@@ -58,7 +60,7 @@ class Outlet:
 
     def take(self, item: Any, url: str) -> None:
         """Pass an item on; raises SinkFailed, and ValueError for one that no sink can write."""
-        self._tally.items_taken += 1
+        self._counters.items_taken += 1
         try:
             item = self._pipelines.process(item)
         except DropItem as drop:
@@ -86,8 +88,8 @@ class Outlet:
         finally:
             self._sink.close()
             lost = self._sink.lost
-            self._tally.items -= lost.total()
-            self._tally.items_failed.update(lost)
+            self._counters.items -= lost.total()
+            self._counters.items_failed.update(lost)
 
     def _write(self, item: Any, url: str) -> None:
         try:
@@ -95,16 +97,16 @@ class Outlet:
         except OSError as error:
             raise SinkFailed(str(error)) from error
         except ValueError:
-            self._tally.items_failed["cannot be written"] += 1
+            self._counters.items_failed["cannot be written"] += 1
             raise
-        self._tally.items += 1
+        self._counters.items += 1
         if self._unflushed_since_s == math.inf:
             self._unflushed_since_s = self._clock.monotonic()
         self.flush_if_due()
 
     def _drop(self, drop: DropItem, item: Any, url: str) -> None:
-        reason = _counted(self._tally.items_dropped, drop.reason)
-        tell = log.info if self._tally.items_dropped[reason] == 1 else log.debug
+        reason = _counted(self._counters.items_dropped, drop.reason)
+        tell = log.info if self._counters.items_dropped[reason] == 1 else log.debug
         shown = reprlib.repr(item)
         tell(
             "item is dropped",
@@ -115,8 +117,8 @@ class Outlet:
         )
 
     def _fail(self, reason: str, url: str, error: BaseException) -> None:
-        reason = _counted(self._tally.items_failed, reason)
-        first = self._tally.items_failed[reason] == 1
+        reason = _counted(self._counters.items_failed, reason)
+        first = self._counters.items_failed[reason] == 1
         log.error(
             "a pipeline raised: its item is lost, the crawl goes on",
             task=self._task,

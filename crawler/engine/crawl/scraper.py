@@ -1,8 +1,8 @@
 """What becomes of each request of a crawl, from its answer to its one end.
 
 An answer is a page for a callback, another hop, another attempt, or a failure; what the callbacks
-yield goes on to the frontier or to the outlet. A fault of a page costs that page: it is counted and
-logged, and the crawl goes on.
+yield goes on to the frontier or to the item writer. A fault of a page costs that page: it is
+counted and logged, and the crawl goes on.
 """
 
 from __future__ import annotations
@@ -12,26 +12,26 @@ from typing import Any
 
 from crawler.clock import Clock
 from crawler.engine.crawl import verdicts
-from crawler.engine.crawl.close_conditions import Ending
-from crawler.engine.crawl.item_writer import Outlet, SinkFailed
-from crawler.engine.crawl.time_slice import Pace
-from crawler.engine.crawl.verdicts import Again, Failure, Hop, Page, Verdict
-from crawler.engine.frontier.disk_queue import SpillFailed
+from crawler.engine.crawl.close_conditions import CloseConditions
+from crawler.engine.crawl.item_writer import ItemWriter, SinkFailed
+from crawler.engine.crawl.time_slice import TimeSlice
+from crawler.engine.crawl.verdicts import Failure, Page, Redirect, Retry, Verdict
+from crawler.engine.frontier.disk_queue import DiskQueueFailed
 from crawler.engine.frontier.frontier import Frontier, Job
 from crawler.engine.http import failures, markup, meta, urls
-from crawler.engine.http.messages import Answer, FetchError
+from crawler.engine.http.messages import FetchAnswer, FetchError
 from crawler.engine.http.response import Response
 from crawler.engine.spiders import callbacks
 from crawler.engine.spiders.spider import Request, Spider
-from crawler.engine.stats.calling import Called, Calling
-from crawler.engine.stats.counters import Tally
-from crawler.engine.stats.statistics import Stats
+from crawler.engine.stats.counters import Counters
+from crawler.engine.stats.current_callback import Called, CurrentCallback
+from crawler.engine.stats.statistics import CrawlStats
 from crawler.logs import get_logger
 
 log = get_logger(__name__)
 
 
-class Journeys:
+class Scraper:
     """The requests of one crawl after they were sent. All of it happens in the crawl's greenlet."""
 
     def __init__(
@@ -39,23 +39,23 @@ class Journeys:
         task: str,
         spider: Spider,
         frontier: Frontier,
-        outlet: Outlet,
-        tally: Tally,
-        stats: Stats,
-        ending: Ending,
-        pace: Pace,
+        item_writer: ItemWriter,
+        counters: Counters,
+        stats: CrawlStats,
+        close_conditions: CloseConditions,
+        pace: TimeSlice,
         clock: Clock,
-        calling: Calling,
+        calling: CurrentCallback,
     ) -> None:
-        self._calling = calling
+        self._current_callback = calling
         self._task = task
         self._spider = spider
         self._frontier = frontier
-        self._outlet = outlet
-        self._tally = tally
+        self._item_writer = item_writer
+        self._counters = counters
         self._stats = stats
-        self._ending = ending
-        self._pace = pace
+        self._close_conditions = close_conditions
+        self._time_slice = pace
         self._clock = clock
 
     def refuse(self, job: Job, error: FetchError | None) -> None:
@@ -63,12 +63,12 @@ class Journeys:
         if error is not None:
             self.follow(job, error)
         else:
-            self._tally.filter("robots")
+            self._counters.filter("robots")
             self._tell_errback(job, failures.IgnoreRequest("robots.txt does not allow it"))
 
-    def follow(self, job: Job, result: Answer | FetchError) -> None:
+    def follow(self, job: Job, result: FetchAnswer | FetchError) -> None:
         """Deal with what came of sending a request."""
-        verdict = verdicts.judge(
+        verdict = verdicts.decide(
             job,
             result,
             self._spider.settings,
@@ -81,11 +81,11 @@ class Journeys:
         match verdict:
             case Page():
                 self._read(job, verdict)
-            case Again():
+            case Retry():
                 self._stats.retries += 1
                 log.debug("page is tried again", url=urls.shown(job.url), reason=verdict.reason)
                 self._frontier.retry(job, self._clock.monotonic() + verdict.pause_s)
-            case Hop():
+            case Redirect():
                 self._stats.redirects += 1
                 self._count_refusal(
                     self._frontier.admit_hop(job, verdict.url, verdict.method, verdict.body)
@@ -102,8 +102,8 @@ class Journeys:
             return self._carry_out(job, verdicts.hop(job, elsewhere, "GET", None, settings))
         known_as = markup.canonical(response) if settings.canonical else None
         if known_as is not None and not self._frontier.claim(known_as):
-            return self._tally.filter("canonical")
-        self._tally.pages += 1
+            return self._counters.filter("canonical")
+        self._counters.pages += 1
         self._collect(job, "callback", lambda: self._outputs(response))
 
     def _response(self, job: Job, page: Page) -> Response:
@@ -127,16 +127,21 @@ class Journeys:
 
     def _collect(self, job: Job, where: str, outputs: Callable[[], Iterable[Any]]) -> None:
         """Take what a callback yields; what it raises is told, and costs this page only."""
-        depth, url, ending, calling = job.depth + 1, job.url, self._ending, self._calling
+        depth, url, close_conditions, calling = (
+            job.depth + 1,
+            job.url,
+            self._close_conditions,
+            self._current_callback,
+        )
         calling.now = called = Called(self._task, self._spider, self._stats, job, where)
         try:
             for output in outputs():
                 self.take(output, depth, url)
-                self._pace.breathe()
-                if ending.over:
+                self._time_slice.give_way()
+                if close_conditions.over:
                     return
                 calling.now = called
-        except (SinkFailed, SpillFailed):
+        except (SinkFailed, DiskQueueFailed):
             raise
         except failures.FAULTS as error:
             self.blame_spider(where, error, job.url)
@@ -154,37 +159,37 @@ class Journeys:
         """Whether it is a link that is not for crawlers; it is counted then."""
         if not isinstance(output, Request) or not is_barred(output.url):
             return False
-        self._tally.discovered += 1
-        self._tally.filter("nofollow")
+        self._counters.discovered += 1
+        self._counters.filter("nofollow")
         return True
 
     def take(self, output: Any, depth: int, url: str = "") -> None:
         """Take what a callback, or `start` at depth 0, has yielded on the page of that URL."""
         if isinstance(output, Request):
-            self._tally.discovered += 1
+            self._counters.discovered += 1
             refusal = self._frontier.admit(output, depth)
             if refusal:
                 if depth:
-                    self._tally.filtered[refusal] += 1
+                    self._counters.filtered[refusal] += 1
                 else:
                     self._refuse_start(refusal, output.url)
         elif callbacks.item(output) is not None:
-            self._outlet.take(output, url)
-            if self._tally.items == self._spider.settings.max_items:
-                self._ending.check()
+            self._item_writer.take(output, url)
+            if self._counters.items == self._spider.settings.max_items:
+                self._close_conditions.check()
 
     def _refuse_start(self, refusal: str, url: str) -> None:
         if refusal in ("scheme", "url"):
-            self._tally.fail("bad url", url)  # a start that is none is no mere link
+            self._counters.fail("bad url", url)  # a start that is none is no mere link
         else:
-            self._tally.filter(refusal)
+            self._counters.filter(refusal)
 
     def _count_refusal(self, refusal: str) -> None:
         if refusal:
-            self._tally.filter(refusal)
+            self._counters.filter(refusal)
 
     def _fail(self, job: Job, verdict: Failure) -> None:
-        self._tally.fail(verdict.reason, job.url)
+        self._counters.fail(verdict.reason, job.url)
         log.info(
             "page failed",
             task=self._task,
@@ -203,9 +208,9 @@ class Journeys:
     def blame_spider(self, where: str, error: BaseException, url: str) -> None:
         """Code of the spider raised; it may have meant to end the crawl."""
         if isinstance(error, failures.CloseSpider):
-            self._ending.end(error.reason)
+            self._close_conditions.end(error.reason)
             return
-        self._tally.blame(f"{where} raised {type(error).__name__}", url)
+        self._counters.blame(f"{where} raised {type(error).__name__}", url)
         log.error(
             f"{where} raised: its page is lost, the crawl goes on",
             task=self._task,

@@ -7,13 +7,19 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from crawler.engine.download.cache_policy import Recall
-from crawler.engine.download.cookies import Jar
+from crawler.engine.download.cache_policy import CachePolicy
+from crawler.engine.download.cookies import CookieJar
 from crawler.engine.download.decompress import CODINGS
 from crawler.engine.download.proxies import Proxies, Relay, checked
 from crawler.engine.frontier.frontier import Job
 from crawler.engine.http import meta, urls
-from crawler.engine.http.messages import Answer, Call, Credentials, FetchError, Terms
+from crawler.engine.http.messages import (
+    Credentials,
+    FetchAnswer,
+    FetchCall,
+    FetchError,
+    FetchLimits,
+)
 from crawler.engine.http.request import Cookies
 from crawler.settings.crawl import CrawlSettings
 
@@ -25,10 +31,10 @@ SECRET = frozenset({"authorization", "cookie", "proxy-authorization"})
 """Headers that only the host gets for which the spider wrote them."""
 _NO_COOKIE = re.compile(r"[\x00-\x1f\x7f;]")
 
-Done = Callable[[Answer | FetchError], None]
+Done = Callable[[FetchAnswer | FetchError], None]
 
 
-class Courier:
+class Sender:
     """Sends the requests of one crawl, each as its settings and the request itself ask."""
 
     def __init__(
@@ -36,18 +42,18 @@ class Courier:
         settings: CrawlSettings,
         fetcher: Any,
         now_s: Callable[[], float] = lambda: 0.0,
-        recall: Recall | None = None,
+        cache_policy: CachePolicy | None = None,
     ) -> None:
-        """`recall` is the HTTP cache, if the crawl has one."""
-        self.recall = recall
+        """`cache_policy` is the HTTP cache, if the crawl has one."""
+        self.cache_policy = cache_policy
         self._settings = settings
         self._fetcher = fetcher
-        self._terms = Terms.of(settings)
+        self._terms = FetchLimits.of(settings)
         self._agents = [settings.user_agent, *settings.user_agents]
         self._usual = [header_lines(agent, settings.headers) for agent in self._agents]
         self._turn = 0
-        self._jars: OrderedDict[Any, Jar] = OrderedDict()
-        self._jar = Jar() if settings.cookies else None
+        self._jars: OrderedDict[Any, CookieJar] = OrderedDict()
+        self._jar = CookieJar() if settings.cookies else None
         self._proxies = Proxies(settings.proxies, settings.proxy_rest_s, now_s)
         self._credentials = _credentials(settings)
         self._login_domains: frozenset[str] = frozenset(filter(None, [settings.http_auth_domain]))
@@ -57,12 +63,12 @@ class Courier:
         """The header lines that all requests have; of several user agents, the first."""
         return self._usual[0]
 
-    def recalled(self, job: Job) -> Answer | None:
+    def recalled(self, job: Job) -> FetchAnswer | None:
         """The answer of the HTTP cache, if it has one that is fresh."""
-        if self.recall is None or job.request.meta.get("dont_cache"):
+        if self.cache_policy is None or job.request.meta.get("dont_cache"):
             return None
         try:
-            return self.recall.fresh(self.call(job))
+            return self.cache_policy.fresh(self.call(job))
         except FetchError:  # it is told when it is sent
             return None
 
@@ -76,8 +82,8 @@ class Courier:
     def send(self, job: Job, done: Done) -> Any:
         """Send a request; what `cancel` takes. Raises FetchError when it cannot be sent."""
         call = self.call(job)
-        if self.recall is not None and not job.request.meta.get("dont_cache"):
-            done = self.recall.asking(call, done)
+        if self.cache_policy is not None and not job.request.meta.get("dont_cache"):
+            done = self.cache_policy.asking(call, done)
         if not self._proxies or "proxy" in job.request.meta:
             return self._fetcher.submit(call, done)
         relay = Relay(self._fetcher, self._proxies, call, done)
@@ -88,10 +94,10 @@ class Courier:
         """Break a request off."""
         self._fetcher.cancel(sent.transfer if isinstance(sent, Relay) else sent)
 
-    def call(self, job: Job) -> Call:
+    def call(self, job: Job) -> FetchCall:
         """The request as it is sent. Raises FetchError for one that cannot be."""
         request = job.request
-        call = Call(
+        call = FetchCall(
             url=job.url,
             headers=self._next_headers(),
             terms=self._terms,
@@ -115,7 +121,7 @@ class Courier:
         self._turn = (self._turn + 1) % len(self._usual)
         return self._usual[self._turn]
 
-    def _heed(self, call: Call, said: Mapping[str, Any]) -> None:
+    def _heed(self, call: FetchCall, said: Mapping[str, Any]) -> None:
         """What `meta` says of this request."""
         call.proxy = checked(said.get("proxy") or "")
         call.fetcher = said.get("fetcher") or call.fetcher
@@ -124,23 +130,23 @@ class Courier:
         if said.get("dont_merge_cookies"):
             call.jar = None
 
-    def _session(self, key: Any) -> Jar:
+    def _session(self, key: Any) -> CookieJar:
         jar = self._jars.get(key)
         if jar is None:
-            jar = self._jars[key] = Jar()
+            jar = self._jars[key] = CookieJar()
             if len(self._jars) > MAX_JARS:
                 self._jars.popitem(last=False)
         self._jars.move_to_end(key)
         return jar
 
-    def _log_in(self, call: Call) -> None:
+    def _log_in(self, call: FetchCall) -> None:
         host = urls.host(call.url)
         if not self._login_domains:
             self._login_domains = frozenset({host})
         if urls.is_within(host, self._login_domains):
             call.credentials = self._credentials
 
-    def _add_own(self, call: Call, job: Job) -> None:
+    def _add_own(self, call: FetchCall, job: Job) -> None:
         """Headers and cookies of the request; what is secret stays with the host it was for."""
         home = not job.hops or _same_host(job.request.url, job.url)
         headers = {
@@ -156,7 +162,7 @@ class Courier:
         call.cookies = "; ".join(filter(None, written))
 
 
-def _take_cookies(call: Call, cookies: Cookies) -> Iterator[str]:
+def _take_cookies(call: FetchCall, cookies: Cookies) -> Iterator[str]:
     """Put cookies into the jar; without one they go with this request alone."""
     host = urls.host(call.url)
     for cookie in _pairs(cookies):

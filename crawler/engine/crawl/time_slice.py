@@ -10,7 +10,7 @@ SLICE_S = 0.005
 """Keepalives of the node's lease wait that long at most behind each crawl."""
 
 
-class Pace:
+class TimeSlice:
     """Lets other greenlets run whenever a slice of time is used up."""
 
     def __init__(self, clock: Clock, rest: Callable[[], None] = give_turn) -> None:
@@ -22,7 +22,7 @@ class Pace:
         """A new slice starts now: others have just run."""
         self._ends_s = self._now_s() + SLICE_S
 
-    def breathe(self) -> None:
+    def give_way(self) -> None:
         """Called between two small pieces of work; yields when the slice is used up."""
         if self._now_s() >= self._ends_s:
             self._rest()

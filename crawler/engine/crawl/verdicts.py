@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from crawler.engine.frontier.frontier import Job
 from crawler.engine.http import meta, urls
-from crawler.engine.http.messages import Answer, FetchError
+from crawler.engine.http.messages import FetchAnswer, FetchError
 from crawler.engine.http.response import Headers
 from crawler.settings.crawl import CrawlSettings
 
@@ -34,7 +34,7 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
-class Hop:
+class Redirect:
     """A redirect to follow."""
 
     url: str
@@ -43,7 +43,7 @@ class Hop:
 
 
 @dataclass(frozen=True, slots=True)
-class Again:
+class Retry:
     """Another attempt, after a pause."""
 
     pause_s: float
@@ -60,12 +60,12 @@ class Failure:
     """The answer, when it is its HTTP status that makes it a failure."""
 
 
-Verdict = Page | Hop | Again | Failure
+Verdict = Page | Redirect | Retry | Failure
 
 
-def judge(
+def decide(
     job: Job,
-    result: Answer | FetchError,
+    result: FetchAnswer | FetchError,
     settings: CrawlSettings,
     now_s: float,
     handled: Container[int] = (),
@@ -82,7 +82,7 @@ def judge(
 
 def _judged(
     job: Job,
-    result: Answer | FetchError,
+    result: FetchAnswer | FetchError,
     settings: CrawlSettings,
     now_s: float,
     handled: Container[int],
@@ -121,17 +121,17 @@ def retry_after_s(headers: Mapping[str, str], now_s: float) -> float:
 
 def _after_error(job: Job, error: FetchError, settings: CrawlSettings) -> Verdict:
     if error.transient and job.attempts < meta.retries(job.request.meta, settings):
-        return Again(pause_s(job.attempts, settings), error.reason)
+        return Retry(pause_s(job.attempts, settings), error.reason)
     return Failure(error.reason, str(error))
 
 
-def _after_status(job: Job, page: Page, settings: CrawlSettings, now_s: float) -> Again | Failure:
+def _after_status(job: Job, page: Page, settings: CrawlSettings, now_s: float) -> Retry | Failure:
     asked_s = retry_after_s(page.headers, now_s)
     if job.attempts >= meta.retries(job.request.meta, settings):
         return _ended(page)
     if asked_s > settings.max_wait_s:
         return _ended(page, f"it asks to come back in {asked_s:.0f} s")
-    return Again(max(asked_s, pause_s(job.attempts, settings)), f"HTTP {page.status}")
+    return Retry(max(asked_s, pause_s(job.attempts, settings)), f"HTTP {page.status}")
 
 
 def _ended(page: Page, detail: str = "") -> Failure:
@@ -161,7 +161,7 @@ def _redirect(job: Job, status: int, headers: Headers, settings: CrawlSettings) 
 
 def hop(
     job: Job, location: str, method: str, body: bytes | None, settings: CrawlSettings
-) -> Hop | Failure:
+) -> Redirect | Failure:
     """On to where a page says it lies, unless that leads nowhere."""
     if len(job.hops) >= settings.max_redirects:
         return Failure("too many redirects", f"more than {settings.max_redirects}")
@@ -173,4 +173,4 @@ def hop(
         return Failure("forbidden redirect", f"Location {location!r} is neither http nor https")
     if target in job.hops or (target == job.url and (job.method == method)):
         return Failure("redirect loop", f"back to {target}")
-    return Hop(target, method, body)
+    return Redirect(target, method, body)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 MOST_BYTES = 256_000_000
 
 
-class ResponseMemory:
+class BodyMemory:
     """Counts them, and tells when there is room again."""
 
     def __init__(self, most_bytes: int = MOST_BYTES) -> None:

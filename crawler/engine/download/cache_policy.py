@@ -6,13 +6,13 @@ from collections.abc import Callable
 
 from crawler.engine.download import http_cache
 from crawler.engine.download.http_cache import Cache, Entry
-from crawler.engine.http.messages import Answer, Call, FetchError
+from crawler.engine.http.messages import FetchAnswer, FetchCall, FetchError
 from crawler.settings.crawl import CrawlSettings
 
-Done = Callable[[Answer | FetchError], None]
+Done = Callable[[FetchAnswer | FetchError], None]
 
 
-class Recall:
+class CachePolicy:
     """Decides by the crawl's settings, for the task `owner`; `now_s` is wall time."""
 
     def __init__(
@@ -23,12 +23,12 @@ class Recall:
         self._settings = settings
         self._now_s = now_s
 
-    def fresh(self, call: Call) -> Answer | None:
+    def fresh(self, call: FetchCall) -> FetchAnswer | None:
         """The stored answer, if there is one that may be used without asking the site."""
         entry = self._store.get(self._owner, call) if is_cacheable(call) else None
         return entry.answer() if entry is not None and self._is_fresh(entry) else None
 
-    def asking(self, call: Call, done: Done) -> Done:
+    def asking(self, call: FetchCall, done: Done) -> Done:
         """Before a request is sent: have it ask whether a stored answer still holds, and have the
         answer stored. Returns what is to be called with the answer."""
         if not is_cacheable(call):
@@ -41,7 +41,7 @@ class Recall:
         if entry is not None:
             call.headers = (*call.headers, *http_cache.validators(entry))
 
-        def arrived(result: Answer | FetchError) -> None:
+        def arrived(result: FetchAnswer | FetchError) -> None:
             done(self._kept(call, entry, result))
 
         return arrived
@@ -54,8 +54,8 @@ class Recall:
         return not most_s or now_s < entry.stored_s + most_s
 
     def _kept(
-        self, call: Call, entry: Entry | None, result: Answer | FetchError
-    ) -> Answer | FetchError:
+        self, call: FetchCall, entry: Entry | None, result: FetchAnswer | FetchError
+    ) -> FetchAnswer | FetchError:
         if isinstance(result, FetchError):
             return result
         if entry is not None and result.status == 304:
@@ -65,12 +65,12 @@ class Recall:
         self._store.put(self._owner, call, result, self._now_s())
         return result
 
-    def _is_worth_it(self, answer: Answer) -> bool:
+    def _is_worth_it(self, answer: FetchAnswer) -> bool:
         if self._settings.cache == http_cache.RFC9111:
             return http_cache.is_storable(answer)
         return answer.status not in self._settings.retry_statuses
 
 
-def is_cacheable(call: Call) -> bool:
+def is_cacheable(call: FetchCall) -> bool:
     """Whether the cache knows this kind of request."""
     return call.method == "GET" and call.body is None

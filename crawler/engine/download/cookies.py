@@ -17,7 +17,7 @@ LOOK_EACH = 1000
 """It is counted after so many answers."""
 
 
-class Jar:
+class CookieJar:
     """The cookies of one session."""
 
     def __init__(self) -> None:

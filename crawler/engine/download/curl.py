@@ -21,13 +21,13 @@ from gevent.event import AsyncResult
 
 from crawler.clock import Clock, SystemClock
 from crawler.engine.download.address_policy import AddressPolicy, numeric
-from crawler.engine.download.body_memory import ResponseMemory
+from crawler.engine.download.body_memory import BodyMemory
 from crawler.engine.download.curl_handle import new_handle, prepare
 from crawler.engine.download.curl_transfer import Done, Transfer
 from crawler.engine.download.decompress import expanded
 from crawler.engine.download.dns import Name, Resolver
 from crawler.engine.http import urls
-from crawler.engine.http.messages import Answer, Call, FetchError
+from crawler.engine.http.messages import FetchAnswer, FetchCall, FetchError
 from crawler.logs import get_logger
 from crawler.supervision import Supervisor
 
@@ -61,7 +61,7 @@ def _kept_connections() -> int:
     return MAX_CONNECTIONS if files < 0 else min(MAX_CONNECTIONS, files // 2)
 
 
-class Fetcher:
+class CurlFetcher:
     """Sends requests and keeps connections alive; one for all crawls of a worker."""
 
     def __init__(
@@ -69,7 +69,7 @@ class Fetcher:
         policy: AddressPolicy | None = None,
         clock: Clock | None = None,
         trusted_proxies: Iterable[str] = (),
-        held: ResponseMemory | None = None,
+        held: BodyMemory | None = None,
     ) -> None:
         """Without a policy only public addresses are connected to; it does not hold for the
         `trusted_proxies`, which the operator has named."""
@@ -79,7 +79,7 @@ class Fetcher:
         self._supervisor = Supervisor("fetch", clock=self._clock)
         self.resolver = Resolver(self._supervisor, self._clock)
         """Knows the addresses of hosts."""
-        self._held = held or ResponseMemory()
+        self._held = held or BodyMemory()
         self._resumes = False
         self._paused: set[Transfer] = set()
         """Those that receive nothing until there is room."""
@@ -135,8 +135,8 @@ class Fetcher:
         for transfer in [*active, *aside]:
             self._tell(transfer, FetchError("stopped"))
 
-    def submit(self, call: Call, done: Done) -> Transfer:
-        """Send a request; `done` is called in the hub with an Answer or a FetchError, once.
+    def submit(self, call: FetchCall, done: Done) -> Transfer:
+        """Send a request; `done` is called in the hub with a FetchAnswer or a FetchError, once.
 
         `done` must return at once and must not block. Raises FetchError when nothing was sent,
         because the URL or a header is none, or the fetcher does not run.
@@ -221,7 +221,7 @@ class Fetcher:
         self._multi.remove_handle(transfer.handle)
         self._recycle(transfer.handle, "")
 
-    def fetch(self, call: Call) -> Answer:
+    def fetch(self, call: FetchCall) -> FetchAnswer:
         """Send a request and wait for its answer in this greenlet; raises FetchError."""
         result: AsyncResult = AsyncResult()
         transfer = self.submit(call, result.set)
@@ -287,12 +287,12 @@ class Fetcher:
         self._recycle(handle, method)
         if transfer.call.jar is not None:
             transfer.call.jar.answered()
-        if transfer.layers and isinstance(answer, Answer):
+        if transfer.layers and isinstance(answer, FetchAnswer):
             self._expand(transfer, answer)
         else:
             self._tell(transfer, answer)
 
-    def _expand(self, transfer: Transfer, answer: Answer) -> None:
+    def _expand(self, transfer: Transfer, answer: FetchAnswer) -> None:
         limit = transfer.call.terms.max_body_bytes
         if len(answer.body) <= QUICK_BYTES:
             self._tell(transfer, expanded(answer, transfer.layers, limit))
@@ -301,7 +301,7 @@ class Fetcher:
         self._held.take(len(answer.body))
         self._supervisor.spawn("expand", self._expand_aside, transfer, answer, limit)
 
-    def _expand_aside(self, transfer: Transfer, answer: Answer, limit: int) -> None:
+    def _expand_aside(self, transfer: Transfer, answer: FetchAnswer, limit: int) -> None:
         pool = gevent.get_hub().threadpool
         try:
             found = pool.apply(expanded, (answer, transfer.layers, limit))
@@ -339,7 +339,7 @@ class Fetcher:
         for transfer in paused:
             transfer.go_on()
 
-    def _tell(self, transfer: Transfer, answer: Answer | FetchError) -> None:
+    def _tell(self, transfer: Transfer, answer: FetchAnswer | FetchError) -> None:
         done = transfer.done
         transfer.forget()
         try:

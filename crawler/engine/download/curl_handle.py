@@ -17,7 +17,7 @@ from gevent import monkey
 from crawler.engine.download.address_policy import AddressPolicy
 from crawler.engine.download.curl_transfer import Transfer
 from crawler.engine.download.dns import Name
-from crawler.engine.http.messages import Call, Terms
+from crawler.engine.http.messages import FetchCall, FetchLimits
 
 DNS_CACHE_S = 86_400
 """How long libcurl keeps what dns.py told it; that tells it anew when it is too old."""
@@ -135,7 +135,7 @@ def prepare(transfer: Transfer, name: Name | None, trusted: frozenset[str]) -> N
         _set_extras(handle, call)
 
 
-def _set_extras(handle: Any, call: Call) -> None:
+def _set_extras(handle: Any, call: FetchCall) -> None:
     """What few requests have, and no other must inherit: the handle is not used again."""
     handle.method = "custom"
     if call.cookies:
@@ -154,7 +154,7 @@ def _as_sent(headers: Sequence[str]) -> list[str | bytes]:
     return [line if line.isascii() else line.encode() for line in headers]
 
 
-def _agree(handle: Any, terms: Terms) -> None:
+def _agree(handle: Any, terms: FetchLimits) -> None:
     handle.setopt(pycurl.CONNECTTIMEOUT_MS, max(1, round(terms.connect_timeout_s * 1000)))
     handle.setopt(pycurl.MAXFILESIZE_LARGE, terms.most_bytes)
     handle.setopt(pycurl.HTTP_VERSION, HTTP_VERSIONS[terms.http_version])
@@ -167,7 +167,7 @@ def _agree(handle: Any, terms: Terms) -> None:
     handle.terms = terms
 
 
-def _share(handle: Any, call: Call) -> None:
+def _share(handle: Any, call: FetchCall) -> None:
     if handle.jar is not None:
         handle.unsetopt(pycurl.SHARE)
         handle.setopt(pycurl.COOKIELIST, "ALL")  # a handle without a jar keeps none either
@@ -182,7 +182,7 @@ def _go_through(handle: Any, proxy: str, trusted: frozenset[str]) -> None:
     handle.proxy = proxy
 
 
-def _log_in(handle: Any, call: Call) -> None:
+def _log_in(handle: Any, call: FetchCall) -> None:
     who = call.credentials
     if who is None:
         handle.unsetopt(pycurl.USERNAME)

@@ -9,9 +9,9 @@ from typing import Any
 
 import pycurl
 
-from crawler.engine.download.body_memory import ResponseMemory
+from crawler.engine.download.body_memory import BodyMemory
 from crawler.engine.download.decompress import codings
-from crawler.engine.http.messages import Answer, Call, FetchError
+from crawler.engine.http.messages import FetchAnswer, FetchCall, FetchError
 
 _HTTP2_STREAM, _PROXY, _TOO_LARGE = 92, 97, 100
 """Errors of libcurl that pycurl has no names for."""
@@ -48,7 +48,7 @@ _REASONS = {
     pycurl.E_PEER_FAILED_VERIFICATION: "tls",
 }
 
-Done = Callable[[Answer | FetchError], None]
+Done = Callable[[FetchAnswer | FetchError], None]
 Waits = Callable[["Transfer"], bool]
 
 
@@ -71,7 +71,7 @@ class Transfer:
         "size",
     )
 
-    def __init__(self, call: Call, done: Done, held: ResponseMemory, waits: Waits) -> None:
+    def __init__(self, call: FetchCall, done: Done, held: BodyMemory, waits: Waits) -> None:
         """`waits` is asked, when memory is full, whether it is to receive no more for now."""
         self._held = held
         self._waits = waits
@@ -128,7 +128,7 @@ class Transfer:
         transfer that it had last, and through that it would keep a whole crawl."""
         self.done = _nobody
 
-    def answer(self) -> Answer:
+    def answer(self) -> FetchAnswer:
         """The whole response, its body as received; the transfer holds it no longer."""
         body = b"".join(self.chunks)
         self.chunks.clear()
@@ -136,7 +136,7 @@ class Transfer:
         seconds = self.seconds()
         began_s = self.handle.getinfo(pycurl.STARTTRANSFER_TIME)
         waited_s = began_s - self.handle.getinfo(pycurl.PRETRANSFER_TIME)
-        return Answer(
+        return FetchAnswer(
             status,
             self.header_lines,
             body,
@@ -216,7 +216,7 @@ class Transfer:
         )
 
 
-def _nobody(_: Answer | FetchError) -> None:
+def _nobody(_: FetchAnswer | FetchError) -> None:
     """Told of what was broken off."""
 
 

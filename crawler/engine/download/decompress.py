@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 import brotli
 import zstandard
 
-from crawler.engine.http.messages import Answer, FetchError
+from crawler.engine.http.messages import FetchAnswer, FetchError
 
 CODINGS = "gzip, deflate, br, zstd"
 """What a request says that it takes."""
@@ -42,7 +42,7 @@ def codings(header_lines: Iterable[bytes]) -> Sequence[str]:
     return [coding for coding in reversed(found) if coding not in ("", "identity")]
 
 
-def expanded(answer: Answer, layers: Sequence[str], limit: int) -> Answer | FetchError:
+def expanded(answer: FetchAnswer, layers: Sequence[str], limit: int) -> FetchAnswer | FetchError:
     """The answer with its body unpacked, or the error that this is. Computes; safe in a thread."""
     try:
         body = expand(answer.body, layers, limit)

@@ -14,12 +14,12 @@ import pluggy
 
 from crawler.engine import hookspecs
 from crawler.engine.download.address_policy import AddressPolicy, numeric
-from crawler.engine.download.curl import Fetcher as Curl
+from crawler.engine.download.curl import CurlFetcher
 from crawler.engine.download.dns import Name, Resolver
 from crawler.engine.hookspecs import Done, Fetcher
 from crawler.engine.http import urls
 from crawler.engine.http.failures import FAULTS
-from crawler.engine.http.messages import Answer, Call, FetchError
+from crawler.engine.http.messages import FetchAnswer, FetchCall, FetchError
 from crawler.errors import ConfigError, InvalidArgument
 
 BUILT_IN = "curl"
@@ -78,11 +78,11 @@ def _fetchers(manager: pluggy.PluginManager) -> Makers:
     return found
 
 
-class Fetchers:
+class Downloader:
     """Sends each request by the fetcher it names; to the crawls it is one fetcher."""
 
     def __init__(
-        self, curl: Curl, policy: AddressPolicy, resolver: Resolver, makers: Makers
+        self, curl: CurlFetcher, policy: AddressPolicy, resolver: Resolver, makers: Makers
     ) -> None:
         self._curl = curl
         self._policy = policy
@@ -112,7 +112,7 @@ class Fetchers:
         self._made.clear()
         self._curl.stop()
 
-    def submit(self, call: Call, done: Done) -> Any:
+    def submit(self, call: FetchCall, done: Done) -> Any:
         """Send a request; raises FetchError when that cannot be."""
         if not call.fetcher or call.fetcher == BUILT_IN:
             return self._curl.submit(call, done)
@@ -162,7 +162,7 @@ class Fetchers:
 class _Ticket:
     """A request that a plugin fetches, or will."""
 
-    def __init__(self, fetcher: Fetcher, call: Call, done: Done) -> None:
+    def __init__(self, fetcher: Fetcher, call: FetchCall, done: Done) -> None:
         self.call = call
         self._fetcher = fetcher
         self._done: Done | None = done
@@ -186,7 +186,7 @@ class _Ticket:
         except FetchError as error:
             self.end(error)
 
-    def end(self, result: Answer | FetchError) -> None:
+    def end(self, result: FetchAnswer | FetchError) -> None:
         """Tell who waits, once."""
         done, self._done = self._done, None
         if done is not None:

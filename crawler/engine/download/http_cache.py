@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from crawler.engine.http.headers import Headers
-from crawler.engine.http.messages import Answer, Call
+from crawler.engine.http.messages import FetchAnswer, FetchCall
 from crawler.logs import get_logger
 
 log = get_logger(__name__)
@@ -56,9 +56,9 @@ class Entry:
         """Its headers."""
         return Headers.parse(self.header_lines)
 
-    def answer(self) -> Answer:
+    def answer(self) -> FetchAnswer:
         """As if it had just come."""
-        return Answer(self.status, self.header_lines, self.body, 0.0, cached=True)
+        return FetchAnswer(self.status, self.header_lines, self.body, 0.0, cached=True)
 
 
 class Cache:
@@ -70,7 +70,7 @@ class Cache:
         self._bytes = 0
         self._db: sqlite3.Connection | None = None
 
-    def get(self, owner: str, call: Call) -> Entry | None:
+    def get(self, owner: str, call: FetchCall) -> Entry | None:
         """What is stored for a request of that task, fresh or not."""
         with suppress(sqlite3.Error, OSError):
             found = self._open().execute(
@@ -83,7 +83,7 @@ class Cache:
                 return entry if _matches(entry, call) else None
         return None
 
-    def put(self, owner: str, call: Call, answer: Answer, now_s: float) -> None:
+    def put(self, owner: str, call: FetchCall, answer: FetchAnswer, now_s: float) -> None:
         """Keep an answer in the place of an older one; `now_s` is wall time."""
         vary = json.dumps(varying(call, Headers.parse(answer.header_lines)))
         row = (
@@ -133,12 +133,12 @@ class Cache:
         self._bytes = db.execute("SELECT coalesce(sum(length(body)), 0) FROM answers").fetchone()[0]
 
 
-def _key(owner: str, call: Call) -> str:
+def _key(owner: str, call: FetchCall) -> str:
     """Each task has answers of its own: those of one that is logged in are not for others."""
     return f"{owner} {call.url}"
 
 
-def is_storable(answer: Answer) -> bool:
+def is_storable(answer: FetchAnswer) -> bool:
     """Whether RFC 9111 lets a private cache keep an answer."""
     headers = Headers.parse(answer.header_lines)
     said = directives(headers)
@@ -178,7 +178,7 @@ def validators(entry: Entry) -> Sequence[str]:
     return [f"{name}: {headers[source]}" for name, source in asked if source in headers]
 
 
-def validated(entry: Entry, fresh: Answer) -> Answer:
+def validated(entry: Entry, fresh: FetchAnswer) -> FetchAnswer:
     """The stored answer, with the headers that a 304 brought in the place of its own."""
     renewed = {line.partition(b":")[0].strip().lower() for line in fresh.header_lines}
     renewed -= {b"content-length", b"content-encoding", b"transfer-encoding"}
@@ -203,14 +203,14 @@ def directives(headers: Headers) -> Mapping[str, str]:
     return {name: value.strip('"') for name, _, value in pairs}
 
 
-def varying(call: Call, headers: Headers) -> Mapping[str, str]:
+def varying(call: FetchCall, headers: Headers) -> Mapping[str, str]:
     """What a request says in the headers by which an answer varies."""
     names = {name.strip().lower() for name in ", ".join(headers.getall("vary")).split(",")}
     sent = (line.partition(":") for line in call.headers)
     return {name.lower(): value.strip() for name, _, value in sent if name.lower() in names}
 
 
-def _matches(entry: Entry, call: Call) -> bool:
+def _matches(entry: Entry, call: FetchCall) -> bool:
     return varying(call, entry.headers) == entry.vary
 
 

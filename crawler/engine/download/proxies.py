@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
-from crawler.engine.http.messages import Answer, Call, FetchError
+from crawler.engine.http.messages import FetchAnswer, FetchCall, FetchError
 
 FORM = re.compile(r"(https?|socks4a?|socks5h?)://[^\s/]+/?", re.IGNORECASE)
 _REFUSED = 407
@@ -16,7 +16,7 @@ _REFUSED = 407
 class Sender(Protocol):
     """What a relay needs of a fetcher."""
 
-    def submit(self, call: Call, done: Callable[[Answer | FetchError], None]) -> Any:
+    def submit(self, call: FetchCall, done: Callable[[FetchAnswer | FetchError], None]) -> Any:
         """Send a request; raises FetchError when that cannot be."""
         ...
 
@@ -56,8 +56,8 @@ class Relay:
         self,
         sender: Sender,
         proxies: Proxies,
-        call: Call,
-        done: Callable[[Answer | FetchError], None],
+        call: FetchCall,
+        done: Callable[[FetchAnswer | FetchError], None],
     ) -> None:
         self.transfer: Any = None
         """What the fetcher knows it by."""
@@ -76,7 +76,7 @@ class Relay:
         call = replace(self._call, proxy=proxy, timeout_s=left_s)
         self.transfer = self._sender.submit(call, self._arrived)
 
-    def _arrived(self, result: Answer | FetchError) -> None:
+    def _arrived(self, result: FetchAnswer | FetchError) -> None:
         if not is_refusal(result):
             self._done(result)
             return
@@ -88,7 +88,7 @@ class Relay:
             self._done(error)
 
 
-def is_refusal(result: Answer | FetchError) -> bool:
+def is_refusal(result: FetchAnswer | FetchError) -> bool:
     """Whether a proxy failed, and not what lies behind it."""
     if isinstance(result, FetchError):
         return result.reason == "proxy"

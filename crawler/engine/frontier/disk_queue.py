@@ -39,7 +39,7 @@ _ADOPT = "UPDATE chunk SET orphan = 0 WHERE site = ? AND orphan"
 _ORPHANS = "SELECT site FROM chunk WHERE orphan ORDER BY id LIMIT ?"
 
 
-class SpillFailed(CrawlerError):
+class DiskQueueFailed(CrawlerError):
     """Requests that wait cannot be written to disk, or read from it: the crawl cannot go on."""
 
 
@@ -68,7 +68,7 @@ class Loaded:
     """Whether any is left there."""
 
 
-class Spill:
+class DiskQueue:
     """The requests of one crawl that wait on disk."""
 
     def __init__(self) -> None:
@@ -79,13 +79,13 @@ class Spill:
         """How many chunks are of sites that nothing in memory knows of."""
 
     def write(self, chunks: Sequence[Chunk]) -> None:
-        """Put requests on disk; raises SpillFailed."""
+        """Put requests on disk; raises DiskQueueFailed."""
         self.size += sum(chunk.size for chunk in chunks)
         self.orphans += sum(chunk.orphan for chunk in chunks)
         _apart(self._write, chunks)
 
     def take(self, site: str) -> Loaded:
-        """Take the best requests of a site from the disk, about a chunk; raises SpillFailed."""
+        """Take the best requests of a site from the disk, about a chunk; raises DiskQueueFailed."""
         return self._taken(*_apart(self._take, site))
 
     def adopt(self, sites: int) -> list[Loaded]:
@@ -149,7 +149,7 @@ def _apart(step: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     try:
         done: T = gevent.get_hub().threadpool.apply(step, args, kwargs)
     except (sqlite3.Error, OSError) as error:
-        raise SpillFailed(
+        raise DiskQueueFailed(
             f"requests that wait could not be kept on disk: {error}; is there room in the folder"
             " for temporary files (TMPDIR), or may max_pending be higher?"
         ) from error

@@ -16,7 +16,7 @@ from typing import Any
 
 from crawler.engine.frontier.filters import Filters
 from crawler.engine.frontier.job import Job
-from crawler.engine.frontier.queues import Backlog, SiteQueue
+from crawler.engine.frontier.queues import SiteQueue, SiteQueues
 from crawler.engine.frontier.seen import Seen
 from crawler.engine.http import urls
 from crawler.engine.http.request import Request
@@ -51,13 +51,13 @@ class Frontier:
         self._seen = Seen()
         self._shortcut = array("q", bytes(8 << FIRST_SHORTCUT_BITS))
         self._shortcut_mask = len(self._shortcut) - 1
-        self._backlog = Backlog(settings.max_pending, self._queue, self._filled, spider)
+        self._queues = SiteQueues(settings.max_pending, self._queue, self._filled, spider)
         self._due: list[tuple[float, int, SiteQueue]] = []
         self._later: list[tuple[float, int, Job]] = []
 
     def __len__(self) -> int:
         """How many requests wait, those for another attempt included."""
-        return len(self._backlog) + len(self._later)
+        return len(self._queues) + len(self._later)
 
     def admit(self, request: Request, depth: int) -> str:
         """Take a request, or say in a word or two why not: duplicate, depth, offsite, …"""
@@ -75,7 +75,7 @@ class Frontier:
             self._shortcut[known & self._shortcut_mask] = known
         if url is not None:
             job = Job(request, _same(url.href, request.url), depth, next(self._order))
-            self._backlog.add(job, urls.site(url))
+            self._queues.add(job, urls.site(url))
         return refusal
 
     def admit_hop(self, job: Job, url: str, method: str, body: bytes | None) -> str:
@@ -84,7 +84,7 @@ class Frontier:
         if target is not None:
             job.hops += (job.url,)
             job.url, job.method, job.body = target.href, method, body
-            self._backlog.add(job, urls.site(target))
+            self._queues.add(job, urls.site(target))
         return refusal
 
     def claim(self, url: str) -> bool:
@@ -93,7 +93,7 @@ class Frontier:
 
     def push(self, job: Job) -> None:
         """Queue a job that was admitted before."""
-        self._backlog.add(job, urls.origin(job.url))
+        self._queues.add(job, urls.origin(job.url))
 
     def retry(self, job: Job, at_s: float) -> None:
         """Send a job again at that moment; nothing else waits for it."""
@@ -106,8 +106,8 @@ class Frontier:
         now_s = self._now_s()
         while self._later and self._later[0][0] <= now_s:
             self.push(heapq.heappop(self._later)[2])
-        if self._backlog.is_hungry:
-            self._backlog.feed()
+        if self._queues.is_hungry:
+            self._queues.feed()
         while self._due and self._due[0][0] <= now_s:
             due_s, _, queue = heapq.heappop(self._due)
             if due_s == queue.due_s and queue.jobs:
@@ -117,7 +117,7 @@ class Frontier:
 
     def next_s(self) -> float:
         """The moment at which something may be due; infinity when nothing is foreseen."""
-        if self._backlog.is_hungry:
+        if self._queues.is_hungry:
             return -math.inf
         while self._due and self._due[0][0] != self._due[0][2].due_s:
             heapq.heappop(self._due)
@@ -132,15 +132,15 @@ class Frontier:
 
     def pop(self, queue: SiteQueue) -> Job:
         """Take the next job of a site."""
-        return self._backlog.pop(queue)
+        return self._queues.pop(queue)
 
     def forget(self, queue: SiteQueue) -> bool:
         """Drop a site with nothing to do, so that only sites in use take memory."""
-        return self._backlog.forget(queue)
+        return self._queues.forget(queue)
 
     def sites(self) -> list[SiteQueue]:
         """The sites in use."""
-        return list(self._backlog.sites.values())
+        return list(self._queues.sites.values())
 
     def memory(self) -> dict[str, int]:
         """What it keeps: URLs that are known, the bytes that takes, and requests that wait in
@@ -148,13 +148,13 @@ class Frontier:
         return {
             "known": len(self._seen),
             "known_bytes": self._seen.bytes + 8 * len(self._shortcut),
-            "waiting": len(self) - self._backlog.on_disk,
-            "on_disk": self._backlog.on_disk,
+            "waiting": len(self) - self._queues.on_disk,
+            "on_disk": self._queues.on_disk,
         }
 
     def close(self) -> None:
         """Forget what is on disk."""
-        self._backlog.close()
+        self._queues.close()
 
     def _accept(
         self, request: Request, url: str, method: str, body: bytes | None

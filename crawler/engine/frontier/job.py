@@ -25,8 +25,8 @@ class Job:
         "rank",
         "request",
         "spent_s",
+        "unserializable",
         "url",
-        "written_not",
     )
 
     def __init__(self, request: Request, url: str, depth: int, order: int) -> None:
@@ -46,14 +46,14 @@ class Job:
         """URLs that redirected to this one."""
         self.spent_s = 0.0
         """Time in flight, of this attempt."""
-        self.written_not = False
+        self.unserializable = False
         """Whether it stays in memory because it cannot be written down."""
 
     def __lt__(self, other: Job) -> bool:
         return self.rank < other.rank
 
     def to_record(self, spider: Any) -> list[Any]:
-        """The job as JSON has it; raises `written.Unwritable`."""
+        """The job as JSON has it; raises `written.NotSerializable`."""
         request = serialization.to_dict(self.request, spider)
         record = [request, self.depth, self.order, self.attempts]
         if self.url != self.request.url or self.hops:

@@ -15,10 +15,10 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
-from crawler.engine.frontier.disk_queue import CHUNK, Chunk, Loaded, Spill
+from crawler.engine.frontier.disk_queue import CHUNK, Chunk, DiskQueue, Loaded
 from crawler.engine.frontier.job import Job
 from crawler.engine.http import urls
-from crawler.engine.http.serialization import Unwritable
+from crawler.engine.http.serialization import NotSerializable
 from crawler.logs import get_logger
 from crawler.settings.crawl import CrawlSettings
 
@@ -66,7 +66,7 @@ class SiteQueue:
         self._wake(self)
 
 
-class Backlog:
+class SiteQueues:
     """The queues of one crawl; at most about `most` requests of them are in memory.
 
     `filled` is called when a queue that was empty is not so any more.
@@ -89,19 +89,19 @@ class Backlog:
         self._leaving: defaultdict[str, list[Job]] = defaultdict(list)
         self._leaving_size = 0
         self._leaving_apart = 0
-        self._spill = Spill()
+        self._disk_queue = DiskQueue()
         self._hungry: dict[SiteQueue, None] = {}
         self._longest: list[SiteQueue] = []
         self._look_again = 0
         self._told = False
 
     def __len__(self) -> int:
-        return self._held + self._leaving_size + self._spill.size
+        return self._held + self._leaving_size + self._disk_queue.size
 
     @property
     def on_disk(self) -> int:
         """How many requests are on disk."""
-        return self._spill.size
+        return self._disk_queue.size
 
     def add(self, job: Job, origin: str) -> None:
         """Queue a job for a site (`urls.origin`)."""
@@ -150,21 +150,21 @@ class Backlog:
             queue = next(iter(self._hungry))
             del self._hungry[queue]
             if queue.more:
-                self._take_in(self._spill.take(queue.origin))
-        elif self._spill.orphans:
-            for loaded in self._spill.adopt(ADOPTED):
+                self._take_in(self._disk_queue.take(queue.origin))
+        elif self._disk_queue.orphans:
+            for loaded in self._disk_queue.adopt(ADOPTED):
                 self._take_in(loaded)
         else:
             self._flush()
 
     def close(self) -> None:
         """Forget what is on disk."""
-        self._spill.close()
+        self._disk_queue.close()
 
     @property
     def _waits_apart(self) -> bool:
         """Whether something waits that belongs to no queue in use."""
-        return bool(self._spill.orphans or self._leaving_apart)
+        return bool(self._disk_queue.orphans or self._leaving_apart)
 
     def _hold(self, queue: SiteQueue, job: Job) -> None:
         heapq.heappush(queue.jobs, job)
@@ -189,7 +189,7 @@ class Backlog:
         queue.more = True
         queue.floor = max([queue.floor, *(job.request.priority for job in jobs)])
         for job in jobs:
-            if job.written_not:
+            if job.unserializable:
                 self._hold(queue, job)
             else:
                 self._leave(queue.origin, job)
@@ -197,7 +197,7 @@ class Backlog:
     def _victim(self) -> SiteQueue | None:
         while self._longest:
             queue = self._longest[-1]
-            if len(queue.jobs) > SHORT and not queue.jobs[-1].written_not:
+            if len(queue.jobs) > SHORT and not queue.jobs[-1].unserializable:
                 return queue
             self._longest.pop()
         self._look_again -= 1
@@ -221,16 +221,16 @@ class Backlog:
         for origin, job in stays:
             self._most += 1
             self._hold(self.site(origin), job)
-        self._spill.write([chunk for chunk in chunks if chunk.size])
+        self._disk_queue.write([chunk for chunk in chunks if chunk.size])
 
     def _chunk(self, origin: str, jobs: list[Job], stays: list[tuple[str, Job]]) -> Chunk:
         records = []
         for job in jobs:
             try:
                 records.append(job.to_record(self._spider))
-            except Unwritable as error:
+            except NotSerializable as error:
                 self._tell(job, error)
-                job.written_not = True
+                job.unserializable = True
                 stays.append((origin, job))
         queue = self.sites.get(origin)
         return Chunk(
@@ -252,7 +252,7 @@ class Backlog:
                 self._leaving_size -= 1
                 self._hold(queue, job)
 
-    def _tell(self, job: Job, error: Unwritable) -> None:
+    def _tell(self, job: Job, error: NotSerializable) -> None:
         if not self._told:
             self._told = True
             log.warning(

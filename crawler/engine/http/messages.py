@@ -10,7 +10,7 @@ from crawler.errors import CrawlerError
 from crawler.settings.crawl import CrawlSettings
 
 if TYPE_CHECKING:
-    from crawler.engine.download.cookies import Jar
+    from crawler.engine.download.cookies import CookieJar
 
 TOO_LONG = "host rests too long"
 DOWN = "host is down"
@@ -53,7 +53,7 @@ class FetchError(CrawlerError):
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class FetchLimits:
     """How requests are sent, and what is taken of their answers: one for all of a crawl."""
 
     connect_timeout_s: float = 10.0
@@ -104,18 +104,18 @@ class Credentials:
 
 
 @dataclass(slots=True)
-class Call:
+class FetchCall:
     """One request as it is sent; `url` is safe ASCII. Not to be changed."""
 
     url: str
     headers: Sequence[str]
     """Lines `Name: value`."""
-    terms: Terms
+    terms: FetchLimits
     timeout_s: float
     """From sending to the last byte."""
     method: str = "GET"
     body: bytes | None = None
-    jar: Jar | None = None
+    jar: CookieJar | None = None
     """Cookies to send, and where to keep those that come; None is without."""
     cookies: str = ""
     """Further cookies for this request alone, as the header has them."""
@@ -127,7 +127,7 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class FetchAnswer:
     """One response as received, its body decompressed."""
 
     status: int

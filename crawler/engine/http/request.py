@@ -140,8 +140,9 @@ class Request:
     def to_dict(self, *, spider: Any = None) -> dict[str, Any]:
         """The request as JSON has it, callbacks by name: what is not there has its default.
 
-        Raises `Unwritable` for a callback that is no method of a spider (of `spider`, when given),
-        and for values in `meta`, `cb_kwargs` or `cookies` that JSON would not give back the same.
+        Raises `NotSerializable` for a callback that is no method of a spider (of `spider`, when
+        given), and for values in `meta`, `cb_kwargs` or `cookies` that JSON would not give back the
+        same.
         """
         return serialization.to_dict(self, spider)
 

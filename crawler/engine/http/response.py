@@ -13,8 +13,8 @@ from w3lib.html import get_base_url
 
 from crawler.engine.http import encoding, selectors, urls
 from crawler.engine.http.headers import Headers
+from crawler.engine.http.page_selector import PageSelector
 from crawler.engine.http.request import Request
-from crawler.engine.http.selecting import PageSelector
 
 if TYPE_CHECKING:
     from crawler.engine.http.link_extractor import Link

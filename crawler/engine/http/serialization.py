@@ -15,7 +15,7 @@ _PLAIN = {"method": "GET", "encoding": "utf-8", "priority": 0, "dont_filter": Fa
 _VALUES = ("cookies", "meta", "flags", "cb_kwargs")
 
 
-class Unwritable(ValueError):
+class NotSerializable(ValueError):
     """A request that cannot be written down; the message names the part and what is allowed."""
 
 
@@ -53,15 +53,19 @@ def arguments(data: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def name_of(callback: Callable[..., Any] | str, role: str, spider: Any = None) -> str:
-    """The name under which a spider has this callback; raises Unwritable when it has none."""
+    """The name under which a spider has this callback; raises NotSerializable when it has none."""
     if isinstance(callback, str):
         return callback
     owner = getattr(callback, "__self__", None)
     name = str(getattr(callback, "__name__", ""))
     if owner is None or (spider is not None and owner is not spider):
-        raise Unwritable(f"{role}: {callback!r} is not allowed; allowed: a method of the spider")
+        raise NotSerializable(
+            f"{role}: {callback!r} is not allowed; allowed: a method of the spider"
+        )
     if getattr(owner, name, None) != callback:
-        raise Unwritable(f"{role}: the spider has another {name!r}; allowed: a method by its name")
+        raise NotSerializable(
+            f"{role}: the spider has another {name!r}; allowed: a method by its name"
+        )
     return name
 
 
@@ -94,17 +98,19 @@ def _written_body(body: bytes) -> dict[str, str]:
 
 
 def _check(value: Any, path: str) -> None:
-    """Raise Unwritable unless JSON gives this value back as it is."""
+    """Raise NotSerializable unless JSON gives this value back as it is."""
     if type(value) is dict:
         for key, below in value.items():
             if type(key) is not str:
-                raise Unwritable(f"{path}: the key {key!r} is not allowed; allowed: texts as keys")
+                raise NotSerializable(
+                    f"{path}: the key {key!r} is not allowed; allowed: texts as keys"
+                )
             _check(below, f"{path}.{key}")
     elif type(value) is list:
         for number, below in enumerate(value):
             _check(below, f"{path}[{number}]")
     elif not _is_scalar(value):
-        raise Unwritable(
+        raise NotSerializable(
             f"{path}: {type(value).__name__} is not allowed in a request that is written down;"
             " allowed: texts, numbers, true, false, None, lists and dicts of these"
         )

@@ -27,7 +27,7 @@ KEPT_S = 3600.0
 """A host is remembered that long after its rest, unless its incidents are to be for longer."""
 
 
-class Rest:
+class Cooldown:
     """What is known of one host that gave cause."""
 
     __slots__ = (
@@ -67,26 +67,26 @@ class Rest:
         return TOO_LONG if self.until_s - now_s > settings.max_wait_s else ""
 
     def begin(self, now_s: float, rest_s: float, down: bool) -> None:
-        """Rest from now on, at most a day."""
+        """Cooldown from now on, at most a day."""
         self.began_s = now_s
         self.until_s = max(self.until_s, now_s + min(rest_s, DAY_S))
         self.down = down
         self.probed = True
 
 
-class Rests:
+class Cooldowns:
     """The hosts that gave cause. `sent_s` is the moment at which the request in question went."""
 
     def __init__(self, clock: Clock, chance: Callable[[], float] = random.random) -> None:
         self._clock = clock
         self._chance = chance
-        self._rests: dict[str, Rest] = {}
+        self._rests: dict[str, Cooldown] = {}
         self._purge_at = 1024
 
     def __len__(self) -> int:
         return len(self._rests)
 
-    def get(self, host: str) -> Rest | None:
+    def get(self, host: str) -> Cooldown | None:
         """What is known of a host; None for one without fault."""
         return self._rests.get(host)
 
@@ -140,10 +140,10 @@ class Rests:
     def _longer(self, rest_s: float) -> float:
         return rest_s * (1 + JITTER * self._chance())
 
-    def _of(self, host: str) -> Rest:
+    def _of(self, host: str) -> Cooldown:
         if len(self._rests) >= self._purge_at:
             self._purge()
-        return self._rests.setdefault(host, Rest())
+        return self._rests.setdefault(host, Cooldown())
 
     def _purge(self) -> None:
         old_s = self._clock.monotonic() - KEPT_S

@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from crawler.clock import Clock
-from crawler.engine.politeness.cooldowns import Rest, Rests
+from crawler.engine.politeness.cooldowns import Cooldown, Cooldowns
 from crawler.settings.crawl import Limit
 
 GRACE_S = 0.05
@@ -145,7 +145,7 @@ class _Host:
             self.pace_s = pace_s
             self.set_pause()
 
-    def wait(self, member: Member, now_s: float, rest: Rest | None) -> float | None:
+    def wait(self, member: Member, now_s: float, rest: Cooldown | None) -> float | None:
         """When that member should ask again; None when it is its turn."""
         limit = 1 if rest is not None and rest.probed else self.limit
         if self.in_flight >= limit:
@@ -172,7 +172,7 @@ class Hosts:
     """The hosts in use, and those whose delay has not passed yet."""
 
     def __init__(self, clock: Clock, chance: Callable[[], float] = random.random) -> None:
-        self.rests = Rests(clock, chance)
+        self.rests = Cooldowns(clock, chance)
         """Those that are left alone for a while."""
         self._clock = clock
         self._chance = chance

@@ -17,9 +17,9 @@ import gevent
 from protego import Protego
 
 from crawler.clock import Clock
-from crawler.engine.download.downloader import Fetchers
+from crawler.engine.download.downloader import Downloader
 from crawler.engine.http import urls
-from crawler.engine.http.messages import Answer, Call, FetchError, Terms
+from crawler.engine.http.messages import FetchAnswer, FetchCall, FetchError, FetchLimits
 from crawler.engine.http.response import Headers
 from crawler.settings.crawl import CrawlSettings
 from crawler.supervision import Supervisor
@@ -85,7 +85,7 @@ def way_of(settings: CrawlSettings, headers: Sequence[str]) -> int:
 class Robots:
     """The rules of the sites in use."""
 
-    def __init__(self, fetcher: Fetchers, supervisor: Supervisor, clock: Clock) -> None:
+    def __init__(self, fetcher: Downloader, supervisor: Supervisor, clock: Clock) -> None:
         self._fetcher = fetcher
         self._supervisor = supervisor
         self._clock = clock
@@ -157,7 +157,7 @@ class Robots:
         return Rules()
 
 
-def redirect(url: str, answer: Answer) -> str | None:
+def redirect(url: str, answer: FetchAnswer) -> str | None:
     """Where an answer redirects to, if that is a web page."""
     location = Headers.parse(answer.header_lines).get("location")
     if not 300 <= answer.status < 400 or location is None:
@@ -169,7 +169,7 @@ def redirect(url: str, answer: Answer) -> str | None:
     return target if urls.is_web(target) else None
 
 
-def read(answer: Answer) -> Rules:
+def read(answer: FetchAnswer) -> Rules:
     """The rules in an answer that is no redirect."""
     if answer.status >= 500:
         return Rules(trouble=f"robots.txt: HTTP {answer.status}")
@@ -179,12 +179,12 @@ def read(answer: Answer) -> Rules:
     return Rules(Protego.parse(text))
 
 
-def _call(url: str, settings: CrawlSettings, headers: Sequence[str], proxy: str) -> Call:
-    return Call(
+def _call(url: str, settings: CrawlSettings, headers: Sequence[str], proxy: str) -> FetchCall:
+    return FetchCall(
         url=url,
         headers=headers,
         terms=replace(
-            Terms.of(settings),
+            FetchLimits.of(settings),
             max_body_bytes=REFUSED_BYTES,
             max_download_bytes=REFUSED_BYTES,
             content_types=(),

@@ -24,7 +24,7 @@ _HINTS = {
 }
 
 
-class Tally:
+class Counters:
     """Counts every request from when it is found to its one end; the reasons are few short texts.
 
     discovered = pages + filtered + failed + pending, at every moment. A request keeps its identity

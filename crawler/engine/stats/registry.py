@@ -28,7 +28,7 @@ TOTALS = (
 """What is summed over all crawls, beside failures and filtered."""
 
 
-class Figures:
+class StatisticsRegistry:
     """Knows every crawl of an engine, and sums up what they have done."""
 
     def __init__(self, clock: Clock) -> None:

@@ -11,7 +11,7 @@ import os
 import sys
 from typing import Any
 
-from crawler.engine.stats.calling import Called, Calling
+from crawler.engine.stats.current_callback import Called, CurrentCallback
 from crawler.hub import TICK_S, Place, Pulse
 from crawler.logs import get_logger
 
@@ -26,9 +26,9 @@ REPORT_S = 10.0
 class SlowCallbacks(Pulse):
     """Watches the crawls of one engine, in this thread's hub."""
 
-    def __init__(self, calling: Calling) -> None:
+    def __init__(self, calling: CurrentCallback) -> None:
         super().__init__()
-        self._calling = calling
+        self._current_callback = calling
         self._seen: Called | None = None
         self._seen_at_s = 0.0
         """When the hub had turned last as that was seen first."""
@@ -43,7 +43,11 @@ class SlowCallbacks(Pulse):
                 self._look()
 
     def _look(self) -> None:
-        called, turned_s, now_s = self._calling.now, self._turned_s, self._clock.monotonic()
+        called, turned_s, now_s = (
+            self._current_callback.now,
+            self._turned_s,
+            self._clock.monotonic(),
+        )
         if called is None:
             return
         if called is not self._seen or turned_s != self._seen_at_s:

@@ -1,6 +1,6 @@
 """The statistics of a crawl: counted while it runs, and shown as they stand, or as they ended.
 
-What the tally counts decides how a crawl ended; what is here is for people. Counting an answer
+What the counters counts decides how a crawl ended; what is here is for people. Counting an answer
 costs about a microsecond.
 """
 
@@ -13,8 +13,8 @@ from types import MappingProxyType
 from typing import Any
 
 from crawler.clock import Clock
-from crawler.engine.http.messages import Answer, FetchError
-from crawler.engine.stats.counters import Tally
+from crawler.engine.http.messages import FetchAnswer, FetchError
+from crawler.engine.stats.counters import Counters
 from crawler.engine.stats.latency import Latency
 
 RATE_S = 10.0
@@ -104,14 +104,14 @@ def _read(reader: Callable[[Any], Any] | None, value: Any) -> Any:
     return value if reader is None else reader(value)
 
 
-class Stats:
+class CrawlStats:
     """Counts what one crawl sends and receives. Cheap: it is called for every answer."""
 
-    def __init__(self, tally: Tally, clock: Clock) -> None:
+    def __init__(self, counters: Counters, clock: Clock) -> None:
         self.retries = 0
         self.redirects = 0
         self.slow_callbacks = 0
-        self._tally = tally
+        self._counters = counters
         self._clock = clock
         self._requests = 0
         self._from_cache = 0
@@ -142,12 +142,12 @@ class Stats:
     def pages_per_s(self) -> float:
         """Pages per second of late, or over all of its time when the crawl has ended."""
         if self._took_s is not None or not self._samples:
-            return self._tally.pages / self._took_s if self._took_s else 0.0
+            return self._counters.pages / self._took_s if self._took_s else 0.0
         now_s = self._clock.monotonic()
         while len(self._samples) > 1 and self._samples[1][0] <= now_s - RATE_S:
             self._samples.popleft()
         since_s, pages = self._samples[0]
-        return (self._tally.pages - pages) / max(now_s - since_s, SAMPLE_S)
+        return (self._counters.pages - pages) / max(now_s - since_s, SAMPLE_S)
 
     def begin(self) -> None:
         """The crawl starts now."""
@@ -160,10 +160,10 @@ class Stats:
         self._took_s = self.seconds
         self._ended_ns = self._clock.time_ns()
 
-    def settled(self, result: Answer | FetchError) -> None:
+    def settled(self, result: FetchAnswer | FetchError) -> None:
         """An attempt has ended."""
         self._requests += 1
-        if isinstance(result, Answer):
+        if isinstance(result, FetchAnswer):
             self._statuses[result.status] += 1
             self._expanded += len(result.body)
             self._received += result.received
@@ -189,12 +189,12 @@ class Stats:
             ended_ns=self._ended_ns,
             finish_reason=finish_reason,
             seconds=self.seconds,
-            discovered=self._tally.discovered,
-            pages=self._tally.pages,
+            discovered=self._counters.discovered,
+            pages=self._counters.pages,
             pages_per_s=self.pages_per_s,
-            items=self._tally.items,
-            items_dropped=dict(self._tally.items_dropped),
-            items_failed=dict(self._tally.items_failed),
+            items=self._counters.items,
+            items_dropped=dict(self._counters.items_dropped),
+            items_failed=dict(self._counters.items_failed),
             requests=self._requests,
             retries=self.retries,
             redirects=self.redirects,
@@ -202,9 +202,9 @@ class Stats:
             bytes_received=self._received,
             bytes_expanded=self._expanded,
             statuses=dict(self._statuses),
-            failures=dict(self._tally.failures_by_reason),
-            filtered=dict(self._tally.filtered),
-            pending=self._tally.pending,
+            failures=dict(self._counters.failures_by_reason),
+            filtered=dict(self._counters.filtered),
+            pending=self._counters.pending,
             resting={
                 "hosts": len(resting),
                 "longest_s": round(max(resting.values(), default=0.0), 1),
@@ -215,5 +215,5 @@ class Stats:
         )
 
     def _sample(self, now_s: float) -> None:
-        self._samples.append((now_s, self._tally.pages))
+        self._samples.append((now_s, self._counters.pages))
         self._sample_s = now_s + SAMPLE_S

@@ -1,4 +1,4 @@
-"""The desk of a leading master: what the calls of the API do on the node that leads.
+"""The backend of a leading master: what the calls of the API do on the node that leads.
 
 Reads are answered from the mirrors. Changes go to the term's writing greenlet, and are answered
 when they are committed. Counts of running tasks are kept here only (docs/decisions/0004).
@@ -27,34 +27,34 @@ from crawler.model.records import (
 )
 from crawler.node.master.commands import (
     Add,
+    Command,
     Record,
     Remove,
-    Request,
     Update,
     is_current,
     is_later,
     is_news,
 )
-from crawler.node.master.mirrors import Cluster
-from crawler.node.master.policy import Steering
+from crawler.node.master.mirrors import Mirrors
+from crawler.node.master.policy import PolicyControl
 from crawler.scheduler.candidate import Candidate
 
 
-class LeaderDesk:
-    """Handles requests as the leader; see `api.service.Desk` for what each promises."""
+class LeaderBackend:
+    """Handles requests as the leader; see `api.service.Backend` for what each promises."""
 
     def __init__(
         self,
-        cluster: Cluster,
-        submit: Callable[[Request, Call], Mapping[str, Resource]],
+        cluster: Mirrors,
+        submit: Callable[[Command, Call], Mapping[str, Resource]],
         on_refused: Callable[[int], None],
-        steering: Steering,
+        steering: PolicyControl,
         explain: Callable[[Resource], Explanation],
     ) -> None:
         """`submit` has a change made, and returns what was stored then: the mirror may tell of what
         others did since. `on_refused` counts reports.
         """
-        self._steering = steering
+        self._policy = steering
         self._explain = explain
         self._on_refused = on_refused
         self._cluster = cluster
@@ -89,7 +89,7 @@ class LeaderDesk:
 
     def nodes(self, call: Call) -> Sequence[NodeLoad]:
         """The live nodes, masters first."""
-        workers = sorted(self._cluster.census.candidates.values(), key=lambda each: each.id)
+        workers = sorted(self._cluster.cluster_state.candidates.values(), key=lambda each: each.id)
         masters = sorted(self._cluster.live_masters().values(), key=lambda node: node.id)
         return [NodeLoad(node, MASTER) for node in masters] + [
             self._load_of(each) for each in workers
@@ -97,15 +97,15 @@ class LeaderDesk:
 
     def scheduler(self, call: Call) -> SchedulerView:
         """How tasks are placed."""
-        return self._steering.view()
+        return self._policy.view()
 
     def update_scheduler(self, change: PolicyChange, call: Call) -> SchedulerView:
         """Place by another policy from the next pass on."""
-        return self._steering.change(change)
+        return self._policy.change(change)
 
     def reset_scheduler(self, call: Call) -> SchedulerView:
         """Go back to the policy of the settings."""
-        return self._steering.reset()
+        return self._policy.reset()
 
     def explain(self, name: str, call: Call) -> Explanation:
         """Why a task is where it is, or waits."""
@@ -113,18 +113,18 @@ class LeaderDesk:
 
     def drain(self, node: str, call: Call) -> NodeLoad:
         """Move everything off a worker, and keep it off."""
-        return self._load_at(self._steering.cordon(node), cordoned=True)
+        return self._load_at(self._policy.cordon(node), cordoned=True)
 
     def uncordon(self, node: str, call: Call) -> NodeLoad:
         """Let a worker take tasks again."""
-        return self._load_at(self._steering.uncordon(node), cordoned=False)
+        return self._load_at(self._policy.uncordon(node), cordoned=False)
 
     def report(
         self, node_id: str, reports: Sequence[Report], call: Call, load: WorkerLoad = UNTOLD
     ) -> Sequence[str]:
         """Take reports: load and counts are kept in memory, a change of state is written."""
         if load != UNTOLD:
-            self._cluster.census.report(node_id, load)
+            self._cluster.cluster_state.report(node_id, load)
         pairs = [(report, self._cluster.resource(report.name)) for report in reports]
         current = [(rep, res) for rep, res in pairs if is_current(rep, node_id, res)]
         for report, _ in current:
@@ -158,7 +158,7 @@ class LeaderDesk:
 
     def _load_at(self, node_id: str, cordoned: bool) -> NodeLoad:
         """A worker just after that was decided; one that is not registered has nothing."""
-        found = self._cluster.census.candidates.get(node_id)
+        found = self._cluster.cluster_state.candidates.get(node_id)
         load = NodeLoad(Node(node_id, ""), WORKER) if found is None else self._load_of(found)
         return replace(load, cordoned=cordoned)
 

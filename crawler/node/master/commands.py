@@ -17,7 +17,7 @@ from crawler.model.records import Report, Resource, Spec, State
 from crawler.node.master.draft import Draft
 
 
-class Request(Protocol):
+class Command(Protocol):
     """A change somebody asks for."""
 
     @property

@@ -6,14 +6,18 @@ from crawler.clock import Clock
 from crawler.model.policy import Explanation
 from crawler.model.records import Resource
 from crawler.node.master.placement import Placer
-from crawler.scheduler.cluster_state import Census
+from crawler.scheduler.cluster_state import ClusterState
 from crawler.scheduler.explain import judge
 from crawler.scheduler.framework import Framework
 from crawler.scheduler.task import Task
 
 
 def explained(
-    placer: Placer, framework: Framework, census: Census, clock: Clock, resource: Resource
+    placer: Placer,
+    framework: Framework,
+    cluster_state: ClusterState,
+    clock: Clock,
+    resource: Resource,
 ) -> Explanation:
     """Why a task is where it is or waits, and what would be decided about it now."""
     return Explanation(
@@ -21,14 +25,14 @@ def explained(
         state=resource.state.value,
         reason=resource.reason,
         assigned_node=resource.owner.node_id if resource.owner else "",
-        group=census.group_of(resource),
+        group=cluster_state.group_of(resource),
         priority=resource.spec.priority,
-        waits_for=waits_for(placer, census, resource, clock.monotonic()),
-        judgement=judge(framework, census, Task.of(resource)),
+        waits_for=waits_for(placer, cluster_state, resource, clock.monotonic()),
+        judgement=judge(framework, cluster_state, Task.of(resource)),
     )
 
 
-def waits_for(placer: Placer, census: Census, resource: Resource, now_s: float) -> str:
+def waits_for(placer: Placer, cluster_state: ClusterState, resource: Resource, now_s: float) -> str:
     """What has to happen before a task is placed; empty for one that does not wait."""
     queue = placer.backlog.queue_of(resource.name)
     if queue is None:
@@ -37,7 +41,7 @@ def waits_for(placer: Placer, census: Census, resource: Resource, now_s: float) 
         return "its only worker: it is parked until that is registered"
     if queue.reasons is not None:
         return "a worker that suits: it is parked until something changes that could help it"
-    if not placer.backlog.room(queue.group, census.groups):
+    if not placer.backlog.room(queue.group, cluster_state.groups):
         most = placer.backlog.group(queue.group).most
         return f"its group {queue.group!r} to have fewer than {most} tasks on workers"
     return f"its turn: {len(placer.backlog)} tasks wait for the next pass"

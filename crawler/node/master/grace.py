@@ -23,7 +23,7 @@ def incarnation_of(owner: Owner) -> Incarnation:
 
 
 @dataclass(frozen=True, slots=True)
-class Workforce:
+class WorkerGrace:
     """The workers as a leader judges them at one moment."""
 
     live: Mapping[str, Node]
@@ -40,7 +40,7 @@ class Workforce:
         return node.owns(owner) if node is not None else incarnation_of(owner) in self.spared
 
     @property
-    def hiring(self) -> Iterator[Node]:
+    def schedulable(self) -> Iterator[Node]:
         """Those that take tasks."""
         for node in self.live.values():
             if not node.draining and node.id not in self.cordoned:
@@ -48,7 +48,7 @@ class Workforce:
 
     def has_spider(self, spider: str) -> bool:
         """Whether a worker that takes tasks can run that spider."""
-        return any(node.has_spider(spider) for node in self.hiring)
+        return any(node.has_spider(spider) for node in self.schedulable)
 
 
 class Grace:
@@ -67,7 +67,7 @@ class Grace:
         cls, resources: Iterable[Resource], live: Mapping[str, Node], until_s: float
     ) -> Grace:
         """For the owners of unfinished resources that are not registered now."""
-        present = Workforce(live)
+        present = WorkerGrace(live)
         owners = {r.owner for r in resources if r.owner is not None and not r.state.finished}
         return cls((incarnation_of(o) for o in owners if not present.stands_by(o)), until_s)
 

@@ -12,7 +12,7 @@ from functools import partial
 from gevent import Greenlet
 
 from crawler.api.rpc.client import Peers
-from crawler.api.service import Desk, Service
+from crawler.api.service import Backend, Service
 from crawler.clock import Clock
 from crawler.coordination.election import Election, leader_value
 from crawler.coordination.keys import Keys
@@ -23,11 +23,11 @@ from crawler.errors import CrawlerError, Lost, Retryable, Unavailable
 from crawler.logs import get_logger
 from crawler.metrics import Metrics
 from crawler.model.records import Leader, Leadership, Node, State
-from crawler.node.master.mirrors import Cluster
+from crawler.node.master.command_queue import MOST_WAITING
+from crawler.node.master.mirrors import Mirrors
 from crawler.node.master.placement import Placer
-from crawler.node.master.request_queue import MOST_WAITING
 from crawler.node.master.term import Term
-from crawler.node.membership.leader_observer import Observer
+from crawler.node.membership.leader_observer import LeaderObserver
 from crawler.node.membership.membership import Session
 from crawler.scheduler.framework import Framework
 from crawler.settings.sections import Settings
@@ -65,10 +65,10 @@ class Master:
             disabled=scheduler.disabled,
             weights=scheduler.weights,
         )
-        self._cluster = Cluster(
+        self._cluster = Mirrors(
             store, keys, self._ledger, clock, self._on_cluster_change, scheduler.group_label
         )
-        self._observer = Observer(
+        self._observer = LeaderObserver(
             self._election,
             self._cluster.master_names,
             self._on_leader_change,
@@ -124,7 +124,7 @@ class Master:
         """Why requests cannot be answered at present; empty when they can."""
         if self._session is None:
             return "not registered in etcd; is etcd up, and the id free?"
-        if self.own_desk() is not None:
+        if self.local_backend() is not None:
             return ""
         leader = self.leader()
         if leader is None:
@@ -139,7 +139,9 @@ class Master:
         metrics.queue("writes", MOST_WAITING, self._waiting)
         self._on_full = metrics.refusals("writes").inc
         metrics.gauge_of(
-            "crawler_leading", "1 while this master leads.", lambda: self.own_desk() is not None
+            "crawler_leading",
+            "1 while this master leads.",
+            lambda: self.local_backend() is not None,
         )
         metrics.gauge_of(
             "crawler_workers", "Registered workers.", lambda: len(self._cluster.workers.values)
@@ -186,20 +188,20 @@ class Master:
         """The leader as last observed."""
         return self._observer.leader
 
-    def own_desk(self) -> Desk | None:
-        """The desk of this master's own term, while it leads and is ready."""
+    def local_backend(self) -> Backend | None:
+        """The backend of this master's own term, while it leads and is ready."""
         term, session = self._term, self._session
         if term is None or session is None or not term.ready or not session.lease.remaining_s:
             return None
-        return term.desk
+        return term.backend
 
-    def remote_desk(self, leader: Leader) -> Desk:
+    def remote_backend(self, leader: Leader) -> Backend:
         """A client to another master. Raises Unavailable when there is none to ask."""
         if self._session is None:
             raise Unavailable("this master is not connected to etcd; try again in a second")
         if self._is_me(leader):
             raise Unavailable("this master is taking over as the leader; try again in a second")
-        return self._observer.desk(leader)
+        return self._observer.backend(leader)
 
     def _campaign(self, session: Session) -> None:
         """Stand, lead, and stand again, until the session ends."""

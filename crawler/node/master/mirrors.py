@@ -12,15 +12,15 @@ from crawler.coordination.registry import Difference, decode_registration, diffe
 from crawler.coordination.store import Store
 from crawler.logs import get_logger
 from crawler.model.records import Node, Resource, State
-from crawler.node.master.name_index import Names
+from crawler.node.master.name_index import NameIndex
 from crawler.node.master.policy import Decisions
-from crawler.scheduler.cluster_state import Census
+from crawler.scheduler.cluster_state import ClusterState
 from crawler.supervision import Supervisor
 
 log = get_logger(__name__)
 
 
-class Cluster:
+class Mirrors:
     """The mirrors; every master keeps them current, so that a new leader is soon ready."""
 
     def __init__(
@@ -34,7 +34,7 @@ class Cluster:
     ) -> None:
         self._keys = keys
         self._on_change = on_change
-        self.census = Census(group_label)
+        self.cluster_state = ClusterState(group_label)
         """Who owns what, kept with the mirrors."""
         self.workers: Mirror[Node] = Mirror(
             store,
@@ -51,7 +51,7 @@ class Cluster:
             store, keys.resources, ledger.decode, clock, lambda _: on_change(), self._count_task
         )
         self._resources = self.resources.values
-        self.names = Names(
+        self.names = NameIndex(
             lambda: (each.name for each in self._resources.values()),
             lambda name: self.resource(name) is not None,
         )
@@ -95,7 +95,7 @@ class Cluster:
 
     def count(self, state: State) -> int:
         """How many resources are in that state."""
-        return self.census.states[state]
+        return self.cluster_state.states[state]
 
     def live_workers(self) -> dict[str, Node]:
         """The registered workers by id."""
@@ -112,14 +112,14 @@ class Cluster:
 
     def _count_worker(self, before: Node | None, after: Node | None) -> None:
         if after is not None:
-            self.census.join(after)
+            self.cluster_state.join(after)
         elif before is not None:
-            self.census.leave(before.id)
+            self.cluster_state.leave(before.id)
 
     def _count_task(self, before: Resource | None, after: Resource | None) -> None:
         known = after or before
         assert known is not None  # a change has one of the two
-        self.census.see(known.name, after)
+        self.cluster_state.see(known.name, after)
         if before is None or after is None:
             self.names.changed(known.name)
 

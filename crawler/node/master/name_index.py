@@ -6,7 +6,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
 
 
-class Names:
+class NameIndex:
     """Sorted when somebody asks for the first time, and from then on only what has changed."""
 
     def __init__(self, present: Callable[[], Iterable[str]], known: Callable[[str], bool]) -> None:

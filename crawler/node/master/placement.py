@@ -1,8 +1,8 @@
 """Gives an owner to every task that needs one: what a term knows between its passes.
 
-Pure but for the draft and the census that it changes: time and state come in, decisions go into the
-draft. `intake` notices who needs an owner and who is to blame for a dead worker, the scheduler's
-`Cycle` decides, and what it decided is written down.
+Pure but for the draft and the cluster state that it changes: time and state come in, decisions go
+into the draft. `intake` notices who needs an owner and who is to blame for a dead worker, the
+scheduler's `Cycle` decides, and what it decided is written down.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from crawler.coordination.codec import MOST_EPOCH
 from crawler.model.records import Node, Resource, State
 from crawler.node.master.draft import Draft
-from crawler.node.master.grace import Incarnation, Workforce, incarnation_of
-from crawler.node.master.poison import Suspicion
+from crawler.node.master.grace import Incarnation, WorkerGrace, incarnation_of
+from crawler.node.master.poison import PoisonWatch
 from crawler.node.master.rebalancing import Rebalancing
 from crawler.scheduler.backlog import Backlog, Group
-from crawler.scheduler.changes import News
-from crawler.scheduler.cluster_state import Census
+from crawler.scheduler.changes import Changes
+from crawler.scheduler.cluster_state import ClusterState
 from crawler.scheduler.cycle import Cycle
 from crawler.scheduler.framework import Framework
 from crawler.scheduler.task import Task
@@ -53,20 +53,20 @@ class Placed:
 
 
 class Placer:
-    """Places tasks, pass after pass, for one term."""
+    """Domains tasks, pass after pass, for one term."""
 
     def __init__(
         self,
-        census: Census,
+        cluster_state: ClusterState,
         framework: Framework,
         settings: SchedulerSettings,
         give_turn: Callable[[], None] = lambda: None,
     ) -> None:
-        self._census = census
+        self._cluster_state = cluster_state
         self._framework = framework
         self._give_turn = give_turn
-        self._suspicion = Suspicion(settings.poison_after, settings.poison_window_s)
-        self._rebalancing = Rebalancing(census, framework, settings)
+        self._poison = PoisonWatch(settings.poison_after, settings.poison_window_s)
+        self._rebalancing = Rebalancing(cluster_state, framework, settings)
         self.backlog = Backlog(settings.ageing_s, _groups(settings))
         self._due: dict[str, tuple[int, float]] = {}
         """Tasks whose run failed: how often, and when they are to be tried again."""
@@ -74,7 +74,7 @@ class Placer:
         self._poisonous: set[str] = set()
         """Tasks that are not to be placed again, as workers died of them."""
         self._version = 0
-        census.begin()
+        cluster_state.begin()
 
     def idle_s(self, now_s: float) -> float:
         """How long there is nothing to place unless something happens; infinite without limit."""
@@ -104,17 +104,19 @@ class Placer:
         """How long a task whose run failed has to wait yet; 0 for others."""
         return max(0.0, self._due.get(name, (0, 0.0))[1] - now_s)
 
-    def place(self, draft: Draft, workforce: Workforce, now_s: float, now_ns: int) -> Placed:
+    def place(self, draft: Draft, workforce: WorkerGrace, now_s: float, now_ns: int) -> Placed:
         """Run a pass, and write what it decides into the draft."""
-        news = self._census.news.take()
+        news = self._cluster_state.news.take()
         dead = self._intake(news.suspects, draft, workforce, now_s, now_ns)
         self._wake(news)
-        cycle = Cycle(self._framework, self._census, self.backlog, draft.get, self._give_turn)
+        cycle = Cycle(
+            self._framework, self._cluster_state, self.backlog, draft.get, self._give_turn
+        )
         plan = cycle.run(PASS)
         for name, node in plan.placed.items():
             resource = draft.get(name)
             # What another wrote in the middle of the pass is for the next one to look at.
-            if resource is not None and self._census.is_reserved(name, node):
+            if resource is not None and self._cluster_state.is_reserved(name, node):
                 draft.put_placed(resource, assigned(self._blamed(resource), node, now_ns))
                 self._due.pop(name, None)
         for name, reason in plan.waiting.items():
@@ -131,24 +133,31 @@ class Placer:
     # -- who needs an owner --------------------------------------------------------------------
 
     def _intake(
-        self, names: dict[str, None], draft: Draft, workforce: Workforce, now_s: float, now_ns: int
+        self,
+        names: dict[str, None],
+        draft: Draft,
+        workforce: WorkerGrace,
+        now_s: float,
+        now_ns: int,
     ) -> dict[str, int]:
         """Take in all tasks about which something changed; the dead whose tasks they were."""
-        if self._census.vocabulary.version != self._version:  # tasks may be alike in another way
-            self._version = self._census.vocabulary.version
+        if (
+            self._cluster_state.relevant_labels.version != self._version
+        ):  # tasks may be alike in another way
+            self._version = self._cluster_state.relevant_labels.version
             names |= self._break_up()
         while self._alarms and self._alarms[0][0] <= now_s:
             names[heapq.heappop(self._alarms)[1]] = None
         homeless = list(self._homeless(names, draft, workforce))
-        bereft = _by_dead_owner(homeless, workforce)
-        self._suspicion.blame(bereft, self._census.left_in_order, now_ns)
+        orphaned = _by_dead_owner(homeless, workforce)
+        self._poison.blame(orphaned, self._cluster_state.left_in_order, now_ns)
         # Looked at again, as there may have been news while others had their turn.
         for resource in self._homeless([each.name for each in homeless], draft, workforce):
             self._offer(draft, self._blamed(resource), now_s, now_ns)
-        return _noteworthy(bereft)
+        return _noteworthy(orphaned)
 
     def _homeless(
-        self, names: Iterable[str], draft: Draft, workforce: Workforce
+        self, names: Iterable[str], draft: Draft, workforce: WorkerGrace
     ) -> Iterator[Resource]:
         """Those that need an owner; the others wait no more."""
         for count, name in enumerate(names, 1):
@@ -160,7 +169,7 @@ class Placer:
                 self._due.pop(name, None)
                 self._poisonous.discard(name)
                 if resource is None:
-                    self._suspicion.forget(name)
+                    self._poison.forget(name)
             if count % INTAKE == 0:
                 self._give_turn()
 
@@ -173,7 +182,7 @@ class Placer:
 
     def _offer(self, draft: Draft, resource: Resource, now_s: float, now_ns: int) -> None:
         """Put a task into the backlog, unless it has to wait, or is not to be tried again."""
-        why = self._suspicion.verdict(resource)
+        why = self._poison.verdict(resource)
         self._poisonous.discard(resource.name)
         if why:
             self._poisonous.add(resource.name)
@@ -183,9 +192,9 @@ class Placer:
                 draft.put(settled)
         elif self._is_due(resource, now_s):
             task = Task.of(resource)
-            shape = self._framework.shape(task, self._census.vocabulary)
+            shape = self._framework.shape(task, self._cluster_state.relevant_labels)
             since_ns = now_ns if resource.owner else resource.creation_time or now_ns
-            group = self._census.group_of(resource)
+            group = self._cluster_state.group_of(resource)
             self.backlog.offer(resource.name, task, shape, group, since_ns / 1e9)
 
     def _is_due(self, resource: Resource, now_s: float) -> bool:
@@ -200,7 +209,7 @@ class Placer:
             heapq.heappush(self._alarms, (due_s, resource.name))
         return due_s <= now_s
 
-    def _wake(self, news: News) -> None:
+    def _wake(self, news: Changes) -> None:
         """Try what is parked again where a worker that changed would take it now."""
         if news.left:  # without the only one with its spider, a task may go to any other
             return self._wake_all()
@@ -217,23 +226,25 @@ class Placer:
             self.backlog.wake(queue)
 
     def _would_take(self, task: Task, ids: Collection[str]) -> bool:
-        nodes = self._census.hiring_among(ids)
+        nodes = self._cluster_state.schedulable_among(ids)
         if not nodes:
             return False
-        panel = self._framework.panel(task, self._census)
-        refused = {id for why in panel.refusals(nodes).values() for id in why}
+        plugin_run = self._framework.plugin_run(task, self._cluster_state)
+        refused = {id for why in plugin_run.refusals(nodes).values() for id in why}
         rest = [each for each in nodes if each.id not in refused]
-        full = {id for why in panel.without_room(rest).values() for id in why} if rest else set()
+        full = (
+            {id for why in plugin_run.without_room(rest).values() for id in why} if rest else set()
+        )
         return len(full) < len(rest)
 
     # -- what is written down ------------------------------------------------------------------
 
     def _blamed(self, resource: Resource) -> Resource:
         """The resource with the workers counted that died of it."""
-        kills = self._suspicion.kills(resource)
+        kills = self._poison.kills(resource)
         return resource if kills == resource.kills else resource.replace(kills=kills)
 
-    def _let_wait(self, draft: Draft, workforce: Workforce, name: str, reason: str) -> None:
+    def _let_wait(self, draft: Draft, workforce: WorkerGrace, name: str, reason: str) -> None:
         """Say why a task waits; one that only should move stays where it is until it can."""
         resource = draft.get(name)
         if resource is None or (resource.owner and workforce.stands_by(resource.owner)):
@@ -243,7 +254,7 @@ class Placer:
             draft.put(settled)
 
 
-def needs_owner(resource: Resource, workforce: Workforce) -> bool:
+def needs_owner(resource: Resource, workforce: WorkerGrace) -> bool:
     """Whether a resource has work left that no worker is responsible for, or one that shall have
     no work any more."""
     if resource.awaits_spider:
@@ -256,7 +267,7 @@ def needs_owner(resource: Resource, workforce: Workforce) -> bool:
     if owner.node_id not in workforce.cordoned:
         return False
     # Where only others than those that have its spider take tasks, it would move and fail.
-    return workforce.has_spider(resource.spec.spider_name) or not any(workforce.hiring)
+    return workforce.has_spider(resource.spec.spider_name) or not any(workforce.schedulable)
 
 
 def assigned(resource: Resource, node: Node, now_ns: int) -> Resource:
@@ -277,7 +288,7 @@ def waiting(resource: Resource, reason: str) -> Resource:
 
 
 def _by_dead_owner(
-    homeless: Iterable[Resource], workforce: Workforce
+    homeless: Iterable[Resource], workforce: WorkerGrace
 ) -> dict[Incarnation, list[Resource]]:
     found: dict[Incarnation, list[Resource]] = {}
     for resource in homeless:
@@ -287,11 +298,11 @@ def _by_dead_owner(
     return found
 
 
-def _noteworthy(bereft: Mapping[Incarnation, Iterable[Resource]]) -> dict[str, int]:
+def _noteworthy(orphaned: Mapping[Incarnation, Iterable[Resource]]) -> dict[str, int]:
     """The latest life of each worker that is dead. No life is younger than what names it; one that
     another program made up is no life."""
     dead: dict[str, int] = {}
-    for life, tasks in bereft.items():
+    for life, tasks in orphaned.items():
         if any(0 < life.revision < task.mod_revision for task in tasks):
             dead[life.node_id] = max(life.revision, dead.get(life.node_id, 0))
     return dead

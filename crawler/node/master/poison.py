@@ -13,7 +13,7 @@ from crawler.model.records import Resource
 from crawler.node.master.grace import Incarnation, incarnation_of
 
 
-class Suspicion:
+class PoisonWatch:
     """Counts the workers that died of each task; the counts are stored with the tasks."""
 
     def __init__(self, most: int, window_s: float) -> None:
@@ -26,7 +26,7 @@ class Suspicion:
 
     def blame(
         self,
-        bereft: Mapping[Incarnation, Sequence[Resource]],
+        orphaned: Mapping[Incarnation, Sequence[Resource]],
         left_in_order: Callable[[Incarnation], bool],
         now_ns: int,
     ) -> None:
@@ -35,8 +35,8 @@ class Suspicion:
         If several died at once, what they have in common is more likely their etcd or their network
         than a task; whoever took leave before it went died of nothing.
         """
-        deaths = [life for life in bereft if not left_in_order(life)]
-        for life, tasks in bereft.items():
+        deaths = [life for life in orphaned if not left_in_order(life)]
+        for life, tasks in orphaned.items():
             fresh = [task for task in tasks if not self._knows(task, life)]
             recent = [task for task in fresh if now_ns - task.assigned_time < self._window_ns]
             worst = max((task.kills for task in recent), default=0)

@@ -24,7 +24,7 @@ from crawler.errors import ConfigError, Conflict, InvalidArgument, NotFound
 from crawler.logs import get_logger
 from crawler.model.policy import Cordon, PluginView, Policy, PolicyChange, SchedulerView
 from crawler.model.records import Leadership
-from crawler.scheduler.cluster_state import Census
+from crawler.scheduler.cluster_state import ClusterState
 from crawler.scheduler.framework import Framework
 
 log = get_logger(__name__)
@@ -62,14 +62,14 @@ class Decisions:
         return frozenset(each.node_id for each in values if isinstance(each, Cordon))
 
 
-class Steering:
+class PolicyControl:
     """One leader's view of the decisions: makes them, and carries them out."""
 
     def __init__(
         self,
         decisions: Decisions,
         framework: Framework,
-        census: Census,
+        cluster_state: ClusterState,
         ledger: Ledger,
         leadership: Leadership,
         clock: Clock,
@@ -78,7 +78,7 @@ class Steering:
         """`wake` has the writing greenlet `apply` what was decided."""
         self._decisions = decisions
         self._framework = framework
-        self._census = census
+        self._cluster_state = cluster_state
         self._ledger = ledger
         self._leadership = leadership
         self._clock = clock
@@ -92,9 +92,9 @@ class Steering:
         """Carry out what is decided; whether how tasks are placed has changed. No task moves for
         it, but those of workers that are cordoned."""
         cordoned = self._decisions.cordoned
-        if cordoned != self._census.cordoned:
+        if cordoned != self._cluster_state.cordoned:
             log.info("workers take no tasks", cordoned=sorted(cordoned))
-            self._census.cordon(cordoned)
+            self._cluster_state.cordon(cordoned)
         wanted = self._wanted()
         if wanted == self._framework.policy:
             return False
@@ -200,7 +200,7 @@ class Steering:
     def _worker(self, node: str) -> str:
         """The id of a worker, of which the id or its name is given."""
         for node_id in (node, self._decisions.keys.node_id(WORKER, node)):
-            if node_id in self._census.candidates or node_id in self._decisions.cordoned:
+            if node_id in self._cluster_state.candidates or node_id in self._decisions.cordoned:
                 return node_id
         raise NotFound(f"no worker {node!r} is registered; GET /crawler/node lists those that are")
 

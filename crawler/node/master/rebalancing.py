@@ -9,7 +9,7 @@ from itertools import islice
 from crawler.logs import get_logger
 from crawler.model.records import Node, Resource
 from crawler.scheduler.candidate import Candidate
-from crawler.scheduler.cluster_state import Census
+from crawler.scheduler.cluster_state import ClusterState
 from crawler.scheduler.framework import Framework
 from crawler.scheduler.ranking import Ranking
 from crawler.scheduler.rebalance import Band
@@ -27,8 +27,10 @@ Find = Callable[[str], Resource | None]
 class Rebalancing:
     """Chooses the moves of a term; off unless the settings allow any."""
 
-    def __init__(self, census: Census, framework: Framework, settings: SchedulerSettings) -> None:
-        self._census = census
+    def __init__(
+        self, cluster_state: ClusterState, framework: Framework, settings: SchedulerSettings
+    ) -> None:
+        self._cluster_state = cluster_state
         self._framework = framework
         self._moves = settings.rebalance_moves
         self._every_s = settings.rebalance_s
@@ -47,7 +49,7 @@ class Rebalancing:
         self._due_s = now_s + self._every_s
         left, tries = self._moves, self._moves * TRIES
         while left and tries:
-            above, below = self._band.outside(self._census.hiring)
+            above, below = self._band.outside(self._cluster_state.schedulable)
             if not above or not below:
                 return
             move = None
@@ -70,7 +72,7 @@ class Rebalancing:
 
     def _movable_from(self, donor: Candidate, find: Find, now_ns: int) -> Iterator[Resource]:
         """The tasks of a worker that may move, those given to it last first: they lose least."""
-        found = filter(None, map(find, self._census.tasks_of(donor.id)))
+        found = filter(None, map(find, self._cluster_state.tasks_of(donor.id)))
         tasks = [
             task
             for task in found
@@ -80,11 +82,11 @@ class Rebalancing:
 
     def _better_place(self, resource: Resource, below: Sequence[Candidate]) -> Node | None:
         """Where it would be placed now, if that is a worker with too little; reserves it."""
-        self._census.see(resource.name, resource.replace(owner=None))
+        self._cluster_state.see(resource.name, resource.replace(owner=None))
         task = Task.of(resource)
-        best = Ranking(self._framework, self._census, task).best(task)
+        best = Ranking(self._framework, self._cluster_state, task).best(task)
         if best is None or best not in below:
-            self._census.see(resource.name, resource)
+            self._cluster_state.see(resource.name, resource)
             return None
-        self._census.reserve(resource.name, best.node)
+        self._cluster_state.reserve(resource.name, best.node)
         return best.node

@@ -28,15 +28,15 @@ from crawler.errors import (
 )
 from crawler.logs import get_logger
 from crawler.model.records import Leadership, Resource, Spec
-from crawler.node.master.backend import LeaderDesk
-from crawler.node.master.commands import Add, Request
+from crawler.node.master.backend import LeaderBackend
+from crawler.node.master.command_queue import CommandQueue, QueuedCommand
+from crawler.node.master.commands import Add, Command
 from crawler.node.master.draft import Draft
 from crawler.node.master.explain import explained
-from crawler.node.master.grace import Grace, Incarnation, Workforce
-from crawler.node.master.mirrors import Cluster
+from crawler.node.master.grace import Grace, Incarnation, WorkerGrace
+from crawler.node.master.mirrors import Mirrors
 from crawler.node.master.placement import Placer
-from crawler.node.master.policy import Steering
-from crawler.node.master.request_queue import Ticket, Tickets
+from crawler.node.master.policy import PolicyControl
 from crawler.scheduler.framework import Framework
 from crawler.settings.sections import SchedulerSettings
 
@@ -56,7 +56,7 @@ class Term:
         lease: Lease,
         *,
         number: int,
-        cluster: Cluster,
+        cluster: Mirrors,
         ledger: Ledger,
         election: Election,
         framework: Framework,
@@ -76,12 +76,18 @@ class Term:
         self._election = election
         self._clock = clock
         self._check_s = settings.check_s
-        self._placer = Placer(cluster.census, framework, settings, give_turn)
-        self._steering = Steering(
-            cluster.decisions, framework, cluster.census, ledger, leadership, clock, self.changed
+        self._placer = Placer(cluster.cluster_state, framework, settings, give_turn)
+        self._policy = PolicyControl(
+            cluster.decisions,
+            framework,
+            cluster.cluster_state,
+            ledger,
+            leadership,
+            clock,
+            self.changed,
         )
         self._ids = IdGenerator(number, clock)
-        self._tickets = Tickets(clock, on_full)
+        self._command_queue = CommandQueue(clock, on_full)
         self._wake = Event()
         self._more = False
         """Whether the last pass left tasks that could be placed at once."""
@@ -95,8 +101,8 @@ class Term:
         """The latest incarnation of each worker that this term has noted as dead."""
         self._bury_refused = False
         self._spared: frozenset[Incarnation] = frozenset()
-        explain = partial(explained, self._placer, framework, cluster.census, clock)
-        self.desk = LeaderDesk(cluster, self.submit, on_refused, self._steering, explain)
+        explain = partial(explained, self._placer, framework, cluster.cluster_state, clock)
+        self.backend = LeaderBackend(cluster, self.submit, on_refused, self._policy, explain)
         """Handles the requests from outside."""
         self.ready = False
 
@@ -105,7 +111,7 @@ class Term:
         try:
             self._take_over(seeds)
             next_check_s = self._clock.monotonic() + self._check_s
-            while self._tickets or not self._leaving:
+            while self._command_queue or not self._leaving:
                 self._clock.wait(self._wake, self._idle_s(next_check_s))
                 self._wake.clear()
                 if self._doubted or self._clock.monotonic() >= next_check_s:
@@ -127,7 +133,7 @@ class Term:
     @property
     def waiting(self) -> int:
         """How many requests wait for the writing greenlet."""
-        return len(self._tickets)
+        return len(self._command_queue)
 
     @property
     def placer(self) -> Placer:
@@ -175,7 +181,7 @@ class Term:
     def _check(self) -> None:
         """Once in a while, and in doubt: ask etcd who leads, and try again what is parked."""
         self._doubted = False
-        self.desk.forget_counts()
+        self.backend.forget_counts()
         try:
             self._election.confirm(self._leadership)
         except Retryable as error:
@@ -184,11 +190,13 @@ class Term:
 
     def _pass(self) -> None:
         """Decide all that waits on one draft, commit it, answer."""
-        if self._steering.apply():
+        if self._policy.apply():
             self._placer.look_anew()
-        census = self._cluster.census
-        draft = Draft(self._cluster.resource, self._ids.next, self._clock.time_ns, census.see)
-        decided: list[Ticket] = []
+        cluster_state = self._cluster.cluster_state
+        draft = Draft(
+            self._cluster.resource, self._ids.next, self._clock.time_ns, cluster_state.see
+        )
+        decided: list[QueuedCommand] = []
         written: dict[str, Outcome] = {}
         try:
             for spec in self._seeds:
@@ -212,12 +220,12 @@ class Term:
 
     def _place(self, draft: Draft) -> None:
         """Give owners to what has none; whose tasks are taken is told that it is dead first."""
-        census, now_s = self._cluster.census, self._clock.monotonic()
+        cluster_state, now_s = self._cluster.cluster_state, self._clock.monotonic()
         missed = self._grace.spared(now_s)
         if missed != self._spared:
-            census.suspect_all(life.node_id for life in self._spared - missed)
+            cluster_state.suspect_all(life.node_id for life in self._spared - missed)
             self._spared = missed
-        workforce = Workforce(self._cluster.live_workers(), missed, census.cordoned)
+        workforce = WorkerGrace(self._cluster.live_workers(), missed, cluster_state.cordoned)
         placed = self._placer.place(draft, workforce, now_s, self._clock.time_ns())
         self._more = placed.more
         news = {id: inc for id, inc in placed.dead.items() if inc > self._buried.get(id, 0)}
@@ -230,7 +238,7 @@ class Term:
         """What was not committed is as it was before: the workers chosen for it are free again."""
         for name in draft.names:
             if name not in written or not written[name].committed:
-                self._cluster.census.see(name, self._cluster.resource(name))
+                self._cluster.cluster_state.see(name, self._cluster.resource(name))
 
     def _bury(self, dead: Mapping[str, int]) -> None:
         """Note who is dead. Where the store takes no notes, the tasks move all the same: leases and
@@ -246,17 +254,17 @@ class Term:
                 error=str(error),
             )
 
-    def _decide(self, draft: Draft, decided: list[Ticket]) -> None:
+    def _decide(self, draft: Draft, decided: list[QueuedCommand]) -> None:
         """Apply the waiting requests to the draft; a defect that one meets costs no other."""
-        for ticket in self._tickets.take():
+        for queued in self._command_queue.take():
             try:
-                ticket.decide(draft)
+                queued.decide(draft)
             except Exception:
-                kind = type(ticket.request).__name__
+                kind = type(queued.request).__name__
                 log.error("request meets a defect", request=kind, exc_info=True)
-                ticket.settle(CrawlerError("the leader met a defect; its log says which"))
+                queued.settle(CrawlerError("the leader met a defect; its log says which"))
             else:
-                decided.append(ticket)
+                decided.append(queued)
 
     def _commit(self, draft: Draft, written: dict[str, Outcome]) -> None:
         """Commit the draft; fills in what became of each change as soon as it is known."""
@@ -275,23 +283,23 @@ class Term:
 
     def _answer(
         self,
-        decided: Sequence[Ticket],
+        decided: Sequence[QueuedCommand],
         written: Mapping[str, Outcome],
         error: BaseException | None,
     ) -> None:
         """Answer each request by what became of its changes; `error` ended the commit early."""
-        for ticket in decided:
-            outcomes = [written[name] for name in ticket.names if name in written]
-            ticket.outcomes = outcomes
+        for queued in decided:
+            outcomes = [written[name] for name in queued.names if name in written]
+            queued.outcomes = outcomes
             refusals = [outcome.refusal for outcome in outcomes if outcome.refusal]
-            if refusals and ticket.rejection is None:
-                ticket.settle(refusals[0])
-            elif error is not None and any(name not in written for name in ticket.names):
-                ticket.settle(_unanswered(error))
+            if refusals and queued.rejection is None:
+                queued.settle(refusals[0])
+            elif error is not None and any(name not in written for name in queued.names):
+                queued.settle(_unanswered(error))
             elif all(outcome.committed for outcome in outcomes):
-                ticket.settle(ticket.rejection)
+                queued.settle(queued.rejection)
             else:
-                self._tickets.put_back(ticket)
+                self._command_queue.put_back(queued)
                 self._wake.set()
 
     def _recover(self, error: Retryable) -> None:
@@ -309,14 +317,14 @@ class Term:
 
     def _end(self) -> None:
         self.ready = False
-        self._cluster.census.end()
-        self._tickets.refuse_all(Unavailable("this master does not lead any more; try again"))
+        self._cluster.cluster_state.end()
+        self._command_queue.refuse_all(Unavailable("this master does not lead any more; try again"))
 
-    def submit(self, request: Request, call: Call) -> Mapping[str, Resource]:
+    def submit(self, request: Command, call: Call) -> Mapping[str, Resource]:
         """Hand a request to the writing greenlet and wait for its end; what stands there now."""
         if self._leaving:
             raise Unavailable("this master is leaving; try again")
-        outcomes = self._tickets.hand_in(request, call, self._wake)
+        outcomes = self._command_queue.hand_in(request, call, self._wake)
         read = {outcome.name: self._ledger.read(outcome) for outcome in outcomes}
         return {name: resource for name, resource in read.items() if resource is not None}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from crawler.api.rpc.client import Peers
-from crawler.api.service import Desk
+from crawler.api.service import Backend
 from crawler.coordination.election import Election, parse_leader
 from crawler.logs import get_logger
 from crawler.metrics import Metrics
@@ -15,7 +15,7 @@ from crawler.supervision import OnEnd, Supervisor
 log = get_logger(__name__)
 
 
-class Observer:
+class LeaderObserver:
     """Follows the election."""
 
     def __init__(
@@ -42,9 +42,9 @@ class Observer:
         """Observe until the supervisor stops."""
         supervisor.spawn("observe", self._election.observe, self._take, on_end=OnEnd.RESTART)
 
-    def desk(self, leader: Leader) -> Desk:
+    def backend(self, leader: Leader) -> Backend:
         """A client to that leader."""
-        return self._peers.desk(leader.address)
+        return self._peers.backend(leader.address)
 
     def measure(self, metrics: Metrics) -> None:
         """Show the way to the leader."""

@@ -29,7 +29,7 @@ from crawler.logs import get_logger
 from crawler.metrics import Metrics
 from crawler.model.constraints import Taint
 from crawler.model.records import Leader, Node, Report, Resource
-from crawler.node.membership.leader_observer import Observer
+from crawler.node.membership.leader_observer import LeaderObserver
 from crawler.node.membership.membership import Session
 from crawler.node.worker.epochs import Epochs
 from crawler.node.worker.own_load import OwnLoad
@@ -81,7 +81,7 @@ class Worker:
         self._masters: Mirror[Node] = Mirror(
             store, keys.registrations(MASTER), decode_registration, clock
         )
-        self._observer = Observer(
+        self._observer = LeaderObserver(
             Election(store, keys, clock),
             self._master_names,
             self._on_leader_change,
@@ -169,11 +169,11 @@ class Worker:
             "Assignments older than one before them, refused.",
             lambda: self._epochs.refusals,
         )
-        figures = self._engine.figures
+        statistics = self._engine.statistics
         for name in TOTALS:
-            read = partial(figures.sum, name)
+            read = partial(statistics.sum, name)
             metrics.counter_of(f"crawler_crawl_{name}", f"Over all crawls: {name}.", read)
-        for name, read_by in (("failures", figures.failures), ("filtered", figures.filtered)):
+        for name, read_by in (("failures", statistics.failures), ("filtered", statistics.filtered)):
             help = f"Over all crawls: {name}, by reason."
             metrics.counters_of(f"crawler_crawl_{name}", help, "reason", read_by)
 
@@ -251,7 +251,7 @@ class Worker:
         reports = [report for _, report in news]
         try:
             load = self._own_load.tell()
-            refused = set(self._observer.desk(leader).report(node_id, reports, call, load))
+            refused = set(self._observer.backend(leader).report(node_id, reports, call, load))
         except CrawlerError as error:
             log.warning("reports not delivered, trying again", leader=leader.id, error=str(error))
             return

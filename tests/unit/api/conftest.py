@@ -6,11 +6,11 @@ from tests.unit.api.fakes import FakeDesk, Master
 
 
 @pytest.fixture
-def desk():
+def backend():
     return FakeDesk()
 
 
 @pytest.fixture
-def web(desk):
+def web(backend):
     """Flask's client of a leading master that has no gRPC server running."""
-    return Master(desk).web
+    return Master(backend).web

@@ -1,4 +1,4 @@
-"""A leader's desk in memory, and masters around it, for the tests of both transports."""
+"""A leader's backend in memory, and masters around it, for the tests of both transports."""
 
 from __future__ import annotations
 
@@ -181,27 +181,28 @@ class FakeDesk:
 class FakeElection:
     """An election whose outcome a test sets."""
 
-    def __init__(self, desk=None, leader=None):
-        self.desk = desk
+    def __init__(self, backend=None, leader=None):
+        self.backend = backend
         self.observed = leader
         self.peers = Peers()
 
     def leader(self):
         return self.observed
 
-    def own_desk(self):
-        return self.desk
+    def local_backend(self):
+        return self.backend
 
-    def remote_desk(self, leader):
-        return self.peers.desk(leader.address)
+    def remote_backend(self, leader):
+        return self.peers.backend(leader.address)
 
 
 class Master:
-    """What a master has of the API, with a gRPC server on a free port; leads when given a desk."""
+    """What a master has of the API, with a gRPC server on a free port; leads when given a
+    backend."""
 
-    def __init__(self, desk=None, settings=None, max_calls=256):
+    def __init__(self, backend=None, settings=None, max_calls=256):
         self.settings = settings or ApiSettings()
-        self.election = FakeElection(desk)
+        self.election = FakeElection(backend)
         self.service = Service(self.election)
         self.health = Health(SERVICE_NAME)
         self.metrics = Metrics()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from crawler.api.rpc.circuit_breaker import FAILURES, MOST_PAUSE_S, Breaker, State
+from crawler.api.rpc.circuit_breaker import FAILURES, MOST_PAUSE_S, CircuitBreaker, State
 from crawler.clock import ManualClock
 
 
@@ -13,7 +13,7 @@ def clock():
 
 @pytest.fixture
 def breaker(clock):
-    return Breaker(clock)
+    return CircuitBreaker(clock)
 
 
 def fail(breaker, times=1):

@@ -97,9 +97,9 @@ def test_http_tells_the_same(web):
 
 
 def stats(monkeypatch, capsys, owner, *arguments):
-    desk = FakeDesk()
-    desk.resources["fiction"] = Resource(Spec("fiction"), owner=owner)
-    with running(Master(desk)) as (master,):
+    backend = FakeDesk()
+    backend.resources["fiction"] = Resource(Spec("fiction"), owner=owner)
+    with running(Master(backend)) as (master,):
         monkeypatch.setenv("CRAWLER_MASTER", master.address)
         monkeypatch.setattr(sys, "argv", ["crawler", "stats", "fiction", *arguments])
         status = main()

@@ -19,13 +19,13 @@ LOW = ApiSettings(rate=1, burst=3)
 
 
 @pytest.fixture
-def desk():
+def backend():
     return FakeDesk()
 
 
 @pytest.fixture
-def master(desk):
-    with running(Master(desk, LOW)) as (master,):
+def master(backend):
+    with running(Master(backend, LOW)) as (master,):
         yield master
 
 
@@ -83,7 +83,7 @@ def test_the_address_of_a_grpc_peer_has_no_port(peer, address):
     assert address_of(peer) == address
 
 
-def test_http_beyond_it_is_429_and_says_why_and_when(master, desk):
+def test_http_beyond_it_is_429_and_says_why_and_when(master, backend):
     for number in range(3):
         assert master.web.post(RESOURCE, json={"name": f"t-{number}"}).status_code == 200
     answer = master.web.post(RESOURCE, json={"name": "t-3"})
@@ -91,7 +91,7 @@ def test_http_beyond_it_is_429_and_says_why_and_when(master, desk):
     assert body_of(answer)["code"] == 8
     assert "1 per second" in body_of(answer)["message"]
     assert "api.rate" in body_of(answer)["message"]
-    assert "t-3" not in desk.resources
+    assert "t-3" not in backend.resources
     assert refused_by(master, "http") == 1
 
 
@@ -102,7 +102,7 @@ def test_it_is_refused_before_its_body_is_looked_at(master):
     assert master.web.get("/no/such/path").status_code == 429
 
 
-def test_grpc_beyond_it_is_resource_exhausted_and_says_when(master, desk):
+def test_grpc_beyond_it_is_resource_exhausted_and_says_when(master, backend):
     with client_of(master) as client, channel_to(master) as channel:
         for _ in range(3):
             client.nodes(CALL)
@@ -113,7 +113,7 @@ def test_grpc_beyond_it_is_resource_exhausted_and_says_when(master, desk):
             bare(b"", timeout=5)
     assert told.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
     assert dict(told.value.trailing_metadata())[RETRY_AFTER] == "1"
-    assert len(desk.calls) == 3
+    assert len(backend.calls) == 3
     assert refused_by(master, "grpc") == 2
 
 
@@ -136,13 +136,13 @@ def test_the_workers_reports_and_what_masters_pass_on_always_pass(master):
     assert master.web.get("/crawler/node").status_code == 200
 
 
-def test_a_follower_refuses_before_it_asks_the_leader(desk):
-    leader, follower = Master(desk), Master(settings=LOW)
+def test_a_follower_refuses_before_it_asks_the_leader(backend):
+    leader, follower = Master(backend), Master(settings=LOW)
     with running(leader, follower):
         follower.follow(leader.address)
         statuses = [follower.web.get("/crawler/node").status_code for _ in range(5)]
     assert statuses == [200, 200, 200, 429, 429]
-    assert len(desk.calls) == 3
+    assert len(backend.calls) == 3
 
 
 def test_health_readiness_and_metrics_always_answer(master):
@@ -160,7 +160,7 @@ def test_addresses_are_no_labels(master):
     assert b"127.0.0.1" not in master.web.get("/metrics").data
 
 
-def test_a_refusal_of_another_kind_of_server_is_retryable_too(desk):
+def test_a_refusal_of_another_kind_of_server_is_retryable_too(backend):
     """A proxy between a worker and the leader may have limits of its own."""
 
     def refuse():
@@ -168,8 +168,8 @@ def test_a_refusal_of_another_kind_of_server_is_retryable_too(desk):
         error.code = "RESOURCE_EXHAUSTED"
         raise error
 
-    desk.before = refuse
-    with running(Master(desk)) as (master,):
+    backend.before = refuse
+    with running(Master(backend)) as (master,):
         client = Client(master.address)
         with pytest.raises(Overloaded):
             client.report("w-2", [Report("x", "1", 1, State.DONE)], CALL)

@@ -23,9 +23,9 @@ class Ways:
         self.seen = {}
         self.masters = []
         for _ in range(2):
-            desk = FakeDesk(worker)
-            desk.before = before
-            self.masters.append(Master(desk, ApiSettings(timeout_s=5.0, **settings)))
+            backend = FakeDesk(worker)
+            backend.before = before
+            self.masters.append(Master(backend, ApiSettings(timeout_s=5.0, **settings)))
 
     def ask(self, body=SPEC, **more):
         """The answers of both: of the shortcut, and of Flask."""
@@ -46,7 +46,7 @@ class Ways:
     def specs(self):
         """What each has been asked to add."""
         return [
-            {name: each.spec for name, each in master.election.desk.resources.items()}
+            {name: each.spec for name, each in master.election.backend.resources.items()}
             for master in self.masters
         ]
 
@@ -63,7 +63,7 @@ def test_an_addition_is_answered_alike_and_past_flask():
     assert short[0] == 200
     assert ways.seen == {ways.masters[1]: 1}
     assert ways.specs[0] == ways.specs[1] != {}
-    assert [call.timeout_s for m in ways.masters for call in m.election.desk.calls] == [5.0, 5.0]
+    assert [call.timeout_s for m in ways.masters for call in m.election.backend.calls] == [5.0, 5.0]
     assert count_of(ways.masters[0], 200) == count_of(ways.masters[1], 200) != []
 
 
@@ -119,7 +119,7 @@ def test_errors_are_told_alike_and_the_desk_is_asked_once(error, status):
     short, by_flask = ways.ask()
     assert short == by_flask
     assert short[0] == status
-    assert [len(master.election.desk.calls) for master in ways.masters] == [1, 1]
+    assert [len(master.election.backend.calls) for master in ways.masters] == [1, 1]
     assert count_of(ways.masters[0], status) == count_of(ways.masters[1], status) != []
 
 

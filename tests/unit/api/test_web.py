@@ -106,11 +106,11 @@ def test_what_was_shown_may_be_sent_back_changed(web):
     assert web.delete(f"{RESOURCE}/x").status_code == 404
 
 
-def test_listing_goes_page_by_page(web, desk):
+def test_listing_goes_page_by_page(web, backend):
     names = [f"task-{at}" for at in range(5)]
     for name in names:
         web.post(RESOURCE, json={"name": name})
-    desk.resources["task-3"] = desk.resources["task-3"].replace(state=State.DONE)
+    backend.resources["task-3"] = backend.resources["task-3"].replace(state=State.DONE)
     seen, token = [], ""
     for size_field in ("pageSize", "page_size", "pageSize"):
         page = body_of(web.get(RESOURCE, query_string={size_field: 2, "pageToken": token}))
@@ -168,28 +168,28 @@ def test_the_leader():
         (CrawlerError("m"), 500, 13),
     ],
 )
-def test_every_error_has_its_status(web, desk, error, status, code):
-    desk.before = raising(error)
+def test_every_error_has_its_status(web, backend, error, status, code):
+    backend.before = raising(error)
     answer = web.post(RESOURCE, json={"name": "x"})
     assert answer.status_code == status
     assert body_of(answer) == {"code": code, "message": "m", "details": []}
 
 
-def test_codes_passed_on_from_another_master_keep_their_status(web, desk):
+def test_codes_passed_on_from_another_master_keep_their_status(web, backend):
     for name, status in (("RESOURCE_EXHAUSTED", 429), ("UNIMPLEMENTED", 501), ("UNKNOWN", 500)):
         error = CrawlerError("m")
         error.code = name
-        desk.before = raising(error)
+        backend.before = raising(error)
         assert web.get("/crawler/node").status_code == status
 
 
-def test_unavailable_says_when_to_come_back(web, desk):
-    desk.before = raising(Unavailable("later", retry_after_s=2.2))
+def test_unavailable_says_when_to_come_back(web, backend):
+    backend.before = raising(Unavailable("later", retry_after_s=2.2))
     assert web.get("/crawler/node").headers["Retry-After"] == "3"
 
 
-def test_a_defect_leaves_no_trace_outside(web, desk, caplog):
-    desk.before = raising(ZeroDivisionError("the secret"))
+def test_a_defect_leaves_no_trace_outside(web, backend, caplog):
+    backend.before = raising(ZeroDivisionError("the secret"))
     answer = web.post(RESOURCE, json={"name": "x"})
     assert answer.status_code == 500
     assert body_of(answer)["code"] == 13
@@ -263,12 +263,12 @@ def test_timeouts(text, seconds):
     assert parse_timeout(text) == pytest.approx(seconds)
 
 
-def test_the_deadline_comes_with_the_request_or_from_the_settings(desk):
-    web = Master(desk, ApiSettings(timeout_s=7.0)).web
+def test_the_deadline_comes_with_the_request_or_from_the_settings(backend):
+    web = Master(backend, ApiSettings(timeout_s=7.0)).web
     web.get("/crawler/node")
     web.get("/crawler/node", headers={"Grpc-Timeout": "500m"})
-    assert [call.timeout_s for call in desk.calls] == [7.0, 0.5]
-    assert not any(call.forwarded for call in desk.calls)
+    assert [call.timeout_s for call in backend.calls] == [7.0, 0.5]
+    assert not any(call.forwarded for call in backend.calls)
     for bad in ("5", "S", "0S", "123456789S", "5s", "-1S", ""):
         answer = web.get("/crawler/node", headers={"Grpc-Timeout": bad})
         assert answer.status_code == 400
@@ -332,9 +332,9 @@ def raising(error):
     return raise_it
 
 
-def test_requests_under_way_are_shown(desk):
-    seen, master = [], Master(desk)
-    desk.before = lambda: seen.append(of_queue(master.metrics, "http requests")[0])
+def test_requests_under_way_are_shown(backend):
+    seen, master = [], Master(backend)
+    backend.before = lambda: seen.append(of_queue(master.metrics, "http requests")[0])
     assert master.web.get("/crawler/node").status_code == 200
     assert master.web.get("/crawler/resource/none").status_code == 404
     assert seen == [1, 1]

@@ -6,7 +6,7 @@ import gevent
 
 from crawler.engine.crawl.crawl import Crawl
 from crawler.engine.crawl.dispatcher import Shared
-from crawler.engine.http.messages import Answer
+from crawler.engine.http.messages import FetchAnswer
 from crawler.engine.politeness.hosts import Hosts
 from crawler.engine.politeness.robots import Robots
 from crawler.settings.crawl import CrawlSettings
@@ -81,7 +81,7 @@ def page(*links, status=200, headers=(), body=None):
     """An answer: a page with these links."""
     anchors = "".join(f'<a href="{link}">x</a>' for link in links)
     lines = [b"HTTP/1.1 200 OK", b"content-type: text/html", *headers]
-    return Answer(status, lines, body if body is not None else anchors.encode(), 0.0)
+    return FetchAnswer(status, lines, body if body is not None else anchors.encode(), 0.0)
 
 
 def shared(fetcher, clock):

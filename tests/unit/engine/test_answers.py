@@ -2,9 +2,17 @@
 
 import pytest
 
-from crawler.engine.crawl.verdicts import Again, Failure, Hop, Page, judge, pause_s, retry_after_s
+from crawler.engine.crawl.verdicts import (
+    Failure,
+    Page,
+    Redirect,
+    Retry,
+    decide,
+    pause_s,
+    retry_after_s,
+)
 from crawler.engine.frontier.frontier import Job
-from crawler.engine.http.messages import Answer, FetchError
+from crawler.engine.http.messages import FetchAnswer, FetchError
 from crawler.engine.spiders.spider import Request
 from crawler.settings.crawl import CrawlSettings
 
@@ -20,7 +28,7 @@ def job(attempts=0, hops=(), method="GET", body=None):
 
 def verdict(status, *headers, of=None):
     lines = [f"{line}".encode() for line in headers]
-    return judge(of or job(), Answer(status, lines, b"body", 0.1), SETTINGS, NOW_S)
+    return decide(of or job(), FetchAnswer(status, lines, b"body", 0.1), SETTINGS, NOW_S)
 
 
 @pytest.mark.parametrize("status", [200, 204, 299, 304])
@@ -37,14 +45,14 @@ def test_other_errors_end_the_url(status):
 
 @pytest.mark.parametrize("status", SETTINGS.retry_statuses)
 def test_passing_errors_are_tried_again_with_growing_pauses(status):
-    assert verdict(status) == Again(1.0, f"HTTP {status}")
-    assert verdict(status, of=job(attempts=1)) == Again(2.0, f"HTTP {status}")
+    assert verdict(status) == Retry(1.0, f"HTTP {status}")
+    assert verdict(status, of=job(attempts=1)) == Retry(2.0, f"HTTP {status}")
     assert verdict(status, of=job(attempts=2)) == Failure(f"HTTP {status}")
 
 
 def test_retry_after_lengthens_the_pause():
-    assert verdict(503, "Retry-After: 7") == Again(7.0, "HTTP 503")
-    assert verdict(503, "Retry-After: 0") == Again(1.0, "HTTP 503")
+    assert verdict(503, "Retry-After: 7") == Retry(7.0, "HTTP 503")
+    assert verdict(503, "Retry-After: 0") == Retry(1.0, "HTTP 503")
     assert isinstance(verdict(503, "Retry-After: 86400"), Failure)
 
 
@@ -68,8 +76,8 @@ def test_retry_after_is_seconds_or_a_date(value, seconds):
     [("timeout", True), ("connection refused", True), ("too large", False), ("bad url", False)],
 )
 def test_of_the_errors_only_passing_ones_are_tried_again(reason, again):
-    found = judge(job(), FetchError(reason), SETTINGS, NOW_S)
-    assert isinstance(found, Again if again else Failure)
+    found = decide(job(), FetchError(reason), SETTINGS, NOW_S)
+    assert isinstance(found, Retry if again else Failure)
 
 
 @pytest.mark.parametrize(
@@ -82,8 +90,8 @@ def test_of_the_errors_only_passing_ones_are_tried_again(reason, again):
     ],
 )
 def test_a_redirect_leads_where_browsers_go(location, target):
-    answer = Answer(302, [b"Location: " + location], b"", 0.0)
-    assert judge(job(), answer, SETTINGS, NOW_S) == Hop(target, "GET", None)
+    answer = FetchAnswer(302, [b"Location: " + location], b"", 0.0)
+    assert decide(job(), answer, SETTINGS, NOW_S) == Redirect(target, "GET", None)
 
 
 def test_the_pause_does_not_grow_without_end():
@@ -93,12 +101,12 @@ def test_the_pause_does_not_grow_without_end():
 @pytest.mark.parametrize(
     ("status", "method", "body", "hop"),
     [
-        (301, "GET", None, Hop("http://h/b", "GET", None)),
-        (302, "POST", b"x", Hop("http://h/b", "GET", None)),
-        (303, "PUT", b"x", Hop("http://h/b", "GET", None)),
-        (303, "HEAD", None, Hop("http://h/b", "HEAD", None)),
-        (307, "POST", b"x", Hop("http://h/b", "POST", b"x")),
-        (308, "POST", b"x", Hop("http://h/b", "POST", b"x")),
+        (301, "GET", None, Redirect("http://h/b", "GET", None)),
+        (302, "POST", b"x", Redirect("http://h/b", "GET", None)),
+        (303, "PUT", b"x", Redirect("http://h/b", "GET", None)),
+        (303, "HEAD", None, Redirect("http://h/b", "HEAD", None)),
+        (307, "POST", b"x", Redirect("http://h/b", "POST", b"x")),
+        (308, "POST", b"x", Redirect("http://h/b", "POST", b"x")),
     ],
 )
 def test_redirects_change_the_method_as_browsers_do(status, method, body, hop):

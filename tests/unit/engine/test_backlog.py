@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from crawler.clock import ManualClock
 from crawler.engine.frontier import queues
-from crawler.engine.frontier.disk_queue import CHUNK, Chunk, Spill, SpillFailed
+from crawler.engine.frontier.disk_queue import CHUNK, Chunk, DiskQueue, DiskQueueFailed
 from crawler.engine.frontier.frontier import Frontier
 from crawler.engine.frontier.job import Job
 from crawler.engine.http.request import Request
@@ -152,7 +152,7 @@ def test_a_job_is_the_same_when_it_was_written_down():
 
 
 def test_sites_are_adopted_by_age_and_once():
-    spill = Spill()
+    spill = DiskQueue()
     spill.write([Chunk(site, True, 0, 1, b"[1]") for site in "abcab"])
     assert (spill.size, spill.orphans) == (5, 5)
     assert [(each.site, each.records) for each in spill.adopt(2)] == [("a", [1, 1]), ("b", [1, 1])]
@@ -164,7 +164,7 @@ def test_sites_are_adopted_by_age_and_once():
 
 
 def test_the_best_of_a_site_come_first_and_what_is_left_is_told():
-    spill = Spill()
+    spill = DiskQueue()
     many = json.dumps(list(range(CHUNK))).encode()
     spill.write([Chunk("a", True, priority, CHUNK, many) for priority in (1, 3, 2)])
     (first,) = spill.adopt(5)
@@ -182,9 +182,9 @@ def test_a_disk_that_fails_ends_the_crawl_with_its_reason(monkeypatch):
     def broken(self, chunks):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Spill, "_write", broken)
-    with pytest.raises(SpillFailed, match="No space left"):
-        Spill().write([])
+    monkeypatch.setattr(DiskQueue, "_write", broken)
+    with pytest.raises(DiskQueueFailed, match="No space left"):
+        DiskQueue().write([])
     links = [f"/{number}" for number in range(1000)]
 
     class Many(Spider):

@@ -7,7 +7,7 @@ from crawler.engine.crawl import verdicts
 from crawler.engine.frontier.job import Job
 from crawler.engine.http import urls
 from crawler.engine.http.headers import Headers
-from crawler.engine.http.messages import Answer
+from crawler.engine.http.messages import FetchAnswer
 from crawler.engine.http.request import Request
 from crawler.engine.politeness import robots
 from crawler.settings.crawl import CrawlSettings
@@ -35,12 +35,12 @@ def test_any_header_lines_are_judged(lines, status, body):
     headers = Headers.parse(lines)
     assert len(list(headers)) <= len(lines)
     job = Job(Request("http://h/a"), "http://h/a", 0, 0)
-    answer = Answer(status, lines, body, 0.0)
-    verdict = verdicts.judge(job, answer, CrawlSettings(), 1e9)
-    if isinstance(verdict, verdicts.Hop):
+    answer = FetchAnswer(status, lines, body, 0.0)
+    verdict = verdicts.decide(job, answer, CrawlSettings(), 1e9)
+    if isinstance(verdict, verdicts.Redirect):
         assert urls.is_web(verdict.url)
         assert verdict.url.isascii()
-    if isinstance(verdict, verdicts.Again):
+    if isinstance(verdict, verdicts.Retry):
         assert 0 <= verdict.pause_s < 1e9
     target = robots.redirect("http://h/robots.txt", answer)
     assert target is None or urls.is_web(target)

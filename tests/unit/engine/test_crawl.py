@@ -10,9 +10,9 @@ import pytest
 from crawler import Request, Spider
 from crawler.clock import ManualClock, settle
 from crawler.engine.crawl.crawl import START_AHEAD
-from crawler.engine.crawl.time_slice import SLICE_S, Pace
+from crawler.engine.crawl.time_slice import SLICE_S, TimeSlice
 from crawler.engine.http.messages import FetchError
-from crawler.engine.stats.counters import Tally
+from crawler.engine.stats.counters import Counters
 from crawler.model.records import State
 from tests.unit.engine.fakes import FakeFetcher, ListSink, crawl_of, page, shared
 
@@ -367,15 +367,15 @@ def test_crawl_delay_raises_the_delay(clock):
 
 def test_a_slice_of_computing_ends_with_a_turn_for_the_others(clock):
     turns = []
-    pace = Pace(clock, lambda: turns.append(clock.monotonic()))
+    pace = TimeSlice(clock, lambda: turns.append(clock.monotonic()))
     pace.begin()
     for _ in range(100):
-        pace.breathe()
+        pace.give_way()
     assert turns == []
     for _ in range(10):
         clock.advance(SLICE_S)
-        pace.breathe()
-        pace.breathe()
+        pace.give_way()
+        pace.give_way()
     assert len(turns) == 10
 
 
@@ -399,8 +399,8 @@ def test_a_slice_of_computing_ends_with_a_turn_for_the_others(clock):
     ],
 )
 def test_the_outcome_says_what_went_wrong(pages, failures, fault, expected):
-    tally = Tally()
-    tally.pages, tally.fault = pages, fault
+    counters = Counters()
+    counters.pages, counters.fault = pages, fault
     for number, reason in enumerate(failures):
-        tally.fail(reason, f"http://h/{number}")
-    assert tally.outcome() == expected
+        counters.fail(reason, f"http://h/{number}")
+    assert counters.outcome() == expected

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crawler.engine.download.decompress import codings, expand, expanded
-from crawler.engine.http.messages import Answer, FetchError
+from crawler.engine.http.messages import FetchAnswer, FetchError
 from tests.site.trouble import PACKERS
 
 LAYER = {"bare-deflate": "deflate"}
@@ -23,7 +23,7 @@ def test_what_was_packed_comes_out(packer, body):
 @pytest.mark.parametrize("packer", PACKERS)
 def test_a_byte_more_than_allowed_is_too_large(packer):
     packed = PACKERS[packer](b"x" * 5_000_001)
-    answer = Answer(200, (), packed, 0.1)
+    answer = FetchAnswer(200, (), packed, 0.1)
     found = expanded(answer, [LAYER.get(packer, packer)], 5_000_000)
     assert isinstance(found, FetchError)
     assert found.reason == "too large"
@@ -45,7 +45,7 @@ def test_members_of_gzip_follow_each_other_and_rubbish_at_the_end_is_left():
 @pytest.mark.parametrize("layer", ["gzip", "deflate", "br", "zstd"])
 @given(body=st.binary(max_size=200))
 def test_broken_bytes_are_an_error_or_a_short_body(layer, body):
-    found = expanded(Answer(200, (), body, 0.1), [layer], 100_000)
+    found = expanded(FetchAnswer(200, (), body, 0.1), [layer], 100_000)
     assert isinstance(found, FetchError) or len(found.body) <= 100_000
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from crawler import Spider
 from crawler.clock import ManualClock
-from crawler.engine.stats.registry import ENDED, Figures
+from crawler.engine.stats.registry import ENDED, StatisticsRegistry
 from crawler.errors import NotFound
 from tests.site import Site
 from tests.site.crawling import ListSink, Titles, run, running_engine, spec
@@ -30,42 +30,42 @@ def test_an_engine_sums_up_crawls_that_run_and_that_have_ended():
         third = engine.crawl(task, ListSink())
         never = engine.crawl(spec(Titles, site.url("/page/c")), ListSink())
         greenlet = gevent.spawn(third.run)
-        figures = engine.figures
-        eventually(lambda: third.counts.failures and len(figures.all()) == 3)
-        sums = figures.sums()
+        statistics = engine.statistics
+        eventually(lambda: third.counts.failures and len(statistics.all()) == 3)
+        sums = statistics.sums()
         assert (sums["pages"], sums["items"], sums["requests"]) == (3, 3, 5)
-        assert figures.failures() == {"HTTP 404": 2, "callback raised KeyError": 3}
-        assert figures.of("counting").finish_reason == ""
+        assert statistics.failures() == {"HTTP 404": 2, "callback raised KeyError": 3}
+        assert statistics.of("counting").finish_reason == ""
         assert not never.running
         third.stop()
         greenlet.join(5)
-        eventually(lambda: figures.all()[0].finish_reason == "stopped")
-        assert figures.sums()["pages"] == 3
+        eventually(lambda: statistics.all()[0].finish_reason == "stopped")
+        assert statistics.sums()["pages"] == 3
         with pytest.raises(NotFound, match="no statistics of task 'titles' here"):
-            figures.of("titles")
+            statistics.of("titles")
 
 
 def test_of_many_crawls_that_have_ended_the_last_are_remembered_and_all_are_counted():
     with Site() as site, running_engine(Counting) as engine:
         for _ in range(ENDED + 5):
             run(engine.crawl(spec(Titles, site.url("/page/a")), ListSink()))
-        eventually(lambda: len(engine.figures.all()) == ENDED)
-        assert engine.figures.sums()["pages"] == ENDED + 5
+        eventually(lambda: len(engine.statistics.all()) == ENDED)
+        assert engine.statistics.sums()["pages"] == ENDED + 5
 
 
 def test_a_line_tells_every_now_and_then_how_a_crawl_stands(caplog):
     caplog.set_level("INFO")
     clock = ManualClock()
-    figures, kept = Figures(clock), []
+    statistics, kept = StatisticsRegistry(clock), []
     parts = shared(FakeFetcher(clock), clock)
     for every_s in (60.0, 0.0):
         crawl = crawl_of(Counting, parts, log_stats_s=every_s)
-        figures.watch(crawl)
+        statistics.watch(crawl)
         crawl.stats.begin()
         kept.append(crawl)
     for _ in range(150):
         clock.advance(1.0)
-        figures.log_due()
+        statistics.log_due()
     told = [each.fields for each in caplog.records if each.getMessage() == "crawl goes on"]
     assert [line["seconds"] for line in told] == [60.0, 120.0]
     assert (told[0]["task"], told[0]["spider"], told[0]["pages"]) == ("task", "counting", 0)

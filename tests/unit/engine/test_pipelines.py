@@ -9,12 +9,12 @@ from marshmallow import EXCLUDE, Schema, fields
 
 from crawler import DropItem
 from crawler.clock import ManualClock
-from crawler.engine.crawl.item_writer import MOST_REASONS, Outlet
+from crawler.engine.crawl.item_writer import MOST_REASONS, ItemWriter
 from crawler.engine.engine import Engine
 from crawler.engine.hookspecs import hookimpl
 from crawler.engine.items.pipelines import Pipelines
 from crawler.engine.spiders.spider import Spider
-from crawler.engine.stats.counters import Tally
+from crawler.engine.stats.counters import Counters
 from crawler.errors import ConfigError, InvalidArgument
 from crawler.model.records import Spec
 from crawler.settings.crawl import CrawlSettings
@@ -54,33 +54,33 @@ class Shop(Spider):
     name = "shop"
 
 
-def outlet(*pipelines, schema=None, named=(), sink=None):
+def item_writer(*pipelines, schema=None, named=(), sink=None):
     spider = Shop()
     spider.settings = CrawlSettings(pipelines=named)
     spider.pipelines = pipelines
     spider.item_schema = schema
-    tally = Tally()
+    counters = Counters()
     sink = ListSink() if sink is None else sink
-    made = Outlet("task", spider, sink, tally, ManualClock())
+    made = ItemWriter("task", spider, sink, counters, ManualClock())
     made.open()
-    return made, sink, tally
+    return made, sink, counters
 
 
 def test_pipelines_are_passed_in_their_order_those_of_the_settings_first():
-    made, sink, _ = outlet(NoOdd, named=[f"{__name__}:Doubled"])
+    made, sink, _ = item_writer(NoOdd, named=[f"{__name__}:Doubled"])
     made.take({"n": 3}, "http://h/")
     assert sink == [{"n": 6, "by": "shop"}]
 
 
 def test_scrapy_s_form_of_a_name_is_understood():
-    _, sink, _ = made = outlet(named=[f"{__name__}.Doubled"])
+    _, sink, _ = made = item_writer(named=[f"{__name__}.Doubled"])
     made[0].take({"n": 1}, "http://h/")
     assert sink == [{"n": 2, "by": "shop"}]
 
 
 def test_a_pipeline_may_leave_the_spider_out_and_be_asynchronous():
     pipeline = Passing()
-    made, sink, _ = outlet(pipeline)
+    made, sink, _ = item_writer(pipeline)
     made.take({"n": 1}, "http://h/")
     made.close()
     assert sink == [{"n": 1}]
@@ -104,22 +104,22 @@ def test_every_item_is_counted_once_as_written_dropped_or_failed():
             return {"n": 0, "x": item["x"]} if item["n"] == 4 else item
 
     sink = ListSink()
-    made, _, tally = outlet(NoOdd, Sometimes, sink=sink)
+    made, _, counters = item_writer(NoOdd, Sometimes, sink=sink)
     for n in range(6):
         made.take({"n": n}, "http://h/")
     sink.lost["refused"] = 1
     made.close()
-    assert tally.items_dropped == {"odd": 3}
-    assert tally.items_failed == {"pipeline raised KeyError": 1, "refused": 1}
-    assert tally.items == 1
-    assert tally.items_taken == 6
+    assert counters.items_dropped == {"odd": 3}
+    assert counters.items_failed == {"pipeline raised KeyError": 1, "refused": 1}
+    assert counters.items == 1
+    assert counters.items_taken == 6
 
 
 def test_a_pipeline_that_returns_no_item_costs_the_item():
-    made, sink, tally = outlet(Forgetful)
+    made, sink, counters = item_writer(Forgetful)
     made.take({"n": 1}, "http://h/")
     assert sink == []
-    assert tally.items_failed == {"pipeline raised TypeError": 1}
+    assert counters.items_failed == {"pipeline raised TypeError": 1}
 
 
 def test_reasons_are_bounded():
@@ -127,11 +127,11 @@ def test_reasons_are_bounded():
         def process_item(self, item, spider):
             raise DropItem(f"number {item['n']}")
 
-    made, _, tally = outlet(Verbose)
+    made, _, counters = item_writer(Verbose)
     for n in range(MOST_REASONS + 50):
         made.take({"n": n}, "http://h/")
-    assert len(tally.items_dropped) == MOST_REASONS + 1
-    assert tally.items_dropped["other"] == 50
+    assert len(counters.items_dropped) == MOST_REASONS + 1
+    assert counters.items_dropped["other"] == 50
 
 
 class BookSchema(Schema):
@@ -150,7 +150,7 @@ class Book:
 
 @pytest.mark.parametrize("schema", [BookSchema, BookSchema()])
 def test_a_schema_drops_what_does_not_fit_and_changes_nothing(schema):
-    made, sink, tally = outlet(schema=schema)
+    made, sink, counters = item_writer(schema=schema)
     for item in (
         {"title": "A", "price": "1.5", "more": 1},
         {"price": 2},
@@ -159,11 +159,11 @@ def test_a_schema_drops_what_does_not_fit_and_changes_nothing(schema):
     ):
         made.take(item, "http://h/")
     assert sink == [{"title": "A", "price": "1.5", "more": 1}, Book("B")]
-    assert tally.items_dropped == {"invalid title": 1, "invalid price, title": 1}
+    assert counters.items_dropped == {"invalid title": 1, "invalid price, title": 1}
 
 
 def test_the_example_of_an_invalid_item_is_in_the_log(caplog):
-    made, _, _ = outlet(schema=BookSchema)
+    made, _, _ = item_writer(schema=BookSchema)
     with caplog.at_level("INFO"):
         made.take({"price": 2}, "http://h/book")
     [record] = [each for each in caplog.records if each.message == "item is dropped"]
@@ -179,11 +179,11 @@ def cheap(item):
 
 
 def test_a_function_may_be_the_schema():
-    made, sink, tally = outlet(schema=cheap)
+    made, sink, counters = item_writer(schema=cheap)
     for n in (5, 11, 0):
         made.take({"n": n}, "http://h/")
     assert sink == [{"n": 5}]
-    assert tally.items_dropped == {"invalid": 2}
+    assert counters.items_dropped == {"invalid": 2}
 
 
 @pytest.mark.parametrize(
@@ -220,11 +220,11 @@ def test_a_declaration_says_which_fields_an_item_must_have():
     items = [{"fields": {"title": title, "n": "b"}}]
     made = compile_declaration({"name": "d", "start_urls": ["http://h/"], "items": items})
     schema = made(name="d").item_schema
-    it, sink, tally = outlet(schema=schema)
+    it, sink, counters = item_writer(schema=schema)
     for item in ({"title": "A", "n": None}, {"title": None, "n": "1"}, {"other": 1}):
         it.take(item, "http://h/")
     assert sink == [{"title": "A", "n": None}, {"other": 1}]
-    assert tally.items_dropped == {"invalid title": 1}
+    assert counters.items_dropped == {"invalid title": 1}
 
 
 class Stamped:

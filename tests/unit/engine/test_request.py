@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crawler import Request, Spider
-from crawler.engine.http.serialization import Unwritable
+from crawler.engine.http.serialization import NotSerializable
 
 
 class Two(Spider):
@@ -132,20 +132,20 @@ def test_what_is_written_is_read_the_same_or_refused(value):
     request = Request("http://h/", meta={"v": value})
     try:
         line = json.dumps(request.to_dict())
-    except Unwritable:
+    except NotSerializable:
         return
     assert Request.from_dict(json.loads(line)).meta == {"v": value}
 
 
 @pytest.mark.parametrize("value", [(1,), b"a", {1: 2}, float("nan"), object(), {"a": [set()]}])
 def test_what_json_would_change_is_not_written(value):
-    with pytest.raises(Unwritable, match=r"meta\.v.* is not allowed.*; allowed: texts"):
+    with pytest.raises(NotSerializable, match=r"meta\.v.* is not allowed.*; allowed: texts"):
         Request("http://h/", meta={"v": value}).to_dict()
 
 
 @pytest.mark.parametrize("callback", [lambda response: None, Two().parse_page, Two.parse_page])
 def test_only_methods_of_the_spider_can_be_written(callback):
-    with pytest.raises(Unwritable, match=r"callback: .* allowed: a method of the spider"):
+    with pytest.raises(NotSerializable, match=r"callback: .* allowed: a method of the spider"):
         Request("http://h/", callback).to_dict(spider=Two())
 
 
@@ -155,7 +155,7 @@ def test_a_method_that_another_hides_has_no_name():
             pass
 
     hidden = super(Three, Three()).parse_page
-    with pytest.raises(Unwritable, match="the spider has another 'parse_page'"):
+    with pytest.raises(NotSerializable, match="the spider has another 'parse_page'"):
         Request("http://h/", hidden).to_dict()
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from crawler.clock import ManualClock
 from crawler.engine.http.messages import DOWN, TOO_LONG
-from crawler.engine.politeness.cooldowns import DAY_S, Rests
+from crawler.engine.politeness.cooldowns import DAY_S, Cooldowns
 from crawler.settings.crawl import CrawlSettings
 
 SETTINGS = CrawlSettings(dead_after=3, dead_rest_s=10.0, dead_wait_s=60.0)
@@ -15,7 +15,7 @@ class Host:
 
     def __init__(self, chance=0.0):
         self.clock = ManualClock()
-        self.rests = Rests(self.clock, lambda: chance)
+        self.rests = Cooldowns(self.clock, lambda: chance)
 
     def throttled(self, asked_s=0.0, sent_s=None, settings=SETTINGS):
         """The rest that is left after a 429."""
@@ -152,7 +152,7 @@ def test_a_host_that_stays_down_is_given_up_after_its_last_probe():
 
 def test_hosts_that_were_not_heard_of_for_long_are_forgotten():
     clock = ManualClock()
-    rests = Rests(clock)
+    rests = Cooldowns(clock)
     for number in range(1024):
         rests.unreachable(f"h{number}", clock.monotonic(), CrawlSettings(dead_after=1))
     clock.advance(4000.0)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crawler.clock import ManualClock, settle
-from crawler.engine.http.messages import Answer, FetchError
+from crawler.engine.http.messages import FetchAnswer, FetchError
 from crawler.engine.politeness.robots import (
     KEPT_S,
     MAX_BYTES,
@@ -33,7 +33,7 @@ SITE = "http://h:81"
 
 
 def answer(status=200, body=b"", *headers):
-    return Answer(status, headers, body, 0.0)
+    return FetchAnswer(status, headers, body, 0.0)
 
 
 @pytest.mark.parametrize(

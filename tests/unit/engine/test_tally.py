@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crawler.clock import ManualClock, settle
-from crawler.engine.http.messages import Answer, FetchError
+from crawler.engine.http.messages import FetchAnswer, FetchError
 from crawler.engine.http.request import Request
 from crawler.engine.spiders.spider import Spider
-from crawler.engine.stats.counters import Tally
+from crawler.engine.stats.counters import Counters
 from crawler.model.records import State
 from tests.unit.engine.fakes import FakeFetcher, crawl_of, page, shared
 
@@ -21,7 +21,7 @@ def adds_up(crawl):
     failed = sum(n for reason, n in found.failures.items() if " raised " not in reason)
     ends = found.pages + sum(found.filtered.values()) + failed
     assert found.discovered == ends + found.pending, found
-    assert crawl._tally.pending == found.pending, found
+    assert crawl._counters.pending == found.pending, found
     return found
 
 
@@ -62,7 +62,7 @@ def outcome_of(seed):
         if kind == 0:
             return FetchError(chosen.choice(["timeout", "dns", "too large", "connection closed"]))
         if kind == 1:
-            return Answer(chosen.choice([404, 500, 302, 301]), [b"HTTP/1.1 404 x"], b"", 0.0)
+            return FetchAnswer(chosen.choice([404, 500, 302, 301]), [b"HTTP/1.1 404 x"], b"", 0.0)
         if kind == 2:
             target = f"http://h{chosen.randrange(4)}/{chosen.randrange(150)}"
             return page(status=302, headers=[f"Location: {target}".encode()])
@@ -118,9 +118,9 @@ def test_what_a_stop_breaks_off_is_pending():
 
 
 def test_a_callback_that_raises_is_told_beside_the_page_it_had():
-    tally = Tally()
-    tally.discovered = tally.pages = 1
-    tally.blame("callback raised KeyError", "http://h/")
-    assert (tally.pending, tally.failures) == (0, 1)
-    assert tally.failures_by_reason == {"callback raised KeyError": 1}
-    assert tally.outcome() == (State.DONE, "")
+    counters = Counters()
+    counters.discovered = counters.pages = 1
+    counters.blame("callback raised KeyError", "http://h/")
+    assert (counters.pending, counters.failures) == (0, 1)
+    assert counters.failures_by_reason == {"callback raised KeyError": 1}
+    assert counters.outcome() == (State.DONE, "")

@@ -2,9 +2,9 @@
 
 from crawler.model.records import Node, Owner, Resource, Spec, State
 from crawler.node.master.draft import Draft
-from crawler.node.master.grace import Workforce
+from crawler.node.master.grace import WorkerGrace
 from crawler.node.master.placement import Placer
-from crawler.scheduler.cluster_state import Census
+from crawler.scheduler.cluster_state import ClusterState
 from crawler.scheduler.framework import Framework
 from crawler.settings.sections import SchedulerSettings
 
@@ -30,27 +30,27 @@ class Scene:
 
     def __init__(self, *resources, workers=(W1,), **settings):
         self.stored = {resource.name: resource for resource in resources}
-        self.census = Census("group")
+        self.cluster_state = ClusterState("group")
         self.live = {}
         self.spared = frozenset()
         self.now_s = 1000.0
         for worker in workers:
             self.join(worker)
         for resource in resources:
-            self.census.see(resource.name, resource)
+            self.cluster_state.see(resource.name, resource)
         settings = SchedulerSettings(**settings)
         framework = Framework("least-load", seed=1)
-        self.placer = Placer(self.census, framework, settings)
+        self.placer = Placer(self.cluster_state, framework, settings)
         self._revision = 100
         self._ids = iter(range(1000, 10_000))
 
     def join(self, worker):
         self.live[worker.id] = worker
-        self.census.join(worker)
+        self.cluster_state.join(worker)
 
     def leave(self, id):
         del self.live[id]
-        self.census.leave(id)
+        self.cluster_state.leave(id)
 
     def add(self, *specs):
         """Store new tasks."""
@@ -63,14 +63,14 @@ class Scene:
         self._revision += 1
         resource = resource.replace(mod_revision=self._revision)
         self.stored[resource.name] = resource
-        self.census.see(resource.name, resource)
+        self.cluster_state.see(resource.name, resource)
 
     def draft(self):
-        return Draft(self.stored.get, lambda: next(self._ids), lambda: 99, self.census.see)
+        return Draft(self.stored.get, lambda: next(self._ids), lambda: 99, self.cluster_state.see)
 
     def place(self, draft=None):
         """A pass on a draft, which is not committed; the workers declared dead."""
-        workforce = Workforce(self.live, self.spared, self.census.cordoned)
+        workforce = WorkerGrace(self.live, self.spared, self.cluster_state.cordoned)
         draft = draft or self.draft()
         placed = self.placer.place(draft, workforce, self.now_s, int(self.now_s * 1e9))
         return draft, placed
@@ -82,7 +82,7 @@ class Scene:
             for change in draft.changes():
                 if change.after is None:
                     self.stored.pop(change.name, None)
-                    self.census.see(change.name, None)
+                    self.cluster_state.see(change.name, None)
                 else:
                     self.store(change.after)
             if not placed.more:

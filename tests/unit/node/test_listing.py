@@ -5,18 +5,18 @@ import bisect
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crawler.node.master.name_index import Names
+from crawler.node.master.name_index import NameIndex
 
 NAMES = st.text("abc", min_size=1, max_size=3)
 
 
 class Listed:
-    """Names that come and go, and how often all of them were asked for."""
+    """NameIndex that come and go, and how often all of them were asked for."""
 
     def __init__(self, *present):
         self.present = set(present)
         self.asked = 0
-        self.names = Names(self.all, self.present.__contains__)
+        self.names = NameIndex(self.all, self.present.__contains__)
 
     def all(self):
         self.asked += 1

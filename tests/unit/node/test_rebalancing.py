@@ -61,4 +61,4 @@ def test_what_suits_no_other_worker_is_not_moved():
     before = dict(scene.stored)
     assert moved(scene) == 0
     assert scene.stored == before
-    assert scene.census.candidates["w-1"].unfinished == 10
+    assert scene.cluster_state.candidates["w-1"].unfinished == 10

@@ -11,8 +11,8 @@ from crawler.errors import Conflict, InvalidArgument, LeadershipLost
 from crawler.model.policy import Policy, PolicyChange
 from crawler.model.records import Leadership, Node, Spec, State
 from crawler.node.master.explain import waits_for
-from crawler.node.master.policy import Decisions, Steering
-from crawler.scheduler.cluster_state import Census
+from crawler.node.master.policy import Decisions, PolicyControl
+from crawler.scheduler.cluster_state import ClusterState
 from crawler.scheduler.framework import Framework
 from crawler.settings.sections import CoordinationSettings
 from tests.unit.node.scene import W1, Scene, stored
@@ -33,13 +33,15 @@ class Stage:
         self.store.txn([], [Delete(kv.key) for kv in candidates])
         key = KEYS.candidate(len(candidates) + 1)
         leadership = Leadership(key, self.store.txn([], [Put(key, b"m")]).revision)
-        census = Census()
-        census.join(Node(NODE, "h:1"))
+        cluster_state = ClusterState()
+        cluster_state.join(Node(NODE, "h:1"))
         store, clock = store or self.store, ManualClock()
         decisions = Decisions(store, KEYS, clock, lambda: None)
         decisions.mirror.refresh()
         ledger, framework = Ledger(store, KEYS), Framework("least-load")
-        return Steering(decisions, framework, census, ledger, leadership, clock, self.wake)
+        return PolicyControl(
+            decisions, framework, cluster_state, ledger, leadership, clock, self.wake
+        )
 
     def wake(self):
         self.woken += 1
@@ -150,7 +152,7 @@ def test_others_that_keep_writing_are_told():
 
 
 def waits(scene, name):
-    return waits_for(scene.placer, scene.census, scene.stored[name], scene.now_s)
+    return waits_for(scene.placer, scene.cluster_state, scene.stored[name], scene.now_s)
 
 
 def test_what_a_task_waits_for_is_told():

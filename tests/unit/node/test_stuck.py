@@ -14,7 +14,7 @@ def test_a_task_whose_spider_only_a_cordoned_worker_has_does_not_fail_round_and_
     with_it = Node("w-1", "h:1", incarnation=10, spiders=frozenset({"books"}))
     without = Node("w-2", "h:2", incarnation=20, spiders=frozenset({"other"}))
     scene = Scene(stored("a", with_it, spec=Spec("a", spider="books")), workers=(with_it, without))
-    scene.census.cordon(frozenset({"w-1"}))
+    scene.cluster_state.cordon(frozenset({"w-1"}))
     epochs = []
     for _ in range(10):
         scene.settle()
@@ -66,9 +66,9 @@ def test_a_pass_that_is_killed_leaves_no_reservations_behind():
     with contextlib.suppress(KeyboardInterrupt):
         scene.place(draft)
     for name in draft.names:  # what `Term._take_back` does
-        scene.census.see(name, scene.stored.get(name))
-    assert scene.census.groups[""] == 0
-    assert sum(each.owned for each in scene.census.candidates.values()) == 0
+        scene.cluster_state.see(name, scene.stored.get(name))
+    assert scene.cluster_state.groups[""] == 0
+    assert sum(each.owned for each in scene.cluster_state.candidates.values()) == 0
 
 
 def test_after_a_pass_that_was_killed_the_next_term_places_all():
@@ -90,10 +90,10 @@ def test_after_a_pass_that_was_killed_the_next_term_places_all():
     with contextlib.suppress(KeyboardInterrupt):
         scene.place(draft)
     for name in draft.names:  # what `Term._take_back` does
-        scene.census.see(name, scene.stored.get(name))
-    scene.census.end()  # what `Term._end` does; then this master is elected again
+        scene.cluster_state.see(name, scene.stored.get(name))
+    scene.cluster_state.end()  # what `Term._end` does; then this master is elected again
     framework = Framework("least-load", seed=1)
-    scene.placer = Placer(scene.census, framework, SchedulerSettings())
+    scene.placer = Placer(scene.cluster_state, framework, SchedulerSettings())
     assert list(scene.settle().values()).count("w-1") == 200
 
 
@@ -167,8 +167,8 @@ def test_a_pass_over_many_groups_costs_no_more_for_each_task():
     scene = Scene(workers=(W1,))
     backlog = scene.placer.backlog
     scene.add(*(Spec(f"t{n}", "any", labels={"group": f"g{n % 200}"}) for n in range(400)))
-    scene.census.groups = Counted()
-    scene.census.groups.__class__.__missing__ = lambda self, key: 0
+    scene.cluster_state.groups = Counted()
+    scene.cluster_state.groups.__class__.__missing__ = lambda self, key: 0
     scene.place()
     assert not len(backlog)
     assert len(looked) < 400 * 10

@@ -90,6 +90,6 @@ def test_a_death_is_counted_once_however_often_the_pass_is_repeated():
     for _ in range(3):  # the store does not take it
         draft, _ = scene.place()
         for name in draft.names:
-            scene.census.see(name, scene.stored[name])
+            scene.cluster_state.see(name, scene.stored[name])
     scene.settle()
     assert scene.stored["a"].kills == 1

@@ -1,4 +1,5 @@
-"""A cluster for tests of the scheduler: workers and tasks in a census, and passes over them."""
+"""A cluster for tests of the scheduler: workers and tasks in a cluster state, and passes over
+them."""
 
 from __future__ import annotations
 
@@ -7,7 +8,7 @@ import functools
 from crawler.model.constraints import Constraints
 from crawler.model.records import Node, Owner, Resource, Spec, State
 from crawler.scheduler.backlog import ENDLESS, Backlog
-from crawler.scheduler.cluster_state import Census
+from crawler.scheduler.cluster_state import ClusterState
 from crawler.scheduler.cycle import Cycle
 from crawler.scheduler.framework import Framework, Policy
 from crawler.scheduler.task import Task
@@ -62,24 +63,24 @@ class Cluster:
         self, workers=(), resources=(), judge=None, *, group_label="", ageing_s=0.0, groups=None
     ):
         self.framework = judge or framework()
-        self.census = Census(group_label)
+        self.cluster_state = ClusterState(group_label)
         self.backlog = Backlog(ageing_s, groups)
         self.group_label = group_label
         self.resources = {}
         for node in workers:
-            self.census.join(node)
+            self.cluster_state.join(node)
         self.see(*resources)
 
     def see(self, *resources):
         """Tasks are new, or changed."""
         for resource in resources:
             self.resources[resource.name] = resource
-            self.census.see(resource.name, resource)
+            self.cluster_state.see(resource.name, resource)
 
     def offer(self, resource, since_s):
         """Have a task wait."""
         task = Task.of(resource)
-        shape = self.framework.shape(task, self.census.vocabulary)
+        shape = self.framework.shape(task, self.cluster_state.relevant_labels)
         group = resource.spec.labels.get(self.group_label, "") if self.group_label else ""
         self.backlog.offer(resource.name, task, shape, group, since_s)
 
@@ -90,7 +91,7 @@ class Cluster:
             if waits and resource.name not in self.backlog:
                 self.offer(resource, number if since_s is None else since_s[resource.name])
         find = self.resources.get
-        plan = Cycle(self.framework, self.census, self.backlog, find).run(most)
+        plan = Cycle(self.framework, self.cluster_state, self.backlog, find).run(most)
         for name, node in plan.placed.items():
             self.see(on(node, self.resources[name]))
         return plan

@@ -1,11 +1,11 @@
-"""The census: kept with each change, it is what counting anew would give."""
+"""The cluster state: kept with each change, it is what counting anew would give."""
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crawler.model.constraints import Constraints, Neighbour
 from crawler.model.records import Node, Owner, Resource, Spec, State, WorkerLoad
-from crawler.scheduler.cluster_state import Census
+from crawler.scheduler.cluster_state import ClusterState
 from tests.unit.scheduler.cluster import on, task, worker
 
 KEYS = ("zone", "node")
@@ -74,7 +74,7 @@ steps = st.one_of(
 
 
 class Facts:
-    """What the census was told, and nothing derived from it."""
+    """What the cluster state was told, and nothing derived from it."""
 
     def __init__(self):
         self.resources = {}
@@ -107,36 +107,36 @@ class Facts:
 
 
 class Followed:
-    """A census that is told the same, bit by bit."""
+    """A cluster state that is told the same, bit by bit."""
 
     def __init__(self, facts):
         self.facts = facts
-        self.census = Census("team")
+        self.cluster_state = ClusterState("team")
 
     def see(self, resource):
-        self.census.see(resource.name, resource)
+        self.cluster_state.see(resource.name, resource)
 
     def forget(self, spec):
-        self.census.see(spec.name, None)
+        self.cluster_state.see(spec.name, None)
 
     def reserve(self, chosen):
         spec, node = chosen
         before = self.facts.resources.get(spec.name, Resource(spec))
         if spec.name not in self.facts.resources:
-            self.census.see(spec.name, before)
-        assert self.census.reserve(spec.name, node)
+            self.cluster_state.see(spec.name, before)
+        assert self.cluster_state.reserve(spec.name, node)
 
     def join(self, node):
-        self.census.join(node)
+        self.cluster_state.join(node)
 
     def leave(self, id):
-        self.census.leave(id)
+        self.cluster_state.leave(id)
 
     def cordon(self, ids):
-        self.census.cordon(ids)
+        self.cluster_state.cordon(ids)
 
     def ask(self, key):
-        self.census.places(key)
+        self.cluster_state.places(key)
 
 
 def tally(place, over=KEYS):
@@ -146,8 +146,8 @@ def tally(place, over=KEYS):
     )
 
 
-def picture(census):
-    """All that a census tells."""
+def picture(cluster_state):
+    """All that a cluster state tells."""
     candidates = {
         id: (
             each.node,
@@ -156,32 +156,32 @@ def picture(census):
             {quantity: each.used(quantity) for quantity in ("cpu", "gpu")},
             tally(each),
         )
-        for id, each in census.candidates.items()
+        for id, each in cluster_state.candidates.items()
     }
-    places = {key: {each.value: tally(each) for each in census.places(key)} for key in KEYS}
+    places = {key: {each.value: tally(each) for each in cluster_state.places(key)} for key in KEYS}
     return (
         candidates,
         places,
-        {each.value: each.workers for each in census.places("zone")},
-        [each.id for each in census.hiring],
-        +census.states,
-        +census.groups,
-        {id: sorted(census.tasks_of(id)) for id in IDS},
-        {pair: census.repelled_over(dict([pair])) for pair in PAIRS},
-        len(census),
+        {each.value: each.workers for each in cluster_state.places("zone")},
+        [each.id for each in cluster_state.schedulable],
+        +cluster_state.states,
+        +cluster_state.groups,
+        {id: sorted(cluster_state.tasks_of(id)) for id in IDS},
+        {pair: cluster_state.repelled_over(dict([pair])) for pair in PAIRS},
+        len(cluster_state),
     )
 
 
 def counted(facts, nodes_first):
-    census = Census("team")
+    cluster_state = ClusterState("team")
     for node in facts.nodes.values() if nodes_first else ():
-        census.join(node)
+        cluster_state.join(node)
     for name, resource in facts.resources.items():
-        census.see(name, resource)
+        cluster_state.see(name, resource)
     for node in facts.nodes.values():
-        census.join(node)
-    census.cordon(facts.cordoned)
-    return census
+        cluster_state.join(node)
+    cluster_state.cordon(facts.cordoned)
+    return cluster_state
 
 
 @settings(max_examples=300, deadline=None)
@@ -192,22 +192,22 @@ def test_kept_with_each_change_it_is_what_counting_anew_gives(steps, nodes_first
     for step, what in steps:
         getattr(followed, step)(what)
         getattr(facts, step)(what)
-    assert picture(followed.census) == picture(counted(facts, nodes_first))
+    assert picture(followed.cluster_state) == picture(counted(facts, nodes_first))
 
 
 @settings(max_examples=200, deadline=None)
 @given(st.lists(resources, max_size=20), st.lists(nodes, max_size=4, unique_by=lambda n: n.id))
 def test_the_load_of_a_worker_is_what_is_assigned_to_this_life_of_it(resources, nodes):
-    census = Census()
+    cluster_state = ClusterState()
     by_name = {each.name: each for each in resources}
     for node in nodes:
-        census.join(node)
+        cluster_state.join(node)
     for name, resource in by_name.items():
-        census.see(name, resource)
+        cluster_state.see(name, resource)
     for node in nodes:
         mine = [r for r in by_name.values() if r.owner and node.owns(r.owner)]
         working = [r for r in mine if not r.state.finished]
-        candidate = census.candidates[node.id]
+        candidate = cluster_state.candidates[node.id]
         assert (candidate.owned, candidate.unfinished) == (len(mine), len(working))
         for label, value in PAIRS:
             having = [r for r in working if r.spec.labels.get(label) == value]
@@ -217,33 +217,33 @@ def test_the_load_of_a_worker_is_what_is_assigned_to_this_life_of_it(resources, 
 
 
 def test_what_was_reserved_and_not_committed_is_taken_back():
-    census, node, waiting = Census(), worker(1), task("a", labels={"app": "web"})
-    census.join(node)
-    census.see("a", waiting)
-    before = picture(census)
-    assert census.reserve("a", node)
-    assert census.candidates["w-1"].unfinished == 1
-    census.see("a", waiting)
-    assert picture(census) == before
+    cluster_state, node, waiting = ClusterState(), worker(1), task("a", labels={"app": "web"})
+    cluster_state.join(node)
+    cluster_state.see("a", waiting)
+    before = picture(cluster_state)
+    assert cluster_state.reserve("a", node)
+    assert cluster_state.candidates["w-1"].unfinished == 1
+    cluster_state.see("a", waiting)
+    assert picture(cluster_state) == before
 
 
 def test_what_a_worker_reports_lasts_as_long_as_this_life_of_it():
-    census = Census()
-    census.join(Node("w-1", "h", incarnation=1))
-    census.report("w-1", WorkerLoad(cpu=0.5))
-    census.report("w-9", WorkerLoad(cpu=0.5))
-    census.join(Node("w-1", "h", labels={"zone": "a"}, incarnation=1))
-    assert census.candidates["w-1"].reported == WorkerLoad(cpu=0.5)
-    census.join(Node("w-1", "h", incarnation=2))
-    assert census.candidates["w-1"].reported == WorkerLoad()
+    cluster_state = ClusterState()
+    cluster_state.join(Node("w-1", "h", incarnation=1))
+    cluster_state.report("w-1", WorkerLoad(cpu=0.5))
+    cluster_state.report("w-9", WorkerLoad(cpu=0.5))
+    cluster_state.join(Node("w-1", "h", labels={"zone": "a"}, incarnation=1))
+    assert cluster_state.candidates["w-1"].reported == WorkerLoad(cpu=0.5)
+    cluster_state.join(Node("w-1", "h", incarnation=2))
+    assert cluster_state.candidates["w-1"].reported == WorkerLoad()
 
 
 def test_labels_that_some_task_wanted_to_be_apart_from_are_remembered():
-    census = Census()
+    cluster_state = ClusterState()
     shy = Resource(Spec("a", constraints=Constraints(apart=(Neighbour("app", "web"),))))
-    census.see("a", shy)
-    assert census.vocabulary.labels == {"app"}
-    assert census.repelled_over({"app": "web"}) == {"node"}
-    census.see("a", shy.replace(state=State.DONE))
-    assert census.repelled_over({"app": "web"}) == set()
-    assert census.vocabulary.labels == {"app"}
+    cluster_state.see("a", shy)
+    assert cluster_state.relevant_labels.labels == {"app"}
+    assert cluster_state.repelled_over({"app": "web"}) == {"node"}
+    cluster_state.see("a", shy.replace(state=State.DONE))
+    assert cluster_state.repelled_over({"app": "web"}) == set()
+    assert cluster_state.relevant_labels.labels == {"app"}

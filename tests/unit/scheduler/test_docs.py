@@ -58,7 +58,7 @@ def test_every_hook_says_what_it_is_for_and_what_comes_out():
 
 @pytest.mark.parametrize("kind", [Task, Candidate, Domain, Cluster, Strategy])
 def test_all_that_a_plugin_may_read_is_documented(kind):
-    """What the census alone calls is not for plugins."""
+    """What the cluster state alone calls is not for plugins."""
     private = {"spec", "of", "add", "workers", "key"}
     names = {name for name in dir(kind) if not name.startswith("_")} - private
     if kind is Candidate:

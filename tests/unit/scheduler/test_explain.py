@@ -21,7 +21,7 @@ SEEING = ["least-load", "round-robin", "weighted-round-robin", "consistent-hash"
 
 
 def judged(cluster, resource):
-    return judge(cluster.framework, cluster.census, Task.of(resource))
+    return judge(cluster.framework, cluster.cluster_state, Task.of(resource))
 
 
 def verdict(judgement, id):
@@ -69,8 +69,8 @@ def test_a_task_that_has_a_worker_is_judged_as_if_it_had_none(drawn, data):
 
 
 def counts(cluster):
-    """All that the census counts of each worker and place."""
-    places = [*cluster.census.hiring, *cluster.census.places("zone")]
+    """All that the cluster state counts of each worker and place."""
+    places = [*cluster.cluster_state.schedulable, *cluster.cluster_state.places("zone")]
     return copy.deepcopy(
         [[getattr(each, slot) for kind in type(each).__mro__[:-1] for slot in kind.__slots__]
          for each in places]
@@ -113,7 +113,7 @@ def test_each_worker_is_judged_by_each_plugin():
     apart = asks(requests=(("cpu", 2.0),), apart=(Neighbour("app", "web", "zone"),), near=(wish,))
     asked = task("new", labels={"app": "api"}, **apart)
     cluster = Cluster(workers, [on(workers[6], task("x", **web)), on(workers[1], task("y")), asked])
-    cluster.census.cordon(frozenset({"w-6"}))
+    cluster.cluster_state.cordon(frozenset({"w-6"}))
     judgement = judged(cluster, asked)
     assert {each.node_id: dict(each.refusals) for each in judgement.workers} == {
         "w-1": {},
@@ -136,10 +136,12 @@ def test_a_plugin_that_fails_while_a_task_is_explained_stays_in_the_pass_under_w
     cluster = Cluster([worker(1)], tasks(2), Framework("least-load"))
     plugin = next(each for each in cluster.framework.plugins if each.name == "spider-available")
     plugin.hooks = {**plugin.hooks, "filter_nodes": lambda task, nodes: 1 / 0}
-    panel = cluster.framework.panel(Task.of(task("x")), cluster.census)
+    plugin_run = cluster.framework.plugin_run(Task.of(task("x")), cluster.cluster_state)
     assert judged(cluster, task("x")).chosen == "w-1"
     plugin.hooks = {**plugin.hooks, "filter_nodes": lambda task, nodes: {"w-1": "no"}}
-    assert panel.refusals(cluster.census.hiring) == {"spider-available": {"w-1": "no"}}
+    assert plugin_run.refusals(cluster.cluster_state.schedulable) == {
+        "spider-available": {"w-1": "no"}
+    }
 
 
 def test_what_fails_while_a_task_is_explained_is_told_and_has_no_say():

@@ -118,7 +118,7 @@ def test_least_load_fills_up_the_lowest_first(loads, count, one_with_label):
     ]
     cluster = Cluster(workers, [*held, *tasks(count)])
     placed = cluster.run_all()
-    final = {node.id: cluster.census.candidates[node.id].unfinished for node in workers}
+    final = {node.id: cluster.cluster_state.candidates[node.id].unfinished for node in workers}
     assert len(placed) == count
     for chosen in set(placed.values()):
         assert final[chosen] <= min(final.values()) + 1
@@ -135,7 +135,7 @@ def test_least_load_leaves_workers_that_suit_alike_one_task_apart(drawn, count):
     cluster = Cluster(workers, alike)
     chosen = set(cluster.run_all().values())
     placed = unfinished(workers, cluster.resources.values())
-    loads = {id: each.unfinished for id, each in cluster.census.candidates.items()}
+    loads = {id: each.unfinished for id, each in cluster.cluster_state.candidates.items()}
     for one in workers:
         for other in workers:
             if one.id in chosen and oracle.feasible(kind, other, workers, placed):
@@ -151,7 +151,7 @@ def test_when_a_worker_leaves_only_its_tasks_move(count, many, data):
         before = Cluster(workers, tasks(many), framework(strategy))
         placed = before.run_all()
         gone = data.draw(st.sampled_from(workers))
-        before.census.leave(gone.id)
+        before.cluster_state.leave(gone.id)
         orphans = [r for r in before.resources.values() if r.owner.node_id == gone.id]
         before.see(*[each.replace(owner=None) for each in orphans])
         assert before.run_all().keys() == {each.name for each in orphans}
@@ -165,4 +165,4 @@ def test_when_a_worker_leaves_only_its_tasks_move(count, many, data):
 def test_an_id_that_comes_again_in_another_life_owns_nothing_of_the_old():
     old, new = Node("w-1", "h:1", incarnation=5), Node("w-1", "h:1", incarnation=9)
     cluster = Cluster([new], [task("a").replace(owner=owner_of(old))])
-    assert cluster.census.candidates["w-1"].owned == 0
+    assert cluster.cluster_state.candidates["w-1"].owned == 0

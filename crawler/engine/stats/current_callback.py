@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from crawler.engine.frontier.job import Job
-from crawler.engine.stats.statistics import Stats
+from crawler.engine.stats.statistics import CrawlStats
 
 
 class Called(NamedTuple):
@@ -13,7 +13,7 @@ class Called(NamedTuple):
 
     task: str
     spider: Any
-    stats: Stats
+    stats: CrawlStats
     job: Job | None = None
     where: str = "start"
     """`callback` or `errback`, of a job."""
@@ -33,7 +33,7 @@ class Called(NamedTuple):
         return "" if self.job is None else self.job.url
 
 
-class Calling:
+class CurrentCallback:
     """What is called now in one engine. Crawls take turns: each says so when its turn begins."""
 
     __slots__ = ("now",)

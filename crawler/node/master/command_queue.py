@@ -18,7 +18,7 @@ from crawler.errors import (
     Rejected,
     Unavailable,
 )
-from crawler.node.master.commands import Request
+from crawler.node.master.commands import Command
 from crawler.node.master.draft import Draft
 
 MOST_WAITING = 10_000
@@ -33,10 +33,10 @@ CONTENDED = (
 )
 
 
-class Ticket:
+class QueuedCommand:
     """A request that somebody waits for."""
 
-    def __init__(self, request: Request, deadline_s: float) -> None:
+    def __init__(self, request: Command, deadline_s: float) -> None:
         self.request = request
         self.deadline_s = deadline_s
         self.tries = 0
@@ -65,50 +65,50 @@ class Ticket:
         self.done.set()
 
 
-class Tickets:
+class CommandQueue:
     """Those that wait for the writing greenlet, in the order of their coming."""
 
     def __init__(self, clock: Clock, on_full: Callable[[], None]) -> None:
         """`on_full` is called for each request that is refused because too many wait."""
         self._clock = clock
         self._on_full = on_full
-        self._waiting: deque[Ticket] = deque()
+        self._waiting: deque[QueuedCommand] = deque()
 
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def hand_in(self, request: Request, call: Call, wake: Event) -> Sequence[Outcome]:
+    def hand_in(self, request: Command, call: Call, wake: Event) -> Sequence[Outcome]:
         """Wait until a request is answered; `wake` whoever does that. Raises as it was answered,
         Overloaded, OutcomeUnknown."""
         if len(self._waiting) >= MOST_WAITING:
             self._on_full()
             raise Overloaded("too many requests are waiting; try again in a second")
-        ticket = Ticket(request, self._clock.monotonic() + call.timeout_s)
-        self._waiting.append(ticket)
+        queued = QueuedCommand(request, self._clock.monotonic() + call.timeout_s)
+        self._waiting.append(queued)
         wake.set()
-        if not self._clock.wait(ticket.done, call.timeout_s):
+        if not self._clock.wait(queued.done, call.timeout_s):
             raise OutcomeUnknown("no answer in time; read the task to see what was done")
-        if ticket.error is not None:
-            raise ticket.error
-        return ticket.outcomes
+        if queued.error is not None:
+            raise queued.error
+        return queued.outcomes
 
-    def take(self) -> Iterator[Ticket]:
+    def take(self) -> Iterator[QueuedCommand]:
         """Those that wait now; who has gone meanwhile must not have it done behind its back."""
         now_s = self._clock.monotonic()
         for _ in range(len(self._waiting)):
-            ticket = self._waiting.popleft()
-            if ticket.deadline_s <= now_s:
-                ticket.settle(Unavailable("the request waited too long; try again"))
+            queued = self._waiting.popleft()
+            if queued.deadline_s <= now_s:
+                queued.settle(Unavailable("the request waited too long; try again"))
             else:
-                yield ticket
+                yield queued
 
-    def put_back(self, ticket: Ticket) -> None:
+    def put_back(self, queued: QueuedCommand) -> None:
         """Somebody else wrote the same resource: have it decided anew, but not for ever."""
-        ticket.tries += 1
-        if ticket.tries > MOST_TRIES:
-            ticket.settle(Conflict(CONTENDED))
+        queued.tries += 1
+        if queued.tries > MOST_TRIES:
+            queued.settle(Conflict(CONTENDED))
         else:
-            self._waiting.append(ticket)
+            self._waiting.append(queued)
 
     def refuse_all(self, error: CrawlerError) -> None:
         """Answer all that wait, and were not decided on, with this error."""
