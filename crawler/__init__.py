@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
     from crawler.engine.http.failures import CloseSpider, Failure, HttpError, IgnoreRequest
     from crawler.engine.http.forms import FormRequest, JsonRequest
-    from crawler.engine.http.link_extractor import Link, LinkExtractor
+    from crawler.engine.http.link import Link
+    from crawler.engine.http.link_extractor import LinkExtractor
     from crawler.engine.http.messages import FetchError
     from crawler.engine.http.request import Request
     from crawler.engine.http.response import Response
@@ -57,7 +58,7 @@ _MODULES = {
     "JsonRequest": "http.forms",
     "Response": "http.response",
     "Selector": "http.response",
-    "Link": "http.link_extractor",
+    "Link": "http.link",
     "LinkExtractor": "http.link_extractor",
     "Item": "items.item_classes",
     "Field": "items.item_classes",

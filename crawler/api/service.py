@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from crawler.engine.stats.statistics import Statistics
 from crawler.errors import Unavailable
 from crawler.model.policy import Explanation, PolicyChange, SchedulerView
 from crawler.model.records import Leader, Node, Query, Report, Resource, Spec, WorkerLoad
@@ -175,3 +176,15 @@ class Service:
         if not leader.address:
             raise Unavailable(f"the leader {leader.id!r} gives no address to pass the request to")
         return self._election.remote_backend(leader)
+
+
+class Crawls(Protocol):
+    """What is asked: the engine's statistics."""
+
+    def all(self) -> Sequence[Statistics]:
+        """Of every crawl that is known."""
+        ...
+
+    def of(self, task: str) -> Statistics:
+        """Of the crawl of a task. Raises NotFound."""
+        ...

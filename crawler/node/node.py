@@ -20,8 +20,8 @@ from crawler.api.http.app import build_app
 from crawler.api.http.server import HttpServer
 from crawler.api.limiter import RateLimiter
 from crawler.api.rpc.server import SERVICE_NAME, RpcServer, Servicer
-from crawler.api.rpc.worker import Crawls, CrawlsServicer
-from crawler.api.service import Service
+from crawler.api.rpc.worker import CrawlsServicer
+from crawler.api.service import Crawls, Service
 from crawler.clock import Clock, SystemClock
 from crawler.coordination.etcd.client import MOST_CALLS
 from crawler.coordination.etcd.store import EtcdStore

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from crawler.settings.setting import setting
 
+CACHE_OFF, CACHE_ALWAYS, CACHE_RFC9111 = "none", "always", "rfc9111"
+"""What `cache` may be."""
+
 
 @dataclass(frozen=True)
 class Limit:
@@ -170,9 +173,9 @@ class CrawlSettings:
         "", "Host that is logged in to, and those below it; empty is that of the first request."
     )
     cache: str = setting(
-        "none",
+        CACHE_OFF,
         "HTTP cache for work on a spider: none, after RFC 9111, or whatever came once.",
-        one_of=("none", "rfc9111", "always"),
+        one_of=(CACHE_OFF, CACHE_RFC9111, CACHE_ALWAYS),
     )
     cache_expires_s: float = setting(
         0.0,

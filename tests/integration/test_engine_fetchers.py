@@ -3,7 +3,7 @@
 import pytest
 
 from crawler import Request, Spider
-from crawler.engine.download.downloader import load
+from crawler.engine.plugins import load
 from crawler.errors import ConfigError
 from tests.integration import canned
 from tests.site import Site

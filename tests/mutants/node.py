@@ -70,8 +70,8 @@ MUTANTS = [
     ),
     Mutant(
         "requests of callers that have gone are acted upon",
-        "crawler/node/master/request_queue.py",
-        "            if ticket.deadline_s <= now_s:",
+        "crawler/node/master/command_queue.py",
+        "            if queued.deadline_s <= now_s:",
         "            if False:",
         "tests/integration/test_trouble.py -k caller_has_gone",
     ),
@@ -84,7 +84,7 @@ MUTANTS = [
     ),
     Mutant(
         "a rejection is told though what it rests on failed",
-        "crawler/node/master/request_queue.py",
+        "crawler/node/master/command_queue.py",
         "            self.names, self.rejection = self.request.subjects, error",
         "            self.names, self.rejection = (), error",
         "tests/integration/test_fencing.py -k rests_on",

@@ -20,6 +20,16 @@ LAYERS = {
         {"cli", "gunicorn"},
         {"__main__"},
     ],
+    "engine": [
+        {"http"},
+        {"hookspecs"},
+        {"items", "frontier", "download"},
+        {"spiders", "stats", "politeness", "plugins"},
+        {"crawl"},
+        {"engine"},
+    ],
+    "api": [{"service", "failures", "health", "limiter"}, {"http", "rpc"}],
+    "node": [{"membership"}, {"master", "worker"}, {"node"}],
 }
 """For each package its parts, in layers: a part imports from layers before its own alone."""
 GENERATED = "proto"
@@ -66,6 +76,26 @@ def test_a_part_imports_only_from_the_layers_below(package):
                 assert rank[other] < rank[part], f"{file} imports {name}"
 
 
+PACKAGES = [
+    module_of(file).removeprefix("crawler").removeprefix(".")
+    for file in sorted((ROOT / "crawler").rglob("__init__.py"))
+]
+
+
+@pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package or "crawler")
+def test_no_import_leads_back_to_where_it_came_from(package):
+    arrows = {}
+    for file in files_of(package):
+        part = part_of(module_of(file), package)
+        to = {part_of(name, package) for name in imports(file)}
+        arrows.setdefault(part, set()).update(to - {None, part})
+    while arrows:
+        free = [part for part, to in arrows.items() if not to & arrows.keys()]
+        assert free, f"these import each other in a circle: {', '.join(sorted(arrows))}"
+        for part in free:
+            del arrows[part]
+
+
 @pytest.mark.parametrize(
     "file", sorted((ROOT / "crawler" / "plugins").glob("*.py")), ids=lambda file: file.stem
 )
@@ -99,8 +129,7 @@ ETCD = [f"coordination/etcd/{part}.py" for part in ("store", "connection", "logi
         ),
         (
             "pluggy",
-            "scheduler/loader.py scheduler/hookspecs.py"
-            " engine/download/downloader.py engine/hookspecs.py",
+            "scheduler/loader.py scheduler/hookspecs.py engine/plugins.py engine/hookspecs.py",
         ),
         ("snowflake", "coordination/snowflake.py"),
         ("click", " ".join(f"cli/{part}.py" for part in CLI)),

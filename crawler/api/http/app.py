@@ -1,6 +1,6 @@
 """HTTP: builds the WSGI application of a node, and answers every error as grpc-gateway does.
 
-The application of a master serves the API; a worker's tells of its crawls (worker.py).
+The application of a master serves the API; a worker's tells of its crawls (worker_routes.py).
 Both have health, readiness and metrics.
 """
 
@@ -22,9 +22,9 @@ from crawler.api.http import bodies, fast_path
 from crawler.api.http.fast_path import FastPath
 from crawler.api.http.routes import EXTENSION, Parts, answer, api, node, parts
 from crawler.api.http.server import MAX_CONNECTIONS
+from crawler.api.http.worker_routes import blueprint
 from crawler.api.limiter import RateLimiter
-from crawler.api.rpc.worker import Crawls, blueprint
-from crawler.api.service import Service
+from crawler.api.service import Crawls, Service
 from crawler.clock import Clock, SystemClock
 from crawler.logs import get_logger
 from crawler.metrics import Metrics

@@ -1,4 +1,4 @@
-"""What a worker tells of its crawls, by gRPC and HTTP: a face of its own, as masters know less.
+"""What a worker tells of its crawls, by gRPC: a face of its own, as masters know less.
 
 The statistics of a crawl change with every page, so nobody carries them to etcd or to a master;
 who wants them asks the worker.
@@ -6,35 +6,20 @@ who wants them asks the worker.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any
 
 import grpc
-from flask import Blueprint, Response
 from google.protobuf import empty_pb2, json_format, struct_pb2
 
-from crawler.api.http import bodies
 from crawler.api.rpc.client import Client
-from crawler.api.service import Call
+from crawler.api.service import Call, Crawls
 from crawler.engine.stats.statistics import Statistics
 from crawler.proto import crawler_pb2 as pb
 from crawler.proto import crawler_pb2_grpc as pb_grpc
 from crawler.schemas import task_schemas
 
 SERVICE_NAME = "CrawlerWorker"
-
-
-class Crawls(Protocol):
-    """What is asked: the engine's statistics."""
-
-    def all(self) -> Sequence[Statistics]:
-        """Of every crawl that is known."""
-        ...
-
-    def of(self, task: str) -> Statistics:
-        """Of the crawl of a task. Raises NotFound."""
-        ...
 
 
 class CrawlsServicer(pb_grpc.CrawlerWorkerServicer):
@@ -73,22 +58,3 @@ class CrawlsClient(Client):
     @cached_property
     def _stub(self) -> Any:
         return pb_grpc.CrawlerWorkerStub(self._channel)  # type: ignore[no-untyped-call]
-
-
-def blueprint(crawls: Crawls) -> Blueprint:
-    """The paths of a worker's HTTP."""
-    made = Blueprint("crawls", __name__, url_prefix="/crawls")
-
-    @made.get("")
-    def list_() -> Response:
-        return _answer({"crawls": [found.to_json() for found in crawls.all()]})
-
-    @made.get("/<name>")
-    def get(name: str) -> Response:
-        return _answer(crawls.of(task_schemas.load_name({"name": name})).to_json())
-
-    return made
-
-
-def _answer(value: Any) -> Response:
-    return Response(bodies.write(value), content_type="application/json")

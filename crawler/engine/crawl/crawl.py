@@ -13,9 +13,10 @@ from typing import Any
 from gevent.event import Event
 
 from crawler.engine.crawl.close_conditions import CloseConditions
-from crawler.engine.crawl.dispatcher import Dispatcher, Shared
+from crawler.engine.crawl.dispatcher import Dispatcher
 from crawler.engine.crawl.item_writer import ItemWriter, SinkFailed
 from crawler.engine.crawl.scraper import Scraper
+from crawler.engine.crawl.shared import Shared
 from crawler.engine.crawl.time_slice import TimeSlice
 from crawler.engine.frontier.disk_queue import DiskQueueFailed
 from crawler.engine.frontier.frontier import Frontier, Job, SiteQueue

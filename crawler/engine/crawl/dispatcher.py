@@ -9,46 +9,27 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 from gevent.event import Event
 
-from crawler.clock import Clock
 from crawler.engine.crawl.sender import Sender
+from crawler.engine.crawl.shared import Shared
 from crawler.engine.crawl.time_slice import TimeSlice
 from crawler.engine.crawl.verdicts import retry_after_s
-from crawler.engine.download.body_memory import BodyMemory
 from crawler.engine.download.cache_policy import CachePolicy
-from crawler.engine.download.downloader import Downloader
-from crawler.engine.download.http_cache import OFF, Cache
 from crawler.engine.frontier.frontier import Frontier, Job, SiteQueue
 from crawler.engine.http.headers import Headers
 from crawler.engine.http.messages import FetchAnswer, FetchError
 from crawler.engine.politeness.cooldowns import Cooldown
-from crawler.engine.politeness.hosts import Hosts
-from crawler.engine.politeness.robots import Robots, Rules, way_of
+from crawler.engine.politeness.robots import Rules, way_of
 from crawler.engine.politeness.slots import PATIENCE_S, Slot, Slots
-from crawler.engine.stats.current_callback import CurrentCallback
-from crawler.settings.crawl import CrawlSettings
+from crawler.settings.crawl import CACHE_OFF, CrawlSettings
 
 NO_RULES = Rules()
 THROTTLED = frozenset({429, 503})
 LATER_S = 0.5
 """A host that lags is looked at again after that time when there is no slot for it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Shared:
-    """What the crawls of a worker have in common."""
-
-    fetcher: Downloader
-    hosts: Hosts
-    robots: Robots
-    clock: Clock
-    held: BodyMemory = field(default_factory=BodyMemory)
-    cache: Cache | None = None
-    calling: CurrentCallback = field(default_factory=CurrentCallback)
 
 
 class Dispatcher:
@@ -75,7 +56,7 @@ class Dispatcher:
         self._woken = woken
         self._refused = refused
         cache_policy = None
-        if settings.cache != OFF and shared.cache is not None:
+        if settings.cache != CACHE_OFF and shared.cache is not None:
             cache_policy = CachePolicy(
                 shared.cache, task, settings, lambda: shared.clock.time_ns() / 1e9
             )

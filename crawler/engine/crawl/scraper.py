@@ -18,7 +18,7 @@ from crawler.engine.crawl.time_slice import TimeSlice
 from crawler.engine.crawl.verdicts import Failure, Page, Redirect, Retry, Verdict
 from crawler.engine.frontier.disk_queue import DiskQueueFailed
 from crawler.engine.frontier.frontier import Frontier, Job
-from crawler.engine.http import failures, markup, meta, urls
+from crawler.engine.http import failures, markup, urls
 from crawler.engine.http.messages import FetchAnswer, FetchError
 from crawler.engine.http.response import Response
 from crawler.engine.spiders import callbacks
@@ -107,7 +107,7 @@ class Scraper:
         self._collect(job, "callback", lambda: self._outputs(response))
 
     def _response(self, job: Job, page: Page) -> Response:
-        meta.note(job)
+        _note(job)
         flags = ("cached",) if page.cached else ()
         return Response(
             job.url,
@@ -218,3 +218,15 @@ class Scraper:
             url=urls.shown(url),
             exc_info=error,
         )
+
+
+def _note(job: Job) -> None:
+    """Tell the callback how its page was come by."""
+    meta = job.request.meta
+    meta["depth"] = job.depth
+    meta["download_latency"] = job.spent_s
+    if job.attempts:
+        meta["retry_times"] = job.attempts
+    if job.hops:
+        meta["redirect_urls"] = list(job.hops)
+        meta["redirect_times"] = len(job.hops)

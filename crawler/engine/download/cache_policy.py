@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from crawler.engine.download import http_cache
-from crawler.engine.download.http_cache import Cache, Entry
+from crawler.engine.download import rfc9111
+from crawler.engine.download.http_cache import Cache
+from crawler.engine.download.rfc9111 import Entry
 from crawler.engine.http.messages import FetchAnswer, FetchCall, FetchError
-from crawler.settings.crawl import CrawlSettings
+from crawler.settings.crawl import CACHE_RFC9111, CrawlSettings
 
 Done = Callable[[FetchAnswer | FetchError], None]
 
@@ -34,12 +35,10 @@ class CachePolicy:
         if not is_cacheable(call):
             return done
         entry = (
-            self._store.get(self._owner, call)
-            if self._settings.cache == http_cache.RFC9111
-            else None
+            self._store.get(self._owner, call) if self._settings.cache == CACHE_RFC9111 else None
         )
         if entry is not None:
-            call.headers = (*call.headers, *http_cache.validators(entry))
+            call.headers = (*call.headers, *rfc9111.validators(entry))
 
         def arrived(result: FetchAnswer | FetchError) -> None:
             done(self._kept(call, entry, result))
@@ -48,8 +47,8 @@ class CachePolicy:
 
     def _is_fresh(self, entry: Entry) -> bool:
         now_s = self._now_s()
-        if self._settings.cache == http_cache.RFC9111:
-            return http_cache.is_fresh(entry, now_s)
+        if self._settings.cache == CACHE_RFC9111:
+            return rfc9111.is_fresh(entry, now_s)
         most_s = self._settings.cache_expires_s
         return not most_s or now_s < entry.stored_s + most_s
 
@@ -59,15 +58,15 @@ class CachePolicy:
         if isinstance(result, FetchError):
             return result
         if entry is not None and result.status == 304:
-            result = http_cache.validated(entry, result)
+            result = rfc9111.validated(entry, result)
         elif not self._is_worth_it(result):
             return result
         self._store.put(self._owner, call, result, self._now_s())
         return result
 
     def _is_worth_it(self, answer: FetchAnswer) -> bool:
-        if self._settings.cache == http_cache.RFC9111:
-            return http_cache.is_storable(answer)
+        if self._settings.cache == CACHE_RFC9111:
+            return rfc9111.is_storable(answer)
         return answer.status not in self._settings.retry_statuses
 
 

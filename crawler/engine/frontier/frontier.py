@@ -16,8 +16,9 @@ from typing import Any
 
 from crawler.engine.frontier.filters import Filters
 from crawler.engine.frontier.job import Job
-from crawler.engine.frontier.queues import SiteQueue, SiteQueues
+from crawler.engine.frontier.queues import SiteQueues
 from crawler.engine.frontier.seen import Seen
+from crawler.engine.frontier.site_queue import SiteQueue
 from crawler.engine.http import urls
 from crawler.engine.http.request import Request
 from crawler.settings.crawl import CrawlSettings

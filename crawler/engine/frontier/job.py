@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 from typing import Any
 
-from crawler.engine.http import serialization
 from crawler.engine.http.request import Request
 
 ORDER_BITS = 64
@@ -53,8 +52,8 @@ class Job:
         return self.rank < other.rank
 
     def to_record(self, spider: Any) -> list[Any]:
-        """The job as JSON has it; raises `written.NotSerializable`."""
-        request = serialization.to_dict(self.request, spider)
+        """The job as JSON has it; raises NotSerializable."""
+        request = self.request.to_dict(spider=spider)
         record = [request, self.depth, self.order, self.attempts]
         if self.url != self.request.url or self.hops:
             body = None if self.body is None else base64.b64encode(self.body).decode("ascii")

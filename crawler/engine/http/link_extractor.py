@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
@@ -13,119 +12,15 @@ from parsel.csstranslator import HTMLTranslator
 from w3lib.url import canonicalize_url
 
 from crawler.engine.http import urls
+from crawler.engine.http.ignored_extensions import IGNORED_EXTENSIONS
+from crawler.engine.http.link import Link
 from crawler.engine.http.response import Response
 
-IGNORED_EXTENSIONS = frozenset(
-    [
-        "7z",
-        "7zip",
-        "bz2",
-        "rar",
-        "tar",
-        "tar.gz",
-        "xz",
-        "zip",
-        "mng",
-        "pct",
-        "bmp",
-        "gif",
-        "jpg",
-        "jpeg",
-        "png",
-        "pst",
-        "psp",
-        "tif",
-        "tiff",
-        "ai",
-        "drw",
-        "dxf",
-        "eps",
-        "ps",
-        "svg",
-        "cdr",
-        "ico",
-        "webp",
-        "mp3",
-        "wma",
-        "ogg",
-        "wav",
-        "ra",
-        "aac",
-        "mid",
-        "au",
-        "aiff",
-        "3gp",
-        "asf",
-        "asx",
-        "avi",
-        "mov",
-        "mp4",
-        "mpg",
-        "qt",
-        "rm",
-        "swf",
-        "wmv",
-        "m4a",
-        "m4v",
-        "flv",
-        "webm",
-        "xls",
-        "xlsm",
-        "xlsx",
-        "xltm",
-        "xltx",
-        "potm",
-        "potx",
-        "ppt",
-        "pptm",
-        "pptx",
-        "pps",
-        "doc",
-        "docb",
-        "docm",
-        "docx",
-        "dotm",
-        "dotx",
-        "odt",
-        "ods",
-        "odg",
-        "odp",
-        "css",
-        "pdf",
-        "exe",
-        "bin",
-        "rss",
-        "dmg",
-        "iso",
-        "apk",
-        "jar",
-        "sh",
-        "rb",
-        "js",
-        "hta",
-        "bat",
-        "cpl",
-        "msi",
-        "msp",
-        "py",
-    ]
-)
-"""Endings of the path of files that are no pages: archives, pictures, sound, films, documents."""
 _SCHEMES = ("http://", "https://", "file://", "ftp://")
 _ALL_TEXT = etree.XPath("string()", smart_strings=False)
 
 Regexes = str | re.Pattern[str] | Iterable[str | re.Pattern[str]] | None
 Texts = str | Iterable[str] | None
-
-
-@dataclass(slots=True, unsafe_hash=True)
-class Link:
-    """A link of a page: its absolute URL, its text, and whether it says `rel="nofollow"`."""
-
-    url: str
-    text: str = ""
-    fragment: str = ""
-    nofollow: bool = False
 
 
 class LinkExtractor:

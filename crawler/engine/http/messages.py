@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Self
+from typing import Any, Protocol, Self
 
 from crawler.errors import CrawlerError
 from crawler.settings.crawl import CrawlSettings
-
-if TYPE_CHECKING:
-    from crawler.engine.download.cookies import CookieJar
 
 TOO_LONG = "host rests too long"
 DOWN = "host is down"
@@ -103,6 +100,24 @@ class Credentials:
     """By RFC 7616's challenge; else in the clear, as `basic` is."""
 
 
+class CookieStore(Protocol):
+    """The cookies of a session, as a fetcher uses them."""
+
+    def attach(self, handle: Any) -> None:
+        """Have a handle of libcurl send these cookies, and put here what it gets."""
+        ...
+
+    def add(
+        self, name: str, value: str, *, domain: str, below: bool, path: str, secure: bool
+    ) -> None:
+        """Keep a cookie for a host, and for those `below` it."""
+        ...
+
+    def answered(self) -> None:
+        """An answer came to a request with these cookies."""
+        ...
+
+
 @dataclass(slots=True)
 class FetchCall:
     """One request as it is sent; `url` is safe ASCII. Not to be changed."""
@@ -115,7 +130,7 @@ class FetchCall:
     """From sending to the last byte."""
     method: str = "GET"
     body: bytes | None = None
-    jar: CookieJar | None = None
+    jar: CookieStore | None = None
     """Cookies to send, and where to keep those that come; None is without."""
     cookies: str = ""
     """Further cookies for this request alone, as the header has them."""

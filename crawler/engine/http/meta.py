@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 from crawler.engine.http.messages import FetchError
 
 if TYPE_CHECKING:
-    from crawler.engine.frontier.frontier import Job
     from crawler.settings.crawl import CrawlSettings
 
 MOST_TIMEOUT_S = 86_400.0
@@ -69,15 +68,3 @@ def jar_key(meta: Mapping[str, Any]) -> Hashable:
 
 def _bad(key: str, value: Any, allowed: str) -> FetchError:
     return FetchError("bad meta", f"{key}: {value!r} is not allowed; allowed: {allowed}")
-
-
-def note(job: Job) -> None:
-    """Tell the callback how its page was come by."""
-    meta = job.request.meta
-    meta["depth"] = job.depth
-    meta["download_latency"] = job.spent_s
-    if job.attempts:
-        meta["retry_times"] = job.attempts
-    if job.hops:
-        meta["redirect_urls"] = list(job.hops)
-        meta["redirect_times"] = len(job.hops)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Self, TypeVar
 
@@ -13,6 +14,10 @@ from crawler.engine.http.headers import RequestHeaders
 Callback = Callable[..., Any]
 Cookies = Mapping[str, Any] | Sequence[Mapping[str, Any]]
 R = TypeVar("R", bound="Request")
+
+_PLAIN = {"method": "GET", "encoding": "utf-8", "priority": 0, "dont_filter": False}
+"""Attributes that are written down only when they differ from this."""
+_VALUES = ("cookies", "meta", "flags", "cb_kwargs")
 
 
 class Request:
@@ -144,7 +149,25 @@ class Request:
         given), and for values in `meta`, `cb_kwargs` or `cookies` that JSON would not give back the
         same.
         """
-        return serialization.to_dict(self, spider)
+        made: dict[str, Any] = {"url": self.url}
+        for key, default in _PLAIN.items():
+            value = getattr(self, key)
+            if value != default:
+                made[key] = value
+        for key in ("callback", "errback"):
+            callback = getattr(self, key)
+            if callback is not None:
+                made[key] = serialization.name_of(callback, key, spider)
+        for key in _VALUES:
+            value = getattr(self, key)
+            if value:
+                serialization.check(value, key)
+                made[key] = value
+        if self.headers:
+            made["headers"] = dict(self.headers)
+        if self.body is not None:
+            made.update(serialization.written_body(self.body))
+        return made
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
@@ -153,7 +176,15 @@ class Request:
 
     def to_curl(self) -> str:
         """A command line of curl that sends this request."""
-        return serialization.to_curl(self)
+        words = ["curl", "-X", self.method, self.url]
+        for name, value in self.headers.items():
+            words += ["-H", f"{name}: {value}" if value is not None else f"{name}:"]
+        pairs = serialization.cookie_pairs(self.cookies)
+        if pairs:
+            words += ["--cookie", "; ".join(f"{name}={value}" for name, value in pairs)]
+        if self.body:
+            words += ["--data-raw", self.body.decode("utf-8", "replace")]
+        return shlex.join(words)
 
     def __repr__(self) -> str:
         return f"<{self.method} {self.url}>"

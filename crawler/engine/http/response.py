@@ -6,18 +6,16 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from parsel import Selector, SelectorList
 from w3lib.html import get_base_url
 
 from crawler.engine.http import encoding, selectors, urls
 from crawler.engine.http.headers import Headers
+from crawler.engine.http.link import Link
 from crawler.engine.http.page_selector import PageSelector
 from crawler.engine.http.request import Request
-
-if TYPE_CHECKING:
-    from crawler.engine.http.link_extractor import Link
 
 __all__ = ["Headers", "Response"]
 

@@ -1,45 +1,18 @@
-"""Requests written down, so that they can wait on a disk and be resumed in another process."""
+"""How the parts of a request are written down, so that it can wait on a disk.
+
+`Request.to_dict` puts them together.
+"""
 
 from __future__ import annotations
 
 import base64
 import math
-import shlex
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from crawler.engine.http.request import Request
-
-_PLAIN = {"method": "GET", "encoding": "utf-8", "priority": 0, "dont_filter": False}
-_VALUES = ("cookies", "meta", "flags", "cb_kwargs")
+from typing import Any
 
 
 class NotSerializable(ValueError):
     """A request that cannot be written down; the message names the part and what is allowed."""
-
-
-def to_dict(request: Request, spider: Any = None) -> dict[str, Any]:
-    """See `Request.to_dict`."""
-    made: dict[str, Any] = {"url": request.url}
-    for key, default in _PLAIN.items():
-        value = getattr(request, key)
-        if value != default:
-            made[key] = value
-    for key in ("callback", "errback"):
-        callback = getattr(request, key)
-        if callback is not None:
-            made[key] = name_of(callback, key, spider)
-    for key in _VALUES:
-        value = getattr(request, key)
-        if value:
-            _check(value, key)
-            made[key] = value
-    if request.headers:
-        made["headers"] = dict(request.headers)
-    if request.body is not None:
-        made.update(_written_body(request.body))
-    return made
 
 
 def arguments(data: Mapping[str, Any]) -> dict[str, Any]:
@@ -69,35 +42,24 @@ def name_of(callback: Callable[..., Any] | str, role: str, spider: Any = None) -
     return name
 
 
-def to_curl(request: Request) -> str:
-    """See `Request.to_curl`."""
-    words = ["curl", "-X", request.method, request.url]
-    for name, value in request.headers.items():
-        words += ["-H", f"{name}: {value}" if value is not None else f"{name}:"]
-    cookies = "; ".join(f"{name}={value}" for name, value in cookie_pairs(request))
-    if cookies:
-        words += ["--cookie", cookies]
-    if request.body:
-        words += ["--data-raw", request.body.decode("utf-8", "replace")]
-    return shlex.join(words)
-
-
-def cookie_pairs(request: Request) -> list[tuple[str, str]]:
+def cookie_pairs(cookies: Any) -> list[tuple[str, str]]:
     """Name and value of each cookie of a request, in whichever of the two forms they are."""
-    cookies = request.cookies or {}
+    if cookies is None:
+        return []
     if isinstance(cookies, Mapping):
         return [(str(name), str(value)) for name, value in cookies.items()]
     return [(str(cookie["name"]), str(cookie["value"])) for cookie in cookies]
 
 
-def _written_body(body: bytes) -> dict[str, str]:
+def written_body(body: bytes) -> dict[str, str]:
+    """A body under the key that says how it is written: as text, or in base64."""
     try:
         return {"body": body.decode()}
     except UnicodeDecodeError:
         return {"body_base64": base64.b64encode(body).decode("ascii")}
 
 
-def _check(value: Any, path: str) -> None:
+def check(value: Any, path: str) -> None:
     """Raise NotSerializable unless JSON gives this value back as it is."""
     if type(value) is dict:
         for key, below in value.items():
@@ -105,10 +67,10 @@ def _check(value: Any, path: str) -> None:
                 raise NotSerializable(
                     f"{path}: the key {key!r} is not allowed; allowed: texts as keys"
                 )
-            _check(below, f"{path}.{key}")
+            check(below, f"{path}.{key}")
     elif type(value) is list:
         for number, below in enumerate(value):
-            _check(below, f"{path}[{number}]")
+            check(below, f"{path}[{number}]")
     elif not _is_scalar(value):
         raise NotSerializable(
             f"{path}: {type(value).__name__} is not allowed in a request that is written down;"

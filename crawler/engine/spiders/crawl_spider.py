@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from crawler.engine.http.link_extractor import Link, LinkExtractor
+from crawler.engine.http.link import Link
+from crawler.engine.http.link_extractor import LinkExtractor
 from crawler.engine.http.request import Request
 from crawler.engine.spiders.callbacks import many
 from crawler.engine.spiders.spider import Spider

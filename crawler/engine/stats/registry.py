@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
+from gevent.event import Event
+
 from crawler.clock import Clock
-from crawler.engine.stats.statistics import Statistics
+from crawler.engine.stats.statistics import CrawlStats, Statistics
 from crawler.errors import NotFound
 from crawler.logs import get_logger
-
-if TYPE_CHECKING:
-    from crawler.engine.crawl.crawl import Crawl
 
 log = get_logger(__name__)
 
@@ -28,16 +27,29 @@ TOTALS = (
 """What is summed over all crawls, beside failures and filtered."""
 
 
+class Watched(Protocol):
+    """What is asked of a crawl."""
+
+    spider: Any
+    stats: CrawlStats
+    ended: Event
+
+    @property
+    def statistics(self) -> Statistics:
+        """As they stand."""
+        ...
+
+
 class StatisticsRegistry:
     """Knows every crawl of an engine, and sums up what they have done."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._crawls: WeakKeyDictionary[Crawl, float] = WeakKeyDictionary()
+        self._crawls: WeakKeyDictionary[Watched, float] = WeakKeyDictionary()
         self._ended: deque[Statistics] = deque(maxlen=ENDED)
         self._done = {name: Counter[str]() for name in ("sums", "failures", "filtered")}
 
-    def watch(self, crawl: Crawl) -> None:
+    def watch(self, crawl: Watched) -> None:
         """Know a crawl, whether it starts soon or never."""
         self._crawls[crawl] = self._clock.monotonic()
         crawl.ended.rawlink(lambda _: self._archive(crawl))
@@ -85,7 +97,7 @@ class StatisticsRegistry:
                 self._crawls[crawl] = now_s
                 _log(crawl.statistics)
 
-    def _begun(self) -> list[Crawl]:
+    def _begun(self) -> list[Watched]:
         return [crawl for crawl in self._crawls if crawl.stats.begun]
 
     def _total(self, name: str) -> Counter[str]:
@@ -94,7 +106,7 @@ class StatisticsRegistry:
             total.update(_parts(crawl.statistics)[name])
         return total
 
-    def _archive(self, crawl: Crawl) -> None:
+    def _archive(self, crawl: Watched) -> None:
         self._crawls.pop(crawl, None)
         found = crawl.statistics
         self._ended.append(found)

@@ -1,0 +1,30 @@
+"""The paths of a worker's HTTP: the statistics of its crawls."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, Response
+
+from crawler.api.http import bodies
+from crawler.api.service import Crawls
+from crawler.schemas import task_schemas
+
+
+def blueprint(crawls: Crawls) -> Blueprint:
+    """The paths of a worker's HTTP."""
+    made = Blueprint("crawls", __name__, url_prefix="/crawls")
+
+    @made.get("")
+    def list_() -> Response:
+        return _answer({"crawls": [found.to_json() for found in crawls.all()]})
+
+    @made.get("/<name>")
+    def get(name: str) -> Response:
+        return _answer(crawls.of(task_schemas.load_name({"name": name})).to_json())
+
+    return made
+
+
+def _answer(value: Any) -> Response:
+    return Response(bodies.write(value), content_type="application/json")

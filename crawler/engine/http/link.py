@@ -1,0 +1,15 @@
+"""A link of a page. Names and order are Scrapy's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(slots=True, unsafe_hash=True)
+class Link:
+    """A link of a page: its absolute URL, its text, and whether it says `rel="nofollow"`."""
+
+    url: str
+    text: str = ""
+    fragment: str = ""
+    nofollow: bool = False
