@@ -121,6 +121,22 @@ class Supervisor:
                 self._clock.sleep(pause_s)
 
 
+def do_all(*steps: Callable[[], object]) -> None:
+    """Do each step, whichever of them fails or is cut off; then raise what the first one raised.
+
+    For ends: a greenlet may be killed wherever it waits, while it ends too, and more than once.
+    Each kill costs it the rest of one step, and none of the others.
+    """
+    first: BaseException | None = None
+    for step in steps:
+        try:
+            step()
+        except BaseException as error:
+            first = first or error
+    if first is not None:
+        raise first
+
+
 def run_aside(name: str, function: Callable[[], Any], patience_s: float = 0.5) -> bool:
     """Call what may hang for ever in a greenlet of its own; whether it ended in that time.
 

@@ -9,7 +9,7 @@ from gevent.event import Event
 
 from crawler.clock import ManualClock, SystemClock, settle
 from crawler.errors import ConfigError
-from crawler.supervision import OnEnd, Supervisor, run_aside
+from crawler.supervision import OnEnd, Supervisor, do_all, run_aside
 
 
 def fail():
@@ -112,3 +112,22 @@ def test_what_hangs_is_left_behind_and_what_ends_is_waited_for():
     began_s = SystemClock().monotonic()
     assert not run_aside("hangs", Event().wait, patience_s=0.05)
     assert SystemClock().monotonic() - began_s < 5
+
+
+def test_each_kill_costs_an_end_one_step_and_none_of_the_others():
+    done = []
+    first, second = Event(), Event()
+    close_conditions = gevent.spawn(do_all, first.wait, second.wait, lambda: done.append("last"))
+    settle()
+    close_conditions.kill(block=False)
+    settle()
+    assert done == []
+    close_conditions.kill()
+    assert done == ["last"]
+
+
+def test_the_first_of_several_errors_is_raised():
+    done = []
+    with pytest.raises(ConfigError, match="id taken"):
+        do_all(refuse, fail, lambda: done.append("last"))
+    assert done == ["last"]

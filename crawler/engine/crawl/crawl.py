@@ -30,6 +30,7 @@ from crawler.engine.stats.current_callback import Called
 from crawler.engine.stats.statistics import CrawlStats, Statistics
 from crawler.logs import get_logger
 from crawler.model.records import Counts, State
+from crawler.supervision import do_all
 
 log = get_logger(__name__)
 
@@ -125,25 +126,20 @@ class Crawl:
 
     def run(self) -> None:
         """Crawl until nothing is left to fetch; raises nothing for what goes wrong on the way."""
-        self.stats.begin()
-        log.info("crawl starts", task=self.name, spider=self.spider.name)
-        finished = False
-        try:
-            self._guarded(self._crawl)
-            finished = True
-        finally:
-            if not finished:
-                self._close_conditions.stop()
-            self._dispatcher.abort()
-            self._frontier.close()
-            self._close_spider()
-            self._guarded(self._item_writer.close)
-            self.stats.end()
-            self.ended.set()
-            self._log_end()
+        do_all(
+            lambda: self._guarded(self._crawl),
+            self._dispatcher.abort,
+            self._frontier.close,
+            self._close_spider,
+            lambda: self._guarded(self._item_writer.close),
+            self.stats.end,
+            self.ended.set,
+            self._log_end,
+        )
 
     def _guarded(self, step: Callable[[], None]) -> None:
-        """Whatever ends the crawl as a whole becomes its fault, for `outcome`."""
+        """Whatever ends the crawl as a whole becomes its fault, for `outcome`; being cut off stops
+        it."""
         try:
             step()
         except DiskQueueFailed as error:
@@ -153,8 +149,13 @@ class Crawl:
         except FAULTS as error:
             self._counters.fault = f"the crawl broke: {type(error).__name__}: {error}"
             log.error("crawl breaks", task=self.name, spider=self.spider.name, exc_info=True)
+        except BaseException:
+            self._close_conditions.stop()
+            raise
 
     def _crawl(self) -> None:
+        self.stats.begin()
+        log.info("crawl starts", task=self.name, spider=self.spider.name)
         self._item_writer.open()
         self._start = self._starting()
         self._time_slice.begin()

@@ -19,6 +19,7 @@ from crawler.engine.items.sinks.sink import Sink
 from crawler.engine.stats.counters import Counters
 from crawler.errors import CrawlerError
 from crawler.logs import get_logger
+from crawler.supervision import do_all
 
 log = get_logger(__name__)
 
@@ -82,14 +83,13 @@ class ItemWriter:
 
     def close(self) -> None:
         """Close the pipelines, then the sink, and count what it could not write after all."""
-        try:
-            if self._is_open:
-                self._pipelines.close()
-        finally:
-            self._sink.close()
-            lost = self._sink.lost
-            self._counters.items -= lost.total()
-            self._counters.items_failed.update(lost)
+        close_pipelines = [self._pipelines.close] if self._is_open else []
+        do_all(*close_pipelines, self._sink.close, self._count_lost)
+
+    def _count_lost(self) -> None:
+        lost = self._sink.lost
+        self._counters.items -= lost.total()
+        self._counters.items_failed.update(lost)
 
     def _write(self, item: Any, url: str) -> None:
         try:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 import gevent
+from gevent.event import AsyncResult
 
 from crawler.errors import CrawlerError
 
@@ -73,6 +74,8 @@ class DiskQueue:
 
     def __init__(self) -> None:
         self._database: sqlite3.Connection | None = None
+        self._under_way: AsyncResult[Any] | None = None
+        """What a native thread does with it, or did last."""
         self.size = 0
         """How many there are."""
         self.orphans = 0
@@ -82,21 +85,42 @@ class DiskQueue:
         """Put requests on disk; raises DiskQueueFailed."""
         self.size += sum(chunk.size for chunk in chunks)
         self.orphans += sum(chunk.orphan for chunk in chunks)
-        _apart(self._write, chunks)
+        self._apart(self._write, chunks)
 
     def take(self, site: str) -> Loaded:
         """Take the best requests of a site from the disk, about a chunk; raises DiskQueueFailed."""
-        return self._taken(*_apart(self._take, site))
+        return self._taken(*self._apart(self._take, site))
 
     def adopt(self, sites: int) -> list[Loaded]:
         """Take requests of as many sites as that, of those that wait there longest."""
-        return [self._taken(*found) for found in _apart(self._adopt, sites)]
+        return [self._taken(*found) for found in self._apart(self._adopt, sites)]
 
     def close(self) -> None:
-        """Forget all of it."""
+        """Forget all of it; what a native thread still does with it comes to its end first."""
+        if self._under_way is None or self._under_way.ready():
+            self._let_go()
+        else:
+            self._under_way.rawlink(lambda _: self._let_go())
+
+    def _let_go(self) -> None:
         if self._database is not None:
             self._database.close()
             self._database = None
+
+    def _apart(self, step: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run something in a native thread; others run meanwhile.
+
+        Whoever is cut off while it waits here leaves the thread at work: `close` knows of it.
+        """
+        try:
+            self._under_way = gevent.get_hub().threadpool.spawn(step, *args, **kwargs)
+            done: T = self._under_way.get()
+        except (sqlite3.Error, OSError) as error:
+            raise DiskQueueFailed(
+                f"requests that wait could not be kept on disk: {error}; is there room in the"
+                " folder for temporary files (TMPDIR), or may max_pending be higher?"
+            ) from error
+        return done
 
     def _taken(self, loaded: Loaded, orphans: int) -> Loaded:
         self.size -= len(loaded.records)
@@ -142,15 +166,3 @@ class DiskQueue:
         if loaded.more:
             orphans += self._open().execute(_ADOPT, (site,)).rowcount
         return loaded, orphans
-
-
-def _apart(step: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Run something in a native thread; others run meanwhile."""
-    try:
-        done: T = gevent.get_hub().threadpool.apply(step, args, kwargs)
-    except (sqlite3.Error, OSError) as error:
-        raise DiskQueueFailed(
-            f"requests that wait could not be kept on disk: {error}; is there room in the folder"
-            " for temporary files (TMPDIR), or may max_pending be higher?"
-        ) from error
-    return done

@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import inspect
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from marshmallow import Schema
@@ -18,6 +19,7 @@ from crawler import coroutines
 from crawler.engine.http.failures import FAULTS
 from crawler.engine.items.item import ALLOWED, fields_of, is_item
 from crawler.errors import ConfigError
+from crawler.supervision import do_all
 
 Step = Callable[[Any], Any]
 """Takes an item and gives it on; raises DropItem for one that goes no further."""
@@ -71,14 +73,7 @@ class Pipelines:
 
     def close(self) -> None:
         """Tell all pipelines that the crawl has ended; raises what the first of them raised."""
-        errors: list[BaseException] = []
-        for pipeline in self._pipelines:
-            try:
-                _tell(pipeline, "close_spider", self._spider)
-            except FAULTS as error:
-                errors.append(error)
-        if errors:
-            raise errors[0]
+        do_all(*(partial(_tell, each, "close_spider", self._spider) for each in self._pipelines))
 
 
 def load(path: str) -> Any:

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
 
+import gevent
 from gevent import Greenlet
+from gevent.event import Event
 from gevent.threadpool import ThreadPool
 
 from crawler.clock import Backoff, Clock, SystemClock
 from crawler.engine.items.sinks.sink import Unreachable, Writer
 from crawler.logs import get_logger
-from crawler.supervision import Supervisor
+from crawler.supervision import Supervisor, do_all
 
 log = get_logger(__name__)
 
@@ -27,7 +30,12 @@ T = TypeVar("T")
 
 
 class BatchedSink:
-    """A sink in front of a writer. `threads` end with it, unless they are `shared` by several."""
+    """A sink in front of a writer. `threads` end with it, unless they are `shared` by several.
+
+    What the native thread is asked for, a greenlet of the sink itself asks, one thing at a time:
+    open, each batch, close. A crawl only waits for it. So a crawl may be cut off at any moment, and
+    what was opened meanwhile is still closed, and never while it is written to.
+    """
 
     def __init__(
         self,
@@ -44,14 +52,17 @@ class BatchedSink:
         self._supervisor = Supervisor("sink", clock=self._clock)
         self._batch: list[Any] = []
         self._bytes = 0
-        self._writing: Greenlet | None = None
+        self._under_way: Greenlet | None = None
+        """Opens, or writes; None before the first."""
+        self._closing: Greenlet | None = None
         self._fault: OSError | None = None
-        self._is_open = False
+        self._cut_off = Event()
+        """Set when whoever waited here was cut off: nobody waits for a place to come back."""
 
     def open(self) -> None:
         """Open the place; OSError when it cannot be."""
-        self._in_thread(self._writer.open)
-        self._is_open = True
+        self._begin("open", self._open)
+        self._wait()
 
     def write(self, item: Any, url: str = "") -> None:
         """Take an item; waits when two batches are full."""
@@ -70,38 +81,67 @@ class BatchedSink:
         if not self._batch:
             return
         batch, self._batch, self._bytes = self._batch, [], 0
-        self._writing = self._supervisor.spawn("write", self._write, batch)
+        self._begin("write", partial(self._write, batch))
 
     def close(self) -> None:
-        """Write the rest, wait for it, and close; repeating it is harmless."""
-        if not self._is_open:
-            return
-        self._is_open = False
-        try:
-            self.flush()
-            self._wait()
-        finally:
-            self._in_thread(self._writer.close)
-            if not self._shared:
-                self._threads.kill()
+        """Write the rest, wait for it, and close; repeating it is harmless.
 
-    def _wait(self) -> None:
-        while self._writing is not None and not self._writing.dead:
-            self._writing.join()
+        What is left of that goes on when whoever waits for it is cut off.
+        """
+        if self._under_way is None:
+            return
+        if self._closing is None:
+            self._closing = self._supervisor.spawn("close", self._close)
+        self._join(self._closing)
         if self._fault is not None:
             raise self._fault
 
-    def _write(self, batch: list[Any]) -> None:
+    def _begin(self, name: str, step: Callable[[], None]) -> None:
+        self._under_way = self._supervisor.spawn(name, self._noting_faults, step)
+
+    def _wait(self) -> None:
+        while self._under_way is not None and not self._under_way.dead:
+            self._join(self._under_way)
+        if self._fault is not None:
+            raise self._fault
+
+    def _join(self, greenlet: Greenlet) -> None:
         try:
-            self.lost.update(self._patiently(lambda: self._writer.write(batch)))
+            greenlet.join()
+        except gevent.GreenletExit:
+            self._cut_off.set()
+            raise
+
+    def _noting_faults(self, step: Callable[[], None]) -> None:
+        """The first fault is raised at whoever waits next."""
+        try:
+            step()
         except OSError as error:
-            self._fault = error
+            self._fault = self._fault or error
         except Exception as error:
             log.error("a sink breaks", exc_info=True)
-            self._fault = OSError(f"{type(error).__name__}: {error}")
+            self._fault = self._fault or OSError(f"{type(error).__name__}: {error}")
+
+    def _open(self) -> None:
+        self._in_thread(self._writer.open)
+
+    def _write(self, batch: list[Any]) -> None:
+        self.lost.update(self._patiently(lambda: self._writer.write(batch)))
+
+    def _close(self) -> None:
+        self._noting_faults(
+            lambda: do_all(self.flush, self._wait, self._close_writer, self._end_threads)
+        )
+
+    def _close_writer(self) -> None:
+        self._in_thread(self._writer.close)
+
+    def _end_threads(self) -> None:
+        if not self._shared:
+            self._threads.kill()
 
     def _patiently(self, step: Callable[[], T]) -> T:
-        """Repeat a step while its place cannot be reached."""
+        """Repeat a step while its place cannot be reached, and somebody waits for it."""
         backoff = Backoff(most_s=5.0)
         until_s = self._clock.monotonic() + PATIENCE_S
         while True:
@@ -109,10 +149,10 @@ class BatchedSink:
                 return self._in_thread(step)
             except Unreachable as error:
                 pause_s = backoff.next_s()
-                if self._clock.monotonic() + pause_s > until_s:
+                if self._cut_off.is_set() or self._clock.monotonic() + pause_s > until_s:
                     raise
                 log.warning("items wait to be written", error=str(error), again_in_s=pause_s)
-                self._clock.sleep(pause_s)
+                self._clock.wait(self._cut_off, pause_s)
 
     def _in_thread(self, step: Callable[[], T]) -> T:
         """Call it in the native thread; gevent would print what it raises there."""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from crawler.engine.items.sinks.sink import Sink
+from crawler.supervision import do_all
 
 
 class ManySinks:
@@ -25,10 +26,10 @@ class ManySinks:
         return lost
 
     def open(self) -> None:
-        """Open all; those that are open are closed by `close`, also when another cannot be."""
+        """Open all; `close` closes those that were begun, also when one cannot be opened."""
         for sink in self._sinks:
-            sink.open()
             self._open.append(sink)
+            sink.open()
 
     def write(self, item: Any, url: str = "") -> None:
         """Give the item to each."""
@@ -42,11 +43,5 @@ class ManySinks:
 
     def close(self) -> None:
         """Close those that are open, then raise the first error."""
-        faults: list[OSError] = []
-        while self._open:
-            try:
-                self._open.pop().close()
-            except OSError as error:
-                faults.append(error)
-        if faults:
-            raise faults[0]
+        begun, self._open = self._open, []
+        do_all(*(sink.close for sink in reversed(begun)))

@@ -35,7 +35,10 @@ class Sink(Protocol):
         ...
 
     def close(self) -> None:
-        """Write the rest and let go; called once after `open`, however the crawl ended."""
+        """Write the rest and let go of everything. Called once, however the crawl and `open` ended.
+
+        Whoever calls it may be cut off while it waits: nothing of it may be left undone then.
+        """
         ...
 
 
@@ -74,5 +77,5 @@ class Writer(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go of everything."""
+        """Let go of everything; called once after `open`, which may have failed at any point."""
         ...

@@ -64,10 +64,11 @@ class Database:
         return cls(sa.URL.create("sqlite", database=str(path)))
 
     def acquire(self) -> None:
-        """One more uses it. Called in its thread, as the next."""
+        """One more uses it, and has to release it, also when this fails: OSError. Called in its
+        thread, as the next."""
+        self._users += 1
         if self._url.database and self._url.get_backend_name() == "sqlite":
             Path(self._url.database).parent.mkdir(parents=True, exist_ok=True)
-        self._users += 1
 
     def release(self) -> None:
         """One less; the last one closes the connection. It may be acquired anew."""
@@ -116,7 +117,6 @@ class SqlRows:
             with self._database.engine.connect():
                 pass
         except sa.exc.DBAPIError as error:
-            self._database.release()
             raise _translated(error, self._database.place) from None
 
     def write(self, records: Sequence[dict[str, Any]]) -> Counter[str]:

@@ -22,6 +22,7 @@ class Gate:
     def __init__(self, faults=()):
         self.written = []
         self.began = 0
+        self.closed = 0
         self.threads = set()
         self._faults = list(faults)
         self.turnstile = Turnstile()
@@ -38,11 +39,12 @@ class Gate:
         self.turnstile.wait()
         if self._faults:
             raise self._faults.pop(0)
+        assert not self.closed
         self.written += records
         return Counter()
 
     def close(self):
-        pass
+        self.closed += 1
 
 
 class Turnstile:
@@ -174,3 +176,39 @@ def test_a_fault_of_the_place_is_raised_at_whoever_brings_the_next_items():
     bring(sink, 10)
     with pytest.raises(OSError, match="disk full"):
         bring(sink, 100)
+
+
+def test_whoever_is_cut_off_while_it_closes_leaves_the_rest_to_be_written_and_closed():
+    gate = Gate()
+    sink = BatchedSink(gate)
+    sink.open()
+    bring(sink, 15)
+    closing = gevent.spawn(sink.close)
+    eventually(lambda: gate.began == 1)
+    closing.kill()
+    assert (gate.written, gate.closed) == ([], 0)
+    gate.turnstile.open()
+    eventually(lambda: gate.closed)
+    sink.close()
+    assert (gate.written, gate.closed) == (list(range(15)), 1)
+
+
+def test_a_place_that_cannot_be_reached_is_not_waited_for_once_the_crawl_is_cut_off():
+    """The clock stands still: no pause ends by itself."""
+    gate = Gate([Unreachable("down")] * 1000)
+    gate.turnstile.open()
+    sink = BatchedSink(gate, clock=ManualClock())
+    sink.open()
+    bring(sink, 15)
+    closing = gevent.spawn(sink.close)
+    eventually(lambda: gate.began == 1)
+    closing.kill()
+    eventually(lambda: gate.closed)
+    with pytest.raises(OSError, match="down"):
+        sink.close()
+
+
+def test_a_sink_that_never_opened_has_nothing_to_close():
+    gate = Gate()
+    BatchedSink(gate).close()
+    assert not gate.closed
