@@ -274,7 +274,7 @@ def test_the_first_spider_of_the_readme_takes_two_commands(tmp_path, shop):
     assert crawler(*run.split(), "-s", "delay_s=0", cwd=tmp_path).returncode == 0
     found = lines(tmp_path / "books.jsonl")
     assert len({item["url"] for item in found}) == len(found) > shop.shop.expected()["books"]
-    source = section[section.index("    from crawler") : section.index("\nruns likewise")]
+    source = section[section.index("    from crawler") : section.index("\nRun it in the same way")]
     (tmp_path / "titles.py").write_text(textwrap.dedent(source))
     command = ("runspider", "titles.py", "-s", "delay_s=0", "-o", "titles.jsonl")
     assert crawler(*command, cwd=tmp_path).returncode == 0

@@ -117,12 +117,12 @@ def test_what_hangs_is_left_behind_and_what_ends_is_waited_for():
 def test_each_kill_costs_an_end_one_step_and_none_of_the_others():
     done = []
     first, second = Event(), Event()
-    close_conditions = gevent.spawn(do_all, first.wait, second.wait, lambda: done.append("last"))
+    ending = gevent.spawn(do_all, first.wait, second.wait, lambda: done.append("last"))
     settle()
-    close_conditions.kill(block=False)
+    ending.kill(block=False)
     settle()
     assert done == []
-    close_conditions.kill()
+    ending.kill()
     assert done == ["last"]
 
 
