@@ -19,23 +19,29 @@ from crawler.settings.setting import setting
 
 @dataclass(frozen=True)
 class NodeSettings:
-    """What this process is to the others."""
+    """Who this process is to the other nodes."""
 
     id: str = setting(
-        "", "Name of the node within its role; empty takes the lowest free number.", form="name"
+        "",
+        "Name of the node within its role. If empty, the node takes the lowest free number.",
+        form="name",
     )
     http: str = setting(
-        "", "Where HTTP listens; empty is :8081 for a master, :8080 for a worker.", form="listen"
+        "",
+        "Address on which HTTP listens. If empty: :8081 for a master, :8080 for a worker.",
+        form="listen",
     )
     grpc: str = setting(
-        "", "Where gRPC listens; empty is :9091 for a master, :9090 for a worker.", form="listen"
+        "",
+        "Address on which gRPC listens. If empty: :9091 for a master, :9090 for a worker.",
+        form="listen",
     )
     labels: Mapping[str, str] = setting(
-        {}, "Labels of a worker, for plugins to look at; `gpu` is built in, see docs/hooks.md."
+        {}, "Labels of a worker, which plugins read. `gpu` is built in; see docs/hooks.md."
     )
     capacity: Mapping[str, float] = setting(
         {},
-        "How much a worker has of which quantity, such as cpu, memory and gpu; see "
+        "How much of each quantity a worker has, such as cpu, memory and gpu; see "
         "docs/constraints.md.",
         least=0,
         most=MOST_AMOUNT,
@@ -43,29 +49,29 @@ class NodeSettings:
     )
     taints: Sequence[str] = setting(
         [],
-        "What keeps tasks off a worker unless they tolerate it: key=value:NoSchedule, or "
-        ":PreferNoSchedule; see docs/constraints.md.",
+        "Taints keep tasks off a worker unless the tasks tolerate them. Write "
+        "key=value:NoSchedule or key=value:PreferNoSchedule; see docs/constraints.md.",
         form="taint",
     )
     hub_limit_s: float = setting(
         2.0,
-        "How long a callback may compute without giving others a turn: after that it is reported "
-        "with its stack, and the node's lease is not renewed until it ends.",
+        "How long a callback may compute without yielding. After that the node reports its stack, "
+        "and does not renew its lease until the callback ends.",
         unit="s",
         least=0.1,
         most=600,
     )
     drain_s: float = setting(
         5.0,
-        "How long a node that stops lets callbacks under way come to their next yield, and a "
-        "leader its last write; after that they are cut off.",
+        "How long a stopping node waits: for running callbacks to reach their next yield, and as "
+        "a leader for its last write. Then it cuts them off.",
         unit="s",
         least=0,
         most=600,
     )
     stop_s: float = setting(
         10.0,
-        "How long the greenlets of a node may take to end when it stops.",
+        "How long a stopping node waits for its greenlets to end.",
         unit="s",
         least=0.1,
         most=600,
@@ -78,19 +84,21 @@ class EtcdSettings:
 
     endpoints: Sequence[str] = setting(
         ["127.0.0.1:2379"],
-        "etcd's client addresses; a node begins with any of them.",
+        "Client addresses of etcd. A node starts with any of them.",
         form="endpoints",
     )
-    timeout_s: float = setting(3.0, "Deadline of each call.", unit="s", least=0.1, most=60)
+    timeout_s: float = setting(3.0, "Deadline of each call to etcd.", unit="s", least=0.1, most=60)
     ca: str = setting(
-        "", "File (PEM) of the authority that signed etcd's certificates; empty is without TLS."
+        "",
+        "PEM file of the authority that signed etcd's certificates. If empty, the node does not "
+        "use TLS.",
     )
-    cert: str = setting("", "File (PEM) of this node's own certificate, if etcd asks for one.")
-    key: str = setting("", "File (PEM) of the private key of `etcd.cert`, without a password.")
-    user: str = setting("", "User of etcd; empty is without one.")
+    cert: str = setting("", "PEM file of this node's own certificate, if etcd asks for one.")
+    key: str = setting("", "PEM file of the private key of `etcd.cert`, without a password.")
+    user: str = setting("", "User of etcd. If empty, the node does not sign in.")
     password: str = setting(
         "",
-        "Password of that user; it belongs into CRAWLER_ETCD_PASSWORD, not into a file.",
+        "Password of that user. Set it in CRAWLER_ETCD_PASSWORD, not in a file.",
         secret=True,
     )
 
@@ -101,7 +109,7 @@ class CoordinationSettings:
 
     lease_ttl_s: int = setting(
         5,
-        "Time to live of a node's lease; etcd grants no less than 2.",
+        "Time to live of a node's lease. etcd grants no less than 2.",
         unit="s",
         least=2,
         most=300,
@@ -116,97 +124,111 @@ class CoordinationSettings:
         "go.micro.server.master", "Service name of masters.", form="service"
     )
     tombstones: str = setting(
-        "/crawler/tombstones", "Prefix of the notes on workers declared dead.", form="path"
+        "/crawler/tombstones",
+        "Prefix of the tombstones, which name workers that were declared dead.",
+        form="path",
     )
     snowflake: str = setting(
-        "/crawler/snowflake", "Key of the highest id given out so far.", form="path"
+        "/crawler/snowflake", "Key of the highest id that was given out so far.", form="path"
     )
     scheduler: str = setting(
         "/crawler/scheduler",
         "Prefix of what people decided on the running cluster: the policy of the scheduler, and "
-        "the workers that are cordoned.",
+        "the cordoned workers.",
         form="path",
     )
 
 
 @dataclass(frozen=True)
 class SchedulerSettings:
-    """How tasks are placed."""
+    """How the leader places tasks."""
 
     strategy: str = setting("least-load", "Name of the placement strategy.")
-    plugins: Sequence[str] = setting([], "Further plugins, as Python modules.")
-    disabled: Sequence[str] = setting([], "Names of plugins that are off; see `crawler plugins`.")
+    plugins: Sequence[str] = setting([], "Further plugins, given as Python modules.")
+    disabled: Sequence[str] = setting(
+        [],
+        "Names of the plugins that are turned off; see `crawler plugins`.",
+    )
     weights: Mapping[str, float] = setting(
         {},
-        "What the points of a plugin count, where that differs from its own default.",
+        "Weight of a plugin's points, where it differs from the plugin's own default.",
         least=0,
         most=1_000_000_000,
     )
     ageing_s: float = setting(
         60.0,
-        "Waiting so long counts as much as one more priority; 0 is without ageing.",
+        "A task that waits this long gains one priority. With 0 priorities do not grow.",
         unit="s",
         least=0,
         most=1_000_000,
     )
     group_label: str = setting(
-        "group", "Label of tasks by which they are groups that share the workers; empty is without."
+        "group",
+        "Label that divides tasks into groups, which share the workers. If empty, there are no "
+        "groups.",
     )
     shares: Mapping[str, float] = setting(
         {},
-        "Share of a group in the workers, beside those of the others; `*` is for all not named.",
+        "Share of each group in the workers, relative to the other groups. `*` stands for all "
+        "groups that are not named.",
         least=0.001,
         most=1_000_000,
     )
     most: Mapping[str, int] = setting(
         {},
-        "Unfinished tasks a group may have on workers at once, 0 is without limit; `*` is for all "
-        "not named.",
+        "Maximum number of unfinished tasks that a group may have on workers; 0 means no limit. "
+        "`*` stands for all groups that are not named.",
         least=0,
         most=1_000_000_000,
     )
     poison_after: int = setting(
         3,
-        "A task is parked once so many workers died soon after they were given it; 0 is never.",
+        "The leader parks a task once this many workers died soon after they got it; 0 means "
+        "never.",
         least=0,
         most=1000,
     )
     poison_window_s: float = setting(
         300.0,
-        "Only a worker that dies so soon after it was given a task can have died of it.",
+        "The leader blames a task for the death of a worker only if the worker died within this "
+        "time after it got the task.",
         unit="s",
         least=1,
         most=1_000_000,
     )
     rebalance_moves: int = setting(
         0,
-        "Tasks that may be moved at once to even out the load; a crawl that moves begins anew. "
-        "0 is none.",
+        "How many running tasks the leader may move at once to even out the load; 0 means none. A "
+        "crawl that moves starts from its beginning.",
         least=0,
         most=100_000,
     )
     rebalance_s: float = setting(
-        30.0, "How often tasks are moved to even out the load.", unit="s", least=1, most=86_400
+        30.0,
+        "How often the leader moves tasks to even out the load.",
+        unit="s",
+        least=1,
+        most=86_400,
     )
     rebalance_band: float = setting(
         0.2,
-        "Share of the mean load by which a worker may differ from it before tasks are moved.",
+        "How far a worker's load may differ from the mean, as a share of the mean, before the "
+        "leader moves tasks.",
         least=0,
         most=10,
     )
     cooldown_s: float = setting(
         600.0,
-        "A task that was given to a worker is not moved again to even out the load for so long.",
+        "After a worker got a task, the leader does not move the task to even out the load for "
+        "this long.",
         unit="s",
         least=0,
         most=1_000_000,
     )
-    seed: bool = setting(
-        True, "Whether the tasks of the file are added when a master begins to lead."
-    )
+    seed: bool = setting(True, "Whether a new leader adds the tasks of the file.")
     check_s: float = setting(
         10.0,
-        "How often the leader checks that it leads and that all is placed.",
+        "How often the leader checks that it still leads and that all tasks are placed.",
         unit="s",
         least=0.5,
         most=3600,
@@ -215,23 +237,24 @@ class SchedulerSettings:
 
 @dataclass(frozen=True)
 class ApiSettings:
-    """How requests from outside are treated."""
+    """How a node treats requests from outside."""
 
     timeout_s: float = setting(
-        5.0, "Deadline of a request that brings none of its own.", unit="s", least=0.1, most=300
+        5.0, "Deadline of a request that sets none itself.", unit="s", least=0.1, most=300
     )
     max_request_bytes: int = setting(
         1_000_000, "Largest request body.", unit="bytes", least=65_536, most=1_500_000
     )
     rate: int = setting(
         2000,
-        "Requests per second that one client address may make at this master; 0 is without limit.",
+        "Requests per second that one client address may send to this master; 0 means no limit.",
         least=0,
         most=1_000_000,
     )
     burst: int = setting(
         4000,
-        "Requests that one client may make at once after a pause; then api.rate holds.",
+        "Requests that one client address may send at once after a pause. After that api.rate "
+        "limits it.",
         least=1,
         most=10_000_000,
     )
@@ -239,65 +262,69 @@ class ApiSettings:
 
 @dataclass(frozen=True)
 class WorkerSettings:
-    """What a worker does beside crawling."""
+    """What a worker does besides crawling."""
 
-    items: str = setting("items", "Folder of the items, a folder per task in it.")
+    items: str = setting("items", "Folder of the items. Each task has a folder in it.")
     databases: Mapping[str, str] = setting(
         {},
-        "Databases that tasks may write items to: name to URL, such as "
+        "Databases to which tasks may write items: name to URL, such as "
         "postgresql://user:password@host/database.",
         keys="name",
         secret=True,
     )
     report_s: float = setting(
         0.5,
-        "How often a worker reports the counts of its tasks, at most.",
+        "A worker reports the counts of its tasks at most this often.",
         unit="s",
         least=0.05,
         most=60,
     )
     max_running: int = setting(
         1000,
-        "Tasks crawled at once; of others given to the worker the next begins when one ends.",
+        "Maximum number of tasks that a worker crawls at once. Its other tasks wait until one "
+        "ends.",
         least=1,
         most=100_000,
     )
     response_bytes: int = setting(
         256_000_000,
-        "Bodies held at once, of all tasks together; beyond that nothing more is received.",
+        "Maximum number of bytes of response bodies that a worker holds, for all tasks together. "
+        "Beyond that it receives nothing more.",
         unit="bytes",
         least=1_000_000,
         most=2**40,
     )
     private_targets: Sequence[str] = setting(
         [],
-        "Networks that tasks may crawl though they are private, loopback or link-local, such as "
-        "10.0.0.0/8; `all` is every one.",
+        "Private, loopback or link-local networks that tasks may crawl, such as 10.0.0.0/8. `all` "
+        "allows every address.",
         form="network",
     )
     cache_folder: str = setting("http-cache", "Folder of the HTTP cache.")
     cache_bytes: int = setting(
         1_000_000_000,
-        "What the HTTP cache keeps at most; then the older half goes.",
+        "Maximum number of bytes that the HTTP cache keeps. When it is full, the older half is "
+        "deleted.",
         unit="bytes",
         least=1_000_000,
         most=2**50,
     )
     plugins: Sequence[str] = setting(
-        [], "Modules with plugins of the crawl engine; see docs/hooks.md."
+        [], "Modules with plugins for the crawl engine; see docs/hooks.md."
     )
 
 
 @dataclass(frozen=True)
 class LogSettings:
-    """What is logged, and how."""
+    """What a node logs, and how."""
 
     level: str = setting(
-        "info", "Least level that is logged.", one_of=("debug", "info", "warning", "error")
+        "info", "Lowest level that is logged.", one_of=("debug", "info", "warning", "error")
     )
     style: str = setting(
         "auto",
-        "JSON lines, readable text, or text on a terminal only.",
+        "json writes JSON lines, text readable lines. auto writes text on a terminal, else JSON "
+        "lines.",
         one_of=("auto", "json", "text"),
     )
 
