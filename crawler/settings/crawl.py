@@ -198,10 +198,10 @@ class CrawlSettings:
         "first request.",
     )
     cache: str = setting(
-        "none",
+        CACHE_OFF,
         "HTTP cache for work on a spider. none: off; rfc9111: by the rules of RFC 9111; always: "
         "keep every answer.",
-        one_of=("none", "rfc9111", "always"),
+        one_of=(CACHE_OFF, CACHE_RFC9111, CACHE_ALWAYS),
     )
     cache_expires_s: float = setting(
         0.0,
