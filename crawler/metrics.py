@@ -10,6 +10,7 @@ Asking again for a name returns what was made first, so parts need not know of e
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
 from prometheus_client import (
@@ -41,19 +42,32 @@ class _ReadCounter(Collector):
         yield CounterMetricFamily(self._name, self._help, value=self._read())
 
 
-class _ReadCounters(Collector):
-    """The same, one for each value of a label."""
+@dataclass(frozen=True, slots=True)
+class Total:
+    """A counter that is kept elsewhere, as it stands."""
 
-    def __init__(
-        self, name: str, help: str, label: str, read: Callable[[], Mapping[str, float]]
-    ) -> None:
-        self._name, self._help, self._label, self._read = name, help, label, read
+    name: str
+    help: str
+    value: float | Mapping[str, float]
+    """With a label, one value for each of its values."""
+    label: str = ""
+
+
+class _ReadTotals(Collector):
+    """Several counters that are read together."""
+
+    def __init__(self, read: Callable[[], Iterable[Total]]) -> None:
+        self._read = read
 
     def collect(self) -> Iterable[CounterMetricFamily]:
-        family = CounterMetricFamily(self._name, self._help, labels=[self._label])
-        for value, count in self._read().items():
-            family.add_metric([value], count)
-        yield family
+        for total in self._read():
+            if not isinstance(total.value, Mapping):
+                yield CounterMetricFamily(total.name, total.help, value=total.value)
+                continue
+            family = CounterMetricFamily(total.name, total.help, labels=[total.label])
+            for value, count in total.value.items():
+                family.add_metric([value], count)
+            yield family
 
 
 class Metrics:
@@ -86,12 +100,13 @@ class Metrics:
             self._made[name] = _ReadCounter(name, help, read)
             self.registry.register(self._made[name])
 
-    def counters_of(
-        self, name: str, help: str, label: str, read: Callable[[], Mapping[str, float]]
-    ) -> None:
-        """As `counter_of`, one for each value of a label: `read` tells all of them."""
+    def totals_of(self, name: str, read: Callable[[], Iterable[Total]]) -> None:
+        """Counters that are kept elsewhere: one call of `read` tells all of them, and may wait.
+
+        `name` stands for all of them: asking again for it changes nothing.
+        """
         if name not in self._made:
-            self._made[name] = _ReadCounters(name, help, label, read)
+            self._made[name] = _ReadTotals(read)
             self.registry.register(self._made[name])
 
     def queue(self, name: str, limit: float, length: Callable[[], float]) -> None:

@@ -71,7 +71,7 @@ class Engine:
             cache=cache,
             held=self.held,
         )
-        self._slow = SlowCallbacks(self._shared.calling)
+        self._slow = SlowCallbacks(self._shared.current_callback)
 
     def start(self) -> None:
         """Be ready to fetch."""

@@ -13,10 +13,12 @@ import pluggy
 
 from crawler.engine.http.messages import (
     Credentials,
+    Done,
     FetchAnswer,
     FetchCall,
     FetchError,
     FetchLimits,
+    Sent,
 )
 
 __all__ = [
@@ -27,6 +29,7 @@ __all__ = [
     "FetchError",
     "Fetcher",
     "FetchLimits",
+    "Sent",
     "hookimpl",
 ]
 
@@ -34,8 +37,6 @@ PROJECT = "crawler"
 
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
-
-Done = Callable[[FetchAnswer | FetchError], None]
 
 
 class Fetcher(Protocol):
@@ -53,17 +54,13 @@ class Fetcher(Protocol):
         """Called at the end; what is still under way is forgotten."""
         ...
 
-    def submit(self, call: FetchCall, done: Done) -> Any:
-        """Begin to fetch, and return at once with what `cancel` will be given.
+    def submit(self, call: FetchCall, done: Done) -> Sent:
+        """Begin to fetch, and return at once; `cancel` of what is returned breaks it off.
 
         `done` is to be called once, in the hub's thread, within `call.timeout_s`, with a
         FetchAnswer whose body is unpacked, or a FetchError. Raises FetchError when nothing was
         begun.
         """
-        ...
-
-    def cancel(self, ticket: Any) -> None:
-        """Break a request off; its `done` must not be called any more."""
         ...
 
 

@@ -26,10 +26,14 @@ class Canned:
         error = FetchError("crashed") if "/bad" in call.url else None
         body = f"<title>canned {call.url}</title>".encode()
         answer = FetchAnswer(200, [b"HTTP/1.1 200 OK", b"Content-Type: text/html"], body, 0.01)
-        return gevent.spawn(done, error or answer)
+        return Sent(gevent.spawn(done, error or answer))
 
-    def cancel(self, ticket):
-        ticket.kill()
+
+class Sent:
+    """A page that is on its way."""
+
+    def __init__(self, greenlet):
+        self.cancel = greenlet.kill
 
 
 @hookimpl

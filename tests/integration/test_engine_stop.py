@@ -171,7 +171,7 @@ def test_the_limit_counts_what_was_unpacked(site, fetcher):
 
 def test_the_limit_holds_whatever_libcurl_makes_of_it():
     asked = call("http://h/", terms=FetchLimits(max_body_bytes=10))
-    transfer = Transfer(asked, lambda answer: None, BodyMemory(), lambda _: False)
+    transfer = Transfer(asked, lambda answer: None, BodyMemory(), None)
     assert transfer.receive(b"123456") is None
     assert transfer.receive(b"7890") is None
     assert transfer.receive(b"x") == -1
@@ -207,7 +207,7 @@ def test_an_idle_handle_holds_nobody_who_asked_before(site, fetcher):
 
 def test_what_was_cancelled_is_not_told_of_the_end_either(site, fetcher):
     told = []
-    fetcher.submit(call(site.url("/slow?s=30&n=1")), lambda end: fetcher.cancel(second))
+    fetcher.submit(call(site.url("/slow?s=30&n=1")), lambda end: second.cancel())
     second = fetcher.submit(call(site.url("/slow?s=30&n=2")), told.append)
     eventually(lambda: len(site.hits) == 2)
     fetcher.stop()

@@ -137,7 +137,7 @@ class Storm:
         if transfer is None:
             self.open[number] = None
         else:
-            self.fetcher.cancel(transfer)
+            transfer.cancel()
 
 
 @pytest.mark.parametrize("seed", [1, 2])

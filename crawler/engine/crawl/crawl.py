@@ -12,12 +12,11 @@ from typing import Any
 
 from gevent.event import Event
 
-from crawler.engine.crawl.close_conditions import CloseConditions
+from crawler.engine.crawl.context import CrawlContext
 from crawler.engine.crawl.dispatcher import Dispatcher
 from crawler.engine.crawl.item_writer import ItemWriter, SinkFailed
 from crawler.engine.crawl.scraper import Scraper
 from crawler.engine.crawl.shared import Shared
-from crawler.engine.crawl.time_slice import TimeSlice
 from crawler.engine.frontier.disk_queue import DiskQueueFailed
 from crawler.engine.frontier.frontier import Frontier, Job, SiteQueue
 from crawler.engine.http.failures import FAULTS
@@ -25,9 +24,9 @@ from crawler.engine.http.messages import FetchAnswer, FetchError
 from crawler.engine.items.sinks.sink import Sink
 from crawler.engine.spiders import callbacks
 from crawler.engine.spiders.spider import Spider
-from crawler.engine.stats.counters import Counters
 from crawler.engine.stats.current_callback import Called
-from crawler.engine.stats.statistics import CrawlStats, Statistics
+from crawler.engine.stats.outcome import outcome_of
+from crawler.engine.stats.statistics import Statistics
 from crawler.logs import get_logger
 from crawler.model.records import Counts, State
 from crawler.supervision import do_all
@@ -48,70 +47,59 @@ class Crawl:
         self.spider = spider
         self.ended = Event()
         """Set when `run` has done its work."""
-        self._clock = shared.clock
-        self._counters = Counters()
-        self._item_writer = ItemWriter(name, spider, sink, self._counters, shared.clock)
-        self.stats = CrawlStats(self._counters, shared.clock)
         self._woken = Event()
-        self._time_slice = TimeSlice(shared.clock)
+        self._context = context = CrawlContext.of(name, spider, shared)
+        self._clock = context.clock
+        self.counters = context.counters
+        self._close_conditions = context.close_conditions
         self._frontier = Frontier(
-            spider.settings,
+            context.settings,
             self._clock.monotonic,
             spider.allowed_domains,
             self._woken.set,
             spider,
         )
-        self._close_conditions = CloseConditions(spider.settings, self._counters, self._clock)
-        self._scraper = Scraper(
-            name,
-            spider,
-            self._frontier,
-            self._item_writer,
-            self._counters,
-            self.stats,
-            self._close_conditions,
-            self._time_slice,
-            self._clock,
-            shared.calling,
-        )
-        self._dispatcher = Dispatcher(
-            name, spider.settings, self._frontier, shared, self._woken, self._scraper.refuse
-        )
+        self._item_writer = ItemWriter(context, sink)
+        self._scraper = Scraper(context, self._frontier, self._item_writer)
+        self._dispatcher = Dispatcher(context, self._frontier, self._woken, self._scraper.refuse)
         self._start: Iterator[Any] | None = None
-        self._current_callback = shared.calling
-        self._starts = Called(name, spider, self.stats)
+        self._starts = Called(name, spider, self.counters)
 
     @property
     def running(self) -> bool:
         """Whether `run` has begun and not ended."""
-        return self.stats.begun and not self.ended.is_set()
+        return self.counters.timing.begun and not self.ended.is_set()
 
     @property
     def counts(self) -> Counts:
         """What the run has done so far; live."""
-        return self._counters.counts(self.stats.seconds)
+        return self.counters.counts()
 
     @property
     def statistics(self) -> Statistics:
         """All that is known of the run so far; live."""
-        resting = self._dispatcher.resting()
-        return self.stats.shown(
-            self.name, self.spider.name, self._finish_reason(), resting, self._frontier.memory()
+        return Statistics.of(
+            self.counters,
+            self.name,
+            self.spider.name,
+            self._finish_reason(),
+            self._dispatcher.cooldowns(),
+            self._frontier.memory(),
         )
 
     @property
     def failures_by_reason(self) -> dict[str, int]:
         """How often each reason made a URL or a callback fail, `HTTP 404` say."""
-        return dict(self._counters.failures_by_reason)
+        return dict(self.counters.failures_by_reason)
 
     @property
     def filtered(self) -> dict[str, int]:
         """How many requests were not sent, by reason: duplicate, depth, offsite, robots, …"""
-        return dict(self._counters.filtered)
+        return dict(self.counters.filtered)
 
     def outcome(self) -> tuple[State, str]:
         """How the run ended: DONE, or FAILED with a reason for people."""
-        return self._counters.outcome()
+        return outcome_of(self.counters)
 
     @property
     def stopped(self) -> bool:
@@ -132,7 +120,7 @@ class Crawl:
             self._frontier.close,
             self._close_spider,
             lambda: self._guarded(self._item_writer.close),
-            self.stats.end,
+            self.counters.timing.end,
             self.ended.set,
             self._log_end,
         )
@@ -143,27 +131,27 @@ class Crawl:
         try:
             step()
         except DiskQueueFailed as error:
-            self._counters.fault = str(error)
+            self.counters.fault = str(error)
         except (SinkFailed, OSError) as error:
-            self._counters.fault = self._counters.fault or f"items could not be written: {error}"
+            self.counters.fault = self.counters.fault or f"items could not be written: {error}"
         except FAULTS as error:
-            self._counters.fault = f"the crawl broke: {type(error).__name__}: {error}"
+            self.counters.fault = f"the crawl broke: {type(error).__name__}: {error}"
             log.error("crawl breaks", task=self.name, spider=self.spider.name, exc_info=True)
         except BaseException:
             self._close_conditions.stop()
             raise
 
     def _crawl(self) -> None:
-        self.stats.begin()
+        self.counters.timing.begin()
         log.info("crawl starts", task=self.name, spider=self.spider.name)
         self._item_writer.open()
         self._start = self._starting()
-        self._time_slice.begin()
+        self._context.time_slice.begin()
         self._close_conditions.begin()
         while not self._close_conditions.over:
             self._woken.clear()
             self._pull_start()
-            self._dispatcher.dispatch(self._time_slice)
+            self._dispatcher.dispatch()
             self._settle_arrived()
             self._item_writer.flush_if_due()
             self._close_conditions.check()
@@ -175,8 +163,9 @@ class Crawl:
         yield from callbacks.checked(self.spider.start())
 
     def _pull_start(self) -> None:
+        current = self._context.current_callback
         while self._start is not None and not self._close_conditions.over and self._is_hungry():
-            self._current_callback.now = self._starts
+            current.now = self._starts
             try:
                 output = next(self._start)
             except StopIteration:
@@ -186,15 +175,15 @@ class Crawl:
                 self._scraper.blame_spider("start", error, f"spider {self.spider.name}")
             else:
                 self._scraper.take(output, depth=0)
-            self._current_callback.now = None
-            self._time_slice.give_way()
+            current.now = None
+            self._context.time_slice.give_way()
 
     def _settle_arrived(self) -> None:
         arrived = self._dispatcher.arrived
         while arrived and not self._close_conditions.over:
             self._settle(*arrived.popleft())
-            self._dispatcher.dispatch(self._time_slice)
-            self._time_slice.give_way()
+            self._dispatcher.dispatch()
+            self._context.time_slice.give_way()
 
     def _is_idle(self) -> bool:
         busy = self._dispatcher.busy or len(self._frontier)
@@ -214,12 +203,12 @@ class Crawl:
         )
         timeout_s = max(0.0, next_s - self._clock.monotonic())
         self._clock.wait(self._woken, None if next_s == math.inf else timeout_s)
-        self._time_slice.begin()
+        self._context.time_slice.begin()
 
     def _settle(self, job: Job, queue: SiteQueue, result: FetchAnswer | FetchError) -> None:
         """Deal with an answer, then free its slot."""
         job.spent_s += result.seconds
-        self.stats.settled(result)
+        self.counters.settled(result)
         try:
             self._scraper.follow(job, result)
         finally:

@@ -11,12 +11,11 @@ import reprlib
 from collections import Counter
 from typing import Any
 
-from crawler.clock import Clock
+from crawler.engine.crawl.context import CrawlContext
 from crawler.engine.http import urls
 from crawler.engine.http.failures import FAULTS
 from crawler.engine.items.pipelines import DropItem, Pipelines
 from crawler.engine.items.sinks.sink import Sink
-from crawler.engine.stats.counters import Counters
 from crawler.errors import CrawlerError
 from crawler.logs import get_logger
 from crawler.supervision import do_all
@@ -36,15 +35,13 @@ class SinkFailed(CrawlerError):
 class ItemWriter:
     """Takes the items of one crawl."""
 
-    def __init__(
-        self, task: str, spider: Any, sink: Sink, counters: Counters, clock: Clock
-    ) -> None:
+    def __init__(self, context: CrawlContext, sink: Sink) -> None:
         """Raises ConfigError for pipelines that cannot be had."""
-        self._task = task
-        self._pipelines = Pipelines(spider)
+        self._task = context.task
+        self._pipelines = Pipelines(context.spider)
         self._sink = sink
-        self._counters = counters
-        self._clock = clock
+        self._counters = context.counters
+        self._clock = context.clock
         self._unflushed_since_s = math.inf
         self._is_open = False
 

@@ -10,11 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from crawler.clock import Clock
 from crawler.engine.crawl import verdicts
-from crawler.engine.crawl.close_conditions import CloseConditions
+from crawler.engine.crawl.context import CrawlContext
 from crawler.engine.crawl.item_writer import ItemWriter, SinkFailed
-from crawler.engine.crawl.time_slice import TimeSlice
 from crawler.engine.crawl.verdicts import Failure, Page, Redirect, Retry, Verdict
 from crawler.engine.frontier.disk_queue import DiskQueueFailed
 from crawler.engine.frontier.frontier import Frontier, Job
@@ -22,10 +20,8 @@ from crawler.engine.http import failures, markup, urls
 from crawler.engine.http.messages import FetchAnswer, FetchError
 from crawler.engine.http.response import Response
 from crawler.engine.spiders import callbacks
-from crawler.engine.spiders.spider import Request, Spider
-from crawler.engine.stats.counters import Counters
-from crawler.engine.stats.current_callback import Called, CurrentCallback
-from crawler.engine.stats.statistics import CrawlStats
+from crawler.engine.spiders.spider import Request
+from crawler.engine.stats.current_callback import Called
 from crawler.logs import get_logger
 
 log = get_logger(__name__)
@@ -34,29 +30,15 @@ log = get_logger(__name__)
 class Scraper:
     """The requests of one crawl after they were sent. All of it happens in the crawl's greenlet."""
 
-    def __init__(
-        self,
-        task: str,
-        spider: Spider,
-        frontier: Frontier,
-        item_writer: ItemWriter,
-        counters: Counters,
-        stats: CrawlStats,
-        close_conditions: CloseConditions,
-        pace: TimeSlice,
-        clock: Clock,
-        calling: CurrentCallback,
-    ) -> None:
-        self._current_callback = calling
-        self._task = task
-        self._spider = spider
+    def __init__(self, context: CrawlContext, frontier: Frontier, item_writer: ItemWriter) -> None:
+        self._context = context
+        self._task = context.task
+        self._spider = context.spider
+        self._settings = context.settings
+        self._clock = context.clock
+        self._counters = context.counters
         self._frontier = frontier
         self._item_writer = item_writer
-        self._counters = counters
-        self._stats = stats
-        self._close_conditions = close_conditions
-        self._time_slice = pace
-        self._clock = clock
 
     def refuse(self, job: Job, error: FetchError | None) -> None:
         """A request is not sent: robots.txt does not allow it, or there is an error instead."""
@@ -71,7 +53,7 @@ class Scraper:
         verdict = verdicts.decide(
             job,
             result,
-            self._spider.settings,
+            self._settings,
             self._clock.time_ns() / 1e9,
             self._spider.handle_httpstatus_list,
         )
@@ -82,11 +64,11 @@ class Scraper:
             case Page():
                 self._read(job, verdict)
             case Retry():
-                self._stats.retries += 1
+                self._counters.retries += 1
                 log.debug("page is tried again", url=urls.shown(job.url), reason=verdict.reason)
                 self._frontier.retry(job, self._clock.monotonic() + verdict.pause_s)
             case Redirect():
-                self._stats.redirects += 1
+                self._counters.redirects += 1
                 self._count_refusal(
                     self._frontier.admit_hop(job, verdict.url, verdict.method, verdict.body)
                 )
@@ -95,7 +77,7 @@ class Scraper:
 
     def _read(self, job: Job, page: Page) -> None:
         """Do what the page asks for in its markup, else hand it to its callback."""
-        settings = self._spider.settings
+        settings = self._settings
         response = self._response(job, page)
         elsewhere = markup.refresh(response) if settings.meta_refresh else None
         if elsewhere is not None:
@@ -127,30 +109,26 @@ class Scraper:
 
     def _collect(self, job: Job, where: str, outputs: Callable[[], Iterable[Any]]) -> None:
         """Take what a callback yields; what it raises is told, and costs this page only."""
-        depth, url, close_conditions, calling = (
-            job.depth + 1,
-            job.url,
-            self._close_conditions,
-            self._current_callback,
-        )
-        calling.now = called = Called(self._task, self._spider, self._stats, job, where)
+        depth, url = job.depth + 1, job.url
+        close_conditions, current = self._context.close_conditions, self._context.current_callback
+        current.now = called = Called(self._task, self._spider, self._counters, job, where)
         try:
             for output in outputs():
                 self.take(output, depth, url)
-                self._time_slice.give_way()
+                self._context.time_slice.give_way()
                 if close_conditions.over:
                     return
-                calling.now = called
+                current.now = called
         except (SinkFailed, DiskQueueFailed):
             raise
         except failures.FAULTS as error:
             self.blame_spider(where, error, job.url)
         finally:
-            calling.now = None
+            current.now = None
 
     def _outputs(self, response: Response) -> Iterable[Any]:
         outputs = callbacks.given(self._spider, response)
-        if not self._spider.settings.nofollow:
+        if not self._settings.nofollow:
             return outputs
         is_barred = markup.restrained(response)
         return (output for output in outputs if not self._bars(output, is_barred))
@@ -175,8 +153,8 @@ class Scraper:
                     self._refuse_start(refusal, output.url)
         elif callbacks.item(output) is not None:
             self._item_writer.take(output, url)
-            if self._counters.items == self._spider.settings.max_items:
-                self._close_conditions.check()
+            if self._counters.items == self._settings.max_items:
+                self._context.close_conditions.check()
 
     def _refuse_start(self, refusal: str, url: str) -> None:
         if refusal in ("scheme", "url"):
@@ -208,7 +186,7 @@ class Scraper:
     def blame_spider(self, where: str, error: BaseException, url: str) -> None:
         """Code of the spider raised; it may have meant to end the crawl."""
         if isinstance(error, failures.CloseSpider):
-            self._close_conditions.end(error.reason)
+            self._context.close_conditions.end(error.reason)
             return
         self._counters.blame(f"{where} raised {type(error).__name__}", url)
         log.error(

@@ -10,15 +10,17 @@ from typing import Any
 from crawler.engine.download.cache_policy import CachePolicy
 from crawler.engine.download.cookies import CookieJar
 from crawler.engine.download.decompress import CODINGS
-from crawler.engine.download.proxies import Proxies, Relay, checked
+from crawler.engine.download.proxies import Proxies, Relay, Submits, checked
 from crawler.engine.frontier.frontier import Job
 from crawler.engine.http import meta, urls
 from crawler.engine.http.messages import (
     Credentials,
+    Done,
     FetchAnswer,
     FetchCall,
     FetchError,
     FetchLimits,
+    Sent,
 )
 from crawler.engine.http.request import Cookies
 from crawler.settings.crawl import CrawlSettings
@@ -31,8 +33,6 @@ SECRET = frozenset({"authorization", "cookie", "proxy-authorization"})
 """Headers that only the host gets for which the spider wrote them."""
 _NO_COOKIE = re.compile(r"[\x00-\x1f\x7f;]")
 
-Done = Callable[[FetchAnswer | FetchError], None]
-
 
 class Sender:
     """Sends the requests of one crawl, each as its settings and the request itself ask."""
@@ -40,12 +40,11 @@ class Sender:
     def __init__(
         self,
         settings: CrawlSettings,
-        fetcher: Any,
+        fetcher: Submits,
         now_s: Callable[[], float] = lambda: 0.0,
         cache_policy: CachePolicy | None = None,
     ) -> None:
-        """`cache_policy` is the HTTP cache, if the crawl has one."""
-        self.cache_policy = cache_policy
+        self._cache_policy = cache_policy
         self._settings = settings
         self._fetcher = fetcher
         self._terms = FetchLimits.of(settings)
@@ -63,12 +62,12 @@ class Sender:
         """The header lines that all requests have; of several user agents, the first."""
         return self._usual[0]
 
-    def recalled(self, job: Job) -> FetchAnswer | None:
+    def stored(self, job: Job) -> FetchAnswer | None:
         """The answer of the HTTP cache, if it has one that is fresh."""
-        if self.cache_policy is None or job.request.meta.get("dont_cache"):
+        if self._cache_policy is None or job.request.meta.get("dont_cache"):
             return None
         try:
-            return self.cache_policy.fresh(self.call(job))
+            return self._cache_policy.fresh(self.call(job))
         except FetchError:  # it is told when it is sent
             return None
 
@@ -79,20 +78,16 @@ class Sender:
         except FetchError:
             return ""
 
-    def send(self, job: Job, done: Done) -> Any:
-        """Send a request; what `cancel` takes. Raises FetchError when it cannot be sent."""
+    def send(self, job: Job, done: Done) -> Sent:
+        """Send a request. Raises FetchError when it cannot be sent."""
         call = self.call(job)
-        if self.cache_policy is not None and not job.request.meta.get("dont_cache"):
-            done = self.cache_policy.asking(call, done)
+        if self._cache_policy is not None and not job.request.meta.get("dont_cache"):
+            done = self._cache_policy.asking(call, done)
         if not self._proxies or "proxy" in job.request.meta:
             return self._fetcher.submit(call, done)
         relay = Relay(self._fetcher, self._proxies, call, done)
         relay.send()
         return relay
-
-    def cancel(self, sent: Any) -> None:
-        """Break a request off."""
-        self._fetcher.cancel(sent.transfer if isinstance(sent, Relay) else sent)
 
     def call(self, job: Job) -> FetchCall:
         """The request as it is sent. Raises FetchError for one that cannot be."""

@@ -23,4 +23,4 @@ class Shared:
     clock: Clock
     held: BodyMemory = field(default_factory=BodyMemory)
     cache: Cache | None = None
-    calling: CurrentCallback = field(default_factory=CurrentCallback)
+    current_callback: CurrentCallback = field(default_factory=CurrentCallback)

@@ -5,14 +5,13 @@ Pure decisions on values; crawl.py carries them out.
 
 from __future__ import annotations
 
-import email.utils
-from collections.abc import Container, Mapping
+from collections.abc import Container
 from dataclasses import dataclass, field
 
 from crawler.engine.frontier.frontier import Job
 from crawler.engine.http import meta, urls
+from crawler.engine.http.headers import Headers, retry_after_s
 from crawler.engine.http.messages import FetchAnswer, FetchError
-from crawler.engine.http.response import Headers
 from crawler.settings.crawl import CrawlSettings
 
 MAX_RETRY_PAUSE_S = 300.0
@@ -105,18 +104,6 @@ def _judged(
 def pause_s(attempts: int, settings: CrawlSettings) -> float:
     """The pause before the next attempt: doubles with each one made."""
     return min(float(settings.retry_delay_s * 2**attempts), MAX_RETRY_PAUSE_S)
-
-
-def retry_after_s(headers: Mapping[str, str], now_s: float) -> float:
-    """What Retry-After asks for, in seconds from now; 0 when it is absent or unreadable."""
-    value = headers.get("retry-after", "").strip()
-    if value.isdecimal():
-        return float(value)
-    try:
-        moment_s = email.utils.parsedate_to_datetime(value).timestamp()
-    except (TypeError, ValueError, OverflowError):
-        return 0.0
-    return max(0.0, moment_s - now_s)
 
 
 def _after_error(job: Job, error: FetchError, settings: CrawlSettings) -> Verdict:

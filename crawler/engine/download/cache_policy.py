@@ -7,10 +7,8 @@ from collections.abc import Callable
 from crawler.engine.download import rfc9111
 from crawler.engine.download.http_cache import Cache
 from crawler.engine.download.rfc9111 import Entry
-from crawler.engine.http.messages import FetchAnswer, FetchCall, FetchError
+from crawler.engine.http.messages import Done, FetchAnswer, FetchCall, FetchError
 from crawler.settings.crawl import CACHE_RFC9111, CrawlSettings
-
-Done = Callable[[FetchAnswer | FetchError], None]
 
 
 class CachePolicy:

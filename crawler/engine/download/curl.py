@@ -23,11 +23,11 @@ from crawler.clock import Clock, SystemClock
 from crawler.engine.download.address_policy import AddressPolicy, numeric
 from crawler.engine.download.body_memory import BodyMemory
 from crawler.engine.download.curl_handle import new_handle, prepare
-from crawler.engine.download.curl_transfer import Done, Transfer
+from crawler.engine.download.curl_transfer import Transfer
 from crawler.engine.download.decompress import expanded
 from crawler.engine.download.dns import Name, Resolver
 from crawler.engine.http import urls
-from crawler.engine.http.messages import FetchAnswer, FetchCall, FetchError
+from crawler.engine.http.messages import Done, FetchAnswer, FetchCall, FetchError
 from crawler.logs import get_logger
 from crawler.supervision import Supervisor
 
@@ -143,7 +143,7 @@ class CurlFetcher:
         """
         if self._multi is None:
             raise FetchError("stopped", "the fetcher does not run")
-        transfer = Transfer(call, done, self._held, self._waits)
+        transfer = Transfer(call, done, self._held, self)
         if call.proxy:
             self._check_target(call.url)
             self._send(transfer, None)
@@ -157,8 +157,8 @@ class CurlFetcher:
             self._send(transfer, name)
         return transfer
 
-    def cancel(self, transfer: Transfer) -> None:
-        """Break a request off; its `done` is not called any more. Harmless when it has ended."""
+    def drop(self, transfer: Transfer) -> None:
+        """Break a transfer off, if it has not ended."""
         self._aside.discard(transfer)
         transfer.forget()
         if transfer.handle is not None and self._active.get(transfer.handle) is transfer:
@@ -228,7 +228,7 @@ class CurlFetcher:
         try:
             answer = result.get()
         finally:
-            self.cancel(transfer)
+            transfer.cancel()
         if isinstance(answer, FetchError):
             raise answer
         return answer  # type: ignore[no-any-return]
@@ -311,7 +311,7 @@ class CurlFetcher:
             self._aside.discard(transfer)
             self._tell(transfer, found)
 
-    def _waits(self, transfer: Transfer) -> bool:
+    def waits(self, transfer: Transfer) -> bool:
         """Whether a transfer is to receive no more for now, as there is no room: all but the oldest
         are."""
         if next(iter(self._active.values()), transfer) is transfer:

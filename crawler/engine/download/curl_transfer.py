@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, Protocol
 
 import pycurl
 
 from crawler.engine.download.body_memory import BodyMemory
 from crawler.engine.download.decompress import codings
-from crawler.engine.http.messages import FetchAnswer, FetchCall, FetchError
+from crawler.engine.http.messages import Done, FetchAnswer, FetchCall, FetchError
 
 _HTTP2_STREAM, _PROXY, _TOO_LARGE = 92, 97, 100
 """Errors of libcurl that pycurl has no names for."""
@@ -48,16 +48,25 @@ _REASONS = {
     pycurl.E_PEER_FAILED_VERIFICATION: "tls",
 }
 
-Done = Callable[[FetchAnswer | FetchError], None]
-Waits = Callable[["Transfer"], bool]
+
+class Owner(Protocol):
+    """Who drives a transfer."""
+
+    def waits(self, transfer: Transfer) -> bool:
+        """Asked when memory is full: whether it is to receive no more for now."""
+        ...
+
+    def drop(self, transfer: Transfer) -> None:
+        """Break it off."""
+        ...
 
 
 class Transfer:
-    """A request on its way; `Fetcher.cancel` takes it."""
+    """A request on its way through libcurl."""
 
     __slots__ = (
         "_held",
-        "_waits",
+        "_owner",
         "call",
         "chunks",
         "done",
@@ -71,10 +80,9 @@ class Transfer:
         "size",
     )
 
-    def __init__(self, call: FetchCall, done: Done, held: BodyMemory, waits: Waits) -> None:
-        """`waits` is asked, when memory is full, whether it is to receive no more for now."""
+    def __init__(self, call: FetchCall, done: Done, held: BodyMemory, owner: Owner) -> None:
         self._held = held
-        self._waits = waits
+        self._owner = owner
         self.call = call
         self.done = done
         self.handle: Any = None
@@ -92,7 +100,7 @@ class Transfer:
 
     def receive(self, chunk: bytes) -> int | None:
         """Called by libcurl with a part of the body; -1 makes it give up."""
-        if self._held.full and self._waits(self):
+        if self._held.full and self._owner.waits(self):
             return int(pycurl.WRITEFUNC_PAUSE)  # it comes again with the same part
         if not self.limit:
             self._begin_body()
@@ -122,6 +130,10 @@ class Transfer:
     def go_on(self) -> None:
         """Receive again what had to wait."""
         self.handle.pause(pycurl.PAUSE_CONT)
+
+    def cancel(self) -> None:
+        """Break it off: `done` is not called any more. Harmless when it has ended."""
+        self._owner.drop(self)
 
     def forget(self) -> None:
         """Call nobody any more. Whoever asked is held no longer either: an idle handle keeps the

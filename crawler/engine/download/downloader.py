@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 from crawler.engine.download.address_policy import AddressPolicy, numeric
 from crawler.engine.download.curl import CurlFetcher
 from crawler.engine.download.dns import Name, Resolver
-from crawler.engine.hookspecs import Done, Fetcher
+from crawler.engine.hookspecs import Fetcher
 from crawler.engine.http import urls
 from crawler.engine.http.failures import FAULTS
-from crawler.engine.http.messages import FetchAnswer, FetchCall, FetchError
+from crawler.engine.http.messages import Done, FetchAnswer, FetchCall, FetchError, Sent
 
 BUILT_IN = "curl"
 
@@ -52,26 +51,19 @@ class Downloader:
         self._made.clear()
         self._curl.stop()
 
-    def submit(self, call: FetchCall, done: Done) -> Any:
+    def submit(self, call: FetchCall, done: Done) -> Sent:
         """Send a request; raises FetchError when that cannot be."""
         if not call.fetcher or call.fetcher == BUILT_IN:
             return self._curl.submit(call, done)
-        ticket = _Ticket(self._named(call.fetcher), call, done)
+        fetch = _PluginFetch(self._named(call.fetcher), call, done)
         target = numeric(urls.host(call.url))
         if self._policy.allows_all or (target and self._policy.allows(target)):
-            ticket.submit()
+            fetch.submit()
         elif target:
             raise FetchError("forbidden address", target)
         else:
-            self._judge(ticket)
-        return ticket
-
-    def cancel(self, ticket: Any) -> None:
-        """Break a request off."""
-        if isinstance(ticket, _Ticket):
-            ticket.cancel()
-        else:
-            self._curl.cancel(ticket)
+            self._judge(fetch)
+        return fetch
 
     def _named(self, name: str) -> Fetcher:
         fetcher = self._made.get(name)
@@ -84,34 +76,34 @@ class Downloader:
         self._made[name] = fetcher
         return fetcher
 
-    def _judge(self, ticket: _Ticket) -> None:
+    def _judge(self, fetch: _PluginFetch) -> None:
         """A plugin makes its own connections: so its target is looked up and judged before."""
 
         def resolved(name: Name) -> None:
             refused = [each for each in name.addresses if not self._policy.allows(each)]
             if name.error:
-                ticket.end(FetchError("dns", name.error))
+                fetch.end(FetchError("dns", name.error))
             elif refused:
-                ticket.end(FetchError("forbidden address", refused[0]))
+                fetch.end(FetchError("forbidden address", refused[0]))
             else:
-                ticket.begin()
+                fetch.begin()
 
-        self._resolver.ask(urls.origin(ticket.call.url), resolved)
+        self._resolver.ask(urls.origin(fetch.call.url), resolved)
 
 
-class _Ticket:
+class _PluginFetch:
     """A request that a plugin fetches, or will."""
 
     def __init__(self, fetcher: Fetcher, call: FetchCall, done: Done) -> None:
         self.call = call
         self._fetcher = fetcher
         self._done: Done | None = done
-        self._ticket: Any = None
+        self._sent: Sent | None = None
 
     def submit(self) -> None:
         """Hand it to the plugin; whatever that raises is a FetchError."""
         try:
-            self._ticket = self._fetcher.submit(self.call, self.end)
+            self._sent = self._fetcher.submit(self.call, self.end)
         except FetchError:
             raise
         except FAULTS as error:  # it may hold any code
@@ -135,5 +127,5 @@ class _Ticket:
     def cancel(self) -> None:
         """Tell nobody any more."""
         done, self._done = self._done, None
-        if done is not None and self._ticket is not None:
-            self._fetcher.cancel(self._ticket)
+        if done is not None and self._sent is not None:
+            self._sent.cancel()

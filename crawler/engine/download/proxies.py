@@ -7,16 +7,16 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
-from crawler.engine.http.messages import FetchAnswer, FetchCall, FetchError
+from crawler.engine.http.messages import Done, FetchAnswer, FetchCall, FetchError, Sent
 
 FORM = re.compile(r"(https?|socks4a?|socks5h?)://[^\s/]+/?", re.IGNORECASE)
 _REFUSED = 407
 
 
-class Sender(Protocol):
+class Submits(Protocol):
     """What a relay needs of a fetcher."""
 
-    def submit(self, call: FetchCall, done: Callable[[FetchAnswer | FetchError], None]) -> Any:
+    def submit(self, call: FetchCall, done: Done) -> Sent:
         """Send a request; raises FetchError when that cannot be."""
         ...
 
@@ -54,14 +54,13 @@ class Relay:
 
     def __init__(
         self,
-        sender: Sender,
+        fetcher: Submits,
         proxies: Proxies,
         call: FetchCall,
-        done: Callable[[FetchAnswer | FetchError], None],
+        done: Done,
     ) -> None:
-        self.transfer: Any = None
-        """What the fetcher knows it by."""
-        self._sender = sender
+        self._sent: Sent | None = None
+        self._fetcher = fetcher
         self._proxies = proxies
         self._call = call
         self._done = done
@@ -74,7 +73,12 @@ class Relay:
         self._tried.append(proxy)
         left_s = self._call.timeout_s - self._spent_s
         call = replace(self._call, proxy=proxy, timeout_s=left_s)
-        self.transfer = self._sender.submit(call, self._arrived)
+        self._sent = self._fetcher.submit(call, self._arrived)
+
+    def cancel(self) -> None:
+        """Break it off, by whichever proxy it goes."""
+        if self._sent is not None:
+            self._sent.cancel()
 
     def _arrived(self, result: FetchAnswer | FetchError) -> None:
         if not is_refusal(result):

@@ -190,7 +190,7 @@ class Frontier:
         return "duplicate" if mark in self._seen else "seen limit"
 
     def _queue(self, origin: str) -> SiteQueue:
-        return SiteQueue(origin, self._settings, self._wake)
+        return SiteQueue(origin, self._wake)
 
     def _filled(self, queue: SiteQueue) -> None:
         self.put(queue, self._now_s())

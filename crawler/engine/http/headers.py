@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import email.utils
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from typing import Any
 
@@ -93,3 +94,15 @@ def _text(part: Any) -> str:
 
 def _value(value: Any) -> str:
     return ", ".join(map(_text, value)) if isinstance(value, (list, tuple)) else _text(value)
+
+
+def retry_after_s(headers: Mapping[str, str], now_s: float) -> float:
+    """What Retry-After asks for, in seconds from now; 0 when it is absent or unreadable."""
+    value = headers.get("retry-after", "").strip()
+    if value.isdecimal():
+        return float(value)
+    try:
+        moment_s = email.utils.parsedate_to_datetime(value).timestamp()
+    except (TypeError, ValueError, OverflowError):
+        return 0.0
+    return max(0.0, moment_s - now_s)

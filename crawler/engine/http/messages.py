@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, Self
 
@@ -160,3 +160,15 @@ class FetchAnswer:
     """Whether it came from the HTTP cache."""
     address: str = ""
     """The IP address that it came from, that of the proxy where there was one; empty if unknown."""
+
+
+Done = Callable[[FetchAnswer | FetchError], None]
+"""Gets what came of a request, once."""
+
+
+class Sent(Protocol):
+    """A request on its way."""
+
+    def cancel(self) -> None:
+        """Break it off: its `done` is not called any more. Harmless when it has ended."""
+        ...

@@ -15,12 +15,13 @@ from __future__ import annotations
 import math
 import random
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 from crawler.clock import Clock
 from crawler.engine.politeness.cooldowns import Cooldown, Cooldowns
-from crawler.settings.crawl import Limit
+from crawler.settings.crawl import CrawlSettings, Limit
 
 GRACE_S = 0.05
 """How long a turn is kept for the one that is first in line, who may be busy otherwise."""
@@ -33,21 +34,40 @@ class Member(Protocol):
     """Somebody who sends to one host: the queue of a crawl for a site."""
 
     host: str
-    delay_s: float
-    crawl_delay_s: float
-    """What robots.txt asks for, which no chance shortens."""
-    delay_random: float
-    """By what share the delay varies."""
-    host_concurrency: int
-    limits: Sequence[Limit]
-    adaptive: float
-    """How many requests are to be in flight at once, which sets the delay; 0 is off."""
-    max_delay_s: float
-    """The longest delay that comes of that."""
 
     def wake(self) -> None:
         """Its turn may have come: it should ask again."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class HostTerms:
+    """How one crawl wants a host to be treated."""
+
+    delay_s: float
+    host_concurrency: int
+    limits: tuple[Limit, ...] = ()
+    delay_random: float = 0.0
+    """By what share the delay varies."""
+    adaptive: float = 0.0
+    """How many requests are to be in flight at once, which sets the delay; 0 is off."""
+    max_delay_s: float = math.inf
+    """The longest delay that comes of that."""
+    crawl_delay_s: float = 0.0
+    """What robots.txt asks for, which no chance shortens."""
+
+    @classmethod
+    def of(cls, settings: CrawlSettings, crawl_delay_s: float = 0.0) -> HostTerms:
+        """Those of a crawl, at a site whose robots.txt asks for that delay."""
+        return cls(
+            delay_s=max(settings.delay_s, crawl_delay_s),
+            host_concurrency=settings.host_concurrency,
+            limits=tuple(settings.limits),
+            delay_random=settings.delay_random,
+            adaptive=settings.adaptive,
+            max_delay_s=settings.max_delay_s,
+            crawl_delay_s=crawl_delay_s,
+        )
 
 
 class _Host:
@@ -70,7 +90,7 @@ class _Host:
     )
 
     def __init__(self) -> None:
-        self.members: set[Member] = set()
+        self.members: dict[Member, HostTerms] = {}
         self.waiting: OrderedDict[Member, None] = OrderedDict()
         self.sent_s = -math.inf
         self.freed_s = -math.inf
@@ -101,14 +121,15 @@ class _Host:
         if not self.members:
             self.limit = 1
             return
-        self.delay_s = max(member.delay_s for member in self.members)
-        self.crawl_delay_s = max(member.crawl_delay_s for member in self.members)
-        self.random = max(member.delay_random for member in self.members)
-        self.limit = min(member.host_concurrency for member in self.members)
-        self.limits = {limit for member in self.members for limit in member.limits}
+        all_terms = self.members.values()
+        self.delay_s = max(terms.delay_s for terms in all_terms)
+        self.crawl_delay_s = max(terms.crawl_delay_s for terms in all_terms)
+        self.random = max(terms.delay_random for terms in all_terms)
+        self.limit = min(terms.host_concurrency for terms in all_terms)
+        self.limits = {limit for terms in all_terms for limit in terms.limits}
         if not self.random:
             self.factor = 1.0
-        if not any(member.adaptive for member in self.members):
+        if not any(terms.adaptive for terms in all_terms):
             self.pace_s = 0.0
         self.set_pause()
 
@@ -138,21 +159,24 @@ class _Host:
 
     def adapt(self, waited_s: float, is_good: bool, member: Member) -> None:
         """Let the delay follow the time that answers take; errors, often quick, do not shorten."""
+        terms = self.members[member]
+        if not terms.adaptive:
+            return
         delay_s = max(self.delay_s, self.pace_s)
-        target_s = waited_s / member.adaptive
-        pace_s = min(max(target_s, (delay_s + target_s) / 2), member.max_delay_s)
+        target_s = waited_s / terms.adaptive
+        pace_s = min(max(target_s, (delay_s + target_s) / 2), terms.max_delay_s)
         if is_good or pace_s > delay_s:
             self.pace_s = pace_s
             self.set_pause()
 
-    def wait(self, member: Member, now_s: float, rest: Cooldown | None) -> float | None:
+    def wait(self, member: Member, now_s: float, cooldown: Cooldown | None) -> float | None:
         """When that member should ask again; None when it is its turn."""
-        limit = 1 if rest is not None and rest.probed else self.limit
+        limit = 1 if cooldown is not None and cooldown.probed else self.limit
         if self.in_flight >= limit:
             return math.inf
         come_s = max(self.ready_s, self.sent_s + self.pause_s * (1 + self.doubt))
-        if rest is not None:
-            come_s = max(come_s, rest.until_s)
+        if cooldown is not None:
+            come_s = max(come_s, cooldown.until_s)
         if next(iter(self.waiting), member) is not member:
             come_s = max(come_s, self.freed_s) + GRACE_S
         return come_s if come_s > now_s else None
@@ -172,7 +196,7 @@ class Hosts:
     """The hosts in use, and those whose delay has not passed yet."""
 
     def __init__(self, clock: Clock, chance: Callable[[], float] = random.random) -> None:
-        self.rests = Cooldowns(clock, chance)
+        self.cooldowns = Cooldowns(clock, chance)
         """Those that are left alone for a while."""
         self._clock = clock
         self._chance = chance
@@ -182,12 +206,12 @@ class Hosts:
     def __len__(self) -> int:
         return len(self._hosts)
 
-    def join(self, member: Member) -> None:
-        """Let a member's terms count; again when they have changed."""
+    def join(self, member: Member, terms: HostTerms) -> None:
+        """Let a member's terms count, from now on or anew."""
         if len(self._hosts) >= self._purge_at:
             self._purge()
         host = self._hosts.setdefault(member.host, _Host())
-        host.members.add(member)
+        host.members[member] = terms
         host.agree()
 
     def leave(self, member: Member) -> None:
@@ -195,7 +219,7 @@ class Hosts:
         host = self._hosts.get(member.host)
         if host is None:
             return
-        host.members.discard(member)
+        host.members.pop(member, None)
         host.waiting.pop(member, None)
         host.agree()
         host.wake_all()
@@ -208,7 +232,7 @@ class Hosts:
         """
         host = self._hosts[member.host]
         now_s = self._clock.monotonic()
-        again_s = host.wait(member, now_s, self.rests.get(member.host))
+        again_s = host.wait(member, now_s, self.cooldowns.get(member.host))
         if again_s is not None:
             host.waiting.setdefault(member)
             return again_s

@@ -157,6 +157,32 @@ class Robots:
         return Rules()
 
 
+class CrawlRobots:
+    """robots.txt as one crawl asks for it: with its headers, through its proxies."""
+
+    def __init__(
+        self,
+        robots: Robots,
+        settings: CrawlSettings,
+        headers: Sequence[str],
+        proxy: Callable[[], str],
+    ) -> None:
+        """`proxy` names the one whose turn it is; empty without any."""
+        self._robots = robots
+        self._settings = settings
+        self._headers = headers
+        self._proxy = proxy
+        self._way = way_of(settings, headers)
+
+    def rules(self, origin: str) -> Rules | None:
+        """The rules of a site; None when they are not known, or no longer."""
+        return self._robots.rules(origin, self._way)
+
+    def ask(self, origin: str, ready: Callable[[], None]) -> None:
+        """Fetch a site's rules; then call `ready`."""
+        self._robots.ask(origin, self._settings, self._headers, ready, self._proxy(), self._way)
+
+
 def redirect(url: str, answer: FetchAnswer) -> str | None:
     """Where an answer redirects to, if that is a web page."""
     location = Headers.parse(answer.header_lines).get("location")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from crawler.engine.frontier.job import Job
-from crawler.engine.stats.statistics import CrawlStats
+from crawler.engine.stats.counters import Counters
 
 
 class Called(NamedTuple):
@@ -13,7 +13,7 @@ class Called(NamedTuple):
 
     task: str
     spider: Any
-    stats: CrawlStats
+    counters: Counters
     job: Job | None = None
     where: str = "start"
     """`callback` or `errback`, of a job."""

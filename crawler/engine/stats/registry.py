@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import defaultdict, deque
 from collections.abc import Sequence
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
 from gevent.event import Event
 
-from crawler.clock import Clock
-from crawler.engine.stats.statistics import CrawlStats, Statistics
+from crawler.clock import Clock, give_turn
+from crawler.engine.stats.counters import Counters
+from crawler.engine.stats.statistics import Statistics
 from crawler.errors import NotFound
 from crawler.logs import get_logger
 
@@ -20,24 +21,57 @@ ENDED = 100
 """So many crawls that have ended are remembered."""
 LOOK_S = 1.0
 """How often it is looked whether a line of the log is due."""
-TOTALS = (
+SUMMED = (
     *("pages", "items", "requests", "retries", "redirects", "from_cache"),
     *("bytes_received", "bytes_expanded", "slow_callbacks"),
 )
 """What is summed over all crawls, beside failures and filtered."""
+SLICE = 250
+"""So many crawls are added up before others get their turn: about a millisecond."""
 
 
 class Watched(Protocol):
     """What is asked of a crawl."""
 
+    name: str
+    """Its task."""
     spider: Any
-    stats: CrawlStats
+    counters: Counters
     ended: Event
 
     @property
     def statistics(self) -> Statistics:
         """As they stand."""
         ...
+
+
+class Totals:
+    """Sums over many crawls."""
+
+    def __init__(self) -> None:
+        self.sums = dict.fromkeys(SUMMED, 0)
+        self.failures: defaultdict[str, int] = defaultdict(int)
+        """Failures by reason."""
+        self.filtered: defaultdict[str, int] = defaultdict(int)
+        """Requests that were not sent, by reason."""
+
+    def copy(self) -> Totals:
+        """The same sums, to be added to."""
+        made = Totals()
+        made.sums |= self.sums
+        made.failures |= self.failures
+        made.filtered |= self.filtered
+        return made
+
+    def add(self, counters: Counters) -> None:
+        """Add a crawl."""
+        for name in SUMMED:
+            self.sums[name] += getattr(counters, name)
+        for found in (counters.failed, counters.raised):
+            for reason, count in found.items():
+                self.failures[reason] += count
+        for reason, count in counters.filtered.items():
+            self.filtered[reason] += count
 
 
 class StatisticsRegistry:
@@ -47,7 +81,7 @@ class StatisticsRegistry:
         self._clock = clock
         self._crawls: WeakKeyDictionary[Watched, float] = WeakKeyDictionary()
         self._ended: deque[Statistics] = deque(maxlen=ENDED)
-        self._done = {name: Counter[str]() for name in ("sums", "failures", "filtered")}
+        self._done = Totals()
 
     def watch(self, crawl: Watched) -> None:
         """Know a crawl, whether it starts soon or never."""
@@ -60,27 +94,27 @@ class StatisticsRegistry:
 
     def of(self, task: str) -> Statistics:
         """Those of a task: of the crawl that runs, or the last that did. Raises NotFound."""
-        for found in self.all():
+        for crawl in self._begun():
+            if crawl.name == task:
+                return crawl.statistics
+        for found in reversed(self._ended):
             if found.task == task:
                 return found
         raise NotFound(f"no statistics of task {task!r} here; it did not run here of late")
 
-    def sums(self) -> Counter[str]:
-        """TOTALS over all crawls since the start."""
-        return self._total("sums")
+    def totals(self) -> Totals:
+        """The sums over all crawls since the start, each crawl counted once.
 
-    def sum(self, name: str) -> int:
-        """One of TOTALS."""
-        begun = sum(getattr(crawl.statistics, name) for crawl in self._begun())
-        return self._done["sums"][name] + int(begun)
-
-    def failures(self) -> Counter[str]:
-        """Failures by reason, likewise."""
-        return self._total("failures")
-
-    def filtered(self) -> Counter[str]:
-        """Requests that were not sent, by reason, likewise."""
-        return self._total("filtered")
+        One pass over the counters, without making statistics of them; others get their turn
+        between two slices of it, however many crawls there are.
+        """
+        # A crawl that ends meanwhile is in this list, and not in this copy.
+        totals, begun = self._done.copy(), self._begun()
+        for at in range(0, len(begun), SLICE):
+            for crawl in begun[at : at + SLICE]:
+                totals.add(crawl.counters)
+            give_turn()
+        return totals
 
     def log_forever(self) -> None:
         """Log how each crawl stands, as often as its settings want it."""
@@ -98,28 +132,12 @@ class StatisticsRegistry:
                 _log(crawl.statistics)
 
     def _begun(self) -> list[Watched]:
-        return [crawl for crawl in self._crawls if crawl.stats.begun]
-
-    def _total(self, name: str) -> Counter[str]:
-        total = self._done[name].copy()
-        for crawl in self._begun():
-            total.update(_parts(crawl.statistics)[name])
-        return total
+        return [crawl for crawl in self._crawls if crawl.counters.timing.begun]
 
     def _archive(self, crawl: Watched) -> None:
         self._crawls.pop(crawl, None)
-        found = crawl.statistics
-        self._ended.append(found)
-        for name, counts in _parts(found).items():
-            self._done[name].update(counts)
-
-
-def _parts(found: Statistics) -> dict[str, dict[str, int]]:
-    return {
-        "sums": {name: getattr(found, name) for name in TOTALS},
-        "failures": dict(found.failures),
-        "filtered": dict(found.filtered),
-    }
+        self._ended.append(crawl.statistics)
+        self._done.add(crawl.counters)
 
 
 def _log(found: Statistics) -> None:

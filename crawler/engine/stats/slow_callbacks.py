@@ -57,7 +57,7 @@ class SlowCallbacks(Pulse):
         limit_s = called.spider.settings.slow_callback_s
         if not self._counted and 0 < limit_s <= now_s - self._since_s:
             self._counted = True
-            called.stats.slow_callbacks += 1
+            called.counters.slow_callbacks += 1
             self._tell(called, now_s)
 
     def _tell(self, called: Called, now_s: float) -> None:

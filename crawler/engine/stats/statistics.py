@@ -1,26 +1,13 @@
-"""The statistics of a crawl: counted while it runs, and shown as they stand, or as they ended.
-
-What the counters counts decides how a crawl ended; what is here is for people. Counting an answer
-costs about a microsecond.
-"""
+"""The statistics of a crawl at one moment, for people: as they stand, or as they ended."""
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from types import MappingProxyType
 from typing import Any
 
-from crawler.clock import Clock
-from crawler.engine.http.messages import FetchAnswer, FetchError
 from crawler.engine.stats.counters import Counters
-from crawler.engine.stats.latency import Latency
-
-RATE_S = 10.0
-"""Pages per second are those of the last so many seconds."""
-SAMPLE_S = 1.0
-"""How often the pages are noted for that, at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +61,51 @@ class Statistics:
     slow_callbacks: int = 0
     """How often a callback computed for longer than `slow_callback_s`."""
 
+    @classmethod
+    def of(
+        cls,
+        counters: Counters,
+        task: str,
+        spider: str,
+        finish_reason: str = "",
+        cooldowns: Mapping[str, float] = MappingProxyType({}),
+        memory: Mapping[str, int] = MappingProxyType({}),
+    ) -> Statistics:
+        """As the counters stand now; `cooldowns` are the hosts that are left alone, with the
+        seconds that is for yet."""
+        timing = counters.timing
+        return cls(
+            task=task,
+            spider=spider,
+            began_ns=timing.began_ns,
+            ended_ns=timing.ended_ns,
+            finish_reason=finish_reason,
+            seconds=timing.seconds,
+            discovered=counters.discovered,
+            pages=counters.pages,
+            pages_per_s=timing.pages_per_s(counters.pages),
+            items=counters.items,
+            items_dropped=dict(counters.items_dropped),
+            items_failed=dict(counters.items_failed),
+            requests=counters.requests,
+            retries=counters.retries,
+            redirects=counters.redirects,
+            from_cache=counters.from_cache,
+            bytes_received=counters.bytes_received,
+            bytes_expanded=counters.bytes_expanded,
+            statuses=dict(counters.statuses),
+            failures=dict(counters.failures_by_reason),
+            filtered=dict(counters.filtered),
+            pending=counters.pending,
+            resting={
+                "hosts": len(cooldowns),
+                "longest_s": round(max(cooldowns.values(), default=0.0), 1),
+            },
+            memory=dict(memory),
+            latency_s=counters.latency.shown(),
+            slow_callbacks=counters.slow_callbacks,
+        )
+
     def to_json(self) -> dict[str, Any]:
         """As JSON knows it."""
         return {
@@ -102,118 +134,3 @@ _READERS: Mapping[str, Callable[[Any], Any]] = {
 
 def _read(reader: Callable[[Any], Any] | None, value: Any) -> Any:
     return value if reader is None else reader(value)
-
-
-class CrawlStats:
-    """Counts what one crawl sends and receives. Cheap: it is called for every answer."""
-
-    def __init__(self, counters: Counters, clock: Clock) -> None:
-        self.retries = 0
-        self.redirects = 0
-        self.slow_callbacks = 0
-        self._counters = counters
-        self._clock = clock
-        self._requests = 0
-        self._from_cache = 0
-        self._received = 0
-        self._expanded = 0
-        self._statuses: defaultdict[int, int] = defaultdict(int)
-        self._latency = Latency()
-        self._began_s: float | None = None
-        self._took_s: float | None = None
-        self._began_ns = 0
-        self._ended_ns = 0
-        self._samples: deque[tuple[float, int]] = deque(maxlen=int(RATE_S / SAMPLE_S) + 1)
-        self._sample_s = 0.0
-
-    @property
-    def begun(self) -> bool:
-        """Whether the crawl has started."""
-        return self._began_s is not None
-
-    @property
-    def seconds(self) -> float:
-        """How long the crawl runs, or ran."""
-        if self._took_s is not None:
-            return self._took_s
-        return 0.0 if self._began_s is None else self._clock.monotonic() - self._began_s
-
-    @property
-    def pages_per_s(self) -> float:
-        """Pages per second of late, or over all of its time when the crawl has ended."""
-        if self._took_s is not None or not self._samples:
-            return self._counters.pages / self._took_s if self._took_s else 0.0
-        now_s = self._clock.monotonic()
-        while len(self._samples) > 1 and self._samples[1][0] <= now_s - RATE_S:
-            self._samples.popleft()
-        since_s, pages = self._samples[0]
-        return (self._counters.pages - pages) / max(now_s - since_s, SAMPLE_S)
-
-    def begin(self) -> None:
-        """The crawl starts now."""
-        self._began_s = self._clock.monotonic()
-        self._began_ns = self._clock.time_ns()
-        self._sample(self._began_s)
-
-    def end(self) -> None:
-        """The crawl has ended."""
-        self._took_s = self.seconds
-        self._ended_ns = self._clock.time_ns()
-
-    def settled(self, result: FetchAnswer | FetchError) -> None:
-        """An attempt has ended."""
-        self._requests += 1
-        if isinstance(result, FetchAnswer):
-            self._statuses[result.status] += 1
-            self._expanded += len(result.body)
-            self._received += result.received
-            self._from_cache += result.cached
-            self._latency.add(result.seconds)
-        now_s = self._clock.monotonic()
-        if now_s >= self._sample_s:
-            self._sample(now_s)
-
-    def shown(
-        self,
-        task: str,
-        spider: str,
-        finish_reason: str,
-        resting: Mapping[str, float] = MappingProxyType({}),
-        memory: Mapping[str, int] = MappingProxyType({}),
-    ) -> Statistics:
-        """How it stands now, with what the crawl knows besides."""
-        return Statistics(
-            task=task,
-            spider=spider,
-            began_ns=self._began_ns,
-            ended_ns=self._ended_ns,
-            finish_reason=finish_reason,
-            seconds=self.seconds,
-            discovered=self._counters.discovered,
-            pages=self._counters.pages,
-            pages_per_s=self.pages_per_s,
-            items=self._counters.items,
-            items_dropped=dict(self._counters.items_dropped),
-            items_failed=dict(self._counters.items_failed),
-            requests=self._requests,
-            retries=self.retries,
-            redirects=self.redirects,
-            from_cache=self._from_cache,
-            bytes_received=self._received,
-            bytes_expanded=self._expanded,
-            statuses=dict(self._statuses),
-            failures=dict(self._counters.failures_by_reason),
-            filtered=dict(self._counters.filtered),
-            pending=self._counters.pending,
-            resting={
-                "hosts": len(resting),
-                "longest_s": round(max(resting.values(), default=0.0), 1),
-            },
-            memory=dict(memory),
-            latency_s=self._latency.shown(),
-            slow_callbacks=self.slow_callbacks,
-        )
-
-    def _sample(self, now_s: float) -> None:
-        self._samples.append((now_s, self._counters.pages))
-        self._sample_s = now_s + SAMPLE_S

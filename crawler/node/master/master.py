@@ -6,7 +6,7 @@ changed; and a periodic check that the leader is still who it thinks (the last t
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 
 from gevent import Greenlet
@@ -21,7 +21,7 @@ from crawler.coordination.registry import number_of
 from crawler.coordination.store import Store
 from crawler.errors import CrawlerError, Lost, Retryable, Unavailable
 from crawler.logs import get_logger
-from crawler.metrics import Metrics
+from crawler.metrics import Metrics, Total
 from crawler.model.records import Leader, Leadership, Node, State
 from crawler.node.master.command_queue import MOST_WAITING
 from crawler.node.master.mirrors import Mirrors
@@ -170,16 +170,16 @@ class Master:
             "Those among them for which no worker suits, or of which workers died.",
             lambda: found.count_parked() if (found := placer()) else 0,
         )
+        metrics.totals_of("crawler_plugin", self._plugin_totals)
+
+    def _plugin_totals(self) -> Iterator[Total]:
         for what, help in (
             ("seconds", "Time that a placement plugin took."),
             ("failures", "Calls at which a placement plugin failed."),
             ("slow", "Calls that took a placement plugin too long."),
         ):
-            read = partial(self._of_plugins, what)
-            metrics.counters_of(f"crawler_plugin_{what}", help, "plugin", read)
-
-    def _of_plugins(self, what: str) -> dict[str, float]:
-        return {plugin.name: getattr(plugin, what) for plugin in self._framework.plugins}
+            by_plugin = {plugin.name: getattr(plugin, what) for plugin in self._framework.plugins}
+            yield Total(f"crawler_plugin_{what}", help, by_plugin, label="plugin")
 
     def _waiting(self) -> int:
         return self._term.waiting if self._term else 0

@@ -7,7 +7,6 @@ made equal to that after each change. It writes nothing to etcd itself: reports 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 
 from gevent.event import Event
@@ -23,10 +22,9 @@ from crawler.coordination.registry import decode_registration
 from crawler.coordination.store import KeyValue, Store
 from crawler.engine.engine import Engine
 from crawler.engine.items.sinks.factory import Sinks
-from crawler.engine.stats.registry import TOTALS
 from crawler.errors import CrawlerError
 from crawler.logs import get_logger
-from crawler.metrics import Metrics
+from crawler.metrics import Metrics, Total
 from crawler.model.constraints import Taint
 from crawler.model.records import Leader, Node, Report, Resource
 from crawler.node.membership.leader_observer import LeaderObserver
@@ -169,13 +167,15 @@ class Worker:
             "Assignments older than one before them, refused.",
             lambda: self._epochs.refusals,
         )
-        statistics = self._engine.statistics
-        for name in TOTALS:
-            read = partial(statistics.sum, name)
-            metrics.counter_of(f"crawler_crawl_{name}", f"Over all crawls: {name}.", read)
-        for name, read_by in (("failures", statistics.failures), ("filtered", statistics.filtered)):
+        metrics.totals_of("crawler_crawl", self._crawl_totals)
+
+    def _crawl_totals(self) -> Iterator[Total]:
+        totals = self._engine.statistics.totals()
+        for name, value in totals.sums.items():
+            yield Total(f"crawler_crawl_{name}", f"Over all crawls: {name}.", value)
+        for name, by_reason in (("failures", totals.failures), ("filtered", totals.filtered)):
             help = f"Over all crawls: {name}, by reason."
-            metrics.counters_of(f"crawler_crawl_{name}", help, "reason", read_by)
+            yield Total(f"crawler_crawl_{name}", help, by_reason, label="reason")
 
     # -- what should run ------------------------------------------------------------------------
 

@@ -5,7 +5,7 @@ from collections import Counter, deque
 import gevent
 
 from crawler.engine.crawl.crawl import Crawl
-from crawler.engine.crawl.dispatcher import Shared
+from crawler.engine.crawl.shared import Shared
 from crawler.engine.http.messages import FetchAnswer
 from crawler.engine.politeness.hosts import Hosts
 from crawler.engine.politeness.robots import Robots
@@ -52,10 +52,7 @@ class FakeFetcher:
         answer = self._answer_of(call)
         if answer is not None:
             gevent.spawn(self._answer, done, answer)
-        return call
-
-    def cancel(self, transfer):
-        self.cancelled.append(transfer)
+        return Sent(self, call)
 
     def fetch(self, call):
         self.sent.append((self._clock.monotonic(), call))
@@ -75,6 +72,16 @@ class FakeFetcher:
 
     def moments(self, url=""):
         return [at_s for at_s, call in self.sent if call.url.startswith(url)]
+
+
+class Sent:
+    """A request that the fake fetcher was given."""
+
+    def __init__(self, fetcher, call):
+        self.fetcher, self.call = fetcher, call
+
+    def cancel(self):
+        self.fetcher.cancelled.append(self.call)
 
 
 def page(*links, status=200, headers=(), body=None):

@@ -9,9 +9,9 @@ from crawler.engine.crawl.verdicts import (
     Retry,
     decide,
     pause_s,
-    retry_after_s,
 )
 from crawler.engine.frontier.frontier import Job
+from crawler.engine.http.headers import retry_after_s
 from crawler.engine.http.messages import FetchAnswer, FetchError
 from crawler.engine.spiders.spider import Request
 from crawler.settings.crawl import CrawlSettings

@@ -13,6 +13,7 @@ from crawler.engine.crawl.crawl import START_AHEAD
 from crawler.engine.crawl.time_slice import SLICE_S, TimeSlice
 from crawler.engine.http.messages import FetchError
 from crawler.engine.stats.counters import Counters
+from crawler.engine.stats.outcome import outcome_of
 from crawler.model.records import State
 from tests.unit.engine.fakes import FakeFetcher, ListSink, crawl_of, page, shared
 
@@ -399,8 +400,8 @@ def test_a_slice_of_computing_ends_with_a_turn_for_the_others(clock):
     ],
 )
 def test_the_outcome_says_what_went_wrong(pages, failures, fault, expected):
-    counters = Counters()
+    counters = Counters(ManualClock())
     counters.pages, counters.fault = pages, fault
     for number, reason in enumerate(failures):
         counters.fail(reason, f"http://h/{number}")
-    assert counters.outcome() == expected
+    assert outcome_of(counters) == expected

@@ -5,7 +5,7 @@ import pytest
 
 from crawler import Spider
 from crawler.clock import ManualClock
-from crawler.engine.stats.registry import ENDED, StatisticsRegistry
+from crawler.engine.stats.registry import ENDED, SLICE, StatisticsRegistry
 from crawler.errors import NotFound
 from tests.site import Site
 from tests.site.crawling import ListSink, Titles, run, running_engine, spec
@@ -32,15 +32,16 @@ def test_an_engine_sums_up_crawls_that_run_and_that_have_ended():
         greenlet = gevent.spawn(third.run)
         statistics = engine.statistics
         eventually(lambda: third.counts.failures and len(statistics.all()) == 3)
-        sums = statistics.sums()
+        totals = statistics.totals()
+        sums = totals.sums
         assert (sums["pages"], sums["items"], sums["requests"]) == (3, 3, 5)
-        assert statistics.failures() == {"HTTP 404": 2, "callback raised KeyError": 3}
+        assert totals.failures == {"HTTP 404": 2, "callback raised KeyError": 3}
         assert statistics.of("counting").finish_reason == ""
         assert not never.running
         third.stop()
         greenlet.join(5)
         eventually(lambda: statistics.all()[0].finish_reason == "stopped")
-        assert statistics.sums()["pages"] == 3
+        assert statistics.totals().sums["pages"] == 3
         with pytest.raises(NotFound, match="no statistics of task 'titles' here"):
             statistics.of("titles")
 
@@ -50,7 +51,26 @@ def test_of_many_crawls_that_have_ended_the_last_are_remembered_and_all_are_coun
         for _ in range(ENDED + 5):
             run(engine.crawl(spec(Titles, site.url("/page/a")), ListSink()))
         eventually(lambda: len(engine.statistics.all()) == ENDED)
-        assert engine.statistics.sums()["pages"] == ENDED + 5
+        assert engine.statistics.totals().sums["pages"] == ENDED + 5
+
+
+def test_a_crawl_that_ends_while_all_are_summed_up_is_counted_once():
+    clock = ManualClock()
+    statistics, parts = StatisticsRegistry(clock), shared(FakeFetcher(clock), clock)
+    crawls = [crawl_of(Counting, parts) for _ in range(2 * SLICE)]
+    for crawl in crawls:
+        statistics.watch(crawl)
+        crawl.counters.timing.begin()
+        crawl.counters.pages = 1
+        crawl.counters.filter("duplicate")
+    adding = gevent.spawn(statistics.totals)
+    gevent.sleep(0)  # it has added the first slice, and others have their turn
+    assert not adding.ready()
+    for crawl in (crawls[0], crawls[-1]):
+        crawl.ended.set()
+    eventually(lambda: len(statistics.all()) == len(crawls) and statistics.all()[-1])
+    assert adding.get(5).sums["pages"] == statistics.totals().sums["pages"] == len(crawls)
+    assert statistics.totals().filtered == {"duplicate": len(crawls)}
 
 
 def test_a_line_tells_every_now_and_then_how_a_crawl_stands(caplog):
@@ -61,7 +81,7 @@ def test_a_line_tells_every_now_and_then_how_a_crawl_stands(caplog):
     for every_s in (60.0, 0.0):
         crawl = crawl_of(Counting, parts, log_stats_s=every_s)
         statistics.watch(crawl)
-        crawl.stats.begin()
+        crawl.counters.timing.begin()
         kept.append(crawl)
     for _ in range(150):
         clock.advance(1.0)

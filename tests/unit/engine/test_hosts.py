@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crawler.clock import ManualClock
-from crawler.engine.politeness.hosts import GRACE_S, Hosts
+from crawler.engine.politeness.hosts import GRACE_S, Hosts, HostTerms
 from crawler.settings.crawl import CrawlSettings, Limit
 
 
@@ -25,11 +25,18 @@ class Member:
         crawl_delay_s=0.0,
         adaptive=0.0,
     ):
-        self.host, self.delay_s, self.host_concurrency = host, delay_s, host_concurrency
-        self.crawl_delay_s, self.delay_random, self.limits = crawl_delay_s, delay_random, limits
-        self.adaptive, self.max_delay_s = adaptive, 60.0
+        self.host = host
         self.woken = 0
-        hosts.join(self)
+        terms = HostTerms(
+            delay_s=delay_s,
+            host_concurrency=host_concurrency,
+            limits=tuple(limits),
+            delay_random=delay_random,
+            crawl_delay_s=crawl_delay_s,
+            adaptive=adaptive,
+            max_delay_s=60.0,
+        )
+        hosts.join(self, terms)
 
     def wake(self):
         self.woken += 1
@@ -279,12 +286,12 @@ def test_the_delay_follows_latency_and_errors_do_not_shorten_it(hosts, clock):
 
 def test_after_a_rest_one_request_at_a_time_until_a_good_answer(hosts, clock):
     member = Member(hosts, delay_s=0.0, host_concurrency=8)
-    hosts.rests.throttled("h", clock.monotonic(), 5.0, CrawlSettings())
+    hosts.cooldowns.throttled("h", clock.monotonic(), 5.0, CrawlSettings())
     assert hosts.take(member) == clock.monotonic() + 5.0
     clock.advance(5.0)
     assert hosts.take(member) is None
     assert hosts.take(member) == math.inf
-    hosts.rests.answered("h", promptly=True)
+    hosts.cooldowns.answered("h", promptly=True)
     assert hosts.take(member) is None
 
 

@@ -9,16 +9,16 @@ from marshmallow import EXCLUDE, Schema, fields
 
 from crawler import DropItem
 from crawler.clock import ManualClock
+from crawler.engine.crawl.context import CrawlContext
 from crawler.engine.crawl.item_writer import MOST_REASONS, ItemWriter
 from crawler.engine.engine import Engine
 from crawler.engine.hookspecs import hookimpl
 from crawler.engine.items.pipelines import Pipelines
 from crawler.engine.spiders.spider import Spider
-from crawler.engine.stats.counters import Counters
 from crawler.errors import ConfigError, InvalidArgument
 from crawler.model.records import Spec
 from crawler.settings.crawl import CrawlSettings
-from tests.unit.engine.fakes import ListSink
+from tests.unit.engine.fakes import FakeFetcher, ListSink, shared
 
 
 class Doubled:
@@ -59,11 +59,12 @@ def item_writer(*pipelines, schema=None, named=(), sink=None):
     spider.settings = CrawlSettings(pipelines=named)
     spider.pipelines = pipelines
     spider.item_schema = schema
-    counters = Counters()
+    clock = ManualClock()
+    context = CrawlContext.of("task", spider, shared(FakeFetcher(clock), clock))
     sink = ListSink() if sink is None else sink
-    made = ItemWriter("task", spider, sink, counters, ManualClock())
+    made = ItemWriter(context, sink)
     made.open()
-    return made, sink, counters
+    return made, sink, context.counters
 
 
 def test_pipelines_are_passed_in_their_order_those_of_the_settings_first():

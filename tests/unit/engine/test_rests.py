@@ -15,21 +15,21 @@ class Host:
 
     def __init__(self, chance=0.0):
         self.clock = ManualClock()
-        self.rests = Cooldowns(self.clock, lambda: chance)
+        self.cooldowns = Cooldowns(self.clock, lambda: chance)
 
     def throttled(self, asked_s=0.0, sent_s=None, settings=SETTINGS):
         """The rest that is left after a 429."""
         sent_s = self.clock.monotonic() if sent_s is None else sent_s
-        self.rests.throttled("h", sent_s, asked_s, settings)
+        self.cooldowns.throttled("h", sent_s, asked_s, settings)
         return self.left_s
 
     def unreachable(self):
-        self.rests.unreachable("h", self.clock.monotonic(), SETTINGS)
+        self.cooldowns.unreachable("h", self.clock.monotonic(), SETTINGS)
         return self.left_s
 
     @property
     def left_s(self):
-        return self.rests.resting().get("h", 0.0)
+        return self.cooldowns.under_way().get("h", 0.0)
 
     def wait(self, beyond_s=1.0):
         self.clock.advance(self.left_s + beyond_s)
@@ -69,12 +69,12 @@ def test_a_good_answer_soon_after_does_not_forgive():
     it = Host()
     it.throttled()
     it.wait()
-    it.rests.answered("h", promptly=True)
-    assert it.rests.get("h").probed is False
+    it.cooldowns.answered("h", promptly=True)
+    assert it.cooldowns.get("h").probed is False
     assert it.throttled() == pytest.approx(120.0)
     it.wait(beyond_s=1801.0)
-    it.rests.answered("h", promptly=True)
-    assert len(it.rests) == 0
+    it.cooldowns.answered("h", promptly=True)
+    assert len(it.cooldowns) == 0
 
 
 def test_chance_makes_a_rest_up_to_a_tenth_longer_and_never_shorter():
@@ -115,7 +115,7 @@ def test_failures_count_in_a_row_only():
         it.clock.advance(1.0)
         assert it.unreachable() == 0.0
         it.unreachable()
-        it.rests.answered("h", promptly=True)
+        it.cooldowns.answered("h", promptly=True)
 
 
 def test_a_connection_ends_the_rest_of_a_host_that_was_down():
@@ -124,7 +124,7 @@ def test_a_connection_ends_the_rest_of_a_host_that_was_down():
         it.clock.advance(1.0)
         it.unreachable()
     assert it.left_s > 0
-    it.rests.answered("h", promptly=True)
+    it.cooldowns.answered("h", promptly=True)
     assert it.left_s == 0.0
 
 
@@ -133,10 +133,10 @@ def test_who_waits_for_which_rest():
     patient = CrawlSettings(max_wait_s=60.0)
     it.throttled()
     now_s = it.clock.monotonic()
-    assert it.rests.get("h").hopeless(now_s, patient) == ""
-    assert it.rests.get("h").hopeless(now_s, CrawlSettings(max_wait_s=59.0)) == TOO_LONG
+    assert it.cooldowns.get("h").hopeless(now_s, patient) == ""
+    assert it.cooldowns.get("h").hopeless(now_s, CrawlSettings(max_wait_s=59.0)) == TOO_LONG
     it.clock.advance(61.0)
-    assert it.rests.get("h").hopeless(it.clock.monotonic(), CrawlSettings(max_wait_s=0)) == ""
+    assert it.cooldowns.get("h").hopeless(it.clock.monotonic(), CrawlSettings(max_wait_s=0)) == ""
 
 
 def test_a_host_that_stays_down_is_given_up_after_its_last_probe():
@@ -145,7 +145,7 @@ def test_a_host_that_stays_down_is_given_up_after_its_last_probe():
     for _ in range(6):
         it.clock.advance(1.0)
         it.unreachable()
-        reasons.append(it.rests.get("h").hopeless(it.clock.monotonic(), SETTINGS))
+        reasons.append(it.cooldowns.get("h").hopeless(it.clock.monotonic(), SETTINGS))
         it.wait()
     assert reasons == ["", "", "", "", "", DOWN]
 

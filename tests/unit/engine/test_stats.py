@@ -10,7 +10,7 @@ from crawler.clock import ManualClock
 from crawler.engine.http.messages import FetchAnswer, FetchError
 from crawler.engine.stats.counters import Counters
 from crawler.engine.stats.latency import Latency
-from crawler.engine.stats.statistics import CrawlStats
+from crawler.engine.stats.statistics import Statistics
 from tests.site import Site
 from tests.site.crawling import crawled
 
@@ -49,27 +49,28 @@ def test_without_an_answer_there_is_no_latency():
 
 
 def test_the_rate_is_that_of_the_last_seconds():
-    counters, clock = Counters(), ManualClock()
-    stats = CrawlStats(counters, clock)
-    stats.begin()
+    clock = ManualClock()
+    counters = Counters(clock)
+    timing = counters.timing
+    timing.begin()
     for pages in [0] * 100 + [5] * 15:
         clock.advance(1.0)
         counters.pages += pages
-        stats.settled(FetchAnswer(200, [], b"", 0.1))
-    assert stats.pages_per_s == pytest.approx(5.0, rel=0.01)
+        counters.settled(FetchAnswer(200, [], b"", 0.1))
+    assert timing.pages_per_s(counters.pages) == pytest.approx(5.0, rel=0.01)
     clock.advance(60.0)
-    assert stats.pages_per_s == 0.0
-    stats.end()
+    assert timing.pages_per_s(counters.pages) == 0.0
+    timing.end()
     clock.advance(60.0)
-    assert stats.pages_per_s == pytest.approx(75 / 175)
+    assert timing.pages_per_s(counters.pages) == pytest.approx(75 / 175)
 
 
 def test_errors_are_requests_without_status_and_latency():
-    stats = CrawlStats(Counters(), ManualClock())
-    stats.begin()
-    stats.settled(FetchError("timeout", seconds=30.0))
-    stats.settled(FetchAnswer(404, [], b"gone", 0.2))
-    shown = stats.shown("task", "spider", "")
+    counters = Counters(ManualClock())
+    counters.timing.begin()
+    counters.settled(FetchError("timeout", seconds=30.0))
+    counters.settled(FetchAnswer(404, [], b"gone", 0.2))
+    shown = Statistics.of(counters, "task", "spider")
     assert (shown.requests, shown.statuses, shown.bytes_expanded) == (2, {404: 1}, 4)
     assert shown.latency_s["max"] == 0.2
 

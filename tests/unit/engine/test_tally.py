@@ -11,6 +11,7 @@ from crawler.engine.http.messages import FetchAnswer, FetchError
 from crawler.engine.http.request import Request
 from crawler.engine.spiders.spider import Spider
 from crawler.engine.stats.counters import Counters
+from crawler.engine.stats.outcome import outcome_of
 from crawler.model.records import State
 from tests.unit.engine.fakes import FakeFetcher, crawl_of, page, shared
 
@@ -21,7 +22,7 @@ def adds_up(crawl):
     failed = sum(n for reason, n in found.failures.items() if " raised " not in reason)
     ends = found.pages + sum(found.filtered.values()) + failed
     assert found.discovered == ends + found.pending, found
-    assert crawl._counters.pending == found.pending, found
+    assert crawl.counters.pending == found.pending, found
     return found
 
 
@@ -51,7 +52,7 @@ class Wild(Spider):
         yield Request(f"{failure.request.url}&again")
 
 
-def outcome_of(seed):
+def answers_by(seed):
     """An answer for each URL and attempt: pages, redirects, errors, statuses."""
     counts = {}
 
@@ -75,7 +76,7 @@ def outcome_of(seed):
 @given(st.integers(0, 10**9), st.sampled_from([100, 100_000]))
 def test_the_counts_add_up_at_every_moment(seed, max_pending):
     clock = ManualClock()
-    fetcher = FakeFetcher(clock, outcome_of(seed), delay_s=0.1)
+    fetcher = FakeFetcher(clock, answers_by(seed), delay_s=0.1)
     crawl = crawl_of(
         type("Wild", (Wild,), {"seed": seed}),
         shared(fetcher, clock),
@@ -118,9 +119,9 @@ def test_what_a_stop_breaks_off_is_pending():
 
 
 def test_a_callback_that_raises_is_told_beside_the_page_it_had():
-    counters = Counters()
+    counters = Counters(ManualClock())
     counters.discovered = counters.pages = 1
     counters.blame("callback raised KeyError", "http://h/")
     assert (counters.pending, counters.failures) == (0, 1)
     assert counters.failures_by_reason == {"callback raised KeyError": 1}
-    assert counters.outcome() == (State.DONE, "")
+    assert outcome_of(counters) == (State.DONE, "")

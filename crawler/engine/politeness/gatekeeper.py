@@ -1,0 +1,181 @@
+"""Whether a crawl may send to a site now: cooldowns, robots.txt and turns, asked in this order.
+
+What an answer says of its host comes back here, and counts for all crawls of the worker.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from crawler.clock import Clock
+from crawler.engine.frontier.site_queue import SiteQueue
+from crawler.engine.http.headers import Headers, retry_after_s
+from crawler.engine.http.messages import FetchAnswer, FetchError
+from crawler.engine.politeness.cooldowns import Cooldown
+from crawler.engine.politeness.hosts import Hosts, HostTerms
+from crawler.engine.politeness.robots import CrawlRobots, Rules
+from crawler.engine.politeness.slots import PATIENCE_S, Slot, Slots
+from crawler.settings.crawl import CrawlSettings
+
+THROTTLED = frozenset({429, 503})
+LATER_S = 0.5
+"""A host that lags is looked at again after that time when there is no slot for it."""
+_NO_RULES = Rules()
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """The first request of the site may go out now; the host counts it until `release`."""
+
+
+@dataclass(frozen=True, slots=True)
+class WaitUntil:
+    """The site is to be looked at again at that monotonic moment."""
+
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Park:
+    """The site is woken when its turn may have come."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """The first request of the site is not sent: robots.txt does not allow it, or by an error."""
+
+    error: FetchError | None
+
+
+Verdict = Send | WaitUntil | Park | Refuse
+_SEND, _PARK = Send(), Park()
+
+
+class Gatekeeper:
+    """Asked by one crawl before each request, and told what came of it."""
+
+    def __init__(
+        self,
+        settings: CrawlSettings,
+        hosts: Hosts,
+        robots: CrawlRobots,
+        slots: Slots,
+        clock: Clock,
+    ) -> None:
+        self._settings = settings
+        self._hosts = hosts
+        self._cooldowns = hosts.cooldowns
+        self._robots = robots
+        self._slots = slots
+        self._clock = clock
+        self._joined: set[SiteQueue] = set()
+        """The sites whose hosts know the terms of this crawl."""
+
+    def ask(self, queue: SiteQueue, needs_turn: bool = True) -> Verdict:
+        """Whether the first request of a site may be sent.
+
+        One that is answered from the HTTP cache needs no turn of its host.
+        """
+        cooldown = self._cooldowns.get(queue.host)
+        if cooldown is not None:
+            verdict = self._during(cooldown, queue)
+            if verdict is not None:
+                return verdict
+        rules = self._rules(queue)
+        if rules is None:
+            return _PARK
+        if not rules.allows(queue.first.url, self._settings.user_agent):
+            trouble = rules.trouble
+            return Refuse(FetchError(trouble, "asked for robots.txt") if trouble else None)
+        return self._turn(queue) if needs_turn else _SEND
+
+    def take_slot(self, queue: SiteQueue) -> Slot:
+        """A slot for a request of that site; beside the others when its host lags."""
+        cooldown = self._cooldowns.get(queue.host)
+        lags = cooldown is not None and cooldown.lags
+        return self._slots.take(self._clock.monotonic(), queue.host, lags)
+
+    def ready_s(self, queue: SiteQueue) -> float:
+        """The moment from which on the host may be sent to again, if nobody else does."""
+        return self._hosts.ready_s(queue.host)
+
+    def learn(self, queue: SiteQueue, slot: Slot, result: FetchAnswer | FetchError) -> None:
+        """Take in what came of a request says of its host."""
+        sent_s, now_s = slot.since_s, self._clock.monotonic()
+        if isinstance(result, FetchError):
+            self._hosts.answered(queue, sent_s, now_s)
+            if result.unreachable:
+                self._cooldowns.unreachable(queue.host, sent_s, self._settings)
+            return
+        self._hosts.answered(queue, sent_s, now_s - result.body_s, result.waited_s)
+        if self._settings.adaptive:
+            self._hosts.adapt(queue, result.waited_s, result.status < 400)
+        if result.status in THROTTLED:
+            headers = Headers.parse(result.header_lines)
+            asked_s = retry_after_s(headers, self._clock.time_ns() / 1e9)
+            self._cooldowns.throttled(queue.host, sent_s, asked_s, self._settings)
+        else:
+            self._cooldowns.answered(queue.host, result.waited_s < PATIENCE_S)
+
+    def release(self, queue: SiteQueue) -> None:
+        """A request that was sent has ended."""
+        self._hosts.release(queue.host)
+
+    def leave(self, queue: SiteQueue) -> None:
+        """The crawl has nothing more for that site at present."""
+        if queue in self._joined:
+            self._joined.discard(queue)
+            self._hosts.leave(queue)
+
+    def leave_all(self) -> None:
+        """The crawl ends: no host is to mind its terms any longer."""
+        for queue in list(self._joined):
+            self.leave(queue)
+
+    def _during(self, cooldown: Cooldown, queue: SiteQueue) -> Verdict | None:
+        """What holds for a host that gave cause; None when it may be asked all the same."""
+        now_s = self._clock.monotonic()
+        reason = cooldown.hopeless(now_s, self._settings)
+        if reason:
+            left_s = cooldown.until_s - now_s
+            return Refuse(FetchError(reason, f"for another {left_s:.0f} s"))
+        if cooldown.until_s > now_s:
+            return WaitUntil(cooldown.until_s)
+        if cooldown.lags and self._slots.is_full and not self._may_be_beside(queue):
+            return WaitUntil(now_s + LATER_S)
+        return None
+
+    def _may_be_beside(self, queue: SiteQueue) -> bool:
+        return self._slots.has_spare and not self._hosts.in_flight(queue.host)
+
+    def _rules(self, queue: SiteQueue) -> Rules | None:
+        """The rules of a site, whose delay then counts; None while they are asked for."""
+        rules: Rules | None = _NO_RULES
+        if self._settings.robots:
+            rules = self._robots.rules(queue.origin)
+        if rules is None:
+            self._ask_robots(queue)
+        elif queue not in self._joined:
+            asked_s = rules.delay_s(self._settings.user_agent)
+            self._joined.add(queue)
+            self._hosts.join(queue, HostTerms.of(self._settings, asked_s))
+        return rules
+
+    def _ask_robots(self, queue: SiteQueue) -> None:
+        slot = self._slots.take(self._clock.monotonic(), queue.host, beside=True)
+
+        def ready() -> None:
+            self._slots.free(slot)
+            rules = self._robots.rules(queue.origin)
+            if rules is not None and rules.unreachable:
+                self._cooldowns.unreachable(queue.host, slot.since_s, self._settings)
+            queue.wake()
+
+        self._robots.ask(queue.origin, ready)
+
+    def _turn(self, queue: SiteQueue) -> Verdict:
+        again_s = self._hosts.take(queue)
+        if again_s is None:
+            return _SEND
+        return WaitUntil(again_s) if again_s < math.inf else _PARK

@@ -1,0 +1,67 @@
+"""When a crawl ran, and how many pages a second it had of late."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from crawler.clock import Clock
+
+RATE_S = 10.0
+"""Pages per second are those of the last so many seconds."""
+SAMPLE_S = 1.0
+"""How often the pages are noted for that, at most."""
+
+
+class Timing:
+    """The start and the end of one crawl, and samples of its pages between them."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.began_ns = 0
+        """Wall time of the start; 0 before it."""
+        self.ended_ns = 0
+        """Wall time of the end; 0 before it."""
+        self._clock = clock
+        self._began_s: float | None = None
+        self._took_s: float | None = None
+        self._samples: deque[tuple[float, int]] = deque(maxlen=int(RATE_S / SAMPLE_S) + 1)
+        self._sample_s = 0.0
+
+    @property
+    def begun(self) -> bool:
+        """Whether the crawl has started."""
+        return self._began_s is not None
+
+    @property
+    def seconds(self) -> float:
+        """How long the crawl runs, or ran."""
+        if self._took_s is not None:
+            return self._took_s
+        return 0.0 if self._began_s is None else self._clock.monotonic() - self._began_s
+
+    def begin(self) -> None:
+        """The crawl starts now."""
+        self._began_s = self._clock.monotonic()
+        self.began_ns = self._clock.time_ns()
+        self.note(0)
+
+    def end(self) -> None:
+        """The crawl has ended."""
+        self._took_s = self.seconds
+        self.ended_ns = self._clock.time_ns()
+
+    def note(self, pages: int) -> None:
+        """There are so many pages now."""
+        now_s = self._clock.monotonic()
+        if now_s >= self._sample_s:
+            self._samples.append((now_s, pages))
+            self._sample_s = now_s + SAMPLE_S
+
+    def pages_per_s(self, pages: int) -> float:
+        """Pages per second of late, or over all of its time when the crawl has ended."""
+        if self._took_s is not None or not self._samples:
+            return pages / self._took_s if self._took_s else 0.0
+        now_s = self._clock.monotonic()
+        while len(self._samples) > 1 and self._samples[1][0] <= now_s - RATE_S:
+            self._samples.popleft()
+        since_s, before = self._samples[0]
+        return (pages - before) / max(now_s - since_s, SAMPLE_S)
