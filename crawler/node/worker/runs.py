@@ -20,7 +20,7 @@ from crawler.engine.crawl.crawl import Crawl
 from crawler.engine.engine import Engine
 from crawler.engine.items.sinks.factory import RunSink, Sinks
 from crawler.engine.items.sinks.sink import Sink, SinkMaker
-from crawler.errors import InvalidArgument, NotFound
+from crawler.errors import CrawlerError, InvalidArgument, NotFound
 from crawler.logs import get_logger
 from crawler.model.records import Counts, Report, Resource, State
 from crawler.node.worker.reconcile import RunKey
@@ -34,6 +34,10 @@ callback under way and the last items. With the next it fits the margin of the s
 
 CUT_OFF_S = 0.15
 """How long it may take until it is gone after that."""
+
+MOST_STOPS = 20
+"""So often a run is told to stop and cut off. A kill costs the end of a run one of its steps, so
+that one which goes on after so many never ends: its callback catches what should end it."""
 
 LONGEST_REASON = 1000
 """Characters of a reason that are reported; it stands in etcd, and in every listing."""
@@ -58,6 +62,10 @@ def folder_name(task: str) -> str:
     return name[:LONGEST_FOLDER]
 
 
+class RunGoesOn(CrawlerError):
+    """A run cannot be ended while its process lives."""
+
+
 class Run:
     """One run of one task; kept after its end until the leader has recorded it."""
 
@@ -71,6 +79,8 @@ class Run:
         self._crawl: Crawl | None = None
         self._told: Report | None = None
         self._stopped = False
+        self.stops = 0
+        """How often it was told to stop."""
 
     @property
     def waits(self) -> bool:
@@ -103,6 +113,7 @@ class Run:
     def stop(self) -> None:
         """Make the crawl end soon; its outcome counts no more."""
         self._stopped = True
+        self.stops += 1
         if self._crawl is not None:
             self._crawl.stop()
 
@@ -253,6 +264,15 @@ class Runs:
     def stop_all(self) -> None:
         """Stop every run."""
         self.stop(list(self._runs))
+
+    def check(self) -> None:
+        """Raise RunGoesOn when a run was stopped again and again and has not ended."""
+        endless = sorted(run.name for run in self.all() if run.stops >= MOST_STOPS)
+        if endless:
+            raise RunGoesOn(
+                f"runs of {', '.join(endless)} go on though they were cut off {MOST_STOPS} times;"
+                " do their callbacks catch GreenletExit, by `except:` or `except BaseException:`?"
+            )
 
     def _forget(self, run: Run, greenlet: Greenlet | None) -> None:
         if greenlet is not None and not greenlet.dead:

@@ -146,6 +146,7 @@ class Worker:
         self._session = None
         self._mine = None
         self._runs.stop_all()
+        self._changed.set()  # what has not ended is stopped again, though nothing changes in etcd
 
     def unready_reason(self) -> str:
         """Why no task can run here at present; empty when one can."""
@@ -202,13 +203,17 @@ class Worker:
             self._clock.wait(self._changed, None if settled else AGAIN_S)
 
     def _reconcile(self) -> bool:
-        """Stop and start what differs; whether all is now as it should be."""
+        """Stop and start what differs; whether all is now as it should be.
+
+        Raises RunGoesOn, which ends this node: nobody else may believe that the run has ended.
+        """
         if self._draining:
             return True
         desired = self._desired()
         wanted = {name: RunKey(r.id, r.epoch) for name, r in desired.items()}
         actions = reconcile(wanted, self._runs.known())
         self._runs.stop(actions.stop)
+        self._runs.check()
         for name in actions.start:
             # The lease may have been lost while others were stopped, and one may not have stopped.
             free = name not in self._runs.known() and not self._draining

@@ -1,0 +1,153 @@
+"""A run that was stopped has ended, however it is stopped, or its process ends."""
+
+import gevent
+import pytest
+from gevent import monkey
+
+from crawler.clock import SystemClock
+from crawler.engine.items.sinks.factory import Sinks
+from crawler.engine.items.sinks.json_lines import JsonLines
+from crawler.node.worker import runs as runs_module
+from crawler.node.worker.runs import Runs
+from crawler.model.records import Resource, Spec
+from tests.clusters import CALL, Cluster, Unreachable
+from tests.site import Site
+from tests.site.crawling import OnlyTitles, lines, running_engine
+from tests.switches import CUTS, cut_at_each_switch
+from tests.waiting import eventually
+
+rest = monkey.get_original("time", "sleep")
+
+
+class Closing(OnlyTitles):
+    """Has something to do at its end, too."""
+
+    name = "closing"
+
+    def closed(self, reason):
+        gevent.sleep(0)
+
+
+@pytest.fixture
+def site():
+    with Site() as site:
+        yield site
+
+
+@pytest.fixture
+def engine():
+    with running_engine(Closing) as engine:
+        yield engine
+
+
+@pytest.fixture
+def runs(engine, tmp_path):
+    sinks = Sinks({})
+    runs = Runs(engine, tmp_path, sinks, SystemClock(), lambda: None, most=10)
+    yield runs
+    runs.stop_all()
+    sinks.close()
+
+
+def resource(task, site):
+    urls = [site.url(f"/page/{number}") for number in range(3)]
+    return Resource(Spec(task, Closing.name, parameters={"start_urls": urls}), id=task, epoch=1)
+
+
+@pytest.mark.parametrize("cut", CUTS, ids=str)
+def test_a_run_has_ended_wherever_it_was_cut_off(cut, runs, engine, site):
+    tasks = []
+
+    def spawn():
+        tasks.append(f"task-{len(tasks)}")
+        runs.start(resource(tasks[-1], site))
+        return runs._runs[tasks[-1]][1]
+
+    for number in cut_at_each_switch(spawn, cut):
+        left = f"cut off {cut} at switch {number}"
+        runs.stop([tasks[-1]])
+        assert not runs.known(), left
+        assert not runs.running, left
+        assert all(found.ended_ns for found in engine.statistics.all()), left
+    assert number > 3
+
+
+def test_a_run_that_is_cut_off_while_its_items_are_written_has_ended(
+    runs, engine, site, tmp_path, monkeypatch
+):
+    """The disk takes longer than a run may take to stop."""
+    writing, may_go_on = [], []
+    write = JsonLines.write
+
+    def wait(self, records):
+        writing.append(records)
+        while not may_go_on:
+            rest(0.001)
+        return write(self, records)
+
+    monkeypatch.setattr(JsonLines, "write", wait)
+    runs.start(resource("task", site))
+    eventually(lambda: writing)
+    runs.stop(["task"])
+    assert not runs.known()
+    [found] = engine.statistics.all()
+    assert found.ended_ns
+    assert found.finish_reason == "stopped"
+    may_go_on.append(True)
+    eventually(lambda: len(lines(tmp_path / "task" / "task-1.jsonl")) == 3)
+
+
+STUBBORN = """
+import pathlib
+import gevent
+from crawler import Spider
+
+FOLDER = pathlib.Path(__file__).parent
+
+class Stubborn(Spider):
+    name = "stubborn"
+
+    def parse(self, response):
+        (FOLDER / "begun").touch()
+        while self.lives and not (FOLDER / "enough").exists():
+            try:
+                gevent.sleep(0.01)
+            except:
+                self.lives -= 1
+"""
+
+
+@pytest.fixture
+def cluster(tmp_path):
+    (tmp_path / "stubborn.py").write_text(STUBBORN)
+    cluster = Cluster(tmp_path, ttl_s=2)
+    yield cluster
+    (tmp_path / "enough").touch()
+    cluster.stop()
+
+
+def begin(cluster, site, lives, **about):
+    """A worker that runs a task whose callback outlives so many kills but one."""
+    client = cluster.client(cluster.master("1"))
+    worker = cluster.worker("1", ["stubborn.py"], **about)
+    parameters = {"start_urls": [site.url("/page/1")], "settings": {"robots": False}}
+    client.add(Spec("a", "stubborn", parameters={**parameters, "lives": lives}), CALL)
+    eventually((cluster.tmp_path / "begun").exists)
+    return client, worker
+
+
+def test_a_node_whose_run_cannot_be_ended_ends_itself(cluster, site, monkeypatch):
+    monkeypatch.setattr(runs_module, "MOST_STOPS", 2)
+    client, worker = begin(cluster, site, lives=1000)
+    client.delete("a", CALL)
+    assert worker.stopped.wait(10)
+    assert "runs of a go on though they were cut off 2 times" in worker.failure
+
+
+def test_a_run_that_outlives_its_lease_is_stopped_again_though_etcd_is_away(cluster, site):
+    network = Unreachable(cluster.store)
+    _, worker = begin(cluster, site, lives=2, store=network)
+    network.cut = True
+    eventually(lambda: not worker._role._runs.all())
+    assert worker._membership.session is None
+    network.cut = False
