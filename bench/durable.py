@@ -67,6 +67,7 @@ def rows() -> list[Row]:
         took_s, margin = _place(ground, leadership, lease)
         limits.append(_limit(ground, leadership, puts))
         reference = _reference(ground, workers, resources)
+        lease.revoke()
     limit, rate = sum(limits) / len(limits), TASKS / took_s
     return [_limit_row(limits), _durable_row(rate, limit, margin), _reference_row(reference, rate)]
 

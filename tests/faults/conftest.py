@@ -2,13 +2,21 @@
 
 import pytest
 
+from tests import leaks
 from tests.faults.arena import open_arena
 
 TASKS = [f"steady-{number}" for number in range(6)]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package", autouse=True)
+def nothing_is_left():
+    """Of the folder, not of each file: the arena goes on from file to file."""
+    yield from leaks.nothing_is_left_by("the tests of this folder")
+
+
+@pytest.fixture(scope="package")
 def shared_arena(tmp_path_factory):
+    """It ends with the last of these tests: its nodes and crawls would cost all others time."""
     with open_arena(tmp_path_factory.mktemp("arena")) as arena:
         arena.start(masters=2, workers=2)
         yield arena

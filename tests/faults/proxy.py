@@ -59,6 +59,7 @@ class Link:
     def stop(self) -> None:
         """Close every connection, and listen no more."""
         self._server.stop(timeout=0.1)
+        self.heal()  # what holds bytes back waits no more
         self._reset(self._pairs)
 
     # -- what goes wrong ------------------------------------------------------------------------

@@ -32,16 +32,22 @@ class Candidate:
         return store.get(KEYS.candidate(self.lease.id)) is not None
 
 
-def stand(store, *names):
-    """Candidates that stand in this order."""
+@pytest.fixture
+def stand():
+    """Candidates that stand in the order of their names, until the test ends."""
     candidates = []
-    for name in names:
-        candidates.append(Candidate(store, name))
-        eventually(lambda: candidates[-1].stands(store), what=f"{name} stands")
-    return candidates
+
+    def stand(store, *names):
+        for name in names:
+            candidates.append(Candidate(store, name))
+            eventually(lambda: candidates[-1].stands(store), what=f"{name} stands")
+        return candidates[-len(names) :]
+
+    yield stand
+    gevent.killall([candidate.greenlet for candidate in candidates])
 
 
-def test_the_key_is_the_lease_in_hex_and_holds_the_value(store):
+def test_the_key_is_the_lease_in_hex_and_holds_the_value(stand, store):
     (one,) = stand(store, "1")
     kv = store.get(f"/resources/election/{one.lease.id:x}")
     assert kv.value == b"master1-h:1"
@@ -50,7 +56,7 @@ def test_the_key_is_the_lease_in_hex_and_holds_the_value(store):
     assert (one.leadership.key, one.leadership.revision) == (kv.key, kv.create_revision)
 
 
-def test_leaders_follow_in_the_order_they_stood(store):
+def test_leaders_follow_in_the_order_they_stood(stand, store):
     one, two, three = stand(store, "1", "2", "3")
     eventually(lambda: one.leadership)
     assert two.leadership is None
@@ -63,7 +69,7 @@ def test_leaders_follow_in_the_order_they_stood(store):
     assert revisions == sorted(set(revisions))
 
 
-def test_one_that_waits_and_goes_does_not_let_the_next_pass_the_leader(store):
+def test_one_that_waits_and_goes_does_not_let_the_next_pass_the_leader(stand, store):
     one, two, three = stand(store, "1", "2", "3")
     two.lease.revoke()
     gevent.joinall([three.greenlet], timeout=0.2)
@@ -72,7 +78,7 @@ def test_one_that_waits_and_goes_does_not_let_the_next_pass_the_leader(store):
     eventually(lambda: three.leadership)
 
 
-def test_each_waits_for_its_predecessor_only(memory_store, monkeypatch):
+def test_each_waits_for_its_predecessor_only(stand, memory_store, monkeypatch):
     watched = []
     original = memory_store.watch
 
@@ -87,7 +93,7 @@ def test_each_waits_for_its_predecessor_only(memory_store, monkeypatch):
     assert three.leadership is None
 
 
-def test_a_broken_watch_does_not_end_the_campaign(memory_store):
+def test_a_broken_watch_does_not_end_the_campaign(stand, memory_store):
     one, two = stand(memory_store, "1", "2")
     eventually(lambda: one.leadership)
     memory_store.break_watches()
@@ -95,7 +101,7 @@ def test_a_broken_watch_does_not_end_the_campaign(memory_store):
     eventually(lambda: two.leadership)
 
 
-def test_a_candidate_whose_key_was_deleted_knows(store):
+def test_a_candidate_whose_key_was_deleted_knows(stand, store):
     one, two = stand(store, "1", "2")
     store.txn([], [Delete(KEYS.candidate(two.lease.id))])
     one.lease.revoke()
@@ -103,7 +109,7 @@ def test_a_candidate_whose_key_was_deleted_knows(store):
     assert isinstance(two.greenlet.exception, LeadershipLost)
 
 
-def test_resigning_does_not_touch_a_later_key_of_the_same_name(store):
+def test_resigning_does_not_touch_a_later_key_of_the_same_name(stand, store):
     (one,) = stand(store, "1")
     eventually(lambda: one.leadership)
     key = one.leadership.key
@@ -113,7 +119,7 @@ def test_resigning_does_not_touch_a_later_key_of_the_same_name(store):
     assert store.get(key).value == b"another's"
 
 
-def test_leadership_is_confirmed_only_while_it_lasts(store):
+def test_leadership_is_confirmed_only_while_it_lasts(stand, store):
     one, two = stand(store, "1", "2")
     eventually(lambda: one.leadership)
     one.election.confirm(one.leadership)
@@ -123,7 +129,7 @@ def test_leadership_is_confirmed_only_while_it_lasts(store):
     eventually(lambda: two.leadership)
 
 
-def test_observers_hear_of_each_leader_and_of_none(store):
+def test_observers_hear_of_each_leader_and_of_none(stand, store):
     told = []
     observer = gevent.spawn(Election(store, KEYS, SystemClock()).observe, told.append)
     eventually(lambda: told == [None])

@@ -43,6 +43,7 @@ class FakeFetcher:
         self.sent = []
         """(moment, call) of each request."""
         self.cancelled = []
+        self._answers = {}
         self._clock = clock
         self._answer_of = answer_of
         self._delay_s = delay_s
@@ -51,8 +52,13 @@ class FakeFetcher:
         self.sent.append((self._clock.monotonic(), call))
         answer = self._answer_of(call)
         if answer is not None:
-            gevent.spawn(self._answer, done, answer)
+            self._answers[id(call)] = gevent.spawn(self._answer, done, answer)
         return Sent(self, call)
+
+    def cancel(self, call):
+        self.cancelled.append(call)
+        if id(call) in self._answers:
+            self._answers[id(call)].kill(block=False)
 
     def fetch(self, call):
         self.sent.append((self._clock.monotonic(), call))
@@ -81,7 +87,7 @@ class Sent:
         self.fetcher, self.call = fetcher, call
 
     def cancel(self):
-        self.fetcher.cancelled.append(self.call)
+        self.fetcher.cancel(self.call)
 
 
 def page(*links, status=200, headers=(), body=None):

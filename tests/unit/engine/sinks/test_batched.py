@@ -176,6 +176,8 @@ def test_a_fault_of_the_place_is_raised_at_whoever_brings_the_next_items():
     bring(sink, 10)
     with pytest.raises(OSError, match="disk full"):
         bring(sink, 100)
+    with pytest.raises(OSError, match="disk full"):
+        sink.close()
 
 
 def test_whoever_is_cut_off_while_it_closes_leaves_the_rest_to_be_written_and_closed():

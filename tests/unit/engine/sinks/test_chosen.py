@@ -16,6 +16,20 @@ from crawler.settings.crawl import CrawlSettings
 from tests.waiting import eventually
 
 
+@pytest.fixture
+def made():
+    """Makes the sinks of a worker, and closes them when the test ends."""
+    all_made = []
+
+    def made(databases):
+        all_made.append(Sinks(databases))
+        return all_made[-1]
+
+    yield made
+    for sinks in all_made:
+        sinks.close()
+
+
 class Shop(Spider):
     name = "shop"
     start_urls = ("http://h/",)
@@ -38,9 +52,9 @@ def rows(path, table="shop"):
     return found
 
 
-def test_each_format_is_a_file_beside_the_others(tmp_path):
+def test_each_format_is_a_file_beside_the_others(made, tmp_path):
     path = tmp_path / "task" / "7.5-1.jsonl"
-    written(Sinks({}), path, ["jsonl", "csv", "sqlite", "parquet"], {"n": 1}, {"n": 2})
+    written(made({}), path, ["jsonl", "csv", "sqlite", "parquet"], {"n": 1}, {"n": 2})
     assert [json.loads(line) for line in path.read_text().splitlines()] == [{"n": 1}, {"n": 2}]
     with (tmp_path / "task" / "7.5-1.csv").open() as file:
         assert list(csv.reader(file)) == [["n"], ["1"], ["2"]]
@@ -48,8 +62,8 @@ def test_each_format_is_a_file_beside_the_others(tmp_path):
     assert (tmp_path / "task" / "7.5-1.parquet" / "part-00000.parquet").is_file()
 
 
-def test_a_database_of_the_worker_is_shared_by_its_tasks(tmp_path):
-    sinks = Sinks({"warehouse": f"sqlite:///{tmp_path}/all.db", "own": "sqlite:///x?table=y"})
+def test_a_database_of_the_worker_is_shared_by_its_tasks(made, tmp_path):
+    sinks = made({"warehouse": f"sqlite:///{tmp_path}/all.db", "own": "sqlite:///x?table=y"})
     for task in ("a", "b"):
         written(sinks, tmp_path / "x.jsonl", ["warehouse"], {"n": 1}, task=task)
     written(sinks, tmp_path / "x.jsonl", ["warehouse"], {"n": 1, "v": 2}, task="a", key=["n"])
@@ -58,11 +72,11 @@ def test_a_database_of_the_worker_is_shared_by_its_tasks(tmp_path):
 
 
 @pytest.mark.parametrize("names", [["../outside"], ["/etc/passwd"], ["sqlite:///x"], [""], []])
-def test_a_task_can_name_no_place_of_its_own(tmp_path, names):
+def test_a_task_can_name_no_place_of_its_own(made, tmp_path, names):
     engine = Engine(CrawlSettings(), {"shop": Shop})
     spec = Spec("task", "shop", parameters={"settings": {"sinks": names}})
     with pytest.raises(InvalidArgument, match="allowed on this worker: a list of jsonl, csv"):
-        engine.crawl(spec, RunSink(Sinks({}), tmp_path / "x.jsonl", "task"))
+        engine.crawl(spec, RunSink(made({}), tmp_path / "x.jsonl", "task"))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -74,11 +88,11 @@ def test_a_task_can_name_no_place_of_its_own(tmp_path, names):
         {"item_schema": "os:system"},
     ],
 )
-def test_a_task_can_name_no_code_to_run(parameters):
+def test_a_task_can_name_no_code_to_run(made, parameters):
     engine = Engine(CrawlSettings(), {"shop": Shop})
     spec = Spec("task", "shop", parameters=parameters)
     with pytest.raises(InvalidArgument, match=r"not allowed, (as it names code|the spider needs)"):
-        engine.crawl(spec, RunSink(Sinks({}), None, "task"))
+        engine.crawl(spec, RunSink(made({}), None, "task"))
 
 
 @pytest.mark.parametrize(

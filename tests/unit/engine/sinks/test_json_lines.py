@@ -1,5 +1,6 @@
 """Items on disk: a line each, whole, soon."""
 
+import contextlib
 import dataclasses
 import datetime
 import json
@@ -117,5 +118,8 @@ def test_an_item_that_contains_itself_is_refused():
 
 def test_a_folder_that_cannot_be_made_is_an_os_error(tmp_path):
     (tmp_path / "file").write_text("")
+    sink = JsonLinesSink(tmp_path / "file" / "items.jsonl")
     with pytest.raises(OSError, match="file"):
-        opened(tmp_path / "file" / "items.jsonl")
+        sink.open()
+    with contextlib.suppress(OSError):
+        sink.close()

@@ -1,0 +1,164 @@
+"""A pytest plugin: what the tests of a file leave behind fails that file, and no other.
+
+Counted before its first test and after its last: open files, sockets and pipes, child processes,
+native threads of Python, greenlets. What the garbage collector finds unclosed fails it too, as a
+ResourceWarning. What fixtures of the whole session open belongs to the session.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+import sys
+import threading
+import time
+import weakref
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import gevent
+import greenlet
+import pytest
+
+PATIENCE_S = 3.0
+"""What is being closed as the last test ends has so long."""
+
+PROCESS = Path("/proc/self")
+
+
+class Held(NamedTuple):
+    """What this process holds at a moment: what identifies each, and how a person is told of it."""
+
+    descriptors: dict[object, str]
+    processes: dict[object, str]
+    greenlets: dict[object, str]
+    threads: dict[object, str]
+
+    def without(self, *others: Held) -> list[str]:
+        """What none of the others has, in words."""
+        return [
+            text
+            for kind, mine in enumerate(self)
+            for key, text in mine.items()
+            if all(key not in other[kind] for other in others)
+        ]
+
+
+def held() -> Held:
+    """What this process holds now."""
+    return Held(_descriptors(), _processes(), _greenlets(), _threads())
+
+
+def pytest_collection_finish() -> None:
+    """What the imports have made stays: no collection needs to look at it again."""
+    gc.collect()
+    gc.freeze()
+
+
+_of_the_session = Held({}, {}, {}, {})
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(fixturedef: pytest.FixtureDef[object]) -> Iterator[None]:
+    """What a fixture of the session opens is no leak of the file that asked for it first."""
+    if fixturedef.scope != "session":
+        return (yield)
+    before = held()
+    result = yield
+    now = held()
+    for mine, its, old in zip(_of_the_session, now, before):
+        mine.update({key: text for key, text in its.items() if key not in old})
+    return result
+
+
+@pytest.fixture(scope="module", autouse=True)
+def nothing_is_left() -> Iterator[None]:
+    """Fails the file whose tests leave something behind."""
+    yield from nothing_is_left_by("the tests of this file")
+
+
+def nothing_is_left_by(whose: str) -> Iterator[None]:
+    """Before the first test, and after the last one: what a fixture of this kind does."""
+    before = held()
+    yield
+    gc.collect()  # pytest tells what was found unclosed as errors of the last test
+    deadline_s = time.monotonic() + PATIENCE_S
+    while left := held().without(before, _of_the_session):
+        if time.monotonic() > deadline_s:
+            pytest.fail(f"{whose} have left:\n  " + "\n  ".join(left), pytrace=False)
+        gevent.sleep(0.02)
+
+
+def _descriptors() -> dict[object, str]:
+    """Open files, sockets and pipes; what libev and gRPC wait with has no name, and is theirs."""
+    found: dict[object, str] = {}
+    for number in os.listdir(PROCESS / "fd"):
+        with contextlib.suppress(OSError):  # the listing itself is closed by now
+            name = os.readlink(PROCESS / "fd" / number)
+            if not name.startswith(("anon_inode:", "/proc/")):
+                found[number, name] = f"descriptor {number}: {name}{_ends(name)}"
+    return found
+
+
+def _ends(name: str) -> str:
+    """The two ends of a TCP connection, by their ports."""
+    inode = name.removeprefix("socket:[").removesuffix("]")
+    for line in (PROCESS / "net/tcp").read_text().splitlines():
+        fields = line.split()
+        if fields[9] == inode:
+            ports = [int(end.partition(":")[2], 16) for end in fields[1:3]]
+            return f", TCP {ports[0]} to {ports[1]}"
+    return ""
+
+
+def _processes() -> dict[object, str]:
+    """Children that have not ended."""
+    found: dict[object, str] = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it has ended meanwhile
+            state, parent = (folder / "stat").read_text().rpartition(")")[2].split()[:2]
+            if int(parent) == os.getpid() and state != "Z":
+                command = (folder / "cmdline").read_bytes().replace(b"\0", b" ")
+                found[folder.name] = f"process {folder.name}: {command.decode(errors='replace')}"
+    return found
+
+
+def _greenlets() -> dict[object, str]:
+    """Greenlets of this thread that wait for something, and those that have yet to begin."""
+    hub, here = gevent.get_hub(), gevent.getcurrent()
+    return {
+        weakref.ref(each): f"{each!r}{_place(each)}"
+        for each in gc.get_objects()
+        if isinstance(each, greenlet.greenlet) and each not in (hub, here) and _lives(each)
+    }
+
+
+def _lives(each: greenlet.greenlet) -> bool:
+    waits = not each.ready() if isinstance(each, gevent.Greenlet) else bool(each)
+    return waits and _root(each) is _root(gevent.getcurrent())
+
+
+def _root(each: greenlet.greenlet) -> greenlet.greenlet:
+    """The first greenlet of its thread."""
+    while each.parent is not None:
+        each = each.parent
+    return each
+
+
+def _place(each: greenlet.greenlet) -> str:
+    frame = each.gr_frame
+    return f", at {frame.f_code.co_filename}:{frame.f_lineno}" if frame else ""
+
+
+def _threads() -> dict[object, str]:
+    """Native threads that run Python, beside the main one and the hub's own pool of them."""
+    places = [
+        f"{frame.f_code.co_filename}:{frame.f_lineno}"
+        for thread, frame in sys._current_frames().items()
+        if thread != threading.main_thread().ident
+    ]
+    beside = len(places) - gevent.get_hub().threadpool.size
+    where = ", ".join(sorted(set(places)))
+    return {number: f"native thread {number + 1} of {beside}: {where}" for number in range(beside)}
