@@ -17,6 +17,7 @@ from crawler.errors import CrawlerError, Retryable
 from crawler.model.constraints import NONE
 from crawler.model.policy import STRATEGY, Explanation, Fault, Score, WorkerVerdict
 from crawler.model.records import MAX_PAGE, Query, Resource, State
+from crawler.plural import counted
 from crawler.schemas import constraint_json
 from crawler.terminal import report, tables
 
@@ -140,12 +141,12 @@ def task_lines(found: Resource) -> Iterator[str]:
         "priority": str(spec.priority),
         "retries": f"{len(found.failed_on)} of {spec.retries} taken" if spec.retries else "",
         "failed on": ", ".join(found.failed_on),
-        "killed": f"{found.kills} workers" if found.kills else "",
+        "killed": counted(found.kills, "worker") if found.kills else "",
         "labels": tables.pairs(spec.labels),
         "asks for": _json({key: value for key, value in asked.items() if value}),
         "parameters": _json(dict(spec.parameters)),
-        "done so far": f"{counts.pages} pages, {counts.items} items, {counts.failures} failures, "
-        f"{counts.seconds:.1f} s",
+        "counts": f"{counted(counts.pages, 'page')}, {counted(counts.items, 'item')}, "
+        f"{counted(counts.failures, 'failure')}, {counts.seconds:.1f} s",
     }
     for name, value in values.items():
         if value:

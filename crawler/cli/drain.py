@@ -15,6 +15,7 @@ from crawler.clock import SystemClock
 from crawler.errors import CrawlerError, NotFound, Retryable
 from crawler.model.policy import Judgement
 from crawler.model.records import State
+from crawler.plural import counted
 
 LOOK_S = 0.5
 """Pause between two looks at a worker that is being emptied."""
@@ -95,7 +96,7 @@ def _tell_progress(load: NodeLoad) -> None:
 
 
 def _tasks(load: NodeLoad) -> str:
-    return f"{load.unfinished} unfinished task{'s' if load.unfinished > 1 else ''}"
+    return counted(load.unfinished, "unfinished task")
 
 
 def _staying(client: Client, load: NodeLoad, timeout_s: float) -> str:

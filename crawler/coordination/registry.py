@@ -156,7 +156,7 @@ class Difference:
         joined, left, changed = (
             f"[{', '.join(ids)}]" for ids in (self.joined, self.left, self.changed)
         )
-        return f"worker joined: {joined}, leaved: {left}, changed: {changed}"
+        return f"worker joined: {joined}, left: {left}, changed: {changed}"
 
 
 def difference(before: Mapping[str, Node], after: Mapping[str, Node]) -> Difference:

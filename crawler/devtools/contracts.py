@@ -29,6 +29,7 @@ from crawler.engine.http.request import Request
 from crawler.engine.items.sinks.json_lines import to_line
 from crawler.engine.spiders.spider import Spider
 from crawler.errors import CrawlerError
+from crawler.plural import counted
 
 KINDS = {"item": "items", "items": "items", "request": "requests", "requests": "requests"}
 ALLOWED = "@returns items|requests [LEAST [MOST]]"
@@ -70,7 +71,7 @@ def broken(pages: Pages, contract: Contract) -> Iterator[str]:
     for kind, least, most in contract.returns:
         count = len(getattr(found, kind))
         if not least <= count <= most:
-            yield f"{count} {kind}, not {_range(least, most)}"
+            yield f"{counted(count, kind[:-1])}, not {_range(least, most)}"
     yield from _missing(found, contract.scrapes)
 
 

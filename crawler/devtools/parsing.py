@@ -19,6 +19,7 @@ from crawler.engine.items.sinks.json_lines import to_line
 from crawler.engine.spiders import callbacks
 from crawler.engine.spiders.crawl_spider import CrawlSpider
 from crawler.errors import CrawlerError
+from crawler.plural import counted
 
 
 @dataclass(frozen=True)
@@ -43,8 +44,8 @@ class Parsed:
 
     def lines(self) -> Iterator[str]:
         """As people read it."""
-        items, requests = len(self.items), len(self.requests)
-        yield f"{self.status} {self.url} → {self.callback}: {items} items, {requests} requests"
+        items, requests = counted(len(self.items), "item"), counted(len(self.requests), "request")
+        yield f"{self.status} {self.url} → {self.callback}: {items}, {requests}"
         for item in self.items:
             yield textwrap.indent(pprint.pformat(item, sort_dicts=False), "  ")
         for request in self.requests:

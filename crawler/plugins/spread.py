@@ -37,7 +37,8 @@ def filter_domains(
         for place, count in counts.items():
             if count > most:
                 refused[place] = (
-                    f"is in {key} {place}, which has {count} tasks with {term.label}={value}; "
+                    f"is in {key} {place}, which has {count} task{'s' if count > 1 else ''} with "
+                    f"{term.label}={value}; "
                     f"at most {term.max_skew} more than the fewest are allowed"
                 )
     return refused

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from crawler.model.records import Node, Resource
+from crawler.plural import counted
 from crawler.scheduler import reasons
 from crawler.scheduler.backlog import Backlog, Queue, Turn
 from crawler.scheduler.candidate import Candidate
@@ -174,8 +175,8 @@ class Cycle:
         if kind == LOST:
             return reasons.missing(self._cluster_state.candidates, self._pinned(queue))
         if kind == FULL:
-            most = self._backlog.group(queue.group).most
-            return f"group {queue.group!r} has its {most} tasks at work, as many as it may have"
+            tasks = counted(self._backlog.group(queue.group).most, "task")
+            return f"group {queue.group!r} has its {tasks} at work, as many as it may have"
         return kind
 
     def _pinned(self, queue: Queue) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from crawler.model.records import Resource, State
+from crawler.plural import counted, plural
 from crawler.terminal import tables
 from crawler.terminal.tables import Seconds, display_width
 
@@ -71,8 +72,9 @@ def bar(state: State, width: int, tick: int, look: Look) -> str:
 def counters(resource: Resource) -> str:
     """What was done, as text of a width that rarely changes."""
     counts = resource.counts
-    text = f"{counts.pages:>6} pages {counts.items:>6} items"
-    return f"{text} {counts.failures:>4} failures" if counts.failures else text
+    pages, items, failures = counts.pages, counts.items, counts.failures
+    text = f"{pages:>6} {plural(pages, 'page'):<5} {items:>6} {plural(items, 'item'):<5}"
+    return f"{text} {failures:>4} {plural(failures, 'failure'):<8}" if failures else text
 
 
 def change(resource: Resource) -> str:
@@ -94,7 +96,7 @@ def summary(resources: Sequence[Resource]) -> str:
     """One line about all tasks."""
     states = [resource.state for resource in resources]
     parts = [f"{states.count(state)} {state.value}" for state in State if state in states]
-    standing = f"{_number(len(resources), 'task')}: {', '.join(parts) or 'none'}"
+    standing = f"{counted(len(resources), 'task')}: {', '.join(parts) or 'none'}"
     return f"{standing}; {_sums(resources)}"
 
 
@@ -185,12 +187,8 @@ def _row(resource: Resource) -> tuple[str | int | float, ...]:
 def _sums(resources: Sequence[Resource]) -> str:
     counts = [resource.counts for resource in resources]
     sums = (
-        _number(sum(each.pages for each in counts), "page"),
-        _number(sum(each.items for each in counts), "item"),
-        _number(sum(each.failures for each in counts), "failure"),
+        counted(sum(each.pages for each in counts), "page"),
+        counted(sum(each.items for each in counts), "item"),
+        counted(sum(each.failures for each in counts), "failure"),
     )
     return ", ".join(sums)
-
-
-def _number(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

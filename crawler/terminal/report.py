@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from crawler.engine.stats.statistics import Statistics
+from crawler.plural import counted
 
 _UNITS = ("bytes", "KB", "MB", "GB", "TB")
 
@@ -14,8 +15,8 @@ def status(found: Statistics) -> str:
     """How a crawl stands, in one line."""
     failed = sum(found.failures.values())
     parts = [
-        f"{found.pages:,} pages ({found.pages_per_s:,.1f}/s)",
-        f"{found.items:,} items",
+        f"{counted(found.pages, 'page')} ({found.pages_per_s:,.1f}/s)",
+        counted(found.items, "item"),
         f"{failed:,} failed" if failed else "",
         f"{found.pending:,} to go",
         size(found.bytes_expanded),
@@ -37,22 +38,22 @@ def row(name: str, text: str) -> str:
 def _rows(found: Statistics) -> Iterator[tuple[str, str]]:
     yield "spider", found.spider
     yield "ended", found.finish_reason or "it goes on"
-    yield "found", _number(found.discovered, "URL")
+    yield "discovered", _discovered(found)
     yield "pages", f"{found.pages:,}"
     yield "items", f"{found.items:,}"
     yield "dropped", counts(_largest_first(found.items_dropped))
     yield "lost", counts(_largest_first(found.items_failed))
     yield "requests", f"{found.requests:,}{_among(found)}"
-    yield "repeated", _number(found.retries, "request") if found.retries else ""
+    yield "repeated", counted(found.retries, "request") if found.retries else ""
     yield "bytes", _bytes(found)
     yield "statuses", counts({str(key): each for key, each in sorted(found.statuses.items())})
     yield "failed", counts(_largest_first(found.failures))
     yield "filtered", counts(_largest_first(found.filtered))
-    yield "not done", _number(found.pending, "request") if found.pending else ""
+    yield "not done", counted(found.pending, "request") if found.pending else ""
     yield "resting", _resting(found.resting) if not found.finish_reason else ""
     yield "memory", _memory(found.memory)
     yield "latency", _latency(found.latency_s) if found.statuses else ""
-    yield "slow", _number(found.slow_callbacks, "callback") if found.slow_callbacks else ""
+    yield "slow", counted(found.slow_callbacks, "callback") if found.slow_callbacks else ""
     yield "seconds", f"{found.seconds:.3f}"
     yield "pages/s", f"{found.pages_per_s:,.1f}"
 
@@ -80,17 +81,20 @@ def duration(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
+def _discovered(found: Statistics) -> str:
+    """Most requests that callbacks yield are for pages that the crawl knows."""
+    duplicates = found.filtered.get("duplicate", 0)
+    among = f", among them {counted(duplicates, 'duplicate')}" if duplicates else ""
+    return f"{counted(found.discovered, 'request')}{among}"
+
+
 def _among(found: Statistics) -> str:
     among: dict[str, Any] = {
-        _number(found.redirects, "redirect"): found.redirects,
+        counted(found.redirects, "redirect"): found.redirects,
         f"{found.from_cache:,} from the cache": found.from_cache,
     }
     told = [text for text, count in among.items() if count]
     return f", among them {', '.join(told)}" if told else ""
-
-
-def _number(count: int, name: str) -> str:
-    return f"{count:,} {name}" if count == 1 else f"{count:,} {name}s"
 
 
 def _bytes(found: Statistics) -> str:
@@ -110,14 +114,15 @@ def _milliseconds(seconds: float) -> str:
 def _memory(memory: Mapping[str, int]) -> str:
     if not memory:
         return ""
-    on_disk = f", {memory['on_disk']:,.0f} requests on disk" if memory["on_disk"] else ""
-    known = f"{memory['known']:,.0f} known URLs in {size(memory['known_bytes'])}"
-    return f"{known}, {memory['waiting']:,.0f} requests{on_disk}"
+    on_disk = f", {counted(memory['on_disk'], 'request')} on disk" if memory["on_disk"] else ""
+    known = f"{counted(memory['known'], 'known URL')} in {size(memory['known_bytes'])}"
+    return f"{known}, {counted(memory['waiting'], 'request')}{on_disk}"
 
 
 def _resting(resting: Mapping[str, float]) -> str:
-    hosts = resting.get("hosts", 0)
-    return f"{hosts:,.0f} hosts, for {duration(resting['longest_s'])} at the most" if hosts else ""
+    hosts = int(resting.get("hosts", 0))
+    longest = duration(resting.get("longest_s", 0.0))
+    return f"{counted(hosts, 'host')}, for {longest} at the most" if hosts else ""
 
 
 def _largest_first(values: Mapping[str, int]) -> dict[str, int]:

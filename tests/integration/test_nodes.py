@@ -379,10 +379,10 @@ def test_workers_that_come_and_go_are_logged_as_the_reference_does(cluster, capl
         ]
 
     service = {"id": "go.micro.server.worker-2", "address": worker.address}
-    joined = ("worker joined: [go.micro.server.worker-2], leaved: [], changed: []", {})
+    joined = ("worker joined: [go.micro.server.worker-2], left: [], changed: []", {})
     eventually(lambda: joined in logged())
     assert ("watch worker change", {"action": "create", "service": service}) in logged()
     worker.stop()
-    left = ("worker joined: [], leaved: [go.micro.server.worker-2], changed: []", {})
+    left = ("worker joined: [], left: [go.micro.server.worker-2], changed: []", {})
     eventually(lambda: left in logged())
     assert ("watch worker change", {"action": "delete", "service": service}) in logged()

@@ -239,7 +239,7 @@ class Kept(Spider):
     ("changes", "told"),
     [
         ({}, ""),
-        ({"returns": "items 2 16"}, "kept.py:18: parse_page: 1 items, not 2 to 16\n"),
+        ({"returns": "items 2 16"}, "kept.py:18: parse_page: 1 item, not 2 to 16\n"),
         ({"name": "price"}, "kept.py:18: parse_page: item 1 has no price\n"),
         ({"path": "/nix"}, "kept.py:18: parse_page: {site}/nix: HTTP 404\n"),
         (

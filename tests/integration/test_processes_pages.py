@@ -75,7 +75,7 @@ def test_a_page_is_shown_with_what_its_callback_yields(folder, site):
     done = parse(folder, site.url("/some"), "-a", "word=given")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines() == [
-        f"200 {site.url('/some')} → parse: 1 items, 2 requests",
+        f"200 {site.url('/some')} → parse: 1 item, 2 requests",
         "  {'title': 'some', 'word': 'given'}",
         f"  GET {site.url('/page/2')} → parse_book",
         f"  GET {site.url('/page/3')} → parse_book",
@@ -119,7 +119,7 @@ def test_the_rules_of_a_spider_say_who_gets_what(folder, site):
         f"200 {site.url('/some')} → parse: 0 items, 2 requests",
         f"  GET {site.url('/page/2')} → parse_book",
         f"  GET {site.url('/page/3')}",
-        f"200 {site.url('/page/2')} → parse_book: 1 items, 0 requests",
+        f"200 {site.url('/page/2')} → parse_book: 1 item, 0 requests",
         "  {'book': '2'}",
         f"200 {site.url('/page/3')} → parse: 0 items, 0 requests",
     ]
@@ -134,7 +134,7 @@ def test_cookies_stay_for_the_session(folder, site):
 def test_the_spider_may_be_one_of_the_settings(folder, site):
     given = ("-c", "books.yaml", "--spider", "books", *QUICK)
     done = crawler("parse", site.url("/redirect?n=1"), *given, cwd=folder)
-    assert done.stdout.startswith(f"200 {site.url('/page/end')} → parse: 1 items")
+    assert done.stdout.startswith(f"200 {site.url('/page/end')} → parse: 1 item")
 
 
 @pytest.mark.parametrize(

@@ -301,7 +301,7 @@ def test_why_a_task_waits_is_told(cluster):
     add(client, "elsewhere", constraints=Constraints(node="9"))
     waits = client.explain("two", CALL)
     assert (waits.group, waits.state) == ("few", "pending")
-    assert waits.waits_for == "its group 'few' to have fewer than 1 tasks on workers"
+    assert waits.waits_for == "its group 'few' to have fewer than 1 task on workers"
     waits = client.explain("elsewhere", CALL)
     assert waits.waits_for == "its only worker: it is parked until that is registered"
     assert waits.reason.endswith("is registered; there are 1: go.micro.server.worker-1")

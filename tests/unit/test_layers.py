@@ -9,7 +9,7 @@ ROOT = Path(__file__).parents[2]
 
 LAYERS = {
     "": [
-        {"model", "errors", "clock", "runtime", "coroutines"},
+        {"model", "errors", "clock", "runtime", "coroutines", "plural"},
         {"logs", "schemas"},
         {"settings", "metrics", "supervision", "hub"},
         {"coordination", "scheduler", "engine"},

@@ -6,6 +6,7 @@ from crawler.clock import Clock
 from crawler.model.policy import Explanation
 from crawler.model.records import Resource
 from crawler.node.master.placement import Placer
+from crawler.plural import counted
 from crawler.scheduler.cluster_state import ClusterState
 from crawler.scheduler.explain import judge
 from crawler.scheduler.framework import Framework
@@ -43,8 +44,8 @@ def waits_for(placer: Placer, cluster_state: ClusterState, resource: Resource, n
         return "a worker that suits: it is parked until something changes that could help it"
     if not placer.backlog.room(queue.group, cluster_state.groups):
         most = placer.backlog.group(queue.group).most
-        return f"its group {queue.group!r} to have fewer than {most} tasks on workers"
-    return f"its turn: {len(placer.backlog)} tasks wait for the next pass"
+        return f"its group {queue.group!r} to have fewer than {counted(most, 'task')} on workers"
+    return f"its turn: the next pass has {counted(len(placer.backlog), 'task')} to place"
 
 
 def _out_of_turn(placer: Placer, resource: Resource, now_s: float) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from crawler.model.records import Resource
 from crawler.node.master.grace import Incarnation, incarnation_of
+from crawler.plural import counted
 
 
 class PoisonWatch:
@@ -66,7 +67,7 @@ class PoisonWatch:
         if not self._most or resource.kills < self._most:
             return ""
         return (
-            f"parked: {resource.kills} workers died soon after they were given it; "
+            f"parked: {counted(resource.kills, 'worker')} died soon after they were given it; "
             "mend its spider, then update it or delete it and add it again"
         )
 

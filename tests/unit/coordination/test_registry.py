@@ -127,4 +127,4 @@ def test_the_difference_of_two_sets(before, after):
 
 def test_the_difference_reads_as_the_reference_logs_it():
     found = difference({}, {"go.micro.server.worker-2": Node("go.micro.server.worker-2", "h:1")})
-    assert str(found) == "worker joined: [go.micro.server.worker-2], leaved: [], changed: []"
+    assert str(found) == "worker joined: [go.micro.server.worker-2], left: [], changed: []"

@@ -80,6 +80,12 @@ def test_lines_show_task_worker_bar_counters_and_state():
     ]
 
 
+def test_one_failure_takes_the_columns_of_several():
+    one, several = (render.counters(task("a", pages=n, items=n, failures=n)) for n in (1, 2))
+    assert one.split() == ["1", "page", "1", "item", "1", "failure"]
+    assert len(one) == len(several)
+
+
 @pytest.mark.parametrize("width", range(1, 120))
 def test_no_line_is_wider_than_the_terminal(width):
     tasks = [

@@ -163,7 +163,7 @@ def test_what_a_task_waits_for_is_told():
     few = sorted(name for name, owner in scene.owners().items() if owner and name in "ab")
     assert (len(few), waits(scene, few[0]), waits(scene, "c")) == (1, "", "")
     (other,) = {"a", "b"} - set(few)
-    assert waits(scene, other) == "its group 'few' to have fewer than 1 tasks on workers"
+    assert waits(scene, other) == "its group 'few' to have fewer than 1 task on workers"
     scene.leave(W1.id)
     scene.settle()
     assert waits(scene, "c").startswith("a worker that suits")

@@ -131,7 +131,7 @@ def test_a_parked_task_does_not_name_the_reason_of_long_ago():
     scene.add(Spec("a", **about), Spec("b", **about))
     scene.settle()
     assert (
-        "group 'g' has its 1 tasks" in scene.stored["b"].reason
+        "group 'g' has its 1 task" in scene.stored["b"].reason
         or "group" in scene.stored["a"].reason
     )
     placed = next(n for n, r in scene.stored.items() if r.owner)

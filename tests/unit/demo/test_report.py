@@ -1,0 +1,31 @@
+"""What a crawl tells of itself: its counts agree with their nouns, and with each other."""
+
+import pytest
+
+from crawler.engine.stats.statistics import Statistics
+from crawler.terminal import report
+
+
+def rows(**counts):
+    found = Statistics("books", "books", finish_reason="finished", **counts)
+    return {line[:10].strip(): line[11:] for line in report.summary(found)}
+
+
+@pytest.mark.parametrize(
+    ("discovered", "filtered", "text"),
+    [
+        (17_541, {"duplicate": 16_216}, "17,541 requests, among them 16,216 duplicates"),
+        (2, {"duplicate": 1}, "2 requests, among them 1 duplicate"),
+        (1, {}, "1 request"),
+    ],
+)
+def test_requests_that_were_known_are_told_apart_from_those_discovered(discovered, filtered, text):
+    assert rows(discovered=discovered, filtered=filtered)["discovered"] == text
+
+
+def test_one_of_each_is_no_plural():
+    found = Statistics("books", "books", pages=1, items=1, pending=2, bytes_expanded=1)
+    assert report.status(found).startswith("1 page (0.0/s)  1 item  2 to go")
+    memory = {"known": 1, "known_bytes": 18, "waiting": 1, "on_disk": 1}
+    told = rows(memory=memory)["memory"]
+    assert told == "1 known URL in 18 bytes, 1 request, 1 request on disk"
