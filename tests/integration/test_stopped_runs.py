@@ -7,9 +7,9 @@ from gevent import monkey
 from crawler.clock import SystemClock
 from crawler.engine.items.sinks.factory import Sinks
 from crawler.engine.items.sinks.json_lines import JsonLines
+from crawler.model.records import Resource, Spec
 from crawler.node.worker import runs as runs_module
 from crawler.node.worker.runs import Runs
-from crawler.model.records import Resource, Spec
 from tests.clusters import CALL, Cluster, Unreachable
 from tests.site import Site
 from tests.site.crawling import OnlyTitles, lines, running_engine
