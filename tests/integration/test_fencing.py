@@ -416,7 +416,7 @@ def accepts(client, name):
 
 def test_two_failovers_within_one_ttl_lose_nothing(cluster, spiders):
     masters = [cluster.master(name) for name in "123"]
-    worker = cluster.worker("1", spiders)
+    cluster.worker("1", spiders)
     client = cluster.client(masters[2])
     client.add(waiting("a"), CALL)
     eventually(lambda: cluster.resources()["a"].state is State.RUNNING, what="it is reported")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from crawler.settings.sections import config
+from crawler.settings import config
 
 ROOT = Path(__file__).parents[2]
 DOCS = [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "bench" / "README.md"]
@@ -19,14 +19,14 @@ ROWS = re.findall(
 )
 RETIRED = {
     "bereft": "orphaned",
-    "give_way": "give way",
-    "cluster_state": "cluster state",
-    "sender": "sender",
+    "breathe": "give way",
+    "census": "cluster state",
+    "courier": "sender",
     "desk": "backend",
-    "schedulable": "schedulable",
+    "hires": "schedulable",
     "hiring": "schedulable",
-    "scraper": "scraper",
-    "item_writer": "item writer",
+    "journeys": "scraper",
+    "outlet": "item writer",
     "panel": "plugin run",
     "recall": "cache policy",
     "spill": "disk queue",
