@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from crawler.engine.stats.statistics import Statistics
 from crawler.errors import Unavailable
 from crawler.model.policy import Explanation, PolicyChange, SchedulerView
 from crawler.model.records import Leader, Node, Query, Report, Resource, Spec, WorkerLoad
+from crawler.model.statistics import Statistics
 
 UNTOLD = WorkerLoad()
 """Of a node that says nothing of its load."""

@@ -13,8 +13,8 @@ from crawler.engine.download.http_cache import Cache
 from crawler.engine.engine import Engine
 from crawler.engine.items.sinks.sink import Sink, SinkMaker
 from crawler.engine.spiders.spider import Spider
-from crawler.engine.stats.statistics import Statistics
 from crawler.model.records import Spec
+from crawler.model.statistics import Statistics
 from crawler.settings.crawl import CrawlSettings
 from crawler.supervision import Supervisor
 

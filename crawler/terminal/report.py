@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from crawler.engine.stats.statistics import Statistics
+from crawler.model.statistics import Statistics
 from crawler.plural import counted
 
 _UNITS = ("bytes", "KB", "MB", "GB", "TB")

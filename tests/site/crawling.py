@@ -18,8 +18,8 @@ from crawler.engine.download.http_cache import Cache
 from crawler.engine.engine import Engine
 from crawler.engine.items.sinks.json_lines import JsonLinesSink
 from crawler.engine.items.sinks.sink import Sink
-from crawler.engine.stats.statistics import Statistics
 from crawler.model.records import Spec
+from crawler.model.statistics import Statistics
 from crawler.settings.crawl import CrawlSettings
 
 HASTE = {

@@ -14,7 +14,7 @@ from google.protobuf import empty_pb2, json_format, struct_pb2
 
 from crawler.api.rpc.client import Client
 from crawler.api.service import Call, Crawls
-from crawler.engine.stats.statistics import Statistics
+from crawler.model.statistics import Statistics
 from crawler.proto import crawler_pb2 as pb
 from crawler.proto import crawler_pb2_grpc as pb_grpc
 from crawler.schemas import task_schemas

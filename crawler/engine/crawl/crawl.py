@@ -26,9 +26,9 @@ from crawler.engine.spiders import callbacks
 from crawler.engine.spiders.spider import Spider
 from crawler.engine.stats.current_callback import Called
 from crawler.engine.stats.outcome import outcome_of
-from crawler.engine.stats.statistics import Statistics
 from crawler.logs import get_logger
 from crawler.model.records import Counts, State
+from crawler.model.statistics import Statistics
 from crawler.supervision import do_all
 
 log = get_logger(__name__)
@@ -78,8 +78,7 @@ class Crawl:
     @property
     def statistics(self) -> Statistics:
         """All that is known of the run so far; live."""
-        return Statistics.of(
-            self.counters,
+        return self.counters.statistics(
             self.name,
             self.spider.name,
             self._finish_reason(),

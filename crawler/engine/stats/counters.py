@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Mapping
+from types import MappingProxyType
 
 from crawler.clock import Clock
 from crawler.engine.http import urls
@@ -10,6 +12,7 @@ from crawler.engine.http.messages import FetchAnswer, FetchError
 from crawler.engine.stats.latency import Latency
 from crawler.engine.stats.timing import Timing
 from crawler.model.records import Counts
+from crawler.model.statistics import Statistics
 
 
 class Counters:
@@ -106,3 +109,48 @@ class Counters:
     def counts(self) -> Counts:
         """What the leader is told of the crawl."""
         return Counts(self.pages, self.items, self.failures, self.timing.seconds)
+
+    def statistics(
+        self,
+        task: str,
+        spider: str,
+        finish_reason: str = "",
+        cooldowns: Mapping[str, float] = MappingProxyType({}),
+        memory: Mapping[str, int] = MappingProxyType({}),
+    ) -> Statistics:
+        """The statistics of the crawl, as they stand now.
+
+        `cooldowns` are the hosts that are left alone, with the seconds until the end of that.
+        """
+        timing = self.timing
+        return Statistics(
+            task=task,
+            spider=spider,
+            began_ns=timing.began_ns,
+            ended_ns=timing.ended_ns,
+            finish_reason=finish_reason,
+            seconds=timing.seconds,
+            discovered=self.discovered,
+            pages=self.pages,
+            pages_per_s=timing.pages_per_s(self.pages),
+            items=self.items,
+            items_dropped=dict(self.items_dropped),
+            items_failed=dict(self.items_failed),
+            requests=self.requests,
+            retries=self.retries,
+            redirects=self.redirects,
+            from_cache=self.from_cache,
+            bytes_received=self.bytes_received,
+            bytes_expanded=self.bytes_expanded,
+            statuses=dict(self.statuses),
+            failures=dict(self.failures_by_reason),
+            filtered=dict(self.filtered),
+            pending=self.pending,
+            resting={
+                "hosts": len(cooldowns),
+                "longest_s": round(max(cooldowns.values(), default=0.0), 1),
+            },
+            memory=dict(memory),
+            latency_s=self.latency.shown(),
+            slow_callbacks=self.slow_callbacks,
+        )

@@ -11,9 +11,9 @@ from gevent.event import Event
 
 from crawler.clock import Clock, give_turn
 from crawler.engine.stats.counters import Counters
-from crawler.engine.stats.statistics import Statistics
 from crawler.errors import NotFound
 from crawler.logs import get_logger
+from crawler.model.statistics import Statistics
 
 log = get_logger(__name__)
 

@@ -10,10 +10,10 @@ from crawler.api.http.app import build_app
 from crawler.api.rpc.server import RpcServer
 from crawler.api.rpc.worker import CrawlsClient, CrawlsServicer
 from crawler.cli import main
-from crawler.engine.stats.statistics import Statistics
 from crawler.errors import InvalidArgument, NotFound
 from crawler.metrics import Metrics
 from crawler.model.records import Owner, Resource, Spec
+from crawler.model.statistics import Statistics
 from crawler.settings.sections import ApiSettings
 from tests.unit.api.fakes import CALL, FakeDesk, Master, running
 

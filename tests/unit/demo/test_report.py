@@ -2,7 +2,7 @@
 
 import pytest
 
-from crawler.engine.stats.statistics import Statistics
+from crawler.model.statistics import Statistics
 from crawler.terminal import report
 
 

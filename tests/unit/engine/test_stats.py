@@ -10,7 +10,6 @@ from crawler.clock import ManualClock
 from crawler.engine.http.messages import FetchAnswer, FetchError
 from crawler.engine.stats.counters import Counters
 from crawler.engine.stats.latency import Latency
-from crawler.engine.stats.statistics import Statistics
 from tests.site import Site
 from tests.site.crawling import crawled
 
@@ -70,7 +69,7 @@ def test_errors_are_requests_without_status_and_latency():
     counters.timing.begin()
     counters.settled(FetchError("timeout", seconds=30.0))
     counters.settled(FetchAnswer(404, [], b"gone", 0.2))
-    shown = Statistics.of(counters, "task", "spider")
+    shown = counters.statistics("task", "spider")
     assert (shown.requests, shown.statuses, shown.bytes_expanded) == (2, {404: 1}, 4)
     assert shown.latency_s["max"] == 0.2
 

@@ -1,13 +1,10 @@
-"""The statistics of a crawl at one moment, for people: as they stand, or as they ended."""
+"""The statistics of a crawl at one moment, as they are shown, and as they travel."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, fields
-from types import MappingProxyType
-from typing import Any
-
-from crawler.engine.stats.counters import Counters
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, get_args, get_type_hints
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,51 +58,6 @@ class Statistics:
     slow_callbacks: int = 0
     """How often a callback computed for longer than `slow_callback_s`."""
 
-    @classmethod
-    def of(
-        cls,
-        counters: Counters,
-        task: str,
-        spider: str,
-        finish_reason: str = "",
-        cooldowns: Mapping[str, float] = MappingProxyType({}),
-        memory: Mapping[str, int] = MappingProxyType({}),
-    ) -> Statistics:
-        """As the counters stand now; `cooldowns` are the hosts that are left alone, with the
-        seconds that is for yet."""
-        timing = counters.timing
-        return cls(
-            task=task,
-            spider=spider,
-            began_ns=timing.began_ns,
-            ended_ns=timing.ended_ns,
-            finish_reason=finish_reason,
-            seconds=timing.seconds,
-            discovered=counters.discovered,
-            pages=counters.pages,
-            pages_per_s=timing.pages_per_s(counters.pages),
-            items=counters.items,
-            items_dropped=dict(counters.items_dropped),
-            items_failed=dict(counters.items_failed),
-            requests=counters.requests,
-            retries=counters.retries,
-            redirects=counters.redirects,
-            from_cache=counters.from_cache,
-            bytes_received=counters.bytes_received,
-            bytes_expanded=counters.bytes_expanded,
-            statuses=dict(counters.statuses),
-            failures=dict(counters.failures_by_reason),
-            filtered=dict(counters.filtered),
-            pending=counters.pending,
-            resting={
-                "hosts": len(cooldowns),
-                "longest_s": round(max(cooldowns.values(), default=0.0), 1),
-            },
-            memory=dict(memory),
-            latency_s=counters.latency.shown(),
-            slow_callbacks=counters.slow_callbacks,
-        )
-
     def to_json(self) -> dict[str, Any]:
         """As JSON knows it."""
         return {
@@ -118,19 +70,14 @@ class Statistics:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Statistics:
         """From what `to_json` made, of this version of the program or another."""
-        kinds = {each.name: _READERS.get(str(each.type)) for each in fields(cls)}
-        known = {name: value for name, value in data.items() if name in kinds}
-        return cls(**{name: _read(kinds[name], value) for name, value in known.items()})
+        hints = get_type_hints(cls)
+        known = {name: value for name, value in data.items() if name in hints}
+        return cls(**{name: _read(hints[name], value) for name, value in known.items()})
 
 
-_READERS: Mapping[str, Callable[[Any], Any]] = {
-    "int": int,
-    "Mapping[int, int]": lambda value: {int(key): int(each) for key, each in value.items()},
-    "Mapping[str, int]": lambda value: {key: int(each) for key, each in value.items()},
-    "Mapping[str, float]": dict,
-}
-"""JSON has one kind of numbers, and texts as keys."""
-
-
-def _read(reader: Callable[[Any], Any] | None, value: Any) -> Any:
-    return value if reader is None else reader(value)
+def _read(hint: Any, value: Any) -> Any:
+    """A value of that type: JSON has one kind of numbers, and texts as keys."""
+    inner = get_args(hint)
+    if inner:
+        return {_read(inner[0], key): _read(inner[1], each) for key, each in value.items()}
+    return int(value) if hint is int else value

@@ -1,0 +1,61 @@
+"""The statistics of a crawl on their way from a worker to whoever asks."""
+
+import json
+from dataclasses import fields
+
+from crawler.model.statistics import Statistics
+
+ALL = Statistics(
+    task="fiction",
+    spider="books",
+    began_ns=1_670_841_268_798_763_001,
+    ended_ns=2,
+    finish_reason="finished",
+    seconds=1.5,
+    discovered=3,
+    pages=4,
+    pages_per_s=2.25,
+    items=5,
+    items_dropped={"invalid title": 6},
+    items_failed={"disk full": 7},
+    requests=8,
+    retries=9,
+    redirects=10,
+    from_cache=11,
+    bytes_received=12,
+    bytes_expanded=13,
+    statuses={200: 14, 404: 15},
+    failures={"dns": 16},
+    filtered={"seen": 17},
+    pending=18,
+    resting={"hosts": 19, "longest_s": 20.5},
+    memory={"known": 21},
+    latency_s={"p50": 0.25, "max": 3},
+    slow_callbacks=22,
+)
+
+
+def as_doubles(value):
+    """As gRPC's Struct has it: each number is a double."""
+    return json.loads(json.dumps(value), parse_int=float)
+
+
+def test_statistics_come_back_as_they_were():
+    assert all(getattr(ALL, each.name) for each in fields(ALL)), "each differs from its default"
+    told = Statistics.from_json(json.loads(json.dumps(ALL.to_json())))
+    assert told == ALL
+    assert told.to_json() == ALL.to_json()
+
+
+def test_counts_that_travelled_as_doubles_are_whole_again():
+    precise = {**ALL.to_json(), "began_ns": 0}
+    told = Statistics.from_json(as_doubles(precise))
+    numbers = [told.pages, told.slow_callbacks, *told.failures.values(), *told.statuses.values()]
+    numbers += [*told.statuses, *told.memory.values(), *told.items_dropped.values()]
+    assert [type(number) for number in numbers] == [int] * len(numbers)
+    assert told == Statistics.from_json(precise)
+
+
+def test_what_another_version_tells_besides_is_left_out():
+    told = Statistics.from_json({"task": "a", "spider": "b", "colour": "red", "pages": 3.0})
+    assert told == Statistics("a", "b", pages=3)
