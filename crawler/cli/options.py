@@ -17,7 +17,7 @@ from crawler.errors import ConfigError, InvalidArgument
 from crawler.model.records import Spec
 from crawler.settings import config, overrides, scrapy_names
 from crawler.settings.crawl import CrawlSettings
-from crawler.settings.schema import from_text
+from crawler.settings.schema import from_text, meant
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -115,7 +115,7 @@ def settings_of(texts: Iterable[str]) -> dict[str, Any]:
     faults = scrapy_names.faults(parsed, "-s")
     faults += [
         f"-s.{name}: a setting of Scrapy that there is not here; see docs/spiders.md"
-        + overrides.meant(name, (*scrapy_names.NAMES, *scrapy_names.SWITCHES))
+        + meant(name, (*scrapy_names.NAMES, *scrapy_names.SWITCHES))
         for name in scrapy_names.unknown(parsed)
     ]
     if faults:

@@ -12,8 +12,6 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from google.protobuf import struct_pb2
-
 MAX_DEPTH = 16
 """Deepest nesting. Protobuf refuses messages nested deeper than 100, and a level of JSON costs
 three of them."""
@@ -39,18 +37,6 @@ def normal(value: Any, path: str = "", depth: int = 0) -> Any:
     if isinstance(value, (list, tuple)):
         return [normal(item, f"{path}[{at}]", depth + 1) for at, item in enumerate(value)]
     return _scalar(value, path)
-
-
-def to_struct(parameters: Mapping[str, Any]) -> struct_pb2.Struct:
-    """Parameters as a Struct, the way they travel over gRPC."""
-    struct = struct_pb2.Struct()
-    struct.update(parameters)
-    return struct
-
-
-def from_struct(struct: struct_pb2.Struct) -> dict[str, Any]:
-    """Parameters from a Struct, whole numbers as int."""
-    return {key: _from_value(value) for key, value in struct.fields.items()}
 
 
 def is_text(value: Any) -> bool:
@@ -93,23 +79,13 @@ def _number(value: float, path: str) -> float:
         return value
     if not math.isfinite(value):
         raise ValueError(f"holds {value}{_at(path)}; numbers must be finite")
-    return _whole(value)
+    return whole(value)
 
 
-def _whole(value: float) -> float:
+def whole(value: float) -> float:
+    """A number that is whole as an int, where that is exact."""
     return int(value) if value.is_integer() and abs(value) <= EXACT else value
 
 
 def _at(path: str) -> str:
     return f" at {ascii(path)[1:-1][:60]}" if path else ""
-
-
-def _from_value(value: struct_pb2.Value) -> Any:
-    kind = value.WhichOneof("kind")
-    if kind == "struct_value":
-        return from_struct(value.struct_value)
-    if kind == "list_value":
-        return [_from_value(item) for item in value.list_value.values]
-    if kind == "number_value":
-        return _whole(value.number_value)
-    return None if kind in (None, "null_value") else getattr(value, kind)

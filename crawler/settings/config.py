@@ -9,20 +9,16 @@ what is allowed. In the file `${NAME}` and `${NAME:-default}` stand for environm
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_type_hints
 
-import yaml
-from marshmallow import ValidationError
-
 from crawler.errors import ConfigError, InvalidArgument, shown
 from crawler.model.records import Spec
-from crawler.schemas.task_schemas import load_spec
-from crawler.settings.schema import from_text, schema_of
+from crawler.schemas.readers import Faulty
+from crawler.settings.schema import from_text, meant_or_allowed, read
 from crawler.settings.sections import CoordinationSettings, EtcdSettings, Settings
 
 ENVIRONMENT = "CRAWLER_"
@@ -75,6 +71,8 @@ def _file(path: str | None) -> Path | None:
 
 
 def _read(file: Path, environment: Mapping[str, str]) -> dict[str, Any]:
+    import yaml
+
     try:
         content = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -139,7 +137,7 @@ class _Loader:
                     hint = "this is a spider's declaration; list its file under spiders: of another"
                     self._fault(str(key), f"unknown section; {hint}")
                     continue
-                self._fault(str(key), f"unknown section{_nearest(str(key), allowed)}")
+                self._fault(str(key), f"unknown section{meant_or_allowed(key, allowed)}")
 
     def override(self, given: Mapping[str, Any], origin: str) -> None:
         """Take single settings by path, which win over what was taken before."""
@@ -156,7 +154,9 @@ class _Loader:
         beginnings = tuple(variable(section, "") for section, _ in sections())
         for name in sorted(environment):
             if name.startswith(beginnings) and name not in known:
-                self._faults.append(f"environment: {name}: unknown{_nearest(name, list(known), 0)}")
+                self._faults.append(
+                    f"environment: {name}: unknown{meant_or_allowed(name, list(known), 0)}"
+                )
 
     def settings(self) -> Settings:
         """The settings. Raises ConfigError with every fault found."""
@@ -191,6 +191,8 @@ class _Loader:
         if not isinstance(entry, dict):
             self._fault(path, f"{shown(entry)} given; a mapping with a name is allowed")
             return
+        from crawler.schemas.task_schemas import load_spec
+
         try:
             spec = load_spec(entry)
         except InvalidArgument as error:
@@ -203,21 +205,11 @@ class _Loader:
 
     def _section(self, name: str, kind: type[Any]) -> Any:
         try:
-            return kind(**schema_of(kind)().load(self._values[name]))
-        except ValidationError as error:
-            known = [item.name for item in dataclasses.fields(kind)]
-            for key, messages in error.messages_dict.items():
-                self._explain(f"{name}.{key}", key in known, messages, _nearest(str(key), known))
+            return read(kind, self._values[name])
+        except Faulty as faulty:
+            for path, what in faulty.below(name):
+                self._fault(path, what)
             return None
-
-    def _explain(self, path: str, known: bool, messages: Any, nearest: str) -> None:
-        if not known:
-            self._fault(path, f"unknown setting{nearest}")
-        elif isinstance(messages, dict):  # of a list or mapping, by index or key
-            for key, inner in messages.items():
-                self._explain(f"{path}[{key}]", True, _flat(inner), nearest)
-        else:
-            self._fault(path, "; ".join(messages))
 
     def _check_relations(self, built: Mapping[str, Any]) -> None:
         crawl, coordination = built["crawl"], built["coordination"]
@@ -265,18 +257,3 @@ class _Loader:
     def _fault(self, path: str, what: str) -> None:
         origin = self._origins.get(path.partition("[")[0], self._source)
         self._faults.append(f"{origin}: {path}: {what}")
-
-
-def _nearest(name: str, known: Sequence[str], most: int = 20) -> str:
-    """What may have been meant, or else what is allowed, unless that were too long a list."""
-    near = difflib.get_close_matches(name, known, 1)
-    if near:
-        return f"; did you mean {near[0]}?"
-    return f"; allowed: {', '.join(known)}" if len(known) <= most else "; see docs/settings.md"
-
-
-def _flat(messages: Any) -> list[str]:
-    """Messages of a mapping's value come one level deeper."""
-    if isinstance(messages, dict):
-        return [text for inner in messages.values() for text in _flat(inner)]
-    return list(messages)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from crawler.settings import forms
 from crawler.settings.setting import setting
 
 CACHE_OFF, CACHE_ALWAYS, CACHE_RFC9111 = "none", "always", "rfc9111"
@@ -34,8 +35,8 @@ class CrawlSettings:
     headers: Mapping[str, str] = setting(
         {},
         "Header lines of each request, to every host. They replace the usual ones.",
-        keys="token",
-        form="line",
+        keys=forms.HEADER_NAME,
+        form=forms.LINE,
     )
     robots: bool = setting(True, "Whether the crawl obeys robots.txt.")
     delay_s: float = setting(
@@ -176,7 +177,7 @@ class CrawlSettings:
     proxies: Sequence[str] = setting(
         [],
         "Proxies that take turns, such as http://user:password@host:3128 or socks5h://host:1080.",
-        form="proxy",
+        form=forms.PROXY,
         secret=True,
     )
     proxy_rest_s: float = setting(
@@ -257,7 +258,7 @@ class CrawlSettings:
     deny_urls: Sequence[str] = setting(
         [],
         "Regular expressions. The crawl does not fetch a URL in which one is found.",
-        form="regex",
+        form=forms.REGEX,
     )
     strip_query: Sequence[str] = setting(
         [], "Parameters that the crawl removes from the query of URLs, such as utm_* or gclid."

@@ -6,18 +6,16 @@ Fields, types and ranges are those of `CrawlSettings`, checked as in the setting
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from marshmallow import ValidationError
-
 from crawler.errors import InvalidArgument
+from crawler.schemas.readers import Faulty
 from crawler.settings.crawl import CrawlSettings
-from crawler.settings.schema import fields_of, from_text
+from crawler.settings.schema import from_text, meant, readers_of
 
-_FIELDS = fields_of(CrawlSettings)
+_READERS = readers_of(CrawlSettings)
 _HINTS = typing.get_type_hints(CrawlSettings)
 _SECRET = {item.name for item in dataclasses.fields(CrawlSettings) if item.metadata["secret"]}
 
@@ -31,7 +29,7 @@ def override(base: CrawlSettings, changes: Any, where: str) -> CrawlSettings:
     found = faults(changes, where)
     if found:
         raise InvalidArgument("; ".join(found))
-    given = {key: _FIELDS[key].deserialize(value) for key, value in changes.items()}
+    given = {key: _READERS[key].read(value) for key, value in changes.items()}
     return dataclasses.replace(base, **given)
 
 
@@ -49,18 +47,12 @@ def parsed(texts: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _fault(key: Any, value: Any, path: str) -> str:
-    if key not in _FIELDS:
-        known = ", ".join(sorted(_FIELDS))
-        return f"{path}: unknown crawl setting; allowed: {known}{meant(key, _FIELDS)}"
+    if key not in _READERS:
+        known = ", ".join(sorted(_READERS))
+        return f"{path}: unknown crawl setting; allowed: {known}{meant(key, _READERS)}"
     try:
-        _FIELDS[key].deserialize(value)
-    except ValidationError:
+        _READERS[key].read(value)
+    except Faulty:
         given = "the value given" if key in _SECRET else repr(value)
-        return f"{path}: {given} is not allowed; allowed: {_FIELDS[key].allowed}"
+        return f"{path}: {given} is not allowed; allowed: {_READERS[key].allowed}"
     return ""
-
-
-def meant(name: object, known: Iterable[str]) -> str:
-    """What a message about an unknown name ends with: the known one most like it, if any is."""
-    near = difflib.get_close_matches(str(name), known, n=1)
-    return f"; did you mean {near[0]}?" if near else ""

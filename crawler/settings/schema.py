@@ -1,4 +1,4 @@
-"""The marshmallow schema of a section of the settings, made from the fields of its class.
+"""Reads the values of settings as the fields of their classes declare them.
 
 Each message says what was given and what is allowed; the path is added by whoever loads.
 """
@@ -6,170 +6,165 @@ Each message says what was given and what is allowed; the path is added by whoev
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import math
-import re
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Protocol, get_args, get_origin, get_type_hints
 
-import yaml
-from marshmallow import RAISE, Schema, ValidationError, fields
-
 from crawler.errors import shown
-from crawler.schemas.constraint_json import QUANTITIES, QUANTITY
+from crawler.schemas.readers import Faulty, together
 
-_FORMS = {
-    "listen": (r"[^\s:/]*:\d{1,5}", ":port or host:port"),
-    "endpoints": (r"[^\s:/]+:\d{1,5}", "host:port"),
-    "path": (r"(/[^\s/]+)+", "a path such as /a/b"),
-    "service": (r"[A-Za-z0-9._-]+", "letters, digits, dots, dashes"),
-    "quantity": (QUANTITY, QUANTITIES),
-    "taint": (
-        r"\w[\w./-]*(=[\w./-]*)?:(NoSchedule|PreferNoSchedule)",
-        "key=value:effect, with the effect NoSchedule or PreferNoSchedule,",
-    ),
-    "proxy": (
-        r"(https?|socks4a?|socks5h?)://[^\s/]+/?",
-        "http://host:port, https://, socks4://, socks4a://, socks5:// or socks5h://",
-    ),
-    "network": (
-        r"all|[0-9A-Fa-f.:]+(/\d{1,3})?",
-        "a network such as 10.0.0.0/8 or fd00::/8, or `all`,",
-    ),
-    "token": (r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", "letters, digits, dashes, as the name of a header,"),
-    "line": (r"[^\r\n\x00]*", "a text without line breaks"),
-    "name": (r"[A-Za-z0-9._-]{0,64}", "up to 64 letters, digits, dots, dashes"),
-    "regex": ("", "a regular expression"),
-}
+_TYPES = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
+_NOTHING = "nothing given; leave the line out instead"
 
 
-def schema_of(kind: type[Any]) -> type[Schema]:
-    """The marshmallow schema of a section, from the fields of its class."""
-    made: dict[str, Any] = dict(fields_of(kind))
-    made["Meta"] = type("Meta", (), {"unknown": RAISE})
-    return type(f"{kind.__name__}Schema", (Schema,), made)
-
-
-def fields_of(kind: type[Any]) -> dict[str, SettingField]:
-    """The marshmallow fields of a section by name."""
-    hints = get_type_hints(kind)
-    return {item.name: _field(hints[item.name], item.metadata) for item in dataclasses.fields(kind)}
-
-
-class SettingField(Protocol):
-    """A field that can say in words what it takes."""
-
-    def deserialize(self, value: Any) -> Any:
-        """The value as its type; raises ValidationError."""
-        ...
+class SettingReader(Protocol):
+    """Reads the values of one setting."""
 
     @property
     def allowed(self) -> str:
         """What is allowed, for people."""
         ...
 
+    def read(self, value: Any) -> Any:
+        """The value as its type. Raises Faulty."""
+        ...
 
-def _field(hint: Any, metadata: Mapping[str, Any]) -> SettingField:
+
+def readers_of(kind: type[Any]) -> Mapping[str, SettingReader]:
+    """What reads each setting of a class, by their names."""
+    hints = get_type_hints(kind)
+    return {
+        item.name: _reader(hints[item.name], item.metadata) for item in dataclasses.fields(kind)
+    }
+
+
+def read(kind: type[Any], given: Mapping[str, Any]) -> Any:
+    """Settings of that class from their values by name. Raises Faulty with every fault."""
+    return _Record(kind).read(given)
+
+
+def meant(name: object, known: Iterable[str]) -> str:
+    """What a message about an unknown name ends with: the known one most like it, if any is."""
+    near = difflib.get_close_matches(str(name), known, n=1)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def meant_or_allowed(name: object, known: Collection[str], most: int = 20) -> str:
+    """The same; or else all that are known, unless those are more than `most`."""
+    allowed = f"; allowed: {', '.join(known)}" if len(known) <= most else "; see docs/settings.md"
+    return meant(name, known) or allowed
+
+
+def _reader(hint: Any, metadata: Mapping[str, Any]) -> SettingReader:
     if isinstance(hint, type) and dataclasses.is_dataclass(hint):
         return _Record(hint)
     if get_origin(hint) is None:
         return _Value(hint, metadata)
     inner = get_args(hint)
     if len(inner) == 1:
-        return _List(_field(inner[0], metadata))
-    keys = _Value(str, {"form": metadata.get("keys", "")})
-    return _Map(keys, _field(inner[1], metadata))
+        return _List(_reader(inner[0], metadata))
+    return _Map(_Value(str, {"form": metadata.get("keys")}), _reader(inner[1], metadata))
 
 
-class _List(fields.List[Any]):
-    def __init__(self, inner: Any) -> None:
-        super().__init__(inner, error_messages={"invalid": "a list is allowed"})
+class _List:
+    def __init__(self, inner: SettingReader) -> None:
+        self._inner = inner
         self.allowed = f"a list, each {inner.allowed}"
 
+    def read(self, value: Any) -> list[Any]:
+        if value is None:
+            raise Faulty(("", _NOTHING))
+        if not isinstance(value, Collection) or isinstance(value, str | bytes | Mapping):
+            raise Faulty(("", "a list is allowed"))
+        return together((f"[{at}]", self._inner.read, each) for at, each in enumerate(value))
 
-class _Map(fields.Dict):
-    def __init__(self, keys: Any, values: Any) -> None:
-        super().__init__(keys, values, error_messages={"invalid": "a mapping is allowed"})
+
+class _Map:
+    def __init__(self, keys: SettingReader, values: SettingReader) -> None:
+        self._keys = keys
+        self._values = values
         self.allowed = f"a mapping to {values.allowed}"
 
+    def read(self, value: Any) -> dict[str, Any]:
+        if value is None:
+            raise Faulty(("", _NOTHING))
+        if not isinstance(value, Mapping):
+            raise Faulty(("", "a mapping is allowed"))
+        return dict(together((f"[{key}]", self._pair, (key, value[key])) for key in value))
 
-class _Record(fields.Field[Any]):
-    """A mapping that stands for a small frozen dataclass."""
+    def _pair(self, pair: tuple[Any, Any]) -> tuple[str, Any]:
+        key, value = together([("", self._keys.read, pair[0]), ("", self._values.read, pair[1])])
+        return key, value
+
+
+class _Record:
+    """A mapping that stands for a frozen dataclass."""
 
     def __init__(self, kind: type[Any]) -> None:
-        super().__init__()
         self._kind = kind
-        self._schema = schema_of(kind)
-        parts = (f"{name} ({field.allowed})" for name, field in fields_of(kind).items())
-        self.allowed = f"a mapping of {', '.join(parts)}"
-
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
-        if isinstance(value, self._kind):
-            return value
-        if not isinstance(value, Mapping):
-            raise ValidationError(f"{shown(value)} given; {self.allowed} is allowed")
-        try:
-            return self._kind(**self._schema().load(value))
-        except ValidationError as error:
-            told = error.messages_dict.items()
-            raise ValidationError([f"{name}: {'; '.join(text)}" for name, text in told]) from None
-
-
-class _Value(fields.Field[Any]):
-    """A single value of a given type, within its bounds."""
-
-    def __init__(self, kind: type[Any], metadata: Mapping[str, Any]) -> None:
-        super().__init__(error_messages={"null": "nothing given; leave the line out instead"})
-        self._kind = kind
-        self._rule = metadata
-
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
-        converted = _converted(value, self._kind)
-        if converted is None or not self._allows(converted):
-            given = "another value" if self._rule.get("secret") else shown(value)
-            raise ValidationError(f"{given} given; {self.allowed} is allowed")
-        return converted
-
-    def _allows(self, value: Any) -> bool:
-        least, most = self._rule.get("least"), self._rule.get("most")
-        pattern, _ = _FORMS.get(self._rule.get("form", ""), ("", ""))
-        return (
-            (least is None or value >= least)
-            and (most is None or value <= most)
-            and (not self._rule.get("one_of") or value in self._rule["one_of"])
-            and (not pattern or (not value and pattern.startswith("[^")) or _fits(pattern, value))
-            and (self._rule.get("form") != "regex" or _compiles(value))
-        )
+        self._readers = readers_of(kind)
 
     @property
     def allowed(self) -> str:
-        """What is allowed, for people."""
+        parts = (f"{name} ({reader.allowed})" for name, reader in self._readers.items())
+        return f"a mapping of {', '.join(parts)}"
+
+    def read(self, value: Any) -> Any:
+        if isinstance(value, self._kind):
+            return value
+        if not isinstance(value, Mapping):
+            raise Faulty(("", f"{shown(value)} given; {self.allowed} is allowed"))
+        return self._kind(
+            **dict(together((f".{key}", self._pair, (key, value[key])) for key in value))
+        )
+
+    def _pair(self, pair: tuple[Any, Any]) -> tuple[str, Any]:
+        name, value = pair
+        if name not in self._readers:
+            raise Faulty(("", f"unknown setting{meant_or_allowed(name, self._readers)}"))
+        return name, self._readers[name].read(value)
+
+
+class _Value:
+    """A single value of a given type, within its bounds."""
+
+    def __init__(self, kind: type[Any], rule: Mapping[str, Any]) -> None:
+        self._kind = kind
+        self._rule = rule
+
+    def read(self, value: Any) -> Any:
+        if value is None:
+            raise Faulty(("", _NOTHING))
+        converted = _converted(value, self._kind)
+        if converted is None or not self._allows(converted):
+            given = "another value" if self._rule.get("secret") else shown(value)
+            raise Faulty(("", f"{given} given; {self.allowed} is allowed"))
+        return converted
+
+    @property
+    def allowed(self) -> str:
         if self._rule.get("one_of"):
             return "one of " + ", ".join(self._rule["one_of"])
         if self._rule.get("form"):
-            return _FORMS[self._rule["form"]][1]
-        names = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
+            return str(self._rule["form"].words)
         bounds = [
             f"{word} {self._rule[key]}"
             for word, key in (("from", "least"), ("to", "most"))
             if self._rule.get(key) is not None
         ]
         unit = f" {self._rule['unit']}" if self._rule.get("unit") else ""
-        return " ".join([names[self._kind], *bounds]) + unit
+        return " ".join([_TYPES[self._kind], *bounds]) + unit
 
-
-def _compiles(value: str) -> bool:
-    try:
-        re.compile(value)
-    except re.error:
-        return False
-    return True
-
-
-def _fits(pattern: str, value: str) -> bool:
-    if not re.fullmatch(pattern, value):
-        return False
-    port = value.rpartition(":")[2] if ":" in value else "0"
-    return not port.isdecimal() or int(port) <= 65535
+    def _allows(self, value: Any) -> bool:
+        rule = self._rule
+        least, most = rule.get("least"), rule.get("most")
+        return (
+            (least is None or value >= least)
+            and (most is None or value <= most)
+            and (not rule.get("one_of") or value in rule["one_of"])
+            and (not rule.get("form") or rule["form"].fits(value))
+        )
 
 
 def _converted(value: Any, kind: type[Any]) -> Any:
@@ -203,6 +198,8 @@ def from_text(value: Any, hint: Any) -> Any:
 
 
 def _parsed(text: str) -> Any:
+    import yaml
+
     try:
         return yaml.safe_load(text)
     except yaml.YAMLError:

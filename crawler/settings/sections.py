@@ -13,6 +13,7 @@ from typing import Any
 
 from crawler.model.constraints import MOST_AMOUNT
 from crawler.model.records import Spec
+from crawler.settings import forms
 from crawler.settings.crawl import CrawlSettings
 from crawler.settings.setting import setting
 
@@ -24,17 +25,17 @@ class NodeSettings:
     id: str = setting(
         "",
         "Name of the node within its role. If empty, the node takes the lowest free number.",
-        form="name",
+        form=forms.NAME,
     )
     http: str = setting(
         "",
         "Address on which HTTP listens. If empty: :8081 for a master, :8080 for a worker.",
-        form="listen",
+        form=forms.LISTEN,
     )
     grpc: str = setting(
         "",
         "Address on which gRPC listens. If empty: :9091 for a master, :9090 for a worker.",
-        form="listen",
+        form=forms.LISTEN,
     )
     labels: Mapping[str, str] = setting(
         {}, "Labels of a worker, which plugins read. `gpu` is built in; see docs/hooks.md."
@@ -45,13 +46,13 @@ class NodeSettings:
         "docs/constraints.md.",
         least=0,
         most=MOST_AMOUNT,
-        keys="quantity",
+        keys=forms.QUANTITY,
     )
     taints: Sequence[str] = setting(
         [],
         "Taints keep tasks off a worker unless the tasks tolerate them. Write "
         "key=value:NoSchedule or key=value:PreferNoSchedule; see docs/constraints.md.",
-        form="taint",
+        form=forms.TAINT,
     )
     hub_limit_s: float = setting(
         2.0,
@@ -85,7 +86,7 @@ class EtcdSettings:
     endpoints: Sequence[str] = setting(
         ["127.0.0.1:2379"],
         "Client addresses of etcd. A node starts with any of them.",
-        form="endpoints",
+        form=forms.ENDPOINT,
     )
     timeout_s: float = setting(3.0, "Deadline of each call to etcd.", unit="s", least=0.1, most=60)
     ca: str = setting(
@@ -114,28 +115,30 @@ class CoordinationSettings:
         least=2,
         most=300,
     )
-    resources: str = setting("/resources", "Prefix of the tasks' keys.", form="path")
-    election: str = setting("/resources/election", "Prefix of the candidates' keys.", form="path")
-    registry: str = setting("/micro/registry", "Prefix of the registrations.", form="path")
+    resources: str = setting("/resources", "Prefix of the tasks' keys.", form=forms.PATH)
+    election: str = setting(
+        "/resources/election", "Prefix of the candidates' keys.", form=forms.PATH
+    )
+    registry: str = setting("/micro/registry", "Prefix of the registrations.", form=forms.PATH)
     worker_service: str = setting(
-        "go.micro.server.worker", "Service name of workers.", form="service"
+        "go.micro.server.worker", "Service name of workers.", form=forms.SERVICE
     )
     master_service: str = setting(
-        "go.micro.server.master", "Service name of masters.", form="service"
+        "go.micro.server.master", "Service name of masters.", form=forms.SERVICE
     )
     tombstones: str = setting(
         "/crawler/tombstones",
         "Prefix of the tombstones, which name workers that were declared dead.",
-        form="path",
+        form=forms.PATH,
     )
     snowflake: str = setting(
-        "/crawler/snowflake", "Key of the highest id that was given out so far.", form="path"
+        "/crawler/snowflake", "Key of the highest id that was given out so far.", form=forms.PATH
     )
     scheduler: str = setting(
         "/crawler/scheduler",
         "Prefix of what people decided on the running cluster: the policy of the scheduler, and "
         "the cordoned workers.",
-        form="path",
+        form=forms.PATH,
     )
 
 
@@ -269,7 +272,7 @@ class WorkerSettings:
         {},
         "Databases to which tasks may write items: name to URL, such as "
         "postgresql://user:password@host/database.",
-        keys="name",
+        keys=forms.NAME,
         secret=True,
     )
     report_s: float = setting(
@@ -298,7 +301,7 @@ class WorkerSettings:
         [],
         "Private, loopback or link-local networks that tasks may crawl, such as 10.0.0.0/8. `all` "
         "allows every address.",
-        form="network",
+        form=forms.NETWORK,
     )
     cache_folder: str = setting("http-cache", "Folder of the HTTP cache.")
     cache_bytes: int = setting(

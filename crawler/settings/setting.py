@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import field
 from typing import Any
 
+from crawler.settings.forms import Form
+
 
 def setting(
     default: Any,
@@ -15,14 +17,14 @@ def setting(
     least: float | None = None,
     most: float | None = None,
     one_of: Sequence[str] = (),
-    form: str = "",
-    keys: str = "",
+    form: Form | None = None,
+    keys: Form | None = None,
     secret: bool = False,
 ) -> Any:
     """A dataclass field that carries what the schema and the documentation need.
 
-    `form` names a check beyond type and range, one of those in schema.py; `keys` names one for the
-    keys of a mapping. A `secret` is shown nowhere, in errors neither.
+    `form` is what a text must look like, in a list or mapping each of them; `keys` is the form of
+    the keys of a mapping. A `secret` is shown nowhere, in errors neither.
     """
     metadata = {
         "help": help,

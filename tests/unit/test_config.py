@@ -184,8 +184,8 @@ def test_what_a_group_cannot_have(load, text, complaint):
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("[{events: 0}]", "crawl.limits[0]: events: 0 given; a whole number from 1 to"),
-        ("[{}, {per: 1}]", "crawl.limits[1]: per: "),
+        ("[{events: 0}]", "crawl.limits[0].events: 0 given; a whole number from 1 to"),
+        ("[{}, {per: 1}]", "crawl.limits[1].per: unknown setting; did you mean per_s?"),
         ("[5]", "crawl.limits[0]: 5 given; a mapping of events (a whole number from 1"),
         ("{events: 1}", "crawl.limits: a list is allowed"),
     ],

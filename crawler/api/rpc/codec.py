@@ -29,8 +29,8 @@ from crawler.model.records import (
 )
 from crawler.proto import crawler_pb2 as pb
 from crawler.schemas import constraint_json
-from crawler.schemas.parameters import from_struct, to_struct
 from crawler.schemas.readers import Faulty
+from crawler.schemas.structs import from_struct, to_struct
 from crawler.schemas.task_schemas import load_state
 
 CACHED = 1024

@@ -16,7 +16,7 @@ from crawler.model.policy import (
     WorkerVerdict,
 )
 from crawler.proto import crawler_pb2 as pb
-from crawler.schemas.parameters import from_struct, to_struct
+from crawler.schemas.structs import from_struct, to_struct
 
 
 def change_message(change: PolicyChange) -> pb.Scheduler:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
 from crawler.engine.http.messages import Done, FetchAnswer, FetchCall, FetchError, Sent
+from crawler.settings.forms import PROXY
 
-FORM = re.compile(r"(https?|socks4a?|socks5h?)://[^\s/]+/?", re.IGNORECASE)
 _REFUSED = 407
 
 
@@ -103,6 +102,6 @@ def checked(proxy: Any) -> str:
     """A proxy of a request's own. Raises FetchError for what is none."""
     if not proxy:
         return ""
-    if isinstance(proxy, str) and FORM.fullmatch(proxy):
+    if isinstance(proxy, str) and PROXY.fits(proxy):
         return proxy
     raise FetchError("bad proxy", "allowed: http, https, socks4(a) or socks5(h)://host:port")

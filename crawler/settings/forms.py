@@ -1,0 +1,78 @@
+"""The forms that texts among the settings may have: what fits, and what people are told."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from crawler.schemas.constraint_json import QUANTITIES
+from crawler.schemas.constraint_json import QUANTITY as QUANTITY_PATTERN
+
+MOST_PORT = 65_535
+
+
+def _anything(value: str) -> bool:
+    return True
+
+
+@dataclass(frozen=True)
+class Form:
+    """What a text must look like."""
+
+    pattern: str
+    """A regular expression that fits the whole of it."""
+    words: str
+    """The same for people; a message goes on with "is allowed"."""
+    check: Callable[[str], bool] = _anything
+    """What no pattern can say."""
+
+    def fits(self, value: str) -> bool:
+        """Whether a text has this form."""
+        return re.fullmatch(self.pattern, value) is not None and self.check(value)
+
+
+def _has_port(address: str) -> bool:
+    return int(address.rpartition(":")[2] or 0) <= MOST_PORT
+
+
+def _is_url(text: str) -> bool:
+    try:
+        return urlsplit(text).port != 0
+    except ValueError:
+        return False
+
+
+def _compiles(pattern: str) -> bool:
+    try:
+        re.compile(pattern)
+    except re.error:
+        return False
+    return True
+
+
+LISTEN = Form(r"([^\s:/]*:\d{1,5})?", ":port or host:port", _has_port)
+"""Where a server listens; it may be empty."""
+ENDPOINT = Form(r"[^\s:/]+:\d{1,5}", "host:port", _has_port)
+PATH = Form(r"(/[^\s/]+)+", "a path such as /a/b")
+SERVICE = Form(r"[A-Za-z0-9._-]+", "letters, digits, dots, dashes")
+NAME = Form(r"[A-Za-z0-9._-]{0,64}", "up to 64 letters, digits, dots, dashes")
+QUANTITY = Form(QUANTITY_PATTERN, QUANTITIES)
+TAINT = Form(
+    r"\w[\w./-]*(=[\w./-]*)?:(NoSchedule|PreferNoSchedule)",
+    "key=value:effect, with the effect NoSchedule or PreferNoSchedule,",
+)
+NETWORK = Form(
+    r"all|[0-9A-Fa-f.:]+(/\d{1,3})?", "a network such as 10.0.0.0/8 or fd00::/8, or `all`,"
+)
+PROXY = Form(
+    r"(?i:https?|socks4a?|socks5h?)://[^\s/]+/?",
+    "http://host:port, https://, socks4://, socks4a://, socks5:// or socks5h://",
+    _is_url,
+)
+HEADER_NAME = Form(
+    r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", "letters, digits, dashes, as the name of a header,"
+)
+LINE = Form(r"[^\r\n\x00]*", "a text without line breaks")
+REGEX = Form(r"(?s:.*)", "a regular expression", _compiles)

@@ -1,0 +1,77 @@
+"""The forms of settings: what has them, and what has not."""
+
+import pytest
+
+from crawler.errors import ConfigError
+from crawler.settings import config, forms
+from crawler.settings.crawl import CrawlSettings
+from crawler.settings.overrides import override
+
+FITS = {
+    "LISTEN": ["", ":80", "0.0.0.0:8081", "host:65535"],
+    "ENDPOINT": ["127.0.0.1:2379", "etcd-1.example:1"],
+    "PATH": ["/a", "/a/b-c.d"],
+    "SERVICE": ["go.micro.server.worker", "a_b-1"],
+    "NAME": ["", "shop-1", "x" * 64],
+    "QUANTITY": ["cpu", "nvidia.com/gpu"],
+    "TAINT": ["spot=yes:NoSchedule", "old:PreferNoSchedule", "ref=1:NoSchedule"],
+    "NETWORK": ["all", "10.0.0.0/8", "fd00::/8", "::1", "fd00::123456"],
+    "PROXY": [
+        "http://host:3128",
+        "HTTP://user:123456@host:3128/",
+        "http://user:123456@host",
+        "socks4a://host:1",
+        "socks5h://host:65535",
+    ],
+    "HEADER_NAME": ["X-Ref", "accept"],
+    "LINE": ["", "ref:123456", "a: b:99999999"],
+    "REGEX": ["", r"\.pdf$", "/port:99999", "a\nb"],
+}
+FITS_NOT = {
+    "LISTEN": ["80", "host", ":65536", ":123456", "a:b:80", "http://host:80"],
+    "ENDPOINT": ["", ":80", "host", "host:99999", "a b:1"],
+    "PATH": ["", "a", "/", "/a/", "/a b"],
+    "SERVICE": ["", "a/b", "a b"],
+    "NAME": ["a/b", "x" * 65],
+    "QUANTITY": ["", "a b", "-x"],
+    "TAINT": ["", "spot", "a:No", "=b:NoSchedule"],
+    "NETWORK": ["", "host", "10.0.0.0/", "10.0.0.0/1234"],
+    "PROXY": ["", "host:1", "ftp://host:1", "http://", "http://host:99999", "http://host:1/a"],
+    "HEADER_NAME": ["", "X Ref", "X:"],
+    "LINE": ["a\nb", "a\r", "\0"],
+    "REGEX": ["(", "[a"],
+}
+
+
+def every_form():
+    return {name: form for name, form in vars(forms).items() if isinstance(form, forms.Form)}
+
+
+def test_each_form_is_tested():
+    assert FITS.keys() == FITS_NOT.keys() == every_form().keys()
+
+
+@pytest.mark.parametrize(("name", "text"), [(n, t) for n, texts in FITS.items() for t in texts])
+def test_what_has_a_form(name, text):
+    assert every_form()[name].fits(text)
+
+
+@pytest.mark.parametrize(("name", "text"), [(n, t) for n, texts in FITS_NOT.items() for t in texts])
+def test_what_has_it_not(name, text):
+    assert not every_form()[name].fits(text)
+
+
+def test_what_follows_a_colon_in_a_header_is_no_port(tmp_path):
+    headers = {"X-Ref": "ref:123456"}
+    file = tmp_path / "settings.yaml"
+    file.write_text("crawl: {headers: {X-Ref: 'ref:123456'}}")
+    assert config.load(str(file), {}).crawl.headers == headers
+    assert override(CrawlSettings(), {"headers": headers}, "settings").headers == headers
+
+
+@pytest.mark.parametrize("endpoint", ["''", "'h:123456'", "':1'"])
+def test_an_endpoint_needs_a_host_and_a_port(tmp_path, endpoint):
+    file = tmp_path / "settings.yaml"
+    file.write_text(f"etcd: {{endpoints: [{endpoint}]}}")
+    with pytest.raises(ConfigError, match=r"etcd\.endpoints\[0\]: .* given; host:port is allowed"):
+        config.load(str(file), {})
