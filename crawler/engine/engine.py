@@ -11,7 +11,7 @@ from crawler.clock import Clock, SystemClock
 from crawler.engine.crawl.crawl import Crawl
 from crawler.engine.crawl.shared import Shared
 from crawler.engine.download.address_policy import AddressPolicy
-from crawler.engine.download.body_memory import MOST_BYTES, BodyMemory
+from crawler.engine.download.body_memory import BodyMemory
 from crawler.engine.download.curl import CurlFetcher
 from crawler.engine.download.downloader import Downloader
 from crawler.engine.download.http_cache import Cache
@@ -26,6 +26,7 @@ from crawler.engine.stats.slow_callbacks import SlowCallbacks
 from crawler.errors import NotFound
 from crawler.model.records import Spec
 from crawler.settings.crawl import CrawlSettings
+from crawler.settings.sections import WorkerSettings
 from crawler.supervision import OnEnd, Supervisor
 
 
@@ -39,7 +40,7 @@ class Engine:
         clock: Clock | None = None,
         private_targets: Sequence[str] = (),
         plugins: Sequence[str] = (),
-        most_response_bytes: int = MOST_BYTES,
+        most_response_bytes: int = WorkerSettings.response_bytes,
         cache: Cache | None = None,
         trusts_tasks: bool = False,
     ) -> None:

@@ -16,6 +16,7 @@ from crawler.engine.download.address_policy import ALL, AddressPolicy
 from crawler.engine.download.body_memory import BodyMemory
 from crawler.engine.download.curl import CurlFetcher, Transfer
 from crawler.engine.http.messages import FetchCall, FetchError, FetchLimits
+from crawler.settings.crawl import CrawlSettings
 from tests.site import Site
 from tests.site.crawling import ListSink, OnlyTitles, Titles, file_sink, lines, running_engine, spec
 from tests.waiting import eventually
@@ -121,7 +122,7 @@ with running_engine(Titles) as engine:
 
 
 def call(url, **changes):
-    terms = FetchLimits(connect_timeout_s=2.0, max_body_bytes=10_000)
+    terms = FetchLimits.of(CrawlSettings(connect_timeout_s=2.0, max_body_bytes=10_000))
     return FetchCall(url, ("User-Agent: test",), **{"terms": terms, "timeout_s": 5.0, **changes})
 
 
@@ -170,7 +171,7 @@ def test_the_limit_counts_what_was_unpacked(site, fetcher):
 
 
 def test_the_limit_holds_whatever_libcurl_makes_of_it():
-    asked = call("http://h/", terms=FetchLimits(max_body_bytes=10))
+    asked = call("http://h/", terms=FetchLimits.of(CrawlSettings(max_body_bytes=10)))
     transfer = Transfer(asked, lambda answer: None, BodyMemory(), None)
     assert transfer.receive(b"123456") is None
     assert transfer.receive(b"7890") is None

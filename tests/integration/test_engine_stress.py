@@ -17,6 +17,7 @@ from crawler.engine.download.body_memory import BodyMemory
 from crawler.engine.download.cookies import CookieJar
 from crawler.engine.download.curl import CurlFetcher
 from crawler.engine.http.messages import FetchCall, FetchError, FetchLimits
+from crawler.settings.crawl import CrawlSettings
 from tests.site import Site
 from tests.site.asked import HTML, Reply
 from tests.site.proxy import Proxy
@@ -104,7 +105,7 @@ class Storm:
 
     def call(self):
         dice = self.dice
-        terms = FetchLimits(
+        settings = CrawlSettings(
             max_body_bytes=dice.choice([1000, 100_000, 10**7]),
             stall_timeout_s=dice.choice([0.05, 5]),
             first_byte_timeout_s=dice.choice([0.05, 5]),
@@ -112,7 +113,7 @@ class Storm:
         return FetchCall(
             self.site.url(dice.choice(PATHS), f"127.0.0.{dice.randrange(1, 4)}"),
             ("User-Agent: storm",),
-            terms,
+            FetchLimits.of(settings),
             dice.choice([0.02, 0.2, 3.0]),
             method=dice.choice(["GET"] * 5 + ["POST", "HEAD"]),
             jar=dice.choice(self.jars),

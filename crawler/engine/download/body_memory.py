@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-MOST_BYTES = 256_000_000
+from crawler.settings.sections import WorkerSettings
 
 
 class BodyMemory:
     """Counts them, and tells when there is room again."""
 
-    def __init__(self, most_bytes: int = MOST_BYTES) -> None:
+    def __init__(self, most_bytes: int = WorkerSettings.response_bytes) -> None:
         self.held = 0
         """Bytes held now; above the bound by what the oldest goes on to receive."""
         self._most = most_bytes

@@ -14,10 +14,10 @@ from crawler.engine.download.rfc9111 import Entry, varying
 from crawler.engine.http.headers import Headers
 from crawler.engine.http.messages import FetchAnswer, FetchCall
 from crawler.logs import get_logger
+from crawler.settings.sections import WorkerSettings
 
 log = get_logger(__name__)
 
-MOST_BYTES = 1_000_000_000
 PATIENCE_S = 0.2
 """So long another process may hold the file; the hub waits."""
 _SCHEMA = """
@@ -33,7 +33,7 @@ CREATE INDEX IF NOT EXISTS by_age ON answers (stored_s);
 class Cache:
     """Answers by URL, in one SQLite file; the oldest go when there are more than `most_bytes`."""
 
-    def __init__(self, folder: Path, most_bytes: int = MOST_BYTES) -> None:
+    def __init__(self, folder: Path, most_bytes: int = WorkerSettings.cache_bytes) -> None:
         self._file = folder / "answers.sqlite"
         self._most_bytes = most_bytes
         self._bytes = 0

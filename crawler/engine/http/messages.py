@@ -53,21 +53,21 @@ class FetchError(CrawlerError):
 class FetchLimits:
     """How requests are sent, and what is taken of their answers: one for all of a crawl."""
 
-    connect_timeout_s: float = 10.0
+    connect_timeout_s: float
     """From the first packet until the connection stands, TLS included."""
-    first_byte_timeout_s: float = 20.0
+    first_byte_timeout_s: float
     """From then until an answer begins."""
-    stall_timeout_s: float = 10.0
+    stall_timeout_s: float
     """So long may nothing come in the middle of an answer."""
-    max_body_bytes: int = 32_000_000
+    max_body_bytes: int
     """As unpacked."""
-    max_download_bytes: int = 32_000_000
+    max_download_bytes: int
     """As it comes over the wire."""
-    content_types: Sequence[str] = ()
+    content_types: Sequence[str]
     """Patterns of media types; bodies of others are not fetched. Empty takes all."""
-    http_version: str = "auto"
-    verify_tls: bool = True
-    dns_ttl_s: float = 600.0
+    http_version: str
+    verify_tls: bool
+    dns_ttl_s: float
 
     @property
     def most_bytes(self) -> int:
