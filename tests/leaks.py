@@ -65,12 +65,17 @@ def pytest_fixture_setup(fixturedef: pytest.FixtureDef[object]) -> Iterator[None
     """What a fixture of the session opens is no leak of the file that asked for it first."""
     if fixturedef.scope != "session":
         return (yield)
+    with of_the_session():
+        return (yield)
+
+
+@contextlib.contextmanager
+def of_the_session() -> Iterator[None]:
+    """What is opened within goes on for the session, and is no leak."""
     before = held()
-    result = yield
-    now = held()
-    for mine, its, old in zip(_of_the_session, now, before):
-        mine.update({key: text for key, text in its.items() if key not in old})
-    return result
+    yield
+    for mine, now, old in zip(_of_the_session, held(), before):
+        mine.update({key: text for key, text in now.items() if key not in old})
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -114,15 +119,29 @@ def _ends(name: str) -> str:
 
 
 def _processes() -> dict[object, str]:
-    """Children that have not ended."""
-    found: dict[object, str] = {}
+    """Children, and theirs, that have not ended."""
+    parents: dict[str, str] = {}
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):  # it has ended meanwhile
             state, parent = (folder / "stat").read_text().rpartition(")")[2].split()[:2]
-            if int(parent) == os.getpid() and state != "Z":
-                command = (folder / "cmdline").read_bytes().replace(b"\0", b" ")
-                found[folder.name] = f"process {folder.name}: {command.decode(errors='replace')}"
+            if state != "Z":
+                parents[folder.name] = parent
+    found: dict[object, str] = {}
+    for pid in parents:
+        if _descends(pid, parents):
+            with contextlib.suppress(OSError):
+                command = Path("/proc", pid, "cmdline").read_bytes().replace(b"\0", b" ")
+                found[pid] = f"process {pid}: {command.decode(errors='replace')}"
     return found
+
+
+def _descends(pid: str, parents: dict[str, str]) -> bool:
+    """Whether this process has started it, or one that this process has started, and so on."""
+    while pid in parents:
+        pid = parents[pid]
+        if pid == str(os.getpid()):
+            return True
+    return False
 
 
 def _greenlets() -> dict[object, str]:

@@ -29,6 +29,7 @@ from crawler.local.etcd import EmbeddedEtcd, binary
 from crawler.local.ports import free_ports
 from crawler.local.processes import LocalProcess
 from crawler.node.membership.addresses import first_ipv4
+from tests import forks
 from tests.faults.proxy import Link
 from tests.integration.endless import SPIDER, EndlessSite
 from tests.waiting import eventually
@@ -192,8 +193,7 @@ class Lab:
     def _node(self, title, config, environment):
         role, _, name = title.partition("-")
         http_port, grpc_port = free_ports(2)
-        command = [self._python, "-m", "crawler", role, f"--id={name}"]
-        command += [f"--http=:{http_port}", f"--grpc=:{grpc_port}"]
+        command = [role, f"--id={name}", f"--http=:{http_port}", f"--grpc=:{grpc_port}"]
         command += ["--etcd", ",".join(self._endpoints_for(title))]
         command += ["--config", str(self.folder / f"{config}.yaml")]
         environment = {
@@ -201,7 +201,12 @@ class Lab:
             "CRAWLER_CRAWL_USER_AGENT": title,
             **environment,
         }
-        process = LocalProcess(title, command, environment, self.folder / f"{title}.log")
+        log = self.folder / f"{title}.log"
+        if self._python == sys.executable and environment["PYTHONPATH"] == str(ROOT):
+            process = forks.ForkedProcess(title, command, environment, log)
+        else:
+            command = [self._python, "-m", "crawler", *command]
+            process = LocalProcess(title, command, environment, log)
         return LabNode(role, name, http_port, grpc_port, process)
 
     def _endpoints_for(self, title):
@@ -330,15 +335,8 @@ def call(port, method, path, body=None, timeout_s=10.0):
 
 def crawler(*arguments, cwd=ROOT, **environment):
     """Run the command line to its end."""
-    return subprocess.run(
-        [sys.executable, "-m", "crawler", *arguments],
-        cwd=cwd,
-        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
-        capture_output=True,
-        text=True,
-        timeout=20,
-        check=False,
-    )
+    env = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
+    return forks.run(arguments, cwd=cwd, env=env, timeout_s=20)
 
 
 def crawler_here(*arguments, cwd=ROOT, **environment):

@@ -1,0 +1,122 @@
+"""Real processes of the program that cost no start-up: each is a fork of one that has imported it.
+
+Python and the imports take a second of processor for each process. Here one process pays it, and
+then forks: what it forks has its own number, arguments, environment, folder, descriptors, signals
+and end, as if it had been started by `python -m crawler`. How the program starts by itself is for
+the few tests that start it so.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from crawler.local import die_with_parent
+from crawler.local.processes import LocalProcess
+from tests import leaks
+from tests.waiting import eventually
+
+ROOT = Path(__file__).parents[1]
+
+
+class Forked:
+    """One such process, as subprocess.Popen shows one."""
+
+    def __init__(self, arguments, env, files, cwd=ROOT):
+        """`files` become its standard input, output and errors."""
+        self.returncode = None
+        self._line = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._line.connect(_server())
+        asked = {"arguments": list(map(str, arguments)), "env": dict(env), "cwd": str(cwd)}
+        socket.send_fds(self._line, [json.dumps(asked).encode()], [file.fileno() for file in files])
+        self.pid = json.loads(self._line.recv(100))
+
+    def poll(self):
+        """How it ended, None while it runs."""
+        if self.returncode is None and select.select([self._line], [], [], 0)[0]:
+            self._note_end()
+        return self.returncode
+
+    def wait(self, timeout=None):
+        """Wait until it has ended; raises subprocess.TimeoutExpired."""
+        if self.returncode is None:
+            if not select.select([self._line], [], [], timeout)[0]:
+                raise subprocess.TimeoutExpired(f"process {self.pid}", timeout)
+            self._note_end()
+        return self.returncode
+
+    def send_signal(self, number):
+        """Signal it while it runs."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def _note_end(self):
+        self.returncode = os.waitstatus_to_exitcode(json.loads(self._line.recv(100)))
+        self._line.close()
+
+
+class ForkedProcess(LocalProcess):
+    """A LocalProcess that is forked; its command is what follows `python -m crawler`."""
+
+    def start(self):
+        """Start it; does nothing when it runs."""
+        if self.alive:
+            return
+        env = {**os.environ, **self._env}
+        with self.log_path.open("ab") as log, open(os.devnull) as nothing:
+            self._process = Forked(self._argv, env, (nothing, log, log))
+
+
+def run(arguments, *, cwd, env, timeout_s):
+    """Run a command to its end, as subprocess.run does."""
+    with (
+        tempfile.TemporaryFile() as out,
+        tempfile.TemporaryFile() as err,
+        open(os.devnull) as nothing,
+    ):
+        process = Forked(arguments, env, (nothing, out, err), cwd)
+        try:
+            status = process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            raise
+        told = []
+        for file in (out, err):
+            file.seek(0)
+            told.append(file.read().decode())
+        return subprocess.CompletedProcess(arguments, status, *told)
+
+
+_path = ""
+
+
+def _server():
+    """Where the process that forks listens; it is started when it is first needed, and goes on."""
+    global _path
+    if not _path:
+        _path = f"{tempfile.mkdtemp(prefix='crawler-forks-')}/socket"
+        with leaks.of_the_session():
+            launcher = [sys.executable, "-I", "-S", die_with_parent.__file__, str(os.getpid())]
+            command = [*launcher, sys.executable, "-m", "tests.forkserver", _path]
+            process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL)
+            eventually(lambda: os.path.exists(_path) or process.poll(), 60, "it listens")
+        atexit.register(_end, process)
+    return _path
+
+
+def _end(process):
+    process.kill()
+    process.wait()
+    with contextlib.suppress(OSError):
+        os.unlink(_path)
+        os.rmdir(os.path.dirname(_path))
