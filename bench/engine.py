@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from bench import hosts, pending, seen, sinks, speed
+from bench import hosts, pending, scrape, seen, sinks, speed
 from bench.table import Row, report
 
 RESULT = Path("engine.json")
@@ -22,6 +22,7 @@ ROWS: dict[str, Callable[[], Sequence[Row]]] = {
     "seen": seen.rows,
     "pending": pending.rows,
     "sinks": sinks.rows,
+    "scrape": scrape.rows,
 }
 
 

@@ -22,6 +22,7 @@ from crawler.coordination.registry import decode_registration
 from crawler.coordination.store import KeyValue, Store
 from crawler.engine.engine import Engine
 from crawler.engine.items.sinks.factory import Sinks
+from crawler.engine.stats.registry import StatisticsRegistry
 from crawler.errors import CrawlerError
 from crawler.logs import get_logger
 from crawler.metrics import Metrics, Total
@@ -168,15 +169,7 @@ class Worker:
             "Assignments older than one before them, refused.",
             lambda: self._epochs.refusals,
         )
-        metrics.totals_of("crawler_crawl", self._crawl_totals)
-
-    def _crawl_totals(self) -> Iterator[Total]:
-        totals = self._engine.statistics.totals()
-        for name, value in totals.sums.items():
-            yield Total(f"crawler_crawl_{name}", f"Over all crawls: {name}.", value)
-        for name, by_reason in (("failures", totals.failures), ("filtered", totals.filtered)):
-            help = f"Over all crawls: {name}, by reason."
-            yield Total(f"crawler_crawl_{name}", help, by_reason, label="reason")
+        metrics.totals_of("crawler_crawl", lambda: crawl_totals(self._engine.statistics))
 
     # -- what should run ------------------------------------------------------------------------
 
@@ -296,3 +289,13 @@ def _parts(news: list[News]) -> Iterator[list[News]]:
         size += more
     if part:
         yield part
+
+
+def crawl_totals(statistics: StatisticsRegistry) -> Iterator[Total]:
+    """What all crawls of a worker have done, for its metrics."""
+    totals = statistics.totals()
+    for name, value in totals.sums.items():
+        yield Total(f"crawler_crawl_{name}", f"Over all crawls: {name}.", value)
+    for name, by_reason in (("failures", totals.failures), ("filtered", totals.filtered)):
+        help = f"Over all crawls: {name}, by reason."
+        yield Total(f"crawler_crawl_{name}", help, by_reason, label="reason")
