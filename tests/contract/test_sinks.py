@@ -358,6 +358,8 @@ def test_a_target_that_is_none_is_told_with_what_is_allowed(target):
 
 
 def test_a_password_is_in_no_error(mariadb):
-    with pytest.raises(OSError, match=r"mysql://127\.0\.0\.1") as told:
-        open_sink(f"mysql://nobody:hidden@127.0.0.1:{mariadb.port}/none").open()
-    assert "hidden" not in str(told.value)
+    sink = open_sink(f"mysql://nobody:hidden@127.0.0.1:{mariadb.port}/none")
+    for step in (sink.open, sink.close):
+        with pytest.raises(OSError, match=r"mysql://127\.0\.0\.1") as told:
+            step()
+        assert "hidden" not in str(told.value)
