@@ -140,8 +140,10 @@ def test_a_node_whose_run_cannot_be_ended_ends_itself(cluster, site, monkeypatch
     monkeypatch.setattr(runs_module, "MOST_STOPS", 2)
     client, worker = begin(cluster, site, lives=1000)
     client.delete("a", CALL)
-    assert worker.stopped.wait(10)
+    eventually(lambda: worker.failure)
     assert "runs of a go on though they were cut off 2 times" in worker.failure
+    (cluster.tmp_path / "enough").touch()
+    assert worker.stopped.wait(10)
 
 
 def test_a_run_that_outlives_its_lease_is_stopped_again_though_etcd_is_away(cluster, site):
