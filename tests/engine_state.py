@@ -19,12 +19,12 @@ from crawler.engine.crawl.crawl import Crawl
 from crawler.engine.download.body_memory import BodyMemory
 from crawler.engine.frontier.disk_queue import DiskQueue
 from crawler.engine.frontier.frontier import Frontier
-from crawler.engine.frontier.queues import Backlog
+from crawler.engine.frontier.queues import SiteQueues
 from crawler.engine.frontier.seen import Seen
 from crawler.engine.politeness.hosts import Hosts
 from crawler.engine.politeness.slots import Slots
 
-KINDS = (Slots, Backlog, Frontier, Hosts, BodyMemory, Seen, Crawl)
+KINDS = (Slots, SiteQueues, Frontier, Hosts, BodyMemory, Seen, Crawl)
 MOST_KEPT = 50
 """So many of each kind are validated, those made last."""
 MOST_SEEN = 20_000
@@ -57,7 +57,7 @@ class Known:
         """What does not agree, for people."""
         checks = {
             Slots: of_slots,
-            Backlog: of_backlog,
+            SiteQueues: of_queues,
             Frontier: of_frontier,
             Hosts: of_hosts,
             BodyMemory: of_memory,
@@ -77,8 +77,8 @@ class Known:
         crawls: list[Crawl] = list(self.made[Crawl])
         if len(crawls) == MOST_KEPT:
             return
-        for shared in {id(c._dispatcher._shared): c._dispatcher._shared for c in crawls}.values():
-            yield from of_shared(shared, [c for c in crawls if c._dispatcher._shared is shared])
+        for shared in {id(c._context.shared): c._context.shared for c in crawls}.values():
+            yield from of_shared(shared, [c for c in crawls if c._context.shared is shared])
 
 
 def of_slots(slots: Slots) -> Faults:
@@ -94,40 +94,40 @@ def of_slots(slots: Slots) -> Faults:
         yield "one that was set aside still waits to be"
 
 
-def of_backlog(backlog: Backlog) -> Faults:
+def of_queues(queues: SiteQueues) -> Faults:
     """Of the requests that wait, in memory and on their way to disk."""
-    held = sum(len(queue.jobs) for queue in backlog.sites.values())
-    if backlog._held != held:
-        yield f"{backlog._held} held, {held} in its queues"
-    leaving = sum(map(len, backlog._leaving.values()))
-    if backlog._leaving_size != leaving:
-        yield f"{backlog._leaving_size} are leaving, {leaving} in the lists"
-    if not 0 <= backlog._leaving_apart <= leaving:
-        yield f"{backlog._leaving_apart} of {leaving} that leave belong to no queue"
-    for origin, queue in backlog.sites.items():
+    held = sum(len(queue.jobs) for queue in queues.sites.values())
+    if queues._held != held:
+        yield f"{queues._held} held, {held} in its queues"
+    leaving = sum(map(len, queues._leaving.values()))
+    if queues._leaving_size != leaving:
+        yield f"{queues._leaving_size} are leaving, {leaving} in the lists"
+    if not 0 <= queues._leaving_apart <= leaving:
+        yield f"{queues._leaving_apart} of {leaving} that leave belong to no queue"
+    for origin, queue in queues.sites.items():
         if queue.origin != origin:
             yield f"the queue of {queue.origin} stands for {origin}"
         if any(queue.jobs[(at - 1) // 2] > job for at, job in enumerate(queue.jobs) if at):
             yield f"the queue of {origin} is no heap"
         if queue.busy < 0:
             yield f"{origin} has {queue.busy} requests on their way"
-    yield from of_spill(backlog._disk_queue)
+    yield from of_disk_queue(queues._disk_queue)
 
 
-def of_spill(spill: DiskQueue) -> Faults:
+def of_disk_queue(disk: DiskQueue) -> Faults:
     """Of the requests on disk."""
-    if spill._database is None or (spill._under_way and not spill._under_way.ready()):
+    if disk._database is None or (disk._under_way and not disk._under_way.ready()):
         return
-    rows = spill._database.execute("SELECT orphan, data FROM chunk").fetchall()
+    rows = disk._database.execute("SELECT orphan, data FROM chunk").fetchall()
     size, orphans = sum(len(json.loads(data)) for _, data in rows), sum(row[0] for row in rows)
-    if (spill.size, spill.orphans) != (size, orphans):
-        yield f"{spill.size} said to be on disk, {size} are; orphans {spill.orphans}, {orphans}"
+    if (disk.size, disk.orphans) != (size, orphans):
+        yield f"{disk.size} said to be on disk, {size} are; orphans {disk.orphans}, {orphans}"
 
 
 def of_frontier(frontier: Frontier) -> Faults:
     """Of the heaps of what is due."""
     dated = {(id(queue), due_s) for due_s, _, queue in frontier._due}
-    for queue in frontier._backlog.sites.values():
+    for queue in frontier._queues.sites.values():
         if queue.jobs and queue.due_s < math.inf and (id(queue), queue.due_s) not in dated:
             yield f"{queue.origin} is due at {queue.due_s}, and stands nowhere"
     if len(frontier) < 0:
@@ -139,13 +139,14 @@ def of_hosts(hosts: Hosts) -> Faults:
     for name, host in hosts._hosts.items():
         if host.in_flight < 0:
             yield f"{name} has {host.in_flight} in flight"
-        if not set(host.waiting) <= host.members:
+        if not host.waiting.keys() <= host.members.keys():
             yield f"{name} has somebody waiting who is no member"
         if any(member.host != name for member in host.members):
             yield f"{name} has members of another host"
-        if host.members and host.limit != min(m.host_concurrency for m in host.members):
+        terms = host.members.values()
+        if terms and host.limit != min(each.host_concurrency for each in terms):
             yield f"{name} lets {host.limit} in at once"
-        if host.members and host.delay_s != max(m.delay_s for m in host.members):
+        if terms and host.delay_s != max(each.delay_s for each in terms):
             yield f"{name} has a delay of {host.delay_s} s"
 
 
@@ -166,7 +167,7 @@ def of_seen(seen: Seen) -> Faults:
 def of_crawl(crawl: Crawl) -> Faults:
     """Of one crawl: each request and each item is in one place."""
     dealing = 1 if crawl.running else 0
-    pending = crawl._counters.pending
+    pending = crawl.counters.pending
     somewhere = len(crawl._frontier) + crawl._dispatcher.under_way
     if not 0 <= pending - somewhere <= dealing:
         yield f"{pending} requests have no end, {somewhere} wait or are on their way"
@@ -178,7 +179,7 @@ def of_crawl(crawl: Crawl) -> Faults:
 
 
 def _of_items(crawl: Crawl) -> Faults:
-    counters = crawl._counters
+    counters = crawl.counters
     ends = counters.items + counters.items_dropped.total() + counters.items_failed.total()
     in_hand = 1 if crawl.running or crawl.stopped or counters.fault else 0
     if not 0 <= counters.items_taken - ends <= in_hand:
@@ -188,7 +189,7 @@ def _of_items(crawl: Crawl) -> Faults:
 def _of_end(crawl: Crawl, left: int) -> Faults:
     if crawl._dispatcher._in_flight or crawl._dispatcher.arrived:
         yield "it has ended with requests in flight"
-    if left and not crawl._close_conditions.over and not crawl._counters.fault:
+    if left and not crawl._close_conditions.over and not crawl.counters.fault:
         yield f"it has ended by itself, and {left} requests are left"
 
 
@@ -200,7 +201,7 @@ def _of_live_queues(crawl: Crawl, dealing: int) -> Faults:
     busy = sum(queue.busy for queue in queues)
     if not 0 <= busy - sent.total() <= dealing:
         yield f"its queues have {busy} requests on their way, it has {sent.total()}"
-    shared = dispatcher._shared
+    shared = crawl._context.shared
     lost = [
         queue.origin
         for queue in queues
@@ -212,7 +213,7 @@ def _of_live_queues(crawl: Crawl, dealing: int) -> Faults:
 
 def _will_be_woken(queue: Any, shared: Any, dispatcher: Any) -> bool:
     host = shared.hosts._hosts.get(queue.host)
-    asked = (queue.origin, dispatcher._way) in shared.robots._asking
+    asked = (queue.origin, dispatcher._gatekeeper._robots._way) in shared.robots._asking
     return asked or (host is not None and queue in host.waiting and host.in_flight > 0)
 
 

@@ -61,7 +61,7 @@ def test_a_crawl_that_ends_while_all_are_summed_up_is_counted_once():
     for crawl in crawls:
         statistics.watch(crawl)
         crawl.counters.timing.begin()
-        crawl.counters.pages = 1
+        crawl.counters.discovered, crawl.counters.pages = 2, 1
         crawl.counters.filter("duplicate")
     adding = gevent.spawn(statistics.totals)
     gevent.sleep(0)  # it has added the first slice, and others have their turn

@@ -48,11 +48,11 @@ def queue_of(crawl):
 
 
 def host_of(crawl):
-    return next(iter(crawl._dispatcher._shared.hosts._hosts.values()))
+    return next(iter(crawl._context.shared.hosts._hosts.values()))
 
 
 def park(crawl):
-    for host in crawl._dispatcher._shared.hosts._hosts.values():
+    for host in crawl._context.shared.hosts._hosts.values():
         host.waiting.clear()
 
 
@@ -71,18 +71,18 @@ def change(of, name, by):
 WRONG = {
     "slots in use, for": change(lambda c: c._dispatcher._slots, "busy", 2),
     "set aside of": change(lambda c: c._dispatcher._slots, "_aside", 3),
-    "held, 4 in its queues": change(lambda c: c._frontier._backlog, "_held", 1),
-    "are leaving": change(lambda c: c._frontier._backlog, "_leaving_size", 1),
+    "held, 4 in its queues": change(lambda c: c._frontier._queues, "_held", 1),
+    "are leaving": change(lambda c: c._frontier._queues, "_leaving_size", 1),
     "requests on their way, it has 2": change(queue_of, "busy", 2),
     "is no heap": disorder,
     "stands nowhere": lambda crawl: setattr(queue_of(crawl), "due_s", 1.0),
     "nothing will wake": park,
     "in flight, its crawls": change(host_of, "in_flight", 1),
     "lets 6 in at once": change(host_of, "limit", 5),
-    "-1 bytes held": change(lambda c: c._dispatcher._shared.held, "held", -1),
+    "-1 bytes held": change(lambda c: c._context.shared.held, "held", -1),
     "in the table": change(lambda c: c._frontier._seen, "_size", 1),
-    "requests have no end": change(lambda c: c._counters, "discovered", 2),
-    "items taken": change(lambda c: c._counters, "items_taken", 2),
+    "requests have no end": change(lambda c: c.counters, "discovered", 2),
+    "items taken": change(lambda c: c.counters, "items_taken", 2),
 }
 
 
@@ -95,7 +95,7 @@ def test_each_wrong_state_is_a_fault(known, fault):
 def test_of_a_crawl_that_has_ended_nothing_is_left(known):
     known.crawl.stop()
     settle()
-    known.crawl._dispatcher._shared.held.take(5)
+    known.crawl._context.shared.held.take(5)
     assert known.faults() == ["shared: 5 bytes held, 0 are there"]
 
 
@@ -108,6 +108,6 @@ def test_what_is_said_to_be_on_disk_is_there():
         frontier.admit(Request(f"http://h/{number}"), 0)
     assert frontier.memory()["on_disk"]
     assert known.faults() == []
-    frontier._backlog._disk_queue.size += 1
+    frontier._queues._disk_queue.size += 1
     assert any("on disk" in fault for fault in known.faults())
     frontier.close()
