@@ -18,8 +18,8 @@
         ├── LeaseLost
         └── LeadershipLost
 
-Foreign exceptions are translated into these in one file per library. "This task cannot be placed"
-is a value (`records.Verdict`), never an exception.
+Foreign exceptions are translated into these in one file per library. That a task cannot be placed
+is no exception: `Resource.reason` says why it waits.
 """
 
 from __future__ import annotations

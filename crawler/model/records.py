@@ -260,15 +260,6 @@ class Leader:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """Why a resource could not be placed in a pass."""
-
-    name: str
-    reason: str
-    """One sentence for people."""
-
-
-@dataclass(frozen=True, slots=True)
 class Report:
     """What a worker says about one of its runs."""
 
