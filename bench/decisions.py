@@ -16,8 +16,8 @@ from bench.scenes import Resources
 from bench.table import Row, print_table
 from crawler.model.records import Node, Owner, Resource, State
 from crawler.node.master.draft import Draft
-from crawler.node.master.grace import WorkerGrace
 from crawler.node.master.placement import PASS, Placer
+from crawler.node.master.workers import WorkerSnapshot
 from crawler.scheduler.cycle import Cycle
 from crawler.scheduler.framework import Framework
 from crawler.settings.sections import SchedulerSettings
@@ -108,10 +108,10 @@ class Hall:
             lambda: scenes.CREATED_NS + LATER_NS,
             self.cluster_state.see,
         )
-        workforce = WorkerGrace(self.live, frozenset(), self.cluster_state.cordoned)
+        workers = WorkerSnapshot(self.live, frozenset(), self.cluster_state.cordoned)
         now_ns = scenes.CREATED_NS + LATER_NS
         started_s = time.perf_counter()
-        self.placer.place(draft, workforce, time.monotonic(), now_ns)
+        self.placer.place(draft, workers, time.monotonic(), now_ns)
         took_s = time.perf_counter() - started_s
         for change in draft.changes():
             assert change.after is not None  # nothing is deleted here

@@ -8,8 +8,8 @@ import json
 
 from crawler.api.rpc.client import Client
 from crawler.api.service import Call
+from crawler.coordination.codec import decode_stored
 from crawler.coordination.keys import MASTER, WORKER, Keys
-from crawler.coordination.ledger import Ledger
 from crawler.coordination.memory import MemoryStore
 from crawler.errors import CrawlerError, Unavailable
 from crawler.model.records import Query
@@ -101,16 +101,13 @@ class Cluster:
 
     def resources(self):
         """What is stored, by name."""
-        ledger = Ledger(self.store, KEYS)
-        decoded = [ledger.decode(kv) for kv in self.store.range(KEYS.resources).items]
+        decoded = [decode_stored(KEYS, kv) for kv in self.store.range(KEYS.resources).items]
         return {resource.name: resource for resource in decoded if resource}
 
     def raw(self):
         """The bytes of each resource."""
-        ledger = Ledger(self.store, KEYS)
-        return {
-            kv.key: kv.value for kv in self.store.range(KEYS.resources).items if ledger.decode(kv)
-        }
+        stored = self.store.range(KEYS.resources).items
+        return {kv.key: kv.value for kv in stored if decode_stored(KEYS, kv)}
 
     def owners(self):
         """Name → the number of its worker, or None."""

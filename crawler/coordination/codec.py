@@ -1,4 +1,4 @@
-"""Resources in etcd, as other programs read and write them, and the notes on dead workers.
+"""Resources in etcd, as other programs read and write them.
 
 A value that is no such JSON raises ValueError, which says what is wrong.
 """
@@ -11,7 +11,6 @@ from functools import lru_cache
 from typing import Any
 
 from crawler.coordination.fields import (
-    dump,
     labels,
     load_object,
     quoted,
@@ -19,6 +18,8 @@ from crawler.coordination.fields import (
     typed,
     whole,
 )
+from crawler.coordination.keys import Keys
+from crawler.coordination.store import KeyValue
 from crawler.model.constraints import NONE, Constraints
 from crawler.model.records import NO_COUNTS, Counts, Owner, Resource, Spec, State, shared_owner
 from crawler.schemas import constraint_json
@@ -111,6 +112,13 @@ def _wishes(spec: Spec) -> dict[str, Any]:
     return value
 
 
+def decode_stored(keys: Keys, kv: KeyValue) -> Resource | None:
+    """A mirror's decoder: resources only, not the election below the same prefix. Raises
+    ValueError."""
+    name = keys.resource_name(kv.key)
+    return None if name is None else decode_resource(name, kv.value, kv.mod_revision)
+
+
 def decode_resource(name: str, raw: bytes, mod_revision: int) -> Resource:
     """A resource from its value; missing fields of ours mean their defaults."""
     value = load_object(raw)
@@ -144,16 +152,6 @@ def decode_resource(name: str, raw: bytes, mod_revision: int) -> Resource:
         foreign={key: field for key, field in value.items() if key not in _OWN_FIELDS},
         mod_revision=mod_revision,
     )
-
-
-def encode_tombstone(node_id: str, incarnation: int, term: int) -> bytes:
-    """The note on a worker whose tasks were given to others, by the leader of that term."""
-    return dump({"ID": node_id, "Incarnation": incarnation, "Term": term})
-
-
-def decode_tombstone(raw: bytes) -> int:
-    """The incarnation declared dead; those before it are dead as well. Raises ValueError."""
-    return whole(load_object(raw), "Incarnation")
 
 
 def _encode_counts(counts: Counts) -> dict[str, Any]:

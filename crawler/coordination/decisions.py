@@ -1,17 +1,136 @@
-"""What people decided about the scheduler, as it lies in etcd: the policy, and the cordons."""
+"""What people decided about the scheduler, as it lies in etcd: the policy, and the cordons.
+
+Every master mirrors the decisions. The leader alone writes them, fenced.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, NamedTuple
 
+from crawler.clock import Clock
+from crawler.coordination.fence import check_fence, fence
 from crawler.coordination.fields import dump, load_object
 from crawler.coordination.keys import Keys
-from crawler.coordination.store import KeyValue
+from crawler.coordination.mirror import Mirror
+from crawler.coordination.store import Delete, Get, KeyValue, Put, Store, unchanged
+from crawler.errors import Conflict, OutcomeUnknown, Retryable
+from crawler.logs import get_logger
 from crawler.model.policy import Cordon, Policy
+from crawler.model.records import Leadership
+
+log = get_logger(__name__)
+
+MOST_TRIES = 5
+"""How often a decision is made anew because another one was stored meanwhile."""
 
 Decision = Policy | Cordon
+
+
+class Decided(NamedTuple):
+    """What became of a decision."""
+
+    done: bool
+    """Whether it is written; else another one was there already, or the answer never came."""
+    current: KeyValue | None
+    """What stands there now."""
+    revision: int
+    """The revision at which that was so."""
+
+
+class Decisions:
+    """The mirror of what was decided, and the way to decide otherwise."""
+
+    def __init__(
+        self, store: Store, keys: Keys, clock: Clock, on_change: Callable[[], None]
+    ) -> None:
+        self._store = store
+        self._keys = keys
+        self.mirror: Mirror[Decision] = Mirror(
+            store, keys.decisions, partial(decode_decision, keys), clock, lambda _: on_change()
+        )
+
+    @property
+    def policy(self) -> Policy | None:
+        """The policy that somebody switched to, as it is stored."""
+        found = self.mirror.values.get(self._keys.policy)
+        return found if isinstance(found, Policy) else None
+
+    @property
+    def cordoned(self) -> frozenset[str]:
+        """Ids of the workers that take no tasks."""
+        values = self.mirror.values.values()
+        return frozenset(each.node_id for each in values if isinstance(each, Cordon))
+
+    def switch(self, leadership: Leadership, policy: Callable[[], Policy | None]) -> None:
+        """Store a policy, or none; `policy` is called again when another was stored meanwhile.
+
+        Raises what `policy` raises, Conflict, LeadershipLost, Retryable, StoreRefused.
+        """
+
+        def value() -> bytes | None:
+            chosen = policy()
+            return None if chosen is None else encode_policy(chosen)
+
+        self._decide(leadership, self._keys.policy, value)
+
+    def cordon(self, leadership: Leadership, cordon: Cordon) -> None:
+        """Store that a worker takes no tasks. Raises as `switch`."""
+        key = self._keys.cordon(cordon.node_id)
+        self._decide(leadership, key, lambda: encode_cordon(cordon))
+
+    def uncordon(self, leadership: Leadership, node_id: str) -> None:
+        """Let a worker take tasks again. Raises as `switch`."""
+        self._decide(leadership, self._keys.cordon(node_id), lambda: None)
+
+    def _decide(self, leadership: Leadership, key: str, value: Callable[[], bytes | None]) -> None:
+        """Store a decision, made anew when another one came in between."""
+        based_on = 0
+        for _ in range(MOST_TRIES):
+            decided = write_decision(self._store, leadership, key, value(), based_on)
+            based_on = decided.current.mod_revision if decided.current else 0
+            self.mirror.apply(key, decided.current, based_on or decided.revision)
+            if decided.done:
+                return
+        raise Conflict(f"others keep writing {key}: try again")
+
+
+def write_decision(
+    store: Store, leadership: Leadership, key: str, value: bytes | None, based_on: int
+) -> Decided:
+    """Write a decision, or take it back with None.
+
+    `based_on` is the revision of the value that it replaces. A write whose answer never came is
+    settled by reading: one that is not there was not written so far, and can be decided anew on
+    what is there. Raises LeadershipLost, Retryable, StoreRefused.
+    """
+    compares = [fence(leadership), unchanged(key, based_on)]
+    write = Delete(key) if value is None else Put(key, value)
+    try:
+        result = store.txn(compares, [write], [Get(leadership.key), Get(key)])
+    except OutcomeUnknown as error:
+        log.warning("answer to a decision never came, reading what is", error=str(error))
+        return _settled(store, key, value, based_on)
+    if not result.succeeded:
+        check_fence(leadership, result.gets[0])
+        return Decided(False, result.gets[1], result.revision)
+    current = None if value is None else KeyValue(key, value, 0, result.revision)
+    return Decided(True, current, result.revision)
+
+
+def _settled(store: Store, key: str, value: bytes | None, based_on: int) -> Decided:
+    """What became of a decision. Raises OutcomeUnknown when that cannot be read."""
+    try:
+        read = store.txn([], [Get(key)])
+    except Retryable as error:
+        raise OutcomeUnknown(f"a decision was sent and cannot be read: {error}") from error
+    found = read.gets[0]
+    if found is None:
+        return Decided(value is None, None, read.revision)
+    done = found.value == value and found.mod_revision > based_on
+    return Decided(done, found, read.revision)
 
 
 def encode_policy(policy: Policy) -> bytes:

@@ -20,9 +20,9 @@ class Keys:
         """Prefix of the candidates."""
         self._tombstones = settings.tombstones.rstrip("/")
         self.snowflake = settings.snowflake
-        self.steering = settings.scheduler.rstrip("/") + "/"
+        self.decisions = settings.scheduler.rstrip("/") + "/"
         """Prefix of what people decided about the scheduler."""
-        self.policy = f"{self.steering}policy"
+        self.policy = f"{self.decisions}policy"
 
     def service(self, role: str) -> str:
         """The service name of a role."""
@@ -46,7 +46,7 @@ class Keys:
 
     def cordon(self, node_id: str) -> str:
         """Key of the note that a worker takes no tasks."""
-        return f"{self.steering}cordons/{node_id}"
+        return f"{self.decisions}cordons/{node_id}"
 
     def candidate(self, lease: int) -> str:
         """Key of a candidate in the election."""

@@ -13,14 +13,15 @@ that was created and deleted meanwhile is as absent as before.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import NamedTuple
 
-from crawler.coordination.codec import decode_resource, encode_resource, encode_tombstone
+from crawler.coordination.codec import decode_stored, encode_resource
+from crawler.coordination.fence import check_fence, fence
 from crawler.coordination.flight import Flight
+from crawler.coordination.id_mark import IdMark
 from crawler.coordination.keys import Keys
-from crawler.coordination.snowflake import is_usable
 from crawler.coordination.store import (
     MAX_OPERATIONS,
     Delete,
@@ -30,10 +31,9 @@ from crawler.coordination.store import (
     Put,
     Store,
     TxnResult,
-    created_at,
     unchanged,
 )
-from crawler.errors import LeadershipLost, LeaseLost, OutcomeUnknown, Retryable, StoreRefused
+from crawler.errors import LeadershipLost, OutcomeUnknown, Retryable, StoreRefused
 from crawler.logs import get_logger
 from crawler.model.records import Leadership, Resource
 
@@ -46,17 +46,8 @@ AHEAD = 4
 """Batches on their way at once, so that etcd has one at hand when it is done with another, and one
 that takes longer than usual holds up nobody."""
 
-TOMBSTONE_S = 86_400
-"""How long the note on a dead worker is kept: a day, in which it may wake and look."""
-
-RENEW_S = 2.0
-"""How long renewing the lease of the notes may take."""
-
 MOST_ROUNDS = 5
 """How often settling is tried anew because the mark of the ids was written meanwhile."""
-
-NO_ID = b"0"
-"""The mark where no id was given out yet."""
 
 BATCH_BYTES = 1_000_000
 """Values in one transaction; etcd refuses requests of more than 1.5 MiB."""
@@ -111,13 +102,7 @@ class Ledger:
     def __init__(self, store: Store, keys: Keys) -> None:
         self._store = store
         self._keys = keys
-        self._notes_lease = 0
-        """The lease of the notes on dead workers; 0 before the first."""
-        self._highest = 0
-        """The highest id that the mark has to stand for; it never falls, whatever is committed."""
-        self._mark_revision = 0
-        """Mod revision of the mark when it was last seen; if that is out of date, nothing is lost:
-        the store refuses, and tells the present one."""
+        self._mark = IdMark(store, keys)
 
     def commit(self, leadership: Leadership, changes: Sequence[Change]) -> Iterator[Landed]:
         """Write the changes, in batches that the store takes; an outcome for each, as they come.
@@ -170,106 +155,16 @@ class Ledger:
             for flight in flying:
                 flight.abandon()
 
-    def bury(self, leadership: Leadership, dead: Mapping[str, int]) -> None:
-        """Note which incarnations of workers are dead, by their ids, before their tasks move.
-
-        One that lives all the same finds its note and stops (`Registry.objection`). The notes end
-        with a lease of their own. Raises LeadershipLost, Retryable, StoreRefused.
-        """
-        try:
-            self._renew_notes()
-            self._note(leadership, dead)
-        except LeaseLost:  # it ended, or somebody revoked it
-            self._notes_lease = 0
-            self._renew_notes()
-            self._note(leadership, dead)
-
-    def steer(
-        self, leadership: Leadership, key: str, value: bytes | None, based_on: int
-    ) -> tuple[bool, KeyValue | None, int]:
-        """Write what somebody decided about the scheduler, or take it back with None.
-
-        `based_on` is the revision of the value that it replaces. Whether it is written, what stands
-        there now, and the revision of that. A write whose answer never came is settled by reading:
-        one that is not there was not written so far, and is decided anew on what is there. Raises
-        LeadershipLost, Retryable, StoreRefused.
-        """
-        fence = created_at(leadership.key, leadership.revision)
-        write = Delete(key) if value is None else Put(key, value)
-        reads = [Get(leadership.key), Get(key)]
-        try:
-            result = self._store.txn([fence, unchanged(key, based_on)], [write], reads)
-        except OutcomeUnknown as error:
-            log.warning("answer to a decision never came, reading what is", error=str(error))
-            return self._read_decision(key, value, based_on)
-        if not result.succeeded:
-            _check_fence(leadership, result.gets[0])
-            return False, result.gets[1], result.revision
-        current = None if value is None else KeyValue(key, value, 0, result.revision)
-        return True, current, result.revision
-
-    def _read_decision(
-        self, key: str, value: bytes | None, based_on: int
-    ) -> tuple[bool, KeyValue | None, int]:
-        """What became of a decision. Raises OutcomeUnknown when that cannot be read."""
-        try:
-            read = self._store.txn([], [Get(key)])
-        except Retryable as error:
-            raise OutcomeUnknown(f"a decision was sent and cannot be read: {error}") from error
-        found = read.gets[0]
-        if found is None:
-            return value is None, None, read.revision
-        return found.value == value and found.mod_revision > based_on, found, read.revision
-
-    def _renew_notes(self) -> None:
-        """One lease for all notes, as each stays in etcd for a day; it ends a day after the last of
-        them."""
-        if self._notes_lease:
-            self._store.lease_keepalive(self._notes_lease, RENEW_S)
-        else:
-            self._notes_lease, _ = self._store.lease_grant(TOMBSTONE_S)
-
-    def _note(self, leadership: Leadership, dead: Mapping[str, int]) -> None:
-        term, lease = leadership.revision, self._notes_lease
-        puts = [
-            Put(self._keys.tombstone(id), encode_tombstone(id, incarnation, term), lease)
-            for id, incarnation in dead.items()
-        ]
-        fence = created_at(leadership.key, leadership.revision)
-        for start in range(0, len(puts), CHANGES):
-            result = self._store.txn([fence], puts[start : start + CHANGES])
-            if not result.succeeded:
-                _check_fence(leadership, None)
-
     def highest_id(self) -> int:
         """The highest id stored so far; 0 for none. Raises Retryable."""
-        kv = self._store.get(self._keys.snowflake)
-        self._saw_mark(kv)
-        self._highest = self._mark_in(kv) if kv is not None else 0
-        return self._highest
-
-    def _mark_in(self, kv: KeyValue) -> int:
-        mark = int(kv.value) if kv.value.isdigit() and len(kv.value) < 20 else -1
-        if is_usable(mark):
-            return mark
-        log.error(
-            "the mark of the ids cannot be read, ids start anew by the clock",
-            key=kv.key,
-            value=kv.value[:80].decode(errors="replace"),
-        )
-        return 0
+        return self._mark.highest()
 
     def read(self, outcome: Outcome) -> Resource | None:
         """The resource that stands there after a change. Raises ValueError when it cannot be read;
         None when there is none."""
         if outcome.written is not None or outcome.current is None:
             return outcome.written
-        return self.decode(outcome.current)
-
-    def decode(self, kv: KeyValue) -> Resource | None:
-        """A mirror's decoder: resources only, not the election below the same prefix."""
-        name = self._keys.resource_name(kv.key)
-        return None if name is None else decode_resource(name, kv.value, kv.mod_revision)
+        return decode_stored(self._keys, outcome.current)
 
     def _batches(
         self, leadership: Leadership, changes: Sequence[Change]
@@ -288,10 +183,9 @@ class Ledger:
             yield batch
 
     def _commit_batch(self, leadership: Leadership, batch: Sequence[Written]) -> Iterator[Landed]:
-        compares = [created_at(leadership.key, leadership.revision)]
-        compares += [unchanged(self._keys.snowflake, self._mark_revision)]
+        compares = [fence(leadership), self._mark.unchanged()]
         compares += [unchanged(write.key, change.based_on) for change, write in batch]
-        mark = self._mark(batch)
+        mark = self._mark.raise_to(max(change.minted for change, _ in batch))
         try:
             result = self._store.txn(compares, [*(write for _, write in batch), *mark])
         except OutcomeUnknown as error:
@@ -304,16 +198,16 @@ class Ledger:
                 yield from self._sort_out(leadership, batch)
                 return
             if mark:
-                self._mark_revision = result.revision
+                self._mark.written_at(result.revision)
             yield _committed(batch, leadership.revision, result)
 
     def _sort_out(self, leadership: Leadership, batch: Sequence[Written]) -> Iterator[Landed]:
         """A batch was refused: name the changes that conflict, and commit the others."""
-        wanted = [leadership.key, self._keys.snowflake, *(write.key for _, write in batch)]
-        read = self._store.txn([], [Get(key) for key in wanted])
-        fence, mark, *found = read.gets
-        _check_fence(leadership, fence)
-        self._saw_mark(mark)
+        wanted = [Get(leadership.key), self._mark.get(), *(Get(write.key) for _, write in batch)]
+        read = self._store.txn([], wanted)
+        own_key, mark, *found = read.gets
+        check_fence(leadership, own_key)
+        self._mark.saw(mark)
         rest, conflicts = [], []
         for (change, write), kv in zip(batch, found):
             if (kv.mod_revision if kv else 0) == change.based_on:
@@ -351,27 +245,22 @@ class Ledger:
 
         Retryable passes to the caller. Only another program can spoil more than one round.
         """
-        mark = self._store.get(self._keys.snowflake)
+        mark = self._mark.read()
+        reads = [Get(write.key) for _, write in batch]
+        refusal = [Get(leadership.key), self._mark.get()]
         for _ in range(MOST_ROUNDS):
-            self._saw_mark(mark)
-            fence = created_at(leadership.key, leadership.revision)
-            same = unchanged(self._keys.snowflake, self._mark_revision)
-            bar = Put(self._keys.snowflake, mark.value if mark else NO_ID)
-            reads = [Get(write.key) for _, write in batch]
-            refusal = [Get(leadership.key), Get(self._keys.snowflake)]
-            result = self._store.txn([fence, same], [bar, *reads], refusal)
+            self._mark.saw(mark)
+            compares = [fence(leadership), self._mark.unchanged()]
+            result = self._store.txn(compares, [self._mark.rewrite(mark), *reads], refusal)
             if result.succeeded:
-                self._mark_revision = result.revision
+                self._mark.written_at(result.revision)
                 return [
                     Outcome(change.name, _is_written(write, kv, change), kv, result.revision)
                     for (change, write), kv in zip(batch, result.gets)
                 ]
-            _check_fence(leadership, result.gets[0])
+            check_fence(leadership, result.gets[0])
             mark = result.gets[1]  # the lost transaction has been carried out this very moment
-        raise OutcomeUnknown(f"another program keeps writing {self._keys.snowflake}")
-
-    def _saw_mark(self, mark: KeyValue | None) -> None:
-        self._mark_revision = mark.mod_revision if mark else 0
+        raise OutcomeUnknown(f"another program keeps writing {self._mark.key}")
 
     def _write(self, leadership: Leadership, change: Change) -> Operation:
         key = self._keys.resource(change.name)
@@ -381,25 +270,12 @@ class Ledger:
             return Delete(key)
         return Put(key, encode_resource(change.after, leadership.revision))
 
-    def _mark(self, batch: Sequence[Written]) -> list[Operation]:
-        """Raise the high-water mark of the ids together with the resources that got new ones."""
-        minted = max(change.minted for change, _ in batch)
-        if not minted:
-            return []
-        self._highest = max(self._highest, minted)
-        return [Put(self._keys.snowflake, str(self._highest).encode())]
-
 
 def _landed(flying: deque[Flight[Landed]], most: int) -> Iterator[Flight[Landed]]:
     """Those that end until no more than so many are on their way, in their order."""
     while len(flying) > most:
         flying[0].land()
         yield flying.popleft()
-
-
-def _check_fence(leadership: Leadership, fence: KeyValue | None) -> None:
-    if fence is None or fence.create_revision != leadership.revision:
-        raise LeadershipLost("a write was refused: this master does not lead any more")
 
 
 def _committed(batch: Sequence[Written], term: int, result: TxnResult) -> Landed:

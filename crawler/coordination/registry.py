@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from crawler.coordination.codec import decode_tombstone
 from crawler.coordination.keys import MASTER, Keys
 from crawler.coordination.lease import Lease
 from crawler.coordination.registration import decode_node, encode_node
@@ -20,6 +19,7 @@ from crawler.coordination.store import (
     created_at,
     unchanged_below,
 )
+from crawler.coordination.tombstones import decode_tombstone
 from crawler.errors import Retryable, Unavailable
 from crawler.logs import get_logger
 from crawler.model.records import DRAINING, Node

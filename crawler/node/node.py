@@ -150,7 +150,8 @@ class Node:
         self._hub.start()
         self._supervisor.spawn("readiness", self._watch_readiness, on_end=OnEnd.FATAL)
         self._role.start(self._supervisor)
-        self._members.spawn("membership", self._membership.run, self._role, on_end=OnEnd.FATAL)
+        join = self._membership.run
+        self._members.spawn("membership", join, self._role, self.address, on_end=OnEnd.FATAL)
         log.info("node started", grpc=self.address, http=self.http_address)
 
     def stop(self) -> None:
@@ -196,7 +197,7 @@ class Node:
         return Membership(self._store, self._keys, role_name, ttl_s, names, self._clock, self._hub)
 
     def _build_master(self) -> None:
-        master = Master(self._store, self._keys, self._settings, lambda: self.address, self._clock)
+        master = Master(self._store, self._keys, self._settings, self._clock)
         self._role = master
         self._servicer = Servicer(master.service, self._settings.api)
         self.app = self._build_app(master.service)
@@ -213,9 +214,7 @@ class Node:
             cache=Cache(Path(self._settings.folder, worker.cache_folder), worker.cache_bytes),
             most_response_bytes=worker.response_bytes,
         )
-        self._role = Worker(
-            self._store, self._keys, self._settings, lambda: self.address, engine, self._clock
-        )
+        self._role = Worker(self._store, self._keys, self._settings, engine, self._clock)
         self._crawls = engine.statistics
         self.app = self._build_app(None)
 

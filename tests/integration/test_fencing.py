@@ -7,8 +7,8 @@ import pytest
 from gevent.event import Event
 
 from crawler.clock import SystemClock
-from crawler.coordination.codec import decode_tombstone, encode_tombstone
 from crawler.coordination.store import Delete, Put
+from crawler.coordination.tombstones import decode_tombstone, encode_tombstone
 from crawler.errors import (
     AlreadyExists,
     Conflict,
@@ -297,7 +297,7 @@ def test_an_add_is_never_acknowledged_from_memory_alone(cluster):
     master = cluster.master("1")
     client = cluster.client(master)
     first = client.add(Spec("a"), CALL)
-    master._role._cluster.resources._take_batch = lambda batch: None
+    master._role._mirrors.resources._take_batch = lambda batch: None
     cluster.store.txn([], [Delete(KEYS.resource("a"))])
     again = client.add(Spec("a"), CALL)
     assert cluster.resources()["a"].id == again.id != first.id
@@ -346,7 +346,7 @@ def test_a_worker_that_is_leaving_gets_no_new_tasks(cluster, spiders):
     cluster.worker("2", spiders)
     session = leaving._membership.session
     leaving._membership._registry.announce_draining(session.node, session.lease)
-    workers = cluster.nodes[0]._role._cluster.live_workers
+    workers = cluster.nodes[0]._role._mirrors.live_workers
     eventually(lambda: workers()[session.node.id].draining)
     for name in "abc":
         client.add(waiting(name), CALL)
@@ -479,18 +479,18 @@ def test_an_add_is_answered_by_what_was_stored_even_if_it_is_deleted_at_once(clu
     """NOT_FOUND would say that nothing was done."""
     master = cluster.master("1")
     client = cluster.client(master)
-    term = master._role._term
-    answer = term._answer
+    writer = master._role._term.writer
+    answer = writer._answer
 
     def answer_after_a_delete(decided, written, error):
         for name in written:
             revision = cluster.store.txn([], [Delete(KEYS.resource(name))]).revision
-            master._role._cluster.resources.apply(KEYS.resource(name), None, revision)
+            master._role._mirrors.resources.apply(KEYS.resource(name), None, revision)
         answer(decided, written, error)
 
-    term._answer = answer_after_a_delete
+    writer._answer = answer_after_a_delete
     assert client.add(Spec("a"), CALL).id
-    term._answer = answer
+    writer._answer = answer
     assert cluster.resources() == {}
 
 
@@ -583,7 +583,7 @@ def test_a_rejection_is_never_told_from_memory_alone(cluster):
     master = cluster.master("1")
     client = cluster.client(master)
     client.add(Spec("gone"), CALL)
-    master._role._cluster.resources._take_batch = lambda batch: None
+    master._role._mirrors.resources._take_batch = lambda batch: None
     there = {"ID": "7", "Name": "there", "AssignedNode": "", "CreationTime": 1}
     put = Put(KEYS.resource("there"), json.dumps(there).encode())
     cluster.store.txn([], [Delete(KEYS.resource("gone")), put])
@@ -613,7 +613,7 @@ def test_a_defect_costs_only_the_request_that_meets_it(cluster):
     cluster.client(master)
     term = master._role._term
     requests = [Add(Spec("a")), Defective(), Add(Spec("b"))]
-    asked = [gevent.spawn(answer, term.submit, request, CALL) for request in requests]
+    asked = [gevent.spawn(answer, term.writer.submit, request, CALL) for request in requests]
     answers = [job.get(timeout=2) for job in asked]
     assert [error and error.code for error in answers] == [None, "INTERNAL", None]
     assert set(cluster.resources()) == {"a", "b"}
@@ -683,12 +683,12 @@ def test_what_was_asked_while_a_leader_writes_its_last_is_answered_too(cluster):
     cluster.client(master)
     term = master._role._term
     store.holds = True
-    first = gevent.spawn(answer, term.submit, Add(Spec("a")), CALL)
+    first = gevent.spawn(answer, term.writer.submit, Add(Spec("a")), CALL)
     assert store.held.wait(5)
-    second = gevent.spawn(answer, term.submit, Add(Spec("b")), CALL)
-    eventually(lambda: term.waiting)
+    second = gevent.spawn(answer, term.writer.submit, Add(Spec("b")), CALL)
+    eventually(lambda: term.writer.waiting)
     term.finish()
-    assert isinstance(answer(term.submit, Add(Spec("c")), CALL), Unavailable)
+    assert isinstance(answer(term.writer.submit, Add(Spec("c")), CALL), Unavailable)
     store.go_on.set()
     assert (first.get(timeout=5), second.get(timeout=5)) == (None, None)
     assert set(cluster.resources()) == {"a", "b"}

@@ -306,7 +306,7 @@ def test_a_new_leader_reads_before_it_decides_even_if_its_watch_lags(cluster, si
     lagging = Shared(cluster.store)
     second = cluster.master("2", store=lagging, tasks=(Spec("seed", priority=1),))
     client = cluster.client(first)
-    second._role._cluster.resources._take_batch = lambda batch: None
+    second._role._mirrors.resources._take_batch = lambda batch: None
     client.add(Spec("seed"), CALL)
     client.add(Spec("late"), CALL)
     before = cluster.raw()

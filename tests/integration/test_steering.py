@@ -178,7 +178,7 @@ def test_a_new_leader_reads_what_was_decided_even_if_its_watch_lags(cluster):
     client = cluster.client(first)
     second = cluster.master("2")
     eventually(lambda: request(second, "GET", "/crawler/leader")[0] == 200)
-    second._role._cluster.decisions.mirror._take_batch = lambda batch: None
+    second._role._mirrors.decisions.mirror._take_batch = lambda batch: None
     client.update_scheduler(PolicyChange("random"), CALL)
     client.drain("1", CALL)
     first.stop()

@@ -103,7 +103,7 @@ def test_after_a_write_without_an_answer_everything_is_read_anew(cluster, troubl
     master = cluster.master("1", store=troubled)
     client = cluster.client(master)
     client.add(Spec("task-1"), CALL)
-    master._role._cluster.resources._take_batch = lambda batch: None  # the watch brings nothing
+    master._role._mirrors.resources._take_batch = lambda batch: None  # the watch brings nothing
     cluster.store.txn([], [Put("/resources/unseen", b'{"Name":"unseen"}')])
     troubled.fail_txn = Unavailable("no answer")
     with pytest.raises(Unavailable):
@@ -206,7 +206,7 @@ def test_nothing_is_started_once_the_lease_is_lost(cluster, tmp_path):
 def test_a_leader_knows_its_own_writes_before_the_watch_repeats_them(cluster):
     master = cluster.master("1")
     client = cluster.client(master)
-    master._role._cluster.resources._take_batch = lambda batch: None  # the watch brings nothing
+    master._role._mirrors.resources._take_batch = lambda batch: None  # the watch brings nothing
     assert client.add(Spec("a"), CALL).name == "a"
     assert client.update(Spec("a", priority=3), CALL).spec.priority == 3
     client.delete("a", CALL)

@@ -179,7 +179,7 @@ class Checks:
     def _check_mirrors(self) -> None:
         for host in self._world.masters:
             assert host.process is not None
-            cluster = host.process.role._cluster
+            cluster = host.process.role._mirrors
             for mirror in (cluster.resources, cluster.workers, cluster.masters):
                 self._check_equal(host, mirror)
 
@@ -217,5 +217,5 @@ def _backend(process: Process) -> Any:
 
 
 def _resources(process: Process) -> dict[str, Resource]:
-    mirrored = process.role._cluster.resources.values
+    mirrored = process.role._mirrors.resources.values
     return {KEYS.resource_name(key) or "": resource for key, resource in mirrored.items()}

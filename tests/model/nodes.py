@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import gevent
@@ -110,15 +109,14 @@ class Process:
         names = NodeNames(host.name, False, 3 * TTL_S, self.clock)
         self.membership = Membership(self.link, KEYS, host.role, TTL_S, names, self.clock)
         own: dict[str, Any] = {"peers": peers(self, host.role == MASTER)}
-        address = partial(str, host.address)
         self.role: Any
         if host.role == MASTER:
-            self.role = Master(self.link, KEYS, settings, address, self.clock, **own)
+            self.role = Master(self.link, KEYS, settings, self.clock, **own)
         else:
             self.engine = ModelEngine(
                 host.spiders, self.clock, record_run(self), lambda: timeline.now_s
             )
-            self.role = Worker(self.link, KEYS, settings, address, self.engine, self.clock, **own)
+            self.role = Worker(self.link, KEYS, settings, self.engine, self.clock, **own)
 
     def __str__(self) -> str:
         return f"{self.host} (life {self.life})"
@@ -155,7 +153,8 @@ class Process:
 
     def start(self) -> None:
         self.role.start(self._supervisor)
-        self._members.spawn("membership", self.membership.run, self.role, on_end=OnEnd.FATAL)
+        join, address = self.membership.run, self.host.address
+        self._members.spawn("membership", join, self.role, address, on_end=OnEnd.FATAL)
 
     def stop(self) -> None:
         """Leave cleanly, as `crawler.node.node.Node.stop` does."""

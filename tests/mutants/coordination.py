@@ -7,9 +7,9 @@ from tests.mutants.mutant import Mutant
 MUTANTS = [
     Mutant(
         "decisions about the scheduler are not fenced",
-        "crawler/coordination/ledger.py",
-        "        result = self._store.txn([fence, unchanged(key, based_on)], [write], reads)",
-        "        result = self._store.txn([unchanged(key, based_on)], [write], reads)",
+        "crawler/coordination/decisions.py",
+        "    compares = [fence(leadership), unchanged(key, based_on)]",
+        "    compares = [unchanged(key, based_on)]",
         "tests/unit/coordination/test_steering_ledger.py tests/unit/node/test_steering_terms.py",
     ),
     Mutant(
@@ -133,10 +133,10 @@ MUTANTS = [
     ),
     Mutant(
         "a note may come from a leader that was replaced",
-        "crawler/coordination/ledger.py",
-        "            result = self._store.txn([fence], puts[start : start + CHANGES])",
-        "            result = self._store.txn([], puts[start : start + CHANGES])",
-        "tests/unit/coordination/test_ledger.py",
+        "crawler/coordination/tombstones.py",
+        "            result = self._store.txn([fence(leadership)], puts[start : start + NOTES])",
+        "            result = self._store.txn([], puts[start : start + NOTES])",
+        "tests/unit/coordination/test_tombstones.py",
     ),
     Mutant(
         "a worker declared dead goes on",
@@ -154,10 +154,10 @@ MUTANTS = [
     ),
     Mutant(
         "the lease of the notes is not renewed",
-        "crawler/coordination/ledger.py",
-        "            self._store.lease_keepalive(self._notes_lease, RENEW_S)",
+        "crawler/coordination/tombstones.py",
+        "            self._store.lease_keepalive(self._lease, RENEW_S)",
         "            pass",
-        "tests/unit/coordination/test_ledger.py -k day_after",
+        "tests/unit/coordination/test_tombstones.py -k day_after",
     ),
     Mutant(
         "a registration that is gone is not missed",
@@ -169,8 +169,8 @@ MUTANTS = [
     Mutant(
         "a write without an answer happens later",
         "crawler/coordination/ledger.py",
-        "        compares += [unchanged(self._keys.snowflake, self._mark_revision)]\n",
-        "",
+        "compares = [fence(leadership), self._mark.unchanged()]\n        compares +=",
+        "compares = [fence(leadership)]\n        compares +=",
         "tests/unit/coordination/test_ledger.py",
     ),
     Mutant(
@@ -204,8 +204,8 @@ MUTANTS = [
     Mutant(
         "a write that comes late is taken, with the next leader there",
         "crawler/coordination/ledger.py",
-        "        compares = [created_at(leadership.key, leadership.revision)]",
-        "        compares = []",
+        "compares = [fence(leadership), self._mark.unchanged()]\n        compares +=",
+        "compares = [self._mark.unchanged()]\n        compares +=",
         "tests/faults/test_pause.py -k arrives",
     ),
 ]

@@ -8,8 +8,8 @@ MUTANTS = [
     Mutant(
         "a deposed leader's writes overwrite",
         "crawler/coordination/ledger.py",
-        "compares = [created_at(leadership.key, leadership.revision)]",
-        "compares = []",
+        "compares = [fence(leadership), self._mark.unchanged()]\n        compares +=",
+        "compares = [self._mark.unchanged()]\n        compares +=",
         "tests/unit/coordination/test_ledger.py",
     ),
     Mutant(
@@ -29,8 +29,8 @@ MUTANTS = [
     Mutant(
         "a new leader trusts its watch",
         "crawler/node/master/term.py",
-        "        self._cluster.refresh()\n        self._grace",
-        "        self._grace",
+        "        mirrors.refresh()\n",
+        "",
         "tests/integration/test_nodes.py -k new_leader_reads",
     ),
     Mutant(

@@ -12,8 +12,8 @@ MUTANTS = [
     ),
     Mutant(
         "what was not committed stays reserved",
-        "crawler/node/master/term.py",
-        "                self._cluster.cluster_state.see(name, self._cluster.resource(name))\n",
+        "crawler/node/master/writer.py",
+        "                self._mirrors.cluster_state.see(name, self._mirrors.resource(name))\n",
         "                pass\n",
         "tests/model tests/integration/test_fencing.py",
     ),

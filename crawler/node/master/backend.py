@@ -1,12 +1,12 @@
 """The backend of a leading master: what the calls of the API do on the node that leads.
 
-Reads are answered from the mirrors. Changes go to the term's writing greenlet, and are answered
-when they are committed. Counts of running tasks are kept here only (docs/decisions/0004).
+Reads are answered from the mirrors. Changes go to the writer of the term, and are answered
+once they are committed. Counts of running tasks are kept here only (docs/decisions/0004).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 
@@ -27,55 +27,46 @@ from crawler.model.records import (
 )
 from crawler.node.master.commands import (
     Add,
-    Command,
     Record,
     Remove,
     Update,
+    changes_state,
     is_current,
     is_later,
-    is_news,
 )
-from crawler.node.master.mirrors import Mirrors
-from crawler.node.master.policy import PolicyControl
+from crawler.node.master.explain import explained
+from crawler.node.master.leader_context import LeaderContext
+from crawler.node.master.policy_requests import PolicyRequests
+from crawler.node.master.writer import Writer
 from crawler.scheduler.candidate import Candidate
 
 
 class LeaderBackend:
     """Handles requests as the leader; see `api.service.Backend` for what each promises."""
 
-    def __init__(
-        self,
-        cluster: Mirrors,
-        submit: Callable[[Command, Call], Mapping[str, Resource]],
-        on_refused: Callable[[int], None],
-        steering: PolicyControl,
-        explain: Callable[[Resource], Explanation],
-    ) -> None:
-        """`submit` has a change made, and returns what was stored then: the mirror may tell of what
-        others did since. `on_refused` counts reports.
-        """
-        self._policy = steering
-        self._explain = explain
-        self._on_refused = on_refused
-        self._cluster = cluster
-        self._submit = submit
+    def __init__(self, ctx: LeaderContext, writer: Writer) -> None:
+        self._ctx = ctx
+        self._mirrors = ctx.mirrors
+        self._writer = writer
+        self._policy = PolicyRequests(ctx, writer)
         self._live: dict[str, tuple[str, int, Counts]] = {}
+        """Task → id, epoch and counts of its run, as last reported."""
 
     def add(self, spec: Spec, call: Call) -> Resource:
         """Store a new resource and place it."""
-        return self._stored(spec.name, self._submit(Add(spec), call))
+        return self._stored(spec.name, self._writer.submit(Add(spec), call))
 
     def update(self, spec: Spec, call: Call) -> Resource:
         """Change a resource's specification."""
-        return self._stored(spec.name, self._submit(Update(spec), call))
+        return self._stored(spec.name, self._writer.submit(Update(spec), call))
 
     def delete(self, name: str, call: Call) -> None:
         """Remove a resource."""
-        self._submit(Remove(name), call)
+        self._writer.submit(Remove(name), call)
 
     def get(self, name: str, call: Call) -> Resource:
         """One resource, with its latest counts."""
-        resource = self._cluster.resource(name)
+        resource = self._mirrors.resource(name)
         if resource is None:
             raise NotFound("no such task")
         return self._with_live_counts(resource)
@@ -89,8 +80,8 @@ class LeaderBackend:
 
     def nodes(self, call: Call) -> Sequence[NodeLoad]:
         """The live nodes, masters first."""
-        workers = sorted(self._cluster.cluster_state.candidates.values(), key=lambda each: each.id)
-        masters = sorted(self._cluster.live_masters().values(), key=lambda node: node.id)
+        workers = sorted(self._mirrors.cluster_state.candidates.values(), key=lambda each: each.id)
+        masters = sorted(self._mirrors.live_masters().values(), key=lambda node: node.id)
         return [NodeLoad(node, MASTER) for node in masters] + [
             self._load_of(each) for each in workers
         ]
@@ -109,7 +100,7 @@ class LeaderBackend:
 
     def explain(self, name: str, call: Call) -> Explanation:
         """Why a task is where it is, or waits."""
-        return self._explain(self.get(name, call))
+        return explained(self._ctx, self._writer.placer, self.get(name, call))
 
     def drain(self, node: str, call: Call) -> NodeLoad:
         """Move everything off a worker, and keep it off."""
@@ -124,41 +115,41 @@ class LeaderBackend:
     ) -> Sequence[str]:
         """Take reports: load and counts are kept in memory, a change of state is written."""
         if load != UNTOLD:
-            self._cluster.cluster_state.report(node_id, load)
-        pairs = [(report, self._cluster.resource(report.name)) for report in reports]
+            self._mirrors.cluster_state.report(node_id, load)
+        pairs = [(report, self._mirrors.resource(report.name)) for report in reports]
         current = [(rep, res) for rep, res in pairs if is_current(rep, node_id, res)]
         for report, _ in current:
             self._live[report.name] = (report.id, report.epoch, report.counts)
-        news = [report for report, resource in current if is_news(report, resource)]
-        news += [report for report, resource in pairs if is_later(report, resource)]
-        if news:
-            self._submit(Record(node_id, news), call)
+        changes = [report for report, resource in current if changes_state(report, resource)]
+        changes += [report for report, resource in pairs if is_later(report, resource)]
+        if changes:
+            self._writer.submit(Record(node_id, changes), call)
         accepted = {report.name for report, _ in current}
         refused = [report.name for report in reports if report.name not in accepted]
-        self._on_refused(len(refused))
+        self._ctx.refusals.reports += len(refused)
         return refused
 
     def forget_counts(self) -> None:
         """Drop the live counts of tasks that run no more."""
         for name in list(self._live):
-            resource = self._cluster.resource(name)
+            resource = self._mirrors.resource(name)
             if resource is None or resource.state.finished:
                 del self._live[name]
 
     def _matching(self, query: Query) -> Iterator[Resource]:
         """The resources after those of the page before, in the order of their names."""
-        for name in self._cluster.names.after(query.page_token):
-            resource = self._cluster.resource(name)
+        for name in self._mirrors.names.after(query.page_token):
+            resource = self._mirrors.resource(name)
             if resource is not None and query.state in (None, resource.state):
                 yield resource
 
     def _total(self, state: State | None) -> int:
-        resources = self._cluster.resources.values
-        return len(resources) if state is None else self._cluster.count(state)
+        resources = self._mirrors.resources.values
+        return len(resources) if state is None else self._mirrors.count(state)
 
     def _load_at(self, node_id: str, cordoned: bool) -> NodeLoad:
         """A worker just after that was decided; one that is not registered has nothing."""
-        found = self._cluster.cluster_state.candidates.get(node_id)
+        found = self._mirrors.cluster_state.candidates.get(node_id)
         load = NodeLoad(Node(node_id, ""), WORKER) if found is None else self._load_of(found)
         return replace(load, cordoned=cordoned)
 
@@ -169,7 +160,7 @@ class LeaderBackend:
             worker.unfinished,
             worker.owned,
             used=worker.amounts,
-            cordoned=worker.id in self._cluster.decisions.cordoned,
+            cordoned=worker.id in self._mirrors.decisions.cordoned,
             load=worker.reported,
         )
 

@@ -124,7 +124,7 @@ class Record:
                 assert resource is not None  # else nothing would be later
                 highest = max(report.epoch, resource.mod_revision)
                 draft.put(_afresh(resource).replace(epoch=highest))
-            elif is_current(report, self.node_id, resource) and is_news(report, resource):
+            elif is_current(report, self.node_id, resource) and changes_state(report, resource):
                 assert resource is not None  # else the report were not current
                 draft.put(_reported(resource, report, self.node_id))
         return self.subjects
@@ -136,7 +136,7 @@ def is_current(report: Report, node_id: str, resource: Resource | None) -> bool:
         return False
     if (resource.id, resource.epoch) != (report.id, report.epoch):
         return False
-    return not resource.state.finished or not is_news(report, resource)
+    return not resource.state.finished or not changes_state(report, resource)
 
 
 def is_later(report: Report, resource: Resource | None) -> bool:
@@ -146,7 +146,7 @@ def is_later(report: Report, resource: Resource | None) -> bool:
     return resource.id == report.id and resource.epoch < report.epoch <= MOST_EPOCH
 
 
-def is_news(report: Report, resource: Resource | None) -> bool:
+def changes_state(report: Report, resource: Resource | None) -> bool:
     """Whether a report changes more than the counts of a running resource."""
     return resource is not None and resource.state is not report.state
 

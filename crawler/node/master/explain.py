@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-from crawler.clock import Clock
 from crawler.model.policy import Explanation
 from crawler.model.records import Resource
+from crawler.node.master.leader_context import LeaderContext
 from crawler.node.master.placement import Placer
 from crawler.plural import counted
 from crawler.scheduler.cluster_state import ClusterState
 from crawler.scheduler.explain import judge
-from crawler.scheduler.framework import Framework
 from crawler.scheduler.task import Task
 
 
-def explained(
-    placer: Placer,
-    framework: Framework,
-    cluster_state: ClusterState,
-    clock: Clock,
-    resource: Resource,
-) -> Explanation:
+def explained(ctx: LeaderContext, placer: Placer, resource: Resource) -> Explanation:
     """Why a task is where it is or waits, and what would be decided about it now."""
+    cluster_state = ctx.mirrors.cluster_state
     return Explanation(
         name=resource.name,
         state=resource.state.value,
@@ -28,8 +22,8 @@ def explained(
         assigned_node=resource.owner.node_id if resource.owner else "",
         group=cluster_state.group_of(resource),
         priority=resource.spec.priority,
-        waits_for=waits_for(placer, cluster_state, resource, clock.monotonic()),
-        judgement=judge(framework, cluster_state, Task.of(resource)),
+        waits_for=waits_for(placer, cluster_state, resource, ctx.clock.monotonic()),
+        judgement=judge(ctx.framework, cluster_state, Task.of(resource)),
     )
 
 

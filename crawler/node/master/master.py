@@ -6,7 +6,7 @@ changed; and a periodic check that the leader is still who it thinks (the last t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 
 from gevent import Greenlet
@@ -19,11 +19,13 @@ from crawler.coordination.keys import Keys
 from crawler.coordination.ledger import Ledger
 from crawler.coordination.registry import number_of
 from crawler.coordination.store import Store
+from crawler.coordination.tombstones import Tombstones
 from crawler.errors import CrawlerError, Lost, Retryable, Unavailable
 from crawler.logs import get_logger
 from crawler.metrics import Metrics, Total
 from crawler.model.records import Leader, Leadership, Node, State
 from crawler.node.master.command_queue import MOST_WAITING
+from crawler.node.master.leader_context import LeaderContext, Refusals
 from crawler.node.master.mirrors import Mirrors
 from crawler.node.master.placement import Placer
 from crawler.node.master.term import Term
@@ -47,16 +49,14 @@ class Master:
         store: Store,
         keys: Keys,
         settings: Settings,
-        address: Callable[[], str],
         clock: Clock,
         peers: Peers | None = None,
     ) -> None:
-        """`address` tells host:port of its gRPC server as others reach it, once it listens; `peers`
-        replaces the gRPC clients to a leader."""
+        """`peers` replaces the gRPC clients to a leader."""
         self._settings = settings
-        self._address = address
         self._clock = clock
         self._ledger = Ledger(store, keys)
+        self._tombstones = Tombstones(store, keys)
         self._election = Election(store, keys, clock)
         scheduler = settings.scheduler
         self._framework = Framework(
@@ -65,12 +65,10 @@ class Master:
             disabled=scheduler.disabled,
             weights=scheduler.weights,
         )
-        self._cluster = Mirrors(
-            store, keys, self._ledger, clock, self._on_cluster_change, scheduler.group_label
-        )
+        self._mirrors = Mirrors(store, keys, clock, self._on_cluster_change, scheduler.group_label)
         self._observer = LeaderObserver(
             self._election,
-            self._cluster.master_names,
+            self._mirrors.master_names,
             self._on_leader_change,
             peers=peers or Peers(forwards=True),
         )
@@ -78,22 +76,21 @@ class Master:
         self._campaigner: Greenlet | None = None
         self._draining = False
         self._term: Term | None = None
-        self._on_full: Callable[[], None] = lambda: None
-        self._reports_refused = 0
+        self._refusals = Refusals()
         self.service = Service(self)
 
     def start(self, supervisor: Supervisor) -> None:
         """Mirror the cluster and observe the election, member or not."""
-        self._cluster.start(supervisor)
+        self._mirrors.start(supervisor)
         self._observer.start(supervisor)
 
     def stop(self) -> None:
         """Let go of the connection to the leader."""
         self._observer.close()
 
-    def describe(self, node_id: str) -> Node:
+    def describe(self, node_id: str, address: str) -> Node:
         """The registration of this master."""
-        return Node(node_id, self._address())
+        return Node(node_id, address)
 
     def join(self, session: Session) -> None:
         """Stand in the election for as long as the session lives."""
@@ -137,28 +134,28 @@ class Master:
         """Whether it leads, what waits for it, and what it sees of workers and tasks."""
         self._observer.measure(metrics)
         metrics.queue("writes", MOST_WAITING, self._waiting)
-        self._on_full = metrics.refusals("writes").inc
+        self._refusals.on_full = metrics.refusals("writes").inc
         metrics.gauge_of(
             "crawler_leading",
             "1 while this master leads.",
             lambda: self.local_backend() is not None,
         )
         metrics.gauge_of(
-            "crawler_workers", "Registered workers.", lambda: len(self._cluster.workers.values)
+            "crawler_workers", "Registered workers.", lambda: len(self._mirrors.workers.values)
         )
         metrics.counter_of(
             "crawler_reports_refused",
             "Reports of an assignment that is out of date, refused.",
-            lambda: self._reports_refused,
+            lambda: self._refusals.reports,
         )
         self._measure_scheduler(metrics)
         tasks = metrics.gauge("crawler_tasks", "Tasks by state.", "state")
         for state in State:
-            tasks.labels(state.value).set_function(partial(self._cluster.count, state))
+            tasks.labels(state.value).set_function(partial(self._mirrors.count, state))
 
     def _measure_scheduler(self, metrics: Metrics) -> None:
         def placer() -> Placer | None:
-            return self._term.placer if self._term else None
+            return self._term.writer.placer if self._term else None
 
         metrics.gauge_of(
             "crawler_backlog",
@@ -182,7 +179,7 @@ class Master:
             yield Total(f"crawler_plugin_{what}", help, by_plugin, label="plugin")
 
     def _waiting(self) -> int:
-        return self._term.waiting if self._term else 0
+        return self._term.writer.waiting if self._term else 0
 
     def leader(self) -> Leader | None:
         """The leader as last observed."""
@@ -230,17 +227,19 @@ class Master:
 
     def _make_term(self, session: Session, leadership: Leadership) -> Term:
         return Term(
-            leadership,
-            session.lease,
-            number=number_of(session.node) or 0,
-            cluster=self._cluster,
-            ledger=self._ledger,
-            election=self._election,
-            framework=self._framework,
-            clock=self._clock,
-            settings=self._settings.scheduler,
-            on_full=self._on_full,
-            on_refused=self._count_refused,
+            LeaderContext(
+                leadership=leadership,
+                lease=session.lease,
+                number=number_of(session.node) or 0,
+                mirrors=self._mirrors,
+                ledger=self._ledger,
+                tombstones=self._tombstones,
+                election=self._election,
+                framework=self._framework,
+                clock=self._clock,
+                settings=self._settings.scheduler,
+                refusals=self._refusals,
+            )
         )
 
     def _resign(self, leadership: Leadership) -> None:
@@ -250,18 +249,17 @@ class Master:
         except CrawlerError as error:
             log.warning("not resigned, the lease decides", error=str(error))
 
-    def _count_refused(self, reports: int) -> None:
-        self._reports_refused += reports
-
     def _on_cluster_change(self) -> None:
         if self._term is not None:
-            self._term.changed()
+            self._term.writer.wake()
 
     def _on_leader_change(self, leader: Leader | None) -> None:
-        """Nobody leads, or another: let the term ask. The news may be older than the term."""
+        """Nobody leads, or another: let the term ask. The observation may be older than it."""
         if self._term is not None and (leader is None or not self._is_me(leader)):
             self._term.doubt()
 
     def _is_me(self, leader: Leader) -> bool:
         session = self._session
-        return session is not None and leader.id == leader_value(session.name, self._address())
+        if session is None:
+            return False
+        return leader.id == leader_value(session.name, session.node.address)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from crawler.clock import Clock
+from crawler.coordination.codec import decode_stored
+from crawler.coordination.decisions import Decisions
 from crawler.coordination.keys import MASTER, WORKER, Keys
-from crawler.coordination.ledger import Landed, Ledger, Outcome
+from crawler.coordination.ledger import Landed, Outcome
 from crawler.coordination.mirror import Change, Mirror
 from crawler.coordination.registry import Difference, decode_registration, difference
 from crawler.coordination.store import Store
 from crawler.logs import get_logger
 from crawler.model.records import Node, Resource, State
 from crawler.node.master.name_index import NameIndex
-from crawler.node.master.policy import Decisions
 from crawler.scheduler.cluster_state import ClusterState
 from crawler.supervision import Supervisor
 
@@ -27,12 +29,11 @@ class Mirrors:
         self,
         store: Store,
         keys: Keys,
-        ledger: Ledger,
         clock: Clock,
         on_change: Callable[[], None],
         group_label: str = "",
     ) -> None:
-        self._keys = keys
+        self.keys = keys
         self._on_change = on_change
         self.cluster_state = ClusterState(group_label)
         """Who owns what, kept with the mirrors."""
@@ -48,7 +49,12 @@ class Mirrors:
             store, keys.registrations(MASTER), decode_registration, clock
         )
         self.resources: Mirror[Resource] = Mirror(
-            store, keys.resources, ledger.decode, clock, lambda _: on_change(), self._count_task
+            store,
+            keys.resources,
+            partial(decode_stored, keys),
+            clock,
+            lambda _: on_change(),
+            self._count_task,
         )
         self._resources = self.resources.values
         self.names = NameIndex(
@@ -71,11 +77,11 @@ class Mirrors:
 
     def resource(self, name: str) -> Resource | None:
         """The resource of that name."""
-        return self._resources.get(self._keys.resource(name))
+        return self._resources.get(self.keys.resource(name))
 
     def take(self, landed: Landed) -> None:
         """Take in what became of changes at once, before the watch repeats it."""
-        key = self._keys.resource
+        key = self.keys.resource
         for outcome in landed.outcomes:
             if outcome.written is None and outcome.refusal is None:
                 self._take_found(key(outcome.name), outcome)
@@ -107,7 +113,7 @@ class Mirrors:
 
     def master_names(self) -> dict[str, str]:
         """The names of the registered masters (the `2` of master 2), with their addresses."""
-        prefix = self._keys.node_id(MASTER, "")
+        prefix = self.keys.node_id(MASTER, "")
         return {id.removeprefix(prefix): n.address for id, n in self.live_masters().items()}
 
     def _count_worker(self, before: Node | None, after: Node | None) -> None:

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from crawler.coordination.codec import MOST_EPOCH
 from crawler.model.records import Node, Resource, State
 from crawler.node.master.draft import Draft
-from crawler.node.master.grace import Incarnation, WorkerGrace, incarnation_of
 from crawler.node.master.poison import PoisonWatch
 from crawler.node.master.rebalancing import Rebalancing
+from crawler.node.master.workers import Incarnation, WorkerSnapshot, incarnation_of
 from crawler.scheduler.backlog import Backlog, Group
 from crawler.scheduler.changes import Changes
 from crawler.scheduler.cluster_state import ClusterState
@@ -53,7 +53,7 @@ class Placed:
 
 
 class Placer:
-    """Domains tasks, pass after pass, for one term."""
+    """Places tasks, pass after pass, for one term."""
 
     def __init__(
         self,
@@ -104,10 +104,10 @@ class Placer:
         """How long a task whose run failed has to wait yet; 0 for others."""
         return max(0.0, self._due.get(name, (0, 0.0))[1] - now_s)
 
-    def place(self, draft: Draft, workforce: WorkerGrace, now_s: float, now_ns: int) -> Placed:
+    def place(self, draft: Draft, workers: WorkerSnapshot, now_s: float, now_ns: int) -> Placed:
         """Run a pass, and write what it decides into the draft."""
         news = self._cluster_state.news.take()
-        dead = self._intake(news.suspects, draft, workforce, now_s, now_ns)
+        dead = self._intake(news.suspects, draft, workers, now_s, now_ns)
         self._wake(news)
         cycle = Cycle(
             self._framework, self._cluster_state, self.backlog, draft.get, self._give_turn
@@ -120,9 +120,9 @@ class Placer:
                 draft.put_placed(resource, assigned(self._blamed(resource), node, now_ns))
                 self._due.pop(name, None)
         for name, reason in plan.waiting.items():
-            self._let_wait(draft, workforce, name, reason)
+            self._let_wait(draft, workers, name, reason)
         for name in draft.unexplained:
-            self._let_wait(draft, workforce, name, NOT_YET)
+            self._let_wait(draft, workers, name, NOT_YET)
         if not plan.placed:  # what has no worker at all comes first
             for resource, node in self._rebalancing.moves(draft.get, now_s, now_ns):
                 draft.put(assigned(resource, node, now_ns))
@@ -136,7 +136,7 @@ class Placer:
         self,
         names: dict[str, None],
         draft: Draft,
-        workforce: WorkerGrace,
+        workers: WorkerSnapshot,
         now_s: float,
         now_ns: int,
     ) -> dict[str, int]:
@@ -148,21 +148,21 @@ class Placer:
             names |= self._break_up()
         while self._alarms and self._alarms[0][0] <= now_s:
             names[heapq.heappop(self._alarms)[1]] = None
-        homeless = list(self._homeless(names, draft, workforce))
-        orphaned = _by_dead_owner(homeless, workforce)
+        homeless = list(self._homeless(names, draft, workers))
+        orphaned = _by_dead_owner(homeless, workers)
         self._poison.blame(orphaned, self._cluster_state.left_in_order, now_ns)
         # Looked at again, as there may have been news while others had their turn.
-        for resource in self._homeless([each.name for each in homeless], draft, workforce):
+        for resource in self._homeless([each.name for each in homeless], draft, workers):
             self._offer(draft, self._blamed(resource), now_s, now_ns)
         return _noteworthy(orphaned)
 
     def _homeless(
-        self, names: Iterable[str], draft: Draft, workforce: WorkerGrace
+        self, names: Iterable[str], draft: Draft, workers: WorkerSnapshot
     ) -> Iterator[Resource]:
         """Those that need an owner; the others wait no more."""
         for count, name in enumerate(names, 1):
             resource = draft.get(name)
-            if resource is not None and needs_owner(resource, workforce):
+            if resource is not None and needs_owner(resource, workers):
                 yield resource
             else:
                 self.backlog.withdraw(name)
@@ -244,30 +244,30 @@ class Placer:
         kills = self._poison.kills(resource)
         return resource if kills == resource.kills else resource.replace(kills=kills)
 
-    def _let_wait(self, draft: Draft, workforce: WorkerGrace, name: str, reason: str) -> None:
+    def _let_wait(self, draft: Draft, workers: WorkerSnapshot, name: str, reason: str) -> None:
         """Say why a task waits; one that only should move stays where it is until it can."""
         resource = draft.get(name)
-        if resource is None or (resource.owner and workforce.stands_by(resource.owner)):
+        if resource is None or (resource.owner and workers.stands_by(resource.owner)):
             return
         settled = waiting(self._blamed(resource), reason)
         if settled != resource:
             draft.put(settled)
 
 
-def needs_owner(resource: Resource, workforce: WorkerGrace) -> bool:
+def needs_owner(resource: Resource, workers: WorkerSnapshot) -> bool:
     """Whether a resource has work left that no worker is responsible for, or one that shall have
     no work any more."""
     if resource.awaits_spider:
-        return workforce.has_spider(resource.spec.spider_name)
+        return workers.has_spider(resource.spec.spider_name)
     if resource.state.finished:
         return False
     owner = resource.owner
-    if owner is None or not workforce.stands_by(owner):
+    if owner is None or not workers.stands_by(owner):
         return True
-    if owner.node_id not in workforce.cordoned:
+    if owner.node_id not in workers.cordoned:
         return False
     # Where only others than those that have its spider take tasks, it would move and fail.
-    return workforce.has_spider(resource.spec.spider_name) or not any(workforce.schedulable)
+    return workers.has_spider(resource.spec.spider_name) or not any(workers.schedulable)
 
 
 def assigned(resource: Resource, node: Node, now_ns: int) -> Resource:
@@ -288,12 +288,12 @@ def waiting(resource: Resource, reason: str) -> Resource:
 
 
 def _by_dead_owner(
-    homeless: Iterable[Resource], workforce: WorkerGrace
+    homeless: Iterable[Resource], workers: WorkerSnapshot
 ) -> dict[Incarnation, list[Resource]]:
     found: dict[Incarnation, list[Resource]] = {}
     for resource in homeless:
         owner = resource.owner
-        if owner is not None and not workforce.stands_by(owner):
+        if owner is not None and not workers.stands_by(owner):
             found.setdefault(incarnation_of(owner), []).append(resource)
     return found
 

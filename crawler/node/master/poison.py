@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from crawler.model.records import Resource
-from crawler.node.master.grace import Incarnation, incarnation_of
+from crawler.node.master.workers import Incarnation, incarnation_of
 from crawler.plural import counted
 
 

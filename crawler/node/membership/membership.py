@@ -6,6 +6,7 @@ lease, as another incarnation. This goes on until the node stops.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
@@ -47,8 +48,9 @@ class Session:
 class Role(Protocol):
     """What a node does while it is a member."""
 
-    def describe(self, node_id: str) -> Node:
-        """The registration of this process under that id."""
+    def describe(self, node_id: str, address: str) -> Node:
+        """The registration of this process under that id. `address` is host:port of its gRPC
+        server, as others reach it."""
         ...
 
     def join(self, session: Session) -> None:
@@ -108,11 +110,11 @@ class Membership:
         session = self.session
         return session.lease.take_margin() if session is not None else 0.0
 
-    def run(self, role: Role) -> None:
+    def run(self, role: Role, address: str) -> None:
         """Join, and join anew whenever the lease is lost, until `drain`; never returns."""
         while not self._leaving:
             joined_s = self._clock.monotonic()
-            session = self._join(role)
+            session = self._join(role, address)
             self.session = session
             log.info(
                 "registered",
@@ -172,7 +174,7 @@ class Membership:
             if objection:
                 session.lease.end(objection)
 
-    def _join(self, role: Role) -> Session:
+    def _join(self, role: Role, address: str) -> Session:
         """Try until it succeeds. Raises ConfigError when the id given stays taken."""
         backoff = Backoff()
         while True:
@@ -184,12 +186,12 @@ class Membership:
                 note("cannot register, trying again", error=str(error))
                 self._clock.sleep(backoff.next_s())
                 continue
-            session = self._attempt(lease, role)
+            session = self._attempt(lease, role, address)
             if session is not None:
                 return session
             self._clock.sleep(backoff.next_s())
 
-    def _attempt(self, lease: Lease, role: Role) -> Session | None:
+    def _attempt(self, lease: Lease, role: Role, address: str) -> Session | None:
         """Register under the lease; unless that succeeds the lease is given up, come what may."""
         supervisor = Supervisor(
             f"{self._role_name} session", on_fatal=partial(_end_with, lease), clock=self._clock
@@ -197,19 +199,21 @@ class Membership:
         lease.keep(supervisor, self._hub)
         session = None
         try:
-            session = self._register(lease, supervisor, role)
+            session = self._register(lease, supervisor, partial(role.describe, address=address))
             return session
         finally:
             if session is None:
                 supervisor.stop()
                 self._revoke(lease)
 
-    def _register(self, lease: Lease, supervisor: Supervisor, role: Role) -> Session | None:
+    def _register(
+        self, lease: Lease, supervisor: Supervisor, describe: Callable[[str], Node]
+    ) -> Session | None:
         """Raises ConfigError when the id given stays taken."""
         name = ""
         try:
             name = self._names.choose(self._registry.names())
-            described = role.describe(self._keys.node_id(self._role_name, name))
+            described = describe(self._keys.node_id(self._role_name, name))
             node = self._registry.register(described, lease)
         except IdTaken as error:
             note = log.debug if self._names.waiting else log.warning

@@ -6,7 +6,7 @@ made equal to that after each change. It writes nothing to etcd itself: reports 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from gevent.event import Event
@@ -14,9 +14,9 @@ from gevent.event import Event
 from crawler.api.rpc.client import Peers
 from crawler.api.service import Call
 from crawler.clock import Clock
+from crawler.coordination.codec import decode_stored
 from crawler.coordination.election import Election
 from crawler.coordination.keys import MASTER, Keys
-from crawler.coordination.ledger import Ledger
 from crawler.coordination.mirror import Mirror
 from crawler.coordination.registry import decode_registration
 from crawler.coordination.store import KeyValue, Store
@@ -63,20 +63,16 @@ class Worker:
         store: Store,
         keys: Keys,
         settings: Settings,
-        address: Callable[[], str],
         engine: Engine,
         clock: Clock,
         peers: Peers | None = None,
     ) -> None:
-        """`address` tells host:port of its gRPC server as others reach it, once it listens; `peers`
-        replaces the gRPC clients to a leader."""
+        """`peers` replaces the gRPC clients to a leader."""
         self._store = store
         self._keys = keys
         self._settings = settings
-        self._address = address
         self._engine = engine
         self._clock = clock
-        self._ledger = Ledger(store, keys)
         self._masters: Mirror[Node] = Mirror(
             store, keys.registrations(MASTER), decode_registration, clock
         )
@@ -112,12 +108,12 @@ class Worker:
         self._sinks.close()
         self._observer.close()
 
-    def describe(self, node_id: str) -> Node:
+    def describe(self, node_id: str, address: str) -> Node:
         """The registration of this worker: its labels, spiders, capacity and taints go along."""
         given = self._settings.node
         return Node(
             node_id,
-            self._address(),
+            address,
             labels=dict(given.labels),
             spiders=self._engine.spider_names(),
             capacity=dict(given.capacity),
@@ -179,7 +175,7 @@ class Worker:
         # Most are not mine, and decoding them all would cost more than all the rest of this.
         if session is None or session.node.id.encode() not in kv.value:
             return None
-        resource = self._ledger.decode(kv)
+        resource = decode_stored(self._keys, kv)
         if resource is None or resource.owner is None:
             return None
         return resource if session.node.owns(resource.owner) else None

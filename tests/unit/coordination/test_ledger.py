@@ -5,9 +5,10 @@ import pytest
 from gevent.event import Event
 
 from crawler.clock import ManualClock, settle
-from crawler.coordination.codec import decode_tombstone
+from crawler.coordination.codec import decode_stored
+from crawler.coordination.decisions import write_decision
 from crawler.coordination.keys import Keys
-from crawler.coordination.ledger import AHEAD, CHANGES, TOMBSTONE_S, Change, Ledger
+from crawler.coordination.ledger import AHEAD, CHANGES, Change, Ledger
 from crawler.coordination.memory import MemoryStore
 from crawler.coordination.store import Delete, Put
 from crawler.errors import LeadershipLost, OutcomeUnknown, StoreRefused, Unavailable
@@ -74,7 +75,7 @@ def commit(ledger, leadership, changes):
 
 def stored(store, ledger, name):
     kv = store.get(KEYS.resource(name))
-    return ledger.decode(kv) if kv else None
+    return decode_stored(KEYS, kv) if kv else None
 
 
 def test_a_leader_writes(store, ledger, leadership):
@@ -94,40 +95,6 @@ def test_each_value_names_the_term_it_was_written_in(store, ledger, leadership):
     assert [stored(store, ledger, name).term for name in "ab"] == [later.revision] * 2
     assert written == first.written
     assert first.written.term == leadership.revision
-
-
-def test_the_dead_are_noted_by_who_leads_and_by_nobody_else(store, ledger, leadership):
-    many = {f"w-{number}": number + 1 for number in range(300)}
-    ledger.bury(leadership, many)
-    notes = {kv.key: decode_tombstone(kv.value) for kv in store.range(KEYS.tombstone("")).items}
-    assert notes == {KEYS.tombstone(id): incarnation for id, incarnation in many.items()}
-    store.txn([], [Delete(leadership.key)])
-    with pytest.raises(LeadershipLost):
-        ledger.bury(leadership, {"w-0": 99})
-    assert decode_tombstone(store.get(KEYS.tombstone("w-0")).value) == 1
-
-
-def note(store, name):
-    """The note on a worker, as it is stored."""
-    return store.get(KEYS.tombstone(name))
-
-
-def test_all_notes_share_a_lease_that_ends_a_day_after_the_last(store, clock, ledger, leadership):
-    ledger.bury(leadership, {"w-1": 1})
-    clock.advance(TOMBSTONE_S - 1)
-    ledger.bury(leadership, {"w-2": 2})
-    assert note(store, "w-1").lease == note(store, "w-2").lease != 0
-    clock.advance(TOMBSTONE_S - 1)
-    assert note(store, "w-2")
-    clock.advance(2)
-    assert note(store, "w-2") is None
-
-
-def test_notes_whose_lease_was_revoked_get_another(store, ledger, leadership):
-    ledger.bury(leadership, {"w-1": 1})
-    store.lease_revoke(note(store, "w-1").lease)
-    ledger.bury(leadership, {"w-2": 2})
-    assert note(store, "w-2")
 
 
 def kept(name, revision):
@@ -456,7 +423,7 @@ def test_the_mark_of_ids_rises_with_new_ids_only(store, ledger, leadership):
 
 
 def test_the_election_is_no_resource(store, ledger, leadership):
-    assert ledger.decode(store.get(leadership.key)) is None
+    assert decode_stored(KEYS, store.get(leadership.key)) is None
 
 
 @pytest.mark.parametrize(("lost", "written"), [("answer", True), ("request", False)])
@@ -466,12 +433,12 @@ def test_a_decision_whose_answer_never_came_is_settled_by_reading(
 ):
     based_on = 0 if value else store.txn([], [Put("/decision", b"before")]).revision
     store.lose = lost
-    done, current, revision = ledger.steer(leadership, "/decision", value, based_on)
+    done, current, revision = write_decision(store, leadership, "/decision", value, based_on)
     assert done is written
     assert current == store.get("/decision")
     assert revision >= (current.mod_revision if current else 1)
     if not written:  # it can be decided anew on what is there
         based_on = current.mod_revision if current else 0
-        assert ledger.steer(leadership, "/decision", value, based_on)[0]
+        assert write_decision(store, leadership, "/decision", value, based_on)[0]
     stands = store.get("/decision")
     assert (stands.value if stands else None) == value

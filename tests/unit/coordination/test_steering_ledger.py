@@ -5,9 +5,13 @@ import json
 import pytest
 
 from crawler.clock import ManualClock
-from crawler.coordination.decisions import decode_decision, encode_cordon, encode_policy
+from crawler.coordination.decisions import (
+    decode_decision,
+    encode_cordon,
+    encode_policy,
+    write_decision,
+)
 from crawler.coordination.keys import Keys
-from crawler.coordination.ledger import Ledger
 from crawler.coordination.memory import MemoryStore
 from crawler.coordination.store import Delete, KeyValue, Put
 from crawler.errors import LeadershipLost
@@ -47,7 +51,7 @@ def test_what_was_decided_comes_back_as_it_was():
 def test_what_a_person_wrote_by_hand_may_leave_out_all_but_the_strategy():
     assert decoded(KEYS.policy, {"Strategy": "random"}) == Policy("random")
     assert decoded(KEYS.cordon("w-1"), {}) == Cordon("w-1", 0)
-    assert decoded(f"{KEYS.steering}else", {}) is None
+    assert decoded(f"{KEYS.decisions}else", {}) is None
     assert decoded(KEYS.cordon(""), {}) is None
 
 
@@ -80,17 +84,17 @@ def test_what_is_no_cordon_cannot_be_read(value):
 
 
 def test_a_leader_writes_and_takes_back(store, leadership):
-    ledger = Ledger(store, KEYS)
-    done, current, _ = ledger.steer(leadership, KEYS.policy, b"1", 0)
+    done, current, _ = write_decision(store, leadership, KEYS.policy, b"1", 0)
     assert (done, current.value) == (True, b"1")
     assert store.get(KEYS.policy).value == b"1"
-    assert ledger.steer(leadership, KEYS.policy, None, current.mod_revision)[:2] == (True, None)
+    taken_back = write_decision(store, leadership, KEYS.policy, None, current.mod_revision)
+    assert taken_back[:2] == (True, None)
     assert store.get(KEYS.policy) is None
 
 
 def test_a_decision_that_came_meanwhile_is_not_overwritten_but_told(store, leadership):
     store.txn([], [Put(KEYS.policy, b"theirs")])
-    done, current, _ = Ledger(store, KEYS).steer(leadership, KEYS.policy, b"ours", 0)
+    done, current, _ = write_decision(store, leadership, KEYS.policy, b"ours", 0)
     assert (done, current.value) == (False, b"theirs")
     assert store.get(KEYS.policy).value == b"theirs"
 
@@ -101,5 +105,5 @@ def test_a_leader_that_was_replaced_decides_nothing(store, leadership, value):
     store.txn([], [Delete(leadership.key)])
     store.txn([], [Put(leadership.key, b"master2-h:2")])
     with pytest.raises(LeadershipLost):
-        Ledger(store, KEYS).steer(leadership, KEYS.cordon("w-1"), value, there)
+        write_decision(store, leadership, KEYS.cordon("w-1"), value, there)
     assert store.get(KEYS.cordon("w-1")).value == b"{}"

@@ -2,8 +2,8 @@
 
 from crawler.model.records import Node, Owner, Resource, Spec, State
 from crawler.node.master.draft import Draft
-from crawler.node.master.grace import WorkerGrace
 from crawler.node.master.placement import Placer
+from crawler.node.master.workers import WorkerSnapshot
 from crawler.scheduler.cluster_state import ClusterState
 from crawler.scheduler.framework import Framework
 from crawler.settings.sections import SchedulerSettings
@@ -70,9 +70,9 @@ class Scene:
 
     def place(self, draft=None):
         """A pass on a draft, which is not committed; the workers declared dead."""
-        workforce = WorkerGrace(self.live, self.spared, self.cluster_state.cordoned)
+        workers = WorkerSnapshot(self.live, self.spared, self.cluster_state.cordoned)
         draft = draft or self.draft()
-        placed = self.placer.place(draft, workforce, self.now_s, int(self.now_s * 1e9))
+        placed = self.placer.place(draft, workers, self.now_s, int(self.now_s * 1e9))
         return draft, placed
 
     def settle(self):

@@ -10,8 +10,8 @@ from crawler.errors import AlreadyExists, ConfigError, NotFound
 from crawler.model.records import Counts, Node, Owner, Report, Resource, Spec, State
 from crawler.node.master.commands import Add, Record, Remove, Update
 from crawler.node.master.draft import Draft
-from crawler.node.master.grace import WorkerGrace
 from crawler.node.master.placement import needs_owner, next_epoch
+from crawler.node.master.workers import WorkerSnapshot
 from crawler.node.membership.names import NodeNames
 from crawler.node.worker.reconcile import RunKey, reconcile
 from crawler.node.worker.runs import items_path
@@ -176,13 +176,13 @@ def test_what_is_finished_stays_finished():
     ],
 )  # fmt: skip
 def test_who_needs_an_owner(resource, wanted):
-    assert needs_owner(resource, WorkerGrace({"w-1": W1})) is wanted
+    assert needs_owner(resource, WorkerSnapshot({"w-1": W1})) is wanted
 
 
 def test_what_awaits_a_spider_stays_while_nobody_has_it():
     resource = stored(state=State.FAILED, awaits_spider=True)
     assert not needs_owner(
-        resource, WorkerGrace({"w-1": Node("w-1", "h", spiders=frozenset({"b"}))})
+        resource, WorkerSnapshot({"w-1": Node("w-1", "h", spiders=frozenset({"b"}))})
     )
 
 

@@ -17,8 +17,8 @@ def registered(node):
     """The registration of a worker with these settings, as others read it."""
     settings = Settings(node=node)
     keys = Keys(settings.coordination)
-    worker = Worker(MemoryStore(), keys, settings, lambda: "h:1", ENGINE, SystemClock())
-    return decode_node(encode_node("w", worker.describe("w-1")), 5)
+    worker = Worker(MemoryStore(), keys, settings, ENGINE, SystemClock())
+    return decode_node(encode_node("w", worker.describe("w-1", "h:1")), 5)
 
 
 def test_a_worker_tells_its_labels_spiders_capacity_and_taints():

@@ -7,7 +7,6 @@ import pytest
 
 from crawler.errors import InvalidArgument
 from crawler.model.policy import PolicyChange
-from crawler.scheduler.framework import Framework
 from crawler.scheduler.hookspecs import Strategy, hookimpl
 from tests.unit.node.scene import W1, Scene
 from tests.unit.node.test_steering_terms import Stage
@@ -27,17 +26,16 @@ def plugin(monkeypatch):
 
 
 def test_a_strategy_that_cannot_be_made_is_refused_or_told_and_does_not_end_the_term(plugin):
-    """`apply` raises OSError in `Term._pass`, on each leader after the other, for ever; without a
-    leader nobody can reset the policy through the API."""
+    """`apply` raises OSError in `Writer.run_pass`, on each leader after the other, for ever;
+    without a leader nobody can reset the policy through the API."""
     stage = Stage()
-    steering = stage.leader()
-    steering._framework = Framework("least-load", ["broken_plugin"])
+    leader = stage.leader("broken_plugin")
     try:
-        steering.change(PolicyChange("broken"))
+        leader.change(PolicyChange("broken"))
     except InvalidArgument:
         return
-    steering.apply()
-    assert steering.view().fault
+    leader.apply()
+    assert leader.view().fault
     stage.store.close()
 
 

@@ -3,51 +3,74 @@
 import pytest
 
 from crawler.clock import ManualClock
+from crawler.coordination.election import Election
 from crawler.coordination.keys import Keys
+from crawler.coordination.lease import Lease
 from crawler.coordination.ledger import Ledger
 from crawler.coordination.memory import MemoryStore
 from crawler.coordination.store import Delete, Put
+from crawler.coordination.tombstones import Tombstones
 from crawler.errors import Conflict, InvalidArgument, LeadershipLost
 from crawler.model.policy import Policy, PolicyChange
 from crawler.model.records import Leadership, Node, Spec, State
 from crawler.node.master.explain import waits_for
-from crawler.node.master.policy import Decisions, PolicyControl
-from crawler.scheduler.cluster_state import ClusterState
+from crawler.node.master.leader_context import LeaderContext, Refusals
+from crawler.node.master.mirrors import Mirrors
+from crawler.node.master.policy import PolicyControl
+from crawler.node.master.policy_requests import PolicyRequests
 from crawler.scheduler.framework import Framework
-from crawler.settings.sections import CoordinationSettings
+from crawler.settings.sections import CoordinationSettings, SchedulerSettings
 from tests.unit.node.scene import W1, Scene, stored
 
 KEYS = Keys(CoordinationSettings())
 NODE = KEYS.node_id("worker", "1")
 
 
-class Stage:
-    """A store, and leaders in it, each the only one when it is made."""
+class Leader(PolicyRequests):
+    """What one term makes of decisions: it answers requests, and carries out what is stored."""
 
-    def __init__(self):
-        self.store = MemoryStore(ManualClock())
+    def __init__(self, ctx, stage):
+        super().__init__(ctx, stage)
+        self.framework = ctx.framework
+        self.apply = PolicyControl(ctx).apply
+
+
+class Stage:
+    """A store, and leaders in it, each the only one when it is made; it is their writer too."""
+
+    def __init__(self, store=None):
+        self.clock = ManualClock()
+        self.store = store or MemoryStore(self.clock)
         self.woken = 0
 
-    def leader(self, store=None):
+    def leader(self, *plugins):
         candidates = self.store.range(KEYS.election).items
         self.store.txn([], [Delete(kv.key) for kv in candidates])
         key = KEYS.candidate(len(candidates) + 1)
         leadership = Leadership(key, self.store.txn([], [Put(key, b"m")]).revision)
-        cluster_state = ClusterState()
-        cluster_state.join(Node(NODE, "h:1"))
-        store, clock = store or self.store, ManualClock()
-        decisions = Decisions(store, KEYS, clock, lambda: None)
-        decisions.mirror.refresh()
-        ledger, framework = Ledger(store, KEYS), Framework("least-load")
-        return PolicyControl(
-            decisions, framework, cluster_state, ledger, leadership, clock, self.wake
+        mirrors = Mirrors(self.store, KEYS, self.clock, lambda: None)
+        mirrors.cluster_state.join(Node(NODE, "h:1"))
+        mirrors.decisions.mirror.refresh()
+        ctx = LeaderContext(
+            leadership,
+            Lease.grant(self.store, 5, self.clock),
+            number=1,
+            mirrors=mirrors,
+            ledger=Ledger(self.store, KEYS),
+            tombstones=Tombstones(self.store, KEYS),
+            election=Election(self.store, KEYS, self.clock),
+            framework=Framework("least-load", plugins),
+            clock=self.clock,
+            settings=SchedulerSettings(),
+            refusals=Refusals(),
         )
+        return Leader(ctx, self)
 
     def wake(self):
         self.woken += 1
 
     def decided(self):
-        return {kv.key: kv.value for kv in self.store.range(KEYS.steering).items}
+        return {kv.key: kv.value for kv in self.store.range(KEYS.decisions).items}
 
 
 @pytest.fixture
@@ -85,7 +108,7 @@ def test_the_next_leader_carries_out_what_is_stored_before_it_places(stage):
 
 def test_a_decision_is_carried_out_between_passes_only(stage):
     leader = stage.leader()
-    framework = leader._framework
+    framework = leader.framework
     leader.change(PolicyChange("random"))
     assert framework.policy.strategy == "least-load"
     assert leader.view().policy.strategy == "random"
@@ -118,8 +141,7 @@ class Meanwhile(MemoryStore):
     ],
 )
 def test_what_others_said_of_other_plugins_meanwhile_stays(change, policy):
-    stage = Stage()
-    stage.store = Meanwhile(ManualClock())
+    stage = Stage(Meanwhile(ManualClock()))
     found = stage.leader().change(change).policy
     weights = {"labels": 7.0, **change.weigh}
     expected = {name: weight for name, weight in weights.items() if weight is not None}
@@ -144,8 +166,7 @@ class Contested(MemoryStore):
 
 
 def test_others_that_keep_writing_are_told():
-    stage = Stage()
-    stage.store = Contested(ManualClock())
+    stage = Stage(Contested(ManualClock()))
     with pytest.raises(Conflict, match="others keep writing /crawler/scheduler/policy: try again"):
         stage.leader().change(PolicyChange("round-robin"))
     stage.store.close()

@@ -1,0 +1,251 @@
+"""The leader's writer: decides what was asked for, places tasks, and commits both in passes.
+
+One greenlet does every write of a task: it gathers what was asked for meanwhile, decides on a
+draft, places what has no owner, commits the draft in fenced batches, and answers. So requests that
+come together share a transaction, and no decision is made on a state that another is changing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from gevent.event import Event
+
+from crawler.api.service import Call
+from crawler.clock import Backoff, give_turn
+from crawler.coordination.ledger import Outcome
+from crawler.coordination.snowflake import IdGenerator
+from crawler.errors import CrawlerError, LeadershipLost, OutcomeUnknown, Retryable, Unavailable
+from crawler.logs import get_logger
+from crawler.model.records import Resource, Spec
+from crawler.node.master.command_queue import CommandQueue, QueuedCommand
+from crawler.node.master.commands import Add, Command
+from crawler.node.master.deaths import Deaths
+from crawler.node.master.draft import Draft
+from crawler.node.master.grace import GracePeriod
+from crawler.node.master.leader_context import LeaderContext
+from crawler.node.master.placement import Placer
+from crawler.node.master.policy import PolicyControl
+from crawler.node.master.workers import Incarnation, WorkerSnapshot
+
+log = get_logger(__name__)
+
+RECOVER_S = 0.3
+MOST_RECOVER_S = 1.0
+"""Pauses before the store is asked again after it did not answer, or refused."""
+
+
+class Writer:
+    """Changes tasks for one term. Requests are handed in by `submit`, from any greenlet; all else
+    belongs to the greenlet of the term."""
+
+    def __init__(self, ctx: LeaderContext) -> None:
+        self._ctx = ctx
+        self._mirrors = ctx.mirrors
+        self._clock = ctx.clock
+        self.placer = Placer(ctx.mirrors.cluster_state, ctx.framework, ctx.settings, give_turn)
+        """What it knows of the tasks that wait for a worker."""
+        self._policy = PolicyControl(ctx)
+        self._deaths = Deaths(ctx)
+        self._ids = IdGenerator(ctx.number, ctx.clock)
+        self._commands = CommandQueue(ctx.clock, ctx.refusals.on_full)
+        self._awake = Event()
+        self._more = False
+        """Whether the last pass left tasks that could be placed at once."""
+        self._leaving = False
+        self._grace = GracePeriod((), 0.0)
+        self._spared: frozenset[Incarnation] = frozenset()
+        self._recovery = Backoff(RECOVER_S, MOST_RECOVER_S)
+        self._seeds: Sequence[Spec] = ()
+        """Those that are still to be added."""
+
+    # -- from any greenlet ---------------------------------------------------------------------
+
+    def submit(self, command: Command, call: Call) -> Mapping[str, Resource]:
+        """Hand a request in and wait until it is committed; what was stored then, as the mirror may
+        tell of what others did since. Raises as the request was answered."""
+        if self._leaving:
+            raise Unavailable("this master is leaving; try again")
+        outcomes = self._commands.hand_in(command, call, self._awake)
+        read = {outcome.name: self._ctx.ledger.read(outcome) for outcome in outcomes}
+        return {name: resource for name, resource in read.items() if resource is not None}
+
+    def wake(self) -> None:
+        """Something changed by others' hands: look for what needs an owner."""
+        self._awake.set()
+
+    def finish(self) -> None:
+        """Take no more requests; those that wait are answered yet."""
+        self._leaving = True
+        self._awake.set()
+
+    @property
+    def waiting(self) -> int:
+        """How many requests wait."""
+        return len(self._commands)
+
+    # -- in the greenlet of the term -----------------------------------------------------------
+
+    @property
+    def finished(self) -> bool:
+        """Whether it was told to finish, and has answered all."""
+        return self._leaving and not self._commands
+
+    def begin(self, seeds: Sequence[Spec]) -> None:
+        """Run the first pass on what the mirrors have just read. `seeds` are added, those that are
+        not there. Raises LeadershipLost, LeaseLost, Retryable."""
+        self._grace = GracePeriod.begin(
+            self._mirrors.all_resources(),
+            self._mirrors.live_workers(),
+            self._clock.monotonic() + self._ctx.lease.ttl_s,
+        )
+        highest = self._ctx.ledger.highest_id()
+        self._ids = IdGenerator(self._ctx.number, self._clock, above=highest)
+        self._seeds = [spec for spec in seeds if self._mirrors.resource(spec.name) is None]
+        self.run_pass()
+
+    def wait(self, most_s: float) -> None:
+        """Wait until there is something to do, or that time has passed."""
+        self._clock.wait(self._awake, self._idle_s(most_s))
+        self._awake.clear()
+
+    def run_pass(self) -> None:
+        """Decide all that waits on one draft, commit it, answer."""
+        if self._policy.apply():
+            self.placer.look_anew()
+        draft = Draft(
+            self._mirrors.resource,
+            self._ids.next,
+            self._clock.time_ns,
+            self._mirrors.cluster_state.see,
+        )
+        decided: list[QueuedCommand] = []
+        written: dict[str, Outcome] = {}
+        try:
+            self._add_seeds(draft)
+            self._decide(draft, decided)
+            self._place(draft)
+            self._commit(draft, written)
+        except Retryable as error:
+            self._answer(decided, written, error)
+            self._recover(error)
+        except BaseException as error:
+            self._answer(decided, written, error)
+            raise
+        else:
+            self._seeds = ()
+            self._recovery.reset()
+            self._answer(decided, written, None)
+        finally:
+            self._take_back(draft, written)
+
+    def close(self) -> None:
+        """The term has ended: refuse all that waits."""
+        self._mirrors.cluster_state.end()
+        self._commands.refuse_all(Unavailable("this master does not lead any more; try again"))
+
+    def _idle_s(self, most_s: float) -> float:
+        """How long there is nothing to do, unless somebody asks."""
+        if self._more:
+            return 0.0
+        now_s = self._clock.monotonic()
+        idle_s = min(max(0.0, most_s), self.placer.idle_s(now_s))
+        grace_s = self._grace.left_s(now_s)
+        return min(idle_s, grace_s) if grace_s else idle_s
+
+    def _add_seeds(self, draft: Draft) -> None:
+        for spec in self._seeds:
+            if draft.get(spec.name) is None:
+                Add(spec).apply(draft)
+
+    def _decide(self, draft: Draft, decided: list[QueuedCommand]) -> None:
+        """Apply the waiting requests to the draft; a defect that one meets costs no other."""
+        for queued in self._commands.take():
+            try:
+                queued.decide(draft)
+            except Exception:
+                kind = type(queued.request).__name__
+                log.error("request meets a defect", request=kind, exc_info=True)
+                queued.settle(CrawlerError("the leader met a defect; its log says which"))
+            else:
+                decided.append(queued)
+
+    def _place(self, draft: Draft) -> None:
+        """Give owners to what has none; whose tasks are taken is told that it is dead first."""
+        now_s = self._clock.monotonic()
+        workers = self._snapshot(now_s)
+        placed = self.placer.place(draft, workers, now_s, self._clock.time_ns())
+        self._more = placed.more
+        self._deaths.note(placed.dead)
+
+    def _snapshot(self, now_s: float) -> WorkerSnapshot:
+        """The workers now; the tasks of those whose grace is over are looked at again."""
+        cluster_state, spared = self._mirrors.cluster_state, self._grace.spared(now_s)
+        if spared != self._spared:
+            cluster_state.suspect_all(life.node_id for life in self._spared - spared)
+            self._spared = spared
+        return WorkerSnapshot(self._mirrors.live_workers(), spared, cluster_state.cordoned)
+
+    def _commit(self, draft: Draft, written: dict[str, Outcome]) -> None:
+        """Commit the draft; fills in what became of each change as soon as it is known."""
+        with self._mirrors.resources.writing():
+            for landed in self._ctx.ledger.commit(self._ctx.leadership, draft.changes()):
+                self._mirrors.take(landed)
+                written.update([(outcome.name, outcome) for outcome in landed.outcomes])
+                if not landed.revision:
+                    self._note_conflicts(landed.outcomes)
+
+    def _note_conflicts(self, outcomes: Sequence[Outcome]) -> None:
+        for outcome in outcomes:
+            if not outcome.committed and outcome.refusal is None:
+                log.info("task was changed by another meanwhile, deciding anew", task=outcome.name)
+                self.wake()
+
+    def _take_back(self, draft: Draft, written: Mapping[str, Outcome]) -> None:
+        """What was not committed is as it was before: the workers chosen for it are free again."""
+        for name in draft.names:
+            if name not in written or not written[name].committed:
+                self._mirrors.cluster_state.see(name, self._mirrors.resource(name))
+
+    def _answer(
+        self,
+        decided: Sequence[QueuedCommand],
+        written: Mapping[str, Outcome],
+        error: BaseException | None,
+    ) -> None:
+        """Answer each request by what became of its changes; `error` ended the commit early."""
+        for queued in decided:
+            outcomes = [written[name] for name in queued.names if name in written]
+            queued.outcomes = outcomes
+            refusals = [outcome.refusal for outcome in outcomes if outcome.refusal]
+            if refusals and queued.rejection is None:
+                queued.settle(refusals[0])
+            elif error is not None and any(name not in written for name in queued.names):
+                queued.settle(_unanswered(error))
+            elif all(outcome.committed for outcome in outcomes):
+                queued.settle(queued.rejection)
+            else:
+                self._commands.put_back(queued)
+                self.wake()
+
+    def _recover(self, error: Retryable) -> None:
+        """The store did not answer: nobody knows what was written, so read anew."""
+        note = log.debug if self._recovery.attempts else log.warning
+        note("writing failed, reading anew and trying again", error=str(error))
+        while True:
+            self._clock.wait(self._ctx.lease.lost, self._recovery.next_s())
+            self._ctx.lease.check()
+            try:
+                self._mirrors.refresh()
+            except Retryable:
+                continue
+            return self.wake()
+
+
+def _unanswered(error: BaseException) -> CrawlerError:
+    """What the caller of an unfinished request is told."""
+    if isinstance(error, OutcomeUnknown):
+        return OutcomeUnknown(f"it may have been done or not, read to see: {error}")
+    if isinstance(error, Retryable | LeadershipLost):
+        return Unavailable(f"not done: {error}; try again")
+    return OutcomeUnknown("this master stopped leading meanwhile; read to see what was done")
