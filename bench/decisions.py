@@ -108,7 +108,7 @@ class Hall:
             lambda: scenes.CREATED_NS + LATER_NS,
             self.cluster_state.see,
         )
-        workers = WorkerSnapshot(self.live, frozenset(), self.cluster_state.cordoned)
+        workers = WorkerSnapshot(self.live, frozenset(), self.cluster_state.workers.cordoned)
         now_ns = scenes.CREATED_NS + LATER_NS
         started_s = time.perf_counter()
         self.placer.place(draft, workers, time.monotonic(), now_ns)
@@ -120,10 +120,10 @@ class Hall:
 
     def bury(self, worker: Node) -> float:
         """A worker dies; seconds until its tasks have other workers."""
-        orphaned = self.cluster_state.tasks_of(worker.id)
+        orphaned = self.cluster_state.holdings.names_on(worker.id)
         del self.live[worker.id]
         started_s = time.perf_counter()
-        self.cluster_state.leave(worker.id)
+        self.cluster_state.workers.leave(worker.id)
         heard_s = time.perf_counter() - started_s
         decided_s = self.run_pass()
         owners = [self.resources[name].owner for name in orphaned]

@@ -99,7 +99,7 @@ def census_of(workers: Sequence[Node], resources: Resources) -> ClusterState:
     """What the mirrors keep anyway: made before the time counts."""
     cluster_state = ClusterState("group")
     for worker in workers:
-        cluster_state.join(worker)
+        cluster_state.workers.join(worker)
     for name, resource in resources.items():
         cluster_state.see(name, resource)
     return cluster_state
@@ -108,7 +108,7 @@ def census_of(workers: Sequence[Node], resources: Resources) -> ClusterState:
 def offer_all(cluster_state: ClusterState, framework: Framework, resources: Resources) -> Backlog:
     """Put all that changed into a backlog, as a pass does."""
     backlog = Backlog(60.0)
-    for name in cluster_state.news.take().suspects:
+    for name in cluster_state.changes.take().suspects:
         resource = resources[name]
         task = Task.of(resource)
         shape = framework.shape(task, cluster_state.relevant_labels)

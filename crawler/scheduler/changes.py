@@ -21,43 +21,43 @@ class Changes:
     """Whether a worker is gone."""
 
 
-class Gatherer:
-    """Gathers news while somebody wants them: a master that does not lead would never take them."""
+class PendingChanges:
+    """Gathers changes while somebody places tasks: a master that does not lead takes none."""
 
     def __init__(self) -> None:
-        self._news: Changes | None = None
+        self._gathered: Changes | None = None
 
     def begin(self, tasks: Iterable[str], workers: Iterable[str]) -> None:
-        """Somebody places tasks from now on: everything is news to it."""
-        self._news = Changes(dict.fromkeys(tasks), set(workers))
+        """Somebody places tasks from now on, and has to look at everything."""
+        self._gathered = Changes(dict.fromkeys(tasks), set(workers))
 
     def end(self) -> None:
         """Nobody places tasks any more."""
-        self._news = None
+        self._gathered = None
 
     def take(self) -> Changes:
         """What happened since this was called last."""
-        news = self._news or Changes()
-        if self._news is not None:
-            self._news = Changes()
-        return news
+        gathered = self._gathered or Changes()
+        if self._gathered is not None:
+            self._gathered = Changes()
+        return gathered
 
     def suspect(self, names: Iterable[str]) -> None:
         """Something about these tasks changed."""
-        if self._news is not None:
-            self._news.suspects.update(dict.fromkeys(names))
+        if self._gathered is not None:
+            self._gathered.suspects.update(dict.fromkeys(names))
 
     def weighed(self, node_id: str, sign: int) -> None:
         """A worker got a task (1), or has one less (-1)."""
-        if self._news is not None:
-            (self._news.grown if sign > 0 else self._news.freed).add(node_id)
+        if self._gathered is not None:
+            (self._gathered.grown if sign > 0 else self._gathered.freed).add(node_id)
 
     def freed(self, node_id: str) -> None:
         """A worker may take more than before."""
-        if self._news is not None:
-            self._news.freed.add(node_id)
+        if self._gathered is not None:
+            self._gathered.freed.add(node_id)
 
     def left(self) -> None:
         """A worker is gone."""
-        if self._news is not None:
-            self._news.left = True
+        if self._gathered is not None:
+            self._gathered.left = True

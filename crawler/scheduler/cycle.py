@@ -90,7 +90,7 @@ class Cycle:
         return self._plan
 
     def _serve_all(self, most: int) -> None:
-        for turn in self._backlog.turns(self._cluster_state.groups):
+        for turn in self._backlog.turns(self._cluster_state.workers.groups):
             left = most - len(self._plan.placed)
             if left <= 0 or self._judged > MOST_JUDGED:
                 self._plan.more = True
@@ -166,7 +166,7 @@ class Cycle:
             return SUITS
         if queue.reasons is not None:
             return NOBODY_NOW if self._cluster_state.candidates else NOBODY
-        return "" if self._backlog.room(queue.group, self._cluster_state.groups) else FULL
+        return "" if self._backlog.room(queue.group, self._cluster_state.workers.groups) else FULL
 
     def _reason(self, queue: Queue, kind: str) -> str:
         if kind == SUITS:

@@ -26,7 +26,7 @@ class Apart:
 
     def __init__(self, cluster_state: ClusterState, name: str) -> None:
         self._cluster_state = cluster_state
-        held = cluster_state.holding(name)
+        held = cluster_state.holdings.get(name)
         owner = held.owner if held is not None else None
         present = cluster_state.candidates.get(owner.node_id) if owner is not None else None
         self._load = held.load if held is not None and held.open else None

@@ -30,7 +30,7 @@ def absences(cluster_state: ClusterState) -> Mapping[str, Mapping[str, str]]:
     return {
         CORDON: {
             id: "takes no tasks until `crawler uncordon`"
-            for id in cluster_state.cordoned
+            for id in cluster_state.workers.cordoned
             if id in live
         },
         LEAVING: {id: "is about to leave" for id, each in live.items() if each.node.draining},

@@ -202,7 +202,7 @@ MUTANTS = [
     ),
     Mutant(
         "a worker that leaves gets new tasks",
-        "crawler/scheduler/cluster_state.py",
+        "crawler/scheduler/worker_pool.py",
         "candidate.schedulable = not node.draining and node.id not in self._cordoned",
         "candidate.schedulable = node.id not in self._cordoned",
         "tests/integration/test_fencing.py -k no_new_tasks",

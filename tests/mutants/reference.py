@@ -108,7 +108,7 @@ MUTANTS = [
     ),
     Mutant(
         "the load counts what is finished",
-        "crawler/scheduler/cluster_state.py",
+        "crawler/scheduler/worker_pool.py",
         "        if not holding.state.finished:\n            self._add(candidate, holding, sign)\n",
         "        if True:\n            self._add(candidate, holding, sign)\n",
         "tests/unit/scheduler/test_census.py",

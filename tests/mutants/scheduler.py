@@ -48,7 +48,7 @@ MUTANTS = [
     Mutant(
         "what is parked is never woken by a worker",
         "crawler/node/master/placement.py",
-        "                helps = self._would_take(queue.task, news.freed)",
+        "                helps = self._would_take(queue.task, changes.freed)",
         "                helps = False",
         "tests/unit/node/test_placement.py -k parked",
     ),

@@ -115,7 +115,7 @@ class LeaderBackend:
     ) -> Sequence[str]:
         """Take reports: load and counts are kept in memory, a change of state is written."""
         if load != UNTOLD:
-            self._mirrors.cluster_state.report(node_id, load)
+            self._mirrors.cluster_state.workers.report(node_id, load)
         pairs = [(report, self._mirrors.resource(report.name)) for report in reports]
         current = [(rep, res) for rep, res in pairs if is_current(rep, node_id, res)]
         for report, _ in current:

@@ -36,7 +36,7 @@ def waits_for(placer: Placer, cluster_state: ClusterState, resource: Resource, n
         return "its only worker: it is parked until that is registered"
     if queue.reasons is not None:
         return "a worker that suits: it is parked until something changes that could help it"
-    if not placer.backlog.room(queue.group, cluster_state.groups):
+    if not placer.backlog.room(queue.group, cluster_state.workers.groups):
         most = placer.backlog.group(queue.group).most
         return f"its group {queue.group!r} to have fewer than {counted(most, 'task')} on workers"
     return f"its turn: the next pass has {counted(len(placer.backlog), 'task')} to place"

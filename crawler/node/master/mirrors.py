@@ -101,7 +101,7 @@ class Mirrors:
 
     def count(self, state: State) -> int:
         """How many resources are in that state."""
-        return self.cluster_state.states[state]
+        return self.cluster_state.holdings.states[state]
 
     def live_workers(self) -> dict[str, Node]:
         """The registered workers by id."""
@@ -118,9 +118,9 @@ class Mirrors:
 
     def _count_worker(self, before: Node | None, after: Node | None) -> None:
         if after is not None:
-            self.cluster_state.join(after)
+            self.cluster_state.workers.join(after)
         elif before is not None:
-            self.cluster_state.leave(before.id)
+            self.cluster_state.workers.leave(before.id)
 
     def _count_task(self, before: Resource | None, after: Resource | None) -> None:
         known = after or before

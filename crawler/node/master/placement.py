@@ -106,9 +106,9 @@ class Placer:
 
     def place(self, draft: Draft, workers: WorkerSnapshot, now_s: float, now_ns: int) -> Placed:
         """Run a pass, and write what it decides into the draft."""
-        news = self._cluster_state.news.take()
-        dead = self._intake(news.suspects, draft, workers, now_s, now_ns)
-        self._wake(news)
+        changes = self._cluster_state.changes.take()
+        dead = self._intake(changes.suspects, draft, workers, now_s, now_ns)
+        self._wake(changes)
         cycle = Cycle(
             self._framework, self._cluster_state, self.backlog, draft.get, self._give_turn
         )
@@ -150,8 +150,8 @@ class Placer:
             names[heapq.heappop(self._alarms)[1]] = None
         homeless = list(self._homeless(names, draft, workers))
         orphaned = _by_dead_owner(homeless, workers)
-        self._poison.blame(orphaned, self._cluster_state.left_in_order, now_ns)
-        # Looked at again, as there may have been news while others had their turn.
+        self._poison.blame(orphaned, self._cluster_state.workers.left_in_order, now_ns)
+        # Looked at again, as something may have changed while others had their turn.
         for resource in self._homeless([each.name for each in homeless], draft, workers):
             self._offer(draft, self._blamed(resource), now_s, now_ns)
         return _noteworthy(orphaned)
@@ -209,15 +209,15 @@ class Placer:
             heapq.heappush(self._alarms, (due_s, resource.name))
         return due_s <= now_s
 
-    def _wake(self, news: Changes) -> None:
+    def _wake(self, changes: Changes) -> None:
         """Try what is parked again where a worker that changed would take it now."""
-        if news.left:  # without the only one with its spider, a task may go to any other
+        if changes.left:  # without the only one with its spider, a task may go to any other
             return self._wake_all()
         for queue in self.backlog.parked:
             if queue.by_places:
-                helps = bool(news.freed or news.grown)
+                helps = bool(changes.freed or changes.grown)
             else:
-                helps = self._would_take(queue.task, news.freed)
+                helps = self._would_take(queue.task, changes.freed)
             if helps:
                 self.backlog.wake(queue)
 
@@ -226,7 +226,7 @@ class Placer:
             self.backlog.wake(queue)
 
     def _would_take(self, task: Task, ids: Collection[str]) -> bool:
-        nodes = self._cluster_state.schedulable_among(ids)
+        nodes = self._cluster_state.workers.schedulable_among(ids)
         if not nodes:
             return False
         plugin_run = self._framework.plugin_run(task, self._cluster_state)

@@ -30,9 +30,9 @@ class PolicyControl:
         """Carry out what is decided; whether how tasks are placed has changed. No task moves for
         it, but those of workers that are cordoned."""
         cordoned = self._decisions.cordoned
-        if cordoned != self._cluster_state.cordoned:
+        if cordoned != self._cluster_state.workers.cordoned:
             log.info("workers take no tasks", cordoned=sorted(cordoned))
-            self._cluster_state.cordon(cordoned)
+            self._cluster_state.workers.cordon(cordoned)
         wanted = self._wanted()
         if wanted == self._framework.policy:
             return False

@@ -72,7 +72,7 @@ class Rebalancing:
 
     def _movable_from(self, donor: Candidate, find: Find, now_ns: int) -> Iterator[Resource]:
         """The tasks of a worker that may move, those given to it last first: they lose least."""
-        found = filter(None, map(find, self._cluster_state.tasks_of(donor.id)))
+        found = filter(None, map(find, self._cluster_state.holdings.names_on(donor.id)))
         tasks = [
             task
             for task in found

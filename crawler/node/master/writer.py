@@ -182,9 +182,9 @@ class Writer:
         """The workers now; the tasks of those whose grace is over are looked at again."""
         cluster_state, spared = self._mirrors.cluster_state, self._grace.spared(now_s)
         if spared != self._spared:
-            cluster_state.suspect_all(life.node_id for life in self._spared - spared)
+            cluster_state.workers.suspect_all(life.node_id for life in self._spared - spared)
             self._spared = spared
-        return WorkerSnapshot(self._mirrors.live_workers(), spared, cluster_state.cordoned)
+        return WorkerSnapshot(self._mirrors.live_workers(), spared, cluster_state.workers.cordoned)
 
     def _commit(self, draft: Draft, written: dict[str, Outcome]) -> None:
         """Commit the draft; fills in what became of each change as soon as it is known."""

@@ -46,11 +46,11 @@ class Scene:
 
     def join(self, worker):
         self.live[worker.id] = worker
-        self.cluster_state.join(worker)
+        self.cluster_state.workers.join(worker)
 
     def leave(self, id):
         del self.live[id]
-        self.cluster_state.leave(id)
+        self.cluster_state.workers.leave(id)
 
     def add(self, *specs):
         """Store new tasks."""
@@ -70,7 +70,7 @@ class Scene:
 
     def place(self, draft=None):
         """A pass on a draft, which is not committed; the workers declared dead."""
-        workers = WorkerSnapshot(self.live, self.spared, self.cluster_state.cordoned)
+        workers = WorkerSnapshot(self.live, self.spared, self.cluster_state.workers.cordoned)
         draft = draft or self.draft()
         placed = self.placer.place(draft, workers, self.now_s, int(self.now_s * 1e9))
         return draft, placed

@@ -65,11 +65,11 @@ def test_a_cordoned_worker_loses_its_tasks_and_gets_none_until_it_is_allowed():
     scene = Scene(workers=[W1, W2])
     scene.add(*(Spec(f"t{n}") for n in range(4)))
     scene.settle()
-    scene.cluster_state.cordon(frozenset({"w-1"}))
+    scene.cluster_state.workers.cordon(frozenset({"w-1"}))
     assert set(scene.settle().values()) == {"w-2"}
     scene.add(Spec("more"))
     assert scene.settle()["more"] == "w-2"
-    scene.cluster_state.cordon(frozenset())
+    scene.cluster_state.workers.cordon(frozenset())
     scene.add(Spec("last"))
     assert scene.settle()["last"] == "w-1"
 
@@ -78,7 +78,7 @@ def test_tasks_of_a_cordoned_worker_stay_while_no_other_suits():
     scene = Scene()
     scene.add(Spec("a"))
     scene.settle()
-    scene.cluster_state.cordon(frozenset({"w-1"}))
+    scene.cluster_state.workers.cordon(frozenset({"w-1"}))
     assert scene.settle() == {"a": "w-1"}
     scene.join(W2)
     assert scene.settle() == {"a": "w-2"}

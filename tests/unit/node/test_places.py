@@ -41,7 +41,7 @@ def test_a_task_that_is_to_leave_its_worker_is_not_in_its_own_way():
     scene = Scene(workers=[in_zone(1, "a"), in_zone(2, "a")])
     scene.add(web("shy", apart=(Neighbour("app", over="zone"),)))
     first = scene.settle()["shy"]
-    scene.cluster_state.cordon(frozenset({first}))
+    scene.cluster_state.workers.cordon(frozenset({first}))
     assert {first, scene.settle()["shy"]} == {"w-1", "w-2"}
 
 
@@ -76,7 +76,7 @@ def test_a_task_whose_spider_only_a_cordoned_worker_has_stays_there_until_anothe
     scene = Scene(workers=[with_it, worker(2, spiders=frozenset())])
     scene.add(Spec("a", spider="books"))
     scene.settle()
-    scene.cluster_state.cordon(frozenset({"w-1"}))
+    scene.cluster_state.workers.cordon(frozenset({"w-1"}))
     assert scene.settle() == {"a": "w-1"}
     scene.join(worker(3, spiders=frozenset({"books"})))
     assert scene.settle() == {"a": "w-3"}
@@ -86,11 +86,11 @@ def test_a_task_that_failed_for_want_of_a_spider_waits_for_a_worker_that_takes_t
     failed = stored("a", W2, state=State.FAILED, awaits_spider=True, spec=Spec("a", spider="books"))
     scene = Scene(failed, workers=[worker(1, spiders=frozenset({"books"})), W2])
     scene.live["w-2"] = worker(2, spiders=frozenset())
-    scene.cluster_state.join(scene.live["w-2"])
-    scene.cluster_state.cordon(frozenset({"w-1"}))
+    scene.cluster_state.workers.join(scene.live["w-2"])
+    scene.cluster_state.workers.cordon(frozenset({"w-1"}))
     scene.settle()
     assert scene.stored["a"].state is State.FAILED
-    scene.cluster_state.cordon(frozenset())
+    scene.cluster_state.workers.cordon(frozenset())
     assert scene.settle() == {"a": "w-1"}
 
 
@@ -104,7 +104,7 @@ def test_a_group_that_has_its_most_may_move(how):
     if how == "dead":
         scene.leave("w-1")
     else:
-        scene.cluster_state.cordon(frozenset({"w-1"}))
+        scene.cluster_state.workers.cordon(frozenset({"w-1"}))
     owners = scene.settle()
     assert [owners.pop(name) for name in waits] == [None]
     assert set(owners.values()) == {"w-2"}

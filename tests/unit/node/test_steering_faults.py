@@ -41,7 +41,7 @@ def test_a_strategy_that_cannot_be_made_is_refused_or_told_and_does_not_end_the_
 
 def test_the_reason_does_not_say_that_no_worker_is_registered_while_one_is():
     scene = Scene(workers=(W1,))
-    scene.cluster_state.cordon(frozenset({W1.id}))
+    scene.cluster_state.workers.cordon(frozenset({W1.id}))
     from crawler.model.records import Spec
 
     scene.add(Spec("a", "any"))

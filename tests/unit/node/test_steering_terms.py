@@ -49,7 +49,7 @@ class Stage:
         key = KEYS.candidate(len(candidates) + 1)
         leadership = Leadership(key, self.store.txn([], [Put(key, b"m")]).revision)
         mirrors = Mirrors(self.store, KEYS, self.clock, lambda: None)
-        mirrors.cluster_state.join(Node(NODE, "h:1"))
+        mirrors.cluster_state.workers.join(Node(NODE, "h:1"))
         mirrors.decisions.mirror.refresh()
         ctx = LeaderContext(
             leadership,

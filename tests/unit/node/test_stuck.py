@@ -14,7 +14,7 @@ def test_a_task_whose_spider_only_a_cordoned_worker_has_does_not_fail_round_and_
     with_it = Node("w-1", "h:1", incarnation=10, spiders=frozenset({"books"}))
     without = Node("w-2", "h:2", incarnation=20, spiders=frozenset({"other"}))
     scene = Scene(stored("a", with_it, spec=Spec("a", spider="books")), workers=(with_it, without))
-    scene.cluster_state.cordon(frozenset({"w-1"}))
+    scene.cluster_state.workers.cordon(frozenset({"w-1"}))
     epochs = []
     for _ in range(10):
         scene.settle()
@@ -67,7 +67,7 @@ def test_a_pass_that_is_killed_leaves_no_reservations_behind():
         scene.place(draft)
     for name in draft.names:  # what `Term._take_back` does
         scene.cluster_state.see(name, scene.stored.get(name))
-    assert scene.cluster_state.groups[""] == 0
+    assert scene.cluster_state.workers.groups[""] == 0
     assert sum(each.owned for each in scene.cluster_state.candidates.values()) == 0
 
 
@@ -167,8 +167,8 @@ def test_a_pass_over_many_groups_costs_no_more_for_each_task():
     scene = Scene(workers=(W1,))
     backlog = scene.placer.backlog
     scene.add(*(Spec(f"t{n}", "any", labels={"group": f"g{n % 200}"}) for n in range(400)))
-    scene.cluster_state.groups = Counted()
-    scene.cluster_state.groups.__class__.__missing__ = lambda self, key: 0
+    scene.cluster_state.workers.groups = Counted()
+    scene.cluster_state.workers.groups.__class__.__missing__ = lambda self, key: 0
     scene.place()
     assert not len(backlog)
     assert len(looked) < 400 * 10

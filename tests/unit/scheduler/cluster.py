@@ -68,7 +68,7 @@ class Cluster:
         self.group_label = group_label
         self.resources = {}
         for node in workers:
-            self.cluster_state.join(node)
+            self.cluster_state.workers.join(node)
         self.see(*resources)
 
     def see(self, *resources):

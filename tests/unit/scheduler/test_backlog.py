@@ -151,7 +151,7 @@ def test_groups_share_by_their_shares_while_both_wait():
     placed = list(ids(cluster.run(400)))
     assert abs(sum(name.startswith("a") for name in placed) - 300) <= 16
     cluster.run(400)
-    assert cluster.cluster_state.groups == {"a": 400, "b": 400}
+    assert cluster.cluster_state.workers.groups == {"a": 400, "b": 400}
 
 
 def test_what_a_group_has_already_counts():
@@ -166,7 +166,7 @@ def test_a_group_has_no_more_at_work_than_it_may_and_is_told_so():
     cluster = Cluster([worker(1)], group_label="team", groups=groups)
     cluster.see(*tasks(5, "a", labels={"team": "a"}), *tasks(9, "b", labels={"team": "b"}))
     plan = cluster.run()
-    assert cluster.cluster_state.groups == {"a": 3, "b": 9}
+    assert cluster.cluster_state.workers.groups == {"a": 3, "b": 9}
     assert set(plan.waiting.values()) == {
         "group 'a' has its 3 tasks at work, as many as it may have"
     }
@@ -191,7 +191,7 @@ def test_a_parked_queue_waits_to_be_woken_and_the_others_go_on():
     [queue] = cluster.backlog.parked
     assert set(queue) == {"gpu-0", "gpu-1", "gpu-2"}
     assert queue.reasons == {"w-1": "has no GPU"}
-    cluster.cluster_state.join(worker(2, labels={"gpu": "yes"}))
+    cluster.cluster_state.workers.join(worker(2, labels={"gpu": "yes"}))
     assert cluster.run().placed == {}
     cluster.backlog.wake(queue)
     assert counts(cluster.run()) == {"w-2": 3}

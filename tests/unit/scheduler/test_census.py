@@ -127,13 +127,13 @@ class Followed:
         assert self.cluster_state.reserve(spec.name, node)
 
     def join(self, node):
-        self.cluster_state.join(node)
+        self.cluster_state.workers.join(node)
 
     def leave(self, id):
-        self.cluster_state.leave(id)
+        self.cluster_state.workers.leave(id)
 
     def cordon(self, ids):
-        self.cluster_state.cordon(ids)
+        self.cluster_state.workers.cordon(ids)
 
     def ask(self, key):
         self.cluster_state.places(key)
@@ -164,23 +164,23 @@ def picture(cluster_state):
         places,
         {each.value: each.workers for each in cluster_state.places("zone")},
         [each.id for each in cluster_state.schedulable],
-        +cluster_state.states,
-        +cluster_state.groups,
-        {id: sorted(cluster_state.tasks_of(id)) for id in IDS},
+        +cluster_state.holdings.states,
+        +cluster_state.workers.groups,
+        {id: sorted(cluster_state.holdings.names_on(id)) for id in IDS},
         {pair: cluster_state.repelled_over(dict([pair])) for pair in PAIRS},
-        len(cluster_state),
+        len(cluster_state.holdings),
     )
 
 
 def counted(facts, nodes_first):
     cluster_state = ClusterState("team")
     for node in facts.nodes.values() if nodes_first else ():
-        cluster_state.join(node)
+        cluster_state.workers.join(node)
     for name, resource in facts.resources.items():
         cluster_state.see(name, resource)
     for node in facts.nodes.values():
-        cluster_state.join(node)
-    cluster_state.cordon(facts.cordoned)
+        cluster_state.workers.join(node)
+    cluster_state.workers.cordon(facts.cordoned)
     return cluster_state
 
 
@@ -201,7 +201,7 @@ def test_the_load_of_a_worker_is_what_is_assigned_to_this_life_of_it(resources, 
     cluster_state = ClusterState()
     by_name = {each.name: each for each in resources}
     for node in nodes:
-        cluster_state.join(node)
+        cluster_state.workers.join(node)
     for name, resource in by_name.items():
         cluster_state.see(name, resource)
     for node in nodes:
@@ -218,7 +218,7 @@ def test_the_load_of_a_worker_is_what_is_assigned_to_this_life_of_it(resources, 
 
 def test_what_was_reserved_and_not_committed_is_taken_back():
     cluster_state, node, waiting = ClusterState(), worker(1), task("a", labels={"app": "web"})
-    cluster_state.join(node)
+    cluster_state.workers.join(node)
     cluster_state.see("a", waiting)
     before = picture(cluster_state)
     assert cluster_state.reserve("a", node)
@@ -229,12 +229,12 @@ def test_what_was_reserved_and_not_committed_is_taken_back():
 
 def test_what_a_worker_reports_lasts_as_long_as_this_life_of_it():
     cluster_state = ClusterState()
-    cluster_state.join(Node("w-1", "h", incarnation=1))
-    cluster_state.report("w-1", WorkerLoad(cpu=0.5))
-    cluster_state.report("w-9", WorkerLoad(cpu=0.5))
-    cluster_state.join(Node("w-1", "h", labels={"zone": "a"}, incarnation=1))
+    cluster_state.workers.join(Node("w-1", "h", incarnation=1))
+    cluster_state.workers.report("w-1", WorkerLoad(cpu=0.5))
+    cluster_state.workers.report("w-9", WorkerLoad(cpu=0.5))
+    cluster_state.workers.join(Node("w-1", "h", labels={"zone": "a"}, incarnation=1))
     assert cluster_state.candidates["w-1"].reported == WorkerLoad(cpu=0.5)
-    cluster_state.join(Node("w-1", "h", incarnation=2))
+    cluster_state.workers.join(Node("w-1", "h", incarnation=2))
     assert cluster_state.candidates["w-1"].reported == WorkerLoad()
 
 

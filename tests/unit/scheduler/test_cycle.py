@@ -48,7 +48,7 @@ def test_without_a_worker_it_says_so():
 def test_workers_that_leave_or_are_cordoned_get_nothing():
     leaving = worker(1, metadata={"draining": "true"})
     cluster = Cluster([leaving, worker(2), worker(3)], tasks(4))
-    cluster.cluster_state.cordon(frozenset({"w-2"}))
+    cluster.cluster_state.workers.cordon(frozenset({"w-2"}))
     assert set(cluster.run_all().values()) == {"w-3"}
 
 

@@ -113,7 +113,7 @@ def test_each_worker_is_judged_by_each_plugin():
     apart = asks(requests=(("cpu", 2.0),), apart=(Neighbour("app", "web", "zone"),), near=(wish,))
     asked = task("new", labels={"app": "api"}, **apart)
     cluster = Cluster(workers, [on(workers[6], task("x", **web)), on(workers[1], task("y")), asked])
-    cluster.cluster_state.cordon(frozenset({"w-6"}))
+    cluster.cluster_state.workers.cordon(frozenset({"w-6"}))
     judgement = judged(cluster, asked)
     assert {each.node_id: dict(each.refusals) for each in judgement.workers} == {
         "w-1": {},

@@ -39,7 +39,7 @@ def test_a_pinned_task_waits_while_its_worker_is_not_there(pin, names, told):
 def test_a_pinned_task_is_told_anew_when_its_worker_comes_or_goes():
     cluster = Cluster([worker(1)], tasks(1, **asks(node="2", requests=(("cpu", 2.0),))))
     assert cluster.run().waiting["task-0"].startswith(ELSEWHERE.format("2"))
-    cluster.cluster_state.join(worker(2, capacity={"cpu": 1.0}))
+    cluster.cluster_state.workers.join(worker(2, capacity={"cpu": 1.0}))
     [queue] = cluster.backlog.parked
     cluster.backlog.wake(queue)
     why = "no worker suits: w-2 has 1 of 1 cpu left, 2 is asked for; it may run on 2 only"
@@ -57,7 +57,7 @@ def test_a_pin_to_nowhere_is_no_reason_while_pins_do_not_count():
 def test_a_cordoned_or_leaving_worker_is_among_those_that_do_not_suit(pin):
     nodes = [worker(1), worker(2), worker(3, metadata={"draining": "true"})]
     cluster = Cluster(nodes, tasks(1, labels={"gpu": "yes"}, **asks(node=pin)))
-    cluster.cluster_state.cordon(frozenset({"w-2", "w-9"}))
+    cluster.cluster_state.workers.cordon(frozenset({"w-2", "w-9"}))
     cordoned = "w-2 takes no tasks until `crawler uncordon`"
     assert cluster.run().waiting["task-0"] == (
         f"no worker suits: {cordoned}; it may run on 2 only"
@@ -211,7 +211,7 @@ def test_the_real_load_counts_once_it_has_a_weight():
     def placed(judge):
         cluster = Cluster(nodes, tasks(6), judge)
         for id, load in reports.items():
-            cluster.cluster_state.report(id, load)
+            cluster.cluster_state.workers.report(id, load)
         return counts(cluster.run())
 
     assert placed(Framework("least-load")) == {"w-1": 2, "w-2": 2, "w-3": 2}

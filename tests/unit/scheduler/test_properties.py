@@ -151,7 +151,7 @@ def test_when_a_worker_leaves_only_its_tasks_move(count, many, data):
         before = Cluster(workers, tasks(many), framework(strategy))
         placed = before.run_all()
         gone = data.draw(st.sampled_from(workers))
-        before.cluster_state.leave(gone.id)
+        before.cluster_state.workers.leave(gone.id)
         orphans = [r for r in before.resources.values() if r.owner.node_id == gone.id]
         before.see(*[each.replace(owner=None) for each in orphans])
         assert before.run_all().keys() == {each.name for each in orphans}

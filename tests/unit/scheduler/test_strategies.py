@@ -43,7 +43,7 @@ def test_round_robin_goes_on_where_the_last_pass_ended():
 def test_who_missed_turns_gets_one_at_once_and_not_all(strategy):
     cluster = Cluster(THREE[:2], tasks(40, "early"), framework(strategy))
     cluster.run()
-    cluster.cluster_state.join(THREE[2])
+    cluster.cluster_state.workers.join(THREE[2])
     cluster.see(*tasks(9, "late"))
     late = list(ids(cluster.run()).values())
     assert late[0] == "w-3"

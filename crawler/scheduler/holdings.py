@@ -1,0 +1,149 @@
+"""What is believed of each task, and who is found by it: by worker, by spider, by what it repels.
+
+Nothing here knows which workers live.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
+
+from crawler.model.records import Node, Owner, Resource, Spec, State
+from crawler.scheduler.task import Load
+
+
+class Holding(NamedTuple):
+    """What is believed of one task."""
+
+    state: State
+    owner: Owner | None
+    load: Load
+    group: str
+    awaited: str
+    """The spider it failed for want of; empty for all others."""
+    spec: Spec
+
+    def tells_of(self, resource: Resource) -> bool:
+        """Whether all of this is known to hold of a resource, at a glance."""
+        return (
+            self.spec is resource.spec
+            and self.state is resource.state
+            and self.owner is resource.owner
+            and bool(self.awaited) is resource.awaits_spider
+        )
+
+    @property
+    def open(self) -> bool:
+        """Whether it has an owner and work left."""
+        return self.owner is not None and not self.state.finished
+
+
+class Holdings:
+    """The holding of each task, by its name."""
+
+    def __init__(self) -> None:
+        self.states: Counter[State] = Counter()
+        """How many tasks are in which state."""
+        self._held: dict[str, Holding] = {}
+        self._on_node: dict[str, set[str]] = {}
+        """Node id → the tasks assigned to a node of that id, in whichever life of it."""
+        self._awaiting: dict[str, set[str]] = {}
+        """Spider → the tasks that failed for want of it."""
+        self._repelling: dict[tuple[str, str], Counter[str]] = {}
+        """Label and value that unfinished tasks want to be apart from → over which kinds of places.
+        Those that wait count too: they may be placed in the middle of a pass."""
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._held)
+
+    def get(self, name: str) -> Holding | None:
+        """What is believed of a task."""
+        return self._held.get(name)
+
+    def on(self, node: Node) -> Iterator[Holding]:
+        """Those that this very life of a worker owns."""
+        for name in self._on_node.get(node.id, ()):
+            holding = self._held[name]
+            if holding.owner is not None and node.owns(holding.owner):
+                yield holding
+
+    def names_on(self, node_id: str) -> Iterable[str]:
+        """Names of the tasks assigned to a node of that id, whatever became of it."""
+        return tuple(self._on_node.get(node_id, ()))
+
+    def awaiting(self, node: Node) -> Iterator[str]:
+        """The tasks that failed for want of a spider which this worker has."""
+        for spider, names in self._awaiting.items():
+            if node.has_spider(spider):
+                yield from names
+
+    def repelled_over(self, labels: Mapping[str, str]) -> set[str]:
+        """The kinds of places over which some task wants to be apart from tasks so labelled."""
+        return {over for pair in labels.items() for over in self._repelling.get(pair, ())}
+
+    def put(self, name: str, now: Holding) -> None:
+        """Take in a task that is not there."""
+        self._held[name] = now
+        self.states[now.state] += 1
+        if now.load.repels:
+            self._repel(now, 1)
+        if now.awaited:
+            self._awaiting.setdefault(now.awaited, set()).add(name)
+        if now.owner is not None:
+            self._index_owner(name, now.owner.node_id)
+
+    def remove(self, name: str, before: Holding) -> None:
+        """Take a task out, of which this was believed."""
+        del self._held[name]
+        self.states[before.state] -= 1
+        if before.load.repels:
+            self._repel(before, -1)
+        if before.awaited:
+            _discard(self._awaiting, before.awaited, name)
+        if before.owner is not None:
+            _discard(self._on_node, before.owner.node_id, name)
+
+    def assign(self, name: str, held: Holding, owner: Owner) -> Holding:
+        """Give a task to a worker; what is believed of it from now on."""
+        state, previous, load, group, awaited, spec = held
+        now = Holding(State.ASSIGNED, owner, load, group, "", spec)
+        if previous is None and state is State.PENDING and not awaited:  # there is little to index
+            self._held[name] = now
+            self.states[State.PENDING] -= 1
+            self.states[State.ASSIGNED] += 1
+            self._index_owner(name, owner.node_id)
+        else:
+            self.remove(name, held)
+            self.put(name, now)
+        return now
+
+    def _index_owner(self, name: str, node_id: str) -> None:
+        there = self._on_node.get(node_id)
+        if there is None:
+            there = self._on_node[node_id] = set()
+        there.add(name)
+
+    def _repel(self, holding: Holding, sign: int) -> None:
+        """Count in or out what an unfinished task wants to be apart from."""
+        if holding.state.finished:
+            return
+        for over, label, value in holding.load.repels:
+            kinds = self._repelling.get((label, value))
+            if kinds is None:
+                kinds = self._repelling[label, value] = Counter()
+            kinds[over] += sign
+            if not kinds[over]:
+                del kinds[over]
+            if not kinds:
+                del self._repelling[label, value]
+
+
+def _discard(index: dict[str, set[str]], key: str, name: str) -> None:
+    names = index[key]
+    names.discard(name)
+    if not names:
+        del index[key]
