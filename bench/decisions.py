@@ -47,7 +47,7 @@ def decide(workers: Sequence[Node], resources: Resources) -> float:
     are placed.
     """
     framework = Framework("least-load")
-    cluster_state = scenes.census_of(workers, resources)
+    cluster_state = scenes.state_of(workers, resources)
     cluster_state.begin()
     gc.collect()
     started_s = time.perf_counter()
@@ -96,7 +96,7 @@ class Hall:
     def __init__(self, workers: Sequence[Node], resources: dict[str, Resource]) -> None:
         self.live = {worker.id: worker for worker in workers}
         self.resources = resources
-        self.cluster_state = scenes.census_of(workers, resources)
+        self.cluster_state = scenes.state_of(workers, resources)
         self.placer = Placer(self.cluster_state, Framework("least-load"), SchedulerSettings())
         self.run_pass()  # the first looks at all there is
 
@@ -118,7 +118,7 @@ class Hall:
             self._commit(change.after)
         return took_s
 
-    def bury(self, worker: Node) -> float:
+    def end_life(self, worker: Node) -> float:
         """A worker dies; seconds until its tasks have other workers."""
         orphaned = self.cluster_state.holdings.names_on(worker.id)
         del self.live[worker.id]
@@ -153,7 +153,7 @@ def _deaths_ms(tasks: int) -> list[float]:
     workers = scenes.plain_workers(WORKERS)
     hall = Hall(workers, _assigned(scenes.plain_tasks(tasks), workers))
     gc.collect()
-    return [1000 * hall.bury(worker) for worker in workers[:DEATHS]]
+    return [1000 * hall.end_life(worker) for worker in workers[:DEATHS]]
 
 
 def _assigned(resources: dict[str, Resource], workers: Sequence[Node]) -> dict[str, Resource]:

@@ -95,7 +95,7 @@ def _resource(spec: Spec, number: int) -> Resource:
     )
 
 
-def census_of(workers: Sequence[Node], resources: Resources) -> ClusterState:
+def state_of(workers: Sequence[Node], resources: Resources) -> ClusterState:
     """What the mirrors keep anyway: made before the time counts."""
     cluster_state = ClusterState("group")
     for worker in workers:

@@ -88,7 +88,7 @@ class Mirror(Generic[T]):
         self._written = Signal()
         """Set when what one wrote oneself was taken in."""
         self._listed_at = 0
-        """Revision of the last list: news that is no newer is in it already."""
+        """Revision of the last list: an event that is no newer is in it already."""
         self._listing = BoundedSemaphore(1)
         """Held while a list is taken in: the mirror's own, or one that somebody asked for."""
         self.listed = Signal()
@@ -115,7 +115,7 @@ class Mirror(Generic[T]):
         The absence of what is not here says nothing new, and is not worth remembering.
         """
         if current is not None or key in self._values:
-            self._take_news(key, current, revision)
+            self._take_one(key, current, revision)
 
     def adopt(self, written: Iterable[tuple[str, T]], revision: int) -> None:
         """Take what one wrote oneself at that revision, without decoding it; tells nobody."""
@@ -189,7 +189,7 @@ class Mirror(Generic[T]):
         self._await_writer(batch.revision)
         changes: list[Change[T] | None] = []
         if not self._is_echo(batch):
-            changes = [self._take_news(e.key, e.current, e.revision) for e in batch.events]
+            changes = [self._take_one(e.key, e.current, e.revision) for e in batch.events]
         self._revision = max(self._revision, batch.revision)
         many = len(self._revisions) > 2 * len(self._values) + MOST_DELETES
         if many and not self._listing.locked():  # a list may be older than those deletes
@@ -214,9 +214,9 @@ class Mirror(Generic[T]):
     def _take_list(self, listed: Range) -> None:
         """Take everything as it stood at one revision, unless a later list is in already.
 
-        The watch goes on between the turns. Its news is taken key by key, whichever is later wins,
-        so nothing is lost if this is cut short. What is gone is looked for at the end, without a
-        turn: old news may have raised it meanwhile.
+        The watch goes on between the turns. Its events are taken key by key, and whichever is later
+        wins, so nothing is lost if this is cut short. What is gone is looked for at the end,
+        without a turn: old events may have raised it meanwhile.
         """
         with self._listing:
             if listed.revision < self._listed_at:
@@ -232,7 +232,7 @@ class Mirror(Generic[T]):
         self._tell(changes)
 
     def _end_list(self, listed: Range) -> list[Change[T] | None]:
-        """Take out what is gone, and from now on only news that is newer than the list."""
+        """Take out what is gone, and from now on only events that are newer than the list."""
         present = {kv.key for kv in listed.items}
         gone = [key for key in self._revisions if key not in present]
         changes = [self._take(key, None, listed.revision) for key in gone]
@@ -242,7 +242,7 @@ class Mirror(Generic[T]):
         self.listed.set()
         return changes
 
-    def _take_news(self, key: str, current: KeyValue | None, revision: int) -> Change[T] | None:
+    def _take_one(self, key: str, current: KeyValue | None, revision: int) -> Change[T] | None:
         """Take what a watch or a writer tells, unless a list has told it already."""
         return self._take(key, current, revision) if revision > self._listed_at else None
 
@@ -278,7 +278,7 @@ class Mirror(Generic[T]):
             return None
 
     def _forget_deletes(self, revision: int) -> None:
-        """A delete is remembered only until no older news of its key can come any more."""
+        """A delete is remembered only until no older event of its key can come any more."""
         for key, known in list(self._revisions.items()):
             if key not in self._values and known <= revision:
                 del self._revisions[key]

@@ -1,4 +1,4 @@
-"""How people steer the scheduler of a running cluster, and what they are shown of it: values."""
+"""What people may change of the scheduler of a running cluster, and what they see of it."""
 
 from __future__ import annotations
 

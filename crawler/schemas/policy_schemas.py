@@ -1,4 +1,4 @@
-"""What a client may send to steer the scheduler, for gRPC and HTTP alike."""
+"""What a client may send to change the policy of the scheduler, for gRPC and HTTP alike."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from crawler.api.service import Call
 from crawler.errors import CrawlerError, NotFound, OutcomeUnknown, Overloaded, Unavailable
 from crawler.metrics import Metrics
 from crawler.model.records import Spec
-from tests.unit.api.fakes import CALL, FakeDesk, Master, client_of, running
+from tests.unit.api.fakes import CALL, FakeBackend, Master, client_of, running
 from tests.unit.api.test_metrics import of_queue
 from tests.waiting import eventually
 
@@ -25,7 +25,7 @@ HASTY = Call(0.55)
 
 @pytest.fixture
 def backend():
-    return FakeDesk()
+    return FakeBackend()
 
 
 @pytest.fixture
@@ -99,7 +99,7 @@ def test_one_call_finds_out_that_it_answers_again(master, client):
     port = master.server.port
     master.server.stop(0)
     eventually(lambda: "does not answer" in str(error_of(client)), what="it is open")
-    again = Master(FakeDesk())
+    again = Master(FakeBackend())
     again.server._address = f"127.0.0.1:{port}"
     with running(again):
         eventually(lambda: error_of(client) is None, 5.0, what="it is closed")

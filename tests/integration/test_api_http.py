@@ -12,7 +12,7 @@ from crawler.api.http import server as http_module
 from crawler.api.http.server import HttpServer
 from crawler.metrics import Metrics
 from crawler.settings.sections import ApiSettings
-from tests.unit.api.fakes import FakeDesk, Master
+from tests.unit.api.fakes import FakeBackend, Master
 from tests.unit.api.test_metrics import of_queue
 from tests.waiting import eventually
 
@@ -31,7 +31,7 @@ def server(monkeypatch):
 
 @contextlib.contextmanager
 def serving():
-    metrics, master = Metrics(), Master(FakeDesk(), ApiSettings(timeout_s=0.4))
+    metrics, master = Metrics(), Master(FakeBackend(), ApiSettings(timeout_s=0.4))
     server = HttpServer("127.0.0.1", 0, master.app, metrics)
     server.metrics = metrics
     server.start()
@@ -135,7 +135,7 @@ def test_requests_in_a_row_on_one_connection_are_all_answered(server):
 def test_requests_that_take_their_time_are_answered(monkeypatch):
     """The wait for a client is over when its request is there."""
     monkeypatch.setattr(http_module, "HEAD_S", 0.2)
-    master = Master(FakeDesk())
+    master = Master(FakeBackend())
     master.election.backend.before = lambda: gevent.sleep(0.6)
     server = HttpServer("127.0.0.1", 0, master.app)
     server.start()

@@ -22,7 +22,7 @@ from crawler.model.records import Counts, Leader, Query, Report, Spec, State, Wo
 from crawler.proto import crawler_pb2 as pb
 from crawler.proto import crawler_pb2_grpc as pb_grpc
 from crawler.settings.sections import ApiSettings
-from tests.unit.api.fakes import CALL, FakeDesk, Master, channel_to, client_of, running
+from tests.unit.api.fakes import CALL, FakeBackend, Master, channel_to, client_of, running
 from tests.waiting import eventually
 
 SPEC = Spec("task-test-4", "douban", {"tag": "小说", "pages": 3}, {"gpu": "yes"}, 2)
@@ -30,7 +30,7 @@ SPEC = Spec("task-test-4", "douban", {"tag": "小说", "pages": 3}, {"gpu": "yes
 
 @pytest.fixture
 def backend():
-    return FakeDesk()
+    return FakeBackend()
 
 
 @pytest.fixture

@@ -29,7 +29,7 @@ from crawler.model.records import Report, Spec, State
 from crawler.proto import crawler_pb2 as pb
 from crawler.proto import crawler_pb2_grpc as pb_grpc
 from crawler.settings.sections import ApiSettings
-from tests.unit.api.fakes import CALL, FakeDesk, Master, channel_to, client_of, running
+from tests.unit.api.fakes import CALL, FakeBackend, Master, channel_to, client_of, running
 from tests.unit.api.test_metrics import of_queue
 from tests.waiting import eventually
 
@@ -38,7 +38,7 @@ SPEC = Spec("task-test-4", "douban", {"tag": "小说", "pages": 3}, {"gpu": "yes
 
 @pytest.fixture
 def backend():
-    return FakeDesk()
+    return FakeBackend()
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from tests.unit.api.fakes import (
     PLUGINS,
     STRATEGIES,
     WORKER,
-    FakeDesk,
+    FakeBackend,
     Master,
     body_of,
     channel_to,
@@ -28,7 +28,7 @@ SCHEDULER = "/crawler/scheduler"
 
 @pytest.fixture
 def backend():
-    backend = FakeDesk()
+    backend = FakeBackend()
     backend.add(Spec("x"), CALL)
     return backend
 

@@ -10,12 +10,12 @@ from crawler.cli.base import commands
 from crawler.errors import NotFound, Unavailable
 from crawler.model.policy import Explanation, Judgement, WorkerVerdict
 from crawler.model.records import Owner, Spec, State
-from tests.unit.api.fakes import CALL, WORKER, FakeDesk, Master, running
+from tests.unit.api.fakes import CALL, WORKER, FakeBackend, Master, running
 
 EMPTYING = f"{WORKER.id} takes no tasks, and"
 
 
-class Emptying(FakeDesk):
+class Emptying(FakeBackend):
     """Its worker has one task less at each look."""
 
     def __init__(self, *looks):
@@ -148,7 +148,7 @@ def test_a_master_that_has_no_leader_is_quoted(run, monkeypatch):
 
 
 def test_scores_places_and_refusals_are_told_with_what_was_chosen(run):
-    backend = FakeDesk()
+    backend = FakeBackend()
     backend.add(Spec("x"), CALL)
     status, lines, _ = run(backend, "explain", "x")
     assert status == 0
@@ -168,7 +168,7 @@ def test_scores_places_and_refusals_are_told_with_what_was_chosen(run):
 
 
 def test_a_policy_that_is_not_in_force_is_told(run, monkeypatch):
-    backend = FakeDesk()
+    backend = FakeBackend()
     view = dataclasses.replace(backend._view(), switched=True, fault="no such strategy")
     monkeypatch.setattr(backend, "_view", lambda: view)
     _, lines, _ = run(backend, "strategy")
@@ -181,7 +181,7 @@ def test_a_policy_that_is_not_in_force_is_told(run, monkeypatch):
 
 def test_all_tasks_are_listed_page_by_page(run, monkeypatch):
     monkeypatch.setattr(cluster, "MAX_PAGE", 2)
-    backend = FakeDesk()
+    backend = FakeBackend()
     for name in "abcde":
         backend.add(Spec(name), CALL)
     _, lines, _ = run(backend, "tasks")

@@ -5,7 +5,7 @@ import pytest
 from crawler.model.constraints import Constraints
 from crawler.model.records import Spec
 from tests.integration.test_cli_cluster import run  # noqa: F401
-from tests.unit.api.fakes import CALL, FakeDesk
+from tests.unit.api.fakes import CALL, FakeBackend
 
 SPEC = Spec(
     "x",
@@ -20,7 +20,7 @@ SPEC = Spec(
 
 @pytest.fixture
 def backend():
-    backend = FakeDesk()
+    backend = FakeBackend()
     backend.add(SPEC, CALL)
     return backend
 

@@ -639,7 +639,7 @@ class Strict(Shared):
         return self._store.txn(compares, success, failure)
 
 
-def bereave(cluster, spiders):
+def orphan(cluster, spiders):
     """A task whose worker is gone, and another worker that may take it."""
     worker = cluster.worker("1", spiders)
     cluster.clients[0].add(waiting("a"), CALL)
@@ -654,7 +654,7 @@ def bereave(cluster, spiders):
 def test_a_dead_worker_is_noted_once_however_often_its_task_is_placed(cluster, spiders):
     store = Strict(cluster.store)
     client = cluster.client(cluster.master("1", store=store))
-    end = bereave(cluster, spiders)
+    end = orphan(cluster, spiders)
     store.refuses = KEYS.resource("a")
     end()
     eventually(lambda: tombstone(cluster, "1"))
@@ -669,7 +669,7 @@ def test_tasks_of_the_dead_move_even_if_nobody_may_be_noted(cluster, spiders):
     store = Strict(cluster.store)
     master = cluster.master("1", store=store)
     cluster.client(master)
-    end = bereave(cluster, spiders)
+    end = orphan(cluster, spiders)
     term, store.refuses = master._role._term, KEYS.tombstone("")
     end()
     eventually(lambda: cluster.owners() == {"a": "2"}, within_s=TTL_S)

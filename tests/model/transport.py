@@ -60,7 +60,7 @@ class Transport:
     def backend(
         self, clock: NodeClock, address: str, forwards: bool, source: Host | None
     ) -> Backend:
-        return RemoteDesk(self, clock, address, forwards, source)
+        return RemoteBackend(self, clock, address, forwards, source)
 
     def died(self, process: Process) -> None:
         """Whoever waits for an answer of that process gets none."""
@@ -112,7 +112,7 @@ class Transport:
         return exchange
 
 
-class RemoteDesk:
+class RemoteBackend:
     """A master as seen from elsewhere."""
 
     def __init__(

@@ -86,14 +86,14 @@ class World:
         def stop() -> None:
             process.stop()
             if host.process is process:
-                self._bury(host, process)
+                self._end_life(host, process)
 
         host.disturbed_s = self.timeline.now_s
         process.spawn(stop)
 
     def crash(self, host: Host) -> None:
         self.history.note(f"{host} crashes")
-        self._bury(host, self._living(host))
+        self._end_life(host, self._living(host))
 
     def pause(self, host: Host) -> None:
         self.history.note(f"{host} is paused")
@@ -104,7 +104,7 @@ class World:
         host.disturbed_s = self.timeline.now_s
         self._living(host).clock.running.set()
 
-    def _bury(self, host: Host, process: Process) -> None:
+    def _end_life(self, host: Host, process: Process) -> None:
         host.process = None
         process.die()
         self.transport.died(process)
@@ -258,7 +258,7 @@ class World:
         """End everything that still runs."""
         for host in self.hosts.values():
             if host.process is not None:
-                self._bury(host, host.process)
+                self._end_life(host, host.process)
         gevent.killall(self._greenlets, block=False)
         self.timeline.settle()
         self.store.close()

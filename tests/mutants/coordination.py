@@ -10,7 +10,7 @@ MUTANTS = [
         "crawler/coordination/decisions.py",
         "    compares = [fence(leadership), unchanged(key, based_on)]",
         "    compares = [unchanged(key, based_on)]",
-        "tests/unit/coordination/test_steering_ledger.py tests/unit/node/test_steering_terms.py",
+        "tests/unit/coordination/test_policy_decisions.py tests/unit/node/test_policy.py",
     ),
     Mutant(
         "a lease ends by etcd's clock only",
@@ -48,7 +48,7 @@ MUTANTS = [
         "tests/contract/test_store.py -k long_history",
     ),
     Mutant(
-        "old news raises the dead",
+        "an old event raises the dead",
         "crawler/coordination/mirror.py",
         "if revision > self._listed_at else None",
         "",

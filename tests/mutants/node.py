@@ -169,7 +169,7 @@ MUTANTS = [
     Mutant(
         "a refused assignment is told to nobody",
         "crawler/node/worker/worker.py",
-        "        news += [(None, protest) for protest in self._epochs.protests()]\n",
+        "        reports += [(None, protest) for protest in self._epochs.protests()]\n",
         "",
         "tests/integration/test_fencing.py -k nothing_of_it_runs",
     ),

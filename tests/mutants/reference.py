@@ -111,6 +111,6 @@ MUTANTS = [
         "crawler/scheduler/worker_pool.py",
         "        if not holding.state.finished:\n            self._add(candidate, holding, sign)\n",
         "        if True:\n            self._add(candidate, holding, sign)\n",
-        "tests/unit/scheduler/test_census.py",
+        "tests/unit/scheduler/test_cluster_state.py",
     ),
 ]

@@ -109,7 +109,7 @@ class AdmissionInterceptor(ServerInterceptor):
     """Refuses what is too much: of one client by its rate, of all by their number at a time.
 
     Health checks and reflection always pass. So do the workers' reports: their number is given by
-    that of the workers, and clients that ask too much must not keep the workers' news out.
+    that of the workers, and clients that ask too much must not keep the workers' reports out.
     """
 
     def __init__(self, limiter: RateLimiter, metrics: Metrics, max_calls: int) -> None:

@@ -1,4 +1,4 @@
-"""What people steer the scheduler with, and what they are shown, as messages and back."""
+"""The policy of the scheduler, and what people see of it, as messages and back."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ REPORT_BYTES = 150
 LAST_WORD_S = 1.0
 """How long a worker that leaves waits for a leader to take its last reports."""
 
-News = tuple[Run | None, Report]
+RunReport = tuple[Run | None, Report]
 """A report and its run; without one when an assignment was refused."""
 
 
@@ -223,33 +223,33 @@ class Worker:
 
     def _report(self, timeout_s: float) -> None:
         leader, session = self._observer.leader, self._session
-        news = [news for news in map(_news_of, self._runs.all()) if news is not None]
-        news += [(None, protest) for protest in self._epochs.protests()]
+        reports = [told for told in map(_report_of, self._runs.all()) if told is not None]
+        reports += [(None, protest) for protest in self._epochs.protests()]
         if session is None or leader is None or not leader.address:
             return
-        if not news and not self._own_load.due:
+        if not reports and not self._own_load.due:
             return
         deadline_s = self._clock.monotonic() + timeout_s
-        for part in _parts(news) if news else [[]]:
+        for part in _parts(reports) if reports else [[]]:
             left_s = deadline_s - self._clock.monotonic()
             if left_s > 0:
                 self._send(leader, session.node.id, part, left_s)
 
-    def _send(self, leader: Leader, node_id: str, news: list[News], timeout_s: float) -> None:
+    def _send(self, leader: Leader, node_id: str, sent: list[RunReport], timeout_s: float) -> None:
         """Send reports; what was not taken is sent again next time, with newer counts.
 
         A refused run may be of an assignment that the leader has not seen yet, so it is told again;
         if it is out of date, the mirror will say so and the run be stopped.
         """
         call = Call(timeout_s)
-        reports = [report for _, report in news]
+        reports = [report for _, report in sent]
         try:
             load = self._own_load.tell()
             refused = set(self._observer.backend(leader).report(node_id, reports, call, load))
         except CrawlerError as error:
             log.warning("reports not delivered, trying again", leader=leader.id, error=str(error))
             return
-        for run, report in news:
+        for run, report in sent:
             if run is not None and run.name not in refused:
                 run.told(report)
 
@@ -267,16 +267,16 @@ class Worker:
         self._report_now.set()
 
 
-def _news_of(run: Run) -> News | None:
+def _report_of(run: Run) -> RunReport | None:
     report = run.report()
     return None if report is None else (run, report)
 
 
-def _parts(news: list[News]) -> Iterator[list[News]]:
+def _parts(reports: list[RunReport]) -> Iterator[list[RunReport]]:
     """Reports in calls well below the size that a master takes."""
-    part: list[News] = []
+    part: list[RunReport] = []
     size = 0
-    for run, report in news:
+    for run, report in reports:
         more = REPORT_BYTES + 4 * (len(report.name) + len(report.reason))
         if part and size + more > CALL_BYTES:
             yield part

@@ -2,12 +2,12 @@
 
 import pytest
 
-from tests.unit.api.fakes import FakeDesk, Master
+from tests.unit.api.fakes import FakeBackend, Master
 
 
 @pytest.fixture
 def backend():
-    return FakeDesk()
+    return FakeBackend()
 
 
 @pytest.fixture

@@ -49,7 +49,7 @@ PLUGINS = [
 ]
 
 
-class FakeDesk:
+class FakeBackend:
     """Answers like a leader: every task goes to one worker, or to none while there is none."""
 
     def __init__(self, worker=WORKER):

@@ -15,7 +15,7 @@ from crawler.metrics import Metrics
 from crawler.model.records import Owner, Resource, Spec
 from crawler.model.statistics import Statistics
 from crawler.settings.sections import ApiSettings
-from tests.unit.api.fakes import CALL, FakeDesk, Master, running
+from tests.unit.api.fakes import CALL, FakeBackend, Master, running
 
 FOUND = Statistics(
     task="fiction",
@@ -97,7 +97,7 @@ def test_http_tells_the_same(web):
 
 
 def stats(monkeypatch, capsys, owner, *arguments):
-    backend = FakeDesk()
+    backend = FakeBackend()
     backend.resources["fiction"] = Resource(Spec("fiction"), owner=owner)
     with running(Master(backend)) as (master,):
         monkeypatch.setenv("CRAWLER_MASTER", master.address)

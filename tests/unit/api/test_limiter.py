@@ -11,7 +11,7 @@ from crawler.errors import CrawlerError, Overloaded
 from crawler.metrics import Metrics
 from crawler.model.records import Report, State
 from crawler.settings.sections import ApiSettings
-from tests.unit.api.fakes import CALL, FakeDesk, Master, body_of, channel_to, client_of, running
+from tests.unit.api.fakes import CALL, FakeBackend, Master, body_of, channel_to, client_of, running
 from tests.waiting import eventually
 
 RESOURCE = "/crawler/resource"
@@ -20,7 +20,7 @@ LOW = ApiSettings(rate=1, burst=3)
 
 @pytest.fixture
 def backend():
-    return FakeDesk()
+    return FakeBackend()
 
 
 @pytest.fixture

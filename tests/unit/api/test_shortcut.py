@@ -8,7 +8,7 @@ from flask import request_started
 
 from crawler.errors import AlreadyExists, NotFound, OutcomeUnknown, Overloaded, Unavailable
 from crawler.settings.sections import ApiSettings
-from tests.unit.api.fakes import WORKER, FakeDesk, Master
+from tests.unit.api.fakes import WORKER, FakeBackend, Master
 
 PATH = "/crawler/resource"
 SPEC = b'{"id":"zjx","name":"task-test-4","parameters":{"n":2.0},"labels":{"gpu":"yes"}}'
@@ -23,7 +23,7 @@ class Ways:
         self.seen = {}
         self.masters = []
         for _ in range(2):
-            backend = FakeDesk(worker)
+            backend = FakeBackend(worker)
             backend.before = before
             self.masters.append(Master(backend, ApiSettings(timeout_s=5.0, **settings)))
 
@@ -111,7 +111,7 @@ def test_bodies_are_judged_alike(body):
         (ZeroDivisionError("the secret"), 500),
     ],
 )
-def test_errors_are_told_alike_and_the_desk_is_asked_once(error, status):
+def test_errors_are_told_alike_and_the_backend_is_asked_once(error, status):
     def fail():
         raise error
 

@@ -24,7 +24,7 @@ from crawler.errors import (
 from crawler.metrics import Metrics
 from crawler.model.records import Leader, State
 from crawler.settings.sections import ApiSettings
-from tests.unit.api.fakes import FakeDesk, Master, body_of
+from tests.unit.api.fakes import FakeBackend, Master, body_of
 from tests.unit.api.test_metrics import of_queue
 
 RESOURCE = "/crawler/resource"
@@ -43,7 +43,7 @@ def test_the_examples_of_the_interface(web):
 
 
 def test_a_pending_task_says_why():
-    web = Master(FakeDesk(worker=None)).web
+    web = Master(FakeBackend(worker=None)).web
     added = web.post(RESOURCE, json={"name": "x"})
     assert added.data == b'{"id":"","Address":"","reason":"no worker is up"}'
 
@@ -227,7 +227,7 @@ def test_bad_bodies(web, body, part):
 
 
 def test_a_body_may_be_too_large():
-    web = Master(FakeDesk(), ApiSettings(max_request_bytes=1024)).web
+    web = Master(FakeBackend(), ApiSettings(max_request_bytes=1024)).web
     fits = b'{"name":"x"}'.ljust(1024)
     assert web.post(RESOURCE, data=fits).status_code == 200
     for size in (1025, 1026, 100_000):
@@ -276,7 +276,7 @@ def test_the_deadline_comes_with_the_request_or_from_the_settings(backend):
 
 
 def test_health_and_readiness():
-    master = Master(FakeDesk())
+    master = Master(FakeBackend())
     assert master.web.get("/healthz").status_code == 200
     starting = master.web.get("/readyz")
     assert starting.status_code == 503

@@ -189,8 +189,8 @@ def test_old_news_while_a_list_is_taken_raises_no_dead(store, clock):
     late = put(store, "/m/dead", "1")
     delete(store, "/m/dead")
     many(store)
-    news = Event("/m/dead", KeyValue("/m/dead", b"1", late, late), None, late)
-    mirror, told = between_turns(store, clock, lambda m: m._take_batch(Batch([news], late)))
+    event = Event("/m/dead", KeyValue("/m/dead", b"1", late, late), None, late)
+    mirror, told = between_turns(store, clock, lambda m: m._take_batch(Batch([event], late)))
     assert "/m/dead" not in mirror.values
     last = [change for changes in told for change in changes if change.key == "/m/dead"][-1]
     assert last.after is None, "who was told of it is told that it is gone"
@@ -200,14 +200,14 @@ def test_what_happens_while_a_list_is_taken_outlives_it(store, clock):
     many(store)
     last = f"/m/{MANY - 1:05}"
 
-    def news(mirror):
+    def tell(mirror):
         for key, value in ((last, None), ("/m/new", b"2")):
             operation = Delete(key) if value is None else Put(key, value)
             revision = store.txn([], [operation]).revision
             current = value and KeyValue(key, value, revision, revision)
             mirror._take_batch(Batch([Event(key, current, None, revision)], revision))
 
-    mirror, _ = between_turns(store, clock, news)
+    mirror, _ = between_turns(store, clock, tell)
     assert last not in mirror.values
     assert mirror.values["/m/new"] == "2"
 

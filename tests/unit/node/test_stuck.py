@@ -106,7 +106,7 @@ def test_a_switch_tells_waiting_tasks_apart_by_what_the_new_policy_reads(monkeyp
     no_gpu = Node("w-1", "h:1", incarnation=10)
     scene.add(Spec("a", "any"), Spec("b", "any", labels={"gpu": "yes"}))
     scene.settle()  # both wait, in one queue
-    scene.settle()  # and the news of that is taken in
+    scene.settle()  # and that change is taken in
     framework.switch(own)  # `crawler plugins --enable gpu`
     scene.placer.look_anew()
     scene.join(no_gpu)

@@ -9,7 +9,7 @@ from crawler.errors import InvalidArgument
 from crawler.model.policy import PolicyChange
 from crawler.scheduler.hookspecs import Strategy, hookimpl
 from tests.unit.node.scene import W1, Scene
-from tests.unit.node.test_steering_terms import Stage
+from tests.unit.node.test_policy import Stage
 
 
 class Broken(Strategy):
