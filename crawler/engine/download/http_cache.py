@@ -6,15 +6,21 @@ cache_policy.py decides what is kept and used. What the disk makes go wrong is a
 from __future__ import annotations
 
 import json
-import sqlite3
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from crawler.engine.download.rfc9111 import Entry, varying
 from crawler.engine.http.headers import Headers
 from crawler.engine.http.messages import FetchAnswer, FetchCall
 from crawler.logs import get_logger
 from crawler.settings.sections import WorkerSettings
+
+if TYPE_CHECKING:
+    import sqlite3
+
+T = TypeVar("T")
 
 log = get_logger(__name__)
 
@@ -28,6 +34,7 @@ CREATE TABLE IF NOT EXISTS answers (
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS by_age ON answers (stored_s);
 """
+_FIND = "SELECT stored_s, status, headers, vary, body FROM answers WHERE url = ?"
 
 
 class Cache:
@@ -41,16 +48,14 @@ class Cache:
 
     def get(self, owner: str, call: FetchCall) -> Entry | None:
         """What is stored for a request of that task, fresh or not."""
-        with suppress(sqlite3.Error, OSError):
-            found = self._open().execute(
-                "SELECT stored_s, status, headers, vary, body FROM answers WHERE url = ?",
-                (_key(owner, call),),
-            )
-            for stored_s, status, headers, vary, body in found:
-                lines = headers.splitlines(keepends=True)
-                entry = Entry(stored_s, status, lines, json.loads(vary), body)
-                return entry if _matches(entry, call) else None
-        return None
+        key = _key(owner, call)
+        found = self._attempt(lambda db: db.execute(_FIND, (key,)).fetchone())
+        if found is None:
+            return None
+        stored_s, status, headers, vary, body = found
+        lines = headers.splitlines(keepends=True)
+        entry = Entry(stored_s, status, lines, json.loads(vary), body)
+        return entry if _matches(entry, call) else None
 
     def put(self, owner: str, call: FetchCall, answer: FetchAnswer, now_s: float) -> None:
         """Keep an answer in the place of an older one; `now_s` is wall time."""
@@ -63,11 +68,7 @@ class Cache:
             vary,
             answer.body,
         )
-        with suppress(sqlite3.Error, OSError):
-            self._open().execute("INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?, ?)", row)
-            self._bytes += len(answer.body)
-            if self._bytes > self._most_bytes:
-                self._shrink()
+        self._attempt(lambda db: self._store(db, row, len(answer.body)))
 
     def close(self) -> None:
         """Close the file; it is opened again when it is needed."""
@@ -75,7 +76,17 @@ class Cache:
         if db is not None:
             db.close()
 
+    def _attempt(self, step: Callable[[sqlite3.Connection], T]) -> T | None:
+        """Do something with the file; None when the disk, or another process, does not let it."""
+        import sqlite3  # most crawls have no cache
+
+        with suppress(sqlite3.Error, OSError):
+            return step(self._open())
+        return None
+
     def _open(self) -> sqlite3.Connection:
+        import sqlite3
+
         if self._db is None:
             self._file.parent.mkdir(parents=True, exist_ok=True)
             try:
@@ -87,14 +98,21 @@ class Cache:
         return self._db
 
     def _connect(self) -> sqlite3.Connection:
+        import sqlite3
+
         db = sqlite3.connect(self._file, timeout=PATIENCE_S, isolation_level=None)
         db.executescript(_SCHEMA)
         self._bytes = db.execute("SELECT coalesce(sum(length(body)), 0) FROM answers").fetchone()[0]
         return db
 
-    def _shrink(self) -> None:
+    def _store(self, db: sqlite3.Connection, row: tuple[Any, ...], size: int) -> None:
+        db.execute("INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?, ?)", row)
+        self._bytes += size
+        if self._bytes > self._most_bytes:
+            self._shrink(db)
+
+    def _shrink(self, db: sqlite3.Connection) -> None:
         """Drop the older half of the answers."""
-        db = self._open()
         db.execute(
             "DELETE FROM answers WHERE url IN (SELECT url FROM answers ORDER BY stored_s"
             " LIMIT (SELECT (count(*) + 1) / 2 FROM answers))"

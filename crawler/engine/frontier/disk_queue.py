@@ -8,16 +8,18 @@ the hub's native threads; the calls here return when it is done, and others run 
 from __future__ import annotations
 
 import json
-import sqlite3
 import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, TypeVar
 
 import gevent
 from gevent.event import AsyncResult
 
 from crawler.errors import CrawlerError
+
+if TYPE_CHECKING:
+    import sqlite3
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -112,6 +114,8 @@ class DiskQueue:
 
         Whoever is cut off while it waits here leaves the thread at work: `close` knows of it.
         """
+        import sqlite3
+
         try:
             self._under_way = gevent.get_hub().threadpool.spawn(step, *args, **kwargs)
             done: T = self._under_way.get()
@@ -128,6 +132,8 @@ class DiskQueue:
         return loaded
 
     def _open(self) -> sqlite3.Connection:
+        import sqlite3  # most crawls write nothing to disk
+
         if self._database is None:
             self._database = sqlite3.connect("", isolation_level=None, check_same_thread=False)
             weakref.finalize(self, self._database.close)  # should nobody close it

@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import sys
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
-
-from marshmallow import Schema
+from typing import TYPE_CHECKING, Any
 
 from crawler import coroutines
 from crawler.engine.http.failures import FAULTS
 from crawler.engine.items.item import ALLOWED, fields_of, is_item
 from crawler.errors import ConfigError
 from crawler.supervision import do_all
+
+if TYPE_CHECKING:
+    from marshmallow import Schema
 
 Step = Callable[[Any], Any]
 """Takes an item and gives it on; raises DropItem for one that goes no further."""
@@ -142,9 +144,9 @@ def _takes(method: Callable[..., Any], count: int) -> bool:
 
 def _check(schema: Any) -> Step:
     """The step that an `item_schema` stands for: a marshmallow schema, or a function."""
-    if isinstance(schema, type) and issubclass(schema, Schema):
+    if isinstance(schema, type) and _is_schema(schema):
         schema = schema()
-    if isinstance(schema, Schema):
+    if _is_schema(type(schema)):
         return lambda item: _fitting(schema, item)
     if callable(schema):
         return lambda item: _accepted(schema, item)
@@ -152,6 +154,12 @@ def _check(schema: Any) -> Step:
         f"item_schema: {schema!r} is not allowed; allowed: a marshmallow schema, or a function "
         "that takes the item and raises ValueError for one that is invalid"
     )
+
+
+def _is_schema(kind: type) -> bool:
+    """Whether it is a class of marshmallow's schemas: who has made one, has imported that."""
+    marshmallow = sys.modules.get("marshmallow")
+    return marshmallow is not None and issubclass(kind, marshmallow.Schema)
 
 
 def _fitting(schema: Schema, item: Any) -> Any:

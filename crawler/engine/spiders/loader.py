@@ -12,10 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import yaml
-
 from crawler.engine.http.failures import FAULTS
-from crawler.engine.spiders.declarative import compile_declaration
 from crawler.engine.spiders.spider import Spider
 from crawler.errors import ConfigError
 from crawler.logs import get_logger
@@ -73,7 +70,7 @@ def load_file(path: Path) -> dict[str, type[Spider]]:
 
 def _load(entry: Any, folder: Path, where: str) -> Iterator[type[Spider]]:
     if isinstance(entry, Mapping):
-        yield compile_declaration(entry, where)
+        yield _compiled(entry, where)
     elif not isinstance(entry, str) or not entry:
         raise ConfigError(f"{where}: {entry!r} is not allowed; allowed: {ALLOWED}")
     elif entry.endswith((".yaml", ".yml")):
@@ -86,6 +83,8 @@ def _load(entry: Any, folder: Path, where: str) -> Iterator[type[Spider]]:
 
 def _declared(path: Path, where: str) -> list[type[Spider]]:
     """The spiders of a YAML file: one declaration, or a list of them."""
+    import yaml
+
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
@@ -99,12 +98,18 @@ def _declared(path: Path, where: str) -> list[type[Spider]]:
     for number, declaration in enumerate(declarations):
         place = f"[{number}]" if isinstance(data, list) else ""
         try:
-            spiders.append(compile_declaration(declaration, f"{where}{place}"))
+            spiders.append(_compiled(declaration, f"{where}{place}"))
         except ConfigError as error:
             faults.append(str(error))
     if faults:
         raise ConfigError("\n".join(faults))
     return spiders
+
+
+def _compiled(declaration: Any, where: str) -> type[Spider]:
+    from crawler.engine.spiders.declarative import compile_declaration  # brings marshmallow
+
+    return compile_declaration(declaration, where)
 
 
 def _import(name: str, where: str) -> ModuleType:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from gevent.threadpool import ThreadPool
 
 from crawler.engine.items.sinks.batched import BatchedSink
+from crawler.engine.items.sinks.databases import database_at, sink_of, sqlite_sink
 from crawler.engine.items.sinks.many import ManySinks
 from crawler.engine.items.sinks.sink import Sink, Writer
 from crawler.engine.items.sinks.targets import FORMATS, file_writer
@@ -55,7 +56,7 @@ class Sinks:
 
     def close(self) -> None:
         """End the threads; those that hang in a place that does not answer are left behind."""
-        pools = [self._threads, *(database.threads for database in self._databases.values())]
+        pools = [self._threads, *(each.threads for each in self._databases.values())]
         for pool in pools:
             run_aside("end of threads of sinks", pool.kill)
 
@@ -65,15 +66,12 @@ class Sinks:
     def _sink(
         self, name: str, path: Path, task: str, table: str, key: Sequence[str]
     ) -> BatchedSink:
-        from crawler.engine.items.sinks.sql import Database, SqlRows
-
         if name in FORMATS:
             writer: Writer = file_writer(name, path.with_suffix(f".{name}"))
             return BatchedSink(writer, self._threads, shared=True)
-        shared = self._databases.get(name)
-        database = shared or Database.of_file(path.with_suffix(".db"))
-        rows = SqlRows(database, task, table, key)
-        return BatchedSink(rows, database.threads, shared=shared is not None)
+        if name == SQLITE:
+            return sqlite_sink(path.with_suffix(".db"), task, table, key)
+        return sink_of(self._databases[name], task, table, key, shared=True)
 
 
 @dataclass(frozen=True)
@@ -94,13 +92,11 @@ class RunSink:
 
 
 def _database(name: str, url: str) -> Database:
-    from crawler.engine.items.sinks.sql import Database
-
     if name in FORMATS or name == SQLITE:
         raise ConfigError(
             f"worker.databases.{name}: that name stands for files; allowed: any other name"
         )
     try:
-        return Database(url)
+        return database_at(url)
     except ConfigError as error:
         raise ConfigError(f"worker.databases.{name}: {error}") from None

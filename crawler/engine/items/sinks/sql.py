@@ -18,6 +18,7 @@ from gevent.threadpool import ThreadPool
 
 from crawler.engine.http import urls
 from crawler.engine.items.item import fields_of, to_json
+from crawler.engine.items.sinks.databases import BATCH_BYTES, BATCH_RECORDS
 from crawler.engine.items.sinks.kinds import record_of, sound
 from crawler.engine.items.sinks.sink import Unreachable
 from crawler.engine.items.sinks.sql_table import ID, KEY, OWN, TASK, URL, ItemTable
@@ -49,19 +50,16 @@ _LOCK_S = 30
 class Database:
     """A database with its thread; kept by all writers that use it, and let go by the last."""
 
-    def __init__(self, url: str | sa.URL) -> None:
-        """Raises ConfigError for a URL that is none."""
-        self._url, self.table = (url, "") if isinstance(url, sa.URL) else _parsed(url)
+    def __init__(self, where: str | Path, threads: ThreadPool) -> None:
+        """At a URL, or in a file of SQLite, whatever its name. Raises ConfigError for a URL that is
+        none."""
+        self._url, self.table = (_of_file(where), "") if isinstance(where, Path) else _parsed(where)
         self.place = _place(self._url)
         """The address for people, without user and password."""
-        self.threads = ThreadPool(1)
+        self.threads = threads
+        """One thread."""
         self.engine = _engine(self._url)
         self._users = 0
-
-    @classmethod
-    def of_file(cls, path: str | Path) -> Database:
-        """The SQLite database in that file, whatever its name."""
-        return cls(sa.URL.create("sqlite", database=str(path)))
 
     def acquire(self) -> None:
         """One more uses it, and has to release it, also when this fails: OSError. Called in its
@@ -84,8 +82,8 @@ class SqlRows:
     the same when all they say is.
     """
 
-    batch_records = 1000
-    batch_bytes = 1_000_000
+    batch_records = BATCH_RECORDS
+    batch_bytes = BATCH_BYTES
 
     def __init__(
         self, database: Database, task: str = "", table: str = "items", key: Sequence[str] = ()
@@ -165,6 +163,10 @@ class SqlRows:
 def _parts(rows: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
     for start in range(0, len(rows), STATEMENT_ROWS):
         yield rows[start : start + STATEMENT_ROWS]
+
+
+def _of_file(path: Path) -> sa.URL:
+    return sa.URL.create("sqlite", database=str(path))
 
 
 def _parsed(url: str) -> tuple[sa.URL, str]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from crawler.engine.items.sinks.batched import BatchedSink
 from crawler.engine.items.sinks.csv_file import CsvRows
+from crawler.engine.items.sinks.databases import database_at, sink_of, sqlite_sink
 from crawler.engine.items.sinks.json_lines import JsonLines, StandardOutput
 from crawler.engine.items.sinks.many import ManySinks
 from crawler.engine.items.sinks.sink import Sink, Writer
@@ -120,12 +121,11 @@ FORMATS: Mapping[str, Callable[[str | Path, bool], Writer]] = {
 def _database_sink(
     where: str | Path, task: str, table: str, key: Sequence[str], fresh: bool
 ) -> Sink:
-    from crawler.engine.items.sinks.sql import Database, SqlRows
-
     if fresh:
         raise ConfigError(
             "output: a database is not emptied by the crawler; use -o, which replaces items that "
             "are there, or name another table with ?table=NAME"
         )
-    database = Database(where) if isinstance(where, str) else Database.of_file(where)
-    return BatchedSink(SqlRows(database, task, table, key), database.threads)
+    if isinstance(where, Path):
+        return sqlite_sink(where, task, table, key)
+    return sink_of(database_at(where), task, table, key, shared=False)
