@@ -16,16 +16,11 @@ from gevent import get_hub
 from gevent.threadpool import ThreadPool
 
 from crawler.engine.items.sinks.batched import BatchedSink
-from crawler.engine.items.sinks.sink import Writer
+from crawler.engine.items.sinks.sink import BATCH_BYTES, BATCH_RECORDS, Writer
 from crawler.errors import ConfigError
 
 if TYPE_CHECKING:
     from crawler.engine.items.sinks.sql import Database
-
-BATCH_RECORDS = 1000
-"""So many rows are written together at most."""
-BATCH_BYTES = 1_000_000
-"""So much is collected at most before it is written."""
 
 
 def database_at(url: str) -> Database:

@@ -6,6 +6,11 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+BATCH_RECORDS = 1000
+"""So many rows a database gets together at most."""
+BATCH_BYTES = 1_000_000
+"""So much of them is collected at most before it is written."""
+
 
 class Unreachable(OSError):
     """The place for the items does not answer now; the same batch may be written later."""

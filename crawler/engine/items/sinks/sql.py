@@ -18,9 +18,8 @@ from gevent.threadpool import ThreadPool
 
 from crawler.engine.http import urls
 from crawler.engine.items.item import fields_of, to_json
-from crawler.engine.items.sinks.databases import BATCH_BYTES, BATCH_RECORDS
 from crawler.engine.items.sinks.kinds import record_of, sound
-from crawler.engine.items.sinks.sink import Unreachable
+from crawler.engine.items.sinks.sink import BATCH_BYTES, BATCH_RECORDS, Unreachable
 from crawler.engine.items.sinks.sql_table import ID, KEY, OWN, TASK, URL, ItemTable
 from crawler.errors import ConfigError
 from crawler.logs import get_logger
