@@ -10,7 +10,7 @@ MUTANTS = [
         "crawler/api/rpc/bulkhead.py",
         "        if self.breaker.state is not State.OPEN:",
         "        if True:",
-        "tests/integration/test_api_gate.py -k costs_three",
+        "tests/integration/test_api_bulkhead.py -k costs_three",
     ),
     Mutant(
         "a client may ask as often as it likes",
