@@ -16,7 +16,7 @@ from gevent import monkey
 from gevent.threadpool import ThreadPool
 
 from crawler.clock import Clock
-from crawler.supervision import Supervisor
+from crawler.supervision import Supervisor, run_aside
 
 LOOKUPS = 32
 """Look-ups under way at once: each holds a native thread."""
@@ -87,10 +87,10 @@ class Resolver:
         self._supervisor.spawn(f"resolve {origin}", self._resolve, origin, name)
 
     def close(self) -> None:
-        """Let the threads go, once they are done."""
+        """Let the threads go; one that looks up a name ends when the answer comes or fails."""
         pool, self._pool = self._pool, None
         if pool is not None:
-            pool.size = 0
+            run_aside("end of DNS look-ups", pool.kill)
 
     def _resolve(self, origin: str, name: Name) -> None:
         try:

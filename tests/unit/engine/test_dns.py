@@ -2,6 +2,7 @@
 
 import gevent
 import pytest
+from gevent import monkey
 
 from crawler.clock import ManualClock, settle
 from crawler.engine.download.dns import FAILURE_KEPT_S, Resolver, is_numeric
@@ -84,3 +85,15 @@ def test_a_port_that_is_none_is_an_error(names):
     gevent.sleep(0)
     settle()
     assert names.asked == []
+
+
+def test_nobody_who_closes_it_waits_for_a_look_up_under_way():
+    answer = monkey.get_original("threading", "Event")()
+    resolver = Resolver(Supervisor("test"), ManualClock(), lambda host, port: answer.wait() and [])
+    found = []
+    resolver.ask("http://slow", found.append)
+    settle()
+    resolver.close()
+    assert not found
+    answer.set()
+    eventually(lambda: found, within_s=5)
