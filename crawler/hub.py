@@ -159,7 +159,7 @@ class HubWatch(Pulse):
     def _report(self) -> None:
         outermost_first = reversed(self.stack())
         log.emergency(
-            "the hub is blocked: a callback computes without giving others a turn",
+            "the hub is blocked: a callback computes without yielding",
             silent_s=round(self.silent_s, 2),
             limit_s=self.limit_s,
             stack="\n".join(map(str, outermost_first)),

@@ -111,14 +111,16 @@ class Metrics:
 
     def queue(self, name: str, limit: float, length: Callable[[], float]) -> None:
         """A bounded queue or pool: its limit, and how full it is whenever somebody looks."""
-        full = self.gauge("crawler_queue_length", "What waits or is under way.", "queue")
+        full = self.gauge("crawler_queue_length", "Present length of the queue.", "queue")
         full.labels(name).set_function(length)
-        most = self.gauge("crawler_queue_limit", "How much may wait or be under way.", "queue")
+        most = self.gauge("crawler_queue_limit", "Limit of the queue.", "queue")
         most.labels(name).set(limit)
 
     def refusals(self, name: str) -> Counter:
         """Counts what a queue refused for want of room; one that lets wait has none."""
-        refused = self.counter("crawler_queue_refused", "Refused for want of room.", "queue")
+        refused = self.counter(
+            "crawler_queue_refused", "Refused because the queue was full.", "queue"
+        )
         return refused.labels(name)
 
     def histogram(

@@ -148,5 +148,9 @@ def run_aside(name: str, function: Callable[[], Any], patience_s: float = 0.5) -
         return False
     greenlet.join(patience_s)
     if not greenlet.dead:
-        log.error("a call does not end and is left behind", call=name, after_s=patience_s)
+        log.error(
+            "a call did not end in time; nobody waits for it any more",
+            call=name,
+            after_s=patience_s,
+        )
     return bool(greenlet.dead)

@@ -67,7 +67,7 @@ def explain(error: BaseException, where: str) -> Failure:
         return Failure(error.code, shorten(str(error)), _retry_after_s(error))
     error_id = uuid.uuid4().hex[:12]
     log.error(
-        "a request failed by a defect; the client got this id",
+        "a defect made a request fail; the client got this id",
         error_id=error_id,
         call=where,
         exc_info=(type(error), error, error.__traceback__),

@@ -33,7 +33,7 @@ class RateLimiter:
         )
         self._refused = metrics.counter(
             "crawler_rate_refused",
-            "Requests refused because their client made too many, by the way they came.",
+            "Requests refused because their client made too many, by transport.",
             "transport",
         )
 

@@ -34,7 +34,7 @@ def main() -> int:
         error.show()
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        click.echo("crawler: interrupted; what was started is stopped", err=True)
+        click.echo("crawler: interrupted; everything that it started is stopped", err=True)
         return INTERRUPTED
     except ConfigError as error:
         click.echo(f"crawler: bad settings, nothing was started:\n{error}", err=True)

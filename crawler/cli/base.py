@@ -25,7 +25,7 @@ CONFIG = click.option(
     "file",
     envvar="CRAWLER_CONFIG",
     metavar="FILE",
-    help="Settings file; config.yaml of this folder if it is there.",
+    help="Settings file. The default is config.yaml of this folder, if there is one.",
 )
 
 
@@ -58,9 +58,9 @@ class Commands(click.Group):
 )
 @click.version_option(prog_name="crawler", package_name="distributed-crawler")
 def commands() -> None:
-    """A distributed crawler: masters place crawl tasks on workers, and survive failures.
+    """A distributed crawler. Masters place crawl tasks on workers, and survive failures.
 
-    Every setting can be given as an environment variable too: node.id as CRAWLER_NODE_ID.
+    You can also give every setting as an environment variable: node.id as CRAWLER_NODE_ID.
     """
 
 

@@ -28,7 +28,7 @@ _ABOUT = ("USED", "LABELS", "TAINTS", "STATE")
 @commands.command()
 @MASTER
 def nodes(master: str) -> None:
-    """List the live nodes, with what the workers have to do."""
+    """List the live nodes, and how many tasks each worker has."""
     with connected(master) as client:
         loads = client.nodes(CALL)
     headers = ("NODE", "ROLE", "ADDRESS", "UNFINISHED", "TASKS", *_ABOUT)
@@ -37,7 +37,11 @@ def nodes(master: str) -> None:
 
 @commands.command()
 @MASTER
-@click.option("--state", type=click.Choice([state.value for state in State]), help="Only these.")
+@click.option(
+    "--state",
+    type=click.Choice([state.value for state in State]),
+    help="Show only tasks in this state.",
+)
 def tasks(master: str, state: str | None) -> None:
     """List the tasks."""
     with connected(master) as client:
@@ -49,7 +53,7 @@ def tasks(master: str, state: str | None) -> None:
 @MASTER
 @click.argument("name")
 def task(master: str, name: str) -> None:
-    """Show one task, with all that is known of it."""
+    """Show everything that is known of one task."""
     with connected(master) as client:
         found = client.get(name, CALL)
     for line in task_lines(found):
@@ -59,9 +63,9 @@ def task(master: str, name: str) -> None:
 @commands.command()
 @MASTER
 @click.argument("name", metavar="TASK")
-@click.option("--json", "as_json", is_flag=True, help="As a JSON object.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def stats(master: str, name: str, as_json: bool) -> None:
-    """Show how the crawl of TASK goes, or how it ended: asks the worker that has it."""
+    """Show the statistics of the crawl of TASK, live or at its end, as its worker has them."""
     with connected(master) as client:
         owner = client.get(name, CALL).owner
     if owner is None:
@@ -70,7 +74,9 @@ def stats(master: str, name: str, as_json: bool) -> None:
     try:
         found = worker.statistics(name, CALL)
     except Retryable as error:
-        raise CrawlerError(f"worker {owner.node_id} does not tell: {error}") from error
+        raise CrawlerError(
+            f"worker {owner.node_id} does not give its statistics: {error}"
+        ) from error
     finally:
         worker.close()
     lines = [json.dumps(found.to_json())] if as_json else report.summary(found)
@@ -81,14 +87,14 @@ def stats(master: str, name: str, as_json: bool) -> None:
 @MASTER
 @click.argument("task")
 def explain(master: str, task: str) -> None:
-    """Show why TASK is where it is, or waits: what each plugin makes of each worker now."""
+    """Show why TASK is on its worker, or waits: what each plugin says of each worker now."""
     with connected(master) as client:
         found = client.explain(task, CALL)
     click.echo(_standing(found))
     if found.waits_for:
         click.echo(f"it waits for {found.waits_for}")
     chosen = found.judgement.chosen or "no worker would get it"
-    click.echo(f"placed now, by {found.judgement.strategy}: {chosen}")
+    click.echo(f"if it were placed now, by {found.judgement.strategy}: {chosen}")
     for fault in found.judgement.faults:
         click.echo(_skipped(fault))
     click.echo()
@@ -139,7 +145,7 @@ def task_lines(found: Resource) -> Iterator[str]:
         "epoch": str(found.epoch),
         "spider": spec.spider_name,
         "priority": str(spec.priority),
-        "retries": f"{len(found.failed_on)} of {spec.retries} taken" if spec.retries else "",
+        "retries": f"{len(found.failed_on)} of {spec.retries} used" if spec.retries else "",
         "failed on": ", ".join(found.failed_on),
         "killed": counted(found.kills, "worker") if found.kills else "",
         "labels": tables.pairs(spec.labels),

@@ -33,16 +33,16 @@ MOST_REASONS = 3
 @commands.command()
 @MASTER
 @click.argument("node")
-@click.option("--wait", is_flag=True, help="Return only when it has no unfinished tasks left.")
+@click.option("--wait", is_flag=True, help="Return when the worker has no unfinished tasks left.")
 @click.option(
     "--timeout",
     "timeout_s",
     type=click.FloatRange(min=0),
     metavar="SECONDS",
-    help="Wait that long at most, then name the tasks that stay, and fail.",
+    help="Wait at most this long. Then name the tasks that are left, and fail.",
 )
 def drain(master: str, node: str, wait: bool, timeout_s: float | None) -> None:
-    """Move all tasks off the worker NODE, given by id or name, and keep others off."""
+    """Move all tasks off the worker NODE (its id or its name), and keep other tasks away."""
     with interruptible(), connected(master) as client:
         load = client.drain(node, CALL)
         _tell_progress(load)

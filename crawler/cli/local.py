@@ -25,8 +25,8 @@ from crawler.settings import config
     "--output",
     metavar="ITEMS",
     default="items",
-    help="A file or database for all items, or a folder with a file per task, whatever `sinks` "
-    "says; see docs/items.md.",
+    help="Where items go: a file or database for all tasks, or a folder with a file for each task. "
+    "The setting sinks does not count; see docs/items.md.",
 )
 def run(file: str | None, output: str) -> int:
     """Run the tasks of a settings file in this process, without etcd."""
@@ -74,7 +74,7 @@ def demo(file: str | None) -> int:
 def up(file: str | None) -> int:
     """Start a local cluster and the demo site, and leave them running until Ctrl-C.
 
-    Tasks of the settings file are not added; it shows how to add some.
+    The tasks of the settings file are not added. The command shows how to add some.
     """
     from crawler.local.cluster import LocalCluster
     from crawler.local.demo import open_bookshop
@@ -106,7 +106,7 @@ def site(listen: str) -> int:
     except ValueError as error:
         raise ConfigError(f"--listen: {error}") from error
     server.start()
-    click.echo(f"bookshop at {server.url}; Ctrl-C closes it")
+    click.echo(f"bookshop at {server.url}; press Ctrl-C to close it")
     until_signal().wait()
     server.stop()
     return 0
@@ -121,7 +121,7 @@ def _tell_addresses(cluster: Any, site_url: str) -> None:
     click.echo(
         f'Try: curl -H \'content-type: application/json\' -d \'{{"name":"fiction","spider":'
         f'"books","parameters":{{"start_urls":["{site_url}/department/fiction/"]}}}}\' '
-        f"http://{first}/crawler/resource\nCtrl-C stops all of it."
+        f"http://{first}/crawler/resource\nPress Ctrl-C to stop everything."
     )
 
 

@@ -17,10 +17,14 @@ from crawler.settings import config
 
 def _node_options(command: Callable[..., Any]) -> Callable[..., Any]:
     options = (
-        click.option("--id", help="Name within its role; the lowest free number if not given."),
-        click.option("--http", metavar="[HOST]:PORT", help="Where HTTP listens."),
-        click.option("--grpc", metavar="[HOST]:PORT", help="Where gRPC listens."),
-        click.option("--etcd", metavar="HOST:PORT[,…]", help="etcd's client addresses."),
+        click.option(
+            "--id", help="Name of the node within its role. The default is the lowest free number."
+        ),
+        click.option("--http", metavar="[HOST]:PORT", help="Address on which HTTP listens."),
+        click.option("--grpc", metavar="[HOST]:PORT", help="Address on which gRPC listens."),
+        click.option(
+            "--etcd", metavar="HOST:PORT[,…]", help="Client addresses of etcd, with commas."
+        ),
         CONFIG,
     )
     for option in reversed(options):
@@ -31,14 +35,14 @@ def _node_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @commands.command()
 @_node_options
 def master(**options: str | None) -> int:
-    """Run a master: stands in the election, places tasks while it leads, serves the API."""
+    """Run a master. It stands in the election, places tasks while it leads, and serves the API."""
     return _run_node("master", options)
 
 
 @commands.command()
 @_node_options
 def worker(**options: str | None) -> int:
-    """Run a worker: registers, and crawls what is assigned to it."""
+    """Run a worker. It registers, and crawls the tasks that are assigned to it."""
     return _run_node("worker", options)
 
 

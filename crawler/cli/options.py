@@ -33,8 +33,13 @@ SETTINGS: Decorator = click.option(
     multiple=True,
     help="A setting of the crawl, such as delay_s=0.",
 )
-OUTPUT = "Where items go: a file, appended to, a database, or - (docs/items.md). Repeatable."
-SPIDER: Decorator = click.option("--spider", metavar="NAME", help="Which, when there are several.")
+OUTPUT = (
+    "Where items go: a file to append to, a database, or - for standard output; see docs/items.md. "
+    "You may give it more than once."
+)
+SPIDER: Decorator = click.option(
+    "--spider", metavar="NAME", help="Name of the spider, if the file has several."
+)
 LEVEL: Decorator = click.option(
     "-L",
     "--log-level",
@@ -101,7 +106,7 @@ def spec_of(spider: type[Spider], arguments: Iterable[str], settings: Iterable[s
     changes = settings_of(settings)
     given: dict[str, Any] = pairs("-a", arguments)
     if "settings" in given:
-        raise Unusable("-a settings: not allowed; settings of the crawl are given by -s")
+        raise Unusable("-a settings: not allowed; give settings of the crawl with -s")
     return Spec(spider.name, parameters={**given, "settings": changes})
 
 
@@ -114,7 +119,7 @@ def settings_of(texts: Iterable[str]) -> dict[str, Any]:
     parsed = {key: _setting(key, text) for key, text in given.items()}
     faults = scrapy_names.faults(parsed, "-s")
     faults += [
-        f"-s.{name}: a setting of Scrapy that there is not here; see docs/spiders.md"
+        f"-s.{name}: this setting of Scrapy has no counterpart; see docs/spiders.md"
         + meant(name, (*scrapy_names.NAMES, *scrapy_names.SWITCHES))
         for name in scrapy_names.unknown(parsed)
     ]

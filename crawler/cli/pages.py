@@ -29,11 +29,19 @@ class Plain(Spider):
 
 @commands.command("parse")
 @click.argument("url")
-@click.option("--spider", metavar="NAME", help="Whose callback; one of FILE or of the settings.")
-@click.option("--file", "path", metavar="FILE", help="Where the spider is, Python or YAML.")
-@click.option("--callback", metavar="NAME", help="A method of it; else that of start URLs.")
-@click.option("--depth", type=click.IntRange(1), default=1, help="Levels of pages to parse.")
-@click.option("--json", "as_json", is_flag=True, help="A JSON object for each page.")
+@click.option(
+    "--spider", metavar="NAME", help="Name of the spider, from FILE or from the settings."
+)
+@click.option("--file", "path", metavar="FILE", help="File with the spider, in Python or YAML.")
+@click.option(
+    "--callback",
+    metavar="NAME",
+    help="Method of the spider to run. The default is the callback of start URLs.",
+)
+@click.option(
+    "--depth", type=click.IntRange(1), default=1, help="How many levels of pages to parse."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object for each page.")
 @options.ARGUMENTS
 @options.SETTINGS
 @options.LEVEL
@@ -50,7 +58,7 @@ def parse_page(
     level: str,
     file: str | None,
 ) -> None:
-    """Fetch URL, and show which items and requests a callback of a spider makes of it."""
+    """Fetch URL, and show which items and requests a callback yields for it."""
     logs.setup(level, "text")
     kind = options.chosen(options.known_spiders(path, file), spider, path or "the settings")
     if callback and not callable(getattr(kind, callback, None)):
@@ -66,8 +74,12 @@ def parse_page(
 @commands.command()
 @click.argument("url", required=False)
 @click.option("-c", "--code", metavar="CODE", help="Evaluate this, print its value, and end.")
-@click.option("--spider", metavar="NAME", help="Whose settings; one of FILE or of the settings.")
-@click.option("--file", "path", metavar="FILE", help="Where the spider is, Python or YAML.")
+@click.option(
+    "--spider",
+    metavar="NAME",
+    help="Name of the spider whose settings apply, from FILE or from the settings.",
+)
+@click.option("--file", "path", metavar="FILE", help="File with the spider, in Python or YAML.")
 @options.ARGUMENTS
 @options.SETTINGS
 @options.LEVEL
@@ -82,7 +94,7 @@ def shell(
     level: str,
     file: str | None,
 ) -> None:
-    """Try selectors on a page: of a URL, or of a file such as ./page.html."""
+    """Try selectors on a page: a URL, or a file such as ./page.html."""
     logs.setup(level, "text")
     kind: type[Spider] = Plain
     if spider or path:

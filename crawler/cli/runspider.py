@@ -24,7 +24,14 @@ from crawler.terminal.terminal import StatusLine
 @options.ARGUMENTS
 @options.SETTINGS
 @click.option("-o", "--output", "outputs", metavar="ITEMS", multiple=True, help=options.OUTPUT)
-@click.option("-O", "--overwrite", "fresh", metavar="ITEMS", multiple=True, help="-o, but anew.")
+@click.option(
+    "-O",
+    "--overwrite",
+    "fresh",
+    metavar="ITEMS",
+    multiple=True,
+    help="Like -o, but start the file anew.",
+)
 @options.LEVEL
 @CONFIG
 def runspider(
@@ -39,7 +46,7 @@ def runspider(
 ) -> int:
     """Run the spider of FILE, Python or YAML, in this process: no cluster, no etcd.
 
-    Ctrl-C ends it in order, and items are written; a second one ends it at once.
+    Ctrl-C ends the crawl in order, and writes its items. A second Ctrl-C ends it at once.
     """
     line = StatusLine(sys.stderr)
     logs.setup(level, "text", line)
@@ -64,7 +71,10 @@ def _tell(crawl: Crawl, places: tuple[str, ...]) -> int:
         lines.append(report.row("items in", "nowhere; -o FILE keeps them"))
     click.echo("\n".join(lines), err=STANDARD_OUTPUT in places)
     if crawl.stopped:
-        click.echo("crawler: stopped before it was done; what there was is written", err=True)
+        click.echo(
+            "crawler: the crawl was stopped before it was done; its items so far are written",
+            err=True,
+        )
         return INTERRUPTED
     state, reason = crawl.outcome()
     if state is State.FAILED:

@@ -17,12 +17,17 @@ OWN = "default"
 
 @commands.command()
 @MASTER
-@click.option("--disable", metavar="NAME", multiple=True, help="Ask this plugin no more.")
-@click.option("--enable", metavar="NAME", multiple=True, help="Ask it again.")
+@click.option("--disable", metavar="NAME", multiple=True, help="Turn this plugin off.")
+@click.option("--enable", metavar="NAME", multiple=True, help="Turn this plugin on.")
 @click.option(
-    "--weight", metavar="NAME=N", multiple=True, help=f"What its points count; {OWN}: its own."
+    "--weight",
+    metavar="NAME=N",
+    multiple=True,
+    help=f"Weight of the plugin's points; {OWN} is the plugin's own.",
 )
-@click.option("--offline", is_flag=True, help="List what is installed here, without a cluster.")
+@click.option(
+    "--offline", is_flag=True, help="List the plugins that are installed here, without a cluster."
+)
 @CONFIG
 def plugins(
     master: str,
@@ -36,7 +41,9 @@ def plugins(
     wanted = bool(disable or enable or weight)
     if offline:
         if wanted:
-            raise click.UsageError("--offline shows what is installed; it switches nothing")
+            raise click.UsageError(
+                "--offline only lists plugins; to switch one, leave --offline out"
+            )
         return _show(_installed(file))
     with connected(master) as client:
         if wanted:
@@ -54,9 +61,9 @@ def plugins(
 @commands.command()
 @MASTER
 @click.argument("name", required=False)
-@click.option("--reset", is_flag=True, help="Back to the policy of the leader's settings.")
+@click.option("--reset", is_flag=True, help="Go back to the policy of the leader's settings.")
 def strategy(master: str, name: str | None, reset: bool) -> None:
-    """Show the strategy by which tasks are placed, or switch to NAME from the next pass on."""
+    """Show the strategy in force, or switch to NAME from the next pass on."""
     if name and reset:
         raise click.UsageError("give the name of a strategy, or --reset")
     with connected(master) as client:
@@ -106,13 +113,13 @@ def _show(view: SchedulerView) -> None:
         for plugin in view.plugins
     ]
     show_table(headers, rows)
-    click.echo(f"\nstrategy: {view.policy.strategy}; there are: {', '.join(view.strategies)}")
+    click.echo(f"\nstrategy: {view.policy.strategy}; available: {', '.join(view.strategies)}")
     _tell_origin(view)
 
 
 def _tell_origin(view: SchedulerView) -> None:
     """Whose decision it is."""
     if view.fault:
-        click.echo(f"the policy that was switched to is not in force: {view.fault}")
+        click.echo(f"the stored policy is not in force: {view.fault}")
     elif view.switched:
         click.echo("switched for the cluster; crawler strategy --reset goes back to the settings")

@@ -25,7 +25,7 @@ _PLACE = re.compile(r"((?:\.?\w+|\[\d+\])*): ")
 
 @commands.group()
 def new() -> None:
-    """Write a file to begin with."""
+    """Write a new file."""
 
 
 @new.command("spider")
@@ -33,7 +33,7 @@ def new() -> None:
 @click.argument("url")
 @click.option("--template", type=click.Choice(list(TEMPLATES)), default="basic")
 def new_spider(name: str, url: str, template: str) -> None:
-    """Write the file of a spider NAME that begins at URL, into this folder."""
+    """Write a spider NAME that begins at URL into a file of this folder."""
     if not NAME.fullmatch(name):
         raise options.Unusable(
             f"NAME: {name!r} is not allowed; allowed: up to 64 letters, digits, dots, dashes and"
@@ -45,20 +45,22 @@ def new_spider(name: str, url: str, template: str) -> None:
         with path.open("x", encoding="utf-8") as file:
             file.write(text)
     except FileExistsError:
-        message = f"{path}: is there already; choose another name, or remove it"
+        message = f"{path}: exists already; choose another name, or remove it"
         raise CrawlerError(message) from None
     click.echo(f"{path} is written; try it: crawler runspider {path} -o {name}.jsonl")
 
 
 @commands.command()
 @click.argument("files", nargs=-1, required=True, metavar="FILE…")
-@click.option("--contracts", is_flag=True, help="Fetch the pages that docstrings name by @url too.")
+@click.option(
+    "--contracts", is_flag=True, help="Also fetch the pages that docstrings name with @url."
+)
 @options.ARGUMENTS
 @options.SETTINGS
 def check(
     files: tuple[str, ...], contracts: bool, arguments: tuple[str, ...], settings: tuple[str, ...]
 ) -> int:
-    """Find what is wrong with the spiders of files, without fetching anything."""
+    """Find faults in the spiders of files, without fetching anything."""
     logs.setup("error", "text")
     found = 0
     for file in files:

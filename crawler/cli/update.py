@@ -31,16 +31,15 @@ TEXTS = ("spider", "labels.", "constraints.node")
     "wanted",
     metavar="FIELD=VALUE",
     multiple=True,
-    help="Such as priority=5, labels.site=shop, parameters.depth=2 or constraints.node=2.",
+    help="Set a field, such as priority=5, labels.site=shop, parameters.depth=2 or "
+    "constraints.node=2.",
 )
-@click.option(
-    "--unset", metavar="FIELD", multiple=True, help="Back to what it is when nothing is said."
-)
+@click.option("--unset", metavar="FIELD", multiple=True, help="Reset a field to its default.")
 def update(master: str, name: str, wanted: tuple[str, ...], unset: tuple[str, ...]) -> None:
-    """Change what TASK does; what is not named stays as it is.
+    """Change TASK. Fields that you do not name stay as they are.
 
-    Another spider or other parameters begin another run. With or without changes, a task that was
-    parked because workers died of it is tried again.
+    Another spider or other parameters start another run. If TASK is parked because workers died of
+    it, it is tried again, with or without changes.
     """
     with connected(master) as client:
         given = _given(client.get(name, CALL).spec)

@@ -111,7 +111,9 @@ def write_decision(
     try:
         result = store.txn(compares, [write], [Get(leadership.key), Get(key)])
     except OutcomeUnknown as error:
-        log.warning("answer to a decision never came, reading what is", error=str(error))
+        log.warning(
+            "no answer to the write of a decision; reading whether it is stored", error=str(error)
+        )
         return _settled(store, key, value, based_on)
     if not result.succeeded:
         check_fence(leadership, result.gets[0])
@@ -125,7 +127,9 @@ def _settled(store: Store, key: str, value: bytes | None, based_on: int) -> Deci
     try:
         read = store.txn([], [Get(key)])
     except Retryable as error:
-        raise OutcomeUnknown(f"a decision was sent and cannot be read: {error}") from error
+        raise OutcomeUnknown(
+            f"a decision was sent, and reading whether it is stored failed: {error}"
+        ) from error
     found = read.gets[0]
     if found is None:
         return Decided(value is None, None, read.revision)

@@ -62,7 +62,7 @@ class Election:
                 if self._clock.monotonic() - started_s > STEADY_S:
                     backoff.reset()
                 note = log.debug if backoff.attempts else log.warning
-                note("campaign interrupted, going on", error=str(error))
+                note("campaign interrupted; campaigning again", error=str(error))
                 self._clock.wait(lease.lost, backoff.next_s())
 
     def resign(self, leadership: Leadership) -> None:
@@ -87,7 +87,9 @@ class Election:
                 self._observe_once(tell)
                 backoff.reset()
             except Retryable as error:
-                log.debug("observing the election is interrupted", error=str(error))
+                log.debug(
+                    "observing the election was interrupted; observing it again", error=str(error)
+                )
                 self._clock.sleep(backoff.next_s())
 
     def _stand(self, lease: Lease, value: str) -> Leadership:

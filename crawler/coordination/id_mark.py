@@ -75,7 +75,7 @@ def _id_in(kv: KeyValue) -> int:
     if is_usable(mark):
         return mark
     log.error(
-        "the mark of the ids cannot be read, ids start anew by the clock",
+        "the mark of the ids cannot be read; ids start again from the clock",
         key=kv.key,
         value=kv.value[:80].decode(errors="replace"),
     )

@@ -189,7 +189,9 @@ class Ledger:
         try:
             result = self._store.txn(compares, [*(write for _, write in batch), *mark])
         except OutcomeUnknown as error:
-            log.warning("answer to a write never came, reading what became of it", error=str(error))
+            log.warning(
+                "no answer to a write; reading whether it was carried out", error=str(error)
+            )
             yield Landed(self._settle_or_leave_open(leadership, batch))
         except StoreRefused as refusal:
             yield from self._single_out(leadership, batch, refusal)
@@ -238,7 +240,9 @@ class Ledger:
         try:
             return self._settle(leadership, batch)
         except (Retryable, LeadershipLost) as error:
-            raise OutcomeUnknown(f"a write was sent and cannot be settled: {error}") from error
+            raise OutcomeUnknown(
+                f"a write was sent, and it is unknown whether it was carried out: {error}"
+            ) from error
 
     def _settle(self, leadership: Leadership, batch: Sequence[Written]) -> list[Outcome]:
         """Read what a transaction without an answer has done, and see to it that it does no more.

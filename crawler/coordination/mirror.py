@@ -158,7 +158,9 @@ class Mirror(Generic[T]):
                     self.refresh()
                 self._follow(backoff)
             except Compacted:
-                log.info("watch fell behind the compaction, listing anew", prefix=self._prefix)
+                log.info(
+                    "watch fell behind a compaction; listing everything again", prefix=self._prefix
+                )
                 self.listed.clear()
             except Retryable as error:
                 if self._clock.monotonic() - started_s > STEADY_S:
@@ -166,7 +168,7 @@ class Mirror(Generic[T]):
                 note = log.debug if backoff.attempts else log.warning
                 pause_s = backoff.next_s()
                 note(
-                    "watch interrupted, resuming",
+                    "watch interrupted; resuming it",
                     prefix=self._prefix,
                     revision=self._revision,
                     after_s=pause_s,
@@ -270,7 +272,7 @@ class Mirror(Generic[T]):
             return self._decode(kv)
         except (ValueError, TypeError, AttributeError) as error:
             log.error(
-                "value in the store cannot be read, leaving it out",
+                "a value in the store cannot be read; it is left out",
                 key=kv.key,
                 error=str(error),
                 value=kv.value[:200].decode(errors="replace"),

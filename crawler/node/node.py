@@ -250,7 +250,7 @@ class Node:
         )
         self._metrics.gauge_of(
             "crawler_lease_margin",
-            "Least share of the present lease's time to live left since this was last read.",
+            "Smallest share left of the present lease's time to live since this was last read.",
             self._membership.take_margin,
         )
         self._metrics.counter_of(
@@ -259,11 +259,13 @@ class Node:
             lambda: self._hub.blockages,
         )
         self._metrics.counter_of(
-            "crawler_hub_blocked_seconds", "For how long, in all.", lambda: self._hub.blocked_s
+            "crawler_hub_blocked_seconds",
+            "How long callbacks kept the hub from turning, in total.",
+            lambda: self._hub.blocked_s,
         )
         self._metrics.gauge_of(
             "crawler_greenlets",
-            "Greenlets that the node itself has started, but for those of its session.",
+            "Greenlets that the node itself has started, without those of its session.",
             lambda: self._supervisor.count + self._members.count,
         )
         threads = gevent.get_hub().threadpool

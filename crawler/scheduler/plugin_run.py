@@ -145,7 +145,7 @@ class PluginRun:
         self._failed[None] = Fault(self._author.name, STRATEGY, _told(error))
         self._author.failures += 1
         log.error(
-            "strategy failed, all are rated alike for the rest of the pass",
+            "strategy failed; all workers count alike for the rest of the pass",
             exc_info=True,
             plugin=self._author.name,
             task=task.name,
@@ -213,7 +213,7 @@ class PluginRun:
         plugin.failures += 1
         self._failed[plugin.name] = Fault(plugin.name, hook, _told(error))
         log.error(
-            "plugin failed, going on without it",
+            "plugin failed; the pass goes on without it",
             exc_info=error,
             hook=hook,
             plugin=plugin.name,
@@ -225,7 +225,7 @@ class PluginRun:
         plugin.slow += 1
         if plugin.slow & (plugin.slow - 1) == 0:  # the 1st, 2nd, 4th, 8th … time
             log.warning(
-                "plugin is slow and holds up all placements; "
+                "plugin is slow and delays all placements; "
                 f"it can be turned off: crawler plugins --disable {plugin.name}",
                 plugin=plugin.name,
                 hook=hook,

@@ -37,7 +37,7 @@ def row(name: str, text: str) -> str:
 
 def _rows(found: Statistics) -> Iterator[tuple[str, str]]:
     yield "spider", found.spider
-    yield "ended", found.finish_reason or "it goes on"
+    yield "ended", found.finish_reason or "not yet"
     yield "discovered", _discovered(found)
     yield "pages", f"{found.pages:,}"
     yield "items", f"{found.items:,}"

@@ -155,7 +155,7 @@ def test_scores_places_and_refusals_are_told_with_what_was_chosen(run):
     assert lines[:6] == [
         "x (priority 3, group team-a) is assigned",
         "it waits for its turn",
-        "placed now, by least-load: w-2",
+        "if it were placed now, by least-load: w-2",
         "plugin gold failed in filter_nodes (KeyError: 'karat'); it is skipped",
         "the strategy, of plugin silver, failed (ValueError: no price); it is skipped, and all "
         "workers are rated alike",
@@ -175,7 +175,7 @@ def test_a_policy_that_is_not_in_force_is_told(run, monkeypatch):
     assert lines == [
         "* least-load",
         "  random",
-        "the policy that was switched to is not in force: no such strategy",
+        "the stored policy is not in force: no such strategy",
     ]
 
 

@@ -220,7 +220,7 @@ def test_a_policy_that_this_master_cannot_carry_out_is_told_and_placement_goes_o
     assert view.fault.startswith(fault)
     errors = [record for record in caplog.records if record.levelname == "ERROR"]
     assert len(errors) == 1
-    assert "the stored policy cannot be carried out" in errors[0].getMessage()
+    assert "the stored policy cannot be applied" in errors[0].getMessage()
     assert "crawler strategy --reset" in errors[0].getMessage()
     assert client.update_scheduler(PolicyChange("random"), CALL).fault == ""
     assert stored(cluster, POLICY)["Strategy"] == "random"
@@ -303,7 +303,7 @@ def test_why_a_task_waits_is_told(cluster):
     assert (waits.group, waits.state) == ("few", "pending")
     assert waits.waits_for == "its group 'few' to have fewer than 1 task on workers"
     waits = client.explain("elsewhere", CALL)
-    assert waits.waits_for == "its only worker: it is parked until that is registered"
+    assert waits.waits_for == "its only worker: it is parked until that worker is registered"
     assert waits.reason.endswith("is registered; there are 1: go.micro.server.worker-1")
     assert waits.judgement.chosen == ""
     (verdict,) = waits.judgement.workers

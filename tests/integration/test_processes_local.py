@@ -209,7 +209,7 @@ def test_a_start_that_is_interrupted_is_cleaned_up(tmp_path, command):
     terminate(process)
     assert process.wait(15)
     assert process.exit_code == 130
-    assert process.tail(1) == "crawler: interrupted; what was started is stopped"
+    assert process.tail(1) == "crawler: interrupted; everything that it started is stopped"
     assert "Traceback" not in process.tail(100)
     assert_nothing_is_left(tmp_path, children)
 

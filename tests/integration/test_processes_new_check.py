@@ -64,7 +64,7 @@ def test_new_overwrites_nothing(tmp_path):
     (tmp_path / "shop.py").write_text("mine")
     done = crawler("new", "spider", "shop", "example.com", cwd=tmp_path)
     assert done.returncode == 1
-    assert done.stderr == "crawler: shop.py: is there already; choose another name, or remove it\n"
+    assert done.stderr == "crawler: shop.py: exists already; choose another name, or remove it\n"
     assert (tmp_path / "shop.py").read_text() == "mine"
 
 

@@ -184,7 +184,7 @@ FAULTS = {
     "no Python": (["syntax.py"], ") at syntax.py:3"),
     "no pair": (["titles.py", "-a", "x"], "-a 'x' is not allowed; allowed: NAME=VALUE"),
     "method": (["titles.py", "-a", "parse=x"], "-a parse: not allowed, the spider needs that"),
-    "settings": (["titles.py", "-a", "settings=x"], "-a settings: not allowed; settings of"),
+    "settings": (["titles.py", "-a", "settings=x"], "-a settings: not allowed; give settings of"),
     "value": (
         ["titles.py", "-s", "delay_s=soon", "-s", "nix=1"],
         "-s delay_s: 'soon' is not allowed; allowed: a number from 0 to 3600 s\n-s nix: unknown",
@@ -192,7 +192,7 @@ FAULTS = {
     "value under Scrapy's name": (
         ["titles.py", "-s", "DOWNLOAD_DELAY=soon", "-s", "REACTOR_THREADPOOL_MAXSIZE=3"],
         "-s DOWNLOAD_DELAY: 'soon' is not allowed; allowed: a number from 0 to 3600 s\n"
-        "-s REACTOR_THREADPOOL_MAXSIZE: a setting of Scrapy that there is not here",
+        "-s REACTOR_THREADPOOL_MAXSIZE: this setting of Scrapy has no counterpart",
     ),
     "misspelt name of Scrapy": (
         ["titles.py", "-s", "DOWNLOAD_DELAYS=3"],
@@ -248,7 +248,9 @@ def test_ctrl_c_ends_it_in_order_and_items_are_written(folder, site):
         out, err = process.communicate(timeout=10)
     assert process.returncode == 130
     assert re.search(r"^ended +stopped$", out, re.M)
-    assert err == "crawler: stopped before it was done; what there was is written\n"
+    assert (
+        err == "crawler: the crawl was stopped before it was done; its items so far are written\n"
+    )
     told = re.search(r"^items +([\d,]+)$", out, re.M)
     assert len(lines(folder / "items.jsonl")) == int(told[1].replace(",", "")) >= 20
 

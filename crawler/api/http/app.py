@@ -44,8 +44,8 @@ ERROR = "crawler.error"
 
 _CODES = {
     404: ("NOT_FOUND", "nothing is at this path"),
-    405: ("UNIMPLEMENTED", "this path does not know the method"),
-    408: ("DEADLINE_EXCEEDED", "the body did not come in time"),
+    405: ("UNIMPLEMENTED", "this path does not allow the method"),
+    408: ("DEADLINE_EXCEEDED", "the body did not arrive in time"),
     413: ("RESOURCE_EXHAUSTED", "the body is larger than this server takes"),
 }
 """Codes of the errors that Flask raises by itself; what is not listed is the client's fault."""

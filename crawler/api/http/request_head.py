@@ -39,11 +39,11 @@ class Head:
     def _add(self, line: str) -> None:
         found = _LINE.fullmatch(line)
         if found is None or len(self.headers) == MOST_LINES:
-            raise ValueError(f"not a header line, or one too many: {line[:80]!r}")
+            raise ValueError(f"not a header line, or one header line too many: {line[:80]!r}")
         self.headers.append(line)
         name, value = found[1].lower(), found[2].strip(" \t")
         if self._values.setdefault(name, value) != value and name == "content-length":
-            raise ValueError("Content-Length: two lengths of one body")
+            raise ValueError("Content-Length: the request gives two lengths")
 
     @property
     def typeheader(self) -> str | None:

@@ -84,8 +84,8 @@ class Bulkhead:
         if not self._places.acquire(timeout=timeout_s * WAIT_SHARE):
             self._on_refused(FULL)
             raise Overloaded(
-                f"{MAX_IN_FLIGHT} calls to {self._address} are under way, as many as one node "
-                "makes; try again in a second"
+                f"{MAX_IN_FLIGHT} calls to {self._address} are in flight, the most that one "
+                "node makes; try again in a second"
             )
         try:
             self._check()
@@ -104,7 +104,7 @@ class Bulkhead:
             return
         self._on_refused(OPEN)
         raise Unavailable(
-            f"{self._address} does not answer, so it is not asked for a moment; try again in a "
-            "second, another master may lead by then",
+            f"{self._address} does not answer, so this node asks it nothing for a moment; try "
+            "again in a second, another master may lead by then",
             self.breaker.refuses_for_s,
         )

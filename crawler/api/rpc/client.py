@@ -187,7 +187,7 @@ class Client:
 
     def _ask(self, method: str, request: Any, call: Call) -> Any:
         if call.timeout_s <= 0:
-            raise Unavailable(f"no time was left to ask {self._address}")
+            raise Unavailable(f"the deadline passed before {self._address} was asked")
         with self.gate.passage(call.timeout_s) as passage:
             return self._send(method, request, call, passage)
 
@@ -257,11 +257,12 @@ class Peers:
         )
         self._refused[FULL] = metrics.refusals("calls to the leader")
         self._refused[OPEN] = metrics.counter(
-            "crawler_breaker_refused", "Requests refused at once, as the leader does not answer."
+            "crawler_breaker_refused",
+            "Requests refused at once because the leader does not answer.",
         )
         metrics.gauge_of(
             "crawler_breaker_state",
-            "The way to the leader: 0 is closed (well), 1 half open, 2 open (it does not answer).",
+            "Circuit breaker on the way to the leader: 0 closed, 1 half open, 2 open.",
             lambda: self._of_latest(lambda g: g.breaker.state.value),
         )
 

@@ -144,7 +144,7 @@ class AdmissionInterceptor(ServerInterceptor):
         if self._under_way >= self._max_calls:
             self._refused.inc()
             raise Overloaded(
-                f"{self._under_way} gRPC calls are under way, as many as this server takes; "
+                f"{self._under_way} gRPC calls are in flight, the most that this server takes; "
                 "try again in a second"
             )
 

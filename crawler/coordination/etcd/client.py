@@ -113,8 +113,8 @@ class EtcdClient:
         deadline_s = self._clock.monotonic() + self._timeout_s + self.lag.allowance_s
         if not self._room.acquire(timeout=self._timeout_s):
             raise Overloaded(
-                f"{MOST_CALLS} calls to etcd are under way already, and none ended within "
-                f"{self._timeout_s} s; this one was not sent"
+                f"{MOST_CALLS} calls to etcd are in flight already, and none ended within "
+                f"{self._timeout_s} s; this call was not sent"
             )
         try:
             answer = self._answered(method, request, write, deadline_s)
@@ -209,7 +209,10 @@ class EtcdClient:
     def _left_s(self, deadline_s: float) -> float:
         left_s = deadline_s - self._clock.monotonic()
         if left_s < _LEAST_S:
-            raise Overloaded("no time was left to ask etcd, too much waits; nothing was sent")
+            raise Overloaded(
+                "the deadline passed before etcd was asked, as too many calls wait; "
+                "nothing was sent"
+            )
         return left_s
 
     def _is_late(self, deadline_s: float) -> bool:

@@ -24,7 +24,7 @@ FULL_RETRY_S = 10.0
 
 _FULL = (
     "etcd's database is full (its quota): writes are refused; free space: compact, defrag, then "
-    "`etcdctl alarm disarm`; reads and the leases there are go on"
+    "`etcdctl alarm disarm`; reads go on, and existing leases stay"
 )
 _CORRUPT = (
     "etcd refuses writes, as its members disagree (alarm CORRUPT): replace the member named by "
@@ -56,7 +56,7 @@ _HINTS = (
     ("Hostname Verification", "its certificate names other hosts than etcd.endpoints"),
     ("_CERTIFICATE", "it refuses our certificate, or misses one: check etcd.cert and etcd.key"),
     ("Handshake read failed", "it seems to speak no TLS, but etcd.ca is set"),
-    ("Socket closed", "it hangs up; if it speaks TLS, set etcd.ca"),
+    ("Socket closed", "it closes the connection; if it speaks TLS, set etcd.ca"),
 )
 """What gRPC's words about a connection that never came about mean; the first that fits."""
 

@@ -75,7 +75,7 @@ class Login:
         """Raises, unless etcd has no users at all: then no token is needed."""
         if "authentication is not enabled" in details_of(error):
             if not self._open_noted:
-                log.warning("etcd asks nobody for a password: `etcdctl auth enable` is missing")
+                log.warning("etcd asks for no password; run `etcdctl auth enable`")
             self._open_noted = True
             return ()
         if code_of(error) is grpc.StatusCode.INVALID_ARGUMENT:

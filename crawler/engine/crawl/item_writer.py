@@ -117,7 +117,7 @@ class ItemWriter:
         reason = _counted(self._counters.items_failed, reason)
         first = self._counters.items_failed[reason] == 1
         log.error(
-            "a pipeline raised: its item is lost, the crawl goes on",
+            "a pipeline raised; its item is lost, and the crawl goes on",
             task=self._task,
             url=urls.shown(url),
             error=f"{type(error).__name__}: {error}",

@@ -65,7 +65,7 @@ class Scraper:
                 self._read(job, verdict)
             case Retry():
                 self._counters.retries += 1
-                log.debug("page is tried again", url=urls.shown(job.url), reason=verdict.reason)
+                log.debug("page is retried", url=urls.shown(job.url), reason=verdict.reason)
                 self._frontier.retry(job, self._clock.monotonic() + verdict.pause_s)
             case Redirect():
                 self._counters.redirects += 1
@@ -190,7 +190,7 @@ class Scraper:
             return
         self._counters.blame(f"{where} raised {type(error).__name__}", url)
         log.error(
-            f"{where} raised: its page is lost, the crawl goes on",
+            f"{where} raised; its page is lost, and the crawl goes on",
             task=self._task,
             spider=self._spider.name,
             url=urls.shown(url),

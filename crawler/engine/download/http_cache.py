@@ -92,7 +92,7 @@ class Cache:
             try:
                 self._db = self._connect()
             except sqlite3.DatabaseError as error:
-                log.warning("the HTTP cache is broken: begins anew", error=str(error))
+                log.warning("the HTTP cache is broken; it starts empty", error=str(error))
                 self._file.replace(self._file.with_suffix(".broken"))
                 self._db = self._connect()
         return self._db

@@ -41,7 +41,7 @@ class Proxies:
             self._turn = (self._turn + 1) % len(self._proxies)
             if proxy not in tried and self._back_s.get(proxy, now_s) <= now_s:
                 return proxy
-        raise FetchError("no proxy", f"each of {len(self._proxies)} has failed of late")
+        raise FetchError("no proxy", f"each of {len(self._proxies)} failed lately")
 
     def failed(self, proxy: str) -> None:
         """Leave a proxy out for a while."""

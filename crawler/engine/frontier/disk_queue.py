@@ -121,7 +121,7 @@ class DiskQueue:
             done: T = self._under_way.get()
         except (sqlite3.Error, OSError) as error:
             raise DiskQueueFailed(
-                f"requests that wait could not be kept on disk: {error}; is there room in the"
+                f"waiting requests could not be written to disk: {error}; is there room in the"
                 " folder for temporary files (TMPDIR), or may max_pending be higher?"
             ) from error
         return done

@@ -222,8 +222,7 @@ class SiteQueues:
         if not self._told:
             self._told = True
             log.warning(
-                "requests stay in memory, though more wait than max_pending: they cannot be"
-                " written down",
+                "more requests than max_pending stay in memory: they cannot be written to disk",
                 url=urls.shown(job.url),
                 reason=str(error),
             )

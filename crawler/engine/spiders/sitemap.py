@@ -62,7 +62,7 @@ class SitemapSpider(Spider):
             yield from self._named(file)
         if not file.kind or file.trouble:
             trouble = file.trouble or "no sitemap"
-            self.logger.warning("sitemap ignored in part", url=response.url, reason=trouble)
+            self.logger.warning("a part of a sitemap is ignored", url=response.url, reason=trouble)
 
     def _indexed(self, file: sitemap_xml.Sitemap, level: int) -> Iterator[Request]:
         if level > MAX_NESTING:

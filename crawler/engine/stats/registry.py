@@ -100,7 +100,7 @@ class StatisticsRegistry:
         for found in reversed(self._ended):
             if found.task == task:
                 return found
-        raise NotFound(f"no statistics of task {task!r} here; it did not run here of late")
+        raise NotFound(f"no statistics of task {task!r} here; it did not run here lately")
 
     def totals(self) -> Totals:
         """The sums over all crawls since the start, each crawl counted once.

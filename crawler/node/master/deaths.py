@@ -37,7 +37,7 @@ class Deaths:
             tell = log.debug if self._refused else log.error
             self._refused = True
             tell(
-                "the store refuses notes on dead workers; "
+                "the store refuses tombstones of dead workers; "
                 "let this user write below coordination.tombstones",
                 error=str(error),
             )

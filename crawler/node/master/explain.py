@@ -33,7 +33,7 @@ def waits_for(placer: Placer, cluster_state: ClusterState, resource: Resource, n
     if queue is None:
         return "" if resource.owner else _out_of_turn(placer, resource, now_s)
     if queue.reasons is not None and queue.lost:
-        return "its only worker: it is parked until that is registered"
+        return "its only worker: it is parked until that worker is registered"
     if queue.reasons is not None:
         return "a worker that suits: it is parked until something changes that could help it"
     if not placer.backlog.room(queue.group, cluster_state.workers.groups):

@@ -145,7 +145,7 @@ class Master:
         )
         metrics.counter_of(
             "crawler_reports_refused",
-            "Reports of an assignment that is out of date, refused.",
+            "Refused reports of an outdated assignment.",
             lambda: self._refusals.reports,
         )
         self._measure_scheduler(metrics)
@@ -164,16 +164,16 @@ class Master:
         )
         metrics.gauge_of(
             "crawler_parked",
-            "Those among them for which no worker suits, or of which workers died.",
+            "On the leader: tasks that no worker suits, or of which workers died.",
             lambda: found.count_parked() if (found := placer()) else 0,
         )
         metrics.totals_of("crawler_plugin", self._plugin_totals)
 
     def _plugin_totals(self) -> Iterator[Total]:
         for what, help in (
-            ("seconds", "Time that a placement plugin took."),
-            ("failures", "Calls at which a placement plugin failed."),
-            ("slow", "Calls that took a placement plugin too long."),
+            ("seconds", "Time that the calls of a placement plugin took."),
+            ("failures", "Calls in which a placement plugin failed."),
+            ("slow", "Calls of a placement plugin that took too long."),
         ):
             by_plugin = {plugin.name: getattr(plugin, what) for plugin in self._framework.plugins}
             yield Total(f"crawler_plugin_{what}", help, by_plugin, label="plugin")
@@ -247,7 +247,7 @@ class Master:
         try:
             self._election.resign(leadership)
         except CrawlerError as error:
-            log.warning("not resigned, the lease decides", error=str(error))
+            log.warning("not resigned; the leadership ends with the lease", error=str(error))
 
     def _on_cluster_change(self) -> None:
         if self._term is not None:

@@ -11,7 +11,7 @@ from crawler.scheduler.framework import Framework
 log = get_logger(__name__)
 
 CANNOT = (
-    "the stored policy cannot be carried out, going on with that of the settings; install what is "
+    "the stored policy cannot be applied, so that of the settings applies; install what is "
     "missing on this master, or choose another: crawler strategy NAME, crawler strategy --reset"
 )
 
@@ -42,7 +42,7 @@ class PolicyControl:
             log.error(CANNOT, fault=str(error))
             return False
         log.info(
-            "placing by another policy",
+            "the policy of the scheduler changed",
             strategy=wanted.strategy,
             disabled=sorted(wanted.disabled),
             weights=dict(wanted.weights),

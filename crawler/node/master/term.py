@@ -76,5 +76,8 @@ class Term:
         try:
             self._ctx.election.confirm(self._ctx.leadership)
         except Retryable as error:
-            log.warning("cannot confirm the leadership, the lease decides", error=str(error))
+            log.warning(
+                "cannot ask etcd who leads; this master leads until its lease ends",
+                error=str(error),
+            )
         self.writer.placer.try_some()

@@ -165,7 +165,7 @@ class Writer:
                 queued.decide(draft)
             except Exception:
                 kind = type(queued.request).__name__
-                log.error("request meets a defect", request=kind, exc_info=True)
+                log.error("a request met a defect", request=kind, exc_info=True)
                 queued.settle(CrawlerError("the leader met a defect; its log says which"))
             else:
                 decided.append(queued)
@@ -198,7 +198,9 @@ class Writer:
     def _note_conflicts(self, outcomes: Sequence[Outcome]) -> None:
         for outcome in outcomes:
             if not outcome.committed and outcome.refusal is None:
-                log.info("task was changed by another meanwhile, deciding anew", task=outcome.name)
+                log.info(
+                    "another program changed the task meanwhile; deciding again", task=outcome.name
+                )
                 self.wake()
 
     def _take_back(self, draft: Draft, written: Mapping[str, Outcome]) -> None:
@@ -231,7 +233,7 @@ class Writer:
     def _recover(self, error: Retryable) -> None:
         """The store did not answer: nobody knows what was written, so read anew."""
         note = log.debug if self._recovery.attempts else log.warning
-        note("writing failed, reading anew and trying again", error=str(error))
+        note("writing failed; reading and deciding again", error=str(error))
         while True:
             self._clock.wait(self._ctx.lease.lost, self._recovery.next_s())
             self._ctx.lease.check()
@@ -245,7 +247,9 @@ class Writer:
 def _unanswered(error: BaseException) -> CrawlerError:
     """What the caller of an unfinished request is told."""
     if isinstance(error, OutcomeUnknown):
-        return OutcomeUnknown(f"it may have been done or not, read to see: {error}")
+        return OutcomeUnknown(f"it is unknown whether this was done; read the task to see: {error}")
     if isinstance(error, Retryable | LeadershipLost):
         return Unavailable(f"not done: {error}; try again")
-    return OutcomeUnknown("this master stopped leading meanwhile; read to see what was done")
+    return OutcomeUnknown(
+        "this master stopped leading meanwhile; read the task to see what was done"
+    )

@@ -139,7 +139,7 @@ class Membership:
         try:
             self._registry.announce_draining(session.node, session.lease)
         except CrawlerError as error:
-            log.warning("not announced that the node leaves", error=str(error))
+            log.warning("cannot announce that the node leaves", error=str(error))
         role.drain(patience_s)
 
     def leave(self, role: Role) -> None:
@@ -167,7 +167,7 @@ class Membership:
             try:
                 objection = self._registry.objection(session.node)
             except Retryable as error:
-                log.debug("cannot look at the own registration", error=str(error))
+                log.debug("cannot read the own registration", error=str(error))
                 continue
             except CrawlerError as error:
                 objection = f"etcd refuses to show its registration: {error}"
@@ -217,7 +217,7 @@ class Membership:
             node = self._registry.register(described, lease)
         except IdTaken as error:
             note = log.debug if self._names.waiting else log.warning
-            note("the id is taken, waiting for its lease to end", error=str(error))
+            note("the id is taken; waiting until its lease ends", error=str(error))
             self._names.refused(name, str(error))
         except (Retryable, LeaseLost) as error:
             log.warning("cannot register, trying again", error=str(error))
@@ -231,7 +231,7 @@ class Membership:
             lease.revoke()
         except CrawlerError as error:
             self._unrevoked.append(lease)
-            log.warning("lease not revoked, others wait until it expires", error=str(error))
+            log.warning("lease not revoked; the others wait until it expires", error=str(error))
             return False
         return True
 

@@ -59,7 +59,7 @@ class Epochs:
         self._refused[resource.name] = resource
         self.refusals += 1
         log.error(
-            "assignment refused, it is older than one before it",
+            "assignment refused; it is older than an earlier one",
             task=resource.name,
             epoch=resource.epoch,
             known=epoch,

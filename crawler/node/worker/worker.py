@@ -155,14 +155,14 @@ class Worker:
         runs, held = self._runs, self._engine.held
         metrics.gauge_of("crawler_runs", "Tasks that run on this worker.", lambda: runs.running)
         metrics.gauge_of(
-            "crawler_runs_waiting", "Tasks that wait for others to end.", lambda: runs.waiting
+            "crawler_runs_waiting", "Tasks that wait until others end.", lambda: runs.waiting
         )
         metrics.gauge_of(
             "crawler_response_bytes", "Bytes of responses held in memory.", lambda: held.held
         )
         metrics.counter_of(
             "crawler_assignments_refused",
-            "Assignments older than one before them, refused.",
+            "Refused assignments that are older than an earlier one.",
             lambda: self._epochs.refusals,
         )
         metrics.totals_of("crawler_crawl", lambda: crawl_totals(self._engine.statistics))

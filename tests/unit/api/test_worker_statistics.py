@@ -124,4 +124,6 @@ def test_a_task_without_a_worker_has_no_statistics(monkeypatch, capsys):
 def test_a_worker_that_is_gone_is_told(monkeypatch, capsys):
     status, _, said = stats(monkeypatch, capsys, Owner("w-1", "127.0.0.1:1"))
     assert status == 1
-    assert said.startswith("crawler: worker w-1 does not tell: cannot reach 127.0.0.1:1")
+    assert said.startswith(
+        "crawler: worker w-1 does not give its statistics: cannot reach 127.0.0.1:1"
+    )

@@ -138,7 +138,7 @@ def test_what_cannot_be_written_stays_in_memory(caplog):
     jobs = take(it)
     assert {job.url for job in jobs} == {f"http://h/{number}" for number in range(1000)}
     assert sum(job.request.callback is callback for job in jobs) == 666
-    assert caplog.text.count("requests stay in memory") == 1
+    assert caplog.text.count("more requests than max_pending stay in memory") == 1
 
 
 def test_a_job_is_the_same_when_it_was_written_down():
