@@ -1,7 +1,7 @@
-"""The hooks of the crawl engine, for plugins: with pluggy, as those of the scheduler.
+"""The hooks of the crawl engine, by pluggy, like those of the scheduler.
 
-A plugin is a module that is listed in `worker.plugins`, or that an installed package announces in
-the entry point group `crawler.engine`. It imports this module and nothing else of the engine.
+A plugin is a module that `worker.plugins` lists, or that an installed package announces in the
+entry point group `crawler.engine`. It imports this module and nothing else of the engine.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 
 
 class Fetcher(Protocol):
-    """Fetches pages in its own way, with a browser say. One serves all crawls of a worker.
+    """Fetches pages in its own way, for example with a browser. One serves all crawls of a worker.
 
-    It gets only requests that may be sent: robots.txt, politeness, filters and the worker's address
-    policy have been asked. Redirects it hands back as answers, so that they are asked about too.
+    It gets only requests that robots.txt, politeness, filters and the worker's address policy
+    allow. It returns redirects as answers, so that their targets are checked too.
     """
 
     def start(self) -> None:
@@ -51,13 +51,13 @@ class Fetcher(Protocol):
         ...
 
     def stop(self) -> None:
-        """Called at the end; what is still under way is forgotten."""
+        """Called at the end; nobody waits for requests that are still in flight."""
         ...
 
     def submit(self, call: FetchCall, done: Done) -> Sent:
-        """Begin to fetch, and return at once; `cancel` of what is returned breaks it off.
+        """Begin to fetch, and return at once an object whose `cancel` ends the request.
 
-        `done` is to be called once, in the hub's thread, within `call.timeout_s`, with a
+        Call `done` once, in the hub's thread, within `call.timeout_s`, with a
         FetchAnswer whose body is unpacked, or a FetchError. Raises FetchError when nothing was
         begun.
         """
@@ -66,10 +66,10 @@ class Fetcher(Protocol):
 
 @hookspec
 def pipelines(spider: Any) -> Sequence[Any]:  # type: ignore[empty-body]
-    """The pipelines that this plugin has for the items of a crawl; none is an empty list.
+    """The pipelines of this plugin for the items of a crawl; the list may be empty.
 
-    Asked once for each crawl, with its spider, whose settings are set. Each is a class, or an
-    object, with `process_item` as in docs/items.md; items pass it after those of the spider.
+    Called once for each crawl, with its spider, whose settings are known. Each is a class, or an
+    object, with `process_item` as in docs/items.md. Items pass it after the spider's own pipelines.
     """
 
 
@@ -77,6 +77,6 @@ def pipelines(spider: Any) -> Sequence[Any]:  # type: ignore[empty-body]
 def fetchers() -> Mapping[str, Callable[[], Fetcher]]:  # type: ignore[empty-body]
     """The fetchers this plugin brings: name → what makes one.
 
-    A crawl asks for one by the setting `fetcher`, a request by `meta["fetcher"]`. It is made when
-    it is asked for first. `curl` is built in.
+    A crawl chooses one with the setting `fetcher`, a request with `meta["fetcher"]`. The worker
+    makes it when somebody first asks for it. `curl` is built in.
     """

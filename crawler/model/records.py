@@ -1,4 +1,4 @@
-"""The frozen values that cross boundaries: tasks ("resources"), nodes, leadership, verdicts.
+"""The frozen values that cross boundaries: tasks ("resources"), nodes, leadership, reports.
 
 Nothing here knows where a value came from or how it is stored; the codecs live at the edges.
 Mappings inside records are read-only by convention: whoever changes one makes a new record.

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from crawler.clock import Clock, give_turn
 
 SLICE_S = 0.005
-"""Keepalives of the node's lease wait that long at most behind each crawl."""
+"""Everything else in the process waits at most this long for each crawl."""
 
 
 class TimeSlice:

@@ -1,6 +1,6 @@
-"""What follows from an answer: a page for the callback, another hop, another attempt, a failure.
+"""What follows from an answer: a page for the callback, a redirect, a retry, or a failure.
 
-Pure decisions on values; crawl.py carries them out.
+Pure decisions on values; scraper.py carries them out.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 libcurl says which sockets and which timer it waits for; watchers of the hub call it back when they
 are ready. So thousands of requests are in flight without a greenlet each, and nothing blocks. What
 one request is to libcurl is in curl_handle.py, and what comes of it in curl_transfer.py. Redirects
-are not followed here: each hop is a request of its own, which robots.txt and the frontier see
+are not followed here: each is a request of its own, which robots.txt and the frontier see
 (scraper.py).
 """
 
