@@ -28,8 +28,8 @@ if _version_not_supported:
 
 
 class CrawlerMasterStub:
-    """Every master serves it; what a follower cannot answer it passes on to the leader.
-    HTTP maps onto it as the comments say, with the fields of the messages as JSON.
+    """Every master serves it. A follower forwards to the leader what it cannot answer.
+    The comments say how HTTP maps onto it; the fields of the messages are JSON there.
     """
 
     def __init__(self, channel):
@@ -111,13 +111,14 @@ class CrawlerMasterStub:
 
 
 class CrawlerMasterServicer:
-    """Every master serves it; what a follower cannot answer it passes on to the leader.
-    HTTP maps onto it as the comments say, with the fields of the messages as JSON.
+    """Every master serves it. A follower forwards to the leader what it cannot answer.
+    The comments say how HTTP maps onto it; the fields of the messages are JSON there.
     """
 
     def AddResource(self, request, context):
         """POST /crawler/resource, body: the whole message.
-        The same specification again is answered alike; another one under that name is ALREADY_EXISTS.
+        Adding the same specification again changes nothing and gets the same answer. Another
+        specification under that name gets ALREADY_EXISTS.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -132,7 +133,7 @@ class CrawlerMasterServicer:
 
     def UpdateResource(self, request, context):
         """PUT /crawler/resource/{name}, body: the whole message. Replaces spider, parameters, labels,
-        priority, constraints and retries; another spider or other parameters mean another run.
+        priority, constraints and retries. Another spider or other parameters start another run.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -160,15 +161,16 @@ class CrawlerMasterServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ExplainResource(self, request, context):
-        """GET /crawler/resource/{name}/explain: what keeps it from each worker, and how each is rated.
+        """GET /crawler/resource/{name}/explain: why each worker is refused, or how it is rated.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DrainNode(self, request, context):
-        """POST /crawler/node/{node}/drain: its unfinished tasks move, and it gets no others until it is
-        uncordoned. The answer is the worker with what it has yet; asked again it tells the progress.
+        """POST /crawler/node/{node}/drain: the worker's unfinished tasks move, and it gets no others until
+        it is uncordoned. The answer is the worker with the tasks it still has. Call it again to see
+        the progress.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -190,8 +192,8 @@ class CrawlerMasterServicer:
 
     def UpdateScheduler(self, request, context):
         """PUT /crawler/scheduler, body: strategy, disabled, weights, or disable, enable, weigh for some
-        plugins alone; what is not given stays as it is when the leader carries it out.
-        It counts from the next pass on, for later leaders too, and moves no running task.
+        plugins alone. What the request does not give stays as it is when the leader carries it out.
+        The change counts from the next pass on, for later leaders too, and moves no running task.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -205,14 +207,14 @@ class CrawlerMasterServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetLeader(self, request, context):
-        """GET /crawler/leader. Any master answers it from what it observes.
+        """GET /crawler/leader. Any master answers from what it observes.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ReportRuns(self, request, context):
-        """Workers only, not over HTTP: how the crawls are going.
+        """For workers only, and not over HTTP: the states and counts of their runs.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -300,8 +302,8 @@ def add_CrawlerMasterServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class CrawlerMaster:
-    """Every master serves it; what a follower cannot answer it passes on to the leader.
-    HTTP maps onto it as the comments say, with the fields of the messages as JSON.
+    """Every master serves it. A follower forwards to the leader what it cannot answer.
+    The comments say how HTTP maps onto it; the fields of the messages are JSON there.
     """
 
     @staticmethod
@@ -684,9 +686,9 @@ class CrawlerMaster:
 
 
 class CrawlerWorkerStub:
-    """Every worker serves it: what nobody else knows of the crawls that run on it, or did of late.
-    Whoever asks finds the worker's address in the resource. Statistics are structs, so that workers
-    of several versions can be asked: a key that one does not know is not there.
+    """Every worker serves it: the statistics of the crawls that run on it, and of those that ended
+    lately. The resource has the worker's address. Statistics are structs, so that a client can ask
+    workers of several versions: a worker leaves out the keys that it does not know.
     """
 
     def __init__(self, channel):
@@ -708,9 +710,9 @@ class CrawlerWorkerStub:
 
 
 class CrawlerWorkerServicer:
-    """Every worker serves it: what nobody else knows of the crawls that run on it, or did of late.
-    Whoever asks finds the worker's address in the resource. Statistics are structs, so that workers
-    of several versions can be asked: a key that one does not know is not there.
+    """Every worker serves it: the statistics of the crawls that run on it, and of those that ended
+    lately. The resource has the worker's address. Statistics are structs, so that a client can ask
+    workers of several versions: a worker leaves out the keys that it does not know.
     """
 
     def GetStatistics(self, request, context):
@@ -721,7 +723,7 @@ class CrawlerWorkerServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListStatistics(self, request, context):
-        """GET /crawls on the worker: those that run, then those that ended, the last of them first.
+        """GET /crawls on the worker: the running crawls, then those that ended, the latest first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -749,9 +751,9 @@ def add_CrawlerWorkerServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class CrawlerWorker:
-    """Every worker serves it: what nobody else knows of the crawls that run on it, or did of late.
-    Whoever asks finds the worker's address in the resource. Statistics are structs, so that workers
-    of several versions can be asked: a key that one does not know is not there.
+    """Every worker serves it: the statistics of the crawls that run on it, and of those that ended
+    lately. The resource has the worker's address. Statistics are structs, so that a client can ask
+    workers of several versions: a worker leaves out the keys that it does not know.
     """
 
     @staticmethod
