@@ -1,4 +1,4 @@
-"""What an errback gets: why a request has no page for its callback. The shapes are Scrapy's."""
+"""What an errback gets: why a request has no page for its callback. The names are Scrapy's."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ end the worker, with every crawl of it."""
 
 
 class IgnoreRequest(Exception):
-    """A request that is not sent, or whose answer is not dealt with; robots.txt forbids it, say."""
+    """A request that is not sent, or whose answer is not used, as when robots.txt forbids it."""
 
 
 class HttpError(IgnoreRequest):
-    """An answer whose HTTP status the callback does not ask for; `response` has it."""
+    """An answer with an HTTP status that the callback does not ask for, in `response`."""
 
     def __init__(self, response: Response, *args: Any) -> None:
         super().__init__(*(args or (f"HTTP {response.status}",)))
@@ -32,7 +32,7 @@ class HttpError(IgnoreRequest):
 
 
 class CloseSpider(Exception):
-    """Raised by a callback to end the crawl; `reason` is told as the reason of its end."""
+    """A callback raises it to end the crawl; `reason` becomes the finish reason."""
 
     def __init__(self, reason: str = "cancelled") -> None:
         super().__init__(reason)
@@ -68,7 +68,7 @@ Kind = type[BaseException]
 
 
 class Failure:
-    """Why `request` has no page: `value` is the exception that says so."""
+    """Why `request` has no page; `value` is the exception."""
 
     def __init__(self, value: BaseException, request: Request) -> None:
         self.value = value
@@ -81,15 +81,15 @@ class Failure:
 
     @property
     def response(self) -> Response | None:
-        """The answer, when it is an HTTP status that makes it a failure."""
+        """The answer, if its HTTP status made the request fail."""
         return getattr(self.value, "response", None)
 
     def check(self, *kinds: Kind) -> Kind | None:
-        """The first of the exception classes that it is one of; None when there is none."""
+        """The first of the exception classes to which `value` belongs, or None."""
         return next((kind for kind in kinds if isinstance(self.value, kind)), None)
 
     def trap(self, *kinds: Kind) -> Kind:
-        """As `check`, but raises the exception when it is of no such class."""
+        """Like `check`, but raises `value` if it belongs to none of the classes."""
         kind = self.check(*kinds)
         if kind is None:
             raise self.value

@@ -50,9 +50,9 @@ class JsonRequest(Request):
 
 
 class FormRequest(Request):
-    """A request that sends `formdata`: as the body of a POST, else in the query of the URL.
+    """A request that sends `formdata`: in the body of a POST, or else in the query of the URL.
 
-    A value may be a list: the field is then sent so often.
+    A value may be a list; the field is then sent once for each of its values.
     """
 
     def __init__(self, *args: Any, formdata: Pairs | None = None, **kwargs: Any) -> None:
@@ -83,12 +83,13 @@ class FormRequest(Request):
         formcss: str | None = None,
         **rest: Any,
     ) -> Self:
-        """The request that a browser sends for a form of the page, `formdata` filled in.
+        """The request that a browser sends for a form of the page, with `formdata` filled in.
 
-        The form is the one of that name, or id, or around what `formxpath` or `formcss` finds, or
-        the one of that number. A field of `formdata` that is None is left out. The first button is
-        clicked: its value is sent as well; `clickdata` names another by its attributes, or by
-        `nr`, its number among the inputs. Raises ValueError when there is no such form or button.
+        `formname`, `formid` or `formnumber` names the form, or it is the form around what
+        `formxpath` or `formcss` finds. A field of `formdata` that is None is not sent. The value of
+        the first button is sent too, as if it were clicked. `clickdata` chooses another button by
+        its attributes, or by `nr`, its number among the inputs. Raises ValueError if there is no
+        such form or button.
         """
         if formcss is not None:
             formxpath = HTMLTranslator().css_to_xpath(formcss)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(slots=True, unsafe_hash=True)
 class Link:
-    """A link of a page: its absolute URL, its text, and whether it says `rel="nofollow"`."""
+    """A link of a page: its absolute URL, its text, and whether it has `rel="nofollow"`."""
 
     url: str
     text: str = ""

@@ -24,16 +24,16 @@ Texts = str | Iterable[str] | None
 
 
 class LinkExtractor:
-    """Finds the links of a page. Wherever several are allowed, a single one may be given.
+    """Finds the links of a page. An argument that takes several values takes a single value too.
 
     `allow`, `deny`: regular expressions searched in the absolute URL; `deny` wins. `allow_domains`,
     `deny_domains`: hosts, and those below them. `deny_extensions`: endings of the path, by default
     `IGNORED_EXTENSIONS`. `restrict_xpaths`, `restrict_css`: the regions in which links count.
     `restrict_text`: regular expressions searched in the link's text. `tags`, `attrs`: where links
-    stand, `*` is everywhere except `deny_tags` and `deny_attrs`. `canonicalize`: give URLs in
-    canonical form. `unique`: each URL once. `process_value`: gets each absolute URL, gives another
-    or None. `strip` is there because Scrapy has it: white space around a URL never counts. Raises
-    re.error and ValueError for what is none.
+    stand; `*` is everywhere except `deny_tags` and `deny_attrs`. `canonicalize`: return URLs in
+    canonical form. `unique`: return each URL once. `process_value`: gets each absolute URL, and
+    returns another one or None. `strip` has no effect: white space around a URL never counts.
+    Raises re.error for a bad regular expression, and ValueError for a bad selector.
     """
 
     def __init__(

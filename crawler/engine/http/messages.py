@@ -32,7 +32,7 @@ _UNREACHABLE = frozenset({"connect timeout", "connection refused", "connection f
 
 
 class FetchError(CrawlerError):
-    """No answer, or not a whole one. `reason` is one of few short texts, to be counted by."""
+    """No answer, or only a part of one. `reason` is one of few short texts, for counting."""
 
     code = "UNAVAILABLE"
 
@@ -54,11 +54,11 @@ class FetchLimits:
     """How requests are sent, and what is taken of their answers: one for all of a crawl."""
 
     connect_timeout_s: float
-    """From the first packet until the connection stands, TLS included."""
+    """From the first packet until the connection is made, TLS included."""
     first_byte_timeout_s: float
     """From then until an answer begins."""
     stall_timeout_s: float
-    """So long may nothing come in the middle of an answer."""
+    """How long no byte may arrive in the middle of an answer."""
     max_body_bytes: int
     """As unpacked."""
     max_download_bytes: int
@@ -71,7 +71,7 @@ class FetchLimits:
 
     @property
     def most_bytes(self) -> int:
-        """How many bytes may come: what is larger packed will not be smaller unpacked."""
+        """How many bytes may arrive. A body that is too large packed will be too large unpacked."""
         return min(self.max_download_bytes, self.max_body_bytes)
 
     @classmethod
@@ -92,7 +92,7 @@ class FetchLimits:
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """Who asks, to a site that wants to know."""
+    """The user and the password for a site that asks for them."""
 
     user: str
     password: str = field(repr=False)

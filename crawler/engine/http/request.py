@@ -23,13 +23,13 @@ _VALUES = ("cookies", "meta", "flags", "cb_kwargs")
 class Request:
     """A page to fetch, and the callback that gets its response.
 
-    `callback` is a method of the spider or its name; without one it is `parse`. `errback` likewise
-    gets a `Failure` (failures.py) when there is no page. Of two requests that wait for the same
-    host, the one with the higher `priority` goes first. A request equal to an earlier one
-    (canonical URL, method, body) is dropped unless it says `dont_filter`. A `body` that is a str is
-    encoded in `encoding`, and so are characters in the query of the URL that ASCII has not.
-    Raises TypeError when the URL is no str, the priority no int, the body no text, or a callback
-    can be none.
+    `callback` is a method of the spider or its name; by default it is `parse`. `errback` is a
+    method or a name too, and gets a `Failure` (failures.py) when there is no page. Of the requests
+    that wait for one host, the one with the highest `priority` goes first. A request equal to an
+    earlier one (canonical URL, method, body) is dropped unless it has `dont_filter`. `encoding`
+    encodes a `body` that is a str, and characters in the query of the URL that are not ASCII.
+    Raises TypeError if the URL is no str, the priority no int, the body neither bytes nor str, or a
+    callback cannot be called.
     """
 
     attributes = (
@@ -106,14 +106,14 @@ class Request:
 
     @property
     def headers(self) -> RequestHeaders:
-        """Header lines beside the usual ones, or in their place; may be changed."""
+        """Header lines that are added to the usual ones, or replace them. They may be changed."""
         if self._headers is None:
             self._headers = RequestHeaders()
         return self._headers
 
     @property
     def meta(self) -> dict[str, Any]:
-        """What the callback finds as `response.meta`; some keys tell the engine something."""
+        """The callback gets it as `response.meta`. Some keys have a meaning for the engine."""
         if self._meta is None:
             self._meta = {}
         return self._meta
@@ -143,7 +143,7 @@ class Request:
         return (cls or type(self))(**kept, **changes)
 
     def to_dict(self, *, spider: Any = None) -> dict[str, Any]:
-        """The request as JSON has it, callbacks by name: what is not there has its default.
+        """The request as JSON, with callbacks by name. Missing attributes have their default.
 
         Raises `NotSerializable` for a callback that is no method of a spider (of `spider`, when
         given), and for values in `meta`, `cb_kwargs` or `cookies` that JSON would not give back the

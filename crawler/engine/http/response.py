@@ -21,15 +21,15 @@ __all__ = ["Headers", "Response"]
 
 _BASE = re.compile(rb"<\0?b\0?a\0?s\0?e", re.IGNORECASE)
 HEAD_BYTES = 4096
-"""Where <base> is looked for: it belongs into the head of a page."""
+"""How far <base> is searched: it belongs into the head of a page."""
 
 
 class Response:
-    """A page as fetched. `url` is where it came from in the end, after redirects.
+    """A fetched page. `url` is its address after redirects.
 
-    `encoding` is that of the body when it is known better than by header and page. `flags` are
-    words about how it was come by (`cached`), `ip_address` and `protocol` (`HTTP/2`, say) are those
-    of the connection, where they are known.
+    `encoding` overrides what the headers and the page say. `flags` say how the engine got the page
+    (`cached`). `ip_address` and `protocol` (such as `HTTP/2`) belong to the connection, if they are
+    known.
     """
 
     attributes = (
@@ -102,7 +102,7 @@ class Response:
 
     @property
     def is_text(self) -> bool:
-        """Whether the Content-Type, as far as there is one, is that of a text."""
+        """Whether the Content-Type, if there is one, is that of a text."""
         kind = self._content_type.partition(";")[0].strip().lower()
         return not kind or kind.startswith("text/") or kind.endswith(("xml", "json", "javascript"))
 
@@ -122,7 +122,7 @@ class Response:
         return self.selector.xpath(query, **variables)
 
     def json(self) -> Any:
-        """The body read as JSON; raises ValueError when it is none."""
+        """The body read as JSON. Raises ValueError if it is not JSON."""
         return json.loads(self.text)
 
     def jmespath(self, query: str, **options: Any) -> SelectorList[Selector]:
@@ -141,7 +141,7 @@ class Response:
         callback: Callable[..., Any] | str | None = None,
         **rest: Any,
     ) -> Request:
-        """A request for a link of this page: a URL, a Link, or a selector of one or its attribute.
+        """A request for a link of this page: a URL, a Link, or a selector of a link or attribute.
 
         `rest` are further arguments of `Request`. Raises ValueError when it is no link.
         """
@@ -158,7 +158,7 @@ class Response:
     ) -> Iterator[Request]:
         """Requests for many links: given as `urls`, or found by a CSS or XPath selector.
 
-        Links that are broken, or lead to something else than a web page (`mailto:`), are left out.
+        It skips links that are broken, or that lead to no web page (`mailto:`).
         """
         if (urls is not None) + (css is not None) + (xpath is not None) != 1:
             raise ValueError("follow_all takes one of urls, css and xpath")
@@ -166,7 +166,7 @@ class Response:
         return (Request(url, callback, **rest) for url in self.links(hrefs))
 
     def links(self, hrefs: Iterable[str]) -> Iterator[str]:
-        """The absolute URLs of those links that lead to web pages."""
+        """The absolute URLs of the links that lead to web pages."""
         base = urls.parsed_base(self._base)
         for href in hrefs:
             try:  # most links of a crawl come this way: no further call for those in ASCII

@@ -1,6 +1,6 @@
 """Items with declared fields, and loaders that fill them; names and behaviour are Scrapy's.
 
-A dict, a dataclass or an attrs class is an item as well; these are for spiders that have them.
+A dict, a dataclass or an attrs class is an item too. These classes serve ported spiders.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from crawler.engine.http.response import Response
 
 
 class Field(dict[str, Any]):
-    """What is said of a field: `serializer`, `input_processor`, `output_processor`, …"""
+    """The properties of a field: `serializer`, `input_processor`, `output_processor`, …"""
 
 
 class _Fields(type):
@@ -34,7 +34,7 @@ class _Fields(type):
 
 
 class Item(dict[str, Any], metaclass=_Fields):
-    """A dict that has no other keys than the fields of its class."""
+    """A dict whose keys are fields of its class."""
 
     fields: ClassVar[dict[str, Field]]
     """The fields by name."""
@@ -52,12 +52,12 @@ class Item(dict[str, Any], metaclass=_Fields):
         super().__setitem__(key, value)
 
     def update(self, *args: Any, **values: Any) -> None:
-        """As of a dict; raises KeyError for what is no field."""
+        """Like that of a dict. Raises KeyError for a key that is no field."""
         for key, value in dict(*args, **values).items():
             self[key] = value
 
     def setdefault(self, key: str, default: Any = None) -> Any:
-        """As of a dict; raises KeyError for what is no field."""
+        """Like that of a dict. Raises KeyError for a key that is no field."""
         if key not in self:
             self[key] = default
         return self[key]

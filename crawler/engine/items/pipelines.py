@@ -1,8 +1,8 @@
 """What items pass through between a callback and the sinks: a schema, then pipelines in order.
 
-A pipeline is a class as Scrapy has them: `process_item(item, spider)` returns the item, changed or
-not, or raises DropItem; `open_spider(spider)` and `close_spider(spider)` are called around a crawl.
-Each method may leave the `spider` out, and may be an `async def` that waits for no event loop.
+A pipeline is a class, as in Scrapy. `process_item(item, spider)` returns the item, changed or not,
+or raises DropItem. `open_spider(spider)` is called before the crawl, `close_spider(spider)` after
+it. Each method may leave out the `spider`, and may be an `async def` that waits for no event loop.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ if TYPE_CHECKING:
     from marshmallow import Schema
 
 Step = Callable[[Any], Any]
-"""Takes an item and gives it on; raises DropItem for one that goes no further."""
+"""Takes an item and returns it. Raises DropItem for an item that goes no further."""
 
 LONGEST_REASON = 80
 
 
 class DropItem(Exception):
-    """Raised with a reason by a pipeline, or a callable `item_schema`, to drop an item."""
+    """A pipeline, or a callable `item_schema`, raises it with a reason to drop an item."""
 
     @property
     def reason(self) -> str:
-        """The reason to count by: what stands before a colon, as the rest often is the item."""
+        """The reason under which it is counted: its text before the first colon."""
         text = str(self.args[0]) if self.args else ""
         return text.partition(":")[0].strip()[:LONGEST_REASON] or "no reason given"
 

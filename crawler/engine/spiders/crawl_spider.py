@@ -19,11 +19,12 @@ Method = Callable[..., Any] | str
 
 
 class Rule:
-    """The links to follow, the method of the spider that gets them, and whether to go on there.
+    """Which links to follow, which method of the spider gets them, and whether to go on from there.
 
-    `follow` is whether the links of those pages are followed as well; by default they are when
-    there is no callback. `process_links` gets a list of links and gives one, `process_request` a
-    request and the response it was found in, and gives a request or None. Methods may be names.
+    `follow` says whether the links of those pages are followed too. By default they are if there is
+    no callback. `process_links` gets a list of links and returns one. `process_request` gets a
+    request and the response in which it was found, and returns a request or None. Methods may be
+    given by name.
     """
 
     def __init__(
@@ -46,7 +47,7 @@ class Rule:
 
 
 class CrawlSpider(Spider):
-    """Follows the links of each page by its `rules`; of two rules for a link the first counts."""
+    """Follows the links of each page by its `rules`. The first rule that finds a link gets it."""
 
     rules: Sequence[Rule] = ()
 
@@ -57,11 +58,11 @@ class CrawlSpider(Spider):
                 self._check(getattr(rule, role), f"rules[{number}].{role}")
 
     def parse_start_url(self, response: Response, **kwargs: Any) -> Any:
-        """The callback of the first pages, and of requests that name no other."""
+        """The callback of the first pages, and of requests that name none."""
         return ()
 
     def process_results(self, response: Response, results: Iterable[Any]) -> Iterable[Any]:
-        """What becomes of that which a callback yields; as it is, unless a subclass changes it."""
+        """Gets what a callback yields, and returns it. A subclass may change it."""
         return results
 
     def _parse(self, response: Response, **kwargs: Any) -> Any:

@@ -14,8 +14,8 @@
           tags: {xpath: "//a[@rel='tag']", many: true}
           url: {from: url}
 
-A declaration is compiled into a Spider class; the engine sees no difference. Every fault of it is
-found when it is compiled, and all of them are told at once.
+A declaration is compiled into a Spider class, and the engine sees no difference. Compiling finds
+every fault of the declaration, and reports all of them at once.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from crawler.errors import ConfigError
 
 
 class DeclaredSpider(SitemapSpider):
-    """The base of compiled declarations. It stays on the hosts it starts at, unless told where."""
+    """The base of compiled declarations. It stays on the hosts of its start URLs by default."""
 
     declaration: ClassVar[Declaration]
 

@@ -1,4 +1,4 @@
-"""Makes the spider of a task: lays settings over each other, and checks the parameters."""
+"""Makes the spider of a task: it combines the settings and checks the parameters."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from crawler.settings.overrides import override
 from crawler.settings.scrapy_names import of_class, translated
 
 RESERVED = frozenset({"name", "custom_settings", "declaration", "item_schema", "pipelines"})
-"""Attributes of a spider that no parameter of a task may replace; its methods are others."""
+"""Attributes of a spider that no parameter of a task may replace; nor may one replace a method."""
 
 
 def make_spider(
@@ -24,7 +24,7 @@ def make_spider(
     settings: CrawlSettings,
     trusts_tasks: bool,
 ) -> Spider:
-    """The spider of a task with these parameters, its settings laid over those of the worker.
+    """The spider of a task with these parameters. Its settings override those of the worker.
 
     With `trusts_tasks` the parameters may name code to run. Raises InvalidArgument when the spider
     or its settings do not allow the parameters.

@@ -15,21 +15,21 @@ if TYPE_CHECKING:
 
 Regex = str | re.Pattern[str]
 MAX_NESTING = 5
-"""So many index files are followed from one to the next; the standard allows one."""
+"""How many levels of index files are followed; the standard allows one."""
 
 
 class SitemapSpider(Spider):
     """Fetches the pages that sitemaps name.
 
     Each URL goes to the callback of the first of the `sitemap_rules` whose regular expression is
-    found in it, and nowhere when there is none.
+    found in the URL. If none is found, the URL is skipped.
     """
 
     sitemap_urls: Sequence[str] = ()
     """Sitemaps, index files, or robots.txt files that name some."""
     sitemap_rules: Sequence[tuple[Regex, str | Callback]] = (("", "parse"),)
     sitemap_follow: Sequence[Regex] = ("",)
-    """The sitemaps of an index file in whose URL one of these is found are read."""
+    """Of the sitemaps of an index file, those are read in whose URL one of these is found."""
     sitemap_alternate_links: bool = False
     """Whether the other languages of a page (`xhtml:link`) are fetched too."""
 
@@ -44,9 +44,9 @@ class SitemapSpider(Spider):
             yield Request(url, self._parse_sitemap)
 
     def sitemap_filter(self, entries: Iterable[dict[str, Any]]) -> Iterable[dict[str, Any]]:
-        """Which entries count: all, unless a subclass chooses by `loc`, `lastmod`, ….
+        """Which entries count. A subclass may choose by `loc`, `lastmod`, …; by default all count.
 
-        An entry is a mapping of what its elements say; `alternate` is a list of URLs.
+        An entry maps the name of each of its elements to its text; `alternate` is a list of URLs.
         """
         return entries
 

@@ -1,6 +1,6 @@
 """What a spider is: a class with start URLs and callbacks that yield items and requests.
 
-Names and shapes are Scrapy's, so that a spider written for one reads like one for the other.
+Names and shapes are Scrapy's. A spider written for one reads like a spider for the other.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class SpiderLogger(logging.LoggerAdapter[logging.Logger]):
         super().__init__(logging.getLogger(name))
 
     def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, Any]:
-        """Keep what `logging` knows; the rest become fields of the line."""
+        """Keep the keywords that `logging` knows; the others become fields of the line."""
         known = {key: kwargs.pop(key) for key in _LOGGING if key in kwargs}
         known.setdefault("extra", {"fields": dict(kwargs)})
         return msg, known
@@ -39,22 +39,22 @@ class Spider:
     """The base of all spiders. The parameters of the task become attributes of the instance."""
 
     name: str = ""
-    """Under this name tasks ask for the spider; a class without one is only a base of others."""
+    """Tasks ask for the spider by this name. A class without a name is only a base of others."""
     start_urls: Sequence[str] = ()
-    """Where the crawl begins; the task parameter of that name takes its place."""
+    """Where the crawl begins. The task parameter of that name replaces it."""
     allowed_domains: Sequence[str] = ()
-    """Links that lead to other hosts than these and those below them are dropped; empty: none."""
+    """The crawl stays on these hosts and those below them. If empty, it follows every link."""
     custom_settings: ClassVar[Mapping[str, Any]] = {}
-    """Fields of the crawl settings that this spider has otherwise."""
+    """Crawl settings that this spider changes, by name."""
     item_schema: Any = None
     """A marshmallow schema, or a function, that says which items are valid; see docs/items.md."""
     pipelines: Sequence[Any] = ()
-    """Classes with `process_item`, or their names `module:Class`, that items pass in this order."""
+    """Classes with `process_item`, or their names `module:Class`. Items pass them in this order."""
     settings: CrawlSettings
     """The settings in force: the worker's, the spider's own, the task's. Set before `start`."""
 
     handle_httpstatus_list: Sequence[int] = ()
-    """HTTP statuses from 300 up that its callbacks want to see; others go to the errback."""
+    """HTTP statuses from 300 up that the callbacks want to see. Other errors go to the errback."""
 
     def __init__(self, name: str | None = None, **parameters: Any) -> None:
         if name is not None:
@@ -64,7 +64,7 @@ class Spider:
 
     @cached_property
     def state(self) -> dict[str, Any]:
-        """Room for what the spider remembers between its callbacks."""
+        """Where the spider may keep values between its callbacks."""
         return {}
 
     @property
@@ -77,22 +77,23 @@ class Spider:
         self.logger.log(level, message)
 
     def start(self) -> Iterable[Any]:
-        """The first requests: those of `start_requests`; may be an `async def` in a subclass."""
+        """The first requests, which are those of `start_requests`. A subclass may make it `async
+        def`."""
         return Both(self.start_requests())
 
     def start_requests(self) -> Iterable[Any]:
-        """One request for each start URL; spiders of before Scrapy 2.13 override this."""
+        """One request for each start URL. Spiders from before Scrapy 2.13 override this."""
         start_urls = [self.start_urls] if isinstance(self.start_urls, str) else self.start_urls
         for url in start_urls:
             yield Request(url)
 
     @classmethod
     def begins_itself(cls) -> bool:
-        """Whether the spider makes its first requests otherwise than of `start_urls`."""
+        """Whether the spider makes its first requests without `start_urls`."""
         return cls.start is not Spider.start or cls.start_requests is not Spider.start_requests
 
     def parse(self, response: Response) -> Any:
-        """The callback of requests that name no other; yields items and further requests."""
+        """The callback of requests that name none. It yields items and further requests."""
         raise NotImplementedError(f"spider {self.name!r} has no method parse")
 
     def _parse(self, response: Response, **kwargs: Any) -> Any:
@@ -100,7 +101,8 @@ class Spider:
         return self.parse(response, **kwargs)
 
     def closed(self, reason: str) -> None:
-        """Called when the crawl has ended: `finished`, `shutdown`, or what CloseSpider said."""
+        """Called when the crawl has ended, with `finished`, `shutdown`, or the reason of
+        CloseSpider."""
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r}>"

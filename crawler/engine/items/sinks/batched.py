@@ -1,7 +1,8 @@
 """Collects items, and has them written in batches by a native thread while the crawl goes on.
 
-While one batch is written, the next is collected. When that is full too, whoever brings an item
-waits: so a slow place slows the callbacks down, these the fetches, and memory holds two batches.
+While the thread writes one batch, the sink collects the next. When that is full too, whoever brings
+an item waits. So a slow place slows down the callbacks, and these slow down the fetches. Memory
+holds two batches.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from crawler.supervision import Supervisor, do_all
 log = get_logger(__name__)
 
 PATIENCE_S = 60.0
-"""A place that cannot be reached is tried again for so long; then the crawl fails."""
+"""How long the sink tries again when the place cannot be reached; then the crawl fails."""
 
 T = TypeVar("T")
 

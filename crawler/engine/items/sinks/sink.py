@@ -1,4 +1,4 @@
-"""What a crawl asks of the places for its items, and what such a place has to be able to do."""
+"""What a crawl expects of a sink, and what a sink expects of the writer behind it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ BATCH_BYTES = 1_000_000
 
 
 class Unreachable(OSError):
-    """The place for the items does not answer now; the same batch may be written later."""
+    """The sink does not answer now; the same batch may be written later."""
 
 
 class Sink(Protocol):
@@ -21,7 +21,7 @@ class Sink(Protocol):
 
     @property
     def lost(self) -> Counter[str]:
-        """Items that were taken and then refused for good by the place itself, by reason."""
+        """Items that were taken, and that the place then refused for good, by reason."""
         ...
 
     def open(self) -> None:
@@ -29,14 +29,14 @@ class Sink(Protocol):
         ...
 
     def write(self, item: Any, url: str = "") -> None:
-        """Take an item that was found at that URL; ValueError when it cannot be written at all.
+        """Take an item of the page at that URL. Raises ValueError if it cannot be written at all.
 
-        What the item holds is read at once: it may be changed afterwards.
+        The sink reads the item at once, so the caller may change it afterwards.
         """
         ...
 
     def flush(self) -> None:
-        """Send what was taken on its way; the crawl calls this at most a second after an item."""
+        """Start to write what was taken. The crawl calls this at most a second after an item."""
         ...
 
     def close(self) -> None:
