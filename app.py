@@ -5,12 +5,8 @@ nothing. The node leaves cleanly when gunicorn stops the process. `python app.py
 line, the same as `crawler`.
 """
 
-from crawler.runtime import prepare
-
-prepare()  # before anything else is imported: see crawler/runtime.py
-
-import sys  # noqa: E402
-from typing import TYPE_CHECKING, Any  # noqa: E402
+import sys
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -23,6 +19,9 @@ def __getattr__(name: str) -> Any:
     """Start the node whose application is asked for."""
     if name not in ("master", "worker"):
         raise AttributeError(name)
+    from crawler.runtime import prepare
+
+    prepare()  # before anything else is imported: see crawler/runtime.py
     from crawler.gunicorn import start_node
 
     globals()[name] = application = start_node(name)

@@ -24,9 +24,13 @@ import gevent  # noqa: E402
 from gevent import monkey  # noqa: E402
 
 from crawler import cli  # noqa: E402
+from crawler.cli.index import INDEX  # noqa: E402
 from crawler.local import die_with_parent  # noqa: E402
 
-NEEDED = ("crawler.node.master.master", "crawler.node.node", "crawler.node.worker.worker")
+NEEDED = (
+    *("crawler.node.master.master", "crawler.node.node", "crawler.node.worker.worker"),
+    *sorted({f"crawler.cli.{source.module}" for source in INDEX.values()}),
+)
 """What commands import when they need it; most of them do."""
 
 MOST = 1 << 20

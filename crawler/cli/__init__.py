@@ -8,22 +8,10 @@ from __future__ import annotations
 
 import click
 
-from crawler.cli import cluster, drain, local, nodes, pages, runspider, scheduler, spiders, update
 from crawler.cli.base import BAD_SETTINGS, FAILED, INTERRUPTED, commands
 from crawler.errors import ConfigError, CrawlerError
 
-__all__ = [
-    "cluster",
-    "drain",
-    "local",
-    "main",
-    "nodes",
-    "pages",
-    "runspider",
-    "spiders",
-    "scheduler",
-    "update",
-]
+__all__ = ["main"]
 
 
 def main() -> int:

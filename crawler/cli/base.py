@@ -1,18 +1,14 @@
-"""What all commands share: the group they belong to, their statuses, and how signals end them."""
+"""What all commands share: the group they belong to, and their statuses."""
 
 from __future__ import annotations
 
-import contextlib
-import os
-import signal
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from types import FrameType
+from collections.abc import Iterable, Iterator, MutableMapping, Sequence
+from importlib import import_module
 from typing import Any
 
 import click
-import gevent
-from gevent.event import Event
 
+from crawler.cli.index import INDEX
 from crawler.terminal import tables
 
 FAILED = 1
@@ -41,8 +37,39 @@ SCRAPYS = {
 """Commands of Scrapy, and what does the same here."""
 
 
+class Modules(MutableMapping[str, click.Command]):
+    """The commands by name. A module is imported when a command of it is asked for."""
+
+    def __init__(self) -> None:
+        self._loaded: dict[str, click.Command] = {}
+
+    def __getitem__(self, name: str) -> click.Command:
+        if name not in self._loaded:
+            source = INDEX[name]
+            source.prepare()
+            import_module(f"crawler.cli.{source.module}")
+        return self._loaded[name]
+
+    def __setitem__(self, name: str, command: click.Command) -> None:
+        self._loaded[name] = command
+
+    def __delitem__(self, name: str) -> None:
+        del self._loaded[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(INDEX)
+
+    def __len__(self) -> int:
+        return len(INDEX)
+
+
 class Commands(click.Group):
     """The commands; who asks for one of Scrapy's is told its name here."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The lines of --help about them, which import none."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, INDEX[name].help) for name in self.list_commands(ctx)])
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -54,7 +81,9 @@ class Commands(click.Group):
 
 
 @click.group(
-    cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "show_default": True}
+    cls=Commands,
+    commands=Modules(),
+    context_settings={"help_option_names": ["-h", "--help"], "show_default": True},
 )
 @click.version_option(prog_name="crawler", package_name="distributed-crawler")
 def commands() -> None:
@@ -62,58 +91,6 @@ def commands() -> None:
 
     You can also give every setting as an environment variable: node.id as CRAWLER_NODE_ID.
     """
-
-
-def until_signal(*then: Callable[[], None]) -> Event:
-    """Set by SIGTERM or SIGINT; the next ones call `then`, and end the process at once."""
-    wanted = Event()
-    _on_signal(wanted.set, *then)
-    return wanted
-
-
-@contextlib.contextmanager
-def interruptible() -> Iterator[None]:
-    """SIGTERM and SIGINT raise KeyboardInterrupt in the body, which stops what it has started.
-
-    Left to itself gevent raises it in its hub, with a traceback, and SIGTERM cleans nothing up.
-    """
-    body = gevent.getcurrent()
-    handlers = _on_signal(lambda: gevent.kill(body, KeyboardInterrupt))
-    try:
-        yield
-    finally:
-        for handler in handlers:
-            handler.cancel()
-
-
-def on_interrupt(*answers: Callable[[], None]) -> None:
-    """Answer each SIGINT or SIGTERM by the next of these; one more ends the process at once.
-
-    It needs no turn of the hub: a callback that never ends can be interrupted too. So an answer
-    must not block.
-    """
-    left = list(answers)
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        if not left:
-            os._exit(INTERRUPTED)
-        left.pop(0)()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, handle)
-
-
-def _on_signal(*answers: Callable[[], None]) -> list[Any]:
-    """Answer each SIGTERM or SIGINT by the next of these; one more ends the process at once."""
-    left = list(answers)
-
-    def handle() -> None:
-        if not left:
-            os._exit(INTERRUPTED)
-        left.pop(0)()
-
-    numbers = (signal.SIGTERM, signal.SIGINT)
-    return [gevent.signal_handler(number, handle) for number in numbers]
 
 
 def show_table(headers: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 import click
 
 from crawler.api.rpc.client import Client
-from crawler.api.rpc.worker import CrawlsClient
 from crawler.api.service import NodeLoad
 from crawler.cli.base import commands, show_table
 from crawler.cli.master import CALL, MASTER, connected
@@ -66,6 +65,8 @@ def task(master: str, name: str) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def stats(master: str, name: str, as_json: bool) -> None:
     """Show the statistics of the crawl of TASK, live or at its end, as its worker has them."""
+    from crawler.api.rpc.worker import CrawlsClient
+
     with connected(master) as client:
         owner = client.get(name, CALL).owner
     if owner is None:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import signal
+import time
+from collections.abc import Iterator
 from itertools import chain, islice
 
 import click
 
 from crawler.api.rpc.client import Client
 from crawler.api.service import NodeLoad
-from crawler.cli.base import commands, interruptible
+from crawler.cli.base import commands
 from crawler.cli.cluster import all_tasks
 from crawler.cli.master import CALL, MASTER, connected
-from crawler.clock import SystemClock
 from crawler.errors import CrawlerError, NotFound, Retryable
 from crawler.model.policy import Judgement
 from crawler.model.records import State
@@ -43,7 +46,7 @@ MOST_REASONS = 3
 )
 def drain(master: str, node: str, wait: bool, timeout_s: float | None) -> None:
     """Move all tasks off the worker NODE (its id or its name), and keep other tasks away."""
-    with interruptible(), connected(master) as client:
+    with _terminable(), connected(master) as client:
         load = client.drain(node, CALL)
         _tell_progress(load)
         if wait or timeout_s is not None:
@@ -60,21 +63,30 @@ def uncordon(master: str, node: str) -> None:
     click.echo(f"{load.node.id} takes tasks again")
 
 
+@contextlib.contextmanager
+def _terminable() -> Iterator[None]:
+    """SIGTERM raises KeyboardInterrupt in the body, as SIGINT does."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def _watch(client: Client, load: NodeLoad, timeout_s: float | None) -> None:
     """Tell how many tasks a worker has left, until it has none. Raises CrawlerError."""
-    clock = SystemClock()
-    began_s = heard_s = clock.monotonic()
+    began_s = heard_s = time.monotonic()
     told = load.unfinished
     while load.unfinished:
-        left_s = LOOK_S if timeout_s is None else began_s + timeout_s - clock.monotonic()
+        left_s = LOOK_S if timeout_s is None else began_s + timeout_s - time.monotonic()
         if left_s <= 0:
             raise CrawlerError(_staying(client, load, timeout_s or 0.0))
-        clock.sleep(min(LOOK_S, left_s))
+        time.sleep(min(LOOK_S, left_s))
         try:
             load = _look(client, load)
-            heard_s = clock.monotonic()
+            heard_s = time.monotonic()
         except Retryable:
-            if clock.monotonic() - heard_s > PATIENCE_S:
+            if time.monotonic() - heard_s > PATIENCE_S:
                 raise
         if load.unfinished != told:
             _tell_progress(load)

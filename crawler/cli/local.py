@@ -12,7 +12,8 @@ import click
 import gevent
 
 from crawler import logs
-from crawler.cli.base import CONFIG, FAILED, commands, interruptible, until_signal
+from crawler.cli.base import CONFIG, FAILED, commands
+from crawler.cli.signals import interruptible, until_signal
 from crawler.errors import ConfigError, CrawlerError
 from crawler.model.records import State
 from crawler.settings import config

@@ -10,7 +10,8 @@ import click
 import gevent
 
 from crawler import logs
-from crawler.cli.base import CONFIG, commands, until_signal
+from crawler.cli.base import CONFIG, commands
+from crawler.cli.signals import until_signal
 from crawler.errors import CrawlerError
 from crawler.settings import config
 

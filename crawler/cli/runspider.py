@@ -8,7 +8,8 @@ import click
 
 from crawler import logs
 from crawler.cli import options
-from crawler.cli.base import CONFIG, FAILED, INTERRUPTED, commands, on_interrupt
+from crawler.cli.base import CONFIG, FAILED, INTERRUPTED, commands
+from crawler.cli.signals import on_interrupt
 from crawler.devtools.one_spider import Solo, engine_for
 from crawler.engine.crawl.crawl import Crawl
 from crawler.engine.items.sinks.targets import STANDARD_OUTPUT, Targets, public

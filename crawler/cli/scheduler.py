@@ -9,7 +9,6 @@ import click
 from crawler.cli.base import CONFIG, commands, show_table
 from crawler.cli.master import CALL, MASTER, connected
 from crawler.model.policy import PolicyChange, SchedulerView
-from crawler.settings import config
 
 OWN = "default"
 """Given as a weight, it is the plugin's own."""
@@ -92,6 +91,7 @@ def _installed(file: str | None) -> SchedulerView:
     """The plugins that a master with these settings would load. Raises ConfigError."""
     from crawler.node.master.policy import view
     from crawler.scheduler.framework import Framework
+    from crawler.settings import config
 
     settings = config.load(file, os.environ).scheduler
     framework = Framework(

@@ -15,10 +15,11 @@ from marshmallow import RAISE, Schema, ValidationError, fields, post_load, valid
 
 from crawler.errors import InvalidArgument, shown
 from crawler.model.constraints import NONE, Constraints
-from crawler.model.records import MAX_PAGE, Query, Spec, State
+from crawler.model.records import MAX_PAGE, Query, Spec
 from crawler.schemas import constraint_json
 from crawler.schemas.parameters import integer, is_text, normal
 from crawler.schemas.readers import Faulty
+from crawler.schemas.states import load_state
 
 MAX_NAME = 128
 """Longest name of a resource or of a spider, in characters."""
@@ -246,15 +247,6 @@ def load_query(given: Mapping[str, Any]) -> Query:
     """Which resources to list. Raises InvalidArgument."""
     query: Query = _QUERY.read(given)
     return query
-
-
-def load_state(text: str) -> State:
-    """The state of that name. Raises InvalidArgument."""
-    try:
-        return State(text)
-    except ValueError:
-        allowed = ", ".join(state.value for state in State)
-        raise InvalidArgument(f"state: {shown(text)} is not allowed; allowed: {allowed}") from None
 
 
 def is_name(name: str) -> bool:

@@ -11,12 +11,11 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gevent
 import grpc
 from google.protobuf import empty_pb2
-from prometheus_client import Counter
 
 from crawler.api.rpc import codec, policy_codec
 from crawler.api.rpc.bulkhead import FULL, MAX_IN_FLIGHT, OPEN, Bulkhead, Permit
@@ -34,12 +33,16 @@ from crawler.errors import (
     Rejected,
     Unavailable,
 )
-from crawler.metrics import Metrics
 from crawler.model.policy import Explanation, PolicyChange, SchedulerView
 from crawler.model.records import Leader, Query, Report, Resource, Spec, WorkerLoad
 from crawler.proto import crawler_pb2 as pb
 from crawler.proto import crawler_pb2_grpc as pb_grpc
 from crawler.supervision import run_aside
+
+if TYPE_CHECKING:
+    from prometheus_client import Counter
+
+    from crawler.metrics import Metrics
 
 MARGIN_S = 0.5
 """How long after its deadline a call is given up from outside: with the native thread pool stuck,

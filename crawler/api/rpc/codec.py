@@ -30,8 +30,8 @@ from crawler.model.records import (
 from crawler.proto import crawler_pb2 as pb
 from crawler.schemas import constraint_json
 from crawler.schemas.readers import Faulty
+from crawler.schemas.states import load_state
 from crawler.schemas.structs import from_struct, to_struct
-from crawler.schemas.task_schemas import load_state
 
 CACHED = 1024
 """Constraints kept in both forms, as many tasks ask for the same."""

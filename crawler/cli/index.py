@@ -1,0 +1,96 @@
+"""Every command: the module that has it, what that needs of the process, and its line in --help.
+
+Of what a command imports most others need nothing: so its module is imported when it is asked for,
+and not before the process is prepared for what is imported then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from crawler.runtime import patch, prepare, quiet_grpc
+
+
+class Source(NamedTuple):
+    """Where a command comes from."""
+
+    module: str
+    """Of this package; importing it adds the command to the others."""
+    prepare: Callable[[], None]
+    """Called before."""
+    help: str
+    """The first sentence of the command's own text."""
+
+
+INDEX: Mapping[str, Source] = {
+    "check": Source(
+        "spiders", patch, "Find faults in the spiders of files, without fetching anything."
+    ),
+    "demo": Source(
+        "local",
+        prepare,
+        "Crawl the bundled demo site on a local cluster: etcd, two masters, two workers.",
+    ),
+    "drain": Source(
+        "drain",
+        quiet_grpc,
+        "Move all tasks off the worker NODE (its id or its name), and keep other tasks away.",
+    ),
+    "explain": Source(
+        "cluster",
+        quiet_grpc,
+        "Show why TASK is on its worker, or waits: what each plugin says of each worker now.",
+    ),
+    "master": Source(
+        "nodes",
+        prepare,
+        "Run a master.",
+    ),
+    "new": Source("spiders", patch, "Write a new file."),
+    "nodes": Source(
+        "cluster", quiet_grpc, "List the live nodes, and how many tasks each worker has."
+    ),
+    "parse": Source(
+        "pages",
+        patch,
+        "Fetch URL, and show which items and requests a callback yields for it.",
+    ),
+    "plugins": Source(
+        "scheduler",
+        quiet_grpc,
+        "List the plugins of the scheduler, or switch some for the whole cluster.",
+    ),
+    "run": Source(
+        "local", patch, "Run the tasks of a settings file in this process, without etcd."
+    ),
+    "runspider": Source(
+        "runspider",
+        patch,
+        "Run the spider of FILE, Python or YAML, in this process: no cluster, no etcd.",
+    ),
+    "shell": Source(
+        "pages", patch, "Try selectors on a page: a URL, or a file such as ./page.html."
+    ),
+    "site": Source("local", patch, "Serve the demo site alone, until Ctrl-C."),
+    "stats": Source(
+        "cluster",
+        quiet_grpc,
+        "Show the statistics of the crawl of TASK, live or at its end, as its worker has them.",
+    ),
+    "strategy": Source(
+        "scheduler",
+        quiet_grpc,
+        "Show the strategy in force, or switch to NAME from the next pass on.",
+    ),
+    "task": Source("cluster", quiet_grpc, "Show everything that is known of one task."),
+    "tasks": Source("cluster", quiet_grpc, "List the tasks."),
+    "uncordon": Source("drain", quiet_grpc, "Let the worker NODE take tasks again."),
+    "up": Source(
+        "local",
+        prepare,
+        "Start a local cluster and the demo site, and leave them running until Ctrl-C.",
+    ),
+    "update": Source("update", quiet_grpc, "Change TASK."),
+    "worker": Source("nodes", prepare, "Run a worker."),
+}

@@ -1,0 +1,254 @@
+"""What a process imports before it needs it: nothing that is in these lists."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from crawler.api.health import Health
+from crawler.api.rpc.server import RpcServer
+from crawler.api.rpc.worker import CrawlsServicer
+from crawler.cli.base import commands
+from crawler.cli.index import INDEX
+from crawler.metrics import Metrics
+from crawler.model.records import Owner, Spec
+from crawler.runtime import quiet_grpc
+from crawler.settings.sections import ApiSettings
+from tests.integration.lab import ROOT
+from tests.site import Site
+from tests.site.crawling import lines
+from tests.unit.api.fakes import CALL, FakeBackend, Master, running
+from tests.unit.api.test_worker_statistics import FakeCrawls
+
+CLUSTER = {"grpc", "google.protobuf", "pyetcd", "flask", "prometheus_client", "pluggy"}
+CRAWL = {"crawler.engine", "lxml", "parsel", "pycurl"}
+STORES = {"sqlite3", "sqlalchemy", "pyarrow"}
+TEXTS = {"marshmallow", "yaml"}
+
+COMMAND_LINE = CLUSTER | CRAWL | STORES | TEXTS | {"gevent", "ssl", "logging", "subprocess"}
+"""What neither `--version` nor `--help` imports."""
+CLIENT = (CLUSTER | CRAWL | STORES | TEXTS | {"crawler.node", "crawler.scheduler"}) - {
+    "grpc",
+    "google.protobuf",
+}
+"""What a command that asks a master does not import."""
+ENGINE = (CLUSTER | STORES | TEXTS | {"crawler.node", "crawler.api", "crawler.coordination"}) - {
+    "pluggy"
+}
+"""What the engine does not import, nor a crawl that writes JSON lines."""
+
+RUN = """
+import sys
+from crawler.cli import main
+status = main()
+print(*sys.modules, file=sys.stderr)
+sys.exit(status)
+"""
+"""The command line, and then what it has imported."""
+
+
+def python(code, *arguments, cwd=ROOT, **environment):
+    """Run code in a process of its own: standard output, and the last line of the errors."""
+    done = subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout, done.stderr.splitlines()[-1]
+
+
+def imported(told, names):
+    """Which of these modules and packages were imported."""
+    return names & set(told.split())
+
+
+@pytest.mark.parametrize("option", ["--version", "--help"])
+def test_the_command_line_alone_imports_nothing_that_commands_need(option):
+    said, told = python(RUN, option)
+    assert imported(told, {"click", "crawler.cli"})
+    assert not imported(told, COMMAND_LINE)
+    assert said
+
+
+def test_help_names_each_command_with_its_own_first_sentence():
+    said, _ = python(RUN, "--help", COLUMNS="80")
+    listed = said.partition("Commands:")[2]
+    for name, source in INDEX.items():
+        assert source.help == commands.commands[name].get_short_help_str(1000)
+        assert f"\n  {name} " in listed
+        assert source.help.split()[-1] in listed
+
+
+CLIENTS = {
+    "drain": ["2"],
+    "explain": ["fiction"],
+    "nodes": [],
+    "plugins": [],
+    "stats": ["fiction"],
+    "strategy": ["random"],
+    "task": ["fiction"],
+    "tasks": [],
+    "uncordon": ["2"],
+    "update": ["fiction", "--set", "priority=2"],
+}
+READS_FIELDS = {"stats": {"marshmallow"}, "update": {"marshmallow"}}
+"""What some need all the same."""
+
+
+def test_each_command_that_asks_a_master_is_tested():
+    assert CLIENTS.keys() == {
+        name for name, source in INDEX.items() if source.prepare is quiet_grpc
+    }
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """The address of a master, with a task on a worker."""
+    servicer = CrawlsServicer(FakeCrawls())
+    worker = RpcServer("127.0.0.1:0", Health(), Metrics(), ApiSettings(), crawls_servicer=servicer)
+    worker.start()
+    backend = FakeBackend()
+    with running(Master(backend)) as (master,):
+        added = backend.add(Spec("fiction", "books"), CALL)
+        owner = Owner("w-1", f"127.0.0.1:{worker.port}")
+        backend.resources["fiction"] = added.replace(owner=owner)
+        yield master.address
+    worker.stop(0)
+
+
+@pytest.mark.parametrize("name", CLIENTS)
+def test_a_command_that_asks_a_master_imports_no_engine(cluster, name):
+    said, told = python(RUN, name, *CLIENTS[name], CRAWLER_MASTER=cluster)
+    assert said
+    assert imported(told, {"grpc"})
+    assert imported(told, CLIENT) <= READS_FIELDS.get(name, set())
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_draining_can_be_interrupted(cluster, number):
+    """FakeBackend never empties a worker."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "crawler", "drain", "2", "--wait", "--master", cluster],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout.readline().endswith("has 2 unfinished tasks left\n")
+    process.send_signal(number)
+    _, said = process.communicate(timeout=10)
+    assert said.lstrip() == "crawler: interrupted; everything that it started is stopped\n"
+    assert process.returncode == 130
+
+
+def test_a_command_that_waits_for_an_answer_can_be_interrupted():
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        process = subprocess.Popen(
+            [sys.executable, "-m", "crawler", "tasks", "--master", address],
+            cwd=ROOT,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        with silent.accept()[0]:
+            process.send_signal(signal.SIGINT)
+            _, said = process.communicate(timeout=10)
+    assert said.lstrip() == "crawler: interrupted; everything that it started is stopped\n"
+    assert process.returncode == 130
+
+
+def test_the_engine_imports_neither_cluster_nor_stores():
+    code = "import sys, crawler.engine.engine, crawler.engine.spiders.loader as _;"
+    _, told = python(code + "print(*sys.modules, file=sys.stderr)")
+    assert imported(told, {"crawler.engine", "lxml", "pycurl"})
+    assert not imported(told, ENGINE)
+
+
+@pytest.fixture(scope="module")
+def site():
+    with Site() as site:
+        yield site
+
+
+SPIDER = """
+from crawler import Spider
+
+class Titles(Spider):
+    name = "titles"
+
+    def parse(self, response):
+        yield {"title": response.css("title::text").get()}
+"""
+
+
+def test_a_crawl_to_json_lines_imports_neither_cluster_nor_stores(site, tmp_path):
+    spider, items = tmp_path / "titles.py", tmp_path / "items.jsonl"
+    spider.write_text(SPIDER)
+    start = f"start_urls={site.url('/page/a')}"
+    arguments = (spider, "-o", items, "-a", start)
+    _, told = python(RUN, "runspider", *arguments, cwd=tmp_path)
+    assert [item["title"] for item in lines(items)] == ["/page/a"]
+    assert not imported(told, ENGINE)
+
+
+WRITE = """
+import sys
+from pathlib import Path
+from crawler.runtime import patch
+patch()
+from gevent import monkey
+from crawler.engine.items.sinks.factory import Sinks
+
+class Watch:
+    threads = set()
+
+    def find_spec(self, name, path=None, target=None):
+        if name in ("sqlalchemy", "psycopg"):
+            self.threads.add((name, monkey.get_original("_thread", "get_ident")()))
+
+sys.meta_path.insert(0, Watch())
+hub = monkey.get_original("_thread", "get_ident")()
+folder, names, databases = Path(sys.argv[1]), sys.argv[2].split(), dict(
+    each.split("=", 1) for each in sys.argv[3:]
+)
+sinks = Sinks(databases)
+sink = sinks.choose(names, folder / "items", "task", "table", ())
+made = "sqlalchemy" in sys.modules
+sink.open()
+sink.write({"a": 1}, "http://h/")
+sink.close()
+sinks.close()
+import json
+told = {"made": made, "by": sorted({n: t == hub for n, t in Watch.threads}.items())}
+print(json.dumps(told), file=sys.stderr)
+"""
+"""Write an item as a worker does: whether SQLAlchemy was there before it was opened, and whether
+the hub has imported it."""
+
+
+@pytest.mark.parametrize(
+    ("names", "databases", "told"),
+    [
+        ("jsonl csv", (), {"made": False, "by": []}),
+        ("sqlite", (), {"made": False, "by": [["sqlalchemy", False]]}),
+        (
+            "jsonl",
+            ("shop=postgresql://nobody@127.0.0.1:1/shop",),
+            {"made": True, "by": [["psycopg", False], ["sqlalchemy", False]]},
+        ),
+    ],
+    ids=["files", "sqlite", "named"],
+)
+def test_the_hub_never_imports_sqlalchemy(tmp_path, names, databases, told):
+    _, last = python(WRITE, tmp_path, names, *databases)
+    assert json.loads(last) == told
+    assert any(tmp_path.iterdir())
