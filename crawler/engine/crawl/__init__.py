@@ -1,1 +1,1 @@
-"""A crawl while it runs: what is sent, what an answer leads to, where items go, when it ends."""
+"""A running crawl: it sends requests, reads answers, writes items, and ends."""

@@ -1,4 +1,4 @@
-"""What ends a crawl before it is done: a stop, the wish of a callback, or a bound it was given."""
+"""Ends a crawl before it is done: at a stop, at the wish of a callback, or at a limit."""
 
 from __future__ import annotations
 
@@ -11,19 +11,21 @@ from crawler.settings.crawl import CrawlSettings
 
 
 class CloseConditions:
-    """Watches the counters of a crawl; settings that are 0 bound nothing, and cost nothing."""
+    """Compares the counters of a crawl with its limits. A setting of 0 is no limit, and costs
+    nothing."""
 
     def __init__(self, settings: CrawlSettings, counters: Counters, clock: Clock) -> None:
         self.over = False
-        """Whether nothing more is to be done; asked at every link."""
+        """Whether the crawl has to end. The crawl checks it after each output of a callback."""
         self.stopped = False
-        """Whether the run was cut short from outside; its outcome says nothing then."""
+        """Whether the run was stopped from outside. Its outcome has no meaning then."""
         self.reason = ""
-        """Why it ends by itself: the setting whose bound is reached, or what a callback said."""
+        """The finish reason: the setting whose limit is reached, or the reason that a callback
+        gave."""
         self._clock = clock
         self._max_run_s = settings.max_run_s or math.inf
         self.deadline_s = math.inf
-        """The moment at which the time is up."""
+        """The monotonic time at which `max_run_s` is used up."""
         counts: list[tuple[str, int, Callable[[], int]]] = [
             ("max_items", settings.max_items, lambda: counters.items),
             ("max_pages", settings.max_pages, lambda: counters.pages),
@@ -32,20 +34,20 @@ class CloseConditions:
         self._counts = [each for each in counts if each[1]]
 
     def begin(self) -> None:
-        """The time runs from now."""
+        """Start the running time of the crawl."""
         self.deadline_s = self._clock.monotonic() + self._max_run_s
 
     def stop(self) -> None:
-        """It is cut short."""
+        """Stop the crawl from outside."""
         self.stopped = self.over = True
 
     def end(self, reason: str) -> None:
-        """It ends by itself; the first reason counts."""
+        """End the crawl for a reason. The first reason counts."""
         self.reason = self.reason or reason
         self.over = True
 
     def check(self) -> None:
-        """See whether a bound is reached."""
+        """End the crawl if a limit is reached."""
         reason = self._reached()
         if reason:
             self.end(reason)

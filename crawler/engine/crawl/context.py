@@ -1,4 +1,4 @@
-"""What the parts of one crawl have in common."""
+"""What the parts of one crawl share."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from crawler.settings.crawl import CrawlSettings
 
 @dataclass(frozen=True, slots=True)
 class CrawlContext:
-    """One crawl, as all of its parts know it."""
+    """The context of one crawl, which goes to each of its parts."""
 
     task: str
-    """The name of its task."""
+    """The name of the crawl's task."""
     spider: Spider
     settings: CrawlSettings
     shared: Shared
-    """What it has in common with the other crawls of the worker."""
+    """What all crawls of the worker share."""
     clock: Clock
     counters: Counters
     close_conditions: CloseConditions
@@ -33,7 +33,7 @@ class CrawlContext:
 
     @classmethod
     def of(cls, task: str, spider: Spider, shared: Shared) -> Self:
-        """That of a new crawl."""
+        """Make the context of a new crawl."""
         clock = shared.clock
         counters = Counters(clock)
         return cls(

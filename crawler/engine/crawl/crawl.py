@@ -1,7 +1,8 @@
-"""One task while it runs: start requests, answers to callbacks, items to the sink, an outcome.
+"""One running task: it sends the start requests, gives answers to callbacks, and writes items.
 
-All of it happens in the greenlet that calls `run`; only arriving answers and freed turns are noted
-from the hub. A fault of a page costs that page: it is counted and logged, and the crawl goes on.
+All of this happens in the greenlet that calls `run`. The hub only notes that an answer arrived or
+that a host is free. A fault of one page costs only that page: the crawl counts it, logs it, and
+goes on.
 """
 
 from __future__ import annotations
@@ -34,19 +35,20 @@ from crawler.supervision import do_all
 log = get_logger(__name__)
 
 START_AHEAD = 1000
-"""So many start requests wait in the frontier; the rest stays in the spider's iterator."""
+"""The crawl reads the spider's start requests until this many requests wait in the frontier."""
 START_MOST = 100_000
-"""So many while those that wait are for hosts whose turn has not come, and slots are free."""
+"""The limit while slots are free, but all waiting requests are for hosts that are not due yet."""
 
 
 class Crawl:
-    """A run of a spider. `run` it once, in a greenlet of its own; `stop` it from any other."""
+    """Runs a spider once. Call `run` once, in a greenlet of its own; call `stop` from any other
+    greenlet."""
 
     def __init__(self, name: str, spider: Spider, sink: Sink, shared: Shared) -> None:
         self.name = name
         self.spider = spider
         self.ended = Event()
-        """Set when `run` has done its work."""
+        """Set at the end of `run`."""
         self._woken = Event()
         self._context = context = CrawlContext.of(name, spider, shared)
         self._clock = context.clock
@@ -67,17 +69,17 @@ class Crawl:
 
     @property
     def running(self) -> bool:
-        """Whether `run` has begun and not ended."""
+        """Whether `run` has begun and has not ended."""
         return self.counters.timing.begun and not self.ended.is_set()
 
     @property
     def counts(self) -> Counts:
-        """What the run has done so far; live."""
+        """The counts of the run at this moment."""
         return self.counters.counts()
 
     @property
     def statistics(self) -> Statistics:
-        """All that is known of the run so far; live."""
+        """All statistics of the run at this moment."""
         return self.counters.statistics(
             self.name,
             self.spider.name,
@@ -88,31 +90,32 @@ class Crawl:
 
     @property
     def failures_by_reason(self) -> dict[str, int]:
-        """How often each reason made a URL or a callback fail, `HTTP 404` say."""
+        """How many URLs and callbacks failed, by reason, for example `HTTP 404`."""
         return dict(self.counters.failures_by_reason)
 
     @property
     def filtered(self) -> dict[str, int]:
-        """How many requests were not sent, by reason: duplicate, depth, offsite, robots, …"""
+        """How many requests were filtered, by reason: duplicate, depth, offsite, robots, …"""
         return dict(self.counters.filtered)
 
     def outcome(self) -> tuple[State, str]:
-        """How the run ended: DONE, or FAILED with a reason for people."""
+        """The end of the run: DONE, or FAILED with a reason for people."""
         return outcome_of(self.counters)
 
     @property
     def stopped(self) -> bool:
-        """Whether the run was cut short by `stop`; its outcome says nothing then."""
+        """Whether `stop` ended the run. Its outcome has no meaning then."""
         return self._close_conditions.stopped
 
     def stop(self) -> None:
-        """Have `run` return soon: what is in flight is broken off, items so far are written."""
+        """Make `run` return soon: it cancels the requests in flight and writes the items so far."""
         if not self.ended.is_set():
             self._close_conditions.stop()
             self._woken.set()
 
     def run(self) -> None:
-        """Crawl until nothing is left to fetch; raises nothing for what goes wrong on the way."""
+        """Crawl until nothing is left to fetch. A fault on the way raises nothing; see
+        `outcome`."""
         do_all(
             lambda: self._guarded(self._crawl),
             self._dispatcher.abort,
@@ -125,8 +128,8 @@ class Crawl:
         )
 
     def _guarded(self, step: Callable[[], None]) -> None:
-        """Whatever ends the crawl as a whole becomes its fault, for `outcome`; being cut off stops
-        it."""
+        """Run a step. Record an error that ends the whole crawl as its fault, for `outcome`. A
+        killed greenlet stops the crawl."""
         try:
             step()
         except DiskQueueFailed as error:
@@ -189,7 +192,8 @@ class Crawl:
         return not busy and self._start is None
 
     def _is_hungry(self) -> bool:
-        """Whether more start requests are wanted: too few wait, or too few that may be sent."""
+        """Whether the crawl needs more start requests: too few wait, or too few of them may be
+        sent."""
         waiting = len(self._frontier)
         return waiting < START_AHEAD or (waiting < START_MOST and self._dispatcher.is_hungry)
 
@@ -205,7 +209,7 @@ class Crawl:
         self._context.time_slice.begin()
 
     def _settle(self, job: Job, queue: SiteQueue, result: FetchAnswer | FetchError) -> None:
-        """Deal with an answer, then free its slot."""
+        """Process an answer, then free its slot."""
         job.spent_s += result.seconds
         self.counters.settled(result)
         try:

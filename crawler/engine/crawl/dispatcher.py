@@ -1,8 +1,8 @@
-"""From the frontier to the wire: sends what may be sent, as far as slots are free.
+"""Takes requests from the frontier and sends them while slots are free.
 
-A slot is held from sending until the crawl says `settled`, which bounds the bodies in memory. A
-site that has to wait holds none; the fetch of a robots.txt does. Whether a site may be asked is for
-the gatekeeper to say.
+A request keeps its slot from sending until the crawl calls `settled`. This bounds the bodies in
+memory. A site that waits uses no slot; the fetch of its robots.txt uses one. The gatekeeper decides
+whether a request may be sent to a site now.
 """
 
 from __future__ import annotations
@@ -26,8 +26,11 @@ Arrived = tuple[Job, SiteQueue, FetchAnswer | FetchError]
 
 
 class Dispatcher:
-    """Keeps the slots of one crawl filled. `refused` gets what is not sent: with an error when
-    its host cannot be asked, without one when robots.txt does not allow it."""
+    """Keeps the slots of one crawl filled.
+
+    It passes each request that it will not send to `refused`: with an error if the host cannot be
+    asked, without one if robots.txt does not allow the request.
+    """
 
     def __init__(
         self,
@@ -38,7 +41,7 @@ class Dispatcher:
     ) -> None:
         settings, shared = context.settings, context.shared
         self.arrived: deque[Arrived] = deque()
-        """Answers for the crawl; `woken` is set with each."""
+        """Answers that the crawl has not processed yet. Each sets `woken`."""
         self._clock = context.clock
         self._time_slice = context.time_slice
         self._frontier = frontier
@@ -58,12 +61,12 @@ class Dispatcher:
 
     @property
     def busy(self) -> int:
-        """Slots in use."""
+        """The number of slots in use."""
         return self._slots.busy
 
     @property
     def has_room(self) -> bool:
-        """Whether a slot is free, and there is memory for what comes in."""
+        """Whether a slot is free, and memory is free for the answer."""
         if self._aborted or not self._slots.has_room(self._clock.monotonic()):
             return False
         if self._memory.full:
@@ -73,15 +76,15 @@ class Dispatcher:
 
     @property
     def is_hungry(self) -> bool:
-        """Whether a slot is free and no host due."""
+        """Whether a slot is free and no host is due."""
         return self.has_room and self._frontier.next_s() > self._clock.monotonic()
 
     def next_s(self) -> float:
-        """The moment at which something may be sent, if nothing arrives before."""
+        """The monotonic time at which the next request may be sent, if no answer arrives before."""
         return self._frontier.next_s() if self.has_room else self._slots.next_s()
 
     def cooldowns(self) -> dict[str, float]:
-        """The hosts with requests of this crawl that are left alone, and for how many seconds."""
+        """The hosts of waiting requests that have a cooldown, with the seconds that are left."""
         hosts = {queue.host for queue in self._frontier.sites() if queue.jobs}
         return {
             host: left_s for host, left_s in self._cooldowns.under_way().items() if host in hosts
@@ -89,11 +92,11 @@ class Dispatcher:
 
     @property
     def under_way(self) -> int:
-        """Requests that were sent and are not dealt with, those that were broken off included."""
+        """The number of requests that were sent and not settled, cancelled ones included."""
         return len(self._in_flight) + len(self.arrived) + self._broken_off
 
     def dispatch(self) -> None:
-        """Send what is due, as far as slots are free."""
+        """Send the requests that are due while slots are free."""
         while self.has_room:
             queue = self._frontier.due()
             if queue is None:
@@ -102,14 +105,14 @@ class Dispatcher:
             self._time_slice.give_way()
 
     def settled(self, queue: SiteQueue, result: FetchAnswer | FetchError) -> None:
-        """An arrived answer was dealt with: its slot is free, and its memory."""
+        """Free the slot and the memory of an answer that the crawl has processed."""
         self._memory.give_back(_size(result))
         self._slots.settle()
         queue.busy -= 1
         self._forget_if_idle(queue)
 
     def abort(self) -> None:
-        """Break off what is in flight and give up every turn."""
+        """Cancel the requests in flight and give up every turn."""
         self._aborted = True
         for queue, sent in self._in_flight.values():
             if sent is not None:
@@ -122,7 +125,7 @@ class Dispatcher:
         self._gatekeeper.leave_all()
 
     def _serve(self, queue: SiteQueue) -> None:
-        """Do with the first request of a site what the gatekeeper says."""
+        """Ask the gatekeeper about the first request of a site, and do what it decides."""
         stored = self._sender.stored(queue.first)
         match self._gatekeeper.ask(queue, needs_turn=stored is None):
             case Send():
@@ -135,7 +138,7 @@ class Dispatcher:
                 pass
 
     def _start(self, queue: SiteQueue, stored: FetchAnswer | None) -> None:
-        """Send the first request of a site, or have its stored answer arrive."""
+        """Send the first request of a site, or deliver its stored answer."""
         job = self._frontier.pop(queue)
         if stored is None:
             self._send(job, queue)
@@ -162,7 +165,7 @@ class Dispatcher:
             self._gatekeeper.release(queue)
             self._arrive(job, queue, result)
 
-        self._in_flight[job] = queue, None  # it may arrive while it is being sent
+        self._in_flight[job] = queue, None  # the answer may arrive before `send` returns
         try:
             sent = self._sender.send(job, arrived)
         except FetchError as error:
@@ -182,7 +185,7 @@ class Dispatcher:
 
 
 def _cache_policy(context: CrawlContext) -> CachePolicy | None:
-    """The HTTP cache of a crawl that asks for one."""
+    """The HTTP cache of a crawl, if its settings ask for one."""
     cache, settings, clock = context.shared.cache, context.settings, context.clock
     if settings.cache == CACHE_OFF or cache is None:
         return None

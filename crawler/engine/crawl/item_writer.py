@@ -1,7 +1,7 @@
-"""Where the items of a crawl leave it: through its pipelines, into its sink, all of them counted.
+"""Passes the items of a crawl through its pipelines to its sink, and counts them.
 
-Every item that is taken ends in one of three counts: written, dropped by a reason, or failed by a
-reason. What is wrong with an item costs that item; a sink that cannot write ends the crawl.
+Every item ends in one of three counts: written, dropped for a reason, or failed for a reason. A
+fault of one item costs only that item. A sink that cannot write ends the crawl.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ from crawler.supervision import do_all
 log = get_logger(__name__)
 
 FLUSH_S = 1.0
-"""An item is at most that long in memory only."""
+"""The seconds that an item stays only in memory, at most."""
 MOST_REASONS = 100
-"""So many different reasons are counted; further ones as `other`."""
+"""The most reasons that are counted separately. All others count as `other`."""
 
 
 class SinkFailed(CrawlerError):
-    """Items cannot be written: without them there is no point in crawling on."""
+    """The sink cannot write items. This ends the crawl."""
 
 
 class ItemWriter:
-    """Takes the items of one crawl."""
+    """Writes the items of one crawl."""
 
     def __init__(self, context: CrawlContext, sink: Sink) -> None:
-        """Raises ConfigError for pipelines that cannot be had."""
+        """Raises ConfigError if a pipeline cannot be loaded."""
         self._task = context.task
         self._pipelines = Pipelines(context.spider)
         self._sink = sink
@@ -47,7 +47,7 @@ class ItemWriter:
 
     @property
     def flush_s(self) -> float:
-        """When `flush_if_due` has to be called next, on the monotonic clock."""
+        """The monotonic time at which `flush_if_due` must be called next."""
         return self._unflushed_since_s + FLUSH_S
 
     def open(self) -> None:
@@ -57,7 +57,8 @@ class ItemWriter:
         self._pipelines.open()
 
     def take(self, item: Any, url: str) -> None:
-        """Pass an item on; raises SinkFailed, and ValueError for one that no sink can write."""
+        """Pass an item on. Raises SinkFailed if the sink cannot write, ValueError if no sink
+        can."""
         self._counters.items_taken += 1
         try:
             item = self._pipelines.process(item)
@@ -69,7 +70,7 @@ class ItemWriter:
             self._write(item, url)
 
     def flush_if_due(self) -> None:
-        """Send items on their way that have waited long enough."""
+        """Flush the sink if items have waited for `FLUSH_S`."""
         if self._clock.monotonic() < self._unflushed_since_s + FLUSH_S:
             return
         self._unflushed_since_s = math.inf
@@ -79,7 +80,7 @@ class ItemWriter:
             raise SinkFailed(str(error)) from error
 
     def close(self) -> None:
-        """Close the pipelines, then the sink, and count what it could not write after all."""
+        """Close the pipelines, then the sink. Count the items that the sink could not write."""
         close_pipelines = [self._pipelines.close] if self._is_open else []
         do_all(*close_pipelines, self._sink.close, self._count_lost)
 
@@ -126,7 +127,7 @@ class ItemWriter:
 
 
 def _counted(counts: Counter[str], reason: str) -> str:
-    """Count a reason, or `other` when there are too many; which of them it was."""
+    """Count a reason, or `other` if there are too many. Returns the reason that was counted."""
     if reason not in counts and len(counts) >= MOST_REASONS:
         reason = "other"
     counts[reason] += 1

@@ -1,8 +1,8 @@
-"""What becomes of each request of a crawl, from its answer to its one end.
+"""Processes each answer of a crawl, until the request has its one end.
 
-An answer is a page for a callback, another hop, another attempt, or a failure; what the callbacks
-yield goes on to the frontier or to the item writer. A fault of a page costs that page: it is
-counted and logged, and the crawl goes on.
+An answer leads to a page for a callback, a redirect, a retry, or a failure. Requests that a
+callback yields go to the frontier, and items go to the item writer. A fault of one page costs only
+that page: the scraper counts it, logs it, and the crawl goes on.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ log = get_logger(__name__)
 
 
 class Scraper:
-    """The requests of one crawl after they were sent. All of it happens in the crawl's greenlet."""
+    """Processes the answers of one crawl, in the crawl's greenlet."""
 
     def __init__(self, context: CrawlContext, frontier: Frontier, item_writer: ItemWriter) -> None:
         self._context = context
@@ -41,7 +41,8 @@ class Scraper:
         self._item_writer = item_writer
 
     def refuse(self, job: Job, error: FetchError | None) -> None:
-        """A request is not sent: robots.txt does not allow it, or there is an error instead."""
+        """End a request that is not sent: with its error, or without one if robots.txt forbids
+        it."""
         if error is not None:
             self.follow(job, error)
         else:
@@ -49,7 +50,7 @@ class Scraper:
             self._tell_errback(job, failures.IgnoreRequest("robots.txt does not allow it"))
 
     def follow(self, job: Job, result: FetchAnswer | FetchError) -> None:
-        """Deal with what came of sending a request."""
+        """Process the result of a request."""
         verdict = verdicts.decide(
             job,
             result,
@@ -65,7 +66,7 @@ class Scraper:
                 self._read(job, verdict)
             case Retry():
                 self._counters.retries += 1
-                log.debug("page is retried", url=urls.shown(job.url), reason=verdict.reason)
+                log.debug("request is retried", url=urls.shown(job.url), reason=verdict.reason)
                 self._frontier.retry(job, self._clock.monotonic() + verdict.pause_s)
             case Redirect():
                 self._counters.redirects += 1
@@ -76,7 +77,7 @@ class Scraper:
                 self._fail(job, verdict)
 
     def _read(self, job: Job, page: Page) -> None:
-        """Do what the page asks for in its markup, else hand it to its callback."""
+        """Follow what the page's markup asks for, or else give the page to its callback."""
         settings = self._settings
         response = self._response(job, page)
         elsewhere = markup.refresh(response) if settings.meta_refresh else None
@@ -108,7 +109,8 @@ class Scraper:
             self._collect(job, "errback", lambda: callbacks.given_by_errback(self._spider, told))
 
     def _collect(self, job: Job, where: str, outputs: Callable[[], Iterable[Any]]) -> None:
-        """Take what a callback yields; what it raises is told, and costs this page only."""
+        """Take what a callback yields. If it raises, log that and count it; only this page is
+        lost."""
         depth, url = job.depth + 1, job.url
         close_conditions, current = self._context.close_conditions, self._context.current_callback
         current.now = called = Called(self._task, self._spider, self._counters, job, where)
@@ -134,7 +136,8 @@ class Scraper:
         return (output for output in outputs if not self._bars(output, is_barred))
 
     def _bars(self, output: Any, is_barred: Callable[[str], bool]) -> bool:
-        """Whether it is a link that is not for crawlers; it is counted then."""
+        """Whether a callback yielded a link that is marked `nofollow`; if so, count it as
+        filtered."""
         if not isinstance(output, Request) or not is_barred(output.url):
             return False
         self._counters.discovered += 1
@@ -142,7 +145,8 @@ class Scraper:
         return True
 
     def take(self, output: Any, depth: int, url: str = "") -> None:
-        """Take what a callback, or `start` at depth 0, has yielded on the page of that URL."""
+        """Take an output of a callback or, at depth 0, of `start`. `url` is that of the callback's
+        page."""
         if isinstance(output, Request):
             self._counters.discovered += 1
             refusal = self._frontier.admit(output, depth)
@@ -158,7 +162,7 @@ class Scraper:
 
     def _refuse_start(self, refusal: str, url: str) -> None:
         if refusal in ("scheme", "url"):
-            self._counters.fail("bad url", url)  # a start that is none is no mere link
+            self._counters.fail("bad url", url)  # a bad start URL is a failure, a bad link is not
         else:
             self._counters.filter(refusal)
 
@@ -184,7 +188,7 @@ class Scraper:
         return failures.fetch_error(verdict.reason, verdict.detail)
 
     def blame_spider(self, where: str, error: BaseException, url: str) -> None:
-        """Code of the spider raised; it may have meant to end the crawl."""
+        """Record an exception that the spider's code raised. CloseSpider ends the crawl."""
         if isinstance(error, failures.CloseSpider):
             self._context.close_conditions.end(error.reason)
             return
@@ -199,7 +203,7 @@ class Scraper:
 
 
 def _note(job: Job) -> None:
-    """Tell the callback how its page was come by."""
+    """Write into `meta` how the page was fetched, for its callback."""
     meta = job.request.meta
     meta["depth"] = job.depth
     meta["download_latency"] = job.spent_s

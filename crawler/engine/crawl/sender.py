@@ -1,4 +1,4 @@
-"""What the requests of a crawl are sent with: headers, cookies, credentials, a proxy."""
+"""Sends requests with the headers, cookies, credentials and proxy that they need."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ from crawler.settings.crawl import CrawlSettings
 ACCEPT = "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 ACCEPT_CODINGS = f"Accept-Encoding: {CODINGS}"
 MAX_JARS = 1000
-"""Of a crawl with more sessions, the one used longest ago is forgotten."""
+"""The most sessions of one crawl. After that it forgets the session that was used longest ago."""
 SECRET = frozenset({"authorization", "cookie", "proxy-authorization"})
-"""Headers that only the host gets for which the spider wrote them."""
+"""Headers that are sent only to the host for which the spider wrote them."""
 _NO_COOKIE = re.compile(r"[\x00-\x1f\x7f;]")
 
 
 class Sender:
-    """Sends the requests of one crawl, each as its settings and the request itself ask."""
+    """Sends the requests of one crawl, as its settings and each request ask."""
 
     def __init__(
         self,
@@ -59,27 +59,28 @@ class Sender:
 
     @property
     def headers(self) -> tuple[str, ...]:
-        """The header lines that all requests have; of several user agents, the first."""
+        """The header lines of every request. With several user agents, those with the first of
+        them."""
         return self._usual[0]
 
     def stored(self, job: Job) -> FetchAnswer | None:
-        """The answer of the HTTP cache, if it has one that is fresh."""
+        """The fresh answer in the HTTP cache, if there is one."""
         if self._cache_policy is None or job.request.meta.get("dont_cache"):
             return None
         try:
             return self._cache_policy.fresh(self.call(job))
-        except FetchError:  # it is told when it is sent
+        except FetchError:  # `send` raises it again
             return None
 
     def proxy(self) -> str:
-        """The proxy whose turn it is, for a request that is no page; empty without any."""
+        """The next proxy, for a request that is not a page. Empty without a proxy."""
         try:
             return self._proxies.next() if self._proxies else ""
         except FetchError:
             return ""
 
     def send(self, job: Job, done: Done) -> Sent:
-        """Send a request. Raises FetchError when it cannot be sent."""
+        """Send a request. Raises FetchError if it cannot be sent."""
         call = self.call(job)
         if self._cache_policy is not None and not job.request.meta.get("dont_cache"):
             done = self._cache_policy.asking(call, done)
@@ -90,7 +91,7 @@ class Sender:
         return relay
 
     def call(self, job: Job) -> FetchCall:
-        """The request as it is sent. Raises FetchError for one that cannot be."""
+        """Build the call for a request. Raises FetchError if the request cannot be sent."""
         request = job.request
         call = FetchCall(
             url=job.url,
@@ -117,7 +118,7 @@ class Sender:
         return self._usual[self._turn]
 
     def _heed(self, call: FetchCall, said: Mapping[str, Any]) -> None:
-        """What `meta` says of this request."""
+        """Apply the keys of the request's `meta`."""
         call.proxy = checked(said.get("proxy") or "")
         call.fetcher = said.get("fetcher") or call.fetcher
         if self._jar is not None and "cookiejar" in said:
@@ -142,7 +143,8 @@ class Sender:
             call.credentials = self._credentials
 
     def _add_own(self, call: FetchCall, job: Job) -> None:
-        """Headers and cookies of the request; what is secret stays with the host it was for."""
+        """Add the request's own headers and cookies. Send secrets only to the host they were meant
+        for."""
         home = not job.hops or _same_host(job.request.url, job.url)
         headers = {
             name: value
@@ -158,7 +160,7 @@ class Sender:
 
 
 def _take_cookies(call: FetchCall, cookies: Cookies) -> Iterator[str]:
-    """Put cookies into the jar; without one they go with this request alone."""
+    """Put cookies into the jar. Without a jar, yield them for this request alone."""
     host = urls.host(call.url)
     for cookie in _pairs(cookies):
         name, value = _text(cookie.get("name")), _text(cookie.get("value"))
@@ -199,8 +201,10 @@ def _credentials(settings: CrawlSettings) -> Credentials | None:
 
 
 def _same_host(one: str, other: str) -> bool:
-    """Whether secrets for one URL may go to another: the same host and port, and no way back from
-    https to http."""
+    """Whether secrets for one URL may go to another.
+
+    They may go to the same host and port, and from http to https on that host, but not back.
+    """
     if urls.origin(one) == urls.origin(other):
         return True
     return one.startswith("http:") and urls.origin(other) == f"https://{urls.origin(one)[7:]}"
@@ -209,16 +213,17 @@ def _same_host(one: str, other: str) -> bool:
 def header_lines(
     user_agent: str, headers: Mapping[str, str | None] | None = None
 ) -> tuple[str, ...]:
-    """The header lines of a request: the usual ones, unless its own of that name replace them.
+    """The header lines of a request: the usual ones, and `headers`, which replace those of their
+    names.
 
-    A header whose value is None is not sent at all.
+    A header whose value is None is not sent.
     """
     usual = (f"User-Agent: {user_agent}", ACCEPT, ACCEPT_CODINGS)
     return _in_place_of(usual, headers or {})
 
 
 def _in_place_of(usual: Iterable[str], headers: Mapping[str, str | None]) -> tuple[str, ...]:
-    """Headers as lines, then the usual lines of other names."""
+    """The lines of `headers`, then the usual lines of other names."""
     own = [f"{name}: {value or ''}".rstrip() for name, value in headers.items()]
     names = {name.lower() for name in headers}
     return (*own, *(line for line in usual if line.partition(":")[0].lower() not in names))

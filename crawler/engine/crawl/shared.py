@@ -1,4 +1,4 @@
-"""What the crawls of a worker have in common."""
+"""What all crawls of a worker share."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from crawler.engine.stats.current_callback import CurrentCallback
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """What the crawls of a worker have in common."""
+    """The parts that all crawls of a worker share."""
 
     fetcher: Downloader
     hosts: Hosts

@@ -1,4 +1,4 @@
-"""How long a crawl may compute before the rest of the process gets its turn."""
+"""Limits how long a crawl computes before other greenlets get a turn."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from crawler.clock import Clock, give_turn
 
 SLICE_S = 0.005
-"""Everything else in the process waits at most this long for each crawl."""
+"""The seconds of one slice. All other greenlets wait that long at most for each crawl."""
 
 
 class TimeSlice:
@@ -19,11 +19,12 @@ class TimeSlice:
         self._ends_s = 0.0
 
     def begin(self) -> None:
-        """A new slice starts now: others have just run."""
+        """Start a slice. Call it when other greenlets have just run."""
         self._ends_s = self._now_s() + SLICE_S
 
     def give_way(self) -> None:
-        """Called between two small pieces of work; yields when the slice is used up."""
+        """Let other greenlets run if the slice is used up. Call it between two small pieces of
+        work."""
         if self._now_s() >= self._ends_s:
             self._rest()
             self.begin()

@@ -1,6 +1,6 @@
-"""What follows from an answer: a page for the callback, a redirect, a retry, or a failure.
+"""Decides what follows from an answer: a page for the callback, a redirect, a retry or a failure.
 
-Pure decisions on values; scraper.py carries them out.
+The decisions are pure functions of values. The scraper carries them out.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from crawler.engine.http.messages import FetchAnswer, FetchError
 from crawler.settings.crawl import CrawlSettings
 
 MAX_RETRY_PAUSE_S = 300.0
-"""A site that asks to come back later than this is not tried again by this crawl."""
+"""The longest pause before a retry, in seconds."""
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A body for the callback."""
+    """An answer for the callback."""
 
     status: int
     headers: Headers
     body: bytes
     cached: bool = False
-    """Whether it came from the HTTP cache."""
+    """Whether the answer came from the HTTP cache."""
     address: str = ""
-    """The IP address that it came from; empty where it is unknown."""
+    """The IP address of the server; empty if it is unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Redirect:
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """Another attempt, after a pause."""
+    """Another attempt after a pause."""
 
     pause_s: float
     reason: str
@@ -51,12 +51,12 @@ class Retry:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """The URL ends here."""
+    """The end of a request that failed."""
 
     reason: str
     detail: str = ""
     page: Page | None = field(default=None, compare=False)
-    """The answer, when it is its HTTP status that makes it a failure."""
+    """The answer, if its HTTP status is the reason."""
 
 
 Verdict = Page | Redirect | Retry | Failure
@@ -69,13 +69,14 @@ def decide(
     now_s: float,
     handled: Container[int] = (),
 ) -> Verdict:
-    """What to do next; `now_s` is wall time, with which a Retry-After date is compared.
+    """Decide what follows from the result of a job.
 
-    `handled` are the statuses that the spider's callbacks ask for; a request may say otherwise.
+    `now_s` is wall time; a Retry-After date is compared with it. `handled` are the statuses that
+    the spider's callbacks ask for; the `meta` of a request can override them.
     """
     try:
         return _judged(job, result, settings, now_s, handled)
-    except FetchError as error:  # its `meta` says what cannot be meant
+    except FetchError as error:  # its `meta` holds a value that is not allowed
         return Failure(error.reason, str(error))
 
 
@@ -102,7 +103,7 @@ def _judged(
 
 
 def pause_s(attempts: int, settings: CrawlSettings) -> float:
-    """The pause before the next attempt: doubles with each one made."""
+    """The seconds before the next attempt. They double with each attempt."""
     return min(float(settings.retry_delay_s * 2**attempts), MAX_RETRY_PAUSE_S)
 
 
@@ -149,7 +150,8 @@ def _redirect(job: Job, status: int, headers: Headers, settings: CrawlSettings) 
 def hop(
     job: Job, location: str, method: str, body: bytes | None, settings: CrawlSettings
 ) -> Redirect | Failure:
-    """On to where a page says it lies, unless that leads nowhere."""
+    """Follow a page to another address. It is a failure if the address is bad, a loop, or one too
+    many."""
     if len(job.hops) >= settings.max_redirects:
         return Failure("too many redirects", f"more than {settings.max_redirects}")
     try:

@@ -1,1 +1,2 @@
-"""What a crawl has still to fetch: filtered, known once, by site, in memory and on disk."""
+"""The requests that a crawl still has to fetch: filtered, without duplicates, in a queue per
+site."""

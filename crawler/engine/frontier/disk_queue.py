@@ -1,8 +1,8 @@
-"""Requests that wait on disk, because a crawl has more of them than it may hold in memory.
+"""Keeps waiting requests on disk, if a crawl has more than it may keep in memory.
 
-They lie in a private temporary database of SQLite, which has no name and is gone with the process,
-however that ends. Each row is a chunk of requests for one site. Whatever touches the disk runs in
-the hub's native threads; the calls here return when it is done, and others run meanwhile.
+They lie in a private temporary SQLite database without a name. The operating system removes it when
+the process ends, however it ends. Each row is a chunk of requests for one site. Native threads of
+the hub do all disk access; a call here returns when it is done, and other greenlets run meanwhile.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 CHUNK = 256
-"""So many requests are written or read at once: a few milliseconds of work."""
+"""The number of requests that are written or read at once: a few milliseconds of work."""
 _TABLE = """
 PRAGMA synchronous = OFF;
 PRAGMA journal_mode = OFF;
@@ -43,32 +43,32 @@ _ORPHANS = "SELECT site FROM chunk WHERE orphan ORDER BY id LIMIT ?"
 
 
 class DiskQueueFailed(CrawlerError):
-    """Requests that wait cannot be written to disk, or read from it: the crawl cannot go on."""
+    """Waiting requests cannot be written to disk or read from it. This ends the crawl."""
 
 
 class Chunk(NamedTuple):
-    """Requests of one site, as they are written."""
+    """Requests of one site, as they are written to disk."""
 
     site: str
     orphan: bool
-    """Whether nothing in memory knows of this site."""
+    """Whether the site has no queue in memory."""
     priority: int
-    """The highest of them."""
+    """The highest priority of these requests."""
     size: int
     data: bytes
-    """So many requests, a list in JSON."""
+    """The requests, a list in JSON."""
 
 
 @dataclass
 class Loaded:
-    """Requests of one site that were on disk, and are no longer."""
+    """Requests of one site that were taken from the disk."""
 
     site: str
     records: list[Any]
     priority: int = 0
-    """No request of the site that is left there has a higher one."""
+    """The highest priority of the site's requests that are still on disk."""
     more: bool = False
-    """Whether any is left there."""
+    """Whether requests of the site are still on disk."""
 
 
 class DiskQueue:
@@ -77,28 +77,28 @@ class DiskQueue:
     def __init__(self) -> None:
         self._database: sqlite3.Connection | None = None
         self._under_way: AsyncResult[Any] | None = None
-        """What a native thread does with it, or did last."""
+        """What a native thread does with the database now, or did last."""
         self.size = 0
-        """How many there are."""
+        """The number of requests on disk."""
         self.orphans = 0
-        """How many chunks are of sites that nothing in memory knows of."""
+        """The number of chunks whose site has no queue in memory."""
 
     def write(self, chunks: Sequence[Chunk]) -> None:
-        """Put requests on disk; raises DiskQueueFailed."""
+        """Write requests to disk. Raises DiskQueueFailed."""
         self.size += sum(chunk.size for chunk in chunks)
         self.orphans += sum(chunk.orphan for chunk in chunks)
         self._apart(self._write, chunks)
 
     def take(self, site: str) -> Loaded:
-        """Take the best requests of a site from the disk, about a chunk; raises DiskQueueFailed."""
+        """Take the most urgent requests of a site, about a chunk. Raises DiskQueueFailed."""
         return self._taken(*self._apart(self._take, site))
 
     def adopt(self, sites: int) -> list[Loaded]:
-        """Take requests of as many sites as that, of those that wait there longest."""
+        """Take requests of so many sites, the longest waiting first. Raises DiskQueueFailed."""
         return [self._taken(*found) for found in self._apart(self._adopt, sites)]
 
     def close(self) -> None:
-        """Forget all of it; what a native thread still does with it comes to its end first."""
+        """Remove all requests. If a native thread still uses the database, it finishes first."""
         if self._under_way is None or self._under_way.ready():
             self._let_go()
         else:
@@ -110,9 +110,9 @@ class DiskQueue:
             self._database = None
 
     def _apart(self, step: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run something in a native thread; others run meanwhile.
+        """Run a step in a native thread, while other greenlets run.
 
-        Whoever is cut off while it waits here leaves the thread at work: `close` knows of it.
+        If the calling greenlet is killed meanwhile, the thread goes on; `close` waits for it.
         """
         import sqlite3
 
@@ -121,7 +121,7 @@ class DiskQueue:
             done: T = self._under_way.get()
         except (sqlite3.Error, OSError) as error:
             raise DiskQueueFailed(
-                f"waiting requests could not be written to disk: {error}; is there room in the"
+                f"waiting requests could not be kept on disk: {error}; is there room in the"
                 " folder for temporary files (TMPDIR), or may max_pending be higher?"
             ) from error
         return done
@@ -136,7 +136,7 @@ class DiskQueue:
 
         if self._database is None:
             self._database = sqlite3.connect("", isolation_level=None, check_same_thread=False)
-            weakref.finalize(self, self._database.close)  # should nobody close it
+            weakref.finalize(self, self._database.close)  # in case nobody closes it
             self._database.executescript(_TABLE)
         return self._database
 
@@ -147,7 +147,7 @@ class DiskQueue:
         database.execute("COMMIT")
 
     def _take(self, site: str) -> tuple[Loaded, int]:
-        """Take from a site; how many of its chunks were orphans."""
+        """Take requests of a site. The second value is how many of their chunks were orphans."""
         database = self._open()
         loaded, orphans, ids = Loaded(site, []), 0, []
         rows = database.execute(_OF_SITE, (site,))

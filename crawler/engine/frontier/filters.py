@@ -1,7 +1,7 @@
-"""Which URLs a crawl does not fetch: those of other hosts, unwanted ones, and traps.
+"""Filters the URLs that a crawl does not fetch: those of other hosts, unwanted ones, and traps.
 
-A trap is a part of a site that goes on for ever: a calendar, a link that appends to its own path, a
-list that can be sorted and filtered in every combination.
+A trap is a part of a site that never ends: a calendar, a link that appends to its own path, a list
+that can be sorted and filtered in every combination.
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ from crawler.engine.http import urls
 from crawler.settings.crawl import CrawlSettings
 
 MAX_COUNTED = 100_000
-"""So many hosts or paths are counted; then those with the lowest counts are forgotten."""
+"""The most hosts or paths that are counted. After that, those with the lowest counts are
+forgotten."""
 LONGEST_PERIOD = 8
-"""So many parts of a path are looked at as one that may follow on itself."""
+"""The longest sequence of path parts that is checked for repetition."""
 
 
 class Filters:
-    """The filters of one crawl; each reason to refuse a URL is a word or two, counted by."""
+    """The filters of one crawl. Each reason is a word or two, and is counted under these words."""
 
     def __init__(self, settings: CrawlSettings, allowed_domains: Iterable[str] = ()) -> None:
         self._domains = frozenset(map(urls.domain, allowed_domains))
@@ -31,16 +32,17 @@ class Filters:
         self._hosts = Quota(settings.max_pages_per_host)
 
     def trimmed(self, url: urls.Parsed) -> urls.Parsed:
-        """The URL as it is sent: without fragment, and without what `strip_query` names."""
+        """The URL as it is sent: without the fragment and the parameters of `strip_query`."""
         urls.sent(url)
         if self._unwanted is not None and url.search:
             urls.stripped(url, self._unwanted)
         return url
 
     def refusal(self, url: urls.Parsed) -> str:
-        """Why a URL is not fetched, whether it is known or not; empty when nothing says so.
+        """The reason not to fetch a URL, seen or not. Empty if there is none.
 
-        Asked of every link: about half a microsecond. What is `offsite` has no other fault.
+        This is called for every link, and takes about half a microsecond. A URL that is `offsite`
+        has no other fault.
         """
         href = url.href
         if len(href) > self._length > 0:
@@ -55,7 +57,8 @@ class Filters:
         return ""
 
     def exhausted(self, url: urls.Parsed) -> str:
-        """Why a new URL is one too many of its kind; else it is counted as one more."""
+        """The reason why a new URL exceeds a limit. Empty if it does not; then the URL is
+        counted."""
         if url.search and not self._queries.take(f"{url.host}{url.pathname}"):
             return "query limit"
         if not self._hosts.take(url.hostname):
@@ -64,7 +67,8 @@ class Filters:
 
 
 class Quota:
-    """How many of each kind are allowed; 0 is any number. It remembers the busiest kinds."""
+    """Limits how many of each kind are allowed; 0 is no limit. It remembers the most frequent
+    kinds."""
 
     def __init__(self, limit: int, most: int = MAX_COUNTED) -> None:
         self._limit = limit
@@ -72,7 +76,7 @@ class Quota:
         self._taken: dict[int, int] = {}
 
     def take(self, kind: str) -> bool:
-        """Count one more of a kind; whether it is allowed."""
+        """Count one more of a kind. Returns whether it is allowed."""
         if not self._limit:
             return True
         key = hash(kind)
@@ -92,7 +96,7 @@ class Quota:
 
 
 def repeats(path: str) -> int:
-    """How often some part of a path follows on itself, at most: 3 of `/x/a/b/a/b/a/b`."""
+    """How often a part of a path repeats in a row, at most: 3 for `/x/a/b/a/b/a/b`."""
     parts = path.split("/")[1:]
     if len(set(parts)) == len(parts):
         return 1
@@ -100,7 +104,7 @@ def repeats(path: str) -> int:
 
 
 def _run(parts: list[str], period: int) -> int:
-    """The longest stretch of parts that equal those one period before."""
+    """The longest run of parts that equal the parts one period before."""
     longest = run = 0
     for part, before in zip(parts[period:], parts, strict=False):
         run = run + 1 if part == before else 0

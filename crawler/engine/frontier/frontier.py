@@ -1,8 +1,8 @@
-"""What is still to be fetched by one crawl: no request twice, no link too deep, no host too early.
+"""The requests that one crawl still has to fetch, without duplicates and within its depth.
 
-Requests wait in a queue for each site (scheme, host, port), the highest priority first; the sites
-that may be due stand in a heap by the moment of their next fetch. Finding the next request is
-O(log n) in the number of sites and of requests, however many wait.
+Requests wait in one queue for each site (scheme, host, port), the highest priority first. A heap
+orders the sites that may be due by the time of their next fetch. Finding the next request takes
+O(log n) of the numbers of sites and of waiting requests.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ from crawler.settings.crawl import CrawlSettings
 __all__ = ["Frontier", "Job", "SiteQueue"]
 
 SHORTCUT_BITS = 17
-"""Up to 2^17 links as written are remembered by their hashes, 1 MB, to drop repeated ones at once.
-A crawl that begins takes 8 KB for that."""
+"""The hashes of up to 2^17 links as they are written are kept, 1 MB, to drop repeated ones at once.
+A new crawl begins with 8 KB."""
 FIRST_SHORTCUT_BITS = 10
 SPARSE = 8
-"""While it may grow it has so many places for each URL, of which two share one seldom then."""
+"""Places for each URL while the table may still grow; with so many, two URLs seldom share one."""
 
 
 class Frontier:
-    """The requests of one crawl. `woken` is called when a parked site should be looked at."""
+    """The waiting requests of one crawl. It calls `woken` when a parked site may be due."""
 
     def __init__(
         self,
@@ -57,11 +57,12 @@ class Frontier:
         self._later: list[tuple[float, int, Job]] = []
 
     def __len__(self) -> int:
-        """How many requests wait, those for another attempt included."""
+        """How many requests wait, including those that wait for a retry."""
         return len(self._queues) + len(self._later)
 
     def admit(self, request: Request, depth: int) -> str:
-        """Take a request, or say in a word or two why not: duplicate, depth, offsite, …"""
+        """Take a request, or return the reason why not in a word or two: duplicate, depth, offsite,
+        …"""
         if depth > self._settings.max_depth > 0:
             return "depth"
         known = 0
@@ -80,7 +81,8 @@ class Frontier:
         return refusal
 
     def admit_hop(self, job: Job, url: str, method: str, body: bytes | None) -> str:
-        """Send a job on to where it was redirected, or say why not, as `admit` does."""
+        """Queue a job for the target of its redirect, or return the reason why not, as `admit`
+        does."""
         refusal, target = self._accept(job.request, url, method, body)
         if target is not None:
             job.hops += (job.url,)
@@ -89,7 +91,7 @@ class Frontier:
         return refusal
 
     def claim(self, url: str) -> bool:
-        """Whether a page by that URL was not known before; it is from now on."""
+        """Add a URL to the seen set. Returns whether it is new."""
         return self._seen.add(urls.fingerprint(url))
 
     def push(self, job: Job) -> None:
@@ -97,13 +99,14 @@ class Frontier:
         self._queues.add(job, urls.origin(job.url))
 
     def retry(self, job: Job, at_s: float) -> None:
-        """Send a job again at that moment; nothing else waits for it."""
+        """Queue a job again at that monotonic time. No other job waits for it."""
         job.attempts += 1
         job.spent_s = 0.0
         heapq.heappush(self._later, (at_s, job.order, job))
 
     def due(self) -> SiteQueue | None:
-        """Take out the site that is due first and has requests; `put` it back, or let it park."""
+        """Take out the site that is due first and has requests. The caller puts it back, or parks
+        it."""
         now_s = self._now_s()
         while self._later and self._later[0][0] <= now_s:
             self.push(heapq.heappop(self._later)[2])
@@ -117,7 +120,7 @@ class Frontier:
         return None
 
     def next_s(self) -> float:
-        """The moment at which something may be due; infinity when nothing is foreseen."""
+        """The monotonic time at which the next site may be due; infinity if none is foreseen."""
         if self._queues.is_hungry:
             return -math.inf
         while self._due and self._due[0][0] != self._due[0][2].due_s:
@@ -126,7 +129,7 @@ class Frontier:
         return min(heads, default=math.inf)
 
     def put(self, queue: SiteQueue, at_s: float) -> None:
-        """Have a site looked at then; infinity parks it until it is woken."""
+        """Make a site due at that monotonic time. Infinity parks it until it is woken."""
         queue.due_s = at_s
         if at_s < math.inf and queue.jobs:
             heapq.heappush(self._due, (at_s, next(self._order), queue))
@@ -136,15 +139,15 @@ class Frontier:
         return self._queues.pop(queue)
 
     def forget(self, queue: SiteQueue) -> bool:
-        """Drop a site with nothing to do, so that only sites in use take memory."""
+        """Drop the queue of a site that has nothing to do. Returns whether it was dropped."""
         return self._queues.forget(queue)
 
     def sites(self) -> list[SiteQueue]:
-        """The sites in use."""
+        """The queues of the sites in use."""
         return list(self._queues.sites.values())
 
     def memory(self) -> dict[str, int]:
-        """What it keeps: URLs that are known, the bytes that takes, and requests that wait in
+        """What the frontier keeps: the seen URLs and their bytes, and the requests that wait in
         memory and on disk."""
         return {
             "known": len(self._seen),
@@ -154,13 +157,13 @@ class Frontier:
         }
 
     def close(self) -> None:
-        """Forget what is on disk."""
+        """Remove the requests on disk."""
         self._queues.close()
 
     def _accept(
         self, request: Request, url: str, method: str, body: bytes | None
     ) -> tuple[str, urls.Parsed | None]:
-        """The URL to send, if it is one to fetch; else why not."""
+        """The URL to send, or the reason not to fetch it."""
         try:
             parsed = self._filters.trimmed(urls.parse(url))
         except ValueError:
@@ -173,7 +176,7 @@ class Frontier:
         if not refusal and not request.dont_filter:
             refusal = self._unknown(parsed, urls.mark(parsed.href, method, body))
             if refusal == "duplicate" and method != request.method:
-                refusal = ""  # the answer to a form: it is wanted though the page was seen before
+                refusal = ""  # the answer to a form is wanted, even if its page was seen before
         return refusal, None if refusal else parsed
 
     def _widen_shortcut(self) -> None:
@@ -183,7 +186,7 @@ class Frontier:
             self._shortcut[mark & mask] = mark
 
     def _unknown(self, parsed: urls.Parsed, mark: int) -> str:
-        """Take a URL for known from now on; why it is not fetched, if so."""
+        """Add a URL to the seen set. Returns the reason not to fetch it, or an empty text."""
         if len(self._seen) < self._settings.max_seen:
             known = not self._seen.add(mark)
             return "duplicate" if known else self._filters.exhausted(parsed)
@@ -202,10 +205,10 @@ class Frontier:
 
 
 def _goes_everywhere(request: Request) -> bool:
-    """Whether `allowed_domains` does not hold for a request."""
+    """Whether `allowed_domains` does not apply to a request."""
     return request.dont_filter or bool(request.meta.get("allow_offsite"))
 
 
 def _same(text: str, other: str) -> str:
-    """The other text if it is equal, so that only one is kept in memory."""
+    """`other` if both texts are equal, so that memory holds only one of them."""
     return other if text == other else text

@@ -1,4 +1,4 @@
-"""A request on its way, and how it is written down while it waits on disk."""
+"""A request on its way through a crawl, and its form on disk."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 from crawler.engine.http.request import Request
 
 ORDER_BITS = 64
-"""More requests than that no crawl makes."""
+"""The bits of an order number; no crawl makes more requests than fit."""
 
 
 class Job:
-    """A request on its way: where it stands after redirects and attempts."""
+    """A request on its way, with its redirects and attempts."""
 
     __slots__ = (
         "attempts",
@@ -31,28 +31,28 @@ class Job:
     def __init__(self, request: Request, url: str, depth: int, order: int) -> None:
         self.request = request
         self.url = url
-        """The URL to send, that of the last redirect."""
+        """The URL to send: the target of the last redirect."""
         self.depth = depth
-        """Links from a start URL."""
+        """The number of links from a start URL."""
         self.order = order
-        """Of two with one priority the lower goes first."""
+        """Of two jobs with the same priority, the one with the lower number goes first."""
         self.rank = order - (request.priority << ORDER_BITS)
-        """The lower goes first."""
+        """The job with the lowest rank goes first."""
         self.method = request.method
         self.body = request.body
         self.attempts = 0
         self.hops: tuple[str, ...] = ()
-        """URLs that redirected to this one."""
+        """The URLs that redirected to this one."""
         self.spent_s = 0.0
-        """Time in flight, of this attempt."""
+        """The seconds in flight of this attempt."""
         self.unserializable = False
-        """Whether it stays in memory because it cannot be written down."""
+        """Whether the job stays in memory because it cannot be serialized."""
 
     def __lt__(self, other: Job) -> bool:
         return self.rank < other.rank
 
     def to_record(self, spider: Any) -> list[Any]:
-        """The job as JSON has it; raises NotSerializable."""
+        """The job as a JSON value. Raises NotSerializable."""
         request = self.request.to_dict(spider=spider)
         record = [request, self.depth, self.order, self.attempts]
         if self.url != self.request.url or self.hops:
@@ -62,7 +62,7 @@ class Job:
 
     @classmethod
     def from_record(cls, record: list[Any]) -> Job:
-        """The job that was written down."""
+        """The job that `to_record` wrote."""
         data, depth, order, attempts, *moved = record
         request = Request.from_dict(data)
         job = cls(request, request.url, depth, order)

@@ -1,9 +1,9 @@
-"""The requests that wait, by site: the best of each in memory, the others on disk.
+"""The waiting requests of each site: the most urgent in memory, the others on disk.
 
-Beyond so many in memory the longest queues give up their tails. From then on a site with requests
-on disk adds to them what is not better, and takes some back when few are left in memory. So a huge
-site never keeps the others on disk. Sites that are new when memory is full wait on disk as a whole,
-and come in by age as memory gets free.
+When too many requests wait in memory, the longest queues move their tails to disk. From then on, a
+site with requests on disk adds to them every request that is not more urgent, and takes some back
+when few are left in memory. So a huge site never keeps other sites on disk. When memory is full,
+all requests of a new site wait on disk. Such sites come into memory by age when memory gets free.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from crawler.logs import get_logger
 log = get_logger(__name__)
 
 SHORT = 64
-"""A queue with no more than this in memory keeps them."""
+"""A queue with at most this many requests in memory keeps them."""
 LOW = 32
-"""With fewer than this in memory a site takes more from the disk."""
+"""A site with fewer requests in memory takes more from the disk."""
 ADOPTED = 32
-"""So many sites come in from the disk at once."""
+"""The number of sites that come in from the disk at once."""
 
 
 class SiteQueues:
-    """The queues of one crawl; at most about `most` requests of them are in memory.
+    """The queues of one crawl, with about `most` requests in memory.
 
-    `filled` is called when a queue that was empty is not so any more.
+    It calls `filled` with each queue that was empty and now has a request.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class SiteQueues:
         spider: Any = None,
     ) -> None:
         self.sites: dict[str, SiteQueue] = {}
-        """Those in use."""
+        """The queues in use, by origin."""
         self._most = most
         self._make = make
         self._filled = filled
@@ -66,7 +66,7 @@ class SiteQueues:
 
     @property
     def on_disk(self) -> int:
-        """How many requests are on disk."""
+        """The number of requests on disk."""
         return self._disk_queue.size
 
     def add(self, job: Job, origin: str) -> None:
@@ -82,24 +82,24 @@ class SiteQueues:
         else:
             self._part(queue, [job])
         if self._leaving_size >= CHUNK:
-            self._flush()  # last, as others may run meanwhile, and look at the counts
+            self._flush()  # last, because other greenlets may run meanwhile and read the counts
 
     def pop(self, queue: SiteQueue) -> Job:
-        """Take the best job of a site that has any in memory."""
+        """Take the most urgent job of a site that has a job in memory."""
         self._held -= 1
         if queue.more and len(queue.jobs) <= (LOW if self._held < self._most else 1):
             self._hungry[queue] = None
         return heapq.heappop(queue.jobs)
 
     def site(self, origin: str) -> SiteQueue:
-        """The queue of a site; a new one if there is none in use."""
+        """The queue of a site. Makes a new one if none is in use."""
         queue = self.sites.get(origin)
         if queue is None:
             queue = self.sites[origin] = self._make(origin)
         return queue
 
     def forget(self, queue: SiteQueue) -> bool:
-        """Drop a site with nothing to do, so that only sites in use take memory."""
+        """Drop the queue of a site that has nothing to do. Returns whether it was dropped."""
         if queue.jobs or queue.busy or queue.more:
             return False
         self.sites.pop(queue.origin, None)
@@ -107,11 +107,11 @@ class SiteQueues:
 
     @property
     def is_hungry(self) -> bool:
-        """Whether `feed` would bring something into memory."""
+        """Whether `feed` would bring requests into memory."""
         return bool(self._hungry) or (self._waits_apart and self._held <= self._most // 2)
 
     def feed(self) -> None:
-        """Take from the disk what is wanted in memory: for one queue, or for some new sites."""
+        """Take requests from the disk: for one queue, or for some new sites."""
         if self._hungry:
             queue = next(iter(self._hungry))
             del self._hungry[queue]
@@ -124,12 +124,12 @@ class SiteQueues:
             self._flush()
 
     def close(self) -> None:
-        """Forget what is on disk."""
+        """Remove the requests on disk."""
         self._disk_queue.close()
 
     @property
     def _waits_apart(self) -> bool:
-        """Whether something waits that belongs to no queue in use."""
+        """Whether requests wait whose site has no queue in memory."""
         return bool(self._disk_queue.orphans or self._leaving_apart)
 
     def _hold(self, queue: SiteQueue, job: Job) -> None:
@@ -139,19 +139,20 @@ class SiteQueues:
             self._filled(queue)
 
     def _make_room(self) -> bool:
-        """Have the longest queue give up a part of its tail; False when all are short."""
+        """Move a part of the longest queue's tail to disk. Returns False if all queues are
+        short."""
         queue = self._victim()
         if queue is None:
             return False
         count = min(CHUNK, len(queue.jobs) - LOW)
-        tail = queue.jobs[-count:]  # what is left is a heap, and better than most of these
+        tail = queue.jobs[-count:]  # the rest is a heap, and more urgent than most of these
         del queue.jobs[-count:]
         self._held -= count
         self._part(queue, tail)
         return True
 
     def _part(self, queue: SiteQueue, jobs: list[Job]) -> None:
-        """Have a queue in use give jobs to the disk, if they can be written."""
+        """Move jobs of a queue in use to disk, if they can be serialized."""
         queue.more = True
         queue.floor = max([queue.floor, *(job.request.priority for job in jobs)])
         for job in jobs:
@@ -179,7 +180,7 @@ class SiteQueues:
         self._leaving_size += 1
 
     def _flush(self) -> None:
-        """Write to disk what is to leave memory."""
+        """Write to disk the requests that leave memory."""
         leaving, self._leaving = self._leaving, defaultdict(list)
         self._leaving_size = self._leaving_apart = 0
         stays: list[tuple[str, Job]] = []
@@ -222,7 +223,8 @@ class SiteQueues:
         if not self._told:
             self._told = True
             log.warning(
-                "more requests than max_pending stay in memory: they cannot be written to disk",
+                "requests stay in memory, although more than max_pending wait: they cannot be"
+                " serialized",
                 url=urls.shown(job.url),
                 reason=str(error),
             )

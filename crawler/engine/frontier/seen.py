@@ -1,10 +1,10 @@
-"""Which requests a crawl has known: 64-bit fingerprints in a table, about 18 bytes each.
+"""The requests that a crawl knows: 64-bit fingerprints in a table, about 18 bytes each.
 
-That is what ten million of them take of a process, growing included (`python -m bench.seen`).
-A Python set takes about 100 bytes for each. Here they lie in arrays of machine words, by open
-addressing; the high bits choose one of many arrays, each of which grows by itself, so that growing
-never takes longer than a millisecond at ten million and never doubles the memory. Two of ten
-million URLs share a fingerprint once in 370,000 crawls; the second would be dropped.
+That is the memory that ten million of them take of a process, growth included (`python -m
+bench.seen`). A Python set takes about 100 bytes for each. Here they lie in arrays of machine words,
+with open addressing. The high bits choose one of many arrays, and each array grows by itself. So
+growth never takes longer than a millisecond at ten million, and never doubles the memory. Two of
+ten million URLs share a fingerprint once in 370,000 crawls; the second would be dropped.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ _FIRST = array("Q", bytes(8 * FIRST_CELLS))
 
 
 class Seen:
-    """A set of fingerprints, 1 to 2^64 - 1, that only grows; their bits must be as if by chance."""
+    """A set of fingerprints from 1 to 2^64 - 1, which only grows. Their bits must be random."""
 
     __slots__ = ("_room", "_segments", "_size", "bytes")
 
     def __init__(self) -> None:
         self._segments: list[array[int] | None] = [None] * (1 << SEGMENT_BITS)
         self._room = array("i", bytes(4 << SEGMENT_BITS))
-        """How many more each segment takes before it grows."""
+        """How many fingerprints fit into each segment before it grows."""
         self._size = 0
         self.bytes = getsizeof(self._segments) + getsizeof(self._room)
-        """What the tables take of memory."""
+        """The bytes of memory that the tables take."""
 
     def __len__(self) -> int:
         return self._size
@@ -39,7 +39,8 @@ class Seen:
         return cells is not None and cells[_cell(cells, mark)] == mark
 
     def add(self, mark: int) -> bool:
-        """Take a fingerprint in; whether it is new. About 0.3 us if known, 0.8 us if new."""
+        """Add a fingerprint. Returns whether it is new. Takes 0.3 us if it is known, 0.8 us if it
+        is new."""
         number = mark >> _SHIFT
         cells = self._segments[number] or self._begin(number)
         at = _cell(cells, mark)
@@ -68,7 +69,7 @@ class Seen:
 
 
 def _cell(cells: array[int], mark: int) -> int:
-    """Where a fingerprint lies, or the empty cell where it belongs."""
+    """The index of a fingerprint, or of the empty cell where it belongs."""
     size = len(cells)
     at = mark % size
     while (found := cells[at]) and found != mark:
@@ -79,5 +80,5 @@ def _cell(cells: array[int], mark: int) -> int:
 
 
 def _capacity(cells: array[int]) -> int:
-    """How many fingerprints fit: two thirds, beyond which looking takes long."""
+    """How many fingerprints fit: two thirds of the cells. With more, a search takes long."""
     return len(cells) * 2 // 3

@@ -1,4 +1,4 @@
-"""The requests of a crawl that wait for one site."""
+"""The requests of one crawl that wait for one site."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from crawler.engine.http import urls
 
 
 class SiteQueue:
-    """The requests of a crawl that wait for one site (scheme, host, port), the best first."""
+    """The waiting requests of one crawl for a site (scheme, host, port), the most urgent first."""
 
     def __init__(self, origin: str, wake: Callable[[SiteQueue], None]) -> None:
         self.origin = origin
         self.host = urls.host(origin)
         self.jobs: list[Job] = []
-        """A heap of those in memory."""
+        """The requests in memory, a heap."""
         self.more = False
-        """Whether there are others on disk."""
+        """Whether more requests are on disk."""
         self.floor = -math.inf
-        """No request on disk has a higher priority."""
+        """The highest priority that a request on disk can have."""
         self.busy = 0
-        """Its requests that were sent and are not dealt with yet."""
+        """The number of requests that were sent and not settled."""
         self.due_s = math.inf
-        """When it is to be looked at; infinity while it is parked."""
+        """The monotonic time at which the site is due; infinity while it is parked."""
         self._wake = wake
 
     @property
     def first(self) -> Job:
-        """The request whose turn comes next; there must be one in memory."""
+        """The next request. There must be one in memory."""
         return self.jobs[0]
 
     def wake(self) -> None:
-        """Look at this queue as soon as possible."""
+        """Make this site due now."""
         self._wake(self)

@@ -1,1 +1,1 @@
-"""When a host may be asked: its pace and its cooldowns, robots.txt, a crawl's slots."""
+"""Decides when a request may be sent: host delays, cooldowns, robots.txt, and a crawl's slots."""

@@ -1,15 +1,16 @@
-"""Cooldowns: hosts that are left alone for a while, as they throttle, or cannot be reached.
+"""Cooldowns: times in which a worker leaves a host alone, because it throttles or is unreachable.
 
-What one crawl learns of a host holds for all crawls of a worker. Only hosts that gave cause are
-known here, and forgotten when they behave again, or have not been heard of for long.
+What one crawl learns about a host holds for all crawls of the worker. This module knows only hosts
+with incidents. It forgets them when they behave again, or after a long time.
 
-- A host that answers 429 or 503 gets a cooldown: as long as its Retry-After asks, else
-  `throttle_s`, twice that after the next incident, and so on; half an hour without one and it
-  starts over. What was on its way when a cooldown began belongs to the same incident.
-- A host that cannot be reached several times in a row gets one too, twice as long each time.
-- After a cooldown one request at a time is sent, until there is a good answer.
+- A host that answers 429 or 503 gets a cooldown as long as its Retry-After asks for. Without
+Retry-After it is `throttle_s`, and twice as long after each further incident. It starts over after
+`throttle_forgiven_s` without an incident. Requests that were in flight when a cooldown began belong
+to the same incident. - A host that is unreachable several times in a row gets a cooldown too, twice
+as long each time. - After a cooldown the worker sends one request at a time, until there is a good
+answer.
 
-A host that is slow to answer is known here as well.
+This module also knows which hosts are slow to answer.
 """
 
 from __future__ import annotations
@@ -24,13 +25,15 @@ from crawler.settings.crawl import CrawlSettings
 
 DAY_S = 86_400.0
 JITTER = 0.1
-"""A cooldown is up to so much longer by chance, so that not all hosts come back at once."""
+"""The largest share by which chance makes a cooldown longer, so that hosts do not come back at
+once."""
 KEPT_S = 3600.0
-"""A host is remembered that long after its cooldown, unless its incidents are to be for longer."""
+"""The seconds for which a host is remembered after its cooldown, unless its incidents count
+longer."""
 
 
 class Cooldown:
-    """What is known of one host that gave cause."""
+    """The state of one host with incidents."""
 
     __slots__ = (
         "began_s",
@@ -45,23 +48,23 @@ class Cooldown:
 
     def __init__(self) -> None:
         self.until_s = -math.inf
-        """Nothing is sent before this moment."""
+        """The monotonic time before which nothing is sent."""
         self.began_s = -math.inf
         self.pause_s = 0.0
-        """The last cooldown for a status without Retry-After."""
+        """The length of the last cooldown without Retry-After, in seconds."""
         self.forgotten_s = -math.inf
-        """From then on a further incident is the first."""
+        """The monotonic time from which the next incident counts as the first."""
         self.failures = 0
-        """Connections that failed in a row."""
+        """The number of connections that failed in a row."""
         self.down = False
-        """Whether that is because it cannot be reached."""
+        """Whether the cooldown began because the host is unreachable."""
         self.probed = False
-        """Whether only one request at a time may be sent, to see if it behaves again."""
+        """Whether only one request at a time may be sent, until there is a good answer."""
         self.lags = False
-        """Whether its last request waited long for an answer, or never got one."""
+        """Whether the last request waited long for its answer, or got none."""
 
     def hopeless(self, now_s: float, settings: CrawlSettings) -> str:
-        """Why a crawl does not wait for the end of this cooldown; empty when it does."""
+        """The reason why a crawl does not wait for the end of this cooldown. Empty if it waits."""
         if self.until_s <= now_s:
             return ""
         if self.down:
@@ -69,7 +72,7 @@ class Cooldown:
         return TOO_LONG if self.until_s - now_s > settings.max_wait_s else ""
 
     def begin(self, now_s: float, seconds: float, down: bool) -> None:
-        """Leave the host alone from now on, a day at the most."""
+        """Begin a cooldown of so many seconds, a day at most."""
         self.began_s = now_s
         self.until_s = max(self.until_s, now_s + min(seconds, DAY_S))
         self.down = down
@@ -77,7 +80,7 @@ class Cooldown:
 
 
 class Cooldowns:
-    """The hosts that gave cause. `sent_s` is the moment at which the request in question went."""
+    """The hosts with incidents. `sent_s` is the time at which the request was sent."""
 
     def __init__(self, clock: Clock, chance: Callable[[], float] = random.random) -> None:
         self._clock = clock
@@ -89,17 +92,18 @@ class Cooldowns:
         return len(self._cooldowns)
 
     def get(self, host: str) -> Cooldown | None:
-        """What is known of a host; None for one without fault."""
+        """The state of a host; None for a host without incidents."""
         return self._cooldowns.get(host)
 
     def under_way(self) -> Mapping[str, float]:
-        """The hosts that are left alone now, with the seconds until their ends."""
+        """The hosts that have a cooldown now, with the seconds that are left."""
         now_s = self._clock.monotonic()
         ends = ((host, cooldown.until_s - now_s) for host, cooldown in self._cooldowns.items())
         return {host: left_s for host, left_s in ends if left_s > 0}
 
     def throttled(self, host: str, sent_s: float, asked_s: float, settings: CrawlSettings) -> None:
-        """It answered 429 or 503; `asked_s` is its Retry-After, 0 without one."""
+        """Record an answer of 429 or 503. `asked_s` is its Retry-After in seconds, 0 without
+        one."""
         cooldown, now_s = self._of(host), self._clock.monotonic()
         if sent_s <= cooldown.began_s:
             cooldown.until_s = max(cooldown.until_s, now_s + min(asked_s, DAY_S))
@@ -113,7 +117,7 @@ class Cooldowns:
         cooldown.forgotten_s = cooldown.until_s + settings.throttle_forgiven_s
 
     def unreachable(self, host: str, sent_s: float, settings: CrawlSettings) -> None:
-        """No connection came about."""
+        """Record that no connection could be made."""
         cooldown = self._of(host)
         cooldown.lags = True
         if sent_s <= cooldown.began_s:
@@ -125,11 +129,11 @@ class Cooldowns:
             cooldown.begin(self._clock.monotonic(), pause_s, down=True)
 
     def lags(self, host: str) -> None:
-        """It does not answer for long."""
+        """Record that the host is slow to answer."""
         self._of(host).lags = True
 
     def answered(self, host: str, promptly: bool) -> None:
-        """It took a connection and was not throttled."""
+        """Record an answer that is neither 429 nor 503."""
         if promptly and host not in self._cooldowns:
             return
         cooldown = self._of(host)

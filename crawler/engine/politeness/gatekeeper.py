@@ -1,6 +1,7 @@
-"""Whether a crawl may send to a site now: cooldowns, robots.txt and turns, asked in this order.
+"""Decides whether a crawl may send to a site now. It checks cooldown, robots.txt and turn, in
+order.
 
-What an answer says of its host comes back here, and counts for all crawls of the worker.
+It also records what each answer says about its host. This counts for all crawls of the worker.
 """
 
 from __future__ import annotations
@@ -20,30 +21,31 @@ from crawler.settings.crawl import CrawlSettings
 
 THROTTLED = frozenset({429, 503})
 LATER_S = 0.5
-"""A host that lags is looked at again after that time when there is no slot for it."""
+"""The seconds after which a slow host is tried again, if it got no slot."""
 _NO_RULES = Rules()
 
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """The first request of the site may go out now; the host counts it until `release`."""
+    """Send the first request of the site now. The host counts it as in flight until `release`."""
 
 
 @dataclass(frozen=True, slots=True)
 class WaitUntil:
-    """The site is to be looked at again at that monotonic moment."""
+    """Ask again at that monotonic time."""
 
     at_s: float
 
 
 @dataclass(frozen=True, slots=True)
 class Park:
-    """The site is woken when its turn may have come."""
+    """Wait until the site is woken, because its turn may have come."""
 
 
 @dataclass(frozen=True, slots=True)
 class Refuse:
-    """The first request of the site is not sent: robots.txt does not allow it, or by an error."""
+    """Do not send the first request of the site: with an error, or without one if robots.txt
+    forbids it."""
 
     error: FetchError | None
 
@@ -53,7 +55,7 @@ _SEND, _PARK = Send(), Park()
 
 
 class Gatekeeper:
-    """Asked by one crawl before each request, and told what came of it."""
+    """Decides for one crawl before each request, and learns from each answer."""
 
     def __init__(
         self,
@@ -70,12 +72,12 @@ class Gatekeeper:
         self._slots = slots
         self._clock = clock
         self._joined: set[SiteQueue] = set()
-        """The sites whose hosts know the terms of this crawl."""
+        """The sites whose hosts know the host terms of this crawl."""
 
     def ask(self, queue: SiteQueue, needs_turn: bool = True) -> Verdict:
-        """Whether the first request of a site may be sent.
+        """Decide whether the first request of a site may be sent.
 
-        One that is answered from the HTTP cache needs no turn of its host.
+        A request that the HTTP cache answers needs no turn of its host.
         """
         cooldown = self._cooldowns.get(queue.host)
         if cooldown is not None:
@@ -91,17 +93,17 @@ class Gatekeeper:
         return self._turn(queue) if needs_turn else _SEND
 
     def take_slot(self, queue: SiteQueue) -> Slot:
-        """A slot for a request of that site; beside the others when its host lags."""
+        """Take a slot for a request of a site. A slow host gets one beside `concurrency`."""
         cooldown = self._cooldowns.get(queue.host)
         lags = cooldown is not None and cooldown.lags
         return self._slots.take(self._clock.monotonic(), queue.host, lags)
 
     def ready_s(self, queue: SiteQueue) -> float:
-        """The moment from which on the host may be sent to again, if nobody else does."""
+        """The monotonic time from which the host may be sent to, if nobody else sends to it."""
         return self._hosts.ready_s(queue.host)
 
     def learn(self, queue: SiteQueue, slot: Slot, result: FetchAnswer | FetchError) -> None:
-        """Take in what came of a request says of its host."""
+        """Record what the result of a request says about its host."""
         sent_s, now_s = slot.since_s, self._clock.monotonic()
         if isinstance(result, FetchError):
             self._hosts.answered(queue, sent_s, now_s)
@@ -119,22 +121,22 @@ class Gatekeeper:
             self._cooldowns.answered(queue.host, result.waited_s < PATIENCE_S)
 
     def release(self, queue: SiteQueue) -> None:
-        """A request that was sent has ended."""
+        """Record that a request that was sent has ended."""
         self._hosts.release(queue.host)
 
     def leave(self, queue: SiteQueue) -> None:
-        """The crawl has nothing more for that site at present."""
+        """Withdraw the crawl's terms for the host of a site, which has no more requests for now."""
         if queue in self._joined:
             self._joined.discard(queue)
             self._hosts.leave(queue)
 
     def leave_all(self) -> None:
-        """The crawl ends: no host is to mind its terms any longer."""
+        """Withdraw the crawl's terms for all hosts, because the crawl ends."""
         for queue in list(self._joined):
             self.leave(queue)
 
     def _during(self, cooldown: Cooldown, queue: SiteQueue) -> Verdict | None:
-        """What holds for a host that gave cause; None when it may be asked all the same."""
+        """The verdict on a host with incidents; None if it may be asked nevertheless."""
         now_s = self._clock.monotonic()
         reason = cooldown.hopeless(now_s, self._settings)
         if reason:
@@ -150,7 +152,8 @@ class Gatekeeper:
         return self._slots.has_spare and not self._hosts.in_flight(queue.host)
 
     def _rules(self, queue: SiteQueue) -> Rules | None:
-        """The rules of a site, whose delay then counts; None while they are asked for."""
+        """The robots rules of a site, whose Crawl-delay then counts; None while they are
+        fetched."""
         rules: Rules | None = _NO_RULES
         if self._settings.robots:
             rules = self._robots.rules(queue.origin)

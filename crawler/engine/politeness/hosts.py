@@ -1,13 +1,13 @@
-"""Politeness, shared by all crawls of a worker: who may send to which host, and when.
+"""Decides who may send to which host, and when. All crawls of a worker share this.
 
-A host is a name or an address; its ports count as one. Of the crawls that use a host the longest
-delay, the lowest concurrency and every rate limit hold for all. They take turns in the order in
-which they asked, so none starves; one that does not come for its turn in time is overtaken. Each
-call is O(1) in the number of hosts.
+A host is a name or an address; all its ports count as one host. Of all crawls that use a host, the
+longest delay and the lowest concurrency hold, and every rate limit. Crawls take turns in the order
+in which they asked, so none starves. Others overtake a crawl that does not use its turn in time.
+Each call takes constant time, however many hosts there are.
 
-The delay counts from when the host has begun to answer, since it had the request by then at the
-latest: so two requests are never nearer at the host than here, however long one was on its way.
-For a host that takes its time, the delay is doubled at the most.
+The delay counts from the beginning of an answer, because the host had the request by then. So two
+requests never reach the host closer together than the delay, however long one took to get there.
+For a host that answers slowly, the pause between two requests is at most twice the delay.
 """
 
 from __future__ import annotations
@@ -24,41 +24,43 @@ from crawler.engine.politeness.cooldowns import Cooldown, Cooldowns
 from crawler.settings.crawl import CrawlSettings, Limit
 
 GRACE_S = 0.05
-"""How long a turn is kept for the one that is first in line, who may be busy otherwise."""
+"""The seconds that a turn is kept for the first in line, which may be busy with something else."""
 
 DOUBT = 1.0
-"""That share of the delay is added at most for not knowing when a request was at its host."""
+"""The largest share of the delay that is added while it is unknown when a request reached its
+host."""
 
 
 class Member(Protocol):
-    """Somebody who sends to one host: the queue of a crawl for a site."""
+    """One sender to a host: the queue of a crawl for a site."""
 
     host: str
 
     def wake(self) -> None:
-        """Its turn may have come: it should ask again."""
+        """Ask again soon, because its turn may have come."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class HostTerms:
-    """How one crawl wants a host to be treated."""
+    """What one crawl requires of a host."""
 
     delay_s: float
     host_concurrency: int
     limits: tuple[Limit, ...] = ()
     delay_random: float = 0.0
-    """By what share the delay varies."""
+    """The share by which chance varies the delay."""
     adaptive: float = 0.0
-    """How many requests are to be in flight at once, which sets the delay; 0 is off."""
+    """How many requests should be in flight at once; the delay follows from this. 0 turns it
+    off."""
     max_delay_s: float = math.inf
-    """The longest delay that comes of that."""
+    """The longest delay that `adaptive` sets."""
     crawl_delay_s: float = 0.0
-    """What robots.txt asks for, which no chance shortens."""
+    """The Crawl-delay of robots.txt, which chance never shortens."""
 
     @classmethod
     def of(cls, settings: CrawlSettings, crawl_delay_s: float = 0.0) -> HostTerms:
-        """Those of a crawl, at a site whose robots.txt asks for that delay."""
+        """The terms of a crawl for a site with that Crawl-delay."""
         return cls(
             delay_s=max(settings.delay_s, crawl_delay_s),
             host_concurrency=settings.host_concurrency,
@@ -105,11 +107,12 @@ class _Host:
         self.limit = 1
         self.limits: set[Limit] = set()
         self.spent: dict[Limit, float] = {}
-        """For each bucket the moment at which it will be full again."""
+        """For each rate limit, the monotonic time at which its bucket will be full again."""
 
     @property
     def ready_s(self) -> float:
-        """When the delay is over and each bucket holds a token, if all goes well."""
+        """The monotonic time at which the delay is over and each bucket holds a token, if no
+        request waits for its answer."""
         ready_s = self.sent_s + self.pause_s
         for limit in self.limits:
             full_s = self.spent.get(limit, -math.inf)
@@ -117,7 +120,8 @@ class _Host:
         return ready_s
 
     def agree(self) -> None:
-        """Work out the terms that hold for all members; the last ones outlive their member."""
+        """Combine the terms of all members. The last terms stay in force after the last member has
+        left."""
         if not self.members:
             self.limit = 1
             return
@@ -134,11 +138,11 @@ class _Host:
         self.set_pause()
 
     def set_pause(self) -> None:
-        """Work out what is to pass before the next request, limits aside."""
+        """Set the pause before the next request. It does not include the rate limits."""
         self.pause_s = max(max(self.delay_s, self.pace_s) * self.factor, self.crawl_delay_s)
 
     def send(self, now_s: float, chance: float) -> None:
-        """A request goes out; `chance` in 0 to 1 decides how long the delay after it is."""
+        """Record that a request is sent. `chance`, from 0 to 1, varies the delay after it."""
         self.in_flight += 1
         self.sent_s = now_s
         self.doubt = DOUBT
@@ -150,7 +154,8 @@ class _Host:
             self.spent[limit] = full_s + limit.per_s / limit.events
 
     def reached(self, began_s: float, waited_s: float) -> None:
-        """The last request was there when its answer began, so long after it went out."""
+        """Record that the last request had reached the host when its answer began, `waited_s` after
+        sending."""
         self.doubt = 0.0
         self.sent_s = began_s - max(0.0, waited_s - DOUBT * self.pause_s)
         for limit in self.limits:
@@ -158,7 +163,8 @@ class _Host:
             self.spent[limit] = max(full_s, self.sent_s + limit.per_s / limit.events)
 
     def adapt(self, waited_s: float, is_good: bool, member: Member) -> None:
-        """Let the delay follow the time that answers take; errors, often quick, do not shorten."""
+        """Adapt the delay to the time that answers take. Errors are often quick, so they never
+        shorten it."""
         terms = self.members[member]
         if not terms.adaptive:
             return
@@ -170,7 +176,7 @@ class _Host:
             self.set_pause()
 
     def wait(self, member: Member, now_s: float, cooldown: Cooldown | None) -> float | None:
-        """When that member should ask again; None when it is its turn."""
+        """The monotonic time at which a member should ask again; None if it has its turn now."""
         limit = 1 if cooldown is not None and cooldown.probed else self.limit
         if self.in_flight >= limit:
             return math.inf
@@ -182,22 +188,23 @@ class _Host:
         return come_s if come_s > now_s else None
 
     def is_idle(self, now_s: float) -> bool:
-        """Whether it may be forgotten."""
+        """Whether the host can be forgotten."""
         full_s = max(self.spent.values(), default=now_s)
         return not self.members and not self.in_flight and max(self.ready_s, full_s) <= now_s
 
     def wake_all(self) -> None:
-        """Wake whoever waits: the first for its turn, the others for the case it does not come."""
+        """Wake all that wait: the first for its turn, the others in case the first does not
+        come."""
         for member in list(self.waiting):
             member.wake()
 
 
 class Hosts:
-    """The hosts in use, and those whose delay has not passed yet."""
+    """The hosts in use, and those whose delay is not over yet."""
 
     def __init__(self, clock: Clock, chance: Callable[[], float] = random.random) -> None:
         self.cooldowns = Cooldowns(clock, chance)
-        """Those that are left alone for a while."""
+        """The hosts that have a cooldown."""
         self._clock = clock
         self._chance = chance
         self._hosts: dict[str, _Host] = {}
@@ -207,7 +214,7 @@ class Hosts:
         return len(self._hosts)
 
     def join(self, member: Member, terms: HostTerms) -> None:
-        """Let a member's terms count, from now on or anew."""
+        """Set the terms of a member."""
         if len(self._hosts) >= self._purge_at:
             self._purge()
         host = self._hosts.setdefault(member.host, _Host())
@@ -215,7 +222,7 @@ class Hosts:
         host.agree()
 
     def leave(self, member: Member) -> None:
-        """Forget a member; what it has in flight is still to be released."""
+        """Forget a member. It must still release its requests in flight."""
         host = self._hosts.get(member.host)
         if host is None:
             return
@@ -227,8 +234,9 @@ class Hosts:
     def take(self, member: Member) -> float | None:
         """Ask for a turn of a member that has joined.
 
-        None means that it may send one request now and calls `release` when that has ended. Else
-        the monotonic moment to ask again; infinity means that `member.wake` will be called.
+        None means that the member may send one request now. It calls `release` when the request has
+        ended. A number is the monotonic time at which the member should ask again. Infinity means
+        that `member.wake` will be called.
         """
         host = self._hosts[member.host]
         now_s = self._clock.monotonic()
@@ -244,29 +252,30 @@ class Hosts:
         return None
 
     def ready_s(self, name: str) -> float:
-        """The moment from which on the host may be sent to again, if nobody else does."""
+        """The monotonic time from which the host may be sent to, if nobody else sends to it."""
         return self._hosts[name].ready_s
 
     def in_flight(self, name: str) -> int:
-        """How many requests to that host are on their way."""
+        """How many requests to a host are in flight."""
         host = self._hosts.get(name)
         return host.in_flight if host else 0
 
     def answered(
         self, member: Member, sent_s: float, began_s: float, waited_s: float = 0.0
     ) -> None:
-        """The answer to what was sent then began at `began_s`, after so long a wait; or it failed
-        then."""
+        """Record that the answer to the request sent at `sent_s` began at `began_s`, after
+        `waited_s`; or that the request failed at `began_s`."""
         host = self._hosts[member.host]
         if sent_s >= host.sent_s:
             host.reached(began_s, waited_s)
 
     def adapt(self, member: Member, waited_s: float, is_good: bool) -> None:
-        """An answer took so long to begin: let the delay follow, if the member asks for it."""
+        """Adapt the delay to an answer that began after `waited_s`, if the member's terms ask for
+        this."""
         self._hosts[member.host].adapt(waited_s, is_good, member)
 
     def release(self, name: str) -> None:
-        """A request to that host has ended."""
+        """Record that a request to a host has ended."""
         host = self._hosts[name]
         host.in_flight -= 1
         if not host.in_flight:

@@ -1,8 +1,9 @@
-"""robots.txt (RFC 9309): fetched once a day for each site, shared by all crawls of a worker.
+"""robots.txt (RFC 9309): fetched once a day for each site, and shared by all crawls of a worker.
 
-A site that answers 4xx has no rules. Of one that cannot be reached or answers 5xx the rules known
-before hold on for an hour; without any it allows nothing for the moment, and is asked again when
-the next attempt of a page is due. What is sent instead of rules is read as far as it has any.
+A site that answers 4xx has no rules. If a site is unreachable or answers 5xx, the rules known
+before hold for another hour. Without known rules it allows nothing for now, and robots.txt is
+fetched again at the next attempt of a page. Whatever the site sends instead of rules is parsed, and
+its rules count, if it has any.
 """
 
 from __future__ import annotations
@@ -26,23 +27,24 @@ from crawler.supervision import Supervisor
 
 KEPT_S = 24 * 3600.0
 TROUBLE_KEPT_S = 1.0
-"""A site in trouble is not asked again within this time, however many pages wait for it."""
+"""The seconds before robots.txt of a site in trouble is fetched again, however many pages wait for
+it."""
 OLD_KEPT_S = 3600.0
-"""Rules that cannot be had anew are kept that long, then asked for again."""
+"""The seconds for which old rules are kept when they cannot be fetched anew."""
 LARGE_BYTES = 32 * 1024
-"""A file as large as this is read by a native thread: the largest takes most of a second."""
+"""A file larger than this is parsed by a native thread: the largest takes most of a second."""
 MAX_BYTES = 500 * 1024
-"""What lies beyond is ignored (RFC 9309, 2.5)."""
+"""What lies beyond this size is ignored (RFC 9309, 2.5)."""
 REFUSED_BYTES = 16 * MAX_BYTES
-"""A file as large as this is no robots.txt; the site counts as one in trouble."""
+"""A file larger than this is no robots.txt; the site counts as one in trouble."""
 MAX_HOPS = 5
 MAX_SITES = 10_000
-"""The site asked for longest ago is forgotten first."""
+"""The most sites that are remembered. The site that was fetched longest ago is forgotten first."""
 MAX_CRAWL_DELAY_S = 300.0
 
 
 _Site = tuple[str, int]
-"""An origin, and the way in which it is asked."""
+"""An origin, and the way in which it is asked (`way_of`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +52,11 @@ class Rules:
     """What a site allows."""
 
     parsed: Protego | None = None
-    """None means that everything is allowed."""
+    """The parsed rules. None allows everything."""
     trouble: str = ""
-    """Why the rules could not be had; nothing is allowed then."""
+    """Why the rules could not be fetched. Then nothing is allowed."""
     unreachable: bool = False
-    """Whether that is for want of a connection."""
+    """Whether no connection could be made."""
 
     def allows(self, url: str, user_agent: str) -> bool:
         """Whether the URL may be fetched."""
@@ -63,27 +65,27 @@ class Rules:
         return self.parsed is None or bool(self.parsed.can_fetch(url, token(user_agent)))
 
     def delay_s(self, user_agent: str) -> float:
-        """The Crawl-delay, 0 without one; cut at five minutes."""
+        """The Crawl-delay in seconds, five minutes at most; 0 without one."""
         asked = self.parsed.crawl_delay(token(user_agent)) if self.parsed else None
         return min(float(asked or 0.0), MAX_CRAWL_DELAY_S)
 
 
 def token(user_agent: str) -> str:
-    """The product name by which robots.txt addresses a user agent: its first word."""
+    """The product name of a user agent in robots.txt: its first word."""
     return user_agent.split("/")[0].split()[0] if user_agent.strip("/ ") else ""
 
 
 def way_of(settings: CrawlSettings, headers: Sequence[str]) -> int:
-    """Stands for how a crawl asks: through which proxies, with which headers, trusting whom.
+    """A number for the way in which a crawl asks: its headers, its proxies, whether it checks TLS.
 
-    Crawls that ask alike share what they learn. Were it shared by all, a task with a proxy of its
-    own could say what others may fetch.
+    Crawls that ask in the same way share what they learn. If all crawls shared it, a task with a
+    proxy of its own could decide what others may fetch.
     """
     return hash((tuple(headers), tuple(settings.proxies), settings.verify_tls))
 
 
 class Robots:
-    """The rules of the sites in use."""
+    """The robots rules of the sites in use."""
 
     def __init__(self, fetcher: Downloader, supervisor: Supervisor, clock: Clock) -> None:
         self._fetcher = fetcher
@@ -93,9 +95,9 @@ class Robots:
         self._asking: dict[_Site, list[Callable[[], None]]] = {}
 
     def rules(self, origin: str, way: int = 0) -> Rules | None:
-        """The rules of a site (`urls.origin`); None when they are not known, or no longer.
+        """The rules of a site (`urls.origin`); None if they are unknown or have expired.
 
-        `way` is how it is asked (`way_of`).
+        `way` is the way in which the site is asked (`way_of`).
         """
         expires_s, rules = self._known.get((origin, way), (-math.inf, None))
         return rules if expires_s > self._clock.monotonic() else None
@@ -109,7 +111,7 @@ class Robots:
         proxy: str = "",
         way: int = 0,
     ) -> None:
-        """Fetch a site's rules, once for all who ask meanwhile; then call `ready`."""
+        """Fetch the rules of a site, once for all that ask meanwhile. Then call `ready`."""
         site = origin, way
         if site in self._asking:
             self._asking[site].append(ready)
@@ -158,7 +160,7 @@ class Robots:
 
 
 class CrawlRobots:
-    """robots.txt as one crawl asks for it: with its headers, through its proxies."""
+    """The robots rules for one crawl, fetched with its headers and through its proxies."""
 
     def __init__(
         self,
@@ -167,7 +169,7 @@ class CrawlRobots:
         headers: Sequence[str],
         proxy: Callable[[], str],
     ) -> None:
-        """`proxy` names the one whose turn it is; empty without any."""
+        """`proxy` returns the next proxy, or an empty text."""
         self._robots = robots
         self._settings = settings
         self._headers = headers
@@ -175,16 +177,16 @@ class CrawlRobots:
         self._way = way_of(settings, headers)
 
     def rules(self, origin: str) -> Rules | None:
-        """The rules of a site; None when they are not known, or no longer."""
+        """The rules of a site; None if they are unknown or have expired."""
         return self._robots.rules(origin, self._way)
 
     def ask(self, origin: str, ready: Callable[[], None]) -> None:
-        """Fetch a site's rules; then call `ready`."""
+        """Fetch the rules of a site. Then call `ready`."""
         self._robots.ask(origin, self._settings, self._headers, ready, self._proxy(), self._way)
 
 
 def redirect(url: str, answer: FetchAnswer) -> str | None:
-    """Where an answer redirects to, if that is a web page."""
+    """The target of a redirect; None if the answer is no redirect to a web page."""
     location = Headers.parse(answer.header_lines).get("location")
     if not 300 <= answer.status < 400 or location is None:
         return None
@@ -196,7 +198,7 @@ def redirect(url: str, answer: FetchAnswer) -> str | None:
 
 
 def read(answer: FetchAnswer) -> Rules:
-    """The rules in an answer that is no redirect."""
+    """The rules in an answer that is not a redirect."""
     if answer.status >= 500:
         return Rules(trouble=f"robots.txt: HTTP {answer.status}")
     if answer.status >= 300 or not answer.body.strip():

@@ -1,8 +1,8 @@
-"""The slots of a crawl: how many requests are on their way at once, whatever hosts they go to.
+"""The slots of a crawl: how many requests are in flight at once, to all hosts together.
 
 A host that does not answer must not hold a slot that others need. So a request that has waited for
-longer than `PATIENCE_S` is set aside: it goes on beside the `concurrency` of the crawl, within a
-bound of its own, and its slot is free. Each call takes constant time.
+longer than `PATIENCE_S` is set aside: it goes on, but no longer counts toward `concurrency`, and
+its slot is free. `slow_concurrency` limits the requests set aside. Each call takes constant time.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from collections import deque
 from collections.abc import Callable
 
 PATIENCE_S = 1.5
-"""A request without an answer for so long is set aside, and its host counts as one that lags."""
+"""The seconds after which a request without an answer is set aside, and its host counts as slow."""
 
 
 class Slot:
-    """What one request holds while it is on its way."""
+    """The slot of one request in flight."""
 
     __slots__ = ("aside", "held", "host", "since_s")
 
@@ -24,19 +24,21 @@ class Slot:
         self.since_s = since_s
         self.host = host
         self.aside = aside
-        """Whether it does not count towards `concurrency`."""
+        """Whether the request does not count toward `concurrency`."""
         self.held = True
 
 
 class Slots:
-    """At most `most` ordinary slots and `most_aside` beside them. `lags` is told each host
-    whose request is set aside."""
+    """At most `most` ordinary slots, and `most_aside` slots beside them.
+
+    `lags` is called with each host whose request is set aside.
+    """
 
     def __init__(
         self, most: int, most_aside: int, lags: Callable[[str], None] = lambda host: None
     ) -> None:
         self.busy = 0
-        """Slots in use, those set aside included."""
+        """The number of slots in use, including those set aside."""
         self._most = most
         self._most_aside = most_aside
         self._lags = lags
@@ -50,22 +52,24 @@ class Slots:
 
     @property
     def is_full(self) -> bool:
-        """Whether there are as many requests as there are ordinary slots."""
+        """Whether there are at least as many requests as ordinary slots."""
         return self.busy >= self._most
 
     def has_room(self, now_s: float) -> bool:
-        """Whether an ordinary slot is free; what lags is set aside for it."""
+        """Whether an ordinary slot is free. Late requests are set aside first."""
         self._set_aside(now_s)
         return self.busy - self._aside < self._most
 
     def next_s(self) -> float:
-        """When the next request will have waited for too long; infinity when none can."""
+        """The monotonic time at which the next request will be set aside; infinity if none can
+        be."""
         if not self._waiting or not self.has_spare:
             return math.inf
         return self._waiting[0].since_s + PATIENCE_S
 
     def take(self, now_s: float, host: str = "", beside: bool = False) -> Slot:
-        """A slot for a request that is sent now; beside the others at once if so asked."""
+        """Take a slot for a request that is sent now. With `beside` it is set aside at once, if
+        possible."""
         slot = Slot(now_s, host, beside and self.has_spare)
         self.busy += 1
         self._aside += slot.aside
@@ -74,16 +78,16 @@ class Slots:
         return slot
 
     def answered(self, slot: Slot) -> None:
-        """The answer is here, and takes an ordinary slot until it is dealt with: `settle`."""
+        """Record an answer. It uses an ordinary slot until `settle`."""
         slot.held = False
         self._aside -= slot.aside
 
     def settle(self) -> None:
-        """An answer was dealt with."""
+        """Free the slot of an answer that was processed."""
         self.busy -= 1
 
     def free(self, slot: Slot) -> None:
-        """A request has ended without anything to deal with."""
+        """Free the slot of a request that needs no processing."""
         self.answered(slot)
         self.settle()
 
