@@ -1,1 +1,1 @@
-"""From a request to its answer: libcurl, DNS, proxies, cookies, the HTTP cache."""
+"""Fetches requests: libcurl, DNS, proxies, cookies, the HTTP cache."""

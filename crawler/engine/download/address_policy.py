@@ -1,7 +1,7 @@
-"""Which addresses may be connected to: the public ones, and those that the operator allows besides.
+"""Decides which addresses a worker may connect to: public ones, and networks the operator allows.
 
-What a name resolves to is known only when a connection is made, and may differ from what it was a
-moment before. So it is the address that is judged, at every connection, never the name.
+Only a connection shows what a name resolves to, and that may change at any moment. So the worker
+judges the address of every connection, never the name.
 """
 
 from __future__ import annotations
@@ -13,24 +13,26 @@ from socket import inet_aton, inet_ntoa
 from crawler.errors import ConfigError
 
 ALL = "all"
-"""Stands for every network."""
+"""The word for every network."""
 _NAT64 = ip_network("64:ff9b::/96")
 
 Address = IPv4Address | IPv6Address
 
 
 class AddressPolicy:
-    """Judges addresses. Private, loopback, link-local, shared, multicast and reserved ones are
-    refused unless they lie in one of `private_targets`: networks such as `10.0.0.0/8`, or `all`.
+    """Judges addresses.
+
+    It refuses private, loopback, link-local, shared, multicast and reserved addresses, unless they
+    lie in one of `private_targets`: networks such as `10.0.0.0/8`, or `all`.
     """
 
     def __init__(self, private_targets: Sequence[str] = ()) -> None:
         self.allows_all = ALL in private_targets
-        """Whether there is nothing to judge."""
+        """Whether every address is allowed."""
         self._allowed = [_network(text) for text in private_targets if text != ALL]
 
     def allows(self, address: str) -> bool:
-        """Whether a numeric address may be connected to; what is no address may not."""
+        """Whether a numeric address is allowed. A text that is no address is not."""
         if self.allows_all:
             return True
         try:
@@ -44,8 +46,10 @@ class AddressPolicy:
 
 
 def numeric(host: str) -> str:
-    """The address that a host is, as libcurl would read it: `0x7f.1` is 127.0.0.1 and `localhost`
-    a loopback. Empty when it is a name, of which no more is known."""
+    """The address in a host, as libcurl reads it. Empty if the host is a name.
+
+    `0x7f.1` is 127.0.0.1, and `localhost` is a loopback address.
+    """
     bare = host.strip("[]").rstrip(".").lower()
     if bare == "localhost" or bare.endswith(".localhost"):
         return "127.0.0.1"
@@ -68,7 +72,7 @@ def _network(text: str) -> IPv4Network | IPv6Network:
 
 
 def _meant(address: Address) -> Sequence[Address]:
-    """The addresses that are reached: those inside an IPv6 address that carries IPv4 ones."""
+    """The addresses that a connection reaches: an IPv6 address can contain IPv4 ones."""
     if isinstance(address, IPv4Address):
         return (address,)
     if address.ipv4_mapped is not None:

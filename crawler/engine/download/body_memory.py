@@ -1,8 +1,8 @@
-"""How many bytes of responses a worker holds at once, all its crawls together.
+"""Limits the bytes of responses that a worker keeps in memory, for all its crawls together.
 
-What counts is what has been received of a body and not been dealt with yet. When there is no room,
-nothing new is sent, and what is in flight waits where it is, all but the oldest: that one makes
-room when it has ended, so everything goes on in the end.
+The bytes that a crawl has received and not yet processed count. When the limit is reached, no new
+request is sent, and all requests in flight pause, except the oldest. When the oldest ends, it frees
+memory. So every request completes in the end.
 """
 
 from __future__ import annotations
@@ -13,25 +13,25 @@ from crawler.settings.sections import WorkerSettings
 
 
 class BodyMemory:
-    """Counts them, and tells when there is room again."""
+    """Counts the bytes, and calls back when memory is free again."""
 
     def __init__(self, most_bytes: int = WorkerSettings.response_bytes) -> None:
         self.held = 0
-        """Bytes held now; above the bound by what the oldest goes on to receive."""
+        """The bytes in memory now. The oldest request can raise them above the limit."""
         self._most = most_bytes
         self._waiting: dict[Callable[[], None], None] = {}
 
     @property
     def full(self) -> bool:
-        """Whether there is no room."""
+        """Whether the limit is reached."""
         return self.held >= self._most
 
     def take(self, size: int) -> None:
-        """So many bytes more."""
+        """Add so many bytes."""
         self.held += size
 
     def give_back(self, size: int) -> None:
-        """So many fewer."""
+        """Subtract so many bytes. Calls back if memory is free again."""
         self.held -= size
         if self._waiting and not self.full:
             waiting, self._waiting = self._waiting, {}
@@ -39,5 +39,6 @@ class BodyMemory:
                 call()
 
     def when_free(self, call: Callable[[], None]) -> None:
-        """Have it called once, when there is room again; to ask twice is to ask once."""
+        """Register a function to be called once, when memory is free. Registering it twice changes
+        nothing."""
         self._waiting[call] = None

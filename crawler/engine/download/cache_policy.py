@@ -1,4 +1,4 @@
-"""The HTTP cache as one crawl uses it: what it takes from there, and what it puts there."""
+"""Decides what one crawl reads from the HTTP cache, and what it stores there."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from crawler.settings.crawl import CACHE_RFC9111, CrawlSettings
 
 
 class CachePolicy:
-    """Decides by the crawl's settings, for the task `owner`; `now_s` is wall time."""
+    """Applies the crawl's settings to the answers of the task `owner`. `now_s` returns wall
+    time."""
 
     def __init__(
         self, store: Cache, owner: str, settings: CrawlSettings, now_s: Callable[[], float]
@@ -23,13 +24,16 @@ class CachePolicy:
         self._now_s = now_s
 
     def fresh(self, call: FetchCall) -> FetchAnswer | None:
-        """The stored answer, if there is one that may be used without asking the site."""
+        """The stored answer, if it may be used without asking the site."""
         entry = self._store.get(self._owner, call) if is_cacheable(call) else None
         return entry.answer() if entry is not None and self._is_fresh(entry) else None
 
     def asking(self, call: FetchCall, done: Done) -> Done:
-        """Before a request is sent: have it ask whether a stored answer still holds, and have the
-        answer stored. Returns what is to be called with the answer."""
+        """Prepare a request that will be sent.
+
+        The request asks the site whether the stored answer is still valid, and its answer will be
+        stored. Returns the function to call with the answer.
+        """
         if not is_cacheable(call):
             return done
         entry = (
@@ -69,5 +73,5 @@ class CachePolicy:
 
 
 def is_cacheable(call: FetchCall) -> bool:
-    """Whether the cache knows this kind of request."""
+    """Whether the cache stores this kind of request."""
     return call.method == "GET" and call.body is None

@@ -1,7 +1,7 @@
-"""Cookies of a crawl, kept by libcurl: domains, paths, expiry, Secure and public suffixes are its.
+"""Cookies of a crawl. libcurl applies domains, paths, expiry, Secure and public suffixes.
 
-libcurl has the list of public suffixes built in, so that no page sets a cookie for `co.uk`, and
-looks for cookies itself: a crawl without any pays nothing.
+libcurl has the list of public suffixes built in, so no page can set a cookie for `co.uk`. It also
+finds the cookies of a request itself, so a crawl without cookies pays nothing.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from typing import Any
 import pycurl
 
 MAX_COOKIES = 10_000
-"""A jar with more of them forgets the older half."""
+"""The most cookies of a jar. With more, it forgets the older half."""
 LOOK_EACH = 1000
-"""It is counted after so many answers."""
+"""The number of answers after which a jar counts its cookies."""
 
 
 class CookieJar:
@@ -26,14 +26,15 @@ class CookieJar:
         self._answers = 0
 
     def attach(self, handle: Any) -> None:
-        """Have a handle send these cookies, and put here what it gets."""
+        """Make a handle send these cookies, and store here the cookies that it receives."""
         handle.setopt(pycurl.SHARE, self._share)
         handle.setopt(pycurl.COOKIEFILE, "")
 
     def add(
         self, name: str, value: str, *, domain: str, below: bool, path: str, secure: bool
     ) -> None:
-        """Keep a cookie for a host, and for those `below` it, until the crawl ends."""
+        """Keep a cookie for a host until the crawl ends; with `below`, also for the hosts below
+        it."""
         fields = (domain, _truth(below), path, _truth(secure), "0", name, value)
         self._write(["\t".join(fields)])
 
@@ -47,7 +48,8 @@ class CookieJar:
             handle.close()
 
     def answered(self) -> None:
-        """An answer came: the cookies of a site that sets new ones without end are not all kept."""
+        """Count an answer. Some sites set new cookies without end; the jar forgets the older
+        half."""
         self._answers += 1
         if self._answers % LOOK_EACH == 0:
             lines = self.lines()

@@ -1,9 +1,9 @@
-"""Fetching over HTTP: one libcurl multi handle driven by gevent's loop.
+"""Fetches over HTTP: one libcurl multi handle, driven by gevent's loop.
 
-libcurl says which sockets and which timer it waits for; watchers of the hub call it back when they
-are ready. So thousands of requests are in flight without a greenlet each, and nothing blocks. What
-one request is to libcurl is in curl_handle.py, and what comes of it in curl_transfer.py. Redirects
-are not followed here: each is a request of its own, which robots.txt and the frontier see
+libcurl names the sockets and the timer that it waits for. Watchers of the hub call libcurl when
+these are ready. So thousands of requests are in flight without a greenlet each, and nothing blocks.
+curl_handle.py sets the options of a request, and curl_transfer.py collects its answer. This module
+does not follow redirects: each is a request of its own, which the frontier and robots.txt see
 (scraper.py).
 """
 
@@ -34,12 +34,13 @@ from crawler.supervision import Supervisor
 log = get_logger(__name__)
 
 MAX_CONNECTIONS = 2048
-"""So many connections are kept alive for reuse, where the process may have twice as many files."""
+"""The most connections kept alive for reuse, if the process may open twice as many files."""
 MAX_IDLE_HANDLES = 256
 LOOK_S = 0.25
-"""How often is looked for requests without progress."""
+"""The seconds between two checks for requests without progress."""
 QUICK_BYTES = 32_768
-"""A packed body up to that is unpacked at once; the hub waits. A larger one goes to a thread."""
+"""The most bytes of a packed body that the hub unpacks at once. A larger one goes to a native
+thread."""
 _NO_URL = re.compile(r"[^!-~]")
 _OTHER_SCHEME = re.compile(r"(?!https?:)[a-z][a-z0-9+.-]*:", re.IGNORECASE)
 
@@ -62,7 +63,7 @@ def _kept_connections() -> int:
 
 
 class CurlFetcher:
-    """Sends requests and keeps connections alive; one for all crawls of a worker."""
+    """Sends requests and keeps connections alive, for all crawls of a worker."""
 
     def __init__(
         self,
@@ -71,18 +72,18 @@ class CurlFetcher:
         trusted_proxies: Iterable[str] = (),
         held: BodyMemory | None = None,
     ) -> None:
-        """Without a policy only public addresses are connected to; it does not hold for the
-        `trusted_proxies`, which the operator has named."""
+        """Without a policy, only public addresses are allowed. The policy does not apply to the
+        `trusted_proxies`, which the operator named."""
         self._policy = policy or AddressPolicy()
         self._clock = clock or SystemClock()
         self._trusted = frozenset(trusted_proxies)
         self._supervisor = Supervisor("fetch", clock=self._clock)
         self.resolver = Resolver(self._supervisor, self._clock)
-        """Knows the addresses of hosts."""
+        """Looks up the addresses of hosts."""
         self._held = held or BodyMemory()
         self._resumes = False
         self._paused: set[Transfer] = set()
-        """Those that receive nothing until there is room."""
+        """The transfers that receive nothing until memory is free."""
         self._multi: Any = None
         self._loop: Any = None
         self._timer: Any = None
@@ -90,7 +91,7 @@ class CurlFetcher:
         self._watchers: dict[int, Any] = {}
         self._active: dict[Any, Transfer] = {}
         self._aside: set[Transfer] = set()
-        """Those that wait for an address, or whose body is unpacked by a thread."""
+        """The transfers that wait for an address, or whose body a native thread unpacks."""
         self._idle: list[Any] = []
 
     @property
@@ -99,7 +100,7 @@ class CurlFetcher:
         return len(self._active) + len(self._aside)
 
     def start(self) -> None:
-        """Take hold of the hub's loop; repeating it is harmless."""
+        """Attach to the hub's loop. Calling it again changes nothing."""
         if self._multi is not None:
             return
         self._loop = gevent.get_hub().loop
@@ -111,7 +112,7 @@ class CurlFetcher:
         self._looker.start(self._look)
 
     def stop(self) -> None:
-        """End what is in flight with an error and close every connection."""
+        """End every request in flight with an error, and close every connection."""
         if self._multi is None:
             return
         multi, self._multi = self._multi, None
@@ -136,13 +137,13 @@ class CurlFetcher:
             self._tell(transfer, FetchError("stopped"))
 
     def submit(self, call: FetchCall, done: Done) -> Transfer:
-        """Send a request; `done` is called in the hub with a FetchAnswer or a FetchError, once.
+        """Send a request. `done` is called in the hub, once, with a FetchAnswer or a FetchError.
 
-        `done` must return at once and must not block. Raises FetchError when nothing was sent,
-        because the URL or a header is none, or the fetcher does not run.
+        `done` must return at once and must not block. Raises FetchError if nothing was sent,
+        because the URL or a header is bad, or the fetcher is not running.
         """
         if self._multi is None:
-            raise FetchError("stopped", "the fetcher does not run")
+            raise FetchError("stopped", "the fetcher is not running")
         transfer = Transfer(call, done, self._held, self)
         if call.proxy:
             self._check_target(call.url)
@@ -158,7 +159,7 @@ class CurlFetcher:
         return transfer
 
     def drop(self, transfer: Transfer) -> None:
-        """Break a transfer off, if it has not ended."""
+        """Cancel a transfer, if it has not ended."""
         self._aside.discard(transfer)
         transfer.forget()
         if transfer.handle is not None and self._active.get(transfer.handle) is transfer:
@@ -166,7 +167,7 @@ class CurlFetcher:
 
     def _look_up(self, transfer: Transfer) -> None:
         if _NO_URL.search(transfer.call.url):
-            raise FetchError("bad url", "it has characters that no URL has")
+            raise FetchError("bad url", "it has characters that a URL cannot have")
         asked_s = self._clock.monotonic()
         origin = _origin(transfer.call.url)
         self._aside.add(transfer)
@@ -185,7 +186,7 @@ class CurlFetcher:
         self._active[handle] = transfer
 
     def _check_target(self, url: str) -> None:
-        """What a proxy is asked to reach is judged as far as its name tells."""
+        """Check the target of a proxied request, if it is an address and not a name."""
         if self._policy.allows_all:
             return
         target = numeric(urls.host(url))
@@ -206,12 +207,12 @@ class CurlFetcher:
             self._tell(transfer, error)
 
     def _look(self) -> None:
-        """Break off what has made no progress for too long."""
+        """Cancel the transfers that have made no progress for too long."""
         now_s = self._clock.monotonic()
         for transfer in list(self._active.values()):
             reason = transfer.overdue(now_s, transfer in self._paused)
             if reason:
-                error = FetchError(reason, "nothing came in time", transfer.seconds())
+                error = FetchError(reason, "no data arrived in time", transfer.seconds())
                 self._break_off(transfer)
                 self._tell(transfer, error)
 
@@ -222,7 +223,7 @@ class CurlFetcher:
         self._recycle(transfer.handle, "")
 
     def fetch(self, call: FetchCall) -> FetchAnswer:
-        """Send a request and wait for its answer in this greenlet; raises FetchError."""
+        """Send a request and wait for its answer in this greenlet. Raises FetchError."""
         result: AsyncResult = AsyncResult()
         transfer = self.submit(call, result.set)
         try:
@@ -238,11 +239,11 @@ class CurlFetcher:
         if watcher is not None:
             watcher.stop()
         if event == pycurl.POLL_REMOVE:
-            return  # the next request on this connection takes the watcher over
+            return  # the next request on this connection uses the watcher again
         if watcher is None:
             watcher = self._watchers[fd] = self._loop.io(fd, _WATCHED[event])
         else:
-            watcher.events = _WATCHED[event]  # anew even if the same: it may be another socket
+            watcher.events = _WATCHED[event]  # set it even if it is equal: it may be another socket
         watcher.start(self._on_ready, fd, pass_events=True)
 
     def _on_timer(self, timeout_ms: int) -> None:
@@ -312,8 +313,7 @@ class CurlFetcher:
             self._tell(transfer, found)
 
     def waits(self, transfer: Transfer) -> bool:
-        """Whether a transfer is to receive no more for now, as there is no room: all but the oldest
-        are."""
+        """Whether a transfer must pause because memory is full. All but the oldest must."""
         if next(iter(self._active.values()), transfer) is transfer:
             return False
         self._paused.add(transfer)
@@ -321,14 +321,14 @@ class CurlFetcher:
         return True
 
     def _let_go(self, transfer: Transfer) -> None:
-        """A transfer has ended: another is the oldest, if it was that."""
+        """Free the memory of a transfer that ended. Another transfer may be the oldest now."""
         self._paused.discard(transfer)
         self._held.give_back(transfer.size)
         if self._paused:
             self._resume_soon()
 
     def _resume_soon(self) -> None:
-        """Not at once: libcurl may be in the middle of something."""
+        """Resume paused transfers soon. Not at once: libcurl may be in the middle of a call."""
         if not self._resumes:
             self._resumes = True
             self._loop.run_callback(self._resume)
@@ -348,7 +348,7 @@ class CurlFetcher:
             log.error("the receiver of an answer failed", exc_info=True)
 
     def _recycle(self, handle: Any, method: str) -> None:
-        """Keep the handle of a GET that has ended; others carry options that would stick."""
+        """Keep the handle of a GET for reuse. Other handles have options that would remain set."""
         if method == "GET" and len(self._idle) < MAX_IDLE_HANDLES:
             self._idle.append(handle)
         else:

@@ -1,6 +1,6 @@
-"""What a request is to libcurl: the options of the handle that sends it, and the sockets it opens.
+"""Sets libcurl's options for a request, and opens the sockets that it needs.
 
-Only http and https are spoken. Every connection is judged by its address before it is made. The
+Only http and https are allowed. Every connection is judged by its address before it is made. The
 proxy variables of the environment are ignored.
 """
 
@@ -20,9 +20,9 @@ from crawler.engine.download.dns import Name
 from crawler.engine.http.messages import FetchCall, FetchLimits
 
 DNS_CACHE_S = 86_400
-"""How long libcurl keeps what dns.py told it; that tells it anew when it is too old."""
+"""The seconds for which libcurl keeps addresses. dns.py gives it new ones when they are too old."""
 NO_CONTENT_TYPE = "Content-Type:"
-"""Keeps libcurl from calling every body a form."""
+"""A header line that keeps libcurl from declaring every body a form."""
 HTTP_VERSIONS = {
     "auto": pycurl.CURL_HTTP_VERSION_2TLS,
     "1.1": pycurl.CURL_HTTP_VERSION_1_1,
@@ -34,7 +34,7 @@ _Socket = monkey.get_original("socket", "socket")
 
 
 class _Descriptor:
-    """A socket for libcurl, which takes a copy of its number; the original is closed at once."""
+    """A socket for libcurl, which copies its descriptor. The original is closed at once."""
 
     __slots__ = ("_number",)
 
@@ -43,7 +43,7 @@ class _Descriptor:
         self._number: int = opened.detach()
 
     def fileno(self) -> int:
-        """Its number."""
+        """The descriptor's number."""
         return self._number
 
     def __del__(self) -> None:
@@ -51,40 +51,40 @@ class _Descriptor:
 
 
 class Opener:
-    """Opens the sockets of one handle, as far as the policy allows."""
+    """Opens the sockets of one handle, if the policy allows their addresses."""
 
     __slots__ = ("_policy", "opened", "refused", "trusted")
 
     def __init__(self, policy: AddressPolicy) -> None:
         self._policy = policy
         self.trusted = False
-        """Whether it goes to a proxy that the operator named."""
+        """Whether the handle connects to a proxy that the operator named."""
         self.refused = ""
-        """The address refused last since `begin`."""
+        """The address that was refused last since `begin`."""
         self.opened = False
         """Whether a socket was opened since `begin`."""
 
     def begin(self) -> None:
-        """A request begins."""
+        """Reset the state for a new request."""
         self.refused = ""
         self.opened = False
 
     def __call__(self, purpose: int, address: Any) -> Any:
-        """Called by libcurl with a resolved address, before it connects."""
+        """Open a socket. libcurl calls this with a resolved address before it connects."""
         target = str(address.addr[0])
         if not self.trusted and not self._policy.allows(target):
             self.refused = target
             return pycurl.SOCKET_BAD
         try:
             socket = _Descriptor(address)
-        except OSError:  # no more descriptors, or a protocol that this machine has not
+        except OSError:  # no descriptor is left, or this machine lacks the protocol
             return pycurl.SOCKET_BAD
         self.opened = True
         return socket
 
 
 def new_handle(policy: AddressPolicy) -> Any:
-    """A handle for any number of requests, one after the other."""
+    """Make a handle for any number of requests, one after the other."""
     handle = pycurl.Curl()
     handle.setopt(pycurl.NOSIGNAL, 1)
     handle.setopt(pycurl.FOLLOWLOCATION, 0)
@@ -92,7 +92,7 @@ def new_handle(policy: AddressPolicy) -> Any:
     handle.setopt(pycurl.REDIR_PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS)
     handle.setopt(pycurl.DNS_CACHE_TIMEOUT, DNS_CACHE_S)
     handle.setopt(pycurl.PROXY, "")
-    handle.setopt(pycurl.NOPROXY, "")  # else libcurl asks the environment which hosts need none
+    handle.setopt(pycurl.NOPROXY, "")  # else libcurl reads it from the environment
     authorities = ssl.get_default_verify_paths().cafile
     if authorities:
         handle.setopt(pycurl.CAINFO, authorities)
@@ -107,9 +107,9 @@ def new_handle(policy: AddressPolicy) -> Any:
 
 
 def prepare(transfer: Transfer, name: Name | None, trusted: frozenset[str]) -> None:
-    """Set what this request asks for; what the last one asked for as well stays as it is.
+    """Set the options of a request. Options that equal those of the last request stay as they are.
 
-    `name` is what libcurl is to be told of the host; `trusted` are proxies that may be anywhere.
+    `name` holds the addresses that libcurl needs. `trusted` are proxies that may have any address.
     """
     handle, call = transfer.handle, transfer.call
     handle.opener.begin()
@@ -136,7 +136,8 @@ def prepare(transfer: Transfer, name: Name | None, trusted: frozenset[str]) -> N
 
 
 def _set_extras(handle: Any, call: FetchCall) -> None:
-    """What few requests have, and no other must inherit: the handle is not used again."""
+    """Set options that few requests have. The handle is not reused, so no other request inherits
+    them."""
     handle.method = "custom"
     if call.cookies:
         handle.setopt(pycurl.COOKIE, call.cookies)
@@ -150,7 +151,7 @@ def _set_extras(handle: Any, call: FetchCall) -> None:
 
 
 def _as_sent(headers: Sequence[str]) -> list[str | bytes]:
-    """What ASCII has not goes as UTF-8."""
+    """Header lines for libcurl. Lines with characters outside ASCII are sent as UTF-8."""
     return [line if line.isascii() else line.encode() for line in headers]
 
 
@@ -158,7 +159,8 @@ def _agree(handle: Any, terms: FetchLimits) -> None:
     handle.setopt(pycurl.CONNECTTIMEOUT_MS, max(1, round(terms.connect_timeout_s * 1000)))
     handle.setopt(pycurl.MAXFILESIZE_LARGE, terms.most_bytes)
     handle.setopt(pycurl.HTTP_VERSION, HTTP_VERSIONS[terms.http_version])
-    # To wait whether a first connection can be shared costs a host of HTTP/1.1 a whole answer.
+    # Waiting to see whether a first connection can be shared costs a host with HTTP/1.1 one whole
+    # answer.
     handle.setopt(pycurl.PIPEWAIT, int(terms.http_version == "2"))
     for option in (pycurl.SSL_VERIFYPEER, pycurl.PROXY_SSL_VERIFYPEER):
         handle.setopt(option, int(terms.verify_tls))
@@ -170,7 +172,7 @@ def _agree(handle: Any, terms: FetchLimits) -> None:
 def _share(handle: Any, call: FetchCall) -> None:
     if handle.jar is not None:
         handle.unsetopt(pycurl.SHARE)
-        handle.setopt(pycurl.COOKIELIST, "ALL")  # a handle without a jar keeps none either
+        handle.setopt(pycurl.COOKIELIST, "ALL")  # a handle without a jar must keep no cookies
     if call.jar is not None:
         call.jar.attach(handle)
     handle.jar = call.jar
@@ -197,7 +199,7 @@ def _log_in(handle: Any, call: FetchCall) -> None:
 
 
 def _tell(handle: Any, name: Name) -> None:
-    """Have libcurl know the addresses of a host, for this request and later ones."""
+    """Give libcurl the addresses of a host, for this request and later ones."""
     if name.addresses:
         found = ",".join(f"[{each}]" if ":" in each else each for each in name.addresses)
         handle.setopt(pycurl.RESOLVE, [f"+{name.host}:{name.port}:{found}"])

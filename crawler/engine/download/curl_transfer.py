@@ -1,4 +1,4 @@
-"""One request on its way: what libcurl receives for it, and libcurl's errors translated."""
+"""One request in libcurl: collects what libcurl receives, and translates libcurl's errors."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from crawler.engine.download.decompress import codings
 from crawler.engine.http.messages import Done, FetchAnswer, FetchCall, FetchError
 
 _HTTP2_STREAM, _PROXY, _TOO_LARGE = 92, 97, 100
-"""Errors of libcurl that pycurl has no names for."""
+"""Errors of libcurl for which pycurl has no names."""
 _TARGET_FAILED = frozenset({19, 20, 21, 22, 24, 27})
-"""What a SOCKS proxy says of the target (CURLPX_REPLY_…, CURLPX_RESOLVE_HOST); it works itself."""
+"""Replies of a working SOCKS proxy that the target failed (CURLPX_REPLY_…, CURLPX_RESOLVE_HOST)."""
 _PROXY_AUTH = 407
 _REFUSED = errno.ECONNREFUSED
 
@@ -50,19 +50,19 @@ _REASONS = {
 
 
 class Owner(Protocol):
-    """Who drives a transfer."""
+    """The fetcher that drives a transfer."""
 
     def waits(self, transfer: Transfer) -> bool:
-        """Asked when memory is full: whether it is to receive no more for now."""
+        """Whether the transfer must pause. The transfer asks when memory is full."""
         ...
 
     def drop(self, transfer: Transfer) -> None:
-        """Break it off."""
+        """Cancel the transfer."""
         ...
 
 
 class Transfer:
-    """A request on its way through libcurl."""
+    """A request in libcurl."""
 
     __slots__ = (
         "_held",
@@ -86,22 +86,22 @@ class Transfer:
         self.call = call
         self.done = done
         self.handle: Any = None
-        """libcurl's handle, while it has one."""
+        """libcurl's handle, while the transfer has one."""
         self.chunks: list[bytes] = []
         self.header_lines: list[bytes] = []
         self.layers: Sequence[str] = ()
-        """The content codings of the body, in the order in which they are to be taken off."""
+        """The content codings of the body, in the order in which they must be undone."""
         self.fault = ""
-        """Why it was broken off, when libcurl was told to."""
+        """Why the transfer was cancelled, if its own check failed."""
         self.limit = 0
         self.size = 0
         self.seen = 0
         self.seen_s = 0.0
 
     def receive(self, chunk: bytes) -> int | None:
-        """Called by libcurl with a part of the body; -1 makes it give up."""
+        """Take a part of the body from libcurl. -1 makes libcurl cancel the transfer."""
         if self._held.full and self._owner.waits(self):
-            return int(pycurl.WRITEFUNC_PAUSE)  # it comes again with the same part
+            return int(pycurl.WRITEFUNC_PAUSE)  # libcurl calls again with the same part
         if not self.limit:
             self._begin_body()
         size = len(chunk)
@@ -115,9 +115,9 @@ class Transfer:
         return None
 
     def _begin_body(self) -> None:
-        """Look at the headers, which are complete now: what follows, and is it wanted?
+        """Check the headers, which are complete now: is the body wanted, and how is it coded?
 
-        libcurl must not be asked anything while it calls.
+        libcurl must not be called while it calls us.
         """
         terms = self.call.terms
         self.limit = terms.most_bytes
@@ -128,20 +128,24 @@ class Transfer:
             self.limit = -1
 
     def go_on(self) -> None:
-        """Receive again what had to wait."""
+        """Resume a paused transfer."""
         self.handle.pause(pycurl.PAUSE_CONT)
 
     def cancel(self) -> None:
-        """Break it off: `done` is not called any more. Harmless when it has ended."""
+        """Cancel the transfer: `done` will not be called. Does nothing if the transfer has
+        ended."""
         self._owner.drop(self)
 
     def forget(self) -> None:
-        """Call nobody any more. Whoever asked is held no longer either: an idle handle keeps the
-        transfer that it had last, and through that it would keep a whole crawl."""
+        """Drop the reference to `done`, so it is never called.
+
+        An idle handle keeps its last transfer, and through `done` it would keep a whole crawl in
+        memory.
+        """
         self.done = _nobody
 
     def answer(self) -> FetchAnswer:
-        """The whole response, its body as received; the transfer holds it no longer."""
+        """The whole response, with its body as received. The transfer drops the body."""
         body = b"".join(self.chunks)
         self.chunks.clear()
         status = self.handle.getinfo(pycurl.RESPONSE_CODE)
@@ -160,7 +164,7 @@ class Transfer:
         )
 
     def error(self, code: int, message: str) -> FetchError:
-        """libcurl's error in our words."""
+        """libcurl's error as a FetchError."""
         self.chunks.clear()
         if self.fault:
             return FetchError(self.fault, self._detail(message), self.seconds())
@@ -170,9 +174,9 @@ class Transfer:
         return FetchError(self._reason(code), message, self.seconds())
 
     def overdue(self, now_s: float, paused: bool) -> str:
-        """Why this is to be given up, if it is. Called now and then; `now_s` is monotonic.
+        """The reason to give up the transfer; empty if there is none. `now_s` is monotonic.
 
-        One that is `paused` waits for us, not for the site.
+        A paused transfer waits for us, not for the site, so it is never given up.
         """
         seen = self.size + len(self.header_lines)
         if seen != self.seen or not self.seen_s or paused:
@@ -189,7 +193,7 @@ class Transfer:
         return ""
 
     def seconds(self) -> float:
-        """How long it takes, or took."""
+        """The seconds that the transfer has taken so far."""
         return float(self.handle.getinfo(pycurl.TOTAL_TIME))
 
     def _detail(self, message: str) -> str:
@@ -206,13 +210,13 @@ class Transfer:
         if code == pycurl.E_OPERATION_TIMEDOUT and not handle.getinfo(pycurl.PRETRANSFER_TIME):
             return "connect timeout"
         if code == pycurl.E_UNSUPPORTED_PROTOCOL and handle.getinfo(pycurl.PRETRANSFER_TIME):
-            return "bad response"  # of HTTP/0.9
+            return "bad response"  # an answer of HTTP/0.9
         if code == _PROXY:
             return "connection failed"
         return _REASONS.get(code, f"curl error {code}")
 
     def _proxy_failed(self, code: int) -> bool:
-        """Whether the proxy itself is to blame, not what it was asked to reach."""
+        """Whether the proxy itself failed, and not its target."""
         handle = self.handle
         if code == _PROXY:
             return handle.getinfo(pycurl.PROXY_ERROR) not in _TARGET_FAILED
@@ -221,7 +225,7 @@ class Transfer:
         if handle.getinfo(pycurl.HTTP_CONNECTCODE) == _PROXY_AUTH:
             return True
         if self.call.proxy[:6].lower() == "https:" and _REASONS.get(code) == "tls":
-            return not handle.getinfo(pycurl.HTTP_CONNECTCODE)  # of the site it is after that
+            return not handle.getinfo(pycurl.HTTP_CONNECTCODE)  # after CONNECT the site failed
         connected = handle.getinfo(pycurl.CONNECT_TIME) and handle.getinfo(pycurl.HTTP_CONNECTCODE)
         return code == pycurl.E_COULDNT_RESOLVE_PROXY or (
             code == pycurl.E_COULDNT_CONNECT and not connected
@@ -229,11 +233,11 @@ class Transfer:
 
 
 def _nobody(_: FetchAnswer | FetchError) -> None:
-    """Told of what was broken off."""
+    """Ignore the result of a cancelled transfer."""
 
 
 def is_wanted(header_lines: Sequence[bytes], patterns: Sequence[str]) -> bool:
-    """Whether a page is of one of these media types, or does not say of which it is."""
+    """Whether an answer has one of these media types, or no media type."""
     kind, status = "", b""
     for line in header_lines:
         name, _, value = line.partition(b":")

@@ -1,7 +1,7 @@
-"""Unpacks bodies: gzip, deflate, br and zstd, each to so many bytes and no further.
+"""Unpacks bodies (gzip, deflate, br, zstd), each up to a limit of bytes.
 
-libcurl could do all but zstd, which the wheels of pycurl lack, and would count no bytes for us
-(docs/decisions/0013-fetching.md).
+libcurl could unpack all but zstd, which the wheels of pycurl lack, and it would count no bytes for
+us (docs/decisions/0013-fetching.md).
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ import zstandard
 from crawler.engine.http.messages import FetchAnswer, FetchError
 
 CODINGS = "gzip, deflate, br, zstd"
-"""What a request says that it takes."""
+"""The content codings that a request accepts."""
 MOST_CODINGS = 3
-"""So many layers are taken off; no honest server has two."""
+"""The most codings of one body; no honest server uses two."""
 ZSTD_WINDOW = 8 * 2**20
-"""More than that need not be kept in mind while unpacking zstd (RFC 9659)."""
+"""The most memory that unpacking zstd needs, in bytes (RFC 9659)."""
 PIECE = 1 << 20
 
 
 class TooLarge(Exception):
-    """More comes out than is wanted."""
+    """The unpacked body is larger than the limit."""
 
 
 def codings(header_lines: Iterable[bytes]) -> Sequence[str]:
-    """The layers of a body in the order in which they are taken off, as the headers name them."""
+    """The content codings that the headers name, in the order in which they must be undone."""
     found: list[str] = []
     for line in header_lines:
         if line.startswith(b"HTTP/"):
@@ -43,7 +43,7 @@ def codings(header_lines: Iterable[bytes]) -> Sequence[str]:
 
 
 def expanded(answer: FetchAnswer, layers: Sequence[str], limit: int) -> FetchAnswer | FetchError:
-    """The answer with its body unpacked, or the error that this is. Computes; safe in a thread."""
+    """Unpack the body of an answer. Returns an error if that fails. Safe in a native thread."""
     try:
         body = expand(answer.body, layers, limit)
     except TooLarge:
@@ -54,16 +54,16 @@ def expanded(answer: FetchAnswer, layers: Sequence[str], limit: int) -> FetchAns
 
 
 def expand(body: bytes, layers: Sequence[str], limit: int) -> bytes:
-    """The body with its layers taken off. A body that ends too early is what there is of it.
+    """Unpack a body. If the body ends too early, returns the part that is there.
 
-    Raises TooLarge, ValueError for a coding that is not known, and the errors of the libraries.
+    Raises TooLarge, ValueError for an unknown coding, and the errors of the libraries.
     """
     if len(layers) > MOST_CODINGS:
-        raise ValueError(f"{len(layers)} codings, one over the other")
+        raise ValueError(f"{len(layers)} content codings; allowed: at most {MOST_CODINGS}")
     for layer in layers:
         unpack = _UNPACKERS.get(layer)
         if unpack is None:
-            raise ValueError(f"content coding {layer!r} is not known")
+            raise ValueError(f"content coding {layer!r} is unknown; allowed: {CODINGS}")
         body = unpack(body, limit) if body else body
     return body
 
@@ -77,13 +77,13 @@ def _gzip(body: bytes, limit: int) -> bytes:
         size += len(part)
         _check(size, limit)
         body = member.unused_data.lstrip(b"\0")
-        if not body.startswith(b"\x1f\x8b"):  # what follows the last member is nobody's
+        if not body.startswith(b"\x1f\x8b"):  # ignore what follows the last member
             break
     return b"".join(parts)
 
 
 def _deflate(body: bytes, limit: int) -> bytes:
-    """RFC 9110 means zlib's format; some servers send the bare stream."""
+    """Unpack zlib's format, as RFC 9110 says, or the bare stream, which some servers send."""
     try:
         whole = zlib.decompressobj().decompress(body, limit + 1)
     except zlib.error:

@@ -1,7 +1,7 @@
-"""Addresses of hosts: looked up once for all who wait, kept for a while, failures too.
+"""Looks up the addresses of hosts, once for all that wait. Keeps results and failures for a while.
 
-libcurl would start a native thread for every request to a host that it does not know. Here a
-bounded number of threads asks the system's resolver, and libcurl is told what it said.
+libcurl would start a native thread for every request to a host that it does not know. Instead, a
+limited number of threads asks the system's resolver, and libcurl gets the result.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from crawler.clock import Clock
 from crawler.supervision import Supervisor, run_aside
 
 LOOKUPS = 32
-"""Look-ups under way at once: each holds a native thread."""
+"""The most look-ups at once; each uses a native thread."""
 LOOKUP_S = 10.0
-"""A look-up that takes longer has failed."""
+"""The seconds after which a look-up has failed."""
 FAILURE_KEPT_S = 5.0
-"""For so long a name that has no address is not looked up again."""
+"""The seconds for which a failed look-up is not repeated."""
 MAX_NAMES = 20_000
-"""The one looked up longest ago is forgotten first."""
+"""The most names that are kept. The name looked up longest ago is forgotten first."""
 _NUMERIC = re.compile(r"\[.*\]|[0-9.]+")
 _getaddrinfo = monkey.get_original("socket", "getaddrinfo")
 
@@ -33,7 +33,7 @@ Lookup = Callable[[str, int], list[str]]
 
 
 class Name:
-    """What is known of a host and port."""
+    """The result of looking up a host and port."""
 
     __slots__ = ("addresses", "at_s", "error", "host", "port", "told")
 
@@ -41,16 +41,17 @@ class Name:
         self.host = host
         self.port = port
         self.at_s = at_s
-        """When it was looked up."""
+        """The monotonic time of the look-up."""
         self.addresses: list[str] = []
         self.error = ""
-        """Why it has no address."""
+        """Why no address was found."""
         self.told = False
-        """Whether libcurl knows it."""
+        """Whether libcurl knows the addresses."""
 
 
 class Resolver:
-    """Keeps what was looked up. `lookup` returns the addresses of a host, and may block."""
+    """Looks up hosts and keeps the results. `lookup` returns the addresses of a host, and may
+    block."""
 
     def __init__(self, supervisor: Supervisor, clock: Clock, lookup: Lookup | None = None) -> None:
         self._supervisor = supervisor
@@ -61,7 +62,7 @@ class Resolver:
         self._waiting: dict[str, list[Callable[[Name], None]]] = {}
 
     def known(self, origin: str, ttl_s: float) -> Name | None:
-        """What is known of a site (`urls.origin`) and not older than that."""
+        """The result for a site (`urls.origin`), if it is not older than `ttl_s`."""
         name = self._names.get(origin)
         if name is None:
             return None
@@ -69,9 +70,10 @@ class Resolver:
         return name if self._clock.monotonic() < name.at_s + kept_s else None
 
     def ask(self, origin: str, ready: Callable[[Name], None]) -> None:
-        """Look a site's host up, once for all who ask meanwhile; `ready` gets what was found.
+        """Look up a site's host, once for all that ask meanwhile. Then call `ready` with the
+        result.
 
-        It gets it at once when the host is an address.
+        If the host is an address, `ready` is called at once.
         """
         name = _name(origin, self._clock.monotonic())
         if name.error or is_numeric(name.host):
@@ -87,7 +89,7 @@ class Resolver:
         self._supervisor.spawn(f"resolve {origin}", self._resolve, origin, name)
 
     def close(self) -> None:
-        """Let the threads go; one that looks up a name ends when the answer comes or fails."""
+        """Release the threads when they are done."""
         pool, self._pool = self._pool, None
         if pool is not None:
             run_aside("end of DNS look-ups", pool.kill)
@@ -122,18 +124,18 @@ class Resolver:
 
 
 def is_numeric(host: str) -> bool:
-    """Whether a host is an address already."""
+    """Whether a host is already an address."""
     return _NUMERIC.fullmatch(host) is not None
 
 
 def system_lookup(host: str, port: int) -> list[str]:
-    """The addresses that the system's resolver knows, in its order. Blocks; raises OSError."""
+    """The addresses that the system's resolver finds, in its order. Blocks; raises OSError."""
     found = _getaddrinfo(host, port, 0, monkey.get_original("socket", "SOCK_STREAM"))
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
 def _outcome(lookup: Lookup, host: str, port: int) -> list[str] | OSError | UnicodeError:
-    """What a look-up came to, an exception included: gevent prints those that its threads raise."""
+    """Run a look-up. Returns its exception, because gevent prints those that its threads raise."""
     try:
         return lookup(host, port)
     except (OSError, UnicodeError) as error:

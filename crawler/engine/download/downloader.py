@@ -1,4 +1,4 @@
-"""The fetchers of a worker by name: libcurl, and those that plugins bring."""
+"""The fetchers of a worker by name: libcurl, and the fetchers of plugins."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Makers = Mapping[str, Callable[[], Fetcher]]
 
 
 class Downloader:
-    """Sends each request by the fetcher it names; to the crawls it is one fetcher."""
+    """Sends each request with the fetcher that the request names. Crawls use it as one fetcher."""
 
     def __init__(
         self, curl: CurlFetcher, policy: AddressPolicy, resolver: Resolver, makers: Makers
@@ -32,7 +32,7 @@ class Downloader:
 
     @property
     def names(self) -> Sequence[str]:
-        """What a crawl may ask for."""
+        """The names that the setting `fetcher` may have."""
         return [BUILT_IN, *sorted(self._makers)]
 
     @property
@@ -41,18 +41,18 @@ class Downloader:
         return self._curl.in_flight
 
     def start(self) -> None:
-        """Be ready; those of plugins start when they are asked for."""
+        """Start libcurl. Fetchers of plugins start when they are first used."""
         self._curl.start()
 
     def stop(self) -> None:
-        """Stop all of them."""
+        """Stop all fetchers."""
         for fetcher in self._made.values():
             fetcher.stop()
         self._made.clear()
         self._curl.stop()
 
     def submit(self, call: FetchCall, done: Done) -> Sent:
-        """Send a request; raises FetchError when that cannot be."""
+        """Send a request. Raises FetchError if it cannot be sent."""
         if not call.fetcher or call.fetcher == BUILT_IN:
             return self._curl.submit(call, done)
         fetch = _PluginFetch(self._named(call.fetcher), call, done)
@@ -77,7 +77,8 @@ class Downloader:
         return fetcher
 
     def _judge(self, fetch: _PluginFetch) -> None:
-        """A plugin makes its own connections: so its target is looked up and judged before."""
+        """Check the target's addresses before a plugin fetches it, because a plugin connects by
+        itself."""
 
         def resolved(name: Name) -> None:
             refused = [each for each in name.addresses if not self._policy.allows(each)]
@@ -92,7 +93,7 @@ class Downloader:
 
 
 class _PluginFetch:
-    """A request that a plugin fetches, or will."""
+    """A request that a plugin fetches or will fetch."""
 
     def __init__(self, fetcher: Fetcher, call: FetchCall, done: Done) -> None:
         self.call = call
@@ -101,16 +102,16 @@ class _PluginFetch:
         self._sent: Sent | None = None
 
     def submit(self) -> None:
-        """Hand it to the plugin; whatever that raises is a FetchError."""
+        """Pass the request to the plugin. Raises FetchError for any exception of the plugin."""
         try:
             self._sent = self._fetcher.submit(self.call, self.end)
         except FetchError:
             raise
-        except FAULTS as error:  # it may hold any code
+        except FAULTS as error:  # a plugin may raise anything
             raise FetchError("fetcher failed", repr(error)) from error
 
     def begin(self) -> None:
-        """As `submit`, but errors go to who waits."""
+        """Pass the request to the plugin, and deliver errors to `done`."""
         if self._done is None:
             return
         try:
@@ -119,13 +120,13 @@ class _PluginFetch:
             self.end(error)
 
     def end(self, result: FetchAnswer | FetchError) -> None:
-        """Tell who waits, once."""
+        """Deliver the result, once."""
         done, self._done = self._done, None
         if done is not None:
             done(result)
 
     def cancel(self) -> None:
-        """Tell nobody any more."""
+        """Cancel the request: no result will be delivered."""
         done, self._done = self._done, None
         if done is not None and self._sent is not None:
             self._sent.cancel()

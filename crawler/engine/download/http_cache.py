@@ -1,6 +1,6 @@
-"""The store of the HTTP cache: answers on disk, so that a spider under work troubles no site.
+"""Stores answers on disk for the HTTP cache, so that work on a spider does not burden its sites.
 
-cache_policy.py decides what is kept and used. What the disk makes go wrong is a miss.
+cache_policy.py decides what is stored and used. An error of the disk counts as a miss.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ T = TypeVar("T")
 log = get_logger(__name__)
 
 PATIENCE_S = 0.2
-"""So long another process may hold the file; the hub waits."""
+"""The seconds to wait while another process locks the file; the hub waits."""
 _SCHEMA = """
 PRAGMA journal_mode = WAL;
 PRAGMA synchronous = OFF;
@@ -38,7 +38,7 @@ _FIND = "SELECT stored_s, status, headers, vary, body FROM answers WHERE url = ?
 
 
 class Cache:
-    """Answers by URL, in one SQLite file; the oldest go when there are more than `most_bytes`."""
+    """Stores answers by URL in one SQLite file. Above `most_bytes` the oldest answers go."""
 
     def __init__(self, folder: Path, most_bytes: int = WorkerSettings.cache_bytes) -> None:
         self._file = folder / "answers.sqlite"
@@ -47,18 +47,20 @@ class Cache:
         self._db: sqlite3.Connection | None = None
 
     def get(self, owner: str, call: FetchCall) -> Entry | None:
-        """What is stored for a request of that task, fresh or not."""
-        key = _key(owner, call)
-        found = self._attempt(lambda db: db.execute(_FIND, (key,)).fetchone())
-        if found is None:
-            return None
-        stored_s, status, headers, vary, body = found
-        lines = headers.splitlines(keepends=True)
-        entry = Entry(stored_s, status, lines, json.loads(vary), body)
-        return entry if _matches(entry, call) else None
+        """The stored answer for a request of a task, fresh or not."""
+        with suppress(sqlite3.Error, OSError):
+            found = self._open().execute(
+                "SELECT stored_s, status, headers, vary, body FROM answers WHERE url = ?",
+                (_key(owner, call),),
+            )
+            for stored_s, status, headers, vary, body in found:
+                lines = headers.splitlines(keepends=True)
+                entry = Entry(stored_s, status, lines, json.loads(vary), body)
+                return entry if _matches(entry, call) else None
+        return None
 
     def put(self, owner: str, call: FetchCall, answer: FetchAnswer, now_s: float) -> None:
-        """Keep an answer in the place of an older one; `now_s` is wall time."""
+        """Store an answer in place of an older one. `now_s` is wall time."""
         vary = json.dumps(varying(call, Headers.parse(answer.header_lines)))
         row = (
             _key(owner, call),
@@ -71,7 +73,7 @@ class Cache:
         self._attempt(lambda db: self._store(db, row, len(answer.body)))
 
     def close(self) -> None:
-        """Close the file; it is opened again when it is needed."""
+        """Close the file. The next use opens it again."""
         db, self._db = self._db, None
         if db is not None:
             db.close()
@@ -92,7 +94,7 @@ class Cache:
             try:
                 self._db = self._connect()
             except sqlite3.DatabaseError as error:
-                log.warning("the HTTP cache is broken; it starts empty", error=str(error))
+                log.warning("the HTTP cache is broken; starting a new one", error=str(error))
                 self._file.replace(self._file.with_suffix(".broken"))
                 self._db = self._connect()
         return self._db
@@ -121,7 +123,8 @@ class Cache:
 
 
 def _key(owner: str, call: FetchCall) -> str:
-    """Each task has answers of its own: those of one that is logged in are not for others."""
+    """The key of an answer. Each task has its own, because one that is logged in gets private
+    pages."""
     return f"{owner} {call.url}"
 
 

@@ -1,4 +1,5 @@
-"""Proxies in turn: one that fails rests for a while, and the request goes on with the next."""
+"""Uses proxies in turn. A proxy that fails is left out for a while, and the request tries the
+next."""
 
 from __future__ import annotations
 
@@ -13,10 +14,10 @@ _REFUSED = 407
 
 
 class Submits(Protocol):
-    """What a relay needs of a fetcher."""
+    """What a relay needs from a fetcher."""
 
     def submit(self, call: FetchCall, done: Done) -> Sent:
-        """Send a request; raises FetchError when that cannot be."""
+        """Send a request. Raises FetchError if it cannot be sent."""
         ...
 
 
@@ -34,14 +35,15 @@ class Proxies:
         return bool(self._proxies)
 
     def next(self, tried: Collection[str] = ()) -> str:
-        """Whose turn it is, of those that do not rest and were not tried. Raises FetchError."""
+        """The next proxy that is not left out and was not tried. Raises FetchError if there is
+        none."""
         now_s = self._now_s()
         for _ in self._proxies:
             proxy = self._proxies[self._turn]
             self._turn = (self._turn + 1) % len(self._proxies)
             if proxy not in tried and self._back_s.get(proxy, now_s) <= now_s:
                 return proxy
-        raise FetchError("no proxy", f"each of {len(self._proxies)} failed lately")
+        raise FetchError("no proxy", f"all proxies failed recently: {len(self._proxies)}")
 
     def failed(self, proxy: str) -> None:
         """Leave a proxy out for a while."""
@@ -49,7 +51,7 @@ class Proxies:
 
 
 class Relay:
-    """A request on its way through one proxy after another, until one works."""
+    """A request that tries one proxy after another, until one works."""
 
     def __init__(
         self,
@@ -67,7 +69,7 @@ class Relay:
         self._spent_s = 0.0
 
     def send(self) -> None:
-        """Send it through the next proxy. Raises FetchError when none is left."""
+        """Send the request through the next proxy. Raises FetchError if none is left."""
         proxy = self._proxies.next(self._tried)
         self._tried.append(proxy)
         left_s = self._call.timeout_s - self._spent_s
@@ -75,7 +77,7 @@ class Relay:
         self._sent = self._fetcher.submit(call, self._arrived)
 
     def cancel(self) -> None:
-        """Break it off, by whichever proxy it goes."""
+        """Cancel the request, whichever proxy it uses."""
         if self._sent is not None:
             self._sent.cancel()
 
@@ -92,14 +94,14 @@ class Relay:
 
 
 def is_refusal(result: FetchAnswer | FetchError) -> bool:
-    """Whether a proxy failed, and not what lies behind it."""
+    """Whether the proxy failed, and not the site behind it."""
     if isinstance(result, FetchError):
         return result.reason == "proxy"
     return result.status == _REFUSED
 
 
 def checked(proxy: Any) -> str:
-    """A proxy of a request's own. Raises FetchError for what is none."""
+    """Check the proxy of one request. Raises FetchError if it is not a proxy URL."""
     if not proxy:
         return ""
     if isinstance(proxy, str) and PROXY.fits(proxy):

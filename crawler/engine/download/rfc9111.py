@@ -1,7 +1,7 @@
-"""When a stored answer may be used: the rules of a private cache, after a part of RFC 9111.
+"""Decides when a stored answer may be used: the rules of a private cache, a part of RFC 9111.
 
-no-store, no-cache, max-age, Expires, the heuristic by Last-Modified, Vary, and validation by ETag
-and Last-Modified. Pure: values in, values out.
+It knows no-store, no-cache, max-age, Expires, the heuristic by Last-Modified, Vary, and validation
+by ETag and Last-Modified. The functions are pure.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from crawler.engine.http.headers import Headers
 from crawler.engine.http.messages import FetchAnswer, FetchCall
 
 HEURISTIC_SHARE = 0.1
-"""Without a word on freshness, a page is fresh for this share of its age when it came."""
+"""The share of its age for which a page is fresh if its headers say nothing about freshness."""
 MOST_HEURISTIC_S = 86_400.0
 _STORABLE = frozenset({200, 203, 204, 300, 301, 308, 404, 410})
 
@@ -24,20 +24,20 @@ class Entry:
     """A stored answer."""
 
     stored_s: float
-    """Wall time."""
+    """The wall time at which it was stored."""
     status: int
     header_lines: Sequence[bytes]
     vary: Mapping[str, str]
-    """What the request said in the headers that the answer varies by."""
+    """The request's values of the headers that Vary names."""
     body: bytes
 
     @property
     def headers(self) -> Headers:
-        """Its headers."""
+        """The headers of the answer."""
         return Headers.parse(self.header_lines)
 
     def answer(self) -> FetchAnswer:
-        """As if it had just come."""
+        """The answer as if it had just arrived."""
         return FetchAnswer(self.status, self.header_lines, self.body, 0.0, cached=True)
 
 
@@ -60,7 +60,7 @@ def is_fresh(entry: Entry, now_s: float) -> bool:
 
 
 def lifetime_s(headers: Headers, stored_s: float) -> float:
-    """How long an answer is fresh, from when it was made."""
+    """The seconds for which an answer is fresh, from its Date."""
     said = directives(headers)
     if "max-age" in said:
         return _number(said["max-age"], 0.0)
@@ -75,14 +75,14 @@ def lifetime_s(headers: Headers, stored_s: float) -> float:
 
 
 def validators(entry: Entry) -> Sequence[str]:
-    """The header lines by which a site tells whether a stored answer still holds."""
+    """The request headers that ask the site whether a stored answer is still valid."""
     headers = entry.headers
     asked = (("If-None-Match", "etag"), ("If-Modified-Since", "last-modified"))
     return [f"{name}: {headers[source]}" for name, source in asked if source in headers]
 
 
 def validated(entry: Entry, fresh: FetchAnswer) -> FetchAnswer:
-    """The stored answer, with the headers that a 304 brought in the place of its own."""
+    """The stored answer, with the headers of a 304 in place of its own."""
     renewed = {line.partition(b":")[0].strip().lower() for line in fresh.header_lines}
     renewed -= {b"content-length", b"content-encoding", b"transfer-encoding"}
     kept = [
@@ -100,14 +100,14 @@ def validated(entry: Entry, fresh: FetchAnswer) -> FetchAnswer:
 
 
 def directives(headers: Headers) -> Mapping[str, str]:
-    """What Cache-Control says: name → value."""
+    """The directives of Cache-Control: name → value."""
     parts = ", ".join(headers.getall("cache-control")).lower().split(",")
     pairs = (part.strip().partition("=") for part in parts if part.strip())
     return {name: value.strip('"') for name, _, value in pairs}
 
 
 def varying(call: FetchCall, headers: Headers) -> Mapping[str, str]:
-    """What a request says in the headers by which an answer varies."""
+    """The request's values of the headers by which an answer varies."""
     names = {name.strip().lower() for name in ", ".join(headers.getall("vary")).split(",")}
     sent = (line.partition(":") for line in call.headers)
     return {name.lower(): value.strip() for name, _, value in sent if name.lower() in names}
