@@ -4,11 +4,11 @@ What one crawl learns about a host holds for all crawls of the worker. This modu
 with incidents. It forgets them when they behave again, or after a long time.
 
 - A host that answers 429 or 503 gets a cooldown as long as its Retry-After asks for. Without
-Retry-After it is `throttle_s`, and twice as long after each further incident. It starts over after
-`throttle_forgiven_s` without an incident. Requests that were in flight when a cooldown began belong
-to the same incident. - A host that is unreachable several times in a row gets a cooldown too, twice
-as long each time. - After a cooldown the worker sends one request at a time, until there is a good
-answer.
+  Retry-After it is `throttle_s`, and twice as long after each further incident. It starts over
+  after `throttle_forgiven_s` without an incident. Requests that were in flight when a cooldown
+  began belong to the same incident.
+- A host that is unreachable several times in a row gets a cooldown too, twice as long each time.
+- After a cooldown the worker sends one request at a time, until there is a good answer.
 
 This module also knows which hosts are slow to answer.
 """
