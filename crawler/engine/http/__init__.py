@@ -1,1 +1,1 @@
-"""Requests, responses and what is read from a page. It knows no crawl and no network."""
+"""Requests, responses, and reading pages. This package knows no crawl and no network."""

@@ -1,8 +1,8 @@
-"""From the bytes of a page to its text.
+"""Decodes the bytes of a page to text.
 
-The order is that of browsers, and of what fails least: byte order mark, Content-Type header,
-<meta> in the first 4 KB, strict UTF-8, a guess. Labels mean what the WHATWG Encoding Standard says:
-`latin-1` is cp1252, `gb2312` is gb18030 (encoding_labels.py).
+It looks for the encoding where browsers do, the most reliable place first: byte order mark,
+Content-Type header, <meta> in the first 4 KB, strict UTF-8, a guess. Labels mean what the WHATWG
+Encoding Standard says: `latin-1` is cp1252, `gb2312` is gb18030 (encoding_labels.py).
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from charset_normalizer import from_bytes
 from crawler.engine.http.encoding_labels import codec
 
 HEAD_BYTES = 4096
-"""How far into a page its declaration is looked for; the standard asks for 1024 at least."""
+"""The bytes of a page that are searched for a declaration; the standard asks for 1024 at least."""
 GUESS_BYTES = 32_768
-"""How much of a page the guess looks at: it is pure computation, which blocks everything else."""
+"""The bytes of a page that the guess reads. It only computes, and so blocks everything else."""
 LAST_RESORT = "cp1252"
-"""Every byte means something in it, so that the ASCII part of a page survives."""
+"""In this encoding every byte means something, so the ASCII part of a page survives."""
 
 
 _GUESSED = (
     *("cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "cp1255", "cp1256", "iso8859_2", "koi8_r"),
     *("gb18030", "big5", "cp932", "euc_jp", "cp949"),
 )
-"""What pages are in that do not say so; a guess among all encodings takes ten times as long."""
+"""The encodings of pages that declare none. A guess among all encodings takes ten times as long."""
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
-    (codecs.BOM_UTF32_LE, "utf-32-le"),  # begins like the next, so comes before it
+    (codecs.BOM_UTF32_LE, "utf-32-le"),  # begins like the next mark
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
     (codecs.BOM_UTF32_BE, "utf-32-be"),
@@ -45,7 +45,8 @@ _IN_PAGE = re.compile(
 
 
 def decode(body: bytes, content_type: str = "") -> tuple[str, str]:
-    """Encoding and text of a page; characters that fit no encoding become U+FFFD."""
+    """Returns the encoding and the text of a page. Bytes that do not fit the encoding become
+    U+FFFD."""
     for mark, marked in _MARKS:
         if body.startswith(mark):
             return marked, body[len(mark) :].decode(marked, "replace")
@@ -70,7 +71,7 @@ def _page_codec(head: bytes) -> str | None:
         label = found["meta"] or found["xml"]
         meant = codec(label.decode("latin-1")) if label else None
         if meant is not None:
-            # Who could read the declaration byte by byte has no page in UTF-16.
+            # A page whose declaration can be read byte by byte is not in UTF-16.
             return "utf-8" if meant.startswith("utf-16") else meant
     return None
 

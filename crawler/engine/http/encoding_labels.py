@@ -1,7 +1,7 @@
-"""What the labels of encodings mean on the web, by the WHATWG Encoding Standard (section 4.2).
+"""The labels of encodings on the web, by the WHATWG Encoding Standard (section 4.2).
 
-Python knows other names, some of which are no encodings of text (`base64`) or dangerous ones
-(`utf-7`, `unicode_escape`); pages must not choose those.
+Python knows other names too. Some are no text encodings (`base64`), some are dangerous (`utf-7`,
+`unicode_escape`). Pages must not choose those.
 """
 
 from __future__ import annotations
@@ -60,5 +60,5 @@ _CODECS = {label: codec for codec, labels in _LABELS.items() for label in labels
 
 
 def codec(label: str) -> str | None:
-    """Python's name of the encoding that a page means by a label; None for what is none."""
+    """Python's name of the encoding for a label; None if the label is unknown."""
     return _CODECS.get(label.strip().lower())

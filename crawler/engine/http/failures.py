@@ -1,4 +1,4 @@
-"""What an errback gets: why a request has no page for its callback. The names are Scrapy's."""
+"""What an errback gets: the reason why a request has no page. The interface is Scrapy's."""
 
 from __future__ import annotations
 
@@ -15,16 +15,19 @@ if TYPE_CHECKING:
 
 
 FAULTS = (Exception, SystemExit, gevent.Timeout)
-"""What spiders, pipelines and plugins raise at their own cost. A `sys.exit` that got through would
-end the worker, with every crawl of it."""
+"""The exceptions of spiders, pipelines and plugins that are handled as their faults.
+
+Without SystemExit here, a `sys.exit` in a spider would end the worker with all its crawls.
+"""
 
 
 class IgnoreRequest(Exception):
-    """A request that is not sent, or whose answer is not used, as when robots.txt forbids it."""
+    """A request that is not sent, or whose answer is ignored, for example because robots.txt
+    forbids it."""
 
 
 class HttpError(IgnoreRequest):
-    """An answer with an HTTP status that the callback does not ask for, in `response`."""
+    """An answer whose HTTP status the callback did not ask for. `response` holds the answer."""
 
     def __init__(self, response: Response, *args: Any) -> None:
         super().__init__(*(args or (f"HTTP {response.status}",)))
@@ -32,7 +35,7 @@ class HttpError(IgnoreRequest):
 
 
 class CloseSpider(Exception):
-    """A callback raises it to end the crawl; `reason` becomes the finish reason."""
+    """A callback raises this to end the crawl. `reason` is the finish reason."""
 
     def __init__(self, reason: str = "cancelled") -> None:
         super().__init__(reason)
@@ -40,19 +43,19 @@ class CloseSpider(Exception):
 
 
 class DNSLookupError(FetchError):
-    """The name of the host has no address."""
+    """The host's name has no address."""
 
 
 class TimedOut(FetchError, TimeoutError):
-    """No answer in time."""
+    """No answer came in time."""
 
 
 class ConnectError(FetchError, ConnectionError):
-    """No connection, or one that broke."""
+    """No connection was made, or it broke."""
 
 
 class Refused(FetchError, ConnectionRefusedError):
-    """Nothing listens at that port."""
+    """Nothing listens on that port."""
 
 
 _KINDS = {
@@ -68,7 +71,7 @@ Kind = type[BaseException]
 
 
 class Failure:
-    """Why `request` has no page; `value` is the exception."""
+    """The reason why `request` has no page. `value` is the exception."""
 
     def __init__(self, value: BaseException, request: Request) -> None:
         self.value = value
@@ -81,26 +84,27 @@ class Failure:
 
     @property
     def response(self) -> Response | None:
-        """The answer, if its HTTP status made the request fail."""
+        """The answer, if its HTTP status is the reason."""
         return getattr(self.value, "response", None)
 
     def check(self, *kinds: Kind) -> Kind | None:
-        """The first of the exception classes to which `value` belongs, or None."""
+        """The first of these classes that the exception is an instance of; None if there is
+        none."""
         return next((kind for kind in kinds if isinstance(self.value, kind)), None)
 
     def trap(self, *kinds: Kind) -> Kind:
-        """Like `check`, but raises `value` if it belongs to none of the classes."""
+        """As `check`, but raises the exception if it is an instance of none."""
         kind = self.check(*kinds)
         if kind is None:
             raise self.value
         return kind
 
     def getErrorMessage(self) -> str:
-        """What went wrong, in a line."""
+        """The message of the exception, in one line."""
         return str(self.value)
 
     def getTraceback(self) -> str:
-        """The exception with the place where it was raised, if it was."""
+        """The exception with its traceback, if it was raised."""
         return "".join(traceback.format_exception(self.value))
 
     def __repr__(self) -> str:
@@ -108,5 +112,5 @@ class Failure:
 
 
 def fetch_error(reason: str, detail: str = "") -> FetchError:
-    """The exception for a reason of the fetcher, of a class an errback can `check` for."""
+    """The exception for a reason of the fetcher, of a class that an errback can `check` for."""
     return _KINDS.get(reason, FetchError)(reason, detail.removeprefix(f"{reason}: "))

@@ -1,4 +1,4 @@
-"""Requests that send data: as JSON, as a form, or as the form of a page filled in."""
+"""Requests that send data: as JSON, as a form, or as a form of a page that is filled in."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _CHECKED = re.compile("checkbox|radio", re.IGNORECASE)
 
 
 class JsonRequest(Request):
-    """A request whose body is `data` as JSON; POST unless another method is given."""
+    """A request whose body is `data` as JSON. The method is POST unless another is given."""
 
     def __init__(
         self,
@@ -50,9 +50,9 @@ class JsonRequest(Request):
 
 
 class FormRequest(Request):
-    """A request that sends `formdata`: in the body of a POST, or else in the query of the URL.
+    """A request that sends `formdata`: in the body of a POST, otherwise in the query of the URL.
 
-    A value may be a list; the field is then sent once for each of its values.
+    If a value is a list, the field is sent once for each element.
     """
 
     def __init__(self, *args: Any, formdata: Pairs | None = None, **kwargs: Any) -> None:
@@ -83,13 +83,13 @@ class FormRequest(Request):
         formcss: str | None = None,
         **rest: Any,
     ) -> Self:
-        """The request that a browser sends for a form of the page, with `formdata` filled in.
+        """The request that a browser sends for a form of the page, filled in with `formdata`.
 
-        `formname`, `formid` or `formnumber` names the form, or it is the form around what
-        `formxpath` or `formcss` finds. A field of `formdata` that is None is not sent. The value of
-        the first button is sent too, as if it were clicked. `clickdata` chooses another button by
-        its attributes, or by `nr`, its number among the inputs. Raises ValueError if there is no
-        such form or button.
+        The form is the one with `formname` or `formid`, the one around what `formxpath` or
+        `formcss` finds, or the one with number `formnumber`. A field whose value in `formdata` is
+        None is not sent. The request also sends the value of the button that is clicked: the first,
+        or the one that `clickdata` names by its attributes or by `nr`, its number among the inputs.
+        Raises ValueError if there is no such form or button.
         """
         if formcss is not None:
             formxpath = HTMLTranslator().css_to_xpath(formcss)
@@ -127,7 +127,7 @@ def _bytes(value: Any, encoding: str) -> bytes:
 def _form(
     response: Response, name: str | None, id_: str | None, number: int, xpath: str | None
 ) -> Any:
-    """The element of the form that is meant."""
+    """The form element that the arguments name."""
     root = response.selector.root
     forms = root.xpath("//form") if hasattr(root, "xpath") else []
     if not forms:
@@ -156,7 +156,7 @@ def _form_around(nodes: Any, xpath: str, response: Response) -> Any:
 
 
 def _kept(form: Any, given: set[str]) -> list[tuple[str, Any]]:
-    """The fields of a form as the page has them, except those given."""
+    """The fields of a form with the values of the page, except those given."""
     fields = ((element.get("name"), _value(element)) for element in form.xpath(_INPUTS))
     return [
         (name, value) for name, value in fields if name and name not in given and value is not None
@@ -164,7 +164,7 @@ def _kept(form: Any, given: set[str]) -> list[tuple[str, Any]]:
 
 
 def _value(element: Any) -> Any:
-    """What a field of a form is sent with; None when it is not sent."""
+    """The value that a field of a form sends; None if it sends nothing."""
     if element.tag == "textarea":
         return "".join(element.itertext())
     if element.tag == "select":
@@ -194,7 +194,7 @@ def _option(option: Any) -> str:
 def _clicked(
     form: Any, clickdata: Mapping[str, Any] | None, given: set[str]
 ) -> list[tuple[str, str]]:
-    """The button that is clicked, as a field, unless it has no name or is given."""
+    """The clicked button as a field, unless it has no name or is given."""
     buttons = form.xpath(_CLICKABLE, namespaces=_RE)
     if not buttons:
         return []

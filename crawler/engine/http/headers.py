@@ -1,4 +1,4 @@
-"""Header lines as mappings: those of a response, and those a request is to be sent with."""
+"""Header lines as mappings: those of a response, and those of a request."""
 
 from __future__ import annotations
 
@@ -8,18 +8,19 @@ from typing import Any
 
 
 class Headers(Mapping[str, str]):
-    """The header lines of a response; names in any case, a repeated one gives its last value."""
+    """The header lines of a response. Case does not matter; a repeated header gives its last
+    value."""
 
     def __init__(self, lines: Iterable[tuple[str, str]] | Mapping[str, str] = ()) -> None:
         pairs: Any = lines.items() if isinstance(lines, Mapping) else lines
         self._lines = [(name.lower(), value) for name, value in pairs]
         self._last: dict[str, str] = dict(self._lines)
         self.protocol = ""
-        """Of the status line, `HTTP/1.1`; empty where there was none."""
+        """The protocol in the status line, such as `HTTP/1.1`. Empty without a status line."""
 
     @classmethod
     def parse(cls, lines: Iterable[bytes]) -> Headers:
-        """From the lines as received; those before the last status line (1xx) do not count."""
+        """Parse lines as received. Lines before the last status line (1xx) do not count."""
         pairs: list[tuple[str, str]] = []
         status_line = b""
         for line in lines:
@@ -36,7 +37,7 @@ class Headers(Mapping[str, str]):
         return made
 
     def getall(self, name: str) -> list[str]:
-        """Every value of a header, in the order received."""
+        """All values of a header, in the order received."""
         return [value for key, value in self._lines if key == name.lower()]
 
     getlist = getall
@@ -55,9 +56,9 @@ class Headers(Mapping[str, str]):
 
 
 class RequestHeaders(MutableMapping[str, str | None]):
-    """The header lines a request adds; names in any case, sent as they were written first.
+    """The header lines that a request adds. Case does not matter; they are sent as first written.
 
-    A list of values becomes one line; None keeps the usual header of that name from being sent.
+    A list of values becomes one line. None means that no header of that name is sent.
     """
 
     __slots__ = ("_by_key",)
@@ -97,7 +98,7 @@ def _value(value: Any) -> str:
 
 
 def retry_after_s(headers: Mapping[str, str], now_s: float) -> float:
-    """What Retry-After asks for, in seconds from now; 0 when it is absent or unreadable."""
+    """The seconds from now that Retry-After asks for; 0 if it is absent or unreadable."""
     value = headers.get("retry-after", "").strip()
     if value.isdecimal():
         return float(value)

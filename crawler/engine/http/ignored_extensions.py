@@ -1,4 +1,4 @@
-"""Endings of files that are no pages, as Scrapy has them."""
+"""File name extensions of links that are no pages; the list is Scrapy's."""
 
 from __future__ import annotations
 
@@ -11,4 +11,4 @@ IGNORED_EXTENSIONS = frozenset(
     msp py
     """.split()  # noqa: SIM905
 )
-"""Archives, pictures, sound, films, documents: the ending of the path, without its dot."""
+"""Archives, images, sound, films, documents: the extension of the path, without the dot."""

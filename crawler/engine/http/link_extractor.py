@@ -1,4 +1,4 @@
-"""Links and how they are found on a page. Names, defaults and results are Scrapy's."""
+"""Finds links on pages. Names, defaults and results are Scrapy's."""
 
 from __future__ import annotations
 
@@ -24,16 +24,17 @@ Texts = str | Iterable[str] | None
 
 
 class LinkExtractor:
-    """Finds the links of a page. An argument that takes several values takes a single value too.
+    """Finds the links of a page. Each argument takes several values, or a single one.
 
-    `allow`, `deny`: regular expressions searched in the absolute URL; `deny` wins. `allow_domains`,
-    `deny_domains`: hosts, and those below them. `deny_extensions`: endings of the path, by default
-    `IGNORED_EXTENSIONS`. `restrict_xpaths`, `restrict_css`: the regions in which links count.
-    `restrict_text`: regular expressions searched in the link's text. `tags`, `attrs`: where links
-    stand; `*` is everywhere except `deny_tags` and `deny_attrs`. `canonicalize`: return URLs in
-    canonical form. `unique`: return each URL once. `process_value`: gets each absolute URL, and
-    returns another one or None. `strip` has no effect: white space around a URL never counts.
-    Raises re.error for a bad regular expression, and ValueError for a bad selector.
+    `allow`, `deny`: regular expressions that are searched in the absolute URL; `deny` wins.
+    `allow_domains`, `deny_domains`: hosts, and the hosts below them. `deny_extensions`: extensions
+    of the path, by default `IGNORED_EXTENSIONS`. `restrict_xpaths`, `restrict_css`: only links in
+    these regions count. `restrict_text`: regular expressions that are searched in the link's text.
+    `tags`, `attrs`: the elements and attributes that hold links; `*` means all except `deny_tags`
+    and `deny_attrs`. `canonicalize`: return URLs in canonical form. `unique`: return each URL once.
+    `process_value`: a function that gets each absolute URL and returns another, or None. `strip`
+    exists because Scrapy has it: white space around a URL never counts. Raises re.error and
+    ValueError for bad expressions.
     """
 
     def __init__(
@@ -72,7 +73,7 @@ class LinkExtractor:
         self._process_value = process_value
 
     def extract_links(self, response: Response) -> list[Link]:
-        """The links of a page that are allowed, in the order of the page."""
+        """The allowed links of a page, in the order of the page."""
         if not self._unique:
             return list(self._links(response))
         links: dict[str, Link] = {}
@@ -81,7 +82,7 @@ class LinkExtractor:
         return list(links.values())
 
     def matches(self, url: str) -> bool:
-        """Whether a URL is one that `allow`, `deny` and the domains let through."""
+        """Whether `allow`, `deny` and the domains allow a URL."""
         return self._fits_domains(urlsplit(url)) and self._fits(url)
 
     def _links(self, response: Response) -> Iterator[Link]:
@@ -125,7 +126,7 @@ class LinkExtractor:
         return name not in self._deny_attrs and ("*" in self._attrs or name in self._attrs)
 
     def _absolute(self, response: Response, value: str) -> str | None:
-        """The URL to send of the value of an attribute; None when it is none."""
+        """The URL in an attribute's value; None if it is no URL."""
         try:
             url = response.urljoin(value)
             if self._process_value is None:
@@ -179,14 +180,14 @@ def _xpath(path: str) -> Any:
 
 
 def _with_tags(tags: tuple[str, ...], denied: tuple[str, ...]) -> str:
-    """The XPath of all elements that have one of the tags."""
+    """The XPath of all elements with one of the tags."""
     wanted = "true()" if "*" in tags else " or ".join(f"self::{tag}" for tag in tags) or "false()"
     refused = "".join(f"[not(self::{tag})]" for tag in denied)
     return f"descendant-or-self::*[{wanted}]{refused}"
 
 
 def _is_of(parts: SplitResult, domains: frozenset[str]) -> bool:
-    """Whether a URL is of one of the domains, which may be given with a port."""
+    """Whether a URL belongs to one of the domains, which may have a port."""
     return urls.is_within(parts.hostname or "", domains) or parts.netloc.lower() in domains
 
 

@@ -1,4 +1,5 @@
-"""What a page says to crawlers in its markup: it lies elsewhere, or its links are not for them."""
+"""Reads what the markup of a page tells crawlers: another address, or links they must not
+follow."""
 
 from __future__ import annotations
 
@@ -13,12 +14,12 @@ from crawler.engine.http import urls
 from crawler.engine.http.response import Response
 
 HEAD_BYTES = 4096
-"""How far into a page a refresh is looked for: it belongs into the head."""
+"""The bytes of a page that are searched for a refresh, which belongs into the head."""
 
 MOST_REFRESH_S = 100.0
-"""A page that refreshes later than this is meant to be read first."""
+"""Above so many seconds, a refresh does not count: readers should read the page first."""
 
-# Each page is searched for this: it begins with a character that makes it quick.
+# Each page is searched for this. The search is quick because it begins with a fixed character.
 _REFRESH = re.compile(rb"<meta\b[^>]*refresh", re.IGNORECASE)
 _FORBIDS = re.compile(r"\b(?:nofollow|none)\b", re.IGNORECASE)
 _ROBOTS = etree.XPath(
@@ -31,16 +32,16 @@ _LINKS = etree.XPath("//a[@href]")
 
 
 def refresh(response: Response) -> str | None:
-    """Where the page sends its readers to by <meta http-equiv="refresh">; None when it does not.
+    """The target of <meta http-equiv="refresh">; None if the page has none.
 
-    A page that only reloads itself, or does so after `MOST_REFRESH_S`, is a page.
+    A page that reloads itself, or refreshes after `MOST_REFRESH_S`, has none.
     """
     if not _REFRESH.search(response.body, 0, HEAD_BYTES) or not _is_html(response):
         return None
     text = response.text[:HEAD_BYTES]
     try:
         delay_s, target = get_meta_refresh(text, response.url, response.encoding)
-    except ValueError:  # it leads to what is no URL
+    except ValueError:  # the target is no URL
         return None
     if delay_s is None or delay_s > MOST_REFRESH_S or target is None:
         return None
@@ -49,7 +50,7 @@ def refresh(response: Response) -> str | None:
 
 
 def canonical(response: Response) -> str | None:
-    """The URL under which the page says it is to be known, if that is another one."""
+    """The canonical URL that the page names, if it is another URL."""
     if not _is_html(response):
         return None
     found = _CANONICAL(response.selector.root)
@@ -58,9 +59,9 @@ def canonical(response: Response) -> str | None:
 
 
 def restrained(response: Response) -> Callable[[str], bool]:
-    """Tells whether a link of the page is not to be followed: `nofollow` of the page or the link.
+    """Returns a function that says whether a URL must not be followed: `nofollow` of page or link.
 
-    A URL that is linked to without it as well may be followed.
+    A URL that the page also links to without `nofollow` may be followed.
     """
     if not _is_html(response):
         return lambda url: False
@@ -87,7 +88,7 @@ def _url(response: Response, link: Any) -> str | None:
 
 
 def _web(response: Response, href: str) -> str | None:
-    """The link as it is sent, if it leads to a web page."""
+    """The URL of a link as it is sent; None if it is no web page."""
     try:
         url = urls.safe(response.urljoin(href))
     except ValueError:

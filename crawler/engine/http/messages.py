@@ -1,4 +1,4 @@
-"""One HTTP request and what comes of it, as values: independent of how it is fetched."""
+"""One HTTP request and its result, as values that do not depend on the fetcher."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _UNREACHABLE = frozenset({"connect timeout", "connection refused", "connection f
 
 
 class FetchError(CrawlerError):
-    """No answer, or only a part of one. `reason` is one of few short texts, for counting."""
+    """There is no answer, or only a part. `reason` is one of a few short texts that are counted."""
 
     code = "UNAVAILABLE"
 
@@ -41,7 +41,7 @@ class FetchError(CrawlerError):
         self.reason = reason
         self.seconds = seconds
         self.unreachable = reason in _UNREACHABLE
-        """Whether no connection to the host came about."""
+        """Whether no connection to the host could be made."""
 
     @property
     def transient(self) -> bool:
@@ -51,32 +51,34 @@ class FetchError(CrawlerError):
 
 @dataclass(frozen=True, slots=True)
 class FetchLimits:
-    """How requests are sent, and what is taken of their answers: one for all of a crawl."""
+    """The limits for sending requests and taking their answers. All requests of a crawl share one
+    object."""
 
     connect_timeout_s: float
-    """From the first packet until the connection is made, TLS included."""
+    """From the first packet until the connection is ready, TLS included."""
     first_byte_timeout_s: float
-    """From then until an answer begins."""
+    """From then until the answer begins."""
     stall_timeout_s: float
-    """How long no byte may arrive in the middle of an answer."""
+    """The longest pause in the middle of an answer."""
     max_body_bytes: int
-    """As unpacked."""
+    """The most bytes of an unpacked body."""
     max_download_bytes: int
-    """As it comes over the wire."""
+    """The most bytes of a body as it arrives over the wire."""
     content_types: Sequence[str]
-    """Patterns of media types; bodies of others are not fetched. Empty takes all."""
+    """Patterns of media types. Bodies of other types are not fetched. Empty allows all."""
     http_version: str
     verify_tls: bool
     dns_ttl_s: float
 
     @property
     def most_bytes(self) -> int:
-        """How many bytes may arrive. A body that is too large packed will be too large unpacked."""
+        """The most bytes that may arrive. A body that is too large when packed is not smaller when
+        unpacked."""
         return min(self.max_download_bytes, self.max_body_bytes)
 
     @classmethod
     def of(cls, settings: CrawlSettings) -> Self:
-        """Those that the settings of a crawl ask for."""
+        """The limits that the settings of a crawl ask for."""
         return cls(
             connect_timeout_s=settings.connect_timeout_s,
             first_byte_timeout_s=settings.first_byte_timeout_s,
@@ -92,83 +94,85 @@ class FetchLimits:
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """The user and the password for a site that asks for them."""
+    """User and password for a site."""
 
     user: str
     password: str = field(repr=False)
     digest: bool = False
-    """By RFC 7616's challenge; else in the clear, as `basic` is."""
+    """Whether to use digest authentication (RFC 7616). Otherwise the password is sent in plain
+    text."""
 
 
 class CookieStore(Protocol):
-    """The cookies of a session, as a fetcher uses them."""
+    """The cookies of a session, for a fetcher."""
 
     def attach(self, handle: Any) -> None:
-        """Have a handle of libcurl send these cookies, and put here what it gets."""
+        """Make a libcurl handle send these cookies, and store here the cookies that it receives."""
         ...
 
     def add(
         self, name: str, value: str, *, domain: str, below: bool, path: str, secure: bool
     ) -> None:
-        """Keep a cookie for a host, and for those `below` it."""
+        """Keep a cookie for a host; with `below`, also for the hosts below it."""
         ...
 
     def answered(self) -> None:
-        """An answer came to a request with these cookies."""
+        """Count an answer to a request with these cookies."""
         ...
 
 
 @dataclass(slots=True)
 class FetchCall:
-    """One request as it is sent; `url` is safe ASCII. Not to be changed."""
+    """One request as it is sent. `url` is safe ASCII. Do not change a call after it is
+    submitted."""
 
     url: str
     headers: Sequence[str]
-    """Lines `Name: value`."""
+    """Header lines, `Name: value`."""
     terms: FetchLimits
     timeout_s: float
-    """From sending to the last byte."""
+    """Seconds from sending to the last byte."""
     method: str = "GET"
     body: bytes | None = None
     jar: CookieStore | None = None
-    """Cookies to send, and where to keep those that come; None is without."""
+    """The cookies to send, and the store for those that arrive. None means no cookies."""
     cookies: str = ""
-    """Further cookies for this request alone, as the header has them."""
+    """More cookies for this request alone, in the form of the header."""
     proxy: str = ""
-    """Its URL; empty is without."""
+    """The URL of the proxy. Empty means no proxy."""
     credentials: Credentials | None = None
     fetcher: str = ""
-    """Name of the fetcher that is to send it; empty is libcurl."""
+    """The name of the fetcher to use. Empty means libcurl."""
 
 
 @dataclass(frozen=True, slots=True)
 class FetchAnswer:
-    """One response as received, its body decompressed."""
+    """One response as received, with its body unpacked."""
 
     status: int
     header_lines: Sequence[bytes]
     body: bytes
     seconds: float
-    """From sending to the last byte."""
+    """Seconds from sending to the last byte."""
     waited_s: float = 0.0
-    """From when the request went out, on a connection that stood, to the first byte."""
+    """Seconds from sending the request on a ready connection to the first byte."""
     body_s: float = 0.0
-    """From the first byte to the last."""
+    """Seconds from the first byte to the last."""
     received: int = 0
-    """Bytes of the body as they came over the wire."""
+    """The bytes of the body as it came over the wire."""
     cached: bool = False
-    """Whether it came from the HTTP cache."""
+    """Whether the answer came from the HTTP cache."""
     address: str = ""
-    """The IP address that it came from, that of the proxy where there was one; empty if unknown."""
+    """The IP address of the server, or of the proxy if one was used. Empty if unknown."""
 
 
 Done = Callable[[FetchAnswer | FetchError], None]
-"""Gets what came of a request, once."""
+"""Called once with the result of a request."""
 
 
 class Sent(Protocol):
-    """A request on its way."""
+    """A request in flight."""
 
     def cancel(self) -> None:
-        """Break it off: its `done` is not called any more. Harmless when it has ended."""
+        """Cancel the request: `done` will not be called. Does nothing if the request has ended."""
         ...

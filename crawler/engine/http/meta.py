@@ -1,10 +1,11 @@
-"""The keys of `Request.meta` that mean something to the engine; names and meanings are Scrapy's.
+"""The keys of `Request.meta` that the engine reads or sets. Names and meanings are Scrapy's.
 
-Told by the spider: `handle_httpstatus_list`, `handle_httpstatus_all`, `dont_redirect`,
-`dont_retry`, `max_retry_times`, `download_timeout`. Told to the callback: `depth`,
-`download_latency`, and where it applies `redirect_urls`, `redirect_times`, `retry_times`.
+The spider sets `handle_httpstatus_list`, `handle_httpstatus_all`, `dont_redirect`, `dont_retry`,
+`max_retry_times`, `download_timeout`. The engine sets `depth`, `download_latency` and, where they
+apply, `redirect_urls`, `redirect_times`, `retry_times`.
 
-What cannot be meant raises FetchError, `bad meta`: it costs the request, not the crawl.
+A value that is not allowed raises FetchError with the reason `bad meta`. This costs the request,
+not the crawl.
 """
 
 from __future__ import annotations
@@ -18,11 +19,12 @@ if TYPE_CHECKING:
     from crawler.settings.crawl import CrawlSettings
 
 MOST_TIMEOUT_S = 86_400.0
-"""A request that may take longer than a day is a mistake."""
+"""The longest timeout. A request that may take longer than a day is a mistake."""
 
 
 def handles(meta: Mapping[str, Any], status: int, usual: Container[int]) -> bool:
-    """Whether the callback asks for answers of that status; `usual` are those of its spider."""
+    """Whether the callback asks for answers with that status. `usual` are the spider's own
+    statuses."""
     if "handle_httpstatus_all" in meta:
         return bool(meta["handle_httpstatus_all"])
     listed = meta.get("handle_httpstatus_list", usual)
@@ -33,7 +35,7 @@ def handles(meta: Mapping[str, Any], status: int, usual: Container[int]) -> bool
 
 
 def retries(meta: Mapping[str, Any], settings: CrawlSettings) -> int:
-    """How often the request is repeated at most."""
+    """How often the request is retried at most."""
     if meta.get("dont_retry"):
         return 0
     most = meta.get("max_retry_times", settings.retries)
@@ -43,7 +45,7 @@ def retries(meta: Mapping[str, Any], settings: CrawlSettings) -> int:
 
 
 def timeout_s(meta: Mapping[str, Any], settings: CrawlSettings) -> float:
-    """The deadline of the request, redirects included."""
+    """The timeout of the request in seconds, redirects included."""
     asked = meta.get("download_timeout") or settings.timeout_s
     try:
         seconds = float(asked)
@@ -55,7 +57,7 @@ def timeout_s(meta: Mapping[str, Any], settings: CrawlSettings) -> float:
 
 
 def jar_key(meta: Mapping[str, Any]) -> Hashable:
-    """The session that the request belongs to."""
+    """The key of the request's cookie session."""
     key = meta["cookiejar"]
     try:
         hash(key)

@@ -1,6 +1,6 @@
-"""parsel's selectors, as pages get them: one parser for all, and CSS compiled once.
+"""parsel's selectors for pages, with one parser for all pages and CSS compiled once.
 
-What they find is what parsel finds; the tests compare.
+They find what parsel finds; the tests compare both.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from parsel import Selector, SelectorList
 from crawler.engine.http import selectors
 
 _PARSER = html.HTMLParser(recover=True, encoding="utf8", huge_tree=True)
-"""To make one for each page takes a fourth of the time of parsing it."""
+"""One parser for all pages. Making one for each takes a fourth of the time of parsing the page."""
 
 
 class PageSelector(Selector):
@@ -23,7 +23,7 @@ class PageSelector(Selector):
 
     @classmethod
     def of(cls, text: str) -> PageSelector:
-        """The whole page."""
+        """Parse a whole page."""
         raw = text.strip().replace("\x00", "").encode("utf8", "replace") or b"<html/>"
         root = etree.fromstring(raw, parser=_PARSER)
         if root is None:
@@ -31,13 +31,13 @@ class PageSelector(Selector):
         return cls(root=root, type="html")
 
     def css(self, query: str) -> SelectorList[Self]:
-        """What a CSS selector finds; raises ValueError for one that is none."""
+        """What a CSS selector finds. Raises ValueError for a bad selector."""
         if not isinstance(self.root, etree._Element):
             return super().css(query)
         try:
             found = selectors.css(query).nodes(self.root)
         except selectors.BadSelector:
-            return super().css(query)  # which says what is wrong with it
+            return super().css(query)  # parsel raises an error that says what is wrong
         return SelectorList([self._part(node, query) for node in found])
 
     def _part(self, node: Any, query: str) -> Self:

@@ -1,4 +1,4 @@
-"""What a spider yields to have a page fetched. Names, order and defaults are Scrapy's."""
+"""What a spider yields to fetch a page. Names, order and defaults are Scrapy's."""
 
 from __future__ import annotations
 
@@ -16,20 +16,22 @@ Cookies = Mapping[str, Any] | Sequence[Mapping[str, Any]]
 R = TypeVar("R", bound="Request")
 
 _PLAIN = {"method": "GET", "encoding": "utf-8", "priority": 0, "dont_filter": False}
-"""Attributes that are written down only when they differ from this."""
+"""Attributes that `to_dict` writes only if they differ from this."""
 _VALUES = ("cookies", "meta", "flags", "cb_kwargs")
 
 
 class Request:
     """A page to fetch, and the callback that gets its response.
 
-    `callback` is a method of the spider or its name; by default it is `parse`. `errback` is a
-    method or a name too, and gets a `Failure` (failures.py) when there is no page. Of the requests
-    that wait for one host, the one with the highest `priority` goes first. A request equal to an
-    earlier one (canonical URL, method, body) is dropped unless it has `dont_filter`. `encoding`
-    encodes a `body` that is a str, and characters in the query of the URL that are not ASCII.
+    `callback` is a method of the spider or its name; without one it is `parse`. `errback` is given
+    in the same way; it gets a `Failure` (failures.py) if there is no page. Of two requests that
+    wait for the same site, the one with the higher `priority` goes first. A request that equals an
+    earlier one (canonical URL, method, body) is dropped, unless `dont_filter` is true. A `body`
+    that is a str is encoded in `encoding`, and so are characters outside ASCII in the query of the
+    URL.
+
     Raises TypeError if the URL is no str, the priority no int, the body neither bytes nor str, or a
-    callback cannot be called.
+    callback neither callable nor a name.
     """
 
     attributes = (
@@ -47,7 +49,7 @@ class Request:
         "flags",
         "cb_kwargs",
     )
-    """The arguments it can be made of again."""
+    """The names of the arguments from which an equal request can be made."""
 
     __slots__ = (
         "_cb_kwargs",
@@ -98,7 +100,7 @@ class Request:
         self.priority = priority
         self.dont_filter = dont_filter
         self.errback = errback
-        # Thirteen are made for each page, and most have none of these.
+        # About thirteen requests are made for each page, and most have none of these.
         self._headers = RequestHeaders(headers) if headers else None
         self._meta = dict(meta) if meta else None
         self._flags = list(flags) if flags else None
@@ -106,28 +108,29 @@ class Request:
 
     @property
     def headers(self) -> RequestHeaders:
-        """Header lines that are added to the usual ones, or replace them. They may be changed."""
+        """Header lines that are added to the usual ones, or replace them. May be changed."""
         if self._headers is None:
             self._headers = RequestHeaders()
         return self._headers
 
     @property
     def meta(self) -> dict[str, Any]:
-        """The callback gets it as `response.meta`. Some keys have a meaning for the engine."""
+        """The dict that the callback finds as `response.meta`. The engine reads some of its
+        keys."""
         if self._meta is None:
             self._meta = {}
         return self._meta
 
     @property
     def cb_kwargs(self) -> dict[str, Any]:
-        """Further arguments of the callback, by name."""
+        """More arguments of the callback, by name."""
         if self._cb_kwargs is None:
             self._cb_kwargs = {}
         return self._cb_kwargs
 
     @property
     def flags(self) -> list[str]:
-        """Words of the spider's own, for its logs."""
+        """Words of the spider for its own use, for example in logs."""
         if self._flags is None:
             self._flags = []
         return self._flags
@@ -138,16 +141,17 @@ class Request:
         return same
 
     def replace(self, *, cls: type[R] | None = None, **changes: Any) -> Any:
-        """A request with some attributes changed; `cls` is its class, else that of this one."""
+        """A copy with some attributes changed. `cls` is its class; by default that of this
+        request."""
         kept = {key: getattr(self, key) for key in self.attributes if key not in changes}
         return (cls or type(self))(**kept, **changes)
 
     def to_dict(self, *, spider: Any = None) -> dict[str, Any]:
-        """The request as JSON, with callbacks by name. Missing attributes have their default.
+        """The request as a JSON value, with callbacks by name. A key that is missing has its
+        default.
 
-        Raises `NotSerializable` for a callback that is no method of a spider (of `spider`, when
-        given), and for values in `meta`, `cb_kwargs` or `cookies` that JSON would not give back the
-        same.
+        Raises `NotSerializable` if a callback is no method of a spider (of `spider`, if given), or
+        if JSON would not give back `meta`, `cb_kwargs` or `cookies` unchanged.
         """
         made: dict[str, Any] = {"url": self.url}
         for key, default in _PLAIN.items():
@@ -171,11 +175,11 @@ class Request:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """The request that `to_dict` wrote down; its callbacks stay names."""
+        """The request that `to_dict` wrote. Its callbacks stay names."""
         return cls(**serialization.arguments(data))
 
     def to_curl(self) -> str:
-        """A command line of curl that sends this request."""
+        """A curl command line that sends this request."""
         words = ["curl", "-X", self.method, self.url]
         for name, value in self.headers.items():
             words += ["-H", f"{name}: {value}" if value is not None else f"{name}:"]
@@ -191,9 +195,9 @@ class Request:
 
 
 def _encoded(url: str, encoding: str) -> str:
-    """The URL in ASCII, its query in an encoding; in UTF-8 if that has no such characters.
+    """The URL in ASCII, with its query in `encoding`, or in UTF-8 if that lacks a character.
 
-    As browsers do, UTF-16 counts as UTF-8.
+    Like in browsers, UTF-16 counts as UTF-8.
     """
     try:
         return safe_url_string(url, "utf-8" if encoding.startswith("utf-16") else encoding)

@@ -21,15 +21,15 @@ __all__ = ["Headers", "Response"]
 
 _BASE = re.compile(rb"<\0?b\0?a\0?s\0?e", re.IGNORECASE)
 HEAD_BYTES = 4096
-"""How far <base> is searched: it belongs into the head of a page."""
+"""The bytes of a page that are searched for <base>, which belongs into the head."""
 
 
 class Response:
     """A fetched page. `url` is its address after redirects.
 
-    `encoding` overrides what the headers and the page say. `flags` say how the engine got the page
-    (`cached`). `ip_address` and `protocol` (such as `HTTP/2`) belong to the connection, if they are
-    known.
+    `encoding` overrides the encoding that header and page name. `flags` are words about how the
+    page was fetched (`cached`). `ip_address` and `protocol` (such as `HTTP/2`) are those of the
+    connection, if they are known.
     """
 
     attributes = (
@@ -42,7 +42,7 @@ class Response:
         "ip_address",
         "protocol",
     )
-    """The arguments it can be made of again."""
+    """The names of the arguments from which an equal response can be made."""
 
     def __init__(
         self,
@@ -86,23 +86,25 @@ class Response:
         return self.replace()
 
     def replace(self, *, cls: type[Response] | None = None, **changes: Any) -> Response:
-        """A response with some attributes changed; `cls` is its class, else that of this one."""
+        """A copy with some attributes changed. `cls` is its class; by default that of this
+        response."""
         kept = {key: getattr(self, key) for key in self.attributes if key not in changes}
         return (cls or type(self))(**kept, **changes)
 
     @property
     def encoding(self) -> str:
-        """The name of the encoding in which the text was read."""
+        """The name of the encoding of the text."""
         return self._decoded[0]
 
     @property
     def text(self) -> str:
-        """The body as text (crawler.engine.http.encoding says how)."""
+        """The decoded body (crawler.engine.http.encoding says how)."""
         return self._decoded[1]
 
     @property
     def is_text(self) -> bool:
-        """Whether the Content-Type, if there is one, is that of a text."""
+        """Whether the Content-Type is that of a text. Without a Content-Type it counts as a
+        text."""
         kind = self._content_type.partition(";")[0].strip().lower()
         return not kind or kind.startswith("text/") or kind.endswith(("xml", "json", "javascript"))
 
@@ -122,15 +124,15 @@ class Response:
         return self.selector.xpath(query, **variables)
 
     def json(self) -> Any:
-        """The body read as JSON. Raises ValueError if it is not JSON."""
+        """The body parsed as JSON. Raises ValueError if it is no JSON."""
         return json.loads(self.text)
 
     def jmespath(self, query: str, **options: Any) -> SelectorList[Selector]:
-        """What a JMESPath expression finds in a body that is JSON."""
+        """What a JMESPath expression finds in a JSON body."""
         return self._json_selector.jmespath(query, **options)
 
     def urljoin(self, href: str) -> str:
-        """The absolute URL of a link of this page; an HTML page's <base href> counts."""
+        """The absolute URL of a link of this page. The <base href> of an HTML page counts."""
         if href.isascii():
             return urls.join(self._base, href)
         return urls.join(self._base, href, self.encoding)
@@ -141,9 +143,10 @@ class Response:
         callback: Callable[..., Any] | str | None = None,
         **rest: Any,
     ) -> Request:
-        """A request for a link of this page: a URL, a Link, or a selector of a link or attribute.
+        """A request for a link of this page: a URL, a Link, or a selector of a link or its
+        attribute.
 
-        `rest` are further arguments of `Request`. Raises ValueError when it is no link.
+        `rest` are more arguments of `Request`. Raises ValueError if it is no link.
         """
         return Request(self.urljoin(_href(url)), callback, **rest)
 
@@ -156,9 +159,9 @@ class Response:
         xpath: str | None = None,
         **rest: Any,
     ) -> Iterator[Request]:
-        """Requests for many links: given as `urls`, or found by a CSS or XPath selector.
+        """Requests for many links, given as `urls` or found by a CSS or XPath selector.
 
-        It skips links that are broken, or that lead to no web page (`mailto:`).
+        Skips broken links, and links that lead to no web page (`mailto:`).
         """
         if (urls is not None) + (css is not None) + (xpath is not None) != 1:
             raise ValueError("follow_all takes one of urls, css and xpath")
@@ -169,7 +172,7 @@ class Response:
         """The absolute URLs of the links that lead to web pages."""
         base = urls.parsed_base(self._base)
         for href in hrefs:
-            try:  # most links of a crawl come this way: no further call for those in ASCII
+            try:  # most links come this way: those in ASCII need no further call
                 url = (base + href).href if href.isascii() else self.urljoin(href)
             except ValueError:
                 continue
@@ -221,7 +224,7 @@ def _href(link: str | Selector | Link) -> str:
 
 
 def _present(links: Iterable[str | Selector | Link]) -> Iterator[str]:
-    """The links of those that have one: of a SelectorList, elements without href are left out."""
+    """The URLs of the links. Elements of a SelectorList without href are skipped."""
     for link in links:
         try:
             href = _href(link)

@@ -1,6 +1,6 @@
-"""Selectors compiled once and run on a parsed page: CSS and XPath to strings, elements, links.
+"""CSS and XPath selectors, compiled once, that find strings, elements and links of a page.
 
-CSS knows parsel's `::text` and `::attr(name)`; both languages are XPath underneath.
+CSS includes parsel's `::text` and `::attr(name)`. CSS is translated to XPath.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ register_xpath_functions()
 
 
 class BadSelector(ValueError):
-    """A selector that its language does not allow; the message says why."""
+    """A selector is not valid; the message says why."""
 
 
 class Selection:
-    """A compiled selector; equal sources share one (`css`, `xpath`)."""
+    """A compiled selector. `css` and `xpath` return the same one for equal sources."""
 
     def __init__(self, xpath: str) -> None:
         try:
@@ -43,11 +43,13 @@ class Selection:
         return found if isinstance(found, list) else [found]
 
     def strings(self, root: Any) -> list[str]:
-        """What it finds, as text: of an element all the text inside; white space around is cut."""
+        """What the selector finds, as texts without white space around: all text inside each
+        element."""
         return [_text(node) for node in self.nodes(root)]
 
     def hrefs(self, root: Any) -> list[str]:
-        """The links it finds: strings as they are, of an element its href, else those inside."""
+        """The links that the selector finds: strings, the href of an element, or the links inside
+        it."""
         found: list[str] = []
         for node in self.nodes(root):
             if isinstance(node, str):
@@ -60,8 +62,11 @@ class Selection:
 
 
 def _evaluator(xpath: str) -> Callable[[Any], Any]:
-    """With the prefixes that it uses, no others: libxml2 keeps a note of each use of an evaluator
-    that knows `set`, for as long as that lives."""
+    """Compile an XPath with only the prefixes that it uses.
+
+    libxml2 keeps a record of each use of an evaluator that knows `set`, as long as the evaluator
+    lives.
+    """
     used = {prefix: uri for prefix, uri in NAMESPACES.items() if f"{prefix}:" in xpath}
     compiled = etree.XPath(xpath, namespaces=used, smart_strings=False)
     if "set" not in used:

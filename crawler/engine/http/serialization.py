@@ -1,4 +1,4 @@
-"""How the parts of a request are written down, so that it can wait on a disk.
+"""Serializes the parts of a request, so that it can wait on disk.
 
 `Request.to_dict` puts them together.
 """
@@ -12,11 +12,11 @@ from typing import Any
 
 
 class NotSerializable(ValueError):
-    """A request that cannot be written down; the message names the part and what is allowed."""
+    """A request that cannot be serialized. The message names the part and what is allowed."""
 
 
 def arguments(data: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments of a Request from what `to_dict` made."""
+    """The arguments of a Request, from what `to_dict` made."""
     made = dict(data)
     if "body_base64" in made:
         made["body"] = base64.b64decode(made.pop("body_base64"))
@@ -26,7 +26,7 @@ def arguments(data: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def name_of(callback: Callable[..., Any] | str, role: str, spider: Any = None) -> str:
-    """The name under which a spider has this callback; raises NotSerializable when it has none."""
+    """The name of a callback in its spider. Raises NotSerializable if it has none."""
     if isinstance(callback, str):
         return callback
     owner = getattr(callback, "__self__", None)
@@ -43,7 +43,7 @@ def name_of(callback: Callable[..., Any] | str, role: str, spider: Any = None) -
 
 
 def cookie_pairs(cookies: Any) -> list[tuple[str, str]]:
-    """Name and value of each cookie of a request, in whichever of the two forms they are."""
+    """The name and value of each cookie of a request, from either of the two forms."""
     if cookies is None:
         return []
     if isinstance(cookies, Mapping):
@@ -52,7 +52,7 @@ def cookie_pairs(cookies: Any) -> list[tuple[str, str]]:
 
 
 def written_body(body: bytes) -> dict[str, str]:
-    """A body under the key that says how it is written: as text, or in base64."""
+    """A body under a key that tells its form: text or base64."""
     try:
         return {"body": body.decode()}
     except UnicodeDecodeError:
@@ -60,7 +60,7 @@ def written_body(body: bytes) -> dict[str, str]:
 
 
 def check(value: Any, path: str) -> None:
-    """Raise NotSerializable unless JSON gives this value back as it is."""
+    """Raise NotSerializable unless JSON gives this value back unchanged."""
     if type(value) is dict:
         for key, below in value.items():
             if type(key) is not str:
@@ -73,7 +73,7 @@ def check(value: Any, path: str) -> None:
             check(below, f"{path}[{number}]")
     elif not _is_scalar(value):
         raise NotSerializable(
-            f"{path}: {type(value).__name__} is not allowed in a request that is written down;"
+            f"{path}: {type(value).__name__} is not allowed in a request that waits on disk;"
             " allowed: texts, numbers, true, false, None, lists and dicts of these"
         )
 

@@ -1,7 +1,7 @@
 """URLs by the WHATWG standard, as browsers read them: joining, normal form, canonical form.
 
-No other file imports can_ada. It takes 0.4 us to join a link with the URL of its page, which is
-done for every link there is; `docs/decisions/0015-frontier.md` has what else was looked at.
+No other file imports can_ada. Joining a link with the URL of its page takes 0.4 us, and is done for
+every link; `docs/decisions/0015-frontier.md` names the alternatives.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from urllib.parse import quote_from_bytes
 import can_ada
 
 Parsed: TypeAlias = can_ada.URL
-"""A URL taken apart: `href`, `protocol`, `hostname`, `pathname`, `search`, …"""
+"""A parsed URL: `href`, `protocol`, `hostname`, `pathname`, `search`, …"""
 
 WEB = ("http:", "https:")
-"""The protocols that are fetched."""
+"""The protocols that the crawler fetches."""
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _ESCAPE = re.compile("%[0-9a-fA-F]{2}")
 _UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
@@ -31,24 +31,24 @@ _LOGIN = re.compile(r"^(\w+://)[^/?#]*@")
 
 
 def parse(url: str) -> Parsed:
-    """Take an absolute URL apart; raises ValueError when it is none."""
+    """Parse an absolute URL. Raises ValueError if it is none."""
     try:
         return can_ada.parse(url)
-    except TypeError:  # lone surrogates, which UTF-8 has not
+    except TypeError:  # lone surrogates, which UTF-8 cannot encode
         return can_ada.parse(_SURROGATES.sub("\ufffd", url))
 
 
 @lru_cache(maxsize=256)
 def parsed_base(url: str) -> Parsed:
-    """The URL of a page, for links to be added to; not to be changed."""
+    """The parsed URL of a page, for joining links. Do not change it."""
     return parse(url)
 
 
 def join(base: str, href: str, encoding: str = "utf-8") -> str:
-    """The absolute URL, in normal form, of a link and the URL it was found at.
+    """The absolute URL, in normal form, of a link and the URL of its page.
 
-    Characters of the query that are not ASCII are escaped in the encoding of the page. Raises
-    ValueError when it is no URL.
+    Characters of the query outside ASCII are escaped in the encoding of the page. Raises ValueError
+    if the result is no URL.
     """
     if encoding != "utf-8" and not href.isascii():
         href = _encoded_query(href, encoding)
@@ -59,7 +59,7 @@ def join(base: str, href: str, encoding: str = "utf-8") -> str:
 
 
 def from_header(value: str) -> str:
-    """A link as a header has it: its bytes are UTF-8 if they can be, though headers are Latin-1."""
+    """A link from a header. Headers are Latin-1, but its bytes are read as UTF-8 if they can be."""
     if value.isascii():
         return value
     try:
@@ -69,7 +69,7 @@ def from_header(value: str) -> str:
 
 
 def is_web(url: str) -> bool:
-    """Whether a URL is absolute and of a scheme that is fetched: http or https, with a host."""
+    """Whether a URL is absolute, and http or https with a host."""
     try:
         return parse(url).protocol in WEB
     except ValueError:
@@ -77,7 +77,7 @@ def is_web(url: str) -> bool:
 
 
 def safe(url: str) -> str:
-    """The URL as it is sent: in normal form, ASCII alone, without fragment; raises ValueError."""
+    """The URL as it is sent: in normal form, only ASCII, no fragment. Raises ValueError."""
     return sent(parse(url)).href
 
 
@@ -89,12 +89,12 @@ def sent(parsed: Parsed) -> Parsed:
 
 
 def canonical(url: str) -> str:
-    """The form in which two URLs are compared: sorted query, even escapes, no fragment."""
+    """The form in which URLs are compared: sorted query, uniform escapes, no fragment."""
     return _even(safe(url))
 
 
 def origin(url: str) -> str:
-    """Scheme, host and port as `scheme://host[:port]`, without user, password, default port."""
+    """Scheme, host and port as `scheme://host[:port]`, without user, password and default port."""
     parsed = parse(url)
     if parsed.protocol not in WEB:
         raise ValueError(f"no http or https URL: {url!r}")
@@ -107,12 +107,12 @@ def site(parsed: Parsed) -> str:
 
 
 def shown(url: str) -> str:
-    """The URL as logs and reports show it: without a password."""
+    """The URL for logs and reports, without user and password."""
     return _LOGIN.sub(r"\1", url) if "@" in url else url
 
 
 def host(url: str) -> str:
-    """The name or address of the host, without port; empty when there is none."""
+    """The name or address of the host, without port; empty if there is none."""
     try:
         return parse(url).hostname.strip("[]")
     except ValueError:
@@ -120,7 +120,7 @@ def host(url: str) -> str:
 
 
 def domain(name: str) -> str:
-    """The name of a host as URLs have it: in lower case, other letters than ASCII's as IDNA."""
+    """A host's name in the form of URLs: lower case, with letters outside ASCII as IDNA."""
     plain = name.strip().strip(".")
     return host(f"http://{plain}/") or plain.lower()
 
@@ -136,7 +136,7 @@ def is_within(host_name: str, domains: frozenset[str]) -> bool:
 
 
 def fingerprint(url: str, method: str = "GET", body: bytes | None = None) -> int:
-    """64 bits, not all 0, that stand for a request: its canonical URL, method and body."""
+    """The fingerprint of a request (canonical URL, method, body): 64 bits, not all 0."""
     return mark(safe(url), method, body)
 
 
@@ -149,13 +149,14 @@ def mark(url: str, method: str = "GET", body: bytes | None = None) -> int:
 
 
 def stripper(patterns: Iterable[str]) -> re.Pattern[str] | None:
-    """What finds the query parameters of those names (`utm_*`), for `stripped`; None for none."""
+    """A pattern that matches the query parameters of those names (`utm_*`), for `stripped`. None if
+    there are no names."""
     names = [fnmatch.translate(pattern) for pattern in patterns]
     return re.compile("|".join(names)) if names else None
 
 
 def stripped(parsed: Parsed, unwanted: re.Pattern[str]) -> Parsed:
-    """The URL without those parameters of its query."""
+    """The URL without the query parameters that `unwanted` matches."""
     pairs = parsed.search.removeprefix("?").split("&")
     kept = [pair for pair in pairs if not unwanted.match(pair.partition("=")[0])]
     if len(kept) < len(pairs):
@@ -180,7 +181,7 @@ def _even_escape(found: re.Match[str]) -> str:
 
 
 def _encoded_query(href: str, encoding: str) -> str:
-    """A link whose query is escaped in an encoding; what that has not becomes `&#1234;`."""
+    """A link with its query escaped in an encoding. Characters that this lacks become `&#1234;`."""
     before, mark, rest = href.partition("?")
     if not mark or "#" in before or not _is_own(encoding):
         return href
@@ -194,7 +195,8 @@ def _encoded_query(href: str, encoding: str) -> str:
 
 @lru_cache(maxsize=64)
 def _is_own(encoding: str) -> bool:
-    """Whether queries are escaped in this encoding; in pages of any UTF they are in UTF-8."""
+    """Whether queries are escaped in this encoding. In pages of any UTF they are escaped in
+    UTF-8."""
     try:
         return not codecs.lookup(encoding).name.startswith("utf")
     except LookupError:
