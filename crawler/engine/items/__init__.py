@@ -1,1 +1,1 @@
-"""What becomes of an item: its fields, the pipelines that change it, the sink that keeps it."""
+"""Items: their fields, the pipelines that change them, the sinks that write them."""

@@ -1,4 +1,4 @@
-"""What an item is, and how it is looked at: dicts, dataclasses and attrs classes alike."""
+"""Defines what an item is, and reads its fields: dicts, dataclasses and attrs classes alike."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ ALLOWED = "a dict, an Item, a dataclass or an attrs class"
 
 
 def is_item(output: Any) -> bool:
-    """Whether an output is an item: a mapping, or the instance of a dataclass or attrs class."""
+    """Whether an output is an item: a mapping, or an instance of a dataclass or attrs class."""
     if type(output) is dict or isinstance(output, Mapping):
         return True
     return bool(_declared(output))
 
 
 def fields_of(item: Any) -> Mapping[str, Any]:
-    """An item as a mapping of its fields; one that is a mapping is given back as it is."""
+    """The fields of an item as a mapping. An item that is a mapping is returned unchanged."""
     if type(item) is dict or isinstance(item, Mapping):
         return item
     return {name: getattr(item, name) for name in _declared(item) if hasattr(item, name)}
 
 
 def declared_names(item: Any) -> list[str]:
-    """The names of all fields that the class of an item declares; none for a plain dict."""
+    """The names of all fields that the class of an item declares. A plain dict declares none."""
     if type(item) is dict:
         return []
     named = getattr(type(item), "fields", None) if isinstance(item, Mapping) else None
@@ -33,9 +33,9 @@ def declared_names(item: Any) -> list[str]:
 
 
 def to_json(value: Any) -> str:
-    """A value as JSON; what JSON does not know becomes text.
+    """A value as JSON. Values that JSON cannot represent become texts.
 
-    Raises ValueError for a value that contains itself.
+    Raises ValueError if a value contains itself.
     """
     try:
         return _encode(value)
@@ -51,7 +51,7 @@ def _declared(item: Any) -> tuple[str, ...]:
 
 
 def _plain(value: Any) -> Any:
-    """The value as JSON knows it: numbers that are none, and unknown objects, as text."""
+    """The value as JSON can represent it. NaN, infinity and unknown objects become texts."""
     if isinstance(value, Mapping) or _declared(value):
         return {str(key): _shallow(each) for key, each in fields_of(value).items()}
     if isinstance(value, (list, tuple, set, frozenset)):

@@ -1,6 +1,6 @@
-"""Items with declared fields, and loaders that fill them; names and behaviour are Scrapy's.
+"""Items with declared fields, and loaders that fill them. Names and behaviour are Scrapy's.
 
-A dict, a dataclass or an attrs class is an item too. These classes serve ported spiders.
+A dict, a dataclass or an attrs class is an item too. These classes are for spiders that use them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from crawler.engine.http.response import Response
 
 
 class Field(dict[str, Any]):
-    """The properties of a field: `serializer`, `input_processor`, `output_processor`, …"""
+    """The metadata of a field: `serializer`, `input_processor`, `output_processor`, …"""
 
 
 class _Fields(type):
@@ -34,7 +34,7 @@ class _Fields(type):
 
 
 class Item(dict[str, Any], metaclass=_Fields):
-    """A dict whose keys are fields of its class."""
+    """A dict whose keys are the fields of its class, and no others."""
 
     fields: ClassVar[dict[str, Field]]
     """The fields by name."""
@@ -52,12 +52,12 @@ class Item(dict[str, Any], metaclass=_Fields):
         super().__setitem__(key, value)
 
     def update(self, *args: Any, **values: Any) -> None:
-        """Like that of a dict. Raises KeyError for a key that is no field."""
+        """Update the item like a dict. Raises KeyError for a name that is no field."""
         for key, value in dict(*args, **values).items():
             self[key] = value
 
     def setdefault(self, key: str, default: Any = None) -> Any:
-        """Like that of a dict. Raises KeyError for a key that is no field."""
+        """Set a default like a dict. Raises KeyError for a name that is no field."""
         if key not in self:
             self[key] = default
         return self[key]
@@ -74,7 +74,7 @@ class Item(dict[str, Any], metaclass=_Fields):
 
 
 class _ItemAdapter(DictAdapter):
-    """Tells loaders what is said of the fields of an Item."""
+    """Gives loaders the metadata of an Item's fields."""
 
     @classmethod
     def is_item_class(cls, item_class: type) -> bool:
@@ -96,7 +96,7 @@ ItemAdapter.ADAPTER_CLASSES = [_ItemAdapter, *ItemAdapter.ADAPTER_CLASSES]
 
 
 class ItemLoader(itemloaders.ItemLoader):
-    """Fills an item from a page by selectors and processors (package `itemloaders`)."""
+    """Fills an item from a page with selectors and processors (package `itemloaders`)."""
 
     default_item_class = Item
 

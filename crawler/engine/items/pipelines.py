@@ -1,8 +1,8 @@
-"""What items pass through between a callback and the sinks: a schema, then pipelines in order.
+"""Passes items from the callbacks to the sinks: through a schema, then through pipelines in order.
 
-A pipeline is a class, as in Scrapy. `process_item(item, spider)` returns the item, changed or not,
-or raises DropItem. `open_spider(spider)` is called before the crawl, `close_spider(spider)` after
-it. Each method may leave out the `spider`, and may be an `async def` that waits for no event loop.
+A pipeline is a class like Scrapy's. `process_item(item, spider)` returns the item, changed or not,
+or raises DropItem. `open_spider(spider)` and `close_spider(spider)` are called before and after a
+crawl. Each method may omit `spider`, and may be an `async def` that awaits no event loop.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ if TYPE_CHECKING:
     from marshmallow import Schema
 
 Step = Callable[[Any], Any]
-"""Takes an item and returns it. Raises DropItem for an item that goes no further."""
+"""Takes an item and returns it. Raises DropItem to drop it."""
 
 LONGEST_REASON = 80
 
 
 class DropItem(Exception):
-    """A pipeline, or a callable `item_schema`, raises it with a reason to drop an item."""
+    """A pipeline, or a function as `item_schema`, raises this with a reason to drop an item."""
 
     @property
     def reason(self) -> str:
-        """The reason under which it is counted: its text before the first colon."""
+        """The reason to count: the text before a colon, because the rest is often the item."""
         text = str(self.args[0]) if self.args else ""
         return text.partition(":")[0].strip()[:LONGEST_REASON] or "no reason given"
 
 
 class Invalid(DropItem):
-    """An item that does not fit its schema."""
+    """The item does not match its schema."""
 
     def __init__(self, fields: str, detail: str) -> None:
         super().__init__(f"invalid {fields}".strip())
@@ -51,10 +51,10 @@ class Invalid(DropItem):
 
 
 class Pipelines:
-    """The way of the items of one crawl."""
+    """The pipelines of one crawl."""
 
     def __init__(self, spider: Any) -> None:
-        """Raises ConfigError for a schema that is none, or pipelines that cannot be had."""
+        """Raises ConfigError for a bad schema, or a pipeline that cannot be loaded."""
         named = spider.settings.pipelines
         self._spider = spider
         self._pipelines = [_made(each) for each in (*named, *spider.pipelines)]
@@ -63,27 +63,27 @@ class Pipelines:
             self._steps.insert(0, _check(spider.item_schema))
 
     def open(self) -> None:
-        """Tell all pipelines that the crawl begins."""
+        """Call `open_spider` of all pipelines."""
         for pipeline in self._pipelines:
             _tell(pipeline, "open_spider", self._spider)
 
     def process(self, item: Any) -> Any:
-        """The item as it comes out at the end; raises DropItem, and what a pipeline raises."""
+        """Pass an item through all steps. Raises DropItem, and what a pipeline raises."""
         for step in self._steps:
             item = step(item)
         return item
 
     def close(self) -> None:
-        """Tell all pipelines that the crawl has ended; raises what the first of them raised."""
+        """Call `close_spider` of all pipelines. Raises what the first of them raised."""
         do_all(*(partial(_tell, each, "close_spider", self._spider) for each in self._pipelines))
 
 
 def load(path: str) -> Any:
-    """The class that `module:Class`, or Scrapy's `module.Class`, names. Raises ConfigError."""
+    """Import the class `module:Class`, or Scrapy's `module.Class`. Raises ConfigError."""
     module, _, name = path.rpartition(":" if ":" in path else ".")
     try:
         return getattr(importlib.import_module(module), name)
-    except FAULTS as error:  # the module may hold any code, and any fault
+    except FAULTS as error:  # the module may raise anything
         raise ConfigError(
             f"pipelines: {path!r} cannot be imported ({type(error).__name__}: {error}); "
             "allowed: module:Class, of an installed Python module"
@@ -134,7 +134,7 @@ def _tell(pipeline: Any, name: str, spider: Any) -> None:
 
 
 def _takes(method: Callable[..., Any], count: int) -> bool:
-    """Whether it can be called with so many arguments."""
+    """Whether a method can be called with so many arguments."""
     try:
         inspect.signature(method).bind(*range(count))
     except TypeError:
@@ -143,8 +143,8 @@ def _takes(method: Callable[..., Any], count: int) -> bool:
 
 
 def _check(schema: Any) -> Step:
-    """The step that an `item_schema` stands for: a marshmallow schema, or a function."""
-    if isinstance(schema, type) and _is_schema(schema):
+    """The step for an `item_schema`: a marshmallow schema, or a function."""
+    if isinstance(schema, type) and issubclass(schema, Schema):
         schema = schema()
     if _is_schema(type(schema)):
         return lambda item: _fitting(schema, item)
@@ -163,7 +163,7 @@ def _is_schema(kind: type) -> bool:
 
 
 def _fitting(schema: Schema, item: Any) -> Any:
-    """The item itself: a schema checks it and changes nothing."""
+    """The item itself, after the schema has checked it. The schema changes nothing."""
     errors: Mapping[Any, Any] = schema.validate(dict(fields_of(item)))
     if errors:
         fields = ", ".join(sorted(map(str, errors)))

@@ -1,1 +1,1 @@
-"""Where items go: files, databases, standard output; one kind a file."""
+"""Sinks for items: files, databases, standard output; one file for each kind."""

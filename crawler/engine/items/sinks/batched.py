@@ -1,8 +1,7 @@
-"""Collects items, and has them written in batches by a native thread while the crawl goes on.
+"""Collects items in batches, which a native thread writes while the crawl goes on.
 
-While the thread writes one batch, the sink collects the next. When that is full too, whoever brings
-an item waits. So a slow place slows down the callbacks, and these slow down the fetches. Memory
-holds two batches.
+While one batch is written, the next is collected. If that is full too, the next item waits. So a
+slow database slows down the callbacks, and these slow down the fetches. Memory holds two batches.
 """
 
 from __future__ import annotations
@@ -25,17 +24,17 @@ from crawler.supervision import Supervisor, do_all
 log = get_logger(__name__)
 
 PATIENCE_S = 60.0
-"""How long the sink tries again when the place cannot be reached; then the crawl fails."""
+"""The seconds for which an unreachable database is retried. Then the crawl fails."""
 
 T = TypeVar("T")
 
 
 class BatchedSink:
-    """A sink in front of a writer. `threads` end with it, unless they are `shared` by several.
+    """A sink that writes through a writer. `threads` end with it, unless several sinks share them.
 
-    What the native thread is asked for, a greenlet of the sink itself asks, one thing at a time:
-    open, each batch, close. A crawl only waits for it. So a crawl may be cut off at any moment, and
-    what was opened meanwhile is still closed, and never while it is written to.
+    A greenlet of the sink gives the native thread one step at a time: open, each batch, close. A
+    crawl only waits for that greenlet. So the crawl may be killed at any moment: whatever was
+    opened meanwhile is still closed, and never while it is being written.
     """
 
     def __init__(
@@ -47,26 +46,27 @@ class BatchedSink:
     ) -> None:
         self.lost: Counter[str] = Counter()
         self._writer = writer
-        self._threads = ThreadPool(1) if threads is None else threads  # one at rest is false
+        self._threads = ThreadPool(1) if threads is None else threads  # an idle one is false
         self._shared = shared
         self._clock = clock or SystemClock()
         self._supervisor = Supervisor("sink", clock=self._clock)
         self._batch: list[Any] = []
         self._bytes = 0
         self._under_way: Greenlet | None = None
-        """Opens, or writes; None before the first."""
+        """The greenlet that opens or writes; None before the first."""
         self._closing: Greenlet | None = None
         self._fault: OSError | None = None
         self._cut_off = Event()
-        """Set when whoever waited here was cut off: nobody waits for a place to come back."""
+        """Set when a waiting crawl was killed. Then nobody waits until an unreachable database is
+        back."""
 
     def open(self) -> None:
-        """Open the place; OSError when it cannot be."""
+        """Open the writer. Raises OSError if that fails."""
         self._begin("open", self._open)
         self._wait()
 
     def write(self, item: Any, url: str = "") -> None:
-        """Take an item; waits when two batches are full."""
+        """Add an item to the batch. Waits if two batches are full."""
         record, size = self._writer.encode(item, url)
         self._batch.append(record)
         self._bytes += size
@@ -77,7 +77,7 @@ class BatchedSink:
             self.flush()
 
     def flush(self) -> None:
-        """Have the batch written as soon as the one before it is."""
+        """Start to write the batch when the one before is written."""
         self._wait()
         if not self._batch:
             return
@@ -85,9 +85,9 @@ class BatchedSink:
         self._begin("write", partial(self._write, batch))
 
     def close(self) -> None:
-        """Write the rest, wait for it, and close; repeating it is harmless.
+        """Write the rest, wait for it, and close. Calling it again changes nothing.
 
-        What is left of that goes on when whoever waits for it is cut off.
+        If the waiting crawl is killed, this goes on nevertheless.
         """
         if self._under_way is None:
             return
@@ -114,7 +114,7 @@ class BatchedSink:
             raise
 
     def _noting_faults(self, step: Callable[[], None]) -> None:
-        """The first fault is raised at whoever waits next."""
+        """Run a step and keep its first fault. The next call that waits raises it."""
         try:
             step()
         except OSError as error:
@@ -142,7 +142,7 @@ class BatchedSink:
             self._threads.kill()
 
     def _patiently(self, step: Callable[[], T]) -> T:
-        """Repeat a step while its place cannot be reached, and somebody waits for it."""
+        """Repeat a step while the database is unreachable and somebody waits for the sink."""
         backoff = Backoff(most_s=5.0)
         until_s = self._clock.monotonic() + PATIENCE_S
         while True:
@@ -156,7 +156,8 @@ class BatchedSink:
                 self._clock.wait(self._cut_off, pause_s)
 
     def _in_thread(self, step: Callable[[], T]) -> T:
-        """Call it in the native thread; gevent would print what it raises there."""
+        """Run a step in the native thread. Returns its error as a value, because gevent would print
+        it."""
         result, error = self._threads.apply(_caught, (step,))
         if error is not None:
             raise error

@@ -1,4 +1,4 @@
-"""Items as rows of a CSV file, under one header."""
+"""Writes items as rows of a CSV file with one header."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _BLOCK_BYTES = 1_048_576
 class CsvRows:
     """Appends each item as a row.
 
-    The columns are those of a file that is there, else those that the class of the first item
-    declares, else all fields of the first batch. Fields that come later are dropped, with a warning
-    that names them.
+    The columns are those of the existing file. In a new file they are the fields that the class of
+    the first item declares, or else all fields of the first batch. Later fields are dropped, with a
+    warning that names them.
     """
 
     batch_records = 2000
@@ -43,14 +43,14 @@ class CsvRows:
         return record_of(item)
 
     def open(self) -> None:
-        """Open the file and read its header; a row that was not written whole is cut off."""
+        """Open the file and read its header. A partial row at the end is removed."""
         self._file.open()
         if not self._file.is_empty:
             with self._file.path.open(encoding="utf-8", newline="") as file:
                 self._fix(next(csv.reader(file)))
 
     def write(self, records: Sequence[dict[str, Any]]) -> Counter[str]:
-        """Append the rows, at the beginning of a file after the header."""
+        """Append the rows. An empty file gets the header first."""
         text = io.StringIO()
         rows = csv.writer(text)
         if self._file.is_empty:
@@ -84,7 +84,7 @@ class CsvRows:
 
 
 def last_row_end(file: BinaryIO) -> int:
-    """Where the last whole row ends: at a line break that is not within quotes."""
+    """The position after the last whole row: after a line break that is not within quotes."""
     file.seek(0)
     end = position = quotes = 0
     while block := file.read(_BLOCK_BYTES):

@@ -1,7 +1,7 @@
-"""The sinks of a worker: which a crawl writes to is said by names, so that no task names a place.
+"""Makes the sinks of a worker. A crawl names its sinks, so no task names a place.
 
-The formats stand for files in the task's own folder, the names of `worker.databases` for databases
-whose addresses only the worker knows.
+Formats stand for files in the task's own folder. The names of `worker.databases` stand for
+databases whose addresses only the worker knows.
 """
 
 from __future__ import annotations
@@ -25,15 +25,16 @@ if TYPE_CHECKING:
     from crawler.engine.items.sinks.sql import Database
 
 FILE_THREADS = 4
-"""Native threads that write files, for all crawls together; each database has one of its own."""
+"""The native threads that write files, for all crawls. Each database has its own thread."""
 SQLITE = "sqlite"
 
 
 class Sinks:
-    """Makes the sinks of crawls, and holds what these share: threads, and a connection each."""
+    """Makes the sinks of crawls, and keeps what they share: threads, and one connection per
+    database."""
 
     def __init__(self, databases: Mapping[str, str]) -> None:
-        """`databases`: name → URL. Raises ConfigError for a name or URL that is not allowed."""
+        """`databases`: name → URL. Raises ConfigError for a bad name or URL."""
         self._databases = {name: _database(name, url) for name, url in databases.items()}
         self._threads = ThreadPool(FILE_THREADS)
         self._allowed = ", ".join([*FORMATS, SQLITE, *sorted(self._databases)])
@@ -41,9 +42,9 @@ class Sinks:
     def choose(
         self, names: Sequence[str], path: Path, task: str, table: str, key: Sequence[str]
     ) -> Sink:
-        """The sinks of these names for one run; its files are `path` with other suffixes.
+        """Make the sinks of these names for one run. Its files are `path` with other suffixes.
 
-        Raises InvalidArgument for a name that is not known, or none at all.
+        Raises InvalidArgument for an unknown name, or no name.
         """
         unknown = [name for name in names if not self._knows(name)]
         if unknown or not names:
@@ -55,8 +56,9 @@ class Sinks:
         return made[0] if len(made) == 1 else ManySinks(made)
 
     def close(self) -> None:
-        """End the threads; those that hang in a place that does not answer are left behind."""
-        pools = [self._threads, *(each.threads for each in self._databases.values())]
+        """End the threads. Threads that wait for a database that does not answer are left
+        behind."""
+        pools = [self._threads, *(database.threads for database in self._databases.values())]
         for pool in pools:
             run_aside("end of threads of sinks", pool.kill)
 
@@ -76,15 +78,15 @@ class Sinks:
 
 @dataclass(frozen=True)
 class RunSink:
-    """What makes the sink of one run: by the settings of its spider."""
+    """Makes the sink of one run from the settings of its spider."""
 
     sinks: Sinks
     path: Path
-    """Of the JSON lines; other files lie beside it."""
+    """The path of the JSON lines. Other files lie beside it."""
     task: str
 
     def __call__(self, spider: Any) -> Sink:
-        """The sinks that the settings name."""
+        """Make the sinks that the settings name."""
         settings = spider.settings
         return self.sinks.choose(
             settings.sinks, self.path, self.task, spider.name, settings.item_key

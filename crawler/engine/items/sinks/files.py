@@ -1,4 +1,4 @@
-"""A file that only grows by whole records, whatever becomes of the process."""
+"""Appends whole records to a file, even if the process is killed."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from pathlib import Path
 from typing import BinaryIO
 
 BATCH_BYTES = 262_144
-"""So much is collected for a file at most before it is written."""
+"""The most bytes that are collected for a file before they are written."""
 _BLOCK_BYTES = 65_536
 
 
 class GrowingFile:
-    """Opened for appending; `whole` finds the end of the last whole record in what is there.
+    """Appends to a file. `whole` finds the end of the last whole record in it.
 
-    What was appended survives the end of the process, not a loss of power. A process that is
-    killed may leave a part of a record at the end; it is cut off when the file is opened again.
+    Appended data survives the end of the process, but not a power loss. A killed process may leave
+    a partial record at the end. It is removed when the file is opened again.
     """
 
     def __init__(
         self, path: str | Path, whole: Callable[[BinaryIO], int], fresh: bool = False
     ) -> None:
-        """`fresh`: what is in the file is dropped when it is opened."""
+        """With `fresh`, opening the file removes its content."""
         self.path = Path(path)
         self._fresh = fresh
         self._whole = whole
@@ -30,7 +30,8 @@ class GrowingFile:
         self._end = 0
 
     def open(self) -> None:
-        """Create the folders, cut off what is no whole record, and open for appending."""
+        """Create the folders, open the file for appending, and remove a partial record at its
+        end."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._file = self.path.open("ab+", buffering=0)
         if self._fresh:
@@ -41,11 +42,11 @@ class GrowingFile:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing is in it yet."""
+        """Whether the file is empty."""
         return self._end == 0
 
     def append(self, data: bytes) -> None:
-        """Write all of it, or nothing when that raises."""
+        """Append data. If this raises, nothing is appended."""
         assert self._file is not None
         rest = memoryview(data)
         try:
@@ -57,14 +58,14 @@ class GrowingFile:
         self._end += len(data)
 
     def close(self) -> None:
-        """Close; repeating it is harmless."""
+        """Close the file. Calling it again changes nothing."""
         if self._file is not None:
             self._file.close()
             self._file = None
 
 
 def last_line_end(file: BinaryIO) -> int:
-    """Where the last line ends that has its line break; 0 when none has."""
+    """The position after the last line break; 0 if there is none."""
     keep = file.seek(0, os.SEEK_END)
     while keep > 0:
         start = max(0, keep - _BLOCK_BYTES)

@@ -1,4 +1,4 @@
-"""Items as a file of JSON lines, or on standard output."""
+"""Writes items as JSON lines, to a file or to standard output."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ class _Lines:
 
 
 class JsonLines(_Lines):
-    """Appends each item as a line of JSON; values that JSON does not know are written as text."""
+    """Appends each item as a line of JSON. Values that JSON cannot represent become texts."""
 
     def __init__(self, path: str | Path, fresh: bool = False) -> None:
         self._file = GrowingFile(path, last_line_end, fresh)
 
     def open(self) -> None:
-        """Open the file; half a line at its end is cut off."""
+        """Open the file. A partial line at its end is removed."""
         self._file.open()
 
     def write(self, records: Sequence[bytes]) -> Counter[str]:
@@ -47,7 +47,7 @@ class StandardOutput(_Lines):
     """Writes each item as a line of JSON to the standard output of the process."""
 
     def open(self) -> None:
-        """It is open."""
+        """Do nothing: standard output is open."""
 
     def write(self, records: Sequence[bytes]) -> Counter[str]:
         """Write the lines and flush them."""
@@ -56,16 +56,16 @@ class StandardOutput(_Lines):
         return Counter()
 
     def close(self) -> None:
-        """Others may still write to it."""
+        """Do nothing: others may still write to standard output."""
 
 
 class JsonLinesSink(BatchedSink):
-    """A file of JSON lines as a sink with a thread of its own."""
+    """A sink that writes a file of JSON lines with its own thread."""
 
     def __init__(self, path: str | Path) -> None:
         super().__init__(JsonLines(path))
 
 
 def to_line(item: Any) -> bytes:
-    """An item as a line of JSON; raises ValueError for one that contains itself."""
+    """An item as a line of JSON. Raises ValueError if it contains itself."""
     return to_json(fields_of(item)).encode("utf-8", "replace") + b"\n"

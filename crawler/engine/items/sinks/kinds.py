@@ -1,7 +1,7 @@
-"""The kinds of values that tables know, found from the values themselves.
+"""Finds the kinds of values for tables, from the values themselves.
 
-A record is a mapping of field to plain value: None, bool, int, float, str, bytes, a date, a time in
-UTC, or `JsonText` for whatever has parts. What has no kind of its own is written as text.
+A record maps fields to plain values: None, bool, int, float, str, bytes, a date, a time in UTC, or
+`JsonText` for lists and mappings. All other values become texts.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _INT64 = 2**63
 
 
 class JsonText(str):
-    """JSON, written out."""
+    """A text that holds JSON."""
 
     __slots__ = ()
 
@@ -42,9 +42,9 @@ _TYPES = {BOOL: bool, INT: int, FLOAT: float}
 
 
 def record_of(item: Any) -> tuple[dict[str, Any], int]:
-    """An item as a record, and its size in bytes, more or less. Raises ValueError like `to_json`.
+    """An item as a record, and its approximate size in bytes. Raises ValueError like `to_json`.
 
-    Numbers that are none become None, as most places know no such number.
+    NaN and infinity become None, because most databases have no such numbers.
     """
     record: dict[str, Any] = {}
     size = 64
@@ -61,7 +61,7 @@ def record_of(item: Any) -> tuple[dict[str, Any], int]:
 
 
 def kinds_of(records: Iterable[Mapping[str, Any]]) -> dict[str, str]:
-    """The kind of each field that has a value anywhere: one that holds all its values."""
+    """The kind of each field that has a value in a record: one that holds all its values."""
     seen: dict[str, set[type]] = {}
     for record in records:
         for field, value in record.items():
@@ -74,7 +74,7 @@ def kinds_of(records: Iterable[Mapping[str, Any]]) -> dict[str, str]:
 
 
 def common(one: str, other: str) -> str:
-    """The kind that holds values of both."""
+    """The kind that holds values of both kinds."""
     if one == other:
         return one
     if one in _NUMBERS and other in _NUMBERS:
@@ -83,7 +83,7 @@ def common(one: str, other: str) -> str:
 
 
 def as_kind(value: Any, kind: str) -> Any:
-    """A plain value as one of that kind, which is common to its own."""
+    """Convert a plain value to a kind that holds its own kind."""
     if value is None or KINDS[type(value)] == kind:
         return value
     if kind in _TYPES:
@@ -92,7 +92,7 @@ def as_kind(value: Any, kind: str) -> Any:
 
 
 def sound(text: str) -> str:
-    """A text that every place takes: no halves of surrogate pairs, no NUL."""
+    """A text that every database accepts: without lone surrogates and NUL."""
     return text.encode("utf-8", "replace").decode().replace("\0", "\ufffd")
 
 

@@ -1,4 +1,4 @@
-"""Several sinks at once: each item goes to all of them."""
+"""Writes to several sinks at once: each item goes to all of them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from crawler.supervision import do_all
 
 
 class ManySinks:
-    """Hands everything on; the slowest sets the pace, and the first that fails ends the crawl."""
+    """Passes items to all sinks. It is as fast as the slowest. The first that fails ends the
+    crawl."""
 
     def __init__(self, sinks: Sequence[Sink]) -> None:
         self._sinks = list(sinks)
@@ -19,29 +20,31 @@ class ManySinks:
 
     @property
     def lost(self) -> Counter[str]:
-        """Items that one of them refused; what several refused for one reason counts once."""
+        """The items that a sink refused. If several sinks refused for one reason, it counts
+        once."""
         lost: Counter[str] = Counter()
         for sink in self._sinks:
             lost |= sink.lost
         return lost
 
     def open(self) -> None:
-        """Open all; `close` closes those that were begun, also when one cannot be opened."""
+        """Open all sinks. `close` closes those whose opening began, even if one cannot be
+        opened."""
         for sink in self._sinks:
             self._open.append(sink)
             sink.open()
 
     def write(self, item: Any, url: str = "") -> None:
-        """Give the item to each."""
+        """Write the item to each sink."""
         for sink in self._sinks:
             sink.write(item, url)
 
     def flush(self) -> None:
-        """Flush each."""
+        """Flush each sink."""
         for sink in self._sinks:
             sink.flush()
 
     def close(self) -> None:
-        """Close those that are open, then raise the first error."""
+        """Close the open sinks, then raise the first error."""
         begun, self._open = self._open, []
         do_all(*(sink.close for sink in reversed(begun)))

@@ -1,8 +1,8 @@
-"""Items as Parquet: a folder of parts, each of them a file that is whole or not there.
+"""Writes items as Parquet: a folder of parts. Each part is a complete file, or does not exist.
 
-A Parquet file can be read only when its end is written. So the part under way is written anew with
-each batch, beside the old one, and then takes its place at once; when it is large enough, the next
-is begun. All parts have the same columns: those before are written anew when one is added.
+A Parquet file can be read only when its end is written. So each batch writes the current part anew
+beside the old file, and then replaces that at once. When the part is large enough, the next one
+begins. All parts have the same columns: when a column is added, the earlier parts are written anew.
 
 No other file imports pyarrow.
 """
@@ -28,7 +28,7 @@ except ImportError as error:
     ) from error
 
 PART_BYTES = 16_777_216
-"""A part that holds so much is not written anew any more."""
+"""The size at which a part is complete, in bytes."""
 
 _TYPES: Mapping[str, pa.DataType] = {
     kinds.BOOL: pa.bool_(),
@@ -43,7 +43,7 @@ _KINDS = {str(kind): name for name, kind in _TYPES.items()}
 
 
 class ParquetParts:
-    """Writes items to a folder of parts; a later run adds parts of its own."""
+    """Writes items to a folder of parts. A later run adds its own parts."""
 
     batch_records = 20_000
     batch_bytes = 4_194_304
@@ -56,11 +56,11 @@ class ParquetParts:
         self._number = 0
 
     def encode(self, item: Any, url: str) -> tuple[dict[str, Any], int]:
-        """The values of an item; those with parts as JSON."""
+        """The values of an item. Lists and mappings become JSON."""
         return kinds.record_of(item)
 
     def open(self) -> None:
-        """Make the folder; read the columns of what is in it."""
+        """Make the folder, and read the columns of the parts in it."""
         if self._fresh and self.path.is_dir():
             shutil.rmtree(self.path)
         self.path.mkdir(parents=True, exist_ok=True)
@@ -73,7 +73,7 @@ class ParquetParts:
             }
 
     def write(self, records: Sequence[dict[str, Any]]) -> Counter[str]:
-        """Put the records into the part under way."""
+        """Add the records to the current part."""
         if self._widen(records):
             self._part = [self._fitted(table) for table in self._part]
             for part in self._parts()[: self._number]:
@@ -88,13 +88,13 @@ class ParquetParts:
         return Counter()
 
     def close(self) -> None:
-        """All is written."""
+        """Do nothing: everything is written."""
 
     def _parts(self) -> list[Path]:
         return sorted(self.path.glob("part-*.parquet"))
 
     def _widen(self, records: Sequence[Mapping[str, Any]]) -> bool:
-        """Have a column for each field, of a kind that holds its values; whether any changed."""
+        """Add or widen columns so that they hold all values. Returns whether a column changed."""
         before = dict(self._kinds)
         for field, kind in kinds.kinds_of(records).items():
             kind = kinds.TEXT if kind == kinds.JSON else kind
@@ -113,7 +113,7 @@ class ParquetParts:
         return pa.Table.from_arrays(arrays, schema=self._schema())
 
     def _fitted(self, table: pa.Table) -> pa.Table:
-        """A table with the columns as they are now."""
+        """The table with the present columns."""
         records = [
             {name: value for name, value in row.items() if value is not None}
             for row in table.to_pylist()
@@ -122,7 +122,7 @@ class ParquetParts:
 
 
 def _replace(path: Path, table: pa.Table) -> None:
-    """Write a part, so that the old one is there until the new one is whole."""
+    """Write a part. The old file stays until the new one is complete."""
     new = path.with_name(f".{path.name}.new")
     pq.write_table(table, new)
     os.replace(new, path)

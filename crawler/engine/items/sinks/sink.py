@@ -1,4 +1,4 @@
-"""What a crawl expects of a sink, and what a sink expects of the writer behind it."""
+"""The interfaces of sinks: for crawls, and for the writers behind a sink."""
 
 from __future__ import annotations
 
@@ -13,74 +13,77 @@ BATCH_BYTES = 1_000_000
 
 
 class Unreachable(OSError):
-    """The sink does not answer now; the same batch may be written later."""
+    """The database does not answer now. The same batch may be written later."""
 
 
 class Sink(Protocol):
-    """What a crawl sees. Each call may raise OSError, which ends the crawl, and may wait."""
+    """The sink as a crawl uses it. Each call may wait, and may raise OSError, which ends the
+    crawl."""
 
     @property
     def lost(self) -> Counter[str]:
-        """Items that were taken, and that the place then refused for good, by reason."""
+        """The items that were taken, but finally refused by the database, by reason."""
         ...
 
     def open(self) -> None:
-        """Called once, before the first item."""
+        """Open the sink. Called once, before the first item."""
         ...
 
     def write(self, item: Any, url: str = "") -> None:
-        """Take an item of the page at that URL. Raises ValueError if it cannot be written at all.
+        """Take an item from the page with that URL. Raises ValueError if it cannot be written.
 
-        The sink reads the item at once, so the caller may change it afterwards.
+        The item is read at once, so it may be changed afterwards.
         """
         ...
 
     def flush(self) -> None:
-        """Start to write what was taken. The crawl calls this at most a second after an item."""
+        """Start to write the items taken so far. The crawl calls this at most a second after an
+        item."""
         ...
 
     def close(self) -> None:
-        """Write the rest and let go of everything. Called once, however the crawl and `open` ended.
+        """Write the rest and release everything. Called once, however the crawl and `open` ended.
 
-        Whoever calls it may be cut off while it waits: nothing of it may be left undone then.
+        If the caller is killed while it waits, the sink must still do all of this.
         """
         ...
 
 
 class SinkMaker(Protocol):
-    """What makes a sink when the spider, and so its settings, are known."""
+    """Makes a sink when the spider and its settings are known."""
 
     def __call__(self, spider: Any) -> Sink:
-        """The sink for the items of that spider; raises InvalidArgument when there is none."""
+        """Make the sink for the items of a spider. Raises InvalidArgument if there is none."""
         ...
 
 
 class Writer(Protocol):
-    """What a sink writes to. Only `encode` is called by the crawl; all else in a native thread."""
+    """What a sink writes to. The crawl calls `encode`; a native thread calls everything else."""
 
     batch_records: int
-    """So many records are written together at most."""
+    """The most records of one batch."""
     batch_bytes: int
-    """So much is collected at most before it is written."""
+    """The most bytes of one batch."""
 
     def encode(self, item: Any, url: str) -> tuple[Any, int]:
-        """A record, independent of the item, and its size in bytes, more or less.
+        """A record that does not depend on the item, and its approximate size in bytes.
 
-        Raises ValueError when the item cannot be written.
+        Raises ValueError if the item cannot be written.
         """
         ...
 
     def open(self) -> None:
-        """Be ready to write; OSError when that is impossible."""
+        """Get ready to write. Raises OSError if that fails."""
         ...
 
     def write(self, records: Sequence[Any]) -> Counter[str]:
-        """Write them so that they survive the end of the process; those refused, by reason.
+        """Write records so that they survive the end of the process. Returns those refused, by
+        reason.
 
-        All or nothing when it raises: Unreachable when trying again may help, else OSError.
+        If it raises, nothing is written: Unreachable if another attempt may help, else OSError.
         """
         ...
 
     def close(self) -> None:
-        """Let go of everything; called once after `open`, which may have failed at any point."""
+        """Release everything. Called once after `open`, which may have failed at any point."""
         ...

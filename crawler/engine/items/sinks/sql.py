@@ -1,8 +1,7 @@
-"""Items as rows of a database: SQLite, PostgreSQL, MySQL or MariaDB, through SQLAlchemy.
+"""Writes items as rows of a database: SQLite, PostgreSQL, MySQL or MariaDB, through SQLAlchemy.
 
-All work with a database is done in one native thread, over one connection that all crawls of the
-process share; docs/decisions/0016-databases.md says why. No other file knows SQLAlchemy but
-sql_table.py.
+One native thread does all work with a database, over one connection that all crawls of the process
+share; docs/decisions/0016-databases.md says why. Only this file and sql_table.py import SQLAlchemy.
 """
 
 from __future__ import annotations
@@ -33,26 +32,25 @@ DRIVERS: Mapping[str, str] = {
     "mysql": "mysql+pymysql",
     "mariadb": "mariadb+pymysql",
 }
-"""Scheme of a URL → what SQLAlchemy calls it, with the driver that is used."""
+"""Scheme of a URL → SQLAlchemy's name for it, with the driver."""
 CONNECT_S = 10
 STATEMENT_ROWS = 200
-"""Rows given to a driver at once: it keeps the interpreter, and so the hub waiting, for that long:
-10 ms."""
+"""The rows that a driver gets at once. It holds the interpreter, and thus the hub, for about 10
+ms."""
 PASSING_STATES = ("08", "40", "53", "55P03", "57P")
-"""What PostgreSQL says, in its codes, that is over some time: connections, deadlocks, room, locks,
-a server that stops or starts."""
+"""PostgreSQL's codes for errors that pass: connections, deadlocks, room, locks, a server that stops
+or starts."""
 PASSING_CODES = frozenset({0, 1040, 1053, 1205, 1213, 1927, 2002, 2003, 2006, 2013, 2055})
-"""The same for MySQL and MariaDB, where `(0, "")` is a connection that is closed."""
+"""The same for MySQL and MariaDB. `(0, "")` means a closed connection."""
 _LOCK_S = 30
 
 
 class Database:
-    """A database with its thread; kept by all writers that use it, and let go by the last."""
+    """A database with its thread. All writers that use it share it; the last one releases it."""
 
-    def __init__(self, where: str | Path, threads: ThreadPool) -> None:
-        """At a URL, or in a file of SQLite, whatever its name. Raises ConfigError for a URL that is
-        none."""
-        self._url, self.table = (_of_file(where), "") if isinstance(where, Path) else _parsed(where)
+    def __init__(self, url: str | sa.URL) -> None:
+        """Raises ConfigError for a bad URL."""
+        self._url, self.table = (url, "") if isinstance(url, sa.URL) else _parsed(url)
         self.place = _place(self._url)
         """The address for people, without user and password."""
         self.threads = threads
@@ -60,25 +58,32 @@ class Database:
         self.engine = _engine(self._url)
         self._users = 0
 
+    @classmethod
+    def of_file(cls, path: str | Path) -> Database:
+        """The SQLite database in a file with any name."""
+        return cls(sa.URL.create("sqlite", database=str(path)))
+
     def acquire(self) -> None:
-        """One more uses it, and has to release it, also when this fails: OSError. Called in its
-        thread, as the next."""
+        """Count one more user, which must call `release`, even if this raises OSError.
+
+        `acquire` and `release` are called in the database's thread.
+        """
         self._users += 1
         if self._url.database and self._url.get_backend_name() == "sqlite":
             Path(self._url.database).parent.mkdir(parents=True, exist_ok=True)
 
     def release(self) -> None:
-        """One less; the last one closes the connection. It may be acquired anew."""
+        """Count one user less. The last one closes the connection. It may be acquired again."""
         self._users -= 1
         if self._users <= 0:
             self.engine.dispose()
 
 
 class SqlRows:
-    """Writes each item as a row of a table; a row with the same task, URL and key is replaced.
+    """Writes each item as a row of a table. It replaces a row with the same task, URL and key.
 
-    `key` names the fields that tell the items of a page apart; without any, two items of a page are
-    the same when all they say is.
+    `key` names the fields that distinguish the items of a page. Without `key`, two items of a page
+    are the same if all their values are equal.
     """
 
     batch_records = BATCH_RECORDS
@@ -95,7 +100,7 @@ class SqlRows:
         self._on_page = 0
 
     def encode(self, item: Any, url: str) -> tuple[dict[str, Any], int]:
-        """The values of an item, with those of the columns of our own."""
+        """The values of an item, and those of the sink's own columns."""
         record, size = record_of(item)
         key = self._key_of(item, record, url)
         for name in OWN:
@@ -117,18 +122,18 @@ class SqlRows:
             raise _translated(error, self._database.place) from None
 
     def write(self, records: Sequence[dict[str, Any]]) -> Counter[str]:
-        """Write the rows in one transaction; if some are refused, all the others."""
-        last = {record[ID]: record for record in records}  # one statement may name a row once
-        ordered = [last[id] for id in sorted(last)]  # two that write the same do not deadlock
+        """Write the rows in one transaction. If the database refuses some, write all others."""
+        last = {record[ID]: record for record in records}  # a statement may name a row once
+        ordered = [last[id] for id in sorted(last)]  # same order: two writers do not deadlock
         try:
             self._table.fit(self._database.engine, ordered)
             return self._insert(self._table.rows(ordered))
         except sa.exc.DBAPIError as error:
-            self._table.statement = None  # look at the table anew: others may have changed it
+            self._table.statement = None  # read the table again: others may have changed it
             raise _translated(error, self._database.place) from None
 
     def close(self) -> None:
-        """Let go of the database."""
+        """Release the database."""
         self._database.release()
 
     def _key_of(self, item: Any, record: Mapping[str, Any], url: str) -> str:
@@ -141,7 +146,7 @@ class SqlRows:
         return f"{self._on_page}-{blake2b(said, digest_size=8).hexdigest()}"
 
     def _insert(self, rows: list[dict[str, Any]]) -> Counter[str]:
-        """Those refused, found by halving; the others are written."""
+        """Write the rows. Halve them to find those that are refused; write the others."""
         try:
             with self._database.engine.begin() as connection:
                 for part in _parts(rows):
@@ -210,13 +215,14 @@ def _engine(url: sa.URL) -> sa.Engine:
 
 
 def _set_up_sqlite(connection: Any, _: Any) -> None:
-    """Written ahead, so that a kill leaves whole transactions, and readers are not kept out."""
+    """Use a write-ahead log: a kill leaves whole transactions, and readers need not wait."""
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=NORMAL")
 
 
 def _translated(error: sa.exc.DBAPIError, place: str) -> OSError:
-    """A lost connection, a deadlock or a lock can be over when it is tried again."""
+    """The error as an OSError. After a lost connection, a deadlock or a lock, another attempt may
+    help."""
     said = f"{place}: {_said(error)}"
     return Unreachable(said) if error.connection_invalidated or _passes(error) else OSError(said)
 
@@ -225,7 +231,7 @@ def _passes(error: sa.exc.DBAPIError) -> bool:
     if not isinstance(error, (sa.exc.OperationalError, sa.exc.InterfaceError)):
         return False
     foreign: Any = error.orig
-    if hasattr(foreign, "sqlstate"):  # psycopg; without a state the server said nothing any more
+    if hasattr(foreign, "sqlstate"):  # psycopg; no state: the server is gone
         return foreign.sqlstate is None or foreign.sqlstate.startswith(PASSING_STATES)
     if hasattr(foreign, "sqlite_errorname"):
         return str(foreign.sqlite_errorname).startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
@@ -233,6 +239,6 @@ def _passes(error: sa.exc.DBAPIError) -> bool:
 
 
 def _said(error: sa.exc.DBAPIError) -> str:
-    """What the driver said, without the statement and its values."""
+    """The driver's message, without the statement and its values."""
     lines = str(error.orig).strip().splitlines()
     return f"{type(error.orig).__name__}: {lines[0] if lines else 'no reason given'}"

@@ -1,4 +1,4 @@
-"""The table of a database sink: its columns follow the items that are written to it."""
+"""The table of a database sink. Its columns follow the items that are written."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from crawler.engine.items.sinks import kinds
 
 ID, TASK, URL, KEY = "_id", "_task", "_url", "_key"
 OWN = (ID, TASK, URL, KEY)
-"""Columns that the sink adds: a digest of the other three, which is the primary key, and those."""
+"""The sink's own columns: the primary key, which is a digest of the other three, and those."""
 LONGEST_NAME = 56
-"""Characters of a field's name that are kept for its column; databases allow 63."""
+"""The most characters of a field's name in its column; databases allow 63."""
 _ODD = re.compile(r"[^\w .-]")
 
 _MYSQL = ("mysql", "mariadb")
@@ -45,19 +45,19 @@ _KINDS: Sequence[tuple[type[sa.types.TypeEngine[Any]], str]] = (
 
 
 class ItemTable:
-    """One table. Everything is called in the thread of its database."""
+    """One table. The thread of its database makes all calls."""
 
     def __init__(self, name: str) -> None:
         self.name = name
         self._kinds: dict[str, str] = {}
-        """Column → the kind of its values, of all columns that are not the sink's own."""
+        """Column → the kind of its values, for all columns except the sink's own."""
         self._columns: dict[str, str] = {}
-        """Field of items → its column."""
+        """Field of the items → its column."""
         self.statement: Any = None
-        """Inserts rows, or replaces those that have the same key; None before the first `fit`."""
+        """The statement that inserts or replaces rows; None before the first `fit`."""
 
     def fit(self, engine: sa.Engine, records: Iterable[Mapping[str, Any]]) -> None:
-        """Have a column for every field that has a value, of a kind that holds all its values."""
+        """Add or widen columns so that they hold all values of the records."""
         wanted = {f: kind for f, kind in kinds.kinds_of(records).items() if f not in OWN}
         if self.statement is not None and not self._changes(wanted):
             return
@@ -84,7 +84,8 @@ class ItemTable:
         ]
 
     def _changes(self, wanted: Mapping[str, str]) -> dict[str, str]:
-        """Columns that are missing or too narrow for the wanted fields, with the kind to have."""
+        """The columns that are missing or too narrow for the wanted fields, and the kinds they
+        need."""
         changes = {}
         for field, kind in wanted.items():
             column = self._columns.get(field) or self._name(field)
@@ -95,7 +96,8 @@ class ItemTable:
         return changes
 
     def _name(self, field: str) -> str:
-        """A column for a field: its name, plain, unless another has it; case may not count."""
+        """The column for a field: its plain name, or another if that is taken. Case may not
+        matter."""
         name = plain = _ODD.sub("_", field)[:LONGEST_NAME] or "_"
         if name in self._kinds and name not in self._columns.values():
             return name
@@ -107,14 +109,14 @@ class ItemTable:
         return name
 
     def _look(self, connection: sa.Connection) -> None:
-        """Read which columns are there; other writers may have added some."""
+        """Read the existing columns. Other writers may have added some."""
         inspector = sa.inspect(connection)
         if not inspector.has_table(self.name):
             return
         found = {column["name"]: column["type"] for column in inspector.get_columns(self.name)}
         if missing := [name for name in OWN if name not in found]:
             raise OSError(
-                f"table {self.name!r} is there but was not made for items, it has no column "
+                f"table {self.name!r} exists but was not made for items: it has no column "
                 f"{missing[0]!r}; name another: ?table=NAME"
             )
         self._kinds = {name: _kind(kind) for name, kind in found.items() if name not in OWN}

@@ -1,4 +1,5 @@
-"""From what people write after `-o` to a sink: by the scheme of a URL or the suffix of a file."""
+"""Makes a sink from what people write after `-o`: by the scheme of a URL or the suffix of a
+file."""
 
 from __future__ import annotations
 
@@ -45,11 +46,11 @@ def open_sink(
     key: Sequence[str] = (),
     fresh: bool = False,
 ) -> Sink:
-    """The sink for a file, a URL of a database, or `-`; the crawl opens it.
+    """Make the sink for a file, a URL of a database, or `-`. The crawl opens it.
 
-    `task` and `key` (fields that tell the items of a page apart) are for databases, which replace
-    what they know already; `table` is for those whose URL names none. A `fresh` file begins anew.
-    Raises ConfigError for a target that is none of these.
+    `task` and `key` (the fields that distinguish the items of a page) are for databases, which
+    replace rows they already have. `table` is for URLs that name no table. A `fresh` file begins
+    anew. Raises ConfigError for any other target.
     """
     if target == STANDARD_OUTPUT:
         return BatchedSink(StandardOutput())
@@ -65,16 +66,16 @@ def open_sink(
 
 @dataclass(frozen=True)
 class Targets:
-    """What makes one sink for several targets, when the spider is known; without any, items are
-    but counted."""
+    """Makes one sink for several targets, when the spider is known. Without targets, items are only
+    counted."""
 
     targets: Sequence[str]
     fresh: Sequence[str] = ()
-    """Those that begin anew."""
+    """The targets that begin anew."""
     task: str = ""
 
     def __call__(self, spider: Any) -> Sink:
-        """The sink; a database gets a table of the spider's name. Raises ConfigError."""
+        """Make the sink. A database gets a table with the spider's name. Raises ConfigError."""
         about = (self.task, spider.name, spider.settings.item_key)
         sinks = [open_sink(target, *about) for target in self.targets]
         sinks += [open_sink(target, *about, fresh=True) for target in self.fresh]
@@ -82,17 +83,17 @@ class Targets:
 
 
 def is_database(target: str) -> bool:
-    """Whether it is the URL of a database, or a file of SQLite."""
+    """Whether a target is the URL of a database, or an SQLite file."""
     return bool(_SCHEME.match(target)) or SUFFIXES.get(Path(target).suffix.lower()) == "sqlite"
 
 
 def is_target(target: str) -> bool:
-    """Whether `open_sink` knows what it is, by its form."""
+    """Whether `open_sink` accepts a target, by its form."""
     return target == STANDARD_OUTPUT or is_database(target) or Path(target).suffix in SUFFIXES
 
 
 def public(target: str) -> str:
-    """A target for people and logs: a URL without user, password and parameters."""
+    """A target for people and logs: without user, password and parameters."""
     if not _SCHEME.match(target):
         return target
     scheme, _, rest = target.partition("://")
@@ -100,7 +101,7 @@ def public(target: str) -> str:
 
 
 def file_writer(kind: str, path: str | Path, fresh: bool = False) -> Writer:
-    """What writes files of that format. Raises ConfigError when a library for it is missing."""
+    """Make the writer for files of a format. Raises ConfigError if its library is missing."""
     return FORMATS[kind](path, fresh)
 
 
@@ -115,7 +116,7 @@ FORMATS: Mapping[str, Callable[[str | Path, bool], Writer]] = {
     "csv": CsvRows,
     "parquet": _parquet,
 }
-"""Name of a format → what makes its writer."""
+"""Name of a format → the function that makes its writer."""
 
 
 def _database_sink(
@@ -123,7 +124,7 @@ def _database_sink(
 ) -> Sink:
     if fresh:
         raise ConfigError(
-            "output: a database is not emptied by the crawler; use -o, which replaces items that "
+            "output: the crawler does not empty a database; use -o, which replaces items that "
             "are there, or name another table with ?table=NAME"
         )
     if isinstance(where, Path):
