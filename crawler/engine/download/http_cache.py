@@ -48,16 +48,14 @@ class Cache:
 
     def get(self, owner: str, call: FetchCall) -> Entry | None:
         """The stored answer for a request of a task, fresh or not."""
-        with suppress(sqlite3.Error, OSError):
-            found = self._open().execute(
-                "SELECT stored_s, status, headers, vary, body FROM answers WHERE url = ?",
-                (_key(owner, call),),
-            )
-            for stored_s, status, headers, vary, body in found:
-                lines = headers.splitlines(keepends=True)
-                entry = Entry(stored_s, status, lines, json.loads(vary), body)
-                return entry if _matches(entry, call) else None
-        return None
+        key = _key(owner, call)
+        found = self._attempt(lambda db: db.execute(_FIND, (key,)).fetchone())
+        if found is None:
+            return None
+        stored_s, status, headers, vary, body = found
+        lines = headers.splitlines(keepends=True)
+        entry = Entry(stored_s, status, lines, json.loads(vary), body)
+        return entry if _matches(entry, call) else None
 
     def put(self, owner: str, call: FetchCall, answer: FetchAnswer, now_s: float) -> None:
         """Store an answer in place of an older one. `now_s` is wall time."""

@@ -223,8 +223,7 @@ class SiteQueues:
         if not self._told:
             self._told = True
             log.warning(
-                "requests stay in memory, although more than max_pending wait: they cannot be"
-                " serialized",
+                "more requests than max_pending stay in memory: they cannot be written to disk",
                 url=urls.shown(job.url),
                 reason=str(error),
             )

@@ -144,7 +144,7 @@ def _takes(method: Callable[..., Any], count: int) -> bool:
 
 def _check(schema: Any) -> Step:
     """The step for an `item_schema`: a marshmallow schema, or a function."""
-    if isinstance(schema, type) and issubclass(schema, Schema):
+    if isinstance(schema, type) and _is_schema(schema):
         schema = schema()
     if _is_schema(type(schema)):
         return lambda item: _fitting(schema, item)

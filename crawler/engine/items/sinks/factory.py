@@ -58,7 +58,7 @@ class Sinks:
     def close(self) -> None:
         """End the threads. Threads that wait for a database that does not answer are left
         behind."""
-        pools = [self._threads, *(database.threads for database in self._databases.values())]
+        pools = [self._threads, *(each.threads for each in self._databases.values())]
         for pool in pools:
             run_aside("end of threads of sinks", pool.kill)
 

@@ -48,20 +48,15 @@ _LOCK_S = 30
 class Database:
     """A database with its thread. All writers that use it share it; the last one releases it."""
 
-    def __init__(self, url: str | sa.URL) -> None:
-        """Raises ConfigError for a bad URL."""
-        self._url, self.table = (url, "") if isinstance(url, sa.URL) else _parsed(url)
+    def __init__(self, where: str | Path, threads: ThreadPool) -> None:
+        """At a URL, or in a SQLite file of any name. Raises ConfigError for a bad URL."""
+        self._url, self.table = (_of_file(where), "") if isinstance(where, Path) else _parsed(where)
         self.place = _place(self._url)
         """The address for people, without user and password."""
         self.threads = threads
         """One thread."""
         self.engine = _engine(self._url)
         self._users = 0
-
-    @classmethod
-    def of_file(cls, path: str | Path) -> Database:
-        """The SQLite database in a file with any name."""
-        return cls(sa.URL.create("sqlite", database=str(path)))
 
     def acquire(self) -> None:
         """Count one more user, which must call `release`, even if this raises OSError.
