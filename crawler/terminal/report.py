@@ -44,7 +44,7 @@ def _rows(found: Statistics) -> Iterator[tuple[str, str]]:
     yield "dropped", counts(_largest_first(found.items_dropped))
     yield "lost", counts(_largest_first(found.items_failed))
     yield "requests", f"{found.requests:,}{_among(found)}"
-    yield "repeated", counted(found.retries, "request") if found.retries else ""
+    yield "retried", counted(found.retries, "request") if found.retries else ""
     yield "bytes", _bytes(found)
     yield "statuses", counts({str(key): each for key, each in sorted(found.statuses.items())})
     yield "failed", counts(_largest_first(found.failures))

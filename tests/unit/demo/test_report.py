@@ -24,6 +24,7 @@ def test_requests_that_were_known_are_told_apart_from_those_discovered(discovere
 
 
 def test_one_of_each_is_no_plural():
+    assert rows(retries=1)["retried"] == "1 request"
     found = Statistics("books", "books", pages=1, items=1, pending=2, bytes_expanded=1)
     assert report.status(found).startswith("1 page (0.0/s)  1 item  2 to go")
     memory = {"known": 1, "known_bytes": 18, "waiting": 1, "on_disk": 1}
