@@ -77,7 +77,7 @@ def slow_threads(monkeypatch, databases):
         return slow
 
     monkeypatch.setattr(batched, "_caught", slowly(batched._caught))
-    monkeypatch.setattr(disk_queue.sqlite3, "connect", slowly(sqlite3.connect))
+    monkeypatch.setattr(sqlite3, "connect", slowly(sqlite3.connect))
 
 
 @pytest.fixture
@@ -92,7 +92,7 @@ def databases(monkeypatch):
             made.append(database)
         return database
 
-    monkeypatch.setattr(disk_queue.sqlite3, "connect", noted)
+    monkeypatch.setattr(sqlite3, "connect", noted)
     return made
 
 

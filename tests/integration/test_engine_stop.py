@@ -230,7 +230,7 @@ def test_stopping_the_fetcher_ends_what_waits_for_it(site, fetcher):
     waiting.join(1)
     assert (fetcher._watchers, fetcher._timer) == ({}, None)
     assert isinstance(waiting.exception, FetchError)
-    with pytest.raises(FetchError, match="does not run"):
+    with pytest.raises(FetchError, match="is not running"):
         fetcher.fetch(call(site.url("/page/1")))
 
 
