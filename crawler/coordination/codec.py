@@ -1,6 +1,9 @@
 """Resources in etcd, as other programs read and write them.
 
-A value that is no such JSON raises ValueError, which says what is wrong.
+`_Stored` says what the JSON of a resource is: which fields, in which order, of which types and
+within which bounds. msgspec reads and writes by it. What msgspec refuses is read again field by
+field, by the same description: null and absence mean the default there, and what is wrong raises
+ValueError, which names the field, its value and what is allowed.
 """
 
 from __future__ import annotations
@@ -8,16 +11,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Annotated, Any
 
-from crawler.coordination.fields import (
-    labels,
-    load_object,
-    quoted,
-    text_of,
-    typed,
-    whole,
-)
+import msgspec
+from msgspec import Meta, Raw, Struct, inspect
+
+from crawler.coordination.fields import MOST, labels, load_object, number, text_of, typed, whole
 from crawler.coordination.keys import Keys
 from crawler.coordination.store import KeyValue
 from crawler.model.constraints import NONE, Constraints
@@ -35,81 +34,90 @@ CACHED = 4096
 MOST_EPOCH = 2**53
 """Far above every revision of etcd, and so above every epoch that comes of one."""
 
-_OWN_FIELDS = frozenset(
-    {
-        *("ID", "Name", "AssignedNode", "CreationTime"),
-        *("Spider", "Parameters", "Labels", "Priority", "State", "Reason"),
-        *("AwaitsSpider", "Epoch", "Incarnation", "Term", "Counts", "AssignedTime"),
-        *("Constraints", "Retries", "FailedOn", "Kills"),
-    }
-)
+_NOTHING = Raw()
+"""Stands for a field that is not there."""
 
-_TEXTS = {state: state.value for state in State}
+_Whole = Annotated[int, Meta(ge=0, le=MOST)]
 
-_RARE_FIELDS = frozenset({"Constraints", "Retries", "FailedOn", "Kills"})
-"""Most resources have none of these, and are not asked for each of them."""
+
+class _Counts(Struct, rename="pascal"):
+    pages: _Whole = 0
+    items: _Whole = 0
+    failures: _Whole = 0
+    seconds: float = 0.0
+
+
+class _Stored(Struct, rename="pascal", omit_defaults=True, forbid_unknown_fields=True):
+    """The value of a resource. The first four fields are the interface; ours stand beside them,
+    where they say anything. Fields without a default are always written."""
+
+    id: str = msgspec.field(name="ID")
+    name: str | None
+    assigned_node: str
+    creation_time: _Whole
+    state: State | None
+    spider: str = ""
+    epoch: Annotated[int, Meta(ge=0, le=MOST_EPOCH)] = 0
+    incarnation: _Whole = 0
+    term: _Whole = 0
+    assigned_time: _Whole = 0
+    parameters: dict[str, Any] = {}
+    labels: dict[str, str] = {}
+    priority: Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)] = 0
+    retries: Annotated[int, Meta(ge=0, le=MAX_RETRIES)] = 0
+    constraints: Raw = _NOTHING
+    reason: str = ""
+    awaits_spider: bool = False
+    counts: _Counts | None = None
+    failed_on: tuple[str, ...] = ()
+    kills: Annotated[int, Meta(ge=0, le=MOST_KILLS)] = 0
+
+
+class _Foreign(_Stored, forbid_unknown_fields=False):
+    """A value that another program wrote: it may lack any field, and have others."""
+
+    id: str = msgspec.field(default="", name="ID")
+    name: str | None = None
+    assigned_node: str = ""
+    creation_time: _Whole = 0
+    state: State | None = None
+
+
+_ENCODER = msgspec.json.Encoder()
+_DECODER = msgspec.json.Decoder(_Stored)
+_FOREIGN_DECODER = msgspec.json.Decoder(_Foreign)
 
 
 def encode_resource(resource: Resource, term: int = 0) -> bytes:
-    """The four fields of the interface first; ours beside them, where they say anything.
+    """The value of a resource, with the fields of other programs at its end.
 
     `term` is that of the leader who writes it, instead of the one that wrote it last.
     """
-    spec, owner = resource.spec, resource.owner
-    term = term or resource.term
-    # What nearly all tasks have is written as text, in a fourth of the time that the encoder takes.
-    text = (
-        f'{{"ID":{quoted(resource.id)},"Name":{quoted(spec.name)}'
-        f',"AssignedNode":{quoted(owner.text if owner is not None else "")}'
-        f',"CreationTime":{resource.creation_time},"State":"{_TEXTS[resource.state]}"'
+    spec, owner, counts = resource.spec, resource.owner, resource.counts
+    stored = _Stored(
+        resource.id,
+        spec.name,
+        owner.text if owner is not None else "",
+        resource.creation_time,
+        resource.state,
+        spec.spider,
+        resource.epoch,
+        owner.incarnation if owner is not None else 0,
+        term or resource.term,
+        resource.assigned_time,
+        _as_given(spec.parameters) if spec.parameters else {},
+        dict(spec.labels),
+        spec.priority,
+        spec.retries,
+        _NOTHING if spec.constraints is NONE else _encode_constraints(spec.constraints),
+        resource.reason,
+        resource.awaits_spider,
+        None if counts is NO_COUNTS or counts == NO_COUNTS else _encode_counts(counts),
+        resource.failed_on,
+        resource.kills,
     )
-    if spec.spider:
-        text += f',"Spider":{quoted(spec.spider)}'
-    if resource.epoch:
-        text += f',"Epoch":{resource.epoch}'
-    if owner is not None and owner.incarnation:
-        text += f',"Incarnation":{owner.incarnation}'
-    if term:
-        text += f',"Term":{term}'
-    if resource.assigned_time:
-        text += f',"AssignedTime":{resource.assigned_time}'
-    rest = _rest(resource)
-    if rest:
-        text += f",{text_of(rest)[1:-1]}"
-    return f"{text}}}".encode()
-
-
-def _rest(resource: Resource) -> dict[str, Any]:
-    """What most tasks have nothing to say of."""
-    value = _wishes(resource.spec)
-    if resource.reason:
-        value["Reason"] = resource.reason
-    if resource.awaits_spider:
-        value["AwaitsSpider"] = True
-    if resource.counts is not NO_COUNTS and resource.counts != NO_COUNTS:
-        value["Counts"] = _encode_counts(resource.counts)
-    if resource.failed_on:
-        value["FailedOn"] = resource.failed_on
-    if resource.kills:
-        value["Kills"] = resource.kills
-    if resource.foreign:
-        value.update(resource.foreign)
-    return value
-
-
-def _wishes(spec: Spec) -> dict[str, Any]:
-    value: dict[str, Any] = {}
-    if spec.parameters:
-        value["Parameters"] = spec.parameters
-    if spec.labels:
-        value["Labels"] = spec.labels
-    if spec.priority:
-        value["Priority"] = spec.priority
-    if spec.retries:
-        value["Retries"] = spec.retries
-    if spec.constraints is not NONE and (asked := _encode_constraints(spec.constraints)):
-        value["Constraints"] = asked
-    return value
+    value = _ENCODER.encode(stored)
+    return value if not resource.foreign else _joined(value, resource.foreign)
 
 
 def decode_stored(keys: Keys, kv: KeyValue) -> Resource | None:
@@ -120,97 +128,158 @@ def decode_stored(keys: Keys, kv: KeyValue) -> Resource | None:
 
 
 def decode_resource(name: str, raw: bytes, mod_revision: int) -> Resource:
-    """A resource from its value; missing fields of ours mean their defaults."""
-    value = load_object(raw)
-    if typed(value, "Name", str, name) != name:
-        raise ValueError(f"Name is {value['Name']!r}, but the key says {name!r}")
-    owner = _decode_owner(value)
-    rare = {} if _RARE_FIELDS.isdisjoint(value) else value
-    fallback = State.ASSIGNED if owner else State.PENDING
+    """A resource from its value. Raises ValueError."""
+    stored, foreign = _read(raw)
+    if stored.name not in (None, name):
+        raise ValueError(f"Name is {stored.name!r}, but the key says {name!r}")
+    asked, owner = stored.constraints, _owner_of(stored)
+    spec = Spec(
+        name,
+        stored.spider,
+        stored.parameters,
+        stored.labels,
+        stored.priority,
+        NONE if asked is _NOTHING else _decode_constraints(bytes(asked)),
+        stored.retries,
+    )
     return Resource(
-        spec=Spec(
-            name=name,
-            spider=typed(value, "Spider", str, ""),
-            parameters=typed(value, "Parameters", dict, {}),
-            labels=labels(typed(value, "Labels", dict, {})),
-            priority=whole(value, "Priority", -(2**31), 2**31 - 1),
-            constraints=_decode_constraints(rare) if rare else NONE,
-            retries=whole(rare, "Retries", most=MAX_RETRIES) if rare else 0,
-        ),
-        id=typed(value, "ID", str, ""),
-        creation_time=whole(value, "CreationTime"),
-        owner=owner,
-        epoch=whole(value, "Epoch", most=MOST_EPOCH),
-        term=whole(value, "Term"),
-        state=State(value["State"]) if value.get("State") else fallback,
-        reason=typed(value, "Reason", str, ""),
-        awaits_spider=typed(value, "AwaitsSpider", bool, False),
-        counts=_decode_counts(typed(value, "Counts", dict, {})),
-        assigned_time=whole(value, "AssignedTime"),
-        failed_on=_texts(rare, "FailedOn") if rare else (),
-        kills=whole(rare, "Kills", most=MOST_KILLS) if rare else 0,
-        foreign={key: field for key, field in value.items() if key not in _OWN_FIELDS},
-        mod_revision=mod_revision,
+        spec,
+        stored.id,
+        stored.creation_time,
+        owner,
+        stored.epoch,
+        stored.term,
+        stored.state or (State.ASSIGNED if owner else State.PENDING),
+        stored.reason,
+        stored.awaits_spider,
+        NO_COUNTS if stored.counts is None else _decode_counts(stored.counts),
+        stored.assigned_time,
+        stored.failed_on,
+        stored.kills,
+        foreign,
+        mod_revision,
     )
 
 
-def _encode_counts(counts: Counts) -> dict[str, Any]:
-    return {
-        "Pages": counts.pages,
-        "Items": counts.items,
-        "Failures": counts.failures,
-        "Seconds": round(counts.seconds, 3),
-    }
-
-
-def _decode_counts(value: Mapping[str, Any]) -> Counts:
-    if not value:
-        return NO_COUNTS
-    return Counts(
-        pages=whole(value, "Pages"),
-        items=whole(value, "Items"),
-        failures=whole(value, "Failures"),
-        seconds=float(typed(value, "Seconds", (int, float), 0.0)),
-    )
-
-
-def _decode_constraints(value: Mapping[str, Any]) -> Constraints:
-    found = typed(value, "Constraints", dict, {})
+def _read(raw: bytes) -> tuple[_Stored, Mapping[str, Any]]:
+    """The fields of ours, and those of other programs."""
     try:
-        return _constraints_in(json.dumps(found)) if found else NONE
-    except RecursionError as error:
-        raise ValueError("Constraints are nested too deeply") from error
+        return _DECODER.decode(raw), {}
+    except (msgspec.MsgspecError, RecursionError):
+        value = load_object(raw)
+    foreign = {key: found for key, found in value.items() if key not in _KEYS}
+    try:
+        return _FOREIGN_DECODER.decode(raw), foreign
+    except msgspec.MsgspecError:
+        return _read_by_field(value), foreign
+
+
+def _owner_of(stored: _Stored) -> Owner | None:
+    if not stored.assigned_node:
+        return None
+    node_id, _, address = stored.assigned_node.partition("|")
+    return shared_owner(node_id, address, stored.incarnation)
+
+
+def _joined(value: bytes, foreign: Mapping[str, Any]) -> bytes:
+    return value[:-1] + b"," + text_of(foreign)[1:].encode()
+
+
+def _as_given(parameters: Mapping[str, Any]) -> Any:
+    """Parameters as JSON of Python's own: msgspec writes large numbers in another way."""
+    return Raw(text_of(parameters).encode())
+
+
+def _encode_counts(counts: Counts) -> _Counts:
+    return _Counts(counts.pages, counts.items, counts.failures, round(counts.seconds, 3))
+
+
+def _decode_counts(counts: _Counts) -> Counts:
+    return Counts(counts.pages, counts.items, counts.failures, counts.seconds)
 
 
 @lru_cache(CACHED)
-def _constraints_in(text: str) -> Constraints:
-    try:
-        return constraint_json.read(json.loads(text))
-    except Faulty as fault:
-        raise ValueError(fault.told("Constraints")) from None
-
-
-@lru_cache(CACHED)
-def _encode_constraints(constraints: Constraints) -> Mapping[str, Any]:
-    """What it says, and no defaults; nobody changes it."""
+def _encode_constraints(constraints: Constraints) -> Raw:
+    """What it says, and no defaults."""
     written = constraint_json.write(constraints)
-    return {
+    said = {
         key: [_saying(each) for each in field] if isinstance(field, list) else field
         for key, field in written.items()
         if field
     }
+    return Raw(text_of(said).encode()) if said else _NOTHING
 
 
 def _saying(term: Mapping[str, Any]) -> dict[str, Any]:
     return {key: field for key, field in term.items() if field}
 
 
-def _decode_owner(value: Mapping[str, Any]) -> Owner | None:
-    assigned: str = typed(value, "AssignedNode", str, "")
-    if not assigned:
-        return None
-    node_id, _, address = assigned.partition("|")
-    return shared_owner(node_id, address, whole(value, "Incarnation"))
+@lru_cache(CACHED)
+def _decode_constraints(raw: bytes) -> Constraints:
+    try:
+        asked = typed({"Constraints": json.loads(raw)}, "Constraints", dict, {})
+        return constraint_json.read(asked)
+    except RecursionError as error:
+        raise ValueError("Constraints are nested too deeply") from error
+    except Faulty as fault:
+        raise ValueError(fault.told("Constraints")) from None
+
+
+# -- field by field --------------------------------------------------------------------------------
+
+
+def _fields_of(kind: type[Struct]) -> list[inspect.Field]:
+    info = inspect.type_info(kind)
+    assert isinstance(info, inspect.StructType)
+    return list(info.fields)
+
+
+_FIELDS = _fields_of(_Stored)
+_COUNT_FIELDS = _fields_of(_Counts)
+_KEYS = frozenset(field.encode_name for field in _FIELDS)
+
+
+def _read_by_field(value: dict[str, Any]) -> _Stored:
+    """A value that msgspec refuses. Raises ValueError."""
+    value["State"] = value.get("State") or None
+    if not typed(value, "AssignedNode", str, ""):
+        value["Incarnation"] = None  # of nobody: it means nothing
+    return _Foreign(**_given(_FIELDS, value))
+
+
+def _given(fields: list[inspect.Field], value: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields that say something, by their names in Python."""
+    given = [field for field in fields if value.get(field.encode_name) is not None]
+    return {field.name: _checked(field, value) for field in given}
+
+
+def _checked(field: inspect.Field, value: Mapping[str, Any]) -> Any:
+    key, kind = field.encode_name, field.type
+    if isinstance(kind, inspect.UnionType):
+        kind = kind.types[0]  # the other is null
+    match kind:
+        case inspect.IntType(ge=int(least), le=int(most)):
+            return whole(value, key, least, most)
+        case inspect.FloatType():
+            return number(value, key)
+        case inspect.VarTupleType():
+            return _texts(value, key)
+        case inspect.EnumType():
+            return State(value[key])
+        case inspect.StructType():
+            return _Counts(**_given(_COUNT_FIELDS, typed(value, key, dict, {})))
+        case inspect.DictType(value_type=inspect.StrType()):
+            return labels(typed(value, key, dict, {}))
+        case inspect.RawType():
+            return Raw(text_of(typed(value, key, dict, {})).encode())
+    return typed(value, key, _PLAIN[type(kind)], None)
+
+
+_PLAIN: Mapping[type[inspect.Type], type] = {
+    inspect.StrType: str,
+    inspect.BoolType: bool,
+    inspect.DictType: dict,
+}
 
 
 def _texts(value: Mapping[str, Any], key: str) -> tuple[str, ...]:

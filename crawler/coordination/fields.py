@@ -1,22 +1,13 @@
-"""Fields of the JSON values in etcd, each read by name and type; what is wrong raises ValueError.
-
-Written out by hand rather than by a schema library: a new leader decodes a hundred thousand values
-at once.
-"""
+"""Fields of the values in etcd, each read by name and type. What is wrong raises ValueError."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from json.encoder import encode_basestring
+from collections.abc import Mapping
 from typing import Any
 
 MOST = 2**63 - 1
 """Largest whole number that the API can carry; its priorities are smaller."""
-
-
-quoted: Callable[[str], str] = encode_basestring
-"""A text as it stands in JSON."""
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 """Made once: json.dumps makes another one for each value."""
@@ -55,6 +46,14 @@ def whole(value: Mapping[str, Any], key: str, least: int = 0, most: int = MOST) 
     if not least <= found <= most:
         raise ValueError(f"{key} is {found!r:.80}; {least} to {most} is allowed")
     return found
+
+
+def number(value: Mapping[str, Any], key: str) -> float:
+    """A number; null and absence mean 0."""
+    try:
+        return float(typed(value, key, (int, float), 0.0))
+    except OverflowError as error:
+        raise ValueError(f"{key} is {value[key]!r:.80}, which is too large") from error
 
 
 def labels(value: Any) -> Mapping[str, str]:

@@ -32,6 +32,16 @@ REFERENCE = (
 )
 
 
+FIVE = b'"ID":"1","Name":"x","AssignedNode":"w|h","CreationTime":1,"State":"running",'
+"""The fields that a program of ours always writes."""
+
+FIELDS = (
+    *("ID", "Name", "AssignedNode", "CreationTime", "State", "Spider", "Epoch", "Incarnation"),
+    *("Term", "AssignedTime", "Parameters", "Labels", "Priority", "Retries", "Constraints"),
+    *("Reason", "AwaitsSpider", "Counts", "FailedOn", "Kills"),
+)
+
+
 def test_a_resource_written_by_the_reference_is_understood():
     resource = decode_resource("douban_book_list", REFERENCE, 7)
     assert resource == Resource(
@@ -191,9 +201,47 @@ def test_tasks_that_ask_the_same_share_it():
         (b"[" * 100_000, "nested too deeply"),
     ],
 )
-def test_what_is_no_resource_is_refused_with_a_reason(raw, complaint):
+@pytest.mark.parametrize("others", [b"", FIVE, FIVE + b'"Theirs":1,'])
+def test_what_is_no_resource_is_refused_with_a_reason(raw, others, complaint):
+    raw = raw.replace(b"{", b"{" + others, 1)
     with pytest.raises(ValueError, match=re.escape(complaint)):
         decode_resource("x", raw, 1)
+
+
+values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=3)
+    | st.sampled_from([2**31, 2**53, 2**53 + 1, 2**63 - 1, 2**63, -1, 1001, "w|h", "x", "done"]),
+    lambda inner: (
+        st.lists(inner, max_size=2)
+        | st.dictionaries(st.sampled_from(["Pages", "Seconds", "a", "node"]), inner, max_size=2)
+    ),
+    max_leaves=4,
+)
+
+
+def outcome(value):
+    """The resource that a value is, but for other programs' fields; None when it is none."""
+    try:
+        found = decode_resource("x", json.dumps(value).encode(), 1)
+    except ValueError:
+        return None
+    return repr(found.replace(foreign={}))
+
+
+@given(st.dictionaries(st.sampled_from(FIELDS), values, max_size=3))
+def test_fields_of_others_make_no_difference_to_what_is_read_of_ours(fields):
+    """What our own programs write is read at once, all else with care: to the same end."""
+    ours = json.loads(b"{" + FIVE.rstrip(b",") + b"}") | fields
+    assert outcome(ours) == outcome({**ours, "Theirs": 1})
+
+
+@pytest.mark.parametrize("field", FIELDS)
+def test_null_is_as_good_as_nothing(field):
+    assert outcome({field: None}) == outcome({})
 
 
 @pytest.mark.parametrize(
