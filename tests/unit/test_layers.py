@@ -28,7 +28,7 @@ LAYERS = {
         {"crawl"},
         {"engine"},
     ],
-    "api": [{"service", "failures", "health", "limiter"}, {"http", "rpc"}],
+    "api": [{"service", "failures", "health", "limiter"}, {"fields"}, {"http", "rpc"}],
     "node": [{"membership"}, {"master", "worker"}, {"node"}],
 }
 """For each package its parts, in layers: a part imports from layers before its own alone."""

@@ -6,16 +6,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache, partial
 from typing import Any, NoReturn
 
+from google.protobuf.descriptor import FieldDescriptor
+
+from crawler.api import fields
 from crawler.api.failures import Failure
 from crawler.api.service import NodeLoad, Page
 from crawler.errors import InvalidArgument
-from crawler.model.constraints import NONE
-from crawler.model.policy import Explanation, PluginView, SchedulerView, WorkerVerdict
-from crawler.model.records import Counts, Leader, Resource
+from crawler.model.policy import Explanation, SchedulerView
+from crawler.model.records import Leader, Resource
+from crawler.proto import crawler_pb2 as pb
 from crawler.schemas import constraint_json
+
+_Descriptor = Any
+"""Says which fields a message has; protobuf has several classes of it."""
+
+_Write = Callable[[Any], Any]
 
 
 def read_object(body: bytes) -> dict[str, Any]:
@@ -47,36 +56,12 @@ def placement(resource: Resource) -> dict[str, Any]:
 
 def resource(resource: Resource) -> dict[str, Any]:
     """A resource as a client sees it."""
-    spec = resource.spec
-    asked = constraint_json.write(spec.constraints) if spec.constraints != NONE else None
-    return {
-        "id": resource.id,
-        "name": spec.name,
-        "assignedNode": str(resource.owner or ""),
-        "creationTime": str(resource.creation_time),
-        "spider": spec.spider,
-        "parameters": spec.parameters,
-        "labels": spec.labels,
-        "priority": spec.priority,
-        "state": resource.state.value,
-        "reason": resource.reason,
-        "epoch": str(resource.epoch),
-        "counts": _counts(resource.counts),
-        **({"constraints": asked} if asked else {}),
-        "retries": spec.retries,
-        "assignedTime": str(resource.assigned_time),
-        "failedOn": list(resource.failed_on),
-        "kills": resource.kills,
-    }
+    return _body(pb.ResourceSpec.DESCRIPTOR, fields.of_resource(resource))
 
 
 def page(page: Page) -> dict[str, Any]:
     """A page of resources."""
-    return {
-        "resources": [resource(each) for each in page.resources],
-        "nextPageToken": page.next_token,
-        "total": page.total,
-    }
+    return _body(pb.ListResourcesResponse.DESCRIPTOR, fields.of_page(page))
 
 
 def nodes(loads: Sequence[NodeLoad]) -> dict[str, Any]:
@@ -86,64 +71,22 @@ def nodes(loads: Sequence[NodeLoad]) -> dict[str, Any]:
 
 def node(load: NodeLoad) -> dict[str, Any]:
     """A live node."""
-    found = load.node
-    return {
-        "id": found.id,
-        "address": found.address,
-        "role": load.role,
-        "labels": found.labels,
-        "spiders": sorted(found.spiders or ()),
-        "everySpider": found.spiders is None,
-        "metadata": found.metadata,
-        "incarnation": str(found.incarnation),
-        "unfinished": load.unfinished,
-        "resources": load.resources,
-        "capacity": dict(sorted(found.capacity.items())),
-        "taints": [str(taint) for taint in found.taints],
-        "used": dict(sorted(load.used.items())),
-        "cordoned": load.cordoned,
-        "load": {"cpu": load.load.cpu, "lagS": load.load.lag_s},
-    }
+    return _body(pb.NodeInfo.DESCRIPTOR, fields.of_node(load))
 
 
 def scheduler(view: SchedulerView) -> dict[str, Any]:
     """How tasks are placed."""
-    policy = view.policy
-    return {
-        "strategy": policy.strategy,
-        "disabled": sorted(policy.disabled),
-        "weights": dict(policy.weights),
-        "strategies": list(view.strategies),
-        "plugins": [_plugin(plugin) for plugin in view.plugins],
-        "switched": view.switched,
-        "fault": view.fault,
-    }
+    return _body(pb.Scheduler.DESCRIPTOR, fields.of_scheduler(view))
 
 
 def explanation(found: Explanation) -> dict[str, Any]:
     """Why a task is where it is, or waits."""
-    judgement = found.judgement
-    return {
-        "name": found.name,
-        "state": found.state,
-        "reason": found.reason,
-        "assignedNode": found.assigned_node,
-        "group": found.group,
-        "priority": found.priority,
-        "waitsFor": found.waits_for,
-        "strategy": judgement.strategy,
-        "chosen": judgement.chosen,
-        "workers": [_verdict(verdict) for verdict in judgement.workers],
-        "faults": [
-            {"plugin": fault.plugin, "hook": fault.hook, "error": fault.error}
-            for fault in judgement.faults
-        ],
-    }
+    return _body(pb.Explanation.DESCRIPTOR, fields.of_explanation(found))
 
 
 def leader(leader: Leader) -> dict[str, Any]:
     """The present leader."""
-    return {"id": leader.id, "address": leader.address}
+    return _body(pb.LeaderSpec.DESCRIPTOR, fields.of_leader(leader))
 
 
 def failure(failure: Failure) -> dict[str, Any]:
@@ -151,47 +94,36 @@ def failure(failure: Failure) -> dict[str, Any]:
     return {"code": failure.number, "message": failure.message, "details": []}
 
 
-def _counts(counts: Counts) -> dict[str, Any]:
+def _body(message: _Descriptor, found: fields.Fields) -> dict[str, Any]:
+    """The fields of a message as JSON; those that are None are left out."""
     return {
-        "pages": str(counts.pages),
-        "items": str(counts.items),
-        "failures": str(counts.failures),
-        "seconds": counts.seconds,
+        json_name: value if write is None else write(value)
+        for name, json_name, write in _plan(message)
+        if (value := found.get(name)) is not None
     }
 
 
-def _plugin(plugin: PluginView) -> dict[str, Any]:
-    return {
-        "name": plugin.name,
-        "source": plugin.source,
-        "order": plugin.order,
-        "on": plugin.on,
-        "weight": plugin.weight,
-        "hooks": list(plugin.hooks),
-        "calls": str(plugin.calls),
-        "failures": str(plugin.failures),
-        "seconds": plugin.seconds,
-        "slow": str(plugin.slow),
-    }
+@cache
+def _plan(message: _Descriptor) -> Sequence[tuple[str, str, _Write | None]]:
+    """Of each field its name, its name in JSON, and what has to be done with its value."""
+    return [(field.name, field.json_name, _writer(field)) for field in message.fields]
 
 
-def _verdict(verdict: WorkerVerdict) -> dict[str, Any]:
-    return {
-        "id": verdict.node_id,
-        "unfinished": verdict.unfinished,
-        "refusals": dict(verdict.refusals),
-        "rating": verdict.rating,
-        "scores": [
-            {
-                "plugin": score.plugin,
-                "weight": score.weight,
-                "points": score.points,
-                "place": score.place,
-            }
-            for score in verdict.scores
-        ],
-        "total": verdict.total,
-    }
+def _writer(field: FieldDescriptor) -> _Write | None:
+    if field.cpp_type == FieldDescriptor.CPPTYPE_INT64:
+        return str
+    message = field.message_type
+    if message is None or message.full_name.startswith("google.") or _is_map(message):
+        return None
+    if message is pb.Constraints.DESCRIPTOR:
+        return constraint_json.write
+    if field.is_repeated:
+        return lambda values: [_body(message, value) for value in values]
+    return partial(_body, message)
+
+
+def _is_map(message: _Descriptor) -> bool:
+    return bool(message.GetOptions().map_entry)
 
 
 def _refuse(constant: str) -> NoReturn:

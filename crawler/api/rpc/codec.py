@@ -13,6 +13,7 @@ from typing import Any
 
 from google.protobuf.json_format import MessageToDict, ParseDict
 
+from crawler.api import fields
 from crawler.api.service import NodeLoad, Page
 from crawler.errors import InvalidArgument
 from crawler.model.constraints import NONE, Constraints, Taint
@@ -31,7 +32,7 @@ from crawler.proto import crawler_pb2 as pb
 from crawler.schemas import constraint_json
 from crawler.schemas.readers import Faulty
 from crawler.schemas.states import load_state
-from crawler.schemas.structs import from_struct, to_struct
+from crawler.schemas.structs import from_struct
 
 CACHED = 1024
 """Constraints kept in both forms, as many tasks ask for the same."""
@@ -39,15 +40,7 @@ CACHED = 1024
 
 def spec_message(spec: Spec) -> pb.ResourceSpec:
     """What a client asks for, as a request."""
-    return pb.ResourceSpec(
-        name=spec.name,
-        spider=spec.spider,
-        parameters=to_struct(spec.parameters) if spec.parameters else None,
-        labels=spec.labels,
-        priority=spec.priority,
-        constraints=_constraints_message(spec.constraints) if spec.constraints != NONE else None,
-        retries=spec.retries,
-    )
+    return _resource_spec(fields.of_spec(spec))
 
 
 def spec_fields(message: pb.ResourceSpec) -> dict[str, Any]:
@@ -65,18 +58,7 @@ def spec_fields(message: pb.ResourceSpec) -> dict[str, Any]:
 
 def resource_message(resource: Resource) -> pb.ResourceSpec:
     """A resource as a client sees it."""
-    message = spec_message(resource.spec)
-    message.id = resource.id
-    message.assigned_node = str(resource.owner or "")
-    message.creation_time = resource.creation_time
-    message.state = resource.state.value
-    message.reason = resource.reason
-    message.epoch = resource.epoch
-    message.counts.CopyFrom(_counts_message(resource.counts))
-    message.assigned_time = resource.assigned_time
-    message.failed_on.extend(resource.failed_on)
-    message.kills = resource.kills
-    return message
+    return _resource_spec(fields.of_resource(resource))
 
 
 def resource_from(message: pb.ResourceSpec) -> Resource:
@@ -147,24 +129,7 @@ def page_from(message: pb.ListResourcesResponse) -> Page:
 
 def node_message(load: NodeLoad) -> pb.NodeInfo:
     """A live node."""
-    node = load.node
-    return pb.NodeInfo(
-        id=node.id,
-        address=node.address,
-        role=load.role,
-        labels=node.labels,
-        spiders=sorted(node.spiders or ()),
-        every_spider=node.spiders is None,
-        metadata=node.metadata,
-        incarnation=node.incarnation,
-        unfinished=load.unfinished,
-        resources=load.resources,
-        capacity=node.capacity,
-        taints=[str(taint) for taint in node.taints],
-        used=load.used,
-        cordoned=load.cordoned,
-        load=_load_message(load.load),
-    )
+    return pb.NodeInfo(**fields.of_node(load))
 
 
 def node_from(message: pb.NodeInfo) -> NodeLoad:
@@ -204,11 +169,11 @@ def reports_message(
                 state=report.state.value,
                 reason=report.reason,
                 awaits_spider=report.awaits_spider,
-                counts=_counts_message(report.counts),
+                counts=fields.of_counts(report.counts),
             )
             for report in reports
         ],
-        load=_load_message(load),
+        load=fields.of_load(load),
     )
 
 
@@ -236,6 +201,13 @@ def reports_from(message: pb.ReportRunsRequest) -> list[Report]:
         )
         for report in message.reports
     ]
+
+
+def _resource_spec(found: fields.Fields) -> pb.ResourceSpec:
+    asked = found["constraints"]
+    constraints = _constraints_message(asked) if asked is not None else None
+    parameters = found["parameters"] or None
+    return pb.ResourceSpec(**{**found, "parameters": parameters, "constraints": constraints})
 
 
 def _spec_from(message: pb.ResourceSpec) -> Spec:
@@ -267,10 +239,6 @@ def _parsed(constraints: bytes) -> Constraints:
         raise InvalidArgument(fault.told("constraints")) from None
 
 
-def _load_message(load: WorkerLoad) -> pb.WorkerLoad:
-    return pb.WorkerLoad(cpu=load.cpu, lag_s=load.lag_s)
-
-
 def _state_from(text: str, owner: Owner | None) -> State:
     if text:
         return load_state(text)
@@ -280,12 +248,6 @@ def _state_from(text: str, owner: Owner | None) -> State:
 def _owner_from(assigned_node: str) -> Owner | None:
     node_id, _, address = assigned_node.partition("|")
     return Owner(node_id, address) if node_id else None
-
-
-def _counts_message(counts: Counts) -> pb.Counts:
-    return pb.Counts(
-        pages=counts.pages, items=counts.items, failures=counts.failures, seconds=counts.seconds
-    )
 
 
 def _counts_from(message: pb.Counts) -> Counts:

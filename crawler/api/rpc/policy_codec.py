@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from crawler.api import fields
 from crawler.model.policy import (
     Explanation,
     Fault,
@@ -54,12 +55,7 @@ def policy_fields(message: pb.Scheduler) -> dict[str, Any]:
 
 def scheduler_message(view: SchedulerView) -> pb.Scheduler:
     """How tasks are placed."""
-    policy = view.policy
-    message = change_message(PolicyChange(policy.strategy, policy.disabled, policy.weights))
-    message.strategies.extend(view.strategies)
-    message.plugins.extend(_plugin_message(plugin) for plugin in view.plugins)
-    message.switched, message.fault = view.switched, view.fault
-    return message
+    return pb.Scheduler(**fields.of_scheduler(view))
 
 
 def scheduler_from(message: pb.Scheduler) -> SchedulerView:
@@ -77,19 +73,7 @@ def scheduler_from(message: pb.Scheduler) -> SchedulerView:
 
 def explanation_message(found: Explanation) -> pb.Explanation:
     """Why a task is where it is, or waits."""
-    return pb.Explanation(
-        name=found.name,
-        state=found.state,
-        reason=found.reason,
-        assigned_node=found.assigned_node,
-        group=found.group,
-        priority=found.priority,
-        waits_for=found.waits_for,
-        strategy=found.judgement.strategy,
-        chosen=found.judgement.chosen,
-        workers=[_verdict_message(verdict) for verdict in found.judgement.workers],
-        faults=[_fault_message(fault) for fault in found.judgement.faults],
-    )
+    return pb.Explanation(**fields.of_explanation(found))
 
 
 def explanation_from(message: pb.Explanation) -> Explanation:
@@ -108,21 +92,6 @@ def explanation_from(message: pb.Explanation) -> Explanation:
     )
 
 
-def _plugin_message(plugin: PluginView) -> pb.Plugin:
-    return pb.Plugin(
-        name=plugin.name,
-        source=plugin.source,
-        order=plugin.order,
-        on=plugin.on,
-        weight=plugin.weight,
-        hooks=plugin.hooks,
-        calls=plugin.calls,
-        failures=plugin.failures,
-        seconds=plugin.seconds,
-        slow=plugin.slow,
-    )
-
-
 def _plugin_from(message: pb.Plugin) -> PluginView:
     return PluginView(
         name=message.name,
@@ -135,25 +104,6 @@ def _plugin_from(message: pb.Plugin) -> PluginView:
         failures=message.failures,
         seconds=message.seconds,
         slow=message.slow,
-    )
-
-
-def _fault_message(fault: Fault) -> pb.PluginFault:
-    return pb.PluginFault(plugin=fault.plugin, hook=fault.hook, error=fault.error)
-
-
-def _verdict_message(verdict: WorkerVerdict) -> pb.WorkerVerdict:
-    scores = [
-        pb.Score(plugin=each.plugin, weight=each.weight, points=each.points, place=each.place)
-        for each in verdict.scores
-    ]
-    return pb.WorkerVerdict(
-        id=verdict.node_id,
-        unfinished=verdict.unfinished,
-        refusals=verdict.refusals,
-        rating=verdict.rating,
-        scores=scores,
-        total=verdict.total,
     )
 
 

@@ -1,0 +1,170 @@
+"""Records as the fields of the messages in crawler.proto: said once, for gRPC and HTTP alike.
+
+Each function gives the fields by their names in the proto, in its order. gRPC makes a message of
+them (`api/rpc/codec.py`), HTTP a body (`api/http/bodies.py`). Constraints stay a record, as each
+has a form of its own for them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from crawler.api.service import NodeLoad, Page
+from crawler.model.constraints import NONE
+from crawler.model.policy import Explanation, Fault, PluginView, SchedulerView, WorkerVerdict
+from crawler.model.records import Counts, Leader, Resource, Spec, WorkerLoad
+
+Fields = Mapping[str, Any]
+"""By their names in crawler.proto; None is a field that is not there."""
+
+
+def of_spec(spec: Spec) -> Fields:
+    """What a client asks for: a ResourceSpec."""
+    asked = spec.constraints
+    return {
+        "name": spec.name,
+        "spider": spec.spider,
+        "parameters": spec.parameters,
+        "labels": spec.labels,
+        "priority": spec.priority,
+        "constraints": None if asked is NONE or asked == NONE else asked,
+        "retries": spec.retries,
+    }
+
+
+def of_resource(resource: Resource) -> Fields:
+    """A resource as a client sees it: a ResourceSpec."""
+    return {
+        **of_spec(resource.spec),
+        "id": resource.id,
+        "assigned_node": resource.owner.text if resource.owner is not None else "",
+        "creation_time": resource.creation_time,
+        "state": resource.state.value,
+        "reason": resource.reason,
+        "epoch": resource.epoch,
+        "counts": of_counts(resource.counts),
+        "assigned_time": resource.assigned_time,
+        "failed_on": list(resource.failed_on),
+        "kills": resource.kills,
+    }
+
+
+def of_counts(counts: Counts) -> Fields:
+    """What a run has done: Counts."""
+    return {
+        "pages": counts.pages,
+        "items": counts.items,
+        "failures": counts.failures,
+        "seconds": counts.seconds,
+    }
+
+
+def of_page(page: Page) -> Fields:
+    """A page of resources: a ListResourcesResponse."""
+    return {
+        "resources": [of_resource(resource) for resource in page.resources],
+        "next_page_token": page.next_token,
+        "total": page.total,
+    }
+
+
+def of_node(load: NodeLoad) -> Fields:
+    """A live node: a NodeInfo."""
+    node = load.node
+    return {
+        "id": node.id,
+        "address": node.address,
+        "role": load.role,
+        "labels": node.labels,
+        "spiders": sorted(node.spiders or ()),
+        "every_spider": node.spiders is None,
+        "metadata": node.metadata,
+        "incarnation": node.incarnation,
+        "unfinished": load.unfinished,
+        "resources": load.resources,
+        "capacity": dict(sorted(node.capacity.items())),
+        "taints": [str(taint) for taint in node.taints],
+        "used": dict(sorted(load.used.items())),
+        "cordoned": load.cordoned,
+        "load": of_load(load.load),
+    }
+
+
+def of_load(load: WorkerLoad) -> Fields:
+    """What a worker says of its load: a WorkerLoad."""
+    return {"cpu": load.cpu, "lag_s": load.lag_s}
+
+
+def of_leader(leader: Leader) -> Fields:
+    """The present leader: a LeaderSpec."""
+    return {"id": leader.id, "address": leader.address}
+
+
+def of_scheduler(view: SchedulerView) -> Fields:
+    """How tasks are placed: a Scheduler."""
+    return {
+        "strategy": view.policy.strategy,
+        "disabled": sorted(view.policy.disabled),
+        "weights": dict(view.policy.weights),
+        "strategies": list(view.strategies),
+        "plugins": [_of_plugin(plugin) for plugin in view.plugins],
+        "switched": view.switched,
+        "fault": view.fault,
+    }
+
+
+def of_explanation(found: Explanation) -> Fields:
+    """Why a task is where it is, or waits: an Explanation."""
+    judgement = found.judgement
+    return {
+        "name": found.name,
+        "state": found.state,
+        "reason": found.reason,
+        "assigned_node": found.assigned_node,
+        "group": found.group,
+        "priority": found.priority,
+        "waits_for": found.waits_for,
+        "strategy": judgement.strategy,
+        "chosen": judgement.chosen,
+        "workers": [_of_verdict(verdict) for verdict in judgement.workers],
+        "faults": [_of_fault(fault) for fault in judgement.faults],
+    }
+
+
+def _of_plugin(plugin: PluginView) -> Fields:
+    return {
+        "name": plugin.name,
+        "source": plugin.source,
+        "order": plugin.order,
+        "on": plugin.on,
+        "weight": plugin.weight,
+        "hooks": list(plugin.hooks),
+        "calls": plugin.calls,
+        "failures": plugin.failures,
+        "seconds": plugin.seconds,
+        "slow": plugin.slow,
+    }
+
+
+def _of_fault(fault: Fault) -> Fields:
+    return {"plugin": fault.plugin, "hook": fault.hook, "error": fault.error}
+
+
+def _of_verdict(verdict: WorkerVerdict) -> Fields:
+    return {
+        "id": verdict.node_id,
+        "unfinished": verdict.unfinished,
+        "refusals": dict(verdict.refusals),
+        "rating": verdict.rating,
+        "scores": [
+            {
+                "plugin": score.plugin,
+                "weight": score.weight,
+                "points": score.points,
+                "place": score.place,
+            }
+            for score in verdict.scores
+        ],
+        "total": verdict.total,
+    }
