@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check faults model soak failover bench-placement bench-engine mutants proto clean
+.PHONY: help run test check faults model soak failover bench-placement bench-engine bench-startup mutants proto clean
 
 MINUTES ?= 10
 STEPS ?= 50000
@@ -45,6 +45,9 @@ bench-placement: $(VENV)/.test ## How fast tasks are placed: make bench-placemen
 
 bench-engine: $(VENV)/.test ## How fast the crawl engine is, beside Scrapy: make bench-engine [ROWS="speed hosts"]
 	@$(BIN)/python -m bench.engine $(ROWS)
+
+bench-startup: $(VENV)/.test ## What a command costs before it says anything
+	@$(BIN)/python -m bench.startup
 
 mutants: $(VENV)/.test ## Put known faults back, one at a time: for each, a test must fail
 	@$(BIN)/python -m tests.mutants

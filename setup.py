@@ -1,5 +1,6 @@
 """How the package is built; what it needs is in requirements.txt, pinned."""
 
+import re
 from pathlib import Path
 
 from setuptools import find_packages, setup
@@ -13,9 +14,17 @@ def requirements(name: str) -> list[str]:
     return [line for line in lines if line and not line.startswith(("#", "-"))]
 
 
+def version() -> str:
+    """The one that the program tells."""
+    text = (HERE / "crawler" / "__init__.py").read_text()
+    found = re.search(r'^__version__ = "(.+)"$', text, re.MULTILINE)
+    assert found is not None
+    return found[1]
+
+
 setup(
     name="distributed-crawler",
-    version="0.1.0",
+    version=version(),
     description="A distributed crawler whose control plane survives failures",
     long_description=(HERE / "README.md").read_text(),
     long_description_content_type="text/markdown",

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from crawler.engine.spiders.sitemap import SitemapSpider
     from crawler.engine.spiders.spider import Spider
 
+__version__ = "0.1.0"
+
 __all__ = [
     "Spider",
     "CrawlSpider",

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+import crawler
 from crawler.cli.index import INDEX
 from crawler.terminal import tables
 
@@ -85,7 +86,7 @@ class Commands(click.Group):
     commands=Modules(),
     context_settings={"help_option_names": ["-h", "--help"], "show_default": True},
 )
-@click.version_option(prog_name="crawler", package_name="distributed-crawler")
+@click.version_option(crawler.__version__, prog_name="crawler")
 def commands() -> None:
     """A distributed crawler. Masters place crawl tasks on workers, and survive failures.
 
