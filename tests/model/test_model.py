@@ -19,6 +19,7 @@ from hypothesis import HealthCheck, Phase
 from hypothesis.stateful import run_state_machine_as_test
 
 from crawler.model.records import Spec
+from tests.depth import examples
 from tests.model.checks import Checks
 from tests.model.machine import ClusterMachine
 from tests.model.world import World
@@ -26,7 +27,7 @@ from tests.model.world import World
 STEPS = int(os.environ.get("MODEL_STEPS", "0"))
 SHRINK = bool(os.environ.get("MODEL_SHRINK"))
 STEPS_EACH = 50
-SHORT = 150
+SHORT = examples(200)
 """Examples of the short run."""
 
 CHUNK = 100
@@ -49,7 +50,7 @@ def settings(examples: int, *, same_each_time: bool) -> hypothesis.settings:
 
 
 @pytest.mark.skipif(STEPS > 0, reason="the deep run is asked for")
-@pytest.mark.timeout(600 if SHRINK else 60)
+@pytest.mark.timeout(600 if SHRINK else max(60, SHORT))
 def test_the_cluster_keeps_its_promises():
     run_state_machine_as_test(ClusterMachine, settings=settings(SHORT, same_each_time=True))
 

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from crawler.api.rpc import codec
@@ -21,7 +21,6 @@ VALUES = st.recursive(
 )
 
 
-@settings(deadline=None)
 @given(st.dictionaries(TEXT, VALUES, max_size=5))
 def test_a_task_is_the_same_over_grpc_and_http(parameters):
     over_http = load_spec({"name": "x", "parameters": json.loads(json.dumps(parameters))})

@@ -3,7 +3,7 @@
 import unicodedata
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from crawler.api.rpc import codec
@@ -13,7 +13,6 @@ from crawler.proto import crawler_pb2 as pb
 from crawler.schemas import task_schemas
 
 
-@settings(deadline=None)
 @given(st.text(max_size=140))
 def test_a_name_is_taken_as_it_is_or_refused(name):
     allowed = (
@@ -26,7 +25,6 @@ def test_a_name_is_taken_as_it_is_or_refused(name):
     assert told == Spec(name) if allowed else told.encode().startswith(b"name: ")
 
 
-@settings(deadline=None)
 @given(st.text(st.characters(codec="utf-8"), max_size=140))
 def test_grpc_and_http_judge_names_alike(name):
     over_grpc = codec.spec_fields(pb.ResourceSpec(name=name))

@@ -13,6 +13,7 @@ from crawler.engine.spiders.spider import Spider
 from crawler.engine.stats.counters import Counters
 from crawler.engine.stats.outcome import outcome_of
 from crawler.model.records import State
+from tests.depth import examples
 from tests.unit.engine.fakes import FakeFetcher, crawl_of, page, shared
 
 
@@ -72,7 +73,7 @@ def answers_by(seed):
     return answer
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=examples(15))
 @given(st.integers(0, 10**9), st.sampled_from([100, 100_000]))
 def test_the_counts_add_up_at_every_moment(seed, max_pending):
     clock = ManualClock()

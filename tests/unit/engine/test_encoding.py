@@ -1,7 +1,9 @@
 """Which encoding wins, and what labels mean."""
 
+import time
+
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from crawler.engine.http.encoding import GUESS_BYTES, decode
@@ -94,14 +96,15 @@ pieces = st.sampled_from(
 broken = st.lists(st.one_of(pieces, st.binary(max_size=20)), max_size=30).map(b"".join)
 
 
-@settings(deadline=500)
 @given(broken, st.one_of(st.text(max_size=30), st.just("text/html; charset=iso-2022-jp")))
 @example(b"<meta " * 2000, "")
 @example(b"<!--" * 2000, "")
 def test_no_bytes_make_it_fail_or_hang(body, content_type):
+    began_s = time.thread_time()
     encoding, text = decode(body, content_type)
     assert isinstance(text, str)
     assert "".encode(encoding) is not None
+    assert time.thread_time() - began_s < 0.5, "of processor"
 
 
 def test_a_declaration_behind_the_first_4_kb_does_not_count():

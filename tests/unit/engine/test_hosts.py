@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from crawler.clock import ManualClock
 from crawler.engine.politeness.hosts import GRACE_S, Hosts, HostTerms
 from crawler.settings.crawl import CrawlSettings, Limit
+from tests.depth import examples
 
 
 class Member:
@@ -165,7 +166,7 @@ def test_hosts_out_of_use_are_forgotten_but_not_before_their_delay_has_passed(ho
     assert len(hosts) < 1100
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 @given(
     st.lists(
         st.tuples(st.floats(0, 2), st.integers(1, 3), st.integers(1, 6)), min_size=1, max_size=4
@@ -303,7 +304,7 @@ LIMITS = st.builds(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 @given(st.lists(LIMITS, min_size=1, max_size=3), st.lists(st.floats(0, 5.0), max_size=40))
 def test_in_no_window_more_than_the_buckets_allow(limits, pauses):
     """Whenever a crawl asks, no window of the moments it was let through holds too many."""

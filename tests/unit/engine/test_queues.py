@@ -15,6 +15,7 @@ from crawler.engine.http.request import Request
 from crawler.engine.spiders.spider import Spider
 from crawler.model.records import State
 from crawler.settings.crawl import CrawlSettings
+from tests.depth import examples
 from tests.unit.engine.fakes import FakeFetcher, crawl_of, page, shared
 
 
@@ -50,7 +51,7 @@ hosts = st.one_of(st.just("huge"), st.integers(0, 400).map(lambda number: f"h{nu
 steps = st.lists(st.tuples(hosts, st.integers(-1, 1), st.integers(0, 3)), max_size=60)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=examples(40))
 @given(steps)
 def test_all_that_is_admitted_comes_out_once(steps):
     it = frontier()

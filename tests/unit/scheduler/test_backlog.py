@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from crawler.model.records import Spec
 from crawler.scheduler.backlog import Backlog, Group
 from crawler.scheduler.task import Task
+from tests.depth import examples
 from tests.unit.scheduler.cluster import Cluster, counts, ids, tasks, worker
 
 
@@ -54,7 +55,7 @@ def test_waiting_raises_a_task_by_one_priority_each_time():
     assert served(backlog) == ["new and very urgent", "old", "new and urgent"]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150))
 @given(
     st.lists(st.tuples(st.integers(-3, 3), st.integers(0, 40), st.integers(0, 2)), max_size=25),
     st.sampled_from([0.0, 10.0]),
@@ -76,7 +77,7 @@ def test_no_task_is_served_before_one_of_a_higher_level(waiting, ageing_s):
         assert alike == sorted(alike, key=lambda name: (level(name), waiting[int(name)][1], name))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 @given(st.lists(st.tuples(st.integers(0, 99), st.integers(0, 99)), min_size=1, max_size=30))
 def test_those_that_come_late_stand_where_they_belong(late):
     """One by one, while many wait; some of them for the second time, and some are gone again."""
@@ -108,7 +109,7 @@ def test_offered_anew_a_task_stands_where_it_should_now():
     assert sorted(served(backlog)) == ["a", "b", "c"]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150))
 @given(
     st.lists(
         st.tuples(

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from crawler.model.constraints import Constraints, Neighbour
 from crawler.model.records import Node, Owner, Resource, Spec, State, WorkerLoad
 from crawler.scheduler.cluster_state import ClusterState
+from tests.depth import examples
 from tests.unit.scheduler.cluster import on, task, worker
 
 KEYS = ("zone", "node")
@@ -184,7 +185,7 @@ def counted(facts, nodes_first):
     return cluster_state
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300))
 @given(st.lists(steps, max_size=30), st.booleans())
 def test_kept_with_each_change_it_is_what_counting_anew_gives(steps, nodes_first):
     facts = Facts()
@@ -195,7 +196,7 @@ def test_kept_with_each_change_it_is_what_counting_anew_gives(steps, nodes_first
     assert picture(followed.cluster_state) == picture(counted(facts, nodes_first))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200))
 @given(st.lists(resources, max_size=20), st.lists(nodes, max_size=4, unique_by=lambda n: n.id))
 def test_the_load_of_a_worker_is_what_is_assigned_to_this_life_of_it(resources, nodes):
     cluster_state = ClusterState()

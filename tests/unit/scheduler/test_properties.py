@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from crawler.model.records import Node, Resource, Spec
 from crawler.scheduler.framework import Framework
+from tests.depth import examples
 from tests.unit.scheduler import oracle
 from tests.unit.scheduler.cluster import Cluster, framework, owner_of, task, tasks, worker
 from tests.unit.scheduler.mixtures import clusters
@@ -31,7 +32,7 @@ def owned(node, resources, before):
 
 
 @pytest.mark.parametrize("strategy", oracle.STRATEGIES)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300))
 @given(clusters())
 def test_a_pass_decides_as_one_task_at_a_time_with_everything_counted_anew(strategy, drawn):
     workers, resources = drawn
@@ -68,7 +69,7 @@ def test_a_pass_decides_as_one_task_at_a_time_with_everything_counted_anew(strat
     assert decided.keys() | set(cluster.backlog) == waiting
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100))
 @given(clusters(most_tasks=16), st.sampled_from(["random", "least-load", "consistent-hash"]))
 def test_no_worker_gets_more_than_it_has(drawn, strategy):
     workers, resources = drawn
@@ -82,7 +83,7 @@ def test_no_worker_gets_more_than_it_has(drawn, strategy):
             assert sum(asked) <= capacity + 1e-9
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80))
 @given(clusters(), st.randoms(use_true_random=False), st.sampled_from(list(oracle.STRATEGIES)))
 def test_the_order_in_which_workers_joined_makes_no_difference(drawn, shuffled, strategy):
     workers, resources = drawn
@@ -101,7 +102,7 @@ def test_the_same_seed_places_alike_and_another_one_does_not():
     assert placed(1) != placed(2)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80))
 @given(
     st.lists(st.integers(0, 12), min_size=1, max_size=12),
     st.integers(0, 60),
@@ -124,7 +125,7 @@ def test_least_load_fills_up_the_lowest_first(loads, count, one_with_label):
         assert final[chosen] <= min(final.values()) + 1
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 @given(clusters(), st.integers(1, 20))
 def test_least_load_leaves_workers_that_suit_alike_one_task_apart(drawn, count):
     workers, resources = drawn
@@ -143,7 +144,7 @@ def test_least_load_leaves_workers_that_suit_alike_one_task_apart(drawn, count):
                 assert loads[one.id] - loads[other.id] <= 1 + mine - its + 1e-6
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40))
 @given(st.integers(2, 8), st.integers(0, 80), st.data())
 def test_when_a_worker_leaves_only_its_tasks_move(count, many, data):
     for strategy in ("least-load", "consistent-hash"):
