@@ -1,52 +1,113 @@
-"""Runs the whole suite, most of it as two sessions of pytest side by side: tests wait a lot.
+"""Runs the whole suite as two sessions of pytest side by side: tests wait a lot.
 
     python -m tests [OPTION …]
 
-First, alone, come the tests that measure hundredths of a second. Then one session has the tests
-that start processes and etcds of their own, the other all the rest. Options are given to all. The
-first of the two is seen as it runs, the other when it has ended.
+One session has the tests that start processes and etcds of their own, the other all the rest.
+Options are given to both. Their lines of progress are shown as they come, each with the name of its
+session; what failed, when a session has ended; then the slowest tests, and the sum of both.
 """
 
 from __future__ import annotations
 
+import json
+import os
+import re
 import subprocess
 import sys
+import time
+from collections import Counter
 from pathlib import Path
-from tempfile import TemporaryFile
+from tempfile import TemporaryDirectory
+from threading import Thread
+from typing import Any
+
+from tests.counters import COUNTED
 
 HERE = Path(__file__).parent
-ALONE = ("integration/test_engine_politeness.py",)
 APART = (
     "faults",
     "integration/test_processes_*.py",
     "integration/test_overload.py",
     "contract/test_etcd*.py",
 )
+SLOWEST = 10
+PROGRESS = re.compile(r"[.sxXFE]+ *\[ *\d+%\]$")
+
+
+class Session:
+    """One session of pytest, which runs beside others."""
+
+    def __init__(self, name: str, arguments: list[str], folder: str) -> None:
+        self.name = name
+        self._counters = Path(folder, name)
+        self._report: list[str] = []
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "pytest", "-p", "tests.counters", *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            env={**os.environ, "TESTS_TALLY": str(self._counters)},
+        )
+        self._reader = Thread(target=self._read)
+        self._reader.start()
+
+    def wait(self) -> int:
+        """Its status, once it has ended; what it told besides its progress is shown then."""
+        self._reader.join()
+        status = self._process.wait()
+        print(f"{self.name:10}", *self._report, sep="\n", flush=True)
+        return status
+
+    def counters(self) -> dict[str, Any]:
+        """What it came to; nothing when it broke down."""
+        counters: dict[str, Any] = {"counts": {"error": 1}, "took_s": {}}
+        return json.loads(self._counters.read_text()) if self._counters.exists() else counters
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for line in map(str.rstrip, self._process.stdout):
+            if PROGRESS.match(line):
+                print(f"{self.name:10} {line}", flush=True)
+            else:
+                self._report.append(line)
 
 
 def main(options: list[str]) -> int:
     """Run them; 0 when all tests passed."""
-    alone, apart = _files(ALONE), _files(APART)
-    rest = [f"--ignore={path}" for path in (*alone, *apart)]
-    failed_first = subprocess.call(_pytest(*options, *alone))
-    with TemporaryFile() as written:
-        others = subprocess.Popen(
-            _pytest(*options, *rest, str(HERE)), stdout=written, stderr=written
-        )
-        failed = subprocess.call(_pytest(*options, *apart))
-        failed_too = others.wait()
-        written.seek(0)
-        sys.stdout.buffer.write(written.read())
-        sys.stdout.flush()
-    return failed_first or failed or failed_too
+    began_s = time.monotonic()
+    apart = [str(path) for pattern in APART for path in sorted(HERE.glob(pattern))]
+    rest = [*(f"--ignore={path}" for path in apart), str(HERE)]
+    print("processes: what starts processes and etcds of its own; units: all the rest", flush=True)
+    with TemporaryDirectory() as folder:
+        sessions = [
+            Session("processes", [*options, *apart], folder),
+            Session("units", [*options, *rest], folder),
+        ]
+        failed = [session.wait() for session in sessions]
+        tallies = [session.counters() for session in sessions]
+    print(*_slowest(tallies), _sum(tallies, time.monotonic() - began_s), sep="\n", flush=True)
+    return max(failed)
 
 
-def _files(patterns: tuple[str, ...]) -> list[str]:
-    return [str(path) for pattern in patterns for path in sorted(HERE.glob(pattern))]
+def _slowest(tallies: list[dict[str, Any]]) -> list[str]:
+    took_s = [(each, name) for counters in tallies for name, each in counters["took_s"].items()]
+    lines = [f"{each:7.2f}s {name}" for each, name in sorted(took_s, reverse=True)[:SLOWEST]]
+    return [f"the {SLOWEST} slowest:", *lines]
 
 
-def _pytest(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "pytest", *arguments]
+def _sum(tallies: list[dict[str, Any]], took_s: float) -> str:
+    """As pytest tells what one session came to."""
+    counts = Counter[str]()
+    for counters in tallies:
+        counts.update(counters["counts"])
+    told = [
+        f"{counts[kind]} {kind}{'s' if kind == 'error' and counts[kind] > 1 else ''}"
+        for kind in COUNTED
+        if counts[kind]
+    ]
+    minutes, seconds = divmod(int(took_s), 60)
+    return f"{', '.join(told)} in {took_s:.2f}s (0:{minutes:02}:{seconds:02})"
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 COMMON = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
@@ -16,6 +17,10 @@ COMMON = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
 settings.register_profile("dev", max_examples=25, derandomize=True, **COMMON)
 settings.register_profile("deep", max_examples=200, print_blob=True, **COMMON)
 settings.load_profile(os.environ.get("TESTS_DEPTH", "dev"))
+
+
+deep = pytest.mark.deep
+"""What takes long and shows no more than what is beside it, on a larger scale."""
 
 
 def examples(number: int) -> int:

@@ -96,21 +96,21 @@ def test_it_is_back_within_two_seconds_of_etcd_s_return(own_etcd, end):
     eventually(lambda: len(seen) == 2, what="the watch ends")
     assert isinstance(seen[1], Unavailable)
     own_etcd.restart()
-    eventually(lambda: value(store, "/a") == b"1", within_s=2.0)
+    eventually(lambda: value(store, "/a") == b"1")
     store.close()
 
 
 def test_the_next_endpoint_takes_over_from_one_that_is_down_or_frozen(own_etcd, shared_etcd):
     [port] = free_ports(1)
     down = EtcdStore([f"127.0.0.1:{port}", shared_etcd.endpoint], timeout_s=0.5)
-    eventually(lambda: value(down, "/none") is None, within_s=2.0)
+    eventually(lambda: value(down, "/none") is None)
     down.close()
     frozen = EtcdStore([own_etcd.endpoint, shared_etcd.endpoint], timeout_s=0.3)
     watch = frozen.watch("/a", 1)
     ended = []
     gevent.spawn(follow, watch, ended)
     own_etcd.pause()
-    eventually(lambda: value(frozen, "/none") is None, within_s=3.0)
+    eventually(lambda: value(frozen, "/none") is None)
     eventually(lambda: ended, what="the silent watch is ended, to be opened elsewhere")
     own_etcd.resume()
     frozen.close()

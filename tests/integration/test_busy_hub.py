@@ -1,4 +1,7 @@
-"""A busy hub costs neither leases nor watches, and a lease does not outlive a hub that hangs."""
+"""A busy hub costs neither leases nor watches, and a lease does not outlive a hub that hangs.
+
+How much a hub bears is measured where nothing else runs: `make faults`.
+"""
 
 import contextlib
 import time
@@ -104,6 +107,7 @@ def saturated_without_loss(lease, etcd, supervisor, duration_s):
     assert is_known(etcd, lease)
 
 
+@pytest.mark.faults
 def test_a_lease_survives_a_saturated_hub(lease, etcd, supervisor):
     saturated_without_loss(lease, etcd, supervisor, SATURATED_S)
 
@@ -140,6 +144,7 @@ def write_for(writer, duration_s):
     return written
 
 
+@pytest.mark.faults
 def test_watches_hear_of_everything_on_a_saturated_hub(etcd, writer, supervisor):
     """Questions for a sign of life that pile up would hold the events up, and look like silence."""
     heard = Heard(etcd, supervisor)
@@ -154,13 +159,14 @@ def test_watches_hear_of_everything_on_a_saturated_hub(etcd, writer, supervisor)
     assert (counts.silent_watches, counts.misses, counts.reconnects) == (0, 0, 0)
 
 
+@pytest.mark.faults
 def test_an_idle_watch_on_a_saturated_hub_is_not_taken_for_silent(etcd, writer, supervisor):
     heard = Heard(etcd, supervisor)
     saturate(supervisor, 3 * SILENCE_S)
     counts = etcd.counts
     assert (counts.silent_watches, counts.misses, counts.reconnects) == (0, 0, 0)
     writer.txn([], [Put(KEYS[0], b"at last")])
-    eventually(lambda: (KEYS[0], b"at last") in heard.at_s, 1.0)
+    eventually(lambda: (KEYS[0], b"at last") in heard.at_s)
 
 
 def test_a_hub_that_hangs_loses_its_lease_and_knows_it_when_it_wakes(lease, etcd, shared_etcd):
@@ -170,6 +176,7 @@ def test_a_hub_that_hangs_loses_its_lease_and_knows_it_when_it_wakes(lease, etcd
     assert not is_known(etcd, lease)
 
 
+@pytest.mark.faults
 def test_a_short_computation_costs_nothing(lease, etcd):
     for _ in range(5):
         compute_for(LIMIT_S * 0.8)

@@ -194,12 +194,12 @@ def test_no_page_leads_off_the_site(server):
 def test_a_kept_connection_is_answered_at_once(server):
     connection = http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=10)
     began_s = time.monotonic()
-    for _ in range(50):
+    for _ in range(500):
         connection.request("GET", "/")
         connection.getresponse().read()
     connection.close()
-    # Delayed acknowledgements would make it two seconds.
-    assert time.monotonic() - began_s < 1.0
+    # Delayed acknowledgements would make it twenty seconds.
+    assert time.monotonic() - began_s < 15.0
 
 
 def test_a_stopped_shop_can_be_opened_again():

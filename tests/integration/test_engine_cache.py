@@ -64,8 +64,8 @@ def test_always_is_whatever_came_once_and_waits_for_no_delay(site, stored):
     urls = [site.url(f"/said?h=Cache-Control:no-store&n={number}") for number in range(5)]
     texts(stored, *urls, cache="always")
     began_s = time.monotonic()
-    crawl, found = texts(stored, *urls, cache="always", delay_s=5.0)
-    assert time.monotonic() - began_s < 3.0
+    crawl, found = texts(stored, *urls, cache="always", delay_s=30.0)
+    assert time.monotonic() - began_s < 30.0
     assert found == [("1", True)] * 5
     assert len(site.hits) == 5
     assert crawl.statistics.from_cache == 5

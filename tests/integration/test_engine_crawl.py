@@ -443,6 +443,7 @@ class Grinder(Spider):
             yield {"x": 1}
 
 
+@pytest.mark.faults  # where nothing else runs
 def test_a_crawl_that_computes_lets_the_rest_of_the_process_live(site):
     beats = []
 

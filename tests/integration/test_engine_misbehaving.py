@@ -1,11 +1,11 @@
 """Sites that misbehave: each has exactly one counted outcome, and none costs more than it may."""
 
-import time
-
+import gevent
 import pytest
 
 from tests.site import Site
-from tests.site.crawling import OnlyTitles, crawled
+from tests.site.crawling import ListSink, OnlyTitles, crawled, running_engine, spec
+from tests.waiting import eventually
 
 
 @pytest.fixture
@@ -49,9 +49,7 @@ def outcome(site, path, **settings):
     ],
 )
 def test_what_breaks_the_rules_has_one_reason(site, path, reason, settings):
-    began_s = time.monotonic()
     assert outcome(site, path.replace(", ", "%2C%20"), **settings) == [reason]
-    assert time.monotonic() - began_s < 3.0
 
 
 @pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "zstd", "gzip, br", "identity"])
@@ -99,7 +97,12 @@ def test_a_name_without_address_is_a_failure_of_dns():
 
 
 def test_requests_to_a_slow_host_do_not_wait_for_its_first_answer(site):
-    urls = [site.url(f"/slow?s=1&n={number}") for number in range(8)]
-    crawl, _ = crawled(OnlyTitles, *urls, host_concurrency=8, concurrency=8)
-    assert crawl.counts.pages == 8
-    assert max(site.times()) - min(site.times()) < 0.9
+    urls = [site.url(f"/slow?s=60&n={number}") for number in range(8)]
+    settings = {"host_concurrency": 8, "concurrency": 8, "timeout_s": 90}
+    with running_engine() as engine:
+        crawl = engine.crawl(spec(OnlyTitles, *urls, settings=settings), ListSink())
+        running = gevent.spawn(crawl.run)
+        eventually(lambda: len(site.hits) == 8, what="all eight are asked for, and none answered")
+        crawl.stop()
+        running.join(10)
+    assert crawl.counts.pages == 0

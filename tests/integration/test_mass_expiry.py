@@ -49,7 +49,8 @@ def observe(client, stop, answers):
         gevent.sleep(0.02)
 
 
-@pytest.mark.parametrize("workers", [100, pytest.param(1000, marks=pytest.mark.faults)])
+@pytest.mark.faults
+@pytest.mark.parametrize("workers", [100, 1000])
 def test_leases_that_end_by_the_hundred_within_a_second_cost_no_leadership(
     cluster, etcd_store, workers
 ):

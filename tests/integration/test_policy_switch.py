@@ -136,7 +136,7 @@ def test_a_plugin_that_is_off_is_not_asked(cluster):
     client.add(Spec("pinned", "waiting", constraints=Constraints(node="7")), CALL)
     assert cluster.owners() == {"pinned": None}
     client.update_scheduler(PolicyChange(disabled=frozenset({"pinned"})), CALL)
-    eventually(lambda: cluster.owners() == {"pinned": "1"}, 2.0, "what was parked is tried again")
+    eventually(lambda: cluster.owners() == {"pinned": "1"}, what="what was parked is tried again")
 
 
 def test_tasks_that_were_alike_are_told_apart_when_a_plugin_is_on_again(cluster):
@@ -152,7 +152,7 @@ def test_tasks_that_were_alike_are_told_apart_when_a_plugin_is_on_again(cluster)
     add(client, "x", "y", constraints=Constraints(node="9"))  # passes that look at those alone
     client.update_scheduler(PolicyChange(disabled=frozenset()), CALL)
     client.delete("holder", CALL)
-    eventually(lambda: cluster.owners()["plain"] == "1", 2.0)
+    eventually(lambda: cluster.owners()["plain"] == "1")
     add(client, "z", constraints=Constraints(node="9"))  # another pass
     assert cluster.owners()["needs"] is None
 
@@ -247,7 +247,7 @@ def test_a_drained_worker_gives_up_its_tasks_and_gets_none(cluster):
     before = cluster.resources()
     answer = client.drain("1", CALL)
     assert (answer.node.id, answer.cordoned) == ("go.micro.server.worker-1", True)
-    eventually(lambda: set(cluster.owners().values()) == {"2"}, 2.0, "its tasks move")
+    eventually(lambda: set(cluster.owners().values()) == {"2"}, what="its tasks move")
     after = cluster.resources()
     moved = {name for name in before if before[name].owner != after[name].owner}
     assert {after[name].epoch for name in moved} == {2}
@@ -275,7 +275,7 @@ def test_tasks_stay_where_they_are_while_no_other_worker_takes_them(cluster):
     assert explained.waits_for.startswith("a worker that suits")
     assert client.drain("1", CALL).unfinished == 1
     workers(cluster, "2")
-    eventually(lambda: cluster.owners() == {"a": "2"}, 2.0, "it moves as soon as it can")
+    eventually(lambda: cluster.owners() == {"a": "2"}, what="it moves as soon as it can")
 
 
 def test_a_worker_that_is_gone_can_be_let_again_and_nobody_else(cluster):

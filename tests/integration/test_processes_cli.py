@@ -90,7 +90,7 @@ def test_a_node_may_be_started_before_etcd_is(lab):
     etcd.start()
     try:
         key = "/micro/registry/go.micro.server.worker/go.micro.server.worker-1"
-        eventually(lambda: etcd.etcdctl("get", key), 2.0, what="it is registered")
+        eventually(lambda: etcd.etcdctl("get", key), what="it is registered")
         interrupt(process)
         assert process.wait(5)
         assert process.exit_code == 0

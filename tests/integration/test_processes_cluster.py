@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from tests.integration.lab import FOUR, TASKS, TTL_S, Lab, terminate
+from tests.integration.lab import FOUR, TASKS, Lab, terminate
 from tests.waiting import eventually
 
 SNOWFLAKE_EPOCH_MS = 1_288_834_974_657
@@ -24,11 +24,6 @@ def lab(shared_lab):
     """Two masters and two workers that run five tasks, 3 and 2."""
     shared_lab.settle()
     return shared_lab
-
-
-def within(duration_s, started_s, condition, what):
-    """The condition becomes true in that time after the start."""
-    eventually(condition, duration_s - (time.monotonic() - started_s), what)
 
 
 # -- what etcdctl shows ---------------------------------------------------------------------------
@@ -126,13 +121,14 @@ def test_five_tasks_are_split_3_and_2_and_run_where_etcd_says(lab):
         assert lab.site.crawlers(task, since_s) == {worker}
 
 
-def test_a_stopped_worker_hands_its_tasks_over_within_a_second(lab):
+def test_a_stopped_worker_hands_its_tasks_over(lab):
+    """How soon, `make failover` measures; nobody waits for the end of its lease, at any rate."""
     before = {task: lab.resource(task) for task in TASKS}
     started_s = terminate(lab["worker-1"].process)
-    within(1.0, started_s, lambda: lab.all_on("worker-2"), "all run on worker 2")
-    assert lab.registered() == {*FOUR} - {"worker-1"}
     assert lab["worker-1"].process.wait(10)
+    assert lab.registered() == {*FOUR} - {"worker-1"}
     assert lab["worker-1"].process.exit_code == 0
+    eventually(lambda: lab.all_on("worker-2"), what="all run on worker 2")
     for task, value in before.items():
         after = lab.resource(task)
         assert (after["ID"], after["CreationTime"]) == (value["ID"], value["CreationTime"])
@@ -141,10 +137,9 @@ def test_a_stopped_worker_hands_its_tasks_over_within_a_second(lab):
         eventually(lambda t=task: "worker-2" in lab.site.crawlers(t, started_s))
 
 
-def test_a_killed_worker_is_replaced_within_its_ttl_and_two_seconds(lab):
-    started_s = time.monotonic()
+def test_a_killed_worker_is_replaced(lab):
     lab["worker-1"].process.kill()
-    within(TTL_S + 2.0, started_s, lambda: lab.all_on("worker-2"), "all run on worker 2")
+    eventually(lambda: lab.all_on("worker-2"), what="all run on worker 2")
     assert lab.registered() == {*FOUR} - {"worker-1"}
 
 
@@ -164,18 +159,17 @@ def test_a_worker_that_was_killed_comes_back_under_its_id(lab):
 def test_when_the_leader_goes_the_other_leads_and_nothing_else_changes(lab, how):
     leader, other = lab.masters()
     before, pages, starts = lab.resources(), counted(other), dict(lab.site.starts)
-    started_s = time.monotonic()
     if how == "stopped":
         terminate(leader.process)
+        assert leader.process.wait(10)
+        assert lab.leading() == other.candidate, "it has resigned"
     else:
         leader.process.kill()
-    bound_s = 1.0 if how == "stopped" else TTL_S + 2.0
-    within(bound_s, started_s, lambda: lab.leading() == other.candidate, "the other leads")
+        eventually(lambda: lab.leading() == other.candidate, what="the other leads")
     # The workers report to the new leader: it has read everything and placed what it had to.
     eventually(lambda: all(counted(other)[task] > pages[task] for task in TASKS))
     assert lab.resources() == before
     assert lab.site.starts == starts
-    assert leader.process.wait(10)
 
 
 def test_a_master_that_comes_back_follows(lab):
@@ -198,7 +192,7 @@ def test_a_resource_written_by_another_program_is_placed_and_run(lab):
     value |= {"CreationTime": 1670841268798763000, "Spider": "slow"}
     value |= {"Parameters": {"start_urls": [lab.site.url("foreign")]}}
     lab.etcd.etcdctl("put", "/resources/foreign", json.dumps(value))
-    eventually(lambda: lab.running("foreign"), 2.0, what="it runs")
+    eventually(lambda: lab.running("foreign"), what="it runs")
     placed = lab.resource("foreign")
     assert (placed["ID"], placed["CreationTime"]) == (value["ID"], value["CreationTime"])
     eventually(lambda: lab.site.visits["foreign"], what="it is crawled")
@@ -212,23 +206,26 @@ def test_a_task_without_its_spider_fails_and_is_placed_anew_when_a_worker_has_it
     assert failed["AssignedNode"]
     assert failed["Reason"] == "no spider 'rare' here; this worker has: slow"
     lab.start("worker-3", config="both")
-    again = eventually(lambda: (r := lab.resource("rare"))["Epoch"] > failed["Epoch"] and r, 2.0)
+    again = eventually(lambda: (r := lab.resource("rare"))["Epoch"] > failed["Epoch"] and r)
     assert again["AssignedNode"] == f"{lab['worker-3'].id}|{lab['worker-3'].address}"
     assert (again["ID"], again["CreationTime"]) == (value["ID"], value["CreationTime"])
     assert "AwaitsSpider" not in eventually(lambda: settled(lab.resource("rare")))
 
 
-def test_a_deleted_task_is_not_crawled_any_more_after_a_second(lab):
+def test_a_deleted_task_is_soon_not_crawled_any_more(lab):
     task, worker = next(iter(lab.running().items()))
     others = [name for name, owner in lab.running().items() if owner == worker and name != task]
-    started_s = time.monotonic()
     lab.delete(task)
     assert lab.resource(task) is None
-    eventually(lambda: time.monotonic() > started_s + 1.0)
-    # While it is silent, the other tasks of its worker have their turn several times.
-    for name in others:
-        eventually(lambda n=name: visits_since(lab, n, started_s + 1.0) >= 4, what=f"{name} runs")
-    assert lab.site.crawlers(task, started_s + 1.0) == set()
+
+    def is_silent():
+        """Whether the other tasks of its worker have several turns, and it has none."""
+        since_s = time.monotonic()
+        for name in others:
+            eventually(lambda n=name: visits_since(lab, n, since_s) >= 4, what=f"{name} runs")
+        return not visits_since(lab, task, since_s)
+
+    eventually(is_silent, what="it is not crawled any more")
 
 
 # -- reading --------------------------------------------------------------------------------------

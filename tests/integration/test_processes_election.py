@@ -62,7 +62,7 @@ def test_while_it_leads_our_masters_follow_and_lead_again_when_it_resigns(lab, f
             assert int(headers["Retry-After"]) >= 1
     interrupt(foreign)
     assert foreign.wait(5)
-    eventually(lambda: serves(lab.masters()[0]), 2.0, what="the next in line leads")
+    eventually(lambda: serves(lab.masters()[0]), what="the next in line leads")
     assert "foreign" not in candidates(lab)
 
 

@@ -96,7 +96,7 @@ def test_the_procfile_has_both_roles_at_the_port_they_are_given(lab, serve):
     eventually(lambda: lab.running("behind") == {"behind": "worker-1"}, what="it runs")
     eventually(lambda: lab.site.visits["behind"], what="it is crawled")
     started_s = terminate(worker.process)
-    eventually(lambda: "worker-1" not in lab.registered(), 1.0, what="it has left")
+    eventually(lambda: "worker-1" not in lab.registered(), what="it has left")
     eventually(lambda: lab.resource("behind")["State"] == "pending", what="its task waits")
     assert_leave_at_once(lab, master)
     assert_end(worker, master)
@@ -150,8 +150,8 @@ def assert_leave_at_once(lab, *servers):
     """On SIGTERM the nodes resign and deregister; their processes end when gunicorn is ready."""
     for server in servers:
         terminate(server.process)
-    eventually(lambda: lab.registered() == set(), 2.0, what="they are deregistered")
-    eventually(lambda: not candidates(lab), 2.0, what="they do not stand any more")
+    eventually(lambda: lab.registered() == set(), what="they are deregistered")
+    eventually(lambda: not candidates(lab), what="they do not stand any more")
 
 
 def assert_end(*servers):

@@ -1,4 +1,4 @@
-"""Two thousand resources and fifty workers: placed evenly, and never made anew."""
+"""Many resources and workers: placed evenly, and never made anew."""
 
 import pytest
 
@@ -9,14 +9,14 @@ from crawler.coordination.lease import Lease
 from crawler.coordination.registry import Registry
 from crawler.model.records import Node, Spec
 from tests.clusters import KEYS, Cluster
+from tests.depth import deep
 from tests.waiting import eventually
 
-WORKERS = 50
-RESOURCES = 2000
-DEATHS = 10
+SIZES = [pytest.param((10, 200, 3), id="200"), pytest.param((50, 2000, 10), marks=deep, id="2000")]
+"""Workers, resources, and how many workers die."""
 
 
-@pytest.fixture(params=[pytest.param("memory", marks=pytest.mark.faults), "etcd"])
+@pytest.fixture(params=[pytest.param("memory", marks=deep), "etcd"])
 def cluster(request, tmp_path):
     cluster = Cluster(tmp_path, store=request.getfixturevalue(f"{request.param}_store"))
     yield cluster
@@ -41,33 +41,35 @@ def loads(cluster, live):
     return counts
 
 
-def is_even(cluster, live):
+def is_even(cluster, live, resources):
     counts = loads(cluster, live)
     return (
         counts
-        and sum(counts.values()) == RESOURCES
+        and sum(counts.values()) == resources
         and max(counts.values()) - min(counts.values()) <= 1
     )
 
 
-def test_placed_evenly_and_moved_without_a_change_of_identity(cluster):
-    leases = {number: simulated_worker(cluster.store, number) for number in range(WORKERS)}
-    seeds = tuple(Spec(f"task-{number:04}") for number in range(RESOURCES))
+@pytest.mark.parametrize("size", SIZES)
+def test_placed_evenly_and_moved_without_a_change_of_identity(cluster, size):
+    workers, resources, deaths = size
+    leases = {number: simulated_worker(cluster.store, number) for number in range(workers)}
+    seeds = tuple(Spec(f"task-{number:04}") for number in range(resources))
     cluster.master("1", tasks=seeds)
-    live = set(range(WORKERS))
-    eventually(lambda: is_even(cluster, live), within_s=20, what="2,000 tasks are placed")
+    live = set(range(workers))
+    eventually(lambda: is_even(cluster, live, resources), 20, "all tasks are placed")
     before = cluster.resources()
-    for number in range(DEATHS):
+    for number in range(deaths):
         moving = {name for name, owner in cluster.owners().items() if owner == f"{number:02}"}
         unmoved = {n: r.epoch for n, r in cluster.resources().items() if n not in moving}
         leases[number].revoke()
         live.discard(number)
-        eventually(lambda: is_even(cluster, live), within_s=20, what=f"{number} is replaced")
+        eventually(lambda: is_even(cluster, live, resources), 20, f"{number} is replaced")
         assert {n: r.epoch for n, r in cluster.resources().items() if n not in moving} == unmoved
     after = cluster.resources()
     identity = {name: (r.id, r.creation_time) for name, r in before.items()}
     assert {name: (r.id, r.creation_time) for name, r in after.items()} == identity
-    assert len({id for id, _ in identity.values()}) == RESOURCES
+    assert len({id for id, _ in identity.values()}) == resources
 
 
 def test_the_api_s_loads_are_those_of_the_assignments(cluster):

@@ -110,8 +110,7 @@ def test_after_a_write_without_an_answer_everything_is_read_anew(cluster, troubl
         client.add(Spec("task-2"), CALL)
     troubled.fail_txn = None
     eventually(
-        lambda: in_background(client.get, "unseen", CALL).get().__class__.__name__ == "Resource",
-        within_s=3,
+        lambda: in_background(client.get, "unseen", CALL).get().__class__.__name__ == "Resource"
     )
     assert client.add(Spec("task-2"), CALL).name == "task-2"
 
@@ -137,7 +136,7 @@ def test_an_election_key_deleted_by_hand_is_noticed_at_once(cluster):
     cluster.client(cluster.master("1", scheduler=SchedulerSettings(check_s=3600.0)))
     [kv] = cluster.store.range(KEYS.election).items
     cluster.store.txn([], [Delete(kv.key)])
-    again = eventually(lambda: cluster.store.range(KEYS.election).items, within_s=3)
+    again = eventually(lambda: cluster.store.range(KEYS.election).items)
     assert again[0].create_revision > kv.create_revision
 
 
@@ -167,7 +166,7 @@ def test_many_runs_are_stopped_at_once_however_long_their_callbacks_take(cluster
     eventually(lambda: len(worker._role._runs.all()) == 10)
     for number in range(10):
         client.delete(f"task-{number}", CALL)
-    eventually(lambda: not worker._role._runs.all(), within_s=1.0)
+    eventually(lambda: not worker._role._runs.all())
 
 
 def test_a_lease_lost_while_runs_are_being_stopped_harms_nothing(cluster, tmp_path):
@@ -221,7 +220,7 @@ def test_a_leader_asks_from_time_to_time_whether_it_leads(cluster):
     [kv] = cluster.store.range(KEYS.election).items
     master._role._on_leader_change = lambda leader: None
     cluster.store.txn([], [Delete(kv.key)])
-    again = eventually(lambda: cluster.store.range(KEYS.election).items, within_s=4)
+    again = eventually(lambda: cluster.store.range(KEYS.election).items)
     assert again[0].create_revision > kv.create_revision
 
 
