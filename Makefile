@@ -3,10 +3,14 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
+PIP := $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt
+# Of what pip tells: a line for each package as it comes. What goes wrong is shown whole, as an error.
+SHOW := awk '/^Collecting/ { print "  " $$2 } /^Installing/ { print "  unpacking all of them" } { fflush() }'
+SHELL := bash
+.SHELLFLAGS := -o pipefail -c
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check faults model soak failover bench-placement bench-engine bench-startup mutants proto clean
+.PHONY: help run test test-all check faults model soak failover bench-placement bench-engine bench-startup mutants proto clean
 
 MINUTES ?= 10
 STEPS ?= 50000
@@ -18,15 +22,20 @@ help: ## This list
 run: $(VENV)/.run ## Crawl the bundled bookshop on a real local cluster, and print what came of it
 	@$(BIN)/crawler demo
 
-test: check ## Linters, types and the whole suite: what to run before a commit
+test: check ## Linters, types and the suite: what to run before a commit
 	@$(BIN)/python -m tests -q
 
+test-all: check ## The whole suite, deeper, and then the faults: half an hour
+	@TESTS_DEPTH=deep $(BIN)/python -m tests -q -m "not faults"
+	@$(MAKE) --no-print-directory faults
+
 check: $(VENV)/.test ## Linters and types alone
+	@echo "linters and types"
 	@$(BIN)/ruff format --check --quiet . || { echo "run: $(BIN)/ruff format ."; exit 1; }
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
 
-faults: $(VENV)/.test ## Every kind of fault, one at a time, with real processes: five minutes
+faults: $(VENV)/.test ## Every kind of fault, one at a time, and what needs a machine of its own
 	@$(BIN)/python -m pytest -q -m "" tests/faults
 	@$(BIN)/python -m pytest -q -m faults tests --ignore=tests/faults
 	@MODEL_STEPS=10000 $(BIN)/python -m pytest -q tests/model -k long
@@ -68,16 +77,16 @@ $(VENV)/.venv:
 	@touch $@
 
 $(VENV)/.run: $(VENV)/.venv requirements.txt requirements-local.txt constraints.txt setup.py
-	@echo "installing what is needed to run"
-	@$(PIP) -r requirements.txt -r requirements-local.txt
-	@$(PIP) --no-deps -e .
+	@echo "installing what is needed to run: some fifty packages, a minute or two, once"
+	@$(PIP) -r requirements.txt -r requirements-local.txt | $(SHOW)
+	@$(PIP) --quiet --no-deps -e .
 	@touch $@
 
 # httpbin asks for a greenlet older than ours. It runs without any, and gets a folder of its own.
 $(VENV)/.test: $(VENV)/.run requirements-dev.txt requirements-sql.txt requirements-parquet.txt \
 		requirements-httpbin.txt
-	@echo "installing what is needed to test"
-	@$(PIP) -r requirements-dev.txt
-	@$(PIP) --no-deps --upgrade --target $(VENV)/httpbin -r requirements-httpbin.txt || \
+	@echo "installing what is needed to test: some fifty more, a minute, once"
+	@$(PIP) -r requirements-dev.txt | $(SHOW)
+	@$(PIP) --quiet --no-deps --upgrade --target $(VENV)/httpbin -r requirements-httpbin.txt || \
 		echo "no httpbin: the tests that ask it are skipped"
 	@touch $@

@@ -21,7 +21,7 @@ import sqlalchemy as sa
 from crawler.local.ports import free_ports
 
 NOBODY = 65534
-START_S = 30.0
+START_S = 90.0
 
 
 class Server:

@@ -336,7 +336,7 @@ def call(port, method, path, body=None, timeout_s=10.0):
 def crawler(*arguments, cwd=ROOT, **environment):
     """Run the command line to its end."""
     env = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
-    return forks.run(arguments, cwd=cwd, env=env, timeout_s=20)
+    return forks.run(arguments, cwd=cwd, env=env, timeout_s=120)
 
 
 def crawler_here(*arguments, cwd=ROOT, **environment):

@@ -9,8 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.depth import deep
 from tests.integration.lab import ROOT, Lab
 from tests.waiting import eventually
+
+pytestmark = deep  # an environment of its own takes ten seconds to make
 
 EXAMPLE = ROOT / "examples" / "scheduler-plugin"
 CHEAP, DEAR = "worker-1", "worker-2"

@@ -1,6 +1,6 @@
 """What runs on one machine alone: `crawler run`, `crawler up`, and the demo behind `make run`.
 
-Both demos take their time; they run beside each other, and beside the other tests.
+The demo takes its time; it runs beside the other tests.
 """
 
 import fcntl
@@ -25,13 +25,14 @@ from crawler.local import cluster as cluster_module
 from crawler.local.cluster import LocalCluster
 from crawler.local.ports import free_ports
 from crawler.local.processes import LocalProcess
+from tests.depth import deep
 from tests.integration.lab import ROOT, interrupt, terminate
 from tests.waiting import eventually
 
 CRAWLER = [sys.executable, "-m", "crawler"]
 TASKS = ["children", "fiction", "history", "science", "travel"]
-DEMO_S = 60.0
-"""The demo is done within this time; it takes a quarter of it where nothing else runs."""
+DEMO_S = 150.0
+"""By then the demo is done on any machine; it takes a tenth of it where nothing else runs."""
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +43,7 @@ def shop():
     server.stop(deadline_s=0)
 
 
-@pytest.fixture(scope="module", autouse=True)
+@pytest.fixture(scope="module")
 def plain_demo(tmp_path_factory):
     """The demo as it runs where there is no terminal: in a script, or in CI."""
     folder = tmp_path_factory.mktemp("plain")
@@ -262,6 +263,7 @@ def test_bad_settings_are_told_before_anything_is_started(tmp_path, command):
     assert done.stdout == ""
 
 
+@deep
 def test_the_demo_writes_plain_lines_without_a_terminal(shop, plain_demo):
     assert plain_demo.wait(DEMO_S)
     told = plain_demo.tail(200)

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crawler.engine.frontier.seen import Seen
+from tests.depth import deep
 
 near = st.integers(1, 300)
 marks = st.one_of(near, st.integers(2**64 - 300, 2**64 - 1), st.integers(1, 2**64 - 1))
@@ -34,6 +35,7 @@ def test_nothing_is_lost_while_it_grows():
     assert not any(chosen.getrandbits(64) in seen for _ in range(10_000))
 
 
+@deep
 def test_a_fingerprint_takes_24_bytes_at_most():
     chosen = random.Random(7)
     tracemalloc.start()
