@@ -24,11 +24,6 @@ HASTY = Call(0.55)
 
 
 @pytest.fixture
-def backend():
-    return FakeBackend()
-
-
-@pytest.fixture
 def master(backend):
     with running(Master(backend)) as (master,):
         yield master

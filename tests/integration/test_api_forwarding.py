@@ -13,14 +13,9 @@ from crawler.api.service import Call
 from crawler.errors import AlreadyExists, CrawlerError, NotFound, OutcomeUnknown, Unavailable
 from crawler.model.constraints import Constraints, Neighbour
 from crawler.model.records import Query, Report, Spec, State, WorkerLoad
-from tests.unit.api.fakes import CALL, FakeBackend, Master, body_of, client_of, running
+from tests.unit.api.fakes import CALL, Master, body_of, client_of, running
 
 RESOURCE = "/crawler/resource"
-
-
-@pytest.fixture
-def backend():
-    return FakeBackend()
 
 
 @pytest.fixture

@@ -22,27 +22,10 @@ from crawler.model.records import Counts, Leader, Query, Report, Spec, State, Wo
 from crawler.proto import crawler_pb2 as pb
 from crawler.proto import crawler_pb2_grpc as pb_grpc
 from crawler.settings.sections import ApiSettings
-from tests.unit.api.fakes import CALL, FakeBackend, Master, channel_to, client_of, running
+from tests.unit.api.fakes import CALL, Master, channel_to, client_of, running
 from tests.waiting import eventually
 
 SPEC = Spec("task-test-4", "douban", {"tag": "小说", "pages": 3}, {"gpu": "yes"}, 2)
-
-
-@pytest.fixture
-def backend():
-    return FakeBackend()
-
-
-@pytest.fixture
-def leader(backend):
-    with running(Master(backend)) as (master,):
-        yield master
-
-
-@pytest.fixture
-def client(leader):
-    with client_of(leader) as client:
-        yield client
 
 
 @pytest.fixture

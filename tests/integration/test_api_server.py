@@ -29,28 +29,11 @@ from crawler.model.records import Report, Spec, State
 from crawler.proto import crawler_pb2 as pb
 from crawler.proto import crawler_pb2_grpc as pb_grpc
 from crawler.settings.sections import ApiSettings
-from tests.unit.api.fakes import CALL, FakeBackend, Master, channel_to, client_of, running
+from tests.unit.api.fakes import CALL, Master, channel_to, client_of, running
 from tests.unit.api.test_metrics import of_queue
 from tests.waiting import eventually
 
 SPEC = Spec("task-test-4", "douban", {"tag": "小说", "pages": 3}, {"gpu": "yes"}, 2)
-
-
-@pytest.fixture
-def backend():
-    return FakeBackend()
-
-
-@pytest.fixture
-def leader(backend):
-    with running(Master(backend)) as (master,):
-        yield master
-
-
-@pytest.fixture
-def client(leader):
-    with client_of(leader) as client:
-        yield client
 
 
 def test_a_client_finds_a_server_that_came_back(leader, client):

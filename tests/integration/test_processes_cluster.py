@@ -7,23 +7,10 @@ import time
 
 import pytest
 
-from tests.integration.lab import FOUR, TASKS, Lab, terminate
+from tests.integration.lab import FOUR, TASKS, terminate
 from tests.waiting import eventually
 
 SNOWFLAKE_EPOCH_MS = 1_288_834_974_657
-
-
-@pytest.fixture(scope="module")
-def shared_lab(tmp_path_factory):
-    with Lab(tmp_path_factory.mktemp("lab")) as lab:
-        yield lab
-
-
-@pytest.fixture
-def lab(shared_lab):
-    """Two masters and two workers that run five tasks, 3 and 2."""
-    shared_lab.settle()
-    return shared_lab
 
 
 # -- what etcdctl shows ---------------------------------------------------------------------------

@@ -4,14 +4,8 @@ import json
 
 import pytest
 
-from tests.integration.lab import Lab, interrupt
+from tests.integration.lab import interrupt
 from tests.waiting import eventually
-
-
-@pytest.fixture(scope="module")
-def shared_lab(tmp_path_factory):
-    with Lab(tmp_path_factory.mktemp("lab")) as lab:
-        yield lab
 
 
 @pytest.fixture

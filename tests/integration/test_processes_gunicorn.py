@@ -7,16 +7,10 @@ import socket
 import pytest
 
 from crawler.local.ports import free_ports
-from tests.integration.lab import ROOT, Lab, call, terminate
+from tests.integration.lab import ROOT, call, terminate
 from tests.waiting import eventually
 
 PROCFILE = dict(line.split(": ", 1) for line in (ROOT / "Procfile").read_text().splitlines())
-
-
-@pytest.fixture(scope="module")
-def shared_lab(tmp_path_factory):
-    with Lab(tmp_path_factory.mktemp("lab")) as lab:
-        yield lab
 
 
 @pytest.fixture

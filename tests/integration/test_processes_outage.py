@@ -12,19 +12,6 @@ from tests.integration.lab import FOUR, TASKS, TTL_S, Lab
 from tests.waiting import eventually
 
 
-@pytest.fixture(scope="module")
-def shared_lab(tmp_path_factory):
-    with Lab(tmp_path_factory.mktemp("lab")) as lab:
-        yield lab
-
-
-@pytest.fixture
-def lab(shared_lab):
-    """Two masters and two workers that run five tasks, 3 and 2."""
-    shared_lab.settle()
-    return shared_lab
-
-
 def test_a_restart_moves_nothing(tmp_path):
     """The leases outlive it, on a slow machine too, and are renewed again afterwards."""
     with Lab(tmp_path, ttl_s=5) as lab:

@@ -4,12 +4,11 @@ missed for it."""
 import gevent
 import pytest
 
-from crawler.clock import ManualClock, settle
+from crawler.clock import settle
 from crawler.coordination.memory import MemoryStore
 from crawler.coordination.mirror import ECHO_S, MOST_OWN, Mirror
 from crawler.coordination.store import Batch, Event, KeyValue, Put
 from crawler.model.records import Node, Resource, Spec
-from crawler.supervision import Supervisor
 
 
 class Reader:
@@ -21,11 +20,6 @@ class Reader:
     def __call__(self, kv):
         self.read.append(kv.value)
         return kv.value.decode()
-
-
-@pytest.fixture
-def clock():
-    return ManualClock()
 
 
 @pytest.fixture
@@ -46,13 +40,11 @@ def told():
 
 
 @pytest.fixture
-def mirror(store, clock, reader, told):
-    supervisor = Supervisor("test", clock=clock)
+def mirror(store, clock, supervisor, reader, told):
     mirror = Mirror(store, "/m/", reader, clock, told.extend)
     mirror.start(supervisor)
     settle()
-    yield mirror
-    supervisor.stop()
+    return mirror
 
 
 def write(store, *values):

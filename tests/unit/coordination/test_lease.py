@@ -3,7 +3,7 @@
 import gevent
 import pytest
 
-from crawler.clock import ManualClock, SystemClock, settle
+from crawler.clock import SystemClock, settle
 from crawler.coordination.lease import MARGIN, RENEWALS, Lease
 from crawler.coordination.memory import MemoryStore
 from crawler.errors import LeaseLost, Unavailable
@@ -27,11 +27,6 @@ class Flaky(MemoryStore):
         if self.mode == "slow":
             self._clock.sleep(1.0)
         return super().lease_keepalive(lease, timeout_s)
-
-
-@pytest.fixture
-def clock():
-    return ManualClock()
 
 
 @pytest.fixture

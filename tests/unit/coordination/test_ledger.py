@@ -4,7 +4,7 @@ import gevent
 import pytest
 from gevent.event import Event
 
-from crawler.clock import ManualClock, settle
+from crawler.clock import settle
 from crawler.coordination.codec import decode_stored
 from crawler.coordination.decisions import write_decision
 from crawler.coordination.keys import Keys
@@ -38,11 +38,6 @@ class Silent(MemoryStore):
 
 
 KEYS = Keys(CoordinationSettings())
-
-
-@pytest.fixture
-def clock():
-    return ManualClock()
 
 
 @pytest.fixture

@@ -5,18 +5,12 @@ import itertools
 import gevent
 import pytest
 
-from crawler.clock import TURN_S, ManualClock, settle
+from crawler.clock import TURN_S, settle
 from crawler.coordination.codec import decode_resource
 from crawler.coordination.memory import MemoryStore
 from crawler.coordination.mirror import KEYS_A_TURN, Mirror
 from crawler.coordination.store import Batch, Delete, Event, KeyValue, Put
-from crawler.supervision import Supervisor
 from tests.waiting import eventually
-
-
-@pytest.fixture
-def clock():
-    return ManualClock()
 
 
 @pytest.fixture
@@ -24,13 +18,6 @@ def store(clock):
     store = MemoryStore(clock)
     yield store
     store.close()
-
-
-@pytest.fixture
-def supervisor(clock):
-    supervisor = Supervisor("test", clock=clock)
-    yield supervisor
-    supervisor.stop()
 
 
 class Seen:
