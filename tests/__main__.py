@@ -40,7 +40,6 @@ class Session:
     def __init__(self, name: str, arguments: list[str], folder: str) -> None:
         self.name = name
         self._counters = Path(folder, name)
-        self._report: list[str] = []
         self._process = subprocess.Popen(
             [sys.executable, "-m", "pytest", "-p", "tests.counters", *arguments],
             stdout=subprocess.PIPE,
@@ -53,11 +52,9 @@ class Session:
         self._reader.start()
 
     def wait(self) -> int:
-        """Its status, once it has ended; what it told besides its progress is shown then."""
+        """Its status, once it has ended and has told what failed."""
         self._reader.join()
-        status = self._process.wait()
-        print(f"{self.name:10}", *self._report, sep="\n", flush=True)
-        return status
+        return self._process.wait()
 
     def counters(self) -> dict[str, Any]:
         """What it came to; nothing when it broke down."""
@@ -66,11 +63,13 @@ class Session:
 
     def _read(self) -> None:
         assert self._process.stdout is not None
+        report = [f"{self.name:10} has ended"]
         for line in map(str.rstrip, self._process.stdout):
             if PROGRESS.match(line):
                 print(f"{self.name:10} {line}", flush=True)
             else:
-                self._report.append(line)
+                report.append(line)
+        print("\n".join(report), flush=True)
 
 
 def main(options: list[str]) -> int:
