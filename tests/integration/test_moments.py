@@ -15,7 +15,7 @@ from crawler.model.records import Spec
 from crawler.scheduler.hookspecs import Strategy, hookimpl
 from crawler.settings.sections import SchedulerSettings
 from tests.clusters import CALL, Cluster
-from tests.integration.test_policy import WAITING
+from tests.integration.test_policy_switch import WAITING
 from tests.waiting import eventually
 
 
