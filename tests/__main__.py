@@ -21,7 +21,7 @@ from tempfile import TemporaryDirectory
 from threading import Thread
 from typing import Any
 
-from tests.counters import COUNTED
+from tests.tally import COUNTED
 
 HERE = Path(__file__).parent
 APART = (
@@ -39,14 +39,14 @@ class Session:
 
     def __init__(self, name: str, arguments: list[str], folder: str) -> None:
         self.name = name
-        self._counters = Path(folder, name)
+        self._tally = Path(folder, name)
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "pytest", "-p", "tests.counters", *arguments],
+            [sys.executable, "-m", "pytest", "-p", "tests.tally", *arguments],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
-            env={**os.environ, "TESTS_TALLY": str(self._counters)},
+            env={**os.environ, "TESTS_TALLY": str(self._tally)},
         )
         self._reader = Thread(target=self._read)
         self._reader.start()
@@ -56,10 +56,10 @@ class Session:
         self._reader.join()
         return self._process.wait()
 
-    def counters(self) -> dict[str, Any]:
+    def tally(self) -> dict[str, Any]:
         """What it came to; nothing when it broke down."""
-        counters: dict[str, Any] = {"counts": {"error": 1}, "took_s": {}}
-        return json.loads(self._counters.read_text()) if self._counters.exists() else counters
+        tally: dict[str, Any] = {"counts": {"error": 1}, "took_s": {}}
+        return json.loads(self._tally.read_text()) if self._tally.exists() else tally
 
     def _read(self) -> None:
         assert self._process.stdout is not None
@@ -84,13 +84,13 @@ def main(options: list[str]) -> int:
             Session("units", [*options, *rest], folder),
         ]
         failed = [session.wait() for session in sessions]
-        tallies = [session.counters() for session in sessions]
+        tallies = [session.tally() for session in sessions]
     print(*_slowest(tallies), _sum(tallies, time.monotonic() - began_s), sep="\n", flush=True)
     return max(failed)
 
 
 def _slowest(tallies: list[dict[str, Any]]) -> list[str]:
-    took_s = [(each, name) for counters in tallies for name, each in counters["took_s"].items()]
+    took_s = [(each, name) for tally in tallies for name, each in tally["took_s"].items()]
     lines = [f"{each:7.2f}s {name}" for each, name in sorted(took_s, reverse=True)[:SLOWEST]]
     return [f"the {SLOWEST} slowest:", *lines]
 
@@ -98,8 +98,8 @@ def _slowest(tallies: list[dict[str, Any]]) -> list[str]:
 def _sum(tallies: list[dict[str, Any]], took_s: float) -> str:
     """As pytest tells what one session came to."""
     counts = Counter[str]()
-    for counters in tallies:
-        counts.update(counters["counts"])
+    for tally in tallies:
+        counts.update(tally["counts"])
     told = [
         f"{counts[kind]} {kind}{'s' if kind == 'error' and counts[kind] > 1 else ''}"
         for kind in COUNTED

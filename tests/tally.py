@@ -23,5 +23,5 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     for report in (each for kind in stats.values() for each in kind if hasattr(each, "duration")):
         took_s[report.nodeid] = took_s.get(report.nodeid, 0.0) + report.duration
     counts = {kind: len(stats.get(kind, ())) for kind in COUNTED}
-    counters = {"counts": counts, "took_s": took_s}
-    Path(os.environ["TESTS_TALLY"]).write_text(json.dumps(counters))
+    tally = {"counts": counts, "took_s": took_s}
+    Path(os.environ["TESTS_TALLY"]).write_text(json.dumps(tally))
