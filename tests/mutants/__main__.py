@@ -19,35 +19,50 @@ from tests.mutants import api, coordination, node, reference, scheduler
 from tests.mutants.mutant import Mutant
 
 ROOT = Path(__file__).parents[2]
-LEFT_OUT = (".git", ".venv", "items", "*.egg-info", "__pycache__", ".mypy_cache", ".hypothesis")
+LEFT_OUT = (".git", ".venv", "*.egg-info", "__pycache__", ".mypy_cache", ".hypothesis")
+ITEMS = "items"
+"""The folder in which runs leave their items; a package has that name too."""
 PARTS = (reference, coordination, node, scheduler, api)
+_PASSED, _FAILED = 0, 1
+"""How pytest ends when it ran a test."""
 MUTANTS = [mutant for part in PARTS for mutant in part.MUTANTS]
 
 
 def found(mutant: Mutant) -> bool:
-    """Whether a test fails on the mutant. Exits when it cannot be made."""
+    """Whether a test fails on the mutant. Exits when it cannot be made, or no test runs on it."""
     with tempfile.TemporaryDirectory(prefix="mutant-") as folder:
         copy = Path(folder, "project")
-        shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(*LEFT_OUT))
+        copy_project(copy)
         file = copy / mutant.file
         text = file.read_text()
         if text.count(mutant.before) != 1:
             sys.exit(f"{mutant.name}: {mutant.file} does not hold its text once; mend the mutant")
         file.write_text(text.replace(mutant.before, mutant.after))
         command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"]
-        command += ["-m", "not faults"]
-        # Status 1 is a failed test; any other means that none was run.
-        return (
-            subprocess.run(
-                [*command, *_split(mutant.tests)],
-                cwd=copy,
-                env={**os.environ, "TESTS_DEPTH": "deep"},
-                timeout=300,
-                capture_output=True,
-                check=False,
-            ).returncode
-            == 1
+        ran = subprocess.run(
+            [*command, *_split(mutant.tests)],
+            cwd=copy,
+            timeout=300,
+            capture_output=True,
+            text=True,
+            check=False,
         )
+        if ran.returncode not in (_PASSED, _FAILED):
+            sys.exit(
+                f"{mutant.name}: no test ran, pytest ended with status {ran.returncode};"
+                f" mend the mutant\n{ran.stdout}{ran.stderr}"
+            )
+        return ran.returncode == _FAILED
+
+
+def copy_project(target: Path) -> None:
+    """Copy what the project is made of, without what its runs have left."""
+    anywhere = shutil.ignore_patterns(*LEFT_OUT)
+
+    def left_out(folder: str, names: list[str]) -> set[str]:
+        return anywhere(folder, names) | ({ITEMS} if Path(folder) == ROOT else set())
+
+    shutil.copytree(ROOT, target, ignore=left_out)
 
 
 def _split(tests: str) -> list[str]:
