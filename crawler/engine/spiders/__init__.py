@@ -1,1 +1,1 @@
-"""Spiders of every kind, how they are found, and how their callbacks are run."""
+"""Spiders of all kinds. This package loads them and runs their callbacks."""

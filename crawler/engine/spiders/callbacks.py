@@ -1,4 +1,4 @@
-"""Runs the spider's callbacks and sorts what they yield into items and requests."""
+"""Runs callbacks of a spider, and separates what they yield into items and requests."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class BadOutput(TypeError):
 
 
 def outputs(spider: Spider, response: Response) -> Iterator[Any]:
-    """What the callback of a response yields: requests and items, nothing else.
+    """Run the callback of a response. Yields its requests and items.
 
     Raises whatever the callback raises, and BadOutput.
     """
@@ -25,26 +25,26 @@ def outputs(spider: Spider, response: Response) -> Iterator[Any]:
 
 
 def given(spider: Spider, response: Response) -> Iterable[Any]:
-    """What the callback of a response yields, whatever it is; raises what the callback raises."""
+    """Run the callback of a response, and return its unchecked outputs. Raises what it raises."""
     request = response.request
     return many(resolve(spider, request.callback)(response, **request.cb_kwargs))
 
 
 def given_by_errback(spider: Spider, failure: Failure) -> Iterable[Any]:
-    """What the errback of a request yields; raises as `given` does."""
+    """Run the errback of a request, and return its unchecked outputs. Raises what it raises."""
     return many(resolve(spider, failure.request.errback)(failure))
 
 
 def checked(result: Any) -> Iterator[Any]:
-    """The outputs one by one, of a generator, a list, a single output, or None."""
+    """Yield the outputs one by one. Raises BadOutput."""
     for output in many(result):
         if isinstance(output, Request) or item(output) is not None:
             yield output
 
 
 def item(output: Any) -> Any:
-    """An output that is no Request: an item, or None; raises BadOutput for anything else."""
-    # Nearly all are dicts, and to ask for more takes longer.
+    """Check an output that is no Request: an item or None. Raises BadOutput for anything else."""
+    # Nearly all outputs are dicts; the full check takes longer.
     if type(output) is dict or output is None or is_item(output):
         return output
     raise BadOutput(
@@ -53,7 +53,10 @@ def item(output: Any) -> Any:
 
 
 def resolve(spider: Spider, callback: Callable[..., Any] | str | None) -> Callable[..., Any]:
-    """The callback of a request: given, named, or `parse`; AttributeError for an unknown name."""
+    """The callback of a request, given as a method or a name; without one `parse`.
+
+    Raises AttributeError for an unknown name.
+    """
     if callback is None:
         return spider._parse
     if isinstance(callback, str):
@@ -63,7 +66,8 @@ def resolve(spider: Spider, callback: Callable[..., Any] | str | None) -> Callab
 
 
 def many(result: Any) -> Iterable[Any]:
-    """What a callback gives, as an iterable: of a generator, a list, a single output, or None."""
+    """The result of a callback as an iterable. It may be a generator, a list, one output, or
+    None."""
     if result is None:
         return ()
     if isinstance(result, (Request, str)) or is_item(result) or not isinstance(result, Iterable):

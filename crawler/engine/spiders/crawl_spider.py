@@ -1,4 +1,4 @@
-"""Spiders that crawl a whole site by rules: which links to follow, and which callback gets them."""
+"""Spiders that crawl a whole site by rules. A rule names links and the callback for their pages."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ Method = Callable[..., Any] | str
 
 
 class Rule:
-    """Which links to follow, which method of the spider gets them, and whether to go on from there.
+    """A rule: which links to follow, which method of the spider gets their pages, and whether to go
+    on.
 
     `follow` says whether the links of those pages are followed too. By default they are if there is
     no callback. `process_links` gets a list of links and returns one. `process_request` gets a
@@ -47,7 +48,8 @@ class Rule:
 
 
 class CrawlSpider(Spider):
-    """Follows the links of each page by its `rules`. The first rule that finds a link gets it."""
+    """Follows the links of each page by its `rules`. If several rules find a link, the first gets
+    it."""
 
     rules: Sequence[Rule] = ()
 
@@ -58,7 +60,7 @@ class CrawlSpider(Spider):
                 self._check(getattr(rule, role), f"rules[{number}].{role}")
 
     def parse_start_url(self, response: Response, **kwargs: Any) -> Any:
-        """The callback of the first pages, and of requests that name none."""
+        """The callback of the first pages, and of requests without a callback."""
         return ()
 
     def process_results(self, response: Response, results: Iterable[Any]) -> Iterable[Any]:

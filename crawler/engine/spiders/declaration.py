@@ -1,4 +1,4 @@
-"""The rules of a declared spider, as compiled: what declarative.py runs on each page."""
+"""The compiled rules of a declared spider, which declarative.py applies to each page."""
 
 from __future__ import annotations
 
@@ -14,26 +14,27 @@ SOURCES: Mapping[str, Callable[[Response], Any]] = {
     "url": lambda response: response.url,
     "status": lambda response: response.status,
 }
-"""What a field can be `from`, other than the page itself."""
+"""The sources that `from` of a field may name."""
 TYPES: Mapping[str, Callable[[str], Any]] = {"str": str, "int": int, "float": float}
 
 
 @dataclass(frozen=True, slots=True)
 class FieldRule:
-    """How one field of an item is had: from a selector, or from the response."""
+    """How to get one field of an item: from a selector, or from the response."""
 
     selection: Selection | None = None
     source: str = ""
     regex: re.Pattern[str] | None = None
-    """Applied to each text found; its first group counts, else all of it."""
+    """Searched in each text found. Its first group counts, or else the whole match."""
     type: str = "str"
     many: bool = False
-    """A list of all that is found, instead of the first."""
+    """Whether the field is a list of everything found, instead of the first."""
     required: bool = False
-    """An item without it is dropped."""
+    """Whether an item without this field is dropped."""
 
     def value(self, part: Any, response: Response) -> Any:
-        """The field for a part of a page; None, or an empty list, when there is nothing."""
+        """The value of the field in a part of a page. None, or an empty list, if nothing is
+        found."""
         if self.selection is None:
             return SOURCES[self.source](response)
         found = [self._convert(text) for text in self.selection.strings(part)]
@@ -43,7 +44,7 @@ class FieldRule:
         return present[0] if present else None
 
     def _convert(self, text: str) -> Any:
-        """The value of a text; None when it does not match, or is no number."""
+        """The value of a text; None if it does not match, or is no number."""
         if self.regex is not None:
             match = self.regex.search(text)
             if match is None:
@@ -65,20 +66,20 @@ class ItemRule:
 
     @property
     def selected(self) -> list[str]:
-        """The fields that tell whether there is an item at all: all, if none has a selector."""
+        """The fields that decide whether there is an item: those with a selector, or else all."""
         by_selector = [name for name, rule in self.fields.items() if rule.selection is not None]
         return by_selector or list(self.fields)
 
 
 @dataclass(frozen=True, slots=True)
 class UrlRule:
-    """Which URLs are fetched."""
+    """Which URLs the crawl fetches."""
 
     allow: Sequence[re.Pattern[str]] = ()
     deny: Sequence[re.Pattern[str]] = ()
 
     def allows(self, url: str) -> bool:
-        """Whether a URL found is fetched: `deny` wins, an empty `allow` allows everything."""
+        """Whether a URL is fetched. `deny` wins; an empty `allow` allows everything."""
         if any(pattern.search(url) for pattern in self.deny):
             return False
         return not self.allow or any(pattern.search(url) for pattern in self.allow)
@@ -86,7 +87,7 @@ class UrlRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FollowRule(UrlRule):
-    """Which links are followed."""
+    """Which links the crawl follows."""
 
     links: Selection
     match: re.Pattern[str] | None = None
@@ -94,19 +95,19 @@ class FollowRule(UrlRule):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SitemapRule(UrlRule):
-    """The sitemaps, or robots.txt files that name some, whose pages are fetched."""
+    """The sitemaps, or robots.txt files that name sitemaps, whose pages are fetched."""
 
     urls: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Declaration:
-    """A whole declared spider."""
+    """A whole declaration."""
 
     name: str
     start_urls: Sequence[str] = ()
     allowed_domains: Sequence[str] | None = None
-    """None: the hosts of the start URLs; empty: everywhere."""
+    """None: the hosts of the start URLs. Empty: all hosts."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     follow: Sequence[FollowRule] = ()
     items: Sequence[ItemRule] = ()
@@ -114,6 +115,6 @@ class Declaration:
 
     @property
     def required(self) -> frozenset[str]:
-        """The fields that an item must have if it is of a kind that has them."""
+        """The fields that are required in items that have them."""
         rules = (each for item in self.items for each in item.fields.items())
         return frozenset(name for name, rule in rules if rule.required)

@@ -1,6 +1,6 @@
-"""What a declaration of a spider may contain, and what is said when it contains something else.
+"""Checks what a declaration of a spider may contain.
 
-Each fault is told as path, value given, what is allowed.
+Each fault names the path, the value, and what is allowed.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _WORDS = {
 
 
 class _Compiled(fields.Field[Any]):
-    """A text that is compiled; subclasses by argument: what it is, and how."""
+    """A field with a text that is compiled: what the text is, and how to compile it."""
 
     def __init__(self, what: str, compiler: Callable[[str], Any], **options: Any) -> None:
         super().__init__(**options)
@@ -53,10 +53,10 @@ class _Compiled(fields.Field[Any]):
 
 
 class _Schema(Schema):
-    """Unknown keys are faults, and every message says what is allowed."""
+    """The base of the schemas. Unknown keys are faults, and every message says what is allowed."""
 
     class Meta:
-        """marshmallow's options."""
+        """The options of marshmallow."""
 
         unknown = RAISE
 
@@ -80,7 +80,7 @@ def _explain(field: fields.Field[Any]) -> None:
 
 
 class _Shorthand(fields.Nested):
-    """A mapping, for which a mere text is short: the CSS selector in it."""
+    """A mapping. A text alone stands for the CSS selector in it."""
 
     def deserialize(self, value: Any, *rest: Any, **options: Any) -> Any:
         return super().deserialize(
@@ -89,7 +89,7 @@ class _Shorthand(fields.Nested):
 
 
 class _Sitemaps(fields.Nested):
-    """A mapping, for which a mere list is short: the URLs in it."""
+    """A mapping. A list alone stands for the URLs in it."""
 
     def deserialize(self, value: Any, *rest: Any, **options: Any) -> Any:
         return super().deserialize(
@@ -124,7 +124,7 @@ def _web(value: str) -> None:
 
 def _not_empty(value: Any) -> None:
     if not value:
-        raise ValidationError("allowed: anything but nothing")
+        raise ValidationError("allowed: any value that is not empty")
 
 
 class _SelectorSchema(_Schema):
@@ -156,7 +156,7 @@ class _FieldSchema(_Schema):
         if len(data.keys() & {"css", "xpath", "source"}) != 1:
             raise ValidationError("allowed: exactly one of css, xpath, from")
         if "source" in data and len(data) > 1:
-            raise ValidationError("allowed: nothing else beside from")
+            raise ValidationError("allowed: from, without any other key")
 
     @post_load
     def _build(self, data: dict[str, Any], **rest: Any) -> FieldRule:
@@ -165,7 +165,7 @@ class _FieldSchema(_Schema):
 
 
 class _Fields(fields.Field[Any]):
-    """The fields of an item by name; the fault of each is told under its name."""
+    """The fields of an item by name. The fault of each is reported under its name."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **rest: Any) -> Any:
         if not isinstance(value, Mapping) or not value:
@@ -234,13 +234,13 @@ class _DeclarationSchema(_Schema):
 
 
 def load(data: Any) -> Declaration:
-    """The declaration as rules; raises marshmallow's ValidationError (see `faults_of`)."""
+    """Compile a declaration. Raises marshmallow's ValidationError (see `faults_of`)."""
     declaration: Declaration = _DeclarationSchema().load(data)
     return declaration
 
 
 def faults_of(data: Any, where: str) -> list[str]:
-    """Every fault of a declaration, a line each; empty when there is none."""
+    """All faults of a declaration, one line each. Empty if there are none."""
     found: list[str] = []
     try:
         load(data)
@@ -253,7 +253,7 @@ def faults_of(data: Any, where: str) -> list[str]:
 
 
 def _lines(messages: Any, value: Any, path: str) -> Iterator[str]:
-    """marshmallow's tree of messages as lines: path, value given, what is allowed."""
+    """marshmallow's tree of messages as lines: path, value, what is allowed."""
     if isinstance(messages, Mapping):
         for key, below in messages.items():
             if key == "_schema":

@@ -1,4 +1,4 @@
-"""Spiders written as data: which links to follow, which fields to extract.
+"""Compiles spiders that are written as data: which links to follow, which fields to extract.
 
     name: books
     start_urls: [http://books.example/]
@@ -14,8 +14,8 @@
           tags: {xpath: "//a[@rel='tag']", many: true}
           url: {from: url}
 
-A declaration is compiled into a Spider class, and the engine sees no difference. Compiling finds
-every fault of the declaration, and reports all of them at once.
+A declaration is compiled into a Spider class, so the engine sees no difference. The compiler finds
+all faults of a declaration and reports them together.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ from crawler.errors import ConfigError
 
 
 class DeclaredSpider(SitemapSpider):
-    """The base of compiled declarations. It stays on the hosts of its start URLs by default."""
+    """The base of compiled declarations. It stays on its start hosts, unless `allowed_domains` is
+    set."""
 
     declaration: ClassVar[Declaration]
 
@@ -48,23 +49,23 @@ class DeclaredSpider(SitemapSpider):
 
     @classmethod
     def begins_itself(cls) -> bool:
-        """Whether it begins at sitemaps."""
+        """Whether the spider begins at sitemaps."""
         return bool(cls.declaration.sitemaps.urls)
 
     def start_requests(self) -> Iterator[Request]:
-        """A request for each start URL, then for each sitemap."""
+        """Yield a request for each start URL, then for each sitemap."""
         yield from Spider.start_requests(self)
         yield from super().start_requests()
 
     def _named(self, file: Sitemap) -> Iterator[Request]:
-        """The pages of a sitemap that its rule allows."""
+        """Yield the pages of a sitemap that its rule allows."""
         return (Request(url) for url in self._locations(file) if self._is_wanted(url))
 
     def _is_wanted(self, url: str) -> bool:
         return self.declaration.sitemaps.allows(url)
 
     def parse(self, response: Response) -> Iterator[Any]:
-        """The items of the page, then a request for each link to follow."""
+        """Yield the items of the page, then a request for each link to follow."""
         if not response.is_text:
             return
         for rule in self.declaration.items:
@@ -81,7 +82,7 @@ class DeclaredSpider(SitemapSpider):
 
 
 def compile_declaration(data: Any, where: str = "spider") -> type[DeclaredSpider]:
-    """A Spider class from a declaration; raises ConfigError with every fault of it.
+    """Compile a declaration into a Spider class. Raises ConfigError with all its faults.
 
     `where` stands before each path: `spiders[2].items[0].fields.price.type`.
     """
@@ -111,7 +112,7 @@ def _check(required: frozenset[str], item: Mapping[str, Any]) -> None:
 
 
 def _items(rule: ItemRule, response: Response) -> Iterator[dict[str, Any]]:
-    """The items of a page: those in which at least one of the selectors found something."""
+    """Yield the items of a page in which at least one selector found something."""
     root = response.selector.root
     parts = [root] if rule.each is None else rule.each.nodes(root)
     for part in parts:

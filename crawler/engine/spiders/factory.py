@@ -15,7 +15,8 @@ from crawler.settings.overrides import override
 from crawler.settings.scrapy_names import of_class, translated
 
 RESERVED = frozenset({"name", "custom_settings", "declaration", "item_schema", "pipelines"})
-"""Attributes of a spider that no parameter of a task may replace; nor may one replace a method."""
+"""Attributes of a spider that no task parameter may replace. Its methods may not be replaced
+either."""
 
 
 def make_spider(
@@ -24,16 +25,16 @@ def make_spider(
     settings: CrawlSettings,
     trusts_tasks: bool,
 ) -> Spider:
-    """The spider of a task with these parameters. Its settings override those of the worker.
+    """Make the spider of a task. Its own settings and the task's override those of the worker.
 
-    With `trusts_tasks` the parameters may name code to run. Raises InvalidArgument when the spider
-    or its settings do not allow the parameters.
+    With `trusts_tasks` the parameters may name code to run. Raises InvalidArgument if the spider or
+    its settings do not allow the parameters.
     """
     own = override(settings, translated(of_class(spider_class)), "custom_settings")
     laid_over = override(own, parameters.get("settings", {}), "parameters.settings")
     if laid_over.pipelines != own.pipelines and not trusts_tasks:
         raise InvalidArgument(
-            "parameters.settings.pipelines: not allowed, as it names code to run; "
+            "parameters.settings.pipelines: not allowed, because it names code to run; "
             "allowed: in the spider's custom_settings or in the worker's settings"
         )
     given = {key: value for key, value in parameters.items() if key != "settings"}
@@ -55,7 +56,7 @@ def make_spider(
 
 
 def _with_login(settings: CrawlSettings, spider: Spider) -> CrawlSettings:
-    """The settings with the attributes of a spider by which Scrapy logs in."""
+    """The settings, with the spider's attributes for logging in, which have Scrapy's names."""
     names = {
         "http_user": "http_user",
         "http_pass": "http_password",
@@ -66,7 +67,8 @@ def _with_login(settings: CrawlSettings, spider: Spider) -> CrawlSettings:
 
 
 def _check_parameters(spider_class: type[Spider], given: dict[str, Any]) -> None:
-    """Raise InvalidArgument for what a spider cannot take; texts become lists of one."""
+    """Raise InvalidArgument for a parameter that the spider cannot take. A text becomes a list of
+    one."""
     for key in given:
         if key in RESERVED or key.startswith("_") or callable(getattr(spider_class, key, None)):
             raise InvalidArgument(

@@ -1,4 +1,4 @@
-"""Finds the spiders that a configuration names: in modules, in files, or declared in place."""
+"""Loads the spiders that a configuration names: from modules, from files, or declared in place."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ ALLOWED = "a Python module, a file .py, .yaml or .yml, or a mapping that declare
 
 
 def load_spiders(entries: Iterable[Any], folder: str | Path = ".") -> dict[str, type[Spider]]:
-    """The spiders by name. Relative paths start at `folder`.
+    """Load spiders. Returns them by name. Relative paths start at `folder`.
 
-    Raises ConfigError that tells every fault of every entry, a line each.
+    Raises ConfigError with all faults of all entries, one line each.
     """
     spiders: dict[str, type[Spider]] = {}
     origins: dict[str, str] = {}
@@ -48,9 +48,9 @@ def load_spiders(entries: Iterable[Any], folder: str | Path = ".") -> dict[str, 
 
 
 def load_file(path: Path) -> dict[str, type[Spider]]:
-    """The spiders of one file, Python or YAML, by name.
+    """Load the spiders of one file, Python or YAML. Returns them by name.
 
-    Raises ConfigError that tells every fault, a line each, with the line of the file if known.
+    Raises ConfigError with all faults, one line each, with the line in the file if known.
     """
     if path.suffix in (".yaml", ".yml"):
         found = _declared(path, str(path))
@@ -82,7 +82,7 @@ def _load(entry: Any, folder: Path, where: str) -> Iterator[type[Spider]]:
 
 
 def _declared(path: Path, where: str) -> list[type[Spider]]:
-    """The spiders of a YAML file: one declaration, or a list of them."""
+    """The spiders of a YAML file, which holds one declaration or a list of them."""
     import yaml
 
     try:
@@ -123,14 +123,14 @@ def _import(name: str, where: str) -> ModuleType:
 
 
 def _import_file(path: Path, where: str) -> ModuleType:
-    """The module of a file, under a name of its own: two files may be called alike."""
+    """Import a file under a unique module name, because two files may have the same name."""
     mark = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]
     name = f"crawler_spiders_{mark}_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None or not path.is_file():
         raise ConfigError(f"{where}: {str(path)!r} is not there; allowed: {ALLOWED}")
     module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses of a spider's file look their module up
+    sys.modules[name] = module  # dataclasses in a spider's file look up their module
     try:
         spec.loader.exec_module(module)
     except FAULTS as error:
@@ -143,7 +143,7 @@ def _import_file(path: Path, where: str) -> ModuleType:
 
 
 def _place_of(error: BaseException, path: Path) -> str:
-    """The file and line that an error of an import came of: the last line of that very file."""
+    """The file and line of an import error: the last line in that very file."""
     if isinstance(error, SyntaxError) and error.filename:
         return f"{Path(error.filename).name}:{error.lineno}"
     frames = traceback.extract_tb(error.__traceback__)
@@ -168,7 +168,7 @@ def _spiders_in(module: ModuleType, where: str) -> list[type[Spider]]:
 
 
 def _faults(spider: type[Spider], where: str, origins: Mapping[str, str]) -> list[str]:
-    """What is wrong with a spider beside the others."""
+    """The faults of a spider among the others."""
     place = f"{where}.{spider.name}.custom_settings"
     found = scrapy_names.faults(scrapy_names.of_class(spider), place)
     _warn_of_unknown(spider, place, found)
@@ -184,7 +184,7 @@ def _warn_of_unknown(spider: type[Spider], place: str, found: list[str]) -> None
     unknown = [] if found else scrapy_names.unknown(scrapy_names.of_class(spider))
     if unknown:
         log.warning(
-            "settings of Scrapy that have no counterpart do nothing",
+            "Scrapy's settings without a counterpart have no effect",
             spider=spider.name,
             place=place,
             settings=unknown,

@@ -1,4 +1,4 @@
-"""Spiders that begin at the sitemaps of a site, as robots.txt names them or the spider does."""
+"""Spiders that begin at the sitemaps of a site, which robots.txt or the spider names."""
 
 from __future__ import annotations
 
@@ -22,14 +22,15 @@ class SitemapSpider(Spider):
     """Fetches the pages that sitemaps name.
 
     Each URL goes to the callback of the first of the `sitemap_rules` whose regular expression is
-    found in the URL. If none is found, the URL is skipped.
+    found in it. A URL that matches no rule is not fetched.
     """
 
     sitemap_urls: Sequence[str] = ()
-    """Sitemaps, index files, or robots.txt files that name some."""
+    """URLs of sitemaps, index files, or robots.txt files that name sitemaps."""
     sitemap_rules: Sequence[tuple[Regex, str | Callback]] = (("", "parse"),)
     sitemap_follow: Sequence[Regex] = ("",)
-    """Of the sitemaps of an index file, those are read in whose URL one of these is found."""
+    """Regular expressions. Of an index file, only sitemaps in whose URL one of these is found are
+    read."""
     sitemap_alternate_links: bool = False
     """Whether the other languages of a page (`xhtml:link`) are fetched too."""
 
@@ -39,7 +40,7 @@ class SitemapSpider(Spider):
         self._follow = [re.compile(pattern) for pattern in self.sitemap_follow]
 
     def start_requests(self) -> Iterator[Request]:
-        """A request for each of `sitemap_urls`."""
+        """Yield a request for each of `sitemap_urls`."""
         for url in self.sitemap_urls:
             yield Request(url, self._parse_sitemap)
 

@@ -1,4 +1,4 @@
-"""Sitemaps (sitemaps.org), read piece by piece: expanded and parsed only as far as they are used.
+"""Reads sitemaps (sitemaps.org) piece by piece. It unpacks and parses only as far as they are used.
 
 https://www.sitemaps.org/protocol.html
 """
@@ -16,14 +16,14 @@ _GZIP = b"\x1f\x8b\x08"
 
 
 class Sitemap:
-    """A sitemap or an index of sitemaps, as the mappings of its entries; iterate over it once.
+    """The entries of a sitemap or an index file as mappings. Iterate over it once.
 
-    A body that is gzip is expanded, up to `max_bytes`. What is broken is left out.
+    A gzip body is unpacked, up to `max_bytes`. Broken entries are left out.
     """
 
     def __init__(self, body: bytes, max_bytes: int) -> None:
         self.trouble = ""
-        """Why it was not read to its end; empty when it was."""
+        """Why reading stopped before the end. Empty if it did not."""
         self._max_bytes = max_bytes
         self._parser = etree.XMLPullParser(
             events=("start", "end"),
@@ -36,7 +36,7 @@ class Sitemap:
         self._events = self._read(body)
         first = next(self._events, None)
         self.kind: str = "" if first is None else _name(first[1])
-        """`urlset`, `sitemapindex`; anything else is no sitemap, and has no entries."""
+        """`urlset` or `sitemapindex`. Empty for anything else, which has no entries."""
         if self.kind not in ("urlset", "sitemapindex"):
             self.kind = ""
 
@@ -52,17 +52,17 @@ class Sitemap:
         try:
             for piece in _pieces(body, self._max_bytes):
                 self._parser.feed(piece)
-                yield from self._parser.read_events()  # `close` would add what was torn off
+                yield from self._parser.read_events()  # `close` would add a partial entry
         except (etree.LxmlError, zlib.error, _TooLargeError) as error:
             self.trouble = str(error) or type(error).__name__
 
 
 class _TooLargeError(Exception):
-    """A body expands to more than is allowed."""
+    """A body is larger than allowed when unpacked."""
 
 
 def named_in_robots(body: bytes) -> Iterator[str]:
-    """The sitemaps that a robots.txt names, absolute or not."""
+    """The sitemaps that a robots.txt names, as absolute or relative URLs."""
     for line in body.decode("utf-8", "replace").splitlines():
         key, colon, value = line.strip().lstrip("\ufeff").partition(":")
         if colon and key.strip().lower() == "sitemap" and value.strip():
@@ -81,12 +81,12 @@ def _pieces(body: bytes, max_bytes: int) -> Iterator[bytes]:
         waiting = expander.unconsumed_tail
         size += len(piece)
         if size > max_bytes:
-            raise _TooLargeError(f"it expands to more than {max_bytes} bytes")
+            raise _TooLargeError(f"more than {max_bytes} bytes unpacked")
         yield piece
 
 
 def _entry(element: Any) -> dict[str, Any]:
-    """What an entry says, by the names of its elements."""
+    """The texts of an entry, by the names of its elements."""
     entry: dict[str, Any] = {}
     alternate: list[str] = []
     for child in element:
@@ -101,7 +101,7 @@ def _entry(element: Any) -> dict[str, Any]:
 
 
 def _forget(element: Any) -> None:
-    """Let go of an entry that was read, and of those before it."""
+    """Free an entry that was read, and those before it."""
     element.clear()
     parent = element.getparent()
     while parent is not None and element.getprevious() is not None:
@@ -109,6 +109,6 @@ def _forget(element: Any) -> None:
 
 
 def _name(element: Any) -> str:
-    """The local name; empty for what is no element."""
+    """The local name of an element; empty for a comment or the like."""
     tag = element.tag
     return tag.rpartition("}")[2] if isinstance(tag, str) else ""

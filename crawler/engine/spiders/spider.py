@@ -1,6 +1,6 @@
-"""What a spider is: a class with start URLs and callbacks that yield items and requests.
+"""The base class of spiders: start URLs, and callbacks that yield items and requests.
 
-Names and shapes are Scrapy's. A spider written for one reads like a spider for the other.
+Names and shapes are Scrapy's, so a spider for one looks like a spider for the other.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _LOGGING = ("exc_info", "stack_info", "stacklevel", "extra")
 
 
 class SpiderLogger(logging.LoggerAdapter[logging.Logger]):
-    """A logger of the standard library whose keywords may also be fields: `info("x", url=…)`."""
+    """A standard library logger whose other keyword arguments become fields: `info("x", url=…)`."""
 
     def __init__(self, name: str) -> None:
         super().__init__(logging.getLogger(name))
@@ -47,14 +47,17 @@ class Spider:
     custom_settings: ClassVar[Mapping[str, Any]] = {}
     """Crawl settings that this spider changes, by name."""
     item_schema: Any = None
-    """A marshmallow schema, or a function, that says which items are valid; see docs/items.md."""
+    """A marshmallow schema, or a function, that decides which items are valid; see
+    docs/items.md."""
     pipelines: Sequence[Any] = ()
     """Classes with `process_item`, or their names `module:Class`. Items pass them in this order."""
     settings: CrawlSettings
-    """The settings in force: the worker's, the spider's own, the task's. Set before `start`."""
+    """The settings in force: the worker's, overridden by the spider's and the task's. Set before
+    `start`."""
 
     handle_httpstatus_list: Sequence[int] = ()
-    """HTTP statuses from 300 up that the callbacks want to see. Other errors go to the errback."""
+    """HTTP statuses from 300 up that the callbacks want to see. Other statuses go to the
+    errback."""
 
     def __init__(self, name: str | None = None, **parameters: Any) -> None:
         if name is not None:
@@ -64,12 +67,12 @@ class Spider:
 
     @cached_property
     def state(self) -> dict[str, Any]:
-        """Where the spider may keep values between its callbacks."""
+        """A dict in which the spider may keep values between its callbacks."""
         return {}
 
     @property
     def logger(self) -> SpiderLogger:
-        """Writes log lines under the spider's name."""
+        """A logger that writes lines under the spider's name."""
         return SpiderLogger(f"crawler.spider.{self.name}")
 
     def log(self, message: str, level: int = logging.DEBUG) -> None:
@@ -82,7 +85,7 @@ class Spider:
         return Both(self.start_requests())
 
     def start_requests(self) -> Iterable[Any]:
-        """One request for each start URL. Spiders from before Scrapy 2.13 override this."""
+        """Yield one request for each start URL. Spiders for Scrapy before 2.13 override this."""
         start_urls = [self.start_urls] if isinstance(self.start_urls, str) else self.start_urls
         for url in start_urls:
             yield Request(url)
@@ -93,15 +96,15 @@ class Spider:
         return cls.start is not Spider.start or cls.start_requests is not Spider.start_requests
 
     def parse(self, response: Response) -> Any:
-        """The callback of requests that name none. It yields items and further requests."""
+        """The callback of requests that name none. Yields items and requests."""
         raise NotImplementedError(f"spider {self.name!r} has no method parse")
 
     def _parse(self, response: Response, **kwargs: Any) -> Any:
-        """What a request without a callback gets: `parse`, or what a base class has instead."""
+        """The callback of a request without one: `parse`, or what a base class uses instead."""
         return self.parse(response, **kwargs)
 
     def closed(self, reason: str) -> None:
-        """Called when the crawl has ended, with `finished`, `shutdown`, or the reason of
+        """Called when the crawl has ended. `reason` is `finished`, `shutdown`, or that of
         CloseSpider."""
 
     def __repr__(self) -> str:

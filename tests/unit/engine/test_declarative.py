@@ -106,7 +106,7 @@ def test_it_stays_on_the_hosts_it_starts_at_unless_told(books):
     ("change", "fault"),
     [
         ({"nam": 1}, "s.nam: unknown key; allowed: name, start_urls,"),
-        ({"name": ""}, "s.name: '' is not allowed; allowed: anything but nothing"),
+        ({"name": ""}, "s.name: '' is not allowed; allowed: any value that is not empty"),
         ({"name": 7}, "s.name: 7 is not allowed; allowed: a text"),
         ({"start_urls": "http://h/"}, "s.start_urls: 'http://h/' is not allowed; allowed: a list"),
         (
@@ -132,7 +132,7 @@ def test_it_stays_on_the_hosts_it_starts_at_unless_told(books):
         ),
         (
             {"items": [{"fields": {"a": {"from": "url", "many": True}}}]},
-            "allowed: nothing else beside from",
+            "allowed: from, without any other key",
         ),
         ({"items": [{"fields": {"a": "b"}, "match": "["}]}, "s.items[0].match: '[' is not allowed"),
     ],

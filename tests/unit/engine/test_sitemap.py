@@ -54,14 +54,14 @@ def test_a_packed_sitemap_is_read_as_far_as_allowed():
     assert len(entries(body)) == 10_000
     sitemap = Sitemap(body, 200_000)
     assert 1000 < len(list(sitemap)) < 10_000
-    assert sitemap.trouble == "it expands to more than 200000 bytes"
+    assert sitemap.trouble == "more than 200000 bytes unpacked"
 
 
 def test_a_bomb_is_not_expanded():
     bomb = gzip.compress(b"<urlset>" + b" " * 50_000_000)
     sitemap = Sitemap(bomb, 1_000_000)
     assert list(sitemap) == []
-    assert "expands to more" in sitemap.trouble
+    assert "bytes unpacked" in sitemap.trouble
 
 
 def test_entities_are_not_expanded():

@@ -91,7 +91,9 @@ def test_a_task_can_name_no_place_of_its_own(made, tmp_path, names):
 def test_a_task_can_name_no_code_to_run(made, parameters):
     engine = Engine(CrawlSettings(), {"shop": Shop})
     spec = Spec("task", "shop", parameters=parameters)
-    with pytest.raises(InvalidArgument, match=r"not allowed, (as it names code|the spider needs)"):
+    with pytest.raises(
+        InvalidArgument, match=r"not allowed, (because it names code|the spider needs)"
+    ):
         engine.crawl(spec, RunSink(made({}), None, "task"))
 
 
