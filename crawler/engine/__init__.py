@@ -1,4 +1,4 @@
-"""The crawl inside a worker: spider, frontier, fetch, parse, sink. It knows no cluster.
+"""The crawl engine of a worker: spider, frontier, fetch, parse, sink. It knows no cluster.
 
 Engine ─ crawl(spec, sink) ─► Crawl ─► Frontier ─► Hosts, Robots ─► Fetcher ─► Response
                                 ▲                                               │

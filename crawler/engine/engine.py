@@ -1,4 +1,4 @@
-"""The engine of a worker: makes crawls of tasks, and holds what all of them share."""
+"""The engine of a worker: it makes the crawls of tasks, and holds what all crawls share."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from crawler.supervision import OnEnd, Supervisor
 
 
 class Engine:
-    """Runs spiders. Crawls share its connections, robots rules and politeness."""
+    """Runs spiders. All crawls share its connections, robots rules and politeness."""
 
     def __init__(
         self,
@@ -44,11 +44,13 @@ class Engine:
         cache: Cache | None = None,
         trusts_tasks: bool = False,
     ) -> None:
-        """`private_targets` are networks that may be crawled though they are not public, or `all`
-        (address_policy.py); `plugins` are modules with hooks (hookspecs.py); `cache` is the HTTP
-        cache of crawls that ask for one. With `trusts_tasks` the settings of a task may name code
-        to run, as they come from whoever starts this process. Raises ConfigError for what is no
-        network and no plugin."""
+        """`private_targets` are networks that may be crawled although they are not public, or `all`
+        (address_policy.py). `plugins` are modules with hooks (hookspecs.py). `cache` is the HTTP
+        cache, for crawls that ask for it. With `trusts_tasks` the settings of a task may name code
+        to run, because whoever starts this process wrote them.
+
+        Raises ConfigError for a bad network or plugin.
+        """
         self._trusts_tasks = trusts_tasks
         self._settings = crawl_settings
         self._spiders = dict(spiders)
@@ -56,14 +58,14 @@ class Engine:
         self._supervisor = Supervisor("engine", clock=self._clock)
         policy = AddressPolicy(private_targets)
         self.held = BodyMemory(most_response_bytes)
-        """What its crawls hold of responses."""
+        """Counts the bytes of responses in memory."""
         curl = CurlFetcher(policy, self._clock, crawl_settings.proxies, self.held)
         brought = load(plugins)
         self._pipelines = brought.pipelines
         self._fetcher = Downloader(curl, policy, curl.resolver, brought.fetchers)
         self._crawls: WeakSet[Crawl] = WeakSet()
         self.statistics = StatisticsRegistry(self._clock)
-        """The statistics of its crawls."""
+        """The statistics of all crawls."""
         self._shared = Shared(
             fetcher=self._fetcher,
             hosts=Hosts(self._clock),
@@ -75,13 +77,14 @@ class Engine:
         self._slow = SlowCallbacks(self._shared.current_callback)
 
     def start(self) -> None:
-        """Be ready to fetch."""
+        """Start fetching and the watch over slow callbacks."""
         self._fetcher.start()
         self._slow.start()
         self._supervisor.spawn("statistics", self.statistics.log_forever, on_end=OnEnd.RESTART)
 
     def stop(self, deadline_s: float = 5.0) -> None:
-        """Stop the crawls, wait for them, close every connection. Repeating it is harmless."""
+        """Stop the crawls, wait for them, and close every connection. Calling it again changes
+        nothing."""
         running = [crawl for crawl in self._crawls if crawl.running]
         for crawl in running:
             crawl.stop()
@@ -93,13 +96,13 @@ class Engine:
             self._shared.cache.close()
 
     def spider_names(self) -> frozenset[str]:
-        """The spiders it has."""
+        """The names of all spiders."""
         return frozenset(self._spiders)
 
     def crawl(self, spec: Spec, sink: Sink | SinkMaker) -> Crawl:
-        """A crawl for a task, to be run by the caller in a greenlet of its own.
+        """Make the crawl of a task. The caller runs it in a greenlet of its own.
 
-        Raises NotFound when it has no such spider, and InvalidArgument when the spider or its
+        Raises NotFound if there is no such spider, and InvalidArgument if the spider or its
         settings do not allow the task's parameters.
         """
         spider_class = self._spiders.get(spec.spider_name)

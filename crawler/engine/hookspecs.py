@@ -40,14 +40,15 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 
 
 class Fetcher(Protocol):
-    """Fetches pages in its own way, for example with a browser. One serves all crawls of a worker.
+    """Fetches pages in its own way, for example with a browser. One fetcher serves all crawls of a
+    worker.
 
-    It gets only requests that robots.txt, politeness, filters and the worker's address policy
-    allow. It returns redirects as answers, so that their targets are checked too.
+    It gets only requests that may be sent: robots.txt, politeness, filters and the worker's address
+    policy allow them. It returns redirects as answers, so that their targets are checked too.
     """
 
     def start(self) -> None:
-        """Called before the first request; may block the calling greenlet, not the hub."""
+        """Called before the first request. May block the calling greenlet, but not the hub."""
         ...
 
     def stop(self) -> None:
@@ -55,11 +56,10 @@ class Fetcher(Protocol):
         ...
 
     def submit(self, call: FetchCall, done: Done) -> Sent:
-        """Begin to fetch, and return at once an object whose `cancel` ends the request.
+        """Begin to fetch, and return at once. `cancel` of the returned object cancels the request.
 
-        Call `done` once, in the hub's thread, within `call.timeout_s`, with a
-        FetchAnswer whose body is unpacked, or a FetchError. Raises FetchError when nothing was
-        begun.
+        Call `done` once, in the hub's thread, within `call.timeout_s`, with a FetchAnswer whose
+        body is unpacked, or with a FetchError. Raise FetchError if the fetch did not begin.
         """
         ...
 
@@ -75,8 +75,8 @@ def pipelines(spider: Any) -> Sequence[Any]:  # type: ignore[empty-body]
 
 @hookspec
 def fetchers() -> Mapping[str, Callable[[], Fetcher]]:  # type: ignore[empty-body]
-    """The fetchers this plugin brings: name → what makes one.
+    """The fetchers of this plugin: name → function that makes one.
 
-    A crawl chooses one with the setting `fetcher`, a request with `meta["fetcher"]`. The worker
-    makes it when somebody first asks for it. `curl` is built in.
+    A crawl names its fetcher in the setting `fetcher`, a request in `meta["fetcher"]`. The fetcher
+    is made at its first use. `curl` is built in.
     """

@@ -1,4 +1,4 @@
-"""What plugins bring to the engine: fetchers and pipelines. Only it and hookspecs.py use pluggy."""
+"""Loads the engine's plugins: fetchers and pipelines. Only this and hookspecs.py use pluggy."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from crawler.engine.http.failures import FAULTS
 from crawler.errors import ConfigError, InvalidArgument
 
 ENTRY_POINTS = "crawler.engine"
-"""Group under which an installed package announces its plugins of the engine."""
+"""The entry point group in which an installed package announces its plugins of the engine."""
 
 
 @dataclass(frozen=True)
 class Brought:
-    """What plugins bring to the engine."""
+    """The fetchers and pipelines of all plugins."""
 
     fetchers: Makers
     pipelines: Callable[[Any], list[Any]]
-    """Spider → the pipelines for its items; raises InvalidArgument when a plugin fails."""
+    """Spider → the pipelines for its items. Raises InvalidArgument if a plugin fails."""
 
 
 def load(modules: Sequence[str] = ()) -> Brought:
-    """What these modules bring, and the installed ones. Raises ConfigError."""
+    """Load these modules, and the plugins of installed packages. Raises ConfigError."""
     manager = pluggy.PluginManager(hookspecs.PROJECT)
     manager.add_hookspecs(hookspecs)
     for name in modules:
         try:
             manager.register(importlib.import_module(name), name)
-        except FAULTS as error:  # it may hold any code, and any fault
+        except FAULTS as error:  # it may raise anything
             raise ConfigError(
                 f"worker.plugins: {name!r} cannot be loaded ({error!r}); give the dotted name of an"
                 " installed Python module"
@@ -43,7 +43,7 @@ def load(modules: Sequence[str] = ()) -> Brought:
     try:
         manager.load_setuptools_entrypoints(ENTRY_POINTS)
         manager.check_pending()
-    except FAULTS as error:  # as above
+    except FAULTS as error:  # it may raise anything
         raise ConfigError(f"a plugin of the engine cannot be loaded: {error!r}") from error
     return Brought(_fetchers(manager), lambda spider: _pipelines(manager, spider))
 
@@ -51,10 +51,10 @@ def load(modules: Sequence[str] = ()) -> Brought:
 def _pipelines(manager: pluggy.PluginManager, spider: Any) -> list[Any]:
     try:
         return [each for brought in manager.hook.pipelines(spider=spider) for each in brought]
-    except FAULTS as error:  # as above
+    except FAULTS as error:  # it may raise anything
         raise InvalidArgument(
-            f"a plugin of the engine has no pipelines for spider {spider.name!r}: {error!r}; "
-            "allowed: a list, which may be empty"
+            f"an engine plugin failed to name pipelines of spider {spider.name!r}: {error!r};"
+            " allowed: a list, which may be empty"
         ) from error
 
 

@@ -118,7 +118,7 @@ def _after_status(job: Job, page: Page, settings: CrawlSettings, now_s: float) -
     if job.attempts >= meta.retries(job.request.meta, settings):
         return _ended(page)
     if asked_s > settings.max_wait_s:
-        return _ended(page, f"it asks to come back in {asked_s:.0f} s")
+        return _ended(page, f"Retry-After asks for {asked_s:.0f} s, more than max_wait_s")
     return Retry(max(asked_s, pause_s(job.attempts, settings)), f"HTTP {page.status}")
 
 

@@ -62,9 +62,7 @@ def jar_key(meta: Mapping[str, Any]) -> Hashable:
     try:
         hash(key)
     except TypeError:
-        raise _bad(
-            "cookiejar", key, "a number, a text, or what else a dict may have as key"
-        ) from None
+        raise _bad("cookiejar", key, "a number, a text, or another hashable value") from None
     return key  # type: ignore[no-any-return]
 
 

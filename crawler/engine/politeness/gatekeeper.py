@@ -89,7 +89,7 @@ class Gatekeeper:
             return _PARK
         if not rules.allows(queue.first.url, self._settings.user_agent):
             trouble = rules.trouble
-            return Refuse(FetchError(trouble, "asked for robots.txt") if trouble else None)
+            return Refuse(FetchError(trouble, "robots.txt is unavailable") if trouble else None)
         return self._turn(queue) if needs_turn else _SEND
 
     def take_slot(self, queue: SiteQueue) -> Slot:

@@ -1,1 +1,1 @@
-"""What is counted of a crawl, and told of it."""
+"""Counts what a crawl does, and reports it."""

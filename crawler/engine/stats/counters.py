@@ -1,4 +1,4 @@
-"""What a crawl has done so far."""
+"""The counters of one crawl."""
 
 from __future__ import annotations
 
@@ -16,73 +16,75 @@ from crawler.model.statistics import Statistics
 
 
 class Counters:
-    """Counts every request from when it is found to its one end, and every attempt in between.
+    """Counts every request from its discovery to its one end, and every attempt in between.
 
-    discovered = pages + filtered + failed + pending, at every moment. A request keeps its identity
-    through redirects and retries. What a callback raises costs no request its end. The reasons are
-    few short texts. To count an answer costs about a microsecond.
+    At every moment discovered = pages + filtered + failed + pending. A request stays the same
+    request through redirects and retries. A callback that raises changes the end of no request.
+    There are only a few different reasons, and each is short. Counting an answer takes about a
+    microsecond.
     """
 
     def __init__(self, clock: Clock) -> None:
         self.timing = Timing(clock)
-        """When the crawl ran, and how fast it was of late."""
+        """When the crawl ran, and its present speed."""
         self.discovered = 0
-        """Requests that start requests and callbacks yielded."""
+        """Requests that `start` and the callbacks yielded."""
         self.pages = 0
         self.items_taken = 0
-        """Items that callbacks yielded; each is in one of the next three."""
+        """Items that callbacks yielded. Each is in one of the next three counts."""
         self.items = 0
         """Items that were written."""
         self.items_dropped: Counter[str] = Counter()
         """Items that were invalid, or that a pipeline dropped, by reason."""
         self.items_failed: Counter[str] = Counter()
-        """Items that a pipeline raised at, or that could not be written, by reason."""
+        """Items at which a pipeline raised, or that no sink could write, by reason."""
         self.filtered: Counter[str] = Counter()
-        """Those that are not fetched on purpose, by reason: duplicate, depth, offsite, …"""
+        """Requests that were filtered, by reason: duplicate, depth, offsite, …"""
         self.failed: Counter[str] = Counter()
-        """Those that ended in an error, by reason."""
+        """Requests that failed, by reason."""
         self.raised: Counter[str] = Counter()
         """Callbacks that raised, by reason."""
         self.fault = ""
-        """Why the crawl as a whole cannot go on; empty as long as it can."""
+        """Why the whole crawl cannot go on. Empty while it can."""
         self.requests = 0
-        """Attempts that were sent and ended, those of redirects and retries included."""
+        """Attempts that were sent and ended, including redirects and retries."""
         self.retries = 0
         self.redirects = 0
         self.from_cache = 0
         self.bytes_received = 0
-        """Bodies as they came over the wire."""
+        """Bytes of the bodies as they came over the wire."""
         self.bytes_expanded = 0
-        """The same, decompressed."""
+        """Bytes of the same bodies, unpacked."""
         self.statuses: defaultdict[int, int] = defaultdict(int)
-        """How many answers had each HTTP status."""
+        """The number of answers with each HTTP status."""
         self.latency = Latency()
-        """From sending to the last byte."""
+        """The times from sending to the last byte."""
         self.slow_callbacks = 0
-        """How often a callback computed for longer than `slow_callback_s`."""
+        """The number of callbacks that computed for longer than `slow_callback_s`."""
         self._examples: dict[str, str] = {}
 
     @property
     def pending(self) -> int:
-        """Requests without an end so far: that wait, rest, are on their way, or were broken off."""
+        """Requests without an end: they wait, their host has a cooldown, they are in flight, or
+        cancelled."""
         return self.discovered - self.pages - self.filtered.total() - self.failed.total()
 
     @property
     def failures_by_reason(self) -> Counter[str]:
-        """URLs that ended in an error, and callbacks that raised."""
+        """Failed requests, and callbacks that raised, by reason."""
         return self.failed + self.raised
 
     @property
     def failures(self) -> int:
-        """How many there were in all."""
+        """The number of failures."""
         return self.failed.total() + self.raised.total()
 
     def filter(self, reason: str) -> None:
-        """Count a request that ends here because it is not to be fetched."""
+        """Count a request that was filtered."""
         self.filtered[reason] += 1
 
     def fail(self, reason: str, url: str) -> None:
-        """Count a request that ends in an error; the first URL of each reason is its example."""
+        """Count a request that failed. The first URL with each reason is kept as its example."""
         self.failed[reason] += 1
         self._examples.setdefault(reason, urls.shown(url))
 
@@ -92,7 +94,7 @@ class Counters:
         self._examples.setdefault(reason, urls.shown(url))
 
     def settled(self, result: FetchAnswer | FetchError) -> None:
-        """An attempt has ended."""
+        """Count an attempt that has ended."""
         self.requests += 1
         if isinstance(result, FetchAnswer):
             self.statuses[result.status] += 1
@@ -103,11 +105,11 @@ class Counters:
         self.timing.note(self.pages)
 
     def example_of(self, reason: str) -> str:
-        """The URL that first failed for that reason."""
+        """The first URL that failed for a reason."""
         return self._examples[reason]
 
     def counts(self) -> Counts:
-        """What the leader is told of the crawl."""
+        """The counts that the worker reports to the leader."""
         return Counts(self.pages, self.items, self.failures, self.timing.seconds)
 
     def statistics(
@@ -118,9 +120,9 @@ class Counters:
         cooldowns: Mapping[str, float] = MappingProxyType({}),
         memory: Mapping[str, int] = MappingProxyType({}),
     ) -> Statistics:
-        """The statistics of the crawl, as they stand now.
+        """The statistics of the crawl at this moment.
 
-        `cooldowns` are the hosts that are left alone, with the seconds until the end of that.
+        `cooldowns` are the hosts that have a cooldown, with the seconds that are left.
         """
         timing = self.timing
         return Statistics(

@@ -1,4 +1,4 @@
-"""Which code of a spider runs at the moment, for a native thread that looks at it."""
+"""Names the spider's code that runs at the moment, for a native thread that watches it."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ class Called(NamedTuple):
     counters: Counters
     job: Job | None = None
     where: str = "start"
-    """`callback` or `errback`, of a job."""
+    """`callback` or `errback` of a job."""
 
     @property
     def name(self) -> str:
-        """Its name."""
+        """The name of the callback."""
         if self.job is None:
             return "start"
         request = self.job.request
@@ -29,15 +29,15 @@ class Called(NamedTuple):
 
     @property
     def url(self) -> str:
-        """The page it is called for."""
+        """The URL of the page."""
         return "" if self.job is None else self.job.url
 
 
 class CurrentCallback:
-    """What is called now in one engine. Crawls take turns: each says so when its turn begins."""
+    """The code that runs now in one engine. A crawl sets it when its turn begins."""
 
     __slots__ = ("now",)
 
     def __init__(self) -> None:
         self.now: Called | None = None
-        """None when it is no code of a spider."""
+        """None while no code of a spider runs."""

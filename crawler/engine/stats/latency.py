@@ -1,13 +1,13 @@
-"""How long answers took, in a fixed number of buckets: quantiles at any time, for little memory."""
+"""Measures how long answers took: quantiles at any time, with little memory."""
 
 from __future__ import annotations
 
 import math
 
 LEAST_S = 1e-4
-"""What is shorter counts as that."""
+"""The shortest duration. Shorter ones count as this."""
 PER_DOUBLING = 8
-"""So many buckets between a duration and twice that: a quantile is off by 5 % at the most."""
+"""The buckets between a duration and twice that. A quantile has an error of 5 % at most."""
 QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
 _BUCKETS = 25 * PER_DOUBLING
 _SCALE = PER_DOUBLING / math.log(2)
@@ -22,9 +22,9 @@ class Latency:
     def __init__(self) -> None:
         self._buckets = [0] * _BUCKETS
         self.count = 0
-        """How many durations there were."""
+        """The number of durations."""
         self.most_s = 0.0
-        """The longest of them."""
+        """The longest duration."""
 
     def add(self, seconds: float) -> None:
         """Count a duration."""
@@ -35,7 +35,7 @@ class Latency:
         self._buckets[bucket if bucket < _BUCKETS else -1] += 1
 
     def quantile(self, share: float) -> float:
-        """The duration that so large a share of them do not exceed; 0 when there were none."""
+        """The duration that this share of all durations does not exceed; 0 if there were none."""
         wanted = share * self.count
         passed = 0
         for bucket, count in enumerate(self._buckets):
@@ -46,6 +46,6 @@ class Latency:
         return self.most_s
 
     def shown(self) -> dict[str, float]:
-        """The quantiles by name, and the longest as `max`, in seconds."""
+        """The quantiles by name, and the longest duration as `max`, in seconds."""
         found = {name: self.quantile(share) for name, share in QUANTILES.items()}
         return {name: round(value, 4) for name, value in {**found, "max": self.most_s}.items()}

@@ -1,4 +1,4 @@
-"""What the end of a crawl means: whether it is done, or failed and why."""
+"""Decides what the end of a crawl means: it is done, or failed and why."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ _HINTS = {
 
 
 def outcome_of(counters: Counters) -> tuple[State, str]:
-    """How a crawl ended: FAILED when it could not go on, or fetched nothing but errors."""
+    """The end of a crawl: FAILED if it could not go on, or if it fetched no page and had
+    failures."""
     if counters.fault:
         return State.FAILED, counters.fault
     if counters.pages or not counters.failures:

@@ -1,4 +1,4 @@
-"""The statistics of all crawls of an engine: of those that run, and of those that ended last."""
+"""The statistics of all crawls of an engine: those that run, and those that ended last."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ from crawler.model.statistics import Statistics
 log = get_logger(__name__)
 
 ENDED = 100
-"""So many crawls that have ended are remembered."""
+"""The number of ended crawls that are remembered."""
 LOOK_S = 1.0
-"""How often it is looked whether a line of the log is due."""
+"""The seconds between two checks whether a log line is due."""
 SUMMED = (
     *("pages", "items", "requests", "retries", "redirects", "from_cache"),
     *("bytes_received", "bytes_expanded", "slow_callbacks"),
 )
-"""What is summed over all crawls, beside failures and filtered."""
+"""The counts that are summed over all crawls, besides failures and filtered."""
 SLICE = 100
-"""So many crawls are added up before others get their turn, in about half a millisecond."""
+"""The crawls that are summed before other greenlets get a turn, in about half a millisecond."""
 
 
 class Watched(Protocol):
-    """What is asked of a crawl."""
+    """What the registry needs from a crawl."""
 
     name: str
-    """Its task."""
+    """The name of its task."""
     spider: Any
     counters: Counters
     ended: Event
 
     @property
     def statistics(self) -> Statistics:
-        """As they stand."""
+        """The statistics at this moment."""
         ...
 
 
@@ -53,10 +53,10 @@ class Totals:
         self.failures: defaultdict[str, int] = defaultdict(int)
         """Failures by reason."""
         self.filtered: defaultdict[str, int] = defaultdict(int)
-        """Requests that were not sent, by reason."""
+        """Requests that were filtered, by reason."""
 
     def copy(self) -> Totals:
-        """The same sums, to be added to."""
+        """A copy, to which more can be added."""
         made = Totals()
         made.sums |= self.sums
         made.failures |= self.failures
@@ -64,7 +64,7 @@ class Totals:
         return made
 
     def add(self, counters: Counters) -> None:
-        """Add a crawl."""
+        """Add the counters of a crawl."""
         for name in SUMMED:
             self.sums[name] += getattr(counters, name)
         for found in (counters.failed, counters.raised):
@@ -75,7 +75,7 @@ class Totals:
 
 
 class StatisticsRegistry:
-    """Knows every crawl of an engine, and sums up what they have done."""
+    """Knows every crawl of an engine, and sums up their counters."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -84,16 +84,16 @@ class StatisticsRegistry:
         self._done = Totals()
 
     def watch(self, crawl: Watched) -> None:
-        """Know a crawl, whether it starts soon or never."""
+        """Register a crawl, whether it starts soon or never."""
         self._crawls[crawl] = self._clock.monotonic()
         crawl.ended.rawlink(lambda _: self._archive(crawl))
 
     def all(self) -> Sequence[Statistics]:
-        """Those that run, then those that ended, the last of them first."""
+        """The statistics of the running crawls, then those of the ended ones, the last first."""
         return [*(crawl.statistics for crawl in self._begun()), *reversed(self._ended)]
 
     def of(self, task: str) -> Statistics:
-        """Those of a task: of the crawl that runs, or the last that did. Raises NotFound."""
+        """The statistics of a task: of its running crawl, or its last one. Raises NotFound."""
         for crawl in self._begun():
             if crawl.name == task:
                 return crawl.statistics
@@ -103,12 +103,12 @@ class StatisticsRegistry:
         raise NotFound(f"no statistics of task {task!r} here; it did not run here lately")
 
     def totals(self) -> Totals:
-        """The sums over all crawls since the start, each crawl counted once.
+        """The sums over all crawls since the start. Each crawl counts once.
 
-        One pass over the counters, without making statistics of them; others get their turn
-        between two slices of it, however many crawls there are.
+        This takes one pass over the counters, and makes no statistics of them. Other greenlets get
+        a turn between two slices, however many crawls there are.
         """
-        # A crawl that ends meanwhile is in this list, and not in this copy.
+        # A crawl that ends meanwhile is in this list, but not in this copy.
         totals, begun = self._done.copy(), self._begun()
         for at in range(0, len(begun), SLICE):
             for crawl in begun[at : at + SLICE]:
@@ -117,13 +117,13 @@ class StatisticsRegistry:
         return totals
 
     def log_forever(self) -> None:
-        """Log how each crawl stands, as often as its settings want it."""
+        """Log the state of each crawl, as often as its settings ask for."""
         while True:
             self._clock.sleep(LOOK_S)
             self.log_due()
 
     def log_due(self) -> None:
-        """Log those whose time has come."""
+        """Log the crawls whose line is due."""
         now_s = self._clock.monotonic()
         for crawl in self._begun():
             every_s = crawl.spider.settings.log_stats_s

@@ -1,7 +1,8 @@
-"""Reports callbacks that compute for long: whose, for which page, and at which line of the spider.
+"""Reports callbacks that compute for long: the task, the page, and the line of the spider.
 
-All crawls of a process share one thread, so such a callback holds up the others. Crawls only note
-what they call; a native thread looks whether the hub turns, and asks for the line when it tells.
+All crawls of a process share one thread, so such a callback blocks the others. Crawls only note
+which callback runs. A native thread checks whether the hub turns. If it does not, the thread finds
+the line.
 """
 
 from __future__ import annotations
@@ -18,20 +19,21 @@ from crawler.logs import get_logger
 log = get_logger(__name__)
 
 LOOK_S = 0.05
-"""How often it is looked whether the hub turns."""
+"""The seconds between two checks whether the hub turns."""
 REPORT_S = 10.0
-"""A spider that is slow on every page is told of once in so many seconds, and counted each time."""
+"""The least seconds between two reports. A spider may be slow on every page; each time is
+counted."""
 
 
 class SlowCallbacks(Pulse):
-    """Watches the crawls of one engine, in this thread's hub."""
+    """Watches the callbacks of one engine, in this thread's hub."""
 
     def __init__(self, calling: CurrentCallback) -> None:
         super().__init__()
         self._current_callback = calling
         self._seen: Called | None = None
         self._seen_at_s = 0.0
-        """When the hub had turned last as that was seen first."""
+        """When the hub had turned last at the moment this callback was first seen."""
         self._since_s = 0.0
         self._counted = False
         self._reported_s = -math.inf
@@ -51,7 +53,8 @@ class SlowCallbacks(Pulse):
         if called is None:
             return
         if called is not self._seen or turned_s != self._seen_at_s:
-            # The first that is seen since the hub turned computes since then, a later one does not.
+            # The first callback seen since the hub turned has computed since then; a later one has
+            # not.
             self._since_s = turned_s if turned_s != self._seen_at_s else now_s
             self._seen, self._seen_at_s, self._counted = called, turned_s, False
         limit_s = called.spider.settings.slow_callback_s
@@ -77,14 +80,14 @@ class SlowCallbacks(Pulse):
 
 
 def _shown(spider: Any, stack: list[Place]) -> str:
-    """`shop.py:12`, the innermost line in the spider's own file, else the innermost of all."""
+    """The innermost line in the spider's own file (`shop.py:12`), or else the innermost of all."""
     own = _files_of(spider)
     place = next((each for each in stack if each.file in own), stack[0] if stack else None)
     return f"{os.path.basename(place.file)}:{place.line}" if place else ""
 
 
 def _files_of(spider: Any) -> set[str]:
-    """The files in which the spider's classes are written, the engine's own left out."""
+    """The files that define the spider's classes, without those of the engine."""
     modules = {kind.__module__ for kind in type(spider).__mro__}
     outside = (name for name in modules if not name.startswith("crawler."))
     return {str(getattr(sys.modules.get(name), "__file__", "")) for name in outside}

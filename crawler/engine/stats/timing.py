@@ -1,4 +1,4 @@
-"""When a crawl ran, and how many pages a second it had of late."""
+"""Measures when a crawl ran, and its recent pages per second."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from collections import deque
 from crawler.clock import Clock
 
 RATE_S = 10.0
-"""Pages per second are those of the last so many seconds."""
+"""Pages per second are measured over this many seconds."""
 SAMPLE_S = 1.0
-"""How often the pages are noted for that, at most."""
+"""The least seconds between two samples."""
 
 
 class Timing:
-    """The start and the end of one crawl, and samples of its pages between them."""
+    """The start and the end of one crawl, and samples of its pages in between."""
 
     def __init__(self, clock: Clock) -> None:
         self.began_ns = 0
-        """Wall time of the start; 0 before it."""
+        """The wall time of the start; 0 before it."""
         self.ended_ns = 0
-        """Wall time of the end; 0 before it."""
+        """The wall time of the end; 0 before it."""
         self._clock = clock
         self._began_s: float | None = None
         self._took_s: float | None = None
@@ -33,31 +33,31 @@ class Timing:
 
     @property
     def seconds(self) -> float:
-        """How long the crawl runs, or ran."""
+        """The seconds that the crawl has run so far."""
         if self._took_s is not None:
             return self._took_s
         return 0.0 if self._began_s is None else self._clock.monotonic() - self._began_s
 
     def begin(self) -> None:
-        """The crawl starts now."""
+        """Record the start of the crawl."""
         self._began_s = self._clock.monotonic()
         self.began_ns = self._clock.time_ns()
         self.note(0)
 
     def end(self) -> None:
-        """The crawl has ended."""
+        """Record the end of the crawl."""
         self._took_s = self.seconds
         self.ended_ns = self._clock.time_ns()
 
     def note(self, pages: int) -> None:
-        """There are so many pages now."""
+        """Record the present number of pages."""
         now_s = self._clock.monotonic()
         if now_s >= self._sample_s:
             self._samples.append((now_s, pages))
             self._sample_s = now_s + SAMPLE_S
 
     def pages_per_s(self, pages: int) -> float:
-        """Pages per second of late, or over all of its time when the crawl has ended."""
+        """Recent pages per second; after the end, those of the whole crawl."""
         if self._took_s is not None or not self._samples:
             return pages / self._took_s if self._took_s else 0.0
         now_s = self._clock.monotonic()

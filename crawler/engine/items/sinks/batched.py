@@ -120,7 +120,7 @@ class BatchedSink:
         except OSError as error:
             self._fault = self._fault or error
         except Exception as error:
-            log.error("a sink breaks", exc_info=True)
+            log.error("a sink failed unexpectedly", exc_info=True)
             self._fault = self._fault or OSError(f"{type(error).__name__}: {error}")
 
     def _open(self) -> None:

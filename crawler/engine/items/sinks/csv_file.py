@@ -75,7 +75,7 @@ class CsvRows:
         dropped = [name for name in record if name not in self._known]
         self._known.update(dropped)
         log.warning(
-            "fields are dropped: the columns of a CSV file are fixed by its header; declare them "
+            "fields are dropped: the header of a CSV file fixes its columns; declare the fields "
             "with a dataclass, or write JSON lines",
             file=str(self._file.path),
             dropped=dropped,

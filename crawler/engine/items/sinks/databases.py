@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def database_at(url: str) -> Database:
-    """The database at that URL; waits for a native thread. Raises ConfigError."""
+    """Make the database at a URL. Waits for a native thread. Raises ConfigError."""
     made: Database | ConfigError = get_hub().threadpool.apply(_made, (url, ThreadPool(1)))
     if isinstance(made, ConfigError):
         raise made
@@ -34,20 +34,20 @@ def database_at(url: str) -> Database:
 def sink_of(
     database: Database, task: str, table: str, key: Sequence[str], *, shared: bool
 ) -> BatchedSink:
-    """A sink for that database; `shared` when it stays in use afterwards."""
+    """Make a sink for a database. `shared` means that others use the database too."""
     from crawler.engine.items.sinks.sql import SqlRows  # imported with the database
 
     return BatchedSink(SqlRows(database, task, table, key), database.threads, shared=shared)
 
 
 def sqlite_sink(path: Path, task: str, table: str, key: Sequence[str]) -> BatchedSink:
-    """A sink for a file of SQLite. It does not wait: its thread makes the database on opening."""
+    """Make a sink for an SQLite file. This does not wait: the sink's thread makes the database."""
     threads = ThreadPool(1)
     return BatchedSink(_Late(partial(_rows_of, path, threads, task, table, key)), threads)
 
 
 class _Late:
-    """A writer that is made when it is opened, by the thread that opens it."""
+    """A writer that is made by the thread that opens it."""
 
     batch_records = BATCH_RECORDS
     batch_bytes = BATCH_BYTES
@@ -83,7 +83,7 @@ def _rows_of(path: Path, threads: ThreadPool, task: str, table: str, key: Sequen
 
 
 def _made(url: str, threads: ThreadPool) -> Database | ConfigError:
-    """The database; an error is returned, as gevent would print one that is raised in a thread."""
+    """Make a database. Returns an error, because gevent would print one that a thread raises."""
     from crawler.engine.items.sinks.sql import Database
 
     try:
