@@ -1,6 +1,6 @@
-"""Time, in one place: deadlines are monotonic, wall time is for people and ids only.
+"""All access to time. Deadlines are monotonic; wall time is only for people and ids.
 
-Everything that waits takes a `Clock`, so that tests move time by hand instead of sleeping.
+Everything that waits takes a `Clock`, so tests move time by hand instead of sleeping.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from gevent.event import Event
 
 
 class Clock(Protocol):
-    """What the program needs to know of time. All durations are float seconds."""
+    """What the program needs from a clock. All durations are float seconds."""
 
     def monotonic(self) -> float:
         """Seconds on a clock that never goes back."""
         ...
 
     def time_ns(self) -> int:
-        """Unix time in nanoseconds; may jump either way."""
+        """Unix time in nanoseconds. It may jump in both directions."""
         ...
 
     def sleep(self, duration_s: float) -> None:
@@ -32,12 +32,12 @@ class Clock(Protocol):
         ...
 
     def wait(self, event: Event, timeout_s: float | None = None) -> bool:
-        """Wait until the event is set; False when the time ran out first."""
+        """Wait until the event is set. Returns False if the time ran out first."""
         ...
 
 
 def _best_monotonic() -> Callable[[], float]:
-    # A lease goes on while a machine is suspended; CLOCK_MONOTONIC would not.
+    # A lease runs on while a machine is suspended; CLOCK_MONOTONIC would not.
     if hasattr(time, "CLOCK_BOOTTIME"):
         return partial(time.clock_gettime, time.CLOCK_BOOTTIME)
     return time.monotonic
@@ -47,11 +47,13 @@ class SystemClock:
     """The machine's clocks."""
 
     monotonic = staticmethod(_best_monotonic())
-    """Seconds on the machine's monotonic clock, those it slept included where it can tell. A crawl
-    asks for them at every link: nothing of ours stands between."""
+    """Seconds on the machine's monotonic clock, including suspended time if the machine can tell.
+
+    A crawl reads it for every link, so no function of ours wraps it.
+    """
 
     def time_ns(self) -> int:
-        """The machine's wall time, in nanoseconds."""
+        """The machine's wall time in nanoseconds."""
         return time.time_ns()
 
     def sleep(self, duration_s: float) -> None:
@@ -64,7 +66,7 @@ class SystemClock:
 
 
 class ManualClock:
-    """A clock that moves only when a test says so; wall time can be set on its own."""
+    """A clock that moves only when a test moves it. Wall time can be set separately."""
 
     def __init__(self, wall_ns: int = 1_670_841_268_798_763_000) -> None:
         self._now_s = 1_000.0
@@ -81,7 +83,7 @@ class ManualClock:
         return self._wall_ns
 
     def set_wall(self, wall_ns: int) -> None:
-        """Set the wall clock, back if need be; the monotonic clock stays."""
+        """Set the wall clock, also backwards. The monotonic clock stays."""
         self._wall_ns = wall_ns
 
     def sleep(self, duration_s: float) -> None:
@@ -101,7 +103,7 @@ class ManualClock:
         return bool(event.is_set())
 
     def advance(self, duration_s: float) -> None:
-        """Move both clocks; wake the sleepers in the order of their deadlines, one by one."""
+        """Move both clocks. Wakes the sleepers in the order of their deadlines, one by one."""
         end_s = self._now_s + duration_s
         while self._sleepers and self._sleepers[0][0] <= end_s:
             due_s, _, wake = heapq.heappop(self._sleepers)
@@ -117,15 +119,18 @@ class ManualClock:
 
 
 def settle(turns: int = 10) -> None:
-    """Let every greenlet that can run do so, a few turns of the hub deep."""
+    """Let every greenlet run that can run, for some turns of the hub."""
     for _ in range(turns):
         give_turn()
 
 
 TURN_S = 1e-9
-"""Any time above zero lets the loop look at its sockets and timers. `sleep(0)` does not: gevent
-runs up to 50 such callbacks before it looks, a quarter of a second at 5 ms each (measured). A time
-that is not over when the loop looks costs a millisecond, as of a microsecond each fourth did."""
+"""Any time above zero lets the loop check its sockets and timers.
+
+`sleep(0)` does not: gevent runs up to 50 such callbacks before it checks, which took a quarter of a
+second at 5 ms each (measured). A time that is not over when the loop checks costs a millisecond; of
+one microsecond, every fourth did.
+"""
 
 
 def give_turn() -> None:
@@ -134,10 +139,10 @@ def give_turn() -> None:
 
 
 class Backoff:
-    """Growing pauses between attempts: from `first_s` doubling to `most_s`; `reset` on success.
+    """Growing pauses between attempts: they double from `first_s` to `most_s`. `reset` on success.
 
-    The default fits to etcd: whoever waits for it must be back within 2 s of its return, and one
-    may have to wait for another that waits.
+    The default suits etcd: whatever waits for etcd must be back within 2 s of etcd's return, and
+    may have to wait for another part that also waits.
     """
 
     def __init__(self, first_s: float = 0.1, most_s: float = 0.5) -> None:
@@ -145,7 +150,7 @@ class Backoff:
         self._most_s = most_s
         self._next_s = first_s
         self.attempts = 0
-        """Pauses given since the last success."""
+        """The number of pauses since the last success."""
 
     def next_s(self) -> float:
         """The pause before the next attempt, in seconds."""

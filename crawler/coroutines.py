@@ -1,7 +1,7 @@
-"""Runs the `async def` methods of a spider that wait for nothing but each other.
+"""Runs the `async def` methods of a spider that await only each other.
 
-There is no event loop here: fetching is done by yielding requests. A coroutine that awaits what
-only an event loop can give (asyncio, Twisted) is told so, where it does.
+There is no event loop here: a spider fetches by yielding requests. A coroutine that awaits
+something of an event loop (asyncio, Twisted) gets an error at that place.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def are_awaited(result: Any) -> bool:
 
 
 def outputs(result: Any) -> Iterator[Any]:
-    """What a coroutine returns, or an asynchronous generator yields, one by one."""
+    """Yield what a coroutine returns, or what an asynchronous generator yields."""
     if inspect.isasyncgen(result):
         yield from _drained(result)
         return
@@ -33,7 +33,7 @@ def outputs(result: Any) -> Iterator[Any]:
 
 
 def run(coroutine: Coroutine[Any, Any, Any]) -> Any:
-    """The result of a coroutine; raises ForeignAwait when it waits for an event loop."""
+    """Run a coroutine and return its result. Raises ForeignAwait if it awaits an event loop."""
     try:
         coroutine.send(None)
     except StopIteration as stop:
@@ -41,13 +41,14 @@ def run(coroutine: Coroutine[Any, Any, Any]) -> Any:
     coroutine.close()
     name = getattr(coroutine, "__qualname__", "a coroutine")
     raise ForeignAwait(
-        f"{name} awaits what needs an event loop; allowed: to await the spider's own"
-        " coroutines. Yield a Request to have something fetched"
+        f"{name} awaits something that needs an event loop; allowed: to await the spider's own"
+        " coroutines. Yield a Request to fetch a page"
     )
 
 
 class Both:
-    """An iterable that `async for` can go over as well: a method that ports override either way."""
+    """An iterable for both `for` and `async for`, because spiders override its method in either
+    way."""
 
     def __init__(self, outputs: Iterable[Any]) -> None:
         self._outputs = outputs
@@ -69,7 +70,7 @@ def _drained(generator: Any) -> Iterator[Any]:
 
 
 class _End(Exception):
-    """A coroutine cannot raise StopAsyncIteration through StopIteration."""
+    """Stands for StopAsyncIteration, which a coroutine cannot raise."""
 
 
 async def _next(generator: Any) -> Any:

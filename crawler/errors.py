@@ -1,25 +1,25 @@
-"""Every error the program raises on purpose, in one tree drawn by what the caller does next.
+"""All errors that the program raises on purpose, in a tree ordered by what the caller does next.
 
     CrawlerError
     ├── Retryable                the same call may succeed later
     │   ├── Unavailable          nobody answered, or nobody leads: try again after a while
     │   │   └── StoreFull        the store takes no writes until somebody makes room in it
-    │   ├── Overloaded           too much is under way already: try again after a while
-    │   ├── OutcomeUnknown       a write was sent and its answer never came: settle it by reading
+    │   ├── Overloaded           too many requests are in progress: try again after a while
+    │   ├── OutcomeUnknown       a write was sent but never answered: read to find its outcome
     │   └── Compacted            a watch asked for history that is gone: list again
-    ├── Rejected                 the caller's request is at fault; repeating it changes nothing
+    ├── Rejected                 the caller's request is wrong; repeating it changes nothing
     │   ├── InvalidArgument
-    │   │   └── ConfigError      the same, for settings: every fault in one message
+    │   │   └── ConfigError      the same for settings: all faults in one message
     │   ├── NotFound
     │   ├── AlreadyExists
     │   ├── StoreRefused         the store will never take it: too large, not permitted
-    │   └── Conflict             somebody else changed what the request was based on
-    └── Lost                     stop now: what the work was based on is gone
+    │   └── Conflict             somebody else changed the data on which the request was based
+    └── Lost                     stop now: the lease or the leadership behind the work is gone
         ├── LeaseLost
         └── LeadershipLost
 
-Foreign exceptions are translated into these in one file per library. That a task cannot be placed
-is no exception: `Resource.reason` says why it waits.
+For each library, one file translates its exceptions into these. A task that cannot be placed is
+parked with a reason; that is a value, never an exception.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ from typing import Any
 
 
 class CrawlerError(Exception):
-    """The root. `code` is the gRPC status name under which the API reports the error."""
+    """The root. `code` is the gRPC status name with which the API reports the error."""
 
     code = "INTERNAL"
 
 
 class Retryable(CrawlerError):
-    """The same call may succeed later; loops catch this family and back off."""
+    """The same call may succeed later. Loops catch this family and back off."""
 
     code = "UNAVAILABLE"
 
 
 class Unavailable(Retryable):
-    """Nobody answered in time to say that the request was accepted; it was not acted upon."""
+    """Nobody accepted the request in time. It had no effect."""
 
     def __init__(self, message: str, retry_after_s: float = 1.0) -> None:
         super().__init__(message)
@@ -48,23 +48,23 @@ class Unavailable(Retryable):
 
 
 class StoreFull(Unavailable):
-    """The store has no room, and refused a write before anything was done; reads go on."""
+    """The store is full and refused a write before it did anything. Reads still work."""
 
 
 class Overloaded(Retryable):
-    """Too much is under way already; the request was refused before anything was done."""
+    """Too many requests are in progress. This one was refused before anything was done."""
 
     code = "RESOURCE_EXHAUSTED"
 
 
 class OutcomeUnknown(Retryable):
-    """A write was sent and its answer never came; read before you repeat it."""
+    """A write was sent, but never answered. Read before you repeat it."""
 
     code = "DEADLINE_EXCEEDED"
 
 
 class Compacted(Retryable):
-    """The history from the wanted revision on is gone; `revision` is the oldest that is left."""
+    """The history from the wanted revision on is gone. `revision` is the oldest that is left."""
 
     def __init__(self, revision: int) -> None:
         super().__init__(f"history before revision {revision} was compacted")
@@ -72,45 +72,47 @@ class Compacted(Retryable):
 
 
 class Rejected(CrawlerError):
-    """The request itself is at fault; the message says what to change."""
+    """The request itself is wrong. The message says what to change."""
 
     code = "INVALID_ARGUMENT"
 
 
 class InvalidArgument(Rejected):
-    """A field has a value that is not allowed; the message names field, value and what is."""
+    """A field has a value that is not allowed. The message names the field, the value and what is
+    allowed."""
 
 
 class ConfigError(InvalidArgument):
-    """Settings are wrong; the message lists every fault, each with its path and what is allowed."""
+    """Settings are wrong. The message lists all faults, each with its path and what is allowed."""
 
 
 class NotFound(Rejected):
-    """Nothing of that name exists."""
+    """Nothing with that name exists."""
 
     code = "NOT_FOUND"
 
 
 class AlreadyExists(Rejected):
-    """Something of that name exists already and differs."""
+    """Something with that name already exists, and differs."""
 
     code = "ALREADY_EXISTS"
 
 
 class StoreRefused(Rejected):
-    """The store refused a request for good and did nothing; its message says why."""
+    """The store refused a request for good and did nothing. Its message says why."""
 
     code = "FAILED_PRECONDITION"
 
 
 class Conflict(Rejected):
-    """What the request was based on has changed meanwhile; read again and decide anew."""
+    """The data on which the request was based has changed. Read again, and decide anew."""
 
     code = "ABORTED"
 
 
 class Lost(CrawlerError):
-    """What the work was based on is gone; whoever catches this stops the work first."""
+    """The lease or the leadership behind the work is gone. Whoever catches this stops the work
+    first."""
 
     code = "UNAVAILABLE"
 
@@ -120,10 +122,10 @@ class LeaseLost(Lost):
 
 
 class LeadershipLost(Lost):
-    """Another leads, or may lead by now; no write of the old leader is accepted any more."""
+    """Another master leads, or may lead. etcd accepts no more writes of the old leader."""
 
 
 def shown(value: Any) -> str:
-    """A value as an error message shows it: on one line, and not all of a long one."""
+    """A value as an error message shows it: on one line, and shortened if it is long."""
     text = repr(value) if isinstance(value, (str, int, float)) else type(value).__name__
     return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,7 +1,7 @@
-"""The hub as a native thread sees it: whether it turns, what blocks it, and work beside it.
+"""Watches the hub from a native thread: whether it turns, and what blocks it.
 
-Greenlets share one thread, so a callback that computes for long holds up all the others, those that
-would tell of it included. What must go on meanwhile, or must notice, runs in a native thread.
+All greenlets share one thread, so a callback that computes for long blocks all others, even those
+that could report it. Work that must go on meanwhile, or must notice, runs in a native thread.
 """
 
 from __future__ import annotations
@@ -21,25 +21,26 @@ from crawler.logs import get_logger
 log = get_logger(__name__)
 
 TICK_S = 0.1
-"""How often the hub notes that it turns."""
+"""The seconds between two notes that the hub turns."""
 
 _start_thread = monkey.get_original("_thread", "start_new_thread")
 _new_lock = monkey.get_original("_thread", "allocate_lock")
 
 
 class NativeAlarm:
-    """What a native thread sleeps on: the hub can wake it, and neither can block the other."""
+    """A native thread sleeps on this alarm, and the hub can wake it. Neither can block the
+    other."""
 
     def __init__(self) -> None:
         self._lock = _new_lock()
         self._lock.acquire()
 
     def wait(self, timeout_s: float) -> None:
-        """Sleep that long, or until `ring`; only in a native thread."""
+        """Sleep that long, or until `ring`. Only for native threads."""
         self._lock.acquire(timeout=max(0.0, timeout_s))
 
     def ring(self) -> None:
-        """Wake the thread, now or when it next waits."""
+        """Wake the thread, now or when it waits next."""
         if self._lock.locked():
             self._lock.release()
 
@@ -47,7 +48,8 @@ class NativeAlarm:
 def run_beside(function: Callable[[], None]) -> None:
     """Run a function in a native thread, which ends with the process at the latest.
 
-    It must neither use greenlets nor log: both need the hub (`Logger.emergency` does not).
+    The function must neither use greenlets nor log, because both need the hub. `Logger.emergency`
+    does not need it.
     """
     _start_thread(function, ())
 
@@ -67,10 +69,11 @@ _PLACE = re.compile(r'  File "(.*)", line (\d+) in (.*)')
 
 
 def stack_of(thread: int) -> list[Place]:
-    """What another thread executes, innermost first; empty when it is not among the first hundred.
+    """The code that another thread executes, innermost line first. Empty if the thread is not among
+    the first hundred.
 
-    To walk its frames from here is not safe: the thread may go on between two steps, and frames
-    that have ended are no objects any more. faulthandler does it in one step.
+    It is not safe to walk its frames from here: the thread may go on between two steps, and ended
+    frames are no longer objects. faulthandler does it in one step.
     """
     with open(os.memfd_create("stack"), "w+b", buffering=0) as file:
         faulthandler.dump_traceback(file.fileno(), all_threads=True)
@@ -83,7 +86,7 @@ def stack_of(thread: int) -> list[Place]:
 
 
 class Pulse:
-    """Notes when this thread's hub last turned; what becomes of that, a native thread decides."""
+    """Notes when this thread's hub last turned. A native thread decides what follows from this."""
 
     def __init__(self) -> None:
         self._clock = SystemClock()
@@ -95,15 +98,15 @@ class Pulse:
 
     @property
     def silent_s(self) -> float:
-        """For how long the hub has not turned; may be read in any thread."""
+        """The seconds since the hub last turned. Any thread may read it."""
         return max(0.0, self._clock.monotonic() - self._turned_s)
 
     def stack(self) -> list[Place]:
-        """What the hub's thread executes now, innermost first; to be asked in another thread."""
+        """The code that the hub's thread executes now, innermost line first. For other threads."""
         return stack_of(self._hub.thread_ident)
 
     def start(self) -> None:
-        """Watch from now on."""
+        """Start to watch."""
         if not self._stopped:
             return
         self._stopped = False
@@ -112,7 +115,7 @@ class Pulse:
         run_beside(self._watch)
 
     def stop(self) -> None:
-        """Watch no more; harmless when repeated."""
+        """Stop to watch. Calling it again changes nothing."""
         self._stopped = True
         self._timer.stop()
         self._alarm.ring()
@@ -121,21 +124,21 @@ class Pulse:
         self._turned_s = self._clock.monotonic()
 
     def _watch(self) -> None:
-        """What the native thread does until the end."""
+        """The body of the native thread."""
         raise NotImplementedError
 
 
 class HubWatch(Pulse):
-    """Reports what keeps the hub from turning."""
+    """Reports what blocks the hub."""
 
     def __init__(self, limit_s: float) -> None:
-        """A hub silent for longer than the limit counts as blocked."""
+        """The hub counts as blocked if it does not turn for longer than `limit_s`."""
         super().__init__()
         self.limit_s = limit_s
         self.blockages = 0
-        """How often it was blocked."""
+        """How often the hub was blocked."""
         self.blocked_s = 0.0
-        """How long it was blocked in all, beyond the limit included."""
+        """The seconds that it was blocked in all, including those below the limit."""
 
     @property
     def blocked(self) -> bool:

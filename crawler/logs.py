@@ -1,9 +1,9 @@
-"""Logs: a JSON object a line (level, ts, logger, caller, msg, fields), or a readable line.
+"""Writes logs: one JSON object a line (level, ts, logger, caller, msg, fields), or a readable line.
 
     log = get_logger(__name__)
     log.info("worker joined", node="go.micro.server.worker-2")
 
-The message is an event; what varies goes into fields, so that a story can be found by its values.
+The message names an event. Values go into fields, so that one can search for them.
 """
 
 from __future__ import annotations
@@ -20,57 +20,57 @@ _COLOURS = {"DEBUG": "\x1b[2m", "WARNING": "\x1b[33m", "ERROR": "\x1b[31m", "CRI
 
 
 class Stream(Protocol):
-    """What logs are written to."""
+    """A stream that takes log lines."""
 
     def write(self, text: str, /) -> Any:
-        """Take a part of the text."""
+        """Write a part of the text."""
         ...
 
     def flush(self) -> None:
-        """Have it seen."""
+        """Flush the text."""
         ...
 
     def isatty(self) -> bool:
-        """Whether people read it."""
+        """Whether the stream is a terminal."""
         ...
 
 
 class Logger:
-    """A stdlib logger whose keyword arguments become fields of the line."""
+    """A standard library logger whose keyword arguments become fields of the line."""
 
     def __init__(self, logger: logging.Logger) -> None:
         self._logger = logger
 
     @property
     def tells_developers(self) -> bool:
-        """Whether `debug` does anything, for where its fields alone would cost too much."""
+        """Whether `debug` writes lines. Check it where computing the fields costs too much."""
         return self._logger.isEnabledFor(logging.DEBUG)
 
     def debug(self, msg: str, **fields: Any) -> None:
-        """What only a developer of this program wants to see."""
+        """Log something for developers of this program."""
         self._log(logging.DEBUG, msg, fields)
 
     def info(self, msg: str, **fields: Any) -> None:
-        """What an operator may want to know."""
+        """Log something that an operator may want to know."""
         self._log(logging.INFO, msg, fields)
 
     def warning(self, msg: str, **fields: Any) -> None:
-        """Something went wrong and is being dealt with."""
+        """Log that something went wrong and is being handled."""
         self._log(logging.WARNING, msg, fields)
 
     def error(self, msg: str, **fields: Any) -> None:
-        """Something went wrong that somebody should look at."""
+        """Log that something went wrong and somebody should look at it."""
         self._log(logging.ERROR, msg, fields)
 
     def emergency(self, msg: str, **fields: Any) -> None:
-        """An error told by a native thread while the hub may be blocked.
+        """Log an error from a native thread while the hub may be blocked.
 
-        It takes no lock and waits for nobody; so the line may stand in the middle of another.
+        It takes no lock and never waits, so the line may stand in the middle of another.
         """
         self._log_beside(logging.ERROR, msg, fields)
 
     def warning_beside(self, msg: str, **fields: Any) -> None:
-        """As `emergency`, for what is no error."""
+        """As `emergency`, but with level warning."""
         self._log_beside(logging.WARNING, msg, fields)
 
     def _log_beside(self, level: int, msg: str, fields: dict[str, Any]) -> None:
@@ -115,20 +115,20 @@ def setup(level: str = "info", style: str = "auto", stream: Stream | None = None
 
 
 def _write_now(handler: logging.Handler, record: logging.LogRecord) -> None:
-    """Past the handler's lock, which a greenlet of the blocked hub may hold."""
+    """Write without the handler's lock, which a greenlet of the blocked hub may hold."""
     stream = getattr(handler, "stream", None)
     line = f"{handler.format(record)}\n"
     try:
         os.write(stream.fileno(), line.encode())  # type: ignore[union-attr]
-    except (AttributeError, OSError, ValueError):  # a handler that writes elsewhere
+    except (AttributeError, OSError, ValueError):  # the handler has no file
         handler.emit(record)
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line."""
+    """Formats a record as one JSON object a line."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The record as a line of JSON; a value JSON does not know is written as text."""
+        """The record as a line of JSON. Values that JSON cannot represent become texts."""
         line: dict[str, Any] = {
             "level": record.levelname,
             "ts": _timestamp(record),
@@ -144,14 +144,14 @@ class JsonFormatter(logging.Formatter):
 
 
 class TextFormatter(logging.Formatter):
-    """A line for people: time, level, event, then the fields."""
+    """Formats a record as a line for people: time, level, event, then the fields."""
 
     def __init__(self, colour: bool) -> None:
         super().__init__()
         self._colour = colour
 
     def format(self, record: logging.LogRecord) -> str:
-        """The record as a readable line, with the traceback below it if there is one."""
+        """The record as a readable line, followed by the traceback if there is one."""
         clock = _timestamp(record)[11:23]
         fields = " ".join(f"{key}={value}" for key, value in _fields(record).items())
         line = f"{clock} {record.levelname:<7} {record.getMessage()} {fields}".rstrip()

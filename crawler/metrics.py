@@ -1,10 +1,10 @@
-"""The metrics of one node, in a registry of its own: several nodes may live in one process.
+"""The metrics of one node. Each node has its own registry, because a process may run several nodes.
 
     metrics = Metrics()
     placed = metrics.counter("crawler_placements", "Resources placed.", "strategy")
     placed.labels("least-load").inc()
 
-Asking again for a name returns what was made first, so parts need not know of each other.
+A second call with the same name returns the same metric, so parts need not know each other.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from prometheus_client.registry import Collector
 MetricT = TypeVar("MetricT", Counter, Gauge, Histogram)
 
 LATENCY_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-"""Bounds of the buckets for durations: from a local answer to a deadline missed, in seconds."""
+"""The bounds of the buckets for durations in seconds: from a local answer to a missed deadline."""
 
 
 class _ReadCounter(Collector):
-    """prometheus_client has gauges that are read, but no counters."""
+    """A counter that is read from a function; prometheus_client has only gauges of this kind."""
 
     def __init__(self, name: str, help: str, read: Callable[[], float]) -> None:
         self._name, self._help, self._read = name, help, read
@@ -44,12 +44,12 @@ class _ReadCounter(Collector):
 
 @dataclass(frozen=True, slots=True)
 class Total:
-    """A counter that is kept elsewhere, as it stands."""
+    """The present value of a counter that another part keeps."""
 
     name: str
     help: str
     value: float | Mapping[str, float]
-    """With a label, one value for each of its values."""
+    """The value, or with a label one value for each of its values."""
     label: str = ""
 
 
@@ -71,7 +71,7 @@ class _ReadTotals(Collector):
 
 
 class Metrics:
-    """Makes the metrics of a node and writes them out for Prometheus."""
+    """Makes the metrics of a node, and writes them for Prometheus."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -81,43 +81,45 @@ class Metrics:
         GCCollector(registry=self.registry)
 
     def counter(self, name: str, help: str, *labels: str) -> Counter:
-        """What only grows; Prometheus adds `_total` to the name."""
+        """A counter, which only grows. Prometheus adds `_total` to the name."""
         return self._make(Counter, name, help, labels)
 
     def gauge(self, name: str, help: str, *labels: str) -> Gauge:
-        """What goes up and down."""
+        """A gauge, which goes up and down."""
         return self._make(Gauge, name, help, labels)
 
     def gauge_of(self, name: str, help: str, read: Callable[[], float]) -> Gauge:
-        """A gauge that calls `read` whenever it is looked at; it must neither block nor raise."""
+        """A gauge that calls `read` at each scrape. `read` must neither block nor raise."""
         gauge = self._make(Gauge, name, help, ())
         gauge.set_function(read)
         return gauge
 
     def counter_of(self, name: str, help: str, read: Callable[[], float]) -> None:
-        """A counter that is kept elsewhere: `read` tells it, and must neither block nor raise."""
+        """A counter that another part keeps. `read` returns it, and must neither block nor
+        raise."""
         if name not in self._made:
             self._made[name] = _ReadCounter(name, help, read)
             self.registry.register(self._made[name])
 
     def totals_of(self, name: str, read: Callable[[], Iterable[Total]]) -> None:
-        """Counters that are kept elsewhere: one call of `read` tells all of them, and may wait.
+        """Counters that another part keeps. One call of `read` returns all of them, and may wait.
 
-        `name` stands for all of them: asking again for it changes nothing.
+        `name` stands for all of them: a second call with it changes nothing.
         """
         if name not in self._made:
             self._made[name] = _ReadTotals(read)
             self.registry.register(self._made[name])
 
     def queue(self, name: str, limit: float, length: Callable[[], float]) -> None:
-        """A bounded queue or pool: its limit, and how full it is whenever somebody looks."""
+        """Report the limit of a queue or pool, and its length at each scrape."""
         full = self.gauge("crawler_queue_length", "Present length of the queue.", "queue")
         full.labels(name).set_function(length)
         most = self.gauge("crawler_queue_limit", "Limit of the queue.", "queue")
         most.labels(name).set(limit)
 
     def refusals(self, name: str) -> Counter:
-        """Counts what a queue refused for want of room; one that lets wait has none."""
+        """The counter of what a queue refused because it was full. A queue that makes others wait
+        has none."""
         refused = self.counter(
             "crawler_queue_refused", "Refused because the queue was full.", "queue"
         )
@@ -126,11 +128,11 @@ class Metrics:
     def histogram(
         self, name: str, help: str, *labels: str, buckets: tuple[float, ...] = LATENCY_S
     ) -> Histogram:
-        """How often values fell below each bound; by default durations in seconds."""
+        """A histogram: how many values lie below each bound. By default the values are seconds."""
         return self._make(Histogram, name, help, labels, buckets=buckets)
 
     def render(self, accept: str = "") -> tuple[bytes, str]:
-        """All metrics and their content type, in the format an Accept header asks for."""
+        """All metrics and their content type, in the format that an Accept header asks for."""
         encode, content_type = choose_encoder(accept)
         return encode(self.registry), content_type
 

@@ -1,11 +1,7 @@
-"""Prepares the process for gevent and gRPC: the measured facts about both, in one place.
+"""Prepares the process for gevent and gRPC. All measured facts about both are here.
 
-    prepare()      for a node, and whatever runs one: greenlets, and gRPC among them
-    patch()        for crawls alone: greenlets, without gRPC
-    quiet_grpc()   for a command that asks a master: gRPC, without greenlets
-
-Each must run before anything else is imported that opens sockets, starts threads or uses gRPC, and
-before any gRPC channel exists; `prepare` never in a process that forks afterwards.
+It must run before any module is imported that opens sockets, starts threads or uses gRPC, and
+before any gRPC channel exists. It must not run in a process that forks afterwards.
 """
 
 from __future__ import annotations
@@ -16,29 +12,39 @@ import sys
 from functools import cache
 
 SWITCH_INTERVAL_S = 0.0005
-"""How long a thread may hold the interpreter. A blocking gRPC call hands it back and forth several
-times; at Python's 5 ms a busy hub delays an etcd write to 70 ms and a watch event to seconds, at
-0.5 ms both stay below 5 ms (docs/decisions/0003-switch-interval.md)."""
+"""The seconds that a thread may hold the interpreter.
+
+A blocking gRPC call passes it back and forth several times. With Python's 5 ms, a busy hub delays
+an etcd write to 70 ms and a watch event to seconds. With 0.5 ms both stay below 5 ms
+(docs/decisions/0003-switch-interval.md).
+"""
 
 NATIVE_THREADS = 128
-"""gRPC holds one native thread of the hub for each channel with a call in flight; when the pool is
-used up, every gRPC call of the process hangs. gevent's default is 10."""
+"""The native threads of the hub. gevent's default is 10.
+
+gRPC uses one for each channel with a call in flight. When all are in use, every gRPC call of the
+process hangs.
+"""
 
 YOUNG_OBJECTS = 25_000
-"""New objects after which Python looks for cycles; its own 700 cost a fifth of the time in which a
-leader places many tasks, as all of those stay, and none is part of a cycle."""
+"""The number of new objects after which Python searches for cycles.
+
+Python's own 700 cost a leader a fifth of its time while it places many tasks, because all those
+objects stay and none is part of a cycle.
+"""
 
 MIDDLE_AFTER = 4
-"""Such looks after which those that survived one are looked at again: 100,000 objects, 25 ms."""
+"""The number of such searches after which their survivors are searched: 100,000 objects, 25 ms."""
 
 
 def _leave_open(_: object) -> None:
-    """In place of gRPC's own end of a channel that nobody refers to any more."""
+    """Replaces gRPC's own closing of a channel that nothing refers to any more."""
 
 
 @cache
 def prepare() -> None:
-    """Patch the standard library, teach gRPC gevent, and set the limits above; once a process."""
+    """Patch the standard library, set up gRPC for gevent, and set the limits above; once per
+    process."""
     patch()
     quiet_grpc()
 
@@ -47,16 +53,16 @@ def prepare() -> None:
     import grpc.experimental.gevent
 
     grpc.experimental.gevent.init_gevent()
-    # A channel that is collected closes itself, wherever the collector happens to run, and waits
-    # there for its calls: inside another channel's lock that stopped a worker's watches for ever.
-    # All channels of ours are closed by name.
+    # A channel that is garbage collected closes itself, wherever the collector happens to run, and
+    # waits there for its calls. Inside another channel's lock, this stopped a worker's watches for
+    # ever. We close all our channels explicitly.
     grpc._channel._ChannelCallState.__del__ = _leave_open
     gevent.get_hub().threadpool.maxsize = NATIVE_THREADS
 
 
 @cache
 def patch() -> None:
-    """Patch the standard library for greenlets, and set the limits of Python; once a process."""
+    """Patch the standard library for greenlets, and set Python's limits; once per process."""
     from gevent import monkey
 
     monkey.patch_all()
@@ -65,9 +71,9 @@ def patch() -> None:
 
 
 def quiet_grpc() -> None:
-    """Have gRPC leave forks alone, and the terminal."""
-    # gRPC's support of forks starts its threads anew in every child, even in one that is about to
-    # become another program; of those about one in ten crashed before it did. We need none of it.
+    """Turn off gRPC's fork support and its own log lines."""
+    # gRPC's fork support restarts its threads in every child, even in one that is about to become
+    # another program. About one in ten of those crashed before that. We do not need it.
     os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
-    # It would write lines of its own between those of the log; what matters comes as an error too.
+    # gRPC would write its own lines between those of the log. What matters also comes as an error.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")

@@ -1,7 +1,7 @@
-"""The only way to start a greenlet: named, linked, counted, and joined at stop.
+"""Starts greenlets. Each has a name, is linked and counted, and is joined at stop.
 
-What the end of a greenlet means is said where it is spawned (`OnEnd`). A greenlet that must not
-end takes its node down loudly through `on_fatal`; nothing dies unnoticed.
+No other way to start a greenlet is used. Whoever spawns one says what its end means (`OnEnd`). If a
+greenlet that must not end does end, `on_fatal` stops its node. No greenlet ends unnoticed.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ class OnEnd(enum.Enum):
     """What follows when a greenlet ends by itself."""
 
     LOG = "log"
-    """Returning is normal; an exception is logged with its traceback."""
+    """It may return. An exception is logged with its traceback."""
     RESTART = "restart"
-    """An exception is logged and the function called again after a growing pause."""
+    """An exception is logged, and the function is called again after a growing pause."""
     FATAL = "fatal"
-    """Any end is a defect: the owner's `on_fatal` is called, which takes the node down."""
+    """Any end is a defect. The supervisor calls `on_fatal`, which stops the node."""
 
 
 class Supervisor:
@@ -44,19 +44,19 @@ class Supervisor:
         self.name = name
         self._on_fatal = on_fatal
         self._clock = clock or SystemClock()
-        # In the order of their start, so that they also end in one order.
+        # In the order of their start, so that they end in that order.
         self._running: dict[Greenlet, None] = {}
         self._stopping = False
 
     @property
     def count(self) -> int:
-        """How many greenlets run now."""
+        """The number of running greenlets."""
         return len(self._running)
 
     def spawn(
         self, name: str, function: Callable[..., Any], *args: Any, on_end: OnEnd = OnEnd.LOG
     ) -> Greenlet:
-        """Start `function(*args)` in a greenlet of that name."""
+        """Start `function(*args)` in a greenlet with that name."""
         full_name = f"{self.name}.{name}"
         body = self._restarting if on_end is OnEnd.RESTART else self._once
         greenlet = Greenlet(body, full_name, function, args, on_end)
@@ -67,7 +67,8 @@ class Supervisor:
         return greenlet
 
     def stop(self, deadline_s: float = 5.0) -> bool:
-        """End every greenlet; False when some did not in that time. Repeating it is harmless."""
+        """End every greenlet. Returns False if some did not end in time. Calling it again changes
+        nothing."""
         self._stopping = True
         current = gevent.getcurrent()
         others = [greenlet for greenlet in self._running if greenlet is not current]
@@ -91,7 +92,7 @@ class Supervisor:
             return
         except Exception as raised:
             error = raised
-            # What the program raises on purpose says all there is to know.
+            # The program's own errors need no traceback: their messages say everything.
             unforeseen = not isinstance(raised, CrawlerError)
             log.error(
                 "greenlet ended with an error",
@@ -122,10 +123,10 @@ class Supervisor:
 
 
 def do_all(*steps: Callable[[], object]) -> None:
-    """Do each step, whichever of them fails or is cut off; then raise what the first one raised.
+    """Run each step, even if another fails or is killed. Then raise what the first one raised.
 
-    For ends: a greenlet may be killed wherever it waits, while it ends too, and more than once.
-    Each kill costs it the rest of one step, and none of the others.
+    This is for the ends of things: a greenlet may be killed wherever it waits, also while it ends,
+    and more than once. Each kill costs it the rest of one step, and no other step.
     """
     first: BaseException | None = None
     for step in steps:
@@ -138,13 +139,14 @@ def do_all(*steps: Callable[[], object]) -> None:
 
 
 def run_aside(name: str, function: Callable[[], Any], patience_s: float = 0.5) -> bool:
-    """Call what may hang for ever in a greenlet of its own; whether it ended in that time.
+    """Call a function that may hang for ever, in a greenlet of its own. Returns whether it ended in
+    time.
 
-    For the ends of gRPC's calls and channels: they wait for locks of its own without a limit, and
-    whoever has to go on must not wait with them. A patience of 0 does not wait at all.
+    This is for closing gRPC calls and channels: they wait for internal locks without a limit, and
+    the caller must not wait with them. A patience of 0 does not wait at all.
     """
     greenlet = Supervisor("aside").spawn(name, function)
-    if patience_s <= 0:  # the caller may be about to end itself, and must not switch
+    if patience_s <= 0:  # the caller may be ending, and must not switch
         return False
     greenlet.join(patience_s)
     if not greenlet.dead:
