@@ -1,8 +1,8 @@
-"""A small bookshop on the loopback interface, to crawl without troubling anybody.
+"""A small bookshop on the loopback interface, for crawls that disturb nobody.
 
-It owns its pages and knows what a polite crawler finds among them. It promises to be the same at
-every start; it is no test of how a crawler treats a hostile server. It sends nobody elsewhere:
-no page holds an HTTP link to another host.
+It knows its pages, and which of them a polite crawler finds. It is the same at every start. It does
+not test how a crawler treats a hostile server. It sends nobody to other hosts: no page has an HTTP
+link to one.
 """
 
 from __future__ import annotations
@@ -30,15 +30,17 @@ Answer = tuple[int, list[tuple[str, str]], bytes]
 
 
 class Bookshop:
-    """The shop as a WSGI application, and as a graph that can be asked."""
+    """The shop as a WSGI application, and as a graph that answers questions."""
 
     def __init__(self) -> None:
         self.books: dict[int, Book] = {book.id: book for book in all_books()}
         self.pages: dict[str, Page] = build(list(self.books.values()))
 
     def reachable_books(self, start_path: str = "/", user_agent: str = "*") -> set[int]:
-        """The ids of the books whose pages a crawler gets to that follows every link and redirect
-        from the start and obeys robots.txt."""
+        """The ids of the books that a polite crawler reaches.
+
+        The crawler follows every link and redirect from the start, and obeys robots.txt.
+        """
         seen, waiting, found = {start_path}, [start_path], set()
         while waiting:
             page = self._visit(waiting.pop(), user_agent)
@@ -52,7 +54,8 @@ class Bookshop:
         return found
 
     def expected(self, user_agent: str = "*") -> dict[str, Any]:
-        """What `/expected.json` says: the number of reachable books, in all and by department."""
+        """The content of `/expected.json`: the number of reachable books, in all and by
+        department."""
         reachable = self.reachable_books(user_agent=user_agent)
         departments = [self.books[book_id].department for book_id in reachable]
         counts = {department.name: departments.count(department.name) for department in DEPARTMENTS}
@@ -86,7 +89,7 @@ class Bookshop:
 
 
 class BookshopServer:
-    """Serves a bookshop on an address of this machine; port 0 takes any free one."""
+    """Serves a bookshop on an address of this machine. Port 0 takes any free port."""
 
     def __init__(self, host: str = "127.0.0.1", port: int = 0) -> None:
         self.shop = Bookshop()
@@ -95,24 +98,24 @@ class BookshopServer:
 
     @property
     def url(self) -> str:
-        """The address to start crawling at, without a slash at its end."""
+        """The address at which a crawl starts, without a slash at its end."""
         if self._server is None:
             raise RuntimeError("the bookshop is not open")
         return f"http://{self._listen[0]}:{self._server.server_port}"
 
     def start(self) -> None:
-        """Open the shop; raises OSError when the port is taken."""
+        """Open the shop. Raises OSError if the port is taken."""
         server = WSGIServer(self._listen, self.shop, log=None)
         server.init_socket()
-        # Connections inherit it. Without it the kernel holds back the second part of an answer
-        # for the other side's delayed acknowledgement: 40 ms on each kept connection.
+        # Connections inherit this option. Without it the kernel holds back the second part of an
+        # answer until the other side's delayed acknowledgement: 40 ms on each kept connection.
         server.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         server.start()
         self._server = server
         log.info("bookshop opens", url=self.url, pages=len(self.shop.pages))
 
     def stop(self, deadline_s: float = 1.0) -> None:
-        """Close the shop; repeating it is harmless."""
+        """Close the shop. Calling it again changes nothing."""
         if self._server is not None:
             self._server.stop(timeout=deadline_s)
             self._server = None

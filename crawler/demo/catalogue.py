@@ -1,7 +1,7 @@
-"""The books of the demo shop, generated: the same ones in every process, on every machine.
+"""Generates the books of the demo shop: the same ones in every process, on every machine.
 
-Nothing here is random: each choice is a checksum of what it is for, so the catalogue depends on
-no generator's algorithm and never differs between two versions of Python.
+Nothing here is random. Each choice is a checksum of its key, so the catalogue depends on no random
+generator, and is the same in every version of Python.
 """
 
 from __future__ import annotations
@@ -19,28 +19,29 @@ from crawler.demo.words import DEPARTMENTS, FIRST_NAMES, LAST_NAMES, SENTENCES, 
 T = TypeVar("T")
 
 OUT_OF_PRINT = 2
-"""How many links of each department lead to a book that is gone."""
+"""The number of links of each department that lead to a missing book."""
 
 
 class Route(enum.Enum):
-    """How a crawler gets to a book, or why it must not."""
+    """How a crawler reaches a book, or why it must not."""
 
     LISTED = "listed"
-    """Linked from the listings of its categories."""
+    """The listings of its categories link to the book."""
     MOVED = "moved"
-    """The listings link an old address that redirects to the book."""
+    """The listings link to an old address, which redirects to the book."""
     MOVED_TWICE = "moved twice"
-    """As MOVED, over two redirects, the second with a relative location."""
+    """Like MOVED, with two redirects, the second with a relative location."""
     COLLECTOR = "collector"
-    """Linked from the listings, but robots.txt forbids the book's own page."""
+    """The listings link to the book, but robots.txt forbids its page."""
     MOVED_COLLECTOR = "moved collector"
-    """An allowed old address redirects to a page that robots.txt forbids."""
+    """The listings link to an allowed old address, which redirects to a page that robots.txt
+    forbids."""
     RESERVED = "reserved"
-    """Linked only from a shelf that robots.txt forbids."""
+    """Only a shelf that robots.txt forbids links to the book."""
     OPEN_ACCESS = "open access"
-    """Linked only from a page that robots.txt allows inside a forbidden part."""
+    """Only a page that robots.txt allows inside a forbidden part links to the book."""
     STAFF = "staff"
-    """Linked only from the staff's pages, which robots.txt forbids."""
+    """Only the staff's pages, which robots.txt forbids, link to the book."""
 
     @property
     def listed(self) -> bool:
@@ -54,18 +55,18 @@ _FIRST_ROUTES = (
     *(Route.RESERVED,) * 6,
     *(Route.STAFF,) * 3,
 )
-"""Routes of a department's first books; the first three have the special titles."""
+"""The routes of a department's first books. The first three have the special titles."""
 
 
 @dataclass(frozen=True, slots=True)
 class Charset:
-    """How a page is encoded, and where it says so."""
+    """The encoding of a page, and where the page declares it."""
 
     codec: str
     header: str = ""
-    """The charset in the Content-Type header; empty when the header says nothing."""
+    """The charset in the Content-Type header. Empty if the header names none."""
     meta: str = ""
-    """The charset in a <meta> element; empty without one."""
+    """The charset in a <meta> element. Empty if there is none."""
 
 
 UTF_8 = Charset("utf-8", header="utf-8", meta="utf-8")
@@ -89,7 +90,7 @@ class Book:
     route: Route
     charset: Charset
     address: str
-    """Path and query of its page."""
+    """The path and query of the book's page."""
 
     @property
     def price(self) -> str:
@@ -98,7 +99,7 @@ class Book:
 
 
 def all_books() -> tuple[Book, ...]:
-    """Every book of the shop, in the order of their ids, which start at 1."""
+    """All books of the shop, in the order of their ids, which start at 1."""
     books: list[Book] = []
     for department in DEPARTMENTS:
         taken: set[str] = set()
@@ -114,7 +115,7 @@ def pick(choices: Sequence[T], *key: object) -> T:
 
 
 def number(limit: int, *key: object) -> int:
-    """A number from 0 up to, but without, the limit; always the same one for the same key."""
+    """A number from 0 to `limit` - 1, always the same one for the same key."""
     text = "/".join(map(str, key))
     return zlib.crc32(text.encode()) // 7 % limit
 
@@ -163,7 +164,7 @@ def _route(department: Department, index: int) -> Route:
 
 
 def _categories(department: Department, index: int) -> tuple[str, ...]:
-    # Every eighth book stands on two shelves: a crawl that does not notice repeats it.
+    # Every eighth book stands on two shelves. A crawl that does not notice this finds it twice.
     count = 2 if index % 8 == 7 else 1
     names = department.categories
     return tuple(names[(index + step) % len(names)] for step in range(count))
@@ -186,7 +187,7 @@ def _address(book_id: int, title: str, route: Route) -> str:
     folder = "/book"
     if route in (Route.COLLECTOR, Route.MOVED_COLLECTOR):
         folder = "/book/reserved"
-    # Some addresses have a query of two parts, which links write in either order.
+    # Some addresses have a query of two parts, and links write these in either order.
     query = "?binding=hardback&lang=en" if book_id % 40 == 0 and route is Route.LISTED else ""
     return f"{folder}/{book_id:04d}-{_slug(title)}/{query}"
 

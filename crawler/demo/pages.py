@@ -1,6 +1,6 @@
-"""Writes the demo shop's pages as HTML, with links in the many ways real sites write them.
+"""Writes the demo shop's pages as HTML, with links in the many forms of real sites.
 
-What a link leads to is the graph's business (`site.py`); here it becomes an absolute path, a
+The graph (`site.py`) decides where a link leads. This module writes it as an absolute path, a
 relative one, one with a fragment, or one with its query in another order.
 """
 
@@ -30,7 +30,8 @@ _CSS = (
 
 
 def render(page: Page) -> bytes:
-    """The page in its own charset; a letter the charset lacks is written as a reference."""
+    """The page in its own charset. A letter that the charset lacks becomes a character
+    reference."""
     return _html(page).encode(page.charset.codec, "xmlcharrefreplace")
 
 
@@ -64,7 +65,7 @@ def _body(page: Page) -> Iterable[str]:
     yield part("category", _categories)
     yield part("page", _pager)
     yield part("book", _books)
-    # A second pager below the books: its links have their query in another order.
+    # A second pager below the books; its links have their query in another order.
     yield part("page", _pager_below)
     yield part("also", _also)
     yield f"</main><footer>{part('footer', _navigation)}</footer>"
@@ -132,7 +133,7 @@ def _details(book: Book) -> str:
 
 
 def href(page: Page, link: Link) -> str:
-    """The link as that page writes it: one of several spellings of the same target."""
+    """The link as a page writes it: one of several spellings of the same target."""
     if link.target.startswith("#") and page.base:
         return f"{page.address}{link.target}"  # alone it would lead to the base
     if not link.target.startswith("/"):
@@ -155,7 +156,7 @@ def _swapped(target: str) -> str:
 
 
 def _relative(target: str, start: str) -> str:
-    """The target as seen from the folder of `start`."""
+    """The target, relative to the folder of `start`."""
     parts = urlsplit(target)
     path = posixpath.relpath(parts.path, posixpath.dirname(urlsplit(start).path))
     slash = "/" if parts.path.endswith("/") else ""

@@ -1,6 +1,6 @@
 """The demo shop's robots.txt, and what it means (RFC 9309, section 2.2).
 
-Written apart from the crawler's own robots code on purpose: the shop says which books a polite
+It is separate from the crawler's own robots code on purpose: the shop says which books a polite
 crawler finds, and that answer must not share a mistake with the crawler.
 """
 
@@ -19,7 +19,7 @@ _SHUT_OUT = "greedybot"
 
 
 def robots_txt() -> str:
-    """The file, as served."""
+    """The text of the file."""
     return "\n".join(
         [
             "# The staff's pages and what is put aside for customers are not for robots.",
@@ -33,7 +33,8 @@ def robots_txt() -> str:
 
 
 def allowed(address: str, user_agent: str) -> bool:
-    """Whether robots.txt lets that user agent fetch the path and query; the longest rule wins."""
+    """Whether robots.txt allows a user agent to fetch a path with its query. The longest rule
+    wins."""
     if user_agent.lower().startswith(_SHUT_OUT):
         return False
     matching = [(len(rule), verb) for verb, rule in _RULES if _matches(rule, address)]

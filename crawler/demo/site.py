@@ -1,7 +1,7 @@
-"""The pages of the demo shop and the links between them, before any HTML is written.
+"""The pages of the demo shop and the links between them, before they are written as HTML.
 
-The graph is the shop's own truth: `pages.py` renders it and `Bookshop.reachable_books` walks it,
-so what a crawl finds can be compared with an answer that no crawler had a part in.
+This graph is the shop's own truth: `pages.py` renders it, and `Bookshop.reachable_books` walks it.
+So one can compare the result of a crawl with an answer in which no crawler had a part.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from crawler.demo.catalogue import OUT_OF_PRINT, UTF_8, Book, Charset, Route, pi
 from crawler.demo.words import DEPARTMENTS, Department
 
 PER_PAGE = 20
-"""Books on one page of a listing."""
+"""The number of books on one page of a listing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,28 +22,28 @@ class Link:
     """A link of a page."""
 
     target: str
-    """Path and query it leads to, parts of the query in order; or an address that is not HTTP."""
+    """The path and query of its target, with the query sorted; or an address that is not HTTP."""
     text: str
     role: str
-    """Where on the page it stands: `department`, `trail`, `category`, `book`, `page`, `also`,
-    `footer`."""
+    """The part of the page in which it stands: `department`, `trail`, `category`, `book`, `page`,
+    `also`, `footer`."""
     note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What one address answers."""
+    """The answer of one address."""
 
     address: str
     title: str
     links: Sequence[Link] = ()
     status: int = 200
     location: str = ""
-    """Where a redirect leads, as its header says it; may be relative."""
+    """The target of a redirect, as its header names it. It may be relative."""
     book: Book | None = None
     text: str = ""
     base: str = ""
-    """The <base href> of the page; empty without one."""
+    """The <base href> of the page. Empty if there is none."""
     charset: Charset = UTF_8
 
 
@@ -62,7 +62,7 @@ _DEPARTMENT_LINKS = tuple(
 
 
 def build(books: Sequence[Book]) -> dict[str, Page]:
-    """All pages of the shop by their address."""
+    """All pages of the shop by their addresses."""
     pages = [_front(), *_staff(books)]
     for department in DEPARTMENTS:
         own = [book for book in books if book.department == department.name]
@@ -75,7 +75,7 @@ def build(books: Sequence[Book]) -> dict[str, Page]:
 
 
 def canonical(address: str) -> str:
-    """The address under which a request's path and query is found: parts of the query in order."""
+    """The address for a request's path and query: the same, with the query sorted."""
     parts = urlsplit(address)
     query = urlencode(sorted(parse_qsl(parts.query, keep_blank_values=True)))
     return f"{parts.path}?{query}" if query else parts.path
@@ -120,7 +120,7 @@ def _shelves(department: Department, books: Sequence[Book]) -> Iterator[Page]:
         if place < OUT_OF_PRINT:
             gone = f"/book/out-of-print/{department.name}-{place + 1}/"
             links.append(Link(gone, f"Lost Title No. {place + 1}", "book", "out of print"))
-        # One shelf of each department writes its links against a <base href>.
+        # One shelf of each department writes its links relative to a <base href>.
         yield from _listing(department, category, links, base="/book/" if place == 1 else "")
 
 
@@ -204,7 +204,7 @@ def _name(category: str) -> str:
 
 
 def by_role(page: Page) -> Mapping[str, list[Link]]:
-    """The links of a page, grouped by where they stand."""
+    """The links of a page, grouped by their roles."""
     groups: dict[str, list[Link]] = {}
     for link in page.links:
         groups.setdefault(link.role, []).append(link)

@@ -1,7 +1,7 @@
-"""What the demo bookshop's titles, names and descriptions are made of.
+"""The words for the titles, names and descriptions of the demo bookshop.
 
-Names hold letters of ISO-8859-1 only, so that any book can be served in any charset of the shop;
-titles that need more are listed on their own.
+Names hold only letters of ISO-8859-1, so that any book can be served in any charset of the shop.
+Titles that need more letters are listed separately.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ class Department:
     blurb: str
     categories: tuple[str, ...]
     books: int
-    """How many books belong to it, those that no crawl may see included."""
+    """The number of its books, including those that no crawl may see."""
     patterns: tuple[str, ...]
-    """Forms of a title; `{a}` is an adjective, `{n}` and `{m}` are nouns."""
+    """The forms of a title. `{a}` is an adjective, `{n}` and `{m}` are nouns."""
     adjectives: tuple[str, ...]
     nouns: tuple[str, ...]
     special_titles: tuple[str, str, str]
-    """Titles for the page in windows-1252, the one in ISO-8859-1, and one that needs UTF-8."""
+    """The titles for the page in windows-1252, the one in ISO-8859-1, and one that needs UTF-8."""
 
 
 DEPARTMENTS = (

@@ -1,1 +1,1 @@
-"""Tools for whoever writes a spider: try it, check it, run it alone."""
+"""Tools for people who write spiders: try a spider, check it, run it alone."""

@@ -1,4 +1,4 @@
-"""Runs tasks in this very process: no etcd, no other process, the same engine."""
+"""Runs tasks in this process: without etcd and other processes, but with the same engine."""
 
 from __future__ import annotations
 
@@ -23,11 +23,12 @@ from crawler.supervision import Supervisor
 from crawler.terminal.progress import Progress
 
 LOOK_S = 0.1
-"""How often the progress is shown."""
+"""The seconds between two updates of the progress."""
 
 
 class SharedSink:
-    """One file for the items of all tasks; closed by its owner, not by the crawls."""
+    """A sink that writes the items of all tasks into one file. Its owner closes it, not the
+    crawls."""
 
     def __init__(self, sink: Sink) -> None:
         self._sink = sink
@@ -36,19 +37,21 @@ class SharedSink:
         self.flush = sink.flush
 
     def open(self) -> None:
-        """Open already."""
+        """Do nothing: the file is open."""
 
     def close(self) -> None:
-        """Make what one crawl wrote readable; the others go on."""
+        """Flush what one crawl wrote. Other crawls go on writing."""
         self._sink.flush()
 
 
 def run_tasks(
     settings: Settings, items: str, progress: Progress, clock: Clock | None = None
 ) -> Sequence[Resource]:
-    """Run the settings' tasks to their end; each as it ended. Raises ConfigError.
+    """Run all tasks of the settings to their ends, and return them as they ended. Raises
+    ConfigError.
 
-    `items` is where the items of all go, as `open_sink` has it, or a folder with a file for each.
+    `items` names the place for the items of all tasks, as for `open_sink`, or a folder with a file
+    for each task.
     """
     clock = clock or SystemClock()
     if not settings.tasks:
@@ -92,7 +95,7 @@ class _Single:
         ]
 
     def watch(self, progress: Progress, clock: Clock) -> Sequence[Resource]:
-        """Show the progress until all have ended."""
+        """Show the progress until all tasks have ended."""
         while any(not greenlet.dead for greenlet in self._greenlets):
             progress.update(self._states())
             gevent.joinall(self._greenlets, timeout=LOOK_S)

@@ -1,4 +1,4 @@
-"""Finds what is wrong with a spider's file before it runs: `crawler check`."""
+"""Finds faults in a spider's file before it runs: `crawler check`."""
 
 from __future__ import annotations
 
@@ -21,19 +21,20 @@ from crawler.settings.crawl import CrawlSettings
 _COMPILERS: Mapping[str, Callable[[str], object]] = {"css": selectors.css, "xpath": selectors.xpath}
 _CALLBACKS = ("callback", "errback")
 _REQUESTING = ("Request", "FormRequest", "JsonRequest", "follow", "follow_all")
-"""What takes a callback as its second argument."""
+"""Calls that take a callback as their second argument."""
 
 
 @dataclass(frozen=True, order=True)
 class Fault:
-    """Something wrong; line 0 when it stands on none."""
+    """A fault. Line 0 means that it has no line."""
 
     line: int
     message: str
 
 
 def faults_of(spider: type[Spider], arguments: Mapping[str, str]) -> Iterator[Fault]:
-    """What the engine would refuse, and what would fail on the first page."""
+    """Yield the faults that the engine would refuse, and those that would fail on the first
+    page."""
     line = _line_of_class(spider)
     for domain in _texts(spider.allowed_domains):
         if "/" in domain or ":" in domain:
@@ -55,7 +56,7 @@ def faults_of(spider: type[Spider], arguments: Mapping[str, str]) -> Iterator[Fa
 
 
 def faults_in(path: Path, spiders: Mapping[str, type[Spider]]) -> Iterator[Fault]:
-    """What can be seen in a Python file: selectors that are none, callbacks that are not there."""
+    """Yield the faults that the source of a Python file shows: bad selectors, missing callbacks."""
     classes = {spider.__name__: spider for spider in spiders.values()}
     tree = ast.parse(path.read_text(encoding="utf-8"))
     for node in tree.body:
@@ -99,7 +100,8 @@ def _faults_in_class(node: ast.ClassDef, spider: type[Spider] | None) -> Iterato
 
 
 def _bad_selectors(call: ast.Call) -> Iterator[Fault]:
-    """Of `response.css("…")`, `follow_all(css="…")` and their like, with a text as it stands."""
+    """Check selectors that stand as texts in `response.css("…")`, `follow_all(css="…")` and the
+    like."""
     method = call.func.attr if isinstance(call.func, ast.Attribute) else ""
     given = [(method, call.args[0])] if call.args else []
     given += [(keyword.arg or "", keyword.value) for keyword in call.keywords]
@@ -114,7 +116,8 @@ def _bad_selectors(call: ast.Call) -> Iterator[Fault]:
 
 
 def _missing_callbacks(call: ast.Call, spider: type[Spider]) -> Iterator[Fault]:
-    """Of `Request(url, self.name)`, `follow(…, callback="name")` and their like."""
+    """Check the callbacks in `Request(url, self.name)`, `follow(…, callback="name")` and the
+    like."""
     given = [(each.arg or "", each.value) for each in call.keywords if each.arg in _CALLBACKS]
     if len(call.args) > 1 and _name_of(call.func) in _REQUESTING:
         given.append(("callback", call.args[1]))
@@ -138,7 +141,7 @@ def _method_name(value: ast.expr) -> str:
 
 
 def _parses(spider: type[Spider]) -> bool:
-    """Whether it has a callback for pages that are asked for without one."""
+    """Whether a spider has a callback for requests without one."""
     return any(
         getattr(spider, name, None) is not getattr(Spider, name, None)
         for name in ("parse", "_parse")

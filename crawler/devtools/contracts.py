@@ -1,4 +1,4 @@
-"""Contracts of callbacks, as their docstrings state them; the words are Scrapy's.
+"""Checks the contracts in the docstrings of callbacks. The words are Scrapy's.
 
     def parse_book(self, response):
         \"\"\"A page of a book.
@@ -9,9 +9,9 @@
         @scrapes title price
         \"\"\"
 
-`@url` is the page to try it on; without it there is no contract. `@returns` has a kind, the least
-number and the most, which may be left out; without any number it is one at least.
-`@scrapes` names the fields that each item must have. `@cb_kwargs` is a JSON object of arguments.
+`@url` names the page to try; without it there is no contract. `@returns` has a kind, the least
+number and the most. The most may be omitted; without any number, the least is one. `@scrapes` names
+the fields that each item must have. `@cb_kwargs` is a JSON object of arguments.
 """
 
 from __future__ import annotations
@@ -37,19 +37,19 @@ ALLOWED = "@returns items|requests [LEAST [MOST]]"
 
 @dataclass
 class Contract:
-    """What one callback promises for one page."""
+    """The contract of one callback for one page."""
 
     callback: str
     line: int
     url: str = ""
     cb_kwargs: Mapping[str, Any] = field(default_factory=dict)
     returns: list[tuple[str, float, float]] = field(default_factory=list)
-    """Kind, least and most."""
+    """The kind, the least number and the most."""
     scrapes: list[str] = field(default_factory=list)
 
 
 class BadContract(CrawlerError):
-    """A docstring states what is no contract; the message says what is allowed."""
+    """A docstring holds a bad contract. The message says what is allowed."""
 
 
 def contracts_of(spider: type[Spider]) -> Iterator[Contract]:
@@ -65,7 +65,8 @@ def contracts_of(spider: type[Spider]) -> Iterator[Contract]:
 
 
 def broken(pages: Pages, contract: Contract) -> Iterator[str]:
-    """Fetch its page, and say what the callback does not keep. Raises CrawlerError."""
+    """Fetch the page of a contract, and yield what the callback does not keep. Raises
+    CrawlerError."""
     request = Request(contract.url, contract.callback, cb_kwargs=contract.cb_kwargs)
     [found] = parsed(pages, request, 1)
     for kind, least, most in contract.returns:

@@ -1,4 +1,5 @@
-"""Runs one spider in this very process: no cluster, no settings file, the same engine."""
+"""Runs one spider in this process: without a cluster and a settings file, but with the same
+engine."""
 
 from __future__ import annotations
 
@@ -19,15 +20,15 @@ from crawler.settings.crawl import CrawlSettings
 from crawler.supervision import Supervisor
 
 LOOK_S = 0.1
-"""How often the progress is shown."""
+"""The seconds between two looks at the progress."""
 
 
 @contextmanager
 def engine_for(settings: CrawlSettings, *spiders: type[Spider]) -> Iterator[Engine]:
-    """An engine with these spiders that runs until the end of the block.
+    """An engine with these spiders, which runs until the end of the block.
 
-    Whoever sits at this machine may reach what it reaches, private addresses included, and run what
-    code they like.
+    People at this machine may reach what the machine reaches, private addresses included, and run
+    any code.
     """
     known = {spider.name: spider for spider in spiders}
     cache = Cache(Path("http-cache"))
@@ -40,15 +41,15 @@ def engine_for(settings: CrawlSettings, *spiders: type[Spider]) -> Iterator[Engi
 
 
 class Solo:
-    """One crawl; `stop` may be called from anywhere, a handler of signals included."""
+    """One crawl. `stop` may be called from anywhere, also from a signal handler."""
 
     def __init__(self, engine: Engine, spec: Spec, sink: Sink | SinkMaker) -> None:
-        """Raises NotFound and InvalidArgument, as `Engine.crawl`."""
+        """Raises NotFound and InvalidArgument, like `Engine.crawl`."""
         self._crawl: Crawl = engine.crawl(spec, sink)
         self.stop = self._crawl.stop
 
     def run(self, look: Callable[[Statistics], None]) -> Crawl:
-        """Crawl to the end, and have somebody look at it every now and then."""
+        """Crawl to the end. Calls `look` with the statistics from time to time."""
         supervisor = Supervisor("solo")
         clock = SystemClock()
         supervisor.spawn("crawl", self._crawl.run)

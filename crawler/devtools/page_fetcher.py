@@ -1,6 +1,6 @@
-"""Fetches pages one at a time, as a spider's crawl would: with its settings, cookies and policies.
+"""Fetches single pages like a crawl of a spider does: with its settings, cookies and policies.
 
-One crawl serves all of them: its callback hands the page over and waits for what to fetch next.
+One crawl fetches all of them. Its callback passes each page on, and waits for the next request.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from crawler.model.records import Spec
 from crawler.supervision import Supervisor
 
 FREE = {"max_depth": 0}
-"""Settings that would count the pages of a session against each other."""
+"""Settings without which the pages of a session would count against each other."""
 PATIENCE_S = 1.0
-"""How long the crawl may take to end."""
+"""The seconds that the crawl may take to end."""
 
 
 class NoPage(CrawlerError):
-    """A request has no page; the message says why."""
+    """A request has no page. The message says why."""
 
     def __init__(self, message: str, failure: Failure | None = None) -> None:
         super().__init__(message)
@@ -37,10 +37,11 @@ class NoPage(CrawlerError):
 
 
 class Pages:
-    """Fetches pages for one spider, which must not crawl otherwise."""
+    """Fetches pages for one spider, which must not crawl by itself."""
 
     def __init__(self, engine: Engine, spec: Spec, any_status: bool = False) -> None:
-        """`engine` has made its spider by `by_hand`; with `any_status` errors are pages too."""
+        """The spider in `engine` must come from `by_hand`. With `any_status`, answers with errors
+        are pages too."""
         settings = {**spec.parameters.get("settings", {}), **FREE}
         self._engine = engine
         self._spec = Spec(spec.name, parameters={**spec.parameters, "settings": settings})
@@ -54,11 +55,12 @@ class Pages:
 
     @property
     def spider(self) -> Any:
-        """The spider, whose callbacks may be called."""
+        """The spider. Its callbacks may be called."""
         return self._crawl.spider
 
     def get(self, request: Request) -> Response:
-        """Fetch a page; raises NoPage. Its `request` is the one given, after redirects too."""
+        """Fetch a page. Raises NoPage. The response's `request` is the one given, also after
+        redirects."""
         asked = request.replace(
             callback="by_hand_page", errback="by_hand_failure", cb_kwargs={}, dont_filter=True
         )
@@ -74,11 +76,11 @@ class Pages:
         return found
 
     def interrupt(self) -> None:
-        """Give up the page that is waited for; may be called from a handler of signals."""
+        """Give up the page that `get` waits for. May be called from a signal handler."""
         self._crawl.stop()
 
     def close(self) -> None:
-        """Let go of the crawl."""
+        """End the crawl."""
         self._wanted.put(None)
         self._crawl.stop()
         if self._running is not None:
@@ -86,7 +88,7 @@ class Pages:
         self._supervisor.stop()
 
     def handed_over(self, result: Response | Failure) -> Iterator[Request]:
-        """Called in the crawl with what a request came to: passes it on, and yields the next."""
+        """Pass the result of a request on, and yield the next request. Runs in the crawl."""
         if isinstance(result, Failure):
             self._found.put(NoPage(f"{result.request.url}: {result.getErrorMessage()}", result))
         else:
@@ -94,7 +96,7 @@ class Pages:
         yield from self.next_request()
 
     def next_request(self) -> Iterator[Request]:
-        """Wait for what is asked for next; nothing when the session is over."""
+        """Wait for the next request. Yields nothing when the session is over."""
         request = self._wanted.get()
         if request is not None:
             yield request
@@ -112,7 +114,7 @@ class Pages:
         self._running = self._supervisor.spawn("crawl", self._run, self._crawl)
 
     def _run(self, crawl: Crawl) -> None:
-        """A crawl that ends by itself has refused what it was asked for."""
+        """Run the crawl. If it ends by itself, it has refused the request."""
         crawl.run()
         self._running = None
         refused = ", ".join(crawl.filtered)
@@ -120,9 +122,9 @@ class Pages:
 
 
 def by_hand(spider: type[Spider]) -> type[Spider]:
-    """The spider with `Pages` to tell it what to fetch."""
+    """A subclass of the spider that fetches only what `Pages` asks for."""
     members: dict[str, Any] = {"start": _start, "by_hand_page": _page, "by_hand_failure": _page}
-    members["allowed_domains"] = ()  # whoever asks for a page wants that page
+    members["allowed_domains"] = ()  # people who ask for a page want that page
     return type(spider.__name__, (spider,), members)
 
 

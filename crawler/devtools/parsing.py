@@ -1,4 +1,4 @@
-"""What the callbacks of a spider make of pages: for `crawler parse`."""
+"""Shows what the callbacks of a spider make of pages: for `crawler parse`."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Parsed:
     requests: list[Request]
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON knows it."""
+        """The page as a JSON value."""
         return {
             "url": self.url,
             "status": self.status,
@@ -43,7 +43,7 @@ class Parsed:
         }
 
     def lines(self) -> Iterator[str]:
-        """As people read it."""
+        """The page as lines for people."""
         items, requests = counted(len(self.items), "item"), counted(len(self.requests), "request")
         yield f"{self.status} {self.url} → {self.callback}: {items}, {requests}"
         for item in self.items:
@@ -54,9 +54,9 @@ class Parsed:
 
 
 def parsed(pages: Pages, first: Request, depth: int) -> Iterator[Parsed]:
-    """Fetch a page and call its callback, then those it asks for, so many levels of them.
+    """Fetch a page and call its callback, then the pages that it asks for, `depth` levels in all.
 
-    Raises NoPage when the first has none, and CrawlerError when a callback raises.
+    Raises NoPage if the first request has no page, and CrawlerError if a callback raises.
     """
     level = [first]
     for number in range(depth):
@@ -94,7 +94,7 @@ def _outputs(spider: Any, response: Response, name: str) -> list[Any]:
 
 
 def place_of(error: BaseException) -> str:
-    """Where an error was raised, in a file that is no library's: ` at shop.py:12`."""
+    """Where an error was raised, in a file outside libraries: ` at shop.py:12`."""
     here = Path(__file__).parents[1]
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         file = Path(frame.filename)
@@ -104,7 +104,7 @@ def place_of(error: BaseException) -> str:
 
 
 def callback_name(request: Request) -> str:
-    """The name of the callback of a request, or of that of its rule; empty when it has none."""
+    """The name of the callback of a request, or of its rule's callback. Empty if there is none."""
     callback = request.callback
     owner = getattr(callback, "__self__", None)
     if isinstance(owner, CrawlSpider) and "rule" in request.meta:

@@ -1,4 +1,4 @@
-"""What `crawler shell` has at hand: the last page, and functions to fetch and look at pages."""
+"""The session of `crawler shell`: the last page, and functions to fetch and view pages."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from crawler.engine.http.response import Response
 from crawler.errors import CrawlerError
 
 HELP = """\
-response    the last page            request   what it was asked for by
-css, xpath  selectors on the page    spider    whose settings and cookies count
+response    the last page            request   the request for it
+css, xpath  selectors on the page    spider    the spider, with its settings and cookies
 fetch(URL or Request)                get another page, which becomes `response`
 view(response)                       open the page in a browser
 shelp()                              show this"""
 
 
 class Shell:
-    """Holds the names that expressions see; `fetch` renews those of the page."""
+    """Holds the names that expressions see. `fetch` renews the names of the page."""
 
     def __init__(self, pages: Pages) -> None:
         self._pages = pages
@@ -47,7 +47,7 @@ class Shell:
         }
 
     def fetch(self, target: str | Request) -> Response:
-        """Get a page, or a file of this machine, and make it `response`; raises CrawlerError."""
+        """Get a page, or a file of this machine, and make it `response`. Raises CrawlerError."""
         request = target if isinstance(target, Request) else Request(address(target))
         path = _path(request.url)
         response = self._get(request) if path is None else read_file(path)
@@ -60,7 +60,8 @@ class Shell:
         return response
 
     def evaluate(self, source: str) -> Any:
-        """The value of an expression; None after statements. Raises what they raise."""
+        """Run code. Returns the value of an expression, None for statements. Raises what the code
+        raises."""
         try:
             compiled = compile(source, "<code>", "eval")
         except SyntaxError:
@@ -69,7 +70,7 @@ class Shell:
         return eval(compiled, self.names)
 
     def interact(self) -> None:
-        """Read and evaluate until the end of the input; with IPython when that is installed."""
+        """Read and run code until the input ends. Uses IPython if it is installed."""
         try:
             from IPython.terminal.embed import InteractiveShellEmbed
         except ImportError:
@@ -86,10 +87,10 @@ class Shell:
 
 
 class Console(code.InteractiveConsole):
-    """Reads and evaluates; what is wrong with a page is told in a line."""
+    """Reads and runs code. It reports an error of a page in one line."""
 
     def showtraceback(self) -> None:
-        """Tell what was raised: where, unless it is a fault that the crawler explains."""
+        """Show an exception: its message if it is one of the crawler's, else its traceback."""
         error = sys.exc_info()[1]
         if isinstance(error, CrawlerError):
             self.write(f"{error}\n")
@@ -98,7 +99,7 @@ class Console(code.InteractiveConsole):
 
 
 def address(target: str) -> str:
-    """The URL that was meant: of a file when it looks like a path, else with http:// before it."""
+    """The URL of a target: a file URL if it looks like a path, else with http:// before it."""
     if target.startswith(("./", "../", "/", "~")) or (
         "://" not in target and Path(target).is_file()
     ):
@@ -107,7 +108,7 @@ def address(target: str) -> str:
 
 
 def read_file(path: Path) -> Response:
-    """A page from a file; raises CrawlerError."""
+    """Read a page from a file. Raises CrawlerError."""
     try:
         body = path.read_bytes()
     except OSError as error:
@@ -117,7 +118,8 @@ def read_file(path: Path) -> Response:
 
 
 def view(response: Response) -> str:
-    """Open a page in a browser, with its links as they are on the site; the file it was put in."""
+    """Write a page to a file and open it in a browser. Its links stay as on the site. Returns the
+    file."""
     body = response.body
     if b"<base" not in body[:4096].lower():
         base = f'<base href="{response.url}">'.encode()
@@ -135,7 +137,7 @@ def _path(url: str) -> Path | None:
 
 
 def _with_history(names: Mapping[str, Any]) -> None:
-    """Let the arrow keys and the tabulator do what one is used to."""
+    """Let the arrow keys and the tab key work as usual."""
     with contextlib.suppress(ImportError):
         import readline
         import rlcompleter
@@ -146,7 +148,7 @@ def _with_history(names: Mapping[str, Any]) -> None:
 
 @contextlib.contextmanager
 def _on_sigint(pages: Pages) -> Iterator[None]:
-    """Ctrl-C gives up the page that is waited for, and not the shell."""
+    """Ctrl-C gives up the page that the shell waits for, but does not end the shell."""
     before = signal.signal(signal.SIGINT, lambda *_: pages.interrupt())
     try:
         yield

@@ -1,4 +1,4 @@
-"""The files that `crawler new spider` writes: spiders that run as they stand."""
+"""The files that `crawler new spider` writes. The spiders run as they are."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from string import Template
 from crawler.engine.http import urls
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9._-]{0,63}")
-"""What a spider may be called."""
+"""The names that a spider may have."""
 
 _BASIC = '''\
 """$name: run it with `crawler runspider $file -o $name.jsonl`."""
@@ -25,7 +25,7 @@ class $class_name(Spider):
 
     def parse(self, response):
         yield {"url": response.url, "title": response.css("title::text").get()}
-        # To go on to other pages, each of which comes back to this method:
+        # To follow other pages; this method gets each of them:
         # yield from response.follow_all(css="a.next")
 '''
 
@@ -40,7 +40,7 @@ class $class_name(CrawlSpider):
     allowed_domains = [$host]
     start_urls = [$url]
     rules = [
-        # Links that are only followed would be: Rule(LinkExtractor(allow=r"/category/")),
+        # A rule that only follows links: Rule(LinkExtractor(allow=r"/category/")),
         Rule(LinkExtractor(), callback="parse_page", follow=True),
     ]
 
@@ -59,7 +59,7 @@ class $class_name(SitemapSpider):
     allowed_domains = [$host]
     sitemap_urls = [$robots]  # or the address of a sitemap
     sitemap_rules = [
-        # The callback of the first pattern that is found in the URL of a page gets it.
+        # The first pattern that is found in the URL of a page decides its callback.
         (r"", "parse_page"),
     ]
 
@@ -72,7 +72,7 @@ _YAML = """\
 name: $quoted_name
 start_urls: [$url]
 follow:
-  - css: a  # the links that are followed; allow: [/category/] would keep to some
+  - css: a  # which links to follow; allow: [/category/] would follow only some
 items:
   - fields:
       url: {from: url}
@@ -85,21 +85,21 @@ TEMPLATES: Mapping[str, tuple[str, Template]] = {
     "sitemap": (".py", Template(_SITEMAP)),
     "yaml": (".yaml", Template(_YAML)),
 }
-"""CloseConditions of the file and text of each."""
+"""Template → the suffix and the text of its file."""
 
 
 def file_name(template: str, name: str) -> str:
-    """How the file of a spider is called; one that Python can import, where it is Python."""
+    """The name of a spider's file. A Python file gets a name that Python can import."""
     ending, _ = TEMPLATES[template]
     stem = re.sub(r"\W", "_", name) if ending == ".py" else name
     return f"{stem}{ending}"
 
 
 def rendered(template: str, name: str, url: str) -> str:
-    """The text of the file of a new spider. `name` fits NAME, `url` is safe."""
+    """The text of the file of a new spider. `name` matches NAME, `url` is safe."""
     _, text = TEMPLATES[template]
     origin = urls.origin(url)
-    # JSON writes texts so that Python and YAML read them as they are.
+    # Python and YAML read the texts that JSON writes.
     return text.substitute(
         name=name,
         file=file_name(template, name),

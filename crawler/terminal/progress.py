@@ -1,7 +1,7 @@
-"""Shows how tasks go: bars redrawn in place on a terminal, plain lines elsewhere.
+"""Shows the progress of tasks: bars that are redrawn in place on a terminal, plain lines elsewhere.
 
-Whoever has the tasks calls `update` with all of them, as often as it likes, and `finish` once.
-While bars are shown nobody else may write to the terminal.
+The caller calls `update` with all tasks, as often as it likes, and `finish` once. While bars are
+shown, nobody else may write to the terminal.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from crawler.model.records import Resource, State
 from crawler.terminal import render
 
 SUMMARY_S = 2.0
-"""Plain output has at most one summary in so many seconds."""
+"""The least seconds between two summaries of plain output."""
 _TICK_S = 0.12
 _HIDE_CURSOR, _SHOW_CURSOR = "\x1b[?25l", "\x1b[?25h"
 _CLEAR_LINE, _CLEAR_BELOW = "\x1b[K", "\x1b[J"
@@ -26,18 +26,18 @@ class Progress(Protocol):
     """Shows tasks while they run."""
 
     def update(self, resources: Sequence[Resource]) -> None:
-        """Show how the tasks stand now."""
+        """Show the present state of the tasks."""
         ...
 
     def finish(self, resources: Sequence[Resource], elapsed_s: float | None = None) -> None:
-        """Show how they ended, as a table; the total of its seconds is `elapsed_s`."""
+        """Show how the tasks ended, as a table. The total of its seconds is `elapsed_s`."""
         ...
 
 
 def progress_to(
     stream: TextIO, *, live: bool | None = None, colour: bool = True, clock: Clock | None = None
 ) -> Progress:
-    """What shows progress on that stream; `live` asks for bars, or none, whatever it is."""
+    """Make the progress display for a stream. `live` forces bars, or no bars."""
     clock = clock or SystemClock()
     unicode = _writes_unicode(stream)
     if stream.isatty() if live is None else live:
@@ -46,7 +46,7 @@ def progress_to(
 
 
 class LiveProgress:
-    """A bar for each task, redrawn in place."""
+    """Shows a bar for each task, redrawn in place."""
 
     def __init__(self, stream: TextIO, look: render.Look, clock: Clock) -> None:
         self._stream = stream
@@ -55,7 +55,7 @@ class LiveProgress:
         self._drawn = 0
 
     def update(self, resources: Sequence[Resource]) -> None:
-        """Draw the bars over those drawn before."""
+        """Draw the bars over the earlier ones."""
         width, height = _size(self._stream)
         tick = int(self._clock.monotonic() / _TICK_S)
         lines = self._lines(resources, width - 1, height - 1, tick)
@@ -69,7 +69,7 @@ class LiveProgress:
     def _lines(
         self, resources: Sequence[Resource], width: int, height: int, tick: int
     ) -> list[str]:
-        # The cursor cannot be moved above the screen, so there are never more lines than rows.
+        # The cursor cannot move above the screen, so there are never more lines than rows.
         shown = list(resources) if len(resources) < height else _most_wanted(resources, height - 2)
         lines = render.bars(shown, width, tick, self._look)
         if len(shown) < len(resources):
@@ -80,9 +80,9 @@ class LiveProgress:
         return [*lines, render.fitted(total, min(width, len(total)), self._look)]
 
     def _draw(self, lines: Sequence[str]) -> None:
-        # One write of the whole picture, each line cleared behind its end and not before its
-        # start: the terminal never shows an empty line in between, which is what flickers. The
-        # cursor is hidden for that write alone, so that no end of the program leaves it hidden.
+        # One write draws the whole picture, and clears each line behind its end, not before its
+        # start. So the terminal never shows an empty line in between, which would flicker. The
+        # cursor is hidden only for that write, so it is visible however the program ends.
         up = f"\x1b[{self._drawn}A" if self._drawn else ""
         picture = "".join(f"{line}{_CLEAR_LINE}\n" for line in lines)
         _write(self._stream, f"{_HIDE_CURSOR}{up}\r{picture}{_CLEAR_BELOW}{_SHOW_CURSOR}")
@@ -90,7 +90,7 @@ class LiveProgress:
 
 
 class PlainProgress:
-    """A line whenever a task's state or owner changes, and a summary now and then."""
+    """Writes a line when a task's state or owner changes, and a summary from time to time."""
 
     def __init__(self, stream: TextIO, clock: Clock) -> None:
         self._stream = stream
@@ -132,7 +132,7 @@ def _results(resources: Sequence[Resource], elapsed_s: float | None) -> str:
 
 
 def _most_wanted(resources: Sequence[Resource], count: int) -> list[Resource]:
-    """So many tasks, those that run before those that wait, and those that ended last."""
+    """The `count` tasks to show: running ones first, those that are done last."""
     order = (State.RUNNING, State.ASSIGNED, State.FAILED, State.PENDING, State.DONE)
     by_state = sorted(resources, key=lambda resource: order.index(resource.state))
     return by_state[: max(count, 1)]
@@ -150,7 +150,7 @@ def _size(stream: TextIO) -> tuple[int, int]:
         size = os.get_terminal_size(stream.fileno())
     except (OSError, ValueError):
         return 80, 24
-    # Some terminals do not know, and say 0.
+    # Some terminals do not know their size, and report 0.
     return size.columns or 80, size.lines or 24
 
 

@@ -1,7 +1,7 @@
-"""Draws the progress of tasks as text: pure functions from resources to lines.
+"""Draws the progress of tasks as text, with pure functions from resources to lines.
 
-How many pages a crawl will have is not known before its end, so a bar shows that and how a task
-goes, never how far; the counters beside it say what was done.
+Nobody knows before the end how many pages a crawl will have. So a bar shows the state of a task,
+but not how far it is. The counters beside it show what was done.
 """
 
 from __future__ import annotations
@@ -41,23 +41,24 @@ class Look:
 
     @property
     def ellipsis(self) -> str:
-        """What stands for text that was cut off."""
+        """The sign for text that was cut off."""
         return "…" if self.unicode else "~"
 
 
 def worker(resource: Resource) -> str:
-    """The short name of the worker that has the task: `worker-2`; a dash without one."""
+    """The short name of the task's worker (`worker-2`), or a dash without a worker."""
     return resource.owner.node_id.rpartition(".")[2] if resource.owner else "-"
 
 
 def bars(resources: Sequence[Resource], width: int, tick: int, look: Look) -> list[str]:
-    """A line for each task, none wider than `width` columns; `tick` moves the bars."""
+    """A line for each task, at most `width` columns wide. `tick` moves the bars."""
     columns = _Columns.of(resources, width)
     return [_line(resource, columns, tick, look) for resource in resources]
 
 
 def bar(state: State, width: int, tick: int, look: Look) -> str:
-    """A bar of that width: empty while it waits, moving while it runs, full when it ended."""
+    """A bar of that width: empty while the task waits, moving while it runs, full when it has
+    ended."""
     full, empty = look.blocks
     if state.finished:
         return full * width
@@ -70,7 +71,7 @@ def bar(state: State, width: int, tick: int, look: Look) -> str:
 
 
 def counters(resource: Resource) -> str:
-    """What was done, as text of a width that rarely changes."""
+    """The counts of a task, as a text whose width rarely changes."""
     counts = resource.counts
     pages, items, failures = counts.pages, counts.items, counts.failures
     text = f"{pages:>6} {plural(pages, 'page'):<5} {items:>6} {plural(items, 'item'):<5}"
@@ -78,7 +79,7 @@ def counters(resource: Resource) -> str:
 
 
 def change(resource: Resource) -> str:
-    """A line that says where a task stands now."""
+    """A line that says the present state of a task."""
     line = f"{resource.name}: {resource.state.value}"
     if resource.owner is not None and not resource.state.finished:
         line = f"{line} on {worker(resource)}"
@@ -88,7 +89,7 @@ def change(resource: Resource) -> str:
 
 
 def done(resource: Resource) -> str:
-    """The counts of a task that ended, as part of a sentence."""
+    """The counts of a task that has ended, as part of a sentence."""
     return f"{_sums([resource])} in {resource.counts.seconds:.1f} s"
 
 
@@ -101,9 +102,10 @@ def summary(resources: Sequence[Resource]) -> str:
 
 
 def table(resources: Sequence[Resource], elapsed_s: float | None = None) -> str:
-    """The result of each task and the totals, aligned.
+    """The result of each task and the totals, as an aligned table.
 
-    The total of the seconds is `elapsed_s`, or the longest task's, as tasks run side by side.
+    The total of the seconds is `elapsed_s`. Without it, it is that of the longest task, because
+    tasks run at the same time.
     """
     counts = [resource.counts for resource in resources]
     longest_s = max((each.seconds for each in counts), default=0.0)
@@ -120,7 +122,7 @@ def table(resources: Sequence[Resource], elapsed_s: float | None = None) -> str:
 
 
 def fitted(text: str, width: int, look: Look) -> str:
-    """The text cut or padded to exactly that many columns."""
+    """The text, cut or padded to exactly `width` columns."""
     if display_width(text) > width:
         kept = ""
         for letter in text:
@@ -133,7 +135,8 @@ def fitted(text: str, width: int, look: Look) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Columns:
-    """How wide each part of a line is; what does not fit goes, least needed first."""
+    """The width of each part of a line. If the line is too narrow, the least important parts go
+    first."""
 
     name: int
     worker: int
@@ -161,7 +164,7 @@ def _line(resource: Resource, columns: _Columns, tick: int, look: Look) -> str:
     if columns.bar:
         parts.append(bar(resource.state, columns.bar, tick, look))
     parts.append(_tail(resource))
-    # Cut before it is coloured: an escape sequence cut in two would colour the whole terminal.
+    # Cut the text before it is coloured: half an escape sequence would colour the whole terminal.
     text = "  ".join(parts)
     text = fitted(text, columns.width, look) if display_width(text) > columns.width else text
     return f"{_COLOURS[resource.state]}{text}{_RESET}" if look.colour else text

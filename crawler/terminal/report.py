@@ -1,4 +1,4 @@
-"""The statistics of a crawl as text: one line while it runs, a table when it has ended."""
+"""Shows the statistics of a crawl as text: one line while it runs, a table when it has ended."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _UNITS = ("bytes", "KB", "MB", "GB", "TB")
 
 
 def status(found: Statistics) -> str:
-    """How a crawl stands, in one line."""
+    """The state of a running crawl in one line."""
     failed = sum(found.failures.values())
     parts = [
         f"{counted(found.pages, 'page')} ({found.pages_per_s:,.1f}/s)",
@@ -26,7 +26,7 @@ def status(found: Statistics) -> str:
 
 
 def summary(found: Statistics) -> list[str]:
-    """How a crawl ended, a line for each thing there is to tell."""
+    """The summary of a crawl, one line for each value that there is."""
     return [row(name, text) for name, text in _rows(found) if text]
 
 
@@ -50,7 +50,7 @@ def _rows(found: Statistics) -> Iterator[tuple[str, str]]:
     yield "failed", counts(_largest_first(found.failures))
     yield "filtered", counts(_largest_first(found.filtered))
     yield "not done", counted(found.pending, "request") if found.pending else ""
-    yield "resting", _resting(found.resting) if not found.finish_reason else ""
+    yield "cooldown", _resting(found.resting) if not found.finish_reason else ""
     yield "memory", _memory(found.memory)
     yield "latency", _latency(found.latency_s) if found.statuses else ""
     yield "slow", counted(found.slow_callbacks, "callback") if found.slow_callbacks else ""
@@ -64,7 +64,7 @@ def counts(values: Mapping[str, int]) -> str:
 
 
 def size(number: float) -> str:
-    """A number of bytes as people read it."""
+    """A number of bytes with a unit, for people."""
     for unit in _UNITS:
         if number < 1000 or unit == _UNITS[-1]:
             break
@@ -73,7 +73,7 @@ def size(number: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as people read them: `42 s`, `3:07`, `1:00:03`."""
+    """Seconds for people: `42 s`, `3:07`, `1:00:03`."""
     if seconds < 60:
         return f"{seconds:.0f} s"
     minutes, rest = divmod(int(seconds), 60)
@@ -82,7 +82,7 @@ def duration(seconds: float) -> str:
 
 
 def _discovered(found: Statistics) -> str:
-    """Most requests that callbacks yield are for pages that the crawl knows."""
+    """The discovered requests. Most of them are for pages that the crawl already knows."""
     duplicates = found.filtered.get("duplicate", 0)
     among = f", among them {counted(duplicates, 'duplicate')}" if duplicates else ""
     return f"{counted(found.discovered, 'request')}{among}"
@@ -122,7 +122,7 @@ def _memory(memory: Mapping[str, int]) -> str:
 def _resting(resting: Mapping[str, float]) -> str:
     hosts = int(resting.get("hosts", 0))
     longest = duration(resting.get("longest_s", 0.0))
-    return f"{counted(hosts, 'host')}, for {longest} at the most" if hosts else ""
+    return f"{counted(hosts, 'host')}, for {longest} at most" if hosts else ""
 
 
 def _largest_first(values: Mapping[str, int]) -> dict[str, int]:

@@ -1,4 +1,5 @@
-"""Plain tables: columns as wide as what is in them, numbers to the right."""
+"""Draws plain tables. Each column is as wide as its content, and numbers are aligned to the
+right."""
 
 from __future__ import annotations
 
@@ -10,9 +11,9 @@ from typing import Any
 def lines(
     headers: Sequence[str], rows: Iterable[Sequence[Any]], total: Sequence[Any] = ()
 ) -> Iterator[str]:
-    """The lines of a table; a column with a number in it is aligned to the right.
+    """The lines of a table. A column that has a number is aligned to the right.
 
-    With a row of totals, a ruler follows the headers and another one the rows.
+    With a row of totals, a ruler follows the headers, and another follows the rows.
     """
     rows = list(rows)
     right = {at for row in rows for at, cell in enumerate(row) if isinstance(cell, int | float)}
@@ -28,17 +29,17 @@ def lines(
 
 
 def pairs(values: Mapping[str, Any]) -> str:
-    """A mapping in one cell: `gpu=yes zone=a`."""
+    """A mapping as the text of one cell: `gpu=yes zone=a`."""
     return " ".join(f"{key}={text(value)}" for key, value in sorted(values.items()))
 
 
 def plain(number: float) -> str:
-    """A number without an exponent, and without what says nothing."""
+    """A number without an exponent and without trailing zeros."""
     return f"{number:.6f}".rstrip("0").rstrip(".")
 
 
 def text(cell: Any) -> str:
-    """What stands in a cell: on one line, booleans as yes and no."""
+    """The text of a cell: on one line, with booleans as yes and no."""
     if isinstance(cell, Seconds):
         return f"{cell:.1f}"
     if isinstance(cell, bool):
@@ -49,7 +50,7 @@ def text(cell: Any) -> str:
 
 
 class Seconds(float):
-    """A duration, shown to a tenth of a second."""
+    """A duration that is shown to a tenth of a second."""
 
 
 def padded(cell: str, width: int, right: bool = False) -> str:

@@ -1,4 +1,4 @@
-"""One line at the bottom of a terminal that is written anew, and log lines above it."""
+"""A status line at the bottom of a terminal, with log lines above it."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ _CLEAR = "\r\x1b[K"
 
 
 class StatusLine:
-    """Shows a line in place; whoever logs to it writes above. Elsewhere than on a terminal it
-    shows nothing, and logs go through as they are."""
+    """Shows a line in place; logs are written above it. If the stream is no terminal, it shows
+    nothing and passes logs on unchanged."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -25,19 +25,19 @@ class StatusLine:
             self._stream.flush()
 
     def write(self, text: str) -> int:
-        """Write above the line, as a stream of logs."""
+        """Write log lines above the status line."""
         return self._stream.write(f"{_CLEAR}{text}{self._shown}" if self._shown else text)
 
     def flush(self) -> None:
-        """Have it seen."""
+        """Flush the stream."""
         self._stream.flush()
 
     def isatty(self) -> bool:
-        """Whether it is a terminal."""
+        """Whether the stream is a terminal."""
         return self._live
 
     def fileno(self) -> int:
-        """Of the stream below."""
+        """The descriptor of the stream."""
         return self._stream.fileno()
 
 
