@@ -93,18 +93,30 @@ class _Host:
 
     def __init__(self) -> None:
         self.members: dict[Member, HostTerms] = {}
+        """The crawls' queues for the host, with their terms."""
         self.waiting: OrderedDict[Member, None] = OrderedDict()
+        """The members that wait for a turn, in the order in which they asked."""
         self.sent_s = -math.inf
+        """The monotonic time from which the pause before the next request counts."""
         self.freed_s = -math.inf
+        """The monotonic time at which a request last ended."""
         self.in_flight = 0
         self.delay_s = 0.0
+        """The longest delay of all members."""
         self.crawl_delay_s = 0.0
+        """The longest Crawl-delay of robots.txt."""
         self.random = 0.0
+        """The largest share by which chance varies the delay."""
         self.factor = 1.0
+        """The factor by which chance varies the present delay."""
         self.pause_s = 0.0
+        """What must pass between two requests, rate limits aside."""
         self.doubt = 0.0
+        """The share of the pause that is added until the last request is answered."""
         self.pace_s = 0.0
+        """The delay that follows the latency of answers (`adaptive`); 0 if it is off."""
         self.limit = 1
+        """How many requests may be in flight."""
         self.limits: set[Limit] = set()
         self.spent: dict[Limit, float] = {}
         """For each rate limit, the monotonic time at which its bucket will be full again."""

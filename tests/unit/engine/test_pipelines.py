@@ -266,5 +266,5 @@ def test_a_plugin_that_fails_is_told_before_the_crawl(monkeypatch):
         {"shop": type("S", (Shop,), {"start_urls": ["http://h/"]})},
         plugins=["failing"],
     )
-    with pytest.raises(InvalidArgument, match="no pipelines for spider 'shop': ZeroDivisionError"):
+    with pytest.raises(InvalidArgument, match="pipelines of spider 'shop': ZeroDivisionError"):
         engine.crawl(Spec("task", "shop"), ListSink())

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 BATCH_RECORDS = 1000
-"""So many rows a database gets together at most."""
+"""The most rows of one batch for a database."""
 BATCH_BYTES = 1_000_000
-"""So much of them is collected at most before it is written."""
+"""The most bytes of one batch for a database."""
 
 
 class Unreachable(OSError):
