@@ -54,7 +54,7 @@ class Database:
         self.place = _place(self._url)
         """The address for people, without user and password."""
         self.threads = threads
-        """One thread."""
+        """The one thread that does all work with the database."""
         self.engine = _engine(self._url)
         self._users = 0
 
