@@ -2,6 +2,7 @@
 
 import errno
 from collections import defaultdict
+from dataclasses import replace
 from itertools import pairwise
 
 import gevent
@@ -11,6 +12,7 @@ from crawler import Request, Spider
 from crawler.clock import ManualClock, settle
 from crawler.engine.crawl.crawl import START_AHEAD
 from crawler.engine.crawl.time_slice import SLICE_S, TimeSlice
+from crawler.engine.download.body_memory import BodyMemory
 from crawler.engine.http.messages import FetchError
 from crawler.engine.stats.counters import Counters
 from crawler.engine.stats.outcome import outcome_of
@@ -136,6 +138,19 @@ def test_no_more_in_flight_than_concurrency(clock):
         counts.append(len(fetcher.sent))
         clock.advance(1.0)
     assert counts == [3, 6, 9, 10]
+
+
+def test_nothing_is_sent_while_there_is_no_memory_for_an_answer(clock):
+    fetcher = FakeFetcher(clock)
+    parts = replace(shared(fetcher, clock), held=BodyMemory(10))
+    parts.held.take(10)
+    crawl = crawl_of(spider_of(["http://h/"]), parts)
+    running = gevent.spawn(crawl.run)
+    settle()
+    assert fetcher.sent == []
+    parts.held.give_back(1)
+    running.join(1)
+    assert crawl.counts.pages == 1
 
 
 def test_items_reach_the_sink_within_a_second_of_a_slow_crawl(clock):

@@ -38,6 +38,13 @@ def test_a_host_that_throttles_rests_as_a_whole_and_others_go_on(clock):
     assert it.crawl.statistics.resting == {"hosts": 0, "longest_s": 0.0}
 
 
+def test_the_ports_of_a_host_share_its_delay(clock):
+    urls = [f"http://h:{port}/{i}" for i in range(2) for port in (80, 81)]
+    it = Running(clock, spider_of([*urls, "https://h/"]), delay_s=10.0)
+    it.finish(within_s=60)
+    assert it.moments() == pytest.approx([0.0, 10.0, 20.0, 30.0, 40.0], abs=0.1)
+
+
 def test_a_host_that_always_throttles_is_asked_less_and_less_often(clock):
     fetcher = FakeFetcher(clock, answering(h=page(status=503)))
     it = Running(clock, spider_of(["http://h/"]), fetcher, throttle_s=60.0, retries=4)

@@ -213,3 +213,17 @@ def test_parameters_are_stripped_by_name(query, left):
     unwanted = urls.stripper(["utm_*", "gclid"])
     url = urls.stripped(urls.parse(f"http://h/{query}"), unwanted)
     assert url.href == f"http://h/{left}"
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("http://me:secret@h:81/a?b=1", "http://h:81/a?b=1"),
+        ("https://me@h/", "https://h/"),
+        ("http://h/@a", "http://h/@a"),
+        ("http://h?mail=me@h", "http://h?mail=me@h"),
+        ("mailto:me@h", "mailto:me@h"),
+    ],
+)
+def test_a_url_is_shown_without_its_password(url, shown):
+    assert urls.shown(url) == shown
