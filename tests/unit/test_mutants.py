@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.mutants import engine
 from tests.mutants.__main__ import MUTANTS, copy_project
 
 ROOT = Path(__file__).parents[2]
@@ -12,6 +13,11 @@ ROOT = Path(__file__).parents[2]
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
 def test_what_it_takes_out_is_there_once(mutant):
     assert (ROOT / mutant.file).read_text().count(mutant.before) == 1
+
+
+def test_every_room_of_the_engine_has_one():
+    rooms = {file.parent.name for file in (ROOT / "crawler" / "engine").glob("*/__init__.py")}
+    assert {Path(mutant.file).parts[2] for mutant in engine.MUTANTS} == rooms
 
 
 def test_no_two_have_one_name():
