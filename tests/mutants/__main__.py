@@ -8,7 +8,6 @@ design (docs/guarantees.md); the others take out what our own promises rest on.
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
