@@ -13,7 +13,7 @@ from typing import Any
 from crawler.engine.crawl import verdicts
 from crawler.engine.crawl.context import CrawlContext
 from crawler.engine.crawl.item_writer import ItemWriter, SinkFailed
-from crawler.engine.crawl.verdicts import Failure, Page, Redirect, Retry, Verdict
+from crawler.engine.crawl.verdicts import Failed, Page, Redirect, Retry, Verdict
 from crawler.engine.frontier.disk_queue import DiskQueueFailed
 from crawler.engine.frontier.frontier import Frontier, Job
 from crawler.engine.http import failures, markup, urls
@@ -73,7 +73,7 @@ class Scraper:
                 self._count_refusal(
                     self._frontier.admit_hop(job, verdict.url, verdict.method, verdict.body)
                 )
-            case Failure():
+            case Failed():
                 self._fail(job, verdict)
 
     def _read(self, job: Job, page: Page) -> None:
@@ -170,7 +170,7 @@ class Scraper:
         if refusal:
             self._counters.filter(refusal)
 
-    def _fail(self, job: Job, verdict: Failure) -> None:
+    def _fail(self, job: Job, verdict: Failed) -> None:
         self._counters.fail(verdict.reason, job.url)
         log.info(
             "page failed",
@@ -182,7 +182,7 @@ class Scraper:
         )
         self._tell_errback(job, self._error(job, verdict))
 
-    def _error(self, job: Job, verdict: Failure) -> Exception:
+    def _error(self, job: Job, verdict: Failed) -> Exception:
         if verdict.page is not None:
             return failures.HttpError(self._response(job, verdict.page))
         return failures.fetch_error(verdict.reason, verdict.detail)

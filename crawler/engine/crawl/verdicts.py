@@ -50,7 +50,7 @@ class Retry:
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class Failed:
     """The end of a request that failed."""
 
     reason: str
@@ -59,7 +59,7 @@ class Failure:
     """The answer, if its HTTP status is the reason."""
 
 
-Verdict = Page | Redirect | Retry | Failure
+Verdict = Page | Redirect | Retry | Failed
 
 
 def decide(
@@ -77,7 +77,7 @@ def decide(
     try:
         return _judged(job, result, settings, now_s, handled)
     except FetchError as error:  # its `meta` holds a value that is not allowed
-        return Failure(error.reason, str(error))
+        return Failed(error.reason, str(error))
 
 
 def _judged(
@@ -97,7 +97,7 @@ def _judged(
         return _after_redirect(job, page, settings, handled)
     else:
         verdict = _ended(page) if page.status >= 400 else page
-    if isinstance(verdict, Failure) and meta.handles(job.request.meta, page.status, handled):
+    if isinstance(verdict, Failed) and meta.handles(job.request.meta, page.status, handled):
         return page
     return verdict
 
@@ -110,10 +110,10 @@ def pause_s(attempts: int, settings: CrawlSettings) -> float:
 def _after_error(job: Job, error: FetchError, settings: CrawlSettings) -> Verdict:
     if error.transient and job.attempts < meta.retries(job.request.meta, settings):
         return Retry(pause_s(job.attempts, settings), error.reason)
-    return Failure(error.reason, str(error))
+    return Failed(error.reason, str(error))
 
 
-def _after_status(job: Job, page: Page, settings: CrawlSettings, now_s: float) -> Retry | Failure:
+def _after_status(job: Job, page: Page, settings: CrawlSettings, now_s: float) -> Retry | Failed:
     asked_s = retry_after_s(page.headers, now_s)
     if job.attempts >= meta.retries(job.request.meta, settings):
         return _ended(page)
@@ -122,8 +122,8 @@ def _after_status(job: Job, page: Page, settings: CrawlSettings, now_s: float) -
     return Retry(max(asked_s, pause_s(job.attempts, settings)), f"HTTP {page.status}")
 
 
-def _ended(page: Page, detail: str = "") -> Failure:
-    return Failure(f"HTTP {page.status}", detail, page)
+def _ended(page: Page, detail: str = "") -> Failed:
+    return Failed(f"HTTP {page.status}", detail, page)
 
 
 def _after_redirect(
@@ -139,7 +139,7 @@ def _after_redirect(
 def _redirect(job: Job, status: int, headers: Headers, settings: CrawlSettings) -> Verdict:
     location = urls.from_header(headers.get("location", ""))
     if not location:
-        return Failure("bad redirect", f"HTTP {status} without a Location")
+        return Failed("bad redirect", f"HTTP {status} without a Location")
     keeps = status in (307, 308) or job.method == "HEAD"
     become_get = status == 303 or job.method == "POST"
     if become_get and not keeps:
@@ -149,17 +149,17 @@ def _redirect(job: Job, status: int, headers: Headers, settings: CrawlSettings) 
 
 def hop(
     job: Job, location: str, method: str, body: bytes | None, settings: CrawlSettings
-) -> Redirect | Failure:
+) -> Redirect | Failed:
     """Follow a page to another address. It is a failure if the address is bad, a loop, or one too
     many."""
     if len(job.hops) >= settings.max_redirects:
-        return Failure("too many redirects", f"more than {settings.max_redirects}")
+        return Failed("too many redirects", f"more than {settings.max_redirects}")
     try:
         target = urls.safe(urls.join(job.url, location))
     except ValueError:
-        return Failure("bad redirect", f"Location {location!r} is no URL")
+        return Failed("bad redirect", f"Location {location!r} is no URL")
     if not urls.is_web(target):
-        return Failure("forbidden redirect", f"Location {location!r} is neither http nor https")
+        return Failed("forbidden redirect", f"Location {location!r} is neither http nor https")
     if target in job.hops or (target == job.url and (job.method == method)):
-        return Failure("redirect loop", f"back to {target}")
+        return Failed("redirect loop", f"back to {target}")
     return Redirect(target, method, body)

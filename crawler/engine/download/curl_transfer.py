@@ -49,7 +49,7 @@ _REASONS = {
 }
 
 
-class Owner(Protocol):
+class Driver(Protocol):
     """The fetcher that drives a transfer."""
 
     def waits(self, transfer: Transfer) -> bool:
@@ -65,8 +65,8 @@ class Transfer:
     """A request in libcurl."""
 
     __slots__ = (
+        "_driver",
         "_held",
-        "_owner",
         "call",
         "chunks",
         "done",
@@ -80,9 +80,9 @@ class Transfer:
         "size",
     )
 
-    def __init__(self, call: FetchCall, done: Done, held: BodyMemory, owner: Owner) -> None:
+    def __init__(self, call: FetchCall, done: Done, held: BodyMemory, driver: Driver) -> None:
         self._held = held
-        self._owner = owner
+        self._driver = driver
         self.call = call
         self.done = done
         self.handle: Any = None
@@ -100,7 +100,7 @@ class Transfer:
 
     def receive(self, chunk: bytes) -> int | None:
         """Take a part of the body from libcurl. -1 makes libcurl cancel the transfer."""
-        if self._held.full and self._owner.waits(self):
+        if self._held.full and self._driver.waits(self):
             return int(pycurl.WRITEFUNC_PAUSE)  # libcurl calls again with the same part
         if not self.limit:
             self._begin_body()
@@ -134,7 +134,7 @@ class Transfer:
     def cancel(self) -> None:
         """Cancel the transfer: `done` will not be called. Does nothing if the transfer has
         ended."""
-        self._owner.drop(self)
+        self._driver.drop(self)
 
     def forget(self) -> None:
         """Drop the reference to `done`, so it is never called.

@@ -37,14 +37,14 @@ from crawler.node.master.commands import (
 from crawler.node.master.explain import explained
 from crawler.node.master.leader_context import LeaderContext
 from crawler.node.master.policy_requests import PolicyRequests
-from crawler.node.master.writer import Writer
+from crawler.node.master.writer import TermWriter
 from crawler.scheduler.candidate import Candidate
 
 
 class LeaderBackend:
     """Handles requests as the leader; see `api.service.Backend` for what each promises."""
 
-    def __init__(self, ctx: LeaderContext, writer: Writer) -> None:
+    def __init__(self, ctx: LeaderContext, writer: TermWriter) -> None:
         self._ctx = ctx
         self._mirrors = ctx.mirrors
         self._writer = writer

@@ -11,13 +11,13 @@ from crawler.errors import ConfigError, InvalidArgument, NotFound
 from crawler.model.policy import Cordon, Policy, PolicyChange, SchedulerView
 from crawler.node.master.leader_context import LeaderContext
 from crawler.node.master.policy import fault_of, view
-from crawler.node.master.writer import Writer
+from crawler.node.master.writer import TermWriter
 
 
 class PolicyRequests:
     """Answers them for one term."""
 
-    def __init__(self, ctx: LeaderContext, writer: Writer) -> None:
+    def __init__(self, ctx: LeaderContext, writer: TermWriter) -> None:
         self._leadership = ctx.leadership
         self._framework = ctx.framework
         self._clock = ctx.clock

@@ -9,7 +9,7 @@ from crawler.logs import get_logger
 from crawler.model.records import Spec
 from crawler.node.master.backend import LeaderBackend
 from crawler.node.master.leader_context import LeaderContext
-from crawler.node.master.writer import Writer
+from crawler.node.master.writer import TermWriter
 
 log = get_logger(__name__)
 
@@ -21,7 +21,7 @@ class Term:
         self._ctx = ctx
         self._doubted = False
         self.ready = False
-        self.writer = Writer(ctx)
+        self.writer = TermWriter(ctx)
         """Changes the tasks."""
         self.backend = LeaderBackend(ctx, self.writer)
         """Handles the requests from outside."""

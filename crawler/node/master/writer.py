@@ -35,7 +35,7 @@ MOST_RECOVER_S = 1.0
 """Pauses before the store is asked again after it did not answer, or refused."""
 
 
-class Writer:
+class TermWriter:
     """Changes tasks for one term. Requests are handed in by `submit`, from any greenlet; all else
     belongs to the greenlet of the term."""
 

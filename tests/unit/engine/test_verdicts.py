@@ -3,7 +3,7 @@
 import pytest
 
 from crawler.engine.crawl.verdicts import (
-    Failure,
+    Failed,
     Page,
     Redirect,
     Retry,
@@ -40,20 +40,20 @@ def test_what_is_no_error_is_a_page(status):
 
 @pytest.mark.parametrize("status", [400, 404, 410, 501])
 def test_other_errors_end_the_url(status):
-    assert verdict(status) == Failure(f"HTTP {status}")
+    assert verdict(status) == Failed(f"HTTP {status}")
 
 
 @pytest.mark.parametrize("status", SETTINGS.retry_statuses)
 def test_passing_errors_are_tried_again_with_growing_pauses(status):
     assert verdict(status) == Retry(1.0, f"HTTP {status}")
     assert verdict(status, of=job(attempts=1)) == Retry(2.0, f"HTTP {status}")
-    assert verdict(status, of=job(attempts=2)) == Failure(f"HTTP {status}")
+    assert verdict(status, of=job(attempts=2)) == Failed(f"HTTP {status}")
 
 
 def test_retry_after_lengthens_the_pause():
     assert verdict(503, "Retry-After: 7") == Retry(7.0, "HTTP 503")
     assert verdict(503, "Retry-After: 0") == Retry(1.0, "HTTP 503")
-    assert isinstance(verdict(503, "Retry-After: 86400"), Failure)
+    assert isinstance(verdict(503, "Retry-After: 86400"), Failed)
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_retry_after_is_seconds_or_a_date(value, seconds):
 )
 def test_of_the_errors_only_passing_ones_are_tried_again(reason, again):
     found = decide(job(), FetchError(reason), SETTINGS, NOW_S)
-    assert isinstance(found, Retry if again else Failure)
+    assert isinstance(found, Retry if again else Failed)
 
 
 @pytest.mark.parametrize(
@@ -127,5 +127,5 @@ def test_redirects_change_the_method_as_browsers_do(status, method, body, hop):
 )
 def test_redirects_that_are_not_followed(location, hops, reason):
     found = verdict(302, f"Location: {location}", of=job(hops=hops))
-    assert isinstance(found, Failure)
+    assert isinstance(found, Failed)
     assert found.reason == reason
