@@ -47,8 +47,7 @@ def run(coroutine: Coroutine[Any, Any, Any]) -> Any:
 
 
 class Both:
-    """An iterable for both `for` and `async for`, because spiders override its method in either
-    way."""
+    """An iterable for `for` and `async for`, because spiders override its method either way."""
 
     def __init__(self, outputs: Iterable[Any]) -> None:
         self._outputs = outputs

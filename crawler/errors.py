@@ -78,8 +78,7 @@ class Rejected(CrawlerError):
 
 
 class InvalidArgument(Rejected):
-    """A field has a value that is not allowed. The message names the field, the value and what is
-    allowed."""
+    """A field has a bad value. The message names the field, the value, and what is allowed."""
 
 
 class ConfigError(InvalidArgument):
@@ -111,8 +110,7 @@ class Conflict(Rejected):
 
 
 class Lost(CrawlerError):
-    """The lease or the leadership behind the work is gone. Whoever catches this stops the work
-    first."""
+    """The lease or leadership behind the work is gone. Whoever catches this stops the work."""
 
     code = "UNAVAILABLE"
 

@@ -28,8 +28,7 @@ _new_lock = monkey.get_original("_thread", "allocate_lock")
 
 
 class NativeAlarm:
-    """A native thread sleeps on this alarm, and the hub can wake it. Neither can block the
-    other."""
+    """A native thread sleeps on this alarm; the hub wakes it. Neither can block the other."""
 
     def __init__(self) -> None:
         self._lock = _new_lock()

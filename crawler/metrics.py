@@ -95,8 +95,7 @@ class Metrics:
         return gauge
 
     def counter_of(self, name: str, help: str, read: Callable[[], float]) -> None:
-        """A counter that another part keeps. `read` returns it, and must neither block nor
-        raise."""
+        """A counter that another part keeps: `read` returns it, and neither blocks nor raises."""
         if name not in self._made:
             self._made[name] = _ReadCounter(name, help, read)
             self.registry.register(self._made[name])
@@ -118,8 +117,7 @@ class Metrics:
         most.labels(name).set(limit)
 
     def refusals(self, name: str) -> Counter:
-        """The counter of what a queue refused because it was full. A queue that makes others wait
-        has none."""
+        """Counts what a full queue refused. A queue that makes others wait has none."""
         refused = self.counter(
             "crawler_queue_refused", "Refused because the queue was full.", "queue"
         )

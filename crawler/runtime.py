@@ -43,8 +43,7 @@ def _leave_open(_: object) -> None:
 
 @cache
 def prepare() -> None:
-    """Patch the standard library, set up gRPC for gevent, and set the limits above; once per
-    process."""
+    """Patch the standard library, set up gRPC for gevent, set the limits above; only once."""
     patch()
     quiet_grpc()
 

@@ -67,8 +67,7 @@ class Supervisor:
         return greenlet
 
     def stop(self, deadline_s: float = 5.0) -> bool:
-        """End every greenlet. Returns False if some did not end in time. Calling it again changes
-        nothing."""
+        """End every greenlet. Returns False if some did not end in time. May be called again."""
         self._stopping = True
         current = gevent.getcurrent()
         others = [greenlet for greenlet in self._running if greenlet is not current]

@@ -54,8 +54,7 @@ class Bookshop:
         return found
 
     def expected(self, user_agent: str = "*") -> dict[str, Any]:
-        """The content of `/expected.json`: the number of reachable books, in all and by
-        department."""
+        """What `/expected.json` says: the number of reachable books, also by department."""
         reachable = self.reachable_books(user_agent=user_agent)
         departments = [self.books[book_id].department for book_id in reachable]
         counts = {department.name: departments.count(department.name) for department in DEPARTMENTS}

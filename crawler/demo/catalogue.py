@@ -34,8 +34,7 @@ class Route(enum.Enum):
     COLLECTOR = "collector"
     """The listings link to the book, but robots.txt forbids its page."""
     MOVED_COLLECTOR = "moved collector"
-    """The listings link to an allowed old address, which redirects to a page that robots.txt
-    forbids."""
+    """The listings link to an old address, which redirects to a forbidden page."""
     RESERVED = "reserved"
     """Only a shelf that robots.txt forbids links to the book."""
     OPEN_ACCESS = "open access"

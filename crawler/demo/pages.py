@@ -30,8 +30,7 @@ _CSS = (
 
 
 def render(page: Page) -> bytes:
-    """The page in its own charset. A letter that the charset lacks becomes a character
-    reference."""
+    """The page in its own charset. A letter that this lacks becomes a character reference."""
     return _html(page).encode(page.charset.codec, "xmlcharrefreplace")
 
 

@@ -33,8 +33,7 @@ def robots_txt() -> str:
 
 
 def allowed(address: str, user_agent: str) -> bool:
-    """Whether robots.txt allows a user agent to fetch a path with its query. The longest rule
-    wins."""
+    """Whether robots.txt lets a user agent fetch a path with its query. The longest rule wins."""
     if user_agent.lower().startswith(_SHUT_OUT):
         return False
     matching = [(len(rule), verb) for verb, rule in _RULES if _matches(rule, address)]

@@ -27,8 +27,7 @@ LOOK_S = 0.1
 
 
 class SharedSink:
-    """A sink that writes the items of all tasks into one file. Its owner closes it, not the
-    crawls."""
+    """Writes the items of all tasks into one file. Its owner closes it, not the crawls."""
 
     def __init__(self, sink: Sink) -> None:
         self._sink = sink

@@ -33,8 +33,7 @@ class Fault:
 
 
 def faults_of(spider: type[Spider], arguments: Mapping[str, str]) -> Iterator[Fault]:
-    """Yield the faults that the engine would refuse, and those that would fail on the first
-    page."""
+    """Yield what the engine would refuse, and what would fail on the first page."""
     line = _line_of_class(spider)
     for domain in _texts(spider.allowed_domains):
         if "/" in domain or ":" in domain:
@@ -100,8 +99,7 @@ def _faults_in_class(node: ast.ClassDef, spider: type[Spider] | None) -> Iterato
 
 
 def _bad_selectors(call: ast.Call) -> Iterator[Fault]:
-    """Check selectors that stand as texts in `response.css("…")`, `follow_all(css="…")` and the
-    like."""
+    """Check the texts in `response.css("…")`, `follow_all(css="…")` and the like."""
     method = call.func.attr if isinstance(call.func, ast.Attribute) else ""
     given = [(method, call.args[0])] if call.args else []
     given += [(keyword.arg or "", keyword.value) for keyword in call.keywords]
@@ -116,8 +114,7 @@ def _bad_selectors(call: ast.Call) -> Iterator[Fault]:
 
 
 def _missing_callbacks(call: ast.Call, spider: type[Spider]) -> Iterator[Fault]:
-    """Check the callbacks in `Request(url, self.name)`, `follow(…, callback="name")` and the
-    like."""
+    """Check the callbacks in `Request(url, self.name)`, `follow(…, callback="name")`, …."""
     given = [(each.arg or "", each.value) for each in call.keywords if each.arg in _CALLBACKS]
     if len(call.args) > 1 and _name_of(call.func) in _REQUESTING:
         given.append(("callback", call.args[1]))

@@ -65,8 +65,7 @@ def contracts_of(spider: type[Spider]) -> Iterator[Contract]:
 
 
 def broken(pages: Pages, contract: Contract) -> Iterator[str]:
-    """Fetch the page of a contract, and yield what the callback does not keep. Raises
-    CrawlerError."""
+    """Fetch a contract's page, and yield what the callback breaks. Raises CrawlerError."""
     request = Request(contract.url, contract.callback, cb_kwargs=contract.cb_kwargs)
     [found] = parsed(pages, request, 1)
     for kind, least, most in contract.returns:

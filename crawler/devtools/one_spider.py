@@ -1,5 +1,4 @@
-"""Runs one spider in this process: without a cluster and a settings file, but with the same
-engine."""
+"""Runs one spider in this process: no cluster, no settings file, the same engine."""
 
 from __future__ import annotations
 

@@ -40,8 +40,7 @@ class Pages:
     """Fetches pages for one spider, which must not crawl by itself."""
 
     def __init__(self, engine: Engine, spec: Spec, any_status: bool = False) -> None:
-        """The spider in `engine` must come from `by_hand`. With `any_status`, answers with errors
-        are pages too."""
+        """`engine` has a spider made by `by_hand`. With `any_status`, errors are pages too."""
         settings = {**spec.parameters.get("settings", {}), **FREE}
         self._engine = engine
         self._spec = Spec(spec.name, parameters={**spec.parameters, "settings": settings})
@@ -59,8 +58,7 @@ class Pages:
         return self._crawl.spider
 
     def get(self, request: Request) -> Response:
-        """Fetch a page. Raises NoPage. The response's `request` is the one given, also after
-        redirects."""
+        """Fetch a page. Raises NoPage. Its `request` is the one given, also after redirects."""
         asked = request.replace(
             callback="by_hand_page", errback="by_hand_failure", cb_kwargs={}, dont_filter=True
         )

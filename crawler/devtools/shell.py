@@ -60,8 +60,7 @@ class Shell:
         return response
 
     def evaluate(self, source: str) -> Any:
-        """Run code. Returns the value of an expression, None for statements. Raises what the code
-        raises."""
+        """Run code. Returns the value of an expression, else None. Raises what the code raises."""
         try:
             compiled = compile(source, "<code>", "eval")
         except SyntaxError:
@@ -118,8 +117,7 @@ def read_file(path: Path) -> Response:
 
 
 def view(response: Response) -> str:
-    """Write a page to a file and open it in a browser. Its links stay as on the site. Returns the
-    file."""
+    """Open a page in a browser, from a file that is returned. Links stay as on the site."""
     body = response.body
     if b"<base" not in body[:4096].lower():
         base = f'<base href="{response.url}">'.encode()

@@ -83,8 +83,7 @@ class Engine:
         self._supervisor.spawn("statistics", self.statistics.log_forever, on_end=OnEnd.RESTART)
 
     def stop(self, deadline_s: float = 5.0) -> None:
-        """Stop the crawls, wait for them, and close every connection. Calling it again changes
-        nothing."""
+        """Stop the crawls, wait for them, and close all connections. May be called again."""
         running = [crawl for crawl in self._crawls if crawl.running]
         for crawl in running:
             crawl.stop()

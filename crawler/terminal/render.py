@@ -57,8 +57,7 @@ def bars(resources: Sequence[Resource], width: int, tick: int, look: Look) -> li
 
 
 def bar(state: State, width: int, tick: int, look: Look) -> str:
-    """A bar of that width: empty while the task waits, moving while it runs, full when it has
-    ended."""
+    """A bar: empty while its task waits, moving while it runs, full when it has ended."""
     full, empty = look.blocks
     if state.finished:
         return full * width
@@ -135,8 +134,7 @@ def fitted(text: str, width: int, look: Look) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Columns:
-    """The width of each part of a line. If the line is too narrow, the least important parts go
-    first."""
+    """The width of each part of a line. A narrow line loses the least important parts first."""
 
     name: int
     worker: int

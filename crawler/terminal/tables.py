@@ -1,5 +1,4 @@
-"""Draws plain tables. Each column is as wide as its content, and numbers are aligned to the
-right."""
+"""Draws plain tables: columns as wide as their content, numbers aligned to the right."""
 
 from __future__ import annotations
 

@@ -11,8 +11,7 @@ from crawler.settings.crawl import CrawlSettings
 
 
 class CloseConditions:
-    """Compares the counters of a crawl with its limits. A setting of 0 is no limit, and costs
-    nothing."""
+    """Compares the counters of a crawl with its limits. A setting of 0 is no limit."""
 
     def __init__(self, settings: CrawlSettings, counters: Counters, clock: Clock) -> None:
         self.over = False
@@ -20,8 +19,7 @@ class CloseConditions:
         self.stopped = False
         """Whether the run was stopped from outside. Its outcome has no meaning then."""
         self.reason = ""
-        """The finish reason: the setting whose limit is reached, or the reason that a callback
-        gave."""
+        """The finish reason: the setting whose limit is reached, or a callback's reason."""
         self._clock = clock
         self._max_run_s = settings.max_run_s or math.inf
         self.deadline_s = math.inf

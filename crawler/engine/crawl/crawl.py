@@ -41,8 +41,7 @@ START_MOST = 100_000
 
 
 class Crawl:
-    """Runs a spider once. Call `run` once, in a greenlet of its own; call `stop` from any other
-    greenlet."""
+    """Runs a spider once. Call `run` once, in its own greenlet; call `stop` from any other."""
 
     def __init__(self, name: str, spider: Spider, sink: Sink, shared: Shared) -> None:
         self.name = name
@@ -114,8 +113,7 @@ class Crawl:
             self._woken.set()
 
     def run(self) -> None:
-        """Crawl until nothing is left to fetch. A fault on the way raises nothing; see
-        `outcome`."""
+        """Crawl until nothing is left to fetch. It raises nothing for a fault; see `outcome`."""
         do_all(
             lambda: self._guarded(self._crawl),
             self._dispatcher.abort,
@@ -192,8 +190,7 @@ class Crawl:
         return not busy and self._start is None
 
     def _is_hungry(self) -> bool:
-        """Whether the crawl needs more start requests: too few wait, or too few of them may be
-        sent."""
+        """Whether the crawl needs more start requests: too few wait, or too few may be sent."""
         waiting = len(self._frontier)
         return waiting < START_AHEAD or (waiting < START_MOST and self._dispatcher.is_hungry)
 

@@ -57,8 +57,7 @@ class ItemWriter:
         self._pipelines.open()
 
     def take(self, item: Any, url: str) -> None:
-        """Pass an item on. Raises SinkFailed if the sink cannot write, ValueError if no sink
-        can."""
+        """Pass an item on. Raises SinkFailed, or ValueError if no sink can write this item."""
         self._counters.items_taken += 1
         try:
             item = self._pipelines.process(item)

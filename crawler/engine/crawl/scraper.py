@@ -41,8 +41,7 @@ class Scraper:
         self._item_writer = item_writer
 
     def refuse(self, job: Job, error: FetchError | None) -> None:
-        """End a request that is not sent: with its error, or without one if robots.txt forbids
-        it."""
+        """End a request that is not sent. Without an error, robots.txt forbids it."""
         if error is not None:
             self.follow(job, error)
         else:
@@ -109,8 +108,7 @@ class Scraper:
             self._collect(job, "errback", lambda: callbacks.given_by_errback(self._spider, told))
 
     def _collect(self, job: Job, where: str, outputs: Callable[[], Iterable[Any]]) -> None:
-        """Take what a callback yields. If it raises, log that and count it; only this page is
-        lost."""
+        """Take what a callback yields. If it raises, log and count that; only its page is lost."""
         depth, url = job.depth + 1, job.url
         close_conditions, current = self._context.close_conditions, self._context.current_callback
         current.now = called = Called(self._task, self._spider, self._counters, job, where)
@@ -136,8 +134,7 @@ class Scraper:
         return (output for output in outputs if not self._bars(output, is_barred))
 
     def _bars(self, output: Any, is_barred: Callable[[str], bool]) -> bool:
-        """Whether a callback yielded a link that is marked `nofollow`; if so, count it as
-        filtered."""
+        """Whether an output is a link marked `nofollow`. If so, count it as filtered."""
         if not isinstance(output, Request) or not is_barred(output.url):
             return False
         self._counters.discovered += 1
@@ -145,8 +142,7 @@ class Scraper:
         return True
 
     def take(self, output: Any, depth: int, url: str = "") -> None:
-        """Take an output of a callback or, at depth 0, of `start`. `url` is that of the callback's
-        page."""
+        """Take an output of a callback, or of `start` at depth 0. `url` is that of its page."""
         if isinstance(output, Request):
             self._counters.discovered += 1
             refusal = self._frontier.admit(output, depth)

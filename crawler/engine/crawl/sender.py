@@ -59,8 +59,7 @@ class Sender:
 
     @property
     def headers(self) -> tuple[str, ...]:
-        """The header lines of every request. With several user agents, those with the first of
-        them."""
+        """The header lines of every request. Of several user agents, the first counts."""
         return self._usual[0]
 
     def stored(self, job: Job) -> FetchAnswer | None:
@@ -143,8 +142,7 @@ class Sender:
             call.credentials = self._credentials
 
     def _add_own(self, call: FetchCall, job: Job) -> None:
-        """Add the request's own headers and cookies. Send secrets only to the host they were meant
-        for."""
+        """Add the request's own headers and cookies. Secrets go only to their own host."""
         home = not job.hops or _same_host(job.request.url, job.url)
         headers = {
             name: value

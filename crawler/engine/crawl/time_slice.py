@@ -23,8 +23,7 @@ class TimeSlice:
         self._ends_s = self._now_s() + SLICE_S
 
     def give_way(self) -> None:
-        """Let other greenlets run if the slice is used up. Call it between two small pieces of
-        work."""
+        """Let other greenlets run if the slice is used up. Call it between small pieces of work."""
         if self._now_s() >= self._ends_s:
             self._rest()
             self.begin()

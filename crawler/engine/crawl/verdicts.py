@@ -150,8 +150,7 @@ def _redirect(job: Job, status: int, headers: Headers, settings: CrawlSettings) 
 def hop(
     job: Job, location: str, method: str, body: bytes | None, settings: CrawlSettings
 ) -> Redirect | Failed:
-    """Follow a page to another address. It is a failure if the address is bad, a loop, or one too
-    many."""
+    """Follow a page to another address. A bad address, a loop, or one too many is a failure."""
     if len(job.hops) >= settings.max_redirects:
         return Failed("too many redirects", f"more than {settings.max_redirects}")
     try:

@@ -39,6 +39,5 @@ class BodyMemory:
                 call()
 
     def when_free(self, call: Callable[[], None]) -> None:
-        """Register a function to be called once, when memory is free. Registering it twice changes
-        nothing."""
+        """Call a function once when memory is free. Registering it twice changes nothing."""
         self._waiting[call] = None

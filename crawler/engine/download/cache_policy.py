@@ -12,8 +12,7 @@ from crawler.settings.crawl import CACHE_RFC9111, CrawlSettings
 
 
 class CachePolicy:
-    """Applies the crawl's settings to the answers of the task `owner`. `now_s` returns wall
-    time."""
+    """Applies the crawl's settings to the answers of task `owner`. `now_s` returns wall time."""
 
     def __init__(
         self, store: Cache, owner: str, settings: CrawlSettings, now_s: Callable[[], float]

@@ -33,8 +33,7 @@ class CookieJar:
     def add(
         self, name: str, value: str, *, domain: str, below: bool, path: str, secure: bool
     ) -> None:
-        """Keep a cookie for a host until the crawl ends; with `below`, also for the hosts below
-        it."""
+        """Keep a cookie for a host, and with `below` for hosts below it, until the crawl ends."""
         fields = (domain, _truth(below), path, _truth(secure), "0", name, value)
         self._write(["\t".join(fields)])
 
@@ -48,8 +47,7 @@ class CookieJar:
             handle.close()
 
     def answered(self) -> None:
-        """Count an answer. Some sites set new cookies without end; the jar forgets the older
-        half."""
+        """Count an answer. A jar with too many cookies forgets the older half."""
         self._answers += 1
         if self._answers % LOOK_EACH == 0:
             lines = self.lines()

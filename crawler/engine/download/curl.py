@@ -39,8 +39,7 @@ MAX_IDLE_HANDLES = 256
 LOOK_S = 0.25
 """The seconds between two checks for requests without progress."""
 QUICK_BYTES = 32_768
-"""The most bytes of a packed body that the hub unpacks at once. A larger one goes to a native
-thread."""
+"""The most bytes that the hub unpacks at once. A larger body goes to a native thread."""
 _NO_URL = re.compile(r"[^!-~]")
 _OTHER_SCHEME = re.compile(r"(?!https?:)[a-z][a-z0-9+.-]*:", re.IGNORECASE)
 

@@ -136,8 +136,7 @@ def prepare(transfer: Transfer, name: Name | None, trusted: frozenset[str]) -> N
 
 
 def _set_extras(handle: Any, call: FetchCall) -> None:
-    """Set options that few requests have. The handle is not reused, so no other request inherits
-    them."""
+    """Set options that few requests have. The handle is not reused, so no other gets them."""
     handle.method = "custom"
     if call.cookies:
         handle.setopt(pycurl.COOKIE, call.cookies)

@@ -132,8 +132,7 @@ class Transfer:
         self.handle.pause(pycurl.PAUSE_CONT)
 
     def cancel(self) -> None:
-        """Cancel the transfer: `done` will not be called. Does nothing if the transfer has
-        ended."""
+        """Cancel the transfer: `done` will not be called. Does nothing after its end."""
         self._driver.drop(self)
 
     def forget(self) -> None:

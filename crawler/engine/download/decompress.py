@@ -21,7 +21,7 @@ CODINGS = "gzip, deflate, br, zstd"
 MOST_CODINGS = 3
 """The most codings of one body; no honest server uses two."""
 ZSTD_WINDOW = 8 * 2**20
-"""The most memory that unpacking zstd needs, in bytes (RFC 9659)."""
+"""The largest window of zstd that is accepted, in bytes (RFC 9659)."""
 PIECE = 1 << 20
 
 

@@ -50,8 +50,7 @@ class Name:
 
 
 class Resolver:
-    """Looks up hosts and keeps the results. `lookup` returns the addresses of a host, and may
-    block."""
+    """Looks up hosts and keeps the results. `lookup` returns a host's addresses; it may block."""
 
     def __init__(self, supervisor: Supervisor, clock: Clock, lookup: Lookup | None = None) -> None:
         self._supervisor = supervisor

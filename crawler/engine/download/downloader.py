@@ -77,8 +77,7 @@ class Downloader:
         return fetcher
 
     def _judge(self, fetch: _PluginFetch) -> None:
-        """Check the target's addresses before a plugin fetches it, because a plugin connects by
-        itself."""
+        """Check the target's addresses before a plugin fetches it: a plugin connects by itself."""
 
         def resolved(name: Name) -> None:
             refused = [each for each in name.addresses if not self._policy.allows(each)]

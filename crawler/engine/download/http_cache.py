@@ -121,8 +121,7 @@ class Cache:
 
 
 def _key(owner: str, call: FetchCall) -> str:
-    """The key of an answer. Each task has its own, because one that is logged in gets private
-    pages."""
+    """The key of an answer. Each task has its own, because a login makes pages private."""
     return f"{owner} {call.url}"
 
 

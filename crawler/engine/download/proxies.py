@@ -1,5 +1,4 @@
-"""Uses proxies in turn. A proxy that fails is left out for a while, and the request tries the
-next."""
+"""Uses proxies in turn. A failed proxy is left out for a while; the request tries the next."""
 
 from __future__ import annotations
 
@@ -35,8 +34,7 @@ class Proxies:
         return bool(self._proxies)
 
     def next(self, tried: Collection[str] = ()) -> str:
-        """The next proxy that is not left out and was not tried. Raises FetchError if there is
-        none."""
+        """The next proxy that is not left out and not tried yet. Raises FetchError if none is."""
         now_s = self._now_s()
         for _ in self._proxies:
             proxy = self._proxies[self._turn]

@@ -1,2 +1,1 @@
-"""The requests that a crawl still has to fetch: filtered, without duplicates, in a queue per
-site."""
+"""The requests that a crawl still has to fetch: filtered, without duplicates, queued by site."""

@@ -13,8 +13,7 @@ from crawler.engine.http import urls
 from crawler.settings.crawl import CrawlSettings
 
 MAX_COUNTED = 100_000
-"""The most hosts or paths that are counted. After that, those with the lowest counts are
-forgotten."""
+"""The most hosts or paths that are counted. Beyond that, the lowest counts are forgotten."""
 LONGEST_PERIOD = 8
 """The longest sequence of path parts that is checked for repetition."""
 
@@ -57,8 +56,7 @@ class Filters:
         return ""
 
     def exhausted(self, url: urls.Parsed) -> str:
-        """The reason why a new URL exceeds a limit. Empty if it does not; then the URL is
-        counted."""
+        """The reason why a new URL exceeds a limit. If it does not: count it and return ""."""
         if url.search and not self._queries.take(f"{url.host}{url.pathname}"):
             return "query limit"
         if not self._hosts.take(url.hostname):
@@ -67,8 +65,7 @@ class Filters:
 
 
 class Quota:
-    """Limits how many of each kind are allowed; 0 is no limit. It remembers the most frequent
-    kinds."""
+    """Limits how many of each kind are allowed; 0 is no limit. Rare kinds may be forgotten."""
 
     def __init__(self, limit: int, most: int = MAX_COUNTED) -> None:
         self._limit = limit

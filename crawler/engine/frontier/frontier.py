@@ -61,8 +61,7 @@ class Frontier:
         return len(self._queues) + len(self._later)
 
     def admit(self, request: Request, depth: int) -> str:
-        """Take a request, or return the reason why not in a word or two: duplicate, depth, offsite,
-        …"""
+        """Take a request, or return a short reason why not: duplicate, depth, offsite, …"""
         if depth > self._settings.max_depth > 0:
             return "depth"
         known = 0
@@ -81,8 +80,7 @@ class Frontier:
         return refusal
 
     def admit_hop(self, job: Job, url: str, method: str, body: bytes | None) -> str:
-        """Queue a job for the target of its redirect, or return the reason why not, as `admit`
-        does."""
+        """Queue a job for its redirect's target, or return the reason why not, as `admit` does."""
         refusal, target = self._accept(job.request, url, method, body)
         if target is not None:
             job.hops += (job.url,)
@@ -105,8 +103,7 @@ class Frontier:
         heapq.heappush(self._later, (at_s, job.order, job))
 
     def due(self) -> SiteQueue | None:
-        """Take out the site that is due first and has requests. The caller puts it back, or parks
-        it."""
+        """Take out the site that is due first and has requests. The caller puts or parks it."""
         now_s = self._now_s()
         while self._later and self._later[0][0] <= now_s:
             self.push(heapq.heappop(self._later)[2])

@@ -139,8 +139,7 @@ class SiteQueues:
             self._filled(queue)
 
     def _make_room(self) -> bool:
-        """Move a part of the longest queue's tail to disk. Returns False if all queues are
-        short."""
+        """Move the tail of the longest queue to disk. Returns False if all queues are short."""
         queue = self._victim()
         if queue is None:
             return False

@@ -45,8 +45,7 @@ _IN_PAGE = re.compile(
 
 
 def decode(body: bytes, content_type: str = "") -> tuple[str, str]:
-    """Returns the encoding and the text of a page. Bytes that do not fit the encoding become
-    U+FFFD."""
+    """Return encoding and text of a page. Bytes that do not fit the encoding become U+FFFD."""
     for mark, marked in _MARKS:
         if body.startswith(mark):
             return marked, body[len(mark) :].decode(marked, "replace")

@@ -22,8 +22,7 @@ Without SystemExit here, a `sys.exit` in a spider would end the worker with all 
 
 
 class IgnoreRequest(Exception):
-    """A request that is not sent, or whose answer is ignored, for example because robots.txt
-    forbids it."""
+    """A request is not sent, or its answer is ignored: robots.txt forbids it, for example."""
 
 
 class HttpError(IgnoreRequest):
@@ -88,12 +87,11 @@ class Failure:
         return getattr(self.value, "response", None)
 
     def check(self, *kinds: Kind) -> Kind | None:
-        """The first of these classes that the exception is an instance of; None if there is
-        none."""
+        """The first of these classes to which the exception belongs; None if there is none."""
         return next((kind for kind in kinds if isinstance(self.value, kind)), None)
 
     def trap(self, *kinds: Kind) -> Kind:
-        """As `check`, but raises the exception if it is an instance of none."""
+        """As `check`, but raises the exception if it belongs to none."""
         kind = self.check(*kinds)
         if kind is None:
             raise self.value

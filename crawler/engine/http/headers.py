@@ -8,8 +8,7 @@ from typing import Any
 
 
 class Headers(Mapping[str, str]):
-    """The header lines of a response. Case does not matter; a repeated header gives its last
-    value."""
+    """The header lines of a response, by name in any case. Of a repeated one, the last counts."""
 
     def __init__(self, lines: Iterable[tuple[str, str]] | Mapping[str, str] = ()) -> None:
         pairs: Any = lines.items() if isinstance(lines, Mapping) else lines

@@ -1,5 +1,4 @@
-"""Reads what the markup of a page tells crawlers: another address, or links they must not
-follow."""
+"""Reads what a page's markup tells crawlers: another address, or links they must not follow."""
 
 from __future__ import annotations
 

@@ -51,8 +51,7 @@ class FetchError(CrawlerError):
 
 @dataclass(frozen=True, slots=True)
 class FetchLimits:
-    """The limits for sending requests and taking their answers. All requests of a crawl share one
-    object."""
+    """The limits of requests and their answers. All requests of a crawl share one object."""
 
     connect_timeout_s: float
     """From the first packet until the connection is ready, TLS included."""
@@ -72,8 +71,7 @@ class FetchLimits:
 
     @property
     def most_bytes(self) -> int:
-        """The most bytes that may arrive. A body that is too large when packed is not smaller when
-        unpacked."""
+        """The most bytes that may arrive. A packed body is never larger than the unpacked one."""
         return min(self.max_download_bytes, self.max_body_bytes)
 
     @classmethod
@@ -99,8 +97,7 @@ class Credentials:
     user: str
     password: str = field(repr=False)
     digest: bool = False
-    """Whether to use digest authentication (RFC 7616). Otherwise the password is sent in plain
-    text."""
+    """Whether to use digest authentication (RFC 7616). Otherwise the password is sent as text."""
 
 
 class CookieStore(Protocol):
@@ -123,8 +120,7 @@ class CookieStore(Protocol):
 
 @dataclass(slots=True)
 class FetchCall:
-    """One request as it is sent. `url` is safe ASCII. Do not change a call after it is
-    submitted."""
+    """One request as it is sent. `url` is safe ASCII. Do not change it after `submit`."""
 
     url: str
     headers: Sequence[str]

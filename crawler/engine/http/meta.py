@@ -23,8 +23,7 @@ MOST_TIMEOUT_S = 86_400.0
 
 
 def handles(meta: Mapping[str, Any], status: int, usual: Container[int]) -> bool:
-    """Whether the callback asks for answers with that status. `usual` are the spider's own
-    statuses."""
+    """Whether the callback asks for that status. `usual` are the spider's own statuses."""
     if "handle_httpstatus_all" in meta:
         return bool(meta["handle_httpstatus_all"])
     listed = meta.get("handle_httpstatus_list", usual)

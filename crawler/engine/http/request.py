@@ -115,8 +115,7 @@ class Request:
 
     @property
     def meta(self) -> dict[str, Any]:
-        """The dict that the callback finds as `response.meta`. The engine reads some of its
-        keys."""
+        """The dict that the callback finds as `response.meta`. The engine reads some keys."""
         if self._meta is None:
             self._meta = {}
         return self._meta
@@ -141,8 +140,7 @@ class Request:
         return same
 
     def replace(self, *, cls: type[R] | None = None, **changes: Any) -> Any:
-        """A copy with some attributes changed. `cls` is its class; by default that of this
-        request."""
+        """A copy with some attributes changed, of class `cls`; by default of the same class."""
         kept = {key: getattr(self, key) for key in self.attributes if key not in changes}
         return (cls or type(self))(**kept, **changes)
 

@@ -86,8 +86,7 @@ class Response:
         return self.replace()
 
     def replace(self, *, cls: type[Response] | None = None, **changes: Any) -> Response:
-        """A copy with some attributes changed. `cls` is its class; by default that of this
-        response."""
+        """A copy with some attributes changed, of class `cls`; by default of the same class."""
         kept = {key: getattr(self, key) for key in self.attributes if key not in changes}
         return (cls or type(self))(**kept, **changes)
 
@@ -103,8 +102,7 @@ class Response:
 
     @property
     def is_text(self) -> bool:
-        """Whether the Content-Type is that of a text. Without a Content-Type it counts as a
-        text."""
+        """Whether the Content-Type is that of a text, or missing."""
         kind = self._content_type.partition(";")[0].strip().lower()
         return not kind or kind.startswith("text/") or kind.endswith(("xml", "json", "javascript"))
 

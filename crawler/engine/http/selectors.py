@@ -43,13 +43,11 @@ class Selection:
         return found if isinstance(found, list) else [found]
 
     def strings(self, root: Any) -> list[str]:
-        """What the selector finds, as texts without white space around: all text inside each
-        element."""
+        """What the selector finds, as trimmed texts; for an element all text inside."""
         return [_text(node) for node in self.nodes(root)]
 
     def hrefs(self, root: Any) -> list[str]:
-        """The links that the selector finds: strings, the href of an element, or the links inside
-        it."""
+        """The links that the selector finds: strings, an element's href, or the links inside it."""
         found: list[str] = []
         for node in self.nodes(root):
             if isinstance(node, str):

@@ -195,8 +195,7 @@ def _encoded_query(href: str, encoding: str) -> str:
 
 @lru_cache(maxsize=64)
 def _is_own(encoding: str) -> bool:
-    """Whether queries are escaped in this encoding. In pages of any UTF they are escaped in
-    UTF-8."""
+    """Whether queries are escaped in this encoding; for every UTF they are escaped in UTF-8."""
     try:
         return not codecs.lookup(encoding).name.startswith("utf")
     except LookupError:

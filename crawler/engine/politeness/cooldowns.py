@@ -25,11 +25,9 @@ from crawler.settings.crawl import CrawlSettings
 
 DAY_S = 86_400.0
 JITTER = 0.1
-"""The largest share by which chance makes a cooldown longer, so that hosts do not come back at
-once."""
+"""The largest share that chance adds to a cooldown, so that hosts do not come back at once."""
 KEPT_S = 3600.0
-"""The seconds for which a host is remembered after its cooldown, unless its incidents count
-longer."""
+"""The seconds that a host is remembered after its cooldown, unless incidents count longer."""
 
 
 class Cooldown:
@@ -102,8 +100,7 @@ class Cooldowns:
         return {host: left_s for host, left_s in ends if left_s > 0}
 
     def throttled(self, host: str, sent_s: float, asked_s: float, settings: CrawlSettings) -> None:
-        """Record an answer of 429 or 503. `asked_s` is its Retry-After in seconds, 0 without
-        one."""
+        """Record a 429 or 503. `asked_s` is its Retry-After in seconds, 0 without one."""
         cooldown, now_s = self._of(host), self._clock.monotonic()
         if sent_s <= cooldown.began_s:
             cooldown.until_s = max(cooldown.until_s, now_s + min(asked_s, DAY_S))

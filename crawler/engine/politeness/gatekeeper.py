@@ -44,8 +44,7 @@ class Park:
 
 @dataclass(frozen=True, slots=True)
 class Refuse:
-    """Do not send the first request of the site: with an error, or without one if robots.txt
-    forbids it."""
+    """Do not send the first request of the site. Without an error, robots.txt forbids it."""
 
     error: FetchError | None
 
@@ -152,8 +151,7 @@ class Gatekeeper:
         return self._slots.has_spare and not self._hosts.in_flight(queue.host)
 
     def _rules(self, queue: SiteQueue) -> Rules | None:
-        """The robots rules of a site, whose Crawl-delay then counts; None while they are
-        fetched."""
+        """The robots rules of a site, whose Crawl-delay now counts; None while they are fetched."""
         rules: Rules | None = _NO_RULES
         if self._settings.robots:
             rules = self._robots.rules(queue.origin)

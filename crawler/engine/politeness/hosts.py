@@ -27,8 +27,7 @@ GRACE_S = 0.05
 """The seconds that a turn is kept for the first in line, which may be busy with something else."""
 
 DOUBT = 1.0
-"""The largest share of the delay that is added while it is unknown when a request reached its
-host."""
+"""The largest share of the delay that is added until it is known when a request arrived."""
 
 
 class Member(Protocol):
@@ -51,8 +50,7 @@ class HostTerms:
     delay_random: float = 0.0
     """The share by which chance varies the delay."""
     adaptive: float = 0.0
-    """How many requests should be in flight at once; the delay follows from this. 0 turns it
-    off."""
+    """How many requests should be in flight at once; this sets the delay. 0 turns it off."""
     max_delay_s: float = math.inf
     """The longest delay that `adaptive` sets."""
     crawl_delay_s: float = 0.0
@@ -132,8 +130,7 @@ class _Host:
         return ready_s
 
     def agree(self) -> None:
-        """Combine the terms of all members. The last terms stay in force after the last member has
-        left."""
+        """Combine the terms of all members. The last member's terms stay when it has left."""
         if not self.members:
             self.limit = 1
             return
@@ -166,8 +163,7 @@ class _Host:
             self.spent[limit] = full_s + limit.per_s / limit.events
 
     def reached(self, began_s: float, waited_s: float) -> None:
-        """Record that the last request had reached the host when its answer began, `waited_s` after
-        sending."""
+        """Record that the last request had arrived when its answer began, after `waited_s`."""
         self.doubt = 0.0
         self.sent_s = began_s - max(0.0, waited_s - DOUBT * self.pause_s)
         for limit in self.limits:
@@ -175,8 +171,7 @@ class _Host:
             self.spent[limit] = max(full_s, self.sent_s + limit.per_s / limit.events)
 
     def adapt(self, waited_s: float, is_good: bool, member: Member) -> None:
-        """Adapt the delay to the time that answers take. Errors are often quick, so they never
-        shorten it."""
+        """Adapt the delay to the latency of an answer. Errors, often quick, never shorten it."""
         terms = self.members[member]
         if not terms.adaptive:
             return
@@ -205,8 +200,7 @@ class _Host:
         return not self.members and not self.in_flight and max(self.ready_s, full_s) <= now_s
 
     def wake_all(self) -> None:
-        """Wake all that wait: the first for its turn, the others in case the first does not
-        come."""
+        """Wake all waiting members: the first for its turn, the others in case it does not come."""
         for member in list(self.waiting):
             member.wake()
 
@@ -282,8 +276,7 @@ class Hosts:
             host.reached(began_s, waited_s)
 
     def adapt(self, member: Member, waited_s: float, is_good: bool) -> None:
-        """Adapt the delay to an answer that began after `waited_s`, if the member's terms ask for
-        this."""
+        """Adapt the delay to an answer's latency, if the member's terms ask for this."""
         self._hosts[member.host].adapt(waited_s, is_good, member)
 
     def release(self, name: str) -> None:

@@ -27,8 +27,7 @@ from crawler.supervision import Supervisor
 
 KEPT_S = 24 * 3600.0
 TROUBLE_KEPT_S = 1.0
-"""The seconds before robots.txt of a site in trouble is fetched again, however many pages wait for
-it."""
+"""The seconds before a site in trouble is asked again, however many pages wait for it."""
 OLD_KEPT_S = 3600.0
 """The seconds for which old rules are kept when they cannot be fetched anew."""
 LARGE_BYTES = 32 * 1024

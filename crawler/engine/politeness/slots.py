@@ -61,15 +61,13 @@ class Slots:
         return self.busy - self._aside < self._most
 
     def next_s(self) -> float:
-        """The monotonic time at which the next request will be set aside; infinity if none can
-        be."""
+        """The monotonic time at which the next request will be set aside; infinity if none."""
         if not self._waiting or not self.has_spare:
             return math.inf
         return self._waiting[0].since_s + PATIENCE_S
 
     def take(self, now_s: float, host: str = "", beside: bool = False) -> Slot:
-        """Take a slot for a request that is sent now. With `beside` it is set aside at once, if
-        possible."""
+        """Take a slot for a request that is sent now. `beside` sets it aside at once if it can."""
         slot = Slot(now_s, host, beside and self.has_spare)
         self.busy += 1
         self._aside += slot.aside

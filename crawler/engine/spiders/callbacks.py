@@ -66,8 +66,7 @@ def resolve(spider: Spider, callback: Callable[..., Any] | str | None) -> Callab
 
 
 def many(result: Any) -> Iterable[Any]:
-    """The result of a callback as an iterable. It may be a generator, a list, one output, or
-    None."""
+    """The result of a callback as an iterable: a generator, a list, one output, or None."""
     if result is None:
         return ()
     if isinstance(result, (Request, str)) or is_item(result) or not isinstance(result, Iterable):

@@ -48,8 +48,7 @@ class Rule:
 
 
 class CrawlSpider(Spider):
-    """Follows the links of each page by its `rules`. If several rules find a link, the first gets
-    it."""
+    """Follows the links of each page by its `rules`. The first rule that finds a link gets it."""
 
     rules: Sequence[Rule] = ()
 

@@ -33,8 +33,7 @@ class FieldRule:
     """Whether an item without this field is dropped."""
 
     def value(self, part: Any, response: Response) -> Any:
-        """The value of the field in a part of a page. None, or an empty list, if nothing is
-        found."""
+        """The value of the field in a part of a page. None, or an empty list, if there is none."""
         if self.selection is None:
             return SOURCES[self.source](response)
         found = [self._convert(text) for text in self.selection.strings(part)]

@@ -36,8 +36,7 @@ from crawler.errors import ConfigError
 
 
 class DeclaredSpider(SitemapSpider):
-    """The base of compiled declarations. It stays on its start hosts, unless `allowed_domains` is
-    set."""
+    """The base of compiled declarations. By default it stays on the hosts of its start URLs."""
 
     declaration: ClassVar[Declaration]
 

@@ -15,8 +15,7 @@ from crawler.settings.overrides import override
 from crawler.settings.scrapy_names import of_class, translated
 
 RESERVED = frozenset({"name", "custom_settings", "declaration", "item_schema", "pipelines"})
-"""Attributes of a spider that no task parameter may replace. Its methods may not be replaced
-either."""
+"""Attributes of a spider that a task parameter may not replace. It may replace no method either."""
 
 
 def make_spider(
@@ -67,8 +66,7 @@ def _with_login(settings: CrawlSettings, spider: Spider) -> CrawlSettings:
 
 
 def _check_parameters(spider_class: type[Spider], given: dict[str, Any]) -> None:
-    """Raise InvalidArgument for a parameter that the spider cannot take. A text becomes a list of
-    one."""
+    """Raise InvalidArgument for a parameter that the spider cannot take. Put a text into a list."""
     for key in given:
         if key in RESERVED or key.startswith("_") or callable(getattr(spider_class, key, None)):
             raise InvalidArgument(

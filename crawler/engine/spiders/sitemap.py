@@ -29,8 +29,7 @@ class SitemapSpider(Spider):
     """URLs of sitemaps, index files, or robots.txt files that name sitemaps."""
     sitemap_rules: Sequence[tuple[Regex, str | Callback]] = (("", "parse"),)
     sitemap_follow: Sequence[Regex] = ("",)
-    """Regular expressions. Of an index file, only sitemaps in whose URL one of these is found are
-    read."""
+    """Regular expressions. A sitemap of an index file is read if one is found in its URL."""
     sitemap_alternate_links: bool = False
     """Whether the other languages of a page (`xhtml:link`) are fetched too."""
 

@@ -47,17 +47,14 @@ class Spider:
     custom_settings: ClassVar[Mapping[str, Any]] = {}
     """Crawl settings that this spider changes, by name."""
     item_schema: Any = None
-    """A marshmallow schema, or a function, that decides which items are valid; see
-    docs/items.md."""
+    """A marshmallow schema, or a function, that decides which items are valid: docs/items.md."""
     pipelines: Sequence[Any] = ()
     """Classes with `process_item`, or their names `module:Class`. Items pass them in this order."""
     settings: CrawlSettings
-    """The settings in force: the worker's, overridden by the spider's and the task's. Set before
-    `start`."""
+    """The worker's settings, overridden by the spider's and the task's. Set before `start`."""
 
     handle_httpstatus_list: Sequence[int] = ()
-    """HTTP statuses from 300 up that the callbacks want to see. Other statuses go to the
-    errback."""
+    """HTTP statuses from 300 up that the callbacks want to see. Others go to the errback."""
 
     def __init__(self, name: str | None = None, **parameters: Any) -> None:
         if name is not None:
@@ -80,8 +77,7 @@ class Spider:
         self.logger.log(level, message)
 
     def start(self) -> Iterable[Any]:
-        """The first requests, which are those of `start_requests`. A subclass may make it `async
-        def`."""
+        """The first requests: those of `start_requests`. A subclass may use `async def`."""
         return Both(self.start_requests())
 
     def start_requests(self) -> Iterable[Any]:
@@ -104,8 +100,7 @@ class Spider:
         return self.parse(response, **kwargs)
 
     def closed(self, reason: str) -> None:
-        """Called when the crawl has ended. `reason` is `finished`, `shutdown`, or that of
-        CloseSpider."""
+        """Called at the end of the crawl, with `finished`, `shutdown` or CloseSpider's reason."""
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r}>"

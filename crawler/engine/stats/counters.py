@@ -65,8 +65,7 @@ class Counters:
 
     @property
     def pending(self) -> int:
-        """Requests without an end: they wait, their host has a cooldown, they are in flight, or
-        cancelled."""
+        """Requests without an end: waiting, also for a cooldown, in flight, or cancelled."""
         return self.discovered - self.pages - self.filtered.total() - self.failed.total()
 
     @property

@@ -23,8 +23,7 @@ _HINTS = {
 
 
 def outcome_of(counters: Counters) -> tuple[State, str]:
-    """The end of a crawl: FAILED if it could not go on, or if it fetched no page and had
-    failures."""
+    """The end of a crawl: FAILED if it could not go on, or fetched no page and had failures."""
     if counters.fault:
         return State.FAILED, counters.fault
     if counters.pages or not counters.failures:

@@ -21,8 +21,7 @@ log = get_logger(__name__)
 LOOK_S = 0.05
 """The seconds between two checks whether the hub turns."""
 REPORT_S = 10.0
-"""The least seconds between two reports. A spider may be slow on every page; each time is
-counted."""
+"""The least seconds between two reports. Slow callbacks in between are only counted."""
 
 
 class SlowCallbacks(Pulse):

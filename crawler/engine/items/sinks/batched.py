@@ -57,8 +57,7 @@ class BatchedSink:
         self._closing: Greenlet | None = None
         self._fault: OSError | None = None
         self._cut_off = Event()
-        """Set when a waiting crawl was killed. Then nobody waits until an unreachable database is
-        back."""
+        """Set when a waiting crawl was killed. Then nobody retries an unreachable database."""
 
     def open(self) -> None:
         """Open the writer. Raises OSError if that fails."""
@@ -156,8 +155,7 @@ class BatchedSink:
                 self._clock.wait(self._cut_off, pause_s)
 
     def _in_thread(self, step: Callable[[], T]) -> T:
-        """Run a step in the native thread. Returns its error as a value, because gevent would print
-        it."""
+        """Run a step in the native thread. An error is returned: gevent would print it."""
         result, error = self._threads.apply(_caught, (step,))
         if error is not None:
             raise error

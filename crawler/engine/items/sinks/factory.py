@@ -30,8 +30,7 @@ SQLITE = "sqlite"
 
 
 class Sinks:
-    """Makes the sinks of crawls, and keeps what they share: threads, and one connection per
-    database."""
+    """Makes the sinks of crawls, and keeps what they share: threads, and database connections."""
 
     def __init__(self, databases: Mapping[str, str]) -> None:
         """`databases`: name → URL. Raises ConfigError for a bad name or URL."""
@@ -56,8 +55,7 @@ class Sinks:
         return made[0] if len(made) == 1 else ManySinks(made)
 
     def close(self) -> None:
-        """End the threads. Threads that wait for a database that does not answer are left
-        behind."""
+        """End the threads. A thread that waits for a silent database is left behind."""
         pools = [self._threads, *(each.threads for each in self._databases.values())]
         for pool in pools:
             run_aside("end of threads of sinks", pool.kill)

@@ -30,8 +30,7 @@ class GrowingFile:
         self._end = 0
 
     def open(self) -> None:
-        """Create the folders, open the file for appending, and remove a partial record at its
-        end."""
+        """Create the folders and open the file. Remove a partial record at its end."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._file = self.path.open("ab+", buffering=0)
         if self._fresh:

@@ -11,8 +11,7 @@ from crawler.supervision import do_all
 
 
 class ManySinks:
-    """Passes items to all sinks. It is as fast as the slowest. The first that fails ends the
-    crawl."""
+    """Passes items to all sinks. The slowest sets the speed; the first to fail ends the crawl."""
 
     def __init__(self, sinks: Sequence[Sink]) -> None:
         self._sinks = list(sinks)
@@ -20,16 +19,14 @@ class ManySinks:
 
     @property
     def lost(self) -> Counter[str]:
-        """The items that a sink refused. If several sinks refused for one reason, it counts
-        once."""
+        """The items that a sink refused. Several refusals for one reason count once."""
         lost: Counter[str] = Counter()
         for sink in self._sinks:
             lost |= sink.lost
         return lost
 
     def open(self) -> None:
-        """Open all sinks. `close` closes those whose opening began, even if one cannot be
-        opened."""
+        """Open all sinks. `close` closes those whose opening began, even if it failed."""
         for sink in self._sinks:
             self._open.append(sink)
             sink.open()

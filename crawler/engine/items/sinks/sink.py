@@ -17,8 +17,7 @@ class Unreachable(OSError):
 
 
 class Sink(Protocol):
-    """The sink as a crawl uses it. Each call may wait, and may raise OSError, which ends the
-    crawl."""
+    """A sink as a crawl uses it. Each call may wait, or end the crawl by an OSError."""
 
     @property
     def lost(self) -> Counter[str]:
@@ -37,8 +36,7 @@ class Sink(Protocol):
         ...
 
     def flush(self) -> None:
-        """Start to write the items taken so far. The crawl calls this at most a second after an
-        item."""
+        """Start to write the items taken so far. Called at most a second after an item."""
         ...
 
     def close(self) -> None:

@@ -35,11 +35,9 @@ DRIVERS: Mapping[str, str] = {
 """Scheme of a URL → SQLAlchemy's name for it, with the driver."""
 CONNECT_S = 10
 STATEMENT_ROWS = 200
-"""The rows that a driver gets at once. It holds the interpreter, and thus the hub, for about 10
-ms."""
+"""The rows that a driver gets at once. It holds the interpreter, and so the hub, about 10 ms."""
 PASSING_STATES = ("08", "40", "53", "55P03", "57P")
-"""PostgreSQL's codes for errors that pass: connections, deadlocks, room, locks, a server that stops
-or starts."""
+"""PostgreSQL's codes for errors that pass: connections, deadlocks, room, locks, restarts."""
 PASSING_CODES = frozenset({0, 1040, 1053, 1205, 1213, 1927, 2002, 2003, 2006, 2013, 2055})
 """The same for MySQL and MariaDB. `(0, "")` means a closed connection."""
 _LOCK_S = 30
@@ -216,8 +214,7 @@ def _set_up_sqlite(connection: Any, _: Any) -> None:
 
 
 def _translated(error: sa.exc.DBAPIError, place: str) -> OSError:
-    """The error as an OSError. After a lost connection, a deadlock or a lock, another attempt may
-    help."""
+    """The error as an OSError. A lost connection, a deadlock or a lock may pass."""
     said = f"{place}: {_said(error)}"
     return Unreachable(said) if error.connection_invalidated or _passes(error) else OSError(said)
 

@@ -84,8 +84,7 @@ class ItemTable:
         ]
 
     def _changes(self, wanted: Mapping[str, str]) -> dict[str, str]:
-        """The columns that are missing or too narrow for the wanted fields, and the kinds they
-        need."""
+        """The columns that are missing or too narrow for these fields, and the kinds they need."""
         changes = {}
         for field, kind in wanted.items():
             column = self._columns.get(field) or self._name(field)
@@ -96,8 +95,7 @@ class ItemTable:
         return changes
 
     def _name(self, field: str) -> str:
-        """The column for a field: its plain name, or another if that is taken. Case may not
-        matter."""
+        """The column for a field: its plain name, or another if that is taken in any case."""
         name = plain = _ODD.sub("_", field)[:LONGEST_NAME] or "_"
         if name in self._kinds and name not in self._columns.values():
             return name

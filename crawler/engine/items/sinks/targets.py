@@ -1,5 +1,4 @@
-"""Makes a sink from what people write after `-o`: by the scheme of a URL or the suffix of a
-file."""
+"""Makes a sink from what people write after `-o`, by a URL's scheme or a file's suffix."""
 
 from __future__ import annotations
 
@@ -66,8 +65,7 @@ def open_sink(
 
 @dataclass(frozen=True)
 class Targets:
-    """Makes one sink for several targets, when the spider is known. Without targets, items are only
-    counted."""
+    """Makes one sink for several targets. Without targets, items are only counted."""
 
     targets: Sequence[str]
     fresh: Sequence[str] = ()
