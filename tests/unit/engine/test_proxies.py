@@ -32,5 +32,5 @@ def test_one_that_failed_is_left_out_for_a_while(proxies, clock):
 
 def test_one_that_was_tried_is_not_tried_again(proxies):
     assert proxies.next(tried=["a", "b"]) == "c"
-    with pytest.raises(FetchError, match="each of 3 has failed"):
+    with pytest.raises(FetchError, match="all proxies failed recently: 3"):
         proxies.next(tried=["a", "b", "c"])
