@@ -20,6 +20,8 @@ SIZES = [pytest.param((10, 200, 3), id="200"), pytest.param((50, 2000, 10), mark
 def cluster(request, tmp_path):
     cluster = Cluster(tmp_path, store=request.getfixturevalue(f"{request.param}_store"))
     yield cluster
+    for client in cluster.clients:
+        client.close()
     for node in reversed(cluster.nodes):
         node.stop()
 
