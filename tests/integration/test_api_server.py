@@ -65,7 +65,7 @@ def test_calls_beyond_the_limit_are_refused_and_not_acted_upon(backend):
         held = [gevent.spawn(client.nodes, Call(20.0)) for _ in range(2)]
         eventually(lambda: len(backend.calls) == 2)
         try:
-            with pytest.raises(Overloaded, match="2 gRPC calls are under way") as caught:
+            with pytest.raises(Overloaded, match="2 gRPC calls are in flight") as caught:
                 client.add(SPEC, CALL)
             assert caught.value.code == "RESOURCE_EXHAUSTED"
             assert of_queue(master.metrics, "grpc calls") == (2, 2, 1)
