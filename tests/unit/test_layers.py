@@ -132,6 +132,7 @@ ETCD = [f"coordination/etcd/{part}.py" for part in ("store", "connection", "logi
             "scheduler/loader.py scheduler/hookspecs.py engine/plugins.py engine/hookspecs.py",
         ),
         ("snowflake", "coordination/snowflake.py"),
+        ("msgspec", "coordination/codec.py"),
         ("click", " ".join(f"cli/{part}.py" for part in CLI)),
     ],
 )
