@@ -95,7 +95,7 @@ MUTANTS = [
     Mutant(
         "a worker without a lease goes on crawling",
         "crawler/node/worker/worker.py",
-        "        self._runs.stop_all()",
+        "        self._runs.stop_all()\n        self._changed.set()",
         "        pass",
         "tests/integration/test_nodes.py -k cut_off",
     ),
