@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from crawler import Spider
+from crawler import Request, Spider
 from crawler.engine.download.http_cache import Cache
 from crawler.model.records import Spec
 from tests.site import Site
@@ -70,6 +70,18 @@ def test_always_is_whatever_came_once_and_waits_for_no_delay(site, stored):
     assert len(site.hits) == 5
     assert crawl.statistics.from_cache == 5
     assert crawl.counts.pages == 5
+
+
+def test_a_request_may_leave_it_aside(site, stored):
+    class Fresh(Flags):
+        def start(self):
+            yield Request(self.url, meta={"dont_cache": True})
+
+    Fresh.url = site.url("/said?h=Cache-Control:max-age=60")
+    assert texts(stored, Fresh.url, cache="always")[1] == [("1", False)]
+    _, items = crawled(Fresh, stored=stored, cache="always")
+    assert [item["text"] for item in items] == ["2"], "it was sent"
+    assert texts(stored, Fresh.url, cache="always")[1] == [("1", True)], "and not kept"
 
 
 def test_what_has_expired_is_fetched_anew(site, stored):

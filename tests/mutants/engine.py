@@ -90,6 +90,13 @@ _POLITENESS = [
         "tests/unit/engine/test_cooldowns.py -k cannot_be_reached",
     ),
     Mutant(
+        "connections that failed count though others came about between them",
+        "crawler/engine/politeness/cooldowns.py",
+        "        cooldown.failures = 0\n        cooldown.lags",
+        "        cooldown.lags",
+        "tests/unit/engine/test_rests.py -k in_a_row",
+    ),
+    Mutant(
         "a crawl waits for any cooldown",
         "crawler/engine/politeness/cooldowns.py",
         "return TOO_LONG if",
@@ -147,6 +154,13 @@ _ROBOTS = [
         "queue.first.url, ",
         "queue.first.request.url, ",
         "tests/integration/test_engine_crawl.py -k after_a_redirect",
+    ),
+    Mutant(
+        "robots.txt is asked for while its host has a cooldown",
+        "crawler/engine/politeness/gatekeeper.py",
+        "        if cooldown.until_s > now_s:",
+        "        if False:",
+        "tests/unit/engine/test_polite_crawl.py -k robots_txt_either",
     ),
 ]
 
@@ -274,6 +288,13 @@ _DOWNLOAD = [
         "tests/integration/test_engine_cache.py -k no-store",
     ),
     Mutant(
+        "a request that must be sent gets a stored answer",
+        "crawler/engine/crawl/sender.py",
+        ' or job.request.meta.get("dont_cache")',
+        "",
+        "tests/integration/test_engine_cache.py -k leave_it_aside",
+    ),
+    Mutant(
         "a proxy that fails is asked again at once",
         "crawler/engine/download/proxies.py",
         "self._now_s() + self._rest_s",
@@ -295,6 +316,13 @@ _DOWNLOAD = [
         "tests/unit/engine/test_address_policy.py -k others_are_refused",
     ),
     Mutant(
+        "a fetcher of a plugin gets requests to private addresses",
+        "crawler/engine/download/downloader.py",
+        "            elif refused:",
+        "            elif False:",
+        "tests/unit/engine/test_downloader.py",
+    ),
+    Mutant(
         "a body of any size is downloaded",
         "crawler/engine/download/curl_transfer.py",
         "if self.size > self.limit:",
@@ -307,6 +335,13 @@ _DOWNLOAD = [
         "    if size > limit:",
         "    if False:",
         "tests/unit/engine/test_decompress.py -k byte_more",
+    ),
+    Mutant(
+        "any number of layers is taken off a body",
+        "crawler/engine/download/decompress.py",
+        "if len(layers) > MOST_CODINGS:",
+        "if False:",
+        "tests/unit/engine/test_expand.py -k so_many_layers",
     ),
     Mutant(
         "bodies of any type are downloaded",
@@ -373,6 +408,13 @@ _CRAWL = [
         "settings.retry_delay_s * 2**attempts",
         "settings.retry_delay_s",
         "tests/unit/engine/test_verdicts.py -k growing_pauses",
+    ),
+    Mutant(
+        "a retry has only the time that the attempt before has left",
+        "crawler/engine/frontier/frontier.py",
+        "        job.spent_s = 0.0",
+        "        pass",
+        "tests/unit/engine/test_crawl.py -k all_of_the_time",
     ),
     Mutant(
         "a crawl goes on after its last page",
@@ -498,6 +540,13 @@ _ITEMS = [
         "            self._file.truncate(self._end)\n\n",
         "            pass\n\n",
         "tests/unit/engine/sinks/test_json_lines.py -k half_a_line",
+    ),
+    Mutant(
+        "what fits on a full disk is written, whole or not",
+        "crawler/engine/items/sinks/files.py",
+        "            self._file.truncate(self._end)\n            raise",
+        "            raise",
+        "tests/unit/engine/sinks/test_files.py",
     ),
     Mutant(
         "a line break within a value ends a row of a CSV file",

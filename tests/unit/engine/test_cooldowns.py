@@ -109,13 +109,14 @@ def test_a_host_that_cannot_be_reached_rests_after_some_failures_and_longer_each
     assert found == pytest.approx([0.0, 0.0, 10.0, 20.0, 40.0, 80.0])
 
 
-def test_failures_count_in_a_row_only():
+@pytest.mark.parametrize("promptly", [True, False])
+def test_failures_count_in_a_row_only(promptly):
     it = Host()
     for _ in range(10):
         it.clock.advance(1.0)
         assert it.unreachable() == 0.0
-        it.unreachable()
-        it.cooldowns.answered("h", promptly=True)
+        assert it.unreachable() == 0.0
+        it.cooldowns.answered("h", promptly)
 
 
 def test_a_connection_ends_the_rest_of_a_host_that_was_down():

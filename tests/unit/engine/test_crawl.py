@@ -355,6 +355,16 @@ def test_the_time_of_a_request_covers_its_redirects(clock):
     assert [call.timeout_s for _, call in it.fetcher.sent] == [5.0, 2.0]
 
 
+def test_each_attempt_has_all_of_the_time(clock):
+    slow = replace(page(status=500), seconds=3.0)
+    answers = [slow, page()]
+    it = Running(
+        clock, spider_of(["http://h/"]), FakeFetcher(clock, lambda _: answers.pop(0)), timeout_s=5.0
+    )
+    it.finish(within_s=10)
+    assert [call.timeout_s for _, call in it.fetcher.sent] == [5.0, 5.0]
+
+
 def test_robots_in_trouble_is_tried_again_with_the_page(clock):
     answers = [FetchError("connection refused"), page(status=404), page()]
     it = Running(

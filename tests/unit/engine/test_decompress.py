@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crawler.engine.download.decompress import codings, expand, expanded
+from crawler.engine.download.decompress import MOST_CODINGS, codings, expand, expanded
 from crawler.engine.http.messages import FetchAnswer, FetchError
 from tests.site.trouble import PACKERS
 
@@ -35,6 +35,15 @@ def test_a_body_that_ends_too_early_is_what_there_is_of_it(packer):
     packed = PACKERS[packer](body)
     found = expand(packed[: len(packed) // 2], [LAYER.get(packer, packer)], 10_000_000)
     assert body.startswith(found)
+
+
+def test_only_so_many_layers_are_taken_off():
+    body = b"text"
+    for _ in range(MOST_CODINGS):
+        body = gzip.compress(body)
+    assert expand(body, ["gzip"] * MOST_CODINGS, 100) == b"text"
+    with pytest.raises(ValueError, match="one over the other"):
+        expand(gzip.compress(body), ["gzip"] * (MOST_CODINGS + 1), 100)
 
 
 def test_members_of_gzip_follow_each_other_and_rubbish_at_the_end_is_left():

@@ -45,6 +45,24 @@ def test_the_ports_of_a_host_share_its_delay(clock):
     assert it.moments() == pytest.approx([0.0, 10.0, 20.0, 30.0, 40.0], abs=0.1)
 
 
+def test_a_host_with_a_cooldown_is_not_asked_for_robots_txt_either(clock):
+    def start(self):
+        yield Request("http://h/", errback=self.failed)
+
+    def failed(self, failure):
+        yield Request("http://h:81/")
+
+    def answer_of(call):
+        throttles = call.url == "http://h/"
+        return page(status=429, headers=[b"Retry-After: 100"]) if throttles else page()
+
+    spider = type("Moving", (spider_of(start=start),), {"failed": failed})
+    it = Running(clock, spider, FakeFetcher(clock, answer_of), robots=True, retries=0)
+    it.finish(within_s=200, step_s=1.0)
+    assert it.fetcher.urls()[2:] == ["http://h:81/robots.txt", "http://h:81/"]
+    assert it.moments("http://h:81") == pytest.approx([100.0, 100.0])
+
+
 def test_a_host_that_always_throttles_is_asked_less_and_less_often(clock):
     fetcher = FakeFetcher(clock, answering(h=page(status=503)))
     it = Running(clock, spider_of(["http://h/"]), fetcher, throttle_s=60.0, retries=4)
