@@ -438,6 +438,13 @@ _CRAWL = [
         "tests/unit/engine/test_bounds.py -k time_is_up",
     ),
     Mutant(
+        "a bound hides what a callback said of the end",
+        "crawler/engine/crawl/close_conditions.py",
+        "self.reason = self.reason or reason",
+        "self.reason = reason",
+        "tests/unit/engine/test_bounds.py -k two_reasons",
+    ),
+    Mutant(
         "a fault of a callback ends the crawl",
         "crawler/engine/crawl/scraper.py",
         "        except failures.FAULTS as error:\n            self.blame_spider(where,",
@@ -584,11 +591,25 @@ _ITEMS = [
         "tests/unit/engine/test_pipelines.py -k counted_once",
     ),
     Mutant(
+        "an item that two places refused is lost twice",
+        "crawler/engine/items/sinks/many.py",
+        "lost |= sink.lost",
+        "lost += sink.lost",
+        "tests/unit/engine/sinks/test_many.py",
+    ),
+    Mutant(
         "a pipeline that raises costs the page of its item",
         "crawler/engine/crawl/item_writer.py",
         "        except FAULTS as error:\n",
         "        except KeyboardInterrupt as error:\n",
         "tests/unit/engine/test_pipelines.py -k counted_once",
+    ),
+    Mutant(
+        "pipelines get items that are not valid",
+        "crawler/engine/items/pipelines.py",
+        "self._steps.insert(0, ",
+        "self._steps.append(",
+        "tests/unit/engine/test_pipelines.py -k is_checked_before",
     ),
 ]
 

@@ -3,7 +3,7 @@
 import gevent
 import pytest
 
-from crawler import Request, Spider
+from crawler import CloseSpider, Request, Spider
 from crawler.clock import ManualClock, settle
 from crawler.model.records import State
 from tests.unit.engine.fakes import FakeFetcher, ListSink, crawl_of, page, shared
@@ -41,6 +41,18 @@ def test_a_crawl_ends_when_it_has_enough(bound, status, items, pages):
     if status == 200:
         assert crawl.outcome() == (State.DONE, "")
         assert crawl.statistics.finish_reason == bound
+
+
+def test_of_two_reasons_to_end_the_first_counts():
+    class Full(Endless):
+        def parse(self, response):
+            raise CloseSpider("enough")
+
+    clock = ManualClock()
+    crawl = crawl_of(Full, shared(FakeFetcher(clock), clock), max_pages=1)
+    crawl.run()
+    assert crawl.counts.pages == 1
+    assert crawl.spider.ended == "enough"
 
 
 def test_a_crawl_ends_when_its_time_is_up():

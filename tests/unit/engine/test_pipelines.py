@@ -187,6 +187,15 @@ def test_a_function_may_be_the_schema():
     assert counters.items_dropped == {"invalid": 2}
 
 
+def test_an_item_is_checked_before_it_passes_pipelines():
+    pipeline = Passing()
+    made, sink, _ = item_writer(Doubled, pipeline, schema=cheap)
+    made.take({"n": 8}, "http://h/")
+    made.take({"n": 0}, "http://h/")
+    assert sink == [{"n": 16, "by": "shop"}]
+    assert pipeline.asked == ["open shop", *sink]
+
+
 @pytest.mark.parametrize(
     ("pipelines", "schema", "says"),
     [
