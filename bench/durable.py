@@ -17,7 +17,9 @@ from crawler.coordination.election import Election
 from crawler.coordination.lease import Lease
 from crawler.coordination.ledger import Change, Landed, Ledger
 from crawler.coordination.store import Put, created_at
+from crawler.coordination.tombstones import Tombstones
 from crawler.model.records import Leadership, Node, Resource
+from crawler.node.master.leader_context import LeaderContext, Refusals
 from crawler.node.master.mirrors import Mirrors
 from crawler.node.master.placement import assigned
 from crawler.node.master.term import Term
@@ -125,19 +127,21 @@ def _place(ground: Ground, leadership: Leadership, lease: Lease) -> tuple[float,
     """A whole term: seconds from its first pass to the last commit, and the least lease margin."""
     clock = SystemClock()
     ledger = Counting(ground.store, ground.keys)
-    cluster = Current(ground.store, ground.keys, ledger, clock, lambda: term.changed())
-    term = Term(
+    cluster = Current(ground.store, ground.keys, clock, lambda: term.writer.wake())
+    context = LeaderContext(
         leadership,
         lease,
         number=1,
-        cluster=cluster,
+        mirrors=cluster,
         ledger=ledger,
+        tombstones=Tombstones(ground.store, ground.keys),
         election=Election(ground.store, ground.keys, clock),
         framework=Framework("least-load"),
         clock=clock,
         settings=SchedulerSettings(),
-        on_refused=lambda _: None,
+        refusals=Refusals(),
     )
+    term = Term(context)
     cluster.start(ground.supervisor)
     for mirror in (cluster.workers, cluster.masters, cluster.resources):
         assert mirror.listed.wait(WITHIN_S)

@@ -12,7 +12,7 @@ def test_all_tasks_of_a_dead_worker_move(monkeypatch):
     monkeypatch.setattr(decisions, "WORKERS", 30)
     monkeypatch.setattr(decisions, "TASKS", 30_000)
     monkeypatch.setattr(decisions, "DEATHS", 2)
-    assert len(decisions.death().statistics["of_10000_ms"]) == 2
+    assert len(decisions.death().figures["of_10000_ms"]) == 2
 
 
 def test_all_tasks_become_durable(monkeypatch):
@@ -20,6 +20,6 @@ def test_all_tasks_become_durable(monkeypatch):
     monkeypatch.setattr(durable, "TASKS", 500)
     monkeypatch.setattr(durable, "REFERENCE_TASKS", 20)
     limit, ours, reference = durable.rows()
-    assert all(rate > 0 for rate in limit.statistics["before_after_per_second"])
-    assert ours.statistics["per_second"] > 0
-    assert reference.statistics["per_second"] > 0
+    assert all(rate > 0 for rate in limit.figures["before_after_per_second"])
+    assert ours.figures["per_second"] > 0
+    assert reference.figures["per_second"] > 0

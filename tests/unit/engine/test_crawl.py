@@ -151,6 +151,7 @@ def test_nothing_is_sent_while_there_is_no_memory_for_an_answer(clock):
     parts.held.give_back(1)
     running.join(1)
     assert crawl.counts.pages == 1
+    parts.held.give_back(9)
 
 
 def test_items_reach_the_sink_within_a_second_of_a_slow_crawl(clock):
