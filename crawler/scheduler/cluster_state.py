@@ -32,6 +32,8 @@ class ClusterState:
         """What is believed of each task."""
         self.workers = WorkerPool(self.holdings, self.changes, self.relevant_labels)
         """The live ones, with what their tasks add up to."""
+        self.candidates: Mapping[str, Candidate] = self.workers.candidates
+        """All live workers by id."""
 
     def begin(self) -> None:
         """Somebody places tasks from now on, and has to look at everything."""
@@ -42,11 +44,6 @@ class ClusterState:
         self.changes.end()
 
     # -- what plugins ask ----------------------------------------------------------------------
-
-    @property
-    def candidates(self) -> Mapping[str, Candidate]:
-        """All live workers by id."""
-        return self.workers.candidates
 
     @property
     def schedulable(self) -> Sequence[Candidate]:

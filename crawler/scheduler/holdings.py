@@ -6,7 +6,7 @@ Nothing here knows which workers live.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from crawler.model.records import Node, Owner, Resource, Spec, State
@@ -46,6 +46,9 @@ class Holdings:
         self.states: Counter[State] = Counter()
         """How many tasks are in which state."""
         self._held: dict[str, Holding] = {}
+        self.get: Callable[[str], Holding | None] = self._held.get
+        """What is believed of a task. Each task is looked up several times in a pass: no call of
+        ours stands between."""
         self._on_node: dict[str, set[str]] = {}
         """Node id → the tasks assigned to a node of that id, in whichever life of it."""
         self._awaiting: dict[str, set[str]] = {}
@@ -59,10 +62,6 @@ class Holdings:
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._held)
-
-    def get(self, name: str) -> Holding | None:
-        """What is believed of a task."""
-        return self._held.get(name)
 
     def on(self, node: Node) -> Iterator[Holding]:
         """Those that this very life of a worker owns."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from crawler.model.constraints import NODE
 from crawler.model.records import Node, WorkerLoad
@@ -30,7 +30,8 @@ class WorkerPool:
         self._relevant_labels = relevant_labels
         self.groups: Counter[str] = Counter()
         """How many unfinished tasks of each group are at workers that take tasks."""
-        self._candidates: dict[str, Candidate] = {}
+        self.candidates: dict[str, Candidate] = {}
+        """All live workers by id."""
         self._domains = Domains()
         self._cordoned: frozenset[str] = frozenset()
         self._schedulable: Sequence[Candidate] | None = None
@@ -38,11 +39,6 @@ class WorkerPool:
         """The lives of workers that said that they are about to leave: (id, incarnation)."""
 
     # -- what is read --------------------------------------------------------------------------
-
-    @property
-    def candidates(self) -> Mapping[str, Candidate]:
-        """All live workers by id."""
-        return self._candidates
 
     @property
     def cordoned(self) -> frozenset[str]:
@@ -53,13 +49,13 @@ class WorkerPool:
     def schedulable(self) -> Sequence[Candidate]:
         """The workers that take new tasks, in the order of their ids."""
         if self._schedulable is None:
-            chosen = [candidate for candidate in self._candidates.values() if candidate.schedulable]
+            chosen = [candidate for candidate in self.candidates.values() if candidate.schedulable]
             self._schedulable = sorted(chosen, key=lambda candidate: candidate.id)
         return self._schedulable
 
     def schedulable_among(self, ids: Iterable[str]) -> Sequence[Candidate]:
         """Those of these workers that take new tasks, in the order of their ids."""
-        present = (self._candidates[id] for id in sorted(ids) if id in self._candidates)
+        present = (self.candidates[id] for id in sorted(ids) if id in self.candidates)
         return [candidate for candidate in present if candidate.schedulable]
 
     def places(self, key: str) -> Sequence[Place]:
@@ -78,7 +74,7 @@ class WorkerPool:
 
     def join(self, node: Node) -> None:
         """A worker is registered, or its registration changed."""
-        present = self._candidates.get(node.id)
+        present = self.candidates.get(node.id)
         if present is not None and present.node == node:
             return
         if present is not None:
@@ -96,7 +92,7 @@ class WorkerPool:
 
     def leave(self, node_id: str) -> None:
         """A worker is not registered any more."""
-        present = self._candidates.get(node_id)
+        present = self.candidates.get(node_id)
         if present is not None:
             self._remove(present)
             self._changes.suspect(self._holdings.names_on(node_id))
@@ -105,7 +101,7 @@ class WorkerPool:
     def cordon(self, node_ids: frozenset[str]) -> None:
         """Exactly these workers take no tasks from now on."""
         changed = node_ids ^ self._cordoned
-        present = [self._candidates[id] for id in changed if id in self._candidates]
+        present = [self.candidates[id] for id in changed if id in self.candidates]
         for candidate in present:
             self._remove(candidate)
         self._cordoned = node_ids
@@ -120,7 +116,7 @@ class WorkerPool:
 
     def report(self, node_id: str, load: WorkerLoad) -> None:
         """Take what a worker says of its own load."""
-        candidate = self._candidates.get(node_id)
+        candidate = self.candidates.get(node_id)
         if candidate is not None:
             candidate.reported = load
 
@@ -135,7 +131,7 @@ class WorkerPool:
         """Count a task that has an owner in (1) or out (-1), there and in its group."""
         owner = holding.owner
         assert owner is not None  # the callers made sure
-        candidate = self._candidates.get(owner.node_id)
+        candidate = self.candidates.get(owner.node_id)
         if candidate is None:
             return
         if owner is not candidate.node.as_owner and not candidate.node.owns(owner):
@@ -156,7 +152,7 @@ class WorkerPool:
 
     def _enter(self, node: Node, reported: WorkerLoad) -> None:
         """Make a candidate of a worker, with all that it owns."""
-        candidate = self._candidates[node.id] = Candidate(node)
+        candidate = self.candidates[node.id] = Candidate(node)
         candidate.reported = reported
         candidate.schedulable = not node.draining and node.id not in self._cordoned
         self._schedulable = None
@@ -175,7 +171,7 @@ class WorkerPool:
                 self._add(candidate, holding, -1)
         self._domains.leave(node)
         self._relevant_labels.leave(node)
-        del self._candidates[node.id]
+        del self.candidates[node.id]
         self._schedulable = None
 
     def _note_leaving(self, node: Node) -> None:
@@ -185,6 +181,6 @@ class WorkerPool:
 
     def _open_loads(self) -> Iterator[tuple[Node, Sequence[Load]]]:
         """Each worker with what its unfinished tasks take."""
-        for candidate in self._candidates.values():
+        for candidate in self.candidates.values():
             open = (holding for holding in self._holdings.on(candidate.node) if holding.open)
             yield candidate.node, [h.load for h in open] if candidate.schedulable else []
