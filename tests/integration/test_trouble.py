@@ -184,22 +184,24 @@ def test_a_lease_lost_while_runs_are_being_stopped_harms_nothing(cluster, tmp_pa
     assert worker.failure == ""
 
 
-def test_nothing_is_started_once_the_lease_is_lost(cluster, tmp_path):
+def test_nothing_is_started_once_the_lease_is_lost(cluster, tmp_path, caplog):
     """The lease ends between the stopping and the starting of one reconciliation."""
     file = spider(tmp_path, "def start(self):\n    gevent.sleep(60)\n    yield from ()\n")
+    caplog.set_level("INFO")
     client = cluster.client(cluster.master("1"))
     network = Unreachable(cluster.store)
     worker = cluster.worker("1", [file], store=network)
     client.add(Spec("a", spider="s"), CALL)
-    eventually(lambda: worker._role._runs.all())
+    [first] = eventually(lambda: worker._role._runs.all())
     client.update(Spec("a", spider="s", parameters={"again": "1"}), CALL)
-    gevent.sleep(0.05)  # the first run is being stopped, the second waits for it
+    eventually(lambda: first.stops, what="the second run waits for the first to end")
     network.cut = True
     worker._membership.session.lease.end("the test says so")
     eventually(lambda: not worker._role._runs.all())
     for _ in range(50):
         assert not worker._role._runs.all()
         gevent.sleep(0.02)
+    assert caplog.text.count("run started") == 1, "the second did not, not even for a moment"
 
 
 def test_a_leader_knows_its_own_writes_before_the_watch_repeats_them(cluster):
