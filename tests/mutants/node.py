@@ -239,7 +239,7 @@ MUTANTS = [
         "a worker looks at its registration too late",
         "crawler/node/membership/membership.py",
         "self._ttl_s / 3)",
-        "self._ttl_s * 0.8)",
+        "self._ttl_s * 3)",
         "tests/integration/test_fencing.py -k finds_itself",
     ),
     Mutant(
