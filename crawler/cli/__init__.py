@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import click
 
-from crawler.cli.base import BAD_SETTINGS, FAILED, INTERRUPTED, commands
+from crawler.cli.base import BAD_SETTINGS, FAILED, INTERRUPTED, INTERRUPTED_TEXT, commands
 from crawler.errors import ConfigError, CrawlerError
 
 __all__ = ["main"]
@@ -22,7 +22,7 @@ def main() -> int:
         error.show()
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        click.echo("crawler: interrupted; everything that it started is stopped", err=True)
+        click.echo(INTERRUPTED_TEXT, err=True)
         return INTERRUPTED
     except ConfigError as error:
         click.echo(f"crawler: bad settings, nothing was started:\n{error}", err=True)

@@ -15,6 +15,7 @@ from crawler.terminal import tables
 FAILED = 1
 BAD_SETTINGS = 2
 INTERRUPTED = 130
+INTERRUPTED_TEXT = "crawler: interrupted; everything that it started is stopped"
 
 CONFIG = click.option(
     "-c",

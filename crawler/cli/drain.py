@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import signal
 import time
-from collections.abc import Iterator
 from itertools import chain, islice
 
 import click
@@ -46,7 +43,7 @@ MOST_REASONS = 3
 )
 def drain(master: str, node: str, wait: bool, timeout_s: float | None) -> None:
     """Move all tasks off the worker NODE (its id or its name), and keep other tasks away."""
-    with _terminable(), connected(master) as client:
+    with connected(master) as client:
         load = client.drain(node, CALL)
         _tell_progress(load)
         if wait or timeout_s is not None:
@@ -61,16 +58,6 @@ def uncordon(master: str, node: str) -> None:
     with connected(master) as client:
         load = client.uncordon(node, CALL)
     click.echo(f"{load.node.id} takes tasks again")
-
-
-@contextlib.contextmanager
-def _terminable() -> Iterator[None]:
-    """SIGTERM raises KeyboardInterrupt in the body, as SIGINT does."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _watch(client: Client, load: NodeLoad, timeout_s: float | None) -> None:

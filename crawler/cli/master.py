@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import signal
+import sys
 from collections.abc import Callable, Iterator
+from types import FrameType
 from typing import Any
 
 import click
 
 from crawler.api.rpc.client import Client
 from crawler.api.service import Call
+from crawler.cli.base import INTERRUPTED, INTERRUPTED_TEXT
 from crawler.errors import CrawlerError, Retryable
 
 TIMEOUT_S = 5.0
@@ -41,7 +46,11 @@ MASTER: Callable[..., Any] = click.option(
 
 @contextlib.contextmanager
 def connected(address: str) -> Iterator[Client]:
-    """A client to a master; what goes wrong says which, and what to do. Raises CrawlerError."""
+    """A client to a master; what goes wrong says which, and what to do. Raises CrawlerError.
+
+    Meanwhile SIGINT and SIGTERM end the process.
+    """
+    before = {number: signal.signal(number, _end) for number in (signal.SIGINT, signal.SIGTERM)}
     client = Client(address)
     try:
         yield client
@@ -49,6 +58,16 @@ def connected(address: str) -> Iterator[Client]:
         raise CrawlerError(_told(address, str(error))) from error
     finally:
         client.close()
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    """End the process at once: it has started nothing, and gRPC swallows what a handler raises."""
+    with contextlib.suppress(RuntimeError):  # the signal came while it was being written to
+        sys.stdout.flush()
+    os.write(sys.stderr.fileno(), f"{INTERRUPTED_TEXT}\n".encode())
+    os._exit(INTERRUPTED)
 
 
 def _told(address: str, message: str) -> str:

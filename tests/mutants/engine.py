@@ -94,7 +94,7 @@ _POLITENESS = [
         "crawler/engine/politeness/cooldowns.py",
         "        cooldown.failures = 0\n        cooldown.lags",
         "        cooldown.lags",
-        "tests/unit/engine/test_rests.py -k in_a_row",
+        "tests/unit/engine/test_cooldowns.py -k in_a_row",
     ),
     Mutant(
         "a crawl waits for any cooldown",
@@ -341,7 +341,7 @@ _DOWNLOAD = [
         "crawler/engine/download/decompress.py",
         "if len(layers) > MOST_CODINGS:",
         "if False:",
-        "tests/unit/engine/test_expand.py -k so_many_layers",
+        "tests/unit/engine/test_decompress.py -k so_many_layers",
     ),
     Mutant(
         "bodies of any type are downloaded",
