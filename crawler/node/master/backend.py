@@ -1,7 +1,7 @@
-"""The backend of a leading master: what the calls of the API do on the node that leads.
+"""The backend of the leader: it carries out the requests that reach this master while it leads.
 
-Reads are answered from the mirrors. Changes go to the writer of the term, and are answered
-once they are committed. Counts of running tasks are kept here only (docs/decisions/0004).
+It answers reads from the mirrors. It passes changes to the writer of the term, and answers them
+after the commit. The counts of running tasks exist only in its memory (docs/decisions/0004).
 """
 
 from __future__ import annotations
@@ -42,7 +42,8 @@ from crawler.scheduler.candidate import Candidate
 
 
 class LeaderBackend:
-    """Handles requests as the leader; see `api.service.Backend` for what each promises."""
+    """Carries out requests as the leader. `api.service.Backend` describes what each method
+    promises."""
 
     def __init__(self, ctx: LeaderContext, writer: TermWriter) -> None:
         self._ctx = ctx
@@ -50,36 +51,36 @@ class LeaderBackend:
         self._writer = writer
         self._policy = PolicyRequests(ctx, writer)
         self._live: dict[str, tuple[str, int, Counts]] = {}
-        """Task → id, epoch and counts of its run, as last reported."""
+        """Task → id, epoch and counts of its run, from the latest report."""
 
     def add(self, spec: Spec, call: Call) -> Resource:
         """Store a new resource and place it."""
         return self._stored(spec.name, self._writer.submit(Add(spec), call))
 
     def update(self, spec: Spec, call: Call) -> Resource:
-        """Change a resource's specification."""
+        """Change the specification of a resource."""
         return self._stored(spec.name, self._writer.submit(Update(spec), call))
 
     def delete(self, name: str, call: Call) -> None:
-        """Remove a resource."""
+        """Delete a resource."""
         self._writer.submit(Remove(name), call)
 
     def get(self, name: str, call: Call) -> Resource:
-        """One resource, with its latest counts."""
+        """Return one resource with its latest counts. Raises NotFound."""
         resource = self._mirrors.resource(name)
         if resource is None:
             raise NotFound("no such task")
         return self._with_live_counts(resource)
 
     def list(self, query: Query, call: Call) -> Page:
-        """A page of the resources, in the order of their names."""
+        """Return a page of the resources, sorted by name."""
         size = max(1, min(query.page_size, MAX_PAGE))
         found = list(islice(self._matching(query), size + 1))
         page = [self._with_live_counts(each) for each in found[:size]]
         return Page(page, page[-1].name if len(found) > size else "", self._total(query.state))
 
     def nodes(self, call: Call) -> Sequence[NodeLoad]:
-        """The live nodes, masters first."""
+        """Return the live nodes, masters first."""
         workers = sorted(self._mirrors.cluster_state.candidates.values(), key=lambda each: each.id)
         masters = sorted(self._mirrors.live_masters().values(), key=lambda node: node.id)
         return [NodeLoad(node, MASTER) for node in masters] + [
@@ -87,23 +88,23 @@ class LeaderBackend:
         ]
 
     def scheduler(self, call: Call) -> SchedulerView:
-        """How tasks are placed."""
+        """Return the policy in force and the loaded plugins."""
         return self._policy.view()
 
     def update_scheduler(self, change: PolicyChange, call: Call) -> SchedulerView:
-        """Place by another policy from the next pass on."""
+        """Change the policy. It applies from the next pass on."""
         return self._policy.change(change)
 
     def reset_scheduler(self, call: Call) -> SchedulerView:
-        """Go back to the policy of the settings."""
+        """Return to the policy of the settings."""
         return self._policy.reset()
 
     def explain(self, name: str, call: Call) -> Explanation:
-        """Why a task is where it is, or waits."""
+        """Explain why a task is on its worker, or why it waits."""
         return explained(self._ctx, self._writer.placer, self.get(name, call))
 
     def drain(self, node: str, call: Call) -> NodeLoad:
-        """Move everything off a worker, and keep it off."""
+        """Cordon a worker, so that its tasks move away and no new ones arrive."""
         return self._load_at(self._policy.cordon(node), cordoned=True)
 
     def uncordon(self, node: str, call: Call) -> NodeLoad:
@@ -113,7 +114,10 @@ class LeaderBackend:
     def report(
         self, node_id: str, reports: Sequence[Report], call: Call, load: WorkerLoad = UNTOLD
     ) -> Sequence[str]:
-        """Take reports: load and counts are kept in memory, a change of state is written."""
+        """Accept the reports of a worker, and return the names of the refused tasks.
+
+        Load and counts stay in memory. A change of state is written to etcd.
+        """
         if load != UNTOLD:
             self._mirrors.cluster_state.workers.report(node_id, load)
         pairs = [(report, self._mirrors.resource(report.name)) for report in reports]
@@ -130,14 +134,14 @@ class LeaderBackend:
         return refused
 
     def forget_counts(self) -> None:
-        """Drop the live counts of tasks that run no more."""
+        """Drop the live counts of tasks that no longer run."""
         for name in list(self._live):
             resource = self._mirrors.resource(name)
             if resource is None or resource.state.finished:
                 del self._live[name]
 
     def _matching(self, query: Query) -> Iterator[Resource]:
-        """The resources after those of the page before, in the order of their names."""
+        """Yield the matching resources after the previous page, sorted by name."""
         for name in self._mirrors.names.after(query.page_token):
             resource = self._mirrors.resource(name)
             if resource is not None and query.state in (None, resource.state):
@@ -148,7 +152,7 @@ class LeaderBackend:
         return len(resources) if state is None else self._mirrors.count(state)
 
     def _load_at(self, node_id: str, cordoned: bool) -> NodeLoad:
-        """A worker just after that was decided; one that is not registered has nothing."""
+        """Return a worker with the new cordon; a worker that is not registered has no load."""
         found = self._mirrors.cluster_state.candidates.get(node_id)
         load = NodeLoad(Node(node_id, ""), WORKER) if found is None else self._load_of(found)
         return replace(load, cordoned=cordoned)
@@ -167,7 +171,7 @@ class LeaderBackend:
     def _stored(self, name: str, stored: Mapping[str, Resource]) -> Resource:
         resource = stored.get(name)
         if resource is None:
-            raise NotFound("no such task: it was deleted at the very same time")
+            raise NotFound("no such task: somebody deleted it at the same moment")
         return self._with_live_counts(resource)
 
     def _with_live_counts(self, resource: Resource) -> Resource:

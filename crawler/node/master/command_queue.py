@@ -1,4 +1,4 @@
-"""Requests on their way through a term: handed in, decided on, answered."""
+"""The queue of requests in a term: they arrive, are decided, and are answered."""
 
 from __future__ import annotations
 
@@ -22,36 +22,39 @@ from crawler.node.master.commands import Command
 from crawler.node.master.draft import Draft
 
 MOST_WAITING = 10_000
-"""Requests that may wait for the writing greenlet; more are refused."""
+"""How many requests may wait for the writer. The master refuses any more."""
 
 MOST_TRIES = 5
-"""How often a request is decided anew because somebody else wrote the same resource."""
+"""How often a request is decided again because another program wrote the same resource."""
 
 CONTENDED = (
-    "others keep changing this task: try again; or they stored what cannot be read: "
-    "then the leader's log says why, and the value in etcd has to be mended"
+    "other programs keep changing this task: try again; or they stored a value that is unreadable: "
+    "then the leader's log says why, and somebody has to mend the value in etcd"
 )
 
 
 class QueuedCommand:
-    """A request that somebody waits for."""
+    """A request whose caller waits for the answer."""
 
     def __init__(self, request: Command, deadline_s: float) -> None:
         self.request = request
         self.deadline_s = deadline_s
         self.tries = 0
         self.names: Sequence[str] = ()
-        """The resources its answer depends on, once it was decided on."""
+        """The resources on which the answer depends, once the request was decided."""
         self.rejection: Rejected | None = None
-        """Why the request is at fault, if those resources stand as the draft had them."""
+        """Why the request is rejected, if those resources are as the draft shows them."""
         self.outcomes: Sequence[Outcome] = ()
-        """What became of them."""
+        """The outcomes of the changes of those resources."""
         self.error: CrawlerError | None = None
         self.done = Event()
 
     def decide(self, draft: Draft) -> None:
-        """Apply the request to a draft. A rejection is no answer yet: what it rests on may be out
-        of date, or not be committed, so the commit has to make sure of it."""
+        """Apply the request to a draft.
+
+        A rejection is not an answer yet: the state that it rests on may be outdated, or may fail to
+        commit. The commit therefore checks that state.
+        """
         try:
             self.names, self.rejection = self.request.apply(draft), None
         except Rejected as error:
@@ -60,13 +63,13 @@ class QueuedCommand:
                 draft.keep(name)
 
     def settle(self, error: CrawlerError | None = None) -> None:
-        """Answer it: done, or why not."""
+        """Answer the request: it was done, or `error` says why not."""
         self.error = error
         self.done.set()
 
 
 class CommandQueue:
-    """Those that wait for the writing greenlet, in the order of their coming."""
+    """The requests that wait for the writer, in the order in which they arrived."""
 
     def __init__(self, clock: Clock, on_full: Callable[[], None]) -> None:
         """`on_full` is called for each request that is refused because too many wait."""
@@ -78,8 +81,11 @@ class CommandQueue:
         return len(self._waiting)
 
     def hand_in(self, request: Command, call: Call, wake: Event) -> Sequence[Outcome]:
-        """Wait until a request is answered; `wake` whoever does that. Raises as it was answered,
-        Overloaded, OutcomeUnknown."""
+        """Queue a request, set `wake`, and wait for the answer.
+
+        Raises Overloaded if too many requests wait, OutcomeUnknown if no answer arrives in time,
+        and the error with which the request was answered.
+        """
         if len(self._waiting) >= MOST_WAITING:
             self._on_full()
             raise Overloaded("too many requests are waiting; try again in a second")
@@ -93,7 +99,8 @@ class CommandQueue:
         return queued.outcomes
 
     def take(self) -> Iterator[QueuedCommand]:
-        """Those that wait now; who has gone meanwhile must not have it done behind its back."""
+        """Yield the requests that wait now. Refuse those whose deadline has passed: their callers
+        have gone, and the change must not happen without their knowledge."""
         now_s = self._clock.monotonic()
         for _ in range(len(self._waiting)):
             queued = self._waiting.popleft()
@@ -103,7 +110,8 @@ class CommandQueue:
                 yield queued
 
     def put_back(self, queued: QueuedCommand) -> None:
-        """Somebody else wrote the same resource: have it decided anew, but not for ever."""
+        """Queue a request again, because another program wrote the same resource. After
+        `MOST_TRIES` it is answered with Conflict."""
         queued.tries += 1
         if queued.tries > MOST_TRIES:
             queued.settle(Conflict(CONTENDED))
@@ -111,6 +119,6 @@ class CommandQueue:
             self._waiting.append(queued)
 
     def refuse_all(self, error: CrawlerError) -> None:
-        """Answer all that wait, and were not decided on, with this error."""
+        """Answer all waiting requests that were not decided with this error."""
         while self._waiting:
             self._waiting.popleft().settle(error)

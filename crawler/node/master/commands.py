@@ -1,8 +1,8 @@
-"""What each kind of request does to the resources, as pure functions on a draft.
+"""The commands: each changes resources in a draft, as a pure function.
 
-`apply` may be called again on a fresh draft, when somebody else wrote meanwhile. It raises one of
-`errors.Rejected` for the caller, and then depends on the `subjects` as the draft has them; or it
-changes the draft and returns the names the result depends on.
+`apply` may run again on a fresh draft, if another program wrote meanwhile. Either it changes the
+draft and returns the names on which the result depends; or it raises a subclass of
+`errors.Rejected` for the caller. A rejection depends on the `subjects` as the draft shows them.
 """
 
 from __future__ import annotations
@@ -18,31 +18,31 @@ from crawler.node.master.draft import Draft
 
 
 class Command(Protocol):
-    """A change somebody asks for."""
+    """A change of tasks that somebody requested."""
 
     @property
     def subjects(self) -> Sequence[str]:
-        """The names of the resources it is about."""
+        """The names of the resources that the command concerns."""
         ...
 
     def apply(self, draft: Draft) -> Sequence[str]:
-        """Make the change in the draft; the names of the resources its result depends on."""
+        """Make the change in the draft. Return the names on which the result depends."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Add:
-    """Add a resource, unless the very same one is there."""
+    """Add a resource. Nothing changes if the same resource exists."""
 
     spec: Spec
 
     @property
     def subjects(self) -> Sequence[str]:
-        """The resource to be added."""
+        """The name of the resource to add."""
         return [self.spec.name]
 
     def apply(self, draft: Draft) -> Sequence[str]:
-        """Raises AlreadyExists when the name is taken by another specification."""
+        """Raises AlreadyExists if a resource of this name has another specification."""
         present = draft.get(self.spec.name)
         if present is None:
             draft.put(Resource(self.spec))
@@ -58,14 +58,17 @@ class Add:
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """Change a specification; another spider or other parameters mean another run. Workers that
-    died of the task are forgiven, as whoever updates it has mended it."""
+    """Change a specification.
+
+    Another spider or other parameters start another run. An update also resets the count of workers
+    that the task killed, because whoever updates a task has mended it.
+    """
 
     spec: Spec
 
     @property
     def subjects(self) -> Sequence[str]:
-        """The resource to be changed."""
+        """The name of the resource to change."""
         return [self.spec.name]
 
     def apply(self, draft: Draft) -> Sequence[str]:
@@ -89,7 +92,7 @@ class Remove:
 
     @property
     def subjects(self) -> Sequence[str]:
-        """The resource to be deleted."""
+        """The name of the resource to delete."""
         return [self.name]
 
     def apply(self, draft: Draft) -> Sequence[str]:
@@ -101,37 +104,40 @@ class Remove:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """Take what a worker reports of its runs into the resources."""
+    """Write a worker's reports about its runs into the resources."""
 
     node_id: str
     reports: Sequence[Report]
 
     @property
     def subjects(self) -> Sequence[str]:
-        """The resources reported of."""
+        """The names of the resources in the reports."""
         return [report.name for report in self.reports]
 
     def apply(self, draft: Draft) -> Sequence[str]:
-        """Reports that are not current any more change nothing; one of a later assignment than the
-        present means that an old value was put back, so the task is assigned anew: above that one,
-        and above the revision, as there may have been later ones still.
+        """Apply the reports that are current; the others change nothing.
 
-        The result depends on all of them: what made one out of date may not be committed.
+        A report of a later assignment than the present one means that another program put an old
+        value back. The task is then assigned anew. Its new epoch is above the reported one, and
+        above the revision, because there may have been still later assignments.
+
+        The result depends on all resources of the reports: the change that made a report outdated
+        may fail to commit.
         """
         for report in self.reports:
             resource = draft.get(report.name)
             if is_later(report, resource):
-                assert resource is not None  # else nothing would be later
+                assert resource is not None  # is_later is false without a resource
                 highest = max(report.epoch, resource.mod_revision)
                 draft.put(_afresh(resource).replace(epoch=highest))
             elif is_current(report, self.node_id, resource) and changes_state(report, resource):
-                assert resource is not None  # else the report were not current
+                assert resource is not None  # is_current is false without a resource
                 draft.put(_reported(resource, report, self.node_id))
         return self.subjects
 
 
 def is_current(report: Report, node_id: str, resource: Resource | None) -> bool:
-    """Whether a report is of the run that the resource is assigned to now."""
+    """Whether the report is about the present assignment of the resource."""
     if resource is None or resource.owner is None or resource.owner.node_id != node_id:
         return False
     if (resource.id, resource.epoch) != (report.id, report.epoch):
@@ -140,19 +146,20 @@ def is_current(report: Report, node_id: str, resource: Resource | None) -> bool:
 
 
 def is_later(report: Report, resource: Resource | None) -> bool:
-    """Whether a report is of a later assignment than the one that stands there."""
+    """Whether the report is about a later assignment than the present one."""
     if resource is None or resource.state.finished:
         return False
     return resource.id == report.id and resource.epoch < report.epoch <= MOST_EPOCH
 
 
 def changes_state(report: Report, resource: Resource | None) -> bool:
-    """Whether a report changes more than the counts of a running resource."""
+    """Whether the report changes more than the counts of a running resource."""
     return resource is not None and resource.state is not report.state
 
 
 def _reported(resource: Resource, report: Report, node_id: str) -> Resource:
-    """The resource after a report; a run that failed is tried again while it may be."""
+    """Return the resource after a report. A failed run is pending again while it has retries
+    left."""
     failed = report.state is State.FAILED and not report.awaits_spider
     if failed and len(resource.failed_on) < resource.spec.retries:
         tried = (*resource.failed_on, node_id)
@@ -179,7 +186,7 @@ def _same(one: Spec, other: Spec) -> bool:
 
 
 def _wishes(spec: Spec) -> tuple[object, ...]:
-    """What a specification says beside the run."""
+    """Return the parts of a specification that do not affect a run."""
     return spec.labels, spec.priority, spec.constraints, spec.retries
 
 
@@ -188,8 +195,8 @@ def _same_run(one: Spec, other: Spec) -> bool:
 
 
 def _afresh(resource: Resource) -> Resource:
-    """Without an owner, and without a past: the placement of the same pass gives it an owner, and
-    with it a new epoch."""
+    """Return the resource without an owner and without a past. The placement of the same pass gives
+    it an owner and a new epoch."""
     return resource.replace(
         owner=None, state=State.PENDING, reason="", awaits_spider=False, failed_on=(), kills=0
     )

@@ -1,4 +1,4 @@
-"""The deaths of workers that a term has noted, each once."""
+"""Writes the tombstones of dead workers, one for each death."""
 
 from __future__ import annotations
 
@@ -21,16 +21,17 @@ class Deaths:
         self._refused = False
 
     def note(self, dead: Mapping[str, int]) -> None:
-        """Note those that are not noted yet: id → incarnation. Raises LeadershipLost, Retryable."""
+        """Note the deaths (id → incarnation) that are not noted yet. Raises LeadershipLost,
+        Retryable."""
         new = {id: life for id, life in dead.items() if life > self._noted.get(id, 0)}
         if new:
-            log.info("workers are gone, their tasks move", incarnations=new)
+            log.info("workers are dead; their tasks move", incarnations=new)
             self._write(new)
             self._noted.update(new)
 
     def _write(self, dead: Mapping[str, int]) -> None:
-        """Where the store takes no notes, the tasks move all the same: leases and epochs keep two
-        owners apart but for a worker that was paused."""
+        """Write tombstones. If the store refuses them, the tasks move all the same: leases and
+        epochs prevent two owners, except if a worker was paused."""
         try:
             self._ctx.tombstones.write(self._ctx.leadership, dead)
         except StoreRefused as error:

@@ -1,7 +1,7 @@
-"""The state one pass of the leader works on: the mirrored resources, with its changes on top.
+"""The state that one pass of the leader works on: the mirrored resources with the pass's changes.
 
-A pass decides on a draft and commits the changes at the end, each based on the revision it was
-decided on. Nothing here does input or output.
+A pass decides on a draft and commits the changes at its end. Each change names the revision on
+which it was decided. This module does no I/O.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from crawler.model.records import Resource, State
 
 
 class Draft:
-    """Reads through to the mirror; writes stay here."""
+    """Reads from the mirror, and keeps all changes to itself until the commit."""
 
     def __init__(
         self,
@@ -22,8 +22,8 @@ class Draft:
         now_ns: Callable[[], int],
         on_change: Callable[[str, Resource | None], None] = lambda name, resource: None,
     ) -> None:
-        """`stored` and `mint` tell what is stored, and give new ids; `on_change` hears of each
-        change at once, committed or not, unless it knows already."""
+        """`stored` returns the stored resource of a name. `mint` returns a new id. `on_change` is
+        called with each change at once, committed or not, unless its receiver made that change."""
         self._stored = stored
         self._on_change = on_change
         self._mint = mint
@@ -32,39 +32,41 @@ class Draft:
         self._minted: dict[str, int] = {}
         self._kept: set[str] = set()
         self._bases: dict[str, int] = {}
-        """Revision on which each change was decided; the mirror may move on before the commit."""
+        """The revision on which each change was decided. The mirror may move on before the
+        commit."""
 
     def get(self, name: str) -> Resource | None:
-        """The resource as it stands in this draft."""
+        """Return the resource as this draft shows it, or None."""
         return self._changed[name] if name in self._changed else self._stored(name)
 
     def put(self, resource: Resource) -> None:
-        """Set a resource; one without an id or a creation time gets it now."""
+        """Set a resource. It gets an id and a creation time if it lacks them."""
         resource = self._completed(resource)
         self._decide(resource.name, resource)
         self._on_change(resource.name, resource)
 
     def put_placed(self, before: Resource, after: Resource) -> None:
-        """The same for one that was just read here, and reserved for its worker: `on_change` would
-        tell nothing new."""
+        """Set a resource that was just read here and is reserved for its worker. `on_change` is not
+        called, because the reservation has the same content."""
         name = before.name
-        self._bases.setdefault(name, before.mod_revision)  # an earlier change has set it
+        self._bases.setdefault(name, before.mod_revision)  # keeps that of an earlier change
         self._changed[name] = self._completed(after)
 
     def keep(self, name: str) -> None:
-        """Answer for a resource as it is, or for its absence: the commit makes sure of it."""
+        """Make the commit check that a resource, or its absence, is still as it was read here."""
         self._kept.add(name)
         self._bases.setdefault(name, self._revision(name))
 
     def delete(self, name: str) -> None:
-        """Take a resource out."""
+        """Delete a resource."""
         self._decide(name, None)
         self._on_change(name, None)
         self._minted.pop(name, None)
 
     @property
     def unexplained(self) -> list[str]:
-        """The resources changed here that have no owner, and do not say why."""
+        """The names of the resources changed here that wait without an owner and without a
+        reason."""
         return [
             r.name
             for r in self._changed.values()
@@ -73,11 +75,11 @@ class Draft:
 
     @property
     def names(self) -> Iterable[str]:
-        """The resources changed here."""
+        """The names of the resources changed here."""
         return self._changed.keys()
 
     def changes(self) -> Sequence[Change]:
-        """What to commit; what was added and taken out again in this draft is not in it."""
+        """Return what to commit. A resource that this draft added and deleted again is left out."""
         written = [
             Change(name, after, self._bases[name], self._minted.get(name, 0))
             for name, after in self._changed.items()

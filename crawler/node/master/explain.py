@@ -1,4 +1,4 @@
-"""Why a task waits, as its leader knows it."""
+"""Explains, from what the leader knows, why a task waits."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from crawler.scheduler.task import Task
 
 
 def explained(ctx: LeaderContext, placer: Placer, resource: Resource) -> Explanation:
-    """Why a task is where it is or waits, and what would be decided about it now."""
+    """Explain why a task is on its worker or waits, and how the scheduler judges the workers
+    now."""
     cluster_state = ctx.mirrors.cluster_state
     return Explanation(
         name=resource.name,
@@ -28,7 +29,8 @@ def explained(ctx: LeaderContext, placer: Placer, resource: Resource) -> Explana
 
 
 def waits_for(placer: Placer, cluster_state: ClusterState, resource: Resource, now_s: float) -> str:
-    """What has to happen before a task is placed; empty for one that does not wait."""
+    """Return what has to happen before a task is placed, or an empty text if the task does not
+    wait."""
     queue = placer.backlog.queue_of(resource.name)
     if queue is None:
         return "" if resource.owner else _out_of_turn(placer, resource, now_s)
@@ -43,7 +45,7 @@ def waits_for(placer: Placer, cluster_state: ClusterState, resource: Resource, n
 
 
 def _out_of_turn(placer: Placer, resource: Resource, now_s: float) -> str:
-    """Of a task that is not in the backlog though it has no worker."""
+    """Return what a task waits for that has no worker and is not in the backlog."""
     pause_s = placer.tries_again_s(resource.name, now_s)
     if pause_s:
         return f"{pause_s:.1f} s to pass: its last run failed"

@@ -1,4 +1,4 @@
-"""The time that a new leader gives to the workers it misses before it declares them dead."""
+"""The grace: the time that a new leader gives missing workers to come back."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from crawler.node.master.workers import Incarnation, WorkerSnapshot, incarnation
 
 
 class GracePeriod:
-    """Who is missed, and until when the leader waits for them.
+    """The missing workers, and the time until which the leader waits for them.
 
-    While nobody led, or etcd stood still, leases may have ended by the dozen, and their workers are
-    about to register again. Without the grace the first of them would get the tasks of all.
+    While nobody led, or etcd did not answer, dozens of leases may have ended. Their workers will
+    soon register again. Without the grace, the first worker to register would get the tasks of all.
     """
 
     def __init__(self, absent: Iterable[Incarnation], until_s: float) -> None:
@@ -23,15 +23,16 @@ class GracePeriod:
     def begin(
         cls, resources: Iterable[Resource], live: Mapping[str, Node], until_s: float
     ) -> GracePeriod:
-        """For the owners of unfinished resources that are not registered now."""
+        """Return the grace of all owners of unfinished resources that are not registered now."""
         present = WorkerSnapshot(live)
         owners = {r.owner for r in resources if r.owner is not None and not r.state.finished}
         return cls((incarnation_of(o) for o in owners if not present.stands_by(o)), until_s)
 
     def left_s(self, now_s: float) -> float:
-        """Seconds until it ends; 0 when it has, or when nobody is missed."""
+        """Return the seconds until the grace ends; 0 if it has ended, or if no worker is
+        missing."""
         return max(0.0, self._until_s - now_s) if self._absent else 0.0
 
     def spared(self, now_s: float) -> frozenset[Incarnation]:
-        """Those that are not to be declared dead yet."""
+        """Return the workers that must not be declared dead yet."""
         return self._absent if self.left_s(now_s) else frozenset()

@@ -1,4 +1,4 @@
-"""What a term of leadership works with: one object for all that act as the leader."""
+"""The leader context: one object with all that the parts of a term share."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Refusals:
     """What a master has refused as the leader, in all its terms."""
 
     reports: int = 0
-    """Reports of an assignment that is out of date."""
+    """How many reports of outdated assignments it refused."""
     on_full: Callable[[], None] = lambda: None
     """Called for each request that is refused because too many wait."""
 
@@ -31,11 +31,11 @@ class LeaderContext:
     """A term, and the parts of the master that serve it."""
 
     leadership: Leadership
-    """Shown with each write."""
+    """The proof of leadership that fences each write."""
     lease: Lease
-    """The term ends with it."""
+    """The lease of this master. The term ends with it."""
     number: int
-    """Of this master, in the ids that it mints."""
+    """The number of this master, which is part of each id that it gives out."""
     mirrors: Mirrors
     ledger: Ledger
     tombstones: Tombstones

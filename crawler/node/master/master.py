@@ -1,7 +1,8 @@
-"""A master: stands in the election, leads or follows, and answers the API either way.
+"""The role of a master: it stands in the election, leads or follows, and answers the API.
 
-Its loop reacts to four things: elected, or the campaign failed; another leader observed; workers
-changed; and a periodic check that the leader is still who it thinks (the last two in `Term`).
+It reacts when it wins the election, when its campaign fails, when the leader changes, and when the
+workers change. While it leads, its `Term` also checks regularly that etcd still calls it the
+leader.
 """
 
 from __future__ import annotations
@@ -38,11 +39,11 @@ from crawler.supervision import OnEnd, Supervisor
 log = get_logger(__name__)
 
 AGAIN_S = 0.5
-"""Pause before standing again after a term that ended."""
+"""Pause between the end of a term and the next campaign."""
 
 
 class Master:
-    """The role of a master, and what its API knows of the election."""
+    """The role of a master. It also tells the API who leads."""
 
     def __init__(
         self,
@@ -52,7 +53,7 @@ class Master:
         clock: Clock,
         peers: Peers | None = None,
     ) -> None:
-        """`peers` replaces the gRPC clients to a leader."""
+        """`peers` replaces the gRPC clients of the leader, for tests."""
         self._settings = settings
         self._clock = clock
         self._ledger = Ledger(store, keys)
@@ -80,16 +81,16 @@ class Master:
         self.service = Service(self)
 
     def start(self, supervisor: Supervisor) -> None:
-        """Mirror the cluster and observe the election, member or not."""
+        """Mirror the cluster and observe the election, also while this node is not a member."""
         self._mirrors.start(supervisor)
         self._observer.start(supervisor)
 
     def stop(self) -> None:
-        """Let go of the connection to the leader."""
+        """Close the connection to the leader."""
         self._observer.close()
 
     def describe(self, node_id: str, address: str) -> Node:
-        """The registration of this master."""
+        """Return the registration of this master."""
         return Node(node_id, address)
 
     def join(self, session: Session) -> None:
@@ -100,7 +101,10 @@ class Master:
         )
 
     def drain(self, patience_s: float) -> None:
-        """Take no more requests, answer those that wait, and let another master lead."""
+        """Accept no more requests, answer those that wait, and let another master lead.
+
+        Waits for at most `patience_s` seconds.
+        """
         self._draining = True
         term, campaigner = self._term, self._campaigner
         if term is not None and campaigner is not None:
@@ -108,17 +112,17 @@ class Master:
             campaigner.join(patience_s)
 
     def hurry(self) -> None:
-        """Nothing that lasts is waited for but the last write."""
+        """Stop the campaign and the term now. Only a write in progress is finished."""
         if self._campaigner is not None:
             self._campaigner.kill(block=False)
 
     def leave(self) -> None:
-        """Lead no more; the lease's end takes the candidacy along."""
+        """Stop leading. The candidacy in etcd ends with the lease."""
         self._session = None
         self._term = None
 
     def unready_reason(self) -> str:
-        """Why requests cannot be answered at present; empty when they can."""
+        """Return why this master cannot answer requests at present, or an empty text if it can."""
         if self._session is None:
             return "not registered in etcd; is etcd up, and the id free?"
         if self.local_backend() is not None:
@@ -131,7 +135,7 @@ class Master:
         return "taking over as the leader" if self._is_me(leader) else ""
 
     def measure(self, metrics: Metrics) -> None:
-        """Whether it leads, what waits for it, and what it sees of workers and tasks."""
+        """Export whether this master leads, how many requests wait, and its view of the cluster."""
         self._observer.measure(metrics)
         metrics.queue("writes", MOST_WAITING, self._waiting)
         self._refusals.on_full = metrics.refusals("writes").inc
@@ -182,18 +186,21 @@ class Master:
         return self._term.writer.waiting if self._term else 0
 
     def leader(self) -> Leader | None:
-        """The leader as last observed."""
+        """The leader that this master observed last."""
         return self._observer.leader
 
     def local_backend(self) -> Backend | None:
-        """The backend of this master's own term, while it leads and is ready."""
+        """Return the backend of this master's own term while the term is ready, else None."""
         term, session = self._term, self._session
         if term is None or session is None or not term.ready or not session.lease.remaining_s:
             return None
         return term.backend
 
     def remote_backend(self, leader: Leader) -> Backend:
-        """A client to another master. Raises Unavailable when there is none to ask."""
+        """Return a client of another master, the leader.
+
+        Raises Unavailable if this master has no session, or is itself becoming the leader.
+        """
         if self._session is None:
             raise Unavailable("this master is not connected to etcd; try again in a second")
         if self._is_me(leader):
@@ -201,7 +208,7 @@ class Master:
         return self._observer.backend(leader)
 
     def _campaign(self, session: Session) -> None:
-        """Stand, lead, and stand again, until the session ends."""
+        """Stand for election, lead, and stand again, until the session ends."""
         value = leader_value(session.name, session.node.address)
         while True:
             try:
@@ -209,15 +216,15 @@ class Master:
                 log.info("elected", leader=value, revision=leadership.revision)
                 self._lead(session, leadership)
             except Lost as error:
-                log.warning("not leading any more", reason=str(error))
+                log.warning("this master does not lead any more", reason=str(error))
             except Retryable as error:
-                log.warning("take-over failed, resigning", error=str(error))
+                log.warning("taking over failed; this master resigns", error=str(error))
             if self._draining or self._session is not session:
                 return
             self._clock.sleep(AGAIN_S)
 
     def _lead(self, session: Session, leadership: Leadership) -> None:
-        """Lead until it ends; whatever ends it, the leadership is given up."""
+        """Run a term until it ends. However it ends, resign afterwards."""
         try:
             self._term = self._make_term(session, leadership)
             self._term.run(self._settings.tasks if self._settings.scheduler.seed else ())
@@ -243,18 +250,20 @@ class Master:
         )
 
     def _resign(self, leadership: Leadership) -> None:
-        """So that another may lead at once; if it fails, the lease's end does the same."""
+        """Resign, so that another master may lead at once. If that fails, the end of the lease does
+        it."""
         try:
             self._election.resign(leadership)
         except CrawlerError as error:
-            log.warning("not resigned; the leadership ends with the lease", error=str(error))
+            log.warning("resigning failed; the leadership ends with the lease", error=str(error))
 
     def _on_cluster_change(self) -> None:
         if self._term is not None:
             self._term.writer.wake()
 
     def _on_leader_change(self, leader: Leader | None) -> None:
-        """Nobody leads, or another: let the term ask. The observation may be older than it."""
+        """Let the term ask etcd if nobody leads, or another master. The term may be newer than this
+        observation."""
         if self._term is not None and (leader is None or not self._is_me(leader)):
             self._term.doubt()
 

@@ -1,4 +1,4 @@
-"""What a master sees of the cluster: workers, masters and resources, mirrored from etcd."""
+"""The mirrors of a master: copies of etcd's workers, masters, resources and decisions."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ log = get_logger(__name__)
 
 
 class Mirrors:
-    """The mirrors; every master keeps them current, so that a new leader is soon ready."""
+    """All mirrors of a master. Every master keeps them up to date, so a new leader is ready
+    soon."""
 
     def __init__(
         self,
@@ -36,7 +37,7 @@ class Mirrors:
         self.keys = keys
         self._on_change = on_change
         self.cluster_state = ClusterState(group_label)
-        """Who owns what, kept with the mirrors."""
+        """The tasks, the workers and all sums. It changes together with the mirrors."""
         self.workers: Mirror[Node] = Mirror(
             store,
             keys.registrations(WORKER),
@@ -61,26 +62,26 @@ class Mirrors:
             lambda: (each.name for each in self._resources.values()),
             lambda name: self.resource(name) is not None,
         )
-        """The names of the resources in their order."""
+        """The names of the resources in sorted order."""
         self.decisions = Decisions(store, keys, clock, on_change)
 
     def start(self, supervisor: Supervisor) -> None:
-        """Begin to mirror."""
+        """Start to mirror."""
         for mirror in (self.workers, self.masters, self.resources, self.decisions.mirror):
             mirror.start(supervisor)
 
     def refresh(self) -> None:
-        """Read resources, workers and decisions anew, all at one revision. Raises Retryable."""
+        """Read resources, workers and decisions again, all at one revision. Raises Retryable."""
         revision = self.resources.refresh()
         self.workers.refresh(revision)
         self.decisions.mirror.refresh(revision)
 
     def resource(self, name: str) -> Resource | None:
-        """The resource of that name."""
+        """Return the resource with that name, or None."""
         return self._resources.get(self.keys.resource(name))
 
     def take(self, landed: Landed) -> None:
-        """Take in what became of changes at once, before the watch repeats it."""
+        """Put the outcomes of a commit into the mirror now, before the watch delivers them."""
         key = self.keys.resource
         for outcome in landed.outcomes:
             if outcome.written is None and outcome.refusal is None:
@@ -91,28 +92,28 @@ class Mirrors:
             self.resources.pass_over(landed.revision)
 
     def _take_found(self, key: str, outcome: Outcome) -> None:
-        """Take in what was read, or that nothing is there."""
+        """Put in the value that the ledger read, or remove the resource if it read none."""
         revision = outcome.current.mod_revision if outcome.current else outcome.revision
         self.resources.apply(key, outcome.current, revision)
 
     def all_resources(self) -> Sequence[Resource]:
-        """A copy, in no particular order."""
+        """Return a copy of all resources, in no particular order."""
         return list(self.resources.values.values())
 
     def count(self, state: State) -> int:
-        """How many resources are in that state."""
+        """Count the resources in that state."""
         return self.cluster_state.holdings.states[state]
 
     def live_workers(self) -> dict[str, Node]:
-        """The registered workers by id."""
+        """Return the registered workers by id."""
         return {node.id: node for node in self.workers.values.values()}
 
     def live_masters(self) -> dict[str, Node]:
-        """The registered masters by id."""
+        """Return the registered masters by id."""
         return {node.id: node for node in self.masters.values.values()}
 
     def master_names(self) -> dict[str, str]:
-        """The names of the registered masters (the `2` of master 2), with their addresses."""
+        """Return the name of each registered master (the `2` of master 2), with its address."""
         prefix = self.keys.node_id(MASTER, "")
         return {id.removeprefix(prefix): n.address for id, n in self.live_masters().items()}
 
@@ -137,7 +138,8 @@ class Mirrors:
 
 
 def _difference(changes: Sequence[Change[Node]]) -> Difference:
-    """How the set of nodes differs after a batch of changes; the first and last states count."""
+    """Return how the set of nodes differs after a batch of changes. Only the first and the last
+    state of each node count."""
     before: dict[str, Node] = {}
     after: dict[str, Node] = {}
     for change in changes:

@@ -1,4 +1,4 @@
-"""The names of all resources in their order, for listings a page at a time."""
+"""The names of all resources in sorted order, for listings page by page."""
 
 from __future__ import annotations
 
@@ -7,18 +7,22 @@ from collections.abc import Callable, Iterable, Iterator
 
 
 class NameIndex:
-    """Sorted when somebody asks for the first time, and from then on only what has changed."""
+    """Sorts all names when a listing first asks for them, and later only the names that changed."""
 
     def __init__(self, present: Callable[[], Iterable[str]], known: Callable[[str], bool]) -> None:
-        """`present` are all names, in any order; `known` tells of one whether it is among them."""
+        """`present` returns all names, in any order. `known` tells whether a name is one of
+        them."""
         self._present = present
         self._known = known
         self._sorted: list[str] | None = None
         self._changed: set[str] = set()
-        """Those that came or went since they were sorted."""
+        """The names that were added or removed since the last sort."""
 
     def changed(self, name: str) -> None:
-        """A resource came or went. When most did, nobody has asked for long."""
+        """Note that a resource was added or removed.
+
+        If most names changed, nobody has asked for long: the index then drops its order.
+        """
         if self._sorted is not None:
             self._changed.add(name)
             if len(self._changed) > len(self._sorted):
@@ -26,7 +30,7 @@ class NameIndex:
                 self._changed = set()
 
     def after(self, name: str) -> Iterator[str]:
-        """Those that come after a name, which need not be one of them."""
+        """Yield the names that sort after `name`, which need not exist."""
         names = self._in_order()
         start = bisect_right(names, name)
         return (names[at] for at in range(start, len(names)))
@@ -38,7 +42,7 @@ class NameIndex:
             changed, known = self._changed, self._known
             names = [name for name in self._sorted if name not in changed]
             names += sorted(name for name in changed if known(name))
-            names.sort()  # of two sorted parts, which takes one walk over them
+            names.sort()  # merges two sorted runs in linear time
             self._sorted = names
             self._changed = set()
         return self._sorted

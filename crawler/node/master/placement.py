@@ -1,8 +1,9 @@
-"""Gives an owner to every task that needs one: what a term knows between its passes.
+"""Gives an owner to every task that needs one. It remembers the waiting tasks between passes.
 
-Pure but for the draft and the cluster state that it changes: time and state come in, decisions go
-into the draft. `intake` notices who needs an owner and who is to blame for a dead worker, the
-scheduler's `Cycle` decides, and what it decided is written down.
+The functions are pure, except that they change the draft and the cluster state: time and state come
+in as arguments, decisions go into the draft. `_intake` finds the tasks that need an owner, and the
+tasks to blame for a dead worker. The scheduler's `Cycle` chooses workers. `place` writes the
+choices into the draft.
 """
 
 from __future__ import annotations
@@ -27,33 +28,34 @@ from crawler.scheduler.task import Task
 from crawler.settings.sections import SchedulerSettings
 
 PASS = 4_000
-"""Tasks placed in one pass: some 100 ms with their commit, for which requests have to wait."""
+"""How many tasks are placed in one pass. With their commit they take some 100 ms, for which
+requests wait."""
 
 SOME = 20
-"""Kinds of parked tasks that are tried again when nothing has happened."""
+"""How many kinds of parked tasks are tried again if nothing has happened."""
 
 INTAKE = 1_000
-"""Tasks taken in before everything else gets a turn: some 10 ms."""
+"""How many tasks are taken in before other greenlets get a turn: some 10 ms."""
 
 RETRY_S = 1.0
 MOST_RETRY_S = 60.0
-"""Pause before a run that failed is tried again; it doubles with each failure."""
+"""The pause before a failed run is tried again. It doubles with each failure."""
 
 NOT_YET = "waits for its turn: other tasks are placed before it"
 
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """What a pass over the tasks without an owner came to."""
+    """The result of a pass over the tasks without an owner."""
 
     dead: Mapping[str, int]
-    """The workers whose tasks are taken from them because they are dead: id → incarnation."""
+    """The workers that lose their tasks because they are dead: id → incarnation."""
     more: bool
     """Whether there are tasks left that could be placed at once."""
 
 
 class Placer:
-    """Places tasks, pass after pass, for one term."""
+    """Places tasks, pass by pass, for one term."""
 
     def __init__(
         self,
@@ -69,43 +71,45 @@ class Placer:
         self._rebalancing = Rebalancing(cluster_state, framework, settings)
         self.backlog = Backlog(settings.ageing_s, _groups(settings))
         self._due: dict[str, tuple[int, float]] = {}
-        """Tasks whose run failed: how often, and when they are to be tried again."""
+        """The tasks whose run failed: how often, and the time of their next try."""
         self._alarms: list[tuple[float, str]] = []
         self._poisonous: set[str] = set()
-        """Tasks that are not to be placed again, as workers died of them."""
+        """The tasks that are not placed again, because they killed workers."""
         self._version = 0
         cluster_state.begin()
 
     def idle_s(self, now_s: float) -> float:
-        """How long there is nothing to place unless something happens; infinite without limit."""
+        """Return the seconds until there is something to place, if nothing happens before. Infinite
+        if no time is known."""
         alarm_s = self._alarms[0][0] - now_s if self._alarms else math.inf
         return max(0.0, min(alarm_s, self._rebalancing.idle_s(now_s)))
 
     def count_waiting(self) -> int:
-        """How many tasks have no worker."""
+        """Count the tasks without a worker."""
         return len(self.backlog) + len(self._poisonous)
 
     def count_parked(self) -> int:
-        """How many of those no worker suits, or killed too many."""
+        """Count the tasks that no worker suits, or that killed too many workers."""
         return self.backlog.count_parked() + len(self._poisonous)
 
     def try_some(self) -> None:
-        """Time has passed, at which a plugin may look: try some of what is parked once more, those
-        first that were tried longest ago."""
+        """Wake some parked tasks, those tried longest ago first, because a plugin's answer may
+        depend on the time."""
         for queue in heapq.nsmallest(SOME, self.backlog.parked, key=lambda queue: queue.tried):
             self.backlog.wake(queue)
 
     def look_anew(self) -> None:
-        """How tasks are placed was changed: what was alike may differ, what is parked may fit."""
+        """Sort all tasks anew after a change of the policy: the shapes may differ, and parked tasks
+        may fit."""
         self._version = -1
         self._wake_all()
 
     def tries_again_s(self, name: str, now_s: float) -> float:
-        """How long a task whose run failed has to wait yet; 0 for others."""
+        """Return the seconds that a task whose run failed still has to wait; 0 for other tasks."""
         return max(0.0, self._due.get(name, (0, 0.0))[1] - now_s)
 
     def place(self, draft: Draft, workers: WorkerSnapshot, now_s: float, now_ns: int) -> Placed:
-        """Run a pass, and write what it decides into the draft."""
+        """Run a pass, and write its decisions into the draft."""
         changes = self._cluster_state.changes.take()
         dead = self._intake(changes.suspects, draft, workers, now_s, now_ns)
         self._wake(changes)
@@ -115,7 +119,7 @@ class Placer:
         plan = cycle.run(PASS)
         for name, node in plan.placed.items():
             resource = draft.get(name)
-            # What another wrote in the middle of the pass is for the next one to look at.
+            # The next pass looks at a task that another program wrote in the middle of this one.
             if resource is not None and self._cluster_state.is_reserved(name, node):
                 draft.put_placed(resource, assigned(self._blamed(resource), node, now_ns))
                 self._due.pop(name, None)
@@ -123,10 +127,10 @@ class Placer:
             self._let_wait(draft, workers, name, reason)
         for name in draft.unexplained:
             self._let_wait(draft, workers, name, NOT_YET)
-        if not plan.placed:  # what has no worker at all comes first
+        if not plan.placed:  # a task without a worker goes first
             for resource, node in self._rebalancing.moves(draft.get, now_s, now_ns):
                 draft.put(assigned(resource, node, now_ns))
-        # What was placed may have opened a place to others that wait.
+        # The tasks placed now may have opened a place for others that wait.
         opened = plan.placed and any(queue.by_places for queue in self.backlog.parked)
         return Placed(dead, plan.more or bool(opened))
 
@@ -140,10 +144,11 @@ class Placer:
         now_s: float,
         now_ns: int,
     ) -> dict[str, int]:
-        """Take in all tasks about which something changed; the dead whose tasks they were."""
+        """Take in all tasks about which something changed. Return the dead workers that owned
+        them."""
         if (
             self._cluster_state.relevant_labels.version != self._version
-        ):  # tasks may be alike in another way
+        ):  # the shapes of tasks may have changed
             self._version = self._cluster_state.relevant_labels.version
             names |= self._break_up()
         while self._alarms and self._alarms[0][0] <= now_s:
@@ -151,7 +156,7 @@ class Placer:
         homeless = list(self._homeless(names, draft, workers))
         orphaned = _by_dead_owner(homeless, workers)
         self._poison.blame(orphaned, self._cluster_state.workers.left_in_order, now_ns)
-        # Looked at again, as something may have changed while others had their turn.
+        # Read them again, because something may have changed while other greenlets ran.
         for resource in self._homeless([each.name for each in homeless], draft, workers):
             self._offer(draft, self._blamed(resource), now_s, now_ns)
         return _noteworthy(orphaned)
@@ -159,7 +164,7 @@ class Placer:
     def _homeless(
         self, names: Iterable[str], draft: Draft, workers: WorkerSnapshot
     ) -> Iterator[Resource]:
-        """Those that need an owner; the others wait no more."""
+        """Yield the tasks that need an owner. Remove the others from the queues."""
         for count, name in enumerate(names, 1):
             resource = draft.get(name)
             if resource is not None and needs_owner(resource, workers):
@@ -174,14 +179,15 @@ class Placer:
                 self._give_turn()
 
     def _break_up(self) -> dict[str, None]:
-        """Take all tasks out of their queues: each is offered anew, with those it is like now."""
+        """Take all tasks out of their queues, so that each is offered again under its present
+        shape."""
         names = dict.fromkeys(self.backlog)
         for name in names:
             self.backlog.withdraw(name)
         return names
 
     def _offer(self, draft: Draft, resource: Resource, now_s: float, now_ns: int) -> None:
-        """Put a task into the backlog, unless it has to wait, or is not to be tried again."""
+        """Put a task into the backlog, unless it has to wait, or killed too many workers."""
         why = self._poison.verdict(resource)
         self._poisonous.discard(resource.name)
         if why:
@@ -198,7 +204,7 @@ class Placer:
             self.backlog.offer(resource.name, task, shape, group, since_ns / 1e9)
 
     def _is_due(self, resource: Resource, now_s: float) -> bool:
-        """Whether a task may be placed now: one whose run failed has to wait a little."""
+        """Whether a task may be placed now. A task whose run failed has to wait a little."""
         failures = len(resource.failed_on)
         if not failures or resource.owner is not None:
             return True
@@ -210,8 +216,8 @@ class Placer:
         return due_s <= now_s
 
     def _wake(self, changes: Changes) -> None:
-        """Try what is parked again where a worker that changed would take it now."""
-        if changes.left:  # without the only one with its spider, a task may go to any other
+        """Wake parked tasks that a changed worker would take now."""
+        if changes.left:  # without the only worker with its spider, a task may go to any
             return self._wake_all()
         for queue in self.backlog.parked:
             if queue.by_places:
@@ -240,12 +246,13 @@ class Placer:
     # -- what is written down ------------------------------------------------------------------
 
     def _blamed(self, resource: Resource) -> Resource:
-        """The resource with the workers counted that died of it."""
+        """Return the resource with the number of workers that it killed."""
         kills = self._poison.kills(resource)
         return resource if kills == resource.kills else resource.replace(kills=kills)
 
     def _let_wait(self, draft: Draft, workers: WorkerSnapshot, name: str, reason: str) -> None:
-        """Say why a task waits; one that only should move stays where it is until it can."""
+        """Write into the draft why a task waits. A task that should move stays with its worker
+        until it can."""
         resource = draft.get(name)
         if resource is None or (resource.owner and workers.stands_by(resource.owner)):
             return
@@ -255,8 +262,8 @@ class Placer:
 
 
 def needs_owner(resource: Resource, workers: WorkerSnapshot) -> bool:
-    """Whether a resource has work left that no worker is responsible for, or one that shall have
-    no work any more."""
+    """Whether a resource needs an owner: it has work left and no worker responsible for it, or its
+    worker is cordoned."""
     if resource.awaits_spider:
         return workers.has_spider(resource.spec.spider_name)
     if resource.state.finished:
@@ -266,24 +273,28 @@ def needs_owner(resource: Resource, workers: WorkerSnapshot) -> bool:
         return True
     if owner.node_id not in workers.cordoned:
         return False
-    # Where only others than those that have its spider take tasks, it would move and fail.
+    # If no schedulable worker has its spider, the task would move and fail.
     return workers.has_spider(resource.spec.spider_name) or not any(workers.schedulable)
 
 
 def assigned(resource: Resource, node: Node, now_ns: int) -> Resource:
-    """The resource as this worker's, with the next epoch; it is a new one, to be stored."""
+    """Return the resource with this worker as its owner, in the next epoch. The original is
+    unchanged."""
     return resource.given_to(node.as_owner, epoch=next_epoch(resource), now_ns=now_ns)
 
 
 def next_epoch(resource: Resource) -> int:
-    """One more than the last. A value without an epoch may be one that another program rewrote: its
-    revision is above all epochs there were, as each of them was a write of its own. At the bound,
-    which only another program's value reaches, it stays: what is written has to be readable."""
+    """Return one more than the last epoch.
+
+    A value without an epoch may be one that another program rewrote. Its revision is above all
+    earlier epochs, because each of those needed a write of its own. Only a value of another program
+    can reach the bound. Then the epoch stays there, because the written value must be readable.
+    """
     return min((resource.epoch or resource.mod_revision) + 1, MOST_EPOCH)
 
 
 def waiting(resource: Resource, reason: str) -> Resource:
-    """The resource without an owner, and why."""
+    """Return the resource without an owner, with the reason why it waits."""
     return resource.replace(owner=None, state=State.PENDING, reason=reason, awaits_spider=False)
 
 
@@ -299,8 +310,11 @@ def _by_dead_owner(
 
 
 def _noteworthy(orphaned: Mapping[Incarnation, Iterable[Resource]]) -> dict[str, int]:
-    """The latest life of each worker that is dead. No life is younger than what names it; one that
-    another program made up is no life."""
+    """Return the latest life of each dead worker.
+
+    A resource is always younger than the life that it names. If it is not, another program made
+    that life up.
+    """
     dead: dict[str, int] = {}
     for life, tasks in orphaned.items():
         if any(0 < life.revision < task.mod_revision for task in tasks):

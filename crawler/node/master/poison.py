@@ -1,8 +1,9 @@
-"""Which tasks kill their workers: whoever dies takes the blame to what it was given last.
+"""Finds the tasks that kill their workers.
 
-A worker that dies says not of what. So all tasks it was given lately are suspected; of those only
-the ones that were suspected most before are blamed again. Tasks of a dead worker are spread over
-the others, so one that kills is soon alone with its count, and is parked before it has killed all.
+A dead worker does not say which task killed it. The leader therefore suspects all tasks that the
+worker got lately. Of these it blames only the ones with the highest count so far. The tasks of a
+dead worker are spread over the other workers. A task that kills is therefore soon the only one with
+its count, and is parked before it has killed all workers.
 """
 
 from __future__ import annotations
@@ -15,15 +16,16 @@ from crawler.plural import counted
 
 
 class PoisonWatch:
-    """Counts the workers that died of each task; the counts are stored with the tasks."""
+    """Counts the workers that each task killed. The counts are stored with the tasks."""
 
     def __init__(self, most: int, window_s: float) -> None:
-        """`most` workers may die of a task before it is parked, 0 is without limit; only a worker
-        that dies within `window_s` after it was given a task can have died of it."""
+        """`most` is the number of workers that a task may kill before it is parked; 0 means no
+        limit. A task can have killed a worker only if the worker died within `window_s` seconds
+        after it got the task."""
         self._most = most
         self._window_ns = int(window_s * 1e9)
         self._blamed: dict[str, tuple[Incarnation, int]] = {}
-        """Task → the life that ended, and the count that is to be stored."""
+        """Task → the life of the worker that ended, and the count to store."""
 
     def blame(
         self,
@@ -33,8 +35,8 @@ class PoisonWatch:
     ) -> None:
         """Judge the tasks of workers that were found dead in one pass.
 
-        If several died at once, what they have in common is more likely their etcd or their network
-        than a task; whoever took leave before it went died of nothing.
+        If several workers died at once, their etcd or their network is a more likely cause than a
+        task. A worker that left in order died of no task.
         """
         deaths = [life for life in orphaned if not left_in_order(life)]
         for life, tasks in orphaned.items():
@@ -49,21 +51,21 @@ class PoisonWatch:
                 self._blamed[task.name] = (life, task.kills + more)
 
     def kills(self, resource: Resource) -> int:
-        """How many workers died of a task, the last one included."""
+        """Return how many workers the task killed, the latest included."""
         if not self._blamed or resource.name not in self._blamed:
             return resource.kills
         life, kills = self._blamed[resource.name]
         if resource.owner is not None and incarnation_of(resource.owner) == life:
             return kills
-        del self._blamed[resource.name]  # it was stored, and has another owner by now
+        del self._blamed[resource.name]  # the count is stored, and the task has another owner
         return resource.kills
 
     def forget(self, name: str) -> None:
-        """A task is gone."""
+        """Forget a task that was deleted."""
         self._blamed.pop(name, None)
 
     def verdict(self, resource: Resource) -> str:
-        """Why a task is not to be placed again; empty if it may."""
+        """Return why a task must not be placed again, or an empty text if it may."""
         if not self._most or resource.kills < self._most:
             return ""
         return (

@@ -1,4 +1,4 @@
-"""What people decided about the scheduler, carried out by the leader between two passes."""
+"""Applies people's decisions about the scheduler, between two passes of the leader."""
 
 from __future__ import annotations
 
@@ -17,18 +17,20 @@ CANNOT = (
 
 
 class PolicyControl:
-    """Carries out what is decided, in the writing greenlet of one term."""
+    """Applies the decisions, in the writer's greenlet of one term."""
 
     def __init__(self, ctx: LeaderContext) -> None:
         self._decisions = ctx.mirrors.decisions
         self._framework = ctx.framework
         self._cluster_state = ctx.mirrors.cluster_state
         self._told: Policy | None = None
-        """The stored policy that was last found impossible, and said so."""
+        """The impossible stored policy that was logged last, to log each only once."""
 
     def apply(self) -> bool:
-        """Carry out what is decided; whether how tasks are placed has changed. No task moves for
-        it, but those of workers that are cordoned."""
+        """Apply the decisions, and return whether the policy changed.
+
+        A change of the policy moves no task. A cordon moves the tasks of its worker.
+        """
         cordoned = self._decisions.cordoned
         if cordoned != self._cluster_state.workers.cordoned:
             log.info("workers take no tasks", cordoned=sorted(cordoned))
@@ -38,7 +40,7 @@ class PolicyControl:
             return False
         try:
             self._framework.switch(wanted)
-        except ConfigError as error:  # it could be made when it was checked
+        except ConfigError as error:  # the check passed, and the plugins fail now
             log.error(CANNOT, fault=str(error))
             return False
         log.info(
@@ -50,7 +52,8 @@ class PolicyControl:
         return True
 
     def _wanted(self) -> Policy:
-        """What is stored, if this master can do it."""
+        """Return the stored policy, or that of the settings if this master cannot apply the stored
+        one."""
         stored = self._decisions.policy
         fault = fault_of(self._framework, stored)
         if fault and stored != self._told:
@@ -60,7 +63,7 @@ class PolicyControl:
 
 
 def fault_of(framework: Framework, policy: Policy | None) -> str:
-    """Why a framework cannot carry a policy out; empty when it can."""
+    """Return why the framework cannot apply the policy, or an empty text if it can."""
     try:
         if policy is not None:
             framework.check(policy)
@@ -72,7 +75,7 @@ def fault_of(framework: Framework, policy: Policy | None) -> str:
 def view(
     framework: Framework, policy: Policy, *, switched: bool = False, fault: str = ""
 ) -> SchedulerView:
-    """A framework as people see it, by a policy that it can carry out."""
+    """Return a framework as people see it, with a policy that it can apply."""
     plugins = [
         PluginView(
             name=plugin.name,

@@ -1,7 +1,7 @@
-"""What people ask of the scheduler: to show or change the policy, to keep tasks off a worker.
+"""Carries out requests about the scheduler: show or change its policy, cordon a worker.
 
-The leader stores what they decide, fenced, in the greenlet of whoever asks. The writer carries it
-out between two passes (`PolicyControl`).
+The leader stores the decisions with a fence, in the greenlet of the request. The writer applies
+them between two passes (`PolicyControl`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from crawler.node.master.writer import TermWriter
 
 
 class PolicyRequests:
-    """Answers them for one term."""
+    """Carries out the requests about the scheduler for one term."""
 
     def __init__(self, ctx: LeaderContext, writer: TermWriter) -> None:
         self._leadership = ctx.leadership
@@ -26,14 +26,14 @@ class PolicyRequests:
         self._writer = writer
 
     def view(self) -> SchedulerView:
-        """The scheduler as it is from the next pass on."""
+        """Return the scheduler as it will be from the next pass on."""
         stored = self._decisions.policy
         fault = fault_of(self._framework, stored)
         policy = self._framework.own if stored is None or fault else stored
         return view(self._framework, policy, switched=stored is not None, fault=fault)
 
     def change(self, change: PolicyChange) -> SchedulerView:
-        """Switch to another policy, for this leader and those after it.
+        """Change the policy, for this leader and those after it.
 
         Raises InvalidArgument, Conflict, LeadershipLost, Retryable.
         """
@@ -52,14 +52,16 @@ class PolicyRequests:
         return self.view()
 
     def reset(self) -> SchedulerView:
-        """Go back to the policy of the settings. Raises Conflict, LeadershipLost, Retryable."""
+        """Return to the policy of the settings. Raises Conflict, LeadershipLost, Retryable."""
         self._decisions.switch(self._leadership, lambda: None)
         self._writer.wake()
         return self.view()
 
     def cordon(self, node: str) -> str:
-        """Have a worker give up its tasks and take no others; its id. Raises NotFound, and as
-        `reset`."""
+        """Cordon a worker: its tasks move away, and it gets no others. Return its id.
+
+        Raises NotFound, Conflict, LeadershipLost, Retryable.
+        """
         node_id = self._worker(node)
         if node_id not in self._decisions.cordoned:
             self._decisions.cordon(self._leadership, Cordon(node_id, self._clock.time_ns()))
@@ -67,15 +69,15 @@ class PolicyRequests:
         return node_id
 
     def uncordon(self, node: str) -> str:
-        """Let a worker take tasks again; its id. Raises NotFound, and as `reset`."""
+        """Let a worker take tasks again. Return its id. Raises as `cordon` does."""
         node_id = self._worker(node)
         self._decisions.uncordon(self._leadership, node_id)
         self._writer.wake()
         return node_id
 
     def _check_named(self, change: PolicyChange) -> None:
-        """To turn on what there is not would do nothing, and nobody would know. Raises
-        InvalidArgument."""
+        """Raise InvalidArgument for a plugin that is not loaded, because the change would have no
+        effect, and nobody would notice."""
         known = {plugin.name: None for plugin in self._framework.plugins}
         for field in ("disable", "enable", "weigh"):
             for name in sorted(set(getattr(change, field)) - known.keys()):
@@ -84,7 +86,8 @@ class PolicyRequests:
                 )
 
     def _known(self, policy: Policy) -> Policy:
-        """What of a policy this master can carry out; whoever changes it wants to keep the rest."""
+        """Return the part of a policy that this master can apply. Whoever changes it wants to keep
+        that part."""
         names = {plugin.name for plugin in self._framework.plugins}
         return Policy(
             policy.strategy
@@ -95,7 +98,7 @@ class PolicyRequests:
         )
 
     def _worker(self, node: str) -> str:
-        """The id of a worker, of which the id or its name is given."""
+        """Return the id of a worker, given its id or its name. Raises NotFound."""
         candidates = self._mirrors.cluster_state.candidates
         for node_id in (node, self._mirrors.keys.node_id(WORKER, node)):
             if node_id in candidates or node_id in self._decisions.cordoned:

@@ -1,4 +1,4 @@
-"""Moves tasks from workers that have too much to those that have too little, now and then."""
+"""Moves tasks from workers with too many to workers with too few, at intervals."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from crawler.settings.sections import SchedulerSettings
 log = get_logger(__name__)
 
 TRIES = 10
-"""Tasks looked at for each that may be moved, as not every task suits every worker."""
+"""How many tasks are tried for each allowed move, because not every task suits every worker."""
 
 Find = Callable[[str], Resource | None]
 
 
 class Rebalancing:
-    """Chooses the moves of a term; off unless the settings allow any."""
+    """Chooses the moves of a term. It is off unless the settings allow moves."""
 
     def __init__(
         self, cluster_state: ClusterState, framework: Framework, settings: SchedulerSettings
@@ -39,11 +39,11 @@ class Rebalancing:
         self._due_s = -math.inf if self._moves else math.inf
 
     def idle_s(self, now_s: float) -> float:
-        """How long nothing is to be moved; infinite when it is off."""
+        """Return the seconds until the next move may be due; infinite if rebalancing is off."""
         return max(0.0, self._due_s - now_s)
 
     def moves(self, find: Find, now_s: float, now_ns: int) -> Iterator[tuple[Resource, Node]]:
-        """Tasks to be moved, each with its new worker, for which it is reserved already."""
+        """Yield each task to move with its new worker, for which the task is already reserved."""
         if now_s < self._due_s:
             return
         self._due_s = now_s + self._every_s
@@ -61,17 +61,17 @@ class Rebalancing:
                     break
             if move is None:
                 return
-            log.info("task is moved to even out the load", task=move[0].name, to=move[1].id)
+            log.info("moving a task to even out the load", task=move[0].name, to=move[1].id)
             yield move
             left -= 1
 
     def _movable(self, donors: Sequence[Candidate], find: Find, now_ns: int) -> Iterator[Resource]:
-        """The tasks that may move, those of the fullest worker first."""
+        """Yield the tasks that may move, those of the fullest worker first."""
         for donor in donors:
             yield from self._movable_from(donor, find, now_ns)
 
     def _movable_from(self, donor: Candidate, find: Find, now_ns: int) -> Iterator[Resource]:
-        """The tasks of a worker that may move, those given to it last first: they lose least."""
+        """Yield the tasks of a worker that may move, the latest assigned first: they lose least."""
         found = filter(None, map(find, self._cluster_state.holdings.names_on(donor.id)))
         tasks = [
             task
@@ -81,7 +81,8 @@ class Rebalancing:
         yield from sorted(tasks, key=lambda task: (-task.assigned_time, task.name))
 
     def _better_place(self, resource: Resource, below: Sequence[Candidate]) -> Node | None:
-        """Where it would be placed now, if that is a worker with too little; reserves it."""
+        """Return the worker that the scheduler would choose now, if its load is below the band, and
+        reserve it. Return None otherwise."""
         self._cluster_state.see(resource.name, resource.replace(owner=None))
         task = Task.of(resource)
         best = Ranking(self._framework, self._cluster_state, task).best(task)

@@ -1,4 +1,4 @@
-"""One term of leadership: takes over, then has requests and placements handled until it ends."""
+"""One term of leadership: the master takes over, then serves requests and places tasks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ log = get_logger(__name__)
 
 
 class Term:
-    """A leader's work from its election to its end."""
+    """The work of a leader, from its election to the end of its leadership."""
 
     def __init__(self, ctx: LeaderContext) -> None:
         self._ctx = ctx
@@ -24,10 +24,13 @@ class Term:
         self.writer = TermWriter(ctx)
         """Changes the tasks."""
         self.backend = LeaderBackend(ctx, self.writer)
-        """Handles the requests from outside."""
+        """Carries out the requests of the API."""
 
     def run(self, seeds: Sequence[Spec]) -> None:
-        """Lead until `finish`. Raises LeadershipLost, LeaseLost; Retryable from the take-over."""
+        """Lead until `finish` is called.
+
+        Raises LeadershipLost, LeaseLost; Retryable if taking over fails.
+        """
         clock, check_s = self._ctx.clock, self._ctx.settings.check_s
         try:
             self._take_over(seeds)
@@ -44,19 +47,20 @@ class Term:
             self.writer.close()
 
     def finish(self) -> None:
-        """Take no more requests, answer those that wait, and let `run` return.
+        """Accept no more requests, answer those that wait, and let `run` return.
 
-        Those include what came while the last pass was under way.
+        The answers include requests that arrived during the last pass.
         """
         self.writer.finish()
 
     def doubt(self) -> None:
-        """Something speaks against this leadership: ask etcd at the next turn."""
+        """Ask etcd at the next turn who leads, because something contradicts this leadership."""
         self._doubted = True
         self.writer.wake()
 
     def _take_over(self, seeds: Sequence[Spec]) -> None:
-        """Read everything at one revision, add the seed tasks, place, and only then be ready."""
+        """Read everything at one revision, add the seed tasks, run a pass, and only then be
+        ready."""
         mirrors = self._ctx.mirrors
         mirrors.refresh()
         missing = sum(mirrors.resource(spec.name) is None for spec in seeds)
@@ -70,7 +74,7 @@ class Term:
         )
 
     def _check(self) -> None:
-        """Once in a while, and in doubt: ask etcd who leads, and try again what is parked."""
+        """Ask etcd who leads, and wake some parked tasks. Runs at intervals and after a doubt."""
         self._doubted = False
         self.backend.forget_counts()
         try:

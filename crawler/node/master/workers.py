@@ -1,4 +1,4 @@
-"""Which workers a leader counts on: who is alive, who may yet come back, who takes new tasks."""
+"""The workers as the leader judges them: live, spared for a grace, or cordoned."""
 
 from __future__ import annotations
 
@@ -14,38 +14,38 @@ class Incarnation(NamedTuple):
 
     node_id: str
     revision: int
-    """Create revision of its registration; 0 when another program did not say."""
+    """The create revision of its registration, or 0 if another program did not write it."""
 
 
 def incarnation_of(owner: Owner) -> Incarnation:
-    """The life of a worker that an assignment was made to."""
+    """Return the life of a worker to which an assignment was made."""
     return Incarnation(owner.node_id, owner.incarnation)
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerSnapshot:
-    """The workers as a leader judges them at one moment."""
+    """The workers as the leader judges them at one moment."""
 
     live: Mapping[str, Node]
-    """The registered ones by id."""
+    """The registered workers by id."""
     spared: frozenset[Incarnation] = frozenset()
-    """Absent when the leader took over, and not yet declared dead."""
+    """Workers that were missing when the leader took over, and are not declared dead yet."""
     cordoned: frozenset[str] = frozenset()
-    """Ids of those that shall have no tasks."""
+    """The ids of the workers that must have no tasks."""
 
     def stands_by(self, owner: Owner) -> bool:
-        """Whether that life of a worker goes on, or may yet."""
+        """Whether that life of a worker goes on, or may come back."""
         node = self.live.get(owner.node_id)
-        # Under its id lives another: the earlier life is surely over.
+        # If another life has this id, the earlier life is certainly over.
         return node.owns(owner) if node is not None else incarnation_of(owner) in self.spared
 
     @property
     def schedulable(self) -> Iterator[Node]:
-        """Those that take tasks."""
+        """The live workers that take new tasks."""
         for node in self.live.values():
             if not node.draining and node.id not in self.cordoned:
                 yield node
 
     def has_spider(self, spider: str) -> bool:
-        """Whether a worker that takes tasks can run that spider."""
+        """Whether a worker that takes new tasks can run that spider."""
         return any(node.has_spider(spider) for node in self.schedulable)

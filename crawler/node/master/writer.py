@@ -1,8 +1,9 @@
-"""The leader's writer: decides what was asked for, places tasks, and commits both in passes.
+"""The writer of the leader: it decides requests, places tasks, and commits both, pass by pass.
 
-One greenlet does every write of a task: it gathers what was asked for meanwhile, decides on a
-draft, places what has no owner, commits the draft in fenced batches, and answers. So requests that
-come together share a transaction, and no decision is made on a state that another is changing.
+One greenlet makes all writes of tasks. In each pass it collects the waiting requests, decides them
+on a draft, places the tasks without an owner, commits the draft in fenced batches, and answers.
+Requests that arrive together share a transaction, and no two decisions work on the same state at
+the same time.
 """
 
 from __future__ import annotations
@@ -32,19 +33,19 @@ log = get_logger(__name__)
 
 RECOVER_S = 0.3
 MOST_RECOVER_S = 1.0
-"""Pauses before the store is asked again after it did not answer, or refused."""
+"""Pauses before the writer asks the store again that did not answer, or refused."""
 
 
 class TermWriter:
-    """Changes tasks for one term. Requests are handed in by `submit`, from any greenlet; all else
-    belongs to the greenlet of the term."""
+    """Changes tasks for one term. Any greenlet may call `submit`, `wake` and `finish`. All else
+    runs in the greenlet of the term."""
 
     def __init__(self, ctx: LeaderContext) -> None:
         self._ctx = ctx
         self._mirrors = ctx.mirrors
         self._clock = ctx.clock
         self.placer = Placer(ctx.mirrors.cluster_state, ctx.framework, ctx.settings, give_turn)
-        """What it knows of the tasks that wait for a worker."""
+        """The tasks that wait for a worker."""
         self._policy = PolicyControl(ctx)
         self._deaths = Deaths(ctx)
         self._ids = IdGenerator(ctx.number, ctx.clock)
@@ -57,13 +58,17 @@ class TermWriter:
         self._spared: frozenset[Incarnation] = frozenset()
         self._recovery = Backoff(RECOVER_S, MOST_RECOVER_S)
         self._seeds: Sequence[Spec] = ()
-        """Those that are still to be added."""
+        """The seed tasks that still have to be added."""
 
     # -- from any greenlet ---------------------------------------------------------------------
 
     def submit(self, command: Command, call: Call) -> Mapping[str, Resource]:
-        """Hand a request in and wait until it is committed; what was stored then, as the mirror may
-        tell of what others did since. Raises as the request was answered."""
+        """Submit a request and wait until it is committed. Return the resources as they were stored
+        then, because the mirror may already show later changes.
+
+        Raises Unavailable if this master is leaving, and the error with which the request was
+        answered.
+        """
         if self._leaving:
             raise Unavailable("this master is leaving; try again")
         outcomes = self._commands.hand_in(command, call, self._awake)
@@ -71,11 +76,11 @@ class TermWriter:
         return {name: resource for name, resource in read.items() if resource is not None}
 
     def wake(self) -> None:
-        """Something changed by others' hands: look for what needs an owner."""
+        """Look for tasks without an owner: something changed outside of this term."""
         self._awake.set()
 
     def finish(self) -> None:
-        """Take no more requests; those that wait are answered yet."""
+        """Accept no more requests. Those that wait are still answered."""
         self._leaving = True
         self._awake.set()
 
@@ -88,12 +93,14 @@ class TermWriter:
 
     @property
     def finished(self) -> bool:
-        """Whether it was told to finish, and has answered all."""
+        """Whether `finish` was called and all requests are answered."""
         return self._leaving and not self._commands
 
     def begin(self, seeds: Sequence[Spec]) -> None:
-        """Run the first pass on what the mirrors have just read. `seeds` are added, those that are
-        not there. Raises LeadershipLost, LeaseLost, Retryable."""
+        """Run the first pass on what the mirrors have just read. Add the `seeds` that do not exist.
+
+        Raises LeadershipLost, LeaseLost, Retryable.
+        """
         self._grace = GracePeriod.begin(
             self._mirrors.all_resources(),
             self._mirrors.live_workers(),
@@ -105,12 +112,12 @@ class TermWriter:
         self.run_pass()
 
     def wait(self, most_s: float) -> None:
-        """Wait until there is something to do, or that time has passed."""
+        """Wait until there is something to do, for at most `most_s` seconds."""
         self._clock.wait(self._awake, self._idle_s(most_s))
         self._awake.clear()
 
     def run_pass(self) -> None:
-        """Decide all that waits on one draft, commit it, answer."""
+        """Decide all waiting requests on one draft, commit it, and answer."""
         if self._policy.apply():
             self.placer.look_anew()
         draft = Draft(
@@ -140,12 +147,12 @@ class TermWriter:
             self._take_back(draft, written)
 
     def close(self) -> None:
-        """The term has ended: refuse all that waits."""
+        """Refuse all waiting requests: the term has ended."""
         self._mirrors.cluster_state.end()
         self._commands.refuse_all(Unavailable("this master does not lead any more; try again"))
 
     def _idle_s(self, most_s: float) -> float:
-        """How long there is nothing to do, unless somebody asks."""
+        """Return how many seconds there is nothing to do, unless a request arrives."""
         if self._more:
             return 0.0
         now_s = self._clock.monotonic()
@@ -159,19 +166,21 @@ class TermWriter:
                 Add(spec).apply(draft)
 
     def _decide(self, draft: Draft, decided: list[QueuedCommand]) -> None:
-        """Apply the waiting requests to the draft; a defect that one meets costs no other."""
+        """Apply the waiting requests to the draft. A bug that one request triggers does not affect
+        the others."""
         for queued in self._commands.take():
             try:
                 queued.decide(draft)
             except Exception:
                 kind = type(queued.request).__name__
-                log.error("a request met a defect", request=kind, exc_info=True)
-                queued.settle(CrawlerError("the leader met a defect; its log says which"))
+                log.error("a request failed because of a bug", request=kind, exc_info=True)
+                queued.settle(CrawlerError("the leader has a bug; its log says which"))
             else:
                 decided.append(queued)
 
     def _place(self, draft: Draft) -> None:
-        """Give owners to what has none; whose tasks are taken is told that it is dead first."""
+        """Place the tasks without an owner. Before a dead worker's tasks move, its tombstone is
+        written."""
         now_s = self._clock.monotonic()
         workers = self._snapshot(now_s)
         placed = self.placer.place(draft, workers, now_s, self._clock.time_ns())
@@ -179,7 +188,8 @@ class TermWriter:
         self._deaths.note(placed.dead)
 
     def _snapshot(self, now_s: float) -> WorkerSnapshot:
-        """The workers now; the tasks of those whose grace is over are looked at again."""
+        """Return the workers at this moment. If a grace has ended, mark those workers' tasks for
+        another look."""
         cluster_state, spared = self._mirrors.cluster_state, self._grace.spared(now_s)
         if spared != self._spared:
             cluster_state.workers.suspect_all(life.node_id for life in self._spared - spared)
@@ -187,7 +197,7 @@ class TermWriter:
         return WorkerSnapshot(self._mirrors.live_workers(), spared, cluster_state.workers.cordoned)
 
     def _commit(self, draft: Draft, written: dict[str, Outcome]) -> None:
-        """Commit the draft; fills in what became of each change as soon as it is known."""
+        """Commit the draft. Fill in `written` as soon as the outcome of each change is known."""
         with self._mirrors.resources.writing():
             for landed in self._ctx.ledger.commit(self._ctx.leadership, draft.changes()):
                 self._mirrors.take(landed)
@@ -204,7 +214,8 @@ class TermWriter:
                 self.wake()
 
     def _take_back(self, draft: Draft, written: Mapping[str, Outcome]) -> None:
-        """What was not committed is as it was before: the workers chosen for it are free again."""
+        """Restore the tasks that were not committed in the cluster state, so that the workers
+        chosen for them are free again."""
         for name in draft.names:
             if name not in written or not written[name].committed:
                 self._mirrors.cluster_state.see(name, self._mirrors.resource(name))
@@ -215,7 +226,8 @@ class TermWriter:
         written: Mapping[str, Outcome],
         error: BaseException | None,
     ) -> None:
-        """Answer each request by what became of its changes; `error` ended the commit early."""
+        """Answer each request by the outcome of its changes. `error` is what ended the commit
+        early."""
         for queued in decided:
             outcomes = [written[name] for name in queued.names if name in written]
             queued.outcomes = outcomes
@@ -231,7 +243,7 @@ class TermWriter:
                 self.wake()
 
     def _recover(self, error: Retryable) -> None:
-        """The store did not answer: nobody knows what was written, so read anew."""
+        """Read everything anew: the store did not answer, so nobody knows what it wrote."""
         note = log.debug if self._recovery.attempts else log.warning
         note("writing failed; reading and deciding again", error=str(error))
         while True:
@@ -245,7 +257,7 @@ class TermWriter:
 
 
 def _unanswered(error: BaseException) -> CrawlerError:
-    """What the caller of an unfinished request is told."""
+    """Return the error for the caller of an unfinished request."""
     if isinstance(error, OutcomeUnknown):
         return OutcomeUnknown(f"it is unknown whether this was done; read the task to see: {error}")
     if isinstance(error, Retryable | LeadershipLost):
