@@ -1,9 +1,9 @@
-"""The tasks that wait for a worker, and whose turn it is.
+"""The tasks that wait for a worker, and the order in which groups and tasks have their turns.
 
-Tasks that ask the same and belong to the same group stand in one queue. The groups take turns, the
-one that has least beside its share first; within a group priority counts, and a task rises by one
-priority for each `ageing_s` that it has waited. A queue for which no worker suits is parked:
-nothing of it is tried again until something happens that could help it.
+Tasks of the same shape and group are in one queue. The groups take turns. The group with the fewest
+tasks in proportion to its share goes first. Within a group the priority decides. A task rises by
+one priority for each `ageing_s` seconds that it has waited. A queue that no worker suits is parked:
+its tasks are not tried again until something happens that could help.
 """
 
 from __future__ import annotations
@@ -17,58 +17,60 @@ from itertools import takewhile
 from crawler.scheduler.task import Shape, Task
 
 TURN = 16
-"""Tasks that a group places before the next group has its turn, while several have tasks."""
+"""How many tasks a group places before the next group has its turn, if several groups have
+tasks."""
 
 FEW = 16
-"""Newcomers are few when those in line are more than so many times as many."""
+"""The newcomers are few if the sorted tasks are at least this many times as many."""
 
 ENDLESS = 2**62
 
 Key = tuple[str, Shape]
-"""What the tasks of a queue have in common: their group and their shape."""
+"""What the tasks of a queue share: their group and their shape."""
 
 Place = tuple[int, float, str]
-"""Where a task stands in its queue: its level (a lower one is served first), since when, its name.
-Levels are whole priorities, so that tasks that ask the same stand together."""
+"""Where a task is in its queue: its level (a lower one goes first), since when it waits, its name.
+Levels are whole priorities, so that tasks of the same shape stay together."""
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """What a group of tasks may have."""
+    """The limits of a group of tasks."""
 
     share: float = 1.0
-    """How much of the workers beside the shares of the others."""
+    """The share of the workers, in proportion to the shares of the other groups."""
     most: int = 0
-    """Unfinished tasks that it may have on workers at once; 0 is without limit."""
+    """How many unfinished tasks it may have on workers at once; 0 means no limit."""
 
 
 class Queue:
-    """Tasks that ask the same and belong to one group, in their order."""
+    """The tasks of one shape and one group, in their order."""
 
     def __init__(self, key: Key, task: Task) -> None:
         self.key = key
         self.task = task
-        """Any one of them, to be asked about."""
+        """Any task of the queue. The plugins judge it for all of them."""
         self.announced: Place | None = None
-        """The first place by which the backlog knows this queue."""
+        """The first place of this queue, as the backlog last noted it."""
         self.reasons: Mapping[str, str] | None = None
-        """Worker id → why it gets none of these tasks; None while they are not parked."""
+        """Worker id → why it gets none of these tasks; None while the queue is not parked."""
         self._places: dict[str, Place] = {}
         self._line: list[Place] = []
-        """Those that came together, the first at the end. Entries of tasks that are gone, or stand
-        elsewhere by now, are left in all three and recognised when they come up."""
+        """The tasks that arrived together, the first at the end. All three lists may contain stale
+        entries, of tasks that are gone or moved to another place. `head` drops a stale entry when
+        it reaches it."""
         self._heap: list[Place] = []
-        """Those that came one by one while many waited."""
+        """A heap of the tasks that arrived one by one while many waited."""
         self._newcomers: list[Place] = []
-        """Those that came since the head was asked for."""
+        """The tasks that arrived since `head` was last called."""
         self._told: set[str] = set()
-        """The tasks that were told why they wait; among the places they come before the others."""
+        """The tasks whose reason was already reported. In `_places` they precede the others."""
         self.lost = False
-        """Whether it was parked while the only worker that its tasks may run on was not there."""
+        """Whether the queue was parked because the only worker for its tasks was not registered."""
         self.by_places = False
-        """Whether it was parked while places mattered to it."""
+        """Whether the queue was parked while domains mattered to it."""
         self.tried = 0
-        """When it was parked, counted in parkings."""
+        """The number of the parking, to order queues by the time of their last try."""
         self._kind = ""
 
     @property
@@ -78,7 +80,7 @@ class Queue:
 
     @property
     def shape(self) -> Shape:
-        """What all its tasks have in common."""
+        """The shape of all its tasks."""
         return self.key[1]
 
     def __len__(self) -> int:
@@ -88,7 +90,7 @@ class Queue:
         return iter(self._places)
 
     def add(self, place: Place) -> None:
-        """Put a task where it belongs."""
+        """Put a task into its place."""
         name = place[2]
         present = self._places.get(name)
         if present != place:
@@ -98,12 +100,12 @@ class Queue:
             self._newcomers.append(place)
 
     def drop(self, name: str) -> None:
-        """Take a task out, wherever it stands."""
+        """Remove a task, wherever it is."""
         self._places.pop(name, None)
         self._told.discard(name)
 
     def head(self) -> Place | None:
-        """Where the first task stands."""
+        """Return the place of the first task, or None if the queue is empty."""
         if self._newcomers:
             self._line_up()
         line, heap, places = self._line, self._heap, self._places
@@ -116,8 +118,11 @@ class Queue:
         return line[-1] if line else heap[0] if heap else None
 
     def _line_up(self) -> None:
-        """Taken from a sorted list a task costs a tenth of what it does from a heap, but to sort
-        for each newcomer would cost more than that saves."""
+        """Put the newcomers in order: sort them in if they are many, else push them on the heap.
+
+        To take a task from a sorted list costs a tenth of taking it from a heap. To sort for each
+        newcomer would cost more than that saves.
+        """
         if len(self._newcomers) * FEW > len(self._line):
             self._line += self._newcomers
             self._line.sort(reverse=True)
@@ -127,8 +132,8 @@ class Queue:
         self._newcomers = []
 
     def tell(self, kind: str) -> list[str]:
-        """The tasks that were not told yet why they wait; all of them, if it is for another kind of
-        reason now."""
+        """Return the tasks whose reason was not reported yet. If the kind of reason changed, return
+        all tasks."""
         if kind != self._kind:
             self._kind = kind
             self._told.clear()
@@ -139,16 +144,16 @@ class Queue:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """Whose turn it is, and for how long."""
+    """The queue whose turn it is, and the limits of the turn."""
 
     queue: Queue
     most: int
-    """Tasks at most."""
+    """How many tasks may be placed in this turn."""
     level: int
-    """The turn ends before tasks of a later level than this."""
+    """The turn ends before a task of a later level than this."""
 
     def __iter__(self) -> Iterator[str]:
-        """The name of each task in turn, which the caller pops if it is placed."""
+        """Yield the name of each task in turn. The caller pops each task that it places."""
         for _ in range(self.most):
             head = self.queue.head()
             if head is None or head[0] > self.level:
@@ -157,18 +162,18 @@ class Turn:
 
 
 class Backlog:
-    """All that waits."""
+    """All tasks that wait."""
 
     def __init__(self, ageing_s: float = 0.0, groups: Mapping[str, Group] | None = None) -> None:
-        """`ageing_s` is the time of waiting that counts as much as one more priority, 0 is without
-        ageing; in `groups`, "*" stands for those not named."""
+        """`ageing_s` is the waiting time in seconds that counts as one more priority; 0 means no
+        ageing. In `groups`, "*" stands for the groups that are not named."""
         self._ageing_s = ageing_s
         self._groups = groups or {}
         self._queues: dict[Key, Queue] = {}
         self._where: dict[str, Queue] = {}
         self._order: dict[str, list[tuple[Place, int, Queue]]] = {}
-        """Group → its queues by their first tasks; entries that do not hold any more are left in,
-        and recognised when they come up."""
+        """Group → its queues by their first tasks. Stale entries stay in the heap. `_first` drops a
+        stale entry when it reaches it."""
         self._entries = 0
         self._parkings = 0
 
@@ -188,19 +193,20 @@ class Backlog:
 
     @property
     def parked(self) -> list[Queue]:
-        """The queues for which no worker suits."""
+        """The queues that no worker suits."""
         return [queue for queue in self._queues.values() if queue.reasons is not None]
 
     def count_parked(self) -> int:
-        """How many tasks are parked."""
+        """Count the parked tasks."""
         return sum(len(queue) for queue in self.parked)
 
     def queue_of(self, name: str) -> Queue | None:
-        """The queue in which a task waits."""
+        """Return the queue in which a task waits, or None."""
         return self._where.get(name)
 
     def offer(self, name: str, task: Task, shape: Shape, group: str, since_s: float) -> None:
-        """A task waits, since that time; one that waits already stands where it should now."""
+        """Put in a task that waits since that time. A task that waits already moves to its present
+        place."""
         key = (group, shape)
         present = self._where.get(name)
         if present is not None and present.key != key:
@@ -216,7 +222,7 @@ class Backlog:
             self._announce(queue)
 
     def withdraw(self, name: str) -> None:
-        """A task does not wait any more."""
+        """Remove a task: it no longer waits."""
         queue = self._where.pop(name, None)
         if queue is not None:
             queue.drop(name)
@@ -227,8 +233,10 @@ class Backlog:
         self._where.pop(name).drop(name)
 
     def park(self, queue: Queue, reasons: Mapping[str, str], by_places: bool = False) -> None:
-        """No worker suits; `wake` ends it. `by_places`: whatever happens to one worker may open
-        another one to these tasks."""
+        """Park a queue that no worker suits, until `wake`.
+
+        `by_places` means that a change of one worker may open another worker to these tasks.
+        """
         queue.reasons = reasons
         queue.by_places = by_places
         self._parkings += 1
@@ -240,9 +248,10 @@ class Backlog:
         self._go_on(queue)
 
     def turns(self, owned: Mapping[str, int]) -> Iterator[Turn]:
-        """Whose turn it is, as long as there is anybody; the caller pops tasks, or parks the queue.
+        """Yield the next turn while any task may be placed. The caller pops tasks, or parks the
+        queue.
 
-        `owned` tells how many unfinished tasks each group has, and is looked at for each turn.
+        `owned` is the number of unfinished tasks of each group. It is read for each turn.
         """
         waiting = [(self._part(name, owned), name) for name in self._order]
         heapq.heapify(waiting)
@@ -255,20 +264,20 @@ class Backlog:
             try:
                 most = min(room, TURN if waiting else ENDLESS)
                 yield Turn(queue, most, self._level_of_next(group))
-            finally:  # the caller may want no further turn
+            finally:  # the caller may stop after any turn
                 self._go_on(queue)
             heapq.heappush(waiting, (self._part(group, owned), group))
 
     def _part(self, group: str, owned: Mapping[str, int]) -> float:
-        """What a group has, beside its share."""
+        """Return the tasks of a group in proportion to its share."""
         return owned.get(group, 0) / self.group(group).share
 
     def group(self, name: str) -> Group:
-        """What a group may have."""
+        """Return the limits of a group."""
         return self._groups.get(name) or self._groups.get("*") or Group()
 
     def room(self, group: str, owned: Mapping[str, int]) -> int:
-        """How many more tasks a group may have."""
+        """Return how many more tasks a group may have on workers."""
         most = self.group(group).most
         return max(0, most - owned.get(group, 0)) if most else ENDLESS
 
@@ -276,7 +285,7 @@ class Backlog:
         return math.floor(since_s / self._ageing_s - priority) if self._ageing_s else -priority
 
     def _go_on(self, queue: Queue) -> None:
-        """The first task of a queue is another one now."""
+        """Note a queue's new first task."""
         if not len(queue):
             self._queues.pop(queue.key, None)
         elif queue.reasons is None:
@@ -291,7 +300,7 @@ class Backlog:
             heapq.heappush(self._order.setdefault(queue.group, []), entry)
 
     def _first(self, group: str) -> Queue | None:
-        """The queue of a group whose first task comes first."""
+        """Return the queue of a group whose first task goes first."""
         order = self._order.get(group)
         while order:
             head, _, queue = order[0]
@@ -304,8 +313,8 @@ class Backlog:
         return None
 
     def _level_of_next(self, group: str) -> int:
-        """The level of the queue that comes after the first: of equal levels the first one's tasks
-        go together, as placing what asks the same costs least."""
+        """Return the level of the second queue. If its level equals that of the first queue, all
+        tasks of the first queue go together, because placing tasks of one shape costs least."""
         first = heapq.heappop(self._order[group])
         next = self._first(group)
         heapq.heappush(self._order.setdefault(group, []), first)

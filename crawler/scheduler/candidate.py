@@ -1,7 +1,7 @@
-"""The workers as plugins see them: each with what it owns, alone or as part of a place.
+"""The workers as plugins see them, alone (`Candidate`) or as part of a domain (`Domain`).
 
-The counts belong to the `ClusterState`, which changes them as tasks come and go and while a pass
-places them; plugins only read.
+The counts belong to the `ClusterState`. It changes them when tasks arrive and leave, and while a
+pass places tasks. Plugins only read them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from crawler.scheduler.task import PLAIN, Load
 
 
 class Tally:
-    """What unfinished tasks add up to, on one worker or on all of a place."""
+    """The sums of unfinished tasks, on one worker or in one domain."""
 
     __slots__ = ("_labels", "_repelled")
 
@@ -24,16 +24,16 @@ class Tally:
         self._repelled: dict[tuple[str, str, str], int] = {}
 
     def count(self, label: str, value: str) -> int:
-        """How many unfinished tasks have that label with that value."""
+        """Return how many unfinished tasks have that label with that value."""
         return self._labels.get((label, value), 0)
 
     def repels(self, over: str, label: str, value: str) -> bool:
-        """Whether an unfinished task here wants to be apart, over that kind of place, from tasks
-        with that label."""
+        """Whether an unfinished task here must be apart, over domains of the label `over`, from
+        tasks with that label and value."""
         return (over, label, value) in self._repelled
 
     def add(self, load: Load, sign: int) -> None:
-        """Count an unfinished task in (1) or out (-1)."""
+        """Add an unfinished task to the sums (`sign` 1), or remove it (-1)."""
         for pair in load.labels:
             _count(self._labels, pair, sign)
         for term in load.repels:
@@ -45,7 +45,7 @@ class Tally:
 
 
 class Candidate(Tally):
-    """A live worker, with what it owns at this point of the pass."""
+    """A live worker with its tasks, at this point of the pass."""
 
     __slots__ = ("_used", "id", "node", "owned", "reported", "schedulable", "unfinished")
 
@@ -55,11 +55,12 @@ class Candidate(Tally):
         self.id = node.id
         """The id of the worker."""
         self.unfinished = 0
-        """Tasks that are not done or failed, those placed earlier in this pass included."""
+        """How many of its tasks are neither done nor failed, including those placed earlier in this
+        pass."""
         self.owned = 0
-        """Tasks in all."""
+        """How many tasks it owns in all."""
         self.reported = WorkerLoad()
-        """What the worker last said of itself."""
+        """The load that the worker reported last."""
         self.schedulable = True
         """Whether it takes new tasks."""
         self._used: dict[str, float] = {}
@@ -71,11 +72,11 @@ class Candidate(Tally):
 
     @property
     def value(self) -> str:
-        """As a place of its own (`over: node`) it goes by its id."""
+        """Its value as a domain of its own (`over: node`): its id."""
         return self.node.id
 
     def without(self, load: Load, finished: bool) -> Candidate:
-        """A copy that does not count one of its tasks."""
+        """Return a copy that does not count one of its tasks."""
         copied = Candidate(self.node)
         copied.unfinished, copied.owned, copied.reported = (
             self.unfinished,
@@ -90,31 +91,31 @@ class Candidate(Tally):
         return copied
 
     def used(self, quantity: str) -> float:
-        """How much of a quantity its unfinished tasks asked for."""
+        """Return how much of a quantity its unfinished tasks request."""
         return self._used.get(quantity, 0.0)
 
     @property
     def amounts(self) -> Mapping[str, float]:
-        """How much of which quantity its unfinished tasks asked for."""
+        """Quantity → how much of it the unfinished tasks request."""
         return {quantity: amount for quantity, amount in self._used.items() if amount}
 
     def capacity(self, quantity: str) -> float:
-        """How much of a quantity it has; infinite where it is not limited."""
+        """Return how much of a quantity the worker has; infinite if it is not limited."""
         return self.node.capacity.get(quantity, float("inf") if quantity in UNBOUNDED else 0.0)
 
     def add(self, load: Load, sign: int) -> None:
-        """Count an unfinished task in or out."""
+        """Add an unfinished task to the sums (`sign` 1), or remove it (-1)."""
         self.unfinished += sign
         if load is PLAIN:
             return
         super().add(load, sign)
         for quantity, amount in load.requests:
-            # Sums of fractions drift; rounded, what was taken and given back is as it was.
+            # Sums of fractions drift. Rounding makes taking and returning an amount cancel out.
             self._used[quantity] = round(self._used.get(quantity, 0.0) + sign * amount, 6)
 
 
 class Domain(Tally):
-    """A place: all live workers that have the same value of a label."""
+    """All live workers that have the same value of a label."""
 
     __slots__ = ("key", "value", "workers")
 
@@ -123,12 +124,13 @@ class Domain(Tally):
         self.key = key
         """The label."""
         self.value = value
-        """Its value; empty for the workers without that label, which are no place in common."""
+        """The value of the label; empty for workers without the label, which have nothing in
+        common."""
         self.workers = 0
-        """How many they are."""
+        """How many workers it has."""
 
     def without(self, load: Load) -> Domain:
-        """A copy that does not count one of its unfinished tasks."""
+        """Return a copy that does not count one of its unfinished tasks."""
         copied = Domain(self.key, self.value)
         copied.workers = self.workers
         copied._copy_counts(self)
@@ -137,11 +139,11 @@ class Domain(Tally):
 
 
 Place = Candidate | Domain
-"""What `filter_domains` and `score_domains` look at: for `node`, the workers themselves."""
+"""What `filter_domains` and `score_domains` judge. For `node` these are the workers themselves."""
 
 
 def place_of(node: Node, key: str) -> str:
-    """The value of the place, over that label, in which a worker stands."""
+    """Return the value of the domain of a worker, over that label."""
     return node.id if key == NODE else node.labels.get(key, "")
 
 

@@ -1,9 +1,10 @@
-"""Who owns what, kept current with each change instead of being counted anew for each pass.
+"""The tasks and workers as the scheduler knows them, updated with each change.
 
-The cluster state believes of each task what it was last told: by the mirrors, by the draft of a
-pass (a reservation), or by the mirrors again when that draft was not committed. All sums follow
-from those beliefs: `see` takes the old one out before it puts the new one in, so they cannot drift;
-a property test compares them with a cluster state made from nothing.
+For each task the cluster state keeps the latest value that it got. That value comes from the
+mirrors, from the draft of a pass (a reservation), or again from the mirrors if that draft was not
+committed. All sums follow from these values. `see` takes the old value out before it puts the new
+one in, so the sums cannot drift. A property test compares them with a cluster state made from
+nothing.
 """
 
 from __future__ import annotations
@@ -20,48 +21,49 @@ from crawler.scheduler.worker_pool import WorkerPool
 
 
 class ClusterState:
-    """The workers, and what each of them owns."""
+    """The workers, and the tasks that each of them owns."""
 
     def __init__(self, group_label: str = "") -> None:
-        """Tasks with the same value of `group_label` are a group; empty is without groups."""
+        """Tasks with the same value of the label `group_label` are one group. An empty text means
+        no groups."""
         self._group_label = group_label
         self.changes = PendingChanges()
         """What the next pass has to look at."""
         self.relevant_labels = RelevantLabels()
         self.holdings = Holdings()
-        """What is believed of each task."""
+        """What the cluster state knows of each task."""
         self.workers = WorkerPool(self.holdings, self.changes, self.relevant_labels)
-        """The live ones, with what their tasks add up to."""
-        self.candidates: Mapping[str, Candidate] = self.workers.candidates
-        """All live workers by id."""
+        """The live workers with the sums of their tasks."""
 
     def begin(self) -> None:
-        """Somebody places tasks from now on, and has to look at everything."""
+        """Start to collect changes: this master places tasks from now on, and has to look at
+        everything."""
         self.changes.begin(self.holdings, self.workers.candidates)
 
     def end(self) -> None:
-        """Nobody places tasks any more."""
+        """Stop to collect changes: this master no longer places tasks."""
         self.changes.end()
 
     # -- what plugins ask ----------------------------------------------------------------------
 
     @property
     def schedulable(self) -> Sequence[Candidate]:
-        """The workers that take new tasks, in the order of their ids."""
+        """The workers that take new tasks, sorted by id."""
         return self.workers.schedulable
 
     def places(self, key: str) -> Sequence[Place]:
-        """The places over a label of workers that have a worker which takes tasks."""
+        """Return the domains of a label that have a worker which takes new tasks."""
         return self.workers.places(key)
 
     def repelled_over(self, labels: Mapping[str, str]) -> set[str]:
-        """The kinds of places over which some task wants to be apart from tasks so labelled."""
+        """Return the labels over whose domains some task wants to be apart from tasks with these
+        labels."""
         return self.holdings.repelled_over(labels)
 
     # -- tasks ---------------------------------------------------------------------------------
 
     def see(self, name: str, resource: Resource | None) -> None:
-        """Take what there is to know of a task now; None is that it is gone."""
+        """Take the present value of a task; None if it was deleted."""
         before = self.holdings.get(name)
         if before is not None and resource is not None and before.tells_of(resource):
             if resource.owner is None:
@@ -83,8 +85,10 @@ class ClusterState:
         self.changes.suspect([name])
 
     def reserve(self, name: str, node: Node) -> bool:
-        """A pass gives this task to that worker; `see` will confirm it, or take it back. False when
-        there is no such task."""
+        """Give this task to that worker in a pass. `see` confirms or undoes it later.
+
+        Returns False if the task does not exist.
+        """
         held = self.holdings.get(name)
         if held is None:
             return False
@@ -100,7 +104,7 @@ class ClusterState:
         return held is not None and held.owner is node.as_owner
 
     def group_of(self, resource: Resource) -> str:
-        """The group that a task belongs to; empty is none."""
+        """Return the group of a task; empty if it has none."""
         return resource.spec.labels.get(self._group_label, "") if self._group_label else ""
 
     def _holding_of(self, resource: Resource) -> Holding:

@@ -1,8 +1,9 @@
-"""One pass of the scheduler: whose turn it is, which worker gets the task, and why none does.
+"""One cycle of the scheduler: it chooses a worker for each waiting task, or finds out why none
+suits.
 
-order → filter → score → weighted sum → pick → reserve. What is chosen is reserved in the cluster
-state at once, so that the next choice sees it; whoever commits the plan takes back what was not
-committed.
+order → filter → score → weighted sum → pick → reserve. The cycle reserves each choice in the
+cluster state at once, so that the next choice counts it. Whoever commits the plan undoes the
+reservations that were not committed.
 """
 
 from __future__ import annotations
@@ -21,19 +22,20 @@ from crawler.scheduler.ranking import Ranking
 from crawler.scheduler.task import Shape, Task
 
 MOST_RANKINGS = 64
-"""Shapes whose workers are kept in order at once; each costs an entry for each worker."""
+"""For how many shapes the cycle keeps rankings at once. Each ranking has one entry per worker."""
 
 TURN_EVERY = 200
-"""Placements after which everything else gets a turn: some 2 ms."""
+"""After how many placements other greenlets get a turn: some 2 ms."""
 
 MOST_JUDGED = 50_000
-"""Workers filtered and rated for new shapes in one pass: some 100 ms. The next pass goes on."""
+"""How many workers one pass filters and rates for new shapes: some 100 ms. The next pass goes
+on."""
 
 SUITS = "no worker suits"
 LOST = "the only worker that it may run on is not there"
 FULL = "its group is full"
 PINNED = "pinned"
-"""The plugin that keeps tasks to their only worker."""
+"""The plugin that keeps tasks on their only worker."""
 
 NOBODY = "no worker is registered; it is placed as soon as one joins"
 NOBODY_NOW = "no worker takes tasks at present: they are cordoned or about to leave"
@@ -41,22 +43,22 @@ NOBODY_NOW = "no worker takes tasks at present: they are cordoned or about to le
 
 @dataclass(slots=True)
 class Plan:
-    """What a pass decided."""
+    """What a cycle decided."""
 
     placed: dict[str, Node] = field(default_factory=dict)
     """Task name → the worker that gets it."""
     waiting: dict[str, str] = field(default_factory=dict)
-    """Task name → why it waits; only those that were not told before."""
+    """Task name → why it waits. Only tasks whose reason was not reported before."""
     more: bool = False
     """Whether there is more to place at once."""
 
 
 Find = Callable[[str], Resource | None]
-"""The resource of that name, as the draft of the pass has it."""
+"""Returns the resource of that name, as the draft of the pass shows it."""
 
 
 class Cycle:
-    """A pass under way."""
+    """One cycle at work."""
 
     def __init__(
         self,
@@ -74,12 +76,14 @@ class Cycle:
         self._give_turn = give_turn
         self._plan = Plan()
         self._chosen: list[Candidate] = []
-        """The workers chosen so far, in order; each ranking knows how far it has followed."""
+        """The workers chosen so far, in order. Each ranking notes how many of them it has
+        followed."""
         self._rankings: dict[Shape, tuple[Ranking, int]] = {}
         self._judged = 0
 
     def run(self, most: int) -> Plan:
-        """Place as many tasks, or until no more can be placed. Cut off, it reserves nothing."""
+        """Place up to `most` tasks, or until no more can be placed. If it is interrupted, it undoes
+        its reservations."""
         try:
             self._serve_all(most)
         except BaseException:
@@ -98,7 +102,8 @@ class Cycle:
             self._serve(turn, left)
 
     def _serve(self, turn: Turn, most: int) -> None:
-        """Place tasks of one queue until its turn is over, or it has to be parked."""
+        """Place tasks of one queue until its turn is over, or no worker suits and the queue is
+        parked."""
         queue = turn.queue
         ranking = self._ranking(queue)
         per_task, present = self._framework.per_task, self._cluster_state.candidates
@@ -111,7 +116,7 @@ class Cycle:
                 self._park(queue, ranking)
                 break
             if present.get(candidate.id) is not candidate:
-                ranking.forget(candidate)  # it left or changed while others had their turn
+                ranking.forget(candidate)  # it left or changed while other greenlets ran
                 continue
             self._backlog.pop(name)
             self._place(name, task, candidate, ranking)
@@ -119,7 +124,7 @@ class Cycle:
         self._rankings[queue.shape] = (ranking, len(self._chosen))
 
     def _place(self, name: str, task: Task, candidate: Candidate, ranking: Ranking) -> None:
-        if not self._cluster_state.reserve(name, candidate.node):  # gone since it was offered
+        if not self._cluster_state.reserve(name, candidate.node):  # deleted since its offer
             return
         ranking.chose(task, candidate)
         self._chosen.append(candidate)
@@ -128,12 +133,12 @@ class Cycle:
             self._give_turn()
 
     def _task(self, queue: Queue, name: str) -> Task:
-        """The very task whose turn it is."""
+        """Return the exact task whose turn it is."""
         resource = self._find(name)
         return queue.task if resource is None else Task.of(resource)
 
     def _ranking(self, queue: Queue) -> Ranking:
-        """The workers for a queue, with all that was chosen meanwhile taken into account."""
+        """Return the ranking for a queue, updated for all workers chosen meanwhile."""
         found = self._rankings.pop(queue.shape, None)
         if found is None:
             if len(self._rankings) >= MOST_RANKINGS:
@@ -151,7 +156,8 @@ class Cycle:
         self._give_turn()
 
     def _tell_waiting(self) -> None:
-        """Say why they wait to those that were not told: their queue may be parked for long."""
+        """Report why tasks wait, for those that have no reason yet: their queue may be parked for
+        long."""
         for queue in self._backlog.queues:
             kind = self._kind(queue)
             names = queue.tell(kind) if kind else ()
@@ -159,7 +165,7 @@ class Cycle:
                 self._plan.waiting.update(dict.fromkeys(names, self._reason(queue, kind)))
 
     def _kind(self, queue: Queue) -> str:
-        """What keeps a queue from being placed; nothing when it only waits for its turn."""
+        """Return what keeps a queue from being placed; empty if it only waits for its turn."""
         if queue.reasons is not None and queue.lost:
             return LOST
         if queue.reasons:
@@ -180,5 +186,6 @@ class Cycle:
         return kind
 
     def _pinned(self, queue: Queue) -> str:
-        """The only worker that its tasks may run on, unless nobody sees to that."""
+        """Return the only worker that its tasks may run on; empty if there is none, or the plugin
+        is off."""
         return "" if PINNED in self._framework.policy.disabled else queue.task.constraints.node

@@ -1,6 +1,6 @@
-"""The workers by the places they stand in: the same value of a label, and one is in the same place.
+"""The domains: the live workers grouped by the value of a label.
 
-A label is counted from the moment on in which a task first asks for it.
+A label is counted from the moment when a task first asks for it.
 """
 
 from __future__ import annotations
@@ -13,23 +13,25 @@ from crawler.scheduler.task import PLAIN, Load
 
 
 class Domains:
-    """What the unfinished tasks of all places add up to."""
+    """The sums of the unfinished tasks of all domains."""
 
     def __init__(self) -> None:
         self._domains: dict[str, dict[str, Domain]] = {}
-        """Label of workers → value → place."""
+        """Label of workers → value → domain."""
 
     def __contains__(self, key: str) -> bool:
         return key in self._domains
 
     def of(self, key: str, workers: Iterable[Candidate]) -> Sequence[Domain]:
-        """The places over a label in which these workers stand, in their order."""
+        """Return the domains of a label that these workers belong to, in the order of the
+        workers."""
         domains = self._domains[key]
         values = dict.fromkeys(place_of(worker.node, key) for worker in workers)
         return [domains[value] for value in values]
 
     def count(self, key: str, workers: Iterable[tuple[Node, Sequence[Load]]]) -> None:
-        """Begin to count a label: all workers, with what their unfinished tasks take."""
+        """Start to count a label. `workers` are all workers, each with the loads of its unfinished
+        tasks."""
         self._domains[key] = {}
         for node, loads in workers:
             domain = self._enter(key, node)
@@ -38,12 +40,12 @@ class Domains:
                     domain.add(load, 1)
 
     def join(self, node: Node) -> None:
-        """A worker is there, without tasks so far."""
+        """Add a worker, which has no tasks yet."""
         for key in self._domains:
             self._enter(key, node)
 
     def leave(self, node: Node) -> None:
-        """A worker is gone; its tasks were counted out before."""
+        """Remove a worker, whose tasks were removed before."""
         for key, domains in self._domains.items():
             domain = domains[place_of(node, key)]
             domain.workers -= 1
@@ -51,7 +53,7 @@ class Domains:
                 del domains[domain.value]
 
     def add(self, node: Node, load: Load, sign: int) -> None:
-        """Count an unfinished task of a worker in (1) or out (-1)."""
+        """Add an unfinished task of a worker to the sums (`sign` 1), or remove it (-1)."""
         for key, domains in self._domains.items():
             domains[place_of(node, key)].add(load, sign)
 

@@ -1,6 +1,6 @@
-"""What a pass would make of one task now, worker by worker: for people, not for the placement.
+"""Explains to people, worker by worker, what a pass would decide about one task now.
 
-It asks the same plugins the same questions as a pass does, on the same counts, and changes none.
+It asks the same plugins the same questions as a pass, on the same counts, and changes nothing.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Verdicts = Mapping[str, Mapping[str, str]]
 
 
 class Apart:
-    """The cluster state without one task: what the others would leave to it."""
+    """The cluster state without one task."""
 
     def __init__(self, cluster_state: ClusterState, name: str) -> None:
         self._cluster_state = cluster_state
@@ -37,23 +37,23 @@ class Apart:
 
     @property
     def candidates(self) -> Sequence[Candidate]:
-        """All live workers, in the order of their ids."""
+        """All live workers, sorted by id."""
         found = sorted(self._cluster_state.candidates.values(), key=lambda each: each.id)
         return [self._seen(each) for each in found]
 
     @property
     def schedulable(self) -> Sequence[Candidate]:
-        """Those that take tasks."""
+        """The workers that take new tasks."""
         return [self._seen(each) for each in self._cluster_state.schedulable]
 
     def places(self, key: str) -> Sequence[Place]:
-        """As those of the cluster state."""
+        """Return the domains of a label, as `ClusterState.places` does."""
         if key == NODE:
             return self.schedulable
         return [self._without(key, place) for place in self._cluster_state.places(key)]
 
     def repelled_over(self, labels: Mapping[str, str]) -> set[str]:
-        """As the cluster state says."""
+        """Return the same as `ClusterState.repelled_over`."""
         return self._cluster_state.repelled_over(labels)
 
     def _seen(self, candidate: Candidate) -> Candidate:
@@ -65,12 +65,12 @@ class Apart:
         if own is None or load is None or not isinstance(place, Domain):
             return place
         if not any(each.id == own.id for each in self._cluster_state.schedulable):
-            return place  # a place counts no tasks of workers that take none
+            return place  # a domain counts no tasks of workers that take none
         return place.without(load) if place_of(own.node, key) == place.value else place
 
 
 def judge(framework: Framework, cluster_state: ClusterState, task: Task) -> Judgement:
-    """What would be decided if that task were placed now, without counting itself."""
+    """Judge all workers as if the task were placed now, without counting the task itself."""
     apart = Apart(cluster_state, task.name)
     found = {each.id: WorkerVerdict(each.id, each.unfinished) for each in apart.candidates}
     _refuse(found, absences(cluster_state))
@@ -94,7 +94,7 @@ def judge(framework: Framework, cluster_state: ClusterState, task: Task) -> Judg
 def _ask_filters(
     plugin_run: PluginRun, apart: Apart, found: dict[str, WorkerVerdict]
 ) -> Sequence[Candidate]:
-    """The workers that are suitable, whether or not they have room."""
+    """Return the suitable workers, whether or not they have room."""
     schedulable = apart.schedulable
     refusals = plugin_run.refusals(schedulable)
     _refuse(found, refusals)
@@ -111,7 +111,7 @@ def _rate(
     found: dict[str, WorkerVerdict],
     fixed: Mapping[str, Sequence[Score]],
 ) -> None:
-    """Rate the workers that have room; sums go in the order in which a pass adds them up."""
+    """Rate the workers that have room. The sums are added in the same order as in a pass."""
     if not able:
         return
     changing = _scores(plugin_run.room_points(able), len(able))
@@ -147,7 +147,7 @@ def _by_worker(why: Mapping[str, str], standing: Mapping[str, str]) -> dict[str,
 
 
 def _refuse(found: dict[str, WorkerVerdict], verdicts: Verdicts) -> None:
-    """Add refusals; a plugin that has several for one worker tells them all."""
+    """Add refusals. If a plugin has several reasons for one worker, keep them all."""
     for plugin, reasons in verdicts.items():
         for id, why in reasons.items():
             known = found.get(id)
@@ -158,18 +158,18 @@ def _refuse(found: dict[str, WorkerVerdict], verdicts: Verdicts) -> None:
 
 
 def _scoreless(verdict: WorkerVerdict) -> WorkerVerdict:
-    """A worker that must not get the task is not compared with others."""
+    """Return the verdict without scores: a worker that must not get the task is not compared."""
     return replace(verdict, rating=0.0, total=0.0, scores=())
 
 
 def _standing(apart: Apart, key: str, suitable: Sequence[Candidate]) -> Sequence[Place]:
-    """The places in which suitable workers stand."""
+    """Return the domains of a label that the suitable workers belong to."""
     values = {place_of(candidate.node, key) for candidate in suitable}
     return [place for place in apart.places(key) if place.value in values]
 
 
 def _scores(given: Sequence[Points], count: int) -> list[list[Score]]:
-    """For each of those that were asked about, what all plugins think of it."""
+    """Return the scores of all plugins for each object in question."""
     return [
         [Score(name, weight, points[at]) for name, weight, points in given] for at in range(count)
     ]

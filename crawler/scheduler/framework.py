@@ -1,6 +1,6 @@
-"""The typed face of the plugins: what they say of a task and its candidates.
+"""The plugins behind a typed interface: what they answer about a task and its candidates.
 
-One `Framework` per master.
+Each master has one `Framework`.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from crawler.scheduler.task import Shape
 log = get_logger(__name__)
 
 SLOW_S = 0.1
-"""A call of a hook that takes longer is reported."""
+"""A call of a hook that takes longer than this many seconds is reported."""
 
 
 class Framework:
-    """The loaded plugins and the chosen strategy."""
+    """The loaded plugins and the strategy in force."""
 
     def __init__(
         self,
@@ -39,7 +39,7 @@ class Framework:
     ) -> None:
         """Load the built-in, the installed and the named plugins. Raises ConfigError.
 
-        `seed` makes strategies that take a chance repeatable.
+        `seed` makes strategies that use random numbers repeatable.
         """
         self._loaded: Loaded = load(plugins)
         self._defaults = {plugin.name: plugin.weight for plugin in self._loaded.plugins}
@@ -49,7 +49,7 @@ class Framework:
         self._failed: Faults = {}
         self._strategy = Strategy(self._random)
         self.own = Policy(strategy, frozenset(disabled), weights or {})
-        """The policy that it was made with."""
+        """The policy of the settings, with which it was made."""
         self.switch(self.own)
 
     @property
@@ -64,21 +64,21 @@ class Framework:
 
     @property
     def policy(self) -> Policy:
-        """What is in force."""
+        """The policy in force."""
         assert self._policy is not None  # set by the constructor
         return self._policy
 
     def default_weight(self, plugin: str) -> float:
-        """What the points of a plugin count where no policy says otherwise."""
+        """Return the weight of a plugin, unless a policy sets another."""
         return self._defaults[plugin]
 
     @property
     def per_task(self) -> bool:
-        """Whether the strategy rates for each task anew."""
+        """Whether the strategy rates the workers for each task anew."""
         return self._strategy.per_task
 
     def check(self, policy: Policy) -> None:
-        """Raises ConfigError when there is no such strategy or plugin."""
+        """Raise ConfigError if a strategy or plugin of the policy does not exist."""
         if policy.strategy not in self._loaded.authors:
             known = ", ".join(self.strategies)
             raise ConfigError(
@@ -92,10 +92,10 @@ class Framework:
                     f"scheduler.{setting}: {unknown[0]!r} is no plugin; allowed: {known}"
                 )
         if self._policy is not None and policy.strategy != self._policy.strategy:
-            self._made(policy.strategy, random.Random(0))  # one that cannot be made is no use
+            self._made(policy.strategy, random.Random(0))  # raises if it cannot be made
 
     def switch(self, policy: Policy) -> None:
-        """Place by this from the next pass on. Raises ConfigError, and changes nothing then."""
+        """Use this policy from the next pass on. Raises ConfigError, and then changes nothing."""
         self.check(policy)
         if self._policy is None or policy.strategy != self._policy.strategy:
             self._strategy = self._made(policy.strategy, self._random)
@@ -109,8 +109,8 @@ class Framework:
         )
 
     def shape(self, task: Task, relevant_labels: RelevantLabels) -> Shape:
-        """What tasks have to have in common to be placed together, given the words that make a
-        difference. A spider that no worker lists makes none."""
+        """Return the shape of a task, given the labels and spiders that make a difference. A spider
+        that no worker lists makes none."""
         spec = task.spec
         if not spec.labels:
             labels: tuple[tuple[str, str], ...] = ()
@@ -128,28 +128,28 @@ class Framework:
         )
 
     def begin_pass(self) -> None:
-        """Give the plugins that failed in the last pass another chance."""
+        """Ask again the plugins that failed in the last pass."""
         self._failed = {}
 
     def plugin_run(self, task: Task, cluster: Cluster) -> PluginRun:
-        """The plugins that have something to say about a task, for one pass."""
+        """Return the run of the plugins for the shape of a task, for one pass."""
         on = [plugin for plugin in self._loaded.plugins if plugin.on]
         author = self._loaded.authors[self.policy.strategy]
         return PluginRun(task, cluster, on, self._strategy, author, self._slow_s, self._failed)
 
     def trial(self, task: Task, cluster: Cluster) -> PluginRun:
-        """A plugin run to see what would be decided: what is chosen does not depend on it, nor does
-        it count what fails as a failure of the pass under way."""
+        """Return a plugin run for an explanation. It affects no choice, and its failures do not
+        count as failures of the present pass."""
         on = [plugin for plugin in self._loaded.plugins if plugin.on]
         author = self._loaded.authors[self.policy.strategy]
         return PluginRun(task, cluster, on, self._copied(), author, self._slow_s, {})
 
     def _copied(self) -> Strategy:
-        """The strategy as it is now, or a new one where it cannot be copied."""
+        """Return a copy of the strategy, or a new one if it cannot be copied."""
         try:
             return copy.deepcopy(self._strategy)
         except Exception as error:
-            log.warning("strategy cannot be copied, trying a new one", error=str(error))
+            log.warning("the strategy cannot be copied; trying a new one", error=str(error))
             return self._made(self.policy.strategy, random.Random(0))
 
     def _made(self, name: str, chance: random.Random) -> Strategy:
@@ -164,17 +164,18 @@ class Framework:
 
 
 class _Function(Strategy):
-    """A strategy that is a function alone."""
+    """A strategy that consists of a rating function."""
 
     def __init__(self, rating: Rating, chance: random.Random) -> None:
         super().__init__(chance)
         self.rate = rating  # type: ignore[method-assign,assignment]  # one call less for each placement
 
     def chose(self, task: Task, node: Candidate) -> None:
-        """It remembers nothing."""
+        """Remember nothing."""
 
 
 def _named(task: Task) -> set[str]:
-    """The labels that the constraints of a task are about; its own value of them counts."""
+    """Return the labels that the constraints of a task name. The task's own values of them
+    count."""
     asked = task.constraints
     return {term.label for term in (*asked.near, *asked.apart)} | {t.label for t in asked.spread}

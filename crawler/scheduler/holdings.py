@@ -1,6 +1,7 @@
-"""What is believed of each task, and who is found by it: by worker, by spider, by what it repels.
+"""What the cluster state knows of each task, with indexes by worker, by spider and by repelled
+label.
 
-Nothing here knows which workers live.
+This module does not know which workers live.
 """
 
 from __future__ import annotations
@@ -14,18 +15,18 @@ from crawler.scheduler.task import Load
 
 
 class Holding(NamedTuple):
-    """What is believed of one task."""
+    """What the cluster state knows of one task."""
 
     state: State
     owner: Owner | None
     load: Load
     group: str
     awaited: str
-    """The spider it failed for want of; empty for all others."""
+    """The spider whose absence made the task fail; empty for all other tasks."""
     spec: Spec
 
     def tells_of(self, resource: Resource) -> bool:
-        """Whether all of this is known to hold of a resource, at a glance."""
+        """Whether the resource has the same content as this holding, by a quick comparison."""
         return (
             self.spec is resource.spec
             and self.state is resource.state
@@ -35,27 +36,27 @@ class Holding(NamedTuple):
 
     @property
     def open(self) -> bool:
-        """Whether it has an owner and work left."""
+        """Whether the task has an owner and is unfinished."""
         return self.owner is not None and not self.state.finished
 
 
 class Holdings:
-    """The holding of each task, by its name."""
+    """The holding of each task, by name."""
 
     def __init__(self) -> None:
         self.states: Counter[State] = Counter()
-        """How many tasks are in which state."""
+        """How many tasks are in each state."""
         self._held: dict[str, Holding] = {}
         self.get: Callable[[str], Holding | None] = self._held.get
         """What is believed of a task. Each task is looked up several times in a pass: no call of
         ours stands between."""
         self._on_node: dict[str, set[str]] = {}
-        """Node id → the tasks assigned to a node of that id, in whichever life of it."""
+        """Node id → the tasks assigned to that node, in any of its lives."""
         self._awaiting: dict[str, set[str]] = {}
-        """Spider → the tasks that failed for want of it."""
+        """Spider → the tasks that failed because their worker lacks it."""
         self._repelling: dict[tuple[str, str], Counter[str]] = {}
-        """Label and value that unfinished tasks want to be apart from → over which kinds of places.
-        Those that wait count too: they may be placed in the middle of a pass."""
+        """Label and value that unfinished tasks want to be apart from → the labels of the domains.
+        Waiting tasks count too, because a pass may place them at any moment."""
 
     def __len__(self) -> int:
         return len(self._held)
@@ -63,29 +64,34 @@ class Holdings:
     def __iter__(self) -> Iterator[str]:
         return iter(self._held)
 
+    def get(self, name: str) -> Holding | None:
+        """Return what is known of a task, or None."""
+        return self._held.get(name)
+
     def on(self, node: Node) -> Iterator[Holding]:
-        """Those that this very life of a worker owns."""
+        """Yield the tasks that this exact life of a worker owns."""
         for name in self._on_node.get(node.id, ()):
             holding = self._held[name]
             if holding.owner is not None and node.owns(holding.owner):
                 yield holding
 
     def names_on(self, node_id: str) -> Iterable[str]:
-        """Names of the tasks assigned to a node of that id, whatever became of it."""
+        """Return the names of the tasks assigned to a node, in any of its lives."""
         return tuple(self._on_node.get(node_id, ()))
 
     def awaiting(self, node: Node) -> Iterator[str]:
-        """The tasks that failed for want of a spider which this worker has."""
+        """Yield the tasks that failed because they lacked a spider which this worker has."""
         for spider, names in self._awaiting.items():
             if node.has_spider(spider):
                 yield from names
 
     def repelled_over(self, labels: Mapping[str, str]) -> set[str]:
-        """The kinds of places over which some task wants to be apart from tasks so labelled."""
+        """Return the labels over whose domains some task wants to be apart from tasks with these
+        labels."""
         return {over for pair in labels.items() for over in self._repelling.get(pair, ())}
 
     def put(self, name: str, now: Holding) -> None:
-        """Take in a task that is not there."""
+        """Add a task that is not there yet."""
         self._held[name] = now
         self.states[now.state] += 1
         if now.load.repels:
@@ -96,7 +102,7 @@ class Holdings:
             self._index_owner(name, now.owner.node_id)
 
     def remove(self, name: str, before: Holding) -> None:
-        """Take a task out, of which this was believed."""
+        """Remove a task, which had this holding."""
         del self._held[name]
         self.states[before.state] -= 1
         if before.load.repels:
@@ -107,7 +113,7 @@ class Holdings:
             _discard(self._on_node, before.owner.node_id, name)
 
     def assign(self, name: str, held: Holding, owner: Owner) -> Holding:
-        """Give a task to a worker; what is believed of it from now on."""
+        """Give a task to a worker. Return its new holding."""
         state, previous, load, group, awaited, spec = held
         now = Holding(State.ASSIGNED, owner, load, group, "", spec)
         if previous is None and state is State.PENDING and not awaited:  # there is little to index
@@ -127,7 +133,7 @@ class Holdings:
         there.add(name)
 
     def _repel(self, holding: Holding, sign: int) -> None:
-        """Count in or out what an unfinished task wants to be apart from."""
+        """Count (`sign` 1) or remove (-1) what an unfinished task wants to be apart from."""
         if holding.state.finished:
             return
         for over, label, value in holding.load.repels:

@@ -1,7 +1,7 @@
-"""Finds and checks plugins: the built-in ones, those of the settings, those that are installed.
+"""Finds and checks plugins: the built-in ones, those in the settings, and the installed ones.
 
-It alone touches pluggy. A misspelt hook, an unknown argument, or a module that cannot be imported
-is an error when the node starts, not a silence later.
+Only this module uses pluggy. A misspelt hook, an unknown argument, or a module that cannot be
+imported is an error when the node starts. It does not go unnoticed.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ BUILT_IN: Mapping[str, float] = {
     "spread": 10.0,
     "real-load": 0.0,
 }
-"""The plugins that every scheduler loads, in the order in which they are asked, with what their
-points count. A score of 10 outweighs ten tasks under `least-load`; those of `gpu` and, above it,
-`retry-elsewhere` outweigh all."""
+"""The plugins that every scheduler loads, in the order in which they are asked, with their default
+weights. A score of 10 outweighs ten tasks under `least-load`. The scores of `gpu` outweigh all
+others, and those of `retry-elsewhere` outweigh even `gpu`."""
 
 ENTRY_POINTS = "crawler.plugins"
-"""Group under which an installed package announces its plugins."""
+"""The group of entry points under which an installed package announces its plugins."""
 
 ASKED = (
     "filter_nodes",
@@ -49,26 +49,26 @@ ASKED = (
     "filter_domains",
     "score_domains",
 )
-"""The hooks about a task."""
+"""The hooks that judge a task."""
 
 HOOKS = {*ASKED, "strategies", "task_labels"}
-"""All that there are."""
+"""All hooks."""
 
 ALL_LABELS = None
-"""Said of plugins that may look at any label of a task."""
+"""The `labels` of a plugin that may look at any label of a task."""
 
 
 @dataclass(slots=True)
 class Plugin:
-    """A loaded plugin, and how it has done so far."""
+    """A loaded plugin, with statistics of its calls."""
 
     name: str
     source: str
     """`built in`, `settings`, or the package that announced it."""
     hooks: Mapping[str, Callable[..., Any]]
-    """The hooks it has, each called with all arguments of its specification in their order."""
+    """Its hooks. Each is called with all arguments of its specification, in their order."""
     labels: frozenset[str] | None
-    """The labels of tasks it looks at; None is all of them."""
+    """The labels of tasks that it looks at; None means all of them."""
     strategies: Mapping[str, Any]
     """The strategies that it brings, by name."""
     weight: float = 1.0
@@ -76,14 +76,14 @@ class Plugin:
     calls: int = 0
     failures: int = 0
     seconds: float = 0.0
-    """Time it has taken in all."""
+    """How many seconds its calls took in all."""
     slow: int = 0
-    """How many of its calls took longer than they should."""
+    """How many of its calls took too long."""
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """All plugins in the order in which they are asked."""
+    """All plugins, in the order in which they are asked."""
 
     plugins: Sequence[Plugin]
     authors: Mapping[str, Plugin] = field(default_factory=dict)
@@ -91,7 +91,8 @@ class Loaded:
 
 
 def load(modules: Sequence[str] = ()) -> Loaded:
-    """Load the built-in plugins, those of these modules, and the installed. Raises ConfigError."""
+    """Load the built-in plugins, those of these modules, and the installed ones. Raises
+    ConfigError."""
     manager = pluggy.PluginManager(hookspecs.PROJECT)
     manager.add_hookspecs(hookspecs)
     sources: dict[str, str] = {}
@@ -110,7 +111,7 @@ def load(modules: Sequence[str] = ()) -> Loaded:
 def _register(manager: pluggy.PluginManager, module: str, name: str) -> None:
     try:
         imported = importlib.import_module(module)
-    except Exception as error:  # it may hold any code, and any fault
+    except Exception as error:  # a module may contain any code and raise anything
         raise ConfigError(
             f"scheduler.plugins: {module!r} cannot be imported ({error!r}); "
             "give the dotted name of an installed Python module"
@@ -135,7 +136,7 @@ def _load_installed(manager: pluggy.PluginManager) -> None:
 
 
 def _check_names(manager: pluggy.PluginManager) -> None:
-    """A misspelt hook would be silent otherwise."""
+    """Raise ConfigError for a misspelt hook, which would otherwise go unnoticed."""
     try:
         manager.check_pending()
     except pluggy.PluginValidationError as error:
@@ -143,7 +144,7 @@ def _check_names(manager: pluggy.PluginManager) -> None:
 
 
 def _refusal(manager: pluggy.PluginManager, error: pluggy.PluginValidationError) -> ConfigError:
-    """The plugin, what of it is misspelt, and what is allowed."""
+    """Return an error that names the plugin, what is misspelt, and what is allowed."""
     module = error.plugin
     found = next(filter(None, (_misfit(manager, module, name) for name in dir(module))), error)
     name = manager.get_name(module) or getattr(module, "__name__", repr(module))
@@ -151,8 +152,10 @@ def _refusal(manager: pluggy.PluginManager, error: pluggy.PluginValidationError)
 
 
 def _misfit(manager: pluggy.PluginManager, module: Any, name: str) -> str:
-    """How something in a module differs from the hook that it is marked as; empty if it does not,
-    or is not marked."""
+    """Return how an object in a module differs from the hook that it is marked as.
+
+    The text is empty if it does not differ, or is not marked.
+    """
     options = manager.parse_hookimpl_opts(module, name)
     if options is None:
         return ""
@@ -190,7 +193,8 @@ def _plugin(manager: pluggy.PluginManager, name: str, sources: Mapping[str, str]
 
 
 def _adapted(manager: pluggy.PluginManager, hook: str, implementation: Any) -> Callable[..., Any]:
-    """The implementation, called by position with all that the specification has."""
+    """Return the implementation as a function of all arguments of its specification, by
+    position."""
     spec = getattr(manager.hook, hook).spec
     wanted = tuple(implementation.argnames)
     function: Callable[..., Any] = implementation.function

@@ -1,7 +1,7 @@
-"""The plugins that judge tasks of one shape, in one pass of the scheduler.
+"""The questions to all plugins about tasks of one shape, in one pass of the scheduler.
 
-Whoever fails is named in the log, counted, and left out for the rest of the pass, so a faulty
-plugin costs its own opinion and nothing else.
+A plugin that fails is named in the log, counted, and left out for the rest of the pass. A faulty
+plugin thus loses only its own opinion.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from crawler.scheduler.loader import Plugin
 log = get_logger(__name__)
 
 MOST_ERROR = 300
-"""Longest account of what a plugin did wrong, in characters."""
+"""The longest description of a plugin's fault, in characters."""
 
 Points = tuple[str, float, Sequence[float]]
-"""Of a plugin: its name, its weight, and its points for each of those it was asked about."""
+"""The answer of a plugin: its name, its weight, and its points for each object in question."""
 
 Faults = dict[str | None, Fault]
-"""Plugin → what it did wrong; the strategy stands under None."""
+"""Plugin → its fault; the strategy has the key None."""
 
 
 class PluginRun:
-    """The plugins that judge tasks of one shape, in one pass.
+    """Asks the plugins about tasks of one shape, in one pass.
 
-    Who answers None, or fails, is not asked again.
+    A plugin that answers None, or fails, is not asked again.
     """
 
     def __init__(
@@ -44,8 +44,8 @@ class PluginRun:
         slow_s: float,
         failed: Faults,
     ) -> None:
-        """`author` is the plugin that brings the strategy. `failed` are the faults of this pass,
-        on any plugin run of it."""
+        """`author` is the plugin that brings the strategy. `failed` has the faults of this pass,
+        from all its plugin runs."""
         self.task = task
         self._strategy = strategy
         self._author = author
@@ -57,40 +57,41 @@ class PluginRun:
         self._room_filters = _having(plugins, "filter_room")
         self._room_scores = _weighing(plugins, "score_room")
         self.keys = self._topology(plugins)
-        """The labels of workers over whose places there is something to judge."""
+        """The labels over whose domains some plugin wants to judge."""
         self._domain_filters = {key: _having(plugins, "filter_domains") for key in self.keys}
         self._domain_scores = {key: _weighing(plugins, "score_domains") for key in self.keys}
         self._fixed: dict[str, float] = {}
-        """Worker id → the sum of those points that no placement changes."""
+        """Worker id → the sum of the points that no placement changes."""
 
     @property
     def faults(self) -> Sequence[Fault]:
-        """What failed in this pass so far, and is left out for the rest of it."""
+        """The plugins that failed in this pass so far, and are left out for the rest of it."""
         return list(self._failed.values())
 
     @property
     def judges_room(self) -> bool:
-        """Whether any filter looks at what a worker has to do."""
+        """Whether any filter looks at the load of a worker."""
         return bool(self._room_filters)
 
     def refusals(self, nodes: Sequence[Candidate]) -> dict[str, dict[str, str]]:
-        """Plugin → worker id → why it must not get such tasks."""
+        """Return plugin → worker id → why the worker must not get such tasks."""
         return self._filtered("filter_nodes", self._filters, nodes)
 
     def without_room(self, nodes: Sequence[Candidate]) -> dict[str, dict[str, str]]:
-        """Plugin → worker id → why it has no room now."""
+        """Return plugin → worker id → why the worker has no room now."""
         if not self._room_filters:
             return {}
         return self._filtered("filter_room", self._room_filters, nodes, self._cluster)
 
     def weigh(self, nodes: Sequence[Candidate]) -> None:
-        """Ask once for the points that no placement changes; `ratings` adds them."""
+        """Ask once for the points that no placement changes. `ratings` adds them."""
         for _, weight, points in self.points(nodes):
             for node, point in zip(nodes, points):
                 self._fixed[node.id] = self._fixed.get(node.id, 0.0) + weight * point
 
     def ratings(self, task: Task, nodes: Sequence[Candidate]) -> Sequence[float]:
-        """The strategy's rating of each worker for that task, plus the points of all plugins."""
+        """Return the strategy's rating of each worker for that task, plus the points of all
+        plugins."""
         totals: Sequence[float] = self.rated(task, nodes)
         if self._fixed:
             fixed = self._fixed
@@ -101,17 +102,17 @@ class PluginRun:
         return totals
 
     def points(self, nodes: Sequence[Candidate]) -> list[Points]:
-        """What each plugin thinks of each worker, whatever the worker has to do."""
+        """Return the points of each plugin for each worker, whatever its load."""
         return self._scored("score_nodes", self._scores, (nodes,), len(nodes)) if nodes else []
 
     def room_points(self, nodes: Sequence[Candidate]) -> list[Points]:
-        """What each plugin thinks of each worker with what it has to do now."""
+        """Return the points of each plugin for each worker with its present load."""
         if not self._room_scores:
             return []
         return self._scored("score_room", self._room_scores, (nodes,), len(nodes))
 
     def chose(self, task: Task, node: Candidate) -> None:
-        """Tell the strategy who was chosen."""
+        """Tell the strategy which worker was chosen."""
         if None not in self._failed:
             try:
                 self._strategy.chose(task, node)
@@ -119,18 +120,18 @@ class PluginRun:
                 self._strategy_failed(task, error)
 
     def closed(self, key: str, domains: Sequence[Place]) -> dict[str, dict[str, str]]:
-        """Plugin → value of the key → why that place must not get such tasks now."""
+        """Return plugin → value of the key → why that domain must not get such tasks now."""
         filters = self._domain_filters[key]
         return self._filtered("filter_domains", filters, key, domains, self._cluster)
 
     def place_points(self, key: str, domains: Sequence[Place]) -> list[Points]:
-        """What each plugin thinks of each place."""
+        """Return the points of each plugin for each domain."""
         scores = self._domain_scores[key]
         return self._scored("score_domains", scores, (key, domains), len(domains))
 
     def rated(self, task: Task, nodes: Sequence[Candidate]) -> Sequence[float]:
-        """The strategy's ratings; once it failed in a pass all are rated alike, so that tasks are
-        placed."""
+        """Return the strategy's ratings. After it failed in a pass, all workers are rated alike, so
+        that tasks are still placed."""
         if None not in self._failed:
             try:
                 ratings = self._strategy.rate(task, nodes)
@@ -145,7 +146,7 @@ class PluginRun:
         self._failed[None] = Fault(self._author.name, STRATEGY, _told(error))
         self._author.failures += 1
         log.error(
-            "strategy failed; all workers count alike for the rest of the pass",
+            "the strategy failed; all workers count alike for the rest of the pass",
             exc_info=True,
             plugin=self._author.name,
             task=task.name,
@@ -189,7 +190,7 @@ class PluginRun:
         return given
 
     def _ask(self, plugin: Plugin, hook: str, sound: Callable[[Any], bool], *arguments: Any) -> Any:
-        """The answer of one plugin; None also when it failed, now or earlier in this pass."""
+        """Return the answer of one plugin, or None if it failed now or earlier in this pass."""
         if plugin.name in self._failed:
             return None
         fault: Exception | None = None
@@ -200,7 +201,7 @@ class PluginRun:
                 raise TypeError(f"{hook} returned {answer!r:.200}")
         except Exception as error:
             answer, fault = None, error
-        took_s = perf_counter() - started_s  # to tell a fault takes time of its own
+        took_s = perf_counter() - started_s  # measured first, because logging a fault takes time
         if fault is not None:
             self._fault(plugin, hook, fault)
         plugin.calls += 1
@@ -213,7 +214,7 @@ class PluginRun:
         plugin.failures += 1
         self._failed[plugin.name] = Fault(plugin.name, hook, _told(error))
         log.error(
-            "plugin failed; the pass goes on without it",
+            "a plugin failed; the pass goes on without it",
             exc_info=error,
             hook=hook,
             plugin=plugin.name,
@@ -225,7 +226,7 @@ class PluginRun:
         plugin.slow += 1
         if plugin.slow & (plugin.slow - 1) == 0:  # the 1st, 2nd, 4th, 8th … time
             log.warning(
-                "plugin is slow and delays all placements; "
+                "a plugin is slow and delays all placements; "
                 f"it can be turned off: crawler plugins --disable {plugin.name}",
                 plugin=plugin.name,
                 hook=hook,
@@ -243,7 +244,7 @@ def _weighing(plugins: Sequence[Plugin], hook: str) -> list[Plugin]:
 
 
 def _told(error: Exception) -> str:
-    """An error that says which kind it is, as a KeyError alone is but a key."""
+    """Return the text of an error with its class, because the text of a KeyError is only a key."""
     return f"{type(error).__name__}: {error}"[:MOST_ERROR]
 
 
@@ -256,7 +257,8 @@ def _are_texts(answer: Any) -> bool:
 
 
 def _are_numbers(answer: Any, count: int) -> bool:
-    """A sum is finite if all its terms are; there is no quicker way to look at them all."""
+    """Whether these are `count` finite numbers. A sum is finite only if all its terms are; no
+    quicker test sees them all."""
     try:
         return len(answer) == count and math.isfinite(sum(answer))
     except TypeError:

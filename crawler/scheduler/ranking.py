@@ -1,9 +1,9 @@
-"""The workers for tasks of one shape, best first, kept in order while tasks are placed.
+"""The workers for tasks of one shape, the best first, kept in order while tasks are placed.
 
-All workers are filtered and rated once. After a placement only the worker that was chosen is rated
-anew, as nothing else has changed; where places over a label matter, the places are judged anew, and
-the best worker of each is known. Whatever is chosen is what filtering and rating all workers anew
-for each task would choose.
+All workers are filtered and rated once. After a placement only the chosen worker is rated again,
+because nothing else has changed. If domains matter, the domains are judged again, and the best
+worker of each is known. The choice is always the same as if all workers were filtered and rated for
+each task.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from crawler.scheduler.plugin_run import PluginRun
 from crawler.scheduler.task import Task
 
 Entry = tuple[float, int, str, Candidate]
-"""Best first: highest rating, then fewest tasks in all, then by id."""
+"""The best first: the highest rating, then the fewest tasks in all, then the lowest id."""
 
 
 class Cell:
-    """The workers that stand in the same place over all labels that matter; the best on top."""
+    """The workers that belong to the same domain over every label that matters; the best on top."""
 
     __slots__ = ("heap", "values")
 
@@ -54,18 +54,18 @@ class Ranking:
         self._cells: dict[tuple[str, ...], Cell] = {}
         self._cell_of: dict[str, Cell] = {}
         self._entries: dict[str, Entry] = {}
-        """The present entry of each worker that has room; any other in a heap is out of date."""
+        """The current entry of each worker that has room. Any other entry in a heap is stale."""
         self._suitable = {each.id: each for each in suitable}
         self._plugin_run.weigh(suitable)
         self._enter(task, self._with_room(suitable))
 
     @property
     def plugin_run(self) -> PluginRun:
-        """The plugins that judge here."""
+        """The plugin run of this shape."""
         return self._plugin_run
 
     def best(self, task: Task) -> Candidate | None:
-        """The worker for this task; None while no worker may get it."""
+        """Return the worker for this task, or None if no worker may get it."""
         if self._per_task:
             everyone = [entry[3] for entry in self._entries.values()]
             if not self._places:
@@ -78,7 +78,7 @@ class Ranking:
         return self._best_of_places()
 
     def chose(self, task: Task, candidate: Candidate) -> None:
-        """The worker got that task: it is rated anew."""
+        """Rate the worker again that got this task."""
         self._plugin_run.chose(task, candidate)
         if self._plugin_run.judges_room:
             self.refresh(task, [candidate])
@@ -86,7 +86,7 @@ class Ranking:
             self._push(candidate, self._plugin_run.ratings(task, (candidate,))[0])
 
     def refresh(self, task: Task, candidates: Iterable[Candidate]) -> None:
-        """The load of these workers changed."""
+        """Filter and rate these workers again, because their load changed."""
         mine = [each for each in candidates if each.id in self._suitable]
         if mine:
             for each in mine:
@@ -94,18 +94,18 @@ class Ranking:
             self._enter(task, self._with_room(mine))
 
     def forget(self, candidate: Candidate) -> None:
-        """That worker is gone, or another than it was."""
+        """Remove a worker that left or changed."""
         self._suitable.pop(candidate.id, None)
         self._entries.pop(candidate.id, None)
 
     @property
     def by_places(self) -> bool:
-        """Whether the places over some label matter: then what happens to one worker may open
-        another one."""
+        """Whether the domains of some label matter. Then a change of one worker may open another
+        worker."""
         return bool(self._places)
 
     def reasons(self) -> dict[str, str]:
-        """Worker id → why it does not get such tasks now."""
+        """Return worker id → why it does not get such tasks now."""
         found: dict[str, str] = {}
         for verdicts in (*self._full.values(), *self._refusals.values()):
             found |= verdicts
@@ -168,7 +168,7 @@ class Ranking:
         return cell
 
     def _top(self, cell: Cell) -> Entry | None:
-        """The best worker of a cell that has room."""
+        """Return the best worker of a cell that has room."""
         heap = cell.heap
         while heap:
             if self._entries.get(heap[0][2]) is heap[0]:
@@ -177,7 +177,8 @@ class Ranking:
         return None
 
     def _best_of(self, task: Task, candidates: Sequence[Candidate]) -> Candidate | None:
-        """The best of these for this very task: an order would not last until the next one."""
+        """Return the best of these workers for this exact task. A strategy that rates per task
+        needs no order, because the order would not last until the next task."""
         if not candidates:
             return None
         ratings = self._plugin_run.ratings(task, candidates)
@@ -217,7 +218,7 @@ class Ranking:
 def _standing(
     cluster_state: ClusterState, key: str, suitable: Sequence[Candidate]
 ) -> Sequence[Place]:
-    """The places in which suitable workers stand: no other can ever catch up."""
+    """Return the domains of suitable workers. No other domain can ever get such a task."""
     values = {place_of(candidate.node, key) for candidate in suitable}
     return [place for place in cluster_state.places(key) if place.value in values]
 

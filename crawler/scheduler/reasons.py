@@ -1,4 +1,4 @@
-"""Why a task gets no worker, in words for people."""
+"""Says in words for people why a task gets no worker."""
 
 from __future__ import annotations
 
@@ -12,20 +12,21 @@ from crawler.scheduler.cluster_state import ClusterState
 
 CORDON = "cordon"
 LEAVING = "leaving"
-"""Stand among the plugins for what keeps all tasks off a worker."""
+"""The key, beside the plugins' names, for workers that refuse all tasks because they leave."""
 
 MOST_REASONS = 5
-"""Workers named in a reason; the rest are counted."""
+"""How many workers a reason names; it counts the rest."""
 
 MOST_NEAR = 3
-"""Workers named that may have been meant."""
+"""How many workers a reason suggests as the one that was probably meant."""
 
 MOST_COMPARED = 50
-"""Names looked at for those: some 1 ms."""
+"""How many names are compared to find those: some 1 ms."""
 
 
 def absences(cluster_state: ClusterState) -> Mapping[str, Mapping[str, str]]:
-    """Why some live workers take no tasks at all: `CORDON` or `LEAVING` → worker id → why."""
+    """Return why some live workers take no tasks at all: `CORDON` or `LEAVING` → worker id →
+    why."""
     live = cluster_state.candidates
     return {
         CORDON: {
@@ -38,7 +39,8 @@ def absences(cluster_state: ClusterState) -> Mapping[str, Mapping[str, str]]:
 
 
 def summary(reasons: Mapping[str, str], cluster_state: ClusterState, pinned: str = "") -> str:
-    """Why each worker refuses, in one line; of a task that is pinned, why that worker does."""
+    """Return in one line why each worker refuses. For a pinned task, say why its only worker
+    refuses."""
     for absent in absences(cluster_state).values():
         reasons = {**reasons, **absent}
     meant = {id: why for id, why in reasons.items() if not pinned or goes_by(id, pinned)}
@@ -49,14 +51,15 @@ def summary(reasons: Mapping[str, str], cluster_state: ClusterState, pinned: str
 
 
 def registered(cluster_state: ClusterState, pinned: str) -> bool:
-    """Whether there is a worker to which a task is pinned."""
+    """Whether a worker to which the task is pinned is registered."""
     return pinned in cluster_state.candidates or any(
         goes_by(id, pinned) for id in cluster_state.candidates
     )
 
 
 def missing(candidates: Mapping[str, Candidate], pinned: str) -> str:
-    """That there is no worker to which a task is pinned, and which may have been meant."""
+    """Say that the worker to which a task is pinned is not registered, and suggest similar
+    names."""
     told = f"it may run on {pinned} only, and no worker of that id or name is registered"
     ids = sorted(candidates)
     if not ids:
@@ -67,14 +70,16 @@ def missing(candidates: Mapping[str, Candidate], pinned: str) -> str:
 
 
 def _shared(one: str, other: str) -> str:
-    """What both begin with."""
+    """Return the common beginning of two names."""
     unlike = (at for at, (a, b) in enumerate(zip(one, other)) if a != b)
     return one[: next(unlike, min(len(one), len(other)))]
 
 
 def _nearest(ids: list[str], name: str) -> list[str]:
-    """The ids most like a name, given with or without what all of them begin with; of many ids only
-    those are looked at that stand near it in their order."""
+    """Return the ids most like a name, which may lack the beginning that all ids share.
+
+    If there are many ids, only those near the name in sorted order are compared.
+    """
     start = _shared(ids[0], ids[-1]).rfind("-") + 1
     name = name.removeprefix(ids[0][:start])
     at = bisect(ids, ids[0][:start] + name)

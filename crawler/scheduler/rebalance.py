@@ -1,8 +1,8 @@
-"""Which workers have too much, and which too little: the decision to move what is at work already.
+"""Finds the workers with too many and too few tasks, to move running tasks between them.
 
-A move costs the task what it has done so far, so moves are few: only while some workers stand above
-the band around the mean and others below it, at most so many in an interval, and never a task that
-was given to its worker not long ago.
+A moved task loses what it has done so far, so moves are few. Tasks move only while some workers are
+above the band around the mean load and others below it. The number of moves in an interval is
+limited. A task that its worker got a short time ago does not move.
 """
 
 from __future__ import annotations
@@ -15,15 +15,17 @@ from crawler.scheduler.candidate import Candidate
 
 @dataclass(frozen=True, slots=True)
 class Band:
-    """How far the loads of workers may lie apart."""
+    """How far the loads of workers may differ."""
 
     width: float
-    """Share of the mean by which a load may differ from it; one task it may differ always."""
+    """By which share of the mean a load may differ from it. A difference of one task is always
+    allowed."""
 
     def outside(
         self, workers: Sequence[Candidate]
     ) -> tuple[Sequence[Candidate], Sequence[Candidate]]:
-        """Those above the band, the fullest first, and those below it; either may be empty."""
+        """Return the workers above the band, the fullest first, and those below it. Either may be
+        empty."""
         if not workers:
             return [], []
         mean = sum(each.unfinished for each in workers) / len(workers)

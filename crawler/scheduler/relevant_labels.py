@@ -1,4 +1,4 @@
-"""Which words make a difference to the placement of tasks: the others need not be compared."""
+"""The labels and spiders that make a difference to placement. The others are not compared."""
 
 from __future__ import annotations
 
@@ -10,35 +10,35 @@ from crawler.scheduler.task import Load
 
 
 class RelevantLabels:
-    """Labels that some task wants to be apart from, and spiders that some worker says it has.
+    """The labels that some task wants to be apart from, and the spiders that some worker lists.
 
-    Of labels it forgets none; of spiders those that no live worker lists any more.
+    It never forgets a label. It forgets a spider when no live worker lists it any more.
     """
 
     def __init__(self) -> None:
         self.labels: set[str] = set()
         self.version = 0
-        """Rises when tasks that were alike may differ now, or the other way round."""
+        """Rises when tasks of the same shape may differ now, or the other way round."""
         self._spiders: Counter[str] = Counter()
 
     def __contains__(self, spider: str) -> bool:
         return spider in self._spiders
 
     def hear(self, load: Load) -> None:
-        """A task wants to be apart from others."""
+        """Note the labels that a task wants to be apart from."""
         for _, label, _ in load.repels:
             if label not in self.labels:
                 self.labels.add(label)
                 self.version += 1
 
     def join(self, node: Node) -> None:
-        """A worker is there."""
+        """Note the spiders of a worker that registered."""
         for spider in _listed(node):
             self.version += spider not in self._spiders
             self._spiders[spider] += 1
 
     def leave(self, node: Node) -> None:
-        """A worker is gone."""
+        """Drop the spiders of a worker that left."""
         for spider in _listed(node):
             self._spiders[spider] -= 1
             if not self._spiders[spider]:

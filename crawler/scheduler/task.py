@@ -1,4 +1,4 @@
-"""A task as plugins see it, and what of it makes a difference to its placement."""
+"""A task as plugins see it, and its load."""
 
 from __future__ import annotations
 
@@ -12,69 +12,72 @@ from crawler.model.records import Resource, Spec
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A task that is to be placed, or one of many alike."""
+    """A task to place, or one task that stands for many of the same shape."""
 
     spec: Spec
     failed_on: tuple[str, ...] = ()
-    """Id of the worker on which this run failed last, if it did. Only that one: tasks that failed
-    everywhere, as those of a site that is down, would each be of a kind of their own."""
+    """The id of the worker on which this run failed last, if it failed. Only the last one counts:
+    otherwise tasks that failed everywhere, for example because their site is down, would each have
+    a shape of their own."""
 
     @classmethod
     def of(cls, resource: Resource) -> Task:
-        """What there is to know of a resource."""
+        """Return what the scheduler needs of a resource."""
         return cls(resource.spec, resource.failed_on[-1:])
 
     @property
     def name(self) -> str:
-        """Its name; of tasks placed together, that of any one of them."""
+        """Its name. For tasks that are placed together, this is the name of any of them."""
         return self.spec.name
 
     @property
     def spider_name(self) -> str:
-        """The spider that runs it. Tasks placed together may differ in those no worker lists."""
+        """The spider that runs it. Tasks placed together may differ in spiders that no worker
+        lists."""
         return self.spec.spider_name
 
     @property
     def parameters(self) -> Mapping[str, Any]:
-        """Given to the spider. Tasks placed together may differ in them."""
+        """The parameters of the spider. Tasks placed together may differ in them."""
         return self.spec.parameters
 
     @property
     def labels(self) -> Mapping[str, str]:
-        """Tasks placed together may differ in labels that no plugin reads."""
+        """Its labels. Tasks placed together may differ in labels that no plugin reads."""
         return self.spec.labels
 
     @property
     def priority(self) -> int:
-        """Higher is placed first. Tasks placed together may differ in it."""
+        """Its priority; higher is placed first. Tasks placed together may differ in it."""
         return self.spec.priority
 
     @property
     def constraints(self) -> Constraints:
-        """What it asks of its worker."""
+        """The conditions of the task on its worker."""
         return self.spec.constraints
 
 
 Shape = Hashable
-"""What tasks have to have in common to be filtered and rated as one."""
+"""Tasks of equal shapes get the same answers from all plugins, and are filtered and rated
+together."""
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What a task takes of the worker that has it, while it is unfinished."""
+    """What a task takes from its worker while it is unfinished."""
 
     requests: tuple[tuple[str, float], ...] = ()
     labels: tuple[tuple[str, str], ...] = ()
     repels: tuple[tuple[str, str, str], ...] = ()
-    """Tasks it does not stand near it: (over, label, value)."""
+    """The tasks that it must be apart from: (over, label, value)."""
 
 
 PLAIN = Load()
-"""Of a task that has no labels and asks for nothing."""
+"""The load of a task that has no labels and requests nothing."""
 
 
 def load_of(spec: Spec) -> Load:
-    """What a task takes."""
+    """Return the load of a task."""
     asked = spec.constraints
     if not spec.labels and not asked.requests and not asked.apart:
         return PLAIN

@@ -1,4 +1,4 @@
-"""The live workers, each with what its tasks add up to; the domains and groups they add up in."""
+"""The live workers with the sums of their tasks, and the domains and groups."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from crawler.scheduler.relevant_labels import RelevantLabels
 from crawler.scheduler.task import PLAIN, Load
 
 MOST_LEAVING = 10_000
-"""Lives of workers remembered as about to leave; then they are forgotten, which only means that
-their tasks may be blamed for their end."""
+"""How many lives of leaving workers are remembered. Beyond that all are forgotten, which only means
+that tasks may be blamed for the end of these workers."""
 
 
 class WorkerPool:
-    """Who may be given tasks."""
+    """The workers that may get tasks."""
 
     def __init__(
         self, holdings: Holdings, changes: PendingChanges, relevant_labels: RelevantLabels
@@ -29,37 +29,36 @@ class WorkerPool:
         self._changes = changes
         self._relevant_labels = relevant_labels
         self.groups: Counter[str] = Counter()
-        """How many unfinished tasks of each group are at workers that take tasks."""
-        self.candidates: dict[str, Candidate] = {}
-        """All live workers by id."""
+        """How many unfinished tasks of each group are on workers that take new tasks."""
+        self._candidates: dict[str, Candidate] = {}
         self._domains = Domains()
         self._cordoned: frozenset[str] = frozenset()
         self._schedulable: Sequence[Candidate] | None = None
         self._leaving: set[tuple[str, int]] = set()
-        """The lives of workers that said that they are about to leave: (id, incarnation)."""
+        """The lives of workers that announced that they leave: (id, incarnation)."""
 
     # -- what is read --------------------------------------------------------------------------
 
     @property
     def cordoned(self) -> frozenset[str]:
-        """Ids of the workers that take no tasks until somebody allows it again."""
+        """The ids of the workers that take no tasks until somebody allows it again."""
         return self._cordoned
 
     @property
     def schedulable(self) -> Sequence[Candidate]:
-        """The workers that take new tasks, in the order of their ids."""
+        """The workers that take new tasks, sorted by id."""
         if self._schedulable is None:
             chosen = [candidate for candidate in self.candidates.values() if candidate.schedulable]
             self._schedulable = sorted(chosen, key=lambda candidate: candidate.id)
         return self._schedulable
 
     def schedulable_among(self, ids: Iterable[str]) -> Sequence[Candidate]:
-        """Those of these workers that take new tasks, in the order of their ids."""
-        present = (self.candidates[id] for id in sorted(ids) if id in self.candidates)
+        """Return those of these workers that take new tasks, sorted by id."""
+        present = (self._candidates[id] for id in sorted(ids) if id in self._candidates)
         return [candidate for candidate in present if candidate.schedulable]
 
     def places(self, key: str) -> Sequence[Place]:
-        """The places over a label of workers that have a worker which takes tasks."""
+        """Return the domains of a label that have a worker which takes new tasks."""
         if key == NODE:
             return self.schedulable
         if key not in self._domains:
@@ -67,19 +66,19 @@ class WorkerPool:
         return self._domains.of(key, self.schedulable)
 
     def left_in_order(self, life: tuple[str, int]) -> bool:
-        """Whether that life of a worker, (id, incarnation), had said that it would leave."""
+        """Whether that life of a worker, (id, incarnation), had announced that it leaves."""
         return life in self._leaving
 
     # -- workers -------------------------------------------------------------------------------
 
     def join(self, node: Node) -> None:
-        """A worker is registered, or its registration changed."""
-        present = self.candidates.get(node.id)
+        """Add a worker that registered, or whose registration changed."""
+        present = self._candidates.get(node.id)
         if present is not None and present.node == node:
             return
         if present is not None:
             self._remove(present)
-            # It may have taken tasks that others take only if nobody better does.
+            # Other workers may take some tasks only now that the earlier worker is gone.
             self._changes.left()
         same = present is not None and present.node.incarnation == node.incarnation
         self._enter(node, present.reported if present is not None and same else WorkerLoad())
@@ -88,18 +87,18 @@ class WorkerPool:
         self._changes.freed(node.id)
         self._changes.suspect(self._holdings.names_on(node.id))
         self._changes.suspect(self._holdings.awaiting(node))
-        self.suspect_all(self._cordoned)  # those there may have waited for such a worker
+        self.suspect_all(self._cordoned)  # tasks on cordoned workers may wait for such a worker
 
     def leave(self, node_id: str) -> None:
-        """A worker is not registered any more."""
-        present = self.candidates.get(node_id)
+        """Remove a worker whose registration is gone."""
+        present = self._candidates.get(node_id)
         if present is not None:
             self._remove(present)
             self._changes.suspect(self._holdings.names_on(node_id))
             self._changes.left()
 
     def cordon(self, node_ids: frozenset[str]) -> None:
-        """Exactly these workers take no tasks from now on."""
+        """Make exactly these workers take no new tasks."""
         changed = node_ids ^ self._cordoned
         present = [self.candidates[id] for id in changed if id in self.candidates]
         for candidate in present:
@@ -115,23 +114,24 @@ class WorkerPool:
             self._changes.suspect(self._holdings.names_on(node_id))
 
     def report(self, node_id: str, load: WorkerLoad) -> None:
-        """Take what a worker says of its own load."""
-        candidate = self.candidates.get(node_id)
+        """Note the load that a worker reported."""
+        candidate = self._candidates.get(node_id)
         if candidate is not None:
             candidate.reported = load
 
     def suspect_all(self, node_ids: Iterable[str]) -> None:
-        """Have the next pass look at all tasks of these nodes."""
+        """Make the next pass look at all tasks of these nodes."""
         for node_id in node_ids:
             self._changes.suspect(self._holdings.names_on(node_id))
 
     # -- tasks ---------------------------------------------------------------------------------
 
     def weigh(self, holding: Holding, sign: int) -> None:
-        """Count a task that has an owner in (1) or out (-1), there and in its group."""
+        """Add a task with an owner to the sums of its worker and group (`sign` 1), or remove it
+        (-1)."""
         owner = holding.owner
-        assert owner is not None  # the callers made sure
-        candidate = self.candidates.get(owner.node_id)
+        assert owner is not None  # the callers checked it
+        candidate = self._candidates.get(owner.node_id)
         if candidate is None:
             return
         if owner is not candidate.node.as_owner and not candidate.node.owns(owner):
@@ -145,14 +145,14 @@ class WorkerPool:
         load = holding.load
         candidate.add(load, sign)
         if not candidate.schedulable:
-            return  # its tasks are about to move, and would be in their own way
+            return  # its tasks are about to move, and must not count against themselves
         self.groups[holding.group] += sign
         if load is not PLAIN:
             self._domains.add(candidate.node, load, sign)
 
     def _enter(self, node: Node, reported: WorkerLoad) -> None:
-        """Make a candidate of a worker, with all that it owns."""
-        candidate = self.candidates[node.id] = Candidate(node)
+        """Make a candidate of a worker, with all tasks that it owns."""
+        candidate = self._candidates[node.id] = Candidate(node)
         candidate.reported = reported
         candidate.schedulable = not node.draining and node.id not in self._cordoned
         self._schedulable = None
@@ -164,7 +164,7 @@ class WorkerPool:
                 self._add(candidate, holding, 1)
 
     def _remove(self, candidate: Candidate) -> None:
-        """Take a worker out; nobody counts on this candidate any more."""
+        """Remove a worker. Nobody may use this candidate any more."""
         node = candidate.node
         for holding in self._holdings.on(node):
             if holding.open:
@@ -180,7 +180,7 @@ class WorkerPool:
         self._leaving.add((node.id, node.incarnation))
 
     def _open_loads(self) -> Iterator[tuple[Node, Sequence[Load]]]:
-        """Each worker with what its unfinished tasks take."""
-        for candidate in self.candidates.values():
+        """Yield each worker with the loads of its unfinished tasks."""
+        for candidate in self._candidates.values():
             open = (holding for holding in self._holdings.on(candidate.node) if holding.open)
             yield candidate.node, [h.load for h in open] if candidate.schedulable else []
