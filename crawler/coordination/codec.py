@@ -1,8 +1,8 @@
-"""Resources in etcd, as other programs read and write them.
+"""Reads and writes resources in etcd, in the format that other programs share.
 
-`_Stored` says what the JSON of a resource is: which fields, in which order, of which types and
-within which bounds. msgspec reads and writes by it. What msgspec refuses is read again field by
-field, by the same description: null and absence mean the default there, and what is wrong raises
+`_Stored` describes the JSON of a resource: its fields, their order, types and bounds. msgspec reads
+and writes with this description. If msgspec refuses a value, the value is read again field by
+field, with the same description. Then null and absence mean the default. Any other fault raises
 ValueError, which names the field, its value and what is allowed.
 """
 
@@ -26,16 +26,16 @@ from crawler.schemas.readers import Faulty
 from crawler.schemas.task_schemas import MAX_RETRIES
 
 MOST_KILLS = 2**31 - 1
-"""Largest count of dead workers that the API can carry."""
+"""The largest count of dead workers that the API can carry."""
 
 CACHED = 4096
-"""Constraints kept in both forms, as many tasks ask for the same."""
+"""How many constraints are kept in both forms, because many tasks have the same."""
 
 MOST_EPOCH = 2**53
-"""Far above every revision of etcd, and so above every epoch that comes of one."""
+"""A bound far above every revision of etcd, and therefore above every epoch made from one."""
 
 _NOTHING = Raw()
-"""Stands for a field that is not there."""
+"""Marks a field that is absent."""
 
 _Whole = Annotated[int, Meta(ge=0, le=MOST)]
 
@@ -48,8 +48,8 @@ class _Counts(Struct, rename="pascal"):
 
 
 class _Stored(Struct, rename="pascal", omit_defaults=True, forbid_unknown_fields=True):
-    """The value of a resource. The first four fields are the interface; ours stand beside them,
-    where they say anything. Fields without a default are always written."""
+    """The value of a resource. The first four fields are the shared interface. The other fields are
+    written only if they differ from their defaults. Fields without a default are always written."""
 
     id: str = msgspec.field(name="ID")
     name: str | None
@@ -89,9 +89,9 @@ _FOREIGN_DECODER = msgspec.json.Decoder(_Foreign)
 
 
 def encode_resource(resource: Resource, term: int = 0) -> bytes:
-    """The value of a resource, with the fields of other programs at its end.
+    """Encode a resource. The fields of other programs go to its end.
 
-    `term` is that of the leader who writes it, instead of the one that wrote it last.
+    `term` is the term of the leader that writes it, and replaces that of the earlier writer.
     """
     spec, owner, counts = resource.spec, resource.owner, resource.counts
     stored = _Stored(
@@ -121,14 +121,14 @@ def encode_resource(resource: Resource, term: int = 0) -> bytes:
 
 
 def decode_stored(keys: Keys, kv: KeyValue) -> Resource | None:
-    """A mirror's decoder: resources only, not the election below the same prefix. Raises
-    ValueError."""
+    """Decode a stored resource for a mirror; None for keys of the election below the same prefix.
+    Raises ValueError."""
     name = keys.resource_name(kv.key)
     return None if name is None else decode_resource(name, kv.value, kv.mod_revision)
 
 
 def decode_resource(name: str, raw: bytes, mod_revision: int) -> Resource:
-    """A resource from its value. Raises ValueError."""
+    """Decode a resource from its value. Raises ValueError."""
     stored, foreign = _read(raw)
     if stored.name not in (None, name):
         raise ValueError(f"Name is {stored.name!r}, but the key says {name!r}")
@@ -162,7 +162,7 @@ def decode_resource(name: str, raw: bytes, mod_revision: int) -> Resource:
 
 
 def _read(raw: bytes) -> tuple[_Stored, Mapping[str, Any]]:
-    """The fields of ours, and those of other programs."""
+    """Return the fields of this program, and those of other programs."""
     try:
         return _DECODER.decode(raw), {}
     except (msgspec.MsgspecError, RecursionError):
@@ -186,7 +186,8 @@ def _joined(value: bytes, foreign: Mapping[str, Any]) -> bytes:
 
 
 def _as_given(parameters: Mapping[str, Any]) -> Any:
-    """Parameters as JSON of Python's own: msgspec writes large numbers in another way."""
+    """Encode parameters with Python's own JSON, because msgspec writes large numbers
+    differently."""
     return Raw(text_of(parameters).encode())
 
 
@@ -200,7 +201,7 @@ def _decode_counts(counts: _Counts) -> Counts:
 
 @lru_cache(CACHED)
 def _encode_constraints(constraints: Constraints) -> Raw:
-    """What it says, and no defaults."""
+    """Encode the fields that differ from their defaults."""
     written = constraint_json.write(constraints)
     said = {
         key: [_saying(each) for each in field] if isinstance(field, list) else field
@@ -240,15 +241,15 @@ _KEYS = frozenset(field.encode_name for field in _FIELDS)
 
 
 def _read_by_field(value: dict[str, Any]) -> _Stored:
-    """A value that msgspec refuses. Raises ValueError."""
+    """Read a value that msgspec refuses. Raises ValueError."""
     value["State"] = value.get("State") or None
     if not typed(value, "AssignedNode", str, ""):
-        value["Incarnation"] = None  # of nobody: it means nothing
+        value["Incarnation"] = None  # without a node it has no meaning
     return _Foreign(**_given(_FIELDS, value))
 
 
 def _given(fields: list[inspect.Field], value: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields that say something, by their names in Python."""
+    """Return the fields that are present and not null, by their names in Python."""
     given = [field for field in fields if value.get(field.encode_name) is not None]
     return {field.name: _checked(field, value) for field in given}
 

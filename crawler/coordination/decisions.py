@@ -1,6 +1,6 @@
-"""What people decided about the scheduler, as it lies in etcd: the policy, and the cordons.
+"""People's decisions about the scheduler, as etcd stores them: the policy and the cordons.
 
-Every master mirrors the decisions. The leader alone writes them, fenced.
+Every master mirrors the decisions. Only the leader writes them, with a fence.
 """
 
 from __future__ import annotations
@@ -24,24 +24,24 @@ from crawler.model.records import Leadership
 log = get_logger(__name__)
 
 MOST_TRIES = 5
-"""How often a decision is made anew because another one was stored meanwhile."""
+"""How often a decision is made again because another one was stored meanwhile."""
 
 Decision = Policy | Cordon
 
 
 class Decided(NamedTuple):
-    """What became of a decision."""
+    """What happened to a decision."""
 
     done: bool
-    """Whether it is written; else another one was there already, or the answer never came."""
+    """Whether it is written. If not, another decision was stored before, or the answer was lost."""
     current: KeyValue | None
-    """What stands there now."""
+    """The value that is stored now."""
     revision: int
-    """The revision at which that was so."""
+    """The revision at which `current` was read."""
 
 
 class Decisions:
-    """The mirror of what was decided, and the way to decide otherwise."""
+    """The mirror of the decisions, and the way to change them."""
 
     def __init__(
         self, store: Store, keys: Keys, clock: Clock, on_change: Callable[[], None]
@@ -54,18 +54,19 @@ class Decisions:
 
     @property
     def policy(self) -> Policy | None:
-        """The policy that somebody switched to, as it is stored."""
+        """The stored policy, or None if nobody changed it."""
         found = self.mirror.values.get(self._keys.policy)
         return found if isinstance(found, Policy) else None
 
     @property
     def cordoned(self) -> frozenset[str]:
-        """Ids of the workers that take no tasks."""
+        """The ids of the workers that take no tasks."""
         values = self.mirror.values.values()
         return frozenset(each.node_id for each in values if isinstance(each, Cordon))
 
     def switch(self, leadership: Leadership, policy: Callable[[], Policy | None]) -> None:
-        """Store a policy, or none; `policy` is called again when another was stored meanwhile.
+        """Store a policy, or remove it (None). `policy` is called again if another was stored
+        meanwhile.
 
         Raises what `policy` raises, Conflict, LeadershipLost, Retryable, StoreRefused.
         """
@@ -77,16 +78,16 @@ class Decisions:
         self._decide(leadership, self._keys.policy, value)
 
     def cordon(self, leadership: Leadership, cordon: Cordon) -> None:
-        """Store that a worker takes no tasks. Raises as `switch`."""
+        """Store that a worker takes no tasks. Raises as `switch` does."""
         key = self._keys.cordon(cordon.node_id)
         self._decide(leadership, key, lambda: encode_cordon(cordon))
 
     def uncordon(self, leadership: Leadership, node_id: str) -> None:
-        """Let a worker take tasks again. Raises as `switch`."""
+        """Let a worker take tasks again. Raises as `switch` does."""
         self._decide(leadership, self._keys.cordon(node_id), lambda: None)
 
     def _decide(self, leadership: Leadership, key: str, value: Callable[[], bytes | None]) -> None:
-        """Store a decision, made anew when another one came in between."""
+        """Store a decision. Make it again if another one was stored in between."""
         based_on = 0
         for _ in range(MOST_TRIES):
             decided = write_decision(self._store, leadership, key, value(), based_on)
@@ -100,11 +101,11 @@ class Decisions:
 def write_decision(
     store: Store, leadership: Leadership, key: str, value: bytes | None, based_on: int
 ) -> Decided:
-    """Write a decision, or take it back with None.
+    """Write a decision, or remove it with None.
 
-    `based_on` is the revision of the value that it replaces. A write whose answer never came is
-    settled by reading: one that is not there was not written so far, and can be decided anew on
-    what is there. Raises LeadershipLost, Retryable, StoreRefused.
+    `based_on` is the revision of the value that it replaces. If the answer to the write is lost,
+    the stored value is read. If the decision is not there, it was not written so far, and the
+    caller can decide again on what is there. Raises LeadershipLost, Retryable, StoreRefused.
     """
     compares = [fence(leadership), unchanged(key, based_on)]
     write = Delete(key) if value is None else Put(key, value)
@@ -123,7 +124,8 @@ def write_decision(
 
 
 def _settled(store: Store, key: str, value: bytes | None, based_on: int) -> Decided:
-    """What became of a decision. Raises OutcomeUnknown when that cannot be read."""
+    """Return what happened to a decision. Raises OutcomeUnknown if the stored value cannot be
+    read."""
     try:
         read = store.txn([], [Get(key)])
     except Retryable as error:
@@ -138,7 +140,7 @@ def _settled(store: Store, key: str, value: bytes | None, based_on: int) -> Deci
 
 
 def encode_policy(policy: Policy) -> bytes:
-    """All of it, so that the settings of another master make no difference."""
+    """Encode the whole policy, so that another master's settings make no difference."""
     return dump(
         {
             "Strategy": policy.strategy,
@@ -149,12 +151,12 @@ def encode_policy(policy: Policy) -> bytes:
 
 
 def encode_cordon(cordon: Cordon) -> bytes:
-    """Which worker, and since when."""
+    """Encode which worker takes no tasks, and since when."""
     return dump({"ID": cordon.node_id, "Since": cordon.since})
 
 
 def decode_decision(keys: Keys, kv: KeyValue) -> Decision | None:
-    """A mirror's decoder; None for what else lies below the prefix. Raises ValueError."""
+    """Decode a decision for a mirror; None for other keys below the prefix. Raises ValueError."""
     if kv.key == keys.policy:
         return _policy(load_object(kv.value))
     node_id = kv.key.removeprefix(keys.cordon(""))
@@ -175,7 +177,7 @@ def _policy(value: Mapping[str, Any]) -> Policy:
 
 
 def _cordon(node_id: str, value: Mapping[str, Any]) -> Cordon:
-    """The key decides which worker it is."""
+    """Decode a cordon. The key decides which worker it is."""
     since = value.get("Since", 0)
     if value.get("ID", node_id) != node_id:
         raise ValueError(f"ID is {value['ID']!r:.80}, but the key says {node_id!r}")

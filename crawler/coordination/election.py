@@ -1,10 +1,12 @@
-"""Leader election: etcd's own recipe (client/v3/concurrency), so that any client can stand too.
+"""Leader election with etcd's own recipe (client/v3/concurrency), so that any client can take part.
 
-A candidate is a key `<prefix>/<lease in hex>` under its lease. The leader is the one with the
-lowest create revision. Each candidate waits for the one just before it: a leader's end wakes one.
+A candidate is a key `<prefix>/<lease in hex>` under its lease. The candidate with the lowest create
+revision leads. Each candidate waits for the one just before it, so the end of a leader wakes only
+one.
 
-Being elected is not exclusion: a leader may be paused and be replaced without knowing. Therefore
-every write of a leader compares its key's create revision (`Leadership`) in the same transaction.
+An election alone does not exclude others: a leader may be paused and replaced without knowing.
+Therefore every write of a leader compares the create revision of its key (`Leadership`) in the same
+transaction.
 """
 
 from __future__ import annotations
@@ -30,10 +32,11 @@ from crawler.model.records import Leader, Leadership
 log = get_logger(__name__)
 
 WATCH_AGAIN_S = 0.1
-"""First pause after a watch of another's key broke; doubles up to half a second."""
+"""The first pause after a watch of another candidate's key broke, in seconds. It doubles up to half
+a second."""
 
 STEADY_S = 5.0
-"""Waiting that went on undisturbed for so long had been a success."""
+"""A wait that went on undisturbed for this many seconds counts as a success."""
 
 
 class Election:
@@ -45,10 +48,10 @@ class Election:
         self._clock = clock
 
     def campaign(self, lease: Lease, value: str) -> Leadership:
-        """Stand under that lease and block until elected.
+        """Stand under that lease, and block until elected.
 
-        Raises LeadershipLost when the candidate's key is deleted while it waits, LeaseLost when
-        that is found to be so because the lease ended. Trouble with the store is waited out.
+        Raises LeadershipLost if somebody deletes the candidate's key meanwhile, and LeaseLost if
+        the lease ended. While the store fails, it waits and tries again.
         """
         backoff = Backoff(WATCH_AGAIN_S)
         while True:
@@ -66,20 +69,21 @@ class Election:
                 self._clock.wait(lease.lost, backoff.next_s())
 
     def resign(self, leadership: Leadership) -> None:
-        """Give up a leadership or candidacy, if it is still mine. Raises Retryable."""
+        """Give up a leadership or candidacy, if it still exists. Raises Retryable."""
         mine = created_at(leadership.key, leadership.revision)
         self._store.txn([mine], [Delete(leadership.key)])
 
     def confirm(self, leadership: Leadership) -> None:
-        """Raises LeadershipLost unless etcd says now that this candidate leads."""
+        """Raise LeadershipLost unless etcd says now that this candidate leads. Raises Retryable."""
         leader = self._lowest()
         if leader is None or leader.create_revision != leadership.revision:
             raise LeadershipLost(f"the election key {leadership.key} does not lead any more")
 
     def observe(self, tell: Callable[[str | None], None]) -> None:
-        """Tell the leader's value now and after each change, None while nobody leads; never ends.
+        """Call `tell` with the leader's value now and after each change, and with None while nobody
+        leads. It never ends.
 
-        While the store does not answer nothing is told: the leader may well go on leading.
+        While the store does not answer, `tell` is not called: the leader may still lead.
         """
         backoff = Backoff(WATCH_AGAIN_S)
         while True:
@@ -99,7 +103,7 @@ class Election:
         if result.succeeded:
             return Leadership(key, result.revision)
         standing = result.gets[0]
-        assert standing is not None  # the comparison failed because the key is there
+        assert standing is not None  # the comparison failed because the key exists
         return Leadership(key, standing.create_revision)
 
     def _wait_for_predecessors(self, candidacy: Leadership, lease: Lease) -> None:
@@ -137,16 +141,16 @@ class Election:
 
 
 def leader_value(name: str, address: str) -> str:
-    """What a master writes into the election: `master2-192.168.0.107:9091`."""
+    """Return what a master writes into the election: `master2-192.168.0.107:9091`."""
     return f"master{name}-{address}"
 
 
 def parse_leader(value: str, masters: dict[str, str]) -> Leader:
-    """The leader a value names; `masters` are the known names, with their addresses.
+    """Return the leader that a value names. `masters` are the known names, with their addresses.
 
-    The name comes from the registered masters where it can, as both names and host names may hold
-    dashes; else up to the first dash, which no name that this program accepts has. A value of
-    another form leads too, but has no address.
+    If possible the name comes from the registered masters, because names and host names may contain
+    dashes. Otherwise it ends at the first dash, because no name that this program accepts contains
+    one. A leader whose value has another format also leads, but has no address.
     """
     for name, address in masters.items():
         if value == leader_value(name, address):

@@ -1,4 +1,4 @@
-"""The fence: each write of a leader compares the create revision of its own election key.
+"""The fence: each write of a leader compares the create revision of its election key.
 
 A leader that was replaced while it was paused can therefore change nothing.
 """
@@ -11,12 +11,12 @@ from crawler.model.records import Leadership
 
 
 def fence(leadership: Leadership) -> Compare:
-    """The condition under which the store carries out a write of that leader."""
+    """Return the condition under which the store carries out a write of that leader."""
     return created_at(leadership.key, leadership.revision)
 
 
 def check_fence(leadership: Leadership, found: KeyValue | None) -> None:
-    """`found` stood at the election key when a write was refused. Raises LeadershipLost when that
-    is why."""
+    """Raise LeadershipLost if `found`, the value of the election key, is why a write was
+    refused."""
     if found is None or found.create_revision != leadership.revision:
         raise LeadershipLost("a write was refused: this master does not lead any more")

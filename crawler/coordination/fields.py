@@ -1,4 +1,4 @@
-"""Fields of the values in etcd, each read by name and type. What is wrong raises ValueError."""
+"""Reads fields of the values in etcd by name and type. A wrong value raises ValueError."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from collections.abc import Mapping
 from typing import Any
 
 MOST = 2**63 - 1
-"""Largest whole number that the API can carry; its priorities are smaller."""
+"""The largest whole number that the API can carry; its priorities are smaller."""
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
-"""Made once: json.dumps makes another one for each value."""
+"""Made once, because json.dumps makes a new encoder for each value."""
 
 
 def load_object(raw: bytes) -> dict[str, Any]:
-    """The JSON object in a value."""
+    """Decode the JSON object in a value. Raises ValueError."""
     try:
         value = json.loads(raw)
-        if b"\\u" in raw:  # an escape may stand for half a character, which no UTF-8 can carry
+        if b"\\u" in raw:  # an escape may be half a surrogate pair, which UTF-8 cannot carry
             dump(value)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
@@ -27,7 +27,7 @@ def load_object(raw: bytes) -> dict[str, Any]:
 
 
 def typed(value: Mapping[str, Any], key: str, kind: Any, default: Any) -> Any:
-    """A field of the given type; null and absence mean the default."""
+    """Return a field of the given type. Null and absence mean the default."""
     found = value.get(key)
     if found is None:
         return default
@@ -39,7 +39,7 @@ def typed(value: Mapping[str, Any], key: str, kind: Any, default: Any) -> Any:
 
 
 def whole(value: Mapping[str, Any], key: str, least: int = 0, most: int = MOST) -> int:
-    """A whole number that the API can carry; null and absence mean 0."""
+    """Return a whole number that the API can carry. Null and absence mean 0."""
     if value.get(key) is None:
         return 0
     found: int = typed(value, key, int, 0)
@@ -49,7 +49,7 @@ def whole(value: Mapping[str, Any], key: str, least: int = 0, most: int = MOST) 
 
 
 def number(value: Mapping[str, Any], key: str) -> float:
-    """A number; null and absence mean 0."""
+    """Return a number. Null and absence mean 0."""
     try:
         return float(typed(value, key, (int, float), 0.0))
     except OverflowError as error:
@@ -57,17 +57,17 @@ def number(value: Mapping[str, Any], key: str) -> float:
 
 
 def labels(value: Any) -> Mapping[str, str]:
-    """A map of text to text."""
+    """Return a map of text to text."""
     if not isinstance(value, dict) or not all(isinstance(v, str) for v in value.values()):
         raise ValueError("labels are no map of text to text")
     return value
 
 
 def dump(value: Mapping[str, Any]) -> bytes:
-    """A value for etcd: compact JSON in UTF-8."""
+    """Encode a value for etcd: compact JSON in UTF-8."""
     return text_of(value).encode()
 
 
 def text_of(value: Mapping[str, Any]) -> str:
-    """Compact JSON."""
+    """Return compact JSON."""
     return _ENCODER.encode(value)

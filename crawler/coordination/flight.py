@@ -1,4 +1,4 @@
-"""Something that runs ahead in a greenlet of its own while its owner does something else."""
+"""Runs a generator ahead in its own greenlet, while its owner does something else."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ T = TypeVar("T")
 
 
 class Flight(Generic[T]):
-    """Takes the items of a generator; whoever owns it takes them over when it has landed."""
+    """Collects the items of a generator. The owner takes them after `land`."""
 
     def __init__(self, name: str, items: Iterator[T]) -> None:
         self.taken: list[T] = []
         """The items so far."""
         self.error: Exception | None = OutcomeUnknown("it was cut off")
-        """What ended it before there were no more items; None once it has taken all."""
+        """What ended the generator early; None after it yielded all items."""
         self._greenlet = Supervisor("flight").spawn(name, self._fly, items)
 
     def take_off(self) -> None:
-        """Let it have its first turn, before which it is not under way."""
+        """Start the generator: give it its first turn."""
         gevent.sleep(0)
 
     def land(self) -> None:
-        """Wait until it has ended."""
+        """Wait until the generator has ended."""
         self._greenlet.join()
 
     def abandon(self) -> None:
-        """End it where it stands; returns at once."""
+        """Stop the generator where it is, without waiting."""
         self._greenlet.kill(block=False)
 
     def _fly(self, items: Iterator[T]) -> None:

@@ -1,7 +1,7 @@
-"""The high-water mark of the ids: the highest id given out, so that no later leader repeats one.
+"""The mark of the ids: the highest id given out, so that no later leader repeats one.
 
-Every transaction of the ledger compares the mark's revision. To write the mark anew therefore bars
-a transaction whose answer was lost from being carried out later.
+Every transaction of the ledger compares the revision of the mark. To rewrite the mark therefore
+prevents a transaction whose answer was lost from being applied later.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from crawler.logs import get_logger
 log = get_logger(__name__)
 
 NO_ID = b"0"
-"""The mark where no id was given out yet."""
+"""The value of the mark before the first id was given out."""
 
 
 class IdMark:
@@ -26,44 +26,44 @@ class IdMark:
         self._store = store
         self.key = keys.snowflake
         self._highest = 0
-        """The highest id that the mark has to stand for; it never falls, whatever is committed."""
+        """The highest id that the mark must stand for. It never falls, whatever is committed."""
         self._revision = 0
-        """Mod revision of the mark when it was last seen; if that is out of date, nothing is lost:
-        the store refuses, and tells the present one."""
+        """The mod revision of the mark when it was last seen. If that is outdated, the store
+        refuses the transaction and returns the present one; nothing is lost."""
 
     def highest(self) -> int:
-        """The highest id stored so far, read anew; 0 for none. Raises Retryable."""
+        """Read the highest id stored so far; 0 if there is none. Raises Retryable."""
         kv = self._store.get(self.key)
         self.saw(kv)
         self._highest = _id_in(kv) if kv is not None else 0
         return self._highest
 
     def read(self) -> KeyValue | None:
-        """What is stored now. Raises Retryable."""
+        """Read the mark as it is stored now. Raises Retryable."""
         return self._store.get(self.key)
 
     def get(self) -> Get:
-        """Reads the mark in a transaction."""
+        """Return the operation that reads the mark in a transaction."""
         return Get(self.key)
 
     def saw(self, found: KeyValue | None) -> None:
-        """The mark was read."""
+        """Note the revision of the mark after a read."""
         self.written_at(found.mod_revision if found else 0)
 
     def written_at(self, revision: int) -> None:
-        """The mark was written at that revision."""
+        """Note that the mark was written at that revision."""
         self._revision = revision
 
     def unchanged(self) -> Compare:
-        """The condition that nobody has written the mark since it was seen."""
+        """Return the condition that nobody has written the mark since it was seen."""
         return unchanged(self.key, self._revision)
 
     def rewrite(self, found: KeyValue | None) -> Put:
-        """Writes the mark again as it stands."""
+        """Return the operation that writes the mark again with the same value."""
         return Put(self.key, found.value if found else NO_ID)
 
     def raise_to(self, minted: int) -> Sequence[Put]:
-        """Raises the mark to a new id; nothing to do for 0."""
+        """Return the operation that raises the mark to a new id; none if `minted` is 0."""
         if not minted:
             return ()
         self._highest = max(self._highest, minted)

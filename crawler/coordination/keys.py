@@ -1,4 +1,4 @@
-"""Every key in etcd, and nothing else knows how one looks."""
+"""Every key in etcd. Only this module knows their format."""
 
 from __future__ import annotations
 
@@ -9,62 +9,63 @@ WORKER = "worker"
 
 
 class Keys:
-    """Builds and reads keys from the configured prefixes."""
+    """Builds and reads keys from the prefixes of the settings."""
 
     def __init__(self, settings: CoordinationSettings) -> None:
         self._services = {MASTER: settings.master_service, WORKER: settings.worker_service}
         self._registry = settings.registry.rstrip("/")
         self.resources = settings.resources.rstrip("/") + "/"
-        """Prefix of the resources."""
+        """The prefix of the resources."""
         self.election = settings.election.rstrip("/") + "/"
-        """Prefix of the candidates."""
+        """The prefix of the candidates."""
         self._tombstones = settings.tombstones.rstrip("/")
         self.snowflake = settings.snowflake
         self.decisions = settings.scheduler.rstrip("/") + "/"
-        """Prefix of what people decided about the scheduler."""
+        """The prefix of people's decisions about the scheduler."""
         self.policy = f"{self.decisions}policy"
 
     def service(self, role: str) -> str:
-        """The service name of a role."""
+        """Return the service name of a role."""
         return self._services[role]
 
     def node_id(self, role: str, name: str) -> str:
-        """`go.micro.server.worker-2` for the worker named 2."""
+        """Return the id of a node: `go.micro.server.worker-2` for the worker named 2."""
         return f"{self._services[role]}-{name}"
 
     def registrations(self, role: str) -> str:
-        """Prefix of the registrations of a role."""
+        """Return the prefix of the registrations of a role."""
         return f"{self._registry}/{self._services[role]}/"
 
     def registration(self, role: str, node_id: str) -> str:
-        """Key of one node's registration."""
+        """Return the key of a node's registration."""
         return self.registrations(role) + node_id
 
     def tombstone(self, node_id: str) -> str:
-        """Key of the note that says which incarnation of a worker was declared dead."""
+        """Return the key of a worker's tombstone."""
         return f"{self._tombstones}/{node_id}"
 
     def cordon(self, node_id: str) -> str:
-        """Key of the note that a worker takes no tasks."""
+        """Return the key of a worker's cordon."""
         return f"{self.decisions}cordons/{node_id}"
 
     def candidate(self, lease: int) -> str:
-        """Key of a candidate in the election."""
+        """Return the key of a candidate in the election."""
         return f"{self.election}{lease:x}"
 
     def resource(self, name: str) -> str:
-        """Key of a resource."""
+        """Return the key of a resource."""
         return self.resources + name
 
     def resource_name(self, key: str) -> str | None:
-        """The name in a resource's key; None for what else lies below the prefix."""
+        """Return the name in a resource's key; None for other keys below the prefix."""
         name = key.removeprefix(self.resources)
         is_election = key == self.election.rstrip("/")
         return None if "/" in name or not name or is_election or not _is_text(name) else name
 
 
 def _is_text(name: str) -> bool:
-    """Whether a key is UTF-8, which is all we can write; etcd takes any bytes from others."""
+    """Whether a key is UTF-8. Other programs can write any bytes, but this one writes only
+    UTF-8."""
     try:
         name.encode()
     except UnicodeEncodeError:

@@ -1,11 +1,11 @@
-"""A node's lease: kept alive, and known to be over by the node's own clock.
+"""A node's lease. It is renewed, and the node knows by its own clock when it is over.
 
-The invariant: once `lost` is set, or `remaining_s` is 0, the node may own nothing any more, and
-this is so before etcd lets anyone else own it. The local deadline is the time the last renewal was
-*sent*, plus the time to live, less a margin in which whatever the node runs must stop.
+The invariant: once `lost` is set, or `remaining_s` is 0, the node must not own anything any more,
+and this happens before etcd lets another node own it. The local deadline is the time when the last
+renewal was *sent*, plus the time to live, minus a margin in which everything on the node must stop.
 
-Renewals come from a native thread where the store has one for it, so that a hub with much to do
-does not lose the lease; but only while the hub turns, so that a hub that hangs does lose it.
+If the store allows it, a native thread makes the renewals. So a busy hub does not lose the lease.
+The thread renews only while the hub runs, so a hub that hangs does lose it.
 """
 
 from __future__ import annotations
@@ -24,21 +24,23 @@ from crawler.supervision import OnEnd, Supervisor
 log = get_logger(__name__)
 
 MARGIN = 0.2
-"""Part of the time to live that is kept for stopping: of 5 s, 1 s."""
+"""The part of the time to live that is kept for stopping: 1 s of 5 s."""
 
 RENEWALS = 5
-"""Renewals within one time to live. With fewer, an etcd that is away for two seconds between two of
-them would cost every lease of 5 s: what is left must outlast its absence and its start."""
+"""How many renewals fit into one time to live. With fewer, an etcd that is away for two seconds
+between two renewals would cost every lease of 5 s: the remaining time must outlast its absence and
+its start."""
 
 RETRY_S = 0.2
-"""Pause after a renewal that failed; the deadline decides when to give up."""
+"""The pause after a failed renewal, in seconds. The deadline decides when to give up."""
 
 LOOK_S = RETRY_S / 2
-"""How often the hub looks at what the native thread found: a single failure is seen."""
+"""How often the hub looks at the result of the native thread, in seconds. It sees even a single
+failure."""
 
 
 class Lease:
-    """A granted lease; `keep` it in a supervisor, and `revoke` it at the end."""
+    """A granted lease. Call `keep` with a supervisor, and `revoke` at the end."""
 
     def __init__(
         self, store: Store, lease: int, ttl_s: int, granted_s: float, clock: Clock
@@ -52,42 +54,43 @@ class Lease:
         self._deadline_s = self._deadline_after(granted_s)
         self._alarm = NativeAlarm()
         self._beside = False
-        """Whether the renewals come from a native thread, which can tell nobody what it found."""
+        """Whether a native thread makes the renewals, which cannot log or wake greenlets."""
         self._gone = ""
-        """What etcd said when it knew the lease no more; set by whoever renews."""
+        """etcd's message when it no longer knew the lease. Whoever renews sets it."""
         self._trouble = ""
-        """Why the last renewal failed; empty when it did not."""
+        """Why the last renewal failed; empty if it succeeded."""
         self._told = False
         self._lowest_s = self.remaining_s
-        """The least that remained since somebody last looked."""
+        """The least time that remained since the last call of `take_margin`."""
 
     @classmethod
     def grant(cls, store: Store, ttl_s: int, clock: Clock) -> Lease:
-        """Ask for a new lease. Raises Retryable."""
+        """Request a new lease. Raises Retryable."""
         asked_s = clock.monotonic()
         lease, granted_ttl_s = store.lease_grant(ttl_s)
         return cls(store, lease, granted_ttl_s, asked_s, clock)
 
     @property
     def remaining_s(self) -> float:
-        """Seconds until the node must have stopped, without another renewal; 0 when it is over."""
+        """Seconds until the node must have stopped, unless the lease is renewed; 0 if it is
+        over."""
         if self.lost.is_set() or self._gone:
             return 0.0
         return max(0.0, self._deadline_s - self._clock.monotonic())
 
     def take_margin(self) -> float:
-        """The least share of the time to live that remained at any time since the last call.
+        """Return the least share of the time to live that remained at any time since the last call.
 
-        Looking at `remaining_s` now and then would miss it.
+        A look at `remaining_s` now and then would miss it.
         """
         remaining_s = self.remaining_s
         lowest_s, self._lowest_s = min(self._lowest_s, remaining_s), remaining_s
         return lowest_s / self.ttl_s
 
     def keep(self, supervisor: Supervisor, hub: HubWatch | None = None) -> None:
-        """Renew it from now on, and watch the deadline apart from the renewals, which may hang.
+        """Renew the lease from now on. Watch the deadline separately, because a renewal may hang.
 
-        With a `hub` to watch, and a store that can, the renewals do not depend on that hub.
+        With a `hub`, and a store that supports it, the renewals do not depend on that hub.
         """
         renewer = self._store.renewer() if hub is not None else None
         if hub is not None and renewer is not None:
@@ -98,19 +101,20 @@ class Lease:
         supervisor.spawn("deadline", self._watch_deadline, on_end=OnEnd.RESTART)
 
     def check(self) -> None:
-        """Raises LeaseLost when it is over."""
+        """Raise LeaseLost if the lease is over."""
         if self.remaining_s <= 0:
             raise LeaseLost(f"lease {self.id:x} is over by this node's clock")
 
     def end(self, reason: str) -> None:
-        """The node found that it must not go on, whatever the lease says: stop what it covers."""
+        """Stop everything under the lease: the node found that it must not go on, whatever etcd
+        says."""
         if not self.lost.is_set():
             log.warning("lease lost, stopping what it covers", lease=f"{self.id:x}", reason=reason)
             self.lost.set()
             self._alarm.ring()
 
     def revoke(self) -> None:
-        """End it now, so that others need not wait; keys under it vanish. Raises Retryable."""
+        """End the lease now, so that others need not wait. Its keys vanish. Raises Retryable."""
         self.lost.set()
         self._alarm.ring()
         self._store.lease_revoke(self.id)
@@ -125,17 +129,17 @@ class Lease:
             self._look()
 
     def _renew_beside(self, renewer: Renewer, hub: HubWatch) -> None:
-        """The same in a native thread: no greenlets, no logs."""
+        """Renew in a native thread, which must not use greenlets or logs."""
         try:
             self._alarm.wait(self.ttl_s / RENEWALS)
             while not self.lost.is_set() and not self._gone:
-                # A hub that hangs runs its work no more, and others must be able to take over.
+                # A hung hub no longer runs its work, and other nodes must be able to take over.
                 self._alarm.wait(RETRY_S if hub.blocked else self._renew_or_tell(renewer))
         finally:
             renewer.close()
 
     def _renew_or_tell(self, renewer: Renewer) -> float:
-        """Renew once, and outlast a defect: nobody sees how a native thread ends."""
+        """Renew once, and survive a bug: nobody would see the end of a native thread."""
         try:
             return self._renew(renewer.renew)
         except Exception as error:
@@ -143,7 +147,7 @@ class Lease:
             return RETRY_S
 
     def _renew(self, renew: Callable[[int, float], int]) -> float:
-        """Renew once; the pause until the next time, in seconds."""
+        """Renew once. Return the seconds until the next renewal."""
         sent_s = self._clock.monotonic()
         try:
             renew(self.id, max(0.5, self.ttl_s / 4))
@@ -165,7 +169,8 @@ class Lease:
             self._clock.wait(self.lost, min(self.remaining_s, most_s))
 
     def _look(self) -> None:
-        """Act on what renewals found, and on the time; trouble is told once until it is over."""
+        """Act on the results of the renewals, and on the time. Log trouble once until it is
+        over."""
         if self._trouble and not self._told:
             log.warning(
                 "lease not renewed, trying again",

@@ -1,13 +1,14 @@
-"""The ledger of resources: the leader's writes, each one fenced.
+"""The ledger of resources: it makes the leader's writes, each with a fence.
 
-There is no other way to write a resource, and none without a `Leadership`: every transaction
-compares the create revision of the leader's election key, and the revision on which each change is
-based. A leader that was replaced while it was paused can therefore change nothing.
+Only the ledger writes resources, and only with a `Leadership`. Every transaction compares the
+create revision of the leader's election key, and the revision on which each change is based. A
+leader that was replaced while it was paused can therefore change nothing.
 
-An answer that never came is settled by reading, in a transaction that also makes sure that the lost
-one cannot be carried out later: every transaction compares the revision of the mark of the ids too,
-and settling writes the mark anew. To compare what a change is based on would not be enough: a task
-that was created and deleted meanwhile is as absent as before.
+If the answer to a write is lost, the ledger reads whether the write happened. The same transaction
+makes sure that the lost write cannot be applied later: every transaction also compares the revision
+of the mark of the ids, and settling rewrites the mark. It would not be enough to compare the
+revisions of the changes, because a task that was created and deleted meanwhile is as absent as
+before.
 """
 
 from __future__ import annotations
@@ -40,17 +41,18 @@ from crawler.model.records import Leadership, Resource
 log = get_logger(__name__)
 
 CHANGES = MAX_OPERATIONS - 2
-"""Changes in one transaction; room is left for the fence and the mark of the ids."""
+"""The number of changes in one transaction. It leaves room for the fence and the mark of the
+ids."""
 
 AHEAD = 4
-"""Batches on their way at once, so that etcd has one at hand when it is done with another, and one
-that takes longer than usual holds up nobody."""
+"""The number of batches in flight at once. When etcd has finished one batch, it has the next at
+hand, and one slow batch does not delay the others."""
 
 MOST_ROUNDS = 5
-"""How often settling is tried anew because the mark of the ids was written meanwhile."""
+"""How often settling is tried again because the mark of the ids was written meanwhile."""
 
 BATCH_BYTES = 1_000_000
-"""Values in one transaction; etcd refuses requests of more than 1.5 MiB."""
+"""The size of the values in one transaction. etcd refuses requests of more than 1.5 MiB."""
 
 
 class Change(NamedTuple):
@@ -58,38 +60,39 @@ class Change(NamedTuple):
 
     name: str
     after: Resource | None
-    """None deletes it."""
+    """The new value; None deletes the resource."""
     based_on: int
-    """Revision of the value the change was decided on; 0 for a new resource."""
+    """The revision of the value on which the change was decided; 0 for a new resource."""
     minted: int = 0
-    """The id given to the resource by this very change; 0 when it had one."""
+    """The id that this change gives to the resource; 0 if the resource had one."""
     keeps: bool = False
-    """Nothing is to be written: make sure that the resource stands as it stood at that revision."""
+    """Write nothing, but check that the resource is still as it was at that revision."""
 
 
 class Outcome(NamedTuple):
-    """What became of a change."""
+    """What happened to a change."""
 
     name: str
     committed: bool
-    """False when somebody else had written meanwhile, or the store refused it for good."""
+    """False if another program had written meanwhile, or if the store refused the change for
+    good."""
     current: KeyValue | None
-    """What was read there; None for what is `written`, and after a refusal, when it is unknown."""
+    """The value that was read. None if the value is in `written`, and unknown after a refusal."""
     revision: int
-    """The revision at which `current` stood; 0 after a refusal."""
+    """The revision at which `current` was read; 0 after a refusal."""
     refusal: StoreRefused | None = None
-    """Why the store will never take this change."""
+    """Why the store will never accept this change."""
     written: Resource | None = None
-    """What stands there now, where that is known without reading it."""
+    """The present resource, if it is known without reading it."""
 
 
 class Landed(NamedTuple):
-    """What became of changes that were sent together."""
+    """What happened to changes that were sent together."""
 
     outcomes: Sequence[Outcome]
     revision: int = 0
-    """Where one transaction carried out all of these and wrote no other resource: its revision.
-    0 otherwise."""
+    """The revision of the one transaction that carried out all of these changes and wrote no other
+    resource; 0 otherwise."""
 
 
 Written = tuple[Change, Operation]
@@ -105,15 +108,17 @@ class Ledger:
         self._mark = IdMark(store, keys)
 
     def commit(self, leadership: Leadership, changes: Sequence[Change]) -> Iterator[Landed]:
-        """Write the changes, in batches that the store takes; an outcome for each, as they come.
+        """Write the changes in batches that fit into a transaction. Yield the outcomes as they
+        arrive.
 
-        Records that have no revision yet are handed over: they get it, and the term, in place.
+        A resource without a revision passes to the ledger, which sets its revision and its term in
+        place.
 
-        Raises LeadershipLost when another leads; Retryable when the store does not answer. Changes
-        whose outcome was not yielded by then may or may not have been written.
+        Raises LeadershipLost if another master leads, and Retryable if the store does not answer. A
+        change whose outcome was not yielded by then may or may not have been written.
 
-        While some of many batches are on their way, the caller takes in those before them, and the
-        next is encoded.
+        While some batches are in flight, the caller handles the earlier ones, and the next one is
+        encoded.
         """
         batches = self._batches(leadership, changes)
         first = next(batches, None)
@@ -128,14 +133,17 @@ class Ledger:
     def _commit_ahead(
         self, leadership: Leadership, batches: Iterator[list[Written]]
     ) -> Iterator[Landed]:
-        """After an error no further batch is sent, but those on their way are waited for: what
-        became of them is told before the error is raised."""
+        """Commit several batches at once.
+
+        After an error no further batch is sent. The batches in flight are awaited, and their
+        outcomes are yielded before the error is raised.
+        """
         flying: deque[Flight[Landed]] = deque()
         error: Exception | None = None
         alone = False
         try:
             for batch in batches:
-                # One that moves the mark lets all fail that are on their way beside it.
+                # A batch that writes the mark would make all other batches in flight fail.
                 alone, after_alone = any(change.minted for change, _ in batch), alone
                 landed = list(_landed(flying, 0 if alone or after_alone else AHEAD - 1))
                 error = next((flight.error for flight in landed if flight.error), None)
@@ -156,12 +164,12 @@ class Ledger:
                 flight.abandon()
 
     def highest_id(self) -> int:
-        """The highest id stored so far; 0 for none. Raises Retryable."""
+        """Return the highest id stored so far; 0 if there is none. Raises Retryable."""
         return self._mark.highest()
 
     def read(self, outcome: Outcome) -> Resource | None:
-        """The resource that stands there after a change. Raises ValueError when it cannot be read;
-        None when there is none."""
+        """Return the present resource after a change, or None if there is none. Raises ValueError
+        if it is unreadable."""
         if outcome.written is not None or outcome.current is None:
             return outcome.written
         return decode_stored(self._keys, outcome.current)
@@ -204,7 +212,7 @@ class Ledger:
             yield _committed(batch, leadership.revision, result)
 
     def _sort_out(self, leadership: Leadership, batch: Sequence[Written]) -> Iterator[Landed]:
-        """A batch was refused: name the changes that conflict, and commit the others."""
+        """A batch was refused: yield the changes that conflict, and commit the others."""
         wanted = [Get(leadership.key), self._mark.get(), *(Get(write.key) for _, write in batch)]
         read = self._store.txn([], wanted)
         own_key, mark, *found = read.gets
@@ -223,7 +231,8 @@ class Ledger:
     def _single_out(
         self, leadership: Leadership, batch: Sequence[Written], refusal: StoreRefused
     ) -> Iterator[Landed]:
-        """The store refuses a batch for good: one change may be at fault, so try them apart."""
+        """The store refuses a batch for good. One change may be the cause, so try each change
+        alone."""
         if len(batch) == 1:
             name = batch[0][0].name
             log.error("the store refuses a change", task=name, error=str(refusal))
@@ -235,8 +244,11 @@ class Ledger:
     def _settle_or_leave_open(
         self, leadership: Leadership, batch: Sequence[Written]
     ) -> list[Outcome]:
-        """What goes wrong now says nothing of the lost transaction: it may have been carried out,
-        even if another leads by now. Raises OutcomeUnknown."""
+        """Settle a write whose answer was lost.
+
+        Raises OutcomeUnknown if that fails: an error now does not tell whether the lost transaction
+        happened, even if another master leads by now.
+        """
         try:
             return self._settle(leadership, batch)
         except (Retryable, LeadershipLost) as error:
@@ -245,9 +257,11 @@ class Ledger:
             ) from error
 
     def _settle(self, leadership: Leadership, batch: Sequence[Written]) -> list[Outcome]:
-        """Read what a transaction without an answer has done, and see to it that it does no more.
+        """Read what a transaction without an answer has done, and prevent it from being applied
+        later.
 
-        Retryable passes to the caller. Only another program can spoil more than one round.
+        Raises Retryable, LeadershipLost. Only another program can make more than one round
+        necessary.
         """
         mark = self._mark.read()
         reads = [Get(write.key) for _, write in batch]
@@ -263,7 +277,7 @@ class Ledger:
                     for (change, write), kv in zip(batch, result.gets)
                 ]
             check_fence(leadership, result.gets[0])
-            mark = result.gets[1]  # the lost transaction has been carried out this very moment
+            mark = result.gets[1]  # the lost transaction was applied just now
         raise OutcomeUnknown(f"another program keeps writing {self._mark.key}")
 
     def _write(self, leadership: Leadership, change: Change) -> Operation:
@@ -276,7 +290,7 @@ class Ledger:
 
 
 def _landed(flying: deque[Flight[Landed]], most: int) -> Iterator[Flight[Landed]]:
-    """Those that end until no more than so many are on their way, in their order."""
+    """Yield, in their order, the flights that land, until at most `most` are in flight."""
     while len(flying) > most:
         flying[0].land()
         yield flying.popleft()
@@ -293,7 +307,7 @@ def _committed(batch: Sequence[Written], term: int, result: TxnResult) -> Landed
         else:
             current = next(kept) if isinstance(write, Get) else None
             outcomes.append(Outcome(name, True, current, revision))
-    # What only makes sure of something has no revision of its own: this is another's.
+    # A transaction that only checks has no revision of its own: this one belongs to another write.
     wrote = any(not change.keeps for change, _ in batch)
     return Landed(outcomes, revision if wrote else 0)
 

@@ -1,7 +1,7 @@
-"""The store's contract in memory, for one-process use and for tests that move the clock by hand.
+"""The store in memory, for the use within one process and for tests that move the clock by hand.
 
-It keeps every version of every key until `compact`, as etcd does, so that ranges at a revision and
-watches from one behave alike. It survives nothing: a process that ends takes it along.
+It keeps every version of every key until `compact`, as etcd does. So ranges at a revision and
+watches from a revision work in the same way. Its content ends with the process.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from crawler.errors import Compacted, CrawlerError, LeaseLost, Unavailable
 from crawler.supervision import OnEnd, Supervisor
 
 LEAST_TTL_S = 2
-"""What etcd grants at least with its default ticks."""
+"""The least time to live that etcd grants with its default ticks, in seconds."""
 
 
 @dataclass(slots=True)
@@ -42,7 +42,7 @@ class _Lease:
 
 
 class MemoryStore:
-    """etcd's data model in a dictionary; one instance is shared by all nodes of a process."""
+    """etcd's data model in a dictionary. All nodes of a process share one instance."""
 
     def __init__(self, clock: Clock | None = None) -> None:
         self._clock = clock or SystemClock()
@@ -52,19 +52,19 @@ class MemoryStore:
         self._history: list[Event] = []
         self._leases: dict[int, _Lease] = {}
         self._lease_ids = itertools.count(0x1000)
-        # In the order of their opening: that is the order in which they are told.
+        # In the order in which they were opened: they receive events in that order.
         self._watches: dict[_MemoryWatch, None] = {}
         self._lease_added = Signal()
         self._supervisor = Supervisor("memory-store", clock=self._clock)
         self._closed = False
 
     def get(self, key: str) -> KeyValue | None:
-        """The key as it stands now, or None."""
+        """Return the key as it is now, or None."""
         self._expire()
         return self._live.get(key)
 
     def range(self, prefix: str, revision: int = 0) -> Range:
-        """All keys below the prefix, at that revision or (0) now."""
+        """Return all keys below the prefix, at that revision or (0) now."""
         self._expire()
         if 0 < revision < self._compacted:
             raise Compacted(self._compacted)
@@ -78,7 +78,7 @@ class MemoryStore:
         success: Sequence[Operation],
         failure: Sequence[Operation] = (),
     ) -> TxnResult:
-        """Carry out one of the two lists; its writes share one revision."""
+        """Carry out one of the two lists. Its writes share one revision."""
         self._expire()
         succeeded = all(self._holds(compare) for compare in compares)
         operations = success if succeeded else failure
@@ -87,7 +87,7 @@ class MemoryStore:
         return TxnResult(succeeded, self._revision, gets)
 
     def lease_grant(self, ttl_s: int) -> tuple[int, int]:
-        """A new lease and its granted time to live."""
+        """Return a new lease and its granted time to live, in seconds."""
         self._expire()
         granted_s = max(ttl_s, LEAST_TTL_S)
         lease = next(self._lease_ids)
@@ -107,7 +107,7 @@ class MemoryStore:
         return found.ttl_s
 
     def renewer(self) -> None:
-        """Renewing is a step in this very thread."""
+        """Return None: a renewal is a step in the same thread."""
 
     def lease_revoke(self, lease: int) -> None:
         """End a lease and delete its keys."""
@@ -117,7 +117,7 @@ class MemoryStore:
     def watch(
         self, prefix: str, revision: int, *, exact: bool = False, previous: bool = False
     ) -> _MemoryWatch:
-        """All changes from that revision on, the past ones first."""
+        """Watch all changes from that revision on, the past ones first."""
         self._expire()
         watch = _MemoryWatch(self, prefix, exact, previous)
         if revision <= self._compacted:
@@ -136,12 +136,12 @@ class MemoryStore:
         self._supervisor.stop()
 
     def compact(self, revision: int) -> None:
-        """Forget the history up to and including that revision, as etcd's operator does."""
+        """Forget the history up to and including that revision, as an operator of etcd does."""
         self._compacted = revision
         self._history = [event for event in self._history if event.revision > revision]
 
     def break_watches(self) -> None:
-        """End every watch as a lost connection does."""
+        """End every watch in the way a lost connection does."""
         for watch in list(self._watches):
             watch.fail(Unavailable("the connection of the watch was lost"))
 
@@ -255,7 +255,7 @@ class _MemoryWatch:
         self._queue: Queue[Batch | CrawlerError | None] = Queue()
 
     def offer(self, events: Sequence[Event]) -> None:
-        """Queue those of the events that are watched."""
+        """Queue the events that this watch wants."""
         mine = [self._told(event) for event in events if self._wants(event.key)]
         if mine:
             self._queue.put(Batch(mine, mine[-1].revision))

@@ -1,9 +1,9 @@
-"""A mirror of the keys below a prefix: list, watch from that revision, resume, relist, never end.
+"""A mirror of the keys below a prefix: it lists them, watches from that revision, and resumes.
 
-Consumers see states and differences, not streams: whatever happens to the connection, `on_change`
-hears of each difference once, in order, deletes that happened unseen included. The mirror never
-goes back in time: a change older than what it has is ignored, so a writer may `apply` its own
-writes at once and the watch may repeat them later.
+Consumers see states and differences, not streams. Whatever happens to the connection, `on_change`
+receives each difference once and in order, including deletes that the watch missed. The mirror
+never goes back in time: it ignores a change older than the one it has. A writer may therefore
+`apply` its own writes at once, and the watch may repeat them later.
 """
 
 from __future__ import annotations
@@ -26,27 +26,29 @@ log = get_logger(__name__)
 T = TypeVar("T")
 
 MOST_DELETES = 10_000
-"""How many deletes are remembered before the old ones are forgotten."""
+"""How many deletes are remembered before old ones are forgotten."""
 
 MOST_OWN = 1_000
-"""Transactions of one's own that are remembered until the watch repeats them. The echo of any other
-is looked at key by key."""
+"""How many own transactions are remembered until the watch repeats them. The echo of any other is
+compared key by key."""
 
 ECHO_S = 0.05
-"""How long the watch may be ahead of the answer to a write of one's own."""
+"""How long the watch waits for the answer to an own write, in seconds."""
 
 KEYS_A_TURN = 1_000
-"""Keys of a list taken before everything else gets a turn: 20 ms' worth of tasks (measured)."""
+"""How many keys of a list are taken before other greenlets get a turn: 20 ms' worth of tasks
+(measured)."""
 
 STEADY_S = 5.0
-"""A watch that lasted so long had been a success, even if nothing happened in it."""
+"""A watch that lasted this many seconds counts as a success, even if it delivered nothing."""
 
 Decoder = Callable[[KeyValue], T | None]
-"""Makes the value; None leaves the key out; a ValueError is logged and leaves it out too."""
+"""Makes the value of a key. None leaves the key out. A ValueError is logged, and leaves it out
+too."""
 
 
 class Change(NamedTuple, Generic[T]):
-    """One key's difference; `before` or `after` is None when it was or is not there."""
+    """The difference of one key. `before` or `after` is None if the key was or is absent."""
 
     key: str
     before: T | None
@@ -57,7 +59,7 @@ OnChange = Callable[[Sequence[Change[T]]], None]
 
 
 class Mirror(Generic[T]):
-    """The decoded values below a prefix, kept current by a greenlet of the supervisor."""
+    """The decoded values below a prefix. A greenlet of the supervisor keeps them up to date."""
 
     def __init__(
         self,
@@ -68,8 +70,8 @@ class Mirror(Generic[T]):
         on_change: OnChange[T] | None = None,
         track: Callable[[T | None, T | None], None] | None = None,
     ) -> None:
-        """`on_change` hears of differences in batches, later; `track` of each value before and
-        after, in the very moment in which `values` changes."""
+        """`on_change` receives the differences later, in batches. `track` receives each value
+        before and after, at the moment when `values` changes."""
         self._store = store
         self._prefix = prefix
         self._decode = decode
@@ -78,47 +80,50 @@ class Mirror(Generic[T]):
         self._track = track
         self._values: dict[str, T] = {}
         self._revisions: dict[str, int] = {}
-        """Mod revision of each key seen; of a deleted one, the revision of its delete."""
+        """The mod revision of each key seen; for a deleted key, the revision of its delete."""
         self._revision = 0
-        """Everything up to here is known; the watch goes on from the next."""
+        """The mirror knows everything up to this revision. The watch goes on from the next."""
         self._own: set[int] = set()
-        """Later revisions at which nothing was written here but what was taken in already."""
+        """Later revisions at which only known values were written here."""
         self._last_own = 0
         self._writing = False
         self._written = Signal()
-        """Set when what one wrote oneself was taken in."""
+        """Set when an own write was taken in."""
         self._listed_at = 0
-        """Revision of the last list: an event that is no newer is in it already."""
+        """The revision of the last list. It contains every event that is not newer."""
         self._listing = BoundedSemaphore(1)
-        """Held while a list is taken in: the mirror's own, or one that somebody asked for."""
+        """Held while a list is taken in, the mirror's own or that of `refresh`."""
         self.listed = Signal()
-        """Set once the first list has been read."""
+        """Set after the first list was read."""
 
     @property
     def values(self) -> Mapping[str, T]:
-        """The present values by key; a live view, so copy it before you yield."""
+        """The present values by key. It is a live view: copy it before you yield."""
         return self._values
 
     def start(self, supervisor: Supervisor) -> None:
-        """Begin to mirror, and go on until the supervisor stops."""
+        """Start to mirror, until the supervisor stops."""
         supervisor.spawn(f"mirror {self._prefix}", self._run, on_end=OnEnd.FATAL)
 
     def refresh(self, revision: int = 0) -> int:
-        """Read everything now, at that revision or the latest; its revision. Raises Retryable."""
+        """Read everything now, at that revision or the latest. Return the revision. Raises
+        Retryable."""
         listed = self._store.range(self._prefix, revision)
         self._take_list(listed)
         return listed.revision
 
     def apply(self, key: str, current: KeyValue | None, revision: int) -> None:
-        """Take what one wrote or read oneself at once; tells nobody, as the caller knows.
+        """Take in at once what the caller wrote or read. `on_change` is not called, because the
+        caller knows.
 
-        The absence of what is not here says nothing new, and is not worth remembering.
+        The absence of an unknown key says nothing new, and is not remembered.
         """
         if current is not None or key in self._values:
             self._take_one(key, current, revision)
 
     def adopt(self, written: Iterable[tuple[str, T]], revision: int) -> None:
-        """Take what one wrote oneself at that revision, without decoding it; tells nobody."""
+        """Take in the caller's own writes at that revision without decoding them. `on_change` is
+        not called."""
         if revision <= self._listed_at:
             return
         revisions, values, track = self._revisions, self._values, self._track
@@ -131,7 +136,7 @@ class Mirror(Generic[T]):
                     track(before, value)
 
     def pass_over(self, revision: int) -> None:
-        """All that was written here at that revision was taken in: the watch need not read it."""
+        """Note that all writes of that revision are known, so that the watch need not read them."""
         self._own = {own for own in self._own if own > self._revision}
         if revision > self._revision and len(self._own) < MOST_OWN:
             self._own.add(revision)
@@ -140,8 +145,11 @@ class Mirror(Generic[T]):
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """While somebody writes here, and takes in what was written: should the watch tell of it
-        before the answer has come, it waits for that a little, as to read it costs much more."""
+        """A context in which the caller writes and takes in its writes.
+
+        If the watch delivers a write before its answer, the mirror waits a little for the answer,
+        because decoding the event costs much more.
+        """
         self._writing = True
         try:
             yield
@@ -187,7 +195,7 @@ class Mirror(Generic[T]):
             watch.close()
 
     def _take_batch(self, batch: Batch) -> None:
-        give_turn()  # a writer takes in meanwhile what it wrote itself, which is then known here
+        give_turn()  # a writer may take in its own writes now, which are then known
         self._await_writer(batch.revision)
         changes: list[Change[T] | None] = []
         if not self._is_echo(batch):
@@ -199,7 +207,7 @@ class Mirror(Generic[T]):
         self._tell(changes)
 
     def _await_writer(self, revision: int) -> None:
-        """Wait a little while that revision may be one's own, of which the answer is to come."""
+        """Wait a little while that revision may be an own write whose answer is about to arrive."""
         until_s = self._clock.monotonic() + ECHO_S
         while self._writing and self._last_own < revision:
             left_s = until_s - self._clock.monotonic()
@@ -208,17 +216,17 @@ class Mirror(Generic[T]):
                 return
 
     def _is_echo(self, batch: Batch) -> bool:
-        """Whether it tells of one transaction only, of which everything is known. Events come in
-        the order of their revisions, so the others lie between the first and the last."""
+        """Whether the batch contains exactly one transaction, all of which is known. Events are in
+        the order of their revisions, so it is enough to look at the first and the last."""
         own = batch.revision in self._own
         return own and batch.events[0].revision == batch.revision
 
     def _take_list(self, listed: Range) -> None:
-        """Take everything as it stood at one revision, unless a later list is in already.
+        """Take in everything as it was at one revision, unless a later list is known.
 
-        The watch goes on between the turns. Its events are taken key by key, and whichever is later
-        wins, so nothing is lost if this is cut short. What is gone is looked for at the end,
-        without a turn: old events may have raised it meanwhile.
+        The watch goes on between the turns. Its events are taken key by key, and the later value
+        wins, so nothing is lost if this is cut short. Missing keys are removed at the end without a
+        turn, because old events may have restored them meanwhile.
         """
         with self._listing:
             if listed.revision < self._listed_at:
@@ -234,7 +242,7 @@ class Mirror(Generic[T]):
         self._tell(changes)
 
     def _end_list(self, listed: Range) -> list[Change[T] | None]:
-        """Take out what is gone, and from now on only events that are newer than the list."""
+        """Remove the missing keys. From now on, accept only events that are newer than the list."""
         present = {kv.key for kv in listed.items}
         gone = [key for key in self._revisions if key not in present]
         changes = [self._take(key, None, listed.revision) for key in gone]
@@ -245,11 +253,11 @@ class Mirror(Generic[T]):
         return changes
 
     def _take_one(self, key: str, current: KeyValue | None, revision: int) -> Change[T] | None:
-        """Take what a watch or a writer tells, unless a list has told it already."""
+        """Take in a key from a watch or a writer, unless a list contained it already."""
         return self._take(key, current, revision) if revision > self._listed_at else None
 
     def _take(self, key: str, current: KeyValue | None, revision: int) -> Change[T] | None:
-        """Take one key's state at a revision, unless a later one is known."""
+        """Take in the state of a key at a revision, unless a later one is known."""
         if revision <= self._revisions.get(key, 0):
             return None
         return self._set(key, self._decoded(current) if current is not None else None, revision)
@@ -280,7 +288,8 @@ class Mirror(Generic[T]):
             return None
 
     def _forget_deletes(self, revision: int) -> None:
-        """A delete is remembered only until no older event of its key can come any more."""
+        """Forget the deletes up to that revision: no older event of their keys can arrive any
+        more."""
         for key, known in list(self._revisions.items()):
             if key not in self._values and known <= revision:
                 del self._revisions[key]

@@ -1,4 +1,4 @@
-"""Registrations as go-micro's registry has them, ours and those of programs in other languages."""
+"""Reads and writes registrations in the format of go-micro, including those of other languages."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ NODE_METADATA = {
     "server": "grpc",
     "transport": "grpc",
 }
-"""What go-micro writes for a gRPC server."""
+"""The metadata that go-micro writes for a gRPC server."""
 
 
 def encode_node(service: str, node: Node) -> bytes:
-    """A registration as go-micro's registry writes it."""
+    """Encode a registration as go-micro's registry does."""
     metadata = {**NODE_METADATA, **node.metadata}
     if node.labels:
         metadata["labels"] = json.dumps(node.labels, sort_keys=True)
@@ -46,7 +46,11 @@ def encode_node(service: str, node: Node) -> bytes:
 
 
 def decode_node(raw: bytes, create_revision: int) -> Node:
-    """The first node of a registration; entries of ours may be missing, as a Go program's are."""
+    """Decode the first node of a registration. This program's entries may be absent, as in a
+    registration of a Go program.
+
+    Raises ValueError.
+    """
     nodes = fields.typed(fields.load_object(raw), "nodes", list, [])
     if not nodes or not isinstance(nodes[0], dict):
         raise ValueError("nodes is empty")
@@ -68,10 +72,11 @@ def decode_node(raw: bytes, create_revision: int) -> Node:
 
 
 def _entry(metadata: Mapping[str, str], key: str) -> Any:
-    """Our entry of a registration; another program's of that name means nothing to us."""
+    """Return this program's entry of a registration. A value of another format under its name is
+    ignored."""
     try:
         entry = json.loads(metadata.get(key, "null"))
-        fields.dump({key: entry})  # half a character, which JSON may hold, is no text
+        fields.dump({key: entry})  # JSON may contain half a surrogate pair, which is no text
     except (ValueError, RecursionError):
         return None
     return entry
@@ -85,7 +90,7 @@ def _labels_in(metadata: Mapping[str, str]) -> Mapping[str, str]:
 
 
 def _spiders_in(metadata: Mapping[str, str]) -> frozenset[str] | None:
-    """None means every spider."""
+    """Return the spiders of a worker; None means every spider."""
     spiders = _entry(metadata, "spiders")
     sound = isinstance(spiders, list) and all(isinstance(name, str) for name in spiders)
     return frozenset(spiders) if sound else None

@@ -1,4 +1,4 @@
-"""The registry of nodes: a key per node under its lease, in the form go-micro gives it."""
+"""The registry of nodes: one key per node under its lease, in the format of go-micro."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from crawler.model.records import DRAINING, Node
 log = get_logger(__name__)
 
 SNOWFLAKE = "snowflake"
-"""Metadata entry of a master: the node number in the ids it mints."""
+"""The metadata entry of a master with its number, which is part of the ids that it gives out."""
 
 
 class IdTaken(Retryable):
-    """Another live node has that id; its lease may end, or another id be chosen."""
+    """Another live node has that id. Its lease may end, or somebody may choose another id."""
 
 
 class Registry:
@@ -43,9 +43,10 @@ class Registry:
         self._role = role
 
     def register(self, node: Node, lease: Lease) -> Node:
-        """Put the node under the lease; the node with its incarnation (and a master's number).
+        """Register the node under the lease. Return it with its incarnation, and for a master its
+        number.
 
-        Raises IdTaken while the id is registered by another, Retryable, LeaseLost.
+        Raises IdTaken while another node has that id, Retryable, LeaseLost.
         """
         key = self._keys.registration(self._role, node.id)
         while True:
@@ -60,7 +61,8 @@ class Registry:
                 raise IdTaken(f"another live node is registered as {node.id}")
 
     def objection(self, node: Node) -> str:
-        """Why this incarnation may not go on, as etcd has it; empty while it may.
+        """Return why this incarnation must not go on, according to etcd, or an empty text if it
+        may.
 
         Raises Retryable.
         """
@@ -76,20 +78,21 @@ class Registry:
         return ""
 
     def announce_draining(self, node: Node, lease: Lease) -> None:
-        """Say that the node takes no new tasks, as it is about to leave. Raises Retryable."""
+        """Announce that the node takes no new tasks because it is about to leave. Raises
+        Retryable."""
         key = self._keys.registration(self._role, node.id)
         leaving = replace(node, metadata={**node.metadata, DRAINING: "true"})
         value = encode_node(self._keys.service(self._role), leaving)
         self._store.txn([created_at(key, node.incarnation)], [Put(key, value, lease.id)])
 
     def names(self) -> set[str]:
-        """Names taken within the role, as `node_id` builds ids from them."""
+        """Return the names taken within the role, from which `node_id` builds ids."""
         prefix = self._keys.registration(self._role, self._keys.node_id(self._role, ""))
         items = self._store.range(self._keys.registrations(self._role)).items
         return {kv.key.removeprefix(prefix) for kv in items}
 
     def _numbered(self, node: Node, others: Range) -> Node:
-        """A master gets the lowest node number for ids that no other live master has."""
+        """Give a master the lowest number for ids that no other live master has."""
         if self._role != MASTER:
             return node
         numbers = {number_in(kv) for kv in others.items}
@@ -99,7 +102,8 @@ class Registry:
         return replace(node, metadata={**node.metadata, SNOWFLAKE: str(free)})
 
     def _put(self, node: Node, lease: Lease, others: Range) -> None:
-        """Register; a master only if no other did meanwhile, so that numbers differ."""
+        """Register the node. For a master this fails if another master registered meanwhile, so
+        that their numbers differ."""
         key = self._keys.registration(self._role, node.id)
         prefix = self._keys.registrations(self._role)
         value = encode_node(self._keys.service(self._role), node)
@@ -110,8 +114,11 @@ class Registry:
 
 
 def _buried(tombstone: KeyValue) -> int:
-    """The incarnation a note declares dead; none if it cannot be read. It has to be older than the
-    note: one that was not there yet would take all later lives of the worker with it."""
+    """Return the incarnation that a tombstone declares dead; 0 if it is unreadable.
+
+    The caller checks that it is older than the tombstone: a later one would also declare all later
+    lives of the worker dead.
+    """
     try:
         return decode_tombstone(tombstone.value)
     except ValueError as error:
@@ -120,7 +127,7 @@ def _buried(tombstone: KeyValue) -> int:
 
 
 def decode_registration(kv: KeyValue) -> Node:
-    """A mirror's decoder. Raises ValueError."""
+    """Decode a registration for a mirror. Raises ValueError."""
     node = decode_node(kv.value, kv.create_revision)
     if not kv.key.endswith(f"/{node.id}"):
         raise ValueError(f"id is {node.id!r}, but the key says otherwise")
@@ -128,13 +135,14 @@ def decode_registration(kv: KeyValue) -> Node:
 
 
 def number_of(master: Node) -> int | None:
-    """The node number of a registered master; None for one that mints no ids of our kind."""
+    """Return the number of a registered master; None for a master that gives out no ids of this
+    kind."""
     number = master.metadata.get(SNOWFLAKE, "")
     return int(number) if number.isdecimal() else None
 
 
 def number_in(registration: KeyValue) -> int | None:
-    """The node number in a registration; None also when it cannot be read."""
+    """Return the number in a registration; None also if it is unreadable."""
     try:
         return number_of(decode_registration(registration))
     except ValueError:
@@ -143,7 +151,7 @@ def number_in(registration: KeyValue) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """How a set of nodes differs from the one before, as ids in order."""
+    """How a set of nodes differs from the one before, as sorted ids."""
 
     joined: list[str]
     left: list[str]
@@ -160,7 +168,7 @@ class Difference:
 
 
 def difference(before: Mapping[str, Node], after: Mapping[str, Node]) -> Difference:
-    """Compare two sets of nodes by id; a node is changed when its address or metadata is."""
+    """Compare two sets of nodes by id. A node is changed if its address or metadata is."""
     return Difference(
         joined=sorted(after.keys() - before.keys()),
         left=sorted(before.keys() - after.keys()),

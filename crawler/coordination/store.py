@@ -1,11 +1,11 @@
-"""The contract of the store: what coordination needs, in etcd's terms, and no more.
+"""The contract of the store: what coordination needs of etcd, in etcd's terms.
 
-Two implementations keep it, `etcd.EtcdStore` and `memory.MemoryStore`; tests/contract runs the same
-tests on both. Revisions are etcd's: one counter for the whole store that rises with each write, so
-that "all at one revision" and "everything after it" have an exact meaning.
+Two classes implement it, `etcd.EtcdStore` and `memory.MemoryStore`; tests/contract runs the same
+tests on both. Revisions are etcd's: one counter for the whole store, which rises with each write.
+So "all at one revision" and "everything after it" have an exact meaning.
 
 Every call ends within the store's deadline. Reads are linearizable. A read that fails raises
-`Unavailable`; a write whose answer never came raises `OutcomeUnknown`, and nothing here repeats it.
+`Unavailable`. A write whose answer was lost raises `OutcomeUnknown`; the store does not repeat it.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 MAX_OPERATIONS = 120
-"""Most operations we put into one transaction; etcd's own limit is 128 compares, 128 writes."""
+"""How many operations one transaction may have. etcd's own limit is 128 compares and 128 writes."""
 
 
 class KeyValue(NamedTuple):
-    """A key as it stands at some revision."""
+    """A key at some revision."""
 
     key: str
     value: bytes
@@ -31,7 +31,7 @@ class KeyValue(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """The keys below a prefix in the order of their names, all at one revision."""
+    """The keys below a prefix, sorted by name, all at one revision."""
 
     items: Sequence[KeyValue]
     revision: int
@@ -42,30 +42,30 @@ class Event(NamedTuple):
 
     key: str
     current: KeyValue | None
-    """None when the key was deleted."""
+    """The new value; None if the key was deleted."""
     previous: KeyValue | None
-    """None when the key is new, or when the watch was not asked to tell."""
+    """The old value; None if the key is new, or if the watch did not request it."""
     revision: int
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """The changes of one watch message, in the order of their revisions."""
+    """The changes in one message of a watch, in the order of their revisions."""
 
     events: Sequence[Event]
     revision: int
-    """Everything that is watched was seen up to here: the revision of the last event."""
+    """The revision of the last event. The watch has seen everything up to here."""
 
 
 class Field(enum.Enum):
-    """What a comparison looks at; a key that does not exist has 0 in both."""
+    """What a comparison looks at. Both are 0 for a key that does not exist."""
 
     CREATE_REVISION = "create"
     MOD_REVISION = "mod"
 
 
 class Compare(NamedTuple):
-    """A condition of a transaction; with `prefix`, each key below it must fulfil it."""
+    """A condition of a transaction. With `prefix`, each key below it must fulfil it."""
 
     key: str
     field: Field
@@ -76,22 +76,23 @@ class Compare(NamedTuple):
 
 
 def created_at(key: str, revision: int) -> Compare:
-    """The key is the one created at that revision, not a later one of the same name."""
+    """Return the condition that the key was created at that revision, and not again later."""
     return Compare(key, Field.CREATE_REVISION, revision)
 
 
 def absent(key: str) -> Compare:
-    """The key does not exist."""
+    """Return the condition that the key does not exist."""
     return created_at(key, 0)
 
 
 def unchanged(key: str, mod_revision: int) -> Compare:
-    """The key is as it was at that revision; 0 means that it does not exist."""
+    """Return the condition that the key is as it was at that revision; 0 means that it does not
+    exist."""
     return Compare(key, Field.MOD_REVISION, mod_revision)
 
 
 def unchanged_below(prefix: str, revision: int) -> Compare:
-    """No key below the prefix was written after that revision."""
+    """Return the condition that no key below the prefix was written after that revision."""
     return Compare(prefix, Field.MOD_REVISION, revision, at_most=True, prefix=True)
 
 
@@ -120,51 +121,53 @@ Operation = Put | Delete | Get
 
 @dataclass(frozen=True, slots=True)
 class TxnResult:
-    """What a transaction did."""
+    """The result of a transaction."""
 
     succeeded: bool
-    """Whether all comparisons held, so that `success` was carried out and not `failure`."""
+    """Whether all comparisons succeeded, so that `success` was carried out and not `failure`."""
     revision: int
-    """The store's revision after it; that of its writes, if it wrote."""
+    """The store's revision after the transaction. If it wrote, this is the revision of its
+    writes."""
     gets: Sequence[KeyValue | None]
-    """The answers to its `Get` operations, in their order."""
+    """The results of its `Get` operations, in their order."""
 
 
 class Watch(Protocol):
-    """A running watch: iterate over its batches; `close` ends the iteration from elsewhere.
+    """A running watch. Iterate over its batches; `close` ends the iteration from another greenlet.
 
-    Iterating raises `Compacted` when the history it needs is gone, and `Unavailable` when the
-    connection broke or the server ended it; then open another from the last revision seen.
+    The iteration raises `Compacted` if the history that it needs is gone, and `Unavailable` if the
+    connection broke or the server ended it. Then open another watch from the last revision seen.
     """
 
     def __iter__(self) -> Iterator[Batch]: ...
 
     def close(self) -> None:
-        """End the watch; repeating it is harmless."""
+        """End the watch. It may be called again."""
         ...
 
 
 class Renewer(Protocol):
-    """Renews leases in a native thread of its own, without the hub."""
+    """Renews leases in its own native thread, without the hub."""
 
     def renew(self, lease: int, timeout_s: float) -> int:
-        """Renew a lease; its time to live in seconds. Raises LeaseLost, Retryable."""
+        """Renew a lease. Return its time to live in seconds. Raises LeaseLost, Retryable."""
         ...
 
     def close(self) -> None:
-        """Let go of its connection."""
+        """Close its connection."""
         ...
 
 
 class Store(Protocol):
-    """Get, range at one revision, transaction, lease, watch from a revision."""
+    """What coordination calls: get, range at one revision, transaction, lease, watch from a
+    revision."""
 
     def get(self, key: str) -> KeyValue | None:
-        """The key as it stands now, or None."""
+        """Return the key as it is now, or None."""
         ...
 
     def range(self, prefix: str, revision: int = 0) -> Range:
-        """All keys below the prefix, at that revision or (0) now. Raises Compacted."""
+        """Return all keys below the prefix, at that revision or (0) now. Raises Compacted."""
         ...
 
     def txn(
@@ -173,38 +176,40 @@ class Store(Protocol):
         success: Sequence[Operation],
         failure: Sequence[Operation] = (),
     ) -> TxnResult:
-        """Carry out `success` if all comparisons hold, else `failure`; all of it or nothing.
+        """Carry out `success` if all comparisons succeed, else `failure`. A list is carried out
+        completely or not at all.
 
-        Raises OutcomeUnknown, or, with nothing carried out: Unavailable, Overloaded, StoreRefused,
-        LeaseLost (a put names a lease that is gone).
+        Raises OutcomeUnknown. If nothing was carried out, it raises Unavailable, Overloaded,
+        StoreRefused, or LeaseLost (a put names a lease that has ended).
         """
         ...
 
     def lease_grant(self, ttl_s: int) -> tuple[int, int]:
-        """A new lease: its id, and the time to live granted, in seconds."""
+        """Return a new lease: its id, and the granted time to live in seconds."""
         ...
 
     def lease_keepalive(self, lease: int, timeout_s: float) -> int:
-        """Renew a lease; its time to live in seconds. Raises LeaseLost when it is gone."""
+        """Renew a lease. Return its time to live in seconds. Raises LeaseLost if it has ended."""
         ...
 
     def renewer(self) -> Renewer | None:
-        """What renews leases past a busy hub; None when renewing waits for nothing anyway."""
+        """Return what renews leases while the hub is busy; None if a renewal never waits for the
+        hub."""
         ...
 
     def lease_revoke(self, lease: int) -> None:
-        """End a lease, which deletes its keys; no error when it is gone already."""
+        """End a lease, which deletes its keys. It is no error if the lease has ended already."""
         ...
 
     def watch(
         self, prefix: str, revision: int, *, exact: bool = False, previous: bool = False
     ) -> Watch:
-        """All changes below the prefix (or of exactly that key) from that revision on.
+        """Watch all changes below the prefix (or of exactly that key) from that revision on.
 
-        With `previous` each event tells what stood there before, which the store has to look up.
+        With `previous` each event has the old value too, which the store has to look up.
         """
         ...
 
     def close(self) -> None:
-        """Let go of the connection; watches end."""
+        """Close the connection. Watches end."""
         ...

@@ -1,6 +1,6 @@
-"""Notes on dead workers: which incarnation of each is dead, written before its tasks move.
+"""The tombstones: notes that an incarnation of a worker is dead, written before its tasks move.
 
-A worker that lives all the same finds its note and stops (`Registry.objection`).
+If the worker lives all the same, it finds its tombstone and stops (`Registry.objection`).
 """
 
 from __future__ import annotations
@@ -15,28 +15,29 @@ from crawler.errors import LeaseLost
 from crawler.model.records import Leadership
 
 TOMBSTONE_S = 86_400
-"""How long the note on a dead worker is kept: a day, in which it may wake and look."""
+"""How long a tombstone is kept, in seconds: a day, in which the worker may wake and look."""
 
 RENEW_S = 2.0
-"""How long renewing the lease of the notes may take."""
+"""How long renewing the lease of the tombstones may take, in seconds."""
 
 NOTES = MAX_OPERATIONS - 1
-"""Notes in one transaction; room is left for the fence."""
+"""The number of tombstones in one transaction. It leaves room for the fence."""
 
 
 class Tombstones:
-    """Writes the notes. They share one lease, as each stays in etcd for a day."""
+    """Writes the tombstones. All share one lease, because each stays in etcd for a day."""
 
     def __init__(self, store: Store, keys: Keys) -> None:
         self._store = store
         self._keys = keys
         self._lease = 0
-        """0 before the first note."""
+        """The id of the lease; 0 before the first tombstone."""
 
     def write(self, leadership: Leadership, dead: Mapping[str, int]) -> None:
-        """Note which incarnations of workers are dead, by their ids.
+        """Write that these incarnations are dead: node id → incarnation.
 
-        The notes end a day after the last of them. Raises LeadershipLost, Retryable, StoreRefused.
+        All tombstones end a day after the last one was written. Raises LeadershipLost, Retryable,
+        StoreRefused.
         """
         try:
             self._renew_lease()
@@ -65,10 +66,11 @@ class Tombstones:
 
 
 def encode_tombstone(node_id: str, incarnation: int, term: int) -> bytes:
-    """The note on a worker whose tasks were given to others, by the leader of that term."""
+    """Return the tombstone of a worker whose tasks the leader of that term gave to others."""
     return dump({"ID": node_id, "Incarnation": incarnation, "Term": term})
 
 
 def decode_tombstone(raw: bytes) -> int:
-    """The incarnation declared dead; those before it are dead as well. Raises ValueError."""
+    """Return the incarnation that was declared dead; earlier ones are dead as well. Raises
+    ValueError."""
     return whole(load_object(raw), "Incarnation")

@@ -1,1 +1,1 @@
-"""The store on a real etcd: calls, watches, logging in, renewing leases, its failures."""
+"""The store on a real etcd: calls, watches, signing in, renewals of leases, and failures."""

@@ -1,8 +1,9 @@
-"""Calls to an etcd of several members: which of them, how long, how many at once, signed by whom.
+"""Makes calls to an etcd of several members: it chooses the member, limits time and number of the
+calls, and signs them.
 
-It holds one channel at a time (gRPC keeps a native thread busy for each channel with calls in
-flight), to one of the endpoints; when that one does not answer, the next call goes to the next. It
-repeats no call by itself, but for one that etcd refused because the user's token had aged.
+It has one channel at a time, because gRPC keeps a native thread busy for each channel with calls in
+flight. If a member does not answer, the next call goes to the next endpoint. It repeats a call only
+if etcd refused it because the user's token had expired.
 """
 
 from __future__ import annotations
@@ -25,40 +26,41 @@ from crawler.logs import get_logger
 log = get_logger(__name__)
 
 MISSES_TO_RECONNECT = 2
-"""After so many deadlines missed in a row the connection to the only endpoint is given up: a frozen
-server keeps it open, and its watches would stay silent for ever. With several endpoints one miss is
-enough: a second would cost the lease, which has no time for two."""
+"""After this many missed deadlines in a row the client gives up the connection to the only
+endpoint: a frozen server keeps it open, and its watches would stay silent for ever. With several
+endpoints one missed deadline is enough: a second would cost the lease, which has no time for
+two."""
 
 MOST_CALLS = 256
-"""Calls in flight; more wait for one to end. Renewals of leases never wait."""
+"""How many calls may be in flight. Others wait until one ends. Renewals of leases never wait."""
 
 _LEAST_S = 0.01
 
 Method = Callable[[Connection], Call]
-"""Picks a method of a connection's stubs."""
+"""Returns a method of a connection's stubs."""
 
 
 @dataclass(slots=True)
 class Counts:
-    """What there is to tell of a connection to etcd; gauges may read it at any time."""
+    """Statistics of a connection to etcd. Gauges may read them at any time."""
 
     calls: int = 0
-    """In flight now, renewals of leases included."""
+    """Calls in flight now, including renewals of leases."""
     watches: int = 0
-    """Open now."""
+    """Watches open now."""
     reconnects: int = 0
-    """How often another connection took over."""
+    """How often a new connection replaced the old one."""
     misses: int = 0
-    """Deadlines that passed without an answer."""
+    """How many deadlines passed without an answer."""
     silent_watches: int = 0
-    """Watches given up because nothing was heard of etcd."""
+    """How many watches were given up because etcd sent nothing."""
     progress: int = 0
-    """Signs of life on idle watches."""
+    """How many signs of life idle watches received."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """A watch's stream with what it was opened by."""
+    """The stream of a watch, with what it was opened with."""
 
     connection: Connection
     metadata: Metadata
@@ -78,12 +80,13 @@ class EtcdClient:
     ) -> None:
         self.counts = Counts()
         self.lag = Lag()
-        """The hub's, as the watches note it; what calls wait for is more than etcd then."""
+        """The lateness of the hub, as the watches measure it. While it is late, calls get more
+        time."""
         self._endpoints = list(endpoints)
         self._credentials = tls.credentials() if tls is not None else None
         self._most_misses = MISSES_TO_RECONNECT if len(self._endpoints) == 1 else 1
         self._timeout_s = timeout_s
-        self._clock = SystemClock()  # gRPC counts in no other time
+        self._clock = SystemClock()  # gRPC uses no other time
         self._login = Login(user, password, self._clock) if user else None
         self._room = BoundedSemaphore(MOST_CALLS)
         self._turn = 0
@@ -94,21 +97,22 @@ class EtcdClient:
 
     @property
     def endpoint(self) -> str:
-        """Where the next call goes."""
+        """The endpoint of the next call."""
         return self._connection.endpoint
 
     @property
     def logins(self) -> int:
-        """How often it signed in."""
+        """How often the client signed in."""
         return self._login.count if self._login is not None else 0
 
     def call(
         self, method: Method, request: Any, *, write: bool = False, spends: bool = False
     ) -> Any:
-        """One answer. `spends`: etcd refuses it while its database is full.
+        """Make a call and return its answer. `spends` means that etcd refuses it while its database
+        is full.
 
-        Raises Overloaded, Unavailable, StoreFull, StoreRefused, LeaseLost, Compacted: nothing was
-        done. Raises OutcomeUnknown for a write.
+        Raises Overloaded, Unavailable, StoreFull, StoreRefused, LeaseLost, Compacted if nothing was
+        done. Raises OutcomeUnknown for a write that may have been done.
         """
         deadline_s = self._clock.monotonic() + self._timeout_s + self.lag.allowance_s
         if not self._room.acquire(timeout=self._timeout_s):
@@ -126,7 +130,7 @@ class EtcdClient:
         return answer
 
     def renew(self, request: Any, timeout_s: float) -> Any:
-        """The answer to the renewal of a lease, which waits for no other call."""
+        """Renew a lease and return the answer. A renewal waits for no other call."""
         deadline_s = self._clock.monotonic() + timeout_s
         return self._answered(lambda c: c.keepalive, request, False, deadline_s)
 
@@ -142,9 +146,9 @@ class EtcdClient:
     def failed(
         self, connection: Connection, error: Exception, write: bool, *, hasty: bool = False
     ) -> CrawlerError:
-        """Judge the connection by the error, and translate it.
+        """Judge the connection by the error, and translate the error.
 
-        `hasty`: that no answer came in time may be due to the hub.
+        `hasty` means that a late hub may have caused the missed deadline.
         """
         code = code_of(error)
         missed = code in (None, grpc.StatusCode.DEADLINE_EXCEEDED) and not hasty
@@ -160,14 +164,15 @@ class EtcdClient:
         return made
 
     def forget(self, metadata: Metadata) -> bool:
-        """etcd refused what was signed like this; whether signing in anew may help."""
+        """Drop the token of these metadata, which etcd refused. Return whether signing in again may
+        help."""
         if self._login is None:
             return False
         self._login.forget(metadata)
         return True
 
     def close(self) -> None:
-        """Close the channel; calls and streams under way end with an error."""
+        """Close the channel. Calls and streams in flight end with an error."""
         self._closed = True
         self._connection.close()
 
@@ -216,11 +221,13 @@ class EtcdClient:
         return left_s
 
     def _is_late(self, deadline_s: float) -> bool:
-        """Whether the hub was away when the deadline passed: nobody waits for so long after it."""
+        """Whether the hub was away when the deadline passed. Otherwise nobody waits so long after
+        it."""
         return self._clock.monotonic() > deadline_s + 2 * GRACE_S
 
     def _reconnect(self, failed: Connection, missed: bool) -> None:
-        """Turn to the next endpoint; with one only, gRPC itself reconnects a broken connection."""
+        """Connect to the next endpoint. If there is only one, gRPC itself repairs a broken
+        connection."""
         if len(self._endpoints) == 1 and not missed:
             return
         self._misses = 0

@@ -1,4 +1,5 @@
-"""A channel to one member of etcd: its options, its certificates, the stubs of etcd's services."""
+"""A channel to one member of etcd: its options, its certificates, and the stubs of etcd's
+services."""
 
 from __future__ import annotations
 
@@ -25,16 +26,16 @@ CHANNEL_OPTIONS = (
     ("grpc.use_local_subchannel_pool", 1),  # a new channel is a new connection
     ("grpc.enable_http_proxy", 0),
     ("grpc.max_receive_message_length", -1),
-    ("grpc.keepalive_time_ms", 10_000),  # etcd drops who pings more often than each 5 s
+    ("grpc.keepalive_time_ms", 10_000),  # etcd disconnects who pings more often than each 5 s
     ("grpc.keepalive_timeout_ms", 2_000),
     ("grpc.http2.ping_timeout_ms", 2_000),
 )
 
 GRACE_S = 1.0
-"""How much longer than gRPC's own deadline a call may take before it is abandoned from outside."""
+"""How many seconds longer than gRPC's own deadline a call may take before it is abandoned."""
 
 Metadata = Sequence[tuple[str, str]]
-"""What goes with a call: the token of the user, if there is one."""
+"""The metadata of a call: the token of the user, if there is one."""
 
 Call = Callable[..., Any]
 """One method of a stub."""
@@ -42,22 +43,23 @@ Call = Callable[..., Any]
 
 @dataclass(frozen=True, slots=True)
 class Tls:
-    """What TLS to etcd needs, each in PEM; without `cert` and `key` the client shows nothing."""
+    """What TLS to etcd needs, each in PEM. Without `cert` and `key` the client shows no
+    certificate."""
 
     ca: bytes
     cert: bytes = b""
     key: bytes = field(default=b"", repr=False)
 
     def credentials(self) -> grpc.ChannelCredentials:
-        """For a channel."""
+        """Return the credentials of a channel."""
         return grpc.ssl_channel_credentials(self.ca, self.key or None, self.cert or None)
 
 
 class Connection:
-    """A channel to one endpoint with its stubs, opened by the first call.
+    """A channel to one endpoint, with its stubs. The first call opens it.
 
-    A channel that nobody used still holds threads: a process that ends on bad settings must not
-    have one.
+    Even an unused channel occupies threads. A process that ends because of bad settings must not
+    have any.
     """
 
     def __init__(self, endpoint: str, credentials: grpc.ChannelCredentials | None = None) -> None:
@@ -82,7 +84,8 @@ class Connection:
         return rpc_pb2_grpc.AuthStub(self._opened())
 
     def keepalive(self, request: Any, timeout: float, metadata: Metadata) -> Any:
-        """etcd renews leases over a stream; this is one question and one answer on it."""
+        """Renew a lease. etcd does that over a stream; this sends one question and reads one
+        answer."""
         stream = self.lease.LeaseKeepAlive(iter([request]), timeout=timeout, metadata=metadata)
         try:
             return next(stream)
@@ -90,13 +93,14 @@ class Connection:
             stream.cancel()
 
     def watch(self, requests: Iterator[Any], metadata: Metadata) -> Any:
-        """A stream of answers to these requests."""
-        # hasleader: a member cut off from its cluster ends the stream instead of staying silent.
+        """Open a stream of answers to these requests."""
+        # hasleader: a member that is cut off from its cluster ends the stream. Otherwise it stays
+        # silent.
         together = (*metadata, ("hasleader", "true"))
         return self._watches.Watch(requests, metadata=together)
 
     def close(self) -> None:
-        """Close the channel; what is in flight ends as cancelled, later calls raise ValueError."""
+        """Close the channel. Calls in flight end as cancelled, later calls raise ValueError."""
         self._closed = True
         if self._channel is not None:
             run_aside(f"close {self.endpoint}", self._channel.close)
@@ -119,14 +123,14 @@ class Connection:
 
 
 def ask(method: Call, request: Any, timeout_s: float, metadata: Metadata) -> Any:
-    """The answer to one call. Raises what `etcd_failures.FAILURES` names."""
-    # Under gevent a deadline inside gRPC may not fire while native threads are short.
+    """Make one call and return its answer. Raises what `etcd.failures.FAILURES` lists."""
+    # Under gevent a deadline inside gRPC may not fire while there are too few native threads.
     with gevent.Timeout(timeout_s + GRACE_S, Stuck):
         return method(request, timeout=timeout_s, metadata=metadata)
 
 
 def read_tls(settings: EtcdSettings, folder: str) -> Tls | None:
-    """What TLS needs, or None without it; relative paths start at the folder.
+    """Read what TLS needs; None without TLS. Relative paths start at the folder.
 
     Raises ConfigError that names the setting, the file, and what to do.
     """
@@ -150,7 +154,7 @@ def _read(name: str, folder: str, file: str) -> bytes:
 
 
 def _check(settings: EtcdSettings, folder: str) -> None:
-    """gRPC tells of bad files only as a connection that never comes about."""
+    """Check the files now. gRPC reports bad files only as a connection that is never made."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     path = Path(folder, settings.ca)
     try:

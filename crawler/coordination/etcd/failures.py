@@ -1,7 +1,9 @@
-"""What etcd's errors and gRPC's mean in the program's own; nothing else reads their texts.
+"""Translates the errors of etcd and gRPC into the program's own. Only this module reads their
+texts.
 
-What matters most is whether a write may have been carried out. It surely was not when etcd says
-that it refused it, or when there was no connection; in every other case the outcome is unknown.
+The most important question is whether a write may have been carried out. It certainly was not if
+etcd says that it refused the write, or if there was no connection. In every other case the outcome
+is unknown.
 """
 
 from __future__ import annotations
@@ -20,7 +22,8 @@ from crawler.errors import (
 )
 
 FULL_RETRY_S = 10.0
-"""When a write may be tried again while etcd is full: somebody has to do something first."""
+"""When a write may be tried again while etcd is full, in seconds: somebody has to free space
+first."""
 
 _FULL = (
     "etcd's database is full (its quota): writes are refused; free space: compact, defrag, then "
@@ -41,15 +44,15 @@ _REFUSALS = (
     grpc.StatusCode.UNAUTHENTICATED,
     grpc.StatusCode.UNIMPLEMENTED,
 )
-"""Statuses with which etcd says that it surely did nothing, and will not do it if asked again."""
+"""Statuses with which etcd says that it did nothing, and will not do it if asked again."""
 
 _STALE = (
     "etcdserver: invalid auth token",
     "etcdserver: user name is empty",
     "etcdserver: revision of auth store is old",
-    "auth: revision in header is old",  # so etcd 3.5.1 on writes, and with the status UNKNOWN
+    "auth: revision in header is old",  # of etcd 3.5.1 for writes, with the status UNKNOWN
 )
-"""What etcd says, before it does anything, of a token that it knows no more or that is outdated."""
+"""What etcd says, before it does anything, about a token that is unknown or outdated."""
 
 _HINTS = (
     ("CERTIFICATE_VERIFY_FAILED", "its certificate is not signed by etcd.ca"),
@@ -58,35 +61,37 @@ _HINTS = (
     ("Handshake read failed", "it seems to speak no TLS, but etcd.ca is set"),
     ("Socket closed", "it closes the connection; if it speaks TLS, set etcd.ca"),
 )
-"""What gRPC's words about a connection that never came about mean; the first that fits."""
+"""What gRPC's messages about a connection that was never made mean. The first match counts."""
 
 _NEVER_SENT = ("failed to connect", "connections to all backends")
 
 
 class Stuck(Exception):
-    """A call that did not end within its deadline, and not by gRPC's own clock either."""
+    """A call that did not end within its deadline, not even by gRPC's own clock."""
 
 
 class StaleToken(Unavailable):
-    """etcd did nothing, as it does not know our token any more: sign in anew, and ask again."""
+    """etcd did nothing, because it does not know the token any more. Sign in again, and repeat the
+    call."""
 
 
 FAILURES = (grpc.RpcError, Stuck, ValueError)
-"""What a call may raise; a ValueError is gRPC's way to say that the channel was closed."""
+"""What a call may raise. gRPC raises ValueError if the channel was closed."""
 
 
 def code_of(error: Exception) -> grpc.StatusCode | None:
-    """gRPC's status; None when there was no answer at all."""
+    """Return gRPC's status; None if there was no answer at all."""
     return error.code() if isinstance(error, grpc.RpcError) else None
 
 
 def details_of(error: Exception) -> str:
-    """What etcd or gRPC wrote about it."""
+    """Return the message of etcd or gRPC."""
     return (error.details() or "") if isinstance(error, grpc.RpcError) else ""
 
 
 def translated(error: Exception, endpoint: str, write: bool) -> CrawlerError:
-    """The program's own error. `write`: whether the call, if carried out, changed something."""
+    """Return the program's own error. `write` says whether the call would have changed
+    something."""
     if isinstance(error, ValueError):
         return Unavailable(f"the connection to etcd at {endpoint} was closed")
     if not isinstance(error, grpc.RpcError):
@@ -109,12 +114,12 @@ def translated(error: Exception, endpoint: str, write: bool) -> CrawlerError:
 
 
 def is_stale(details: str) -> bool:
-    """Whether etcd did nothing because it does not know the token, or misses one."""
+    """Whether etcd did nothing because the token is unknown or missing."""
     return any(text in details for text in _STALE)
 
 
 def cancelled(reason: str) -> CrawlerError:
-    """Why etcd ended a watch, by its own words."""
+    """Return the error for a watch that etcd ended, by etcd's message."""
     if is_stale(reason):
         return StaleToken(f"etcd ended the watch: {reason}")
     if "permission denied" in reason:
@@ -123,7 +128,7 @@ def cancelled(reason: str) -> CrawlerError:
 
 
 def _by_text(code: grpc.StatusCode, details: str) -> CrawlerError | None:
-    """The errors whose status alone does not say enough."""
+    """Return the error if the status alone does not say enough, else None."""
     if code is grpc.StatusCode.NOT_FOUND and "lease" in details:
         return LeaseLost(f"etcd: {details}")
     if code is grpc.StatusCode.OUT_OF_RANGE and "compacted" in details:

@@ -1,7 +1,7 @@
-"""A user of etcd: the token that goes with each call, asked for when needed.
+"""Signs a user of etcd in, and keeps the token that goes with each call.
 
-etcd forgets tokens: after a while without use, and when a member restarts. Whoever is told so lets
-the login forget it too; the next call signs in anew.
+etcd forgets tokens: after a while without use, and when a member restarts. When etcd refuses a
+token, the caller calls `forget`, and the next call signs in again.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from crawler.logs import get_logger
 log = get_logger(__name__)
 
 REFUSED_S = 5.0
-"""How long a refused password is not tried again: etcd works hard on each attempt."""
+"""For how many seconds a refused password is not tried again: each attempt costs etcd much work."""
 
 
 class Login:
-    """Signs a user in; many greenlets may ask at once, and one of them does it for all."""
+    """Signs a user in. Many greenlets may ask at once; one of them signs in for all."""
 
     def __init__(self, user: str, password: str, clock: Clock) -> None:
         self.user = user
@@ -37,16 +37,16 @@ class Login:
         """How often it signed in."""
 
     def metadata(self, connection: Connection, timeout_s: float) -> Metadata:
-        """What goes with a call.
+        """Return the metadata of a call.
 
-        Raises StoreRefused for a wrong password, Unavailable when another greenlet is still signing
-        in, and what `etcd_failures.FAILURES` names; in each case nothing of the call was sent.
+        Raises StoreRefused for a wrong password, Unavailable while another greenlet is still
+        signing in, and what `etcd.failures.FAILURES` lists. In each case the call was not sent.
         """
         known = self._metadata
         return known if known is not None else self._signed_in(connection, timeout_s)
 
     def forget(self, metadata: Metadata) -> None:
-        """etcd does not know this token any more; a newer one stays."""
+        """Drop a token that etcd does not know any more. A newer token stays."""
         if self._metadata is metadata:
             self._metadata = None
 
@@ -72,7 +72,8 @@ class Login:
         return (("token", answer.token),)
 
     def _unanswered(self, error: grpc.RpcError) -> Metadata:
-        """Raises, unless etcd has no users at all: then no token is needed."""
+        """Return no metadata if etcd has no users at all, because then no token is needed. Raise
+        otherwise."""
         if "authentication is not enabled" in details_of(error):
             if not self._open_noted:
                 log.warning("etcd asks for no password; run `etcdctl auth enable`")

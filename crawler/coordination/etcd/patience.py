@@ -1,7 +1,7 @@
-"""How long to wait for etcd on a hub that may be busy: in turns of the hub, not in seconds alone.
+"""How long to wait for etcd on a hub that may be busy, counted in turns of the hub and in seconds.
 
-An answer takes several turns of the hub to get through gRPC. On a hub that computes all the time a
-turn lasts as long as all its greenlets together, and etcd is not to blame for it.
+An answer needs several turns of the hub to pass through gRPC. On a hub that computes all the time,
+one turn takes as long as all its greenlets together. That is not the fault of etcd.
 """
 
 from __future__ import annotations
@@ -16,21 +16,22 @@ from crawler.clock import SystemClock
 from crawler.coordination.etcd.failures import Stuck
 
 TURNS = 40
-"""What the hub is given to get a question out, and its answer in, in half of them. gRPC takes one
-event of a channel in a turn or two: more questions than that would hold up what they ask about."""
+"""How many turns the hub gets: half of them to send a question, half to receive the answer. gRPC
+handles one event of a channel in a turn or two. More questions would delay the very answers that
+they ask for."""
 
 CALL_TURNS = 10
-"""The same for a call, which has a stream of its own for its question and its answer."""
+"""How many turns a call gets. It has its own stream for its question and its answer."""
 
 LASTS_S = 5.0
-"""How long a late hub counts as one that may be late again."""
+"""For how many seconds a late hub counts as one that may be late again."""
 
 MOST_S = 10.0
-"""What calls are given for a late hub at most."""
+"""How many seconds more a call gets at most on a late hub."""
 
 
 class Lag:
-    """How late the hub was of late, as far as somebody noted it."""
+    """How late the hub was recently, as far as somebody measured it."""
 
     def __init__(self) -> None:
         self._clock = SystemClock()
@@ -39,11 +40,12 @@ class Lag:
 
     @property
     def allowance_s(self) -> float:
-        """How much longer than usual a call may take."""
+        """How many seconds longer than usual a call may take."""
         return min(MOST_S, CALL_TURNS * self._late_s) if self._is_recent() else 0.0
 
     def note(self, late_s: float) -> None:
-        """The hub was late by that much; the worst of the last seconds counts."""
+        """Note that the hub was late by that many seconds. The largest value of the last seconds
+        counts."""
         if late_s >= self._late_s or not self._is_recent():
             self._late_s, self._noted_s = late_s, self._clock.monotonic()
 
@@ -52,10 +54,11 @@ class Lag:
 
 
 class Patience:
-    """A context in which a greenlet waits: Stuck once the time and so many turns have gone by."""
+    """A context in which a greenlet waits. It raises Stuck after `limit_s` seconds and enough turns
+    of the hub."""
 
     def __init__(self, limit_s: float, lag: Lag, ask: Callable[[], object]) -> None:
-        """Calls `ask` halfway; what it sees of the hub's lag is noted."""
+        """Calls `ask` after half of the turns. Notes the lateness of the hub in `lag`."""
         self._tick_s = limit_s / TURNS
         self._ask = ask
         self._lag = lag
@@ -65,7 +68,7 @@ class Patience:
     def __enter__(self) -> Self:
         self._waiting = gevent.getcurrent()
         self._ticked_s = self._clock.monotonic()
-        # At most once in a turn, however late.
+        # The timer fires at most once in a turn, however late.
         self._timer = gevent.get_hub().loop.timer(self._tick_s, self._tick_s)
         self._timer.start(self._tick)
         return self

@@ -1,8 +1,9 @@
-"""Renews leases from a native thread, past the hub: one gRPC call, made with libcurl.
+"""Renews leases from a native thread, independently of the hub: one gRPC call, made with libcurl.
 
 gRPC under gevent needs six to nine turns of the hub for a renewal. On a hub that computes all the
-time, each turn as long as all its greenlets together, that took 9 s (docs/decisions/0008); this
-takes 3 ms whatever the hub does. A gRPC call of one message each way is an HTTP/2 POST.
+time, each turn takes as long as all its greenlets together, so a renewal took 9 s
+(docs/decisions/0008). This takes 3 ms, whatever the hub does. A gRPC call with one message in each
+direction is an HTTP/2 POST.
 """
 
 from __future__ import annotations
@@ -22,11 +23,11 @@ _RENEW = "/etcdserverpb.Lease/LeaseKeepAlive"
 _SIGN_IN = "/etcdserverpb.Auth/Authenticate"
 _HEADERS = ("content-type: application/grpc", "te: trailers", "expect:")
 _FRAME = struct.Struct(">BI")
-"""Before each message: whether it is compressed, and its length in bytes."""
+"""The header of each message: whether it is compressed, and its length in bytes."""
 
 
 class EtcdRenewer:
-    """Asks one endpoint after the other; to be used by one native thread."""
+    """Asks one endpoint after the other. Only one native thread may use it."""
 
     def __init__(
         self,
@@ -45,7 +46,7 @@ class EtcdRenewer:
         self._curl = _handle(tls)
 
     def renew(self, lease: int, timeout_s: float) -> int:
-        """The lease's time to live in seconds. Raises LeaseLost, Unavailable."""
+        """Renew a lease. Return its time to live in seconds. Raises LeaseLost, Unavailable."""
         endpoint = self._endpoints[self._turn % len(self._endpoints)]
         try:
             answer = self._renewed(endpoint, rpc_pb2.LeaseKeepAliveRequest(ID=lease), timeout_s)
@@ -62,7 +63,8 @@ class EtcdRenewer:
         self._curl.close()
 
     def _renewed(self, endpoint: str, request: Any, timeout_s: float) -> Any:
-        """Signs in only when etcd insists: at least up to 3.5 anybody may renew a lease."""
+        """Renew, and sign in only if etcd requires it: at least up to 3.5 anybody may renew a
+        lease."""
         answers = rpc_pb2.LeaseKeepAliveResponse
         try:
             return answers.FromString(self._ask(endpoint, _RENEW, request, timeout_s))
@@ -77,7 +79,7 @@ class EtcdRenewer:
     def _ask(
         self, endpoint: str, path: str, request: Any, timeout_s: float, *, signed: bool = True
     ) -> bytes:
-        """The message that comes back. Raises Unavailable, StaleToken."""
+        """Send a message and return the answer. Raises Unavailable, StaleToken."""
         message = request.SerializeToString()
         body: list[bytes] = []
         heads: list[bytes] = []
@@ -96,13 +98,14 @@ class EtcdRenewer:
         return _message(endpoint, _status(heads), b"".join(body))
 
     def _connect_anew(self) -> None:
-        """libcurl uses an HTTP/2 connection on which a request timed out again, dead or not."""
+        """Open a new connection: libcurl would use the HTTP/2 connection again on which a request
+        timed out, dead or not."""
         self._curl.close()
         self._curl = _handle(self._tls)
 
 
 def _handle(tls: Tls | None) -> pycurl.Curl:
-    """A handle without a connection yet."""
+    """Return a handle without a connection."""
     curl = pycurl.Curl()
     for option, value in (
         (pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE),
@@ -117,7 +120,7 @@ def _handle(tls: Tls | None) -> pycurl.Curl:
 
 
 def _use(curl: pycurl.Curl, tls: Tls) -> None:
-    """Trust that authority and no other, and show our certificate if there is one."""
+    """Trust only that authority, and show this node's certificate if there is one."""
     curl.unsetopt(pycurl.CAINFO)
     curl.unsetopt(pycurl.CAPATH)
     curl.setopt(pycurl.CAINFO_BLOB, tls.ca)
@@ -127,7 +130,7 @@ def _use(curl: pycurl.Curl, tls: Tls) -> None:
 
 
 def _message(endpoint: str, status: Mapping[str, str], raw: bytes) -> bytes:
-    """What was answered. Raises Unavailable, StaleToken."""
+    """Return the answered message. Raises Unavailable, StaleToken."""
     told = status.get("grpc-message", "")
     if status.get("grpc-status") == "0" and len(raw) >= _FRAME.size:
         return raw[_FRAME.size :]
@@ -136,7 +139,7 @@ def _message(endpoint: str, status: Mapping[str, str], raw: bytes) -> bytes:
 
 
 def _status(heads: Sequence[bytes]) -> dict[str, str]:
-    """Headers and trailers by name."""
+    """Return headers and trailers by name."""
     lines = [head.decode(errors="replace").strip() for head in heads]
     pairs = (line.partition(":") for line in lines)
     return {name.lower(): value.strip() for name, colon, value in pairs if colon}

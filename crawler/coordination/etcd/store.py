@@ -1,10 +1,10 @@
-"""The store's contract on etcd v3, through the generated gRPC stubs of etcd-sdk-python.
+"""The store on etcd v3, through the generated gRPC stubs of etcd-sdk-python.
 
-This file knows etcd's messages; `etcd_client` how calls reach a member, `etcd_failures` what its
-errors mean.
+This module knows etcd's messages. `etcd.client` knows how calls reach a member, and `etcd.failures`
+what etcd's errors mean.
 
-Under the same package's higher-level client one connection error bars an endpoint for five minutes
-and a broken watch ends unseen; see docs/decisions/0001-etcd-client.md.
+The higher-level client of the same package does not fit: one connection error bars an endpoint for
+five minutes, and a broken watch ends unnoticed. See docs/decisions/0001-etcd-client.md.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from crawler.settings.sections import EtcdSettings
 log = get_logger(__name__)
 
 PAGE = 5000
-"""Keys in one answer to a range; further pages are read at the revision of the first."""
+"""How many keys one answer to a range has. Further pages are read at the revision of the first."""
 
 
 class EtcdStore:
-    """A connection to an etcd cluster."""
+    """The store on an etcd cluster."""
 
     def __init__(
         self,
@@ -44,9 +44,10 @@ class EtcdStore:
         user: str = "",
         password: str = "",
     ) -> None:
-        """The first endpoint is the first to be asked; a watch may hear nothing for `silence_s`."""
+        """The first endpoint is asked first. `silence_s` is how long a watch may receive
+        nothing."""
         self._client = EtcdClient(endpoints, timeout_s, tls, user, password)
-        # A function, as that shows its arguments in no repr.
+        # A function, because its repr does not show its arguments.
         self._new_renewer: Callable[[], EtcdRenewer] = lambda: EtcdRenewer(
             endpoints, tls, user, password
         )
@@ -55,9 +56,9 @@ class EtcdStore:
 
     @classmethod
     def open(cls, settings: EtcdSettings, folder: str, silence_s: float) -> EtcdStore:
-        """As the settings say; connects with the first call. Raises ConfigError.
+        """Make a store from the settings. The first call connects. Raises ConfigError.
 
-        Each process begins with another endpoint, so that all members have something to do.
+        Each process begins with another endpoint, so that all members share the work.
         """
         return cls(
             random.sample(list(settings.endpoints), len(settings.endpoints)),
@@ -70,12 +71,12 @@ class EtcdStore:
 
     @property
     def counts(self) -> Counts:
-        """Calls, watches, reconnects: what a gauge may show."""
+        """Calls, watches and reconnects, for gauges."""
         return self._client.counts
 
     @property
     def endpoint(self) -> str:
-        """host:port of the member that the next call goes to."""
+        """The host:port of the member to which the next call goes."""
         return self._client.endpoint
 
     @property
@@ -84,12 +85,12 @@ class EtcdStore:
         return self._client.logins
 
     def get(self, key: str) -> KeyValue | None:
-        """The key as it stands now, or None."""
+        """Return the key as it is now, or None."""
         answer = self._kv(lambda c: c.kv.Range, rpc_pb2.RangeRequest(key=key.encode()))
         return wire.key_value(answer.kvs[0]) if answer.kvs else None
 
     def range(self, prefix: str, revision: int = 0) -> Range:
-        """All keys below the prefix at one revision, read in pages."""
+        """Return all keys below the prefix at one revision. Reads in pages."""
         start, end = prefix.encode(), wire.prefix_end(prefix)
         items: list[KeyValue] = []
         while True:
@@ -116,13 +117,13 @@ class EtcdStore:
         return TxnResult(answer.succeeded, answer.header.revision, gets)
 
     def lease_grant(self, ttl_s: int) -> tuple[int, int]:
-        """A new lease and its granted time to live."""
+        """Return a new lease and its granted time to live, in seconds."""
         request = rpc_pb2.LeaseGrantRequest(TTL=ttl_s)
         answer = self._client.call(lambda c: c.lease.LeaseGrant, request, write=True, spends=True)
         return answer.ID, answer.TTL
 
     def lease_keepalive(self, lease: int, timeout_s: float) -> int:
-        """Renew a lease; etcd answers a time to live of 0 for one that is gone."""
+        """Renew a lease. etcd answers with a time to live of 0 if the lease has ended."""
         request = rpc_pb2.LeaseKeepAliveRequest(ID=lease)
         answer = self._client.renew(request, timeout_s)
         if answer.TTL <= 0:
@@ -130,7 +131,7 @@ class EtcdStore:
         return int(answer.TTL)
 
     def renewer(self) -> EtcdRenewer:
-        """A connection of its own that needs no hub."""
+        """Return a renewer with its own connection, which does not need the hub."""
         return self._new_renewer()
 
     def lease_revoke(self, lease: int) -> None:
@@ -144,10 +145,11 @@ class EtcdStore:
     def watch(
         self, prefix: str, revision: int, *, exact: bool = False, previous: bool = False
     ) -> EtcdWatch:
-        """All changes from that revision on."""
+        """Watch all changes from that revision on."""
         end = b"" if exact else wire.prefix_end(prefix)
-        # From one revision earlier: if that one is compacted away, etcd says so. Asked for the very
-        # revision of the compaction it serves the watch, without the deletes of that revision.
+        # Watch from one revision earlier: if that one was compacted away, etcd says so. If it is
+        # asked for exactly the revision of the compaction, it serves the watch without the deletes
+        # of that revision.
         start = revision - 1 if revision > 1 else revision
         create = rpc_pb2.WatchCreateRequest(
             key=prefix.encode(), range_end=end, start_revision=start, prev_kv=previous
@@ -155,13 +157,14 @@ class EtcdStore:
         return EtcdWatch(self._client, create, revision, self._silence_s)
 
     def close(self) -> None:
-        """Close the channel; calls and watches under way end with an error."""
+        """Close the channel. Calls and watches in flight end with an error."""
         self._client.close()
 
     def _kv(
         self, method: Method, request: Any, *, write: bool = False, spends: bool = False
     ) -> Any:
-        """A linearizable answer, in which the revision is never lower than in one before it."""
+        """Return a linearizable answer, and check that its revision is not lower than in earlier
+        answers."""
         seen = self._revision
         answer = self._client.call(method, request, write=write, spends=spends)
         revision = answer.header.revision
@@ -172,7 +175,7 @@ class EtcdStore:
         return answer
 
     def _went_back(self, seen: int, revision: int) -> None:
-        """Tell it once: of the calls that were under way together the first one does."""
+        """Log it once. If several calls are in flight together, the first one logs it."""
         if self._revision >= seen:
             self._revision = revision
             log.error(

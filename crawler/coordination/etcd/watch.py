@@ -1,4 +1,4 @@
-"""One watch of etcd on a stream of its own, which is never taken for alive without a sign of it."""
+"""One watch of etcd on its own stream. It counts as alive only while etcd shows signs of life."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from crawler.supervision import run_aside
 class EtcdWatch:
     """Batches of events as etcd sends them.
 
-    A frozen etcd keeps its connections open and says nothing. So a watch that heard nothing for
-    half of `silence_s` asks for its progress; when no answer of any kind came within all of it,
-    iterating raises Unavailable. On a busy hub that takes longer, as the answer does.
+    A frozen etcd keeps its connections open and sends nothing. So a watch that received nothing for
+    half of `silence_s` asks for its progress. If no answer arrives within `silence_s`, the
+    iteration raises Unavailable. On a busy hub that takes longer, because the answer takes longer.
 
-    The revision in an answer about progress is not used: before etcd 3.5.8 it may come ahead of
-    events that happened earlier.
+    The revision in an answer about progress is not used: before etcd 3.5.8 it may arrive before
+    events of lower revisions.
     """
 
     def __init__(self, client: EtcdClient, create: Any, revision: int, silence_s: float) -> None:
-        """Events before the revision are left out, should `create` ask for some."""
+        """Events before `revision` are left out, if `create` asks for some."""
         self._client = client
         self._revision = revision
         self._create = create
@@ -41,7 +41,7 @@ class EtcdWatch:
         client.counts.watches += 1
 
     def close(self) -> None:
-        """Cancel the stream; repeating it is harmless."""
+        """Cancel the stream. It may be called again."""
         if self._closing.is_set():
             return
         self._closing.set()
@@ -68,13 +68,13 @@ class EtcdWatch:
 
     def _batches(self, answer: Any) -> Iterator[Batch]:
         events = answer.events
-        if events[0].kv.mod_revision < self._revision:  # they come in the order of their revisions
+        if events[0].kv.mod_revision < self._revision:  # they are in the order of their revisions
             events = [event for event in events if event.kv.mod_revision >= self._revision]
         if events:
             yield wire.batch(events)
 
     def _next(self) -> Any:
-        """The next answer; None when the watch was closed."""
+        """Return the next answer; None if the watch was closed."""
         try:
             with Patience(self._silence_s, self._client.lag, self._asking.set):
                 answer = next(self._stream.answers)
@@ -86,7 +86,7 @@ class EtcdWatch:
         return answer
 
     def _interrupted(self, error: Exception) -> None:
-        """Raises unless the watch itself was closed."""
+        """Raise the error, unless the watch itself was closed."""
         if self._closing.is_set():
             return
         endpoint = self._stream.connection.endpoint
@@ -101,10 +101,10 @@ class EtcdWatch:
         raise made from error
 
     def _begin_anew(self, error: Exception) -> None:
-        """A watch that was refused at its start, for its token maybe, is opened once more.
+        """Open a watch once more that was refused at its start, perhaps because of its token.
 
-        etcd 3.5.1 says "permission denied" of an old token too. Raises the error when the watch had
-        begun, or was refused twice.
+        etcd 3.5.1 says "permission denied" about an old token too. Raises the error if the watch
+        had begun, or was refused twice.
         """
         fresh = not self._begun and isinstance(error, StaleToken | StoreRefused)
         if not fresh or not self._client.forget(self._stream.metadata):
@@ -114,7 +114,7 @@ class EtcdWatch:
         self._stream = self._client.stream(self._requests())
 
     def _requests(self) -> Iterator[Any]:
-        """The stream stays open as long as its side of requests does."""
+        """Yield the requests. The stream stays open as long as this generator runs."""
         yield rpc_pb2.WatchRequest(create_request=self._create)
         progress = rpc_pb2.WatchRequest(progress_request=rpc_pb2.WatchProgressRequest())
         while self._asking.wait() and not self._closing.is_set():

@@ -1,4 +1,4 @@
-"""etcd's messages and the store's values, one made from the other; nothing here talks to etcd."""
+"""Converts between etcd's messages and the store's values. It does no I/O."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _BY_MOD = Field.MOD_REVISION
 
 
 def prefix_end(prefix: str) -> bytes:
-    """The first key after all that start with the prefix, as etcd's ranges want it."""
+    """Return the first key after all keys that start with the prefix, as etcd's ranges need it."""
     raw = bytearray(prefix.encode())
     raw[-1] += 1  # keys are UTF-8, whose bytes never reach 255
     return bytes(raw)
@@ -37,19 +37,23 @@ def key_value(kv: Any) -> KeyValue:
 
 
 def found(answer: Any) -> list[KeyValue | None]:
-    """What the reads of a transaction found, in their order."""
+    """Return what the reads of a transaction found, in their order."""
     ranges = [each.response_range for each in answer.responses if each.HasField("response_range")]
     return [key_value(range.kvs[0]) if range.kvs else None for range in ranges]
 
 
 def batch(events: Sequence[Any]) -> Batch:
-    """The header's revision is no measure of what was seen: while etcd sends a long history in
-    parts, it is the store's present one in each of them."""
+    """Make a batch of the events.
+
+    The header's revision does not say what was seen: while etcd sends a long history in parts, each
+    part has the store's present revision.
+    """
     return Batch(_Events(events), events[-1].kv.mod_revision)
 
 
 class _Events(Sequence[Event]):
-    """Makes each when it is asked for: whoever knows already what a batch tells asks for none."""
+    """Decodes each event when it is asked for. A reader that knows the content of a batch decodes
+    none."""
 
     def __init__(self, raw: Sequence[Any]) -> None:
         self._raw = raw
@@ -83,7 +87,8 @@ def _event(event: Any) -> Event:
 def transaction(
     compares: Sequence[Compare], success: Sequence[Operation], failure: Sequence[Operation]
 ) -> Any:
-    """Filled in place: each part made by itself and copied costs three times as much."""
+    """Make the request of a transaction, filled in place: to make each part by itself and copy it
+    costs three times as much."""
     made = rpc_pb2.TxnRequest()
     _fill_compares(made.compare.add, compares)
     _fill_operations(made.success.add, success)
@@ -92,11 +97,11 @@ def transaction(
 
 
 def _fill_compares(add: Callable[[], Any], compares: Sequence[Compare]) -> None:
-    """What is not set is 0, as is the result EQUAL."""
+    """Fill in the comparisons. What is not set is 0, which means EQUAL for the result."""
     for key, field, revision, at_most, prefix in compares:
         made = add()
         made.key = key.encode()
-        if at_most:  # etcd knows <, = and >; at most n is less than n + 1
+        if at_most:  # etcd knows <, = and >; "at most n" is "less than n + 1"
             made.result = _LESS
             revision += 1
         if prefix:
