@@ -1,1 +1,1 @@
-"""What a node answers to others, by HTTP and gRPC, over one service."""
+"""The API of a node for others: HTTP and gRPC over one service."""

@@ -1,7 +1,8 @@
-"""How an error looks from outside: a gRPC status, an HTTP status, one sentence.
+"""Translates an error for clients: a gRPC status, an HTTP status, and one sentence.
 
-What the program raises on purpose is told as it is. Anything else is a defect: the client gets an
-id, and the log of this node has the traceback under that id; nothing of it leaves the node.
+The client gets the message of an error that the program raises on purpose. Any other error is a
+bug: the client gets an id, and the log of this node has the traceback under that id. Nothing of the
+traceback leaves the node.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from crawler.logs import get_logger
 log = get_logger(__name__)
 
 MAX_MESSAGE_BYTES = 2000
-"""gRPC sends messages as headers, three bytes for each beyond ASCII, and peers drop headers beyond
-8 KiB."""
+"""The limit of a message. gRPC sends messages as headers, with three bytes for each character
+beyond ASCII, and peers drop headers beyond 8 KiB."""
 
 CODES = {
     "OK": (0, 200),
@@ -37,18 +38,18 @@ CODES = {
     "DATA_LOSS": (15, 500),
     "UNAUTHENTICATED": (16, 401),
 }
-"""Number and HTTP status of each gRPC code, as grpc-gateway maps them."""
+"""The number and the HTTP status of each gRPC code, as grpc-gateway maps them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """What a client is told of an error."""
+    """What a client learns about an error."""
 
     code: str
-    """Name of the gRPC status."""
+    """The name of the gRPC status."""
     message: str
     retry_after_s: float | None = None
-    """When the same call may succeed, in seconds; None when waiting changes nothing."""
+    """In how many seconds the same call may succeed; None if waiting changes nothing."""
 
     @property
     def number(self) -> int:
@@ -62,12 +63,12 @@ class Failure:
 
 
 def explain(error: BaseException, where: str) -> Failure:
-    """What to tell the client of an error raised in the call `where`; logs what is a defect."""
+    """Return the failure for an error raised in the call `where`. Log the error if it is a bug."""
     if isinstance(error, CrawlerError) and error.code in CODES:
         return Failure(error.code, shorten(str(error)), _retry_after_s(error))
     error_id = uuid.uuid4().hex[:12]
     log.error(
-        "a defect made a request fail; the client got this id",
+        "a bug made a request fail; the client got this id",
         error_id=error_id,
         call=where,
         exc_info=(type(error), error, error.__traceback__),
@@ -76,7 +77,7 @@ def explain(error: BaseException, where: str) -> Failure:
 
 
 def shorten(message: str) -> str:
-    """The message as far as it fits into a gRPC header."""
+    """Return as much of the message as fits into a gRPC header."""
     encoded = message.encode(errors="backslashreplace")
     if len(encoded) <= MAX_MESSAGE_BYTES:
         return encoded.decode()

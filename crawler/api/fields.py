@@ -1,8 +1,8 @@
-"""Records as the fields of the messages in crawler.proto: said once, for gRPC and HTTP alike.
+"""Converts records into the fields of the messages in crawler.proto, for gRPC and HTTP alike.
 
-Each function gives the fields by their names in the proto, in its order. gRPC makes a message of
-them (`api/rpc/codec.py`), HTTP a body (`api/http/bodies.py`). Constraints stay a record, as each
-has a form of its own for them.
+Each function returns the fields by their names in the proto, in its order. gRPC makes a message of
+them (`api/rpc/codec.py`), HTTP a body (`api/http/bodies.py`). Constraints stay a record, because
+gRPC and HTTP write them differently.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from crawler.model.policy import Explanation, Fault, PluginView, SchedulerView, 
 from crawler.model.records import Counts, Leader, Resource, Spec, WorkerLoad
 
 Fields = Mapping[str, Any]
-"""By their names in crawler.proto; None is a field that is not there."""
+"""The fields by their names in crawler.proto. None means that the field is absent."""
 
 
 def of_spec(spec: Spec) -> Fields:
-    """What a client asks for: a ResourceSpec."""
+    """Return the fields of a request for a task: a ResourceSpec."""
     asked = spec.constraints
     return {
         "name": spec.name,
@@ -34,7 +34,7 @@ def of_spec(spec: Spec) -> Fields:
 
 
 def of_resource(resource: Resource) -> Fields:
-    """A resource as a client sees it: a ResourceSpec."""
+    """Return the fields of a resource as a client sees it: a ResourceSpec."""
     return {
         **of_spec(resource.spec),
         "id": resource.id,
@@ -51,7 +51,7 @@ def of_resource(resource: Resource) -> Fields:
 
 
 def of_counts(counts: Counts) -> Fields:
-    """What a run has done: Counts."""
+    """Return the fields of the counts of a run: Counts."""
     return {
         "pages": counts.pages,
         "items": counts.items,
@@ -61,7 +61,7 @@ def of_counts(counts: Counts) -> Fields:
 
 
 def of_page(page: Page) -> Fields:
-    """A page of resources: a ListResourcesResponse."""
+    """Return the fields of a page of resources: a ListResourcesResponse."""
     return {
         "resources": [of_resource(resource) for resource in page.resources],
         "next_page_token": page.next_token,
@@ -70,7 +70,7 @@ def of_page(page: Page) -> Fields:
 
 
 def of_node(load: NodeLoad) -> Fields:
-    """A live node: a NodeInfo."""
+    """Return the fields of a live node: a NodeInfo."""
     node = load.node
     return {
         "id": node.id,
@@ -92,17 +92,17 @@ def of_node(load: NodeLoad) -> Fields:
 
 
 def of_load(load: WorkerLoad) -> Fields:
-    """What a worker says of its load: a WorkerLoad."""
+    """Return the fields of the load that a worker reports: a WorkerLoad."""
     return {"cpu": load.cpu, "lag_s": load.lag_s}
 
 
 def of_leader(leader: Leader) -> Fields:
-    """The present leader: a LeaderSpec."""
+    """Return the fields of the present leader: a LeaderSpec."""
     return {"id": leader.id, "address": leader.address}
 
 
 def of_scheduler(view: SchedulerView) -> Fields:
-    """How tasks are placed: a Scheduler."""
+    """Return the fields of the scheduler's policy and plugins: a Scheduler."""
     return {
         "strategy": view.policy.strategy,
         "disabled": sorted(view.policy.disabled),
@@ -115,7 +115,7 @@ def of_scheduler(view: SchedulerView) -> Fields:
 
 
 def of_explanation(found: Explanation) -> Fields:
-    """Why a task is where it is, or waits: an Explanation."""
+    """Return the fields of an explanation why a task is where it is: an Explanation."""
     judgement = found.judgement
     return {
         "name": found.name,

@@ -1,4 +1,4 @@
-"""Whether the node is ready, as gRPC health checks and /readyz tell it."""
+"""Whether the node is ready, for gRPC health checks and /readyz."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
 
 class Health:
-    """Holds the readiness of a node; not ready until told so."""
+    """The readiness of a node. It begins as not ready."""
 
     def __init__(self, *services: str) -> None:
         self._services: Sequence[str] = (OVERALL, *services)
-        # The servicer's default needs a second thread pool and a callback per watcher, which no
-        # interceptor can wrap; here a watcher costs a greenlet.
+        # The servicer's default needs a second thread pool and one callback per watcher, which no
+        # interceptor can wrap. Here a watcher costs one greenlet.
         self.servicer = health.HealthServicer(experimental_non_blocking=False)
         self.set_ready(False, "the node is starting")
 
     def set_ready(self, ready: bool, reason: str = "", **details: Any) -> None:
-        """Say whether the node takes requests; if not, `reason` is one sentence for people.
+        """Set whether the node takes requests. If not, `reason` is one sentence for people.
 
-        `details` are JSON values that /readyz shows besides.
+        `details` are further JSON values that /readyz shows.
         """
         self.ready = ready
         self.reason = reason
@@ -36,6 +36,6 @@ class Health:
             self.servicer.set(service, _SERVING if ready else _NOT_SERVING)
 
     def shut_down(self) -> None:
-        """Not ready, and never again."""
+        """Make the node not ready for ever."""
         self.set_ready(False, "the node is stopping")
         self.servicer.enter_graceful_shutdown()

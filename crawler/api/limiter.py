@@ -1,9 +1,9 @@
-"""How many requests a client may make: a rate per address, the same for HTTP and gRPC together.
+"""The rate limiter: one rate of requests per client address, for HTTP and gRPC together.
 
-It protects a master from a client that got out of hand, not from an attacker: those who pass
-requests on for others, the masters, say so themselves and are believed. The algorithm (GCRA) and
-its table, which forgets the addresses seen longest ago, are throttled-py's; the choice is explained
-in docs/decisions/0007-overload.md.
+It protects a master from a client that sends too much by mistake, not from an attacker: it believes
+a request that claims to come from another master. The algorithm (GCRA) and its table, which forgets
+the addresses that were seen longest ago, are throttled-py's. docs/decisions/0007-overload.md
+explains the choice.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from crawler.metrics import Metrics
 from crawler.settings.sections import ApiSettings
 
 MAX_CLIENTS = 10_000
-"""Addresses remembered; one that was forgotten starts anew with its whole burst."""
+"""How many addresses are remembered. A forgotten address starts again with its whole burst."""
 
 
 class RateLimiter:
-    """Counts the requests of each client of one master."""
+    """Limits the requests of each client of one master."""
 
     def __init__(self, settings: ApiSettings, metrics: Metrics) -> None:
         self._settings = settings
@@ -38,9 +38,9 @@ class RateLimiter:
         )
 
     def admit(self, transport: str, client: str) -> None:
-        """Count a request of the client at that address. Raises Overloaded when it is too much.
+        """Count a request of the client at that address. Raises Overloaded if it exceeds the rate.
 
-        `transport` is how it came, for /metrics: `http` or `grpc`.
+        `transport` is `http` or `grpc`, for /metrics.
         """
         if not self._settings.rate or not self._throttle.limit(client).limited:
             return
@@ -52,9 +52,9 @@ class RateLimiter:
 
 
 def address_of(peer: str) -> str:
-    """The address of a client, without its port, from what gRPC calls its peer.
+    """Return the address of a client, without its port, from gRPC's name of its peer.
 
-    `ipv4:10.0.0.1:5000` is 10.0.0.1, `ipv6:%5B::1%5D:5000` is ::1, as HTTP gives them.
+    `ipv4:10.0.0.1:5000` is 10.0.0.1, `ipv6:%5B::1%5D:5000` is ::1, as HTTP writes them.
     """
     family, _, place = peer.partition(":")
     if family not in ("ipv4", "ipv6"):

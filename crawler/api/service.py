@@ -1,8 +1,8 @@
-"""What the calls of the API do, for gRPC and HTTP alike; both hold the same `Service` object.
+"""What the calls of the API do. gRPC and HTTP share one `Service` object.
 
-Only the leader handles requests. A `Backend` is where they are handled: the leading master's own,
-or, on a follower, the gRPC client to the leader. `Service` picks the one, lets a request take one
-hop at the most, and passes on what is left of its deadline.
+Only the leader handles requests. A `Backend` handles them: on the leader its own, on a follower a
+gRPC client of the leader. `Service` picks the backend. It forwards a request at most once, with
+what is left of its deadline.
 """
 
 from __future__ import annotations
@@ -17,26 +17,26 @@ from crawler.model.records import Leader, Node, Query, Report, Resource, Spec, W
 from crawler.model.statistics import Statistics
 
 UNTOLD = WorkerLoad()
-"""Of a node that says nothing of its load."""
+"""The load of a node that reports none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """How a request came in."""
+    """How a request arrived."""
 
     timeout_s: float
-    """What is left until its deadline, in seconds."""
+    """The seconds until its deadline."""
     forwarded: bool = False
-    """Whether another master passed it on; such a request is not passed on again."""
+    """Whether another master forwarded it. Such a request is not forwarded again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A part of the resources, in the order of their names."""
+    """A part of the resources, sorted by name."""
 
     resources: Sequence[Resource]
     next_token: str
-    """Empty on the last page."""
+    """The token of the next page; empty on the last page."""
     total: int
     """How many resources match in all."""
 
@@ -49,106 +49,107 @@ class NodeLoad:
     role: str
     """`worker` or `master`."""
     unfinished: int = 0
-    """Resources it owns that are not done or failed."""
+    """How many of its resources are neither done nor failed."""
     resources: int = 0
-    """Resources it owns in all."""
+    """How many resources it owns in all."""
     used: Mapping[str, float] = field(default_factory=dict)
-    """How much of which quantity its unfinished resources asked for."""
+    """Quantity → how much of it its unfinished resources request."""
     cordoned: bool = False
-    """Whether it is given no more resources, as somebody wanted it so."""
+    """Whether somebody cordoned it, so that it gets no more resources."""
     load: WorkerLoad = UNTOLD
-    """What it last said of itself."""
+    """The load that it reported last."""
 
 
 class Backend(Protocol):
     """Handles requests as the leader.
 
-    Each method raises `Unavailable` when it cannot answer now, and `OutcomeUnknown` when a write
-    was sent and its result is not known.
+    Each method raises `Unavailable` if it cannot answer now, and `OutcomeUnknown` if a write was
+    sent and its result is unknown.
     """
 
     def add(self, spec: Spec, call: Call) -> Resource:
-        """Store a new resource and place it; without a suitable worker it is stored as pending.
+        """Store a new resource and place it. Without a suitable worker it is stored as pending.
 
-        Adding the same specification again returns the resource as it is; raises AlreadyExists
-        when the name is taken by another specification.
+        If the same specification exists, return its resource unchanged. Raises AlreadyExists if the
+        name has another specification.
         """
         ...
 
     def update(self, spec: Spec, call: Call) -> Resource:
-        """Change a resource's specification; another spider or parameters mean another run.
+        """Change a resource's specification. Another spider or other parameters start another run.
 
         Raises NotFound.
         """
         ...
 
     def delete(self, name: str, call: Call) -> None:
-        """Remove a resource; its worker stops the crawl. Raises NotFound."""
+        """Delete a resource. Its worker stops the crawl. Raises NotFound."""
         ...
 
     def get(self, name: str, call: Call) -> Resource:
-        """One resource, with the latest counts its worker reported. Raises NotFound."""
+        """Return one resource, with the latest counts that its worker reported. Raises NotFound."""
         ...
 
     def list(self, query: Query, call: Call) -> Page:
-        """The resources that match, a page at a time. Raises InvalidArgument for a bad token."""
+        """Return a page of the resources that match. Raises InvalidArgument for a bad token."""
         ...
 
     def nodes(self, call: Call) -> Sequence[NodeLoad]:
-        """The live nodes, masters and workers, in the order of their ids."""
+        """Return the live masters and workers."""
         ...
 
     def scheduler(self, call: Call) -> SchedulerView:
-        """How tasks are placed: the policy, and all strategies and plugins."""
+        """Return the policy of the scheduler, with all strategies and plugins."""
         ...
 
     def update_scheduler(self, change: PolicyChange, call: Call) -> SchedulerView:
-        """Place by another policy from the next pass on; no running task moves for it.
+        """Change the policy from the next pass on. No running task moves because of it.
 
-        Raises InvalidArgument when the leader has no such strategy or plugin.
+        Raises InvalidArgument if the leader lacks the strategy or a plugin.
         """
         ...
 
     def reset_scheduler(self, call: Call) -> SchedulerView:
-        """Go back to the policy of the leader's settings."""
+        """Return to the policy of the leader's settings."""
         ...
 
     def explain(self, name: str, call: Call) -> Explanation:
-        """Why a task is where it is or waits, worker by worker. Raises NotFound."""
+        """Explain, worker by worker, why a task is where it is or why it waits. Raises NotFound."""
         ...
 
     def drain(self, node: str, call: Call) -> NodeLoad:
-        """Move all unfinished tasks off a worker, given by its id or name, and keep others off.
+        """Cordon a worker, given by its id or name: its unfinished tasks move away, and no others
+        arrive.
 
-        What it has at this moment; done again it changes nothing. Raises NotFound.
+        Return its present load. A second call changes nothing. Raises NotFound.
         """
         ...
 
     def uncordon(self, node: str, call: Call) -> NodeLoad:
-        """Let a worker take tasks again. Raises NotFound when nobody knows it."""
+        """Let a worker take tasks again. Raises NotFound if no such worker is known."""
         ...
 
     def report(
         self, node_id: str, reports: Sequence[Report], call: Call, load: WorkerLoad = UNTOLD
     ) -> Sequence[str]:
-        """Take a worker's reports, and what it says of its load; the names of those runs that were
-        refused, as no longer current."""
+        """Accept a worker's reports and its load. Return the names of the refused runs, which are
+        no longer current."""
         ...
 
 
 class Election(Protocol):
-    """What the service needs to know of the election."""
+    """What the service asks the election."""
 
     def leader(self) -> Leader | None:
-        """The leader as last observed; None while there is none."""
+        """Return the leader as last observed; None while there is none."""
         ...
 
     def local_backend(self) -> Backend | None:
-        """The backend of this very node while it leads and is ready."""
+        """Return the backend of this node while it leads and is ready, else None."""
         ...
 
     def remote_backend(self, leader: Leader) -> Backend:
-        """A client to that leader."""
+        """Return a client of that leader."""
         ...
 
 
@@ -159,14 +160,14 @@ class Service:
         self._election = election
 
     def leader(self) -> Leader:
-        """The present leader. Raises Unavailable while there is none."""
+        """Return the present leader. Raises Unavailable while there is none."""
         leader = self._election.leader()
         if leader is None:
             raise Unavailable("no master leads at present; try again in a second")
         return leader
 
     def backend(self, call: Call) -> Backend:
-        """Where to take a request. Raises Unavailable when this node may not pass it on."""
+        """Return the backend for a request. Raises Unavailable if this node must not forward it."""
         own = self._election.local_backend()
         if own is not None:
             return own
@@ -179,12 +180,12 @@ class Service:
 
 
 class Crawls(Protocol):
-    """What is asked: the engine's statistics."""
+    """The statistics of the crawls of a worker."""
 
     def all(self) -> Sequence[Statistics]:
-        """Of every crawl that is known."""
+        """Return the statistics of every known crawl."""
         ...
 
     def of(self, task: str) -> Statistics:
-        """Of the crawl of a task. Raises NotFound."""
+        """Return the statistics of the crawl of a task. Raises NotFound."""
         ...

@@ -1,1 +1,1 @@
-"""The HTTP side of the API: the server, the paths, what bodies look like."""
+"""The HTTP side of the API: the server, the paths, and the format of the bodies."""

@@ -1,7 +1,7 @@
-"""HTTP: builds the WSGI application of a node, and answers every error as grpc-gateway does.
+"""Builds the WSGI application of a node, and answers every error as grpc-gateway does.
 
-The application of a master serves the API; a worker's tells of its crawls (worker_routes.py).
-Both have health, readiness and metrics.
+The application of a master serves the API. A worker's application serves the statistics of its
+crawls (worker_routes.py). Both serve health, readiness and metrics.
 """
 
 from __future__ import annotations
@@ -37,10 +37,11 @@ if TYPE_CHECKING:
 log = get_logger(__name__)
 
 BEGAN = "crawler.began_s"
-"""In the environment of a request: when it came, by the clock of the application."""
+"""The key in the environment of a request for the time of its arrival, by the application's
+clock."""
 
 ERROR = "crawler.error"
-"""There too: what the shortcut has met, for Flask to answer."""
+"""The key for the error that the fast path raised. Flask answers it."""
 
 _CODES = {
     404: ("NOT_FOUND", "nothing is at this path"),
@@ -48,7 +49,7 @@ _CODES = {
     408: ("DEADLINE_EXCEEDED", "the body did not arrive in time"),
     413: ("RESOURCE_EXHAUSTED", "the body is larger than this server takes"),
 }
-"""Codes of the errors that Flask raises by itself; what is not listed is the client's fault."""
+"""The codes of errors that Flask itself raises. Any other such error is the client's fault."""
 
 
 def build_app(
@@ -61,15 +62,15 @@ def build_app(
     clock: Clock | None = None,
     crawls: Crawls | None = None,
 ) -> Flask:
-    """The application of a node: a master's has a service, a worker's crawls.
+    """Build the application of a node: a master's has a service, a worker's has crawls.
 
-    The limiter is the one that gRPC asks too.
+    gRPC uses the same limiter.
     """
     limiter = limiter or RateLimiter(settings, metrics)
     way = None if service is None else FastPath(service, limiter, settings)
     app = _App(metrics, clock or SystemClock(), way)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_request_bytes + 1
-    # A doubled slash is another path, and not worth a redirect in HTML.
+    # A doubled slash is another path, and needs no redirect in HTML.
     app.url_map.merge_slashes = False
     app.extensions[EXTENSION] = Parts(service, health, metrics, settings)
     app.register_blueprint(node)
@@ -86,7 +87,8 @@ def build_app(
 class _App(Flask):
     """Counts, times and logs every request, whichever server it came through.
 
-    By overriding, not by hooks: each hook, and each look at `flask.request`, costs every request.
+    It overrides methods instead of using hooks: each hook, and each access to `flask.request`,
+    costs time in every request.
     """
 
     def __init__(self, metrics: Metrics, clock: Clock, way: FastPath | None) -> None:
@@ -102,7 +104,7 @@ class _App(Flask):
             "method",
             "status",
         )
-        # By route, as paths may be as many as names; so there are but a few to be remembered.
+        # The label is the route: there are few routes, but as many paths as names.
         self._seconds = cache(seconds.labels)
 
     def wsgi_app(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -126,7 +128,7 @@ class _App(Flask):
             self._under_way -= 1
 
     def full_dispatch_request(self) -> Response:
-        """Have a request answered, and take note of it."""
+        """Answer a request, and record it."""
         response = super().full_dispatch_request()
         asked = request_ctx.request
         self._note(
@@ -135,18 +137,19 @@ class _App(Flask):
         return response
 
     def preprocess_request(self) -> ResponseReturnValue | None:
-        """Raise what the shortcut met; else go on."""
+        """Raise the error of the fast path, if there is one."""
         environ = request_ctx.request.environ
-        if ERROR in environ:  # it refers to this very environment, and must not be kept by it
+        if ERROR in environ:  # it refers to this environment, which must not keep it
             raise environ.pop(ERROR)
         return super().preprocess_request()
 
     def _note(self, environ: WSGIEnvironment, route: str, status: int) -> None:
         took_s = self._clock.monotonic() - environ[BEGAN]
-        # Only where a route matched is the method one of a few.
+        # Only if a route matched, the method is one of a few.
         method = environ["REQUEST_METHOD"]
         self._seconds(route, method if route else "", status).observe(took_s)
-        # What went well is counted; and a flood that is refused must not become a flood of lines.
+        # Successful requests are only counted. A refused flood must not become a flood of log
+        # lines.
         quiet = status < 400 or status == 429 or route in ("/healthz", "/readyz")
         if quiet and not log.tells_developers:
             return
@@ -162,7 +165,7 @@ class _App(Flask):
 
 
 def _refused(error: HTTPException) -> Response:
-    """What Flask or Werkzeug refused before it reached us."""
+    """Answer what Flask or Werkzeug refused before the program saw it."""
     code, message = _CODES.get(error.code or 400, ("INVALID_ARGUMENT", error.description or ""))
     if error.code == 413:
         limit = parts().settings.max_request_bytes
@@ -170,7 +173,7 @@ def _refused(error: HTTPException) -> Response:
     if error.code == 405:
         message = f"{message} {request.method}"
     response = answer(bodies.failure(Failure(code, shorten(message))), error.code or 400)
-    # `Allow` and the like; the type and length of Werkzeug's own page stay behind.
+    # Keep `Allow` and the like, but not the type and length of Werkzeug's own page.
     for name, value in error.get_headers():
         if name not in ("Content-Type", "Content-Length"):
             response.headers[name] = value
@@ -186,9 +189,9 @@ def _failed(error: Exception) -> Response:
 
 
 def _limit_requests(app: Flask, limiter: RateLimiter) -> None:
-    """Refuse what is too much of one client, before anything of its body is read.
+    """Refuse a client's excess requests before any of their body is read.
 
-    What tells of the node itself always answers: who watches it needs it most under load.
+    The paths about the node itself always answer: whoever watches it needs them most under load.
     """
 
     def admit() -> None:

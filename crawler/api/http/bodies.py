@@ -1,6 +1,6 @@
 """The bodies of HTTP requests and answers: JSON as grpc-gateway writes it by default.
 
-64-bit integers are strings, names are lowerCamelCase, and fields without a value are written too.
+64-bit integers are strings, names are lowerCamelCase, and fields without a value are also written.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from crawler.proto import crawler_pb2 as pb
 from crawler.schemas import constraint_json
 
 _Descriptor = Any
-"""Says which fields a message has; protobuf has several classes of it."""
+"""Describes the fields of a message. protobuf has several classes for it."""
 
 _Write = Callable[[Any], Any]
 
 
 def read_object(body: bytes) -> dict[str, Any]:
-    """The JSON object in a request body; an empty body is an empty one.
+    """Return the JSON object in a request body. An empty body is an empty object.
 
     Raises InvalidArgument.
     """
@@ -43,59 +43,59 @@ def read_object(body: bytes) -> dict[str, Any]:
 
 
 def write(value: Any) -> bytes:
-    """A value as a body: compact, and UTF-8 whatever the strings hold."""
+    """Encode a value as a body: compact, and in UTF-8 whatever the strings contain."""
     return _ENCODER.encode(value).encode(errors="backslashreplace")
 
 
 def placement(resource: Resource) -> dict[str, Any]:
-    """The answer to an addition: the node alone, or why there is none yet."""
+    """Return the answer to an addition: only the node, or why there is none yet."""
     if resource.owner is None:
         return {"id": "", "Address": "", "reason": resource.reason}
     return {"id": resource.owner.node_id, "Address": resource.owner.address}
 
 
 def resource(resource: Resource) -> dict[str, Any]:
-    """A resource as a client sees it."""
+    """Return a resource as a client sees it."""
     return _body(pb.ResourceSpec.DESCRIPTOR, fields.of_resource(resource))
 
 
 def page(page: Page) -> dict[str, Any]:
-    """A page of resources."""
+    """Return a page of resources."""
     return _body(pb.ListResourcesResponse.DESCRIPTOR, fields.of_page(page))
 
 
 def nodes(loads: Sequence[NodeLoad]) -> dict[str, Any]:
-    """The live nodes."""
+    """Return the live nodes."""
     return {"nodes": [node(load) for load in loads]}
 
 
 def node(load: NodeLoad) -> dict[str, Any]:
-    """A live node."""
+    """Return a live node."""
     return _body(pb.NodeInfo.DESCRIPTOR, fields.of_node(load))
 
 
 def scheduler(view: SchedulerView) -> dict[str, Any]:
-    """How tasks are placed."""
+    """Return the policy and the plugins of the scheduler."""
     return _body(pb.Scheduler.DESCRIPTOR, fields.of_scheduler(view))
 
 
 def explanation(found: Explanation) -> dict[str, Any]:
-    """Why a task is where it is, or waits."""
+    """Return the explanation why a task is where it is, or why it waits."""
     return _body(pb.Explanation.DESCRIPTOR, fields.of_explanation(found))
 
 
 def leader(leader: Leader) -> dict[str, Any]:
-    """The present leader."""
+    """Return the present leader."""
     return _body(pb.LeaderSpec.DESCRIPTOR, fields.of_leader(leader))
 
 
 def failure(failure: Failure) -> dict[str, Any]:
-    """An error."""
+    """Return an error."""
     return {"code": failure.number, "message": failure.message, "details": []}
 
 
 def _body(message: _Descriptor, found: fields.Fields) -> dict[str, Any]:
-    """The fields of a message as JSON; those that are None are left out."""
+    """Return the fields of a message as JSON, without those that are None."""
     return {
         json_name: value if write is None else write(value)
         for name, json_name, write in _plan(message)
@@ -105,7 +105,8 @@ def _body(message: _Descriptor, found: fields.Fields) -> dict[str, Any]:
 
 @cache
 def _plan(message: _Descriptor) -> Sequence[tuple[str, str, _Write | None]]:
-    """Of each field its name, its name in JSON, and what has to be done with its value."""
+    """Return for each field its name, its name in JSON, and the function that converts its
+    value."""
     return [(field.name, field.json_name, _writer(field)) for field in message.fields]
 
 
@@ -130,6 +131,6 @@ def _refuse(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is no JSON value")
 
 
-# Made once: with options, `json.loads` and `json.dumps` make another for each call.
+# Made once: with options, `json.loads` and `json.dumps` make a new coder for each call.
 _DECODER = json.JSONDecoder(parse_constant=_refuse)
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))

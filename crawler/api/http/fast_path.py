@@ -1,9 +1,9 @@
-"""The way of a new task past Flask: what it does around a route costs as much as the route.
+"""The fast path of a new task around Flask, which costs as much as the route itself.
 
-A leader has some 300 µs for each task that it accepts, and Flask takes 80 of them. So the plainest
-request for the most frequent call, an addition with all its body announced, is answered here, by
-the same service, schemas and bodies as in `routes`. What is not plain goes on to Flask as it came,
-and errors do so too: there they are answered, whatever raised them.
+A leader has some 300 µs for each task that it accepts, and Flask takes 80 of them. Therefore this
+module answers the plainest request of the most frequent call: an addition whose body is announced
+with its length. It uses the same service, schemas and bodies as `routes`. Flask answers all other
+requests, and all errors, whoever raised them.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ METHOD = "POST"
 
 
 class FastPath:
-    """Adds tasks for requests that have not been looked at by Flask."""
+    """Adds tasks for requests that Flask has not seen."""
 
     def __init__(self, service: Service, limiter: RateLimiter, settings: ApiSettings) -> None:
         self._service = service
@@ -36,7 +36,8 @@ class FastPath:
         self._most = settings.max_request_bytes
 
     def takes(self, environ: WSGIEnvironment) -> bool:
-        """Whether it is an addition with the usual deadline, and a body that is not too large."""
+        """Whether the request is an addition with the usual deadline and a body that is not too
+        large."""
         return (
             environ.get("PATH_INFO") == PATH
             and environ["REQUEST_METHOD"] == METHOD
@@ -48,7 +49,7 @@ class FastPath:
         )
 
     def answer(self, environ: WSGIEnvironment) -> bytes:
-        """Add the task; the body of the answer. Raises what the route would raise."""
+        """Add the task. Return the body of the answer. Raises what the route would raise."""
         self._limiter.admit("http", environ.get("REMOTE_ADDR") or "")
         call = Call(self._timeout_s)
         spec = task_schemas.load_spec(bodies.read_object(self._body(environ)))
@@ -68,6 +69,6 @@ class FastPath:
 
 
 def _length(environ: WSGIEnvironment) -> int:
-    """The length of the body, as it was announced; below zero when it is not plain."""
+    """Return the announced length of the body; negative if the request is not plain."""
     text = environ.get("CONTENT_LENGTH", "")
     return int(text) if text.isascii() and text.isdecimal() else -1

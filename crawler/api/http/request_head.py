@@ -1,8 +1,8 @@
-"""The head of an HTTP request, read more quickly and more strictly than gevent's handler reads it.
+"""Reads the head of an HTTP request, faster and more strictly than gevent's handler.
 
-That hands it to the standard library's parser, which is made for mail: a tenth of all the time that
-a master has for a request; and what is malformed it overlooks, so that a proxy in front may see
-another request than we do.
+gevent's handler uses the standard library's parser, which is made for mail. That takes a tenth of
+all the time that a master has for a request. It also ignores malformed lines, so that a proxy in
+front may see another request than this server.
 """
 
 from __future__ import annotations
@@ -11,24 +11,25 @@ import re
 from typing import BinaryIO
 
 MOST_LINES = 100
-"""Header lines in one head."""
+"""How many header lines a head may have."""
 
 MOST_BYTES = 65_536
-"""Bytes in one of them."""
+"""How many bytes a header line may have."""
 
 _LINE = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):([^\r\n\0]*)\r?\n")
 
 
 class Head:
-    """Header lines, with all that gevent's handler asks of them."""
+    """The header lines, with the interface that gevent's handler expects."""
 
     status = ""
-    """What is wrong with them; here that is an error instead."""
+    """What is wrong with the headers, for gevent. It is always empty, because a fault raises an
+    error."""
 
     def __init__(self, stream: BinaryIO) -> None:
-        """Read up to the empty line. Raises ValueError for what is malformed."""
+        """Read up to the empty line. Raises ValueError for a malformed head."""
         self.headers: list[str] = []
-        """The lines, as they came."""
+        """The lines, as they arrived."""
         self._values: dict[str, str] = {}
         while (line := stream.readline(MOST_BYTES + 1)) not in (b"\r\n", b"\n"):
             self._add(line.decode("latin-1"))
@@ -51,7 +52,7 @@ class Head:
         return self._values.get("content-type")
 
     def get(self, name: str, default: str | None = None) -> str | None:
-        """The first value of that name, in whatever case."""
+        """Return the first value of that name, in whatever case."""
         return self._values.get(name.lower(), default)
 
     getheader = get

@@ -1,6 +1,6 @@
-"""The paths of HTTP: the API of crawler.proto, and what is known of the node itself.
+"""The paths of HTTP: the API of crawler.proto, and those about the node itself.
 
-Each function reads a request, asks the service, and writes the answer. Errors are raised; `web`
+Each function reads a request, calls the service, and writes the answer. It raises errors, and `app`
 answers them.
 """
 
@@ -23,7 +23,7 @@ from crawler.schemas import policy_schemas, task_schemas
 from crawler.settings.sections import ApiSettings
 
 EXTENSION = "crawler"
-"""Where the application keeps its `Parts`."""
+"""The name under which the application keeps its `Parts`."""
 
 _UNITS_S = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
 
@@ -43,12 +43,12 @@ class Parts:
 
 
 def parts() -> Parts:
-    """The parts of the application that handles the present request."""
+    """Return the parts of the application that handles the present request."""
     return cast(Parts, current_app.extensions[EXTENSION])
 
 
 def answer(value: Any, status: int = 200) -> Response:
-    """A JSON response."""
+    """Return a JSON response."""
     return Response(bodies.write(value), status, content_type="application/json")
 
 
@@ -62,14 +62,14 @@ def add() -> Response:
 
 @api.delete("/resource")
 def delete_by_body() -> Response:
-    """Remove the task that the body names."""
+    """Delete the task that the body names."""
     call = _call()
     return _delete(_body(call), call)
 
 
 @api.get("/resource")
 def list_() -> Response:
-    """The tasks, a page at a time."""
+    """Return a page of the tasks."""
     call = _call()
     query = task_schemas.load_query(request.args.to_dict())
     return answer(bodies.page(_service().backend(call).list(query, call)))
@@ -77,7 +77,7 @@ def list_() -> Response:
 
 @api.get("/resource/<name>")
 def get(name: str) -> Response:
-    """One task."""
+    """Return one task."""
     call = _call()
     named = task_schemas.load_name({"name": name})
     return answer(bodies.resource(_service().backend(call).get(named, call)))
@@ -85,7 +85,7 @@ def get(name: str) -> Response:
 
 @api.put("/resource/<name>")
 def update(name: str) -> Response:
-    """Change what a task does; the body may leave out its name."""
+    """Change what a task does. The body may omit its name."""
     call = _call()
     given = _body(call)
     if given.setdefault("name", name) != name:
@@ -96,20 +96,20 @@ def update(name: str) -> Response:
 
 @api.delete("/resource/<name>")
 def delete(name: str) -> Response:
-    """Remove a task."""
+    """Delete a task."""
     return _delete({"name": name}, _call())
 
 
 @api.get("/node")
 def nodes() -> Response:
-    """The live nodes."""
+    """Return the live nodes."""
     call = _call()
     return answer(bodies.nodes(_service().backend(call).nodes(call)))
 
 
 @api.get("/resource/<name>/explain")
 def explain(name: str) -> Response:
-    """Why a task is where it is, or waits."""
+    """Explain why a task is where it is, or why it waits."""
     call = _call()
     name = task_schemas.load_name({"name": name})
     return answer(bodies.explanation(_service().backend(call).explain(name, call)))
@@ -117,7 +117,7 @@ def explain(name: str) -> Response:
 
 @api.post("/node/<name>/drain")
 def drain(name: str) -> Response:
-    """Move everything off a worker, and keep it off."""
+    """Cordon a worker, so that its tasks move away and no others arrive."""
     call = _call()
     return answer(bodies.node(_service().backend(call).drain(policy_schemas.load_node(name), call)))
 
@@ -133,14 +133,14 @@ def uncordon(name: str) -> Response:
 
 @api.get("/scheduler")
 def scheduler() -> Response:
-    """How tasks are placed."""
+    """Return the policy and the plugins of the scheduler."""
     call = _call()
     return answer(bodies.scheduler(_service().backend(call).scheduler(call)))
 
 
 @api.put("/scheduler")
 def update_scheduler() -> Response:
-    """Place by another policy."""
+    """Change the policy."""
     call = _call()
     change = policy_schemas.load_policy(_body(call))
     backend = _service().backend(call)
@@ -149,26 +149,26 @@ def update_scheduler() -> Response:
 
 @api.delete("/scheduler")
 def reset_scheduler() -> Response:
-    """Go back to the policy of the settings."""
+    """Return to the policy of the settings."""
     call = _call()
     return answer(bodies.scheduler(_service().backend(call).reset_scheduler(call)))
 
 
 @api.get("/leader")
 def leader() -> Response:
-    """The leader, as this master observes it."""
+    """Return the leader that this master observes."""
     return answer(bodies.leader(_service().leader()))
 
 
 @node.get("/healthz")
 def healthz() -> Response:
-    """Whether the process lives: that it answers is the answer."""
+    """Answer that the process is alive."""
     return answer({"alive": True})
 
 
 @node.get("/readyz")
 def readyz() -> Response:
-    """Whether the node takes requests."""
+    """Return whether the node takes requests."""
     health = parts().health
     if not health.ready:
         return answer({"ready": False, "reason": health.reason}, 503)
@@ -177,13 +177,13 @@ def readyz() -> Response:
 
 @node.get("/metrics")
 def metrics() -> Response:
-    """The metrics of the node, for Prometheus."""
+    """Return the metrics of the node, for Prometheus."""
     text, content_type = parts().metrics.render(request.headers.get("Accept", ""))
     return Response(text, content_type=content_type)
 
 
 def parse_timeout(text: str) -> float:
-    """The seconds that a Grpc-Timeout header gives: up to 8 digits and a unit, as `500m` or `5S`.
+    """Return the seconds in a Grpc-Timeout header: up to 8 digits and a unit, as `500m` or `5S`.
 
     Raises InvalidArgument.
     """
@@ -215,8 +215,8 @@ def _body(call: Call) -> dict[str, Any]:
     body = b""
     with gevent.Timeout(call.timeout_s, RequestTimeout):
         body = request.get_data(cache=False)
-    # Of a body in chunks Werkzeug reads no more than its limit, and keeps quiet about the rest;
-    # the limit is one byte more than ours, so that such a body can be told.
+    # Werkzeug reads a chunked body only up to its limit, and does not report the rest. That limit
+    # is one byte above this server's, so that such a body is recognised.
     if len(body) > parts().settings.max_request_bytes:
         raise RequestEntityTooLarge
     return bodies.read_object(body)

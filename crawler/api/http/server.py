@@ -1,7 +1,7 @@
-"""The HTTP server of a node that is not behind gunicorn: gevent's own, around the application.
+"""The HTTP server of a node that does not run under gunicorn: gevent's own, around the application.
 
-It takes a bounded number of connections, and none keeps its place by saying nothing, or by saying
-or taking things slowly.
+It accepts a limited number of connections. It closes connections that are silent, or that send or
+receive slowly.
 """
 
 from __future__ import annotations
@@ -20,18 +20,19 @@ from crawler.errors import ConfigError
 from crawler.metrics import Metrics
 
 MAX_CONNECTIONS = 512
-"""Connections at a time, each with one request under way at most; more wait in the kernel."""
+"""How many connections may be open, each with at most one request in flight. Others wait in the
+kernel."""
 
 HEAD_S = 5.0
-"""How long a connection may take to send the headers of its next request, and what is left of a
-body that nobody wanted: silent, idle and slow clients then leave their places to others."""
+"""How many seconds a connection has to send the headers of its next request, and the rest of a body
+that nobody reads. Silent, idle and slow clients then lose their places to others."""
 
 ANSWER_S = 30.0
-"""How long a client may take to receive an answer, or to send another piece of its request."""
+"""How many seconds a client has to receive an answer, or to send another piece of its request."""
 
 
 class HttpServer:
-    """Serves an application at host:port; port 0 takes a free one."""
+    """Serves an application at host:port. Port 0 chooses a free one."""
 
     def __init__(self, host: str, port: int, app: Flask, metrics: Metrics | None = None) -> None:
         faults = LoggingLogAdapter(logging.getLogger("crawler.http"), level=logging.DEBUG)
@@ -50,11 +51,11 @@ class HttpServer:
 
     @property
     def port(self) -> int:
-        """The port it listens at, once started."""
+        """The port at which it listens, after `start`."""
         return int(self._server.server_port)
 
     def start(self) -> None:
-        """Listen. Raises ConfigError when the address cannot be had."""
+        """Listen. Raises ConfigError if the address cannot be used."""
         try:
             self._server.init_socket()
         except OSError as error:
@@ -62,20 +63,21 @@ class HttpServer:
                 f"node.http: cannot listen at {self._at}: {error.strerror or error}; "
                 "choose another with --http or node.http"
             ) from error
-        # Connections inherit it. Without it the kernel holds back the second part of an answer for
-        # the other side's delayed acknowledgement: 40 ms a request on a kept connection.
+        # Connections inherit this option. Without it the kernel holds back the second part of an
+        # answer until the other side's delayed acknowledgement: 40 ms a request on a kept
+        # connection.
         self._server.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._server.start()
 
     def stop(self, deadline_s: float) -> None:
-        """Take no more requests, give those under way that long."""
+        """Accept no more requests. Give those in flight `deadline_s` seconds."""
         self._server.close()
         self._connections.end_idle()
         self._server.stop(timeout=deadline_s)
 
 
 class _Connections(Pool):  # type: ignore[misc]
-    """The greenlets of the connections; knows which of them wait for a request."""
+    """The greenlets of the connections. It knows which of them wait for a request."""
 
     def __init__(self, size: int) -> None:
         super().__init__(size)
@@ -87,10 +89,10 @@ class _Connections(Pool):  # type: ignore[misc]
 
 
 class _Handler(WSGIHandler):  # type: ignore[misc]
-    """Serves one connection; closes it when it takes its time."""
+    """Serves one connection, and closes it if the client is too slow."""
 
     _held: bytearray | None = None
-    """An answer that is being put together."""
+    """The answer while it is put together, else None."""
 
     def handle(self) -> None:
         """Serve requests one after another until the connection ends."""
@@ -105,7 +107,7 @@ class _Handler(WSGIHandler):  # type: ignore[misc]
             self._end_wait()
 
     def handle_one_request(self) -> Any:
-        """Serve a request; waits for it first."""
+        """Wait for a request and serve it."""
         self.server.pool.idle.add(gevent.getcurrent())
         self._await_client()
         return super().handle_one_request()
@@ -115,21 +117,22 @@ class _Handler(WSGIHandler):  # type: ignore[misc]
         return Head(stream)
 
     def get_environ(self) -> Any:
-        """The headers are there: from here on the application says how long it takes."""
+        """End the limit for the headers: they have arrived, and from here on the application
+        decides."""
         self._end_wait()
         return super().get_environ()
 
     def run_application(self) -> None:
-        """Have the request answered; then what is left of its body is read, and dropped."""
+        """Answer the request, then read and drop the rest of its body."""
         super().run_application()
         if not self._is_read():
             self._await_client()
 
     def log_request(self) -> None:
-        """No line for it: the application tells of requests, and the error log of what is none."""
+        """Log nothing: the application logs requests, and the error log malformed ones."""
 
     def _write_with_headers(self, data: bytes) -> None:
-        """Send headers and body together: one call of the system and one packet."""
+        """Send headers and body together: one system call and one packet."""
         self._held = bytearray()
         try:
             super()._write_with_headers(data)
@@ -144,13 +147,13 @@ class _Handler(WSGIHandler):  # type: ignore[misc]
             self._held += data
 
     def handle_error(self, kind: Any, error: Any, trace: Any) -> None:
-        """A client that takes too long is no error of ours."""
+        """Handle an error, except for a slow client, which is no error of this server."""
         self.close_connection = True
         if error is not self._limit:
             super().handle_error(kind, error, trace)
 
     def _is_read(self) -> bool:
-        """Whether there is nothing left of a body that was announced with its length."""
+        """Whether the whole body was read, if its length was announced."""
         body = self.wsgi_input
         return not body.chunked_input and body.position >= (body.content_length or 0)
 

@@ -12,7 +12,7 @@ from crawler.schemas import task_schemas
 
 
 def blueprint(crawls: Crawls) -> Blueprint:
-    """The paths of a worker's HTTP."""
+    """Return the paths of a worker's HTTP."""
     made = Blueprint("crawls", __name__, url_prefix="/crawls")
 
     @made.get("")

@@ -1,1 +1,1 @@
-"""The gRPC side of the API: the server, its interceptors, the client of other nodes."""
+"""The gRPC side of the API: the server, its interceptors, and the client of other nodes."""

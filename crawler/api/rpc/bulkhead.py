@@ -1,4 +1,5 @@
-"""The way to one peer: so many calls at a time, and none while it does not answer."""
+"""The bulkhead: it limits the calls in flight to one peer, and sends none while the peer is
+silent."""
 
 from __future__ import annotations
 
@@ -12,25 +13,26 @@ from crawler.clock import Clock
 from crawler.errors import Overloaded, Unavailable
 
 MAX_IN_FLIGHT = 64
-"""Calls under way to one peer at a time: about as many as it gains speed from."""
+"""How many calls to one peer may be in flight. More would hardly make it faster."""
 
 SILENT_S = 0.5
-"""A call that was given up sooner says nothing of the peer, but of its client's haste."""
+"""A call that was given up sooner than this says nothing about the peer: its client was in a
+hurry."""
 
 WAIT_SHARE = 0.5
-"""The part of a call's time that it may wait for its turn; the rest is for asking, and for telling
-its client that there was no room."""
+"""The part of a call's time that it may wait for its turn. The rest is for the call, and for the
+answer to its client that there was no room."""
 
 FULL = "full"
 OPEN = "open"
 
 
 class Permit:
-    """One call on its way; tells the breaker how it ended."""
+    """One call in flight. It reports to the circuit breaker how it ended."""
 
     def __init__(self, breaker: CircuitBreaker, clock: Clock, left_s: float) -> None:
         self.left_s = left_s
-        """What is left of the call's time, in seconds, when it gets its turn."""
+        """The seconds that are left of the call's time when it gets its turn."""
         self._breaker = breaker
         self._clock = clock
         self._began_s = clock.monotonic()
@@ -38,22 +40,22 @@ class Permit:
         self._told = False
 
     def answered(self) -> None:
-        """The peer said something, if only that it refuses."""
+        """Note that the peer answered, even if it refused."""
         self._told = True
         self._breaker.succeed()
 
     def broken(self) -> None:
-        """The peer could not be reached, or went away."""
+        """Note that the peer could not be reached, or disconnected."""
         self._told = True
         self._breaker.fail(self._ticket)
 
     def silent(self) -> None:
-        """Nothing came in time."""
+        """Note that no answer arrived in time."""
         if self._clock.monotonic() - self._began_s >= SILENT_S:
             self.broken()
 
     def end(self) -> None:
-        """The call is over, one way or another."""
+        """Note that the call has ended, in whatever way."""
         if not self._told:
             self._breaker.abandon(self._ticket)
 
@@ -64,7 +66,7 @@ class Bulkhead:
     def __init__(
         self, address: str, clock: Clock, on_refused: Callable[[str], None] = lambda _: None
     ) -> None:
-        """`on_refused` is told `FULL` or `OPEN` for each call that is refused."""
+        """`on_refused` is called with `FULL` or `OPEN` for each call that is refused."""
         self.breaker = CircuitBreaker(clock)
         self._address = address
         self._clock = clock
@@ -73,12 +75,13 @@ class Bulkhead:
 
     @property
     def in_flight(self) -> int:
-        """How many calls are under way."""
+        """How many calls are in flight."""
         return MAX_IN_FLIGHT - int(self._places.counter)
 
     @contextmanager
     def passage(self, timeout_s: float) -> Iterator[Permit]:
-        """For one call with that much time. Raises Unavailable, Overloaded: nothing was sent."""
+        """A context for one call with `timeout_s` seconds. Raises Unavailable, Overloaded; then
+        nothing was sent."""
         self._check()
         began_s = self._clock.monotonic()
         if not self._places.acquire(timeout=timeout_s * WAIT_SHARE):

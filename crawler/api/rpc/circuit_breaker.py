@@ -1,7 +1,7 @@
-"""A circuit breaker: when a peer does not answer, calls to it fail at once instead of waiting.
+"""A circuit breaker: if a peer does not answer, calls to it fail at once instead of waiting.
 
-It holds no lock and starts nothing, so that any number of calls may be under way; it counts what
-callers tell it. Why it is our own: docs/decisions/0007-overload.md.
+It has no lock and starts no greenlet, so any number of calls may be in flight. It counts what its
+callers report. docs/decisions/0007-overload.md explains why it is not a library.
 """
 
 from __future__ import annotations
@@ -11,30 +11,30 @@ import enum
 from crawler.clock import Backoff, Clock
 
 FAILURES = 3
-"""Calls that must fail in a row, with none answered in between."""
+"""How many calls in a row must fail before it opens, with no answer in between."""
 
 FIRST_PAUSE_S = 0.1
 MOST_PAUSE_S = 1.0
-"""Pauses before the peer is tried again: doubling, and short beside the time that a new leader
-takes, as a peer that came back must not be missed for long."""
+"""The pauses before the peer is tried again double up to this. They are short compared with an
+election, because a peer that came back must not be missed for long."""
 
 
 class State(enum.Enum):
     """What a breaker does with the next call."""
 
     CLOSED = 0
-    """Lets it pass."""
+    """It lets the call pass."""
     HALF_OPEN = 1
-    """Lets one pass, to see whether the peer answers again."""
+    """It lets one call pass, to see whether the peer answers again."""
     OPEN = 2
-    """Refuses it."""
+    """It refuses the call."""
 
 
 class CircuitBreaker:
     """Watches the calls to one peer.
 
-    Ask `refuses_for_s`, then `begin` before a call; after it tell `succeed`, or `fail`, or, when it
-    was given up for reasons of the caller's own, `abandon`.
+    Before a call, check `refuses_for_s`, then call `begin`. After the call, call `succeed`, or
+    `fail`, or `abandon` if the caller gave up for reasons of its own.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -56,24 +56,26 @@ class CircuitBreaker:
 
     @property
     def refuses_for_s(self) -> float:
-        """How long calls are refused yet, in seconds; 0 when the next may begin."""
+        """For how many seconds calls are still refused; 0 if the next may begin."""
         if self.state is not State.OPEN:
             return 0.0
         return MOST_PAUSE_S if self._probing else self._try_again_s - self._clock.monotonic()
 
     def begin(self) -> int:
-        """A call begins; must be one that is not refused. Returns its ticket."""
+        """Begin a call, which must not be refused. Return its ticket."""
         self._probing = self.state is State.HALF_OPEN
         return self._opens
 
     def succeed(self) -> None:
-        """The peer answered, whatever it said: all is well, even if others were given up."""
+        """Note that the peer answered, whatever it said. The breaker closes, even if other calls
+        were given up."""
         self._failures = 0
         self._probing = False
         self._pauses.reset()
 
     def fail(self, ticket: int) -> None:
-        """The peer did not answer. What began before it last opened tells nothing new."""
+        """Note that the peer did not answer. A call that began before the breaker last opened says
+        nothing new."""
         if ticket != self._opens:
             return
         self._failures += 1
@@ -83,6 +85,6 @@ class CircuitBreaker:
             self._try_again_s = self._clock.monotonic() + self._pauses.next_s()
 
     def abandon(self, ticket: int) -> None:
-        """Nobody knows whether the peer would have answered: another may try."""
+        """Note that nobody knows whether the peer would have answered. Another call may try."""
         if ticket == self._opens:
             self._probing = False

@@ -1,9 +1,9 @@
-"""A master as seen from elsewhere: the `Backend` of a leader, over gRPC.
+"""A client of a master over gRPC: the `Backend` of a remote leader.
 
-Followers pass requests on with it, workers report with it, the command line asks with it. What the
-other side raised is raised here, with the same code and message. Whatever happens a call ends
-shortly after its deadline, and a write whose fate is not known is never called a failure. A master
-that does not answer is left alone for a moment (`bulkhead.py`): then calls fail at once.
+Followers use it to forward requests, workers to report, and the command line to ask. It raises the
+error of the other side again, with the same code and message. Every call ends shortly after its
+deadline. A write whose outcome is unknown is never reported as a failure. If a master does not
+answer, calls to it fail at once for a moment (`bulkhead.py`).
 """
 
 from __future__ import annotations
@@ -45,23 +45,23 @@ if TYPE_CHECKING:
     from crawler.metrics import Metrics
 
 MARGIN_S = 0.5
-"""How long after its deadline a call is given up from outside: with the native thread pool stuck,
-gRPC does not keep its own deadlines."""
+"""How many seconds after its deadline a call is abandoned from outside. While the native thread
+pool is stuck, gRPC does not observe its own deadlines."""
 
 MAX_REPORTS = 500
-"""Most reports in one message, to stay well below the size a server takes."""
+"""How many reports one message has. That stays well below the size that a server accepts."""
 
 MAX_PEERS = 8
-"""Most channels kept open; there are not that many masters."""
+"""How many channels stay open; there are not that many masters."""
 
 _OPTIONS = [
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1000),
     ("grpc.max_receive_message_length", 64 * 2**20),
-    # Peers are reached directly, whatever http_proxy says in the environment.
+    # Connect to peers directly, whatever http_proxy in the environment says.
     ("grpc.enable_http_proxy", 0),
-    # Connections are not shared between channels, so that closing one closes its connection.
+    # Channels share no connections, so that closing a channel closes its connection.
     ("grpc.use_local_subchannel_pool", 1),
 ]
 
@@ -78,19 +78,20 @@ _REJECTED: dict[str, type[Rejected]] = {
 }
 
 _UNANSWERED = ("UNAVAILABLE", "CANCELLED", "DEADLINE_EXCEEDED", "UNKNOWN", "INTERNAL")
-"""What gRPC itself says of a connection; others of its codes, the other side's server decided."""
+"""The codes that gRPC itself uses for a failed connection. The server of the other side decided all
+other codes."""
 
 
 class Client:
-    """The backend of the master at `address`, over one channel; connects with the first call.
+    """The backend of the master at `address`, over one channel. The first call connects.
 
-    `forwards` marks its requests as passed on by a master, so that they are not passed on again.
+    `forwards` marks its requests as forwarded by a master, so that nobody forwards them again.
     """
 
     def __init__(
         self, address: str, *, forwards: bool = False, gate: Bulkhead | None = None
     ) -> None:
-        """The gate is the way to that master; without one it has its own."""
+        """`gate` is the bulkhead of that master. Without one the client makes its own."""
         self.gate = gate or Bulkhead(address, SystemClock())
         self._address = address
         self._metadata = ((FORWARDED, "1"),) if forwards else ()
@@ -98,7 +99,8 @@ class Client:
 
     @cached_property
     def _channel(self) -> Any:
-        """Made with the first call: Python 3.12 cannot end in peace with one that was not used."""
+        """The channel. The first call makes it, because Python 3.12 cannot end cleanly with an
+        unused one."""
         return grpc.insecure_channel(self._address, options=_OPTIONS)
 
     @cached_property
@@ -106,7 +108,7 @@ class Client:
         return pb_grpc.CrawlerMasterStub(self._channel)  # type: ignore[no-untyped-call]
 
     def close(self) -> None:
-        """Close the channel; calls in flight end with an error."""
+        """Close the channel. Calls in flight end with an error."""
         self._closed = True
         if "_channel" in self.__dict__:
             run_aside(f"close {self._address}", self._channel.close)
@@ -122,50 +124,50 @@ class Client:
         return codec.resource_from(answer)
 
     def delete(self, name: str, call: Call) -> None:
-        """Remove a resource."""
+        """Delete a resource."""
         self._ask("DeleteResource", pb.ResourceSpec(name=name), call)
 
     def get(self, name: str, call: Call) -> Resource:
-        """One resource."""
+        """Return one resource."""
         answer = self._read("GetResource", pb.ResourceSpec(name=name), call)
         return codec.resource_from(answer)
 
     def list(self, query: Query, call: Call) -> Page:
-        """The resources that match, a page at a time."""
+        """Return a page of the resources that match."""
         answer = self._read("ListResources", codec.query_message(query), call)
         return codec.page_from(answer)
 
     def nodes(self, call: Call) -> Sequence[NodeLoad]:
-        """The live nodes."""
+        """Return the live nodes."""
         answer = self._read("ListNodes", pb.ListNodesRequest(), call)
         return [codec.node_from(node) for node in answer.nodes]
 
     def leader(self, call: Call) -> Leader:
-        """The leader, as that master observes it. Raises Unavailable while there is none."""
+        """Return the leader that the master observes. Raises Unavailable while there is none."""
         answer = self._read("GetLeader", empty_pb2.Empty(), call)
         return Leader(answer.id, answer.address)
 
     def scheduler(self, call: Call) -> SchedulerView:
-        """How tasks are placed."""
+        """Return the policy and the plugins of the scheduler."""
         return policy_codec.scheduler_from(self._read("GetScheduler", empty_pb2.Empty(), call))
 
     def update_scheduler(self, change: PolicyChange, call: Call) -> SchedulerView:
-        """Place by another policy from the next pass on."""
+        """Change the policy from the next pass on."""
         return policy_codec.scheduler_from(
             self._ask("UpdateScheduler", policy_codec.change_message(change), call)
         )
 
     def reset_scheduler(self, call: Call) -> SchedulerView:
-        """Go back to the policy of the leader's settings."""
+        """Return to the policy of the leader's settings."""
         return policy_codec.scheduler_from(self._ask("ResetScheduler", empty_pb2.Empty(), call))
 
     def explain(self, name: str, call: Call) -> Explanation:
-        """Why a task is where it is, or waits."""
+        """Explain why a task is where it is, or why it waits."""
         answer = self._read("ExplainResource", pb.ResourceSpec(name=name), call)
         return policy_codec.explanation_from(answer)
 
     def drain(self, node: str, call: Call) -> NodeLoad:
-        """Move everything off a worker, and keep it off."""
+        """Cordon a worker, so that its tasks move away and no others arrive."""
         return codec.node_from(self._ask("DrainNode", pb.NodeRequest(node=node), call))
 
     def uncordon(self, node: str, call: Call) -> NodeLoad:
@@ -175,7 +177,8 @@ class Client:
     def report(
         self, node_id: str, reports: Sequence[Report], call: Call, load: WorkerLoad = UNTOLD
     ) -> Sequence[str]:
-        """Report on a worker's load and runs; the names of those that are no longer current."""
+        """Report a worker's load and runs. Return the names of the runs that are no longer
+        current."""
         refused: list[str] = []
         for start in range(0, len(reports) or 1, MAX_REPORTS):
             request = codec.reports_message(node_id, reports[start : start + MAX_REPORTS], load)
@@ -216,7 +219,7 @@ class Client:
         return answer
 
     def _translate(self, error: Any, call: Call) -> CrawlerError:
-        """The error behind a status; the code stays as the other side said."""
+        """Return the error for a status, with the code of the other side."""
         code, message = error.code().name, error.details() or ""
         if code in _REJECTED:
             return _coded(_REJECTED[code](message), code)
@@ -234,7 +237,7 @@ class Client:
             return Unavailable(message, float(trailer.get(RETRY_AFTER, 1.0)))
         if message.startswith(("failed to connect", "DNS resolution failed")):
             return Unavailable(f"cannot reach {self._address}: {message}")
-        # The connection broke under the call, and nobody knows how far it had come.
+        # The connection broke during the call, and nobody knows how far the call had come.
         return OutcomeUnknown(f"{self._address} went away during the call: {message}")
 
     def _silent(self, call: Call) -> str:
@@ -242,10 +245,10 @@ class Client:
 
 
 class Peers:
-    """The clients of a node to whoever leads: one channel per address, the latest few kept.
+    """A node's clients of the leader: one channel per address, the most recent ones kept.
 
-    A follower `forwards`; a worker speaks for itself, and may be passed on once. Each address has a
-    gate of its own, so that a new leader is asked whatever the old one did.
+    A follower `forwards`. A worker does not, so a master may forward its calls once. Each address
+    has its own bulkhead, so that calls to a new leader do not depend on the old one.
     """
 
     def __init__(self, *, forwards: bool = True) -> None:
@@ -254,7 +257,7 @@ class Peers:
         self._refused: dict[str, Counter] = {}
 
     def measure(self, metrics: Metrics) -> None:
-        """Show the way to the leader: the calls under way, and whether it answers."""
+        """Export the calls in flight to the leader, and whether it answers."""
         metrics.queue(
             "calls to the leader", MAX_IN_FLIGHT, lambda: self._of_latest(lambda g: g.in_flight)
         )
@@ -270,7 +273,7 @@ class Peers:
         )
 
     def backend(self, address: str) -> Client:
-        """The client to the master at that address."""
+        """Return the client of the master at that address."""
         if address not in self._clients:
             gate = Bulkhead(address, SystemClock(), self._count)
             self._clients[address] = Client(address, forwards=self._forwards, gate=gate)
@@ -289,12 +292,13 @@ class Peers:
             self._refused[reason].inc()
 
     def _of_latest(self, read: Callable[[Bulkhead], int]) -> int:
-        """Of the leader that was asked last; 0 when none was."""
+        """Read a figure of the leader that was asked last; 0 if none was."""
         return read(next(reversed(self._clients.values())).gate) if self._clients else 0
 
 
 def _judge(error: Any, passage: Permit) -> None:
-    """What an error says of the peer. A refusal is an answer like any other."""
+    """Report to the breaker what an error says about the peer. A refusal is an answer like any
+    other."""
     code = error.code().name
     if ANSWERED in _trailer(error) or code not in _UNANSWERED:
         passage.answered()

@@ -1,7 +1,7 @@
-"""Records as the messages of crawler.proto, and back.
+"""Converts records to messages of crawler.proto, and back.
 
-A message does not hold all of a record: the incarnation of an owner, fields of other programs and
-store revisions stay with the leader, as no client acts upon them.
+A message has only a part of a record. The incarnation of an owner, fields of other programs and
+store revisions stay with the leader, because no client uses them.
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ from crawler.schemas.states import load_state
 from crawler.schemas.structs import from_struct
 
 CACHED = 1024
-"""Constraints kept in both forms, as many tasks ask for the same."""
+"""How many constraints are kept in both forms, because many tasks have the same."""
 
 
 def spec_message(spec: Spec) -> pb.ResourceSpec:
-    """What a client asks for, as a request."""
+    """Return the request for a task."""
     return _resource_spec(fields.of_spec(spec))
 
 
 def spec_fields(message: pb.ResourceSpec) -> dict[str, Any]:
-    """The fields of a request for `schemas.load_spec`, which judges them."""
+    """Return the fields of a request for `schemas.load_spec`, which checks them."""
     return {
         "name": message.name,
         "spider": message.spider,
@@ -57,12 +57,12 @@ def spec_fields(message: pb.ResourceSpec) -> dict[str, Any]:
 
 
 def resource_message(resource: Resource) -> pb.ResourceSpec:
-    """A resource as a client sees it."""
+    """Return a resource as a client sees it."""
     return _resource_spec(fields.of_resource(resource))
 
 
 def resource_from(message: pb.ResourceSpec) -> Resource:
-    """A resource as another master told it."""
+    """Return a resource from another master's message."""
     owner = _owner_from(message.assigned_node)
     return Resource(
         spec=_spec_from(message),
@@ -80,7 +80,7 @@ def resource_from(message: pb.ResourceSpec) -> Resource:
 
 
 def placement_message(resource: Resource) -> pb.NodeSpec:
-    """The answer to an addition."""
+    """Return the answer to an addition."""
     stored = resource_message(resource)
     if resource.owner is None:
         return pb.NodeSpec(reason=resource.reason, resource=stored)
@@ -88,7 +88,8 @@ def placement_message(resource: Resource) -> pb.NodeSpec:
 
 
 def placement_from(message: pb.NodeSpec, spec: Spec) -> Resource:
-    """The resource that was added; a master of another make tells no more than the node."""
+    """Return the resource that was added. A master of another implementation returns only the
+    node."""
     if message.HasField("resource"):
         return resource_from(message.resource)
     owner = Owner(message.id, message.Address) if message.id else None
@@ -96,7 +97,7 @@ def placement_from(message: pb.NodeSpec, spec: Spec) -> Resource:
 
 
 def query_message(query: Query) -> pb.ListResourcesRequest:
-    """Which resources to list."""
+    """Return the request for a list of resources."""
     state = query.state.value if query.state else ""
     return pb.ListResourcesRequest(
         page_size=query.page_size, page_token=query.page_token, state=state
@@ -104,7 +105,7 @@ def query_message(query: Query) -> pb.ListResourcesRequest:
 
 
 def query_fields(message: pb.ListResourcesRequest) -> dict[str, Any]:
-    """The fields of a request for `schemas.load_query`."""
+    """Return the fields of a request for `schemas.load_query`."""
     return {
         "page_size": message.page_size,
         "page_token": message.page_token,
@@ -113,7 +114,7 @@ def query_fields(message: pb.ListResourcesRequest) -> dict[str, Any]:
 
 
 def page_message(page: Page) -> pb.ListResourcesResponse:
-    """A page of resources."""
+    """Return a page of resources."""
     return pb.ListResourcesResponse(
         resources=[resource_message(resource) for resource in page.resources],
         next_page_token=page.next_token,
@@ -122,18 +123,18 @@ def page_message(page: Page) -> pb.ListResourcesResponse:
 
 
 def page_from(message: pb.ListResourcesResponse) -> Page:
-    """A page of resources as another master told it."""
+    """Return a page of resources from another master's message."""
     resources = [resource_from(resource) for resource in message.resources]
     return Page(resources, message.next_page_token, message.total)
 
 
 def node_message(load: NodeLoad) -> pb.NodeInfo:
-    """A live node."""
+    """Return a live node."""
     return pb.NodeInfo(**fields.of_node(load))
 
 
 def node_from(message: pb.NodeInfo) -> NodeLoad:
-    """A live node as another master told it."""
+    """Return a live node from another master's message."""
     node = Node(
         id=message.id,
         address=message.address,
@@ -158,7 +159,7 @@ def node_from(message: pb.NodeInfo) -> NodeLoad:
 def reports_message(
     node_id: str, reports: Sequence[Report], load: WorkerLoad
 ) -> pb.ReportRunsRequest:
-    """What a worker has to say of its runs and of itself."""
+    """Return a worker's reports about its runs and its load."""
     return pb.ReportRunsRequest(
         node_id=node_id,
         reports=[
@@ -178,7 +179,7 @@ def reports_message(
 
 
 def load_from(message: pb.ReportRunsRequest) -> WorkerLoad:
-    """What a worker says of its load. Raises InvalidArgument."""
+    """Return the load that a worker reports. Raises InvalidArgument."""
     for name, value in (("cpu", message.load.cpu), ("lag_s", message.load.lag_s)):
         if not 0 <= value < math.inf:
             raise InvalidArgument(f"load.{name}: {value} is not allowed; allowed is 0 or more")
@@ -186,7 +187,7 @@ def load_from(message: pb.ReportRunsRequest) -> WorkerLoad:
 
 
 def reports_from(message: pb.ReportRunsRequest) -> list[Report]:
-    """The reports of a worker. Raises InvalidArgument."""
+    """Return the reports of a worker. Raises InvalidArgument."""
     if not message.node_id:
         raise InvalidArgument("node_id: is missing")
     return [

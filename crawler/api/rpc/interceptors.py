@@ -1,6 +1,6 @@
-"""What happens around every gRPC call: log, timing, admission; and its errors become statuses.
+"""The interceptors of every gRPC call: they log, time and admit it, and turn errors into statuses.
 
-The interceptors handle streams as well: those of the health and the reflection service.
+They also handle streams: those of the health service and of reflection.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ _API = ("/CrawlerMaster/", "/CrawlerWorker/")
 _REPORTS = "/CrawlerMaster/ReportRuns"
 
 _QUIET = ("/grpc.", _REPORTS)
-"""Calls that come all the time; logged for developers only, unless they fail."""
+"""Calls that arrive all the time. They are logged only for developers, unless they fail."""
 
 Method = Callable[[Any, grpc.ServicerContext], Any]
 
 
 class ErrorInterceptor(ServerInterceptor):
-    """Makes a status of every error; a traceback goes into the log and nowhere else."""
+    """Turns every error into a status. A traceback goes only into the log."""
 
     def intercept(
         self,
@@ -40,7 +40,7 @@ class ErrorInterceptor(ServerInterceptor):
         context: grpc.ServicerContext,
         method_name: str,
     ) -> Any:
-        """Call the method; end the call with a status when it raises."""
+        """Call the method. If it raises, end the call with a status."""
         try:
             response = method(request_or_iterator, context)
         except Exception as error:
@@ -49,7 +49,7 @@ class ErrorInterceptor(ServerInterceptor):
 
 
 class CallInterceptor(ServerInterceptor):
-    """Logs and times every call, and knows the streams that are open."""
+    """Logs and times every call, and knows the open streams."""
 
     def __init__(self, metrics: Metrics, clock: Clock) -> None:
         self._clock = clock
@@ -65,7 +65,7 @@ class CallInterceptor(ServerInterceptor):
         context: grpc.ServicerContext,
         method_name: str,
     ) -> Any:
-        """Call the method; a stream counts until it ends."""
+        """Call the method. A stream counts until it ends."""
         started_s = self._clock.monotonic()
         streams = False
         try:
@@ -77,7 +77,7 @@ class CallInterceptor(ServerInterceptor):
         return self._relay(response, context, method_name, started_s) if streams else response
 
     def cancel_streams(self) -> None:
-        """End the streams that are open: a health watch has no end of its own."""
+        """Cancel the open streams, because a health watch never ends by itself."""
         for context in list(self._streams):
             context.cancel()
 
@@ -99,17 +99,17 @@ class CallInterceptor(ServerInterceptor):
         seconds = self._clock.monotonic() - started_s
         code = _code(context)
         self._seconds.labels(method_name, code).observe(seconds)
-        # A flood that is refused must not become a flood of lines: /metrics counts it.
+        # A refused flood must not become a flood of log lines: /metrics counts it.
         quiet = code == "RESOURCE_EXHAUSTED" or (method_name.startswith(_QUIET) and code == "OK")
         note = log.debug if quiet else log.info
         note("rpc", method=method_name, code=code, seconds=round(seconds, 6), peer=context.peer())
 
 
 class AdmissionInterceptor(ServerInterceptor):
-    """Refuses what is too much: of one client by its rate, of all by their number at a time.
+    """Refuses excess calls: of one client by its rate, of all clients by their number in flight.
 
-    Health checks and reflection always pass. So do the workers' reports: their number is given by
-    that of the workers, and clients that ask too much must not keep the workers' reports out.
+    Health checks and reflection always pass. Reports of workers pass too: their number depends on
+    the number of workers, and greedy clients must not block them.
     """
 
     def __init__(self, limiter: RateLimiter, metrics: Metrics, max_calls: int) -> None:
@@ -126,7 +126,7 @@ class AdmissionInterceptor(ServerInterceptor):
         context: grpc.ServicerContext,
         method_name: str,
     ) -> Any:
-        """Call the method. Raises Overloaded instead when it is too much."""
+        """Call the method. Raises Overloaded if it exceeds a limit."""
         if not method_name.startswith(_API):
             return method(request_or_iterator, context)
         if method_name != _REPORTS:
@@ -138,7 +138,7 @@ class AdmissionInterceptor(ServerInterceptor):
             self._under_way -= 1
 
     def _admit(self, context: grpc.ServicerContext) -> None:
-        # What a master passes on was counted there, by the address of its client.
+        # The forwarding master has counted the request, by the address of its client.
         if all(key != FORWARDED for key, _ in context.invocation_metadata()):
             self._limiter.admit("grpc", address_of(context.peer()))
         if self._under_way >= self._max_calls:
@@ -165,7 +165,7 @@ def _guarded(
     try:
         yield from responses
     except Exception as error:
-        # Raised by gRPC itself where the client has gone: nobody is left to be told.
+        # gRPC raises it when the client has gone: nobody is left to get the status.
         if isinstance(error, grpc.RpcError):
             raise
         _abort(context, error, method_name)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 FORWARDED = "x-crawler-forwarded"
-"""On a request: a follower passes it on; it is not passed on again."""
+"""On a request: a follower forwards it. Nobody forwards it again."""
 
 ANSWERED = "x-crawler-answered"
 """On an error: the program gave this status, not the transport. A broken connection and a leader
-that declines are both UNAVAILABLE, but only the second says that nothing was acted upon."""
+that refuses both give UNAVAILABLE, but only the second means that nothing was done."""
 
 RETRY_AFTER = "retry-after"
-"""On an error: seconds until the same call may succeed."""
+"""On an error: the seconds until the same call may succeed."""

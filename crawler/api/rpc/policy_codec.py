@@ -1,4 +1,4 @@
-"""The policy of the scheduler, and what people see of it, as messages and back."""
+"""Converts the policy of the scheduler and explanations to messages, and back."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from crawler.schemas.structs import from_struct, to_struct
 
 
 def change_message(change: PolicyChange) -> pb.Scheduler:
-    """What somebody wants to be otherwise, as a request."""
+    """Return the request for a change of the policy."""
     message = pb.Scheduler()
     if change.strategy is not None:
         message.strategy = change.strategy
@@ -40,7 +40,8 @@ def change_message(change: PolicyChange) -> pb.Scheduler:
 
 
 def policy_fields(message: pb.Scheduler) -> dict[str, Any]:
-    """The fields of a request for `schemas.load_policy`; those that were not given are None."""
+    """Return the fields of a request for `schemas.load_policy`. Fields that were not given are
+    None."""
     lists = {name: getattr(message, name) for name in ("disabled", "disable", "enable")}
     maps = {name: getattr(message, name) for name in ("weights", "weigh")}
     return {
@@ -54,12 +55,12 @@ def policy_fields(message: pb.Scheduler) -> dict[str, Any]:
 
 
 def scheduler_message(view: SchedulerView) -> pb.Scheduler:
-    """How tasks are placed."""
+    """Return the policy and the plugins of the scheduler."""
     return pb.Scheduler(**fields.of_scheduler(view))
 
 
 def scheduler_from(message: pb.Scheduler) -> SchedulerView:
-    """How tasks are placed, as another master told it."""
+    """Return the policy and the plugins from another master's message."""
     weights = {name: float(weight) for name, weight in from_struct(message.weights).items()}
     names = frozenset(str(name) for name in message.disabled)
     return SchedulerView(
@@ -72,12 +73,12 @@ def scheduler_from(message: pb.Scheduler) -> SchedulerView:
 
 
 def explanation_message(found: Explanation) -> pb.Explanation:
-    """Why a task is where it is, or waits."""
+    """Return the explanation why a task is where it is, or why it waits."""
     return pb.Explanation(**fields.of_explanation(found))
 
 
 def explanation_from(message: pb.Explanation) -> Explanation:
-    """The same, as another master told it."""
+    """Return an explanation from another master's message."""
     workers = [_verdict_from(verdict) for verdict in message.workers]
     faults = [Fault(each.plugin, each.hook, each.error) for each in message.faults]
     return Explanation(

@@ -1,8 +1,8 @@
-"""gRPC: the service of crawler.proto, and the server that carries it, health and reflection.
+"""The gRPC server: the service of crawler.proto, health and reflection.
 
-A worker runs the same server with a service of its own (worker.py). The server takes a bounded
-number of calls, of a bounded size, and so many a second of each client; what is beyond is answered
-RESOURCE_EXHAUSTED and not acted upon.
+A worker runs the same server with its own service (worker.py). The server limits the number of
+calls, their size, and the rate of each client. It answers an excess call with RESOURCE_EXHAUSTED,
+and does not carry it out.
 """
 
 from __future__ import annotations
@@ -35,21 +35,21 @@ log = get_logger(__name__)
 
 SERVICE_NAME = "CrawlerMaster"
 MAX_CALLS = 256
-"""Calls at a time. Under gevent each costs a greenlet, not a thread."""
+"""How many calls may be in flight. Under gevent each costs a greenlet, not a thread."""
 
 SPARE_CALLS = 64
-"""Further calls for health checks, streams and the workers' reports, however busy clients keep the
-server; beyond these gRPC itself refuses."""
+"""How many further calls are reserved for health checks, streams and the workers' reports, however
+busy the clients keep the server. gRPC itself refuses any more."""
 
 HANDSHAKE_S = 10
-"""How long a connection may take to say its first word before it is closed."""
+"""How many seconds a new connection has before its first message."""
 
 _LONGEST_S = 86_400.0
-"""gRPC tells of a call without a deadline as one that ends in centuries."""
+"""gRPC reports a call without a deadline as one that ends in centuries."""
 
 
 class Servicer(pb_grpc.CrawlerMasterServicer):
-    """Takes the calls to where they are answered; judges what clients send, and nothing else."""
+    """Checks the calls and passes them to the service."""
 
     def __init__(self, service: Service, settings: ApiSettings) -> None:
         self._service = service
@@ -72,7 +72,7 @@ class Servicer(pb_grpc.CrawlerMasterServicer):
     def DeleteResource(
         self, request: pb.ResourceSpec, context: grpc.ServicerContext
     ) -> empty_pb2.Empty:
-        """Remove a task and stop its crawl."""
+        """Delete a task and stop its crawl."""
         call = self._call(context)
         name = task_schemas.load_name({"name": request.name})
         self._service.backend(call).delete(name, call)
@@ -81,7 +81,7 @@ class Servicer(pb_grpc.CrawlerMasterServicer):
     def GetResource(
         self, request: pb.ResourceSpec, context: grpc.ServicerContext
     ) -> pb.ResourceSpec:
-        """One task."""
+        """Return one task."""
         call = self._call(context)
         name = task_schemas.load_name({"name": request.name})
         return codec.resource_message(self._service.backend(call).get(name, call))
@@ -89,7 +89,7 @@ class Servicer(pb_grpc.CrawlerMasterServicer):
     def ListResources(
         self, request: pb.ListResourcesRequest, context: grpc.ServicerContext
     ) -> pb.ListResourcesResponse:
-        """The tasks, a page at a time."""
+        """Return a page of the tasks."""
         call = self._call(context)
         query = task_schemas.load_query(codec.query_fields(request))
         return codec.page_message(self._service.backend(call).list(query, call))
@@ -97,7 +97,7 @@ class Servicer(pb_grpc.CrawlerMasterServicer):
     def ListNodes(
         self, request: pb.ListNodesRequest, context: grpc.ServicerContext
     ) -> pb.ListNodesResponse:
-        """The live nodes."""
+        """Return the live nodes."""
         call = self._call(context)
         loads = self._service.backend(call).nodes(call)
         return pb.ListNodesResponse(nodes=[codec.node_message(load) for load in loads])
@@ -105,13 +105,13 @@ class Servicer(pb_grpc.CrawlerMasterServicer):
     def ExplainResource(
         self, request: pb.ResourceSpec, context: grpc.ServicerContext
     ) -> pb.Explanation:
-        """Why a task is where it is, or waits."""
+        """Explain why a task is where it is, or why it waits."""
         call = self._call(context)
         name = task_schemas.load_name({"name": request.name})
         return policy_codec.explanation_message(self._service.backend(call).explain(name, call))
 
     def DrainNode(self, request: pb.NodeRequest, context: grpc.ServicerContext) -> pb.NodeInfo:
-        """Move everything off a worker, and keep it off."""
+        """Cordon a worker, so that its tasks move away and no others arrive."""
         call = self._call(context)
         node = policy_schemas.load_node(request.node)
         return codec.node_message(self._service.backend(call).drain(node, call))
@@ -123,12 +123,12 @@ class Servicer(pb_grpc.CrawlerMasterServicer):
         return codec.node_message(self._service.backend(call).uncordon(node, call))
 
     def GetScheduler(self, request: empty_pb2.Empty, context: grpc.ServicerContext) -> pb.Scheduler:
-        """How tasks are placed."""
+        """Return the policy and the plugins of the scheduler."""
         call = self._call(context)
         return policy_codec.scheduler_message(self._service.backend(call).scheduler(call))
 
     def UpdateScheduler(self, request: pb.Scheduler, context: grpc.ServicerContext) -> pb.Scheduler:
-        """Place by another policy."""
+        """Change the policy."""
         call = self._call(context)
         change = policy_schemas.load_policy(policy_codec.policy_fields(request))
         return policy_codec.scheduler_message(
@@ -138,19 +138,19 @@ class Servicer(pb_grpc.CrawlerMasterServicer):
     def ResetScheduler(
         self, request: empty_pb2.Empty, context: grpc.ServicerContext
     ) -> pb.Scheduler:
-        """Go back to the policy of the settings."""
+        """Return to the policy of the settings."""
         call = self._call(context)
         return policy_codec.scheduler_message(self._service.backend(call).reset_scheduler(call))
 
     def GetLeader(self, request: empty_pb2.Empty, context: grpc.ServicerContext) -> pb.LeaderSpec:
-        """The leader, as this master observes it."""
+        """Return the leader that this master observes."""
         leader = self._service.leader()
         return pb.LeaderSpec(id=leader.id, address=leader.address)
 
     def ReportRuns(
         self, request: pb.ReportRunsRequest, context: grpc.ServicerContext
     ) -> pb.ReportRunsResponse:
-        """How a worker's crawls are going."""
+        """Accept a worker's reports about its crawls."""
         call = self._call(context)
         reports = codec.reports_from(request)
         load = codec.load_from(request)
@@ -166,10 +166,10 @@ class Servicer(pb_grpc.CrawlerMasterServicer):
 
 
 class RpcServer:
-    """A gRPC server at one address; with a servicer it is a master's, with crawls a worker's.
+    """A gRPC server at one address. With a servicer it is a master's, with crawls a worker's.
 
-    `address` is host:port or, for all interfaces, :port; port 0 takes a free one. A server that
-    was stopped may be started again. The limiter is the one that HTTP asks too.
+    `address` is host:port or, for all interfaces, :port. Port 0 chooses a free one. A stopped
+    server may be started again. HTTP uses the same limiter.
     """
 
     def __init__(
@@ -186,7 +186,7 @@ class RpcServer:
         clock: Clock | None = None,
     ) -> None:
         self.port = 0
-        """The port it listens at, once started."""
+        """The port at which it listens, after `start`."""
         self._address = address
         self._health = health
         self._settings = settings
@@ -200,7 +200,7 @@ class RpcServer:
         self._workers: ThreadPoolExecutor | None = None
 
     def start(self) -> None:
-        """Listen. Raises ConfigError when the address cannot be had."""
+        """Listen. Raises ConfigError if the address cannot be used."""
         workers = ThreadPoolExecutor(self._max_calls + SPARE_CALLS, thread_name_prefix="grpc")
         server = self._build(workers)
         try:
@@ -214,7 +214,8 @@ class RpcServer:
         log.info("grpc listens", address=self._address, port=self.port)
 
     def stop(self, deadline_s: float) -> None:
-        """Take no more calls, end the streams, give the other calls that long to end."""
+        """Accept no more calls, end the streams, and give the other calls `deadline_s` seconds to
+        end."""
         server, workers = self._server, self._workers
         self._server = self._workers = None
         if server is None or workers is None:
@@ -259,13 +260,14 @@ class RpcServer:
 
 def _options(settings: ApiSettings) -> list[tuple[str, int]]:
     return [
-        # Two servers that share a port each get half of the calls; an error is better.
+        # Two servers that share a port would each get half of the calls; an error is better.
         ("grpc.so_reuseport", 0),
         ("grpc.max_receive_message_length", settings.max_request_bytes),
-        # Answers have no limit: a page of large tasks is as large as it is.
+        # Answers have no limit: a page of large tasks may be large.
         ("grpc.max_send_message_length", -1),
         ("grpc.server_handshake_timeout_ms", HANDSHAKE_S * 1000),
-        # Clients that ping an idle connection are kept, instead of being told off after three.
+        # Accept clients that ping an idle connection. By default gRPC disconnects them after three
+        # pings.
         ("grpc.http2.min_recv_ping_interval_without_data_ms", 5000),
         ("grpc.keepalive_permit_without_calls", 1),
     ]

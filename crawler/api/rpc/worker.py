@@ -1,7 +1,7 @@
-"""What a worker tells of its crawls, by gRPC: a face of its own, as masters know less.
+"""The gRPC service of a worker: the statistics of its crawls.
 
-The statistics of a crawl change with every page, so nobody carries them to etcd or to a master;
-who wants them asks the worker.
+The statistics of a crawl change with every page, so they go neither to etcd nor to a master.
+Whoever wants them asks the worker.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class CrawlsServicer(pb_grpc.CrawlerWorkerServicer):
     def GetStatistics(
         self, request: pb.ResourceSpec, context: grpc.ServicerContext
     ) -> struct_pb2.Struct:
-        """Of one task."""
+        """Return the statistics of the crawl of one task."""
         found = self._crawls.of(task_schemas.load_name({"name": request.name}))
         message = struct_pb2.Struct()
         message.update(found.to_json())
@@ -40,7 +40,7 @@ class CrawlsServicer(pb_grpc.CrawlerWorkerServicer):
     def ListStatistics(
         self, request: empty_pb2.Empty, context: grpc.ServicerContext
     ) -> struct_pb2.ListValue:
-        """Of all."""
+        """Return the statistics of all crawls."""
         told: list[Any] = [found.to_json() for found in self._crawls.all()]
         message = struct_pb2.ListValue()
         message.extend(told)
@@ -48,10 +48,11 @@ class CrawlsServicer(pb_grpc.CrawlerWorkerServicer):
 
 
 class CrawlsClient(Client):
-    """A worker as seen from elsewhere; of a `Client` it has the way calls are made."""
+    """A client of a worker. It makes calls as `Client` does."""
 
     def statistics(self, name: str, call: Call) -> Statistics:
-        """Of one task. Raises NotFound, and whatever calls raise."""
+        """Return the statistics of the crawl of one task. Raises NotFound, and whatever calls
+        raise."""
         answer = self._read("GetStatistics", pb.ResourceSpec(name=name), call)
         return Statistics.from_json(json_format.MessageToDict(answer))
 
