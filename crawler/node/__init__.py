@@ -1,1 +1,1 @@
-"""What a process is: a master or a worker, a member of the cluster while its lease lives."""
+"""A process of the cluster: a master or a worker, and a member while its lease lives."""

@@ -1,6 +1,7 @@
-"""A process's node: builds its parts from the settings, starts them, stops them in reverse.
+"""The node of a process: it builds its parts from the settings, starts them, and stops them in
+reverse order.
 
-The composition root. Nothing is shared between nodes, so several live in one process in tests.
+This is the composition root. Nodes share nothing, so that a test can run several in one process.
 """
 
 from __future__ import annotations
@@ -52,35 +53,36 @@ ETCD_TROUBLE = {
     "misses": "Calls to etcd whose deadline passed without an answer.",
     "silent_watches": "Watches given up because nothing was heard of etcd.",
 }
-"""What the connection to etcd counts, and what it means."""
+"""What the connection to etcd counts, and the help text of each count."""
 
 READY_CHECK_S = 0.1
-"""How often readiness is looked at, for /readyz and gRPC's health."""
+"""How often readiness is checked for /readyz and gRPC's health, in seconds."""
 
 LEAST_SILENCE_S = 1.0
-"""How long a watch may hear nothing of etcd, at least; otherwise half of the lease's time."""
+"""The least time for which a watch may receive nothing from etcd, in seconds. Otherwise it is half
+of the lease's time."""
 
 PATIENCE = 3
 """How many times to live a node waits for an id that another node still holds."""
 
 
 class NodeRole(Role, Protocol):
-    """A role as its node drives it: a `Role` with a life around its memberships."""
+    """A role with a life around its memberships, as its node drives it."""
 
     def start(self, supervisor: Supervisor) -> None:
         """Start what runs whether the node is a member or not."""
         ...
 
     def stop(self) -> None:
-        """Let go of what `start` took; the node is no member any more."""
+        """Release what `start` took. The node is no longer a member."""
         ...
 
     def unready_reason(self) -> str:
-        """Why the node is not ready; empty when it is."""
+        """Return why the node is not ready, or an empty text if it is."""
         ...
 
     def measure(self, metrics: Metrics) -> None:
-        """Add what the role can tell of itself."""
+        """Add the role's own metrics."""
         ...
 
 
@@ -99,11 +101,11 @@ class Node:
     ) -> None:
         """Build all parts; nothing listens yet. Raises ConfigError.
 
-        `store` replaces etcd. `several` processes may share one configuration (gunicorn's workers):
-        then a taken id or gRPC port means to take another.
+        `store` replaces etcd. With `several`, other processes share this configuration (gunicorn's
+        workers): if an id or gRPC port is taken, this one takes another.
         """
         self.failure = ""
-        """What took the node down, if something did."""
+        """What made the node fail; empty if nothing did."""
         self.stopped = Event()
         self._settings = settings
         self._several = several
@@ -125,7 +127,8 @@ class Node:
         self._servicer: Servicer | None = None
         self._crawls: Crawls | None = None
         self.app: Flask
-        """The WSGI application: the API on a master, what crawls on a worker; health, metrics."""
+        """The WSGI application: a master's API, or the statistics of a worker's crawls; health and
+        metrics."""
         if role_name == MASTER:
             self._build_master()
         else:
@@ -136,16 +139,17 @@ class Node:
 
     @property
     def address(self) -> str:
-        """host:port of the gRPC server, as others reach it; known once started."""
+        """The host:port at which others reach the gRPC server, after `start`."""
         return advertised(self._grpc_at, self._rpc.port)
 
     @property
     def http_address(self) -> str:
-        """host:port of the HTTP server, as others reach it; empty when there is none."""
+        """The host:port at which others reach the HTTP server; empty if there is none."""
         return advertised(self._http_at, self._http.port) if self._http else ""
 
     def start(self) -> None:
-        """Listen, and join the cluster in the background. Raises ConfigError: nothing started."""
+        """Listen, and join the cluster in the background. Raises ConfigError; then nothing was
+        started."""
         self._listen()
         self._hub.start()
         self._supervisor.spawn("readiness", self._watch_readiness, on_end=OnEnd.FATAL)
@@ -155,20 +159,22 @@ class Node:
         log.info("node started", grpc=self.address, http=self.http_address)
 
     def stop(self) -> None:
-        """Leave cleanly: take no more, stop the role, deregister, stop. Harmless when repeated."""
+        """Leave in order: accept nothing more, stop the role, deregister, stop. It may be called
+        again."""
         with self._stop_once:
             if self.stopped.is_set():
                 return
             for step in self._last_steps():
                 try:
                     step()
-                except Exception:  # one part's defect must not keep the others alive
+                except Exception:  # a bug in one part must not keep the others alive
                     log.error("a part of the node did not stop in order", exc_info=True)
             self.stopped.set()
             log.info("node stopped")
 
     def _last_steps(self) -> Sequence[Callable[[], object]]:
-        """What others wait for comes first: the tasks and the leadership of this node."""
+        """Return the steps, with those that other nodes wait for first: the tasks and the
+        leadership of this node."""
         settings, http = self._settings.node, self._http
         return (
             self._health.shut_down,
@@ -184,7 +190,7 @@ class Node:
         )
 
     def hurry(self) -> None:
-        """While `stop` is under way: wait for nothing but what the others must know."""
+        """Shorten a `stop` in progress: wait only for what the other nodes must know."""
         self._hurried = True
         self._role.hurry()
 
@@ -296,8 +302,8 @@ class Node:
         except ConfigError:
             if not self._several:
                 raise
-            # Another process of this configuration has the port; any free one does, as the
-            # registration tells the others which.
+            # Another process of this configuration has the port. Any free port will do, because the
+            # registration announces it.
             self._grpc_at = Listen(self._grpc_at.host, 0)
             self._rpc = self._build_rpc(self._grpc_at)
             self._rpc.start()
@@ -312,11 +318,12 @@ class Node:
             self._clock.sleep(READY_CHECK_S)
 
     def _on_fatal(self, greenlet: str, error: BaseException | None) -> None:
-        """A part that must not end has ended: leave, and let the process's owner know."""
+        """Leave the cluster because a necessary part has ended, and let the owner of the process
+        know."""
         if self.failure:
             return
         self.failure = str(error) if error else f"{greenlet} ended unexpectedly"
-        log.error("node fails, leaving the cluster", greenlet=greenlet, reason=self.failure)
+        log.error("the node fails; leaving the cluster", greenlet=greenlet, reason=self.failure)
         Supervisor("last").spawn("stop", self.stop)
 
 

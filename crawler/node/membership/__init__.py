@@ -1,1 +1,1 @@
-"""How a node joins the cluster and leaves it, and learns who leads."""
+"""How a node joins the cluster, leaves it, and learns who leads."""

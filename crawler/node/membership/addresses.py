@@ -1,4 +1,4 @@
-"""The address a node listens on, and the one it tells the others."""
+"""The address at which a node listens, and the one that it announces to others."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ class Listen(NamedTuple):
 
     @property
     def bind(self) -> str:
-        """host:port to bind."""
+        """The host:port to bind."""
         return f"{self.host or '0.0.0.0'}:{self.port}"
 
 
 def parse_listen(text: str) -> Listen:
-    """`:port` or `host:port`. Raises ValueError."""
+    """Parse `:port` or `host:port`. Raises ValueError."""
     host, colon, port = text.rpartition(":")
     if not colon or not port.isdecimal() or int(port) > 65535:
         raise ValueError(f"{text!r} is not :port or host:port")
@@ -34,19 +34,20 @@ def parse_listen(text: str) -> Listen:
 
 
 def advertised(listen: Listen, port: int) -> str:
-    """What others reach the server by: the host given, else the first non-loopback IPv4 address."""
+    """Return the address for others: the given host, else the first non-loopback IPv4 address."""
     everywhere = listen.host in ("", "0.0.0.0")
     return f"{first_ipv4() if everywhere else listen.host}:{port}"
 
 
 def first_ipv4() -> str:
-    """The first non-loopback IPv4 address of this machine; 127.0.0.1 if it has none."""
+    """Return the first non-loopback IPv4 address of this machine; 127.0.0.1 if it has none."""
     found = (address for address in _addresses() if not address.startswith("127."))
     return next(found, "127.0.0.1")
 
 
 def _addresses() -> Iterator[str]:
-    """The addresses of the interfaces in their order; where that cannot be asked, of the name."""
+    """Yield the addresses of the interfaces in their order. If these cannot be listed, yield those
+    of the host name."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         for _, name in socket.if_nameindex():
             request = struct.pack("256s", name.encode()[:15])

@@ -1,4 +1,4 @@
-"""Who leads, as this node observes it, and the way to that leader."""
+"""Observes who leads, and connects to that leader."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class LeaderObserver:
         *,
         peers: Peers,
     ) -> None:
-        """`peers` are this node's clients to whoever leads."""
+        """`peers` are this node's clients of the leader."""
         self._election = election
         self._masters = masters
         self._on_change = on_change
@@ -35,7 +35,8 @@ class LeaderObserver:
 
     @property
     def leader(self) -> Leader | None:
-        """The leader last seen, None while nobody leads; read anew, as masters become known."""
+        """The leader that was seen last, None while nobody leads. Its address is looked up at each
+        call, because a master may become known later."""
         return None if self._value is None else parse_leader(self._value, self._masters())
 
     def start(self, supervisor: Supervisor) -> None:
@@ -43,11 +44,11 @@ class LeaderObserver:
         supervisor.spawn("observe", self._election.observe, self._take, on_end=OnEnd.RESTART)
 
     def backend(self, leader: Leader) -> Backend:
-        """A client to that leader."""
+        """Return a client of that leader."""
         return self._peers.backend(leader.address)
 
     def measure(self, metrics: Metrics) -> None:
-        """Show the way to the leader."""
+        """Export the state of the connection to the leader."""
         self._peers.measure(metrics)
 
     def close(self) -> None:

@@ -1,7 +1,7 @@
-"""Membership: a lease, a registration under it, and the role that lives while both do.
+"""Membership: a lease, a registration under it, and the role that runs while both live.
 
-When the lease is lost, the role stops what it covered first; then the node comes back under a new
-lease, as another incarnation. This goes on until the node stops.
+When the lease is lost, the role first stops what the lease covered. Then the node returns under a
+new lease, as another incarnation. This goes on until the node stops.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ log = get_logger(__name__)
 
 
 AGAIN_S = 0.5
-"""Pause before joining again after a session that ended soon."""
+"""The pause before joining again after a short session, in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """What a node holds while it is a member."""
+    """What a node has while it is a member."""
 
     name: str
     """The node's name within its role: the `2` of master 2."""
@@ -49,17 +49,17 @@ class Role(Protocol):
     """What a node does while it is a member."""
 
     def describe(self, node_id: str, address: str) -> Node:
-        """The registration of this process under that id. `address` is host:port of its gRPC
-        server, as others reach it."""
+        """Return the registration of this process under that id. `address` is the host:port at
+        which others reach its gRPC server."""
         ...
 
     def join(self, session: Session) -> None:
-        """The node is registered: begin. Returns soon."""
+        """Begin: the node is registered. Returns soon."""
         ...
 
     def drain(self, patience_s: float) -> None:
-        """The node is about to leave: take on nothing new, and bring what is under way to an end,
-        in that time."""
+        """Prepare to leave: take on nothing new, and finish the work in progress within
+        `patience_s` seconds."""
         ...
 
     def hurry(self) -> None:
@@ -67,7 +67,7 @@ class Role(Protocol):
         ...
 
     def leave(self) -> None:
-        """Stop now whatever the lease covered; returns when it has stopped."""
+        """Stop now whatever the lease covered. Returns when it has stopped."""
         ...
 
 
@@ -84,7 +84,8 @@ class Membership:
         clock: Clock,
         hub: HubWatch | None = None,
     ) -> None:
-        """With a `hub` the lease is renewed past it, while it turns (see `Lease.keep`)."""
+        """With a `hub` the lease is renewed independently of it, while it runs (see
+        `Lease.keep`)."""
         self._store = store
         self._keys = keys
         self._role_name = role_name
@@ -94,24 +95,25 @@ class Membership:
         self._hub = hub
         self._registry = Registry(store, keys, role_name)
         self._unrevoked: list[Lease] = []
-        """Leases that were to end while etcd did not answer; their keys may still be there."""
+        """Leases that were revoked while etcd did not answer. Their keys may still exist."""
         self._leaving = False
         self._leave_once = RLock()
         self.session: Session | None = None
-        """The present one; None while the node is not a member."""
+        """The present session; None while the node is not a member."""
 
     def remaining_s(self) -> float:
-        """What is left of the lease, in seconds; 0 while the node is no member."""
+        """Return the seconds that are left of the lease; 0 while the node is not a member."""
         session = self.session
         return session.lease.remaining_s if session is not None else 0.0
 
     def take_margin(self) -> float:
-        """The least share of the lease's time that was left since the last call; 0: no member."""
+        """Return the least share of the lease's time that was left since the last call; 0 while the
+        node is not a member."""
         session = self.session
         return session.lease.take_margin() if session is not None else 0.0
 
     def run(self, role: Role, address: str) -> None:
-        """Join, and join anew whenever the lease is lost, until `drain`; never returns."""
+        """Join, and join again whenever the lease is lost, until `drain`. Never returns."""
         while not self._leaving:
             joined_s = self._clock.monotonic()
             session = self._join(role, address)
@@ -127,11 +129,11 @@ class Membership:
             self._clock.wait(session.lease.lost)
             self.leave(role)
             if self._clock.monotonic() - joined_s < self._ttl_s:
-                self._clock.sleep(AGAIN_S)  # whatever ended it so soon may do so again
-        self._clock.wait(Event())  # whoever drains it ends it
+                self._clock.sleep(AGAIN_S)  # the same cause may end the next session as soon
+        self._clock.wait(Event())  # the greenlet that drains also ends this one
 
     def drain(self, role: Role, patience_s: float) -> None:
-        """Leave in order: say so, bring what is under way to a safe point; `leave` comes next."""
+        """Leave in order: announce it, and bring the work to a safe point. Call `leave` next."""
         self._leaving = True
         session = self.session
         if session is None:
@@ -143,9 +145,9 @@ class Membership:
         role.drain(patience_s)
 
     def leave(self, role: Role) -> None:
-        """Stop the role, then give up registration and lease; harmless when there is no session.
+        """Stop the role, then give up registration and lease. Does nothing without a session.
 
-        Whoever is interrupted in it leaves the session to the next, so that nothing is left out.
+        If a caller is interrupted here, the next caller finishes, so that no step is left out.
         """
         with self._leave_once:
             session = self.session
@@ -153,7 +155,7 @@ class Membership:
                 return
             try:
                 role.leave()
-            except Exception:  # the others must not wait for this node all the same
+            except Exception:  # the other nodes must not wait for this one all the same
                 log.error("the role did not stop in order", exc_info=True)
             session.supervisor.stop()
             if self._revoke(session.lease):
@@ -161,8 +163,9 @@ class Membership:
             self.session = None
 
     def _pulse(self, session: Session) -> None:
-        """Read now and then whether etcd still has this incarnation; the lease alone may not tell:
-        a registration may be deleted by hand, or declared dead while this process stood still."""
+        """Check at intervals whether etcd still has this incarnation. The lease alone does not show
+        it: somebody may delete a registration by hand, or declare this node dead while its process
+        was paused."""
         while not self._clock.wait(session.lease.lost, self._ttl_s / 3):
             try:
                 objection = self._registry.objection(session.node)
@@ -175,7 +178,7 @@ class Membership:
                 session.lease.end(objection)
 
     def _join(self, role: Role, address: str) -> Session:
-        """Try until it succeeds. Raises ConfigError when the id given stays taken."""
+        """Try until it succeeds. Raises ConfigError if the configured id stays taken."""
         backoff = Backoff()
         while True:
             try:
@@ -183,7 +186,7 @@ class Membership:
                 lease = Lease.grant(self._store, self._ttl_s, self._clock)
             except Retryable as error:
                 note = log.debug if backoff.attempts else log.warning
-                note("cannot register, trying again", error=str(error))
+                note("cannot register; trying again", error=str(error))
                 self._clock.sleep(backoff.next_s())
                 continue
             session = self._attempt(lease, role, address)
@@ -192,7 +195,7 @@ class Membership:
             self._clock.sleep(backoff.next_s())
 
     def _attempt(self, lease: Lease, role: Role, address: str) -> Session | None:
-        """Register under the lease; unless that succeeds the lease is given up, come what may."""
+        """Register under the lease. If that fails for any reason, give up the lease."""
         supervisor = Supervisor(
             f"{self._role_name} session", on_fatal=partial(_end_with, lease), clock=self._clock
         )
@@ -209,7 +212,8 @@ class Membership:
     def _register(
         self, lease: Lease, supervisor: Supervisor, describe: Callable[[str], Node]
     ) -> Session | None:
-        """Raises ConfigError when the id given stays taken."""
+        """Register under a chosen name, or return None. Raises ConfigError if the configured id
+        stays taken."""
         name = ""
         try:
             name = self._names.choose(self._registry.names())
@@ -220,7 +224,7 @@ class Membership:
             note("the id is taken; waiting until its lease ends", error=str(error))
             self._names.refused(name, str(error))
         except (Retryable, LeaseLost) as error:
-            log.warning("cannot register, trying again", error=str(error))
+            log.warning("cannot register; trying again", error=str(error))
         else:
             self._names.keep(name)
             return Session(name, node, lease, supervisor)
@@ -231,12 +235,13 @@ class Membership:
             lease.revoke()
         except CrawlerError as error:
             self._unrevoked.append(lease)
-            log.warning("lease not revoked; the others wait until it expires", error=str(error))
+            log.warning("lease not revoked; other nodes wait until it expires", error=str(error))
             return False
         return True
 
     def _revoke_left_over(self) -> None:
-        """A restarted etcd gives every lease its full time anew: our own would bar us for so long.
+        """Revoke the leases that could not be revoked before. A restarted etcd gives every lease
+        its full time again, and this node's own old lease would block it for so long.
 
         Raises Retryable.
         """
@@ -246,5 +251,6 @@ class Membership:
 
 
 def _end_with(lease: Lease, greenlet: str, error: BaseException | None) -> None:
-    """A part of a session that must not end has ended: a member without it is none."""
+    """End a session because one of its necessary greenlets has ended: a node without it is no
+    member."""
     lease.end(f"{greenlet} ended: {error or 'nobody knows why'}")

@@ -1,4 +1,4 @@
-"""Which name a node takes within its role: the one it was given, or the lowest free number."""
+"""Chooses a node's name within its role: the configured one, or the lowest free number."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class NodeNames:
     """Chooses a name, and keeps it for as long as this process lives.
 
     `wanted` is the configured id, which may be empty. With `several` processes of one configuration
-    (gunicorn's workers) it is only where the search begins: a, a.2, a.3 and so on.
+    (gunicorn's workers) it is only the first name tried: a, a.2, a.3 and so on.
     """
 
     def __init__(self, wanted: str, several: bool, patience_s: float, clock: Clock) -> None:
@@ -26,22 +26,23 @@ class NodeNames:
 
     @property
     def waiting(self) -> bool:
-        """Whether a name is waited for that another still holds."""
+        """Whether it waits for a name that another node still holds."""
         return self._refused_s is not None
 
     def choose(self, taken: set[str]) -> str:
-        """The name to try next."""
+        """Return the name to try next."""
         return self._kept or next(name for name in self._candidates() if name not in taken)
 
     def keep(self, name: str) -> None:
-        """The name was registered: stay with it when registering anew."""
+        """Note that the name was registered, to use it again."""
         self._kept = name
         self._refused_s = None
 
     def refused(self, name: str, why: str) -> None:
-        """Another has the name. A predecessor's lease may have to expire, so that is waited for.
+        """Note that another node has the name. It waits for a while, because the name may belong to
+        a predecessor whose lease has to expire.
 
-        Raises ConfigError when a name that was given is still taken after that.
+        Raises ConfigError if a configured name is still taken after that.
         """
         now_s = self._clock.monotonic()
         self._refused_s = self._refused_s or now_s

@@ -1,1 +1,1 @@
-"""What a worker does: it starts and stops the crawls that are assigned to it."""
+"""A worker: it starts and stops the crawls that are assigned to it."""

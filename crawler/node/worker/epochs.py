@@ -1,7 +1,7 @@
-"""What a worker remembers of its assignments, so that it takes on none that is out of date.
+"""A worker's memory of its assignments, so that it accepts no outdated one.
 
-An older assignment cannot come over the watch, which never goes back; but a person may write an old
-value into etcd, or restore a backup. Running it would be work that an owner after it has done.
+The watch never goes back, so it never delivers an older assignment. But a person may write an old
+value into etcd, or restore a backup. To run it would repeat the work of a later owner.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from crawler.model.records import Report, Resource, State
 log = get_logger(__name__)
 
 MOST_KEPT = 10_000
-"""Tasks remembered that are assigned elsewhere by now, before they are forgotten."""
+"""How many tasks that moved to other workers are remembered before they are forgotten."""
 
 
 class Epochs:
-    """The highest epoch of each task that this worker was given, and the assignments refused."""
+    """The highest epoch of each task that this worker was given, and the refused assignments."""
 
     def __init__(self) -> None:
         self._highest: dict[str, tuple[str, int]] = {}
@@ -27,8 +27,8 @@ class Epochs:
         """How many assignments were refused."""
 
     def admit(self, assigned: Iterable[Resource]) -> dict[str, Resource]:
-        """Those that are not out of date, by name. One without an epoch, which another program
-        wrote, is taken."""
+        """Return the assignments that are not outdated, by name. One without an epoch, which
+        another program wrote, is accepted."""
         current = list(assigned)
         names = {resource.name for resource in current}
         self._refused = {name: r for name, r in self._refused.items() if name in names}
@@ -37,7 +37,7 @@ class Epochs:
         return {resource.name: resource for resource in current if self._admits(resource)}
 
     def protests(self) -> list[Report]:
-        """What the leader has to know of refused assignments: the epoch that was there already."""
+        """Return reports of the refused assignments, with the epoch that was there before."""
         return [
             Report(name, resource.id, self._highest[name][1], State.ASSIGNED)
             for name, resource in self._refused.items()

@@ -1,4 +1,4 @@
-"""What a worker says of itself: how much of a processor it uses, how late its hub turns."""
+"""Measures a worker's own load: its use of a processor, and the lateness of its hub."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from crawler.clock import Clock
 from crawler.model.records import WorkerLoad
 
 TELL_S = 10.0
-"""How often a worker tells its load when it has nothing else to say."""
+"""How often a worker reports its load if it has nothing else to report, in seconds."""
 
 LEAST_S = 1.0
-"""A load over less time than this says too little."""
+"""The shortest time over which a load says enough, in seconds."""
 
 
 class OwnLoad:
-    """Measures between one look and the next; whoever reports looks often."""
+    """Measures the load between two reports. The reporting greenlet sleeps here often."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -26,17 +26,17 @@ class OwnLoad:
 
     @property
     def due(self) -> bool:
-        """Whether it is time to tell it even without anything else to say."""
+        """Whether it is time to report the load even without anything else to report."""
         return self._clock.monotonic() - self._told_s >= TELL_S
 
     def sleep(self, duration_s: float) -> None:
-        """Sleep; what it takes longer than wanted is the hub's doing."""
+        """Sleep. If that takes longer than `duration_s`, the hub was late."""
         started_s = self._clock.monotonic()
         self._clock.sleep(duration_s)
         self._late_s = max(self._late_s, self._clock.monotonic() - started_s - duration_s)
 
     def tell(self) -> WorkerLoad:
-        """The load since it was told last; nothing if that was just now."""
+        """Return the load since the last call; nothing if that was less than `LEAST_S` ago."""
         now_s, cpu_s = self._clock.monotonic(), time.process_time()
         passed_s = now_s - self._told_s
         if passed_s < LEAST_S:

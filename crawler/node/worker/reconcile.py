@@ -1,4 +1,4 @@
-"""What a worker has to start and to stop, as a pure function of what it should run and runs."""
+"""Decides which runs a worker must start and stop, as a pure function."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 
 class RunKey(NamedTuple):
-    """Identifies one run: a task of the same name may be another task, or be assigned anew."""
+    """Identifies one run. A task of the same name may be another task, or have another
+    assignment."""
 
     id: str
     epoch: int
@@ -16,17 +17,18 @@ class RunKey(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Actions:
-    """Stop first, then start: a task assigned anew has one name and two runs."""
+    """What to do. Stop first, then start: a task that was assigned again has one name and two
+    runs."""
 
     stop: Sequence[str]
     start: Sequence[str]
 
 
 def reconcile(desired: Mapping[str, RunKey], running: Mapping[str, RunKey]) -> Actions:
-    """Names to stop and to start so that `running` becomes `desired`.
+    """Return the names to stop and to start so that `running` becomes `desired`.
 
-    `running` holds ended runs too, as long as the leader has not recorded their end: they are
-    wanted no more than once.
+    `running` also has ended runs, until the leader has recorded their end. Otherwise they would run
+    twice.
     """
     stop = [name for name, key in running.items() if desired.get(name) != key]
     start = [name for name, key in desired.items() if running.get(name) != key]

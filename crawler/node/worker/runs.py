@@ -1,7 +1,7 @@
-"""The runs of a worker: one greenlet and one engine crawl for each task it was given.
+"""The runs of a worker: one greenlet and one engine crawl for each task that it was given.
 
-Only so many run at once, which bounds what a worker takes of memory however many tasks it is given.
-The others wait in line, higher priority first.
+Only a limited number run at once, which limits a worker's memory however many tasks it has. The
+others wait in a queue, higher priority first.
 """
 
 from __future__ import annotations
@@ -29,34 +29,38 @@ from crawler.supervision import OnEnd, Supervisor
 log = get_logger(__name__)
 
 STOP_S = 0.25
-"""How long a run may take to stop before it is cut off. Its fetches end at once; this is for a
-callback under way and the last items. With the next it fits the margin of the shortest lease."""
+"""How many seconds a run may take to stop before it is cut off. Its fetches end at once; this time
+is for a running callback and for the last items. STOP_S and CUT_OFF_S together fit the margin of
+the shortest lease."""
 
 CUT_OFF_S = 0.15
-"""How long it may take until it is gone after that."""
+"""How many seconds it may take to end after it was cut off."""
 
 MOST_STOPS = 20
-"""So often a run is told to stop and cut off. A kill costs the end of a run one of its steps, so
-that one which goes on after so many never ends: its callback catches what should end it."""
+"""How often a run is told to stop and cut off. Each kill interrupts one step of the run's end. A
+run that still goes on after this many kills never ends: its callback catches the exception that
+should end it."""
 
 LONGEST_REASON = 1000
-"""Characters of a reason that are reported; it stands in etcd, and in every listing."""
+"""How many characters of a reason are reported. The reason is stored in etcd, and is in every
+listing."""
 
 LONGEST_FOLDER = 150
-"""Most bytes of a task's name in a folder's name; file systems allow 255."""
+"""How many bytes of a task's name go into a folder's name; file systems allow 255."""
 
 
 def items_path(folder: Path, resource: Resource) -> Path:
-    """Where one run's items go: a folder per task, a file per run, so that nothing is overwritten.
+    """Return the file of one run's items. Each task has a folder, and each run a file, so nothing
+    is overwritten.
 
-    A name too long for a file system is cut; the id in the file's name still tells tasks apart.
+    A name too long for a file system is cut; the id in the file's name still distinguishes tasks.
     """
     id = folder_name(resource.id) or "task"
     return folder / folder_name(resource.name) / f"{id}-{resource.epoch}.jsonl"
 
 
 def folder_name(task: str) -> str:
-    """A task's name, or id, as a name that any file system takes."""
+    """Return a task's name, or id, as a name that any file system accepts."""
     name = quote(task, safe=" +,=@()")
     name = f"%2E{name[1:]}" if name.startswith(".") else name
     return name[:LONGEST_FOLDER]
@@ -67,7 +71,7 @@ class RunGoesOn(CrawlerError):
 
 
 class Run:
-    """One run of one task; kept after its end until the leader has recorded it."""
+    """One run of one task. The worker keeps it after its end, until the leader has recorded it."""
 
     def __init__(self, resource: Resource) -> None:
         self.name = resource.name
@@ -89,11 +93,11 @@ class Run:
 
     @property
     def ended(self) -> bool:
-        """Whether it ran to its end, well or not."""
+        """Whether it ran to its end, successfully or not."""
         return self._state.finished
 
     def execute(self, engine: Engine, sink: Sink | SinkMaker) -> None:
-        """Crawl until done, stopped or failed; blocks."""
+        """Crawl until done, stopped or failed. It blocks."""
         self._state = State.RUNNING
         try:
             self._crawl = engine.crawl(self._spec, sink)
@@ -104,26 +108,26 @@ class Run:
         except InvalidArgument as error:
             self._fail(str(error))
         except Exception as error:
-            log.error("run ended with an error", task=self.name, exc_info=True)
+            log.error("a run ended with an error", task=self.name, exc_info=True)
             self._fail(f"{type(error).__name__}: {error}")
         else:
             if not self._stopped:
                 self._state, self._reason = self._crawl.outcome()
 
     def stop(self) -> None:
-        """Make the crawl end soon; its outcome counts no more."""
+        """Make the crawl end soon. Its outcome no longer counts."""
         self._stopped = True
         self.stops += 1
         if self._crawl is not None:
             self._crawl.stop()
 
     def report(self) -> Report | None:
-        """What the leader does not know yet; None when it knows all."""
+        """Return what the leader does not know yet, or None if it knows all."""
         report = self.status()
         return None if self.waits or report == self._told else report
 
     def status(self) -> Report:
-        """How the run stands now."""
+        """Return the present state of the run."""
         counts = self._crawl.counts if self._crawl is not None else Counts()
         return Report(
             name=self.name,
@@ -136,7 +140,7 @@ class Run:
         )
 
     def told(self, report: Report) -> None:
-        """The leader has taken that report."""
+        """Note that the leader has accepted that report."""
         self._told = report
 
     def _fail(self, reason: str, awaits_spider: bool = False) -> None:
@@ -145,24 +149,25 @@ class Run:
 
 
 def _sound(reason: str) -> str:
-    """A reason that any program can read: it may quote what a page or a task said."""
+    """Return a reason that any program can read. It may quote a page or a task, and is cut if too
+    long."""
     return reason[:LONGEST_REASON].encode(errors="backslashreplace").decode()
 
 
 def _begun(runs: Iterable[tuple[Run, Greenlet | None]]) -> list[Greenlet]:
-    """The greenlets of those runs that have one."""
+    """Return the greenlets of those runs that have one."""
     return [greenlet for _, greenlet in runs if greenlet is not None]
 
 
 def _end(greenlets: Sequence[Greenlet], patience_s: float) -> None:
-    """Wait until they have ended; what has not by then is cut off."""
+    """Wait until they have ended. Cut off those that have not after `patience_s` seconds."""
     gevent.joinall(greenlets, timeout=patience_s)
     gevent.killall([greenlet for greenlet in greenlets if not greenlet.dead], block=False)
     gevent.joinall(greenlets, timeout=CUT_OFF_S)
 
 
 class Runs:
-    """All runs of a worker; starting and stopping them is all it does."""
+    """All runs of a worker. It only starts and stops them."""
 
     def __init__(
         self,
@@ -173,7 +178,7 @@ class Runs:
         on_end: Callable[[], None],
         most: int,
     ) -> None:
-        """At most `most` run at once."""
+        """`most` is how many run at once."""
         self._most = most
         self._engine = engine
         self._items = items
@@ -182,19 +187,19 @@ class Runs:
         self._on_end = on_end
         self._supervisor = Supervisor("runs", clock=clock)
         self._runs: dict[str, tuple[Run, Greenlet | None]] = {}
-        """Each with its greenlet, once it has one."""
+        """Each run with its greenlet, once it has one."""
         self._line: list[tuple[int, int, Run, Resource]] = []
-        """Those that wait for one to end; some may have been stopped meanwhile."""
+        """The runs that wait for another to end. Some may have been stopped meanwhile."""
         self._order = itertools.count()
         self._running = 0
         self._halted = False
 
     def known(self) -> dict[str, RunKey]:
-        """Name → identity of each run, ended ones included."""
+        """Return name → identity of each run, including ended ones."""
         return {name: run.key for name, (run, _) in self._runs.items()}
 
     def all(self) -> list[Run]:
-        """The runs, ended ones included."""
+        """Return the runs, including ended ones."""
         return [run for run, _ in self._runs.values()]
 
     @property
@@ -204,7 +209,7 @@ class Runs:
 
     @property
     def waiting(self) -> int:
-        """How many wait for one of those to end."""
+        """How many wait for another run to end."""
         return sum(run.waits for run in self.all())
 
     def start(self, resource: Resource) -> None:
@@ -231,14 +236,15 @@ class Runs:
         log.info("run started", task=run.name, epoch=run.key.epoch)
 
     def _free(self, _: Greenlet) -> None:
-        """A run has ended in whatever way: the next may begin."""
+        """Let the next run begin, because one has ended in whatever way."""
         self._running -= 1
         self._admit()
 
     def stop(self, names: Iterable[str]) -> None:
-        """Stop these runs, all at once, and forget them; one that does not end stays known.
+        """Stop these runs, all at once, and forget those that ended. A run that does not end stays
+        known.
 
-        What does not stop by itself in time is cut off; only a callback that computes without ever
+        A run that does not stop in time is cut off. Only a callback that computes without ever
         giving others a turn survives that.
         """
         stopping = [self._runs[name] for name in names if name in self._runs]
@@ -249,16 +255,19 @@ class Runs:
             self._forget(run, greenlet)
 
     def halt(self, patience_s: float) -> None:
-        """Bring every run to a safe point and let it end there: fetches end at once, a callback is
-        let finish, its items are written. What takes longer is cut off. The runs stay known, so
-        that they can be reported."""
+        """Let every run end at a safe point: its fetches end at once, a running callback may
+        finish, and its items are written.
+
+        A run that takes longer than `patience_s` is cut off. The runs stay known, so that they can
+        be reported.
+        """
         self._halted = True
         for run in self.all():
             run.stop()
         _end(_begun(self._runs.values()), patience_s)
 
     def cut_off(self) -> None:
-        """End every run where it stands; returns at once."""
+        """End every run where it is, without waiting."""
         gevent.killall(_begun(self._runs.values()), block=False)
 
     def stop_all(self) -> None:
@@ -266,7 +275,7 @@ class Runs:
         self.stop(list(self._runs))
 
     def check(self) -> None:
-        """Raise RunGoesOn when a run was stopped again and again and has not ended."""
+        """Raise RunGoesOn if a run was stopped `MOST_STOPS` times and has not ended."""
         endless = sorted(run.name for run in self.all() if run.stops >= MOST_STOPS)
         if endless:
             raise RunGoesOn(
@@ -276,7 +285,7 @@ class Runs:
 
     def _forget(self, run: Run, greenlet: Greenlet | None) -> None:
         if greenlet is not None and not greenlet.dead:
-            log.error("run does not stop, its callback blocks", task=run.name, epoch=run.key.epoch)
+            log.error("run does not stop; its callback blocks", task=run.name, epoch=run.key.epoch)
         elif self._runs.get(run.name, (None,))[0] is run:
             del self._runs[run.name]
             log.info("run stopped", task=run.name, epoch=run.key.epoch, ended=run.ended)

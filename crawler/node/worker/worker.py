@@ -1,7 +1,8 @@
-"""A worker: runs exactly what is assigned to this incarnation of it, and reports how that goes.
+"""The role of a worker: it runs exactly what is assigned to its incarnation, and reports about it.
 
-What it should run comes from etcd, by a mirror that keeps its own resources only; what it runs is
-made equal to that after each change. It writes nothing to etcd itself: reports go to the leader.
+It learns its assignments from etcd, through a mirror that keeps only its own resources. After each
+change it starts and stops runs until they match the assignments. It writes nothing to etcd: its
+reports go to the leader.
 """
 
 from __future__ import annotations
@@ -40,19 +41,19 @@ from crawler.supervision import OnEnd, Supervisor
 log = get_logger(__name__)
 
 AGAIN_S = 0.5
-"""Pause before trying again to stop a run that did not stop, or to start one in its place."""
+"""The pause before another try to stop a run that did not stop, or to start one in its place."""
 
 CALL_BYTES = 50_000
-"""Size of one call with reports, at most; api.max_request_bytes is no less."""
+"""The largest size of one call with reports, in bytes; api.max_request_bytes is at least that."""
 
 REPORT_BYTES = 150
-"""Size of a report beside its name and reason."""
+"""The size of a report without its name and reason, in bytes."""
 
 LAST_WORD_S = 1.0
-"""How long a worker that leaves waits for a leader to take its last reports."""
+"""How many seconds a worker that leaves waits for a leader to accept its last reports."""
 
 RunReport = tuple[Run | None, Report]
-"""A report and its run; without one when an assignment was refused."""
+"""A report and its run. For a refused assignment there is no run."""
 
 
 class Worker:
@@ -67,7 +68,7 @@ class Worker:
         clock: Clock,
         peers: Peers | None = None,
     ) -> None:
-        """`peers` replaces the gRPC clients to a leader."""
+        """`peers` replaces the gRPC clients of the leader, for tests."""
         self._store = store
         self._keys = keys
         self._settings = settings
@@ -103,13 +104,13 @@ class Worker:
         supervisor.spawn("report", self._report_forever, on_end=OnEnd.FATAL)
 
     def stop(self) -> None:
-        """Stop the engine; `leave` has stopped the runs."""
+        """Stop the engine. `leave` has stopped the runs."""
         self._engine.stop()
         self._sinks.close()
         self._observer.close()
 
     def describe(self, node_id: str, address: str) -> Node:
-        """The registration of this worker: its labels, spiders, capacity and taints go along."""
+        """Return the registration of this worker, with its labels, spiders, capacity and taints."""
         given = self._settings.node
         return Node(
             node_id,
@@ -129,28 +130,28 @@ class Worker:
         self._mine.start(session.supervisor)
 
     def drain(self, patience_s: float) -> None:
-        """Start nothing more, let what runs come to a safe point, and have the last word on it."""
+        """Start nothing more, let the runs reach a safe point, and report them a last time."""
         self._draining = True
         self._runs.halt(patience_s)
         self._report(LAST_WORD_S)
 
     def hurry(self) -> None:
-        """Wait for no callback any more."""
+        """Cut the runs off: no longer wait for their callbacks."""
         self._runs.cut_off()
 
     def leave(self) -> None:
-        """Stop all runs before anyone else may start them."""
+        """Stop all runs before another worker may start them."""
         self._session = None
         self._mine = None
         self._runs.stop_all()
-        self._changed.set()  # what has not ended is stopped again, though nothing changes in etcd
+        self._changed.set()  # stops those again that have not ended
 
     def unready_reason(self) -> str:
-        """Why no task can run here at present; empty when one can."""
+        """Return why no task can run here at present, or an empty text if one can."""
         return "not registered in etcd" if self._session is None else ""
 
     def measure(self, metrics: Metrics) -> None:
-        """How many tasks run here."""
+        """Export how many tasks run here, and what their crawls have done."""
         self._observer.measure(metrics)
         runs, held = self._runs, self._engine.held
         metrics.gauge_of("crawler_runs", "Tasks that run on this worker.", lambda: runs.running)
@@ -170,9 +171,10 @@ class Worker:
     # -- what should run ------------------------------------------------------------------------
 
     def _decode_mine(self, kv: KeyValue) -> Resource | None:
-        """Keep what this incarnation owns; the rest does not concern it."""
+        """Decode a resource that this incarnation owns; None for all others."""
         session = self._session
-        # Most are not mine, and decoding them all would cost more than all the rest of this.
+        # Most resources belong to others, and decoding them all would cost more than all other work
+        # here.
         if session is None or session.node.id.encode() not in kv.value:
             return None
         resource = decode_stored(self._keys, kv)
@@ -192,7 +194,7 @@ class Worker:
             self._clock.wait(self._changed, None if settled else AGAIN_S)
 
     def _reconcile(self) -> bool:
-        """Stop and start what differs; whether all is now as it should be.
+        """Stop and start what differs. Return whether everything now matches.
 
         Raises RunGoesOn, which ends this node: nobody else may believe that the run has ended.
         """
@@ -204,17 +206,17 @@ class Worker:
         self._runs.stop(actions.stop)
         self._runs.check()
         for name in actions.start:
-            # The lease may have been lost while others were stopped, and one may not have stopped.
+            # The lease may have been lost while runs stopped, and a run may not have stopped.
             free = name not in self._runs.known() and not self._draining
             if self._session is not None and free:
                 self._runs.start(desired[name])
         self._report_now.set()
         return self._runs.known() == wanted
 
-    # -- what it says about it --------------------------------------------------------------------
+    # -- reports ---------------------------------------------------------------------------------
 
     def _report_forever(self) -> None:
-        """Report at once what has ended, and counts every now and then."""
+        """Report at once which runs have ended, and report counts at intervals."""
         while True:
             self._clock.wait(self._report_now, self._settings.worker.report_s)
             self._report_now.clear()
@@ -236,10 +238,10 @@ class Worker:
                 self._send(leader, session.node.id, part, left_s)
 
     def _send(self, leader: Leader, node_id: str, sent: list[RunReport], timeout_s: float) -> None:
-        """Send reports; what was not taken is sent again next time, with newer counts.
+        """Send reports. A report that was not accepted is sent again next time, with newer counts.
 
-        A refused run may be of an assignment that the leader has not seen yet, so it is told again;
-        if it is out of date, the mirror will say so and the run be stopped.
+        A refused run may have an assignment that the leader has not seen yet, so it is reported
+        again. If the assignment is outdated, the mirror will learn that, and the run is stopped.
         """
         call = Call(timeout_s)
         reports = [report for _, report in sent]
@@ -247,7 +249,7 @@ class Worker:
             load = self._own_load.tell()
             refused = set(self._observer.backend(leader).report(node_id, reports, call, load))
         except CrawlerError as error:
-            log.warning("reports not delivered, trying again", leader=leader.id, error=str(error))
+            log.warning("reports not delivered; trying again", leader=leader.id, error=str(error))
             return
         for run, report in sent:
             if run is not None and run.name not in refused:
@@ -273,7 +275,7 @@ def _report_of(run: Run) -> RunReport | None:
 
 
 def _parts(reports: list[RunReport]) -> Iterator[list[RunReport]]:
-    """Reports in calls well below the size that a master takes."""
+    """Split reports into calls well below the size that a master accepts."""
     part: list[RunReport] = []
     size = 0
     for run, report in reports:
@@ -288,7 +290,7 @@ def _parts(reports: list[RunReport]) -> Iterator[list[RunReport]]:
 
 
 def crawl_totals(statistics: StatisticsRegistry) -> Iterator[Total]:
-    """What all crawls of a worker have done, for its metrics."""
+    """Yield the totals of all crawls of a worker, for its metrics."""
     totals = statistics.totals()
     for name, value in totals.sums.items():
         yield Total(f"crawler_crawl_{name}", f"Over all crawls: {name}.", value)
