@@ -34,6 +34,8 @@ class ClusterState:
         """What the cluster state knows of each task."""
         self.workers = WorkerPool(self.holdings, self.changes, self.relevant_labels)
         """The live workers with the sums of their tasks."""
+        self.candidates: Mapping[str, Candidate] = self.workers.candidates
+        """All live workers by id."""
 
     def begin(self) -> None:
         """Start to collect changes: this master places tasks from now on, and has to look at

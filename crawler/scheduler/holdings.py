@@ -64,10 +64,6 @@ class Holdings:
     def __iter__(self) -> Iterator[str]:
         return iter(self._held)
 
-    def get(self, name: str) -> Holding | None:
-        """Return what is known of a task, or None."""
-        return self._held.get(name)
-
     def on(self, node: Node) -> Iterator[Holding]:
         """Yield the tasks that this exact life of a worker owns."""
         for name in self._on_node.get(node.id, ()):

@@ -30,7 +30,8 @@ class WorkerPool:
         self._relevant_labels = relevant_labels
         self.groups: Counter[str] = Counter()
         """How many unfinished tasks of each group are on workers that take new tasks."""
-        self._candidates: dict[str, Candidate] = {}
+        self.candidates: dict[str, Candidate] = {}
+        """All live workers by id."""
         self._domains = Domains()
         self._cordoned: frozenset[str] = frozenset()
         self._schedulable: Sequence[Candidate] | None = None
@@ -54,7 +55,7 @@ class WorkerPool:
 
     def schedulable_among(self, ids: Iterable[str]) -> Sequence[Candidate]:
         """Return those of these workers that take new tasks, sorted by id."""
-        present = (self._candidates[id] for id in sorted(ids) if id in self._candidates)
+        present = (self.candidates[id] for id in sorted(ids) if id in self.candidates)
         return [candidate for candidate in present if candidate.schedulable]
 
     def places(self, key: str) -> Sequence[Place]:
@@ -73,7 +74,7 @@ class WorkerPool:
 
     def join(self, node: Node) -> None:
         """Add a worker that registered, or whose registration changed."""
-        present = self._candidates.get(node.id)
+        present = self.candidates.get(node.id)
         if present is not None and present.node == node:
             return
         if present is not None:
@@ -91,7 +92,7 @@ class WorkerPool:
 
     def leave(self, node_id: str) -> None:
         """Remove a worker whose registration is gone."""
-        present = self._candidates.get(node_id)
+        present = self.candidates.get(node_id)
         if present is not None:
             self._remove(present)
             self._changes.suspect(self._holdings.names_on(node_id))
@@ -115,7 +116,7 @@ class WorkerPool:
 
     def report(self, node_id: str, load: WorkerLoad) -> None:
         """Note the load that a worker reported."""
-        candidate = self._candidates.get(node_id)
+        candidate = self.candidates.get(node_id)
         if candidate is not None:
             candidate.reported = load
 
@@ -131,7 +132,7 @@ class WorkerPool:
         (-1)."""
         owner = holding.owner
         assert owner is not None  # the callers checked it
-        candidate = self._candidates.get(owner.node_id)
+        candidate = self.candidates.get(owner.node_id)
         if candidate is None:
             return
         if owner is not candidate.node.as_owner and not candidate.node.owns(owner):
@@ -152,7 +153,7 @@ class WorkerPool:
 
     def _enter(self, node: Node, reported: WorkerLoad) -> None:
         """Make a candidate of a worker, with all tasks that it owns."""
-        candidate = self._candidates[node.id] = Candidate(node)
+        candidate = self.candidates[node.id] = Candidate(node)
         candidate.reported = reported
         candidate.schedulable = not node.draining and node.id not in self._cordoned
         self._schedulable = None
@@ -181,6 +182,6 @@ class WorkerPool:
 
     def _open_loads(self) -> Iterator[tuple[Node, Sequence[Load]]]:
         """Yield each worker with the loads of its unfinished tasks."""
-        for candidate in self._candidates.values():
+        for candidate in self.candidates.values():
             open = (holding for holding in self._holdings.on(candidate.node) if holding.open)
             yield candidate.node, [h.load for h in open] if candidate.schedulable else []
