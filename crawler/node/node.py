@@ -167,7 +167,7 @@ class Node:
             for step in self._last_steps():
                 try:
                     step()
-                except Exception:  # a bug in one part must not keep the others alive
+                except Exception:  # one part's defect must not keep the others alive
                     log.error("a part of the node did not stop in order", exc_info=True)
             self.stopped.set()
             log.info("node stopped")
