@@ -1,1 +1,2 @@
-"""Values that cross the boundaries of parts: tasks, nodes, constraints, the scheduler's policy."""
+"""The values that cross the boundaries of parts: tasks, nodes, constraints, the scheduler's
+policy."""

@@ -1,7 +1,7 @@
-"""What a task may ask of its worker, and what a worker may keep away with: frozen values.
+"""The conditions of a task on its worker, and the taints of a worker, as frozen values.
 
-Labels are text, and so are the values they are compared with; `Gt` and `Lt` compare them as whole
-numbers. Everything here is hashable, as tasks that ask the same are placed together.
+Labels are text, and so are the values that they are compared with; `Gt` and `Lt` compare them as
+whole numbers. All values are hashable, because tasks with equal constraints are placed together.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 NODE = "node"
-"""The domain of `Neighbour.over` and `Spread.over` in which each worker stands alone."""
+"""The value of `Neighbour.over` and `Spread.over` for which each worker is a domain of its own."""
 
 UNBOUNDED = frozenset({"cpu", "memory"})
-"""Quantities that every worker has: one that does not say how much of them is not limited. Of any
-other quantity a worker has none unless it says so."""
+"""Quantities that every worker has. A worker whose capacity does not name one has no limit. It has
+none of any other quantity that its capacity does not name."""
 
 MOST_AMOUNT = 10**12
-"""Largest amount of a quantity; a double holds three decimals of it."""
+"""The largest amount of a quantity. A double keeps three decimals of it."""
 
 
 class Operator(enum.Enum):
@@ -50,11 +50,11 @@ class Expression:
     values: tuple[str, ...] = ()
     """Any of these for `In`, none of these for `NotIn`, one number for `Gt` and `Lt`."""
     weight: float = 1.0
-    """Among preferred expressions: how much this one counts beside the others."""
+    """Among preferred expressions: how much this one counts in proportion to the others."""
 
     def holds(self, labels: Mapping[str, str]) -> bool:
-        """Whether a worker with these labels fulfils it. An absent label fulfils `NotIn`, as it
-        does in Kubernetes."""
+        """Whether a worker with these labels fulfils it. An absent label fulfils `NotIn`, as in
+        Kubernetes."""
         return _HOLDS[self.operator](labels.get(self.label), self.values)
 
     def __str__(self) -> str:
@@ -63,35 +63,37 @@ class Expression:
 
 @dataclass(frozen=True, slots=True)
 class Neighbour:
-    """To be near to, or apart from, unfinished tasks with a label."""
+    """The wish to be near to, or apart from, unfinished tasks with a label."""
 
     label: str
     value: str = ""
-    """Of the other tasks; empty is the value that this task has itself."""
+    """The value of the other tasks' label; empty means this task's own value."""
     over: str = NODE
-    """A label of workers: those with the same value of it are one place. `node` is each alone."""
+    """A label of workers. Workers with the same value are one domain; for `node`, each worker is
+    one."""
     weight: float = 0.0
-    """0 is required; more is preferred, and how much beside other preferences."""
+    """0 means required. Above 0 it is a preference that counts in proportion to its weight."""
 
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """To be spread evenly over places, together with the unfinished tasks that have a label."""
+    """The wish to be spread evenly over domains, together with the unfinished tasks that have a
+    label."""
 
     over: str
     """A label of workers, or `node`."""
     label: str
     value: str = ""
-    """Of the tasks counted; empty is the value that this task has itself."""
+    """The value of the counted tasks' label; empty means this task's own value."""
     max_skew: int = 1
-    """By how many tasks a place may exceed the one with the fewest."""
+    """How many more tasks a domain may have than the domain with the fewest."""
     weight: float = 0.0
-    """0 is required; more is preferred, and how much beside other preferences."""
+    """0 means required. Above 0 it is a preference that counts in proportion to its weight."""
 
 
 @dataclass(frozen=True, slots=True)
 class Taint:
-    """What keeps tasks off a worker unless they tolerate it."""
+    """A mark of a worker that keeps tasks away unless they tolerate it."""
 
     key: str
     value: str
@@ -99,7 +101,7 @@ class Taint:
 
     @classmethod
     def parse(cls, text: str) -> Taint:
-        """Read `key=value:effect`; the value may be left out. Raises ValueError."""
+        """Read `key=value:effect`. The value may be omitted. Raises ValueError."""
         name, colon, effect = text.rpartition(":")
         key, _, value = name.partition("=")
         allowed = [each.value for each in Effect]
@@ -116,14 +118,14 @@ class Taint:
 
 @dataclass(frozen=True, slots=True)
 class Toleration:
-    """Taints that a task does not mind; what is empty matches all."""
+    """The taints that a task tolerates. An empty field matches all."""
 
     key: str = ""
     value: str = ""
     effect: Effect | None = None
 
     def covers(self, taint: Taint) -> bool:
-        """Whether a taint is one of them."""
+        """Whether it covers that taint."""
         return (
             self.key in ("", taint.key)
             and self.value in ("", taint.value)
@@ -133,12 +135,12 @@ class Toleration:
 
 @dataclass(frozen=True, slots=True)
 class Constraints:
-    """All that a task asks of its worker."""
+    """All conditions of a task on its worker."""
 
     node: str = ""
-    """Id, or name within its role, of the only worker that may have it."""
+    """The id, or the name within its role, of the only worker that may get the task."""
     requests: tuple[tuple[str, float], ...] = ()
-    """How much it takes of which quantity, in the order of their names."""
+    """How much of each quantity the task takes, sorted by the names of the quantities."""
     required: tuple[Expression, ...] = ()
     preferred: tuple[Expression, ...] = ()
     near: tuple[Neighbour, ...] = ()
@@ -148,16 +150,17 @@ class Constraints:
 
 
 NONE = Constraints()
-"""Of a task that takes any worker."""
+"""The constraints of a task that accepts any worker."""
 
 
 def goes_by(node_id: str, name: str) -> bool:
-    """Whether a worker is the one that a task names: by its id, or its name within its role."""
+    """Whether a worker has that id, or that name within its role."""
     return node_id == name or node_id.endswith(f"-{name}")
 
 
 def says_yes(value: str | None) -> bool:
-    """Whether a label with that value, None when it is absent, says that there is such a thing."""
+    """Whether a label with that value means that there is such a thing. None means an absent
+    label."""
     return (value or "").lower() not in ("", "0", "false", "no")
 
 

@@ -1,4 +1,4 @@
-"""What people may change of the scheduler of a running cluster, and what they see of it."""
+"""What people can change in the scheduler of a running cluster, and what they see of it."""
 
 from __future__ import annotations
 
@@ -8,37 +8,37 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What of the scheduler can be switched while it runs."""
+    """What can be changed in the scheduler while it runs."""
 
     strategy: str
     disabled: frozenset[str] = frozenset()
-    """Names of the plugins that are off."""
+    """The names of the plugins that are off."""
     weights: Mapping[str, float] = field(default_factory=dict)
-    """Plugin → what its points count, where that differs from its own default."""
+    """Plugin → its weight, if that differs from its own default."""
 
 
 @dataclass(frozen=True, slots=True)
 class PolicyChange:
-    """What somebody wants to be otherwise; None leaves it as it is.
+    """A requested change of the policy. None leaves a field as it is.
 
-    What names a plugin alone leaves the others as they are when the leader carries it out, whoever
-    else changed them meanwhile.
+    A change that names single plugins leaves the others as they are when the leader applies it,
+    even if somebody changed them meanwhile.
     """
 
     strategy: str | None = None
     disabled: frozenset[str] | None = None
-    """All plugins that are to be off."""
+    """All plugins that must be off."""
     weights: Mapping[str, float] | None = None
-    """All weights that are to differ from the plugins' own."""
+    """All weights that must differ from the plugins' own."""
     disable: frozenset[str] = frozenset()
-    """Plugins to be turned off beside those that are off."""
+    """Plugins to turn off, in addition to those that are off."""
     enable: frozenset[str] = frozenset()
-    """Plugins to be turned on."""
+    """Plugins to turn on."""
     weigh: Mapping[str, float | None] = field(default_factory=dict)
-    """Plugin → what its points are to count; None is its own weight."""
+    """Plugin → its new weight; None means its own default."""
 
     def applied_to(self, policy: Policy) -> Policy:
-        """The policy with this change."""
+        """Return the policy with this change."""
         disabled = policy.disabled if self.disabled is None else self.disabled
         weights = {**(policy.weights if self.weights is None else self.weights), **self.weigh}
         return Policy(
@@ -50,7 +50,7 @@ class PolicyChange:
 
 @dataclass(frozen=True, slots=True)
 class Cordon:
-    """A worker that is given no tasks, and whose tasks move off, until somebody lifts it."""
+    """A worker that gets no tasks, and whose tasks move away, until somebody uncordons it."""
 
     node_id: str
     since: int
@@ -59,13 +59,13 @@ class Cordon:
 
 @dataclass(frozen=True, slots=True)
 class PluginView:
-    """A plugin as the leader has it loaded."""
+    """A plugin as the leader has loaded it."""
 
     name: str
     source: str
     """`built in`, `settings`, or the package that announced it."""
     order: int
-    """Its place among those that are asked, from 1."""
+    """Its place in the order in which plugins are asked, from 1."""
     on: bool
     weight: float
     hooks: Sequence[str]
@@ -73,11 +73,11 @@ class PluginView:
     calls: int = 0
     """How often it was asked since this master started."""
     failures: int = 0
-    """How often it raised, or answered what is not allowed."""
+    """How often it raised, or gave an answer that is not allowed."""
     seconds: float = 0.0
-    """Time it has taken in all."""
+    """How many seconds its calls took in all."""
     slow: int = 0
-    """How many of its calls took longer than they should."""
+    """How many of its calls took too long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,69 +85,69 @@ class SchedulerView:
     """The scheduler as the leader has it."""
 
     policy: Policy
-    """What is in force from the next pass on."""
+    """The policy in force from the next pass on."""
     strategies: Sequence[str]
-    """The strategies that can be switched to."""
+    """The available strategies."""
     plugins: Sequence[PluginView]
     switched: bool = False
-    """Whether somebody switched the policy; else it is that of the leader's settings."""
+    """Whether somebody changed the policy. If not, it is that of the leader's settings."""
     fault: str = ""
-    """Why the policy that somebody switched to is not in force."""
+    """Why the stored policy is not in force; empty if it is."""
 
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """What a plugin thinks of a worker."""
+    """The points of a plugin for a worker."""
 
     plugin: str
     weight: float
     points: float
-    """From 0 to 1; times the weight they are added to the rating of the strategy."""
+    """From 0 to 1. Times the weight they are added to the rating of the strategy."""
     place: str = ""
-    """The place of the worker that they are given for, as `zone=a`; empty for the worker itself."""
+    """The domain of the worker that gets the points, as `zone=a`; empty for the worker itself."""
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerVerdict:
-    """What the scheduler would make of one worker for a task."""
+    """The scheduler's judgement of one worker for a task."""
 
     node_id: str
     unfinished: int
-    """Its unfinished tasks, without the one in question."""
+    """The number of its unfinished tasks, without the task in question."""
     refusals: Mapping[str, str] = field(default_factory=dict)
-    """Plugin → why it must not get the task now; empty when it may."""
+    """Plugin → why it must not get the task now; empty if it may."""
     rating: float = 0.0
-    """The strategy's, of a worker that may get it; the highest total is chosen."""
+    """The strategy's rating of a worker that may get the task. The highest total is chosen."""
     scores: Sequence[Score] = ()
     total: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What went wrong in a plugin, which was skipped from then on."""
+    """A fault of a plugin, which was skipped from then on."""
 
     plugin: str
     hook: str
     """The hook that failed, or `STRATEGY` for the strategy that the plugin brings."""
     error: str
-    """What it raised, or what it answered that is not allowed."""
+    """What it raised, or its answer that is not allowed."""
 
 
 STRATEGY = "strategy"
-"""Stands for the strategy among the hooks."""
+"""The name of the strategy among the hooks."""
 
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What the scheduler would make of a task now."""
+    """The scheduler's judgement of a task now."""
 
     strategy: str
     chosen: str
-    """Id of the worker that would get it; empty for none."""
+    """The id of the worker that would get it; empty for none."""
     workers: Sequence[WorkerVerdict]
-    """All live workers, in the order of their ids."""
+    """All live workers, sorted by id."""
     faults: Sequence[Fault] = ()
-    """What failed while it was judged, and had no say in it."""
+    """The plugins that failed meanwhile, and had no influence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,12 +157,12 @@ class Explanation:
     name: str
     state: str
     reason: str
-    """As its resource says."""
+    """The reason in its resource."""
     assigned_node: str
-    """Id of its worker; empty without one."""
+    """The id of its worker; empty if it has none."""
     group: str
     priority: int
     waits_for: str
-    """What has to happen before it is placed, in words; empty for one that does not wait."""
+    """What has to happen before it is placed, in words; empty if it does not wait."""
     judgement: Judgement
-    """What would be decided if it were placed now, without counting itself."""
+    """The decision if it were placed now, without counting itself."""

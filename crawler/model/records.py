@@ -1,6 +1,6 @@
 """The frozen values that cross boundaries: tasks ("resources"), nodes, leadership, reports.
 
-Nothing here knows where a value came from or how it is stored; the codecs live at the edges.
+This module does not know where a value came from or how it is stored; the codecs know that.
 Mappings inside records are read-only by convention: whoever changes one makes a new record.
 """
 
@@ -19,31 +19,32 @@ from crawler.model.constraints import NONE, Constraints, Taint
 NO_LABELS: Mapping[str, str] = {}
 
 OWNERS = 10_000
-"""Owners of tasks that are kept."""
+"""How many owners of tasks are cached."""
 
 DRAINING = "draining"
-"""Entry in the metadata of a node that is about to leave."""
+"""The entry in the metadata of a node that is about to leave."""
 
 
 class State(enum.Enum):
-    """Where a resource stands; the docstring of each member says what happens next."""
+    """How far a resource is. The docstring of each member says what happens next."""
 
     PENDING = "pending"
-    """Has no owner; `Resource.reason` says why. The next pass of the scheduler tries again."""
+    """It has no owner; `Resource.reason` says why. The next pass of the scheduler tries again."""
     ASSIGNED = "assigned"
-    """Has an owner that has not reported a start yet."""
+    """It has an owner that has not reported a start yet."""
     RUNNING = "running"
     """The owner crawls it."""
     DONE = "done"
-    """Finished; keeps its owner and never moves."""
+    """It is finished. It keeps its owner and never moves."""
     FAILED = "failed"
-    """Ended with an error in `reason`; moves only if all it lacked was a worker with its spider."""
+    """It ended with an error in `reason`. It moves only if it failed because its worker lacked its
+    spider."""
 
     __hash__ = object.__hash__  # each member is one object; Enum's own hash costs ten times more
 
     def __init__(self, value: str) -> None:
         self.finished = value in ("done", "failed")
-        """Whether a resource in this state asks for no more work."""
+        """Whether a resource in this state needs no more work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,25 +62,25 @@ class Counts:
 
 
 NO_COUNTS = Counts()
-"""Of a run that has not begun."""
+"""The counts of a run that has not begun."""
 
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """What a client asks for: which spider to run under which name, and how."""
+    """The specification of a task: which spider to run under which name, and how."""
 
     name: str
     spider: str = ""
-    """Name of the spider; empty means the one named like the resource."""
+    """The name of the spider; empty means the spider named like the resource."""
     parameters: Mapping[str, Any] = field(default_factory=dict)
-    """Given to the spider; JSON values."""
+    """The parameters of the spider; JSON values."""
     labels: Mapping[str, str] = field(default_factory=dict)
     priority: int = 0
     """Higher is placed first."""
     constraints: Constraints = NONE
-    """What it asks of its worker."""
+    """The conditions on its worker."""
     retries: int = 0
-    """How often a run that failed is tried again, on another worker if there is one."""
+    """How often a failed run is tried again, on another worker if there is one."""
 
     @property
     def spider_name(self) -> str:
@@ -89,13 +90,13 @@ class Spec:
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """The worker a resource is assigned to."""
+    """The worker to which a resource is assigned."""
 
     node_id: str
     address: str
     incarnation: int = 0
-    """Create revision of the worker's registration at the time of the assignment; 0 when another
-    program made the assignment and did not say."""
+    """The create revision of the worker's registration at the time of the assignment; 0 if another
+    program made the assignment and omitted it."""
     text: str = field(init=False, repr=False, compare=False)
     """`node_id|address`, as other programs write an owner."""
 
@@ -108,7 +109,7 @@ class Owner:
 
 @lru_cache(OWNERS)
 def shared_owner(node_id: str, address: str, incarnation: int = 0) -> Owner:
-    """The same object for all tasks of a worker, which may be many."""
+    """Return one object for all tasks of a worker, which may be many."""
     return Owner(node_id, address, incarnation)
 
 
@@ -122,26 +123,27 @@ class Resource:
     """Unix time in nanoseconds."""
     owner: Owner | None = None
     epoch: int = 0
-    """Number of the assignment: rises by one each time the resource gets an owner."""
+    """The number of the assignment. It rises by one each time the resource gets an owner."""
     term: int = 0
-    """Create revision of the election key of the leader that wrote this value: whoever reads the
-    history can tell that it led then. 0 when another program wrote it."""
+    """The create revision of the election key of the leader that wrote this value. It shows that
+    this master led then. 0 if another program wrote the value."""
     state: State = State.PENDING
     reason: str = ""
     """Why it is pending, or how it failed; empty otherwise."""
     awaits_spider: bool = False
-    """Failed only because its worker lacks the spider: placed anew when a worker has it."""
+    """Whether it failed only because its worker lacks the spider. It is placed again when a worker
+    has it."""
     counts: Counts = NO_COUNTS
     assigned_time: int = 0
-    """When it was given to its owner: Unix time in nanoseconds; 0 when another program did so."""
+    """When its owner got it: Unix time in nanoseconds; 0 if another program assigned it."""
     failed_on: tuple[str, ...] = ()
-    """Ids of the workers on which this run has failed so far, the latest last."""
+    """The ids of the workers on which this run has failed so far, the latest last."""
     kills: int = 0
-    """How many workers died soon after they had been given it."""
+    """How many workers died soon after they got it."""
     foreign: Mapping[str, Any] = field(default_factory=dict)
-    """Fields other programs wrote beside ours; kept as they are."""
+    """Fields of other programs, which are kept as they are."""
     mod_revision: int = 0
-    """Store revision of this value; 0 when it was never stored."""
+    """The store's revision of this value; 0 if it was never stored."""
 
     @property
     def name(self) -> str:
@@ -149,14 +151,16 @@ class Resource:
         return self.spec.name
 
     def replace(self, **changes: Any) -> Resource:
-        """A copy with some fields changed; `dataclasses.replace` takes three times as long."""
+        """Return a copy with some fields changed. `dataclasses.replace` takes three times as
+        long."""
         made = _frozen(_Open(*map(changes.pop, _FIELDS, _values(self))))
         if changes:
             raise TypeError(f"a resource has no {', '.join(changes)}")
         return made
 
     def given_to(self, owner: Owner, epoch: int, now_ns: int) -> Resource:
-        """A new record of it, to be stored: a run that begins at that owner."""
+        """Return a new record with that owner, for a run that begins there. It still has to be
+        stored."""
         made = _Open(
             *(self.spec, self.id, self.creation_time, owner, epoch, self.term),
             *(State.ASSIGNED, "", False, NO_COUNTS, now_ns),
@@ -165,10 +169,10 @@ class Resource:
         return _frozen(made)
 
     def stored(self, term: int, revision: int) -> Resource:
-        """As it stands once the leader of that term has stored it, at that revision.
+        """Return the resource as the leader of that term has stored it at that revision.
 
-        One that was never stored was made to be so, and nobody else has it yet: it is completed in
-        place, as a copy would cost a tenth of what placing a task does.
+        A resource that was never stored was made for this write, and nobody else has it yet. It is
+        completed in place, because a copy would cost a tenth of placing a task.
         """
         if self.mod_revision:
             return self.replace(term=term, mod_revision=revision)
@@ -182,8 +186,8 @@ _values = operator.attrgetter(*_FIELDS)
 _fill_term, _fill_revision = (getattr(Resource, n).__set__ for n in ("term", "mod_revision"))
 
 _Open = dataclasses.make_dataclass("_Open", _FIELDS, slots=True)
-"""A record to be: what is frozen takes four times as long to make, as each field is set by a call
-that goes round its freezing."""
+"""An unfinished record. A frozen one takes four times as long to make, because each field is set by
+a call that bypasses its freezing."""
 
 
 def _frozen(made: Any) -> Resource:
@@ -194,20 +198,22 @@ def _frozen(made: Any) -> Resource:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A registered node: a worker, or a master."""
+    """A registered node: a worker or a master."""
 
     id: str
-    """Service name, dash, number or name of the node: `go.micro.server.worker-2`."""
+    """The service name, a dash, and the number or name of the node: `go.micro.server.worker-2`."""
     address: str
-    """host:port of its gRPC server."""
+    """The host:port of its gRPC server."""
     metadata: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
     spiders: frozenset[str] | None = None
-    """Names of the spiders it has; None when it does not say, which means every spider."""
+    """The names of its spiders. None if it lists none, which means every spider."""
     incarnation: int = 0
-    """Create revision of the registration: the same id registered anew is another incarnation."""
+    """The create revision of the registration. The same id registered again is another
+    incarnation."""
     capacity: Mapping[str, float] = field(default_factory=dict)
-    """How much it has of which quantity; see `constraints.UNBOUNDED` for what it does not say."""
+    """Quantity → how much of it the node has. `constraints.UNBOUNDED` says what an absent quantity
+    means."""
     taints: tuple[Taint, ...] = ()
     as_owner: Owner = field(init=False, repr=False, compare=False)
     """The worker as an owner of tasks."""
@@ -222,31 +228,32 @@ class Node:
         return self.metadata.get(DRAINING) == "true"
 
     def has_spider(self, spider: str) -> bool:
-        """Whether the node can run that spider, as far as it says."""
+        """Whether the node can run that spider, according to its registration."""
         return self.spiders is None or spider in self.spiders
 
     def owns(self, owner: Owner) -> bool:
-        """Whether that assignment was made to this very incarnation of the node."""
+        """Whether that assignment was made to this incarnation of the node."""
         return owner.node_id == self.id and owner.incarnation in (0, self.incarnation)
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerLoad:
-    """What a worker says of its own load."""
+    """The load that a worker reports."""
 
     cpu: float = 0.0
-    """Share of one processor that its process used lately: 1 is all that Python can use."""
+    """The share of one processor that its process used recently. 1 is all that Python can use."""
     lag_s: float = 0.0
-    """How late its hub turned lately, at worst."""
+    """By how many seconds its hub was late recently, at worst."""
 
 
 @dataclass(frozen=True, slots=True)
 class Leadership:
-    """Proof of an election won: who writes as a leader shows it, and the store compares it."""
+    """The proof that a master won an election. A leader shows it with each write, and the store
+    compares it."""
 
     key: str
     revision: int
-    """Create revision of the election key; a later leader has a higher one."""
+    """The create revision of the election key. A later leader has a higher one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,17 +263,17 @@ class Leader:
     id: str
     """The value of its election key, `master2-192.168.0.107:9091`."""
     address: str
-    """host:port of its gRPC server; empty when the value is not one of ours."""
+    """The host:port of its gRPC server; empty if the value has another format."""
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a worker says about one of its runs."""
+    """What a worker reports about one of its runs."""
 
     name: str
     id: str
     epoch: int
-    """The assignment the run belongs to; a report of an older one is refused."""
+    """The assignment to which the run belongs. The leader refuses a report of an older one."""
     state: State
     reason: str = ""
     awaits_spider: bool = False
@@ -274,14 +281,14 @@ class Report:
 
 
 MAX_PAGE = 1000
-"""Most resources in one page of a listing."""
+"""How many resources one page of a listing may have."""
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """Which resources a listing wants."""
+    """Which resources a listing contains."""
 
     page_size: int = 100
     page_token: str = ""
-    """The token that came with the page before; empty for the first."""
+    """The token of the previous page; empty for the first page."""
     state: State | None = None

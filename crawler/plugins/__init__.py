@@ -1,1 +1,1 @@
-"""The built-in plugins, one idea a file, on the public hooks only."""
+"""The built-in plugins. Each file has one idea, and uses only the public hooks."""

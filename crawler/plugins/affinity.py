@@ -1,9 +1,11 @@
 """Filter and score: tasks that want to be near to, or apart from, tasks with a label.
 
-To be apart holds both ways: no task goes where an unfinished one wants to be apart from its
-labels. A worker without the label that makes the places is near to nobody, and apart from all.
-Workers alone (`over: node`) are judged by their room, so that only the one just chosen is judged
-anew; but to be near means that all others are out, so that is judged over places there too.
+`apart` holds in both directions: a task does not go where an unfinished task wants to be apart from
+its labels. A worker without the label of the domains is near to no task, and apart from all.
+
+Single workers (`over: node`) are judged by `filter_room`, so that only the worker just chosen is
+judged again. But `near` excludes all other workers, so for `near` single workers are judged as
+domains too.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ Pair = tuple[str, str]
 
 @hookimpl
 def task_labels() -> Collection[str]:
-    """It looks at those in constraints only."""
+    """It looks only at labels in constraints."""
     return ()
 
 
@@ -27,7 +29,8 @@ def task_labels() -> Collection[str]:
 def filter_room(
     task: Task, nodes: Sequence[Candidate], cluster: Cluster
 ) -> Mapping[str, str] | None:
-    """Refuse workers that have a task which this one does not stand, or which does not stand it."""
+    """Refuse workers with a task that this one must be apart from, or that must be apart from
+    it."""
     apart = _required(task, task.constraints.apart, NODE)
     labels = task.labels.items() if NODE in cluster.repelled_over(task.labels) else ()
     if not apart and not labels:
@@ -37,13 +40,14 @@ def filter_room(
 
 @hookimpl
 def score_room(task: Task, nodes: Sequence[Candidate]) -> Sequence[float] | None:
-    """The share, by weight, of the preferences about workers alone that each fulfils."""
+    """Score each worker by the share, by weight, of the preferences over `node` that it fulfils."""
     return _preferred(task, NODE, nodes)
 
 
 @hookimpl
 def topology(task: Task, cluster: Cluster) -> Collection[str]:
-    """The places that the task names, and those over which others want to be apart from it."""
+    """Name the labels in the task's constraints, and those over which others want to be apart from
+    it."""
     asked = task.constraints
     keys = {term.over for term in (*asked.near, *asked.apart)} | cluster.repelled_over(task.labels)
     return keys if _required(task, asked.near, NODE) else keys - {NODE}
@@ -53,7 +57,7 @@ def topology(task: Task, cluster: Cluster) -> Collection[str]:
 def filter_domains(
     task: Task, key: str, domains: Sequence[Place], cluster: Cluster
 ) -> Mapping[str, str] | None:
-    """Refuse places without a task to be near to, and those with one to be apart from."""
+    """Refuse domains that lack a task to be near to, or have one to be apart from."""
     near = _required(task, task.constraints.near, key)
     apart = [] if key == NODE else _required(task, task.constraints.apart, key)
     repelled = key != NODE and key in cluster.repelled_over(task.labels)
@@ -68,7 +72,7 @@ def filter_domains(
 
 @hookimpl
 def score_domains(task: Task, key: str, domains: Sequence[Place]) -> Sequence[float] | None:
-    """The share, by weight, of the preferences about these places that each fulfils."""
+    """Score each domain by the share, by weight, of the preferences that it fulfils."""
     return None if key == NODE else _preferred(task, key, domains)
 
 
@@ -92,7 +96,8 @@ def _disliked(
 def _lonely(
     task: Task, pair: Pair, key: str, places: Sequence[Place], cluster: Cluster
 ) -> dict[str, str]:
-    """The places without such a task; the first of its kind may go to any place there is."""
+    """Return why domains without such a task are refused. The first task of its kind may go to any
+    domain."""
     label, value = pair
     met = {place.value for place in places if _meets(place, label, value)}
     if not met and task.labels.get(label) == value and not _present(pair, cluster.places(key)):
@@ -130,7 +135,7 @@ def _preferred(task: Task, key: str, places: Sequence[Place]) -> Sequence[float]
         sum(share for share, label, value, near in mine if _meets(place, label, value) is near)
         for place in places
     ]
-    return [min(1.0, point) for point in points]  # shares may add up to a hair more
+    return [min(1.0, point) for point in points]  # rounding may make the sum slightly more than 1
 
 
 def _meets(place: Place, label: str, value: str) -> bool:
@@ -146,5 +151,5 @@ def _required(task: Task, terms: Iterable[Neighbour], key: str) -> list[Pair]:
 
 
 def _value(task: Task, term: Neighbour) -> str:
-    """The value that the term is about; one that is neither given nor had says nothing."""
+    """Return the value that the term is about; empty if neither the term nor the task has one."""
     return term.value or task.labels.get(term.label, "")

@@ -1,8 +1,8 @@
 """Strategy `consistent-hash`: the name of a task decides, whatever the load.
 
 Rendezvous hashing: each worker gets a number from the task's name and its own id, and the highest
-wins. When a worker leaves, only its tasks move; when one joins, it takes over its share and nothing
-else moves. All processes agree, at any time.
+number wins. When a worker leaves, only its tasks move. When one joins, it takes over its share, and
+nothing else moves. All processes agree at any time.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from typing import ClassVar
 from crawler.scheduler.hookspecs import Candidate, Strategy, Task, hookimpl
 
 MOST_KNOWN = 100_000
-"""Ids of workers whose numbers are kept."""
+"""For how many worker ids the numbers are kept."""
 
 
 class ConsistentHash(Strategy):
-    """Mixes by one multiplication a pair, as there may be 1,000 workers for each task."""
+    """It needs one multiplication a pair, because there may be 1,000 workers for each task."""
 
     per_task: ClassVar[bool] = True
 
@@ -28,8 +28,8 @@ class ConsistentHash(Strategy):
         self._known: dict[str, float] = {}
 
     def rate(self, task: Task, nodes: Sequence[Candidate]) -> Sequence[float]:
-        """A number from 0 to 1 for each: the fraction of the product of both their numbers.
-        Floating point multiplies alike everywhere, to the last bit."""
+        """Rate each worker by the fraction of the product of its number and the task's, from 0 to
+        1. Floating point multiplies equally everywhere, to the last bit."""
         name = float(_digest(task.name) >> 37)  # 27 bits before the point leave 26 behind it
         known = self._known
         try:
@@ -50,7 +50,7 @@ def _digest(text: str) -> int:
 
 @hookimpl
 def strategies() -> Mapping[str, type[Strategy]]:
-    """The strategy by its name."""
+    """Return the strategy by its name."""
     return {"consistent-hash": ConsistentHash}
 
 

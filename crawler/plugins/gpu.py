@@ -1,7 +1,7 @@
 """Filter and score: workers with a GPU are for the tasks that need one.
 
-A task needs one if it requests `gpu`, or if its label `gpu` says yes; a worker has one if it says
-how many, or if its label `gpu` says yes. How much of them is left is for `resources` to say.
+A task needs a GPU if it requests `gpu`, or if its label `gpu` says yes. A worker has one if its
+capacity says how many, or if its label `gpu` says yes. `resources` checks how many are left.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def filter_nodes(task: Task, nodes: Sequence[Candidate]) -> Mapping[str, str] | 
 
 @hookimpl
 def score_nodes(task: Task, nodes: Sequence[Candidate]) -> Sequence[float] | None:
-    """Keep a task that needs none off the workers that have one: 1 for the others."""
+    """Keep other tasks away from workers with a GPU: workers without one score 1."""
     if _needed(task):
         return None
     points = [0.0 if _present(candidate) else 1.0 for candidate in nodes]

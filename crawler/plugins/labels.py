@@ -1,4 +1,4 @@
-"""Filter and score: what a task says about the labels of its worker."""
+"""Filter and score: the conditions of a task on the labels of its worker."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from crawler.scheduler.hookspecs import Candidate, Task, hookimpl
 
 @hookimpl
 def task_labels() -> Collection[str]:
-    """It looks at the labels of workers only."""
+    """It looks only at labels of workers."""
     return ()
 
 
 @hookimpl
 def filter_nodes(task: Task, nodes: Sequence[Candidate]) -> Mapping[str, str] | None:
-    """Refuse workers that do not fulfil all required expressions; the first that fails is named."""
+    """Refuse workers that do not fulfil all required expressions. Name the first that fails."""
     required = task.constraints.required
     if not required:
         return None
@@ -30,7 +30,7 @@ def filter_nodes(task: Task, nodes: Sequence[Candidate]) -> Mapping[str, str] | 
 
 @hookimpl
 def score_nodes(task: Task, nodes: Sequence[Candidate]) -> Sequence[float] | None:
-    """The share, by weight, of the preferred expressions that a worker fulfils."""
+    """Score each worker by the share, by weight, of the preferred expressions that it fulfils."""
     preferred = task.constraints.preferred
     total = sum(expression.weight for expression in preferred)
     if not total:

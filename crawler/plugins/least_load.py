@@ -9,7 +9,7 @@ from crawler.scheduler.hookspecs import Candidate, Rating, Task, hookimpl
 
 @hookimpl
 def strategies() -> Mapping[str, Rating]:
-    """The strategy by its name."""
+    """Return the strategy by its name."""
     return {"least-load": least_load}
 
 
@@ -20,5 +20,5 @@ def task_labels() -> Collection[str]:
 
 
 def least_load(task: Task, nodes: Sequence[Candidate]) -> Sequence[float]:
-    """The fewer unfinished tasks, the better."""
+    """Rate workers with fewer unfinished tasks higher."""
     return [-candidate.unfinished for candidate in nodes]

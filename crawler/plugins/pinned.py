@@ -1,4 +1,4 @@
-"""Filter: a task that names its worker goes there and nowhere else."""
+"""Filter: a task that names its worker goes only there."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def task_labels() -> Collection[str]:
 
 @hookimpl
 def filter_nodes(task: Task, nodes: Sequence[Candidate]) -> Mapping[str, str] | None:
-    """Refuse all but the one of that id, or of that name within its role."""
+    """Refuse all workers but the one with that id, or with that name within its role."""
     wanted = task.constraints.node
     if not wanted:
         return None

@@ -1,4 +1,4 @@
-"""Strategy `random`: any worker, each as likely as the others."""
+"""Strategy `random`: all workers are equally likely."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from crawler.scheduler.hookspecs import Candidate, Strategy, Task, hookimpl
 
 
 class Random(Strategy):
-    """Draws anew for each task."""
+    """Draws for each task."""
 
     per_task: ClassVar[bool] = True
 
     def rate(self, task: Task, nodes: Sequence[Candidate]) -> Sequence[float]:
-        """A number from 0 to 1 for each."""
+        """Rate each worker with a random number from 0 to 1."""
         draw = self.random.random
         return [draw() for _ in nodes]
 
 
 @hookimpl
 def strategies() -> Mapping[str, type[Strategy]]:
-    """The strategy by its name."""
+    """Return the strategy by its name."""
     return {"random": Random}
 
 

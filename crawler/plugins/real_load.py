@@ -1,4 +1,4 @@
-"""Score: workers that say that they are busy get fewer tasks. Off unless it is given a weight."""
+"""Score: workers that report a high load get fewer tasks. It is off unless it is given a weight."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def task_labels() -> Collection[str]:
 
 @hookimpl
 def score_nodes(task: Task, nodes: Sequence[Candidate]) -> Sequence[float]:
-    """1 for a worker that has nothing to do, 0 for one whose processor is busy all the time, or
-    whose hub is late by a second."""
+    """Score each worker from 1, if it has nothing to do, to 0, if its processor is busy all the
+    time, or its hub is late by a second."""
     reported = [candidate.reported for candidate in nodes]
     return [1.0 - min(1.0, max(0.0, load.cpu, load.lag_s)) for load in reported]

@@ -1,4 +1,4 @@
-"""Filter: what the tasks of a worker ask for together is not more than it has."""
+"""Filter: the tasks of a worker together do not request more than it has."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def task_labels() -> Collection[str]:
 def filter_room(
     task: Task, nodes: Sequence[Candidate], cluster: Cluster
 ) -> Mapping[str, str] | None:
-    """Refuse where there is too little left of any quantity."""
+    """Refuse workers that have too little left of any quantity."""
     requests = task.constraints.requests
     if not requests:
         return None
@@ -33,7 +33,8 @@ def filter_room(
 
 
 def _capacity(candidate: Candidate, quantity: str) -> float:
-    """A label `gpu` says that there are some; without a number nothing is known to be too much."""
+    """Return the capacity of a worker. A label `gpu` without a number means that any amount
+    fits."""
     if quantity == "gpu" and quantity not in candidate.node.capacity:
         return float("inf") if says_yes(candidate.labels.get(quantity)) else 0.0
     return candidate.capacity(quantity)

@@ -1,7 +1,7 @@
-"""Score: a run that failed is tried again on another worker, if any other suits.
+"""Score: a failed run is tried again on another worker, if another suits.
 
-A score that outweighs all others, and no filter: which workers suit is known when all filters were
-asked, and the only one that does may try again.
+This is a score that outweighs all others, and not a filter: only after all filters it is known
+which workers suit. If only one suits, it may try again.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ def task_labels() -> Collection[str]:
 
 @hookimpl
 def score_nodes(task: Task, nodes: Sequence[Candidate]) -> Sequence[float] | None:
-    """0 where the run failed last, 1 everywhere else."""
+    """Score 0 where the run failed last, and 1 everywhere else."""
     if not task.failed_on:
         return None
     return [float(candidate.id not in task.failed_on) for candidate in nodes]

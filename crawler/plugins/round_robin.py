@@ -1,8 +1,8 @@
 """Strategies `round-robin` and `weighted-round-robin`: the workers take turns.
 
-Turns are told by a virtual time. A turn of a worker takes 1 / its weight, and next is the worker
-whose turn would end first. A worker that could not be chosen for a while gets one turn at once, and
-not all that it missed: that turn ends in the present.
+A virtual time decides the turns. A turn of a worker takes 1 / its weight. The next is the worker
+whose turn would end first. A worker that could not be chosen for a while gets one turn at once, but
+not all that it missed: its turn ends at the present.
 """
 
 from __future__ import annotations
@@ -13,27 +13,27 @@ from collections.abc import Collection, Mapping, Sequence
 from crawler.scheduler.hookspecs import Candidate, Strategy, Task, hookimpl
 
 WEIGHT = "weight"
-"""Label of a worker: how many turns it gets beside others."""
+"""The label of a worker for how many turns it gets in proportion to others."""
 
 
 class RoundRobin(Strategy):
-    """All get as many turns."""
+    """Gives all workers equally many turns."""
 
     def __init__(self, random: random.Random) -> None:
         super().__init__(random)
         self._now = 0.0
-        """When the turn chosen last ends."""
+        """The virtual time at which the turn that was chosen last ends."""
         self._ends: dict[str, float] = {}
-        """Worker id → when its last turn ends."""
+        """Worker id → the virtual time at which its last turn ends."""
 
     def rate(self, task: Task, nodes: Sequence[Candidate]) -> Sequence[float]:
-        """The sooner its next turn would end, the better; only the end of its last turn counts, so
-        that a rating holds until the worker itself is chosen."""
+        """Rate a worker higher if its next turn would end sooner. Only the end of its own last turn
+        counts, so a rating stays valid until the worker itself is chosen."""
         ends = self._ends
         return [-(ends.get(node.id, 0.0) + self._length(node)) for node in nodes]
 
     def chose(self, task: Task, node: Candidate) -> None:
-        """It has its turn."""
+        """Count the turn of the worker."""
         end = self._ends.get(node.id, 0.0) + self._length(node)
         self._now = self._ends[node.id] = max(self._now, end)
 
@@ -42,7 +42,8 @@ class RoundRobin(Strategy):
 
 
 class WeightedRoundRobin(RoundRobin):
-    """Each gets as many turns as its label `weight` says; 1 where it says no number above 0."""
+    """Gives each worker as many turns as its label `weight` says; 1 if it is not a number above
+    0."""
 
     def _length(self, node: Candidate) -> float:
         try:
@@ -54,7 +55,7 @@ class WeightedRoundRobin(RoundRobin):
 
 @hookimpl
 def strategies() -> Mapping[str, type[Strategy]]:
-    """Both strategies by their names."""
+    """Return both strategies by their names."""
     return {"round-robin": RoundRobin, "weighted-round-robin": WeightedRoundRobin}
 
 

@@ -1,7 +1,7 @@
 """Filter: only workers that have the task's spider, while any live one has it.
 
-When none has it the task is placed all the same: its worker reports which spiders there are, which
-tells the user more than a task that waits in silence.
+If no worker has it, the task is placed all the same. Its worker then reports which spiders there
+are, which tells the user more than a task that waits.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ def task_labels() -> Collection[str]:
 
 @hookimpl
 def filter_nodes(task: Task, nodes: Sequence[Candidate]) -> Mapping[str, str] | None:
-    """Refuse those without the spider, unless that would refuse all."""
+    """Refuse workers without the spider, unless that would refuse all."""
     spider = task.spider_name
     lacking = [c.id for c in nodes if not c.node.has_spider(spider)]
     if not lacking or len(lacking) == len(nodes):
         return None
-    # Not by name: tasks whose spiders no worker lists are judged as one.
+    # The reason has no name: tasks whose spiders no worker lists have the same shape.
     return dict.fromkeys(lacking, "does not have its spider")

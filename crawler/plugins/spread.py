@@ -1,4 +1,4 @@
-"""Filter and score: tasks of a kind are spread evenly over places."""
+"""Filter and score: spreads tasks of a kind evenly over domains."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from crawler.scheduler.hookspecs import Cluster, Place, Task, hookimpl
 
 @hookimpl
 def task_labels() -> Collection[str]:
-    """It looks at those in the constraints only."""
+    """It looks only at labels in constraints."""
     return ()
 
 
 @hookimpl
 def topology(task: Task, cluster: Cluster) -> Collection[str]:
-    """The places that the task names."""
+    """Name the labels in the task's constraints."""
     return {term.over for term in _terms(task)}
 
 
@@ -24,7 +24,7 @@ def topology(task: Task, cluster: Cluster) -> Collection[str]:
 def filter_domains(
     task: Task, key: str, domains: Sequence[Place], cluster: Cluster
 ) -> Mapping[str, str] | None:
-    """Refuse places that would exceed the emptiest by too much, and workers in no place at all."""
+    """Refuse domains that would exceed the emptiest by too much, and workers in no domain."""
     terms = [term for term in _terms(task) if term.over == key and not term.weight]
     if not terms:
         return None
@@ -46,8 +46,8 @@ def filter_domains(
 
 @hookimpl
 def score_domains(task: Task, key: str, domains: Sequence[Place]) -> Sequence[float] | None:
-    """1 for the fewest tasks of the kind, falling to 0 for the most; by weight if there are several
-    preferences."""
+    """Score each domain from 1 for the fewest tasks of the kind to 0 for the most. Several
+    preferences count by their weights."""
     preferred = [term for term in _terms(task) if term.weight]
     terms = [term for term in preferred if term.over == key]
     if not terms:
@@ -57,7 +57,7 @@ def score_domains(task: Task, key: str, domains: Sequence[Place]) -> Sequence[fl
         share = term.weight / sum(each.weight for each in preferred)
         points = _evenness(domains, term.label, _value(task, term))
         totals = [total + share * point for total, point in zip(totals, points)]
-    return [min(1.0, total) for total in totals]  # shares may add up to a hair more
+    return [min(1.0, total) for total in totals]  # rounding may make the sum slightly more than 1
 
 
 def _evenness(domains: Sequence[Place], label: str, value: str) -> Sequence[float]:
@@ -72,7 +72,7 @@ def _evenness(domains: Sequence[Place], label: str, value: str) -> Sequence[floa
 
 
 def _terms(task: Task) -> Sequence[Spread]:
-    """A term about a value that is neither given nor had says nothing."""
+    """Return the terms of the task, without those whose value neither the term nor the task has."""
     return [term for term in task.constraints.spread if _value(task, term)]
 
 

@@ -1,4 +1,4 @@
-"""Filter and score: workers keep off the tasks that do not tolerate their taints."""
+"""Filter and score: keeps tasks away from workers whose taints they do not tolerate."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def task_labels() -> Collection[str]:
 
 @hookimpl
 def filter_nodes(task: Task, nodes: Sequence[Candidate]) -> Mapping[str, str] | None:
-    """Refuse where a `NoSchedule` taint is not tolerated."""
+    """Refuse workers with a `NoSchedule` taint that the task does not tolerate."""
     refused = {}
     for candidate in nodes:
         taint = next(_minded(task, candidate, Effect.NO_SCHEDULE), None)
@@ -27,14 +27,15 @@ def filter_nodes(task: Task, nodes: Sequence[Candidate]) -> Mapping[str, str] | 
 
 @hookimpl
 def score_nodes(task: Task, nodes: Sequence[Candidate]) -> Sequence[float] | None:
-    """1 without a `PreferNoSchedule` taint that is not tolerated, 0 for the most such taints."""
+    """Score 1 without a `PreferNoSchedule` taint that the task does not tolerate, 0 for the most
+    such taints."""
     counts = [sum(1 for _ in _minded(task, c, Effect.PREFER_NO_SCHEDULE)) for c in nodes]
     most = max(counts)
     return [1.0 - count / most for count in counts] if most else None
 
 
 def _minded(task: Task, candidate: Candidate, effect: Effect) -> Iterator[Taint]:
-    """The taints of that effect that the task does not tolerate."""
+    """Yield the taints of that effect that the task does not tolerate."""
     tolerations = task.constraints.tolerations
     for taint in candidate.node.taints:
         if taint.effect is effect and not any(each.covers(taint) for each in tolerations):

@@ -1,4 +1,5 @@
-"""Constraints as JSON: one form for HTTP, the seed tasks and etcd, and gRPC's own JSON agrees."""
+"""Constraints as JSON, in one form for HTTP, the seed tasks and etcd. gRPC's own JSON is the
+same."""
 
 from __future__ import annotations
 
@@ -34,33 +35,34 @@ from crawler.schemas.readers import (
 )
 
 QUANTITY = r"[A-Za-z0-9][A-Za-z0-9._/-]{0,62}"
-"""What a quantity may be called."""
+"""The name of a quantity."""
 
 QUANTITIES = "1 to 63 letters, digits, dots, dashes, slashes, underscores"
-"""The same in words."""
+"""The names of quantities, in words."""
 
 MOST_WEIGHT = 10**6
-"""Largest weight of a preference."""
+"""The largest weight of a preference."""
 
 MOST_SKEW = 10**9
-"""Largest skew that is allowed for."""
+"""The largest skew."""
 
 
 MOST_TERMS = 64
-"""Most terms of one kind, and most quantities: a pass looks at each of them for each worker."""
+"""How many terms of one kind, and how many quantities, a task may have: a pass looks at each of
+them for each worker."""
 
 MOST_VALUES = 256
-"""Most values of one expression."""
+"""How many values one expression may have."""
 
 
 def read(value: Any) -> Constraints:
-    """Constraints from a JSON object; equal ones come out equal. Raises Faulty."""
+    """Read constraints from a JSON object. Equal constraints give equal results. Raises Faulty."""
     constraints: Constraints = _CONSTRAINTS(value)
     return NONE if constraints == NONE else constraints
 
 
 def valueless(constraints: Constraints, labels: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """The faults of terms that mean the task's own value of a label which it does not have."""
+    """Yield the faults of terms that refer to the task's own value of a label which it lacks."""
     for kind in ("near", "apart", "spread"):
         for at, term in enumerate(getattr(constraints, kind)):
             if not term.value and not labels.get(term.label):
@@ -69,7 +71,7 @@ def valueless(constraints: Constraints, labels: Mapping[str, str]) -> Iterator[t
 
 
 def write(constraints: Constraints) -> dict[str, Any]:
-    """The JSON object, with all its fields, as protobuf writes the message."""
+    """Return the JSON object with all its fields, as protobuf writes the message."""
     return {
         "node": constraints.node,
         "requests": dict(constraints.requests),
@@ -135,7 +137,7 @@ def _request(pair: tuple[Any, Any]) -> tuple[str, float]:
 def _expression(
     label: str, operator: Operator, values: tuple[str, ...] = (), weight: float = 1.0
 ) -> Expression:
-    """With as many values as the operator takes."""
+    """Make an expression, and check that it has as many values as its operator takes."""
     allowed, fits = _VALUES[operator]
     if not fits(values):
         given = f"{shown(', '.join(values))} is not allowed" if values else "is missing"

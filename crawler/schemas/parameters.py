@@ -1,8 +1,8 @@
-"""What the parameters of a task may hold: JSON that survives a google.protobuf.Struct unchanged.
+"""What the parameters of a task may be: JSON that survives a google.protobuf.Struct unchanged.
 
-A Struct has one kind of number, the double. So whole numbers become int and others float whichever
-way a task came in, and what a double cannot hold exactly is refused rather than altered: the same
-task sent to the leader and through a follower is the same task.
+A Struct has one kind of number, the double. Therefore whole numbers become int and others float,
+however a task arrived. A number that a double cannot represent exactly is refused, and not altered.
+The same task sent to the leader and through a follower is the same task.
 """
 
 from __future__ import annotations
@@ -13,19 +13,20 @@ from collections.abc import Mapping
 from typing import Any
 
 MAX_DEPTH = 16
-"""Deepest nesting. Protobuf refuses messages nested deeper than 100, and a level of JSON costs
+"""The deepest nesting. Protobuf refuses messages nested deeper than 100, and a level of JSON takes
 three of them."""
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 EXACT = 2**53
-"""Up to here a double holds every whole number."""
+"""A double represents every whole number up to this."""
 
 
 def normal(value: Any, path: str = "", depth: int = 0) -> Any:
-    """The value with its numbers in their one form.
+    """Return the value with its numbers in their one form.
 
-    Raises ValueError, saying what is wrong where, for what is not JSON or would not survive.
+    Raises ValueError, which says what is wrong and where, for a value that is not JSON or would not
+    survive.
     """
     if depth > MAX_DEPTH:
         raise ValueError(f"is nested deeper than {MAX_DEPTH} levels at {path[:40]}")
@@ -40,13 +41,13 @@ def normal(value: Any, path: str = "", depth: int = 0) -> Any:
 
 
 def is_text(value: Any) -> bool:
-    """Whether it is a string that UTF-8 can carry: JSON may smuggle in half a surrogate pair."""
+    """Whether it is a string that UTF-8 can carry. JSON may contain half a surrogate pair."""
     return isinstance(value, str) and (value.isascii() or not _SURROGATE.search(value))
 
 
 def integer(value: Any) -> int | None:
-    """A whole number that came as a number or, as JSON has 64 bits, as a string; None for what is
-    none."""
+    """Return a whole number that is given as a number or, as JSON has 64 bits, as a string; None
+    otherwise."""
     if isinstance(value, bool):
         return None
     if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,19}", value):
@@ -83,7 +84,7 @@ def _number(value: float, path: str) -> float:
 
 
 def whole(value: float) -> float:
-    """A number that is whole as an int, where that is exact."""
+    """Return a whole number as an int, if that is exact."""
     return int(value) if value.is_integer() and abs(value) <= EXACT else value
 
 

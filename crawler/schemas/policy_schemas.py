@@ -16,7 +16,7 @@ from crawler.schemas.task_schemas import Request, Text
 _CHANGES = [field.name for field in dataclasses.fields(PolicyChange)]
 
 MAX_WEIGHT = 10**9
-"""Largest weight of a plugin."""
+"""The largest weight of a plugin."""
 
 
 class Names(fields.Field[frozenset[str]]):
@@ -31,7 +31,7 @@ class Names(fields.Field[frozenset[str]]):
 
 
 class Weights(fields.Field[dict[str, float | None]]):
-    """A map from names to numbers, or to null where that means the plugin's own weight."""
+    """A map from names to numbers, or to null if that means the plugin's own weight."""
 
     def __init__(self, *, null: bool = False, **more: Any) -> None:
         super().__init__(**more)
@@ -58,7 +58,8 @@ class Weights(fields.Field[dict[str, float | None]]):
 
 
 class PolicySchema(Request):
-    """How tasks are to be placed; what else a client was sent of the scheduler, it may send on."""
+    """A change of the policy. A client may also send back the other fields that it got about the
+    scheduler."""
 
     strategy = Text(least=1, load_default=None)
     disabled = Names(load_default=None)
@@ -83,13 +84,13 @@ class PolicySchema(Request):
 
 
 def load_policy(given: Mapping[str, Any]) -> PolicyChange:
-    """How tasks are to be placed. Raises InvalidArgument naming every fault."""
+    """Read a change of the policy. Raises InvalidArgument, which names every fault."""
     change: PolicyChange = PolicySchema().read(given)
     return change
 
 
 def load_node(node: str) -> str:
-    """The worker meant. Raises InvalidArgument."""
+    """Read the name of a worker. Raises InvalidArgument."""
     if not node or not is_text(node) or "/" in node:
         raise InvalidArgument(
             f"node: {shown(node)} is not allowed; allowed is the id or the name of a worker"

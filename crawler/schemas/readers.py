@@ -1,8 +1,8 @@
-"""Reads JSON by hand, and tells every fault at once, each by its place.
+"""Reads JSON by hand. It reports every fault at once, each with its place.
 
-For what a schema library is too slow for: a new leader reads what a hundred thousand tasks ask of
-their workers before it places the first. A reader is a function from JSON to a value of ours; those
-here are the parts of which readers are put together.
+It is for JSON for which a schema library is too slow: a new leader reads the constraints of a
+hundred thousand tasks before it places the first. A reader is a function from a JSON value to a
+value of this program. This module has the parts of which readers are made.
 """
 
 from __future__ import annotations
@@ -16,48 +16,48 @@ from crawler.errors import shown
 from crawler.schemas.parameters import integer, is_text
 
 Reader = Callable[[Any], Any]
-"""Makes a value of ours of one in JSON. Raises Faulty."""
+"""Converts a JSON value. Raises Faulty."""
 
 
 class Faulty(ValueError):
-    """What was read is at fault, in one place or in several."""
+    """A value is at fault, in one place or in several."""
 
     def __init__(self, *faults: tuple[str, str]) -> None:
-        """Each fault is a place below what was read, such as `.near[0].label`, and what is wrong
-        there; the place is empty for what was read as a whole."""
+        """Each fault has a place below the value, such as `.near[0].label`, and says what is wrong
+        there. The place is empty for the whole value."""
         super().__init__(*faults)
         self.faults: Sequence[tuple[str, str]] = faults
 
     def below(self, place: str) -> list[tuple[str, str]]:
-        """The faults, as what was read stands at that place itself."""
+        """Return the faults, for a value that is itself at that place."""
         return [(place + inner, what) for inner, what in self.faults]
 
     def told(self, root: str) -> str:
-        """All in one line."""
+        """Return all faults in one line."""
         return "; ".join(f"{place}: {what}" for place, what in self.below(root))
 
 
 def refusal(value: Any, allowed: str) -> Faulty:
-    """The fault of a value that is not allowed."""
+    """Return the fault of a value that is not allowed."""
     return Faulty(("", f"{shown(value)} is not allowed; allowed is {allowed}"))
 
 
 def text(value: Any) -> str:
-    """Reads text, which may be empty."""
+    """Read text, which may be empty."""
     if not is_text(value):
         raise Faulty(("", f"{shown(value)} is not text"))
     return str(value)
 
 
 def name(value: Any) -> str:
-    """Reads text that is not empty."""
+    """Read text that is not empty."""
     if not text(value):
         raise refusal(value, "text of 1 character or more")
     return str(value)
 
 
 def one_of(kind: type[enum.Enum]) -> Reader:
-    """Reads a member of an enumeration by its value."""
+    """Return a reader of a member of an enumeration, by its value."""
     members = {member.value: member for member in kind}
 
     def read(value: Any) -> enum.Enum:
@@ -69,7 +69,7 @@ def one_of(kind: type[enum.Enum]) -> Reader:
 
 
 def number(allows: Callable[[float], bool], allowed: str) -> Reader:
-    """Reads a number that is allowed, as a float."""
+    """Return a reader of a number that is allowed. It gives a float."""
 
     def read(value: Any) -> float:
         if isinstance(value, bool) or not isinstance(value, int | float) or not allows(value):
@@ -80,7 +80,7 @@ def number(allows: Callable[[float], bool], allowed: str) -> Reader:
 
 
 def whole(least: int, most: int) -> Reader:
-    """Reads an integer within bounds, as a number or as a string."""
+    """Return a reader of an integer within bounds, given as a number or as a string."""
 
     def read(value: Any) -> int:
         found = integer(value)
@@ -92,7 +92,7 @@ def whole(least: int, most: int) -> Reader:
 
 
 def each(reader: Reader, most: int) -> Reader:
-    """Reads a list of so many items at most, as a tuple."""
+    """Return a reader of a list of at most `most` items. It gives a tuple."""
 
     def read(value: Any) -> tuple[Any, ...]:
         if not isinstance(value, list | tuple):
@@ -106,15 +106,15 @@ def each(reader: Reader, most: int) -> Reader:
 
 @dataclass(frozen=True)
 class Record:
-    """Reads a JSON object; null counts as not given."""
+    """Reads a JSON object. A null counts as absent."""
 
     make: Callable[..., Any]
-    """Takes the fields by their names; may raise Faulty."""
+    """It takes the fields by their names, and may raise Faulty."""
     fields: Mapping[str, Reader]
     needed: Sequence[str] = ()
-    """Fields that must be given."""
+    """The fields that are required."""
     aliases: Mapping[str, str] = field(default_factory=dict)
-    """The names of fields in JSON, where those are others; a fault is told by the name given."""
+    """Field → its name in JSON, if that differs. A fault uses the name that was given."""
 
     def __call__(self, value: Any) -> Any:
         if not isinstance(value, Mapping):
@@ -136,7 +136,8 @@ class Record:
 
 
 def together(readings: Iterable[tuple[str, Reader, Any]]) -> list[Any]:
-    """What readers made of the values at some places; raises the faults of all of them."""
+    """Return what the readers made of the values at some places. Raises the faults of all of
+    them."""
     made: list[Any] = []
     faults: list[tuple[str, str]] = []
     for place, reader, value in readings:

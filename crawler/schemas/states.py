@@ -7,7 +7,7 @@ from crawler.model.records import State
 
 
 def load_state(text: str) -> State:
-    """The state of that name. Raises InvalidArgument."""
+    """Return the state of that name. Raises InvalidArgument."""
     try:
         return State(text)
     except ValueError:

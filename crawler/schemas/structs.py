@@ -1,4 +1,4 @@
-"""The parameters of a task as a google.protobuf.Struct, the way they travel over gRPC."""
+"""Converts the parameters of a task to and from a google.protobuf.Struct, for gRPC."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from crawler.schemas.parameters import whole
 
 
 def to_struct(parameters: Mapping[str, Any]) -> struct_pb2.Struct:
-    """Parameters as a Struct."""
+    """Return parameters as a Struct."""
     struct = struct_pb2.Struct()
     struct.update(parameters)
     return struct
 
 
 def from_struct(struct: struct_pb2.Struct) -> dict[str, Any]:
-    """Parameters from a Struct, whole numbers as int."""
+    """Return the parameters in a Struct, with whole numbers as int."""
     return {key: _from_value(value) for key, value in struct.fields.items()}
 
 

@@ -1,7 +1,7 @@
-"""What a client may send, for gRPC and HTTP alike: each fault by field, value and what is allowed.
+"""What a client may send, for gRPC and HTTP alike. A fault names field, value and what is allowed.
 
-Fields go by their names in crawler.proto; the lowerCamelCase of JSON is understood as well, and
-integers may come as strings, as JSON has them for 64 bits. Nothing is trimmed or corrected.
+Fields have their names in crawler.proto; the lowerCamelCase of JSON is also accepted. Integers may
+be strings, as JSON has 64-bit integers. Nothing is trimmed or corrected.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from crawler.schemas.readers import Faulty
 from crawler.schemas.states import load_state
 
 MAX_NAME = 128
-"""Longest name of a resource or of a spider, in characters."""
+"""The longest name of a resource or of a spider, in characters."""
 
 DEFAULT_PAGE = Query().page_size
-"""Resources in a page when the client does not say."""
+"""How many resources a page has if the client does not say."""
 
 MAX_RETRIES = 1000
-"""How often a client may let a failed run be tried again."""
+"""How often a client may have a failed run tried again."""
 
 RESERVED = frozenset({"election"})
-"""Names that cannot be a resource: its key would be where the candidates' keys live."""
+"""Names that a resource must not have: its key would be among the keys of the candidates."""
 
 _ALIASES = {
     "assignedNode": "assigned_node",
@@ -44,7 +44,8 @@ _ALIASES = {
 _ECHOED = frozenset(
     ("id", "assigned_node", "creation_time", "state", "reason", "epoch", "counts")
 ) | {"assigned_time", "failed_on", "kills"}
-"""What the cluster says of a resource comes back when a client sends on what it was sent."""
+"""The fields that the cluster adds to a resource. A client that sends back a resource includes
+them."""
 
 _INT32 = 2**31 - 1
 _SPEC_FIELDS = [field.name for field in dataclasses.fields(Spec)]
@@ -86,7 +87,7 @@ class Name(fields.Field[str]):
 
 
 class Whole(fields.Field[int]):
-    """An integer within bounds, as a number or, as JSON has 64 bits, as a string."""
+    """An integer within bounds, given as a number or, as JSON has 64 bits, as a string."""
 
     def __init__(self, least: int, most: int, **more: Any) -> None:
         super().__init__(**more)
@@ -132,7 +133,7 @@ class Labels(fields.Field[dict[str, str]]):
 
 
 class Asked(fields.Field[Constraints]):
-    """What a task asks of its worker, with faults by their places below."""
+    """The constraints of a task, with the places of their faults."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Constraints:
         try:
@@ -142,16 +143,17 @@ class Asked(fields.Field[Constraints]):
 
 
 class Request(Schema):
-    """Fields that a client may give, each by its own rule."""
+    """The fields that a client may give, each with its own rule."""
 
     ignored: frozenset[str] = frozenset()
-    """Fields that may be given, and mean nothing: declared ones would cost each request time."""
+    """Fields that may be given, and have no effect. To declare them would cost time in each
+    request."""
 
     class Meta:
         unknown = RAISE
 
     def read(self, given: Mapping[str, Any]) -> Any:
-        """The record made of it; null counts as not given. Raises InvalidArgument."""
+        """Return the record. A null counts as absent. Raises InvalidArgument."""
         named = ((_ALIASES.get(key, key), value) for key, value in given.items())
         meant = {
             key: value for key, value in named if value is not None and key not in self.ignored
@@ -162,7 +164,7 @@ class Request(Schema):
             raise InvalidArgument(self._explain(fault.messages_dict, given)) from None
 
     def _explain(self, faults: Mapping[str, Any], given: Mapping[str, Any]) -> str:
-        """The faults, each by the name that the field was given by."""
+        """Return the faults, each with the name that the client gave."""
         written = {_ALIASES.get(key, key): key for key in given}
         return "; ".join(
             line
@@ -183,14 +185,14 @@ class Request(Schema):
 
 
 class KeySchema(Request):
-    """A ResourceSpec that only names a resource, whatever another program called it."""
+    """A ResourceSpec that only names a resource, whatever name another program gave it."""
 
     ignored = _ECHOED | frozenset(_SPEC_FIELDS) - {"name"}
     name = Text(least=1, required=True, error_messages=_MISSING)
 
 
 class SpecSchema(Request):
-    """A ResourceSpec that says what to crawl."""
+    """A ResourceSpec that specifies a task."""
 
     ignored = _ECHOED
     name = Name(required=True, error_messages=_MISSING)
@@ -203,7 +205,7 @@ class SpecSchema(Request):
 
     @validates_schema(skip_on_field_errors=False)
     def _check_own_labels(self, data: dict[str, Any], **kwargs: Any) -> None:
-        """A term may mean the task's own value of a label, if the task has it."""
+        """Check that the task has each label whose own value a term refers to."""
         if "constraints" in data and "labels" in data:
             faults = _placed(constraint_json.valueless(data["constraints"], data["labels"]))
             if faults:
@@ -228,23 +230,23 @@ class QuerySchema(Request):
         return Query(size, data["page_token"], state)
 
 
-# Made once: a schema copies all its fields when it is made, which takes longer than to read a task.
+# Made once: a new schema copies all its fields, which takes longer than to read a task.
 _SPEC, _KEY, _QUERY = SpecSchema(), KeySchema(), QuerySchema()
 
 
 def load_spec(given: Mapping[str, Any]) -> Spec:
-    """What a client asks for. Raises InvalidArgument naming every fault."""
+    """Read the specification of a task. Raises InvalidArgument, which names every fault."""
     spec: Spec = _SPEC.read(given)
     return spec
 
 
 def load_name(given: Mapping[str, Any]) -> str:
-    """The name of the resource meant; it need not exist. Raises InvalidArgument."""
+    """Read the name of a resource, which need not exist. Raises InvalidArgument."""
     return str(_KEY.read(given)["name"])
 
 
 def load_query(given: Mapping[str, Any]) -> Query:
-    """Which resources to list. Raises InvalidArgument."""
+    """Read which resources to list. Raises InvalidArgument."""
     query: Query = _QUERY.read(given)
     return query
 
@@ -255,7 +257,7 @@ def is_name(name: str) -> bool:
 
 
 def _placed(faults: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
-    """Faults as marshmallow has them: what is wrong, by place."""
+    """Return faults as marshmallow has them: place → what is wrong."""
     placed: dict[str, list[str]] = {}
     for place, what in faults:
         placed.setdefault(place, []).append(what)
