@@ -1,7 +1,7 @@
-"""The command line. Parses, calls, and turns errors into a message and an exit status.
+"""The command line. It parses, calls, and turns errors into a message and an exit status.
 
-Status 0: done. 1: something failed. 2: bad usage or settings, and nothing was started. 130: ended
-by SIGINT or SIGTERM before it was done.
+Status 0: done. 1: something failed. 2: bad usage or settings, and nothing was started. 130: SIGINT
+or SIGTERM ended it before it was done.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ __all__ = ["main"]
 
 
 def main() -> int:
-    """Run the command line of this process; its exit status."""
+    """Run the command line of this process. Return its exit status."""
     try:
         return int(commands.main(standalone_mode=False, prog_name="crawler") or 0)
     except click.ClickException as error:

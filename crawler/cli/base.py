@@ -1,4 +1,4 @@
-"""What all commands share: the group they belong to, and their statuses."""
+"""What all commands share: the group that they belong to, and the exit statuses."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ SCRAPYS = {
     "startproject": "crawler new spider NAME URL; there are no projects, a file is enough",
     "view": "crawler shell URL, then view(response)",
 }
-"""Commands of Scrapy, and what does the same here."""
+"""Scrapy's commands, with the command here that does the same."""
 
 
 class Modules(MutableMapping[str, click.Command]):
-    """The commands by name. A module is imported when a command of it is asked for."""
+    """The commands by name. The module of a command is imported when the command is called."""
 
     def __init__(self) -> None:
         self._loaded: dict[str, click.Command] = {}
@@ -66,17 +66,17 @@ class Modules(MutableMapping[str, click.Command]):
 
 
 class Commands(click.Group):
-    """The commands; who asks for one of Scrapy's is told its name here."""
+    """The group of commands. For a command of Scrapy, the error names the command here."""
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The lines of --help about them, which import none."""
+        """Write the lines of --help about the commands, without importing any."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, INDEX[name].help) for name in self.list_commands(ctx)])
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """The command that is meant; raises UsageError."""
+        """Return the command that the user called. Raises UsageError."""
         if args[0] in SCRAPYS and args[0] not in self.commands:
             ctx.fail(f"{args[0]} is a command of Scrapy; here: {SCRAPYS[args[0]]}")
         return super().resolve_command(ctx, args)

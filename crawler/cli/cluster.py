@@ -1,4 +1,4 @@
-"""Commands that look at the nodes and tasks of a running cluster."""
+"""Commands that show the nodes and tasks of a running cluster."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def _node_row(load: NodeLoad) -> tuple[object, ...]:
 
 
 def all_tasks(client: Client, state: State | None) -> Iterator[Resource]:
-    """All tasks, or those in that state, in the order of their names. Raises CrawlerError."""
+    """Yield all tasks, or those in that state, sorted by name. Raises CrawlerError."""
     token = ""
     while True:
         page = client.list(Query(MAX_PAGE, token, state), CALL)
@@ -134,7 +134,7 @@ def _task_row(found: Resource) -> tuple[object, ...]:
 
 
 def task_lines(found: Resource) -> Iterator[str]:
-    """All that is known of a task."""
+    """Yield lines with all that is known of a task."""
     spec, counts = found.spec, found.counts
     asked = {} if spec.constraints == NONE else constraint_json.write(spec.constraints)
     values = {

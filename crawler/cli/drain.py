@@ -1,4 +1,4 @@
-"""Commands that empty a worker, and let it have tasks again."""
+"""Commands that drain a worker, and let it have tasks again."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from crawler.model.records import State
 from crawler.plural import counted
 
 LOOK_S = 0.5
-"""Pause between two looks at a worker that is being emptied."""
+"""Pause between two looks at a worker that is being drained, in seconds."""
 
 PATIENCE_S = 30.0
-"""How long no master may answer meanwhile: a change of leader takes some seconds."""
+"""For how many seconds no master may answer meanwhile: a change of leader takes some seconds."""
 
 MOST_NAMED = 10
-"""Tasks named that stay, each with why; the rest are counted."""
+"""How many of the remaining tasks are named with a reason; the rest are counted."""
 
 MOST_REASONS = 3
-"""Workers named for each of them."""
+"""How many workers are named for each of them."""
 
 
 @commands.command()
@@ -60,8 +60,18 @@ def uncordon(master: str, node: str) -> None:
     click.echo(f"{load.node.id} takes tasks again")
 
 
+@contextlib.contextmanager
+def _terminable() -> Iterator[None]:
+    """Make SIGTERM raise KeyboardInterrupt in the body, as SIGINT does."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def _watch(client: Client, load: NodeLoad, timeout_s: float | None) -> None:
-    """Tell how many tasks a worker has left, until it has none. Raises CrawlerError."""
+    """Show how many tasks a worker has left, until it has none. Raises CrawlerError."""
     began_s = heard_s = time.monotonic()
     told = load.unfinished
     while load.unfinished:
@@ -99,7 +109,7 @@ def _tasks(load: NodeLoad) -> str:
 
 
 def _staying(client: Client, load: NodeLoad, timeout_s: float) -> str:
-    """Which tasks a worker still has, and why."""
+    """Return which tasks a worker still has, and why."""
     lines = [
         f"{load.node.id} still has {_tasks(load)} after {timeout_s:g} s; "
         "it takes no others, and these move as soon as another worker suits:"
@@ -114,7 +124,7 @@ def _staying(client: Client, load: NodeLoad, timeout_s: float) -> str:
 
 
 def _why(client: Client, name: str, node_id: str) -> str:
-    """What keeps a task on that worker."""
+    """Return what keeps a task on that worker."""
     try:
         return _obstacle(client.explain(name, CALL).judgement, node_id)
     except NotFound:

@@ -1,7 +1,7 @@
-"""Every command: the module that has it, what that needs of the process, and its line in --help.
+"""Every command: its module, what the module needs of the process, and its line in --help.
 
-Of what a command imports most others need nothing: so its module is imported when it is asked for,
-and not before the process is prepared for what is imported then.
+Most commands do not need what another command imports. So a module is imported when its command is
+called, after the process was prepared for its imports.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ class Source(NamedTuple):
     """Where a command comes from."""
 
     module: str
-    """Of this package; importing it adds the command to the others."""
+    """The module in this package. Importing it adds the command to the others."""
     prepare: Callable[[], None]
-    """Called before."""
+    """Called before the import."""
     help: str
     """The first sentence of the command's own text."""
 

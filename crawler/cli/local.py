@@ -1,4 +1,4 @@
-"""Commands that need no cluster, or bring their own."""
+"""Commands that need no cluster, or start their own."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def run(file: str | None, output: str) -> int:
     from crawler.terminal.progress import progress_to
 
     settings = config.load(file, os.environ)
-    # The progress tells what ends, and how; the log would tell it between the bars once more.
+    # The progress shows which tasks end, and how. The log would repeat it between the bars.
     level = "error" if settings.logs.level in ("info", "warning") else settings.logs.level
     logs.setup(level, settings.logs.style)
     progress = progress_to(sys.stderr if output == STANDARD_OUTPUT else sys.stdout)
@@ -51,7 +51,7 @@ def run(file: str | None, output: str) -> int:
 
 
 def _shown(output: str) -> str:
-    """A target for people: a URL without its password, a file with its folder."""
+    """Return a target for people: a URL without its password, or a file with its folder."""
     from crawler.engine.items.sinks.targets import public
 
     return public(output) if "://" in output or output == "-" else str(Path(output).resolve())
@@ -84,7 +84,7 @@ def up(file: str | None) -> int:
     file = file or (config.DEFAULT_FILE if Path(config.DEFAULT_FILE).is_file() else None)
     site = open_bookshop()
     try:
-        config.load(file, os.environ)  # so that mistakes are told before anything is started
+        config.load(file, os.environ)  # report mistakes before anything is started
         with interruptible(), LocalCluster(file, usual_ports=True) as cluster:
             _tell_addresses(cluster, site.url)
             with contextlib.suppress(KeyboardInterrupt):
@@ -127,7 +127,7 @@ def _tell_addresses(cluster: Any, site_url: str) -> None:
 
 
 def _wait_while_it_runs(cluster: Any) -> None:
-    """A node may be killed to see what the others do; only with all of them gone is it over."""
+    """Wait until all nodes have ended. The user may kill a node to see what the others do."""
     told: list[str] = []
     while len(told) < len(cluster.nodes):
         for node in cluster.fallen():

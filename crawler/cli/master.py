@@ -1,4 +1,4 @@
-"""The way of a command to a running cluster: through the API of any of its masters."""
+"""Connects a command to a running cluster, through the API of any of its masters."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from crawler.cli.base import INTERRUPTED, INTERRUPTED_TEXT
 from crawler.errors import CrawlerError, Retryable
 
 TIMEOUT_S = 5.0
-"""How long an answer may take."""
+"""How many seconds an answer may take."""
 
 CALL = Call(TIMEOUT_S)
 
 _UNHEARD = ("cannot reach {}", "{} did not answer", "{} went away", "{} does not answer")
-"""How errors begin that come of a master which is not there, or is silent."""
+"""The beginnings of errors that say that a master is absent or silent."""
 
 
 def _address(context: click.Context, parameter: click.Parameter, value: str) -> str:
@@ -46,11 +46,8 @@ MASTER: Callable[..., Any] = click.option(
 
 @contextlib.contextmanager
 def connected(address: str) -> Iterator[Client]:
-    """A client to a master; what goes wrong says which, and what to do. Raises CrawlerError.
-
-    Meanwhile SIGINT and SIGTERM end the process.
-    """
-    before = {number: signal.signal(number, _end) for number in (signal.SIGINT, signal.SIGTERM)}
+    """A context with a client of a master. An error says which master it is about, and what to do.
+    Raises CrawlerError."""
     client = Client(address)
     try:
         yield client

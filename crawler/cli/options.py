@@ -1,4 +1,4 @@
-"""What commands on one spider are given: its file, its arguments, settings of the crawl."""
+"""The options of commands on one spider: its file, its arguments, settings of the crawl."""
 
 from __future__ import annotations
 
@@ -51,17 +51,17 @@ LEVEL: Decorator = click.option(
 
 
 class Unusable(click.ClickException):
-    """What was given cannot be used; nothing was started."""
+    """An option cannot be used, and nothing was started."""
 
     exit_code = BAD_SETTINGS
 
     def show(self, file: Any = None) -> None:
-        """Tell it on standard error."""
+        """Print it on standard error."""
         click.echo(f"crawler: {self.message}", err=True)
 
 
 def spiders_of(file: str | Path) -> dict[str, type[Spider]]:
-    """The spiders of a file, which may import what lies beside it. Raises Unusable."""
+    """Return the spiders of a file, which may import modules beside it. Raises Unusable."""
     path = Path(file)
     if path.is_dir():
         raise Unusable(f"{path}: is a folder; give the path of a spider in it, .py or .yaml")
@@ -75,7 +75,7 @@ def spiders_of(file: str | Path) -> dict[str, type[Spider]]:
 
 
 def known_spiders(path: str | None, file: str | None) -> dict[str, type[Spider]]:
-    """The spiders of a file, or else those that the settings name. Raises Unusable, ConfigError."""
+    """Return the spiders of a file, or else those in the settings. Raises Unusable, ConfigError."""
     if path is not None:
         return spiders_of(path)
     settings = config.load(file, os.environ)
@@ -85,7 +85,7 @@ def known_spiders(path: str | None, file: str | None) -> dict[str, type[Spider]]
 
 
 def chosen(spiders: Mapping[str, type[Spider]], name: str | None, file: str) -> type[Spider]:
-    """The spider of that name, or the only one. Raises Unusable."""
+    """Return the spider of that name, or the only one. Raises Unusable."""
     if name is None and len(spiders) == 1:
         return next(iter(spiders.values()))
     has = ", ".join(sorted(spiders))
@@ -97,12 +97,12 @@ def chosen(spiders: Mapping[str, type[Spider]], name: str | None, file: str) -> 
 
 
 def crawl_settings(file: str | None) -> CrawlSettings:
-    """The crawl settings of the settings file and the environment. Raises ConfigError."""
+    """Return the crawl settings of the settings file and the environment. Raises ConfigError."""
     return config.load(file, os.environ).crawl
 
 
 def spec_of(spider: type[Spider], arguments: Iterable[str], settings: Iterable[str]) -> Spec:
-    """The task that these options ask for. Raises Unusable, as `settings_of` does."""
+    """Return the task that these options describe. Raises Unusable, as `settings_of` does."""
     changes = settings_of(settings)
     given: dict[str, Any] = pairs("-a", arguments)
     if "settings" in given:
@@ -111,7 +111,7 @@ def spec_of(spider: type[Spider], arguments: Iterable[str], settings: Iterable[s
 
 
 def settings_of(texts: Iterable[str]) -> dict[str, Any]:
-    """Crawl settings given as SETTING=VALUE, those of Scrapy under the names they have here.
+    """Return crawl settings given as SETTING=VALUE. Scrapy's get the names they have here.
 
     Raises Unusable with every fault.
     """
@@ -129,7 +129,7 @@ def settings_of(texts: Iterable[str]) -> dict[str, Any]:
 
 
 def _setting(key: str, text: str) -> Any:
-    """The value of a setting, read as that of ours, or of a switch that Scrapy alone has."""
+    """Read the value of a setting of this program, or of a switch that only Scrapy has."""
     is_mapping = text.lstrip().startswith("{")  # ITEM_PIPELINES, with a number for each
     if scrapy_names.is_scrapys(key) and (key not in scrapy_names.NAMES or is_mapping):
         return from_text(text, bool)
@@ -138,12 +138,12 @@ def _setting(key: str, text: str) -> Any:
 
 
 def refused(error: InvalidArgument) -> Unusable:
-    """What the engine says of the parameters of a task, in the words of the command line."""
+    """Return the engine's refusal of a task's parameters in the words of the command line."""
     return Unusable(str(error).replace("parameters.", "-a ").replace("parameters:", "-a:"))
 
 
 def pairs(option: str, texts: Iterable[str]) -> dict[str, str]:
-    """What was given as NAME=VALUE; of one name the last counts. Raises Unusable."""
+    """Return what was given as NAME=VALUE. The last value of a name counts. Raises Unusable."""
     found: dict[str, str] = {}
     for text in texts:
         name, equals, value = text.partition("=")

@@ -22,7 +22,7 @@ from crawler.errors import CrawlerError, InvalidArgument
 
 
 class Plain(Spider):
-    """Whose pages a shell gets when it is told no other."""
+    """The spider of a shell for which no other is named."""
 
     name = "shell"
 
@@ -130,7 +130,7 @@ def pages_for(
     file: str | None,
     any_status: bool = False,
 ) -> Iterator[Pages]:
-    """Pages for a spider, until the end of the block. Raises Unusable."""
+    """A context with the pages for a spider. Raises Unusable."""
     spec = options.spec_of(kind, arguments, settings)
     with engine_for(options.crawl_settings(file), by_hand(kind)) as engine:
         try:

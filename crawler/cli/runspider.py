@@ -65,7 +65,7 @@ def runspider(
 
 
 def _tell(crawl: Crawl, places: tuple[str, ...]) -> int:
-    """Show how it ended; the exit status."""
+    """Show how the crawl ended. Return the exit status."""
     files = [public(place) for place in places if place != STANDARD_OUTPUT]
     lines = [*report.summary(crawl.statistics), *(report.row("items in", file) for file in files)]
     if not places:

@@ -1,4 +1,4 @@
-"""Commands that show the scheduler of a running cluster, and switch what can be switched."""
+"""Commands that show the policy of a running cluster, and change it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from crawler.cli.master import CALL, MASTER, connected
 from crawler.model.policy import PolicyChange, SchedulerView
 
 OWN = "default"
-"""Given as a weight, it is the plugin's own."""
+"""As a weight it means the plugin's own."""
 
 
 @commands.command()
@@ -88,7 +88,7 @@ def _weight(text: str) -> tuple[str, float | None]:
 
 
 def _installed(file: str | None) -> SchedulerView:
-    """The plugins that a master with these settings would load. Raises ConfigError."""
+    """Return the plugins that a master with these settings would load. Raises ConfigError."""
     from crawler.node.master.policy import view
     from crawler.scheduler.framework import Framework
     from crawler.settings import config
@@ -118,7 +118,7 @@ def _show(view: SchedulerView) -> None:
 
 
 def _tell_origin(view: SchedulerView) -> None:
-    """Whose decision it is."""
+    """Show where the policy comes from."""
     if view.fault:
         click.echo(f"the stored policy is not in force: {view.fault}")
     elif view.switched:

@@ -16,7 +16,8 @@ from crawler.cli.base import INTERRUPTED
 
 
 def until_signal(*then: Callable[[], None]) -> Event:
-    """Set by SIGTERM or SIGINT; the next ones call `then`, and end the process at once."""
+    """Return an event that SIGTERM or SIGINT sets. The next signals call `then`, and then end the
+    process at once."""
     wanted = Event()
     _on_signal(wanted.set, *then)
     return wanted
@@ -24,9 +25,9 @@ def until_signal(*then: Callable[[], None]) -> Event:
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[None]:
-    """SIGTERM and SIGINT raise KeyboardInterrupt in the body, which stops what it has started.
+    """Make SIGTERM and SIGINT raise KeyboardInterrupt in the body, which stops what it has started.
 
-    Left to itself gevent raises it in its hub, with a traceback, and SIGTERM cleans nothing up.
+    Otherwise gevent raises it in its hub, with a traceback, and SIGTERM cleans up nothing.
     """
     body = gevent.getcurrent()
     handlers = _on_signal(lambda: gevent.kill(body, KeyboardInterrupt))
@@ -38,10 +39,11 @@ def interruptible() -> Iterator[None]:
 
 
 def on_interrupt(*answers: Callable[[], None]) -> None:
-    """Answer each SIGINT or SIGTERM by the next of these; one more ends the process at once.
+    """Answer each SIGINT or SIGTERM with the next of these. One more signal ends the process at
+    once.
 
-    It needs no turn of the hub: a callback that never ends can be interrupted too. So an answer
-    must not block.
+    It needs no turn of the hub, so that a callback that never ends can be interrupted too.
+    Therefore an answer must not block.
     """
     left = list(answers)
 
@@ -55,7 +57,8 @@ def on_interrupt(*answers: Callable[[], None]) -> None:
 
 
 def _on_signal(*answers: Callable[[], None]) -> list[Any]:
-    """Answer each SIGTERM or SIGINT by the next of these; one more ends the process at once."""
+    """Answer each SIGTERM or SIGINT with the next of these. One more signal ends the process at
+    once."""
     left = list(answers)
 
     def handle() -> None:

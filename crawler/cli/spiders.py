@@ -1,4 +1,4 @@
-"""`crawler new` and `crawler check`: writing spiders, and finding what is wrong with them."""
+"""`crawler new` and `crawler check`: they write spiders, and find faults in them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from crawler.engine.http import urls
 from crawler.errors import CrawlerError
 
 _PLACE = re.compile(r"((?:\.?\w+|\[\d+\])*): ")
-"""Where in a file of declarations a fault is, at the beginning of its message."""
+"""The place of a fault in a file of declarations, at the beginning of its message."""
 
 
 @commands.group()
@@ -76,7 +76,7 @@ def check(
 
 
 def _faults(path: Path, arguments: dict[str, str]) -> Iterator[str]:
-    """The faults of a file, a line each."""
+    """Yield the faults of a file, one line each."""
     try:
         spiders = options.spiders_of(path)
     except options.Unusable as error:
@@ -94,7 +94,7 @@ def _faults(path: Path, arguments: dict[str, str]) -> Iterator[str]:
 def _broken_contracts(
     path: Path, arguments: Sequence[str], settings: Sequence[str]
 ) -> Iterator[str]:
-    """What the callbacks of a file do not keep, a line each."""
+    """Yield the contracts that the callbacks of a file break, one line each."""
     for spider in options.spiders_of(path).values():
         try:
             contracts = list(contracts_of(spider))
@@ -115,7 +115,7 @@ def _told(pages: Pages, contract: Contract) -> Iterator[str]:
 
 
 def _with_line(path: Path, message: str) -> str:
-    """The same message with the line of a file of declarations that it is about."""
+    """Return the message with the line number of its fault in a file of declarations."""
     rest = message.removeprefix(str(path))
     place = _PLACE.match(rest)
     if path.suffix == ".py" or not path.is_file() or rest == message or place is None:
@@ -125,7 +125,7 @@ def _with_line(path: Path, message: str) -> str:
 
 
 def _safe(url: str) -> str:
-    """The URL as it is sent, with https:// before it when that is missing. Raises Unusable."""
+    """Return the URL as it is sent, with https:// if the scheme is missing. Raises Unusable."""
     full = url if "://" in url else f"https://{url}"
     try:
         safe = urls.safe(full)

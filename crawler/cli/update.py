@@ -17,10 +17,11 @@ from crawler.schemas import constraint_json, task_schemas
 
 FIELDS = ("spider", "priority", "retries", "labels", "parameters", "constraints")
 MAPS = ("labels", "parameters", "constraints")
-"""Fields of which a part may be named, as labels.site."""
+"""Fields whose parts may be named, as labels.site."""
 
 TEXTS = ("spider", "labels.", "constraints.node")
-"""How fields begin that are text, whatever it looks like; the others are JSON, or else text."""
+"""The beginnings of fields that are text, whatever the value looks like. The others are JSON, or
+else text."""
 
 
 @commands.command()
@@ -53,7 +54,7 @@ def update(master: str, name: str, wanted: tuple[str, ...], unset: tuple[str, ..
 
 
 def _given(spec: Spec) -> dict[str, Any]:
-    """A specification as a client would send it."""
+    """Return a specification as a client would send it."""
     given: dict[str, Any] = {field: getattr(spec, field) for field in ("name", *FIELDS)}
     asked = constraint_json.write(spec.constraints)
     return given | {
@@ -64,7 +65,7 @@ def _given(spec: Spec) -> dict[str, Any]:
 
 
 def _set(given: dict[str, Any], text: str) -> None:
-    """Take in FIELD=VALUE. Raises click.BadParameter."""
+    """Set FIELD=VALUE. Raises click.BadParameter."""
     path, equals, value = text.partition("=")
     if not equals:
         raise click.BadParameter(f"--set {shown(text)} is not allowed; allowed is FIELD=VALUE")
@@ -77,7 +78,7 @@ def _set(given: dict[str, Any], text: str) -> None:
 
 
 def _unset(given: dict[str, Any], path: str) -> None:
-    """Take out a field, or a part of one. Raises click.BadParameter."""
+    """Remove a field, or a part of one. Raises click.BadParameter."""
     field, part = _place("--unset", path)
     inner = _inner("--unset", given, field, path) if part else given
     if inner.pop(part or field, None) is None:
@@ -86,7 +87,7 @@ def _unset(given: dict[str, Any], path: str) -> None:
 
 
 def _place(option: str, path: str) -> tuple[str, str]:
-    """A field, and which part of it, if a part is named. Raises click.BadParameter."""
+    """Return the field, and the part of it if one is named. Raises click.BadParameter."""
     field, _, part = path.partition(".")
     if field not in FIELDS or (part and field not in MAPS):
         allowed = ", ".join([*FIELDS, *(f"{name}.KEY" for name in MAPS)])
@@ -95,7 +96,7 @@ def _place(option: str, path: str) -> tuple[str, str]:
 
 
 def _inner(option: str, given: dict[str, Any], field: str, path: str) -> dict[str, Any]:
-    """The field of which a part is named. Raises click.BadParameter."""
+    """Return the field whose part is named. Raises click.BadParameter."""
     inner = given[field]
     if not isinstance(inner, dict):
         raise click.BadParameter(

@@ -1,7 +1,7 @@
-"""Loads the settings: the file, then the environment, then flags; each wins over those before it.
+"""Loads the settings: the file, then the environment, then flags. Each overrides those before it.
 
-Every fault of all three is found and told in one `ConfigError`: where it stands, what was given and
-what is allowed. In the file `${NAME}` and `${NAME:-default}` stand for environment variables.
+One `ConfigError` reports every fault in all three: its place, what was given and what is allowed.
+In the file, `${NAME}` and `${NAME:-default}` stand for environment variables.
 
     CRAWLER_COORDINATION_LEASE_TTL_S=10        sets coordination.lease_ttl_s
 """
@@ -22,10 +22,10 @@ from crawler.settings.schema import from_text, meant_or_allowed, read
 from crawler.settings.sections import CoordinationSettings, EtcdSettings, Settings
 
 ENVIRONMENT = "CRAWLER_"
-"""Prefix of the environment variables."""
+"""The prefix of the environment variables."""
 
 DEFAULT_FILE = "config.yaml"
-"""Read from the working directory when no file is named, if it is there."""
+"""The file that is read from the working directory if no file is named and it exists."""
 
 _VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
 
@@ -35,7 +35,8 @@ def load(
     environment: Mapping[str, str],
     flags: Mapping[str, Any] | None = None,
 ) -> Settings:
-    """The settings of a process. `flags` are by path: `{"node.id": "2"}`. Raises ConfigError."""
+    """Return the settings of a process. `flags` are by path: `{"node.id": "2"}`. Raises
+    ConfigError."""
     file = _file(path)
     given = _read(file, environment) if file else {}
     loader = _Loader(str(file) if file else "settings")
@@ -49,7 +50,7 @@ def load(
 
 
 def sections() -> Iterator[tuple[str, type[Any]]]:
-    """The sections of settings with their classes, in their order."""
+    """Yield the sections of settings with their classes, in their order."""
     hints = get_type_hints(Settings)
     for item in dataclasses.fields(Settings):
         if dataclasses.is_dataclass(hints[item.name]):
@@ -57,7 +58,7 @@ def sections() -> Iterator[tuple[str, type[Any]]]:
 
 
 def variable(section: str, name: str) -> str:
-    """The environment variable of a setting."""
+    """Return the environment variable of a setting."""
     return f"{ENVIRONMENT}{section}_{name}".upper()
 
 
@@ -87,7 +88,7 @@ def _read(file: Path, environment: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _substituted(value: Any, environment: Mapping[str, str]) -> Any:
-    """Values with their variables filled in; one without value or default stays empty."""
+    """Fill in the variables of values. A variable without value or default stays empty."""
     if isinstance(value, dict):
         return {key: _substituted(item, environment) for key, item in value.items()}
     if isinstance(value, list):
@@ -98,12 +99,12 @@ def _substituted(value: Any, environment: Mapping[str, str]) -> Any:
 
 
 def _from_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """Settings given by variables."""
+    """Return the settings that variables give."""
     return {path: environment[name] for name, path in _variables().items() if name in environment}
 
 
 def _variables() -> dict[str, str]:
-    """The variables with the settings they stand for."""
+    """Return the variables with the settings that they set."""
     return {
         variable(section, item.name): f"{section}.{item.name}"
         for section, kind in sections()
@@ -112,7 +113,7 @@ def _variables() -> dict[str, str]:
 
 
 class _Loader:
-    """Gathers values and faults."""
+    """Collects values and faults."""
 
     def __init__(self, source: str) -> None:
         self._source = source
@@ -140,7 +141,7 @@ class _Loader:
                 self._fault(str(key), f"unknown section{meant_or_allowed(key, allowed)}")
 
     def override(self, given: Mapping[str, Any], origin: str) -> None:
-        """Take single settings by path, which win over what was taken before."""
+        """Take single settings by path. They override what was taken before."""
         for path, value in given.items():
             section, _, name = path.partition(".")
             kind = dict(sections())[section]
@@ -149,7 +150,8 @@ class _Loader:
             self._origins[path] = origin
 
     def check_variables(self, environment: Mapping[str, str]) -> None:
-        """A variable that begins like one of a section, and is none, is a slip of the pen."""
+        """Report a variable that begins like a variable of a section but is none: it is a typing
+        error."""
         known = _variables()
         beginnings = tuple(variable(section, "") for section, _ in sections())
         for name in sorted(environment):
@@ -159,7 +161,7 @@ class _Loader:
                 )
 
     def settings(self) -> Settings:
-        """The settings. Raises ConfigError with every fault found."""
+        """Return the settings. Raises ConfigError with every fault found."""
         built = {name: self._section(name, kind) for name, kind in sections()}
         if not self._faults:
             self._check_relations(built)
@@ -225,7 +227,7 @@ class _Loader:
             self._fault("coordination.master_service", "given for workers too; they must differ")
 
     def _check_etcd(self, etcd: EtcdSettings) -> None:
-        """Some of its settings mean nothing without others."""
+        """Check the settings that have no effect without others."""
         if not etcd.endpoints:
             self._fault("etcd.endpoints", "none given; a list of host:port is allowed")
         for name, other in (
@@ -242,7 +244,7 @@ class _Loader:
                 )
 
     def _check_prefixes(self, names: CoordinationSettings) -> None:
-        """No kind of key may lie among another; only the election has its place by the tasks."""
+        """Check that no kind of key is inside another. Only the election may be below the tasks."""
         kinds = ("resources", "election", "registry", "tombstones", "snowflake", "scheduler")
         paths = {key: getattr(names, key) for key in kinds}
         for (key, path), (other, above) in itertools.permutations(paths.items(), 2):

@@ -9,7 +9,7 @@ from crawler.settings import forms
 from crawler.settings.setting import setting
 
 CACHE_OFF, CACHE_ALWAYS, CACHE_RFC9111 = "none", "always", "rfc9111"
-"""What `cache` may be."""
+"""The allowed values of `cache`."""
 
 
 @dataclass(frozen=True)

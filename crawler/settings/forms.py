@@ -1,4 +1,4 @@
-"""The forms that texts among the settings may have: what fits, and what people are told."""
+"""The forms of texts in settings: a check, and words for people."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class Form:
     """What a text must look like."""
 
     pattern: str
-    """A regular expression that fits the whole of it."""
+    """A regular expression that matches the whole text."""
     words: str
-    """The same for people; a message goes on with "is allowed"."""
+    """The same in words. A message continues with "is allowed"."""
     check: Callable[[str], bool] = _anything
-    """What no pattern can say."""
+    """A check for what no pattern can express."""
 
     def fits(self, value: str) -> bool:
         """Whether a text has this form."""
@@ -53,7 +53,7 @@ def _compiles(pattern: str) -> bool:
 
 
 LISTEN = Form(r"([^\s:/]*:\d{1,5})?", ":port or host:port", _has_port)
-"""Where a server listens; it may be empty."""
+"""Where a server listens. It may be empty."""
 ENDPOINT = Form(r"[^\s:/]+:\d{1,5}", "host:port", _has_port)
 PATH = Form(r"(/[^\s/]+)+", "a path such as /a/b")
 SERVICE = Form(r"[A-Za-z0-9._-]+", "letters, digits, dots, dashes")

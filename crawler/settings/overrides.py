@@ -21,10 +21,9 @@ _SECRET = {item.name for item in dataclasses.fields(CrawlSettings) if item.metad
 
 
 def override(base: CrawlSettings, changes: Any, where: str) -> CrawlSettings:
-    """The settings with some fields changed.
+    """Return the settings with some fields changed.
 
-    Raises InvalidArgument that lists every fault, each as path below `where`, value, what is
-    allowed.
+    Raises InvalidArgument that lists every fault: path below `where`, value, and what is allowed.
     """
     found = faults(changes, where)
     if found:
@@ -34,7 +33,7 @@ def override(base: CrawlSettings, changes: Any, where: str) -> CrawlSettings:
 
 
 def faults(changes: Any, where: str) -> list[str]:
-    """What is wrong with overrides; empty when nothing is."""
+    """Return what is wrong with overrides; empty if nothing is."""
     if not isinstance(changes, Mapping):
         return [f"{where}: {changes!r} is not allowed; allowed: a mapping of crawl settings"]
     found = (_fault(key, value, f"{where}.{key}") for key, value in changes.items())
@@ -42,7 +41,7 @@ def faults(changes: Any, where: str) -> list[str]:
 
 
 def parsed(texts: Mapping[str, str]) -> dict[str, Any]:
-    """Overrides of which each is given as text, as on the command line; not checked yet."""
+    """Return overrides that are given as text, as on the command line. They are not checked yet."""
     return {key: from_text(text, _HINTS.get(key, str)) for key, text in texts.items()}
 
 

@@ -1,6 +1,6 @@
 """Reads the values of settings as the fields of their classes declare them.
 
-Each message says what was given and what is allowed; the path is added by whoever loads.
+Each message says what was given and what is allowed. The caller adds the path.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ class SettingReader(Protocol):
         ...
 
     def read(self, value: Any) -> Any:
-        """The value as its type. Raises Faulty."""
+        """Return the value as its type. Raises Faulty."""
         ...
 
 
 def readers_of(kind: type[Any]) -> Mapping[str, SettingReader]:
-    """What reads each setting of a class, by their names."""
+    """Return the reader of each setting of a class, by name."""
     hints = get_type_hints(kind)
     return {
         item.name: _reader(hints[item.name], item.metadata) for item in dataclasses.fields(kind)
@@ -40,18 +40,20 @@ def readers_of(kind: type[Any]) -> Mapping[str, SettingReader]:
 
 
 def read(kind: type[Any], given: Mapping[str, Any]) -> Any:
-    """Settings of that class from their values by name. Raises Faulty with every fault."""
+    """Make settings of that class from their values by name. Raises Faulty with every fault."""
     return _Record(kind).read(given)
 
 
 def meant(name: object, known: Iterable[str]) -> str:
-    """What a message about an unknown name ends with: the known one most like it, if any is."""
+    """Return the end of a message about an unknown name: the most similar known name, if there is
+    one."""
     near = difflib.get_close_matches(str(name), known, n=1)
     return f"; did you mean {near[0]}?" if near else ""
 
 
 def meant_or_allowed(name: object, known: Collection[str], most: int = 20) -> str:
-    """The same; or else all that are known, unless those are more than `most`."""
+    """Return the same; without a similar name, all known names, unless they are more than
+    `most`."""
     allowed = f"; allowed: {', '.join(known)}" if len(known) <= most else "; see docs/settings.md"
     return meant(name, known) or allowed
 
@@ -99,7 +101,7 @@ class _Map:
 
 
 class _Record:
-    """A mapping that stands for a frozen dataclass."""
+    """A mapping that is read as a frozen dataclass."""
 
     def __init__(self, kind: type[Any]) -> None:
         self._kind = kind
@@ -168,7 +170,8 @@ class _Value:
 
 
 def _converted(value: Any, kind: type[Any]) -> Any:
-    """The value as its type; None when it is of another. Numbers may stand for text: `id: 2`."""
+    """Return the value as its type, or None if it has another. A number may be given as text: `id:
+    2`."""
     if kind is bool:
         return value if isinstance(value, bool) else None
     if isinstance(value, bool):
@@ -181,8 +184,8 @@ def _converted(value: Any, kind: type[Any]) -> Any:
 
 
 def from_text(value: Any, hint: Any) -> Any:
-    """A value from a variable or flag: YAML for single values and lists of mappings, commas between
-    the values of other lists or the pairs of a map."""
+    """Read a value from a variable or flag. Single values and lists of mappings are YAML. Commas
+    separate the values of other lists, and the pairs of a map."""
     if not isinstance(value, str):
         return value
     if get_origin(hint) is None:

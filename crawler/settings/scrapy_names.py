@@ -1,7 +1,7 @@
 """The settings of a spider under Scrapy's names, and what they are called here.
 
-Names in capitals are Scrapy's. One that has no counterpart is no fault of the spider, which was
-written for something else: `unknown` names it, for a warning.
+Names in capitals are Scrapy's. A name without a counterpart here is not a fault of the
+spider, which was written for Scrapy: `unknown` returns it, for a warning.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ NAMES: Mapping[str, str] = {
     "URLLENGTH_LIMIT": "max_url_length",
     "USER_AGENT": "user_agent",
 }
-"""What each is called here."""
+"""Scrapy's name → the name here."""
 NEEDLESS = frozenset(
     {
         "BOT_NAME",
@@ -52,7 +52,7 @@ NEEDLESS = frozenset(
         "TWISTED_REACTOR",
     }
 )
-"""Those that change nothing that could be changed here, so that nothing is said of them."""
+"""Settings of Scrapy that would change nothing here, so that no warning names them."""
 _UNLIMITED: Mapping[str, int] = {"max_body_bytes": 2**40, "max_url_length": 1_000_000}
 SWITCHES: Mapping[str, tuple[str, float | str | None, float | str]] = {
     "AUTOTHROTTLE_ENABLED": ("adaptive", 1.0, 0.0),
@@ -61,7 +61,7 @@ SWITCHES: Mapping[str, tuple[str, float | str | None, float | str]] = {
     "REDIRECT_ENABLED": ("max_redirects", None, 0),
     "RETRY_ENABLED": ("retries", None, 0),
 }
-"""What being true and being false means here; None is what else is set."""
+"""What true and false mean here; None means what another setting says."""
 
 
 ATTRIBUTES: Mapping[str, str] = {
@@ -73,11 +73,12 @@ ATTRIBUTES: Mapping[str, str] = {
     "http_user": "http_user",
     "user_agent": "USER_AGENT",
 }
-"""Attributes of a spider class that are settings under Scrapy, and which."""
+"""The attributes of a spider class that are settings under Scrapy, with the setting of each."""
 
 
 def of_class(spider_class: type[Any]) -> Any:
-    """The settings of a spider class: its `custom_settings`, and attributes that are settings."""
+    """Return the settings of a spider class: its `custom_settings`, and attributes that are
+    settings."""
     own = {
         name: getattr(spider_class, attribute)
         for attribute, name in ATTRIBUTES.items()
@@ -88,12 +89,12 @@ def of_class(spider_class: type[Any]) -> Any:
 
 
 def is_scrapys(name: Any) -> bool:
-    """Whether a setting has a name as Scrapy's have them."""
+    """Whether a setting's name has the form of Scrapy's names."""
     return isinstance(name, str) and name.isupper()
 
 
 def translated(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings under our names; ours go first where both are given."""
+    """Return the settings under the names here. If both names are given, the name here counts."""
     ours = {key: value for key, value in settings.items() if not is_scrapys(key)}
     theirs = {NAMES[key]: _value(key, settings[key]) for key in settings.keys() & NAMES.keys()}
     if not settings.get("AUTOTHROTTLE_ENABLED"):
@@ -107,12 +108,12 @@ def translated(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def unknown(settings: Iterable[Any]) -> list[str]:
-    """Scrapy's settings, or such of a package for it, that nothing here does anything with."""
+    """Return the settings of Scrapy, or of a package for it, that have no effect here."""
     return sorted(filter(is_scrapys, set(settings) - NAMES.keys() - SWITCHES.keys() - NEEDLESS))
 
 
 def faults(settings: Any, where: str) -> list[str]:
-    """What is wrong with the settings of a spider, each under the name it was given."""
+    """Return what is wrong with the settings of a spider, each under the name that was given."""
     if not isinstance(settings, Mapping):
         return overrides.faults(settings, where)
     found: list[str] = []
@@ -130,7 +131,7 @@ def _value(key: str, value: Any) -> Any:
 
 
 def _in_order(pipelines: Mapping[Any, Any]) -> list[Any]:
-    """The names of pipelines by their numbers; one without a number is off."""
+    """Return the names of pipelines in the order of their numbers. One without a number is off."""
     on = {each: number for each, number in pipelines.items() if number is not None}
     return [
         f"{each.__module__}:{each.__qualname__}" if isinstance(each, type) else each
@@ -139,6 +140,7 @@ def _in_order(pipelines: Mapping[Any, Any]) -> list[Any]:
 
 
 def _renamed(where: str, ours: Mapping[str, Any], key: Any) -> Callable[[str], str]:
-    """Replaces our name of a setting in a fault by the one that was given."""
+    """Return a function that replaces the name of a setting in a fault by the name that was
+    given."""
     name = next(iter(ours), key)
     return lambda fault: fault.replace(f"{where}{name}:", f"{where}{key}:", 1)

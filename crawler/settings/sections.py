@@ -334,7 +334,7 @@ class LogSettings:
 
 @dataclass(frozen=True)
 class Settings:
-    """All of it, one section a field; sections are named like what they set up."""
+    """All settings, with one field for each section."""
 
     node: NodeSettings = field(default_factory=NodeSettings)
     etcd: EtcdSettings = field(default_factory=EtcdSettings)
@@ -347,6 +347,6 @@ class Settings:
     spiders: Sequence[Any] = ()
     """Python modules, files (.py, .yaml), or declarations in place; see docs/spiders.md."""
     tasks: Sequence[Spec] = ()
-    """Seed tasks: added once, when their name is not in the cluster yet."""
+    """The seed tasks. A leader adds each one whose name is missing in the cluster."""
     folder: str = "."
-    """Where relative paths of the file start: the folder of the file itself."""
+    """The folder of the settings file, from which relative paths start."""

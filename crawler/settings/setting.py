@@ -21,10 +21,10 @@ def setting(
     keys: Form | None = None,
     secret: bool = False,
 ) -> Any:
-    """A dataclass field that carries what the schema and the documentation need.
+    """Return a dataclass field with what the schema and the documentation need.
 
-    `form` is what a text must look like, in a list or mapping each of them; `keys` is the form of
-    the keys of a mapping. A `secret` is shown nowhere, in errors neither.
+    `form` is what a text must look like, or each text of a list or mapping. `keys` is the form of
+    the keys of a mapping. A `secret` is never shown, not even in errors.
     """
     metadata = {
         "help": help,
