@@ -1,7 +1,7 @@
 """What gunicorn loads: `gunicorn -k gevent app:master`, `gunicorn -k gevent app:worker`.
 
-Asking for `master` or `worker` starts that node in this process; importing this module alone starts
-nothing. The node leaves cleanly when gunicorn stops the process. `python app.py` is the command
+Access to `master` or `worker` starts that node in this process. Importing this module alone starts
+nothing. The node leaves in order when gunicorn stops the process. `python app.py` is the command
 line, the same as `crawler`.
 """
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> Any:
-    """Start the node whose application is asked for."""
+    """Start the node whose application is requested."""
     if name not in ("master", "worker"):
         raise AttributeError(name)
     from crawler.runtime import prepare

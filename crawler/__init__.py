@@ -1,7 +1,7 @@
-"""A distributed crawler. Whatever a spider needs is exported here, under Scrapy's names.
+"""A distributed crawler. This package exports what a spider needs, under Scrapy's names.
 
-The exports are looked up on first use: importing the package loads nothing, so that the process
-can be prepared for gevent (crawler.runtime) before anything else is imported.
+The exports are looked up on first use. Importing the package loads nothing, so that the process can
+be prepared for gevent (crawler.runtime) before anything else is imported.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ _MODULES = {
     "DropItem": "items.pipelines",
     "IgnoreRequest": "http.failures",
 }
-"""The module of the engine that has it."""
+"""The name of an export → the engine's module that has it."""
 
 
 def __getattr__(name: str) -> Any:

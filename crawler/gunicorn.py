@@ -1,7 +1,8 @@
-"""A node inside gunicorn's worker process: started when it loads the application, left on SIGTERM.
+"""A node inside gunicorn's worker process. It starts when gunicorn loads the application, and
+leaves on SIGTERM.
 
-HTTP is gunicorn's; the node adds gRPC and all the rest. With `-w N` there are N nodes, each with an
-id and a gRPC port of its own. Settings come from the environment and config.yaml.
+gunicorn serves HTTP; the node adds gRPC and all the rest. With `-w N` there are N nodes, each with
+its own id and gRPC port. Settings come from the environment and config.yaml.
 """
 
 from __future__ import annotations
@@ -23,11 +24,13 @@ from crawler.settings import config
 from crawler.supervision import OnEnd, Supervisor
 
 BOOT_ERROR = 4
-"""What gunicorn exits with when an application cannot be loaded: it stops, and tries no more."""
+"""gunicorn's exit status if an application cannot be loaded. gunicorn then stops, and does not try
+again."""
 
 
 def start_node(role_name: str) -> Flask:
-    """Start a node of that role in this process; its application. Exits when it cannot start."""
+    """Start a node of that role in this process. Return its application. Exits if it cannot
+    start."""
     try:
         settings = config.load(os.environ.get("CRAWLER_CONFIG"), os.environ)
         logs.setup(settings.logs.level, settings.logs.style)
@@ -41,7 +44,8 @@ def start_node(role_name: str) -> Flask:
 
 
 def _leave_with(node: Node) -> None:
-    """Leave at once when gunicorn stops this process, not only when its requests have ended."""
+    """Leave at once when gunicorn stops this process, and not only after its requests have
+    ended."""
     answer = _stop_or_hurry(node)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
         _prepend(number, answer)
@@ -50,7 +54,7 @@ def _leave_with(node: Node) -> None:
 
 
 def _stop_or_hurry(node: Node) -> Callable[[], None]:
-    """Stop in order at the first signal, and in a hurry at the next."""
+    """Stop in order at the first signal, and hurry at the next."""
     answers = iter((node.stop, node.hurry))
     return lambda: next(answers, node.hurry)()
 
@@ -67,7 +71,7 @@ def _prepend(number: int, stop: Callable[[], None]) -> None:
 
 
 def _end_process_with(node: Node) -> None:
-    """A node that failed takes its process along, so that gunicorn starts another."""
+    """End the process of a node that failed, so that gunicorn starts another."""
     node.stopped.wait()
     if node.failure:
         os.kill(os.getpid(), signal.SIGTERM)

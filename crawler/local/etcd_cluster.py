@@ -1,6 +1,6 @@
-"""A real etcd of several members on the loopback interface, for tests of what losing one means.
+"""A real etcd of several members on the loopback interface, for tests that lose a member.
 
-Like the embedded one it serves this program, dies with it, and promises no durability.
+Like the embedded etcd it serves this program, dies with it, and promises no durability.
 """
 
 from __future__ import annotations
@@ -22,31 +22,31 @@ _POLL_S = 0.02
 
 
 class EtcdMember:
-    """One member, which may be killed, frozen and brought back with its port and data."""
+    """One member. It may be killed, paused, and started again with its port and data."""
 
     def __init__(self, name: str, client_port: int, process: LocalProcess, clock: Clock) -> None:
         self.name = name
         self.endpoint = f"127.0.0.1:{client_port}"
-        """host:port of its client interface."""
+        """The host:port of its client interface."""
         self._process = process
         self._clock = clock
 
     @property
     def pid(self) -> int | None:
-        """Its process number while it runs, None otherwise."""
+        """Its process number while it runs, else None."""
         return self._process.pid
 
     def start(self, deadline_s: float = 15.0) -> None:
-        """Start it and wait until it serves, which takes a quorum. Raises Unavailable."""
+        """Start it and wait until it serves, which needs a quorum. Raises Unavailable."""
         self.launch()
         self.wait_until_it_serves(deadline_s)
 
     def launch(self) -> None:
-        """Start it without waiting; does nothing while it runs."""
+        """Start it without waiting. Does nothing while it runs."""
         self._process.start()
 
     def wait_until_it_serves(self, deadline_s: float) -> None:
-        """Wait until it is healthy. Raises Unavailable, or ConfigError when its port is taken."""
+        """Wait until it is healthy. Raises Unavailable, or ConfigError if its port is taken."""
         end_s = self._clock.monotonic() + deadline_s
         while not is_healthy(self.endpoint):
             if not self._process.alive:
@@ -64,20 +64,20 @@ class EtcdMember:
         self._process.kill()
 
     def pause(self) -> None:
-        """Let it stand still; its connections stay open and nothing answers."""
+        """Pause it. Its connections stay open, and nothing answers."""
         self._process.pause()
 
     def resume(self) -> None:
-        """Let it go on after `pause`."""
+        """Let it run again after `pause`."""
         self._process.resume()
 
     def restart(self, deadline_s: float = 15.0) -> None:
-        """End it, if it still runs, and start it with the same port and data."""
+        """Stop it if it runs, and start it with the same port and data."""
         self.stop()
         self.start(deadline_s)
 
     def leads(self) -> bool:
-        """Whether it is the leader of its cluster, by its own word; False while it is silent."""
+        """Whether it says that it leads its cluster. False while it is silent."""
         status = json.loads(ask(self.endpoint, "POST", "/v3/maintenance/status", b"{}") or b"{}")
         own = status.get("header", {}).get("member_id")
         return own is not None and own == status.get("leader")
@@ -88,7 +88,7 @@ class EtcdCluster:
 
     def __init__(self, members: int = 3, *, clock: Clock | None = None) -> None:
         self.members: list[EtcdMember] = []
-        """In the order of `endpoints`; known once started."""
+        """The members in the order of `endpoints`, after `start`."""
         self._count = members
         self._clock = clock or SystemClock()
         self._folder: Path | None = None
@@ -102,39 +102,40 @@ class EtcdCluster:
 
     @property
     def endpoints(self) -> list[str]:
-        """host:port of each member's client interface."""
+        """The host:port of each member's client interface."""
         return [member.endpoint for member in self.members]
 
     @property
     def leader(self) -> EtcdMember:
-        """The member that leads now. Raises Unavailable when none says so."""
+        """The member that leads now. Raises Unavailable if none says so."""
         for member in self.members:
             if member.leads():
                 return member
         raise Unavailable("no member of the etcd cluster leads; ask again after its election")
 
     def start(self, deadline_s: float = 30.0) -> None:
-        """Start all and wait until each serves. Raises ConfigError, Unavailable: none is left."""
+        """Start all members and wait until each serves. Raises ConfigError, Unavailable; then none
+        is left."""
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 self._start_all(deadline_s)
                 return
             except BaseException as error:
                 self.stop()
-                # Somebody was quicker to take a free port: another attempt takes others.
+                # Another program took a free port first. The next attempt takes others.
                 if not isinstance(error, ConfigError) or attempt == _ATTEMPTS:
                     raise
 
     def stop(self) -> None:
-        """End all members and remove their folder; repeating it is harmless."""
+        """End all members and remove their folder. It may be called again."""
         for member in self.members:
-            member.kill()  # nothing is left to keep, and a member alone takes long to stop
+            member.kill()  # no data must be kept, and a member alone takes long to stop
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
         self._folder = None
 
     def etcdctl(self, *arguments: str, timeout_s: float = 10.0) -> str:
-        """Run etcdctl against all members; what it wrote. Raises Unavailable when it fails."""
+        """Run etcdctl against all members. Return the output. Raises Unavailable if it fails."""
         return run_etcdctl([f"--endpoints={','.join(self.endpoints)}", *arguments], timeout_s)
 
     def _start_all(self, deadline_s: float) -> None:
@@ -169,7 +170,7 @@ def _command(name: str, client: int, peers: dict[str, int], data: Path) -> Seque
             f"{peer}=http://127.0.0.1:{port}" for peer, port in peers.items()
         ),
         "unsafe-no-fsync": "true",
-        # Half of etcd's usual times: quick to replace a leader, and calm on a busy machine.
+        # Half of etcd's usual times: it replaces a leader fast, and is stable on a busy machine.
         "heartbeat-interval": "50",
         "election-timeout": "500",
         "log-level": "warn",

@@ -1,4 +1,4 @@
-"""Finds ports of this machine for servers that are started on the side."""
+"""Finds free ports of this machine for servers."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ import socket
 from crawler.errors import Unavailable
 
 # Below the range from which Linux and BSD take the ports of outgoing connections. A client that
-# keeps calling a stopped server's port in that range may be given the very port as its own,
-# connect to itself, and so keep the server from coming back.
+# keeps calling a stopped server's port in that range may get this port as its own, connect to
+# itself, and so keep the server from starting again.
 _FIRST, _LAST = 20_000, 32_000
 
 
 def free_ports(count: int, host: str = "127.0.0.1") -> list[int]:
-    """So many different ports on which nobody listens now; raises Unavailable without enough.
+    """Return `count` different ports on which nobody listens now. Raises Unavailable if there are
+    too few.
 
-    Nothing reserves them: use them soon, and be ready to ask again.
+    The ports are not reserved: use them soon, and be ready to ask again.
     """
     ports: list[int] = []
     with contextlib.ExitStack() as held:
@@ -34,7 +35,7 @@ def free_ports(count: int, host: str = "127.0.0.1") -> list[int]:
 def is_free(port: int, host: str = "127.0.0.1") -> bool:
     """Whether a server could listen there now."""
     with socket.socket() as probe:
-        # As servers do: connections that ended a moment ago do not count as listening.
+        # As servers do: connections that ended a moment ago do not occupy the port.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))

@@ -1,7 +1,7 @@
-"""Starts and ends further processes of this program on the same machine.
+"""Starts and ends other processes of this program on the same machine.
 
-A `LocalProcess` signals no process but the one it started, and only while that one is not reaped:
-the kernel gives its number to nobody else until then. The process dies with this one
+A `LocalProcess` signals only the process that it started, and only until that process is reaped,
+because until then the kernel gives its number to no other. The process dies with this one
 (die_with_parent.py).
 """
 
@@ -29,7 +29,7 @@ _TAIL_BYTES = 65_536
 class LocalProcess:
     """One process at a time, which can be started again after it ended.
 
-    `env` is added to this process's environment; output and errors are appended to the log.
+    `env` is added to this process's environment. Output and errors are appended to the log.
     """
 
     def __init__(
@@ -43,24 +43,24 @@ class LocalProcess:
 
     @property
     def pid(self) -> int | None:
-        """Its number while it runs, None otherwise."""
+        """Its number while it runs, else None."""
         return self._process.pid if self._process is not None and self.alive else None
 
     @property
     def alive(self) -> bool:
-        """Whether it runs, or is paused."""
+        """Whether it runs or is paused."""
         return self._process is not None and self._process.poll() is None
 
     @property
     def exit_code(self) -> int | None:
-        """How it ended, negative by a signal; None while it runs or before it was started."""
+        """Its exit code, negative for a signal; None while it runs and before it was started."""
         return None if self._process is None else self._process.poll()
 
     def start(self) -> None:
-        """Start it; does nothing when it runs. Raises ConfigError when it cannot be started.
+        """Start it. Does nothing if it runs. Raises ConfigError if it cannot be started.
 
-        Must not be called in a thread that ends before the process is to end: the kernel takes
-        the end of the thread that started a process for the death of the parent.
+        Do not call it in a thread that ends before the process: the kernel takes the end of the
+        thread that started a process for the death of the parent.
         """
         if self.alive:
             return
@@ -83,14 +83,15 @@ class LocalProcess:
                 starting.join()
                 self._process = starting.value
                 raise
-        log.debug("process starts", process=self.name, pid=self.pid)
+        log.debug("process started", process=self.name, pid=self.pid)
 
     def stop(self, deadline_s: float = 10.0) -> int | None:
-        """Ask it to end, and kill it after the deadline; the exit code. Harmless when it ended."""
+        """Ask it to end, and kill it after the deadline. Return the exit code. It may be called
+        again."""
         self.resume()  # a paused process would not see the request
         self._signal(signal.SIGTERM)
         if not self.wait(deadline_s):
-            log.warning("process does not stop and is killed", process=self.name, pid=self.pid)
+            log.warning("process does not stop; killing it", process=self.name, pid=self.pid)
             self.kill()
         return self.exit_code
 
@@ -100,15 +101,15 @@ class LocalProcess:
         self.wait(_KILL_DEADLINE_S)
 
     def pause(self) -> None:
-        """Let it stand still as a machine that is swapping does; it keeps its connections."""
+        """Pause it, as a machine that swaps would. It keeps its connections."""
         self._signal(signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Let it go on after `pause`."""
+        """Let it run again after `pause`."""
         self._signal(signal.SIGCONT)
 
     def wait(self, timeout_s: float) -> bool:
-        """Wait until it has ended, at most that long; whether it has."""
+        """Wait until it has ended, for at most `timeout_s` seconds. Return whether it has."""
         if self._process is None:
             return True
         try:
@@ -118,7 +119,7 @@ class LocalProcess:
         return True
 
     def tail(self, lines: int = 20) -> str:
-        """The last lines it wrote, for an error message."""
+        """Return the last lines that it wrote, for an error message."""
         try:
             with self.log_path.open("rb") as written:
                 written.seek(max(0, self.log_path.stat().st_size - _TAIL_BYTES))
