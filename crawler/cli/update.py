@@ -82,7 +82,7 @@ def _unset(given: dict[str, Any], path: str) -> None:
     field, part = _place("--unset", path)
     inner = _inner("--unset", given, field, path) if part else given
     if inner.pop(part or field, None) is None:
-        raise click.BadParameter(f"--unset {path}: there is none; {_known(inner)}")
+        raise click.BadParameter(f"--unset {path}: it is not set; {_known(inner)}")
     given.setdefault(field, None)
 
 
@@ -100,13 +100,13 @@ def _inner(option: str, given: dict[str, Any], field: str, path: str) -> dict[st
     inner = given[field]
     if not isinstance(inner, dict):
         raise click.BadParameter(
-            f"{option} {shown(path)}: {field} is {shown(inner)} by now; allowed is a map"
+            f"{option} {shown(path)}: {field} is {shown(inner)}; allowed is a map"
         )
     return inner
 
 
 def _known(values: Iterable[str]) -> str:
-    return f"there are: {', '.join(sorted(values)) or 'none'}"
+    return f"set are: {', '.join(sorted(values)) or 'none'}"
 
 
 def _json_or_text(value: str) -> Any:

@@ -64,22 +64,22 @@ def _scalar(value: Any, path: str) -> Any:
         return _text(value, path)
     if isinstance(value, (int, float)):
         return _number(value, path)
-    raise ValueError(f"holds {type(value).__name__}{_at(path)}; allowed is what JSON has")
+    raise ValueError(f"contains {type(value).__name__}{_at(path)}; allowed are JSON values")
 
 
 def _text(value: Any, path: str) -> str:
     if not is_text(value):
-        raise ValueError(f"holds text that is no UTF-8{_at(path)}: {ascii(value)[:60]}")
+        raise ValueError(f"contains text that is no UTF-8{_at(path)}: {ascii(value)[:60]}")
     return str(value)
 
 
 def _number(value: float, path: str) -> float:
     if isinstance(value, int):
         if abs(value) > EXACT:
-            raise ValueError(f"holds a whole number beyond 2^53{_at(path)}; write it as a string")
+            raise ValueError(f"contains an integer beyond 2^53{_at(path)}; write it as a string")
         return value
     if not math.isfinite(value):
-        raise ValueError(f"holds {value}{_at(path)}; numbers must be finite")
+        raise ValueError(f"contains {value}{_at(path)}; numbers must be finite")
     return whole(value)
 
 

@@ -84,7 +84,7 @@ def test_fields_and_parts_of_them_are_set_and_unset(updated, option, field, valu
         ("--set=priority", 2, "--set 'priority' is not allowed; allowed is FIELD=VALUE"),
         ("--set=name=y", 2, "--set 'name' is no field; allowed: spider, priority, retries,"),
         ("--set=priority.a=1", 2, "--set 'priority.a' is no field; allowed: spider"),
-        ("--unset=labels.none", 2, "--unset labels.none: there is none; there are: site"),
+        ("--unset=labels.none", 2, "--unset labels.none: it is not set; set are: site"),
         ("--set=priority=high", 1, "priority: 'high' is not allowed; allowed is an integer"),
         ("--set=constraints.nod=3", 1, "constraints: 'nod' is not a field; the fields are node"),
         ("--set=labels=7", 1, "labels: 7 is not allowed; allowed is a map of text"),
@@ -100,7 +100,7 @@ def test_what_cannot_be_set_is_told_and_nothing_changed(run, backend, option, st
 def test_a_part_of_what_was_just_set_to_something_else_is_told(run, backend):  # noqa: F811
     status, _, error = run(backend, "update", "x", "--set=labels=7", "--set=labels.a=b")
     assert (status, "Traceback" in error) == (2, False)
-    assert "--set 'labels.a': labels is 7 by now; allowed is a map" in error
+    assert "--set 'labels.a': labels is 7; allowed is a map" in error
 
 
 def test_a_task_that_is_not_there_is_told(run, backend):  # noqa: F811

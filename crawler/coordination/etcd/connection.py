@@ -160,14 +160,14 @@ def _check(settings: EtcdSettings, folder: str) -> None:
     try:
         context.load_verify_locations(path)
     except (ssl.SSLError, ValueError) as error:
-        raise ConfigError(f"etcd.ca: {path}: holds no certificate (PEM): {error}") from error
+        raise ConfigError(f"etcd.ca: {path}: contains no certificate (PEM): {error}") from error
     if settings.cert:
         _check_pair(context, Path(folder, settings.cert), Path(folder, settings.key))
 
 
 def _check_pair(context: ssl.SSLContext, cert: Path, key: Path) -> None:
     if b"-----BEGIN CERTIFICATE-----" not in cert.read_bytes():
-        raise ConfigError(f"etcd.cert: {cert}: holds no certificate; give a PEM file")
+        raise ConfigError(f"etcd.cert: {cert}: contains no certificate; give a PEM file")
     try:
         # Without the callback an encrypted key would ask for its password on the terminal.
         context.load_cert_chain(cert, key, password=lambda: b"")

@@ -34,7 +34,7 @@ _CORRUPT = (
     "`etcdctl alarm list`, then `etcdctl alarm disarm`"
 )
 _NO_ROLE = "etcd.user needs a role with readwrite on the prefixes of the section coordination"
-_NO_USER = "etcd wants a user: set etcd.user, and CRAWLER_ETCD_PASSWORD"
+_NO_USER = "etcd requires a user: set etcd.user, and CRAWLER_ETCD_PASSWORD"
 
 _REFUSALS = (
     grpc.StatusCode.INVALID_ARGUMENT,

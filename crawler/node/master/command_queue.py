@@ -28,7 +28,7 @@ MOST_TRIES = 5
 """How often a request is decided again because another program wrote the same resource."""
 
 CONTENDED = (
-    "other programs keep changing this task: try again; or they stored a value that is unreadable: "
+    "others keep changing this task: try again; or they stored a value that cannot be read: "
     "then the leader's log says why, and somebody has to mend the value in etcd"
 )
 

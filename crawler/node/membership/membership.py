@@ -253,4 +253,4 @@ class Membership:
 def _end_with(lease: Lease, greenlet: str, error: BaseException | None) -> None:
     """End a session because one of its necessary greenlets has ended: a node without it is no
     member."""
-    lease.end(f"{greenlet} ended: {error or 'nobody knows why'}")
+    lease.end(f"{greenlet} ended: {error or 'the reason is unknown'}")

@@ -40,11 +40,11 @@ def test_whole_numbers_are_int_and_stay_so():
     ("value", "fault"),
     [
         (2**53 + 1, r"beyond 2\^53 at \.a; write it as a string"),
-        (float("nan"), r"holds nan at \.a"),
-        (float("inf"), r"holds inf at \.a"),
+        (float("nan"), r"contains nan at \.a"),
+        (float("inf"), r"contains inf at \.a"),
         ("\ud800", r"no UTF-8 at \.a"),
         ({"\udfff": 1}, r"no UTF-8 at \.a"),
-        (object(), r"holds object at \.a"),
+        (object(), r"contains object at \.a"),
     ],
 )
 def test_what_would_not_survive_is_refused(value, fault):
