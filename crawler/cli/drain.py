@@ -60,16 +60,6 @@ def uncordon(master: str, node: str) -> None:
     click.echo(f"{load.node.id} takes tasks again")
 
 
-@contextlib.contextmanager
-def _terminable() -> Iterator[None]:
-    """Make SIGTERM raise KeyboardInterrupt in the body, as SIGINT does."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
 def _watch(client: Client, load: NodeLoad, timeout_s: float | None) -> None:
     """Show how many tasks a worker has left, until it has none. Raises CrawlerError."""
     began_s = heard_s = time.monotonic()

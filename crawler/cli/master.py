@@ -47,7 +47,10 @@ MASTER: Callable[..., Any] = click.option(
 @contextlib.contextmanager
 def connected(address: str) -> Iterator[Client]:
     """A context with a client of a master. An error says which master it is about, and what to do.
-    Raises CrawlerError."""
+
+    In the meantime SIGINT and SIGTERM end the process. Raises CrawlerError.
+    """
+    before = {number: signal.signal(number, _end) for number in (signal.SIGINT, signal.SIGTERM)}
     client = Client(address)
     try:
         yield client

@@ -252,7 +252,7 @@ MUTANTS = [
     Mutant(
         "one part's defect keeps the rest of a node alive",
         "crawler/node/node.py",
-        "                except Exception:  # a bug in one part must not keep the others alive\n",
+        "                except Exception:  # one part's defect must not keep the others alive\n",
         "                except ZeroDivisionError:\n",
         "tests/integration/test_defects.py -k stopping_of_a_role",
     ),
