@@ -2,9 +2,9 @@
 
     python -m tests [OPTION …]
 
-One session has the tests that start processes and etcds of their own, the other all the rest.
-Options are given to both. Their lines of progress are shown as they come, each with the name of its
-session; what failed, when a session has ended; then the slowest tests, and the sum of both.
+One session has the tests that start processes, etcds and databases of their own, the other all the
+rest. Options are given to both. Their lines of progress are shown as they come, each with the name
+of its session; what failed, when a session has ended; then the slowest tests, and the sum of both.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ APART = (
     "faults",
     "integration/test_processes_*.py",
     "integration/test_overload.py",
-    "contract/test_etcd*.py",
+    "contract/test_*.py",
 )
 SLOWEST = 10
 PROGRESS = re.compile(r"[.sxXFE]+ *\[ *\d+%\]$")
@@ -77,7 +77,10 @@ def main(options: list[str]) -> int:
     began_s = time.monotonic()
     apart = [str(path) for pattern in APART for path in sorted(HERE.glob(pattern))]
     rest = [*(f"--ignore={path}" for path in apart), str(HERE)]
-    print("processes: what starts processes and etcds of its own; units: all the rest", flush=True)
+    print(
+        "processes: what starts processes, etcds and databases of its own; units: all the rest",
+        flush=True,
+    )
     with TemporaryDirectory() as folder:
         sessions = [
             Session("processes", [*options, *apart], folder),
