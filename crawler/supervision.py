@@ -132,6 +132,8 @@ def do_all(*steps: Callable[[], object]) -> None:
         try:
             step()
         except BaseException as error:
+            if first is not None and not isinstance(error, gevent.GreenletExit):
+                log.error("another step of an end failed", error=str(error), exc_info=True)
             first = first or error
     if first is not None:
         raise first

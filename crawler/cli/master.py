@@ -51,15 +51,17 @@ def connected(address: str) -> Iterator[Client]:
     In the meantime SIGINT and SIGTERM end the process. Raises CrawlerError.
     """
     before = {number: signal.signal(number, _end) for number in (signal.SIGINT, signal.SIGTERM)}
-    client = Client(address)
+    client = None
     try:
+        client = Client(address)
         yield client
     except Retryable as error:
         raise CrawlerError(_told(address, str(error))) from error
     finally:
-        client.close()
+        if client is not None:
+            client.close()
         for number, handler in before.items():
-            signal.signal(number, handler)
+            signal.signal(number, handler or signal.SIG_DFL)
 
 
 def _end(number: int, frame: FrameType | None) -> None:

@@ -280,6 +280,16 @@ def test_a_worker_that_lost_its_lease_stops_and_comes_back_as_another_incarnatio
     assert len(worker._role._runs.all()) == 1
 
 
+def test_a_node_that_comes_back_announces_the_address_that_it_has_then(cluster, monkeypatch):
+    worker = cluster.worker("1")
+    eventually(lambda: worker._membership.session)
+    first = worker._membership.session
+    monkeypatch.setattr(type(worker), "address", "10.9.9.9:9090")
+    first.lease.end("the test says so")
+    eventually(lambda: worker._membership.session not in (None, first))
+    assert worker._membership.session.node.address == "10.9.9.9:9090"
+
+
 def test_a_worker_that_is_cut_off_stops_before_anyone_else_may_start_its_tasks(tmp_path, site):
     cluster = Cluster(tmp_path, ttl_s=2)
     try:

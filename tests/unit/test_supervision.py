@@ -126,8 +126,9 @@ def test_each_kill_costs_an_end_one_step_and_none_of_the_others():
     assert done == ["last"]
 
 
-def test_the_first_of_several_errors_is_raised():
+def test_the_first_of_several_errors_is_raised_and_the_others_are_logged(caplog):
     done = []
     with pytest.raises(ConfigError, match="id taken"):
         do_all(refuse, fail, lambda: done.append("last"))
     assert done == ["last"]
+    assert "another step of an end failed" in caplog.text

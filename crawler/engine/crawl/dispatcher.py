@@ -115,9 +115,9 @@ class Dispatcher:
         """Cancel the requests in flight and give up every turn."""
         self._aborted = True
         for queue, sent in self._in_flight.values():
+            self._gatekeeper.release(queue)
             if sent is not None:
                 sent.cancel()
-            self._gatekeeper.release(queue)
         self._broken_off = self.under_way
         self._in_flight.clear()
         while self.arrived:
@@ -126,9 +126,8 @@ class Dispatcher:
 
     def _serve(self, queue: SiteQueue) -> None:
         """Ask the gatekeeper about the first request of a site, and do what it decides."""
-        stored = self._sender.stored(queue.first)
-        match self._gatekeeper.ask(queue, needs_turn=stored is None):
-            case Send():
+        match self._gatekeeper.ask(queue, self._sender.stored):
+            case Send(stored):
                 self._start(queue, stored)
             case WaitUntil(at_s):
                 self._frontier.put(queue, at_s)

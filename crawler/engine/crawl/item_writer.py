@@ -79,9 +79,15 @@ class ItemWriter:
             raise SinkFailed(str(error)) from error
 
     def close(self) -> None:
-        """Close the pipelines, then the sink. Count the items that the sink could not write."""
-        close_pipelines = [self._pipelines.close] if self._is_open else []
-        do_all(*close_pipelines, self._sink.close, self._count_lost)
+        """Close the pipelines, then the sink. Count the items that the sink could not write.
+
+        If both fail, the sink's error is raised: it means lost items.
+        """
+        try:
+            if self._is_open:
+                self._pipelines.close()
+        finally:
+            do_all(self._sink.close, self._count_lost)
 
     def _count_lost(self) -> None:
         lost = self._sink.lost

@@ -11,6 +11,9 @@ from crawler.engine.hookspecs import Fetcher
 from crawler.engine.http import urls
 from crawler.engine.http.failures import FAULTS
 from crawler.engine.http.messages import Done, FetchAnswer, FetchCall, FetchError, Sent
+from crawler.logs import get_logger
+
+log = get_logger(__name__)
 
 BUILT_IN = "curl"
 
@@ -127,5 +130,11 @@ class _PluginFetch:
     def cancel(self) -> None:
         """Cancel the request: no result will be delivered."""
         done, self._done = self._done, None
-        if done is not None and self._sent is not None:
+        if done is None or self._sent is None:
+            return
+        try:
             self._sent.cancel()
+        except FAULTS:  # a plugin may raise anything
+            log.error(
+                "a fetcher failed to cancel a request", url=urls.shown(self.call.url), exc_info=True
+            )

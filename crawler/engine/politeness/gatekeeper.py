@@ -7,9 +7,11 @@ It also records what each answer says about its host. This counts for all crawls
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from crawler.clock import Clock
+from crawler.engine.frontier.job import Job
 from crawler.engine.frontier.site_queue import SiteQueue
 from crawler.engine.http.headers import Headers, retry_after_s
 from crawler.engine.http.messages import FetchAnswer, FetchError
@@ -28,6 +30,10 @@ _NO_RULES = Rules()
 @dataclass(frozen=True, slots=True)
 class Send:
     """Send the first request of the site now. The host counts it as in flight until `release`."""
+
+    stored: FetchAnswer | None = None
+    """Deliver this answer of the HTTP cache instead. It needs no turn of the host, and no
+    `release`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +79,10 @@ class Gatekeeper:
         self._joined: set[SiteQueue] = set()
         """The sites whose hosts know the host terms of this crawl."""
 
-    def ask(self, queue: SiteQueue, needs_turn: bool = True) -> Verdict:
+    def ask(self, queue: SiteQueue, stored: Callable[[Job], FetchAnswer | None]) -> Verdict:
         """Decide whether the first request of a site may be sent.
 
-        A request that the HTTP cache answers needs no turn of its host.
+        `stored` returns the answer of the HTTP cache to an allowed request, if there is one.
         """
         cooldown = self._cooldowns.get(queue.host)
         if cooldown is not None:
@@ -89,7 +95,8 @@ class Gatekeeper:
         if not rules.allows(queue.first.url, self._settings.user_agent):
             trouble = rules.trouble
             return Refuse(FetchError(trouble, "robots.txt is unavailable") if trouble else None)
-        return self._turn(queue) if needs_turn else _SEND
+        answer = stored(queue.first)
+        return self._turn(queue) if answer is None else Send(answer)
 
     def take_slot(self, queue: SiteQueue) -> Slot:
         """Take a slot for a request of a site. A slow host gets one beside `concurrency`."""
@@ -110,8 +117,7 @@ class Gatekeeper:
                 self._cooldowns.unreachable(queue.host, sent_s, self._settings)
             return
         self._hosts.answered(queue, sent_s, now_s - result.body_s, result.waited_s)
-        if self._settings.adaptive:
-            self._hosts.adapt(queue, result.waited_s, result.status < 400)
+        self._hosts.adapt(queue, result.waited_s, result.status < 400)
         if result.status in THROTTLED:
             headers = Headers.parse(result.header_lines)
             asked_s = retry_after_s(headers, self._clock.time_ns() / 1e9)

@@ -27,9 +27,9 @@ REPORT_S = 10.0
 class SlowCallbacks(Pulse):
     """Watches the callbacks of one engine, in this thread's hub."""
 
-    def __init__(self, calling: CurrentCallback) -> None:
+    def __init__(self, current_callback: CurrentCallback) -> None:
         super().__init__()
-        self._current_callback = calling
+        self._current_callback = current_callback
         self._seen: Called | None = None
         self._seen_at_s = 0.0
         """When the hub had turned last at the moment this callback was first seen."""

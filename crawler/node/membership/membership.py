@@ -112,8 +112,12 @@ class Membership:
         session = self.session
         return session.lease.take_margin() if session is not None else 0.0
 
-    def run(self, role: Role, address: str) -> None:
-        """Join, and join again whenever the lease is lost, until `drain`. Never returns."""
+    def run(self, role: Role, address: Callable[[], str]) -> None:
+        """Join, and join again whenever the lease is lost, until `drain`. Never returns.
+
+        Each time `address` returns the host:port at which others reach this process: it may have
+        changed meanwhile.
+        """
         while not self._leaving:
             joined_s = self._clock.monotonic()
             session = self._join(role, address)
@@ -177,7 +181,7 @@ class Membership:
             if objection:
                 session.lease.end(objection)
 
-    def _join(self, role: Role, address: str) -> Session:
+    def _join(self, role: Role, address: Callable[[], str]) -> Session:
         """Try until it succeeds. Raises ConfigError if the configured id stays taken."""
         backoff = Backoff()
         while True:
@@ -194,7 +198,7 @@ class Membership:
                 return session
             self._clock.sleep(backoff.next_s())
 
-    def _attempt(self, lease: Lease, role: Role, address: str) -> Session | None:
+    def _attempt(self, lease: Lease, role: Role, address: Callable[[], str]) -> Session | None:
         """Register under the lease. If that fails for any reason, give up the lease."""
         supervisor = Supervisor(
             f"{self._role_name} session", on_fatal=partial(_end_with, lease), clock=self._clock
@@ -202,7 +206,7 @@ class Membership:
         lease.keep(supervisor, self._hub)
         session = None
         try:
-            session = self._register(lease, supervisor, partial(role.describe, address=address))
+            session = self._register(lease, supervisor, partial(role.describe, address=address()))
             return session
         finally:
             if session is None:

@@ -84,3 +84,16 @@ def test_a_name_that_leads_to_public_addresses_is_fetched(downloader, plugin):
 def test_a_name_that_may_lead_elsewhere_is_not(downloader, plugin, host, reason):
     assert fetched(downloader, f"http://{host}/") == reason
     assert plugin.asked == []
+
+
+def test_a_plugin_that_fails_to_cancel_a_request_costs_nothing_else(downloader, plugin, caplog):
+    class Stubborn:
+        def cancel(self):
+            raise RuntimeError("no such page")
+
+    plugin.submit = lambda call, done: Stubborn()
+    call = FetchCall("http://93.184.216.34/a", (), LIMITS, timeout_s=5.0, fetcher="plugin")
+    ends = []
+    downloader.submit(call, ends.append).cancel()
+    assert "failed to cancel" in caplog.text
+    assert ends == []

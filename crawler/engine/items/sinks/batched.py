@@ -84,7 +84,7 @@ class BatchedSink:
         self._begin("write", partial(self._write, batch))
 
     def close(self) -> None:
-        """Write the rest, wait for it, and close. Calling it again changes nothing.
+        """Write the rest, wait for it, and close. Calling it again raises the same fault again.
 
         If the waiting crawl is killed, this goes on nevertheless.
         """
