@@ -132,11 +132,19 @@ def do_all(*steps: Callable[[], object]) -> None:
         try:
             step()
         except BaseException as error:
-            if first is not None and not isinstance(error, gevent.GreenletExit):
-                log.error("another step of an end failed", error=str(error), exc_info=True)
-            first = first or error
+            if first is None:
+                first = error
+            elif error is not first and not isinstance(error, gevent.GreenletExit):
+                _log_another(error)
     if first is not None:
         raise first
+
+
+def _log_another(error: BaseException) -> None:
+    # Errors that the program raises on purpose say all there is to know.
+    is_expected = isinstance(error, (CrawlerError, OSError))
+    told = f"{type(error).__name__}: {error}"
+    log.error("another step of an end failed", error=told, exc_info=not is_expected)
 
 
 def run_aside(name: str, function: Callable[[], Any], patience_s: float = 0.5) -> bool:

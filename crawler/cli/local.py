@@ -106,7 +106,13 @@ def site(listen: str) -> int:
         server = BookshopServer(*parse_listen(listen))
     except ValueError as error:
         raise ConfigError(f"--listen: {error}") from error
-    server.start()
+    try:
+        server.start()
+    except OSError as error:
+        raise CrawlerError(
+            f"cannot listen at {listen}: {os.strerror(error.errno or 0)}; choose another port, such as"
+            " --listen 127.0.0.1:8101"
+        ) from error
     click.echo(f"bookshop at {server.url}; press Ctrl-C to close it")
     until_signal().wait()
     server.stop()

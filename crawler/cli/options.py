@@ -90,7 +90,9 @@ def chosen(spiders: Mapping[str, type[Spider]], name: str | None, file: str) -> 
         return next(iter(spiders.values()))
     has = ", ".join(sorted(spiders))
     if name is None:
-        raise Unusable(f"{file} has several spiders; choose one by --spider: {has}")
+        raise Unusable(
+            f"{file} has several spiders: {has}; choose one with --spider, or name another file"
+        )
     if name not in spiders:
         raise Unusable(f"{file} has no spider {name!r}; allowed: {has}")
     return spiders[name]

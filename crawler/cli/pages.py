@@ -20,6 +20,9 @@ from crawler.engine.http.request import Request
 from crawler.engine.spiders.spider import Spider
 from crawler.errors import CrawlerError, InvalidArgument
 
+IN_SETTINGS = "the settings file"
+"""Where the spiders are if no FILE is given."""
+
 
 class Plain(Spider):
     """The spider of a shell for which no other is named."""
@@ -60,7 +63,7 @@ def parse_page(
 ) -> None:
     """Fetch URL, and show which items and requests a callback yields for it."""
     logs.setup(level, "text")
-    kind = options.chosen(options.known_spiders(path, file), spider, path or "the settings")
+    kind = options.chosen(options.known_spiders(path, file), spider, path or IN_SETTINGS)
     if callback and not callable(getattr(kind, callback, None)):
         raise options.Unusable(f"--callback: spider {kind.name!r} has no method {callback!r}")
     with pages_for(kind, arguments, settings, file) as pages:
@@ -99,7 +102,7 @@ def shell(
     kind: type[Spider] = Plain
     if spider or path:
         known = options.known_spiders(path, file)
-        kind = options.chosen(known, spider, path or "the settings")
+        kind = options.chosen(known, spider, path or IN_SETTINGS)
     with pages_for(kind, arguments, settings, file, any_status=True) as pages:
         session = Shell(pages)
         if url is not None:

@@ -100,7 +100,7 @@ class BookshopServer:
         """The address at which a crawl starts, without a slash at its end."""
         if self._server is None:
             raise RuntimeError("the bookshop is not open")
-        return f"http://{self._listen[0]}:{self._server.server_port}"
+        return f"http://{self._listen[0] or '127.0.0.1'}:{self._server.server_port}"
 
     def start(self) -> None:
         """Open the shop. Raises OSError if the port is taken."""

@@ -18,9 +18,9 @@ from tests.site.crawling import OnlyTitles, running_engine
 from tests.switches import CUTS, cut_at_each_switch
 from tests.waiting import eventually
 
-SPILLED_AT = 100
+ON_DISK_AT = 100
 """So many requests are kept in memory; further ones go to disk."""
-REQUESTS = 2 * SPILLED_AT + disk_queue.CHUNK
+REQUESTS = 2 * ON_DISK_AT + disk_queue.CHUNK
 
 rest = monkey.get_original("time", "sleep")
 
@@ -50,7 +50,7 @@ class Busy(OnlyTitles):
     pipelines = (Waits, Waits)
     custom_settings = {  # noqa: RUF012
         "max_pages": 2,
-        "max_pending": SPILLED_AT,
+        "max_pending": ON_DISK_AT,
         "sinks": [*FORMATS, SQLITE],
     }
 

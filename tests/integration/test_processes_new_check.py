@@ -272,13 +272,23 @@ def test_the_first_spider_of_the_readme_takes_two_commands(tmp_path, shop):
     new, run = re.findall(r"^    crawler (.+)$", section, re.MULTILINE)
     assert crawler(*new.split(), cwd=tmp_path).returncode == 0
     assert crawler(*run.split(), "-s", "delay_s=0", cwd=tmp_path).returncode == 0
-    found = lines(tmp_path / "books.jsonl")
+    found = lines(tmp_path / "shop.jsonl")
     assert len({item["url"] for item in found}) == len(found) > shop.shop.expected()["books"]
-    source = section[section.index("    from crawler") : section.index("\nRun it in the same way")]
+    source = section[section.index("    from crawler") : section.index("\nRun it with")]
     (tmp_path / "titles.py").write_text(textwrap.dedent(source))
     command = ("runspider", "titles.py", "-s", "delay_s=0", "-o", "titles.jsonl")
     assert crawler(*command, cwd=tmp_path).returncode == 0
     assert all(item["title"] for item in lines(tmp_path / "titles.jsonl"))
+
+
+def test_the_bookshop_says_what_to_do_when_its_port_is_taken(tmp_path, shop):
+    port = shop.url.rpartition(":")[2]
+    done = crawler("site", "--listen", f"127.0.0.1:{port}", cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"crawler: cannot listen at 127.0.0.1:{port}: Address already in use; choose another port,"
+        " such as --listen 127.0.0.1:8101\n"
+    )
 
 
 def test_every_command_and_option_of_the_guide_is_there():

@@ -156,7 +156,8 @@ def test_of_several_spiders_one_is_chosen(folder):
     done = runspider(folder, "both.py")
     assert done.returncode == 2
     assert done.stderr == (
-        "crawler: both.py has several spiders; choose one by --spider: other, titles\n"
+        "crawler: both.py has several spiders: other, titles; choose one with --spider,"
+        " or name another file\n"
     )
     assert runspider(folder, "both.py", "--spider", "other", "-O", "one.jsonl").returncode == 0
     assert [item["title"] for item in lines(folder / "one.jsonl")] == ["/page/other"]

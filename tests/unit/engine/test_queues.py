@@ -153,28 +153,28 @@ def test_a_job_is_the_same_when_it_was_written_down():
 
 
 def test_sites_are_adopted_by_age_and_once():
-    spill = DiskQueue()
-    spill.write([Chunk(site, True, 0, 1, b"[1]") for site in "abcab"])
-    assert (spill.size, spill.orphans) == (5, 5)
-    assert [(each.site, each.records) for each in spill.adopt(2)] == [("a", [1, 1]), ("b", [1, 1])]
-    assert (spill.size, spill.orphans) == (1, 1)
-    assert spill.take("c").records == [1]
-    assert (spill.size, spill.orphans) == (0, 0)
-    assert spill.adopt(2) == []
-    spill.close()
+    disk = DiskQueue()
+    disk.write([Chunk(site, True, 0, 1, b"[1]") for site in "abcab"])
+    assert (disk.size, disk.orphans) == (5, 5)
+    assert [(each.site, each.records) for each in disk.adopt(2)] == [("a", [1, 1]), ("b", [1, 1])]
+    assert (disk.size, disk.orphans) == (1, 1)
+    assert disk.take("c").records == [1]
+    assert (disk.size, disk.orphans) == (0, 0)
+    assert disk.adopt(2) == []
+    disk.close()
 
 
 def test_the_best_of_a_site_come_first_and_what_is_left_is_told():
-    spill = DiskQueue()
+    disk = DiskQueue()
     many = json.dumps(list(range(CHUNK))).encode()
-    spill.write([Chunk("a", True, priority, CHUNK, many) for priority in (1, 3, 2)])
-    (first,) = spill.adopt(5)
+    disk.write([Chunk("a", True, priority, CHUNK, many) for priority in (1, 3, 2)])
+    (first,) = disk.adopt(5)
     assert (len(first.records), first.more, first.priority) == (CHUNK, True, 2)
-    assert spill.orphans == 0, "the site is known from now on"
-    second = spill.take("a")
+    assert disk.orphans == 0, "the site is known from now on"
+    second = disk.take("a")
     assert (second.more, second.priority) == (True, 1)
-    assert not spill.take("a").more
-    assert spill.size == 0
+    assert not disk.take("a").more
+    assert disk.size == 0
 
 
 def test_a_disk_that_fails_ends_the_crawl_with_its_reason(monkeypatch):

@@ -6,7 +6,7 @@ from collections import Counter
 import gevent
 import pytest
 
-from crawler.clock import ManualClock
+from crawler.clock import ManualClock, settle
 from crawler.engine.items.sinks.batched import PATIENCE_S, BatchedSink
 from crawler.engine.items.sinks.sink import Unreachable
 from tests.unit.engine.fakes import FakeFetcher, crawl_of, page, shared
@@ -85,12 +85,12 @@ def test_whoever_brings_items_waits_while_two_batches_are_full():
             brought.append(n)
 
     bringing = gevent.spawn(bring_all)
-    eventually(lambda: gate.began == 1)
-    gevent.sleep(0.02)
+    eventually(lambda: gate.began == 1 and len(brought) >= 19)
+    settle()
     assert len(brought) == 19
     gate.turnstile.let(1)
-    eventually(lambda: gate.began == 2)
-    gevent.sleep(0.02)
+    eventually(lambda: gate.began == 2 and len(brought) >= 29)
+    settle()
     assert len(brought) == 29
     gate.turnstile.open()
     bringing.join()
@@ -131,10 +131,9 @@ def test_a_slow_sink_holds_up_the_fetches_and_loses_nothing():
         host_concurrency=8,
     )
     running = gevent.spawn(crawl.run)
-    eventually(lambda: gate.began == 1)
-    gevent.sleep(0.05)
-    held = len(fetcher.sent)
-    assert held < 30
+    eventually(lambda: gate.began == 1 and crawl.counters.items_taken >= 20)
+    settle()
+    assert (crawl.counters.items_taken, len(fetcher.sent) < 30) == (20, True)
     gate.turnstile.open()
     running.join(20)
     assert len(fetcher.sent) == 200
