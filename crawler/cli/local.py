@@ -110,8 +110,8 @@ def site(listen: str) -> int:
         server.start()
     except OSError as error:
         raise CrawlerError(
-            f"cannot listen at {listen}: {os.strerror(error.errno or 0)}; choose another port, such as"
-            " --listen 127.0.0.1:8101"
+            f"cannot listen at {listen}: {os.strerror(error.errno or 0)}; choose another port, such"
+            " as --listen 127.0.0.1:8101"
         ) from error
     click.echo(f"bookshop at {server.url}; press Ctrl-C to close it")
     until_signal().wait()
