@@ -140,6 +140,7 @@ def test_a_worker_that_finds_itself_declared_dead_stops_and_comes_back_as_anothe
             worker._membership.session
             and worker._membership.session.node.incarnation > old.incarnation
         ),
+        within_s=2.5 * TTL_S,  # it looks three times a TTL
         what="it is back as another incarnation",
     )
     eventually(lambda: runs(worker) == {"a": 2})

@@ -24,6 +24,7 @@ class Troubled(Shared):
         self.go_on = Event()
         self.go_on.set()
         self.fail_txn = None
+        self.fail_revoke = None
         self.ranges = []
 
     def txn(self, compares, success, failure=()):
@@ -32,6 +33,12 @@ class Troubled(Shared):
             if self.fail_txn:
                 raise self.fail_txn
         return self._store.txn(compares, success, failure)
+
+    def lease_revoke(self, lease_id):
+        failure, self.fail_revoke = self.fail_revoke, None
+        if failure:
+            raise failure
+        self._store.lease_revoke(lease_id)
 
     def range(self, prefix, revision=0):
         self.ranges.append((prefix, revision))
@@ -138,6 +145,18 @@ def test_an_election_key_deleted_by_hand_is_noticed_at_once(cluster):
     cluster.store.txn([], [Delete(kv.key)])
     again = eventually(lambda: cluster.store.range(KEYS.election).items)
     assert again[0].create_revision > kv.create_revision
+
+
+def test_a_node_whose_lease_could_not_be_revoked_does_not_wait_for_its_end(cluster, troubled):
+    """That takes 60 s here."""
+    worker = cluster.worker("1", store=troubled)
+    first = worker._membership.session
+    troubled.fail_revoke = Unavailable("etcd is away for a moment")
+    first.lease.end("the test says so")
+    again = eventually(lambda: worker._membership.session not in (None, first))
+    assert again
+    assert troubled.fail_revoke is None
+    assert worker._membership.session.node.id == first.node.id
 
 
 def test_a_master_that_takes_over_does_not_ask_itself(cluster, troubled):
