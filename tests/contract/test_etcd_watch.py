@@ -1,10 +1,13 @@
 """A watch that hears nothing: alive as long as etcd answers, and given up when it does not."""
 
+import gc
 import time
+from types import GeneratorType
 
 import gevent
 import pytest
 
+from crawler.coordination.etcd.client import EtcdClient
 from crawler.coordination.etcd.store import EtcdStore
 from crawler.coordination.store import Put
 from crawler.errors import Unavailable
@@ -113,3 +116,26 @@ def test_a_silent_watch_sends_the_next_one_elsewhere(opened, own_etcd, shared_et
     assert store.get("/none") is None
     own_etcd.resume()
     store.close()
+
+
+def test_a_greenlet_that_is_killed_while_it_opens_a_watch_leaves_no_stream(etcd_store, monkeypatch):
+    """The kill comes late: gRPC has sent the first request, and waits for the next one."""
+    begin = EtcdClient.stream
+
+    def killed(client, requests):
+        made = begin(client, requests)
+        eventually(lambda: requests_waited_for() == 1, what="gRPC waits for a request")
+        made.answers.cancel()
+        raise gevent.GreenletExit
+
+    assert requests_waited_for() == 0
+    monkeypatch.setattr(EtcdClient, "stream", killed)
+    with pytest.raises(gevent.GreenletExit):
+        etcd_store.watch("/idle", 1)
+    eventually(lambda: requests_waited_for() == 0, what="gRPC waits no more")
+
+
+def requests_waited_for():
+    """How many streams gRPC waits for the next request of."""
+    generators = (each for each in gc.get_objects() if isinstance(each, GeneratorType))
+    return sum(each.gi_running and each.gi_code.co_name == "_requests" for each in generators)

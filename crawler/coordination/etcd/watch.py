@@ -9,7 +9,7 @@ from gevent.event import Event as Signal
 from pyetcd.etcdrpc import rpc_pb2
 
 from crawler.coordination.etcd import wire
-from crawler.coordination.etcd.client import EtcdClient
+from crawler.coordination.etcd.client import EtcdClient, Stream
 from crawler.coordination.etcd.failures import FAILURES, StaleToken, Stuck, cancelled
 from crawler.coordination.etcd.patience import Patience
 from crawler.coordination.store import Batch
@@ -37,7 +37,7 @@ class EtcdWatch:
         self._closing = Signal()
         self._asking = Signal()
         self._begun = False
-        self._stream = client.stream(self._requests())
+        self._stream = self._open()
         client.counts.watches += 1
 
     def close(self) -> None:
@@ -111,7 +111,17 @@ class EtcdWatch:
             raise error
         self._begun = True
         self._stream.answers.cancel()
-        self._stream = self._client.stream(self._requests())
+        self._stream = self._open()
+
+    def _open(self) -> Stream:
+        """Open the stream. A greenlet that is killed meanwhile leaves none behind."""
+        try:
+            return self._client.stream(self._requests())
+        except BaseException:
+            # gRPC may wait for the next request already, and nobody could ever cancel the stream.
+            self._closing.set()
+            self._asking.set()
+            raise
 
     def _requests(self) -> Iterator[Any]:
         """Yield the requests. The stream stays open as long as this generator runs."""
