@@ -153,7 +153,7 @@ class Process:
 
     def start(self) -> None:
         self.role.start(self._supervisor)
-        join, address = self.membership.run, self.host.address
+        join, address = self.membership.run, lambda: self.host.address
         self._members.spawn("membership", join, self.role, address, on_end=OnEnd.FATAL)
 
     def stop(self) -> None:
