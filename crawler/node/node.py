@@ -278,14 +278,17 @@ class Node:
         threads = gevent.get_hub().threadpool
         self._metrics.queue("native threads", threads.maxsize, lambda: len(threads))
         if isinstance(self._store, EtcdStore):
-            counts = self._store.counts
-            self._metrics.queue("calls to etcd", MOST_CALLS, lambda: counts.calls)
-            self._metrics.gauge_of(
-                "crawler_etcd_watches", "Watches open at etcd.", lambda: counts.watches
-            )
-            for name, help in ETCD_TROUBLE.items():
-                read = partial(getattr, counts, name)
-                self._metrics.counter_of(f"crawler_etcd_{name}", help, read)
+            self._measure_etcd(self._store)
+
+    def _measure_etcd(self, store: EtcdStore) -> None:
+        counts = store.counts
+        self._metrics.queue("calls to etcd", MOST_CALLS, lambda: counts.calls)
+        self._metrics.gauge_of(
+            "crawler_etcd_watches", "Watches open at etcd.", lambda: counts.watches
+        )
+        for name, help in ETCD_TROUBLE.items():
+            read = partial(getattr, counts, name)
+            self._metrics.counter_of(f"crawler_etcd_{name}", help, read)
 
     def _listen(self) -> None:
         self._start_rpc()
