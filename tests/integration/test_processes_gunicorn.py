@@ -67,11 +67,11 @@ def test_each_of_its_processes_is_a_master_of_its_own(lab, serve):
     assert f"127.0.0.1:{server.grpc}" in addresses
     eventually(lambda: server.get("/crawler/resource")[0] == 200, what="one of them leads")
     leader = {"id": lab.leading(), "address": lab.leading().partition("-")[2]}
-    assert server.get("/crawler/leader") == (200, leader)
-    # Both processes answer at one port, whichever leads.
+    eventually(lambda: server.get("/crawler/leader") == (200, leader), what="they know who leads")
+    # Both processes answer at one port, whichever leads, as soon as they know who does.
     for number in range(8):
         body = {"name": f"web-{number}"}
-        assert call(server.http, "POST", "/crawler/resource", body)[0] == 200
+        eventually(lambda b=body: call(server.http, "POST", "/crawler/resource", b)[0] == 200)
     assert {f"web-{number}" for number in range(8)} <= lab.resources().keys()
     with open_request(server):
         assert_leave_at_once(lab, server)
