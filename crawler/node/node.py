@@ -155,8 +155,9 @@ class Node:
         self._supervisor.spawn("readiness", self._watch_readiness, on_end=OnEnd.FATAL)
         self._role.start(self._supervisor)
         join = self._membership.run
-        address = lambda: self.address  # noqa: E731 - it is asked at each registration
-        self._members.spawn("membership", join, self._role, address, on_end=OnEnd.FATAL)
+        self._members.spawn(
+            "membership", join, self._role, lambda: self.address, on_end=OnEnd.FATAL
+        )
         log.info("node started", grpc=self.address, http=self.http_address)
 
     def stop(self) -> None:
