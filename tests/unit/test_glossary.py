@@ -3,13 +3,12 @@
 import ast
 import importlib
 import re
-from pathlib import Path
 
 import pytest
 
 from crawler.settings import config
+from tests.source import ROOT, tree_of
 
-ROOT = Path(__file__).parents[2]
 DOCS = [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "bench" / "README.md"]
 DOCS += sorted((ROOT / "docs").rglob("*.md"))
 ROWS = re.findall(
@@ -57,7 +56,7 @@ def found(name):
 
 def words_of(file):
     """The words of all names in a file of Python: of `_plugin_run` and `PluginRun` two each."""
-    nodes = ast.walk(ast.parse(file.read_text()))
+    nodes = ast.walk(tree_of(file))
     names = {
         value
         for node in nodes

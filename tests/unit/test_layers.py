@@ -1,11 +1,8 @@
 """Imports point down only: the layers of docs/architecture.md hold."""
 
-import ast
-from pathlib import Path
-
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.source import ROOT, imports_of
 
 LAYERS = {
     "": [
@@ -35,15 +32,6 @@ LAYERS = {
 GENERATED = "proto"
 
 
-def imports(file):
-    """The modules of the project that a file imports, type-only imports included."""
-    for node in ast.walk(ast.parse(file.read_text())):
-        if isinstance(node, ast.ImportFrom) and node.level == 0:
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
-        elif isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-
-
 def part_of(name, package):
     """The part of a package that a dotted name lies in, if it lies in the package at all."""
     inside = ".".join(filter(None, ("crawler", package))) + "."
@@ -70,7 +58,7 @@ def test_a_part_imports_only_from_the_layers_below(package):
     for file in files_of(package):
         part = part_of(module_of(file), package)
         assert part in rank, f"{file} has no layer yet"
-        for name in imports(file):
+        for name in imports_of(file):
             other = part_of(name, package)
             if other not in (None, part, GENERATED):
                 assert rank[other] < rank[part], f"{file} imports {name}"
@@ -87,7 +75,7 @@ def test_no_import_leads_back_to_where_it_came_from(package):
     arrows = {}
     for file in files_of(package):
         part = part_of(module_of(file), package)
-        to = {part_of(name, package) for name in imports(file)}
+        to = {part_of(name, package) for name in imports_of(file)}
         arrows.setdefault(part, set()).update(to - {None, part})
     while arrows:
         free = [part for part, to in arrows.items() if not to & arrows.keys()]
@@ -100,14 +88,13 @@ def test_no_import_leads_back_to_where_it_came_from(package):
     "file", sorted((ROOT / "crawler" / "plugins").glob("*.py")), ids=lambda file: file.stem
 )
 def test_plugins_see_the_hooks_and_records_alone(file):
-    tree = ast.parse(file.read_text())
-    seen = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-    inside = {name for name in seen if name and name.startswith("crawler")}
-    assert inside <= {
+    seen = {
         "crawler.model.constraints",
         "crawler.model.records",
         "crawler.scheduler.hookspecs",
     }
+    inside = [name for name in imports_of(file) if part_of(name, "") is not None]
+    assert {name.rpartition(".")[0] for name in inside} <= seen
 
 
 CLI = (
@@ -138,12 +125,7 @@ ETCD = [f"coordination/etcd/{part}.py" for part in ("store", "connection", "logi
 )
 def test_a_foreign_library_is_known_to_its_own_file_only(package, owner):
     for file in sorted((ROOT / "crawler").rglob("*.py")):
-        tree = ast.parse(file.read_text())
-        names = {
-            alias.name for n in ast.walk(tree) if isinstance(n, ast.Import) for alias in n.names
-        }
-        names |= {n.module or "" for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)}
-        if any(name.split(".")[0] == package for name in names):
+        if any(name.split(".")[0] == package for name in imports_of(file)):
             relative = str(file.relative_to(ROOT / "crawler"))
             # The local etcd is asked whether it answers before anything else runs.
             assert relative in owner or (package, relative) == ("pyetcd", "local/etcd.py")

@@ -8,10 +8,11 @@ import sys
 import pytest
 
 from crawler import FormRequest, LinkExtractor, Response
+from tests.depth import examples
 from tests.extraction import at_once, results
 from tests.site.real import pages
 
-PAGES = pages(200)
+PAGES = pages(examples(320))
 
 
 def ours(page):
@@ -39,6 +40,6 @@ def test_everything_that_is_extracted_is_what_scrapy_extracts(scrapys):
 
 
 def test_the_pages_are_worth_comparing(scrapys):
-    """Each of the comparisons finds something, and most of it more than once."""
+    """Each of the comparisons finds something in a tenth of the pages and more."""
     for name in scrapys[0]:
-        assert sum(bool(theirs[name]) for theirs in scrapys) > 20, name
+        assert sum(bool(theirs[name]) for theirs in scrapys) > len(PAGES) / 10, name

@@ -1,6 +1,5 @@
 """What the engine may know, and what importing the package costs."""
 
-import ast
 import subprocess
 import sys
 from pathlib import Path
@@ -8,24 +7,17 @@ from pathlib import Path
 import pytest
 
 import crawler
+from tests.source import imports_of
 
 ENGINE = Path(crawler.__file__).parent / "engine"
 FILES = sorted(ENGINE.rglob("*.py"))
-
-
-def imports(path):
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ENGINE)))
 def test_the_engine_knows_no_cluster(path):
     allowed = {"engine", "model", "settings", "errors", "clock", "coroutines"}
     allowed |= {"logs", "supervision", "hub"}
-    own = {name.split(".")[1] for name in imports(path) if name.startswith("crawler.")}
+    own = {name.split(".")[1] for name in imports_of(path) if name.startswith("crawler.")}
     assert own <= allowed
 
 
