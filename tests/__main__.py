@@ -1,10 +1,11 @@
-"""Runs the whole suite as two sessions of pytest side by side: tests wait a lot.
+"""Runs the whole suite as three sessions of pytest side by side: tests wait a lot.
 
     python -m tests [OPTION …]
 
-One session has the tests that start processes, etcds and databases of their own, the other all the
-rest. Options are given to both. Their lines of progress are shown as they come, each with the name
-of its session; what failed, when a session has ended; then the slowest tests, and the sum of both.
+One session has the tests that start processes, etcds and databases of their own, one those that
+join many parts within one process, one all the rest. Options are given to each. Their lines of
+progress are shown as they come, each with the name of its session; what failed, when a session has
+ended; then the slowest tests, and the sum of all.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Thread
@@ -24,12 +26,13 @@ from typing import Any
 from tests.tally import COUNTED
 
 HERE = Path(__file__).parent
-APART = (
+PROCESSES = (
     "faults",
     "integration/test_processes_*.py",
     "integration/test_overload.py",
     "contract/test_*.py",
 )
+JOINED = ("integration/test_*.py",)
 SLOWEST = 10
 PROGRESS = re.compile(r"[.sxXFE]+ *\[ *\d+%\]$")
 
@@ -75,21 +78,28 @@ class Session:
 def main(options: list[str]) -> int:
     """Run them; 0 when all tests passed."""
     began_s = time.monotonic()
-    apart = [str(path) for pattern in APART for path in sorted(HERE.glob(pattern))]
-    rest = [*(f"--ignore={path}" for path in apart), str(HERE)]
+    processes = _files(PROCESSES)
+    joined = [file for file in _files(JOINED) if file not in processes]
+    rest = [*(f"--ignore={file}" for file in [*processes, *joined]), str(HERE)]
     print(
-        "processes: what starts processes, etcds and databases of its own; units: all the rest",
+        "processes: what starts processes, etcds and databases of its own; "
+        "joined: many parts in one process; units: all the rest",
         flush=True,
     )
     with TemporaryDirectory() as folder:
         sessions = [
-            Session("processes", [*options, *apart], folder),
+            Session("processes", [*options, *processes], folder),
+            Session("joined", [*options, *joined], folder),
             Session("units", [*options, *rest], folder),
         ]
         failed = [session.wait() for session in sessions]
         tallies = [session.tally() for session in sessions]
     print(*_slowest(tallies), _sum(tallies, time.monotonic() - began_s), sep="\n", flush=True)
     return int(any(failed))
+
+
+def _files(patterns: Iterable[str]) -> list[str]:
+    return [str(path) for pattern in patterns for path in sorted(HERE.glob(pattern))]
 
 
 def _slowest(tallies: list[dict[str, Any]]) -> list[str]:
