@@ -10,7 +10,7 @@ SHELL := bash
 .SHELLFLAGS := -o pipefail -c
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all check faults model soak failover bench-placement bench-engine bench-startup mutants proto clean
+.PHONY: help run test test-all check lint faults model soak failover bench-placement bench-engine bench-startup mutants proto clean
 
 MINUTES ?= 10
 STEPS ?= 50000
@@ -22,18 +22,20 @@ help: ## This list
 run: $(VENV)/.run ## Crawl the bundled bookshop on a real local cluster, and print what came of it
 	@$(BIN)/crawler demo
 
-test: check ## Linters, types and the suite: what to run before a commit
+test: lint ## Linters, types and the suite: what to run before a commit
 	@$(BIN)/python -m tests -q
 
-test-all: check ## The whole suite, deeper, and then the faults: half an hour
+test-all: lint ## The whole suite, deeper, and then the faults: half an hour
 	@TESTS_DEPTH=deep $(BIN)/python -m tests -q -m "not faults"
 	@$(MAKE) --no-print-directory faults
 
-check: $(VENV)/.test ## Linters and types alone
-	@echo "linters and types"
+check: lint ## Linters and types alone
+	@$(BIN)/mypy
+
+lint: $(VENV)/.test
+	@echo "linters"
 	@$(BIN)/ruff format --check --quiet . || { echo "run: $(BIN)/ruff format ."; exit 1; }
 	@$(BIN)/ruff check --quiet .
-	@$(BIN)/mypy
 
 faults: $(VENV)/.test ## Every kind of fault, one at a time, and what needs a machine of its own
 	@$(BIN)/python -m pytest -q -m "" tests/faults

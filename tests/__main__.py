@@ -1,9 +1,10 @@
-"""Runs the whole suite as three sessions of pytest side by side: tests wait a lot.
+"""Runs the whole suite: three sessions of pytest side by side, and the check of types.
 
     python -m tests [OPTION …]
 
-One session has the tests that start processes, etcds and databases of their own, one those that
-join many parts within one process, one all the rest. Options are given to each. Their lines of
+Tests wait a lot, so three take not much longer than the longest of them. One session has the tests
+that start processes, etcds and databases of their own, one those that join many parts within one
+process, one all the rest. Options are given to each. Their lines of
 progress are shown as they come, each with the name of its session; what failed, when a session has
 ended; then the slowest tests, and the sum of all.
 """
@@ -37,19 +38,18 @@ SLOWEST = 10
 PROGRESS = re.compile(r"[.sxXFE]+ *\[ *\d+%\]$")
 
 
-class Session:
-    """One session of pytest, which runs beside others."""
+class Command:
+    """A command that runs beside others, and shows what it says when it has ended."""
 
-    def __init__(self, name: str, arguments: list[str], folder: str) -> None:
+    def __init__(self, name: str, arguments: list[str], **environment: str) -> None:
         self.name = name
-        self._tally = Path(folder, name)
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "pytest", "-p", "tests.tally", *arguments],
+            [sys.executable, "-m", *arguments],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
-            env={**os.environ, "TESTS_TALLY": str(self._tally)},
+            env={**os.environ, **environment},
         )
         self._reader = Thread(target=self._read)
         self._reader.start()
@@ -60,9 +60,8 @@ class Session:
         return self._process.wait()
 
     def tally(self) -> dict[str, Any]:
-        """What it came to; nothing when it broke down."""
-        tally: dict[str, Any] = {"counts": {"error": 1}, "took_s": {}}
-        return json.loads(self._tally.read_text()) if self._tally.exists() else tally
+        """What it came to, once it has ended."""
+        return {"counts": {"error": int(self.wait() != 0)}, "took_s": {}}
 
     def _read(self) -> None:
         assert self._process.stdout is not None
@@ -75,6 +74,20 @@ class Session:
         print("\n".join(report), flush=True)
 
 
+class Session(Command):
+    """One session of pytest."""
+
+    def __init__(self, name: str, arguments: list[str], folder: str) -> None:
+        self._tally = Path(folder, name)
+        told = str(self._tally)
+        super().__init__(name, ["pytest", "-p", "tests.tally", *arguments], TESTS_TALLY=told)
+
+    def tally(self) -> dict[str, Any]:
+        """What it came to; an error when it broke down."""
+        tally: dict[str, Any] = {"counts": {"error": 1}, "took_s": {}}
+        return json.loads(self._tally.read_text()) if self._tally.exists() else tally
+
+
 def main(options: list[str]) -> int:
     """Run them; 0 when all tests passed."""
     began_s = time.monotonic()
@@ -83,17 +96,18 @@ def main(options: list[str]) -> int:
     rest = [*(f"--ignore={file}" for file in [*processes, *joined]), str(HERE)]
     print(
         "processes: what starts processes, etcds and databases of its own; "
-        "joined: many parts in one process; units: all the rest",
+        "joined: many parts in one process; units: all the rest; types: mypy",
         flush=True,
     )
     with TemporaryDirectory() as folder:
-        sessions = [
+        beside = [
             Session("processes", [*options, *processes], folder),
             Session("joined", [*options, *joined], folder),
             Session("units", [*options, *rest], folder),
+            Command("types", ["mypy"]),
         ]
-        failed = [session.wait() for session in sessions]
-        tallies = [session.tally() for session in sessions]
+        failed = [each.wait() for each in beside]
+        tallies = [each.tally() for each in beside]
     print(*_slowest(tallies), _sum(tallies, time.monotonic() - began_s), sep="\n", flush=True)
     return int(any(failed))
 

@@ -50,7 +50,7 @@ def settings(examples: int, *, same_each_time: bool) -> hypothesis.settings:
 
 
 @pytest.mark.skipif(STEPS > 0, reason="the deep run is asked for")
-@pytest.mark.timeout(600 if SHRINK else max(60, SHORT))
+@pytest.mark.timeout(600 if SHRINK else max(300, SHORT))
 def test_the_cluster_keeps_its_promises():
     run_state_machine_as_test(ClusterMachine, settings=settings(SHORT, same_each_time=True))
 
