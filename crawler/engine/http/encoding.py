@@ -1,24 +1,31 @@
 """Decodes the bytes of a page to text.
 
 It looks for the encoding where browsers do, the most reliable place first: byte order mark,
-Content-Type header, <meta> in the first 4 KB, strict UTF-8, a guess. Labels mean what the WHATWG
-Encoding Standard says: `latin-1` is cp1252, `gb2312` is gb18030 (encoding_labels.py).
+Content-Type header, a declaration in the page (<meta> in the head, or the XML declaration), UTF-8,
+a guess. Labels mean what the WHATWG Encoding Standard says: `latin-1` is cp1252, `gb2312` is
+gb18030 (encoding_labels.py). JSON is UTF-8 (RFC 8259, 8.1), whatever its header says.
 """
 
 from __future__ import annotations
 
 import codecs
+import json
 import re
 from functools import lru_cache
 
 from charset_normalizer import from_bytes
 
+from crawler.engine.http import head, page_kind
 from crawler.engine.http.encoding_labels import codec
+from crawler.engine.http.page_kind import Kind
 
-HEAD_BYTES = 4096
-"""The bytes of a page that are searched for a declaration; the standard asks for 1024 at least."""
+HEAD_BYTES = 262_144
+"""The bytes of a page in which the end of its head is looked for."""
 GUESS_BYTES = 32_768
 """The bytes of a page that the guess reads. It only computes, and so blocks everything else."""
+MOST_BAD = 1 / 3
+"""Text is UTF-8 if no more than this share of what is not ASCII breaks its rules. In texts in other
+encodings two thirds do, mostly all of it."""
 LAST_RESORT = "cp1252"
 """In this encoding every byte means something, so the ASCII part of a page survives."""
 
@@ -35,13 +42,12 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16-be"),
     (codecs.BOM_UTF32_BE, "utf-32-be"),
 )
-_IN_HEADER = re.compile(r"charset\s*=\s*[\"']?([^\s\"';,]+)", re.IGNORECASE)
-_IN_PAGE = re.compile(
-    rb"<!--.*?-->"
-    rb"|<meta[\s/][^<>]*?charset\s*=\s*[\"']?\s*(?P<meta>[^\s\"'/<>;]+)"
-    rb"|<\?xml\s[^<>]*?encoding\s*=\s*[\"'](?P<xml>[^\"'<>]+)",
-    re.IGNORECASE | re.DOTALL,
+_IN_HEADER = re.compile(r"(?:^|[\s;,])charset\s*=\s*[\"']?\s*([^\s\"';,]+)", re.IGNORECASE)
+_IN_CONTENT = re.compile(
+    r"charset\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s;\"'][^\s;]*))", re.IGNORECASE
 )
+_IN_XML = re.compile(rb"\s*<\?xml\s[^<>]*?encoding\s*=\s*[\"']([^\"'<>]+)", re.IGNORECASE)
+_ASCII = bytes(range(128))
 
 
 def decode(body: bytes, content_type: str = "") -> tuple[str, str]:
@@ -49,14 +55,34 @@ def decode(body: bytes, content_type: str = "") -> tuple[str, str]:
     for mark, marked in _MARKS:
         if body.startswith(mark):
             return marked, body[len(mark) :].decode(marked, "replace")
-    declared = _header_codec(content_type) or _page_codec(body[:HEAD_BYTES])
-    if declared is not None:
+    kind = page_kind.kind(content_type, body)
+    declared = _header_codec(content_type) or _page_codec(body, kind)
+    if declared is not None and kind is not Kind.JSON:
         return declared, body.decode(declared, "replace")
     try:
         return "utf-8", body.decode("utf-8")
     except UnicodeDecodeError:
-        guessed = _guess(body)
-        return guessed, body.decode(guessed, "replace")
+        text = body.decode("utf-8", "replace")
+    if _is_nearly_utf_8(body, text):
+        return "utf-8", text
+    chosen = declared or _guess(body)
+    return chosen, body.decode(chosen, "replace")
+
+
+def decode_json(body: bytes) -> str | None:
+    """The text of JSON that is encoded as it must be: UTF-8 (RFC 8259), or, as once was allowed,
+    UTF-16 or UTF-32. None if it is not."""
+    try:
+        text = body.decode(json.detect_encoding(body))
+    except UnicodeDecodeError:
+        return None
+    return text.removeprefix("\ufeff")
+
+
+def declared_in_xml(start: bytes) -> str | None:
+    """The encoding that an XML declaration at the beginning of a body names; None without one."""
+    found = _IN_XML.match(start)
+    return _readable(found[1].decode("latin-1")) if found else None
 
 
 @lru_cache(maxsize=256)
@@ -65,14 +91,44 @@ def _header_codec(content_type: str) -> str | None:
     return codec(found[1]) if found else None
 
 
-def _page_codec(head: bytes) -> str | None:
-    for found in _IN_PAGE.finditer(head):
-        label = found["meta"] or found["xml"]
-        meant = codec(label.decode("latin-1")) if label else None
-        if meant is not None:
-            # A page whose declaration can be read byte by byte is not in UTF-16.
-            return "utf-8" if meant.startswith("utf-16") else meant
-    return None
+def _page_codec(body: bytes, kind: Kind) -> str | None:
+    """The encoding that a page declares in itself."""
+    if kind in (Kind.HTML, Kind.XHTML, Kind.OTHER):
+        start = body[:HEAD_BYTES].decode("latin-1")
+        for tag in head.tags(start, "charset"):
+            if tag.name == "meta" and tag.mentions("charset"):
+                meant = _readable(_label(tag))
+                if meant is not None:
+                    return meant
+    return declared_in_xml(body)
+
+
+def _label(meta: head.Tag) -> str:
+    """The label in a <meta> that declares an encoding (HTML standard, 4.2.5.4), else nothing."""
+    charset = meta.get("charset")
+    if charset is not None:
+        return charset
+    if (meta.get("http-equiv") or "").lower() != "content-type":
+        return ""
+    found = _IN_CONTENT.search(meta.get("content") or "")
+    return next(filter(None, found.groups()), "") if found else ""
+
+
+def _readable(label: str) -> str | None:
+    """The encoding of a declaration. One that can be read byte by byte is not in UTF-16."""
+    meant = codec(label)
+    return "utf-8" if meant is not None and meant.startswith("utf-16") else meant
+
+
+def _is_nearly_utf_8(body: bytes, text: str) -> bool:
+    """Whether `text`, the body read as UTF-8, is right but for some bytes.
+
+    A character that is cut off by the end of the body is no fault.
+    """
+    cut = len(body) - codecs.utf_8_decode(body, "replace", False)[1]
+    bad = text.count("\ufffd") - body.count("\ufffd".encode()) - bool(cut)
+    strange = len(text) - (len(body) - len(body.translate(None, _ASCII))) - bool(cut)
+    return strange > bad and bad <= MOST_BAD * strange
 
 
 def _guess(body: bytes) -> str:

@@ -13,3 +13,13 @@ class Link:
     text: str = ""
     fragment: str = ""
     nofollow: bool = False
+
+
+def words(value: str | None) -> list[str]:
+    """The keywords of an attribute such as `rel`, in lower case: case means nothing in them."""
+    return value.replace(",", " ").lower().split() if value else []
+
+
+def is_nofollow(rel: str | None) -> bool:
+    """Whether a `rel` says `nofollow`."""
+    return "nofollow" in words(rel)

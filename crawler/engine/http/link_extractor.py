@@ -13,7 +13,7 @@ from w3lib.url import canonicalize_url
 
 from crawler.engine.http import urls
 from crawler.engine.http.ignored_extensions import IGNORED_EXTENSIONS
-from crawler.engine.http.link import Link
+from crawler.engine.http.link import Link, is_nofollow
 from crawler.engine.http.response import Response
 
 _SCHEMES = ("http://", "https://", "file://", "ftp://")
@@ -94,7 +94,7 @@ class LinkExtractor:
                 continue
             if self._canonicalize:
                 url = canonicalize_url(url)
-            yield Link(url, text, nofollow=_is_nofollow(element.get("rel")))
+            yield Link(url, text, nofollow=is_nofollow(element.get("rel")))
 
     def _found(self, response: Response) -> Iterator[tuple[Any, str]]:
         for region in self._roots(response.selector.root):
@@ -189,7 +189,3 @@ def _with_tags(tags: tuple[str, ...], denied: tuple[str, ...]) -> str:
 def _is_of(parts: SplitResult, domains: frozenset[str]) -> bool:
     """Whether a URL belongs to one of the domains, which may have a port."""
     return urls.is_within(parts.hostname or "", domains) or parts.netloc.lower() in domains
-
-
-def _is_nofollow(rel: str | None) -> bool:
-    return rel is not None and "nofollow" in rel.replace(",", " ").split()

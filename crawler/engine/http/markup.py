@@ -3,31 +3,28 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from lxml import etree  # type: ignore[import-untyped]
-from w3lib.html import get_meta_refresh
 
 from crawler.engine.http import urls
+from crawler.engine.http.link import is_nofollow, words
+from crawler.engine.http.page_kind import Kind
 from crawler.engine.http.response import Response
-
-HEAD_BYTES = 4096
-"""The bytes of a page that are searched for a refresh, which belongs into the head."""
 
 MOST_REFRESH_S = 100.0
 """Above so many seconds, a refresh does not count: readers should read the page first."""
 
-# Each page is searched for this. The search is quick because it begins with a fixed character.
-_REFRESH = re.compile(rb"<meta\b[^>]*refresh", re.IGNORECASE)
+_REFRESH = re.compile(
+    r"\s*(?P<seconds>\d+|(?=\.))[\d.]*(?:[;,]|\s)\s*[;,]?\s*"
+    r"(?:url\s*=\s*)?(?:\"(?P<double>[^\"]*)|'(?P<single>[^']*)|(?P<bare>.+))",
+    re.IGNORECASE | re.DOTALL,
+)
+"""The content of a refresh (HTML standard, 4.2.5.3): seconds, then perhaps a URL."""
 _FORBIDS = re.compile(r"\b(?:nofollow|none)\b", re.IGNORECASE)
-_ROBOTS = etree.XPath(
-    "//meta[translate(@name, 'ROBTS', 'robts') = 'robots']/@content", smart_strings=False
-)
-_CANONICAL = etree.XPath(
-    "//link[translate(@rel, 'CANOIL', 'canoil') = 'canonical']/@href", smart_strings=False
-)
-_LINKS = etree.XPath("//a[@href]")
+_LINKS = etree.XPath("//a[@href] | //area[@href]")
+_RELATED = etree.XPath("//link[@rel and @href]")
 
 
 def refresh(response: Response) -> str | None:
@@ -35,26 +32,37 @@ def refresh(response: Response) -> str | None:
 
     A page that reloads itself, or refreshes after `MOST_REFRESH_S`, has none.
     """
-    if not _REFRESH.search(response.body, 0, HEAD_BYTES) or not _is_html(response):
+    if not _is_html(response):
         return None
-    text = response.text[:HEAD_BYTES]
-    try:
-        delay_s, target = get_meta_refresh(text, response.url, response.encoding)
-    except ValueError:  # the target is no URL
-        return None
-    if delay_s is None or delay_s > MOST_REFRESH_S or target is None:
-        return None
-    url = _web(response, target)
-    return None if url == response.url else url
+    for content in _metas(response, "http-equiv", "refresh"):
+        found = _REFRESH.match(content)
+        if found is None:
+            continue
+        if int(found["seconds"] or 0) > MOST_REFRESH_S:
+            return None
+        url = _web(response, found["double"] or found["single"] or found["bare"] or "")
+        return None if url == response.url else url
+    return None
+
+
+def _metas(response: Response, attribute: str, value: str) -> Iterator[str]:
+    """The content of the <meta>s in whose attribute stands a value, in lower case."""
+    for tag in response.head_tags:
+        if tag.name == "meta" and tag.mentions(value):
+            content = tag.get("content")
+            if content is not None and (tag.get(attribute) or "").lower() == value:
+                yield content
 
 
 def canonical(response: Response) -> str | None:
     """The canonical URL that the page names, if it is another URL."""
     if not _is_html(response):
         return None
-    found = _CANONICAL(response.selector.root)
-    url = _web(response, found[0]) if found else None
-    return None if url == response.url else url
+    for link in _RELATED(response.selector.root):
+        if "canonical" in words(link.get("rel")):
+            url = _web(response, link.get("href"))
+            return None if url == response.url else url
+    return None
 
 
 def restrained(response: Response) -> Callable[[str], bool]:
@@ -64,22 +72,28 @@ def restrained(response: Response) -> Callable[[str], bool]:
     """
     if not _is_html(response):
         return lambda url: False
-    said = [*response.headers.getall("x-robots-tag"), *_ROBOTS(response.selector.root)]
+    said = [*response.headers.getall("x-robots-tag"), *_robots(response)]
     if any(_FORBIDS.search(each) for each in said):
         return lambda url: True
     links = _LINKS(response.selector.root)
-    barred = {_url(response, each) for each in links if _is_nofollow(each)}
-    free = {_url(response, each) for each in links if not _is_nofollow(each)} if barred else set()
+    barred = {_url(response, each) for each in links if is_nofollow(each.get("rel"))}
+    free = (
+        {_url(response, each) for each in links if not is_nofollow(each.get("rel"))}
+        if barred
+        else set()
+    )
     return (barred - free).__contains__
 
 
+def _robots(response: Response) -> Iterator[str]:
+    """What the <meta name=robots> of a page say, wherever they stand."""
+    for meta in response.selector.root.iter("meta"):
+        if meta.get("name", "").strip().lower() == "robots":
+            yield meta.get("content", "")
+
+
 def _is_html(response: Response) -> bool:
-    kind = response.headers.get("content-type", "").lower()
-    return not kind or "html" in kind
-
-
-def _is_nofollow(link: Any) -> bool:
-    return "nofollow" in link.get("rel", "").lower().split()
+    return response.kind in (Kind.HTML, Kind.XHTML)
 
 
 def _url(response: Response, link: Any) -> str | None:

@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
 from parsel import Selector, SelectorList
-from w3lib.html import get_base_url
 
-from crawler.engine.http import encoding, selectors, urls
+from crawler.engine.http import encoding, head, page_kind, page_selector, selectors, urls
 from crawler.engine.http.headers import Headers
 from crawler.engine.http.link import Link
-from crawler.engine.http.page_selector import PageSelector
+from crawler.engine.http.page_kind import Kind
 from crawler.engine.http.request import Request
 
 __all__ = ["Headers", "Response"]
 
-_BASE = re.compile(rb"<\0?b\0?a\0?s\0?e", re.IGNORECASE)
-HEAD_BYTES = 4096
-"""The bytes of a page that are searched for <base>, which belongs into the head."""
+
+_PAGES = (Kind.HTML, Kind.XHTML, Kind.OTHER)
 
 
 class Response:
@@ -100,18 +97,29 @@ class Response:
         """The decoded body (crawler.engine.http.encoding says how)."""
         return self._decoded[1]
 
+    @cached_property
+    def kind(self) -> Kind:
+        """What the body is: HTML, XML, … (crawler.engine.http.page_kind says how)."""
+        return page_kind.kind(self._content_type, self.body)
+
     @property
     def is_text(self) -> bool:
-        """Whether the Content-Type is that of a text, or missing."""
-        kind = self._content_type.partition(";")[0].strip().lower()
-        return not kind or kind.startswith("text/") or kind.endswith(("xml", "json", "javascript"))
+        """Whether the body is a text by its Content-Type, or has none, or is XML of some type."""
+        return self.kind is not Kind.OTHER
+
+    @cached_property
+    def head_tags(self) -> list[head.Tag]:
+        """The <meta> and <base> tags of a page with a base or a refresh; of others none."""
+        return list(head.tags(self.text, "<base", "refresh")) if self.kind in _PAGES else []
 
     @cached_property
     def selector(self) -> Selector:
         """The parsed page."""
-        if self._is_xml:
-            return Selector(text=self.text, type="xml")
-        return PageSelector.of(self.text)
+        if self.kind is Kind.XML:
+            return page_selector.xml(self.text)
+        if self.kind is Kind.XHTML:
+            return page_selector.xhtml(self.text)
+        return page_selector.PageSelector.of(self.text)
 
     def css(self, query: str) -> SelectorList[Selector]:
         """What a CSS selector finds, as parsel's selectors: `.get()`, `.getall()`, …"""
@@ -122,8 +130,8 @@ class Response:
         return self.selector.xpath(query, **variables)
 
     def json(self) -> Any:
-        """The body parsed as JSON. Raises ValueError if it is no JSON."""
-        return json.loads(self.text)
+        """The body parsed as JSON, read as UTF-8 if it can be. Raises ValueError if it is none."""
+        return json.loads(self._json_text)
 
     def jmespath(self, query: str, **options: Any) -> SelectorList[Selector]:
         """What a JMESPath expression finds in a JSON body."""
@@ -187,23 +195,29 @@ class Response:
 
     @cached_property
     def _json_selector(self) -> Selector:
-        return Selector(text=self.text, type="json")
+        return Selector(text=self._json_text, type="json")
+
+    @cached_property
+    def _json_text(self) -> str:
+        """The body as JSON is encoded (RFC 8259, 8.1), whatever its header says."""
+        return encoding.decode_json(self.body) or self.text
 
     @property
     def _content_type(self) -> str:
         return self.headers.get("content-type", "")
 
     @cached_property
-    def _is_xml(self) -> bool:
-        media_type = self._content_type.partition(";")[0].strip().lower()
-        return media_type.endswith(("/xml", "+xml")) and media_type != "application/xhtml+xml"
-
-    @cached_property
     def _base(self) -> str:
-        if self._is_xml or not _BASE.search(self.body, 0, HEAD_BYTES):
-            return self.url
+        """The URL that links are joined with (HTML standard, 2.4.3)."""
+        for tag in self.head_tags:
+            href = tag.get("href") if tag.name == "base" else None
+            if href is not None:
+                return self._based(href)
+        return self.url
+
+    def _based(self, href: str) -> str:
         try:
-            base = get_base_url(self.text[:HEAD_BYTES], self.url, self.encoding)
+            base = urls.join(self.url, href, self.encoding)
         except ValueError:
             return self.url
         return base if urls.is_web(base) else self.url
