@@ -52,9 +52,9 @@ _ASCII = bytes(range(128))
 
 def decode(body: bytes, content_type: str = "") -> tuple[str, str]:
     """Return encoding and text of a page. Bytes that do not fit the encoding become U+FFFD."""
-    for mark, marked in _MARKS:
-        if body.startswith(mark):
-            return marked, body[len(mark) :].decode(marked, "replace")
+    unicode = marked(body)
+    if unicode is not None:
+        return unicode, body.decode(unicode, "replace").removeprefix("\ufeff")
     kind = page_kind.kind(content_type, body)
     declared = _header_codec(content_type) or _page_codec(body, kind)
     if declared is not None and kind is not Kind.JSON:
@@ -67,6 +67,11 @@ def decode(body: bytes, content_type: str = "") -> tuple[str, str]:
         return "utf-8", text
     chosen = declared or _guess(body)
     return chosen, body.decode(chosen, "replace")
+
+
+def marked(body: bytes) -> str | None:
+    """The encoding that a byte order mark at the beginning of a body names; None without one."""
+    return next((name for mark, name in _MARKS if body.startswith(mark)), None)
 
 
 def decode_json(body: bytes) -> str | None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
+from crawler.engine.http import urls
 from crawler.engine.http.request import Callback, Request
 from crawler.engine.spiders import sitemap_xml
 from crawler.engine.spiders.spider import Spider
@@ -51,21 +53,48 @@ class SitemapSpider(Spider):
         return entries
 
     def _parse_sitemap(self, response: Response) -> Iterator[Request]:
-        if response.url.endswith("/robots.txt"):
+        if any(urlsplit(url).path.endswith("/robots.txt") for url in _urls(response)):
             for url in sitemap_xml.named_in_robots(response.body):
-                yield response.follow(url, self._parse_sitemap)
+                yield from self._sitemap_at(url, response)
             return
-        file = sitemap_xml.Sitemap(response.body, self.settings.max_body_bytes)
+        file = sitemap_xml.Sitemap(response.body, self.settings.max_body_bytes, response.url)
         if file.kind == "sitemapindex":
             yield from self._indexed(file, int(response.meta.get("sitemap_level", 0)) + 1)
-        elif file.kind == "urlset":
+        elif file.kind:
             yield from self._named(file)
-        if not file.kind or file.trouble:
-            trouble = file.trouble or "no sitemap"
-            self.logger.warning("a part of a sitemap is ignored", url=response.url, reason=trouble)
+        self._tell(file, response.url)
+
+    def _sitemap_at(self, url: str, robots: Response) -> Iterator[Request]:
+        try:
+            yield Request(urls.join(robots.url, url), self._parse_sitemap)
+        except ValueError:
+            self.logger.warning("a sitemap's URL is none", url=robots.url, sitemap=url)
+
+    def _tell(self, file: sitemap_xml.Sitemap, url: str) -> None:
+        """Say what was not read."""
+        if not file.kind:
+            self.logger.warning(
+                "a sitemap is ignored", url=url, reason=file.trouble or "it is no sitemap"
+            )
+        elif file.trouble:
+            self.logger.warning(
+                "a sitemap is not read to its end",
+                url=url,
+                reason=file.trouble,
+                entries=file.entries,
+            )
+        if file.ignored:
+            self.logger.warning(
+                "entries of a sitemap have no URL of a web page, and are ignored",
+                url=url,
+                ignored=len(file.ignored),
+                first=file.ignored[0],
+                entries=file.entries,
+            )
 
     def _indexed(self, file: sitemap_xml.Sitemap, level: int) -> Iterator[Request]:
         if level > MAX_NESTING:
+            file.trouble = f"it is an index file more than {MAX_NESTING} levels deep"
             return
         for url in self._locations(file):
             if any(pattern.search(url) for pattern in self._follow):
@@ -83,3 +112,8 @@ class SitemapSpider(Spider):
                 yield entry["loc"]
             if self.sitemap_alternate_links:
                 yield from entry.get("alternate", ())
+
+
+def _urls(response: Response) -> tuple[str, str]:
+    """The URL of a page, and the one that was asked for."""
+    return response.url, response.request.url

@@ -1,72 +1,164 @@
-"""Reads sitemaps (sitemaps.org) piece by piece. It unpacks and parses only as far as they are used.
+"""Reads sitemaps (sitemaps.org) piece by piece. It unpacks and reads only as far as they are used.
 
-https://www.sitemaps.org/protocol.html
+A sitemap is XML, or a text with a URL on each line, or a feed (RSS or Atom). What is broken in it
+costs one entry. https://www.sitemaps.org/protocol.html
 """
 
 from __future__ import annotations
 
+import codecs
+import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from lxml import etree  # type: ignore[import-untyped]
+from crawler.engine.http import encoding, urls
+from crawler.engine.spiders.loose_xml import Found, LooseXml, What
+from crawler.engine.spiders.sitemap_entry import Entry
 
 PIECE_BYTES = 65_536
+LONGEST_LINE = 65_536
 _GZIP = b"\x1f\x8b\x08"
+_KINDS = {
+    "urlset": "urlset",
+    "sitemapindex": "sitemapindex",
+    "rss": "feed",
+    "rdf": "feed",
+    "feed": "feed",
+}
+_ENTRIES = {"urlset": ("url", "sitemap"), "sitemapindex": ("sitemap", "url")}
+_FEED_ENTRIES = ("item", "entry")
+_URL = re.compile(r"https?://", re.IGNORECASE)
+_LISTED = re.compile(r"https?://|/", re.IGNORECASE)
+"""What begins a line that is a URL."""
+_LINE = re.compile(r"\r\n?|\n")
 
 
 class Sitemap:
     """The entries of a sitemap or an index file as mappings. Iterate over it once.
 
-    A gzip body is unpacked, up to `max_bytes`. Broken entries are left out.
+    A gzip body is unpacked, up to `max_bytes`. URLs are joined with the `url` of the sitemap.
     """
 
-    def __init__(self, body: bytes, max_bytes: int) -> None:
+    def __init__(self, body: bytes, max_bytes: int, url: str = "") -> None:
         self.trouble = ""
-        """Why reading stopped before the end. Empty if it did not."""
-        self._max_bytes = max_bytes
-        self._parser = etree.XMLPullParser(
-            events=("start", "end"),
-            recover=True,
-            resolve_entities=False,
-            no_network=True,
-            remove_comments=True,
-            remove_pis=True,
-        )
-        self._events = self._read(body)
-        first = next(self._events, None)
-        self.kind: str = "" if first is None else _name(first[1])
-        """`urlset` or `sitemapindex`. Empty for anything else, which has no entries."""
-        if self.kind not in ("urlset", "sitemapindex"):
-            self.kind = ""
+        """Why reading stopped before the end, and behind which entry. Empty if it did not."""
+        self.entries = 0
+        """How many entries were read that have a URL."""
+        self.ignored: list[int] = []
+        """The numbers of the entries that have none, or one that is no web page."""
+        self._url = url
+        self._open = ""
+        """The root element that is not closed yet."""
+        self._texts = self._read(body, max_bytes)
+        self._first = next(filter(str.strip, self._texts), "")
+        self._events: Iterator[Found] = iter(())
+        self.kind = self._kind()
+        """`urlset`, `sitemapindex`, `feed` or `text`. Empty for anything else, which has no
+        entries."""
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        for event, element in self._events:
-            if self.kind and event == "end" and _name(element) in ("url", "sitemap"):
-                entry = _entry(element)
-                _forget(element)
-                if "loc" in entry:
-                    yield entry
+        found = {"": lambda: iter(()), "text": self._lines}.get(self.kind, self._elements)()
+        for number, entry in enumerate(found, 1):
+            if self._completed(entry):
+                self.entries += 1
+                yield entry
+            else:
+                self.ignored.append(number)
 
-    def _read(self, body: bytes) -> Iterator[tuple[str, Any]]:
+    def _kind(self) -> str:
+        if _URL.match(self._first.lstrip()):
+            return "text"
+        if not self._first.lstrip().startswith("<"):
+            return ""
+        self._events = self._found()
+        root = next((found for found in self._events if found.what is What.START), None)
+        self._open = root.value if root else ""
+        return _KINDS.get(self._open, "")
+
+    def _found(self) -> Iterator[Found]:
+        reader, text = LooseXml(), self._first
+        yield from reader.feed(text)
+        for text in self._texts:
+            yield from reader.feed(text)
+
+    def _elements(self) -> Iterator[dict[str, Any]]:
+        """The entries of XML."""
+        names, root = _ENTRIES.get(self.kind, _FEED_ENTRIES), self._open
+        entry: Entry | None = None
+        for found in self._events:
+            if found.what is What.START and found.value == root:
+                self._open = root
+            if found.value in names and found.what is not What.TEXT:
+                if entry is not None:
+                    yield entry.whole(self.kind)
+                entry = Entry() if found.what is What.START else None
+            elif found.value == root and found.what is What.END:
+                if entry is not None:
+                    yield entry.whole(self.kind)
+                entry, self._open = None, ""
+            elif entry is not None:
+                entry.take(found)
+        if self._open and not self.trouble:
+            self._stop(f"the file ends before </{self._open}>")
+
+    def _lines(self) -> Iterator[dict[str, Any]]:
+        """The entries of a plain text: a URL on each line."""
+        rest = self._first
+        for text in [*self._texts, "\n"]:
+            *lines, rest = _LINE.split(rest + text)
+            rest = rest[:LONGEST_LINE]
+            for line in filter(None, map(str.strip, lines)):
+                yield {"loc": line} if _LISTED.match(line) else {}
+
+    def _completed(self, entry: dict[str, Any]) -> bool:
+        """Join the URLs of an entry with that of the sitemap. Returns whether it has one."""
+        entry["loc"] = self._joined(entry.get("loc", ""))
+        others = [self._joined(url) for url in entry.get("alternate", ())]
+        if others:
+            entry["alternate"] = [url for url in others if url]
+        return bool(entry["loc"])
+
+    def _joined(self, url: str) -> str:
+        """The absolute URL of a web page; empty if it is none."""
         try:
-            for piece in _pieces(body, self._max_bytes):
-                self._parser.feed(piece)
-                yield from self._parser.read_events()  # `close` would add a partial entry
-        except (etree.LxmlError, zlib.error, _TooLargeError) as error:
-            self.trouble = str(error) or type(error).__name__
+            whole = urls.join(self._url, url) if url and not _URL.match(url) else url
+        except ValueError:
+            return ""
+        return whole if urls.is_web(whole) else ""
+
+    def _read(self, body: bytes, max_bytes: int) -> Iterator[str]:
+        """The text of the sitemap, in pieces."""
+        decode: Callable[[bytes], str] | None = None
+        try:
+            for piece in _pieces(body, max_bytes):
+                decode = decode or _decoder(piece)
+                yield decode(piece)
+        except (zlib.error, _CutOffError) as error:
+            self._stop(str(error) or type(error).__name__)
+
+    def _stop(self, why: str) -> None:
+        self.trouble = f"{why}, behind entry {self.entries + len(self.ignored)}"
 
 
-class _TooLargeError(Exception):
-    """A body is larger than allowed when unpacked."""
+class _CutOffError(Exception):
+    """A packed body cannot be read to its end."""
 
 
 def named_in_robots(body: bytes) -> Iterator[str]:
     """The sitemaps that a robots.txt names, as absolute or relative URLs."""
-    for line in body.decode("utf-8", "replace").splitlines():
-        key, colon, value = line.strip().lstrip("\ufeff").partition(":")
+    for line in _LINE.split(encoding.decode(body, "text/plain; charset=utf-8")[1]):
+        key, colon, value = line.partition("#")[0].partition(":")
         if colon and key.strip().lower() == "sitemap" and value.strip():
             yield value.strip()
+
+
+def _decoder(start: bytes) -> Callable[[bytes], str]:
+    """A function that decodes a sitemap, given in pieces that begin with this one."""
+    marked = encoding.marked(start)
+    name = marked or encoding.declared_in_xml(start) or "utf-8"
+    decoder = codecs.getincrementaldecoder(name)("replace")
+    return lambda piece: decoder.decode(piece).replace("\ufeff", "")
 
 
 def _pieces(body: bytes, max_bytes: int) -> Iterator[bytes]:
@@ -74,41 +166,18 @@ def _pieces(body: bytes, max_bytes: int) -> Iterator[bytes]:
         for start in range(0, len(body), PIECE_BYTES):
             yield body[start : start + PIECE_BYTES]
         return
-    expander = zlib.decompressobj(wbits=31)
-    waiting, size = body, 0
-    while waiting and not expander.eof:
-        piece = expander.decompress(waiting, PIECE_BYTES)
-        waiting = expander.unconsumed_tail
-        size += len(piece)
-        if size > max_bytes:
-            raise _TooLargeError(f"more than {max_bytes} bytes unpacked")
-        yield piece
-
-
-def _entry(element: Any) -> dict[str, Any]:
-    """The texts of an entry, by the names of its elements."""
-    entry: dict[str, Any] = {}
-    alternate: list[str] = []
-    for child in element:
-        name = _name(child)
-        if name == "link":
-            alternate += [child.get("href")] if child.get("href") else []
-        elif name:
-            entry[name] = (child.text or "").strip()
-    if alternate:
-        entry["alternate"] = alternate
-    return entry
-
-
-def _forget(element: Any) -> None:
-    """Free an entry that was read, and those before it."""
-    element.clear()
-    parent = element.getparent()
-    while parent is not None and element.getprevious() is not None:
-        del parent[0]
-
-
-def _name(element: Any) -> str:
-    """The local name of an element; empty for a comment or the like."""
-    tag = element.tag
-    return tag.rpartition("}")[2] if isinstance(tag, str) else ""
+    size = 0
+    while body.startswith(_GZIP):  # a file may have several members, one behind the other
+        expander = zlib.decompressobj(wbits=31)
+        while not expander.eof:
+            piece = expander.decompress(body, PIECE_BYTES)
+            body = expander.unconsumed_tail
+            size += len(piece)
+            if size > max_bytes:
+                raise _CutOffError(f"more than {max_bytes} bytes unpacked")
+            yield piece
+            if not body and not piece:
+                raise _CutOffError("the packed file ends too early")
+        body = expander.unused_data.lstrip(b"\0")
+    if body:
+        raise _CutOffError("the packed file goes on with what is no gzip")

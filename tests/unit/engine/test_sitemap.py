@@ -54,7 +54,7 @@ def test_a_packed_sitemap_is_read_as_far_as_allowed():
     assert len(entries(body)) == 10_000
     sitemap = Sitemap(body, 200_000)
     assert 1000 < len(list(sitemap)) < 10_000
-    assert sitemap.trouble == "more than 200000 bytes unpacked"
+    assert sitemap.trouble == f"more than 200000 bytes unpacked, behind entry {sitemap.entries}"
 
 
 def test_a_bomb_is_not_expanded():
@@ -66,8 +66,8 @@ def test_a_bomb_is_not_expanded():
 
 def test_entities_are_not_expanded():
     laughs = "".join(f'<!ENTITY l{n} "&l{n - 1};&l{n - 1};">' for n in range(1, 30))
-    body = f'<!DOCTYPE x [<!ENTITY l0 "ha">{laughs}]><urlset><url><loc>&l29;</loc></url></urlset>'
-    assert entries(body.encode()) in ([], [{"loc": ""}])
+    body = f'<!DOCTYPE x [<!ENTITY l0 "ha">{laughs}]><urlset><url><loc>http://h/&l29;</loc></url></urlset>'
+    assert [entry["loc"] for entry in entries(body.encode())] == ["http://h/&l29;"]
 
 
 def test_a_broken_sitemap_gives_what_is_whole():
