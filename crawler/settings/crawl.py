@@ -27,7 +27,7 @@ class CrawlSettings:
 
     user_agent: str = setting(
         "crawler/0.1",
-        "User agent of each request. The rules of robots.txt for its first word apply.",
+        "User agent of each request.",
     )
     user_agents: Sequence[str] = setting(
         [], "Further user agents. They take turns with user_agent from request to request."
@@ -39,6 +39,10 @@ class CrawlSettings:
         form=forms.LINE,
     )
     robots: bool = setting(True, "Whether the crawl obeys robots.txt.")
+    robots_user_agent: str = setting(
+        "",
+        "Product token whose rules in robots.txt apply. If empty, it is that of user_agent.",
+    )
     delay_s: float = setting(
         0.5, "Pause between two requests to one host.", unit="s", least=0, most=3600
     )

@@ -33,6 +33,7 @@ NAMES: Mapping[str, str] = {
     "RETRY_HTTP_CODES": "retry_statuses",
     "RETRY_TIMES": "retries",
     "ROBOTSTXT_OBEY": "robots",
+    "ROBOTSTXT_USER_AGENT": "robots_user_agent",
     "URLLENGTH_LIMIT": "max_url_length",
     "USER_AGENT": "user_agent",
 }

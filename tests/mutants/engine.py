@@ -130,9 +130,30 @@ _ROBOTS = [
     Mutant(
         "a site whose robots.txt answers 5xx allows everything",
         "crawler/engine/politeness/robots.py",
-        "if answer.status >= 500:",
-        "if answer.status >= 600:",
+        "if answer.status >= 500 or",
+        "if answer.status >= 600 or",
         "tests/unit/engine/test_robots.py -k broken_site",
+    ),
+    Mutant(
+        "a site whose robots.txt answers 429 allows everything",
+        "crawler/engine/politeness/robots.py",
+        " or answer.status == TOO_MANY:",
+        ":",
+        "tests/unit/engine/test_robots.py -k broken_site",
+    ),
+    Mutant(
+        "half a line of a robots.txt that is too long is a rule",
+        "crawler/engine/politeness/robots.py",
+        'body[: max(body.rfind(b"\\n"), body.rfind(b"\\r")) + 1]',
+        "body",
+        "tests/unit/engine/test_robots.py -k cut_by_the_limit",
+    ),
+    Mutant(
+        "the rules for another robot, whose name begins alike, hold",
+        "crawler/engine/politeness/robots_lines.py",
+        'f"{token(user_agent).lower()}/"',
+        "token(user_agent).lower()",
+        "tests/unit/engine/test_robots.py -k part_of_our_token",
     ),
     Mutant(
         "known rules do not outlast the trouble of their site",
@@ -144,7 +165,7 @@ _ROBOTS = [
     Mutant(
         "a Crawl-delay of robots.txt means nothing",
         "crawler/engine/politeness/gatekeeper.py",
-        "asked_s = rules.delay_s(self._settings.user_agent)",
+        "asked_s = rules.delay_s(self._agent)",
         "asked_s = 0.0",
         "tests/unit/engine/test_crawl.py -k crawl_delay",
     ),

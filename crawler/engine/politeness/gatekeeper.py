@@ -17,7 +17,7 @@ from crawler.engine.http.headers import Headers, retry_after_s
 from crawler.engine.http.messages import FetchAnswer, FetchError
 from crawler.engine.politeness.cooldowns import Cooldown
 from crawler.engine.politeness.hosts import Hosts, HostTerms
-from crawler.engine.politeness.robots import CrawlRobots, Rules
+from crawler.engine.politeness.robots import CrawlRobots, Rules, agent_of
 from crawler.engine.politeness.slots import PATIENCE_S, Slot, Slots
 from crawler.settings.crawl import CrawlSettings
 
@@ -74,6 +74,7 @@ class Gatekeeper:
         self._hosts = hosts
         self._cooldowns = hosts.cooldowns
         self._robots = robots
+        self._agent = agent_of(settings)
         self._slots = slots
         self._clock = clock
         self._joined: set[SiteQueue] = set()
@@ -92,7 +93,7 @@ class Gatekeeper:
         rules = self._rules(queue)
         if rules is None:
             return _PARK
-        if not rules.allows(queue.first.url, self._settings.user_agent):
+        if not rules.allows(queue.first.url, self._agent):
             trouble = rules.trouble
             return Refuse(FetchError(trouble, "robots.txt is unavailable") if trouble else None)
         answer = stored(queue.first)
@@ -164,7 +165,7 @@ class Gatekeeper:
         if rules is None:
             self._ask_robots(queue)
         elif queue not in self._joined:
-            asked_s = rules.delay_s(self._settings.user_agent)
+            asked_s = rules.delay_s(self._agent)
             self._joined.add(queue)
             self._hosts.join(queue, HostTerms.of(self._settings, asked_s))
         return rules
@@ -177,6 +178,8 @@ class Gatekeeper:
             rules = self._robots.rules(queue.origin)
             if rules is not None and rules.unreachable:
                 self._cooldowns.unreachable(queue.host, slot.since_s, self._settings)
+            elif rules is not None and rules.pause_s is not None:
+                self._cooldowns.throttled(queue.host, slot.since_s, rules.pause_s, self._settings)
             queue.wake()
 
         self._robots.ask(queue.origin, ready)

@@ -1,9 +1,9 @@
 """robots.txt (RFC 9309): fetched once a day for each site, and shared by all crawls of a worker.
 
-A site that answers 4xx has no rules. If a site is unreachable or answers 5xx, the rules known
-before hold for another hour. Without known rules it allows nothing for now, and robots.txt is
-fetched again at the next attempt of a page. Whatever the site sends instead of rules is parsed, and
-its rules count, if it has any.
+A site that answers 4xx has no rules, but for 429. If a site is unreachable or answers 429 or 5xx,
+the rules known before hold for another hour. Without known rules it allows nothing for now, and
+robots.txt is fetched again at the next attempt of a page. A site that asks for a pause gets it.
+Whatever the site sends instead of rules is parsed, and its rules count, if it has any.
 """
 
 from __future__ import annotations
@@ -19,12 +19,19 @@ from protego import Protego
 
 from crawler.clock import Clock
 from crawler.engine.download.downloader import Downloader
-from crawler.engine.http import urls
+from crawler.engine.http import encoding, urls
+from crawler.engine.http.headers import Headers, retry_after_s
 from crawler.engine.http.messages import FetchAnswer, FetchCall, FetchError, FetchLimits
-from crawler.engine.http.response import Headers
+from crawler.engine.politeness import robots_lines
+from crawler.logs import get_logger
 from crawler.settings.crawl import CrawlSettings
 from crawler.supervision import Supervisor
 
+log = get_logger(__name__)
+
+TOO_MANY = 429
+"""The status of a site that is asked too often. It says nothing of rules, so it counts like 5xx, as
+it does for Google."""
 KEPT_S = 24 * 3600.0
 TROUBLE_KEPT_S = 1.0
 """The seconds before a site in trouble is asked again, however many pages wait for it."""
@@ -56,22 +63,29 @@ class Rules:
     """Why the rules could not be fetched. Then nothing is allowed."""
     unreachable: bool = False
     """Whether no connection could be made."""
+    pause_s: float | None = None
+    """The Retry-After of a site that asks for a pause, 0 if it names no time; None for others."""
+    ignored_bytes: int = 0
+    """How many bytes of the file lie beyond `MAX_BYTES`."""
 
     def allows(self, url: str, user_agent: str) -> bool:
         """Whether the URL may be fetched."""
         if self.trouble:
             return False
-        return self.parsed is None or bool(self.parsed.can_fetch(url, token(user_agent)))
+        return self.parsed is None or bool(
+            self.parsed.can_fetch(url, robots_lines.name(user_agent))
+        )
 
     def delay_s(self, user_agent: str) -> float:
         """The Crawl-delay in seconds, five minutes at most; 0 without one."""
-        asked = self.parsed.crawl_delay(token(user_agent)) if self.parsed else None
+        name = robots_lines.name(user_agent)
+        asked = self.parsed.crawl_delay(name) if self.parsed else None
         return min(float(asked or 0.0), MAX_CRAWL_DELAY_S)
 
 
-def token(user_agent: str) -> str:
-    """The product name of a user agent in robots.txt: its first word."""
-    return user_agent.split("/")[0].split()[0] if user_agent.strip("/ ") else ""
+def agent_of(settings: CrawlSettings) -> str:
+    """The user agent whose rules hold for a crawl."""
+    return settings.robots_user_agent or settings.user_agent
 
 
 def way_of(settings: CrawlSettings, headers: Sequence[str]) -> int:
@@ -124,6 +138,13 @@ class Robots:
         rules = Rules(trouble="stopped")
         try:
             rules = self._read(site[0], settings, headers, proxy)
+            if rules.ignored_bytes:
+                log.warning(
+                    "a robots.txt is too long, and its end is ignored",
+                    site=site[0],
+                    read_bytes=MAX_BYTES,
+                    ignored_bytes=rules.ignored_bytes,
+                )
         finally:
             self._keep(site, rules)
             for ready in self._asking.pop(site):
@@ -153,9 +174,18 @@ class Robots:
             if target is None and len(answer.body) > LARGE_BYTES:
                 return cast(Rules, gevent.get_hub().threadpool.apply(read, (answer,)))
             if target is None:
-                return read(answer)
+                return self._with_pause(read(answer), answer)
             url = target
         return Rules()
+
+    def _with_pause(self, rules: Rules, answer: FetchAnswer) -> Rules:
+        """The rules, with the pause that the site asks for: by 429, or by 503 and Retry-After."""
+        if answer.status not in (TOO_MANY, 503):
+            return rules
+        headers = Headers.parse(answer.header_lines)
+        asked_s = retry_after_s(headers, self._clock.time_ns() / 1e9)
+        is_asked = answer.status == TOO_MANY or asked_s > 0
+        return replace(rules, pause_s=asked_s) if is_asked else rules
 
 
 class CrawlRobots:
@@ -198,12 +228,16 @@ def redirect(url: str, answer: FetchAnswer) -> str | None:
 
 def read(answer: FetchAnswer) -> Rules:
     """The rules in an answer that is not a redirect."""
-    if answer.status >= 500:
+    if answer.status >= 500 or answer.status == TOO_MANY:
         return Rules(trouble=f"robots.txt: HTTP {answer.status}")
     if answer.status >= 300 or not answer.body.strip():
         return Rules()
-    text = answer.body[:MAX_BYTES].decode("utf-8-sig", "replace")
-    return Rules(Protego.parse(text))
+    body = answer.body[:MAX_BYTES]
+    if len(answer.body) > MAX_BYTES:  # half a line would be another rule
+        body = body[: max(body.rfind(b"\n"), body.rfind(b"\r")) + 1]
+    text = encoding.decode(body, "text/plain; charset=utf-8")[1]
+    parsed = Protego.parse(robots_lines.plain(text))
+    return Rules(parsed, ignored_bytes=len(answer.body) - len(body))
 
 
 def _call(url: str, settings: CrawlSettings, headers: Sequence[str], proxy: str) -> FetchCall:

@@ -63,6 +63,19 @@ def test_a_host_with_a_cooldown_is_not_asked_for_robots_txt_either(clock):
     assert it.moments("http://h:81") == pytest.approx([100.0, 100.0])
 
 
+def test_a_host_that_throttles_its_robots_txt_is_left_alone_and_then_crawled(clock):
+    answers = [page(status=429, headers=[b"Retry-After: 100"]), page(status=404)]
+
+    def answer_of(call):
+        return answers.pop(0) if call.url.endswith("/robots.txt") else page()
+
+    it = Running(clock, spider_of(["http://h/"]), FakeFetcher(clock, answer_of), robots=True)
+    it.finish(within_s=200, step_s=1.0)
+    assert it.fetcher.urls() == ["http://h/robots.txt", "http://h/robots.txt", "http://h/"]
+    assert it.moments() == pytest.approx([0.0, 100.0, 100.0], abs=1.1)
+    assert it.crawl.counts.pages == 1
+
+
 def test_a_host_that_always_throttles_is_asked_less_and_less_often(clock):
     fetcher = FakeFetcher(clock, answering(h=page(status=503)))
     it = Running(clock, spider_of(["http://h/"]), fetcher, throttle_s=60.0, retries=4)

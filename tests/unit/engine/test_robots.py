@@ -13,13 +13,15 @@ from crawler.engine.politeness.robots import (
     OLD_KEPT_S,
     Robots,
     Rules,
+    agent_of,
     read,
-    token,
     way_of,
 )
+from crawler.engine.politeness.robots_lines import token
 from crawler.settings.crawl import CrawlSettings
 from crawler.supervision import Supervisor
 from tests.unit.engine.fakes import FakeFetcher
+from tests.waiting import eventually
 
 RULES = b"""User-agent: *
 Disallow: /private
@@ -51,22 +53,115 @@ def test_rules_are_those_of_the_first_word_of_the_user_agent(path, agent, allowe
     assert read(answer(body=RULES)).allows(SITE + path, agent) is allowed
 
 
+CHROME = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko"
+
+
 @pytest.mark.parametrize(
     ("agent", "name"),
-    [("crawler/0.1", "crawler"), ("My Bot/2", "My"), ("bot", "bot"), ("", ""), (" / ", "")],
+    [
+        ("crawler/0.1", "crawler"),
+        ("My Bot/2", "My"),
+        ("bot", "bot"),
+        ("My_Own-Bot (+http://me)", "My_Own-Bot"),
+        ("", ""),
+        (" / ", ""),
+        ("Mozilla/5.0 (compatible; NewsBot/0.3; +http://news.example/bot)", "NewsBot"),
+        ("Mozilla/5.0 (compatible; newsbot; http://news.example/)", "newsbot"),
+        (f"{CHROME}; compatible; NewsBot/2.1; +http://news.example) Chrome/1 Safari/2", "NewsBot"),
+        (f"{CHROME}) Version/1 Safari/2 (NewsReader/0.1; +http://news.example/)", "NewsReader"),
+        (f"{CHROME}) Safari/2 NewsCrawler/1.2", "NewsCrawler"),
+        (f"{CHROME}) Chrome/1 Safari/2", "Mozilla"),
+    ],
 )
-def test_the_token_is_the_first_word(agent, name):
+def test_the_product_token_is_the_first_word_or_that_of_the_robot_behind_mozilla(agent, name):
     assert token(agent) == name
 
 
+def test_a_setting_names_the_product_token():
+    assert agent_of(CrawlSettings(user_agent="a/1")) == "a/1"
+    assert agent_of(CrawlSettings(user_agent="a/1", robots_user_agent="b")) == "b"
+
+
+def allowed(rules, *paths, agent="newsbot/1"):
+    rules = read(answer(body=rules.encode()))
+    return [path for path in paths if rules.allows(SITE + path, agent)]
+
+
 @pytest.mark.parametrize(
-    ("status", "allowed"), [(200, True), (401, True), (403, True), (404, True), (429, True)]
+    "line",
+    ["NewsBot", "newsbot/2.0", "NEWSBOT # us", "Mozilla/5.0 (compatible; NewsBot/1.0)", "newsbot*"],
 )
-def test_no_rules_allow_everything(status, allowed):
-    assert read(answer(status)).allows(SITE, "a") is allowed
+def test_a_group_is_ours_whatever_stands_beside_its_token(line):
+    assert allowed(f"User-agent: {line}\nDisallow: /a", "/a", "/b") == ["/b"]
 
 
-@pytest.mark.parametrize("status", [500, 503, 599])
+@pytest.mark.parametrize("other", ["news", "bot", "newsbot-images", "my-newsbot"])
+def test_a_part_of_our_token_is_another_robot(other):
+    assert allowed(f"User-agent: {other}\nDisallow: /\n", "/a") == ["/a"]
+
+
+@pytest.mark.parametrize(
+    "between",
+    [
+        "Sitemap: http://h/s.xml",
+        "Host: h",
+        "Foo: bar",
+        "",
+        "# a comment",
+        "Crawl-delay: 1",
+        "what?",
+    ],
+)
+def test_no_other_line_ends_a_list_of_agents(between):
+    rules = f"User-agent: newsbot\n{between}\nUser-agent: other\n{between}\nDisallow: /a\n"
+    assert allowed(rules, "/a", "/b") == ["/b"]
+    assert allowed(rules, "/a", "/b", agent="other") == ["/b"]
+
+
+def test_a_delay_between_agents_is_that_of_those_before_it():
+    rules = read(answer(body=b"User-agent: a\nCrawl-delay: 7\nUser-agent: *\nDisallow: /x"))
+    assert (rules.delay_s("a/1"), rules.delay_s("b/1")) == (7.0, 0.0)
+    assert not rules.allows(f"{SITE}/x", "a/1")
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r", "\n\n"])
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+def test_each_end_of_a_line_and_a_mark_before_the_first_are_understood(end, mark):
+    text = end.join(["User-agent: *", "Disallow: /a", "Allow: /a/b", ""])
+    rules = read(answer(body=mark + text.encode()))
+    assert [rules.allows(f"{SITE}{path}", "x") for path in ("/a", "/a/b", "/c")] == [
+        *(False, True, True)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("rules", "paths", "may"),
+    [
+        ("Disallow: /a\nAllow: /a/b", ["/a/c", "/a/b/c"], ["/a/b/c"]),  # the longest counts
+        ("Disallow: /page\nAllow: /page", ["/page"], ["/page"]),  # of equals, allow
+        ("Disallow: /*.gif$", ["/x.gif", "/x.gif?y", "/x.gifs"], ["/x.gif?y", "/x.gifs"]),
+        ("Disallow: /a*b*c", ["/a1b2c3", "/abc", "/acb"], ["/acb"]),
+        ("Disallow: /caf%c3%a9", ["/caf%C3%A9", "/cafe"], ["/cafe"]),
+        ("Disallow: /café", ["/caf%C3%A9/x", "/cafe"], ["/cafe"]),
+        ("Disallow: /%62ar", ["/bar", "/%62ar", "/b"], ["/b"]),
+        ("Disallow: /a%2Fb", ["/a/b", "/a%2fb"], ["/a/b"]),
+        ("Disallow: /A", ["/a", "/A"], ["/a"]),
+        ("Disallow: /x?id=", ["/x?id=1", "/x"], ["/x"]),
+        ("Disallow:", ["/a"], ["/a"]),
+        ("Disallow: /", ["/a", "/robots.txt"], ["/robots.txt"]),
+        ("DISALLOW : /a", ["/a"], []),
+    ],
+)
+def test_rules_match_as_the_standard_says(rules, paths, may):
+    assert allowed(f"User-agent: *\n{rules}\n", *paths) == may
+
+
+@pytest.mark.parametrize("status", [200, 401, 403, 404])
+def test_no_rules_allow_everything(status):
+    assert read(answer(status)).allows(SITE, "a") is True
+
+
+@pytest.mark.parametrize("status", [429, 500, 503, 599])
 def test_a_broken_site_allows_nothing(status):
     rules = read(answer(status, b"User-agent: *\nAllow: /"))
     assert not rules.allows(SITE, "a")
@@ -86,6 +181,14 @@ def test_what_lies_beyond_the_limit_is_ignored():
     rules = read(answer(body=body))
     assert not rules.allows(f"{SITE}/early", "a")
     assert rules.allows(f"{SITE}/late", "a")
+
+
+def test_a_line_that_is_cut_by_the_limit_is_no_rule():
+    body = b"User-agent: *\n#" + b"x" * (MAX_BYTES - 27) + b"\nDisallow: /late\n"
+    assert body[:MAX_BYTES].endswith(b"Disallow: /")
+    rules = read(answer(body=body))
+    assert rules.allows(f"{SITE}/a", "a")
+    assert rules.ignored_bytes == len(b"Disallow: /late\n")
 
 
 class Asking:
@@ -178,6 +281,30 @@ def test_a_redirect_to_another_scheme_is_not_followed():
     it = Asking(answer(302, b"", b"Location: file:///etc/passwd"))
     it.ask()
     assert it.fetcher.urls() == [f"{SITE}/robots.txt"]
+
+
+def test_a_robots_txt_that_is_not_read_to_its_end_is_told(caplog):
+    it = Asking(answer(body=b"User-agent: *\nDisallow: /a\n" * 40_000))
+    it.ask()
+    eventually(lambda: it.told == 1)
+    assert "its end is ignored" in caplog.text
+    assert it.robots.rules(SITE).ignored_bytes > 0
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "pause_s"),
+    [
+        (429, [b"Retry-After: 90"], 90.0),
+        (429, [], 0.0),
+        (503, [b"Retry-After: 90"], 90.0),
+        (503, [], None),
+        (200, [b"Retry-After: 90"], None),
+    ],
+)
+def test_a_site_that_asks_for_a_pause_is_heard(status, headers, pause_s):
+    it = Asking(answer(status, b"", *headers))
+    it.ask()
+    assert it.robots.rules(SITE).pause_s == pause_s
 
 
 def test_the_number_of_sites_remembered_is_bounded(monkeypatch):

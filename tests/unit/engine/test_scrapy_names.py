@@ -42,6 +42,7 @@ def test_the_values_are_taken_over():
         ({"RETRY_ENABLED": False, "RETRY_TIMES": 5}, {"retries": 0}),
         ({"RETRY_ENABLED": True, "RETRY_TIMES": 5}, {"retries": 5}),
         ({"REDIRECT_ENABLED": False}, {"max_redirects": 0}),
+        ({"ROBOTSTXT_USER_AGENT": "Bot"}, {"robots_user_agent": "Bot"}),
         ({"DOWNLOAD_MAXSIZE": 0}, {"max_body_bytes": 2**40}),
         ({"DOWNLOAD_DELAY": 1, "delay_s": 2}, {"delay_s": 2}),
         ({"MY_KEY": 1}, {}),
