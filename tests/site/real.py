@@ -148,7 +148,7 @@ class _Maker:
             "<input type=RADIO name=r value=a><input type=radio name=r value=b checked>"
             f"<select name=s>{options}</select><select name=m multiple>{options}</select>"
             f"<textarea name=t>{self.words(2)}</textarea><input type=file name=f>"
-            "<input type=image name=i value=1><button name=go value=now>Go</button>"
+            "<button name=go value=now>Go</button><input type=image name=i value=1>"
             "<input type=submit name=other value=later></form>"
         )
 

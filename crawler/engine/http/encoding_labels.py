@@ -62,3 +62,26 @@ _CODECS = {label: codec for codec, labels in _LABELS.items() for label in labels
 def codec(label: str) -> str | None:
     """Python's name of the encoding for a label; None if the label is unknown."""
     return _CODECS.get(label.strip().lower())
+
+
+_NAMES = {
+    "cp866": "IBM866",
+    "cp874": "windows-874",
+    "cp932": "Shift_JIS",
+    "cp949": "EUC-KR",
+    "big5hkscs": "Big5",
+    "gb18030": "gb18030",
+    "iso2022-jp": "ISO-2022-JP",
+    "mac-roman": "macintosh",
+    "mac-cyrillic": "x-mac-cyrillic",
+}
+
+
+def name(codec: str) -> str:
+    """The standard's name of an encoding of Python's."""
+    plain = codec.lower().replace("_", "-")
+    if plain.startswith("cp125"):
+        return f"windows-{plain[2:]}"
+    if plain.startswith("iso8859-"):
+        return f"ISO-8859-{plain[8:]}"
+    return _NAMES.get(plain, plain.upper())

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Self
-from urllib.parse import urlencode, urlsplit, urlunsplit
+from urllib.parse import urlsplit, urlunsplit
 
 from cssselect import HTMLTranslator
 
+from crawler.engine.http import encoding_labels, form_bodies, form_controls
 from crawler.engine.http.request import Request
 from crawler.engine.http.response import Response
 
@@ -19,16 +19,7 @@ JSON_HEADERS = {
 }
 FORM_HEADERS = {"Content-Type": "application/x-www-form-urlencoded"}
 Pairs = Mapping[str, Any] | Iterable[tuple[str, Any]]
-
-_RE = {"re": "http://exslt.org/regular-expressions"}
-_INPUTS = "descendant::textarea | descendant::select | descendant::input"
-_BUTTONS = (
-    're:test(@type, "^(submit|image)$", "i")',
-    'not(@type) or re:test(@type, "^submit$", "i")',
-)
-_CLICKABLE = f"descendant::input[{_BUTTONS[0]}] | descendant::button[{_BUTTONS[1]}]"
-_UNSENT = re.compile("submit|image|reset", re.IGNORECASE)
-_CHECKED = re.compile("checkbox|radio", re.IGNORECASE)
+_CONTROL_TAGS = "descendant::textarea | descendant::select | descendant::input"
 
 
 class JsonRequest(Request):
@@ -89,39 +80,80 @@ class FormRequest(Request):
         `formcss` finds, or the one with number `formnumber`. A field whose value in `formdata` is
         None is not sent. The request also sends the value of the button that is clicked: the first,
         or the one that `clickdata` names by its attributes or by `nr`, its number among the inputs.
-        Raises ValueError if there is no such form or button.
+        Form and button say where to, how, and in which encoding (HTML standard, 4.10.21.3).
+        Raises ValueError if there is no such form or button, or if the form sends nothing.
         """
         if formcss is not None:
             formxpath = HTMLTranslator().css_to_xpath(formcss)
         form = _form(response, formname, formid, formnumber, formxpath)
-        rest.setdefault("encoding", response.encoding)
+        controls = form_controls.of_form(form)
+        button = None if dont_click else _clicked(form, controls, clickdata)
+        encoding = rest.setdefault("encoding", _encoding(form, response))
         given = list(formdata.items() if isinstance(formdata, Mapping) else formdata or ())
-        fields = [] if dont_click else _clicked(form, clickdata, {name for name, _ in given})
-        fields = [*_kept(form, {name for name, _ in given}), *fields]
-        fields += [(name, value) for name, value in given if value is not None]
-        method = str(rest.pop("method", None) or form.get("method") or "GET").upper()
-        action = rest.pop("url", None) or (form.get("action") or "").strip()
-        return cls(
-            response.urljoin(action) if action else response.url,
-            method=method if method in ("GET", "POST") else "GET",
-            formdata=fields,
-            **rest,
-        )
+        names = {name for name, _ in given}
+        sent = form_controls.fields(controls, button, encoding_labels.name(encoding))
+        fields = [(name, value) for name, value in sent if name not in names]
+        fields += _flat((name, value) for name, value in given if value is not None)
+        method = _method(rest.pop("method", None) or _said(form, button, "method"), response)
+        action = rest.pop("url", None) or (_said(form, button, "action") or "").strip()
+        url = response.urljoin(action) if action else response.url
+        if method == "GET":
+            url = urlunsplit(urlsplit(url)._replace(query=""))
+        enctype = (_said(form, button, "enctype") or "").lower() if method == "POST" else ""
+        return cls._of(url, method, form_bodies.with_line_breaks(fields), enctype, rest)
+
+    @classmethod
+    def _of(cls, url: str, method: str, fields: Pairs, enctype: str, rest: dict[str, Any]) -> Self:
+        """The request with these fields in the form that the page asks for."""
+        pairs = list(_flat(fields.items() if isinstance(fields, Mapping) else fields))
+        if enctype == form_bodies.MULTIPART:
+            body, content_type = form_bodies.multipart(pairs, rest["encoding"])
+        elif enctype == form_bodies.PLAIN:
+            body, content_type = form_bodies.plain(pairs, rest["encoding"]), enctype
+        else:
+            return cls(url, method=method, formdata=pairs, **rest)
+        made = cls(url, method=method, body=body, **rest)
+        made.headers.setdefault("Content-Type", content_type)
+        return made
 
 
 def _encoded(data: Pairs, encoding: str) -> str:
     pairs = data.items() if isinstance(data, Mapping) else data
-    return urlencode(
-        [
-            (_bytes(name, encoding), _bytes(each, encoding))
-            for name, value in pairs
-            for each in (value if isinstance(value, (list, tuple, set)) else [value])
-        ]
-    )
+    return form_bodies.urlencoded(_flat(pairs), encoding)
 
 
-def _bytes(value: Any, encoding: str) -> bytes:
-    return value if isinstance(value, bytes) else str(value).encode(encoding, "xmlcharrefreplace")
+def _flat(pairs: Iterable[tuple[Any, Any]]) -> Iterator[tuple[Any, Any]]:
+    """The pairs; one with a list as its value once for each element."""
+    for name, value in pairs:
+        for each in value if isinstance(value, (list, tuple, set)) else [value]:
+            yield name, each
+
+
+def _said(form: Any, button: Any, attribute: str) -> str | None:
+    """What the button that is clicked says with its `form…` attribute, or else the form."""
+    said: str | None = button.get(f"form{attribute}") if button is not None else None
+    return said if said is not None else form.get(attribute)
+
+
+def _method(said: Any, response: Response) -> str:
+    method = str(said or "").strip().upper()
+    if method == "DIALOG":
+        raise ValueError(
+            f"the form on {response.url} has method=dialog and sends nothing; allowed: a form with"
+            " get or post, clickdata of a button with formmethod, or the argument method"
+        )
+    return method if method == "POST" else "GET"
+
+
+def _encoding(form: Any, response: Response) -> str:
+    """The encoding in which browsers send the form."""
+    wanted = form.get("accept-charset")
+    if wanted is None:
+        chosen = response.encoding
+    else:
+        known = map(encoding_labels.codec, wanted.replace(",", " ").split())
+        chosen = next(filter(None, known), "utf-8")
+    return "utf-8" if chosen.lower().startswith(("utf-16", "utf-32", "utf_16")) else chosen
 
 
 def _form(
@@ -155,67 +187,33 @@ def _form_around(nodes: Any, xpath: str, response: Response) -> Any:
     return element
 
 
-def _kept(form: Any, given: set[str]) -> list[tuple[str, Any]]:
-    """The fields of a form with the values of the page, except those given."""
-    fields = ((element.get("name"), _value(element)) for element in form.xpath(_INPUTS))
-    return [
-        (name, value) for name, value in fields if name and name not in given and value is not None
-    ]
+def _clicked(form: Any, controls: list[Any], clickdata: Mapping[str, Any] | None) -> Any:
+    """The button that is clicked; None if the form has none."""
+    if clickdata is not None:
+        return _button(form, controls, dict(clickdata))
+    buttons = filter(form_controls.is_submitter, controls)
+    return next((each for each in buttons if not form_controls.is_disabled(each)), None)
 
 
-def _value(element: Any) -> Any:
-    """The value that a field of a form sends; None if it sends nothing."""
-    if element.tag == "textarea":
-        return "".join(element.itertext())
-    if element.tag == "select":
-        return _selected(element)
-    kind = element.get("type", "text")
-    if _UNSENT.fullmatch(kind):
-        return None
-    if _CHECKED.fullmatch(kind):
-        return element.get("value", "on") if "checked" in element.attrib else None
-    return element.get("value", "")
-
-
-def _selected(select: Any) -> Any:
-    options = select.xpath("descendant::option")
-    chosen = [option for option in options if "selected" in option.attrib]
-    if "multiple" in select.attrib:
-        return [_option(option) for option in chosen]
-    if not options:
-        return None
-    return _option(chosen[-1] if chosen else options[0])
-
-
-def _option(option: Any) -> str:
-    return str(option.get("value", (option.text or "").strip()))
-
-
-def _clicked(
-    form: Any, clickdata: Mapping[str, Any] | None, given: set[str]
-) -> list[tuple[str, str]]:
-    """The clicked button as a field, unless it has no name or is given."""
-    buttons = form.xpath(_CLICKABLE, namespaces=_RE)
-    if not buttons:
-        return []
-    button = buttons[0] if clickdata is None else _button(form, dict(clickdata))
-    name = button.get("name")
-    return [(name, button.get("value") or "")] if name and name not in given else []
-
-
-def _button(form: Any, clickdata: dict[str, Any]) -> Any:
+def _button(form: Any, controls: list[Any], clickdata: dict[str, Any]) -> Any:
     number = clickdata.pop("nr", None)
-    inputs = form.xpath(f"{_INPUTS} | descendant::button")
+    inputs = form.xpath(f"{_CONTROL_TAGS} | descendant::button")
     if number is not None and number < len(inputs):
         return inputs[number]
-    found = [
-        element
-        for element in form.iterdescendants()
-        if all(element.get(name) == str(value) for name, value in clickdata.items())
-    ]
+    outside = [each for each in controls if form not in each.iterancestors()]
+    found = [each for each in (*form.iterdescendants(), *outside) if _has(each, clickdata)]
     if len(found) != 1:
         raise ValueError(
             f"clickdata: {clickdata!r} is not allowed, {len(found)} elements have it;"
             " allowed: attributes that one button of the form has"
         )
     return found[0]
+
+
+def _has(element: Any, attributes: Mapping[str, Any]) -> bool:
+    """Whether an element has these attributes. Case means nothing in the value of `type`."""
+    for name, value in attributes.items():
+        has, wanted = element.get(name), str(value)
+        if has != wanted and not (name == "type" and has and has.lower() == wanted.lower()):
+            return False
+    return True
