@@ -279,6 +279,15 @@ class CrawlSettings:
     max_run_s: float = setting(
         0.0, "The crawl ends after this time; 0 means never.", unit="s", least=0, most=31_536_000
     )
+    min_items: int = setting(
+        0, "A crawl with fewer items has failed. 0 requires none.", least=0, most=2**53
+    )
+    max_failure_share: float = setting(
+        1.0,
+        "A crawl has failed if a larger share of its requests failed. 1 allows any.",
+        least=0,
+        most=1,
+    )
     max_redirects: int = setting(
         10, "Maximum number of redirects that the crawl follows for one request.", least=0, most=100
     )

@@ -446,7 +446,7 @@ _CRAWL = [
     ),
     Mutant(
         "a page has all its items written, however many the crawl may have",
-        "crawler/engine/crawl/scraper.py",
+        "crawler/engine/crawl/outlet.py",
         "if self._counters.items == self._settings.max_items:",
         "if False:",
         "tests/unit/engine/test_bounds.py -k has_enough",
@@ -489,8 +489,8 @@ _CRAWL = [
     Mutant(
         "links that are marked nofollow are followed though the crawl skips them",
         "crawler/engine/crawl/scraper.py",
-        "if not self._settings.nofollow:",
-        "if True:",
+        "markup.restrained(response) if settings.nofollow else None",
+        "None",
         "tests/unit/engine/test_markup.py -k leaves_marked",
     ),
     Mutant(
@@ -503,8 +503,8 @@ _CRAWL = [
     Mutant(
         "a redirect to a known page is nowhere in the counts",
         "crawler/engine/crawl/scraper.py",
-        "        if refusal:\n            self._counters.filter(refusal)",
-        "        pass",
+        "                    self._counters.filter(refusal, verdict.url)",
+        "                    pass",
         "tests/unit/engine/test_counters.py -k every_moment",
     ),
     Mutant(
@@ -541,9 +541,23 @@ _STATS = [
     Mutant(
         "a crawl that fetched no page is done",
         "crawler/engine/stats/outcome.py",
-        "if counters.pages or not counters.failures:",
-        "if True:",
-        "tests/unit/engine/test_crawl.py -k outcome_says",
+        "    if counters.pages or not reasons:",
+        "    if True:",
+        "tests/unit/engine/test_outcome.py -k no_page",
+    ),
+    Mutant(
+        "a crawl whose callbacks all raised is done",
+        "crawler/engine/stats/outcome.py",
+        "    if not counters.pages or counters.spoilt.total() < counters.pages:",
+        "    if True:",
+        "tests/unit/engine/test_outcome.py -k all_raised",
+    ),
+    Mutant(
+        "an output that nobody can use costs what comes after it",
+        "crawler/engine/crawl/outlet.py",
+        "        except FAULTS as error:  # an output",
+        "        except KeyboardInterrupt as error:  # an output",
+        "tests/unit/engine/test_outlet.py -k only_itself",
     ),
     Mutant(
         "one callback that computes for long is counted at every look",
@@ -621,8 +635,8 @@ _ITEMS = [
     Mutant(
         "a pipeline that raises costs the page of its item",
         "crawler/engine/crawl/item_writer.py",
-        "        except FAULTS as error:\n",
-        "        except KeyboardInterrupt as error:\n",
+        "        except FAULTS as error:\n            self._fail(f",
+        "        except KeyboardInterrupt as error:\n            self._fail(f",
         "tests/unit/engine/test_pipelines.py -k counted_once",
     ),
     Mutant(

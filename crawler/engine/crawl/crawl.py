@@ -16,6 +16,7 @@ from gevent.event import Event
 from crawler.engine.crawl.context import CrawlContext
 from crawler.engine.crawl.dispatcher import Dispatcher
 from crawler.engine.crawl.item_writer import ItemWriter, SinkFailed
+from crawler.engine.crawl.outlet import START, Outlet
 from crawler.engine.crawl.scraper import Scraper
 from crawler.engine.crawl.shared import Shared
 from crawler.engine.frontier.disk_queue import DiskQueueFailed
@@ -61,7 +62,8 @@ class Crawl:
             spider,
         )
         self._item_writer = ItemWriter(context, sink)
-        self._scraper = Scraper(context, self._frontier, self._item_writer)
+        self._outlet = Outlet(context, self._frontier, self._item_writer)
+        self._scraper = Scraper(context, self._frontier, self._outlet)
         self._dispatcher = Dispatcher(context, self._frontier, self._woken, self._scraper.refuse)
         self._start: Iterator[Any] | None = None
         self._starts = Called(name, spider, self.counters)
@@ -99,7 +101,7 @@ class Crawl:
 
     def outcome(self) -> tuple[State, str]:
         """The end of the run: DONE, or FAILED with a reason for people."""
-        return outcome_of(self.counters)
+        return outcome_of(self.counters, self._context.settings)
 
     @property
     def stopped(self) -> bool:
@@ -160,7 +162,7 @@ class Crawl:
             self._wait()
 
     def _starting(self) -> Iterator[Any]:
-        yield from callbacks.checked(self.spider.start())
+        yield from callbacks.many(self.spider.start())
 
     def _pull_start(self) -> None:
         current = self._context.current_callback
@@ -172,9 +174,9 @@ class Crawl:
                 self._start = None
             except FAULTS as error:
                 self._start = None
-                self._scraper.blame_spider("start", error, f"spider {self.spider.name}")
+                self._scraper.blame_start(error)
             else:
-                self._scraper.take(output, depth=0)
+                self._outlet.take(output, START)
             current.now = None
             self._context.time_slice.give_way()
 

@@ -38,6 +38,7 @@ class ItemWriter:
     def __init__(self, context: CrawlContext, sink: Sink) -> None:
         """Raises ConfigError if a pipeline cannot be loaded."""
         self._task = context.task
+        self._spider_name = context.spider.name
         self._pipelines = Pipelines(context.spider)
         self._sink = sink
         self._counters = context.counters
@@ -57,7 +58,7 @@ class ItemWriter:
         self._pipelines.open()
 
     def take(self, item: Any, url: str) -> None:
-        """Pass an item on. Raises SinkFailed, or ValueError if no sink can write this item."""
+        """Pass an item on. Raises SinkFailed."""
         self._counters.items_taken += 1
         try:
             item = self._pipelines.process(item)
@@ -99,9 +100,8 @@ class ItemWriter:
             self._sink.write(item, url)
         except OSError as error:
             raise SinkFailed(str(error)) from error
-        except ValueError:
-            self._counters.items_failed["cannot be written"] += 1
-            raise
+        except FAULTS as error:  # the item holds itself, or an object that cannot be read
+            return self._fail("cannot be written", url, error)
         self._counters.items += 1
         if self._unflushed_since_s == math.inf:
             self._unflushed_since_s = self._clock.monotonic()
@@ -110,25 +110,33 @@ class ItemWriter:
     def _drop(self, drop: DropItem, item: Any, url: str) -> None:
         reason = _counted(self._counters.items_dropped, drop.reason)
         tell = log.info if self._counters.items_dropped[reason] == 1 else log.debug
-        shown = reprlib.repr(item)
         tell(
             "item is dropped",
             task=self._task,
             url=urls.shown(url),
             reason=str(drop)[:500],
-            item=shown,
+            item=_shown(item),
         )
 
     def _fail(self, reason: str, url: str, error: BaseException) -> None:
         reason = _counted(self._counters.items_failed, reason)
         first = self._counters.items_failed[reason] == 1
         log.error(
-            "a pipeline raised; its item is lost, and the crawl goes on",
+            f"{reason}: only this item is lost, and the crawl goes on",
             task=self._task,
+            spider=self._spider_name,
             url=urls.shown(url),
             error=f"{type(error).__name__}: {error}",
             exc_info=error if first else None,
         )
+
+
+def _shown(item: Any) -> str:
+    """The beginning of an item, for people."""
+    try:
+        return reprlib.repr(item)
+    except FAULTS:  # its own code, or a number with too many digits
+        return f"an item of class {type(item).__name__}"
 
 
 def _counted(counts: Counter[str], reason: str) -> str:

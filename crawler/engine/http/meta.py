@@ -18,6 +18,32 @@ from crawler.engine.http.messages import FetchError
 if TYPE_CHECKING:
     from crawler.settings.crawl import CrawlSettings
 
+UNSUPPORTED: Mapping[str, str] = {
+    "autothrottle_dont_adjust_delay": "the setting adaptive follows the latency of all requests",
+    "bindaddress": "the system chooses the address; meta['proxy'] names a way out",
+    "depth_reset": "the depth of a request is that of its page and one more",
+    "dont_obey_robotstxt": "the setting robots decides for the whole crawl",
+    "download_delay": "the setting delay_s gives the pause, for each host",
+    "download_fail_on_dataloss": "a broken answer is retried, and then fails",
+    "download_maxsize": "the setting max_body_bytes limits all bodies of a crawl",
+    "download_slot": "requests to one host share its pause; see docs/spiders.md, Politeness",
+    "download_warnsize": "the setting max_body_bytes limits bodies; there is no warning before",
+    "ftp_local_filename": "only http and https are fetched",
+    "ftp_passive": "only http and https are fetched",
+    "ftp_password": "only http and https are fetched",
+    "ftp_user": "only http and https are fetched",
+    "give_up_log_level": "a request that fails is logged at the level info",
+    "http_auth_domain": "the setting http_auth_domain says where the crawl signs in",
+    "http_pass": "the setting http_password, or the header Authorization of the request",
+    "http_user": "the setting http_user, or the header Authorization of the request",
+    "playwright": "no browser is started; a fetcher of docs/hooks.md can do that",
+    "priority_adjust": "replace(priority=…) of the request",
+    "redirect_ttl": "the setting max_redirects counts redirects",
+    "referrer_policy": "the header Referer of the request; None sends none",
+    "splash": "no browser is asked; a fetcher of docs/hooks.md can do that",
+    "verbatim_url": "URLs are sent as browsers send them",
+}
+"""Keys of Scrapy's `meta` that have no effect here, and what to use instead."""
 MOST_TIMEOUT_S = 86_400.0
 """The longest timeout. A request that may take longer than a day is a mistake."""
 

@@ -89,6 +89,8 @@ class Request:
             _check_callback("callback", callback)
         if errback is not None:
             _check_callback("errback", errback)
+        if not isinstance(priority, int):
+            raise TypeError(f"the priority of a Request is {priority!r}; allowed: a whole number")
         if body is not None and not isinstance(body, (bytes, str)):
             raise TypeError(f"the body of a Request is {body!r}; allowed: bytes or a str")
         self.url = url if url.isascii() or encoding == "utf-8" else _encoded(url, encoding)
@@ -119,6 +121,11 @@ class Request:
         if self._meta is None:
             self._meta = {}
         return self._meta
+
+    @property
+    def has_meta(self) -> bool:
+        """Whether `meta` holds anything; this makes no dict, as `meta` itself does."""
+        return bool(self._meta)
 
     @property
     def cb_kwargs(self) -> dict[str, Any]:

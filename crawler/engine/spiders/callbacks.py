@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from crawler import coroutines
@@ -10,6 +10,9 @@ from crawler.engine.http.failures import Failure
 from crawler.engine.http.response import Response
 from crawler.engine.items.item import ALLOWED, is_item
 from crawler.engine.spiders.spider import Request, Spider
+
+_PARTS: Sequence[tuple[str, type]] = (("url", str), ("method", str), ("priority", int))
+"""Parts of a request that its owner may have changed, and their types."""
 
 
 class BadOutput(TypeError):
@@ -50,6 +53,23 @@ def item(output: Any) -> Any:
     raise BadOutput(
         f"{type(output).__name__} is not allowed; allowed: a Request, or an item: {ALLOWED}"
     )
+
+
+def check_request(spider: Spider, request: Request) -> None:
+    """Check what a request became after it was made, and the callbacks that it names.
+
+    Raises BadOutput.
+    """
+    for role, kind in _PARTS:
+        value = getattr(request, role)
+        if not isinstance(value, kind):
+            raise BadOutput(f"{role}: {value!r} is not allowed; allowed: a {kind.__name__}")
+    for role, name in (("callback", request.callback), ("errback", request.errback)):
+        if isinstance(name, str) and not callable(getattr(spider, name, None)):
+            raise BadOutput(
+                f"{role}: {name!r} is not allowed, spider {spider.name!r} has no such method;"
+                " allowed: a method of the spider or its name"
+            )
 
 
 def resolve(spider: Spider, callback: Callable[..., Any] | str | None) -> Callable[..., Any]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from crawler.engine.http import urls
 from crawler.engine.http.failures import FAULTS
+from crawler.engine.spiders import arguments
 from crawler.engine.spiders.spider import Spider
 from crawler.errors import InvalidArgument
 from crawler.settings.crawl import CrawlSettings
@@ -41,10 +42,7 @@ def make_spider(
     try:
         spider = spider_class(**given)
     except FAULTS as error:
-        raise InvalidArgument(
-            f"parameters: spider {spider_class.name!r} refuses {given!r}:"
-            f" {type(error).__name__}: {error}"
-        ) from error
+        raise _refused(spider_class, given, error) from error
     spider.settings = _with_login(laid_over, spider)
     if not spider_class.begins_itself() and not spider.start_urls:
         raise InvalidArgument(
@@ -52,6 +50,18 @@ def make_spider(
             " allowed: a list of http and https URLs"
         )
     return spider
+
+
+def _refused(
+    spider_class: type[Spider], given: Mapping[str, Any], error: BaseException
+) -> InvalidArgument:
+    """What the constructor of a spider raised, and which arguments it lacks."""
+    said = f"{type(error).__name__}: {error}"
+    text = f"parameters: spider {spider_class.name!r} refuses {dict(given)!r}: {said}"
+    names = arguments.missing(spider_class, given, error)
+    if names:
+        text = f"{text}; {', '.join(names)} not given: {arguments.advice(names)}"
+    return InvalidArgument(text)
 
 
 def _with_login(settings: CrawlSettings, spider: Spider) -> CrawlSettings:

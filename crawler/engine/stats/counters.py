@@ -44,6 +44,10 @@ class Counters:
         """Requests that failed, by reason."""
         self.raised: Counter[str] = Counter()
         """Callbacks that raised, by reason."""
+        self.spoilt: Counter[str] = Counter()
+        """Pages whose callback raised, by reason. `raised` counts them too."""
+        self.start_fault = ""
+        """Why the start of the spider broke off. Empty if it did not."""
         self.fault = ""
         """Why the whole crawl cannot go on. Empty while it can."""
         self.requests = 0
@@ -78,9 +82,11 @@ class Counters:
         """The number of failures."""
         return self.failed.total() + self.raised.total()
 
-    def filter(self, reason: str) -> None:
-        """Count a request that was filtered."""
+    def filter(self, reason: str, url: str) -> None:
+        """Count a request that was filtered. The first URL with each reason is kept as its
+        example."""
         self.filtered[reason] += 1
+        self._examples.setdefault(reason, urls.shown(url))
 
     def fail(self, reason: str, url: str) -> None:
         """Count a request that failed. The first URL with each reason is kept as its example."""

@@ -13,6 +13,7 @@ from crawler.engine.spiders.spider import Spider
 from crawler.engine.stats.counters import Counters
 from crawler.engine.stats.outcome import outcome_of
 from crawler.model.records import State
+from crawler.settings.crawl import CrawlSettings
 from tests.depth import examples
 from tests.unit.engine.fakes import FakeFetcher, crawl_of, page, shared
 
@@ -125,4 +126,4 @@ def test_a_callback_that_raises_is_told_beside_the_page_it_had():
     counters.blame("callback raised KeyError", "http://h/")
     assert (counters.pending, counters.failures) == (0, 1)
     assert counters.failures_by_reason == {"callback raised KeyError": 1}
-    assert outcome_of(counters) == (State.DONE, "")
+    assert outcome_of(counters, CrawlSettings()) == (State.DONE, "")

@@ -62,7 +62,7 @@ def test_a_crawl_that_ends_while_all_are_summed_up_is_counted_once():
         statistics.watch(crawl)
         crawl.counters.timing.begin()
         crawl.counters.discovered, crawl.counters.pages = 2, 1
-        crawl.counters.filter("duplicate")
+        crawl.counters.filter("duplicate", "http://h/")
     adding = gevent.spawn(statistics.totals)
     gevent.sleep(0)  # it has added the first slice, and others have their turn
     assert not adding.ready()

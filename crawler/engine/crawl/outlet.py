@@ -1,0 +1,149 @@
+"""Takes what a spider yields: requests go to the frontier, and items go to the item writer.
+
+An output that nobody can use costs only itself. The outlet counts it, and logs it with its page and
+with what is allowed. What comes after it is taken as usual.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from crawler.engine.crawl.context import CrawlContext
+from crawler.engine.crawl.item_writer import ItemWriter, SinkFailed
+from crawler.engine.frontier.disk_queue import DiskQueueFailed
+from crawler.engine.frontier.frontier import Frontier
+from crawler.engine.http import meta, urls
+from crawler.engine.http.failures import FAULTS
+from crawler.engine.http.request import Request
+from crawler.engine.spiders import callbacks
+from crawler.engine.spiders.callbacks import BadOutput
+from crawler.logs import get_logger
+
+log = get_logger(__name__)
+
+_REFUSALS = {
+    "scheme": "allowed: http and https URLs",
+    "url": "allowed: an http or https URL; response.follow and response.urljoin make one of a link",
+    "offsite": "allowed: the hosts of allowed_domains",
+}
+"""What to say about a request that is not sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where outputs come from: the callback of a page, or the start of the spider."""
+
+    url: str = ""
+    """The URL of the page. Empty at the start."""
+    depth: int = 0
+    """The depth of the requests that are yielded."""
+    where: str = "start"
+    """`start`, `callback` or `errback`."""
+    is_barred: Callable[[str], bool] | None = None
+    """Says of each URL whether the page marks its links as `nofollow`."""
+
+
+START = Source()
+
+
+class Outlet:
+    """Takes the outputs of one crawl, in the crawl's greenlet."""
+
+    def __init__(self, context: CrawlContext, frontier: Frontier, item_writer: ItemWriter) -> None:
+        self._task = context.task
+        self._spider = context.spider
+        self._settings = context.settings
+        self._counters = context.counters
+        self._close_conditions = context.close_conditions
+        self._frontier = frontier
+        self._item_writer = item_writer
+        self._told: set[str] = set()
+        """The refusals and keys of `meta` that were logged."""
+
+    def take(self, output: Any, source: Source) -> None:
+        """Take an output. Raises SinkFailed and DiskQueueFailed."""
+        try:
+            if isinstance(output, Request):
+                self._request(output, source)
+            elif callbacks.item(output) is not None:
+                self._item(output, source)
+        except (SinkFailed, DiskQueueFailed):
+            raise
+        except FAULTS as error:  # an output may be of any class, and its methods may raise
+            self._blame(output, error, source)
+
+    def _item(self, item: Any, source: Source) -> None:
+        self._item_writer.take(item, source.url)
+        if self._counters.items == self._settings.max_items:
+            self._close_conditions.check()
+
+    def _request(self, request: Request, source: Source) -> None:
+        callbacks.check_request(self._spider, request)
+        self._counters.discovered += 1
+        refusal = self._refusal(request, source)
+        if request.has_meta:
+            self._name_unsupported(request)
+        if refusal:
+            self._count(refusal, request, source)
+
+    def _refusal(self, request: Request, source: Source) -> str:
+        if source.is_barred is not None and _is_barred(request.url, source.is_barred):
+            return "nofollow"
+        return self._frontier.admit(request, source.depth)
+
+    def _count(self, refusal: str, request: Request, source: Source) -> None:
+        """Count a request that is not sent. A bad start URL is a failure, a bad link is not."""
+        if source.depth:
+            self._counters.filtered[refusal] += 1
+        elif refusal in ("scheme", "url"):
+            self._counters.fail("bad url", request.url)
+        else:
+            self._counters.filter(refusal, request.url)
+        if refusal == "url" or (not source.depth and refusal != "duplicate"):
+            self._tell(refusal, request, source)
+
+    def _tell(self, refusal: str, request: Request, source: Source) -> None:
+        """Log a request that is not sent; the first for each reason as a warning."""
+        tell = log.debug if refusal in self._told else log.warning
+        self._told.add(refusal)
+        tell(
+            "a request is not sent",
+            task=self._task,
+            spider=self._spider.name,
+            page=urls.shown(source.url) or source.where,
+            url=urls.shown(request.url),
+            reason=f"{refusal}; {_REFUSALS.get(refusal, 'see docs/spiders.md')}",
+        )
+
+    def _name_unsupported(self, request: Request) -> None:
+        """Warn of each key of Scrapy's `meta` that has no effect here, once in a crawl."""
+        for key in request.meta:
+            if key in meta.UNSUPPORTED and key not in self._told:
+                self._told.add(key)
+                log.warning(
+                    f"meta[{key!r}] has no effect: {meta.UNSUPPORTED[key]}",
+                    task=self._task,
+                    spider=self._spider.name,
+                )
+
+    def _blame(self, output: Any, error: BaseException, source: Source) -> None:
+        kind = type(output).__name__
+        what = f"a bad {kind}" if isinstance(output, Request) else kind
+        self._counters.blame(f"{source.where} yielded {what}", source.url or self._spider.name)
+        said = str(error) if isinstance(error, BadOutput) else f"{type(error).__name__}: {error}"
+        log.error(
+            f"{source.where} yielded what cannot be used; only that is lost, and the page goes on",
+            task=self._task,
+            spider=self._spider.name,
+            page=urls.shown(source.url) or source.where,
+            error=said,
+        )
+
+
+def _is_barred(url: str, bars: Callable[[str], bool]) -> bool:
+    try:
+        return bars(urls.safe(url))
+    except ValueError:
+        return False  # the frontier refuses it

@@ -1,0 +1,122 @@
+"""What the end of a crawl means: done, or failed with a reason that names what to do."""
+
+import pytest
+
+from crawler import Request, Spider
+from crawler.clock import ManualClock
+from crawler.engine.http.messages import FetchError
+from crawler.engine.stats.counters import Counters
+from crawler.engine.stats.outcome import outcome_of
+from crawler.model.records import State
+from crawler.settings.crawl import CrawlSettings
+from tests.unit.engine.fakes import FakeFetcher, crawl_of, page, shared
+
+
+@pytest.mark.parametrize(
+    ("pages", "failures", "fault", "expected"),
+    [
+        (1, [], "", (State.DONE, "")),
+        (0, [], "", (State.DONE, "")),
+        (1, ["timeout"] * 9, "", (State.DONE, "")),
+        (5, [], "disk gone", (State.FAILED, "disk gone")),
+        (
+            0,
+            ["dns", "connection refused", "connection refused"],
+            "",
+            (
+                State.FAILED,
+                "no page could be fetched: connection refused (http://h/1); is the site up?",
+            ),
+        ),
+        (0, ["HTTP 404"], "", (State.FAILED, "no page could be fetched: HTTP 404 (http://h/0)")),
+    ],
+)
+def test_no_page_or_a_fault_is_a_failure(pages, failures, fault, expected):
+    counters = Counters(ManualClock())
+    counters.pages, counters.fault = pages, fault
+    counters.discovered = pages + len(failures)
+    for number, reason in enumerate(failures):
+        counters.fail(reason, f"http://h/{number}")
+    assert outcome_of(counters, CrawlSettings()) == expected
+
+
+class Reading(Spider):
+    name = "reading"
+    start_urls = tuple(f"http://h/{number}" for number in range(4))
+
+    def parse(self, response):
+        number = int(response.url[-1])
+        if number >= self.good:
+            raise LookupError(number)
+        yield {"number": number}
+
+
+def ended(spider, answer_of=lambda call: page(), **settings):
+    """How a crawl on a fake network ends."""
+    clock = ManualClock()
+    fetcher = FakeFetcher(clock, answer_of)
+    crawl = crawl_of(spider, shared(fetcher, clock), retries=0, **settings)
+    crawl.run()
+    return crawl.outcome()
+
+
+def reading(good, **members):
+    return type("Made", (Reading,), {"good": good, **members})
+
+
+def test_a_crawl_whose_callbacks_all_raised_has_failed():
+    assert ended(reading(good=0)) == (
+        State.FAILED,
+        "no page could be used: callback raised LookupError (http://h/0); see the log",
+    )
+    assert ended(reading(good=1)) == (State.DONE, "")
+
+
+def test_a_crawl_that_robots_txt_forbids_has_failed():
+    rules = page(body=b"User-agent: *\nDisallow: /")
+    answers = {"http://h/robots.txt": rules}
+    state, reason = ended(reading(4), lambda call: answers.get(call.url, page()), robots=True)
+    assert state is State.FAILED
+    assert reason.startswith("no page could be fetched: robots (http://h/0); robots.txt")
+
+
+def test_a_crawl_that_begins_outside_its_domains_has_failed():
+    def start(self):
+        yield Request("http://other/")
+
+    spider = reading(4, allowed_domains=["h"], start=start)
+    assert ended(spider) == (
+        State.FAILED,
+        "no page could be fetched: offsite (http://other/); does allowed_domains name its host?",
+    )
+
+
+@pytest.mark.parametrize(
+    ("least", "outcome"),
+    [
+        (0, (State.DONE, "")),
+        (2, (State.DONE, "")),
+        (3, (State.FAILED, "2 items were written; min_items asks for 3")),
+    ],
+)
+def test_a_crawl_with_too_few_items_has_failed(least, outcome):
+    assert ended(reading(good=2), min_items=least) == outcome
+
+
+@pytest.mark.parametrize(
+    ("share", "outcome"),
+    [
+        (1.0, (State.DONE, "")),
+        (0.25, (State.DONE, "")),
+        (
+            0.2,
+            (State.FAILED, "1 of 4 requests failed (0.25); max_failure_share allows 0.2"),
+        ),
+        (0, (State.FAILED, "1 of 4 requests failed (0.25); max_failure_share allows 0")),
+    ],
+)
+def test_a_crawl_with_too_many_failures_has_failed(share, outcome):
+    def answer(call):
+        return FetchError("tls", "expired") if call.url.endswith("3") else page()
+
+    assert ended(reading(good=4), answer, max_failure_share=share) == outcome
