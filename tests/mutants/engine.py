@@ -446,7 +446,7 @@ _CRAWL = [
     ),
     Mutant(
         "a page has all its items written, however many the crawl may have",
-        "crawler/engine/crawl/outlet.py",
+        "crawler/engine/crawl/intake.py",
         "if self._counters.items == self._settings.max_items:",
         "if False:",
         "tests/unit/engine/test_bounds.py -k has_enough",
@@ -554,10 +554,10 @@ _STATS = [
     ),
     Mutant(
         "an output that nobody can use costs what comes after it",
-        "crawler/engine/crawl/outlet.py",
+        "crawler/engine/crawl/intake.py",
         "        except FAULTS as error:  # an output",
         "        except KeyboardInterrupt as error:  # an output",
-        "tests/unit/engine/test_outlet.py -k only_itself",
+        "tests/unit/engine/test_intake.py -k only_itself",
     ),
     Mutant(
         "one callback that computes for long is counted at every look",

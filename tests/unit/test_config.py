@@ -95,6 +95,7 @@ SAMPLES = {
     "crawl.connect_timeout_s": ("2.5", 2.5),
     "api.max_request_bytes": ("70000", 70000),
     "worker.response_bytes": ("7000000", 7_000_000),
+    "crawl.max_failure_share": ("0.25", 0.25),
     "logs.level": ("debug", "debug"),
     "logs.style": ("json", "json"),
 }

@@ -15,8 +15,8 @@ from gevent.event import Event
 
 from crawler.engine.crawl.context import CrawlContext
 from crawler.engine.crawl.dispatcher import Dispatcher
+from crawler.engine.crawl.intake import START, Intake
 from crawler.engine.crawl.item_writer import ItemWriter, SinkFailed
-from crawler.engine.crawl.outlet import START, Outlet
 from crawler.engine.crawl.scraper import Scraper
 from crawler.engine.crawl.shared import Shared
 from crawler.engine.frontier.disk_queue import DiskQueueFailed
@@ -62,8 +62,8 @@ class Crawl:
             spider,
         )
         self._item_writer = ItemWriter(context, sink)
-        self._outlet = Outlet(context, self._frontier, self._item_writer)
-        self._scraper = Scraper(context, self._frontier, self._outlet)
+        self._intake = Intake(context, self._frontier, self._item_writer)
+        self._scraper = Scraper(context, self._frontier, self._intake)
         self._dispatcher = Dispatcher(context, self._frontier, self._woken, self._scraper.refuse)
         self._start: Iterator[Any] | None = None
         self._starts = Called(name, spider, self.counters)
@@ -176,7 +176,7 @@ class Crawl:
                 self._start = None
                 self._scraper.blame_start(error)
             else:
-                self._outlet.take(output, START)
+                self._intake.take(output, START)
             current.now = None
             self._context.time_slice.give_way()
 

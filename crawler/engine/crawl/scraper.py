@@ -1,6 +1,6 @@
 """Processes each answer of a crawl, until the request has its one end.
 
-An answer leads to a page for a callback, a redirect, a retry, or a failure. The outlet takes what
+An answer leads to a page for a callback, a redirect, a retry, or a failure. The intake takes what
 the callback yields. A fault of one page costs only that page: the scraper counts it, logs it, and
 the crawl goes on.
 """
@@ -12,8 +12,8 @@ from typing import Any
 
 from crawler.engine.crawl import verdicts
 from crawler.engine.crawl.context import CrawlContext
+from crawler.engine.crawl.intake import Intake, Source
 from crawler.engine.crawl.item_writer import SinkFailed
-from crawler.engine.crawl.outlet import Outlet, Source
 from crawler.engine.crawl.verdicts import Failed, Page, Redirect, Retry, Verdict
 from crawler.engine.frontier.disk_queue import DiskQueueFailed
 from crawler.engine.frontier.frontier import Frontier, Job
@@ -30,7 +30,7 @@ log = get_logger(__name__)
 class Scraper:
     """Processes the answers of one crawl, in the crawl's greenlet."""
 
-    def __init__(self, context: CrawlContext, frontier: Frontier, outlet: Outlet) -> None:
+    def __init__(self, context: CrawlContext, frontier: Frontier, intake: Intake) -> None:
         self._context = context
         self._task = context.task
         self._spider = context.spider
@@ -38,7 +38,7 @@ class Scraper:
         self._clock = context.clock
         self._counters = context.counters
         self._frontier = frontier
-        self._outlet = outlet
+        self._intake = intake
 
     def refuse(self, job: Job, error: FetchError | None) -> None:
         """End a request that is not sent. Without an error, robots.txt forbids it."""
@@ -124,7 +124,7 @@ class Scraper:
         current.now = called = Called(self._task, self._spider, self._counters, job, where)
         try:
             for output in outputs():
-                self._outlet.take(output, source)
+                self._intake.take(output, source)
                 self._context.time_slice.give_way()
                 if close_conditions.over:
                     return

@@ -1,6 +1,6 @@
 """Takes what a spider yields: requests go to the frontier, and items go to the item writer.
 
-An output that nobody can use costs only itself. The outlet counts it, and logs it with its page and
+An output that nobody can use costs only itself. The intake counts it, and logs it with its page and
 with what is allowed. What comes after it is taken as usual.
 """
 
@@ -48,7 +48,7 @@ class Source:
 START = Source()
 
 
-class Outlet:
+class Intake:
     """Takes the outputs of one crawl, in the crawl's greenlet."""
 
     def __init__(self, context: CrawlContext, frontier: Frontier, item_writer: ItemWriter) -> None:
