@@ -2,6 +2,7 @@
 
 python -m tests.scrapy_side extract < cases.json     results as JSON
 python -m tests.scrapy_side crawl FILE               items as JSON lines
+python -m tests.scrapy_side settings                 the names of all settings, as JSON
 """
 
 from __future__ import annotations
@@ -58,7 +59,13 @@ def crawl(file: str) -> None:
     process.start()
 
 
+def settings() -> None:
+    from scrapy.settings import default_settings
+
+    json.dump([name for name in vars(default_settings) if name.isupper()], sys.stdout)
+
+
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
     logging.disable()
-    extract() if sys.argv[1] == "extract" else crawl(sys.argv[2])
+    {"extract": extract, "crawl": crawl, "settings": settings}[sys.argv[1]](*sys.argv[2:])

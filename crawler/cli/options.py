@@ -15,7 +15,7 @@ from crawler.engine.spiders.loader import load_file, load_spiders
 from crawler.engine.spiders.spider import Spider
 from crawler.errors import ConfigError, InvalidArgument
 from crawler.model.records import Spec
-from crawler.settings import config, overrides, scrapy_names
+from crawler.settings import config, overrides, scrapy_names, scrapy_unsupported
 from crawler.settings.crawl import CrawlSettings
 from crawler.settings.schema import from_text, meant
 
@@ -121,7 +121,7 @@ def settings_of(texts: Iterable[str]) -> dict[str, Any]:
     parsed = {key: _setting(key, text) for key, text in given.items()}
     faults = scrapy_names.faults(parsed, "-s")
     faults += [
-        f"-s.{name}: this setting of Scrapy has no counterpart; see docs/spiders.md"
+        f"-s.{name}: {scrapy_unsupported.told(name)}"
         + meant(name, (*scrapy_names.NAMES, *scrapy_names.SWITCHES))
         for name in scrapy_names.unknown(parsed)
     ]
@@ -132,9 +132,11 @@ def settings_of(texts: Iterable[str]) -> dict[str, Any]:
 
 def _setting(key: str, text: str) -> Any:
     """Read the value of a setting of this program, or of a switch that only Scrapy has."""
-    is_mapping = text.lstrip().startswith("{")  # ITEM_PIPELINES, with a number for each
-    if scrapy_names.is_scrapys(key) and (key not in scrapy_names.NAMES or is_mapping):
+    if scrapy_names.is_scrapys(key) and key not in scrapy_names.NAMES:
         return from_text(text, bool)
+    found = overrides.from_json(text)
+    if found is not text:
+        return found
     name = scrapy_names.NAMES.get(key, key)
     return overrides.parsed({name: text})[name]
 

@@ -6,6 +6,7 @@ Fields, types and ranges are those of `CrawlSettings`, checked as in the setting
 from __future__ import annotations
 
 import dataclasses
+import json
 import typing
 from collections.abc import Mapping
 from typing import Any
@@ -17,6 +18,7 @@ from crawler.settings.schema import from_text, meant, readers_of
 
 _READERS = readers_of(CrawlSettings)
 _HINTS = typing.get_type_hints(CrawlSettings)
+_SWITCH = {"true": True, "1": True, "false": False, "0": False}
 _SECRET = {item.name for item in dataclasses.fields(CrawlSettings) if item.metadata["secret"]}
 
 
@@ -43,6 +45,61 @@ def faults(changes: Any, where: str) -> list[str]:
 def parsed(texts: Mapping[str, str]) -> dict[str, Any]:
     """Return overrides that are given as text, as on the command line. They are not checked yet."""
     return {key: from_text(text, _HINTS.get(key, str)) for key, text in texts.items()}
+
+
+def as_type(name: str, value: Any) -> Any:
+    """Read the value of a setting that may be given as a text, as in Scrapy.
+
+    A value that cannot be read is returned unchanged; `faults` finds it.
+    """
+    hint = _HINTS.get(name)
+    if hint in (bool, int, float):
+        return _scalar(value, hint)
+    inner = typing.get_args(hint)
+    if len(inner) != 1 or dataclasses.is_dataclass(inner[0]):
+        return from_json(value)
+    value = from_json(value) if inner[0] is not str or _is_list(from_json(value)) else value
+    if isinstance(value, str):
+        value = [part.strip() for part in value.split(",") if part.strip()]
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [_scalar(each, inner[0]) for each in value]
+    return value
+
+
+def switch(value: Any) -> Any:
+    """Read a switch: true, false, 1, 0, or one of these as a text. Returns anything else
+    unchanged."""
+    if isinstance(value, str):
+        return _SWITCH.get(value.strip().lower(), value)
+    return bool(value) if isinstance(value, (int, float)) and value in (0, 1) else value
+
+
+def from_json(value: Any) -> Any:
+    """Read a text that holds a list or a mapping in JSON. Returns anything else unchanged."""
+    if not isinstance(value, str) or not value.strip().startswith(("[", "{")):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(each, str) for each in value)
+
+
+def _scalar(value: Any, kind: Any) -> Any:
+    """A single value as its type, or unchanged if it is none."""
+    if kind is bool:
+        return switch(value)
+    if kind is int and isinstance(value, float) and value.is_integer():
+        return int(value)
+    if kind not in (int, float) or not isinstance(value, str):
+        return value
+    try:
+        return kind(value)
+    except ValueError:
+        return value
 
 
 def _fault(key: Any, value: Any, path: str) -> str:

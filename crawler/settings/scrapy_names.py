@@ -1,7 +1,8 @@
 """The settings of a spider under Scrapy's names, and what they are called here.
 
 Names in capitals are Scrapy's. A name without a counterpart here is not a fault of the
-spider, which was written for Scrapy: `unknown` returns it, for a warning.
+spider, which was written for Scrapy: `unknown` returns it, for a warning. Values may be texts, as
+in Scrapy: "False", "0", "2.5", "500,503", or JSON.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from crawler.settings import overrides
+from crawler.settings.scrapy_unsupported import NEEDLESS
 
 NAMES: Mapping[str, str] = {
     "AUTOTHROTTLE_MAX_DELAY": "max_delay_s",
@@ -24,10 +26,16 @@ NAMES: Mapping[str, str] = {
     "DEFAULT_REQUEST_HEADERS": "headers",
     "DEPTH_LIMIT": "max_depth",
     "DOWNLOAD_DELAY": "delay_s",
+    "DOWNLOAD_DELAY_JITTER": "delay_random",
     "DOWNLOAD_MAXSIZE": "max_body_bytes",
     "DOWNLOAD_TIMEOUT": "timeout_s",
+    "DOWNLOAD_VERIFY_CERTIFICATES": "verify_tls",
+    "HTTPAUTH_DOMAIN": "http_auth_domain",
+    "HTTPAUTH_PASS": "http_password",
+    "HTTPAUTH_USER": "http_user",
     "HTTPCACHE_EXPIRATION_SECS": "cache_expires_s",
     "ITEM_PIPELINES": "pipelines",
+    "LOGSTATS_INTERVAL": "log_stats_s",
     "METAREFRESH_ENABLED": "meta_refresh",
     "REDIRECT_MAX_TIMES": "max_redirects",
     "RETRY_HTTP_CODES": "retry_statuses",
@@ -38,22 +46,6 @@ NAMES: Mapping[str, str] = {
     "USER_AGENT": "user_agent",
 }
 """Scrapy's name → the name here."""
-NEEDLESS = frozenset(
-    {
-        "BOT_NAME",
-        "COMPRESSION_ENABLED",
-        "DNSCACHE_ENABLED",
-        "FEED_EXPORT_ENCODING",
-        "LOG_ENABLED",
-        "LOG_LEVEL",
-        "NEWSPIDER_MODULE",
-        "REQUEST_FINGERPRINTER_IMPLEMENTATION",
-        "SPIDER_MODULES",
-        "TELNETCONSOLE_ENABLED",
-        "TWISTED_REACTOR",
-    }
-)
-"""Settings of Scrapy that would change nothing here, so that no warning names them."""
 _UNLIMITED: Mapping[str, int] = {"max_body_bytes": 2**40, "max_url_length": 1_000_000}
 SWITCHES: Mapping[str, tuple[str, float | str | None, float | str]] = {
     "AUTOTHROTTLE_ENABLED": ("adaptive", 1.0, 0.0),
@@ -95,16 +87,22 @@ def is_scrapys(name: Any) -> bool:
 
 
 def translated(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings under the names here. If both names are given, the name here counts."""
-    ours = {key: value for key, value in settings.items() if not is_scrapys(key)}
+    """Return the settings under the names here, each as its type.
+
+    If both names are given, the name here counts.
+    """
+    ours = {
+        key: overrides.as_type(key, value) for key, value in settings.items() if not is_scrapys(key)
+    }
     theirs = {NAMES[key]: _value(key, settings[key]) for key in settings.keys() & NAMES.keys()}
-    if not settings.get("AUTOTHROTTLE_ENABLED"):
+    on = {key: overrides.switch(settings[key]) for key in settings.keys() & SWITCHES.keys()}
+    if not on.get("AUTOTHROTTLE_ENABLED"):
         theirs.pop("adaptive", None)
-    for key, (name, on, off) in SWITCHES.items():
-        if key in settings and not settings[key]:
-            theirs[name] = off
-        elif key in settings and on is not None:
-            theirs.setdefault(name, on)
+    for key, (name, yes, no) in SWITCHES.items():
+        if key in on and not on[key]:
+            theirs[name] = no
+        elif key in on and yes is not None:
+            theirs.setdefault(name, yes)
     return {**theirs, **ours}
 
 
@@ -117,18 +115,32 @@ def faults(settings: Any, where: str) -> list[str]:
     """Return what is wrong with the settings of a spider, each under the name that was given."""
     if not isinstance(settings, Mapping):
         return overrides.faults(settings, where)
-    found: list[str] = []
-    for key, value in settings.items():
-        ours = {NAMES[key]: _value(key, value)} if key in NAMES else translated({key: value})
-        renamed = _renamed(f"{where}.", ours, key)
-        found += [renamed(fault) for fault in overrides.faults(ours, where)]
-    return found
+    return [fault for key, value in settings.items() for fault in _faults(key, value, where)]
+
+
+def _faults(key: Any, value: Any, where: str) -> list[str]:
+    if key in SWITCHES:
+        said = f"{where}.{key}: {value!r} is not allowed; allowed: true, false, 1 or 0"
+        return [] if isinstance(overrides.switch(value), bool) else [said]
+    ours = {NAMES[key]: _value(key, value)} if key in NAMES else translated({key: value})
+    renamed = _renamed(f"{where}.", ours, key)
+    return [renamed(fault) for fault in overrides.faults(ours, where)]
 
 
 def _value(key: str, value: Any) -> Any:
-    if NAMES[key] == "pipelines" and isinstance(value, Mapping):
-        return _in_order(value)
-    return _UNLIMITED.get(NAMES[key], value) if value == 0 else value
+    name = NAMES[key]
+    if name == "pipelines":
+        found = overrides.from_json(value)
+        return _in_order(found) if isinstance(found, Mapping) else value
+    if name == "headers":
+        found = overrides.from_json(value)
+        return _without_none(found) if isinstance(found, Mapping) else value
+    value = overrides.as_type(name, value)
+    return _UNLIMITED.get(name, value) if value == 0 else value
+
+
+def _without_none(headers: Mapping[Any, Any]) -> dict[Any, Any]:
+    return {name: value for name, value in headers.items() if value is not None}
 
 
 def _in_order(pipelines: Mapping[Any, Any]) -> list[Any]:

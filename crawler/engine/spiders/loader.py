@@ -16,7 +16,7 @@ from crawler.engine.http.failures import FAULTS
 from crawler.engine.spiders.spider import Spider
 from crawler.errors import ConfigError
 from crawler.logs import get_logger
-from crawler.settings import scrapy_names
+from crawler.settings import scrapy_names, scrapy_unsupported
 
 log = get_logger(__name__)
 
@@ -181,14 +181,8 @@ def _faults(spider: type[Spider], where: str, origins: Mapping[str, str]) -> lis
 
 
 def _warn_of_unknown(spider: type[Spider], place: str, found: list[str]) -> None:
-    unknown = [] if found else scrapy_names.unknown(scrapy_names.of_class(spider))
-    if unknown:
-        log.warning(
-            "Scrapy's settings without a counterpart have no effect",
-            spider=spider.name,
-            place=place,
-            settings=unknown,
-        )
+    for name in [] if found else scrapy_names.unknown(scrapy_names.of_class(spider)):
+        log.warning(scrapy_unsupported.told(name), spider=spider.name, place=place)
 
 
 def _short(entry: Any) -> str:

@@ -3,6 +3,9 @@
 import dataclasses
 import json
 import logging
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -12,9 +15,11 @@ from crawler.engine.spiders.loader import load_spiders
 from crawler.errors import ConfigError
 from crawler.model.records import Spec
 from crawler.settings.crawl import CrawlSettings
-from crawler.settings.scrapy_names import NAMES, faults, of_class, translated, unknown
+from crawler.settings.scrapy_names import NAMES, SWITCHES, faults, of_class, translated, unknown
+from crawler.settings.scrapy_unsupported import NEEDLESS, instead, told
 from tests.site.crawling import ListSink
 
+ROOT = Path(__file__).parents[3]
 SPIDER = """
 from crawler import Spider
 
@@ -78,6 +83,99 @@ def test_what_has_no_counterpart_is_named():
     assert unknown(["MY_KEY", "DOWNLOAD_DELAY", "LOG_LEVEL", "delay_s"]) == ["MY_KEY"]
 
 
+def test_each_setting_of_scrapy_is_taken_or_named():
+    names = json.loads(
+        subprocess.run(
+            [sys.executable, "-m", "tests.scrapy_side", "settings"],
+            capture_output=True,
+            check=True,
+            cwd=ROOT,
+        ).stdout
+    )
+    assert len(names) > 150
+    taken = NAMES.keys() | SWITCHES.keys() | NEEDLESS
+    assert [name for name in names if name not in taken and not instead(name)] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("FEEDS", "the setting sinks"),
+        ("FEED_URI", "the setting sinks"),
+        ("DOWNLOADER_MIDDLEWARES", "docs/hooks.md"),
+        ("DOWNLOADER_CLIENT_TLS_METHOD", "verify_tls"),
+        ("MEMUSAGE_LIMIT_MB", "max_pending"),
+        ("SHOP_TOKEN", "neither this program nor Scrapy"),
+    ],
+)
+def test_the_name_says_what_to_use_instead(name, advice):
+    assert told(name).startswith(f"the setting {name} has no effect: ")
+    assert advice in told(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "ours", "off"),
+    [
+        ("AUTOTHROTTLE_ENABLED", "adaptive", 0.0),
+        ("COOKIES_ENABLED", "cookies", False),
+        ("HTTPCACHE_ENABLED", "cache", "none"),
+        ("REDIRECT_ENABLED", "max_redirects", 0),
+        ("RETRY_ENABLED", "retries", 0),
+        ("ROBOTSTXT_OBEY", "robots", False),
+        ("robots", "robots", False),
+    ],
+)
+def test_a_switch_may_be_a_text(name, ours, off):
+    for value in ("False", "false", "0", 0, False):
+        assert translated({name: value}).get(ours) == off, value
+        assert faults({name: value}, "s") == []
+    for value in ("True", "true", "1", 1, True):
+        assert translated({name: value}).get(ours) != off, value
+        assert faults({name: value}, "s") == []
+    for value in ("no", "off", "2", "", None, [False]):
+        [fault] = faults({name: value}, "s")
+        assert fault.startswith(f"s.{name}: {value!r} is not allowed; allowed: true"), value
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "ours"),
+    [
+        ("CONCURRENT_REQUESTS", "8", {"concurrency": 8}),
+        ("CONCURRENT_REQUESTS", 8.0, {"concurrency": 8}),
+        ("DOWNLOAD_DELAY", "0.25", {"delay_s": 0.25}),
+        ("DOWNLOAD_MAXSIZE", "0", {"max_body_bytes": 2**40}),
+        ("RETRY_HTTP_CODES", "500, 503", {"retry_statuses": [500, 503]}),
+        ("RETRY_HTTP_CODES", "[500, 503]", {"retry_statuses": [500, 503]}),
+        ("RETRY_HTTP_CODES", ["500", 503], {"retry_statuses": [500, 503]}),
+        ("DEFAULT_REQUEST_HEADERS", '{"X-A": "b"}', {"headers": {"X-A": "b"}}),
+        ("DEFAULT_REQUEST_HEADERS", {"X-A": "b", "X-B": None}, {"headers": {"X-A": "b"}}),
+        ("ITEM_PIPELINES", '{"a.B": 300, "c.D": 1, "e.F": null}', {"pipelines": ["c.D", "a.B"]}),
+        ("deny_urls", "/cart, [0-9]+$", {"deny_urls": ["/cart", "[0-9]+$"]}),
+        ("deny_urls", '["/a,b"]', {"deny_urls": ["/a,b"]}),
+        ("max_pages", "3", {"max_pages": 3}),
+    ],
+)
+def test_numbers_lists_and_mappings_may_be_texts(name, text, ours):
+    assert translated({name: text}) == ours
+    assert faults({name: text}, "s") == []
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "allowed"),
+    [
+        ("CONCURRENT_REQUESTS", "8.5", "a whole number from 1"),
+        ("CONCURRENT_REQUESTS", "many", "a whole number from 1"),
+        ("RETRY_HTTP_CODES", "5xx", "a list, each a whole number from 400"),
+        ("DEFAULT_REQUEST_HEADERS", "{'X-A': 1}", "a mapping"),
+        ("max_pages", "three", "a whole number"),
+    ],
+)
+def test_a_wrong_text_is_told_under_its_name(name, text, allowed):
+    [fault] = faults({name: text}, "s")
+    assert fault.startswith(f"s.{name}: ")
+    assert allowed in fault
+
+
 def load(folder, settings):
     (folder / "one.py").write_text(SPIDER.format(settings=json.dumps(settings)))
     return load_spiders(["one.py"], folder)
@@ -87,7 +185,7 @@ def test_it_is_a_warning_when_a_spider_is_loaded(tmp_path, caplog):
     caplog.set_level(logging.WARNING)
     assert set(load(tmp_path, {"TELNETCONSOLE_PORT": 1, "DOWNLOAD_DELAY": 1})) == {"one"}
     [record] = caplog.records
-    assert record.fields["settings"] == ["TELNETCONSOLE_PORT"]
+    assert record.message.startswith("the setting TELNETCONSOLE_PORT has no effect: ")
     assert record.fields["spider"] == "one"
 
 
