@@ -132,7 +132,8 @@ def settings_of(texts: Iterable[str]) -> dict[str, Any]:
 
 def _setting(key: str, text: str) -> Any:
     """Read the value of a setting of this program, or of a switch that only Scrapy has."""
-    if scrapy_names.is_scrapys(key) and key not in scrapy_names.NAMES:
+    is_mapping = text.lstrip().startswith("{")  # ITEM_PIPELINES, with a number for each
+    if scrapy_names.is_scrapys(key) and (key not in scrapy_names.NAMES or is_mapping):
         return from_text(text, bool)
     found = overrides.from_json(text)
     if found is not text:

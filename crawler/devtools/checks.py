@@ -13,6 +13,7 @@ import yaml
 from crawler.engine.engine import Engine
 from crawler.engine.http import selectors, urls
 from crawler.engine.items.sinks.many import ManySinks
+from crawler.engine.spiders import domains
 from crawler.engine.spiders.spider import Spider
 from crawler.errors import InvalidArgument
 from crawler.model.records import Spec
@@ -35,9 +36,9 @@ class Fault:
 def faults_of(spider: type[Spider], arguments: Mapping[str, str]) -> Iterator[Fault]:
     """Yield what the engine would refuse, and what would fail on the first page."""
     line = _line_of_class(spider)
-    for domain in _texts(spider.allowed_domains):
-        if "/" in domain or ":" in domain:
-            text = f"allowed_domains: {domain!r} is not allowed; allowed: the name of a host"
+    for domain in domains.listed(spider.allowed_domains):
+        if fault := domains.fault_of(domain):
+            text = f"allowed_domains: {domain!r} is not allowed, {fault}"
             yield Fault(line, f"{spider.name}: {text}")
     for url in _texts(spider.start_urls):
         if not urls.is_web(url):

@@ -191,13 +191,13 @@ FAULTS = {
         "-s delay_s: 'soon' is not allowed; allowed: a number from 0 to 3600 s\n-s nix: unknown",
     ),
     "value under Scrapy's name": (
-        ["titles.py", "-s", "DOWNLOAD_DELAY=soon", "-s", "REACTOR_THREADPOOL_MAXSIZE=3"],
+        ["titles.py", "-s", "DOWNLOAD_DELAY=soon", "-s", "MEMUSAGE_LIMIT_MB=3"],
         "-s DOWNLOAD_DELAY: 'soon' is not allowed; allowed: a number from 0 to 3600 s\n"
-        "-s REACTOR_THREADPOOL_MAXSIZE: this setting of Scrapy has no counterpart",
+        "-s MEMUSAGE_LIMIT_MB: the setting MEMUSAGE_LIMIT_MB has no effect: max_pending",
     ),
     "misspelt name of Scrapy": (
         ["titles.py", "-s", "DOWNLOAD_DELAYS=3"],
-        "see docs/spiders.md; did you mean DOWNLOAD_DELAY?",
+        "neither this program nor Scrapy has such a setting; did you mean DOWNLOAD_DELAY?",
     ),
     "start": (["idle.py"], "-a start_urls: spider 'idle' has no start URL of its own; allowed:"),
     "settings file": (["titles.py", "-c", "nix.yaml"], "nix.yaml: no such file"),

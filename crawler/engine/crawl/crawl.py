@@ -24,7 +24,7 @@ from crawler.engine.frontier.frontier import Frontier, Job, SiteQueue
 from crawler.engine.http.failures import FAULTS
 from crawler.engine.http.messages import FetchAnswer, FetchError
 from crawler.engine.items.sinks.sink import Sink
-from crawler.engine.spiders import callbacks
+from crawler.engine.spiders import callbacks, domains
 from crawler.engine.spiders.spider import Spider
 from crawler.engine.stats.current_callback import Called
 from crawler.engine.stats.outcome import outcome_of
@@ -57,7 +57,7 @@ class Crawl:
         self._frontier = Frontier(
             context.settings,
             self._clock.monotonic,
-            spider.allowed_domains,
+            domains.of_spider(spider),
             self._woken.set,
             spider,
         )

@@ -170,7 +170,9 @@ class Frontier:
         refusal = self._filters.refusal(parsed)
         if refusal == "offsite" and _goes_everywhere(request):
             refusal = ""
-        if not refusal and not request.dont_filter:
+        if not refusal and request.dont_filter:
+            self._filters.exhausted(parsed)  # it counts towards the limits, and none stops it
+        elif not refusal:
             refusal = self._unknown(parsed, urls.mark(parsed.href, method, body))
             if refusal == "duplicate" and method != request.method:
                 refusal = ""  # the answer to a form is wanted, even if its page was seen before

@@ -31,7 +31,7 @@ from crawler.engine.spiders.declaration import Declaration, ItemRule
 from crawler.engine.spiders.declaration_schema import faults_of, load
 from crawler.engine.spiders.sitemap import SitemapSpider
 from crawler.engine.spiders.sitemap_xml import Sitemap
-from crawler.engine.spiders.spider import Request, Spider
+from crawler.engine.spiders.spider import Request
 from crawler.errors import ConfigError
 
 
@@ -53,7 +53,8 @@ class DeclaredSpider(SitemapSpider):
 
     def start_requests(self) -> Iterator[Request]:
         """Yield a request for each start URL, then for each sitemap."""
-        yield from Spider.start_requests(self)
+        for url in self._listed_start_urls():
+            yield Request(url, meta={"allow_offsite": True})
         yield from super().start_requests()
 
     def _named(self, file: Sitemap) -> Iterator[Request]:

@@ -5,10 +5,11 @@ Names and shapes are Scrapy's, so a spider for one looks like a spider for the o
 
 from __future__ import annotations
 
+import inspect
 import logging
-from collections.abc import Iterable, Mapping, MutableMapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from crawler.coroutines import Both
 from crawler.engine.http.request import Request
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Request", "Spider"]
 
+_CONTAINERS = (list, dict, set)
 _LOGGING = ("exc_info", "stack_info", "stacklevel", "extra")
 
 
@@ -40,9 +42,9 @@ class Spider:
 
     name: str = ""
     """Tasks ask for the spider by this name. A class without a name is only a base of others."""
-    start_urls: Sequence[str] = ()
+    start_urls: Sequence[str] = []
     """Where the crawl begins. The task parameter of that name replaces it."""
-    allowed_domains: Sequence[str] = ()
+    allowed_domains: Sequence[str] = []
     """The crawl stays on these hosts and those below them. If empty, it follows every link."""
     custom_settings: ClassVar[Mapping[str, Any]] = {}
     """Crawl settings that this spider changes, by name."""
@@ -53,8 +55,19 @@ class Spider:
     settings: CrawlSettings
     """The worker's settings, overridden by the spider's and the task's. Set before `start`."""
 
-    handle_httpstatus_list: Sequence[int] = ()
+    handle_httpstatus_list: Sequence[int] = []
     """HTTP statuses from 300 up that the callbacks want to see. Others go to the errback."""
+
+    def __new__(cls, *args: Any, **parameters: Any) -> Self:
+        """Make a spider with lists, dicts and sets of its own.
+
+        A process runs many spiders of one class. What one appends to `self.start_urls` must not
+        reach the others.
+        """
+        made = super().__new__(cls)
+        for name, value in _containers(cls):
+            setattr(made, name, _own(value))
+        return made
 
     def __init__(self, name: str | None = None, **parameters: Any) -> None:
         if name is not None:
@@ -81,10 +94,15 @@ class Spider:
         return Both(self.start_requests())
 
     def start_requests(self) -> Iterable[Any]:
-        """Yield one request for each start URL. Spiders for Scrapy before 2.13 override this."""
-        start_urls = [self.start_urls] if isinstance(self.start_urls, str) else self.start_urls
-        for url in start_urls:
-            yield Request(url)
+        """Yield one request for each start URL. Spiders for Scrapy before 2.13 override this.
+
+        As in Scrapy, nothing filters these requests: neither `allowed_domains` nor what is known.
+        """
+        for url in self._listed_start_urls():
+            yield Request(url, dont_filter=True)
+
+    def _listed_start_urls(self) -> Iterable[str]:
+        return [self.start_urls] if isinstance(self.start_urls, str) else self.start_urls
 
     @classmethod
     def begins_itself(cls) -> bool:
@@ -104,3 +122,19 @@ class Spider:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r}>"
+
+
+def _containers(cls: type[Any]) -> Iterator[tuple[str, Any]]:
+    """The attributes of a class that are lists, dicts or sets."""
+    names = {name for base in cls.__mro__ for name in vars(base) if not name.startswith("__")}
+    for name in names:
+        value = inspect.getattr_static(cls, name)
+        if type(value) in _CONTAINERS:
+            yield name, value
+
+
+def _own(value: Any) -> Any:
+    """A copy, with copies of the lists, dicts and sets inside."""
+    if type(value) is dict:
+        return {key: _own(each) for key, each in value.items()}
+    return type(value)(map(_own, value)) if type(value) in _CONTAINERS else value

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from crawler import Spider
+from crawler import Request, Spider
 from crawler.clock import ManualClock
 from crawler.engine.http.messages import FetchAnswer, FetchError
 from crawler.engine.stats.counters import Counters
@@ -77,7 +77,8 @@ def test_errors_are_requests_without_status_and_latency():
 def test_a_crawl_tells_what_it_sent_and_received_and_how_it_ended():
     with Site() as site:
         paths = ["/page/a", "/redirect?n=1", "/flaky?fails=1", "/status/404", "/page/a"]
-        crawl, _ = crawled(Everything, *(site.url(path) for path in paths))
+        asked = [Request(site.url(path)) for path in paths]
+        crawl, _ = crawled(type("Asking", (Everything,), {"start": lambda self: asked}))
         found = crawl.statistics
         hits = len(site.hits)
     assert found.task == found.spider == "everything"

@@ -5,7 +5,7 @@ import logging
 
 import pytest
 
-from crawler import Request, Response, Spider
+from crawler import CrawlSpider, Request, Response, Rule, Spider
 from crawler.coroutines import ForeignAwait
 from crawler.engine.spiders.callbacks import checked, outputs
 
@@ -132,3 +132,39 @@ def test_it_remembers():
 def test_the_name_may_be_given():
     assert Spider("other", tag="a").name == "other"
     assert Spider("other", tag="a").tag == "a"
+
+
+class Shelf(CrawlSpider):
+    name = "shelf"
+    allowed_domains = ["h"]  # noqa: RUF012
+    counts = {"pages": [1]}  # noqa: RUF012
+    rules = [Rule()]  # noqa: RUF012
+
+    def __init__(self, *args, **kwargs):
+        self.rules.append(Rule(callback="parse"))
+        super().__init__(*args, **kwargs)
+        self.start_urls.append(URL)
+        self.allowed_domains.append("other")
+        self.handle_httpstatus_list.append(404)
+        self.counts["pages"].append(2)
+
+
+def test_what_a_spider_appends_reaches_no_other_spider():
+    for spider in (Shelf(), Shelf()):
+        assert spider.start_urls == [URL]
+        assert spider.allowed_domains == ["h", "other"]
+        assert spider.handle_httpstatus_list == [404]
+        assert spider.counts == {"pages": [1, 2]}
+        assert len(spider.rules) == 2
+    assert (Shelf.start_urls, Shelf.allowed_domains, len(Shelf.rules)) == ([], ["h"], 1)
+    assert Spider().start_urls == Spider().handle_httpstatus_list == []
+
+
+def test_a_spider_may_append_without_asking_its_base_first():
+    class Alone(Spider):
+        name = "alone"
+
+        def __init__(self):
+            self.start_urls.append(URL)
+
+    assert begun(Alone()) == begun(Alone()) == [URL]
