@@ -16,7 +16,16 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Raw, Struct, inspect
 
-from crawler.coordination.fields import MOST, labels, load_object, number, text_of, typed, whole
+from crawler.coordination.fields import (
+    MOST,
+    bounded,
+    labels,
+    load_object,
+    number,
+    text_of,
+    typed,
+    whole,
+)
 from crawler.coordination.keys import Keys
 from crawler.coordination.store import KeyValue
 from crawler.model.constraints import NONE, Constraints
@@ -27,6 +36,9 @@ from crawler.schemas.task_schemas import MAX_RETRIES
 
 MOST_KILLS = 2**31 - 1
 """The largest count of dead workers that the API can carry."""
+
+MOST_SECONDS = 10**12
+"""The longest running time of a crawl that is believed, in seconds."""
 
 CACHED = 4096
 """How many constraints are kept in both forms, because many tasks have the same."""
@@ -44,7 +56,7 @@ class _Counts(Struct, rename="pascal"):
     pages: _Whole = 0
     items: _Whole = 0
     failures: _Whole = 0
-    seconds: float = 0.0
+    seconds: Annotated[float, Meta(ge=0, le=MOST_SECONDS)] = 0.0
 
 
 class _Stored(Struct, rename="pascal", omit_defaults=True, forbid_unknown_fields=True):
@@ -69,7 +81,7 @@ class _Stored(Struct, rename="pascal", omit_defaults=True, forbid_unknown_fields
     reason: str = ""
     awaits_spider: bool = False
     counts: _Counts | None = None
-    failed_on: tuple[str, ...] = ()
+    failed_on: Annotated[tuple[str, ...], Meta(max_length=MAX_RETRIES)] = ()
     kills: Annotated[int, Meta(ge=0, le=MOST_KILLS)] = 0
 
 
@@ -131,7 +143,9 @@ def decode_resource(name: str, raw: bytes, mod_revision: int) -> Resource:
     """Decode a resource from its value. Raises ValueError."""
     stored, foreign = _read(raw)
     if stored.name not in (None, name):
-        raise ValueError(f"Name is {stored.name!r}, but the key says {name!r}")
+        raise ValueError(f"Name is {stored.name!r:.80}, but the key says {name!r:.80}")
+    if stored.parameters:
+        bounded(stored.parameters, "Parameters")
     asked, owner = stored.constraints, _owner_of(stored)
     spec = Spec(
         name,
@@ -168,6 +182,7 @@ def _read(raw: bytes) -> tuple[_Stored, Mapping[str, Any]]:
     except (msgspec.MsgspecError, RecursionError):
         value = load_object(raw)
     foreign = {key: found for key, found in value.items() if key not in _KEYS}
+    bounded(foreign, "a field of another program")
     try:
         return _FOREIGN_DECODER.decode(raw), foreign
     except msgspec.MsgspecError:
@@ -261,10 +276,10 @@ def _checked(field: inspect.Field, value: Mapping[str, Any]) -> Any:
     match kind:
         case inspect.IntType(ge=int(least), le=int(most)):
             return whole(value, key, least, most)
-        case inspect.FloatType():
-            return number(value, key)
-        case inspect.VarTupleType():
-            return _texts(value, key)
+        case inspect.FloatType(ge=least, le=most) if least is not None and most is not None:
+            return number(value, key, least, most)
+        case inspect.VarTupleType(max_length=int(most)):
+            return _texts(value, key, most)
         case inspect.EnumType():
             return State(value[key])
         case inspect.StructType():
@@ -283,8 +298,10 @@ _PLAIN: Mapping[type[inspect.Type], type] = {
 }
 
 
-def _texts(value: Mapping[str, Any], key: str) -> tuple[str, ...]:
+def _texts(value: Mapping[str, Any], key: str, most: int) -> tuple[str, ...]:
     found: list[Any] = typed(value, key, list, [])
+    if len(found) > most:
+        raise ValueError(f"{key} has {len(found)} entries; at most {most} are allowed")
     if not all(isinstance(text, str) for text in found):
         raise ValueError(f"{key} is {found!r:.80}, not a list of text")
     return tuple(found)

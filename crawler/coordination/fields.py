@@ -4,19 +4,30 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 MOST = 2**63 - 1
 """The largest whole number that the API can carry; its priorities are smaller."""
+
+MOST_NUMBER = 1e300
+"""The largest number in JSON of any kind. A double holds it, and so does every message."""
+
+MOST_DEPTH = 32
+"""The deepest nesting of JSON of any kind. Protobuf refuses messages nested deeper than 100, and a
+level of JSON takes three of them."""
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 """Made once, because json.dumps makes a new encoder for each value."""
 
 
 def load_object(raw: bytes) -> dict[str, Any]:
-    """Decode the JSON object in a value. Raises ValueError."""
+    """Decode the JSON object in a value. Raises ValueError.
+
+    What is not JSON in UTF-8 is refused, because nobody could write it again: NaN, half a surrogate
+    pair, another encoding.
+    """
     try:
-        value = json.loads(raw)
+        value = _DECODER.decode(raw.decode())
         if b"\\u" in raw:  # an escape may be half a surrogate pair, which UTF-8 cannot carry
             dump(value)
     except RecursionError as error:
@@ -24,6 +35,24 @@ def load_object(raw: bytes) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ValueError(f"a JSON object is expected, not {raw[:80]!r}")
     return value
+
+
+def bounded(value: Any, what: str) -> None:
+    """Check that JSON of any kind can be carried everywhere. Raises ValueError."""
+    level = [value]
+    for _ in range(MOST_DEPTH + 1):
+        below: list[Any] = []
+        for each in level:
+            if isinstance(each, dict):
+                below += each.values()
+            elif isinstance(each, list):
+                below += each
+            elif isinstance(each, int | float) and not -MOST_NUMBER <= each <= MOST_NUMBER:
+                raise ValueError(f"{what} has a number beyond 1e300, or none that is finite")
+        if not below:
+            return
+        level = below
+    raise ValueError(f"{what} is nested deeper than {MOST_DEPTH} levels")
 
 
 def typed(value: Mapping[str, Any], key: str, kind: Any, default: Any) -> Any:
@@ -48,12 +77,12 @@ def whole(value: Mapping[str, Any], key: str, least: int = 0, most: int = MOST) 
     return found
 
 
-def number(value: Mapping[str, Any], key: str) -> float:
-    """Return a number. Null and absence mean 0."""
-    try:
-        return float(typed(value, key, (int, float), 0.0))
-    except OverflowError as error:
-        raise ValueError(f"{key} is {value[key]!r:.80}, which is too large") from error
+def number(value: Mapping[str, Any], key: str, least: float, most: float) -> float:
+    """Return a number within bounds. Null and absence mean 0."""
+    found = typed(value, key, (int, float), 0.0)
+    if not least <= found <= most:
+        raise ValueError(f"{key} is {found!r:.80}; {least:g} to {most:g} is allowed")
+    return float(found)
 
 
 def labels(value: Any) -> Mapping[str, str]:
@@ -71,3 +100,10 @@ def dump(value: Mapping[str, Any]) -> bytes:
 def text_of(value: Mapping[str, Any]) -> str:
     """Return compact JSON."""
     return _ENCODER.encode(value)
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is no JSON value")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse)

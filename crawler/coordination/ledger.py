@@ -95,6 +95,10 @@ class Landed(NamedTuple):
     resource; 0 otherwise."""
 
 
+class Unwritable(StoreRefused):
+    """A resource cannot be encoded, so it cannot be stored before it changes."""
+
+
 Written = tuple[Change, Operation]
 """A change, and the operation that carries it out."""
 
@@ -120,15 +124,17 @@ class Ledger:
         While some batches are in flight, the caller handles the earlier ones, and the next one is
         encoded.
         """
-        batches = self._batches(leadership, changes)
+        refused: list[Outcome] = []
+        batches = self._batches(leadership, changes, refused)
         first = next(batches, None)
-        if first is None:
-            return
         second = next(batches, None)
-        if second is None:
-            yield from self._commit_batch(leadership, first)
-        else:
+        if second is not None:
+            assert first is not None  # the second comes after it
             yield from self._commit_ahead(leadership, chain((first, second), batches))
+        elif first is not None:
+            yield from self._commit_batch(leadership, first)
+        if refused:
+            yield Landed(refused)
 
     def _commit_ahead(
         self, leadership: Leadership, batches: Iterator[list[Written]]
@@ -175,12 +181,18 @@ class Ledger:
         return decode_stored(self._keys, outcome.current)
 
     def _batches(
-        self, leadership: Leadership, changes: Sequence[Change]
+        self, leadership: Leadership, changes: Sequence[Change], refused: list[Outcome]
     ) -> Iterator[list[Written]]:
+        """Yield the batches. A change that cannot be encoded goes to `refused`, so that the others
+        are written."""
         batch: list[Written] = []
         size = 0
         for change in changes:
-            write = self._write(leadership, change)
+            try:
+                write = self._write(leadership, change)
+            except Exception as error:
+                refused.append(_unwritable(change, error))
+                continue
             bytes_more = len(write.value) if isinstance(write, Put) else 0
             if batch and (len(batch) == CHANGES or size + bytes_more > BATCH_BYTES):
                 yield batch
@@ -287,6 +299,12 @@ class Ledger:
         if change.after is None:
             return Delete(key)
         return Put(key, encode_resource(change.after, leadership.revision))
+
+
+def _unwritable(change: Change, error: Exception) -> Outcome:
+    log.error("a task cannot be encoded", task=change.name, error=repr(error), exc_info=error)
+    refusal = Unwritable(f"the task cannot be written ({error!r}); change what it names")
+    return Outcome(change.name, False, None, 0, refusal)
 
 
 def _landed(flying: deque[Flight[Landed]], most: int) -> Iterator[Flight[Landed]]:

@@ -138,7 +138,7 @@ def number_of(master: Node) -> int | None:
     """Return the number of a registered master; None for a master that gives out no ids of this
     kind."""
     number = master.metadata.get(SNOWFLAKE, "")
-    return int(number) if number.isdecimal() else None
+    return int(number) if number.isascii() and number.isdecimal() and len(number) < 5 else None
 
 
 def number_in(registration: KeyValue) -> int | None:

@@ -7,8 +7,11 @@ whole numbers. All values are hashable, because tasks with equal constraints are
 from __future__ import annotations
 
 import enum
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+
+_WHOLE = re.compile(r"-?[0-9]{1,18}")
 
 NODE = "node"
 """The value of `Neighbour.over` and `Spread.over` for which each worker is a domain of its own."""
@@ -165,10 +168,9 @@ def says_yes(value: str | None) -> bool:
 
 
 def _number(text: str | None) -> int | None:
-    try:
-        return int(text) if text is not None else None
-    except ValueError:
-        return None
+    """Return the number in a label; None if it is none. `int` would take much more: spaces,
+    underscores, the digits of every script, and any length."""
+    return int(text) if text is not None and _WHOLE.fullmatch(text) else None
 
 
 def _compared(found: str | None, values: tuple[str, ...], above: bool) -> bool:

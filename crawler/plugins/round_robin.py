@@ -13,6 +13,9 @@ from collections.abc import Collection, Mapping, Sequence
 from crawler.scheduler.hookspecs import Candidate, Strategy, Task, hookimpl
 
 WEIGHT = "weight"
+
+LEAST, MOST = 1e-6, 1e6
+"""The bounds of a weight. Beyond them the virtual time would soon stand still."""
 """The label of a worker for how many turns it gets in proportion to others."""
 
 
@@ -42,15 +45,15 @@ class RoundRobin(Strategy):
 
 
 class WeightedRoundRobin(RoundRobin):
-    """Gives each worker as many turns as its label `weight` says; 1 if it is not a number above
-    0."""
+    """Gives each worker as many turns as its label `weight` says; 1 if it is not a number
+    from `LEAST` to `MOST`."""
 
     def _length(self, node: Candidate) -> float:
         try:
-            length = 1.0 / float(node.labels[WEIGHT])
-        except (KeyError, ValueError, ZeroDivisionError):
+            weight = float(node.labels[WEIGHT])
+        except (KeyError, ValueError):
             return 1.0
-        return length if 0.0 < length < float("inf") else 1.0
+        return 1.0 / weight if LEAST <= weight <= MOST else 1.0
 
 
 @hookimpl

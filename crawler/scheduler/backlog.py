@@ -25,6 +25,9 @@ FEW = 16
 
 ENDLESS = 2**62
 
+LAST = float(2**53)
+"""The last level of all. A very small `ageing_s` would otherwise give levels beyond all numbers."""
+
 Key = tuple[str, Shape]
 """What the tasks of a queue share: their group and their shape."""
 
@@ -282,7 +285,9 @@ class Backlog:
         return max(0, most - owned.get(group, 0)) if most else ENDLESS
 
     def _level(self, priority: int, since_s: float) -> int:
-        return math.floor(since_s / self._ageing_s - priority) if self._ageing_s else -priority
+        if not self._ageing_s:
+            return -priority
+        return math.floor(max(-LAST, min(since_s / self._ageing_s - priority, LAST)))
 
     def _go_on(self, queue: Queue) -> None:
         """Note a queue's new first task."""

@@ -8,7 +8,7 @@ reservations that were not committed.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 
 from crawler.model.records import Node, Resource
@@ -49,6 +49,8 @@ class Plan:
     """Task name → the worker that gets it."""
     waiting: dict[str, str] = field(default_factory=dict)
     """Task name → why it waits. Only tasks whose reason was not reported before."""
+    failed: dict[str, Exception] = field(default_factory=dict)
+    """Task name → the error that placing it raised. These tasks have left the backlog."""
     more: bool = False
     """Whether there is more to place at once."""
 
@@ -103,25 +105,41 @@ class Cycle:
 
     def _serve(self, turn: Turn, most: int) -> None:
         """Place tasks of one queue until its turn is over, or no worker suits and the queue is
-        parked."""
+        parked. If that raises, the tasks at fault leave the pass."""
         queue = turn.queue
-        ranking = self._ranking(queue)
         per_task, present = self._framework.per_task, self._cluster_state.candidates
-        for name in turn:
-            if most <= 0:
-                break
-            task = self._task(queue, name) if per_task else queue.task
-            candidate = ranking.best(task)
-            if candidate is None:
-                self._park(queue, ranking)
-                break
-            if present.get(candidate.id) is not candidate:
-                ranking.forget(candidate)  # it left or changed while other greenlets ran
-                continue
-            self._backlog.pop(name)
-            self._place(name, task, candidate, ranking)
-            most -= 1
-        self._rankings[queue.shape] = (ranking, len(self._chosen))
+        at_fault: Iterable[str] = queue  # its tasks share the shape, which is judged first
+        try:
+            ranking = self._ranking(queue)
+            for name in turn:
+                if most <= 0:
+                    break
+                at_fault = [name] if per_task else queue
+                task = self._task(queue, name) if per_task else queue.task
+                candidate = ranking.best(task)
+                if candidate is None:
+                    at_fault = queue
+                    self._park(queue, ranking)
+                    break
+                if present.get(candidate.id) is not candidate:
+                    ranking.forget(candidate)  # it left or changed while other greenlets ran
+                    continue
+                at_fault = [name]
+                self._backlog.pop(name)
+                self._place(name, task, candidate, ranking)
+                most -= 1
+        except Exception as error:
+            self._fail(list(at_fault), error)
+        else:
+            self._rankings[queue.shape] = (ranking, len(self._chosen))
+
+    def _fail(self, names: Collection[str], error: Exception) -> None:
+        """Take tasks out of the pass whose placement raised. The others are placed all the same."""
+        for name in names:
+            self._backlog.withdraw(name)
+            self._plan.placed.pop(name, None)
+            self._plan.failed[name] = error
+            self._cluster_state.see(name, self._find(name))
 
     def _place(self, name: str, task: Task, candidate: Candidate, ranking: Ranking) -> None:
         if not self._cluster_state.reserve(name, candidate.node):  # deleted since its offer
@@ -158,11 +176,14 @@ class Cycle:
     def _tell_waiting(self) -> None:
         """Report why tasks wait, for those that have no reason yet: their queue may be parked for
         long."""
-        for queue in self._backlog.queues:
+        for queue in list(self._backlog.queues):
             kind = self._kind(queue)
             names = queue.tell(kind) if kind else ()
-            if names:
-                self._plan.waiting.update(dict.fromkeys(names, self._reason(queue, kind)))
+            try:
+                if names:
+                    self._plan.waiting.update(dict.fromkeys(names, self._reason(queue, kind)))
+            except Exception as error:
+                self._fail(list(queue), error)
 
     def _kind(self, queue: Queue) -> str:
         """Return what keeps a queue from being placed; empty if it only waits for its turn."""

@@ -98,6 +98,11 @@ class WorkerPool:
             self._changes.suspect(self._holdings.names_on(node_id))
             self._changes.left()
 
+    def forget(self, node_id: str) -> None:
+        """Give no tasks to a worker that could not be added."""
+        self.candidates.pop(node_id, None)
+        self._schedulable = None
+
     def cordon(self, node_ids: frozenset[str]) -> None:
         """Make exactly these workers take no new tasks."""
         changed = node_ids ^ self._cordoned

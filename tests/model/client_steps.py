@@ -106,6 +106,12 @@ class ClientSteps(Stage):
         self.world.foreign_restore(name, back)
         self._settle()
 
+    @rule(index=st.integers(0, 3))
+    def another_program_stores_an_odd_value(self, index: int) -> None:
+        """The leader goes on, whatever it is."""
+        self.world.foreign_odd(index)
+        self._settle()
+
     @rule()
     def another_program_adds(self) -> None:
         self.world.foreign_add("foreign")

@@ -272,7 +272,11 @@ def _is_spec(version: Resource | None, spec: Spec) -> bool:
 
 
 def _decoded(name: str, kv: KeyValue | None) -> Resource | None:
-    return None if kv is None else decode_resource(name, kv.value, kv.mod_revision)
+    """Return what a value says; None for one that nobody can read, which is left out."""
+    try:
+        return None if kv is None else decode_resource(name, kv.value, kv.mod_revision)
+    except ValueError:
+        return None
 
 
 def _told(resource: Resource | None) -> str:

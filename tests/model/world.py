@@ -30,6 +30,16 @@ TIMEOUT_S = 3.0
 """Deadline of a client's request."""
 
 
+AT_THE_BOUNDS = b'{"CreationTime":9223372036854775807,'
+ODD = [
+    AT_THE_BOUNDS + b'"Kills":2147483647,"Priority":-2147483648,"Spider":"common"}',
+    b'{"State":"pending","FailedOn":[%s]}' % b",".join([b'"w"'] * 1100),
+    b'{"Spider":"\xed\xa0\x80"}',
+    b'{"Parameters":{"a":1e999}}',
+]
+"""What other programs may store. The first can be read; it must be placed like any other."""
+
+
 class World:
     """Hosts, their network, the store, the clients; every method is something that happens."""
 
@@ -167,6 +177,12 @@ class World:
         value = {"ID": "", "Name": name, "AssignedNode": "", "CreationTime": 0, "Spider": "common"}
         self._foreign(Put(KEYS.resource(name), json.dumps(value).encode()))
 
+    def foreign_odd(self, index: int) -> None:
+        """Another program stores a value at the bounds of what is allowed, or beyond them."""
+        value = ODD[index % len(ODD)]
+        name = "foreign" if value.startswith(AT_THE_BOUNDS) else "odd"
+        self._foreign(Put(KEYS.resource(name), value))
+
     def foreign_delete(self, name: str) -> None:
         self._foreign(Delete(KEYS.resource(name)))
 
@@ -176,7 +192,7 @@ class World:
         values = [
             value
             for value in self.history.values[name]
-            if present is not None and decode_resource(name, value, 0).id == present.id
+            if present is not None and _id_in(name, value) == present.id
         ]
         if values:
             self._foreign(Put(KEYS.resource(name), values[-1 - back % len(values)]))
@@ -289,3 +305,10 @@ class World:
 
 
 __all__ = ["TTL_S", "World"]
+
+
+def _id_in(name: str, value: bytes) -> str | None:
+    try:
+        return decode_resource(name, value, 0).id
+    except ValueError:
+        return None

@@ -171,6 +171,11 @@ class Master:
             "On the leader: tasks that no worker suits, or of which workers died.",
             lambda: found.count_parked() if (found := placer()) else 0,
         )
+        metrics.gauge_of(
+            "crawler_set_aside",
+            "On the leader: tasks whose placement failed; the reason of each names the error.",
+            lambda: found.count_set_aside() if (found := placer()) else 0,
+        )
         metrics.totals_of("crawler_plugin", self._plugin_totals)
 
     def _plugin_totals(self) -> Iterator[Total]:

@@ -16,6 +16,7 @@ from crawler.coordination.store import Store
 from crawler.logs import get_logger
 from crawler.model.records import Node, Resource, State
 from crawler.node.master.name_index import NameIndex
+from crawler.node.master.set_aside import tell_left_out
 from crawler.scheduler.cluster_state import ClusterState
 from crawler.supervision import Supervisor
 
@@ -118,15 +119,24 @@ class Mirrors:
         return {id.removeprefix(prefix): n.address for id, n in self.live_masters().items()}
 
     def _count_worker(self, before: Node | None, after: Node | None) -> None:
-        if after is not None:
-            self.cluster_state.workers.join(after)
-        elif before is not None:
-            self.cluster_state.workers.leave(before.id)
+        pool = self.cluster_state.workers
+        if after is None:
+            assert before is not None  # a change has one of the two
+            return pool.leave(before.id)
+        try:
+            pool.join(after)
+        except Exception as error:
+            tell_left_out("a worker", after.id, error)
+            pool.forget(after.id)
 
     def _count_task(self, before: Resource | None, after: Resource | None) -> None:
         known = after or before
         assert known is not None  # a change has one of the two
-        self.cluster_state.see(known.name, after)
+        try:
+            self.cluster_state.see(known.name, after)
+        except Exception as error:
+            tell_left_out("a task", known.name, error)
+            self.cluster_state.see(known.name, None)
         if before is None or after is None:
             self.names.changed(known.name)
 

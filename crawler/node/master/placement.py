@@ -18,6 +18,7 @@ from crawler.model.records import Node, Resource, State
 from crawler.node.master.draft import Draft
 from crawler.node.master.poison import PoisonWatch
 from crawler.node.master.rebalancing import Rebalancing
+from crawler.node.master.set_aside import SetAside
 from crawler.node.master.workers import Incarnation, WorkerSnapshot, incarnation_of
 from crawler.scheduler.backlog import Backlog, Group
 from crawler.scheduler.changes import Changes
@@ -39,7 +40,11 @@ INTAKE = 1_000
 
 RETRY_S = 1.0
 MOST_RETRY_S = 60.0
-"""The pause before a failed run is tried again. It doubles with each failure."""
+"""The pause before a failed run is tried again. It doubles with each failure, up to the second."""
+
+MOST_DOUBLINGS = 6
+"""After so many failures the pause no longer grows. 2 to the power of more failures may be too
+large a number."""
 
 NOT_YET = "waits for its turn: other tasks are placed before it"
 
@@ -68,7 +73,8 @@ class Placer:
         self._framework = framework
         self._give_turn = give_turn
         self._poison = PoisonWatch(settings.poison_after, settings.poison_window_s)
-        self._rebalancing = Rebalancing(cluster_state, framework, settings)
+        self._set_aside = SetAside()
+        self._rebalancing = Rebalancing(cluster_state, framework, settings, self._set_aside.tell)
         self.backlog = Backlog(settings.ageing_s, _groups(settings))
         self._due: dict[str, tuple[int, float]] = {}
         """The tasks whose run failed: how often, and the time of their next try."""
@@ -86,11 +92,20 @@ class Placer:
 
     def count_waiting(self) -> int:
         """Count the tasks without a worker."""
-        return len(self.backlog) + len(self._poisonous)
+        return len(self.backlog) + len(self._poisonous) + len(self._set_aside)
 
     def count_parked(self) -> int:
-        """Count the tasks that no worker suits, or that killed too many workers."""
-        return self.backlog.count_parked() + len(self._poisonous)
+        """Count the tasks that no worker suits, that killed too many workers, or whose placement
+        failed."""
+        return self.backlog.count_parked() + len(self._poisonous) + len(self._set_aside)
+
+    def count_set_aside(self) -> int:
+        """Count the tasks whose placement failed because of a fault."""
+        return len(self._set_aside)
+
+    def set_aside(self, resource: Resource, error: Exception) -> None:
+        """Do not place a task until it changes, because its decision cannot be written."""
+        self._set_aside.put(resource, error)
 
     def try_some(self) -> None:
         """Wake some parked tasks, those tried longest ago first, because a plugin's answer may
@@ -118,11 +133,12 @@ class Placer:
         )
         plan = cycle.run(PASS)
         for name, node in plan.placed.items():
-            resource = draft.get(name)
-            # The next pass looks at a task that another program wrote in the middle of this one.
-            if resource is not None and self._cluster_state.is_reserved(name, node):
-                draft.put_placed(resource, assigned(self._blamed(resource), node, now_ns))
-                self._due.pop(name, None)
+            try:
+                self._assign(draft, name, node, now_ns)
+            except Exception as error:
+                plan.failed[name] = error
+        for name, error in plan.failed.items():
+            self._give_up(draft, workers, name, error)
         for name, reason in plan.waiting.items():
             self._let_wait(draft, workers, name, reason)
         for name in draft.unexplained:
@@ -158,7 +174,10 @@ class Placer:
         self._poison.blame(orphaned, self._cluster_state.workers.left_in_order, now_ns)
         # Read them again, because something may have changed while other greenlets ran.
         for resource in self._homeless([each.name for each in homeless], draft, workers):
-            self._offer(draft, self._blamed(resource), now_s, now_ns)
+            try:
+                self._offer(draft, self._blamed(resource), now_s, now_ns)
+            except Exception as error:
+                self._give_up(draft, workers, resource.name, error)
         return _noteworthy(orphaned)
 
     def _homeless(
@@ -173,6 +192,7 @@ class Placer:
                 self.backlog.withdraw(name)
                 self._due.pop(name, None)
                 self._poisonous.discard(name)
+                self._set_aside.forget(name)
                 if resource is None:
                     self._poison.forget(name)
             if count % INTAKE == 0:
@@ -187,7 +207,10 @@ class Placer:
         return names
 
     def _offer(self, draft: Draft, resource: Resource, now_s: float, now_ns: int) -> None:
-        """Put a task into the backlog, unless it has to wait, or killed too many workers."""
+        """Put a task into the backlog, unless it has to wait, is set aside, or killed too many
+        workers."""
+        if self._set_aside.verdict(resource):
+            return
         why = self._poison.verdict(resource)
         self._poisonous.discard(resource.name)
         if why:
@@ -210,7 +233,8 @@ class Placer:
             return True
         known, due_s = self._due.get(resource.name, (0, 0.0))
         if known != failures:
-            due_s = now_s + min(RETRY_S * 2 ** (failures - 1), MOST_RETRY_S)
+            doublings = min(failures - 1, MOST_DOUBLINGS)
+            due_s = now_s + min(RETRY_S * 2**doublings, MOST_RETRY_S)
             self._due[resource.name] = (failures, due_s)
             heapq.heappush(self._alarms, (due_s, resource.name))
         return due_s <= now_s
@@ -223,13 +247,21 @@ class Placer:
             if queue.by_places:
                 helps = bool(changes.freed or changes.grown)
             else:
-                helps = self._would_take(queue.task, changes.freed)
+                helps = self._may_take(queue.task, changes.freed)
             if helps:
                 self.backlog.wake(queue)
 
     def _wake_all(self) -> None:
         for queue in self.backlog.parked:
             self.backlog.wake(queue)
+
+    def _may_take(self, task: Task, ids: Collection[str]) -> bool:
+        """Whether one of these workers takes such tasks. If that cannot be said, the pass tries,
+        and finds the task that is at fault."""
+        try:
+            return self._would_take(task, ids)
+        except Exception:
+            return True
 
     def _would_take(self, task: Task, ids: Collection[str]) -> bool:
         nodes = self._cluster_state.workers.schedulable_among(ids)
@@ -244,6 +276,27 @@ class Placer:
         return len(full) < len(rest)
 
     # -- what is written down ------------------------------------------------------------------
+
+    def _assign(self, draft: Draft, name: str, node: Node, now_ns: int) -> None:
+        """Write into the draft that a task was placed. The next pass looks at a task that another
+        program wrote in the middle of this one."""
+        resource = draft.get(name)
+        if resource is not None and self._cluster_state.is_reserved(name, node):
+            draft.put_placed(resource, assigned(self._blamed(resource), node, now_ns))
+            self._due.pop(name, None)
+
+    def _give_up(self, draft: Draft, workers: WorkerSnapshot, name: str, error: Exception) -> None:
+        """Set a task aside whose placement raised, and write down why."""
+        self.backlog.withdraw(name)
+        resource = draft.get(name)
+        if resource is None:
+            return
+        reason = self._set_aside.put(resource, error)
+        try:
+            self._let_wait(draft, workers, name, reason)
+            self._cluster_state.see(name, draft.get(name))
+        except Exception as another:  # the reason is in the log
+            self._set_aside.tell(name, another)
 
     def _blamed(self, resource: Resource) -> Resource:
         """Return the resource with the number of workers that it killed."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from crawler.coordination.codec import MOST_KILLS
 from crawler.model.records import Resource
 from crawler.node.master.workers import Incarnation, incarnation_of
 from crawler.plural import counted
@@ -48,7 +49,7 @@ class PoisonWatch:
                 self._blamed[task.name] = (life, 0)
             for task in recent:
                 more = 1 if guilty and task.kills == worst else 0
-                self._blamed[task.name] = (life, task.kills + more)
+                self._blamed[task.name] = (life, min(task.kills + more, MOST_KILLS))
 
     def kills(self, resource: Resource) -> int:
         """Return how many workers the task killed, the latest included."""

@@ -28,8 +28,14 @@ class Rebalancing:
     """Chooses the moves of a term. It is off unless the settings allow moves."""
 
     def __init__(
-        self, cluster_state: ClusterState, framework: Framework, settings: SchedulerSettings
+        self,
+        cluster_state: ClusterState,
+        framework: Framework,
+        settings: SchedulerSettings,
+        tell: Callable[[str, Exception], None] = lambda name, error: None,
     ) -> None:
+        """`tell` is called for each task that cannot be judged because that raised."""
+        self._tell = tell
         self._cluster_state = cluster_state
         self._framework = framework
         self._moves = settings.rebalance_moves
@@ -84,10 +90,17 @@ class Rebalancing:
         """Return the worker that the scheduler would choose now, if its load is below the band, and
         reserve it. Return None otherwise."""
         self._cluster_state.see(resource.name, resource.replace(owner=None))
-        task = Task.of(resource)
-        best = Ranking(self._framework, self._cluster_state, task).best(task)
+        best = self._best(Task.of(resource))
         if best is None or best not in below:
             self._cluster_state.see(resource.name, resource)
             return None
         self._cluster_state.reserve(resource.name, best.node)
         return best.node
+
+    def _best(self, task: Task) -> Candidate | None:
+        """Return the worker that the scheduler would choose. A task at fault stays where it is."""
+        try:
+            return Ranking(self._framework, self._cluster_state, task).best(task)
+        except Exception as error:
+            self._tell(task.name, error)
+            return None

@@ -14,7 +14,7 @@ from gevent.event import Event
 
 from crawler.api.service import Call
 from crawler.clock import Backoff, give_turn
-from crawler.coordination.ledger import Outcome
+from crawler.coordination.ledger import Outcome, Unwritable
 from crawler.coordination.snowflake import IdGenerator
 from crawler.errors import CrawlerError, LeadershipLost, OutcomeUnknown, Retryable, Unavailable
 from crawler.logs import get_logger
@@ -207,6 +207,9 @@ class TermWriter:
 
     def _note_conflicts(self, outcomes: Sequence[Outcome]) -> None:
         for outcome in outcomes:
+            stored = self._mirrors.resource(outcome.name)
+            if isinstance(outcome.refusal, Unwritable) and stored is not None:
+                self.placer.set_aside(stored, outcome.refusal)
             if not outcome.committed and outcome.refusal is None:
                 log.info(
                     "another program changed the task meanwhile; deciding again", task=outcome.name

@@ -171,7 +171,7 @@ def test_tasks_that_ask_the_same_share_it():
     [
         (b'{"Constraints":[1]}', "Constraints is [1], not dict"),
         (b'{"Constraints":{"requests":{"cpu":0}}}', "Constraints.requests['cpu']: 0 is not allo"),
-        (b'{"Constraints":{"requests":{"cpu":NaN}}}', "Constraints.requests['cpu']: nan is not"),
+        (b'{"Constraints":{"requests":{"cpu":NaN}}}', "NaN is no JSON value"),
         (
             b'{"Constraints":{"required":[{"label":"a","operator":"Gt"}],"node":1}}',
             "Constraints.required[0].values: is missing; Gt takes one whole number, as text; "
@@ -344,3 +344,38 @@ def test_a_worker_of_another_make_is_a_full_member():
     node = decode_node(raw, 5)
     assert node.has_spider("anything")
     assert (node.labels, node.capacity, node.taints) == ({}, {}, ())
+
+
+@pytest.mark.parametrize("others", [b"", FIVE])
+@pytest.mark.parametrize(
+    ("field", "complaint"),
+    [
+        (b'"FailedOn":[%s]' % b",".join([b'"w"'] * 1001), "FailedOn has 1001 entries; at most"),
+        (b'"Counts":{"Seconds":1e400}', "0 to 1e+12 is allowed"),
+        (b'"Counts":{"Seconds":-1}', "0 to 1e+12 is allowed"),
+        (b'"Counts":{"Pages":-1}', "Pages is -1"),
+        (b'"Parameters":{"a":[1e999]}', "number beyond 1e300"),
+        (b'"Parameters":{"a":{"b":%s}}' % (b"9" * 350), "number beyond 1e300"),
+        (b'"Parameters":{"a":%s}' % (b"9" * 5000), "digits"),
+        (b'"Parameters":%s' % (b'{"a":' * 40 + b"1" + b"}" * 40), "nested deeper than 32 levels"),
+        (b'"Parameters":{"a":-Infinity}', "-Infinity is no JSON value"),
+        (b'"Theirs":%s' % (b"[" * 40 + b"]" * 40), "nested deeper than 32 levels"),
+        (b'"Theirs":1e999', "number beyond 1e300"),
+        (b'"Theirs":"\xed\xa0\x80"', "can't decode"),
+        (b'"Labels":{"a":"\xed\xbf\xbf"}', "can't decode"),
+        (b'"Spider":"\\udfff"', "surrogates not allowed"),
+    ],
+)
+def test_what_could_never_be_written_again_is_not_read(others, field, complaint):
+    with pytest.raises(ValueError, match=re.escape(complaint)):
+        decode_resource("x", b"{" + others + field + b"}", 1)
+
+
+def test_the_largest_values_are_read_and_carried_by_every_message():
+    nested = b'{"a":' * 32 + b"1e300" + b"}" * 32
+    raw = b'{"FailedOn":[%s],"Kills":2147483647,"Epoch":9007199254740992,"Parameters":%s}'
+    resource = decode_resource("x", raw % (b",".join([b'"w"'] * 1000), nested), 1)
+    assert decode_resource("x", encode_resource(resource), 1) == resource
+    message = codec.resource_message(resource)
+    again = type(message).FromString(message.SerializeToString())
+    assert codec.resource_from(again).failed_on == resource.failed_on

@@ -437,3 +437,17 @@ def test_a_decision_whose_answer_never_came_is_settled_by_reading(
         assert write_decision(store, leadership, "/decision", value, based_on)[0]
     stands = store.get("/decision")
     assert (stands.value if stands else None) == value
+
+
+def test_what_cannot_be_encoded_is_refused_alone_and_the_rest_is_written(
+    ledger, leadership, caplog
+):
+    odd = Resource(Spec("odd", parameters={"a": {1, 2}}), id="5")
+    plain = [Change(f"p{n}", Resource(Spec(f"p{n}"), id="6"), 0) for n in range(CHANGES + 1)]
+    changes = [Change("odd", odd, 0), *plain, Change("odd-2", odd, 0)]
+    outcomes = {each.name: each for each in commit(ledger, leadership, changes)}
+    assert [name for name, each in outcomes.items() if not each.committed] == ["odd", "odd-2"]
+    assert "cannot be written" in str(outcomes["odd"].refusal)
+    assert [each.fields["task"] for each in caplog.records if each.exc_info] == ["odd", "odd-2"]
+    [alone] = commit(ledger, leadership, [Change("odd", odd, 0)])
+    assert alone.refusal is not None
