@@ -167,6 +167,7 @@ class CrawlSettings:
         [],
         "Media types to fetch, such as text/*. The crawl cancels others at their headers. If "
         "empty, it takes all.",
+        form=forms.WILDCARD,
     )
     fetcher: str = setting(
         "curl", "Name of the fetcher. Plugins bring further fetchers; see docs/hooks.md."
@@ -261,11 +262,14 @@ class CrawlSettings:
     )
     deny_urls: Sequence[str] = setting(
         [],
-        "Regular expressions. The crawl does not fetch a URL in which one is found.",
+        "Regular expressions of RE2; see docs/settings.md. The crawl does not fetch a URL in which "
+        "one is found.",
         form=forms.REGEX,
     )
     strip_query: Sequence[str] = setting(
-        [], "Parameters that the crawl removes from the query of URLs, such as utm_* or gclid."
+        [],
+        "Parameters that the crawl removes from the query of URLs, such as utm_* or gclid.",
+        form=forms.WILDCARD,
     )
     max_items: int = setting(
         0, "The crawl ends after this many items; 0 means never.", least=0, most=2**53

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from crawler.schemas.constraint_json import QUANTITIES
 from crawler.schemas.constraint_json import QUANTITY as QUANTITY_PATTERN
+from crawler.settings import patterns
 
 MOST_PORT = 65_535
 
@@ -44,17 +45,9 @@ def _is_url(text: str) -> bool:
         return False
 
 
-def _compiles(pattern: str) -> bool:
-    try:
-        re.compile(pattern)
-    except re.error:
-        return False
-    return True
-
-
-LISTEN = Form(r"([^\s:/]*:\d{1,5})?", ":port or host:port", _has_port)
+LISTEN = Form(r"([^\s:/]*:[0-9]{1,5})?", ":port or host:port", _has_port)
 """Where a server listens. It may be empty."""
-ENDPOINT = Form(r"[^\s:/]+:\d{1,5}", "host:port", _has_port)
+ENDPOINT = Form(r"[^\s:/]+:[0-9]{1,5}", "host:port", _has_port)
 PATH = Form(r"(/[^\s/]+)+", "a path such as /a/b")
 SERVICE = Form(r"[A-Za-z0-9._-]+", "letters, digits, dots, dashes")
 NAME = Form(r"[A-Za-z0-9._-]{0,64}", "up to 64 letters, digits, dots, dashes")
@@ -64,7 +57,7 @@ TAINT = Form(
     "key=value:effect, with the effect NoSchedule or PreferNoSchedule,",
 )
 NETWORK = Form(
-    r"all|[0-9A-Fa-f.:]+(/\d{1,3})?", "a network such as 10.0.0.0/8 or fd00::/8, or `all`,"
+    r"all|[0-9A-Fa-f.:]+(/[0-9]{1,3})?", "a network such as 10.0.0.0/8 or fd00::/8, or `all`,"
 )
 PROXY = Form(
     r"(?i:https?|socks4a?|socks5h?)://[^\s/]+/?",
@@ -75,4 +68,5 @@ HEADER_NAME = Form(
     r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", "letters, digits, dashes, as the name of a header,"
 )
 LINE = Form(r"[^\r\n\x00]*", "a text without line breaks")
-REGEX = Form(r"(?s:.*)", "a regular expression", _compiles)
+WILDCARD = Form(r"(?s:.{1,200})", "a name of 1 to 200 characters, perhaps with *,")
+REGEX = Form(r"(?s:.*)", patterns.ALLOWED, patterns.is_linear)

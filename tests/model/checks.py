@@ -185,7 +185,7 @@ class Checks:
 
     def _check_equal(self, host: Host, mirror: Mirror[Any]) -> None:
         stored = self._world.store.range(mirror._prefix).items
-        decoded = {kv.key: mirror._decode(kv) for kv in stored}
+        decoded = {kv.key: mirror._decoded(kv) for kv in stored}
         expected = {key: value for key, value in decoded.items() if value is not None}
         if expected != dict(mirror.values):
             differing = sorted(

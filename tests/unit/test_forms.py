@@ -25,11 +25,12 @@ FITS = {
     ],
     "HEADER_NAME": ["X-Ref", "accept"],
     "LINE": ["", "ref:123456", "a: b:99999999"],
-    "REGEX": ["", r"\.pdf$", "/port:99999", "a\nb"],
+    "WILDCARD": ["utm_*", "text/*", "[ab]?", "x" * 200],
+    "REGEX": ["", r"\.pdf$", "/port:99999", "a\nb", "(a+)+$", r"a\{,3}", "x" * 1000],
 }
 FITS_NOT = {
     "LISTEN": ["80", "host", ":65536", ":123456", "a:b:80", "http://host:80"],
-    "ENDPOINT": ["", ":80", "host", "host:99999", "a b:1"],
+    "ENDPOINT": ["", "h:٣", ":80", "host", "host:99999", "a b:1"],
     "PATH": ["", "a", "/", "/a/", "/a b"],
     "SERVICE": ["", "a/b", "a b"],
     "NAME": ["a/b", "x" * 65],
@@ -39,7 +40,8 @@ FITS_NOT = {
     "PROXY": ["", "host:1", "ftp://host:1", "http://", "http://host:99999", "http://host:1/a"],
     "HEADER_NAME": ["", "X Ref", "X:"],
     "LINE": ["a\nb", "a\r", "\0"],
-    "REGEX": ["(", "[a"],
+    "WILDCARD": ["", "x" * 201],
+    "REGEX": ["(", "[a", "(?=a)", r"(a)\1", r"a\Z", "a{,3}", "a{1001}", "x" * 1001, "\ud800"],
 }
 
 

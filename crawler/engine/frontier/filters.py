@@ -6,11 +6,11 @@ that can be sorted and filtered in every combination.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 
 from crawler.engine.http import urls
 from crawler.settings.crawl import CrawlSettings
+from crawler.settings.patterns import linear
 
 MAX_COUNTED = 100_000
 """The most hosts or paths that are counted. Beyond that, the lowest counts are forgotten."""
@@ -24,7 +24,7 @@ class Filters:
     def __init__(self, settings: CrawlSettings, allowed_domains: Iterable[str] = ()) -> None:
         self._domains = frozenset(map(urls.domain, allowed_domains))
         self._length = settings.max_url_length
-        self._denied = [re.compile(pattern).search for pattern in settings.deny_urls]
+        self._denied = [linear(pattern).search for pattern in settings.deny_urls]
         self._unwanted = urls.stripper(settings.strip_query)
         self._repeats = settings.max_path_repeats
         self._queries = Quota(settings.max_queries_per_path)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from crawler.engine.http.response import Response
 from crawler.engine.http.selectors import Selection
+from crawler.settings.patterns import Pattern
 
 SOURCES: Mapping[str, Callable[[Response], Any]] = {
     "url": lambda response: response.url,
@@ -24,7 +24,7 @@ class FieldRule:
 
     selection: Selection | None = None
     source: str = ""
-    regex: re.Pattern[str] | None = None
+    regex: Pattern | None = None
     """Searched in each text found. Its first group counts, or else the whole match."""
     type: str = "str"
     many: bool = False
@@ -60,7 +60,7 @@ class ItemRule:
     """The items of one kind of page."""
 
     fields: Mapping[str, FieldRule]
-    match: re.Pattern[str] | None = None
+    match: Pattern | None = None
     each: Selection | None = None
 
     @property
@@ -74,8 +74,8 @@ class ItemRule:
 class UrlRule:
     """Which URLs the crawl fetches."""
 
-    allow: Sequence[re.Pattern[str]] = ()
-    deny: Sequence[re.Pattern[str]] = ()
+    allow: Sequence[Pattern] = ()
+    deny: Sequence[Pattern] = ()
 
     def allows(self, url: str) -> bool:
         """Whether a URL is fetched. `deny` wins; an empty `allow` allows everything."""
@@ -89,7 +89,7 @@ class FollowRule(UrlRule):
     """Which links the crawl follows."""
 
     links: Selection
-    match: re.Pattern[str] | None = None
+    match: Pattern | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

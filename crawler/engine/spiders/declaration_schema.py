@@ -21,9 +21,10 @@ from crawler.engine.spiders.declaration import (
     ItemRule,
     SitemapRule,
 )
-from crawler.settings import overrides
+from crawler.settings import overrides, patterns
 
-REGEX = "a regular expression"
+REGEX = patterns.ALLOWED
+_REGEX_IN_XPATH = re.compile(r"\bre:(test|match|replace)\s*\(")
 MISSING = "missing; allowed:"
 UNKNOWN = "unknown key; allowed:"
 _WORDS = {
@@ -48,7 +49,7 @@ class _Compiled(fields.Field[Any]):
             raise ValidationError(f"allowed: {self._what}")
         try:
             return self._compile(value)
-        except (selectors.BadSelector, re.error) as error:
+        except (selectors.BadSelector, patterns.BadPattern) as error:
             raise ValidationError(f"{error}; allowed: {self._what}") from error
 
 
@@ -102,11 +103,19 @@ def _css(**options: Any) -> _Compiled:
 
 
 def _xpath(**options: Any) -> _Compiled:
-    return _Compiled("an XPath expression", selectors.xpath, **options)
+    return _Compiled("an XPath expression", _without_regex, **options)
+
+
+def _without_regex(query: str) -> selectors.Selection:
+    """Compile an XPath expression of a declaration. lxml passes the pattern of `re:test` to
+    Python's `re`, which may never return."""
+    if _REGEX_IN_XPATH.search(query):
+        raise selectors.BadSelector("re: is not allowed in a declaration; use the key regex")
+    return selectors.xpath(query)
 
 
 def _regex(**options: Any) -> _Compiled:
-    return _Compiled(REGEX, re.compile, **options)
+    return _Compiled(REGEX, patterns.linear, **options)
 
 
 def _one_of(names: Mapping[str, Any]) -> Callable[[str], None]:

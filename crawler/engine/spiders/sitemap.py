@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -11,6 +11,7 @@ from crawler.engine.http import urls
 from crawler.engine.http.request import Callback, Request
 from crawler.engine.spiders import sitemap_xml
 from crawler.engine.spiders.spider import Spider
+from crawler.settings.patterns import linear
 
 if TYPE_CHECKING:
     from crawler.engine.http.response import Response
@@ -37,8 +38,10 @@ class SitemapSpider(Spider):
 
     def __init__(self, *args: Any, **parameters: Any) -> None:
         super().__init__(*args, **parameters)
-        self._rules = [(re.compile(pattern), each) for pattern, each in self.sitemap_rules]
-        self._follow = [re.compile(pattern) for pattern in self.sitemap_follow]
+        compiled = _compiler("sitemap_rules" in parameters)
+        self._rules = [(compiled(pattern), each) for pattern, each in self.sitemap_rules]
+        compiled = _compiler("sitemap_follow" in parameters)
+        self._follow = [compiled(pattern) for pattern in self.sitemap_follow]
 
     def start_requests(self) -> Iterator[Request]:
         """Yield a request for each of `sitemap_urls`."""
@@ -117,3 +120,8 @@ class SitemapSpider(Spider):
 def _urls(response: Response) -> tuple[str, str]:
     """The URL of a page, and the one that was asked for."""
     return response.url, response.request.url
+
+
+def _compiler(is_parameter: bool) -> Callable[[Any], Any]:
+    """Return what compiles patterns: RE2 for those of a task, which anybody may have written."""
+    return (lambda pattern: linear(str(pattern))) if is_parameter else re.compile

@@ -137,8 +137,8 @@ class Placer:
                 self._assign(draft, name, node, now_ns)
             except Exception as error:
                 plan.failed[name] = error
-        for name, error in plan.failed.items():
-            self._give_up(draft, workers, name, error)
+        for name, fault in plan.failed.items():
+            self._give_up(draft, workers, name, fault)
         for name, reason in plan.waiting.items():
             self._let_wait(draft, workers, name, reason)
         for name in draft.unexplained:

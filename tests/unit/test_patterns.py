@@ -1,0 +1,98 @@
+"""Patterns that others write: what they are, and that none of them can hold up a process."""
+
+import time
+
+import pytest
+
+from crawler.engine.frontier.filters import Filters
+from crawler.engine.http import urls
+from crawler.engine.spiders.declarative import compile_declaration
+from crawler.engine.spiders.sitemap import SitemapSpider
+from crawler.errors import ConfigError, InvalidArgument
+from crawler.settings.crawl import CrawlSettings
+from crawler.settings.overrides import override
+from crawler.settings.patterns import BadPattern, linear
+
+ENDLESS = ["(x+x+)+y", "(?:.*,)+$!", "(x|x|xx)*z", "^(?:[^/]+/?)+#$"]
+
+
+@pytest.mark.parametrize("pattern", ENDLESS)
+def test_no_pattern_takes_more_than_a_moment(pattern):
+    began_s = time.process_time()
+    assert linear(pattern).search("x" * 300_000 + ",") is None
+    assert time.process_time() - began_s < 2, "re would take longer than the world exists"
+
+
+def test_the_larger_the_pattern_the_less_of_a_text_is_searched():
+    large = linear("[ab]*a[ab]{900}c")
+    began_s = time.process_time()
+    assert large.search("ab" * 5_000_000) is None
+    assert time.process_time() - began_s < 30
+    assert linear("needle").search("x" * 3_000_000 + "needle")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "why"),
+    [
+        ("(?=a)", "invalid perl operator"),
+        ("(?<!a)b", "invalid perl operator"),
+        (r"(a)\1", "invalid escape sequence"),
+        ("a{,3}", "write {0,n}"),
+        (r"x\\{,3}", "write {0,n}"),
+        ("(?:a{100}){100}", "."),
+        ("[ab]{150}" * 20, "repeats too much"),
+        ("x" * 1001, "at most 1000"),
+        ("\ud800", "."),
+        ("(", "missing"),
+    ],
+)
+def test_what_re2_does_not_know_is_refused_with_a_reason(pattern, why):
+    with pytest.raises(BadPattern, match=why):
+        linear(pattern)
+
+
+def test_a_match_has_its_groups_and_texts_may_be_odd():
+    found = linear("(é)|(o)").search("zo")
+    assert (found[0], found[1], found[2]) == ("o", None, "o")
+    assert linear("(é)|(o)").groups == 2
+    assert linear("b$").search("a\ud800b")
+    assert linear(r"a\{,3}").search("a{,3}")
+    assert not linear(r"^\d$").search("٣")
+
+
+def test_a_task_is_told_its_pattern_and_what_is_allowed():
+    given = {"deny_urls": ["ok", "(?!x)y"]}
+    with pytest.raises(InvalidArgument, match=r"settings\.deny_urls: .*\(\?!x\)y.*no look-around"):
+        override(CrawlSettings(), given, "settings")
+
+
+def test_urls_are_denied_by_any_of_several_patterns():
+    filters = Filters(CrawlSettings(deny_urls=["(?i)/PRINT/", "(a+)+$"]))
+    assert filters.refusal(urls.parse("http://h/print/")) == "denied"
+    assert filters.refusal(urls.parse(f"http://h/{'a' * 1500}")) == "denied"
+    assert filters.refusal(urls.parse(f"http://h/{'a' * 1500}!")) == ""
+
+
+def test_a_declaration_has_linear_patterns_and_no_others():
+    fields = {"a": {"css": "p", "regex": "(?<=x)y"}, "b": {"xpath": "//a[re:test(@x, '(a+)+$')]"}}
+    with pytest.raises(ConfigError) as told:
+        compile_declaration({"name": "s", "items": [{"match": r"(a)\1", "fields": fields}]})
+    lines = str(told.value).splitlines()
+    assert [line.partition(":")[0] for line in lines] == [
+        "spider.items[0].match",
+        "spider.items[0].fields.a.regex",
+        "spider.items[0].fields.b.xpath",
+    ]
+    assert "use the key regex" in lines[2]
+
+
+def test_rules_of_a_sitemap_are_the_authors_own_unless_a_task_gives_them():
+    class Own(SitemapSpider):
+        sitemap_rules = (("(?!x)y", "parse"),)
+
+    assert Own()
+    with pytest.raises(BadPattern):
+        Own(sitemap_rules=[["(?!x)y", "parse"]])
+    with pytest.raises(BadPattern):
+        Own(sitemap_follow=["(?=x)"])
+    assert Own(sitemap_follow=["(x+)+$"])._follow[0].search("x")
