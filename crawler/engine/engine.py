@@ -98,6 +98,11 @@ class Engine:
         """The names of all spiders."""
         return frozenset(self._spiders)
 
+    def task_in_callback(self) -> str:
+        """The task whose callback runs now; empty if none does. Any thread may ask."""
+        called = self._shared.current_callback.now
+        return called.task if called is not None else ""
+
     def crawl(self, spec: Spec, sink: Sink | SinkMaker) -> Crawl:
         """Make the crawl of a task. The caller runs it in a greenlet of its own.
 

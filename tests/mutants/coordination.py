@@ -197,8 +197,8 @@ MUTANTS = [
     Mutant(
         "a blocked hub is told without its stack",
         "crawler/hub.py",
-        "outermost_first = reversed(self.stack())",
-        "outermost_first = reversed([])",
+        "join(map(str, reversed(stack)))",
+        "join(map(str, []))",
         "tests/unit/test_hub.py",
     ),
     Mutant(

@@ -3,6 +3,10 @@
 import io
 import json
 import logging
+import os
+import signal
+import subprocess
+import sys
 import time
 
 import pytest
@@ -93,3 +97,51 @@ def test_a_native_thread_goes_on_while_the_hub_is_blocked_and_can_be_woken():
     while not rung and time.monotonic() < end_s:
         pass
     assert rung
+
+
+PAUSED = """
+import gevent.monkey
+gevent.monkey.patch_all()
+import gevent, sys
+from crawler import logs
+from crawler.hub import HubWatch
+logs.setup("info", "json")
+watch = HubWatch({limit})
+watch.start()
+gevent.sleep(0.3)
+print("up", flush=True)
+sys.stdin.readline()
+gevent.sleep(0.3)
+print(watch.blockages, watch.missed_s, flush=True)
+"""
+
+
+def test_a_process_that_was_paused_says_so_and_blames_no_callback():
+    command = [sys.executable, "-c", PAUSED.format(limit=LIMIT_S)]
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    with subprocess.Popen(command, text=True, **pipes) as process:
+        assert process.stdout.readline() == "up\n"
+        os.kill(process.pid, signal.SIGSTOP)
+        time.sleep(5 * LIMIT_S)
+        os.kill(process.pid, signal.SIGCONT)
+        told, errors = process.communicate("go\n", timeout=20)
+    blockages, missed_s = told.split()
+    assert (int(blockages), float(missed_s)) == (0, pytest.approx(5 * LIMIT_S, abs=2 * LIMIT_S))
+    [line] = [json.loads(line) for line in errors.splitlines()]
+    assert line["msg"].startswith("this process got no processor for ")
+    assert "no callback is to blame" in line["msg"]
+    assert line["level"] == "WARNING"
+
+
+def test_a_callback_that_waits_without_giving_a_turn_is_to_blame_too(watch, written):
+    monkey.get_original("time", "sleep")(4 * LIMIT_S)
+    eventually(lambda: len(written()) == 2, what="the end of the blockage is told")
+    assert written()[0]["msg"] == "the hub is blocked: a callback waits without yielding"
+
+
+def test_the_latest_blockage_names_the_task_and_how_long_it_lasted(watch, written):
+    watch.task_of = lambda: "shop"
+    compute_for(3 * LIMIT_S)
+    eventually(lambda: len(written()) == 2, what="the end of the blockage is told")
+    assert watch.latest.task == written()[0]["task"] == "shop"
+    assert watch.latest.lasted_s == pytest.approx(watch.blocked_s)

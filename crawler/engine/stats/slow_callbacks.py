@@ -2,7 +2,7 @@
 
 All crawls of a process share one thread, so such a callback blocks the others. Crawls only note
 which callback runs. A native thread checks whether the hub turns. If it does not, the thread finds
-the line.
+the line. Time in which the process got no processor does not count.
 """
 
 from __future__ import annotations
@@ -31,38 +31,36 @@ class SlowCallbacks(Pulse):
         super().__init__()
         self._current_callback = current_callback
         self._seen: Called | None = None
-        self._seen_at_s = 0.0
+        self._seen_at = self._turned
         """When the hub had turned last at the moment this callback was first seen."""
-        self._since_s = 0.0
+        self._since = self._turned
+        """Since when this callback computes."""
         self._counted = False
         self._reported_s = -math.inf
 
     def _watch(self) -> None:
         while not self._stopped:
-            self._alarm.wait(LOOK_S)
+            self._rest(LOOK_S)
             if self.silent_s > TICK_S + LOOK_S:
                 self._look()
 
     def _look(self) -> None:
-        called, turned_s, now_s = (
-            self._current_callback.now,
-            self._turned_s,
-            self._clock.monotonic(),
-        )
+        called, turned = self._current_callback.now, self._turned
         if called is None:
             return
-        if called is not self._seen or turned_s != self._seen_at_s:
+        if called is not self._seen or turned is not self._seen_at:
             # The first callback seen since the hub turned has computed since then; a later one has
             # not.
-            self._since_s = turned_s if turned_s != self._seen_at_s else now_s
-            self._seen, self._seen_at_s, self._counted = called, turned_s, False
-        limit_s = called.spider.settings.slow_callback_s
-        if not self._counted and 0 < limit_s <= now_s - self._since_s:
+            self._since = turned if turned is not self._seen_at else self._mark()
+            self._seen, self._seen_at, self._counted = called, turned, False
+        limit_s, kept_s = called.spider.settings.slow_callback_s, self._kept_since(self._since)
+        if not self._counted and 0 < limit_s <= kept_s:
             self._counted = True
             called.counters.slow_callbacks += 1
-            self._tell(called, now_s)
+            self._tell(called, kept_s)
 
-    def _tell(self, called: Called, now_s: float) -> None:
+    def _tell(self, called: Called, kept_s: float) -> None:
+        now_s = self._clock.monotonic()
         if now_s < self._reported_s + REPORT_S:
             return
         self._reported_s = now_s
@@ -73,7 +71,7 @@ class SlowCallbacks(Pulse):
             callback=called.name,
             at=_shown(called.spider, self.stack()),
             url=called.url,
-            seconds=round(now_s - self._since_s, 2),
+            seconds=round(kept_s, 2),
             limit_s=called.spider.settings.slow_callback_s,
         )
 
