@@ -29,7 +29,17 @@ from crawler.coordination.fields import (
 from crawler.coordination.keys import Keys
 from crawler.coordination.store import KeyValue
 from crawler.model.constraints import NONE, Constraints
-from crawler.model.records import NO_COUNTS, Counts, Owner, Resource, Spec, State, shared_owner
+from crawler.model.records import (
+    NO_BLAME,
+    NO_COUNTS,
+    Blame,
+    Counts,
+    Owner,
+    Resource,
+    Spec,
+    State,
+    shared_owner,
+)
 from crawler.schemas import constraint_json
 from crawler.schemas.readers import Faulty
 from crawler.schemas.task_schemas import MAX_RETRIES
@@ -59,6 +69,12 @@ class _Counts(Struct, rename="pascal"):
     seconds: Annotated[float, Meta(ge=0, le=MOST_SECONDS)] = 0.0
 
 
+class _Blame(Struct, rename="pascal", omit_defaults=True):
+    lives: tuple[str, ...] = ()
+    parkings: _Whole = 0
+    until: _Whole = 0
+
+
 class _Stored(Struct, rename="pascal", omit_defaults=True, forbid_unknown_fields=True):
     """The value of a resource. The first four fields are the shared interface. The other fields are
     written only if they differ from their defaults. Fields without a default are always written."""
@@ -83,6 +99,7 @@ class _Stored(Struct, rename="pascal", omit_defaults=True, forbid_unknown_fields
     counts: _Counts | None = None
     failed_on: Annotated[tuple[str, ...], Meta(max_length=MAX_RETRIES)] = ()
     kills: Annotated[int, Meta(ge=0, le=MOST_KILLS)] = 0
+    blame: _Blame | None = None
 
 
 class _Foreign(_Stored, forbid_unknown_fields=False):
@@ -127,6 +144,7 @@ def encode_resource(resource: Resource, term: int = 0) -> bytes:
         None if counts is NO_COUNTS or counts == NO_COUNTS else _encode_counts(counts),
         resource.failed_on,
         resource.kills,
+        None if resource.blame is NO_BLAME else _encode_blame(resource.blame),
     )
     value = _ENCODER.encode(stored)
     return value if not resource.foreign else _joined(value, resource.foreign)
@@ -170,6 +188,7 @@ def decode_resource(name: str, raw: bytes, mod_revision: int) -> Resource:
         stored.assigned_time,
         stored.failed_on,
         stored.kills,
+        _decode_blame(stored.blame) if stored.blame and stored.kills else NO_BLAME,
         foreign,
         mod_revision,
     )
@@ -214,6 +233,14 @@ def _decode_counts(counts: _Counts) -> Counts:
     return Counts(counts.pages, counts.items, counts.failures, counts.seconds)
 
 
+def _encode_blame(blame: Blame) -> _Blame | None:
+    return _Blame(blame.lives, blame.parkings, blame.until) if blame != NO_BLAME else None
+
+
+def _decode_blame(blame: _Blame) -> Blame:
+    return Blame(blame.lives, blame.parkings, blame.until)
+
+
 @lru_cache(CACHED)
 def _encode_constraints(constraints: Constraints) -> Raw:
     """Encode the fields that differ from their defaults."""
@@ -251,7 +278,6 @@ def _fields_of(kind: type[Struct]) -> list[inspect.Field]:
 
 
 _FIELDS = _fields_of(_Stored)
-_COUNT_FIELDS = _fields_of(_Counts)
 _KEYS = frozenset(field.encode_name for field in _FIELDS)
 
 
@@ -283,7 +309,8 @@ def _checked(field: inspect.Field, value: Mapping[str, Any]) -> Any:
         case inspect.EnumType():
             return State(value[key])
         case inspect.StructType():
-            return _Counts(**_given(_COUNT_FIELDS, typed(value, key, dict, {})))
+            made = kind.cls
+            return made(**_given(_fields_of(made), typed(value, key, dict, {})))
         case inspect.DictType(value_type=inspect.StrType()):
             return labels(typed(value, key, dict, {}))
         case inspect.RawType():

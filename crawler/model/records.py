@@ -24,6 +24,14 @@ OWNERS = 10_000
 DRAINING = "draining"
 """The entry in the metadata of a node that is about to leave."""
 
+PROCESS = "process"
+"""The entry in the metadata of a worker that lost its lease and came back: the incarnation with
+which its process registered first. All incarnations from there on are this one process."""
+
+HUNG = "hung"
+"""The entry in the metadata of such a worker if a callback kept it from renewing its lease:
+`<incarnation> <name of the task>`."""
+
 
 class State(enum.Enum):
     """How far a resource is. The docstring of each member says what happens next."""
@@ -114,6 +122,23 @@ def shared_owner(node_id: str, address: str, incarnation: int = 0) -> Owner:
 
 
 @dataclass(frozen=True, slots=True)
+class Blame:
+    """Which workers died soon after they got a task, and how often it was parked for that."""
+
+    lives: tuple[str, ...] = ()
+    """The lives that ended, as `<node id> <incarnation>`, the latest last."""
+    parkings: int = 0
+    """How often the task was parked. The pause doubles each time."""
+    until: int = 0
+    """Until when it is parked: Unix time in nanoseconds; 0 if it is not parked for its latest
+    death yet."""
+
+
+NO_BLAME = Blame()
+"""The blame of a task of which no worker died."""
+
+
+@dataclass(frozen=True, slots=True)
 class Resource:
     """A crawl task as the cluster knows it."""
 
@@ -139,7 +164,9 @@ class Resource:
     failed_on: tuple[str, ...] = ()
     """The ids of the workers on which this run has failed so far, the latest last."""
     kills: int = 0
-    """How many workers died soon after they got it."""
+    """How many different workers died soon after they got it."""
+    blame: Blame = NO_BLAME
+    """Which workers these are, as far as it is known."""
     foreign: Mapping[str, Any] = field(default_factory=dict)
     """Fields of other programs, which are kept as they are."""
     mod_revision: int = 0
@@ -164,7 +191,7 @@ class Resource:
         made = _Open(
             *(self.spec, self.id, self.creation_time, owner, epoch, self.term),
             *(State.ASSIGNED, "", False, NO_COUNTS, now_ns),
-            *(self.failed_on, self.kills, self.foreign, 0),
+            *(self.failed_on, self.kills, self.blame, self.foreign, 0),
         )
         return _frozen(made)
 
@@ -227,6 +254,19 @@ class Node:
         """Whether the node is about to leave, and takes no new tasks."""
         return self.metadata.get(DRAINING) == "true"
 
+    @property
+    def first_incarnation(self) -> int:
+        """The incarnation with which its process registered first, according to its
+        registration."""
+        return _revision(self.metadata.get(PROCESS, "")) or self.incarnation
+
+    @property
+    def hung(self) -> tuple[int, str]:
+        """The incarnation that ended because a callback computed, and the task of that callback;
+        (0, "") if none did."""
+        number, _, task = self.metadata.get(HUNG, "").partition(" ")
+        return (_revision(number), task) if _revision(number) else (0, "")
+
     def has_spider(self, spider: str) -> bool:
         """Whether the node can run that spider, according to its registration."""
         return self.spiders is None or spider in self.spiders
@@ -234,6 +274,11 @@ class Node:
     def owns(self, owner: Owner) -> bool:
         """Whether that assignment was made to this incarnation of the node."""
         return owner.node_id == self.id and owner.incarnation in (0, self.incarnation)
+
+
+def _revision(text: str) -> int:
+    """Return a revision of etcd that a registration names; 0 if it is none."""
+    return int(text) if len(text) < 20 and text.isascii() and text.isdecimal() else 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -222,7 +222,10 @@ class Node:
             cache=Cache(Path(self._settings.folder, worker.cache_folder), worker.cache_bytes),
             most_response_bytes=worker.response_bytes,
         )
-        self._role = Worker(self._store, self._keys, self._settings, engine, self._clock)
+        self._hub.task_of = engine.task_in_callback
+        self._role = Worker(
+            self._store, self._keys, self._settings, engine, self._clock, hub=self._hub
+        )
         self._crawls = engine.statistics
         self.app = self._build_app(None)
 
@@ -270,6 +273,11 @@ class Node:
             "crawler_hub_blocked_seconds",
             "How long callbacks kept the hub from turning, in total.",
             lambda: self._hub.blocked_s,
+        )
+        self._metrics.counter_of(
+            "crawler_processor_missed_seconds",
+            "How long the process got no processor, each time for longer than node.hub_limit_s.",
+            lambda: self._hub.missed_s,
         )
         self._metrics.gauge_of(
             "crawler_greenlets",

@@ -186,8 +186,8 @@ class SchedulerSettings:
     )
     poison_after: int = setting(
         3,
-        "The leader parks a task once this many workers died soon after they got it; 0 means "
-        "never.",
+        "The leader parks a task once this many different workers died soon after they got it; 0 "
+        "means never.",
         least=0,
         most=1000,
     )
@@ -197,6 +197,14 @@ class SchedulerSettings:
         "time after it got the task.",
         unit="s",
         least=1,
+        most=1_000_000,
+    )
+    poison_pause_s: float = setting(
+        60.0,
+        "First pause of such a task. Then it is tried again. The pause doubles each time, up to an "
+        "hour.",
+        unit="s",
+        least=0.1,
         most=1_000_000,
     )
     rebalance_moves: int = setting(

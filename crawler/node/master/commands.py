@@ -13,7 +13,7 @@ from typing import Protocol
 
 from crawler.coordination.codec import MOST_EPOCH
 from crawler.errors import AlreadyExists, NotFound
-from crawler.model.records import Report, Resource, Spec, State
+from crawler.model.records import NO_BLAME, Report, Resource, Spec, State
 from crawler.node.master.draft import Draft
 
 
@@ -75,10 +75,10 @@ class Update:
         """Raises NotFound."""
         present = _present(draft, self.spec.name)
         if not _same(present.spec, self.spec):
-            changed = present.replace(spec=self.spec, kills=0)
+            changed = present.replace(spec=self.spec, kills=0, blame=NO_BLAME)
             draft.put(changed if _same_run(present.spec, self.spec) else _afresh(changed))
         elif present.kills:
-            draft.put(present.replace(kills=0))
+            draft.put(present.replace(kills=0, blame=NO_BLAME))
         else:
             draft.keep(self.spec.name)
         return [self.spec.name]
@@ -197,6 +197,5 @@ def _same_run(one: Spec, other: Spec) -> bool:
 def _afresh(resource: Resource) -> Resource:
     """Return the resource without an owner and without a past. The placement of the same pass gives
     it an owner and a new epoch."""
-    return resource.replace(
-        owner=None, state=State.PENDING, reason="", awaits_spider=False, failed_on=(), kills=0
-    )
+    fresh = resource.replace(owner=None, state=State.PENDING, reason="", awaits_spider=False)
+    return fresh.replace(failed_on=(), kills=0, blame=NO_BLAME)

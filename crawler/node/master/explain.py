@@ -49,4 +49,7 @@ def _out_of_turn(placer: Placer, resource: Resource, now_s: float) -> str:
     pause_s = placer.tries_again_s(resource.name, now_s)
     if pause_s:
         return f"{pause_s:.1f} s to pass: its last run failed"
+    pause_s = placer.parked_s(resource.name, now_s)
+    if pause_s:
+        return f"{pause_s:.1f} s to pass: workers died soon after they were given it"
     return "" if resource.state.finished else f"a change of the task itself: {resource.reason}"

@@ -16,11 +16,15 @@ from crawler.coordination.store import Store
 from crawler.logs import get_logger
 from crawler.model.records import Node, Resource, State
 from crawler.node.master.name_index import NameIndex
+from crawler.node.master.outside import host_of
 from crawler.node.master.set_aside import tell_left_out
 from crawler.scheduler.cluster_state import ClusterState
 from crawler.supervision import Supervisor
 
 log = get_logger(__name__)
+
+MOST_HOSTS = 1_000
+"""How many hosts of lost masters are remembered."""
 
 
 class Mirrors:
@@ -37,6 +41,7 @@ class Mirrors:
     ) -> None:
         self.keys = keys
         self._on_change = on_change
+        self._clock = clock
         self.cluster_state = ClusterState(group_label)
         """The tasks, the workers and all sums. It changes together with the mirrors."""
         self.workers: Mirror[Node] = Mirror(
@@ -48,8 +53,10 @@ class Mirrors:
             self._count_worker,
         )
         self.masters: Mirror[Node] = Mirror(
-            store, keys.registrations(MASTER), decode_registration, clock
+            store, keys.registrations(MASTER), decode_registration, clock, track=self._see_master
         )
+        self.hosts_lost: dict[str, float] = {}
+        """The hosts of masters that went without notice, and when (monotonic)."""
         self.resources: Mirror[Resource] = Mirror(
             store,
             keys.resources,
@@ -117,6 +124,15 @@ class Mirrors:
         """Return the name of each registered master (the `2` of master 2), with its address."""
         prefix = self.keys.node_id(MASTER, "")
         return {id.removeprefix(prefix): n.address for id, n in self.live_masters().items()}
+
+    def _see_master(self, before: Node | None, after: Node | None) -> None:
+        """Note the host of a master that went without notice: a worker there may go with it."""
+        if before is None or after is not None or before.draining:
+            return
+        if len(self.hosts_lost) >= MOST_HOSTS:
+            self.hosts_lost.clear()
+        self.hosts_lost[host_of(before.address)] = self._clock.monotonic()
+        self._on_change()
 
     def _count_worker(self, before: Node | None, after: Node | None) -> None:
         pool = self.cluster_state.workers

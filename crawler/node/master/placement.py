@@ -68,11 +68,15 @@ class Placer:
         framework: Framework,
         settings: SchedulerSettings,
         give_turn: Callable[[], None] = lambda: None,
+        ttl_s: float = 0.0,
     ) -> None:
+        """`ttl_s` is the time to live of the workers' leases."""
         self._cluster_state = cluster_state
         self._framework = framework
         self._give_turn = give_turn
-        self._poison = PoisonWatch(settings.poison_after, settings.poison_window_s)
+        self._poison = PoisonWatch(
+            settings.poison_after, settings.poison_window_s, settings.poison_pause_s, ttl_s
+        )
         self._set_aside = SetAside()
         self._rebalancing = Rebalancing(cluster_state, framework, settings, self._set_aside.tell)
         self.backlog = Backlog(settings.ageing_s, _groups(settings))
@@ -80,7 +84,7 @@ class Placer:
         """The tasks whose run failed: how often, and the time of their next try."""
         self._alarms: list[tuple[float, str]] = []
         self._poisonous: set[str] = set()
-        """The tasks that are not placed again, because they killed workers."""
+        """The tasks that are parked for a while, because they killed workers."""
         self._version = 0
         cluster_state.begin()
 
@@ -123,10 +127,17 @@ class Placer:
         """Return the seconds that a task whose run failed still has to wait; 0 for other tasks."""
         return max(0.0, self._due.get(name, (0, 0.0))[1] - now_s)
 
+    def parked_s(self, name: str, now_s: float) -> float:
+        """Return the seconds for which a task is still parked because workers died of it; 0 for
+        other tasks."""
+        return self._poison.parked_s(name, now_s)
+
     def place(self, draft: Draft, workers: WorkerSnapshot, now_s: float, now_ns: int) -> Placed:
         """Run a pass, and write its decisions into the draft."""
         changes = self._cluster_state.changes.take()
-        dead = self._intake(changes.suspects, draft, workers, now_s, now_ns)
+        names = changes.suspects
+        names |= dict.fromkeys(self._poison.returned(changes.freed, workers.live))
+        dead = self._intake(names, draft, workers, now_s, now_ns)
         self._wake(changes)
         cycle = Cycle(
             self._framework, self._cluster_state, self.backlog, draft.get, self._give_turn
@@ -171,11 +182,13 @@ class Placer:
             names[heapq.heappop(self._alarms)[1]] = None
         homeless = list(self._homeless(names, draft, workers))
         orphaned = _by_dead_owner(homeless, workers)
-        self._poison.blame(orphaned, self._cluster_state.workers.left_in_order, now_ns)
+        in_order = self._cluster_state.workers.left_in_order
+        excused = self._poison.blame(orphaned, workers, in_order, now_s, now_ns)
         # Read them again, because something may have changed while other greenlets ran.
-        for resource in self._homeless([each.name for each in homeless], draft, workers):
+        again = dict.fromkeys([*(each.name for each in homeless), *excused])
+        for resource in self._homeless(again, draft, workers):
             try:
-                self._offer(draft, self._blamed(resource), now_s, now_ns)
+                self._offer(draft, self._poison.judged(resource), now_s, now_ns)
             except Exception as error:
                 self._give_up(draft, workers, resource.name, error)
         return _noteworthy(orphaned)
@@ -186,6 +199,8 @@ class Placer:
         """Yield the tasks that need an owner. Remove the others from the queues."""
         for count, name in enumerate(names, 1):
             resource = draft.get(name)
+            if resource is not None and (resource.kills or name in self._poison.hung):
+                resource = self._reviewed(draft, resource, workers)
             if resource is not None and needs_owner(resource, workers):
                 yield resource
             else:
@@ -197,6 +212,13 @@ class Placer:
                     self._poison.forget(name)
             if count % INTAKE == 0:
                 self._give_turn()
+
+    def _reviewed(self, draft: Draft, resource: Resource, workers: WorkerSnapshot) -> Resource:
+        """Return a task that is blamed for deaths, after another look at whether it is to blame."""
+        reviewed = self._poison.review(resource, workers.live)
+        if reviewed is not resource:
+            draft.put(reviewed)
+        return reviewed
 
     def _break_up(self) -> dict[str, None]:
         """Take all tasks out of their queues, so that each is offered again under its present
@@ -211,20 +233,26 @@ class Placer:
         workers."""
         if self._set_aside.verdict(resource):
             return
-        why = self._poison.verdict(resource)
+        resource = self._poison.sentenced(resource, now_s, now_ns)
         self._poisonous.discard(resource.name)
-        if why:
-            self._poisonous.add(resource.name)
-            self.backlog.withdraw(resource.name)
-            settled = waiting(resource, why)
-            if settled != draft.get(resource.name):
-                draft.put(settled)
+        due_s = self._poison.due_s(resource)
+        if due_s > now_s:
+            self._park(draft, resource, due_s)
         elif self._is_due(resource, now_s):
             task = Task.of(resource)
             shape = self._framework.shape(task, self._cluster_state.relevant_labels)
             since_ns = now_ns if resource.owner else resource.creation_time or now_ns
             group = self._cluster_state.group_of(resource)
             self.backlog.offer(resource.name, task, shape, group, since_ns / 1e9)
+
+    def _park(self, draft: Draft, resource: Resource, due_s: float) -> None:
+        """Keep a task that killed workers from all workers until that time."""
+        self._poisonous.add(resource.name)
+        self.backlog.withdraw(resource.name)
+        heapq.heappush(self._alarms, (due_s, resource.name))
+        settled = waiting(resource, self._poison.reason(resource))
+        if settled != draft.get(resource.name):
+            draft.put(settled)
 
     def _is_due(self, resource: Resource, now_s: float) -> bool:
         """Whether a task may be placed now. A task whose run failed has to wait a little."""
@@ -282,7 +310,7 @@ class Placer:
         program wrote in the middle of this one."""
         resource = draft.get(name)
         if resource is not None and self._cluster_state.is_reserved(name, node):
-            draft.put_placed(resource, assigned(self._blamed(resource), node, now_ns))
+            draft.put_placed(resource, assigned(self._poison.judged(resource), node, now_ns))
             self._due.pop(name, None)
 
     def _give_up(self, draft: Draft, workers: WorkerSnapshot, name: str, error: Exception) -> None:
@@ -298,18 +326,13 @@ class Placer:
         except Exception as another:  # the reason is in the log
             self._set_aside.tell(name, another)
 
-    def _blamed(self, resource: Resource) -> Resource:
-        """Return the resource with the number of workers that it killed."""
-        kills = self._poison.kills(resource)
-        return resource if kills == resource.kills else resource.replace(kills=kills)
-
     def _let_wait(self, draft: Draft, workers: WorkerSnapshot, name: str, reason: str) -> None:
         """Write into the draft why a task waits. A task that should move stays with its worker
         until it can."""
         resource = draft.get(name)
         if resource is None or (resource.owner and workers.stands_by(resource.owner)):
             return
-        settled = waiting(self._blamed(resource), reason)
+        settled = waiting(self._poison.judged(resource), reason)
         if settled != resource:
             draft.put(settled)
 

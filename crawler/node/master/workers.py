@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from crawler.model.records import Node, Owner
@@ -32,6 +32,8 @@ class WorkerSnapshot:
     """Workers that were missing when the leader took over, and are not declared dead yet."""
     cordoned: frozenset[str] = frozenset()
     """The ids of the workers that must have no tasks."""
+    hosts_lost: Mapping[str, float] = field(default_factory=dict)
+    """The hosts of masters that went without notice, and when (monotonic)."""
 
     def stands_by(self, owner: Owner) -> bool:
         """Whether that life of a worker goes on, or may come back."""

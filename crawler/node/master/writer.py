@@ -44,7 +44,9 @@ class TermWriter:
         self._ctx = ctx
         self._mirrors = ctx.mirrors
         self._clock = ctx.clock
-        self.placer = Placer(ctx.mirrors.cluster_state, ctx.framework, ctx.settings, give_turn)
+        self.placer = Placer(
+            ctx.mirrors.cluster_state, ctx.framework, ctx.settings, give_turn, ctx.lease.ttl_s
+        )
         """The tasks that wait for a worker."""
         self._policy = PolicyControl(ctx)
         self._deaths = Deaths(ctx)
@@ -194,7 +196,12 @@ class TermWriter:
         if spared != self._spared:
             cluster_state.workers.suspect_all(life.node_id for life in self._spared - spared)
             self._spared = spared
-        return WorkerSnapshot(self._mirrors.live_workers(), spared, cluster_state.workers.cordoned)
+        return WorkerSnapshot(
+            self._mirrors.live_workers(),
+            spared,
+            cluster_state.workers.cordoned,
+            self._mirrors.hosts_lost,
+        )
 
     def _commit(self, draft: Draft, written: dict[str, Outcome]) -> None:
         """Commit the draft. Fill in `written` as soon as the outcome of each change is known."""
@@ -218,10 +225,11 @@ class TermWriter:
 
     def _take_back(self, draft: Draft, written: Mapping[str, Outcome]) -> None:
         """Restore the tasks that were not committed in the cluster state, so that the workers
-        chosen for them are free again."""
+        chosen for them are free again, and let the next pass look at them."""
         for name in draft.names:
             if name not in written or not written[name].committed:
                 self._mirrors.cluster_state.see(name, self._mirrors.resource(name))
+                self._mirrors.cluster_state.changes.suspect([name])
 
     def _answer(
         self,

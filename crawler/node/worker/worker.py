@@ -25,6 +25,7 @@ from crawler.engine.engine import Engine
 from crawler.engine.items.sinks.factory import Sinks
 from crawler.engine.stats.registry import StatisticsRegistry
 from crawler.errors import CrawlerError
+from crawler.hub import HubWatch
 from crawler.logs import get_logger
 from crawler.metrics import Metrics, Total
 from crawler.model.constraints import Taint
@@ -33,6 +34,7 @@ from crawler.node.membership.leader_observer import LeaderObserver
 from crawler.node.membership.membership import Session
 from crawler.node.worker.epochs import Epochs
 from crawler.node.worker.own_load import OwnLoad
+from crawler.node.worker.past import Past
 from crawler.node.worker.reconcile import RunKey, reconcile
 from crawler.node.worker.runs import Run, Runs
 from crawler.settings.sections import Settings
@@ -67,8 +69,10 @@ class Worker:
         engine: Engine,
         clock: Clock,
         peers: Peers | None = None,
+        hub: HubWatch | None = None,
     ) -> None:
-        """`peers` replaces the gRPC clients of the leader, for tests."""
+        """`peers` replaces the gRPC clients of the leader, for tests. `hub` tells which callback
+        kept this worker from renewing its lease."""
         self._store = store
         self._keys = keys
         self._settings = settings
@@ -89,6 +93,7 @@ class Worker:
         self._runs = Runs(engine, items, self._sinks, clock, self._on_run_end, most)
         self._epochs = Epochs()
         self._own_load = OwnLoad(clock)
+        self._past = Past(clock, hub, settings.coordination.lease_ttl_s)
         self._draining = False
         self._session: Session | None = None
         self._mine: Mirror[Resource] | None = None
@@ -115,6 +120,7 @@ class Worker:
         return Node(
             node_id,
             address,
+            metadata=self._past.metadata(),
             labels=dict(given.labels),
             spiders=self._engine.spider_names(),
             capacity=dict(given.capacity),
@@ -124,6 +130,7 @@ class Worker:
     def join(self, session: Session) -> None:
         """Mirror what is assigned to this incarnation, and run it."""
         self._session = session
+        self._past.joined(session.node.incarnation)
         self._mine = Mirror(
             self._store, self._keys.resources, self._decode_mine, self._clock, self._on_assignment
         )

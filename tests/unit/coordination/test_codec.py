@@ -22,7 +22,7 @@ from crawler.model.constraints import (
     Taint,
     Toleration,
 )
-from crawler.model.records import Counts, Node, Owner, Resource, Spec, State
+from crawler.model.records import Blame, Counts, Node, Owner, Resource, Spec, State
 from tests.unit import constraints as made
 
 REFERENCE = (
@@ -106,7 +106,10 @@ resources = st.builds(
     ),
     assigned_time=st.integers(0, 2**62),
     failed_on=st.lists(text, max_size=3).map(tuple),
-    kills=st.integers(0, 2**31 - 1),
+    kills=st.integers(1, 2**31 - 1),
+    blame=st.builds(
+        Blame, st.lists(text, max_size=3).map(tuple), st.integers(0, 50), st.integers(0, 2**62)
+    ),
     mod_revision=st.just(3),
 )
 
@@ -379,3 +382,14 @@ def test_the_largest_values_are_read_and_carried_by_every_message():
     message = codec.resource_message(resource)
     again = type(message).FromString(message.SerializeToString())
     assert codec.resource_from(again).failed_on == resource.failed_on
+
+
+def test_of_whom_a_task_is_blamed_is_written_only_if_it_is():
+    blame = Blame(("w-1 10", "w-2 20"), 1, 99)
+    blamed = Resource(Spec("a"), kills=2, blame=blame)
+    stored = json.loads(encode_resource(blamed))
+    assert stored["Blame"] == {"Lives": ["w-1 10", "w-2 20"], "Parkings": 1, "Until": 99}
+    assert "Blame" not in json.loads(encode_resource(Resource(Spec("a"))))
+    # A program that does not know the field took the count back.
+    stored["Kills"] = 0
+    assert decode_resource("a", json.dumps(stored).encode(), 3).blame == Blame()

@@ -17,6 +17,14 @@ def worker(number, **about):
     return Node(f"w-{number}", f"h:{number}", incarnation=number * 10, **about)
 
 
+def back(worker, incarnation, first=None, hung=""):
+    """The same process under a new registration, as it comes back after it lost its lease."""
+    metadata = {"process": str(first or worker.incarnation)}
+    if hung:
+        metadata["hung"] = f"{worker.incarnation} {hung}"
+    return Node(worker.id, worker.address, metadata=metadata, incarnation=incarnation)
+
+
 def stored(name="a", owner=W1, **fields):
     """A task as etcd has it."""
     given_owner = Owner(owner.id, owner.address, owner.incarnation) if owner else None
@@ -28,19 +36,21 @@ def stored(name="a", owner=W1, **fields):
 class Scene:
     """What is stored, who lives, and what a pass makes of it."""
 
-    def __init__(self, *resources, workers=(W1,), **settings):
+    def __init__(self, *resources, workers=(W1,), ttl_s=0.0, **settings):
         self.stored = {resource.name: resource for resource in resources}
         self.cluster_state = ClusterState("group")
         self.live = {}
         self.spared = frozenset()
+        self.hosts_lost = {}
         self.now_s = 1000.0
         for worker in workers:
             self.join(worker)
         for resource in resources:
             self.cluster_state.see(resource.name, resource)
+        self._settings = settings
         settings = SchedulerSettings(**settings)
         framework = Framework("least-load", seed=1)
-        self.placer = Placer(self.cluster_state, framework, settings)
+        self.placer = Placer(self.cluster_state, framework, settings, ttl_s=ttl_s)
         self._revision = 100
         self._ids = iter(range(1000, 10_000))
 
@@ -51,6 +61,12 @@ class Scene:
     def leave(self, id):
         del self.live[id]
         self.cluster_state.workers.leave(id)
+
+    def succeeded(self):
+        """The same cluster under another leader, which knows only what is stored."""
+        scene = Scene(*self.stored.values(), workers=self.live.values(), **self._settings)
+        scene.now_s, scene._revision = self.now_s, self._revision
+        return scene
 
     def add(self, *specs):
         """Store new tasks."""
@@ -70,7 +86,8 @@ class Scene:
 
     def place(self, draft=None):
         """A pass on a draft, which is not committed; the workers declared dead."""
-        workers = WorkerSnapshot(self.live, self.spared, self.cluster_state.workers.cordoned)
+        cordoned = self.cluster_state.workers.cordoned
+        workers = WorkerSnapshot(self.live, self.spared, cordoned, self.hosts_lost)
         draft = draft or self.draft()
         placed = self.placer.place(draft, workers, self.now_s, int(self.now_s * 1e9))
         return draft, placed

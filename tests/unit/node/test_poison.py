@@ -2,8 +2,9 @@
 
 import pytest
 
-from crawler.model.records import Node, State
-from tests.unit.node.scene import W1, W2, Scene, stored, worker
+from crawler.model.records import Blame, Node, State
+from crawler.node.master.workers import Incarnation
+from tests.unit.node.scene import W1, W2, Scene, back, stored, worker
 
 
 def given_to(scene, name, owner, **fields):
@@ -47,8 +48,176 @@ def test_only_the_most_suspect_are_blamed():
 def test_a_parked_killer_runs_again_once_it_was_updated():
     scene = Scene(stored("a", None, state=State.PENDING, kills=3))
     assert scene.settle() == {"a": None}
-    scene.store(scene.stored["a"].replace(kills=0))
+    scene.store(scene.stored["a"].replace(kills=0, blame=Blame()))
     assert scene.settle() == {"a": "w-1"}
+
+
+def test_a_parked_task_is_tried_again_after_pauses_that_double_and_are_stored():
+    scene = Scene(stored("a", None, state=State.PENDING, kills=3), poison_pause_s=60.0)
+    pauses = []
+    for _ in range(3):
+        began_s = scene.now_s
+        assert scene.settle() == {"a": None}
+        assert "it is tried again at 1970-01-01 00:" in scene.stored["a"].reason
+        scene = scene.succeeded()  # another master leads, and keeps to what is stored
+        while scene.settle() == {"a": None}:
+            assert scene.placer.parked_s("a", scene.now_s) > 0
+            scene.now_s += 10.0
+        pauses.append(scene.now_s - began_s)
+        scene.now_s += 1.0
+        given = scene.live[scene.owners()["a"]]
+        scene.leave(given.id)
+        scene.join(Node(given.id, given.address, incarnation=given.incarnation + 1))
+    assert pauses == [60.0, 120.0, 240.0]
+
+
+def test_a_wall_clock_that_jumps_back_does_not_prolong_a_parking():
+    later_ns = int(90_000e9)
+    parked = stored(state=State.PENDING, owner=None, kills=3, blame=Blame((), 1, later_ns))
+    scene = Scene(parked, poison_pause_s=60.0)
+    assert scene.settle() == {"a": None}
+    scene.now_s += 60.0
+    assert scene.settle() == {"a": "w-1"}
+
+
+def test_the_same_worker_three_times_is_one_worker():
+    scene = Scene(workers=[W1])
+    given_to(scene, "a", W1)
+    for incarnation in (11, 12, 13):
+        scene.leave(W1.id)
+        scene.settle()
+        scene.join(Node(W1.id, W1.address, incarnation=incarnation))
+        assert scene.settle() == {"a": "w-1"}
+    assert scene.stored["a"].kills == 1
+
+
+def test_a_worker_that_comes_back_in_the_same_process_takes_the_charge_back():
+    scene = Scene(workers=[W1, W2])
+    given_to(scene, "a", W1)
+    given_to(scene, "b", W1)
+    dies(scene, W1)
+    assert [scene.stored[name].kills for name in "ab"] == [1, 1]
+    scene.join(back(W1, 30))
+    scene.settle()
+    assert [scene.stored[name].kills for name in "ab"] == [0, 0]
+    assert scene.owners() == {"a": "w-2", "b": "w-2"}, "they run where they are"
+
+
+def test_a_leader_that_did_not_see_the_death_takes_the_charge_back_too():
+    scene = Scene(workers=[W1, W2])
+    given_to(scene, "a", W1)
+    dies(scene, W1)
+    scene = scene.succeeded()
+    scene.settle()
+    assert scene.stored["a"].kills == 1
+    scene.join(back(W1, 30))
+    scene.settle()
+    assert (scene.stored["a"].kills, scene.stored["a"].blame) == (0, Blame())
+
+
+def test_a_worker_that_is_back_before_its_death_was_noticed_died_of_nothing():
+    scene = Scene(workers=[W1, W2])
+    given_to(scene, "a", W1)
+    scene.leave(W1.id)
+    scene.join(back(W1, 30))
+    scene.settle()
+    assert scene.stored["a"].kills == 0
+
+
+def test_a_new_process_under_the_same_name_takes_nothing_back():
+    scene = Scene(workers=[W1, W2])
+    given_to(scene, "a", W1)
+    dies(scene, W1)
+    scene.join(back(W1, 31, first=30))  # this one lost its lease, but began after the death
+    scene.settle()
+    assert scene.stored["a"].kills == 1
+
+
+def test_of_a_worker_that_hung_only_the_task_whose_callback_computed_is_blamed():
+    scene = Scene(workers=[W1, W2])
+    given_to(scene, "slow", W1)
+    given_to(scene, "good", W1)
+    dies(scene, W1)
+    scene.join(back(W1, 30, hung="slow"))
+    scene.settle()
+    assert (scene.stored["slow"].kills, scene.stored["good"].kills) == (1, 0)
+
+
+def test_who_hung_is_blamed_even_if_another_was_suspected_more():
+    scene = Scene(workers=[W1, W2])
+    given_to(scene, "slow", W1)
+    given_to(scene, "worst", W1, kills=1)
+    dies(scene, W1)
+    assert scene.stored["slow"].kills == 0
+    scene.join(back(W1, 30, hung="slow"))
+    scene.settle()
+    assert (scene.stored["slow"].kills, scene.stored["worst"].kills) == (1, 1)
+
+
+def test_all_nodes_of_a_machine_that_go_within_a_moment_died_of_nothing():
+    scene = Scene(workers=[worker(n) for n in (1, 2, 3)], ttl_s=5.0)
+    for name, node in (("a", worker(1)), ("b", worker(2))):
+        given_to(scene, name, node)
+    scene.now_s += 20.0
+    dies(scene, worker(1))
+    assert scene.stored["a"].kills == 1
+    scene.now_s += 1.0
+    dies(scene, worker(2))
+    scene.settle()
+    assert [scene.stored[name].kills for name in "ab"] == [0, 0]
+
+
+def test_deaths_on_a_machine_one_after_the_other_are_not_at_once():
+    scene = Scene(workers=[worker(n) for n in (1, 2, 3)], ttl_s=5.0)
+    for name, node in (("a", worker(1)), ("b", worker(2))):
+        given_to(scene, name, node)
+    scene.now_s += 20.0
+    dies(scene, worker(1))
+    scene.now_s += 4.0
+    dies(scene, worker(2))
+    assert [scene.stored[name].kills for name in "ab"] == [1, 1]
+
+
+@pytest.mark.parametrize(("later_s", "kills"), [(1.0, 0), (9.0, 1)])
+def test_a_worker_that_goes_together_with_a_master_of_its_machine_died_of_nothing(later_s, kills):
+    scene = Scene(workers=[W1, W2], ttl_s=5.0)
+    given_to(scene, "a", W1)
+    scene.now_s += 20.0
+    scene.hosts_lost["h"] = scene.now_s
+    scene.now_s += later_s
+    dies(scene, W1)
+    assert scene.stored["a"].kills == kills
+
+
+def test_a_worker_that_was_missing_when_the_leader_took_over_died_of_nothing():
+    scene = Scene(workers=[W1, W2])
+    given_to(scene, "a", W1)
+    scene.leave(W1.id)
+    scene.spared = frozenset({Incarnation(W1.id, W1.incarnation)})
+    scene.settle()
+    scene.spared = frozenset()
+    scene.cluster_state.workers.suspect_all([W1.id])
+    scene.settle()
+    assert (scene.owners()["a"], scene.stored["a"].kills) == ("w-2", 0)
+
+
+def test_a_cordoned_worker_died_of_nothing_it_still_had():
+    scene = Scene(workers=[W1])
+    given_to(scene, "a", W1)
+    scene.cluster_state.workers.cordon(frozenset({W1.id}))
+    scene.settle()
+    dies(scene, W1)
+    assert scene.stored["a"].kills == 0
+
+
+def test_what_a_worker_got_after_its_last_renewal_did_not_kill_it():
+    scene = Scene(workers=[W1, W2], ttl_s=5.0)
+    given_to(scene, "early", W1)
+    scene.now_s += 10.0
+    given_to(scene, "late", W1)
+    scene.now_s += 2.0
+    dies(scene, W1)
+    assert (scene.stored["early"].kills, scene.stored["late"].kills) == (1, 0)
 
 
 @pytest.mark.parametrize("settings", [{"poison_after": 0}, {"poison_after": 2}])

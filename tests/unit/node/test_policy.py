@@ -200,7 +200,7 @@ def test_a_task_whose_run_failed_waits_for_its_pause():
     assert waits(scene, "a") == ""
 
 
-def test_a_task_that_killed_its_workers_waits_for_somebody_to_mend_it():
+def test_a_task_that_killed_its_workers_waits_for_its_pause_to_end():
     scene = Scene(stored("a", None, state=State.PENDING, kills=3))
     scene.settle()
-    assert waits(scene, "a").startswith("a change of the task itself: parked: 3 workers died")
+    assert waits(scene, "a").startswith("60.0 s to pass: workers died")
