@@ -12,6 +12,7 @@
     │   │   └── ConfigError      the same for settings: all faults in one message
     │   ├── NotFound
     │   ├── AlreadyExists
+    │   ├── WouldRestart         a change would begin a run anew, which nobody allowed
     │   ├── StoreRefused         the store will never take it: too large, not permitted
     │   └── Conflict             somebody else changed the data on which the request was based
     └── Lost                     stop now: the lease or the leadership behind the work is gone
@@ -95,6 +96,12 @@ class AlreadyExists(Rejected):
     """Something with that name already exists, and differs."""
 
     code = "ALREADY_EXISTS"
+
+
+class WouldRestart(Rejected):
+    """A change would begin the run of a task anew, and the caller did not allow that."""
+
+    code = "FAILED_PRECONDITION"
 
 
 class StoreRefused(Rejected):

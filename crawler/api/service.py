@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from crawler.errors import Unavailable
 from crawler.model.policy import Explanation, PolicyChange, SchedulerView
@@ -60,6 +60,14 @@ class NodeLoad:
     """The load that it reported last."""
 
 
+class Submission(NamedTuple):
+    """What became of a request to add a task."""
+
+    resource: Resource
+    new: bool
+    """Whether the request added it. Otherwise the same task existed, and nothing was started."""
+
+
 class Backend(Protocol):
     """Handles requests as the leader.
 
@@ -67,18 +75,20 @@ class Backend(Protocol):
     sent and its result is unknown.
     """
 
-    def add(self, spec: Spec, call: Call) -> Resource:
+    def submit(self, spec: Spec, call: Call, wait_for_spider: bool = False) -> Submission:
         """Store a new resource and place it. Without a suitable worker it is stored as pending.
 
         If the same specification exists, return its resource unchanged. Raises AlreadyExists if the
-        name has another specification.
+        name has another specification, and InvalidArgument if it names a spider that no live worker
+        offers, unless the task may `wait_for_spider`.
         """
         ...
 
-    def update(self, spec: Spec, call: Call) -> Resource:
-        """Change a resource's specification. Another spider or other parameters start another run.
+    def update(self, spec: Spec, call: Call, restart: bool | None = None) -> Resource:
+        """Change a resource's specification. Another spider or other parameters start another run,
+        except settings that change on a running crawl.
 
-        Raises NotFound.
+        Raises NotFound. With `restart` False it raises WouldRestart instead of ending a run.
         """
         ...
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Iterable
 from typing import Any
@@ -12,12 +13,13 @@ from crawler.cli.base import commands
 from crawler.cli.cluster import task_lines
 from crawler.cli.master import CALL, MASTER, connected
 from crawler.errors import shown
-from crawler.model.records import Spec
+from crawler.model.records import Resource, Spec
 from crawler.schemas import constraint_json, task_schemas
+from crawler.settings import live
 
 FIELDS = ("spider", "priority", "retries", "labels", "parameters", "constraints")
 MAPS = ("labels", "parameters", "constraints")
-"""Fields whose parts may be named, as labels.site."""
+"""Fields whose parts may be named, as labels.site or parameters.settings.delay_s."""
 
 TEXTS = ("spider", "labels.", "constraints.node")
 """The beginnings of fields that are text, whatever the value looks like. The others are JSON, or
@@ -32,25 +34,52 @@ else text."""
     "wanted",
     metavar="FIELD=VALUE",
     multiple=True,
-    help="Set a field, such as priority=5, labels.site=shop, parameters.depth=2 or "
-    "constraints.node=2.",
+    help="Set a field, such as priority=5, labels.site=shop, "
+    "parameters.settings.delay_s=1 or constraints.node=2.",
 )
 @click.option("--unset", metavar="FIELD", multiple=True, help="Reset a field to its default.")
-def update(master: str, name: str, wanted: tuple[str, ...], unset: tuple[str, ...]) -> None:
+@click.option(
+    "--restart",
+    is_flag=True,
+    help="Allow a change that begins the running crawl anew. Without it such a change is refused.",
+)
+def update(
+    master: str,
+    name: str,
+    wanted: tuple[str, ...],
+    unset: tuple[str, ...],
+    restart: bool,
+) -> None:
     """Change TASK. Fields that you do not name stay as they are.
 
-    Another spider or other parameters start another run. If TASK is parked because workers died of
-    it, it is tried again, with or without changes.
+    Settings of politeness and limits, such as parameters.settings.delay_s, change on the running
+    crawl. Another spider or other parameters begin it anew, and need --restart. If TASK is parked
+    because workers died of it, it is tried again, with or without changes.
     """
     with connected(master) as client:
-        given = _given(client.get(name, CALL).spec)
+        before = client.get(name, CALL)
+        given = _given(before.spec)
         for text in wanted:
             _set(given, text)
         for path in unset:
             _unset(given, path)
-        found = client.update(task_schemas.load_spec(given), CALL)
+        found = client.update(task_schemas.load_spec(given), CALL, restart)
     for line in task_lines(found):
         click.echo(line)
+    told = _consequence(before, found)
+    if told:
+        click.echo(told)
+
+
+def _consequence(before: Resource, after: Resource) -> str:
+    """Return what a change meant for the run of a task; empty if it meant nothing."""
+    paths = live.changes(before.spec, after.spec)
+    if not paths:
+        return ""
+    if any(paths.values()):
+        return "it begins another run"
+    running = after.owner is not None and not after.state.finished
+    return "its crawl goes on with the new settings" if running else ""
 
 
 def _given(spec: Spec) -> dict[str, Any]:
@@ -59,7 +88,7 @@ def _given(spec: Spec) -> dict[str, Any]:
     asked = constraint_json.write(spec.constraints)
     return given | {
         "labels": dict(spec.labels),
-        "parameters": dict(spec.parameters),
+        "parameters": copy.deepcopy(dict(spec.parameters)),
         "constraints": {key: value for key, value in asked.items() if value},
     }
 
@@ -69,39 +98,50 @@ def _set(given: dict[str, Any], text: str) -> None:
     path, equals, value = text.partition("=")
     if not equals:
         raise click.BadParameter(f"--set {shown(text)} is not allowed; allowed is FIELD=VALUE")
-    field, part = _place("--set", path)
+    *way, last = _place("--set", path)
     read = value if path.startswith(TEXTS) else _json_or_text(value)
-    if part:
-        _inner("--set", given, field, path)[part] = read
-    else:
-        given[field] = read
+    _inner("--set", given, way, path)[last] = read
 
 
 def _unset(given: dict[str, Any], path: str) -> None:
     """Remove a field, or a part of one. Raises click.BadParameter."""
-    field, part = _place("--unset", path)
-    inner = _inner("--unset", given, field, path) if part else given
-    if inner.pop(part or field, None) is None:
+    *way, last = _place("--unset", path)
+    field, _, name = path.partition(".")
+    if len(way) > 1 and name in _inner("--unset", given, [field], path):
+        way, last = [field], name  # a part whose name has dots
+    inner = _inner("--unset", given, way, path)
+    if inner.pop(last, None) is None:
         raise click.BadParameter(f"--unset {path}: it is not set; {_known(inner)}")
     given.setdefault(field, None)
 
 
-def _place(option: str, path: str) -> tuple[str, str]:
-    """Return the field, and the part of it if one is named. Raises click.BadParameter."""
-    field, _, part = path.partition(".")
-    if field not in FIELDS or (part and field not in MAPS):
+def _place(option: str, path: str) -> list[str]:
+    """Return the field, and the parts of its path if some are named. The name of a label may have
+    dots. Raises click.BadParameter."""
+    field, dot, part = path.partition(".")
+    if field not in FIELDS or (dot and field not in MAPS):
         allowed = ", ".join([*FIELDS, *(f"{name}.KEY" for name in MAPS)])
         raise click.BadParameter(f"{option} {shown(path)} is no field; allowed: {allowed}")
-    return field, part
-
-
-def _inner(option: str, given: dict[str, Any], field: str, path: str) -> dict[str, Any]:
-    """Return the field whose part is named. Raises click.BadParameter."""
-    inner = given[field]
-    if not isinstance(inner, dict):
+    parts = [] if not dot else [part] if field == "labels" else part.split(".")
+    if not all(parts):
         raise click.BadParameter(
-            f"{option} {shown(path)}: {field} is {shown(inner)}; allowed is a map"
+            f"{option} {shown(path)}: a part of the path is empty; allowed is {field}.KEY"
         )
+    return [field, *parts]
+
+
+def _inner(option: str, given: dict[str, Any], way: list[str], path: str) -> dict[str, Any]:
+    """Return the map at the end of a way. `--set` makes what is missing. Raises
+    click.BadParameter."""
+    inner: dict[str, Any] = given
+    for count, key in enumerate(way, 1):
+        inner = inner.setdefault(key, {}) if option == "--set" else inner.get(key, {})
+        if not isinstance(inner, dict):
+            whole = ".".join(way[:count])
+            raise click.BadParameter(
+                f"{option} {shown(path)}: {whole} is {shown(inner)}; allowed is a map; set the"
+                f" whole of {whole}"
+            )
     return inner
 
 

@@ -19,7 +19,7 @@ from crawler.engine.items.sinks.sink import Sink, SinkMaker
 from crawler.engine.plugins import load
 from crawler.engine.politeness.hosts import Hosts
 from crawler.engine.politeness.robots import Robots
-from crawler.engine.spiders.factory import make_spider
+from crawler.engine.spiders.factory import make_spider, settings_for
 from crawler.engine.spiders.spider import Spider
 from crawler.engine.stats.registry import StatisticsRegistry
 from crawler.engine.stats.slow_callbacks import SlowCallbacks
@@ -97,6 +97,11 @@ class Engine:
     def spider_names(self) -> frozenset[str]:
         """The names of all spiders."""
         return frozenset(self._spiders)
+
+    def adjust(self, crawl: Crawl, spec: Spec) -> None:
+        """Change the settings of a crawl to those of its task, as far as they may change while it
+        runs (settings/live.py). Raises InvalidArgument for bad settings."""
+        crawl.adjust(settings_for(type(crawl.spider), spec.parameters, self._settings))
 
     def task_in_callback(self) -> str:
         """The task whose callback runs now; empty if none does. Any thread may ask."""

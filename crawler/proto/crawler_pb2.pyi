@@ -9,7 +9,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class ResourceSpec(_message.Message):
-    __slots__ = ("id", "name", "assigned_node", "creation_time", "spider", "parameters", "labels", "priority", "state", "reason", "epoch", "counts", "constraints", "retries", "assigned_time", "failed_on", "kills")
+    __slots__ = ("id", "name", "assigned_node", "creation_time", "spider", "parameters", "labels", "priority", "state", "reason", "epoch", "counts", "constraints", "retries", "assigned_time", "failed_on", "kills", "restart", "wait_for_spider")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -34,6 +34,8 @@ class ResourceSpec(_message.Message):
     ASSIGNED_TIME_FIELD_NUMBER: _ClassVar[int]
     FAILED_ON_FIELD_NUMBER: _ClassVar[int]
     KILLS_FIELD_NUMBER: _ClassVar[int]
+    RESTART_FIELD_NUMBER: _ClassVar[int]
+    WAIT_FOR_SPIDER_FIELD_NUMBER: _ClassVar[int]
     id: str
     name: str
     assigned_node: str
@@ -51,7 +53,9 @@ class ResourceSpec(_message.Message):
     assigned_time: int
     failed_on: _containers.RepeatedScalarFieldContainer[str]
     kills: int
-    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., assigned_node: _Optional[str] = ..., creation_time: _Optional[int] = ..., spider: _Optional[str] = ..., parameters: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ..., priority: _Optional[int] = ..., state: _Optional[str] = ..., reason: _Optional[str] = ..., epoch: _Optional[int] = ..., counts: _Optional[_Union[Counts, _Mapping]] = ..., constraints: _Optional[_Union[Constraints, _Mapping]] = ..., retries: _Optional[int] = ..., assigned_time: _Optional[int] = ..., failed_on: _Optional[_Iterable[str]] = ..., kills: _Optional[int] = ...) -> None: ...
+    restart: bool
+    wait_for_spider: bool
+    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., assigned_node: _Optional[str] = ..., creation_time: _Optional[int] = ..., spider: _Optional[str] = ..., parameters: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ..., priority: _Optional[int] = ..., state: _Optional[str] = ..., reason: _Optional[str] = ..., epoch: _Optional[int] = ..., counts: _Optional[_Union[Counts, _Mapping]] = ..., constraints: _Optional[_Union[Constraints, _Mapping]] = ..., retries: _Optional[int] = ..., assigned_time: _Optional[int] = ..., failed_on: _Optional[_Iterable[str]] = ..., kills: _Optional[int] = ..., restart: _Optional[bool] = ..., wait_for_spider: _Optional[bool] = ...) -> None: ...
 
 class Constraints(_message.Message):
     __slots__ = ("node", "requests", "required", "preferred", "near", "apart", "spread", "tolerations")
@@ -129,16 +133,20 @@ class Toleration(_message.Message):
     def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ..., effect: _Optional[str] = ...) -> None: ...
 
 class NodeSpec(_message.Message):
-    __slots__ = ("id", "Address", "reason", "resource")
+    __slots__ = ("id", "Address", "reason", "resource", "new", "state")
     ID_FIELD_NUMBER: _ClassVar[int]
     ADDRESS_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     RESOURCE_FIELD_NUMBER: _ClassVar[int]
+    NEW_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
     id: str
     Address: str
     reason: str
     resource: ResourceSpec
-    def __init__(self, id: _Optional[str] = ..., Address: _Optional[str] = ..., reason: _Optional[str] = ..., resource: _Optional[_Union[ResourceSpec, _Mapping]] = ...) -> None: ...
+    new: bool
+    state: str
+    def __init__(self, id: _Optional[str] = ..., Address: _Optional[str] = ..., reason: _Optional[str] = ..., resource: _Optional[_Union[ResourceSpec, _Mapping]] = ..., new: _Optional[bool] = ..., state: _Optional[str] = ...) -> None: ...
 
 class Counts(_message.Message):
     __slots__ = ("pages", "items", "failures", "seconds")

@@ -118,7 +118,8 @@ class CrawlerMasterServicer:
     def AddResource(self, request, context):
         """POST /crawler/resource, body: the whole message.
         Adding the same specification again changes nothing and gets the same answer. Another
-        specification under that name gets ALREADY_EXISTS.
+        specification under that name gets ALREADY_EXISTS. If the task existed, the answer says so
+        (`new`: false) and gives its state; over HTTP it has these two fields only then.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -133,7 +134,8 @@ class CrawlerMasterServicer:
 
     def UpdateResource(self, request, context):
         """PUT /crawler/resource/{name}, body: the whole message. Replaces spider, parameters, labels,
-        priority, constraints and retries. Another spider or other parameters start another run.
+        priority, constraints and retries. Another spider or other parameters start another run, except
+        settings of the crawl that change while it runs (docs/settings.md).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -240,6 +240,20 @@ def load_spec(given: Mapping[str, Any]) -> Spec:
     return spec
 
 
+def load_addition(given: Mapping[str, Any]) -> tuple[Spec, bool]:
+    """Read a request to add a task, and whether the task may wait for its spider. Raises
+    InvalidArgument."""
+    waits, rest = _without_flag(given, "wait_for_spider", "waitForSpider")
+    return load_spec(rest), bool(waits)
+
+
+def load_update(given: Mapping[str, Any]) -> tuple[Spec, bool | None]:
+    """Read a request to change a task, and whether that may restart its run; None if it does not
+    say. Raises InvalidArgument."""
+    restart, rest = _without_flag(given, "restart", "restart")
+    return load_spec(rest), restart
+
+
 def load_name(given: Mapping[str, Any]) -> str:
     """Read the name of a resource, which need not exist. Raises InvalidArgument."""
     return str(_KEY.read(given)["name"])
@@ -249,6 +263,18 @@ def load_query(given: Mapping[str, Any]) -> Query:
     """Read which resources to list. Raises InvalidArgument."""
     query: Query = _QUERY.read(given)
     return query
+
+
+def _without_flag(given: Mapping[str, Any], *names: str) -> tuple[bool | None, Mapping[str, Any]]:
+    """Return a flag that belongs to the request and not to the task, and the rest of the request.
+    Raises InvalidArgument."""
+    found = [name for name in names if name in given]
+    if not found:
+        return None, given
+    value = given[found[0]]
+    if value is not None and not isinstance(value, bool):
+        raise InvalidArgument(f"{found[0]}: {shown(value)} is not allowed; allowed: true, false")
+    return value, {key: value for key, value in given.items() if key not in names}
 
 
 def is_name(name: str) -> bool:

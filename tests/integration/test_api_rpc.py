@@ -48,6 +48,14 @@ def test_a_task_from_its_addition_to_its_end(client, backend):
     assert backend.resources == {}
 
 
+def test_flags_of_a_request_arrive(client, backend):
+    assert client.submit(SPEC, CALL, wait_for_spider=True).new
+    assert not client.submit(SPEC, CALL).new
+    for restart in (None, False, True):
+        client.update(SPEC, CALL, restart)
+    assert (backend.waits, backend.restarts) == ([True, False], [None, False, True])
+
+
 def test_a_pending_task_says_why(client, backend):
     backend.worker = None
     pending = client.add(SPEC, CALL)

@@ -7,6 +7,8 @@ from crawler.model.records import Spec
 from tests.integration.test_cli_cluster import run  # noqa: F401
 from tests.unit.api.fakes import CALL, FakeBackend
 
+CPU_AND_GPUS = (("cpu", 1.0), ("gpu", 2.0))
+
 SPEC = Spec(
     "x",
     "books",
@@ -54,6 +56,13 @@ def test_what_is_not_named_stays_as_it_is(updated):
         ('--set=labels={"k": "v"}', "labels", {"k": "v"}),
         ("--set=parameters.depth=3", "parameters", {"depth": 3}),
         (
+            "--set=parameters.settings.delay_s=0.25",
+            "parameters",
+            {"depth": 2, "settings": {"delay_s": 0.25}},
+        ),
+        ("--set=constraints.requests.gpu=2", "constraints", Constraints("2", CPU_AND_GPUS)),
+        ("--unset=constraints.requests.cpu", "constraints", Constraints("2")),
+        (
             "--set=parameters.start=http://h/?a=b",
             "parameters",
             {"depth": 2, "start": "http://h/?a=b"},
@@ -84,6 +93,9 @@ def test_fields_and_parts_of_them_are_set_and_unset(updated, option, field, valu
         ("--set=priority", 2, "--set 'priority' is not allowed; allowed is FIELD=VALUE"),
         ("--set=name=y", 2, "--set 'name' is no field; allowed: spider, priority, retries,"),
         ("--set=priority.a=1", 2, "--set 'priority.a' is no field; allowed: spider"),
+        ("--set=parameters.depth.x=1", 2, "parameters.depth is 2; allowed is a map; set the whole"),
+        ("--set=parameters.a..b=1", 2, "--set 'parameters.a..b': a part of the path is empty"),
+        ("--unset=parameters.settings.delay_s", 2, "it is not set; set are: none"),
         ("--unset=labels.none", 2, "--unset labels.none: it is not set; set are: site"),
         ("--set=priority=high", 1, "priority: 'high' is not allowed; allowed is an integer"),
         ("--set=constraints.nod=3", 1, "constraints: 'nod' is not a field; the fields are node"),
@@ -105,3 +117,28 @@ def test_a_part_of_what_was_just_set_to_something_else_is_told(run, backend):  #
 
 def test_a_task_that_is_not_there_is_told(run, backend):  # noqa: F811
     assert run(backend, "update", "y")[::2] == (1, "crawler: no such task\n")
+
+
+@pytest.mark.parametrize(
+    ("option", "told"),
+    [
+        ("--set=parameters.settings.delay_s=2", "its crawl goes on with the new settings"),
+        ("--set=parameters.depth=3", "it begins another run"),
+        ("--set=priority=7", None),
+    ],
+)
+def test_what_a_change_means_for_the_run_is_told(run, backend, option, told):  # noqa: F811
+    _, said, _ = run(backend, "update", "x", option)
+    assert (said[-1] == told) is (told is not None)
+
+
+def test_a_restart_is_allowed_only_if_asked_for(run, backend):  # noqa: F811
+    run(backend, "update", "x", "--set=parameters.depth=3")
+    run(backend, "update", "x", "--set=parameters.depth=3", "--restart")
+    assert backend.restarts == [False, True]
+
+
+def test_a_parameter_whose_name_has_dots_can_be_taken_away(run, backend):  # noqa: F811
+    backend.update(Spec("x", "books", {"settings.delay_s": 1, "settings": {"delay_s": 2}}), CALL)
+    run(backend, "update", "x", "--unset=parameters.settings.delay_s")
+    assert backend.resources["x"].spec.parameters == {"settings": {"delay_s": 2}}

@@ -549,7 +549,7 @@ def test_a_rejection_that_rests_on_a_write_that_failed_is_none(cluster):
     store.holds, store.failure = True, Unavailable("nothing was done")
     asked = [
         *(gevent.spawn(answer, backend.delete, "a", CALL) for _ in range(2)),
-        *(gevent.spawn(answer, backend.add, Spec("b", priority=n), CALL) for n in range(2)),
+        *(gevent.spawn(answer, backend.submit, Spec("b", priority=n), CALL) for n in range(2)),
     ]
     assert store.held.wait(5)
     store.go_on.set()

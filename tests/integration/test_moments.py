@@ -40,7 +40,7 @@ def test_a_task_added_and_deleted_within_one_pass_is_answered(cluster):
 
     gevent.joinall(
         [
-            gevent.spawn(call, backend.add, Spec("a"), CALL),
+            gevent.spawn(call, backend.submit, Spec("a"), CALL),
             gevent.spawn(call, backend.delete, "a", CALL),
         ]
     )

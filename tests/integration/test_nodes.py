@@ -9,7 +9,7 @@ from gevent.pywsgi import WSGIServer
 
 from crawler.api.service import Call
 from crawler.coordination.store import Delete, Put
-from crawler.errors import AlreadyExists, NotFound
+from crawler.errors import AlreadyExists, InvalidArgument, NotFound
 from crawler.model.records import Query, Report, Spec, State
 from tests.clusters import CALL, KEYS, Cluster, Shared, Unreachable, request
 from tests.waiting import eventually
@@ -219,7 +219,7 @@ def test_updating_what_is_crawled_runs_it_anew(cluster, site):
 def test_a_task_without_its_spider_fails_by_name_and_is_placed_anew_when_one_has_it(cluster, site):
     client = cluster.client(cluster.master("1"))
     cluster.worker("1", [{**SPIDER, "name": "another"}])
-    client.add(task(site, "a"), CALL)
+    client.add(task(site, "a"), CALL, wait_for_spider=True)
     eventually(lambda: client.get("a", CALL).state is State.FAILED)
     failed = client.get("a", CALL)
     assert "holding" in failed.reason
@@ -228,6 +228,35 @@ def test_a_task_without_its_spider_fails_by_name_and_is_placed_anew_when_one_has
     eventually(lambda: client.get("a", CALL).state is State.RUNNING)
     assert cluster.owners() == {"a": "2"}
     assert client.get("a", CALL).epoch == failed.epoch + 1
+
+
+def test_politeness_changes_on_the_running_crawl(cluster, site):
+    site.released.set()
+    client = cluster.client(cluster.master("1"))
+    cluster.worker("1", [SPIDER])
+    urls = [f"{site.url}/{number}" for number in range(5)]
+    parameters = {"start_urls": urls, "settings": {"delay_s": 3600}}
+    first = client.add(Spec("a", "holding", parameters), CALL)
+    eventually(lambda: len(site.asked) == 1)
+    quicker = Spec("a", "holding", {**parameters, "settings": {"delay_s": 0.0, "max_pages": 4}})
+    changed = client.update(quicker, CALL, restart=False)
+    assert (changed.epoch, changed.spec) == (first.epoch, quicker)
+    eventually(lambda: client.get("a", CALL).state is State.DONE)
+    done = client.get("a", CALL)
+    assert (done.epoch, done.counts.pages) == (first.epoch, 4)
+
+
+def test_a_spider_that_no_live_worker_offers_is_told(cluster, site):
+    client = cluster.client(cluster.master("1"))
+    early = client.add(Spec("early", "nobodys"), CALL)
+    assert early.owner is None, "without any worker nothing is known"
+    client.delete("early", CALL)
+    cluster.worker("1", [SPIDER])
+    with pytest.raises(InvalidArgument, match=r"spider: 'nobodys' is offered by no .*: holding;"):
+        client.add(Spec("a", "nobodys"), CALL)
+    assert client.submit(Spec("a", "nobodys"), CALL, wait_for_spider=True).new
+    assert not client.submit(Spec("a", "nobodys"), CALL).new, "it exists, so it is no news"
+    assert client.add(Spec("of the plain form"), CALL).owner is not None
 
 
 def test_what_another_program_writes_is_placed(cluster, site):

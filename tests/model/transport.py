@@ -130,7 +130,7 @@ class RemoteBackend:
         self._source = source
 
     def add(self, spec: Spec, call: Call) -> Resource:
-        return self._ask(call, lambda backend, call: backend.add(spec, call))
+        return self._ask(call, lambda backend, call: backend.submit(spec, call)).resource
 
     def update(self, spec: Spec, call: Call) -> Resource:
         return self._ask(call, lambda backend, call: backend.update(spec, call))

@@ -231,8 +231,8 @@ _FRONTIER = [
     Mutant(
         "one page more of each host is fetched than allowed",
         "crawler/engine/frontier/filters.py",
-        "if taken >= self._limit:",
-        "if taken > self._limit:",
+        "if taken >= self.limit:",
+        "if taken > self.limit:",
         "tests/unit/engine/test_filters.py -k one_host",
     ),
     Mutant(
@@ -454,8 +454,8 @@ _CRAWL = [
     Mutant(
         "a crawl goes on when its time is up",
         "crawler/engine/crawl/close_conditions.py",
-        "self._max_run_s = settings.max_run_s or math.inf",
-        "self._max_run_s = math.inf",
+        "self._began_s + (settings.max_run_s or math.inf)",
+        "math.inf",
         "tests/unit/engine/test_bounds.py -k time_is_up",
     ),
     Mutant(

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import yaml
 from crawler.errors import ConfigError
 from crawler.model.constraints import Constraints, Effect, Neighbour, Spread, Taint
 from crawler.model.records import Spec
-from crawler.settings import config
+from crawler.settings import config, live
 from crawler.settings.crawl import Limit
 from crawler.settings.sections import Settings
 
@@ -383,3 +384,9 @@ def test_settings_cannot_be_changed_after_loading(load):
     with pytest.raises(dataclasses.FrozenInstanceError):
         settings.node.id = "x"
     assert isinstance(settings, Settings)
+
+
+def test_the_documentation_lists_every_setting_that_changes_on_a_running_crawl():
+    text = (ROOT / "docs" / "settings.md").read_text()
+    listed = text.partition("\n- politeness:")[2].partition("\n\n")[0]
+    assert set(re.findall(r"`(\w+)`", listed)) == live.LIVE

@@ -14,7 +14,7 @@ from google.protobuf.descriptor import FieldDescriptor
 
 from crawler.api import fields
 from crawler.api.failures import Failure
-from crawler.api.service import NodeLoad, Page
+from crawler.api.service import NodeLoad, Page, Submission
 from crawler.errors import InvalidArgument
 from crawler.model.policy import Explanation, SchedulerView
 from crawler.model.records import Leader, Resource
@@ -47,11 +47,14 @@ def write(value: Any) -> bytes:
     return _ENCODER.encode(value).encode(errors="backslashreplace")
 
 
-def placement(resource: Resource) -> dict[str, Any]:
-    """Return the answer to an addition: only the node, or why there is none yet."""
+def placement(submission: Submission) -> dict[str, Any]:
+    """Return the answer to an addition: only the node, or why there is none yet. If the task
+    existed, the answer says so, and how far it is."""
+    resource, new = submission
+    told = {} if new else {"new": False, "state": resource.state.value}
     if resource.owner is None:
-        return {"id": "", "Address": "", "reason": resource.reason}
-    return {"id": resource.owner.node_id, "Address": resource.owner.address}
+        return {"id": "", "Address": "", "reason": resource.reason, **told}
+    return {"id": resource.owner.node_id, "Address": resource.owner.address, **told}
 
 
 def resource(resource: Resource) -> dict[str, Any]:

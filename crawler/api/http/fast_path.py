@@ -52,8 +52,9 @@ class FastPath:
         """Add the task. Return the body of the answer. Raises what the route would raise."""
         self._limiter.admit("http", environ.get("REMOTE_ADDR") or "")
         call = Call(self._timeout_s)
-        spec = task_schemas.load_spec(bodies.read_object(self._body(environ)))
-        return bodies.write(bodies.placement(self._service.backend(call).add(spec, call)))
+        spec, waits = task_schemas.load_addition(bodies.read_object(self._body(environ)))
+        submission = self._service.backend(call).submit(spec, call, waits)
+        return bodies.write(bodies.placement(submission))
 
     def _body(self, environ: WSGIEnvironment) -> bytes:
         length = _length(environ)

@@ -56,8 +56,8 @@ def answer(value: Any, status: int = 200) -> Response:
 def add() -> Response:
     """Store and place a task."""
     call = _call()
-    spec = task_schemas.load_spec(_body(call))
-    return answer(bodies.placement(_service().backend(call).add(spec, call)))
+    spec, waits = task_schemas.load_addition(_body(call))
+    return answer(bodies.placement(_service().backend(call).submit(spec, call, waits)))
 
 
 @api.delete("/resource")
@@ -85,13 +85,14 @@ def get(name: str) -> Response:
 
 @api.put("/resource/<name>")
 def update(name: str) -> Response:
-    """Change what a task does. The body may omit its name."""
+    """Change what a task does. The body may omit its name. With `restart` false, a change that
+    would restart a run is refused."""
     call = _call()
     given = _body(call)
     if given.setdefault("name", name) != name:
         raise InvalidArgument(f"name: {shown(given['name'])} is not the name in the path, {name!r}")
-    spec = task_schemas.load_spec(given)
-    return answer(bodies.resource(_service().backend(call).update(spec, call)))
+    spec, restart = task_schemas.load_update(given)
+    return answer(bodies.resource(_service().backend(call).update(spec, call, restart)))
 
 
 @api.delete("/resource/<name>")

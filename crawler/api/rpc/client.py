@@ -20,7 +20,7 @@ from google.protobuf import empty_pb2
 from crawler.api.rpc import codec, policy_codec
 from crawler.api.rpc.bulkhead import FULL, MAX_IN_FLIGHT, OPEN, Bulkhead, Permit
 from crawler.api.rpc.metadata import ANSWERED, FORWARDED, RETRY_AFTER
-from crawler.api.service import UNTOLD, Call, NodeLoad, Page
+from crawler.api.service import UNTOLD, Call, NodeLoad, Page, Submission
 from crawler.clock import SystemClock
 from crawler.errors import (
     AlreadyExists,
@@ -113,15 +113,19 @@ class Client:
         if "_channel" in self.__dict__:
             run_aside(f"close {self._address}", self._channel.close)
 
-    def add(self, spec: Spec, call: Call) -> Resource:
+    def submit(self, spec: Spec, call: Call, wait_for_spider: bool = False) -> Submission:
         """Store a new resource and place it."""
-        answer = self._ask("AddResource", codec.spec_message(spec), call)
-        return codec.placement_from(answer, spec)
+        message = codec.spec_message(spec, wait_for_spider=wait_for_spider)
+        return codec.placement_from(self._ask("AddResource", message, call), spec)
 
-    def update(self, spec: Spec, call: Call) -> Resource:
+    def add(self, spec: Spec, call: Call, wait_for_spider: bool = False) -> Resource:
+        """Store a new resource and place it. Return it, new or not."""
+        return self.submit(spec, call, wait_for_spider).resource
+
+    def update(self, spec: Spec, call: Call, restart: bool | None = None) -> Resource:
         """Change a resource's specification."""
-        answer = self._ask("UpdateResource", codec.spec_message(spec), call)
-        return codec.resource_from(answer)
+        message = codec.spec_message(spec, restart=restart)
+        return codec.resource_from(self._ask("UpdateResource", message, call))
 
     def delete(self, name: str, call: Call) -> None:
         """Delete a resource."""

@@ -14,7 +14,7 @@ from typing import Any
 from google.protobuf.json_format import MessageToDict, ParseDict
 
 from crawler.api import fields
-from crawler.api.service import NodeLoad, Page
+from crawler.api.service import NodeLoad, Page, Submission
 from crawler.errors import InvalidArgument
 from crawler.model.constraints import NONE, Constraints, Taint
 from crawler.model.records import (
@@ -38,9 +38,22 @@ CACHED = 1024
 """How many constraints are kept in both forms, because many tasks have the same."""
 
 
-def spec_message(spec: Spec) -> pb.ResourceSpec:
-    """Return the request for a task."""
-    return _resource_spec(fields.of_spec(spec))
+def spec_message(
+    spec: Spec, *, restart: bool | None = None, wait_for_spider: bool = False
+) -> pb.ResourceSpec:
+    """Return the request for a task: an update with `restart`, an addition with
+    `wait_for_spider`."""
+    message = _resource_spec(fields.of_spec(spec))
+    if restart is not None:
+        message.restart = restart
+    if wait_for_spider:
+        message.wait_for_spider = True
+    return message
+
+
+def restart_of(message: pb.ResourceSpec) -> bool | None:
+    """Return whether an update may restart a run; None if the request does not say."""
+    return bool(message.restart) if message.HasField("restart") else None
 
 
 def spec_fields(message: pb.ResourceSpec) -> dict[str, Any]:
@@ -79,21 +92,26 @@ def resource_from(message: pb.ResourceSpec) -> Resource:
     )
 
 
-def placement_message(resource: Resource) -> pb.NodeSpec:
+def placement_message(submission: Submission) -> pb.NodeSpec:
     """Return the answer to an addition."""
-    stored = resource_message(resource)
+    resource, new = submission
+    message = pb.NodeSpec(resource=resource_message(resource), new=new, state=resource.state.value)
     if resource.owner is None:
-        return pb.NodeSpec(reason=resource.reason, resource=stored)
-    return pb.NodeSpec(id=resource.owner.node_id, Address=resource.owner.address, resource=stored)
+        message.reason = resource.reason
+    else:
+        message.id, message.Address = resource.owner.node_id, resource.owner.address
+    return message
 
 
-def placement_from(message: pb.NodeSpec, spec: Spec) -> Resource:
-    """Return the resource that was added. A master of another implementation returns only the
+def placement_from(message: pb.NodeSpec, spec: Spec) -> Submission:
+    """Return what became of an addition. A master of another implementation returns only the
     node."""
+    new = message.new if message.HasField("new") else True
     if message.HasField("resource"):
-        return resource_from(message.resource)
+        return Submission(resource_from(message.resource), new)
     owner = Owner(message.id, message.Address) if message.id else None
-    return Resource(spec, owner=owner, state=_state_from("", owner), reason=message.reason)
+    state = _state_from(message.state, owner)
+    return Submission(Resource(spec, owner=owner, state=state, reason=message.reason), new)
 
 
 def query_message(query: Query) -> pb.ListResourcesRequest:

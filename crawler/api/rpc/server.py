@@ -59,7 +59,8 @@ class Servicer(pb_grpc.CrawlerMasterServicer):
         """Store and place a task."""
         call = self._call(context)
         spec = task_schemas.load_spec(codec.spec_fields(request))
-        return codec.placement_message(self._service.backend(call).add(spec, call))
+        backend = self._service.backend(call)
+        return codec.placement_message(backend.submit(spec, call, request.wait_for_spider))
 
     def UpdateResource(
         self, request: pb.ResourceSpec, context: grpc.ServicerContext
@@ -67,7 +68,8 @@ class Servicer(pb_grpc.CrawlerMasterServicer):
         """Change what a task does."""
         call = self._call(context)
         spec = task_schemas.load_spec(codec.spec_fields(request))
-        return codec.resource_message(self._service.backend(call).update(spec, call))
+        restart = codec.restart_of(request)
+        return codec.resource_message(self._service.backend(call).update(spec, call, restart))
 
     def DeleteResource(
         self, request: pb.ResourceSpec, context: grpc.ServicerContext

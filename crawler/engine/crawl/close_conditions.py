@@ -21,19 +21,29 @@ class CloseConditions:
         self.reason = ""
         """The finish reason: the setting whose limit is reached, or a callback's reason."""
         self._clock = clock
-        self._max_run_s = settings.max_run_s or math.inf
+        self._settings = settings
+        self._counters = counters
+        self._began_s = math.inf
         self.deadline_s = math.inf
         """The monotonic time at which `max_run_s` is used up."""
+        self._counts: list[tuple[str, int, Callable[[], int]]] = []
+        self.adjust()
+
+    def adjust(self) -> None:
+        """Read the limits again, because they may have changed."""
+        settings, counters = self._settings, self._counters
         counts: list[tuple[str, int, Callable[[], int]]] = [
             ("max_items", settings.max_items, lambda: counters.items),
             ("max_pages", settings.max_pages, lambda: counters.pages),
             ("max_failures", settings.max_failures, lambda: counters.failures),
         ]
         self._counts = [each for each in counts if each[1]]
+        self.deadline_s = self._began_s + (settings.max_run_s or math.inf)
 
     def begin(self) -> None:
         """Start the running time of the crawl."""
-        self.deadline_s = self._clock.monotonic() + self._max_run_s
+        self._began_s = self._clock.monotonic()
+        self.adjust()
 
     def stop(self) -> None:
         """Stop the crawl from outside."""

@@ -31,6 +31,8 @@ from crawler.engine.stats.outcome import outcome_of
 from crawler.logs import get_logger
 from crawler.model.records import Counts, State
 from crawler.model.statistics import Statistics
+from crawler.settings import live
+from crawler.settings.crawl import CrawlSettings
 from crawler.supervision import do_all
 
 log = get_logger(__name__)
@@ -107,6 +109,15 @@ class Crawl:
     def stopped(self) -> bool:
         """Whether `stop` ended the run. Its outcome has no meaning then."""
         return self._close_conditions.stopped
+
+    def adjust(self, settings: CrawlSettings) -> None:
+        """Take over new settings of politeness and limits while the crawl runs."""
+        live.adopt(self._context.settings, settings)
+        self._close_conditions.adjust()
+        self._frontier.adjust()
+        self._dispatcher.adjust()
+        self._woken.set()
+        log.info("settings changed", task=self.name)
 
     def stop(self) -> None:
         """Make `run` return soon: it cancels the requests in flight and writes the items so far."""

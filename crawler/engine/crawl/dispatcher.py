@@ -40,6 +40,7 @@ class Dispatcher:
         refused: Callable[[Job, FetchError | None], None],
     ) -> None:
         settings, shared = context.settings, context.shared
+        self._settings = settings
         self.arrived: deque[Arrived] = deque()
         """Answers that the crawl has not processed yet. Each sets `woken`."""
         self._clock = context.clock
@@ -58,6 +59,12 @@ class Dispatcher:
         self._in_flight: dict[Job, tuple[SiteQueue, Sent | None]] = {}
         self._aborted = False
         self._broken_off = 0
+
+    def adjust(self) -> None:
+        """Read the settings again, because they may have changed."""
+        self._slots.resize(self._settings.concurrency, self._settings.slow_concurrency)
+        self._sender.adjust()
+        self._gatekeeper.adjust()
 
     @property
     def busy(self) -> int:

@@ -57,6 +57,10 @@ class Sender:
         self._credentials = _credentials(settings)
         self._login_domains: frozenset[str] = frozenset(filter(None, [settings.http_auth_domain]))
 
+    def adjust(self) -> None:
+        """Read the limits of requests again, because they may have changed."""
+        self._terms = FetchLimits.of(self._settings)
+
     @property
     def headers(self) -> tuple[str, ...]:
         """The header lines of every request. Of several user agents, the first counts."""

@@ -30,6 +30,13 @@ class Filters:
         self._queries = Quota(settings.max_queries_per_path)
         self._hosts = Quota(settings.max_pages_per_host)
 
+    def adjust(self, settings: CrawlSettings) -> None:
+        """Take over limits that changed. What was counted stays."""
+        self._length = settings.max_url_length
+        self._repeats = settings.max_path_repeats
+        self._queries.limit = settings.max_queries_per_path
+        self._hosts.limit = settings.max_pages_per_host
+
     def trimmed(self, url: urls.Parsed) -> urls.Parsed:
         """The URL as it is sent: without the fragment and the parameters of `strip_query`."""
         urls.sent(url)
@@ -68,17 +75,17 @@ class Quota:
     """Limits how many of each kind are allowed; 0 is no limit. Rare kinds may be forgotten."""
 
     def __init__(self, limit: int, most: int = MAX_COUNTED) -> None:
-        self._limit = limit
+        self.limit = limit
         self._most = most
         self._taken: dict[int, int] = {}
 
     def take(self, kind: str) -> bool:
         """Count one more of a kind. Returns whether it is allowed."""
-        if not self._limit:
+        if not self.limit:
             return True
         key = hash(kind)
         taken = self._taken.get(key, 0)
-        if taken >= self._limit:
+        if taken >= self.limit:
             return False
         if not taken and len(self._taken) >= self._most:
             self._forget()

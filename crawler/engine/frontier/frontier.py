@@ -56,6 +56,10 @@ class Frontier:
         self._due: list[tuple[float, int, SiteQueue]] = []
         self._later: list[tuple[float, int, Job]] = []
 
+    def adjust(self) -> None:
+        """Read the limits again, because they may have changed."""
+        self._filters.adjust(self._settings)
+
     def __len__(self) -> int:
         """How many requests wait, including those that wait for a retry."""
         return len(self._queues) + len(self._later)

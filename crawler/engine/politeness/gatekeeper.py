@@ -77,8 +77,14 @@ class Gatekeeper:
         self._agent = agent_of(settings)
         self._slots = slots
         self._clock = clock
-        self._joined: set[SiteQueue] = set()
-        """The sites whose hosts know the host terms of this crawl."""
+        self._joined: dict[SiteQueue, float] = {}
+        """The sites whose hosts know the host terms of this crawl, and the Crawl-delay of each."""
+
+    def adjust(self) -> None:
+        """Tell the hosts the present terms of this crawl, because its settings may have changed."""
+        for queue, asked_s in list(self._joined.items()):
+            self._hosts.join(queue, HostTerms.of(self._settings, asked_s))
+            queue.wake()
 
     def ask(self, queue: SiteQueue, stored: Callable[[Job], FetchAnswer | None]) -> Verdict:
         """Decide whether the first request of a site may be sent.
@@ -133,7 +139,7 @@ class Gatekeeper:
     def leave(self, queue: SiteQueue) -> None:
         """Withdraw the crawl's terms for the host of a site, which has no more requests for now."""
         if queue in self._joined:
-            self._joined.discard(queue)
+            del self._joined[queue]
             self._hosts.leave(queue)
 
     def leave_all(self) -> None:
@@ -166,7 +172,7 @@ class Gatekeeper:
             self._ask_robots(queue)
         elif queue not in self._joined:
             asked_s = rules.delay_s(self._agent)
-            self._joined.add(queue)
+            self._joined[queue] = asked_s
             self._hosts.join(queue, HostTerms.of(self._settings, asked_s))
         return rules
 

@@ -45,6 +45,10 @@ class Slots:
         self._aside = 0
         self._waiting: deque[Slot] = deque()
 
+    def resize(self, most: int, most_aside: int) -> None:
+        """Change how many slots there are. Those in use stay."""
+        self._most, self._most_aside = most, most_aside
+
     @property
     def has_spare(self) -> bool:
         """Whether one more request may be set aside."""

@@ -30,8 +30,8 @@ def make_spider(
     With `trusts_tasks` the parameters may name code to run. Raises InvalidArgument if the spider or
     its settings do not allow the parameters.
     """
-    own = override(settings, translated(of_class(spider_class)), "custom_settings")
-    laid_over = override(own, parameters.get("settings", {}), "parameters.settings")
+    own = _own_settings(spider_class, settings)
+    laid_over = settings_for(spider_class, parameters, settings)
     if laid_over.pipelines != own.pipelines and not trusts_tasks:
         raise InvalidArgument(
             "parameters.settings.pipelines: not allowed, because it names code to run; "
@@ -62,6 +62,19 @@ def _refused(
     if names:
         text = f"{text}; {', '.join(names)} not given: {arguments.advice(names)}"
     return InvalidArgument(text)
+
+
+def settings_for(
+    spider_class: type[Spider], parameters: Mapping[str, Any], settings: CrawlSettings
+) -> CrawlSettings:
+    """Return the settings of a task's crawl: the worker's, then the spider's, then the task's.
+    Raises InvalidArgument."""
+    own = _own_settings(spider_class, settings)
+    return override(own, parameters.get("settings", {}), "parameters.settings")
+
+
+def _own_settings(spider_class: type[Spider], settings: CrawlSettings) -> CrawlSettings:
+    return override(settings, translated(of_class(spider_class)), "custom_settings")
 
 
 def _with_login(settings: CrawlSettings, spider: Spider) -> CrawlSettings:

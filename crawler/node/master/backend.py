@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 
-from crawler.api.service import UNTOLD, Call, NodeLoad, Page
+from crawler.api.service import UNTOLD, Call, NodeLoad, Page, Submission
 from crawler.coordination.keys import MASTER, WORKER
-from crawler.errors import NotFound
+from crawler.errors import NotFound, shown
 from crawler.model.policy import Explanation, PolicyChange, SchedulerView
 from crawler.model.records import (
     MAX_PAGE,
@@ -40,6 +40,9 @@ from crawler.node.master.policy_requests import PolicyRequests
 from crawler.node.master.writer import TermWriter
 from crawler.scheduler.candidate import Candidate
 
+MOST_NAMED = 20
+"""How many spiders an error message names."""
+
 
 class LeaderBackend:
     """Carries out requests as the leader. `api.service.Backend` describes what each method
@@ -53,13 +56,15 @@ class LeaderBackend:
         self._live: dict[str, tuple[str, int, Counts]] = {}
         """Task → id, epoch and counts of its run, from the latest report."""
 
-    def add(self, spec: Spec, call: Call) -> Resource:
+    def submit(self, spec: Spec, call: Call, wait_for_spider: bool = False) -> Submission:
         """Store a new resource and place it."""
-        return self._stored(spec.name, self._writer.submit(Add(spec), call))
+        command = Add(spec) if wait_for_spider else Add(spec, self._lacks_spider)
+        stored = self._stored(spec.name, self._writer.submit(command, call))
+        return Submission(stored, command.new)
 
-    def update(self, spec: Spec, call: Call) -> Resource:
+    def update(self, spec: Spec, call: Call, restart: bool | None = None) -> Resource:
         """Change the specification of a resource."""
-        return self._stored(spec.name, self._writer.submit(Update(spec), call))
+        return self._stored(spec.name, self._writer.submit(Update(spec, restart), call))
 
     def delete(self, name: str, call: Call) -> None:
         """Delete a resource."""
@@ -139,6 +144,22 @@ class LeaderBackend:
             resource = self._mirrors.resource(name)
             if resource is None or resource.state.finished:
                 del self._live[name]
+
+    def _lacks_spider(self, spec: Spec) -> str:
+        """Return why nobody can run a new task, if it names a spider that no live worker offers.
+
+        Without any worker nothing is known. A task that names no spider is one of the reference's
+        form: it is placed all the same.
+        """
+        workers = self._mirrors.workers.values.values()
+        if not spec.spider or not workers or any(each.has_spider(spec.spider) for each in workers):
+            return ""
+        offered = sorted({name for each in workers for name in each.spiders or ()})
+        return (
+            f"spider: {shown(spec.spider)} is offered by no live worker; offered: "
+            f"{', '.join(offered[:MOST_NAMED]) or 'none'}; to store the task until a worker with "
+            'it joins, add "wait_for_spider": true'
+        )
 
     def _matching(self, query: Query) -> Iterator[Resource]:
         """Yield the matching resources after the previous page, sorted by name."""

@@ -7,14 +7,15 @@ draft and returns the names on which the result depends; or it raises a subclass
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from crawler.coordination.codec import MOST_EPOCH
-from crawler.errors import AlreadyExists, NotFound
+from crawler.errors import AlreadyExists, InvalidArgument, NotFound, WouldRestart
 from crawler.model.records import NO_BLAME, Report, Resource, Spec, State
 from crawler.node.master.draft import Draft
+from crawler.settings import live, overrides
 
 
 class Command(Protocol):
@@ -30,11 +31,15 @@ class Command(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Add:
     """Add a resource. Nothing changes if the same resource exists."""
 
     spec: Spec
+    objection: Callable[[Spec], str] = lambda spec: ""
+    """Returns why a new task must not be added, or an empty text."""
+    new: bool = False
+    """Whether the latest `apply` added it."""
 
     @property
     def subjects(self) -> Sequence[str]:
@@ -42,9 +47,14 @@ class Add:
         return [self.spec.name]
 
     def apply(self, draft: Draft) -> Sequence[str]:
-        """Raises AlreadyExists if a resource of this name has another specification."""
+        """Raises AlreadyExists if a resource of this name has another specification, and
+        InvalidArgument for an objection."""
         present = draft.get(self.spec.name)
+        self.new = present is None
         if present is None:
+            objection = self.objection(self.spec)
+            if objection:
+                raise InvalidArgument(objection)
             draft.put(Resource(self.spec))
         elif not _same(present.spec, self.spec):
             raise AlreadyExists(
@@ -60,11 +70,14 @@ class Add:
 class Update:
     """Change a specification.
 
-    Another spider or other parameters start another run. An update also resets the count of workers
-    that the task killed, because whoever updates a task has mended it.
+    Another spider or other parameters start another run, except settings that change on a running
+    crawl. An update also resets the count of workers that the task killed, because whoever updates
+    a task has mended it.
     """
 
     spec: Spec
+    restart: bool | None = None
+    """With False, a change is refused that would restart the run of an unfinished task."""
 
     @property
     def subjects(self) -> Sequence[str]:
@@ -72,16 +85,36 @@ class Update:
         return [self.spec.name]
 
     def apply(self, draft: Draft) -> Sequence[str]:
-        """Raises NotFound."""
+        """Raises NotFound, InvalidArgument, WouldRestart."""
         present = _present(draft, self.spec.name)
         if not _same(present.spec, self.spec):
             changed = present.replace(spec=self.spec, kills=0, blame=NO_BLAME)
-            draft.put(changed if _same_run(present.spec, self.spec) else _afresh(changed))
+            draft.put(_afresh(changed) if self._needs_run(present) else changed)
         elif present.kills:
             draft.put(present.replace(kills=0, blame=NO_BLAME))
         else:
             draft.keep(self.spec.name)
         return [self.spec.name]
+
+    def _needs_run(self, present: Resource) -> bool:
+        """Whether the change needs another run. Raises InvalidArgument, WouldRestart."""
+        paths = live.changes(present.spec, self.spec)
+        heavy = [path for path, needs_run in paths.items() if needs_run]
+        if not heavy:
+            faults = overrides.faults(
+                self.spec.parameters.get(live.SETTINGS) or {}, f"parameters.{live.SETTINGS}"
+            )
+            if paths and faults:
+                raise InvalidArgument("; ".join(faults))
+            return False
+        owner = present.owner
+        if owner is not None and not present.state.finished and self.restart is False:
+            raise WouldRestart(
+                f"this would restart the run of {present.name!r} on {owner.node_id}, from"
+                f" its beginning: {', '.join(heavy)} cannot change while it runs; allow it with"
+                " restart (--restart), or change only settings that can (docs/settings.md)"
+            )
+        return True
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from crawler.engine.items.sinks.factory import RunSink, Sinks
 from crawler.engine.items.sinks.sink import Sink, SinkMaker
 from crawler.errors import CrawlerError, InvalidArgument, NotFound
 from crawler.logs import get_logger
-from crawler.model.records import Counts, Report, Resource, State
+from crawler.model.records import Counts, Report, Resource, Spec, State
 from crawler.node.worker.reconcile import RunKey
 from crawler.supervision import OnEnd, Supervisor
 
@@ -120,6 +120,17 @@ class Run:
         self.stops += 1
         if self._crawl is not None:
             self._crawl.stop()
+
+    def adjust(self, engine: Engine, spec: Spec) -> None:
+        """Take over a specification that changed in settings which may change during a run."""
+        if spec.parameters == self._spec.parameters:
+            return
+        self._spec = spec
+        if self._crawl is not None and not self.ended:
+            try:
+                engine.adjust(self._crawl, spec)
+            except InvalidArgument as error:
+                log.warning("new settings refused; the old ones hold", task=self.name, why=error)
 
     def report(self) -> Report | None:
         """Return what the leader does not know yet, or None if it knows all."""
@@ -239,6 +250,13 @@ class Runs:
         """Let the next run begin, because one has ended in whatever way."""
         self._running -= 1
         self._admit()
+
+    def adjust(self, resources: Iterable[Resource]) -> None:
+        """Let runs that go on take over settings of their tasks that changed."""
+        for resource in resources:
+            run, _ = self._runs.get(resource.name, (None, None))
+            if run is not None and run.key == RunKey(resource.id, resource.epoch):
+                run.adjust(self._engine, resource.spec)
 
     def stop(self, names: Iterable[str]) -> None:
         """Stop these runs, all at once, and forget those that ended. A run that does not end stays

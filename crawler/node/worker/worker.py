@@ -212,6 +212,7 @@ class Worker:
         actions = reconcile(wanted, self._runs.known())
         self._runs.stop(actions.stop)
         self._runs.check()
+        self._runs.adjust(desired.values())
         for name in actions.start:
             # The lease may have been lost while runs stopped, and a run may not have stopped.
             free = name not in self._runs.known() and not self._draining

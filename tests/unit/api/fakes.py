@@ -12,7 +12,7 @@ from crawler.api.http.app import build_app
 from crawler.api.limiter import RateLimiter
 from crawler.api.rpc.client import Client, Peers
 from crawler.api.rpc.server import SERVICE_NAME, RpcServer, Servicer
-from crawler.api.service import Call, NodeLoad, Page, Service
+from crawler.api.service import Call, NodeLoad, Page, Service, Submission
 from crawler.errors import AlreadyExists, InvalidArgument, NotFound
 from crawler.metrics import Metrics
 from crawler.model.constraints import Effect, Taint
@@ -57,6 +57,8 @@ class FakeBackend:
         self.resources = {}
         self.calls = []
         self.reports = []
+        self.waits, self.restarts = [], []
+        """What the requests said about spiders that nobody offers, and about restarts."""
         self.loads = []
         self.policy = Policy("least-load", frozenset({"gpu"}), {"spread": 2.5})
         self.switched = False
@@ -64,12 +66,16 @@ class FakeBackend:
         """Called at the start of each request; may raise or wait."""
 
     def add(self, spec, call):
+        return self.submit(spec, call).resource
+
+    def submit(self, spec, call, wait_for_spider=False):
         self._enter(call)
+        self.waits.append(wait_for_spider)
         known = self.resources.get(spec.name)
         if known is not None:
             if known.spec != spec:
                 raise AlreadyExists(f"task {spec.name!r} exists with another specification")
-            return known
+            return Submission(known, False)
         owner = self.worker and Owner(self.worker.id, self.worker.address, self.worker.incarnation)
         resource = Resource(
             spec,
@@ -81,10 +87,11 @@ class FakeBackend:
             reason="" if owner else "no worker is up",
         )
         self.resources[spec.name] = resource
-        return resource
+        return Submission(resource, True)
 
-    def update(self, spec, call):
+    def update(self, spec, call, restart=None):
         self._enter(call)
+        self.restarts.append(restart)
         self.resources[spec.name] = self._find(spec.name).replace(spec=spec)
         return self.resources[spec.name]
 

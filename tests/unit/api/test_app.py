@@ -48,6 +48,27 @@ def test_a_pending_task_says_why():
     assert added.data == b'{"id":"","Address":"","reason":"no worker is up"}'
 
 
+def test_a_task_that_exists_is_told_to_be_no_new_one(web, backend):
+    assert set(body_of(web.post(RESOURCE, json={"name": "x"}))) == {"id", "Address"}
+    backend.resources["x"] = backend.resources["x"].replace(state=State.DONE)
+    again = body_of(web.post(RESOURCE, json={"name": "x"}))
+    assert (again["new"], again["state"]) == (False, "done")
+    assert set(again) == {"id", "Address", "new", "state"}
+
+
+def test_flags_of_a_request_are_no_part_of_the_task(web, backend):
+    for name in ("wait_for_spider", "waitForSpider"):
+        web.post(RESOURCE, json={"name": name, "spider": "later", name: True})
+    web.post(RESOURCE, json={"name": "x", "waitForSpider": None})
+    assert backend.waits == [True, True, False]
+    for given in ({}, {"restart": False}, {"restart": True}):
+        web.put(f"{RESOURCE}/x", json=given)
+    assert backend.restarts == [None, False, True]
+    refused = web.put(f"{RESOURCE}/x", json={"restart": "no"})
+    assert body_of(refused)["message"] == "restart: 'no' is not allowed; allowed: true, false"
+    assert web.post(RESOURCE, json={"name": "x", "restart": True}).status_code == 400
+
+
 def test_a_resource_is_shown_whole(web):
     web.post(RESOURCE, json={"name": "豆瓣", "parameters": {"n": 2.0}, "labels": {"gpu": "yes"}})
     shown = web.get(f"{RESOURCE}/豆瓣")

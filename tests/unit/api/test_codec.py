@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from crawler.api.http import bodies
 from crawler.api.rpc import codec
-from crawler.api.service import NodeLoad, Page
+from crawler.api.service import NodeLoad, Page, Submission
 from crawler.errors import InvalidArgument
 from crawler.model.records import (
     Counts,
@@ -62,15 +62,18 @@ def test_resources(resource):
 
 @pytest.mark.parametrize("resource", [RESOURCE, PENDING])
 def test_placements(resource):
-    message = codec.placement_message(resource)
-    assert codec.placement_from(message, resource.spec) == resource
+    for new in (True, False):
+        message = codec.placement_message(Submission(resource, new))
+        assert codec.placement_from(message, resource.spec) == (resource, new)
+        assert message.state == resource.state.value
     assert (message.id, message.Address) == (
         (WORKER.id, WORKER.address) if resource.owner else ("", "")
     )
 
 
 def test_a_master_of_another_make_tells_no_more_than_the_node():
-    resource = codec.placement_from(pb.NodeSpec(id="w-1", Address="h:1"), Spec("x"))
+    resource, new = codec.placement_from(pb.NodeSpec(id="w-1", Address="h:1"), Spec("x"))
+    assert new
     assert resource == Resource(Spec("x"), owner=Owner("w-1", "h:1"), state=State.ASSIGNED)
     assert codec.resource_from(pb.ResourceSpec(name="x", assigned_node="w-1|h:1")) == resource
 

@@ -1,12 +1,14 @@
 """The pure decisions of master and worker: requests, placement, reconciliation, names."""
 
+import dataclasses
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from crawler.clock import ManualClock
 from crawler.coordination.codec import MOST_EPOCH
-from crawler.errors import AlreadyExists, ConfigError, NotFound
+from crawler.errors import AlreadyExists, ConfigError, InvalidArgument, NotFound, WouldRestart
 from crawler.model.records import Counts, Node, Owner, Report, Resource, Spec, State
 from crawler.node.master.commands import Add, Record, Remove, Update
 from crawler.node.master.draft import Draft
@@ -15,6 +17,8 @@ from crawler.node.master.workers import WorkerSnapshot
 from crawler.node.membership.names import NodeNames
 from crawler.node.worker.reconcile import RunKey, reconcile
 from crawler.node.worker.runs import items_path
+from crawler.settings import live
+from crawler.settings.crawl import CrawlSettings
 from tests.unit.node.scene import W1, W2, Scene, stored
 
 
@@ -296,3 +300,73 @@ def test_items_lie_in_one_folder_below_the_given_one_whatever_the_name(tmp_path_
 def test_an_id_of_another_program_leads_nowhere_else(tmp_path):
     path = items_path(tmp_path, Resource(Spec("x"), id="../../outside", epoch=1))
     assert path.parent == tmp_path / "x"
+
+
+def live_settings(**settings):
+    return Spec("a", "books", {"depth": 2, "settings": settings})
+
+
+def test_settings_that_may_change_during_a_run_do_not_restart_it():
+    draft = draft_of(stored(spec=live_settings(delay_s=0.5, sinks=["csv"])))
+    changed = live_settings(delay_s=0.01, max_pages=9, sinks=["csv"])
+    Update(changed, restart=False).apply(draft)
+    after = only_change(draft).after
+    assert (after.spec, after.owner, after.epoch) == (changed, stored().owner, 3)
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        (Spec("a", "books", {"depth": 3}), "parameters.depth"),
+        (Spec("a", "films", {"depth": 2}), "spider"),
+        (live_settings(delay_s=0.1, sinks=["csv"]), "parameters.settings.sinks cannot"),
+        (Spec("a", "books", {"depth": 2, "settings.delay_s": 0.1}), "parameters.settings.delay_s"),
+    ],
+)
+def test_a_change_that_restarts_a_run_says_what_of_it_does_and_is_refused_if_nobody_allows_it(
+    changed, named
+):
+    present = stored(spec=Spec("a", "books", {"depth": 2}))
+    draft = draft_of(present)
+    with pytest.raises(WouldRestart, match=rf"would restart the run of 'a' on w-1.*{named}"):
+        Update(changed, restart=False).apply(draft)
+    assert not draft.changes()
+    for allowed in (True, None):
+        draft = draft_of(present)
+        Update(changed, restart=allowed).apply(draft)
+        assert only_change(draft).after.owner is None
+
+
+@pytest.mark.parametrize(
+    "present",
+    [stored(state=State.DONE, spec=Spec("a")), stored(owner=None, state=State.PENDING)],
+)
+def test_a_task_that_does_not_run_needs_no_leave_to_change(present):
+    draft = draft_of(present)
+    Update(Spec("a", "other"), restart=False).apply(draft)
+    assert only_change(draft).after.spec.spider == "other"
+
+
+def test_a_setting_that_would_change_during_a_run_must_be_allowed():
+    draft = draft_of(stored(spec=live_settings(delay_s=0.5)))
+    with pytest.raises(InvalidArgument, match=r"parameters\.settings\.delay_s: -1 is not allowed"):
+        Update(live_settings(delay_s=-1)).apply(draft)
+
+
+def test_every_setting_that_may_change_during_a_run_is_one():
+    assert {field.name for field in dataclasses.fields(CrawlSettings)} >= live.LIVE
+
+
+def test_an_addition_tells_whether_it_added_the_task():
+    draft = draft_of(stored(spec=Spec("a"), state=State.DONE))
+    again, first = Add(Spec("a")), Add(Spec("b"))
+    again.apply(draft)
+    first.apply(draft)
+    assert (again.new, first.new) == (False, True)
+
+
+def test_an_objection_concerns_new_tasks_alone():
+    draft = draft_of(stored(spec=Spec("a", "old")))
+    Add(Spec("a", "old"), lambda spec: "nobody has it").apply(draft)
+    with pytest.raises(InvalidArgument, match="nobody has it"):
+        Add(Spec("b", "old"), lambda spec: "nobody has it").apply(draft)
