@@ -16,6 +16,9 @@ from crawler.model.policy import Explanation, PolicyChange, SchedulerView
 from crawler.model.records import Leader, Node, Query, Report, Resource, Spec, WorkerLoad
 from crawler.model.statistics import Statistics
 
+NO_LEADER = "nobody leads: no master has won the election yet; try again in 1 s"
+"""What a master says while it sees no leader, to clients and to who asks whether it is ready."""
+
 UNTOLD = WorkerLoad()
 """The load of a node that reports none."""
 
@@ -173,7 +176,7 @@ class Service:
         """Return the present leader. Raises Unavailable while there is none."""
         leader = self._election.leader()
         if leader is None:
-            raise Unavailable("no master leads at present; try again in a second")
+            raise Unavailable(NO_LEADER)
         return leader
 
     def backend(self, call: Call) -> Backend:

@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from crawler.api.rpc.any_client import AnyClient
 from crawler.api.rpc.client import Client
 from crawler.api.service import Call
 from crawler.cli.base import INTERRUPTED, INTERRUPTED_TEXT
@@ -26,10 +27,13 @@ _UNHEARD = ("cannot reach {}", "{} did not answer", "{} went away", "{} does not
 """The beginnings of errors that say that a master is absent or silent."""
 
 
-def _address(context: click.Context, parameter: click.Parameter, value: str) -> str:
-    host, _, port = value.rpartition(":")
-    if not host or not port.isdecimal() or not 0 < int(port) < 65_536:
-        raise click.BadParameter(f"{value!r} is no address; host:port is allowed")
+def _addresses(context: click.Context, parameter: click.Parameter, value: str) -> str:
+    for address in value.split(","):
+        host, _, port = address.strip().rpartition(":")
+        if not host or not port.isdecimal() or len(port) > 5 or not 0 < int(port) < 65_536:
+            raise click.BadParameter(
+                f"{address!r} is no address; host:port is allowed, or several with commas"
+            )
     return value
 
 
@@ -38,25 +42,27 @@ MASTER: Callable[..., Any] = click.option(
     envvar="CRAWLER_MASTER",
     show_envvar=True,
     default="127.0.0.1:9091",
-    metavar="HOST:PORT",
-    callback=_address,
-    help="gRPC address of any master.",
+    metavar="HOST:PORT[,…]",
+    callback=_addresses,
+    help="gRPC addresses of masters. If one cannot answer, the next is asked.",
 )
 
 
 @contextlib.contextmanager
-def connected(address: str) -> Iterator[Client]:
-    """A context with a client of a master. An error says which master it is about, and what to do.
+def connected(addresses: str) -> Iterator[Client]:
+    """A context with a client of the first of these masters that can answer. An error says which
+    master it is about, and what to do.
 
     In the meantime SIGINT and SIGTERM end the process. Raises CrawlerError.
     """
     before = {number: signal.signal(number, _end) for number in (signal.SIGINT, signal.SIGTERM)}
     client = None
     try:
-        client = Client(address)
+        several = [address.strip() for address in addresses.split(",")]
+        client = AnyClient(several) if len(several) > 1 else Client(several[0])
         yield client
     except Retryable as error:
-        raise CrawlerError(_told(address, str(error))) from error
+        raise CrawlerError(_told(several, str(error))) from error
     finally:
         if client is not None:
             client.close()
@@ -72,7 +78,10 @@ def _end(number: int, frame: FrameType | None) -> None:
     os._exit(INTERRUPTED)
 
 
-def _told(address: str, message: str) -> str:
+def _told(addresses: list[str], message: str) -> str:
+    if len(addresses) > 1:
+        return f"{message}; start a master, or name others with --master or CRAWLER_MASTER"
+    [address] = addresses
     if message.startswith(tuple(each.format(address) for each in _UNHEARD)):
         return (
             f"no master answers at {address}; start one (crawler up, crawler master), "

@@ -109,13 +109,20 @@ def test_a_second_hop_is_refused(backend):
     assert backend.calls == []
 
 
-def test_a_follower_whose_leader_went_says_so(pair):
+def test_a_follower_whose_leader_went_says_so(pair, monkeypatch):
     leader, follower = pair
     leader.server.stop(0)
     answer = follower.web.post(RESOURCE, json={"name": "x"})
     assert answer.status_code == 503
     assert answer.headers["Retry-After"] == "1"
-    assert "cannot reach" in body_of(answer)["message"]
+    told = body_of(answer)["message"]
+    assert told.startswith(f"nobody leads: cannot reach {leader.address}: ")
+    assert "another master takes over when its lease has ended; try again in 1 s" in told
+    peers = follower.election.peers
+    assert peers.trouble(leader.address) == told, "/readyz says the same"
+    # Nobody may ask meanwhile, so that it must be forgotten by itself.
+    monkeypatch.setattr(client_module.SystemClock, "monotonic", lambda: 10.0**12)
+    assert peers.trouble(leader.address) == ""
 
 
 def test_a_leader_that_hangs_costs_no_more_than_the_deadline(follower, backend):

@@ -7,7 +7,7 @@ import pytest
 from crawler.api.service import NodeLoad
 from crawler.cli import cluster, drain, main
 from crawler.cli.base import commands
-from crawler.errors import NotFound, Unavailable
+from crawler.errors import NotFound, OutcomeUnknown, Unavailable
 from crawler.model.policy import Explanation, Judgement, WorkerVerdict
 from crawler.model.records import Owner, Spec, State
 from tests.unit.api.fakes import CALL, WORKER, FakeBackend, Master, running
@@ -186,3 +186,57 @@ def test_all_tasks_are_listed_page_by_page(run, monkeypatch):
         backend.add(Spec(name), CALL)
     _, lines, _ = run(backend, "tasks")
     assert [line.split()[0] for line in lines] == ["TASK", *"abcde"]
+
+
+def asked(monkeypatch, capsys, addresses, *arguments):
+    whole = commands.main
+    monkeypatch.setattr(commands, "main", lambda **more: whole(args=arguments, **more))
+    monkeypatch.setenv("CRAWLER_MASTER", addresses)
+    status = main()
+    said = capsys.readouterr()
+    return status, said.out, said.err
+
+
+def test_of_several_masters_the_next_is_asked_if_one_cannot_answer(monkeypatch, capsys):
+    backend = FakeBackend()
+    backend.add(Spec("x"), CALL)
+    with running(Master(), Master(backend)) as (leaderless, leader):
+        addresses = f"127.0.0.1:1,{leaderless.address}, {leader.address}"
+        status, said, error = asked(monkeypatch, capsys, addresses, "tasks")
+    assert (status, error) == (0, "")
+    assert "x" in said.split()
+
+
+def test_if_no_master_can_answer_each_says_why(monkeypatch, capsys):
+    with running(Master()) as (leaderless,):
+        addresses = f"127.0.0.1:1,{leaderless.address}"
+        status, _, error = asked(monkeypatch, capsys, addresses, "task", "x")
+    assert status == 1
+    assert "127.0.0.1:1: cannot reach 127.0.0.1:1" in error
+    assert f"{leaderless.address}: nobody leads: no master has won the election yet" in error
+    assert "name others with --master or CRAWLER_MASTER" in error
+
+
+def test_a_change_whose_outcome_is_unknown_is_not_asked_of_the_next(monkeypatch, capsys):
+    first, second = FakeBackend(), FakeBackend()
+
+    def unknown():
+        raise OutcomeUnknown("read the task to see")
+
+    for backend in (first, second):
+        backend.add(Spec("x"), CALL)
+    reads = iter([lambda: None, unknown])
+    first.before = lambda: next(reads)()
+    with running(Master(first), Master(second)) as masters:
+        addresses = ",".join(master.address for master in masters)
+        arguments = ("update", "x", "--set=priority=1")
+        status, _, error = asked(monkeypatch, capsys, addresses, *arguments)
+    assert (status, "read the task to see" in error) == (1, True)
+    assert len(second.calls) == 1, "only the addition above"
+
+
+@pytest.mark.parametrize("addresses", ["h", "h:1,", "h:1,i:x", "h:99999", ":1"])
+def test_what_is_no_address_is_told(monkeypatch, capsys, addresses):
+    status, _, error = asked(monkeypatch, capsys, addresses, "tasks")
+    assert status == 2
+    assert "is no address; host:port is allowed, or several with commas" in error

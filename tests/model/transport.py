@@ -170,5 +170,8 @@ class ModelPeers:
             self._process.clock, address, self._forwards, self._process.host
         )
 
+    def trouble(self, address: str) -> str:
+        return ""
+
     def close(self) -> None:
         """There is nothing to close."""

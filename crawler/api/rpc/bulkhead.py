@@ -64,9 +64,15 @@ class Bulkhead:
     """Lets calls to one peer pass, or refuses them."""
 
     def __init__(
-        self, address: str, clock: Clock, on_refused: Callable[[str], None] = lambda _: None
+        self,
+        address: str,
+        clock: Clock,
+        on_refused: Callable[[str], None] = lambda _: None,
+        before: str = "",
     ) -> None:
-        """`on_refused` is called with `FULL` or `OPEN` for each call that is refused."""
+        """`on_refused` is called with `FULL` or `OPEN` for each call that is refused. A refusal of
+        a silent peer begins with `before`."""
+        self._before = before
         self.breaker = CircuitBreaker(clock)
         self._address = address
         self._clock = clock
@@ -107,7 +113,7 @@ class Bulkhead:
             return
         self._on_refused(OPEN)
         raise Unavailable(
-            f"{self._address} does not answer, so this node asks it nothing for a moment; try "
-            "again in a second, another master may lead by then",
+            f"{self._before}{self._address} does not answer, so this node asks it nothing for a "
+            "moment; try again in a second, another master may lead by then",
             self.breaker.refuses_for_s,
         )

@@ -51,6 +51,10 @@ pool is stuck, gRPC does not observe its own deadlines."""
 MAX_REPORTS = 500
 """How many reports one message has. That stays well below the size that a server accepts."""
 
+TROUBLE_S = 5.0
+"""For how many seconds a failed connection says that the leader cannot be reached. Nobody may ask
+meanwhile, so that nothing else would show that it is back."""
+
 MAX_PEERS = 8
 """How many channels stay open; there are not that many masters."""
 
@@ -94,8 +98,10 @@ class Client:
         """`gate` is the bulkhead of that master. Without one the client makes its own."""
         self.gate = gate or Bulkhead(address, SystemClock())
         self._address = address
+        self._forwards = forwards
         self._metadata = ((FORWARDED, "1"),) if forwards else ()
         self._closed = False
+        self._trouble = ("", 0.0)
 
     @cached_property
     def _channel(self) -> Any:
@@ -117,6 +123,12 @@ class Client:
         """Store a new resource and place it."""
         message = codec.spec_message(spec, wait_for_spider=wait_for_spider)
         return codec.placement_from(self._ask("AddResource", message, call), spec)
+
+    @property
+    def trouble(self) -> str:
+        """Why the connection failed a moment ago; empty if it did not."""
+        reason, until_s = self._trouble
+        return reason if SystemClock.monotonic() < until_s else ""
 
     def add(self, spec: Spec, call: Call, wait_for_spider: bool = False) -> Resource:
         """Store a new resource and place it. Return it, new or not."""
@@ -220,6 +232,7 @@ class Client:
         except ValueError:
             raise Unavailable(f"the channel to {self._address} was closed") from None
         passage.answered()
+        self._trouble = ("", 0.0)
         return answer
 
     def _translate(self, error: Any, call: Call) -> CrawlerError:
@@ -240,9 +253,19 @@ class Client:
         if ANSWERED in trailer:
             return Unavailable(message, float(trailer.get(RETRY_AFTER, 1.0)))
         if message.startswith(("failed to connect", "DNS resolution failed")):
-            return Unavailable(f"cannot reach {self._address}: {message}")
+            return self._unreachable(message)
         # The connection broke during the call, and nobody knows how far the call had come.
         return OutcomeUnknown(f"{self._address} went away during the call: {message}")
+
+    def _unreachable(self, message: str) -> Unavailable:
+        told = f"cannot reach {self._address}: {message}"
+        if self._forwards:
+            told = (
+                f"nobody leads: {told}; it was the leader, and another master takes over when its "
+                "lease has ended; try again in 1 s"
+            )
+        self._trouble = told, SystemClock.monotonic() + TROUBLE_S
+        return Unavailable(told)
 
     def _silent(self, call: Call) -> str:
         return f"{self._address} did not answer within {call.timeout_s:.3g} s"
@@ -279,12 +302,18 @@ class Peers:
     def backend(self, address: str) -> Client:
         """Return the client of the master at that address."""
         if address not in self._clients:
-            gate = Bulkhead(address, SystemClock(), self._count)
+            before = "nobody leads: " if self._forwards else ""
+            gate = Bulkhead(address, SystemClock(), self._count, before)
             self._clients[address] = Client(address, forwards=self._forwards, gate=gate)
         self._clients.move_to_end(address)
         if len(self._clients) > MAX_PEERS:
             self._clients.popitem(last=False)[1].close()
         return self._clients[address]
+
+    def trouble(self, address: str) -> str:
+        """Return why the connection to that master failed a moment ago; empty if it did not."""
+        client = self._clients.get(address)
+        return client.trouble if client is not None else ""
 
     def close(self) -> None:
         """Close every channel."""

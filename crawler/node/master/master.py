@@ -13,7 +13,7 @@ from functools import partial
 from gevent import Greenlet
 
 from crawler.api.rpc.client import Peers
-from crawler.api.service import Backend, Service
+from crawler.api.service import NO_LEADER, Backend, Service
 from crawler.clock import Clock
 from crawler.coordination.election import Election, leader_value
 from crawler.coordination.keys import Keys
@@ -37,6 +37,8 @@ from crawler.settings.sections import Settings
 from crawler.supervision import OnEnd, Supervisor
 
 log = get_logger(__name__)
+
+TAKING_OVER = "nobody leads yet: this master is taking over as the leader; try again in 1 s"
 
 AGAIN_S = 0.5
 """Pause between the end of a term and the next campaign."""
@@ -129,10 +131,10 @@ class Master:
             return ""
         leader = self.leader()
         if leader is None:
-            return "no master leads"
+            return NO_LEADER
         if not leader.address:
             return f"the leader {leader.id!r} gives no address"
-        return "taking over as the leader" if self._is_me(leader) else ""
+        return TAKING_OVER if self._is_me(leader) else self._observer.trouble(leader)
 
     def measure(self, metrics: Metrics) -> None:
         """Export whether this master leads, how many requests wait, and its view of the cluster."""
@@ -209,7 +211,7 @@ class Master:
         if self._session is None:
             raise Unavailable("this master is not connected to etcd; try again in a second")
         if self._is_me(leader):
-            raise Unavailable("this master is taking over as the leader; try again in a second")
+            raise Unavailable(TAKING_OVER)
         return self._observer.backend(leader)
 
     def _campaign(self, session: Session) -> None:

@@ -47,6 +47,10 @@ class LeaderObserver:
         """Return a client of that leader."""
         return self._peers.backend(leader.address)
 
+    def trouble(self, leader: Leader) -> str:
+        """Return why a request to that leader failed a moment ago; empty if none did."""
+        return self._peers.trouble(leader.address)
+
     def measure(self, metrics: Metrics) -> None:
         """Export the state of the connection to the leader."""
         self._peers.measure(metrics)

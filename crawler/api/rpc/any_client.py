@@ -1,0 +1,47 @@
+"""A client of several masters, of which any will do: it asks the next if one cannot answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from crawler.api.rpc.client import Client
+from crawler.api.service import Call
+from crawler.errors import OutcomeUnknown, Overloaded, Retryable, Unavailable
+
+
+class AnyClient(Client):
+    """A backend at the first of these addresses that can answer. It stays with that one.
+
+    The next is asked if one does not answer, or says that nobody leads. A change whose outcome is
+    unknown is not repeated.
+    """
+
+    def __init__(self, addresses: Sequence[str]) -> None:
+        super().__init__(",".join(addresses))
+        self._clients = {address: Client(address) for address in addresses}
+
+    def close(self) -> None:
+        """Close all channels."""
+        for client in self._clients.values():
+            client.close()
+
+    def _ask(self, method: str, request: Any, call: Call) -> Any:
+        return self._first(method, request, call, (Unavailable, Overloaded))
+
+    def _read(self, method: str, request: Any, call: Call) -> Any:
+        return self._first(method, request, call, (Unavailable, Overloaded, OutcomeUnknown))
+
+    def _first(
+        self, method: str, request: Any, call: Call, passing: tuple[type[Retryable], ...]
+    ) -> Any:
+        """Return the answer of the first master that has one. `passing` are the errors after which
+        the next is asked."""
+        failed: list[str] = []
+        for address, client in list(self._clients.items()):
+            try:
+                return client._ask(method, request, call)
+            except passing as error:
+                failed.append(f"{address}: {error}")
+                self._clients[address] = self._clients.pop(address)  # the last to be asked now
+        raise Unavailable("no master can answer: " + "; ".join(failed))
