@@ -23,15 +23,16 @@ from crawler.api.limiter import RateLimiter
 from crawler.api.rpc.server import SERVICE_NAME, RpcServer, Servicer
 from crawler.api.rpc.worker import CrawlsServicer
 from crawler.api.service import Crawls, Service
-from crawler.clock import Clock, SystemClock
+from crawler.clock import Backoff, Clock, SystemClock
 from crawler.coordination.etcd.client import MOST_CALLS
 from crawler.coordination.etcd.store import EtcdStore
+from crawler.coordination.etcd.version import objection
 from crawler.coordination.keys import MASTER, WORKER, Keys
 from crawler.coordination.store import Store
 from crawler.engine.download.http_cache import Cache
 from crawler.engine.engine import Engine
 from crawler.engine.spiders.loader import load_spiders
-from crawler.errors import ConfigError
+from crawler.errors import ConfigError, CrawlerError, Retryable
 from crawler.hub import HubWatch
 from crawler.logs import get_logger
 from crawler.metrics import Metrics
@@ -153,6 +154,8 @@ class Node:
         self._listen()
         self._hub.start()
         self._supervisor.spawn("readiness", self._watch_readiness, on_end=OnEnd.FATAL)
+        if isinstance(self._store, EtcdStore):
+            self._supervisor.spawn("etcd version", self._judge_etcd, self._store)
         self._role.start(self._supervisor)
         join = self._membership.run
         self._members.spawn(
@@ -329,6 +332,19 @@ class Node:
                 self._health.set_ready(not reason, reason)
                 known = reason
             self._clock.sleep(READY_CHECK_S)
+
+    def _judge_etcd(self, store: EtcdStore) -> None:
+        """Warn once if etcd is older than it should be."""
+        backoff = Backoff(most_s=5.0)
+        while True:
+            try:
+                told = objection(store.version())
+            except Retryable:
+                self._clock.sleep(backoff.next_s())
+            except CrawlerError as error:  # this user may not ask
+                return log.debug("cannot ask etcd for its version", error=str(error))
+            else:
+                return log.warning(told) if told else None
 
     def _on_fatal(self, greenlet: str, error: BaseException | None) -> None:
         """Leave the cluster because a necessary part has ended, and let the owner of the process

@@ -1,5 +1,7 @@
 """What is particular to etcd: reads that need a quorum, and connections that break."""
 
+import re
+
 import gevent
 import pytest
 
@@ -195,3 +197,9 @@ def value(store, key):
     except Unavailable as error:
         return error
     return kv and kv.value
+
+
+def test_it_says_its_version(shared_etcd):
+    store = EtcdStore([shared_etcd.endpoint])
+    assert re.fullmatch(r"3\.\d+\.\d+", store.version())
+    store.close()

@@ -74,6 +74,11 @@ class Connection:
         return rpc_pb2_grpc.KVStub(self._opened())
 
     @cached_property
+    def maintenance(self) -> Any:
+        """The state of the member itself."""
+        return rpc_pb2_grpc.MaintenanceStub(self._opened())
+
+    @cached_property
     def lease(self) -> Any:
         """Leases."""
         return rpc_pb2_grpc.LeaseStub(self._opened())

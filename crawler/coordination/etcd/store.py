@@ -69,6 +69,11 @@ class EtcdStore:
             password=settings.password,
         )
 
+    def version(self) -> str:
+        """Return the version of the member that answers. Raises Retryable, StoreRefused."""
+        status = self._client.call(lambda c: c.maintenance.Status, rpc_pb2.StatusRequest())
+        return str(status.version)
+
     @property
     def counts(self) -> Counts:
         """Calls, watches and reconnects, for gauges."""
