@@ -15,6 +15,15 @@ from crawler.cli.signals import until_signal
 from crawler.errors import CrawlerError
 from crawler.settings import config
 
+log = logs.get_logger(__name__)
+
+STOPPING = (
+    "stopping: callbacks may end, their items are written, and others take the work over; a second"
+    " signal cuts the callbacks off, and the items yielded so far are written all the same; a third"
+    " ends the process at once"
+)
+"""What the first signal says."""
+
 
 def _node_options(command: Callable[..., Any]) -> Callable[..., Any]:
     options = (
@@ -63,6 +72,8 @@ def _run_node(role: str, options: dict[str, str | None]) -> int:
     wanted = until_signal(node.hurry)
     node.start()
     gevent.wait([wanted, node.stopped], count=1)
+    if wanted.is_set():
+        log.info(STOPPING)
     node.stop()
     if node.failure:
         raise CrawlerError(node.failure)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from pathlib import Path
 
 import click
 
@@ -14,9 +16,15 @@ from crawler.devtools.one_spider import Solo, engine_for
 from crawler.engine.crawl.crawl import Crawl
 from crawler.engine.items.sinks.targets import STANDARD_OUTPUT, Targets, public
 from crawler.errors import InvalidArgument
+from crawler.hub import NativeAlarm, run_beside
 from crawler.model.records import State
 from crawler.terminal import report
 from crawler.terminal.terminal import StatusLine
+
+ADDED = "added to what it had before; -O instead of -o begins it anew"
+
+WRITE_S = 5.0
+"""How many seconds the last items may take to be written after a second Ctrl-C."""
 
 
 @commands.command()
@@ -47,26 +55,72 @@ def runspider(
 ) -> int:
     """Run the spider of FILE, Python or YAML, in this process: no cluster, no etcd.
 
-    Ctrl-C ends the crawl in order, and writes its items. A second Ctrl-C ends it at once.
+    Ctrl-C ends the crawl in order, and writes its items. A second Ctrl-C cuts off a callback that
+    does not end; the items yielded so far are written all the same, within 5 seconds. A third ends
+    the process at once.
     """
     line = StatusLine(sys.stderr)
     logs.setup(level, "text", line)
     kind = options.chosen(options.spiders_of(path), spider, path)
     spec = options.spec_of(kind, arguments, settings)
+    longer = {place for place in outputs if _has_items(place)}
     with engine_for(options.crawl_settings(file), kind) as engine:
         try:
             solo = Solo(engine, spec, Targets(outputs, fresh, spec.name))
         except InvalidArgument as error:
             raise options.refused(error) from error
-        on_interrupt(solo.stop)
+        end_within(WRITE_S, solo)
         crawl = solo.run(lambda found: line.show(report.status(found)))
     line.show("")
-    return _tell(crawl, (*outputs, *fresh))
+    return _tell(crawl, (*outputs, *fresh), longer)
 
 
-def _tell(crawl: Crawl, places: tuple[str, ...]) -> int:
-    """Show how the crawl ended. Return the exit status."""
-    files = [public(place) for place in places if place != STANDARD_OUTPUT]
+def _has_items(place: str) -> bool:
+    """Whether a place for items is a file or folder that has something in it already."""
+    path = Path(place)
+    if path.is_dir():
+        return any(path.iterdir())
+    return path.is_file() and path.stat().st_size > 0
+
+
+def end_within(patience_s: float, solo: Solo) -> None:
+    """Let the first Ctrl-C end the crawl in order, and the second cut its callback off; then the
+    process ends after `patience_s` seconds at the latest."""
+
+    def stop() -> None:
+        solo.stop()
+        _say(
+            "stopping: it lets the running callback end, and writes the items. Press Ctrl-C again"
+            " to cut the callback off; the items yielded so far are written all the same"
+        )
+
+    def cut_off() -> None:
+        _say("cutting the callback off, and writing the items")
+        run_beside(lambda: _end_after(patience_s))
+        solo.cut_off()
+
+    on_interrupt(stop, cut_off)
+
+
+def _end_after(patience_s: float) -> None:
+    NativeAlarm().wait(patience_s)
+    _say(f"the crawl did not end within {patience_s:g} s; its last items may be lost")
+    os._exit(INTERRUPTED)
+
+
+def _say(message: str) -> None:
+    """Write a line from a signal handler or a native thread."""
+    os.write(sys.stderr.fileno(), f"crawler: {message}\n".encode())
+
+
+def _tell(crawl: Crawl, places: tuple[str, ...], longer: set[str]) -> int:
+    """Show how the crawl ended. `longer` are the places that had items before. Return the exit
+    status."""
+    files = [
+        public(place) + (f" ({ADDED})" if place in longer else "")
+        for place in places
+        if place != STANDARD_OUTPUT
+    ]
     lines = [*report.summary(crawl.statistics), *(report.row("items in", file) for file in files)]
     if not places:
         lines.append(report.row("items in", "nowhere; -o FILE keeps them"))

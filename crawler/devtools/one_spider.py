@@ -6,6 +6,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import gevent
+from gevent import Greenlet
+
 from crawler.clock import SystemClock
 from crawler.engine.crawl.crawl import Crawl
 from crawler.engine.download.address_policy import ALL
@@ -45,13 +48,28 @@ class Solo:
     def __init__(self, engine: Engine, spec: Spec, sink: Sink | SinkMaker) -> None:
         """Raises NotFound and InvalidArgument, like `Engine.crawl`."""
         self._crawl: Crawl = engine.crawl(spec, sink)
+        self._in_callback = engine.task_in_callback
+        self._greenlet: Greenlet | None = None
         self.stop = self._crawl.stop
+
+    def cut_off(self) -> None:
+        """End a callback where it is. The crawl then writes the items yielded so far, and ends.
+
+        A signal handler calls it. If the callback computes, it is interrupted by this very call,
+        which then raises GreenletExit.
+        """
+        greenlet = self._greenlet
+        if greenlet is None or not self._in_callback():
+            return  # it is about to end, and must not be disturbed while it writes its items
+        if gevent.getcurrent() is greenlet:
+            raise gevent.GreenletExit
+        greenlet.kill(block=False)
 
     def run(self, look: Callable[[Statistics], None]) -> Crawl:
         """Crawl to the end. Calls `look` with the statistics from time to time."""
         supervisor = Supervisor("solo")
         clock = SystemClock()
-        supervisor.spawn("crawl", self._crawl.run)
+        self._greenlet = supervisor.spawn("crawl", self._crawl.run)
         try:
             while not clock.wait(self._crawl.ended, LOOK_S):
                 look(self._crawl.statistics)

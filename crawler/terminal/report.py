@@ -37,7 +37,7 @@ def row(name: str, text: str) -> str:
 
 def _rows(found: Statistics) -> Iterator[tuple[str, str]]:
     yield "spider", found.spider
-    yield "ended", found.finish_reason or "not yet"
+    yield "result", found.finish_reason or "still running"
     yield "discovered", _discovered(found)
     yield "pages", f"{found.pages:,}"
     yield "items", f"{found.items:,}"
@@ -45,7 +45,7 @@ def _rows(found: Statistics) -> Iterator[tuple[str, str]]:
     yield "lost", counts(_largest_first(found.items_failed))
     yield "requests", f"{found.requests:,}{_among(found)}"
     yield "retried", counted(found.retries, "request") if found.retries else ""
-    yield "bytes", _bytes(found)
+    yield "data", _data(found)
     yield "statuses", counts({str(key): each for key, each in sorted(found.statuses.items())})
     yield "failed", counts(_largest_first(found.failures))
     yield "filtered", counts(_largest_first(found.filtered))
@@ -97,10 +97,10 @@ def _among(found: Statistics) -> str:
     return f", among them {', '.join(told)}" if told else ""
 
 
-def _bytes(found: Statistics) -> str:
-    expanded = size(found.bytes_expanded)
-    received = found.bytes_received
-    return f"{expanded}, received as {size(received)}" if received else expanded
+def _data(found: Statistics) -> str:
+    """The size of all pages, and how much of it came over the network: less if it was packed."""
+    received = f" ({size(found.bytes_received)} over the network)" if found.bytes_received else ""
+    return f"{size(found.bytes_expanded)}{received}"
 
 
 def _latency(seconds: Mapping[str, float]) -> str:

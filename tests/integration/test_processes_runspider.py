@@ -80,7 +80,8 @@ def test_from_a_file_to_items_in_one_command(folder):
     assert all(item["word"] == "beside" for item in items)
     shown = dict(re.findall(r"^(\S+(?: \S+)?) {2,}(.+)$", done.stdout, re.M))
     assert shown["spider"] == "titles"
-    assert shown["ended"] == "finished"
+    assert shown["result"] == "finished"
+    assert re.fullmatch(r"[\d,.]+ \w+ \([\d,.]+ \w+ over the network\)", shown["data"])
     assert shown["pages"] == shown["items"] == shown["requests"] == "6"
     assert shown["statuses"] == "200: 6"
     assert float(shown["seconds"]) > 0
@@ -90,8 +91,12 @@ def test_from_a_file_to_items_in_one_command(folder):
 
 def test_items_are_appended_unless_the_file_is_to_be_overwritten(folder):
     for option, count in (("-o", 6), ("-o", 12), ("-O", 6)):
-        assert runspider(folder, "titles.py", option, "items.jsonl").returncode == 0
+        done = runspider(folder, "titles.py", option, "items.jsonl")
+        assert done.returncode == 0
         assert len(lines(folder / "items.jsonl")) == count
+        [told] = re.findall(r"^items in +items.jsonl(.*)$", done.stdout, re.M)
+        added = " (added to what it had before; -O instead of -o begins it anew)"
+        assert told == (added if count == 12 else "")
 
 
 def test_the_suffix_of_a_file_says_its_format(folder):
@@ -248,28 +253,62 @@ def test_ctrl_c_ends_it_in_order_and_items_are_written(folder, site):
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=10)
     assert process.returncode == 130
-    assert re.search(r"^ended +stopped$", out, re.M)
-    assert (
-        err == "crawler: the crawl was stopped before it was done; its items so far are written\n"
-    )
+    assert re.search(r"^result +stopped$", out, re.M)
+    first, last = err.splitlines()
+    assert first.startswith("crawler: stopping: it lets the running callback end")
+    assert "Press Ctrl-C again to cut the callback off; the items yielded so far are" in first
+    assert last == "crawler: the crawl was stopped before it was done; its items so far are written"
     told = re.search(r"^items +([\d,]+)$", out, re.M)
     assert len(lines(folder / "items.jsonl")) == int(told[1].replace(",", "")) >= 20
 
 
-def test_a_second_ctrl_c_ends_even_a_callback_that_never_returns(folder, site):
-    (folder / "busy.py").write_text(
-        "from crawler import Spider\nclass Busy(Spider):\n    name = 'busy'\n"
-        f"    start_urls = ['{site.url('/page/busy')}']\n"
-        "    def parse(self, response):\n        print('computing', flush=True)\n"
-        "        while True:\n            pass\n"
-    )
-    with start(folder, "busy.py") as process:
+BUSY = """
+import time
+from crawler import Spider
+
+class Busy(Spider):
+    name = "busy"
+    start_urls = ["{url}"]
+
+    def parse(self, response):
+        for number in range(7):
+            yield {{"number": number}}
+        print("computing", flush=True)
+        {body}
+"""
+
+
+@pytest.mark.parametrize("body", ["while True: pass", "time.sleep(60)"])
+def test_a_second_ctrl_c_ends_a_callback_that_never_returns_and_keeps_its_items(folder, site, body):
+    (folder / "busy.py").write_text(BUSY.format(url=site.url("/page/busy"), body=body))
+    with start(folder, "busy.py", "-o", "busy.jsonl") as process:
         assert process.stdout.readline() == "computing\n"
         process.send_signal(signal.SIGINT)
+        assert "Press Ctrl-C again" in process.stderr.readline()
         with pytest.raises(subprocess.TimeoutExpired):
             process.wait(0.3)
         process.send_signal(signal.SIGINT)
         assert process.wait(10) == 130
+    assert [item["number"] for item in lines(folder / "busy.jsonl")] == list(range(7))
+
+
+def test_a_callback_that_refuses_to_end_is_ended_with_its_process(folder, site):
+    body = """
+        while True:
+            try:
+                while True: pass
+            except BaseException:
+                pass
+    """
+    (folder / "busy.py").write_text(BUSY.format(url=site.url("/page/busy"), body=body))
+    with start(folder, "busy.py") as process:
+        assert process.stdout.readline() == "computing\n"
+        process.send_signal(signal.SIGINT)
+        process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+        process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) == 130, "a third does not even wait"
 
 
 def test_on_a_terminal_a_line_shows_how_it_goes(folder, site):
