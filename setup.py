@@ -31,7 +31,11 @@ setup(
     python_requires=">=3.11",
     packages=find_packages(include=["crawler", "crawler.*"]),
     py_modules=["app"],
-    package_data={"crawler": ["py.typed"], "crawler.proto": ["*.proto", "*.pyi"]},
+    package_data={
+        "crawler": ["py.typed"],
+        "crawler.demo": ["*.yaml", "spiders/*.yaml"],
+        "crawler.proto": ["*.proto", "*.pyi"],
+    },
     install_requires=requirements("requirements.txt"),
     extras_require={
         "local": requirements("requirements-local.txt"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import sys
 from pathlib import Path
@@ -14,9 +15,11 @@ import gevent
 from crawler import logs
 from crawler.cli.base import CONFIG, FAILED, commands
 from crawler.cli.signals import interruptible, until_signal
-from crawler.errors import ConfigError, CrawlerError
+from crawler.errors import ConfigError, CrawlerError, Unavailable
 from crawler.model.records import State
 from crawler.settings import config
+
+DEMO_SPIDER = "books"
 
 
 @commands.command()
@@ -58,15 +61,22 @@ def _shown(output: str) -> str:
 
 
 @commands.command()
-@CONFIG
+@click.option(
+    "-c",
+    "--config",
+    "file",
+    envvar="CRAWLER_CONFIG",
+    metavar="FILE",
+    help="Settings file with other tasks. The default is the demo's own.",
+)
 def demo(file: str | None) -> int:
     """Crawl the bundled demo site on a local cluster: etcd, two masters, two workers."""
-    from crawler.local.demo import run_demo
+    from crawler.local.demo import bundled, run_demo
     from crawler.terminal.progress import progress_to
 
     logs.setup("warning", "text")
     with interruptible():
-        run_demo(file or config.DEFAULT_FILE, progress_to(sys.stdout), click.echo)
+        run_demo(file or bundled(), progress_to(sys.stdout), click.echo)
     return 0
 
 
@@ -75,20 +85,23 @@ def demo(file: str | None) -> int:
 def up(file: str | None) -> int:
     """Start a local cluster and the demo site, and leave them running until Ctrl-C.
 
-    The tasks of the settings file are not added. The command shows how to add some.
+    The tasks of the settings file are not added. The command shows how to add some. Without a
+    settings file the workers have the spiders of the demo. The logs are kept.
     """
     from crawler.local.cluster import LocalCluster
-    from crawler.local.demo import open_bookshop
+    from crawler.local.demo import bundled, open_bookshop
 
     logs.setup("warning", "text")
-    file = file or (config.DEFAULT_FILE if Path(config.DEFAULT_FILE).is_file() else None)
+    file = file or (config.DEFAULT_FILE if Path(config.DEFAULT_FILE).is_file() else bundled())
     site = open_bookshop()
     try:
         config.load(file, os.environ)  # report mistakes before anything is started
         with interruptible(), LocalCluster(file, usual_ports=True) as cluster:
+            cluster.keeps_logs = True
             _tell_addresses(cluster, site.url)
             with contextlib.suppress(KeyboardInterrupt):
                 _wait_while_it_runs(cluster)
+        click.echo(f"everything is stopped; the logs are kept: {cluster.folder}/*.log")
     finally:
         site.stop()
     return 0
@@ -123,13 +136,38 @@ def _tell_addresses(cluster: Any, site_url: str) -> None:
     click.echo(f"etcd       {cluster.etcd.endpoint}")
     for node in cluster.nodes:
         click.echo(f"{node.title:<10} http://{node.http}  grpc {node.grpc}")
-    click.echo(f"bookshop   {site_url}\nlogs       {cluster.folder}\n")
-    first = cluster.masters[0].http
+    click.echo(f"bookshop   {site_url}\nlogs       {cluster.folder}/*.log\n")
     click.echo(
-        f'Try: curl -H \'content-type: application/json\' -d \'{{"name":"fiction","spider":'
-        f'"books","parameters":{{"start_urls":["{site_url}/department/fiction/"]}}}}\' '
-        f"http://{first}/crawler/resource\nPress Ctrl-C to stop everything."
+        f"{_suggestion(cluster.masters[0].http, site_url)}\nPress Ctrl-C to stop everything."
     )
+
+
+def _suggestion(master: str, site_url: str) -> str:
+    """Return how to add a task that the workers can run."""
+    spiders = _spiders(master)
+    if not spiders:
+        return (
+            "The workers have no spider yet: write one (crawler new spider shop URL), list its file"
+            " under spiders: in config.yaml, and start crawler up again."
+        )
+    task: dict[str, Any] = {"name": spiders[0], "spider": spiders[0]}
+    if DEMO_SPIDER in spiders:
+        start = f"{site_url}/department/fiction/"
+        task = {"name": "fiction", "spider": DEMO_SPIDER, "parameters": {"start_urls": [start]}}
+    body = json.dumps(task, separators=(",", ":"))
+    header = "-H 'content-type: application/json'"
+    return f"Try: curl {header} -d '{body}' http://{master}/crawler/resource"
+
+
+def _spiders(master: str) -> list[str]:
+    """Return the spiders of the workers, as a master tells them; none if it does not answer."""
+    from crawler.local.cluster import get_json
+
+    try:
+        nodes = get_json(f"http://{master}/crawler/node")["nodes"]
+    except Unavailable:
+        return []
+    return sorted({name for node in nodes for name in node["spiders"]})
 
 
 def _wait_while_it_runs(cluster: Any) -> None:

@@ -75,6 +75,8 @@ class LocalCluster:
         """`usual_ports` means the well-known ports, where they are free."""
         self.folder = Path(tempfile.mkdtemp(prefix="crawler-"))
         """The folder of the processes' logs. It is kept if something failed."""
+        self.keeps_logs = False
+        """Whether that folder is kept in any case."""
         self.etcd = EmbeddedEtcd(port=_port(2379) if usual_ports else 0)
         self.nodes: list[LocalNode] = []
         self._config = config
@@ -100,7 +102,7 @@ class LocalCluster:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self.stop()
-        if kind in (None, KeyboardInterrupt):
+        if kind in (None, KeyboardInterrupt) and not self.keeps_logs:
             shutil.rmtree(self.folder, ignore_errors=True)
 
     @property

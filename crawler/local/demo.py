@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from crawler import demo
 from crawler.api.rpc.client import Client
 from crawler.api.service import Call
 from crawler.clock import Clock, SystemClock
@@ -17,10 +18,16 @@ from crawler.settings import config
 from crawler.terminal.progress import Progress
 
 SITE_PORT = 8100
-"""The port of the bookshop if it is free; config.yaml has the same."""
+"""The port of the bookshop if it is free; demo.yaml has the same."""
 
 SITE_VARIABLE = "BOOKSHOP_URL"
-"""The variable that tells config.yaml the URL of the bookshop."""
+"""The variable that tells demo.yaml the URL of the bookshop."""
+
+DEMO_FILE = Path(demo.__file__).with_name("demo.yaml")
+"""The settings of the demo. They belong to this program, and not to the user's cluster."""
+
+_FOLDERS = {"CRAWLER_WORKER_ITEMS": "items", "CRAWLER_WORKER_CACHE_FOLDER": "http-cache"}
+"""The folders that are usually beside the settings file, but not beside that of the demo."""
 
 CALL = Call(timeout_s=5.0)
 LOOK_S = 0.25
@@ -43,8 +50,15 @@ def open_bookshop() -> BookshopServer:
     return site
 
 
+def bundled() -> str:
+    """Return the demo's own settings file. What is written goes into the working folder."""
+    for variable, folder in _FOLDERS.items():
+        os.environ.setdefault(variable, str(Path(folder).resolve()))
+    return str(DEMO_FILE)
+
+
 def run_demo(
-    file: str | None, progress: Progress, say: Callable[[str], None], clock: Clock | None = None
+    file: str, progress: Progress, say: Callable[[str], None], clock: Clock | None = None
 ) -> None:
     """Crawl the tasks of the file on a local cluster. Raises CrawlerError if anything fails."""
     clock = clock or SystemClock()

@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections import Counter
-from pathlib import Path
 
 import gevent
 import pytest
@@ -11,10 +10,11 @@ from crawler.demo.bookshop import BookshopServer
 from crawler.demo.catalogue import all_books
 from crawler.engine.engine import Engine
 from crawler.engine.spiders.loader import load_spiders
+from crawler.local.demo import DEMO_FILE
 from crawler.model.records import State
 from crawler.settings import config
 
-CONFIG = Path(__file__).parents[2] / "config.yaml"
+CONFIG = DEMO_FILE
 # The pauses of the demo are for people to watch.
 HASTE = {"delay_s": 0.0, "host_concurrency": 8, "retry_delay_s": 0.05}
 

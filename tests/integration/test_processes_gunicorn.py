@@ -30,7 +30,10 @@ class Server:
             "CRAWLER_NODE_GRPC": f"127.0.0.1:{self.grpc}",
             # Far longer than a test: what is gone was given back, and did not expire.
             "CRAWLER_COORDINATION_LEASE_TTL_S": "60",
-            "PORT": str(self.http),
+            # honcho sets PORT by itself. README names the ports, so nothing uses it.
+            "PORT": "1",
+            "MASTER_HTTP_PORT": str(self.http),
+            "WORKER_HTTP_PORT": str(self.http),
         }
         command = command.replace("PORT_HERE", str(self.http))
         self.process = lab.run(f"gunicorn-{self.http}", command, **{**given, **environment})

@@ -23,6 +23,7 @@ import pytest
 from crawler.demo.bookshop import BookshopServer
 from crawler.local import cluster as cluster_module
 from crawler.local.cluster import LocalCluster
+from crawler.local.demo import DEMO_FILE
 from crawler.local.ports import free_ports
 from crawler.local.processes import LocalProcess
 from tests.depth import deep
@@ -47,7 +48,7 @@ def shop():
 def plain_demo(tmp_path_factory):
     """The demo as it runs where there is no terminal: in a script, or in CI."""
     folder = tmp_path_factory.mktemp("plain")
-    process = started("demo", folder, ["demo", "--config", str(ROOT / "config.yaml")])
+    process = started("demo", folder, ["demo", "--config", str(DEMO_FILE)])
     yield process
     process.kill()
 
@@ -125,8 +126,8 @@ def started(name, folder, arguments, **more):
 def test_run_crawls_the_bookshop_in_one_process_without_etcd(shop, tmp_path):
     """Every endpoint it could ask is closed, and it asks none."""
     quick = tmp_path / "quick.yaml"
-    text = re.sub(r"{delay_s: [\d.]+", "{delay_s: 0", (ROOT / "config.yaml").read_text())
-    quick.write_text(text.replace("examples/", f"{ROOT}/examples/"))
+    text = re.sub(r"{delay_s: [\d.]+", "{delay_s: 0", DEMO_FILE.read_text())
+    quick.write_text(text.replace("spiders/", f"{DEMO_FILE.parent}/spiders/"))
     items = tmp_path / "books.jsonl"
     settings = {"BOOKSHOP_URL": shop.url, "CRAWLER_CRAWL_RETRY_DELAY_S": "0.01"}
     done = crawler("run", "-c", str(quick), "-o", str(items), **settings)
@@ -191,7 +192,39 @@ def test_up_tells_its_addresses_and_ctrl_c_leaves_nothing_behind(tmp_path):
     interrupt(process)
     assert process.wait(15)
     assert process.exit_code == 0
+    [logs] = re.findall(r"the logs are kept: (\S+)/\*\.log$", process.tail(1))
+    assert f"logs       {logs}/*.log" in told
+    kept = {path.name for path in Path(logs).iterdir()}
+    assert kept == {f"{role}-{n}.log" for role in ("master", "worker") for n in (1, 2)}
+    shutil.rmtree(logs)
     assert_nothing_is_left(tmp_path, children)
+
+
+def test_up_in_an_empty_folder_suggests_what_its_workers_can_run(tmp_path):
+    (tmp_path / "empty").mkdir()
+    process = LocalProcess(
+        "up",
+        ["env", f"--chdir={tmp_path / 'empty'}", *CRAWLER, "up"],
+        environment(tmp_path),
+        tmp_path / "up.log",
+    )
+    process.start()
+    eventually(lambda: "Ctrl-C" in process.tail() or not process.alive, 30, what="it is up")
+    told = process.tail(50)
+    [address, body] = re.search(r"-d '(.*)' (http://\S+)$", told, re.MULTILINE).group(2, 1)
+    request = urllib.request.Request(
+        address, body.encode(), {"content-type": "application/json"}, method="POST"
+    )
+    with urllib.request.urlopen(request, timeout=5) as answer:
+        assert json.load(answer)["id"]
+    eventually(lambda: state_at(f"{address}/fiction") in ("running", "done"), what="it runs")
+    interrupt(process)
+    assert process.wait(15)
+
+
+def state_at(url):
+    with urllib.request.urlopen(url, timeout=5) as answer:
+        return json.load(answer)["state"]
 
 
 def test_what_up_started_dies_with_it_however_it_dies(tmp_path):
@@ -204,7 +237,7 @@ def test_what_up_started_dies_with_it_however_it_dies(tmp_path):
 
 @pytest.mark.parametrize("command", ["demo", "up"])
 def test_a_start_that_is_interrupted_is_cleaned_up(tmp_path, command):
-    process = started(command, tmp_path, [command, "-c", str(ROOT / "config.yaml")])
+    process = started(command, tmp_path, [command, "-c", str(DEMO_FILE)])
     eventually(lambda: children_of(process.pid), 30, "etcd is started")
     children = children_of(process.pid)
     terminate(process)

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from crawler.errors import ConfigError
+from crawler.local.demo import DEMO_FILE
 from crawler.model.constraints import Constraints, Effect, Neighbour, Spread, Taint
 from crawler.model.records import Spec
 from crawler.settings import config, live
@@ -363,10 +364,15 @@ def test_the_documentation_lists_every_setting():
         assert f"`{default!r}`" in row or f"`{default}`" in row
 
 
-def test_the_five_tasks_of_the_project_load():
-    tasks = config.load(str(ROOT / "config.yaml"), os.environ).tasks
-    assert len(tasks) == 5
-    assert all(isinstance(task, Spec) and task.spider for task in tasks)
+def test_the_tasks_of_the_demo_load_and_no_leader_adds_them():
+    settings = config.load(str(DEMO_FILE), os.environ)
+    assert len(settings.tasks) == 5
+    assert all(isinstance(task, Spec) and task.spider for task in settings.tasks)
+    assert not settings.scheduler.seed
+
+
+def test_the_file_of_the_project_adds_no_task_to_anybodys_cluster():
+    assert config.load(str(ROOT / "config.yaml"), os.environ).tasks == ()
 
 
 @pytest.mark.parametrize("value", ["[open-sesame]", "{open-sesame: 1}", "open-sesame"])

@@ -1,0 +1,1 @@
+"""The spiders of the demo. examples/ shows them too."""
