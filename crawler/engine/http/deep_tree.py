@@ -30,7 +30,6 @@ def xml(raw: bytes) -> Any:
     """The root of an XML document in UTF-8, up to its first error; None if it has none."""
     tree = _Tree()
     parser = expat.ParserCreate("utf-8", "}")
-    parser.buffer_text = True
     parser.StartElementHandler = tree.start
     parser.EndElementHandler = tree.end
     parser.CharacterDataHandler = tree.text

@@ -100,7 +100,7 @@ def _page_codec(body: bytes, kind: Kind) -> str | None:
     """The encoding that a page declares in itself."""
     if kind in (Kind.HTML, Kind.XHTML, Kind.OTHER):
         start = body[:HEAD_BYTES].decode("latin-1")
-        for tag in head.tags(start, "charset"):
+        for tag in head.tags(start, "charset", is_xml=kind is Kind.XHTML):
             if tag.name == "meta" and tag.mentions("charset"):
                 meant = _readable(_label(tag))
                 if meant is not None:
@@ -121,7 +121,7 @@ def _label(meta: head.Tag) -> str:
 
 def _readable(label: str) -> str | None:
     """The encoding of a declaration. One that can be read byte by byte is not in UTF-16."""
-    meant = codec(label)
+    meant = codec(label.rstrip("/"))
     return "utf-8" if meant is not None and meant.startswith("utf-16") else meant
 
 

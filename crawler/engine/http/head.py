@@ -67,10 +67,11 @@ class Tag:
         return attributes
 
 
-def tags(markup: str, *words: str) -> Iterator[Tag]:
+def tags(markup: str, *words: str, is_xml: bool = False) -> Iterator[Tag]:
     """The <meta> and <base> tags of a page up to the end of its head, in their order.
 
-    There are none if none of the `words`, given in lower case, stands in the head.
+    There are none if none of the `words`, given in lower case, stands in the head. In XML `<title/>`
+    is a whole element; in HTML the title begins there.
     """
     if _lacks(markup, words):
         return
@@ -83,7 +84,7 @@ def tags(markup: str, *words: str) -> Iterator[Tag]:
                 return
         elif name in _WANTED:
             yield Tag(name, found["rest"])
-        elif name in _HIDING:
+        elif name in _HIDING and not (is_xml and found["rest"].endswith("/")):
             closing = _closing(name).search(markup, at)
             if closing is None:
                 return

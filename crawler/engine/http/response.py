@@ -110,7 +110,9 @@ class Response:
     @cached_property
     def head_tags(self) -> list[head.Tag]:
         """The <meta> and <base> tags of a page with a base or a refresh; of others none."""
-        return list(head.tags(self.text, "<base", "refresh")) if self.kind in _PAGES else []
+        if self.kind not in _PAGES:
+            return []
+        return list(head.tags(self.text, "<base", "refresh", is_xml=self.kind is Kind.XHTML))
 
     @cached_property
     def selector(self) -> Selector:

@@ -45,7 +45,12 @@ def test_the_text_of_a_page(name, body, content_type, text):
     ("body", "content_type", "encoding"),
     [
         (b'<!-- <meta charset="koi8-r"> --><meta charset=cp1251>', "", "cp1251"),
-        (b'<META HTTP-EQUIV="x" CONTENT="text/html; CHARSET=ISO-8859-2">', "", "iso8859-2"),
+        (b'<META HTTP-EQUIV="Content-TYPE" CONTENT="a/b; CHARSET=ISO-8859-2">', "", "iso8859-2"),
+        (b"<meta content='charset = \"koi8-r\"' http-equiv=content-type>", "", "koi8-r"),
+        (b"<meta http-equiv='content-type' content='charset charset=greek'>", "", "iso8859-7"),
+        (b"<meta charset=greek charset=koi8-r>", "", "iso8859-7"),
+        (b"<title a='>'>x</title><meta\ncharset=koi8-r/>", "", "koi8-r"),
+        (b"<meta charset=greek><meta charset=koi8-r>", "text/html", "iso8859-7"),
         (b"<meta charset = ' windows-1250 '>", "", "cp1250"),
         (b'<meta charset="martian"><meta charset="greek">', "", "iso8859-7"),
         (b'<?xml version="1.0" encoding="shift_jis"?><a/>', "text/xml", "cp932"),
@@ -107,9 +112,90 @@ def test_no_bytes_make_it_fail_or_hang(body, content_type):
     assert time.thread_time() - began_s < 0.5, "of processor"
 
 
-def test_a_declaration_behind_the_first_4_kb_does_not_count():
-    body = b" " * 4096 + b'<meta charset="koi8-r">' + "é".encode()
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'<meta property=og:url content="http://h/?charset=koi8-r">',
+        b'<meta http-equiv=refresh content="9; url=/?charset=koi8-r">',
+        b'<meta name=description content="text/html; charset=koi8-r">',
+        b'<meta http-equiv=x content="text/html; charset=koi8-r">',
+        b'<meta content="text/html; charset=koi8-r">',
+        b"<meta data-charset=koi8-r>",
+        b'<meta name="<meta charset=koi8-r>">',
+        b"<script>var a = '<meta charset=koi8-r>'</script>",
+        b"<style>/* <meta charset=koi8-r> */</style>",
+        b"<title><meta charset=koi8-r></title>",
+        b"<noscript><meta charset=koi8-r></noscript>",
+        b"<!-- > <meta charset=koi8-r> -->",
+        b"<?php <meta charset=koi8-r",
+        b'<link title="<meta charset=koi8-r>">',
+        b"x <?xml version='1.0' encoding='koi8-r'?>",
+    ],
+)
+def test_what_only_speaks_of_an_encoding_declares_none(body):
+    assert decode(body + "é".encode(), "text/html") == ("utf-8", (body + "é".encode()).decode())
+
+
+@pytest.mark.parametrize("content_type", ["text/plain", "text/css", "application/javascript"])
+def test_what_is_no_page_declares_nothing_in_itself(content_type):
+    assert decode(b"<meta charset=koi8-r>", content_type)[0] == "utf-8"
+
+
+@pytest.mark.parametrize(
+    "filler", ["<style>a{}</style>", "<script>if (a<b) c()</script>", "<link>"]
+)
+def test_a_declaration_counts_in_all_of_the_head_and_not_behind_it(filler):
+    head = f"<html><head>{filler * 3000}".encode()
+    meta = b"<meta charset=koi8-r>"
+    assert decode(head + meta + b"</head><body>")[0] == "koi8-r"
+    assert decode(head + b"</head><body>" + meta)[0] == "utf-8"
+
+
+@pytest.mark.parametrize(
+    "hides", ["<!-- {} -->", "<script>'{}'</script>", "<noscript>{}</noscript>"]
+)
+def test_the_end_of_the_head_in_a_comment_or_script_is_none(hides):
+    start = "<head><style>" + "a{}" * 1000 + "</style>" + hides.format("</head><body>")
+    assert decode(start.encode() + b"<meta charset=koi8-r></head><body>")[0] == "koi8-r"
+
+
+def test_the_parameter_of_a_header_is_charset_and_nothing_that_ends_so():
+    assert decode(b"x", "text/html; xcharset=koi8-r")[0] == "utf-8"
+    assert decode(b"x", "text/html charset=koi8-r")[0] == "koi8-r"
+
+
+@pytest.mark.parametrize("bad", [b"\xff", b"\xe9", b"\xc3(", b"\xed\xa0\x80"])
+@pytest.mark.parametrize("where", [0, 0.5, 1])
+def test_a_few_bad_bytes_leave_a_page_in_utf_8(bad, where):
+    text = RUSSIAN.encode()
+    at = len(text[: int(len(text) * where)].decode(errors="ignore").encode())
+    encoding, read = decode(text[:at] + bad + text[at:], "text/html")
+    assert encoding == "utf-8"
+    assert sum(letter in "абвгдежзиклмнопрстуфхцчшщыьэюя" for letter in read) > 190
+
+
+@pytest.mark.parametrize(
+    "body", ["naïve ☃".encode()[:-1], "日本語".encode() * 9 + b"\xff", "é".encode() * 3 + b"\x96"]
+)
+def test_short_texts_of_which_most_is_utf_8_are_so(body):
     assert decode(body)[0] == "utf-8"
+
+
+@pytest.mark.parametrize("body", [b"caf\xe9", b"\xe9t\xe9", b"\x93x\x94 \xc3\xa9 \xe9\xe8\xea."])
+def test_texts_of_which_little_is_utf_8_are_not(body):
+    assert decode(body)[0] != "utf-8"
+
+
+@pytest.mark.parametrize("charset", ["", "; charset=iso-8859-1", "; charset=utf-16"])
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+def test_json_is_utf_8_whatever_its_header_says(charset, mark):
+    body = mark + '{"a": "é"}'.encode()
+    assert decode(body, f"application/json{charset}") == ("utf-8", '{"a": "é"}')
+    assert decode(body, f"application/ld+json{charset}")[1] == '{"a": "é"}'
+
+
+def test_json_that_cannot_be_utf_8_is_what_its_header_says():
+    assert decode('{"a": "é"}'.encode("latin-1"), "text/json; charset=latin1")[1] == '{"a": "é"}'
 
 
 def test_the_guess_finds_an_encoding_nobody_declared():

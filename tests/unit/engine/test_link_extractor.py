@@ -23,6 +23,11 @@ def test_links_have_a_text_and_say_nofollow():
     ]
 
 
+@pytest.mark.parametrize("rel", ["NoFollow", "NOFOLLOW", "ugc, noFollow"])
+def test_nofollow_is_said_in_any_case(rel):
+    assert found(f'<a href=/1 rel="{rel}">x</a>'.encode())[0].nofollow
+
+
 def test_a_port_does_not_matter_unless_it_is_said():
     assert "http://h:81/3" in urls(allow_domains="h")
     assert urls(allow_domains="h:81") == ["http://h:81/3"]

@@ -46,6 +46,38 @@ def test_a_refresh_to_what_is_no_url_is_none(target):
     assert markup.refresh(response(f'<meta http-equiv=refresh content="0; url={target}">')) is None
 
 
+@pytest.mark.parametrize(
+    ("content", "target"),
+    [
+        ("0;/new", "http://h/new"),
+        ("0, url=/new", "http://h/new"),
+        ("0 /new", "http://h/new"),
+        ("0;URL = '/new' and more", "http://h/new"),
+        ("5.7; url=/new", "http://h/new"),
+        (".5; url=/new", "http://h/new"),
+        ("0; url=/new?a=1&amp;b=2", "http://h/new?a=1&b=2"),
+        (" 0 ; url=//other/x", "http://other/x"),
+        ("0;\nurl=/n\new", "http://h/new"),
+    ],
+)
+def test_a_refresh_is_written_in_each_way_that_browsers_know(content, target):
+    assert markup.refresh(refreshing(content)) == target
+
+
+def test_a_refresh_is_joined_with_the_base_and_may_stand_far_down_in_the_head():
+    head = "<base href=/base/><script>" + "x;" * 9000 + "</script>"
+    page = response(f"<head>{head}<META CONTENT='0;url=new' HTTP-EQUIV=REFRESH></head>")
+    assert markup.refresh(page) == "http://h/base/new"
+
+
+@pytest.mark.parametrize(
+    "hidden", ["<script>'{}'</script>", "<!-- {} -->", "<textarea>{}</textarea>", "<a title='{}'>"]
+)
+def test_a_refresh_that_is_only_text_is_none(hidden):
+    tag = '<meta http-equiv="refresh" content="0;url=/new">'
+    assert markup.refresh(response(f"<head>{hidden.format(tag)}")) is None
+
+
 def test_a_refresh_for_those_without_scripts_is_none():
     assert markup.refresh(refreshing("0; url=/new", "<noscript>{}</noscript>")) is None
 
@@ -60,6 +92,8 @@ def test_what_is_no_html_refreshes_nothing():
     [
         ('<link rel="canonical" href="/main">', "http://h/main"),
         ('<link rel=Canonical href="http://www/">', "http://www/"),
+        ('<link rel="alternate CANONICAL" href="/main">', "http://h/main"),
+        ('<base href="/base/"><link rel=canonical href="main">', "http://h/base/main"),
         ('<link rel="canonical" href="/dir/page">', None),
         ('<link rel="canonical" href="mailto:a@b">', None),
         ('<link rel="next" href="/main">', None),
@@ -73,10 +107,10 @@ def test_a_marked_link_is_left_unless_another_leads_there_too():
     is_barred = markup.restrained(
         response(
             '<a rel="external NoFollow" href="/a">a</a><a rel=nofollow href=/b>b</a>'
-            '<a href="/b">b</a><a href="/c">c</a>'
+            '<a href="/b">b</a><a href="/c">c</a><area rel="ugc,NOFOLLOW" href=/d>'
         )
     )
-    assert [path for path in "abc" if is_barred(f"http://h/{path}")] == ["a"]
+    assert [path for path in "abcd" if is_barred(f"http://h/{path}")] == ["a", "d"]
 
 
 @pytest.mark.parametrize(
@@ -84,6 +118,7 @@ def test_a_marked_link_is_left_unless_another_leads_there_too():
     [
         ('<meta name="ROBOTS" content="noindex, NOFOLLOW"><a href=/a>a</a>', HTML),
         ('<meta name="robots" content="none"><a href=/a>a</a>', HTML),
+        ('<META NAME=" Robots " CONTENT="NoFollow"><a href=/a>a</a>', HTML),
         ("<a href=/a>a</a>", Headers([("X-Robots-Tag", "nofollow")])),
     ],
 )

@@ -2,7 +2,7 @@
 
 import pytest
 
-from crawler import Request, Response
+from crawler import FormRequest, LinkExtractor, Request, Response
 from crawler.engine.http.response import Headers
 
 PAGE = b"""<html><head><title>T</title></head><body>
@@ -101,3 +101,116 @@ def test_json_and_meta():
 def test_what_is_text(kind, text):
     assert response(content_type=kind).is_text is text
     assert response().is_text
+
+
+def typed(body, content_type=None):
+    headers = Headers([("Content-Type", content_type)]) if content_type else Headers([])
+    return Response(
+        "http://h/dir/page", 200, headers, body if isinstance(body, bytes) else body.encode()
+    )
+
+
+GENERAL = [None, "application/octet-stream", "binary/octet-stream", "text/plain", "*/*"]
+
+
+@pytest.mark.parametrize("content_type", [*GENERAL, "text/html", "application/rss"])
+@pytest.mark.parametrize(
+    "feed",
+    [
+        "<rss><channel><item><link>http://h/1</link></item></channel></rss>",
+        "<!-- made by hand -->\n<feed><item><link>http://h/1</link></item></feed>",
+        "\ufeff<?xml version='1.0'?>\n<?xml-stylesheet href='x'?>\n<rss><item><link>http://h/1"
+        "</link></item></rss>",
+    ],
+)
+def test_a_feed_is_xml_under_every_type(feed, content_type):
+    page = typed(feed, content_type)
+    assert page.css("item link::text").get() == "http://h/1"
+    assert page.selector.type == "xml"
+    assert page.is_text
+
+
+@pytest.mark.parametrize("content_type", GENERAL)
+def test_what_begins_as_xml_is_xml_unless_its_type_says_something(content_type):
+    document = "<?xml version='1.0'?><list><Link>a</Link></list>"
+    assert typed(document, content_type).css("Link::text").get() == "a"
+    assert typed(document.encode("utf-16"), content_type).css("Link::text").get() == "a"
+    assert typed(document, "text/html").selector.type == "html"
+
+
+XHTML = (
+    '<?xml version="1.0"?><!DOCTYPE html><html xmlns="http://www.w3.org/1999/xhtml"><head><title/>'
+    '<base href="/base/"/></head><body><script src="x"/><a href="x">&nbsp;a &amp; b</a></body>'
+    "</html>"
+)
+
+
+@pytest.mark.parametrize("content_type", GENERAL)
+def test_xhtml_without_a_type_is_xml_and_is_asked_like_a_page(content_type):
+    page = typed(XHTML, content_type)
+    assert page.selector.type == "xml"
+    assert page.css("a::text").get() == "\xa0a & b"
+    assert [request.url for request in page.follow_all(xpath="//a")] == ["http://h/base/x"]
+
+
+def test_xhtml_that_is_not_well_formed_and_xhtml_sent_as_html_are_html():
+    broken = XHTML.replace("</a>", "<br>").replace("<title/>", "").replace('<script src="x"/>', "")
+    for page in (typed(broken), typed(broken, "text/html; charset=utf-8")):
+        assert page.selector.type == "html"
+        assert page.css("a::attr(href)").get() == "x"
+
+
+def test_one_error_in_xml_costs_nothing_behind_it():
+    feed = "<r><a>x&nbsp;y & z < 1</a><b>c &amp; d</b><c><![CDATA[e & &nbsp;]]></c>\x08<d/></r>"
+    page = typed(feed, "text/xml")
+    assert page.xpath("string(//a)").get() == "x\xa0y & z < 1"
+    assert page.xpath("string(//b)").get() == "c & d"
+    assert page.xpath("string(//c)").get() == "e & &nbsp;"
+    assert page.xpath("count(//d)").get() == "1.0"
+
+
+@pytest.mark.parametrize("levels", [300, 2100, 5000])
+def test_deep_nesting_hides_nothing(levels):
+    inside = "<a href=/x>in</a><form action=/f><input name=q value=1></form>"
+    page = typed("<body>" + "<div>" * levels + inside + "</div>" * levels + "<p>behind</p>")
+    assert page.css("a::text").get() == "in"
+    assert page.xpath("//div//a/@href").getall() == ["/x"]
+    assert page.css("p::text").get() == "behind"
+    assert [link.url for link in LinkExtractor().extract_links(page)] == ["http://h/x"]
+    assert FormRequest.from_response(page).url == "http://h/f?q=1"
+
+
+@pytest.mark.parametrize("levels", [300, 2100, 5000])
+def test_deep_nesting_of_xml_hides_nothing(levels):
+    page = typed(
+        "<r>" + "<s>" * levels + "<link>in</link>" + "</s>" * levels + "<p>b</p></r>", "text/xml"
+    )
+    assert (page.css("link::text").get(), page.css("p::text").get()) == ("in", "b")
+    assert typed("<s>" * levels + "<link>in", "text/xml").css("link::text").get() == "in"
+
+
+def test_a_base_counts_in_all_of_the_head():
+    head = "<script>" + "x;" * 5000 + "</script><link rel=x href=y>"
+    assert (
+        typed(f"<head>{head}<BASE target=_top><base HREF=' /b/ '>").urljoin("x") == "http://h/b/x"
+    )
+    hidden = (
+        "<!-- <base href=/no/> --><script>'<base href=/no/>'</script><a title='<base href=/no/>'>"
+    )
+    assert typed(f"<head>{hidden}<base href='/a&amp;b/'>").urljoin("x") == "http://h/a&b/x"
+    assert typed("<base href=/first/><base href=/second/>").urljoin("x") == "http://h/first/x"
+
+
+@pytest.mark.parametrize(
+    "content_type", [None, "text/html; charset=iso-8859-1", "application/json"]
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_json_is_read_as_unicode_whatever_else_is_said(content_type, encoding):
+    page = typed('{"a": "é"}'.encode(encoding), content_type)
+    assert page.json() == {"a": "é"}
+    assert page.jmespath("a").get() == "é"
+
+
+def test_json_of_another_encoding_is_read_as_its_header_says():
+    assert typed('["é"]'.encode("latin-1"), "text/json; charset=latin1").json() == ["é"]
+    assert Response("http://h/", body='["ж"]', encoding="cp1251").json() == ["ж"]
