@@ -17,7 +17,7 @@ JSON_HEADERS = {
     "Content-Type": "application/json",
     "Accept": "application/json, text/javascript, */*; q=0.01",
 }
-FORM_HEADERS = {"Content-Type": "application/x-www-form-urlencoded"}
+FORM_HEADERS = {"Content-Type": form_bodies.URLENCODED}
 Pairs = Mapping[str, Any] | Iterable[tuple[str, Any]]
 _CONTROL_TAGS = "descendant::textarea | descendant::select | descendant::input"
 
@@ -110,8 +110,10 @@ class FormRequest(Request):
             body, content_type = form_bodies.multipart(pairs, rest["encoding"])
         elif enctype == form_bodies.PLAIN:
             body, content_type = form_bodies.plain(pairs, rest["encoding"]), enctype
-        else:
+        elif pairs or method == "GET":
             return cls(url, method=method, formdata=pairs, **rest)
+        else:
+            body, content_type = b"", form_bodies.URLENCODED
         made = cls(url, method=method, body=body, **rest)
         made.headers.setdefault("Content-Type", content_type)
         return made

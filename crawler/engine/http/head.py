@@ -70,8 +70,8 @@ class Tag:
 def tags(markup: str, *words: str, is_xml: bool = False) -> Iterator[Tag]:
     """The <meta> and <base> tags of a page up to the end of its head, in their order.
 
-    There are none if none of the `words`, given in lower case, stands in the head. In XML `<title/>`
-    is a whole element; in HTML the title begins there.
+    There are none if none of the `words`, given in lower case, stands in the head. In XML
+    `<title/>` is a whole element; in HTML the title begins there.
     """
     if _lacks(markup, words):
         return

@@ -76,6 +76,146 @@ def test_a_broken_sitemap_gives_what_is_whole():
     ]
 
 
+def locs(body, url="http://h/dir/map.xml"):
+    return [entry["loc"] for entry in Sitemap(body, 10**6, url)]
+
+
+@pytest.mark.parametrize(
+    ("broken", "read"),
+    [
+        ("?a=1&b=2", "?a=1&b=2"),
+        ("?a=1&amp;b=2&copy=3", "?a=1&b=2&copy=3"),
+        ("&", "&"),
+        ("&nbsp;", "&nbsp;"),
+        ("&#233;&#xE9;", "éé"),
+        ("<", "<"),
+        ("<b", "<b"),
+        ("?a<b&c>d", "?a<b&c>d"),
+        ("<![CDATA[?a&amp;b<c>]]>", "?a&amp;b<c>"),
+        ("<!-- </loc></url> -->", ""),
+        ("</b></loc></x>", ""),
+        ("\x00\x08", None),
+        ("]]>", "]]>"),
+        ("<?x </loc> ?>", ""),
+    ],
+)
+def test_what_is_broken_in_an_entry_costs_at_most_that_entry(broken, read):
+    urls = [f"http://h/{n}{broken if n == 3 else ''}" for n in range(50)]
+    file = Sitemap(urlset(*urls), 10**6, "http://h/")
+    found = [entry["loc"] for entry in file]
+    assert len(found) == 50
+    assert found[:3] + found[4:] == [f"http://h/{n}" for n in range(50) if n != 3]
+    assert read is None or found[3] == f"http://h/3{read}"
+    assert file.trouble == ""
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "<urlset><url><loc>/1</loc><url><loc>/2</loc></url></urlset>",
+        "<urlset><url><loc>/1<lastmod>x</lastmod></url><url><loc>/2</url></urlset>",
+        "<URLSET>\n<URL>\n<LOC>/1</LOC></URL><Url><Loc>/2</Loc></Url></URLSET>",
+        "\n\n <?xml version='1.0'?><urlset><url><loc>/1</loc></url><url><loc>/2</loc></url>",
+        "<a:urlset xmlns:a='x'><a:url><a:loc>/1</a:loc></a:url><url><loc>/2</loc></url></a:urlset>",
+        "<urlset xmlns=''><url><x:loc>/1</x:loc></url><!-- <url><loc>/0</loc></url> --><url><loc>/2"
+        "</loc><image:image><image:loc>/9</image:loc></image:image></url></urlset>",
+        "<!DOCTYPE urlset [<!ELEMENT loc (a)>]><urlset><url><loc a='>'>/1</loc></url><url><loc>/2"
+        "</loc></url></urlset>",
+        "<urlset><url><loc>/1</loc></url></urlset><urlset><url><loc>/2</loc></url></urlset>",
+        "<rss><channel><link>/0</link><item><link>/1</link></item><item><guid>/2</guid></item>"
+        "<item><guid isPermaLink='false'>/0</guid></item></channel></rss>",
+        "<rdf:RDF><channel/><item><link>/1</link></item><item><link>/2</link></item></rdf:RDF>",
+        "<feed><link href='/0'/><entry><link rel='self' href='/0'/><link href='/1'/></entry><entry>"
+        "<link rel='Alternate' href='/2'></link></entry></feed>",
+        "http://h/1\r\n\r\n  http://h/2  \nno url\n",
+        "\ufeffhttp://h/1\rhttp://h/2",
+    ],
+)
+def test_sitemaps_are_read_in_every_form(body):
+    assert locs(body.encode()) == ["http://h/1", "http://h/2"]
+    assert locs(gzip.compress(body.encode())) == ["http://h/1", "http://h/2"]
+    assert locs(body.replace("\ufeff", "").encode("utf-16")) == ["http://h/1", "http://h/2"]
+
+
+def test_an_entry_of_a_feed_has_the_names_of_a_sitemap():
+    item = "<item><link>/1?a=1&amp;b</link><pubDate>today</pubDate><title>T &lt; U</title></item>"
+    [entry] = Sitemap(f"<rss>{item}</rss>".encode(), 100, "http://h/")
+    assert entry["loc"] == "http://h/1?a=1&b"
+    assert (entry["lastmod"], entry["title"]) == ("today", "T < U")
+
+
+def test_urls_are_joined_with_that_of_the_sitemap():
+    more = "<link rel='alternate' hreflang='de' href='de?a&amp;b'/><link href='mailto:x'/>"
+    [entry] = Sitemap(urlset("../a", more=more), 100, "http://h/dir/map.xml")
+    assert (entry["loc"], entry["alternate"]) == ("http://h/a", ["http://h/dir/de?a&b"])
+
+
+def test_each_piece_of_a_file_may_end_anywhere(monkeypatch):
+    body = urlset("http://h/1", "<![CDATA[http://h/2?a&b]]>", "http://h/é", "http://h/<4&amp;")
+    wanted = ["http://h/1", "http://h/2?a&b", "http://h/é", "http://h/<4&"]
+    for size in range(1, 40):
+        monkeypatch.setattr("crawler.engine.spiders.sitemap_xml.PIECE_BYTES", size)
+        assert locs(b"<!-- <url> -->" + body) == wanted
+        assert locs(gzip.compress(body)) == wanted
+
+
+def test_all_members_of_a_packed_file_are_read():
+    one, two = (gzip.compress(urlset(f"http://h/{n}")) for n in "12")
+    assert locs(one + b"\0\0" + two) == ["http://h/1", "http://h/2"]
+    halves = urlset("http://h/12")
+    at = halves.index(b"12") + 1
+    assert locs(gzip.compress(halves[:at]) + gzip.compress(halves[at:])) == ["http://h/12"]
+
+
+@pytest.mark.parametrize(
+    ("body", "trouble"),
+    [
+        (urlset("http://h/1", "http://h/2")[:-9], "the file ends before </urlset>, behind entry 2"),
+        (
+            urlset("http://h/1", "http://h/2")[:-25],
+            "the file ends before </urlset>, behind entry 1",
+        ),
+        (
+            gzip.compress(urlset("http://h/1"))[:-8],
+            "the packed file ends too early, behind entry 1",
+        ),
+        (
+            gzip.compress(urlset("http://h/1")) + b"more",
+            "the packed file goes on with what is no gzip, behind entry 1",
+        ),
+        (urlset("http://h/1"), ""),
+    ],
+)
+def test_a_sitemap_that_is_not_read_to_its_end_says_where(body, trouble):
+    file = Sitemap(body, 10**6)
+    list(file)
+    assert file.trouble == trouble
+
+
+def test_entries_without_a_page_are_counted_and_cost_nothing_else():
+    file = Sitemap(
+        urlset("http://h/1", "", "http://[x", "mailto:a", "http://h/5"), 10**6, "http://h/"
+    )
+    assert [entry["loc"] for entry in file] == ["http://h/1", "http://h/5"]
+    assert (file.entries, file.ignored) == (2, [2, 3, 4])
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(
+    "body",
+    [
+        *(b"<" * 90_000, b"<a " * 50_000, b"<!--" * 90_000, b"<a b='" * 50_000),
+        *(b"<url><loc>" * 20_000, b"<url>" + b"<x>" * 50_000),
+        *(b"<![CDATA[" * 90_000, b"<url><loc>" + b"&" * 300_000),
+    ],
+    ids=["lt", "tags", "comments", "quotes", "open", "depth", "cdata", "entities"],
+)
+def test_large_nonsense_takes_no_long_time(body):
+    file = Sitemap(b"<urlset>" + body, 10**7, "http://h/")
+    assert len(list(file)) < 50_000
+    assert file.trouble
+
+
 @given(st.binary(max_size=300), st.integers(0, 300), st.booleans())
 def test_broken_bytes_break_nothing(noise, at, packed):
     body = urlset("http://h/1", "http://h/2")
@@ -93,6 +233,9 @@ def test_any_bytes_are_read_as_robots_txt(body):
 def test_robots_txt_names_sitemaps():
     body = b"\xef\xbb\xbfSitemap: /a.xml\nUser-agent: *\n sitemap : http://h/b.xml\r\nSitemap:\n"
     assert list(named_in_robots(body)) == ["/a.xml", "http://h/b.xml"]
+    body = b"Sitemap: http://h/a.xml # all\r# Sitemap: no\rSITEMAP:/b.xml#x\r"
+    assert list(named_in_robots(body)) == ["http://h/a.xml", "/b.xml"]
+    assert list(named_in_robots("\ufeffSitemap: /a".encode("utf-16-le"))) == ["/a"]
 
 
 class Mapped(SitemapSpider):
@@ -168,3 +311,25 @@ def test_index_files_that_lead_on_without_end_are_left(site):
     spider = type("Own", (Mapped,), {"sitemap_urls": [site.url("/endless/part")]})
     crawled(spider)
     assert len(site.paths()) == 6
+
+
+def test_relative_urls_lead_from_robots_txt_to_pages(site):
+    site._pages["map.xml"] = lambda asked: xml(index("part1.xml", "http://[broken"))
+    site._pages["part1.xml"] = lambda asked: Reply(b"<urlset><url><loc>item/7</loc></url>")
+    spider = type("Own", (Mapped,), {"sitemap_urls": [site.url("/robots.txt")]})
+    _, items = crawled(spider)
+    assert counted(items) == Counter(["/item/7"])
+
+
+def test_what_is_not_read_of_a_sitemap_is_told(site, caplog):
+    site._pages["map.xml"] = lambda asked: xml(index("/part1.xml", "/part2.xml", ""))
+    site._pages["part1.xml"] = lambda asked: xml(urlset("/item/1")[:-9])
+    site._pages["part2.xml"] = lambda asked: html("no sitemap")
+    spider = type("Own", (Mapped,), {"sitemap_urls": [site.url("/map.xml")]})
+    crawled(spider)
+    for words in (
+        "a sitemap is not read to its end",
+        "entries of a sitemap have no URL",
+        "a sitemap is ignored",
+    ):
+        assert words in caplog.text
