@@ -20,6 +20,8 @@ from crawler.engine.frontier.frontier import Frontier, Job
 from crawler.engine.http import failures, markup, urls
 from crawler.engine.http.messages import FetchAnswer, FetchError
 from crawler.engine.http.response import Response
+from crawler.engine.politeness import robots_lines
+from crawler.engine.politeness.robots import agent_of
 from crawler.engine.spiders import arguments, callbacks
 from crawler.engine.stats.current_callback import Called
 from crawler.logs import get_logger
@@ -50,6 +52,8 @@ class Scraper:
 
     def follow(self, job: Job, result: FetchAnswer | FetchError) -> None:
         """Process the result of a request."""
+        if isinstance(result, FetchAnswer) and result.is_cut:
+            log.warning("a packed page ends too early; it is read so far", url=urls.shown(job.url))
         verdict = verdicts.decide(
             job,
             result,
@@ -86,8 +90,12 @@ class Scraper:
         if known_as is not None and not self._frontier.claim(known_as):
             return self._counters.filter("canonical", known_as)
         self._counters.pages += 1
-        is_barred = markup.restrained(response) if settings.nofollow else None
+        is_barred = self._barred_links(response) if settings.nofollow else None
         self._collect(job, "callback", lambda: callbacks.given(self._spider, response), is_barred)
+
+    def _barred_links(self, response: Response) -> Callable[[str], bool]:
+        """Say which links of a page are marked `nofollow` for this crawl's robot."""
+        return markup.restrained(response, robots_lines.token(agent_of(self._settings)))
 
     def _response(self, job: Job, page: Page) -> Response:
         _note(job)

@@ -45,12 +45,12 @@ def codings(header_lines: Iterable[bytes]) -> Sequence[str]:
 def expanded(answer: FetchAnswer, layers: Sequence[str], limit: int) -> FetchAnswer | FetchError:
     """Unpack the body of an answer. Returns an error if that fails. Safe in a native thread."""
     try:
-        body = expand(answer.body, layers, limit)
+        body, is_whole = _expanded(answer.body, layers, limit)
     except TooLarge:
         return FetchError("too large", f"more than {limit} bytes unpacked", answer.seconds)
     except (ValueError, zlib.error, brotli.error, zstandard.ZstdError) as error:
         return FetchError("bad encoding", str(error), answer.seconds)
-    return dataclasses.replace(answer, body=body)
+    return dataclasses.replace(answer, body=body, is_cut=not is_whole)
 
 
 def expand(body: bytes, layers: Sequence[str], limit: int) -> bytes:
@@ -58,40 +58,52 @@ def expand(body: bytes, layers: Sequence[str], limit: int) -> bytes:
 
     Raises TooLarge, ValueError for an unknown coding, and the errors of the libraries.
     """
+    return _expanded(body, layers, limit)[0]
+
+
+def _expanded(body: bytes, layers: Sequence[str], limit: int) -> tuple[bytes, bool]:
+    """The unpacked body, and whether it is whole."""
+    is_whole = True
     if len(layers) > MOST_CODINGS:
         raise ValueError(f"{len(layers)} content codings; allowed: at most {MOST_CODINGS}")
     for layer in layers:
         unpack = _UNPACKERS.get(layer)
         if unpack is None:
             raise ValueError(f"content coding {layer!r} is unknown; allowed: {CODINGS}")
-        body = unpack(body, limit) if body else body
-    return body
+        if body:
+            body, has_end = unpack(body, limit)
+            is_whole = is_whole and has_end
+    return body, is_whole
 
 
-def _gzip(body: bytes, limit: int) -> bytes:
-    parts, size = [], 0
+def _gzip(body: bytes, limit: int) -> tuple[bytes, bool]:
+    parts, size, has_end = [], 0, True
     while body:
         member = zlib.decompressobj(zlib.MAX_WBITS | 16)
         part = member.decompress(body, limit - size + 1)
         parts.append(part)
         size += len(part)
         _check(size, limit)
+        has_end = member.eof
         body = member.unused_data.lstrip(b"\0")
         if not body.startswith(b"\x1f\x8b"):  # ignore what follows the last member
             break
-    return b"".join(parts)
+    return b"".join(parts), has_end
 
 
-def _deflate(body: bytes, limit: int) -> bytes:
+def _deflate(body: bytes, limit: int) -> tuple[bytes, bool]:
     """Unpack zlib's format, as RFC 9110 says, or the bare stream, which some servers send."""
+    stream = zlib.decompressobj()
     try:
-        whole = zlib.decompressobj().decompress(body, limit + 1)
+        whole = stream.decompress(body, limit + 1)
     except zlib.error:
-        whole = zlib.decompressobj(-zlib.MAX_WBITS).decompress(body, limit + 1)
-    return _check(len(whole), limit) or whole
+        stream = zlib.decompressobj(-zlib.MAX_WBITS)
+        whole = stream.decompress(body, limit + 1)
+    _check(len(whole), limit)
+    return whole, stream.eof
 
 
-def _brotli(body: bytes, limit: int) -> bytes:
+def _brotli(body: bytes, limit: int) -> tuple[bytes, bool]:
     stream = brotli.Decompressor()
     part = stream.process(body, output_buffer_limit=PIECE)
     parts, size = [part], len(part)
@@ -100,20 +112,29 @@ def _brotli(body: bytes, limit: int) -> bytes:
         part = stream.process(b"", output_buffer_limit=PIECE)
         parts.append(part)
         size += len(part)
-    return _check(size, limit) or b"".join(parts)
+    _check(size, limit)
+    return b"".join(parts), stream.is_finished()
 
 
-def _zstd(body: bytes, limit: int) -> bytes:
+def _zstd(body: bytes, limit: int) -> tuple[bytes, bool]:
     unpacker = zstandard.ZstdDecompressor(max_window_size=ZSTD_WINDOW)
     with unpacker.stream_reader(io.BytesIO(body), read_across_frames=True) as stream:
         whole = stream.read(limit + 1)
-    return _check(len(whole), limit) or whole
+    _check(len(whole), limit)
+    return whole, len(whole) >= _zstd_size(body)
 
 
-def _check(size: int, limit: int) -> bytes:
+def _zstd_size(body: bytes) -> int:
+    """The size to which a body says that it unpacks; -1 if it does not say."""
+    try:
+        return zstandard.frame_content_size(body)
+    except zstandard.ZstdError:  # not even the head of the frame is there
+        return 1
+
+
+def _check(size: int, limit: int) -> None:
     if size > limit:
         raise TooLarge
-    return b""
 
 
 _UNPACKERS = {

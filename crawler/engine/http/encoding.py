@@ -19,8 +19,6 @@ from crawler.engine.http import head, page_kind
 from crawler.engine.http.encoding_labels import codec
 from crawler.engine.http.page_kind import Kind
 
-HEAD_BYTES = 262_144
-"""The bytes of a page in which the end of its head is looked for."""
 GUESS_BYTES = 32_768
 """The bytes of a page that the guess reads. It only computes, and so blocks everything else."""
 MOST_BAD = 1 / 3
@@ -99,8 +97,7 @@ def _header_codec(content_type: str) -> str | None:
 def _page_codec(body: bytes, kind: Kind) -> str | None:
     """The encoding that a page declares in itself."""
     if kind in (Kind.HTML, Kind.XHTML, Kind.OTHER):
-        start = body[:HEAD_BYTES].decode("latin-1")
-        for tag in head.tags(start, "charset", is_xml=kind is Kind.XHTML):
+        for tag in head.tags(body.decode("latin-1"), "charset", is_xml=kind is Kind.XHTML):
             if tag.name == "meta" and tag.mentions("charset"):
                 meant = _readable(_label(tag))
                 if meant is not None:

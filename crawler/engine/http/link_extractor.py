@@ -14,9 +14,13 @@ from w3lib.url import canonicalize_url
 from crawler.engine.http import urls
 from crawler.engine.http.ignored_extensions import IGNORED_EXTENSIONS
 from crawler.engine.http.link import Link, is_nofollow
+from crawler.engine.http.page_kind import Kind
 from crawler.engine.http.response import Response
 
 _SCHEMES = ("http://", "https://", "file://", "ftp://")
+_IMAGE = re.compile(r"[\s,]*([^\s,]\S*[^\s,]|[^\s,])(?:,|\s+[^,(]*(?:\([^)]*\)[^,(]*)*)?")
+"""An image in a `srcset`: a URL without commas at its ends, and its width (HTML, 4.8.4.2.2)."""
+_XHTML = "http://www.w3.org/1999/xhtml"
 _ALL_TEXT = etree.XPath("string()", smart_strings=False)
 
 Regexes = str | re.Pattern[str] | Iterable[str | re.Pattern[str]] | None
@@ -66,6 +70,7 @@ class LinkExtractor:
         self._regions = [_xpath(path) for path in _many(restrict_xpaths)]
         self._regions += [_xpath(_css_to_xpath(query)) for query in _many(restrict_css)]
         self._elements = _xpath(_with_tags(_many(tags), _many(deny_tags)))
+        self._elements_of_xml = _xpath(_with_tags(_many(tags), _many(deny_tags), "x:"))
         self._attrs = frozenset(_many(attrs))
         self._deny_attrs = frozenset(_many(deny_attrs))
         self._canonicalize = canonicalize
@@ -97,9 +102,11 @@ class LinkExtractor:
             yield Link(url, text, nofollow=is_nofollow(element.get("rel")))
 
     def _found(self, response: Response) -> Iterator[tuple[Any, str]]:
+        is_xml = response.kind is Kind.XML
+        find = self._elements_of_xml if is_xml else self._elements
         for region in self._roots(response.selector.root):
             seen: set[str] = set()
-            for element in self._elements(region):
+            for element in find(region):
                 for value in self._values(element.attrib):
                     url = self._absolute(response, value)
                     if url is None or (self._unique and url in seen):
@@ -119,8 +126,9 @@ class LinkExtractor:
     def _values(self, attributes: Any) -> list[str]:
         if len(self._attrs) == 1 and "*" not in self._attrs and not self._deny_attrs:
             (name,) = self._attrs
-            return [attributes[name]] if name in attributes else []
-        return [value for name, value in attributes.items() if self._takes(name)]
+            return _urls(name, attributes[name]) if name in attributes else []
+        found = (_urls(name, value) for name, value in attributes.items() if self._takes(name))
+        return [url for several in found for url in several]
 
     def _takes(self, name: str) -> bool:
         return name not in self._deny_attrs and ("*" in self._attrs or name in self._attrs)
@@ -158,6 +166,11 @@ class LinkExtractor:
         return not _is_of(parts, self._deny_domains)
 
 
+def _urls(attribute: str, value: str) -> list[str]:
+    """The URLs in an attribute; only a list of images (`srcset`) has several."""
+    return _IMAGE.findall(value) if attribute in ("srcset", "imagesrcset") else [value]
+
+
 def _many(value: Any) -> Any:
     if value is None:
         return ()
@@ -174,15 +187,18 @@ def _css_to_xpath(query: str) -> str:
 
 def _xpath(path: str) -> Any:
     try:
-        return etree.XPath(path, namespaces={"re": "http://exslt.org/regular-expressions"})
+        spaces = {"re": "http://exslt.org/regular-expressions", "x": _XHTML}
+        return etree.XPath(path, namespaces=spaces)
     except etree.XPathError as error:
         raise ValueError(f"{path!r} is no XPath expression ({error})") from error
 
 
-def _with_tags(tags: tuple[str, ...], denied: tuple[str, ...]) -> str:
-    """The XPath of all elements with one of the tags."""
-    wanted = "true()" if "*" in tags else " or ".join(f"self::{tag}" for tag in tags) or "false()"
-    refused = "".join(f"[not(self::{tag})]" for tag in denied)
+def _with_tags(tags: tuple[str, ...], denied: tuple[str, ...], other: str = "") -> str:
+    """The XPath of all elements with one of the tags, or with one of another prefix."""
+    prefixes = ("", other) if other else ("",)
+    named = [f"self::{prefix}{tag}" for tag in tags for prefix in prefixes]
+    wanted = "true()" if "*" in tags else " or ".join(named) or "false()"
+    refused = "".join(f"[not(self::{prefix}{tag})]" for tag in denied for prefix in prefixes)
     return f"descendant-or-self::*[{wanted}]{refused}"
 
 

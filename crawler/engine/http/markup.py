@@ -23,6 +23,8 @@ _REFRESH = re.compile(
 )
 """The content of a refresh (HTML standard, 4.2.5.3): seconds, then perhaps a URL."""
 _FORBIDS = re.compile(r"\b(?:nofollow|none)\b", re.IGNORECASE)
+_VALUED = re.compile(r"unavailable_after|max-(?:snippet|image-preview|video-preview)", re.I)
+"""What may stand before a colon in X-Robots-Tag, and is no name of a robot."""
 _LINKS = etree.XPath("//a[@href] | //area[@href]")
 _RELATED = etree.XPath("//link[@rel and @href]")
 
@@ -65,14 +67,15 @@ def canonical(response: Response) -> str | None:
     return None
 
 
-def restrained(response: Response) -> Callable[[str], bool]:
+def restrained(response: Response, token: str = "") -> Callable[[str], bool]:
     """Returns a function that says whether a URL must not be followed: `nofollow` of page or link.
 
-    A URL that the page also links to without `nofollow` may be followed.
+    A URL that the page also links to without `nofollow` may be followed. `token` is the name by
+    which a page may speak to this crawler alone; what it says to others does not count.
     """
     if not _is_html(response):
         return lambda url: False
-    said = [*response.headers.getall("x-robots-tag"), *_robots(response)]
+    said = [*_told(response, token), *_robots(response, token)]
     if any(_FORBIDS.search(each) for each in said):
         return lambda url: True
     links = _LINKS(response.selector.root)
@@ -85,10 +88,21 @@ def restrained(response: Response) -> Callable[[str], bool]:
     return (barred - free).__contains__
 
 
-def _robots(response: Response) -> Iterator[str]:
-    """What the <meta name=robots> of a page say, wherever they stand."""
+def _told(response: Response, token: str) -> Iterator[str]:
+    """What the header X-Robots-Tag says to all robots, or to the one of that name."""
+    for value in response.headers.getall("x-robots-tag"):
+        name, colon, rest = value.partition(":")
+        if not colon or _VALUED.search(name) or "," in name:
+            yield value
+        elif name.strip().lower() == token.lower():
+            yield rest
+
+
+def _robots(response: Response, token: str) -> Iterator[str]:
+    """What the <meta name=robots> of a page say, wherever they stand, and those with our name."""
+    names = {"robots", token.lower() or "robots"}
     for meta in response.selector.root.iter("meta"):
-        if meta.get("name", "").strip().lower() == "robots":
+        if meta.get("name", "").strip().lower() in names:
             yield meta.get("content", "")
 
 

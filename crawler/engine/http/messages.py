@@ -160,6 +160,8 @@ class FetchAnswer:
     """Whether the answer came from the HTTP cache."""
     address: str = ""
     """The IP address of the server, or of the proxy if one was used. Empty if unknown."""
+    is_cut: bool = False
+    """Whether the packed body ended too early, so that `body` is a part of what it should be."""
 
 
 Done = Callable[[FetchAnswer | FetchError], None]

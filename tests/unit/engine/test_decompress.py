@@ -37,6 +37,14 @@ def test_a_body_that_ends_too_early_is_what_there_is_of_it(packer):
     assert body.startswith(found)
 
 
+@pytest.mark.parametrize("packer", PACKERS)
+def test_a_body_that_ends_too_early_is_known_as_cut(packer):
+    packed = PACKERS[packer](bytes(range(256)) * 4000)
+    for body, is_cut in ((packed, False), (packed[:-9], True), (packed[: len(packed) // 2], True)):
+        found = expanded(FetchAnswer(200, (), body, 0.1), [LAYER.get(packer, packer)], 10_000_000)
+        assert found.is_cut is is_cut
+
+
 def test_only_so_many_layers_are_taken_off():
     body = b"text"
     for _ in range(MOST_CODINGS):

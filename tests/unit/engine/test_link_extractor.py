@@ -55,3 +55,41 @@ def test_a_page_without_links(body):
 def test_the_text_in_utf_16_and_its_base_are_read():
     body = "\ufeff<html><head><base href='/b/'></head><a href='x?q=ж'>ж</a>".encode("utf-16-le")
     assert found(body) == [Link("http://h/b/x?q=%D0%B6", "ж")]
+
+
+def test_each_image_of_a_list_is_a_link():
+    body = b"<img src=/1 srcset=' /2?a,b 1x, /3 2x ,/4'><source srcset=/5,6><img srcset=','>"
+    found = urls_of(body, tags=("img", "source"), attrs=("src", "srcset"))
+    assert found == [f"http://h/{path}" for path in ("1", "2?a,b", "3", "4", "5,6")]
+
+
+def test_links_are_found_in_xhtml_that_is_sent_as_xml():
+    page = Response(
+        "http://h/",
+        headers={"Content-Type": "application/xml"},
+        body=b"<html xmlns='http://www.w3.org/1999/xhtml'><a href='/1'>x</a><b href='/2'/></html>",
+    )
+    assert [link.url for link in LinkExtractor().extract_links(page)] == ["http://h/1"]
+    everything = LinkExtractor(tags="*", deny_tags="a").extract_links(page)
+    assert [link.url for link in everything] == ["http://h/2"]
+
+
+@pytest.mark.parametrize(
+    ("href", "url"),
+    [
+        ("\n/a\tb\r\nc ", "http://h/abc"),
+        ("//other\\x", "http://other/x"),
+        ("\\a\\b", "http://h/a/b"),
+        (";p", "http://h/;p"),
+        ("?q", "http://h/?q"),
+        ("#f", "http://h/#f"),
+        ("http:a", "http://h/a"),
+        ("&#x2F;a&amp;b&copy=1", "http://h/a&b&copy=1"),
+    ],
+)
+def test_odd_links_lead_where_browsers_go(href, url):
+    assert urls_of(f'<a href="{href}">x</a>'.encode()) == [url]
+
+
+def urls_of(body, **options):
+    return [link.url for link in found(body, **options)]

@@ -126,6 +126,27 @@ def test_a_page_can_bar_all_its_links(body, headers):
     assert markup.restrained(response(body, headers))("http://h/a")
 
 
+@pytest.mark.parametrize(
+    ("header", "barred"),
+    [
+        ("otherbot: nofollow", False),
+        ("Crawler: noindex, NoFollow", True),
+        ("unavailable_after: 25 Jun 2030 15:00:00 PST, nofollow", True),
+        ("noindex, max-snippet: 5, nofollow", True),
+        ("noindex", False),
+    ],
+)
+def test_what_a_header_says_to_another_robot_does_not_count(header, barred):
+    page = response("<a href=/a>a</a>", Headers([("X-Robots-Tag", header)]))
+    assert markup.restrained(page, "crawler")("http://h/a") is barred
+
+
+def test_a_page_may_speak_to_one_robot_by_its_name():
+    page = response('<meta name="Crawler" content="nofollow"><a href=/a>a</a>')
+    assert markup.restrained(page, "crawler")("http://h/a")
+    assert not markup.restrained(page, "other")("http://h/a")
+
+
 def test_a_page_that_is_not_to_be_indexed_bars_no_link():
     page = response('<meta name="robots" content="noindex"><a href=/a>a</a>')
     assert not markup.restrained(page)("http://h/a")
