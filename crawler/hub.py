@@ -25,6 +25,10 @@ log = get_logger(__name__)
 TICK_S = 0.1
 """The seconds between two notes that the hub turns."""
 
+LEAST_SHARE = 0.1
+"""The least share of a processor that a thread has which computes, on a machine that is busy with
+other things too. Below that its processor time stands still."""
+
 _start_thread = monkey.get_original("_thread", "start_new_thread")
 _new_lock = monkey.get_original("_thread", "allocate_lock")
 
@@ -167,7 +171,7 @@ class Pulse:
         late_s = self._clock.monotonic() - began_s - step_s
         # A callback may hold the interpreter's lock for long. Then this thread is late too, but
         # the process computes.
-        if late_s <= 0 or time.process_time() - computed_s > late_s / 2:
+        if late_s <= 0 or time.process_time() - computed_s > late_s * LEAST_SHARE:
             return 0.0
         self._missed_s += late_s
         return late_s
@@ -226,8 +230,9 @@ class HubWatch(Pulse):
         kept_s = self._kept_since(turned)
         if kept_s > self.limit_s:
             stack = self.stack()
-            if self._mark().cpu_s - turned.cpu_s > kept_s / 2 or not self._starves(stack):
-                self._report(turned, stack)
+            computes = self._mark().cpu_s - turned.cpu_s > kept_s * LEAST_SHARE
+            if computes or not self._starves(stack):
+                self._report(turned, stack, computes)
                 return
         missed_s = self.silent_s - (self._mark().cpu_s - turned.cpu_s)
         if turned.at_s != self._told and missed_s > self.limit_s:
@@ -256,10 +261,9 @@ class HubWatch(Pulse):
             limit_s=self.limit_s,
         )
 
-    def _report(self, turned: Mark, stack: list[Place]) -> None:
+    def _report(self, turned: Mark, stack: list[Place], computes: bool) -> None:
         self.blockages += 1
         self.latest = Blockage(turned.at_s, self.task_of())
-        computes = self._mark().cpu_s - turned.cpu_s > self._kept_since(turned) / 2
         log.emergency(
             f"the hub is blocked: a callback {'computes' if computes else 'waits'} without"
             " yielding",

@@ -6,6 +6,7 @@ import time
 import gevent
 import pytest
 
+from tests.faults.arena import open_arena
 from tests.faults.proxy import Way
 from tests.waiting import eventually
 
@@ -111,6 +112,32 @@ def test_all_nodes(arena):
     fault.heal(arena)
     arena.at_full_strength()
     arena.check()
+
+
+@pytest.mark.faults
+def test_three_pauses_of_one_worker_blame_nothing(tmp_path, monkeypatch):
+    """Nor does the only worker there is, which gets its task back each time."""
+    monkeypatch.setenv("CRAWLER_SCHEDULER_POISON_AFTER", "3")
+    with open_arena(tmp_path) as arena:
+        arena.start(masters=1, workers=1)
+        arena.begin("good")
+        [worker] = arena.lab.nodes("worker")
+        for _ in range(3):
+            fault = Pause(worker)
+            fault.inject(arena)
+            eventually(lambda: state_of(arena, "good") == "pending", 10, "it has lost its lease")
+            fault.heal(arena)
+            arena.at_full_strength()
+            eventually(lambda: state_of(arena, "good") == "running", 10, "it runs again")
+        assert "Kills" not in arena.lab.resource("good")
+        told = worker.process.log_path.read_text()
+        assert "this process got no processor for" in told
+        assert "the hub is blocked" not in told
+        arena.check(longest_gap_s=60.0)
+
+
+def state_of(arena, name):
+    return arena.lab.resource(name)["State"]
 
 
 def stream(arena, name):
