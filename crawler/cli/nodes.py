@@ -11,7 +11,7 @@ import gevent
 
 from crawler import logs
 from crawler.cli.base import CONFIG, commands
-from crawler.cli.signals import until_signal
+from crawler.cli.signals import until_told
 from crawler.errors import CrawlerError
 from crawler.settings import config
 
@@ -69,7 +69,7 @@ def _run_node(role: str, options: dict[str, str | None]) -> int:
     settings = config.load(options["file"], os.environ, flags)
     logs.setup(settings.logs.level, settings.logs.style)
     node = Node(role, settings)
-    wanted = until_signal(node.hurry)
+    wanted = until_told(node.hurry)
     node.start()
     gevent.wait([wanted, node.stopped], count=1)
     if wanted.is_set():

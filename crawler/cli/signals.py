@@ -23,6 +23,15 @@ def until_signal(*then: Callable[[], None]) -> Event:
     return wanted
 
 
+def until_told(*then: Callable[[], None]) -> Event:
+    """Like `until_signal`, but it needs no turn of the hub: `then` can also cut off a callback that
+    computes without end. Therefore none of `then` may block."""
+    wanted = Event()
+    on_interrupt(wanted.set, *then)
+    _turn_at_signals()
+    return wanted
+
+
 @contextlib.contextmanager
 def interruptible() -> Iterator[None]:
     """Make SIGTERM and SIGINT raise KeyboardInterrupt in the body, which stops what it has started.
@@ -54,6 +63,22 @@ def on_interrupt(*answers: Callable[[], None]) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, handle)
+
+
+def _turn_at_signals() -> None:
+    """Make each signal turn an idle hub, so that Python runs its handler now. gevent alone would do
+    it up to 0.3 s later."""
+    reading, writing = os.pipe()
+    for end in (reading, writing):
+        os.set_blocking(end, False)
+    signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+    watcher = gevent.get_hub().loop.io(reading, 1)
+    watcher.start(os.read, reading, 100)
+    _watchers.append(watcher)
+
+
+_watchers: list[Any] = []
+"""They must live as long as the process."""
 
 
 def _on_signal(*answers: Callable[[], None]) -> list[Any]:

@@ -76,10 +76,9 @@ def _consequence(before: Resource, after: Resource) -> str:
     paths = live.changes(before.spec, after.spec)
     if not paths:
         return ""
-    if any(paths.values()):
+    if any(paths.values()) or before.state.finished:
         return "it begins another run"
-    running = after.owner is not None and not after.state.finished
-    return "its crawl goes on with the new settings" if running else ""
+    return "its crawl goes on with the new settings" if after.owner is not None else ""
 
 
 def _given(spec: Spec) -> dict[str, Any]:

@@ -212,11 +212,8 @@ def test_up_in_an_empty_folder_suggests_what_its_workers_can_run(tmp_path):
     eventually(lambda: "Ctrl-C" in process.tail() or not process.alive, 30, what="it is up")
     told = process.tail(50)
     [address, body] = re.search(r"-d '(.*)' (http://\S+)$", told, re.MULTILINE).group(2, 1)
-    request = urllib.request.Request(
-        address, body.encode(), {"content-type": "application/json"}, method="POST"
-    )
-    with urllib.request.urlopen(request, timeout=5) as answer:
-        assert json.load(answer)["id"]
+    master = re.fullmatch(r"http://(\S+)/crawler/resource", address)[1]
+    assert added(master, json.loads(body))["id"]
     eventually(lambda: state_at(f"{address}/fiction") in ("running", "done"), what="it runs")
     interrupt(process)
     assert process.wait(15)
@@ -263,6 +260,51 @@ def test_a_port_that_was_lost_to_another_is_replaced(monkeypatch):
             assert [node.http for node in cluster.nodes] == [f"127.0.0.1:{rest[0]}"]
             assert cluster.nodes[0].process.alive
         assert not cluster.folder.exists()
+
+
+HANGING = """
+from crawler import Spider
+
+class Hanging(Spider):
+    name = "hanging"
+    start_urls = ["{url}"]
+
+    def parse(self, response):
+        for number in range(7):
+            yield {{"number": number}}
+        open("{sign}", "w").close()
+        while True:
+            pass
+"""
+
+
+def test_a_second_signal_ends_a_workers_callback_and_keeps_its_items(shop, tmp_path):
+    sign = tmp_path / "computing"
+    (tmp_path / "hanging.py").write_text(HANGING.format(url=shop.url, sign=sign))
+    config = {"spiders": ["hanging.py"], "worker": {"items": "items"}, "node": {"hub_limit_s": 60}}
+    (tmp_path / "config.yaml").write_text(json.dumps(config))
+    with LocalCluster(str(tmp_path / "config.yaml"), masters=1, workers=1) as cluster:
+        added(cluster.masters[0].http, {"name": "a", "spider": "hanging"})
+        eventually(sign.exists, 20, "its callback computes")
+        [worker] = cluster.workers
+        for _ in range(2):
+            terminate(worker.process)
+            gevent.sleep(0.2)  # two signals of a kind that wait are one
+        assert worker.process.wait(15)
+        assert worker.process.exit_code == 0
+        assert "a second signal cuts the callbacks off" in worker.process.log_path.read_text()
+    [written] = (tmp_path / "items").glob("a/*.jsonl")
+    assert [json.loads(line)["number"] for line in written.read_text().splitlines()] == [*range(7)]
+
+
+def added(address, task):
+    request = urllib.request.Request(
+        f"http://{address}/crawler/resource",
+        json.dumps(task).encode(),
+        {"content-type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=5) as answer:
+        return json.load(answer)
 
 
 def test_who_speaks_another_language_at_a_port_is_no_node():

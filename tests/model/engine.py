@@ -54,6 +54,9 @@ class ModelEngine:
     def stop(self) -> None:
         """Nothing to let go of."""
 
+    def task_in_callback(self) -> str:
+        return ""
+
     def spider_names(self) -> frozenset[str]:
         return self._spiders
 

@@ -99,6 +99,8 @@ class Update:
     def _needs_run(self, present: Resource) -> bool:
         """Whether the change needs another run. Raises InvalidArgument, WouldRestart."""
         paths = live.changes(present.spec, self.spec)
+        if present.state.finished:
+            return bool(paths)
         heavy = [path for path, needs_run in paths.items() if needs_run]
         if not heavy:
             faults = overrides.faults(
@@ -108,7 +110,7 @@ class Update:
                 raise InvalidArgument("; ".join(faults))
             return False
         owner = present.owner
-        if owner is not None and not present.state.finished and self.restart is False:
+        if owner is not None and self.restart is False:
             raise WouldRestart(
                 f"this would restart the run of {present.name!r} on {owner.node_id}, from"
                 f" its beginning: {', '.join(heavy)} cannot change while it runs; allow it with"

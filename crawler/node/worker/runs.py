@@ -288,6 +288,13 @@ class Runs:
         """End every run where it is, without waiting."""
         gevent.killall(_begun(self._runs.values()), block=False)
 
+    def cut_off_current(self, name: str) -> None:
+        """Cut off the run of that task if this very call interrupted it: then a signal handler
+        makes the call, and nothing else could end a callback that computes. Raises
+        GreenletExit."""
+        if self._runs.get(name, (None, None))[1] is gevent.getcurrent():
+            raise gevent.GreenletExit
+
     def stop_all(self) -> None:
         """Stop every run."""
         self.stop(list(self._runs))

@@ -145,6 +145,7 @@ class Worker:
     def hurry(self) -> None:
         """Cut the runs off: no longer wait for their callbacks."""
         self._runs.cut_off()
+        self._runs.cut_off_current(self._engine.task_in_callback())
 
     def leave(self) -> None:
         """Stop all runs before another worker may start them."""

@@ -347,6 +347,12 @@ def test_a_task_that_does_not_run_needs_no_leave_to_change(present):
     assert only_change(draft).after.spec.spider == "other"
 
 
+def test_a_task_that_is_done_runs_anew_with_other_settings():
+    draft = draft_of(stored(spec=live_settings(delay_s=1), state=State.DONE))
+    Update(live_settings(delay_s=2), restart=False).apply(draft)
+    assert (only_change(draft).after.owner, only_change(draft).after.state) == (None, State.PENDING)
+
+
 def test_a_setting_that_would_change_during_a_run_must_be_allowed():
     draft = draft_of(stored(spec=live_settings(delay_s=0.5)))
     with pytest.raises(InvalidArgument, match=r"parameters\.settings\.delay_s: -1 is not allowed"):
