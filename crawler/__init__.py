@@ -10,13 +10,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from parsel import Selector
-
     from crawler.engine.http.failures import CloseSpider, Failure, HttpError, IgnoreRequest
     from crawler.engine.http.forms import FormRequest, JsonRequest
     from crawler.engine.http.link import Link
     from crawler.engine.http.link_extractor import LinkExtractor
     from crawler.engine.http.messages import FetchError
+    from crawler.engine.http.page_selector import Selector
     from crawler.engine.http.request import Request
     from crawler.engine.http.response import Response
     from crawler.engine.items.item_classes import Field, Item, ItemLoader
@@ -59,7 +58,7 @@ _MODULES = {
     "FormRequest": "http.forms",
     "JsonRequest": "http.forms",
     "Response": "http.response",
-    "Selector": "http.response",
+    "Selector": "http.page_selector",
     "Link": "http.link",
     "LinkExtractor": "http.link_extractor",
     "Item": "items.item_classes",

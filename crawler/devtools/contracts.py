@@ -11,7 +11,8 @@
 
 `@url` names the page to try; without it there is no contract. `@returns` has a kind, the least
 number and the most. The most may be omitted; without any number, the least is one. `@scrapes` names
-the fields that each item must have. `@cb_kwargs` is a JSON object of arguments.
+the fields that each item must have. `@cb_kwargs` is a JSON object of arguments, `@meta` one of the
+request's `meta`.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ class Contract:
     line: int
     url: str = ""
     cb_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    meta: Mapping[str, Any] = field(default_factory=dict)
     returns: list[tuple[str, float, float]] = field(default_factory=list)
     """The kind, the least number and the most."""
     scrapes: list[str] = field(default_factory=list)
@@ -66,7 +68,9 @@ def contracts_of(spider: type[Spider]) -> Iterator[Contract]:
 
 def broken(pages: Pages, contract: Contract) -> Iterator[str]:
     """Fetch a contract's page, and yield what the callback breaks. Raises CrawlerError."""
-    request = Request(contract.url, contract.callback, cb_kwargs=contract.cb_kwargs)
+    request = Request(
+        contract.url, contract.callback, meta=contract.meta, cb_kwargs=contract.cb_kwargs
+    )
     [found] = parsed(pages, request, 1)
     for kind, least, most in contract.returns:
         count = len(getattr(found, kind))
@@ -83,7 +87,7 @@ def _missing(found: Parsed, names: list[str]) -> Iterator[str]:
 
 
 def _states(line: str) -> bool:
-    return line.strip().startswith(("@url", "@returns", "@scrapes", "@cb_kwargs"))
+    return line.strip().startswith(("@url", "@returns", "@scrapes", "@cb_kwargs", "@meta"))
 
 
 def _take(contract: Contract, word: str, rest: str) -> None:
@@ -95,7 +99,9 @@ def _take(contract: Contract, word: str, rest: str) -> None:
     elif word == "returns":
         contract.returns.append(_returns(where, rest.split()))
     elif word == "cb_kwargs":
-        contract.cb_kwargs = _kwargs(where, rest)
+        contract.cb_kwargs = _object(where, rest)
+    elif word == "meta":
+        contract.meta = _object(where, rest)
 
 
 def _returns(where: str, words: list[str]) -> tuple[str, float, float]:
@@ -111,7 +117,7 @@ def _returns(where: str, words: list[str]) -> tuple[str, float, float]:
     return KINDS[words[0]], least, float(numbers[1]) if len(numbers) > 1 else math.inf
 
 
-def _kwargs(where: str, text: str) -> Mapping[str, Any]:
+def _object(where: str, text: str) -> Mapping[str, Any]:
     try:
         value = json.loads(text)
     except ValueError:

@@ -194,6 +194,8 @@ def _note(job: Job) -> None:
     """Write into `meta` how the page was fetched, for its callback."""
     meta = job.request.meta
     meta["depth"] = job.depth
+    if not job.depth:
+        meta["is_start_request"] = True
     meta["download_latency"] = job.spent_s
     if job.attempts:
         meta["retry_times"] = job.attempts

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit, urlunsplit
 from cssselect import HTMLTranslator
 
 from crawler.engine.http import encoding_labels, form_bodies, form_controls
-from crawler.engine.http.request import Request
+from crawler.engine.http.request import R, Request
 from crawler.engine.http.response import Response
 
 JSON_HEADERS = {
@@ -23,7 +23,12 @@ _CONTROL_TAGS = "descendant::textarea | descendant::select | descendant::input"
 
 
 class JsonRequest(Request):
-    """A request whose body is `data` as JSON. The method is POST unless another is given."""
+    """A request whose body is `data` as JSON. The method is POST unless another is given.
+
+    `dumps_kwargs` are arguments of `json.dumps`; `replace(data=…)` uses them again.
+    """
+
+    attributes = (*Request.attributes, "dumps_kwargs")
 
     def __init__(
         self,
@@ -32,12 +37,23 @@ class JsonRequest(Request):
         dumps_kwargs: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
+        self.dumps_kwargs = {"sort_keys": True, **(dumps_kwargs or {})}
         if data is not None and kwargs.get("body") is None:
-            kwargs["body"] = json.dumps(data, **(dumps_kwargs or {"sort_keys": True}))
+            kwargs["body"] = self._dumped(data)
             kwargs.setdefault("method", "POST")
         super().__init__(*args, **kwargs)
         for name, value in JSON_HEADERS.items():
             self.headers.setdefault(name, value)
+
+    def replace(self, *, cls: type[R] | None = None, **changes: Any) -> Any:
+        """A copy with some attributes changed. `data` makes another body."""
+        data = changes.pop("data", None)
+        if data is not None and changes.get("body") is None:
+            changes["body"] = self._dumped(data)
+        return super().replace(cls=cls, **changes)
+
+    def _dumped(self, data: Any) -> str:
+        return json.dumps(data, **self.dumps_kwargs)
 
 
 class FormRequest(Request):
@@ -96,7 +112,7 @@ class FormRequest(Request):
         fields += _flat((name, value) for name, value in given if value is not None)
         method = _method(rest.pop("method", None) or _said(form, button, "method"), response)
         action = rest.pop("url", None) or (_said(form, button, "action") or "").strip()
-        url = response.urljoin(action) if action else response.url
+        url = response.absolute(action) if action else response.url
         if method == "GET":
             url = urlunsplit(urlsplit(url)._replace(query=""))
         enctype = (_said(form, button, "enctype") or "").lower() if method == "POST" else ""

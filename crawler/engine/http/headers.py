@@ -7,12 +7,56 @@ from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from typing import Any
 
 
-class Headers(Mapping[str, str]):
-    """The header lines of a response, by name in any case. Of a repeated one, the last counts."""
+class HeaderText(str):
+    """The name or the value of a header. It also answers like the bytes that Scrapy has here."""
 
-    def __init__(self, lines: Iterable[tuple[str, str]] | Mapping[str, str] = ()) -> None:
+    __slots__ = ()
+
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
+        """The text in that encoding. Headers are Latin-1; many sites send UTF-8 in them."""
+        try:
+            return self.encode("latin-1").decode(encoding, errors)
+        except UnicodeEncodeError:  # a spider wrote it
+            return str(self)
+
+    def __eq__(self, other: object) -> bool:
+        return str.__eq__(self, _text(other)) if isinstance(other, bytes) else super().__eq__(other)
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    __hash__ = str.__hash__
+
+    def __contains__(self, part: Any) -> bool:
+        return super().__contains__(_text(part))
+
+    def startswith(self, prefix: Any, *between: Any) -> bool:
+        """As that of texts; a prefix may be bytes."""
+        return super().startswith(_texts(prefix), *between)
+
+    def endswith(self, suffix: Any, *between: Any) -> bool:
+        """As that of texts; a suffix may be bytes."""
+        return super().endswith(_texts(suffix), *between)
+
+    def split(self, sep: Any = None, maxsplit: Any = -1) -> list[str]:
+        """As that of texts; the separator may be bytes."""
+        parts = super().split(None if sep is None else _text(sep), maxsplit)
+        return [HeaderText(part) for part in parts]
+
+
+class Headers(Mapping[str, str]):
+    """The header lines of a response, by name in any case. Of a repeated one, the last counts.
+
+    Names may be bytes, and a value may be a list, as in Scrapy.
+    """
+
+    def __init__(self, lines: Iterable[tuple[Any, Any]] | Mapping[Any, Any] = ()) -> None:
         pairs: Any = lines.items() if isinstance(lines, Mapping) else lines
-        self._lines = [(name.lower(), value) for name, value in pairs]
+        self._lines = [
+            (_text(name).lower(), _text(each))
+            for name, value in pairs
+            for each in (value if isinstance(value, (list, tuple)) else [value])
+        ]
         self._last: dict[str, str] = dict(self._lines)
         self.protocol = ""
         """The protocol in the status line, such as `HTTP/1.1`. Empty without a status line."""
@@ -35,17 +79,24 @@ class Headers(Mapping[str, str]):
         made.protocol = status_line.partition(b" ")[0].decode("latin-1")
         return made
 
-    def getall(self, name: str) -> list[str]:
+    def getall(self, name: str | bytes) -> list[str]:
         """All values of a header, in the order received."""
-        return [value for key, value in self._lines if key == name.lower()]
+        wanted = _text(name).lower()
+        return [HeaderText(value) for key, value in self._lines if key == wanted]
 
-    getlist = getall
+    def getlist(self, name: str | bytes, default: Any = None) -> list[str]:
+        """The same; without a header of that name, the default as a list."""
+        return self.getall(name) or _listed(default)
 
-    def __getitem__(self, name: str) -> str:
-        return self._last[name.lower()]
+    def to_unicode_dict(self) -> dict[str, str]:
+        """A dict of texts. The values of a repeated header are joined by commas."""
+        return {name: ",".join(self.getall(name)) for name in self._last}
+
+    def __getitem__(self, name: str | bytes) -> str:
+        return HeaderText(self._last[_text(name).lower()])
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._last)
+        return map(HeaderText, self._last)
 
     def __len__(self) -> int:
         return len(self._last)
@@ -66,20 +117,38 @@ class RequestHeaders(MutableMapping[str, str | None]):
         self._by_key: dict[str, tuple[str, str | None]] = {}
         self.update(dict(headers))
 
-    def __getitem__(self, name: str) -> str | None:
-        return self._by_key[_text(name).lower()][1]
+    def getlist(self, name: str | bytes, default: Any = None) -> list[str]:
+        """The value of a header as a list; without it, the default as a list."""
+        value = self.get(_text(name))
+        return _listed(default) if value is None else [value]
 
-    def __setitem__(self, name: str, value: Any) -> None:
+    def setlist(self, name: str | bytes, values: Iterable[Any]) -> None:
+        """Set a header to several values, which become one line."""
+        self[_text(name)] = list(values)
+
+    def appendlist(self, name: str | bytes, value: Any) -> None:
+        """Add a value to a header, whose values become one line."""
+        self[_text(name)] = [*self.getlist(name), value]
+
+    def to_unicode_dict(self) -> dict[str, str]:
+        """A dict of texts, without the headers that are not sent."""
+        return {name: value for name, value in self.items() if value is not None}
+
+    def __getitem__(self, name: str | bytes) -> str | None:
+        value = self._by_key[_text(name).lower()][1]
+        return None if value is None else HeaderText(value)
+
+    def __setitem__(self, name: str | bytes, value: Any) -> None:
         line = _text(name), None if value is None else _value(value)
         if any("\n" in part or "\r" in part for part in line if part):
             raise ValueError(f"header {name!r}: {value!r} has a line break; allowed: one line")
         self._by_key[line[0].lower()] = line
 
-    def __delitem__(self, name: str) -> None:
+    def __delitem__(self, name: str | bytes) -> None:
         del self._by_key[_text(name).lower()]
 
     def __iter__(self) -> Iterator[str]:
-        return (name for name, _ in self._by_key.values())
+        return (HeaderText(name) for name, _ in self._by_key.values())
 
     def __len__(self) -> int:
         return len(self._by_key)
@@ -90,6 +159,15 @@ class RequestHeaders(MutableMapping[str, str | None]):
 
 def _text(part: Any) -> str:
     return part.decode("latin-1") if isinstance(part, bytes) else str(part)
+
+
+def _texts(parts: Any) -> Any:
+    return tuple(map(_text, parts)) if isinstance(parts, tuple) else _text(parts)
+
+
+def _listed(value: Any) -> list[str]:
+    values = value if isinstance(value, (list, tuple)) else [] if value is None else [value]
+    return [HeaderText(_text(each)) for each in values]
 
 
 def _value(value: Any) -> str:

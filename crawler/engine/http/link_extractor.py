@@ -136,11 +136,11 @@ class LinkExtractor:
     def _absolute(self, response: Response, value: str) -> str | None:
         """The URL in an attribute's value; None if it is no URL."""
         try:
-            url = response.urljoin(value)
+            url = response.absolute(value)
             if self._process_value is None:
                 return url
             processed = self._process_value(url)
-            return None if processed is None else response.urljoin(processed)
+            return None if processed is None else response.absolute(processed)
         except ValueError:
             return None
 

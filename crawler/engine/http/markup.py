@@ -117,7 +117,7 @@ def _url(response: Response, link: Any) -> str | None:
 def _web(response: Response, href: str) -> str | None:
     """The URL of a link as it is sent; None if it is no web page."""
     try:
-        url = urls.safe(response.urljoin(href))
+        url = urls.safe(response.absolute(href))
     except ValueError:
         return None
     return url if urls.is_web(url) else None

@@ -1,8 +1,9 @@
 """The keys of `Request.meta` that the engine reads or sets. Names and meanings are Scrapy's.
 
 The spider sets `handle_httpstatus_list`, `handle_httpstatus_all`, `dont_redirect`, `dont_retry`,
-`max_retry_times`, `download_timeout`. The engine sets `depth`, `download_latency` and, where they
-apply, `redirect_urls`, `redirect_times`, `retry_times`.
+`max_retry_times`, `download_timeout`, `dont_obey_robotstxt`. The engine sets `depth`,
+`download_latency` and, where they apply, `redirect_urls`, `redirect_times`, `retry_times`,
+`is_start_request`.
 
 A value that is not allowed raises FetchError with the reason `bad meta`. This costs the request,
 not the crawl.
@@ -22,7 +23,6 @@ UNSUPPORTED: Mapping[str, str] = {
     "autothrottle_dont_adjust_delay": "the setting adaptive follows the latency of all requests",
     "bindaddress": "the system chooses the address; meta['proxy'] names a way out",
     "depth_reset": "the depth of a request is that of its page and one more",
-    "dont_obey_robotstxt": "the setting robots decides for the whole crawl",
     "download_delay": "the setting delay_s gives the pause, for each host",
     "download_fail_on_dataloss": "a broken answer is retried, and then fails",
     "download_maxsize": "the setting max_body_bytes limits all bodies of a crawl",

@@ -5,10 +5,11 @@ They find what parsel finds; the tests compare both.
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
+import parsel
 from lxml import etree, html  # type: ignore[import-untyped]
-from parsel import Selector, SelectorList
+from parsel import SelectorList
 
 from crawler.engine.http import broken_xml, deep_tree, selectors
 
@@ -17,10 +18,39 @@ _PARSER = html.HTMLParser(recover=True, encoding="utf8", huge_tree=True)
 _XHTML = "{http://www.w3.org/1999/xhtml}"
 
 
+class Selector(parsel.Selector):
+    """A part of a page, as parsel's and Scrapy's: `Selector(response)` or `Selector(text=…)`."""
+
+    __slots__ = ("_response",)
+
+    def __init__(self, response: Any = None, text: str | None = None, **options: Any) -> None:
+        """A selector of a response, or of a text. A text may stand first.
+
+        Raises ValueError for both at once.
+        """
+        if response is not None and text is not None:
+            raise ValueError("Selector: give a response or a text, not both")
+        if isinstance(response, str):
+            text = response
+        elif response is not None:
+            self._response = response
+            whole = response.selector
+            options = {"root": whole.root, "type": whole.type, **options}
+        super().__init__(text, **options)
+
+    @property
+    def response(self) -> Any:
+        """The response that the selector was made of; None for any other selector."""
+        return getattr(self, "_response", None)
+
+
 class PageSelector(Selector):
     """A part of an HTML page."""
 
     __slots__ = ()
+
+    if not TYPE_CHECKING:  # one is made for each thing found, and a call costs time
+        __init__ = parsel.Selector.__init__
 
     @classmethod
     def of(cls, text: str) -> PageSelector:

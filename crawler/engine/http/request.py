@@ -34,7 +34,7 @@ class Request:
     callback neither callable nor a name.
     """
 
-    attributes = (
+    attributes: tuple[str, ...] = (
         "url",
         "callback",
         "method",
@@ -148,8 +148,9 @@ class Request:
 
     def replace(self, *, cls: type[R] | None = None, **changes: Any) -> Any:
         """A copy with some attributes changed, of class `cls`; by default of the same class."""
-        kept = {key: getattr(self, key) for key in self.attributes if key not in changes}
-        return (cls or type(self))(**kept, **changes)
+        made = cls or type(self)
+        names = [key for key in made.attributes if key not in changes and hasattr(self, key)]
+        return made(**{key: getattr(self, key) for key in names}, **changes)
 
     def to_dict(self, *, spider: Any = None) -> dict[str, Any]:
         """The request as a JSON value, with callbacks by name. A key that is missing has its

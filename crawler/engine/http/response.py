@@ -6,17 +6,19 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import Any
+from urllib.parse import urljoin
 
-from parsel import Selector, SelectorList
+import parsel
+from parsel import SelectorList
 
 from crawler.engine.http import encoding, head, page_kind, page_selector, selectors, urls
 from crawler.engine.http.headers import Headers
 from crawler.engine.http.link import Link
 from crawler.engine.http.page_kind import Kind
+from crawler.engine.http.page_selector import Selector
 from crawler.engine.http.request import Request
 
-__all__ = ["Headers", "Response"]
-
+__all__ = ["Headers", "Response", "Selector"]
 
 _PAGES = (Kind.HTML, Kind.XHTML, Kind.OTHER)
 
@@ -38,6 +40,7 @@ class Response:
         "flags",
         "ip_address",
         "protocol",
+        "encoding",
     )
     """The names of the arguments from which an equal response can be made."""
 
@@ -83,9 +86,21 @@ class Response:
         return self.replace()
 
     def replace(self, *, cls: type[Response] | None = None, **changes: Any) -> Response:
-        """A copy with some attributes changed, of class `cls`; by default of the same class."""
-        kept = {key: getattr(self, key) for key in self.attributes if key not in changes}
+        """A copy with some attributes changed, of class `cls`; by default of the same class.
+
+        As in Scrapy, the text keeps its encoding, whatever the new body says.
+        """
+        kept = {
+            key: getattr(self, key)
+            for key in self.attributes
+            if key not in changes and (key != "encoding" or self._keeps_encoding)
+        }
         return (cls or type(self))(**kept, **changes)
+
+    @property
+    def _keeps_encoding(self) -> bool:
+        """Whether a copy has the same encoding. Bodies that are no texts are not decoded."""
+        return "_decoded" in vars(self) or self.is_text
 
     @property
     def encoding(self) -> str:
@@ -139,15 +154,23 @@ class Response:
         """What a JMESPath expression finds in a JSON body."""
         return self._json_selector.jmespath(query, **options)
 
-    def urljoin(self, href: str) -> str:
-        """The absolute URL of a link of this page. The <base href> of an HTML page counts."""
+    def urljoin(self, url: str | None) -> str:
+        """The absolute URL of a link of this page. The <base href> of an HTML page counts.
+
+        As in Scrapy, characters stay as they are, and None is the page itself. `follow` makes a
+        URL as it is sent.
+        """
+        return urljoin(self._base, url or "")
+
+    def absolute(self, href: str) -> str:
+        """The absolute URL of a link, as browsers send it. Raises ValueError if it is no URL."""
         if href.isascii():
             return urls.join(self._base, href)
         return urls.join(self._base, href, self.encoding)
 
     def follow(
         self,
-        url: str | Selector | Link,
+        url: str | parsel.Selector | Link,
         callback: Callable[..., Any] | str | None = None,
         **rest: Any,
     ) -> Request:
@@ -156,11 +179,11 @@ class Response:
 
         `rest` are more arguments of `Request`. Raises ValueError if it is no link.
         """
-        return Request(self.urljoin(_href(url)), callback, **rest)
+        return Request(self.absolute(_href(url)), callback, **rest)
 
     def follow_all(
         self,
-        urls: Iterable[str | Selector | Link] | None = None,
+        urls: Iterable[str | parsel.Selector | Link] | None = None,
         callback: Callable[..., Any] | str | None = None,
         *,
         css: str | None = None,
@@ -181,7 +204,7 @@ class Response:
         base = urls.parsed_base(self._base)
         for href in hrefs:
             try:  # most links come this way: those in ASCII need no further call
-                url = (base + href).href if href.isascii() else self.urljoin(href)
+                url = (base + href).href if href.isascii() else self.absolute(href)
             except ValueError:
                 continue
             if url.startswith(("http://", "https://")):
@@ -225,19 +248,25 @@ class Response:
         return base if urls.is_web(base) else self.url
 
 
-def _href(link: str | Selector | Link) -> str:
+def _href(link: str | parsel.Selector | Link) -> str:
     if isinstance(link, str):
         return link
-    root: Any = getattr(link, "root", None) if isinstance(link, Selector) else link.url
+    if isinstance(link, SelectorList):
+        raise ValueError("no link: a list of selectors; allowed: one of them, or follow_all")
+    if not isinstance(link, (parsel.Selector, Link)):
+        raise ValueError(f"no link: {link!r}; allowed: a URL, a selector of a link, or a Link")
+    root: Any = link.root if isinstance(link, parsel.Selector) else link.url
     if isinstance(root, str):
         return root
+    if not hasattr(root, "get"):
+        raise ValueError(f"no link: a selector of {root!r}")
     href = root.get("href")
     if href is None:
         raise ValueError(f"no link: <{root.tag}> has no href")
     return str(href)
 
 
-def _present(links: Iterable[str | Selector | Link]) -> Iterator[str]:
+def _present(links: Iterable[str | parsel.Selector | Link]) -> Iterator[str]:
     """The URLs of the links. Elements of a SelectorList without href are skipped."""
     for link in links:
         try:

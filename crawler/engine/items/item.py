@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any
 
 ALLOWED = "a dict, an Item, a dataclass or an attrs class"
@@ -22,6 +23,42 @@ def fields_of(item: Any) -> Mapping[str, Any]:
     if type(item) is dict or isinstance(item, Mapping):
         return item
     return {name: getattr(item, name) for name in _declared(item) if hasattr(item, name)}
+
+
+def written_fields(item: Any) -> Mapping[str, Any]:
+    """The fields of an item as they are written, after the `serializer` of each field.
+
+    Raises what a serializer raises.
+    """
+    fields = fields_of(item)
+    kind: Any = type(item)
+    if kind is dict:
+        return fields
+    serializers = _serializers(kind)
+    if not serializers:
+        return fields
+    return {
+        name: serializers[name](value) if name in serializers else value
+        for name, value in fields.items()
+    }
+
+
+@lru_cache(maxsize=1024)
+def _serializers(kind: Any) -> Mapping[str, Callable[[Any], Any]]:
+    """The `serializer` of each field: of a Field, or of the metadata of any other class."""
+    declared: dict[str, Any] = {}
+    if issubclass(kind, Mapping):
+        named = getattr(kind, "fields", None)
+        declared = dict(named) if isinstance(named, Mapping) else {}
+    elif dataclasses.is_dataclass(kind):
+        declared = {field.name: field.metadata for field in dataclasses.fields(kind)}
+    else:
+        declared = {field.name: field.metadata for field in getattr(kind, "__attrs_attrs__", ())}
+    return {
+        name: said["serializer"]
+        for name, said in declared.items()
+        if isinstance(said, Mapping) and callable(said.get("serializer"))
+    }
 
 
 def declared_names(item: Any) -> list[str]:

@@ -5,6 +5,7 @@ A dict, a dataclass or an attrs class is an item too. These classes are for spid
 
 from __future__ import annotations
 
+import copy
 from types import MappingProxyType
 from typing import Any, ClassVar
 
@@ -20,23 +21,28 @@ class Field(dict[str, Any]):
 
 
 class _Fields(type):
-    """Collects the fields of an item class from its body and its bases."""
+    """Collects the fields of an item class: those of its body, and those of its bases.
+
+    A body declares fields as attributes, or in a dict `fields`. Of a field with two declarations,
+    the one of the class that Python asks first counts.
+    """
 
     def __new__(cls, name: str, bases: tuple[type, ...], members: dict[str, Any]) -> Any:
-        own = {key: value for key, value in members.items() if isinstance(value, Field)}
-        kept = {key: value for key, value in members.items() if key not in own}
+        own = dict(members.get("fields", {}))
+        own |= {key: value for key, value in members.items() if isinstance(value, Field)}
+        kept = {key: value for key, value in members.items() if key not in own and key != "fields"}
         made: Any = super().__new__(cls, name, bases, kept)
+        made._own_fields = own
         made.fields = {}
-        for base in reversed(made.__mro__[1:]):
-            made.fields.update(getattr(base, "fields", {}))
-        made.fields.update(own)
+        for each in reversed(made.__mro__):
+            made.fields.update(vars(each).get("_own_fields", {}))
         return made
 
 
 class Item(dict[str, Any], metaclass=_Fields):
     """A dict whose keys are the fields of its class, and no others."""
 
-    fields: ClassVar[dict[str, Field]]
+    fields: ClassVar[dict[str, Any]]
     """The fields by name."""
 
     def __init__(self, *args: Any, **values: Any) -> None:
@@ -66,8 +72,19 @@ class Item(dict[str, Any], metaclass=_Fields):
         """An item of the same class with the same values."""
         return type(self)(self)
 
+    def deepcopy(self) -> Item:
+        """An item of the same class with copies of the values."""
+        return copy.deepcopy(self)
+
+    def __getattr__(self, name: str) -> Any:
+        hint = f"; allowed: item[{name!r}]" if name in self.fields else ""
+        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}{hint}")
+
     def __setattr__(self, name: str, value: Any) -> None:
-        raise AttributeError(f"{name}: not allowed; allowed: item[{name!r}] = …")
+        """Set an attribute of the spider's own, whose name begins with `_`."""
+        if not name.startswith("_"):
+            raise AttributeError(f"{name}: not allowed; allowed: item[{name!r}] = …")
+        super().__setattr__(name, value)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({dict(self)!r})"

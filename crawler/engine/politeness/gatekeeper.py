@@ -99,7 +99,7 @@ class Gatekeeper:
         rules = self._rules(queue)
         if rules is None:
             return _PARK
-        if not rules.allows(queue.first.url, self._agent):
+        if not rules.allows(queue.first.url, self._agent) and _obeys(queue.first):
             trouble = rules.trouble
             return Refuse(FetchError(trouble, "robots.txt is unavailable") if trouble else None)
         answer = stored(queue.first)
@@ -195,3 +195,8 @@ class Gatekeeper:
         if again_s is None:
             return _SEND
         return WaitUntil(again_s) if again_s < math.inf else _PARK
+
+
+def _obeys(job: Job) -> bool:
+    """Whether a request obeys robots.txt; its `meta` may say that it does not."""
+    return not job.request.meta.get("dont_obey_robotstxt")

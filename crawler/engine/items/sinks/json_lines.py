@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from crawler.engine.items.item import fields_of, to_json
+from crawler.engine.items.item import to_json, written_fields
 from crawler.engine.items.sinks.batched import BatchedSink
 from crawler.engine.items.sinks.files import BATCH_BYTES, GrowingFile, last_line_end
 
@@ -68,4 +68,4 @@ class JsonLinesSink(BatchedSink):
 
 def to_line(item: Any) -> bytes:
     """An item as a line of JSON. Raises ValueError if it contains itself."""
-    return to_json(fields_of(item)).encode("utf-8", "replace") + b"\n"
+    return to_json(written_fields(item)).encode("utf-8", "replace") + b"\n"

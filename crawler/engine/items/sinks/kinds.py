@@ -13,7 +13,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from crawler.engine.items.item import fields_of, is_item, to_json
+from crawler.engine.items.item import is_item, to_json, written_fields
 
 BOOL, INT, FLOAT, TEXT = "bool", "int", "float", "text"
 BYTES, DATE, TIME, JSON = "bytes", "date", "time", "json"
@@ -48,7 +48,7 @@ def record_of(item: Any) -> tuple[dict[str, Any], int]:
     """
     record: dict[str, Any] = {}
     size = 64
-    for name, value in fields_of(item).items():
+    for name, value in written_fields(item).items():
         kind = type(value)
         if kind is str:
             value = value if value.isascii() and "\0" not in value else sound(value)
