@@ -330,8 +330,8 @@ class CrawlSettings:
     )
     sinks: Sequence[str] = setting(
         ["jsonl"],
-        "Where items go. jsonl, csv, parquet and sqlite are files below worker.items; other names "
-        "are those of worker.databases.",
+        "Where items go. jsonl, json, csv, xml (each may end in .gz), parquet and sqlite are files "
+        "below worker.items; other names are those of worker.databases.",
     )
     item_key: Sequence[str] = setting(
         [],

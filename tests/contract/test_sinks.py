@@ -350,7 +350,7 @@ def _write_on(sink):
     sink.close()
 
 
-@pytest.mark.parametrize("target", ["items", "items.json", "ftp://h/x", "oracle://u:p@h/x", ""])
+@pytest.mark.parametrize("target", ["items", "items.txt", "ftp://h/x", "oracle://u:p@h/x", ""])
 def test_a_target_that_is_none_is_told_with_what_is_allowed(target):
     with pytest.raises(ConfigError, match=r"allowed: .*(\.csv|sqlite)") as told:
         open_sink(target)

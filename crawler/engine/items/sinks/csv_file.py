@@ -30,8 +30,8 @@ class CsvRows:
     batch_records = 2000
     batch_bytes = BATCH_BYTES
 
-    def __init__(self, path: str | Path, fresh: bool = False) -> None:
-        self._file = GrowingFile(path, last_row_end, fresh)
+    def __init__(self, path: str | Path, fresh: bool = False, *, gz: bool = False) -> None:
+        self._file = GrowingFile(path, last_row_end, fresh, gz=gz)
         self._declared: list[str] = []
         self._columns: list[str] = []
         self._known: set[str] = set()
@@ -46,7 +46,7 @@ class CsvRows:
         """Open the file and read its header. A partial row at the end is removed."""
         self._file.open()
         if not self._file.is_empty:
-            with self._file.path.open(encoding="utf-8", newline="") as file:
+            with self._file.reading() as file:
                 self._fix(next(csv.reader(file)))
 
     def write(self, records: Sequence[dict[str, Any]]) -> Counter[str]:

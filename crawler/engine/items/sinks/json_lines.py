@@ -26,8 +26,8 @@ class _Lines:
 class JsonLines(_Lines):
     """Appends each item as a line of JSON. Values that JSON cannot represent become texts."""
 
-    def __init__(self, path: str | Path, fresh: bool = False) -> None:
-        self._file = GrowingFile(path, last_line_end, fresh)
+    def __init__(self, path: str | Path, fresh: bool = False, *, gz: bool = False) -> None:
+        self._file = GrowingFile(path, last_line_end, fresh, gz=gz)
 
     def open(self) -> None:
         """Open the file. A partial line at its end is removed."""

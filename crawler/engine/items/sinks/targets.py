@@ -5,15 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from crawler.engine.items.sinks.batched import BatchedSink
 from crawler.engine.items.sinks.csv_file import CsvRows
 from crawler.engine.items.sinks.databases import database_at, sink_of, sqlite_sink
+from crawler.engine.items.sinks.json_array import JsonArray
 from crawler.engine.items.sinks.json_lines import JsonLines, StandardOutput
 from crawler.engine.items.sinks.many import ManySinks
 from crawler.engine.items.sinks.sink import Sink, Writer
+from crawler.engine.items.sinks.xml_file import XmlItems
 from crawler.errors import ConfigError
 
 STANDARD_OUTPUT = "-"
@@ -22,16 +25,22 @@ SUFFIXES: Mapping[str, str] = {
     ".jsonl": "jsonl",
     ".jl": "jsonl",
     ".ndjson": "jsonl",
+    ".json": "json",
     ".csv": "csv",
+    ".xml": "xml",
     ".parquet": "parquet",
     ".db": "sqlite",
     ".sqlite": "sqlite",
     ".sqlite3": "sqlite",
 }
 """Suffix of a file → its format."""
+GZ = ".gz"
+PACKABLE = ("jsonl", "json", "csv", "xml")
+"""The formats that may be packed: their names and suffixes then end in `.gz`."""
 
 ALLOWED = (
-    f"a file that ends in {', '.join(SUFFIXES)}; sqlite:///FILE, postgresql://USER@HOST/DATABASE, "
+    f"a file that ends in {', '.join(SUFFIXES)}, and .gz after those of text; "
+    "sqlite:///FILE, postgresql://USER@HOST/DATABASE, "
     "mysql://USER@HOST/DATABASE or mariadb://…, each with ?table=NAME; or - for standard output"
 )
 
@@ -55,8 +64,8 @@ def open_sink(
         return BatchedSink(StandardOutput())
     if _SCHEME.match(target):
         return _database_sink(target, task, table, key, fresh)
-    kind = SUFFIXES.get(Path(target).suffix.lower())
-    if kind is None:
+    kind = format_of(target)
+    if not kind:
         raise ConfigError(f"output: {target!r} is not allowed; allowed: {ALLOWED}")
     if kind == "sqlite":
         return _database_sink(Path(target), task, table, key, fresh)
@@ -82,12 +91,21 @@ class Targets:
 
 def is_database(target: str) -> bool:
     """Whether a target is the URL of a database, or an SQLite file."""
-    return bool(_SCHEME.match(target)) or SUFFIXES.get(Path(target).suffix.lower()) == "sqlite"
+    return bool(_SCHEME.match(target)) or format_of(target) == "sqlite"
 
 
 def is_target(target: str) -> bool:
     """Whether `open_sink` accepts a target, by its form."""
-    return target == STANDARD_OUTPUT or is_database(target) or Path(target).suffix in SUFFIXES
+    return target == STANDARD_OUTPUT or is_database(target) or bool(format_of(target))
+
+
+def format_of(target: str) -> str:
+    """The format of a file, by its suffix. Empty if it has none of those allowed."""
+    path = Path(target)
+    if path.suffix.lower() != GZ:
+        return SUFFIXES.get(path.suffix.lower(), "")
+    kind = SUFFIXES.get(path.with_suffix("").suffix.lower(), "")
+    return f"{kind}{GZ}" if kind in PACKABLE else ""
 
 
 def public(target: str) -> str:
@@ -111,7 +129,13 @@ def _parquet(path: str | Path, fresh: bool) -> Writer:
 
 FORMATS: Mapping[str, Callable[[str | Path, bool], Writer]] = {
     "jsonl": JsonLines,
+    "jsonl.gz": partial(JsonLines, gz=True),
+    "json": JsonArray,
+    "json.gz": partial(JsonArray, gz=True),
     "csv": CsvRows,
+    "csv.gz": partial(CsvRows, gz=True),
+    "xml": XmlItems,
+    "xml.gz": partial(XmlItems, gz=True),
     "parquet": _parquet,
 }
 """Name of a format → the function that makes its writer."""
