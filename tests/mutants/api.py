@@ -13,6 +13,20 @@ MUTANTS = [
         "tests/integration/test_api_bulkhead.py -k costs_three",
     ),
     Mutant(
+        "one client may have all streams",
+        "crawler/api/rpc/places.py",
+        "        if self._taken.get(client, 0) >= self._most_of_client:",
+        "        if False:",
+        "tests/integration/test_api_places.py -k idle_watches",
+    ),
+    Mutant(
+        "a call without a message stays for ever",
+        "crawler/api/rpc/reading.py",
+        "    limit = gevent.Timeout(MESSAGE_S)",
+        "    limit = gevent.Timeout(None)",
+        "tests/integration/test_api_places.py -k without_a_message",
+    ),
+    Mutant(
         "a client may ask as often as it likes",
         "crawler/api/limiter.py",
         "not self._throttle.limit(client).limited",

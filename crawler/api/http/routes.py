@@ -25,6 +25,9 @@ from crawler.settings.sections import ApiSettings
 EXTENSION = "crawler"
 """The name under which the application keeps its `Parts`."""
 
+MOST_TIMEOUT_S = 86_400.0
+"""The longest deadline. Beyond some thousand years it would overflow on its way to the leader."""
+
 _UNITS_S = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
 
 api = Blueprint("crawler", __name__, url_prefix="/crawler")
@@ -185,6 +188,7 @@ def metrics() -> Response:
 
 def parse_timeout(text: str) -> float:
     """Return the seconds in a Grpc-Timeout header: up to 8 digits and a unit, as `500m` or `5S`.
+    It is a day at most.
 
     Raises InvalidArgument.
     """
@@ -194,7 +198,7 @@ def parse_timeout(text: str) -> float:
             f"Grpc-Timeout: {shown(text)} is not allowed; allowed are 1 to 8 digits above "
             "zero and one of H, M, S, m, u, n"
         )
-    return int(found[1]) * _UNITS_S[found[2]]
+    return min(int(found[1]) * _UNITS_S[found[2]], MOST_TIMEOUT_S)
 
 
 def _delete(given: dict[str, Any], call: Call) -> Response:

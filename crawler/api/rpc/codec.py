@@ -34,6 +34,12 @@ from crawler.schemas.readers import Faulty
 from crawler.schemas.states import load_state
 from crawler.schemas.structs import from_struct
 
+MOST_REASON = 4000
+"""The longest reason of a report that is kept, in characters."""
+
+MOST_SECONDS = 10.0**12
+"""The longest running time of a crawl that is believed."""
+
 CACHED = 1024
 """How many constraints are kept in both forms, because many tasks have the same."""
 
@@ -214,12 +220,22 @@ def reports_from(message: pb.ReportRunsRequest) -> list[Report]:
             id=report.id,
             epoch=report.epoch,
             state=load_state(report.state),
-            reason=report.reason,
+            reason=report.reason[:MOST_REASON],
             awaits_spider=report.awaits_spider,
-            counts=_counts_from(report.counts),
+            counts=_checked(report.counts, f"reports[{at}].counts"),
         )
-        for report in message.reports
+        for at, report in enumerate(message.reports)
     ]
+
+
+def _checked(message: pb.Counts, where: str) -> Counts:
+    """Return the counts of a report. What could not be read again must not be stored. Raises
+    InvalidArgument."""
+    for name in ("pages", "items", "failures", "seconds"):
+        value = getattr(message, name)
+        if not 0 <= value <= (MOST_SECONDS if name == "seconds" else math.inf):
+            raise InvalidArgument(f"{where}.{name}: {value} is not allowed; allowed is 0 or more")
+    return _counts_from(message)
 
 
 def _resource_spec(found: fields.Fields) -> pb.ResourceSpec:

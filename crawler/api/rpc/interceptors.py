@@ -5,6 +5,7 @@ They also handle streams: those of the health service and of reflection.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
@@ -13,21 +14,38 @@ from grpc_interceptor import ServerInterceptor
 
 from crawler.api.failures import explain
 from crawler.api.limiter import RateLimiter, address_of
-from crawler.api.rpc.metadata import ANSWERED, FORWARDED, RETRY_AFTER
+from crawler.api.rpc.metadata import ANSWERED, RETRY_AFTER
+from crawler.api.rpc.places import API, REPORTS, Kinds, is_forwarded
 from crawler.clock import Clock
-from crawler.errors import Overloaded
 from crawler.logs import get_logger
 from crawler.metrics import Metrics
 
 log = get_logger(__name__)
 
-_API = ("/CrawlerMaster/", "/CrawlerWorker/")
-_REPORTS = "/CrawlerMaster/ReportRuns"
-
-_QUIET = ("/grpc.", _REPORTS)
+_QUIET = ("/grpc.", REPORTS)
 """Calls that arrive all the time. They are logged only for developers, unless they fail."""
 
+MOST_LINES = 20
+"""How many failed calls are logged a second. /metrics counts all of them."""
+
 Method = Callable[[Any, grpc.ServicerContext], Any]
+
+
+class Sparing:
+    """Allows so many log lines a second, and no more."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._second = -math.inf
+        self._left = 0
+
+    def allows(self) -> bool:
+        """Whether another line may be written now."""
+        now_s = math.floor(self._clock.monotonic())
+        if now_s != self._second:
+            self._second, self._left = now_s, MOST_LINES
+        self._left -= 1
+        return self._left >= 0
 
 
 class ErrorInterceptor(ServerInterceptor):
@@ -43,6 +61,8 @@ class ErrorInterceptor(ServerInterceptor):
         """Call the method. If it raises, end the call with a status."""
         try:
             response = method(request_or_iterator, context)
+        except grpc.RpcError:  # the client has gone: nobody is left to get the status
+            raise
         except Exception as error:
             _abort(context, error, method_name)
         return _guarded(response, context, method_name) if _is_stream(response) else response
@@ -53,6 +73,7 @@ class CallInterceptor(ServerInterceptor):
 
     def __init__(self, metrics: Metrics, clock: Clock) -> None:
         self._clock = clock
+        self._failures = Sparing(clock)
         self._streams: set[grpc.ServicerContext] = set()
         self._seconds = metrics.histogram(
             "crawler_rpc_seconds", "Duration of gRPC calls, by method and status.", "method", "code"
@@ -101,23 +122,20 @@ class CallInterceptor(ServerInterceptor):
         self._seconds.labels(method_name, code).observe(seconds)
         # A refused flood must not become a flood of log lines: /metrics counts it.
         quiet = code == "RESOURCE_EXHAUSTED" or (method_name.startswith(_QUIET) and code == "OK")
+        if code not in ("OK", "RESOURCE_EXHAUSTED") and not self._failures.allows():
+            quiet = True
         note = log.debug if quiet else log.info
         note("rpc", method=method_name, code=code, seconds=round(seconds, 6), peer=context.peer())
 
 
-class AdmissionInterceptor(ServerInterceptor):
-    """Refuses excess calls: of one client by its rate, of all clients by their number in flight.
+class RateInterceptor(ServerInterceptor):
+    """Refuses the excess calls of a client, before anything of them is read.
 
-    Health checks and reflection always pass. Reports of workers pass too: their number depends on
-    the number of workers, and greedy clients must not block them.
+    Health checks, reflection and reports of workers are not counted: their places limit them.
     """
 
-    def __init__(self, limiter: RateLimiter, metrics: Metrics, max_calls: int) -> None:
+    def __init__(self, limiter: RateLimiter) -> None:
         self._limiter = limiter
-        self._max_calls = max_calls
-        self._under_way = 0
-        metrics.queue("grpc calls", max_calls, lambda: self._under_way)
-        self._refused = metrics.refusals("grpc calls")
 
     def intercept(
         self,
@@ -126,27 +144,37 @@ class AdmissionInterceptor(ServerInterceptor):
         context: grpc.ServicerContext,
         method_name: str,
     ) -> Any:
-        """Call the method. Raises Overloaded if it exceeds a limit."""
-        if not method_name.startswith(_API):
-            return method(request_or_iterator, context)
-        if method_name != _REPORTS:
-            self._admit(context)
-        self._under_way += 1
-        try:
-            return method(request_or_iterator, context)
-        finally:
-            self._under_way -= 1
-
-    def _admit(self, context: grpc.ServicerContext) -> None:
-        # The forwarding master has counted the request, by the address of its client.
-        if all(key != FORWARDED for key, _ in context.invocation_metadata()):
+        """Call the method. Raises Overloaded if the client exceeds its rate."""
+        counts = method_name.startswith(API) and method_name != REPORTS
+        if counts and not is_forwarded(context.invocation_metadata()):
             self._limiter.admit("grpc", address_of(context.peer()))
-        if self._under_way >= self._max_calls:
-            self._refused.inc()
-            raise Overloaded(
-                f"{self._under_way} gRPC calls are in flight, the most that this server takes; "
-                "try again in a second"
-            )
+        return method(request_or_iterator, context)
+
+
+class PlaceInterceptor(ServerInterceptor):
+    """Gives each call a place of its kind, until the call ends."""
+
+    def __init__(self, kinds: Kinds) -> None:
+        self._kinds = kinds
+
+    def intercept(
+        self,
+        method: Method,
+        request_or_iterator: Any,
+        context: grpc.ServicerContext,
+        method_name: str,
+    ) -> Any:
+        """Call the method. Raises Overloaded if no place is left."""
+        places = self._kinds.of(method_name, context.invocation_metadata()).running
+        give_back = places.take(address_of(context.peer()))
+        response = None
+        try:
+            response = method(request_or_iterator, context)
+        finally:
+            # A stream keeps its place until it ends, however it does.
+            if not _is_stream(response) or not context.add_callback(give_back):
+                give_back()
+        return response
 
 
 def _abort(context: grpc.ServicerContext, error: Exception, method_name: str) -> NoReturn:

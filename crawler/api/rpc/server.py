@@ -18,8 +18,14 @@ from grpc_reflection.v1alpha import reflection
 from crawler.api.health import Health
 from crawler.api.limiter import RateLimiter
 from crawler.api.rpc import codec, policy_codec, worker
-from crawler.api.rpc.interceptors import AdmissionInterceptor, CallInterceptor, ErrorInterceptor
-from crawler.api.rpc.metadata import FORWARDED
+from crawler.api.rpc.interceptors import (
+    CallInterceptor,
+    ErrorInterceptor,
+    PlaceInterceptor,
+    RateInterceptor,
+)
+from crawler.api.rpc.places import Kinds, is_forwarded
+from crawler.api.rpc.reading import ReadingInterceptor
 from crawler.api.rpc.worker import CrawlsServicer
 from crawler.api.service import Call, Service
 from crawler.clock import Clock, SystemClock
@@ -38,8 +44,7 @@ MAX_CALLS = 256
 """How many calls may be in flight. Under gevent each costs a greenlet, not a thread."""
 
 SPARE_CALLS = 64
-"""How many further calls are reserved for health checks, streams and the workers' reports, however
-busy the clients keep the server. gRPC itself refuses any more."""
+"""How many further calls gRPC accepts, so that the server can say why it refuses them."""
 
 HANDSHAKE_S = 10
 """How many seconds a new connection has before its first message."""
@@ -163,8 +168,7 @@ class Servicer(pb_grpc.CrawlerMasterServicer):
         left_s = context.time_remaining()
         if left_s is None or left_s > _LONGEST_S:
             left_s = self._settings.timeout_s
-        forwarded = any(key == FORWARDED for key, _ in context.invocation_metadata())
-        return Call(left_s, forwarded)
+        return Call(left_s, is_forwarded(context.invocation_metadata()))
 
 
 class RpcServer:
@@ -194,16 +198,22 @@ class RpcServer:
         self._settings = settings
         self._servicer = servicer
         self._crawls = crawls_servicer
-        self._max_calls = max_calls
         self._calls = CallInterceptor(metrics, clock or SystemClock())
-        limiter = limiter or RateLimiter(settings, metrics)
-        self._admission = AdmissionInterceptor(limiter, metrics, max_calls)
+        kinds = Kinds(metrics, max_calls)
+        self._most_calls = kinds.total + SPARE_CALLS
+        self._interceptors = [
+            self._calls,
+            ErrorInterceptor(),
+            RateInterceptor(limiter or RateLimiter(settings, metrics)),
+            ReadingInterceptor(kinds),
+            PlaceInterceptor(kinds),
+        ]
         self._server: grpc.Server | None = None
         self._workers: ThreadPoolExecutor | None = None
 
     def start(self) -> None:
         """Listen. Raises ConfigError if the address cannot be used."""
-        workers = ThreadPoolExecutor(self._max_calls + SPARE_CALLS, thread_name_prefix="grpc")
+        workers = ThreadPoolExecutor(self._most_calls, thread_name_prefix="grpc")
         server = self._build(workers)
         try:
             self.port = self._bind(server)
@@ -230,9 +240,9 @@ class RpcServer:
     def _build(self, workers: ThreadPoolExecutor) -> grpc.Server:
         server = grpc.server(
             workers,
-            interceptors=[self._calls, ErrorInterceptor(), self._admission],
+            interceptors=self._interceptors,
             options=_options(self._settings),
-            maximum_concurrent_rpcs=self._max_calls + SPARE_CALLS,
+            maximum_concurrent_rpcs=self._most_calls,
         )
         names = [grpc_health.SERVICE_NAME, reflection.SERVICE_NAME]
         health_pb2_grpc.add_HealthServicer_to_server(self._health.servicer, server)

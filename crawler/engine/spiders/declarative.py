@@ -4,7 +4,7 @@
     start_urls: [http://books.example/]
     follow:
       - css: "nav a, .next a"           # or xpath; without either: every link
-        allow: [/book/, /page/]         # patterns of RE2, searched in the URL of the link
+        allow: [/book/, /page/]         # regular expressions, searched in the URL of a link
     items:
       - match: /book/                   # searched in the URL of the page; without it: every page
         each: .product                  # one item for each; without it: one for the page
