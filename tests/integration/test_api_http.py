@@ -150,3 +150,77 @@ def test_idle_connections_do_not_delay_the_end(server):
     server.stop(60.0)
     assert time.monotonic() - started_s < 30.0
     assert is_closed(sock)
+
+
+SECOND = b"GET /crawler/leader HTTP/1.1\r\nHost: x\r\n\r\n"
+CHUNKS = b"Transfer-Encoding: chunked\r\n\r\n"
+
+
+def all_answers(server, words):
+    """Everything that the server says until it closes the connection, or has nothing to say."""
+    sock = connect(server, words)
+    sock.settimeout(0.7)
+    told = b""
+    with contextlib.suppress(TimeoutError, ConnectionResetError):
+        while piece := sock.recv(65536):
+            told += piece
+    return told
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        (b"Transfer-Encoding: xchunked\r\n\r\n", 501),
+        (b"Transfer-Encoding: identity\r\n\r\n", 501),
+        (b"Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n", 400),
+        (b"Content-Length: 5\r\nTransfer-Encoding: gzip\r\n\r\n", 400),
+        (b"Content-Length: 0\r\nContent-Length: 60\r\n\r\n", 400),
+        (b"Content-Length: +0\r\n\r\n", 400),
+        (b"X: a\nContent-Length: 60\r\n\r\n", 400),
+        (b"X: a\r\n Content-Length: 60\r\n\r\n", 400),
+    ],
+)
+def test_a_body_of_doubtful_length_is_never_read_as_the_next_request(server, headers, status):
+    told = all_answers(server, POST + headers + SECOND)
+    assert told.startswith(b"HTTP/1.1 %d " % status)
+    assert told.count(b"HTTP/1.1 ") == 1
+    assert b"Connection: close" in told
+    assert b'"message":"' in told
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"0;\nX: \r\n\r\n",
+        b"0\n\n",
+        b"+0\r\n\r\n",
+        b"0x0\r\n\r\n",
+        b"\r\n\r\n",
+        b"1_0\r\n\r\n",
+        b"ffffffffffffffff\r\n\r\n",
+        b"2\r\n{}0\r\n\r\n",
+        b"2\r\n{}\n0\r\n\r\n",
+        b"0\r\nno trailer\r\n\r\n",
+        b"0\r\nX: a\nY: b\r\n\r\n",
+    ],
+)
+def test_a_body_that_is_not_chunked_as_it_should_be_ends_the_connection(server, body):
+    told = all_answers(server, POST + CHUNKS + body + SECOND)
+    assert told.count(b"HTTP/1.1 ") == 1, "what follows is no request"
+    assert told.startswith(b"HTTP/1.1 400 ")
+
+
+def test_a_chunked_body_is_read_in_pieces_and_the_next_request_after_it(server):
+    body = b'c;a="b"\r\n{"name":"y"}\r\n0\r\nX-Trailer: a\r\n\r\n'
+    told = all_answers(server, POST + CHUNKS + body + SECOND)
+    assert told.count(b"HTTP/1.1 200 OK") == 1
+    assert told.count(b"HTTP/1.1 ") == 2
+    unread = POST.replace(b"resource", b"nowhere") + CHUNKS + b"2\r\n{}\r\n0\r\n\r\n"
+    assert all_answers(server, unread + SECOND).count(b"HTTP/1.1 ") == 2
+
+
+def test_a_client_that_waits_to_be_told_so_sends_its_chunks(server):
+    sock = connect(server, POST + b"Expect: 100-continue\r\n" + CHUNKS)
+    assert sock.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
+    sock.sendall(b'c\r\n{"name":"z"}\r\n0\r\n\r\n')
+    assert answer_on(server, sock)[0] == 200

@@ -13,6 +13,13 @@ MUTANTS = [
         "tests/integration/test_api_bulkhead.py -k costs_three",
     ),
     Mutant(
+        "a coding of the body that nobody knows is passed over",
+        "crawler/api/http/request_head.py",
+        '        if coding.lower() != "chunked":',
+        "        if False:",
+        "tests/unit/api/test_request_head.py -k not_exactly_chunked",
+    ),
+    Mutant(
         "one client may have all streams",
         "crawler/api/rpc/places.py",
         "        if self._taken.get(client, 0) >= self._most_of_client:",

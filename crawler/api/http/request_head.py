@@ -2,7 +2,9 @@
 
 gevent's handler uses the standard library's parser, which is made for mail. That takes a tenth of
 all the time that a master has for a request. It also ignores malformed lines, so that a proxy in
-front may see another request than this server.
+front may see another request than this server (RFC 9112, 11.2). Where a request begins and ends
+must not be a matter of opinion: what could be read in two ways is refused, and the connection
+closed.
 """
 
 from __future__ import annotations
@@ -13,10 +15,30 @@ from typing import BinaryIO
 MOST_LINES = 100
 """How many header lines a head may have."""
 
+MOST_DIGITS = 19
+"""How many digits a length may not have. Python converts no more than some thousand."""
+
 MOST_BYTES = 65_536
 """How many bytes a header line may have."""
 
-_LINE = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):([^\r\n\0]*)\r?\n")
+MOST_HEAD = 131_072
+"""How many bytes all header lines together may have."""
+
+_TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+_LINE = re.compile(rf"({_TOKEN}):([^\r\n\0]*)\r\n")
+_FIRST_LINE = re.compile(rf"{_TOKEN} [!-~\x80-\xff]+ HTTP/1\.[01]\r\n")
+
+
+class NotImplementedHere(ValueError):
+    """The request needs something that this server does not have: 501, by RFC 9112, 6.1."""
+
+
+def check_first_line(line: str) -> None:
+    """Check method, target and version (RFC 9112, 3). Raises ValueError."""
+    if _FIRST_LINE.fullmatch(line) is None:
+        raise ValueError(
+            f"not a request line of HTTP/1.0 or 1.1, with single spaces and CRLF: {line[:80]!r}"
+        )
 
 
 class Head:
@@ -31,11 +53,34 @@ class Head:
         self.headers: list[str] = []
         """The lines, as they arrived."""
         self._values: dict[str, str] = {}
-        while (line := stream.readline(MOST_BYTES + 1)) not in (b"\r\n", b"\n"):
+        size = 0
+        while (line := stream.readline(MOST_BYTES + 1)) != b"\r\n":
+            size += len(line)
+            if size > MOST_HEAD:
+                raise ValueError(f"the header lines have more than {MOST_HEAD} bytes")
             self._add(line.decode("latin-1"))
         length = self._values.get("content-length", "0")
-        if not (length.isascii() and length.isdecimal()):
+        if not (length.isascii() and length.isdecimal() and len(length) < MOST_DIGITS):
             raise ValueError(f"Content-Length: {length[:40]!r} is no length")
+        self._check_coding()
+
+    @property
+    def is_chunked(self) -> bool:
+        """Whether the body is chunked."""
+        return "transfer-encoding" in self._values
+
+    def _check_coding(self) -> None:
+        """Check Transfer-Encoding: what nobody knows would be read as the next request. Raises
+        ValueError, NotImplementedHere."""
+        coding = self._values.get("transfer-encoding")
+        if coding is None:
+            return
+        if "content-length" in self._values:
+            raise ValueError("Transfer-Encoding and Content-Length: give one of them")
+        if coding.lower() != "chunked":
+            raise NotImplementedHere(
+                f"Transfer-Encoding: {coding[:40]!r} is not known; allowed is chunked"
+            )
 
     def _add(self, line: str) -> None:
         found = _LINE.fullmatch(line)
@@ -43,8 +88,11 @@ class Head:
             raise ValueError(f"not a header line, or one header line too many: {line[:80]!r}")
         self.headers.append(line)
         name, value = found[1].lower(), found[2].strip(" \t")
+        twice = name in self._values
         if self._values.setdefault(name, value) != value and name == "content-length":
             raise ValueError("Content-Length: the request gives two lengths")
+        if twice and name == "transfer-encoding":
+            raise ValueError("Transfer-Encoding: the request gives it twice")
 
     @property
     def typeheader(self) -> str | None:

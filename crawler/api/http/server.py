@@ -15,7 +15,10 @@ from flask import Flask
 from gevent.pool import Pool
 from gevent.pywsgi import LoggingLogAdapter, WSGIHandler, WSGIServer
 
-from crawler.api.http.request_head import Head
+from crawler.api.failures import CODES, Failure, shorten
+from crawler.api.http import bodies
+from crawler.api.http.chunked import ChunkedBody
+from crawler.api.http.request_head import Head, NotImplementedHere, check_first_line
 from crawler.errors import ConfigError
 from crawler.metrics import Metrics
 
@@ -29,6 +32,10 @@ that nobody reads. Silent, idle and slow clients then lose their places to other
 
 ANSWER_S = 30.0
 """How many seconds a client has to receive an answer, or to send another piece of its request."""
+
+
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+_REASONS = {"INVALID_ARGUMENT": "Bad Request", "UNIMPLEMENTED": "Not Implemented"}
 
 
 class HttpServer:
@@ -112,6 +119,26 @@ class _Handler(WSGIHandler):  # type: ignore[misc]
         self._await_client()
         return super().handle_one_request()
 
+    def read_request(self, raw_requestline: str) -> Any:
+        """Read the request line and the headers. Raises ValueError."""
+        check_first_line(raw_requestline)
+        done = super().read_request(raw_requestline)
+        if self.headers.is_chunked and self.request_version == "HTTP/1.0":
+            raise ValueError("Transfer-Encoding: HTTP/1.0 does not have it; use HTTP/1.1")
+        return done
+
+    def _handle_client_error(self, ex: Exception) -> tuple[str, bytes]:
+        """Return the answer to a request that cannot be read: 400, or 501. The connection ends."""
+        self.log_error("%s", f"Invalid request (from {self.client_address}): {ex}")
+        code = "UNIMPLEMENTED" if isinstance(ex, NotImplementedHere) else "INVALID_ARGUMENT"
+        body = bodies.write(bodies.failure(Failure(code, shorten(str(ex)))))
+        status = f"{CODES[code][1]} {_REASONS[code]}"
+        head = (
+            f"HTTP/1.1 {status}\r\nConnection: close\r\nContent-Type: application/json\r\n"
+            f"Content-Length: {len(body)}\r\n\r\n"
+        )
+        return status, head.encode() + body
+
     def MessageClass(self, stream: BinaryIO, _: int) -> Head:
         """Read the headers."""
         return Head(stream)
@@ -120,13 +147,34 @@ class _Handler(WSGIHandler):  # type: ignore[misc]
         """End the limit for the headers: they have arrived, and from here on the application
         decides."""
         self._end_wait()
-        return super().get_environ()
+        environ = super().get_environ()
+        if self._connection_upgrade_requested():  # gevent loses count of such a body
+            self.close_connection = True
+        if self.headers.is_chunked:
+            self.wsgi_input = environ["wsgi.input"] = self._chunked_body(environ)
+        return environ
+
+    def _chunked_body(self, environ: Any) -> ChunkedBody:
+        waits = environ.get("HTTP_EXPECT") == "100-continue"
+        send = self.socket.sendall
+        return ChunkedBody(self.rfile, lambda: send(_CONTINUE) if waits else None)
 
     def run_application(self) -> None:
         """Answer the request, then read and drop the rest of its body."""
         super().run_application()
         if not self._is_read():
             self._await_client()
+        if isinstance(self.wsgi_input, ChunkedBody):
+            self._end_body(self.wsgi_input)
+
+    def _end_body(self, body: ChunkedBody) -> None:
+        """Read the rest of a chunked body. If that fails, nobody knows where a next request
+        begins, and the connection ends."""
+        try:
+            body._discard()
+        except OSError:
+            self.close_connection = True
+            body.ended = True
 
     def log_request(self) -> None:
         """Log nothing: the application logs requests, and the error log malformed ones."""
@@ -155,6 +203,8 @@ class _Handler(WSGIHandler):  # type: ignore[misc]
     def _is_read(self) -> bool:
         """Whether the whole body was read, if its length was announced."""
         body = self.wsgi_input
+        if isinstance(body, ChunkedBody):
+            return body.ended
         return not body.chunked_input and body.position >= (body.content_length or 0)
 
     def _await_client(self) -> None:

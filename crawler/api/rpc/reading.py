@@ -17,7 +17,7 @@ from google.protobuf.message import DecodeError
 
 from crawler.api.limiter import address_of
 from crawler.api.rpc.places import Kinds
-from crawler.errors import InvalidArgument
+from crawler.errors import InvalidArgument, Unavailable
 
 MESSAGE_S = 5.0
 """How many seconds after the beginning of a call its message must have arrived."""
@@ -25,7 +25,7 @@ MESSAGE_S = 5.0
 Parse = Callable[[bytes], Any]
 
 
-class ReadingInterceptor(grpc.ServerInterceptor):
+class ReadingInterceptor(grpc.ServerInterceptor):  # type: ignore[misc]
     """Reads and parses what clients send. It stands behind all that admit calls."""
 
     def __init__(self, kinds: Kinds) -> None:
@@ -68,7 +68,8 @@ class ReadingInterceptor(grpc.ServerInterceptor):
 
 
 def _next(raw: Iterator[bytes]) -> bytes:
-    """Return the first message. Raises InvalidArgument if none arrives."""
+    """Return the first message. Raises InvalidArgument if there is none, and Unavailable if it is
+    late: then this server may be late itself."""
     limit = gevent.Timeout(MESSAGE_S)
     try:
         with limit:
@@ -78,8 +79,8 @@ def _next(raw: Iterator[bytes]) -> bytes:
     except gevent.Timeout as expired:
         if expired is not limit:
             raise
-        raise InvalidArgument(
-            f"the message of the call did not arrive within {MESSAGE_S:g} s; send it at once"
+        raise Unavailable(
+            f"the message of the call did not arrive within {MESSAGE_S:g} s; try again"
         ) from None
 
 

@@ -5,7 +5,13 @@ import io
 
 import pytest
 
-from crawler.api.http.request_head import MOST_BYTES, MOST_LINES, Head
+from crawler.api.http.request_head import (
+    MOST_BYTES,
+    MOST_LINES,
+    Head,
+    NotImplementedHere,
+    check_first_line,
+)
 
 
 def head(*lines, end=b"\r\n"):
@@ -37,7 +43,7 @@ def test_what_gevent_asks_of_a_head():
 
 
 def test_the_first_of_several_counts_and_the_stream_is_left_at_the_body():
-    stream = io.BytesIO(b"A: 1\nA: 2\nContent-Length: 3\nContent-Length: 3\n\nbody")
+    stream = io.BytesIO(b"A: 1\r\nA: 2\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\nbody")
     assert Head(stream).get("a") == "1"
     assert stream.read() == b"body"
 
@@ -56,6 +62,11 @@ def test_the_first_of_several_counts_and_the_stream_is_left_at_the_body():
         b"Content-Length: 1_0",
         b"Content-Length: ",
         b"Content-Length: \xb2",
+        b"Content-Length: " + b"1" * 5000,
+        b"Content-Length: 3, 3",
+        b"Host: a\nX: b",
+        b"Content Length: 3",
+        b"\tContent-Length: 3",
         b"X: " + b"x" * MOST_BYTES,
     ],
 )
@@ -74,3 +85,54 @@ def test_two_lengths_too_many_lines_and_no_end_are_refused():
     ):
         with pytest.raises(ValueError, match=r"header|length"):
             head(*lines, end=end)
+
+
+def test_all_lines_together_have_a_bound():
+    with pytest.raises(ValueError, match="header lines have more than"):
+        head(*[b"A: " + b"x" * (MOST_BYTES - 100)] * 3)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [b"Transfer-Encoding: chunked", b"Content-Length: 4"],
+        [b"Transfer-Encoding: chunked", b"Transfer-Encoding: chunked"],
+        [b"Transfer-Encoding: chunked", b"transfer-encoding: identity"],
+    ],
+)
+def test_two_statements_about_the_body_are_refused(lines):
+    with pytest.raises(ValueError, match="Transfer-Encoding"):
+        head(*lines)
+
+
+@pytest.mark.parametrize(
+    "coding",
+    ["identity", "gzip, chunked", "chunked, chunked", "xchunked", "\x0bchunked", '"chunked"', ""],
+)
+def test_a_coding_that_is_not_exactly_chunked_is_not_known(coding):
+    with pytest.raises(NotImplementedHere, match="allowed is chunked"):
+        head(b"Transfer-Encoding: " + coding.encode())
+    assert head(b"Transfer-Encoding: Chunked ").is_chunked
+    assert not head(b"Transfer_Encoding: x").is_chunked
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "GET / HTTP/1.1\n",
+        "GET /\r\n",
+        "GET  / HTTP/1.1\r\n",
+        "GET /\x0bHTTP/1.1\r\n",
+        "GET / HTTP/1.1 \r\n",
+        "GET /a b HTTP/1.1\r\n",
+        "GET / HTTP/2.0\r\n",
+        "GET / HTTP/+1.1\r\n",
+        "GET / HTTP/1.1_0\r\n",
+        "G(T / HTTP/1.1\r\n",
+        "\r\n",
+    ],
+)
+def test_a_first_line_has_three_parts_and_single_spaces(line):
+    with pytest.raises(ValueError, match="not a request line"):
+        check_first_line(line)
+    check_first_line("PATCH /%20?\xe9 HTTP/1.0\r\n")
