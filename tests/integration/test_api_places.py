@@ -1,4 +1,4 @@
-"""The places of the gRPC server: nobody takes those of others, nothing is read before it may."""
+"""The places of the gRPC server: nobody takes those of others, and each is had before reading."""
 
 import logging
 

@@ -14,6 +14,9 @@ from functools import cached_property, lru_cache
 LEAST = 1024
 """The first characters are searched even behind the head, as the standard asks (13.2.3.2)."""
 
+MOST_READ = 65_536
+"""The characters of one tag in which attributes are sought."""
+
 _TAG = re.compile(
     r"<(?:!--(?:-?>|.*?(?:--!?>|\Z))"
     r"|[!?][^>]*+(?:>|\Z)"
@@ -61,7 +64,7 @@ class Tag:
     def _attributes(self) -> Mapping[str, str]:
         """Of two attributes with the same name the first counts."""
         attributes: dict[str, str] = {}
-        for name, double, single, bare in _ATTRIBUTE.findall(self._rest):
+        for name, double, single, bare in _ATTRIBUTE.findall(self._rest[:MOST_READ]):
             value = _REFERENCE.sub(_meant, double or single or bare)
             attributes.setdefault(name.lower(), value.strip())
         return attributes

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 
@@ -41,8 +41,15 @@ LARGE_BYTES = 32 * 1024
 """A file larger than this is parsed by a native thread: the largest takes most of a second."""
 MAX_BYTES = 500 * 1024
 """What lies beyond this size is ignored (RFC 9309, 2.5)."""
+MOST_AGENTS = 1000
+MOST_WILDCARDS = 5000
+MOST_RULES = 200_000
+"""How many agents a group may name, how many rules may have a `*`, and how many rules there may be,
+counted for each agent. A file can name sixteen thousand agents for sixteen thousand rules, which
+the parser would write down one by one; and each rule with a `*` is tried on each URL."""
 REFUSED_BYTES = 16 * MAX_BYTES
 """A file larger than this is no robots.txt; the site counts as one in trouble."""
+_AGENT = ("user-agent", "useragent", "user agent")
 MAX_HOPS = 5
 MAX_SITES = 10_000
 """The most sites that are remembered. The site that was fetched longest ago is forgotten first."""
@@ -236,8 +243,27 @@ def read(answer: FetchAnswer) -> Rules:
     if len(answer.body) > MAX_BYTES:  # half a line would be another rule
         body = body[: max(body.rfind(b"\n"), body.rfind(b"\r")) + 1]
     text = encoding.decode(body, "text/plain; charset=utf-8")[1]
-    parsed = Protego.parse(robots_lines.plain(text))
+    parsed = Protego.parse("\n".join(_bounded(robots_lines.plain(text))))
     return Rules(parsed, ignored_bytes=len(answer.body) - len(body))
+
+
+def _bounded(text: str) -> Iterator[str]:
+    """Yield the lines of a file, up to the bounds of what parsing and asking may cost."""
+    agents = rules = wildcards = 0
+    in_rules = False
+    for line in text.splitlines():
+        start = line.lstrip().lower()
+        if start.startswith(_AGENT):
+            agents, in_rules = (1, False) if in_rules else (agents + 1, False)
+            if agents > MOST_AGENTS:
+                continue
+        elif start and not start.startswith(("#", "sitemap", "host")):
+            in_rules = True
+            rules += min(agents, MOST_AGENTS)
+            wildcards += "*" in line
+            if rules > MOST_RULES or ("*" in line and wildcards > MOST_WILDCARDS):
+                continue
+        yield line
 
 
 def _call(url: str, settings: CrawlSettings, headers: Sequence[str], proxy: str) -> FetchCall:

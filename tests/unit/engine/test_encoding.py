@@ -237,3 +237,14 @@ def test_the_guess_looks_at_no_more_than_its_share(monkeypatch):
 
 def test_bytes_that_fit_no_encoding_cost_a_character_not_the_page():
     assert decode(b"a\xffb", "text/html; charset=utf-8") == ("utf-8", "a�b")
+
+
+@pytest.mark.parametrize(
+    "head", [b"<meta charset=", b"<meta charset", b"<?xml encoding=", b"<meta "]
+)
+@pytest.mark.parametrize("filling", [b" ", b"charset= ", b"<meta ", b"<!--", b"\"' "])
+def test_no_head_of_a_page_takes_long_to_search(head, filling):
+    body = (head + filling * 1_000_000)[:1_000_000]
+    began_s = time.process_time()
+    decode(body)
+    assert time.process_time() - began_s < 0.3, "a page is decoded in a moment, whatever it says"

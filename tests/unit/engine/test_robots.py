@@ -1,5 +1,7 @@
 """robots.txt: what its status and its lines allow, and how often it is asked for."""
 
+import time
+
 import gevent
 import pytest
 from hypothesis import given
@@ -357,3 +359,25 @@ def test_no_bytes_break_the_reader(parts, between):
     rules = read(answer(body=between.join(parts)))
     assert rules.allows(f"{SITE}/%ff?a=1#x", "crawler/1") in (True, False)
     assert 0 <= rules.delay_s("crawler/1") <= 300
+
+
+def test_a_file_that_would_cost_too_much_is_read_up_to_a_bound():
+    agents = "".join(f"User-agent: a{n}\n" for n in range(15_000))
+    rules = "".join(f"Disallow: /{n}/*x\n" for n in range(15_000))
+    began_s = time.process_time()
+    found = read(answer(200, ("User-agent: own\nDisallow: /no\n\n" + agents + rules).encode()))
+    assert not found.allows("http://h/no", "own")
+    assert not found.allows("http://h/0/x", "a0")
+    for n in range(20):
+        assert found.allows(f"http://h/{'ab' * 1000}{n}", "a0")
+    assert time.process_time() - began_s < 10
+
+
+def test_each_group_has_its_own_agents():
+    groups = "".join(f"User-agent: a{n}\nDisallow: /{n}\n" for n in range(1500))
+    found = read(
+        answer(200, (groups + "Sitemap: /x\nUser-agent: last\nDisallow: /last\n").encode())
+    )
+    assert not found.allows("http://h/1400", "a1400")
+    assert not found.allows("http://h/last", "last")
+    assert found.allows("http://h/1400", "last")
