@@ -228,10 +228,11 @@ class Kept(Spider):
     def parse_page(self, response, kind="none"):
         \"\"\"@url {site}{path}
         @cb_kwargs {{"kind": "given"}}
+        @meta {{"shelf": 7}}
         @returns {returns}
         @scrapes title {name}
         \"\"\"
-        yield {{"title": response.css("title::text").get(), kind: 1}}
+        yield {{"title": response.css("title::text").get(), kind: response.meta["shelf"]}}
 """
 
 

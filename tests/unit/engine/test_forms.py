@@ -61,6 +61,17 @@ def test_json_data():
     assert JsonRequest("http://h/").body is None
 
 
+def test_other_data_makes_another_body():
+    made = JsonRequest("http://h/", data={"b": 1, "a": 2}, dumps_kwargs={"indent": 1})
+    assert made.replace(data={"d": 1, "c": 2}).body == b'{\n "c": 2,\n "d": 1\n}'
+    assert made.replace(url="http://h/2").body == made.body
+    assert made.replace(data=[1], body=b"x").body == b"x"
+    assert made.replace(data=[1], method="PUT").method == "PUT"
+    plain = made.replace(cls=Request)
+    assert (type(plain), plain.body, plain.method) == (Request, made.body, "POST")
+    assert json.loads(Request("http://h/").replace(cls=JsonRequest, data=[1]).body) == [1]
+
+
 @pytest.mark.parametrize(
     "request_",
     [FormRequest("http://h/", formdata={"a": "1"}), JsonRequest("http://h/", data={"a": 1})],

@@ -6,6 +6,7 @@ import pytest
 
 from crawler import Request, Spider
 from crawler.clock import ManualClock
+from crawler.engine.http import meta
 from crawler.engine.items.sinks.json_lines import JsonLinesSink
 from tests.unit.engine.fakes import FakeFetcher, ListSink, crawl_of, page, shared
 
@@ -110,3 +111,102 @@ def test_a_link_that_is_no_url_is_told_once(caplog):
     [line] = caplog.records
     assert (line.fields["url"], line.fields["page"]) == ("page/2", "http://h/")
     assert "response.follow" in line.fields["reason"]
+
+
+KEYS = [
+    "allow_offsite",
+    "autothrottle_dont_adjust_delay",
+    "bindaddress",
+    "cookiejar",
+    "depth_reset",
+    "dont_cache",
+    "dont_merge_cookies",
+    "dont_obey_robotstxt",
+    "dont_redirect",
+    "dont_retry",
+    "download_fail_on_dataloss",
+    "download_latency",
+    "download_maxsize",
+    "download_slot",
+    "download_timeout",
+    "download_warnsize",
+    "ftp_local_filename",
+    "ftp_passive",
+    "ftp_password",
+    "ftp_user",
+    "give_up_log_level",
+    "handle_httpstatus_all",
+    "handle_httpstatus_list",
+    "http_auth_domain",
+    "http_pass",
+    "http_user",
+    "is_start_request",
+    "max_retry_times",
+    "priority_adjust",
+    "proxy",
+    "redirect_reasons",
+    "redirect_times",
+    "redirect_ttl",
+    "redirect_urls",
+    "referrer_policy",
+    "retry_times",
+    "verbatim_url",
+]
+"""The special keys of Scrapy's `meta`, by its documentation."""
+TAKEN = [
+    "allow_offsite",
+    "cookiejar",
+    "dont_cache",
+    "dont_merge_cookies",
+    "dont_obey_robotstxt",
+    "dont_redirect",
+    "dont_retry",
+    "download_timeout",
+    "handle_httpstatus_all",
+    "handle_httpstatus_list",
+    "max_retry_times",
+    "proxy",
+]
+SET_BY_THE_ENGINE = [
+    "download_latency",
+    "is_start_request",
+    "redirect_times",
+    "redirect_urls",
+    "retry_times",
+]
+MISSING = ["redirect_reasons"]
+"""What Scrapy's engine sets and this one does not; docs/spiders.md says so."""
+
+
+def test_each_key_of_scrapys_meta_is_taken_or_named():
+    assert set(KEYS) <= {*TAKEN, *SET_BY_THE_ENGINE, *MISSING, *meta.UNSUPPORTED}
+    assert not set(TAKEN) & meta.UNSUPPORTED.keys()
+
+
+def test_a_key_without_effect_is_named_once(caplog):
+    caplog.set_level(logging.WARNING)
+    asked = [Request(f"http://h/{n}", meta={"download_slot": "x", "mine": n}) for n in range(3)]
+    crawl, *_ = crawled([*asked, Request("http://h/9", meta={"bindaddress": "10.0.0.1"})])
+    assert crawl.counts.pages == 5
+    one, other = caplog.records
+    assert one.message.startswith("meta['download_slot'] has no effect: requests to one host")
+    assert other.message.startswith("meta['bindaddress'] has no effect: ")
+
+
+def test_a_request_need_not_obey_robots_txt():
+    def answer(call):
+        return page(body=b"User-agent: *\nDisallow: /") if "robots" in call.url else page()
+
+    free = {"dont_obey_robotstxt": True}
+    urls, _ = obeying(answer, Request("http://h/1", meta=free), Request("http://h/2"))
+    assert urls == ["http://h/robots.txt", "http://h/1"]
+
+
+def obeying(answer, *asked):
+    """The URLs that a crawl of these requests fetches when it obeys robots.txt, and the crawl."""
+    members = {"name": "one", "start": lambda self: asked, "parse": lambda self, response: None}
+    clock = ManualClock()
+    fetcher = FakeFetcher(clock, answer)
+    crawl = crawl_of(type("One", (Spider,), members), shared(fetcher, clock), robots=True)
+    crawl.run()
+    return fetcher.urls(), crawl

@@ -2,7 +2,7 @@
 
 import pytest
 
-from crawler import FormRequest, LinkExtractor, Request, Response
+from crawler import FormRequest, LinkExtractor, Request, Response, Selector
 from crawler.engine.http.response import Headers
 
 PAGE = b"""<html><head><title>T</title></head><body>
@@ -214,3 +214,98 @@ def test_json_is_read_as_unicode_whatever_else_is_said(content_type, encoding):
 def test_json_of_another_encoding_is_read_as_its_header_says():
     assert typed('["é"]'.encode("latin-1"), "text/json; charset=latin1").json() == ["é"]
     assert Response("http://h/", body='["ж"]', encoding="cp1251").json() == ["ж"]
+
+
+LINES = [b"HTTP/1.1 200 OK", b"Set-Cookie: a=1", b"set-cookie: b=2", "X-City: Köln".encode()]
+
+
+def test_headers_answer_like_bytes_too():
+    headers = Headers.parse(LINES)
+    assert headers.get(b"Set-Cookie") == b"b=2"
+    assert headers["Set-Cookie"].decode() == "b=2" == headers[b"set-cookie"]
+    assert b"b=" in headers["set-cookie"]
+    assert headers["set-cookie"].startswith((b"x", b"b"))
+    assert headers["set-cookie"].endswith(b"2")
+    assert headers["set-cookie"].split(b"=") == ["b", "2"]
+    assert headers["set-cookie"] != b"a=1"
+    assert [value.decode() for value in headers.getlist("Set-Cookie")] == ["a=1", "b=2"]
+    assert headers.getlist("none", "x") == ["x"]
+    assert headers.getlist("none") == []
+    assert headers["x-city"].decode() == "Köln"
+    assert [name.decode() for name in headers] == ["set-cookie", "x-city"]
+    assert headers.to_unicode_dict()["set-cookie"] == "a=1,b=2"
+    assert {"b=2": 1}[headers["set-cookie"]] == 1
+
+
+def test_headers_may_be_given_as_bytes_and_lists():
+    it = Response("http://h/", headers={b"Content-Type": b"text/css", "X": [b"1", "2"]})
+    assert (it.headers["content-type"], it.headers.getlist(b"x")) == ("text/css", ["1", "2"])
+    asked = Request("http://h/", headers={b"X-A": [b"1", "2"]}).headers
+    assert (asked[b"x-a"].decode(), asked.getlist("X-A"), asked.getlist("b")) == (
+        "1, 2",
+        ["1, 2"],
+        [],
+    )
+    asked.appendlist(b"B", b"3")
+    asked.setlist("C", ["4", "5"])
+    asked["D"] = None
+    assert asked.to_unicode_dict() == {"X-A": "1, 2", "B": "3", "C": "4, 5"}
+
+
+@pytest.mark.parametrize(
+    ("href", "url"),
+    [
+        (None, "http://h/dir/page"),
+        ("", "http://h/dir/page"),
+        ("/a é?q=ü", "http://h/a é?q=ü"),
+        ("HTTPS://Other.org", "HTTPS://Other.org"),
+        ("../%7ex", "http://h/%7ex"),
+    ],
+)
+def test_urljoin_leaves_characters_as_they_are(href, url):
+    assert response().urljoin(href) == url
+
+
+def test_follow_makes_a_url_as_it_is_sent():
+    latin = response(b'<meta charset="latin-1"><a href="?q=\xe9">x</a>')
+    [request] = latin.follow_all(css="a")
+    assert request.url == latin.follow("?q=é").url == "http://h/dir/page?q=%E9"
+
+
+@pytest.mark.parametrize(
+    ("link", "told"),
+    [
+        (None, "no link: None; allowed: a URL, a selector of a link, or a Link"),
+        (5, "no link: 5; allowed"),
+        (response().css("a"), "a list of selectors; allowed: one of them, or follow_all"),
+        (response().css("title"), "no link: a list"),
+        (response().css("title")[0], "no link: <title> has no href"),
+        (response().xpath("count(//a)")[0], "no link: a selector of 6.0"),
+    ],
+)
+def test_what_is_no_link_is_told(link, told):
+    with pytest.raises(ValueError, match=told.replace("(", r"\(")):
+        response().follow(link)
+
+
+def test_a_selector_of_a_response_or_of_a_text():
+    it = response()
+    for made in (Selector(it), Selector(response=it)):
+        assert (made.css("title::text").get(), made.response) == ("T", it)
+    for made in (Selector("<p>x</p>"), Selector(text="<p>x</p>")):
+        assert (made.css("p::text").get(), made.response) == ("x", None)
+    feed = response(b"<rss><Item>x</Item></rss>", content_type="text/xml")
+    assert Selector(feed).xpath("//Item/text()").get() == "x"
+    assert all(isinstance(each, Selector) for page in (it, feed) for each in page.xpath("//*"))
+    with pytest.raises(ValueError, match="a response or a text, not both"):
+        Selector(it, text="x")
+
+
+def test_copies_keep_the_encoding():
+    given = Response("http://h/", body="é", encoding="latin-1")
+    assert (given.copy().text, given.copy().encoding) == ("é", "latin-1")
+    changed = given.replace(body="è")
+    assert (changed.body, changed.text) == (b"\xe8", "è")
+    assert given.replace(encoding="utf-8", body="è").body == "è".encode()
+    image = response(b"\x89PNG", content_type="image/png")
+    assert image.replace(url="http://h/2").body == image.body
