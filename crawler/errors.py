@@ -132,5 +132,7 @@ class LeadershipLost(Lost):
 
 def shown(value: Any) -> str:
     """A value as an error message shows it: on one line, and shortened if it is long."""
+    if isinstance(value, int) and abs(value) >= 10**60:  # Python converts only so many digits
+        return "a number of more than 60 digits"
     text = repr(value) if isinstance(value, (str, int, float)) else type(value).__name__
     return text if len(text) <= 60 else f"{text[:57]}..."

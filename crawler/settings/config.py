@@ -18,6 +18,7 @@ from typing import Any, get_type_hints
 from crawler.errors import ConfigError, InvalidArgument, shown
 from crawler.model.records import Spec
 from crawler.schemas.readers import Faulty
+from crawler.settings import yaml_text
 from crawler.settings.schema import from_text, meant_or_allowed, read
 from crawler.settings.sections import CoordinationSettings, EtcdSettings, Settings
 
@@ -75,7 +76,7 @@ def _read(file: Path, environment: Mapping[str, str]) -> dict[str, Any]:
     import yaml
 
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+        content = yaml_text.parse(file.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{file}: is no YAML: {error}") from error
     except OSError as error:

@@ -13,8 +13,10 @@ from typing import Any, Protocol, get_args, get_origin, get_type_hints
 
 from crawler.errors import shown
 from crawler.schemas.readers import Faulty, together
+from crawler.settings import yaml_text
 
 _TYPES = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
+MOST_NUMBER = 10**300
 _NOTHING = "nothing given; leave the line out instead"
 
 
@@ -174,13 +176,19 @@ def _converted(value: Any, kind: type[Any]) -> Any:
     2`."""
     if kind is bool:
         return value if isinstance(value, bool) else None
-    if isinstance(value, bool):
+    if isinstance(value, bool) or not _is_moderate(value):
         return None
     if kind is str:
         return str(value) if isinstance(value, str | int | float) else None
     if kind is float and isinstance(value, int | float):
         return float(value) if math.isfinite(value) else None
     return value if kind is int and isinstance(value, int) else None
+
+
+def _is_moderate(value: Any) -> bool:
+    """Whether a value can be compared with a float, and shown. YAML's hexadecimal numbers have any
+    length."""
+    return not isinstance(value, int) or abs(value) < MOST_NUMBER
 
 
 def from_text(value: Any, hint: Any) -> Any:
@@ -204,6 +212,6 @@ def _parsed(text: str) -> Any:
     import yaml
 
     try:
-        return yaml.safe_load(text)
+        return yaml_text.parse(text)
     except yaml.YAMLError:
         return text

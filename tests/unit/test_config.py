@@ -12,7 +12,7 @@ from crawler.errors import ConfigError
 from crawler.local.demo import DEMO_FILE
 from crawler.model.constraints import Constraints, Effect, Neighbour, Spread, Taint
 from crawler.model.records import Spec
-from crawler.settings import config, live
+from crawler.settings import config, live, yaml_text
 from crawler.settings.crawl import Limit
 from crawler.settings.sections import Settings
 
@@ -396,3 +396,24 @@ def test_the_documentation_lists_every_setting_that_changes_on_a_running_crawl()
     text = (ROOT / "docs" / "settings.md").read_text()
     listed = text.partition("\n- politeness:")[2].partition("\n\n")[0]
     assert set(re.findall(r"`(\w+)`", listed)) == live.LIVE
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: &a [x, x]\n" + "".join(f"k{n}: &k{n} [{'*a, ' * 40}*a]\n" for n in range(3)),
+        "&a [*a]",
+        "a: " + "[" * 3000,
+        "a: " + "1" * 6000,
+        "a: 2026-13-45",
+    ],
+)
+def test_yaml_that_stands_for_too_much_is_refused_in_words(load, text, monkeypatch):
+    monkeypatch.setattr(yaml_text, "MOST_VALUES", 200)
+    with pytest.raises(ConfigError, match="is no YAML"):
+        load(text)
+
+
+def test_a_number_of_any_length_is_told_and_not_raised(load):
+    with pytest.raises(ConfigError, match="a number of more than 60 digits given"):
+        load("crawl: {delay_s: 0x" + "f" * 9000 + ", user_agent: 0x" + "f" * 9000 + "}")

@@ -48,6 +48,9 @@ MARGIN_S = 0.5
 """How many seconds after its deadline a call is abandoned from outside. While the native thread
 pool is stuck, gRPC does not observe its own deadlines."""
 
+MOST_PAUSE_S = 3600.0
+"""The longest pause, in seconds, that another master may ask for."""
+
 MAX_REPORTS = 500
 """How many reports one message has. That stays well below the size that a server accepts."""
 
@@ -251,7 +254,7 @@ class Client:
 
     def _disconnected(self, trailer: dict[str, Any], message: str) -> CrawlerError:
         if ANSWERED in trailer:
-            return Unavailable(message, float(trailer.get(RETRY_AFTER, 1.0)))
+            return Unavailable(message, _seconds(trailer.get(RETRY_AFTER)))
         if message.startswith(("failed to connect", "DNS resolution failed")):
             return self._unreachable(message)
         # The connection broke during the call, and nobody knows how far the call had come.
@@ -344,6 +347,15 @@ def _judge(error: Any, passage: Permit) -> None:
 def _coded(error: CrawlerError, code: str) -> CrawlerError:
     error.code = code
     return error
+
+
+def _seconds(text: Any) -> float:
+    """Return the seconds in a trailer; one second for what is no sensible number."""
+    try:
+        seconds = float(text or 1.0)
+    except ValueError:
+        return 1.0
+    return seconds if 0.0 <= seconds <= MOST_PAUSE_S else 1.0
 
 
 def _trailer(error: Any) -> dict[str, Any]:

@@ -174,11 +174,15 @@ def _value(value: Any) -> str:
     return ", ".join(map(_text, value)) if isinstance(value, (list, tuple)) else _text(value)
 
 
+MOST_RETRY_AFTER_S = 1e9
+"""More seconds than anybody waits. Hosts ask for any number of digits, and so for infinity."""
+
+
 def retry_after_s(headers: Mapping[str, str], now_s: float) -> float:
     """The seconds from now that Retry-After asks for; 0 if it is absent or unreadable."""
     value = headers.get("retry-after", "").strip()
     if value.isdecimal():
-        return float(value)
+        return min(float(value), MOST_RETRY_AFTER_S)
     try:
         moment_s = email.utils.parsedate_to_datetime(value).timestamp()
     except (TypeError, ValueError, OverflowError):

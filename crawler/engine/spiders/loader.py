@@ -16,7 +16,7 @@ from crawler.engine.http.failures import FAULTS
 from crawler.engine.spiders.spider import Spider
 from crawler.errors import ConfigError
 from crawler.logs import get_logger
-from crawler.settings import scrapy_names, scrapy_unsupported
+from crawler.settings import scrapy_names, scrapy_unsupported, yaml_text
 
 log = get_logger(__name__)
 
@@ -86,7 +86,7 @@ def _declared(path: Path, where: str) -> list[type[Spider]]:
     import yaml
 
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        data = yaml_text.parse(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{where}: {str(path)!r} cannot be read ({error})") from error
     except yaml.YAMLError as error:

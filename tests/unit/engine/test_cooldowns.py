@@ -3,6 +3,7 @@
 import pytest
 
 from crawler.clock import ManualClock
+from crawler.engine.http.headers import retry_after_s
 from crawler.engine.http.messages import DOWN, TOO_LONG
 from crawler.engine.politeness.cooldowns import DAY_S, Cooldowns
 from crawler.settings.crawl import CrawlSettings
@@ -159,3 +160,8 @@ def test_hosts_that_were_not_heard_of_for_long_are_forgotten():
     clock.advance(4000.0)
     rests.unreachable("one more", clock.monotonic(), SETTINGS)
     assert len(rests) == 1
+
+
+@pytest.mark.parametrize(("asked", "seconds"), [("7", 7.0), ("9" * 400, 1e9), ("-1", 0.0)])
+def test_a_host_cannot_ask_for_eternity(asked, seconds):
+    assert retry_after_s({"retry-after": asked}, 0.0) == seconds
