@@ -63,7 +63,7 @@ def decode(body: bytes, content_type: str = "") -> tuple[str, str]:
         text = body.decode("utf-8", "replace")
     if _is_nearly_utf_8(body, text):
         return "utf-8", text
-    chosen = declared or _guess(body)
+    chosen = declared or ("utf-8" if kind is Kind.JSON else _guess(body))
     return chosen, body.decode(chosen, "replace")
 
 

@@ -10,6 +10,7 @@ import codecs
 import re
 import zlib
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Any
 
 from crawler.engine.http import encoding, urls
@@ -18,6 +19,10 @@ from crawler.engine.spiders.sitemap_entry import Entry
 
 PIECE_BYTES = 65_536
 LONGEST_LINE = 65_536
+MOST_BEFORE = 100
+"""So many tags may stand before a sitemap, such as those of an error message of its server."""
+_NO_URL = "?"
+"""What stands for the beginning of a line that is too long."""
 _GZIP = b"\x1f\x8b\x08"
 _KINDS = {
     "urlset": "urlset",
@@ -29,6 +34,7 @@ _KINDS = {
 _ENTRIES = {"urlset": ("url", "sitemap"), "sitemapindex": ("sitemap", "url")}
 _FEED_ENTRIES = ("item", "entry")
 _URL = re.compile(r"https?://", re.IGNORECASE)
+_LISTED_URL = re.compile(r"^\s*https?://", re.IGNORECASE | re.MULTILINE)
 _LISTED = re.compile(r"https?://|/", re.IGNORECASE)
 """What begins a line that is a URL."""
 _LINE = re.compile(r"\r\n?|\n")
@@ -67,14 +73,18 @@ class Sitemap:
                 self.ignored.append(number)
 
     def _kind(self) -> str:
-        if _URL.match(self._first.lstrip()):
+        begin = self._first.lstrip()
+        if not begin.startswith("<") and _LISTED_URL.search(begin):
             return "text"
-        if not self._first.lstrip().startswith("<"):
-            return ""
         self._events = self._found()
-        root = next((found for found in self._events if found.what is What.START), None)
-        self._open = root.value if root else ""
-        return _KINDS.get(self._open, "")
+        tags = (found.value for found in self._events if found.what is What.START)
+        for name in islice(tags, MOST_BEFORE):
+            if name in _KINDS:
+                self._open = name
+                return _KINDS[name]
+            if name == "html":
+                break
+        return ""
 
     def _found(self) -> Iterator[Found]:
         reader, text = LooseXml(), self._first
@@ -107,7 +117,7 @@ class Sitemap:
         rest = self._first
         for text in [*self._texts, "\n"]:
             *lines, rest = _LINE.split(rest + text)
-            rest = rest[:LONGEST_LINE]
+            rest = rest if len(rest) <= LONGEST_LINE else _NO_URL
             for line in filter(None, map(str.strip, lines)):
                 yield {"loc": line} if _LISTED.match(line) else {}
 

@@ -196,6 +196,7 @@ def test_json_is_utf_8_whatever_its_header_says(charset, mark):
 
 def test_json_that_cannot_be_utf_8_is_what_its_header_says():
     assert decode('{"a": "é"}'.encode("latin-1"), "text/json; charset=latin1")[1] == '{"a": "é"}'
+    assert decode('{"a": "é"}'.encode("latin-1"), "text/json") == ("utf-8", '{"a": "\ufffd"}')
 
 
 def test_the_guess_finds_an_encoding_nobody_declared():

@@ -129,12 +129,21 @@ def test_what_is_broken_in_an_entry_costs_at_most_that_entry(broken, read):
         "<link rel='Alternate' href='/2'></link></entry></feed>",
         "http://h/1\r\n\r\n  http://h/2  \nno url\n",
         "\ufeffhttp://h/1\rhttp://h/2",
+        "# our pages\nhttp://h/1\nhttp://h/2",
+        "<br />\n<b>Warning</b>: x<br />\n<urlset><url><loc>/1</loc></url><url><loc>/2</loc></url>",
+        "Warning: x\n<?xml?><urlset><url><loc>/1</loc></url><url><loc>/2</loc></url></urlset>",
     ],
 )
 def test_sitemaps_are_read_in_every_form(body):
     assert locs(body.encode()) == ["http://h/1", "http://h/2"]
     assert locs(gzip.compress(body.encode())) == ["http://h/1", "http://h/2"]
     assert locs(body.replace("\ufeff", "").encode("utf-16")) == ["http://h/1", "http://h/2"]
+
+
+def test_a_line_without_end_is_no_url():
+    file = Sitemap(b"http://h/1\nhttp://h/" + b"/x" * 200_000 + b"\nhttp://h/3", 10**6, "http://h/")
+    assert [entry["loc"] for entry in file] == ["http://h/1", "http://h/3"]
+    assert file.ignored == [2]
 
 
 def test_an_entry_of_a_feed_has_the_names_of_a_sitemap():
