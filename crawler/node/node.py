@@ -32,6 +32,7 @@ from crawler.coordination.store import Store
 from crawler.engine.download.http_cache import Cache
 from crawler.engine.engine import Engine
 from crawler.engine.spiders.loader import load_spiders
+from crawler.engine.spiders.secrets import of_operator
 from crawler.errors import ConfigError, CrawlerError, Retryable
 from crawler.hub import HubWatch
 from crawler.logs import get_logger
@@ -217,7 +218,7 @@ class Node:
         spiders = load_spiders(self._settings.spiders, self._settings.folder)
         worker = self._settings.worker
         engine = Engine(
-            self._settings.crawl,
+            of_operator(self._settings.crawl),
             spiders,
             self._clock,
             private_targets=worker.private_targets,

@@ -10,6 +10,17 @@ from crawler.settings.setting import setting
 
 CACHE_OFF, CACHE_ALWAYS, CACHE_RFC9111 = "none", "always", "rfc9111"
 """The allowed values of `cache`."""
+REFERRER_POLICIES = (
+    "no-referrer",
+    "no-referrer-when-downgrade",
+    "same-origin",
+    "origin",
+    "strict-origin",
+    "origin-when-cross-origin",
+    "strict-origin-when-cross-origin",
+    "unsafe-url",
+)
+"""The allowed values of `referrer_policy`."""
 
 
 @dataclass(frozen=True)
@@ -28,15 +39,26 @@ class CrawlSettings:
     user_agent: str = setting(
         "crawler/0.1",
         "User agent of each request.",
+        form=forms.LINE,
     )
     user_agents: Sequence[str] = setting(
-        [], "Further user agents. They take turns with user_agent from request to request."
+        [],
+        "Further user agents. They take turns with user_agent from request to request.",
+        form=forms.LINE,
     )
     headers: Mapping[str, str] = setting(
         {},
-        "Header lines of each request, to every host. They replace the usual ones.",
+        "Header lines of each request, which replace the usual ones. Authorization, Cookie and "
+        "Proxy-Authorization go only to http_auth_domain, if that is given.",
         keys=forms.HEADER_NAME,
         form=forms.LINE,
+        pairs=forms.HEADER,
+    )
+    referrer_policy: str = setting(
+        "strict-origin-when-cross-origin",
+        "How much of the URL of its page a request tells in the header Referer (W3C Referrer "
+        "Policy).",
+        one_of=REFERRER_POLICIES,
     )
     robots: bool = setting(True, "Whether the crawl obeys robots.txt.")
     robots_user_agent: str = setting(
@@ -191,8 +213,9 @@ class CrawlSettings:
     http_user: str = setting(
         "",
         "User with which the crawl signs in to a site. If empty, it does not sign in.",
+        form=forms.USER,
     )
-    http_password: str = setting("", "Password of that user.", secret=True)
+    http_password: str = setting("", "Password of that user.", form=forms.LINE, secret=True)
     http_auth: str = setting(
         "basic",
         "How the crawl signs in: basic (RFC 7617) or digest (RFC 7616).",
@@ -201,7 +224,7 @@ class CrawlSettings:
     http_auth_domain: str = setting(
         "",
         "Host to which the crawl signs in, and the hosts below it. If empty: the host of the "
-        "first request.",
+        "first request; but the secrets of a worker's settings go to no host.",
     )
     cache: str = setting(
         CACHE_OFF,

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from crawler.schemas.constraint_json import QUANTITIES
 from crawler.schemas.constraint_json import QUANTITY as QUANTITY_PATTERN
-from crawler.settings import patterns
+from crawler.settings import patterns, wire
 
 MOST_PORT = 65_535
 
@@ -60,13 +60,18 @@ NETWORK = Form(
     r"all|[0-9A-Fa-f.:]+(/[0-9]{1,3})?", "a network such as 10.0.0.0/8 or fd00::/8, or `all`,"
 )
 PROXY = Form(
-    r"(?i:https?|socks4a?|socks5h?)://[^\s/]+/?",
+    r"(?i:https?|socks4a?|socks5h?)://[^\s\x00-\x1f\x7f/]+/?",
     "http://host:port, https://, socks4://, socks4a://, socks5:// or socks5h://",
     _is_url,
 )
-HEADER_NAME = Form(
-    r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", "letters, digits, dashes, as the name of a header,"
+HEADER_NAME = Form(wire.TOKEN, "letters, digits, dashes, as the name of a header,")
+LINE = Form(wire.LINE, "a text without line breaks and other control characters")
+HEADER = Form(
+    r"(?s:.*)",
+    f"any header but {wire.OWN}, and Connection other than {' or '.join(wire.CONNECTION)},",
+    wire.is_header,
 )
-LINE = Form(r"[^\r\n\x00]*", "a text without line breaks")
+"""A pair of a mapping of headers, written as a line."""
+USER = Form(r"[^\x00-\x1f\x7f:]*", "a text without colons, line breaks and control characters")
 WILDCARD = Form(r"(?s:.{1,200})", "a name of 1 to 200 characters, perhaps with *,")
 REGEX = Form(r"(?s:.*)", patterns.ALLOWED, patterns.is_linear)

@@ -14,6 +14,7 @@ from typing import Any, Protocol, get_args, get_origin, get_type_hints
 from crawler.errors import shown
 from crawler.schemas.readers import Faulty, together
 from crawler.settings import yaml_text
+from crawler.settings.forms import Form
 
 _TYPES = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
 MOST_NUMBER = 10**300
@@ -68,7 +69,8 @@ def _reader(hint: Any, metadata: Mapping[str, Any]) -> SettingReader:
     inner = get_args(hint)
     if len(inner) == 1:
         return _List(_reader(inner[0], metadata))
-    return _Map(_Value(str, {"form": metadata.get("keys")}), _reader(inner[1], metadata))
+    keys = _Value(str, {"form": metadata.get("keys")})
+    return _Map(keys, _reader(inner[1], metadata), metadata.get("pairs"))
 
 
 class _List:
@@ -85,10 +87,13 @@ class _List:
 
 
 class _Map:
-    def __init__(self, keys: SettingReader, values: SettingReader) -> None:
+    def __init__(self, keys: SettingReader, values: SettingReader, pairs: Form | None) -> None:
         self._keys = keys
         self._values = values
+        self._pairs = pairs
         self.allowed = f"a mapping to {values.allowed}"
+        if pairs is not None:
+            self.allowed += f"; {pairs.words.rstrip(',')}"
 
     def read(self, value: Any) -> dict[str, Any]:
         if value is None:
@@ -99,6 +104,8 @@ class _Map:
 
     def _pair(self, pair: tuple[Any, Any]) -> tuple[str, Any]:
         key, value = together([("", self._keys.read, pair[0]), ("", self._values.read, pair[1])])
+        if self._pairs is not None and not self._pairs.fits(f"{key}: {value}"):
+            raise Faulty(("", f"{shown(value)} given; {self._pairs.words} is allowed"))
         return key, value
 
 

@@ -38,6 +38,7 @@ NAMES: Mapping[str, str] = {
     "LOGSTATS_INTERVAL": "log_stats_s",
     "METAREFRESH_ENABLED": "meta_refresh",
     "REDIRECT_MAX_TIMES": "max_redirects",
+    "REFERRER_POLICY": "referrer_policy",
     "RETRY_HTTP_CODES": "retry_statuses",
     "RETRY_TIMES": "retries",
     "ROBOTSTXT_OBEY": "robots",
@@ -46,12 +47,26 @@ NAMES: Mapping[str, str] = {
     "USER_AGENT": "user_agent",
 }
 """Scrapy's name → the name here."""
+_POLICIES: Mapping[str, str] = {
+    "DefaultReferrerPolicy": "no-referrer-when-downgrade",
+    "scrapy-default": "no-referrer-when-downgrade",
+    "NoReferrerPolicy": "no-referrer",
+    "NoReferrerWhenDowngradePolicy": "no-referrer-when-downgrade",
+    "SameOriginPolicy": "same-origin",
+    "OriginPolicy": "origin",
+    "StrictOriginPolicy": "strict-origin",
+    "OriginWhenCrossOriginPolicy": "origin-when-cross-origin",
+    "StrictOriginWhenCrossOriginPolicy": "strict-origin-when-cross-origin",
+    "UnsafeUrlPolicy": "unsafe-url",
+}
+"""Scrapy's own word for its policy, and its classes of policies, which may be given by path."""
 _UNLIMITED: Mapping[str, int] = {"max_body_bytes": 2**40, "max_url_length": 1_000_000}
 SWITCHES: Mapping[str, tuple[str, float | str | None, float | str]] = {
     "AUTOTHROTTLE_ENABLED": ("adaptive", 1.0, 0.0),
     "HTTPCACHE_ENABLED": ("cache", "always", "none"),
     "RANDOMIZE_DOWNLOAD_DELAY": ("delay_random", 0.5, 0.0),
     "REDIRECT_ENABLED": ("max_redirects", None, 0),
+    "REFERER_ENABLED": ("referrer_policy", None, "no-referrer"),
     "RETRY_ENABLED": ("retries", None, 0),
 }
 """What true and false mean here; None means what another setting says."""
@@ -135,6 +150,9 @@ def _value(key: str, value: Any) -> Any:
     if name == "headers":
         found = overrides.from_json(value)
         return _without_none(found) if isinstance(found, Mapping) else value
+    if name == "referrer_policy":
+        called = value.__name__ if isinstance(value, type) else str(value).rpartition(".")[2]
+        return _POLICIES.get(called, value)
     value = overrides.as_type(name, value)
     return _UNLIMITED.get(name, value) if value == 0 else value
 

@@ -19,12 +19,14 @@ def setting(
     one_of: Sequence[str] = (),
     form: Form | None = None,
     keys: Form | None = None,
+    pairs: Form | None = None,
     secret: bool = False,
 ) -> Any:
     """Return a dataclass field with what the schema and the documentation need.
 
     `form` is what a text must look like, or each text of a list or mapping. `keys` is the form of
-    the keys of a mapping. A `secret` is never shown, not even in errors.
+    the keys of a mapping, and `pairs` that of each pair, written as `key: value`. A `secret` is
+    never shown, not even in errors.
     """
     metadata = {
         "help": help,
@@ -34,6 +36,7 @@ def setting(
         "one_of": tuple(one_of),
         "form": form,
         "keys": keys,
+        "pairs": pairs,
         "secret": secret,
     }
     if isinstance(default, (list, dict)):

@@ -234,6 +234,6 @@ def test_stopping_the_fetcher_ends_what_waits_for_it(site, fetcher):
         fetcher.fetch(call(site.url("/page/1")))
 
 
-def test_the_receiver_of_an_answer_may_fail_without_harm(site, fetcher):
+def test_the_receiver_of_an_answer_may_fail_without_harm(site, fetcher, callback_errors):
     fetcher.submit(call(site.url("/page/1")), lambda answer: 1 / 0)
     assert fetcher.fetch(call(site.url("/page/2"))).status == 200

@@ -269,8 +269,8 @@ _DOWNLOAD = [
     Mutant(
         "a header that is secret goes to the host of a redirect",
         "crawler/engine/crawl/sender.py",
-        "if home or name.lower() not in SECRET",
-        "if True",
+        "() if home else BOUND",
+        "()",
         "tests/integration/test_engine_cookies.py -k secrets",
     ),
     Mutant(
@@ -293,6 +293,55 @@ _DOWNLOAD = [
         "if urls.is_within(host, self._login_domains):",
         "if True:",
         "tests/integration/test_engine_proxies.py -k login_goes",
+    ),
+    Mutant(
+        "a task sends the operator's password where it likes",
+        "crawler/engine/spiders/secrets.py",
+        "if _has_secrets(own):",
+        "if False:",
+        "tests/unit/engine/test_secrets.py -k say_where",
+    ),
+    Mutant(
+        "a worker's password goes to any host",
+        "crawler/engine/spiders/secrets.py",
+        "if settings.http_auth_domain or not _has_secrets(settings):",
+        "if True:",
+        "tests/unit/engine/test_secrets.py -k go_nowhere",
+    ),
+    Mutant(
+        "a defect of the fetcher loses a request",
+        "crawler/engine/download/curl.py",
+        "            answer = fault(error, transfer.call)\n        self._let_go(transfer)",
+        "            raise\n        self._let_go(transfer)",
+        "tests/unit/engine/test_curl_faults.py -k own_request",
+    ),
+    Mutant(
+        "a text puts a second header onto the wire",
+        "crawler/engine/download/curl_handle.py",
+        "if not wire.is_line(text):",
+        "if False:",
+        "tests/unit/engine/test_curl_faults.py -k past_all_checks",
+    ),
+    Mutant(
+        "requests open more sockets than the process may",
+        "crawler/engine/download/curl.py",
+        "        if len(self._active) < self._most:",
+        "        if True:",
+        "tests/unit/engine/test_curl_faults.py -k beyond_the_descriptors",
+    ),
+    Mutant(
+        "a page tells its whole URL to other hosts",
+        "crawler/engine/http/referrer.py",
+        "return self._far",
+        "return self._near",
+        "tests/unit/engine/test_referrer.py",
+    ),
+    Mutant(
+        "a cookie of the request replaces the server's",
+        "crawler/engine/crawl/sender.py",
+        "is_first = not job.hops and not job.attempts",
+        "is_first = True",
+        "tests/integration/test_engine_wire.py -k server",
     ),
     Mutant(
         "a task gets the answers that another task was given",
@@ -405,8 +454,8 @@ _CRAWL = [
     Mutant(
         "redirects may go in a circle",
         "crawler/engine/crawl/verdicts.py",
-        "if target in job.hops or (",
-        "if (",
+        "if not job.may_return_to(target, changed):",
+        "if False:",
         "tests/unit/engine/test_verdicts.py -k not_followed",
     ),
     Mutant(

@@ -92,6 +92,7 @@ SAMPLES = {
     "crawl.headers": ("X-A=1,Accept=text/html", {"X-A": "1", "Accept": "text/html"}),
     "crawl.user_agents": ("a/1,b/2", ["a/1", "b/2"]),
     "crawl.http_auth": ("digest", "digest"),
+    "crawl.referrer_policy": ("same-origin", "same-origin"),
     "crawl.http_version": ("2", "2"),
     "crawl.retry_statuses": ("500,502", [500, 502]),
     "crawl.connect_timeout_s": ("2.5", 2.5),

@@ -25,6 +25,8 @@ FITS = {
     ],
     "HEADER_NAME": ["X-Ref", "accept"],
     "LINE": ["", "ref:123456", "a: b:99999999"],
+    "HEADER": ["X-Ref: 1", "Host: h", "Connection: close"],
+    "USER": ["", "me", "Jürgen"],
     "WILDCARD": ["utm_*", "text/*", "[ab]?", "x" * 200],
     "REGEX": ["", r"\.pdf$", "/port:99999", "a\nb", "(a+)+$", r"a\{,3}", "x" * 1000],
 }
@@ -40,6 +42,8 @@ FITS_NOT = {
     "PROXY": ["", "host:1", "ftp://host:1", "http://", "http://host:99999", "http://host:1/a"],
     "HEADER_NAME": ["", "X Ref", "X:"],
     "LINE": ["a\nb", "a\r", "\0"],
+    "HEADER": ["Content-Length: 1", "transfer-encoding: chunked", "Connection: upgrade"],
+    "USER": ["me:", "a\nb", "\x7f"],
     "WILDCARD": ["", "x" * 201],
     "REGEX": ["(", "[a", "(?=a)", r"(a)\1", r"a\Z", "a{,3}", "a{1001}", "x" * 1001, "\ud800"],
 }

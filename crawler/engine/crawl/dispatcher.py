@@ -16,11 +16,15 @@ from crawler.engine.crawl.context import CrawlContext
 from crawler.engine.crawl.sender import Sender
 from crawler.engine.download.cache_policy import CachePolicy
 from crawler.engine.frontier.frontier import Frontier, Job, SiteQueue
-from crawler.engine.http.messages import FetchAnswer, FetchError, Sent
+from crawler.engine.http import urls
+from crawler.engine.http.messages import FAULT, FetchAnswer, FetchError, Sent
 from crawler.engine.politeness.gatekeeper import Gatekeeper, Park, Refuse, Send, WaitUntil
 from crawler.engine.politeness.robots import CrawlRobots
 from crawler.engine.politeness.slots import Slots
+from crawler.logs import get_logger
 from crawler.settings.crawl import CACHE_OFF
+
+log = get_logger(__name__)
 
 Arrived = tuple[Job, SiteQueue, FetchAnswer | FetchError]
 
@@ -165,9 +169,14 @@ class Dispatcher:
         queue.busy += 1
 
         def arrived(result: FetchAnswer | FetchError) -> None:
-            self._in_flight.pop(job, None)
-            self._slots.answered(slot)
-            self._gatekeeper.learn(queue, slot, result)
+            if self._in_flight.pop(job, None) is None:
+                return
+            try:
+                self._slots.answered(slot)
+                self._gatekeeper.learn(queue, slot, result)
+            except Exception:
+                log.error("fetcher fault", url=urls.shown(job.url), exc_info=True)
+                result = FetchError(FAULT, "what follows from the answer could not be learned")
             self._gatekeeper.release(queue)
             self._arrive(job, queue, result)
 
@@ -176,6 +185,9 @@ class Dispatcher:
             sent = self._sender.send(job, arrived)
         except FetchError as error:
             arrived(error)
+        except Exception as error:  # it costs this request, not the crawl
+            log.error("fetcher fault", url=urls.shown(job.url), exc_info=True)
+            arrived(FetchError(FAULT, f"{type(error).__name__}: {error}"))
         else:
             if job in self._in_flight:
                 self._in_flight[job] = queue, sent

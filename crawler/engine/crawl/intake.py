@@ -16,6 +16,7 @@ from crawler.engine.frontier.disk_queue import DiskQueueFailed
 from crawler.engine.frontier.frontier import Frontier
 from crawler.engine.http import meta, urls
 from crawler.engine.http.failures import FAULTS
+from crawler.engine.http.referrer import Referrer
 from crawler.engine.http.request import Request
 from crawler.engine.spiders import callbacks
 from crawler.engine.spiders.callbacks import BadOutput
@@ -43,6 +44,8 @@ class Source:
     """`start`, `callback` or `errback`."""
     is_barred: Callable[[str], bool] | None = None
     """Says of each URL whether the page marks its links as `nofollow`."""
+    referrer: Referrer | None = None
+    """The page, for those that its links lead to."""
 
 
 START = Source()
@@ -91,7 +94,7 @@ class Intake:
     def _refusal(self, request: Request, source: Source) -> str:
         if source.is_barred is not None and _is_barred(request.url, source.is_barred):
             return "nofollow"
-        return self._frontier.admit(request, source.depth)
+        return self._frontier.admit(request, source.depth, source.referrer)
 
     def _count(self, refusal: str, request: Request, source: Source) -> None:
         """Count a request that is not sent. A bad start URL is a failure, a bad link is not."""

@@ -19,6 +19,7 @@ from crawler.engine.frontier.disk_queue import DiskQueueFailed
 from crawler.engine.frontier.frontier import Frontier, Job
 from crawler.engine.http import failures, markup, urls
 from crawler.engine.http.messages import FetchAnswer, FetchError
+from crawler.engine.http.referrer import Referrer, policy_of
 from crawler.engine.http.response import Response
 from crawler.engine.politeness import robots_lines
 from crawler.engine.politeness.robots import agent_of
@@ -73,29 +74,48 @@ class Scraper:
                 self._frontier.retry(job, self._clock.monotonic() + verdict.pause_s)
             case Redirect():
                 self._counters.redirects += 1
-                refusal = self._frontier.admit_hop(job, verdict.url, verdict.method, verdict.body)
-                if refusal:
-                    self._counters.filter(refusal, verdict.url)
+                self._follow_redirect(job, verdict)
             case Failed():
                 self._fail(job, verdict)
+
+    def _follow_redirect(self, job: Job, to: Redirect) -> None:
+        """Queue a job for its redirect's target, or count why not."""
+        refusal = self._frontier.admit_hop(job, to.url, to.method, to.body, to.received, to.changed)
+        if refusal:
+            self._counters.filter(refusal, to.url)
 
     def _read(self, job: Job, page: Page) -> None:
         """Follow what the page's markup asks for, or else give the page to its callback."""
         settings = self._settings
         response = self._response(job, page)
-        elsewhere = markup.refresh(response) if settings.meta_refresh else None
+        elsewhere = self._refresh(job, page, response) if settings.meta_refresh else None
         if elsewhere is not None:
-            return self._carry_out(job, verdicts.hop(job, elsewhere, "GET", None, settings))
+            hop = verdicts.hop(job, elsewhere, "GET", None, settings, page.headers)
+            return self._carry_out(job, hop)
         known_as = markup.canonical(response) if settings.canonical else None
-        if known_as is not None and not self._frontier.claim(known_as):
+        if known_as is not None and not self._frontier.claim(known_as, job):
             return self._counters.filter("canonical", known_as)
         self._counters.pages += 1
+        source = self._source(job, page, response)
+        self._collect(job, source, lambda: callbacks.given(self._spider, response))
+
+    def _source(self, job: Job, page: Page, response: Response) -> Source:
+        settings = self._settings
         is_barred = self._barred_links(response) if settings.nofollow else None
-        self._collect(job, "callback", lambda: callbacks.given(self._spider, response), is_barred)
+        asked = page.headers.getall("referrer-policy")
+        referrer = Referrer(job.url, policy_of(asked, settings.referrer_policy))
+        return Source(job.url, job.depth + 1, "callback", is_barred, referrer)
 
     def _barred_links(self, response: Response) -> Callable[[str], bool]:
         """Say which links of a page are marked `nofollow` for this crawl's robot."""
         return markup.restrained(response, robots_lines.token(agent_of(self._settings)))
+
+    def _refresh(self, job: Job, page: Page, response: Response) -> str | None:
+        """Where the page's markup leads. A page that reloads itself is read again only if it has
+        just set a cookie."""
+        sets = "set-cookie" in page.headers
+        reloads = sets and bool(verdicts.new_cookies(job, page.headers, self._settings))
+        return markup.refresh(response, reloads)
 
     def _response(self, job: Job, page: Page) -> Response:
         _note(job)
@@ -114,21 +134,13 @@ class Scraper:
     def _tell_errback(self, job: Job, error: Exception) -> None:
         if job.request.errback is not None:
             told = failures.Failure(error, job.request)
-            self._collect(job, "errback", lambda: callbacks.given_by_errback(self._spider, told))
+            source = Source(job.url, job.depth + 1, "errback")
+            self._collect(job, source, lambda: callbacks.given_by_errback(self._spider, told))
 
-    def _collect(
-        self,
-        job: Job,
-        where: str,
-        outputs: Callable[[], Iterable[Any]],
-        is_barred: Callable[[str], bool] | None = None,
-    ) -> None:
-        """Take what a callback yields. If it raises, log and count that; only its page is lost.
-
-        `is_barred` says which links of the page are marked `nofollow`.
-        """
+    def _collect(self, job: Job, source: Source, outputs: Callable[[], Iterable[Any]]) -> None:
+        """Take what a callback yields. If it raises, log and count that; only its page is lost."""
         close_conditions, current = self._context.close_conditions, self._context.current_callback
-        source = Source(job.url, job.depth + 1, where, is_barred)
+        where = source.where
         current.now = called = Called(self._task, self._spider, self._counters, job, where)
         try:
             for output in outputs():

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
+from crawler.engine.crawl import cookies
 from crawler.engine.download.cache_policy import CachePolicy
 from crawler.engine.download.cookies import CookieJar
 from crawler.engine.download.decompress import CODINGS
 from crawler.engine.download.proxies import Proxies, Relay, Submits, checked
-from crawler.engine.frontier.frontier import Job
+from crawler.engine.frontier.job import Job
 from crawler.engine.http import meta, urls
 from crawler.engine.http.messages import (
     Credentials,
@@ -22,16 +23,18 @@ from crawler.engine.http.messages import (
     FetchLimits,
     Sent,
 )
-from crawler.engine.http.request import Cookies
 from crawler.settings.crawl import CrawlSettings
+from crawler.settings.wire import SECRET
 
 ACCEPT = "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 ACCEPT_CODINGS = f"Accept-Encoding: {CODINGS}"
 MAX_JARS = 1000
 """The most sessions of one crawl. After that it forgets the session that was used longest ago."""
-SECRET = frozenset({"authorization", "cookie", "proxy-authorization"})
-"""Headers that are sent only to the host for which the spider wrote them."""
-_NO_COOKIE = re.compile(r"[\x00-\x1f\x7f;]")
+_NAME = re.compile("[:;]")
+BOUND = SECRET | {"host"}
+"""Headers that are sent only to the host for which they were written."""
+_ABOUT_BODY = re.compile("content-.*|digest")
+"""Headers about a body, which a request loses when a redirect makes it a GET (RFC 9110, 15.4)."""
 
 
 class Sender:
@@ -50,12 +53,16 @@ class Sender:
         self._terms = FetchLimits.of(settings)
         self._agents = [settings.user_agent, *settings.user_agents]
         self._usual = [header_lines(agent, settings.headers) for agent in self._agents]
+        elsewhere = _without(settings.headers, BOUND)
+        self._elsewhere = [header_lines(agent, elsewhere) for agent in self._agents]
+        """The same for hosts to which what is `BOUND` does not go."""
+        self._is_bound = len(elsewhere) < len(settings.headers)
         self._turn = 0
         self._jars: OrderedDict[Any, CookieJar] = OrderedDict()
         self._jar = CookieJar() if settings.cookies else None
         self._proxies = Proxies(settings.proxies, settings.proxy_rest_s, now_s)
         self._credentials = _credentials(settings)
-        self._login_domains: frozenset[str] = frozenset(filter(None, [settings.http_auth_domain]))
+        self._login_domains = frozenset(map(urls.domain, filter(None, [settings.http_auth_domain])))
 
     def adjust(self) -> None:
         """Read the limits of requests again, because they may have changed."""
@@ -63,8 +70,9 @@ class Sender:
 
     @property
     def headers(self) -> tuple[str, ...]:
-        """The header lines of every request. Of several user agents, the first counts."""
-        return self._usual[0]
+        """The header lines of every request, to whatever host, so without secrets. Of several user
+        agents, the first counts."""
+        return header_lines(self._agents[0], _without(self._settings.headers, SECRET))
 
     def stored(self, job: Job) -> FetchAnswer | None:
         """The fresh answer in the HTTP cache, if there is one."""
@@ -95,10 +103,18 @@ class Sender:
 
     def call(self, job: Job) -> FetchCall:
         """Build the call for a request. Raises FetchError if the request cannot be sent."""
+        try:
+            return self._call(job)
+        except FetchError:
+            raise
+        except Exception as error:  # whatever the spider wrote costs this request alone
+            raise FetchError("bad request", f"{type(error).__name__}: {error}") from error
+
+    def _call(self, job: Job) -> FetchCall:
         request = job.request
         call = FetchCall(
             url=job.url,
-            headers=self._next_headers(),
+            headers=self._next_headers(job),
             terms=self._terms,
             timeout_s=meta.timeout_s(request.meta, self._settings) - job.spent_s,
             method=job.method,
@@ -106,6 +122,9 @@ class Sender:
             jar=self._jar,
             fetcher=self._settings.fetcher,
         )
+        if job.referrer is not None:
+            policy = meta.referrer_policy(request.meta, job.referrer.policy)
+            call.referer = job.referrer.under(policy).told_to(job.url)
         if self._credentials is not None:
             self._log_in(call)
         if request.meta:
@@ -114,11 +133,19 @@ class Sender:
             self._add_own(call, job)
         return call
 
-    def _next_headers(self) -> tuple[str, ...]:
-        if len(self._usual) == 1:
-            return self._usual[0]
-        self._turn = (self._turn + 1) % len(self._usual)
-        return self._usual[self._turn]
+    def _next_headers(self, job: Job) -> tuple[str, ...]:
+        usual = self._usual
+        if self._is_bound and not self._is_at_home(job):
+            usual = self._elsewhere
+        if len(usual) == 1:
+            return usual[0]
+        self._turn = (self._turn + 1) % len(usual)
+        return usual[self._turn]
+
+    def _is_at_home(self, job: Job) -> bool:
+        """Whether what is `BOUND` in the settings goes to the host of a request."""
+        within = not self._login_domains or urls.is_within(urls.host(job.url), self._login_domains)
+        return within and is_at_home(job)
 
     def _heed(self, call: FetchCall, said: Mapping[str, Any]) -> None:
         """Apply the keys of the request's `meta`."""
@@ -146,53 +173,28 @@ class Sender:
             call.credentials = self._credentials
 
     def _add_own(self, call: FetchCall, job: Job) -> None:
-        """Add the request's own headers and cookies. Secrets go only to their own host."""
-        home = not job.hops or _same_host(job.request.url, job.url)
-        headers = {
-            name: value
-            for name, value in job.request.headers.items()
-            if home or name.lower() not in SECRET
-        }
+        """Add the request's own headers and cookies. What is bound goes only to its own host."""
+        home = is_at_home(job)
+        headers = _without(job.request.headers, () if home else BOUND)
+        if job.method != job.request.method:
+            headers = {k: v for k, v in headers.items() if not _ABOUT_BODY.fullmatch(k.lower())}
         written = [headers.pop(name) for name in list(headers) if name.lower() == "cookie"]
         if headers:
             call.headers = _in_place_of(call.headers, headers)
         if job.request.cookies and home:
-            written += _take_cookies(call, job.request.cookies)
-        call.cookies = "; ".join(filter(None, written))
+            host = cookies.host_of(call.url, job.request.headers.get("host"))
+            is_first = not job.hops and not job.attempts
+            written += cookies.taken(call.jar, job.request.cookies, host, is_first)
+        call.cookies = "; ".join(cookies.still_sent(filter(None, written), job.received, call.url))
 
 
-def _take_cookies(call: FetchCall, cookies: Cookies) -> Iterator[str]:
-    """Put cookies into the jar. Without a jar, yield them for this request alone."""
-    host = urls.host(call.url)
-    for cookie in _pairs(cookies):
-        name, value = _text(cookie.get("name")), _text(cookie.get("value"))
-        if call.jar is None:
-            yield f"{name}={value}"
-            continue
-        domain = _text(cookie.get("domain") or "").lstrip(".")
-        call.jar.add(
-            name,
-            value,
-            domain=domain or host,
-            below=bool(domain),
-            path=_text(cookie.get("path") or "/"),
-            secure=bool(cookie.get("secure")),
-        )
+def is_at_home(job: Job) -> bool:
+    """Whether no redirect has led a request away from the host for which it was written."""
+    return not job.hops or _same_host(job.request.url, job.url)
 
 
-def _pairs(cookies: Cookies) -> Iterable[Mapping[str, Any]]:
-    if isinstance(cookies, Mapping):
-        return [{"name": name, "value": value} for name, value in cookies.items()]
-    if isinstance(cookies, str) or not all(isinstance(each, Mapping) for each in cookies):
-        raise FetchError("bad cookies", f"{cookies!r}; allowed: a dict, or a list of dicts")
-    return cookies
-
-
-def _text(part: Any) -> str:
-    text = part.decode("utf-8", "replace") if isinstance(part, bytes) else str(part)
-    if part is None or _NO_COOKIE.search(text):
-        raise FetchError("bad cookies", f"{text!r} is no part of a cookie; allowed: no ; and lines")
-    return text
+def _without(headers: Mapping[str, str | None], names: Collection[str]) -> dict[str, str | None]:
+    return {name: value for name, value in headers.items() if name.lower() not in names}
 
 
 def _credentials(settings: CrawlSettings) -> Credentials | None:
@@ -218,7 +220,7 @@ def header_lines(
     """The header lines of a request: the usual ones, and `headers`, which replace those of their
     names.
 
-    A header whose value is None is not sent.
+    A header whose value is None is not sent. One whose value is empty is sent empty.
     """
     usual = (f"User-Agent: {user_agent}", ACCEPT, ACCEPT_CODINGS)
     return _in_place_of(usual, headers or {})
@@ -226,6 +228,14 @@ def header_lines(
 
 def _in_place_of(usual: Iterable[str], headers: Mapping[str, str | None]) -> tuple[str, ...]:
     """The lines of `headers`, then the usual lines of other names."""
-    own = [f"{name}: {value or ''}".rstrip() for name, value in headers.items()]
+    own = [_line(name, value) for name, value in headers.items()]
     names = {name.lower() for name in headers}
-    return (*own, *(line for line in usual if line.partition(":")[0].lower() not in names))
+    return (*own, *(line for line in usual if _NAME.split(line, 1)[0].lower() not in names))
+
+
+def _line(name: str, value: str | None) -> str:
+    """A header line, as `FetchCall.headers` describes it."""
+    if value is None:
+        return f"{name}:"
+    text = value.strip(" \t")
+    return f"{name}: {text}" if text else f"{name};"

@@ -8,14 +8,16 @@ from __future__ import annotations
 from collections.abc import Container
 from dataclasses import dataclass, field
 
-from crawler.engine.frontier.frontier import Job
+from crawler.engine.frontier.job import Job, SetCookie
 from crawler.engine.http import meta, urls
 from crawler.engine.http.headers import Headers, retry_after_s
-from crawler.engine.http.messages import FetchAnswer, FetchError
+from crawler.engine.http.messages import EXHAUSTED, FetchAnswer, FetchError
 from crawler.settings.crawl import CrawlSettings
 
 MAX_RETRY_PAUSE_S = 300.0
 """The longest pause before a retry, in seconds."""
+EXHAUSTED_ATTEMPTS = 20
+"""How often a request is tried while this process lacks descriptors or threads: about an hour."""
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
@@ -39,6 +41,10 @@ class Redirect:
     url: str
     method: str
     body: bytes | None
+    received: tuple[SetCookie, ...] = field(default=(), compare=False)
+    """The cookies that the answer sets anew."""
+    changed: bool = field(default=False, compare=False)
+    """Whether the next request differs from those before it in more than its URL."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +114,8 @@ def pause_s(attempts: int, settings: CrawlSettings) -> float:
 
 
 def _after_error(job: Job, error: FetchError, settings: CrawlSettings) -> Verdict:
+    if error.reason == EXHAUSTED and job.attempts < EXHAUSTED_ATTEMPTS:
+        return Retry(max(1.0, pause_s(job.attempts, settings)), error.reason)
     if error.transient and job.attempts < meta.retries(job.request.meta, settings):
         return Retry(pause_s(job.attempts, settings), error.reason)
     return Failed(error.reason, str(error))
@@ -143,14 +151,23 @@ def _redirect(job: Job, status: int, headers: Headers, settings: CrawlSettings) 
     keeps = status in (307, 308) or job.method == "HEAD"
     become_get = status == 303 or job.method == "POST"
     if become_get and not keeps:
-        return hop(job, location, "GET", None, settings)
-    return hop(job, location, job.method, job.body, settings)
+        return hop(job, location, "GET", None, settings, headers)
+    return hop(job, location, job.method, job.body, settings, headers)
 
 
 def hop(
-    job: Job, location: str, method: str, body: bytes | None, settings: CrawlSettings
+    job: Job,
+    location: str,
+    method: str,
+    body: bytes | None,
+    settings: CrawlSettings,
+    headers: Headers,
 ) -> Redirect | Failed:
-    """Follow a page to another address. A bad address, a loop, or one too many is a failure."""
+    """Follow a page to another address. A bad address, a loop, or one too many is a failure.
+
+    It is no loop when the answer sets a new cookie, or the method becomes GET: then the same URL
+    may give another answer.
+    """
     if len(job.hops) >= settings.max_redirects:
         return Failed("too many redirects", f"more than {settings.max_redirects}")
     try:
@@ -159,6 +176,18 @@ def hop(
         return Failed("bad redirect", f"Location {location!r} is no URL")
     if not urls.is_web(target):
         return Failed("forbidden redirect", f"Location {location!r} is neither http nor https")
-    if target in job.hops or (target == job.url and (job.method == method)):
+    received = new_cookies(job, headers, settings)
+    changed = bool(received) or method != job.method
+    if not job.may_return_to(target, changed):
         return Failed("redirect loop", f"back to {target}")
-    return Redirect(target, method, body)
+    return Redirect(target, method, body, received, changed)
+
+
+def new_cookies(job: Job, headers: Headers, settings: CrawlSettings) -> tuple[SetCookie, ...]:
+    """The cookies that an answer sets, and that no answer before it has set on the job's way."""
+    if not settings.cookies or job.request.meta.get("dont_merge_cookies"):
+        return ()
+    host = urls.host(job.url)
+    pairs = (line.partition(";")[0].partition("=") for line in headers.getall("set-cookie"))
+    found = ((host, name.strip(), value.strip()) for name, _, value in pairs)
+    return tuple(each for each in found if each not in job.received)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from crawler.engine.download import rfc9111
+from crawler.engine.download.curl_transfer import fault
 from crawler.engine.download.http_cache import Cache
 from crawler.engine.download.rfc9111 import Entry
 from crawler.engine.http.messages import Done, FetchAnswer, FetchCall, FetchError
@@ -42,7 +43,11 @@ class CachePolicy:
             call.headers = (*call.headers, *rfc9111.validators(entry))
 
         def arrived(result: FetchAnswer | FetchError) -> None:
-            done(self._kept(call, entry, result))
+            try:
+                result = self._kept(call, entry, result)
+            except Exception as error:
+                result = fault(error, call)
+            done(result)
 
         return arrived
 

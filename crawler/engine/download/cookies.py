@@ -2,6 +2,9 @@
 
 libcurl has the list of public suffixes built in, so no page can set a cookie for `co.uk`. It also
 finds the cookies of a request itself, so a crawl without cookies pays nothing.
+
+Cookies are bytes, which any site may set to anything. As texts they have the form of
+`headers.text_of`.
 """
 
 from __future__ import annotations
@@ -11,8 +14,13 @@ from typing import Any
 
 import pycurl
 
+from crawler.engine.http.headers import bytes_of, text_of
+
 MAX_COOKIES = 10_000
 """The most cookies of a jar. With more, it forgets the older half."""
+MOST_SENT = 8_000
+"""The bytes of the cookies of a request that libcurl sends from a jar. It leaves out what exceeds
+8,190, and with a single one the header is broken."""
 LOOK_EACH = 1000
 """The number of answers after which a jar counts its cookies."""
 
@@ -42,7 +50,7 @@ class CookieJar:
         handle = pycurl.Curl()
         self.attach(handle)
         try:
-            return list(handle.getinfo(pycurl.INFO_COOKIELIST))
+            return [text_of(line) for line in handle.getinfo_raw(pycurl.INFO_COOKIELIST)]
         finally:
             handle.close()
 
@@ -57,9 +65,11 @@ class CookieJar:
     def _write(self, lines: Iterable[str]) -> None:
         handle = pycurl.Curl()
         self.attach(handle)
-        for line in lines:
-            handle.setopt(pycurl.COOKIELIST, line)
-        handle.close()
+        try:
+            for line in lines:
+                handle.setopt(pycurl.COOKIELIST, bytes_of(line))
+        finally:
+            handle.close()
 
 
 def _truth(value: bool) -> str:

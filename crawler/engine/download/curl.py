@@ -9,8 +9,10 @@ does not follow redirects: each is a request of its own, which the frontier and 
 
 from __future__ import annotations
 
+import os
 import re
 import resource
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
@@ -23,9 +25,9 @@ from crawler.clock import Clock, SystemClock
 from crawler.engine.download.address_policy import AddressPolicy, numeric
 from crawler.engine.download.body_memory import BodyMemory
 from crawler.engine.download.curl_handle import new_handle, prepare
-from crawler.engine.download.curl_transfer import Transfer
+from crawler.engine.download.curl_transfer import Transfer, fault
 from crawler.engine.download.decompress import expanded
-from crawler.engine.download.dns import Name, Resolver
+from crawler.engine.download.dns import Name, Resolver, no_thread
 from crawler.engine.http import urls
 from crawler.engine.http.messages import Done, FetchAnswer, FetchCall, FetchError
 from crawler.logs import get_logger
@@ -34,7 +36,12 @@ from crawler.supervision import Supervisor
 log = get_logger(__name__)
 
 MAX_CONNECTIONS = 2048
-"""The most connections kept alive for reuse, if the process may open twice as many files."""
+"""The most connections kept alive for reuse."""
+MAX_TOTAL = 2**31 - 1
+"""The largest limit that libcurl takes. There is none above it."""
+RESERVE = 256
+"""The descriptors that are left to all else: etcd, clients, sinks, look-ups; at most half of those
+that are free at the start."""
 MAX_IDLE_HANDLES = 256
 LOOK_S = 0.25
 """The seconds between two checks for requests without progress."""
@@ -56,9 +63,13 @@ _SELECTED = {
 }
 
 
-def _kept_connections() -> int:
+def _most_connections() -> int:
+    """How many connections there may be with the descriptors that this process may still open."""
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return MAX_CONNECTIONS if files < 0 else min(MAX_CONNECTIONS, files // 2)
+    if files < 0:
+        return MAX_TOTAL
+    spare = files - len(os.listdir("/proc/self/fd"))
+    return max(1, spare - min(RESERVE, spare // 2))
 
 
 class CurlFetcher:
@@ -92,6 +103,10 @@ class CurlFetcher:
         self._aside: set[Transfer] = set()
         """The transfers that wait for an address, or whose body a native thread unpacks."""
         self._idle: list[Any] = []
+        self._most = MAX_TOTAL
+        """The most requests in flight: each may need a descriptor."""
+        self._queue: deque[tuple[Transfer, Name | None]] = deque()
+        """The transfers that wait until others end. They are aside too."""
 
     @property
     def in_flight(self) -> int:
@@ -106,7 +121,10 @@ class CurlFetcher:
         self._multi = pycurl.CurlMulti()
         self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._on_socket)
         self._multi.setopt(pycurl.M_TIMERFUNCTION, self._on_timer)
-        self._multi.setopt(pycurl.M_MAXCONNECTS, _kept_connections())
+        self._most = _most_connections()
+        self._multi.setopt(pycurl.M_MAXCONNECTS, min(MAX_CONNECTIONS, self._most))
+        if self._most < MAX_TOTAL:  # libcurl then closes idle connections for new ones
+            self._multi.setopt(pycurl.M_MAX_TOTAL_CONNECTIONS, self._most)
         self._looker = self._loop.timer(LOOK_S, LOOK_S, ref=False)
         self._looker.start(self._look)
 
@@ -121,6 +139,7 @@ class CurlFetcher:
         self._active.clear()
         self._aside.clear()
         self._paused.clear()
+        self._queue.clear()
         self._supervisor.stop()
         self.resolver.close()
         for transfer in active:
@@ -146,23 +165,26 @@ class CurlFetcher:
         transfer = Transfer(call, done, self._held, self)
         if call.proxy:
             self._check_target(call.url)
-            self._send(transfer, None)
+            self._send_in_turn(transfer, None)
             return transfer
         name = self.resolver.known(_origin(call.url), call.terms.dns_ttl_s)
         if name is None:
             self._look_up(transfer)
         elif name.error:
-            raise FetchError("dns", name.error)
+            raise FetchError(name.reason, name.error)
         else:
-            self._send(transfer, name)
+            self._send_in_turn(transfer, name)
         return transfer
 
     def drop(self, transfer: Transfer) -> None:
         """Cancel a transfer, if it has not ended."""
         self._aside.discard(transfer)
         transfer.forget()
-        if transfer.handle is not None and self._active.get(transfer.handle) is transfer:
+        if self._is_active(transfer):
             self._break_off(transfer)
+
+    def _is_active(self, transfer: Transfer) -> bool:
+        return transfer.handle is not None and self._active.get(transfer.handle) is transfer
 
     def _look_up(self, transfer: Transfer) -> None:
         if _NO_URL.search(transfer.call.url):
@@ -171,6 +193,28 @@ class CurlFetcher:
         origin = _origin(transfer.call.url)
         self._aside.add(transfer)
         self.resolver.ask(origin, lambda found: self._resolved(transfer, found, asked_s))
+
+    def _send_in_turn(self, transfer: Transfer, name: Name | None) -> None:
+        """Send a request, or let it wait while as many are in flight as descriptors allow."""
+        if len(self._active) < self._most:
+            self._send(transfer, name)
+        else:
+            self._aside.add(transfer)
+            self._queue.append((transfer, name))
+
+    def _send_waiting(self) -> None:
+        while self._queue and len(self._active) < self._most:
+            transfer, name = self._queue.popleft()
+            if transfer in self._aside:
+                self._aside.discard(transfer)
+                self._try_to_send(transfer, name)
+
+    def _try_to_send(self, transfer: Transfer, name: Name | None) -> None:
+        """Send a request whose caller waits for `done`, which gets the error if that fails."""
+        try:
+            self._send(transfer, name)
+        except FetchError as error:
+            self._tell(transfer, error)
 
     def _send(self, transfer: Transfer, name: Name | None) -> None:
         handle = self._idle.pop() if self._idle else new_handle(self._policy)
@@ -182,6 +226,9 @@ class CurlFetcher:
             handle.close()
             reason = "bad url" if isinstance(error, pycurl.error) else "bad request"
             raise FetchError(reason, str(error)) from error
+        except Exception as error:
+            handle.close()
+            raise fault(error, transfer.call) from error
         self._active[handle] = transfer
 
     def _check_target(self, url: str) -> None:
@@ -198,10 +245,11 @@ class CurlFetcher:
         self._aside.discard(transfer)
         took_s = self._clock.monotonic() - asked_s
         transfer.call = replace(transfer.call, timeout_s=transfer.call.timeout_s - took_s)
+        if name.error:
+            self._tell(transfer, FetchError(name.reason, name.error, took_s))
+            return
         try:
-            if name.error:
-                raise FetchError("dns", name.error, took_s)
-            self._send(transfer, name)
+            self._send_in_turn(transfer, name)
         except FetchError as error:
             self._tell(transfer, error)
 
@@ -209,17 +257,27 @@ class CurlFetcher:
         """Cancel the transfers that have made no progress for too long."""
         now_s = self._clock.monotonic()
         for transfer in list(self._active.values()):
-            reason = transfer.overdue(now_s, transfer in self._paused)
+            if not self._is_active(transfer):
+                continue  # the end of another has ended it
+            try:
+                reason = transfer.overdue(now_s, transfer in self._paused)
+            except Exception as error:
+                self._give_up(transfer, fault(error, transfer.call))
+                continue
             if reason:
-                error = FetchError(reason, "no data arrived in time", transfer.seconds())
-                self._break_off(transfer)
-                self._tell(transfer, error)
+                detail = "no data arrived in time"
+                self._give_up(transfer, FetchError(reason, detail, transfer.seconds()))
+
+    def _give_up(self, transfer: Transfer, error: FetchError) -> None:
+        self._break_off(transfer)
+        self._tell(transfer, error)
 
     def _break_off(self, transfer: Transfer) -> None:
         del self._active[transfer.handle]
         self._let_go(transfer)
         self._multi.remove_handle(transfer.handle)
         self._recycle(transfer.handle, "")
+        self._send_waiting()
 
     def fetch(self, call: FetchCall) -> FetchAnswer:
         """Send a request and wait for its answer in this greenlet. Raises FetchError."""
@@ -234,6 +292,12 @@ class CurlFetcher:
         return answer  # type: ignore[no-any-return]
 
     def _on_socket(self, event: int, fd: int, multi: Any, data: Any) -> None:
+        try:
+            self._watch(event, fd)
+        except Exception:  # pycurl would only print it; its deadlines end the transfer
+            log.error("fetcher fault", fd=fd, exc_info=True)
+
+    def _watch(self, event: int, fd: int) -> None:
         watcher = self._watchers.get(fd)
         if watcher is not None:
             watcher.stop()
@@ -280,17 +344,29 @@ class CurlFetcher:
         transfer = self._active.pop(handle, None)
         if transfer is None or self._multi is None:
             return
-        answer = transfer.answer() if code == pycurl.E_OK else transfer.error(code, message)
+        answer: FetchAnswer | FetchError
+        try:
+            answer = transfer.answer() if code == pycurl.E_OK else transfer.error(code, message)
+        except Exception as error:
+            answer = fault(error, transfer.call)
         self._let_go(transfer)
         method = handle.method
         self._multi.remove_handle(handle)
         self._recycle(handle, method)
-        if transfer.call.jar is not None:
-            transfer.call.jar.answered()
-        if transfer.layers and isinstance(answer, FetchAnswer):
-            self._expand(transfer, answer)
-        else:
-            self._tell(transfer, answer)
+        self._send_waiting()
+        self._hand_over(transfer, answer)
+
+    def _hand_over(self, transfer: Transfer, answer: FetchAnswer | FetchError) -> None:
+        try:
+            if transfer.call.jar is not None:
+                transfer.call.jar.answered()
+            if transfer.layers and isinstance(answer, FetchAnswer):
+                self._expand(transfer, answer)
+                return
+        except Exception as error:
+            self._aside.discard(transfer)
+            answer = fault(error, transfer.call)
+        self._tell(transfer, answer)
 
     def _expand(self, transfer: Transfer, answer: FetchAnswer) -> None:
         limit = transfer.call.terms.max_body_bytes
@@ -303,8 +379,11 @@ class CurlFetcher:
 
     def _expand_aside(self, transfer: Transfer, answer: FetchAnswer, limit: int) -> None:
         pool = gevent.get_hub().threadpool
+        found: FetchAnswer | FetchError
         try:
             found = pool.apply(expanded, (answer, transfer.layers, limit))
+        except Exception as error:
+            found = no_thread(error, answer.seconds) or fault(error, transfer.call)
         finally:
             self._held.give_back(len(answer.body))
         if transfer in self._aside:
@@ -336,13 +415,24 @@ class CurlFetcher:
         self._resumes = False
         paused, self._paused = self._paused, set()
         for transfer in paused:
-            transfer.go_on()
+            if not self._is_active(transfer):
+                continue
+            try:
+                transfer.go_on()
+            except Exception as error:
+                self._give_up(transfer, fault(error, transfer.call))
 
     def _tell(self, transfer: Transfer, answer: FetchAnswer | FetchError) -> None:
         done = transfer.done
         transfer.forget()
         try:
             done(answer)
+        except Exception as error:
+            failed = fault(error, transfer.call)
+        else:
+            return
+        try:  # without an answer the crawl would wait for ever
+            done(failed)
         except Exception:
             log.error("the receiver of an answer failed", exc_info=True)
 

@@ -7,6 +7,7 @@ proxy variables of the environment are ignored.
 from __future__ import annotations
 
 import os
+import re
 import ssl
 from collections.abc import Sequence
 from typing import Any
@@ -15,20 +16,29 @@ import pycurl
 from gevent import monkey
 
 from crawler.engine.download.address_policy import AddressPolicy
-from crawler.engine.download.curl_transfer import Transfer
+from crawler.engine.download.curl_transfer import NO_SOCKET, Transfer
 from crawler.engine.download.dns import Name
+from crawler.engine.http import urls
+from crawler.engine.http.headers import bytes_of
 from crawler.engine.http.messages import FetchCall, FetchLimits
+from crawler.logs import get_logger
+from crawler.settings import wire
+
+log = get_logger(__name__)
 
 DNS_CACHE_S = 86_400
 """The seconds for which libcurl keeps addresses. dns.py gives it new ones when they are too old."""
-NO_CONTENT_TYPE = "Content-Type:"
+NO_CONTENT_TYPE = b"Content-Type:"
 """A header line that keeps libcurl from declaring every body a form."""
+NO_REFERER = b"Referer:"
 HTTP_VERSIONS = {
     "auto": pycurl.CURL_HTTP_VERSION_2TLS,
     "1.1": pycurl.CURL_HTTP_VERSION_1_1,
     "2": pycurl.CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE,
 }
-
+_CONTENT_TYPE = re.compile("content-type[:;]", re.IGNORECASE)
+_SMALL_ESCAPE = re.compile("%(?:[0-9A-F][a-f]|[a-f][0-9A-Fa-f])")
+"""An escape that libcurl would write in capitals."""
 
 _Socket = monkey.get_original("socket", "socket")
 
@@ -39,21 +49,23 @@ class _Descriptor:
     __slots__ = ("_number",)
 
     def __init__(self, address: Any) -> None:
+        self._number = -1
         opened = _Socket(address.family, address.socktype, address.protocol)
-        self._number: int = opened.detach()
+        self._number = opened.detach()
 
     def fileno(self) -> int:
         """The descriptor's number."""
         return self._number
 
     def __del__(self) -> None:
-        os.close(self._number)
+        if self._number >= 0:
+            os.close(self._number)
 
 
 class Opener:
     """Opens the sockets of one handle, if the policy allows their addresses."""
 
-    __slots__ = ("_policy", "opened", "refused", "trusted")
+    __slots__ = ("_policy", "exhausted", "fault", "opened", "refused", "trusted")
 
     def __init__(self, policy: AddressPolicy) -> None:
         self._policy = policy
@@ -63,21 +75,34 @@ class Opener:
         """The address that was refused last since `begin`."""
         self.opened = False
         """Whether a socket was opened since `begin`."""
+        self.fault = ""
+        """The defect of this program that kept a socket from being opened since `begin`."""
+        self.exhausted = False
+        """Whether this process had no descriptor left since `begin`."""
 
     def begin(self) -> None:
         """Reset the state for a new request."""
-        self.refused = ""
-        self.opened = False
+        self.refused = self.fault = ""
+        self.opened = self.exhausted = False
 
     def __call__(self, purpose: int, address: Any) -> Any:
         """Open a socket. libcurl calls this with a resolved address before it connects."""
+        try:
+            return self._open(address)
+        except Exception as error:  # pycurl would only print it
+            log.error("fetcher fault", exc_info=error)
+            self.fault = f"{type(error).__name__}: {error}"
+            return pycurl.SOCKET_BAD
+
+    def _open(self, address: Any) -> Any:
         target = str(address.addr[0])
         if not self.trusted and not self._policy.allows(target):
             self.refused = target
             return pycurl.SOCKET_BAD
         try:
             socket = _Descriptor(address)
-        except OSError:  # no descriptor is left, or this machine lacks the protocol
+        except OSError as error:  # or this machine lacks the protocol
+            self.exhausted = error.errno in NO_SOCKET
             return pycurl.SOCKET_BAD
         self.opened = True
         return socket
@@ -100,9 +125,11 @@ def new_handle(policy: AddressPolicy) -> Any:
     handle.opener = Opener(policy)
     if not policy.allows_all:
         handle.setopt(pycurl.OPENSOCKETFUNCTION, handle.opener)
+    handle.setopt(pycurl.PATH_AS_IS, 1)
     handle.method = "GET"
     handle.headers = handle.terms = handle.jar = handle.credentials = None
-    handle.proxy = ""
+    handle.proxy = handle.referer = ""
+    handle.aims = False
     return handle
 
 
@@ -110,6 +137,7 @@ def prepare(transfer: Transfer, name: Name | None, trusted: frozenset[str]) -> N
     """Set the options of a request. Options that equal those of the last request stay as they are.
 
     `name` holds the addresses that libcurl needs. `trusted` are proxies that may have any address.
+    Raises ValueError for a text that may not go onto the wire, whoever let it through.
     """
     handle, call = transfer.handle, transfer.call
     handle.opener.begin()
@@ -117,9 +145,11 @@ def prepare(transfer: Transfer, name: Name | None, trusted: frozenset[str]) -> N
     handle.setopt(pycurl.WRITEFUNCTION, transfer.receive)
     handle.setopt(pycurl.HEADERFUNCTION, transfer.header_lines.append)
     handle.setopt(pycurl.TIMEOUT_MS, max(1, round(call.timeout_s * 1000)))
-    if handle.headers is not call.headers:
-        handle.setopt(pycurl.HTTPHEADER, _as_sent(call.headers))
-        handle.headers = call.headers
+    if call.referer and handle.referer != call.referer:
+        handle.setopt(pycurl.REFERER, _as_line("Referer", call.referer))
+        handle.referer = call.referer
+    if handle.headers is not call.headers or (handle.referer and not call.referer):
+        _head(handle, call)
     if handle.terms is not call.terms:
         _agree(handle, call.terms)
     if handle.jar is not call.jar:
@@ -128,6 +158,8 @@ def prepare(transfer: Transfer, name: Name | None, trusted: frozenset[str]) -> N
         _go_through(handle, call.proxy, trusted)
     if handle.credentials is not call.credentials:
         _log_in(handle, call)
+    if handle.aims or "%" in call.url:
+        _aim(handle, call)
     if name is not None and not name.told:
         _tell(handle, name)
     handle.method = call.method
@@ -139,19 +171,60 @@ def _set_extras(handle: Any, call: FetchCall) -> None:
     """Set options that few requests have. The handle is not reused, so no other gets them."""
     handle.method = "custom"
     if call.cookies:
-        handle.setopt(pycurl.COOKIE, call.cookies)
+        handle.setopt(pycurl.COOKIE, _as_line("Cookie", call.cookies))
     if call.method == "HEAD":
         handle.setopt(pycurl.NOBODY, 1)
     elif call.method != "GET" or call.body is not None:
+        if not wire.is_token(call.method):
+            raise ValueError(f"method {call.method!r} is not allowed; allowed: GET, POST, PUT, …")
         handle.setopt(pycurl.POSTFIELDS, call.body or b"")
         handle.setopt(pycurl.CUSTOMREQUEST, call.method)
-        if not any(line.lower().startswith("content-type:") for line in call.headers):
-            handle.setopt(pycurl.HTTPHEADER, [*_as_sent(call.headers), NO_CONTENT_TYPE])
+        if not any(_CONTENT_TYPE.match(line) for line in call.headers):
+            _head(handle, call, NO_CONTENT_TYPE)
 
 
-def _as_sent(headers: Sequence[str]) -> list[str | bytes]:
-    """Header lines for libcurl. Lines with characters outside ASCII are sent as UTF-8."""
-    return [line if line.isascii() else line.encode() for line in headers]
+def _as_sent(headers: Sequence[str]) -> list[bytes]:
+    """Header lines for libcurl."""
+    return [_as_line("headers", line) for line in headers]
+
+
+def _as_line(what: str, text: str, is_secret: bool = False) -> bytes:
+    """A text for one line. Raises ValueError if it would be more."""
+    if not wire.is_line(text):
+        given = "the text" if is_secret else repr(text)
+        raise ValueError(f"{what}: {given} is not allowed; allowed: one line")
+    return bytes_of(text)
+
+
+def _head(handle: Any, call: FetchCall, *more: bytes) -> None:
+    """Set the header lines. pycurl cannot unset a Referer, but an empty line keeps it back."""
+    silent = (NO_REFERER,) if handle.referer and not call.referer else ()
+    handle.setopt(pycurl.HTTPHEADER, [*_as_sent(call.headers), *silent, *more])
+    handle.headers = None if silent or more else call.headers
+
+
+def _aim(handle: Any, call: FetchCall) -> None:
+    """Ask for the URL as it is written: libcurl writes the escapes of a path in capitals.
+
+    pycurl cannot unset a target, so a handle that had one gets one for each request.
+    """
+    if handle.aims or _SMALL_ESCAPE.search(call.url.partition("?")[0]):
+        handle.setopt(pycurl.REQUEST_TARGET, _target(call))
+        handle.aims = True
+
+
+def _target(call: FetchCall) -> str:
+    """The target of the request line.
+
+    A digest (RFC 7616) is made of the target that libcurl knows, so that is sent with it.
+    """
+    url = urls.shown(call.url)
+    if call.credentials is not None and call.credentials.digest:
+        path, mark, query = url.partition("?")
+        url = _SMALL_ESCAPE.sub(lambda found: found[0].upper(), path) + mark + query
+    if url.startswith("http:") and call.proxy.lower().startswith("http"):
+        return url
+    return url[url.index("/", len("https://")) :]
 
 
 def _agree(handle: Any, terms: FetchLimits) -> None:
@@ -178,7 +251,7 @@ def _share(handle: Any, call: FetchCall) -> None:
 
 
 def _go_through(handle: Any, proxy: str, trusted: frozenset[str]) -> None:
-    handle.setopt(pycurl.PROXY, proxy)
+    handle.setopt(pycurl.PROXY, _as_line("proxy", proxy, True))
     handle.opener.trusted = proxy in trusted
     handle.proxy = proxy
 
@@ -192,8 +265,8 @@ def _log_in(handle: Any, call: FetchCall) -> None:
         handle.setopt(
             pycurl.HTTPAUTH, pycurl.HTTPAUTH_DIGEST if who.digest else pycurl.HTTPAUTH_BASIC
         )
-        handle.setopt(pycurl.USERNAME, who.user)
-        handle.setopt(pycurl.PASSWORD, who.password)
+        handle.setopt(pycurl.USERNAME, _as_line("http_user", who.user))
+        handle.setopt(pycurl.PASSWORD, _as_line("http_password", who.password, True))
     handle.credentials = who
 
 

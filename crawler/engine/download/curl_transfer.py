@@ -11,7 +11,18 @@ import pycurl
 
 from crawler.engine.download.body_memory import BodyMemory
 from crawler.engine.download.decompress import codings
-from crawler.engine.http.messages import Done, FetchAnswer, FetchCall, FetchError
+from crawler.engine.http import urls
+from crawler.engine.http.messages import (
+    EXHAUSTED,
+    FAULT,
+    Done,
+    FetchAnswer,
+    FetchCall,
+    FetchError,
+)
+from crawler.logs import get_logger
+
+log = get_logger(__name__)
 
 _HTTP2_STREAM, _PROXY, _TOO_LARGE = 92, 97, 100
 """Errors of libcurl for which pycurl has no names."""
@@ -19,6 +30,8 @@ _TARGET_FAILED = frozenset({19, 20, 21, 22, 24, 27})
 """Replies of a working SOCKS proxy that the target failed (CURLPX_REPLY_…, CURLPX_RESOLVE_HOST)."""
 _PROXY_AUTH = 407
 _REFUSED = errno.ECONNREFUSED
+NO_SOCKET = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+"""Why this machine opens no further socket for now."""
 
 _REASONS = {
     pycurl.E_URL_MALFORMAT: "bad url",
@@ -100,6 +113,13 @@ class Transfer:
 
     def receive(self, chunk: bytes) -> int | None:
         """Take a part of the body from libcurl. -1 makes libcurl cancel the transfer."""
+        try:
+            return self._take(chunk)
+        except Exception as error:  # pycurl would only print it
+            self.fault = fault(error, self.call).reason
+            return -1
+
+    def _take(self, chunk: bytes) -> int | None:
         if self._held.full and self._driver.waits(self):
             return int(pycurl.WRITEFUNC_PAUSE)  # libcurl calls again with the same part
         if not self.limit:
@@ -170,6 +190,10 @@ class Transfer:
         opener = self.handle.opener
         if opener.refused and not opener.opened:
             return FetchError("forbidden address", opener.refused, self.seconds())
+        if opener.fault:
+            return FetchError(FAULT, opener.fault, self.seconds())
+        if opener.exhausted and not opener.opened:
+            return FetchError(EXHAUSTED, "no socket could be opened", self.seconds())
         return FetchError(self._reason(code), message, self.seconds())
 
     def overdue(self, now_s: float, paused: bool) -> str:
@@ -204,8 +228,12 @@ class Transfer:
         handle = self.handle
         if self.call.proxy and self._proxy_failed(code):
             return "proxy"
-        if code == pycurl.E_COULDNT_CONNECT and handle.getinfo(pycurl.OS_ERRNO) == _REFUSED:
-            return "connection refused"
+        if code == pycurl.E_COULDNT_CONNECT:
+            number = handle.getinfo(pycurl.OS_ERRNO)
+            if number in NO_SOCKET:
+                return EXHAUSTED
+            if number == _REFUSED:
+                return "connection refused"
         if code == pycurl.E_OPERATION_TIMEDOUT and not handle.getinfo(pycurl.PRETRANSFER_TIME):
             return "connect timeout"
         if code == pycurl.E_UNSUPPORTED_PROTOCOL and handle.getinfo(pycurl.PRETRANSFER_TIME):
@@ -229,6 +257,12 @@ class Transfer:
         return code == pycurl.E_COULDNT_RESOLVE_PROXY or (
             code == pycurl.E_COULDNT_CONNECT and not connected
         )
+
+
+def fault(error: BaseException, call: FetchCall) -> FetchError:
+    """Log a defect of the fetcher. Returns the error that the one request gets."""
+    log.error("fetcher fault", url=urls.shown(call.url), exc_info=error)
+    return FetchError(FAULT, f"{type(error).__name__}: {error}")
 
 
 def _nobody(_: FetchAnswer | FetchError) -> None:

@@ -18,6 +18,8 @@ from crawler.engine.http.messages import FetchAnswer, FetchError
 
 CODINGS = "gzip, deflate, br, zstd"
 """The content codings that a request accepts."""
+UNREADABLE = frozenset({"aes128gcm", "compress", "dcb", "dcz", "exi", "pack200-gzip", "x-compress"})
+"""The content codings of IANA's registry that are not understood here."""
 MOST_CODINGS = 3
 """The most codings of one body; no honest server uses two."""
 ZSTD_WINDOW = 8 * 2**20
@@ -30,7 +32,11 @@ class TooLarge(Exception):
 
 
 def codings(header_lines: Iterable[bytes]) -> Sequence[str]:
-    """The content codings that the headers name, in the order in which they must be undone."""
+    """The content codings that the headers name, in the order in which they must be undone.
+
+    A word that names no coding (`utf-8`, `none`, `binary`, …) says nothing about the body. It is
+    passed over, as by browsers.
+    """
     found: list[str] = []
     for line in header_lines:
         if line.startswith(b"HTTP/"):
@@ -39,7 +45,7 @@ def codings(header_lines: Iterable[bytes]) -> Sequence[str]:
         name, _, value = line.partition(b":")
         if name.strip().lower() == b"content-encoding":
             found += [part.strip().lower() for part in value.decode("latin-1").split(",")]
-    return [coding for coding in reversed(found) if coding not in ("", "identity")]
+    return [coding for coding in reversed(found) if coding in _UNPACKERS or coding in UNREADABLE]
 
 
 def expanded(answer: FetchAnswer, layers: Sequence[str], limit: int) -> FetchAnswer | FetchError:
@@ -56,7 +62,7 @@ def expanded(answer: FetchAnswer, layers: Sequence[str], limit: int) -> FetchAns
 def expand(body: bytes, layers: Sequence[str], limit: int) -> bytes:
     """Unpack a body. If the body ends too early, returns the part that is there.
 
-    Raises TooLarge, ValueError for an unknown coding, and the errors of the libraries.
+    Raises TooLarge, ValueError for a coding that is not understood, and the libraries' errors.
     """
     return _expanded(body, layers, limit)[0]
 
@@ -69,7 +75,7 @@ def _expanded(body: bytes, layers: Sequence[str], limit: int) -> tuple[bytes, bo
     for layer in layers:
         unpack = _UNPACKERS.get(layer)
         if unpack is None:
-            raise ValueError(f"content coding {layer!r} is unknown; allowed: {CODINGS}")
+            raise ValueError(f"content coding {layer!r} cannot be read; allowed: {CODINGS}")
         if body:
             body, has_end = unpack(body, limit)
             is_whole = is_whole and has_end

@@ -16,7 +16,11 @@ from gevent import monkey
 from gevent.threadpool import ThreadPool
 
 from crawler.clock import Clock
+from crawler.engine.http.messages import EXHAUSTED, FAULT, FetchError
+from crawler.logs import get_logger
 from crawler.supervision import Supervisor, run_aside
+
+log = get_logger(__name__)
 
 LOOKUPS = 32
 """The most look-ups at once; each uses a native thread."""
@@ -35,7 +39,7 @@ Lookup = Callable[[str, int], list[str]]
 class Name:
     """The result of looking up a host and port."""
 
-    __slots__ = ("addresses", "at_s", "error", "host", "port", "told")
+    __slots__ = ("addresses", "at_s", "error", "host", "port", "reason", "told")
 
     def __init__(self, host: str, port: int, at_s: float) -> None:
         self.host = host
@@ -45,6 +49,8 @@ class Name:
         self.addresses: list[str] = []
         self.error = ""
         """Why no address was found."""
+        self.reason = "dns"
+        """The reason of a FetchError that follows from that."""
         self.told = False
         """Whether libcurl knows the addresses."""
 
@@ -100,7 +106,13 @@ class Resolver:
             name.at_s = self._clock.monotonic()
             self._keep(origin, name)
             for ready in self._waiting.pop(origin):
-                ready(name)
+                self._tell(ready, name)
+
+    def _tell(self, ready: Callable[[Name], None], name: Name) -> None:
+        try:
+            ready(name)
+        except Exception:  # the others that wait must be told nevertheless
+            log.error("the receiver of an address failed", host=name.host, exc_info=True)
 
     def _look_up(self, name: Name) -> None:
         assert self._pool is not None
@@ -109,17 +121,35 @@ class Resolver:
                 found = self._pool.apply(_outcome, (self._lookup, name.host, name.port))
         except gevent.Timeout:
             name.error = f"{name.host}: no answer within {LOOKUP_S:g} s"
+        except Exception as error:
+            self._not_asked(name, error)
         else:
             if isinstance(found, Exception):
                 name.error = f"{name.host}: {found}"
             else:
                 name.addresses = found
 
+    def _not_asked(self, name: Name, error: Exception) -> None:
+        """Note that nobody could be asked. That says nothing about the host."""
+        lacking = no_thread(error)
+        if lacking is None:
+            log.error("fetcher fault", host=name.host, exc_info=error)
+        name.reason = lacking.reason if lacking else FAULT
+        name.error = f"{name.host}: {error}"
+
     def _keep(self, origin: str, name: Name) -> None:
         self._names[origin] = name
         self._names.move_to_end(origin)
         while len(self._names) > MAX_NAMES:
             self._names.popitem(last=False)
+
+
+def no_thread(error: Exception, seconds: float = 0.0) -> FetchError | None:
+    """The error of a request for which no native thread could be started; None for another
+    error."""
+    if isinstance(error, RuntimeError) and "thread" in str(error):
+        return FetchError(EXHAUSTED, str(error), seconds)
+    return None
 
 
 def is_numeric(host: str) -> bool:

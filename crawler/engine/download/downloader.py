@@ -85,7 +85,7 @@ class Downloader:
         def resolved(name: Name) -> None:
             refused = [each for each in name.addresses if not self._policy.allows(each)]
             if name.error:
-                fetch.end(FetchError("dns", name.error))
+                fetch.end(FetchError(name.reason, name.error))
             elif refused:
                 fetch.end(FetchError("forbidden address", refused[0]))
             else:

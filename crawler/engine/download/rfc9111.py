@@ -10,8 +10,9 @@ import email.utils
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from crawler.engine.http.headers import Headers
+from crawler.engine.http.headers import Headers, text_of
 from crawler.engine.http.messages import FetchAnswer, FetchCall
+from crawler.settings import wire
 
 HEURISTIC_SHARE = 0.1
 """The share of its age for which a page is fresh if its headers say nothing about freshness."""
@@ -75,10 +76,18 @@ def lifetime_s(headers: Headers, stored_s: float) -> float:
 
 
 def validators(entry: Entry) -> Sequence[str]:
-    """The request headers that ask the site whether a stored answer is still valid."""
+    """The request headers that ask the site whether a stored answer is still valid.
+
+    They give back the bytes that the site wrote, unless these could be no header.
+    """
     headers = entry.headers
     asked = (("If-None-Match", "etag"), ("If-Modified-Since", "last-modified"))
-    return [f"{name}: {headers[source]}" for name, source in asked if source in headers]
+    lines = ((name, headers[source]) for name, source in asked if headers.get(source))
+    return [
+        f"{name}: {text_of(value.encode('latin-1'))}"
+        for name, value in lines
+        if wire.is_line(value)
+    ]
 
 
 def validated(entry: Entry, fresh: FetchAnswer) -> FetchAnswer:
@@ -109,7 +118,7 @@ def directives(headers: Headers) -> Mapping[str, str]:
 def varying(call: FetchCall, headers: Headers) -> Mapping[str, str]:
     """The request's values of the headers by which an answer varies."""
     names = {name.strip().lower() for name in ", ".join(headers.getall("vary")).split(",")}
-    sent = (line.partition(":") for line in call.headers)
+    sent = (line.partition(":") for line in (f"Referer: {call.referer}", *call.headers))
     return {name.lower(): value.strip() for name, _, value in sent if name.lower() in names}
 
 

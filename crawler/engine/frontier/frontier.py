@@ -15,11 +15,12 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from crawler.engine.frontier.filters import Filters
-from crawler.engine.frontier.job import Job
+from crawler.engine.frontier.job import Job, SetCookie
 from crawler.engine.frontier.queues import SiteQueues
 from crawler.engine.frontier.seen import Seen
 from crawler.engine.frontier.site_queue import SiteQueue
 from crawler.engine.http import urls
+from crawler.engine.http.referrer import Referrer
 from crawler.engine.http.request import Request
 from crawler.settings.crawl import CrawlSettings
 
@@ -64,8 +65,11 @@ class Frontier:
         """How many requests wait, including those that wait for a retry."""
         return len(self._queues) + len(self._later)
 
-    def admit(self, request: Request, depth: int) -> str:
-        """Take a request, or return a short reason why not: duplicate, depth, offsite, …"""
+    def admit(self, request: Request, depth: int, referrer: Referrer | None = None) -> str:
+        """Take a request, or return a short reason why not: duplicate, depth, offsite, …
+
+        `referrer` is the page that yielded it.
+        """
         if depth > self._settings.max_depth > 0:
             return "depth"
         known = 0
@@ -79,22 +83,43 @@ class Frontier:
                 self._widen_shortcut()
             self._shortcut[known & self._shortcut_mask] = known
         if url is not None:
-            job = Job(request, _same(url.href, request.url), depth, next(self._order))
+            job = Job(request, _same(url.href, request.url), depth, next(self._order), referrer)
             self._queues.add(job, urls.site(url))
         return refusal
 
-    def admit_hop(self, job: Job, url: str, method: str, body: bytes | None) -> str:
-        """Queue a job for its redirect's target, or return the reason why not, as `admit` does."""
+    def admit_hop(
+        self,
+        job: Job,
+        url: str,
+        method: str,
+        body: bytes | None,
+        received: tuple[SetCookie, ...] = (),
+        changed: bool = False,
+    ) -> str:
+        """Queue a job for its redirect's target, or return the reason why not, as `admit` does.
+
+        A job is no duplicate of itself: its target may be another spelling of what it asked for.
+        `received` are the cookies of the redirect, and `changed` says whether something is new
+        (`Job.news`).
+        """
         refusal, target = self._accept(job.request, url, method, body)
+        if refusal == "duplicate" and _is_own(job, url, method, body):
+            trimmed = self._filters.trimmed(urls.parse(url))
+            if job.may_return_to(trimmed.href, changed):
+                refusal, target = "", trimmed
         if target is not None:
+            if job.referrer is not None:
+                job.referrer = job.referrer.after(job.url)
             job.hops += (job.url,)
+            job.received += received
+            job.news = len(job.hops) if changed else job.news
             job.url, job.method, job.body = target.href, method, body
             self._queues.add(job, urls.site(target))
         return refusal
 
-    def claim(self, url: str) -> bool:
-        """Add a URL to the seen set. Returns whether it is new."""
-        return self._seen.add(urls.fingerprint(url))
+    def claim(self, url: str, job: Job) -> bool:
+        """Add a URL to the seen set. Returns whether it is new, or belongs to the job itself."""
+        return self._seen.add(urls.fingerprint(url)) or _is_own(job, url, "GET", None)
 
     def push(self, job: Job) -> None:
         """Queue a job that was admitted before."""
@@ -210,6 +235,12 @@ class Frontier:
 def _goes_everywhere(request: Request) -> bool:
     """Whether `allowed_domains` does not apply to a request."""
     return request.dont_filter or bool(request.meta.get("allow_offsite"))
+
+
+def _is_own(job: Job, url: str, method: str, body: bytes | None) -> bool:
+    """Whether a job has asked for a URL itself, in this spelling or another."""
+    mark = urls.fingerprint(url, method, body)
+    return any(urls.mark(each, method, body) == mark for each in job.asked)
 
 
 def _same(text: str, other: str) -> str:

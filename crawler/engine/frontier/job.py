@@ -5,7 +5,11 @@ from __future__ import annotations
 import base64
 from typing import Any
 
+from crawler.engine.http.referrer import Referrer
 from crawler.engine.http.request import Request
+
+SetCookie = tuple[str, str, str]
+"""A cookie that an answer has set: host, name, value."""
 
 ORDER_BITS = 64
 """The bits of an order number; no crawl makes more requests than fit."""
@@ -20,16 +24,28 @@ class Job:
         "depth",
         "hops",
         "method",
+        "news",
         "order",
         "rank",
+        "received",
+        "referrer",
         "request",
         "spent_s",
         "unserializable",
         "url",
     )
 
-    def __init__(self, request: Request, url: str, depth: int, order: int) -> None:
+    def __init__(
+        self,
+        request: Request,
+        url: str,
+        depth: int,
+        order: int,
+        referrer: Referrer | None = None,
+    ) -> None:
         self.request = request
+        self.referrer = referrer
+        """The page that led here. None for start requests."""
         self.url = url
         """The URL to send: the target of the last redirect."""
         self.depth = depth
@@ -43,6 +59,11 @@ class Job:
         self.attempts = 0
         self.hops: tuple[str, ...] = ()
         """The URLs that redirected to this one."""
+        self.received: tuple[SetCookie, ...] = ()
+        """The cookies that the answers on the way have set."""
+        self.news = 0
+        """The number of hops when something changed: a new cookie came, or the method became GET.
+        What was asked for before may be asked for again without a loop."""
         self.spent_s = 0.0
         """The seconds in flight of this attempt."""
         self.unserializable = False
@@ -51,24 +72,36 @@ class Job:
     def __lt__(self, other: Job) -> bool:
         return self.rank < other.rank
 
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """All URLs that were asked for on the way, this one included."""
+        return (*self.hops, self.url)
+
+    def may_return_to(self, url: str, changed: bool) -> bool:
+        """Whether a redirect to `url` is no loop. With `changed` its answer has changed something
+        (`news`)."""
+        return changed or url not in self.asked[self.news :]
+
     def to_record(self, spider: Any) -> list[Any]:
         """The job as a JSON value. Raises NotSerializable."""
         request = self.request.to_dict(spider=spider)
-        record = [request, self.depth, self.order, self.attempts]
+        told = self.referrer and [self.referrer.url, self.referrer.policy]
+        record = [request, self.depth, self.order, self.attempts, told]
         if self.url != self.request.url or self.hops:
             body = None if self.body is None else base64.b64encode(self.body).decode("ascii")
-            record += [self.url, self.method, body, self.hops]
+            record += [self.url, self.method, body, self.hops, self.received, self.news]
         return record
 
     @classmethod
     def from_record(cls, record: list[Any]) -> Job:
         """The job that `to_record` wrote."""
-        data, depth, order, attempts, *moved = record
+        data, depth, order, attempts, told, *moved = record
         request = Request.from_dict(data)
-        job = cls(request, request.url, depth, order)
+        job = cls(request, request.url, depth, order, Referrer(*told) if told else None)
         job.attempts = attempts
         if moved:
-            job.url, job.method, body, hops = moved
+            job.url, job.method, body, hops, received, job.news = moved
             job.body = None if body is None else base64.b64decode(body)
             job.hops = tuple(hops)
+            job.received = tuple((host, name, value) for host, name, value in received)
         return job

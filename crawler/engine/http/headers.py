@@ -6,21 +6,29 @@ import email.utils
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from typing import Any
 
+from crawler.settings import wire
+
 
 class HeaderText(str):
-    """The name or the value of a header. It also answers like the bytes that Scrapy has here."""
+    """The name or the value of a header that was received. It also answers like the bytes that
+    Scrapy has here."""
 
     __slots__ = ()
 
     def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
         """The text in that encoding. Headers are Latin-1; many sites send UTF-8 in them."""
+        return self._bytes().decode(encoding, errors)
+
+    def _bytes(self) -> bytes:
         try:
-            return self.encode("latin-1").decode(encoding, errors)
-        except UnicodeEncodeError:  # a spider wrote it
-            return str(self)
+            return self.encode("latin-1")
+        except UnicodeEncodeError:  # a spider made this response
+            return bytes_of(self)
 
     def __eq__(self, other: object) -> bool:
-        return str.__eq__(self, _text(other)) if isinstance(other, bytes) else super().__eq__(other)
+        if isinstance(other, bytes):
+            return self._bytes() == other
+        return super().__eq__(other)
 
     def __ne__(self, other: object) -> bool:
         return not self == other
@@ -28,7 +36,7 @@ class HeaderText(str):
     __hash__ = str.__hash__
 
     def __contains__(self, part: Any) -> bool:
-        return super().__contains__(_text(part))
+        return part in self._bytes() if isinstance(part, bytes) else super().__contains__(part)
 
     def startswith(self, prefix: Any, *between: Any) -> bool:
         """As that of texts; a prefix may be bytes."""
@@ -41,7 +49,16 @@ class HeaderText(str):
     def split(self, sep: Any = None, maxsplit: Any = -1) -> list[str]:
         """As that of texts; the separator may be bytes."""
         parts = super().split(None if sep is None else _text(sep), maxsplit)
-        return [HeaderText(part) for part in parts]
+        return [type(self)(part) for part in parts]
+
+
+class SentText(HeaderText):
+    """The name or the value of a header of a request."""
+
+    __slots__ = ()
+
+    def _bytes(self) -> bytes:
+        return bytes_of(self)
 
 
 class Headers(Mapping[str, str]):
@@ -53,7 +70,7 @@ class Headers(Mapping[str, str]):
     def __init__(self, lines: Iterable[tuple[Any, Any]] | Mapping[Any, Any] = ()) -> None:
         pairs: Any = lines.items() if isinstance(lines, Mapping) else lines
         self._lines = [
-            (_text(name).lower(), _text(each))
+            (_received(name).lower(), _received(each))
             for name, value in pairs
             for each in (value if isinstance(value, (list, tuple)) else [value])
         ]
@@ -108,7 +125,9 @@ class Headers(Mapping[str, str]):
 class RequestHeaders(MutableMapping[str, str | None]):
     """The header lines that a request adds. Case does not matter; they are sent as first written.
 
-    A list of values becomes one line. None means that no header of that name is sent.
+    A list of values becomes one line. None means that no header of that name is sent. Bytes are
+    sent as these bytes, and text as UTF-8. Raises ValueError for what may not be sent
+    (`wire.header_fault`).
     """
 
     __slots__ = ("_by_key",)
@@ -120,7 +139,7 @@ class RequestHeaders(MutableMapping[str, str | None]):
     def getlist(self, name: str | bytes, default: Any = None) -> list[str]:
         """The value of a header as a list; without it, the default as a list."""
         value = self.get(_text(name))
-        return _listed(default) if value is None else [value]
+        return list(map(SentText, _listed(default))) if value is None else [value]
 
     def setlist(self, name: str | bytes, values: Iterable[Any]) -> None:
         """Set a header to several values, which become one line."""
@@ -136,19 +155,20 @@ class RequestHeaders(MutableMapping[str, str | None]):
 
     def __getitem__(self, name: str | bytes) -> str | None:
         value = self._by_key[_text(name).lower()][1]
-        return None if value is None else HeaderText(value)
+        return None if value is None else SentText(value)
 
     def __setitem__(self, name: str | bytes, value: Any) -> None:
-        line = _text(name), None if value is None else _value(value)
-        if any("\n" in part or "\r" in part for part in line if part):
-            raise ValueError(f"header {name!r}: {value!r} has a line break; allowed: one line")
+        line = _text(name).strip(" \t"), None if value is None else _value(value).strip(" \t")
+        fault = wire.header_fault(*line)
+        if fault:
+            raise ValueError(fault)
         self._by_key[line[0].lower()] = line
 
     def __delitem__(self, name: str | bytes) -> None:
         del self._by_key[_text(name).lower()]
 
     def __iter__(self) -> Iterator[str]:
-        return (HeaderText(name) for name, _ in self._by_key.values())
+        return (SentText(name) for name, _ in self._by_key.values())
 
     def __len__(self) -> int:
         return len(self._by_key)
@@ -157,7 +177,27 @@ class RequestHeaders(MutableMapping[str, str | None]):
         return f"RequestHeaders({dict(self)!r})"
 
 
+def text_of(part: bytes) -> str:
+    """Bytes as a text, from which `bytes_of` makes the same bytes again.
+
+    They are read as UTF-8. Each byte that is none becomes a lone surrogate (PEP 383).
+    """
+    return part.decode("utf-8", "surrogateescape")
+
+
+def bytes_of(text: str) -> bytes:
+    """A text as it is sent: in UTF-8, or as the bytes from which `text_of` made it.
+
+    Raises UnicodeEncodeError, a ValueError, for a lone surrogate that stands for no byte.
+    """
+    return text.encode("utf-8", "surrogateescape")
+
+
 def _text(part: Any) -> str:
+    return text_of(part) if isinstance(part, bytes) else str(part)
+
+
+def _received(part: Any) -> str:
     return part.decode("latin-1") if isinstance(part, bytes) else str(part)
 
 

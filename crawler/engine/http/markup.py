@@ -29,10 +29,11 @@ _LINKS = etree.XPath("//a[@href] | //area[@href]")
 _RELATED = etree.XPath("//link[@rel and @href]")
 
 
-def refresh(response: Response) -> str | None:
+def refresh(response: Response, reloads: bool = False) -> str | None:
     """The target of <meta http-equiv="refresh">; None if the page has none.
 
-    A page that reloads itself, or refreshes after `MOST_REFRESH_S`, has none.
+    A page that refreshes after `MOST_REFRESH_S` has none. Nor has one that reloads itself, unless
+    `reloads` says that it may be another page then.
     """
     if not _is_html(response):
         return None
@@ -40,10 +41,11 @@ def refresh(response: Response) -> str | None:
         found = _REFRESH.match(content)
         if found is None:
             continue
-        if int(found["seconds"] or 0) > MOST_REFRESH_S:
+        seconds = (found["seconds"] or "").lstrip("0")
+        if len(seconds) > 9 or int(seconds or 0) > MOST_REFRESH_S:
             return None
         url = _web(response, found["double"] or found["single"] or found["bare"] or "")
-        return None if url == response.url else url
+        return None if url == response.url and not reloads else url
     return None
 
 

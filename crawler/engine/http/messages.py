@@ -11,10 +11,15 @@ from crawler.settings.crawl import CrawlSettings
 
 TOO_LONG = "host rests too long"
 DOWN = "host is down"
+FAULT = "fetcher fault"
+"""A defect of this program, which costs one request. The log has its traceback."""
+EXHAUSTED = "no descriptor"
+"""The process has no file descriptor or native thread left for now."""
 _FINAL = frozenset(
     {
         TOO_LONG,
         DOWN,
+        FAULT,
         "bad cookies",
         "bad meta",
         "bad proxy",
@@ -124,7 +129,8 @@ class FetchCall:
 
     url: str
     headers: Sequence[str]
-    """Header lines, `Name: value`."""
+    """Header lines, `Name: value`; `Name;` for one that is empty, `Name:` for one that is not sent.
+    Bytes outside UTF-8 are lone surrogates (`headers.bytes_of`)."""
     terms: FetchLimits
     timeout_s: float
     """Seconds from sending to the last byte."""
@@ -134,6 +140,8 @@ class FetchCall:
     """The cookies to send, and the store for those that arrive. None means no cookies."""
     cookies: str = ""
     """More cookies for this request alone, in the form of the header."""
+    referer: str = ""
+    """The URL for the header Referer, unless `headers` has one. Empty means none."""
     proxy: str = ""
     """The URL of the proxy. Empty means no proxy."""
     credentials: Credentials | None = None

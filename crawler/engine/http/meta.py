@@ -1,8 +1,8 @@
 """The keys of `Request.meta` that the engine reads or sets. Names and meanings are Scrapy's.
 
 The spider sets `handle_httpstatus_list`, `handle_httpstatus_all`, `dont_redirect`, `dont_retry`,
-`max_retry_times`, `download_timeout`, `dont_obey_robotstxt`. The engine sets `depth`,
-`download_latency` and, where they apply, `redirect_urls`, `redirect_times`, `retry_times`,
+`max_retry_times`, `download_timeout`, `dont_obey_robotstxt`, `referrer_policy`. The engine sets
+`depth`, `download_latency` and, where they apply, `redirect_urls`, `redirect_times`, `retry_times`,
 `is_start_request`.
 
 A value that is not allowed raises FetchError with the reason `bad meta`. This costs the request,
@@ -15,6 +15,7 @@ from collections.abc import Container, Hashable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from crawler.engine.http.messages import FetchError
+from crawler.settings.crawl import REFERRER_POLICIES
 
 if TYPE_CHECKING:
     from crawler.settings.crawl import CrawlSettings
@@ -39,7 +40,6 @@ UNSUPPORTED: Mapping[str, str] = {
     "playwright": "no browser is started; a fetcher of docs/hooks.md can do that",
     "priority_adjust": "replace(priority=…) of the request",
     "redirect_ttl": "the setting max_redirects counts redirects",
-    "referrer_policy": "the header Referer of the request; None sends none",
     "splash": "no browser is asked; a fetcher of docs/hooks.md can do that",
     "verbatim_url": "URLs are sent as browsers send them",
 }
@@ -89,6 +89,14 @@ def jar_key(meta: Mapping[str, Any]) -> Hashable:
     except TypeError:
         raise _bad("cookiejar", key, "a number, a text, or another hashable value") from None
     return key  # type: ignore[no-any-return]
+
+
+def referrer_policy(meta: Mapping[str, Any], usual: str) -> str:
+    """The policy by which the request tells the URL of its page."""
+    policy = meta.get("referrer_policy") or usual
+    if policy not in REFERRER_POLICIES:
+        raise _bad("referrer_policy", policy, ", ".join(REFERRER_POLICIES))
+    return str(policy)
 
 
 def _bad(key: str, value: Any, allowed: str) -> FetchError:

@@ -10,6 +10,7 @@ from w3lib.url import safe_url_string
 
 from crawler.engine.http import serialization
 from crawler.engine.http.headers import RequestHeaders
+from crawler.settings import wire
 
 Callback = Callable[..., Any]
 Cookies = Mapping[str, Any] | Sequence[Mapping[str, Any]]
@@ -31,7 +32,8 @@ class Request:
     URL.
 
     Raises TypeError if the URL is no str, the priority no int, the body neither bytes nor str, or a
-    callback neither callable nor a name.
+    callback neither callable nor a name, and ValueError if the method is none, or a header may not
+    be sent.
     """
 
     attributes: tuple[str, ...] = (
@@ -95,7 +97,7 @@ class Request:
             raise TypeError(f"the body of a Request is {body!r}; allowed: bytes or a str")
         self.url = url if url.isascii() or encoding == "utf-8" else _encoded(url, encoding)
         self.callback = callback
-        self.method = method if method == "GET" else method.upper()
+        self.method = method if method == "GET" else _method(method)
         self.body = body.encode(encoding) if isinstance(body, str) else body
         self.cookies = cookies
         self.encoding = encoding
@@ -209,6 +211,12 @@ def _encoded(url: str, encoding: str) -> str:
         return safe_url_string(url, "utf-8" if encoding.startswith("utf-16") else encoding)
     except UnicodeError:
         return safe_url_string(url)
+
+
+def _method(method: Any) -> str:
+    if not wire.is_token(method):
+        raise ValueError(f"the method of a Request is {method!r}; allowed: GET, POST, PUT, …")
+    return str(method).upper()
 
 
 def _check_callback(role: str, callback: Any) -> None:

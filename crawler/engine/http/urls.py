@@ -59,13 +59,11 @@ def join(base: str, href: str, encoding: str = "utf-8") -> str:
 
 
 def from_header(value: str) -> str:
-    """A link from a header. Headers are Latin-1, but its bytes are read as UTF-8 if they can be."""
-    if value.isascii():
-        return value
-    try:
-        return value.encode("latin-1").decode("utf-8")
-    except UnicodeError:
-        return value
+    """A link from a header, which was read as Latin-1: its bytes outside ASCII, escaped.
+
+    Whatever encoding they are in, the server gets back the bytes that it wrote, as from browsers.
+    """
+    return value if value.isascii() else _NOT_ASCII.sub(_escaped_bytes, value)
 
 
 def is_web(url: str) -> bool:
@@ -178,6 +176,13 @@ def _even(url: str) -> str:
 def _even_escape(found: re.Match[str]) -> str:
     code = int(found[0][1:], 16)
     return chr(code) if code in _UNRESERVED else found[0].upper()
+
+
+def _escaped_bytes(found: re.Match[str]) -> str:
+    try:
+        return quote_from_bytes(found[0].encode("latin-1"), safe="")
+    except UnicodeEncodeError:  # a text that never was a header
+        return quote_from_bytes(found[0].encode("utf-8", "replace"), safe="")
 
 
 def _encoded_query(href: str, encoding: str) -> str:

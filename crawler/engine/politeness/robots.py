@@ -8,6 +8,7 @@ Whatever the site sends instead of rules is parsed, and its rules count, if it h
 
 from __future__ import annotations
 
+import codecs
 import math
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
@@ -21,7 +22,13 @@ from crawler.clock import Clock
 from crawler.engine.download.downloader import Downloader
 from crawler.engine.http import encoding, urls
 from crawler.engine.http.headers import Headers, retry_after_s
-from crawler.engine.http.messages import FetchAnswer, FetchCall, FetchError, FetchLimits
+from crawler.engine.http.messages import (
+    EXHAUSTED,
+    FetchAnswer,
+    FetchCall,
+    FetchError,
+    FetchLimits,
+)
 from crawler.engine.politeness import robots_lines
 from crawler.logs import get_logger
 from crawler.settings.crawl import CrawlSettings
@@ -54,6 +61,7 @@ MAX_HOPS = 5
 MAX_SITES = 10_000
 """The most sites that are remembered. The site that was fetched longest ago is forgotten first."""
 MAX_CRAWL_DELAY_S = 300.0
+codecs.lookup("utf-8-sig")  # Python loads it from a file, and later there may be no descriptor
 
 
 _Site = tuple[str, int]
@@ -152,6 +160,9 @@ class Robots:
                     read_bytes=MAX_BYTES,
                     ignored_bytes=rules.ignored_bytes,
                 )
+        except OSError as error:  # no descriptor or thread is left for now
+            rules = Rules(trouble=EXHAUSTED)
+            log.warning("robots.txt was not read", site=site[0], error=str(error))
         finally:
             self._keep(site, rules)
             for ready in self._asking.pop(site):
@@ -182,6 +193,8 @@ class Robots:
                 return cast(Rules, gevent.get_hub().threadpool.apply(read, (answer,)))
             if target is None:
                 return self._with_pause(read(answer), answer)
+            if urls.origin(target) != urls.origin(url):
+                headers = [line for line in headers if not line.lower().startswith("host:")]
             url = target
         return Rules()
 

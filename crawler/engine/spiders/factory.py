@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from crawler.engine.http import urls
 from crawler.engine.http.failures import FAULTS
 from crawler.engine.spiders import arguments
+from crawler.engine.spiders.secrets import kept_home
 from crawler.engine.spiders.spider import Spider
 from crawler.errors import InvalidArgument
 from crawler.settings.crawl import CrawlSettings
@@ -17,6 +17,13 @@ from crawler.settings.scrapy_names import of_class, translated
 
 RESERVED = frozenset({"name", "custom_settings", "declaration", "item_schema", "pipelines"})
 """Attributes of a spider that a task parameter may not replace. It may replace no method either."""
+
+_LOGIN = {
+    "http_user": "http_user",
+    "http_password": "http_pass",
+    "http_auth_domain": "http_auth_domain",
+}
+"""Settings → the attributes of a spider that give them too."""
 
 
 def make_spider(
@@ -43,7 +50,7 @@ def make_spider(
         spider = spider_class(**given)
     except FAULTS as error:
         raise _refused(spider_class, given, error) from error
-    spider.settings = _with_login(laid_over, spider)
+    spider.settings = _with_login(laid_over, own, spider, parameters, trusts_tasks)
     if not spider_class.begins_itself() and not spider.start_urls:
         raise InvalidArgument(
             f"parameters.start_urls: spider {spider.name!r} has no start URL of its own;"
@@ -77,15 +84,42 @@ def _own_settings(spider_class: type[Spider], settings: CrawlSettings) -> CrawlS
     return override(settings, translated(of_class(spider_class)), "custom_settings")
 
 
-def _with_login(settings: CrawlSettings, spider: Spider) -> CrawlSettings:
-    """The settings, with the spider's attributes for logging in, which have Scrapy's names."""
-    names = {
-        "http_user": "http_user",
-        "http_pass": "http_password",
-        "http_auth_domain": "http_auth_domain",
+def _with_login(
+    settings: CrawlSettings,
+    own: CrawlSettings,
+    spider: Spider,
+    parameters: Mapping[str, Any],
+    trusts_tasks: bool,
+) -> CrawlSettings:
+    """The settings with what the spider's attributes say about logging in, and with each secret at
+    home unless `trusts_tasks`."""
+    spiders = translated(of_class(type(spider)))
+    tasks = parameters.get("settings", {})
+    login = {
+        key: text
+        for key, text in _login(spider).items()
+        if _LOGIN[key] in parameters or key not in tasks
     }
-    given = {names[name]: getattr(spider, name, None) for name in names}
-    return replace(settings, **{name: text for name, text in given.items() if text})
+    settings = override(settings, login, "parameters")
+    if trusts_tasks:
+        return settings
+    of_task = {key: text for key, text in login.items() if _LOGIN[key] in parameters}
+    of_spider = {key: text for key, text in login.items() if key not in of_task}
+    start_url = _own_start(type(spider)) if "start_urls" in parameters else ""
+    return kept_home(settings, own, {**spiders, **of_spider}, {**tasks, **of_task}, start_url)
+
+
+def _login(spider: Spider) -> dict[str, Any]:
+    """The settings for logging in that attributes of the spider give, under Scrapy's names."""
+    given = {name: getattr(spider, attribute, None) for name, attribute in _LOGIN.items()}
+    return {name: text for name, text in given.items() if text}
+
+
+def _own_start(spider_class: type[Spider]) -> str:
+    """Where a spider begins by itself; empty if only a task says that."""
+    urls = spider_class.start_urls
+    first = urls if isinstance(urls, str) else next(iter(urls), "")
+    return first if isinstance(first, str) else ""
 
 
 def _check_parameters(spider_class: type[Spider], given: dict[str, Any]) -> None:

@@ -13,6 +13,7 @@ from crawler.clock import ManualClock, settle
 from crawler.engine.crawl.crawl import START_AHEAD
 from crawler.engine.crawl.time_slice import SLICE_S, TimeSlice
 from crawler.engine.download.body_memory import BodyMemory
+from crawler.engine.frontier.frontier import Frontier
 from crawler.engine.http.messages import FetchError
 from crawler.model.records import State
 from tests.unit.engine.fakes import FakeFetcher, ListSink, crawl_of, page, shared
@@ -320,13 +321,22 @@ def test_counts_are_live_and_their_clock_stops_with_the_run(clock):
     assert not it.crawl.running
 
 
-def test_a_broken_engine_part_fails_the_crawl_and_closes_the_sink(clock):
-    fetcher = FakeFetcher(clock, lambda call: 1 / 0)
-    it = Running(clock, spider_of(["http://h/"]), fetcher)
+def test_a_broken_engine_part_fails_the_crawl_and_closes_the_sink(clock, monkeypatch):
+    monkeypatch.setattr(Frontier, "put", lambda *_: 1 / 0)
+    it = Running(clock, spider_of(["http://h/"]), FakeFetcher(clock))
     state, reason = it.crawl.outcome()
     assert state is State.FAILED
     assert reason == "the crawl broke: ZeroDivisionError: division by zero"
     assert it.sink.calls == ["open", "close"]
+
+
+def test_a_broken_fetcher_costs_its_requests_and_not_the_crawl(clock, callback_errors):
+    fetcher = FakeFetcher(clock, lambda call: 1 / 0 if call.url.endswith("bad") else page())
+    it = Running(clock, spider_of(["http://h/bad", "http://h/good"]), fetcher)
+    it.finish(within_s=10)
+    assert it.crawl.failures_by_reason == {"fetcher fault": 1}
+    assert it.crawl.counts.pages == 1
+    assert "ZeroDivisionError" in callback_errors[0]
 
 
 def test_the_time_of_a_request_covers_its_redirects(clock):

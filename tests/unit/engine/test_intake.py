@@ -166,6 +166,7 @@ TAKEN = [
     "handle_httpstatus_list",
     "max_retry_times",
     "proxy",
+    "referrer_policy",
 ]
 SET_BY_THE_ENGINE = [
     "download_latency",

@@ -3,6 +3,7 @@
 import pytest
 
 from crawler.engine.crawl.verdicts import (
+    EXHAUSTED_ATTEMPTS,
     Failed,
     Page,
     Redirect,
@@ -12,7 +13,7 @@ from crawler.engine.crawl.verdicts import (
 )
 from crawler.engine.frontier.frontier import Job
 from crawler.engine.http.headers import retry_after_s
-from crawler.engine.http.messages import FetchAnswer, FetchError
+from crawler.engine.http.messages import EXHAUSTED, FetchAnswer, FetchError
 from crawler.engine.spiders.spider import Request
 from crawler.settings.crawl import CrawlSettings
 
@@ -84,7 +85,7 @@ def test_of_the_errors_only_passing_ones_are_tried_again(reason, again):
     ("location", "target"),
     [
         ("/ä".encode(), "http://h/%C3%A4"),
-        (b"/\xe4", "http://h/%C3%A4"),
+        (b"/\xe4", "http://h/%E4"),
         (b" ../b#part ", "http://h/b"),
         (b"HTTP:\\\\Other\\c", "http://other/c"),
     ],
@@ -129,3 +130,12 @@ def test_redirects_that_are_not_followed(location, hops, reason):
     found = verdict(302, f"Location: {location}", of=job(hops=hops))
     assert isinstance(found, Failed)
     assert found.reason == reason
+
+
+def test_a_worker_without_descriptors_tries_again_for_long():
+    lacking = FetchError(EXHAUSTED)
+    assert decide(job(), lacking, SETTINGS, NOW_S) == Retry(1.0, EXHAUSTED)
+    assert decide(job(attempts=5), lacking, SETTINGS, NOW_S) == Retry(32.0, EXHAUSTED)
+    assert isinstance(decide(job(attempts=EXHAUSTED_ATTEMPTS), lacking, SETTINGS, NOW_S), Failed)
+    hasty = CrawlSettings(retries=0, retry_delay_s=0.0)
+    assert decide(job(), lacking, hasty, NOW_S) == Retry(1.0, EXHAUSTED)

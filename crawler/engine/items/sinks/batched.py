@@ -6,6 +6,7 @@ slow database slows down the callbacks, and these slow down the fetches. Memory 
 
 from __future__ import annotations
 
+import errno
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
@@ -24,7 +25,8 @@ from crawler.supervision import Supervisor, do_all
 log = get_logger(__name__)
 
 PATIENCE_S = 60.0
-"""The seconds for which an unreachable database is retried. Then the crawl fails."""
+"""The seconds for which an unreachable database, or a missing descriptor, is waited for. Then the
+crawl fails."""
 
 T = TypeVar("T")
 
@@ -123,10 +125,10 @@ class BatchedSink:
             self._fault = self._fault or OSError(f"{type(error).__name__}: {error}")
 
     def _open(self) -> None:
-        self._in_thread(self._writer.open)
+        self._patiently(self._writer.open, _lacks_means)
 
     def _write(self, batch: list[Any]) -> None:
-        self.lost.update(self._patiently(lambda: self._writer.write(batch)))
+        self.lost.update(self._patiently(lambda: self._writer.write(batch), _may_pass))
 
     def _close(self) -> None:
         self._noting_faults(
@@ -140,14 +142,16 @@ class BatchedSink:
         if not self._shared:
             self._threads.kill()
 
-    def _patiently(self, step: Callable[[], T]) -> T:
-        """Repeat a step while the database is unreachable and somebody waits for the sink."""
+    def _patiently(self, step: Callable[[], T], may_pass: Callable[[Exception], bool]) -> T:
+        """Repeat a step while its error may pass and somebody waits for the sink."""
         backoff = Backoff(most_s=5.0)
         until_s = self._clock.monotonic() + PATIENCE_S
         while True:
             try:
                 return self._in_thread(step)
-            except Unreachable as error:
+            except (OSError, RuntimeError) as error:
+                if not may_pass(error):
+                    raise
                 pause_s = backoff.next_s()
                 if self._cut_off.is_set() or self._clock.monotonic() + pause_s > until_s:
                     raise
@@ -161,6 +165,17 @@ class BatchedSink:
             raise error
         value: T = result
         return value
+
+
+def _lacks_means(error: Exception) -> bool:
+    """Whether this process lacks a file descriptor or a native thread for now."""
+    if isinstance(error, OSError):
+        return error.errno in (errno.EMFILE, errno.ENFILE)
+    return isinstance(error, RuntimeError) and "new thread" in str(error)
+
+
+def _may_pass(error: Exception) -> bool:
+    return isinstance(error, Unreachable) or _lacks_means(error)
 
 
 def _caught(step: Callable[[], T]) -> tuple[T | None, Exception | None]:

@@ -1,5 +1,6 @@
 """A slow place slows down whoever brings items: nothing is lost, and little is held in memory."""
 
+import errno
 import threading
 from collections import Counter
 
@@ -151,6 +152,39 @@ def test_what_cannot_be_reached_is_tried_again_and_comes_once():
     eventually(lambda: gate.written or clock.advance(1.0))
     sink.close()
     assert gate.written == list(range(10))
+
+
+class Late(Gate):
+    """Cannot be opened at once."""
+
+    def __init__(self, *errors):
+        super().__init__()
+        self.turnstile.open()
+        self.errors = list(errors)
+
+    def open(self):
+        if self.errors:
+            raise self.errors.pop(0)
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE])
+def test_a_sink_waits_for_a_descriptor(number):
+    clock = ManualClock()
+    late = Late(OSError(number, "Too many open files"), RuntimeError("can't start new thread"))
+    sink = BatchedSink(late, clock=clock)
+    opening = gevent.spawn(sink.open)
+    eventually(lambda: opening.dead or clock.advance(1.0))
+    bring(sink, 10)
+    sink.close()
+    assert late.written == list(range(10))
+
+
+def test_a_sink_does_not_wait_for_what_will_not_come():
+    sink = BatchedSink(Late(OSError(errno.ENOENT, "no such folder")))
+    with pytest.raises(OSError, match="no such folder"):
+        sink.open()
+    with pytest.raises(OSError, match="no such folder"):
+        sink.close()
 
 
 def test_a_place_that_stays_away_ends_it():

@@ -1,0 +1,76 @@
+"""The header Referer: how much of the URL of its page a request tells (W3C Referrer Policy).
+
+All requests of a page share one `Referrer`, so that most of the work is done once for each page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from crawler.engine.http import urls
+from crawler.settings.crawl import REFERRER_POLICIES
+
+MOST_CHARACTERS = 4096
+"""Of a longer URL only the origin is told (W3C Referrer Policy, 8.4)."""
+NOBODY = "no-referrer"
+_PAGE, _ORIGIN, _NOTHING = 0, 1, 2
+_TOLD: Mapping[str, tuple[int, int, int]] = dict(
+    zip(
+        REFERRER_POLICIES,
+        (
+            (_NOTHING, _NOTHING, _NOTHING),
+            (_PAGE, _PAGE, _NOTHING),
+            (_PAGE, _NOTHING, _NOTHING),
+            (_ORIGIN, _ORIGIN, _ORIGIN),
+            (_ORIGIN, _ORIGIN, _NOTHING),
+            (_PAGE, _ORIGIN, _ORIGIN),
+            (_PAGE, _ORIGIN, _NOTHING),
+            (_PAGE, _PAGE, _PAGE),
+        ),
+        strict=True,
+    )
+)
+"""Policy → what is told to the page's own origin, to others, and from https to http."""
+
+
+class Referrer:
+    """What requests of the page `url` tell about it. `url` is in normal form, without fragment."""
+
+    __slots__ = ("_down", "_far", "_is_secure", "_near", "origin", "policy", "url")
+
+    def __init__(self, url: str, policy: str) -> None:
+        self.url = urls.shown(url)
+        self.policy = policy
+        self.origin = f"{self.url[: self.url.find('/', len('https://'))]}/"
+        page = self.url if len(self.url) <= MOST_CHARACTERS else self.origin
+        told = (page, self.origin, "")
+        self._near, self._far, self._down = (told[each] for each in _TOLD[policy])
+        self._is_secure = self.url.startswith("https:")
+
+    def told_to(self, target: str) -> str:
+        """The value of Referer for a request to `target`. Empty if it has none."""
+        if target.startswith(self.origin):
+            return self._near
+        if self._is_secure and not target.startswith("https:"):
+            return self._down
+        return self._far
+
+    def under(self, policy: str) -> Referrer:
+        """The same page under another policy."""
+        return self if policy == self.policy else Referrer(self.url, policy)
+
+    def after(self, target: str) -> Referrer:
+        """What the next request tells when `target` redirects: never more than `target` knew."""
+        told = self.told_to(target)
+        return Referrer(told, self.policy) if told else self.under(NOBODY)
+
+
+def policy_of(headers: Sequence[str], usual: str) -> str:
+    """The policy that a page asks for in its headers Referrer-Policy: the last one that is known.
+
+    `usual` is the policy of the crawl. If that tells nobody anything, no page changes it.
+    """
+    if usual == NOBODY:
+        return usual
+    words = (word.strip().lower() for line in headers for word in line.split(","))
+    return next((word for word in reversed(list(words)) if word in _TOLD), usual)

@@ -1,0 +1,198 @@
+"""A defect in a callback of libcurl or of the hub costs one request, which is told of it."""
+
+import gevent
+import pycurl
+import pytest
+
+from crawler.clock import ManualClock
+from crawler.engine.download.address_policy import AddressPolicy
+from crawler.engine.download.curl import CurlFetcher
+from crawler.engine.download.curl_transfer import Transfer
+from crawler.engine.download.dns import Resolver
+from crawler.engine.http.messages import (
+    EXHAUSTED,
+    FAULT,
+    FetchAnswer,
+    FetchCall,
+    FetchError,
+    FetchLimits,
+)
+from crawler.settings.crawl import CrawlSettings
+from crawler.supervision import Supervisor
+from tests.site import Site
+from tests.waiting import eventually
+
+
+@pytest.fixture(scope="module")
+def site():
+    with Site() as site:
+        yield site
+
+
+@pytest.fixture
+def fetcher():
+    fetcher = CurlFetcher(AddressPolicy(["all"]))
+    fetcher.start()
+    yield fetcher
+    fetcher.stop()
+
+
+def call(url, **more):
+    return FetchCall(
+        url=url, headers=(), terms=FetchLimits.of(CrawlSettings()), timeout_s=5.0, **more
+    )
+
+
+def told(fetcher, *calls):
+    """What each of these requests is told."""
+    found = []
+    for each in calls:
+        fetcher.submit(each, found.append)
+    eventually(lambda: len(found) >= len(calls), within_s=5)
+    return found
+
+
+def outcome(fetcher, request):
+    """Why a request fails, whether it is refused at once or later."""
+    try:
+        return told(fetcher, request)[0].reason
+    except FetchError as error:
+        return error.reason
+
+
+def breaks(*_, **__):
+    raise ZeroDivisionError("on purpose")
+
+
+@pytest.mark.parametrize("name", ["_take", "answer", "overdue"])
+def test_a_defect_ends_its_own_request_with_an_error(
+    site, fetcher, monkeypatch, callback_errors, name
+):
+    path = "/slow?s=9" if name == "overdue" else "/page/1"
+    monkeypatch.setattr(Transfer, name, breaks)
+    [error] = told(fetcher, call(site.url(path)))
+    assert isinstance(error, FetchError)
+    assert error.reason == FAULT
+    assert not error.transient
+    assert any("ZeroDivisionError" in each for each in callback_errors)
+    monkeypatch.undo()
+    assert isinstance(told(fetcher, call(site.url("/page/1")))[0], FetchAnswer)
+    assert fetcher.in_flight == 0
+
+
+def test_a_jar_that_breaks_costs_its_own_answer_alone(site, fetcher, callback_errors):
+    class Jar:
+        def attach(self, handle):
+            pass
+
+        answered = breaks
+
+    broken, whole = call(site.url("/page/1"), jar=Jar()), call(site.url("/page/2"))
+    found = told(fetcher, broken, whole)
+    assert sorted(getattr(each, "reason", "") for each in found) == ["", FAULT]
+    assert callback_errors
+
+
+def test_an_opener_that_breaks_is_no_fault_of_the_host(site, monkeypatch, callback_errors):
+    fetcher = CurlFetcher(AddressPolicy(["127.0.0.0/8"]))
+    fetcher.start()
+    monkeypatch.setattr(AddressPolicy, "allows", breaks)
+    [error] = told(fetcher, call(site.url("/page/1")))
+    fetcher.stop()
+    assert (error.reason, error.unreachable) == (FAULT, False)
+    assert callback_errors
+
+
+def test_a_receiver_that_fails_with_an_answer_gets_an_error(site, fetcher, callback_errors):
+    found = []
+
+    def done(result):
+        found.append(result)
+        if isinstance(result, FetchAnswer):
+            raise ZeroDivisionError("on purpose")
+
+    fetcher.submit(call(site.url("/page/1")), done)
+    eventually(lambda: len(found) == 2, within_s=5)
+    assert found[1].reason == FAULT
+    assert callback_errors
+
+
+def test_a_body_that_cannot_be_unpacked_by_a_defect_is_told(
+    site, fetcher, monkeypatch, callback_errors
+):
+    monkeypatch.setattr("crawler.engine.download.curl.expanded", breaks)
+    monkeypatch.setattr("crawler.engine.download.curl.QUICK_BYTES", 10)
+    [error] = told(fetcher, call(site.url("/packed")))
+    assert error.reason == FAULT
+    assert callback_errors
+
+
+def test_what_libcurl_would_only_print_fails_a_test(callback_errors):
+    handle = pycurl.Curl()
+    handle.setopt(pycurl.URL, "file:///proc/self/status")
+    handle.setopt(pycurl.WRITEFUNCTION, breaks)
+    with pytest.raises(pycurl.error):
+        handle.perform()
+    handle.close()
+    gevent.get_hub().loop.run_callback(breaks)
+    gevent.sleep(0)
+    assert [each.split(":")[0].split(",")[0] for each in callback_errors] == ["printed", "the hub"]
+
+
+def test_a_text_that_got_past_all_checks_is_not_sent(site, fetcher):
+    hits = len(site.hits)
+    bad = [
+        {"method": "GET /x HTTP/1.1\r\nHost"},
+        {"cookies": "a=b\r\nX-Injected: 1"},
+        {"referer": "http://h/\r\nX-Injected: 1"},
+        {"proxy": "http://127.0.0.1:1\r\n/"},
+    ]
+    requests = [call(site.url("/page/1"), **each) for each in bad]
+    for line in ("X-A: 1\r\nX-Injected: 1", "X-A: \x00", "X-A: \ud800"):
+        requests.append(call(site.url("/page/1")))
+        requests[-1].headers = (line,)
+    for request in requests:
+        assert outcome(fetcher, request) == "bad request"
+    assert len(site.hits) == hits
+
+
+def test_requests_beyond_the_descriptors_wait_for_their_turn(site, monkeypatch):
+    monkeypatch.setattr("crawler.engine.download.curl._most_connections", lambda: 2)
+    fetcher = CurlFetcher(AddressPolicy(["all"]))
+    fetcher.start()
+    found = []
+    for number in range(7):
+        fetcher.submit(call(site.url(f"/page/{number}")), found.append)
+    assert fetcher.in_flight == 7
+    assert len(fetcher._active) == 2
+    waits = fetcher.submit(call(site.url("/page/never")), found.append)
+    waits.cancel()
+    eventually(lambda: len(found) == 7, within_s=5)
+    assert all(isinstance(each, FetchAnswer) for each in found)
+    assert fetcher.in_flight == 0
+    fetcher.stop()
+
+
+def test_a_socket_that_cannot_be_opened_for_now_is_no_fault_of_the_host(site, monkeypatch):
+    def no_socket(*_):
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr("crawler.engine.download.curl_handle._Socket", no_socket)
+    fetcher = CurlFetcher(AddressPolicy(["127.0.0.0/8"]))
+    fetcher.start()
+    [error] = told(fetcher, call(site.url("/page/1")))
+    fetcher.stop()
+    assert (error.reason, error.unreachable, error.transient) == (EXHAUSTED, False, True)
+
+
+def test_a_look_up_without_a_thread_says_nothing_about_the_host(monkeypatch):
+    def no_thread(*_):
+        raise RuntimeError("can't start new thread")
+
+    resolver = Resolver(Supervisor("test"), ManualClock())
+    monkeypatch.setattr("crawler.engine.download.dns.ThreadPool.apply", no_thread)
+    found = []
+    resolver.ask("http://host.example", found.append)
+    eventually(lambda: found, within_s=5)
+    assert found[0].reason == EXHAUSTED
+    resolver.close()
