@@ -17,7 +17,6 @@ from typing import Any
 import gevent
 import pytest
 from gevent.hub import Hub
-from gevent.threadpool import _WorkerGreenlet
 
 LOGGED = frozenset(
     {
@@ -43,11 +42,10 @@ def pytest_configure() -> None:
     told, printed = Hub.handle_error, sys.excepthook
 
     def of_hub(hub: Hub, context: Any, kind: Any, error: Any, where: Any) -> None:
-        # Supervisors see the ends of greenlets, and whoever waits for a native thread its error.
-        # The ends of threads are no errors.
+        # Supervisors see the ends of greenlets, a server of a test tells its requests (a dict), and
+        # a thread pool its tasks (a tuple). The ends of threads are no errors.
         is_end = isinstance(kind, type) and issubclass(kind, hub.NOT_ERROR)
-        is_told = isinstance(context, gevent.Greenlet) or _is_of_thread(context)
-        if not is_told and not is_end:
+        if not isinstance(context, gevent.Greenlet | dict | tuple) and not is_end:
             _errors.append(f"the hub, {context!r}: {_text(kind, error, where)}")
         told(hub, context, kind, error, where)
 
@@ -76,10 +74,6 @@ def callback_errors(no_callback_raises: None) -> Iterator[list[str]]:
     """The errors of callbacks so far, for a test that causes them on purpose."""
     yield _errors
     _errors.clear()
-
-
-def _is_of_thread(context: Any) -> bool:
-    return isinstance(context, tuple) and isinstance(context[0], _WorkerGreenlet)
 
 
 def _text(kind: Any, error: Any, where: Any) -> str:

@@ -108,7 +108,7 @@ def test_what_is_no_cookie_costs_its_request_alone(wire, cookies):
 
 
 @pytest.mark.parametrize("meta", [{"fetcher": ["x"]}, {"proxy": 5}, {"download_timeout": "x"}])
-def test_what_is_wrong_in_meta_costs_its_request_alone(wire, meta, callback_errors):
+def test_what_is_wrong_in_meta_costs_its_request_alone(wire, meta):
     crawl, found = walk(*(Request(wire.url(f"/{n}"), meta=m) for n, m in enumerate([{}, meta, {}])))
     assert [found[0], found[2]] == [wire.url("/0"), wire.url("/2")]
     assert crawl.counts.failures == 1

@@ -185,9 +185,6 @@ class Dispatcher:
             sent = self._sender.send(job, arrived)
         except FetchError as error:
             arrived(error)
-        except Exception as error:  # it costs this request, not the crawl
-            log.error("fetcher fault", url=urls.shown(job.url), exc_info=True)
-            arrived(FetchError(FAULT, f"{type(error).__name__}: {error}"))
         else:
             if job in self._in_flight:
                 self._in_flight[job] = queue, sent

@@ -23,6 +23,7 @@ from crawler.engine.http.messages import (
     FetchLimits,
     Sent,
 )
+from crawler.settings import wire
 from crawler.settings.crawl import CrawlSettings
 from crawler.settings.wire import SECRET
 
@@ -122,6 +123,10 @@ class Sender:
             jar=self._jar,
             fetcher=self._settings.fetcher,
         )
+        if job.method != "GET" and not wire.is_token(job.method):
+            raise FetchError(
+                "bad request", f"method {job.method!r} is not allowed; allowed: GET, POST, PUT, …"
+            )
         if job.referrer is not None:
             policy = meta.referrer_policy(request.meta, job.referrer.policy)
             call.referer = job.referrer.under(policy).told_to(job.url)
@@ -150,7 +155,7 @@ class Sender:
     def _heed(self, call: FetchCall, said: Mapping[str, Any]) -> None:
         """Apply the keys of the request's `meta`."""
         call.proxy = checked(said.get("proxy") or "")
-        call.fetcher = said.get("fetcher") or call.fetcher
+        call.fetcher = meta.fetcher(said) or call.fetcher
         if self._jar is not None and "cookiejar" in said:
             call.jar = self._session(meta.jar_key(said))
         if said.get("dont_merge_cookies"):
@@ -178,6 +183,10 @@ class Sender:
         headers = _without(job.request.headers, () if home else BOUND)
         if job.method != job.request.method:
             headers = {k: v for k, v in headers.items() if not _ABOUT_BODY.fullmatch(k.lower())}
+        for name, value in headers.items():
+            fault = wire.header_fault(name, value)
+            if fault:
+                raise FetchError("bad request", fault)
         written = [headers.pop(name) for name in list(headers) if name.lower() == "cookie"]
         if headers:
             call.headers = _in_place_of(call.headers, headers)

@@ -6,8 +6,6 @@ import email.utils
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from typing import Any
 
-from crawler.settings import wire
-
 
 class HeaderText(str):
     """The name or the value of a header that was received. It also answers like the bytes that
@@ -126,8 +124,8 @@ class RequestHeaders(MutableMapping[str, str | None]):
     """The header lines that a request adds. Case does not matter; they are sent as first written.
 
     A list of values becomes one line. None means that no header of that name is sent. Bytes are
-    sent as these bytes, and text as UTF-8. Raises ValueError for what may not be sent
-    (`wire.header_fault`).
+    sent as these bytes, and text as UTF-8. Raises ValueError for a line break. Whatever else may
+    not be sent (`wire.header_fault`) is the error of its request.
     """
 
     __slots__ = ("_by_key",)
@@ -159,9 +157,8 @@ class RequestHeaders(MutableMapping[str, str | None]):
 
     def __setitem__(self, name: str | bytes, value: Any) -> None:
         line = _text(name).strip(" \t"), None if value is None else _value(value).strip(" \t")
-        fault = wire.header_fault(*line)
-        if fault:
-            raise ValueError(fault)
+        if any("\n" in part or "\r" in part for part in line if part):
+            raise ValueError(f"header {name!r}: {value!r} has a line break; allowed: one line")
         self._by_key[line[0].lower()] = line
 
     def __delitem__(self, name: str | bytes) -> None:

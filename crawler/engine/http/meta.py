@@ -91,6 +91,14 @@ def jar_key(meta: Mapping[str, Any]) -> Hashable:
     return key  # type: ignore[no-any-return]
 
 
+def fetcher(meta: Mapping[str, Any]) -> str:
+    """The name of the fetcher that the request asks for. Empty if it asks for none."""
+    name = meta.get("fetcher") or ""
+    if not isinstance(name, str):
+        raise _bad("fetcher", name, "the name of a fetcher")
+    return name
+
+
 def referrer_policy(meta: Mapping[str, Any], usual: str) -> str:
     """The policy by which the request tells the URL of its page."""
     policy = meta.get("referrer_policy") or usual

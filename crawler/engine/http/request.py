@@ -10,7 +10,6 @@ from w3lib.url import safe_url_string
 
 from crawler.engine.http import serialization
 from crawler.engine.http.headers import RequestHeaders
-from crawler.settings import wire
 
 Callback = Callable[..., Any]
 Cookies = Mapping[str, Any] | Sequence[Mapping[str, Any]]
@@ -31,9 +30,9 @@ class Request:
     that is a str is encoded in `encoding`, and so are characters outside ASCII in the query of the
     URL.
 
-    Raises TypeError if the URL is no str, the priority no int, the body neither bytes nor str, or a
-    callback neither callable nor a name, and ValueError if the method is none, or a header may not
-    be sent.
+    Raises TypeError if the URL or the method is no str, the priority no int, the body neither bytes
+    nor str, or a callback neither callable nor a name, and ValueError if a header has a line break.
+    A method or header that may not be sent costs the request: its errback gets `bad request`.
     """
 
     attributes: tuple[str, ...] = (
@@ -214,9 +213,9 @@ def _encoded(url: str, encoding: str) -> str:
 
 
 def _method(method: Any) -> str:
-    if not wire.is_token(method):
-        raise ValueError(f"the method of a Request is {method!r}; allowed: GET, POST, PUT, …")
-    return str(method).upper()
+    if not isinstance(method, str):
+        raise TypeError(f"the method of a Request is {method!r}; allowed: GET, POST, PUT, …")
+    return method.upper()
 
 
 def _check_callback(role: str, callback: Any) -> None:
