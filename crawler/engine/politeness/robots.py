@@ -85,11 +85,10 @@ class Rules:
 
     def allows(self, url: str, user_agent: str) -> bool:
         """Whether the URL may be fetched."""
-        if self.trouble:
-            return False
-        return self.parsed is None or bool(
-            self.parsed.can_fetch(url, robots_lines.name(user_agent))
-        )
+        if self.trouble or self.parsed is None:
+            return not self.trouble
+        name = robots_lines.name(user_agent)
+        return bool(self.parsed.can_fetch(robots_lines.compared(url), name))
 
     def delay_s(self, user_agent: str) -> float:
         """The Crawl-delay in seconds, five minutes at most; 0 without one."""

@@ -20,7 +20,11 @@ _FIELD = re.compile(
 )
 """A line that matters. Common misspellings of `disallow` count."""
 _COMPATIBLE = re.compile(r"compatible;\s*([A-Za-z_][\w.-]*)", re.IGNORECASE)
-_WITH_CONTACT = re.compile(r"([A-Za-z_][\w.-]*)(?:/[\w.]+)?(?:;\s*|\s*\(\s*)\+?https?://", re.I)
+_WITH_CONTACT = re.compile(
+    r"\b(?!compatible\b)([A-Za-z_][\w.-]*)(?:/[\w.]+)?(?:;\s*|\s*\(\s*)\+?https?://", re.I
+)
+_IN_QUERY = {"%3a": ":", "%3A": ":", "%2f": "/", "%2F": "/"}
+"""Escapes that mean nothing in a query (RFC 9309, 2.2.2, the table)."""
 _ROBOT = re.compile(r"([A-Za-z_][\w.-]*(?:bot|crawler|spider)[\w-]*)/\d", re.IGNORECASE)
 _FIRST = re.compile(r"[^\s/;,()*]+")
 
@@ -48,6 +52,15 @@ def name(user_agent: str) -> str:
     return f"{token(user_agent).lower()}/"
 
 
+def compared(path: str) -> str:
+    """A path of a rule or a URL in the form in which both are compared."""
+    before, mark, query = path.partition("?")
+    if "%" in query:
+        for escape, meant in _IN_QUERY.items():
+            query = query.replace(escape, meant)
+    return f"{before}{mark}{query}"
+
+
 def plain(text: str) -> str:
     """The groups of a robots.txt, one line for each product token, rule or delay."""
     return "\n".join(_groups(text.translate(_ODD_BREAKS)))
@@ -69,13 +82,20 @@ def _groups(text: str) -> Iterator[str]:
             agents.append(_agent(value))
             continue
         if told < len(agents):
-            yield from (f"User-agent: {agent}" for agent in agents)
+            yield from map(_line, agents)
             told = len(agents)
         if found["delay"]:
             yield f"Crawl-delay: {value}"
         else:
             ruled = True
-            yield f"{'Allow' if found['rule'].lower() == 'allow' else 'Disallow'}: {value}"
+            allows = found["rule"].lower() == "allow"
+            yield f"{'Allow' if allows else 'Disallow'}: {compared(value)}"
+    if not ruled:  # a group without rules allows everything
+        yield from map(_line, agents)
+
+
+def _line(agent: str) -> str:
+    return f"User-agent: {agent}"
 
 
 def _agent(value: str) -> str:

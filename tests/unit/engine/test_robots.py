@@ -72,6 +72,7 @@ CHROME = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko"
         (f"{CHROME}; compatible; NewsBot/2.1; +http://news.example) Chrome/1 Safari/2", "NewsBot"),
         (f"{CHROME}) Version/1 Safari/2 (NewsReader/0.1; +http://news.example/)", "NewsReader"),
         (f"{CHROME}) Safari/2 NewsCrawler/1.2", "NewsCrawler"),
+        ("Mozilla/5.0 (compatible; +http://news.example/)", "Mozilla"),
         (f"{CHROME}) Chrome/1 Safari/2", "Mozilla"),
     ],
 )
@@ -120,6 +121,12 @@ def test_no_other_line_ends_a_list_of_agents(between):
     assert allowed(rules, "/a", "/b", agent="other") == ["/b"]
 
 
+def test_a_group_without_rules_allows_everything():
+    rules = "User-agent: *\nDisallow: /\n\nUser-agent: newsbot\n"
+    assert allowed(rules, "/a") == ["/a"]
+    assert allowed(rules, "/a", agent="other") == []
+
+
 def test_a_delay_between_agents_is_that_of_those_before_it():
     rules = read(answer(body=b"User-agent: a\nCrawl-delay: 7\nUser-agent: *\nDisallow: /x"))
     assert (rules.delay_s("a/1"), rules.delay_s("b/1")) == (7.0, 0.0)
@@ -148,6 +155,9 @@ def test_each_end_of_a_line_and_a_mark_before_the_first_are_understood(end, mark
         ("Disallow: /%62ar", ["/bar", "/%62ar", "/b"], ["/b"]),
         ("Disallow: /a%2Fb", ["/a/b", "/a%2fb"], ["/a/b"]),
         ("Disallow: /A", ["/a", "/A"], ["/a"]),
+        ("Disallow: /?u=http://h", ["/?u=http%3A%2F%2fh", "/?u=http://h", "/?u="], ["/?u="]),
+        ("Disallow: /?u=http%3a%2F%2Fh", ["/?u=http%3A//h", "/?u=http://h", "/?u="], ["/?u="]),
+        ("Disallow: /a%2Ab\nDisallow: /c%24", ["/a*b", "/axb", "/c$", "/cd"], ["/axb", "/cd"]),
         ("Disallow: /x?id=", ["/x?id=1", "/x"], ["/x"]),
         ("Disallow:", ["/a"], ["/a"]),
         ("Disallow: /", ["/a", "/robots.txt"], ["/robots.txt"]),
