@@ -20,7 +20,7 @@ from crawler.engine.http.request import Request
 
 __all__ = ["Headers", "Response", "Selector"]
 
-_PAGES = (Kind.HTML, Kind.XHTML, Kind.OTHER)
+_PAGES = (Kind.HTML, Kind.XHTML)
 
 
 class Response:
@@ -125,7 +125,8 @@ class Response:
     @cached_property
     def head_tags(self) -> list[head.Tag]:
         """The <meta> and <base> tags of a page with a base or a refresh; of others none."""
-        if self.kind not in _PAGES:
+        is_page = self.kind in _PAGES or (self.kind is Kind.OTHER and self._begins_as_markup)
+        if not is_page:
             return []
         return list(head.tags(self.text, "<base", "refresh", is_xml=self.kind is Kind.XHTML))
 
@@ -213,6 +214,11 @@ class Response:
     def _hrefs(self, css: str | None, xpath: str | None) -> list[str]:
         selection = selectors.css(css) if css is not None else selectors.xpath(xpath or "")
         return selection.hrefs(self.selector.root)
+
+    @property
+    def _begins_as_markup(self) -> bool:
+        """Whether a body of some other type, such as an image, may be a page after all."""
+        return self.body[:64].lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<")
 
     @cached_property
     def _decoded(self) -> tuple[str, str]:

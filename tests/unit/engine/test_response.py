@@ -3,6 +3,7 @@
 import pytest
 
 from crawler import FormRequest, LinkExtractor, Request, Response, Selector
+from crawler.engine.http import encoding
 from crawler.engine.http.response import Headers
 
 PAGE = b"""<html><head><title>T</title></head><body>
@@ -187,6 +188,16 @@ def test_deep_nesting_of_xml_hides_nothing(levels):
     )
     assert (page.css("link::text").get(), page.css("p::text").get()) == ("in", "b")
     assert typed("<s>" * levels + "<link>in", "text/xml").css("link::text").get() == "in"
+
+
+def test_a_link_of_an_image_needs_no_text_of_it(monkeypatch):
+    image = typed(b"\x89PNG <base href=/no/>" + bytes(range(256)) * 100, "image/png")
+    monkeypatch.setattr(encoding, "decode", lambda *_: pytest.fail("the image is decoded"))
+    assert image.urljoin("x") == "http://h/dir/x"
+
+
+def test_a_page_of_a_general_type_has_its_base():
+    assert typed("\n<base href=/b/>", "application/octet-stream").urljoin("x") == "http://h/b/x"
 
 
 def test_a_base_counts_in_all_of_the_head():
