@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 from lxml import etree  # type: ignore[import-untyped]
@@ -25,6 +26,8 @@ _REFRESH = re.compile(
 _FORBIDS = re.compile(r"\b(?:nofollow|none)\b", re.IGNORECASE)
 _VALUED = re.compile(r"unavailable_after|max-(?:snippet|image-preview|video-preview)", re.I)
 """What may stand before a colon in X-Robots-Tag, and is no name of a robot."""
+_LINK_HEADER = re.compile(r"<([^>]*)>[^,<]*?;\s*rel\s*=\s*\"?([^\";,]*)", re.IGNORECASE)
+"""A link of the header Link, and its relation (RFC 8288, 3)."""
 _LINKS = etree.XPath("//a[@href] | //area[@href]")
 _RELATED = etree.XPath("//link[@rel and @href]")
 
@@ -59,14 +62,22 @@ def _metas(response: Response, attribute: str, value: str) -> Iterator[str]:
 
 
 def canonical(response: Response) -> str | None:
-    """The canonical URL that the page names, if it is another URL."""
+    """The canonical URL that the page or its header names (RFC 6596), if it is another URL."""
     if not _is_html(response):
         return None
+    href = next(_canonical_links(response), None)
+    url = _web(response, href) if href is not None else None
+    return None if url == response.url else url
+
+
+def _canonical_links(response: Response) -> Iterator[str]:
+    for href, rel in _LINK_HEADER.findall(", ".join(response.headers.getall("link"))):
+        if "canonical" in words(rel):
+            with suppress(ValueError):
+                yield urls.join(response.url, href)  # a base counts in the page only
     for link in _RELATED(response.selector.root):
         if "canonical" in words(link.get("rel")):
-            url = _web(response, link.get("href"))
-            return None if url == response.url else url
-    return None
+            yield link.get("href")
 
 
 def restrained(response: Response, token: str = "") -> Callable[[str], bool]:

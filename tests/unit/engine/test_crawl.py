@@ -260,6 +260,14 @@ def test_an_os_error_of_a_callback_is_not_one_of_the_disk(clock):
     assert it.crawl.failures_by_reason == {"callback raised ConnectionError": 1}
 
 
+def test_a_packed_page_that_ends_too_early_is_told(clock, caplog):
+    fetcher = FakeFetcher(clock, lambda call: replace(page(), is_cut=call.url.endswith("/cut")))
+    it = Running(clock, spider_of(["http://h/cut", "http://h/whole"]), fetcher, delay_s=0.0)
+    it.finish(within_s=1)
+    assert it.crawl.counts.pages == 2
+    assert caplog.text.count("a packed page ends too early") == 1
+
+
 def test_start_requests_are_taken_as_they_are_needed(clock):
     taken = []
 

@@ -103,6 +103,21 @@ def test_a_page_names_the_url_it_is_known_by(link, url):
     assert markup.canonical(response(f"<head>{link}</head>")) == url
 
 
+@pytest.mark.parametrize(
+    ("header", "url"),
+    [
+        ('</main>; rel="canonical"', "http://h/main"),
+        ('</s.css>; rel=preload; as=style, <main>; type="a/b"; REL=Canonical', "http://h/dir/main"),
+        ('</main>; rel="next"', "http://h/base/other"),
+        ("<http://[x>; rel=canonical", "http://h/base/other"),
+    ],
+)
+def test_a_header_names_the_url_that_a_page_is_known_by(header, url):
+    body = "<base href=/base/><link rel=canonical href=other>"
+    headers = Headers([("Content-Type", "text/html"), ("Link", header)])
+    assert markup.canonical(response(body, headers)) == url
+
+
 def test_a_marked_link_is_left_unless_another_leads_there_too():
     is_barred = markup.restrained(
         response(
