@@ -19,9 +19,10 @@ MOST_READ = 65_536
 
 _TAG = re.compile(
     r"<(?:!--(?:-?>|.*?(?:--!?>|\Z))"
-    r"|[!?][^>]*+(?:>|\Z)"
+    r"|(?:[!?]|/(?![a-z]))[^>]*+(?:>|\Z)"
     r"|(?P<end>/?)(?P<name>[a-z][^\s/>]*+)"
-    r"(?P<rest>(?:[^>\"'=]++|=\s*+\"[^\"]*+\"|=\s*+'[^']*+'|[\"'=])*+)(?:>|\Z))",
+    r"(?P<rest>(?:[^>\"'=]++|=\s*+\"[^\"]*+(?:\"|\Z)|=\s*+'[^']*+(?:'|\Z)|[\"'=])*+)"
+    r"(?:>|(?P<cut>\Z)))",
     re.IGNORECASE | re.DOTALL,
 )
 _ATTRIBUTE = re.compile(
@@ -81,6 +82,8 @@ def tags(markup: str, *words: str, is_xml: bool = False) -> Iterator[Tag]:
     at = 0
     while found := _TAG.search(markup, at):
         at = found.end()
+        if found["cut"] is not None:
+            return
         name = (found["name"] or "").lower()
         if found["end"]:
             if name == "head" and at > LEAST:
