@@ -35,8 +35,11 @@ def read_object(body: bytes) -> dict[str, Any]:
     try:
         text = body.strip() or b"{}"
         value = _DECODER.decode(text.decode(json.detect_encoding(text), "surrogatepass"))
-    except (ValueError, RecursionError) as fault:
-        raise InvalidArgument(f"the body is not JSON: {fault}") from None
+    except RecursionError:
+        raise InvalidArgument("the body is nested too deeply; allowed are some 16 levels") from None
+    except ValueError as fault:
+        why = "a number has thousands of digits" if "digits" in str(fault) else fault
+        raise InvalidArgument(f"the body is not JSON: {why}") from None
     if not isinstance(value, dict):
         raise InvalidArgument(f"the body is a JSON {type(value).__name__}; allowed is an object")
     return value

@@ -203,3 +203,24 @@ def test_reports_that_are_refused(message):
 def test_json_is_what_protobuf_makes_of_the_message(ours, message):
     theirs = json_format.MessageToDict(message, always_print_fields_with_no_presence=True)
     assert json.loads(bodies.write(ours)) == theirs
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("pages", -1),
+        ("items", -5),
+        ("failures", -(2**63)),
+        ("seconds", float("nan")),
+        ("seconds", float("inf")),
+        ("seconds", -0.5),
+        ("seconds", 1e300),
+    ],
+)
+def test_counts_of_a_report_that_could_not_be_stored_are_refused(field, value):
+    report = pb.RunReport(name="a", state="running", counts=pb.Counts(**{field: value}))
+    fine = pb.RunReport(name="a", state="running", reason="x" * 10_000)
+    with pytest.raises(InvalidArgument, match=rf"reports\[1\]\.counts\.{field}: .* is not allowed"):
+        codec.reports_from(pb.ReportRunsRequest(node_id="w", reports=[fine, report]))
+    [read] = codec.reports_from(pb.ReportRunsRequest(node_id="w", reports=[fine]))
+    assert len(read.reason) == codec.MOST_REASON
