@@ -8,7 +8,7 @@ from typing import Any, Self, TypeVar
 
 from w3lib.url import safe_url_string
 
-from crawler.engine.http import serialization
+from crawler.engine.http import curl_command, serialization
 from crawler.engine.http.headers import RequestHeaders
 
 Callback = Callable[..., Any]
@@ -54,12 +54,12 @@ class Request:
 
     __slots__ = (
         "_cb_kwargs",
+        "_cookies",
         "_flags",
         "_headers",
         "_meta",
         "body",
         "callback",
-        "cookies",
         "dont_filter",
         "encoding",
         "errback",
@@ -98,7 +98,6 @@ class Request:
         self.callback = callback
         self.method = method if method == "GET" else _method(method)
         self.body = body.encode(encoding) if isinstance(body, str) else body
-        self.cookies = cookies
         self.encoding = encoding
         self.priority = priority
         self.dont_filter = dont_filter
@@ -106,6 +105,7 @@ class Request:
         # About thirteen requests are made for each page, and most have none of these.
         self._headers = RequestHeaders(headers) if headers else None
         self._meta = dict(meta) if meta else None
+        self._cookies = cookies or None
         self._flags = list(flags) if flags else None
         self._cb_kwargs = dict(cb_kwargs) if cb_kwargs else None
 
@@ -134,6 +134,17 @@ class Request:
         if self._cb_kwargs is None:
             self._cb_kwargs = {}
         return self._cb_kwargs
+
+    @property
+    def cookies(self) -> Any:
+        """The cookies to send: a dict, or a list of dicts. May be changed."""
+        if self._cookies is None:
+            self._cookies = {}
+        return self._cookies
+
+    @cookies.setter
+    def cookies(self, cookies: Cookies | None) -> None:
+        self._cookies = cookies
 
     @property
     def flags(self) -> list[str]:
@@ -184,6 +195,14 @@ class Request:
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """The request that `to_dict` wrote. Its callbacks stay names."""
         return cls(**serialization.arguments(data))
+
+    @classmethod
+    def from_curl(cls, command: str, ignore_unknown_options: bool = True, **changes: Any) -> Self:
+        """The request that a curl command sends. `changes` replace its arguments.
+
+        Raises ValueError if it is no curl command, or has an unknown option that is not ignored.
+        """
+        return cls(**{**curl_command.arguments(command, ignore_unknown_options), **changes})
 
     def to_curl(self) -> str:
         """A curl command line that sends this request."""

@@ -51,10 +51,7 @@ class Item(dict[str, Any], metaclass=_Fields):
 
     def __setitem__(self, key: str, value: Any) -> None:
         if key not in self.fields:
-            raise KeyError(
-                f"{type(self).__name__} does not support field: {key};"
-                f" allowed: {', '.join(self.fields)}"
-            )
+            raise KeyError(_unknown(type(self), key))
         super().__setitem__(key, value)
 
     def update(self, *args: Any, **values: Any) -> None:
@@ -90,6 +87,11 @@ class Item(dict[str, Any], metaclass=_Fields):
         return f"{type(self).__name__}({dict(self)!r})"
 
 
+def _unknown(item_class: Any, name: str) -> str:
+    allowed = ", ".join(item_class.fields)
+    return f"{item_class.__name__} does not support field: {name}; allowed: {allowed}"
+
+
 class _ItemAdapter(DictAdapter):
     """Gives loaders the metadata of an Item's fields."""
 
@@ -105,8 +107,10 @@ class _ItemAdapter(DictAdapter):
     def get_field_meta_from_class(
         cls, item_class: type, field_name: str
     ) -> MappingProxyType[str, Any]:
-        said: dict[str, Any] = getattr(item_class, "fields", {}).get(field_name, {})
-        return MappingProxyType(said)
+        fields: dict[str, Any] = getattr(item_class, "fields", {})
+        if field_name not in fields:
+            raise KeyError(_unknown(item_class, field_name))
+        return MappingProxyType(fields[field_name])
 
 
 ItemAdapter.ADAPTER_CLASSES = [_ItemAdapter, *ItemAdapter.ADAPTER_CLASSES]

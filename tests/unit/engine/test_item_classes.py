@@ -136,3 +136,8 @@ def test_a_field_is_serialized_when_it_is_written(item):
     assert json.loads(to_line(item)) == {"price": "EUR 5", "title": "t"}
     assert record_of(item)[0] == {"price": "EUR 5", "title": "t"}
     assert dict(fields_of(item)) == {"price": 5, "title": "t"}
+
+
+def test_a_loader_refuses_an_unknown_field_at_once():
+    with pytest.raises(KeyError, match="Book does not support field: author; allowed: title"):
+        ItemLoader(Book()).add_value("author", "x")

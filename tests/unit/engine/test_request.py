@@ -173,3 +173,64 @@ def test_to_curl_is_a_command_a_shell_understands():
         "curl", "-X", "POST", "http://h/?a=1&b='2'", "-H", "A: b c", "-H", "Accept:",
         "--cookie", "k=v", "--data-raw", "x=1 'y'",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("command", "sent"),
+    [
+        ("curl http://h/x", ("GET", "http://h/x", {}, {}, None)),
+        ("$ curl -s --compressed h/x -o file", ("GET", "http://h/x", {}, {}, None)),
+        (
+            "curl 'http://h/' \\\n -H 'accept: */*' -H 'Cookie: a=1; b=2' -b c=3 --data-raw 'x=1'",
+            (
+                "POST",
+                "http://h/",
+                {"Accept": "*/*", "Content-Type": "application/x-www-form-urlencoded"},
+                {"a": "1", "b": "2", "c": "3"},
+                b"x=1",
+            ),
+        ),
+        (
+            "curl --url http://h/ -X put -d a -d b -H 'Content-Type: text/plain' -u me:secret -A x",
+            (
+                "PUT",
+                "http://h/",
+                {
+                    "Content-Type": "text/plain",
+                    "User-Agent": "x",
+                    "Authorization": "Basic bWU6c2VjcmV0",
+                },
+                {},
+                b"a&b",
+            ),
+        ),
+        ("curl -I http://h/", ("HEAD", "http://h/", {}, {}, None)),
+    ],
+)
+def test_a_request_is_read_from_a_curl_command(command, sent):
+    it = Request.from_curl(command, callback="parse")
+    assert (it.method, it.url, dict(it.headers), it.cookies, it.body) == sent
+    assert it.callback == "parse"
+
+
+def test_what_to_curl_writes_from_curl_reads():
+    it = Request(
+        "http://h/?a=b c", method="PUT", headers={"X-A": "b"}, cookies={"c": "d"}, body="é"
+    )
+    again = Request.from_curl(it.to_curl(), headers=it.headers)
+    assert again.to_dict() == it.to_dict()
+
+
+@pytest.mark.parametrize("command", ["", "wget http://h/", "curl -s", "curl -X"])
+def test_what_is_no_curl_command_is_told(command):
+    with pytest.raises(ValueError, match="curl"):
+        Request.from_curl(command)
+    with pytest.raises(ValueError, match="--odd is not known"):
+        Request.from_curl("curl --odd http://h/", ignore_unknown_options=False)
+
+
+def test_cookies_may_be_added_to_a_request():
+    it = Request("http://h/")
+    it.cookies["a"] = "1"
+    assert it.replace().cookies == {"a": "1"}
+    assert "cookies" not in Request("http://h/").to_dict()
