@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import Any
@@ -21,6 +22,7 @@ from crawler.engine.http.request import Request
 __all__ = ["Headers", "Response", "Selector"]
 
 _PAGES = (Kind.HTML, Kind.XHTML)
+_PLAIN_PATH = re.compile(r"(?:/[\w.~%-]+)+/?(?:\?[\w.~%=&+-]+)?", re.ASCII)
 
 
 class Response:
@@ -161,6 +163,8 @@ class Response:
         As in Scrapy, characters stay as they are, and None is the page itself. `follow` makes a
         URL as it is sent.
         """
+        if url and _PLAIN_PATH.fullmatch(url) and "/." not in url:
+            return self._site + url  # most links come this way: `urljoin` takes ten times as long
         return urljoin(self._base, url or "")
 
     def absolute(self, href: str) -> str:
@@ -236,6 +240,10 @@ class Response:
     @property
     def _content_type(self) -> str:
         return self.headers.get("content-type", "")
+
+    @cached_property
+    def _site(self) -> str:
+        return urljoin(self._base, "/").removesuffix("/")
 
     @cached_property
     def _base(self) -> str:

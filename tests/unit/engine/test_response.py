@@ -1,6 +1,10 @@
 """What a callback can ask of a response."""
 
+from urllib.parse import urljoin
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from crawler import FormRequest, LinkExtractor, Request, Response, Selector
 from crawler.engine.http import encoding
@@ -275,6 +279,11 @@ def test_headers_may_be_given_as_bytes_and_lists():
 )
 def test_urljoin_leaves_characters_as_they_are(href, url):
     assert response().urljoin(href) == url
+
+
+@given(st.text("/.a?=#&%; é:", max_size=8), st.sampled_from(["http://h/d/p", "http://h:8/", "x"]))
+def test_urljoin_is_that_of_python(href, url):
+    assert Response(url).urljoin(href) == urljoin(url, href)
 
 
 def test_follow_makes_a_url_as_it_is_sent():
