@@ -6,6 +6,20 @@ from tests.mutants.mutant import Mutant
 
 MUTANTS = [
     Mutant(
+        "a change whose outcome is unknown is asked of the next master",
+        "crawler/api/rpc/any_client.py",
+        "return self._first(method, request, call, (Unavailable, Overloaded))",
+        "return self._read(method, request, call)",
+        "tests/integration/test_cli_cluster.py -k outcome_is_unknown",
+    ),
+    Mutant(
+        "a spider that nobody offers is taken",
+        "crawler/node/master/backend.py",
+        "Add(spec) if wait_for_spider else Add(spec, self._lacks_spider)",
+        "Add(spec)",
+        "tests/integration/test_nodes.py -k offers",
+    ),
+    Mutant(
         "a leader that does not answer is asked all the time",
         "crawler/api/rpc/bulkhead.py",
         "        if self.breaker.state is not State.OPEN:",

@@ -6,6 +6,34 @@ from tests.mutants.mutant import Mutant
 
 MUTANTS = [
     Mutant(
+        "settings of politeness restart the run",
+        "crawler/settings/live.py",
+        'yield f"{path}.{key}", key not in LIVE',
+        'yield f"{path}.{key}", True',
+        "tests/unit/node/test_decisions.py -k during_a_run",
+    ),
+    Mutant(
+        "a running crawl does not hear of new settings",
+        "crawler/node/worker/worker.py",
+        "        self._runs.adjust(desired.values())\n",
+        "        pass\n",
+        "tests/integration/test_nodes.py -k politeness",
+    ),
+    Mutant(
+        "a time without a processor counts as a callback's",
+        "crawler/hub.py",
+        "        self._missed_s += late_s\n        return late_s",
+        "        return 0.0",
+        "tests/unit/test_hub.py -k paused",
+    ),
+    Mutant(
+        "a signal handler leaves a callback that computes alone",
+        "crawler/devtools/one_spider.py",
+        "            raise gevent.GreenletExit",
+        "            return",
+        "tests/integration/test_processes_runspider.py -k second_ctrl_c",
+    ),
+    Mutant(
         "old epochs are accepted",
         "crawler/node/master/commands.py",
         "(resource.id, resource.epoch) != (report.id, report.epoch)",
