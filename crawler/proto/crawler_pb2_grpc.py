@@ -119,7 +119,8 @@ class CrawlerMasterServicer:
         """POST /crawler/resource, body: the whole message.
         Adding the same specification again changes nothing and gets the same answer. Another
         specification under that name gets ALREADY_EXISTS. If the task existed, the answer says so
-        (`new`: false) and gives its state; over HTTP it has these two fields only then.
+        (`new`: false) and gives its state. Over HTTP it has these two fields only then, and only if the
+        task has more than a name.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -275,9 +275,9 @@ class Lab:
             "parameters": {"start_urls": [self.site.url(name)]},
         }
 
-    def add(self, name, spider="slow"):
+    def add(self, name, spider="slow", **more):
         """Add a task at whichever master runs; what it answered."""
-        return self._ask("POST", "/crawler/resource", self.specification(name, spider))
+        return self._ask("POST", "/crawler/resource", self.specification(name, spider) | more)
 
     def delete(self, name):
         """Delete a task at whichever master runs."""

@@ -126,7 +126,7 @@ def test_requests_in_a_row_on_one_connection_are_all_answered(server):
     told = b""
     while told.count(b"HTTP/1.1 200 OK\r\n") < 3 or not told.endswith(b"}"):
         told += sock.recv(65536)
-    assert told.count(b'"Address":"192.168.0.107:9089"') == 2
+    assert told.count(b'"Address":"192.168.0.107:9089"}') == 2
     assert told.count(b'{"alive":true}HTTP/1.1 200 OK') == 1
 
 

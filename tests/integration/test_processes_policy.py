@@ -61,7 +61,7 @@ def test_nodes_and_tasks_are_listed(lab, ask):
 def test_the_statistics_of_a_task_come_from_its_worker(lab, ask):
     shown = ask("stats", "a")
     assert re.search(r"^spider +slow$", shown, re.MULTILINE)
-    assert re.search(r"^ended +not yet$", shown, re.MULTILINE)
+    assert re.search(r"^result +still running$", shown, re.MULTILINE)
     first = json.loads(ask("stats", "a", "--json"))
     assert first["task"] == "a"
     assert first["pages"] > 0
@@ -125,7 +125,7 @@ def test_plugins_are_shown_and_switched(ask):
 
 
 def test_a_task_is_explained(lab, ask):
-    lab.add("elsewhere", "rare")  # no worker has that spider
+    lab.add("elsewhere", "rare", wait_for_spider=True)  # no worker has that spider
     text = ask("explain", "elsewhere")
     first, second, third, _, *table = text.splitlines()
     assert first.startswith("elsewhere (priority 0) is ")

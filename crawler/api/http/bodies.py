@@ -17,7 +17,7 @@ from crawler.api.failures import Failure
 from crawler.api.service import NodeLoad, Page, Submission
 from crawler.errors import InvalidArgument
 from crawler.model.policy import Explanation, SchedulerView
-from crawler.model.records import Leader, Resource
+from crawler.model.records import Leader, Resource, Spec
 from crawler.proto import crawler_pb2 as pb
 from crawler.schemas import constraint_json
 
@@ -52,9 +52,14 @@ def write(value: Any) -> bytes:
 
 def placement(submission: Submission) -> dict[str, Any]:
     """Return the answer to an addition: only the node, or why there is none yet. If the task
-    existed, the answer says so, and how far it is."""
+    existed, the answer says so, and how far it is.
+
+    A task with nothing but a name is one of the reference's form. Its clients may refuse fields
+    that they do not know, so they get none.
+    """
     resource, new = submission
-    told = {} if new else {"new": False, "state": resource.state.value}
+    is_plain = resource.spec == Spec(resource.name)
+    told = {} if new or is_plain else {"new": False, "state": resource.state.value}
     if resource.owner is None:
         return {"id": "", "Address": "", "reason": resource.reason, **told}
     return {"id": resource.owner.node_id, "Address": resource.owner.address, **told}

@@ -49,11 +49,18 @@ def test_a_pending_task_says_why():
 
 
 def test_a_task_that_exists_is_told_to_be_no_new_one(web, backend):
-    assert set(body_of(web.post(RESOURCE, json={"name": "x"}))) == {"id", "Address"}
+    task = {"name": "x", "spider": "books"}
+    assert set(body_of(web.post(RESOURCE, json=task))) == {"id", "Address"}
     backend.resources["x"] = backend.resources["x"].replace(state=State.DONE)
-    again = body_of(web.post(RESOURCE, json={"name": "x"}))
+    again = body_of(web.post(RESOURCE, json=task))
     assert (again["new"], again["state"]) == (False, "done")
     assert set(again) == {"id", "Address", "new", "state"}
+
+
+def test_clients_of_the_reference_get_the_two_fields_they_know_however_often_they_ask(web):
+    task = b'{"id":"zjx","name":"task-test-4"}'
+    answers = [web.post(RESOURCE, data=task).data for _ in range(2)]
+    assert answers == [b'{"id":"go.micro.server.worker-2","Address":"192.168.0.107:9089"}'] * 2
 
 
 def test_flags_of_a_request_are_no_part_of_the_task(web, backend):
