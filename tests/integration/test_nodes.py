@@ -9,7 +9,7 @@ from gevent.pywsgi import WSGIServer
 
 from crawler.api.service import Call
 from crawler.coordination.store import Delete, Put
-from crawler.errors import AlreadyExists, InvalidArgument, NotFound
+from crawler.errors import AlreadyExists, InvalidArgument, NotFound, Unavailable
 from crawler.model.records import Query, Report, Spec, State
 from tests.clusters import CALL, KEYS, Cluster, Shared, Unreachable, request
 from tests.waiting import eventually
@@ -257,6 +257,19 @@ def test_a_spider_that_no_live_worker_offers_is_told(cluster, site):
     assert client.submit(Spec("a", "nobodys"), CALL, wait_for_spider=True).new
     assert not client.submit(Spec("a", "nobodys"), CALL).new, "it exists, so it is no news"
     assert client.add(Spec("of the plain form"), CALL).owner is not None
+
+
+def test_who_cannot_reach_the_leader_says_that_nobody_leads_to_clients_and_to_who_asks(cluster):
+    leader, follower = cluster.master("1"), cluster.master("2")
+    client = cluster.client(follower)
+    client.add(Spec("a"), CALL)
+    assert follower._role.unready_reason() == ""
+    leader._rpc.stop(0.0)
+    with pytest.raises(
+        Unavailable, match=r"^nobody leads: cannot reach .*; try again in 1 s"
+    ) as told:
+        client.add(Spec("b"), CALL)
+    assert follower._role.unready_reason() == str(told.value)
 
 
 def test_what_another_program_writes_is_placed(cluster, site):

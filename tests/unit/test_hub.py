@@ -145,3 +145,36 @@ def test_the_latest_blockage_names_the_task_and_how_long_it_lasted(watch, writte
     eventually(lambda: len(written()) == 2, what="the end of the blockage is told")
     assert watch.latest.task == written()[0]["task"] == "shop"
     assert watch.latest.lasted_s == pytest.approx(watch.blocked_s)
+
+
+SLOW = """
+import gevent.monkey
+gevent.monkey.patch_all()
+import gevent, sys, time
+from types import SimpleNamespace
+from crawler.engine.stats.current_callback import Called, CurrentCallback
+from crawler.engine.stats.slow_callbacks import SlowCallbacks
+counters = SimpleNamespace(slow_callbacks=0)
+spider = SimpleNamespace(settings=SimpleNamespace(slow_callback_s=1.5), name="s")
+current = CurrentCallback()
+watch = SlowCallbacks(current)
+watch.start()
+gevent.sleep(0.3)
+current.now = Called("task", spider, counters)
+print("up", flush=True)
+computed_s = time.thread_time()
+while time.thread_time() < computed_s + 0.4:
+    pass
+print(counters.slow_callbacks, flush=True)
+"""
+
+
+def test_a_callback_is_not_slow_because_its_process_was_paused():
+    pipes = dict.fromkeys(("stdout", "stderr"), subprocess.PIPE)
+    with subprocess.Popen([sys.executable, "-c", SLOW], text=True, **pipes) as process:
+        assert process.stdout.readline() == "up\n"
+        os.kill(process.pid, signal.SIGSTOP)
+        time.sleep(2.0)
+        os.kill(process.pid, signal.SIGCONT)
+        told, errors = process.communicate(timeout=20)
+    assert (told, errors) == ("0\n", "")
