@@ -70,7 +70,7 @@ class _Counts(Struct, rename="pascal"):
 
 
 class _Blame(Struct, rename="pascal", omit_defaults=True):
-    lives: tuple[str, ...] = ()
+    lives: Annotated[tuple[str, ...], Meta(max_length=MAX_RETRIES)] = ()
     parkings: _Whole = 0
     until: _Whole = 0
 

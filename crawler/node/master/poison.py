@@ -32,6 +32,9 @@ MOST_PAUSE_S = 3600.0
 
 MOST_DOUBLINGS = 20
 
+MOST_LIVES = 64
+"""How many deaths a task keeps by name. Of earlier ones only their number stays."""
+
 AT_ONCE = 0.5
 """Deaths on one machine are at once if they are noticed within this share of the TTL. A task that
 kills one worker after the other needs more: the lease of each has to end."""
@@ -228,7 +231,7 @@ def _charged(task: Resource, life: Incarnation) -> tuple[int, Blame]:
     others = [text for text in task.blame.lives if text not in same]
     lives = (*others, *same[:1], _text(life))
     kills = min(_unnamed(task) + _count(lives), MOST_KILLS)
-    return kills, Blame(lives, task.blame.parkings)
+    return kills, Blame(lives[-MOST_LIVES:], task.blame.parkings)
 
 
 def _with(resource: Resource, kills: int, blame: Blame) -> Resource:

@@ -3,6 +3,7 @@
 import pytest
 
 from crawler.model.records import Blame, Node, State
+from crawler.node.master.poison import MOST_LIVES
 from crawler.node.master.workers import Incarnation
 from tests.unit.node.scene import W1, W2, Scene, back, stored, worker
 
@@ -224,6 +225,15 @@ def test_what_a_worker_got_after_its_last_renewal_did_not_kill_it():
 def test_how_many_deaths_it_takes_is_a_setting(settings):
     scene = Scene(stored("a", None, state=State.PENDING, kills=2), **settings)
     assert (scene.settle()["a"] is None) is bool(settings["poison_after"])
+
+
+def test_a_task_keeps_the_number_of_all_deaths_and_the_names_of_the_latest():
+    scene = Scene(workers=[worker(n) for n in range(1, 72)], poison_after=1000)
+    given_to(scene, "killer", worker(1))
+    for _ in range(70):
+        dies(scene, scene.live[scene.owners()["killer"]])
+    assert scene.stored["killer"].kills == 70
+    assert len(scene.stored["killer"].blame.lives) == MOST_LIVES
 
 
 def test_who_dies_long_after_died_of_something_else():
