@@ -215,6 +215,9 @@ class Placer:
 
     def _reviewed(self, draft: Draft, resource: Resource, workers: WorkerSnapshot) -> Resource:
         """Return a task that is blamed for deaths, after another look at whether it is to blame."""
+        if resource.state.finished:  # nothing follows from it any more
+            self._poison.hung.pop(resource.name, None)
+            return resource
         reviewed = self._poison.review(resource, workers.live)
         if reviewed is not resource:
             draft.put(reviewed)

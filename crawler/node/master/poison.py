@@ -210,6 +210,7 @@ class PoisonWatch:
         """Forget a task that was deleted."""
         self._findings.pop(name, None)
         self._parked.pop(name, None)
+        self.hung.pop(name, None)
 
     def _is_poisonous(self, resource: Resource) -> bool:
         return 0 < self._most <= resource.kills

@@ -155,6 +155,14 @@ def test_who_hung_is_blamed_even_if_another_was_suspected_more():
     assert (scene.stored["slow"].kills, scene.stored["worst"].kills) == (1, 1)
 
 
+def test_nothing_is_rewritten_of_a_task_that_is_finished():
+    done = stored(state=State.DONE, kills=1, blame=Blame(("w-1 10",)))
+    scene = Scene(done, workers=[W2])
+    scene.join(back(W1, 30))
+    draft, _ = scene.place()
+    assert draft.changes() == []
+
+
 def test_all_nodes_of_a_machine_that_go_within_a_moment_died_of_nothing():
     scene = Scene(workers=[worker(n) for n in (1, 2, 3)], ttl_s=5.0)
     for name, node in (("a", worker(1)), ("b", worker(2))):
