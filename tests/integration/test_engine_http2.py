@@ -39,6 +39,17 @@ def test_even_the_first_requests_share_it_where_the_site_is_known_to_speak_it():
     assert site.connections == 1
 
 
+def test_a_url_is_asked_for_as_it_is_written():
+    paths = ["/a%2fb%c3%a9?q=%2f", "/A%2Fb", "/plain"]
+    with Http2Site() as site, Proxy() as proxy:
+        urls = [site.url(path) for path in paths]
+        one_by_one = {**MANY, "concurrency": 1}
+        for more in ({}, {"proxies": [proxy.url()]}):
+            crawl, _ = crawled(How, *urls, **one_by_one, **more)
+            assert crawl.failures_by_reason == {}
+    assert site.asked == paths * 2
+
+
 def test_through_a_proxy_it_is_the_protocol_of_the_site_that_counts():
     with Http2Site() as site, Proxy() as proxy:
         crawl, items = crawled(How, site.url(), proxies=[proxy.url()], **MANY)

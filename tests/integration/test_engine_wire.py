@@ -121,6 +121,23 @@ def test_cookies_that_libcurl_would_leave_out_are_sent(wire):
         assert came.header("user-agent") == b"crawler/0.1"
 
 
+@pytest.mark.parametrize(
+    ("own", "sent"),
+    [
+        ({}, [b"a=1", b"jar=1"]),
+        ({"headers": {"Cookie": "b=2"}}, [b"b=2", b"jar=1"]),
+        ({"headers": {"Cookie": None}}, [b"jar=1"]),
+        ({"cookies": {"c": "3"}}, [b"a=1", b"c=3", b"jar=1"]),
+    ],
+)
+def test_cookies_of_the_settings_are_in_one_line_with_the_others(wire, own, sent):
+    wire.answers["/set"] = page("", "Set-Cookie: jar=1; Path=/")
+    asked = Request(wire.url("/next"), **own)
+    came = last(wire, Request(wire.url("/set")), asked, headers={"Cookie": "a=1"})
+    lines = [line for line in came.lines if line.lower().startswith(b"cookie:")]
+    assert [sorted(line[7:].strip().split(b"; ")) for line in lines] == [sent]
+
+
 def test_a_site_may_set_any_bytes_as_cookies(wire, monkeypatch):
     monkeypatch.setattr("crawler.engine.download.cookies.LOOK_EACH", 2)
     wire.answers["/set"] = page("", b"Set-Cookie: ort=M\xfcnster", b"Set-Cookie: \xffb=\x80")

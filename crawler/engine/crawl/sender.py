@@ -53,7 +53,10 @@ class Sender:
         self._fetcher = fetcher
         self._terms = FetchLimits.of(settings)
         self._agents = [settings.user_agent, *settings.user_agents]
-        self._usual = [header_lines(agent, settings.headers) for agent in self._agents]
+        self._cookie = "; ".join(v for k, v in settings.headers.items() if k.lower() == "cookie")
+        """The cookies of the settings. libcurl sends them in one line with those of the jar."""
+        usual = _without(settings.headers, {"cookie"})
+        self._usual = [header_lines(agent, usual) for agent in self._agents]
         elsewhere = _without(settings.headers, BOUND)
         self._elsewhere = [header_lines(agent, elsewhere) for agent in self._agents]
         """The same for hosts to which what is `BOUND` does not go."""
@@ -134,7 +137,9 @@ class Sender:
             self._log_in(call)
         if request.meta:
             self._heed(call, request.meta)
-        if request.headers or request.cookies:
+        if self._cookie and self._is_at_home(job):
+            call.cookies = self._cookie
+        if request.headers or request.cookies or call.cookies:
             self._add_own(call, job)
         return call
 
@@ -187,7 +192,8 @@ class Sender:
             fault = wire.header_fault(name, value)
             if fault:
                 raise FetchError("bad request", fault)
-        written = [headers.pop(name) for name in list(headers) if name.lower() == "cookie"]
+        own = [headers.pop(name) for name in list(headers) if name.lower() == "cookie"]
+        written = own or [call.cookies]
         if headers:
             call.headers = _in_place_of(call.headers, headers)
         if job.request.cookies and home:

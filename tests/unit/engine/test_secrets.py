@@ -43,7 +43,8 @@ def sent(settings, *urls):
 
 
 def _secrets(call):
-    lines = [line for line in call.headers if line.startswith(("Authorization", "Cookie"))]
+    lines = [line for line in call.headers if line.startswith("Authorization")]
+    lines += [f"Cookie: {call.cookies}"] if call.cookies else []
     return [*lines, *([call.credentials.user] if call.credentials else [])]
 
 
