@@ -328,3 +328,37 @@ def test_who_runs_a_spider_may_name_its_pipelines(folder, given):
     done = runspider(folder, "titles.py", "-s", given, "-o", "items.jsonl")
     assert done.returncode == 0, done.stderr
     assert {item["word"] for item in lines(folder / "items.jsonl")} == {"BESIDE"}
+
+
+MANY_HOSTS = """
+from crawler import Request, Spider
+
+
+class Many(Spider):
+    name = "many"
+
+    def start(self):
+        for host in range(2, 100):
+            yield Request("{url}".replace("127.0.0.1", f"127.0.0.{{host}}"))
+
+    def parse(self, response):
+        yield {{"url": response.url}}
+"""
+
+
+def test_few_open_files_slow_a_crawl_down_and_cost_no_page(tmp_path, site):
+    (tmp_path / "many.py").write_text(MANY_HOSTS.format(url=site.url("/slow?s=0.1")))
+    command = f"ulimit -n 48; exec {sys.executable} -m crawler runspider many.py -o items.jsonl"
+    options = "-s delay_s=0 -s robots=false -s retries=0 -L error"
+    ran = subprocess.run(
+        ["bash", "-c", f"{command} {options}"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert len({line["url"] for line in lines(tmp_path / "items.jsonl")}) == 98
+    assert "ERROR" not in ran.stderr
