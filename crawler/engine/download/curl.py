@@ -9,9 +9,7 @@ does not follow redirects: each is a request of its own, which the frontier and 
 
 from __future__ import annotations
 
-import os
 import re
-import resource
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import replace
@@ -27,7 +25,8 @@ from crawler.engine.download.body_memory import BodyMemory
 from crawler.engine.download.curl_handle import new_handle, prepare
 from crawler.engine.download.curl_transfer import Transfer, fault
 from crawler.engine.download.decompress import expanded
-from crawler.engine.download.dns import Name, Resolver, no_thread
+from crawler.engine.download.descriptors import MAX_TOTAL, most_connections, no_thread
+from crawler.engine.download.dns import Name, Resolver
 from crawler.engine.http import urls
 from crawler.engine.http.messages import Done, FetchAnswer, FetchCall, FetchError
 from crawler.logs import get_logger
@@ -37,11 +36,6 @@ log = get_logger(__name__)
 
 MAX_CONNECTIONS = 2048
 """The most connections kept alive for reuse."""
-MAX_TOTAL = 2**31 - 1
-"""The largest limit that libcurl takes. There is none above it."""
-RESERVE = 256
-"""The descriptors that are left to all else: etcd, clients, sinks, look-ups; at most half of those
-that are free at the start."""
 MAX_IDLE_HANDLES = 256
 LOOK_S = 0.25
 """The seconds between two checks for requests without progress."""
@@ -61,15 +55,6 @@ _SELECTED = {
     _WRITE: pycurl.CSELECT_OUT,
     _READ | _WRITE: pycurl.CSELECT_IN | pycurl.CSELECT_OUT,
 }
-
-
-def _most_connections() -> int:
-    """How many connections there may be with the descriptors that this process may still open."""
-    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if files < 0:
-        return MAX_TOTAL
-    spare = files - len(os.listdir("/proc/self/fd"))
-    return max(1, spare - min(RESERVE, spare // 2))
 
 
 class CurlFetcher:
@@ -121,7 +106,7 @@ class CurlFetcher:
         self._multi = pycurl.CurlMulti()
         self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._on_socket)
         self._multi.setopt(pycurl.M_TIMERFUNCTION, self._on_timer)
-        self._most = _most_connections()
+        self._most = most_connections()
         self._multi.setopt(pycurl.M_MAXCONNECTS, min(MAX_CONNECTIONS, self._most))
         if self._most < MAX_TOTAL:  # libcurl then closes idle connections for new ones
             self._multi.setopt(pycurl.M_MAX_TOTAL_CONNECTIONS, self._most)

@@ -16,7 +16,8 @@ import pycurl
 from gevent import monkey
 
 from crawler.engine.download.address_policy import AddressPolicy
-from crawler.engine.download.curl_transfer import NO_SOCKET, Transfer
+from crawler.engine.download.curl_transfer import Transfer
+from crawler.engine.download.descriptors import NO_SOCKET
 from crawler.engine.download.dns import Name
 from crawler.engine.http import urls
 from crawler.engine.http.headers import bytes_of

@@ -11,6 +11,7 @@ import pycurl
 
 from crawler.engine.download.body_memory import BodyMemory
 from crawler.engine.download.decompress import codings
+from crawler.engine.download.descriptors import NO_SOCKET
 from crawler.engine.http import urls
 from crawler.engine.http.messages import (
     EXHAUSTED,
@@ -30,8 +31,6 @@ _TARGET_FAILED = frozenset({19, 20, 21, 22, 24, 27})
 """Replies of a working SOCKS proxy that the target failed (CURLPX_REPLY_…, CURLPX_RESOLVE_HOST)."""
 _PROXY_AUTH = 407
 _REFUSED = errno.ECONNREFUSED
-NO_SOCKET = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
-"""Why this machine opens no further socket for now."""
 
 _REASONS = {
     pycurl.E_URL_MALFORMAT: "bad url",
@@ -221,7 +220,7 @@ class Transfer:
 
     def _detail(self, message: str) -> str:
         if self.fault == "content type":
-            return str(self.handle.getinfo(pycurl.CONTENT_TYPE))
+            return str(self.handle.getinfo_raw(pycurl.CONTENT_TYPE).decode("latin-1"))
         return f"more than {self.limit} bytes" if self.fault == "too large" else message
 
     def _reason(self, code: int) -> str:

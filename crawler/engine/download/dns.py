@@ -16,7 +16,8 @@ from gevent import monkey
 from gevent.threadpool import ThreadPool
 
 from crawler.clock import Clock
-from crawler.engine.http.messages import EXHAUSTED, FAULT, FetchError
+from crawler.engine.download.descriptors import no_thread
+from crawler.engine.http.messages import FAULT
 from crawler.logs import get_logger
 from crawler.supervision import Supervisor, run_aside
 
@@ -142,14 +143,6 @@ class Resolver:
         self._names.move_to_end(origin)
         while len(self._names) > MAX_NAMES:
             self._names.popitem(last=False)
-
-
-def no_thread(error: Exception, seconds: float = 0.0) -> FetchError | None:
-    """The error of a request for which no native thread could be started; None for another
-    error."""
-    if isinstance(error, RuntimeError) and "thread" in str(error):
-        return FetchError(EXHAUSTED, str(error), seconds)
-    return None
 
 
 def is_numeric(host: str) -> bool:

@@ -1,17 +1,22 @@
 """A defect in a callback of libcurl or of the hub costs one request, which is told of it."""
 
+import random
+from dataclasses import replace
+
 import gevent
 import pycurl
 import pytest
 
 from crawler.clock import ManualClock
 from crawler.engine.download.address_policy import AddressPolicy
+from crawler.engine.download.cookies import CookieJar
 from crawler.engine.download.curl import CurlFetcher
 from crawler.engine.download.curl_transfer import Transfer
 from crawler.engine.download.dns import Resolver
 from crawler.engine.http.messages import (
     EXHAUSTED,
     FAULT,
+    Credentials,
     FetchAnswer,
     FetchCall,
     FetchError,
@@ -20,6 +25,7 @@ from crawler.engine.http.messages import (
 from crawler.settings.crawl import CrawlSettings
 from crawler.supervision import Supervisor
 from tests.site import Site
+from tests.site.wire import Wire
 from tests.waiting import eventually
 
 
@@ -157,7 +163,7 @@ def test_a_text_that_got_past_all_checks_is_not_sent(site, fetcher):
 
 
 def test_requests_beyond_the_descriptors_wait_for_their_turn(site, monkeypatch):
-    monkeypatch.setattr("crawler.engine.download.curl._most_connections", lambda: 2)
+    monkeypatch.setattr("crawler.engine.download.curl.most_connections", lambda: 2)
     fetcher = CurlFetcher(AddressPolicy(["all"]))
     fetcher.start()
     found = []
@@ -196,3 +202,36 @@ def test_a_look_up_without_a_thread_says_nothing_about_the_host(monkeypatch):
     eventually(lambda: found, within_s=5)
     assert found[0].reason == EXHAUSTED
     resolver.close()
+
+
+HEAD = b"HTTP/1.1 200 OK\r\n"
+TOKENS = [
+    *(b"\xff", b"\xc3", b"\x00", b"\r\n", b": ", b" ", b";", b"=", b"9", b"HTTP/1.1 200 OK"),
+    *(b"Content-Length", b"Content-Encoding", b"Content-Type", b"Transfer-Encoding", b"chunked"),
+    *(b"Set-Cookie", b"Location", b"gzip", b"WWW-Authenticate", b"Digest realm="),
+]
+ANSWERS = [
+    b"HTTP/9.\xff 200\r\n\r\n",
+    b"\xff\xfe\r\n\r\n",
+    HEAD + b"Content-Length: \xff\r\n\r\nx",
+    HEAD + b"Content-Type: text/\xe9\r\nContent-Length: 1\r\n\r\nx",
+    HEAD + b"Content-Encoding: \xff\r\nContent-Length: 1\r\n\r\nx",
+    HEAD + b"Set-Cookie: \xff=\xfe; Path=\xfd\r\nContent-Length: 0\r\n\r\n",
+    HEAD + b"X: " + b"\xff" * 400_000 + b"\r\n\r\n",
+    b'HTTP/1.1 401 No\r\nWWW-Authenticate: Digest realm="\xff", nonce="\xfe"\r\n\r\n',
+]
+
+
+def test_whatever_bytes_a_server_sends_each_request_is_told(fetcher):
+    chance = random.Random(7)
+    made = [b"".join(chance.choices(TOKENS, k=chance.randrange(1, 25))) for _ in range(100)]
+    answers = [*ANSWERS, *(HEAD + each + b"\r\n\r\n" for each in made)]
+    terms = FetchLimits.of(CrawlSettings(content_types=["text/html"], stall_timeout_s=0.5))
+    found = []
+    with Wire({f"/{number}": answer for number, answer in enumerate(answers)}) as wire:
+        for number in range(len(answers)):
+            asked = replace(call(wire.url(f"/{number}")), terms=terms, jar=CookieJar())
+            asked.credentials = Credentials("me", "pass", digest=True)
+            fetcher.submit(asked, found.append)
+        eventually(lambda: len(found) == len(answers), within_s=10)
+    assert {type(each) for each in found} == {FetchAnswer, FetchError}
