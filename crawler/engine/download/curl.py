@@ -188,7 +188,7 @@ class CurlFetcher:
             self._queue.append((transfer, name))
 
     def _send_waiting(self) -> None:
-        while self._queue and len(self._active) < self._most:
+        while self._queue and self._multi is not None and len(self._active) < self._most:
             transfer, name = self._queue.popleft()
             if transfer in self._aside:
                 self._aside.discard(transfer)
@@ -262,7 +262,8 @@ class CurlFetcher:
         self._let_go(transfer)
         self._multi.remove_handle(transfer.handle)
         self._recycle(transfer.handle, "")
-        self._send_waiting()
+        if self._queue:  # not at once: whoever cancels may cancel those that wait, too
+            self._loop.run_callback(self._send_waiting)
 
     def fetch(self, call: FetchCall) -> FetchAnswer:
         """Send a request and wait for its answer in this greenlet. Raises FetchError."""

@@ -103,9 +103,10 @@ class Frontier:
         (`Job.news`).
         """
         refusal, target = self._accept(job.request, url, method, body)
-        if refusal == "duplicate" and _is_own(job, url, method, body):
+        if refusal == "duplicate":
             trimmed = self._filters.trimmed(urls.parse(url))
-            if job.may_return_to(trimmed.href, changed):
+            is_own = _is_own(job, trimmed.href, method, body)
+            if is_own and job.may_return_to(trimmed.href, changed):
                 refusal, target = "", trimmed
         if target is not None:
             if job.referrer is not None:

@@ -210,3 +210,23 @@ def test_a_url_is_sent_without_what_is_stripped(now):
     assert it.admit(Request("http://h/a?utm_source=x&id=1&gclid=7#top"), 0) == ""
     assert it.admit(Request("http://h/a?id=1&utm_medium=mail"), 0) == "duplicate"
     assert taken(it) == ["http://h/a?id=1"]
+
+
+@pytest.mark.parametrize("changed", [True, False])
+def test_a_redirect_that_only_adds_what_is_stripped_leads_on_if_something_changed(now, changed):
+    it = frontier(now, strip_query=["utm_*"])
+    it.admit(Request("http://h/a"), 0)
+    job = it.pop(it.due())
+    refusal = it.admit_hop(job, "http://h/a?utm_source=x", "GET", None, changed=changed)
+    assert refusal == ("" if changed else "duplicate")
+
+
+def test_another_job_that_is_led_to_a_known_page_is_a_duplicate(now):
+    it = frontier(now)
+    it.admit(Request("http://h/s?b=1&a=2"), 0)
+    it.admit(Request("http://h/other"), 0)
+    jobs = [it.pop(it.due())]
+    it.put(next(iter(it.sites())), 0.0)
+    jobs.append(it.pop(it.due()))
+    assert it.admit_hop(jobs[1], "http://h/s?a=2&b=1", "GET", None) == "duplicate"
+    assert it.admit_hop(jobs[0], "http://h/s?a=2&b=1", "GET", None) == ""
