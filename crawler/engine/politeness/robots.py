@@ -20,7 +20,7 @@ from protego import Protego
 
 from crawler.clock import Clock
 from crawler.engine.download.downloader import Downloader
-from crawler.engine.http import encoding, urls
+from crawler.engine.http import urls
 from crawler.engine.http.headers import Headers, retry_after_s
 from crawler.engine.http.messages import (
     EXHAUSTED,
@@ -254,7 +254,7 @@ def read(answer: FetchAnswer) -> Rules:
     body = answer.body[:MAX_BYTES]
     if len(answer.body) > MAX_BYTES:  # half a line would be another rule
         body = body[: max(body.rfind(b"\n"), body.rfind(b"\r")) + 1]
-    text = encoding.decode(body, "text/plain; charset=utf-8")[1]
+    text = body.decode("utf-8-sig", "replace")
     parsed = Protego.parse("\n".join(_bounded(robots_lines.plain(text))))
     return Rules(parsed, ignored_bytes=len(answer.body) - len(body))
 

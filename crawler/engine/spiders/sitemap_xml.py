@@ -157,7 +157,7 @@ class _CutOffError(Exception):
 
 def named_in_robots(body: bytes) -> Iterator[str]:
     """The sitemaps that a robots.txt names, as absolute or relative URLs."""
-    for line in _LINE.split(encoding.decode(body, "text/plain; charset=utf-8")[1]):
+    for line in _LINE.split(body.decode("utf-8-sig", "replace")):
         key, colon, value = line.partition("#")[0].partition(":")
         if colon and key.strip().lower() == "sitemap" and value.strip():
             yield value.strip()

@@ -244,7 +244,6 @@ def test_robots_txt_names_sitemaps():
     assert list(named_in_robots(body)) == ["/a.xml", "http://h/b.xml"]
     body = b"Sitemap: http://h/a.xml # all\r# Sitemap: no\rSITEMAP:/b.xml#x\r"
     assert list(named_in_robots(body)) == ["http://h/a.xml", "/b.xml"]
-    assert list(named_in_robots("\ufeffSitemap: /a".encode("utf-16-le"))) == ["/a"]
 
 
 class Mapped(SitemapSpider):
