@@ -61,6 +61,8 @@ class PageSelector(Selector):
             root = deep_tree.html(raw)
         if root is None:
             root = etree.fromstring(b"<html/>", parser=_PARSER)
+        elif root.getnext() is not None:
+            _take_in(root)
         return cls(root=root, type="html")
 
     def css(self, query: str) -> SelectorList[Self]:
@@ -75,6 +77,18 @@ class PageSelector(Selector):
 
     def _part(self, node: Any, query: str) -> Self:
         return type(self)(root=node, _expr=query, namespaces=self.namespaces, type="html")
+
+
+def _take_in(root: Any) -> None:
+    """Move what stands behind </html> into the page, as browsers do (HTML, 13.2.6.4.22).
+
+    libxml2 puts it beside the root, where no selector that begins at the root finds it.
+    """
+    found = root.find("body")
+    body = etree.SubElement(root, "body") if found is None else found
+    for element in list(root.itersiblings(etree.Element)):
+        body.append(element)
+    etree.strip_tags(body, "html", "head", "body")  # a second page goes on in the first
 
 
 def xml(text: str) -> Selector:

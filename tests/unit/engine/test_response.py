@@ -174,6 +174,25 @@ def test_one_error_in_xml_costs_nothing_behind_it():
     assert page.xpath("count(//d)").get() == "1.0"
 
 
+@pytest.mark.parametrize(
+    "page",
+    [
+        "<html><body><p>a</p></body></html>{}<!-- end -->",
+        "<html></html>{}",
+        "<b><i></b></p></i></html>{}</head>",
+        "<p>a</p></body></html></html>{}</body></html><p>b</p>",
+        "<html><head><title>t</title></head></html>{}",
+        "<p>a</p></body></html>text {} text",
+        "<html><body><p>a</p></body></html><html><head></head><body>{}</body></html>",
+    ],
+)
+def test_what_stands_behind_the_end_of_a_page_is_part_of_it(page):
+    page = typed(page.format("<a href=/x>in</a> <form action=/f><input name=q></form>"))
+    assert page.css("a::text").getall() == ["in"]
+    assert [link.url for link in LinkExtractor().extract_links(page)] == ["http://h/x"]
+    assert FormRequest.from_response(page).url == "http://h/f?q="
+
+
 @pytest.mark.parametrize("levels", [300, 2100, 5000])
 def test_deep_nesting_hides_nothing(levels):
     inside = "<a href=/x>in</a><form action=/f><input name=q value=1></form>"
