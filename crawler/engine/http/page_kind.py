@@ -20,7 +20,7 @@ class Kind(Enum):
 
     HTML = "html"
     XHTML = "xhtml"
-    """A page in XML that is sent without a type of its own. With one it is read as HTML."""
+    """A page in XML: by its own type, or without a type that says something."""
     XML = "xml"
     JSON = "json"
     TEXT = "text"
@@ -47,7 +47,7 @@ def kind(content_type: str, body: bytes) -> Kind:
     start = _start(body)
     if _FEED.match(start):
         return Kind.XML
-    if (said is Kind.HTML and "html" in content_type.lower()) or not _is_xml(start):
+    if said is Kind.XHTML or not _is_xml(start) or "html" in content_type.lower():
         return said
     return Kind.XHTML if _XHTML.match(start) else Kind.XML
 
@@ -65,6 +65,8 @@ def media_type(content_type: str) -> str:
 def _said(content_type: str) -> Kind:
     """What a Content-Type says. Without one, a body is taken for a page."""
     media = media_type(content_type)
+    if media == "application/xhtml+xml":
+        return Kind.XHTML
     if media in _UNKNOWN or "html" in media:
         return Kind.HTML
     if media.endswith(("/xml", "+xml")):

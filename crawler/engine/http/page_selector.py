@@ -94,6 +94,8 @@ def _take_in(root: Any) -> None:
 def xml(text: str) -> Selector:
     """Parse XML. What is broken in it costs as little as possible."""
     parser = _xml_parser(recover=True)
+    if "<!DOCTYPE" in text:  # then entities that nobody declares are no error, but lost
+        text = broken_xml.mended(text)
     raw = _raw(text) or b"<html/>"
     root = etree.fromstring(raw, parser=parser)
     if parser.error_log:
@@ -106,10 +108,11 @@ def xml(text: str) -> Selector:
     return Selector(root=root, type="xml")
 
 
-def xhtml(text: str) -> Selector:
+def xhtml(text: str, *, is_html: bool = False) -> Selector:
     """Parse XHTML. Its elements have no namespace, so that selectors of HTML find them.
 
-    Browsers show nothing of XHTML that is not well-formed. Here it is read as HTML.
+    With `is_html` the selector is one of HTML, as Scrapy's is under XHTML's own type. Browsers show
+    nothing of XHTML that is not well-formed. Here it is read as HTML.
     """
     try:
         root = etree.fromstring(_raw(broken_xml.mended(text)), parser=_xml_parser(recover=False))
@@ -118,6 +121,8 @@ def xhtml(text: str) -> Selector:
     for element in root.iter(f"{_XHTML}*"):
         element.tag = element.tag.removeprefix(_XHTML)
     etree.cleanup_namespaces(root)
+    if is_html:
+        return PageSelector(root=root, type="html")
     return Selector(root=root, type="xml")
 
 

@@ -138,7 +138,7 @@ class Response:
         if self.kind is Kind.XML:
             return page_selector.xml(self.text)
         if self.kind is Kind.XHTML:
-            return page_selector.xhtml(self.text)
+            return page_selector.xhtml(self.text, is_html="html" in self._content_type.lower())
         return page_selector.PageSelector.of(self.text)
 
     def css(self, query: str) -> SelectorList[Selector]:

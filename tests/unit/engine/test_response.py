@@ -158,9 +158,17 @@ def test_xhtml_without_a_type_is_xml_and_is_asked_like_a_page(content_type):
     assert [request.url for request in page.follow_all(xpath="//a")] == ["http://h/base/x"]
 
 
+def test_xhtml_of_its_own_type_is_parsed_as_xml_and_selected_as_html():
+    page = typed(XHTML, "application/xhtml+xml; charset=utf-8")
+    assert page.selector.type == "html"
+    assert page.css("A::text").get() == "\xa0a & b"
+    assert page.urljoin("x") == "http://h/base/x"
+
+
 def test_xhtml_that_is_not_well_formed_and_xhtml_sent_as_html_are_html():
     broken = XHTML.replace("</a>", "<br>").replace("<title/>", "").replace('<script src="x"/>', "")
-    for page in (typed(broken), typed(broken, "text/html; charset=utf-8")):
+    kinds = (None, "text/html; charset=utf-8", "application/xhtml+xml")
+    for page in (typed(broken, kind) for kind in kinds):
         assert page.selector.type == "html"
         assert page.css("a::attr(href)").get() == "x"
 
@@ -172,6 +180,8 @@ def test_one_error_in_xml_costs_nothing_behind_it():
     assert page.xpath("string(//b)").get() == "c & d"
     assert page.xpath("string(//c)").get() == "e & &nbsp;"
     assert page.xpath("count(//d)").get() == "1.0"
+    declared = typed("<!DOCTYPE rss SYSTEM 'rss.dtd'><rss><a>x&eacute;y</a></rss>", "text/xml")
+    assert declared.xpath("string(//a)").get() == "xéy"
 
 
 @pytest.mark.parametrize(
