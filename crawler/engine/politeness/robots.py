@@ -82,6 +82,8 @@ class Rules:
     """The Retry-After of a site that asks for a pause, 0 if it names no time; None for others."""
     ignored_bytes: int = 0
     """How many bytes of the file lie beyond `MAX_BYTES`."""
+    ignored_lines: int = 0
+    """How many lines within it are more than parsing and asking may cost."""
 
     def allows(self, url: str, user_agent: str) -> bool:
         """Whether the URL may be fetched."""
@@ -152,12 +154,13 @@ class Robots:
         rules = Rules(trouble="stopped")
         try:
             rules = self._read(site[0], settings, headers, proxy)
-            if rules.ignored_bytes:
+            if rules.ignored_bytes or rules.ignored_lines:
                 log.warning(
-                    "a robots.txt is too long, and its end is ignored",
+                    "a robots.txt is too long, and a part of it is ignored",
                     site=site[0],
                     read_bytes=MAX_BYTES,
                     ignored_bytes=rules.ignored_bytes,
+                    ignored_lines=rules.ignored_lines,
                 )
         except OSError as error:  # no descriptor or thread is left for now
             rules = Rules(trouble=EXHAUSTED)
@@ -255,15 +258,20 @@ def read(answer: FetchAnswer) -> Rules:
     if len(answer.body) > MAX_BYTES:  # half a line would be another rule
         body = body[: max(body.rfind(b"\n"), body.rfind(b"\r")) + 1]
     text = body.decode("utf-8-sig", "replace")
-    parsed = Protego.parse("\n".join(_bounded(robots_lines.plain(text))))
-    return Rules(parsed, ignored_bytes=len(answer.body) - len(body))
+    lines = robots_lines.plain(text).splitlines()
+    kept = list(_bounded(lines))
+    return Rules(
+        Protego.parse("\n".join(kept)),
+        ignored_bytes=len(answer.body) - len(body),
+        ignored_lines=len(lines) - len(kept),
+    )
 
 
-def _bounded(text: str) -> Iterator[str]:
+def _bounded(lines: Sequence[str]) -> Iterator[str]:
     """Yield the lines of a file, up to the bounds of what parsing and asking may cost."""
     agents = rules = wildcards = 0
     in_rules = False
-    for line in text.splitlines():
+    for line in lines:
         start = line.lstrip().lower()
         if start.startswith(_AGENT):
             agents, in_rules = (1, False) if in_rules else (agents + 1, False)
