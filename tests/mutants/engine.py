@@ -386,6 +386,20 @@ _DOWNLOAD = [
         "tests/unit/engine/test_address_policy.py -k others_are_refused",
     ),
     Mutant(
+        "a task may give a pattern that never ends",
+        "crawler/engine/spiders/sitemap.py",
+        'compiled = _compiler("sitemap_rules" in parameters)',
+        "compiled = _compiler(False)",
+        "tests/unit/test_patterns.py -k rules_of_a_sitemap",
+    ),
+    Mutant(
+        "a declaration passes patterns to Python's re",
+        "crawler/engine/spiders/declaration_schema.py",
+        "    if _REGEX_IN_XPATH.search(query):",
+        "    if False:",
+        "tests/unit/test_patterns.py -k linear_patterns",
+    ),
+    Mutant(
         "a fetcher of a plugin gets requests to private addresses",
         "crawler/engine/download/downloader.py",
         "            elif refused:",
