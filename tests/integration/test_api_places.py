@@ -9,7 +9,7 @@ from gevent.event import Event
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2_grpc
 
-from crawler.api.rpc import interceptors, reading
+from crawler.api.rpc import admission, interceptors
 from crawler.api.rpc.client import Client
 from crawler.api.rpc.places import Places
 from crawler.api.service import Call
@@ -105,7 +105,7 @@ def test_what_is_no_message_counts_against_the_rate_of_its_client(backend):
 
 
 def test_calls_without_a_message_are_ended_and_keep_nobody_out(leader, client, monkeypatch):
-    monkeypatch.setattr(reading, "MESSAGE_S", 2.0)
+    monkeypatch.setattr(admission, "MESSAGE_S", 2.0)
     never = Event()
 
     def silence():

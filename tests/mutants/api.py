@@ -42,7 +42,7 @@ MUTANTS = [
     ),
     Mutant(
         "a call without a message stays for ever",
-        "crawler/api/rpc/reading.py",
+        "crawler/api/rpc/admission.py",
         "    limit = gevent.Timeout(MESSAGE_S)",
         "    limit = gevent.Timeout(None)",
         "tests/integration/test_api_places.py -k without_a_message",

@@ -1,4 +1,4 @@
-"""The interceptors of every gRPC call: they log, time and admit it, and turn errors into statuses.
+"""The interceptors of every gRPC call: they log and time it, and turn errors into statuses.
 
 They also handle streams: those of the health service and of reflection.
 """
@@ -13,9 +13,8 @@ import grpc
 from grpc_interceptor import ServerInterceptor
 
 from crawler.api.failures import explain
-from crawler.api.limiter import RateLimiter, address_of
 from crawler.api.rpc.metadata import ANSWERED, RETRY_AFTER
-from crawler.api.rpc.places import API, REPORTS, Kinds, is_forwarded
+from crawler.api.rpc.places import REPORTS
 from crawler.clock import Clock
 from crawler.logs import get_logger
 from crawler.metrics import Metrics
@@ -126,55 +125,6 @@ class CallInterceptor(ServerInterceptor):
             quiet = True
         note = log.debug if quiet else log.info
         note("rpc", method=method_name, code=code, seconds=round(seconds, 6), peer=context.peer())
-
-
-class RateInterceptor(ServerInterceptor):
-    """Refuses the excess calls of a client, before anything of them is read.
-
-    Health checks, reflection and reports of workers are not counted: their places limit them.
-    """
-
-    def __init__(self, limiter: RateLimiter) -> None:
-        self._limiter = limiter
-
-    def intercept(
-        self,
-        method: Method,
-        request_or_iterator: Any,
-        context: grpc.ServicerContext,
-        method_name: str,
-    ) -> Any:
-        """Call the method. Raises Overloaded if the client exceeds its rate."""
-        counts = method_name.startswith(API) and method_name != REPORTS
-        if counts and not is_forwarded(context.invocation_metadata()):
-            self._limiter.admit("grpc", address_of(context.peer()))
-        return method(request_or_iterator, context)
-
-
-class PlaceInterceptor(ServerInterceptor):
-    """Gives each call a place of its kind, until the call ends."""
-
-    def __init__(self, kinds: Kinds) -> None:
-        self._kinds = kinds
-
-    def intercept(
-        self,
-        method: Method,
-        request_or_iterator: Any,
-        context: grpc.ServicerContext,
-        method_name: str,
-    ) -> Any:
-        """Call the method. Raises Overloaded if no place is left."""
-        places = self._kinds.of(method_name, context.invocation_metadata()).running
-        give_back = places.take(address_of(context.peer()))
-        response = None
-        try:
-            response = method(request_or_iterator, context)
-        finally:
-            # A stream keeps its place until it ends, however it does.
-            if not _is_stream(response) or not context.add_callback(give_back):
-                give_back()
-        return response
 
 
 def _abort(context: grpc.ServicerContext, error: Exception, method_name: str) -> NoReturn:

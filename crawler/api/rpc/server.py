@@ -18,14 +18,9 @@ from grpc_reflection.v1alpha import reflection
 from crawler.api.health import Health
 from crawler.api.limiter import RateLimiter
 from crawler.api.rpc import codec, policy_codec, worker
-from crawler.api.rpc.interceptors import (
-    CallInterceptor,
-    ErrorInterceptor,
-    PlaceInterceptor,
-    RateInterceptor,
-)
+from crawler.api.rpc.admission import AdmissionInterceptor
+from crawler.api.rpc.interceptors import CallInterceptor, ErrorInterceptor
 from crawler.api.rpc.places import Kinds, is_forwarded
-from crawler.api.rpc.reading import ReadingInterceptor
 from crawler.api.rpc.worker import CrawlsServicer
 from crawler.api.service import Call, Service
 from crawler.clock import Clock, SystemClock
@@ -204,9 +199,7 @@ class RpcServer:
         self._interceptors = [
             self._calls,
             ErrorInterceptor(),
-            RateInterceptor(limiter or RateLimiter(settings, metrics)),
-            ReadingInterceptor(kinds),
-            PlaceInterceptor(kinds),
+            AdmissionInterceptor(kinds, limiter or RateLimiter(settings, metrics)),
         ]
         self._server: grpc.Server | None = None
         self._workers: ThreadPoolExecutor | None = None

@@ -1,4 +1,4 @@
-"""Reads the messages of gRPC calls, after the calls were admitted.
+"""Admits gRPC calls: by the rate of their client and by their places; then reads their messages.
 
 gRPC itself reads a message before any interceptor sees the call. Then a client needs no permission
 to make the server parse what is no message, which costs a traceback each time, and a call whose
@@ -15,8 +15,8 @@ import gevent
 import grpc
 from google.protobuf.message import DecodeError
 
-from crawler.api.limiter import address_of
-from crawler.api.rpc.places import Kinds
+from crawler.api.limiter import RateLimiter, address_of
+from crawler.api.rpc.places import Kind, Kinds
 from crawler.errors import InvalidArgument, Unavailable
 
 MESSAGE_S = 5.0
@@ -25,38 +25,34 @@ MESSAGE_S = 5.0
 Parse = Callable[[bytes], Any]
 
 
-class ReadingInterceptor(grpc.ServerInterceptor):  # type: ignore[misc]
-    """Reads and parses what clients send. It stands behind all that admit calls."""
+class AdmissionInterceptor(grpc.ServerInterceptor):  # type: ignore[misc]
+    """Refuses excess calls, and reads and parses the messages of the others.
 
-    def __init__(self, kinds: Kinds) -> None:
+    Health checks, reflection and reports of workers have no rate: their places limit them.
+    """
+
+    def __init__(self, kinds: Kinds, limiter: RateLimiter) -> None:
         self._kinds = kinds
+        self._limiter = limiter
 
     def intercept_service(
         self,
         continuation: Callable[[grpc.HandlerCallDetails], grpc.RpcMethodHandler | None],
         details: grpc.HandlerCallDetails,
     ) -> grpc.RpcMethodHandler | None:
-        """Return the handler that reads bytes, for one that expects messages."""
+        """Return a handler of bytes in the place of one that expects messages."""
         handler = continuation(details)
         if handler is None:
             return None
-        arriving = self._kinds.of(details.method, details.invocation_metadata or ()).arriving
-        parse: Parse = handler.request_deserializer
-        behaviour = (
-            (handler.unary_unary or handler.unary_stream)
-            if not handler.request_streaming
-            else (handler.stream_unary or handler.stream_stream)
-        )
+        kind = self._kinds.of(details.method, details.invocation_metadata or ())
+        # The forwarding master has counted its calls, by the addresses of their clients.
+        counts = kind is self._kinds.calls
 
         def call(raw: Iterator[bytes], context: grpc.ServicerContext) -> Any:
-            give_back = arriving.take(address_of(context.peer()))
-            try:
-                first = _parsed(parse, _next(raw))
-            finally:
-                give_back()
-            if not handler.request_streaming:
-                return behaviour(first, context)
-            return behaviour(_all(first, raw, parse), context)
+            client = address_of(context.peer())
+            if counts:
+                self._limiter.admit("grpc", client)
+            return _carry_out(handler, kind, client, raw, context)
 
         make = (
             grpc.stream_stream_rpc_method_handler
@@ -65,6 +61,40 @@ class ReadingInterceptor(grpc.ServerInterceptor):  # type: ignore[misc]
         )
         made: grpc.RpcMethodHandler = make(call, None, handler.response_serializer)
         return made
+
+
+def _carry_out(
+    handler: grpc.RpcMethodHandler,
+    kind: Kind,
+    client: str,
+    raw: Iterator[bytes],
+    context: grpc.ServicerContext,
+) -> Any:
+    """Read what the client sends, and call the method in a place of its kind."""
+    parse: Parse = handler.request_deserializer
+    give_back = kind.arriving.take(client)
+    try:
+        request = _parsed(parse, _next(raw))
+    finally:
+        give_back()
+    if handler.request_streaming:
+        request = _all(request, raw, parse)
+    give_back = kind.running.take(client)
+    response = None
+    try:
+        response = _behaviour(handler)(request, context)
+    finally:
+        # A stream keeps its place until it ends, however it does.
+        if not hasattr(response, "__next__") or not context.add_callback(give_back):
+            give_back()
+    return response
+
+
+def _behaviour(handler: grpc.RpcMethodHandler) -> Callable[[Any, grpc.ServicerContext], Any]:
+    made: Callable[[Any, grpc.ServicerContext], Any] = (
+        handler.unary_unary or handler.unary_stream or handler.stream_unary or handler.stream_stream
+    )
+    return made
 
 
 def _next(raw: Iterator[bytes]) -> bytes:
