@@ -20,6 +20,11 @@ from crawler.settings import scrapy_names, scrapy_unsupported, yaml_text
 
 log = get_logger(__name__)
 
+_NEVER_CALLED = {
+    "from_crawler": "the constructor gets the parameters, and start finds self.settings",
+    "update_settings": "custom_settings holds the settings of a spider",
+}
+"""What Scrapy calls in a spider and nobody here does, and what to use instead."""
 ALLOWED = "a Python module, a file .py, .yaml or .yml, or a mapping that declares a spider"
 
 
@@ -183,6 +188,9 @@ def _faults(spider: type[Spider], where: str, origins: Mapping[str, str]) -> lis
 def _warn_of_unknown(spider: type[Spider], place: str, found: list[str]) -> None:
     for name in [] if found else scrapy_names.unknown(scrapy_names.of_class(spider)):
         log.warning(scrapy_unsupported.told(name), spider=spider.name, place=place)
+    for method, advice in _NEVER_CALLED.items():
+        if hasattr(spider, method):
+            log.warning(f"{method} is never called: {advice}", spider=spider.name, place=place)
 
 
 def _short(entry: Any) -> str:

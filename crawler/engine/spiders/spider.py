@@ -5,8 +5,10 @@ Names and shapes are Scrapy's, so a spider for one looks like a spider for the o
 
 from __future__ import annotations
 
+import copy
 import inspect
 import logging
+from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Request", "Spider"]
 
 _CONTAINERS = (list, dict, set)
+_OTHERS = (deque, Counter, OrderedDict, defaultdict)
 _LOGGING = ("exc_info", "stack_info", "stacklevel", "extra")
 
 
@@ -129,12 +132,14 @@ def _containers(cls: type[Any]) -> Iterator[tuple[str, Any]]:
     names = {name for base in cls.__mro__ for name in vars(base) if not name.startswith("__")}
     for name in names:
         value = inspect.getattr_static(cls, name)
-        if type(value) in _CONTAINERS:
+        if type(value) in _CONTAINERS + _OTHERS:
             yield name, value
 
 
 def _own(value: Any) -> Any:
     """A copy, with copies of the lists, dicts and sets inside."""
+    if type(value) in _OTHERS:
+        return copy.copy(value)
     if type(value) is dict:
         return {key: _own(each) for key, each in value.items()}
     return type(value)(map(_own, value)) if type(value) in _CONTAINERS else value

@@ -205,3 +205,14 @@ def test_attributes_of_a_spider_are_settings():
     spider = Engine(CrawlSettings(), {"slow": Slow}).crawl(Spec("slow"), ListSink()).spider
     assert (spider.settings.delay_s, spider.settings.http_user) == (7.0, "me")
     assert of_class(type("None", (Spider,), {"custom_settings": None})) == {}
+
+
+def test_what_scrapy_calls_and_nobody_here_does_is_named(tmp_path, caplog):
+    caplog.set_level(logging.WARNING)
+    (tmp_path / "one.py").write_text(
+        SPIDER.format(settings={})
+        + "    @classmethod\n    def from_crawler(cls, crawler):\n        return cls()\n"
+    )
+    load_spiders(["one.py"], tmp_path)
+    [record] = caplog.records
+    assert record.message.startswith("from_crawler is never called: the constructor gets")

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections import Counter
 
 import pytest
 
@@ -138,6 +139,7 @@ class Shelf(CrawlSpider):
     name = "shelf"
     allowed_domains = ["h"]  # noqa: RUF012
     counts = {"pages": [1]}  # noqa: RUF012
+    words = Counter()  # noqa: RUF012
     rules = [Rule()]  # noqa: RUF012
 
     def __init__(self, *args, **kwargs):
@@ -147,6 +149,7 @@ class Shelf(CrawlSpider):
         self.allowed_domains.append("other")
         self.handle_httpstatus_list.append(404)
         self.counts["pages"].append(2)
+        self.words["a"] += 1
 
 
 def test_what_a_spider_appends_reaches_no_other_spider():
@@ -154,7 +157,7 @@ def test_what_a_spider_appends_reaches_no_other_spider():
         assert spider.start_urls == [URL]
         assert spider.allowed_domains == ["h", "other"]
         assert spider.handle_httpstatus_list == [404]
-        assert spider.counts == {"pages": [1, 2]}
+        assert (spider.counts, spider.words) == ({"pages": [1, 2]}, {"a": 1})
         assert len(spider.rules) == 2
     assert (Shelf.start_urls, Shelf.allowed_domains, len(Shelf.rules)) == ([], ["h"], 1)
     assert Spider().start_urls == Spider().handle_httpstatus_list == []
