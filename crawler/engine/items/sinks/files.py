@@ -42,7 +42,7 @@ class GrowingFile:
         self._fresh = fresh
         self._gz = gz
         self._whole = (lambda file: member_end(file, head, tail)) if gz else whole
-        self._head = self._packed(head)
+        self._head = packed(head) if gz else head  # no bytes at all are no gzip file
         self._tail = self._packed(tail)
         self._file: BinaryIO | None = None
         self._end = 0

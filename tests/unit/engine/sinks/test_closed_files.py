@@ -63,7 +63,7 @@ def test_the_file_is_complete_after_each_batch(tmp_path, kind):
     assert read(path) == [6]
 
 
-@pytest.mark.parametrize("kind", ["json", "xml", "json.gz", "xml.gz"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_crawl_without_items_leaves_a_complete_file(tmp_path, kind):
     path = tmp_path / f"items.{kind}"
     wrote(path)
