@@ -61,6 +61,7 @@ class GrowingFile:
         except ValueError as error:
             raise OSError(f"{self.path}: {error}; -O starts it anew") from None
         if not self._end and self._head:
+            self._file.truncate(0)
             self._put(self._head)
             self._end = len(self._head)
         self._finish()
