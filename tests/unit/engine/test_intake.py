@@ -211,3 +211,14 @@ def obeying(answer, *asked):
     crawl = crawl_of(type("One", (Spider,), members), shared(fetcher, clock), robots=True)
     crawl.run()
     return fetcher.urls(), crawl
+
+
+def test_a_callback_finds_whether_its_request_was_one_of_the_first():
+    found = {}
+
+    def parse(self, response):
+        found[response.url] = response.meta.get("is_start_request")
+        yield Request("http://h/next")
+
+    crawled([], parse=parse)
+    assert found == {"http://h/": True, "http://h/next": None}
