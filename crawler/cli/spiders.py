@@ -19,7 +19,7 @@ from crawler.devtools.templates import NAME, TEMPLATES, file_name, rendered
 from crawler.engine.http import urls
 from crawler.errors import CrawlerError
 
-_PLACE = re.compile(r"((?:\.?\w+|\[\d+\])*): ")
+_PLACE = re.compile(r"((?:\.?\w++|\[\d+\])*+): ")
 """The place of a fault in a file of declarations, at the beginning of its message."""
 
 

@@ -1,5 +1,7 @@
 """What the command line says to who comes from Scrapy."""
 
+import time
+
 import click
 import pytest
 from click.testing import CliRunner
@@ -38,3 +40,13 @@ def test_the_shell_shows_where_code_of_its_user_fails(capfd):
     told = capfd.readouterr().err
     assert told.startswith("Traceback")
     assert told.endswith("ZeroDivisionError: division by zero\n")
+
+
+def test_a_long_name_in_a_faulty_declaration_is_told_at_once(tmp_path):
+    file = tmp_path / "shop.yaml"
+    name = "price_in_euros_with_tax_and_delivery-old"
+    file.write_text(f"name: shop\nitems:\n  - fields: {{{name}: {{css: ':'}}}}\n")
+    began_s = time.process_time()
+    result = CliRunner().invoke(commands, ["check", str(file)])
+    assert f"items[0].fields.{name}.css" in result.output
+    assert time.process_time() - began_s < 5
