@@ -552,7 +552,7 @@ _CRAWL = [
     Mutant(
         "links that are marked nofollow are followed though the crawl skips them",
         "crawler/engine/crawl/scraper.py",
-        "markup.restrained(response) if settings.nofollow else None",
+        "self._barred_links(response) if settings.nofollow else None",
         "None",
         "tests/unit/engine/test_markup.py -k leaves_marked",
     ),
@@ -566,8 +566,8 @@ _CRAWL = [
     Mutant(
         "a redirect to a known page is nowhere in the counts",
         "crawler/engine/crawl/scraper.py",
-        "                    self._counters.filter(refusal, verdict.url)",
-        "                    pass",
+        "            self._counters.filter(refusal, to.url)",
+        "            pass",
         "tests/unit/engine/test_counters.py -k every_moment",
     ),
     Mutant(

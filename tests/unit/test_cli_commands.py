@@ -35,7 +35,7 @@ def test_the_shell_tells_of_a_page_that_is_not_there_in_a_line(capfd):
     assert capfd.readouterr().err == "http://nobody/: dns\n"
 
 
-def test_the_shell_shows_where_code_of_its_user_fails(capfd):
+def test_the_shell_shows_where_code_of_its_user_fails(capfd, callback_errors):
     Console({}).push("1/0")
     told = capfd.readouterr().err
     assert told.startswith("Traceback")
