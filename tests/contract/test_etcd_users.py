@@ -11,7 +11,7 @@ from crawler.coordination.store import Put
 from crawler.errors import StoreRefused, Unavailable
 from crawler.local.etcd import EmbeddedEtcd, ask
 from crawler.settings.sections import EtcdSettings
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_S, eventually
 
 PASSWORD = "open-sesame"
 AS_ROOT = "--user=root:top-secret"
@@ -132,7 +132,7 @@ def test_a_restart_of_etcd_which_forgets_all_tokens_is_no_refusal(etcd, store):
     eventually(lambda: ended)
     etcd.restart()
     with pytest.raises(Unavailable):
-        following.get(timeout=5)
+        following.get(timeout=PATIENCE_S)
     eventually(lambda: is_answered(store))
     assert store.lease_keepalive(lease, 2.0) == 60
     assert next(iter(store.watch("/ours/", 1))).events[0].key == "/ours/a"

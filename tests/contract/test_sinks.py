@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from crawler.engine.items.sinks.targets import open_sink
 from crawler.errors import ConfigError
 from tests.databases import MariaDb, Postgres, started
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_S, eventually
 
 DRIVERS = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg", "mysql": "mysql+pymysql"}
 
@@ -339,7 +339,7 @@ def test_a_server_that_dies_in_the_middle_costs_no_item_and_none_comes_twice(own
     gevent.sleep(0.3)
     assert not writing.dead
     own_server.start()
-    writing.get(timeout=30)
+    writing.get(timeout=PATIENCE_S)
     assert place.ids() == list(range(8000))
     assert not sink.lost
 

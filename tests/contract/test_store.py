@@ -14,7 +14,7 @@ from crawler.coordination.store import (
     unchanged_below,
 )
 from crawler.errors import Compacted, LeaseLost
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_S, eventually
 
 
 def put(store, key, value=b"v", lease=0):
@@ -230,7 +230,7 @@ def test_closing_a_watch_ends_its_iteration(store):
     watch = store.watch("/w", put(store, "/w"))
     ended = collect(watch, [])
     watch.close()
-    ended.join(5)
+    ended.join(PATIENCE_S)
     assert ended.dead
 
 

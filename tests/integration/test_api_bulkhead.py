@@ -17,7 +17,7 @@ from crawler.metrics import Metrics
 from crawler.model.records import Spec
 from tests.unit.api.fakes import CALL, FakeBackend, Master, client_of, running
 from tests.unit.api.test_metrics import of_queue
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_S, eventually
 
 HASTY = Call(0.55)
 """Just long enough for silence to count."""
@@ -152,7 +152,7 @@ def test_calls_under_way_are_limited_and_the_rest_told_in_time(master, backend, 
         gevent.sleep(0)
     finally:
         release.set()
-    gevent.joinall([*held, waits], timeout=10, raise_error=True)
+    gevent.joinall([*held, waits], timeout=PATIENCE_S, raise_error=True)
     assert backend.calls[-1].timeout_s <= 10.1
     assert of_queue(metrics, "calls to the leader") == (0, 2, 1)
     peers.close()

@@ -18,7 +18,7 @@ from crawler.model.records import Report, State
 from crawler.settings.sections import ApiSettings
 from tests.unit.api.fakes import CALL, Master, channel_to, running
 from tests.unit.api.test_metrics import of_queue
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_S, eventually
 
 ADD = "/CrawlerMaster/AddResource"
 
@@ -116,7 +116,7 @@ def test_calls_without_a_message_are_ended_and_keep_nobody_out(leader, client, m
         call = bytes_call(channel, ADD, "stream_unary")
         silent = [gevent.spawn(code_of, call, silence()) for _ in range(100)]
         assert client.nodes(Call(10.0))
-        gevent.joinall(silent, timeout=20, raise_error=True)
+        gevent.joinall(silent, timeout=PATIENCE_S, raise_error=True)
         assert {each.value for each in silent} <= {"UNAVAILABLE", "RESOURCE_EXHAUSTED"}
         never.set()
         assert code_of(call, iter(())) == "INVALID_ARGUMENT"

@@ -23,7 +23,7 @@ from crawler.proto import crawler_pb2 as pb
 from crawler.proto import crawler_pb2_grpc as pb_grpc
 from crawler.settings.sections import ApiSettings
 from tests.unit.api.fakes import CALL, Master, channel_to, client_of, running
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_S, eventually
 
 SPEC = Spec("task-test-4", "douban", {"tag": "小说", "pages": 3}, {"gpu": "yes"}, 2)
 
@@ -206,8 +206,8 @@ def test_a_connection_lost_under_a_write_leaves_its_outcome_unknown(backend):
         eventually(lambda: len(backend.calls) == 2)
         master.server.stop(0)
         release.set()
-        assert type(writing.get(timeout=10)) is OutcomeUnknown
-        assert type(reading.get(timeout=10)) is Unavailable
+        assert type(writing.get(timeout=PATIENCE_S)) is OutcomeUnknown
+        assert type(reading.get(timeout=PATIENCE_S)) is Unavailable
 
 
 def test_nobody_there_means_nothing_was_done(leader):

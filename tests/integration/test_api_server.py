@@ -31,7 +31,7 @@ from crawler.proto import crawler_pb2_grpc as pb_grpc
 from crawler.settings.sections import ApiSettings
 from tests.unit.api.fakes import CALL, Master, channel_to, client_of, running
 from tests.unit.api.test_metrics import of_queue
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_S, eventually
 
 SPEC = Spec("task-test-4", "douban", {"tag": "小说", "pages": 3}, {"gpu": "yes"}, 2)
 
@@ -52,9 +52,9 @@ def test_a_client_finds_a_server_that_came_back(leader, client):
 
 def test_forty_calls_at_once_share_a_channel(client, backend):
     entered = threading.Barrier(40)
-    backend.before = lambda: entered.wait(20)
+    backend.before = lambda: entered.wait(PATIENCE_S)
     calls = [gevent.spawn(client.add, Spec(f"task-{at}"), Call(20.0)) for at in range(40)]
-    gevent.joinall(calls, timeout=30, raise_error=True)
+    gevent.joinall(calls, timeout=PATIENCE_S, raise_error=True)
     assert sorted(call.value.name for call in calls) == sorted(backend.resources)
 
 
@@ -71,7 +71,7 @@ def test_calls_beyond_the_limit_are_refused_and_not_acted_upon(backend):
             assert of_queue(master.metrics, "grpc calls") == (2, 2, 1)
         finally:
             release.set()
-        gevent.joinall(held, timeout=10, raise_error=True)
+        gevent.joinall(held, timeout=PATIENCE_S, raise_error=True)
         assert of_queue(master.metrics, "grpc calls") == (0, 2, 1)
     assert backend.resources == {}
 
@@ -90,7 +90,7 @@ def test_health_and_the_workers_reports_have_room_when_clients_take_all(backend)
             assert client.report("w-2", [Report("x", "1", 1, State.DONE)], CALL) == ["x"]
         finally:
             release.set()
-        gevent.joinall(held, timeout=10, raise_error=True)
+        gevent.joinall(held, timeout=PATIENCE_S, raise_error=True)
 
 
 def test_a_connection_that_says_nothing_is_closed(backend, monkeypatch):

@@ -17,7 +17,7 @@ from crawler.coordination.store import Delete, Put
 from crawler.errors import LeaseLost
 from crawler.hub import HubWatch
 from crawler.supervision import Supervisor
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_S, eventually
 
 TTL_S = 2
 LIMIT_S = 0.5
@@ -151,7 +151,7 @@ def test_watches_hear_of_everything_on_a_saturated_hub(etcd, writer, supervisor)
     writing = gevent.spawn(write_for, writer, 2 * SILENCE_S)
     saturate(supervisor, 2 * SILENCE_S + HEARD_S)
     by_then = dict(heard.at_s)
-    written = writing.get(timeout=30)
+    written = writing.get(timeout=PATIENCE_S)
     assert len(written) > 3
     assert by_then.keys() == written.keys()
     assert max(by_then[what] - written_s for what, written_s in written.items()) < HEARD_S

@@ -13,6 +13,7 @@ from crawler.engine.spiders.loader import load_spiders
 from crawler.local.demo import DEMO_FILE
 from crawler.model.records import State
 from crawler.settings import config
+from tests.waiting import PATIENCE_S
 
 CONFIG = DEMO_FILE
 # The pauses of the demo are for people to watch.
@@ -56,7 +57,7 @@ def crawls(shop_server):
     engine.start()
     crawls = {task.name: prepared(engine, task) for task in settings.tasks}
     running = [gevent.spawn(crawl.run) for crawl, _ in crawls.values()]
-    gevent.joinall(running, timeout=45, raise_error=True)
+    gevent.joinall(running, timeout=PATIENCE_S, raise_error=True)
     yield crawls
     engine.stop()
 

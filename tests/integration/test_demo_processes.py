@@ -11,7 +11,7 @@ from crawler.errors import Unavailable
 from crawler.local import die_with_parent
 from crawler.local.ports import free_ports, is_free
 from crawler.local.processes import LocalProcess
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_S, eventually
 
 _STUBBORN = """
 import signal, sys
@@ -77,7 +77,7 @@ def test_what_is_paused_can_be_stopped(process):
 @pytest.mark.parametrize("process", ["import os; print(os.environ['SHOP'])"], indirect=True)
 def test_the_environment_is_added_to(process):
     process.start()
-    assert process.wait(10)
+    assert process.wait(PATIENCE_S)
     assert process.exit_code == 0
     assert process.tail() == "open"
 
@@ -85,7 +85,7 @@ def test_the_environment_is_added_to(process):
 def test_a_command_that_does_not_exist_is_told_in_the_log(tmp_path):
     process = LocalProcess("none", ["/no/such/command"], {}, tmp_path / "log")
     process.start()
-    assert process.wait(10)
+    assert process.wait(PATIENCE_S)
     assert process.exit_code == 1
     assert process.tail() == "cannot run /no/such/command: No such file or directory"
 

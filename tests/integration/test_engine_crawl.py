@@ -25,6 +25,7 @@ from tests.site.crawling import (
     spec,
 )
 from tests.site.pages import Reply, html
+from tests.waiting import PATIENCE_S
 
 
 @pytest.fixture
@@ -420,7 +421,7 @@ def test_several_crawls_and_engines_run_side_by_side(site):
             engine.crawl(spec(Titles, site.url("/links?n=30")), sink)
             for engine, sink in zip((one, other, one, other), sinks)
         ]
-        gevent.joinall([gevent.spawn(crawl.run) for crawl in crawls], timeout=20)
+        gevent.joinall([gevent.spawn(crawl.run) for crawl in crawls], timeout=PATIENCE_S)
     assert [crawl.counts.items for crawl in crawls] == [31] * 4
     assert len(site.hits) == 4 * 31
 

@@ -16,7 +16,7 @@ from crawler.model.records import Spec, State
 from tests.site import Site
 from tests.site.crawling import OnlyTitles, running_engine
 from tests.switches import CUTS, cut_at_each_switch
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_S, eventually
 
 ON_DISK_AT = 100
 """So many requests are kept in memory; further ones go to disk."""
@@ -144,7 +144,7 @@ def test_nothing_is_left_of_a_run_wherever_it_is_cut_off(
             crawls.append(crawl)
             return gevent.spawn(crawl.run)
 
-        spawn().join(20)
+        spawn().join(PATIENCE_S)
         before = what_it_holds()
         Waits.opened = Waits.closed = 0
         for number in cut_at_each_switch(spawn, cut):

@@ -5,7 +5,7 @@ import pytest
 
 from tests.site import Site
 from tests.site.crawling import ListSink, OnlyTitles, crawled, running_engine, spec
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_S, eventually
 
 
 @pytest.fixture
@@ -104,5 +104,5 @@ def test_requests_to_a_slow_host_do_not_wait_for_its_first_answer(site):
         running = gevent.spawn(crawl.run)
         eventually(lambda: len(site.hits) == 8, what="all eight are asked for, and none answered")
         crawl.stop()
-        running.join(10)
+        running.join(PATIENCE_S)
     assert crawl.counts.pages == 0

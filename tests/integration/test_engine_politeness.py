@@ -14,6 +14,7 @@ import pytest
 
 from tests.site import Site
 from tests.site.crawling import ListSink, OnlyTitles, crawled, running_engine, spec
+from tests.waiting import PATIENCE_S
 
 SLACK_S = 0.02
 """What a request may be early at the site, when the one before it was late."""
@@ -67,7 +68,7 @@ def test_crawls_of_one_worker_share_the_delay_and_robots():
             )
             for name, delay_s in (("a", 0.2), ("b", 0.1))
         ]
-        gevent.joinall([gevent.spawn(crawl.run) for crawl in crawls], timeout=10)
+        gevent.joinall([gevent.spawn(crawl.run) for crawl in crawls], timeout=PATIENCE_S)
     assert [crawl.counts.pages for crawl in crawls] == [3, 3]
     assert min(site.gaps()[:4]) >= 0.2 - SLACK_S, "the longest delay holds while both run"
     assert len(site.robots_hits) == 1

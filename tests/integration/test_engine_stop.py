@@ -19,7 +19,7 @@ from crawler.engine.http.messages import FetchCall, FetchError, FetchLimits
 from crawler.settings.crawl import CrawlSettings
 from tests.site import Site
 from tests.site.crawling import ListSink, OnlyTitles, Titles, file_sink, lines, running_engine, spec
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_S, eventually
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def test_stop_ends_a_crawl_with_slow_requests_in_flight(site, tmp_path):
         eventually(lambda: len(site.hits) == 21 and crawl.counts.items == 1)
         began_s = time.monotonic()
         crawl.stop()
-        greenlet.join(timeout=15)
+        greenlet.join(timeout=PATIENCE_S)
         assert time.monotonic() - began_s < 10.0, "the pages take 30"
         assert greenlet.dead
         assert crawl.stopped
@@ -90,7 +90,7 @@ def test_stopping_the_engine_ends_its_crawls_and_leaves_nothing_open(site):
         began_s = time.monotonic()
         engine.stop(deadline_s=20.0)
         assert time.monotonic() - began_s < 10.0, "the pages take 30"
-        gevent.joinall(greenlets, timeout=10)
+        gevent.joinall(greenlets, timeout=PATIENCE_S)
         assert all(greenlet.dead for greenlet in greenlets)
         engine.stop()
     site.close()
@@ -227,7 +227,7 @@ def test_stopping_the_fetcher_ends_what_waits_for_it(site, fetcher):
     eventually(lambda: site.hits)
     fetcher.stop()
     fetcher.stop()
-    waiting.join(10)
+    waiting.join(PATIENCE_S)
     assert (fetcher._watchers, fetcher._timer) == ({}, None)
     assert isinstance(waiting.exception, FetchError)
     with pytest.raises(FetchError, match="is not running"):

@@ -11,7 +11,7 @@ import pytest
 
 from tests.depth import deep
 from tests.integration.lab import ROOT, Lab
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_S, eventually
 
 pytestmark = deep  # an environment of its own takes ten seconds to make
 
@@ -42,7 +42,7 @@ def python(tmp_path_factory):
 def crawler(python, *arguments):
     """What the command line of that environment says."""
     command = [python, "-m", "crawler", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=30)
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=3 * PATIENCE_S)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

@@ -24,7 +24,7 @@ from crawler.model.records import Query, Report, Spec, State
 from crawler.node.master.commands import Add
 from crawler.settings.sections import NodeSettings, WorkerSettings
 from tests.clusters import CALL, KEYS, Cluster, Shared, Unreachable
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_S, eventually
 
 TTL_S = 2
 
@@ -365,7 +365,7 @@ def test_a_second_request_to_stop_hurries_the_first(cluster, spiders, tmp_path):
     gevent.sleep(0.3)
     assert not worker.stopped.is_set(), "a callback under way is given time"
     worker.hurry()
-    stopping.join(5)
+    stopping.join(PATIENCE_S)
     assert worker.stopped.is_set()
     assert clock.monotonic() - began_s < 10
     assert cluster.store.get(registration("1")) is None, "the others are told all the same"
@@ -397,7 +397,7 @@ def test_a_leader_that_leaves_answers_what_waits_and_lets_the_next_lead(cluster,
     monkeypatch.setattr(first, "_patience_s", lambda usual_s: max(usual_s, 30.0))
     first.stop()
     eventually(lambda: accepts(other, "after"), what="the next leads, long before 60 s are over")
-    gevent.joinall(adding, timeout=30)
+    gevent.joinall(adding, timeout=PATIENCE_S)
     known = {resource.name for resource in other.list(Query(1000), CALL).resources}
     acknowledged = {job.value.name for job in adding if job.successful()}
     assert acknowledged
@@ -498,7 +498,7 @@ def test_masters_that_start_all_at_once_have_one_leader_and_seed_once(cluster):
     seeds = tuple(Spec(f"seed-{number}") for number in range(20))
     watch = cluster.store.watch(KEYS.resources, 1)
     starting = [gevent.spawn(cluster.master, name, tasks=seeds) for name in "12345"]
-    masters = [job.get(timeout=10) for job in starting]
+    masters = [job.get(timeout=PATIENCE_S) for job in starting]
     client = cluster.client(masters[0])
     eventually(lambda: len(cluster.resources()) == len(seeds))
     assert sum(master._role.local_backend() is not None for master in masters) == 1
@@ -525,7 +525,7 @@ class Held(Shared):
         if self.holds and any(tasks):
             self.holds = False
             self.held.set()
-            self.go_on.wait(10)
+            self.go_on.wait(PATIENCE_S)
             if self.failure:
                 raise self.failure
         return self._store.txn(compares, success, failure)
@@ -551,9 +551,9 @@ def test_a_rejection_that_rests_on_a_write_that_failed_is_none(cluster):
         *(gevent.spawn(answer, backend.delete, "a", CALL) for _ in range(2)),
         *(gevent.spawn(answer, backend.submit, Spec("b", priority=n), CALL) for n in range(2)),
     ]
-    assert store.held.wait(5)
+    assert store.held.wait(PATIENCE_S)
     store.go_on.set()
-    answers = [job.get(timeout=10) for job in asked]
+    answers = [job.get(timeout=PATIENCE_S) for job in asked]
     assert [type(error) for error in answers] == [Unavailable] * 4
     assert set(cluster.resources()) == {"a"}
 
@@ -573,9 +573,9 @@ def test_a_report_made_out_of_date_by_a_write_that_failed_is_not_taken_as_told(c
         gevent.spawn(answer, backend.update, waiting("a", parameters={"other": 1}), CALL),
         gevent.spawn(answer, backend.report, worker_id("1"), [over], CALL),
     ]
-    assert store.held.wait(5)
+    assert store.held.wait(PATIENCE_S)
     store.go_on.set()
-    assert [type(job.get(timeout=10)) for job in asked] == [Unavailable] * 2
+    assert [type(job.get(timeout=PATIENCE_S)) for job in asked] == [Unavailable] * 2
 
 
 def test_a_rejection_is_never_told_from_memory_alone(cluster):
@@ -614,7 +614,7 @@ def test_a_defect_costs_only_the_request_that_meets_it(cluster):
     term = master._role._term
     requests = [Add(Spec("a")), Defective(), Add(Spec("b"))]
     asked = [gevent.spawn(answer, term.writer.submit, request, CALL) for request in requests]
-    answers = [job.get(timeout=2) for job in asked]
+    answers = [job.get(timeout=PATIENCE_S) for job in asked]
     assert [error and error.code for error in answers] == [None, "INTERNAL", None]
     assert set(cluster.resources()) == {"a", "b"}
     assert master._role._term is term
@@ -684,13 +684,13 @@ def test_what_was_asked_while_a_leader_writes_its_last_is_answered_too(cluster):
     term = master._role._term
     store.holds = True
     first = gevent.spawn(answer, term.writer.submit, Add(Spec("a")), CALL)
-    assert store.held.wait(5)
+    assert store.held.wait(PATIENCE_S)
     second = gevent.spawn(answer, term.writer.submit, Add(Spec("b")), CALL)
     eventually(lambda: term.writer.waiting)
     term.finish()
     assert isinstance(answer(term.writer.submit, Add(Spec("c")), CALL), Unavailable)
     store.go_on.set()
-    assert (first.get(timeout=5), second.get(timeout=5)) == (None, None)
+    assert (first.get(timeout=PATIENCE_S), second.get(timeout=PATIENCE_S)) == (None, None)
     assert set(cluster.resources()) == {"a", "b"}
 
 

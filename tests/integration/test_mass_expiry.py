@@ -10,7 +10,7 @@ from crawler.coordination.registration import encode_node
 from crawler.coordination.store import Put
 from crawler.model.records import Node, Query, Spec
 from tests.clusters import CALL, KEYS, Cluster
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_S, eventually
 
 TTL_S = 4
 """Long enough to register them all before the first one ends."""
@@ -70,7 +70,7 @@ def test_leases_that_end_by_the_hundred_within_a_second_cost_no_leadership(
         what="all tasks are where a worker lives",
     )
     stop.set()
-    observer.get(timeout=10)
+    observer.get(timeout=PATIENCE_S)
     assert etcd_store.range(KEYS.election).items == leading, "the same leader all the time"
     assert master._membership.session.lease.remaining_s > 0
     assert max(answers) < CALL.timeout_s

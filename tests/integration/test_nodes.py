@@ -12,7 +12,7 @@ from crawler.coordination.store import Delete, Put
 from crawler.errors import AlreadyExists, InvalidArgument, NotFound, Unavailable
 from crawler.model.records import Query, Report, Spec, State
 from tests.clusters import CALL, KEYS, Cluster, Shared, Unreachable, request
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_S, eventually
 
 SPIDER = {
     "name": "holding",
@@ -39,7 +39,7 @@ class HoldingSite:
 
     def _answer(self, environ, start_response):
         self.asked.append(environ["PATH_INFO"])
-        self.released.wait(30)
+        self.released.wait(PATIENCE_S)
         start_response("200 OK", [("Content-Type", "text/html")])
         return [b"<h1>a title</h1>"]
 
@@ -411,7 +411,7 @@ def test_64_clients_at_once_share_transactions(cluster):
     cluster.worker("1", [SPIDER])
     before = cluster.store.range("/").revision
     adds = [gevent.spawn(client.add, Spec(f"n{n}", spider="holding"), Call(10)) for n in range(64)]
-    gevent.joinall(adds, timeout=15, raise_error=True)
+    gevent.joinall(adds, timeout=PATIENCE_S, raise_error=True)
     ids = {greenlet.value.id for greenlet in adds}
     assert len(ids) == 64
     assert len(cluster.resources()) == 64

@@ -24,7 +24,7 @@ from crawler.model.records import Spec
 from crawler.proto import crawler_pb2 as pb
 from tests.clusters import CALL, Cluster
 from tests.integration.lab import TTL_S, Lab, call
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_S, eventually
 
 SILENT = 40
 CLIENTS = 64
@@ -127,7 +127,7 @@ def test_calls_to_silent_peers_hold_up_no_other_call(tmp_path, shared_etcd, etcd
             assert not any(greenlet.ready() for greenlet in stuck)
             assert max(asked) < 2.0
             assert term(etcd_store) == before
-            gevent.joinall(stuck, timeout=20, raise_error=True)
+            gevent.joinall(stuck, timeout=PATIENCE_S, raise_error=True)
         assert term(etcd_store) == before
     finally:
         cluster.stop()

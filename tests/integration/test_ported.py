@@ -12,6 +12,7 @@ from tests.site import Site
 from tests.site.crawling import HASTE, run, running_engine, spec
 from tests.site.crawling import ListSink as Sink
 from tests.site.ported import PORTED
+from tests.waiting import PATIENCE_S
 
 FOLDER = Path(__file__).parents[2] / "examples" / "ported"
 IMPORTS = {
@@ -50,7 +51,7 @@ def for_scrapy(text):
 
 def by_scrapy(path):
     command = [sys.executable, "-m", "tests.scrapy_side", "crawl", str(path)]
-    run = subprocess.run(command, capture_output=True, text=True, timeout=50)
+    run = subprocess.run(command, capture_output=True, text=True, timeout=3 * PATIENCE_S)
     assert run.returncode == 0, run.stderr
     return [json.loads(line) for line in run.stdout.splitlines()]
 

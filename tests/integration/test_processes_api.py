@@ -9,7 +9,7 @@ import pytest
 
 from crawler.local.ports import free_ports
 from tests.integration.lab import Lab, call
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_S, eventually
 
 ADD = (
     """curl -H 'content-type: application/json' -d '{"id":"zjx","name":"task-test-4"}' """
@@ -106,7 +106,7 @@ def curl(command, node):
         ["/bin/sh", "-c", f"{command} --silent --write-out '\\n%{{http_code}}'"],
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=3 * PATIENCE_S,
         check=True,
     )
     body, _, status = done.stdout.rpartition("\n")

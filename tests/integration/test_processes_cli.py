@@ -10,7 +10,7 @@ import pytest
 from crawler.local.etcd import EmbeddedEtcd
 from crawler.local.ports import free_ports
 from tests.integration.lab import ROOT, TTL_S, Lab, crawler, interrupt
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_S, eventually
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +92,7 @@ def test_a_node_may_be_started_before_etcd_is(lab):
         key = "/micro/registry/go.micro.server.worker/go.micro.server.worker-1"
         eventually(lambda: etcd.etcdctl("get", key), what="it is registered")
         interrupt(process)
-        assert process.wait(5)
+        assert process.wait(PATIENCE_S)
         assert process.exit_code == 0
         assert etcd.etcdctl("get", key) == ""
     finally:
@@ -140,7 +140,7 @@ def test_programs_can_be_started_while_grpc_is_in_use(lab):
         env={**os.environ, "PYTHONPATH": str(ROOT), "GRPC_VERBOSITY": "INFO"},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=3 * PATIENCE_S,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from tests.integration.lab import FOUR, TASKS, terminate
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_S, eventually
 
 SNOWFLAKE_EPOCH_MS = 1_288_834_974_657
 
@@ -112,7 +112,7 @@ def test_a_stopped_worker_hands_its_tasks_over(lab):
     """How soon, `make failover` measures; nobody waits for the end of its lease, at any rate."""
     before = {task: lab.resource(task) for task in TASKS}
     started_s = terminate(lab["worker-1"].process)
-    assert lab["worker-1"].process.wait(10)
+    assert lab["worker-1"].process.wait(PATIENCE_S)
     assert lab.registered() == {*FOUR} - {"worker-1"}
     assert lab["worker-1"].process.exit_code == 0
     eventually(lambda: lab.all_on("worker-2"), what="all run on worker 2")
@@ -148,7 +148,7 @@ def test_when_the_leader_goes_the_other_leads_and_nothing_else_changes(lab, how)
     before, pages, starts = lab.resources(), counted(other), dict(lab.site.starts)
     if how == "stopped":
         terminate(leader.process)
-        assert leader.process.wait(10)
+        assert leader.process.wait(PATIENCE_S)
         assert lab.leading() == other.candidate, "it has resigned"
     else:
         leader.process.kill()

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.integration.lab import interrupt
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_S, eventually
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def test_while_it_leads_our_masters_follow_and_lead_again_when_it_resigns(lab, f
             assert (status, json.loads(answer)["code"]) == (503, 14)
             assert int(headers["Retry-After"]) >= 1
     interrupt(foreign)
-    assert foreign.wait(5)
+    assert foreign.wait(PATIENCE_S)
     eventually(lambda: serves(lab.masters()[0]), what="the next in line leads")
     assert "foreign" not in candidates(lab)
 

@@ -12,7 +12,7 @@ from crawler.local.ports import free_ports
 from crawler.local.processes import LocalProcess
 from tests.contract.certificates import issue
 from tests.integration.lab import call
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_S, eventually
 
 PASSWORD = "open-sesame"
 TTL_S = 2
@@ -92,7 +92,7 @@ def test_a_cluster_runs_with_certificates_and_a_user(start, etcd):
 
 def test_a_wrong_password_ends_the_node_with_a_word_of_it(start):
     _, process = start("worker", "guessed-wrong")
-    assert process.wait(20)
+    assert process.wait(PATIENCE_S)
     assert process.exit_code == 1
     written = process.tail(50)
     assert "etcd refuses the user 'crawler' or its password" in written

@@ -8,7 +8,7 @@ import pytest
 
 from crawler.local.ports import free_ports
 from tests.integration.lab import ROOT, call, terminate
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_S, eventually
 
 PROCFILE = dict(line.split(": ", 1) for line in (ROOT / "Procfile").read_text().splitlines())
 
@@ -107,7 +107,7 @@ def test_bad_settings_stop_it_and_every_fault_is_told_once(lab, serve, role):
         CRAWLER_LOGS_LEVEL="loud",
         CRAWLER_NODE_STOP_S="never",
     )
-    assert server.process.wait(20)
+    assert server.process.wait(PATIENCE_S)
     assert server.process.exit_code == 2
     told = server.process.tail(100)
     assert told.splitlines()[1:] == [
@@ -124,7 +124,7 @@ def test_a_spider_that_cannot_be_loaded_stops_it_too(lab, serve):
         "gunicorn -k gevent --bind 127.0.0.1:PORT_HERE app:worker",
         CRAWLER_CONFIG=str(lab.folder / "broken.yaml"),
     )
-    assert server.process.wait(20)
+    assert server.process.wait(PATIENCE_S)
     assert server.process.exit_code == 4
     told = server.process.tail(100)
     assert f"spiders[0]: '{lab.folder / 'none.py'}' is not there" in told
@@ -154,7 +154,7 @@ def assert_leave_at_once(lab, *servers):
 def assert_end(*servers):
     """The processes end, and well."""
     for server in servers:
-        assert server.process.wait(10)
+        assert server.process.wait(PATIENCE_S)
         assert server.process.exit_code == 0
 
 

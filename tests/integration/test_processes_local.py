@@ -28,7 +28,7 @@ from crawler.local.ports import free_ports
 from crawler.local.processes import LocalProcess
 from tests.depth import deep
 from tests.integration.lab import ROOT, interrupt, terminate
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_S, eventually
 
 CRAWLER = [sys.executable, "-m", "crawler"]
 TASKS = ["children", "fiction", "history", "science", "travel"]
@@ -84,12 +84,12 @@ class Terminal:
     def wait(self, timeout_s):
         """The exit status, None when it has not ended in that time."""
         self._reader.join(timeout_s)
-        return self._process.wait(5) if self._reader.dead else None
+        return self._process.wait(PATIENCE_S) if self._reader.dead else None
 
     def close(self):
         """End the command, if it still runs."""
         self._process.kill()
-        self._reader.join(5)
+        self._reader.join(PATIENCE_S)
         os.close(self._ours)
 
     def _read(self):
@@ -190,7 +190,7 @@ def test_up_tells_its_addresses_and_ctrl_c_leaves_nothing_behind(tmp_path):
     children = children_of(process.pid)
     assert len(children) == 5
     interrupt(process)
-    assert process.wait(15)
+    assert process.wait(PATIENCE_S)
     assert process.exit_code == 0
     [logs] = re.findall(r"the logs are kept: (\S+)/\*\.log$", process.tail(1))
     assert f"logs       {logs}/*.log" in told
@@ -216,7 +216,7 @@ def test_up_in_an_empty_folder_suggests_what_its_workers_can_run(tmp_path):
     assert added(master, json.loads(body))["id"]
     eventually(lambda: state_at(f"{address}/fiction") in ("running", "done"), what="it runs")
     interrupt(process)
-    assert process.wait(15)
+    assert process.wait(PATIENCE_S)
 
 
 def state_at(url):
@@ -238,7 +238,7 @@ def test_a_start_that_is_interrupted_is_cleaned_up(tmp_path, command):
     eventually(lambda: children_of(process.pid), 30, "etcd is started")
     children = children_of(process.pid)
     terminate(process)
-    assert process.wait(15)
+    assert process.wait(PATIENCE_S)
     assert process.exit_code == 130
     assert process.tail(1) == "crawler: interrupted; everything that it started is stopped"
     assert "Traceback" not in process.tail(100)
@@ -290,7 +290,7 @@ def test_a_second_signal_ends_a_workers_callback_and_keeps_its_items(shop, tmp_p
         for _ in range(2):
             terminate(worker.process)
             gevent.sleep(0.2)  # two signals of a kind that wait are one
-        assert worker.process.wait(15)
+        assert worker.process.wait(PATIENCE_S)
         assert worker.process.exit_code == 0
         assert "a second signal cuts the callbacks off" in worker.process.log_path.read_text()
     [written] = (tmp_path / "items").glob("a/*.jsonl")
@@ -318,7 +318,7 @@ def test_who_speaks_another_language_at_a_port_is_no_node():
 
         answering = gevent.spawn(answer)
         assert not cluster_module.is_ready(f"127.0.0.1:{other.getsockname()[1]}")
-        answering.join(5)
+        answering.join(PATIENCE_S)
 
 
 # -- demo -----------------------------------------------------------------------------------------
@@ -388,7 +388,7 @@ def crawler(*arguments, **more):
         env={**os.environ, "PYTHONPATH": str(ROOT), **more},
         capture_output=True,
         text=True,
-        timeout=50,
+        timeout=3 * PATIENCE_S,
         check=False,
     )
 

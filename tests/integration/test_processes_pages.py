@@ -11,6 +11,7 @@ from tests.integration.lab import ROOT, crawler, crawler_here
 from tests.site import Site
 from tests.site.asked import Reply
 from tests.site.pages import html
+from tests.waiting import PATIENCE_S
 
 QUICK = ("-s", "delay_s=0", "-s", "retries=0")
 
@@ -229,7 +230,7 @@ def test_lines_are_read_and_evaluated_until_the_end_of_the_input(folder, site):
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=3 * PATIENCE_S,
         check=False,
     )
     assert done.returncode == 0

@@ -17,7 +17,7 @@ from crawler.cli import options
 from tests.integration.lab import ROOT, crawler, crawler_here
 from tests.site import Site
 from tests.site.crawling import lines
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_S, eventually
 
 QUICK = ("-s", "delay_s=0", "-s", "robots=false")
 
@@ -251,7 +251,7 @@ def test_ctrl_c_ends_it_in_order_and_items_are_written(folder, site):
     with start(folder, "titles.py", "-a", "path=/chain/1", "-o", "items.jsonl") as process:
         eventually(lambda: len(site.hits) > seen + 20)
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=10)
+        out, err = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 130
     assert re.search(r"^result +stopped$", out, re.M)
     first, last = err.splitlines()
@@ -288,7 +288,7 @@ def test_a_second_ctrl_c_ends_a_callback_that_never_returns_and_keeps_its_items(
         with pytest.raises(subprocess.TimeoutExpired):
             process.wait(0.3)
         process.send_signal(signal.SIGINT)
-        assert process.wait(10) == 130
+        assert process.wait(PATIENCE_S) == 130
     assert [item["number"] for item in lines(folder / "busy.jsonl")] == list(range(7))
 
 
@@ -308,14 +308,14 @@ def test_a_callback_that_refuses_to_end_is_ended_with_its_process(folder, site):
         process.send_signal(signal.SIGINT)
         process.stderr.readline()
         process.send_signal(signal.SIGINT)
-        assert process.wait(10) == 130, "a third does not even wait"
+        assert process.wait(PATIENCE_S) == 130, "a third does not even wait"
 
 
 def test_on_a_terminal_a_line_shows_how_it_goes(folder, site):
     mine, theirs = pty.openpty()
     with start(folder, "titles.py", "-a", "path=/slow?s=0.5", stderr=theirs) as process:
         os.close(theirs)
-        out, _ = process.communicate(timeout=10)
+        out, _ = process.communicate(timeout=PATIENCE_S)
     shown = gevent.os.tp_read(mine, 10_000).decode()
     os.close(mine)
     assert "0 pages (0.0/s)  0 items  1 to go  0 bytes  0 s" in shown
@@ -356,7 +356,7 @@ def test_few_open_files_slow_a_crawl_down_and_cost_no_page(tmp_path, site):
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=3 * PATIENCE_S,
         check=False,
     )
     assert ran.returncode == 0, ran.stderr

@@ -23,6 +23,7 @@ from tests.site import Site
 from tests.site.crawling import lines
 from tests.unit.api.fakes import CALL, FakeBackend, Master, running
 from tests.unit.api.test_worker_statistics import FakeCrawls
+from tests.waiting import PATIENCE_S
 
 CLUSTER = {"grpc", "google.protobuf", "pyetcd", "flask", "prometheus_client", "pluggy"}
 CRAWL = {"crawler.engine", "lxml", "parsel", "pycurl"}
@@ -44,6 +45,7 @@ ENGINE = (CLUSTER | STORES | TEXTS | {"crawler.node", "crawler.api", "crawler.co
 RUN = """
 import sys
 from crawler.cli import main
+from tests.waiting import PATIENCE_S
 status = main()
 print(*sys.modules, file=sys.stderr)
 sys.exit(status)
@@ -59,7 +61,7 @@ def python(code, *arguments, cwd=ROOT, **environment):
         env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=3 * PATIENCE_S,
         check=False,
     )
     assert done.returncode == 0, done.stderr
@@ -145,7 +147,7 @@ def test_draining_can_be_interrupted(cluster, number):
     )
     assert process.stdout.readline().endswith("has 2 unfinished tasks left\n")
     process.send_signal(number)
-    _, said = process.communicate(timeout=10)
+    _, said = process.communicate(timeout=PATIENCE_S)
     assert said.lstrip() == "crawler: interrupted; everything that it started is stopped\n"
     assert process.returncode == 130
 
@@ -161,7 +163,7 @@ def test_a_command_that_waits_for_an_answer_can_be_interrupted():
         )
         with silent.accept()[0]:
             process.send_signal(signal.SIGINT)
-            _, said = process.communicate(timeout=10)
+            _, said = process.communicate(timeout=PATIENCE_S)
     assert said.lstrip() == "crawler: interrupted; everything that it started is stopped\n"
     assert process.returncode == 130
 

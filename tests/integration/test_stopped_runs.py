@@ -14,7 +14,7 @@ from tests.clusters import CALL, Cluster, Unreachable
 from tests.site import Site
 from tests.site.crawling import OnlyTitles, lines, running_engine
 from tests.switches import CUTS, cut_at_each_switch
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_S, eventually
 
 rest = monkey.get_original("time", "sleep")
 
@@ -143,7 +143,7 @@ def test_a_node_whose_run_cannot_be_ended_ends_itself(cluster, site, monkeypatch
     eventually(lambda: worker.failure)
     assert "runs of a go on though they were cut off 2 times" in worker.failure
     (cluster.tmp_path / "enough").touch()
-    assert worker.stopped.wait(10)
+    assert worker.stopped.wait(PATIENCE_S)
 
 
 def test_a_run_that_outlives_its_lease_is_stopped_again_though_etcd_is_away(cluster, site):

@@ -13,7 +13,7 @@ from crawler.errors import CrawlerError, OutcomeUnknown, Unavailable
 from crawler.model.records import Query, Report, Spec, State
 from crawler.settings.sections import SchedulerSettings
 from tests.clusters import CALL, KEYS, Cluster, Shared, Unreachable, request
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_S, eventually
 
 
 class Troubled(Shared):
@@ -86,10 +86,10 @@ def test_a_request_whose_caller_has_gone_is_not_acted_upon(cluster, troubled):
     first = in_background(client.add, Spec("task-1"), Call(5))
     gevent.sleep(0.05)
     late = in_background(client.add, Spec("task-2"), Call(0.2))
-    assert isinstance(late.get(timeout=3), CrawlerError)
+    assert isinstance(late.get(timeout=PATIENCE_S), CrawlerError)
     gevent.sleep(0.3)
     troubled.go_on.set()
-    assert first.get(timeout=3).name == "task-1"
+    assert first.get(timeout=PATIENCE_S).name == "task-1"
     client.add(Spec("task-3"), CALL)
     assert set(cluster.resources()) == {"task-1", "task-3"}
 
@@ -102,7 +102,7 @@ def test_requests_under_way_are_answered_when_the_leadership_is_lost(cluster, tr
     for kv in cluster.store.range(KEYS.election).items:
         cluster.store.txn([], [Delete(kv.key)])
     troubled.go_on.set()
-    assert isinstance(adding.get(timeout=3), Unavailable)
+    assert isinstance(adding.get(timeout=PATIENCE_S), Unavailable)
     assert cluster.resources() == {}
 
 
@@ -125,7 +125,7 @@ def test_after_a_write_without_an_answer_everything_is_read_anew(cluster, troubl
 def test_an_unknown_outcome_is_told_as_one(cluster, troubled):
     client = cluster.client(cluster.master("1", store=troubled))
     troubled.fail_txn = OutcomeUnknown("the answer was lost")
-    answer = in_background(client.add, Spec("task-1"), Call(3)).get(timeout=5)
+    answer = in_background(client.add, Spec("task-1"), Call(3)).get(timeout=PATIENCE_S)
     troubled.fail_txn = None
     assert isinstance(answer, CrawlerError)
     assert client.add(Spec("task-1"), CALL).name == "task-1"
@@ -136,7 +136,9 @@ def test_a_master_without_its_lease_answers_nothing(cluster):
     client = cluster.client(master)
     lease = master._membership.session.lease
     lease._deadline_s = 0.0  # over by the local clock, though nobody has noticed yet
-    assert isinstance(in_background(client.list, Query(1), CALL).get(timeout=5), Unavailable)
+    assert isinstance(
+        in_background(client.list, Query(1), CALL).get(timeout=PATIENCE_S), Unavailable
+    )
 
 
 def test_an_election_key_deleted_by_hand_is_noticed_at_once(cluster):
@@ -321,7 +323,7 @@ def test_a_stop_in_the_middle_of_registering_leaves_nothing_behind(cluster, tmp_
 
     store = Holding(cluster.store)
     starting = gevent.spawn(cluster.worker, "1", store=store)
-    assert store.registered.wait(5)
+    assert store.registered.wait(PATIENCE_S)
     eventually(lambda: cluster.nodes)
     cluster.nodes[-1].stop()
     starting.kill()

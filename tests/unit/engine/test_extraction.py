@@ -11,6 +11,7 @@ from crawler import FormRequest, LinkExtractor, Response
 from tests.depth import examples
 from tests.extraction import at_once, results
 from tests.site.real import pages
+from tests.waiting import PATIENCE_S
 
 PAGES = pages(examples(320))
 
@@ -25,7 +26,12 @@ def scrapys():
     cases = [{**vars(page), "body": base64.b64encode(page.body).decode("ascii")} for page in PAGES]
     command = [sys.executable, "-m", "tests.scrapy_side", "extract"]
     run = subprocess.run(
-        command, input=json.dumps(cases), capture_output=True, text=True, check=True, timeout=55
+        command,
+        input=json.dumps(cases),
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=3 * PATIENCE_S,
     )
     return json.loads(run.stdout)
 
