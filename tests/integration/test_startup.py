@@ -45,7 +45,6 @@ ENGINE = (CLUSTER | STORES | TEXTS | {"crawler.node", "crawler.api", "crawler.co
 RUN = """
 import sys
 from crawler.cli import main
-from tests.waiting import PATIENCE_S
 status = main()
 print(*sys.modules, file=sys.stderr)
 sys.exit(status)
