@@ -18,7 +18,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Thread
@@ -49,7 +49,7 @@ class Command:
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
-            env={**os.environ, **environment},
+            env={**_keeping_bytecode(os.environ), **environment},
         )
         self._reader = Thread(target=self._read)
         self._reader.start()
@@ -110,6 +110,12 @@ def main(options: list[str]) -> int:
         tallies = [each.tally() for each in beside]
     print(*_slowest(tallies), _sum(tallies, time.monotonic() - began_s), sep="\n", flush=True)
     return int(any(failed))
+
+
+def _keeping_bytecode(environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment without the wish to keep no bytecode: tests start hundreds of processes, and
+    each would compile the whole program."""
+    return {key: value for key, value in environment.items() if key != "PYTHONDONTWRITEBYTECODE"}
 
 
 def _files(patterns: Iterable[str]) -> list[str]:

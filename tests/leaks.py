@@ -39,7 +39,7 @@ class Held(NamedTuple):
     def without(self, *others: Held) -> list[str]:
         """What none of the others has, in words."""
         return [
-            text
+            f"{text}{_ends(text)}"
             for kind, mine in enumerate(self)
             for key, text in mine.items()
             if all(key not in other[kind] for other in others)
@@ -58,6 +58,8 @@ def pytest_collection_finish() -> None:
 
 
 _of_the_session = Held({}, {}, {}, {})
+_after_the_last: Held | None = None
+"""What this process held after the file before; the next one begins with that."""
 
 
 @pytest.hookimpl(wrapper=True)
@@ -86,14 +88,17 @@ def nothing_is_left() -> Iterator[None]:
 
 def nothing_is_left_by(whose: str) -> Iterator[None]:
     """Before the first test, and after the last one: what a fixture of this kind does."""
-    before = held()
+    global _after_the_last
+    before = _after_the_last or held()
     yield
     gc.collect()  # pytest tells what was found unclosed as errors of the last test
     deadline_s = time.monotonic() + PATIENCE_S
-    while left := held().without(before, _of_the_session):
+    while left := (after := held()).without(before, _of_the_session):
         if time.monotonic() > deadline_s:
+            _after_the_last = after
             pytest.fail(f"{whose} have left:\n  " + "\n  ".join(left), pytrace=False)
         gevent.sleep(0.02)
+    _after_the_last = after
 
 
 def _descriptors() -> dict[object, str]:
@@ -103,13 +108,13 @@ def _descriptors() -> dict[object, str]:
         with contextlib.suppress(OSError):  # the listing itself is closed by now
             name = os.readlink(PROCESS / "fd" / number)
             if not name.startswith(("anon_inode:", "/proc/")):
-                found[number, name] = f"descriptor {number}: {name}{_ends(name)}"
+                found[number, name] = f"descriptor {number}: {name}"
     return found
 
 
-def _ends(name: str) -> str:
-    """The two ends of a TCP connection, by their ports."""
-    inode = name.removeprefix("socket:[").removesuffix("]")
+def _ends(text: str) -> str:
+    """The two ends of what was left by their ports, if it is a TCP connection."""
+    inode = text.partition(": socket:[")[2].removesuffix("]")
     for line in (PROCESS / "net/tcp").read_text().splitlines():
         fields = line.split()
         if fields[9] == inode:

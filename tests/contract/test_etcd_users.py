@@ -18,6 +18,8 @@ AS_ROOT = "--user=root:top-secret"
 
 
 TOKEN_TTL_S = 1
+CHEAP = {"bcrypt-cost": "4"}
+"""Passwords that etcd compares at once. With its usual cost each login computes for 0.1 s."""
 
 
 def set_up_users(etcd):
@@ -34,7 +36,7 @@ def set_up_users(etcd):
 @pytest.fixture
 def etcd():
     """An etcd with users, which forgets a token after a second without use."""
-    started = EmbeddedEtcd(flags={"auth-token-ttl": str(TOKEN_TTL_S)})
+    started = EmbeddedEtcd(flags={"auth-token-ttl": str(TOKEN_TTL_S), **CHEAP})
     started.start()
     set_up_users(started)
     yield started
@@ -190,7 +192,7 @@ def signing_etcd(tmp_path):
     key = trustme.CA(key_type=trustme.KeyType.RSA).private_key_pem
     key.write_to_path(tmp_path / "key")
     token = f"jwt,sign-method=RS256,priv-key={tmp_path / 'key'},ttl=1s"
-    started = EmbeddedEtcd(flags={"auth-token": token})
+    started = EmbeddedEtcd(flags={"auth-token": token, **CHEAP})
     started.start()
     set_up_users(started)
     yield started

@@ -18,6 +18,7 @@ from crawler.engine.download.cookies import CookieJar
 from crawler.engine.download.curl import CurlFetcher
 from crawler.engine.http.messages import FetchCall, FetchError, FetchLimits
 from crawler.settings.crawl import CrawlSettings
+from tests.depth import deep
 from tests.site import Site
 from tests.site.asked import HTML, Reply
 from tests.site.proxy import Proxy
@@ -141,7 +142,7 @@ class Storm:
             transfer.cancel()
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=deep)])
 def test_nothing_is_lost_or_doubled_in_a_storm_of_requests(seed, caplog):
     dice, told = random.Random(seed), Counter()
     until_s = time.monotonic() + FOR_S

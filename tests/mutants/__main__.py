@@ -1,4 +1,4 @@
-"""Puts known faults back into the code, one at a time: for each, a test must fail.
+"""Puts known faults back into the code, one in each copy of it: for each, a test must fail.
 
     python -m tests.mutants [NAME …]
 
@@ -8,10 +8,12 @@ design (docs/guarantees.md); the others take out what our own promises rest on.
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tests.mutants import api, coordination, engine, node, reference, scheduler
@@ -70,14 +72,19 @@ def _split(tests: str) -> list[str]:
 
 
 def main(wanted: list[str]) -> int:
-    """Try the mutants of these names, or all; the number of those that no test found."""
+    """Try the mutants of these names, or all; the number of those that no test found.
+
+    As many are tried at once as there are cores.
+    """
+    mutants = [mutant for mutant in MUTANTS if not wanted or mutant.name in wanted]
     missed = 0
-    for mutant in MUTANTS:
-        if wanted and mutant.name not in wanted:
-            continue
-        is_found = found(mutant)
-        missed += not is_found
-        print(f"{'found ' if is_found else 'MISSED'}  {mutant.name}", flush=True)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        try:
+            for mutant, is_found in zip(mutants, pool.map(found, mutants)):
+                missed += not is_found
+                print(f"{'found ' if is_found else 'MISSED'}  {mutant.name}", flush=True)
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
     print(f"{missed} missed")
     return missed
 
