@@ -6,11 +6,10 @@ import json
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
+from crawler.schemas.parameters import MOST_NUMBER
+
 MOST = 2**63 - 1
 """The largest whole number that the API can carry; its priorities are smaller."""
-
-MOST_NUMBER = 1e300
-"""The largest number in JSON of any kind. A double holds it, and so does every message."""
 
 MOST_DEPTH = 32
 """The deepest nesting of JSON of any kind. Protobuf refuses messages nested deeper than 100, and a

@@ -13,10 +13,10 @@ from collections.abc import Collection, Mapping, Sequence
 from crawler.scheduler.hookspecs import Candidate, Strategy, Task, hookimpl
 
 WEIGHT = "weight"
+"""The label of a worker for how many turns it gets in proportion to others."""
 
 LEAST, MOST = 1e-6, 1e6
 """The bounds of a weight. Beyond them the virtual time would soon stand still."""
-"""The label of a worker for how many turns it gets in proportion to others."""
 
 
 class RoundRobin(Strategy):

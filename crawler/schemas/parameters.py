@@ -7,7 +7,6 @@ The same task sent to the leader and through a follower is the same task.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -20,6 +19,10 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 EXACT = 2**53
 """A double represents every whole number up to this."""
+
+MOST_NUMBER = 1e300
+"""The largest number in JSON of any kind. A double holds it, and so does every message. What is
+larger would be stored, and never read again."""
 
 
 def normal(value: Any, path: str = "", depth: int = 0) -> Any:
@@ -78,8 +81,8 @@ def _number(value: float, path: str) -> float:
         if abs(value) > EXACT:
             raise ValueError(f"contains an integer beyond 2^53{_at(path)}; write it as a string")
         return value
-    if not math.isfinite(value):
-        raise ValueError(f"contains {value}{_at(path)}; numbers must be finite")
+    if not -MOST_NUMBER <= value <= MOST_NUMBER:
+        raise ValueError(f"contains {value}{_at(path)}; numbers from -1e300 to 1e300 are allowed")
     return whole(value)
 
 

@@ -46,6 +46,13 @@ MUTANTS = [
         "tests/unit/coordination/test_codec.py -k never_be_written",
     ),
     Mutant(
+        "what nobody can read again is accepted",
+        "crawler/schemas/parameters.py",
+        "MOST_NUMBER = 1e300",
+        "MOST_NUMBER = float('inf')",
+        "tests/unit/coordination/test_codec.py -k never_be_written",
+    ),
+    Mutant(
         "a task that cannot be encoded ends the commit of all",
         "crawler/coordination/ledger.py",
         "                refused.append(_unwritable(change, error))\n                continue",
