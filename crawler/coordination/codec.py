@@ -45,7 +45,7 @@ from crawler.schemas.readers import Faulty
 from crawler.schemas.task_schemas import MAX_RETRIES
 
 MOST_KILLS = 2**31 - 1
-"""The largest count of dead workers that the API can carry."""
+"""The largest count of dead workers that the API can carry. A task is parked no more often."""
 
 MOST_SECONDS = 10**12
 """The longest running time of a crawl that is believed, in seconds."""
@@ -71,7 +71,7 @@ class _Counts(Struct, rename="pascal"):
 
 class _Blame(Struct, rename="pascal", omit_defaults=True):
     lives: Annotated[tuple[str, ...], Meta(max_length=MAX_RETRIES)] = ()
-    parkings: _Whole = 0
+    parkings: Annotated[int, Meta(ge=0, le=MOST_KILLS)] = 0
     until: _Whole = 0
 
 

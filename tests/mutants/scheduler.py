@@ -76,9 +76,23 @@ MUTANTS = [
     Mutant(
         "several workers that die at once are blamed on their tasks",
         "crawler/node/master/outside.py",
-        "set(dead) if len(dead) > 1 else set()",
+        "set(dead) if len({life.node_id for life in dead}) > 1 else set()",
         "set()",
         "tests/unit/node/test_poison.py -k at_once",
+    ),
+    Mutant(
+        "a count of parkings grows beyond what is read",
+        "crawler/node/master/poison.py",
+        "min(resource.blame.parkings + 1, MOST_KILLS)",
+        "resource.blame.parkings + 1",
+        "tests/unit/node/test_poison.py -k as_often_as",
+    ),
+    Mutant(
+        "two lives of one worker count as two nodes that died at once",
+        "crawler/node/master/outside.py",
+        "len({life.node_id for life in dead}) > 1",
+        "len(dead) > 1",
+        "tests/unit/node/test_poison.py -k two_lives",
     ),
     Mutant(
         "a worker that was paused is blamed on its tasks",

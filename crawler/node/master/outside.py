@@ -14,7 +14,7 @@ class OutsideCauses:
     """The deaths that were caused from outside, as far as this term can tell.
 
     If several nodes died at once, their machine, their network or a person is a more likely cause
-    than a task. Found dead in one pass is at once. On one machine, deaths within `within_s` seconds
+    than a task. Two lives of one node are one node. Found dead in one pass is at once. On one machine, deaths within `within_s` seconds
     are at once too: its leases end one after the other, each as long after its last renewal.
     """
 
@@ -37,7 +37,7 @@ class OutsideCauses:
             self._excused.clear()
         for life, host in dead.items():
             self._seen.setdefault(life, (host, now_s))
-        excused = set(dead) if len(dead) > 1 else set()
+        excused = set(dead) if len({life.node_id for life in dead}) > 1 else set()
         excused |= {life for life in dead if life.node_id in workers.cordoned}
         # A worker that was missing when this leader took over died about when the last leader did.
         excused |= workers.spared
@@ -58,7 +58,7 @@ class OutsideCauses:
             life
             for life, host, at_s in recent
             if abs(hosts_lost.get(host, -self._within_s - 1) - at_s) <= self._within_s
-            or any(other != life and there == host for other, there, _ in recent)
+            or any(other.node_id != life.node_id and there == host for other, there, _ in recent)
         }
 
 

@@ -178,7 +178,7 @@ class PoisonWatch:
             self._parked.pop(resource.name, None)
             return resource
         if not resource.blame.until:
-            parkings = resource.blame.parkings + 1
+            parkings = min(resource.blame.parkings + 1, MOST_KILLS)
             until = now_ns + int(self._pause_of(parkings) * 1e9)
             blame = replace(resource.blame, parkings=parkings, until=until)
             resource = _with(resource, resource.kills, blame)

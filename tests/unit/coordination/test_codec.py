@@ -358,6 +358,7 @@ def test_a_worker_of_another_make_is_a_full_member():
             b'"Blame":{"Lives":[%s]}' % b",".join([b'"w 1"'] * 1001),
             "Lives has 1001 entries; at most",
         ),
+        (b'"Blame":{"Parkings":2147483648}', "0 to 2147483647 is allowed"),
         (b'"Counts":{"Seconds":1e400}', "0 to 1e+12 is allowed"),
         (b'"Counts":{"Seconds":-1}', "0 to 1e+12 is allowed"),
         (b'"Counts":{"Pages":-1}', "Pages is -1"),

@@ -2,6 +2,7 @@
 
 import pytest
 
+from crawler.coordination.codec import MOST_KILLS, decode_resource, encode_resource
 from crawler.model.records import Blame, Node, State
 from crawler.node.master.poison import MOST_LIVES
 from crawler.node.master.workers import Incarnation
@@ -70,6 +71,15 @@ def test_a_parked_task_is_tried_again_after_pauses_that_double_and_are_stored():
         scene.leave(given.id)
         scene.join(Node(given.id, given.address, incarnation=given.incarnation + 1))
     assert pauses == [60.0, 120.0, 240.0]
+
+
+def test_a_task_that_was_parked_as_often_as_can_be_counted_is_parked_again():
+    often = stored(state=State.PENDING, owner=None, kills=3, blame=Blame((), MOST_KILLS))
+    scene = Scene(often)
+    assert scene.settle() == {"a": None}
+    parked = scene.stored["a"]
+    assert parked.blame.until
+    assert decode_resource("a", encode_resource(parked), parked.mod_revision).blame == parked.blame
 
 
 def test_a_wall_clock_that_jumps_back_does_not_prolong_a_parking():
@@ -174,6 +184,27 @@ def test_all_nodes_of_a_machine_that_go_within_a_moment_died_of_nothing():
     dies(scene, worker(2))
     scene.settle()
     assert [scene.stored[name].kills for name in "ab"] == [0, 0]
+
+
+def test_two_lives_of_one_worker_are_not_several_nodes():
+    scene = Scene(workers=[W1, W2])
+    given_to(scene, "a", W1)
+    given_to(scene, "theirs", Node(W1.id, W1.address))  # another program names no incarnation
+    dies(scene, W1)
+    assert scene.stored["a"].kills == 1
+
+
+def test_a_worker_that_dies_again_at_once_is_not_another_node_of_its_machine():
+    scene = Scene(workers=[W1, W2], ttl_s=5.0)
+    given_to(scene, "a", W1)
+    scene.now_s += 20.0
+    dies(scene, W1)
+    again = Node(W1.id, W1.address, incarnation=30)
+    scene.join(again)
+    given_to(scene, "b", again, assigned_time=int((scene.now_s - 10) * 1e9))
+    scene.now_s += 1.0
+    dies(scene, again)
+    assert [scene.stored[name].kills for name in "ab"] == [1, 1]
 
 
 def test_deaths_on_a_machine_one_after_the_other_are_not_at_once():
