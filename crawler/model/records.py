@@ -126,7 +126,8 @@ class Blame:
     """Which workers died soon after they got a task, and how often it was parked for that."""
 
     lives: tuple[str, ...] = ()
-    """The lives that ended, as `<node id> <incarnation>`, the latest last."""
+    """The lives that ended, as `<node id> <incarnation>`, the latest last. Behind it stands ` hung`
+    if a callback of the task kept that life from renewing its lease."""
     parkings: int = 0
     """How often the task was parked. The pause doubles each time."""
     until: int = 0

@@ -81,6 +81,27 @@ MUTANTS = [
         "tests/unit/node/test_poison.py -k at_once",
     ),
     Mutant(
+        "a worker that once hung blames its task again after it was mended",
+        "crawler/node/master/poison.py",
+        " and is_new and not is_first:",
+        ":",
+        "tests/unit/node/test_poison.py -k mended",
+    ),
+    Mutant(
+        "who made a worker hang is acquitted by its next life",
+        "crawler/node/master/poison.py",
+        "if _is_hung(text) or not",
+        "if not",
+        "tests/unit/node/test_poison.py -k merely_paused",
+    ),
+    Mutant(
+        "a charge that was not committed is lost",
+        "crawler/node/master/poison.py",
+        "        hung = self.hung.get(resource.name)",
+        "        hung = self.hung.pop(resource.name, None)",
+        "tests/unit/node/test_poison.py -k not_take_it",
+    ),
+    Mutant(
         "a count of parkings grows beyond what is read",
         "crawler/node/master/poison.py",
         "min(resource.blame.parkings + 1, MOST_KILLS)",

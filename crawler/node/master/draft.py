@@ -24,7 +24,8 @@ class Draft:
     ) -> None:
         """`stored` returns the stored resource of a name. `mint` returns a new id. `on_change` is
         called with each change at once, committed or not, unless its receiver made that change."""
-        self._stored = stored
+        self.stored = stored
+        """Returns the stored resource of a name, without the changes made here."""
         self._on_change = on_change
         self._mint = mint
         self._now_ns = now_ns
@@ -37,7 +38,7 @@ class Draft:
 
     def get(self, name: str) -> Resource | None:
         """Return the resource as this draft shows it, or None."""
-        return self._changed[name] if name in self._changed else self._stored(name)
+        return self._changed[name] if name in self._changed else self.stored(name)
 
     def put(self, resource: Resource) -> None:
         """Set a resource. It gets an id and a creation time if it lacks them."""
@@ -106,5 +107,5 @@ class Draft:
         self._changed[name] = after
 
     def _revision(self, name: str) -> int:
-        stored = self._stored(name)
+        stored = self.stored(name)
         return stored.mod_revision if stored else 0

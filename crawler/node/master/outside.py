@@ -14,8 +14,9 @@ class OutsideCauses:
     """The deaths that were caused from outside, as far as this term can tell.
 
     If several nodes died at once, their machine, their network or a person is a more likely cause
-    than a task. Two lives of one node are one node. Found dead in one pass is at once. On one machine, deaths within `within_s` seconds
-    are at once too: its leases end one after the other, each as long after its last renewal.
+    than a task. Two lives of one node are one node. Found dead in one pass is at once. On one
+    machine, deaths within `within_s` seconds are at once too: its leases end one after the other,
+    each as long after its last renewal.
     """
 
     def __init__(self, within_s: float) -> None:

@@ -218,7 +218,7 @@ class Placer:
         if resource.state.finished:  # nothing follows from it any more
             self._poison.hung.pop(resource.name, None)
             return resource
-        reviewed = self._poison.review(resource, workers.live)
+        reviewed = self._poison.review(resource, draft.stored(resource.name), workers.live)
         if reviewed is not resource:
             draft.put(reviewed)
         return reviewed

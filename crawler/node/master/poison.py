@@ -7,7 +7,8 @@ its count, and is parked before it has killed all workers.
 
 The count is that of different workers. It is taken back when the worker comes back in the same
 process, because that process did not die; unless it says that a callback of the task had kept it
-from renewing its lease. A death whose cause came from outside counts for nobody (`outside.py`).
+from renewing its lease. Each registration is heard once about that. The charge stays with the task
+until somebody updates it. A death whose cause came from outside counts for nobody (`outside.py`).
 A task that outlived `scheduler.poison_window_s` on a worker is acquitted.
 
 A parked task is tried again after a pause, which doubles each time. Then one more death parks it
@@ -44,6 +45,10 @@ POSTHUMOUS = 0.5
 to kill it: nodes renew their leases five times in a TTL."""
 
 
+HUNG = " hung"
+"""Ends the text of a life that ended because a callback of the task computed."""
+
+
 class _Finding(NamedTuple):
     """What a death means for one task of the dead worker."""
 
@@ -71,8 +76,11 @@ class PoisonWatch:
         """Node id → the tasks that are blamed for a death of that worker."""
         self._parked: dict[str, tuple[int, float]] = {}
         """Parked task → until when by the wall clock as stored, and by the monotonic clock."""
+        self._heard: dict[str, int] | None = None
+        """Node id → its latest registration that was heard; None before the first pass."""
         self.hung: dict[str, Incarnation] = {}
-        """Task → the life of a worker that ended because a callback of the task computed."""
+        """Task → the life of a worker that ended because a callback of the task computed, until
+        that is stored."""
 
     # -- who is to blame -----------------------------------------------------------------------
 
@@ -109,7 +117,7 @@ class PoisonWatch:
             if age >= self._window_ns:
                 kills, blame = 0, NO_BLAME
             elif is_guilty and age >= self._posthumous_ns and kills == worst:
-                kills, blame = _charged(task, life)
+                kills, blame = _charged(task, _text(life))
                 self._charged.setdefault(life.node_id, set()).add(task.name)
             self._findings[task.name] = _Finding(life, kills, blame)
 
@@ -126,30 +134,45 @@ class PoisonWatch:
     # -- who is not ----------------------------------------------------------------------------
 
     def returned(self, node_ids: Iterable[str], live: Mapping[str, Node]) -> set[str]:
-        """Return the tasks to `review` because these workers may be back in the same process."""
-        names: set[str] = set()
+        """Return the tasks to `review` because these workers may be back in the same process.
+
+        An earlier leader has heard the registrations that are there at the first pass.
+        """
+        names = set(self.hung)
+        is_first = self._heard is None
+        heard = self._heard = self._heard or {}
         for node_id in node_ids:
             node = live.get(node_id)
             if node is None or node.first_incarnation == node.incarnation:
                 continue
             names |= self._charged.pop(node_id, set())
+            is_new = heard.get(node_id) != node.incarnation
+            heard[node_id] = node.incarnation
             revision, task = node.hung
-            if task and self._most:
+            if task and self._most and is_new and not is_first:
                 self.hung[task] = Incarnation(node_id, revision)
                 names.add(task)
         return names
 
-    def review(self, resource: Resource, live: Mapping[str, Node]) -> Resource:
+    def review(
+        self, resource: Resource, stored: Resource | None, live: Mapping[str, Node]
+    ) -> Resource:
         """Return the resource without the deaths of which it turned out to be innocent, and with
-        the one for which its own callback is to blame."""
-        blame = resource.blame
-        hung = self.hung.pop(resource.name, None)
-        if hung is not None and _text(hung) not in blame.lives:
-            resource = _with(resource, *_charged(resource, hung))
+        the one for which its own callback is to blame.
+
+        `stored` is the resource without the changes of this pass, which may fail to commit.
+        """
+        hung = self.hung.get(resource.name)
+        if hung is not None:
+            text = _text(hung) + HUNG
+            if stored is not None and text in stored.blame.lives:
+                del self.hung[resource.name]
+            elif text not in resource.blame.lives:
+                resource = _with(resource, *_charged(resource, text))
         kept = tuple(
             text
             for text in resource.blame.lives
-            if _life(text) == hung or not self._is_innocent(_life(text), live, resource.name)
+            if _is_hung(text) or not self._is_innocent(_life(text), live, resource.name)
         )
         for text in kept:
             self._charged.setdefault(_life(text).node_id, set()).add(resource.name)
@@ -225,12 +248,14 @@ class PoisonWatch:
         return found is not None and found.life == life
 
 
-def _charged(task: Resource, life: Incarnation) -> tuple[int, Blame]:
-    """Return the count and the blame of a task after one more death. Of each worker its first and
-    its latest death are kept."""
-    same = [text for text in task.blame.lives if _life(text).node_id == life.node_id]
-    others = [text for text in task.blame.lives if text not in same]
-    lives = (*others, *same[:1], _text(life))
+def _charged(task: Resource, text: str) -> tuple[int, Blame]:
+    """Return the count and the blame of a task after one more death. Of each worker its latest
+    death is kept, and its first one in which it hung, or else its first."""
+    node_id = _life(text).node_id
+    same = [each for each in task.blame.lives if _life(each).node_id == node_id]
+    others = [each for each in task.blame.lives if each not in same]
+    first = sorted(same, key=_is_hung, reverse=True)[:1]
+    lives = (*others, *first, text)
     kills = min(_unnamed(task) + _count(lives), MOST_KILLS)
     return kills, Blame(lives[-MOST_LIVES:], task.blame.parkings)
 
@@ -254,6 +279,10 @@ def _text(life: Incarnation) -> str:
     return f"{life.node_id} {life.revision}"
 
 
+def _is_hung(text: str) -> bool:
+    return text.endswith(HUNG)
+
+
 def _life(text: str) -> Incarnation:
-    node_id, _, revision = text.rpartition(" ")
+    node_id, _, revision = text.removesuffix(HUNG).rpartition(" ")
     return Incarnation(node_id, int(revision) if len(revision) < 20 and revision.isdecimal() else 0)

@@ -3,7 +3,8 @@
 import pytest
 
 from crawler.coordination.codec import MOST_KILLS, decode_resource, encode_resource
-from crawler.model.records import Blame, Node, State
+from crawler.model.records import Blame, Node, Spec, State
+from crawler.node.master.commands import Update
 from crawler.node.master.poison import MOST_LIVES
 from crawler.node.master.workers import Incarnation
 from tests.unit.node.scene import W1, W2, Scene, back, stored, worker
@@ -152,6 +153,56 @@ def test_of_a_worker_that_hung_only_the_task_whose_callback_computed_is_blamed()
     scene.join(back(W1, 30, hung="slow"))
     scene.settle()
     assert (scene.stored["slow"].kills, scene.stored["good"].kills) == (1, 0)
+
+
+def hangs():
+    """A scene in which a callback of the task "slow" cost worker 1 its lease, and it came back."""
+    scene = Scene(workers=[W1, W2])
+    given_to(scene, "slow", W1)
+    dies(scene, W1)
+    scene.join(back(W1, 30, hung="slow"))
+    scene.settle()
+    assert scene.stored["slow"].kills == 1
+    return scene
+
+
+def test_a_mended_task_is_not_blamed_again_by_a_worker_that_once_hung():
+    scene = hangs()
+    draft = scene.draft()
+    Update(Spec("slow")).apply(draft)  # somebody has mended it
+    scene.place(draft)
+    scene.store(draft.get("slow"))
+    for later in (scene, scene.succeeded()):
+        later.settle()
+        later.cluster_state.changes.freed(W1.id)
+        later.settle()
+        assert later.stored["slow"].kills == 0
+
+
+def test_who_hung_stays_blamed_when_the_worker_was_merely_paused_later():
+    scene = hangs()
+    again = back(W1, 40, first=10)
+    scene.leave(W1.id)
+    scene.join(again)
+    scene.settle()
+    assert scene.stored["slow"].kills == 1
+    given_to(scene, "slow", again, kills=1, blame=scene.stored["slow"].blame)
+    dies(scene, again)
+    scene.join(back(W1, 50, first=10))
+    scene.settle()
+    assert scene.stored["slow"].blame.lives == ("w-1 10 hung",)
+    assert scene.stored["slow"].kills == 1
+
+
+def test_who_hung_is_blamed_even_if_the_store_does_not_take_it_at_once():
+    scene = Scene(workers=[W1, W2])
+    given_to(scene, "slow", W1)
+    dies(scene, W1)
+    scene.join(back(W1, 30, hung="slow"))
+    scene.place()  # another program writes meanwhile, so nothing is committed
+    scene.store(scene.stored["slow"].replace(kills=0, blame=Blame()))
+    scene.settle()
+    assert scene.stored["slow"].kills == 1
 
 
 def test_who_hung_is_blamed_even_if_another_was_suspected_more():
