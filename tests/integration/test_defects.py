@@ -4,10 +4,12 @@ import gevent
 import pytest
 
 from crawler.clock import SystemClock
-from crawler.errors import StoreRefused, Unavailable
+from crawler.coordination import ledger
+from crawler.errors import CrawlerError, StoreRefused, Unavailable
 from crawler.gunicorn import _stop_or_hurry
 from crawler.model.records import Report, Spec, State
 from crawler.node.worker import worker as worker_module
+from crawler.scheduler.task import Task
 from tests.clusters import CALL, KEYS, Cluster, Shared
 from tests.waiting import eventually
 
@@ -150,3 +152,80 @@ def test_under_gunicorn_any_second_signal_hurries():
     for _ in range(3):
         answer()
     assert called == ["stop", "hurry", "hurry"]
+
+
+def cannot_write(monkeypatch, what):
+    """Resources for which `what` is true cannot be encoded."""
+    real = ledger.encode_resource
+
+    def encode(resource, term=0):
+        if what(resource):
+            raise OverflowError("too large")
+        return real(resource, term)
+
+    monkeypatch.setattr(ledger, "encode_resource", encode)
+
+
+def test_an_update_that_cannot_be_written_costs_only_itself(cluster, monkeypatch):
+    client = cluster.client(cluster.master("1"))
+    client.submit(Spec("a", "waiting"), CALL)
+    cannot_write(monkeypatch, lambda resource: resource.spec.priority == 7)
+    with pytest.raises(CrawlerError, match="cannot be written"):
+        client.update(Spec("a", "waiting", priority=7), CALL)
+    assert "set aside" not in client.explain("a", CALL).reason
+    cluster.worker("1", ["waiting.py"])
+    eventually(lambda: cluster.owners() == {"a": "1"}, what="it is placed as it is stored")
+
+
+def test_a_report_that_cannot_be_written_costs_only_itself(cluster, monkeypatch):
+    client = cluster.client(cluster.master("1"))
+    cluster.worker("1", ["waiting.py"])
+    names = [f"t{number}" for number in range(5)]
+    for name in names:
+        client.submit(Spec(name, "waiting"), CALL)
+    eventually(
+        lambda: all(client.get(name, CALL).state is State.RUNNING for name in names),
+        what="all of them run",
+    )
+    cannot_write(monkeypatch, lambda resource: resource.reason == "odd")
+    found = cluster.resources()
+    reports = [
+        Report(name, found[name].id, found[name].epoch, State.DONE, "odd" if name == "t3" else "")
+        for name in names
+    ]
+    assert client.report(KEYS.node_id("worker", "1"), reports, CALL) == ["t3"]
+    states = {name: each.state for name, each in cluster.resources().items()}
+    assert states == dict.fromkeys(names, State.DONE) | {"t3": State.RUNNING}
+
+
+def test_a_task_whose_placement_cannot_be_written_says_why(cluster, monkeypatch):
+    client = cluster.client(cluster.master("1"))
+    client.submit(Spec("a", "waiting"), CALL)
+    with monkeypatch.context() as patch:
+        cannot_write(patch, lambda resource: resource.owner is not None)
+        cluster.worker("1", ["waiting.py"])
+        eventually(
+            lambda: "set aside: placing it failed (Unwritable" in client.explain("a", CALL).reason,
+            what="its reason is told, though it is not stored",
+        )
+    eventually(lambda: cluster.owners() == {"a": "1"}, what="it is tried again")
+
+
+def test_a_task_that_cannot_be_judged_is_explained_all_the_same(cluster, monkeypatch):
+    client = cluster.client(cluster.master("1"))
+    client.submit(Spec("a", "waiting"), CALL)
+
+    def broken(resource):
+        raise OverflowError("too large")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Task, "of", broken)
+        found = client.explain("a", CALL)
+        assert "judging it failed (OverflowError: too large)" in found.reason
+        assert list(found.judgement.workers) == []
+        client.submit(Spec("b", "waiting"), CALL)
+        found = client.explain("b", CALL)
+        assert found.reason.startswith("set aside: placing it failed (OverflowError: too large)")
+        assert "to pass: placing it failed" in found.waits_for
+    cluster.worker("1", ["waiting.py"])
+    eventually(lambda: cluster.owners() == {"a": "1", "b": "1"}, what="it is tried again")

@@ -12,7 +12,7 @@ from itertools import islice
 
 from crawler.api.service import UNTOLD, Call, NodeLoad, Page, Submission
 from crawler.coordination.keys import MASTER, WORKER
-from crawler.errors import NotFound, shown
+from crawler.errors import NotFound, StoreRefused, shown
 from crawler.model.policy import Explanation, PolicyChange, SchedulerView
 from crawler.model.records import (
     MAX_PAGE,
@@ -131,12 +131,24 @@ class LeaderBackend:
             self._live[report.name] = (report.id, report.epoch, report.counts)
         changes = [report for report, resource in current if changes_state(report, resource)]
         changes += [report for report, resource in pairs if is_later(report, resource)]
-        if changes:
-            self._writer.submit(Record(node_id, changes), call)
-        accepted = {report.name for report, _ in current}
+        unwritable = self._record(node_id, changes, call) if changes else set()
+        accepted = {report.name for report, _ in current} - unwritable
         refused = [report.name for report in reports if report.name not in accepted]
         self._ctx.refusals.reports += len(refused)
         return refused
+
+    def _record(self, node_id: str, reports: Sequence[Report], call: Call) -> set[str]:
+        """Write reports. Return the names of the tasks for which the store refuses that for good:
+        the others are written all the same."""
+        try:
+            self._writer.submit(Record(node_id, reports), call)
+        except StoreRefused:
+            if len(reports) == 1:
+                return {reports[0].name}
+            half = len(reports) // 2
+            parts = (reports[:half], reports[half:])
+            return {name for part in parts for name in self._record(node_id, part, call)}
+        return set()
 
     def forget_counts(self) -> None:
         """Drop the live counts of tasks that no longer run."""

@@ -2,29 +2,42 @@
 
 from __future__ import annotations
 
-from crawler.model.policy import Explanation
+from crawler.logs import get_logger
+from crawler.model.policy import Explanation, Judgement
 from crawler.model.records import Resource
 from crawler.node.master.leader_context import LeaderContext
 from crawler.node.master.placement import Placer
+from crawler.node.master.set_aside import told
 from crawler.plural import counted
 from crawler.scheduler.cluster_state import ClusterState
 from crawler.scheduler.explain import judge
 from crawler.scheduler.task import Task
 
+log = get_logger(__name__)
+
 
 def explained(ctx: LeaderContext, placer: Placer, resource: Resource) -> Explanation:
     """Explain why a task is on its worker or waits, and how the scheduler judges the workers
-    now."""
+    now. A task that cannot be judged is explained without a judgement."""
     cluster_state = ctx.mirrors.cluster_state
+    held, fault = placer.held(resource.name), ""
+    try:
+        judgement = judge(ctx.framework, cluster_state, Task.of(resource))
+    except Exception as error:
+        log.error("a task cannot be judged", task=resource.name, exc_info=error)
+        judgement = Judgement(ctx.framework.policy.strategy, "", ())
+        fault = f"judging it failed ({told(error)}), and the leader's log says where"
+    # What cannot be written is not in the resource either.
+    reasons = [held.reason] if held else [resource.reason, fault]
     return Explanation(
         name=resource.name,
         state=resource.state.value,
-        reason=resource.reason,
+        reason="; ".join(filter(None, reasons)),
         assigned_node=resource.owner.node_id if resource.owner else "",
         group=cluster_state.group_of(resource),
         priority=resource.spec.priority,
         waits_for=waits_for(placer, cluster_state, resource, ctx.clock.monotonic()),
-        judgement=judge(ctx.framework, cluster_state, Task.of(resource)),
+        judgement=judgement,
     )
 
 
@@ -52,4 +65,7 @@ def _out_of_turn(placer: Placer, resource: Resource, now_s: float) -> str:
     pause_s = placer.parked_s(resource.name, now_s)
     if pause_s:
         return f"{pause_s:.1f} s to pass: workers died soon after they were given it"
+    held = placer.held(resource.name)
+    if held is not None:
+        return f"{max(0.0, held.due_s - now_s):.1f} s to pass: placing it failed"
     return "" if resource.state.finished else f"a change of the task itself: {resource.reason}"

@@ -18,7 +18,8 @@ from crawler.model.records import Node, Resource, State
 from crawler.node.master.draft import Draft
 from crawler.node.master.poison import PoisonWatch
 from crawler.node.master.rebalancing import Rebalancing
-from crawler.node.master.set_aside import SetAside
+from crawler.node.master.retries import pause_s
+from crawler.node.master.set_aside import Held, SetAside
 from crawler.node.master.workers import Incarnation, WorkerSnapshot, incarnation_of
 from crawler.scheduler.backlog import Backlog, Group
 from crawler.scheduler.changes import Changes
@@ -37,14 +38,6 @@ SOME = 20
 
 INTAKE = 1_000
 """How many tasks are taken in before other greenlets get a turn: some 10 ms."""
-
-RETRY_S = 1.0
-MOST_RETRY_S = 60.0
-"""The pause before a failed run is tried again. It doubles with each failure, up to the second."""
-
-MOST_DOUBLINGS = 6
-"""After so many failures the pause no longer grows. 2 to the power of more failures may be too
-large a number."""
 
 NOT_YET = "waits for its turn: other tasks are placed before it"
 
@@ -107,9 +100,16 @@ class Placer:
         """Count the tasks whose placement failed because of a fault."""
         return len(self._set_aside)
 
-    def set_aside(self, resource: Resource, error: Exception) -> None:
-        """Do not place a task until it changes, because its decision cannot be written."""
-        self._set_aside.put(resource, error)
+    def set_aside(self, resource: Resource, error: Exception, now_s: float) -> str:
+        """Do not place a task for a while, because its placement failed, or cannot be written.
+        Return the reason, for people."""
+        held = self._set_aside.put(resource, error, now_s)
+        heapq.heappush(self._alarms, (held.due_s, resource.name))
+        return held.reason
+
+    def held(self, name: str) -> Held | None:
+        """Return why and until when a task is set aside; None for other tasks."""
+        return self._set_aside.get(name)
 
     def try_some(self) -> None:
         """Wake some parked tasks, those tried longest ago first, because a plugin's answer may
@@ -118,9 +118,10 @@ class Placer:
             self.backlog.wake(queue)
 
     def look_anew(self) -> None:
-        """Sort all tasks anew after a change of the policy: the shapes may differ, and parked tasks
-        may fit."""
+        """Sort all tasks anew after a change of the policy: the shapes may differ, and tasks that
+        are parked or set aside may fit."""
         self._version = -1
+        self._cluster_state.changes.suspect(self._set_aside.release())
         self._wake_all()
 
     def tries_again_s(self, name: str, now_s: float) -> float:
@@ -149,7 +150,7 @@ class Placer:
             except Exception as error:
                 plan.failed[name] = error
         for name, fault in plan.failed.items():
-            self._give_up(draft, workers, name, fault)
+            self._give_up(draft, workers, name, fault, now_s)
         for name, reason in plan.waiting.items():
             self._let_wait(draft, workers, name, reason)
         for name in draft.unexplained:
@@ -190,7 +191,7 @@ class Placer:
             try:
                 self._offer(draft, self._poison.judged(resource), now_s, now_ns)
             except Exception as error:
-                self._give_up(draft, workers, resource.name, error)
+                self._give_up(draft, workers, resource.name, error, now_s)
         return _noteworthy(orphaned)
 
     def _homeless(
@@ -234,7 +235,7 @@ class Placer:
     def _offer(self, draft: Draft, resource: Resource, now_s: float, now_ns: int) -> None:
         """Put a task into the backlog, unless it has to wait, is set aside, or killed too many
         workers."""
-        if self._set_aside.verdict(resource):
+        if self._set_aside.holds(resource, now_s):
             return
         resource = self._poison.sentenced(resource, now_s, now_ns)
         self._poisonous.discard(resource.name)
@@ -264,8 +265,7 @@ class Placer:
             return True
         known, due_s = self._due.get(resource.name, (0, 0.0))
         if known != failures:
-            doublings = min(failures - 1, MOST_DOUBLINGS)
-            due_s = now_s + min(RETRY_S * 2**doublings, MOST_RETRY_S)
+            due_s = now_s + pause_s(failures)
             self._due[resource.name] = (failures, due_s)
             heapq.heappush(self._alarms, (due_s, resource.name))
         return due_s <= now_s
@@ -315,14 +315,17 @@ class Placer:
         if resource is not None and self._cluster_state.is_reserved(name, node):
             draft.put_placed(resource, assigned(self._poison.judged(resource), node, now_ns))
             self._due.pop(name, None)
+            self._set_aside.forget(name)
 
-    def _give_up(self, draft: Draft, workers: WorkerSnapshot, name: str, error: Exception) -> None:
+    def _give_up(
+        self, draft: Draft, workers: WorkerSnapshot, name: str, error: Exception, now_s: float
+    ) -> None:
         """Set a task aside whose placement raised, and write down why."""
         self.backlog.withdraw(name)
         resource = draft.get(name)
         if resource is None:
             return
-        reason = self._set_aside.put(resource, error)
+        reason = self.set_aside(resource, error, now_s)
         try:
             self._let_wait(draft, workers, name, reason)
             self._cluster_state.see(name, draft.get(name))

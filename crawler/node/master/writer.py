@@ -8,7 +8,7 @@ the same time.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from gevent.event import Event
 
@@ -134,7 +134,7 @@ class TermWriter:
             self._add_seeds(draft)
             self._decide(draft, decided)
             self._place(draft)
-            self._commit(draft, written)
+            self._commit(draft, written, decided)
         except Retryable as error:
             self._answer(decided, written, error)
             self._recover(error)
@@ -203,20 +203,26 @@ class TermWriter:
             self._mirrors.hosts_lost,
         )
 
-    def _commit(self, draft: Draft, written: dict[str, Outcome]) -> None:
+    def _commit(
+        self, draft: Draft, written: dict[str, Outcome], decided: Sequence[QueuedCommand]
+    ) -> None:
         """Commit the draft. Fill in `written` as soon as the outcome of each change is known."""
+        asked = {name for queued in decided for name in queued.names}
         with self._mirrors.resources.writing():
             for landed in self._ctx.ledger.commit(self._ctx.leadership, draft.changes()):
                 self._mirrors.take(landed)
                 written.update([(outcome.name, outcome) for outcome in landed.outcomes])
                 if not landed.revision:
-                    self._note_conflicts(landed.outcomes)
+                    self._note_conflicts(landed.outcomes, asked)
 
-    def _note_conflicts(self, outcomes: Sequence[Outcome]) -> None:
+    def _note_conflicts(self, outcomes: Sequence[Outcome], asked: Collection[str]) -> None:
+        """Note what was not written. If a request asked for a change that cannot be written, the
+        fault is in the request, and the stored task may well be placed."""
         for outcome in outcomes:
             stored = self._mirrors.resource(outcome.name)
-            if isinstance(outcome.refusal, Unwritable) and stored is not None:
-                self.placer.set_aside(stored, outcome.refusal)
+            refusal = outcome.refusal if outcome.name not in asked else None
+            if isinstance(refusal, Unwritable) and stored is not None:
+                self.placer.set_aside(stored, refusal, self._clock.monotonic())
             if not outcome.committed and outcome.refusal is None:
                 log.info(
                     "another program changed the task meanwhile; deciding again", task=outcome.name

@@ -4,7 +4,7 @@ import pytest
 
 from crawler.model.constraints import Constraints
 from crawler.model.records import Report, Spec, State
-from crawler.node.master import placement
+from crawler.node.master import placement, retries
 from crawler.node.master.commands import Add, Record
 from tests.unit.node.scene import W1, W2, Scene, worker
 
@@ -140,7 +140,7 @@ def test_a_failed_run_is_tried_again_elsewhere_after_a_pause_that_grows():
     assert {first, second} == {"w-1", "w-2"}
     fails(scene, "a")
     scene.settle()
-    assert scene.placer.idle_s(scene.now_s) == pytest.approx(2 * placement.RETRY_S)
+    assert scene.placer.idle_s(scene.now_s) == pytest.approx(2 * retries.RETRY_S)
     scene.now_s += scene.placer.idle_s(scene.now_s)
     assert scene.settle()["a"] in ("w-1", "w-2"), "it failed on both"
     fails(scene, "a")

@@ -96,6 +96,33 @@ def test_it_is_tried_again_when_it_changes_and_forgotten_when_it_is_deleted(monk
     assert scene.placer.count_set_aside() == 0
 
 
+def test_it_is_tried_again_after_pauses_that_double_when_the_cause_has_gone(monkeypatch, caplog):
+    scene = Scene(workers=[W1])
+    pauses = []
+    with monkeypatch.context() as broken:
+        in_the_ranking(broken)
+        scene.add(Spec("bad", constraints=Constraints(node="w-1")))
+        for _ in range(8):
+            assert scene.settle() == {"bad": None}
+            pauses.append(round(scene.placer.idle_s(scene.now_s)))
+            scene.now_s += scene.placer.idle_s(scene.now_s)
+            assert scene.placer.count_waiting() == 1
+    assert pauses == [1, 2, 4, 8, 16, 32, 60, 60]
+    assert len([each for each in caplog.records if each.levelname == "ERROR"]) == 1
+    assert scene.settle() == {"bad": "w-1"}
+    assert scene.placer.count_set_aside() == 0
+
+
+def test_it_is_tried_again_at_once_by_another_policy(monkeypatch):
+    scene = Scene(workers=[W1])
+    with monkeypatch.context() as broken:
+        in_the_ranking(broken)
+        scene.add(Spec("bad", constraints=Constraints(node="w-1")))
+        scene.settle()
+    scene.placer.look_anew()
+    assert scene.settle() == {"bad": "w-1"}
+
+
 def test_many_tasks_with_one_fault_are_logged_with_one_traceback(monkeypatch, caplog):
     scene = Scene()
     monkeypatch.setattr(placement, "assigned", raises("h:1", lambda *_: 1 / 0))
