@@ -168,7 +168,7 @@ class PoisonWatch:
             if stored is not None and text in stored.blame.lives:
                 del self.hung[resource.name]
             elif text not in resource.blame.lives:
-                resource = _with(resource, *_charged(resource, text))
+                resource = _with(resource, *_charged_with_hanging(resource, hung))
         kept = tuple(
             text
             for text in resource.blame.lives
@@ -258,6 +258,16 @@ def _charged(task: Resource, text: str) -> tuple[int, Blame]:
     lives = (*others, *first, text)
     kills = min(_unnamed(task) + _count(lives), MOST_KILLS)
     return kills, Blame(lives[-MOST_LIVES:], task.blame.parkings)
+
+
+def _charged_with_hanging(task: Resource, life: Incarnation) -> tuple[int, Blame]:
+    """Return the count and the blame of a task whose callback ended a life. A death that is counted
+    already is only marked, so that a parking for it goes on."""
+    plain = _text(life)
+    if plain not in task.blame.lives:
+        return _charged(task, plain + HUNG)
+    lives = tuple(text + HUNG if text == plain else text for text in task.blame.lives)
+    return task.kills, replace(task.blame, lives=lives)
 
 
 def _with(resource: Resource, kills: int, blame: Blame) -> Resource:

@@ -179,6 +179,20 @@ def test_a_mended_task_is_not_blamed_again_by_a_worker_that_once_hung():
         assert later.stored["slow"].kills == 0
 
 
+def test_who_is_parked_for_a_death_is_not_parked_again_when_it_turns_out_to_have_hung():
+    scene = Scene(workers=[W1, W2], poison_after=1)
+    given_to(scene, "slow", W1)
+    dies(scene, W1)
+    before = scene.stored["slow"]
+    assert before.blame.parkings == 1
+    scene.join(back(W1, 30, hung="slow"))
+    scene.settle()
+    after = scene.stored["slow"]
+    assert after.blame.lives == ("w-1 10 hung",)
+    assert (after.kills, after.reason) == (1, before.reason)
+    assert (after.blame.parkings, after.blame.until) == (1, before.blame.until)
+
+
 def test_who_hung_stays_blamed_when_the_worker_was_merely_paused_later():
     scene = hangs()
     again = back(W1, 40, first=10)
