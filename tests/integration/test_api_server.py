@@ -188,6 +188,16 @@ def test_a_watch_that_its_client_ends_is_let_go(leader):
         eventually(lambda: sample(leader, "/grpc.health.v1.Health/Watch", "CANCELLED"))
 
 
+def test_a_server_that_stops_answers_all_calls_that_have_arrived(leader, client):
+    """gRPC hands calls over one by one, and cancels those that still wait for it."""
+    client.nodes(CALL)
+    asked = [gevent.spawn(outcome_of, client.nodes, Call(20.0)) for _ in range(200)]
+    gevent.sleep(0)  # all are sent
+    leader.server.stop(20.0)
+    gevent.joinall(asked, timeout=PATIENCE_S)
+    assert [job.value for job in asked if not isinstance(job.value, list)] == []
+
+
 def test_reflection_shows_the_service(leader):
     with channel_to(leader) as channel:
         database = ProtoReflectionDescriptorDatabase(channel)

@@ -20,6 +20,13 @@ MUTANTS = [
         "tests/integration/test_nodes.py -k offers",
     ),
     Mutant(
+        "a server that stops cancels the calls that it has not yet taken up",
+        "crawler/api/rpc/server.py",
+        "            self._await_quiet(deadline_s)",
+        "            pass",
+        "tests/integration/test_api_server.py -k have_arrived",
+    ),
+    Mutant(
         "a leader that does not answer is asked all the time",
         "crawler/api/rpc/bulkhead.py",
         "        if self.breaker.state is not State.OPEN:",

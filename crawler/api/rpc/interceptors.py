@@ -74,6 +74,8 @@ class CallInterceptor(ServerInterceptor):
         self._clock = clock
         self._failures = Sparing(clock)
         self._streams: set[grpc.ServicerContext] = set()
+        self.begun = 0
+        """How many calls have begun."""
         self._seconds = metrics.histogram(
             "crawler_rpc_seconds", "Duration of gRPC calls, by method and status.", "method", "code"
         )
@@ -86,6 +88,7 @@ class CallInterceptor(ServerInterceptor):
         method_name: str,
     ) -> Any:
         """Call the method. A stream counts until it ends."""
+        self.begun += 1
         started_s = self._clock.monotonic()
         streams = False
         try:

@@ -44,6 +44,12 @@ SPARE_CALLS = 64
 HANDSHAKE_S = 10
 """How many seconds a new connection has before its first message."""
 
+TURN_S = 0.01
+QUIET_TURNS = 5
+"""A master stops after so many pauses of TURN_S seconds in which no call began. gRPC cancels the
+calls that it has received and not yet handed over, and their callers could not tell whether anything
+was done. A count of turns holds on a busy machine too, where a time alone would not."""
+
 _LONGEST_S = 86_400.0
 """gRPC reports a call without a deadline as one that ends in centuries."""
 
@@ -193,7 +199,8 @@ class RpcServer:
         self._settings = settings
         self._servicer = servicer
         self._crawls = crawls_servicer
-        self._calls = CallInterceptor(metrics, clock or SystemClock())
+        self._clock = clock or SystemClock()
+        self._calls = CallInterceptor(metrics, self._clock)
         kinds = Kinds(metrics, max_calls)
         self._most_calls = kinds.total + SPARE_CALLS
         self._interceptors = [
@@ -219,16 +226,25 @@ class RpcServer:
         log.info("grpc listens", address=self._address, port=self.port)
 
     def stop(self, deadline_s: float) -> None:
-        """Accept no more calls, end the streams, and give the other calls `deadline_s` seconds to
-        end."""
+        """Let the calls to a master begin that have arrived, for at most `deadline_s` seconds. Then
+        accept no more, end the streams, and give the other calls `deadline_s` seconds to end."""
         server, workers = self._server, self._workers
         self._server = self._workers = None
         if server is None or workers is None:
             return
+        if self._servicer is not None:
+            self._await_quiet(deadline_s)
         ended = server.stop(deadline_s)
         self._calls.cancel_streams()
         ended.wait(deadline_s + 1.0)
         workers.shutdown(wait=False, cancel_futures=True)
+
+    def _await_quiet(self, most_s: float) -> None:
+        until_s, quiet = self._clock.monotonic() + most_s, 0
+        while quiet < QUIET_TURNS and self._clock.monotonic() < until_s:
+            before = self._calls.begun
+            self._clock.sleep(TURN_S)
+            quiet = quiet + 1 if self._calls.begun == before else 0
 
     def _build(self, workers: ThreadPoolExecutor) -> grpc.Server:
         server = grpc.server(
