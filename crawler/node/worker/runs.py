@@ -100,7 +100,10 @@ class Run:
         """Crawl until done, stopped or failed. It blocks."""
         self._state = State.RUNNING
         try:
-            self._crawl = engine.crawl(self._spec, sink)
+            spec = self._spec
+            self._crawl = engine.crawl(spec, sink)
+            if self._spec is not spec:  # it changed while the spider was made
+                self._take_over(engine, self._crawl)
             if not self._stopped:
                 self._crawl.run()
         except NotFound as error:
@@ -127,10 +130,13 @@ class Run:
             return
         self._spec = spec
         if self._crawl is not None and not self.ended:
-            try:
-                engine.adjust(self._crawl, spec)
-            except InvalidArgument as error:
-                log.warning("new settings refused; the old ones hold", task=self.name, why=error)
+            self._take_over(engine, self._crawl)
+
+    def _take_over(self, engine: Engine, crawl: Crawl) -> None:
+        try:
+            engine.adjust(crawl, self._spec)
+        except InvalidArgument as error:
+            log.warning("new settings refused; the old ones hold", task=self.name, why=error)
 
     def report(self) -> Report | None:
         """Return what the leader does not know yet, or None if it knows all."""

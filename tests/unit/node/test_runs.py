@@ -18,7 +18,8 @@ class Crawl:
 
     counts = Counts()
 
-    def __init__(self):
+    def __init__(self, spec):
+        self.spec = spec
         self.over = Event()
 
     def run(self):
@@ -36,10 +37,16 @@ class Engine:
 
     def __init__(self):
         self.crawls = {}
+        self.may_make = Event()
+        self.may_make.set()
 
     def crawl(self, spec, sink):
-        self.crawls[spec.name] = Crawl()
+        self.crawls[spec.name] = Crawl(spec)
+        self.may_make.wait()
         return self.crawls[spec.name]
+
+    def adjust(self, crawl, spec):
+        crawl.spec = spec
 
 
 @pytest.fixture
@@ -96,6 +103,16 @@ def test_one_that_is_cut_off_before_its_first_turn_gives_its_place_to_another(ru
     start(runs, "a", "b", "c")
     runs.stop(["a", "b"])  # neither greenlet has had a turn yet
     eventually(lambda: "c" in begun(engine))
+
+
+def test_settings_that_change_while_a_spider_is_made_hold(runs, engine):
+    engine.may_make.clear()
+    start(runs, "a")
+    assert begun(engine) == ["a"]
+    slower = Spec("a", parameters={"settings": {"delay_s": 7}})
+    runs.adjust([Resource(slower, id="id-a", epoch=1)])
+    engine.may_make.set()
+    eventually(lambda: engine.crawls["a"].spec == slower)
 
 
 def test_nothing_begins_once_the_worker_leaves(runs, engine):
