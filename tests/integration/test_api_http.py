@@ -219,6 +219,13 @@ def test_a_chunked_body_is_read_in_pieces_and_the_next_request_after_it(server):
     assert all_answers(server, unread + SECOND).count(b"HTTP/1.1 ") == 2
 
 
+def test_after_its_answer_no_client_is_told_to_send_its_chunks(server):
+    asks = POST.replace(b"resource", b"nowhere") + b"Expect: 100-continue\r\n" + CHUNKS
+    told = all_answers(server, asks + b"2\r\n{}\r\n0\r\n\r\n" + SECOND)
+    assert told.startswith(b"HTTP/1.1 404 ")
+    assert b"HTTP/1.1 100" not in told
+
+
 def test_a_client_that_waits_to_be_told_so_sends_its_chunks(server):
     sock = connect(server, POST + b"Expect: 100-continue\r\n" + CHUNKS)
     assert sock.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"

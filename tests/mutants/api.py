@@ -41,6 +41,13 @@ MUTANTS = [
         "tests/unit/api/test_request_head.py -k not_exactly_chunked",
     ),
     Mutant(
+        "a client is told to send its body after it was answered",
+        "crawler/api/http/chunked.py",
+        "        self._begun = True\n        while",
+        "        while",
+        "tests/integration/test_api_http.py -k after_its_answer",
+    ),
+    Mutant(
         "one client may have all streams",
         "crawler/api/rpc/places.py",
         "        if self._taken.get(client, 0) >= self._most_of_client:",

@@ -72,7 +72,9 @@ class ChunkedBody:
         return iter(self.readline, b"")
 
     def _discard(self) -> None:
-        """Read and drop the rest, as gevent's handler wants it after an answer."""
+        """Read and drop the rest, as gevent's handler wants it after an answer. Whoever waits for
+        "100 Continue" has the answer, and must not be told so after it."""
+        self._begun = True
         while self.read(65_536):
             pass
 
