@@ -115,6 +115,7 @@ class _Foreign(_Stored, forbid_unknown_fields=False):
 _ENCODER = msgspec.json.Encoder()
 _DECODER = msgspec.json.Decoder(_Stored)
 _FOREIGN_DECODER = msgspec.json.Decoder(_Foreign)
+_PARTS_DECODER = msgspec.json.Decoder(dict[str, Raw])
 
 
 def encode_resource(resource: Resource, term: int = 0) -> bytes:
@@ -147,7 +148,7 @@ def encode_resource(resource: Resource, term: int = 0) -> bytes:
         None if resource.blame is NO_BLAME else _encode_blame(resource.blame),
     )
     value = _ENCODER.encode(stored)
-    return value if not resource.foreign else _joined(value, resource.foreign)
+    return value if not resource.foreign else b"%s,%s}" % (value[:-1], _fields(resource.foreign))
 
 
 def decode_stored(keys: Keys, kv: KeyValue) -> Resource | None:
@@ -194,18 +195,32 @@ def decode_resource(name: str, raw: bytes, mod_revision: int) -> Resource:
     )
 
 
-def _read(raw: bytes) -> tuple[_Stored, Mapping[str, Any]]:
-    """Return the fields of this program, and those of other programs."""
+def _read(raw: bytes) -> tuple[_Stored, Mapping[str, bytes]]:
+    """Return the fields of this program, and the JSON of those of other programs."""
     try:
         return _DECODER.decode(raw), {}
     except (msgspec.MsgspecError, RecursionError):
-        value = load_object(raw)
-    foreign = {key: found for key, found in value.items() if key not in _KEYS}
-    bounded(foreign, "a field of another program")
+        parts = _parts(raw)
+    foreign = {key: part for key, part in parts.items() if key not in _KEYS}
     try:
         return _FOREIGN_DECODER.decode(raw), foreign
-    except msgspec.MsgspecError:
-        return _read_by_field(value), foreign
+    except (msgspec.MsgspecError, RecursionError):
+        ours = {key: part for key, part in parts.items() if key in _KEYS}
+        return _read_by_field(load_object(b"{%s}" % _fields(ours))), foreign
+
+
+def _parts(raw: bytes) -> dict[str, bytes]:
+    """Return the JSON of each field, as it is written. Raises ValueError."""
+    raw.decode()  # msgspec does not look into the texts
+    try:
+        return {key: bytes(part) for key, part in _PARTS_DECODER.decode(raw).items()}
+    except (msgspec.MsgspecError, RecursionError) as error:
+        load_object(raw)  # it says better what is wrong
+        raise ValueError(str(error)) from None
+
+
+def _fields(parts: Mapping[str, bytes]) -> bytes:
+    return b",".join(_ENCODER.encode(key) + b":" + part for key, part in parts.items())
 
 
 def _owner_of(stored: _Stored) -> Owner | None:
@@ -213,10 +228,6 @@ def _owner_of(stored: _Stored) -> Owner | None:
         return None
     node_id, _, address = stored.assigned_node.partition("|")
     return shared_owner(node_id, address, stored.incarnation)
-
-
-def _joined(value: bytes, foreign: Mapping[str, Any]) -> bytes:
-    return value[:-1] + b"," + text_of(foreign)[1:].encode()
 
 
 def _as_given(parameters: Mapping[str, Any]) -> Any:

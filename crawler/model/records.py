@@ -168,8 +168,8 @@ class Resource:
     """How many different workers died soon after they got it."""
     blame: Blame = NO_BLAME
     """Which workers these are, as far as it is known."""
-    foreign: Mapping[str, Any] = field(default_factory=dict)
-    """Fields of other programs, which are kept as they are."""
+    foreign: Mapping[str, bytes] = field(default_factory=dict)
+    """The JSON of each field of other programs, which is kept as it is."""
     mod_revision: int = 0
     """The store's revision of this value; 0 if it was never stored."""
 

@@ -6,6 +6,13 @@ from tests.mutants.mutant import Mutant
 
 MUTANTS = [
     Mutant(
+        "fields of another program are read, and written in another way",
+        "crawler/coordination/codec.py",
+        "        return {key: bytes(part) for key, part in _PARTS_DECODER.decode(raw).items()}",
+        "        return {key: text_of(part).encode() for key, part in load_object(raw).items()}",
+        "tests/unit/coordination/test_codec.py -k too_odd",
+    ),
+    Mutant(
         "decisions about the scheduler are not fenced",
         "crawler/coordination/decisions.py",
         "    compares = [fence(leadership), unchanged(key, based_on)]",

@@ -6,6 +6,13 @@ from tests.mutants.mutant import Mutant
 
 MUTANTS = [
     Mutant(
+        "settings that change while a spider is made are lost",
+        "crawler/node/worker/runs.py",
+        "            if self._spec is not spec:",
+        "            if False:",
+        "tests/unit/node/test_runs.py -k while_a_spider_is_made",
+    ),
+    Mutant(
         "settings of politeness restart the run",
         "crawler/settings/live.py",
         'yield f"{path}.{key}", key not in LIVE',
