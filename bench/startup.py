@@ -39,7 +39,7 @@ def main() -> int:
         address = cluster.masters[0].grpc
         with closing(Client(address)) as client:
             for number in range(TASKS):
-                client.add(Spec(f"task-{number}"), Call(5.0))
+                client.submit(Spec(f"task-{number}"), Call(5.0))
         commands = {option: (*CRAWLER, option) for option in ("--version", "--help")}
         commands["tasks"] = (*CRAWLER, "tasks", "--master", address)
         found = _measured({PYTHON: (sys.executable, "-c", "pass"), **commands})

@@ -6,7 +6,6 @@ import dataclasses
 import http.client
 import json
 
-from crawler.api.rpc.client import Client
 from crawler.api.service import Call
 from crawler.coordination.codec import decode_stored
 from crawler.coordination.keys import MASTER, WORKER, Keys
@@ -22,6 +21,7 @@ from crawler.settings.sections import (
     Settings,
     WorkerSettings,
 )
+from tests.clients import Client
 from tests.waiting import eventually
 
 CALL = Call(timeout_s=5.0)

@@ -81,7 +81,7 @@ def run_demo(
 def submit(client: Client, tasks: Sequence[Spec]) -> None:
     """Add the tasks in their order."""
     for task in tasks:
-        client.add(task, CALL)
+        client.submit(task, CALL)
 
 
 def look(client: Client) -> Sequence[Resource]:

@@ -10,11 +10,12 @@ from gevent.event import Event
 
 from crawler.api.rpc import bulkhead as gate_module
 from crawler.api.rpc import client as client_module
-from crawler.api.rpc.client import Client, Peers
+from crawler.api.rpc.client import Peers
 from crawler.api.service import Call
 from crawler.errors import CrawlerError, NotFound, OutcomeUnknown, Overloaded, Unavailable
 from crawler.metrics import Metrics
 from crawler.model.records import Spec
+from tests.clients import Client
 from tests.unit.api.fakes import CALL, FakeBackend, Master, client_of, running
 from tests.unit.api.test_metrics import of_queue
 from tests.waiting import PATIENCE_S, eventually
@@ -46,7 +47,7 @@ def outcome_of(client, call):
     """What an addition ended with, and how long it took."""
     started_s = time.monotonic()
     try:
-        client.add(Spec("x"), call)
+        client.submit(Spec("x"), call)
     except CrawlerError as error:
         return type(error), time.monotonic() - started_s
     return None, time.monotonic() - started_s
@@ -63,7 +64,7 @@ def test_a_leader_that_hangs_costs_three_calls_and_then_no_time(master, backend)
             assert outcome_of(client, HASTY)[0] is OutcomeUnknown
         assert metrics.registry.get_sample_value("crawler_breaker_state") == 2
         with pytest.raises(Unavailable, match="does not answer") as caught:
-            client.add(Spec("x"), Call(60.0))
+            client.submit(Spec("x"), Call(60.0))
         assert 0 < caught.value.retry_after_s <= 1.0
         assert metrics.registry.get_sample_value("crawler_breaker_refused_total") == 1
     finally:
@@ -148,7 +149,7 @@ def test_calls_under_way_are_limited_and_the_rest_told_in_time(master, backend, 
         assert kind is Overloaded
         assert took_s < 2.0
         assert of_queue(metrics, "calls to the leader") == (2, 2, 1)
-        waits = gevent.spawn(client.add, Spec("y"), Call(10.0))
+        waits = gevent.spawn(client.submit, Spec("y"), Call(10.0))
         gevent.sleep(0)
     finally:
         release.set()

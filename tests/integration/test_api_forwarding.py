@@ -8,11 +8,12 @@ from gevent.event import Event
 from gevent.pywsgi import WSGIServer
 
 from crawler.api.rpc import client as client_module
-from crawler.api.rpc.client import Client, Peers
+from crawler.api.rpc.client import Peers
 from crawler.api.service import Call
 from crawler.errors import AlreadyExists, CrawlerError, NotFound, OutcomeUnknown, Unavailable
 from crawler.model.constraints import Constraints, Neighbour
 from crawler.model.records import Query, Report, Spec, State, WorkerLoad
+from tests.clients import Client
 from tests.unit.api.fakes import CALL, Master, body_of, client_of, running
 
 RESOURCE = "/crawler/resource"

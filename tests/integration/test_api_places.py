@@ -10,12 +10,12 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2_grpc
 
 from crawler.api.rpc import admission, interceptors
-from crawler.api.rpc.client import Client
 from crawler.api.rpc.places import Places
 from crawler.api.service import Call
 from crawler.errors import Overloaded
 from crawler.model.records import Report, State
 from crawler.settings.sections import ApiSettings
+from tests.clients import Client
 from tests.unit.api.fakes import CALL, Master, channel_to, running
 from tests.unit.api.test_metrics import of_queue
 from tests.waiting import PATIENCE_S, eventually

@@ -16,12 +16,12 @@ import pytest
 from google.protobuf import empty_pb2
 
 from crawler.api.failures import CODES
-from crawler.api.rpc.client import Client
 from crawler.api.service import Call
 from crawler.coordination.etcd.store import EtcdStore
 from crawler.errors import Retryable
 from crawler.model.records import Spec
 from crawler.proto import crawler_pb2 as pb
+from tests.clients import Client
 from tests.clusters import CALL, Cluster
 from tests.integration.lab import TTL_S, Lab, call
 from tests.waiting import PATIENCE_S, eventually

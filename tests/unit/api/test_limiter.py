@@ -5,12 +5,12 @@ import pytest
 
 from crawler.api import limiter as limiter_module
 from crawler.api.limiter import RateLimiter, address_of
-from crawler.api.rpc.client import Client
 from crawler.api.rpc.metadata import RETRY_AFTER
 from crawler.errors import CrawlerError, Overloaded
 from crawler.metrics import Metrics
 from crawler.model.records import Report, State
 from crawler.settings.sections import ApiSettings
+from tests.clients import Client
 from tests.unit.api.fakes import CALL, FakeBackend, Master, body_of, channel_to, client_of, running
 from tests.waiting import eventually
 
