@@ -87,11 +87,19 @@ class Backend(Protocol):
         """
         ...
 
-    def update(self, spec: Spec, call: Call, restart: bool | None = None) -> Resource:
+    def update(
+        self,
+        spec: Spec,
+        call: Call,
+        restart: bool | None = None,
+        wait_for_spider: bool = False,
+    ) -> Resource:
         """Change a resource's specification. Another spider or other parameters start another run,
         except settings that change on a running crawl.
 
-        Raises NotFound. With `restart` False it raises WouldRestart instead of ending a run.
+        Raises NotFound, and InvalidArgument if the new spider is named and no live worker offers
+        it, unless the task may `wait_for_spider`. With `restart` False it raises WouldRestart
+        instead of ending a run.
         """
         ...
 

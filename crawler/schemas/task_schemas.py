@@ -243,15 +243,16 @@ def load_spec(given: Mapping[str, Any]) -> Spec:
 def load_addition(given: Mapping[str, Any]) -> tuple[Spec, bool]:
     """Read a request to add a task, and whether the task may wait for its spider. Raises
     InvalidArgument."""
-    waits, rest = _without_flag(given, "wait_for_spider", "waitForSpider")
-    return load_spec(rest), bool(waits)
+    waits, rest = _waits(given)
+    return load_spec(rest), waits
 
 
-def load_update(given: Mapping[str, Any]) -> tuple[Spec, bool | None]:
-    """Read a request to change a task, and whether that may restart its run; None if it does not
-    say. Raises InvalidArgument."""
-    restart, rest = _without_flag(given, "restart", "restart")
-    return load_spec(rest), restart
+def load_update(given: Mapping[str, Any]) -> tuple[Spec, bool | None, bool]:
+    """Read a request to change a task; whether that may restart its run, None if it does not say;
+    and whether the task may wait for its new spider. Raises InvalidArgument."""
+    waits, rest = _waits(given)
+    restart, rest = _without_flag(rest, "restart")
+    return load_spec(rest), restart, waits
 
 
 def load_name(given: Mapping[str, Any]) -> str:
@@ -263,6 +264,11 @@ def load_query(given: Mapping[str, Any]) -> Query:
     """Read which resources to list. Raises InvalidArgument."""
     query: Query = _QUERY.read(given)
     return query
+
+
+def _waits(given: Mapping[str, Any]) -> tuple[bool, Mapping[str, Any]]:
+    waits, rest = _without_flag(given, "wait_for_spider", "waitForSpider")
+    return bool(waits), rest
 
 
 def _without_flag(given: Mapping[str, Any], *names: str) -> tuple[bool | None, Mapping[str, Any]]:

@@ -5,7 +5,6 @@ import grpc
 import pytest
 from gevent.event import Event
 
-from crawler.api.rpc.client import Client
 from crawler.api.rpc.metadata import ANSWERED, RETRY_AFTER
 from crawler.api.service import Call
 from crawler.errors import (
@@ -22,6 +21,7 @@ from crawler.model.records import Counts, Leader, Query, Report, Spec, State, Wo
 from crawler.proto import crawler_pb2 as pb
 from crawler.proto import crawler_pb2_grpc as pb_grpc
 from crawler.settings.sections import ApiSettings
+from tests.clients import Client
 from tests.unit.api.fakes import CALL, Master, channel_to, client_of, running
 from tests.waiting import PATIENCE_S, eventually
 
@@ -52,8 +52,9 @@ def test_flags_of_a_request_arrive(client, backend):
     assert client.submit(SPEC, CALL, wait_for_spider=True).new
     assert not client.submit(SPEC, CALL).new
     for restart in (None, False, True):
-        client.update(SPEC, CALL, restart)
-    assert (backend.waits, backend.restarts) == ([True, False], [None, False, True])
+        client.update(SPEC, CALL, restart, wait_for_spider=restart is False)
+    assert backend.waits == [True, False, False, True, False]
+    assert backend.restarts == [None, False, True]
 
 
 def test_a_pending_task_says_why(client, backend):

@@ -1,6 +1,7 @@
 """Masters and workers together, in one process: what a cluster does as seen from outside."""
 
 import json
+from dataclasses import replace
 
 import gevent
 import pytest
@@ -257,6 +258,19 @@ def test_a_spider_that_no_live_worker_offers_is_told(cluster, site):
     assert client.submit(Spec("a", "nobodys"), CALL, wait_for_spider=True).new
     assert not client.submit(Spec("a", "nobodys"), CALL).new, "it exists, so it is no news"
     assert client.add(Spec("of the plain form"), CALL).owner is not None
+
+
+def test_an_update_to_a_spider_that_no_live_worker_offers_is_told(cluster, site):
+    client = cluster.client(cluster.master("1"))
+    cluster.worker("1", [SPIDER])
+    first = client.add(task(site, "a"), CALL)
+    elsewhere = replace(task(site, "a"), spider="elsewhere")
+    with pytest.raises(InvalidArgument, match=r"spider: 'elsewhere' is offered by no .*holding"):
+        client.update(elsewhere, CALL)
+    assert client.get("a", CALL).epoch == first.epoch, "it still runs"
+    assert client.update(elsewhere, CALL, wait_for_spider=True).spec == elsewhere
+    later = replace(elsewhere, priority=3)
+    assert client.update(later, CALL).spec == later, "the spider is no news to it"
 
 
 def test_who_cannot_reach_the_leader_says_that_nobody_leads_to_clients_and_to_who_asks(cluster):

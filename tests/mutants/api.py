@@ -15,9 +15,16 @@ MUTANTS = [
     Mutant(
         "a spider that nobody offers is taken",
         "crawler/node/master/backend.py",
-        "Add(spec) if wait_for_spider else Add(spec, self._lacks_spider)",
+        "Add(spec, no_objection if wait_for_spider else self._lacks_spider)",
         "Add(spec)",
-        "tests/integration/test_nodes.py -k offers",
+        "tests/integration/test_nodes.py -k a_spider_that_no_live",
+    ),
+    Mutant(
+        "a task gets a new spider that nobody offers",
+        "crawler/node/master/commands.py",
+        "        if present.spec.spider_name != self.spec.spider_name:",
+        "        if False:",
+        "tests/integration/test_nodes.py -k update_to_a_spider",
     ),
     Mutant(
         "a server that stops cancels the calls that it has not yet taken up",

@@ -94,8 +94,8 @@ def update(name: str) -> Response:
     given = _body(call)
     if given.setdefault("name", name) != name:
         raise InvalidArgument(f"name: {shown(given['name'])} is not the name in the path, {name!r}")
-    spec, restart = task_schemas.load_update(given)
-    return answer(bodies.resource(_service().backend(call).update(spec, call, restart)))
+    spec, restart, waits = task_schemas.load_update(given)
+    return answer(bodies.resource(_service().backend(call).update(spec, call, restart, waits)))
 
 
 @api.delete("/resource/<name>")

@@ -133,13 +133,15 @@ class Client:
         reason, until_s = self._trouble
         return reason if SystemClock.monotonic() < until_s else ""
 
-    def add(self, spec: Spec, call: Call, wait_for_spider: bool = False) -> Resource:
-        """Store a new resource and place it. Return it, new or not."""
-        return self.submit(spec, call, wait_for_spider).resource
-
-    def update(self, spec: Spec, call: Call, restart: bool | None = None) -> Resource:
+    def update(
+        self,
+        spec: Spec,
+        call: Call,
+        restart: bool | None = None,
+        wait_for_spider: bool = False,
+    ) -> Resource:
         """Change a resource's specification."""
-        message = codec.spec_message(spec, restart=restart)
+        message = codec.spec_message(spec, restart=restart, wait_for_spider=wait_for_spider)
         return codec.resource_from(self._ask("UpdateResource", message, call))
 
     def delete(self, name: str, call: Call) -> None:

@@ -47,8 +47,7 @@ CACHED = 1024
 def spec_message(
     spec: Spec, *, restart: bool | None = None, wait_for_spider: bool = False
 ) -> pb.ResourceSpec:
-    """Return the request for a task: an update with `restart`, an addition with
-    `wait_for_spider`."""
+    """Return the request to add a task, or to update it, perhaps with `restart`."""
     message = _resource_spec(fields.of_spec(spec))
     if restart is not None:
         message.restart = restart

@@ -47,8 +47,8 @@ HANDSHAKE_S = 10
 TURN_S = 0.01
 QUIET_TURNS = 5
 """A master stops after so many pauses of TURN_S seconds in which no call began. gRPC cancels the
-calls that it has received and not yet handed over, and their callers could not tell whether anything
-was done. A count of turns holds on a busy machine too, where a time alone would not."""
+calls that it has received and not yet handed over, and their callers could not tell whether
+anything was done. A count of turns holds on a busy machine too, where a time alone would not."""
 
 _LONGEST_S = 86_400.0
 """gRPC reports a call without a deadline as one that ends in centuries."""
@@ -75,7 +75,9 @@ class Servicer(pb_grpc.CrawlerMasterServicer):
         call = self._call(context)
         spec = task_schemas.load_spec(codec.spec_fields(request))
         restart = codec.restart_of(request)
-        return codec.resource_message(self._service.backend(call).update(spec, call, restart))
+        waits = request.wait_for_spider
+        updated = self._service.backend(call).update(spec, call, restart, waits)
+        return codec.resource_message(updated)
 
     def DeleteResource(
         self, request: pb.ResourceSpec, context: grpc.ServicerContext

@@ -33,6 +33,7 @@ from crawler.node.master.commands import (
     changes_state,
     is_current,
     is_later,
+    no_objection,
 )
 from crawler.node.master.explain import explained
 from crawler.node.master.leader_context import LeaderContext
@@ -58,13 +59,20 @@ class LeaderBackend:
 
     def submit(self, spec: Spec, call: Call, wait_for_spider: bool = False) -> Submission:
         """Store a new resource and place it."""
-        command = Add(spec) if wait_for_spider else Add(spec, self._lacks_spider)
+        command = Add(spec, no_objection if wait_for_spider else self._lacks_spider)
         stored = self._stored(spec.name, self._writer.submit(command, call))
         return Submission(stored, command.new)
 
-    def update(self, spec: Spec, call: Call, restart: bool | None = None) -> Resource:
+    def update(
+        self,
+        spec: Spec,
+        call: Call,
+        restart: bool | None = None,
+        wait_for_spider: bool = False,
+    ) -> Resource:
         """Change the specification of a resource."""
-        return self._stored(spec.name, self._writer.submit(Update(spec, restart), call))
+        command = Update(spec, restart, no_objection if wait_for_spider else self._lacks_spider)
+        return self._stored(spec.name, self._writer.submit(command, call))
 
     def delete(self, name: str, call: Call) -> None:
         """Delete a resource."""
@@ -158,7 +166,7 @@ class LeaderBackend:
                 del self._live[name]
 
     def _lacks_spider(self, spec: Spec) -> str:
-        """Return why nobody can run a new task, if it names a spider that no live worker offers.
+        """Return why nobody can run a task, if it names a spider that no live worker offers.
 
         Without any worker nothing is known. A task that names no spider is one of the reference's
         form: it is placed all the same.

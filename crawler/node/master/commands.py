@@ -31,12 +31,17 @@ class Command(Protocol):
         ...
 
 
+def no_objection(spec: Spec) -> str:
+    """Object to nothing."""
+    return ""
+
+
 @dataclass(slots=True)
 class Add:
     """Add a resource. Nothing changes if the same resource exists."""
 
     spec: Spec
-    objection: Callable[[Spec], str] = lambda spec: ""
+    objection: Callable[[Spec], str] = no_objection
     """Returns why a new task must not be added, or an empty text."""
     new: bool = False
     """Whether the latest `apply` added it."""
@@ -52,9 +57,7 @@ class Add:
         present = draft.get(self.spec.name)
         self.new = present is None
         if present is None:
-            objection = self.objection(self.spec)
-            if objection:
-                raise InvalidArgument(objection)
+            _heed(self.objection(self.spec))
             draft.put(Resource(self.spec))
         elif not _same(present.spec, self.spec):
             raise AlreadyExists(
@@ -78,6 +81,8 @@ class Update:
     spec: Spec
     restart: bool | None = None
     """With False, a change is refused that would restart the run of an unfinished task."""
+    objection: Callable[[Spec], str] = no_objection
+    """Returns why a task must not get its new spider, or an empty text."""
 
     @property
     def subjects(self) -> Sequence[str]:
@@ -87,6 +92,8 @@ class Update:
     def apply(self, draft: Draft) -> Sequence[str]:
         """Raises NotFound, InvalidArgument, WouldRestart."""
         present = _present(draft, self.spec.name)
+        if present.spec.spider_name != self.spec.spider_name:
+            _heed(self.objection(self.spec))
         if not _same(present.spec, self.spec):
             changed = present.replace(spec=self.spec, kills=0, blame=NO_BLAME)
             draft.put(_afresh(changed) if self._needs_run(present) else changed)
@@ -207,6 +214,11 @@ def _reported(resource: Resource, report: Report, node_id: str) -> Resource:
         awaits_spider=report.awaits_spider,
         counts=report.counts,
     )
+
+
+def _heed(objection: str) -> None:
+    if objection:
+        raise InvalidArgument(objection)
 
 
 def _present(draft: Draft, name: str) -> Resource:

@@ -10,7 +10,7 @@ import grpc
 from crawler.api.health import Health
 from crawler.api.http.app import build_app
 from crawler.api.limiter import RateLimiter
-from crawler.api.rpc.client import Client, Peers
+from crawler.api.rpc.client import Peers
 from crawler.api.rpc.server import SERVICE_NAME, RpcServer, Servicer
 from crawler.api.service import Call, NodeLoad, Page, Service, Submission
 from crawler.errors import AlreadyExists, InvalidArgument, NotFound
@@ -29,6 +29,7 @@ from crawler.model.policy import (
 )
 from crawler.model.records import Leader, Node, Owner, Resource, State, WorkerLoad
 from crawler.settings.sections import ApiSettings
+from tests.clients import Client
 
 WORKER = Node(
     id="go.micro.server.worker-2",
@@ -89,8 +90,9 @@ class FakeBackend:
         self.resources[spec.name] = resource
         return Submission(resource, True)
 
-    def update(self, spec, call, restart=None):
+    def update(self, spec, call, restart=None, wait_for_spider=False):
         self._enter(call)
+        self.waits.append(wait_for_spider)
         self.restarts.append(restart)
         self.resources[spec.name] = self._find(spec.name).replace(spec=spec)
         return self.resources[spec.name]

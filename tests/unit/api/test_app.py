@@ -71,6 +71,8 @@ def test_flags_of_a_request_are_no_part_of_the_task(web, backend):
     for given in ({}, {"restart": False}, {"restart": True}):
         web.put(f"{RESOURCE}/x", json=given)
     assert backend.restarts == [None, False, True]
+    web.put(f"{RESOURCE}/x", json={"spider": "later", "waitForSpider": True})
+    assert backend.waits[3:] == [False, False, False, True]
     refused = web.put(f"{RESOURCE}/x", json={"restart": "no"})
     assert body_of(refused)["message"] == "restart: 'no' is not allowed; allowed: true, false"
     assert web.post(RESOURCE, json={"name": "x", "restart": True}).status_code == 400
