@@ -43,12 +43,18 @@ else text."""
     is_flag=True,
     help="Allow a change that begins the running crawl anew. Without it such a change is refused.",
 )
+@click.option(
+    "--wait-for-spider",
+    is_flag=True,
+    help="Allow a spider that no live worker offers yet. TASK then waits for a worker with it.",
+)
 def update(
     master: str,
     name: str,
     wanted: tuple[str, ...],
     unset: tuple[str, ...],
     restart: bool,
+    wait_for_spider: bool,
 ) -> None:
     """Change TASK. Fields that you do not name stay as they are.
 
@@ -63,7 +69,7 @@ def update(
             _set(given, text)
         for path in unset:
             _unset(given, path)
-        found = client.update(task_schemas.load_spec(given), CALL, restart)
+        found = client.update(task_schemas.load_spec(given), CALL, restart, wait_for_spider)
     for line in task_lines(found):
         click.echo(line)
     told = _consequence(before, found)
@@ -97,21 +103,33 @@ def _set(given: dict[str, Any], text: str) -> None:
     path, equals, value = text.partition("=")
     if not equals:
         raise click.BadParameter(f"--set {shown(text)} is not allowed; allowed is FIELD=VALUE")
-    *way, last = _place("--set", path)
+    way, last = _part("--set", given, path)
     read = value if path.startswith(TEXTS) else _json_or_text(value)
     _inner("--set", given, way, path)[last] = read
 
 
 def _unset(given: dict[str, Any], path: str) -> None:
     """Remove a field, or a part of one. Raises click.BadParameter."""
-    *way, last = _place("--unset", path)
-    field, _, name = path.partition(".")
-    if len(way) > 1 and name in _inner("--unset", given, [field], path):
-        way, last = [field], name  # a part whose name has dots
+    way, last = _part("--unset", given, path)
     inner = _inner("--unset", given, way, path)
     if inner.pop(last, None) is None:
         raise click.BadParameter(f"--unset {path}: it is not set; {_known(inner)}")
-    given.setdefault(field, None)
+    given.setdefault(path.partition(".")[0], None)
+
+
+def _part(option: str, given: dict[str, Any], path: str) -> tuple[list[str], str]:
+    """Return the way to what a path names, and its key there. The key may have dots, if there is
+    such a one. Raises click.BadParameter."""
+    parts = _place(option, path)
+    inner: Any = given
+    for at, key in enumerate(parts):
+        rest = ".".join(parts[at:])
+        if not isinstance(inner, dict):
+            break
+        if rest in inner:
+            return parts[:at], rest
+        inner = inner.get(key)
+    return parts[:-1], parts[-1]
 
 
 def _place(option: str, path: str) -> list[str]:

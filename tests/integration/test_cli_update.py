@@ -138,6 +138,28 @@ def test_a_restart_is_allowed_only_if_asked_for(run, backend):  # noqa: F811
     assert backend.restarts == [False, True]
 
 
+def test_a_spider_may_be_waited_for_if_asked_for(run, backend):  # noqa: F811
+    run(backend, "update", "x", "--set=spider=later")
+    run(backend, "update", "x", "--set=spider=later", "--wait-for-spider")
+    assert backend.waits[-2:] == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("before", "path", "after"),
+    [
+        ({"u.v": 1}, "u.v", {"u.v": 5}),
+        ({"u": {"v.w": 1}}, "u.v.w", {"u": {"v.w": 5}}),
+        ({"u": {"v": 1}}, "u.v", {"u": {"v": 5}}),
+        ({}, "u.v.w", {"u": {"v": {"w": 5}}}),
+        ({"u.v": 1}, "u.w", {"u.v": 1, "u": {"w": 5}}),
+    ],
+)
+def test_a_parameter_whose_name_has_dots_is_set_where_it_is(run, backend, before, path, after):  # noqa: F811
+    backend.update(Spec("x", "books", before), CALL)
+    run(backend, "update", "x", f"--set=parameters.{path}=5")
+    assert backend.resources["x"].spec.parameters == after
+
+
 def test_a_parameter_whose_name_has_dots_can_be_taken_away(run, backend):  # noqa: F811
     backend.update(Spec("x", "books", {"settings.delay_s": 1, "settings": {"delay_s": 2}}), CALL)
     run(backend, "update", "x", "--unset=parameters.settings.delay_s")
