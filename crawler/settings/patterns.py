@@ -28,9 +28,16 @@ ALLOWED = (
 )
 """What a pattern may be, in words."""
 
-_OPEN_REPETITION = re.compile(r"(?<!\\)(?:\\\\)*\{,\d+\}")
-"""To Python `a{,3}` repeats, to RE2 it is the text `a{,3}`. To match something else than was meant
-would be worse than to refuse."""
+_PARTS = re.compile(
+    r"\\Q.*?(?:\\E|\Z)"  # quoted text
+    r"|\\."
+    r"|\[\^?\]?(?:\[:\^?\w+:\]|\\.|[^]\\])*\]"  # a class of characters
+    r"|(?P<open>\{,\d*\})"
+    r"|.",
+    re.DOTALL,
+)
+"""The parts of a pattern, as far as braces mean something in them. To Python `a{,3}` repeats, to
+RE2 it is the text `a{,3}`. To match something else than was meant would be worse than to refuse."""
 
 
 class BadPattern(ValueError):
@@ -74,7 +81,7 @@ def linear(pattern: str) -> Pattern:
 
     if len(pattern) > MOST_LENGTH:
         raise BadPattern(f"it has {len(pattern)} characters, and at most {MOST_LENGTH} are allowed")
-    if _OPEN_REPETITION.search(pattern):
+    if any(part["open"] for part in _PARTS.finditer(pattern)):
         raise BadPattern("RE2 takes {,n} for text; write {0,n}")
     options = re2.Options()
     options.log_errors = False

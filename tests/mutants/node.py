@@ -6,6 +6,20 @@ from tests.mutants.mutant import Mutant
 
 MUTANTS = [
     Mutant(
+        "braces in a class of characters are taken for a repetition",
+        "crawler/settings/patterns.py",
+        'if any(part["open"] for part in _PARTS.finditer(pattern)):',
+        'if re.search(r"[{],[0-9]*[}]", pattern):',
+        "tests/unit/test_patterns.py -k texts_may_be_odd",
+    ),
+    Mutant(
+        "a second parameter is made beside one whose name has dots",
+        "crawler/cli/update.py",
+        "        if rest in inner:",
+        "        if False:",
+        "tests/integration/test_cli_update.py -k is_set_where_it_is",
+    ),
+    Mutant(
         "settings that change while a spider is made are lost",
         "crawler/node/worker/runs.py",
         "            if self._spec is not spec:",

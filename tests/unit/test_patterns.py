@@ -39,6 +39,10 @@ def test_the_larger_the_pattern_the_less_of_a_text_is_searched():
         (r"(a)\1", "invalid escape sequence"),
         ("a{,3}", "write {0,n}"),
         (r"x\\{,3}", "write {0,n}"),
+        ("[{]a{,4}", "write {0,n}"),
+        (r"\Q[\E{,4}", "write {0,n}"),
+        (r"\[a{,4}]", "write {0,n}"),
+        ("a{,}", "write {0,n}"),
         ("(?:a{100}){100}", "."),
         ("[ab]{150}" * 20, "repeats too much"),
         ("x" * 1001, "at most 1000"),
@@ -57,6 +61,14 @@ def test_a_match_has_its_groups_and_texts_may_be_odd():
     assert linear("(é)|(o)").groups == 2
     assert linear("b$").search("a\ud800b")
     assert linear(r"a\{,3}").search("a{,3}")
+    for quoted in (
+        "[{,2}]+",
+        r"[^]{,2}]{4}|[\]{,2}]{4}",
+        r"\Q{,2}\E",
+        "[[:^alpha:]{,2}]+",
+        r"\Q{,2}",
+    ):
+        assert linear(quoted).search("{,2}")[0] == "{,2}"
     assert not linear(r"^\d$").search("٣")
 
 
