@@ -309,6 +309,20 @@ _DOWNLOAD = [
         "tests/unit/engine/test_secrets.py -k go_nowhere",
     ),
     Mutant(
+        "a task says to which host the secrets of a spider without one go",
+        "crawler/engine/spiders/secrets.py",
+        "if led_by and not home:",
+        "if False:",
+        "tests/unit/engine/test_secrets.py -k begins_nowhere",
+    ),
+    Mutant(
+        "the secrets of a sitemap spider are bound to no host",
+        "crawler/engine/spiders/factory.py",
+        '_STARTS = ("sitemap_urls", "start_urls")',
+        '_STARTS = ("start_urls",)',
+        "tests/unit/engine/test_secrets.py -k sitemap",
+    ),
+    Mutant(
         "a defect of the fetcher loses a request",
         "crawler/engine/download/curl.py",
         "            answer = fault(error, transfer.call)\n        self._let_go(transfer)",

@@ -24,6 +24,8 @@ _LOGIN = {
     "http_auth_domain": "http_auth_domain",
 }
 """Settings → the attributes of a spider that give them too."""
+_STARTS = ("sitemap_urls", "start_urls")
+"""The attributes of a spider that name URLs where it begins."""
 
 
 def make_spider(
@@ -105,8 +107,15 @@ def _with_login(
         return settings
     of_task = {key: text for key, text in login.items() if _LOGIN[key] in parameters}
     of_spider = {key: text for key, text in login.items() if key not in of_task}
-    start_url = _own_start(type(spider)) if "start_urls" in parameters else ""
-    return kept_home(settings, own, {**spiders, **of_spider}, {**tasks, **of_task}, start_url)
+    led_by = [name for name in _STARTS if name in parameters]
+    return kept_home(
+        settings,
+        own,
+        {**spiders, **of_spider},
+        {**tasks, **of_task},
+        _own_start(type(spider)),
+        led_by,
+    )
 
 
 def _login(spider: Spider) -> dict[str, Any]:
@@ -117,9 +126,12 @@ def _login(spider: Spider) -> dict[str, Any]:
 
 def _own_start(spider_class: type[Spider]) -> str:
     """Where a spider begins by itself; empty if only a task says that."""
-    urls = spider_class.start_urls
-    first = urls if isinstance(urls, str) else next(iter(urls), "")
-    return first if isinstance(first, str) else ""
+    for name in _STARTS:
+        named = getattr(spider_class, name, ())
+        first = named if isinstance(named, str) else next(iter(named), "")
+        if first and isinstance(first, str):
+            return first
+    return ""
 
 
 def _check_parameters(spider_class: type[Spider], given: dict[str, Any]) -> None:

@@ -7,7 +7,7 @@ task can send those of others elsewhere: not by another domain, nor by a proxy o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -43,24 +43,33 @@ def kept_home(
     spiders: Mapping[str, Any],
     tasks: Mapping[str, Any],
     start_url: str,
+    led_by: Sequence[str],
 ) -> CrawlSettings:
     """The settings of a crawl, with the secrets of operator and spider bound to their hosts.
 
     `own` are the settings without the task's. `spiders` and `tasks` are what the spider and the
     task change. Who brings a secret does without those of others. A spider that names no host for
-    its own means that of `start_url`, where it begins by itself; if that is empty, the host of the
-    first request. Raises InvalidArgument if the task says where the secrets of others go.
+    its own means that of `start_url`, where it begins by itself. If that is empty, it means the
+    host of the first request; but if `led_by`, parameters by which the task names URLs, can decide
+    that, its secrets go nowhere. Raises InvalidArgument if the task says where the secrets of
+    others go.
     """
     if _brings(tasks):
         return _only(settings, tasks)
     if _has_secrets(own):
         _check_where(tasks)
-        if any(getattr(settings, way) != getattr(own, way) for way in _WAYS):
-            return _sent_nowhere(settings, tasks)
+        ways = [way for way in _WAYS if getattr(settings, way) != getattr(own, way)]
+        if ways:
+            return _sent_nowhere(settings, ways)
+    if spiders.get("http_user") and not own.http_password:  # a key that needs no password
+        spiders = {"http_password": "", **spiders}
     if not _brings(spiders):
         return settings
     bound = _only(settings, spiders)
-    return replace(bound, http_auth_domain=bound.http_auth_domain or urls.host(start_url))
+    home = bound.http_auth_domain or urls.host(start_url)
+    if led_by and not home:
+        return _sent_nowhere(settings, led_by)
+    return replace(bound, http_auth_domain=home)
 
 
 def _brings(given: Mapping[str, Any]) -> bool:
@@ -86,9 +95,12 @@ def _check_where(tasks: Mapping[str, Any]) -> None:
             )
 
 
-def _sent_nowhere(settings: CrawlSettings, tasks: Mapping[str, Any]) -> CrawlSettings:
-    ways = [way for way in _WAYS if way in tasks]
-    log.warning("the task does without the secrets of others, because of its settings", ways=ways)
+def _sent_nowhere(settings: CrawlSettings, ways: Sequence[str]) -> CrawlSettings:
+    log.warning(
+        "the task does without the secrets of others, because of what it changes;"
+        " leave that out, or name the host of a spider's secrets in its http_auth_domain",
+        ways=ways,
+    )
     return _only(settings, {})
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from crawler import Request, Spider
+from crawler import Request, SitemapSpider, Spider
 from crawler.engine.crawl.sender import Sender
 from crawler.engine.frontier.job import Job
 from crawler.engine.spiders.factory import make_spider
@@ -34,6 +34,24 @@ class Headed(Spider):
     name = "headed"
     start_urls = ("http://api.example/",)
     custom_settings = {"headers": {"Cookie": "key=1"}}  # noqa: RUF012
+
+
+class Mapped(SitemapSpider):
+    name = "mapped"
+    sitemap_urls = ("http://api.example/sitemap.xml",)
+    http_user, http_pass = "spider", "key"
+
+
+class Lent(Spider):
+    """It begins nowhere by itself, and its user is a key without a password."""
+
+    name = "lent"
+    http_user = "key"
+
+
+class LentMap(SitemapSpider):
+    name = "lent-map"
+    custom_settings = {"headers": {"Authorization": "key"}}  # noqa: RUF012
 
 
 def sent(settings, *urls):
@@ -118,6 +136,28 @@ def test_a_spiders_secrets_stay_where_the_spider_begins():
     assert sent(task(Keyed, start=""), api, EVIL) == [["spider"], []]
     with pytest.raises(InvalidArgument, match="http_auth_domain"):
         task(Keyed, http_auth_domain="evil.example")
+
+
+def test_a_sitemap_spiders_secrets_stay_where_its_own_sitemap_is():
+    led = {"start": "", "sitemap_urls": [f"{EVIL}s.xml"]}
+    assert sent(task(Mapped, **led), EVIL, "http://api.example/x") == [[], ["spider"]]
+    assert sent(task(Mapped, start=EVIL), EVIL) == [[]]
+
+
+@pytest.mark.parametrize(
+    ("spider", "led"), [(Lent, "start_urls"), (LentMap, "sitemap_urls"), (LentMap, "start_urls")]
+)
+def test_a_task_does_not_choose_the_host_of_a_spider_that_begins_nowhere(spider, led, caplog):
+    settings = task(spider, CrawlSettings(), start="", **{led: [EVIL]})
+    assert sent(settings, EVIL, HOME) == [[], []]
+    assert "does without the secrets of others" in caplog.text
+
+
+def test_a_spider_that_names_the_host_of_its_secrets_keeps_them_there():
+    class Named(Lent):
+        http_auth_domain = "api.example"
+
+    assert sent(task(Named, CrawlSettings()), EVIL, "http://api.example/") == [[], ["key"]]
 
 
 def test_who_starts_the_process_may_do_as_they_like():
