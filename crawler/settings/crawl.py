@@ -49,7 +49,7 @@ class CrawlSettings:
     headers: Mapping[str, str] = setting(
         {},
         "Header lines of each request, which replace the usual ones. Authorization, Cookie and "
-        "Proxy-Authorization go only to http_auth_domain, if that is given.",
+        "Host go only to http_auth_domain.",
         keys=forms.HEADER_NAME,
         form=forms.LINE,
         pairs=forms.HEADER,
@@ -223,8 +223,9 @@ class CrawlSettings:
     )
     http_auth_domain: str = setting(
         "",
-        "Host to which the crawl signs in, and the hosts below it. If empty: the host of the "
-        "first request; but the secrets of a worker's settings go to no host.",
+        "Host to which the crawl signs in and sends secret headers, and the hosts below it. If "
+        "empty: the host of the first request; but the secrets of a worker's settings go to no "
+        "host.",
     )
     cache: str = setting(
         CACHE_OFF,

@@ -290,9 +290,16 @@ _DOWNLOAD = [
     Mutant(
         "the login goes to every host",
         "crawler/engine/crawl/sender.py",
-        "if urls.is_within(host, self._login_domains):",
-        "if True:",
+        "return urls.is_within(host, self._home)",
+        "return True",
         "tests/integration/test_engine_proxies.py -k login_goes",
+    ),
+    Mutant(
+        "secrets without a domain go to every host",
+        "crawler/engine/crawl/sender.py",
+        "            self._home = frozenset({host})\n",
+        "            return True\n",
+        "tests/unit/engine/test_secrets.py -k first_request",
     ),
     Mutant(
         "a task sends the operator's password where it likes",

@@ -66,7 +66,8 @@ class Sender:
         self._jar = CookieJar() if settings.cookies else None
         self._proxies = Proxies(settings.proxies, settings.proxy_rest_s, now_s)
         self._credentials = _credentials(settings)
-        self._login_domains = frozenset(map(urls.domain, filter(None, [settings.http_auth_domain])))
+        self._home = frozenset(map(urls.domain, filter(None, [settings.http_auth_domain])))
+        """The domains to which the secrets of the settings go; empty until the first request."""
 
     def adjust(self) -> None:
         """Read the limits of requests again, because they may have changed."""
@@ -133,8 +134,8 @@ class Sender:
         if job.referrer is not None:
             policy = meta.referrer_policy(request.meta, job.referrer.policy)
             call.referer = job.referrer.under(policy).told_to(job.url)
-        if self._credentials is not None:
-            self._log_in(call)
+        if self._credentials is not None and self._is_home(urls.host(call.url)):
+            call.credentials = self._credentials
         if request.meta:
             self._heed(call, request.meta)
         if self._cookie and self._is_at_home(job):
@@ -154,8 +155,14 @@ class Sender:
 
     def _is_at_home(self, job: Job) -> bool:
         """Whether what is `BOUND` in the settings goes to the host of a request."""
-        within = not self._login_domains or urls.is_within(urls.host(job.url), self._login_domains)
-        return within and is_at_home(job)
+        return is_at_home(job) and self._is_home(urls.host(job.url))
+
+    def _is_home(self, host: str) -> bool:
+        """Whether the secrets of the settings go to a host: one within `http_auth_domain`, or else
+        within the host of the first request."""
+        if not self._home:
+            self._home = frozenset({host})
+        return urls.is_within(host, self._home)
 
     def _heed(self, call: FetchCall, said: Mapping[str, Any]) -> None:
         """Apply the keys of the request's `meta`."""
@@ -174,13 +181,6 @@ class Sender:
                 self._jars.popitem(last=False)
         self._jars.move_to_end(key)
         return jar
-
-    def _log_in(self, call: FetchCall) -> None:
-        host = urls.host(call.url)
-        if not self._login_domains:
-            self._login_domains = frozenset({host})
-        if urls.is_within(host, self._login_domains):
-            call.credentials = self._credentials
 
     def _add_own(self, call: FetchCall, job: Job) -> None:
         """Add the request's own headers and cookies. What is bound goes only to its own host."""

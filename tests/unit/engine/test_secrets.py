@@ -160,6 +160,23 @@ def test_a_spider_that_names_the_host_of_its_secrets_keeps_them_there():
     assert sent(task(Named, CrawlSettings()), EVIL, "http://api.example/") == [[], ["key"]]
 
 
+@pytest.mark.parametrize("header", ["Authorization", "Cookie"])
+def test_secret_headers_without_a_domain_go_to_the_host_of_the_first_request_alone(header):
+    class Begins(Spider):
+        name = "begins"
+        custom_settings = {"headers": {header: "key"}}  # noqa: RUF012
+
+        def start_requests(self):
+            yield Request(HOME)
+
+    own = [f"{header}: key"]
+    assert sent(task(Begins, CrawlSettings(), start=""), HOME, EVIL, BELOW) == [own, [], own]
+    of_task = {"settings": {"headers": {header: "key"}}}
+    assert sent(task(Open, start=HOME, **of_task), HOME, EVIL, BELOW) == [own, [], own]
+    trusted = CrawlSettings(headers={header: "key"})
+    assert sent(task(Open, trusted, trusts=True), HOME, EVIL) == [own, []]
+
+
 def test_who_starts_the_process_may_do_as_they_like():
     changed = {"http_auth_domain": "evil.example"}
     assert sent(task(trusts=True, settings=changed), EVIL) == [["Authorization: Bearer op", "op"]]
