@@ -13,6 +13,8 @@ LINE = r"[^\x00-\x08\x0a-\x1f\x7f]*"
 """The characters of the value of a header: no line breaks, and no other control characters."""
 SECRET = frozenset({"authorization", "cookie", "proxy-authorization"})
 """The headers that hold a secret, which is meant for one host."""
+BOUND = SECRET | {"host"}
+"""Headers that are sent only to the host for which they were written."""
 FRAMING = frozenset({"content-length", "http2-settings", "trailer", "transfer-encoding", "upgrade"})
 """The headers that say where a request ends, or in which protocol it goes on. A server that
 believes a wrong one takes the rest of the body for the next request."""
@@ -20,6 +22,7 @@ CONNECTION = ("keep-alive", "close")
 """The values that a header `Connection` may have."""
 OWN = "Content-Length, Transfer-Encoding, Trailer, Upgrade and HTTP2-Settings"
 
+_NAME = re.compile("[:;]")
 _token = re.compile(TOKEN).fullmatch
 _line = re.compile(LINE).fullmatch
 
@@ -52,6 +55,11 @@ def header_fault(name: str, value: str | None) -> str:
     if key == "connection" and value.strip().lower() not in CONNECTION:
         return f"header {name!r}: {value!r} is not allowed; allowed: {', '.join(CONNECTION)}"
     return ""
+
+
+def name_of(line: str) -> str:
+    """The name of a header line, `Name: value`, `Name:` or `Name;`, in small letters."""
+    return _NAME.split(line, 1)[0].lower()
 
 
 def is_header(line: str) -> bool:

@@ -142,6 +142,20 @@ _ROBOTS = [
         "tests/unit/engine/test_robots.py -k broken_site",
     ),
     Mutant(
+        "robots.txt is asked for without the secrets of its own host",
+        "crawler/engine/crawl/sender.py",
+        "            return self._known\n",
+        "            return self._unknown\n",
+        "tests/unit/engine/test_polite_crawl.py -k secrets",
+    ),
+    Mutant(
+        "secrets follow a redirect of robots.txt to any host",
+        "crawler/engine/politeness/robots.py",
+        "                identity = identity.elsewhere()\n",
+        "                pass\n",
+        "tests/unit/engine/test_robots.py -k secrets_follow",
+    ),
+    Mutant(
         "half a line of a robots.txt that is too long is a rule",
         "crawler/engine/politeness/robots.py",
         'body[: max(body.rfind(b"\\n"), body.rfind(b"\\r")) + 1]',
@@ -282,9 +296,9 @@ _DOWNLOAD = [
     ),
     Mutant(
         "secrets go to another port of their host",
-        "crawler/engine/crawl/sender.py",
-        "if urls.origin(one) == urls.origin(other):",
-        "if urls.host(one) == urls.host(other):",
+        "crawler/engine/http/urls.py",
+        "if origin(one) == origin(other):",
+        "if host(one) == host(other):",
         "tests/unit/engine/test_sender.py -k secrets",
     ),
     Mutant(

@@ -58,7 +58,7 @@ class Dispatcher:
         self._sender = Sender(
             settings, shared.fetcher, self._clock.monotonic, _cache_policy(context)
         )
-        robots = CrawlRobots(shared.robots, settings, self._sender.headers, self._sender.proxy)
+        robots = CrawlRobots(shared.robots, settings, self._sender.identity, self._sender.proxy)
         self._gatekeeper = Gatekeeper(settings, shared.hosts, robots, self._slots, self._clock)
         self._in_flight: dict[Job, tuple[SiteQueue, Sent | None]] = {}
         self._aborted = False

@@ -21,19 +21,17 @@ from crawler.engine.http.messages import (
     FetchCall,
     FetchError,
     FetchLimits,
+    Identity,
     Sent,
 )
 from crawler.settings import wire
 from crawler.settings.crawl import CrawlSettings
-from crawler.settings.wire import SECRET
+from crawler.settings.wire import BOUND
 
 ACCEPT = "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 ACCEPT_CODINGS = f"Accept-Encoding: {CODINGS}"
 MAX_JARS = 1000
 """The most sessions of one crawl. After that it forgets the session that was used longest ago."""
-_NAME = re.compile("[:;]")
-BOUND = SECRET | {"host"}
-"""Headers that are sent only to the host for which they were written."""
 _ABOUT_BODY = re.compile("content-.*|digest")
 """Headers about a body, which a request loses when a redirect makes it a GET (RFC 9110, 15.4)."""
 
@@ -61,11 +59,13 @@ class Sender:
         self._elsewhere = [header_lines(agent, elsewhere) for agent in self._agents]
         """The same for hosts to which what is `BOUND` does not go."""
         self._is_bound = len(elsewhere) < len(settings.headers)
+        self._credentials = _credentials(settings)
+        self._known = Identity(header_lines(self._agents[0], settings.headers), self._credentials)
+        self._unknown = self._known.elsewhere()
         self._turn = 0
         self._jars: OrderedDict[Any, CookieJar] = OrderedDict()
         self._jar = CookieJar() if settings.cookies else None
         self._proxies = Proxies(settings.proxies, settings.proxy_rest_s, now_s)
-        self._credentials = _credentials(settings)
         self._home = frozenset(map(urls.domain, filter(None, [settings.http_auth_domain])))
         """The domains to which the secrets of the settings go; empty until the first request."""
 
@@ -73,11 +73,12 @@ class Sender:
         """Read the limits of requests again, because they may have changed."""
         self._terms = FetchLimits.of(self._settings)
 
-    @property
-    def headers(self) -> tuple[str, ...]:
-        """The header lines of every request, to whatever host, so without secrets. Of several user
-        agents, the first counts."""
-        return header_lines(self._agents[0], _without(self._settings.headers, SECRET))
+    def identity(self, origin: str) -> Identity:
+        """As whom the crawl asks for the robots.txt of a site: with its secrets where they go. Of
+        several user agents, the first counts."""
+        if self._known == self._unknown or self._is_home(urls.host(origin)):
+            return self._known
+        return self._unknown
 
     def stored(self, job: Job) -> FetchAnswer | None:
         """The fresh answer in the HTTP cache, if there is one."""
@@ -205,7 +206,7 @@ class Sender:
 
 def is_at_home(job: Job) -> bool:
     """Whether no redirect has led a request away from the host for which it was written."""
-    return not job.hops or _same_host(job.request.url, job.url)
+    return not job.hops or urls.shares_secrets(job.request.url, job.url)
 
 
 def _without(headers: Mapping[str, str | None], names: Collection[str]) -> dict[str, str | None]:
@@ -217,16 +218,6 @@ def _credentials(settings: CrawlSettings) -> Credentials | None:
         return None
     digest = settings.http_auth == "digest"
     return Credentials(settings.http_user, settings.http_password, digest)
-
-
-def _same_host(one: str, other: str) -> bool:
-    """Whether secrets for one URL may go to another.
-
-    They may go to the same host and port, and from http to https on that host, but not back.
-    """
-    if urls.origin(one) == urls.origin(other):
-        return True
-    return one.startswith("http:") and urls.origin(other) == f"https://{urls.origin(one)[7:]}"
 
 
 def header_lines(
@@ -245,7 +236,7 @@ def _in_place_of(usual: Iterable[str], headers: Mapping[str, str | None]) -> tup
     """The lines of `headers`, then the usual lines of other names."""
     own = [_line(name, value) for name, value in headers.items()]
     names = {name.lower() for name in headers}
-    return (*own, *(line for line in usual if _NAME.split(line, 1)[0].lower() not in names))
+    return (*own, *(line for line in usual if wire.name_of(line) not in names))
 
 
 def _line(name: str, value: str | None) -> str:

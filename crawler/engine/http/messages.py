@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, Self
 
 from crawler.errors import CrawlerError
+from crawler.settings import wire
 from crawler.settings.crawl import CrawlSettings
 
 TOO_LONG = "host rests too long"
@@ -103,6 +104,19 @@ class Credentials:
     password: str = field(repr=False)
     digest: bool = False
     """Whether to use digest authentication (RFC 7616). Otherwise the password is sent as text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """As whom a crawl asks a site: its header lines, and its login."""
+
+    headers: tuple[str, ...]
+    credentials: Credentials | None = None
+
+    def elsewhere(self) -> Self:
+        """The same for a host for which its secrets are not meant."""
+        kept = (line for line in self.headers if wire.name_of(line) not in wire.BOUND)
+        return replace(self, headers=tuple(kept), credentials=None)
 
 
 class CookieStore(Protocol):

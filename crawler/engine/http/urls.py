@@ -133,6 +133,16 @@ def is_within(host_name: str, domains: frozenset[str]) -> bool:
     return True
 
 
+def shares_secrets(one: str, other: str) -> bool:
+    """Whether secrets for one URL may go to another.
+
+    They may go to the same host and port, and from http to https on that host, but not back.
+    """
+    if origin(one) == origin(other):
+        return True
+    return one.startswith("http:") and origin(other) == f"https://{origin(one)[7:]}"
+
+
 def fingerprint(url: str, method: str = "GET", body: bytes | None = None) -> int:
     """The fingerprint of a request (canonical URL, method, body): 64 bits, not all 0."""
     return mark(safe(url), method, body)

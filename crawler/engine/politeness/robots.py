@@ -28,6 +28,7 @@ from crawler.engine.http.messages import (
     FetchCall,
     FetchError,
     FetchLimits,
+    Identity,
 )
 from crawler.engine.politeness import robots_lines
 from crawler.logs import get_logger
@@ -104,13 +105,13 @@ def agent_of(settings: CrawlSettings) -> str:
     return settings.robots_user_agent or settings.user_agent
 
 
-def way_of(settings: CrawlSettings, headers: Sequence[str]) -> int:
-    """A number for the way in which a crawl asks: its headers, its proxies, whether it checks TLS.
+def way_of(settings: CrawlSettings, identity: Identity) -> int:
+    """A number for the way in which a crawl asks: as whom, by which proxies, whether it checks TLS.
 
     Crawls that ask in the same way share what they learn. If all crawls shared it, a task with a
     proxy of its own could decide what others may fetch.
     """
-    return hash((tuple(headers), tuple(settings.proxies), settings.verify_tls))
+    return hash((identity, tuple(settings.proxies), settings.verify_tls))
 
 
 class Robots:
@@ -135,7 +136,7 @@ class Robots:
         self,
         origin: str,
         settings: CrawlSettings,
-        headers: Sequence[str],
+        identity: Identity,
         ready: Callable[[], None],
         proxy: str = "",
         way: int = 0,
@@ -146,14 +147,12 @@ class Robots:
             self._asking[site].append(ready)
             return
         self._asking[site] = [ready]
-        self._supervisor.spawn(f"robots {origin}", self._learn, site, settings, headers, proxy)
+        self._supervisor.spawn(f"robots {origin}", self._learn, site, settings, identity, proxy)
 
-    def _learn(
-        self, site: _Site, settings: CrawlSettings, headers: Sequence[str], proxy: str
-    ) -> None:
+    def _learn(self, site: _Site, settings: CrawlSettings, identity: Identity, proxy: str) -> None:
         rules = Rules(trouble="stopped")
         try:
-            rules = self._read(site[0], settings, headers, proxy)
+            rules = self._read(site[0], settings, identity, proxy)
             if rules.ignored_bytes or rules.ignored_lines:
                 log.warning(
                     "a robots.txt is too long, and a part of it is ignored",
@@ -181,13 +180,11 @@ class Robots:
         while len(self._known) > MAX_SITES:
             self._known.popitem(last=False)
 
-    def _read(
-        self, origin: str, settings: CrawlSettings, headers: Sequence[str], proxy: str
-    ) -> Rules:
+    def _read(self, origin: str, settings: CrawlSettings, identity: Identity, proxy: str) -> Rules:
         url = f"{origin}/robots.txt"
         for _ in range(MAX_HOPS + 1):
             try:
-                answer = self._fetcher.fetch(_call(url, settings, headers, proxy))
+                answer = self._fetcher.fetch(_call(url, settings, identity, proxy))
             except FetchError as error:
                 return Rules(trouble=error.reason, unreachable=error.unreachable)
             target = redirect(url, answer)
@@ -195,8 +192,8 @@ class Robots:
                 return cast(Rules, gevent.get_hub().threadpool.apply(read, (answer,)))
             if target is None:
                 return self._with_pause(read(answer), answer)
-            if urls.origin(target) != urls.origin(url):
-                headers = [line for line in headers if not line.lower().startswith("host:")]
+            if not urls.shares_secrets(url, target):
+                identity = identity.elsewhere()
             url = target
         return Rules()
 
@@ -211,29 +208,31 @@ class Robots:
 
 
 class CrawlRobots:
-    """The robots rules for one crawl, fetched with its headers and through its proxies."""
+    """The robots rules for one crawl, fetched as it fetches pages and through its proxies."""
 
     def __init__(
         self,
         robots: Robots,
         settings: CrawlSettings,
-        headers: Sequence[str],
+        identity: Callable[[str], Identity],
         proxy: Callable[[], str],
     ) -> None:
-        """`proxy` returns the next proxy, or an empty text."""
+        """`identity` says as whom the crawl asks a site (`urls.origin`). `proxy` returns the next
+        proxy, or an empty text."""
         self._robots = robots
         self._settings = settings
-        self._headers = headers
+        self._identity = identity
         self._proxy = proxy
-        self._way = way_of(settings, headers)
 
     def rules(self, origin: str) -> Rules | None:
         """The rules of a site; None if they are unknown or have expired."""
-        return self._robots.rules(origin, self._way)
+        return self._robots.rules(origin, way_of(self._settings, self._identity(origin)))
 
     def ask(self, origin: str, ready: Callable[[], None]) -> None:
         """Fetch the rules of a site. Then call `ready`."""
-        self._robots.ask(origin, self._settings, self._headers, ready, self._proxy(), self._way)
+        identity = self._identity(origin)
+        way = way_of(self._settings, identity)
+        self._robots.ask(origin, self._settings, identity, ready, self._proxy(), way)
 
 
 def redirect(url: str, answer: FetchAnswer) -> str | None:
@@ -286,10 +285,11 @@ def _bounded(lines: Sequence[str]) -> Iterator[str]:
         yield line
 
 
-def _call(url: str, settings: CrawlSettings, headers: Sequence[str], proxy: str) -> FetchCall:
+def _call(url: str, settings: CrawlSettings, identity: Identity, proxy: str) -> FetchCall:
     return FetchCall(
         url=url,
-        headers=headers,
+        headers=identity.headers,
+        credentials=identity.credentials,
         terms=replace(
             FetchLimits.of(settings),
             max_body_bytes=REFUSED_BYTES,

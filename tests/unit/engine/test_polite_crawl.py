@@ -63,6 +63,26 @@ def test_a_host_with_a_cooldown_is_not_asked_for_robots_txt_either(clock):
     assert it.moments("http://h:81") == pytest.approx([100.0, 100.0])
 
 
+@pytest.mark.parametrize("domain", ["", "h"])
+def test_robots_txt_is_asked_for_with_the_secrets_of_its_host_alone(clock, domain):
+    """Else a site that shows nothing to strangers has no rules for those who may come in."""
+    it = Running(
+        clock,
+        spider_of(["http://h/", "http://other/"]),
+        robots=True,
+        headers={"Authorization": "Bearer x", "Cookie": "a=b"},
+        http_user="me",
+        http_auth_domain=domain,
+    )
+    it.finish(within_s=10)
+    asked = {call.url: call for _, call in it.fetcher.sent}
+    home, abroad = asked["http://h/robots.txt"], asked["http://other/robots.txt"]
+    assert {"Authorization: Bearer x", "Cookie: a=b"} <= set(home.headers)
+    assert home.credentials.user == "me"
+    assert not any(line.startswith(("Authorization", "Cookie")) for line in abroad.headers)
+    assert abroad.credentials is None
+
+
 def test_a_host_that_throttles_its_robots_txt_is_left_alone_and_then_crawled(clock):
     answers = [page(status=429, headers=[b"Retry-After: 100"]), page(status=404)]
 

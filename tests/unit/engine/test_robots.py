@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crawler.clock import ManualClock, settle
-from crawler.engine.http.messages import FetchAnswer, FetchError
+from crawler.engine.http.messages import Credentials, FetchAnswer, FetchError, Identity
 from crawler.engine.politeness.robots import (
     KEPT_S,
     MAX_BYTES,
@@ -203,6 +203,9 @@ def test_a_line_that_is_cut_by_the_limit_is_no_rule():
     assert rules.ignored_bytes == len(b"Disallow: /late\n")
 
 
+AS = Identity(("User-Agent: a",))
+
+
 class Asking:
     """Robots on a fake network."""
 
@@ -215,8 +218,8 @@ class Asking:
         self.robots = Robots(self.fetcher, Supervisor("test"), self.clock)
         self.told = 0
 
-    def ask(self, origin=SITE, way=0):
-        self.robots.ask(origin, CrawlSettings(), (), self._ready, way=way)
+    def ask(self, origin=SITE, way=0, identity=AS):
+        self.robots.ask(origin, CrawlSettings(), identity, self._ready, way=way)
         settle()
 
     def _ready(self):
@@ -226,16 +229,16 @@ class Asking:
 def test_who_asks_in_another_way_has_rules_of_its_own():
     """A task with a proxy of its own says nothing of what others may fetch."""
     settings = CrawlSettings(proxies=("http://p:1",))
-    usual, own = way_of(CrawlSettings(), ("User-Agent: a",)), way_of(settings, ("User-Agent: a",))
+    usual, own = way_of(CrawlSettings(), AS), way_of(settings, AS)
     it = Asking(answer(body=RULES), answer(status=404))
     it.ask(way=usual)
     assert it.robots.rules(SITE, own) is None
     it.ask(way=own)
     assert it.robots.rules(SITE, own).allows(f"{SITE}/private", "a")
     assert not it.robots.rules(SITE, usual).allows(f"{SITE}/private", "a")
-    assert way_of(CrawlSettings(), ("User-Agent: a", "Host: other")) != usual
-    assert way_of(CrawlSettings(verify_tls=False), ("User-Agent: a",)) != usual
-    assert way_of(CrawlSettings(retries=9), ("User-Agent: a",)) == usual
+    assert way_of(CrawlSettings(), Identity((*AS.headers, "Host: other"))) != usual
+    assert way_of(CrawlSettings(verify_tls=False), AS) != usual
+    assert way_of(CrawlSettings(retries=9), AS) == usual
 
 
 def test_concurrent_asks_share_one_fetch():
@@ -289,6 +292,30 @@ def test_redirects_are_followed_but_not_for_ever():
     assert loop.robots.rules(SITE).allows(f"{SITE}/private", "a")
 
 
+SECRET = Identity(
+    ("User-Agent: a", "Authorization: x", "Cookie: a=b", "Host: h", "X-Empty;"),
+    Credentials("me", "pass"),
+)
+
+
+@pytest.mark.parametrize(
+    ("to", "keeps"),
+    [
+        ("/elsewhere", True),
+        ("https://h:81/robots.txt", True),
+        ("http://h:82/robots.txt", False),
+        ("http://other/robots.txt", False),
+    ],
+)
+def test_secrets_follow_a_redirect_of_robots_txt_only_to_the_same_site(to, keeps):
+    it = Asking(answer(302, b"", b"Location: " + to.encode()), answer(404))
+    it.ask(identity=SECRET)
+    (_, first), (_, then) = it.fetcher.sent
+    assert (first.headers, first.credentials) == (SECRET.headers, SECRET.credentials)
+    assert then.headers == (SECRET.headers if keeps else ("User-Agent: a", "X-Empty;"))
+    assert then.credentials == (SECRET.credentials if keeps else None)
+
+
 def test_a_redirect_to_another_scheme_is_not_followed():
     it = Asking(answer(302, b"", b"Location: file:///etc/passwd"))
     it.ask()
@@ -333,7 +360,7 @@ def test_who_asked_is_told_even_when_the_fetch_is_cut_off():
     supervisor = Supervisor("test")
     robots = Robots(FakeFetcher(clock, delay_s=1e9), supervisor, clock)
     told = []
-    robots.ask(SITE, CrawlSettings(), (), lambda: told.append(1))
+    robots.ask(SITE, CrawlSettings(), Identity(()), lambda: told.append(1))
     gevent.sleep(0)
     supervisor.stop()
     assert told == [1]
