@@ -269,6 +269,23 @@ def test_a_page_that_only_reloads_itself_is_a_page(wire):
 
 
 @pytest.mark.parametrize(
+    ("cookie", "most"),
+    [("seen={}", 2), ("seen{}=1", 5)],
+    ids=["of a new value each time", "of a new name each time"],
+)
+def test_a_page_that_reloads_itself_with_a_cookie_is_a_page(wire, cookie, most):
+    def news(came):
+        setting = cookie.format(len(wire.came))
+        return page('<meta http-equiv=refresh content="60; url=/p">', f"Set-Cookie: {setting}")
+
+    wire.answers["/p"] = news
+    crawl, found = walk(Request(wire.url("/p")), max_redirects=4)
+    assert found == [wire.url("/p")]
+    assert len(wire.came) == most
+    assert not crawl.counts.failures
+
+
+@pytest.mark.parametrize(
     ("asked", "other"),
     [
         ("/s?b=1&a=2", "/s?a=2&b=1"),

@@ -344,6 +344,20 @@ _DOWNLOAD = [
         "tests/unit/engine/test_secrets.py -k sitemap",
     ),
     Mutant(
+        "a page that reloads itself and counts in a cookie is read for ever",
+        "crawler/engine/crawl/verdicts.py",
+        "    return any((host, name) not in known for",
+        "    return any(True for",
+        "tests/integration/test_engine_wire.py -k reloads_itself_with",
+    ),
+    Mutant(
+        "a page that reloads itself once too often fails",
+        "crawler/engine/crawl/scraper.py",
+        "if elsewhere != response.url or not isinstance(hop, Failed):",
+        "if True:",
+        "tests/integration/test_engine_wire.py -k reloads_itself_with",
+    ),
+    Mutant(
         "a defect of the fetcher loses a request",
         "crawler/engine/download/curl.py",
         "            answer = fault(error, transfer.call)\n        self._let_go(transfer)",

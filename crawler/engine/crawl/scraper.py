@@ -91,7 +91,8 @@ class Scraper:
         elsewhere = self._refresh(job, page, response) if settings.meta_refresh else None
         if elsewhere is not None:
             hop = verdicts.hop(job, elsewhere, "GET", None, settings, page.headers)
-            return self._carry_out(job, hop)
+            if elsewhere != response.url or not isinstance(hop, Failed):
+                return self._carry_out(job, hop)
         known_as = markup.canonical(response) if settings.canonical else None
         if known_as is not None and not self._frontier.claim(known_as, job):
             return self._counters.filter("canonical", known_as)
@@ -112,9 +113,8 @@ class Scraper:
 
     def _refresh(self, job: Job, page: Page, response: Response) -> str | None:
         """Where the page's markup leads. A page that reloads itself is read again only if it has
-        just set a cookie."""
-        sets = "set-cookie" in page.headers
-        reloads = sets and bool(verdicts.new_cookies(job, page.headers, self._settings))
+        just set a cookie of a new name: many pages that keep themselves up to date count in one."""
+        reloads = verdicts.names_new_cookie(job, page.headers, self._settings)
         return markup.refresh(response, reloads)
 
     def _response(self, job: Job, page: Page) -> Response:

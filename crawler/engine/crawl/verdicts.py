@@ -191,3 +191,9 @@ def new_cookies(job: Job, headers: Headers, settings: CrawlSettings) -> tuple[Se
     pairs = (line.partition(";")[0].partition("=") for line in headers.getall("set-cookie"))
     found = ((host, name.strip(), value.strip()) for name, _, value in pairs)
     return tuple(each for each in found if each not in job.received)
+
+
+def names_new_cookie(job: Job, headers: Headers, settings: CrawlSettings) -> bool:
+    """Whether an answer sets a cookie whose name no answer before it has set on the job's way."""
+    known = {(host, name) for host, name, _ in job.received}
+    return any((host, name) not in known for host, name, _ in new_cookies(job, headers, settings))
