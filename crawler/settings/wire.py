@@ -12,8 +12,10 @@ TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 LINE = r"[^\x00-\x08\x0a-\x1f\x7f]*"
 """The characters of the value of a header: no line breaks, and no other control characters."""
 SECRET = frozenset({"authorization", "cookie", "proxy-authorization"})
-"""The headers that hold a secret, which is meant for one host."""
-BOUND = SECRET | {"host"}
+"""The headers that hold a secret."""
+FOR_PROXY = "proxy-authorization"
+"""The header that a proxy gets, and never a site."""
+BOUND = SECRET - {FOR_PROXY} | {"host"}
 """Headers that are sent only to the host for which they were written."""
 FRAMING = frozenset({"content-length", "http2-settings", "trailer", "transfer-encoding", "upgrade"})
 """The headers that say where a request ends, or in which protocol it goes on. A server that

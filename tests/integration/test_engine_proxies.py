@@ -117,6 +117,43 @@ def test_a_proxy_that_asks_for_a_login_gets_that_of_its_url(site, caplog):
     assert "wrong-one" not in told
 
 
+TICKET = {"Proxy-Authorization": "Basic bWU6dG9wLXNlY3JldA=="}
+
+
+def test_the_header_for_the_proxy_goes_to_the_proxy_whatever_host_is_asked_for(site, secure):
+    urls = [site.url("/page/1"), site.url("/page/2", "127.0.0.2"), secure]
+    with Proxy(login="me:top-secret") as proxy:
+        through = {"proxies": [proxy.url()], "verify_tls": False}
+        found = titles(*urls, headers=TICKET, **through)
+        assert found == ["/page/1", "/page/2", "secure"]
+        assert titles(*urls, **through) == ["no proxy"]
+
+
+def test_the_header_for_the_proxy_never_goes_to_a_site(site, secure):
+    assert titles(secure, headers=TICKET, verify_tls=False) == ["secure"]
+    with Proxy() as proxy:
+        found = titles(secure, headers=TICKET, proxies=[proxy.url()], verify_tls=False)
+        assert found == ["secure"]
+
+
+def test_the_header_for_the_proxy_goes_with_its_own_request_alone(site):
+    class Own(Spider):
+        name = "own"
+
+        def start(self):
+            yield Request(site.url("/page/1"), headers=TICKET, meta=self.through)
+            yield Request(site.url("/page/2"), meta=self.through)
+
+        def parse(self, response):
+            yield {"url": response.url}
+
+    with Proxy(login="me:top-secret") as proxy:
+        Own.through = {"proxy": proxy.url()}
+        crawl, items = crawled(Own, retries=0, concurrency=1)
+    assert [item["url"] for item in items] == [site.url("/page/1")]
+    assert crawl.counts.failures == 1
+
+
 def test_what_a_proxy_cannot_reach_is_not_its_fault():
     with Socks() as proxy:
         assert titles("http://127.0.0.1:1/", proxies=[proxy.url()]) == ["connection failed"]
@@ -187,7 +224,8 @@ def secure(context):
 
     def app(environ, start_response):
         start_response("200 OK", [HTML])
-        return [b"<title>secure</title>"]
+        leaks = "HTTP_PROXY_AUTHORIZATION" in environ
+        return [b"<title>knows the proxy</title>" if leaks else b"<title>secure</title>"]
 
     server = WSGIServer(("127.0.0.1", 0), app, log=None, error_log=None, ssl_context=context)
     server.start()

@@ -358,6 +358,20 @@ _DOWNLOAD = [
         "tests/integration/test_engine_wire.py -k reloads_itself_with",
     ),
     Mutant(
+        "sites get the header for the proxy",
+        "crawler/engine/download/curl_handle.py",
+        "if line not in for_proxy]",
+        "]",
+        "tests/integration/test_engine_proxies.py -k never_goes",
+    ),
+    Mutant(
+        "a later request gets the header for the proxy of the one before",
+        "crawler/engine/download/curl_handle.py",
+        "    handle.unsetopt(pycurl.PROXYHEADER)\n",
+        "",
+        "tests/integration/test_engine_proxies.py -k own_request_alone",
+    ),
+    Mutant(
         "a defect of the fetcher loses a request",
         "crawler/engine/download/curl.py",
         "            answer = fault(error, transfer.call)\n        self._let_go(transfer)",

@@ -198,9 +198,15 @@ def _as_line(what: str, text: str, is_secret: bool = False) -> bytes:
 
 
 def _head(handle: Any, call: FetchCall, *more: bytes) -> None:
-    """Set the header lines. pycurl cannot unset a Referer, but an empty line keeps it back."""
+    """Set the header lines, those of sites and those of proxies. pycurl cannot unset a Referer, but
+    an empty line keeps it back."""
     silent = (NO_REFERER,) if handle.referer and not call.referer else ()
-    handle.setopt(pycurl.HTTPHEADER, [*_as_sent(call.headers), *silent, *more])
+    for_proxy = [line for line in call.headers if wire.name_of(line) == wire.FOR_PROXY]
+    for_site = [line for line in call.headers if line not in for_proxy]
+    handle.setopt(pycurl.HTTPHEADER, [*_as_sent(for_site), *silent, *more])
+    handle.unsetopt(pycurl.PROXYHEADER)
+    if for_proxy:
+        handle.setopt(pycurl.PROXYHEADER, _as_sent(for_proxy))
     handle.headers = None if silent or more else call.headers
 
 
