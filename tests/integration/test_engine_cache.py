@@ -130,6 +130,23 @@ def test_a_page_that_varies_is_another_for_another_agent(site, stored):
     assert texts(stored, url, cache="rfc9111", user_agent="two")[1] == [("2", True)]
 
 
+@pytest.mark.parametrize(
+    ("by", "one", "two"),
+    [
+        ("Cookie", {"headers": {"Cookie": "lang=de"}}, {"headers": {"Cookie": "lang=en"}}),
+        ("Cookie", {}, {"headers": {"Cookie": "lang=en"}}),
+        ("Authorization", {}, {"http_user": "me"}),
+        ("Authorization", {"http_user": "you"}, {"http_user": "me"}),
+    ],
+)
+def test_a_page_that_varies_is_another_for_another_cookie_and_user(site, stored, by, one, two):
+    url = site.url(f"/said?h=Cache-Control:max-age=60%3BVary:{by}")
+    texts(stored, url, cache="rfc9111", **one)
+    assert texts(stored, url, cache="rfc9111", **one)[1] == [("1", True)]
+    assert texts(stored, url, cache="rfc9111", **two)[1] == [("2", False)]
+    assert texts(stored, url, cache="rfc9111", **two)[1] == [("2", True)]
+
+
 def test_it_stays_within_its_size(site, stored):
     urls = [site.url(f"/big?bytes=100000&n={number}") for number in range(25)]
     crawled(Flags, *urls, stored=stored, cache="always", concurrency=1, host_concurrency=1)

@@ -421,6 +421,13 @@ _DOWNLOAD = [
         "tests/integration/test_engine_cache.py -k no-store",
     ),
     Mutant(
+        "an answer under one cookie is given back under another",
+        "crawler/engine/download/rfc9111.py",
+        ' f"Cookie: {call.cookies}",',
+        "",
+        "tests/integration/test_engine_cache.py -k cookie_and_user",
+    ),
+    Mutant(
         "a request that must be sent gets a stored answer",
         "crawler/engine/crawl/sender.py",
         ' or job.request.meta.get("dont_cache")',

@@ -116,9 +116,15 @@ def directives(headers: Headers) -> Mapping[str, str]:
 
 
 def varying(call: FetchCall, headers: Headers) -> Mapping[str, str]:
-    """The request's values of the headers by which an answer varies."""
+    """The request's values of the headers by which an answer varies.
+
+    Of the cookies those count that the crawl writes itself, not those of its jar; and of a login,
+    the user.
+    """
     names = {name.strip().lower() for name in ", ".join(headers.getall("vary")).split(",")}
-    sent = (line.partition(":") for line in (f"Referer: {call.referer}", *call.headers))
+    user = call.credentials.user if call.credentials is not None else ""
+    own = (f"Referer: {call.referer}", f"Cookie: {call.cookies}", f"Authorization: {user}")
+    sent = (line.partition(":") for line in (*own, *call.headers))
     return {name.lower(): value.strip() for name, _, value in sent if name.lower() in names}
 
 
