@@ -372,6 +372,13 @@ _DOWNLOAD = [
         "tests/integration/test_engine_proxies.py -k own_request_alone",
     ),
     Mutant(
+        "a request for which no handle can be made is lost",
+        "crawler/engine/download/curl.py",
+        "            raise fault(error, call) from error\n\n    def _check",
+        "            raise\n\n    def _check",
+        "tests/unit/engine/test_curl_faults.py -k handle_that",
+    ),
+    Mutant(
         "a defect of the fetcher loses a request",
         "crawler/engine/download/curl.py",
         "            answer = fault(error, transfer.call)\n        self._let_go(transfer)",

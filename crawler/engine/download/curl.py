@@ -202,8 +202,7 @@ class CurlFetcher:
             self._tell(transfer, error)
 
     def _send(self, transfer: Transfer, name: Name | None) -> None:
-        handle = self._idle.pop() if self._idle else new_handle(self._policy)
-        transfer.handle = handle
+        transfer.handle = handle = self._handle(transfer.call)
         try:
             prepare(transfer, name, self._trusted)
             self._multi.add_handle(handle)
@@ -215,6 +214,13 @@ class CurlFetcher:
             handle.close()
             raise fault(error, transfer.call) from error
         self._active[handle] = transfer
+
+    def _handle(self, call: FetchCall) -> Any:
+        """A handle for a request. Raises FetchError if none can be made."""
+        try:
+            return self._idle.pop() if self._idle else new_handle(self._policy)
+        except Exception as error:
+            raise fault(error, call) from error
 
     def _check_target(self, url: str) -> None:
         """Check the target of a proxied request, if it is an address and not a name."""

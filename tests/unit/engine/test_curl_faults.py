@@ -86,6 +86,34 @@ def test_a_defect_ends_its_own_request_with_an_error(
     assert fetcher.in_flight == 0
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_a_handle_that_cannot_be_made_costs_its_request_alone(
+    site, fetcher, monkeypatch, callback_errors, host
+):
+    """Whether the address of its host is known, or is looked up first."""
+    monkeypatch.setattr("crawler.engine.download.curl.new_handle", breaks)
+    assert outcome(fetcher, call(site.url("/page/1", host))) == FAULT
+    assert fetcher.in_flight == 0
+    assert callback_errors
+
+
+def test_a_handle_that_cannot_be_made_for_one_that_waits_costs_no_other(
+    site, monkeypatch, callback_errors
+):
+    monkeypatch.setattr("crawler.engine.download.curl.most_connections", lambda: 1)
+    fetcher = CurlFetcher(AddressPolicy(["all"]))
+    fetcher.start()
+    first, waits = [], []
+    fetcher.submit(call(site.url("/page/1"), method="HEAD"), first.append)
+    fetcher.submit(call(site.url("/page/2")), waits.append)
+    monkeypatch.setattr("crawler.engine.download.curl.new_handle", breaks)
+    eventually(lambda: first and waits, within_s=5)
+    fetcher.stop()
+    assert isinstance(first[0], FetchAnswer)
+    assert waits[0].reason == FAULT
+    assert callback_errors
+
+
 def test_a_jar_that_breaks_costs_its_own_answer_alone(site, fetcher, callback_errors):
     class Jar:
         def attach(self, handle):
