@@ -335,9 +335,19 @@ def test_a_host_header_stays_with_its_host(wire, of_settings):
         assert last(wire, asked, **settings).header("host") == host
 
 
-def test_cookies_of_a_request_go_to_the_host_of_its_header(wire):
-    asked = Request(wire.url(), cookies={"a": "b"}, headers={"Host": "shop.example"})
-    assert last(wire, asked).header("cookie") == b"a=b"
+@pytest.mark.parametrize(
+    ("own", "of_settings"),
+    [
+        ({"Host": "shop.example"}, {}),
+        ({}, {"host": "shop.example:81"}),
+        ({"Host": "own.example"}, {"Host": "shop.example"}),
+        ({"Host": None}, {"Host": "shop.example"}),
+        ({"Host": ""}, {}),
+    ],
+)
+def test_cookies_of_a_request_go_to_the_host_of_its_header(wire, own, of_settings):
+    asked = Request(wire.url(), cookies={"a": "b"}, headers=own)
+    assert last(wire, asked, headers=of_settings).header("cookie") == b"a=b"
 
 
 class Linked(Spider):

@@ -379,6 +379,13 @@ _DOWNLOAD = [
         "tests/unit/engine/test_curl_faults.py -k handle_that",
     ),
     Mutant(
+        "cookies of a request are put under the host of its URL, whatever its header Host says",
+        "crawler/engine/crawl/cookies.py",
+        'return (header and urls.host(f"http://{header}/")) or urls.host(call.url)',
+        "return urls.host(call.url)",
+        "tests/integration/test_engine_wire.py -k cookies_of_a_request",
+    ),
+    Mutant(
         "a defect of the fetcher loses a request",
         "crawler/engine/download/curl.py",
         "            answer = fault(error, transfer.call)\n        self._let_go(transfer)",

@@ -198,7 +198,7 @@ class Sender:
         if headers:
             call.headers = _in_place_of(call.headers, headers)
         if job.request.cookies and home:
-            host = cookies.host_of(call.url, job.request.headers.get("host"))
+            host = cookies.host_of(call)
             is_first = not job.hops and not job.attempts
             written += cookies.taken(call.jar, job.request.cookies, host, is_first)
         call.cookies = "; ".join(cookies.still_sent(filter(None, written), job.received, call.url))
