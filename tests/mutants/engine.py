@@ -386,6 +386,13 @@ _DOWNLOAD = [
         "tests/integration/test_engine_wire.py -k cookies_of_a_request",
     ),
     Mutant(
+        "each page that is cut off is a warning",
+        "crawler/engine/crawl/scraper.py",
+        "tell = log.debug if self._has_told_cut else log.warning",
+        "tell = log.warning",
+        "tests/unit/engine/test_crawl.py -k packed_page",
+    ),
+    Mutant(
         "a defect of the fetcher loses a request",
         "crawler/engine/download/curl.py",
         "            answer = fault(error, transfer.call)\n        self._let_go(transfer)",

@@ -42,6 +42,7 @@ class Scraper:
         self._counters = context.counters
         self._frontier = frontier
         self._intake = intake
+        self._has_told_cut = False
 
     def refuse(self, job: Job, error: FetchError | None) -> None:
         """End a request that is not sent. Without an error, robots.txt forbids it."""
@@ -54,7 +55,7 @@ class Scraper:
     def follow(self, job: Job, result: FetchAnswer | FetchError) -> None:
         """Process the result of a request."""
         if isinstance(result, FetchAnswer) and result.is_cut:
-            log.warning("a packed page ends too early; it is read so far", url=urls.shown(job.url))
+            self._tell_cut(job)
         verdict = verdicts.decide(
             job,
             result,
@@ -63,6 +64,17 @@ class Scraper:
             self._spider.handle_httpstatus_list,
         )
         self._carry_out(job, verdict)
+
+    def _tell_cut(self, job: Job) -> None:
+        """Log a packed page that ends too early; the first of a crawl as a warning."""
+        tell = log.debug if self._has_told_cut else log.warning
+        self._has_told_cut = True
+        tell(
+            "a packed page ends too early; it is read so far",
+            task=self._task,
+            spider=self._spider.name,
+            url=urls.shown(job.url),
+        )
 
     def _carry_out(self, job: Job, verdict: Verdict) -> None:
         match verdict:

@@ -260,13 +260,19 @@ def test_an_os_error_of_a_callback_is_not_one_of_the_disk(clock):
     assert it.crawl.failures_by_reason == {"callback raised ConnectionError": 1}
 
 
-def test_a_packed_page_that_ends_too_early_is_told(clock, caplog):
-    caplog.set_level(logging.WARNING)
-    fetcher = FakeFetcher(clock, lambda call: replace(page(), is_cut=call.url.endswith("/cut")))
-    it = Running(clock, spider_of(["http://h/cut", "http://h/whole"]), fetcher, delay_s=0.0)
+def test_a_packed_page_that_ends_too_early_is_told_and_the_first_as_a_warning(clock, caplog):
+    caplog.set_level(logging.DEBUG)
+    fetcher = FakeFetcher(clock, lambda call: replace(page(), is_cut="/cut" in call.url))
+    urls = ["http://h/cut/1", "http://h/whole", "http://h/cut/2"]
+    it = Running(clock, spider_of(urls), fetcher, delay_s=0.0)
     it.finish(within_s=1)
-    assert it.crawl.counts.pages == 2
-    assert caplog.text.count("a packed page ends too early") == 1
+    assert it.crawl.counts.pages == 3
+    told = [each for each in caplog.records if "a packed page ends too early" in each.getMessage()]
+    assert [each.levelno for each in told] == [logging.WARNING, logging.DEBUG]
+    assert [each.fields["url"] for each in told] == ["http://h/cut/1", "http://h/cut/2"]
+    assert {(each.fields["task"], each.fields["spider"]) for each in told} == {
+        ("task", it.crawl.spider.name)
+    }
 
 
 def test_start_requests_are_taken_as_they_are_needed(clock):
