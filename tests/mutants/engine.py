@@ -170,6 +170,27 @@ _ROBOTS = [
         "tests/unit/engine/test_robots.py -k part_of_our_token",
     ),
     Mutant(
+        "each delay of a robots.txt repeats all agents before it",
+        "crawler/engine/politeness/robots_lines.py",
+        "            self._new = []\n",
+        "",
+        "tests/unit/engine/test_robots.py -k no_file_larger",
+    ),
+    Mutant(
+        "the pause that a long answer asks for is not heard",
+        "crawler/engine/politeness/robots.py",
+        "self._with_pause(_read_aside(answer), answer)",
+        "_read_aside(answer)",
+        "tests/unit/engine/test_robots.py -k asks_for_a_pause_too",
+    ),
+    Mutant(
+        "a robots.txt that is cut off is taken for whole",
+        "crawler/engine/politeness/robots.py",
+        "if answer.is_cut and answer.status < 300:",
+        "if False:",
+        "tests/unit/engine/test_robots.py -k half_an_answer",
+    ),
+    Mutant(
         "known rules do not outlast the trouble of their site",
         "crawler/engine/politeness/robots.py",
         "            rules = rules if old.trouble else old\n",

@@ -11,7 +11,7 @@ from __future__ import annotations
 import codecs
 import math
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import cast
 
@@ -49,15 +49,8 @@ LARGE_BYTES = 32 * 1024
 """A file larger than this is parsed by a native thread: the largest takes most of a second."""
 MAX_BYTES = 500 * 1024
 """What lies beyond this size is ignored (RFC 9309, 2.5)."""
-MOST_AGENTS = 1000
-MOST_WILDCARDS = 5000
-MOST_RULES = 200_000
-"""How many agents a group may name, how many rules may have a `*`, and how many rules there may be,
-counted for each agent. A file can name sixteen thousand agents for sixteen thousand rules, which
-the parser would write down one by one; and each rule with a `*` is tried on each URL."""
 REFUSED_BYTES = 16 * MAX_BYTES
 """A file larger than this is no robots.txt; the site counts as one in trouble."""
-_AGENT = ("user-agent", "useragent", "user agent")
 MAX_HOPS = 5
 MAX_SITES = 10_000
 """The most sites that are remembered. The site that was fetched longest ago is forgotten first."""
@@ -188,10 +181,8 @@ class Robots:
             except FetchError as error:
                 return Rules(trouble=error.reason, unreachable=error.unreachable)
             target = redirect(url, answer)
-            if target is None and len(answer.body) > LARGE_BYTES:
-                return cast(Rules, gevent.get_hub().threadpool.apply(read, (answer,)))
             if target is None:
-                return self._with_pause(read(answer), answer)
+                return self._with_pause(_read_aside(answer), answer)
             if not urls.shares_secrets(url, target):
                 identity = identity.elsewhere()
             url = target
@@ -247,42 +238,30 @@ def redirect(url: str, answer: FetchAnswer) -> str | None:
     return target if urls.is_web(target) else None
 
 
+def _read_aside(answer: FetchAnswer) -> Rules:
+    """The rules in an answer. A native thread reads a large one."""
+    if len(answer.body) <= LARGE_BYTES:
+        return read(answer)
+    return cast(Rules, gevent.get_hub().threadpool.apply(read, (answer,)))
+
+
 def read(answer: FetchAnswer) -> Rules:
     """The rules in an answer that is not a redirect."""
     if answer.status >= 500 or answer.status == TOO_MANY:
         return Rules(trouble=f"robots.txt: HTTP {answer.status}")
+    if answer.is_cut and answer.status < 300:  # what is missing could forbid what the rest allows
+        return Rules(trouble="truncated")
     if answer.status >= 300 or not answer.body.strip():
         return Rules()
     body = answer.body[:MAX_BYTES]
     if len(answer.body) > MAX_BYTES:  # half a line would be another rule
         body = body[: max(body.rfind(b"\n"), body.rfind(b"\r")) + 1]
-    text = body.decode("utf-8-sig", "replace")
-    lines = robots_lines.plain(text).splitlines()
-    kept = list(_bounded(lines))
+    lines, ignored = robots_lines.plain(body.decode("utf-8-sig", "replace"))
     return Rules(
-        Protego.parse("\n".join(kept)),
+        Protego.parse("\n".join(lines)),
         ignored_bytes=len(answer.body) - len(body),
-        ignored_lines=len(lines) - len(kept),
+        ignored_lines=ignored,
     )
-
-
-def _bounded(lines: Sequence[str]) -> Iterator[str]:
-    """Yield the lines of a file, up to the bounds of what parsing and asking may cost."""
-    agents = rules = wildcards = 0
-    in_rules = False
-    for line in lines:
-        start = line.lstrip().lower()
-        if start.startswith(_AGENT):
-            agents, in_rules = (1, False) if in_rules else (agents + 1, False)
-            if agents > MOST_AGENTS:
-                continue
-        elif start and not start.startswith(("#", "sitemap", "host")):
-            in_rules = True
-            rules += min(agents, MOST_AGENTS)
-            wildcards += "*" in line
-            if rules > MOST_RULES or ("*" in line and wildcards > MOST_WILDCARDS):
-                continue
-        yield line
 
 
 def _call(url: str, settings: CrawlSettings, identity: Identity, proxy: str) -> FetchCall:

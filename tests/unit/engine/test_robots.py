@@ -19,7 +19,7 @@ from crawler.engine.politeness.robots import (
     read,
     way_of,
 )
-from crawler.engine.politeness.robots_lines import token
+from crawler.engine.politeness.robots_lines import plain, token
 from crawler.settings.crawl import CrawlSettings
 from crawler.supervision import Supervisor
 from tests.unit.engine.fakes import FakeFetcher
@@ -346,6 +346,21 @@ def test_a_site_that_asks_for_a_pause_is_heard(status, headers, pause_s):
     assert it.robots.rules(SITE).pause_s == pause_s
 
 
+def test_a_long_page_of_an_error_asks_for_a_pause_too():
+    it = Asking(answer(429, b"<p>Too many requests</p>" * 2000, b"Retry-After: 90"))
+    it.ask()
+    eventually(lambda: it.told == 1)
+    assert it.robots.rules(SITE).pause_s == 90.0
+
+
+def test_a_packed_file_that_is_cut_off_is_half_an_answer():
+    for part in (b"User-agent: *\nAllow: /\n", b""):
+        rules = read(FetchAnswer(200, (), part, 0.0, is_cut=True))
+        assert rules.trouble == "truncated"
+        assert not rules.allows(f"{SITE}/a", "crawler/1")
+    assert read(FetchAnswer(404, (), b"no", 0.0, is_cut=True)).allows(f"{SITE}/a", "crawler/1")
+
+
 def test_the_number_of_sites_remembered_is_bounded(monkeypatch):
     monkeypatch.setattr("crawler.engine.politeness.robots.MAX_SITES", 3)
     it = Asking(answer(404))
@@ -409,6 +424,21 @@ def test_a_file_that_would_cost_too_much_is_read_up_to_a_bound():
     for n in range(20):
         assert found.allows(f"http://h/{'ab' * 1000}{n}", "a0")
     assert time.process_time() - began_s < 10
+
+
+def test_delays_between_agents_make_no_file_larger():
+    pairs = "".join(f"User-agent: a{n}\nCrawl-delay: {n}\n" for n in range(900))
+    text = f"{pairs}Disallow: /no\n"
+    lines, ignored = plain(text)
+    assert (len(lines), ignored) == (3 * 900 + 1, 0)
+    found = read(answer(body=text.encode()))
+    assert [found.delay_s(f"a{n}") for n in (1, 7, 299)] == [1.0, 7.0, 299.0]
+    assert not any(found.allows("http://h/no", f"a{n}") for n in (0, 899))
+
+
+def test_rules_that_hold_at_an_end_are_bounded_too():
+    found = read(answer(body=b"User-agent: *\n" + b"Disallow: /a$\n" * 6000))
+    assert found.ignored_lines == 1000
 
 
 def test_each_group_has_its_own_agents():
