@@ -868,10 +868,24 @@ _SPIDERS = [
     ),
     Mutant(
         "only the first member of a packed sitemap is read",
-        "crawler/engine/spiders/sitemap_xml.py",
-        'body = expander.unused_data.lstrip(b"\\0")',
-        'body = b""',
+        "crawler/engine/http/gzip_members.py",
+        "if self.trouble or self._at == len(self._body):",
+        "if True:",
         "tests/unit/engine/test_sitemap.py -k all_members",
+    ),
+    Mutant(
+        "elements of a sitemap are nested to any depth",
+        "crawler/engine/spiders/sitemap_entry.py",
+        " and len(self._open) < MOST_OPEN",
+        "",
+        "tests/unit/engine/test_hostile_bytes.py -k entry",
+    ),
+    Mutant(
+        "a long number in a refresh is read again and again",
+        "crawler/engine/http/markup.py",
+        r"(?P<seconds>\d++|(?=\.))[\d.]*+",
+        r"(?P<seconds>\d+|(?=\.))[\d.]*",
+        "tests/unit/engine/test_hostile_bytes.py -k refresh",
     ),
     Mutant(
         "a task may name code to run",

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Sequence
 import brotli
 import zstandard
 
+from crawler.engine.http.gzip_members import CUT_OFF, Gzip
 from crawler.engine.http.messages import FetchAnswer, FetchError
 
 CODINGS = "gzip, deflate, br, zstd"
@@ -83,18 +84,12 @@ def _expanded(body: bytes, layers: Sequence[str], limit: int) -> tuple[bytes, bo
 
 
 def _gzip(body: bytes, limit: int) -> tuple[bytes, bool]:
-    parts, size, has_end = [], 0, True
-    while body:
-        member = zlib.decompressobj(zlib.MAX_WBITS | 16)
-        part = member.decompress(body, limit - size + 1)
+    file, parts, size = Gzip(body, PIECE), [], 0
+    for part in file:
         parts.append(part)
         size += len(part)
         _check(size, limit)
-        has_end = member.eof
-        body = member.unused_data.lstrip(b"\0")
-        if not body.startswith(b"\x1f\x8b"):  # ignore what follows the last member
-            break
-    return b"".join(parts), has_end
+    return b"".join(parts), file.trouble != CUT_OFF  # ignore what follows the last member
 
 
 def _deflate(body: bytes, limit: int) -> tuple[bytes, bool]:

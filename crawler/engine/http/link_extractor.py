@@ -18,8 +18,9 @@ from crawler.engine.http.page_kind import Kind
 from crawler.engine.http.response import Response
 
 _SCHEMES = ("http://", "https://", "file://", "ftp://")
-_IMAGE = re.compile(r"[\s,]*([^\s,]\S*[^\s,]|[^\s,])(?:,|\s+[^,(]*(?:\([^)]*\)[^,(]*)*)?")
-"""An image in a `srcset`: a URL without commas at its ends, and its width (HTML, 4.8.4.2.2)."""
+_SPACE = " \t\n\f\r"
+_IMAGE = re.compile(rf"[{_SPACE},]*+([^{_SPACE}]++)(?:(?<=,)|[^,(]*+(?:\([^)]*+\)?+[^,(]*+)*+)")
+"""An image in a `srcset`: a URL, and its width, unless a comma ends the URL (HTML, 4.8.4.2.2)."""
 _XHTML = "http://www.w3.org/1999/xhtml"
 _ALL_TEXT = etree.XPath("string()", smart_strings=False)
 
@@ -168,7 +169,9 @@ class LinkExtractor:
 
 def _urls(attribute: str, value: str) -> list[str]:
     """The URLs in an attribute; only a list of images (`srcset`) has several."""
-    return _IMAGE.findall(value) if attribute in ("srcset", "imagesrcset") else [value]
+    if attribute not in ("srcset", "imagesrcset"):
+        return [value]
+    return [url.rstrip(",") for url in _IMAGE.findall(value.strip(f"{_SPACE},"))]
 
 
 def _many(value: Any) -> Any:

@@ -18,7 +18,7 @@ MOST_REFRESH_S = 100.0
 """Above so many seconds, a refresh does not count: readers should read the page first."""
 
 _REFRESH = re.compile(
-    r"\s*(?P<seconds>\d+|(?=\.))[\d.]*(?:[;,]|\s)\s*[;,]?\s*"
+    r"\s*+(?P<seconds>\d++|(?=\.))[\d.]*+(?:[;,]|\s)\s*+[;,]?\s*+"
     r"(?:url\s*=\s*)?(?:\"(?P<double>[^\"]*)|'(?P<single>[^']*)|(?P<bare>.+))",
     re.IGNORECASE | re.DOTALL,
 )
@@ -26,7 +26,7 @@ _REFRESH = re.compile(
 _FORBIDS = re.compile(r"\b(?:nofollow|none)\b", re.IGNORECASE)
 _VALUED = re.compile(r"unavailable_after|max-(?:snippet|image-preview|video-preview)", re.I)
 """What may stand before a colon in X-Robots-Tag, and is no name of a robot."""
-_LINK_HEADER = re.compile(r"<([^>]*)>[^,<]*?;\s*rel\s*=\s*\"?([^\";,]*)", re.IGNORECASE)
+_LINK_HEADER = re.compile(r"<([^<>]*+)>[^,<]*?;\s*rel\s*=\s*\"?([^\";,]*)", re.IGNORECASE)
 """A link of the header Link, and its relation (RFC 8288, 3)."""
 _LINKS = etree.XPath("//a[@href] | //area[@href]")
 _RELATED = etree.XPath("//link[@rel and @href]")

@@ -18,7 +18,9 @@ _TAG = re.compile(
     r"<(?P<end>/?)(?:[\w.-]+:)?(?P<name>[A-Za-z_][\w.-]*+)"
     r"(?P<rest>(?:\s(?:[^<>\"']++|\"[^\"<]*\"|'[^'<]*'|[\"'])*+|/)?)>"
 )
-_ATTRIBUTE = re.compile(r"(?:[\w.-]+:)?([\w.-]+)\s*=\s*(?:\"([^\"]*)\"|'([^']*)')")
+_ATTRIBUTE = re.compile(
+    r"(?<![\w.:-])(?:[\w.-]++:)?([\w.-]++)\s*+=\s*+(?:\"([^\"]*+)\"|'([^']*+)')"
+)
 _REFERENCE = re.compile(r"&(?:(amp|lt|gt|quot|apos)|#(\d{1,7})|#x([0-9a-fA-F]{1,6}));")
 _NAMED = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'"}
 _CDATA = "<![CDATA["

@@ -9,6 +9,8 @@ from crawler.engine.spiders.loose_xml import Found, What, meant
 
 _LEAVES = frozenset({"loc", "lastmod", "changefreq", "priority", "link", "guid"})
 """Elements without elements in them. The next tag ends one that is not closed."""
+MOST_OPEN = 100
+"""Elements nested deeper than this are passed over: a field of the entry stands at its top."""
 _DATES = ("updated", "pubdate", "published", "date")
 
 
@@ -57,7 +59,7 @@ class Entry:
             self._links.append((words(attributes.get("rel")), attributes["href"].strip()))
         if found.value == "guid":
             self._is_page = attributes.get("ispermalink", "").lower() != "false"
-        if not found.is_empty:
+        if not found.is_empty and len(self._open) < MOST_OPEN:
             self._open.append(found.value)
 
     def _close(self) -> str:

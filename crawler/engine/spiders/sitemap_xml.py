@@ -10,10 +10,11 @@ import codecs
 import re
 import zlib
 from collections.abc import Callable, Iterator
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 from crawler.engine.http import encoding, urls
+from crawler.engine.http.gzip_members import MAGIC, Gzip
 from crawler.engine.spiders.loose_xml import Found, LooseXml, What
 from crawler.engine.spiders.sitemap_entry import Entry
 
@@ -23,7 +24,6 @@ MOST_BEFORE = 100
 """So many tags may stand before a sitemap, such as those of an error message of its server."""
 _NO_URL = "?"
 """What stands for the beginning of a line that is too long."""
-_GZIP = b"\x1f\x8b\x08"
 _KINDS = {
     "urlset": "urlset",
     "sitemapindex": "sitemapindex",
@@ -34,7 +34,7 @@ _KINDS = {
 _ENTRIES = {"urlset": ("url", "sitemap"), "sitemapindex": ("sitemap", "url")}
 _FEED_ENTRIES = ("item", "entry")
 _URL = re.compile(r"https?://", re.IGNORECASE)
-_LISTED_URL = re.compile(r"^\s*https?://", re.IGNORECASE | re.MULTILINE)
+_LISTED_URL = re.compile(r"^[ \t]*+https?://", re.IGNORECASE | re.MULTILINE)
 _LISTED = re.compile(r"https?://|/", re.IGNORECASE)
 """What begins a line that is a URL."""
 _LINE = re.compile(r"\r\n?|\n")
@@ -115,7 +115,7 @@ class Sitemap:
     def _lines(self) -> Iterator[dict[str, Any]]:
         """The entries of a plain text: a URL on each line."""
         rest = self._first
-        for text in [*self._texts, "\n"]:
+        for text in chain(self._texts, ["\n"]):
             *lines, rest = _LINE.split(rest + text)
             rest = rest if len(rest) <= LONGEST_LINE else _NO_URL
             for line in filter(None, map(str.strip, lines)):
@@ -144,14 +144,14 @@ class Sitemap:
             for piece in _pieces(body, max_bytes):
                 decode = decode or _decoder(piece)
                 yield decode(piece)
-        except (zlib.error, _CutOffError) as error:
-            self._stop(str(error) or type(error).__name__)
+        except (zlib.error, ValueError) as error:
+            self._stop(str(error))
 
     def _stop(self, why: str) -> None:
         self.trouble = f"{why}, behind entry {self.entries + len(self.ignored)}"
 
 
-class _CutOffError(Exception):
+class _CutOffError(ValueError):
     """A packed body cannot be read to its end."""
 
 
@@ -172,22 +172,15 @@ def _decoder(start: bytes) -> Callable[[bytes], str]:
 
 
 def _pieces(body: bytes, max_bytes: int) -> Iterator[bytes]:
-    if not body.startswith(_GZIP):
+    if not body.startswith(MAGIC):
         for start in range(0, len(body), PIECE_BYTES):
             yield body[start : start + PIECE_BYTES]
         return
-    size = 0
-    while body.startswith(_GZIP):  # a file may have several members, one behind the other
-        expander = zlib.decompressobj(wbits=31)
-        while not expander.eof:
-            piece = expander.decompress(body, PIECE_BYTES)
-            body = expander.unconsumed_tail
-            size += len(piece)
-            if size > max_bytes:
-                raise _CutOffError(f"more than {max_bytes} bytes unpacked")
-            yield piece
-            if not body and not piece:
-                raise _CutOffError("the packed file ends too early")
-        body = expander.unused_data.lstrip(b"\0")
-    if body:
-        raise _CutOffError("the packed file goes on with what is no gzip")
+    file, size = Gzip(body, PIECE_BYTES), 0
+    for piece in file:
+        size += len(piece)
+        if size > max_bytes:
+            raise _CutOffError(f"more than {max_bytes} bytes unpacked")
+        yield piece
+    if file.trouble:
+        raise _CutOffError(file.trouble)

@@ -1,12 +1,14 @@
 """Bodies are unpacked to so many bytes; no bytes make it crash."""
 
 import gzip
+import time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from crawler.engine.download.decompress import MOST_CODINGS, codings, expand, expanded
+from crawler.engine.http.gzip_members import MOST_MEMBERS
 from crawler.engine.http.messages import FetchAnswer, FetchError
 from tests.site.trouble import PACKERS
 
@@ -78,3 +80,22 @@ def test_broken_bytes_are_an_error_or_a_short_body(layer, body):
 )
 def test_the_layers_are_those_of_the_last_headers(lines, layers):
     assert codings(lines) == layers
+
+
+@pytest.mark.timeout(60)
+def test_many_small_members_take_no_long_time_and_are_bounded():
+    body = gzip.compress(b"a") + gzip.compress(b"") * (MOST_MEMBERS - 2) + b"\0" * 1_000_000
+    began_s = time.process_time()
+    assert expand(body + gzip.compress(b"b"), ["gzip"], 100) == b"ab"
+    assert time.process_time() - began_s < 3
+    found = expanded(FetchAnswer(200, (), gzip.compress(b"") * 30_000, 0.1), ["gzip"], 100)
+    assert isinstance(found, FetchError)
+    assert "members of gzip; allowed" in str(found)
+
+
+def test_an_empty_member_ends_nothing():
+    empty = gzip.compress(b"")
+    whole = empty + gzip.compress(b"one") + empty + gzip.compress(b"two") + empty
+    for body, is_cut in ((whole, False), (whole[:-3], True)):
+        found = expanded(FetchAnswer(200, (), body, 0.1), ["gzip"], 100)
+        assert (found.body, found.is_cut) == (b"onetwo", is_cut)

@@ -2,6 +2,7 @@
 
 import gzip
 import itertools
+import time
 from collections import Counter
 
 import pytest
@@ -174,6 +175,25 @@ def test_all_members_of_a_packed_file_are_read():
     halves = urlset("http://h/12")
     at = halves.index(b"12") + 1
     assert locs(gzip.compress(halves[:at]) + gzip.compress(halves[at:])) == ["http://h/12"]
+
+
+def test_an_empty_member_of_a_packed_file_ends_nothing():
+    one, two, empty = (
+        gzip.compress(part) for part in (urlset("http://h/1"), urlset("http://h/2"), b"")
+    )
+    file = Sitemap(empty + one + empty + two + empty, 10**6)
+    assert [entry["loc"] for entry in file] == ["http://h/1", "http://h/2"]
+    assert file.trouble == ""
+
+
+@pytest.mark.timeout(60)
+def test_many_small_members_take_no_long_time_and_are_bounded():
+    one = gzip.compress(urlset("http://h/1"))
+    began_s = time.process_time()
+    file = Sitemap(one + gzip.compress(b"") * 60_000, 10**6)
+    assert [entry["loc"] for entry in file] == ["http://h/1"]
+    assert "members of gzip; allowed" in file.trouble
+    assert time.process_time() - began_s < 3
 
 
 @pytest.mark.parametrize(
