@@ -905,6 +905,13 @@ _SPIDERS = [
 
 _HTTP = [
     Mutant(
+        "a header loses the end of a character that looks like white space",
+        "crawler/engine/http/headers.py",
+        "value.strip(_SPACE)))",
+        "value.strip()))",
+        "tests/unit/engine/test_verdicts.py -k as_it_was_written",
+    ),
+    Mutant(
         "a Retry-After that is a date means nothing",
         "crawler/engine/http/headers.py",
         "return max(0.0, moment_s - now_s)",

@@ -6,6 +6,10 @@ import email.utils
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from typing import Any
 
+_SPACE = " \t\r\n"
+"""White space around a value (RFC 9110, 5.6.3), and the end of its line. What else is white space
+in Latin-1 may end a character of UTF-8, as the byte A0 does in the letter a with a grave."""
+
 
 class HeaderText(str):
     """The name or the value of a header that was received. It also answers like the bytes that
@@ -88,7 +92,7 @@ class Headers(Mapping[str, str]):
                 continue
             name, colon, value = line.decode("latin-1").partition(":")
             if colon:
-                pairs.append((name.strip().lower(), value.strip()))
+                pairs.append((name.strip(_SPACE).lower(), value.strip(_SPACE)))
         made = cls()
         made._lines, made._last = pairs, dict(pairs)
         made.protocol = status_line.partition(b" ")[0].decode("latin-1")

@@ -74,7 +74,9 @@ def _canonical_links(response: Response) -> Iterator[str]:
     for href, rel in _LINK_HEADER.findall(", ".join(response.headers.getall("link"))):
         if "canonical" in words(rel):
             with suppress(ValueError):
-                yield urls.join(response.url, href)  # a base counts in the page only
+                yield urls.join(
+                    response.url, urls.from_header(href)
+                )  # a base counts in the page only
     for link in _RELATED(response.selector.root):
         if "canonical" in words(link.get("rel")):
             yield link.get("href")

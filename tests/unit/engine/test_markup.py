@@ -109,6 +109,7 @@ def test_a_page_names_the_url_it_is_known_by(link, url):
         ('</main>; rel="canonical"', "http://h/main"),
         ('</s.css>; rel=preload; as=style, <main>; type="a/b"; REL=Canonical', "http://h/dir/main"),
         ('</main>; rel="next"', "http://h/base/other"),
+        ("</\xd1\x85\xc3\xa0>; rel=canonical", "http://h/%D1%85%C3%A0"),
         ("<http://[x>; rel=canonical", "http://h/base/other"),
     ],
 )

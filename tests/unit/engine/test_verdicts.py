@@ -1,5 +1,7 @@
 """What follows from each kind of answer: a table."""
 
+from urllib.parse import quote
+
 import pytest
 
 from crawler.engine.crawl.verdicts import (
@@ -92,6 +94,14 @@ def test_of_the_errors_only_passing_ones_are_tried_again(reason, again):
 )
 def test_a_redirect_leads_where_browsers_go(location, target):
     answer = FetchAnswer(302, [b"Location: " + location], b"", 0.0)
+    assert decide(job(), answer, SETTINGS, NOW_S) == Redirect(target, "GET", None)
+
+
+@pytest.mark.parametrize("letter", ["à", "х", "…", "\x85", "\xa0"])
+@pytest.mark.parametrize("end", [b"", b"\r\n", b" \t\r\n"])
+def test_a_redirect_in_utf_8_is_followed_as_it_was_written(letter, end):
+    answer = FetchAnswer(301, [f"Location: \t/{letter}".encode() + end], b"", 0.0)
+    target = f"http://h/{quote(letter)}"
     assert decide(job(), answer, SETTINGS, NOW_S) == Redirect(target, "GET", None)
 
 
