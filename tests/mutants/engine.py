@@ -721,6 +721,13 @@ _STATS = [
         "tests/unit/engine/test_outcome.py -k no_page",
     ),
     Mutant(
+        "a reason has no example",
+        "crawler/engine/stats/counters.py",
+        "        self.filtered[reason] += 1\n        self._keep_first(reason, url)",
+        "        self.filtered[reason] += 1",
+        "tests/unit/engine/test_outcome.py -k errbacks_ask_for",
+    ),
+    Mutant(
         "a crawl whose callbacks all raised is done",
         "crawler/engine/stats/outcome.py",
         "    if not counters.pages or counters.spoilt.total() < counters.pages:",

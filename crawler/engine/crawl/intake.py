@@ -98,9 +98,7 @@ class Intake:
 
     def _count(self, refusal: str, request: Request, source: Source) -> None:
         """Count a request that is not sent. A bad start URL is a failure, a bad link is not."""
-        if source.depth:
-            self._counters.filtered[refusal] += 1
-        elif refusal in ("scheme", "url"):
+        if not source.depth and refusal in ("scheme", "url"):
             self._counters.fail("bad url", request.url)
         else:
             self._counters.filter(refusal, request.url)

@@ -86,17 +86,21 @@ class Counters:
         """Count a request that was filtered. The first URL with each reason is kept as its
         example."""
         self.filtered[reason] += 1
-        self._examples.setdefault(reason, urls.shown(url))
+        self._keep_first(reason, url)
 
     def fail(self, reason: str, url: str) -> None:
         """Count a request that failed. The first URL with each reason is kept as its example."""
         self.failed[reason] += 1
-        self._examples.setdefault(reason, urls.shown(url))
+        self._keep_first(reason, url)
 
     def blame(self, reason: str, url: str) -> None:
-        """Count a callback that raised."""
+        """Count a callback that raised. The first URL with each reason is kept as its example."""
         self.raised[reason] += 1
-        self._examples.setdefault(reason, urls.shown(url))
+        self._keep_first(reason, url)
+
+    def _keep_first(self, reason: str, url: str) -> None:
+        if reason not in self._examples:  # most links of a page are duplicates
+            self._examples[reason] = urls.shown(url)
 
     def settled(self, result: FetchAnswer | FetchError) -> None:
         """Count an attempt that has ended."""
@@ -110,7 +114,7 @@ class Counters:
         self.timing.note(self.pages)
 
     def example_of(self, reason: str) -> str:
-        """The first URL that failed for a reason."""
+        """The first URL that was counted for a reason."""
         return self._examples[reason]
 
     def counts(self) -> Counts:

@@ -91,6 +91,22 @@ def test_a_crawl_that_begins_outside_its_domains_has_failed():
     )
 
 
+def test_a_crawl_has_failed_whatever_its_errbacks_ask_for():
+    def start(self):
+        yield Request("http://h/0", errback=self.elsewhere)
+
+    def elsewhere(self, failure):
+        yield Request("http://other/a")
+        yield Request("http://other/b")
+
+    spider = reading(4, allowed_domains=["h"], start=start, elsewhere=elsewhere)
+    rules = page(body=b"User-agent: *\nDisallow: /")
+    assert ended(spider, lambda call: rules, robots=True) == (
+        State.FAILED,
+        "no page could be fetched: offsite (http://other/a); does allowed_domains name its host?",
+    )
+
+
 @pytest.mark.parametrize(
     ("least", "outcome"),
     [
