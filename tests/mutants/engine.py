@@ -919,6 +919,13 @@ _HTTP = [
         "tests/unit/engine/test_verdicts.py -k as_it_was_written",
     ),
     Mutant(
+        "a request with the text of a header never waits on disk",
+        "crawler/engine/http/serialization.py",
+        "(str, HeaderText, SentText)",
+        "(str,)",
+        "tests/unit/engine/test_request.py -k text_of_a_header",
+    ),
+    Mutant(
         "a Retry-After that is a date means nothing",
         "crawler/engine/http/headers.py",
         "return max(0.0, moment_s - now_s)",

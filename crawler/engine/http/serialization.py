@@ -10,6 +10,8 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from crawler.engine.http.headers import HeaderText, SentText
+
 
 class NotSerializable(ValueError):
     """A request that cannot be serialized. The message names the part and what is allowed."""
@@ -60,10 +62,13 @@ def written_body(body: bytes) -> dict[str, str]:
 
 
 def check(value: Any, path: str) -> None:
-    """Raise NotSerializable unless JSON gives this value back unchanged."""
+    """Raise NotSerializable unless JSON gives this value back unchanged.
+
+    The text of a header comes back as a plain text.
+    """
     if type(value) is dict:
         for key, below in value.items():
-            if type(key) is not str:
+            if not _is_text(key):
                 raise NotSerializable(
                     f"{path}: the key {key!r} is not allowed; allowed: texts as keys"
                 )
@@ -81,4 +86,8 @@ def check(value: Any, path: str) -> None:
 def _is_scalar(value: Any) -> bool:
     if type(value) is float:
         return math.isfinite(value)
-    return value is None or type(value) in (str, int, bool)
+    return value is None or type(value) in (int, bool) or _is_text(value)
+
+
+def _is_text(value: Any) -> bool:
+    return type(value) in (str, HeaderText, SentText)

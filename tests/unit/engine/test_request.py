@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crawler import Request, Spider
+from crawler.engine.http.headers import Headers, RequestHeaders
 from crawler.engine.http.serialization import NotSerializable
 
 
@@ -141,6 +142,17 @@ def test_what_is_written_is_read_the_same_or_refused(value):
 def test_what_json_would_change_is_not_written(value):
     with pytest.raises(NotSerializable, match=r"meta\.v.* is not allowed.*; allowed: texts"):
         Request("http://h/", meta={"v": value}).to_dict()
+
+
+@pytest.mark.parametrize("headers", [Headers, RequestHeaders])
+@pytest.mark.parametrize("part", ["meta", "cb_kwargs", "cookies"])
+def test_the_text_of_a_header_is_written_as_a_text(headers, part):
+    seen = headers({"X-Shop": "tea"})
+    [name] = seen
+    line = json.dumps(Request("http://h/", **{part: {name: [seen["x-shop"]]}}).to_dict())
+    [(key, [value])] = getattr(Request.from_dict(json.loads(line)), part).items()
+    assert (key.lower(), value) == ("x-shop", "tea")
+    assert type(key) is type(value) is str
 
 
 @pytest.mark.parametrize("callback", [lambda response: None, Two().parse_page, Two.parse_page])
