@@ -3,33 +3,50 @@
 from __future__ import annotations
 
 import email.utils
+import functools
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from typing import Any
 
 _SPACE = " \t\r\n"
 """White space around a value (RFC 9110, 5.6.3), and the end of its line. What else is white space
 in Latin-1 may end a character of UTF-8, as the byte A0 does in the letter a with a grave."""
+_SENT = ("utf-8", "surrogateescape")
+"""How texts are sent, and what happens to errors."""
 
 
 class HeaderText(str):
     """The name or the value of a header that was received. It also answers like the bytes that
-    Scrapy has here."""
+    Scrapy has here: each method that bytes have too takes bytes, and returns such a text."""
 
     __slots__ = ()
 
     def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
         """The text in that encoding. Headers are Latin-1; many sites send UTF-8 in them."""
-        return self._bytes().decode(encoding, errors)
+        return bytes(self).decode(encoding, errors)
 
-    def _bytes(self) -> bytes:
-        try:
-            return self.encode("latin-1")
-        except UnicodeEncodeError:  # a spider made this response
-            return bytes_of(self)
+    def __bytes__(self) -> bytes:
+        return self.encode(*self._encoding())
+
+    def _encoding(self) -> tuple[str, str]:
+        """The encoding of this text, and what it does with errors."""
+        fits = max(self, default="") <= "\xff"
+        return ("latin-1", "strict") if fits else _SENT  # a spider made this response
+
+    def _text(self, part: Any) -> Any:
+        """A part, or each of a tuple, as a text in the encoding of this one."""
+        if isinstance(part, tuple):
+            return tuple(map(self._text, part))
+        return part.decode(*self._encoding()) if isinstance(part, bytes) else part
+
+    def _own(self, part: Any) -> Any:
+        """What a method returns, with its texts as such texts."""
+        if isinstance(part, (list, tuple)):
+            return type(part)(map(self._own, part))
+        return type(self)(self._text(part)) if isinstance(part, (str, bytes)) else part
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, bytes):
-            return self._bytes() == other
+            return bytes(self) == other
         return super().__eq__(other)
 
     def __ne__(self, other: object) -> bool:
@@ -38,20 +55,42 @@ class HeaderText(str):
     __hash__ = str.__hash__
 
     def __contains__(self, part: Any) -> bool:
-        return part in self._bytes() if isinstance(part, bytes) else super().__contains__(part)
+        return super().__contains__(self._text(part))
 
-    def startswith(self, prefix: Any, *between: Any) -> bool:
-        """As that of texts; a prefix may be bytes."""
-        return super().startswith(_texts(prefix), *between)
+    def __getitem__(self, key: Any) -> Any:
+        return self._own(super().__getitem__(key))
 
-    def endswith(self, suffix: Any, *between: Any) -> bool:
-        """As that of texts; a suffix may be bytes."""
-        return super().endswith(_texts(suffix), *between)
+    def __add__(self, other: Any) -> Any:
+        return self._own(super().__add__(self._text(other)))
 
-    def split(self, sep: Any = None, maxsplit: Any = -1) -> list[str]:
-        """As that of texts; the separator may be bytes."""
-        parts = super().split(None if sep is None else _text(sep), maxsplit)
-        return [type(self)(part) for part in parts]
+    def __radd__(self, other: Any) -> Any:
+        return self._own(self._text(other) + str(self))
+
+
+def _answering(name: str) -> Any:
+    """The method of that name, for `HeaderText`.
+
+    Without a text as an argument, it asks bytes: their letters and white space are only ASCII's, so
+    that nothing happens to the parts of a character in UTF-8.
+    """
+
+    @functools.wraps(getattr(str, name))
+    def method(self: HeaderText, *args: Any, **named: Any) -> Any:
+        if any(isinstance(each, (str, bytes, tuple)) for each in (*args, *named.values())):
+            named = {key: self._text(each) for key, each in named.items()}
+            return self._own(getattr(str, name)(self, *map(self._text, args), **named))
+        return self._own(getattr(bytes, name)(bytes(self), *args, **named))
+
+    return method
+
+
+for _name in (
+    *("capitalize", "lower", "swapcase", "title", "upper"),
+    *("count", "endswith", "find", "index", "rfind", "rindex", "startswith"),
+    *("lstrip", "removeprefix", "removesuffix", "replace", "rstrip", "strip"),
+    *("partition", "rpartition", "rsplit", "split", "splitlines"),
+):
+    setattr(HeaderText, _name, _answering(_name))
 
 
 class SentText(HeaderText):
@@ -59,8 +98,8 @@ class SentText(HeaderText):
 
     __slots__ = ()
 
-    def _bytes(self) -> bytes:
-        return bytes_of(self)
+    def _encoding(self) -> tuple[str, str]:
+        return _SENT
 
 
 class Headers(Mapping[str, str]):
@@ -183,7 +222,7 @@ def text_of(part: bytes) -> str:
 
     They are read as UTF-8. Each byte that is none becomes a lone surrogate (PEP 383).
     """
-    return part.decode("utf-8", "surrogateescape")
+    return part.decode(*_SENT)
 
 
 def bytes_of(text: str) -> bytes:
@@ -191,7 +230,7 @@ def bytes_of(text: str) -> bytes:
 
     Raises UnicodeEncodeError, a ValueError, for a lone surrogate that stands for no byte.
     """
-    return text.encode("utf-8", "surrogateescape")
+    return text.encode(*_SENT)
 
 
 def _text(part: Any) -> str:
@@ -200,10 +239,6 @@ def _text(part: Any) -> str:
 
 def _received(part: Any) -> str:
     return part.decode("latin-1") if isinstance(part, bytes) else str(part)
-
-
-def _texts(parts: Any) -> Any:
-    return tuple(map(_text, parts)) if isinstance(parts, tuple) else _text(parts)
 
 
 def _listed(value: Any) -> list[str]:
