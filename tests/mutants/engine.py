@@ -730,9 +730,23 @@ _STATS = [
     Mutant(
         "a crawl whose callbacks all raised is done",
         "crawler/engine/stats/outcome.py",
-        "    if not counters.pages or counters.spoilt.total() < counters.pages:",
-        "    if True:",
+        "    if not counters.pages or counters.items or",
+        "    if True or",
         "tests/unit/engine/test_outcome.py -k all_raised",
+    ),
+    Mutant(
+        "a crawl whose only page raises behind its items has failed",
+        "crawler/engine/stats/outcome.py",
+        " or counters.items or",
+        " or",
+        "tests/unit/engine/test_outcome.py -k wrote_items",
+    ),
+    Mutant(
+        "a crawl whose callbacks yield only what nobody can use is done",
+        "crawler/engine/crawl/scraper.py",
+        "            self._counters.spoilt[fault] += 1",
+        "            pass",
+        "tests/unit/engine/test_outcome.py -k nobody_can_use",
     ),
     Mutant(
         "an output that nobody can use costs what comes after it",

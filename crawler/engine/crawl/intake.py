@@ -65,8 +65,11 @@ class Intake:
         self._told: set[str] = set()
         """The refusals and keys of `meta` that were logged."""
 
-    def take(self, output: Any, source: Source) -> None:
-        """Take an output. Raises SinkFailed and DiskQueueFailed."""
+    def take(self, output: Any, source: Source) -> str:
+        """Take an output. Return the reason if it cannot be used, and else an empty text.
+
+        Raises SinkFailed and DiskQueueFailed.
+        """
         try:
             if isinstance(output, Request):
                 self._request(output, source)
@@ -75,7 +78,8 @@ class Intake:
         except (SinkFailed, DiskQueueFailed):
             raise
         except FAULTS as error:  # an output may be of any class, and its methods may raise
-            self._blame(output, error, source)
+            return self._blame(output, error, source)
+        return ""
 
     def _item(self, item: Any, source: Source) -> None:
         self._item_writer.take(item, source.url)
@@ -129,10 +133,11 @@ class Intake:
                     spider=self._spider.name,
                 )
 
-    def _blame(self, output: Any, error: BaseException, source: Source) -> None:
+    def _blame(self, output: Any, error: BaseException, source: Source) -> str:
         kind = type(output).__name__
         what = f"a bad {kind}" if isinstance(output, Request) else kind
-        self._counters.blame(f"{source.where} yielded {what}", source.url or self._spider.name)
+        reason = f"{source.where} yielded {what}"
+        self._counters.blame(reason, source.url or self._spider.name)
         said = str(error) if isinstance(error, BadOutput) else f"{type(error).__name__}: {error}"
         log.error(
             f"{source.where} yielded what cannot be used; only that is lost, and the page goes on",
@@ -141,6 +146,7 @@ class Intake:
             page=urls.shown(source.url) or source.where,
             error=said,
         )
+        return reason
 
 
 def _is_barred(url: str, bars: Callable[[str], bool]) -> bool:

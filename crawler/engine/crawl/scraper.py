@@ -151,22 +151,30 @@ class Scraper:
 
     def _collect(self, job: Job, source: Source, outputs: Callable[[], Iterable[Any]]) -> None:
         """Take what a callback yields. If it raises, log and count that; only its page is lost."""
-        close_conditions, current = self._context.close_conditions, self._context.current_callback
-        where = source.where
+        current, where = self._context.current_callback, source.where
         current.now = called = Called(self._task, self._spider, self._counters, job, where)
         try:
-            for output in outputs():
-                self._intake.take(output, source)
-                self._context.time_slice.give_way()
-                if close_conditions.over:
-                    return
-                current.now = called
+            self._take(outputs(), source, called)
         except (SinkFailed, DiskQueueFailed):
             raise
         except failures.FAULTS as error:
             self.blame_spider(where, error, job.url)
         finally:
             current.now = None
+
+    def _take(self, outputs: Iterable[Any], source: Source, called: Called) -> None:
+        """Take outputs until the crawl is over. A page is spoilt if none of them can be used."""
+        is_used, fault = False, ""
+        for output in outputs:
+            unusable = self._intake.take(output, source)
+            fault = fault or unusable
+            is_used = is_used or (output is not None and not unusable)
+            self._context.time_slice.give_way()
+            if self._context.close_conditions.over:
+                break
+            self._context.current_callback.now = called
+        if fault and not is_used and source.where == "callback":
+            self._counters.spoilt[fault] += 1
 
     def _fail(self, job: Job, verdict: Failed) -> None:
         self._counters.fail(verdict.reason, job.url)

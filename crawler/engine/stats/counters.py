@@ -43,9 +43,10 @@ class Counters:
         self.failed: Counter[str] = Counter()
         """Requests that failed, by reason."""
         self.raised: Counter[str] = Counter()
-        """Callbacks that raised, by reason."""
+        """Callbacks that raised, and outputs that nobody can use, by reason."""
         self.spoilt: Counter[str] = Counter()
-        """Pages whose callback raised, by reason. `raised` counts them too."""
+        """Pages whose callback raised, or yielded only what nobody can use, by reason. `raised`
+        counts them too."""
         self.start_fault = ""
         """Why the start of the spider broke off. Empty if it did not."""
         self.fault = ""

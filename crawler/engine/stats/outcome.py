@@ -53,8 +53,8 @@ def _no_page(counters: Counters) -> str:
 
 
 def _no_good_page(counters: Counters) -> str:
-    """What the callbacks raised, if all of them did."""
-    if not counters.pages or counters.spoilt.total() < counters.pages:
+    """What is wrong with the callbacks, if all pages are spoilt and no item was written."""
+    if not counters.pages or counters.items or counters.spoilt.total() < counters.pages:
         return ""
     reason = counters.spoilt.most_common(1)[0][0]
     return f"no page could be used: {reason} ({counters.example_of(reason)}); see the log"

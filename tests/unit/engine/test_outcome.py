@@ -72,6 +72,38 @@ def test_a_crawl_whose_callbacks_all_raised_has_failed():
     assert ended(reading(good=1)) == (State.DONE, "")
 
 
+def yielding(*outputs):
+    def parse(self, response):
+        for output in outputs:
+            if isinstance(output, Exception):
+                raise output
+            yield output
+
+    return reading(4, parse=parse)
+
+
+def test_a_crawl_that_wrote_items_is_done_though_all_callbacks_raise_behind_them():
+    assert ended(yielding({"n": 1}, {"n": 2}, LookupError())) == (State.DONE, "")
+
+
+@pytest.mark.parametrize(
+    ("outputs", "outcome"),
+    [
+        ((5, "text"), (State.FAILED, "no page could be used: callback yielded int (http://h/0)")),
+        ((None, 5), (State.FAILED, "no page could be used: callback yielded int (http://h/0)")),
+        ((5, LookupError()), (State.FAILED, "no page could be used: callback raised LookupError")),
+        ((5, {"n": 1}), (State.DONE, "")),
+        ((Request("http://h/0"), 5), (State.DONE, "")),
+        ((None,), (State.DONE, "")),
+        ((), (State.DONE, "")),
+    ],
+)
+def test_a_crawl_whose_callbacks_yield_only_what_nobody_can_use_has_failed(outputs, outcome):
+    state, reason = ended(yielding(*outputs))
+    assert (state, reason[: len(outcome[1])]) == outcome
+    assert bool(reason) is (state is State.FAILED)
+
+
 def test_a_crawl_that_robots_txt_forbids_has_failed():
     rules = page(body=b"User-agent: *\nDisallow: /")
     answers = {"http://h/robots.txt": rules}
