@@ -13,12 +13,19 @@ from typing import Any
 
 from crawler.errors import InvalidArgument
 from crawler.schemas.readers import Faulty
+from crawler.settings import forms
 from crawler.settings.crawl import CrawlSettings
 from crawler.settings.schema import from_text, meant, readers_of
 
 _READERS = readers_of(CrawlSettings)
 _HINTS = typing.get_type_hints(CrawlSettings)
 _SWITCH = {"true": True, "1": True, "false": False, "0": False}
+_REGEXES = {
+    item.name
+    for item in dataclasses.fields(CrawlSettings)
+    if item.metadata["form"] is forms.REGEX and typing.get_args(_HINTS[item.name])
+}
+"""Lists of expressions, which may hold commas."""
 _SECRET = {item.name for item in dataclasses.fields(CrawlSettings) if item.metadata["secret"]}
 
 
@@ -60,7 +67,8 @@ def as_type(name: str, value: Any) -> Any:
         return from_json(value)
     value = from_json(value) if inner[0] is not str or _is_list(from_json(value)) else value
     if isinstance(value, str):
-        value = [part.strip() for part in value.split(",") if part.strip()]
+        parts = [value] if name in _REGEXES else value.split(",")
+        value = [part.strip() for part in parts if part.strip()]
     if isinstance(value, (list, tuple, set, frozenset)):
         return [_scalar(each, inner[0]) for each in value]
     return value

@@ -2,16 +2,17 @@
 
 Names in capitals are Scrapy's. A name without a counterpart here is not a fault of the
 spider, which was written for Scrapy: `unknown` returns it, for a warning. Values may be texts, as
-in Scrapy: "False", "0", "2.5", "500,503", or JSON.
+in Scrapy: "False", "0", "2.5", "500,503", or JSON. A setting of Scrapy that is None counts as not
+given, as there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from crawler.settings import overrides
-from crawler.settings.scrapy_unsupported import NEEDLESS
+from crawler.settings.scrapy_unsupported import is_needless
 
 NAMES: Mapping[str, str] = {
     "AUTOTHROTTLE_MAX_DELAY": "max_delay_s",
@@ -106,6 +107,7 @@ def translated(settings: Mapping[str, Any]) -> dict[str, Any]:
 
     If both names are given, the name here counts.
     """
+    settings = _given(settings)
     ours = {
         key: overrides.as_type(key, value) for key, value in settings.items() if not is_scrapys(key)
     }
@@ -121,16 +123,31 @@ def translated(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {**theirs, **ours}
 
 
-def unknown(settings: Iterable[Any]) -> list[str]:
-    """Return the settings of Scrapy, or of a package for it, that have no effect here."""
-    return sorted(filter(is_scrapys, set(settings) - NAMES.keys() - SWITCHES.keys() - NEEDLESS))
+def unknown(settings: Mapping[Any, Any]) -> list[str]:
+    """Return the settings of Scrapy, or of a package for it, that have no effect here and would
+    have one there."""
+    return sorted(
+        name
+        for name, value in _given(settings).items()
+        if is_scrapys(name)
+        and name not in NAMES.keys() | SWITCHES.keys()
+        and not is_needless(name, value)
+    )
 
 
 def faults(settings: Any, where: str) -> list[str]:
     """Return what is wrong with the settings of a spider, each under the name that was given."""
     if not isinstance(settings, Mapping):
         return overrides.faults(settings, where)
-    return [fault for key, value in settings.items() for fault in _faults(key, value, where)]
+    given = _given(settings)
+    return [fault for key, value in given.items() for fault in _faults(key, value, where)]
+
+
+def _given(settings: Mapping[Any, Any]) -> dict[Any, Any]:
+    """The settings without those of Scrapy that are None."""
+    return {
+        key: value for key, value in settings.items() if value is not None or not is_scrapys(key)
+    }
 
 
 def _faults(key: Any, value: Any, where: str) -> list[str]:

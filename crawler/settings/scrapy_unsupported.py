@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 NEEDLESS = frozenset(
     {
         "ASYNCIO_EVENT_LOOP",
         "BOT_NAME",
-        "COMPRESSION_ENABLED",
         "DEPTH_STATS_VERBOSE",
-        "DNSCACHE_ENABLED",
         "DNSCACHE_SIZE",
         "DOWNLOADER_STATS",
         "EDITOR",
-        "FEED_EXPORT_ENCODING",
         "FEED_TEMPDIR",
         "FORCE_CRAWLER_PROCESS",
         "HTTPCACHE_GZIP",
-        "LOG_ENABLED",
         "LOG_INSTALL_ROOT_HANDLER",
-        "LOG_LEVEL",
         "NEWSPIDER_MODULE",
         "REACTOR_THREADPOOL_MAXSIZE",
         "REQUEST_FINGERPRINTER_IMPLEMENTATION",
@@ -36,6 +32,16 @@ NEEDLESS = frozenset(
     }
 )
 """Settings that would change nothing here, so that no warning names them."""
+_ON = frozenset({"true", "1"})
+NEEDLESS_AT: Mapping[str, frozenset[str]] = {
+    "COMPRESSION_ENABLED": _ON,
+    "DNSCACHE_ENABLED": _ON,
+    "FEED_EXPORT_ENCODING": frozenset({"utf-8", "utf8"}),
+    "LOG_ENABLED": _ON,
+    "LOG_LEVEL": frozenset({"debug", "info", "10", "20"}),
+}
+"""Settings that would change nothing here at these values: at Scrapy's own, or at what is done
+here."""
 
 _PLUGINS = "the engine has no middlewares; docs/hooks.md says what plugins may do"
 _FEEDS = "-o FILE on the command line, or the setting sinks, says where items go"
@@ -55,11 +61,13 @@ INSTEAD: Mapping[str, str] = {
     "COMMANDS_MODULE": _NOBODY,
     "CONCURRENT_ITEMS": "items are written one after the other, in batches",
     "CONCURRENT_REQUESTS_PER_IP": "host_concurrency, for each host",
+    "COMPRESSION_ENABLED": "the header Accept-Encoding: identity in headers asks for none",
     "COOKIES_DEBUG": _LOGS,
     "CRAWLSPIDER_FOLLOW_LINKS": "follow=False of a Rule",
     "DEFAULT_DROPITEM_LOG_LEVEL": "the first dropped item of each reason is logged",
     "DEFAULT_ITEM_CLASS": "default_item_class of an ItemLoader",
     "DEPTH_PRIORITY": "the priority of a Request",
+    "DNSCACHE_ENABLED": "dns_ttl_s says how long the addresses of a host are kept",
     "DNS_RESOLVER": "the system's resolver is asked",
     "DNS_TIMEOUT": "connect_timeout_s covers the lookup of the host",
     "DOWNLOADER": _PLUGINS,
@@ -75,6 +83,7 @@ INSTEAD: Mapping[str, str] = {
     "EXTENSIONS": _PLUGINS,
     "FEEDS": _FEEDS,
     "FEED_": _FEEDS,
+    "FEED_EXPORT_ENCODING": "all files of items are UTF-8",
     "FILES_": _ITEMS,
     "FTP_": "only http and https are fetched",
     "GCS_": _FEEDS,
@@ -118,6 +127,11 @@ INSTEAD: Mapping[str, str] = {
 
 The longest beginning counts.
 """
+
+
+def is_needless(name: str, value: Any) -> bool:
+    """Whether a setting of Scrapy with this value would change nothing here."""
+    return name in NEEDLESS or str(value).lower() in NEEDLESS_AT.get(name, ())
 
 
 def instead(name: str) -> str:

@@ -16,7 +16,7 @@ from crawler.errors import ConfigError
 from crawler.model.records import Spec
 from crawler.settings.crawl import CrawlSettings
 from crawler.settings.scrapy_names import NAMES, SWITCHES, faults, of_class, translated, unknown
-from crawler.settings.scrapy_unsupported import NEEDLESS, instead, told
+from crawler.settings.scrapy_unsupported import NEEDLESS, NEEDLESS_AT, instead, told
 from tests.site.crawling import ListSink
 
 ROOT = Path(__file__).parents[3]
@@ -80,7 +80,30 @@ def test_faults_are_told_under_the_name_that_was_given():
 
 
 def test_what_has_no_counterpart_is_named():
-    assert unknown(["MY_KEY", "DOWNLOAD_DELAY", "LOG_LEVEL", "delay_s"]) == ["MY_KEY"]
+    given = {"MY_KEY": 1, "DOWNLOAD_DELAY": 2, "BOT_NAME": "shop", "delay_s": 3, "RETRY_ENABLED": 0}
+    assert unknown(given) == ["MY_KEY"]
+
+
+@pytest.mark.parametrize(
+    ("name", "harmless", "meant"),
+    [
+        ("COMPRESSION_ENABLED", [True, "True", 1], [False, "0"]),
+        ("DNSCACHE_ENABLED", [True], [False]),
+        ("FEED_EXPORT_ENCODING", ["utf-8", "UTF8"], ["latin-1"]),
+        ("LOG_ENABLED", [True], [False]),
+        ("LOG_LEVEL", ["DEBUG", "INFO", logging.INFO], ["ERROR", logging.WARNING]),
+    ],
+)
+def test_what_would_change_something_is_named_at_such_a_value(name, harmless, meant):
+    assert [value for value in harmless if unknown({name: value})] == []
+    assert [value for value in meant if unknown({name: value}) != [name]] == []
+    assert instead(name)
+
+
+def test_none_says_that_a_setting_of_scrapy_is_not_given():
+    for name in (*NAMES, *SWITCHES, "MY_KEY", "FEED_EXPORT_ENCODING"):
+        given = {name: None}
+        assert (translated(given), faults(given, "s"), unknown(given)) == ({}, [], []), name
 
 
 def test_each_setting_of_scrapy_is_taken_or_named():
@@ -93,7 +116,7 @@ def test_each_setting_of_scrapy_is_taken_or_named():
         ).stdout
     )
     assert len(names) > 150
-    taken = NAMES.keys() | SWITCHES.keys() | NEEDLESS
+    taken = NAMES.keys() | SWITCHES.keys() | NEEDLESS | NEEDLESS_AT.keys()
     assert [name for name in names if name not in taken and not instead(name)] == []
 
 
@@ -132,9 +155,14 @@ def test_a_switch_may_be_a_text(name, ours, off):
     for value in ("True", "true", "1", 1, True):
         assert translated({name: value}).get(ours) != off, value
         assert faults({name: value}, "s") == []
-    for value in ("no", "off", "2", "", None, [False]):
+    for value in ("no", "off", "2", "", [False]):
         [fault] = faults({name: value}, "s")
         assert fault.startswith(f"s.{name}: {value!r} is not allowed; allowed: true"), value
+
+
+def test_none_is_no_value_of_a_setting_of_this_program():
+    [fault] = faults({"robots": None}, "s")
+    assert fault.startswith("s.robots: None is not allowed; allowed: true")
 
 
 @pytest.mark.parametrize(
@@ -150,7 +178,8 @@ def test_a_switch_may_be_a_text(name, ours, off):
         ("DEFAULT_REQUEST_HEADERS", '{"X-A": "b"}', {"headers": {"X-A": "b"}}),
         ("DEFAULT_REQUEST_HEADERS", {"X-A": "b", "X-B": None}, {"headers": {"X-A": "b"}}),
         ("ITEM_PIPELINES", '{"a.B": 300, "c.D": 1, "e.F": null}', {"pipelines": ["c.D", "a.B"]}),
-        ("deny_urls", "/cart, [0-9]+$", {"deny_urls": ["/cart", "[0-9]+$"]}),
+        ("strip_query", "utm_*, gclid", {"strip_query": ["utm_*", "gclid"]}),
+        ("deny_urls", "/[0-9]{2,4}/,?$", {"deny_urls": ["/[0-9]{2,4}/,?$"]}),
         ("deny_urls", '["/a,b"]', {"deny_urls": ["/a,b"]}),
         ("max_pages", "3", {"max_pages": 3}),
     ],
