@@ -947,6 +947,13 @@ _HTTP = [
         "tests/unit/engine/test_verdicts.py -k as_it_was_written",
     ),
     Mutant(
+        "the cookies of a list become one cookie with a comma",
+        "crawler/engine/http/headers.py",
+        '"; " if name.lower() == "cookie" else ',
+        "",
+        "tests/unit/engine/test_request.py -k several_cookies",
+    ),
+    Mutant(
         "the text of a header loses a byte of a character in UTF-8",
         "crawler/engine/http/headers.py",
         "return self._own(getattr(bytes, name)(bytes(self), *args, **named))",

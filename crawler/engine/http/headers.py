@@ -166,9 +166,10 @@ class Headers(Mapping[str, str]):
 class RequestHeaders(MutableMapping[str, str | None]):
     """The header lines that a request adds. Case does not matter; they are sent as first written.
 
-    A list of values becomes one line. None means that no header of that name is sent. Bytes are
-    sent as these bytes, and text as UTF-8. Raises ValueError for a line break. Whatever else may
-    not be sent (`wire.header_fault`) is the error of its request.
+    A list of values becomes one line, with commas, or with semicolons for cookies. None means that
+    no header of that name is sent. Bytes are sent as these bytes, and text as UTF-8. Raises
+    ValueError for a line break. Whatever else may not be sent (`wire.header_fault`) is the error of
+    its request.
     """
 
     __slots__ = ("_by_key",)
@@ -199,10 +200,11 @@ class RequestHeaders(MutableMapping[str, str | None]):
         return None if value is None else SentText(value)
 
     def __setitem__(self, name: str | bytes, value: Any) -> None:
-        line = _text(name).strip(" \t"), None if value is None else _value(value).strip(" \t")
+        key = _text(name).strip(" \t")
+        line = key, None if value is None else _value(key, value).strip(" \t")
         if any("\n" in part or "\r" in part for part in line if part):
             raise ValueError(f"header {name!r}: {value!r} has a line break; allowed: one line")
-        self._by_key[line[0].lower()] = line
+        self._by_key[key.lower()] = line
 
     def __delitem__(self, name: str | bytes) -> None:
         del self._by_key[_text(name).lower()]
@@ -246,8 +248,11 @@ def _listed(value: Any) -> list[str]:
     return [HeaderText(_text(each)) for each in values]
 
 
-def _value(value: Any) -> str:
-    return ", ".join(map(_text, value)) if isinstance(value, (list, tuple)) else _text(value)
+def _value(name: str, value: Any) -> str:
+    """The value of a header in one line. Cookies have another separator (RFC 6265, 4.2.1)."""
+    if not isinstance(value, (list, tuple)):
+        return _text(value)
+    return ("; " if name.lower() == "cookie" else ", ").join(map(_text, value))
 
 
 MOST_RETRY_AFTER_S = 1e9

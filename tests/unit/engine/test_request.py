@@ -88,6 +88,16 @@ def test_headers_are_found_in_any_case_and_sent_as_written():
         headers["A"] = "b\r\nHost: evil"
 
 
+def test_several_cookies_become_one_line_as_servers_read_it():
+    headers = Request(
+        "http://h/", headers={b"cookie": [b"a=1", "b=2"], "Accept": ["x", "y"]}
+    ).headers
+    headers.appendlist("Cookie", "c=3")
+    assert dict(headers) == {"Cookie": "a=1; b=2; c=3", "Accept": "x, y"}
+    headers.setlist("COOKIE", ["d=4", "e=5"])
+    assert headers["cookie"] == "d=4; e=5"
+
+
 def test_replace_changes_only_what_it_is_told():
     first = Request("http://h/", "cb", "POST", {"A": "b"}, b"x", meta={"m": 1}, priority=3)
     second = first.replace(url="http://h/2", priority=0)
