@@ -947,6 +947,13 @@ _HTTP = [
         "tests/unit/engine/test_verdicts.py -k as_it_was_written",
     ),
     Mutant(
+        "a copied body begins with a dollar sign",
+        "crawler/engine/http/curl_words.py",
+        "_PARTS.sub(_plain, command.strip()",
+        "str(command.strip()",
+        "tests/unit/engine/test_curl_command.py -k as_bash",
+    ),
+    Mutant(
         "the cookies of a list become one cookie with a comma",
         "crawler/engine/http/headers.py",
         '"; " if name.lower() == "cookie" else ',

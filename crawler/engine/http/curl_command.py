@@ -2,83 +2,134 @@
 
 from __future__ import annotations
 
-import argparse
 import base64
-import shlex
-from typing import Any, NoReturn
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import quote_plus
 
-_TAKES_VALUE = (
-    *("-o", "--output", "-m", "--max-time", "--connect-timeout", "-w", "--write-out"),
-    *("--retry", "--cacert", "--cert", "--key", "--resolve", "-x", "--proxy"),
+from crawler.engine.http import curl_words
+from crawler.engine.http.headers import bytes_of
+from crawler.logs import get_logger
+
+log = get_logger(__name__)
+
+Given = defaultdict[str, list[str]]
+"""The values of the options, by name."""
+
+_FORM = (
+    "a multipart form is not read; allowed: --data-raw with the body, or FormRequest(formdata=…)"
 )
-"""Options without a meaning for a request, whose value is no URL."""
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise ValueError(f"curl command: {message}")
-
-
-def _parser() -> _Parser:
-    parser = _Parser(prog="curl", add_help=False, allow_abbrev=False)
-    parser.add_argument("urls", nargs="*")
-    parser.add_argument("--url", action="append", dest="named", default=[])
-    parser.add_argument("-X", "--request", dest="method")
-    parser.add_argument("-I", "--head", action="store_true")
-    parser.add_argument("-H", "--header", action="append", dest="headers", default=[])
-    parser.add_argument("-A", "--user-agent", dest="agent")
-    parser.add_argument("-e", "--referer", dest="referer")
-    parser.add_argument("-b", "--cookie", action="append", dest="cookies", default=[])
-    parser.add_argument("-u", "--user", dest="user")
-    data = ("-d", "--data", "--data-raw", "--data-binary", "--data-ascii")
-    parser.add_argument(*data, action="append", dest="data")
-    for option in _TAKES_VALUE:
-        parser.add_argument(option, dest="unused")
-    return parser
+_FILE = "a file is not read; allowed: --data-raw with its text, or a Request with this body"
+_REFUSED: Mapping[str, str] = {
+    "config": "a file is not read; allowed: its options in the command",
+    "form": _FORM,
+    "form-string": _FORM,
+    "upload-file": _FILE,
+}
+_FROM_FILE = ("data", "data-ascii", "data-binary", "json")
+"""Options whose value names a file behind an @."""
 
 
 def arguments(command: str, ignore_unknown: bool = True) -> dict[str, Any]:
     """The arguments of a Request that sends what a curl command sends.
 
-    Raises ValueError if it is no curl command with one URL, or has an unknown option that is not
-    ignored.
+    Raises ValueError if it is no curl command with one URL, asks for what a Request cannot send, or
+    has an unknown option that is not ignored. One that is ignored is named in a warning.
     """
-    words = shlex.split(command.strip().removeprefix("$").replace("\\\n", " "))
+    words = curl_words.words(command)
     if not words or words[0] != "curl":
         raise ValueError(f"{command!r} is not allowed; allowed: a command that begins with curl")
-    given, unknown = _parser().parse_known_args(words[1:])
+    given = Given(list)
+    for name, value in curl_words.options(words[1:]):
+        _check(name, value)
+        given["data" if name.startswith("data-") else name].append(_sent(name, value))
+    unknown = " ".join(given[""])
     if unknown and not ignore_unknown:
-        raise ValueError(f"curl command: {' '.join(unknown)} is not known")
-    urls = [*given.named, *given.urls]
-    if not urls:
-        raise ValueError("curl command: no URL is given; allowed: one URL")
-    url = urls[0] if "://" in urls[0] else f"http://{urls[0]}"
-    made: dict[str, Any] = {"url": url, "method": _method(given)}
+        raise ValueError(f"curl command: {unknown} is not known")
+    if unknown:
+        log.warning(f"curl command: {unknown} is not known, and left out")
+    return _arguments(given, unknown)
+
+
+def _check(name: str, value: str) -> None:
+    reason = _REFUSED.get(name)
+    if name in _FROM_FILE and value.startswith("@"):
+        reason = _FILE
+    if name == "data-urlencode" and "@" in value and "=" not in value:
+        reason = _FILE
+    if name == "cookie" and value and "=" not in value:
+        reason = "a file is not read; allowed: name=value"
+    if reason:
+        raise ValueError(f"curl command: --{name} {value}: {reason}")
+
+
+def _sent(name: str, value: str) -> str:
+    """The value of an option as it is sent."""
+    if name != "data-urlencode":
+        return value
+    key, equals, content = value.partition("=")
+    if not equals:
+        return quote_plus(value)
+    return f"{key}={quote_plus(content)}" if key else quote_plus(content)
+
+
+def _arguments(given: Given, unknown: str) -> dict[str, Any]:
     headers, cookies = _headers(given)
-    if given.data:
-        made["body"] = "&".join(given.data)
-        headers.setdefault("Content-Type", "application/x-www-form-urlencoded")
+    url, body = _url(given["url"], unknown), "&".join(given["data"]) + "".join(given["json"])
+    made: dict[str, Any] = {"url": url, "method": _method(given)}
+    if given["get"]:
+        made["url"] = _with_query(url, body)
+    elif given["data"] or given["json"]:
+        made["body"] = bytes_of(body)
+        headers = _about_body(given) | headers
     return made | {"headers": headers, "cookies": cookies}
 
 
-def _method(given: argparse.Namespace) -> str:
-    return str(given.method or ("HEAD" if given.head else "POST" if given.data else "GET")).upper()
+def _url(urls: Sequence[str], unknown: str) -> str:
+    if len(urls) != 1:
+        found = f"several URLs are given: {', '.join(urls)}" if urls else "no URL is given"
+        hint = f"; {unknown} is not known, and may have a value" if unknown else ""
+        raise ValueError(f"curl command: {found}; allowed: one URL{hint}")
+    return urls[0] if "://" in urls[0] else f"http://{urls[0]}"
 
 
-def _headers(given: argparse.Namespace) -> tuple[dict[str, str], dict[str, str]]:
+def _with_query(url: str, query: str) -> str:
+    """The URL with more in its query, as curl's `--get` adds it."""
+    if not query:
+        return url
+    head, mark, fragment = url.partition("#")
+    return f"{head}{'&' if '?' in head else '?'}{query}{mark}{fragment}"
+
+
+def _method(given: Given) -> str:
+    has_body = (given["data"] or given["json"]) and not given["get"]
+    usual = "HEAD" if given["head"] else "POST" if has_body else "GET"
+    return (given["request"][-1] if given["request"] else usual).upper()
+
+
+def _about_body(given: Given) -> dict[str, str | None]:
+    if given["json"]:
+        return {"Content-Type": "application/json", "Accept": "application/json"}
+    return {"Content-Type": "application/x-www-form-urlencoded"}
+
+
+def _headers(given: Given) -> tuple[dict[str, str | None], dict[str, str]]:
     """The headers and the cookies. A Cookie header counts as cookies."""
-    headers: dict[str, str] = {}
-    texts = list(given.cookies)
-    for line in given.headers:
-        name, _, value = line.partition(":")
+    headers: dict[str, str | None] = {}
+    texts = list(given["cookie"])
+    for line in given["header"]:
+        name, colon, value = line.partition(":")
         if name.strip().lower() == "cookie":
             texts.append(value)
         else:
-            headers[name.strip().title()] = value.strip()
-    others = (("User-Agent", given.agent), ("Referer", given.referer))
-    headers |= {name: value for name, value in others if value}
-    if given.user:
-        token = base64.b64encode(given.user.encode()).decode("ascii")
+            empty = None if colon else ""  # "Accept:" leaves it out, "Accept;" sends it empty
+            headers[name.strip().removesuffix(";").title()] = value.strip() or empty
+    for name, option in (("User-Agent", "user-agent"), ("Referer", "referer")):
+        if given[option]:
+            headers[name] = given[option][-1]
+    if given["user"]:
+        token = base64.b64encode(given["user"][-1].encode()).decode("ascii")
         headers["Authorization"] = f"Basic {token}"
     pairs = [part.strip().partition("=") for text in texts for part in text.split(";")]
     return headers, {name: value for name, equals, value in pairs if equals}

@@ -200,7 +200,8 @@ class Request:
     def from_curl(cls, command: str, ignore_unknown_options: bool = True, **changes: Any) -> Self:
         """The request that a curl command sends. `changes` replace its arguments.
 
-        Raises ValueError if it is no curl command, or has an unknown option that is not ignored.
+        Raises ValueError if it is no curl command, asks for what a request cannot send (a file), or
+        has an unknown option that is not ignored. One that is ignored is named in a warning.
         """
         return cls(**{**curl_command.arguments(command, ignore_unknown_options), **changes})
 
@@ -208,7 +209,10 @@ class Request:
         """A curl command line that sends this request."""
         words = ["curl", "-X", self.method, self.url]
         for name, value in self.headers.items():
-            words += ["-H", f"{name}: {value}" if value is not None else f"{name}:"]
+            words += [
+                "-H",
+                f"{name}: {value}" if value else f"{name}{':' if value is None else ';'}",
+            ]
         pairs = serialization.cookie_pairs(self.cookies)
         if pairs:
             words += ["--cookie", "; ".join(f"{name}={value}" for name, value in pairs)]
