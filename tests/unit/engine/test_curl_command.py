@@ -80,7 +80,7 @@ def test_options_mean_what_they_mean_to_curl(options, sent):
     ],
 )
 def test_what_a_request_cannot_send_is_refused(options, told):
-    with pytest.raises(ValueError, match="^curl command: ") as caught:
+    with pytest.raises(ValueError, match=r"^curl command: ") as caught:
         Request.from_curl(f"curl {options}")
     assert told in str(caught.value)
 
