@@ -867,20 +867,6 @@ _ITEMS = [
 
 _SPIDERS = [
     Mutant(
-        "a setting of Scrapy that is None refuses its spider",
-        "crawler/settings/scrapy_names.py",
-        "if value is not None or not is_scrapys(key)",
-        "if True",
-        "tests/unit/engine/test_scrapy_names.py -k none_says",
-    ),
-    Mutant(
-        "an expression is cut at its commas",
-        "crawler/settings/overrides.py",
-        "[value] if name in _REGEXES else",
-        "",
-        "tests/unit/engine/test_scrapy_names.py -k lists_and_mappings",
-    ),
-    Mutant(
         "a link that two rules find is followed for both",
         "crawler/engine/spiders/crawl_spider.py",
         "                seen.add(link)",

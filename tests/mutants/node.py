@@ -27,6 +27,20 @@ MUTANTS = [
         "tests/unit/node/test_runs.py -k while_a_spider_is_made",
     ),
     Mutant(
+        "a setting of Scrapy that is None refuses its spider",
+        "crawler/settings/scrapy_names.py",
+        "if value is not None or not is_scrapys(key)",
+        "if True",
+        "tests/unit/engine/test_scrapy_names.py -k none_says",
+    ),
+    Mutant(
+        "an expression is cut at its commas",
+        "crawler/settings/overrides.py",
+        "[value] if name in _REGEXES else",
+        "",
+        "tests/unit/engine/test_scrapy_names.py -k lists_and_mappings",
+    ),
+    Mutant(
         "settings of politeness restart the run",
         "crawler/settings/live.py",
         'yield f"{path}.{key}", key not in LIVE',
