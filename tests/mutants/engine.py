@@ -1005,8 +1005,15 @@ _HTTP = [
     Mutant(
         "a form sends what is disabled",
         "crawler/engine/http/form_controls.py",
-        "elif is_disabled(control) or",
+        "elif control.is_disabled or",
         "elif",
+        "tests/unit/engine/test_forms.py -k cannot_be_filled_in",
+    ),
+    Mutant(
+        "each <legend> of a disabled fieldset stays in use",
+        "crawler/engine/http/form_controls.py",
+        "        around.fieldset = None\n",
+        "",
         "tests/unit/engine/test_forms.py -k cannot_be_filled_in",
     ),
     Mutant(

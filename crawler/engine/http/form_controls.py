@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from lxml import etree  # type: ignore[import-untyped]
@@ -18,6 +19,8 @@ Field = tuple[str, str]
 _CONTROLS = ("input", "select", "textarea", "button")
 _NEVER = ("datalist", "template")
 """Elements whose controls send nothing."""
+_CHANGING = frozenset({*_NEVER, "form", "fieldset", "legend", "optgroup", "select"})
+"""Elements in which something else holds than around them."""
 _BUTTONS = frozenset({"submit", "image", "reset", "button"})
 _CHECKED = frozenset({"checkbox", "radio"})
 _ONE_LINE = frozenset({"text", "search", "tel", "password", "url", "email"})
@@ -37,16 +40,95 @@ _BREAK = re.compile("\r\n?|\n")
 _ALL_TEXT = etree.XPath("string()", smart_strings=False)
 
 
-def of_form(form: Any) -> list[Any]:
+@dataclass(slots=True)
+class Control:
+    """A control, and what the elements around it make of it."""
+
+    element: Any
+    form: Any
+    """The form in which it stands."""
+    is_disabled: bool
+    """By itself, or by a <fieldset> around it."""
+    is_sendable: bool
+    """Whether it stands in no element whose controls send nothing."""
+    direction: str
+    """What the nearest `dir` says: `ltr`, `rtl` or `auto`. Empty without one."""
+    options: list[tuple[Any, bool]] = field(default_factory=list)
+    """The options of a <select>, each with whether it is disabled."""
+
+
+@dataclass(slots=True)
+class _Place:
+    """What holds for all that stands in an element."""
+
+    form: Any = None
+    is_disabled: bool = False
+    is_sendable: bool = True
+    direction: str = ""
+    select: Control | None = None
+    is_group_disabled: bool = False
+    fieldset: Any = None
+    """The <fieldset> that this is, as long as its first <legend> has not come."""
+    is_legend_disabled: bool = False
+    """Whether controls are disabled in that <legend>."""
+
+
+def of_form(form: Any) -> list[Control]:
     """The controls that belong to a form, in the order of the page.
 
     They stand in it, or name it by `form=`; those in it that name another belong to that.
     """
-    forms = list(form.getroottree().getroot().iter("form"))
-    owner = next((each for each in forms if each.get("id") == form.get("id")), form)
+    root = form.getroottree().getroot()
+    owner = next((each for each in root.iter("form") if each.get("id") == form.get("id")), form)
     named = form.get("id") if owner is form else None
-    controls = form.getroottree().getroot().iter(*_CONTROLS)
-    return [each for each in controls if _is_of(each, form, named)]
+    return [each for each in _controls(root) if _is_of(each, form, named)]
+
+
+def _controls(root: Any) -> Iterator[Control]:
+    """All controls of a page, found in one walk, however deep they stand."""
+    places = [_Place()]
+    for event, element in etree.iterwalk(root, events=("start", "end")):
+        if event == "end":
+            places.pop()
+            continue
+        place = _inside(element, places[-1])
+        places.append(place)
+        if element.tag in _CONTROLS:
+            control = Control(
+                element,
+                place.form,
+                place.is_disabled or "disabled" in element.attrib,
+                place.is_sendable,
+                place.direction,
+            )
+            if element.tag == "select":
+                place.select = control
+            yield control
+        elif element.tag == "option" and place.select is not None:
+            is_off = place.is_group_disabled or "disabled" in element.attrib
+            place.select.options.append((element, is_off))
+
+
+def _inside(element: Any, around: _Place) -> _Place:
+    """What holds in an element: mostly what holds around it."""
+    tag, said = element.tag, element.get("dir", "").strip().lower()
+    direction = said if said in ("ltr", "rtl", "auto") else around.direction
+    if tag not in _CHANGING and direction == around.direction:
+        return around
+    place = replace(around, direction=direction, fieldset=None)
+    if tag == "form":
+        place.form = element
+    elif tag in _NEVER:
+        place.is_sendable = False
+    elif tag == "optgroup":
+        place.is_group_disabled = "disabled" in element.attrib
+    elif tag == "fieldset":
+        place.fieldset, place.is_legend_disabled = element, around.is_disabled
+        place.is_disabled = around.is_disabled or "disabled" in element.attrib
+    elif tag == "legend" and element.getparent() is around.fieldset:
+        around.fieldset = None
+        place.is_disabled = around.is_legend_disabled
+    return place
 
 
 def kind(control: Any) -> str:
@@ -60,53 +142,36 @@ def kind(control: Any) -> str:
     return said if said in _TYPES else "text"
 
 
-def is_submitter(control: Any) -> bool:
+def is_submitter(control: Control) -> bool:
     """Whether a click on it sends the form."""
-    return kind(control) in ("submit", "image")
+    return kind(control.element) in ("submit", "image")
 
 
-def is_disabled(control: Any) -> bool:
-    """Whether a control is disabled, by itself or by a <fieldset> around it."""
-    if "disabled" in control.attrib:
-        return True
-    inner = control
-    for outer in control.iterancestors():
-        if outer.tag == "fieldset" and "disabled" in outer.attrib:
-            in_use = next(outer.iterchildren("legend"), None)  # the first <legend> stays so
-            if inner is not in_use:
-                return True
-        inner = outer
-    return False
-
-
-def fields(controls: list[Any], submitter: Any, encoding: str) -> Iterator[Field]:
+def fields(controls: list[Control], submitter: Any, encoding: str) -> Iterator[Field]:
     """What the controls of a form send, in their order. `submitter` is the button, or None."""
-    groups = {each.get("name"): each for each in controls if _is_chosen_radio(each)}
+    groups = {each.element.get("name"): each for each in controls if _is_chosen_radio(each)}
     for control in controls:
-        if control is submitter:
+        if control.element is submitter:
             yield from _of_submitter(control)
-        elif is_disabled(control) or _is_within_never(control):
+        elif control.is_disabled or not control.is_sendable:
             continue
-        elif not _is_chosen_radio(control) or groups[control.get("name")] is control:
+        elif not _is_chosen_radio(control) or groups[control.element.get("name")] is control:
             yield from _of_control(control, encoding)
 
 
-def _is_of(control: Any, form: Any, named: str | None) -> bool:
-    owner = control.get("form")
+def _is_of(control: Control, form: Any, named: str | None) -> bool:
+    owner = control.element.get("form")
     if owner is not None:
         return named is not None and owner == named
-    return next(control.iterancestors("form"), None) is form
+    return control.form is form
 
 
-def _is_within_never(control: Any) -> bool:
-    return next(control.iterancestors(*_NEVER), None) is not None
+def _is_chosen_radio(control: Control) -> bool:
+    return kind(control.element) == "radio" and "checked" in control.element.attrib
 
 
-def _is_chosen_radio(control: Any) -> bool:
-    return kind(control) == "radio" and "checked" in control.attrib
-
-
-def _of_submitter(button: Any) -> Iterator[Field]:
+def _of_submitter(control: Control) -> Iterator[Field]:
+    button = control.element
     name = button.get("name") or ""
     if kind(button) == "image":  # it sends where it was clicked
         prefix = f"{name}." if name else ""
@@ -114,22 +179,23 @@ def _of_submitter(button: Any) -> Iterator[Field]:
         yield f"{prefix}y", "0"
     elif name:
         yield name, button.get("value") or ""
-        yield from _direction(button)
+        yield from _direction(control)
 
 
-def _of_control(control: Any, encoding: str) -> Iterator[Field]:
-    name, what = control.get("name"), kind(control)
+def _of_control(control: Control, encoding: str) -> Iterator[Field]:
+    element = control.element
+    name, what = element.get("name"), kind(element)
     if not name or what in _BUTTONS:
         return
     if what == "select":
         yield from ((name, _option_value(option)) for option in _selected(control))
     elif what in _CHECKED:
-        if "checked" in control.attrib:
-            yield name, control.get("value", "on")
+        if "checked" in element.attrib:
+            yield name, element.get("value", "on")
     elif what == "hidden" and name.lower() == "_charset_":
         yield name, encoding
     else:
-        yield name, _value(control, what)
+        yield name, _value(element, what)
         yield from _direction(control)
 
 
@@ -158,15 +224,14 @@ def _middle(control: Any) -> str:
     return f"{least if most < least else least + (most - least) / 2:g}"
 
 
-def _selected(select: Any) -> list[Any]:
+def _selected(control: Control) -> list[Any]:
     """The options of a <select> that are sent."""
-    options = list(select.iter("option"))
-    chosen = [option for option in options if "selected" in option.attrib]
-    if "multiple" not in select.attrib:
-        if not chosen and _size(select) == 1:
-            chosen = [option for option in options if not _is_off(option)][:1]
+    chosen = [each for each in control.options if "selected" in each[0].attrib]
+    if "multiple" not in control.element.attrib:
+        if not chosen and _size(control.element) == 1:
+            chosen = [each for each in control.options if not each[1]][:1]
         chosen = chosen[-1:]
-    return [option for option in chosen if not _is_off(option)]
+    return [option for option, is_off in chosen if not is_off]
 
 
 def _size(select: Any) -> int:
@@ -174,31 +239,21 @@ def _size(select: Any) -> int:
     return int(said) if said.isdecimal() and int(said) > 0 else 1
 
 
-def _is_off(option: Any) -> bool:
-    if "disabled" in option.attrib:
-        return True
-    group = next(option.iterancestors("optgroup"), None)
-    return group is not None and "disabled" in group.attrib
-
-
 def _option_value(option: Any) -> str:
     value = option.get("value")
     return str(value) if value is not None else " ".join(_ALL_TEXT(option).split())
 
 
-def _direction(control: Any) -> Iterator[Field]:
+def _direction(control: Control) -> Iterator[Field]:
     """The field that says in which direction the text runs (`dirname`)."""
-    name = control.get("dirname")
-    if name and (kind(control) in _DIRECTED or control.tag in ("textarea", "button")):
+    element = control.element
+    name = element.get("dirname")
+    if name and (kind(element) in _DIRECTED or element.tag in ("textarea", "button")):
         yield name, _direction_of(control)
 
 
-def _direction_of(control: Any) -> str:
-    for element in (control, *control.iterancestors()):
-        said = element.get("dir", "").strip().lower()
-        if said in ("ltr", "rtl"):
-            return str(said)
-        if said == "auto":
-            letter = _LETTER.search(_value(control, kind(control)))
-            return "rtl" if letter and _RIGHT_TO_LEFT.match(letter[0]) else "ltr"
-    return "ltr"
+def _direction_of(control: Control) -> str:
+    if control.direction != "auto":
+        return control.direction or "ltr"
+    letter = _LETTER.search(_value(control.element, kind(control.element)))
+    return "rtl" if letter and _RIGHT_TO_LEFT.match(letter[0]) else "ltr"

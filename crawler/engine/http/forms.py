@@ -10,6 +10,7 @@ from urllib.parse import urlsplit, urlunsplit
 from cssselect import HTMLTranslator
 
 from crawler.engine.http import encoding_labels, form_bodies, form_controls
+from crawler.engine.http.form_controls import Control
 from crawler.engine.http.request import R, Request
 from crawler.engine.http.response import Response
 
@@ -205,21 +206,21 @@ def _form_around(nodes: Any, xpath: str, response: Response) -> Any:
     return element
 
 
-def _clicked(form: Any, controls: list[Any], clickdata: Mapping[str, Any] | None) -> Any:
+def _clicked(form: Any, controls: list[Control], clickdata: Mapping[str, Any] | None) -> Any:
     """The button that is clicked; None if the form has none."""
     if clickdata is not None:
         return _button(form, controls, dict(clickdata))
     buttons = filter(form_controls.is_submitter, controls)
-    return next((each for each in buttons if not form_controls.is_disabled(each)), None)
+    return next((each.element for each in buttons if not each.is_disabled), None)
 
 
-def _button(form: Any, controls: list[Any], clickdata: dict[str, Any]) -> Any:
+def _button(form: Any, controls: list[Control], clickdata: dict[str, Any]) -> Any:
     number = clickdata.pop("nr", None)
     inputs = form.xpath(f"{_CONTROL_TAGS} | descendant::button")
     if number is not None and number < len(inputs):
         return inputs[number]
-    outside = [each for each in controls if form not in each.iterancestors()]
-    found = [each for each in (*form.iterdescendants(), *outside) if _has(each, clickdata)]
+    elements = dict.fromkeys([*form.iterdescendants(), *(each.element for each in controls)])
+    found = [each for each in elements if _has(each, clickdata)]
     if len(found) != 1:
         raise ValueError(
             f"clickdata: {clickdata!r} is not allowed, {len(found)} elements have it;"

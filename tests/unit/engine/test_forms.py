@@ -103,6 +103,14 @@ def sent(inside, form="method=post", charset="utf-8", **options):
             "<legend><input name=d></legend></fieldset>",
             ["c="],
         ),
+        ("<fieldset disabled><select name=c><option>1</select></fieldset><input name=d>", ["d="]),
+        ("<fieldset disabled><form><legend><input name=c></legend></form></fieldset>", []),
+        (
+            "<fieldset disabled><p>a</p><legend><b><input name=c></b><fieldset disabled>"
+            "<input name=d></fieldset></legend><input name=e></fieldset>",
+            ["c="],
+        ),
+        ("<fieldset disabled><fieldset><legend><input name=c></legend></fieldset>", []),
         ("<fieldset DISABLED=''><textarea name=c></textarea></fieldset>", []),
         ("<datalist><input name=c><select name=d><option>1</select></datalist>", []),
         ("<input name=c type=RESET value=1><button name=d type=Button value=1></button>", []),

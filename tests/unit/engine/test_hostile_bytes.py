@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from crawler import LinkExtractor, Response
+from crawler import FormRequest, LinkExtractor, Response
 from crawler.engine.http import markup
 from crawler.engine.http.messages import FetchAnswer
 from crawler.engine.politeness import robots
@@ -63,6 +63,10 @@ def entry(body):
     sitemap(b"<urlset><url>" + body + b">")
 
 
+def form(body):
+    FormRequest.from_response(page(b"<form>" + body))
+
+
 def rules(body):
     found = robots.read(FetchAnswer(200, (), body, 0.0))
     found.allows("http://h/" + "ab" * 500, "bot")
@@ -74,6 +78,7 @@ def robot(value):
     rules(b"User-agent: Mozilla " + value)
 
 
+DEEP = b"<b>" * 5_000
 HOSTILE = [
     (refresh, b"", b"1 . 0; 1; 1. ;;".split(b" ")),
     (refresh, b"0", [b" ", b"1", b".", b";", b"; ", b";url", b";url ="]),
@@ -94,6 +99,10 @@ HOSTILE = [
     (entry, b"<link ", [b"a", b"a:", b"a=", b"a='", b"a ", b"-", b"a='\"' "]),
     (entry, b"<guid ", [b"a", b":", b"a=\"'\" ", b"= "]),
     (entry, b"<a>" * 20_000, [b"</b>", b"</a>", b"<b>", b"</b", b"x"]),
+    (form, b"<p dir=auto>" + DEEP, [b"<input name=a dirname=d>", b"<button>", b"<select>"]),
+    (form, b"<select>" + DEEP, [b"<option>", b"<optgroup><option>"]),
+    (form, b"<fieldset disabled>" + DEEP, [b"<legend>", b"<legend><input name=a>", b"<fieldset>"]),
+    (form, b"", [b"<select multiple>", b"<option selected>", b"<form id=a>", b"<p dir=auto>"]),
     (rules, b"", [b"User-agent:a\nCrawl-delay:1\n", b"User-agent:a\n", b"Allow:/*\n", b"\r", b" "]),
     (rules, b"User-agent: *\nDisallow: ", [b"*", b"*a", b"$", b"%", b"/", b"%2f?", b"#", b"\n"]),
     (robot, b"", [b"a-", b"a.", b"bot", b"bot.", b"a/a.", b"compatible;", b"a(", b"a; ", b"("]),
