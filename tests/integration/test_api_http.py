@@ -6,6 +6,7 @@ import socket
 import time
 
 import gevent
+import gevent.monkey
 import pytest
 
 from crawler.api.http import server as http_module
@@ -141,6 +142,18 @@ def test_requests_that_take_their_time_are_answered(monkeypatch):
         assert status_of(server, "/crawler/node") == 200
     finally:
         server.stop(0.1)
+
+
+def test_a_server_that_stops_answers_all_requests_that_have_arrived():
+    """The kernel resets what is not read. These clients let nobody read before the end begins."""
+    client = gevent.monkey.get_original("socket", "socket")
+    with serving() as server:
+        socks = [server.clients.enter_context(client()) for _ in range(20)]
+        for sock in socks:
+            sock.connect(("127.0.0.1", server.port))
+            sock.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        server.stop(20.0)
+        assert {sock.recv(12) for sock in socks} == {b"HTTP/1.1 200"}
 
 
 def test_idle_connections_do_not_delay_the_end(server):

@@ -48,6 +48,13 @@ MUTANTS = [
         "tests/unit/api/test_request_head.py -k not_exactly_chunked",
     ),
     Mutant(
+        "a server that stops resets the requests that it has not yet read",
+        "crawler/api/http/server.py",
+        "        while self._has_unread() and",
+        "        while False and",
+        "tests/integration/test_api_http.py -k have_arrived",
+    ),
+    Mutant(
         "a client is told to send its body after it was answered",
         "crawler/api/http/chunked.py",
         "        self._begun = True\n        while",

@@ -7,6 +7,7 @@ receive slowly.
 from __future__ import annotations
 
 import logging
+import select
 import socket
 from typing import Any, BinaryIO
 
@@ -19,6 +20,7 @@ from crawler.api.failures import CODES, Failure, shorten
 from crawler.api.http import bodies
 from crawler.api.http.chunked import ChunkedBody
 from crawler.api.http.request_head import Head, NotImplementedHere, check_first_line
+from crawler.clock import SystemClock
 from crawler.errors import ConfigError
 from crawler.metrics import Metrics
 
@@ -29,6 +31,9 @@ kernel."""
 HEAD_S = 5.0
 """How many seconds a connection has to send the headers of its next request, and the rest of a body
 that nobody reads. Silent, idle and slow clients then lose their places to others."""
+
+TURN_S = 0.01
+"""For how many seconds at once a server that stops lets requests be read that have arrived."""
 
 ANSWER_S = 30.0
 """How many seconds a client has to receive an answer, or to send another piece of its request."""
@@ -44,6 +49,7 @@ class HttpServer:
     def __init__(self, host: str, port: int, app: Flask, metrics: Metrics | None = None) -> None:
         faults = LoggingLogAdapter(logging.getLogger("crawler.http"), level=logging.DEBUG)
         self._at = f"{host}:{port}"
+        self._clock = SystemClock()
         self._connections = _Connections(MAX_CONNECTIONS)
         self._server = WSGIServer(
             (host, port),
@@ -77,10 +83,24 @@ class HttpServer:
         self._server.start()
 
     def stop(self, deadline_s: float) -> None:
-        """Accept no more requests. Give those in flight `deadline_s` seconds."""
+        """Read the requests that have arrived, for at most `deadline_s` seconds. Accept no more,
+        and give those in flight `deadline_s` seconds."""
+        until_s = self._clock.monotonic() + deadline_s
+        while self._has_unread() and self._clock.monotonic() < until_s:
+            self._clock.sleep(TURN_S)
         self._server.close()
         self._connections.end_idle()
         self._server.stop(timeout=deadline_s)
+
+    def _has_unread(self) -> bool:
+        """Whether something waits in the kernel. To close its socket would reset it, and its client
+        could not tell whether anything was done."""
+        if self._server.closed:
+            return False
+        poll = select.poll()
+        for sock in (self._server.socket, *self._connections.idle.values()):
+            poll.register(sock, select.POLLIN)
+        return bool(poll.poll(0))
 
 
 class _Connections(Pool):  # type: ignore[misc]
@@ -88,7 +108,7 @@ class _Connections(Pool):  # type: ignore[misc]
 
     def __init__(self, size: int) -> None:
         super().__init__(size)
-        self.idle: set[gevent.Greenlet] = set()
+        self.idle: dict[gevent.Greenlet, socket.socket] = {}
 
     def end_idle(self) -> None:
         """Close the connections that wait for a request."""
@@ -115,7 +135,7 @@ class _Handler(WSGIHandler):  # type: ignore[misc]
 
     def handle_one_request(self) -> Any:
         """Wait for a request and serve it."""
-        self.server.pool.idle.add(gevent.getcurrent())
+        self.server.pool.idle[gevent.getcurrent()] = self.socket
         self._await_client()
         return super().handle_one_request()
 
@@ -213,4 +233,4 @@ class _Handler(WSGIHandler):  # type: ignore[misc]
 
     def _end_wait(self) -> None:
         self._limit.close()
-        self.server.pool.idle.discard(gevent.getcurrent())
+        self.server.pool.idle.pop(gevent.getcurrent(), None)
