@@ -213,7 +213,8 @@ def _of_live_queues(crawl: Crawl, dealing: int) -> Faults:
 
 def _will_be_woken(queue: Any, shared: Any, dispatcher: Any) -> bool:
     host = shared.hosts._hosts.get(queue.host)
-    asked = (queue.origin, dispatcher._gatekeeper._robots._way) in shared.robots._asking
+    way = dispatcher._gatekeeper._robots._way(queue.origin)
+    asked = (queue.origin, way) in shared.robots._asking
     return asked or (host is not None and queue in host.waiting and host.in_flight > 0)
 
 

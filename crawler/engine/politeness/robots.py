@@ -217,13 +217,15 @@ class CrawlRobots:
 
     def rules(self, origin: str) -> Rules | None:
         """The rules of a site; None if they are unknown or have expired."""
-        return self._robots.rules(origin, way_of(self._settings, self._identity(origin)))
+        return self._robots.rules(origin, self._way(origin))
 
     def ask(self, origin: str, ready: Callable[[], None]) -> None:
         """Fetch the rules of a site. Then call `ready`."""
-        identity = self._identity(origin)
-        way = way_of(self._settings, identity)
-        self._robots.ask(origin, self._settings, identity, ready, self._proxy(), way)
+        identity, proxy = self._identity(origin), self._proxy()
+        self._robots.ask(origin, self._settings, identity, ready, proxy, self._way(origin))
+
+    def _way(self, origin: str) -> int:
+        return way_of(self._settings, self._identity(origin))
 
 
 def redirect(url: str, answer: FetchAnswer) -> str | None:
