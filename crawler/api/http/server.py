@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 
 import gevent
 from flask import Flask
+from gevent import monkey
 from gevent.pool import Pool
 from gevent.pywsgi import LoggingLogAdapter, WSGIHandler, WSGIServer
 
@@ -31,6 +32,9 @@ kernel."""
 HEAD_S = 5.0
 """How many seconds a connection has to send the headers of its next request, and the rest of a body
 that nobody reads. Silent, idle and slow clients then lose their places to others."""
+
+_new_poll = monkey.get_original("select", "poll")
+"""It only looks. gevent's would watch each socket, and ends the process at one that is closed."""
 
 TURN_S = 0.01
 """For how many seconds at once a server that stops lets requests be read that have arrived."""
@@ -97,9 +101,10 @@ class HttpServer:
         could not tell whether anything was done."""
         if self._server.closed:
             return False
-        poll = select.poll()
+        poll = _new_poll()
         for sock in (self._server.socket, *self._connections.idle.values()):
-            poll.register(sock, select.POLLIN)
+            if sock.fileno() >= 0:  # else its connection has just ended
+                poll.register(sock, select.POLLIN)
         return bool(poll.poll(0))
 
 
