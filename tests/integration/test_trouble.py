@@ -6,12 +6,12 @@ import gevent
 import pytest
 from gevent.event import Event
 
+from crawler.api.rpc.client import Client
 from crawler.api.service import Call
 from crawler.coordination.store import Delete, Put
 from crawler.errors import CrawlerError, OutcomeUnknown, Unavailable
 from crawler.model.records import Query, Report, Spec, State
 from crawler.settings.sections import SchedulerSettings
-from tests.clients import Client
 from tests.clusters import CALL, KEYS, Cluster, Shared, Unreachable, request
 from tests.waiting import PATIENCE_S, eventually
 
