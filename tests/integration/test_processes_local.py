@@ -167,7 +167,9 @@ def test_run_fails_when_a_task_fails_and_says_why(shop, tmp_path):
 
 def test_up_tells_its_addresses_and_ctrl_c_leaves_nothing_behind(tmp_path):
     process = started("up", tmp_path, ["up", "-c", str(ROOT / "config.yaml")])
-    eventually(lambda: "Ctrl-C" in process.tail() or not process.alive, 30, what="it is up")
+    eventually(
+        lambda: "Ctrl-C" in process.tail() or not process.alive, 2 * PATIENCE_S, what="it is up"
+    )
     told = process.tail(50)
     assert process.alive, told
     nodes = re.findall(r"^(master|worker) (\d) +(http://\S+)  grpc (\S+)$", told, re.MULTILINE)
@@ -209,7 +211,9 @@ def test_up_in_an_empty_folder_suggests_what_its_workers_can_run(tmp_path):
         tmp_path / "up.log",
     )
     process.start()
-    eventually(lambda: "Ctrl-C" in process.tail() or not process.alive, 30, what="it is up")
+    eventually(
+        lambda: "Ctrl-C" in process.tail() or not process.alive, 2 * PATIENCE_S, what="it is up"
+    )
     told = process.tail(50)
     [address, body] = re.search(r"-d '(.*)' (http://\S+)$", told, re.MULTILINE).group(2, 1)
     master = re.fullmatch(r"http://(\S+)/crawler/resource", address)[1]
@@ -226,7 +230,11 @@ def state_at(url):
 
 def test_what_up_started_dies_with_it_however_it_dies(tmp_path):
     process = started("up", tmp_path, ["up", "-c", str(ROOT / "config.yaml")])
-    eventually(lambda: process.pid and len(children_of(process.pid)) == 5, 30, "all are started")
+    eventually(
+        lambda: process.pid and len(children_of(process.pid)) == 5,
+        2 * PATIENCE_S,
+        "all are started",
+    )
     children = children_of(process.pid)
     process.kill()
     eventually(lambda: not [pid for pid in children if lives(pid)], what="its children end")
@@ -235,7 +243,7 @@ def test_what_up_started_dies_with_it_however_it_dies(tmp_path):
 @pytest.mark.parametrize("command", ["demo", "up"])
 def test_a_start_that_is_interrupted_is_cleaned_up(tmp_path, command):
     process = started(command, tmp_path, [command, "-c", str(DEMO_FILE)])
-    eventually(lambda: children_of(process.pid), 30, "etcd is started")
+    eventually(lambda: children_of(process.pid), 2 * PATIENCE_S, "etcd is started")
     children = children_of(process.pid)
     terminate(process)
     assert process.wait(PATIENCE_S)

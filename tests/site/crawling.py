@@ -21,6 +21,7 @@ from crawler.engine.items.sinks.sink import Sink
 from crawler.model.records import Spec
 from crawler.model.statistics import Statistics
 from crawler.settings.crawl import CrawlSettings
+from tests.waiting import PATIENCE_S
 
 HASTE = {
     "delay_s": 0.0,
@@ -97,7 +98,7 @@ def running_engine(
 
 
 def crawled(
-    spider: type[Spider], *start_urls: str, within_s: float = 20.0, **settings: Any
+    spider: type[Spider], *start_urls: str, within_s: float = 2 * PATIENCE_S, **settings: Any
 ) -> tuple[Crawl, list[Any]]:
     """A crawl that has run to its end, and its items."""
     sink = ListSink()
@@ -114,7 +115,7 @@ def spec(spider: type[Spider], *start_urls: str, settings: Mapping[str, Any] | N
     return Spec(spider.name, parameters=parameters)
 
 
-def run(crawl: Crawl, within_s: float = 20.0) -> None:
+def run(crawl: Crawl, within_s: float = 2 * PATIENCE_S) -> None:
     """Run a crawl to its end; fails when it does not end in that time."""
     with gevent.Timeout(within_s, AssertionError(f"the crawl did not end within {within_s} s")):
         crawl.run()
