@@ -21,7 +21,7 @@ from tests.faults.client import Client
 from tests.faults.recorder import Recorder
 from tests.faults.visits import overlaps, wrong_runs
 from tests.integration.lab import ROOT, Lab
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_S, eventually
 
 CLOCK = Path(__file__).parent / "clock"
 """What makes the wall clock of a process one that can be set."""
@@ -96,7 +96,7 @@ class Arena:
         left_over = set(self.client.acknowledged) - self.client.deleted - set(tasks)
         gevent.pool.Pool(16).map(self.client.delete, left_over)
         self.add(*(task for task in tasks if task not in self.client.acknowledged))
-        eventually(self.is_quiet, 20, "every task is run by a live worker")
+        eventually(self.is_quiet, PATIENCE_S, "every task is run by a live worker")
         self._since_s = time.monotonic()
 
     def add(self, *names):

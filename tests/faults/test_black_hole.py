@@ -5,7 +5,7 @@ import time
 import pytest
 
 from tests.faults.proxy import BOTH, Way
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_S, eventually
 
 
 class BlackHole:
@@ -56,7 +56,7 @@ def test_a_leader(arena, kind, ways):
     fault.inject(arena)
     began = f"{kind.__name__} {len(ways)} {ways[0].value}"
     arena.client.add(began)
-    eventually(lambda: arena.leader() not in (None, old), 10, "another leads")
+    eventually(lambda: arena.leader() not in (None, old), PATIENCE_S, "another leads")
     arena.client.add(f"{began}, after it")
     fault.heal(arena)
     arena.at_full_strength()
@@ -80,7 +80,7 @@ def test_a_worker_one_way(arena, kind, ways):
 def test_every_node(arena):
     fault = BlackHole(*arena.lab.nodes("master"), *arena.lab.nodes("worker"))
     fault.inject(arena)
-    eventually(lambda: not arena.lab.registered(), 10, "all leases ended")
+    eventually(lambda: not arena.lab.registered(), PATIENCE_S, "all leases ended")
     fault.heal(arena)
     arena.at_full_strength()
     arena.check()

@@ -8,7 +8,7 @@ import pytest
 
 from tests.faults.arena import open_arena
 from tests.faults.proxy import Way
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_S, eventually
 
 
 class Pause:
@@ -40,7 +40,7 @@ def test_a_leader_whose_write_arrives_when_another_leads(arena):
     eventually(lambda: link.holds(b"/resources/too late"), what="the write is held")
     fault = Pause(old)
     fault.inject(arena)
-    eventually(lambda: arena.leader() not in (None, old), 10, "another leads")
+    eventually(lambda: arena.leader() not in (None, old), PATIENCE_S, "another leads")
     link.heal()
     eventually(lambda: not link.holds(b"/resources/too late"), what="the write arrives")
     fault.heal(arena)
@@ -60,7 +60,7 @@ def test_a_leader_that_never_learns_that_its_write_was_taken(arena):
     eventually(lambda: arena.lab.resource("taken in silence"), what="the write is done")
     fault = Pause(old)
     fault.inject(arena)
-    eventually(lambda: arena.leader() not in (None, old), 10, "another leads")
+    eventually(lambda: arena.leader() not in (None, old), PATIENCE_S, "another leads")
     arena.client.add("the next leader's own")
     link.heal()
     fault.heal(arena)
@@ -78,7 +78,7 @@ def test_a_leader_in_a_stream_of_adds(arena):
         adding = [gevent.spawn(stream, arena, f"stream-{turn}-{n}") for n in range(4)]
         eventually(lambda t=turn: len(written(arena, f"stream-{t}-")) > 20, what="it is writing")
         fault.inject(arena)
-        eventually(lambda o=old: arena.leader() not in (None, o), 10, "another leads")
+        eventually(lambda o=old: arena.leader() not in (None, o), PATIENCE_S, "another leads")
         fault.heal(arena)
         gevent.joinall(adding, raise_error=True)
         arena.at_full_strength()
@@ -108,7 +108,7 @@ def test_all_nodes(arena):
     """As a machine that sleeps: nobody is left to take over, and all wake at once."""
     fault = Pause(*arena.lab.nodes("master"), *arena.lab.nodes("worker"))
     fault.inject(arena)
-    eventually(lambda: not arena.lab.registered(), 10, "all leases ended")
+    eventually(lambda: not arena.lab.registered(), PATIENCE_S, "all leases ended")
     fault.heal(arena)
     arena.at_full_strength()
     arena.check()
@@ -125,10 +125,12 @@ def test_three_pauses_of_one_worker_blame_nothing(tmp_path, monkeypatch):
         for _ in range(3):
             fault = Pause(worker)
             fault.inject(arena)
-            eventually(lambda: state_of(arena, "good") == "pending", 10, "it has lost its lease")
+            eventually(
+                lambda: state_of(arena, "good") == "pending", PATIENCE_S, "it has lost its lease"
+            )
             fault.heal(arena)
             arena.at_full_strength()
-            eventually(lambda: state_of(arena, "good") == "running", 10, "it runs again")
+            eventually(lambda: state_of(arena, "good") == "running", PATIENCE_S, "it runs again")
         assert "Kills" not in arena.lab.resource("good")
         told = worker.process.log_path.read_text()
         assert "this process got no processor for" in told

@@ -293,7 +293,7 @@ def test_a_second_signal_ends_a_workers_callback_and_keeps_its_items(shop, tmp_p
     (tmp_path / "config.yaml").write_text(json.dumps(config))
     with LocalCluster(str(tmp_path / "config.yaml"), masters=1, workers=1) as cluster:
         added(cluster.masters[0].http, {"name": "a", "spider": "hanging"})
-        eventually(sign.exists, 20, "its callback computes")
+        eventually(sign.exists, PATIENCE_S, "its callback computes")
         [worker] = cluster.workers
         for _ in range(2):
             terminate(worker.process)

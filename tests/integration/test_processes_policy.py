@@ -7,7 +7,7 @@ import socket
 import pytest
 
 from tests.integration.lab import Lab, crawler, crawler_here
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_S, eventually
 
 ID = "go.micro.server.worker-{}"
 
@@ -18,7 +18,7 @@ def lab(tmp_path_factory):
         lab.start("master-1", "master-2", "worker-1", "worker-2")
         for name in ("a", "b"):
             lab.add(name)
-        eventually(lambda: len(lab.running("a", "b")) == 2, 20.0, "both run")
+        eventually(lambda: len(lab.running("a", "b")) == 2, PATIENCE_S, "both run")
         yield lab
 
 

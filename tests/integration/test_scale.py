@@ -10,7 +10,7 @@ from crawler.coordination.registry import Registry
 from crawler.model.records import Node, Spec
 from tests.clusters import KEYS, Cluster
 from tests.depth import deep
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_S, eventually
 
 SIZES = [pytest.param((10, 200, 3), id="200"), pytest.param((50, 2000, 10), marks=deep, id="2000")]
 """Workers, resources, and how many workers die."""
@@ -59,14 +59,14 @@ def test_placed_evenly_and_moved_without_a_change_of_identity(cluster, size):
     seeds = tuple(Spec(f"task-{number:04}") for number in range(resources))
     cluster.master("1", tasks=seeds)
     live = set(range(workers))
-    eventually(lambda: is_even(cluster, live, resources), 20, "all tasks are placed")
+    eventually(lambda: is_even(cluster, live, resources), PATIENCE_S, "all tasks are placed")
     before = cluster.resources()
     for number in range(deaths):
         moving = {name for name, owner in cluster.owners().items() if owner == f"{number:02}"}
         unmoved = {n: r.epoch for n, r in cluster.resources().items() if n not in moving}
         leases[number].revoke()
         live.discard(number)
-        eventually(lambda: is_even(cluster, live, resources), 20, f"{number} is replaced")
+        eventually(lambda: is_even(cluster, live, resources), PATIENCE_S, f"{number} is replaced")
         assert {n: r.epoch for n, r in cluster.resources().items() if n not in moving} == unmoved
     after = cluster.resources()
     identity = {name: (r.id, r.creation_time) for name, r in before.items()}
