@@ -45,7 +45,7 @@ HANDSHAKE_S = 10
 """How many seconds a new connection has before its first message."""
 
 TURN_S = 0.01
-QUIET_TURNS = 5
+QUIET_TURNS = 10
 """A master stops after so many pauses of TURN_S seconds in which no call began. gRPC cancels the
 calls that it has received and not yet handed over, and their callers could not tell whether
 anything was done. A count of turns holds on a busy machine too, where a time alone would not."""
