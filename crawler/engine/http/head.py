@@ -74,10 +74,10 @@ class Tag:
 def tags(markup: str, *words: str, is_xml: bool = False) -> Iterator[Tag]:
     """The <meta> and <base> tags of a page up to the end of its head, in their order.
 
-    There are none if none of the `words`, given in lower case, stands in the head. In XML
+    There are none if `words`, in lower case, are given and none of them stands in the head. In XML
     `<title/>` is a whole element; in HTML the title begins there.
     """
-    if _lacks(markup, words):
+    if words and _lacks(markup, words):
         return
     at = 0
     while found := _TAG.search(markup, at):
@@ -102,9 +102,12 @@ def tags(markup: str, *words: str, is_xml: bool = False) -> Iterator[Tag]:
 def _lacks(markup: str, words: tuple[str, ...]) -> bool:
     """Whether it is certain, at a glance, that no word stands in the head. Most pages end here."""
     start = markup[:LEAST].lower()
-    end = _END.search(markup, LEAST)
-    if end is None or any(word in start for word in words):
+    if any(word in start for word in words):
         return False
+    end = _END.search(markup, LEAST)
+    if end is None:  # the head is short, or there is none
+        rest = markup.lower()
+        return not any(word in rest for word in words)
     head = markup[: end.start()].lower()
     if any(word in head for word in words):
         return False
