@@ -89,16 +89,16 @@ class Intake:
     def _request(self, request: Request, source: Source) -> None:
         callbacks.check_request(self._spider, request)
         self._counters.discovered += 1
-        refusal = self._refusal(request, source)
+        if source.is_barred is not None and _is_barred(request.url, source.is_barred):
+            refusal = "nofollow"
+        else:
+            refusal = self._frontier.admit(request, source.depth, source.referrer)
         if request.has_meta:
             self._name_unsupported(request)
-        if refusal:
+        if refusal == "duplicate":  # as most links of a page are
+            self._counters.filter(refusal, request.url)
+        elif refusal:
             self._count(refusal, request, source)
-
-    def _refusal(self, request: Request, source: Source) -> str:
-        if source.is_barred is not None and _is_barred(request.url, source.is_barred):
-            return "nofollow"
-        return self._frontier.admit(request, source.depth, source.referrer)
 
     def _count(self, refusal: str, request: Request, source: Source) -> None:
         """Count a request that is not sent. A bad start URL is a failure, a bad link is not."""
@@ -106,7 +106,7 @@ class Intake:
             self._counters.fail("bad url", request.url)
         else:
             self._counters.filter(refusal, request.url)
-        if refusal == "url" or (not source.depth and refusal != "duplicate"):
+        if refusal == "url" or not source.depth:
             self._tell(refusal, request, source)
 
     def _tell(self, refusal: str, request: Request, source: Source) -> None:

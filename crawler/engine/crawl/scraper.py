@@ -165,14 +165,18 @@ class Scraper:
     def _take(self, outputs: Iterable[Any], source: Source, called: Called) -> None:
         """Take outputs until the crawl is over. A page is spoilt if none of them can be used."""
         is_used, fault = False, ""
+        take, give_way = self._intake.take, self._context.time_slice.give_way
+        close_conditions, current = self._context.close_conditions, self._context.current_callback
         for output in outputs:
-            unusable = self._intake.take(output, source)
-            fault = fault or unusable
-            is_used = is_used or (output is not None and not unusable)
-            self._context.time_slice.give_way()
-            if self._context.close_conditions.over:
+            unusable = take(output, source)
+            if unusable:
+                fault = fault or unusable
+            elif output is not None:
+                is_used = True
+            give_way()
+            if close_conditions.over:
                 break
-            self._context.current_callback.now = called
+            current.now = called
         if fault and not is_used and source.where == "callback":
             self._counters.spoilt[fault] += 1
 

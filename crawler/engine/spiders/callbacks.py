@@ -60,11 +60,14 @@ def check_request(spider: Spider, request: Request) -> None:
 
     Raises BadOutput.
     """
+    callback, errback = request.callback, request.errback
     for role, kind in _PARTS:
         value = getattr(request, role)
-        if not isinstance(value, kind):
+        if type(value) is not kind and not isinstance(value, kind):
             raise BadOutput(f"{role}: {value!r} is not allowed; allowed: a {kind.__name__}")
-    for role, name in (("callback", request.callback), ("errback", request.errback)):
+    if errback is None and not isinstance(callback, str):
+        return  # nearly all are like this
+    for role, name in (("callback", callback), ("errback", errback)):
         if isinstance(name, str) and not callable(getattr(spider, name, None)):
             raise BadOutput(
                 f"{role}: {name!r} is not allowed, spider {spider.name!r} has no such method;"
