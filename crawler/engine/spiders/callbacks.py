@@ -61,12 +61,18 @@ def check_request(spider: Spider, request: Request) -> None:
     Raises BadOutput.
     """
     callback, errback = request.callback, request.errback
+    # Nearly all requests are like this; the full check takes longer.
+    if (
+        type(request.url) is type(request.method) is str
+        and type(request.priority) is int
+        and errback is None
+        and not isinstance(callback, str)
+    ):
+        return
     for role, kind in _PARTS:
         value = getattr(request, role)
-        if type(value) is not kind and not isinstance(value, kind):
+        if not isinstance(value, kind):
             raise BadOutput(f"{role}: {value!r} is not allowed; allowed: a {kind.__name__}")
-    if errback is None and not isinstance(callback, str):
-        return  # nearly all are like this
     for role, name in (("callback", callback), ("errback", errback)):
         if isinstance(name, str) and not callable(getattr(spider, name, None)):
             raise BadOutput(
