@@ -185,6 +185,8 @@ def hop(
 
 def new_cookies(job: Job, headers: Headers, settings: CrawlSettings) -> tuple[SetCookie, ...]:
     """The cookies that an answer sets, and that no answer before it has set on the job's way."""
+    if "set-cookie" not in headers:  # as most answers
+        return ()
     if not settings.cookies or job.request.meta.get("dont_merge_cookies"):
         return ()
     host = urls.host(job.url)

@@ -48,12 +48,15 @@ _IN_XML = re.compile(rb"\s*<\?xml\s[^<>]*?encoding\s*=\s*[\"']([^\"'<>]+)", re.I
 _ASCII = bytes(range(128))
 
 
-def decode(body: bytes, content_type: str = "") -> tuple[str, str]:
-    """Return encoding and text of a page. Bytes that do not fit the encoding become U+FFFD."""
+def decode(body: bytes, content_type: str = "", kind: Kind | None = None) -> tuple[str, str]:
+    """Return encoding and text of a page. Bytes that do not fit the encoding become U+FFFD.
+
+    `kind` is that of the page, if it is known already.
+    """
     unicode = marked(body)
     if unicode is not None:
         return unicode, body.decode(unicode, "replace").removeprefix("\ufeff")
-    kind = page_kind.kind(content_type, body)
+    kind = kind or page_kind.kind(content_type, body)
     declared = _header_codec(content_type) or _page_codec(body, kind)
     if declared is not None and kind is not Kind.JSON:
         return declared, body.decode(declared, "replace")

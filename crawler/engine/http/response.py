@@ -226,7 +226,7 @@ class Response:
 
     @cached_property
     def _decoded(self) -> tuple[str, str]:
-        return encoding.decode(self.body, self._content_type)
+        return encoding.decode(self.body, self._content_type, self.kind)
 
     @cached_property
     def _json_selector(self) -> Selector:
