@@ -36,7 +36,7 @@ def is_token(text: object) -> bool:
 
 def is_line(text: str) -> bool:
     """Whether a text has neither line breaks nor other control characters."""
-    return _line(text) is not None
+    return text.isprintable() or _line(text) is not None  # nearly all are, and it is quick
 
 
 def header_fault(name: str, value: str | None) -> str:

@@ -93,11 +93,12 @@ class Intake:
             refusal = "nofollow"
         else:
             refusal = self._frontier.admit(request, source.depth, source.referrer)
-        if request.has_meta:
-            self._name_unsupported(request)
         if refusal == "duplicate":  # as most links of a page are
             self._counters.filter(refusal, request.url)
-        elif refusal:
+            return
+        if request.has_meta:
+            self._name_unsupported(request)
+        if refusal:
             self._count(refusal, request, source)
 
     def _count(self, refusal: str, request: Request, source: Source) -> None:

@@ -101,16 +101,13 @@ def tags(markup: str, *words: str, is_xml: bool = False) -> Iterator[Tag]:
 
 def _lacks(markup: str, words: tuple[str, ...]) -> bool:
     """Whether it is certain, at a glance, that no word stands in the head. Most pages end here."""
-    start = markup[:LEAST].lower()
-    if any(word in start for word in words):
-        return False
-    end = _END.search(markup, LEAST)
-    if end is None:  # the head is short, or there is none
-        rest = markup.lower()
-        return not any(word in rest for word in words)
-    head = markup[: end.start()].lower()
-    if any(word in head for word in words):
-        return False
+    end = _END.search(markup, LEAST)  # None if the head is short, or there is none
+    head = (markup if end is None else markup[: end.start()]).lower()
+    for word in words:
+        if word in head:
+            return False
+    if end is None:
+        return True
     return all(head.rfind(begins) <= head.rfind(ends) for begins, ends in _HIDING_THE_END)
 
 

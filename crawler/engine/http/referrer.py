@@ -44,7 +44,8 @@ class Referrer:
         self.origin = f"{self.url[: self.url.find('/', len('https://'))]}/"
         page = self.url if len(self.url) <= MOST_CHARACTERS else self.origin
         told = (page, self.origin, "")
-        self._near, self._far, self._down = (told[each] for each in _TOLD[policy])
+        near, far, down = _TOLD[policy]
+        self._near, self._far, self._down = told[near], told[far], told[down]
         self._is_secure = self.url.startswith("https:")
 
     def told_to(self, target: str) -> str:
@@ -70,7 +71,7 @@ def policy_of(headers: Sequence[str], usual: str) -> str:
 
     `usual` is the policy of the crawl. If that tells nobody anything, no page changes it.
     """
-    if usual == NOBODY:
+    if usual == NOBODY or not headers:
         return usual
     words = (word.strip().lower() for line in headers for word in line.split(","))
     return next((word for word in reversed(list(words)) if word in _TOLD), usual)

@@ -237,9 +237,9 @@ class Response:
         """The body as JSON is encoded (RFC 8259, 8.1), whatever its header says."""
         return encoding.decode_json(self.body) or self.text
 
-    @property
+    @cached_property
     def _content_type(self) -> str:
-        return self.headers.get("content-type", "")
+        return str(self.headers.get("content-type", ""))  # a plain one: it is looked up often
 
     @cached_property
     def _site(self) -> str:
