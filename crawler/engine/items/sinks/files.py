@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import gzip
 import os
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import BinaryIO, TextIO
 
@@ -117,6 +118,29 @@ class GrowingFile:
 
     def _packed(self, data: bytes) -> bytes:
         return packed(data) if self._gz and data else data
+
+
+class FileWriter:
+    """What the writers of files share: they open a file, append their records, and close it."""
+
+    batch_records = 10_000
+    batch_bytes = BATCH_BYTES
+
+    def __init__(self, file: GrowingFile) -> None:
+        self._file = file
+
+    def open(self) -> None:
+        """Open the file. A partial record at its end is removed."""
+        self._file.open()
+
+    def write(self, records: Sequence[bytes]) -> Counter[str]:
+        """Append the records."""
+        self._file.append(b"".join(records))
+        return Counter()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
 
 
 def last_line_end(file: BinaryIO) -> int:

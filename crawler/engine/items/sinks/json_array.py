@@ -8,39 +8,28 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from crawler.engine.items.sinks.files import BATCH_BYTES, GrowingFile, last_line_end, trimmed_end
+from crawler.engine.items.sinks.files import FileWriter, GrowingFile, last_line_end, trimmed_end
 from crawler.engine.items.sinks.json_lines import to_line
 
 HEAD, TAIL = b"[\n", b"\n]\n"
 
 
-class JsonArray:
+class JsonArray(FileWriter):
     """Appends each item as an element of an array, on a line of its own."""
 
-    batch_records = 10_000
-    batch_bytes = BATCH_BYTES
-
     def __init__(self, path: str | Path, fresh: bool = False, *, gz: bool = False) -> None:
-        self._file = GrowingFile(path, last_element_end, fresh, head=HEAD, tail=TAIL, gz=gz)
+        super().__init__(GrowingFile(path, last_element_end, fresh, head=HEAD, tail=TAIL, gz=gz))
 
     def encode(self, item: Any, url: str) -> tuple[bytes, int]:
         """The element for an item."""
         element = to_line(item).rstrip()
         return element, len(element)
 
-    def open(self) -> None:
-        """Open the file. A partial element at its end is removed."""
-        self._file.open()
-
     def write(self, records: Sequence[bytes]) -> Counter[str]:
         """Append the elements, and close the array."""
         comma = b"" if self._file.is_empty else b",\n"
         self._file.append(comma + b",\n".join(records))
         return Counter()
-
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
 
 
 def last_element_end(file: BinaryIO) -> int:

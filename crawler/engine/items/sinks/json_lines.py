@@ -10,7 +10,7 @@ from typing import Any
 
 from crawler.engine.items.item import to_json, written_fields
 from crawler.engine.items.sinks.batched import BatchedSink
-from crawler.engine.items.sinks.files import BATCH_BYTES, GrowingFile, last_line_end
+from crawler.engine.items.sinks.files import BATCH_BYTES, FileWriter, GrowingFile, last_line_end
 
 
 class _Lines:
@@ -23,24 +23,11 @@ class _Lines:
         return line, len(line)
 
 
-class JsonLines(_Lines):
+class JsonLines(_Lines, FileWriter):
     """Appends each item as a line of JSON. Values that JSON cannot represent become texts."""
 
     def __init__(self, path: str | Path, fresh: bool = False, *, gz: bool = False) -> None:
-        self._file = GrowingFile(path, last_line_end, fresh, gz=gz)
-
-    def open(self) -> None:
-        """Open the file. A partial line at its end is removed."""
-        self._file.open()
-
-    def write(self, records: Sequence[bytes]) -> Counter[str]:
-        """Append the lines."""
-        self._file.append(b"".join(records))
-        return Counter()
-
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
+        super().__init__(GrowingFile(path, last_line_end, fresh, gz=gz))
 
 
 class StandardOutput(_Lines):

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 from xml.sax.saxutils import escape
 
 from crawler.engine.items.item import fields_of, is_item, written_fields
-from crawler.engine.items.sinks.files import BATCH_BYTES, GrowingFile, last_end
+from crawler.engine.items.sinks.files import FileWriter, GrowingFile, last_end
 
 HEAD, TAIL = b'<?xml version="1.0" encoding="utf-8"?>\n<items>\n', b"</items>\n"
 _ITEM_END = b"</item>\n"
@@ -25,37 +24,21 @@ _NO_START = re.compile(f"^(?=[^{_START}])|^$")
 """The names of elements (XML 1.0, section 2.3), without the colon, which means namespaces."""
 
 
-class XmlItems:
+class XmlItems(FileWriter):
     """Appends each item as an element, on a line of its own.
 
     An element of a list is a `<value>`. Characters that the name of a field may not have become
     `_`, and characters that XML does not know become U+FFFD.
     """
 
-    batch_records = 10_000
-    batch_bytes = BATCH_BYTES
-
     def __init__(self, path: str | Path, fresh: bool = False, *, gz: bool = False) -> None:
-        self._file = GrowingFile(path, last_item_end, fresh, head=HEAD, tail=TAIL, gz=gz)
+        super().__init__(GrowingFile(path, last_item_end, fresh, head=HEAD, tail=TAIL, gz=gz))
 
     def encode(self, item: Any, url: str) -> tuple[bytes, int]:
         """The element of an item. Raises RecursionError if the item contains itself."""
         parts = (part for name, value in written_fields(item).items() for part in _xml(name, value))
         element = f"<item>{''.join(parts)}</item>\n".encode("utf-8", "replace")
         return element, len(element)
-
-    def open(self) -> None:
-        """Open the file. A partial element at its end is removed."""
-        self._file.open()
-
-    def write(self, records: Sequence[bytes]) -> Counter[str]:
-        """Append the elements, and close the root."""
-        self._file.append(b"".join(records))
-        return Counter()
-
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
 
 
 def last_item_end(file: BinaryIO) -> int:
