@@ -225,10 +225,11 @@ def test_a_fetch_that_is_given_up_is_broken_off(site, fetcher):
 def test_stopping_the_fetcher_ends_what_waits_for_it(site, fetcher):
     waiting = gevent.spawn(fetcher.fetch, call(site.url("/slow?s=30")))
     eventually(lambda: site.hits)
+    curl = fetcher._curl
     fetcher.stop()
     fetcher.stop()
     waiting.join(PATIENCE_S)
-    assert (fetcher._watchers, fetcher._timer) == ({}, None)
+    assert not curl.is_watching
     assert isinstance(waiting.exception, FetchError)
     with pytest.raises(FetchError, match="is not running"):
         fetcher.fetch(call(site.url("/page/1")))

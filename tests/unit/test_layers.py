@@ -113,8 +113,8 @@ ETCD = [f"coordination/etcd/{part}.py" for part in ("store", "connection", "logi
         ("pyetcd", "coordination/etcd/wire.py coordination/etcd/renewer.py " + " ".join(ETCD)),
         (
             "pycurl",
-            "engine/download/curl.py engine/download/curl_handle.py engine/download/cookies.py"
-            " engine/download/curl_transfer.py"
+            "engine/download/curl.py engine/download/curl_loop.py engine/download/curl_handle.py"
+            " engine/download/cookies.py engine/download/curl_transfer.py"
             " coordination/etcd/renewer.py",
         ),
         (

@@ -1,7 +1,5 @@
-"""Fetches over HTTP: one libcurl multi handle, driven by gevent's loop.
+"""Fetches over HTTP with libcurl, which gevent's loop drives (curl_loop.py).
 
-libcurl names the sockets and the timer that it waits for. Watchers of the hub call libcurl when
-these are ready. So thousands of requests are in flight without a greenlet each, and nothing blocks.
 curl_handle.py sets the options of a request, and curl_transfer.py collects its answer. This module
 does not follow redirects: each is a request of its own, which the frontier and robots.txt see
 (scraper.py).
@@ -23,6 +21,7 @@ from crawler.clock import Clock, SystemClock
 from crawler.engine.download.address_policy import AddressPolicy, numeric
 from crawler.engine.download.body_memory import BodyMemory
 from crawler.engine.download.curl_handle import new_handle, prepare
+from crawler.engine.download.curl_loop import CurlLoop
 from crawler.engine.download.curl_transfer import Transfer, fault
 from crawler.engine.download.decompress import expanded
 from crawler.engine.download.descriptors import MAX_TOTAL, most_connections, no_thread
@@ -43,18 +42,6 @@ QUICK_BYTES = 32_768
 """The most bytes that the hub unpacks at once. A larger body goes to a native thread."""
 _NO_URL = re.compile(r"[^!-~]")
 _OTHER_SCHEME = re.compile(r"(?!https?:)[a-z][a-z0-9+.-]*:", re.IGNORECASE)
-
-_READ, _WRITE = 1, 2
-_WATCHED = {
-    pycurl.POLL_IN: _READ,
-    pycurl.POLL_OUT: _WRITE,
-    pycurl.POLL_INOUT: _READ | _WRITE,
-}
-_SELECTED = {
-    _READ: pycurl.CSELECT_IN,
-    _WRITE: pycurl.CSELECT_OUT,
-    _READ | _WRITE: pycurl.CSELECT_IN | pycurl.CSELECT_OUT,
-}
 
 
 class CurlFetcher:
@@ -79,11 +66,8 @@ class CurlFetcher:
         self._resumes = False
         self._paused: set[Transfer] = set()
         """The transfers that receive nothing until memory is free."""
-        self._multi: Any = None
-        self._loop: Any = None
-        self._timer: Any = None
+        self._curl: CurlLoop | None = None
         self._looker: Any = None
-        self._watchers: dict[int, Any] = {}
         self._active: dict[Any, Transfer] = {}
         self._aside: set[Transfer] = set()
         """The transfers that wait for an address, or whose body a native thread unpacks."""
@@ -100,24 +84,21 @@ class CurlFetcher:
 
     def start(self) -> None:
         """Attach to the hub's loop. Calling it again changes nothing."""
-        if self._multi is not None:
+        if self._curl is not None:
             return
-        self._loop = gevent.get_hub().loop
-        self._multi = pycurl.CurlMulti()
-        self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._on_socket)
-        self._multi.setopt(pycurl.M_TIMERFUNCTION, self._on_timer)
         self._most = most_connections()
-        self._multi.setopt(pycurl.M_MAXCONNECTS, min(MAX_CONNECTIONS, self._most))
-        if self._most < MAX_TOTAL:  # libcurl then closes idle connections for new ones
-            self._multi.setopt(pycurl.M_MAX_TOTAL_CONNECTIONS, self._most)
-        self._looker = self._loop.timer(LOOK_S, LOOK_S, ref=False)
+        self._curl = CurlLoop(self._end, min(MAX_CONNECTIONS, self._most))
+        if self._most < MAX_TOTAL:
+            self._curl.allow(self._most)
+        self._looker = gevent.get_hub().loop.timer(LOOK_S, LOOK_S, ref=False)
         self._looker.start(self._look)
 
     def stop(self) -> None:
         """End every request in flight with an error, and close every connection."""
-        if self._multi is None:
+        if self._curl is None:
             return
-        multi, self._multi = self._multi, None
+        curl, self._curl = self._curl, None
+        curl.stop()
         self._looker.stop()
         self._looker.close()
         active, aside = list(self._active.values()), list(self._aside)
@@ -129,13 +110,11 @@ class CurlFetcher:
         self.resolver.close()
         for transfer in active:
             self._held.give_back(transfer.size)
-            multi.remove_handle(transfer.handle)
+            curl.remove(transfer.handle)
             transfer.handle.close()
         while self._idle:
             self._idle.pop().close()
-        multi.close()  # stops its watchers and its timer through the callbacks
-        while self._watchers:
-            self._watchers.popitem()[1].close()
+        curl.close()
         for transfer in [*active, *aside]:
             self._tell(transfer, FetchError("stopped"))
 
@@ -145,7 +124,7 @@ class CurlFetcher:
         `done` must return at once and must not block. Raises FetchError if nothing was sent,
         because the URL or a header is bad, or the fetcher is not running.
         """
-        if self._multi is None:
+        if self._curl is None:
             raise FetchError("stopped", "the fetcher is not running")
         transfer = Transfer(call, done, self._held, self)
         if call.proxy:
@@ -188,7 +167,7 @@ class CurlFetcher:
             self._queue.append((transfer, name))
 
     def _send_waiting(self) -> None:
-        while self._queue and self._multi is not None and len(self._active) < self._most:
+        while self._queue and self._curl is not None and len(self._active) < self._most:
             transfer, name = self._queue.popleft()
             if transfer in self._aside:
                 self._aside.discard(transfer)
@@ -202,10 +181,11 @@ class CurlFetcher:
             self._tell(transfer, error)
 
     def _send(self, transfer: Transfer, name: Name | None) -> None:
+        assert self._curl is not None  # nothing is sent before the start and after the end
         transfer.handle = handle = self._handle(transfer.call)
         try:
             prepare(transfer, name, self._trusted)
-            self._multi.add_handle(handle)
+            self._curl.add(handle)
         except (pycurl.error, ValueError, TypeError) as error:
             handle.close()
             reason = "bad url" if isinstance(error, pycurl.error) else "bad request"
@@ -264,12 +244,13 @@ class CurlFetcher:
         self._tell(transfer, error)
 
     def _break_off(self, transfer: Transfer) -> None:
+        assert self._curl is not None  # nothing is active after the end
         del self._active[transfer.handle]
         self._let_go(transfer)
-        self._multi.remove_handle(transfer.handle)
+        self._curl.remove(transfer.handle)
         self._recycle(transfer.handle, "")
         if self._queue:  # not at once: whoever cancels may cancel those that wait, too
-            self._loop.run_callback(self._send_waiting)
+            gevent.get_hub().loop.run_callback(self._send_waiting)
 
     def fetch(self, call: FetchCall) -> FetchAnswer:
         """Send a request and wait for its answer in this greenlet. Raises FetchError."""
@@ -283,58 +264,9 @@ class CurlFetcher:
             raise answer
         return answer  # type: ignore[no-any-return]
 
-    def _on_socket(self, event: int, fd: int, multi: Any, data: Any) -> None:
-        try:
-            self._watch(event, fd)
-        except Exception:  # pycurl would only print it; its deadlines end the transfer
-            log.error("fetcher fault", fd=fd, exc_info=True)
-
-    def _watch(self, event: int, fd: int) -> None:
-        watcher = self._watchers.get(fd)
-        if watcher is not None:
-            watcher.stop()
-        if event == pycurl.POLL_REMOVE:
-            return  # the next request on this connection uses the watcher again
-        if watcher is None:
-            watcher = self._watchers[fd] = self._loop.io(fd, _WATCHED[event])
-        else:
-            watcher.events = _WATCHED[event]  # set it even if it is equal: it may be another socket
-        watcher.start(self._on_ready, fd, pass_events=True)
-
-    def _on_timer(self, timeout_ms: int) -> None:
-        self._drop_timer()
-        if timeout_ms >= 0 and self._multi is not None:
-            self._timer = self._loop.timer(timeout_ms / 1000)
-            self._timer.start(self._on_timeout)
-
-    def _on_ready(self, events: int, fd: int) -> None:
-        self._act(fd, _SELECTED.get(events, pycurl.CSELECT_ERR))
-
-    def _on_timeout(self) -> None:
-        self._drop_timer()
-        self._act(pycurl.SOCKET_TIMEOUT, 0)
-
-    def _act(self, fd: int, events: int) -> None:
-        if self._multi is None:
-            return
-        try:
-            self._multi.socket_action(fd, events)
-        except pycurl.error as error:
-            log.error("libcurl refuses an event", fd=fd, error=str(error))
-        self._reap()
-
-    def _reap(self) -> None:
-        left = 1
-        while left and self._multi is not None:
-            left, whole, broken = self._multi.info_read()
-            for handle in whole:
-                self._end(handle, pycurl.E_OK, "")
-            for handle, code, message in broken:
-                self._end(handle, code, message)
-
     def _end(self, handle: Any, code: int, message: str) -> None:
         transfer = self._active.pop(handle, None)
-        if transfer is None or self._multi is None:
+        if transfer is None or self._curl is None:
             return
         answer: FetchAnswer | FetchError
         try:
@@ -343,7 +275,7 @@ class CurlFetcher:
             answer = fault(error, transfer.call)
         self._let_go(transfer)
         method = handle.method
-        self._multi.remove_handle(handle)
+        self._curl.remove(handle)
         self._recycle(handle, method)
         self._send_waiting()
         self._hand_over(transfer, answer)
@@ -401,7 +333,7 @@ class CurlFetcher:
         """Resume paused transfers soon. Not at once: libcurl may be in the middle of a call."""
         if not self._resumes:
             self._resumes = True
-            self._loop.run_callback(self._resume)
+            gevent.get_hub().loop.run_callback(self._resume)
 
     def _resume(self) -> None:
         self._resumes = False
@@ -434,12 +366,6 @@ class CurlFetcher:
             self._idle.append(handle)
         else:
             handle.close()
-
-    def _drop_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.stop()
-            self._timer.close()
-            self._timer = None
 
 
 def _origin(url: str) -> str:
