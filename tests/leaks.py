@@ -57,6 +57,11 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+def pytest_unconfigure() -> None:
+    """Some libraries tell of objects that are never collected."""
+    gc.unfreeze()
+
+
 _of_the_session = Held({}, {}, {}, {})
 _after_the_last: Held | None = None
 """What this process held after the file before; the next one begins with that."""
@@ -99,6 +104,7 @@ def nothing_is_left_by(whose: str) -> Iterator[None]:
             pytest.fail(f"{whose} have left:\n  " + "\n  ".join(left), pytrace=False)
         gevent.sleep(0.02)
     _after_the_last = after
+    gc.freeze()  # what this file has made and the session keeps, the next files need not look at
 
 
 def _descriptors() -> dict[object, str]:

@@ -9,7 +9,10 @@ from typing import Any
 
 import gevent
 import greenlet
+import pytest
 from gevent import Greenlet
+
+from tests.depth import deep
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,14 @@ class Cut:
         return f"{'late' if self.late else 'early'}{' and again' if self.again else ''}"
 
 
-CUTS = [Cut(late, again) for late in (False, True) for again in (False, True)]
+CUTS = [
+    pytest.param(
+        Cut(late, again), marks=[deep] if late is not again else [], id=str(Cut(late, again))
+    )
+    for late in (False, True)
+    for again in (False, True)
+]
+"""As parameters of a test; `make test` takes the mildest and the hardest."""
 
 
 def cut_at_each_switch(spawn: Callable[[], Greenlet], cut: Cut) -> Iterator[int]:

@@ -64,13 +64,14 @@ _DEPARTMENT_LINKS = tuple(
 def build(books: Sequence[Book]) -> dict[str, Page]:
     """All pages of the shop by their addresses."""
     pages = [_front(), *_staff(books)]
+    public = [book for book in books if book.route is Route.LISTED]
     for department in DEPARTMENTS:
         own = [book for book in books if book.department == department.name]
         pages.append(_department(department))
         pages.extend(_shelves(department, own))
         pages.extend(_apart(department, own))
         pages.extend(_redirects(own))
-        pages.extend(_book(department, book, books) for book in own)
+        pages.extend(_book(department, book, public) for book in own)
     return {page.address: page for page in pages}
 
 
@@ -167,8 +168,7 @@ def _redirects(books: Sequence[Book]) -> Iterator[Page]:
             yield Page(f"/moved/{book.id}/", title, status=301, location=f"../..{book.address}")
 
 
-def _book(department: Department, book: Book, books: Sequence[Book]) -> Page:
-    public = [other for other in books if other.route is Route.LISTED]
+def _book(department: Department, book: Book, public: Sequence[Book]) -> Page:
     also = [pick(public, "also", book.id, place) for place in range(3)]
     links = [
         *(_category_link(department, category) for category in book.categories),

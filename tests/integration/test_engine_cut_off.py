@@ -130,7 +130,7 @@ def is_file(name):
     return name.startswith("/") and not name.startswith("/dev/")
 
 
-@pytest.mark.parametrize("cut", CUTS, ids=str)
+@pytest.mark.parametrize("cut", CUTS)
 def test_nothing_is_left_of_a_run_wherever_it_is_cut_off(
     cut, sinks, slow_threads, databases, tmp_path
 ):

@@ -54,7 +54,7 @@ def resource(task, site):
     return Resource(Spec(task, Closing.name, parameters={"start_urls": urls}), id=task, epoch=1)
 
 
-@pytest.mark.parametrize("cut", CUTS, ids=str)
+@pytest.mark.parametrize("cut", CUTS)
 def test_a_run_has_ended_wherever_it_was_cut_off(cut, runs, engine, site):
     tasks = []
 

@@ -14,6 +14,7 @@ from crawler.engine.items.sinks.json_lines import JsonLinesSink
 from crawler.engine.spiders.loader import load_spiders
 from crawler.model.records import Spec
 from crawler.settings.crawl import CrawlSettings
+from tests.depth import deep
 
 TEXT = (Path(crawler.__file__).parents[1] / "docs" / "spiders.md").read_text()
 
@@ -42,7 +43,7 @@ def crawled(folder, spiders, name, shop):
     return [json.loads(line) for line in (folder / "items").read_text().splitlines()]
 
 
-@pytest.mark.parametrize("file", ["shop.py", "shop.yaml"])
+@pytest.mark.parametrize("file", ["shop.py", pytest.param("shop.yaml", marks=deep)])
 def test_the_first_spider_and_the_same_as_data_find_every_book_of_the_demo(tmp_path, shop, file):
     (tmp_path / "shop.py").write_text(blocks("python")[0])
     (tmp_path / "shop.yaml").write_text(blocks("yaml")[0])
