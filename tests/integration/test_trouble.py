@@ -1,5 +1,6 @@
 """What nodes do when the store is slow, refuses, or is cut off at the wrong moment."""
 
+import dataclasses
 import textwrap
 
 import gevent
@@ -10,6 +11,7 @@ from crawler.api.rpc.client import Client
 from crawler.api.service import Call
 from crawler.coordination.store import Delete, Put
 from crawler.errors import CrawlerError, OutcomeUnknown, Unavailable
+from crawler.model.constraints import Constraints
 from crawler.model.records import Query, Report, Spec, State
 from crawler.settings.sections import SchedulerSettings
 from tests.clusters import CALL, KEYS, Cluster, Shared, Unreachable, request
@@ -120,6 +122,19 @@ def test_after_a_write_without_an_answer_everything_is_read_anew(cluster, troubl
         lambda: in_background(client.get, "unseen", CALL).get().__class__.__name__ == "Resource"
     )
     assert client.add(Spec("task-2"), CALL).name == "task-2"
+
+
+def test_a_worker_is_free_again_of_a_task_that_was_not_written(cluster, troubled):
+    client = cluster.client(cluster.master("1", store=troubled))
+    node = dataclasses.replace(cluster.settings("2").node, capacity={"cpu": 1.0})
+    cluster.worker("2", node=node)
+    all_of_it = Constraints(requests=(("cpu", 1.0),))
+    troubled.fail_txn = Unavailable("no answer")
+    with pytest.raises(Unavailable):
+        client.add(Spec("task-1", constraints=all_of_it), CALL)
+    troubled.fail_txn = None
+    client.add(Spec("other", constraints=all_of_it), CALL)
+    eventually(lambda: cluster.owners()["other"] == "2")
 
 
 def test_an_unknown_outcome_is_told_as_one(cluster, troubled):

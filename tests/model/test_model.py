@@ -27,7 +27,7 @@ from tests.model.world import World
 STEPS = int(os.environ.get("MODEL_STEPS", "0"))
 SHRINK = bool(os.environ.get("MODEL_SHRINK"))
 STEPS_EACH = 50
-SHORT = examples(200)
+SHORT = examples(120)
 """Examples of the short run."""
 
 CHUNK = 100

@@ -15,7 +15,7 @@ MUTANTS = [
         "crawler/node/master/writer.py",
         "                self._mirrors.cluster_state.see(name, self._mirrors.resource(name))\n",
         "                pass\n",
-        "tests/model tests/integration/test_fencing.py",
+        "tests/integration/test_trouble.py -k free_again",
     ),
     Mutant(
         "a task whose placement raises ends the pass",
