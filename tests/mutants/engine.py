@@ -540,6 +540,13 @@ _DOWNLOAD = [
         "tests/unit/engine/test_decompress.py -k so_many_layers",
     ),
     Mutant(
+        "a body of zstd may have any number of blocks",
+        "crawler/engine/download/zstd_frames.py",
+        "        if blocks > MOST_BLOCKS:",
+        "        if False:",
+        "tests/unit/engine/test_decompress.py -k more_blocks",
+    ),
+    Mutant(
         "bodies of any type are downloaded",
         "crawler/engine/download/curl_transfer.py",
         "if terms.content_types and not is_wanted(",

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Sequence
 import brotli
 import zstandard
 
+from crawler.engine.download.zstd_frames import end_of_frames
 from crawler.engine.http.gzip_members import CUT_OFF, Gzip
 from crawler.engine.http.messages import FetchAnswer, FetchError
 
@@ -26,6 +27,7 @@ MOST_CODINGS = 3
 ZSTD_WINDOW = 8 * 2**20
 """The largest window of zstd that is accepted, in bytes (RFC 9659)."""
 PIECE = 1 << 20
+_FED_BYTES = 65_536
 
 
 class TooLarge(Exception):
@@ -105,32 +107,47 @@ def _deflate(body: bytes, limit: int) -> tuple[bytes, bool]:
 
 
 def _brotli(body: bytes, limit: int) -> tuple[bytes, bool]:
+    """Unpack a stream, and pass over what follows it.
+
+    To the library, bytes behind the end are an error that costs all of the piece they stand in. So
+    a stream with an error is unpacked again, and the last piece goes in byte by byte.
+    """
+    pieces = _pieces(body, _FED_BYTES)
+    left = iter(pieces)
+    try:
+        return _fed_to_brotli(left, limit)
+    except brotli.error:
+        last = len(pieces) - len(list(left)) - 1
+        return _fed_to_brotli([*pieces[:last], *_pieces(pieces[last], 1)], limit)
+
+
+def _pieces(body: bytes, size: int) -> list[bytes]:
+    return [body[at : at + size] for at in range(0, len(body), size)]
+
+
+def _fed_to_brotli(pieces: Iterable[bytes], limit: int) -> tuple[bytes, bool]:
     stream = brotli.Decompressor()
-    part = stream.process(body, output_buffer_limit=PIECE)
-    parts, size = [part], len(part)
-    while part and not stream.is_finished():
-        _check(size, limit)
-        part = stream.process(b"", output_buffer_limit=PIECE)
-        parts.append(part)
-        size += len(part)
-    _check(size, limit)
+    parts, size = [], 0
+    for piece in pieces:
+        while not stream.is_finished():
+            part = stream.process(piece, output_buffer_limit=PIECE)
+            if not part:
+                break
+            parts.append(part)
+            size += len(part)
+            _check(size, limit)
+            piece = b""  # it was taken; more may come out of it
     return b"".join(parts), stream.is_finished()
 
 
 def _zstd(body: bytes, limit: int) -> tuple[bytes, bool]:
+    """Unpack frames, one behind the other, and pass over what follows them."""
+    end, is_whole = end_of_frames(body)
     unpacker = zstandard.ZstdDecompressor(max_window_size=ZSTD_WINDOW)
-    with unpacker.stream_reader(io.BytesIO(body), read_across_frames=True) as stream:
+    with unpacker.stream_reader(io.BytesIO(body[:end]), read_across_frames=True) as stream:
         whole = stream.read(limit + 1)
     _check(len(whole), limit)
-    return whole, len(whole) >= _zstd_size(body)
-
-
-def _zstd_size(body: bytes) -> int:
-    """The size to which a body says that it unpacks; -1 if it does not say."""
-    try:
-        return zstandard.frame_content_size(body)
-    except zstandard.ZstdError:  # not even the head of the frame is there
-        return 1
+    return whole, is_whole
 
 
 def _check(size: int, limit: int) -> None:

@@ -3,11 +3,14 @@
 import gzip
 import time
 
+import brotli
 import pytest
+import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
 from crawler.engine.download.decompress import MOST_CODINGS, codings, expand, expanded
+from crawler.engine.download.zstd_frames import MOST_BLOCKS
 from crawler.engine.http.gzip_members import MOST_MEMBERS
 from crawler.engine.http.messages import FetchAnswer, FetchError
 from tests.site.trouble import PACKERS
@@ -59,6 +62,56 @@ def test_only_so_many_layers_are_taken_off():
 def test_members_of_gzip_follow_each_other_and_rubbish_at_the_end_is_left():
     packed = gzip.compress(b"one") + gzip.compress(b"two") + b"\0\0rubbish"
     assert expand(packed, ["gzip"], 100) == b"onetwo"
+
+
+@pytest.mark.parametrize("packer", PACKERS)
+@pytest.mark.parametrize("rest", [b"!", b"\0" * 9, b"<!-- cached -->" * 9000])
+def test_what_follows_the_end_of_the_body_is_passed_over(packer, rest):
+    body = bytes(range(256)) * 4000
+    answer = FetchAnswer(200, (), PACKERS[packer](body) + rest, 0.1)
+    found = expanded(answer, [LAYER.get(packer, packer)], len(body))
+    assert (found.body, found.is_cut) == (body, False)
+    too_large = expanded(answer, [LAYER.get(packer, packer)], len(body) - 1)
+    assert isinstance(too_large, FetchError)
+    assert too_large.reason == "too large"
+
+
+def test_bytes_behind_the_end_do_not_hide_what_is_broken_before_it():
+    packed = bytearray(brotli.compress(b"".join(b"%d," % n for n in range(100_000))))
+    packed[len(packed) // 2 :] = b"\xff" * 1000
+    found = expanded(FetchAnswer(200, (), bytes(packed), 0.1), ["br"], 1_000_000)
+    assert isinstance(found, FetchError)
+    assert found.reason == "bad encoding"
+
+
+@pytest.mark.parametrize("checksum", [False, True])
+@pytest.mark.parametrize("size", [False, True])
+def test_frames_of_zstd_follow_each_other(checksum, size):
+    packer = zstandard.ZstdCompressor(write_checksum=checksum, write_content_size=size)
+    skipped = b"\x53\x2a\x4d\x18" + b"\x05\0\0\0" + b"notes"
+    letters = packer.compress(b"a" * 300_000)
+    whole = skipped + letters + packer.compress(b"") + skipped + packer.compress(b"bc")
+    for body, is_cut in (
+        (whole, False),
+        (whole + b"rubbish", False),
+        (whole + skipped[:-1], True),
+        (whole + skipped[:7], True),
+        (whole + letters[:5], True),
+        (whole + letters[:-1], True),
+    ):
+        found = expanded(FetchAnswer(200, (), body, 0.1), ["zstd"], 600_002)
+        assert found.body.startswith(b"a" * 300_000 + b"bc")
+        assert found.is_cut is is_cut
+    assert isinstance(expanded(FetchAnswer(200, (), whole, 0.1), ["zstd"], 300_001), FetchError)
+
+
+def test_more_blocks_of_zstd_than_an_honest_body_has_are_refused():
+    frame = zstandard.ZstdCompressor(write_content_size=False).compress(b"")
+    empty_block = b"\0\0\0"
+    for body in (frame * (MOST_BLOCKS + 1), frame[:6] + empty_block * (MOST_BLOCKS + 1)):
+        found = expanded(FetchAnswer(200, (), body, 0.1), ["zstd"], 100)
+        assert isinstance(found, FetchError)
+        assert "blocks of zstd; allowed" in str(found)
 
 
 @pytest.mark.parametrize("layer", ["gzip", "deflate", "br", "zstd"])
