@@ -21,6 +21,8 @@ REFERRER_POLICIES = (
     "unsafe-url",
 )
 """The allowed values of `referrer_policy`."""
+REFERRER_POLICY = "strict-origin-when-cross-origin"
+"""The usual policy of a crawl, as of a browser. Under any other, what pages say does not count."""
 
 
 @dataclass(frozen=True)
@@ -55,9 +57,9 @@ class CrawlSettings:
         pairs=forms.HEADER,
     )
     referrer_policy: str = setting(
-        "strict-origin-when-cross-origin",
+        REFERRER_POLICY,
         "How much of the URL of its page a request tells in the header Referer (W3C Referrer "
-        "Policy).",
+        "Policy). Pages and links may change the usual policy, and no other one.",
         one_of=REFERRER_POLICIES,
     )
     robots: bool = setting(True, "Whether the crawl obeys robots.txt.")

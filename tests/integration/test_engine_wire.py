@@ -362,6 +362,14 @@ class Linked(Spider):
             yield Request(self.target, meta={"followed": True}, **(self.more or {}))
 
 
+class First(Linked):
+    """Follows the first link of each page as it is written."""
+
+    def parse(self, response):
+        if not response.meta.get("followed"):
+            yield response.follow(response.css("a")[0], meta={"followed": True})
+
+
 def referers(wire, start, target, spider=Linked, **settings):
     crawled(type("L", (spider,), {"target": target}), start, **settings)
     return [each.header("referer") for each in wire.came]
@@ -386,7 +394,15 @@ def test_the_policy_is_that_of_the_request_of_the_page_or_of_the_crawl(wire):
     wire.came.clear()
     assert referers(wire, wire.url("/a"), near)[1] == origin
     wire.came.clear()
-    assert referers(wire, wire.url("/a"), near, referrer_policy="no-referrer")[1] is None
+    assert referers(wire, wire.url("/a"), near, referrer_policy="same-origin")[1] == page_url
+    wire.came.clear()
+    said = '<meta name="referrer" content="never"><a href="/x" referrerpolicy="unsafe-url">'
+    wire.answers["/a"] = page(said, "Referrer-Policy: origin")
+    assert referers(wire, wire.url("/a"), near)[1] is None
+    wire.came.clear()
+    assert referers(wire, wire.url("/a"), near, First)[1] == page_url
+    wire.came.clear()
+    assert referers(wire, wire.url("/a"), near, First, referrer_policy="origin")[1] == origin
     wire.came.clear()
     own = type("Own", (Linked,), {"more": {"headers": {"Referer": "http://else/"}}})
     assert referers(wire, wire.url("/a"), near, own)[1] == b"http://else/"

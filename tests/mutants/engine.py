@@ -442,6 +442,13 @@ _DOWNLOAD = [
         "tests/unit/engine/test_referrer.py",
     ),
     Mutant(
+        "a link changes a policy that the user has set",
+        "crawler/engine/crawl/intake.py",
+        "return page.under(policy) if is_usual else page",
+        "return page.under(policy)",
+        "tests/integration/test_engine_wire.py -k policy_is_that",
+    ),
+    Mutant(
         "a cookie of the request replaces the server's",
         "crawler/engine/crawl/sender.py",
         "is_first = not job.hops and not job.attempts",

@@ -21,6 +21,7 @@ from crawler.engine.http.request import Request
 from crawler.engine.spiders import callbacks
 from crawler.engine.spiders.callbacks import BadOutput
 from crawler.logs import get_logger
+from crawler.settings.crawl import REFERRER_POLICY
 
 log = get_logger(__name__)
 
@@ -92,7 +93,10 @@ class Intake:
         if source.is_barred is not None and _is_barred(request.url, source.is_barred):
             refusal = "nofollow"
         else:
-            refusal = self._frontier.admit(request, source.depth, source.referrer)
+            referrer = source.referrer
+            if request.link_policy and referrer is not None:
+                referrer = self._of_link(referrer, request.link_policy)
+            refusal = self._frontier.admit(request, source.depth, referrer)
         if refusal == "duplicate":  # as most links of a page are
             self._counters.filter(refusal, request.url)
             return
@@ -100,6 +104,11 @@ class Intake:
             self._name_unsupported(request)
         if refusal:
             self._count(refusal, request, source)
+
+    def _of_link(self, page: Referrer, policy: str) -> Referrer:
+        """The page under the policy of its link, which counts under the usual setting alone."""
+        is_usual = self._settings.referrer_policy == REFERRER_POLICY
+        return page.under(policy) if is_usual else page
 
     def _count(self, refusal: str, request: Request, source: Source) -> None:
         """Count a request that is not sent. A bad start URL is a failure, a bad link is not."""

@@ -19,13 +19,14 @@ from crawler.engine.frontier.disk_queue import DiskQueueFailed
 from crawler.engine.frontier.frontier import Frontier, Job
 from crawler.engine.http import failures, markup, urls
 from crawler.engine.http.messages import FetchAnswer, FetchError
-from crawler.engine.http.referrer import Referrer, policy_of
+from crawler.engine.http.referrer import Referrer
 from crawler.engine.http.response import Response
 from crawler.engine.politeness import robots_lines
 from crawler.engine.politeness.robots import agent_of
 from crawler.engine.spiders import arguments, callbacks
 from crawler.engine.stats.current_callback import Called
 from crawler.logs import get_logger
+from crawler.settings.crawl import REFERRER_POLICY
 
 log = get_logger(__name__)
 
@@ -109,14 +110,16 @@ class Scraper:
         if known_as is not None and not self._frontier.claim(known_as, job):
             return self._counters.filter("canonical", known_as)
         self._counters.pages += 1
-        source = self._source(job, page, response)
+        source = self._source(job, response)
         self._collect(job, source, lambda: callbacks.given(self._spider, response))
 
-    def _source(self, job: Job, page: Page, response: Response) -> Source:
+    def _source(self, job: Job, response: Response) -> Source:
         settings = self._settings
         is_barred = self._barred_links(response) if settings.nofollow else None
-        asked = page.headers.getall("referrer-policy")
-        referrer = Referrer(job.url, policy_of(asked, settings.referrer_policy))
+        policy = settings.referrer_policy
+        if policy == REFERRER_POLICY:
+            policy = markup.referrer_policy(response) or policy
+        referrer = Referrer(job.url, policy)
         return Source(job.url, job.depth + 1, "callback", is_barred, referrer)
 
     def _barred_links(self, response: Response) -> Callable[[str], bool]:

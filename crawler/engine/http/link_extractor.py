@@ -15,6 +15,7 @@ from crawler.engine.http import urls
 from crawler.engine.http.ignored_extensions import IGNORED_EXTENSIONS
 from crawler.engine.http.link import Link, is_nofollow
 from crawler.engine.http.page_kind import Kind
+from crawler.engine.http.referrer import policy_of_link
 from crawler.engine.http.response import Response
 
 _SCHEMES = ("http://", "https://", "file://", "ftp://")
@@ -100,7 +101,9 @@ class LinkExtractor:
                 continue
             if self._canonicalize:
                 url = canonicalize_url(url)
-            yield Link(url, text, nofollow=is_nofollow(element.get("rel")))
+            rel = element.get("rel")
+            policy = policy_of_link(rel, element.get("referrerpolicy"))
+            yield Link(url, text, nofollow=is_nofollow(rel), referrer_policy=policy)
 
     def _found(self, response: Response) -> Iterator[tuple[Any, str]]:
         is_xml = response.kind is Kind.XML

@@ -12,6 +12,7 @@ from lxml import etree  # type: ignore[import-untyped]
 from crawler.engine.http import urls
 from crawler.engine.http.link import is_nofollow, words
 from crawler.engine.http.page_kind import Kind
+from crawler.engine.http.referrer import policy_of
 from crawler.engine.http.response import Response
 
 MOST_REFRESH_S = 100.0
@@ -50,6 +51,12 @@ def refresh(response: Response, reloads: bool = False) -> str | None:
         url = _web(response, found["double"] or found["single"] or found["bare"] or "")
         return None if url == response.url and not reloads else url
     return None
+
+
+def referrer_policy(response: Response) -> str:
+    """The referrer policy for which the page asks in its head or its headers; empty if in none."""
+    metas = _metas(response, "name", "referrer") if _is_html(response) else ()
+    return policy_of(response.headers.getall("referrer-policy"), metas)
 
 
 def _metas(response: Response, attribute: str, value: str) -> Iterator[str]:

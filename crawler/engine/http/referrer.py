@@ -5,10 +5,11 @@ All requests of a page share one `Referrer`, so that most of the work is done on
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from crawler.engine.http import urls
-from crawler.settings.crawl import REFERRER_POLICIES
+from crawler.engine.http.link import words
+from crawler.settings.crawl import REFERRER_POLICIES, REFERRER_POLICY
 
 MOST_CHARACTERS = 4096
 """Of a longer URL only the origin is told (W3C Referrer Policy, 8.4)."""
@@ -31,6 +32,13 @@ _TOLD: Mapping[str, tuple[int, int, int]] = dict(
     )
 )
 """Policy → what is told to the page's own origin, to others, and from https to http."""
+_OLD_WORDS = {
+    "never": NOBODY,
+    "default": REFERRER_POLICY,
+    "always": "unsafe-url",
+    "origin-when-crossorigin": "origin-when-cross-origin",
+}
+"""The words that a <meta> may use too, of the time before the standard."""
 
 
 class Referrer:
@@ -66,12 +74,32 @@ class Referrer:
         return Referrer(told, self.policy) if told else self.under(NOBODY)
 
 
-def policy_of(headers: Sequence[str], usual: str) -> str:
-    """The policy that a page asks for in its headers Referrer-Policy: the last one that is known.
+def policy_of(headers: Sequence[str], metas: Iterable[str]) -> str:
+    """The policy that a page asks for: the last known one of its <meta>s, or else of its headers.
 
-    `usual` is the policy of the crawl. If that tells nobody anything, no page changes it.
+    Empty if it asks for none. `headers` are its headers Referrer-Policy, each a list of tokens, and
+    `metas` the content of its <meta name=referrer>, each a single token (W3C Referrer Policy, 4.2
+    and 8.1; HTML standard, 4.2.5.1).
     """
-    if usual == NOBODY or not headers:
-        return usual
-    words = (word.strip().lower() for line in headers for word in line.split(","))
-    return next((word for word in reversed(list(words)) if word in _TOLD), usual)
+    asked = ""
+    for line in headers:
+        for word in line.split(","):
+            asked = _known(word) or asked
+    for word in metas:
+        asked = _known(_OLD_WORDS.get(word.strip().lower(), word)) or asked
+    return asked
+
+
+def policy_of_link(rel: str | None, attribute: str | None) -> str:
+    """The policy that a link asks for in its `rel` or its `referrerpolicy` (HTML standard, 4.6.4).
+
+    Empty if it asks for none.
+    """
+    if rel and "noreferrer" in words(rel):
+        return NOBODY
+    return _known(attribute) if attribute else ""
+
+
+def _known(word: str) -> str:
+    policy = word.strip().lower()
+    return policy if policy in _TOLD else ""

@@ -63,6 +63,7 @@ class Request:
         "dont_filter",
         "encoding",
         "errback",
+        "link_policy",
         "method",
         "priority",
         "url",
@@ -108,6 +109,9 @@ class Request:
         self._cookies = cookies or None
         self._flags = list(flags) if flags else None
         self._cb_kwargs = dict(cb_kwargs) if cb_kwargs else None
+        self.link_policy = ""
+        """The referrer policy for which the link of this request asks; empty if it asks for none.
+        The crawl reads it when it takes the request from a callback."""
 
     @property
     def headers(self) -> RequestHeaders:
@@ -162,7 +166,9 @@ class Request:
         """A copy with some attributes changed, of class `cls`; by default of the same class."""
         made = cls or type(self)
         names = [key for key in made.attributes if key not in changes and hasattr(self, key)]
-        return made(**{key: getattr(self, key) for key in names}, **changes)
+        copy = made(**{key: getattr(self, key) for key in names}, **changes)
+        copy.link_policy = self.link_policy
+        return copy
 
     def to_dict(self, *, spider: Any = None) -> dict[str, Any]:
         """The request as a JSON value, with callbacks by name. A key that is missing has its

@@ -18,10 +18,14 @@ from crawler.engine.http.link import Link
 from crawler.engine.http.page_kind import Kind
 from crawler.engine.http.page_selector import Selector
 from crawler.engine.http.request import Request
+from crawler.engine.http.selectors import AskedLink
 
 __all__ = ["Headers", "Response", "Selector"]
 
 _PAGES = (Kind.HTML, Kind.XHTML)
+_TELLING = ("<base", "refresh", *(f"{before}referrer" for before in "\"'="))
+"""What stands in a head with a tag that counts. `noreferrer` and `document.referrer` tell nothing,
+and many pages have them."""
 _PLAIN_PATH = re.compile(r"(?:/[\w.~%-]+)+/?(?:\?[\w.~%=&+-]+)?", re.ASCII)
 
 
@@ -126,11 +130,11 @@ class Response:
 
     @cached_property
     def head_tags(self) -> list[head.Tag]:
-        """The <meta> and <base> tags of a page with a base or a refresh; of others none."""
+        """The <meta> and <base> tags of a page that has any which count; of others none."""
         is_page = self.kind in _PAGES or (self.kind is Kind.OTHER and self._begins_as_markup)
         if not is_page:
             return []
-        return list(head.tags(self.text, "<base", "refresh", is_xml=self.kind is Kind.XHTML))
+        return list(head.tags(self.text, *_TELLING, is_xml=self.kind is Kind.XHTML))
 
     @cached_property
     def selector(self) -> Selector:
@@ -184,7 +188,10 @@ class Response:
 
         `rest` are more arguments of `Request`. Raises ValueError if it is no link.
         """
-        return Request(self.absolute(_href(url)), callback, **rest)
+        request = Request(self.absolute(_href(url)), callback, **rest)
+        if not isinstance(url, str):
+            request.link_policy = _policy(url)
+        return request
 
     def follow_all(
         self,
@@ -201,23 +208,32 @@ class Response:
         """
         if (urls is not None) + (css is not None) + (xpath is not None) != 1:
             raise ValueError("follow_all takes one of urls, css and xpath")
-        hrefs = self._hrefs(css, xpath) if urls is None else _present(urls)
-        return (Request(url, callback, **rest) for url in self.links(hrefs))
+        links = self._asked(css, xpath) if urls is None else _present(urls)
+        return self._requests(links, callback, rest)
 
-    def links(self, hrefs: Iterable[str]) -> Iterator[str]:
-        """The absolute URLs of the links that lead to web pages."""
+    def _asked(self, css: str | None, xpath: str | None) -> list[AskedLink]:
+        selection = selectors.css(css) if css is not None else selectors.xpath(xpath or "")
+        return selection.links(self.selector.root)
+
+    def _requests(
+        self, links: Iterable[AskedLink], callback: Any, rest: Mapping[str, Any]
+    ) -> Iterator[Request]:
+        for url, policy in self.links(links):
+            request = Request(url, callback, **rest)
+            if policy:
+                request.link_policy = policy
+            yield request
+
+    def links(self, links: Iterable[AskedLink]) -> Iterator[AskedLink]:
+        """The links that lead to web pages, with their absolute URLs."""
         base = urls.parsed_base(self._base)
-        for href in hrefs:
+        for href, policy in links:
             try:  # most links come this way: those in ASCII need no further call
                 url = (base + href).href if href.isascii() else self.absolute(href)
             except ValueError:
                 continue
             if url.startswith(("http://", "https://")):
-                yield url
-
-    def _hrefs(self, css: str | None, xpath: str | None) -> list[str]:
-        selection = selectors.css(css) if css is not None else selectors.xpath(xpath or "")
-        return selection.hrefs(self.selector.root)
+                yield url, policy
 
     @property
     def _begins_as_markup(self) -> bool:
@@ -280,8 +296,15 @@ def _href(link: str | parsel.Selector | Link) -> str:
     return str(href)
 
 
-def _present(links: Iterable[str | parsel.Selector | Link]) -> Iterator[str]:
-    """The URLs of the links. Elements of a SelectorList without href are skipped."""
+def _policy(link: parsel.Selector | Link) -> str:
+    """The referrer policy for which a link asks; empty if it asks for none."""
+    if isinstance(link, Link):
+        return link.referrer_policy
+    return selectors.referrer_policy(link.root)
+
+
+def _present(links: Iterable[str | parsel.Selector | Link]) -> Iterator[AskedLink]:
+    """The links as they are written. Elements of a SelectorList without href are skipped."""
     for link in links:
         try:
             href = _href(link)
@@ -289,4 +312,4 @@ def _present(links: Iterable[str | parsel.Selector | Link]) -> Iterator[str]:
             if not isinstance(links, SelectorList):
                 raise
         else:
-            yield href
+            yield href, "" if isinstance(link, str) else _policy(link)

@@ -14,8 +14,12 @@ from lxml import etree  # type: ignore[import-untyped]
 from parsel.csstranslator import HTMLTranslator
 from parsel.xpathfuncs import setup as register_xpath_functions
 
+from crawler.engine.http.referrer import policy_of_link
+
 NAMESPACES = {"re": "http://exslt.org/regular-expressions", "set": "http://exslt.org/sets"}
-_HREFS_INSIDE = etree.XPath(".//a/@href", smart_strings=False)
+AskedLink = tuple[str, str]
+"""A link as it is written, and the referrer policy for which it asks; empty if for none."""
+_LINKS_INSIDE = etree.XPath(".//a[@href]")
 _ALL_TEXT = etree.XPath("string()")
 
 register_xpath_functions()
@@ -46,17 +50,26 @@ class Selection:
         """What the selector finds, as trimmed texts; for an element all text inside."""
         return [_text(node) for node in self.nodes(root)]
 
-    def hrefs(self, root: Any) -> list[str]:
+    def links(self, root: Any) -> list[AskedLink]:
         """The links that the selector finds: strings, an element's href, or the links inside it."""
-        found: list[str] = []
+        found: list[AskedLink] = []
         for node in self.nodes(root):
             if isinstance(node, str):
-                found.append(node)
+                found.append((node, ""))
             elif (href := node.get("href")) is not None:
-                found.append(href)
+                rel, attribute = node.get("rel"), node.get("referrerpolicy")
+                asks = rel is not None or attribute is not None  # most links ask for nothing
+                found.append((href, policy_of_link(rel, attribute) if asks else ""))
             else:
-                found += _HREFS_INSIDE(node)
+                found += [(link.get("href"), referrer_policy(link)) for link in _LINKS_INSIDE(node)]
         return found
+
+
+def referrer_policy(root: Any) -> str:
+    """The referrer policy for which an element asks, if it is one; empty if it asks for none."""
+    return (
+        "" if isinstance(root, str) else policy_of_link(root.get("rel"), root.get("referrerpolicy"))
+    )
 
 
 def _evaluator(xpath: str) -> Callable[[Any], Any]:

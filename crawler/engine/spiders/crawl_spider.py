@@ -108,12 +108,14 @@ class CrawlSpider(Spider):
 
     def _build_request(self, rule_index: int, link: Link) -> Request:
         rule = self.rules[rule_index]
-        return Request(
+        request = Request(
             link.url,
             self._callback,
             errback=self._errback if rule.errback is not None else None,
             meta={"rule": rule_index, "link_text": link.text},
         )
+        request.link_policy = link.referrer_policy
+        return request
 
     def _method(self, method: Method | None) -> Callable[..., Any] | None:
         if isinstance(method, str):

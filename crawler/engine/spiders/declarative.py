@@ -76,9 +76,11 @@ class DeclaredSpider(SitemapSpider):
     def _requests(self, response: Response) -> Iterator[Request]:
         for rule in self.declaration.follow:
             if rule.match is None or rule.match.search(response.url):
-                for url in response.links(rule.links.hrefs(response.selector.root)):
+                for url, policy in response.links(rule.links.links(response.selector.root)):
                     if rule.allows(url):
-                        yield Request(url)
+                        request = Request(url)
+                        request.link_policy = policy
+                        yield request
 
 
 def compile_declaration(data: Any, where: str = "spider") -> type[DeclaredSpider]:

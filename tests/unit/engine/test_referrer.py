@@ -2,10 +2,14 @@
 
 import pytest
 
+from crawler import CrawlSpider, LinkExtractor, Response, Rule
 from crawler.engine.frontier.frontier import Frontier
 from crawler.engine.frontier.job import Job
-from crawler.engine.http.referrer import MOST_CHARACTERS, Referrer, policy_of
+from crawler.engine.http import markup
+from crawler.engine.http.referrer import MOST_CHARACTERS, Referrer, policy_of, policy_of_link
 from crawler.engine.http.request import Request
+from crawler.engine.spiders.callbacks import given
+from crawler.engine.spiders.declarative import compile_declaration
 from crawler.settings.crawl import REFERRER_POLICIES, CrawlSettings
 
 PAGE = "https://shop.example/a?b=1"
@@ -46,18 +50,99 @@ def test_other_origins_and_passwords_and_long_urls(page, target, told):
 
 
 @pytest.mark.parametrize(
-    ("lines", "policy"),
+    ("lines", "metas", "policy"),
     [
-        ([], "origin"),
-        (["same-origin"], "same-origin"),
-        (["no-referrer, STRICT-ORIGIN"], "strict-origin"),
-        (["same-origin", "unsafe-url, later-policy"], "unsafe-url"),
-        (["", "nonsense"], "origin"),
+        ([], [], ""),
+        (["same-origin"], [], "same-origin"),
+        (["no-referrer, STRICT-ORIGIN"], [], "strict-origin"),
+        (["same-origin", "unsafe-url, later-policy"], [], "unsafe-url"),
+        (["", "nonsense"], [], ""),
+        (["never"], [], ""),
+        (["same-origin"], ["origin"], "origin"),
+        (["same-origin"], ["nonsense", ""], "same-origin"),
+        ([], ["origin", "Same-Origin", "nonsense"], "same-origin"),
+        ([], ["origin, same-origin"], ""),
+        ([], ["Never"], "no-referrer"),
+        ([], ["always"], "unsafe-url"),
+        ([], ["default"], "strict-origin-when-cross-origin"),
+        ([], ["origin-when-crossorigin"], "origin-when-cross-origin"),
     ],
 )
-def test_a_page_may_ask_for_a_policy(lines, policy):
-    assert policy_of(lines, "origin") == policy
-    assert policy_of(lines, "no-referrer") == "no-referrer"
+def test_a_page_may_ask_for_a_policy(lines, metas, policy):
+    assert policy_of(lines, metas) == policy
+
+
+HEADED = (
+    '<html><head><title>x</title>{}</head><body>{}<a href="/b" rel="noreferrer">b</a></body></html>'
+)
+
+
+@pytest.mark.parametrize(
+    ("tag", "policy"),
+    [
+        ('<meta name="referrer" content="origin">', "origin"),
+        ("<META CONTENT = no-referrer NAME=Referrer>", "no-referrer"),
+        (
+            "<meta name='referrer' content='same-origin'/><meta name=referrer content=x>",
+            "same-origin",
+        ),
+        ('<!-- <meta name="referrer" content="origin"> -->', ""),
+        ("<script>\"<meta name='referrer' content=origin>\"</script>", ""),
+        ('<meta name="referrer">', ""),
+        ('<meta property="referrer" content="origin">', ""),
+        ('<link rel="noreferrer"><script>if(document.referrer){}</script>', ""),
+    ],
+)
+def test_the_head_of_a_page_names_its_policy(tag, policy):
+    for kind in ("text/html", "application/xhtml+xml"):
+        page = Response("http://h/a", 200, {"content-type": kind}, HEADED.format(tag, "").encode())
+        assert markup.referrer_policy(page) == policy
+    text = Response(
+        "http://h/a", 200, {"content-type": "text/plain"}, HEADED.format(tag, "").encode()
+    )
+    assert markup.referrer_policy(text) == ""
+
+
+@pytest.mark.parametrize(
+    ("rel", "attribute", "policy"),
+    [
+        (None, None, ""),
+        ("nofollow noopener", "", ""),
+        ("noopener NOREFERRER", "unsafe-url", "no-referrer"),
+        ("noreferrers", "Origin", "origin"),
+        (None, "never", ""),
+    ],
+)
+def test_a_link_may_ask_for_a_policy(rel, attribute, policy):
+    assert policy_of_link(rel, attribute) == policy
+
+
+class Ruled(CrawlSpider):
+    name = "ruled"
+    rules = (Rule(LinkExtractor()),)
+
+
+LINKS = """<p><a href=/1 rel=noreferrer>1</a>
+<a href=/2 referrerpolicy=origin>2</a><a href=/3>3</a></p>"""
+ASKED = {"/1": "no-referrer", "/2": "origin", "/3": ""}
+
+
+@pytest.mark.parametrize(
+    "asks",
+    [
+        lambda page: page.follow_all(css="a"),
+        lambda page: page.follow_all(xpath="//p"),
+        lambda page: page.follow_all(page.css("a")),
+        lambda page: page.follow_all(LinkExtractor().extract_links(page)),
+        lambda page: map(page.follow, page.css("a")),
+        lambda page: (each.replace(priority=1) for each in page.follow_all(css="a")),
+        lambda page: given(Ruled(), page),
+        lambda page: given(compile_declaration({"name": "declared", "follow": [{}]})(), page),
+    ],
+)
+def test_the_request_of_a_link_knows_what_its_link_asks(asks):
+    page = Response("http://h/", 200, {"content-type": "text/html"}, LINKS.encode())
+    assert {each.url.removeprefix("http://h"): each.link_policy for each in asks(page)} == ASKED
 
 
 def test_after_a_redirect_no_more_is_told_than_the_hop_knew():
