@@ -1,6 +1,9 @@
 """The HTTP cache: what it gives back unasked, what it asks about, and what it never keeps."""
 
+import sqlite3
 import time
+from contextlib import closing
+from urllib.parse import quote
 
 import pytest
 
@@ -31,9 +34,24 @@ def said(asked):
     return Reply(str(asked.count).encode(), int(asked.number("status", 200)), headers)
 
 
+def enter(asked):
+    """/enter?c=Name=value; Path=/: a page that sets a cookie, and may be kept."""
+    return Reply(b"in", 200, [HTML, ("Set-Cookie", asked.query["c"]), KEPT])
+
+
+def greeting(asked):
+    """/greeting/…: a page whose text is the cookies that came, in their order by name."""
+    came = asked.headers.get("HTTP_COOKIE", "")
+    text = "; ".join(sorted(came.split("; ")))
+    return Reply(text.encode(), 200, [HTML, KEPT, ("Vary", "Accept, Cookie")])
+
+
+KEPT = ("Cache-Control", "max-age=60")
+
+
 @pytest.fixture
 def site():
-    with Site(pages={"said": said}) as site:
+    with Site(pages={"said": said, "enter": enter, "greeting": greeting}) as site:
         yield site
 
 
@@ -145,6 +163,88 @@ def test_a_page_that_varies_is_another_for_another_cookie_and_user(site, stored,
     assert texts(stored, url, cache="rfc9111", **one)[1] == [("1", True)]
     assert texts(stored, url, cache="rfc9111", **two)[1] == [("2", False)]
     assert texts(stored, url, cache="rfc9111", **two)[1] == [("2", True)]
+
+
+class Members(Spider):
+    """Fetches each path in its session, one after the other."""
+
+    name = "members"
+    visits = ()
+    """Pairs of a session and a URL."""
+
+    def start(self):
+        yield self.request(0)
+
+    def request(self, number):
+        session, url = self.visits[number]
+        own = {"cookies": {"own": "1"}} if session == "own" else {}
+        more = {"cb_kwargs": {"number": number}, "dont_filter": True, **own}
+        return Request(url, meta={"cookiejar": session}, **more)
+
+    def parse(self, response, number):
+        yield {"text": response.text, "cached": "cached" in response.flags}
+        if number + 1 < len(self.visits):
+            yield self.request(number + 1)
+
+
+def visited(stored, cache, *visits):
+    """The texts of the pages in turn, and whether each came from the cache."""
+    spider = type("M", (Members,), {"visits": visits})
+    settings = {"cache": cache, "delay_s": 0.0, "robots": False}
+    _, items = crawled(spider, stored=stored, **settings)
+    return [(item["text"], item["cached"]) for item in items]
+
+
+@pytest.mark.parametrize("cache", ["rfc9111", "always"])
+def test_a_page_that_varies_is_that_of_the_cookies_in_the_jar(site, stored, cache):
+    enter, page = site.url("/enter?c=sid={}"), site.url("/greeting")
+    one, two = ("one", enter.format(1)), ("two", enter.format(2))
+    assert visited(stored, cache, one, two, ("one", page), ("two", page), ("two", page)) == [
+        ("in", False),
+        ("in", False),
+        ("sid=1", False),
+        ("sid=2", False),
+        ("sid=2", True),
+    ]
+    assert visited(stored, cache, ("none", page), ("own", page)) == [("", False), ("own=1", False)]
+
+
+@pytest.mark.parametrize("cache", ["rfc9111", "always"])
+def test_an_answer_from_the_cache_sets_its_cookies_again(site, stored, cache):
+    visits = [("one", site.url("/enter?c=sid=1%3B%20Path=/")), ("one", site.url("/greeting"))]
+    assert visited(stored, cache, *visits) == [("in", False), ("sid=1", False)]
+    assert visited(stored, cache, *visits) == [("in", True), ("sid=1", True)]
+
+
+@pytest.mark.parametrize(
+    ("cookie", "is_sent"),
+    [
+        ("a=b; Path=/greeting", True),
+        ("a=b; Path=/greet", False),
+        ("a=b; Path=/greeting/x/", True),
+        ("a=b; Secure; Path=/", True),
+        ("a=b; HttpOnly; Path=/; Max-Age=60", True),
+        ("a=b; Path=/; Max-Age=0", False),
+        ("a=; Path=/", True),
+        ("a=b; Domain=other.example; Path=/", False),
+    ],
+)
+def test_the_cookies_that_are_compared_are_those_that_are_sent(site, stored, cookie, is_sent):
+    page = ("one", site.url("/greeting/x"))
+    first = visited(stored, "always", page)
+    assert first == [("", False)]
+    enter = ("one", site.url(f"/enter?c={quote(cookie)}"))
+    (_, second) = visited(stored, "always", enter, page)
+    pair = cookie.partition(";")[0]
+    assert second == ((pair, False) if is_sent else ("", True))
+
+
+def test_a_file_of_an_earlier_version_is_begun_anew(site, tmp_path):
+    file = tmp_path / "answers.sqlite"
+    with closing(sqlite3.connect(file)) as db:
+        db.execute("CREATE TABLE answers (url TEXT PRIMARY KEY, stored_s REAL, body BLOB)")
+    with closing(Cache(tmp_path)) as cache:
+        assert twice(site, cache, "/said?h=X:y", cache="always") == [("1", True)]
 
 
 def test_it_stays_within_its_size(site, stored):

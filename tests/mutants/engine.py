@@ -401,7 +401,7 @@ _DOWNLOAD = [
     ),
     Mutant(
         "cookies of a request are put under the host of its URL, whatever its header Host says",
-        "crawler/engine/crawl/cookies.py",
+        "crawler/engine/download/cookies.py",
         'return (header and urls.host(f"http://{header}/")) or urls.host(call.url)',
         "return urls.host(call.url)",
         "tests/integration/test_engine_wire.py -k cookies_of_a_request",
@@ -449,6 +449,13 @@ _DOWNLOAD = [
         "tests/integration/test_engine_wire.py -k policy_is_that",
     ),
     Mutant(
+        "the HTTP cache gives one session the pages of another",
+        "crawler/engine/download/cookies.py",
+        "jar = call.jar.sent_to(call.url, host_of(call)) if call.jar is not None else ()",
+        "jar: Sequence[str] = ()",
+        "tests/integration/test_engine_cache.py -k cookies_in_the_jar",
+    ),
+    Mutant(
         "a cookie of the request replaces the server's",
         "crawler/engine/crawl/sender.py",
         "is_first = not job.hops and not job.attempts",
@@ -472,7 +479,7 @@ _DOWNLOAD = [
     Mutant(
         "an answer under one cookie is given back under another",
         "crawler/engine/download/rfc9111.py",
-        ' f"Cookie: {call.cookies}",',
+        " f\"Cookie: {cookies() if 'cookie' in names else ''}\",",
         "",
         "tests/integration/test_engine_cache.py -k cookie_and_user",
     ),

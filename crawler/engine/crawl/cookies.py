@@ -15,9 +15,8 @@ from crawler.engine.download.cookies import MOST_SENT
 from crawler.engine.frontier.job import SetCookie
 from crawler.engine.http import urls
 from crawler.engine.http.headers import text_of
-from crawler.engine.http.messages import CookieStore, FetchCall, FetchError
+from crawler.engine.http.messages import CookieStore, FetchError
 from crawler.engine.http.request import Cookies
-from crawler.settings import wire
 
 _NO_COOKIE = re.compile(r"[\x00-\x1f\x7f;]")
 _NO_NAME = re.compile(r"[=#]|^$")
@@ -49,13 +48,6 @@ def still_sent(written: Iterable[str], received: Collection[SetCookie], url: str
         for pair in filter(None, map(str.strip, text.split(";"))):
             if pair.partition("=")[0].strip() not in anew:
                 yield pair
-
-
-def host_of(call: FetchCall) -> str:
-    """The host to which libcurl sends cookies: that of a header Host, or else that of the URL."""
-    own = (line.partition(":")[2].strip() for line in call.headers if wire.name_of(line) == "host")
-    header = next(own, "")
-    return (header and urls.host(f"http://{header}/")) or urls.host(call.url)
 
 
 class _Cookie:

@@ -9,7 +9,7 @@ from typing import Any
 
 from crawler.engine.crawl import cookies
 from crawler.engine.download.cache_policy import CachePolicy
-from crawler.engine.download.cookies import CookieJar
+from crawler.engine.download.cookies import CookieJar, host_of
 from crawler.engine.download.decompress import CODINGS
 from crawler.engine.download.proxies import Proxies, Relay, Submits, checked
 from crawler.engine.frontier.job import Job
@@ -198,7 +198,7 @@ class Sender:
         if headers:
             call.headers = _in_place_of(call.headers, headers)
         if job.request.cookies and home:
-            host = cookies.host_of(call)
+            host = host_of(call)
             is_first = not job.hops and not job.attempts
             written += cookies.taken(call.jar, job.request.cookies, host, is_first)
         call.cookies = "; ".join(cookies.still_sent(filter(None, written), job.received, call.url))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from crawler.engine.download import rfc9111
+from crawler.engine.download.cookies import sent
 from crawler.engine.download.curl_transfer import fault
 from crawler.engine.download.http_cache import Cache
 from crawler.engine.download.rfc9111 import Entry
@@ -24,9 +25,15 @@ class CachePolicy:
         self._now_s = now_s
 
     def fresh(self, call: FetchCall) -> FetchAnswer | None:
-        """The stored answer, if it may be used without asking the site."""
+        """The stored answer, if it may be used without asking the site.
+
+        The jar of the request gets the cookies that the answer had set.
+        """
         entry = self._store.get(self._owner, call) if is_cacheable(call) else None
-        return entry.answer() if entry is not None and self._is_fresh(entry) else None
+        if entry is None or not self._is_fresh(entry):
+            return None
+        _restore_cookies(call, entry)
+        return entry.answer()
 
     def asking(self, call: FetchCall, done: Done) -> Done:
         """Prepare a request that will be sent.
@@ -41,10 +48,11 @@ class CachePolicy:
         )
         if entry is not None:
             call.headers = (*call.headers, *rfc9111.validators(entry))
+        cookies = sent(call)  # the answer may change the jar
 
         def arrived(result: FetchAnswer | FetchError) -> None:
             try:
-                result = self._kept(call, entry, result)
+                result = self._kept(call, entry, result, cookies)
             except Exception as error:
                 result = fault(error, call)
             done(result)
@@ -59,21 +67,31 @@ class CachePolicy:
         return not most_s or now_s < entry.stored_s + most_s
 
     def _kept(
-        self, call: FetchCall, entry: Entry | None, result: FetchAnswer | FetchError
+        self,
+        call: FetchCall,
+        entry: Entry | None,
+        result: FetchAnswer | FetchError,
+        cookies: str,
     ) -> FetchAnswer | FetchError:
         if isinstance(result, FetchError):
             return result
         if entry is not None and result.status == 304:
+            _restore_cookies(call, entry)
             result = rfc9111.validated(entry, result)
         elif not self._is_worth_it(result):
             return result
-        self._store.put(self._owner, call, result, self._now_s())
+        self._store.put(self._owner, call, result, self._now_s(), cookies)
         return result
 
     def _is_worth_it(self, answer: FetchAnswer) -> bool:
         if self._settings.cache == CACHE_RFC9111:
             return rfc9111.is_storable(answer)
         return answer.status not in self._settings.retry_statuses
+
+
+def _restore_cookies(call: FetchCall, entry: Entry) -> None:
+    if call.jar is not None and entry.cookies:
+        call.jar.restore(entry.cookies)
 
 
 def is_cacheable(call: FetchCall) -> bool:

@@ -9,12 +9,16 @@ Cookies are bytes, which any site may set to anything. As texts they have the fo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 import pycurl
 
+from crawler.engine.http import urls
 from crawler.engine.http.headers import bytes_of, text_of
+from crawler.engine.http.messages import FetchCall
+from crawler.settings import wire
 
 MAX_COOKIES = 10_000
 """The most cookies of a jar. With more, it forgets the older half."""
@@ -23,6 +27,8 @@ MOST_SENT = 8_000
 8,190, and with a single one the header is broken."""
 LOOK_EACH = 1000
 """The number of answers after which a jar counts its cookies."""
+_TRUSTED = frozenset({"localhost", "127.0.0.1", "::1"})
+"""The hosts to which libcurl sends cookies with `Secure` over http too."""
 
 
 class CookieJar:
@@ -54,6 +60,22 @@ class CookieJar:
         finally:
             handle.close()
 
+    def sent_to(self, url: str, host: str) -> Sequence[str]:
+        """The cookies that libcurl sends with a request, as `name=value` (RFC 6265, 5.4)."""
+        parts = urlsplit(url)
+        is_safe = parts.scheme == "https" or host in _TRUSTED
+        kept = (_Kept.of(line) for line in self.lines())
+        return [each.pair for each in kept if each.goes_to(host, parts.path or "/", is_safe)]
+
+    def lines_of(self, names: Collection[str], host: str) -> Sequence[str]:
+        """The lines of the cookies of a host with these names, for `restore`."""
+        kept = ((line, _Kept.of(line)) for line in self.lines())
+        return [line for line, each in kept if each.name in names and each.is_of(host)]
+
+    def restore(self, lines: Iterable[str]) -> None:
+        """Keep cookies that `lines_of` gave. One whose time is over is dropped."""
+        self._write(lines)
+
     def answered(self) -> None:
         """Count an answer. A jar with too many cookies forgets the older half."""
         self._answers += 1
@@ -70,6 +92,57 @@ class CookieJar:
                 handle.setopt(pycurl.COOKIELIST, bytes_of(line))
         finally:
             handle.close()
+
+
+def host_of(call: FetchCall) -> str:
+    """The host to which libcurl sends cookies: that of a header Host, or else that of the URL."""
+    own = (line.partition(":")[2].strip() for line in call.headers if wire.name_of(line) == "host")
+    header = next(own, "")
+    return (header and urls.host(f"http://{header}/")) or urls.host(call.url)
+
+
+def sent(call: FetchCall) -> str:
+    """The header Cookie of a request, its own cookies and those of its jar, in a fixed order."""
+    own = list(filter(None, map(str.strip, call.cookies.split(";"))))
+    jar = call.jar.sent_to(call.url, host_of(call)) if call.jar is not None else ()
+    return "; ".join(sorted([*own, *jar]))
+
+
+class _Kept(NamedTuple):
+    """A cookie of a jar."""
+
+    domain: str
+    below: str
+    path: str
+    secure: str
+    expires: str
+    name: str
+    value: str
+
+    @classmethod
+    def of(cls, line: str) -> _Kept:
+        """Read a line of Netscape's format, as libcurl writes it."""
+        return cls(*line.removeprefix("#HttpOnly_").split("\t"))
+
+    @property
+    def pair(self) -> str:
+        """The cookie as it is sent."""
+        return f"{self.name}={self.value}"
+
+    def is_of(self, host: str) -> bool:
+        """Whether it belongs to a host, or to one above it."""
+        domain = self.domain.lstrip(".").lower()
+        return (
+            urls.is_within(host, frozenset({domain}))
+            if self.below == _truth(True)
+            else host == domain
+        )
+
+    def goes_to(self, host: str, path: str, is_safe: bool) -> bool:
+        """Whether it is sent to a path of a host (RFC 6265, 5.1.4)."""
+        if not self.is_of(host) or (self.secure == _truth(True) and not is_safe):
+            return False
+        return f"{path}/".startswith(f"{self.path.rstrip('/')}/")
 
 
 def _truth(value: bool) -> str:

@@ -6,11 +6,12 @@ cache_policy.py decides what is stored and used. An error of the disk counts as 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from crawler.engine.download.cookies import host_of, sent
 from crawler.engine.download.rfc9111 import Entry, varying
 from crawler.engine.http.headers import Headers
 from crawler.engine.http.messages import FetchAnswer, FetchCall
@@ -29,12 +30,15 @@ PATIENCE_S = 0.2
 _SCHEMA = """
 PRAGMA journal_mode = WAL;
 PRAGMA synchronous = OFF;
+PRAGMA user_version = 2;
 CREATE TABLE IF NOT EXISTS answers (
-    url TEXT PRIMARY KEY, stored_s REAL, status INTEGER, headers BLOB, vary TEXT, body BLOB
+    url TEXT PRIMARY KEY, stored_s REAL, status INTEGER, headers BLOB, vary TEXT, body BLOB,
+    cookies TEXT
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS by_age ON answers (stored_s);
 """
-_FIND = "SELECT stored_s, status, headers, vary, body FROM answers WHERE url = ?"
+_VERSION = 2
+_FIND = "SELECT stored_s, status, headers, vary, body, cookies FROM answers WHERE url = ?"
 
 
 class Cache:
@@ -52,14 +56,21 @@ class Cache:
         found = self._attempt(lambda db: db.execute(_FIND, (key,)).fetchone())
         if found is None:
             return None
-        stored_s, status, headers, vary, body = found
+        stored_s, status, headers, vary, body, kept = found
         lines = headers.splitlines(keepends=True)
-        entry = Entry(stored_s, status, lines, json.loads(vary), body)
+        entry = Entry(stored_s, status, lines, json.loads(vary), body, json.loads(kept))
         return entry if _matches(entry, call) else None
 
-    def put(self, owner: str, call: FetchCall, answer: FetchAnswer, now_s: float) -> None:
-        """Store an answer in place of an older one. `now_s` is wall time."""
-        vary = json.dumps(varying(call, Headers.parse(answer.header_lines)))
+    def put(
+        self, owner: str, call: FetchCall, answer: FetchAnswer, now_s: float, cookies: str
+    ) -> None:
+        """Store an answer in place of an older one.
+
+        `now_s` is wall time. `cookies` is the header Cookie that was sent. What the answer has set
+        is in the jar by now.
+        """
+        headers = Headers.parse(answer.header_lines)
+        vary = json.dumps(varying(call, headers, lambda: cookies))
         row = (
             _key(owner, call),
             now_s,
@@ -67,6 +78,7 @@ class Cache:
             b"".join(line.rstrip() + b"\r\n" for line in answer.header_lines),
             vary,
             answer.body,
+            json.dumps(_set_cookies(call, headers)),
         )
         self._attempt(lambda db: self._store(db, row, len(answer.body)))
 
@@ -101,12 +113,14 @@ class Cache:
         import sqlite3
 
         db = sqlite3.connect(self._file, timeout=PATIENCE_S, isolation_level=None)
+        if db.execute("PRAGMA user_version").fetchone()[0] != _VERSION:
+            db.execute("DROP TABLE IF EXISTS answers")  # of another version of the crawler
         db.executescript(_SCHEMA)
         self._bytes = db.execute("SELECT coalesce(sum(length(body)), 0) FROM answers").fetchone()[0]
         return db
 
     def _store(self, db: sqlite3.Connection, row: tuple[Any, ...], size: int) -> None:
-        db.execute("INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?, ?)", row)
+        db.execute("INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?, ?, ?)", row)
         self._bytes += size
         if self._bytes > self._most_bytes:
             self._shrink(db)
@@ -126,4 +140,13 @@ def _key(owner: str, call: FetchCall) -> str:
 
 
 def _matches(entry: Entry, call: FetchCall) -> bool:
-    return varying(call, entry.headers) == entry.vary
+    return varying(call, entry.headers, lambda: sent(call)) == entry.vary
+
+
+def _set_cookies(call: FetchCall, headers: Headers) -> Sequence[str]:
+    """What an answer has set in the jar of its request."""
+    if call.jar is None or "set-cookie" not in headers:
+        return ()
+    pairs = (line.partition(";")[0] for line in headers.getall("set-cookie"))
+    names = {pair.partition("=")[0].strip() for pair in pairs}
+    return call.jar.lines_of(names, host_of(call))

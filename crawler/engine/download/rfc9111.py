@@ -7,7 +7,7 @@ by ETag and Last-Modified. The functions are pure.
 from __future__ import annotations
 
 import email.utils
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from crawler.engine.http.headers import Headers, text_of
@@ -31,6 +31,8 @@ class Entry:
     vary: Mapping[str, str]
     """The request's values of the headers that Vary names."""
     body: bytes
+    cookies: Sequence[str] = ()
+    """The cookies that it has set, as lines of a jar."""
 
     @property
     def headers(self) -> Headers:
@@ -115,15 +117,18 @@ def directives(headers: Headers) -> Mapping[str, str]:
     return {name: value.strip('"') for name, _, value in pairs}
 
 
-def varying(call: FetchCall, headers: Headers) -> Mapping[str, str]:
+def varying(call: FetchCall, headers: Headers, cookies: Callable[[], str]) -> Mapping[str, str]:
     """The request's values of the headers by which an answer varies.
 
-    Of the cookies those count that the crawl writes itself, not those of its jar; and of a login,
-    the user.
+    `cookies` tells the header Cookie that is sent. Of a login, the user counts.
     """
     names = {name.strip().lower() for name in ", ".join(headers.getall("vary")).split(",")}
     user = call.credentials.user if call.credentials is not None else ""
-    own = (f"Referer: {call.referer}", f"Cookie: {call.cookies}", f"Authorization: {user}")
+    own = (
+        f"Referer: {call.referer}",
+        f"Cookie: {cookies() if 'cookie' in names else ''}",
+        f"Authorization: {user}",
+    )
     sent = (line.partition(":") for line in (*own, *call.headers))
     return {name.lower(): value.strip() for name, _, value in sent if name.lower() in names}
 

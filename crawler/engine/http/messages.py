@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, Self
 
@@ -130,6 +130,18 @@ class CookieStore(Protocol):
         self, name: str, value: str, *, domain: str, below: bool, path: str, secure: bool
     ) -> None:
         """Keep a cookie for a host; with `below`, also for the hosts below it."""
+        ...
+
+    def sent_to(self, url: str, host: str) -> Sequence[str]:
+        """The cookies that a request to a URL of a host carries, as `name=value`."""
+        ...
+
+    def lines_of(self, names: Collection[str], host: str) -> Sequence[str]:
+        """The cookies of a host with these names, for `restore`."""
+        ...
+
+    def restore(self, lines: Iterable[str]) -> None:
+        """Keep cookies that `lines_of` gave."""
         ...
 
     def answered(self) -> None:
