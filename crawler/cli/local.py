@@ -13,8 +13,8 @@ import click
 import gevent
 
 from crawler import logs
-from crawler.cli.base import CONFIG, FAILED, commands
-from crawler.cli.signals import interruptible, until_signal
+from crawler.cli.base import CONFIG, FAILED, INTERRUPTED, commands
+from crawler.cli.signals import end_in_order, interruptible, until_signal
 from crawler.errors import ConfigError, CrawlerError, Unavailable
 from crawler.model.records import State
 from crawler.settings import config
@@ -33,8 +33,13 @@ DEMO_SPIDER = "books"
     "The setting sinks does not count; see docs/items.md.",
 )
 def run(file: str | None, output: str) -> int:
-    """Run the tasks of a settings file in this process, without etcd."""
-    from crawler.devtools.all_tasks import run_tasks
+    """Run the tasks of a settings file in this process, without etcd.
+
+    Ctrl-C ends all crawls in order, and writes their items. A second Ctrl-C cuts off the callbacks
+    that do not end; the items yielded so far are written all the same, within 5 seconds. A third
+    ends the process at once.
+    """
+    from crawler.devtools.all_tasks import tasks_of
     from crawler.engine.items.sinks.targets import STANDARD_OUTPUT
     from crawler.terminal.progress import progress_to
 
@@ -43,10 +48,18 @@ def run(file: str | None, output: str) -> int:
     level = "error" if settings.logs.level in ("info", "warning") else settings.logs.level
     logs.setup(level, settings.logs.style)
     progress = progress_to(sys.stderr if output == STANDARD_OUTPUT else sys.stdout)
-    with interruptible():
-        finished = run_tasks(settings, output, progress)
+    with tasks_of(settings, output) as tasks:
+        end_in_order(tasks)
+        finished = tasks.run(progress)
     progress.finish(finished)
     click.echo(f"items: {_shown(output)}", err=output == STANDARD_OUTPUT)
+    if tasks.stopped:
+        click.echo(
+            f"crawler: {tasks.stopped} of {len(finished)} tasks were stopped before they were done;"
+            " their items so far are written",
+            err=True,
+        )
+        return INTERRUPTED
     failed = sum(resource.state is not State.DONE for resource in finished)
     if failed:
         click.echo(f"crawler: {failed} of {len(finished)} tasks failed", err=True)

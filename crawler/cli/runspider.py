@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 
@@ -11,20 +10,16 @@ import click
 from crawler import logs
 from crawler.cli import options
 from crawler.cli.base import CONFIG, FAILED, INTERRUPTED, commands
-from crawler.cli.signals import on_interrupt
+from crawler.cli.signals import end_in_order
 from crawler.devtools.one_spider import Solo, engine_for
 from crawler.engine.crawl.crawl import Crawl
 from crawler.engine.items.sinks.targets import STANDARD_OUTPUT, Targets, public
 from crawler.errors import InvalidArgument
-from crawler.hub import NativeAlarm, run_beside
 from crawler.model.records import State
 from crawler.terminal import report
 from crawler.terminal.terminal import StatusLine
 
 ADDED = "added to what it had before; -O instead of -o begins it anew"
-
-WRITE_S = 5.0
-"""How many seconds the last items may take to be written after a second Ctrl-C."""
 
 
 @commands.command()
@@ -69,7 +64,7 @@ def runspider(
             solo = Solo(engine, spec, Targets(outputs, fresh, spec.name))
         except InvalidArgument as error:
             raise options.refused(error) from error
-        end_within(WRITE_S, solo)
+        end_in_order(solo)
         crawl = solo.run(lambda found: line.show(report.status(found)))
     line.show("")
     return _tell(crawl, (*outputs, *fresh), longer)
@@ -81,36 +76,6 @@ def _has_items(place: str) -> bool:
     if path.is_dir():
         return any(path.iterdir())
     return path.is_file() and path.stat().st_size > 0
-
-
-def end_within(patience_s: float, solo: Solo) -> None:
-    """Let the first Ctrl-C end the crawl in order, and the second cut its callback off; then the
-    process ends after `patience_s` seconds at the latest."""
-
-    def stop() -> None:
-        solo.stop()
-        _say(
-            "stopping: it lets the running callback end, and writes the items. Press Ctrl-C again"
-            " to cut the callback off; the items yielded so far are written all the same"
-        )
-
-    def cut_off() -> None:
-        _say("cutting the callback off, and writing the items")
-        run_beside(lambda: _end_after(patience_s))
-        solo.cut_off()
-
-    on_interrupt(stop, cut_off)
-
-
-def _end_after(patience_s: float) -> None:
-    NativeAlarm().wait(patience_s)
-    _say(f"the crawl did not end within {patience_s:g} s; its last items may be lost")
-    os._exit(INTERRUPTED)
-
-
-def _say(message: str) -> None:
-    """Write a line from a signal handler or a native thread."""
-    os.write(sys.stderr.fileno(), f"crawler: {message}\n".encode())
 
 
 def _tell(crawl: Crawl, places: tuple[str, ...], longer: set[str]) -> int:

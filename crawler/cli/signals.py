@@ -5,14 +5,31 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from types import FrameType
-from typing import Any
+from typing import Any, Protocol
 
 import gevent
 from gevent.event import Event
 
 from crawler.cli.base import INTERRUPTED
+from crawler.hub import NativeAlarm, run_beside
+
+WRITE_S = 5.0
+"""How many seconds the last items may take to be written after a second Ctrl-C."""
+
+
+class Crawling(Protocol):
+    """What crawls in this process. Both may be called from a signal handler, and do not block."""
+
+    def stop(self) -> None:
+        """Let it end soon, in order."""
+        ...
+
+    def cut_off(self) -> None:
+        """End callbacks where they are. It may raise GreenletExit."""
+        ...
 
 
 def until_signal(*then: Callable[[], None]) -> Event:
@@ -63,6 +80,36 @@ def on_interrupt(*answers: Callable[[], None]) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, handle)
+
+
+def end_in_order(crawling: Crawling) -> None:
+    """Let the first Ctrl-C end what crawls in order, and the second cut its callbacks off; then the
+    process ends after `WRITE_S` seconds at the latest. A third ends it at once."""
+
+    def stop() -> None:
+        crawling.stop()
+        _say(
+            "stopping: it lets the running callback end, and writes the items. Press Ctrl-C again"
+            " to cut the callback off; the items yielded so far are written all the same"
+        )
+
+    def cut_off() -> None:
+        _say("cutting the callback off, and writing the items")
+        run_beside(_end_late)
+        crawling.cut_off()
+
+    on_interrupt(stop, cut_off)
+
+
+def _end_late() -> None:
+    NativeAlarm().wait(WRITE_S)
+    _say(f"the crawl did not end within {WRITE_S:g} s; its last items may be lost")
+    os._exit(INTERRUPTED)
+
+
+def _say(message: str) -> None:
+    """Write a line from a signal handler or a native thread."""
+    os.write(sys.stderr.fileno(), f"crawler: {message}\n".encode())
 
 
 def _turn_at_signals() -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import gevent
@@ -16,7 +17,7 @@ from crawler.engine.items.sinks.sink import Sink, SinkMaker
 from crawler.engine.items.sinks.targets import Targets, is_database, is_target, open_sink
 from crawler.engine.spiders.loader import load_spiders
 from crawler.errors import ConfigError
-from crawler.model.records import Owner, Resource, Spec
+from crawler.model.records import Owner, Resource, Spec, State
 from crawler.node.worker.runs import Run, folder_name
 from crawler.settings.sections import Settings
 from crawler.supervision import Supervisor
@@ -24,6 +25,7 @@ from crawler.terminal.progress import Progress
 
 LOOK_S = 0.1
 """The seconds between two updates of the progress."""
+STOPPED = "stopped before it was done"
 
 
 class SharedSink:
@@ -43,11 +45,9 @@ class SharedSink:
         self._sink.flush()
 
 
-def run_tasks(
-    settings: Settings, items: str, progress: Progress, clock: Clock | None = None
-) -> Sequence[Resource]:
-    """Run all tasks of the settings to their ends, and return them as they ended. Raises
-    ConfigError.
+@contextmanager
+def tasks_of(settings: Settings, items: str, clock: Clock | None = None) -> Iterator[Tasks]:
+    """All tasks of the settings, with an engine until the end of the block. Raises ConfigError.
 
     `items` names the place for the items of all tasks, as for `open_sink`, or a folder with a file
     for each task.
@@ -70,20 +70,24 @@ def run_tasks(
     supervisor = Supervisor("run", clock=clock)
     engine.start()
     try:
-        return _Single(engine, supervisor, settings.tasks, items).watch(progress, clock)
+        yield Tasks(engine, supervisor, settings.tasks, items)
     finally:
         engine.stop()
         supervisor.stop()
 
 
-class _Single:
+class Tasks:
+    """Runs tasks to their ends. `stop` and `cut_off` may be called from a signal handler."""
+
     def __init__(
         self, engine: Engine, supervisor: Supervisor, tasks: Sequence[Spec], items: str
     ) -> None:
         owner = Owner("this process", "")
+        self._engine = engine
         self._resources = [Resource(task, owner=owner, epoch=1) for task in tasks]
         self._runs = [Run(resource) for resource in self._resources]
         self._items = items
+        self._leave_progress: Callable[[], None] = lambda: None
         shared = is_target(items) and not is_database(items)
         self._whole = open_sink(items) if shared else None
         if self._whole is not None:
@@ -93,14 +97,45 @@ class _Single:
             for run in self._runs
         ]
 
-    def watch(self, progress: Progress, clock: Clock) -> Sequence[Resource]:
-        """Show the progress until all tasks have ended."""
+    @property
+    def stopped(self) -> int:
+        """How many tasks were stopped before they were done."""
+        return sum(run.stops > 0 and not run.ended for run in self._runs)
+
+    def stop(self) -> None:
+        """Let all tasks end in order: their callbacks may finish, and their items are written."""
+        self._leave_progress()
+        for run in self._runs:
+            run.stop()
+
+    def cut_off(self) -> None:
+        """End callbacks where they are. The items yielded so far are written.
+
+        If this call interrupted a callback, which must compute then, it raises GreenletExit.
+        """
+        self._leave_progress()
+        gevent.get_hub().loop.run_callback(self._cut_off_waiting)
+        if self._engine.task_in_callback() and gevent.getcurrent() in self._greenlets:
+            raise gevent.GreenletExit
+
+    def _cut_off_waiting(self) -> None:
+        """Cut off all that do not write their last items yet. The hub calls this."""
+        for run, greenlet in zip(self._runs, self._greenlets):
+            if not run.is_ending:
+                greenlet.kill(block=False)
+
+    def run(self, progress: Progress) -> Sequence[Resource]:
+        """Show the progress until all tasks have ended, and return them as they ended."""
+        self._leave_progress = progress.leave
         while any(not greenlet.dead for greenlet in self._greenlets):
             progress.update(self._states())
             gevent.joinall(self._greenlets, timeout=LOOK_S)
         if self._whole is not None:
             self._whole.close()
-        return self._states()
+        return [
+            state if state.state.finished else state.replace(state=State.FAILED, reason=STOPPED)
+            for state in self._states()
+        ]
 
     def _sink(self, run: Run) -> Sink | SinkMaker:
         if self._whole is not None:

@@ -29,6 +29,10 @@ class Progress(Protocol):
         """Show the present state of the tasks."""
         ...
 
+    def leave(self) -> None:
+        """Leave what is shown, because another line follows it. A signal handler may call this."""
+        ...
+
     def finish(self, resources: Sequence[Resource], elapsed_s: float | None = None) -> None:
         """Show how the tasks ended, as a table. The total of its seconds is `elapsed_s`."""
         ...
@@ -60,6 +64,10 @@ class LiveProgress:
         tick = int(self._clock.monotonic() / _TICK_S)
         lines = self._lines(resources, width - 1, height - 1, tick)
         self._draw(lines)
+
+    def leave(self) -> None:
+        """Draw the next bars below, and not over these."""
+        self._drawn = 0
 
     def finish(self, resources: Sequence[Resource], elapsed_s: float | None = None) -> None:
         """Replace the bars by the table of results."""
@@ -108,6 +116,9 @@ class PlainProgress:
             lines.append(summary)
         if lines:
             _write(self._stream, "\n".join(lines) + "\n")
+
+    def leave(self) -> None:
+        """Do nothing: no line is drawn over."""
 
     def finish(self, resources: Sequence[Resource], elapsed_s: float | None = None) -> None:
         """Write the last changes and the table of results."""

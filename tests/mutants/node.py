@@ -278,6 +278,20 @@ MUTANTS = [
         "tests/integration/test_fencing.py -k tells_how",
     ),
     Mutant(
+        "a second Ctrl-C at `crawler run` leaves a callback that waits",
+        "crawler/devtools/all_tasks.py",
+        "        gevent.get_hub().loop.run_callback(self._cut_off_waiting)",
+        "        pass",
+        "tests/integration/test_processes_run.py -k second_ctrl_c",
+    ),
+    Mutant(
+        "a second Ctrl-C at `crawler run` leaves a callback that computes",
+        "crawler/devtools/all_tasks.py",
+        "        if self._engine.task_in_callback() and gevent.getcurrent() in self._greenlets:",
+        "        if False:",
+        "tests/integration/test_processes_run.py -k second_ctrl_c",
+    ),
+    Mutant(
         "a second signal changes nothing",
         "crawler/node/worker/worker.py",
         "        self._runs.cut_off()",

@@ -51,6 +51,8 @@ class Crawl:
         self.spider = spider
         self.ended = Event()
         """Set at the end of `run`."""
+        self.is_ending = False
+        """Whether it fetches no more, and writes its last items. It must not be cut off then."""
         self._woken = Event()
         self._context = context = CrawlContext.of(name, spider, shared)
         self._clock = context.clock
@@ -129,6 +131,7 @@ class Crawl:
         """Crawl until nothing is left to fetch. It raises nothing for a fault; see `outcome`."""
         do_all(
             lambda: self._guarded(self._crawl),
+            self._begin_end,
             self._dispatcher.abort,
             self._frontier.close,
             self._close_spider,
@@ -137,6 +140,9 @@ class Crawl:
             self.ended.set,
             self._log_end,
         )
+
+    def _begin_end(self) -> None:
+        self.is_ending = True
 
     def _guarded(self, step: Callable[[], None]) -> None:
         """Run a step. Record an error that ends the whole crawl as its fault, for `outcome`. A

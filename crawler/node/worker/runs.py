@@ -96,6 +96,11 @@ class Run:
         """Whether it ran to its end, successfully or not."""
         return self._state.finished
 
+    @property
+    def is_ending(self) -> bool:
+        """Whether it fetches no more, and writes its last items."""
+        return self._crawl is not None and self._crawl.is_ending
+
     def execute(self, engine: Engine, sink: Sink | SinkMaker) -> None:
         """Crawl until done, stopped or failed. It blocks."""
         self._state = State.RUNNING

@@ -177,6 +177,18 @@ def test_each_update_is_one_write_that_leaves_the_cursor_visible():
     assert writes[0].endswith("\x1b[?25h")
 
 
+def test_bars_that_are_left_stay_and_the_next_stand_below_the_line_that_follows():
+    terminal = Terminal()
+    progress = LiveProgress(terminal, PLAIN, ManualClock())
+    progress.update([task("fiction")])
+    progress.leave()
+    terminal.write("crawler: stopping\n")
+    for _ in range(2):
+        progress.update([task("fiction")])
+    begins = [line.split()[0] for line in terminal.screen.splitlines()]
+    assert begins == ["fiction", "1", "crawler:", "fiction", "1"]
+
+
 def test_bars_move_with_the_clock():
     terminal, clock = Terminal(), ManualClock()
     progress = LiveProgress(terminal, PLAIN, clock)

@@ -1,0 +1,142 @@
+"""Ctrl-C at `crawler run`: all crawls end in order, and no item that was yielded is lost."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from tests.integration.lab import ROOT
+from tests.site import Site
+from tests.waiting import PATIENCE_S, eventually
+
+SPIDERS = """
+import time
+from crawler import Spider
+
+class Chain(Spider):
+    name = "chain"
+    start_urls = ["{url}/chain/1"]
+
+    def parse(self, response):
+        yield {{"url": response.url}}
+        yield from response.follow_all(css="a")
+
+class Busy(Spider):
+    name = "busy"
+    start_urls = ["{url}/page/busy"]
+
+    def parse(self, response):
+        for number in range(7):
+            yield {{"number": number}}
+        open("{folder}/computing", "w").close()
+        {body}
+"""
+CONFIG = {
+    "spiders": ["both.py"],
+    "crawl": {"delay_s": 0, "host_concurrency": 8, "robots": False},
+    "tasks": [{"name": "one", "spider": "chain"}, {"name": "two", "spider": "busy"}],
+}
+
+
+@pytest.fixture(scope="module")
+def site():
+    with Site() as site:
+        yield site
+
+
+@pytest.fixture
+def started(tmp_path, site):
+    """Starts the tasks, with the last step of the callback of one of them."""
+    processes = []
+
+    def start(body, output):
+        url = site.url("")
+        (tmp_path / "both.py").write_text(SPIDERS.format(url=url, folder=tmp_path, body=body))
+        (tmp_path / "config.yaml").write_text(json.dumps(CONFIG))
+        command = [sys.executable, "-m", "crawler", "run", "-c", "config.yaml", "-o", output]
+        process = subprocess.Popen(
+            command,
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(ROOT), "CRAWLER_NODE_HUB_LIMIT_S": "60"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        processes.append(process)
+        return process
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+def written(path):
+    """The items of a file, or of all files of a folder."""
+    files = sorted(path.iterdir()) if path.is_dir() else [path]
+    return [json.loads(line) for file in files for line in file.read_text().splitlines()]
+
+
+def told_items(out):
+    return int(re.search(r"^total +\d+ +(\d+)", out, re.M)[1])
+
+
+def test_the_first_ctrl_c_ends_all_tasks_in_order_and_writes_their_items(started, site, tmp_path):
+    seen = len(site.hits)
+    process = started("pass", "items")
+    eventually(lambda: len(site.hits) > seen + 20)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 130
+    first, last = err.splitlines()
+    assert first.startswith("crawler: stopping: it lets the running callback end")
+    assert "Press Ctrl-C again to cut the callback off" in first
+    assert last == (
+        "crawler: 1 of 2 tasks were stopped before they were done; their items so far are written"
+    )
+    assert "\none failed: stopped before it was done\n" in out
+    items = written(tmp_path / "items")
+    assert len(items) == told_items(out) >= 20
+    assert [item["number"] for item in items if "number" in item] == [*range(7)]
+
+
+@pytest.mark.parametrize(
+    ("body", "output"), [("while True: pass", "items"), ("time.sleep(60)", "items.jsonl")]
+)
+def test_a_second_ctrl_c_cuts_callbacks_off_and_keeps_the_items(started, tmp_path, body, output):
+    process = started(body, output)
+    eventually((tmp_path / "computing").exists)
+    process.send_signal(signal.SIGINT)
+    assert "Press Ctrl-C again" in process.stderr.readline()
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(0.3)
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 130
+    cut, last = err.splitlines()
+    assert cut == "crawler: cutting the callback off, and writing the items"
+    assert "2 of 2 tasks were stopped" in last
+    items = written(tmp_path / output)
+    assert [item["number"] for item in items if "number" in item] == [*range(7)]
+    assert len(items) == told_items(out)
+
+
+def test_a_third_ctrl_c_ends_the_process_at_once(started, tmp_path):
+    stubborn = """
+        while True:
+            try:
+                while True: pass
+            except BaseException:
+                pass
+    """
+    process = started(stubborn, "items")
+    eventually((tmp_path / "computing").exists)
+    for _ in range(2):
+        process.send_signal(signal.SIGINT)
+        process.stderr.readline()
+    process.send_signal(signal.SIGINT)
+    assert process.wait(PATIENCE_S) == 130
