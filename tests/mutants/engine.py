@@ -643,7 +643,7 @@ _CRAWL = [
     Mutant(
         "a page has all its items written, however many the crawl may have",
         "crawler/engine/crawl/intake.py",
-        "if self._counters.items == self._settings.max_items:",
+        "if self._context.counters.items == self._context.settings.max_items:",
         "if False:",
         "tests/unit/engine/test_bounds.py -k has_enough",
     ),
@@ -699,7 +699,7 @@ _CRAWL = [
     Mutant(
         "a redirect to a known page is nowhere in the counts",
         "crawler/engine/crawl/scraper.py",
-        "            self._counters.filter(refusal, to.url)",
+        "            self._context.counters.filter(refusal, to.url)",
         "            pass",
         "tests/unit/engine/test_counters.py -k every_moment",
     ),
@@ -765,7 +765,7 @@ _STATS = [
     Mutant(
         "a crawl whose callbacks yield only what nobody can use is done",
         "crawler/engine/crawl/scraper.py",
-        "            self._counters.spoilt[fault] += 1",
+        "            self._context.counters.spoilt[fault] += 1",
         "            pass",
         "tests/unit/engine/test_outcome.py -k nobody_can_use",
     ),

@@ -31,6 +31,11 @@ class CrawlContext:
     time_slice: TimeSlice
     current_callback: CurrentCallback
 
+    @property
+    def names(self) -> dict[str, str]:
+        """What each line of the log about this crawl names."""
+        return {"task": self.task, "spider": self.spider.name}
+
     @classmethod
     def of(cls, task: str, spider: Spider, shared: Shared) -> Self:
         """Make the context of a new crawl."""

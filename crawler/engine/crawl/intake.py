@@ -7,7 +7,7 @@ with what is allowed. What comes after it is taken as usual.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from crawler.engine.crawl.context import CrawlContext
@@ -52,19 +52,15 @@ class Source:
 START = Source()
 
 
+@dataclass(eq=False, slots=True)
 class Intake:
     """Takes the outputs of one crawl, in the crawl's greenlet."""
 
-    def __init__(self, context: CrawlContext, frontier: Frontier, item_writer: ItemWriter) -> None:
-        self._task = context.task
-        self._spider = context.spider
-        self._settings = context.settings
-        self._counters = context.counters
-        self._close_conditions = context.close_conditions
-        self._frontier = frontier
-        self._item_writer = item_writer
-        self._told: set[str] = set()
-        """The refusals and keys of `meta` that were logged."""
+    _context: CrawlContext
+    _frontier: Frontier
+    _item_writer: ItemWriter
+    _told: set[str] = field(default_factory=set)
+    """The refusals and keys of `meta` that were logged."""
 
     def take(self, output: Any, source: Source) -> str:
         """Take an output. Return the reason if it cannot be used, and else an empty text.
@@ -84,12 +80,13 @@ class Intake:
 
     def _item(self, item: Any, source: Source) -> None:
         self._item_writer.take(item, source.url)
-        if self._counters.items == self._settings.max_items:
-            self._close_conditions.check()
+        if self._context.counters.items == self._context.settings.max_items:
+            self._context.close_conditions.check()
 
     def _request(self, request: Request, source: Source) -> None:
-        callbacks.check_request(self._spider, request)
-        self._counters.discovered += 1
+        counters = self._context.counters
+        callbacks.check_request(self._context.spider, request)
+        counters.discovered += 1
         if source.is_barred is not None and _is_barred(request.url, source.is_barred):
             refusal = "nofollow"
         else:
@@ -98,7 +95,7 @@ class Intake:
                 referrer = self._of_link(referrer, request.link_policy)
             refusal = self._frontier.admit(request, source.depth, referrer)
         if refusal == "duplicate":  # as most links of a page are
-            self._counters.filter(refusal, request.url)
+            counters.filter(refusal, request.url)
             return
         if request.has_meta:
             self._name_unsupported(request)
@@ -107,15 +104,15 @@ class Intake:
 
     def _of_link(self, page: Referrer, policy: str) -> Referrer:
         """The page under the policy of its link, which counts under the usual setting alone."""
-        is_usual = self._settings.referrer_policy == REFERRER_POLICY
+        is_usual = self._context.settings.referrer_policy == REFERRER_POLICY
         return page.under(policy) if is_usual else page
 
     def _count(self, refusal: str, request: Request, source: Source) -> None:
         """Count a request that is not sent. A bad start URL is a failure, a bad link is not."""
         if not source.depth and refusal in ("scheme", "url"):
-            self._counters.fail("bad url", request.url)
+            self._context.counters.fail("bad url", request.url)
         else:
-            self._counters.filter(refusal, request.url)
+            self._context.counters.filter(refusal, request.url)
         if refusal == "url" or not source.depth:
             self._tell(refusal, request, source)
 
@@ -125,8 +122,7 @@ class Intake:
         self._told.add(refusal)
         tell(
             "a request is not sent",
-            task=self._task,
-            spider=self._spider.name,
+            **self._context.names,
             page=urls.shown(source.url) or source.where,
             url=urls.shown(request.url),
             reason=f"{refusal}; {_REFUSALS.get(refusal, 'see docs/spiders.md')}",
@@ -139,20 +135,18 @@ class Intake:
                 self._told.add(key)
                 log.warning(
                     f"meta[{key!r}] has no effect: {meta.UNSUPPORTED[key]}",
-                    task=self._task,
-                    spider=self._spider.name,
+                    **self._context.names,
                 )
 
     def _blame(self, output: Any, error: BaseException, source: Source) -> str:
         kind = type(output).__name__
         what = f"a bad {kind}" if isinstance(output, Request) else kind
         reason = f"{source.where} yielded {what}"
-        self._counters.blame(reason, source.url or self._spider.name)
+        self._context.counters.blame(reason, source.url or self._context.spider.name)
         said = str(error) if isinstance(error, BadOutput) else f"{type(error).__name__}: {error}"
         log.error(
             f"{source.where} yielded what cannot be used; only that is lost, and the page goes on",
-            task=self._task,
-            spider=self._spider.name,
+            **self._context.names,
             page=urls.shown(source.url) or source.where,
             error=said,
         )

@@ -8,6 +8,7 @@ the crawl goes on.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from crawler.engine.crawl import verdicts
@@ -31,38 +32,34 @@ from crawler.settings.crawl import REFERRER_POLICY
 log = get_logger(__name__)
 
 
+@dataclass(eq=False, slots=True)
 class Scraper:
     """Processes the answers of one crawl, in the crawl's greenlet."""
 
-    def __init__(self, context: CrawlContext, frontier: Frontier, intake: Intake) -> None:
-        self._context = context
-        self._task = context.task
-        self._spider = context.spider
-        self._settings = context.settings
-        self._clock = context.clock
-        self._counters = context.counters
-        self._frontier = frontier
-        self._intake = intake
-        self._has_told_cut = False
+    _context: CrawlContext
+    _frontier: Frontier
+    _intake: Intake
+    _has_told_cut: bool = False
 
     def refuse(self, job: Job, error: FetchError | None) -> None:
         """End a request that is not sent. Without an error, robots.txt forbids it."""
         if error is not None:
             self.follow(job, error)
         else:
-            self._counters.filter("robots", job.url)
+            self._context.counters.filter("robots", job.url)
             self._tell_errback(job, failures.IgnoreRequest("robots.txt does not allow it"))
 
     def follow(self, job: Job, result: FetchAnswer | FetchError) -> None:
         """Process the result of a request."""
         if isinstance(result, FetchAnswer) and result.is_cut:
             self._tell_cut(job)
+        context = self._context
         verdict = verdicts.decide(
             job,
             result,
-            self._settings,
-            self._clock.time_ns() / 1e9,
-            self._spider.handle_httpstatus_list,
+            context.settings,
+            context.clock.time_ns() / 1e9,
+            context.spider.handle_httpstatus_list,
         )
         self._carry_out(job, verdict)
 
@@ -72,8 +69,7 @@ class Scraper:
         self._has_told_cut = True
         tell(
             "a packed page ends too early; it is read so far",
-            task=self._task,
-            spider=self._spider.name,
+            **self._context.names,
             url=urls.shown(job.url),
         )
 
@@ -82,11 +78,11 @@ class Scraper:
             case Page():
                 self._read(job, verdict)
             case Retry():
-                self._counters.retries += 1
+                self._context.counters.retries += 1
                 log.debug("request is retried", url=urls.shown(job.url), reason=verdict.reason)
-                self._frontier.retry(job, self._clock.monotonic() + verdict.pause_s)
+                self._frontier.retry(job, self._context.clock.monotonic() + verdict.pause_s)
             case Redirect():
-                self._counters.redirects += 1
+                self._context.counters.redirects += 1
                 self._follow_redirect(job, verdict)
             case Failed():
                 self._fail(job, verdict)
@@ -95,11 +91,11 @@ class Scraper:
         """Queue a job for its redirect's target, or count why not."""
         refusal = self._frontier.admit_hop(job, to.url, to.method, to.body, to.received, to.changed)
         if refusal:
-            self._counters.filter(refusal, to.url)
+            self._context.counters.filter(refusal, to.url)
 
     def _read(self, job: Job, page: Page) -> None:
         """Follow what the page's markup asks for, or else give the page to its callback."""
-        settings = self._settings
+        settings = self._context.settings
         response = self._response(job, page)
         elsewhere = self._refresh(job, page, response) if settings.meta_refresh else None
         if elsewhere is not None:
@@ -108,13 +104,13 @@ class Scraper:
                 return self._carry_out(job, hop)
         known_as = markup.canonical(response) if settings.canonical else None
         if known_as is not None and not self._frontier.claim(known_as, job):
-            return self._counters.filter("canonical", known_as)
-        self._counters.pages += 1
+            return self._context.counters.filter("canonical", known_as)
+        self._context.counters.pages += 1
         source = self._source(job, response)
-        self._collect(job, source, lambda: callbacks.given(self._spider, response))
+        self._collect(job, source, lambda: callbacks.given(self._context.spider, response))
 
     def _source(self, job: Job, response: Response) -> Source:
-        settings = self._settings
+        settings = self._context.settings
         is_barred = self._barred_links(response) if settings.nofollow else None
         policy = settings.referrer_policy
         if policy == REFERRER_POLICY:
@@ -124,12 +120,12 @@ class Scraper:
 
     def _barred_links(self, response: Response) -> Callable[[str], bool]:
         """Say which links of a page are marked `nofollow` for this crawl's robot."""
-        return markup.restrained(response, robots_lines.token(agent_of(self._settings)))
+        return markup.restrained(response, robots_lines.token(agent_of(self._context.settings)))
 
     def _refresh(self, job: Job, page: Page, response: Response) -> str | None:
         """Where the page's markup leads. A page that reloads itself is read again only if it has
         just set a cookie of a new name: many pages that keep themselves up to date count in one."""
-        reloads = verdicts.names_new_cookie(job, page.headers, self._settings)
+        reloads = verdicts.names_new_cookie(job, page.headers, self._context.settings)
         return markup.refresh(response, reloads)
 
     def _response(self, job: Job, page: Page) -> Response:
@@ -150,12 +146,14 @@ class Scraper:
         if job.request.errback is not None:
             told = failures.Failure(error, job.request)
             source = Source(job.url, job.depth + 1, "errback")
-            self._collect(job, source, lambda: callbacks.given_by_errback(self._spider, told))
+            spider = self._context.spider
+            self._collect(job, source, lambda: callbacks.given_by_errback(spider, told))
 
     def _collect(self, job: Job, source: Source, outputs: Callable[[], Iterable[Any]]) -> None:
         """Take what a callback yields. If it raises, log and count that; only its page is lost."""
-        current, where = self._context.current_callback, source.where
-        current.now = called = Called(self._task, self._spider, self._counters, job, where)
+        context, where = self._context, source.where
+        current = context.current_callback
+        current.now = called = Called(context.task, context.spider, context.counters, job, where)
         try:
             self._take(outputs(), source, called)
         except (SinkFailed, DiskQueueFailed):
@@ -181,14 +179,13 @@ class Scraper:
                 break
             current.now = called
         if fault and not is_used and source.where == "callback":
-            self._counters.spoilt[fault] += 1
+            self._context.counters.spoilt[fault] += 1
 
     def _fail(self, job: Job, verdict: Failed) -> None:
-        self._counters.fail(verdict.reason, job.url)
+        self._context.counters.fail(verdict.reason, job.url)
         log.info(
             "page failed",
-            task=self._task,
-            spider=self._spider.name,
+            **self._context.names,
             url=urls.shown(job.url),
             reason=verdict.detail or verdict.reason,
             attempts=job.attempts + 1,
@@ -206,13 +203,12 @@ class Scraper:
             self._context.close_conditions.end(error.reason)
             return
         reason = f"{where} raised {type(error).__name__}"
-        self._counters.blame(reason, url)
+        self._context.counters.blame(reason, url)
         if where == "callback":
-            self._counters.spoilt[reason] += 1
+            self._context.counters.spoilt[reason] += 1
         log.error(
             f"{where} raised; its page is lost, and the crawl goes on",
-            task=self._task,
-            spider=self._spider.name,
+            **self._context.names,
             url=urls.shown(url),
             exc_info=error,
         )
@@ -222,11 +218,12 @@ class Scraper:
         if isinstance(error, failures.CloseSpider):
             self._context.close_conditions.end(error.reason)
             return
-        said = arguments.explained(self._spider, error)
-        self._counters.start_fault = said
-        self._counters.blame(f"start raised {type(error).__name__}", f"spider {self._spider.name}")
-        log.error(said, task=self._task, spider=self._spider.name)
-        log.debug("the start raised this", task=self._task, exc_info=error)
+        spider, counters = self._context.spider, self._context.counters
+        said = arguments.explained(spider, error)
+        counters.start_fault = said
+        counters.blame(f"start raised {type(error).__name__}", f"spider {spider.name}")
+        log.error(said, **self._context.names)
+        log.debug("the start raised this", task=self._context.task, exc_info=error)
 
 
 def _note(job: Job) -> None:

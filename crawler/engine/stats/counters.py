@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping
+from dataclasses import InitVar, dataclass, field
 from types import MappingProxyType
 
 from crawler.clock import Clock
@@ -15,6 +16,7 @@ from crawler.model.records import Counts
 from crawler.model.statistics import Statistics
 
 
+@dataclass(eq=False, repr=False, slots=True)
 class Counters:
     """Counts every request from its discovery to its one end, and every attempt in between.
 
@@ -24,49 +26,52 @@ class Counters:
     microsecond.
     """
 
-    def __init__(self, clock: Clock) -> None:
+    clock: InitVar[Clock]
+    timing: Timing = field(init=False)
+    """When the crawl ran, and its present speed."""
+    discovered: int = 0
+    """Requests that `start` and the callbacks yielded."""
+    pages: int = 0
+    items_taken: int = 0
+    """Items that callbacks yielded. Each is in one of the next three counts."""
+    items: int = 0
+    """Items that were written."""
+    items_dropped: Counter[str] = field(default_factory=Counter)
+    """Items that were invalid, or that a pipeline dropped, by reason."""
+    items_failed: Counter[str] = field(default_factory=Counter)
+    """Items at which a pipeline raised, or that no sink could write, by reason."""
+    filtered: Counter[str] = field(default_factory=Counter)
+    """Requests that were filtered, by reason: duplicate, depth, offsite, …"""
+    failed: Counter[str] = field(default_factory=Counter)
+    """Requests that failed, by reason."""
+    raised: Counter[str] = field(default_factory=Counter)
+    """Callbacks that raised, and outputs that nobody can use, by reason."""
+    spoilt: Counter[str] = field(default_factory=Counter)
+    """Pages whose callback raised, or yielded only what nobody can use, by reason. `raised`
+    counts them too."""
+    start_fault: str = ""
+    """Why the start of the spider broke off. Empty if it did not."""
+    fault: str = ""
+    """Why the whole crawl cannot go on. Empty while it can."""
+    requests: int = 0
+    """Attempts that were sent and ended, including redirects and retries."""
+    retries: int = 0
+    redirects: int = 0
+    from_cache: int = 0
+    bytes_received: int = 0
+    """Bytes of the bodies as they came over the wire."""
+    bytes_expanded: int = 0
+    """Bytes of the same bodies, unpacked."""
+    statuses: defaultdict[int, int] = field(default_factory=lambda: defaultdict(int))
+    """The number of answers with each HTTP status."""
+    latency: Latency = field(default_factory=Latency)
+    """The times from sending to the last byte."""
+    slow_callbacks: int = 0
+    """The number of callbacks that computed for longer than `slow_callback_s`."""
+    _examples: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self, clock: Clock) -> None:
         self.timing = Timing(clock)
-        """When the crawl ran, and its present speed."""
-        self.discovered = 0
-        """Requests that `start` and the callbacks yielded."""
-        self.pages = 0
-        self.items_taken = 0
-        """Items that callbacks yielded. Each is in one of the next three counts."""
-        self.items = 0
-        """Items that were written."""
-        self.items_dropped: Counter[str] = Counter()
-        """Items that were invalid, or that a pipeline dropped, by reason."""
-        self.items_failed: Counter[str] = Counter()
-        """Items at which a pipeline raised, or that no sink could write, by reason."""
-        self.filtered: Counter[str] = Counter()
-        """Requests that were filtered, by reason: duplicate, depth, offsite, …"""
-        self.failed: Counter[str] = Counter()
-        """Requests that failed, by reason."""
-        self.raised: Counter[str] = Counter()
-        """Callbacks that raised, and outputs that nobody can use, by reason."""
-        self.spoilt: Counter[str] = Counter()
-        """Pages whose callback raised, or yielded only what nobody can use, by reason. `raised`
-        counts them too."""
-        self.start_fault = ""
-        """Why the start of the spider broke off. Empty if it did not."""
-        self.fault = ""
-        """Why the whole crawl cannot go on. Empty while it can."""
-        self.requests = 0
-        """Attempts that were sent and ended, including redirects and retries."""
-        self.retries = 0
-        self.redirects = 0
-        self.from_cache = 0
-        self.bytes_received = 0
-        """Bytes of the bodies as they came over the wire."""
-        self.bytes_expanded = 0
-        """Bytes of the same bodies, unpacked."""
-        self.statuses: defaultdict[int, int] = defaultdict(int)
-        """The number of answers with each HTTP status."""
-        self.latency = Latency()
-        """The times from sending to the last byte."""
-        self.slow_callbacks = 0
-        """The number of callbacks that computed for longer than `slow_callback_s`."""
-        self._examples: dict[str, str] = {}
 
     @property
     def pending(self) -> int:
