@@ -430,6 +430,12 @@ def test_a_redirect_tells_each_target_what_it_may_know(wire):
     wire.answers |= {"/hop": to(far), "/far": to(wire.url("/end"))}
     page_url, origin = wire.url("/a").encode(), wire.url("/").encode()
     assert referers(wire, wire.url("/a"), wire.url("/hop")) == [None, page_url, origin, origin]
+    wire.came.clear()
+    wire.answers["/hop"] = to(wire.url("/end"), "Referrer-Policy: no-referrer")
+    assert referers(wire, wire.url("/a"), wire.url("/hop")) == [None, page_url, None]
+    wire.came.clear()
+    stubborn = {"referrer_policy": "origin"}
+    assert referers(wire, wire.url("/a"), wire.url("/hop"), **stubborn) == [None, origin, origin]
 
 
 def test_a_task_cannot_put_lines_onto_the_wire(wire):

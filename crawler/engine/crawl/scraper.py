@@ -89,7 +89,9 @@ class Scraper:
 
     def _follow_redirect(self, job: Job, to: Redirect) -> None:
         """Queue a job for its redirect's target, or count why not."""
-        refusal = self._frontier.admit_hop(job, to.url, to.method, to.body, to.received, to.changed)
+        refusal = self._frontier.admit_hop(
+            job, to.url, to.method, to.body, to.received, to.changed, to.policy
+        )
         if refusal:
             self._context.counters.filter(refusal, to.url)
 

@@ -12,7 +12,8 @@ from crawler.engine.frontier.job import Job, SetCookie
 from crawler.engine.http import meta, urls
 from crawler.engine.http.headers import Headers, retry_after_s
 from crawler.engine.http.messages import EXHAUSTED, FetchAnswer, FetchError
-from crawler.settings.crawl import CrawlSettings
+from crawler.engine.http.referrer import policy_of
+from crawler.settings.crawl import REFERRER_POLICY, CrawlSettings
 
 MAX_RETRY_PAUSE_S = 300.0
 """The longest pause before a retry, in seconds."""
@@ -45,6 +46,8 @@ class Redirect:
     """The cookies that the answer sets anew."""
     changed: bool = field(default=False, compare=False)
     """Whether the next request differs from those before it in more than its URL."""
+    policy: str = field(default="", compare=False)
+    """The referrer policy that the answer asks for. Empty if it asks for none that counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +183,14 @@ def hop(
     changed = bool(received) or method != job.method
     if not job.may_return_to(target, changed):
         return Failed("redirect loop", f"back to {target}")
-    return Redirect(target, method, body, received, changed)
+    return Redirect(target, method, body, received, changed, _policy(headers, settings))
+
+
+def _policy(headers: Headers, settings: CrawlSettings) -> str:
+    """The referrer policy of the requests behind a redirect (W3C Referrer Policy, 8.2)."""
+    if settings.referrer_policy != REFERRER_POLICY or "referrer-policy" not in headers:
+        return ""
+    return policy_of(headers.getall("referrer-policy"), ())
 
 
 def new_cookies(job: Job, headers: Headers, settings: CrawlSettings) -> tuple[SetCookie, ...]:

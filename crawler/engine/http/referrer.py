@@ -68,10 +68,13 @@ class Referrer:
         """The same page under another policy."""
         return self if policy == self.policy else Referrer(self.url, policy)
 
-    def after(self, target: str) -> Referrer:
-        """What the next request tells when `target` redirects: never more than `target` knew."""
+    def after(self, target: str, policy: str = "") -> Referrer:
+        """What the next request tells when `target` redirects: never more than `target` knew.
+
+        `policy` is that for which the redirect asks, if it asks for one.
+        """
         told = self.told_to(target)
-        return Referrer(told, self.policy) if told else self.under(NOBODY)
+        return Referrer(told, policy or self.policy) if told else self.under(NOBODY)
 
 
 def policy_of(headers: Sequence[str], metas: Iterable[str]) -> str:

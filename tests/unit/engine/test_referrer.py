@@ -151,6 +151,8 @@ def test_after_a_redirect_no_more_is_told_than_the_hop_knew():
     assert far.told_to("https://h/b") == "https://h/"
     assert page.after("http://h/").told_to("https://h/b") == ""
     assert page.after("https://h/c").told_to("https://h/d") == "https://h/a"
+    assert page.after("https://h/c", "origin").told_to("https://h/d") == "https://h/"
+    assert page.after("http://h/", "unsafe-url").told_to("https://h/b") == ""
 
 
 def test_a_request_that_waits_on_disk_keeps_its_page():
