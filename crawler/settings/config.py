@@ -195,12 +195,15 @@ class _Loader:
             self._fault(path, f"{shown(entry)} given; a mapping with a name is allowed")
             return
         from crawler.schemas.task_schemas import load_spec
+        from crawler.settings import task_parameters
 
         try:
             spec = load_spec(entry)
         except InvalidArgument as error:
             self._fault(path, str(error))
             return
+        for fault in task_parameters.faults(spec.parameters):
+            self._fault(path, fault)
         if spec.name in seen:
             self._fault(f"{path}.name", f"{shown(spec.name)} given twice; names are unique")
         seen.add(spec.name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -28,6 +28,9 @@ class Form:
     """The same in words. A message continues with "is allowed"."""
     check: Callable[[str], bool] = _anything
     """A check for what no pattern can express."""
+    first_fault: Callable[[Iterable[str]], tuple[int, str] | None] | None = None
+    """How a list of such texts is checked, if not each for itself: it returns the place of the
+    first fault, and what is wrong there."""
 
     def fits(self, value: str) -> bool:
         """Whether a text has this form."""
@@ -74,4 +77,4 @@ HEADER = Form(
 """A pair of a mapping of headers, written as a line."""
 USER = Form(r"[^\x00-\x1f\x7f:]*", "a text without colons, line breaks and control characters")
 WILDCARD = Form(r"(?s:.{1,200})", "a name of 1 to 200 characters, perhaps with *,")
-REGEX = Form(r"(?s:.*)", patterns.ALLOWED, patterns.is_linear)
+REGEX = Form(r"(?s:.*)", patterns.ALLOWED, patterns.is_linear, patterns.first_fault)

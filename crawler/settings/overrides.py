@@ -9,13 +9,20 @@ import dataclasses
 import json
 import typing
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any
 
-from crawler.errors import InvalidArgument
+from crawler.errors import InvalidArgument, shown
 from crawler.schemas.readers import Faulty
 from crawler.settings import forms
 from crawler.settings.crawl import CrawlSettings
 from crawler.settings.schema import from_text, meant, readers_of
+
+MOST_TOLD = 10
+"""How many faults one error names. To find each takes time, and nobody reads hundreds."""
+
+MOST_SHOWN = 200
+"""The longest value that an error shows as a whole. Of a longer one it shows the part at fault."""
 
 _READERS = readers_of(CrawlSettings)
 _HINTS = typing.get_type_hints(CrawlSettings)
@@ -32,7 +39,7 @@ _SECRET = {item.name for item in dataclasses.fields(CrawlSettings) if item.metad
 def override(base: CrawlSettings, changes: Any, where: str) -> CrawlSettings:
     """Return the settings with some fields changed.
 
-    Raises InvalidArgument that lists every fault: path below `where`, value, and what is allowed.
+    Raises InvalidArgument that lists the faults: path below `where`, value, and what is allowed.
     """
     found = faults(changes, where)
     if found:
@@ -42,11 +49,11 @@ def override(base: CrawlSettings, changes: Any, where: str) -> CrawlSettings:
 
 
 def faults(changes: Any, where: str) -> list[str]:
-    """Return what is wrong with overrides; empty if nothing is."""
+    """Return what is wrong with overrides, up to MOST_TOLD faults; empty if nothing is."""
     if not isinstance(changes, Mapping):
-        return [f"{where}: {changes!r} is not allowed; allowed: a mapping of crawl settings"]
+        return [f"{where}: {_short(changes)} is not allowed; allowed: a mapping of crawl settings"]
     found = (_fault(key, value, f"{where}.{key}") for key, value in changes.items())
-    return [fault for fault in found if fault]
+    return list(islice(filter(None, found), MOST_TOLD))
 
 
 def parsed(texts: Mapping[str, str]) -> dict[str, Any]:
@@ -116,7 +123,15 @@ def _fault(key: Any, value: Any, path: str) -> str:
         return f"{path}: unknown crawl setting; allowed: {known}{meant(key, _READERS)}"
     try:
         _READERS[key].read(value)
-    except Faulty:
-        given = "the value given" if key in _SECRET else repr(value)
+    except Faulty as faulty:
+        place, what = faulty.faults[0]
+        if place and len(repr(value)) > MOST_SHOWN:
+            return f"{path}{place}: {what}"
+        given = "the value given" if key in _SECRET else _short(value)
         return f"{path}: {given} is not allowed; allowed: {_READERS[key].allowed}"
     return ""
+
+
+def _short(value: Any) -> str:
+    whole = repr(value)
+    return whole if len(whole) <= MOST_SHOWN else shown(value)

@@ -9,14 +9,28 @@ choice.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any, Protocol
+
+from crawler.errors import shown
 
 MOST_LENGTH = 1000
 """The longest pattern, in characters."""
 
 MOST_PROGRAM = 2000
 """The largest program of RE2 that a pattern may become. `{n}` repeats its part n times in it."""
+
+PROBE_BYTES = 2**19
+"""The memory of a first try to compile a pattern. RE2 gives up early when a program is far too
+large. With the memory that it needs to search, it may take a second for that."""
+
+MOST_SCRIPTS = 10
+"""How many classes of Unicode (`\\pL`) a pattern may name. RE2 takes a millisecond for each."""
+
+MOST_TOGETHER = 50_000
+"""The steps of all programs of one list. They take half a second to compile, and each URL is
+searched by all of them."""
 
 MOST_STEPS = 10**8
 """The length of a text times the size of the program: what is beyond, RE2 does not look at. The
@@ -28,6 +42,12 @@ ALLOWED = (
 )
 """What a pattern may be, in words."""
 
+TOO_MANY = (
+    f"with this expression the list has more than {MOST_TOGETHER:,} steps in RE2; give fewer "
+    "expressions, or simpler ones"
+)
+"""What is wrong with a list of patterns that is too long."""
+
 _PARTS = re.compile(
     r"\\Q.*?(?:\\E|\Z)"  # quoted text
     r"|\\."
@@ -38,6 +58,7 @@ _PARTS = re.compile(
 )
 """The parts of a pattern, as far as braces mean something in them. To Python `a{,3}` repeats, to
 RE2 it is the text `a{,3}`. To match something else than was meant would be worse than to refuse."""
+_SCRIPTS = re.compile(r"\\[pP]")
 
 
 class BadPattern(ValueError):
@@ -55,11 +76,13 @@ class Match(Protocol):
 class Pattern:
     """A compiled pattern."""
 
-    __slots__ = ("_compiled", "_most", "groups")
+    __slots__ = ("_compiled", "_most", "groups", "steps")
 
     def __init__(self, compiled: Any) -> None:
         self._compiled = compiled
-        self._most = MOST_STEPS // max(1, compiled.programsize)
+        self.steps: int = max(1, compiled.programsize)
+        """The size of its program."""
+        self._most = MOST_STEPS // self.steps
         self.groups: int = compiled.groups
         """How many groups it has."""
 
@@ -83,15 +106,19 @@ def linear(pattern: str) -> Pattern:
         raise BadPattern(f"it has {len(pattern)} characters, and at most {MOST_LENGTH} are allowed")
     if any(part["open"] for part in _PARTS.finditer(pattern)):
         raise BadPattern("RE2 takes {,n} for text; write {0,n}")
+    if len(_SCRIPTS.findall(pattern)) > MOST_SCRIPTS:
+        raise BadPattern(rf"it has more than {MOST_SCRIPTS} classes of Unicode such as \pL")
     options = re2.Options()
     options.log_errors = False
+    usual, options.max_mem = options.max_mem, PROBE_BYTES
     try:
-        compiled = re2.compile(pattern, options=options)
+        probe = re2.compile(pattern, options=options)
     except (re2.error, UnicodeEncodeError) as error:
         raise BadPattern(_reason(error)) from None
-    if compiled.programsize > MOST_PROGRAM:
+    if probe.programsize > MOST_PROGRAM:
         raise BadPattern("it repeats too much: its repetitions, multiplied, are too many")
-    return Pattern(compiled)
+    options.max_mem = usual
+    return Pattern(re2.compile(pattern, options=options))
 
 
 def is_linear(pattern: str) -> bool:
@@ -101,6 +128,22 @@ def is_linear(pattern: str) -> bool:
     except BadPattern:
         return False
     return True
+
+
+def first_fault(patterns: Iterable[str]) -> tuple[int, str] | None:
+    """Return which pattern of a list is the first that cannot be used, and what is wrong, as the
+    end of a message; None if all can be used.
+
+    It compiles no further, because a list may be long and each pattern takes its time.
+    """
+    left = MOST_TOGETHER
+    for at, pattern in enumerate(patterns):
+        if not is_linear(pattern):
+            return at, f"{shown(pattern)} is not allowed; allowed: {ALLOWED}"
+        left -= linear(pattern).steps
+        if left < 0:
+            return at, TOO_MANY
+    return None
 
 
 def _reason(error: Exception) -> str:

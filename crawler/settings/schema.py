@@ -18,6 +18,8 @@ from crawler.settings.forms import Form
 
 _TYPES = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
 MOST_NUMBER = 10**300
+MOST_NAME = 100
+"""How many characters of an unknown name are compared with known ones, which takes time."""
 _NOTHING = "nothing given; leave the line out instead"
 
 
@@ -50,7 +52,7 @@ def read(kind: type[Any], given: Mapping[str, Any]) -> Any:
 def meant(name: object, known: Iterable[str]) -> str:
     """Return the end of a message about an unknown name: the most similar known name, if there is
     one."""
-    near = difflib.get_close_matches(str(name), known, n=1)
+    near = difflib.get_close_matches(str(name)[:MOST_NAME], known, n=1)
     return f"; did you mean {near[0]}?" if near else ""
 
 
@@ -68,14 +70,15 @@ def _reader(hint: Any, metadata: Mapping[str, Any]) -> SettingReader:
         return _Value(hint, metadata)
     inner = get_args(hint)
     if len(inner) == 1:
-        return _List(_reader(inner[0], metadata))
+        return _List(_reader(inner[0], metadata), metadata.get("form"))
     keys = _Value(str, {"form": metadata.get("keys")})
     return _Map(keys, _reader(inner[1], metadata), metadata.get("pairs"))
 
 
 class _List:
-    def __init__(self, inner: SettingReader) -> None:
+    def __init__(self, inner: SettingReader, form: Form | None) -> None:
         self._inner = inner
+        self._first_fault = form.first_fault if form is not None else None
         self.allowed = f"a list, each {inner.allowed}"
 
     def read(self, value: Any) -> list[Any]:
@@ -83,6 +86,9 @@ class _List:
             raise Faulty(("", _NOTHING))
         if not isinstance(value, Collection) or isinstance(value, str | bytes | Mapping):
             raise Faulty(("", "a list is allowed"))
+        fault = self._first_fault(map(str, value)) if self._first_fault is not None else None
+        if fault is not None:
+            raise Faulty((f"[{fault[0]}]", fault[1]))
         return together((f"[{at}]", self._inner.read, each) for at, each in enumerate(value))
 
 

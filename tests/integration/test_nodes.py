@@ -247,6 +247,27 @@ def test_politeness_changes_on_the_running_crawl(cluster, site):
     assert (done.epoch, done.counts.pages) == (first.epoch, 4)
 
 
+def test_any_master_refuses_settings_that_no_worker_takes(cluster, site):
+    """A follower too, over HTTP and gRPC, and without any worker."""
+    leader, follower = cluster.master("1"), cluster.master("2")
+    bad = {"settings": {"deny_urls": ["/x/(?!y)"], "delay_s": -3}}
+    body = {"name": "a", "spider": "holding", "parameters": bad}
+    for node in (leader, follower):
+        client = cluster.client(node)
+        with pytest.raises(InvalidArgument, match=r"deny_urls: .*look-around.*delay_s: -3 is not"):
+            client.add(Spec("a", "holding", bad), CALL)
+        status, _, told = request(node, "POST", "/crawler/resource", body)
+        assert (status, told["message"].partition(":")[0]) == (
+            400,
+            "parameters.settings.deny_urls",
+        )
+    client.add(Spec("a", "holding"), CALL)
+    with pytest.raises(InvalidArgument, match="deny_urls"):
+        client.update(Spec("a", "holding", bad), CALL)
+    assert request(follower, "PUT", "/crawler/resource/a", body)[0] == 400
+    assert client.get("a", CALL).spec.parameters == {}
+
+
 def test_a_spider_that_no_live_worker_offers_is_told(cluster, site):
     client = cluster.client(cluster.master("1"))
     early = client.add(Spec("early", "nobodys"), CALL)

@@ -262,7 +262,8 @@ crawl: {robots: perhaps, delay_s: }
 logs: {level: loud}
 shceduler: {}
 spiders: books
-tasks: [{name: a/b}, {name: x}, {name: x}, 5, {name: y, colour: red}]
+tasks: [{name: a/b}, {name: x}, {name: x}, 5, {name: y, colour: red},
+  {name: z, parameters: {settings: {retries: -1}, sitemap_follow: ['(?=a)']}}]
 """
     with pytest.raises(ConfigError) as caught:
         load(text, {"CRAWLER_API_TIMEOUT_S": "soon"}, {"node.http": "zz"})
@@ -284,6 +285,8 @@ tasks: [{name: a/b}, {name: x}, {name: x}, 5, {name: y, colour: red}]
         "tasks[2].name: 'x' given twice",
         "tasks[3]: 5 given; a mapping with a name is allowed",
         "tasks[4]:",
+        "tasks[5]: parameters.settings.retries: -1 is not allowed",
+        "tasks[5]: parameters.sitemap_follow[0]: '(?=a)' is not allowed",
         "environment: api.timeout_s: 'soon' given",
         "command line: node.http: 'zz' given",
     ):

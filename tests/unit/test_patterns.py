@@ -11,7 +11,7 @@ from crawler.engine.spiders.sitemap import SitemapSpider
 from crawler.errors import ConfigError, InvalidArgument
 from crawler.settings.crawl import CrawlSettings
 from crawler.settings.overrides import override
-from crawler.settings.patterns import BadPattern, linear
+from crawler.settings.patterns import BadPattern, first_fault, is_linear, linear
 
 ENDLESS = ["(x+x+)+y", "(?:.*,)+$!", "(x|x|xx)*z", "^(?:[^/]+/?)+#$"]
 
@@ -48,11 +48,35 @@ def test_the_larger_the_pattern_the_less_of_a_text_is_searched():
         ("x" * 1001, "at most 1000"),
         ("\ud800", "."),
         ("(", "missing"),
+        (r"\pL\PN" * 6, "more than 10 classes of Unicode"),
     ],
 )
 def test_what_re2_does_not_know_is_refused_with_a_reason(pattern, why):
     with pytest.raises(BadPattern, match=why):
         linear(pattern)
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [r"\PN" * 300, "(?:q{1000})" * 80, r"(?i)[\pL\pN]{1000}", "(?:z?){1000}" * 60],
+)
+def test_what_is_far_too_large_is_refused_at_once(pattern):
+    """With all its memory RE2 takes up to a second for that, and a list may hold hundreds."""
+    began_s = time.process_time()
+    assert not any(is_linear(pattern + str(number)) for number in range(4))
+    assert time.process_time() - began_s < 0.2
+
+
+def test_a_list_of_patterns_is_read_up_to_its_first_fault():
+    assert first_fault(["a", "b+"]) is None
+    assert first_fault([]) is None
+    many = (f"/shelf-{number}/" for number in range(10**6))
+    at, told = first_fault(many)
+    assert "more than 50,000 steps" in told
+    assert next(many) == f"/shelf-{at + 1}/"
+    wrong = iter(["a", "(?=b)", "c"])
+    assert first_fault(wrong)[0] == 1
+    assert next(wrong) == "c"
 
 
 def test_a_match_has_its_groups_and_texts_may_be_odd():

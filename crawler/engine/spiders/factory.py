@@ -14,6 +14,7 @@ from crawler.errors import InvalidArgument
 from crawler.settings.crawl import CrawlSettings
 from crawler.settings.overrides import override
 from crawler.settings.scrapy_names import of_class, translated
+from crawler.settings.task_parameters import pattern_faults
 
 RESERVED = frozenset({"name", "custom_settings", "declaration", "item_schema", "pipelines"})
 """Attributes of a spider that a task parameter may not replace. It may replace no method either."""
@@ -136,6 +137,8 @@ def _own_start(spider_class: type[Spider]) -> str:
 
 def _check_parameters(spider_class: type[Spider], given: dict[str, Any]) -> None:
     """Raise InvalidArgument for a parameter that the spider cannot take. Put a text into a list."""
+    for fault in pattern_faults(given):
+        raise InvalidArgument(fault)
     for key in given:
         if key in RESERVED or key.startswith("_") or callable(getattr(spider_class, key, None)):
             raise InvalidArgument(

@@ -15,7 +15,7 @@ from crawler.coordination.codec import MOST_EPOCH
 from crawler.errors import AlreadyExists, InvalidArgument, NotFound, WouldRestart
 from crawler.model.records import NO_BLAME, Report, Resource, Spec, State
 from crawler.node.master.draft import Draft
-from crawler.settings import live, overrides
+from crawler.settings import live, task_parameters
 
 
 class Command(Protocol):
@@ -53,10 +53,11 @@ class Add:
 
     def apply(self, draft: Draft) -> Sequence[str]:
         """Raises AlreadyExists if a resource of this name has another specification, and
-        InvalidArgument for an objection."""
+        InvalidArgument for bad parameters or an objection."""
         present = draft.get(self.spec.name)
         self.new = present is None
         if present is None:
+            _check_parameters(self.spec)
             _heed(self.objection(self.spec))
             draft.put(Resource(self.spec))
         elif not _same(present.spec, self.spec):
@@ -92,6 +93,8 @@ class Update:
     def apply(self, draft: Draft) -> Sequence[str]:
         """Raises NotFound, InvalidArgument, WouldRestart."""
         present = _present(draft, self.spec.name)
+        if present.spec.parameters != self.spec.parameters:
+            _check_parameters(self.spec)
         if present.spec.spider_name != self.spec.spider_name:
             _heed(self.objection(self.spec))
         if not _same(present.spec, self.spec):
@@ -104,17 +107,12 @@ class Update:
         return [self.spec.name]
 
     def _needs_run(self, present: Resource) -> bool:
-        """Whether the change needs another run. Raises InvalidArgument, WouldRestart."""
+        """Whether the change needs another run. Raises WouldRestart."""
         paths = live.changes(present.spec, self.spec)
         if present.state.finished:
             return bool(paths)
         heavy = [path for path, needs_run in paths.items() if needs_run]
         if not heavy:
-            faults = overrides.faults(
-                self.spec.parameters.get(live.SETTINGS) or {}, f"parameters.{live.SETTINGS}"
-            )
-            if paths and faults:
-                raise InvalidArgument("; ".join(faults))
             return False
         owner = present.owner
         if owner is not None and self.restart is False:
@@ -214,6 +212,10 @@ def _reported(resource: Resource, report: Report, node_id: str) -> Resource:
         awaits_spider=report.awaits_spider,
         counts=report.counts,
     )
+
+
+def _check_parameters(spec: Spec) -> None:
+    _heed("; ".join(task_parameters.faults(spec.parameters)))
 
 
 def _heed(objection: str) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from crawler.errors import InvalidArgument
 from crawler.settings.crawl import CrawlSettings, Limit
-from crawler.settings.overrides import faults, override, parsed
+from crawler.settings.overrides import MOST_TOLD, faults, override, parsed
 
 
 def test_given_fields_replace_and_the_rest_stays():
@@ -52,6 +52,24 @@ def test_every_fault_is_told_and_unknown_keys_are_faults():
     assert "custom_settings.delay: unknown crawl setting; allowed: adaptive," in text
     assert "verify_tls; did you mean delay_s?" in text
     assert "custom_settings.retries: -1 is not allowed" in text
+
+
+def test_an_error_stays_short_whatever_was_given():
+    many = faults({f"delay_{number}": 1 for number in range(50_000)}, "x")
+    assert len(many) == MOST_TOLD
+    [name] = faults({"delay" * 200_000: 1}, "x")
+    assert "did you mean" not in name
+    secret = [f"http://me:secret@host:{number}" for number in range(99_990, 99_999)]
+    for changes in ({"sinks": "s" * 10**6}, {"retry_statuses": [500] * 10**5 + [1]}, [1] * 10**6):
+        [fault] = faults(changes, "x")
+        assert len(fault) < 500
+    [fault] = faults({"proxies": secret * 5}, "x")
+    assert "secret" not in fault
+
+
+def test_of_a_long_list_the_item_at_fault_is_named():
+    [fault] = faults({"retry_statuses": [500] * 100 + [200]}, "x")
+    assert fault.startswith("x.retry_statuses[100]: 200 given; a whole number from 400 to 599 is")
 
 
 def test_it_must_be_a_mapping():

@@ -359,6 +359,55 @@ def test_a_setting_that_would_change_during_a_run_must_be_allowed():
         Update(live_settings(delay_s=-1)).apply(draft)
 
 
+UNUSABLE = [
+    ({"settings": {"deny_urls": ["/ok/", "(?<!a)b"]}}, r"settings\.deny_urls: .*no look-around"),
+    ({"settings": {"deny_urls": [r"(a)\1"] + ["/long/"] * 50}}, r"deny_urls\[0\]: .*look-around"),
+    (
+        {"sitemap_rules": [["/a/", "parse"], ["(?=b)", "parse"]]},
+        r"sitemap_rules\[1\]\[0\]: '\(\?=b",
+    ),
+    (
+        {"sitemap_follow": ["x", "y++"]},
+        r"sitemap_follow\[1\]: 'y\+\+' is not allowed; allowed: a reg",
+    ),
+    (
+        {"settings": {"delay_s": "soon"}},
+        r"settings\.delay_s: 'soon' is not allowed; allowed: a num",
+    ),
+    ({"settings": {"retries": 101}}, r"retries: 101 is not allowed; allowed: .* from 0 to 100"),
+    ({"settings": {"user_agent": "me\r\nHost: h"}}, r"user_agent: 'me.*without line breaks"),
+    ({"settings": {"http_user": "a:b"}}, r"settings\.http_user: 'a:b' is not allowed"),
+    ({"settings": {"dalay_s": 1}}, r"settings\.dalay_s: unknown .*did you mean delay_s\?"),
+    ({"settings": ["delay_s"]}, r"parameters\.settings: .* allowed: a mapping"),
+    ({"settings": None}, r"parameters\.settings: None is not allowed; allowed: a mapping"),
+]
+
+
+@pytest.mark.parametrize(("parameters", "told"), UNUSABLE)
+def test_a_task_that_no_worker_could_use_is_refused(parameters, told):
+    draft = draft_of(stored(spec=Spec("a")))
+    for request in (Add(Spec("b", "books", parameters)), Update(Spec("a", "books", parameters))):
+        with pytest.raises(InvalidArgument, match=told):
+            request.apply(draft)
+    assert not draft.changes()
+
+
+def test_a_task_that_is_stored_may_be_changed_elsewhere_whatever_its_settings():
+    """Another version, or another program, may have stored it."""
+    unknown = {"settings": {"of_tomorrow": 1}}
+    draft = draft_of(stored(spec=Spec("a", "books", unknown)))
+    Add(Spec("a", "books", unknown)).apply(draft)
+    Update(Spec("a", "books", unknown, priority=3)).apply(draft)
+    assert only_change(draft).after.spec.priority == 3
+
+
+def test_what_only_a_spider_knows_is_left_to_it():
+    draft = draft_of()
+    parameters = {"start_urls": 5, "sitemap_rules": "mine", "sitemap_follow": {"a": "(?=b)"}}
+    Add(Spec("a", "books", {**parameters, "settings": {"sinks": ["a database"]}})).apply(draft)
+    assert only_change(draft).after.spec.parameters.keys() > parameters.keys()
+
+
 def test_every_setting_that_may_change_during_a_run_is_one():
     assert {field.name for field in dataclasses.fields(CrawlSettings)} >= live.LIVE
 
