@@ -254,13 +254,10 @@ def test_any_master_refuses_settings_that_no_worker_takes(cluster, site):
     body = {"name": "a", "spider": "holding", "parameters": bad}
     for node in (leader, follower):
         client = cluster.client(node)
-        with pytest.raises(InvalidArgument, match=r"deny_urls: .*look-around.*delay_s: -3 is not"):
+        with pytest.raises(InvalidArgument, match=r"delay_s: -3 is not.*deny_urls: .*look-around"):
             client.add(Spec("a", "holding", bad), CALL)
         status, _, told = request(node, "POST", "/crawler/resource", body)
-        assert (status, told["message"].partition(":")[0]) == (
-            400,
-            "parameters.settings.deny_urls",
-        )
+        assert (status, "deny_urls: ['/x/(?!y)'] is not allowed" in told["message"]) == (400, True)
     client.add(Spec("a", "holding"), CALL)
     with pytest.raises(InvalidArgument, match="deny_urls"):
         client.update(Spec("a", "holding", bad), CALL)
