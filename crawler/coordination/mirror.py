@@ -278,7 +278,7 @@ class Mirror(Generic[T]):
     def _decoded(self, kv: KeyValue) -> T | None:
         try:
             return self._decode(kv)
-        except (ValueError, TypeError, AttributeError) as error:
+        except Exception as error:  # one value must not end what mirrors all of them
             log.error(
                 "a value in the store cannot be read; it is left out",
                 key=kv.key,

@@ -12,9 +12,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from crawler.errors import ConfigError
 from crawler.logs import get_logger
 from crawler.model.policy import Policy
+from crawler.scheduler.faults import Faults
 from crawler.scheduler.hookspecs import Candidate, Cluster, Rating, Strategy, Task
 from crawler.scheduler.loader import Loaded, Plugin, load
-from crawler.scheduler.plugin_run import Faults, PluginRun
+from crawler.scheduler.plugin_run import PluginRun
 from crawler.scheduler.relevant_labels import RelevantLabels
 from crawler.scheduler.task import Shape
 
@@ -46,7 +47,7 @@ class Framework:
         self._random = random.Random(seed)
         self._slow_s = slow_s
         self._policy: Policy | None = None
-        self._failed: Faults = {}
+        self._failed = Faults()
         self._strategy = Strategy(self._random)
         self.own = Policy(strategy, frozenset(disabled), weights or {})
         """The policy of the settings, with which it was made."""
@@ -129,7 +130,7 @@ class Framework:
 
     def begin_pass(self) -> None:
         """Ask again the plugins that failed in the last pass."""
-        self._failed = {}
+        self._failed = Faults()
 
     def plugin_run(self, task: Task, cluster: Cluster) -> PluginRun:
         """Return the run of the plugins for the shape of a task, for one pass."""
@@ -142,7 +143,7 @@ class Framework:
         count as failures of the present pass."""
         on = [plugin for plugin in self._loaded.plugins if plugin.on]
         author = self._loaded.authors[self.policy.strategy]
-        return PluginRun(task, cluster, on, self._copied(), author, self._slow_s, {})
+        return PluginRun(task, cluster, on, self._copied(), author, self._slow_s, Faults())
 
     def _copied(self) -> Strategy:
         """Return a copy of the strategy, or a new one if it cannot be copied."""

@@ -1,31 +1,29 @@
 """The questions to all plugins about tasks of one shape, in one pass of the scheduler.
 
 A plugin that fails is named in the log, counted, and left out for the rest of the pass. A faulty
-plugin thus loses only its own opinion.
+plugin thus loses only its own opinion. If it fails about single workers, each of these pays for it
+alone: a filter refuses it, a score gives it no points, and the strategy rates it last.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
-from time import perf_counter
+from collections.abc import Sequence
 from typing import Any
 
 from crawler.logs import get_logger
 from crawler.model.policy import STRATEGY, Fault
+from crawler.scheduler.asking import Asker, are_numbers, are_points, are_texts, is_mapping
+from crawler.scheduler.faults import Faults, told
 from crawler.scheduler.hookspecs import Candidate, Cluster, Place, Strategy, Task
 from crawler.scheduler.loader import Plugin
 
 log = get_logger(__name__)
 
-MOST_ERROR = 300
-"""The longest description of a plugin's fault, in characters."""
+LAST = -1e300
+"""The rating of a worker about which the strategy fails: it gets a task if no other can."""
 
 Points = tuple[str, float, Sequence[float]]
 """The answer of a plugin: its name, its weight, and its points for each object in question."""
-
-Faults = dict[str | None, Fault]
-"""Plugin → its fault; the strategy has the key None."""
 
 
 class PluginRun:
@@ -49,8 +47,9 @@ class PluginRun:
         self.task = task
         self._strategy = strategy
         self._author = author
-        self._slow_s = slow_s
-        self._failed = failed
+        self._asker = Asker(task, failed, slow_s)
+        self._faults = failed
+        self._failed = failed.plugins
         self._cluster = cluster
         self._filters = _having(plugins, "filter_nodes")
         self._scores = _weighing(plugins, "score_nodes")
@@ -65,8 +64,9 @@ class PluginRun:
 
     @property
     def faults(self) -> Sequence[Fault]:
-        """The plugins that failed in this pass so far, and are left out for the rest of it."""
-        return list(self._failed.values())
+        """The plugins that failed in this pass so far, as a whole or about a worker, and are left
+        out there for the rest of it."""
+        return self._faults.told
 
     @property
     def judges_room(self) -> bool:
@@ -75,13 +75,13 @@ class PluginRun:
 
     def refusals(self, nodes: Sequence[Candidate]) -> dict[str, dict[str, str]]:
         """Return plugin → worker id → why the worker must not get such tasks."""
-        return self._filtered("filter_nodes", self._filters, nodes)
+        return self._filtered_nodes("filter_nodes", self._filters, nodes)
 
     def without_room(self, nodes: Sequence[Candidate]) -> dict[str, dict[str, str]]:
         """Return plugin → worker id → why the worker has no room now."""
         if not self._room_filters:
             return {}
-        return self._filtered("filter_room", self._room_filters, nodes, self._cluster)
+        return self._filtered_nodes("filter_room", self._room_filters, nodes, self._cluster)
 
     def weigh(self, nodes: Sequence[Candidate]) -> None:
         """Ask once for the points that no placement changes. `ratings` adds them."""
@@ -103,13 +103,13 @@ class PluginRun:
 
     def points(self, nodes: Sequence[Candidate]) -> list[Points]:
         """Return the points of each plugin for each worker, whatever its load."""
-        return self._scored("score_nodes", self._scores, (nodes,), len(nodes)) if nodes else []
+        return self._scored_nodes("score_nodes", self._scores, nodes) if nodes else []
 
     def room_points(self, nodes: Sequence[Candidate]) -> list[Points]:
         """Return the points of each plugin for each worker with its present load."""
         if not self._room_scores:
             return []
-        return self._scored("score_room", self._room_scores, (nodes,), len(nodes))
+        return self._scored_nodes("score_room", self._room_scores, nodes)
 
     def chose(self, task: Task, node: Candidate) -> None:
         """Tell the strategy which worker was chosen."""
@@ -131,19 +131,30 @@ class PluginRun:
 
     def rated(self, task: Task, nodes: Sequence[Candidate]) -> Sequence[float]:
         """Return the strategy's ratings. After it failed in a pass, all workers are rated alike, so
-        that tasks are still placed."""
-        if None not in self._failed:
-            try:
-                ratings = self._strategy.rate(task, nodes)
-                if not _are_numbers(ratings, len(nodes)):
-                    raise TypeError(f"its ratings of {len(nodes)} workers are {ratings!r:.200}")
-                return ratings
-            except Exception as error:
+        that tasks are still placed. A worker about which it fails is rated last."""
+        if None in self._failed:
+            return [0.0] * len(nodes)
+        about = self._faults.about(None, STRATEGY)
+        left = [node for node in nodes if node.id not in about] if about else nodes
+        try:
+            ratings = self._rate(task, left)
+        except Exception as error:
+            if not self._asker.single_out(
+                None, STRATEGY, self._author, left, lambda some: self._rate(task, some), error
+            ):
                 self._strategy_failed(task, error)
-        return [0.0] * len(nodes)
+            return self.rated(task, nodes)
+        self._asker.heard(None, STRATEGY)
+        return ratings if left is nodes else _filled(nodes, left, ratings, LAST)
+
+    def _rate(self, task: Task, nodes: Sequence[Candidate]) -> Sequence[float]:
+        ratings = self._strategy.rate(task, nodes) if nodes else []
+        if not are_numbers(ratings, len(nodes)):
+            raise TypeError(f"its ratings of {len(nodes)} workers are {ratings!r:.200}")
+        return ratings
 
     def _strategy_failed(self, task: Task, error: Exception) -> None:
-        self._failed[None] = Fault(self._author.name, STRATEGY, _told(error))
+        self._failed[None] = Fault(self._author.name, STRATEGY, told(error))
         self._author.failures += 1
         log.error(
             "the strategy failed; all workers count alike for the rest of the pass",
@@ -158,17 +169,51 @@ class PluginRun:
         for plugin in plugins:
             if "topology" in plugin.hooks:
                 for key in (
-                    self._ask(plugin, "topology", _are_texts, self.task, self._cluster) or ()
+                    self._asker.ask(plugin, "topology", are_texts, 0, self.task, self._cluster)
+                    or ()
                 ):
                     keys[key] = None
         return list(keys)
+
+    def _filtered_nodes(
+        self, hook: str, plugins: list[Plugin], nodes: Sequence[Candidate], *more: Any
+    ) -> dict[str, dict[str, str]]:
+        verdicts = {}
+        for plugin in list(plugins):
+            left, found = self._asker.ask_about(plugin, hook, is_mapping, nodes, *more)
+            refused = dict(found or ())
+            if left is not nodes:
+                about = self._faults.about(plugin.name, hook)
+                refused |= {
+                    node.id: f"makes the plugin {plugin.name} fail ({about[node.id].error})"
+                    for node in nodes
+                    if node.id in about
+                }
+            elif found is None:
+                plugins.remove(plugin)
+            if refused:
+                verdicts[plugin.name] = refused
+        return verdicts
+
+    def _scored_nodes(
+        self, hook: str, plugins: list[Plugin], nodes: Sequence[Candidate]
+    ) -> list[Points]:
+        given = []
+        for plugin in list(plugins):
+            left, points = self._asker.ask_about(plugin, hook, are_points, nodes)
+            if points is None:
+                plugins.remove(plugin)
+            else:
+                filled = points if left is nodes else _filled(nodes, left, points, 0.0)
+                given.append((plugin.name, plugin.weight, filled))
+        return given
 
     def _filtered(
         self, hook: str, plugins: list[Plugin], *arguments: Any
     ) -> dict[str, dict[str, str]]:
         verdicts = {}
         for plugin in list(plugins):
-            found = self._ask(plugin, hook, _is_mapping, self.task, *arguments)
+            found = self._asker.ask(plugin, hook, is_mapping, 0, self.task, *arguments)
             if found is None:
                 plugins.remove(plugin)
             elif found:
@@ -180,59 +225,12 @@ class PluginRun:
     ) -> list[Points]:
         given = []
         for plugin in list(plugins):
-            points = self._ask(
-                plugin, hook, lambda answer: _are_points(answer, count), self.task, *arguments
-            )
+            points = self._asker.ask(plugin, hook, are_points, count, self.task, *arguments)
             if points is None:
                 plugins.remove(plugin)
             else:
                 given.append((plugin.name, plugin.weight, points))
         return given
-
-    def _ask(self, plugin: Plugin, hook: str, sound: Callable[[Any], bool], *arguments: Any) -> Any:
-        """Return the answer of one plugin, or None if it failed now or earlier in this pass."""
-        if plugin.name in self._failed:
-            return None
-        fault: Exception | None = None
-        started_s = perf_counter()
-        try:
-            answer = plugin.hooks[hook](*arguments)
-            if answer is not None and not sound(answer):
-                raise TypeError(f"{hook} returned {answer!r:.200}")
-        except Exception as error:
-            answer, fault = None, error
-        took_s = perf_counter() - started_s  # measured first, because logging a fault takes time
-        if fault is not None:
-            self._fault(plugin, hook, fault)
-        plugin.calls += 1
-        plugin.seconds += took_s
-        if took_s > self._slow_s:
-            self._tell_slow(plugin, hook, took_s)
-        return answer
-
-    def _fault(self, plugin: Plugin, hook: str, error: Exception) -> None:
-        plugin.failures += 1
-        self._failed[plugin.name] = Fault(plugin.name, hook, _told(error))
-        log.error(
-            "a plugin failed; the pass goes on without it",
-            exc_info=error,
-            hook=hook,
-            plugin=plugin.name,
-            task=self.task.name,
-            error=str(error),
-        )
-
-    def _tell_slow(self, plugin: Plugin, hook: str, took_s: float) -> None:
-        plugin.slow += 1
-        if plugin.slow & (plugin.slow - 1) == 0:  # the 1st, 2nd, 4th, 8th … time
-            log.warning(
-                "a plugin is slow and delays all placements; "
-                f"it can be turned off: crawler plugins --disable {plugin.name}",
-                plugin=plugin.name,
-                hook=hook,
-                took_s=round(took_s, 3),
-                slow_calls=plugin.slow,
-            )
 
 
 def _having(plugins: Sequence[Plugin], hook: str) -> list[Plugin]:
@@ -243,29 +241,9 @@ def _weighing(plugins: Sequence[Plugin], hook: str) -> list[Plugin]:
     return [plugin for plugin in plugins if hook in plugin.hooks and plugin.weight]
 
 
-def _told(error: Exception) -> str:
-    """Return the text of an error with its class, because the text of a KeyError is only a key."""
-    return f"{type(error).__name__}: {error}"[:MOST_ERROR]
-
-
-def _is_mapping(answer: Any) -> bool:
-    return isinstance(answer, Mapping)
-
-
-def _are_texts(answer: Any) -> bool:
-    return not isinstance(answer, str) and all(isinstance(each, str) for each in answer)
-
-
-def _are_numbers(answer: Any, count: int) -> bool:
-    """Whether these are `count` finite numbers. A sum is finite only if all its terms are; no
-    quicker test sees them all."""
-    try:
-        return len(answer) == count and math.isfinite(sum(answer))
-    except TypeError:
-        return False
-
-
-def _are_points(answer: Any, count: int) -> bool:
-    if not _are_numbers(answer, count):
-        return False
-    return not count or (min(answer) >= 0 and max(answer) <= 1)
+def _filled(
+    nodes: Sequence[Candidate], some: Sequence[Candidate], given: Sequence[float], other: float
+) -> Sequence[float]:
+    """Return a number for each worker: what is given for some of them, and another for the rest."""
+    known = {node.id: number for node, number in zip(some, given)}
+    return [known.get(node.id, other) for node in nodes]

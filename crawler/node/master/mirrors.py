@@ -135,15 +135,16 @@ class Mirrors:
         self._on_change()
 
     def _count_worker(self, before: Node | None, after: Node | None) -> None:
-        pool = self.cluster_state.workers
-        if after is None:
-            assert before is not None  # a change has one of the two
-            return pool.leave(before.id)
+        pool, known = self.cluster_state.workers, after or before
+        assert known is not None  # a change has one of the two
         try:
-            pool.join(after)
+            if after is None:
+                pool.leave(known.id)
+            else:
+                pool.join(after)
         except Exception as error:
-            tell_left_out("a worker", after.id, error)
-            pool.forget(after.id)
+            tell_left_out("a worker", known.id, error)
+            pool.forget(known.id)
 
     def _count_task(self, before: Resource | None, after: Resource | None) -> None:
         known = after or before

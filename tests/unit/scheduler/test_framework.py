@@ -146,6 +146,76 @@ def test_a_faulty_plugin_is_named_and_counted_and_the_placement_goes_on(plugin, 
     assert plugins.found(framework, "faulty").failures == 2  # the next pass asks it again
 
 
+def odd_about(id, answer):
+    """A hook that fails about one worker, as on a label that nobody thought of."""
+
+    def hook(task, nodes):
+        return [answer(float("x") if node.id == id else node.unfinished) for node in nodes]
+
+    return hook
+
+
+def filtering(hook):
+    return lambda task, nodes: dict(zip([], hook(task, nodes)))
+
+
+ABOUT_ONE = {
+    "a filter": {"filter_nodes": filtering(odd_about("w-2", float))},
+    "a filter of room": {"filter_room": filtering(odd_about("w-2", float))},
+    "points": {"score_nodes": odd_about("w-2", lambda unfinished: 1.0)},
+    "points for room": {"score_room": odd_about("w-2", lambda unfinished: 1.0)},
+    "a rating": {
+        "strategies": lambda: {"odd": odd_about("w-2", lambda unfinished: -float(unfinished))}
+    },
+}
+
+
+@pytest.mark.parametrize("hooks", ABOUT_ONE.values(), ids=ABOUT_ONE.keys())
+def test_a_plugin_that_fails_about_one_worker_costs_that_worker_alone(plugin, hooks, caplog):
+    name = plugin("odd", **hooks)
+    framework = Framework("odd" if "strategies" in hooks else "least-load", [name])
+    framework.switch(Policy(framework.policy.strategy, frozenset(), {name: 100.0}))
+    cluster = Cluster([worker(n) for n in (1, 2, 3)], tasks(6), framework)
+    assert counts(cluster.run()) == {"w-1": 3, "w-3": 3}
+    [told] = [r.fields for r in caplog.records if r.fields.get("plugin") == "odd"]
+    assert told["workers"] == {"w-2": "ValueError: could not convert string to float: 'x'"}
+    assert plugins.found(framework, "odd").failures == 1
+
+
+def test_a_worker_about_which_the_strategy_fails_gets_what_no_other_can_take(plugin):
+    name = plugin(
+        "odd", strategies=lambda: {"odd": odd_about("w-2", lambda unfinished: -float(unfinished))}
+    )
+    pinned = task("only", **asks(node="w-2"))
+    assert ids(run([worker(1), worker(2)], [pinned, *tasks(2)], Framework("odd", [name]))) == {
+        "only": "w-2",
+        "task-0": "w-1",
+        "task-1": "w-1",
+    }
+
+
+def test_a_task_that_waits_because_a_filter_fails_about_its_worker_says_so(plugin):
+    name = plugin("odd", filter_nodes=filtering(odd_about("w-2", float)))
+    pinned = task("only", **asks(node="w-2"))
+    plan = run([worker(1), worker(2)], [pinned], Framework("least-load", [name]))
+    assert "w-2 makes the plugin odd fail (about w-2: ValueError: could" in plan.waiting["only"]
+
+
+def test_a_plugin_that_fails_about_many_workers_is_at_fault_itself(plugin):
+    asked = []
+
+    def picky(task, nodes):
+        asked.append(len(nodes))
+        return {node.id: "no" for node in nodes if int(node.id[2:]) % 2 or 1 / 0}
+
+    framework = Framework("least-load", [plugin("picky", filter_nodes=picky)])
+    assert len(run([worker(n) for n in range(1000)], tasks(9), framework).placed) == 9
+    assert len(asked) < 60
+    assert [fault.error for fault in framework._failed.told] == [
+        "ZeroDivisionError: division by zero"
+    ]
+
+
 def test_the_others_are_asked_all_the_same(plugin):
     bad = plugin("bad", filter_nodes=lambda nodes: 1 / 0)
     good = plugin("good", filter_nodes=lambda nodes: {"w-1": "no"})

@@ -1,0 +1,172 @@
+"""Asks plugins one question each, and sees to what they raise.
+
+A plugin that fails is named in the log, counted, and left out for the rest of the pass. If it fails
+about single workers, it is left out for these alone.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from time import perf_counter
+from typing import Any
+
+from crawler.logs import get_logger
+from crawler.model.policy import Fault
+from crawler.scheduler.faults import MOST_CULPRITS, Faults, culprits, told
+from crawler.scheduler.hookspecs import Candidate, Task
+from crawler.scheduler.loader import Plugin
+
+log = get_logger(__name__)
+
+Sound = Callable[[Any, int], bool]
+"""Whether an answer about so many objects is one that docs/hooks.md allows."""
+
+
+class Asker:
+    """Asks about tasks of one shape, in one pass."""
+
+    def __init__(self, task: Task, faults: Faults, slow_s: float) -> None:
+        self._task = task
+        self._faults = faults
+        self._slow_s = slow_s
+        self._heard: set[tuple[str | None, str]] = set()
+        """The plugins and hooks that have answered about some worker."""
+
+    def ask(self, plugin: Plugin, hook: str, sound: Sound, count: int, *arguments: Any) -> Any:
+        """Return the answer of one plugin about `count` objects, or None if it failed now or
+        earlier in this pass."""
+        if plugin.name in self._faults.plugins:
+            return None
+        try:
+            return self._answer(plugin, hook, sound, count, *arguments)
+        except Exception as error:
+            self._fault(plugin, hook, error)
+            return None
+
+    def _answer(self, plugin: Plugin, hook: str, sound: Sound, count: int, *arguments: Any) -> Any:
+        """Return the answer of one plugin, and measure it. Raises what it raises, and TypeError for
+        an answer that is not allowed."""
+        started_s = perf_counter()
+        try:
+            answer = plugin.hooks[hook](*arguments)
+            if answer is not None and not sound(answer, count):
+                raise TypeError(f"{hook} returned {answer!r:.200}")
+            return answer
+        finally:
+            took_s = perf_counter() - started_s
+            plugin.calls += 1
+            plugin.seconds += took_s
+            if took_s > self._slow_s:
+                self._tell_slow(plugin, hook, took_s)
+
+    def _fault(self, plugin: Plugin, hook: str, error: Exception) -> None:
+        plugin.failures += 1
+        self._faults.plugins[plugin.name] = Fault(plugin.name, hook, told(error))
+        log.error(
+            "a plugin failed; the pass goes on without it",
+            exc_info=error,
+            hook=hook,
+            plugin=plugin.name,
+            task=self._task.name,
+            error=str(error),
+        )
+
+    def _tell_slow(self, plugin: Plugin, hook: str, took_s: float) -> None:
+        plugin.slow += 1
+        if plugin.slow & (plugin.slow - 1) == 0:  # the 1st, 2nd, 4th, 8th … time
+            log.warning(
+                "a plugin is slow and delays all placements; "
+                f"it can be turned off: crawler plugins --disable {plugin.name}",
+                plugin=plugin.name,
+                hook=hook,
+                took_s=round(took_s, 3),
+                slow_calls=plugin.slow,
+            )
+
+    def ask_about(
+        self,
+        plugin: Plugin,
+        hook: str,
+        sound: Sound,
+        nodes: Sequence[Candidate],
+        *more: Any,
+    ) -> tuple[Sequence[Candidate], Any]:
+        """Ask a plugin about the workers about which it does not fail. Return these, and the
+        answer; None if the plugin fails as a whole."""
+        if plugin.name in self._faults.plugins:
+            return nodes, None
+        about = self._faults.about(plugin.name, hook)
+        left = [node for node in nodes if node.id not in about] if about else nodes
+
+        def ask(some: Sequence[Candidate]) -> Any:
+            return self._answer(plugin, hook, sound, len(some), self._task, some, *more)
+
+        try:
+            answer = ask(left) if left else {}
+        except Exception as error:
+            if not self.single_out(plugin.name, hook, plugin, left, ask, error):
+                self._fault(plugin, hook, error)
+            return self.ask_about(plugin, hook, sound, nodes, *more)
+        self.heard(plugin.name, hook)
+        return left, answer
+
+    def single_out(
+        self,
+        name: str | None,
+        hook: str,
+        plugin: Plugin,
+        nodes: Sequence[Candidate],
+        ask: Callable[[Sequence[Candidate]], Any],
+        error: Exception,
+    ) -> bool:
+        """Note the workers about which a plugin fails. Return False if it fails as a whole."""
+        if len(nodes) == 1 and (name, hook) in self._heard:
+            found: Mapping[str, Exception] = {nodes[0].id: error}
+        else:
+            found = culprits(ask, nodes)
+        if len(found) + len(self._faults.about(name, hook)) > MOST_CULPRITS:
+            return False
+        if found:
+            plugin.failures += 1
+            self._faults.note(name, plugin.name, hook, found)
+            log.error(
+                "a plugin failed about some workers; the pass goes on, and each of them pays for "
+                "that alone; mend the plugin, or what these workers register",
+                exc_info=next(iter(found.values())),
+                hook=hook,
+                plugin=plugin.name,
+                task=self._task.name,
+                workers={id: told(each) for id, each in found.items()},
+            )
+        return bool(found)
+
+    def heard(self, name: str | None, hook: str) -> None:
+        """Note that a plugin has answered about some worker."""
+        self._heard.add((name, hook))
+
+
+def is_mapping(answer: Any, count: int) -> bool:
+    """Whether this is a mapping."""
+    return isinstance(answer, Mapping)
+
+
+def are_texts(answer: Any, count: int) -> bool:
+    """Whether these are texts."""
+    return not isinstance(answer, str) and all(isinstance(each, str) for each in answer)
+
+
+def are_numbers(answer: Any, count: int) -> bool:
+    """Whether these are `count` finite numbers. A sum is finite only if all its terms are; no
+    quicker test sees them all."""
+    try:
+        return len(answer) == count and math.isfinite(sum(answer))
+    except TypeError:
+        return False
+
+
+def are_points(answer: Any, count: int) -> bool:
+    """Whether these are `count` numbers from 0 to 1."""
+    if not are_numbers(answer, count):
+        return False
+    return not count or (min(answer) >= 0 and max(answer) <= 1)
