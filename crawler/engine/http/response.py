@@ -12,7 +12,15 @@ from urllib.parse import urljoin
 import parsel
 from parsel import SelectorList
 
-from crawler.engine.http import encoding, head, page_kind, page_selector, selectors, urls
+from crawler.engine.http import (
+    encoding,
+    given_links,
+    head,
+    page_kind,
+    page_selector,
+    selectors,
+    urls,
+)
 from crawler.engine.http.headers import Headers
 from crawler.engine.http.link import Link
 from crawler.engine.http.page_kind import Kind
@@ -188,9 +196,9 @@ class Response:
 
         `rest` are more arguments of `Request`. Raises ValueError if it is no link.
         """
-        request = Request(self.absolute(_href(url)), callback, **rest)
+        request = Request(self.absolute(given_links.href(url)), callback, **rest)
         if not isinstance(url, str):
-            request.link_policy = _policy(url)
+            request.link_policy = given_links.policy(url)
         return request
 
     def follow_all(
@@ -208,7 +216,7 @@ class Response:
         """
         if (urls is not None) + (css is not None) + (xpath is not None) != 1:
             raise ValueError("follow_all takes one of urls, css and xpath")
-        links = self._asked(css, xpath) if urls is None else _present(urls)
+        links = self._asked(css, xpath) if urls is None else given_links.present(urls)
         return self._requests(links, callback, rest)
 
     def _asked(self, css: str | None, xpath: str | None) -> list[AskedLink]:
@@ -276,40 +284,3 @@ class Response:
         except ValueError:
             return self.url
         return base if urls.is_web(base) else self.url
-
-
-def _href(link: str | parsel.Selector | Link) -> str:
-    if isinstance(link, str):
-        return link
-    if isinstance(link, SelectorList):
-        raise ValueError("no link: a list of selectors; allowed: one of them, or follow_all")
-    if not isinstance(link, (parsel.Selector, Link)):
-        raise ValueError(f"no link: {link!r}; allowed: a URL, a selector of a link, or a Link")
-    root: Any = link.root if isinstance(link, parsel.Selector) else link.url
-    if isinstance(root, str):
-        return root
-    if not hasattr(root, "get"):
-        raise ValueError(f"no link: a selector of {root!r}")
-    href = root.get("href")
-    if href is None:
-        raise ValueError(f"no link: <{root.tag}> has no href")
-    return str(href)
-
-
-def _policy(link: parsel.Selector | Link) -> str:
-    """The referrer policy for which a link asks; empty if it asks for none."""
-    if isinstance(link, Link):
-        return link.referrer_policy
-    return selectors.referrer_policy(link.root)
-
-
-def _present(links: Iterable[str | parsel.Selector | Link]) -> Iterator[AskedLink]:
-    """The links as they are written. Elements of a SelectorList without href are skipped."""
-    for link in links:
-        try:
-            href = _href(link)
-        except ValueError:
-            if not isinstance(links, SelectorList):
-                raise
-        else:
-            yield href, "" if isinstance(link, str) else _policy(link)
