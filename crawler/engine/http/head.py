@@ -40,7 +40,7 @@ _HIDING = frozenset(
 reads what is meant for those who run none."""
 _OF_HEAD = frozenset(["html", "head", "link", "object", "basefont", "bgsound", "command"])
 
-_END = re.compile("</head|<body", re.IGNORECASE)
+_ENDS = ("</head", "<body")
 _HIDING_THE_END = [("<!--", "-->"), ("<script", "</script"), ("<noscript", "</noscript")]
 """What can hide a tag that is not the end of the head, though it looks like it."""
 
@@ -101,13 +101,20 @@ def tags(markup: str, *words: str, is_xml: bool = False) -> Iterator[Tag]:
 
 def _lacks(markup: str, words: tuple[str, ...]) -> bool:
     """Whether it is certain, at a glance, that no word stands in the head. Most pages end here."""
-    end = _END.search(markup, LEAST)  # None if the head is short, or there is none
-    head = (markup if end is None else markup[: end.start()]).lower()
+    text = markup.lower()
     for word in words:
-        if word in head:
-            return False
-    if end is None:
-        return True
+        if word in text:
+            return _are_behind_the_head(text, words)
+    return True
+
+
+def _are_behind_the_head(text: str, words: tuple[str, ...]) -> bool:
+    ends = [at for at in (text.find(end, LEAST) for end in _ENDS) if at >= 0]
+    if not ends:  # the head is short, or there is none
+        return False
+    head = text[: min(ends)]
+    if any(word in head for word in words):
+        return False
     return all(head.rfind(begins) <= head.rfind(ends) for begins, ends in _HIDING_THE_END)
 
 

@@ -34,6 +34,7 @@ _FEED = re.compile(
     rb"<(?:rss[\s>]|feed[\s>]|rdf:RDF[\s>](?=.*http://purl\.org/rss/1\.0/))",
     re.DOTALL,
 )
+_PAGE = (b"<!doctype html", b"<html")
 _XHTML = re.compile(rb"\s*+(?:(?:<!--.*?-->|<\?.*?\?>|<![^>]*>)\s*+)*+<html[\s>]", re.DOTALL)
 _CODE = ("javascript", "ecmascript")
 _UNKNOWN = ("", "unknown/unknown", "application/unknown", "*/*")
@@ -43,6 +44,8 @@ def kind(content_type: str, body: bytes) -> Kind:
     """What a body is, by its Content-Type (may be empty) and its first bytes."""
     said = _said(content_type)
     if said is Kind.XML or said is Kind.JSON:
+        return said
+    if said is Kind.HTML and body[:14].lower().startswith(_PAGE):  # as most pages do
         return said
     start = _start(body)
     if _FEED.match(start):
