@@ -127,8 +127,10 @@ class Scraper:
     def _refresh(self, job: Job, page: Page, response: Response) -> str | None:
         """Where the page's markup leads. A page that reloads itself is read again only if it has
         just set a cookie of a new name: many pages that keep themselves up to date count in one."""
-        reloads = verdicts.names_new_cookie(job, page.headers, self._context.settings)
-        return markup.refresh(response, reloads)
+        settings = self._context.settings
+        return markup.refresh(
+            response, lambda: verdicts.names_new_cookie(job, page.headers, settings)
+        )
 
     def _response(self, job: Job, page: Page) -> Response:
         _note(job)

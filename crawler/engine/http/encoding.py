@@ -40,6 +40,7 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16-be"),
     (codecs.BOM_UTF32_BE, "utf-32-be"),
 )
+_MARKS_BEGIN = frozenset(mark[:1] for mark, _ in _MARKS)
 _IN_HEADER = re.compile(r"(?:^|[\s;,])charset\s*=\s*[\"']?\s*([^\s\"';,]+)", re.IGNORECASE)
 _IN_CONTENT = re.compile(
     r"charset\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s;\"'][^\s;]*))", re.IGNORECASE
@@ -72,6 +73,8 @@ def decode(body: bytes, content_type: str = "", kind: Kind | None = None) -> tup
 
 def marked(body: bytes) -> str | None:
     """The encoding that a byte order mark at the beginning of a body names; None without one."""
+    if body[:1] not in _MARKS_BEGIN:
+        return None
     return next((name for mark, name in _MARKS if body.startswith(mark)), None)
 
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Iterator, Mapping
-from functools import cached_property, lru_cache
+from functools import lru_cache
+
+from crawler.engine.http.lazy import lazy
 
 LEAST = 1024
 """The first characters are searched even behind the head, as the standard asks (13.2.3.2)."""
@@ -40,7 +42,6 @@ _HIDING = frozenset(
 reads what is meant for those who run none."""
 _OF_HEAD = frozenset(["html", "head", "link", "object", "basefont", "bgsound", "command"])
 
-_ENDS = ("</head", "<body")
 _HIDING_THE_END = [("<!--", "-->"), ("<script", "</script"), ("<noscript", "</noscript")]
 """What can hide a tag that is not the end of the head, though it looks like it."""
 
@@ -61,7 +62,7 @@ class Tag:
         """The value of an attribute, without white space around it; None if it is missing."""
         return self._attributes.get(attribute)
 
-    @cached_property
+    @lazy
     def _attributes(self) -> Mapping[str, str]:
         """Of two attributes with the same name the first counts."""
         attributes: dict[str, str] = {}
@@ -101,21 +102,24 @@ def tags(markup: str, *words: str, is_xml: bool = False) -> Iterator[Tag]:
 
 def _lacks(markup: str, words: tuple[str, ...]) -> bool:
     """Whether it is certain, at a glance, that no word stands in the head. Most pages end here."""
-    text = markup.lower()
+    end = markup.find("</head", LEAST)  # not there if the head is short, or there is none
+    text = (markup if end < 0 else markup[:end]).lower()
+    if "<meta" not in text and "<base" not in text:
+        return end < 0 or not _hides_its_end(text)
     for word in words:
         if word in text:
-            return _are_behind_the_head(text, words)
-    return True
+            return end < 0 and _are_behind_the_head(text, words)
+    return end < 0 or not _hides_its_end(text)
 
 
 def _are_behind_the_head(text: str, words: tuple[str, ...]) -> bool:
-    ends = [at for at in (text.find(end, LEAST) for end in _ENDS) if at >= 0]
-    if not ends:  # the head is short, or there is none
-        return False
-    head = text[: min(ends)]
-    if any(word in head for word in words):
-        return False
-    return all(head.rfind(begins) <= head.rfind(ends) for begins, ends in _HIDING_THE_END)
+    body = text.find("<body", LEAST)
+    head = text[: max(body, 0)]
+    return body >= 0 and not any(word in head for word in words) and not _hides_its_end(head)
+
+
+def _hides_its_end(head: str) -> bool:
+    return any(head.rfind(begins) > head.rfind(ends) for begins, ends in _HIDING_THE_END)
 
 
 def _meant(reference: re.Match[str]) -> str:

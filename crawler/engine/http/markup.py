@@ -33,13 +33,13 @@ _LINKS = etree.XPath("//a[@href] | //area[@href]")
 _RELATED = etree.XPath("//link[@rel and @href]")
 
 
-def refresh(response: Response, reloads: bool = False) -> str | None:
+def refresh(response: Response, reloads: Callable[[], bool] = lambda: False) -> str | None:
     """The target of <meta http-equiv="refresh">; None if the page has none.
 
     A page that refreshes after `MOST_REFRESH_S` has none. Nor has one that reloads itself, unless
     `reloads` says that it may be another page then.
     """
-    if not _is_html(response):
+    if not response.head_tags or not _is_html(response):  # most pages have none
         return None
     for content in _metas(response, "http-equiv", "refresh"):
         found = _REFRESH.match(content)
@@ -49,13 +49,14 @@ def refresh(response: Response, reloads: bool = False) -> str | None:
         if len(seconds) > 9 or int(seconds or 0) > MOST_REFRESH_S:
             return None
         url = _web(response, found["double"] or found["single"] or found["bare"] or "")
-        return None if url == response.url and not reloads else url
+        return None if url == response.url and not reloads() else url
     return None
 
 
 def referrer_policy(response: Response) -> str:
     """The referrer policy for which the page asks in its head or its headers; empty if in none."""
-    metas = _metas(response, "name", "referrer") if _is_html(response) else ()
+    has_any = response.head_tags and _is_html(response)
+    metas = _metas(response, "name", "referrer") if has_any else ()
     return policy_of(response.headers.getall("referrer-policy"), metas)
 
 

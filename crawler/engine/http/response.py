@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import cached_property
 from typing import Any
 from urllib.parse import urljoin
 
@@ -22,6 +21,7 @@ from crawler.engine.http import (
     urls,
 )
 from crawler.engine.http.headers import Headers
+from crawler.engine.http.lazy import lazy
 from crawler.engine.http.link import Link
 from crawler.engine.http.page_kind import Kind
 from crawler.engine.http.page_selector import Selector
@@ -126,7 +126,7 @@ class Response:
         """The decoded body (crawler.engine.http.encoding says how)."""
         return self._decoded[1]
 
-    @cached_property
+    @lazy
     def kind(self) -> Kind:
         """What the body is: HTML, XML, … (crawler.engine.http.page_kind says how)."""
         return page_kind.kind(self._content_type, self.body)
@@ -136,7 +136,7 @@ class Response:
         """Whether the body is a text by its Content-Type, or has none, or is XML of some type."""
         return self.kind is not Kind.OTHER
 
-    @cached_property
+    @lazy
     def head_tags(self) -> list[head.Tag]:
         """The <meta> and <base> tags of a page that has any which count; of others none."""
         is_page = self.kind in _PAGES or (self.kind is Kind.OTHER and self._begins_as_markup)
@@ -144,7 +144,7 @@ class Response:
             return []
         return list(head.tags(self.text, *_TELLING, is_xml=self.kind is Kind.XHTML))
 
-    @cached_property
+    @lazy
     def selector(self) -> Selector:
         """The parsed page."""
         if self.kind is Kind.XML:
@@ -248,28 +248,28 @@ class Response:
         """Whether a body of some other type, such as an image, may be a page after all."""
         return self.body[:64].lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<")
 
-    @cached_property
+    @lazy
     def _decoded(self) -> tuple[str, str]:
         return encoding.decode(self.body, self._content_type, self.kind)
 
-    @cached_property
+    @lazy
     def _json_selector(self) -> Selector:
         return Selector(text=self._json_text, type="json")
 
-    @cached_property
+    @lazy
     def _json_text(self) -> str:
         """The body as JSON is encoded (RFC 8259, 8.1), whatever its header says."""
         return encoding.decode_json(self.body) or self.text
 
-    @cached_property
+    @lazy
     def _content_type(self) -> str:
         return str(self.headers.get("content-type", ""))  # a plain one: it is looked up often
 
-    @cached_property
+    @lazy
     def _site(self) -> str:
         return urljoin(self._base, "/").removesuffix("/")
 
-    @cached_property
+    @lazy
     def _base(self) -> str:
         """The URL that links are joined with (HTML standard, 2.4.3)."""
         for tag in self.head_tags:
