@@ -1,5 +1,6 @@
 """The gRPC server itself: its address, its limits, health, reflection, clients of another make."""
 
+import contextlib
 import socket
 import threading
 
@@ -24,6 +25,7 @@ from crawler.errors import (
     NotFound,
     Overloaded,
     Rejected,
+    Unavailable,
 )
 from crawler.metrics import Metrics
 from crawler.model.records import Report, Spec, State
@@ -104,6 +106,49 @@ def test_a_connection_that_says_nothing_is_closed(backend, monkeypatch):
     ):
         while silent.recv(4096):
             pass
+
+
+HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(3) + b"\4" + bytes(5)
+"""How a client of HTTP/2 begins: the preface, and empty settings (RFC 9113, section 3.4)."""
+
+
+def test_a_connection_without_calls_is_closed_and_a_client_loses_nothing(backend, monkeypatch):
+    monkeypatch.setattr(server, "IDLE_S", 1)
+    with (
+        running(Master(backend)) as (master,),
+        client_of(master) as client,
+        socket.create_connection(("127.0.0.1", master.server.port), timeout=10) as idle,
+    ):
+        assert client.nodes(CALL) is not None
+        idle.sendall(HELLO)
+        while idle.recv(4096):
+            pass
+        assert client.nodes(CALL) is not None
+
+
+def test_one_client_cannot_take_all_connections(backend, monkeypatch):
+    monkeypatch.setattr(server, "most_connections", lambda: 5)
+    with running(Master(backend)) as (master,), contextlib.ExitStack() as idle:
+        address = ("127.0.0.1", master.server.port)
+        sockets = [idle.enter_context(socket.create_connection(address, 10)) for _ in range(5)]
+        for each in sockets:
+            each.sendall(HELLO)
+            assert each.recv(9)
+        with socket.create_connection(address, 10) as further:
+            assert not further.recv(1), "closed at once"
+        sockets.pop().close()
+
+        def answered():
+            with client_of(master) as client, contextlib.suppress(Unavailable):
+                return client.nodes(CALL) is not None
+
+        eventually(answered)
+
+
+@pytest.mark.parametrize(("files", "most"), [(64, 16), (1024, 256), (4096, 3328), (-1, 2**31 - 1)])
+def test_connections_leave_descriptors_to_all_else(files, most, monkeypatch):
+    monkeypatch.setattr(server.resource, "getrlimit", lambda kind: (files, files))
+    assert server.most_connections() == most
 
 
 def test_a_request_beyond_the_limit_is_rejected(backend):

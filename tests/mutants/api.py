@@ -6,6 +6,20 @@ from tests.mutants.mutant import Mutant
 
 MUTANTS = [
     Mutant(
+        "a connection that makes no calls stays for ever",
+        "crawler/api/rpc/server.py",
+        '        ("grpc.max_connection_idle_ms", IDLE_S * 1000),\n',
+        "",
+        "tests/integration/test_api_server.py -k without_calls",
+    ),
+    Mutant(
+        "one client takes all connections",
+        "crawler/api/rpc/server.py",
+        '        ("grpc.max_allowed_incoming_connections", most_connections()),\n',
+        "",
+        "tests/integration/test_api_server.py -k cannot_take_all",
+    ),
+    Mutant(
         "a change whose outcome is unknown is asked of the next master",
         "crawler/api/rpc/any_client.py",
         "return self._first(method, request, call, (Unavailable, Overloaded))",

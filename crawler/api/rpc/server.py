@@ -7,6 +7,7 @@ and does not carry it out.
 
 from __future__ import annotations
 
+import resource
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc
@@ -43,6 +44,16 @@ SPARE_CALLS = 64
 
 HANDSHAKE_S = 10
 """How many seconds a new connection has before its first message."""
+
+IDLE_S = 60
+"""After so many seconds without a call, a connection is closed. Its client connects again with its
+next call, and loses none."""
+
+ALIVE_S = 60
+"""How often a connection must give a sign of life. A client that vanished gives none."""
+
+OTHER_FILES = 768
+"""The file descriptors that gRPC's connections leave to all else: the HTTP server takes 512."""
 
 TURN_S = 0.01
 QUIET_TURNS = 10
@@ -281,6 +292,15 @@ class RpcServer:
             ) from None
 
 
+def most_connections() -> int:
+    """Return how many connections the server takes. It closes further ones at once, so that a
+    client cannot take the descriptors that the node needs for HTTP and etcd."""
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if files < 0:
+        return 2**31 - 1
+    return max(1, files // 4, files - OTHER_FILES)
+
+
 def _options(settings: ApiSettings) -> list[tuple[str, int]]:
     return [
         # Two servers that share a port would each get half of the calls; an error is better.
@@ -289,6 +309,9 @@ def _options(settings: ApiSettings) -> list[tuple[str, int]]:
         # Answers have no limit: a page of large tasks may be large.
         ("grpc.max_send_message_length", -1),
         ("grpc.server_handshake_timeout_ms", HANDSHAKE_S * 1000),
+        ("grpc.max_connection_idle_ms", IDLE_S * 1000),
+        ("grpc.keepalive_time_ms", ALIVE_S * 1000),
+        ("grpc.max_allowed_incoming_connections", most_connections()),
         # Accept clients that ping an idle connection. By default gRPC disconnects them after three
         # pings.
         ("grpc.http2.min_recv_ping_interval_without_data_ms", 5000),
