@@ -19,9 +19,9 @@ from crawler.coordination.ledger import Change, Landed, Ledger
 from crawler.coordination.store import Put, created_at
 from crawler.coordination.tombstones import Tombstones
 from crawler.model.records import Leadership, Node, Resource
+from crawler.node.master.assignment import assigned
 from crawler.node.master.leader_context import LeaderContext, Refusals
 from crawler.node.master.mirrors import Mirrors
-from crawler.node.master.placement import assigned
 from crawler.node.master.term import Term
 from crawler.scheduler.framework import Framework
 from crawler.settings.sections import SchedulerSettings

@@ -7,7 +7,7 @@ from bench.ground import open_ground
 from bench.nodes import open_master
 from bench.table import Row
 from crawler.model.records import Resource, State
-from crawler.node.master.placement import assigned
+from crawler.node.master.assignment import assigned
 
 TASKS = 100_000
 WORKERS = 1_000

@@ -189,7 +189,7 @@ MUTANTS = [
     ),
     Mutant(
         "a life that another program made up is declared dead",
-        "crawler/node/master/placement.py",
+        "crawler/node/master/orphans.py",
         "0 < life.revision < task.mod_revision",
         "0 < life.revision",
         "tests/unit/node/test_decisions.py -k declared_dead",
@@ -266,7 +266,7 @@ MUTANTS = [
     ),
     Mutant(
         "an epoch begins anew when another program drops it",
-        "crawler/node/master/placement.py",
+        "crawler/node/master/assignment.py",
         "(resource.epoch or resource.mod_revision) + 1",
         "resource.epoch + 1",
         "tests/unit/node/test_decisions.py",

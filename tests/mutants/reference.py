@@ -63,7 +63,7 @@ MUTANTS = [
     ),
     Mutant(
         "reassigning mints a new id",
-        "crawler/node/master/placement.py",
+        "crawler/node/master/assignment.py",
         "    return resource.given_to(node",
         '    return resource.replace(id="", creation_time=0).given_to(node',
         "tests/unit/node/test_decisions.py",

@@ -180,7 +180,7 @@ MUTANTS = [
     ),
     Mutant(
         "what is parked is never woken by a worker",
-        "crawler/node/master/placement.py",
+        "crawler/node/master/waking.py",
         "                helps = self._may_take(queue.task, changes.freed)",
         "                helps = False",
         "tests/unit/node/test_placement.py -k parked",

@@ -3,26 +3,27 @@
 The functions are pure, except that they change the draft and the cluster state: time and state come
 in as arguments, decisions go into the draft. `_intake` finds the tasks that need an owner, and the
 tasks to blame for a dead worker. The scheduler's `Cycle` chooses workers. `place` writes the
-choices into the draft.
+choices into the draft, as `assignment.py` says. `waking.py` wakes the parked tasks.
 """
 
 from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from crawler.coordination.codec import MOST_EPOCH
-from crawler.model.records import Node, Resource, State
+from crawler.model.records import Node, Resource
+from crawler.node.master.assignment import assigned, needs_owner, waiting
 from crawler.node.master.draft import Draft
+from crawler.node.master.orphans import by_dead_owner, noteworthy
 from crawler.node.master.poison import PoisonWatch
 from crawler.node.master.rebalancing import Rebalancing
 from crawler.node.master.retries import pause_s
 from crawler.node.master.set_aside import Held, SetAside
-from crawler.node.master.workers import Incarnation, WorkerSnapshot, incarnation_of
+from crawler.node.master.waking import Waking
+from crawler.node.master.workers import WorkerSnapshot
 from crawler.scheduler.backlog import Backlog, Group
-from crawler.scheduler.changes import Changes
 from crawler.scheduler.cluster_state import ClusterState
 from crawler.scheduler.cycle import Cycle
 from crawler.scheduler.framework import Framework
@@ -32,9 +33,6 @@ from crawler.settings.sections import SchedulerSettings
 PASS = 4_000
 """How many tasks are placed in one pass. With their commit they take some 100 ms, for which
 requests wait."""
-
-SOME = 20
-"""How many kinds of parked tasks are tried again if nothing has happened."""
 
 INTAKE = 1_000
 """How many tasks are taken in before other greenlets get a turn: some 10 ms."""
@@ -73,6 +71,7 @@ class Placer:
         self._set_aside = SetAside()
         self._rebalancing = Rebalancing(cluster_state, framework, settings, self._set_aside.tell)
         self.backlog = Backlog(settings.ageing_s, _groups(settings))
+        self._waking = Waking(cluster_state, framework, self.backlog)
         self._due: dict[str, tuple[int, float]] = {}
         """The tasks whose run failed: how often, and the time of their next try."""
         self._alarms: list[tuple[float, str]] = []
@@ -112,17 +111,15 @@ class Placer:
         return self._set_aside.get(name)
 
     def try_some(self) -> None:
-        """Wake some parked tasks, those tried longest ago first, because a plugin's answer may
-        depend on the time."""
-        for queue in heapq.nsmallest(SOME, self.backlog.parked, key=lambda queue: queue.tried):
-            self.backlog.wake(queue)
+        """Wake some parked tasks, because a plugin's answer may depend on the time."""
+        self._waking.try_some()
 
     def look_anew(self) -> None:
         """Sort all tasks anew after a change of the policy: the shapes may differ, and tasks that
         are parked or set aside may fit."""
         self._version = -1
         self._cluster_state.changes.suspect(self._set_aside.release())
-        self._wake_all()
+        self._waking.wake_all()
 
     def tries_again_s(self, name: str, now_s: float) -> float:
         """Return the seconds that a task whose run failed still has to wait; 0 for other tasks."""
@@ -139,7 +136,7 @@ class Placer:
         names = changes.suspects
         names |= dict.fromkeys(self._poison.returned(changes.freed, workers.live))
         dead = self._intake(names, draft, workers, now_s, now_ns)
-        self._wake(changes)
+        self._waking.wake(changes)
         cycle = Cycle(
             self._framework, self._cluster_state, self.backlog, draft.get, self._give_turn
         )
@@ -182,7 +179,7 @@ class Placer:
         while self._alarms and self._alarms[0][0] <= now_s:
             names[heapq.heappop(self._alarms)[1]] = None
         homeless = list(self._homeless(names, draft, workers))
-        orphaned = _by_dead_owner(homeless, workers)
+        orphaned = by_dead_owner(homeless, workers)
         in_order = self._cluster_state.workers.left_in_order
         excused = self._poison.blame(orphaned, workers, in_order, now_s, now_ns)
         # Read them again, because something may have changed while other greenlets ran.
@@ -192,7 +189,7 @@ class Placer:
                 self._offer(draft, self._poison.judged(resource), now_s, now_ns)
             except Exception as error:
                 self._give_up(draft, workers, resource.name, error, now_s)
-        return _noteworthy(orphaned)
+        return noteworthy(orphaned)
 
     def _homeless(
         self, names: Iterable[str], draft: Draft, workers: WorkerSnapshot
@@ -270,42 +267,6 @@ class Placer:
             heapq.heappush(self._alarms, (due_s, resource.name))
         return due_s <= now_s
 
-    def _wake(self, changes: Changes) -> None:
-        """Wake parked tasks that a changed worker would take now."""
-        if changes.left:  # without the only worker with its spider, a task may go to any
-            return self._wake_all()
-        for queue in self.backlog.parked:
-            if queue.by_places:
-                helps = bool(changes.freed or changes.grown)
-            else:
-                helps = self._may_take(queue.task, changes.freed)
-            if helps:
-                self.backlog.wake(queue)
-
-    def _wake_all(self) -> None:
-        for queue in self.backlog.parked:
-            self.backlog.wake(queue)
-
-    def _may_take(self, task: Task, ids: Collection[str]) -> bool:
-        """Whether one of these workers takes such tasks. If that cannot be said, the pass tries,
-        and finds the task that is at fault."""
-        try:
-            return self._would_take(task, ids)
-        except Exception:
-            return True
-
-    def _would_take(self, task: Task, ids: Collection[str]) -> bool:
-        nodes = self._cluster_state.workers.schedulable_among(ids)
-        if not nodes:
-            return False
-        plugin_run = self._framework.plugin_run(task, self._cluster_state)
-        refused = {id for why in plugin_run.refusals(nodes).values() for id in why}
-        rest = [each for each in nodes if each.id not in refused]
-        full = (
-            {id for why in plugin_run.without_room(rest).values() for id in why} if rest else set()
-        )
-        return len(full) < len(rest)
-
     # -- what is written down ------------------------------------------------------------------
 
     def _assign(self, draft: Draft, name: str, node: Node, now_ns: int) -> None:
@@ -341,67 +302,6 @@ class Placer:
         settled = waiting(self._poison.judged(resource), reason)
         if settled != resource:
             draft.put(settled)
-
-
-def needs_owner(resource: Resource, workers: WorkerSnapshot) -> bool:
-    """Whether a resource needs an owner: it has work left and no worker responsible for it, or its
-    worker is cordoned."""
-    if resource.awaits_spider:
-        return workers.has_spider(resource.spec.spider_name)
-    if resource.state.finished:
-        return False
-    owner = resource.owner
-    if owner is None or not workers.stands_by(owner):
-        return True
-    if owner.node_id not in workers.cordoned:
-        return False
-    # If no schedulable worker has its spider, the task would move and fail.
-    return workers.has_spider(resource.spec.spider_name) or not any(workers.schedulable)
-
-
-def assigned(resource: Resource, node: Node, now_ns: int) -> Resource:
-    """Return the resource with this worker as its owner, in the next epoch. The original is
-    unchanged."""
-    return resource.given_to(node.as_owner, epoch=next_epoch(resource), now_ns=now_ns)
-
-
-def next_epoch(resource: Resource) -> int:
-    """Return one more than the last epoch.
-
-    A value without an epoch may be one that another program rewrote. Its revision is above all
-    earlier epochs, because each of those needed a write of its own. Only a value of another program
-    can reach the bound. Then the epoch stays there, because the written value must be readable.
-    """
-    return min((resource.epoch or resource.mod_revision) + 1, MOST_EPOCH)
-
-
-def waiting(resource: Resource, reason: str) -> Resource:
-    """Return the resource without an owner, with the reason why it waits."""
-    return resource.replace(owner=None, state=State.PENDING, reason=reason, awaits_spider=False)
-
-
-def _by_dead_owner(
-    homeless: Iterable[Resource], workers: WorkerSnapshot
-) -> dict[Incarnation, list[Resource]]:
-    found: dict[Incarnation, list[Resource]] = {}
-    for resource in homeless:
-        owner = resource.owner
-        if owner is not None and not workers.stands_by(owner):
-            found.setdefault(incarnation_of(owner), []).append(resource)
-    return found
-
-
-def _noteworthy(orphaned: Mapping[Incarnation, Iterable[Resource]]) -> dict[str, int]:
-    """Return the latest life of each dead worker.
-
-    A resource is always younger than the life that it names. If it is not, another program made
-    that life up.
-    """
-    dead: dict[str, int] = {}
-    for life, tasks in orphaned.items():
-        if any(0 < life.revision < task.mod_revision for task in tasks):
-            dead[life.node_id] = max(life.revision, dead.get(life.node_id, 0))
-    return dead
 
 
 def _groups(settings: SchedulerSettings) -> Mapping[str, Group]:

@@ -10,9 +10,9 @@ from crawler.clock import ManualClock
 from crawler.coordination.codec import MOST_EPOCH
 from crawler.errors import AlreadyExists, ConfigError, InvalidArgument, NotFound, WouldRestart
 from crawler.model.records import Counts, Node, Owner, Report, Resource, Spec, State
+from crawler.node.master.assignment import needs_owner, next_epoch
 from crawler.node.master.commands import Add, Record, Remove, Update
 from crawler.node.master.draft import Draft
-from crawler.node.master.placement import needs_owner, next_epoch
 from crawler.node.master.workers import WorkerSnapshot
 from crawler.node.membership.names import NodeNames
 from crawler.node.worker.reconcile import RunKey, reconcile

@@ -1,0 +1,44 @@
+"""What a pass writes into a task: its new owner and epoch, or why it waits. Pure functions."""
+
+from __future__ import annotations
+
+from crawler.coordination.codec import MOST_EPOCH
+from crawler.model.records import Node, Resource, State
+from crawler.node.master.workers import WorkerSnapshot
+
+
+def needs_owner(resource: Resource, workers: WorkerSnapshot) -> bool:
+    """Whether a resource needs an owner: it has work left and no worker responsible for it, or its
+    worker is cordoned."""
+    if resource.awaits_spider:
+        return workers.has_spider(resource.spec.spider_name)
+    if resource.state.finished:
+        return False
+    owner = resource.owner
+    if owner is None or not workers.stands_by(owner):
+        return True
+    if owner.node_id not in workers.cordoned:
+        return False
+    # If no schedulable worker has its spider, the task would move and fail.
+    return workers.has_spider(resource.spec.spider_name) or not any(workers.schedulable)
+
+
+def assigned(resource: Resource, node: Node, now_ns: int) -> Resource:
+    """Return the resource with this worker as its owner, in the next epoch. The original is
+    unchanged."""
+    return resource.given_to(node.as_owner, epoch=next_epoch(resource), now_ns=now_ns)
+
+
+def next_epoch(resource: Resource) -> int:
+    """Return one more than the last epoch.
+
+    A value without an epoch may be one that another program rewrote. Its revision is above all
+    earlier epochs, because each of those needed a write of its own. Only a value of another program
+    can reach the bound. Then the epoch stays there, because the written value must be readable.
+    """
+    return min((resource.epoch or resource.mod_revision) + 1, MOST_EPOCH)
+
+
+def waiting(resource: Resource, reason: str) -> Resource:
+    """Return the resource without an owner, with the reason why it waits."""
+    return resource.replace(owner=None, state=State.PENDING, reason=reason, awaits_spider=False)
