@@ -9,8 +9,8 @@ import pytest
 from gevent.event import Event
 
 from crawler.api.rpc import bulkhead as gate_module
-from crawler.api.rpc import client as client_module
-from crawler.api.rpc.client import Peers
+from crawler.api.rpc import peers as peers_module
+from crawler.api.rpc.peers import Peers
 from crawler.api.service import Call
 from crawler.errors import CrawlerError, NotFound, OutcomeUnknown, Overloaded, Unavailable
 from crawler.metrics import Metrics
@@ -136,7 +136,7 @@ def test_a_new_leader_is_asked_whatever_the_old_one_did(master):
 
 def test_calls_under_way_are_limited_and_the_rest_told_in_time(master, backend, monkeypatch):
     monkeypatch.setattr(gate_module, "MAX_IN_FLIGHT", 2)
-    monkeypatch.setattr(client_module, "MAX_IN_FLIGHT", 2)
+    monkeypatch.setattr(peers_module, "MAX_IN_FLIGHT", 2)
     release = Event()
     backend.before = release.wait
     peers, metrics = Peers(), Metrics()

@@ -8,7 +8,7 @@ from gevent.event import Event
 from gevent.pywsgi import WSGIServer
 
 from crawler.api.rpc import client as client_module
-from crawler.api.rpc.client import Peers
+from crawler.api.rpc.peers import MAX_PEERS, Peers
 from crawler.api.service import Call
 from crawler.errors import AlreadyExists, CrawlerError, NotFound, OutcomeUnknown, Unavailable
 from crawler.model.constraints import Constraints, Neighbour
@@ -162,7 +162,7 @@ def test_peers_keep_one_channel_per_address_and_few_in_all():
     peers = Peers()
     first = peers.backend("127.0.0.1:1")
     assert peers.backend("127.0.0.1:1") is first
-    for port in range(2, 2 + client_module.MAX_PEERS):
+    for port in range(2, 2 + MAX_PEERS):
         peers.backend(f"127.0.0.1:{port}")
     assert peers.backend("127.0.0.1:1") is not first
     with pytest.raises(Unavailable, match="was closed"):

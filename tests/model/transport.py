@@ -158,7 +158,7 @@ class RemoteBackend:
 
 
 class ModelPeers:
-    """Stands in for `crawler.api.rpc.client.Peers` in one process."""
+    """Stands in for `crawler.api.rpc.peers.Peers` in one process."""
 
     def __init__(self, transport: Transport, process: Process, forwards: bool) -> None:
         self._transport = transport

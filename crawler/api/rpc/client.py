@@ -8,48 +8,30 @@ answer, calls to it fail at once for a moment (`bulkhead.py`).
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import gevent
 import grpc
 from google.protobuf import empty_pb2
 
 from crawler.api.rpc import codec, policy_codec
-from crawler.api.rpc.bulkhead import FULL, MAX_IN_FLIGHT, OPEN, Bulkhead, Permit
+from crawler.api.rpc.bulkhead import Bulkhead, Permit
 from crawler.api.rpc.metadata import ANSWERED, FORWARDED, RETRY_AFTER
+from crawler.api.rpc.statuses import judge, refusal, seconds, trailer
 from crawler.api.service import UNTOLD, Call, NodeLoad, Page, Submission
 from crawler.clock import SystemClock
-from crawler.errors import (
-    AlreadyExists,
-    Conflict,
-    CrawlerError,
-    InvalidArgument,
-    NotFound,
-    OutcomeUnknown,
-    Overloaded,
-    Rejected,
-    Unavailable,
-)
+from crawler.errors import CrawlerError, OutcomeUnknown, Unavailable
 from crawler.model.policy import Explanation, PolicyChange, SchedulerView
 from crawler.model.records import Leader, Query, Report, Resource, Spec, WorkerLoad
 from crawler.proto import crawler_pb2 as pb
 from crawler.proto import crawler_pb2_grpc as pb_grpc
 from crawler.supervision import run_aside
 
-if TYPE_CHECKING:
-    from prometheus_client import Counter
-
-    from crawler.metrics import Metrics
-
 MARGIN_S = 0.5
 """How many seconds after its deadline a call is abandoned from outside. While the native thread
 pool is stuck, gRPC does not observe its own deadlines."""
-
-MOST_PAUSE_S = 3600.0
-"""The longest pause, in seconds, that another master may ask for."""
 
 MAX_REPORTS = 500
 """How many reports one message has. That stays well below the size that a server accepts."""
@@ -57,9 +39,6 @@ MAX_REPORTS = 500
 TROUBLE_S = 5.0
 """For how many seconds a failed connection says that the leader cannot be reached. Nobody may ask
 meanwhile, so that nothing else would show that it is back."""
-
-MAX_PEERS = 8
-"""How many channels stay open; there are not that many masters."""
 
 _OPTIONS = [
     ("grpc.initial_reconnect_backoff_ms", 100),
@@ -71,22 +50,6 @@ _OPTIONS = [
     # Channels share no connections, so that closing a channel closes its connection.
     ("grpc.use_local_subchannel_pool", 1),
 ]
-
-_REJECTED: dict[str, type[Rejected]] = {
-    "INVALID_ARGUMENT": InvalidArgument,
-    "NOT_FOUND": NotFound,
-    "ALREADY_EXISTS": AlreadyExists,
-    "ABORTED": Conflict,
-    "FAILED_PRECONDITION": Rejected,
-    "OUT_OF_RANGE": Rejected,
-    "PERMISSION_DENIED": Rejected,
-    "UNAUTHENTICATED": Rejected,
-    "UNIMPLEMENTED": Rejected,
-}
-
-_UNANSWERED = ("UNAVAILABLE", "CANCELLED", "DEADLINE_EXCEEDED", "UNKNOWN", "INTERNAL")
-"""The codes that gRPC itself uses for a failed connection. The server of the other side decided all
-other codes."""
 
 
 class Client:
@@ -232,7 +195,7 @@ class Client:
             passage.silent()
             raise OutcomeUnknown(self._silent(call)) from None
         except grpc.RpcError as error:
-            _judge(error, passage)
+            judge(error, passage)
             raise self._translate(error, call) from None
         except ValueError:
             raise Unavailable(f"the channel to {self._address} was closed") from None
@@ -243,20 +206,15 @@ class Client:
     def _translate(self, error: Any, call: Call) -> CrawlerError:
         """Return the error for a status, with the code of the other side."""
         code, message = error.code().name, error.details() or ""
-        if code in _REJECTED:
-            return _coded(_REJECTED[code](message), code)
-        if code == "RESOURCE_EXHAUSTED":
-            too_large = "larger than max" in message
-            return _coded(Rejected(message) if too_large else Overloaded(message), code)
         if code == "DEADLINE_EXCEEDED":
-            return OutcomeUnknown(message if ANSWERED in _trailer(error) else self._silent(call))
+            return OutcomeUnknown(message if ANSWERED in trailer(error) else self._silent(call))
         if code in ("UNAVAILABLE", "CANCELLED"):
-            return self._disconnected(_trailer(error), message)
-        return _coded(CrawlerError(message), code)
+            return self._disconnected(trailer(error), message)
+        return refusal(error)
 
-    def _disconnected(self, trailer: dict[str, Any], message: str) -> CrawlerError:
-        if ANSWERED in trailer:
-            return Unavailable(message, _seconds(trailer.get(RETRY_AFTER)))
+    def _disconnected(self, told: dict[str, Any], message: str) -> CrawlerError:
+        if ANSWERED in told:
+            return Unavailable(message, seconds(told.get(RETRY_AFTER)))
         if message.startswith(("failed to connect", "DNS resolution failed")):
             return self._unreachable(message)
         # The connection broke during the call, and nobody knows how far the call had come.
@@ -274,91 +232,3 @@ class Client:
 
     def _silent(self, call: Call) -> str:
         return f"{self._address} did not answer within {call.timeout_s:.3g} s"
-
-
-class Peers:
-    """A node's clients of the leader: one channel per address, the most recent ones kept.
-
-    A follower `forwards`. A worker does not, so a master may forward its calls once. Each address
-    has its own bulkhead, so that calls to a new leader do not depend on the old one.
-    """
-
-    def __init__(self, *, forwards: bool = True) -> None:
-        self._forwards = forwards
-        self._clients: OrderedDict[str, Client] = OrderedDict()
-        self._refused: dict[str, Counter] = {}
-
-    def measure(self, metrics: Metrics) -> None:
-        """Export the calls in flight to the leader, and whether it answers."""
-        metrics.queue(
-            "calls to the leader", MAX_IN_FLIGHT, lambda: self._of_latest(lambda g: g.in_flight)
-        )
-        self._refused[FULL] = metrics.refusals("calls to the leader")
-        self._refused[OPEN] = metrics.counter(
-            "crawler_breaker_refused",
-            "Requests refused at once because the leader does not answer.",
-        )
-        metrics.gauge_of(
-            "crawler_breaker_state",
-            "Circuit breaker on the way to the leader: 0 closed, 1 half open, 2 open.",
-            lambda: self._of_latest(lambda g: g.breaker.state.value),
-        )
-
-    def backend(self, address: str) -> Client:
-        """Return the client of the master at that address."""
-        if address not in self._clients:
-            before = "nobody leads: " if self._forwards else ""
-            gate = Bulkhead(address, SystemClock(), self._count, before)
-            self._clients[address] = Client(address, forwards=self._forwards, gate=gate)
-        self._clients.move_to_end(address)
-        if len(self._clients) > MAX_PEERS:
-            self._clients.popitem(last=False)[1].close()
-        return self._clients[address]
-
-    def trouble(self, address: str) -> str:
-        """Return why the connection to that master failed a moment ago; empty if it did not."""
-        client = self._clients.get(address)
-        return client.trouble if client is not None else ""
-
-    def close(self) -> None:
-        """Close every channel."""
-        while self._clients:
-            self._clients.popitem()[1].close()
-
-    def _count(self, reason: str) -> None:
-        if reason in self._refused:
-            self._refused[reason].inc()
-
-    def _of_latest(self, read: Callable[[Bulkhead], int]) -> int:
-        """Read a figure of the leader that was asked last; 0 if none was."""
-        return read(next(reversed(self._clients.values())).gate) if self._clients else 0
-
-
-def _judge(error: Any, passage: Permit) -> None:
-    """Report to the breaker what an error says about the peer. A refusal is an answer like any
-    other."""
-    code = error.code().name
-    if ANSWERED in _trailer(error) or code not in _UNANSWERED:
-        passage.answered()
-    elif code == "DEADLINE_EXCEEDED":
-        passage.silent()
-    else:
-        passage.broken()
-
-
-def _coded(error: CrawlerError, code: str) -> CrawlerError:
-    error.code = code
-    return error
-
-
-def _seconds(text: Any) -> float:
-    """Return the seconds in a trailer; one second for what is no sensible number."""
-    try:
-        seconds = float(text or 1.0)
-    except ValueError:
-        return 1.0
-    return seconds if 0.0 <= seconds <= MOST_PAUSE_S else 1.0
-
-
-def _trailer(error: Any) -> dict[str, Any]:
-    return dict(error.trailing_metadata() or ())

@@ -12,7 +12,7 @@ from functools import partial
 
 from gevent import Greenlet
 
-from crawler.api.rpc.client import Peers
+from crawler.api.rpc.peers import Peers
 from crawler.api.service import NO_LEADER, Backend, Service
 from crawler.clock import Clock
 from crawler.coordination.election import Election, leader_value

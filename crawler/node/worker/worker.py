@@ -12,7 +12,7 @@ from pathlib import Path
 
 from gevent.event import Event
 
-from crawler.api.rpc.client import Peers
+from crawler.api.rpc.peers import Peers
 from crawler.api.service import Call
 from crawler.clock import Clock
 from crawler.coordination.codec import decode_stored

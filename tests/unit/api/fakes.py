@@ -10,7 +10,7 @@ import grpc
 from crawler.api.health import Health
 from crawler.api.http.app import build_app
 from crawler.api.limiter import RateLimiter
-from crawler.api.rpc.client import Peers
+from crawler.api.rpc.peers import Peers
 from crawler.api.rpc.server import SERVICE_NAME, RpcServer, Servicer
 from crawler.api.service import Call, NodeLoad, Page, Service, Submission
 from crawler.errors import AlreadyExists, InvalidArgument, NotFound
