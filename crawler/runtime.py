@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import gc
 import os
+import resource
 import sys
+from contextlib import suppress
 from functools import cache
 
 SWITCH_INTERVAL_S = 0.0005
@@ -35,6 +37,12 @@ objects stay and none is part of a cycle.
 
 MIDDLE_AFTER = 4
 """The number of such searches after which their survivors are searched: 100,000 objects, 25 ms."""
+
+MOST_FILES = 65_536
+"""The files and connections that a process may have open, where the system lets it choose.
+
+Most systems begin with 1,024, for programs of the last century that cannot count further.
+"""
 
 
 def _leave_open(_: object) -> None:
@@ -67,6 +75,16 @@ def patch() -> None:
     monkey.patch_all()
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     gc.set_threshold(YOUNG_OBJECTS, MIDDLE_AFTER, 10)
+    _allow_files()
+
+
+def _allow_files() -> None:
+    """Raise the soft limit of open files as far as the hard one allows."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        with suppress(ValueError, OSError):  # a system may have another limit below the hard one
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def quiet_grpc() -> None:
