@@ -49,10 +49,11 @@ def override(base: CrawlSettings, changes: Any, where: str) -> CrawlSettings:
 
 
 def faults(changes: Any, where: str) -> list[str]:
-    """Return what is wrong with overrides, up to MOST_TOLD faults; empty if nothing is."""
+    """Return what is wrong with overrides, by name, up to MOST_TOLD faults; empty if nothing is."""
     if not isinstance(changes, Mapping):
         return [f"{where}: {_short(changes)} is not allowed; allowed: a mapping of crawl settings"]
-    found = (_fault(key, value, f"{where}.{key}") for key, value in changes.items())
+    named = sorted(changes.items(), key=lambda item: str(item[0]))  # gRPC's maps have no order
+    found = (_fault(key, value, f"{where}.{key}") for key, value in named)
     return list(islice(filter(None, found), MOST_TOLD))
 
 
