@@ -165,8 +165,15 @@ def test_run_fails_when_a_task_fails_and_says_why(shop, tmp_path):
 # -- up -------------------------------------------------------------------------------------------
 
 
-def test_up_tells_its_addresses_and_ctrl_c_leaves_nothing_behind(tmp_path):
-    process = started("up", tmp_path, ["up", "-c", str(ROOT / "config.yaml")])
+def test_up_in_an_empty_folder_tells_what_to_try_and_ctrl_c_leaves_nothing_behind(tmp_path):
+    (tmp_path / "empty").mkdir()
+    process = LocalProcess(
+        "up",
+        ["env", f"--chdir={tmp_path / 'empty'}", *CRAWLER, "up"],
+        environment(tmp_path),
+        tmp_path / "up.log",
+    )
+    process.start()
     eventually(
         lambda: "Ctrl-C" in process.tail() or not process.alive, 2 * PATIENCE_S, what="it is up"
     )
@@ -186,9 +193,13 @@ def test_up_tells_its_addresses_and_ctrl_c_leaves_nothing_behind(tmp_path):
     with urllib.request.urlopen(f"{shop}/", timeout=5) as page:
         assert b"Bookshop" in page.read()
     [command] = re.findall(r"^Try: (curl .*)$", told, re.MULTILINE)
+    [address, body] = re.search(r"-d '(.*)' (http://\S+)$", command).group(2, 1)
     if shutil.which("curl"):
         done = subprocess.run(command, shell=True, capture_output=True, timeout=20, check=False)
         assert json.loads(done.stdout)["id"].startswith("go.micro.server.worker-")
+    master = re.fullmatch(r"http://(\S+)/crawler/resource", address)[1]
+    assert added(master, json.loads(body))["id"]
+    eventually(lambda: state_at(f"{address}/fiction") in ("running", "done"), what="it runs")
     children = children_of(process.pid)
     assert len(children) == 5
     interrupt(process)
@@ -200,27 +211,6 @@ def test_up_tells_its_addresses_and_ctrl_c_leaves_nothing_behind(tmp_path):
     assert kept == {f"{role}-{n}.log" for role in ("master", "worker") for n in (1, 2)}
     shutil.rmtree(logs)
     assert_nothing_is_left(tmp_path, children)
-
-
-def test_up_in_an_empty_folder_suggests_what_its_workers_can_run(tmp_path):
-    (tmp_path / "empty").mkdir()
-    process = LocalProcess(
-        "up",
-        ["env", f"--chdir={tmp_path / 'empty'}", *CRAWLER, "up"],
-        environment(tmp_path),
-        tmp_path / "up.log",
-    )
-    process.start()
-    eventually(
-        lambda: "Ctrl-C" in process.tail() or not process.alive, 2 * PATIENCE_S, what="it is up"
-    )
-    told = process.tail(50)
-    [address, body] = re.search(r"-d '(.*)' (http://\S+)$", told, re.MULTILINE).group(2, 1)
-    master = re.fullmatch(r"http://(\S+)/crawler/resource", address)[1]
-    assert added(master, json.loads(body))["id"]
-    eventually(lambda: state_at(f"{address}/fiction") in ("running", "done"), what="it runs")
-    interrupt(process)
-    assert process.wait(PATIENCE_S)
 
 
 def state_at(url):

@@ -174,6 +174,14 @@ def test_the_engine_imports_neither_cluster_nor_stores():
     assert not imported(told, ENGINE)
 
 
+def test_a_master_imports_no_engine():
+    code = "import sys, crawler.gunicorn as _; from crawler.node.node import Node;"
+    code += "from crawler.settings import config; Node('master', config.load(None, {}));"
+    _, told = python(code + "print(*sys.modules, file=sys.stderr)")
+    assert imported(told, {"crawler.node.master", "crawler.api"})
+    assert not imported(told, {"crawler.engine", "lxml", "parsel"})
+
+
 @pytest.fixture(scope="module")
 def site():
     with Site() as site:

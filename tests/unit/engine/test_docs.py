@@ -71,6 +71,7 @@ def test_the_custom_settings():
     assert faults(namespace["Books"].custom_settings, "custom_settings") == []
 
 
+@deep
 def test_the_rules_find_the_books_of_the_demo(tmp_path, shop):
     [block] = [block for block in blocks("python") if "CrawlSpider" in block]
     (tmp_path / "shelves.py").write_text(block)
