@@ -1,12 +1,12 @@
-"""Runs the whole suite: three sessions of pytest side by side, and the check of types.
+"""Runs the whole suite: four sessions of pytest side by side, and the check of types.
 
     python -m tests [OPTION …]
 
-Tests wait a lot, so three take not much longer than the longest of them. One session has the tests
-that start processes, etcds and databases of their own, one those that join many parts within one
-process, one all the rest. Options are given to each. Their lines of
-progress are shown as they come, each with the name of its session; what failed, when a session has
-ended; then the slowest tests, and the sum of all.
+Tests wait a lot, so four take not much longer than the longest of them. One session has the tests
+that start our own processes, one those of etcds and databases, one those that join many parts
+within one process, one all the rest. Options are given to each. Their lines of progress are shown
+as they come, each with the name of its session; what failed, when a session has ended; then the
+slowest tests, and the sum of all.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ PROCESSES = (
     "faults",
     "integration/test_processes_*.py",
     "integration/test_overload.py",
-    "contract/test_*.py",
 )
+SERVERS = ("contract/test_*.py",)
 JOINED = ("integration/test_*.py",)
 SLOWEST = 10
 PROGRESS = re.compile(r"[.sxXFE]+ *\[ *\d+%\]$")
@@ -91,17 +91,18 @@ class Session(Command):
 def main(options: list[str]) -> int:
     """Run them; 0 when all tests passed."""
     began_s = time.monotonic()
-    processes = _files(PROCESSES)
+    processes, servers = _files(PROCESSES), _files(SERVERS)
     joined = [file for file in _files(JOINED) if file not in processes]
-    rest = [*(f"--ignore={file}" for file in [*processes, *joined]), str(HERE)]
+    rest = [*(f"--ignore={file}" for file in [*processes, *servers, *joined]), str(HERE)]
     print(
-        "processes: what starts processes, etcds and databases of its own; "
+        "processes: what starts processes of ours; servers: etcds and databases; "
         "joined: many parts in one process; units: all the rest; types: mypy",
         flush=True,
     )
     with TemporaryDirectory() as folder:
         beside = [
             Session("processes", [*options, *processes], folder),
+            Session("servers", [*options, *servers], folder),
             Session("joined", [*options, *joined], folder),
             Session("units", [*options, *rest], folder),
             Command("types", ["mypy"]),
