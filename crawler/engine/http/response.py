@@ -234,13 +234,10 @@ class Response:
 
     def links(self, links: Iterable[AskedLink]) -> Iterator[AskedLink]:
         """The links that lead to web pages, with their absolute URLs."""
-        site = urls.plain_site(self._base)
+        base = urls.parsed_base(self._base)
         for href, policy in links:
-            if site and urls.is_plain(href):
-                yield site + href, policy  # as most links come
-                continue
-            try:
-                url = self.absolute(href)
+            try:  # most links come this way: those in ASCII need no further call
+                url = (base + href).href if href.isascii() else self.absolute(href)
             except ValueError:
                 continue
             if url.startswith(("http://", "https://")):

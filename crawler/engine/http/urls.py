@@ -27,13 +27,6 @@ _ESCAPE = re.compile("%[0-9a-fA-F]{2}")
 _UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 _NOT_ASCII = re.compile("[^\x00-\x7f]+")
 
-_BYTE = r"(?:[1-9]?\d|1\d\d|2[0-4]\d|25[0-5])"
-_SITE = re.compile(
-    rf"https?://(?:(?:[a-z0-9-]+\.)*[a-z][a-z0-9-]*|(?:{_BYTE}\.){{3}}{_BYTE})"
-    r"(?::(?!80/|443/)(?:[1-9]\d{0,3}|[1-5]\d{4}|6[0-4]\d{3}))?(?=/)"
-)
-"""The most usual of the sites in normal form."""
-_PLAIN_PATH = re.compile(r"(?:/[\w~-][\w.~-]*)+/?(?:\?[\w.~%=&+-]+)?", re.ASCII)
 _LOGIN = re.compile(r"^(\w+://)[^/?#]*@")
 
 
@@ -49,20 +42,6 @@ def parse(url: str) -> Parsed:
 def parsed_base(url: str) -> Parsed:
     """The parsed URL of a page, for joining links. Do not change it."""
     return parse(url)
-
-
-def plain_site(url: str) -> str:
-    """What stands before the path in a URL, if it is in normal form at a glance; else nothing.
-
-    With a path that `is_plain` it makes a URL in normal form. Parsing one takes ten times as long.
-    """
-    found = _SITE.match(url)
-    return found[0] if found is not None and "xn--" not in found[0] else ""
-
-
-def is_plain(href: str) -> bool:
-    """Whether a link is the whole path and query of a URL in normal form."""
-    return _PLAIN_PATH.fullmatch(href) is not None
 
 
 def join(base: str, href: str, encoding: str = "utf-8") -> str:

@@ -38,38 +38,6 @@ def test_names_of_hosts_become_ascii_as_the_standard_says(case):
     assert urls.host(f"https://{case['input']}/x") == (case["output"] or "")
 
 
-hosts = st.from_regex(r"(?:[a-z0-9x-]{1,4}\.){0,3}[a-z0-9x-]{1,4}", fullmatch=True)
-ports = st.sampled_from(["", ":80", ":443", ":0", ":8080", ":08080", ":49152", ":64999", ":66000"])
-bases = st.builds(
-    "{}://{}{}{}".format, st.sampled_from(["http", "https"]), hosts, ports, st.just("/a")
-)
-hrefs = st.lists(
-    st.sampled_from(
-        ["/", ".", "..", "a", "B", "c9", "d", "%2e", "~", "?", "&x=%41", "#", ":", "\\", "-", "_"]
-    ),
-    max_size=8,
-).map(lambda parts: "/" + "".join(parts))
-
-
-@given(bases, hrefs | st.text(max_size=4).map("/{}".format))
-@example("http://0x7f.1/", "/a")
-@example("http://127.0.0.1:8080/", "/p/1.html?a=b")
-def test_what_is_plain_at_a_glance_is_in_normal_form(base, href):
-    if urls.plain_site(base):
-        assert urls.parse(base).href == base
-        if urls.is_plain(href):
-            assert urls.plain_site(base) + href == urls.join(base, href)
-
-
-@pytest.mark.parametrize(
-    "base", ["http://127.0.0.1:8080/a", "https://www.example.com/", "http://localhost/"]
-)
-def test_usual_links_are_plain_at_a_glance(base):
-    for path in ("/p/1.html", "/a/b/", "/shop?page=2&sort=a-z"):
-        assert urls.plain_site(base) + path == urls.join(base, path)
-        assert urls.is_plain(path)
-
-
 words = st.text("abz09", min_size=1, max_size=4)
 plain_paths = st.lists(words, min_size=1, max_size=4).map("/".join)
 
