@@ -9,7 +9,9 @@ import pytest
 
 from crawler import Request, Spider
 from crawler.engine.download.http_cache import Cache
+from crawler.engine.http.messages import FetchCall, FetchLimits
 from crawler.model.records import Spec
+from crawler.settings.crawl import CrawlSettings
 from tests.site import Site
 from tests.site.asked import HTML, Reply
 from tests.site.crawling import ListSink, crawled, run, running_engine, spec
@@ -257,6 +259,61 @@ def test_it_stays_within_its_size(site, stored):
 def test_a_broken_file_is_no_answer_and_no_fault(site, tmp_path):
     (tmp_path / "answers.sqlite").write_bytes(b"not a database" * 1000)
     assert twice(site, Cache(tmp_path), "/said?h=X:y", cache="always") == [("1", True)]
+
+
+@pytest.fixture
+def locked(tmp_path):
+    """Takes the lock of the cache's file, as another process does, until the function it returns
+    is called."""
+    with closing(sqlite3.connect(tmp_path / "answers.sqlite", isolation_level=None)) as other:
+
+        def lock(kind):
+            other.execute(f"BEGIN {kind}")
+            return other.rollback
+
+        yield lock
+
+
+def names(folder):
+    return {path.name for path in folder.iterdir()}
+
+
+def test_a_file_to_which_another_process_writes_is_read_all_the_same(site, tmp_path, locked):
+    with closing(Cache(tmp_path)) as cache:
+        texts(cache, site.url("/said?h=X:y"), cache="always")
+    locked("IMMEDIATE")
+    with closing(Cache(tmp_path)) as cache:
+        found = texts(cache, site.url("/said?h=X:y"), cache="always")[1]
+    assert found == [("1", True)]
+    assert "answers.broken" not in names(tmp_path)
+
+
+def test_a_file_that_cannot_be_opened_for_a_while_is_not_broken(site, tmp_path, locked, caplog):
+    free = locked("EXCLUSIVE")  # the file is new: it can be neither read nor made
+    with closing(Cache(tmp_path)) as cache:
+        assert twice(site, cache, "/said?h=X:y", cache="always") == [("2", False)]
+        assert names(tmp_path) <= {"answers.sqlite", "answers.sqlite-journal"}
+        (told,) = [line for line in caplog.messages if "HTTP cache" in line]
+        assert "cannot be opened; pages are fetched until it can" in told
+        free()
+        assert twice(site, cache, "/said?h=X:y", cache="always") == [("3", True)]
+
+
+def test_a_broken_file_is_kept_aside_with_its_log(tmp_path):
+    for part in ("", "-wal", "-shm"):
+        (tmp_path / f"answers.sqlite{part}").write_bytes(b"%s no database" % part.encode() * 999)
+    with closing(Cache(tmp_path)) as cache:
+        assert cache.get("task", asked("http://x.example/")) is None
+        cache.close()
+        assert names(tmp_path) == {
+            "answers.sqlite",
+            *(f"answers.broken{part}" for part in ("", "-wal", "-shm")),
+        }
+    assert (tmp_path / "answers.broken-wal").read_bytes().startswith(b"-wal no database")
+
+
+def asked(url):
+    return FetchCall(url, (), FetchLimits.of(CrawlSettings()), 5.0)
 
 
 def test_redirects_come_from_it_too(site, stored):

@@ -470,6 +470,13 @@ _DOWNLOAD = [
         "tests/integration/test_engine_cache.py -k one_task",
     ),
     Mutant(
+        "an HTTP cache that another process has locked is put aside",
+        "crawler/engine/download/http_cache.py",
+        "if is_new or not _is_broken(error):",
+        "if is_new:",
+        "tests/integration/test_engine_cache.py -k cannot_be_opened",
+    ),
+    Mutant(
         "a site that forbids it has its answers kept",
         "crawler/engine/download/rfc9111.py",
         ' or "no-store" in said',

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -27,17 +27,21 @@ log = get_logger(__name__)
 
 PATIENCE_S = 0.2
 """The seconds to wait while another process locks the file; the hub waits."""
-_SCHEMA = """
-PRAGMA journal_mode = WAL;
-PRAGMA synchronous = OFF;
-PRAGMA user_version = 2;
-CREATE TABLE IF NOT EXISTS answers (
+_VERSION = 2
+_SCHEMA = f"""
+BEGIN IMMEDIATE;
+DROP TABLE IF EXISTS answers;
+CREATE TABLE answers (
     url TEXT PRIMARY KEY, stored_s REAL, status INTEGER, headers BLOB, vary TEXT, body BLOB,
     cookies TEXT
 ) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS by_age ON answers (stored_s);
+CREATE INDEX by_age ON answers (stored_s);
+PRAGMA user_version = {_VERSION};
+COMMIT;
 """
-_VERSION = 2
+_PARTS = ("-wal", "-shm", "")
+"""What SQLite adds to the name of its file, for the files that belong together. A file that is new
+must never find the log of another, so the file itself goes last."""
 _FIND = "SELECT stored_s, status, headers, vary, body, cookies FROM answers WHERE url = ?"
 
 
@@ -49,6 +53,8 @@ class Cache:
         self._most_bytes = most_bytes
         self._bytes = 0
         self._db: sqlite3.Connection | None = None
+        self._is_told = False
+        """Whether a warning has told that the file cannot be opened."""
 
     def get(self, owner: str, call: FetchCall) -> Entry | None:
         """The stored answer for a request of a task, fresh or not."""
@@ -92,32 +98,61 @@ class Cache:
         """Do something with the file; None when the disk, or another process, does not let it."""
         import sqlite3  # most crawls have no cache
 
+        try:
+            db = self._db = self._db or self._open()
+        except (sqlite3.Error, OSError) as error:
+            self._tell_closed(error)
+            return None
+        self._is_told = False
         with suppress(sqlite3.Error, OSError):
-            return step(self._open())
+            return step(db)
         return None
 
-    def _open(self) -> sqlite3.Connection:
+    def _tell_closed(self, error: Exception) -> None:
+        """Warn once for all the requests that find the file closed."""
+        if not self._is_told:
+            log.warning(
+                "the HTTP cache cannot be opened; pages are fetched until it can. Does another"
+                " program use the file, or has the disk no room?",
+                file=str(self._file),
+                error=str(error),
+            )
+        self._is_told = True
+
+    def _open(self, is_new: bool = False) -> sqlite3.Connection:
+        """Open the file. A broken one is kept aside, but none that another process has locked."""
         import sqlite3
 
-        if self._db is None:
-            self._file.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                self._db = self._connect()
-            except sqlite3.DatabaseError as error:
-                log.warning("the HTTP cache is broken; starting a new one", error=str(error))
-                self._file.replace(self._file.with_suffix(".broken"))
-                self._db = self._connect()
-        return self._db
-
-    def _connect(self) -> sqlite3.Connection:
-        import sqlite3
-
+        self._file.parent.mkdir(parents=True, exist_ok=True)
         db = sqlite3.connect(self._file, timeout=PATIENCE_S, isolation_level=None)
+        try:
+            self._prepare(db)
+        except sqlite3.Error as error:
+            with closing(db):  # at the end, because SQLite takes away the log of what it closes
+                if is_new or not _is_broken(error):
+                    raise
+                self._keep_aside(error)
+        else:
+            return db
+        return self._open(is_new=True)
+
+    def _keep_aside(self, error: Exception) -> None:
+        kept = self._file.with_suffix(".broken")
+        log.warning(
+            "the HTTP cache is broken; starting a new one", error=str(error), kept=str(kept)
+        )
+        for part in _PARTS:
+            with suppress(FileNotFoundError):
+                Path(f"{self._file}{part}").replace(f"{kept}{part}")
+
+    def _prepare(self, db: sqlite3.Connection) -> None:
+        """Create what is missing. A file that is ready is only read: that needs no lock."""
+        if db.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+            db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = OFF")
         if db.execute("PRAGMA user_version").fetchone()[0] != _VERSION:
-            db.execute("DROP TABLE IF EXISTS answers")  # of another version of the crawler
-        db.executescript(_SCHEMA)
+            db.executescript(_SCHEMA)  # answers of another version of the crawler go
         self._bytes = db.execute("SELECT coalesce(sum(length(body)), 0) FROM answers").fetchone()[0]
-        return db
 
     def _store(self, db: sqlite3.Connection, row: tuple[Any, ...], size: int) -> None:
         db.execute("INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?, ?, ?)", row)
@@ -137,6 +172,14 @@ class Cache:
 def _key(owner: str, call: FetchCall) -> str:
     """The key of an answer. Each task has its own, because a login makes pages private."""
     return f"{owner} {call.url}"
+
+
+def _is_broken(error: Exception) -> bool:
+    """Whether an error of SQLite says that a file holds no database, or one in ruins."""
+    import sqlite3
+
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 def _matches(entry: Entry, call: FetchCall) -> bool:
