@@ -41,6 +41,27 @@ def enter(asked):
     return Reply(b"in", 200, [HTML, ("Set-Cookie", asked.query["c"]), KEPT])
 
 
+def login(asked):
+    """/login?c=…: the same, but nobody may keep it."""
+    return Reply(
+        b"in", 200, [HTML, ("Set-Cookie", asked.query["c"]), ("Cache-Control", "no-store")]
+    )
+
+
+def ticket(asked):
+    """/ticket: a page that gives each who asks a cookie of his own."""
+    return Reply(b"in", 200, [HTML, ("Set-Cookie", f"sid={asked.count}; Path=/"), KEPT])
+
+
+def renewed(asked):
+    """/renewed: a page with two cookies that must be validated. Then one cookie is another."""
+    etag = ("ETag", '"a"')
+    if asked.headers.get("HTTP_IF_NONE_MATCH"):
+        return Reply(b"", 304, [etag, KEPT, ("Set-Cookie", "sid=2; Path=/")])
+    first = [("Set-Cookie", f"{pair}; Path=/") for pair in ("sid=1", "lang=de")]
+    return Reply(b"in", 200, [HTML, etag, *first])
+
+
 def greeting(asked):
     """/greeting/…: a page whose text is the cookies that came, in their order by name."""
     came = asked.headers.get("HTTP_COOKIE", "")
@@ -53,7 +74,8 @@ KEPT = ("Cache-Control", "max-age=60")
 
 @pytest.fixture
 def site():
-    with Site(pages={"said": said, "enter": enter, "greeting": greeting}) as site:
+    pages = [said, enter, login, ticket, renewed, greeting]
+    with Site(pages={page.__name__: page for page in pages}) as site:
         yield site
 
 
@@ -216,6 +238,37 @@ def test_an_answer_from_the_cache_sets_its_cookies_again(site, stored, cache):
     visits = [("one", site.url("/enter?c=sid=1%3B%20Path=/")), ("one", site.url("/greeting"))]
     assert visited(stored, cache, *visits) == [("in", False), ("sid=1", False)]
     assert visited(stored, cache, *visits) == [("in", True), ("sid=1", True)]
+
+
+def test_an_old_answer_from_the_cache_logs_nobody_out(site, stored):
+    old = ("one", site.url("/enter?c=sid=old%3B%20Path=/"))
+    new = ("one", site.url("/login?c=sid=new%3B%20Path=/"))
+    assert visited(stored, "rfc9111", old) == [("in", False)]
+    found = visited(stored, "rfc9111", new, old, ("one", site.url("/greeting")))
+    assert found == [("in", False), ("in", True), ("sid=new", False)]
+
+
+def test_cookies_of_another_path_or_name_are_no_reason_to_leave_one_out(site, stored):
+    old = ("one", site.url("/enter?c=sid=old%3B%20Path=/"))
+    there = ("one", site.url("/login?c=sid=new%3B%20Path=/elsewhere"))
+    other = ("one", site.url("/login?c=id=new%3B%20Path=/"))
+    visited(stored, "rfc9111", old)
+    found = visited(stored, "rfc9111", there, other, old, ("one", site.url("/greeting")))
+    assert found[-2:] == [("in", True), ("id=new; sid=old", False)]
+
+
+def test_a_cookie_that_comes_with_a_304_wins_and_is_kept(site, stored):
+    page, after = ("one", site.url("/renewed")), ("one", site.url("/greeting"))
+    assert visited(stored, "rfc9111", page) == [("in", False)]
+    assert visited(stored, "rfc9111", page, after)[1] == ("lang=de; sid=2", False)
+    assert visited(stored, "rfc9111", page, after) == [("in", True), ("lang=de; sid=2", True)]
+
+
+def test_one_session_gets_nothing_that_another_was_given(site, stored):
+    visits = [(who, site.url(path)) for path in ("/ticket", "/greeting") for who in ("one", "two")]
+    found = ["in", "in", "sid=1", "sid=2"]
+    assert visited(stored, "always", *visits) == [(text, False) for text in found]
+    assert visited(stored, "always", *visits) == [(text, True) for text in found]
 
 
 @pytest.mark.parametrize(

@@ -453,7 +453,21 @@ _DOWNLOAD = [
         "crawler/engine/download/cookies.py",
         "jar = call.jar.sent_to(call.url, host_of(call)) if call.jar is not None else ()",
         "jar: Sequence[str] = ()",
-        "tests/integration/test_engine_cache.py -k cookies_in_the_jar",
+        "tests/integration/test_engine_cache.py -k those_that_are_sent",
+    ),
+    Mutant(
+        "the HTTP cache gives one session what another was given",
+        "crawler/engine/download/http_cache.py",
+        "return json.dumps([owner, session, call.url])",
+        "return json.dumps([owner, call.url])",
+        "tests/integration/test_engine_cache.py -k one_session",
+    ),
+    Mutant(
+        "an answer from the HTTP cache logs a crawl out",
+        "crawler/engine/download/cookies.py",
+        "for place, line in given.items() if place not in present)",
+        "for line in given.values())",
+        "tests/integration/test_engine_cache.py -k logs_nobody_out",
     ),
     Mutant(
         "a cookie of the request replaces the server's",
@@ -465,8 +479,8 @@ _DOWNLOAD = [
     Mutant(
         "a task gets the answers that another task was given",
         "crawler/engine/download/http_cache.py",
-        'return f"{owner} {call.url}"',
-        "return call.url",
+        "return json.dumps([owner, session, call.url])",
+        "return json.dumps([session, call.url])",
         "tests/integration/test_engine_cache.py -k one_task",
     ),
     Mutant(

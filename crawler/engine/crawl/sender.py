@@ -177,7 +177,7 @@ class Sender:
     def _session(self, key: Any) -> CookieJar:
         jar = self._jars.get(key)
         if jar is None:
-            jar = self._jars[key] = CookieJar()
+            jar = self._jars[key] = CookieJar(repr(key))
             if len(self._jars) > MAX_JARS:
                 self._jars.popitem(last=False)
         self._jars.move_to_end(key)

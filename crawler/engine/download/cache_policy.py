@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from crawler.engine.download import rfc9111
-from crawler.engine.download.cookies import sent
+from crawler.engine.download.cookies import by_place, received, sent
 from crawler.engine.download.curl_transfer import fault
 from crawler.engine.download.http_cache import Cache
 from crawler.engine.download.rfc9111 import Entry
@@ -27,7 +27,7 @@ class CachePolicy:
     def fresh(self, call: FetchCall) -> FetchAnswer | None:
         """The stored answer, if it may be used without asking the site.
 
-        The jar of the request gets the cookies that the answer had set.
+        The jar of the request gets the cookies that the answer had set, where it has none.
         """
         entry = self._store.get(self._owner, call) if is_cacheable(call) else None
         if entry is None or not self._is_fresh(entry):
@@ -77,10 +77,13 @@ class CachePolicy:
             return result
         if entry is not None and result.status == 304:
             _restore_cookies(call, entry)
+            set_by_it = _renewed(entry.cookies, received(call, result.header_lines))
             result = rfc9111.validated(entry, result)
-        elif not self._is_worth_it(result):
+        elif self._is_worth_it(result):
+            set_by_it = received(call, result.header_lines)
+        else:
             return result
-        self._store.put(self._owner, call, result, self._now_s(), cookies)
+        self._store.put(self._owner, call, result, self._now_s(), cookies, set_by_it)
         return result
 
     def _is_worth_it(self, answer: FetchAnswer) -> bool:
@@ -92,6 +95,11 @@ class CachePolicy:
 def _restore_cookies(call: FetchCall, entry: Entry) -> None:
     if call.jar is not None and entry.cookies:
         call.jar.restore(entry.cookies)
+
+
+def _renewed(old: Sequence[str], new: Sequence[str]) -> Sequence[str]:
+    """The cookies of a stored answer that the site has confirmed, and maybe set some anew."""
+    return list({**by_place(old), **by_place(new)}.values())
 
 
 def is_cacheable(call: FetchCall) -> bool:

@@ -9,14 +9,14 @@ Cookies are bytes, which any site may set to anything. As texts they have the fo
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import pycurl
 
 from crawler.engine.http import urls
-from crawler.engine.http.headers import bytes_of, text_of
+from crawler.engine.http.headers import Headers, bytes_of, text_of
 from crawler.engine.http.messages import FetchCall
 from crawler.settings import wire
 
@@ -32,9 +32,10 @@ _TRUSTED = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 class CookieJar:
-    """The cookies of one session."""
+    """The cookies of one session. `session` is its name; the usual one has none."""
 
-    def __init__(self) -> None:
+    def __init__(self, session: str = "") -> None:
+        self.session = session
         self._share = pycurl.CurlShare()
         self._share.setopt(pycurl.SH_SHARE, pycurl.LOCK_DATA_COOKIE)
         self._answers = 0
@@ -64,17 +65,21 @@ class CookieJar:
         """The cookies that libcurl sends with a request, as `name=value` (RFC 6265, 5.4)."""
         parts = urlsplit(url)
         is_safe = parts.scheme == "https" or host in _TRUSTED
-        kept = (_Kept.of(line) for line in self.lines())
+        kept = (each for _, each in self._near(host))
         return [each.pair for each in kept if each.goes_to(host, parts.path or "/", is_safe)]
 
     def lines_of(self, names: Collection[str], host: str) -> Sequence[str]:
         """The lines of the cookies of a host with these names, for `restore`."""
-        kept = ((line, _Kept.of(line)) for line in self.lines())
-        return [line for line, each in kept if each.name in names and each.is_of(host)]
+        near = self._near(host)
+        return [line for line, each in near if each.name in names and each.is_of(host)]
 
     def restore(self, lines: Iterable[str]) -> None:
-        """Keep cookies that `lines_of` gave. One whose time is over is dropped."""
-        self._write(lines)
+        """Keep those cookies of `lines_of` in whose place there is none. One whose time is over is
+        dropped."""
+        given = by_place(lines)
+        domains = {domain for domain, _, _ in given}
+        present = by_place(line for line in self.lines() if _domain(line) in domains)
+        self._write(line for place, line in given.items() if place not in present)
 
     def answered(self) -> None:
         """Count an answer. A jar with too many cookies forgets the older half."""
@@ -83,6 +88,15 @@ class CookieJar:
             lines = self.lines()
             if len(lines) > MAX_COOKIES:
                 self._write(["ALL", *lines[len(lines) // 2 :]])
+
+    def _near(self, host: str) -> Iterator[tuple[str, _Kept]]:
+        """The lines whose domain is a host or one above it. There may be thousands of others, and
+        those are not parsed."""
+        parts = host.split(".")
+        domains = {".".join(parts[number:]) for number in range(len(parts))}
+        for line in self.lines():
+            if _domain(line) in domains:
+                yield line, _Kept.of(line)
 
     def _write(self, lines: Iterable[str]) -> None:
         handle = pycurl.Curl()
@@ -108,6 +122,22 @@ def sent(call: FetchCall) -> str:
     return "; ".join(sorted([*own, *jar]))
 
 
+def received(call: FetchCall, header_lines: Iterable[bytes]) -> Sequence[str]:
+    """What an answer has set in the jar of its request, as lines of the jar."""
+    headers = Headers.parse(header_lines)
+    if call.jar is None or "set-cookie" not in headers:
+        return ()
+    pairs = (line.partition(";")[0] for line in headers.getall("set-cookie"))
+    names = {pair.partition("=")[0].strip() for pair in pairs}
+    return call.jar.lines_of(names, host_of(call))
+
+
+def by_place(lines: Iterable[str]) -> Mapping[tuple[str, str, str], str]:
+    """Lines of a jar by domain, path and name. A later one takes the place of an earlier one (RFC
+    6265, 5.3)."""
+    return {_Kept.of(line).place: line for line in lines}
+
+
 class _Kept(NamedTuple):
     """A cookie of a jar."""
 
@@ -129,6 +159,11 @@ class _Kept(NamedTuple):
         """The cookie as it is sent."""
         return f"{self.name}={self.value}"
 
+    @property
+    def place(self) -> tuple[str, str, str]:
+        """What tells it from other cookies."""
+        return self.domain.lstrip(".").lower(), self.path, self.name
+
     def is_of(self, host: str) -> bool:
         """Whether it belongs to a host, or to one above it."""
         domain = self.domain.lstrip(".").lower()
@@ -143,6 +178,11 @@ class _Kept(NamedTuple):
         if not self.is_of(host) or (self.secure == _truth(True) and not is_safe):
             return False
         return f"{path}/".startswith(f"{self.path.rstrip('/')}/")
+
+
+def _domain(line: str) -> str:
+    """The domain of a line, without the cost of reading all of it."""
+    return line.removeprefix("#HttpOnly_").partition("\t")[0].lstrip(".").lower()
 
 
 def _truth(value: bool) -> str:

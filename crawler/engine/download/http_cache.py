@@ -11,7 +11,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from crawler.engine.download.cookies import host_of, sent
+from crawler.engine.download.cookies import sent
 from crawler.engine.download.rfc9111 import Entry, varying
 from crawler.engine.http.headers import Headers
 from crawler.engine.http.messages import FetchAnswer, FetchCall
@@ -27,7 +27,7 @@ log = get_logger(__name__)
 
 PATIENCE_S = 0.2
 """The seconds to wait while another process locks the file; the hub waits."""
-_VERSION = 2
+_VERSION = 3
 _SCHEMA = f"""
 BEGIN IMMEDIATE;
 DROP TABLE IF EXISTS answers;
@@ -68,12 +68,18 @@ class Cache:
         return entry if _matches(entry, call) else None
 
     def put(
-        self, owner: str, call: FetchCall, answer: FetchAnswer, now_s: float, cookies: str
+        self,
+        owner: str,
+        call: FetchCall,
+        answer: FetchAnswer,
+        now_s: float,
+        cookies: str,
+        received: Sequence[str],
     ) -> None:
         """Store an answer in place of an older one.
 
-        `now_s` is wall time. `cookies` is the header Cookie that was sent. What the answer has set
-        is in the jar by now.
+        `now_s` is wall time. `cookies` is the header Cookie that was sent. `received` are the
+        cookies that the answer has set, as lines of a jar.
         """
         headers = Headers.parse(answer.header_lines)
         vary = json.dumps(varying(call, headers, lambda: cookies))
@@ -84,7 +90,7 @@ class Cache:
             b"".join(line.rstrip() + b"\r\n" for line in answer.header_lines),
             vary,
             answer.body,
-            json.dumps(_set_cookies(call, headers)),
+            json.dumps(received),
         )
         self._attempt(lambda db: self._store(db, row, len(answer.body)))
 
@@ -170,8 +176,10 @@ class Cache:
 
 
 def _key(owner: str, call: FetchCall) -> str:
-    """The key of an answer. Each task has its own, because a login makes pages private."""
-    return f"{owner} {call.url}"
+    """The key of an answer. Each session of each task has its own, because a login makes pages
+    private, and what one session was given is not for another."""
+    session = None if call.jar is None else call.jar.session
+    return json.dumps([owner, session, call.url])
 
 
 def _is_broken(error: Exception) -> bool:
@@ -184,12 +192,3 @@ def _is_broken(error: Exception) -> bool:
 
 def _matches(entry: Entry, call: FetchCall) -> bool:
     return varying(call, entry.headers, lambda: sent(call)) == entry.vary
-
-
-def _set_cookies(call: FetchCall, headers: Headers) -> Sequence[str]:
-    """What an answer has set in the jar of its request."""
-    if call.jar is None or "set-cookie" not in headers:
-        return ()
-    pairs = (line.partition(";")[0] for line in headers.getall("set-cookie"))
-    names = {pair.partition("=")[0].strip() for pair in pairs}
-    return call.jar.lines_of(names, host_of(call))

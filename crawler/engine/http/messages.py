@@ -122,6 +122,9 @@ class Identity:
 class CookieStore(Protocol):
     """The cookies of a session, for a fetcher."""
 
+    session: str
+    """The name of the session."""
+
     def attach(self, handle: Any) -> None:
         """Make a libcurl handle send these cookies, and store here the cookies that it receives."""
         ...
@@ -141,7 +144,7 @@ class CookieStore(Protocol):
         ...
 
     def restore(self, lines: Iterable[str]) -> None:
-        """Keep cookies that `lines_of` gave."""
+        """Keep cookies that `lines_of` gave, where there are none in their place."""
         ...
 
     def answered(self) -> None:
