@@ -456,6 +456,13 @@ _DOWNLOAD = [
         "tests/integration/test_engine_cache.py -k those_that_are_sent",
     ),
     Mutant(
+        "the HTTP cache keeps a page for cookies that nobody noted",
+        "crawler/engine/download/cache_policy.py",
+        "if cookies is not None or not rfc9111.varies_by_cookie(result):",
+        "if True:",
+        "tests/unit/engine/test_cache_policy.py -k not_noted",
+    ),
+    Mutant(
         "the HTTP cache gives one session what another was given",
         "crawler/engine/download/http_cache.py",
         "return json.dumps([owner, session, call.url])",

@@ -9,8 +9,12 @@ from crawler.engine.download.cookies import by_place, received, sent
 from crawler.engine.download.curl_transfer import fault
 from crawler.engine.download.http_cache import Cache
 from crawler.engine.download.rfc9111 import Entry
+from crawler.engine.http import urls
 from crawler.engine.http.messages import Done, FetchAnswer, FetchCall, FetchError
 from crawler.settings.crawl import CACHE_RFC9111, CrawlSettings
+
+MOST_NOTES = 100
+"""How often a crawl notes the cookies of a request in vain."""
 
 
 class CachePolicy:
@@ -23,6 +27,10 @@ class CachePolicy:
         self._owner = owner
         self._settings = settings
         self._now_s = now_s
+        self._varying: set[str] = set()
+        """The hosts that have sent an answer that varies by Cookie."""
+        self._notes = 0
+        """How often the cookies of a request were noted, and its answer did not vary by them."""
 
     def fresh(self, call: FetchCall) -> FetchAnswer | None:
         """The stored answer, if it may be used without asking the site.
@@ -39,7 +47,8 @@ class CachePolicy:
         """Prepare a request that will be sent.
 
         The request asks the site whether the stored answer is still valid, and its answer will be
-        stored. Returns the function to call with the answer.
+        stored, unless it varies by cookies that were not noted. Returns the function to call with
+        the answer.
         """
         if not is_cacheable(call):
             return done
@@ -48,7 +57,7 @@ class CachePolicy:
         )
         if entry is not None:
             call.headers = (*call.headers, *rfc9111.validators(entry))
-        cookies = sent(call)  # the answer may change the jar
+        cookies = sent(call) if self._may_vary(call) else None  # the answer may change the jar
 
         def arrived(result: FetchAnswer | FetchError) -> None:
             try:
@@ -58,6 +67,11 @@ class CachePolicy:
             done(result)
 
         return arrived
+
+    def _may_vary(self, call: FetchCall) -> bool:
+        """Whether the answer may vary by Cookie. To find the cookies of a request takes long if the
+        jar has many, and few hosts need it."""
+        return self._notes < MOST_NOTES or urls.host(call.url) in self._varying
 
     def _is_fresh(self, entry: Entry) -> bool:
         now_s = self._now_s()
@@ -71,7 +85,7 @@ class CachePolicy:
         call: FetchCall,
         entry: Entry | None,
         result: FetchAnswer | FetchError,
-        cookies: str,
+        cookies: str | None,
     ) -> FetchAnswer | FetchError:
         if isinstance(result, FetchError):
             return result
@@ -83,8 +97,16 @@ class CachePolicy:
             set_by_it = received(call, result.header_lines)
         else:
             return result
-        self._store.put(self._owner, call, result, self._now_s(), cookies, set_by_it)
+        self._learn(call, result, cookies)
+        if cookies is not None or not rfc9111.varies_by_cookie(result):
+            self._store.put(self._owner, call, result, self._now_s(), cookies or "", set_by_it)
         return result
+
+    def _learn(self, call: FetchCall, answer: FetchAnswer, cookies: str | None) -> None:
+        if rfc9111.varies_by_cookie(answer):
+            self._varying.add(urls.host(call.url))
+        elif cookies is not None:
+            self._notes += 1
 
     def _is_worth_it(self, answer: FetchAnswer) -> bool:
         if self._settings.cache == CACHE_RFC9111:

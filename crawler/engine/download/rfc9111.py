@@ -7,7 +7,7 @@ by ETag and Last-Modified. The functions are pure.
 from __future__ import annotations
 
 import email.utils
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from crawler.engine.http.headers import Headers, text_of
@@ -117,12 +117,17 @@ def directives(headers: Headers) -> Mapping[str, str]:
     return {name: value.strip('"') for name, _, value in pairs}
 
 
+def varies_by_cookie(answer: FetchAnswer) -> bool:
+    """Whether an answer is meant for the cookies of its request alone."""
+    return "cookie" in _varied(Headers.parse(answer.header_lines))
+
+
 def varying(call: FetchCall, headers: Headers, cookies: Callable[[], str]) -> Mapping[str, str]:
     """The request's values of the headers by which an answer varies.
 
     `cookies` tells the header Cookie that is sent. Of a login, the user counts.
     """
-    names = {name.strip().lower() for name in ", ".join(headers.getall("vary")).split(",")}
+    names = _varied(headers)
     user = call.credentials.user if call.credentials is not None else ""
     own = (
         f"Referer: {call.referer}",
@@ -131,6 +136,10 @@ def varying(call: FetchCall, headers: Headers, cookies: Callable[[], str]) -> Ma
     )
     sent = (line.partition(":") for line in (*own, *call.headers))
     return {name.lower(): value.strip() for name, _, value in sent if name.lower() in names}
+
+
+def _varied(headers: Headers) -> Collection[str]:
+    return {name.strip().lower() for name in ", ".join(headers.getall("vary")).split(",")}
 
 
 def _number(text: str | None, default: float) -> float:
