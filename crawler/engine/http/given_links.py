@@ -27,9 +27,10 @@ def href(link: str | parsel.Selector | Link) -> str:
     if not hasattr(root, "get"):
         raise ValueError(f"no link: a selector of {root!r}")
     written = root.get("href")
-    if written is None:
-        raise ValueError(f"no link: <{root.tag}> has no href")
-    return str(written)
+    if not isinstance(written, str):
+        shown = f"<{root.tag}>" if hasattr(root, "tag") else repr(root)
+        raise ValueError(f"no link: {shown} has no href")
+    return written
 
 
 def policy(link: parsel.Selector | Link) -> str:

@@ -56,6 +56,8 @@ class Selection:
         for node in self.nodes(root):
             if isinstance(node, str):
                 found.append((node, ""))
+            elif not isinstance(node, etree._Element):
+                raise BadSelector(f"finds {node!r}, no link; allowed: elements and texts")
             elif (href := node.get("href")) is not None:
                 rel, attribute = node.get("rel"), node.get("referrerpolicy")
                 asks = rel is not None or attribute is not None  # most links ask for nothing
@@ -67,9 +69,9 @@ class Selection:
 
 def referrer_policy(root: Any) -> str:
     """The referrer policy for which an element asks, if it is one; empty if it asks for none."""
-    return (
-        "" if isinstance(root, str) else policy_of_link(root.get("rel"), root.get("referrerpolicy"))
-    )
+    if not isinstance(root, etree._Element):  # a text, or a part of some JSON
+        return ""
+    return policy_of_link(root.get("rel"), root.get("referrerpolicy"))
 
 
 def _evaluator(xpath: str) -> Callable[[Any], Any]:

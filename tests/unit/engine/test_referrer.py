@@ -145,6 +145,20 @@ def test_the_request_of_a_link_knows_what_its_link_asks(asks):
     assert {each.url.removeprefix("http://h"): each.link_policy for each in asks(page)} == ASKED
 
 
+def test_a_part_of_json_is_a_link_by_its_href_and_asks_nothing():
+    body = b"""{"links": [
+        {"rel": ["noreferrer"], "href": "/1"}, {"rel": "noreferrer", "href": "/2"},
+        {"referrerpolicy": 5, "href": "/3"}, {"rel": null}, {"href": ["/4"]}, {"href": 5}]}"""
+    page = Response("http://h/", 200, {"content-type": "application/json"}, body)
+    links = page.jmespath("links[*]")
+    found = [*map(page.follow, links[:3]), *page.follow_all(links)]
+    assert [each.url.removeprefix("http://h") for each in found] == ["/1", "/2", "/3"] * 2
+    assert {each.link_policy for each in found} == {""}
+    for link in links[3:]:
+        with pytest.raises(ValueError, match=r"no link: \{.*\} has no href"):
+            page.follow(link)
+
+
 def test_after_a_redirect_no_more_is_told_than_the_hop_knew():
     page = Referrer("https://h/a", "strict-origin-when-cross-origin")
     far = page.after("https://other/")

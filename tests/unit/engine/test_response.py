@@ -337,6 +337,12 @@ def test_what_is_no_link_is_told(link, told):
         response().follow(link)
 
 
+@pytest.mark.parametrize("query", ["count(//a)", "boolean(//a)"])
+def test_what_a_selector_finds_and_is_no_link_is_told(query):
+    with pytest.raises(ValueError, match=r"finds .*, no link; allowed: elements and texts"):
+        list(response().follow_all(xpath=query))
+
+
 def test_a_selector_of_a_response_or_of_a_text():
     it = response()
     for made in (Selector(it), Selector(response=it)):
