@@ -27,7 +27,8 @@ MOST_CODINGS = 3
 ZSTD_WINDOW = 8 * 2**20
 """The largest window of zstd that is accepted, in bytes (RFC 9659)."""
 PIECE = 1 << 20
-_FED_BYTES = 65_536
+_FED_BYTES = (65_536, 256, 1)
+"""The bytes of a piece for brotli; of a piece with an error in it the next smaller ones."""
 
 
 class TooLarge(Exception):
@@ -110,15 +111,19 @@ def _brotli(body: bytes, limit: int) -> tuple[bytes, bool]:
     """Unpack a stream, and pass over what follows it.
 
     To the library, bytes behind the end are an error that costs all of the piece they stand in. So
-    a stream with an error is unpacked again, and the last piece goes in byte by byte.
+    a stream with an error is unpacked again, with smaller pieces where the error was, in the end
+    byte by byte.
     """
-    pieces = _pieces(body, _FED_BYTES)
-    left = iter(pieces)
-    try:
-        return _fed_to_brotli(left, limit)
-    except brotli.error:
-        last = len(pieces) - len(list(left)) - 1
-        return _fed_to_brotli([*pieces[:last], *_pieces(pieces[last], 1)], limit)
+    pieces = [body]
+    for size in _FED_BYTES[:-1]:
+        pieces[-1:] = _pieces(pieces[-1], size)
+        left = iter(pieces)
+        try:
+            return _fed_to_brotli(left, limit)
+        except brotli.error:
+            pieces = pieces[: len(pieces) - len(list(left))]
+    pieces[-1:] = _pieces(pieces[-1], _FED_BYTES[-1])
+    return _fed_to_brotli(pieces, limit)
 
 
 def _pieces(body: bytes, size: int) -> list[bytes]:

@@ -2,6 +2,7 @@
 
 import gzip
 import time
+from random import Random
 
 import brotli
 import pytest
@@ -74,6 +75,29 @@ def test_what_follows_the_end_of_the_body_is_passed_over(packer, rest):
     too_large = expanded(answer, [LAYER.get(packer, packer)], len(body) - 1)
     assert isinstance(too_large, FetchError)
     assert too_large.reason == "too large"
+
+
+@pytest.mark.parametrize("size", [0, 100, 60_000, 1_000_000])
+@pytest.mark.parametrize("rest", [b"\n", b"x" * 70_000])
+def test_bytes_behind_the_end_of_brotli_cost_few_calls(monkeypatch, size, rest):
+    calls = []
+
+    class Counted:
+        def __init__(self):
+            self._stream = decompressor()
+            self.is_finished = self._stream.is_finished
+
+        def process(self, *given, **limits):
+            calls.append(given)
+            return self._stream.process(*given, **limits)
+
+    decompressor = brotli.Decompressor
+    monkeypatch.setattr(brotli, "Decompressor", Counted)
+    body = Random(size).randbytes(size)  # it cannot be packed: there is much to be fed
+    packed = brotli.compress(body) + rest
+    found = expanded(FetchAnswer(200, (), packed, 0.1), ["br"], size)
+    assert (found.body, found.is_cut) == (body, False)
+    assert len(calls) < 1200
 
 
 def test_bytes_behind_the_end_do_not_hide_what_is_broken_before_it():
