@@ -14,7 +14,7 @@ import gevent
 
 from crawler import logs
 from crawler.cli.base import CONFIG, FAILED, INTERRUPTED, commands
-from crawler.cli.signals import end_in_order, interruptible, until_signal
+from crawler.cli.signals import end_at_once, end_in_order, interruptible, until_signal
 from crawler.errors import ConfigError, CrawlerError, Unavailable
 from crawler.model.records import State
 from crawler.settings import config
@@ -39,6 +39,7 @@ def run(file: str | None, output: str) -> int:
     that do not end; the items yielded so far are written all the same, within 5 seconds. A third
     ends the process at once.
     """
+    end_at_once()
     from crawler.devtools.all_tasks import tasks_of
     from crawler.engine.items.sinks.targets import STANDARD_OUTPUT
     from crawler.terminal.progress import progress_to

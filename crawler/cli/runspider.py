@@ -10,7 +10,7 @@ import click
 from crawler import logs
 from crawler.cli import options
 from crawler.cli.base import CONFIG, FAILED, INTERRUPTED, commands
-from crawler.cli.signals import end_in_order
+from crawler.cli.signals import end_at_once, end_in_order
 from crawler.devtools.one_spider import Solo, engine_for
 from crawler.engine.crawl.crawl import Crawl
 from crawler.engine.items.sinks.targets import STANDARD_OUTPUT, Targets, public
@@ -54,6 +54,7 @@ def runspider(
     does not end; the items yielded so far are written all the same, within 5 seconds. A third ends
     the process at once.
     """
+    end_at_once()
     line = StatusLine(sys.stderr)
     logs.setup(level, "text", line)
     kind = options.chosen(options.spiders_of(path), spider, path)

@@ -82,6 +82,22 @@ def on_interrupt(*answers: Callable[[], None]) -> None:
         signal.signal(number, handle)
 
 
+def end_at_once() -> None:
+    """Make SIGTERM and SIGINT raise KeyboardInterrupt in the caller, which loads what it will run,
+    until `end_in_order` takes over.
+
+    It needs no turn of the hub, because the import of a spider may compute for long.
+    """
+    body = gevent.getcurrent()
+
+    def interrupt() -> None:
+        if gevent.getcurrent() is body:
+            raise KeyboardInterrupt
+        gevent.kill(body, KeyboardInterrupt)
+
+    on_interrupt(interrupt)
+
+
 def end_in_order(crawling: Crawling) -> None:
     """Let the first Ctrl-C end what crawls in order, and the second cut its callbacks off; then the
     process ends after `WRITE_S` seconds at the latest. A third ends it at once."""

@@ -9,6 +9,7 @@ import sys
 
 import pytest
 
+from crawler.cli.base import INTERRUPTED_TEXT
 from tests.integration.lab import ROOT
 from tests.site import Site
 from tests.waiting import PATIENCE_S, eventually
@@ -73,6 +74,31 @@ def started(tmp_path, site):
     for process in processes:
         process.kill()
         process.communicate()
+
+
+@pytest.mark.parametrize("ends", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("waits", ["time.sleep(60)", "while True: pass"])
+@pytest.mark.parametrize("command", ["run", "runspider slow.py"])
+def test_while_spiders_are_loaded_a_signal_ends_all_with_one_line(tmp_path, command, waits, ends):
+    (tmp_path / "slow.py").write_text(f"import time\nopen('begun', 'w').close()\n{waits}\n")
+    tasks = [{"name": "a", "spider": "a"}]
+    (tmp_path / "config.yaml").write_text(json.dumps({"spiders": ["slow.py"], "tasks": tasks}))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "crawler", *command.split()],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        eventually((tmp_path / "begun").exists)
+        process.send_signal(ends)
+        _, err = process.communicate(timeout=PATIENCE_S)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == 130
+    assert err.split("\n") == ["", INTERRUPTED_TEXT, ""]
 
 
 def written(path):

@@ -320,6 +320,13 @@ MUTANTS = [
         "tests/integration/test_processes_run.py -k second_ctrl_c",
     ),
     Mutant(
+        "a signal while `crawler run` waits in the import of a spider is not told",
+        "crawler/cli/signals.py",
+        "        if gevent.getcurrent() is body:\n",
+        "        if True:\n",
+        "tests/integration/test_processes_run.py -k spiders_are_loaded",
+    ),
+    Mutant(
         "a second signal changes nothing",
         "crawler/node/worker/worker.py",
         "        self._runs.cut_off()",
