@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from crawler.schemas.constraint_json import QUANTITIES
@@ -35,6 +35,11 @@ class Form:
     def fits(self, value: str) -> bool:
         """Whether a text has this form."""
         return re.fullmatch(self.pattern, value) is not None and self.check(value)
+
+    @property
+    def unchecked(self) -> Form:
+        """The same without `check`."""
+        return replace(self, check=_anything)
 
 
 def _has_port(address: str) -> bool:

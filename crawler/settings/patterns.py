@@ -9,7 +9,9 @@ choice.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import lru_cache
 from typing import Any, Protocol
 
@@ -31,6 +33,9 @@ MOST_SCRIPTS = 10
 MOST_TOGETHER = 50_000
 """The steps of all programs of one list. They take half a second to compile, and each URL is
 searched by all of them."""
+
+TURN_STEPS = 200
+"""After so many steps of a list others may run (`giving_turns`): they take a few ms to compile."""
 
 MOST_STEPS = 10**8
 """The length of a text times the size of the program: what is beyond, RE2 does not look at. The
@@ -61,6 +66,13 @@ RE2 it is the text `a{,3}`. To match something else than was meant would be wors
 _SCRIPTS = re.compile(r"\\[pP]")
 
 
+def keep_on() -> None:
+    """Let nobody else run."""
+
+
+_give_turn: ContextVar[Callable[[], None]] = ContextVar("give_turn", default=keep_on)
+
+
 class BadPattern(ValueError):
     """A pattern cannot be used. The message says why."""
 
@@ -76,13 +88,11 @@ class Match(Protocol):
 class Pattern:
     """A compiled pattern."""
 
-    __slots__ = ("_compiled", "_most", "groups", "steps")
+    __slots__ = ("_compiled", "_most", "groups")
 
     def __init__(self, compiled: Any) -> None:
         self._compiled = compiled
-        self.steps: int = max(1, compiled.programsize)
-        """The size of its program."""
-        self._most = MOST_STEPS // self.steps
+        self._most = MOST_STEPS // max(1, compiled.programsize)
         self.groups: int = compiled.groups
         """How many groups it has."""
 
@@ -100,34 +110,55 @@ class Pattern:
 @lru_cache(maxsize=1024)
 def linear(pattern: str) -> Pattern:
     """Compile a pattern. Raises BadPattern."""
-    import re2  # here, because most commands compile none
+    program_steps(pattern)
+    return Pattern(_compiled(pattern))
 
+
+@lru_cache(maxsize=1024)
+def program_steps(pattern: str) -> int:
+    """Return the size of the program of a pattern. It costs half of what `linear` costs. Raises
+    BadPattern."""
     if len(pattern) > MOST_LENGTH:
         raise BadPattern(f"it has {len(pattern)} characters, and at most {MOST_LENGTH} are allowed")
     if any(part["open"] for part in _PARTS.finditer(pattern)):
         raise BadPattern("RE2 takes {,n} for text; write {0,n}")
     if len(_SCRIPTS.findall(pattern)) > MOST_SCRIPTS:
         raise BadPattern(rf"it has more than {MOST_SCRIPTS} classes of Unicode such as \pL")
+    steps = int(_compiled(pattern, PROBE_BYTES).programsize)
+    if steps > MOST_PROGRAM:
+        raise BadPattern("it repeats too much: its repetitions, multiplied, are too many")
+    return max(1, steps)
+
+
+def _compiled(pattern: str, memory_bytes: int | None = None) -> Any:
+    import re2  # here, because most commands compile none
+
     options = re2.Options()
     options.log_errors = False
-    usual, options.max_mem = options.max_mem, PROBE_BYTES
+    options.max_mem = memory_bytes or options.max_mem
     try:
-        probe = re2.compile(pattern, options=options)
+        return re2.compile(pattern, options=options)
     except (re2.error, UnicodeEncodeError) as error:
         raise BadPattern(_reason(error)) from None
-    if probe.programsize > MOST_PROGRAM:
-        raise BadPattern("it repeats too much: its repetitions, multiplied, are too many")
-    options.max_mem = usual
-    return Pattern(re2.compile(pattern, options=options))
 
 
 def is_linear(pattern: str) -> bool:
     """Whether `linear` takes a pattern."""
     try:
-        linear(pattern)
+        program_steps(pattern)
     except BadPattern:
         return False
     return True
+
+
+@contextmanager
+def giving_turns(give_turn: Callable[[], None]) -> Iterator[None]:
+    """Let others run now and then while the present greenlet checks lists in this block."""
+    token = _give_turn.set(give_turn)
+    try:
+        yield
+    finally:
+        _give_turn.reset(token)
 
 
 def first_fault(patterns: Iterable[str]) -> tuple[int, str] | None:
@@ -136,13 +167,16 @@ def first_fault(patterns: Iterable[str]) -> tuple[int, str] | None:
 
     It compiles no further, because a list may be long and each pattern takes its time.
     """
-    left = MOST_TOGETHER
+    left = next_turn = MOST_TOGETHER
     for at, pattern in enumerate(patterns):
         if not is_linear(pattern):
             return at, f"{shown(pattern)} is not allowed; allowed: {ALLOWED}"
-        left -= linear(pattern).steps
+        left -= program_steps(pattern)
         if left < 0:
             return at, TOO_MANY
+        if left <= next_turn - TURN_STEPS:
+            _give_turn.get()()
+            next_turn = left
     return None
 
 

@@ -70,9 +70,17 @@ def _reader(hint: Any, metadata: Mapping[str, Any]) -> SettingReader:
         return _Value(hint, metadata)
     inner = get_args(hint)
     if len(inner) == 1:
-        return _List(_reader(inner[0], metadata), metadata.get("form"))
+        return _List(_reader(inner[0], _of_items(metadata)), metadata.get("form"))
     keys = _Value(str, {"form": metadata.get("keys")})
     return _Map(keys, _reader(inner[1], metadata), metadata.get("pairs"))
+
+
+def _of_items(metadata: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the rule of the items of a list. What the list checks, they do not check again."""
+    form = metadata.get("form")
+    if form is None or form.first_fault is None:
+        return metadata
+    return {**metadata, "form": form.unchecked}
 
 
 class _List:

@@ -6,19 +6,22 @@ worker knows, such as the names of its databases.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from crawler.settings import overrides, patterns
 from crawler.settings.live import SETTINGS
 
 
-def faults(parameters: Mapping[str, Any]) -> list[str]:
-    """Return the faults, each with its path, its value and what is allowed; empty if there is
-    none."""
-    found = list(pattern_faults(parameters))
-    if SETTINGS in parameters:
-        found += overrides.faults(parameters[SETTINGS], f"parameters.{SETTINGS}")
+def faults(
+    parameters: Mapping[str, Any], give_turn: Callable[[], None] = patterns.keep_on
+) -> list[str]:
+    """Return the faults, each with its path, its value and what is allowed; empty if there is none.
+    `give_turn` lets others run; it is called now and then, because long lists take their time."""
+    with patterns.giving_turns(give_turn):
+        found = list(pattern_faults(parameters))
+        if SETTINGS in parameters:
+            found += overrides.faults(parameters[SETTINGS], f"parameters.{SETTINGS}")
     return found
 
 

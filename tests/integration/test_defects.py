@@ -2,10 +2,11 @@
 
 import gevent
 import pytest
+import re2
 
 from crawler.clock import SystemClock
 from crawler.coordination import ledger
-from crawler.errors import CrawlerError, StoreRefused, Unavailable
+from crawler.errors import CrawlerError, InvalidArgument, StoreRefused, Unavailable
 from crawler.gunicorn import _stop_or_hurry
 from crawler.model.records import Report, Spec, State
 from crawler.node.worker import worker as worker_module
@@ -67,6 +68,28 @@ def test_a_worker_that_cannot_hear_of_its_tasks_is_no_member_until_it_can(cluste
     client.delete("a", CALL)
     eventually(lambda: not runs(worker), what="and stops what is deleted")
     assert worker.failure == ""
+
+
+def test_the_patterns_of_a_request_are_checked_once_and_before_it_waits(cluster, monkeypatch):
+    client = cluster.client(cluster.master("1"))
+    compiled = []
+    compile = re2.compile
+    monkeypatch.setattr(
+        re2, "compile", lambda text, **options: compiled.append(text) or compile(text, **options)
+    )
+
+    def spec(name, *more):
+        many = [f"/{number}/" for number in range(1_100)]
+        return Spec(name, "books", {"settings": {"deny_urls": [*many, *more]}})
+
+    client.add(spec("a"), CALL)
+    assert len(compiled) == 1_100
+    client.update(spec("a", "/more/"), CALL)
+    assert len(compiled) == 2_201
+    with pytest.raises(InvalidArgument, match="no look-around"):
+        client.update(spec("a", "(?=x)"), CALL)
+    with pytest.raises(InvalidArgument, match="no look-around"):
+        client.add(spec("b", "(?=x)"), CALL)
 
 
 def test_a_node_that_etcd_refuses_stops_all_the_same(cluster):

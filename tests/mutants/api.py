@@ -29,8 +29,8 @@ MUTANTS = [
     Mutant(
         "a spider that nobody offers is taken",
         "crawler/node/master/backend.py",
-        "Add(spec, no_objection if wait_for_spider else self._lacks_spider)",
-        "Add(spec)",
+        "Add(spec, objection, parameter_faults(spec))",
+        "Add(spec, faults=parameter_faults(spec))",
         "tests/integration/test_nodes.py -k a_spider_that_no_live",
     ),
     Mutant(

@@ -36,7 +36,7 @@ MUTANTS = [
     Mutant(
         "a leader takes tasks whose settings no worker takes",
         "crawler/node/master/commands.py",
-        "            _check_parameters(self.spec)\n            _heed",
+        "            _heed(self.faults)\n            _heed",
         "            _heed",
         "tests/unit/node/test_decisions.py -k no_worker_could_use",
     ),
@@ -55,10 +55,31 @@ MUTANTS = [
         "tests/unit/test_patterns.py -k a_list_of_patterns",
     ),
     Mutant(
+        "a leader stands still while it compiles the patterns of a task",
+        "crawler/node/master/commands.py",
+        "task_parameters.faults(spec.parameters, give_turn)",
+        "task_parameters.faults(spec.parameters)",
+        "tests/unit/node/test_decisions.py -k thousands_of_patterns",
+    ),
+    Mutant(
+        "each pattern of a list is compiled again by itself",
+        "crawler/settings/schema.py",
+        '{**metadata, "form": form.unchecked}',
+        "metadata",
+        "tests/unit/test_patterns.py -k compiled_once",
+    ),
+    Mutant(
+        "a leader forgets to check the settings of an update",
+        "crawler/node/master/backend.py",
+        "Update(spec, restart, objection, parameter_faults(spec))",
+        "Update(spec, restart, objection)",
+        "tests/integration/test_defects.py -k patterns_of_a_request",
+    ),
+    Mutant(
         "RE2 takes its time for a pattern that is far too large",
         "crawler/settings/patterns.py",
-        "options.max_mem, PROBE_BYTES",
-        "options.max_mem, options.max_mem",
+        "_compiled(pattern, PROBE_BYTES)",
+        "_compiled(pattern)",
         "tests/unit/test_patterns.py -k refused_at_once",
     ),
     Mutant(

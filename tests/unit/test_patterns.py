@@ -3,6 +3,7 @@
 import time
 
 import pytest
+import re2
 
 from crawler.engine.frontier.filters import Filters
 from crawler.engine.http import urls
@@ -12,6 +13,7 @@ from crawler.errors import ConfigError, InvalidArgument
 from crawler.settings.crawl import CrawlSettings
 from crawler.settings.overrides import override
 from crawler.settings.patterns import BadPattern, first_fault, is_linear, linear
+from crawler.settings.task_parameters import faults
 
 ENDLESS = ["(x+x+)+y", "(?:.*,)+$!", "(x|x|xx)*z", "^(?:[^/]+/?)+#$"]
 
@@ -77,6 +79,27 @@ def test_a_list_of_patterns_is_read_up_to_its_first_fault():
     wrong = iter(["a", "(?=b)", "c"])
     assert first_fault(wrong)[0] == 1
     assert next(wrong) == "c"
+
+
+def test_each_pattern_of_a_long_list_is_compiled_once(monkeypatch):
+    """The list is longer than what is kept of compiled patterns."""
+    compiled = []
+    compile = re2.compile
+    monkeypatch.setattr(
+        re2, "compile", lambda text, **options: compiled.append(text) or compile(text, **options)
+    )
+    given = [f"/{number}" for number in range(1_100)]
+    assert faults({"settings": {"deny_urls": given}, "sitemap_follow": ["/own"]}) == []
+    assert compiled == ["/own", *given]
+
+
+def test_others_run_while_a_long_list_is_checked():
+    turns = []
+    given = {"settings": {"deny_urls": [f"/aisle-{number}" for number in range(200)]}}
+    assert faults(given, lambda: turns.append(1)) == []
+    assert 10 < len(turns) < 100
+    assert faults({**given, "sitemap_follow": ["(?=x)"]}) != []
+    assert len(turns) < 100, "only who asks for it gives turns"
 
 
 def test_a_match_has_its_groups_and_texts_may_be_odd():

@@ -34,6 +34,7 @@ from crawler.node.master.commands import (
     is_current,
     is_later,
     no_objection,
+    parameter_faults,
 )
 from crawler.node.master.explain import explained
 from crawler.node.master.leader_context import LeaderContext
@@ -59,7 +60,8 @@ class LeaderBackend:
 
     def submit(self, spec: Spec, call: Call, wait_for_spider: bool = False) -> Submission:
         """Store a new resource and place it."""
-        command = Add(spec, no_objection if wait_for_spider else self._lacks_spider)
+        objection = no_objection if wait_for_spider else self._lacks_spider
+        command = Add(spec, objection, parameter_faults(spec))
         stored = self._stored(spec.name, self._writer.submit(command, call))
         return Submission(stored, command.new)
 
@@ -71,7 +73,8 @@ class LeaderBackend:
         wait_for_spider: bool = False,
     ) -> Resource:
         """Change the specification of a resource."""
-        command = Update(spec, restart, no_objection if wait_for_spider else self._lacks_spider)
+        objection = no_objection if wait_for_spider else self._lacks_spider
+        command = Update(spec, restart, objection, parameter_faults(spec))
         return self._stored(spec.name, self._writer.submit(command, call))
 
     def delete(self, name: str, call: Call) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from crawler.clock import give_turn
 from crawler.coordination.codec import MOST_EPOCH
 from crawler.errors import AlreadyExists, InvalidArgument, NotFound, WouldRestart
 from crawler.model.records import NO_BLAME, Report, Resource, Spec, State
@@ -36,6 +37,12 @@ def no_objection(spec: Spec) -> str:
     return ""
 
 
+def parameter_faults(spec: Spec) -> str:
+    """Return what is wrong with the parameters of a task. Other greenlets run meanwhile, because a
+    task may have thousands of patterns."""
+    return "; ".join(task_parameters.faults(spec.parameters, give_turn))
+
+
 @dataclass(slots=True)
 class Add:
     """Add a resource. Nothing changes if the same resource exists."""
@@ -43,6 +50,8 @@ class Add:
     spec: Spec
     objection: Callable[[Spec], str] = no_objection
     """Returns why a new task must not be added, or an empty text."""
+    faults: str = ""
+    """What `parameter_faults` found. It takes its time, for which no other request shall wait."""
     new: bool = False
     """Whether the latest `apply` added it."""
 
@@ -57,7 +66,7 @@ class Add:
         present = draft.get(self.spec.name)
         self.new = present is None
         if present is None:
-            _check_parameters(self.spec)
+            _heed(self.faults)
             _heed(self.objection(self.spec))
             draft.put(Resource(self.spec))
         elif not _same(present.spec, self.spec):
@@ -84,6 +93,8 @@ class Update:
     """With False, a change is refused that would restart the run of an unfinished task."""
     objection: Callable[[Spec], str] = no_objection
     """Returns why a task must not get its new spider, or an empty text."""
+    faults: str = ""
+    """What `parameter_faults` found."""
 
     @property
     def subjects(self) -> Sequence[str]:
@@ -94,7 +105,7 @@ class Update:
         """Raises NotFound, InvalidArgument, WouldRestart."""
         present = _present(draft, self.spec.name)
         if present.spec.parameters != self.spec.parameters:
-            _check_parameters(self.spec)
+            _heed(self.faults)
         if present.spec.spider_name != self.spec.spider_name:
             _heed(self.objection(self.spec))
         if not _same(present.spec, self.spec):
@@ -212,10 +223,6 @@ def _reported(resource: Resource, report: Report, node_id: str) -> Resource:
         awaits_spider=report.awaits_spider,
         counts=report.counts,
     )
-
-
-def _check_parameters(spec: Spec) -> None:
-    _heed("; ".join(task_parameters.faults(spec.parameters)))
 
 
 def _heed(objection: str) -> None:

@@ -2,16 +2,17 @@
 
 import dataclasses
 
+import gevent
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crawler.clock import ManualClock
+from crawler.clock import ManualClock, give_turn
 from crawler.coordination.codec import MOST_EPOCH
 from crawler.errors import AlreadyExists, ConfigError, InvalidArgument, NotFound, WouldRestart
 from crawler.model.records import Counts, Node, Owner, Report, Resource, Spec, State
 from crawler.node.master.assignment import needs_owner, next_epoch
-from crawler.node.master.commands import Add, Record, Remove, Update
+from crawler.node.master.commands import Add, Record, Remove, Update, parameter_faults
 from crawler.node.master.draft import Draft
 from crawler.node.master.workers import WorkerSnapshot
 from crawler.node.membership.names import NodeNames
@@ -355,8 +356,9 @@ def test_a_task_that_is_done_runs_anew_with_other_settings():
 
 def test_a_setting_that_would_change_during_a_run_must_be_allowed():
     draft = draft_of(stored(spec=live_settings(delay_s=0.5)))
+    wrong = live_settings(delay_s=-1)
     with pytest.raises(InvalidArgument, match=r"parameters\.settings\.delay_s: -1 is not allowed"):
-        Update(live_settings(delay_s=-1)).apply(draft)
+        Update(wrong, faults=parameter_faults(wrong)).apply(draft)
 
 
 UNUSABLE = [
@@ -386,25 +388,48 @@ UNUSABLE = [
 @pytest.mark.parametrize(("parameters", "told"), UNUSABLE)
 def test_a_task_that_no_worker_could_use_is_refused(parameters, told):
     draft = draft_of(stored(spec=Spec("a")))
-    for request in (Add(Spec("b", "books", parameters)), Update(Spec("a", "books", parameters))):
+    faults = parameter_faults(Spec("a", "books", parameters))
+    for request in (
+        Add(Spec("b", "books", parameters), faults=faults),
+        Update(Spec("a", "books", parameters), faults=faults),
+    ):
         with pytest.raises(InvalidArgument, match=told):
             request.apply(draft)
     assert not draft.changes()
+
+
+def test_a_leader_does_other_things_while_it_checks_thousands_of_patterns():
+    ticks = 0
+
+    def tick():
+        nonlocal ticks
+        while True:
+            ticks += 1
+            give_turn()
+
+    others = gevent.spawn(tick)
+    patterns = [f"/corner-{number}/" for number in range(300)]
+    assert parameter_faults(Spec("a", "books", {"settings": {"deny_urls": patterns}})) == ""
+    others.kill()
+    assert ticks > 10
 
 
 def test_a_task_that_is_stored_may_be_changed_elsewhere_whatever_its_settings():
     """Another version, or another program, may have stored it."""
     unknown = {"settings": {"of_tomorrow": 1}}
     draft = draft_of(stored(spec=Spec("a", "books", unknown)))
-    Add(Spec("a", "books", unknown)).apply(draft)
-    Update(Spec("a", "books", unknown, priority=3)).apply(draft)
+    faults = parameter_faults(Spec("a", "books", unknown))
+    assert faults
+    Add(Spec("a", "books", unknown), faults=faults).apply(draft)
+    Update(Spec("a", "books", unknown, priority=3), faults=faults).apply(draft)
     assert only_change(draft).after.spec.priority == 3
 
 
 def test_what_only_a_spider_knows_is_left_to_it():
     draft = draft_of()
     parameters = {"start_urls": 5, "sitemap_rules": "mine", "sitemap_follow": {"a": "(?=b)"}}
-    Add(Spec("a", "books", {**parameters, "settings": {"sinks": ["a database"]}})).apply(draft)
+    spec = Spec("a", "books", {**parameters, "settings": {"sinks": ["a database"]}})
+    Add(spec, faults=parameter_faults(spec)).apply(draft)
     assert only_change(draft).after.spec.parameters.keys() > parameters.keys()
 
 
