@@ -7,14 +7,15 @@ about single workers, it is left out for these alone.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from time import perf_counter
 from typing import Any
 
 from crawler.logs import get_logger
+from crawler.model.constraints import NODE
 from crawler.model.policy import Fault
 from crawler.scheduler.faults import MOST_CULPRITS, Faults, culprits, told
-from crawler.scheduler.hookspecs import Candidate, Task
+from crawler.scheduler.hookspecs import Candidate, Cluster, Task
 from crawler.scheduler.loader import Plugin
 
 log = get_logger(__name__)
@@ -26,12 +27,11 @@ Sound = Callable[[Any, int], bool]
 class Asker:
     """Asks about tasks of one shape, in one pass."""
 
-    def __init__(self, task: Task, faults: Faults, slow_s: float) -> None:
+    def __init__(self, task: Task, cluster: Cluster, faults: Faults, slow_s: float) -> None:
         self._task = task
+        self._cluster = cluster
         self._faults = faults
         self._slow_s = slow_s
-        self._heard: set[tuple[str | None, str]] = set()
-        """The plugins and hooks that have answered about some worker."""
 
     def ask(self, plugin: Plugin, hook: str, sound: Sound, count: int, *arguments: Any) -> Any:
         """Return the answer of one plugin about `count` objects, or None if it failed now or
@@ -96,54 +96,73 @@ class Asker:
         answer; None if the plugin fails as a whole."""
         if plugin.name in self._faults.plugins:
             return nodes, None
-        about = self._faults.about(plugin.name, hook)
-        left = [node for node in nodes if node.id not in about] if about else nodes
 
         def ask(some: Sequence[Candidate]) -> Any:
             return self._answer(plugin, hook, sound, len(some), self._task, some, *more)
 
         try:
-            answer = ask(left) if left else {}
+            return self.spare(plugin.name, hook, plugin, nodes, ask)
         except Exception as error:
-            if not self.single_out(plugin.name, hook, plugin, left, ask, error):
-                self._fault(plugin, hook, error)
-            return self.ask_about(plugin, hook, sound, nodes, *more)
-        self.heard(plugin.name, hook)
-        return left, answer
+            self._fault(plugin, hook, error)
+            return nodes, None
 
-    def single_out(
+    def spare(
         self,
         name: str | None,
         hook: str,
         plugin: Plugin,
         nodes: Sequence[Candidate],
         ask: Callable[[Sequence[Candidate]], Any],
-        error: Exception,
-    ) -> bool:
-        """Note the workers about which a plugin fails. Return False if it fails as a whole."""
-        if len(nodes) == 1 and (name, hook) in self._heard:
-            found: Mapping[str, Exception] = {nodes[0].id: error}
-        else:
-            found = culprits(ask, nodes)
-        if len(found) + len(self._faults.about(name, hook)) > MOST_CULPRITS:
-            return False
-        if found:
-            plugin.failures += 1
-            self._faults.note(name, plugin.name, hook, found)
-            log.error(
-                "a plugin failed about some workers; the pass goes on, and each of them pays for "
-                "that alone; mend the plugin, or what these workers register",
-                exc_info=next(iter(found.values())),
-                hook=hook,
-                plugin=plugin.name,
-                task=self._task.name,
-                workers={id: told(each) for id, each in found.items()},
-            )
-        return bool(found)
+    ) -> tuple[Sequence[Candidate], Any]:
+        """Ask about the workers about which a plugin does not fail. Return these, and the answer;
+        an empty one without a worker. Raises what it raises if it fails as a whole."""
+        while True:
+            about = self._faults.about(name, hook)
+            left = [node for node in nodes if node.id not in about] if about else nodes
+            if not left:
+                return left, ()
+            started_s = perf_counter()
+            try:
+                answer = ask(left)
+            except Exception as error:
+                quick_s = self._slow_s - (perf_counter() - started_s)
+                found = culprits(ask, left, error, quick_s)
+                if self._fails_as_a_whole(name, hook, left, found):
+                    raise
+                self._blame(name, hook, plugin, found)
+            else:
+                self._faults.heard.add((name, hook))
+                return left, answer
 
-    def heard(self, name: str | None, hook: str) -> None:
-        """Note that a plugin has answered about some worker."""
-        self._heard.add((name, hook))
+    def _fails_as_a_whole(
+        self, name: str | None, hook: str, asked: Sequence[Candidate], found: Collection[str]
+    ) -> bool:
+        """Whether a plugin is at fault itself, and not the workers found. It is if it has failed
+        about all of several workers, about too many, or about all that there are."""
+        blamed = {*self._faults.about(name, hook), *found}
+        if not found or len(blamed) > MOST_CULPRITS:
+            return True
+        if (name, hook) in self._faults.heard:
+            return False
+        return 1 < len(asked) == len(found) or all(
+            place.value in blamed for place in self._cluster.places(NODE)
+        )
+
+    def _blame(
+        self, name: str | None, hook: str, plugin: Plugin, found: Mapping[str, Exception]
+    ) -> None:
+        """Note the workers about which a plugin fails."""
+        plugin.failures += 1
+        self._faults.note(name, plugin.name, hook, found)
+        log.error(
+            "a plugin failed about some workers; the pass goes on, and each of them pays for "
+            "that alone; mend the plugin, or what these workers register",
+            exc_info=next(iter(found.values())),
+            hook=hook,
+            plugin=plugin.name,
+            task=self._task.name,
+            workers={id: told(each) for id, each in found.items()},
+        )
 
 
 def is_mapping(answer: Any, count: int) -> bool:

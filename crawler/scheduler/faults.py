@@ -7,6 +7,7 @@ pays for it, and the plugin is heard about all others.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from time import perf_counter
 from typing import Any
 
 from crawler.model.policy import Fault
@@ -26,6 +27,8 @@ class Faults:
     def __init__(self) -> None:
         self.plugins: dict[str | None, Fault] = {}
         """Plugin → its fault. It is left out for the rest of the pass."""
+        self.heard: set[tuple[str | None, str]] = set()
+        """The plugins and hooks that have answered about some worker: they do not always fail."""
         self._workers: dict[tuple[str | None, str], dict[str, Fault]] = {}
         """Plugin and hook → worker id → the fault. The worker is left out there for the rest of the
         pass."""
@@ -50,29 +53,38 @@ class Faults:
 
 
 def culprits(
-    ask: Callable[[Sequence[Candidate]], Any], nodes: Sequence[Candidate]
+    ask: Callable[[Sequence[Candidate]], Any],
+    nodes: Sequence[Candidate],
+    error: Exception,
+    most_s: float,
 ) -> Mapping[str, Exception]:
-    """Return the workers that make a question raise which raises about all together, each with
-    what it raised.
+    """Return the workers that made a question raise `error`, each with what it raised alone.
 
-    It is empty if no single worker is the cause: the question raises about every worker, about too
-    many, or only about several together.
+    It is empty if none are found within `most_s` seconds: the question raises slowly, about too
+    many workers, or only about several together.
     """
+    if len(nodes) == 1:
+        return {nodes[0].id: error}
     found: dict[str, Exception] = {}
-    parts = [nodes]
+    parts = _halves(nodes)
+    until_s = perf_counter() + most_s
     while parts:
+        if perf_counter() >= until_s or len(found) > MOST_CULPRITS:
+            return {}
         part = parts.pop()
         try:
             ask(part)
-        except Exception as error:
-            half = len(part) // 2
-            if half:
-                parts += [part[half:], part[:half]]
+        except Exception as another:
+            if len(part) > 1:
+                parts += _halves(part)
             else:
-                found[part[0].id] = error
-        if len(found) > MOST_CULPRITS:
-            return {}
-    return found if len(found) < len(nodes) else {}
+                found[part[0].id] = another
+    return found
+
+
+def _halves(nodes: Sequence[Candidate]) -> list[Sequence[Candidate]]:
+    half = len(nodes) // 2
+    return [nodes[half:], nodes[:half]]
 
 
 def told(error: Exception) -> str:

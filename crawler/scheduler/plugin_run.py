@@ -47,7 +47,7 @@ class PluginRun:
         self.task = task
         self._strategy = strategy
         self._author = author
-        self._asker = Asker(task, failed, slow_s)
+        self._asker = Asker(task, cluster, failed, slow_s)
         self._faults = failed
         self._failed = failed.plugins
         self._cluster = cluster
@@ -134,21 +134,17 @@ class PluginRun:
         that tasks are still placed. A worker about which it fails is rated last."""
         if None in self._failed:
             return [0.0] * len(nodes)
-        about = self._faults.about(None, STRATEGY)
-        left = [node for node in nodes if node.id not in about] if about else nodes
         try:
-            ratings = self._rate(task, left)
+            left, ratings = self._asker.spare(
+                None, STRATEGY, self._author, nodes, lambda some: self._rate(task, some)
+            )
         except Exception as error:
-            if not self._asker.single_out(
-                None, STRATEGY, self._author, left, lambda some: self._rate(task, some), error
-            ):
-                self._strategy_failed(task, error)
-            return self.rated(task, nodes)
-        self._asker.heard(None, STRATEGY)
+            self._strategy_failed(task, error)
+            return [0.0] * len(nodes)
         return ratings if left is nodes else _filled(nodes, left, ratings, LAST)
 
     def _rate(self, task: Task, nodes: Sequence[Candidate]) -> Sequence[float]:
-        ratings = self._strategy.rate(task, nodes) if nodes else []
+        ratings = self._strategy.rate(task, nodes)
         if not are_numbers(ratings, len(nodes)):
             raise TypeError(f"its ratings of {len(nodes)} workers are {ratings!r:.200}")
         return ratings

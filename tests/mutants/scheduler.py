@@ -202,8 +202,8 @@ MUTANTS = [
     Mutant(
         "a plugin that fails about one worker is not heard about the others",
         "crawler/scheduler/faults.py",
-        "    return found if len(found) < len(nodes) else {}\n",
-        "    return {}\n",
+        "    return found\n\n\ndef _halves",
+        "    return {}\n\n\ndef _halves",
         "tests/unit/scheduler/test_framework.py -k costs_that_worker_alone",
     ),
     Mutant(
@@ -238,9 +238,44 @@ MUTANTS = [
     Mutant(
         "a plugin is asked about each of a thousand workers",
         "crawler/scheduler/faults.py",
-        "        if len(found) > MOST_CULPRITS:",
-        "        if False:",
+        "        if perf_counter() >= until_s or len(found) > MOST_CULPRITS:",
+        "        if perf_counter() >= until_s:",
         "tests/unit/scheduler/test_framework.py -k many_workers",
+    ),
+    Mutant(
+        "a plugin that fails slowly is asked about each worker",
+        "crawler/scheduler/faults.py",
+        "        if perf_counter() >= until_s or len(found) > MOST_CULPRITS:",
+        "        if len(found) > MOST_CULPRITS:",
+        "tests/unit/scheduler/test_framework.py -k fails_slowly",
+    ),
+    Mutant(
+        "a slow failure leaves all of the time to the search",
+        "crawler/scheduler/asking.py",
+        "self._slow_s - (perf_counter() - started_s)",
+        "self._slow_s",
+        "tests/unit/scheduler/test_framework.py -k fails_slowly",
+    ),
+    Mutant(
+        "a plugin that fails about the only worker asked is not heard about the others",
+        "crawler/scheduler/asking.py",
+        "return 1 < len(asked) == len(found) or all(",
+        "return len(asked) == len(found) or all(",
+        "tests/unit/scheduler/test_framework.py -k only_worker_of_a_task",
+    ),
+    Mutant(
+        "what was heard of a plugin is forgotten with the next shape",
+        "crawler/scheduler/asking.py",
+        "        if (name, hook) in self._faults.heard:",
+        "        if False:",
+        "tests/unit/scheduler/test_framework.py -k was_heard",
+    ),
+    Mutant(
+        "a plugin that always fails keeps the tasks of single workers waiting",
+        "crawler/scheduler/asking.py",
+        "return 1 < len(asked) == len(found) or all(",
+        "return 1 < len(asked) == len(found) and all(",
+        "tests/unit/scheduler -k every_worker_there_is or what_fails_while",
     ),
     Mutant(
         "what is repelled is not asked of others",

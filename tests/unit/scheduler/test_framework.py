@@ -5,12 +5,15 @@ import time
 import pytest
 
 from crawler.errors import ConfigError
+from crawler.model.constraints import Expression, Operator
 from crawler.scheduler.framework import Framework, Policy
 from crawler.scheduler.hookspecs import Strategy
 from tests.unit.scheduler import plugins
 from tests.unit.scheduler.cluster import Cluster, asks, counts, ids, run, task, tasks, worker
 
 NODES = [worker(1), worker(2)]
+UNHURRIED_S = 600.0
+"""A pause of the machine shall not look like a slow plugin."""
 
 
 def test_a_plugin_filters_and_scores(plugin):
@@ -173,7 +176,8 @@ ABOUT_ONE = {
 @pytest.mark.parametrize("hooks", ABOUT_ONE.values(), ids=ABOUT_ONE.keys())
 def test_a_plugin_that_fails_about_one_worker_costs_that_worker_alone(plugin, hooks, caplog):
     name = plugin("odd", **hooks)
-    framework = Framework("odd" if "strategies" in hooks else "least-load", [name])
+    strategy = "odd" if "strategies" in hooks else "least-load"
+    framework = Framework(strategy, [name], slow_s=UNHURRIED_S)
     framework.switch(Policy(framework.policy.strategy, frozenset(), {name: 100.0}))
     cluster = Cluster([worker(n) for n in (1, 2, 3)], tasks(6), framework)
     assert counts(cluster.run()) == {"w-1": 3, "w-3": 3}
@@ -208,12 +212,83 @@ def test_a_plugin_that_fails_about_many_workers_is_at_fault_itself(plugin):
         asked.append(len(nodes))
         return {node.id: "no" for node in nodes if int(node.id[2:]) % 2 or 1 / 0}
 
-    framework = Framework("least-load", [plugin("picky", filter_nodes=picky)])
+    name = plugin("picky", filter_nodes=picky)
+    framework = Framework("least-load", [name], slow_s=UNHURRIED_S)
     assert len(run([worker(n) for n in range(1000)], tasks(9), framework).placed) == 9
     assert len(asked) < 60
     assert [fault.error for fault in framework._failed.told] == [
         "ZeroDivisionError: division by zero"
     ]
+
+
+def failing_about(*ids, refusing=(), calls=None):
+    """A filter that fails about some workers, and refuses others."""
+
+    def hook(task, nodes):
+        if calls is not None:
+            calls.append([node.id for node in nodes])
+        if any(node.id in ids for node in nodes):
+            raise ValueError("no such rack")
+        return {node.id: "is hot" for node in nodes if node.id in refusing}
+
+    return hook
+
+
+def test_a_plugin_that_fails_about_the_only_worker_of_a_task_is_heard_about_the_others(plugin):
+    name = plugin("racks", filter_room=failing_about("w-2", refusing=["w-3"]))
+    pinned = task("only", **asks(node="w-2"))
+    nodes = [worker(n) for n in (1, 2, 3)]
+    plan = run(nodes, [pinned, *tasks(6)], Framework("least-load", [name], slow_s=UNHURRIED_S))
+    assert counts(plan) == {"w-1": 6}
+    assert "about w-2: ValueError: no such rack" in plan.waiting["only"]
+
+
+def test_a_plugin_that_was_heard_in_a_pass_may_fail_about_all_workers_of_a_task(plugin):
+    name = plugin("racks", filter_room=failing_about("w-2", "w-3", refusing=["w-4"]))
+    nodes = [worker(n, labels={"zone": "a" if n in (2, 3) else "b"}) for n in (1, 2, 3, 4)]
+    early, late = (
+        task(name, **asks(required=(Expression("zone", Operator.IN, (zone,)),)))
+        for name, zone in (("early", "b"), ("late", "a"))
+    )
+    framework = Framework("least-load", [name], slow_s=UNHURRIED_S)
+    plan = run(nodes, [early, late, *tasks(2)], framework)
+    assert counts(plan) == {"w-1": 3}
+    assert "w-3 makes the plugin racks fail" in plan.waiting["late"]
+
+
+def test_a_plugin_that_fails_about_every_worker_there_is_is_at_fault_itself(plugin):
+    """Each task may go to one worker alone: no question is about several."""
+    name = plugin("racks", filter_room=failing_about("w-1", "w-2"))
+    framework = Framework("least-load", [name], slow_s=UNHURRIED_S)
+    pinned = [task(f"for-{n}", **asks(node=f"w-{n}")) for n in (1, 2)]
+    assert ids(run(NODES, pinned, framework)) == {"for-2": "w-2"}
+    assert "racks" in framework._failed.plugins
+
+
+def test_the_search_for_the_workers_at_fault_begins_with_the_halves(plugin):
+    calls = []
+    name = plugin("racks", filter_nodes=failing_about("w-4", calls=calls))
+    nodes = [worker(n) for n in (1, 2, 3, 4)]
+    run(nodes, tasks(1), Framework("least-load", [name], slow_s=UNHURRIED_S))
+    everyone = ["w-1", "w-2", "w-3", "w-4"]
+    assert calls == [everyone, ["w-1", "w-2"], ["w-3", "w-4"], ["w-3"], ["w-4"], everyone[:3]]
+
+
+@pytest.mark.parametrize(("slow_s", "most"), [(0.001, 1), (0.009, 4)])
+def test_a_plugin_that_fails_slowly_is_not_asked_about_each_worker(plugin, slow_s, most):
+    calls = []
+    fails = failing_about("w-1", calls=calls)
+
+    def slow(task, nodes):
+        time.sleep(0.003)
+        return fails(task, nodes)
+
+    framework = Framework("least-load", [plugin("slow", filter_nodes=slow)], slow_s=slow_s)
+    nodes = [worker(n) for n in range(64)]
+    assert len(run(nodes, tasks(9), framework).placed) == 9
+    assert 1 <= len(calls) <= most
+    assert [fault.plugin for fault in framework._failed.told] == ["slow"]
+    assert "slow" in framework._failed.plugins
 
 
 def test_the_others_are_asked_all_the_same(plugin):
