@@ -148,7 +148,12 @@ def _of_plugin(plugin: PluginView) -> Fields:
 
 
 def _of_fault(fault: Fault) -> Fields:
-    return {"plugin": fault.plugin, "hook": fault.hook, "error": fault.error}
+    return {
+        "plugin": fault.plugin,
+        "hook": fault.hook,
+        "error": fault.error,
+        "worker": fault.worker,
+    }
 
 
 def _of_verdict(verdict: WorkerVerdict) -> Fields:

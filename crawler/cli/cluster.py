@@ -14,7 +14,7 @@ from crawler.cli.base import commands, show_table
 from crawler.cli.master import CALL, MASTER, connected
 from crawler.errors import CrawlerError, Retryable
 from crawler.model.constraints import NONE
-from crawler.model.policy import STRATEGY, Explanation, Fault, Score, WorkerVerdict
+from crawler.model.policy import LAST, STRATEGY, Explanation, Fault, Score, WorkerVerdict
 from crawler.model.records import MAX_PAGE, Query, Resource, State
 from crawler.plural import counted
 from crawler.schemas import constraint_json
@@ -172,6 +172,8 @@ def _standing(found: Explanation) -> str:
 
 
 def _skipped(fault: Fault) -> str:
+    if fault.worker:
+        return _skipped_about(fault)
     if fault.hook == STRATEGY:
         return (
             f"the strategy, of plugin {fault.plugin}, failed ({fault.error}); "
@@ -180,13 +182,25 @@ def _skipped(fault: Fault) -> str:
     return f"plugin {fault.plugin} failed in {fault.hook} ({fault.error}); it is skipped"
 
 
+def _skipped_about(fault: Fault) -> str:
+    """Return what happens to the worker about which a plugin failed."""
+    failed = f"failed about {fault.worker} ({fault.error})"
+    if fault.hook == STRATEGY:
+        return f"the strategy, of plugin {fault.plugin}, {failed}; this worker is rated last"
+    then = "is refused" if fault.hook.startswith("filter") else "gets no points from it"
+    return f"plugin {fault.plugin}, in {fault.hook}, {failed}; this worker {then}"
+
+
 def _verdict_row(verdict: WorkerVerdict, chosen: str) -> tuple[object, ...]:
     if verdict.refusals:
         why = "; ".join(f"{plugin}: {why}" for plugin, why in sorted(verdict.refusals.items()))
         return verdict.node_id, verdict.unfinished, "", "", "", why
-    told = "chosen" if verdict.node_id == chosen else "would do"
     scores = ", ".join(map(_score, verdict.scores))
-    return verdict.node_id, verdict.unfinished, verdict.rating, scores, verdict.total, told
+    is_last = verdict.rating == LAST
+    rating, total = ("last", "last") if is_last else (verdict.rating, verdict.total)
+    told = "would do if no other could" if is_last else "would do"
+    told = "chosen" if verdict.node_id == chosen else told
+    return verdict.node_id, verdict.unfinished, rating, scores, total, told
 
 
 def _score(score: Score) -> str:

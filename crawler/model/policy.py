@@ -117,24 +117,30 @@ class WorkerVerdict:
     refusals: Mapping[str, str] = field(default_factory=dict)
     """Plugin → why it must not get the task now; empty if it may."""
     rating: float = 0.0
-    """The strategy's rating of a worker that may get the task. The highest total is chosen."""
+    """The strategy's rating of a worker that may get the task, or `LAST`. The highest total is
+    chosen."""
     scores: Sequence[Score] = ()
     total: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A fault of a plugin, which was skipped from then on."""
+    """A fault of a plugin, which was skipped from then on: as a whole, or about one worker."""
 
     plugin: str
     hook: str
     """The hook that failed, or `STRATEGY` for the strategy that the plugin brings."""
     error: str
     """What it raised, or its answer that is not allowed."""
+    worker: str = ""
+    """The id of the worker about which alone it failed; empty if it failed as a whole."""
 
 
 STRATEGY = "strategy"
 """The name of the strategy among the hooks."""
+
+LAST = -1e300
+"""The rating of a worker about which the strategy fails: it gets a task if no other can."""
 
 
 @dataclass(frozen=True, slots=True)

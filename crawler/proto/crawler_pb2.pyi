@@ -383,14 +383,16 @@ class Explanation(_message.Message):
     def __init__(self, name: _Optional[str] = ..., state: _Optional[str] = ..., reason: _Optional[str] = ..., assigned_node: _Optional[str] = ..., group: _Optional[str] = ..., priority: _Optional[int] = ..., waits_for: _Optional[str] = ..., strategy: _Optional[str] = ..., chosen: _Optional[str] = ..., workers: _Optional[_Iterable[_Union[WorkerVerdict, _Mapping]]] = ..., faults: _Optional[_Iterable[_Union[PluginFault, _Mapping]]] = ...) -> None: ...
 
 class PluginFault(_message.Message):
-    __slots__ = ("plugin", "hook", "error")
+    __slots__ = ("plugin", "hook", "error", "worker")
     PLUGIN_FIELD_NUMBER: _ClassVar[int]
     HOOK_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
+    WORKER_FIELD_NUMBER: _ClassVar[int]
     plugin: str
     hook: str
     error: str
-    def __init__(self, plugin: _Optional[str] = ..., hook: _Optional[str] = ..., error: _Optional[str] = ...) -> None: ...
+    worker: str
+    def __init__(self, plugin: _Optional[str] = ..., hook: _Optional[str] = ..., error: _Optional[str] = ..., worker: _Optional[str] = ...) -> None: ...
 
 class WorkerVerdict(_message.Message):
     __slots__ = ("id", "unfinished", "refusals", "rating", "scores", "total")

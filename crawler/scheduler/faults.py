@@ -49,7 +49,7 @@ class Faults:
         """Note that a plugin fails about single workers."""
         found = self._workers.setdefault((plugin, hook), {})
         for id, error in about.items():
-            found[id] = Fault(author, hook, f"about {id}: {told(error)}"[:MOST_ERROR])
+            found[id] = Fault(author, hook, told(error), id)
 
 
 def culprits(

@@ -11,16 +11,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from crawler.logs import get_logger
-from crawler.model.policy import STRATEGY, Fault
+from crawler.model.policy import LAST, STRATEGY, Fault
 from crawler.scheduler.asking import Asker, are_numbers, are_points, are_texts, is_mapping
 from crawler.scheduler.faults import Faults, told
 from crawler.scheduler.hookspecs import Candidate, Cluster, Place, Strategy, Task
 from crawler.scheduler.loader import Plugin
 
 log = get_logger(__name__)
-
-LAST = -1e300
-"""The rating of a worker about which the strategy fails: it gets a task if no other can."""
 
 Points = tuple[str, float, Sequence[float]]
 """The answer of a plugin: its name, its weight, and its points for each object in question."""

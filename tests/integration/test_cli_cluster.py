@@ -152,18 +152,25 @@ def test_scores_places_and_refusals_are_told_with_what_was_chosen(run):
     backend.add(Spec("x"), CALL)
     status, lines, _ = run(backend, "explain", "x")
     assert status == 0
-    assert lines[:6] == [
+    assert lines[:9] == [
         "x (priority 3, group team-a) is assigned",
         "it waits for its turn",
         "if it were placed now, by least-load: w-2",
         "plugin gold failed in filter_nodes (KeyError: 'karat'); it is skipped",
         "the strategy, of plugin silver, failed (ValueError: no price); it is skipped, and all "
         "workers are rated alike",
+        "the strategy, of plugin silver, failed about w-3 (ValueError: no date); this worker is "
+        "rated last",
+        "plugin gold, in filter_room, failed about w-1 (KeyError: 'purity'); this worker is "
+        "refused",
+        "plugin gold, in score_nodes, failed about w-2 (KeyError: 'weight'); this worker gets no "
+        "points from it",
         "",
     ]
-    assert [line.split() for line in lines[7:]] == [
+    assert [line.split() for line in lines[10:]] == [
         ["w-1", "2", "gpu:", "has", "no", "GPU"],
         ["w-2", "1", "-2", "spread", "zone=a", "0.5×10", "3", "chosen"],
+        ["w-3", "0", "last", "last", "would", "do", "if", "no", "other", "could"],
     ]
 
 

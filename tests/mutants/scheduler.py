@@ -230,7 +230,7 @@ MUTANTS = [
     ),
     Mutant(
         "a worker that the strategy cannot rate comes first",
-        "crawler/scheduler/plugin_run.py",
+        "crawler/model/policy.py",
         "LAST = -1e300",
         "LAST = 1e300",
         "tests/unit/scheduler/test_framework.py -k about",

@@ -80,7 +80,7 @@ def explanation_message(found: Explanation) -> pb.Explanation:
 def explanation_from(message: pb.Explanation) -> Explanation:
     """Return an explanation from another master's message."""
     workers = [_verdict_from(verdict) for verdict in message.workers]
-    faults = [Fault(each.plugin, each.hook, each.error) for each in message.faults]
+    faults = [Fault(each.plugin, each.hook, each.error, each.worker) for each in message.faults]
     return Explanation(
         name=message.name,
         state=message.state,

@@ -17,6 +17,7 @@ from crawler.errors import AlreadyExists, InvalidArgument, NotFound
 from crawler.metrics import Metrics
 from crawler.model.constraints import Effect, Taint
 from crawler.model.policy import (
+    LAST,
     STRATEGY,
     Explanation,
     Fault,
@@ -145,10 +146,14 @@ class FakeBackend:
         verdicts = [
             WorkerVerdict("w-1", 2, {"gpu": "has no GPU"}),
             WorkerVerdict("w-2", 1, {}, -2.0, (Score("spread", 10.0, 0.5, "zone=a"),), 3.0),
+            WorkerVerdict("w-3", 0, {}, LAST, (), LAST),
         ]
         faults = [
             Fault("gold", "filter_nodes", "KeyError: 'karat'"),
             Fault("silver", STRATEGY, "ValueError: no price"),
+            Fault("silver", STRATEGY, "ValueError: no date", "w-3"),
+            Fault("gold", "filter_room", "KeyError: 'purity'", "w-1"),
+            Fault("gold", "score_nodes", "KeyError: 'weight'", "w-2"),
         ]
         judgement = Judgement("least-load", "w-2", verdicts, faults)
         return Explanation(

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crawler.model.constraints import Neighbour, Spread, Taint
-from crawler.model.policy import STRATEGY, Fault, Score
+from crawler.model.policy import LAST, STRATEGY, Fault, Score
 from crawler.model.records import State
 from crawler.scheduler.explain import judge
 from crawler.scheduler.framework import Framework
@@ -167,6 +167,20 @@ def test_what_fails_while_a_task_is_explained_is_told_and_has_no_say():
         Fault("spread", "topology", "KeyError: 'price'"),
         Fault("taints", "score_nodes", "TypeError: score_nodes returned [7]"),
     ]
+
+
+def test_a_worker_about_which_the_strategy_fails_is_named_and_rated_last():
+    cluster = Cluster([worker(1), worker(2)], (), Framework("least-load", slow_s=600.0))
+
+    def rate(task, nodes):
+        return [7.0 if node.id == "w-1" else float("heavy") for node in nodes]
+
+    cluster.framework._strategy.rate = rate
+    judgement = judged(cluster, task("x"))
+    told = "ValueError: could not convert string to float: 'heavy'"
+    assert judgement.faults == [Fault("least-load", STRATEGY, told, "w-2")]
+    assert judgement.chosen == "w-1"
+    assert [each.rating for each in judgement.workers] == [7.0, LAST]
 
 
 def test_a_strategy_that_cannot_be_copied_is_tried_anew():
