@@ -99,9 +99,12 @@ class WorkerPool:
             self._changes.left()
 
     def forget(self, node_id: str) -> None:
-        """Give no tasks to a worker that could not be added."""
+        """Give no tasks to a worker that could not be added or removed. Those that it has may have
+        to move."""
         self.candidates.pop(node_id, None)
         self._schedulable = None
+        self._changes.suspect(self._holdings.names_on(node_id))
+        self._changes.left()
 
     def cordon(self, node_ids: frozenset[str]) -> None:
         """Make exactly these workers take no new tasks."""

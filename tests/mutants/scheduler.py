@@ -215,6 +215,13 @@ MUTANTS = [
         "tests/unit/node/test_mirrors.py -k cannot_be_counted",
     ),
     Mutant(
+        "tasks of a worker that ends and cannot be counted stay where they are",
+        "crawler/scheduler/worker_pool.py",
+        "        self._schedulable = None\n        self._changes.suspect(",
+        "        self._schedulable = None\n        iter(",
+        "tests/unit/node/test_mirrors.py -k ends_and_cannot_be_counted",
+    ),
+    Mutant(
         "a registration that breaks its reader ends the mirror",
         "crawler/coordination/mirror.py",
         "        except Exception as error:  # one value",

@@ -10,8 +10,13 @@ from crawler.coordination.registry import decode_registration
 from crawler.coordination.store import KeyValue
 from crawler.model.records import Node
 from crawler.node.master import mirrors as mirrors_module
+from crawler.node.master.draft import Draft
 from crawler.node.master.mirrors import Mirrors
-from crawler.settings.sections import CoordinationSettings
+from crawler.node.master.placement import Placer
+from crawler.node.master.workers import WorkerSnapshot
+from crawler.scheduler.framework import Framework
+from crawler.settings.sections import CoordinationSettings, SchedulerSettings
+from tests.unit.node.scene import stored
 
 KEYS = Keys(CoordinationSettings())
 
@@ -59,6 +64,37 @@ def test_a_worker_that_cannot_be_counted_is_left_out_by_name_and_the_others_stay
     )
     registered(mirrors, "2", 8)
     assert [each.id for each in pool.schedulable] == [good, bad], "its next value counts again"
+
+
+@pytest.mark.parametrize("step", ["_enter", "_remove"])
+def test_tasks_of_a_worker_that_ends_and_cannot_be_counted_move(step, monkeypatch):
+    mirrors = Mirrors(MemoryStore(), KEYS, ManualClock(), lambda: None)
+    cluster_state = mirrors.cluster_state
+    placer = Placer(cluster_state, Framework("least-load"), SchedulerSettings())
+    good, bad = registered(mirrors, "1", 5), registered(mirrors, "2", 6)
+    task = stored("a", mirrors.live_workers()[bad])
+    cluster_state.see("a", task)
+
+    def owners():
+        draft = Draft({"a": task}.get, lambda: 1, lambda: 99, cluster_state.see)
+        placer.place(draft, WorkerSnapshot(mirrors.live_workers()), 1.0, 1)
+        return [change.after.owner.node_id for change in draft.changes()]
+
+    assert owners() == []
+    monkeypatch.setattr(cluster_state.workers, step, lambda *about: 1 / 0)
+    registered(mirrors, "2", 7, present=step == "_enter")
+    assert owners() == [good]
+
+
+def test_parked_tasks_are_woken_when_a_worker_leaves_and_cannot_be_counted(monkeypatch):
+    mirrors = Mirrors(MemoryStore(), KEYS, ManualClock(), lambda: None)
+    changes = mirrors.cluster_state.changes
+    changes.begin((), ())
+    registered(mirrors, "1", 5)
+    assert not changes.take().left
+    monkeypatch.setattr(mirrors.cluster_state.workers, "_remove", lambda *about: 1 / 0)
+    registered(mirrors, "1", 6, present=False)
+    assert changes.take().left
 
 
 def test_a_registration_that_breaks_its_reader_is_left_out_by_name(monkeypatch, caplog):
