@@ -126,6 +126,56 @@ def test_a_connection_without_calls_is_closed_and_a_client_loses_nothing(backend
         assert client.nodes(CALL) is not None
 
 
+def frame(kind, flags, stream, payload):
+    head = len(payload).to_bytes(3, "big") + bytes([kind, flags]) + stream.to_bytes(4, "big")
+    return head + payload
+
+
+def frames(connection):
+    """The frames that arrive until the connection is closed: kind and payload."""
+    reads = connection.makefile("rb")
+    while head := reads.read(9):
+        yield head[3], reads.read(int.from_bytes(head[:3], "big"))
+
+
+SETTINGS, PING, ACK = 4, 6, 1
+WATCH = {
+    ":method": "POST",
+    ":scheme": "http",
+    ":path": "/grpc.health.v1.Health/Watch",
+    ":authority": "localhost",
+    "te": "trailers",
+    "content-type": "application/grpc",
+}
+
+
+def watching():
+    """What a client sends that watches the health: its headers, plain (RFC 7541, 6.2.2), and an
+    empty message."""
+    fields = b"".join(
+        b"\0" + b"".join(bytes([len(text)]) + text.encode() for text in pair)
+        for pair in WATCH.items()
+    )
+    return frame(1, 4, 1, fields) + frame(0, 1, 1, bytes(5))
+
+
+@pytest.mark.parametrize("calls", [watching(), b""], ids=["during a call", "without a call"])
+def test_a_connection_that_leaves_a_ping_unanswered_is_closed(backend, monkeypatch, calls):
+    monkeypatch.setattr(server, "ALIVE_S", 0.3)
+    monkeypatch.setattr(server, "ANSWER_S", 1)
+    with (
+        running(Master(backend)) as (master,),
+        socket.create_connection(("127.0.0.1", master.server.port), timeout=10) as vanishes,
+    ):
+        vanishes.sendall(HELLO + frame(SETTINGS, ACK, 0, b"") + calls)
+        pings = 0
+        for kind, payload in frames(vanishes):
+            pings += kind == PING
+            if kind == PING and pings < 3:
+                vanishes.sendall(frame(PING, ACK, 0, payload))
+        assert pings == 3, "it stays as long as it answers"
+
+
 def test_one_client_cannot_take_all_connections(backend, monkeypatch):
     monkeypatch.setattr(server, "most_connections", lambda: 5)
     with running(Master(backend)) as (master,), contextlib.ExitStack() as idle:

@@ -48,6 +48,20 @@ MUTANTS = [
         "tests/integration/test_api_server.py -k have_arrived",
     ),
     Mutant(
+        "a client that vanished in the middle of a watch keeps its place for ever",
+        "crawler/api/rpc/server.py",
+        '        ("grpc.keepalive_time_ms", int(ALIVE_S * 1000)),\n',
+        "",
+        "tests/integration/test_api_server.py -k ping_unanswered",
+    ),
+    Mutant(
+        "a ping has a minute for its answer",
+        "crawler/api/rpc/server.py",
+        '        ("grpc.http2.ping_timeout_ms", int(ANSWER_S * 1000)),\n',
+        "",
+        "tests/integration/test_api_server.py -k ping_unanswered",
+    ),
+    Mutant(
         "a leader that does not answer is asked all the time",
         "crawler/api/rpc/bulkhead.py",
         "        if self.breaker.state is not State.OPEN:",

@@ -50,7 +50,9 @@ IDLE_S = 60
 next call, and loses none."""
 
 ALIVE_S = 60
-"""How often a connection must give a sign of life. A client that vanished gives none."""
+ANSWER_S = 20
+"""A client is pinged each ALIVE_S seconds, and has ANSWER_S to answer. One that vanished in the
+middle of a call, as a watch that never ends, gives no other sign."""
 
 OTHER_FILES = 768
 """The file descriptors that gRPC's connections leave to all else: the HTTP server takes 512."""
@@ -310,7 +312,9 @@ def _options(settings: ApiSettings) -> list[tuple[str, int]]:
         ("grpc.max_send_message_length", -1),
         ("grpc.server_handshake_timeout_ms", HANDSHAKE_S * 1000),
         ("grpc.max_connection_idle_ms", IDLE_S * 1000),
-        ("grpc.keepalive_time_ms", ALIVE_S * 1000),
+        ("grpc.keepalive_time_ms", int(ALIVE_S * 1000)),
+        # gRPC's own keepalive_timeout_ms has no effect while this is longer (60 s, measured).
+        ("grpc.http2.ping_timeout_ms", int(ANSWER_S * 1000)),
         ("grpc.max_allowed_incoming_connections", most_connections()),
         # Accept clients that ping an idle connection. By default gRPC disconnects them after three
         # pings.
