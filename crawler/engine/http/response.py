@@ -31,7 +31,7 @@ from crawler.engine.http.selectors import AskedLink
 __all__ = ["Headers", "Response", "Selector"]
 
 _PAGES = (Kind.HTML, Kind.XHTML)
-_TELLING = ("<base", "refresh", *(f"{before}referrer" for before in "\"'="))
+_TELLING = ("<base", "refresh", *(f"{before}referrer" for before in "\"'= \t\r\n\f"))
 """What stands in a head with a tag that counts. `noreferrer` and `document.referrer` tell nothing,
 and many pages have them."""
 _PLAIN_PATH = re.compile(r"(?:/[\w.~%-]+)+/?(?:\?[\w.~%=&+-]+)?", re.ASCII)

@@ -82,6 +82,9 @@ HEADED = (
     [
         ('<meta name="referrer" content="origin">', "origin"),
         ("<META CONTENT = no-referrer NAME=Referrer>", "no-referrer"),
+        ("<meta name= referrer content=origin>", "origin"),
+        ("<meta content=origin name=\n\treferrer>", "origin"),
+        ('<meta name=" referrer" content="origin">', "origin"),
         (
             "<meta name='referrer' content='same-origin'/><meta name=referrer content=x>",
             "same-origin",
