@@ -3,12 +3,15 @@
 import gevent
 import pytest
 import re2
+from gevent.event import Event
 
+from crawler.api.service import Call
 from crawler.clock import SystemClock
 from crawler.coordination import ledger
 from crawler.errors import CrawlerError, InvalidArgument, StoreRefused, Unavailable
 from crawler.gunicorn import _stop_or_hurry
 from crawler.model.records import Report, Spec, State
+from crawler.node.master import backend
 from crawler.node.worker import worker as worker_module
 from crawler.scheduler.task import Task
 from tests.clusters import CALL, KEYS, Cluster, Shared
@@ -90,6 +93,26 @@ def test_the_patterns_of_a_request_are_checked_once_and_before_it_waits(cluster,
         client.update(spec("a", "(?=x)"), CALL)
     with pytest.raises(InvalidArgument, match="no look-around"):
         client.add(spec("b", "(?=x)"), CALL)
+
+
+def test_a_task_whose_check_outlasts_the_call_is_not_added_behind_the_callers_back(
+    cluster, monkeypatch
+):
+    client = cluster.client(cluster.master("1"))
+    checked = Event()
+
+    def slowly(spec):
+        if spec.name == "late":
+            gevent.sleep(0.4)
+            checked.set()
+        return ""
+
+    monkeypatch.setattr(backend, "parameter_faults", slowly)
+    with pytest.raises(CrawlerError):
+        client.add(Spec("late"), Call(0.2))
+    assert checked.wait(CALL.timeout_s)
+    client.add(Spec("next"), CALL)
+    assert set(cluster.resources()) == {"next"}
 
 
 def test_a_node_that_etcd_refuses_stops_all_the_same(cluster):

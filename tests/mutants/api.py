@@ -29,8 +29,8 @@ MUTANTS = [
     Mutant(
         "a spider that nobody offers is taken",
         "crawler/node/master/backend.py",
-        "Add(spec, objection, parameter_faults(spec))",
-        "Add(spec, faults=parameter_faults(spec))",
+        "Add(spec, objection, faults)",
+        "Add(spec, faults=faults)",
         "tests/integration/test_nodes.py -k a_spider_that_no_live",
     ),
     Mutant(

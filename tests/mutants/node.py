@@ -71,7 +71,7 @@ MUTANTS = [
     Mutant(
         "a leader forgets to check the settings of an update",
         "crawler/node/master/backend.py",
-        "Update(spec, restart, objection, parameter_faults(spec))",
+        "Update(spec, restart, objection, faults)",
         "Update(spec, restart, objection)",
         "tests/integration/test_defects.py -k patterns_of_a_request",
     ),

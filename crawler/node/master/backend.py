@@ -61,7 +61,8 @@ class LeaderBackend:
     def submit(self, spec: Spec, call: Call, wait_for_spider: bool = False) -> Submission:
         """Store a new resource and place it."""
         objection = no_objection if wait_for_spider else self._lacks_spider
-        command = Add(spec, objection, parameter_faults(spec))
+        faults, call = self._checked(spec, call)
+        command = Add(spec, objection, faults)
         stored = self._stored(spec.name, self._writer.submit(command, call))
         return Submission(stored, command.new)
 
@@ -74,7 +75,8 @@ class LeaderBackend:
     ) -> Resource:
         """Change the specification of a resource."""
         objection = no_objection if wait_for_spider else self._lacks_spider
-        command = Update(spec, restart, objection, parameter_faults(spec))
+        faults, call = self._checked(spec, call)
+        command = Update(spec, restart, objection, faults)
         return self._stored(spec.name, self._writer.submit(command, call))
 
     def delete(self, name: str, call: Call) -> None:
@@ -167,6 +169,14 @@ class LeaderBackend:
             resource = self._mirrors.resource(name)
             if resource is None or resource.state.finished:
                 del self._live[name]
+
+    def _checked(self, spec: Spec, call: Call) -> tuple[str, Call]:
+        """Return what is wrong with the parameters of a task, and the call with the time that is
+        left."""
+        clock = self._ctx.clock
+        until_s = clock.monotonic() + call.timeout_s
+        faults = parameter_faults(spec)
+        return faults, replace(call, timeout_s=max(0.0, until_s - clock.monotonic()))
 
     def _lacks_spider(self, spec: Spec) -> str:
         """Return why nobody can run a task, if it names a spider that no live worker offers.
