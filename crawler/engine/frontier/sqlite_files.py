@@ -1,0 +1,160 @@
+"""The files of a store in a folder: opening, locking, telling what is wrong with them, removing."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from crawler.engine.frontier import seen_file
+from crawler.engine.frontier.sealed import BrokenSeal
+from crawler.engine.frontier.seen import LoggedSeen
+from crawler.engine.frontier.store import StoreDamaged, StoreFailed, StoreInUse
+
+if TYPE_CHECKING:
+    import sqlite3
+
+NAME = "frontier.db"
+_FORMAT = 1
+_TABLES = """
+CREATE TABLE IF NOT EXISTS run (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS step
+    (number INTEGER PRIMARY KEY, is_fold INTEGER, marks BLOB, ended BLOB, starts BLOB);
+CREATE TABLE IF NOT EXISTS chunk (first INTEGER PRIMARY KEY, size INTEGER, live BLOB, data BLOB);
+CREATE TABLE IF NOT EXISTS later (id INTEGER PRIMARY KEY, due_s REAL, wait_s REAL, data BLOB);
+"""
+_BUSY = ("SQLITE_BUSY", "SQLITE_LOCKED")
+_CORRUPT = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
+
+
+class _Damaged(Exception):
+    """A file beside the database is damaged."""
+
+
+def connected(folder: Path) -> sqlite3.Connection:
+    """Open the database of a folder, and lock it. Both may not be there yet."""
+    import sqlite3  # most crawls keep nothing
+
+    folder.mkdir(parents=True, exist_ok=True)
+    database = sqlite3.connect(
+        folder / NAME, timeout=0, isolation_level=None, check_same_thread=False
+    )
+    try:
+        _prepare(database)
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+def _prepare(database: sqlite3.Connection) -> None:
+    database.execute("PRAGMA locking_mode = EXCLUSIVE")
+    database.execute("PRAGMA journal_mode = WAL")
+    database.execute("PRAGMA synchronous = FULL")
+    database.execute("PRAGMA journal_size_limit = 16000000")
+    found = database.execute("PRAGMA user_version").fetchone()[0]
+    if found not in (0, _FORMAT):
+        raise StoreFailed(
+            f"{NAME} was written by another version of the crawler (format {found}, this one reads"
+            f" {_FORMAT}); go on with that version, or begin anew with --anew"
+        )
+    with transaction(database):
+        database.execute(f"PRAGMA user_version = {_FORMAT}")
+        for statement in _TABLES.split(";"):
+            database.execute(statement)
+
+
+@contextlib.contextmanager
+def transaction(database: sqlite3.Connection) -> Iterator[None]:
+    """Everything in the body, or nothing of it."""
+    database.execute("BEGIN EXCLUSIVE")
+    try:
+        yield
+    except BaseException:
+        if database.in_transaction:
+            database.execute("ROLLBACK")
+        raise
+    database.execute("COMMIT")
+
+
+def translated(error: Exception, folder: Path) -> Exception:
+    """The error for people. A damaged store is put aside."""
+    import sqlite3
+
+    name = str(getattr(error, "sqlite_errorname", ""))
+    if name.startswith(_BUSY):
+        return StoreInUse(
+            f"{folder} is in use by another crawl; wait for its end, or choose another folder"
+        )
+    if name.startswith(_CORRUPT) or isinstance(error, (_Damaged, BrokenSeal)):
+        return _damaged(error, folder)
+    if isinstance(error, (sqlite3.Error, OSError)):
+        said = f"{type(error).__name__}: {error}"
+        return StoreFailed(
+            f"the state of the crawl cannot be kept in {folder}: {said}; is there room, and may"
+            " this user write there? Nothing is lost: run the same command again to go on"
+        )
+    return error
+
+
+def _damaged(error: Exception, folder: Path) -> StoreDamaged:
+    file = error.args[0] if isinstance(error, _Damaged) else folder / NAME
+    aside = put_aside(folder)
+    return StoreDamaged(
+        f"{file} is damaged ({error.__cause__ or error}). It was renamed to {aside.name}, and"
+        " nothing was overwritten. Put a good copy in its place and remove its .damaged name to go"
+        " on, or run the same command again to begin anew"
+    )
+
+
+def put_aside(folder: Path) -> Path:
+    """Rename the files of a store. Returns the new name of the database."""
+    number = 1
+    while list(folder.glob(f"*.damaged-{number}")):
+        number += 1
+    for path in _files(folder):
+        os.replace(path, path.with_name(f"{path.name}.damaged-{number}"))
+    return folder / f"{NAME}.damaged-{number}"
+
+
+def seen_name(number: int) -> str:
+    """The name of the file of the seen set after that step."""
+    return f"seen-{number}.bin"
+
+
+def read_seen(path: Path) -> LoggedSeen:
+    """The seen set in a file."""
+    try:
+        return seen_file.read(path)
+    except (OSError, ValueError) as error:
+        raise _Damaged(path) from error
+
+
+def drop_seen(folder: Path, kept: str) -> None:
+    """Remove the files of the seen set that nobody needs any more."""
+    for path in folder.glob("seen-*.bin"):
+        if path.name != kept:
+            path.unlink(missing_ok=True)
+
+
+def emptied(database: sqlite3.Connection) -> None:
+    """Forget everything in one step, so that a kill between two files leaves no half of it."""
+    with transaction(database):
+        for table in ("run", "step", "chunk", "later"):
+            database.execute(f"DELETE FROM {table}")
+
+
+def remove(folder: Path) -> None:
+    """Remove the files of a store, and its folder if that is empty then."""
+    for path in _files(folder):
+        path.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        folder.rmdir()
+
+
+def _files(folder: Path) -> list[Path]:
+    found = [folder / f"{NAME}{suffix}" for suffix in ("", "-wal", "-shm")]
+    found += [*folder.glob("seen-*.bin"), *folder.glob("seen-*.part")]
+    return [path for path in found if path.exists()]

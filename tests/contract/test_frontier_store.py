@@ -1,0 +1,247 @@
+"""What every store of the frontier keeps: whole steps, in order, for one run at a time."""
+
+from array import array
+
+import pytest
+
+from crawler.clock import ManualClock
+from crawler.engine.frontier import sqlite_store
+from crawler.engine.frontier.memory_store import MemoryStore
+from crawler.engine.frontier.sqlite_store import SqliteStore
+from crawler.engine.frontier.store import Rest, StaleRun, Step, Waiting
+
+
+class InMemory:
+    def __init__(self, folder, clock):
+        self.store = MemoryStore(clock)
+
+    def again(self):
+        return self.store
+
+
+class InFiles:
+    """Each run has a store of its own, as each process has."""
+
+    def __init__(self, folder, clock):
+        self._folder, self._clock = folder / "kept", clock
+
+    def again(self):
+        return SqliteStore(self._folder, self._clock.monotonic)
+
+
+@pytest.fixture
+def clock():
+    return ManualClock()
+
+
+@pytest.fixture(params=[InMemory, InFiles], ids=["memory", "sqlite"])
+def place(request, tmp_path, clock):
+    return request.param(tmp_path, clock)
+
+
+def waiting(id, site="http://h", priority=0, wait_s=0.0):
+    return Waiting(id, site, priority, b'["%d"]' % id, wait_s)
+
+
+def marks(*values):
+    return array("Q", values)
+
+
+def ids(found):
+    return sorted(request.id for request in found)
+
+
+def run(place, *steps, is_clean=False, epoch=None):
+    """A run that takes everything, writes these steps, and ends."""
+    store = place.again()
+    found = store.open(epoch)
+    store.lease(1_000_000)
+    for step in steps:
+        store.write(step)
+    store.close(is_clean)
+    return found
+
+
+def left(place):
+    """What the next run finds, and what it leases."""
+    store = place.again()
+    found = store.open()
+    requests = store.lease(1_000_000)
+    store.close()
+    return found, requests
+
+
+def test_what_was_added_and_has_no_end_comes_back_as_it_was(place):
+    added = [waiting(0), waiting(1, "https://other:8443", 7), waiting(2)]
+    run(place, Step(added=added), Step(ended=[0]))
+    found, requests = left(place)
+    assert sorted(requests) == added[1:]
+    assert (found.waiting, found.next_id, found.is_new) == (2, 3, False)
+
+
+def test_a_new_place_is_empty(place):
+    found, requests = left(place)
+    assert (found.is_new, found.is_clean, found.waiting, found.next_id) == (True, True, 0, 0)
+    assert (len(found.seen), list(found.starts), found.rests, found.state) == (0, [], {}, {})
+    assert not requests
+
+
+def test_ids_far_apart_and_near_each_other_end_alone(place):
+    added = [waiting(id) for id in (0, 1, 255, 256, 257, 1000, 5000)]
+    run(place, Step(added=added), Step(ended=[1, 256]), Step(added=[waiting(5001)], ended=[5000]))
+    assert ids(left(place)[1]) == [0, 255, 257, 1000, 5001]
+
+
+def test_an_unknown_end_and_a_second_end_change_nothing(place):
+    run(place, Step(added=[waiting(0), waiting(2)]), Step(ended=[1, 2, 2, 77]), Step(ended=[2]))
+    assert ids(left(place)[1]) == [0]
+
+
+def test_a_request_that_came_back_replaces_what_it_was(place, clock):
+    again = Waiting(1, "http://elsewhere", 0, b'["moved"]')
+    run(place, Step(added=[waiting(0), waiting(1)]), Step(changed=[again]))
+    assert sorted(left(place)[1]) == [waiting(0), again]
+    run(place, Step(ended=[1]))
+    assert ids(left(place)[1]) == [0]
+
+
+def test_a_retry_waits_for_what_is_left_of_its_pause(place, clock):
+    run(place, Step(added=[waiting(0)]), Step(changed=[waiting(0, wait_s=10.0)]))
+    clock.advance(4.0)
+    [request] = left(place)[1]
+    assert request.wait_s == pytest.approx(6.0)
+    clock.advance(100.0)
+    [request] = left(place)[1]
+    assert request.wait_s == 0.0
+
+
+def test_no_request_is_leased_twice_in_a_run(place):
+    run(place, Step(added=[waiting(id) for id in range(1000)]))
+    store = place.again()
+    store.open()
+    first, second = store.lease(300), store.lease(300)
+    rest = store.lease(1_000_000)
+    assert (len(first), len(second), len(rest)) == (300, 300, 400)
+    assert ids([*first, *second, *rest]) == list(range(1000))
+    assert not store.lease(1)
+    store.close()
+
+
+def test_what_a_run_holds_when_it_ends_is_free_for_the_next(place):
+    run(place, Step(added=[waiting(0), waiting(1)]))
+    for _ in range(2):  # the run before leased them and was cut off
+        assert ids(left(place)[1]) == [0, 1]
+
+
+def test_what_is_given_back_is_leased_again_and_nothing_else(place):
+    run(place, Step(added=[waiting(0), waiting(1)], changed=[waiting(9)]))
+    store = place.again()
+    store.open()
+    store.lease(10)
+    store.write(Step(added=[waiting(10), waiting(11)]))
+    assert not store.lease(10)  # it holds what it adds
+    store.write(Step(given_back=[1, 9, 11]))
+    assert ids(store.lease(10)) == [1, 9, 11]
+    assert not store.lease(10)
+    store.close()
+
+
+def test_known_urls_and_start_requests_come_back(place):
+    run(place, Step(marks=marks(1, 2**64 - 1)), Step(marks=marks(77), starts=marks(5, 6)))
+    run(place, Step(starts=marks(5)))
+    found, _ = left(place)
+    assert len(found.seen) == 3
+    assert all(mark in found.seen for mark in (1, 2**64 - 1, 77))
+    assert not found.seen.add(77)
+    assert list(found.seen.take_news()) == []
+    assert list(found.starts) == [5, 6, 5]
+
+
+def test_a_value_is_replaced_and_the_others_stay(place):
+    run(place, Step(state={"counts": {"pages": 1}, "cookies": ["ä"]}))
+    run(place, Step(state={"counts": {"pages": 2}}))
+    assert left(place)[0].state == {"counts": {"pages": 2}, "cookies": ["ä"]}
+
+
+def test_a_host_rests_for_what_is_left(place, clock):
+    rests = {"a": Rest(10.0, 4.0, False), "b": Rest(1.0, 0.0, True)}
+    run(place, Step(rests=rests), Step())
+    clock.advance(3.0)
+    found, _ = left(place)
+    assert found.rests == {"a": Rest(pytest.approx(7.0), 4.0, False)}
+    run(place, Step(rests={}))
+    assert left(place)[0].rests == {}
+
+
+def test_each_run_has_a_later_epoch(place):
+    assert [run(place).epoch, run(place).epoch, run(place, epoch=7).epoch] == [1, 2, 7]
+    assert run(place).epoch == 8
+
+
+def test_a_run_with_an_epoch_that_is_over_is_refused_and_changes_nothing(place):
+    run(place, Step(added=[waiting(0)]), epoch=5, is_clean=True)
+    for epoch in (4, 5):
+        with pytest.raises(StaleRun):
+            place.again().open(epoch)
+    found, requests = left(place)
+    assert (found.epoch, found.is_clean, ids(requests)) == (6, True, [0])
+
+
+def test_a_run_that_has_ended_writes_nothing_more(place):
+    store = place.again()
+    store.open()
+    store.close()
+    with pytest.raises(StaleRun):
+        store.write(Step(added=[waiting(0)]))
+    assert not left(place)[1]
+
+
+def test_it_tells_whether_the_last_run_ended_in_order(place):
+    run(place, is_clean=True)
+    assert left(place)[0].is_clean
+    assert not left(place)[0].is_clean
+
+
+def test_nothing_is_left_after_a_clearing(place):
+    store = place.again()
+    store.open()
+    store.write(Step(marks=marks(1), added=[waiting(0)], starts=marks(1), state={"a": 1}))
+    store.clear()
+    found, requests = left(place)
+    assert (found.is_new, found.waiting, len(found.seen), found.state) == (True, 0, 0, {})
+    assert not requests
+
+
+def test_many_steps_are_folded_and_mean_the_same(place, monkeypatch):
+    monkeypatch.setattr(sqlite_store, "FOLD_STEPS", 5)
+    monkeypatch.setattr(sqlite_store, "SNAPSHOT_MARKS", 40)
+    monkeypatch.setattr(sqlite_store, "CLEAN_MARKS", 10)
+    alive, known = set(), set()
+    for turn in range(8):
+        store = place.again()
+        found = store.open()
+        assert ids(store.lease(10_000)) == sorted(alive)
+        assert len(found.seen) == len(known)
+        assert all(mark in found.seen for mark in known)
+        assert len(found.starts) == turn * 23
+        for step in range(23):
+            first = found.next_id + 10 * step
+            new = range(first, first + 10)
+            new_marks = [1 + id * 3 for id in new]
+            for mark in new_marks:
+                found.seen.add(mark)
+            over = sorted(id for id in alive if id % 7 == step % 7)
+            back = sorted(alive - set(over))[:2]
+            store.write(
+                Step(
+                    marks=marks(*new_marks),
+                    added=[waiting(id) for id in new],
+                    ended=over,
+                    changed=[waiting(id) for id in back],
+                    starts=marks(step),
+                )
+            )
+            alive = alive.union(new).difference(over)
+            known.update(new_marks)
+        store.close(is_clean=turn % 2 == 0)
+    assert known
