@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import gevent
 
@@ -36,6 +37,10 @@ class SharedSink:
         self.lost = sink.lost
         self.write = sink.write
         self.flush = sink.flush
+        self.mark = sink.mark
+
+    def begin_at(self, marks: Mapping[str, Any]) -> None:
+        """Do nothing: the file is open."""
 
     def open(self) -> None:
         """Do nothing: the file is open."""

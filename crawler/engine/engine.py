@@ -9,6 +9,7 @@ import gevent
 
 from crawler.clock import Clock, SystemClock
 from crawler.engine.crawl.crawl import Crawl
+from crawler.engine.crawl.resume import Kept
 from crawler.engine.crawl.shared import Shared
 from crawler.engine.download.address_policy import AddressPolicy
 from crawler.engine.download.body_memory import BodyMemory
@@ -108,8 +109,9 @@ class Engine:
         called = self._shared.current_callback.now
         return called.task if called is not None else ""
 
-    def crawl(self, spec: Spec, sink: Sink | SinkMaker) -> Crawl:
-        """Make the crawl of a task. The caller runs it in a greenlet of its own.
+    def crawl(self, spec: Spec, sink: Sink | SinkMaker, kept: Kept | None = None) -> Crawl:
+        """Make the crawl of a task. The caller runs it in a greenlet of its own. `kept` is the
+        store from which it goes on.
 
         Raises NotFound if there is no such spider, and InvalidArgument if the spider or its
         settings do not allow the task's parameters.
@@ -121,7 +123,7 @@ class Engine:
         spider = make_spider(spider_class, spec.parameters, self._settings, self._trusts_tasks)
         made: Sink = sink(spider) if callable(sink) else sink
         spider.pipelines = (*spider.pipelines, *self._pipelines(spider))
-        crawl = Crawl(spec.name, spider, made, self._shared)
+        crawl = Crawl(spec.name, spider, made, self._shared, kept)
         self._crawls.add(crawl)
         self.statistics.watch(crawl)
         return crawl

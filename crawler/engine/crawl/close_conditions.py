@@ -18,6 +18,8 @@ class CloseConditions:
         """Whether the crawl has to end. The crawl checks it after each output of a callback."""
         self.stopped = False
         """Whether the run was stopped from outside. Its outcome has no meaning then."""
+        self.lets_finish = False
+        """Whether a stop lets the running callback come to its end, and the answers under way."""
         self.reason = ""
         """The finish reason: the setting whose limit is reached, or a callback's reason."""
         self._clock = clock
@@ -45,8 +47,14 @@ class CloseConditions:
         self._began_s = self._clock.monotonic()
         self.adjust()
 
+    @property
+    def breaks_off(self) -> bool:
+        """Whether a running callback has to end at its next output."""
+        return self.over and not (self.stopped and self.lets_finish and not self.reason)
+
     def stop(self) -> None:
-        """Stop the crawl from outside."""
+        """Stop the crawl from outside. A second time, it does not wait for what is under way."""
+        self.lets_finish = self.lets_finish and not self.stopped
         self.stopped = self.over = True
 
     def end(self, reason: str) -> None:

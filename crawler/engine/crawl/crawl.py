@@ -13,14 +13,18 @@ from typing import Any
 
 from gevent.event import Event
 
+from crawler.engine.crawl.checkpoints import Checkpoints, NoCheckpoints
 from crawler.engine.crawl.context import CrawlContext
 from crawler.engine.crawl.dispatcher import Dispatcher
 from crawler.engine.crawl.intake import START, Intake
 from crawler.engine.crawl.item_writer import ItemWriter, SinkFailed
+from crawler.engine.crawl.resume import Kept
 from crawler.engine.crawl.scraper import Scraper
 from crawler.engine.crawl.shared import Shared
 from crawler.engine.frontier.disk_queue import DiskQueueFailed
 from crawler.engine.frontier.frontier import Frontier, Job, SiteQueue
+from crawler.engine.frontier.journal import Journal, NoJournal
+from crawler.engine.frontier.store import StoreFailed
 from crawler.engine.http.failures import FAULTS
 from crawler.engine.http.messages import FetchAnswer, FetchError
 from crawler.engine.items.sinks.sink import Sink
@@ -41,12 +45,17 @@ START_AHEAD = 1000
 """The crawl reads the spider's start requests until this many requests wait in the frontier."""
 START_MOST = 100_000
 """The limit while slots are free, but all waiting requests are for hosts that are not due yet."""
+FINISH_S = 10.0
+"""The seconds for which a crawl with a store, when it is stopped, waits for answers under way."""
 
 
 class Crawl:
     """Runs a spider once. Call `run` once, in its own greenlet; call `stop` from any other."""
 
-    def __init__(self, name: str, spider: Spider, sink: Sink, shared: Shared) -> None:
+    def __init__(
+        self, name: str, spider: Spider, sink: Sink, shared: Shared, kept: Kept | None = None
+    ) -> None:
+        """`kept` is a store from which the crawl goes on, and that keeps what it does."""
         self.name = name
         self.spider = spider
         self.ended = Event()
@@ -58,19 +67,48 @@ class Crawl:
         self._clock = context.clock
         self.counters = context.counters
         self._close_conditions = context.close_conditions
+        journal = self._journal_for(kept)
         self._frontier = Frontier(
             context.settings,
             self._clock.monotonic,
             domains.of_spider(spider),
             self._woken.set,
             spider,
+            journal,
+            kept.found.next_id if kept else 0,
         )
         self._item_writer = ItemWriter(context, sink)
         self._intake = Intake(context, self._frontier, self._item_writer)
-        self._scraper = Scraper(context, self._frontier, self._intake)
+        self._scraper = Scraper(context, self._frontier, self._intake, journal)
         self._dispatcher = Dispatcher(context, self._frontier, self._woken, self._scraper.refuse)
+        self._checkpoints = self._checkpoints_for(kept, journal)
+        self._close_conditions.lets_finish = kept is not None
+        self._is_done = False
         self._start: Iterator[Any] | None = None
         self._starts = Called(name, spider, self.counters)
+
+    def _journal_for(self, kept: Kept | None) -> NoJournal:
+        if kept is None:
+            return NoJournal()
+        return Journal(self.spider, kept.found.seen, self._clock.monotonic)
+
+    def _checkpoints_for(self, kept: Kept | None, journal: NoJournal) -> NoCheckpoints:
+        if kept is None or not isinstance(journal, Journal):
+            return NoCheckpoints()
+        return Checkpoints(
+            kept,
+            self._context,
+            self._frontier,
+            journal,
+            self._dispatcher.sender,
+            self._item_writer,
+            self._woken.set,
+        )
+
+    @property
+    def is_done(self) -> bool:
+        """Whether nothing is left to fetch, and everything is written."""
+        return self._is_done and not self.counters.fault
 
     @property
     def running(self) -> bool:
@@ -133,9 +171,11 @@ class Crawl:
             lambda: self._guarded(self._crawl),
             self._begin_end,
             self._dispatcher.abort,
+            lambda: self._guarded(self._keep),
             self._frontier.close,
             self._close_spider,
             lambda: self._guarded(self._item_writer.close),
+            lambda: self._guarded(lambda: self._checkpoints.close(self.is_done)),
             self.counters.timing.end,
             self.ended.set,
             self._log_end,
@@ -149,19 +189,22 @@ class Crawl:
         killed greenlet stops the crawl."""
         try:
             step()
-        except DiskQueueFailed as error:
-            self.counters.fault = str(error)
+        except (DiskQueueFailed, StoreFailed) as error:
+            self.counters.fault = self.counters.fault or str(error)
         except (SinkFailed, OSError) as error:
             self.counters.fault = self.counters.fault or f"items could not be written: {error}"
         except FAULTS as error:
             self.counters.fault = f"the crawl broke: {type(error).__name__}: {error}"
             log.error("crawl breaks", task=self.name, spider=self.spider.name, exc_info=True)
         except BaseException:
+            self._scraper.is_broken_off = True
             self._close_conditions.stop()
             raise
 
     def _crawl(self) -> None:
-        self.counters.timing.begin()
+        self._context.time_slice.begin()
+        self._checkpoints.begin()
+        self.counters.timing.begin(self.counters.pages)
         log.info("crawl starts", task=self.name, spider=self.spider.name)
         self._item_writer.open()
         self._start = self._starting()
@@ -173,10 +216,33 @@ class Crawl:
             self._dispatcher.dispatch()
             self._settle_arrived()
             self._item_writer.flush_if_due()
+            self._checkpoints.look()
             self._close_conditions.check()
             if self._is_idle():
+                self._is_done = True
                 return
             self._wait()
+        self._finish_under_way()
+
+    def _finish_under_way(self) -> None:
+        """After a stop, process the answers that are under way, so that a crawl with a store need
+        not fetch them again."""
+        arrived, conditions = self._dispatcher.arrived, self._close_conditions
+        until_s = self._clock.monotonic() + FINISH_S
+        while not conditions.breaks_off and self._clock.monotonic() < until_s:
+            self._woken.clear()
+            while arrived and not conditions.breaks_off:
+                self._settle(*arrived.popleft())
+                self._context.time_slice.give_way()
+            if not self._dispatcher.in_flight:
+                return
+            self._clock.wait(self._woken, max(0.0, until_s - self._clock.monotonic()))
+
+    def _keep(self) -> None:
+        """Make the last checkpoint. A page that was broken off is not done, nor are its items: then
+        the checkpoint before counts."""
+        if not (self._is_done or self._scraper.is_broken_off or self.counters.fault):
+            self._checkpoints.end()
 
     def _starting(self) -> Iterator[Any]:
         yield from callbacks.many(self.spider.start())
@@ -193,7 +259,8 @@ class Crawl:
                 self._start = None
                 self._scraper.blame_start(error)
             else:
-                self._intake.take(output, START)
+                if not self._checkpoints.is_known_start(output):
+                    self._intake.take(output, START)
             current.now = None
             self._context.time_slice.give_way()
 
@@ -201,6 +268,7 @@ class Crawl:
         arrived = self._dispatcher.arrived
         while arrived and not self._close_conditions.over:
             self._settle(*arrived.popleft())
+            self._checkpoints.look()
             self._dispatcher.dispatch()
             self._context.time_slice.give_way()
 
@@ -218,7 +286,10 @@ class Crawl:
         if self._dispatcher.arrived or (self._start and self._is_hungry()):
             return
         next_s = min(
-            self._item_writer.flush_s, self._dispatcher.next_s(), self._close_conditions.deadline_s
+            self._item_writer.flush_s,
+            self._checkpoints.next_s,
+            self._dispatcher.next_s(),
+            self._close_conditions.deadline_s,
         )
         timeout_s = max(0.0, next_s - self._clock.monotonic())
         self._clock.wait(self._woken, None if next_s == math.inf else timeout_s)

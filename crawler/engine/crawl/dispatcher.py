@@ -55,10 +55,10 @@ class Dispatcher:
         self._memory = shared.held
         self._cooldowns = shared.hosts.cooldowns
         self._slots = Slots(settings.concurrency, settings.slow_concurrency, self._cooldowns.lags)
-        self._sender = Sender(
+        self.sender = Sender(
             settings, shared.fetcher, self._clock.monotonic, _cache_policy(context)
         )
-        robots = CrawlRobots(shared.robots, settings, self._sender.identity, self._sender.proxy)
+        robots = CrawlRobots(shared.robots, settings, self.sender.identity, self.sender.proxy)
         self._gatekeeper = Gatekeeper(settings, shared.hosts, robots, self._slots, self._clock)
         self._in_flight: dict[Job, tuple[SiteQueue, Sent | None]] = {}
         self._aborted = False
@@ -67,7 +67,7 @@ class Dispatcher:
     def adjust(self) -> None:
         """Read the settings again, because they may have changed."""
         self._slots.resize(self._settings.concurrency, self._settings.slow_concurrency)
-        self._sender.adjust()
+        self.sender.adjust()
         self._gatekeeper.adjust()
 
     @property
@@ -100,6 +100,11 @@ class Dispatcher:
         return {
             host: left_s for host, left_s in self._cooldowns.under_way().items() if host in hosts
         }
+
+    @property
+    def in_flight(self) -> int:
+        """The number of requests that were sent and not answered."""
+        return len(self._in_flight)
 
     @property
     def under_way(self) -> int:
@@ -137,7 +142,7 @@ class Dispatcher:
 
     def _serve(self, queue: SiteQueue) -> None:
         """Ask the gatekeeper about the first request of a site, and do what it decides."""
-        match self._gatekeeper.ask(queue, self._sender.stored):
+        match self._gatekeeper.ask(queue, self.sender.stored):
             case Send(stored):
                 self._start(queue, stored)
             case WaitUntil(at_s):
@@ -182,7 +187,7 @@ class Dispatcher:
 
         self._in_flight[job] = queue, None  # the answer may arrive before `send` returns
         try:
-            sent = self._sender.send(job, arrived)
+            sent = self.sender.send(job, arrived)
         except FetchError as error:
             arrived(error)
         else:

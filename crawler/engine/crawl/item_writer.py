@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import reprlib
 from collections import Counter
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from crawler.engine.crawl.context import CrawlContext
@@ -50,6 +51,32 @@ class ItemWriter:
     def flush_s(self) -> float:
         """The monotonic time at which `flush_if_due` must be called next."""
         return self._unflushed_since_s + FLUSH_S
+
+    @property
+    def lost(self) -> Counter[str]:
+        """The items that are counted as written, and that the sink could not write, by reason."""
+        return self._sink.lost
+
+    def begin_at(self, marks: Mapping[str, Any]) -> None:
+        """Go on after the marks of an earlier run. Call it before `open`."""
+        self._sink.begin_at(marks)
+
+    def mark(self) -> Callable[[], Mapping[str, Any]]:
+        """Start to write the items so far. The function waits until they are on the disk, and
+        returns the marks of the files. Both raise SinkFailed."""
+        self._unflushed_since_s = math.inf
+        try:
+            wait = self._sink.mark()
+        except OSError as error:
+            raise SinkFailed(str(error)) from error
+
+        def marks() -> Mapping[str, Any]:
+            try:
+                return wait()
+            except OSError as error:
+                raise SinkFailed(str(error)) from error
+
+        return marks
 
     def open(self) -> None:
         """Open the sink, then the pipelines."""

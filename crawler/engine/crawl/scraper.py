@@ -8,7 +8,7 @@ the crawl goes on.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from crawler.engine.crawl import verdicts
@@ -18,6 +18,7 @@ from crawler.engine.crawl.item_writer import SinkFailed
 from crawler.engine.crawl.verdicts import Failed, Page, Redirect, Retry, Verdict
 from crawler.engine.frontier.disk_queue import DiskQueueFailed
 from crawler.engine.frontier.frontier import Frontier, Job
+from crawler.engine.frontier.journal import NoJournal
 from crawler.engine.http import failures, markup, urls
 from crawler.engine.http.messages import FetchAnswer, FetchError
 from crawler.engine.http.referrer import Referrer
@@ -39,7 +40,10 @@ class Scraper:
     _context: CrawlContext
     _frontier: Frontier
     _intake: Intake
+    _journal: NoJournal = field(default_factory=NoJournal)
     _has_told_cut: bool = False
+    is_broken_off: bool = False
+    """Whether the crawl was over before a callback was. Its page is not done then."""
 
     def refuse(self, job: Job, error: FetchError | None) -> None:
         """End a request that is not sent. Without an error, robots.txt forbids it."""
@@ -48,6 +52,7 @@ class Scraper:
         else:
             self._context.counters.filter("robots", job.url)
             self._tell_errback(job, failures.IgnoreRequest("robots.txt does not allow it"))
+            self._end(job)
 
     def follow(self, job: Job, result: FetchAnswer | FetchError) -> None:
         """Process the result of a request."""
@@ -61,7 +66,13 @@ class Scraper:
             context.clock.time_ns() / 1e9,
             context.spider.handle_httpstatus_list,
         )
-        self._carry_out(job, verdict)
+        if self._carry_out(job, verdict):
+            self._end(job)
+
+    def _end(self, job: Job) -> None:
+        """Note that a request has its end, unless its callback was broken off."""
+        if not self.is_broken_off:
+            self._journal.ended(job)
 
     def _tell_cut(self, job: Job) -> None:
         """Log a packed page that ends too early; the first of a crawl as a warning."""
@@ -73,30 +84,35 @@ class Scraper:
             url=urls.shown(job.url),
         )
 
-    def _carry_out(self, job: Job, verdict: Verdict) -> None:
+    def _carry_out(self, job: Job, verdict: Verdict) -> bool:
+        """Do what follows from an answer. Returns whether the request has its end."""
         match verdict:
             case Page():
-                self._read(job, verdict)
+                return self._read(job, verdict)
             case Retry():
                 self._context.counters.retries += 1
                 log.debug("request is retried", url=urls.shown(job.url), reason=verdict.reason)
                 self._frontier.retry(job, self._context.clock.monotonic() + verdict.pause_s)
+                return False
             case Redirect():
                 self._context.counters.redirects += 1
-                self._follow_redirect(job, verdict)
+                return self._follow_redirect(job, verdict)
             case Failed():
                 self._fail(job, verdict)
+                return True
 
-    def _follow_redirect(self, job: Job, to: Redirect) -> None:
-        """Queue a job for its redirect's target, or count why not."""
+    def _follow_redirect(self, job: Job, to: Redirect) -> bool:
+        """Queue a job for its redirect's target, or count why not, and return True."""
         refusal = self._frontier.admit_hop(
             job, to.url, to.method, to.body, to.received, to.changed, to.policy
         )
         if refusal:
             self._context.counters.filter(refusal, to.url)
+        return bool(refusal)
 
-    def _read(self, job: Job, page: Page) -> None:
-        """Follow what the page's markup asks for, or else give the page to its callback."""
+    def _read(self, job: Job, page: Page) -> bool:
+        """Follow what the page's markup asks for, or else give the page to its callback. Returns
+        whether the request has its end."""
         settings = self._context.settings
         response = self._response(job, page)
         elsewhere = self._refresh(job, page, response) if settings.meta_refresh else None
@@ -106,10 +122,12 @@ class Scraper:
                 return self._carry_out(job, hop)
         known_as = markup.canonical(response) if settings.canonical else None
         if known_as is not None and not self._frontier.claim(known_as, job):
-            return self._context.counters.filter("canonical", known_as)
+            self._context.counters.filter("canonical", known_as)
+            return True
         self._context.counters.pages += 1
         source = self._source(job, response)
         self._collect(job, source, lambda: callbacks.given(self._context.spider, response))
+        return True
 
     def _source(self, job: Job, response: Response) -> Source:
         settings = self._context.settings
@@ -179,7 +197,8 @@ class Scraper:
             elif output is not None:
                 is_used = True
             give_way()
-            if close_conditions.over:
+            if close_conditions.breaks_off:
+                self.is_broken_off = True
                 break
             current.now = called
         if fault and not is_used and source.where == "callback":

@@ -73,6 +73,26 @@ class Sender:
         """Read the limits of requests again, because they may have changed."""
         self._terms = FetchLimits.of(self._settings)
 
+    def cookies(self) -> list[Any]:
+        """The cookies of the crawl in JSON: a pair of key and lines for each session that has any.
+        A session whose key is neither text nor number is left out."""
+        jars = {None: self._jar, **self._jars} if self._jar is not None else {}
+        return [
+            (key, lines)
+            for key, jar in jars.items()
+            if jar is not None
+            and (key is None or isinstance(key, str | int | float))
+            and (lines := jar.lines())
+        ]
+
+    def go_on(self, cookies: Iterable[Any]) -> None:
+        """Take over the cookies of an earlier run."""
+        if self._jar is None:
+            return
+        for key, lines in cookies:
+            jar = self._jar if key is None else self._session(key)
+            jar.restore(lines)
+
     def identity(self, origin: str) -> Identity:
         """As whom the crawl asks for the robots.txt of a site: with its secrets where they go. Of
         several user agents, the first counts."""

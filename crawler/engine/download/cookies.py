@@ -52,7 +52,7 @@ class CookieJar:
         fields = (domain, _truth(below), path, _truth(secure), "0", name, value)
         self._write(["\t".join(fields)])
 
-    def lines(self) -> Sequence[str]:
+    def lines(self) -> list[str]:
         """All cookies, in Netscape's format."""
         handle = pycurl.Curl()
         self.attach(handle)

@@ -16,8 +16,8 @@ from typing import Any
 
 from crawler.engine.frontier.filters import Filters
 from crawler.engine.frontier.job import Job, SetCookie
+from crawler.engine.frontier.journal import NoJournal
 from crawler.engine.frontier.queues import SiteQueues
-from crawler.engine.frontier.seen import Seen
 from crawler.engine.frontier.site_queue import SiteQueue
 from crawler.engine.http import urls
 from crawler.engine.http.referrer import Referrer
@@ -44,13 +44,18 @@ class Frontier:
         allowed_domains: Iterable[str] = (),
         woken: Callable[[], None] = lambda: None,
         spider: Any = None,
+        journal: NoJournal | None = None,
+        first_id: int = 0,
     ) -> None:
+        """`journal` notes what changes, and `first_id` is the first order number that is free."""
         self._settings = settings
         self._now_s = now_s
         self._filters = Filters(settings, allowed_domains)
         self._woken = woken
-        self._order = itertools.count()
-        self._seen = Seen()
+        self._order = itertools.count(first_id)
+        self._turn = itertools.count()
+        self._journal = journal or NoJournal()
+        self._seen = self._journal.seen
         self._shortcut = array("q", bytes(8 << FIRST_SHORTCUT_BITS))
         self._shortcut_mask = len(self._shortcut) - 1
         self._queues = SiteQueues(settings.max_pending, self._queue, self._filled, spider)
@@ -84,7 +89,9 @@ class Frontier:
             self._shortcut[known & self._shortcut_mask] = known
         if url is not None:
             job = Job(request, _same(url.href, request.url), depth, next(self._order), referrer)
-            self._queues.add(job, urls.site(url))
+            site = urls.site(url)
+            self._journal.added(job, site)  # first, because `add` may let other greenlets run
+            self._queues.add(job, site)
         return refusal
 
     def admit_hop(
@@ -116,6 +123,7 @@ class Frontier:
             job.received += received
             job.news = len(job.hops) if changed else job.news
             job.url, job.method, job.body = target.href, method, body
+            self._journal.came_back(job)
             self._queues.add(job, urls.site(target))
         return refusal
 
@@ -131,7 +139,15 @@ class Frontier:
         """Queue a job again at that monotonic time. No other job waits for it."""
         job.attempts += 1
         job.spent_s = 0.0
+        self._journal.came_back(job, at_s - self._now_s())
         heapq.heappush(self._later, (at_s, job.order, job))
+
+    def take_back(self, job: Job, at_s: float = -math.inf) -> None:
+        """Queue a job of an earlier run, at that monotonic time."""
+        if at_s > self._now_s():
+            heapq.heappush(self._later, (at_s, job.order, job))
+        else:
+            self.push(job)
 
     def due(self) -> SiteQueue | None:
         """Take out the site that is due first and has requests. The caller puts or parks it."""
@@ -160,7 +176,7 @@ class Frontier:
         """Make a site due at that monotonic time. Infinity parks it until it is woken."""
         queue.due_s = at_s
         if at_s < math.inf and queue.jobs:
-            heapq.heappush(self._due, (at_s, next(self._order), queue))
+            heapq.heappush(self._due, (at_s, next(self._turn), queue))
 
     def pop(self, queue: SiteQueue) -> Job:
         """Take the next job of a site."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
-from typing import Any
 
 from crawler.clock import Clock, SystemClock
 from crawler.engine.frontier.seen import LoggedSeen
@@ -25,7 +24,7 @@ class MemoryStore:
         self._next_id = 0
         self._marks, self._starts = array("Q"), array("Q")
         self._rests: dict[str, tuple[float, Rest]] = {}
-        self._state: dict[str, Any] = {}
+        self._state: dict[str, str] = {}
 
     def open(self, epoch: int | None = None) -> Found:
         """Begin a run. Raises StaleRun."""

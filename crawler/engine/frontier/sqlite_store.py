@@ -88,8 +88,7 @@ class SqliteStore:
 
     def write(self, step: Step) -> None:
         """Take a step, as one transaction."""
-        values = self._values(step)  # now, before anything in it changes
-        self._in_thread(lambda: self._write(step, values))
+        self._in_thread(lambda: self._write(step))
         if self._logged >= max(SNAPSHOT_MARKS, len(self._seen) // 10):
             self._begin_snapshot()
 
@@ -171,7 +170,7 @@ class SqliteStore:
                 if _left_s(until_s, left_s, now_s) > 0
             },
             state={
-                name[6:]: json.loads(opened(value))
+                name[6:]: opened(value).decode()
                 for name, value in values.items()
                 if name.startswith("state.")
             },
@@ -233,7 +232,7 @@ class SqliteStore:
             if row.live >> request.id - row.first & 1:
                 yield request
 
-    def _write(self, step: Step, values: dict[str, Any]) -> None:
+    def _write(self, step: Step) -> None:
         assert self._database is not None
         kept = ""
         for id in step.given_back:
@@ -244,7 +243,7 @@ class SqliteStore:
             self._change(step.changed)
             self._end(step.ended)
             self._insert_step(step)
-            self._put({**values, "next": self._next_id})
+            self._put(self._values(step))
             if self._number - self._folded >= FOLD_STEPS:
                 self._fold()
             kept = self._take_snapshot()
@@ -308,14 +307,13 @@ class SqliteStore:
     def _values(self, step: Step) -> dict[str, Any]:
         now_s = self._now_s()
         made: dict[str, Any] = {
-            f"state.{name}": sealed(json.dumps(value).encode())
-            for name, value in step.state.items()
+            f"state.{name}": sealed(value.encode()) for name, value in step.state.items()
         }
         if step.rests is not None:
             made["rests"] = json.dumps(
                 {host: (now_s + rest.left_s, *rest) for host, rest in step.rests.items()}
             )
-        return made
+        return {**made, "next": self._next_id}
 
     def _fold(self) -> None:
         """Make one row of the steps since the last fold, and write down which requests wait."""

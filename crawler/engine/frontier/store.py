@@ -15,7 +15,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from crawler.engine.frontier.seen import LoggedSeen
 from crawler.errors import CrawlerError
@@ -77,8 +77,8 @@ class Step:
     """Fingerprints of the start requests that were read."""
     rests: Mapping[str, Rest] | None = None
     """All hosts that rest now, by name. None if that did not change."""
-    state: Mapping[str, Any] = field(default_factory=dict)
-    """Other values by name, in JSON: counts, cookies, …  Each replaces the one before."""
+    state: Mapping[str, str] = field(default_factory=dict)
+    """Other texts by name: counts, cookies, …  Each replaces the one before."""
 
 
 @dataclass(slots=True)
@@ -100,7 +100,7 @@ class Found:
     starts: array[int] = field(default_factory=lambda: array("Q"))
     rests: Mapping[str, Rest] = field(default_factory=dict)
     """The hosts that still rest."""
-    state: Mapping[str, Any] = field(default_factory=dict)
+    state: Mapping[str, str] = field(default_factory=dict)
 
 
 class Store(Protocol):

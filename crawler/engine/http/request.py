@@ -186,13 +186,15 @@ class Request:
             callback = getattr(self, key)
             if callback is not None:
                 made[key] = serialization.name_of(callback, key, spider)
-        for key in _VALUES:
-            value = getattr(self, key)
-            if value:
-                serialization.check(value, key)
-                made[key] = value
-        if self.headers:
-            made["headers"] = dict(self.headers)
+        # Most have none of these; the properties would make an empty one of each.
+        if self._meta or self._cb_kwargs or self._cookies or self._flags:
+            for key in _VALUES:
+                value = getattr(self, key)
+                if value:
+                    serialization.check(value, key)
+                    made[key] = value
+        if self._headers:
+            made["headers"] = dict(self._headers)
         if self.body is not None:
             made.update(serialization.written_body(self.body))
         return made

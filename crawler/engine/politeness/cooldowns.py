@@ -20,6 +20,7 @@ import random
 from collections.abc import Callable, Mapping
 
 from crawler.clock import Clock
+from crawler.engine.frontier.store import Rest
 from crawler.engine.http.messages import DOWN, TOO_LONG
 from crawler.settings.crawl import CrawlSettings
 
@@ -98,6 +99,20 @@ class Cooldowns:
         now_s = self._clock.monotonic()
         ends = ((host, cooldown.until_s - now_s) for host, cooldown in self._cooldowns.items())
         return {host: left_s for host, left_s in ends if left_s > 0}
+
+    def kept(self) -> dict[str, Rest]:
+        """The cooldowns under way, for a later process."""
+        return {
+            host: Rest(left_s, self._cooldowns[host].pause_s, self._cooldowns[host].down)
+            for host, left_s in self.under_way().items()
+        }
+
+    def go_on(self, host: str, rest: Rest) -> None:
+        """Go on with a cooldown of an earlier process. A longer one that is under way stays."""
+        cooldown, now_s = self._of(host), self._clock.monotonic()
+        cooldown.pause_s = max(cooldown.pause_s, rest.pause_s)
+        if now_s + rest.left_s > cooldown.until_s:
+            cooldown.begin(now_s, rest.left_s, rest.is_down)
 
     def throttled(self, host: str, sent_s: float, asked_s: float, settings: CrawlSettings) -> None:
         """Record a 429 or 503. `asked_s` is its Retry-After in seconds, 0 without one."""

@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import InitVar, dataclass, field
 from types import MappingProxyType
+from typing import Any
 
 from crawler.clock import Clock
 from crawler.engine.http import urls
@@ -14,6 +15,13 @@ from crawler.engine.stats.latency import Latency
 from crawler.engine.stats.timing import Timing
 from crawler.model.records import Counts
 from crawler.model.statistics import Statistics
+
+_NUMBERS = (
+    *("discovered", "pages", "items_taken", "items", "requests", "retries", "redirects"),
+    *("from_cache", "bytes_received", "bytes_expanded", "slow_callbacks"),
+)
+_REASONS = ("items_dropped", "items_failed", "filtered", "failed", "raised", "spoilt")
+"""The counters that a later run of the crawl takes over."""
 
 
 @dataclass(eq=False, repr=False, slots=True)
@@ -122,6 +130,27 @@ class Counters:
     def example_of(self, reason: str) -> str:
         """The first URL that was counted for a reason."""
         return self._examples[reason]
+
+    def kept(self) -> dict[str, Any]:
+        """All that is counted, in JSON."""
+        return {
+            **{name: getattr(self, name) for name in (*_NUMBERS, *_REASONS)},
+            "statuses": dict(self.statuses),
+            "examples": self._examples,
+            "latency": self.latency.kept(),
+            "seconds": self.timing.seconds,
+        }
+
+    def go_on(self, kept: Mapping[str, Any]) -> None:
+        """Go on from what `kept` returned."""
+        for name in _NUMBERS:
+            setattr(self, name, kept[name])
+        for name in _REASONS:
+            setattr(self, name, Counter(kept[name]))
+        self.statuses.update({int(status): count for status, count in kept["statuses"].items()})
+        self._examples.update(kept["examples"])
+        self.latency.go_on(kept["latency"])
+        self.timing.before_s = kept["seconds"]
 
     def counts(self) -> Counts:
         """The counts that the worker reports to the leader."""

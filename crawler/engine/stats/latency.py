@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 LEAST_S = 1e-4
 """The shortest duration. Shorter ones count as this."""
@@ -25,6 +27,17 @@ class Latency:
         """The number of durations."""
         self.most_s = 0.0
         """The longest duration."""
+
+    def kept(self) -> list[Any]:
+        """The histogram in JSON: the longest duration, and the buckets that are not empty."""
+        return [self.most_s, *((at, count) for at, count in enumerate(self._buckets) if count)]
+
+    def go_on(self, kept: Sequence[Any]) -> None:
+        """Go on from what `kept` returned."""
+        self.most_s, *filled = kept
+        for at, count in filled:
+            self._buckets[at] = count
+            self.count += count
 
     def add(self, seconds: float) -> None:
         """Count a duration."""

@@ -21,6 +21,8 @@ class Timing:
         self.ended_ns = 0
         """The wall time of the end; 0 before it."""
         self._clock = clock
+        self.before_s = 0.0
+        """The seconds of the runs before this one."""
         self._began_s: float | None = None
         self._took_s: float | None = None
         self._samples: deque[tuple[float, int]] = deque(maxlen=int(RATE_S / SAMPLE_S) + 1)
@@ -36,13 +38,15 @@ class Timing:
         """The seconds that the crawl has run so far."""
         if self._took_s is not None:
             return self._took_s
-        return 0.0 if self._began_s is None else self._clock.monotonic() - self._began_s
+        if self._began_s is None:
+            return self.before_s
+        return self.before_s + self._clock.monotonic() - self._began_s
 
-    def begin(self) -> None:
-        """Record the start of the crawl."""
+    def begin(self, pages: int = 0) -> None:
+        """Record the start of the crawl, with the pages of the runs before."""
         self._began_s = self._clock.monotonic()
         self.began_ns = self._clock.time_ns()
-        self.note(0)
+        self.note(pages)
 
     def end(self) -> None:
         """Record the end of the crawl."""

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import errno
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, TypeVar
 
 import gevent
 from gevent import Greenlet
-from gevent.event import Event
+from gevent.event import AsyncResult, Event
 from gevent.threadpool import ThreadPool
 
 from crawler.clock import Backoff, Clock, SystemClock
@@ -85,6 +85,19 @@ class BatchedSink:
         batch, self._batch, self._bytes = self._batch, [], 0
         self._begin("write", partial(self._write, batch))
 
+    def begin_at(self, marks: Mapping[str, Any]) -> None:
+        """Let the writer go on after its own mark."""
+        self._writer.begin_at(marks)
+
+    def mark(self) -> Callable[[], Mapping[str, Any]]:
+        """Start to write the batch when the one before is written. The function waits for it."""
+        self._wait()
+        batch, self._batch, self._bytes = self._batch, [], 0
+        marked: AsyncResult[Any] = AsyncResult()
+        self._begin("mark", partial(self._write_to_mark, batch, marked))
+        wait: Callable[[], Mapping[str, Any]] = marked.get
+        return wait
+
     def close(self) -> None:
         """Write the rest, wait for it, and close. Calling it again raises the same fault again.
 
@@ -129,6 +142,16 @@ class BatchedSink:
 
     def _write(self, batch: list[Any]) -> None:
         self.lost.update(self._patiently(lambda: self._writer.write(batch), _may_pass))
+
+    def _write_to_mark(self, batch: list[Any], marked: AsyncResult[Any]) -> None:
+        """Write a batch, and then take the mark: before anything else can be written."""
+        try:
+            if batch:
+                self._write(batch)
+            marked.set(self._in_thread(self._writer.mark))
+        except BaseException as error:
+            marked.set_exception(error)
+            raise
 
     def _close(self) -> None:
         self._noting_faults(

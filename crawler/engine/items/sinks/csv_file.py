@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from crawler.engine.items.item import declared_names
-from crawler.engine.items.sinks.files import BATCH_BYTES, GrowingFile
+from crawler.engine.items.sinks.files import FileWriter, GrowingFile
 from crawler.engine.items.sinks.kinds import record_of
 from crawler.logs import get_logger
 
@@ -19,7 +19,7 @@ log = get_logger(__name__)
 _BLOCK_BYTES = 1_048_576
 
 
-class CsvRows:
+class CsvRows(FileWriter):
     """Appends each item as a row.
 
     The columns are those of the existing file. In a new file they are the fields that the class of
@@ -28,10 +28,9 @@ class CsvRows:
     """
 
     batch_records = 2000
-    batch_bytes = BATCH_BYTES
 
     def __init__(self, path: str | Path, fresh: bool = False, *, gz: bool = False) -> None:
-        self._file = GrowingFile(path, last_row_end, fresh, gz=gz)
+        super().__init__(GrowingFile(path, last_row_end, fresh, gz=gz))
         self._declared: list[str] = []
         self._columns: list[str] = []
         self._known: set[str] = set()
@@ -49,7 +48,7 @@ class CsvRows:
             with self._file.reading() as file:
                 self._fix(next(csv.reader(file)))
 
-    def write(self, records: Sequence[dict[str, Any]]) -> Counter[str]:
+    def write(self, records: Sequence[Any]) -> Counter[str]:
         """Append the rows. An empty file gets the header first."""
         text = io.StringIO()
         rows = csv.writer(text)
@@ -62,10 +61,6 @@ class CsvRows:
             rows.writerow([_cell(record.get(name)) for name in self._columns])
         self._file.append(text.getvalue().encode())
         return Counter()
-
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
 
     def _fix(self, columns: Any) -> None:
         self._columns = list(columns)

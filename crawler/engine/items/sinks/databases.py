@@ -16,7 +16,7 @@ from gevent import get_hub
 from gevent.threadpool import ThreadPool
 
 from crawler.engine.items.sinks.batched import BatchedSink
-from crawler.engine.items.sinks.sink import BATCH_BYTES, BATCH_RECORDS, Writer
+from crawler.engine.items.sinks.sink import BATCH_BYTES, BATCH_RECORDS, Unmarked, Writer
 from crawler.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def sqlite_sink(path: Path, task: str, table: str, key: Sequence[str]) -> Batche
     return BatchedSink(_Late(partial(_rows_of, path, threads, task, table, key)), threads)
 
 
-class _Late:
+class _Late(Unmarked):
     """A writer that is made by the thread that opens it."""
 
     batch_records = BATCH_RECORDS

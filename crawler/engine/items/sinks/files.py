@@ -6,11 +6,14 @@ import contextlib
 import gzip
 import os
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import BinaryIO, TextIO
+from typing import Any, BinaryIO, TextIO
 
 from crawler.engine.items.sinks.packed import member_end, packed
+from crawler.logs import get_logger
+
+log = get_logger(__name__)
 
 BATCH_BYTES = 262_144
 """The most bytes that are collected for a file before they are written."""
@@ -47,6 +50,12 @@ class GrowingFile:
         self._tail = self._packed(tail)
         self._file: BinaryIO | None = None
         self._end = 0
+        self._cut: int | None = None
+
+    def begin_at(self, end: int | None) -> None:
+        """Go on at the end that `sync` returned: opening the file removes what lies beyond. With
+        None everything stays."""
+        self._cut, self._fresh = end, False
 
     def open(self) -> None:
         """Create the folders and open the file. Remove a partial record at its end.
@@ -57,6 +66,8 @@ class GrowingFile:
         self._file = self._opened()
         if self._fresh:
             self._file.truncate(0)
+        if self._cut is not None:
+            self._shorten(self._cut)
         try:
             self._end = self._whole(self._file)
         except ValueError as error:
@@ -83,6 +94,12 @@ class GrowingFile:
             raise
         self._end += len(data)
 
+    def sync(self) -> int:
+        """Make the file survive a loss of power. Returns the position after its last record."""
+        assert self._file is not None
+        os.fdatasync(self._file.fileno())
+        return self._end
+
     def close(self) -> None:
         """Close the file. Calling it again changes nothing."""
         if self._file is not None:
@@ -94,6 +111,21 @@ class GrowingFile:
         if self._gz:
             return gzip.open(self.path, "rt", encoding="utf-8", newline="")
         return self.path.open(encoding="utf-8", newline="")
+
+    def _shorten(self, end: int) -> None:
+        """Remove what lies beyond a record's end."""
+        assert self._file is not None
+        size = self._file.seek(0, os.SEEK_END)
+        if size < end:
+            log.warning(
+                "a file of items is shorter than the crawl left it; what is missing is not fetched"
+                " again",
+                file=str(self.path),
+                missing_bytes=end - size,
+            )
+        elif size > end:
+            self._end = end
+            self._finish()
 
     def _opened(self) -> BinaryIO:
         """The file, created if it is not there. Without a tail, others may append to it too."""
@@ -133,14 +165,29 @@ class FileWriter:
         """Open the file. A partial record at its end is removed."""
         self._file.open()
 
-    def write(self, records: Sequence[bytes]) -> Counter[str]:
-        """Append the records."""
+    def write(self, records: Sequence[Any]) -> Counter[str]:
+        """Append the records: their bytes, unless the format says otherwise."""
         self._file.append(b"".join(records))
         return Counter()
+
+    def begin_at(self, marks: Mapping[str, Any]) -> None:
+        """Go on at the mark of this file, if it has one."""
+        name = _name(self._file.path)
+        if name in marks:
+            self._file.begin_at(marks[name])
+
+    def mark(self) -> Mapping[str, Any]:
+        """How far the file goes."""
+        return {_name(self._file.path): self._file.sync()}
 
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+
+
+def _name(path: Path) -> str:
+    """The name of a file, from wherever the crawl is started."""
+    return str(path.absolute())
 
 
 def last_line_end(file: BinaryIO) -> int:

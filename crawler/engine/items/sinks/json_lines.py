@@ -11,6 +11,7 @@ from typing import Any
 from crawler.engine.items.item import to_json, written_fields
 from crawler.engine.items.sinks.batched import BatchedSink
 from crawler.engine.items.sinks.files import BATCH_BYTES, FileWriter, GrowingFile, last_line_end
+from crawler.engine.items.sinks.sink import Unmarked
 
 
 class _Lines:
@@ -30,7 +31,7 @@ class JsonLines(_Lines, FileWriter):
         super().__init__(GrowingFile(path, last_line_end, fresh, gz=gz))
 
 
-class StandardOutput(_Lines):
+class StandardOutput(_Lines, Unmarked):
     """Writes each item as a line of JSON to the standard output of the process."""
 
     def open(self) -> None:

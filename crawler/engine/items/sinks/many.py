@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from crawler.engine.items.sinks.sink import Sink
@@ -24,6 +24,16 @@ class ManySinks:
         for sink in self._sinks:
             lost |= sink.lost
         return lost
+
+    def begin_at(self, marks: Mapping[str, Any]) -> None:
+        """Let each sink go on after its own mark."""
+        for sink in self._sinks:
+            sink.begin_at(marks)
+
+    def mark(self) -> Callable[[], Mapping[str, Any]]:
+        """Start to write in each sink. The function waits for all of them."""
+        waits = [sink.mark() for sink in self._sinks]
+        return lambda: {name: each for wait in waits for name, each in wait().items()}
 
     def open(self) -> None:
         """Open all sinks. `close` closes those whose opening began, even if it failed."""

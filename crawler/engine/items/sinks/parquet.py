@@ -54,6 +54,19 @@ class ParquetParts:
         self._kinds: dict[str, str] = {}
         self._part: list[pa.Table] = []
         self._number = 0
+        self._cut: Sequence[int] | None = None
+
+    def begin_at(self, marks: Mapping[str, Any]) -> None:
+        """Go on after so many parts, and so many rows of the next one, if this folder has a
+        mark."""
+        name = str(self.path.absolute())
+        if name in marks:
+            self._cut, self._fresh = marks[name], False
+
+    def mark(self) -> Mapping[str, Any]:
+        """How many parts are complete, and the rows of the one that grows."""
+        rows = sum(table.num_rows for table in self._part)
+        return {str(self.path.absolute()): (self._number, rows)}
 
     def encode(self, item: Any, url: str) -> tuple[dict[str, Any], int]:
         """The values of an item. Lists and mappings become JSON."""
@@ -64,6 +77,8 @@ class ParquetParts:
         if self._fresh and self.path.is_dir():
             shutil.rmtree(self.path)
         self.path.mkdir(parents=True, exist_ok=True)
+        if self._cut is not None:
+            self._shorten(*self._cut)
         parts = self._parts()
         self._number = len(parts)
         if parts:
@@ -89,6 +104,14 @@ class ParquetParts:
 
     def close(self) -> None:
         """Do nothing: everything is written."""
+
+    def _shorten(self, complete: int, rows: int) -> None:
+        """Remove what was written after the mark."""
+        for number, part in enumerate(self._parts()):
+            if number == complete and rows:
+                _replace(part, pq.read_table(part).slice(0, rows))
+            elif number >= complete:
+                part.unlink()
 
     def _parts(self) -> list[Path]:
         return sorted(self.path.glob("part-*.parquet"))
@@ -125,4 +148,6 @@ def _replace(path: Path, table: pa.Table) -> None:
     """Write a part. The old file stays until the new one is complete."""
     new = path.with_name(f".{path.name}.new")
     pq.write_table(table, new)
+    with new.open("rb") as file:
+        os.fsync(file.fileno())
     os.replace(new, path)

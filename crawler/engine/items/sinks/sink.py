@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 BATCH_RECORDS = 1000
@@ -37,6 +37,20 @@ class Sink(Protocol):
 
     def flush(self) -> None:
         """Start to write the items taken so far. Called at most a second after an item."""
+        ...
+
+    def begin_at(self, marks: Mapping[str, Any]) -> None:
+        """Go on after these marks, which `mark` gave an earlier run. Called before `open`.
+
+        What a file has beyond its mark is cut off when it is opened. A mark of None cuts nothing
+        off. No file that has a mark begins anew.
+        """
+        ...
+
+    def mark(self) -> Callable[[], Mapping[str, Any]]:
+        """Start to write the items taken so far. Return a function that waits until they are on the
+        disk, and then returns how far each file goes, in JSON. A database has no mark.
+        """
         ...
 
     def close(self) -> None:
@@ -82,6 +96,26 @@ class Writer(Protocol):
         """
         ...
 
+    def begin_at(self, marks: Mapping[str, Any]) -> None:
+        """Cut off what lies beyond one's own mark, when `open` is called."""
+        ...
+
+    def mark(self) -> Mapping[str, Any]:
+        """Make what is written survive a loss of power. Returns one's mark under one's name, or
+        nothing."""
+        ...
+
     def close(self) -> None:
         """Release everything. Called once after `open`, which may have failed at any point."""
         ...
+
+
+class Unmarked:
+    """A writer that cannot be cut off at a mark: rows replace each other, or lines are gone."""
+
+    def begin_at(self, marks: Mapping[str, Any]) -> None:
+        """Do nothing."""
+
+    def mark(self) -> Mapping[str, Any]:
+        """No mark."""
+        return {}

@@ -18,7 +18,7 @@ from gevent.threadpool import ThreadPool
 from crawler.engine.http import urls
 from crawler.engine.items.item import fields_of, to_json
 from crawler.engine.items.sinks.kinds import record_of, sound
-from crawler.engine.items.sinks.sink import BATCH_BYTES, BATCH_RECORDS, Unreachable
+from crawler.engine.items.sinks.sink import BATCH_BYTES, BATCH_RECORDS, Unmarked, Unreachable
 from crawler.engine.items.sinks.sql_table import ID, KEY, OWN, TASK, URL, ItemTable
 from crawler.errors import ConfigError
 from crawler.logs import get_logger
@@ -72,7 +72,7 @@ class Database:
             self.engine.dispose()
 
 
-class SqlRows:
+class SqlRows(Unmarked):
     """Writes each item as a row of a table. It replaces a row with the same task, URL and key.
 
     `key` names the fields that distinguish the items of a page. Without `key`, two items of a page

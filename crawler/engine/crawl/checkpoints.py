@@ -1,0 +1,214 @@
+"""Brings what a crawl has done into its store, again and again while it runs.
+
+A checkpoint is what the crawl is at one moment between two pages: the requests that wait, the known
+URLs, the counts, the cookies, and how long the files of items are. First the items of all pages so
+far are flushed to the disk, then the store takes everything at once. So a page is done in the store
+only after its items are safe, and the items in a file up to its mark are those of the pages that
+are done.
+
+The crawl goes on meanwhile. A killed crawl fetches again what it did since the last checkpoint.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from gevent import Greenlet
+
+from crawler.engine.crawl.context import CrawlContext
+from crawler.engine.crawl.item_writer import ItemWriter, SinkFailed
+from crawler.engine.crawl.resume import (
+    COOKIES,
+    COUNTERS,
+    MARKS,
+    SPIDER,
+    Kept,
+    Starts,
+    resume,
+    state_of,
+)
+from crawler.engine.crawl.sender import Sender
+from crawler.engine.frontier.frontier import Frontier
+from crawler.engine.frontier.journal import Journal, start_mark
+from crawler.engine.frontier.store import Step, StoreFailed
+from crawler.logs import get_logger
+from crawler.supervision import Supervisor
+
+log = get_logger(__name__)
+
+CHECKPOINT_S = 0.5
+"""The seconds that something done stays only in memory, at most, if the disk is quick."""
+BATCH = 100
+"""So many ended requests make a checkpoint at once."""
+MOST_BEHIND = 1000
+"""With so many ended requests the crawl waits for the disk."""
+DEAR_SHARE = 0.01
+"""The share of the time that may go into reading the cookies of a crawl that has thousands."""
+
+
+class NoCheckpoints:
+    """The checkpoints of a crawl without a store."""
+
+    @property
+    def next_s(self) -> float:
+        """The monotonic time at which `look` must be called next; infinity if there is none."""
+        return math.inf
+
+    def begin(self) -> None:
+        """Take over what an earlier run has kept. Called before the first request."""
+
+    def is_known_start(self, output: Any) -> bool:
+        """Whether an earlier run has taken this output of the spider's start."""
+        return False
+
+    def look(self) -> None:
+        """Make a checkpoint if it is time. Called between two pages."""
+
+    def end(self) -> None:
+        """Make the last checkpoint, because the crawl stops before it is done."""
+
+    def close(self, is_done: bool) -> None:
+        """Close the store, or clear it if the crawl is done. Called after the items are written."""
+
+
+class Checkpoints(NoCheckpoints):
+    """The checkpoints of a crawl with a store. `woken` is called when one has failed."""
+
+    def __init__(
+        self,
+        kept: Kept,
+        context: CrawlContext,
+        frontier: Frontier,
+        journal: Journal,
+        sender: Sender,
+        item_writer: ItemWriter,
+        woken: Callable[[], None],
+    ) -> None:
+        self._kept = kept
+        self._context = context
+        self._clock = context.clock
+        self._frontier = frontier
+        self._journal = journal
+        self._sender = sender
+        self._item_writer = item_writer
+        self._woken = woken
+        self._starts = Starts(kept.found.starts)
+        self._supervisor = Supervisor("checkpoint", clock=self._clock)
+        self._under_way: Greenlet | None = None
+        self._fault: StoreFailed | SinkFailed | None = None
+        self._due_s = -math.inf
+        self._cookies_s = -math.inf
+        """The monotonic time before which the cookies are not read again."""
+        self._rested = bool(kept.found.rests)
+        self._is_clean = False
+
+    @property
+    def next_s(self) -> float:
+        """The monotonic time of the next checkpoint; infinity if there is nothing to keep."""
+        if self._journal.is_empty or self._is_busy:
+            return math.inf
+        return self._due_s
+
+    @property
+    def _is_busy(self) -> bool:
+        return self._under_way is not None and not self._under_way.dead
+
+    def begin(self) -> None:
+        """Take over what an earlier run has kept. Raises StoreFailed."""
+        marks = self._kept.value(MARKS) or {}
+        self._item_writer.begin_at(dict.fromkeys(marks) if self._kept.found.is_clean else marks)
+        resume(self._kept, self._context, self._frontier, self._journal, self._sender)
+
+    def is_known_start(self, output: Any) -> bool:
+        """Whether an earlier run has taken this start request. If not, it is noted."""
+        mark = start_mark(output)
+        if self._starts.is_known(mark):
+            return True
+        self._journal.started(mark)
+        return False
+
+    def look(self) -> None:
+        """Make a checkpoint if it is time. Raises StoreFailed and SinkFailed."""
+        if self._fault is not None:
+            raise self._fault
+        ends = self._journal.ends
+        if self._is_busy:
+            if ends >= MOST_BEHIND:
+                self._wait()
+        elif ends >= BATCH or (
+            self._clock.monotonic() >= self._due_s and not self._journal.is_empty
+        ):
+            self._begin()
+
+    def end(self) -> None:
+        """Make the last checkpoint. Raises StoreFailed and SinkFailed."""
+        self._wait()
+        self._begin(is_last=True)
+        self._wait()
+        self._is_clean = True
+
+    def close(self, is_done: bool) -> None:
+        """Close the store, or clear it. Raises StoreFailed."""
+        if self._under_way is not None:
+            self._under_way.join()
+        if is_done:
+            self._kept.store.clear()
+        else:
+            self._kept.store.close(self._is_clean)
+
+    def _wait(self) -> None:
+        if self._under_way is not None:
+            self._under_way.join()
+        if self._fault is not None:
+            raise self._fault
+
+    def _begin(self, is_last: bool = False) -> None:
+        marks = self._item_writer.mark()
+        # From here to the end of this function nothing else runs: all of it is one moment.
+        step = self._journal.take()
+        step.rests = self._rests()
+        step.state = self._state(is_last)
+        self._due_s = self._clock.monotonic() + CHECKPOINT_S
+        self._under_way = self._supervisor.spawn("write", self._write, step, marks)
+
+    def _write(self, step: Step, marks: Callable[[], Mapping[str, Any]]) -> None:
+        try:
+            step.state = {**step.state, MARKS: json.dumps(dict(marks()))}
+            self._kept.store.write(step)
+        except (StoreFailed, SinkFailed) as error:
+            self._fault = error
+            self._woken()
+
+    def _rests(self) -> Any:
+        rests = self._context.shared.hosts.cooldowns.kept()
+        had_any, self._rested = self._rested, bool(rests)
+        return rests if rests or had_any else None
+
+    def _state(self, is_last: bool) -> dict[str, str]:
+        made = {COUNTERS: json.dumps(self._counters())}
+        began_s = self._clock.monotonic()
+        if is_last or began_s >= self._cookies_s:
+            made[COOKIES] = json.dumps(self._sender.cookies())
+            took_s = self._clock.monotonic() - began_s
+            self._cookies_s = began_s + took_s / DEAR_SHARE
+        if state_of(self._context.spider):
+            made[SPIDER] = self._spider_state()
+        return made
+
+    def _counters(self) -> dict[str, Any]:
+        kept, lost = self._context.counters.kept(), self._item_writer.lost
+        if lost:
+            kept["items"] -= lost.total()
+            kept["items_failed"] = kept["items_failed"] + lost
+        return kept
+
+    def _spider_state(self) -> str:
+        try:
+            return json.dumps(self._context.spider.state)
+        except (TypeError, ValueError) as error:
+            raise StoreFailed(
+                f"spider.state cannot be kept: {error}; allowed: what JSON can write"
+            ) from None

@@ -1,0 +1,114 @@
+"""Takes a crawl on from where an earlier run of it was, as a store has kept it."""
+
+from __future__ import annotations
+
+import json
+from array import array
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+from crawler.engine.crawl.context import CrawlContext
+from crawler.engine.crawl.sender import Sender
+from crawler.engine.frontier.frontier import Frontier
+from crawler.engine.frontier.job import Job
+from crawler.engine.frontier.journal import Journal
+from crawler.engine.frontier.store import Found, Store
+from crawler.logs import get_logger
+
+log = get_logger(__name__)
+
+COUNTERS, COOKIES, SPIDER, MARKS, ABOUT = "counters", "cookies", "spider", "marks", "about"
+"""The names of the texts that a store keeps for a crawl."""
+LEASED = 256
+"""The requests that are taken back before other greenlets get a turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A store that is open, and what the run has found in it."""
+
+    store: Store
+    found: Found
+
+    def value(self, name: str) -> Any:
+        """What was kept under a name; None if nothing was."""
+        text = self.found.state.get(name)
+        return None if text is None else json.loads(text)
+
+
+class Starts:
+    """The start requests that earlier runs have read. They are not read again.
+
+    The spider makes them anew, and each that is known is left out: by its place, or wherever it
+    comes if the spider makes others than before.
+    """
+
+    def __init__(self, known: array[int]) -> None:
+        self._known = known
+        self._place = 0
+        self._left: Counter[int] | None = None
+
+    def is_known(self, mark: int) -> bool:
+        """Whether a start request was read by an earlier run, by its `start_mark`."""
+        if self._left is None:
+            if self._place == len(self._known):
+                return False
+            if self._known[self._place] == mark:
+                self._place += 1
+                return True
+            self._left = Counter(self._known[self._place :])
+        self._left[mark] -= 1
+        return self._left[mark] >= 0
+
+
+def resume(
+    kept: Kept, context: CrawlContext, frontier: Frontier, journal: Journal, sender: Sender
+) -> None:
+    """Take over everything that the store holds. Raises StoreFailed."""
+    counters = context.counters
+    if (counted := kept.value(COUNTERS)) is not None:
+        counters.go_on(counted)
+    sender.go_on(kept.value(COOKIES) or ())
+    state_of(context.spider).update(kept.value(SPIDER) or {})
+    for host, rest in kept.found.rests.items():
+        context.shared.hosts.cooldowns.go_on(host, rest)
+    counters.discovered += kept.found.waiting - counters.pending
+    _take_back(kept, context, frontier, journal)
+
+
+def state_of(spider: Any) -> dict[str, Any]:
+    """What a spider keeps between its callbacks. An attribute of the same name may be anything."""
+    return spider.state if isinstance(spider.state, dict) else {}
+
+
+def _take_back(kept: Kept, context: CrawlContext, frontier: Frontier, journal: Journal) -> None:
+    """Queue the requests that have no end. Those whose callbacks are gone fail."""
+    gone: Counter[str] = Counter()
+    now_s = context.clock.monotonic()
+    while leased := kept.store.lease(LEASED):
+        for waiting in leased:
+            job = Job.from_record(json.loads(waiting.record))
+            missing = _missing(context.spider, job)
+            if missing:
+                gone[missing] += 1
+                context.counters.fail(f"callback {missing} is gone", job.url)
+                journal.ended(job)
+            else:
+                frontier.take_back(job, now_s + waiting.wait_s)
+        context.time_slice.give_way()
+    for name, count in gone.items():
+        log.error(
+            f"the spider has no method {name!r} any more; the requests that wait for it fail",
+            task=context.task,
+            spider=context.spider.name,
+            requests=count,
+        )
+
+
+def _missing(spider: Any, job: Job) -> str:
+    """The callback or errback that a request names, and that the spider does not have."""
+    for name in (job.request.callback, job.request.errback):
+        if isinstance(name, str) and not callable(getattr(spider, name, None)):
+            return name
+    return ""
