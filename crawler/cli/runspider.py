@@ -8,8 +8,9 @@ from pathlib import Path
 import click
 
 from crawler import logs
-from crawler.cli import options
+from crawler.cli import options, resuming
 from crawler.cli.base import CONFIG, FAILED, INTERRUPTED, commands
+from crawler.cli.resuming import ANEW, RESUME
 from crawler.cli.signals import end_at_once, end_in_order
 from crawler.devtools.one_spider import Solo, engine_for
 from crawler.engine.crawl.crawl import Crawl
@@ -36,6 +37,8 @@ ADDED = "added to what it had before; -O instead of -o begins it anew"
     multiple=True,
     help="Like -o, but start the file anew.",
 )
+@RESUME
+@ANEW
 @options.LEVEL
 @CONFIG
 def runspider(
@@ -45,6 +48,8 @@ def runspider(
     settings: tuple[str, ...],
     outputs: tuple[str, ...],
     fresh: tuple[str, ...],
+    resume: str | None,
+    anew: bool,
     level: str,
     file: str | None,
 ) -> int:
@@ -52,23 +57,29 @@ def runspider(
 
     Ctrl-C ends the crawl in order, and writes its items. A second Ctrl-C cuts off a callback that
     does not end; the items yielded so far are written all the same, within 5 seconds. A third ends
-    the process at once.
+    the process at once. With --resume, the same command goes on later, however this one ended.
     """
     end_at_once()
     line = StatusLine(sys.stderr)
     logs.setup(level, "text", line)
     kind = options.chosen(options.spiders_of(path), spider, path)
+    folder, settings = resuming.folder_of(resume, settings)
     spec = options.spec_of(kind, arguments, settings)
     longer = {place for place in outputs if _has_items(place)}
-    with engine_for(options.crawl_settings(file), kind) as engine:
+    with (
+        engine_for(options.crawl_settings(file), kind) as engine,
+        resuming.opened(folder, spec, anew, STANDARD_OUTPUT in outputs) as kept,
+    ):
         try:
-            solo = Solo(engine, spec, Targets(outputs, fresh, spec.name))
+            solo = Solo(engine, spec, Targets(outputs, fresh, spec.name), kept)
         except InvalidArgument as error:
             raise options.refused(error) from error
         end_in_order(solo)
         crawl = solo.run(lambda found: line.show(report.status(found)))
     line.show("")
-    return _tell(crawl, (*outputs, *fresh), longer)
+    status = _tell(crawl, (*outputs, *fresh), longer)
+    resuming.tell_end(crawl, kept)
+    return status
 
 
 def _has_items(place: str) -> bool:

@@ -11,6 +11,7 @@ from gevent import Greenlet
 
 from crawler.clock import SystemClock
 from crawler.engine.crawl.crawl import Crawl
+from crawler.engine.crawl.resume import Kept
 from crawler.engine.download.address_policy import ALL
 from crawler.engine.download.http_cache import Cache
 from crawler.engine.engine import Engine
@@ -45,9 +46,11 @@ def engine_for(settings: CrawlSettings, *spiders: type[Spider]) -> Iterator[Engi
 class Solo:
     """One crawl. `stop` may be called from anywhere, also from a signal handler."""
 
-    def __init__(self, engine: Engine, spec: Spec, sink: Sink | SinkMaker) -> None:
+    def __init__(
+        self, engine: Engine, spec: Spec, sink: Sink | SinkMaker, kept: Kept | None = None
+    ) -> None:
         """Raises NotFound and InvalidArgument, like `Engine.crawl`."""
-        self._crawl: Crawl = engine.crawl(spec, sink)
+        self._crawl: Crawl = engine.crawl(spec, sink, kept)
         self._in_callback = engine.task_in_callback
         self._greenlet: Greenlet | None = None
         self.stop = self._crawl.stop
@@ -58,6 +61,7 @@ class Solo:
         A signal handler calls it. If the callback computes, it is interrupted by this very call,
         which then raises GreenletExit.
         """
+        self.stop()  # it waits for no answer any more
         greenlet = self._greenlet
         if greenlet is None or not self._in_callback():
             return  # it is about to end, and must not be disturbed while it writes its items

@@ -95,7 +95,7 @@ INSTEAD: Mapping[str, str] = {
     "IMAGES_": _ITEMS,
     "ITEM_PIPELINES_BASE": "ITEM_PIPELINES, or pipelines",
     "ITEM_PROCESSOR": "ITEM_PIPELINES, or pipelines",
-    "JOBDIR": "a crawl that is stopped begins anew; docs/guarantees.md",
+    "JOBDIR": "crawler runspider FILE --resume FOLDER, or -s JOBDIR=FOLDER; docs/crawling-on.md",
     "LOG_": _LOGS,
     "MAIL_": _NOBODY,
     "MEMDEBUG_": _MEMORY,

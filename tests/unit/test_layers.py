@@ -102,7 +102,7 @@ def test_plugins_see_the_hooks_and_records_alone(file):
 
 CLI = (
     *("__init__", "base", "cluster", "drain", "local", "master", "nodes", "options", "pages"),
-    *("runspider", "scheduler", "spiders", "update"),
+    *("resuming", "runspider", "scheduler", "spiders", "update"),
 )
 ETCD = [f"coordination/etcd/{part}.py" for part in ("store", "connection", "login", "watch")]
 

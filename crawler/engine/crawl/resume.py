@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from array import array
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import Any
 
 from crawler.engine.crawl.context import CrawlContext
@@ -13,8 +15,9 @@ from crawler.engine.crawl.sender import Sender
 from crawler.engine.frontier.frontier import Frontier
 from crawler.engine.frontier.job import Job
 from crawler.engine.frontier.journal import Journal
-from crawler.engine.frontier.store import Found, Store
+from crawler.engine.frontier.store import Found, Step, Store, StoreFailed
 from crawler.logs import get_logger
+from crawler.model.records import Spec
 
 log = get_logger(__name__)
 
@@ -35,6 +38,40 @@ class Kept:
         """What was kept under a name; None if nothing was."""
         text = self.found.state.get(name)
         return None if text is None else json.loads(text)
+
+
+def open_store(store: Store, spec: Spec, anew: Callable[[Kept], None] | None = None) -> Kept:
+    """Open a store for a task. With `anew`, drop what is there after `anew` was told of it.
+
+    Raises StoreFailed, also if the store is that of another spider or has other arguments.
+    """
+    kept = Kept(store, store.open())
+    if anew is not None and not kept.found.is_new:
+        anew(kept)
+        store.clear()
+        kept = Kept(store, store.open())
+    about = _about(spec)
+    if kept.found.is_new:
+        store.write(Step(state={ABOUT: json.dumps(about)}))
+    elif kept.value(ABOUT) not in (None, about):
+        store.close(kept.found.is_clean)
+        raise StoreFailed(_is_anothers(store, kept.value(ABOUT), about))
+    return kept
+
+
+def _about(spec: Spec) -> list[str]:
+    """The spider, and a digest of its arguments, which may hold a password."""
+    given = {name: value for name, value in spec.parameters.items() if name != "settings"}
+    text = json.dumps(given, sort_keys=True, default=str)
+    return [spec.spider_name, blake2b(text.encode(), digest_size=8).hexdigest()]
+
+
+def _is_anothers(store: Store, there: list[str], here: list[str]) -> str:
+    other = "other arguments of it" if there[0] == here[0] else f"spider {there[0]!r}"
+    return (
+        f"{store.place} keeps a crawl of {other}, and this is spider {here[0]!r}; give its"
+        " arguments, choose another folder, or begin anew with --anew"
+    )
 
 
 class Starts:

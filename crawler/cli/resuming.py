@@ -1,0 +1,92 @@
+"""The options with which a crawl goes on later, and what they tell."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+
+from crawler.cli import options
+from crawler.engine.crawl.crawl import Crawl
+from crawler.engine.crawl.resume import COUNTERS, Kept, open_store
+from crawler.engine.frontier.sqlite_store import SqliteStore
+from crawler.model.records import Spec
+from crawler.plural import counted
+
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+RESUME: Decorator = click.option(
+    "--resume",
+    metavar="FOLDER",
+    help="Keep the crawl's state in this folder. The same command goes on from there later.",
+)
+ANEW: Decorator = click.option(
+    "--anew", is_flag=True, help="Drop what the folder of --resume keeps, and begin anew."
+)
+SCRAPYS = "JOBDIR"
+"""Scrapy's setting for the folder."""
+
+
+def folder_of(resume: str | None, settings: Sequence[str]) -> tuple[str, tuple[str, ...]]:
+    """The folder of the state, empty if there is none, and the other settings."""
+    named = [text for text in settings if text.partition("=")[0] == SCRAPYS]
+    others = tuple(text for text in settings if text not in named)
+    folder = named[-1].partition("=")[2] if named else ""
+    return (resume if resume is not None else folder), others
+
+
+@contextmanager
+def opened(folder: str, spec: Spec, anew: bool, prints_items: bool) -> Iterator[Kept | None]:
+    """The store of a crawl, if it has a folder. Tells what is there. Raises StoreFailed."""
+    if not folder:
+        if anew:
+            raise options.Unusable("--anew: drops what a folder keeps; name it with --resume")
+        yield None
+        return
+    store = SqliteStore(Path(folder))
+    kept = open_store(store, spec, partial(_tell_dropped, folder) if anew else None)
+    try:
+        if not kept.found.is_new:
+            _say(f"going on with {folder}: {_so_far(kept)}")
+        if prints_items:
+            _say("items on standard output cannot be taken back: after a kill some come twice")
+        yield kept
+    except options.Unusable:
+        if kept.found.is_new:
+            store.clear()  # nothing has begun
+        raise
+    finally:
+        store.close()
+
+
+def tell_end(crawl: Crawl, kept: Kept | None) -> None:
+    """Tell what the folder keeps after the end of a crawl."""
+    if kept is None:
+        return
+    if crawl.is_done:
+        _say(f"the crawl is done; what {kept.store.place} kept of it is removed")
+    else:
+        _say(
+            f"{counted(crawl.counters.pending, 'request')} to go: the same command goes on with"
+            f" {kept.store.place}"
+        )
+
+
+def _tell_dropped(folder: str, kept: Kept) -> None:
+    _say(
+        f"beginning anew: {folder} forgets {_so_far(kept)}. Items that were written stay where"
+        " they are"
+    )
+
+
+def _so_far(kept: Kept) -> str:
+    done = (kept.value(COUNTERS) or {}).get("pages", 0)
+    return f"{counted(done, 'page')} done, {counted(kept.found.waiting, 'request')} to go"
+
+
+def _say(message: str) -> None:
+    click.echo(f"crawler: {message}", err=True)
