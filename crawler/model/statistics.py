@@ -33,6 +33,8 @@ class Statistics:
     """Items at which a pipeline raised, or that could not be written, by reason."""
     requests: int = 0
     """Attempts that were sent and ended, including redirects and retries."""
+    repeated: int = 0
+    """Requests sent again, because an earlier run of the crawl sent them and was cut off."""
     retries: int = 0
     redirects: int = 0
     from_cache: int = 0

@@ -44,6 +44,7 @@ def _rows(found: Statistics) -> Iterator[tuple[str, str]]:
     yield "dropped", counts(_largest_first(found.items_dropped))
     yield "lost", counts(_largest_first(found.items_failed))
     yield "requests", f"{found.requests:,}{_among(found)}"
+    yield "repeated", _repeated(found)
     yield "retried", counted(found.retries, "request") if found.retries else ""
     yield "data", _data(found)
     yield "statuses", counts({str(key): each for key, each in sorted(found.statuses.items())})
@@ -95,6 +96,12 @@ def _among(found: Statistics) -> str:
     }
     told = [text for text, count in among.items() if count]
     return f", among them {', '.join(told)}" if told else ""
+
+
+def _repeated(found: Statistics) -> str:
+    if not found.repeated:
+        return ""
+    return f"{counted(found.repeated, 'request')} that a run that was cut off had sent too"
 
 
 def _data(found: Statistics) -> str:

@@ -80,7 +80,9 @@ class Crawl:
         self._item_writer = ItemWriter(context, sink)
         self._intake = Intake(context, self._frontier, self._item_writer)
         self._scraper = Scraper(context, self._frontier, self._intake, journal)
-        self._dispatcher = Dispatcher(context, self._frontier, self._woken, self._scraper.refuse)
+        self._dispatcher = Dispatcher(
+            context, self._frontier, self._woken, self._scraper.refuse, journal
+        )
         self._checkpoints = self._checkpoints_for(kept, journal)
         self._close_conditions.lets_finish = kept is not None
         self._is_done = False
@@ -90,7 +92,9 @@ class Crawl:
     def _journal_for(self, kept: Kept | None) -> NoJournal:
         if kept is None:
             return NoJournal()
-        return Journal(self.spider, kept.found.seen, self._clock.monotonic)
+        found = kept.found
+        now_s, sending = self._clock.monotonic, kept.store.sending
+        return Journal(self.spider, found.seen, now_s, found.asked, sending, found.sent)
 
     def _checkpoints_for(self, kept: Kept | None, journal: NoJournal) -> NoCheckpoints:
         if kept is None or not isinstance(journal, Journal):

@@ -16,6 +16,7 @@ from crawler.engine.crawl.context import CrawlContext
 from crawler.engine.crawl.sender import Sender
 from crawler.engine.download.cache_policy import CachePolicy
 from crawler.engine.frontier.frontier import Frontier, Job, SiteQueue
+from crawler.engine.frontier.journal import NoJournal
 from crawler.engine.http import urls
 from crawler.engine.http.messages import FAULT, FetchAnswer, FetchError, Sent
 from crawler.engine.politeness.gatekeeper import Gatekeeper, Park, Refuse, Send, WaitUntil
@@ -42,16 +43,19 @@ class Dispatcher:
         frontier: Frontier,
         woken: Event,
         refused: Callable[[Job, FetchError | None], None],
+        journal: NoJournal | None = None,
     ) -> None:
         settings, shared = context.settings, context.shared
         self._settings = settings
         self.arrived: deque[Arrived] = deque()
         """Answers that the crawl has not processed yet. Each sets `woken`."""
         self._clock = context.clock
+        self._counters = context.counters
         self._time_slice = context.time_slice
         self._frontier = frontier
         self._woken = woken
         self._refused = refused
+        self._journal = journal or NoJournal()
         self._memory = shared.held
         self._cooldowns = shared.hosts.cooldowns
         self._slots = Slots(settings.concurrency, settings.slow_concurrency, self._cooldowns.lags)
@@ -186,6 +190,8 @@ class Dispatcher:
             self._arrive(job, queue, result)
 
         self._in_flight[job] = queue, None  # the answer may arrive before `send` returns
+        if self._journal.sent(job):
+            self._counters.repeated += 1
         try:
             sent = self.sender.send(job, arrived)
         except FetchError as error:

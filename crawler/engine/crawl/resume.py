@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from array import array
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -72,31 +71,6 @@ def _is_anothers(store: Store, there: list[str], here: list[str]) -> str:
         f"{store.place} keeps a crawl of {other}, and this is spider {here[0]!r}; give its"
         " arguments, choose another folder, or begin anew with --anew"
     )
-
-
-class Starts:
-    """The start requests that earlier runs have read. They are not read again.
-
-    The spider makes them anew, and each that is known is left out: by its place, or wherever it
-    comes if the spider makes others than before.
-    """
-
-    def __init__(self, known: array[int]) -> None:
-        self._known = known
-        self._place = 0
-        self._left: Counter[int] | None = None
-
-    def is_known(self, mark: int) -> bool:
-        """Whether a start request was read by an earlier run, by its `start_mark`."""
-        if self._left is None:
-            if self._place == len(self._known):
-                return False
-            if self._known[self._place] == mark:
-                self._place += 1
-                return True
-            self._left = Counter(self._known[self._place :])
-        self._left[mark] -= 1
-        return self._left[mark] >= 0
 
 
 def resume(

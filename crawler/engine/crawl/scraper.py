@@ -50,12 +50,14 @@ class Scraper:
         if error is not None:
             self.follow(job, error)
         else:
+            self._journal.page = job
             self._context.counters.filter("robots", job.url)
             self._tell_errback(job, failures.IgnoreRequest("robots.txt does not allow it"))
             self._end(job)
 
     def follow(self, job: Job, result: FetchAnswer | FetchError) -> None:
         """Process the result of a request."""
+        self._journal.page = job
         if isinstance(result, FetchAnswer) and result.is_cut:
             self._tell_cut(job)
         context = self._context

@@ -1,14 +1,18 @@
 """Notes what changes in a frontier, until somebody takes it as a step for a store.
 
-What has its end before it is taken is not written at all. A request is serialized when it is taken:
-it waits then, or is in flight, so it is what its callback will get.
+What has its end before it is taken is not written at all.
+
+A request that cannot be serialized (its callback is no method, or JSON does not know its `meta`)
+stays in memory alone. Then the page that yielded it has no end in the store before that request has
+one. A later run fetches that page again, and the page yields the request again.
 """
 
 from __future__ import annotations
 
 import json
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any
 
@@ -22,113 +26,245 @@ from crawler.logs import get_logger
 
 log = get_logger(__name__)
 
+NO_REQUEST, UNWRITTEN = 0, 1
+"""What stands for a start request that is an item, and for one that could not be serialized."""
+
 _encode = json.JSONEncoder(check_circular=False, separators=(",", ":")).encode
 
 
 class NoJournal:
     """The journal of a crawl without a store: it notes nothing."""
 
-    keeps = False
-    """Whether anything is noted."""
+    page: Job | None = None
+    """The request whose page is processed; None while start requests are read."""
 
     def __init__(self) -> None:
         self.seen = Seen()
         """The seen set of the crawl."""
 
     def added(self, job: Job, site: str) -> None:
-        """Note a new request."""
+        """Note a new request, which `page` yielded."""
+
+    def sent(self, job: Job) -> bool:
+        """Note that a request is sent. Returns whether an earlier run, which was cut off, had sent
+        it too."""
+        return False
 
     def came_back(self, job: Job, wait_s: float = 0.0) -> None:
         """Note that a request waits again, after a redirect or for a retry."""
 
     def ended(self, job: Job) -> None:
         """Note that a request has its end."""
+
+
+@dataclass(slots=True)
+class _Unwritten:
+    """A request that is not in the store."""
+
+    parent: Job | None
+    """The request whose page yielded it."""
+    marks: list[int] = field(default_factory=list)
+    """Its fingerprints, which the store must not know before the request has its end."""
+
+
+@dataclass(slots=True)
+class _Parent:
+    """A request whose page has yielded requests that are not in the store."""
+
+    children: set[int] = field(default_factory=set)
+    has_ended: bool = False
 
 
 class Journal(NoJournal):
     """The journal of a crawl with a store."""
 
-    keeps = True
-
-    def __init__(self, spider: Any, seen: LoggedSeen, now_s: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        spider: Any,
+        seen: LoggedSeen,
+        now_s: Callable[[], float],
+        asked: Iterable[int] = (),
+        sending: Callable[[int], None] = lambda mark: None,
+        sent: int = 0,
+    ) -> None:
+        """`asked` are the fingerprints of requests that an earlier run sent and did not end.
+        `sending` is called with that of each request that is sent, and was called `sent` times."""
         self.seen: LoggedSeen = seen
+        self._asked = set(asked)
+        self._sending = sending
+        self._sent = sent
+        self._in_flight: dict[int, int] = {}
         self._spider = spider
         self._now_s = now_s
-        self._added: dict[int, tuple[Job, str]] = {}
-        self._changed: dict[int, tuple[Job, float]] = {}
+        self._added: dict[int, Waiting] = {}
+        self._changed: dict[int, tuple[Waiting, float]] = {}
         self._ended: list[int] = []
         self._starts = array("Q")
+        self._unwritten: dict[int, _Unwritten] = {}
+        self._parents: dict[int, _Parent] = {}
         self._told = False
 
     @property
-    def ends(self) -> int:
-        """How many requests have ended since the last step."""
-        return len(self._ended)
-
-    def added(self, job: Job, site: str) -> None:
-        """Note a new request."""
-        self._added[job.order] = job, site
-
-    def came_back(self, job: Job, wait_s: float = 0.0) -> None:
-        """Note that a request waits again, after a redirect or for a retry."""
-        self._added.pop(job.order, None)
-        self._changed[job.order] = job, self._now_s() + wait_s
-
-    def ended(self, job: Job) -> None:
-        """Note that a request has its end."""
-        self._added.pop(job.order, None)
-        self._changed.pop(job.order, None)
-        self._ended.append(job.order)
+    def settled(self) -> int:
+        """How many requests have ended or come back since the last step."""
+        return len(self._ended) + len(self._changed)
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing has changed since the last step."""
         return not (self._added or self._changed or self._ended or self._starts)
 
+    def added(self, job: Job, site: str) -> None:
+        """Note a new request, which `page` yielded."""
+        try:
+            self._added[job.order] = self._waiting(job, site)
+        except NotSerializable as error:
+            self._keep_back(job, error)
+
+    def sent(self, job: Job) -> bool:
+        """Note that a request is sent. Returns whether it is one of `asked`."""
+        mark = urls.mark(job.url, job.method, job.body)
+        self._in_flight[job.order] = mark
+        self._sent += 1
+        self._sending(mark)
+        if mark not in self._asked:
+            return False
+        self._asked.discard(mark)
+        return True
+
+    def came_back(self, job: Job, wait_s: float = 0.0) -> None:
+        """Note that a request waits again, after a redirect or for a retry."""
+        self._in_flight.pop(job.order, None)
+        if job.order in self._unwritten:
+            self._keep_mark_back(job)
+            return
+        try:
+            waiting = self._waiting(job, urls.origin(job.url))
+        except NotSerializable:  # its `meta` was changed; what it was before stays
+            return
+        self._added.pop(job.order, None)
+        self._changed[job.order] = waiting, self._now_s() + wait_s
+
+    def ended(self, job: Job) -> None:
+        """Note that a request has its end."""
+        self._in_flight.pop(job.order, None)
+        parent = self._parents.get(job.order)
+        if parent is not None:
+            parent.has_ended = True
+        else:
+            self._end(job.order)
+
     def started(self, mark: int) -> None:
         """Note that a start request was read, by its `start_mark`."""
+        self.page = None
         self._starts.append(mark)
 
     def take(self) -> Step:
         """All that was noted since the last call."""
         now_s = self._now_s()
-        added = [self._waiting(job, site) for job, site in self._added.values()]
-        changed = [
-            self._waiting(job, urls.origin(job.url), max(0.0, at_s - now_s))
-            for job, at_s in self._changed.values()
-        ]
         step = Step(
             marks=self.seen.take_news(),
-            added=[each for each in added if each is not None],
-            changed=[each for each in changed if each is not None],
+            added=list(self._added.values()),
+            changed=[
+                waiting._replace(wait_s=max(0.0, at_s - now_s))
+                for waiting, at_s in self._changed.values()
+            ],
             ended=self._ended,
             starts=self._starts,
+            in_flight=[*self._in_flight.values(), *self._asked],
+            sent=self._sent,
         )
         self._added, self._changed, self._ended = {}, {}, []
         self._starts = array("Q")
         return step
 
-    def _waiting(self, job: Job, site: str, wait_s: float = 0.0) -> Waiting | None:
-        try:
-            record = _encode(job.to_record(self._spider)).encode()
-        except NotSerializable as error:
-            self._tell(job, error)
-            return None
-        return Waiting(job.order, site, job.request.priority, record, wait_s)
+    def _waiting(self, job: Job, site: str) -> Waiting:
+        record = _encode(job.to_record(self._spider)).encode()
+        return Waiting(job.order, site, job.request.priority, record)
+
+    def _end(self, id: int) -> None:
+        kept_back = self._unwritten.pop(id, None)
+        if kept_back is None:
+            self._added.pop(id, None)
+            self._changed.pop(id, None)
+            self._ended.append(id)
+            return
+        self.seen.log(kept_back.marks)
+        if kept_back.parent is not None:
+            self._free(kept_back.parent.order, id)
+
+    def _free(self, id: int, child: int) -> None:
+        """Note that a request has one child less that is not in the store."""
+        parent = self._parents[id]
+        parent.children.discard(child)
+        if not parent.children:
+            del self._parents[id]
+            if parent.has_ended:
+                self._end(id)
+
+    def _keep_back(self, job: Job, error: NotSerializable) -> None:
+        """Note a request that is not in the store, and let its page have no end before it."""
+        self._unwritten[job.order] = _Unwritten(self.page)
+        self._keep_mark_back(job)
+        if self.page is not None:
+            self._parents.setdefault(self.page.order, _Parent()).children.add(job.order)
+        elif self._starts:
+            self._starts[-1] = UNWRITTEN
+        self._tell(job, error)
+
+    def _keep_mark_back(self, job: Job) -> None:
+        mark = urls.mark(job.url, job.method, job.body)
+        if self.seen.keep_back(mark):
+            self._unwritten[job.order].marks.append(mark)
 
     def _tell(self, job: Job, error: NotSerializable) -> None:
         tell = log.debug if self._told else log.warning
         self._told = True
         tell(
-            "a request cannot be written down, so a crawl that goes on later does not have it",
+            "a request cannot be written down; if the crawl is cut off before it is done, the page"
+            " that yielded it is fetched again, and its items may come twice",
             url=urls.shown(job.url),
             reason=str(error),
         )
 
 
 def start_mark(output: Any) -> int:
-    """What tells a start request from others, in a later process too. 0 for what is no request."""
+    """What tells a start request from others, in a later process too."""
     if not isinstance(output, Request):
-        return 0
+        return NO_REQUEST
     text = f"{output.method} {output.url} ".encode("utf-8", "surrogateescape")
-    return int.from_bytes(blake2b(text + (output.body or b""), digest_size=8).digest(), "little")
+    body = output.body if isinstance(output.body, bytes) else repr(output.body).encode()
+    digest = blake2b(text + body, digest_size=8).digest()
+    return max(int.from_bytes(digest, "little"), UNWRITTEN + 1)
+
+
+class Starts:
+    """The start requests that earlier runs have read. They are not read again.
+
+    The spider makes them anew, and each that is known is left out: by its place, or wherever it
+    comes if the spider makes others than before.
+    """
+
+    def __init__(self, known: Sequence[int]) -> None:
+        self._known = known
+        self._place = 0
+        self._left: dict[int, int] | None = None
+
+    def is_known(self, mark: int) -> bool:
+        """Whether a start request was read by an earlier run, by its `start_mark`."""
+        if self._left is None and self._place < len(self._known):
+            if self._known[self._place] == mark:
+                self._place += 1
+                return True
+            self._left = _counted(self._known[self._place :])
+        if not self._left or not self._left.get(mark):
+            return False
+        self._left[mark] -= 1
+        return True
+
+
+def _counted(marks: Sequence[int]) -> dict[int, int]:
+    counts: dict[int, int] = {}
+    for mark in marks:
+        counts[mark] = counts.get(mark, 0) + 1
+    return counts

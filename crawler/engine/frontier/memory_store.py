@@ -23,6 +23,9 @@ class MemoryStore:
         self._held: set[int] = set()
         self._next_id = 0
         self._marks, self._starts = array("Q"), array("Q")
+        self._in_flight: Sequence[int] = ()
+        self._sent: list[int] = []
+        self._sent_before = 0
         self._rests: dict[str, tuple[float, Rest]] = {}
         self._state: dict[str, str] = {}
 
@@ -42,6 +45,8 @@ class MemoryStore:
             next_id=self._next_id,
             seen=self._seen_again(),
             starts=self._starts[:],
+            asked=[*self._in_flight, *self._sent[self._sent_before :]],
+            sent=len(self._sent),
             rests={
                 host: rest._replace(left_s=until_s - now_s)
                 for host, (until_s, rest) in self._rests.items()
@@ -61,6 +66,10 @@ class MemoryStore:
             for until_s, each in found
         ]
 
+    def sending(self, mark: int) -> None:
+        """Note that a request is sent."""
+        self._sent.append(mark)
+
     def write(self, step: Step) -> None:
         """Take a step. Raises StaleRun."""
         if self._run != self._epoch:
@@ -74,6 +83,7 @@ class MemoryStore:
             self._waiting.pop(id, None)
             self._held.discard(id)
         self._held.difference_update(step.given_back)
+        self._in_flight, self._sent_before = step.in_flight, step.sent
         self._marks += step.marks
         self._starts += step.starts
         if step.rests is not None:

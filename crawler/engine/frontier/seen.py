@@ -104,6 +104,17 @@ class LoggedSeen(Seen):
             self._news.append(mark)
         return is_new
 
+    def keep_back(self, mark: int) -> bool:
+        """Take the fingerprint that was added last out of the news. Returns whether it was that."""
+        if self._news and self._news[-1] == mark:
+            self._news.pop()
+            return True
+        return False
+
+    def log(self, marks: Iterable[int]) -> None:
+        """Add fingerprints that were kept back to the news."""
+        self._news.extend(marks)
+
     def take_news(self) -> array[int]:
         """The fingerprints that are new since the last call."""
         news, self._news = self._news, array("Q")

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import sqlite3
 
 NAME = "frontier.db"
+ASKED = "asked.bin"
 _FORMAT = 1
 _TABLES = """
 CREATE TABLE IF NOT EXISTS run (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -156,5 +157,5 @@ def remove(folder: Path) -> None:
 
 def _files(folder: Path) -> list[Path]:
     found = [folder / f"{NAME}{suffix}" for suffix in ("", "-wal", "-shm")]
-    found += [*folder.glob("seen-*.bin"), *folder.glob("seen-*.part")]
+    found += [folder / ASKED, *folder.glob("seen-*.bin"), *folder.glob("seen-*.part")]
     return [path for path in found if path.exists()]

@@ -23,6 +23,7 @@ from gevent.event import AsyncResult
 from gevent.threadpool import ThreadPool
 
 from crawler.engine.frontier import seen_file, sqlite_files
+from crawler.engine.frontier.asked import Asked
 from crawler.engine.frontier.chunks import Row, Rows, grouped
 from crawler.engine.frontier.sealed import numbers, opened, packed, sealed, unpacked
 from crawler.engine.frontier.seen import LoggedSeen
@@ -57,6 +58,7 @@ class SqliteStore:
         """One for the database, one for the file of the seen set."""
         self._database: sqlite3.Connection | None = None
         self._snapshot: AsyncResult[Any] | None = None
+        self._asked: Asked | None = None
         self._begin()
 
     def _begin(self) -> None:
@@ -85,6 +87,11 @@ class SqliteStore:
     def lease(self, most: int) -> Sequence[Waiting]:
         """Take requests that nobody holds."""
         return self._in_thread(lambda: self._lease(most))
+
+    def sending(self, mark: int) -> None:
+        """Note that a request is sent."""
+        if self._asked is not None:
+            self._asked.note(mark)
 
     def write(self, step: Step) -> None:
         """Take a step, as one transaction."""
@@ -141,6 +148,12 @@ class SqliteStore:
             self._begin()
             found = self._load(values)
             found.epoch = last + 1 if epoch is None else epoch
+            self._asked = Asked(self._folder / sqlite_files.ASKED)
+            found.asked = [
+                *numbers(values.get("in_flight", sealed(b""))),
+                *self._asked.since(values.get("sent", 0)),
+            ]
+            found.sent = self._asked.count
             self._put({"epoch": found.epoch, "clean": 0})
             sqlite_files.drop_seen(self._folder, values.get("seen", ""))
         except BaseException:
@@ -313,7 +326,8 @@ class SqliteStore:
             made["rests"] = json.dumps(
                 {host: (now_s + rest.left_s, *rest) for host, rest in step.rests.items()}
             )
-        return {**made, "next": self._next_id}
+        made["in_flight"] = sealed(array("Q", step.in_flight).tobytes())
+        return {**made, "next": self._next_id, "sent": step.sent}
 
     def _fold(self) -> None:
         """Make one row of the steps since the last fold, and write down which requests wait."""
@@ -380,6 +394,9 @@ class SqliteStore:
         if self._database is not None:
             self._database.close()
             self._database = None
+        if self._asked is not None:
+            self._asked.close()
+            self._asked = None
 
     def _put(self, values: dict[str, Any]) -> None:
         assert self._database is not None

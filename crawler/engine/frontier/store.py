@@ -75,6 +75,10 @@ class Step:
     """The ids of requests that the run held, and that any lease may have again."""
     starts: array[int] = field(default_factory=lambda: array("Q"))
     """Fingerprints of the start requests that were read."""
+    in_flight: Sequence[int] = ()
+    """Fingerprints of the requests that were sent and have neither ended nor come back."""
+    sent: int = 0
+    """How often `sending` was called before this step was made."""
     rests: Mapping[str, Rest] | None = None
     """All hosts that rest now, by name. None if that did not change."""
     state: Mapping[str, str] = field(default_factory=dict)
@@ -98,6 +102,11 @@ class Found:
     seen: LoggedSeen = field(default_factory=LoggedSeen)
     """The URLs that are known. The run adds to it."""
     starts: array[int] = field(default_factory=lambda: array("Q"))
+    asked: Sequence[int] = ()
+    """Fingerprints of the requests that the last run sent, and whose ends are not known. After a
+    loss of power some may be missing."""
+    sent: int = 0
+    """How often `sending` was called in all runs."""
     rests: Mapping[str, Rest] = field(default_factory=dict)
     """The hosts that still rest."""
     state: Mapping[str, str] = field(default_factory=dict)
@@ -119,6 +128,10 @@ class Store(Protocol):
 
     def lease(self, most: int) -> Sequence[Waiting]:
         """Take up to so many requests that nobody holds. Empty if there are none."""
+        ...
+
+    def sending(self, mark: int) -> None:
+        """Note that a request is sent, by its fingerprint. This never waits."""
         ...
 
     def write(self, step: Step) -> None:

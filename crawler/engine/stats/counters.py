@@ -17,7 +17,16 @@ from crawler.model.records import Counts
 from crawler.model.statistics import Statistics
 
 _NUMBERS = (
-    *("discovered", "pages", "items_taken", "items", "requests", "retries", "redirects"),
+    *(
+        "discovered",
+        "pages",
+        "items_taken",
+        "items",
+        "requests",
+        "repeated",
+        "retries",
+        "redirects",
+    ),
     *("from_cache", "bytes_received", "bytes_expanded", "slow_callbacks"),
 )
 _REASONS = ("items_dropped", "items_failed", "filtered", "failed", "raised", "spoilt")
@@ -63,6 +72,8 @@ class Counters:
     """Why the whole crawl cannot go on. Empty while it can."""
     requests: int = 0
     """Attempts that were sent and ended, including redirects and retries."""
+    repeated: int = 0
+    """Requests that a run before this one had sent too, and could not end."""
     retries: int = 0
     redirects: int = 0
     from_cache: int = 0
@@ -183,6 +194,7 @@ class Counters:
             items_dropped=dict(self.items_dropped),
             items_failed=dict(self.items_failed),
             requests=self.requests,
+            repeated=self.repeated,
             retries=self.retries,
             redirects=self.redirects,
             from_cache=self.from_cache,
