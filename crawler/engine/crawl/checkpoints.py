@@ -57,7 +57,10 @@ class NoCheckpoints:
         return math.inf
 
     def begin(self) -> None:
-        """Take over what an earlier run has kept. Called before the first request."""
+        """Take over what an earlier run has kept. Called before the sinks are opened."""
+
+    def opened(self) -> None:
+        """Keep how long the files of items are. Called before the first item."""
 
     def is_known_start(self, output: Any) -> bool:
         """Whether an earlier run has taken this output of the spider's start."""
@@ -120,6 +123,12 @@ class Checkpoints(NoCheckpoints):
         marks = self._kept.value(MARKS) or {}
         self._item_writer.begin_at(dict.fromkeys(marks) if self._kept.found.is_clean else marks)
         resume(self._kept, self._context, self._frontier, self._journal, self._sender)
+
+    def opened(self) -> None:
+        """Make the first checkpoint, so that each file has a mark before it has an item. Raises
+        StoreFailed and SinkFailed."""
+        self._begin()
+        self._wait()
 
     def is_known_start(self, output: Any) -> bool:
         """Whether an earlier run has taken this start request. If not, it is noted."""

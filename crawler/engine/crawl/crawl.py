@@ -211,6 +211,7 @@ class Crawl:
         self.counters.timing.begin(self.counters.pages)
         log.info("crawl starts", task=self.name, spider=self.spider.name)
         self._item_writer.open()
+        self._checkpoints.opened()
         self._start = self._starting()
         self._context.time_slice.begin()
         self._close_conditions.begin()
