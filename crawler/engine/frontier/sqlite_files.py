@@ -62,9 +62,10 @@ def _prepare(database: sqlite3.Connection) -> None:
             f" {_FORMAT}); go on with that version, or begin anew with --anew"
         )
     with transaction(database):
-        database.execute(f"PRAGMA user_version = {_FORMAT}")
-        for statement in _TABLES.split(";"):
-            database.execute(statement)
+        if not found:  # a file that is there is only read before it is known to be whole
+            database.execute(f"PRAGMA user_version = {_FORMAT}")
+            for statement in _TABLES.split(";"):
+                database.execute(statement)
 
 
 @contextlib.contextmanager

@@ -331,6 +331,8 @@ class SqliteStore:
 
     def _fold(self) -> None:
         """Make one row of the steps since the last fold, and write down which requests wait."""
+        if self._number == self._folded:
+            return
         parts = [self._joined(column, self._folded) for column in ("marks", "starts")]
         self._do("DELETE FROM step WHERE number > ?", (self._folded,))
         values = [sealed(part.tobytes()) if part else None for part in parts]

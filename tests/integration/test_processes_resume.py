@@ -1,0 +1,269 @@
+"""`crawler runspider --resume`: real processes that are killed, stopped and started again."""
+
+import csv
+import gzip
+import json
+import os
+import re
+import resource
+import signal
+import subprocess
+import sys
+from collections import Counter
+from xml.etree import ElementTree
+
+import pyarrow.parquet as pq
+import pytest
+
+from tests.integration.lab import ROOT
+from tests.site import Site
+from tests.site.asked import html
+from tests.site.crawling import lines
+from tests.waiting import PATIENCE_S, eventually
+
+PAGES = 150
+MANY = 900
+"""Enough for several checkpoints in the middle."""
+BATCH = 200 + 16
+"""What a checkpoint may miss: the pages of one batch, and those in flight."""
+
+SPIDER = """
+from crawler import Spider
+
+
+class Tree(Spider):
+    name = "tree"
+    start_urls = ["{site}"]
+
+    def parse(self, response):
+        yield {{"page": response.url.rsplit("/", 1)[1], "text": "ä" * 20}}
+        yield from response.follow_all(css="a", callback=self.parse_page)
+
+    def parse_page(self, response):
+        yield from self.parse(response)
+"""
+
+
+def tree(most):
+    """/tree/7: links to three pages that come later, and to two that came before."""
+
+    def page(asked):
+        number = int(asked.path.rsplit("/", 1)[1])
+        later = [to for to in range(3 * number + 1, 3 * number + 4) if to < most]
+        known = [max(1, number // 2), max(1, number // 3)]
+        return html(f"page {number}", *(f"{asked.path}/../{to}" for to in [*later, *known]))
+
+    return page
+
+
+@pytest.fixture
+def site():
+    with Site(pages={"tree": tree(PAGES), "forest": tree(MANY)}) as site:
+        yield site
+
+
+@pytest.fixture
+def folder(tmp_path, site):
+    (tmp_path / "tree.py").write_text(SPIDER.format(site=site.url("/tree/0")))
+    (tmp_path / "forest.py").write_text(SPIDER.format(site=site.url("/forest/0")))
+    return tmp_path
+
+
+def start(folder, *arguments, file="tree.py", kept=("--resume", "kept"), limit_bytes=None):
+    """A process that crawls."""
+
+    def limit():
+        if limit_bytes is not None:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, limit_bytes))
+
+    quick = ("-s", "delay_s=0", "-s", "robots=false", "-s", "host_concurrency=8")
+    return subprocess.Popen(
+        [sys.executable, "-m", "crawler", "runspider", file, *kept, *quick, *arguments],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=limit,
+    )
+
+
+def ended(process):
+    """Its exit status, and what it told."""
+    with process:
+        out, err = process.communicate(timeout=2 * PATIENCE_S)
+    return process.returncode, out, err
+
+
+def cut_off(folder, site, after, *arguments, by=signal.SIGKILL, **options):
+    """A crawl that is ended after so many requests."""
+    process = start(folder, *arguments, **options)
+    eventually(lambda: len(site.hits) >= after or process.poll() is not None)
+    process.send_signal(by)
+    return ended(process)
+
+
+def asked_twice(site):
+    """The pages that were asked for more than once."""
+    return {url for url, count in Counter(site.paths()).items() if count > 1}
+
+
+def pages_of(items):
+    return sorted(int(item["page"]) for item in items)
+
+
+WHOLE = list(range(PAGES))
+FORMATS = ("jsonl", "csv", "json", "xml", "json.gz", "csv.gz", "parquet", "db")
+
+
+def read(folder, kind):
+    path = folder / f"items.{kind}"
+    if kind == "parquet":
+        return pq.read_table(path).to_pylist()
+    if kind == "db":
+        shown = subprocess.check_output(["sqlite3", "-json", path, "SELECT page FROM tree"])
+        return json.loads(shown)
+    data = gzip.decompress(path.read_bytes()) if kind.endswith("gz") else path.read_bytes()
+    text = data.decode()
+    if kind.startswith("csv"):
+        return list(csv.DictReader(text.splitlines()))
+    if kind == "xml":
+        return [{"page": item.findtext("page")} for item in ElementTree.fromstring(text)]
+    if kind == "jsonl":
+        return [json.loads(line) for line in text.splitlines()]
+    return json.loads(text)
+
+
+def test_after_kill_9_nothing_is_lost_and_each_item_is_there_once_in_each_format(folder, site):
+    outputs = [word for kind in FORMATS for word in ("-o", f"items.{kind}")]
+    for after in (MANY // 2, MANY * 3 // 4):
+        status, _, _ = cut_off(folder, site, after, *outputs, file="forest.py")
+        assert status == -signal.SIGKILL
+    before = len(site.hits)
+    status, out, err = ended(start(folder, *outputs, file="forest.py"))
+    assert status == 0
+    [(done, left)] = re.findall(r"going on with kept: ([\d,]+) pages done, ([\d,]+) requests", err)
+    assert int(done) + int(left) <= MANY
+    assert int(done) >= before - 2 * BATCH - 50
+    for kind in FORMATS:
+        assert pages_of(read(folder, kind)) == list(range(MANY)), kind
+    assert len(asked_twice(site)) <= 2 * (BATCH + 50)
+    told = int(re.search(r"^repeated +([\d,]+) request", out, re.M)[1].replace(",", ""))
+    assert len(asked_twice(site)) <= told <= 2 * (BATCH + 50)
+    assert re.search(rf"^pages +{MANY}$", out, re.M)
+    assert "the crawl is done; what kept kept of it is removed" in err
+    assert not (folder / "kept").exists()
+
+
+@pytest.mark.parametrize("kept", [("--resume", "kept"), ("-s", "JOBDIR=kept")])
+def test_after_ctrl_c_nothing_is_asked_again(folder, site, kept):
+    status, out, err = cut_off(folder, site, 100, "-O", "items.jsonl", by=signal.SIGINT, kept=kept)
+    assert status == 130
+    assert re.search(r"^result +stopped$", out, re.M)
+    assert re.search(r"([\d,]+) requests to go: the same command goes on with kept", err)
+    written = len(lines(folder / "items.jsonl"))
+    status, out, err = ended(start(folder, "-O", "items.jsonl", kept=kept))
+    assert status == 0
+    assert f"going on with kept: {written} pages done" in err
+    assert not asked_twice(site)
+    assert pages_of(lines(folder / "items.jsonl")) == WHOLE
+    assert "repeated" not in out
+
+
+def test_what_others_appended_after_a_stop_is_not_cut_off(folder, site):
+    cut_off(folder, site, 50, "-o", "items.jsonl", by=signal.SIGINT)
+    with (folder / "items.jsonl").open("a") as file:
+        file.write('{"page": "-1"}\n')
+    assert ended(start(folder, "-o", "items.jsonl"))[0] == 0
+    assert pages_of(lines(folder / "items.jsonl")) == [-1, *WHOLE]
+
+
+def test_a_callback_that_is_gone_is_named_and_its_requests_fail(folder, site):
+    cut_off(folder, site, 100, "-o", "items.jsonl", by=signal.SIGINT)
+    path = folder / "tree.py"
+    path.write_text(path.read_text().replace("parse_page", "parse_leaf"))
+    status, out, err = ended(start(folder, "-o", "items.jsonl"))
+    assert status == 0
+    assert "the spider has no method 'parse_page' any more" in err
+    [failed] = re.findall(r"^failed +callback parse_page is gone: (\d+)$", out, re.M)
+    assert len(lines(folder / "items.jsonl")) + int(failed) <= PAGES
+    assert int(failed) > 0
+
+
+def test_a_folder_in_use_is_refused(folder, site):
+    with start(folder, "-s", "delay_s=1") as first:
+        eventually(lambda: len(site.hits) > 0)
+        status, _, err = ended(start(folder))
+        first.send_signal(signal.SIGKILL)
+    assert status == 1
+    assert "kept is in use by another crawl; wait for its end, or choose another folder" in err
+    assert "Traceback" not in err
+
+
+def test_a_damaged_file_is_named_kept_aside_and_never_overwritten(folder, site):
+    cut_off(folder, site, 100, "-o", "items.jsonl", by=signal.SIGINT)
+    file = folder / "kept" / "frontier.db"
+    data = bytearray(file.read_bytes())
+    for at in range(4096, len(data), 1024):
+        data[at : at + 16] = os.urandom(16)
+    file.write_bytes(data)
+    before = len(site.hits)
+    status, _, err = ended(start(folder, "-o", "items.jsonl"))
+    assert status == 1
+    assert re.search(r"kept/frontier.db is damaged \(.+\). It was renamed to \S+\.damaged-1", err)
+    assert "Traceback" not in err
+    assert (folder / "kept" / "frontier.db.damaged-1").read_bytes() == data
+    assert len(site.hits) == before
+    status, _, err = ended(start(folder, "-O", "items.jsonl"))
+    assert status == 0
+    assert "going on" not in err
+    assert (folder / "kept" / "frontier.db.damaged-1").read_bytes() == data
+    assert pages_of(lines(folder / "items.jsonl")) == WHOLE
+
+
+def test_a_full_disk_is_told_and_nothing_is_lost(folder, site):
+    some = ("-o", "items.jsonl")
+    status, _, err = ended(start(folder, *some, file="forest.py", limit_bytes=150_000))
+    assert status == 1
+    [told] = [line for line in err.splitlines() if "the crawl failed" in line]
+    assert "the state of the crawl cannot be kept in kept" in told
+    assert "is there room" in told
+    assert "Traceback" not in err
+    assert len(site.hits) < MANY
+    assert ended(start(folder, *some, file="forest.py"))[0] == 0
+    assert pages_of(lines(folder / "items.jsonl")) == list(range(MANY))
+
+
+def test_anew_says_what_it_drops(folder, site):
+    cut_off(folder, site, 100, "-o", "items.jsonl", by=signal.SIGINT)
+    written = len(lines(folder / "items.jsonl"))
+    status, _, err = ended(start(folder, "--anew", "-O", "items.jsonl"))
+    assert status == 0
+    assert re.search(rf"beginning anew: kept forgets {written} pages done, \d+ requests to go", err)
+    assert pages_of(lines(folder / "items.jsonl")) == WHOLE
+
+
+def test_another_crawl_in_the_folder_is_refused(folder, site):
+    cut_off(folder, site, 20, by=signal.SIGINT)
+    status, _, err = ended(start(folder, "-a", "depth=3"))
+    assert status == 1
+    assert "kept keeps a crawl of other arguments of it" in err
+    assert "--anew" in err
+
+
+def test_standard_output_is_no_place_for_exact_items_and_that_is_told(folder, site):
+    _, out, err = cut_off(folder, site, 50, "-o", "-", by=signal.SIGINT)
+    assert "items on standard output cannot be taken back: after a kill some come twice" in err
+    assert out.startswith("{")
+
+
+def test_anew_without_a_folder_is_refused(folder):
+    status, _, err = ended(start(folder, "--anew", kept=()))
+    assert status == 2
+    assert "--anew: drops what a folder keeps; name it with --resume" in err
+
+
+def test_what_is_refused_before_it_begins_leaves_no_folder(folder):
+    status, _, _ = ended(start(folder, "-a", "start_urls=ftp://h/"))
+    assert status == 2
+    assert not (folder / "kept").exists()
