@@ -108,6 +108,8 @@ def _take_back(kept: Kept, context: CrawlContext, frontier: Frontier, journal: J
             else:
                 frontier.take_back(job, now_s + waiting.wait_s)
         context.time_slice.give_way()
+        if context.close_conditions.over:
+            break  # the others stay in the store as they are
     for name, count in gone.items():
         log.error(
             f"the spider has no method {name!r} any more; the requests that wait for it fail",

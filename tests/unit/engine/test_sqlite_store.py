@@ -1,0 +1,236 @@
+"""The store in files: it stays small, notices damage, and holds nobody up."""
+
+import shutil
+import sqlite3
+import subprocess
+import sys
+from array import array
+from random import Random
+
+import gevent
+import pytest
+
+from crawler.engine.frontier import sqlite_store
+from crawler.engine.frontier.asked import MOST, Asked
+from crawler.engine.frontier.sqlite_store import SqliteStore
+from crawler.engine.frontier.store import Step, StoreDamaged, StoreFailed, StoreInUse, Waiting
+
+
+def waiting(id):
+    return Waiting(id, f"http://host-{id % 7}", 0, b'[{"url": "http://host/%d"}, 3]' % id)
+
+
+def step_of(seen, first, count, ended=()):
+    for id in range(first, first + count):
+        seen.add(1 + id * 0x9E3779B97F4A7C15 % 2**64)
+    added = [waiting(id) for id in range(first, first + count)]
+    return Step(marks=seen.take_news(), added=added, ended=ended, state={"counters": "x" * 500})
+
+
+def bytes_of(folder):
+    return sum(path.stat().st_size for path in folder.iterdir())
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    monkeypatch.setattr(sqlite_store, "FOLD_STEPS", 16)
+    monkeypatch.setattr(sqlite_store, "SNAPSHOT_MARKS", 5000)
+
+
+def churned(folder, turns):
+    """A store in which a thousand requests wait, after so many times fifty came and went."""
+    store = SqliteStore(folder)
+    seen = store.open().seen
+    chosen, live = Random(1), list(range(1000))
+    store.write(step_of(seen, 0, 1000))
+    for turn in range(turns):
+        first = 1000 + 50 * turn
+        over = [live.pop(chosen.randrange(len(live))) for _ in range(50)]
+        store.write(step_of(seen, first, 50, over))
+        live += range(first, first + 50)
+    store.close(is_clean=True)
+    return live, len(seen)
+
+
+def test_it_does_not_grow_while_as_much_waits_as_before(tmp_path, quick):
+    _, known = churned(tmp_path / "some", 100)
+    live_later, known_later = churned(tmp_path / "many", 400)
+    before = bytes_of(tmp_path / "some") - 16 * known
+    assert bytes_of(tmp_path / "many") - 16 * known_later < 1.5 * before
+    database = sqlite3.connect(tmp_path / "many" / "frontier.db")
+    [[records]] = database.execute("SELECT sum(size) FROM chunk").fetchall()
+    database.close()
+    assert records <= 5 * len(live_later)  # a row of which little is left is written anew
+    found, requests = read_all(tmp_path / "many")
+    assert sorted(request.id for request in requests) == sorted(live_later)
+    assert len(found.seen) == known_later
+    assert len(list((tmp_path / "many").glob("seen-*.bin"))) == 1
+
+
+def test_a_row_is_gone_when_all_its_requests_are(tmp_path):
+    store = SqliteStore(tmp_path)
+    seen = store.open().seen
+    store.write(step_of(seen, 0, 1000))
+    store.write(step_of(seen, 1000, 1, range(1000)))
+    store.close(is_clean=True)
+    database = sqlite3.connect(tmp_path / "frontier.db")
+    assert database.execute("SELECT first FROM chunk").fetchall() == [(1000,)]
+    database.close()
+
+
+def kept(folder):
+    store = SqliteStore(folder)
+    seen = store.open().seen
+    for turn in range(40):
+        store.write(
+            step_of(seen, 300 * turn, 300, range(max(0, 300 * turn - 300), max(0, 300 * turn - 30)))
+        )
+    store.close(is_clean=True)
+
+
+def change(path, at):
+    data = bytearray(path.read_bytes())
+    data[at] ^= 0x10
+    path.write_bytes(data)
+    return bytes(data)
+
+
+def read_all(folder):
+    store = SqliteStore(folder)
+    try:
+        found = store.open()
+        requests = store.lease(100_000)
+    finally:
+        store.close()
+    return found, requests
+
+
+def test_whatever_byte_has_changed_it_reads_what_was_written_or_says_so(tmp_path, quick):
+    kept(tmp_path / "whole")
+    found, requests = read_all(tmp_path / "whole")
+    told = 0
+    for turn in range(60):
+        folder = shutil.copytree(tmp_path / "whole", tmp_path / str(turn))
+        path = Random(turn).choice([folder / "frontier.db", *folder.glob("seen-*.bin")])
+        data = change(path, Random(turn).randrange(path.stat().st_size))
+        try:
+            again, others = read_all(folder)
+        except StoreDamaged as error:
+            told += 1
+            assert path.name in error.args[0]  # noqa: PT017
+            [aside] = folder.glob(f"{path.name}.damaged-1")
+            assert aside.read_bytes() == data
+            assert not list(folder.glob("*.db")) + list(folder.glob("*.bin"))
+        except StoreFailed:
+            told += 1  # the number of the format itself has changed
+        else:
+            assert sorted(others) == sorted(requests)
+            assert (len(again.seen), again.state) == (len(found.seen), found.state)
+    assert told > 20
+
+
+def test_a_seen_set_that_is_missing_is_told_by_name(tmp_path, quick):
+    kept(tmp_path)
+    [path] = tmp_path.glob("seen-*.bin")
+    path.unlink()
+    with pytest.raises(StoreDamaged, match=rf"{path.name} is damaged \(.*No such file"):
+        read_all(tmp_path)
+    assert read_all(tmp_path)[0].is_new  # what was there is kept aside
+
+
+def test_two_stores_of_one_folder_exclude_each_other(tmp_path):
+    first = SqliteStore(tmp_path)
+    first.open()
+    with pytest.raises(StoreInUse, match="in use by another crawl"):
+        SqliteStore(tmp_path).open()
+    first.write(Step(state={"a": "1"}))
+    first.close()
+    assert read_all(tmp_path)[0].state == {"a": "1"}
+
+
+def test_a_file_of_another_version_is_refused_and_stays(tmp_path):
+    kept(tmp_path)
+    database = sqlite3.connect(tmp_path / "frontier.db")
+    database.execute("PRAGMA user_version = 99")
+    database.close()
+    with pytest.raises(StoreFailed, match="another version of the crawler"):
+        read_all(tmp_path)
+    assert (tmp_path / "frontier.db").exists()
+
+
+def test_a_folder_that_cannot_be_made_is_told(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreFailed, match="may this user write there"):
+        SqliteStore(tmp_path / "file" / "kept").open()
+
+
+def test_a_step_that_fails_is_not_there_at_all(tmp_path, monkeypatch):
+    store = SqliteStore(tmp_path)
+    seen = store.open().seen
+    store.write(step_of(seen, 0, 10))
+
+    def fail(step):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(store, "_values", fail)
+    with pytest.raises(StoreFailed, match=r"No space left.*run the same command again"):
+        store.write(step_of(seen, 10, 10, range(5)))
+    store.close()
+    found, requests = read_all(tmp_path)
+    assert sorted(request.id for request in requests) == list(range(10))
+    assert len(found.seen) == 10
+
+
+def test_the_hub_goes_on_while_it_writes_and_reads(tmp_path, quick):
+    store = SqliteStore(tmp_path)
+    seen = store.open().seen
+    ticks, again = [], SqliteStore(tmp_path)
+
+    def tick():
+        while True:
+            ticks.append(1)
+            gevent.sleep(0)
+
+    greenlet = gevent.spawn(tick)
+    gevent.sleep(0)
+    for work in (
+        lambda: store.write(step_of(seen, 0, 20_000)),
+        lambda: store.write(Step(ended=range(10_000))),
+        store.close,
+        again.open,
+    ):
+        before = len(ticks)
+        work()
+        assert len(ticks) > before + 1
+    again.close()
+    greenlet.kill()
+
+
+def test_a_crawl_without_a_store_imports_no_sqlite():
+    code = "import crawler.cli.runspider, sys; assert 'sqlite3' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=30)
+
+
+def test_what_was_sent_is_remembered_by_a_later_process(tmp_path):
+    ring = Asked(tmp_path / "asked.bin")
+    for mark in range(10, 15):
+        ring.note(mark)
+    again = Asked(tmp_path / "asked.bin")  # the first was not closed, as after a kill
+    assert (again.count, list(again.since(2))) == (5, [12, 13, 14])
+    for mark in range(MOST):
+        again.note(mark)
+    assert list(again.since(0)) == list(range(MOST))
+    again.close()
+    ring.close()
+
+
+def test_what_was_in_flight_or_sent_after_the_last_step_is_told(tmp_path):
+    store = SqliteStore(tmp_path)
+    store.open()
+    for mark in (1, 2, 3):
+        store.sending(mark)
+    store.write(Step(in_flight=[3], sent=3, marks=array("Q")))
+    store.sending(4)
+    store.close()
+    found, _ = read_all(tmp_path)
+    assert (sorted(found.asked), found.sent) == ([3, 4], 4)
