@@ -10,7 +10,7 @@ SHELL := bash
 .SHELLFLAGS := -o pipefail -c
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all check lint faults model soak failover bench-placement bench-engine bench-startup mutants proto clean
+.PHONY: help run test test-all check lint faults model soak failover bench-placement bench-engine bench-frontier bench-startup mutants proto clean
 
 MINUTES ?= 10
 STEPS ?= 50000
@@ -56,6 +56,9 @@ bench-placement: $(VENV)/.test ## How fast tasks are placed: make bench-placemen
 
 bench-engine: $(VENV)/.test ## How fast the crawl engine is, beside Scrapy: make bench-engine [ROWS="speed hosts"]
 	@$(BIN)/python -m bench.engine $(ROWS)
+
+bench-frontier: $(VENV)/.test ## What it costs that a crawl can go on, and what a kill costs: make bench-frontier [ROWS="speed killed"]
+	@$(BIN)/python -m bench.frontier $(ROWS)
 
 bench-startup: $(VENV)/.test ## What a command costs before it says anything
 	@$(BIN)/python -m bench.startup

@@ -38,8 +38,7 @@ def pin() -> None:
 def tell(pages: int, seconds: float) -> None:
     """The result, for the process that compares."""
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    used = {"cpu_s": time.process_time(), "thread_s": time.thread_time()}
-    print(json.dumps({"pages": pages, "seconds": seconds, "peak_mb": peak_mb, **used}))
+    print(json.dumps({"pages": pages, "seconds": seconds, "peak_mb": peak_mb}))
 
 
 def timed(work: Callable[[], int]) -> None:

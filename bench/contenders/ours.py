@@ -1,9 +1,9 @@
 """The crawl by this engine.
 
-    python -m bench.contenders.ours class|declared|fetch URL ITEMS [FOLDER]
+    python -m bench.contenders.ours class|declared|fetch URL ITEMS
 
 `class` is the spider of the comparison, `declared` the same as data, `fetch` has callbacks that do
-nothing. With a folder, the crawl keeps its state there.
+nothing.
 """
 
 from __future__ import annotations
@@ -20,9 +20,7 @@ from crawler.runtime import prepare
 prepare()
 
 from crawler import Request, Response, Spider  # noqa: E402  # after what it may not precede
-from crawler.engine.crawl.resume import open_store  # noqa: E402
 from crawler.engine.engine import Engine  # noqa: E402
-from crawler.engine.frontier.sqlite_store import SqliteStore  # noqa: E402
 from crawler.engine.items.sinks.json_lines import JsonLinesSink  # noqa: E402
 from crawler.engine.spiders.declarative import compile_declaration  # noqa: E402
 from crawler.model.records import Spec  # noqa: E402
@@ -57,15 +55,14 @@ def spider(kind: str) -> type[Spider]:
     return names["Following"]  # type: ignore[no-any-return]
 
 
-def main(kind: str, base: str, items: Path, folder: str = "") -> None:
+def main(kind: str, base: str, items: Path) -> None:
     """Crawl the site."""
     found = spider(kind)
     settings = CrawlSettings(delay_s=0, host_concurrency=64, concurrency=64)
     engine = Engine(settings, {found.name: found}, private_targets=["127.0.0.0/8"])
     engine.start()
     spec = Spec(found.name, parameters={"start_urls": [f"{base}/p/0.html"]})
-    kept = open_store(SqliteStore(Path(folder)), spec) if folder else None
-    crawl = engine.crawl(spec, JsonLinesSink(items), kept)
+    crawl = engine.crawl(spec, JsonLinesSink(items))
     crawl.run()
     engine.stop()
     assert not crawl.counts.failures, crawl.failures_by_reason
@@ -74,4 +71,4 @@ def main(kind: str, base: str, items: Path, folder: str = "") -> None:
 
 if __name__ == "__main__":
     pin()
-    main(sys.argv[1], sys.argv[2], Path(sys.argv[3]), *sys.argv[4:])
+    main(sys.argv[1], sys.argv[2], Path(sys.argv[3]))

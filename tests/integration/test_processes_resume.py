@@ -24,7 +24,7 @@ from tests.waiting import PATIENCE_S, eventually
 PAGES = 150
 MANY = 900
 """Enough for several checkpoints in the middle."""
-BATCH = 200 + 16
+BATCH = 128 + 16
 """What a checkpoint may miss: the pages of one batch, and those in flight."""
 
 SPIDER = """

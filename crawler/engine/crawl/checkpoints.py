@@ -40,7 +40,7 @@ log = get_logger(__name__)
 
 CHECKPOINT_S = 0.5
 """The seconds that something done stays only in memory, at most, if the disk is quick."""
-BATCH = 200
+BATCH = 128
 """So many settled requests make a checkpoint at once. With fewer, each page costs the disk more."""
 MOST_BEHIND = 1000
 """With so many settled requests the crawl waits for the disk."""
@@ -104,6 +104,8 @@ class Checkpoints(NoCheckpoints):
         self._due_s = -math.inf
         self._cookies_s = -math.inf
         """The monotonic time before which the cookies are not read again."""
+        self._texts = dict(kept.found.state)
+        """What the store has."""
         self._rested = bool(kept.found.rests)
         self._is_clean = False
 
@@ -204,7 +206,9 @@ class Checkpoints(NoCheckpoints):
             self._cookies_s = began_s + took_s / DEAR_SHARE
         if state_of(self._context.spider):
             made[SPIDER] = self._spider_state()
-        return made
+        changed = {name: text for name, text in made.items() if self._texts.get(name) != text}
+        self._texts.update(changed)
+        return changed
 
     def _counters(self) -> dict[str, Any]:
         kept, lost = self._context.counters.kept(), self._item_writer.lost

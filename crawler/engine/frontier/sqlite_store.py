@@ -149,10 +149,7 @@ class SqliteStore:
             found = self._load(values)
             found.epoch = last + 1 if epoch is None else epoch
             self._asked = Asked(self._folder / sqlite_files.ASKED)
-            found.asked = [
-                *numbers(values.get("in_flight", sealed(b""))),
-                *self._asked.since(values.get("sent", 0)),
-            ]
+            found.asked = [*found.asked, *self._asked.since(found.sent)]
             found.sent = self._asked.count
             self._put({"epoch": found.epoch, "clean": 0})
             sqlite_files.drop_seen(self._folder, values.get("seen", ""))
@@ -166,7 +163,7 @@ class SqliteStore:
         self._load_requests()
         self._free_later = deque(self._later)
         self._free_rows = deque(row.first for row in self._rows)
-        self._next_id = values.get("next", 0)
+        self._next_id, sent, *in_flight = numbers(values["now"]) if "now" in values else (0, 0)
         now_s = self._now_s()
         rests = json.loads(values.get("rests", "{}"))
         return Found(
@@ -177,6 +174,8 @@ class SqliteStore:
             next_id=self._next_id,
             seen=self._seen,
             starts=self._joined("starts", 0),
+            asked=in_flight,
+            sent=sent,
             rests={
                 host: Rest(_left_s(until_s, left_s, now_s), pause_s, is_down)
                 for host, (until_s, left_s, pause_s, is_down) in rests.items()
@@ -326,8 +325,8 @@ class SqliteStore:
             made["rests"] = json.dumps(
                 {host: (now_s + rest.left_s, *rest) for host, rest in step.rests.items()}
             )
-        made["in_flight"] = sealed(array("Q", step.in_flight).tobytes())
-        return {**made, "next": self._next_id, "sent": step.sent}
+        made["now"] = sealed(array("Q", [self._next_id, step.sent, *step.in_flight]).tobytes())
+        return made
 
     def _fold(self) -> None:
         """Make one row of the steps since the last fold, and write down which requests wait."""

@@ -1,0 +1,99 @@
+"""The crawl by this engine, with its state kept in files.
+
+    python -m bench.contenders.kept URL ITEMS FOLDER
+
+It goes on if the folder keeps a crawl. Ctrl-C stops it in order. It tells what the thread of the
+store used, and the longest time for which a checkpoint held the hub.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from bench.contenders.common import pin
+from bench.contenders.ours import spider
+from crawler.engine.crawl.checkpoints import Checkpoints
+from crawler.engine.crawl.resume import open_store
+from crawler.engine.engine import Engine
+from crawler.engine.frontier.sqlite_store import SqliteStore
+from crawler.engine.frontier.store import Step
+from crawler.engine.items.sinks.json_lines import JsonLinesSink
+from crawler.model.records import Spec
+from crawler.settings.crawl import CrawlSettings
+
+
+class TimedStore(SqliteStore):
+    """Measures the processor's time of its thread."""
+
+    spent_s = 0.0
+    steps = 0
+
+    def _write(self, step: Step) -> None:
+        began_s = time.thread_time()
+        super()._write(step)
+        self.spent_s += time.thread_time() - began_s
+        self.steps += 1
+
+
+class TimedCheckpoints:
+    """Measures how long the crawl computes for a checkpoint."""
+
+    longest_s = 0.0
+
+    @classmethod
+    def install(cls) -> None:
+        """Measure from now on."""
+        begin = Checkpoints._begin
+
+        def timed(self: Checkpoints, **options: Any) -> None:
+            began_s = time.thread_time()
+            begin(self, **options)
+            cls.longest_s = max(cls.longest_s, time.thread_time() - began_s)
+
+        Checkpoints._begin = timed  # type: ignore[method-assign]
+
+
+def main(base: str, items: Path, folder: Path) -> None:
+    """Crawl the site, or the rest of it."""
+    found = spider("class")
+    settings = CrawlSettings(delay_s=0, host_concurrency=64, concurrency=64)
+    engine = Engine(settings, {found.name: found}, private_targets=["127.0.0.0/8"])
+    engine.start()
+    spec = Spec(found.name, parameters={"start_urls": [f"{base}/p/0.html"]})
+    store = TimedStore(folder)
+    began_s = time.perf_counter()
+    kept = open_store(store, spec)
+    before = kept.found.waiting
+    opened_s = time.perf_counter() - began_s
+    crawl = engine.crawl(spec, JsonLinesSink(items), kept)
+    signal.signal(signal.SIGINT, lambda *_: crawl.stop())
+    TimedCheckpoints.install()
+    crawl.run()
+    store.close()
+    engine.stop()
+    told = crawl.statistics
+    print(
+        json.dumps(
+            {
+                "pages": told.pages,
+                "seconds": crawl.counts.seconds,
+                "is_done": crawl.is_done,
+                "repeated": told.repeated,
+                "waited_before": before,
+                "opened_s": opened_s,
+                "store_us": store.spent_s * 1e6,
+                "steps": store.steps,
+                "longest_ms": TimedCheckpoints.longest_s * 1000,
+            }
+        )
+    )
+
+
+if __name__ == "__main__":
+    pin()
+    main(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]))
