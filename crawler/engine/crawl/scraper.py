@@ -43,7 +43,7 @@ class Scraper:
     _journal: NoJournal = field(default_factory=NoJournal)
     _has_told_cut: bool = False
     is_broken_off: bool = False
-    """Whether the crawl was over before a callback was. Its page is not done then."""
+    """Whether the crawl was over before a callback was. Then no checkpoint is made any more."""
 
     def refuse(self, job: Job, error: FetchError | None) -> None:
         """End a request that is not sent. Without an error, robots.txt forbids it."""
@@ -53,7 +53,7 @@ class Scraper:
             self._journal.page = job
             self._context.counters.filter("robots", job.url)
             self._tell_errback(job, failures.IgnoreRequest("robots.txt does not allow it"))
-            self._end(job)
+            self._journal.ended(job)
 
     def follow(self, job: Job, result: FetchAnswer | FetchError) -> None:
         """Process the result of a request."""
@@ -69,11 +69,6 @@ class Scraper:
             context.spider.handle_httpstatus_list,
         )
         if self._carry_out(job, verdict):
-            self._end(job)
-
-    def _end(self, job: Job) -> None:
-        """Note that a request has its end, unless its callback was broken off."""
-        if not self.is_broken_off:
             self._journal.ended(job)
 
     def _tell_cut(self, job: Job) -> None:

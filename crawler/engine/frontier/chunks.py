@@ -8,7 +8,7 @@ what waits.
 from __future__ import annotations
 
 from bisect import bisect_right, insort
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from crawler.engine.frontier.store import Waiting
@@ -97,13 +97,13 @@ def grouped(requests: Sequence[Waiting]) -> Iterator[tuple[Row, Sequence[Waiting
     for at in range(1, len(requests) + 1):
         if at == len(requests) or requests[at].id - requests[start].id >= SPAN:
             part = requests[start:at]
-            yield Row(part[0].id, live_of(part[0].id, (r.id for r in part)), len(part)), part
+            yield Row(part[0].id, _live_of(part), len(part)), part
             start = at
 
 
-def live_of(first: int, ids: Iterable[int]) -> int:
-    """The bits of these ids."""
-    live = 0
-    for id in ids:
-        live |= 1 << id - first
-    return live
+def _live_of(requests: Sequence[Waiting]) -> int:
+    """The bits of new requests."""
+    first, last = requests[0].id, requests[-1].id
+    if last - first == len(requests) - 1:  # nearly always
+        return (1 << len(requests)) - 1
+    return sum(1 << request.id - first for request in requests)
