@@ -483,11 +483,15 @@ class Hidden(Spider):
         for to in (2 * number + 1, 2 * number + 2):
             if to < 15:
                 yield Request(f"http://h/{to}", lambda response: self.parse(response))
+        yield Request(f"http://h/leaf/{number}", self.parse_leaf)
+
+    def parse_leaf(self, response):
+        pass
 
 
-@pytest.mark.parametrize("done", range(12))
+@pytest.mark.parametrize("done", range(0, 24, 2))
 def test_requests_that_cannot_be_written_down_are_not_lost(done, monkeypatch):
-    monkeypatch.setattr(checkpoints, "BATCH", 2)
+    monkeypatch.setattr(checkpoints, "CHECKPOINT_S", 0.01)
     world = World(Hidden)
     world.begin()
     world.until(pages_are(world, done))
