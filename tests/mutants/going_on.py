@@ -155,6 +155,6 @@ MUTANTS = [
         "crawler/engine/frontier/sqlite_store.py",
         "if row.is_sparse:",
         "if False:",
-        f"{_FILES} -k does_not_grow",
+        f"{_FILES} -k little_is_left",
     ),
 ]
