@@ -173,6 +173,16 @@ def test_a_host_rests_for_what_is_left(place, clock):
     assert left(place)[0].rests == {}
 
 
+def test_how_long_nothing_was_sent_is_told(place, clock):
+    clock.advance(1000.0)
+    store = place.again()
+    assert store.open().idle_s == float("inf")
+    store.sending(5)
+    store.close()
+    clock.advance(3.0)
+    assert left(place)[0].idle_s == pytest.approx(3.0)
+
+
 def test_each_run_has_a_later_epoch(place):
     assert [run(place).epoch, run(place).epoch, run(place, epoch=7).epoch] == [1, 2, 7]
     assert run(place).epoch == 8

@@ -20,6 +20,7 @@ ALL = Statistics(
     items_failed={"disk full": 7},
     requests=8,
     retries=9,
+    repeated=23,
     redirects=10,
     from_cache=11,
     bytes_received=12,

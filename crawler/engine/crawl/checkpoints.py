@@ -23,6 +23,7 @@ from crawler.engine.crawl.item_writer import ItemWriter, SinkFailed
 from crawler.engine.crawl.resume import (
     COOKIES,
     COUNTERS,
+    LIMITS,
     MARKS,
     SPIDER,
     Kept,
@@ -45,7 +46,8 @@ BATCH = 128
 MOST_BEHIND = 1000
 """With so many settled requests the crawl waits for the disk."""
 DEAR_SHARE = 0.01
-"""The share of the time that may go into reading the cookies of a crawl that has thousands."""
+"""The share of the time that may go into writing cookies and limits, of which some crawls have
+thousands. Those of such a crawl may be some seconds old after a kill."""
 
 
 class NoCheckpoints:
@@ -102,8 +104,8 @@ class Checkpoints(NoCheckpoints):
         self._under_way: Greenlet | None = None
         self._fault: StoreFailed | SinkFailed | None = None
         self._due_s = -math.inf
-        self._cookies_s = -math.inf
-        """The monotonic time before which the cookies are not read again."""
+        self._dear_s = -math.inf
+        """The monotonic time before which what may be large is not written again."""
         self._texts = dict(kept.found.state)
         """What the store has."""
         self._rested = bool(kept.found.rests)
@@ -200,10 +202,11 @@ class Checkpoints(NoCheckpoints):
     def _state(self, is_last: bool) -> dict[str, str]:
         made = {COUNTERS: json.dumps(self._counters())}
         began_s = self._clock.monotonic()
-        if is_last or began_s >= self._cookies_s:
+        if is_last or began_s >= self._dear_s:
             made[COOKIES] = json.dumps(self._sender.cookies())
+            made[LIMITS] = json.dumps(self._frontier.kept())
             took_s = self._clock.monotonic() - began_s
-            self._cookies_s = began_s + took_s / DEAR_SHARE
+            self._dear_s = began_s + took_s / DEAR_SHARE
         if state_of(self._context.spider):
             made[SPIDER] = self._spider_state()
         changed = {name: text for name, text in made.items() if self._texts.get(name) != text}

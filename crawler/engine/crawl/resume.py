@@ -20,7 +20,8 @@ from crawler.model.records import Spec
 
 log = get_logger(__name__)
 
-COUNTERS, COOKIES, SPIDER, MARKS, ABOUT = "counters", "cookies", "spider", "marks", "about"
+COUNTERS, COOKIES, LIMITS = "counters", "cookies", "limits"
+SPIDER, MARKS, ABOUT = "spider", "marks", "about"
 """The names of the texts that a store keeps for a crawl."""
 LEASED = 256
 """The requests that are taken back before other greenlets get a turn."""
@@ -80,10 +81,13 @@ def resume(
     counters = context.counters
     if (counted := kept.value(COUNTERS)) is not None:
         counters.go_on(counted)
+    if (limits := kept.value(LIMITS)) is not None:
+        frontier.go_on(limits)
     sender.go_on(kept.value(COOKIES) or ())
     state_of(context.spider).update(kept.value(SPIDER) or {})
     for host, rest in kept.found.rests.items():
         context.shared.hosts.cooldowns.go_on(host, rest)
+    context.clock.sleep(max(0.0, context.settings.delay_s - kept.found.idle_s))
     counters.discovered += kept.found.waiting - counters.pending
     _take_back(kept, context, frontier, journal)
 

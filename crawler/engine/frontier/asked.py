@@ -15,7 +15,8 @@ from pathlib import Path
 
 MOST = 16_384
 _NUMBER = struct.Struct("<Q")
-_BYTES = _NUMBER.size * (1 + MOST)
+_HEAD = struct.Struct("<Qd")
+_BYTES = _HEAD.size + _NUMBER.size * MOST
 
 
 class Asked:
@@ -29,21 +30,25 @@ class Asked:
             self._map = mmap.mmap(number, _BYTES)
         finally:
             os.close(number)
-        [self.count] = _NUMBER.unpack_from(self._map)
-        """How many requests were sent."""
+        self.count, self.last_s = _HEAD.unpack_from(self._map)
+        """How many requests were sent, and the wall time of the last one; 0 without any."""
 
-    def note(self, mark: int) -> None:
-        """Note that a request is sent."""
-        _NUMBER.pack_into(self._map, _NUMBER.size * (1 + self.count % MOST), mark)
-        self.count += 1
-        _NUMBER.pack_into(self._map, 0, self.count)
+    def note(self, mark: int, now_s: float) -> None:
+        """Note that a request is sent. `now_s` is wall time."""
+        _NUMBER.pack_into(self._map, _place(self.count), mark)
+        self.count, self.last_s = self.count + 1, now_s
+        _HEAD.pack_into(self._map, 0, self.count, now_s)
 
     def since(self, count: int) -> Sequence[int]:
         """The requests that were sent after so many, as far as they are remembered."""
         first = max(count, self.count - MOST, 0)
-        places = (_NUMBER.size * (1 + each % MOST) for each in range(first, self.count))
+        places = map(_place, range(first, self.count))
         return [_NUMBER.unpack_from(self._map, place)[0] for place in places]
 
     def close(self) -> None:
         """Close the file."""
         self._map.close()
+
+
+def _place(number: int) -> int:
+    return _HEAD.size + _NUMBER.size * (number % MOST)

@@ -6,7 +6,8 @@ that can be sorted and filtered in every combination.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from hashlib import blake2b
 
 from crawler.engine.http import urls
 from crawler.settings.crawl import CrawlSettings
@@ -36,6 +37,15 @@ class Filters:
         self._repeats = settings.max_path_repeats
         self._queries.limit = settings.max_queries_per_path
         self._hosts.limit = settings.max_pages_per_host
+
+    def kept(self) -> list[dict[int, int]]:
+        """What the limits have counted, for a later process."""
+        return [self._queries.kept(), self._hosts.kept()]
+
+    def go_on(self, kept: Sequence[Mapping[str, int]]) -> None:
+        """Go on from what `kept` returned."""
+        for quota, taken in zip((self._queries, self._hosts), kept, strict=True):
+            quota.go_on(taken)
 
     def trimmed(self, url: urls.Parsed) -> urls.Parsed:
         """The URL as it is sent: without the fragment and the parameters of `strip_query`."""
@@ -83,7 +93,7 @@ class Quota:
         """Count one more of a kind. Returns whether it is allowed."""
         if not self.limit:
             return True
-        key = hash(kind)
+        key = _mark(kind)
         taken = self._taken.get(key, 0)
         if taken >= self.limit:
             return False
@@ -92,11 +102,24 @@ class Quota:
         self._taken[key] = taken + 1
         return True
 
+    def kept(self) -> dict[int, int]:
+        """What was counted, for a later process."""
+        return self._taken
+
+    def go_on(self, kept: Mapping[str, int]) -> None:
+        """Go on from what `kept` returned, as JSON gives it back."""
+        self._taken = {int(key): taken for key, taken in kept.items()}
+
     def _forget(self) -> None:
         least = 2
         while len(self._taken) > self._most // 2:
             self._taken = {key: taken for key, taken in self._taken.items() if taken >= least}
             least *= 2
+
+
+def _mark(kind: str) -> int:
+    """What stands for a kind, in every process: 53 bits, which every reader of JSON knows."""
+    return int.from_bytes(blake2b(kind.encode(), digest_size=8).digest(), "little") >> 11
 
 
 def repeats(path: str) -> int:

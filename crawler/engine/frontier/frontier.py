@@ -11,7 +11,7 @@ import heapq
 import itertools
 import math
 from array import array
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from crawler.engine.frontier.filters import Filters
@@ -199,6 +199,14 @@ class Frontier:
             "waiting": len(self) - self._queues.on_disk,
             "on_disk": self._queues.on_disk,
         }
+
+    def kept(self) -> list[dict[int, int]]:
+        """What the limits for each host and path have counted, for a later process."""
+        return self._filters.kept()
+
+    def go_on(self, kept: Sequence[Mapping[str, int]]) -> None:
+        """Go on from what `kept` returned."""
+        self._filters.go_on(kept)
 
     def close(self) -> None:
         """Remove the requests on disk."""

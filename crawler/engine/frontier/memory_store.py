@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from array import array
 from collections.abc import Sequence
 
@@ -26,6 +27,7 @@ class MemoryStore:
         self._in_flight: Sequence[int] = ()
         self._sent: list[int] = []
         self._sent_before = 0
+        self._sent_s = -math.inf
         self._rests: dict[str, tuple[float, Rest]] = {}
         self._state: dict[str, str] = {}
 
@@ -47,6 +49,7 @@ class MemoryStore:
             starts=self._starts[:],
             asked=[*self._in_flight, *self._sent[self._sent_before :]],
             sent=len(self._sent),
+            idle_s=now_s - self._sent_s,
             rests={
                 host: rest._replace(left_s=until_s - now_s)
                 for host, (until_s, rest) in self._rests.items()
@@ -69,6 +72,7 @@ class MemoryStore:
     def sending(self, mark: int) -> None:
         """Note that a request is sent."""
         self._sent.append(mark)
+        self._sent_s = self._clock.monotonic()
 
     def write(self, step: Step) -> None:
         """Take a step. Raises StaleRun."""

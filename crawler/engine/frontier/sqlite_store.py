@@ -91,7 +91,7 @@ class SqliteStore:
     def sending(self, mark: int) -> None:
         """Note that a request is sent."""
         if self._asked is not None:
-            self._asked.note(mark)
+            self._asked.note(mark, self._now_s())
 
     def write(self, step: Step) -> None:
         """Take a step, as one transaction."""
@@ -151,6 +151,8 @@ class SqliteStore:
             self._asked = Asked(self._folder / sqlite_files.ASKED)
             found.asked = [*found.asked, *self._asked.since(found.sent)]
             found.sent = self._asked.count
+            if found.sent:
+                found.idle_s = max(0.0, self._now_s() - self._asked.last_s)
             self._put({"epoch": found.epoch, "clean": 0})
             sqlite_files.drop_seen(self._folder, values.get("seen", ""))
         except BaseException:

@@ -12,6 +12,7 @@ Each call may wait, and other greenlets run meanwhile. Each call may raise Store
 
 from __future__ import annotations
 
+import math
 from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -107,6 +108,8 @@ class Found:
     loss of power some may be missing."""
     sent: int = 0
     """How often `sending` was called in all runs."""
+    idle_s: float = math.inf
+    """The seconds since the last run sent something; infinity if it is not known."""
     rests: Mapping[str, Rest] = field(default_factory=dict)
     """The hosts that still rest."""
     state: Mapping[str, str] = field(default_factory=dict)

@@ -348,6 +348,18 @@ def test_retries_and_redirects_go_on_as_they_were():
     assert again - first >= 10.0
 
 
+def test_limits_for_each_host_and_path_count_on():
+    world = World()
+    world.begin(max_pages_per_host=5)
+    world.until(pages_are(world, 6))
+    world.crawl.stop()
+    world.finish()
+    world.begin(max_pages_per_host=5)
+    world.finish()
+    hosts = Counter(url.split("/")[2] for url in {*world.urls(0), *world.urls(1)})
+    assert max(hosts.values()) <= 5 + 1  # and the start request, which is not counted
+
+
 class Started(Spider):
     """Yields as many start requests as it is told, and items between them."""
 
@@ -469,6 +481,19 @@ def test_a_host_that_rests_goes_on_resting():
     world.finish(step_s=0.5)
     [(at_s, _)] = world.asked[1]
     assert 96.0 <= at_s - asked_s <= 115.0
+
+
+def test_a_host_is_not_asked_sooner_than_its_delay_after_the_run_before():
+    world = World(delay_s=0.01)
+    world.begin(delay_s=10.0)
+    world.until(lambda: len(world.urls()) == 1)
+    world.clock.advance(3.0)
+    settle()
+    world.kill()
+    world.begin(delay_s=10.0)
+    world.until(world.urls, step_s=0.5)
+    before_s, after_s = world.asked[0][-1][0], world.asked[1][0][0]
+    assert 10.0 <= after_s - before_s <= 11.0
 
 
 class Hidden(Spider):

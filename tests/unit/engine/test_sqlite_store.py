@@ -223,11 +223,11 @@ def test_a_crawl_without_a_store_imports_no_sqlite():
 def test_what_was_sent_is_remembered_by_a_later_process(tmp_path):
     ring = Asked(tmp_path / "asked.bin")
     for mark in range(10, 15):
-        ring.note(mark)
+        ring.note(mark, float(mark))
     again = Asked(tmp_path / "asked.bin")  # the first was not closed, as after a kill
-    assert (again.count, list(again.since(2))) == (5, [12, 13, 14])
+    assert (again.count, again.last_s, list(again.since(2))) == (5, 14.0, [12, 13, 14])
     for mark in range(MOST):
-        again.note(mark)
+        again.note(mark, 0.0)
     assert list(again.since(0)) == list(range(MOST))
     again.close()
     ring.close()
