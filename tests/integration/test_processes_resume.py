@@ -155,14 +155,14 @@ def test_after_kill_9_nothing_is_lost_and_each_item_is_there_once_in_each_format
     assert not (folder / "kept").exists()
 
 
-@pytest.mark.parametrize("kept", [("--resume", "kept"), ("-s", "JOBDIR=kept")])
-def test_after_ctrl_c_nothing_is_asked_again(folder, site, kept):
+def test_after_ctrl_c_nothing_is_asked_again(folder, site):
+    kept = ("-s", "JOBDIR=kept")  # Scrapy's name for it
     status, out, err = cut_off(folder, site, 100, "-O", "items.jsonl", by=signal.SIGINT, kept=kept)
     assert status == 130
     assert re.search(r"^result +stopped$", out, re.M)
     assert re.search(r"([\d,]+) requests to go: the same command goes on with kept", err)
     written = len(lines(folder / "items.jsonl"))
-    status, out, err = ended(start(folder, "-O", "items.jsonl", kept=kept))
+    status, out, err = ended(start(folder, "-O", "items.jsonl"))
     assert status == 0
     assert f"going on with kept: {written} pages done" in err
     assert not asked_twice(site)

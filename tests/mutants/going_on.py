@@ -109,6 +109,13 @@ MUTANTS = [
         f"{_CHECKPOINTS} -k gone",
     ),
     Mutant(
+        "in a later run, secrets go to the host of its own first request",
+        "crawler/engine/crawl/sender.py",
+        'self._home = self._home or frozenset(kept["home"])',
+        "pass",
+        "tests/unit/engine/test_sender.py -k later_run",
+    ),
+    Mutant(
         "half of a step is kept when the rest fails",
         "crawler/engine/frontier/sqlite_files.py",
         'database.execute("ROLLBACK")',

@@ -21,10 +21,10 @@ from gevent import Greenlet
 from crawler.engine.crawl.context import CrawlContext
 from crawler.engine.crawl.item_writer import ItemWriter, SinkFailed
 from crawler.engine.crawl.resume import (
-    COOKIES,
     COUNTERS,
     LIMITS,
     MARKS,
+    SENDER,
     SPIDER,
     Kept,
     resume,
@@ -203,7 +203,7 @@ class Checkpoints(NoCheckpoints):
         made = {COUNTERS: json.dumps(self._counters())}
         began_s = self._clock.monotonic()
         if is_last or began_s >= self._dear_s:
-            made[COOKIES] = json.dumps(self._sender.cookies())
+            made[SENDER] = json.dumps(self._sender.kept())
             made[LIMITS] = json.dumps(self._frontier.kept())
             took_s = self._clock.monotonic() - began_s
             self._dear_s = began_s + took_s / DEAR_SHARE

@@ -20,7 +20,7 @@ from crawler.model.records import Spec
 
 log = get_logger(__name__)
 
-COUNTERS, COOKIES, LIMITS = "counters", "cookies", "limits"
+COUNTERS, SENDER, LIMITS = "counters", "sender", "limits"
 SPIDER, MARKS, ABOUT = "spider", "marks", "about"
 """The names of the texts that a store keeps for a crawl."""
 LEASED = 256
@@ -83,7 +83,8 @@ def resume(
         counters.go_on(counted)
     if (limits := kept.value(LIMITS)) is not None:
         frontier.go_on(limits)
-    sender.go_on(kept.value(COOKIES) or ())
+    if (identity := kept.value(SENDER)) is not None:
+        sender.go_on(identity)
     state_of(context.spider).update(kept.value(SPIDER) or {})
     for host, rest in kept.found.rests.items():
         context.shared.hosts.cooldowns.go_on(host, rest)

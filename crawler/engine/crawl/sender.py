@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from crawler.engine.crawl import cookies
@@ -73,25 +73,27 @@ class Sender:
         """Read the limits of requests again, because they may have changed."""
         self._terms = FetchLimits.of(self._settings)
 
-    def cookies(self) -> list[Any]:
-        """The cookies of the crawl in JSON: a pair of key and lines for each session that has any.
-        A session whose key is neither text nor number is left out."""
-        jars = {None: self._jar, **self._jars} if self._jar is not None else {}
-        return [
-            (key, lines)
-            for key, jar in jars.items()
-            if jar is not None
-            and (key is None or isinstance(key, str | int | float))
-            and (lines := jar.lines())
-        ]
+    def kept(self) -> dict[str, Any]:
+        """What a later run must know, in JSON: where the secrets go, and the cookies."""
+        return {"home": sorted(self._home), "cookies": list(self._cookies())}
 
-    def go_on(self, cookies: Iterable[Any]) -> None:
-        """Take over the cookies of an earlier run."""
+    def go_on(self, kept: Mapping[str, Any]) -> None:
+        """Go on from what `kept` returned."""
+        self._home = self._home or frozenset(kept["home"])
         if self._jar is None:
             return
-        for key, lines in cookies:
+        for key, lines in kept["cookies"]:
             jar = self._jar if key is None else self._session(key)
             jar.restore(lines)
+
+    def _cookies(self) -> Iterator[tuple[Any, list[str]]]:
+        """The key and the cookies of each session that has any. A session whose key is neither text
+        nor number is left out."""
+        if self._jar is None:
+            return
+        for key, jar in ((None, self._jar), *self._jars.items()):
+            if (key is None or isinstance(key, str | int | float)) and (lines := jar.lines()):
+                yield key, lines
 
     def identity(self, origin: str) -> Identity:
         """As whom the crawl asks for the robots.txt of a site: with its secrets where they go. Of

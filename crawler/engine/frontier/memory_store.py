@@ -37,7 +37,7 @@ class MemoryStore:
             raise StaleRun(f"epoch {epoch} is over: the last one is {self._epoch}")
         is_new, is_clean = not self._used, self._is_clean
         self._epoch = self._run = self._epoch + 1 if epoch is None else epoch
-        self._used, self._is_clean, self._held = True, False, set()
+        self._used, self._held = True, set()
         now_s = self._clock.monotonic()
         return Found(
             epoch=self._epoch,
@@ -78,6 +78,7 @@ class MemoryStore:
         """Take a step. Raises StaleRun."""
         if self._run != self._epoch:
             raise StaleRun("this run is over")
+        self._is_clean = False
         now_s = self._clock.monotonic()
         for each in (*step.added, *step.changed):
             self._waiting[each.id] = now_s + each.wait_s, each
@@ -96,7 +97,7 @@ class MemoryStore:
 
     def close(self, is_clean: bool = False) -> None:
         """End the run."""
-        self._run, self._is_clean = -1, is_clean
+        self._run, self._is_clean = -1, self._is_clean or is_clean
 
     def clear(self) -> None:
         """Forget everything, and end the run."""

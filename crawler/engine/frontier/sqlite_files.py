@@ -38,7 +38,7 @@ def connected(folder: Path) -> sqlite3.Connection:
     """Open the database of a folder, and lock it. Both may not be there yet."""
     import sqlite3  # most crawls keep nothing
 
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # it will hold cookies
     database = sqlite3.connect(
         folder / NAME, timeout=0, isolation_level=None, check_same_thread=False
     )

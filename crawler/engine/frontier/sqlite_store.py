@@ -153,7 +153,7 @@ class SqliteStore:
             found.sent = self._asked.count
             if found.sent:
                 found.idle_s = max(0.0, self._now_s() - self._asked.last_s)
-            self._put({"epoch": found.epoch, "clean": 0})
+            self._put({"epoch": found.epoch})
             sqlite_files.drop_seen(self._folder, values.get("seen", ""))
         except BaseException:
             self._let_go()
@@ -257,7 +257,7 @@ class SqliteStore:
             self._change(step.changed)
             self._end(step.ended)
             self._insert_step(step)
-            self._put(self._values(step))
+            self._put({**self._values(step), "clean": 0})
             if self._number - self._folded >= FOLD_STEPS:
                 self._fold()
             kept = self._take_snapshot()

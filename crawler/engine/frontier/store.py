@@ -95,7 +95,7 @@ class Found:
     is_new: bool = True
     """Whether nothing was there."""
     is_clean: bool = True
-    """Whether the last run could tell the store all it had done."""
+    """Whether the last run that wrote anything could tell the store all it had done."""
     waiting: int = 0
     """The number of requests without an end."""
     next_id: int = 0

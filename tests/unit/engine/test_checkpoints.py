@@ -493,6 +493,7 @@ def test_a_host_is_not_asked_sooner_than_its_delay_after_the_run_before():
     world.begin(delay_s=10.0)
     world.until(world.urls, step_s=0.5)
     before_s, after_s = world.asked[0][-1][0], world.asked[1][0][0]
+    world.kill()
     assert 10.0 <= after_s - before_s <= 11.0
 
 

@@ -167,6 +167,11 @@ def test_a_file_of_another_version_is_refused_and_stays(tmp_path):
     assert (tmp_path / "frontier.db").exists()
 
 
+def test_only_the_owner_may_read_what_is_kept(tmp_path):
+    kept(tmp_path / "deep" / "kept")
+    assert (tmp_path / "deep" / "kept").stat().st_mode & 0o077 == 0
+
+
 def test_a_folder_that_cannot_be_made_is_told(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreFailed, match="may this user write there"):
