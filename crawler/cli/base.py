@@ -26,6 +26,15 @@ CONFIG = click.option(
     help="Settings file. The default is config.yaml of this folder, if there is one.",
 )
 
+RESUME = click.option(
+    "--resume",
+    metavar="FOLDER",
+    help="Keep the crawl's state in this folder. The same command goes on from there later.",
+)
+ANEW = click.option(
+    "--anew", is_flag=True, help="Drop what the folder of --resume keeps, and begin anew."
+)
+
 
 SCRAPYS = {
     "bench": "make bench-engine",

@@ -13,7 +13,7 @@ import click
 import gevent
 
 from crawler import logs
-from crawler.cli.base import CONFIG, FAILED, INTERRUPTED, commands
+from crawler.cli.base import ANEW, CONFIG, FAILED, INTERRUPTED, RESUME, commands
 from crawler.cli.signals import end_at_once, end_in_order, interruptible, until_signal
 from crawler.errors import ConfigError, CrawlerError, Unavailable
 from crawler.model.records import State
@@ -32,15 +32,18 @@ DEMO_SPIDER = "books"
     help="Where items go: a file or database for all tasks, or a folder with a file for each task. "
     "The setting sinks does not count; see docs/items.md.",
 )
-def run(file: str | None, output: str) -> int:
+@RESUME
+@ANEW
+def run(file: str | None, output: str, resume: str | None, anew: bool) -> int:
     """Run the tasks of a settings file in this process, without etcd.
 
     Ctrl-C ends all crawls in order, and writes their items. A second Ctrl-C cuts off the callbacks
     that do not end; the items yielded so far are written all the same, within 5 seconds. A third
-    ends the process at once.
+    ends the process at once. With --resume, the same command goes on later, however this one ended.
     """
     end_at_once()
     from crawler.devtools.all_tasks import tasks_of
+    from crawler.devtools.kept_tasks import KeptTasks
     from crawler.engine.items.sinks.targets import STANDARD_OUTPUT
     from crawler.terminal.progress import progress_to
 
@@ -49,7 +52,10 @@ def run(file: str | None, output: str) -> int:
     level = "error" if settings.logs.level in ("info", "warning") else settings.logs.level
     logs.setup(level, settings.logs.style)
     progress = progress_to(sys.stderr if output == STANDARD_OUTPUT else sys.stdout)
-    with tasks_of(settings, output) as tasks:
+    if anew and not resume:
+        raise ConfigError("--anew: drops what a folder keeps; name it with --resume")
+    kept = KeptTasks(Path(resume), anew) if resume else None
+    with tasks_of(settings, output, kept=kept) as tasks:
         end_in_order(tasks)
         finished = tasks.run(progress)
     progress.finish(finished)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -17,16 +16,6 @@ from crawler.engine.frontier.sqlite_store import SqliteStore
 from crawler.model.records import Spec
 from crawler.plural import counted
 
-Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
-
-RESUME: Decorator = click.option(
-    "--resume",
-    metavar="FOLDER",
-    help="Keep the crawl's state in this folder. The same command goes on from there later.",
-)
-ANEW: Decorator = click.option(
-    "--anew", is_flag=True, help="Drop what the folder of --resume keeps, and begin anew."
-)
 SCRAPYS = "JOBDIR"
 """Scrapy's setting for the folder."""
 

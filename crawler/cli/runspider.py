@@ -9,8 +9,7 @@ import click
 
 from crawler import logs
 from crawler.cli import options, resuming
-from crawler.cli.base import CONFIG, FAILED, INTERRUPTED, commands
-from crawler.cli.resuming import ANEW, RESUME
+from crawler.cli.base import ANEW, CONFIG, FAILED, INTERRUPTED, RESUME, commands
 from crawler.cli.signals import end_at_once, end_in_order
 from crawler.devtools.one_spider import Solo, engine_for
 from crawler.engine.crawl.crawl import Crawl

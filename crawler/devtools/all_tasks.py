@@ -10,6 +10,7 @@ from typing import Any
 import gevent
 
 from crawler.clock import Clock, SystemClock
+from crawler.devtools.kept_tasks import KeptTasks
 from crawler.engine.download.address_policy import ALL
 from crawler.engine.download.http_cache import Cache
 from crawler.engine.engine import Engine
@@ -51,13 +52,20 @@ class SharedSink:
 
 
 @contextmanager
-def tasks_of(settings: Settings, items: str, clock: Clock | None = None) -> Iterator[Tasks]:
+def tasks_of(
+    settings: Settings, items: str, clock: Clock | None = None, kept: KeptTasks | None = None
+) -> Iterator[Tasks]:
     """All tasks of the settings, with an engine until the end of the block. Raises ConfigError.
 
     `items` names the place for the items of all tasks, as for `open_sink`, or a folder with a file
-    for each task.
+    for each task. With `kept`, each task goes on where it was.
     """
     clock = clock or SystemClock()
+    if kept is not None and _is_shared(items):
+        raise ConfigError(
+            f"output: {items!r} has the items of all tasks, and cannot be cut off for one of them;"
+            " allowed with --resume: a folder, or a database"
+        )
     if not settings.tasks:
         raise ConfigError(
             "tasks: none given; name a settings file that lists at least one task, with -c FILE"
@@ -75,7 +83,7 @@ def tasks_of(settings: Settings, items: str, clock: Clock | None = None) -> Iter
     supervisor = Supervisor("run", clock=clock)
     engine.start()
     try:
-        yield Tasks(engine, supervisor, settings.tasks, items)
+        yield Tasks(engine, supervisor, settings.tasks, items, kept)
     finally:
         engine.stop()
         supervisor.stop()
@@ -85,7 +93,12 @@ class Tasks:
     """Runs tasks to their ends. `stop` and `cut_off` may be called from a signal handler."""
 
     def __init__(
-        self, engine: Engine, supervisor: Supervisor, tasks: Sequence[Spec], items: str
+        self,
+        engine: Engine,
+        supervisor: Supervisor,
+        tasks: Sequence[Spec],
+        items: str,
+        kept: KeptTasks | None,
     ) -> None:
         owner = Owner("this process", "")
         self._engine = engine
@@ -93,13 +106,13 @@ class Tasks:
         self._runs = [Run(resource) for resource in self._resources]
         self._items = items
         self._leave_progress: Callable[[], None] = lambda: None
-        shared = is_target(items) and not is_database(items)
-        self._whole = open_sink(items) if shared else None
+        self._kept = kept
+        self._whole = open_sink(items) if _is_shared(items) else None
         if self._whole is not None:
             self._whole.open()
         self._greenlets = [
-            supervisor.spawn(f"task {run.name}", run.execute, engine, self._sink(run))
-            for run in self._runs
+            supervisor.spawn(f"task {run.name}", self._execute, run, task)
+            for run, task in zip(self._runs, tasks)
         ]
 
     @property
@@ -129,6 +142,12 @@ class Tasks:
             if not run.is_ending:
                 greenlet.kill(block=False)
 
+    def _execute(self, run: Run, task: Spec) -> None:
+        if self._kept is None:
+            run.execute(self._engine, self._sink(run))
+        else:
+            self._kept.execute(run, task, self._engine, self._sink(run))
+
     def run(self, progress: Progress) -> Sequence[Resource]:
         """Show the progress until all tasks have ended, and return them as they ended."""
         self._leave_progress = progress.leave
@@ -137,10 +156,13 @@ class Tasks:
             gevent.joinall(self._greenlets, timeout=LOOK_S)
         if self._whole is not None:
             self._whole.close()
-        return [
+        ended = [
             state if state.state.finished else state.replace(state=State.FAILED, reason=STOPPED)
             for state in self._states()
         ]
+        if self._kept is not None and all(each.state is State.DONE for each in ended):
+            self._kept.clear([each.name for each in ended])
+        return ended
 
     def _sink(self, run: Run) -> Sink | SinkMaker:
         if self._whole is not None:
@@ -155,3 +177,8 @@ class Tasks:
             resource.replace(state=r.state, reason=r.reason, counts=r.counts)
             for resource, r in zip(self._resources, reports)
         ]
+
+
+def _is_shared(items: str) -> bool:
+    """Whether one file has the items of all tasks."""
+    return is_target(items) and not is_database(items)

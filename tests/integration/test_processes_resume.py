@@ -275,3 +275,42 @@ def test_what_is_refused_before_it_begins_leaves_no_folder(folder):
     status, _, _ = here(folder, "-a", "start_urls=ftp://h/")
     assert status == 2
     assert not (folder / "kept").exists()
+
+
+TASKS = """
+crawl: {{delay_s: 0, robots: false, host_concurrency: 8}}
+spiders: [tree.py]
+tasks:
+  - {{name: one, spider: tree, parameters: {{start_urls: ["{one}"]}}}}
+  - {{name: two, spider: tree, parameters: {{start_urls: ["{two}"]}}}}
+"""
+
+
+def test_the_tasks_of_a_file_go_on_and_those_that_are_done_do_not_run_again(folder, site):
+    tasks = TASKS.format(one=site.url("/links?n=1"), two=site.url("/forest/0"))
+    (folder / "tasks.yaml").write_text(tasks)
+    command = ["run", "-c", "tasks.yaml", "-o", "out", "--resume", "kept"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "crawler", *command],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    eventually(lambda: len(site.hits) >= MANY // 2 or process.poll() is not None)
+    process.kill()
+    process.wait()
+    done = crawler_here(*command, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert pages_of(lines(folder / "out" / "two.jsonl")) == list(range(MANY))
+    assert len(lines(folder / "out" / "one.jsonl")) == 2
+    assert site.paths().count("/links?n=1") == 1
+    assert len(asked_twice(site)) <= BATCH + 50
+    assert not (folder / "kept").exists()
+
+
+def test_one_file_for_all_tasks_cannot_go_on(folder, site):
+    (folder / "tasks.yaml").write_text(TASKS.format(one="http://h/", two="http://h/"))
+    done = crawler_here("run", "-c", "tasks.yaml", "-o", "a.jsonl", "--resume", "kept", cwd=folder)
+    assert done.returncode == 2
+    assert "'a.jsonl' has the items of all tasks" in done.stderr

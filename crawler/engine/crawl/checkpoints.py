@@ -22,6 +22,7 @@ from crawler.engine.crawl.context import CrawlContext
 from crawler.engine.crawl.item_writer import ItemWriter, SinkFailed
 from crawler.engine.crawl.resume import (
     COUNTERS,
+    DONE,
     LIMITS,
     MARKS,
     SENDER,
@@ -74,8 +75,11 @@ class NoCheckpoints:
     def end(self) -> None:
         """Make the last checkpoint, because the crawl stops before it is done."""
 
-    def close(self, is_done: bool) -> None:
-        """Close the store, or clear it if the crawl is done. Called after the items are written."""
+    def close(self, is_done: bool, is_good: bool) -> None:
+        """Close the store, or clear it if the crawl is done. Called after the items are written.
+
+        `is_good` says that the crawl has not failed.
+        """
 
 
 class Checkpoints(NoCheckpoints):
@@ -162,14 +166,18 @@ class Checkpoints(NoCheckpoints):
         self._wait()
         self._is_clean = True
 
-    def close(self, is_done: bool) -> None:
+    def close(self, is_done: bool, is_good: bool) -> None:
         """Close the store, or clear it. Raises StoreFailed."""
         if self._under_way is not None:
             self._under_way.join()
-        if is_done:
-            self._kept.store.clear()
-        else:
+        if not is_done:
             self._kept.store.close(self._is_clean)
+        elif is_good and self._kept.remembers_end:
+            counts = json.dumps(self._counters())
+            self._kept.store.write(Step(state={COUNTERS: counts, DONE: "true"}))
+            self._kept.store.close(is_clean=True)
+        else:
+            self._kept.store.clear()
 
     def _wait(self) -> None:
         if self._under_way is not None:

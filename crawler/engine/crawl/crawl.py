@@ -179,7 +179,7 @@ class Crawl:
             self._frontier.close,
             self._close_spider,
             lambda: self._guarded(self._item_writer.close),
-            lambda: self._guarded(lambda: self._checkpoints.close(self.is_done)),
+            lambda: self._guarded(self._close_store),
             self.counters.timing.end,
             self.ended.set,
             self._log_end,
@@ -248,6 +248,9 @@ class Crawl:
         the checkpoint before counts."""
         if not (self._is_done or self._scraper.is_broken_off or self.counters.fault):
             self._checkpoints.end()
+
+    def _close_store(self) -> None:
+        self._checkpoints.close(self.is_done, is_good=self.outcome()[0] is State.DONE)
 
     def _starting(self) -> Iterator[Any]:
         yield from callbacks.many(self.spider.start())

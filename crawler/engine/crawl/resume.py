@@ -21,7 +21,7 @@ from crawler.model.records import Spec
 log = get_logger(__name__)
 
 COUNTERS, SENDER, LIMITS = "counters", "sender", "limits"
-SPIDER, MARKS, ABOUT = "spider", "marks", "about"
+SPIDER, MARKS, ABOUT, DONE = "spider", "marks", "about", "done"
 """The names of the texts that a store keeps for a crawl."""
 LEASED = 256
 """The requests that are taken back before other greenlets get a turn."""
@@ -33,6 +33,14 @@ class Kept:
 
     store: Store
     found: Found
+    remembers_end: bool = False
+    """Whether the store keeps that the crawl was done and has not failed, until its owner clears
+    it."""
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the crawl was done in an earlier run."""
+        return DONE in self.found.state
 
     def value(self, name: str) -> Any:
         """What was kept under a name; None if nothing was."""
@@ -40,16 +48,21 @@ class Kept:
         return None if text is None else json.loads(text)
 
 
-def open_store(store: Store, spec: Spec, anew: Callable[[Kept], None] | None = None) -> Kept:
+def open_store(
+    store: Store,
+    spec: Spec,
+    anew: Callable[[Kept], None] | None = None,
+    remembers_end: bool = False,
+) -> Kept:
     """Open a store for a task. With `anew`, drop what is there after `anew` was told of it.
 
     Raises StoreFailed, also if the store is that of another spider or has other arguments.
     """
-    kept = Kept(store, store.open())
+    kept = Kept(store, store.open(), remembers_end)
     if anew is not None and not kept.found.is_new:
         anew(kept)
         store.clear()
-        kept = Kept(store, store.open())
+        kept = Kept(store, store.open(), remembers_end)
     about = _about(spec)
     if kept.found.is_new:
         store.write(Step(state={ABOUT: json.dumps(about)}))

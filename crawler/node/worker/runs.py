@@ -17,6 +17,7 @@ from gevent import Greenlet
 
 from crawler.clock import Clock
 from crawler.engine.crawl.crawl import Crawl
+from crawler.engine.crawl.resume import Kept
 from crawler.engine.engine import Engine
 from crawler.engine.items.sinks.factory import RunSink, Sinks
 from crawler.engine.items.sinks.sink import Sink, SinkMaker
@@ -81,6 +82,7 @@ class Run:
         self._reason = ""
         self._awaits_spider = False
         self._crawl: Crawl | None = None
+        self._counts = Counts()
         self._told: Report | None = None
         self._stopped = False
         self.stops = 0
@@ -101,26 +103,36 @@ class Run:
         """Whether it fetches no more, and writes its last items."""
         return self._crawl is not None and self._crawl.is_ending
 
-    def execute(self, engine: Engine, sink: Sink | SinkMaker) -> None:
-        """Crawl until done, stopped or failed. It blocks."""
+    def execute(self, engine: Engine, sink: Sink | SinkMaker, kept: Kept | None = None) -> None:
+        """Crawl until done, stopped or failed. It blocks. `kept` is the store from which the crawl
+        goes on."""
         self._state = State.RUNNING
         try:
             spec = self._spec
-            self._crawl = engine.crawl(spec, sink)
+            self._crawl = engine.crawl(spec, sink, kept)
             if self._spec is not spec:  # it changed while the spider was made
                 self._take_over(engine, self._crawl)
             if not self._stopped:
                 self._crawl.run()
         except NotFound as error:
-            self._fail(str(error), awaits_spider=True)
+            self.fail(str(error), awaits_spider=True)
         except InvalidArgument as error:
-            self._fail(str(error))
+            self.fail(str(error))
         except Exception as error:
             log.error("a run ended with an error", task=self.name, exc_info=True)
-            self._fail(f"{type(error).__name__}: {error}")
+            self.fail(f"{type(error).__name__}: {error}")
         else:
             if not self._stopped:
                 self._state, self._reason = self._crawl.outcome()
+
+    def was_done(self, counts: Counts) -> None:
+        """Take over the end of an earlier run."""
+        self._state, self._counts = State.DONE, counts
+
+    def fail(self, reason: str, awaits_spider: bool = False) -> None:
+        """End the run as failed."""
+        self._state, self._reason, self._awaits_spider = State.FAILED, reason, awaits_spider
+        log.warning("run failed", task=self.name, reason=reason)
 
     def stop(self) -> None:
         """Make the crawl end soon. Its outcome no longer counts."""
@@ -150,7 +162,7 @@ class Run:
 
     def status(self) -> Report:
         """Return the present state of the run."""
-        counts = self._crawl.counts if self._crawl is not None else Counts()
+        counts = self._crawl.counts if self._crawl is not None else self._counts
         return Report(
             name=self.name,
             id=self.key.id,
@@ -164,10 +176,6 @@ class Run:
     def told(self, report: Report) -> None:
         """Note that the leader has accepted that report."""
         self._told = report
-
-    def _fail(self, reason: str, awaits_spider: bool = False) -> None:
-        self._state, self._reason, self._awaits_spider = State.FAILED, reason, awaits_spider
-        log.warning("run failed", task=self.name, reason=reason)
 
 
 def _sound(reason: str) -> str:

@@ -40,7 +40,7 @@ class Engine:
         self.may_make = Event()
         self.may_make.set()
 
-    def crawl(self, spec, sink):
+    def crawl(self, spec, sink, kept=None):
         self.crawls[spec.name] = Crawl(spec)
         self.may_make.wait()
         return self.crawls[spec.name]
