@@ -60,7 +60,7 @@ class ModelEngine:
     def spider_names(self) -> frozenset[str]:
         return self._spiders
 
-    def crawl(self, spec: Spec, sink: RunSink) -> ModelCrawl:
+    def crawl(self, spec: Spec, sink: RunSink, kept: None = None) -> ModelCrawl:
         if spec.spider_name not in self._spiders:
             record = self.record(spec.name, *_run_of(sink))
             record.stopped_s, record.outcome = self.now_s(), State.FAILED
