@@ -12,8 +12,9 @@ import json
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from bench.contenders.common import pin
 from bench.contenders.ours import spider
@@ -26,6 +27,8 @@ from crawler.engine.items.sinks.json_lines import JsonLinesSink
 from crawler.model.records import Spec
 from crawler.settings.crawl import CrawlSettings
 
+T = TypeVar("T")
+
 
 class TimedStore(SqliteStore):
     """Measures the processor's time of its thread."""
@@ -33,10 +36,19 @@ class TimedStore(SqliteStore):
     spent_s = 0.0
     steps = 0
 
-    def _write(self, step: Step) -> None:
-        began_s = time.thread_time()
-        super()._write(step)
-        self.spent_s += time.thread_time() - began_s
+    def _in_thread(self, step: Callable[[], T]) -> T:
+        def timed() -> T:
+            began_s = time.thread_time()
+            try:
+                return step()
+            finally:
+                self.spent_s += time.thread_time() - began_s
+
+        return super()._in_thread(timed)
+
+    def write(self, step: Step) -> None:
+        """Count the steps too."""
+        super().write(step)
         self.steps += 1
 
 

@@ -5,7 +5,7 @@ from array import array
 import pytest
 
 from crawler.clock import ManualClock
-from crawler.engine.frontier import sqlite_store
+from crawler.engine.frontier import sqlite_journal, sqlite_store
 from crawler.engine.frontier.memory_store import MemoryStore
 from crawler.engine.frontier.sqlite_store import SqliteStore
 from crawler.engine.frontier.store import Rest, StaleRun, Step, Waiting
@@ -226,7 +226,7 @@ def test_nothing_is_left_after_a_clearing(place):
 
 
 def test_many_steps_are_folded_and_mean_the_same(place, monkeypatch):
-    monkeypatch.setattr(sqlite_store, "FOLD_STEPS", 5)
+    monkeypatch.setattr(sqlite_journal, "FOLD_STEPS", 5)
     monkeypatch.setattr(sqlite_store, "SNAPSHOT_MARKS", 40)
     monkeypatch.setattr(sqlite_store, "CLEAN_MARKS", 10)
     alive, known = set(), set()

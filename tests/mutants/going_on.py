@@ -47,14 +47,14 @@ MUTANTS = [
     ),
     Mutant(
         "what a run held when it was killed is never leased again",
-        "crawler/engine/frontier/sqlite_store.py",
+        "crawler/engine/frontier/sqlite_requests.py",
         "deque(row.first for row in self._rows)",
         "deque()",
         f"{_CONTRACT} -k free_for_the_next",
     ),
     Mutant(
         "what is given back is never leased again",
-        "crawler/engine/frontier/sqlite_store.py",
+        "crawler/engine/frontier/sqlite_journal.py",
         "for id in step.given_back:",
         "for id in ():",
         f"{_CONTRACT} -k given_back",
@@ -131,7 +131,7 @@ MUTANTS = [
     ),
     Mutant(
         "a run with an epoch that is over writes",
-        "crawler/engine/frontier/sqlite_store.py",
+        "crawler/engine/frontier/sqlite_journal.py",
         "if epoch is not None and epoch <= last:",
         "if False:",
         f"{_CONTRACT} -k epoch",
@@ -139,9 +139,16 @@ MUTANTS = [
     Mutant(
         "bytes that a disk has changed are read as if they were right",
         "crawler/engine/frontier/sealed.py",
-        "if blob[: _SUM.size] != _SUM.pack(zlib.crc32(data)):",
+        "if not isinstance(blob, bytes) or blob[: _SUM.size] != _sum(data, place):",
         "if False:",
         f"{_FILES} -k whatever_byte",
+    ),
+    Mutant(
+        "a row that is missing is not missed",
+        "crawler/engine/frontier/sqlite_journal.py",
+        'if values and _text(values, "rows", "") != self._sizes():',
+        "if False:",
+        f"{_FILES} -k that_is_missing",
     ),
     Mutant(
         "a damaged store is overwritten",
@@ -152,14 +159,14 @@ MUTANTS = [
     ),
     Mutant(
         "URLs are forgotten that are younger than the file of the seen set",
-        "crawler/engine/frontier/sqlite_store.py",
-        'self._do("UPDATE step SET marks = NULL WHERE number <= ?", (number,))',
-        'self._do("UPDATE step SET marks = NULL")',
+        "crawler/engine/frontier/sqlite_journal.py",
+        "UPDATE step SET marks = NULL WHERE number <= ?",
+        "UPDATE step SET marks = NULL WHERE ? > 0",
         f"{_CONTRACT} -k folded",
     ),
     Mutant(
         "rows of which little is left stay as large as they were",
-        "crawler/engine/frontier/sqlite_store.py",
+        "crawler/engine/frontier/sqlite_requests.py",
         "if row.is_sparse:",
         "if False:",
         f"{_FILES} -k little_is_left",

@@ -53,6 +53,11 @@ class Rows:
         self._rows: dict[int, Row] = {}
 
     def __len__(self) -> int:
+        """How many rows there are."""
+        return len(self._rows)
+
+    @property
+    def waiting(self) -> int:
         """How many requests wait."""
         return sum(row.live.bit_count() for row in self)
 

@@ -136,7 +136,7 @@ def read_seen(path: Path) -> LoggedSeen:
 
 def drop_seen(folder: Path, kept: str) -> None:
     """Remove the files of the seen set that nobody needs any more."""
-    for path in folder.glob("seen-*.bin"):
+    for path in folder.glob("seen-*.*"):
         if path.name != kept:
             path.unlink(missing_ok=True)
 

@@ -10,7 +10,7 @@ from random import Random
 import gevent
 import pytest
 
-from crawler.engine.frontier import sqlite_store
+from crawler.engine.frontier import sqlite_journal, sqlite_store
 from crawler.engine.frontier.asked import MOST, Asked
 from crawler.engine.frontier.sqlite_store import SqliteStore
 from crawler.engine.frontier.store import Step, StoreDamaged, StoreFailed, StoreInUse, Waiting
@@ -33,7 +33,7 @@ def bytes_of(folder):
 
 @pytest.fixture
 def quick(monkeypatch):
-    monkeypatch.setattr(sqlite_store, "FOLD_STEPS", 16)
+    monkeypatch.setattr(sqlite_journal, "FOLD_STEPS", 16)
     monkeypatch.setattr(sqlite_store, "SNAPSHOT_MARKS", 5000)
 
 
@@ -147,6 +147,25 @@ def test_a_seen_set_that_is_missing_is_told_by_name(tmp_path, quick):
     assert read_all(tmp_path)[0].is_new  # what was there is kept aside
 
 
+@pytest.mark.parametrize("table", ["run", "step", "chunk", "later"])
+def test_a_row_that_is_missing_is_told(tmp_path, table):
+    store = SqliteStore(tmp_path)
+    seen = store.open().seen
+    store.write(step_of(seen, 0, 600))
+    store.write(Step(changed=[waiting(1), waiting(2)]))
+    store.close()
+    database = sqlite3.connect(tmp_path / "frontier.db")
+    names = {"run": "name", "step": "number", "chunk": "first", "later": "id"}
+    for [key] in database.execute(f"SELECT {names[table]} FROM {table}").fetchall():
+        database.execute("BEGIN")
+        database.execute(f"DELETE FROM {table} WHERE {names[table]} = ?", (key,))
+        break
+    database.commit()
+    database.close()
+    with pytest.raises(StoreDamaged, match=r"rows are missing|a checksum is wrong"):
+        read_all(tmp_path)
+
+
 def test_two_stores_of_one_folder_exclude_each_other(tmp_path):
     first = SqliteStore(tmp_path)
     first.open()
@@ -186,7 +205,7 @@ def test_a_step_that_fails_is_not_there_at_all(tmp_path, monkeypatch):
     def fail(step):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(store, "_values", fail)
+    monkeypatch.setattr(store._journal, "_values", fail)
     with pytest.raises(StoreFailed, match=r"No space left.*run the same command again"):
         store.write(step_of(seen, 10, 10, range(5)))
     store.close()
