@@ -33,7 +33,7 @@ from crawler.engine.crawl.resume import (
 )
 from crawler.engine.crawl.sender import Sender
 from crawler.engine.frontier.frontier import Frontier
-from crawler.engine.frontier.journal import Journal, Starts, start_mark
+from crawler.engine.frontier.journal import Journal, NoJournal, Starts, start_mark
 from crawler.engine.frontier.store import Step, StoreFailed
 from crawler.logs import get_logger
 from crawler.supervision import Supervisor
@@ -53,6 +53,9 @@ thousands. Those of such a crawl may be some seconds old after a kill."""
 
 class NoCheckpoints:
     """The checkpoints of a crawl without a store."""
+
+    failed: Callable[[], object] = staticmethod(lambda: None)
+    """Is called when a checkpoint has failed; then `look` raises why."""
 
     @property
     def next_s(self) -> float:
@@ -83,7 +86,7 @@ class NoCheckpoints:
 
 
 class Checkpoints(NoCheckpoints):
-    """The checkpoints of a crawl with a store. `woken` is called when one has failed."""
+    """The checkpoints of a crawl with a store."""
 
     def __init__(
         self,
@@ -93,7 +96,6 @@ class Checkpoints(NoCheckpoints):
         journal: Journal,
         sender: Sender,
         item_writer: ItemWriter,
-        woken: Callable[[], None],
     ) -> None:
         self._kept = kept
         self._context = context
@@ -102,7 +104,6 @@ class Checkpoints(NoCheckpoints):
         self._journal = journal
         self._sender = sender
         self._item_writer = item_writer
-        self._woken = woken
         self._starts = Starts(kept.found.starts)
         self._supervisor = Supervisor("checkpoint", clock=self._clock)
         self._under_way: Greenlet | None = None
@@ -200,7 +201,7 @@ class Checkpoints(NoCheckpoints):
             self._kept.store.write(step)
         except (StoreFailed, SinkFailed) as error:
             self._fault = error
-            self._woken()
+            self.failed()
 
     def _rests(self) -> Any:
         rests = self._context.shared.hosts.cooldowns.kept()
@@ -235,3 +236,24 @@ class Checkpoints(NoCheckpoints):
             raise StoreFailed(
                 f"spider.state cannot be kept: {error}; allowed: what JSON can write"
             ) from None
+
+
+def journal_of(kept: Kept | None, spider: Any, now_s: Callable[[], float]) -> NoJournal:
+    """The journal of a crawl, which notes nothing without a store."""
+    if kept is None:
+        return NoJournal()
+    return Journal(spider, kept.found, now_s, kept.store.sending)
+
+
+def checkpoints_of(
+    kept: Kept | None,
+    context: CrawlContext,
+    frontier: Frontier,
+    journal: NoJournal,
+    sender: Sender,
+    item_writer: ItemWriter,
+) -> NoCheckpoints:
+    """The checkpoints of a crawl, which do nothing without a store."""
+    if kept is None or not isinstance(journal, Journal):
+        return NoCheckpoints()
+    return Checkpoints(kept, context, frontier, journal, sender, item_writer)

@@ -13,7 +13,7 @@ from typing import Any
 
 from gevent.event import Event
 
-from crawler.engine.crawl.checkpoints import Checkpoints, NoCheckpoints
+from crawler.engine.crawl.checkpoints import checkpoints_of, journal_of
 from crawler.engine.crawl.context import CrawlContext
 from crawler.engine.crawl.dispatcher import Dispatcher
 from crawler.engine.crawl.intake import START, Intake
@@ -23,7 +23,6 @@ from crawler.engine.crawl.scraper import Scraper
 from crawler.engine.crawl.shared import Shared
 from crawler.engine.frontier.disk_queue import DiskQueueFailed
 from crawler.engine.frontier.frontier import Frontier, Job, SiteQueue
-from crawler.engine.frontier.journal import Journal, NoJournal
 from crawler.engine.frontier.store import StoreFailed
 from crawler.engine.http.failures import FAULTS
 from crawler.engine.http.messages import FetchAnswer, FetchError
@@ -67,7 +66,7 @@ class Crawl:
         self._clock = context.clock
         self.counters = context.counters
         self._close_conditions = context.close_conditions
-        journal = self._journal_for(kept)
+        journal = journal_of(kept, spider, self._clock.monotonic)
         self._frontier = Frontier(
             context.settings,
             self._clock.monotonic,
@@ -75,7 +74,6 @@ class Crawl:
             self._woken.set,
             spider,
             journal,
-            kept.found.next_id if kept else 0,
         )
         self._item_writer = ItemWriter(context, sink)
         self._intake = Intake(context, self._frontier, self._item_writer)
@@ -83,31 +81,14 @@ class Crawl:
         self._dispatcher = Dispatcher(
             context, self._frontier, self._woken, self._scraper.refuse, journal
         )
-        self._checkpoints = self._checkpoints_for(kept, journal)
+        self._checkpoints = checkpoints_of(
+            kept, context, self._frontier, journal, self._dispatcher.sender, self._item_writer
+        )
+        self._checkpoints.failed = self._woken.set
         self._close_conditions.lets_finish = kept is not None
         self._is_done = False
         self._start: Iterator[Any] | None = None
         self._starts = Called(name, spider, self.counters)
-
-    def _journal_for(self, kept: Kept | None) -> NoJournal:
-        if kept is None:
-            return NoJournal()
-        found = kept.found
-        now_s, sending = self._clock.monotonic, kept.store.sending
-        return Journal(self.spider, found.seen, now_s, found.asked, sending, found.sent)
-
-    def _checkpoints_for(self, kept: Kept | None, journal: NoJournal) -> NoCheckpoints:
-        if kept is None or not isinstance(journal, Journal):
-            return NoCheckpoints()
-        return Checkpoints(
-            kept,
-            self._context,
-            self._frontier,
-            journal,
-            self._dispatcher.sender,
-            self._item_writer,
-            self._woken.set,
-        )
 
     @property
     def is_done(self) -> bool:
@@ -206,9 +187,9 @@ class Crawl:
             raise
 
     def _crawl(self) -> None:
+        self.counters.timing.begin()
         self._context.time_slice.begin()
         self._checkpoints.begin()
-        self.counters.timing.begin(self.counters.pages)
         log.info("crawl starts", task=self.name, spider=self.spider.name)
         self._item_writer.open()
         self._checkpoints.opened()

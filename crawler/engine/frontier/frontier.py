@@ -45,16 +45,15 @@ class Frontier:
         woken: Callable[[], None] = lambda: None,
         spider: Any = None,
         journal: NoJournal | None = None,
-        first_id: int = 0,
     ) -> None:
-        """`journal` notes what changes, and `first_id` is the first order number that is free."""
+        """`journal` notes what changes."""
         self._settings = settings
         self._now_s = now_s
         self._filters = Filters(settings, allowed_domains)
         self._woken = woken
-        self._order = itertools.count(first_id)
-        self._turn = itertools.count()
         self._journal = journal or NoJournal()
+        self._order = itertools.count(self._journal.first_id)
+        self._turn = itertools.count()
         self._seen = self._journal.seen
         self._shortcut = array("q", bytes(8 << FIRST_SHORTCUT_BITS))
         self._shortcut_mask = len(self._shortcut) - 1

@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import json
 from array import array
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any
 
 from crawler.engine.frontier.job import Job
 from crawler.engine.frontier.seen import LoggedSeen, Seen
-from crawler.engine.frontier.store import Step, Waiting
+from crawler.engine.frontier.store import Found, Step, Waiting
 from crawler.engine.http import urls
 from crawler.engine.http.request import Request
 from crawler.engine.http.serialization import NotSerializable
@@ -37,6 +37,8 @@ class NoJournal:
 
     page: Job | None = None
     """The request whose page is processed; None while start requests are read."""
+    first_id = 0
+    """The first order number that no earlier run has used."""
 
     def __init__(self) -> None:
         self.seen = Seen()
@@ -81,18 +83,17 @@ class Journal(NoJournal):
     def __init__(
         self,
         spider: Any,
-        seen: LoggedSeen,
+        found: Found,
         now_s: Callable[[], float],
-        asked: Iterable[int] = (),
         sending: Callable[[int], None] = lambda mark: None,
-        sent: int = 0,
     ) -> None:
-        """`asked` are the fingerprints of requests that an earlier run sent and did not end.
-        `sending` is called with that of each request that is sent, and was called `sent` times."""
-        self.seen: LoggedSeen = seen
-        self._asked = set(asked)
+        """`found` is what the store has. `sending` is called with the fingerprint of each request
+        that is sent."""
+        self.seen: LoggedSeen = found.seen
+        self.first_id = found.next_id
+        self._asked = set(found.asked)
         self._sending = sending
-        self._sent = sent
+        self._sent = found.sent
         self._in_flight: dict[int, int] = {}
         self._spider = spider
         self._now_s = now_s
@@ -122,7 +123,7 @@ class Journal(NoJournal):
             self._keep_back(job, error)
 
     def sent(self, job: Job) -> bool:
-        """Note that a request is sent. Returns whether it is one of `asked`."""
+        """Note that a request is sent. Returns whether an earlier run had sent it too."""
         mark = urls.mark(job.url, job.method, job.body)
         self._in_flight[job.order] = mark
         self._sent += 1

@@ -161,7 +161,7 @@ class Counters:
         self.statuses.update({int(status): count for status, count in kept["statuses"].items()})
         self._examples.update(kept["examples"])
         self.latency.go_on(kept["latency"])
-        self.timing.before_s = kept["seconds"]
+        self.timing.go_on(kept["seconds"], self.pages)
 
     def counts(self) -> Counts:
         """The counts that the worker reports to the leader."""

@@ -42,11 +42,18 @@ class Timing:
             return self.before_s
         return self.before_s + self._clock.monotonic() - self._began_s
 
-    def begin(self, pages: int = 0) -> None:
-        """Record the start of the crawl, with the pages of the runs before."""
+    def go_on(self, seconds: float, pages: int) -> None:
+        """Go on after runs that took so many seconds and fetched so many pages."""
+        self.before_s = seconds
+        self._samples.clear()
+        self._sample_s = 0.0
+        self.note(pages)
+
+    def begin(self) -> None:
+        """Record the start of the crawl."""
         self._began_s = self._clock.monotonic()
         self.began_ns = self._clock.time_ns()
-        self.note(pages)
+        self.note(0)
 
     def end(self) -> None:
         """Record the end of the crawl."""
