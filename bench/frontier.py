@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from array import array
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
@@ -158,10 +159,10 @@ def _fill(folder: Path) -> None:
     """A store as a kill leaves it."""
     store = SqliteStore(folder)
     known = store.open().seen
-    draw = random.Random(1).getrandbits
+    chosen = random.Random(1)
     for _ in range(SEEN // MARKS_A_STEP):
-        for _ in range(MARKS_A_STEP):
-            known.add(draw(64))
+        for mark in array("Q", chosen.randbytes(8 * MARKS_A_STEP)):
+            known.add(mark or 1)
         store.write(Step(marks=known.take_news()))
     store.close()
 

@@ -56,7 +56,7 @@ def run(file: str | None, output: str, resume: str | None, anew: bool) -> int:
         raise ConfigError("--anew: drops what a folder keeps; name it with --resume")
     kept = KeptTasks(Path(resume), anew) if resume else None
     with tasks_of(settings, output, kept=kept) as tasks:
-        end_in_order(tasks)
+        end_in_order(tasks, goes_on=kept is not None)
         finished = tasks.run(progress)
     progress.finish(finished)
     click.echo(f"items: {_shown(output)}", err=output == STANDARD_OUTPUT)

@@ -73,7 +73,7 @@ def runspider(
             solo = Solo(engine, spec, Targets(outputs, fresh, spec.name), kept)
         except InvalidArgument as error:
             raise options.refused(error) from error
-        end_in_order(solo)
+        end_in_order(solo, goes_on=kept is not None)
         crawl = solo.run(lambda found: line.show(report.status(found)))
     line.show("")
     status = _tell(crawl, (*outputs, *fresh), longer)

@@ -16,6 +16,14 @@ from gevent.event import Event
 from crawler.cli.base import INTERRUPTED
 from crawler.hub import NativeAlarm, run_beside
 
+STOPPING = (
+    "stopping: it lets the running callback end, and writes the items. Press Ctrl-C again to cut"
+    " the callback off; the items yielded so far are written all the same"
+)
+STOPPING_TO_GO_ON = (
+    "stopping: it waits for the running callback and for answers under way, 10 s at most. Press"
+    " Ctrl-C again to wait for neither; what is not done then is fetched again"
+)
 WRITE_S = 5.0
 """How many seconds the last items may take to be written after a second Ctrl-C."""
 
@@ -98,16 +106,16 @@ def end_at_once() -> None:
     on_interrupt(interrupt)
 
 
-def end_in_order(crawling: Crawling) -> None:
+def end_in_order(crawling: Crawling, goes_on: bool = False) -> None:
     """Let the first Ctrl-C end what crawls in order, and the second cut its callbacks off; then the
-    process ends after `WRITE_S` seconds at the latest. A third ends it at once."""
+    process ends after `WRITE_S` seconds at the latest. A third ends it at once.
+
+    `goes_on` says that the state of what crawls is kept for a later run.
+    """
 
     def stop() -> None:
         crawling.stop()
-        _say(
-            "stopping: it lets the running callback end, and writes the items. Press Ctrl-C again"
-            " to cut the callback off; the items yielded so far are written all the same"
-        )
+        _say(STOPPING_TO_GO_ON if goes_on else STOPPING)
 
     def cut_off() -> None:
         _say("cutting the callback off, and writing the items")

@@ -7,13 +7,12 @@ import os
 import struct
 import zlib
 from array import array
-from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 from crawler.engine.frontier.seen import SEGMENT_BITS, LoggedSeen, Seen
 
-_MAGIC = b"crawler seen 1\n\0"
+_MAGIC = b"crawler seen 2\n\0"
 _SEGMENTS = 1 << SEGMENT_BITS
 _LENGTHS = struct.Struct(f"<{_SEGMENTS}I")
 _SUM = struct.Struct("<I")
@@ -31,11 +30,14 @@ def write(seen: Seen, path: Path) -> None:
         head = _MAGIC + _LENGTHS.pack(*(len(cells) if cells else 0 for cells in segments))
         file.write(head)
         total = zlib.crc32(head)
-        for cells in filter(None, segments):
-            data = cells.tobytes()
+        free = [0] * _SEGMENTS
+        for number, cells in enumerate(segments):
+            data = cells.tobytes() if cells else b""
             total = zlib.crc32(data, total)
             file.write(data)
-        file.write(_SUM.pack(total))
+            free[number] = array("Q", data).count(0)
+        tail = _LENGTHS.pack(*free)
+        file.write(tail + _SUM.pack(zlib.crc32(tail, total)))
         file.flush()
         os.fsync(file.fileno())
     os.replace(part, path)
@@ -45,22 +47,26 @@ def write(seen: Seen, path: Path) -> None:
 def read(path: Path) -> LoggedSeen:
     """The set in a file. Raises ValueError if the file is not whole, and OSError."""
     with path.open("rb", buffering=_BLOCK_BYTES) as file:
-        return LoggedSeen.of(_segments(file))
+        head = _whole(file, len(_MAGIC) + _LENGTHS.size)
+        if not head.startswith(_MAGIC):
+            raise ValueError("it is no seen set")
+        total = zlib.crc32(head)
+        segments: list[array[int] | None] = []
+        for length in _LENGTHS.unpack(head[len(_MAGIC) :]):
+            data = _whole(file, 8 * length)
+            total = zlib.crc32(data, total)
+            segments.append(array("Q", data) if length else None)
+        tail = _whole(file, _LENGTHS.size)
+        if file.read() != _SUM.pack(zlib.crc32(tail, total)):
+            raise ValueError("its checksum is wrong")
+    return LoggedSeen.of(segments, _LENGTHS.unpack(tail))
 
 
-def _segments(file: BinaryIO) -> Iterator[array[int] | None]:
-    head = file.read(len(_MAGIC) + _LENGTHS.size)
-    if len(head) < len(_MAGIC) + _LENGTHS.size or not head.startswith(_MAGIC):
-        raise ValueError("it is no seen set")
-    total = zlib.crc32(head)
-    for length in _LENGTHS.unpack(head[len(_MAGIC) :]):
-        data = file.read(8 * length)
-        if len(data) < 8 * length:
-            raise ValueError("it is cut off")
-        total = zlib.crc32(data, total)
-        yield array("Q", data) if length else None
-    if file.read() != _SUM.pack(total):
-        raise ValueError("its checksum is wrong")
+def _whole(file: BinaryIO, length: int) -> bytes:
+    data = file.read(length)
+    if len(data) < length:
+        raise ValueError("it is cut off")
+    return data
 
 
 def _sync_folder(folder: Path) -> None:

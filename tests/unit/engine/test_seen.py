@@ -3,10 +3,13 @@
 import random
 import tracemalloc
 
+import gevent
 import pytest
+from gevent import get_hub
 from hypothesis import given
 from hypothesis import strategies as st
 
+from crawler.engine.frontier import seen_file
 from crawler.engine.frontier.seen import Seen
 from tests.depth import deep
 
@@ -59,3 +62,34 @@ def test_an_empty_one_takes_little():
         assert len(seen) == 0
     finally:
         tracemalloc.stop()
+
+
+def test_a_set_comes_back_from_its_file_and_goes_on(tmp_path):
+    chosen = random.Random(3)
+    known = {chosen.getrandbits(64) or 1 for _ in range(50_000)}
+    seen = Seen()
+    for mark in known:
+        seen.add(mark)
+    seen_file.write(seen, tmp_path / "seen-1.bin")
+    again = seen_file.read(tmp_path / "seen-1.bin")
+    assert (len(again), again.bytes) == (len(seen), seen.bytes)
+    assert not any(again.add(mark) for mark in known)
+    more = {chosen.getrandbits(64) or 1 for _ in range(50_000)} - known
+    assert all(again.add(mark) for mark in more)
+    assert len(again) == len(known | more)
+    assert sorted(again.take_news()) == sorted(more)
+
+
+def test_a_set_that_grows_while_it_is_written_has_all_it_had_before(tmp_path):
+    chosen = random.Random(4)
+    seen, before = Seen(), [chosen.getrandbits(64) or 1 for _ in range(100_000)]
+    for mark in before:
+        seen.add(mark)
+    writing = get_hub().threadpool.spawn(seen_file.write, seen, tmp_path / "seen-1.bin")
+    while not writing.ready():
+        for _ in range(100):
+            seen.add(chosen.getrandbits(64) or 1)
+        gevent.sleep(0)
+    writing.get()
+    again = seen_file.read(tmp_path / "seen-1.bin")
+    assert all(mark in again for mark in before)
