@@ -60,7 +60,7 @@ def test_the_counts_add_up_on_a_site_where_everything_goes_wrong(max_pending):
         settings = {
             "robots": True,
             "retries": 1,
-            "timeout_s": 0.5,
+            "timeout_s": 1.0,
             "max_redirects": 5,
             "max_body_bytes": 200_000,
             "max_queries_per_path": 50,
