@@ -107,7 +107,5 @@ class MemoryStore:
 
     def _seen_again(self) -> LoggedSeen:
         seen = LoggedSeen()
-        for mark in self._marks:
-            seen.add(mark)
-        seen.take_news()
+        seen.restore(self._marks)
         return seen

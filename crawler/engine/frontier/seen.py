@@ -103,6 +103,12 @@ class LoggedSeen(Seen):
             self._news.append(mark)
         return is_new
 
+    def restore(self, marks: Iterable[int]) -> None:
+        """Add fingerprints that are no news."""
+        add = super().add
+        for mark in marks:
+            add(mark)
+
     def keep_back(self, mark: int) -> bool:
         """Take the fingerprint that was added last out of the news. Returns whether it was that."""
         if self._news and self._news[-1] == mark:

@@ -142,9 +142,7 @@ class SqliteJournal:
             self.seen = sqlite_files.read_seen(self._folder / name)
         marks = self._joined("marks", 0)
         self.logged = len(marks)
-        for mark in marks:
-            self.seen.add(mark)
-        self.seen.take_news()
+        self.seen.restore(marks)
 
     def _rests(self, kept: dict[str, Any]) -> dict[str, Rest]:
         now_s = self._now_s()
