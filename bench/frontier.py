@@ -144,10 +144,12 @@ def seen() -> Sequence[Row]:
         size = sum(path.stat().st_size for path in Path(name).iterdir())
     longest_s = max(each["seconds"] for each in took)
     held_ms = max(each["held_ms"] for each in took)
+    used_s = max(each["processor_s"] for each in took)
     return [
         Row(
             f"{SEEN:,} seen, ready to go on",
-            f"{longest_s:.1f} s, the hub held for {held_ms:.0f} ms, {size / 1e6:.0f} MB on disk",
+            f"{longest_s:.1f} s, {used_s:.1f} s of processor, hub held for {held_ms:.0f} ms,"
+            f" {size / 1e6:.0f} MB on disk",
             "<= 3 s, <= 20 ms",
             longest_s <= 3 and held_ms <= 20,
             {"runs": took},
@@ -191,13 +193,19 @@ def _started(folder: str) -> dict[str, Any]:
     greenlet = gevent.spawn(look)
     gevent.sleep(0.05)
     late_s[0] = 0.0
-    began_s = time.perf_counter()
+    began_s, used_s = time.perf_counter(), time.process_time()
     store = SqliteStore(Path(folder))
     found = store.open()
     took_s, held_s = time.perf_counter() - began_s, late_s[0]
+    used_s = time.process_time() - used_s
     greenlet.kill()
     store.close()
-    return {"seconds": took_s, "held_ms": held_s * 1000, "seen": len(found.seen)}
+    return {
+        "seconds": took_s,
+        "processor_s": used_s,
+        "held_ms": held_s * 1000,
+        "seen": len(found.seen),
+    }
 
 
 ROWS: dict[str, Callable[[], Sequence[Row]]] = {

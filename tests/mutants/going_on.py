@@ -62,15 +62,17 @@ MUTANTS = [
     Mutant(
         "start requests that were read are read again",
         "crawler/engine/crawl/checkpoints.py",
-        "if self._starts.is_known(mark):",
-        "if False:",
+        "        if is_known:\n",
+        "        if False:\n",
         f"{_CHECKPOINTS} -k start_requests",
     ),
     Mutant(
         "of the start, as many requests are left out as were read, whichever they are",
         "crawler/engine/frontier/journal.py",
-        "if self._known[self._place] == mark:",
-        "if True:",
+        "            if self._known[self._place] in (mark, UNWRITTEN):\n"
+        "                self._place += 1\n"
+        "                return self._known[self._place - 1] == mark\n",
+        "            self._place += 1\n            return True\n",
         f"{_CHECKPOINTS} -k start_requests",
     ),
     Mutant(

@@ -141,8 +141,16 @@ class Checkpoints(NoCheckpoints):
 
     def is_known_start(self, output: Any) -> bool:
         """Whether an earlier run has taken this start request. If not, it is noted."""
-        mark = start_mark(output)
-        if self._starts.is_known(mark):
+        mark, differed = start_mark(output), self._starts.differ
+        is_known = self._starts.is_known(mark)
+        if self._starts.differ and not differed:
+            log.warning(
+                "the start yields other requests than before, or in another order; those that are"
+                " known are left out",
+                task=self._context.task,
+                spider=self._context.spider.name,
+            )
+        if is_known:
             return True
         self._journal.started(mark)
         return False

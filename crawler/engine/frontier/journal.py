@@ -251,12 +251,17 @@ class Starts:
         self._place = 0
         self._left: dict[int, int] | None = None
 
+    @property
+    def differ(self) -> bool:
+        """Whether the spider makes others than before, or in another order."""
+        return self._left is not None
+
     def is_known(self, mark: int) -> bool:
         """Whether a start request was read by an earlier run, by its `start_mark`."""
         if self._left is None and self._place < len(self._known):
-            if self._known[self._place] == mark:
+            if self._known[self._place] in (mark, UNWRITTEN):
                 self._place += 1
-                return True
+                return self._known[self._place - 1] == mark
             self._left = _counted(self._known[self._place :])
         if not self._left or not self._left.get(mark):
             return False

@@ -376,7 +376,7 @@ class Started(Spider):
 
 
 @pytest.mark.parametrize("numbers", [range(20), range(19, -1, -1), range(30), (5, 5, 40)])
-def test_start_requests_that_were_read_are_not_read_again(numbers, monkeypatch):
+def test_start_requests_that_were_read_are_not_read_again(numbers, monkeypatch, caplog):
     monkeypatch.setattr(checkpoints, "BATCH", 2)
     world = World(Started)
     world.begin()
@@ -392,6 +392,7 @@ def test_start_requests_that_were_read_are_not_read_again(numbers, monkeypatch):
     found = [number for number, part in world.items().elements() if part == "page"]
     assert sorted(found) == sorted(wanted)
     assert before.isdisjoint(set(world.urls(1)) - {"http://h/5"})
+    assert ("other requests than before" in caplog.text) is (numbers[0] != 0)
 
 
 def test_a_start_that_was_cut_off_is_read_to_its_end(monkeypatch):
@@ -525,6 +526,24 @@ def test_requests_that_cannot_be_written_down_are_not_lost(done, monkeypatch):
     world.begin()
     assert world.finish().outcome() == (State.DONE, "")
     assert set(world.items()) == {(number, 1) for number in range(15)}
+
+
+def test_start_requests_that_cannot_be_written_down_are_read_again(monkeypatch, caplog):
+    class Strange(Started):
+        def start(self):
+            for number in range(6):
+                callback = self.parse if number % 2 else lambda response: self.parse(response)
+                yield Request(f"http://h/{number}", callback, dont_filter=True)
+
+    monkeypatch.setattr(checkpoints, "CHECKPOINT_S", 0.01)
+    world = World(Strange, host_concurrency=1)
+    world.begin()
+    world.until(pages_are(world, 2))
+    world.kill()
+    world.begin()
+    world.finish()
+    assert {number for number, _ in world.items()} == set(range(6))
+    assert "other requests than before" not in caplog.text
 
 
 def test_a_store_of_another_spider_or_other_arguments_is_refused():
