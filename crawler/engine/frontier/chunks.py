@@ -51,6 +51,8 @@ class Rows:
     def __init__(self) -> None:
         self._firsts: list[int] = []
         self._rows: dict[int, Row] = {}
+        self._last: Row | None = None
+        """Where a request has ended last: most have their ends in the order of their ids."""
 
     def __len__(self) -> int:
         """How many rows there are."""
@@ -84,13 +86,16 @@ class Rows:
 
     def end(self, id: int) -> Row | None:
         """Note the end of a request. Returns its row if nothing of that is left."""
-        row = self.of(id)
+        row = self._last
+        if row is None or id < row.first or not row.live >> id - row.first & 1:
+            row = self._last = self.of(id)
         if row is None:
             return None
         row.live ^= 1 << id - row.first
         row.is_touched = True
         if row.live:
             return None
+        self._last = None
         del self._rows[row.first]
         del self._firsts[bisect_right(self._firsts, row.first) - 1]
         return row

@@ -40,7 +40,7 @@ def numbers(blob: object, *place: object) -> array[int]:
 
 def packed(requests: Iterable[Waiting], *place: object) -> bytes:
     """Requests as sealed bytes: about 40 each, because they resemble each other."""
-    lines = (b"%d\t%d\t%s\t%s" % (r.id, r.priority, r.site.encode(), r.record) for r in requests)
+    lines = [b"%d\t%d\t%s\t%s" % (r.id, r.priority, r.site.encode(), r.record) for r in requests]
     return sealed(zlib.compress(b"\n".join(lines), 1), *place)
 
 
