@@ -207,8 +207,10 @@ class Checkpoints(NoCheckpoints):
         try:
             step.state = {**step.state, MARKS: json.dumps(dict(marks()))}
             self._kept.store.write(step)
-        except (StoreFailed, SinkFailed) as error:
-            self._fault = error
+        except Exception as error:  # without this step, a later one would tell half of the truth
+            self._fault = (
+                error if isinstance(error, StoreFailed | SinkFailed) else _unforeseen(error)
+            )
             self.failed()
 
     def _rests(self) -> Any:
@@ -244,6 +246,11 @@ class Checkpoints(NoCheckpoints):
             raise StoreFailed(
                 f"spider.state cannot be kept: {error}; allowed: what JSON can write"
             ) from None
+
+
+def _unforeseen(error: Exception) -> StoreFailed:
+    log.error("a checkpoint fails unexpectedly", exc_info=error)
+    return StoreFailed(f"a checkpoint could not be made: {type(error).__name__}: {error}")
 
 
 def journal_of(kept: Kept | None, spider: Any, now_s: Callable[[], float]) -> NoJournal:

@@ -21,7 +21,6 @@ from crawler.engine.frontier.seen import LoggedSeen, Seen
 from crawler.engine.frontier.store import Found, Step, Waiting
 from crawler.engine.http import urls
 from crawler.engine.http.request import Request
-from crawler.engine.http.serialization import NotSerializable
 from crawler.logs import get_logger
 
 log = get_logger(__name__)
@@ -119,7 +118,7 @@ class Journal(NoJournal):
         """Note a new request, which `page` yielded."""
         try:
             self._added[job.order] = self._waiting(job, site)
-        except NotSerializable as error:
+        except Exception as error:  # NotSerializable, or whatever the spider made of its request
             self._keep_back(job, error)
 
     def sent(self, job: Job) -> bool:
@@ -141,7 +140,7 @@ class Journal(NoJournal):
             return
         try:
             waiting = self._waiting(job, urls.origin(job.url))
-        except NotSerializable:  # its `meta` was changed; what it was before stays
+        except Exception:  # its `meta` was changed; what it was before stays
             return
         self._added.pop(job.order, None)
         self._changed[job.order] = waiting, self._now_s() + wait_s
@@ -203,7 +202,7 @@ class Journal(NoJournal):
             if parent.has_ended:
                 self._end(id)
 
-    def _keep_back(self, job: Job, error: NotSerializable) -> None:
+    def _keep_back(self, job: Job, error: Exception) -> None:
         """Note a request that is not in the store, and let its page have no end before it."""
         self._unwritten[job.order] = _Unwritten(self.page)
         self._keep_mark_back(job)
@@ -218,7 +217,7 @@ class Journal(NoJournal):
         if self.seen.keep_back(mark):
             self._unwritten[job.order].marks.append(mark)
 
-    def _tell(self, job: Job, error: NotSerializable) -> None:
+    def _tell(self, job: Job, error: Exception) -> None:
         tell = log.debug if self._told else log.warning
         self._told = True
         tell(

@@ -314,6 +314,29 @@ def test_a_store_that_fails_fails_the_crawl_and_loses_nothing(monkeypatch):
     assert world.items() == ALL
 
 
+def test_a_step_that_is_lost_by_a_defect_ends_the_crawl_before_the_next_one(monkeypatch):
+    monkeypatch.setattr(checkpoints, "BATCH", 3)
+    world = World()
+    whole, told = world.store.write, []
+
+    def write(step):
+        told.append(step)
+        if len(told) == 4:
+            raise TypeError("a defect")
+        whole(step)
+
+    world.store.write = write
+    world.begin()
+    state, why = world.finish().outcome()
+    assert state is State.FAILED
+    assert "a checkpoint could not be made: TypeError: a defect" in why
+    assert len(told) == 4
+    world.store.write = whole
+    world.begin()
+    world.finish()
+    assert world.items() == ALL
+
+
 def test_retries_and_redirects_go_on_as_they_were():
     def answer_of(call):
         path = call.url.split("/", 3)[3]
