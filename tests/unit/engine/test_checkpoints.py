@@ -15,6 +15,9 @@ from crawler.engine.crawl.resume import Kept, open_store
 from crawler.engine.frontier.memory_store import MemoryStore
 from crawler.engine.frontier.store import StoreFailed
 from crawler.engine.http.failures import CloseSpider
+from crawler.engine.http.link_extractor import LinkExtractor
+from crawler.engine.spiders.crawl_spider import CrawlSpider, Rule
+from crawler.engine.spiders.declarative import compile_declaration
 from crawler.model.records import Spec, State
 from crawler.settings.crawl import CrawlSettings
 from tests.unit.engine.fakes import FakeFetcher, ListSink, page, shared
@@ -612,3 +615,44 @@ def test_a_fault_of_the_sink_while_a_checkpoint_is_written_ends_the_crawl():
     world.file.mark = lambda: fail
     world.begin()
     assert world.finish().outcome()[0] is State.FAILED
+
+
+class Ruled(CrawlSpider):
+    name = "ruled"
+    start_urls = ("http://h/0",)
+    rules = (Rule(LinkExtractor(), callback="parse_page", follow=True),)
+
+    def parse_start_url(self, response):
+        return self.parse_page(response)
+
+    def parse_page(self, response):
+        yield {"page": response.url}
+
+
+DECLARED = compile_declaration(
+    {
+        "name": "declared",
+        "start_urls": ["http://h/0"],
+        "follow": [{"css": "a"}],
+        "items": [{"fields": {"page": {"from": "url"}}}],
+    }
+)
+
+
+@pytest.mark.parametrize("spider_class", [Ruled, DECLARED], ids=["rules", "yaml"])
+@pytest.mark.parametrize("done", [1, 5, 12])
+def test_spiders_with_rules_and_declared_ones_go_on_too(spider_class, done, monkeypatch):
+    def answer_of(call):
+        number = int(call.url.rsplit("/", 1)[1])
+        return page(*(f"/{to}" for to in range(3 * number + 1, 3 * number + 4) if to < PAGES))
+
+    monkeypatch.setattr(checkpoints, "BATCH", 2)
+    world = World(spider_class, answer_of, host_concurrency=2)
+    world.begin()
+    world.until(pages_are(world, done))
+    world.kill()
+    world.begin()
+    assert world.finish().outcome() == (State.DONE, "")
+    assert sorted(item["page"] for item in world.file) == sorted(
+        f"http://h/{number}" for number in range(PAGES)
+    )
