@@ -157,8 +157,8 @@ class Resource:
     reason: str = ""
     """Why it is pending, or how it failed; empty otherwise."""
     awaits_spider: bool = False
-    """Whether it failed only because its worker lacks the spider. It is placed again when a worker
-    has it."""
+    """Whether it waits for a worker that has its spider: it was to wait for one (pending), or its
+    worker lacked the spider (failed)."""
     counts: Counts = NO_COUNTS
     assigned_time: int = 0
     """When its owner got it: Unix time in nanoseconds; 0 if another program assigned it."""

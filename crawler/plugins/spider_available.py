@@ -1,7 +1,8 @@
 """Filter: only workers that have the task's spider, while any live one has it.
 
-If no worker has it, the task is placed all the same. Its worker then reports which spiders there
-are, which tells the user more than a task that waits.
+A task that was to wait for its spider is offered only while a worker has it. If no worker has it,
+another task is placed all the same. Its worker then reports which spiders there are, which tells
+the user more than a task that waits.
 """
 
 from __future__ import annotations

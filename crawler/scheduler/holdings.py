@@ -22,7 +22,7 @@ class Holding(NamedTuple):
     load: Load
     group: str
     awaited: str
-    """The spider whose absence made the task fail; empty for all other tasks."""
+    """The spider that the task waits for, because no worker had it; empty for all other tasks."""
     spec: Spec
 
     def tells_of(self, resource: Resource) -> bool:
@@ -53,7 +53,7 @@ class Holdings:
         self._on_node: dict[str, set[str]] = {}
         """Node id → the tasks assigned to that node, in any of its lives."""
         self._awaiting: dict[str, set[str]] = {}
-        """Spider → the tasks that failed because their worker lacks it."""
+        """Spider → the tasks that wait for a worker with it."""
         self._repelling: dict[tuple[str, str], Counter[str]] = {}
         """Label and value that unfinished tasks want to be apart from → the labels of the domains.
         Waiting tasks count too, because a pass may place them at any moment."""
@@ -76,7 +76,7 @@ class Holdings:
         return tuple(self._on_node.get(node_id, ()))
 
     def awaiting(self, node: Node) -> Iterator[str]:
-        """Yield the tasks that failed because they lacked a spider which this worker has."""
+        """Yield the tasks that wait for a spider which this worker has."""
         for spider, names in self._awaiting.items():
             if node.has_spider(spider):
                 yield from names

@@ -79,6 +79,7 @@ class WorkerPool:
             return
         if present is not None:
             self._remove(present)
+            self._changes.suspect(self._holdings.awaiting(present.node))
             # Other workers may take some tasks only now that the earlier worker is gone.
             self._changes.left()
         same = present is not None and present.node.incarnation == node.incarnation
@@ -96,6 +97,7 @@ class WorkerPool:
         if present is not None:
             self._remove(present)
             self._changes.suspect(self._holdings.names_on(node_id))
+            self._changes.suspect(self._holdings.awaiting(present.node))
             self._changes.left()
 
     def forget(self, node_id: str) -> None:

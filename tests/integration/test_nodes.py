@@ -219,8 +219,8 @@ def test_updating_what_is_crawled_runs_it_anew(cluster, site):
 
 def test_a_task_without_its_spider_fails_by_name_and_is_placed_anew_when_one_has_it(cluster, site):
     client = cluster.client(cluster.master("1"))
+    client.add(task(site, "a"), CALL)
     cluster.worker("1", [{**SPIDER, "name": "another"}])
-    client.add(task(site, "a"), CALL, wait_for_spider=True)
     eventually(lambda: client.get("a", CALL).state is State.FAILED)
     failed = client.get("a", CALL)
     assert "holding" in failed.reason
@@ -229,6 +229,23 @@ def test_a_task_without_its_spider_fails_by_name_and_is_placed_anew_when_one_has
     eventually(lambda: client.get("a", CALL).state is State.RUNNING)
     assert cluster.owners() == {"a": "2"}
     assert client.get("a", CALL).epoch == failed.epoch + 1
+
+
+def test_a_task_that_may_wait_for_its_spider_waits_until_a_worker_offers_it(cluster, site):
+    client = cluster.client(cluster.master("1"))
+    worker = cluster.worker("1", [{**SPIDER, "name": "another"}])
+    client.add(task(site, "a"), CALL, wait_for_spider=True)
+    client.add(replace(task(site, "b"), spider="another"), CALL)
+    client.update(task(site, "b"), CALL, wait_for_spider=True)
+    for name in "ab":
+        waiting = client.get(name, CALL)
+        assert (waiting.state, waiting.owner) == (State.PENDING, None)
+        assert "no live worker that takes tasks offers 'holding'" in waiting.reason
+    assert client.explain("a", CALL).waits_for == "a worker that offers its spider 'holding'"
+    assert not [run for run in worker._role._runs.all() if run.name == "a"]
+    cluster.worker("2", [SPIDER])
+    eventually(lambda: set(states(client).values()) == {State.RUNNING})
+    assert cluster.owners() == {"a": "2", "b": "2"}
 
 
 def test_politeness_changes_on_the_running_crawl(cluster, site):

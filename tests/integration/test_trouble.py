@@ -283,7 +283,7 @@ def test_a_report_the_leader_does_not_know_yet_is_made_again(cluster, tmp_path, 
         return original(self, node_id, reports, call, load)
 
     monkeypatch.setattr(Client, "report", lagging)
-    client.add(Spec("a", spider="nobody-has-it"), CALL, wait_for_spider=True)
+    client.add(Spec("a"), CALL)  # nobody has its spider
     eventually(lambda: client.get("a", CALL).state is State.FAILED)
     assert len(refused) == 3
     assert worker.failure == ""

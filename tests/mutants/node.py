@@ -71,8 +71,8 @@ MUTANTS = [
     Mutant(
         "a leader forgets to check the settings of an update",
         "crawler/node/master/backend.py",
-        "Update(spec, restart, objection, faults)",
-        "Update(spec, restart, objection)",
+        "Update(spec, restart, objection, faults, waits=wait_for_spider)",
+        "Update(spec, restart, objection, waits=wait_for_spider)",
         "tests/integration/test_defects.py -k patterns_of_a_request",
     ),
     Mutant(

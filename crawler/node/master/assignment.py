@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from crawler.coordination.codec import MOST_EPOCH
+from crawler.errors import shown
 from crawler.model.records import Node, Resource, State
 from crawler.node.master.workers import WorkerSnapshot
 
@@ -40,5 +41,13 @@ def next_epoch(resource: Resource) -> int:
 
 
 def waiting(resource: Resource, reason: str) -> Resource:
-    """Return the resource without an owner, with the reason why it waits."""
-    return resource.replace(owner=None, state=State.PENDING, reason=reason, awaits_spider=False)
+    """Return the resource without an owner, with the reason why it waits. Without a worker that has
+    its spider, a task that was to wait for one waits on."""
+    awaits = resource.awaits_spider and resource.state is State.PENDING
+    return resource.replace(owner=None, state=State.PENDING, reason=reason, awaits_spider=awaits)
+
+
+def spiderless(resource: Resource) -> Resource:
+    """Return a pending resource with the reason that it waits for its spider."""
+    name = shown(resource.spec.spider_name)
+    return waiting(resource, f"waits for its spider: no live worker that takes tasks offers {name}")

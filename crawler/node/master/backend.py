@@ -62,7 +62,7 @@ class LeaderBackend:
         """Store a new resource and place it."""
         objection = no_objection if wait_for_spider else self._lacks_spider
         faults, call = self._checked(spec, call)
-        command = Add(spec, objection, faults)
+        command = Add(spec, objection, faults, waits=wait_for_spider)
         stored = self._stored(spec.name, self._writer.submit(command, call))
         return Submission(stored, command.new)
 
@@ -76,7 +76,7 @@ class LeaderBackend:
         """Change the specification of a resource."""
         objection = no_objection if wait_for_spider else self._lacks_spider
         faults, call = self._checked(spec, call)
-        command = Update(spec, restart, objection, faults)
+        command = Update(spec, restart, objection, faults, waits=wait_for_spider)
         return self._stored(spec.name, self._writer.submit(command, call))
 
     def delete(self, name: str, call: Call) -> None:

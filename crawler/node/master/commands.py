@@ -52,6 +52,8 @@ class Add:
     """Returns why a new task must not be added, or an empty text."""
     faults: str = ""
     """What `parameter_faults` found. It takes its time, for which no other request shall wait."""
+    waits: bool = False
+    """Whether it waits until a worker offers its spider."""
     new: bool = False
     """Whether the latest `apply` added it."""
 
@@ -68,7 +70,7 @@ class Add:
         if present is None:
             _heed(self.faults)
             _heed(self.objection(self.spec))
-            draft.put(Resource(self.spec))
+            draft.put(Resource(self.spec, awaits_spider=self.waits))
         elif not _same(present.spec, self.spec):
             raise AlreadyExists(
                 f"task {self.spec.name!r} exists with another specification; "
@@ -95,6 +97,9 @@ class Update:
     """Returns why a task must not get its new spider, or an empty text."""
     faults: str = ""
     """What `parameter_faults` found."""
+    waits: bool = False
+    """Whether another run waits until a worker offers the spider. A task that waits already, for
+    the same spider, goes on to wait."""
 
     @property
     def subjects(self) -> Sequence[str]:
@@ -110,12 +115,18 @@ class Update:
             _heed(self.objection(self.spec))
         if not _same(present.spec, self.spec):
             changed = present.replace(spec=self.spec, kills=0, blame=NO_BLAME)
-            draft.put(_afresh(changed) if self._needs_run(present) else changed)
+            draft.put(self._again(present, changed) if self._needs_run(present) else changed)
         elif present.kills:
             draft.put(present.replace(kills=0, blame=NO_BLAME))
         else:
             draft.keep(self.spec.name)
         return [self.spec.name]
+
+    def _again(self, present: Resource, changed: Resource) -> Resource:
+        """Return the changed resource for another run."""
+        waited = present.awaits_spider and present.state is State.PENDING
+        same = present.spec.spider_name == self.spec.spider_name
+        return _afresh(changed).replace(awaits_spider=self.waits or (waited and same))
 
     def _needs_run(self, present: Resource) -> bool:
         """Whether the change needs another run. Raises WouldRestart."""

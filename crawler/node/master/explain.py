@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from crawler.errors import shown
 from crawler.logs import get_logger
 from crawler.model.policy import Explanation, Judgement
 from crawler.model.records import Resource
@@ -65,6 +66,8 @@ def _out_of_turn(placer: Placer, resource: Resource, now_s: float) -> str:
     pause_s = placer.parked_s(resource.name, now_s)
     if pause_s:
         return f"{pause_s:.1f} s to pass: workers died soon after they were given it"
+    if resource.awaits_spider:
+        return f"a worker that offers its spider {shown(resource.spec.spider_name)}"
     held = placer.held(resource.name)
     if held is not None:
         return f"{max(0.0, held.due_s - now_s):.1f} s to pass: placing it failed"

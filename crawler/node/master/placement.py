@@ -13,8 +13,8 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from crawler.model.records import Node, Resource
-from crawler.node.master.assignment import assigned, needs_owner, waiting
+from crawler.model.records import Node, Resource, State
+from crawler.node.master.assignment import assigned, needs_owner, spiderless, waiting
 from crawler.node.master.draft import Draft
 from crawler.node.master.orphans import by_dead_owner, noteworthy
 from crawler.node.master.poison import PoisonWatch
@@ -77,6 +77,8 @@ class Placer:
         self._alarms: list[tuple[float, str]] = []
         self._poisonous: set[str] = set()
         """The tasks that are parked for a while, because they killed workers."""
+        self._spiderless: set[str] = set()
+        """The tasks that are pending until a worker offers their spider."""
         self._version = 0
         cluster_state.begin()
 
@@ -88,12 +90,16 @@ class Placer:
 
     def count_waiting(self) -> int:
         """Count the tasks without a worker."""
-        return len(self.backlog) + len(self._poisonous) + len(self._set_aside)
+        return len(self.backlog) + self._count_held()
 
     def count_parked(self) -> int:
         """Count the tasks that no worker suits, that killed too many workers, or whose placement
         failed."""
-        return self.backlog.count_parked() + len(self._poisonous) + len(self._set_aside)
+        return self.backlog.count_parked() + self._count_held()
+
+    def _count_held(self) -> int:
+        """Count the tasks without a worker that are not in the backlog."""
+        return len(self._poisonous) + len(self._spiderless) + len(self._set_aside)
 
     def count_set_aside(self) -> int:
         """Count the tasks whose placement failed because of a fault."""
@@ -199,6 +205,7 @@ class Placer:
             resource = draft.get(name)
             if resource is not None and (resource.kills or name in self._poison.hung):
                 resource = self._reviewed(draft, resource, workers)
+            self._spiderless.discard(name)
             if resource is not None and needs_owner(resource, workers):
                 yield resource
             else:
@@ -208,8 +215,17 @@ class Placer:
                 self._set_aside.forget(name)
                 if resource is None:
                     self._poison.forget(name)
+                elif resource.awaits_spider and resource.state is State.PENDING:
+                    self._await_spider(draft, resource)
             if count % INTAKE == 0:
                 self._give_turn()
+
+    def _await_spider(self, draft: Draft, resource: Resource) -> None:
+        """Write into the draft that a task waits until a worker offers its spider."""
+        self._spiderless.add(resource.name)
+        told = spiderless(resource)
+        if told != resource:
+            draft.put(told)
 
     def _reviewed(self, draft: Draft, resource: Resource, workers: WorkerSnapshot) -> Resource:
         """Return a task that is blamed for deaths, after another look at whether it is to blame."""

@@ -4,10 +4,11 @@ import contextlib
 
 from crawler.model.constraints import Constraints
 from crawler.model.records import Node, Spec, State
+from crawler.node.master.commands import Update
 from crawler.node.master.placement import Placer
 from crawler.scheduler.framework import Framework, Policy
 from crawler.settings.sections import SchedulerSettings
-from tests.unit.node.scene import W1, W2, Scene, stored
+from tests.unit.node.scene import W1, W2, Scene, stored, worker
 
 
 def test_a_task_whose_spider_only_a_cordoned_worker_has_does_not_fail_round_and_round():
@@ -23,6 +24,51 @@ def test_a_task_whose_spider_only_a_cordoned_worker_has_does_not_fail_round_and_
         if task.owner is not None and task.owner.node_id == "w-2":  # it has not that spider
             scene.store(task.replace(state=State.FAILED, awaits_spider=True, reason="no spider"))
     assert scene.stored["a"].epoch <= 5, epochs
+
+
+def _waits(name="a", **about):
+    spec = Spec(name, spider="rare", **about)
+    return stored(name, None, state=State.PENDING, spec=spec, awaits_spider=True)
+
+
+def test_a_task_that_waits_for_its_spider_waits_under_each_leader_until_a_worker_has_it():
+    without, with_it = worker(1, spiders=frozenset({"other"})), worker(2, spiders={"rare"})
+    scene = Scene(_waits(), workers=(without,))
+    assert scene.settle() == {"a": None}
+    assert scene.placer.count_waiting() == scene.placer.count_parked() == 1
+    assert "no live worker that takes tasks offers 'rare'" in scene.stored["a"].reason
+    scene = scene.succeeded()
+    assert scene.settle() == {"a": None}
+    scene.join(with_it)
+    assert scene.settle() == {"a": "w-2"}
+    assert (scene.stored["a"].awaits_spider, scene.placer.count_waiting()) == (False, 0)
+
+
+def test_a_task_that_waits_for_room_beside_its_spider_waits_on_if_that_worker_leaves():
+    full = worker(2, spiders={"rare"}, capacity={"cpu": 1.0})
+    without = worker(1, spiders=frozenset({"other"}), capacity={"cpu": 9.0})
+    much = Constraints(requests=(("cpu", 2.0),))
+    scene = Scene(_waits(constraints=much), workers=(without, full))
+    scene.settle()
+    assert "cpu" in scene.stored["a"].reason
+    scene.leave("w-2")
+    assert scene.settle() == {"a": None}
+    assert "waits for its spider" in scene.stored["a"].reason
+
+
+def test_an_update_lets_a_task_wait_on_for_the_same_spider_only():
+    for spider, waits, expected in (
+        ("rare", False, None),
+        ("other", False, "w-1"),
+        ("scarce", True, None),
+    ):
+        scene = Scene(_waits(), workers=(worker(1, spiders=frozenset({"other"})),))
+        scene.settle()
+        draft = scene.draft()
+        Update(Spec("a", spider=spider, parameters={"x": 1}), waits=waits).apply(draft)
+        scene.place(draft)
+        owner = draft.get("a").owner
+        assert (owner and owner.node_id) == expected, spider
 
 
 def _many(count=250):
