@@ -292,6 +292,8 @@ def test_a_spider_that_no_live_worker_offers_is_told(cluster, site):
         client.add(Spec("a", "nobodys"), CALL)
     assert client.submit(Spec("a", "nobodys"), CALL, wait_for_spider=True).new
     assert not client.submit(Spec("a", "nobodys"), CALL).new, "it exists, so it is no news"
+    with pytest.raises(InvalidArgument, match=r"spider: 'b' is offered by no .*: holding;"):
+        client.add(Spec("b", priority=1), CALL)  # its name is that of its spider
     assert client.add(Spec("of the plain form"), CALL).owner is not None
 
 

@@ -127,13 +127,13 @@ def test_after_a_write_without_an_answer_everything_is_read_anew(cluster, troubl
 def test_a_worker_is_free_again_of_a_task_that_was_not_written(cluster, troubled):
     client = cluster.client(cluster.master("1", store=troubled))
     node = dataclasses.replace(cluster.settings("2").node, capacity={"cpu": 1.0})
-    cluster.worker("2", node=node)
+    cluster.worker("2", [{"name": "any", "start_urls": ["http://127.0.0.1:9/"]}], node=node)
     all_of_it = Constraints(requests=(("cpu", 1.0),))
     troubled.fail_txn = Unavailable("no answer")
     with pytest.raises(Unavailable):
-        client.add(Spec("task-1", constraints=all_of_it), CALL)
+        client.add(Spec("task-1", "any", constraints=all_of_it), CALL)
     troubled.fail_txn = None
-    client.add(Spec("other", constraints=all_of_it), CALL)
+    client.add(Spec("other", "any", constraints=all_of_it), CALL)
     eventually(lambda: cluster.owners()["other"] == "2")
 
 

@@ -179,17 +179,20 @@ class LeaderBackend:
         return faults, replace(call, timeout_s=max(0.0, until_s - clock.monotonic()))
 
     def _lacks_spider(self, spec: Spec) -> str:
-        """Return why nobody can run a task, if it names a spider that no live worker offers.
+        """Return why nobody can run a task, if no live worker offers its spider.
 
-        Without any worker nothing is known. A task that names no spider is one of the reference's
-        form: it is placed all the same.
+        Without any worker nothing is known. A task with nothing but a name is one of the
+        reference's form: it is placed all the same.
         """
         workers = self._mirrors.workers.values.values()
-        if not spec.spider or not workers or any(each.has_spider(spec.spider) for each in workers):
+        spider = spec.spider_name
+        if not workers or any(each.has_spider(spider) for each in workers):
+            return ""
+        if spec == Spec(spec.name):
             return ""
         offered = sorted({name for each in workers for name in each.spiders or ()})
         return (
-            f"spider: {shown(spec.spider)} is offered by no live worker; offered: "
+            f"spider: {shown(spider)} is offered by no live worker; offered: "
             f"{', '.join(offered[:MOST_NAMED]) or 'none'}; to store the task until a worker with "
             'it joins, add "wait_for_spider": true'
         )
