@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import click
@@ -17,6 +17,7 @@ from crawler.devtools.contracts import BadContract, Contract, broken, contracts_
 from crawler.devtools.page_fetcher import Pages
 from crawler.devtools.templates import NAME, TEMPLATES, file_name, rendered
 from crawler.engine.http import urls
+from crawler.engine.spiders.spider import Spider
 from crawler.errors import CrawlerError
 
 _PLACE = re.compile(r"((?:\.?\w++|\[\d+\])*+): ")
@@ -60,30 +61,37 @@ def new_spider(name: str, url: str, template: str) -> None:
 def check(
     files: tuple[str, ...], contracts: bool, arguments: tuple[str, ...], settings: tuple[str, ...]
 ) -> int:
-    """Find faults in the spiders of files, without fetching anything."""
-    logs.setup("error", "text")
+    """Find faults in the spiders of files, without fetching anything. What only has no effect is
+    a warning."""
+    logs.setup("warning", "text")
     found = 0
     for file in files:
         path = Path(file)
-        faults = list(_faults(path, options.pairs("-a", arguments)))
+        spiders, faults = _loaded(path)
+        faults += _faults(path, spiders, options.pairs("-a", arguments))
         if contracts and not faults:
-            faults = list(_broken_contracts(path, arguments, settings))
+            faults += _broken_contracts(path, spiders, arguments, settings)
         click.echo("".join(f"{line}\n" for line in faults), nl=False)
         found += len(faults)
         if not faults:
-            click.echo(f"{path}: ok: {', '.join(options.spiders_of(path))}", err=True)
+            click.echo(f"{path}: ok: {', '.join(spiders)}", err=True)
     return FAILED if found else 0
 
 
-def _faults(path: Path, arguments: dict[str, str]) -> Iterator[str]:
-    """Yield the faults of a file, one line each."""
+def _loaded(path: Path) -> tuple[Mapping[str, type[Spider]], list[str]]:
+    """Return the spiders of a file, or else why it cannot be loaded, one line for each fault."""
     try:
-        spiders = options.spiders_of(path)
+        return options.spiders_of(path), []
     except options.Unusable as error:
-        yield from (_with_line(path, line) for line in error.message.splitlines())
-        return
+        return {}, [_with_line(path, line) for line in error.message.splitlines()]
+
+
+def _faults(
+    path: Path, spiders: Mapping[str, type[Spider]], arguments: dict[str, str]
+) -> Iterator[str]:
+    """Yield the faults of the spiders of a file, one line each."""
     faults: set[Fault] = set()
-    if path.suffix == ".py":
+    if spiders and path.suffix == ".py":
         faults.update(faults_in(path, spiders))
     for spider in spiders.values():
         faults.update(faults_of(spider, arguments))
@@ -92,10 +100,13 @@ def _faults(path: Path, arguments: dict[str, str]) -> Iterator[str]:
 
 
 def _broken_contracts(
-    path: Path, arguments: Sequence[str], settings: Sequence[str]
+    path: Path,
+    spiders: Mapping[str, type[Spider]],
+    arguments: Sequence[str],
+    settings: Sequence[str],
 ) -> Iterator[str]:
     """Yield the contracts that the callbacks of a file break, one line each."""
-    for spider in options.spiders_of(path).values():
+    for spider in spiders.values():
         try:
             contracts = list(contracts_of(spider))
         except BadContract as error:

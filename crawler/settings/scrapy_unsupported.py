@@ -43,6 +43,9 @@ NEEDLESS_AT: Mapping[str, frozenset[str]] = {
 """Settings that would change nothing here at these values: at Scrapy's own, or at what is done
 here."""
 
+TOLD_OF_SPIDERS = frozenset({"LOG_LEVEL"})
+"""Settings that a spider is warned of at every value. On the command line they stand beside -L."""
+
 _PLUGINS = "the engine has no middlewares; docs/hooks.md says what plugins may do"
 _FEEDS = "-o FILE on the command line, or the setting sinks, says where items go"
 _ITEMS = "a pipeline of the spider can do that; docs/items.md"

@@ -196,6 +196,21 @@ def test_files_that_cannot_be_read_are_faults_without_a_traceback(tmp_path, file
     assert done.stderr == ""
 
 
+def test_what_has_no_effect_in_a_spider_for_scrapy_is_told_once_and_is_no_fault(tmp_path):
+    (tmp_path / "ported.py").write_text(
+        "from crawler import Spider\n\n\nclass Ported(Spider):\n    name = 'ported'\n"
+        "    start_urls = ['http://example.com/']\n"
+        "    custom_settings = {'FEEDS': {}, 'JOBDIR': 'x', 'LOG_LEVEL': 'INFO'}\n\n"
+        "    @classmethod\n    def from_crawler(cls, crawler):\n        return cls()\n\n"
+        "    def parse(self, response):\n        yield {}\n"
+    )
+    done = crawler_here("check", "ported.py", cwd=tmp_path)
+    *warned, ok = done.stderr.splitlines()
+    assert (done.returncode, done.stdout, ok) == (0, "", "ported.py: ok: ported")
+    for line, name in zip(warned, ("FEEDS", "JOBDIR", "LOG_LEVEL", "from_crawler"), strict=True):
+        assert f"{name} " in line
+
+
 def test_each_of_several_files_is_checked(tmp_path):
     (tmp_path / "good.yaml").write_text("{name: good, start_urls: ['http://example.com/']}\n")
     done = crawler("check", "nix.py", "nix.yaml", ".", "good.yaml", cwd=tmp_path)

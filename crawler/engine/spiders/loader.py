@@ -122,8 +122,8 @@ def _import(name: str, where: str) -> ModuleType:
         return importlib.import_module(name)
     except FAULTS as error:
         raise ConfigError(
-            f"{where}: {name!r} cannot be imported ({type(error).__name__}: {error});"
-            f" allowed: {ALLOWED}"
+            f"{where}: {name!r} cannot be imported ({type(error).__name__}: {error})"
+            f"{_instead_of(error)}; allowed: {ALLOWED}"
         ) from error
 
 
@@ -142,9 +142,16 @@ def _import_file(path: Path, where: str) -> ModuleType:
         del sys.modules[name]
         raise ConfigError(
             f"{where}: {str(path)!r} cannot be imported ({type(error).__name__}: {error})"
-            f" at {_place_of(error, path)}"
+            f" at {_place_of(error, path)}{_instead_of(error)}"
         ) from error
     return module
+
+
+def _instead_of(error: BaseException) -> str:
+    """What to import instead of Scrapy, which need not be here; empty for all other faults."""
+    missing = error.name or "" if isinstance(error, ModuleNotFoundError) else ""
+    is_scrapy = missing.partition(".")[0] == "scrapy"
+    return "; import from crawler instead (docs/spiders.md)" if is_scrapy else ""
 
 
 def _place_of(error: BaseException, path: Path) -> str:
@@ -186,11 +193,17 @@ def _faults(spider: type[Spider], where: str, origins: Mapping[str, str]) -> lis
 
 
 def _warn_of_unknown(spider: type[Spider], place: str, found: list[str]) -> None:
-    for name in [] if found else scrapy_names.unknown(scrapy_names.of_class(spider)):
+    for name in [] if found else _without_effect(scrapy_names.of_class(spider)):
         log.warning(scrapy_unsupported.told(name), spider=spider.name, place=place)
     for method, advice in _NEVER_CALLED.items():
         if hasattr(spider, method):
             log.warning(f"{method} is never called: {advice}", spider=spider.name, place=place)
+
+
+def _without_effect(settings: Mapping[str, Any]) -> list[str]:
+    """The settings of a spider that have no effect here."""
+    always = {name for name in scrapy_unsupported.TOLD_OF_SPIDERS if settings.get(name) is not None}
+    return sorted({*scrapy_names.unknown(settings), *always})
 
 
 def _short(entry: Any) -> str:

@@ -99,6 +99,17 @@ def test_a_fault_names_the_entry_and_what_is_wrong(folder, entry, says):
     assert says in text
 
 
+def test_a_spider_that_still_imports_scrapy_is_told_what_to_import(folder, monkeypatch):
+    for name in ("scrapy", "scrapy.http"):
+        monkeypatch.setitem(sys.modules, name, None)
+    (folder / "theirs.py").write_text("import scrapy\n")
+    (folder / "deeper.py").write_text("from scrapy.http import Request\n")
+    (folder / "other.py").write_text("import scrapyd_of_nobody\n")
+    told = fault(["theirs.py", "deeper.py", "other.py"], folder).splitlines()
+    hint = "; import from crawler instead (docs/spiders.md)"
+    assert [line.endswith(hint) for line in told] == [True, True, False]
+
+
 def test_all_faults_come_in_one_message(folder):
     text = fault(["missing.py", {"name": "ok"}, {"name": 3}, "single.yml", "single.yml"], folder)
     assert [line[:10] for line in text.splitlines()] == ["spiders[0]", "spiders[2]", "spiders[4]"]

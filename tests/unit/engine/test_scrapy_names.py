@@ -236,6 +236,14 @@ def test_attributes_of_a_spider_are_settings():
     assert of_class(type("None", (Spider,), {"custom_settings": None})) == {}
 
 
+@pytest.mark.parametrize("level", ["DEBUG", "INFO", "ERROR"])
+def test_the_level_of_logs_in_a_spider_is_named(tmp_path, caplog, level):
+    (tmp_path / "one.py").write_text(SPIDER.format(settings={"LOG_LEVEL": level}))
+    load_spiders(["one.py"], tmp_path)
+    [record] = caplog.records
+    assert record.message.startswith("the setting LOG_LEVEL has no effect: -L LEVEL on the command")
+
+
 def test_what_scrapy_calls_and_nobody_here_does_is_named(tmp_path, caplog):
     caplog.set_level(logging.WARNING)
     (tmp_path / "one.py").write_text(
