@@ -53,7 +53,7 @@ def tasks(master: str, state: str | None) -> None:
 @click.argument("name")
 def task(master: str, name: str) -> None:
     """Show everything that is known of one task."""
-    with connected(master) as client:
+    with connected(master, name) as client:
         found = client.get(name, CALL)
     for line in task_lines(found):
         click.echo(line)
@@ -67,7 +67,7 @@ def stats(master: str, name: str, as_json: bool) -> None:
     """Show the statistics of the crawl of TASK, live or at its end, as its worker has them."""
     from crawler.api.rpc.worker import CrawlsClient
 
-    with connected(master) as client:
+    with connected(master, name) as client:
         owner = client.get(name, CALL).owner
     if owner is None:
         raise CrawlerError(f"{name} has no worker yet; crawler explain {name} says why")
@@ -89,7 +89,7 @@ def stats(master: str, name: str, as_json: bool) -> None:
 @click.argument("task")
 def explain(master: str, task: str) -> None:
     """Show why TASK is on its worker, or waits: what each plugin says of each worker now."""
-    with connected(master) as client:
+    with connected(master, task) as client:
         found = client.explain(task, CALL)
     click.echo(_standing(found))
     if found.waits_for:

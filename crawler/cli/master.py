@@ -16,7 +16,7 @@ from crawler.api.rpc.any_client import AnyClient
 from crawler.api.rpc.client import Client
 from crawler.api.service import Call
 from crawler.cli.base import INTERRUPTED, INTERRUPTED_TEXT
-from crawler.errors import CrawlerError, Retryable
+from crawler.errors import CrawlerError, NotFound, Retryable, shown
 
 TIMEOUT_S = 5.0
 """How many seconds an answer may take."""
@@ -49,9 +49,10 @@ MASTER: Callable[..., Any] = click.option(
 
 
 @contextlib.contextmanager
-def connected(addresses: str) -> Iterator[Client]:
+def connected(addresses: str, task: str = "") -> Iterator[Client]:
     """A context with a client of the first of these masters that can answer. An error says which
-    master it is about, and what to do.
+    master it is about, and what to do. `task` is the task that the command is about, which may not
+    be there.
 
     In the meantime SIGINT and SIGTERM end the process. Raises CrawlerError.
     """
@@ -63,6 +64,10 @@ def connected(addresses: str) -> Iterator[Client]:
         yield client
     except Retryable as error:
         raise CrawlerError(_told(several, str(error))) from error
+    except NotFound as error:
+        if not task:
+            raise
+        raise CrawlerError(f"no task {shown(task)}; see crawler tasks") from error
     finally:
         if client is not None:
             client.close()

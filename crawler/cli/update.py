@@ -62,8 +62,10 @@ def update(
     crawl. Another spider or other parameters begin it anew, and need --restart. If TASK is parked
     because workers died of it, it is tried again, with or without changes.
     """
-    with connected(master) as client:
+    with connected(master, name) as client:
         before = client.get(name, CALL)
+        if not (wanted or unset or before.kills):
+            raise click.UsageError(f"nothing to change of {name} is given; give --set or --unset")
         given = _given(before.spec)
         for text in wanted:
             _set(given, text)

@@ -121,7 +121,7 @@ def _scalar(value: Any, kind: Any) -> Any:
 def _fault(key: Any, value: Any, path: str) -> str:
     if key not in _READERS:
         known = ", ".join(sorted(_READERS))
-        return f"{path}: unknown crawl setting; allowed: {known}{meant(key, _READERS)}"
+        return f"{path}: unknown crawl setting{meant(key, _READERS)}; allowed: {known}"
     try:
         _READERS[key].read(value)
     except Faulty as faulty:

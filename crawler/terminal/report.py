@@ -111,7 +111,9 @@ def _data(found: Statistics) -> str:
 
 
 def _latency(seconds: Mapping[str, float]) -> str:
-    return ", ".join(f"{name} {_milliseconds(each)}" for name, each in seconds.items())
+    """The quantiles in their order, then the longest: through gRPC they come in any order."""
+    ordered = sorted(seconds.items(), key=lambda each: (each[0] == "max", each[0]))
+    return ", ".join(f"{name} {_milliseconds(each)}" for name, each in ordered)
 
 
 def _milliseconds(seconds: float) -> str:

@@ -41,7 +41,6 @@ def updated(run, backend):  # noqa: F811
 
 
 def test_what_is_not_named_stays_as_it_is(updated):
-    assert updated() == SPEC
     assert updated("--set", "priority=-5") == Spec(
         "x", "books", {"depth": 2}, {"site": "shop"}, -5, SPEC.constraints, 1
     )
@@ -116,7 +115,15 @@ def test_a_part_of_what_was_just_set_to_something_else_is_told(run, backend):  #
 
 
 def test_a_task_that_is_not_there_is_told(run, backend):  # noqa: F811
-    assert run(backend, "update", "y")[::2] == (1, "crawler: no such task\n")
+    assert run(backend, "update", "y")[::2] == (1, "crawler: no task 'y'; see crawler tasks\n")
+
+
+@pytest.mark.parametrize("options", [(), ("--restart",), ("--wait-for-spider",)])
+def test_an_update_of_nothing_is_told_unless_workers_died_of_the_task(run, backend, options):  # noqa: F811
+    status, _, error = run(backend, "update", "x", *options)
+    assert (status, "nothing to change of x is given; give --set or --unset" in error) == (2, True)
+    backend.resources["x"] = backend.resources["x"].replace(kills=3)
+    assert run(backend, "update", "x", *options)[::2] == (0, "")
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,7 @@ def test_nodes_and_tasks_are_listed(lab, ask):
     shown = ask("task", "a")
     assert re.search(r"^state +running$", shown, re.MULTILINE)
     assert re.search(r"^spider +slow$", shown, re.MULTILINE)
-    assert ask("task", "c", status=1) == "crawler: no such task\n"
+    assert ask("task", "c", status=1) == "crawler: no task 'c'; see crawler tasks\n"
 
 
 def test_the_statistics_of_a_task_come_from_its_worker(lab, ask):
@@ -67,7 +67,7 @@ def test_the_statistics_of_a_task_come_from_its_worker(lab, ask):
     assert first["pages"] > 0
     eventually(lambda: json.loads(ask("stats", "a", "--json"))["pages"] > first["pages"])
     assert first["statuses"]["200"] >= first["pages"]
-    assert ask("stats", "c", status=1) == "crawler: no such task\n"
+    assert ask("stats", "c", status=1) == "crawler: no task 'c'; see crawler tasks\n"
     worker = next(
         node for node in map(lab.__getitem__, ("worker-1", "worker-2")) if "a" in crawls(node)
     )
@@ -135,7 +135,7 @@ def test_a_task_is_explained(lab, ask):
         "if it were placed now"
     )
     assert table
-    assert ask("explain", "none", status=1) == "crawler: no such task\n"
+    assert ask("explain", "none", status=1) == "crawler: no task 'none'; see crawler tasks\n"
     lab.delete("elsewhere")
     text = ask("explain", "a")
     assert text.startswith(f"a (priority 0) is running on {lab.resource('a')['AssignedNode'][:24]}")

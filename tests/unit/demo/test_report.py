@@ -30,3 +30,9 @@ def test_one_of_each_is_no_plural():
     memory = {"known": 1, "known_bytes": 18, "waiting": 1, "on_disk": 1}
     told = rows(memory=memory)["memory"]
     assert told == "1 known URL in 18 bytes, 1 request, 1 request on disk"
+
+
+def test_the_latencies_stand_in_one_order_however_they_came():
+    came = {"p99": 0.03, "max": 0.04, "p50": 0.01, "p90": 0.04}
+    shown = rows(statuses={200: 4}, latency_s=came)["latency"]
+    assert shown == "p50 10 ms, p90 40 ms, p99 30 ms, max 40 ms"

@@ -114,7 +114,10 @@ def test_it_stays_on_the_hosts_it_starts_at_unless_told(books):
             "s.start_urls[0]: 'ftp://h/' is not allowed; allowed: an ab",
         ),
         ({"settings": {"delay_s": -1}}, "s.settings.delay_s: -1 is not allowed; allowed: a number"),
-        ({"settings": {"dely": 1}}, "s.settings.dely: unknown crawl setting; allowed: "),
+        (
+            {"settings": {"dely": 1}},
+            "s.settings.dely: unknown crawl setting; did you mean delay_s?; allowed: ",
+        ),
         ({"settings": 3}, "s.settings: 3 is not allowed; allowed: a mapping"),
         ({"follow": [{"css": "a["}]}, "s.follow[0].css: 'a[' is not allowed; not a valid CSS"),
         ({"follow": ["a["]}, "s.follow[0].css: 'a[' is not allowed; not a valid CSS"),
