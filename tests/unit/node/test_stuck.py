@@ -1,6 +1,7 @@
 """What would lose a task, keep it waiting for ever, or place it round and round."""
 
 import contextlib
+from dataclasses import replace
 
 from crawler.model.constraints import Constraints
 from crawler.model.records import Node, Spec, State
@@ -45,7 +46,7 @@ def test_a_task_that_waits_for_its_spider_waits_under_each_leader_until_a_worker
 
 
 def test_a_task_that_waits_for_room_beside_its_spider_waits_on_if_that_worker_leaves():
-    full = worker(2, spiders={"rare"}, capacity={"cpu": 1.0})
+    full = worker(2, capacity={"cpu": 1.0})  # of another program: it may have any spider
     without = worker(1, spiders=frozenset({"other"}), capacity={"cpu": 9.0})
     much = Constraints(requests=(("cpu", 2.0),))
     scene = Scene(_waits(constraints=much), workers=(without, full))
@@ -55,6 +56,23 @@ def test_a_task_that_waits_for_room_beside_its_spider_waits_on_if_that_worker_le
     scene.leave("w-2")
     assert scene.settle() == {"a": None}
     assert "waits for its spider" in scene.stored["a"].reason
+
+
+def test_a_task_that_waits_for_room_beside_its_spider_waits_on_if_that_worker_takes_no_more():
+    full = worker(2, capacity={"cpu": 1.0})
+    without = worker(1, spiders=frozenset({"other"}), capacity={"cpu": 9.0})
+    much = Constraints(requests=(("cpu", 2.0),))
+    for change in (
+        lambda scene: scene.cluster_state.workers.cordon(frozenset({"w-2"})),
+        lambda scene: scene.join(replace(full, metadata={"draining": "true"})),
+        lambda scene: scene.join(replace(full, spiders=frozenset({"other"}))),
+    ):
+        scene = Scene(_waits(constraints=much), workers=(without, full))
+        scene.settle()
+        scene.settle()
+        change(scene)
+        assert scene.settle() == {"a": None}
+        assert "waits for its spider" in scene.stored["a"].reason
 
 
 def test_an_update_lets_a_task_wait_on_for_the_same_spider_only():
