@@ -35,6 +35,12 @@ ANEW = click.option(
     "--anew", is_flag=True, help="Drop what the folder of --resume keeps, and begin anew."
 )
 
+DROP_MISSING = click.option(
+    "--drop-missing",
+    is_flag=True,
+    help="Let the requests in the folder of --resume fail whose callbacks are gone.",
+)
+
 
 SCRAPYS = {
     "bench": "make bench-engine",

@@ -13,7 +13,7 @@ import click
 import gevent
 
 from crawler import logs
-from crawler.cli.base import ANEW, CONFIG, FAILED, INTERRUPTED, RESUME, commands
+from crawler.cli.base import ANEW, CONFIG, DROP_MISSING, FAILED, INTERRUPTED, RESUME, commands
 from crawler.cli.signals import end_at_once, end_in_order, interruptible, until_signal
 from crawler.errors import ConfigError, CrawlerError, Unavailable
 from crawler.model.records import State
@@ -34,7 +34,8 @@ DEMO_SPIDER = "books"
 )
 @RESUME
 @ANEW
-def run(file: str | None, output: str, resume: str | None, anew: bool) -> int:
+@DROP_MISSING
+def run(file: str | None, output: str, resume: str | None, anew: bool, drop_missing: bool) -> int:
     """Run the tasks of a settings file in this process, without etcd.
 
     Ctrl-C ends all crawls in order, and writes their items. A second Ctrl-C cuts off the callbacks
@@ -42,6 +43,7 @@ def run(file: str | None, output: str, resume: str | None, anew: bool) -> int:
     ends the process at once. With --resume, the same command goes on later, however this one ended.
     """
     end_at_once()
+    from crawler.cli import resuming
     from crawler.devtools.all_tasks import tasks_of
     from crawler.devtools.kept_tasks import KeptTasks
     from crawler.engine.items.sinks.targets import STANDARD_OUTPUT
@@ -52,9 +54,9 @@ def run(file: str | None, output: str, resume: str | None, anew: bool) -> int:
     level = "error" if settings.logs.level in ("info", "warning") else settings.logs.level
     logs.setup(level, settings.logs.style)
     progress = progress_to(sys.stderr if output == STANDARD_OUTPUT else sys.stdout)
-    if anew and not resume:
-        raise ConfigError("--anew: drops what a folder keeps; name it with --resume")
-    kept = KeptTasks(Path(resume), anew) if resume else None
+    if not resume:
+        resuming.refuse_alone(anew, drop_missing)
+    kept = KeptTasks(Path(resume), anew, drop_missing) if resume else None
     with tasks_of(settings, output, kept=kept) as tasks:
         end_in_order(tasks, goes_on=kept is not None)
         finished = tasks.run(progress)

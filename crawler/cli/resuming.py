@@ -28,16 +28,32 @@ def folder_of(resume: str | None, settings: Sequence[str]) -> tuple[str, tuple[s
     return (resume if resume is not None else folder), others
 
 
+def refuse_alone(anew: bool, drop_missing: bool) -> None:
+    """Refuse the options that mean nothing without a folder. Raises Unusable."""
+    if anew:
+        raise options.Unusable("--anew: drops what a folder keeps; name it with --resume")
+    if drop_missing:
+        raise options.Unusable(
+            "--drop-missing: is about requests that a folder keeps; name it with --resume"
+        )
+
+
 @contextmanager
-def opened(folder: str, spec: Spec, anew: bool, prints_items: bool) -> Iterator[Kept | None]:
+def opened(
+    folder: str, spec: Spec, anew: bool, drop_missing: bool, prints_items: bool
+) -> Iterator[Kept | None]:
     """The store of a crawl, if it has a folder. Tells what is there. Raises StoreFailed."""
     if not folder:
-        if anew:
-            raise options.Unusable("--anew: drops what a folder keeps; name it with --resume")
+        refuse_alone(anew, drop_missing)
         yield None
         return
     store = SqliteStore(Path(folder))
-    kept = open_store(store, spec, partial(_tell_dropped, folder) if anew else None)
+    kept = open_store(
+        store,
+        spec,
+        partial(_tell_dropped, folder) if anew else None,
+        drops_missing=drop_missing,
+    )
     try:
         if not kept.found.is_new:
             _say(f"going on with {folder}: {_so_far(kept)}")

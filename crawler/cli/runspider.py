@@ -9,7 +9,7 @@ import click
 
 from crawler import logs
 from crawler.cli import options, resuming
-from crawler.cli.base import ANEW, CONFIG, FAILED, INTERRUPTED, RESUME, commands
+from crawler.cli.base import ANEW, CONFIG, DROP_MISSING, FAILED, INTERRUPTED, RESUME, commands
 from crawler.cli.signals import end_at_once, end_in_order
 from crawler.devtools.one_spider import Solo, engine_for
 from crawler.engine.crawl.crawl import Crawl
@@ -38,6 +38,7 @@ ADDED = "added to what it had before; -O instead of -o begins it anew"
 )
 @RESUME
 @ANEW
+@DROP_MISSING
 @options.LEVEL
 @CONFIG
 def runspider(
@@ -49,6 +50,7 @@ def runspider(
     fresh: tuple[str, ...],
     resume: str | None,
     anew: bool,
+    drop_missing: bool,
     level: str,
     file: str | None,
 ) -> int:
@@ -67,7 +69,7 @@ def runspider(
     longer = {place for place in outputs if _has_items(place)}
     with (
         engine_for(options.crawl_settings(file), kind) as engine,
-        resuming.opened(folder, spec, anew, STANDARD_OUTPUT in outputs) as kept,
+        resuming.opened(folder, spec, anew, drop_missing, STANDARD_OUTPUT in outputs) as kept,
     ):
         try:
             solo = Solo(engine, spec, Targets(outputs, fresh, spec.name), kept)

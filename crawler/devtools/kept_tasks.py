@@ -16,8 +16,9 @@ from crawler.node.worker.runs import Run, folder_name
 class KeptTasks:
     """The states of all tasks, below one folder. A task that is done is not run again."""
 
-    def __init__(self, folder: Path, anew: bool = False) -> None:
+    def __init__(self, folder: Path, anew: bool = False, drops_missing: bool = False) -> None:
         self._folder = folder
+        self._drops_missing = drops_missing
         self._anew = anew
 
     def execute(self, run: Run, spec: Spec, engine: Engine, sink: Sink | SinkMaker) -> None:
@@ -25,7 +26,7 @@ class KeptTasks:
         store = self._store(run.name)
         try:
             drop = (lambda kept: None) if self._anew else None
-            kept = open_store(store, spec, drop, remembers_end=True)
+            kept = open_store(store, spec, drop, True, self._drops_missing)
             if kept.is_done:
                 run.was_done(_counts(kept))
             else:

@@ -9,7 +9,7 @@ import gevent
 
 from crawler.clock import Clock, SystemClock
 from crawler.engine.crawl.crawl import Crawl
-from crawler.engine.crawl.resume import Kept
+from crawler.engine.crawl.resume import Kept, look_for_callbacks
 from crawler.engine.crawl.shared import Shared
 from crawler.engine.download.address_policy import AddressPolicy
 from crawler.engine.download.body_memory import BodyMemory
@@ -114,13 +114,16 @@ class Engine:
         store from which it goes on.
 
         Raises NotFound if there is no such spider, and InvalidArgument if the spider or its
-        settings do not allow the task's parameters.
+        settings do not allow the task's parameters, or if it lacks callbacks for which requests
+        wait in the store.
         """
         spider_class = self._spiders.get(spec.spider_name)
         if spider_class is None:
             has = ", ".join(sorted(self._spiders)) or "none"
             raise NotFound(f"no spider {spec.spider_name!r} here; this worker has: {has}")
         spider = make_spider(spider_class, spec.parameters, self._settings, self._trusts_tasks)
+        if kept is not None:
+            look_for_callbacks(kept, spider)
         made: Sink = sink(spider) if callable(sink) else sink
         spider.pipelines = (*spider.pipelines, *self._pipelines(spider))
         crawl = Crawl(spec.name, spider, made, self._shared, kept)

@@ -133,6 +133,16 @@ def test_what_a_run_holds_when_it_ends_is_free_for_the_next(place):
         assert ids(left(place)[1]) == [0, 1]
 
 
+def test_a_tally_counts_what_has_no_end_and_holds_nothing(place):
+    added = [waiting(id) for id in range(300)]
+    run(place, Step(added=added), Step(ended=[1, 7]), Step(changed=[waiting(4, wait_s=9.0)]))
+    store = place.again()
+    store.open()
+    assert store.tally(len) == {5: 8, 6: 90, 7: 200}  # ["0"] has five bytes
+    assert len(store.lease(1_000)) == 298
+    store.close()
+
+
 def test_what_is_given_back_is_leased_again_and_nothing_else(place):
     run(place, Step(added=[waiting(0), waiting(1)], changed=[waiting(9)]))
     store = place.again()

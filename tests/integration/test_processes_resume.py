@@ -186,16 +186,21 @@ def test_what_others_appended_after_a_stop_is_not_cut_off(folder, site):
     assert pages_of(lines(folder / "items.jsonl")) == [-1, *WHOLE]
 
 
-def test_a_callback_that_is_gone_is_named_and_its_requests_fail(folder, site):
+def test_a_callback_that_is_gone_keeps_the_state_until_its_requests_may_fail(folder, site):
     cut_off(folder, site, 100, "-o", "items.jsonl", by=signal.SIGINT)
     path = folder / "tree.py"
     path.write_text(path.read_text().replace("parse_page", "parse_leaf"))
+    before = len(site.hits)
     status, out, err = here(folder, "-o", "items.jsonl")
+    assert (status, out, len(site.hits)) == (2, "", before)
+    told = r"kept: the spider has no method 'parse_page', for which (\d+) requests wait\."
+    [waiting] = re.findall(told, err)
+    status, out, err = here(folder, "-o", "items.jsonl", "--drop-missing")
     assert status == 0
     assert "the spider has no method 'parse_page' any more" in err
     [failed] = re.findall(r"^failed +callback parse_page is gone: (\d+)$", out, re.M)
     assert len(lines(folder / "items.jsonl")) + int(failed) <= PAGES
-    assert int(failed) > 0
+    assert int(failed) == int(waiting) > 0
 
 
 def test_a_folder_in_use_is_refused(folder, site):

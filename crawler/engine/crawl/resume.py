@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
@@ -15,8 +15,10 @@ from crawler.engine.frontier.frontier import Frontier
 from crawler.engine.frontier.job import Job
 from crawler.engine.frontier.journal import Journal
 from crawler.engine.frontier.store import Found, Step, Store, StoreFailed
+from crawler.errors import InvalidArgument
 from crawler.logs import get_logger
 from crawler.model.records import Spec
+from crawler.plural import counted
 
 log = get_logger(__name__)
 
@@ -36,6 +38,8 @@ class Kept:
     remembers_end: bool = False
     """Whether the store keeps that the crawl was done and has not failed, until its owner clears
     it."""
+    drops_missing: bool = False
+    """Whether requests whose callbacks are gone fail. Else they keep the crawl from its start."""
 
     @property
     def is_done(self) -> bool:
@@ -53,12 +57,13 @@ def open_store(
     spec: Spec,
     anew: Callable[[Kept], None] | None = None,
     remembers_end: bool = False,
+    drops_missing: bool = False,
 ) -> Kept:
     """Open a store for a task. With `anew`, drop what is there after `anew` was told of it.
 
     Raises StoreFailed, also if the store is that of another spider or has other arguments.
     """
-    kept = Kept(store, store.open(), remembers_end)
+    kept = Kept(store, store.open(), remembers_end, drops_missing)
     if anew is not None and not kept.found.is_new:
         anew(kept)
         store.clear()
@@ -87,13 +92,43 @@ def _is_anothers(store: Store, there: list[str], here: list[str]) -> str:
     )
 
 
+def look_for_callbacks(kept: Kept, spider: Any) -> None:
+    """Refuse a spider that has no longer the callbacks for which requests wait.
+
+    Raises InvalidArgument, and StoreFailed.
+    """
+    if kept.drops_missing or not kept.found.waiting:
+        return
+    gone: Counter[str] = Counter()
+    for names, count in kept.store.tally(_callbacks).items():
+        if missing := _missing(spider, names):
+            gone[missing] += count
+    if gone:
+        told = "; ".join(
+            f"the spider has no method {name!r}, for which {counted(count, 'request')} wait"
+            + "s" * (count == 1)
+            for name, count in sorted(gone.items())
+        )
+        raise InvalidArgument(
+            f"{kept.store.place}: {told}. Nothing was fetched or dropped. Give the method its"
+            " old name again, let these requests fail with --drop-missing, or begin anew with"
+            " --anew"
+        )
+
+
+def _callbacks(record: bytes) -> tuple[Any, Any]:
+    """The names of the callback and the errback in the record of a job."""
+    request, *_ = json.loads(record)
+    return request.get("callback"), request.get("errback")
+
+
 def resume(
     kept: Kept, context: CrawlContext, frontier: Frontier, journal: Journal, sender: Sender
 ) -> None:
     """Take over everything that the store holds. Raises StoreFailed."""
     counters = context.counters
-    if (counted := kept.value(COUNTERS)) is not None:
-        counters.go_on(counted)
+    if (counts := kept.value(COUNTERS)) is not None:
+        counters.go_on(counts)
     if (limits := kept.value(LIMITS)) is not None:
         frontier.go_on(limits)
     if (identity := kept.value(SENDER)) is not None:
@@ -118,7 +153,7 @@ def _take_back(kept: Kept, context: CrawlContext, frontier: Frontier, journal: J
     while leased := kept.store.lease(LEASED):
         for waiting in leased:
             job = Job.from_record(json.loads(waiting.record))
-            missing = _missing(context.spider, job)
+            missing = _missing(context.spider, (job.request.callback, job.request.errback))
             if missing:
                 gone[missing] += 1
                 context.counters.fail(f"callback {missing} is gone", job.url)
@@ -137,9 +172,9 @@ def _take_back(kept: Kept, context: CrawlContext, frontier: Frontier, journal: J
         )
 
 
-def _missing(spider: Any, job: Job) -> str:
+def _missing(spider: Any, names: Iterable[Any]) -> str:
     """The callback or errback that a request names, and that the spider does not have."""
-    for name in (job.request.callback, job.request.errback):
+    for name in names:
         if isinstance(name, str) and not callable(getattr(spider, name, None)):
             return name
     return ""

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from crawler.clock import Clock, SystemClock
 from crawler.engine.frontier.seen import LoggedSeen
 from crawler.engine.frontier.store import Found, Rest, StaleRun, Step, Waiting
+
+T = TypeVar("T")
 
 
 class MemoryStore:
@@ -68,6 +72,10 @@ class MemoryStore:
             each._replace(wait_s=max(0.0, until_s - now_s) if each.wait_s else 0.0)
             for until_s, each in found
         ]
+
+    def tally(self, kind: Callable[[bytes], T]) -> Counter[T]:
+        """Count the requests without an end by what their records tell."""
+        return Counter(kind(each.record) for _, each in self._waiting.values())
 
     def sending(self, mark: int) -> None:
         """Note that a request is sent."""

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 from array import array
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from crawler.engine.frontier import sqlite_files
 from crawler.engine.frontier.asked import Asked
@@ -22,6 +23,8 @@ from crawler.engine.frontier.store import Found, Rest, StaleRun, Step, Waiting
 FOLD_STEPS = 512
 """After so many steps their rows are folded."""
 _STATE = "state."
+
+T = TypeVar("T")
 
 Snapshot = tuple[str, int]
 """The name of a complete file of the seen set, and the number of the step that it holds."""
@@ -66,6 +69,10 @@ class SqliteJournal:
     def lease(self, most: int) -> Sequence[Waiting]:
         """Take requests that nobody holds."""
         return self._requests.lease(most)
+
+    def tally(self, kind: Callable[[bytes], T]) -> Counter[T]:
+        """Count the requests without an end by what their records tell."""
+        return Counter(kind(request.record) for request in self._requests)
 
     def write(self, step: Step, snapshot: Snapshot | None) -> None:
         """Take a step, and drop what a file of the seen set holds."""

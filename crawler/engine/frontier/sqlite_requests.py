@@ -33,6 +33,13 @@ class KeptRequests:
         """How many requests wait."""
         return self._rows.waiting + len(self._changed)
 
+    def __iter__(self) -> Iterator[Waiting]:
+        """All requests that wait. None is held."""
+        for row in self._rows:
+            yield from self._requests_of(row)
+        for id in self._changed:
+            yield from self._changed_at(id)
+
     @property
     def sizes(self) -> tuple[int, int]:
         """The numbers of rows in both tables."""

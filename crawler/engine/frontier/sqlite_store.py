@@ -10,6 +10,7 @@ open it meanwhile.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -64,6 +65,11 @@ class SqliteStore:
         """Take requests that nobody holds."""
         journal = self._running()
         return self._in_thread(lambda: journal.lease(most))
+
+    def tally(self, kind: Callable[[bytes], T]) -> Counter[T]:
+        """Count the requests without an end by what their records tell."""
+        journal = self._running()
+        return self._in_thread(lambda: journal.tally(kind))
 
     def sending(self, mark: int) -> None:
         """Note that a request is sent."""

@@ -14,12 +14,15 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeVar
 
 from crawler.engine.frontier.seen import LoggedSeen
 from crawler.errors import CrawlerError
+
+T = TypeVar("T")
 
 
 class StoreFailed(CrawlerError):
@@ -131,6 +134,13 @@ class Store(Protocol):
 
     def lease(self, most: int) -> Sequence[Waiting]:
         """Take up to so many requests that nobody holds. Empty if there are none."""
+        ...
+
+    def tally(self, kind: Callable[[bytes], T]) -> Counter[T]:
+        """Count the requests without an end by a kind that their records tell. Holds none of them.
+
+        A native thread may call `kind`.
+        """
         ...
 
     def sending(self, mark: int) -> None:
