@@ -24,7 +24,7 @@ class Asked:
 
     def __init__(self, path: Path) -> None:
         """Open the file, or make it. Raises OSError."""
-        number = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        number = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             os.ftruncate(number, _BYTES)
             self._map = mmap.mmap(number, _BYTES)

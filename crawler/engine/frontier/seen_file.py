@@ -26,7 +26,7 @@ def write(seen: Seen, path: Path) -> None:
     """
     segments = list(seen.segments)
     part = path.with_suffix(".part")
-    with part.open("wb", buffering=_BLOCK_BYTES) as file:
+    with open(part, "wb", buffering=_BLOCK_BYTES, opener=_owners) as file:
         head = _MAGIC + _LENGTHS.pack(*(len(cells) if cells else 0 for cells in segments))
         file.write(head)
         total = zlib.crc32(head)
@@ -60,6 +60,11 @@ def read(path: Path) -> LoggedSeen:
         if file.read() != _SUM.pack(zlib.crc32(tail, total)):
             raise ValueError("its checksum is wrong")
     return LoggedSeen.of(segments, _LENGTHS.unpack(tail))
+
+
+def _owners(path: str, flags: int) -> int:
+    """Open a file that only its owner may read: its neighbours hold cookies."""
+    return os.open(path, flags, 0o600)
 
 
 def _whole(file: BinaryIO, length: int) -> bytes:

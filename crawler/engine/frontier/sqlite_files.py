@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 NAME = "frontier.db"
 ASKED = "asked.bin"
+OWNERS = 0o600
+"""The mode of the files."""
 _FORMAT = 1
 _TABLES = """
 CREATE TABLE IF NOT EXISTS run (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -38,7 +40,7 @@ def connected(folder: Path) -> sqlite3.Connection:
     """Open the database of a folder, and lock it. Both may not be there yet."""
     import sqlite3  # most crawls keep nothing
 
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # it will hold cookies
+    _prepare_folder(folder)
     database = sqlite3.connect(
         folder / NAME, timeout=0, isolation_level=None, check_same_thread=False
     )
@@ -48,6 +50,23 @@ def connected(folder: Path) -> sqlite3.Connection:
         database.close()
         raise
     return database
+
+
+def _prepare_folder(folder: Path) -> None:
+    """Make the folder. Its files will hold cookies, so only their owner may read them, whoever may
+    read the folder. SQLite gives its other files the mode of the first."""
+    if folder.exists() and not folder.is_dir():
+        raise StoreFailed(f"{folder} is a file; the state of a crawl needs a folder: name another")
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.close(os.open(folder / NAME, os.O_RDWR | os.O_CREAT, OWNERS))
+        for path in _files(folder):
+            path.chmod(OWNERS)
+    except OSError as error:
+        raise StoreFailed(
+            f"the state of the crawl cannot be kept in {folder}: {error.strerror}; name a folder in"
+            " which this user may write"
+        ) from error
 
 
 def _prepare(database: sqlite3.Connection) -> None:

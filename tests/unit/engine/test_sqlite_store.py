@@ -14,6 +14,7 @@ from crawler.engine.frontier import sqlite_journal, sqlite_store
 from crawler.engine.frontier.asked import MOST, Asked
 from crawler.engine.frontier.sqlite_store import SqliteStore
 from crawler.engine.frontier.store import Step, StoreDamaged, StoreFailed, StoreInUse, Waiting
+from tests.waiting import eventually
 
 
 def waiting(id):
@@ -50,6 +51,26 @@ def churned(folder, turns):
         live += range(first, first + 50)
     store.close(is_clean=True)
     return live, len(seen)
+
+
+def test_only_the_owner_may_read_its_files_whatever_the_folder_is(tmp_path, quick):
+    tmp_path.chmod(0o755)
+    (tmp_path / "asked.bin").touch(0o644)  # from a run that did not take care
+    store = SqliteStore(tmp_path)
+    seen = store.open().seen
+    store.write(step_of(seen, 0, 6000))
+    store.write(step_of(seen, 6000, 1))
+    eventually(lambda: list(tmp_path.glob("seen-*.bin")))
+    modes = {path.name: oct(path.stat().st_mode & 0o777) for path in tmp_path.iterdir()}
+    store.close()
+    assert {"frontier.db", "frontier.db-wal", "asked.bin"} < set(modes)
+    assert set(modes.values()) == {"0o600"}, modes
+
+
+def test_a_place_that_is_a_file_is_told(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreFailed, match="file is a file; the state of a crawl needs a folder"):
+        SqliteStore(tmp_path / "file").open()
 
 
 def test_it_does_not_grow_while_as_much_waits_as_before(tmp_path, quick):
@@ -193,7 +214,7 @@ def test_only_the_owner_may_read_what_is_kept(tmp_path):
 
 def test_a_folder_that_cannot_be_made_is_told(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(StoreFailed, match="may this user write there"):
+    with pytest.raises(StoreFailed, match="Not a directory; name a folder in which this user may write"):
         SqliteStore(tmp_path / "file" / "kept").open()
 
 
