@@ -54,9 +54,10 @@ def run(file: str | None, output: str, resume: str | None, anew: bool, drop_miss
     level = "error" if settings.logs.level in ("info", "warning") else settings.logs.level
     logs.setup(level, settings.logs.style)
     progress = progress_to(sys.stderr if output == STANDARD_OUTPUT else sys.stdout)
-    if not resume:
+    folder, _ = resuming.folder_of(resume, ())
+    if not folder:
         resuming.refuse_alone(anew, drop_missing)
-    kept = KeptTasks(Path(resume), anew, drop_missing) if resume else None
+    kept = KeptTasks(Path(folder), anew, drop_missing) if folder else None
     with tasks_of(settings, output, kept=kept) as tasks:
         end_in_order(tasks, goes_on=kept is not None)
         finished = tasks.run(progress)

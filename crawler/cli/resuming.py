@@ -13,6 +13,7 @@ from crawler.cli import options
 from crawler.engine.crawl.crawl import Crawl
 from crawler.engine.crawl.resume import COUNTERS, Kept, open_store
 from crawler.engine.frontier.sqlite_store import SqliteStore
+from crawler.engine.frontier.store import StoreDamaged, StoreFailed
 from crawler.model.records import Spec
 from crawler.plural import counted
 
@@ -21,11 +22,23 @@ SCRAPYS = "JOBDIR"
 
 
 def folder_of(resume: str | None, settings: Sequence[str]) -> tuple[str, tuple[str, ...]]:
-    """The folder of the state, empty if there is none, and the other settings."""
-    named = [text for text in settings if text.partition("=")[0] == SCRAPYS]
-    others = tuple(text for text in settings if text not in named)
-    folder = named[-1].partition("=")[2] if named else ""
-    return (resume if resume is not None else folder), others
+    """The folder of the state, empty if there is none, and the other settings. Raises Unusable."""
+    scrapys = [text for text in settings if text.partition("=")[0] == SCRAPYS]
+    others = tuple(text for text in settings if text not in scrapys)
+    named = {f"-s {SCRAPYS}": text.partition("=")[2] for text in scrapys}
+    if resume is not None:
+        named["--resume"] = resume
+    for option, folder in named.items():
+        if not folder.strip():
+            raise options.Unusable(
+                f"{option}: {folder!r} names no folder; name one, or leave the option out"
+            )
+    folders = set(named.values())
+    if len(folders) > 1:
+        raise options.Unusable(
+            f"-s {SCRAPYS} and --resume name two folders, {' and '.join(sorted(folders))}; give one"
+        )
+    return (folders.pop() if folders else ""), others
 
 
 def refuse_alone(anew: bool, drop_missing: bool) -> None:
@@ -42,18 +55,22 @@ def refuse_alone(anew: bool, drop_missing: bool) -> None:
 def opened(
     folder: str, spec: Spec, anew: bool, drop_missing: bool, prints_items: bool
 ) -> Iterator[Kept | None]:
-    """The store of a crawl, if it has a folder. Tells what is there. Raises StoreFailed."""
+    """The store of a crawl, if it has a folder. Tells what is there.
+
+    Raises Unusable if the folder cannot be used, and StoreDamaged.
+    """
     if not folder:
         refuse_alone(anew, drop_missing)
         yield None
         return
     store = SqliteStore(Path(folder))
-    kept = open_store(
-        store,
-        spec,
-        partial(_tell_dropped, folder) if anew else None,
-        drops_missing=drop_missing,
-    )
+    drop = partial(_tell_dropped, folder) if anew else None
+    try:
+        kept = open_store(store, spec, drop, drops_missing=drop_missing)
+    except StoreDamaged:
+        raise
+    except StoreFailed as error:
+        raise options.Unusable(str(error)) from error
     try:
         if not kept.found.is_new:
             _say(f"going on with {folder}: {_so_far(kept)}")

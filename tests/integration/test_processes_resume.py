@@ -208,7 +208,7 @@ def test_a_folder_in_use_is_refused(folder, site):
         eventually(lambda: len(site.hits) > 0)
         status, _, err = ended(start(folder))
         first.send_signal(signal.SIGKILL)
-    assert status == 1
+    assert status == 2
     assert "kept is in use by another crawl; wait for its end, or choose another folder" in err
     assert "Traceback" not in err
 
@@ -259,8 +259,8 @@ def test_anew_says_what_it_drops(folder, site):
 def test_another_crawl_in_the_folder_is_refused(folder, site):
     cut_off(folder, site, 20, by=signal.SIGINT)
     status, _, err = here(folder, "-a", "depth=3")
-    assert status == 1
-    assert "kept keeps a crawl of other arguments of it" in err
+    assert status == 2
+    assert "kept keeps a crawl of spider 'tree' with other arguments: depth differs" in err
     assert "--anew" in err
 
 
@@ -268,6 +268,31 @@ def test_standard_output_is_no_place_for_exact_items_and_that_is_told(folder, si
     _, out, err = cut_off(folder, site, 50, "-o", "-", by=signal.SIGINT)
     assert "items on standard output cannot be taken back: after a kill some come twice" in err
     assert out.startswith("{")
+
+
+@pytest.mark.parametrize(
+    ("kept", "told"),
+    [
+        (("--resume", ""), "--resume: '' names no folder; name one, or leave the option out"),
+        (("-s", "JOBDIR="), "-s JOBDIR: '' names no folder"),
+        (("-s", "JOBDIR=", "--resume", "kept"), "-s JOBDIR: '' names no folder"),
+        (("-s", "JOBDIR=a", "--resume", "kept"), "name two folders, a and kept; give one"),
+        (("--resume", "tree.py"), "tree.py is a file; the state of a crawl needs a folder"),
+        (("--resume", "tree.py/kept"), "Not a directory; name a folder in which this user"),
+        (("--drop-missing",), "--drop-missing: is about requests that a folder keeps"),
+    ],
+)
+def test_a_folder_that_cannot_be_meant_is_refused_before_anything_is_fetched(
+    folder, site, kept, told
+):
+    status, out, err = here(folder, kept=kept)
+    assert (status, out, site.hits) == (2, "", [])
+    assert told in err
+    assert "Traceback" not in err
+
+
+def test_the_same_folder_twice_is_one_folder(folder):
+    assert here(folder, kept=("-s", "JOBDIR=kept", "--resume", "kept"))[0] == 0
 
 
 def test_anew_without_a_folder_is_refused(folder):
@@ -319,3 +344,10 @@ def test_one_file_for_all_tasks_cannot_go_on(folder, site):
     done = crawler_here("run", "-c", "tasks.yaml", "-o", "a.jsonl", "--resume", "kept", cwd=folder)
     assert done.returncode == 2
     assert "'a.jsonl' has the items of all tasks" in done.stderr
+
+
+def test_an_empty_name_is_no_folder_for_tasks_either(folder, site):
+    (folder / "tasks.yaml").write_text(TASKS.format(one="http://h/", two="http://h/"))
+    done = crawler_here("run", "-c", "tasks.yaml", "--resume", "", cwd=folder)
+    assert done.returncode == 2
+    assert "--resume: '' names no folder" in done.stderr

@@ -77,18 +77,29 @@ def open_store(
     return kept
 
 
-def _about(spec: Spec) -> list[str]:
-    """The spider, and a digest of its arguments, which may hold a password."""
+def _about(spec: Spec) -> list[Any]:
+    """The spider, and a digest of each of its arguments, which may be passwords."""
     given = {name: value for name, value in spec.parameters.items() if name != "settings"}
-    text = json.dumps(given, sort_keys=True, default=str)
-    return [spec.spider_name, blake2b(text.encode(), digest_size=8).hexdigest()]
+    return [spec.spider_name, {name: _digest(value) for name, value in given.items()}]
 
 
-def _is_anothers(store: Store, there: list[str], here: list[str]) -> str:
-    other = "other arguments of it" if there[0] == here[0] else f"spider {there[0]!r}"
+def _digest(value: Any) -> str:
+    text = json.dumps(value, sort_keys=True, default=str)
+    return blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def _is_anothers(store: Store, there: list[Any], here: list[Any]) -> str:
+    (spider, before), (name, now) = there, here
+    if spider != name:
+        return (
+            f"{store.place} keeps a crawl of spider {spider!r}, and this is {name!r}; give another"
+            " folder, or --anew"
+        )
+    differ = [each for each in sorted({*before, *now}) if before.get(each) != now.get(each)]
     return (
-        f"{store.place} keeps a crawl of {other}, and this is spider {here[0]!r}; give its"
-        " arguments, choose another folder, or begin anew with --anew"
+        f"{store.place} keeps a crawl of spider {name!r} with other arguments:"
+        f" {', '.join(differ)} {'differs' if len(differ) == 1 else 'differ'}; give the same"
+        " arguments, another folder, or --anew"
     )
 
 

@@ -580,8 +580,9 @@ def test_a_store_of_another_spider_or_other_arguments_is_refused():
     assert not open_store(store, again).found.is_new  # settings may change
     store.close()
     for spec, told in (
-        (Spec("t", "two", parameters={"a": "1"}), "spider 'one'"),
-        (Spec("t", "one", parameters={"a": "2"}), "other arguments"),
+        (Spec("t", "two", parameters={"a": "1"}), "spider 'one', and this is 'two'; give another"),
+        (Spec("t", "one", parameters={"a": "2"}), "other arguments: a differs; give the same"),
+        (Spec("t", "one", parameters={"b": "1"}), "other arguments: a, b differ; give the same"),
     ):
         with pytest.raises(StoreFailed, match=told):
             open_store(store, spec)

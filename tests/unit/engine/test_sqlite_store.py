@@ -214,7 +214,9 @@ def test_only_the_owner_may_read_what_is_kept(tmp_path):
 
 def test_a_folder_that_cannot_be_made_is_told(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(StoreFailed, match="Not a directory; name a folder in which this user may write"):
+    with pytest.raises(
+        StoreFailed, match="Not a directory; name a folder in which this user may write"
+    ):
         SqliteStore(tmp_path / "file" / "kept").open()
 
 
