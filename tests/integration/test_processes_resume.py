@@ -186,6 +186,14 @@ def test_what_others_appended_after_a_stop_is_not_cut_off(folder, site):
     assert pages_of(lines(folder / "items.jsonl")) == [-1, *WHOLE]
 
 
+def test_a_file_that_is_gone_after_a_stop_is_told(folder, site):
+    cut_off(folder, site, 50, "-o", "items.jsonl", by=signal.SIGINT)
+    (folder / "items.jsonl").unlink()
+    status, _, err = here(folder, "-o", "items.jsonl")
+    assert status == 0
+    assert "a file of items is shorter than the crawl left it" in err
+
+
 def test_a_callback_that_is_gone_keeps_the_state_until_its_requests_may_fail(folder, site):
     cut_off(folder, site, 100, "-o", "items.jsonl", by=signal.SIGINT)
     path = folder / "tree.py"
