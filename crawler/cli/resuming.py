@@ -92,9 +92,10 @@ def tell_end(crawl: Crawl, kept: Kept | None) -> None:
     if crawl.is_done:
         _say(f"the crawl is done; what {kept.store.place} kept of it is removed")
     else:
+        how = f" if you give a higher {crawl.limit}" if crawl.limit else ""
         _say(
             f"{counted(crawl.counters.pending, 'request')} to go: the same command goes on with"
-            f" {kept.store.place}"
+            f" {kept.store.place}{how}"
         )
 
 

@@ -211,6 +211,21 @@ def test_a_callback_that_is_gone_keeps_the_state_until_its_requests_may_fail(fol
     assert int(failed) == int(waiting) > 0
 
 
+@pytest.mark.parametrize("limit", ["max_pages", "max_items"])
+def test_after_a_limit_it_is_told_that_a_higher_one_goes_on(folder, site, limit):
+    for most in (20, 20, 40):
+        _, _, err = here(folder, "-s", f"{limit}={most}")
+        told = r"requests to go: the same command goes on with kept if you give a higher (\w+)$"
+        assert re.findall(told, err, re.M) == [limit]
+    _, _, err = here(folder, "-s", f"{limit}=1000")
+    assert "the crawl is done" in err
+
+
+def test_a_time_limit_is_for_each_run(folder, site):
+    _, _, err = here(folder, "-s", "max_run_s=0.2", "-s", "delay_s=0.05")
+    assert re.search(r"requests to go: the same command goes on with kept$", err, re.M)
+
+
 def test_a_folder_in_use_is_refused(folder, site):
     with start(folder, "-s", "delay_s=1") as first:
         eventually(lambda: len(site.hits) > 0)

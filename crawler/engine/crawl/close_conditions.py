@@ -68,10 +68,14 @@ class CloseConditions:
         if reason:
             self.end(reason)
 
+    @property
+    def limit(self) -> str:
+        """The limit over all runs that is reached; empty if none is."""
+        return next((name for name, most, count in self._counts if count() >= most), "")
+
     def _reached(self) -> str:
-        for name, most, count in self._counts:
-            if count() >= most:
-                return name
+        if self.limit:
+            return self.limit
         if self.deadline_s < math.inf and self._clock.monotonic() >= self.deadline_s:
             return "max_run_s"
         return ""

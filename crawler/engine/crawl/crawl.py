@@ -135,6 +135,11 @@ class Crawl:
         """Whether `stop` ended the run. Its outcome has no meaning then."""
         return self._close_conditions.stopped
 
+    @property
+    def limit(self) -> str:
+        """The setting that keeps any later run of this crawl from going on; empty if none does."""
+        return self._close_conditions.limit
+
     def adjust(self, settings: CrawlSettings) -> None:
         """Take over new settings of politeness and limits while the crawl runs."""
         live.adopt(self._context.settings, settings)
