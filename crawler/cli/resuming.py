@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 
 import click
 
 from crawler.cli import options
+from crawler.devtools.going_on import dropped, found, left
 from crawler.engine.crawl.crawl import Crawl
-from crawler.engine.crawl.resume import COUNTERS, Kept, open_store
+from crawler.engine.crawl.resume import Kept, open_store
 from crawler.engine.frontier.sqlite_store import SqliteStore
 from crawler.engine.frontier.store import StoreDamaged, StoreFailed
+from crawler.engine.items.sinks.targets import STANDARD_OUTPUT, lasting
 from crawler.model.records import Spec
-from crawler.plural import counted
 
 SCRAPYS = "JOBDIR"
 """Scrapy's setting for the folder."""
@@ -53,7 +53,7 @@ def refuse_alone(anew: bool, drop_missing: bool) -> None:
 
 @contextmanager
 def opened(
-    folder: str, spec: Spec, anew: bool, drop_missing: bool, prints_items: bool
+    folder: str, spec: Spec, anew: bool, drop_missing: bool, outputs: Sequence[str]
 ) -> Iterator[Kept | None]:
     """The store of a crawl, if it has a folder. Tells what is there.
 
@@ -64,17 +64,18 @@ def opened(
         yield None
         return
     store = SqliteStore(Path(folder))
-    drop = partial(_tell_dropped, folder) if anew else None
+    drop = _tell_dropped if anew else None
+    places = [lasting(place) for place in outputs]
     try:
-        kept = open_store(store, spec, drop, drops_missing=drop_missing)
+        kept = open_store(store, spec, drop, drops_missing=drop_missing, places=places)
     except StoreDamaged:
         raise
     except StoreFailed as error:
         raise options.Unusable(str(error)) from error
     try:
-        if not kept.found.is_new:
-            _say(f"going on with {folder}: {_so_far(kept)}")
-        if prints_items:
+        for message in found(kept):
+            _say(message)
+        if STANDARD_OUTPUT in outputs:
             _say("items on standard output cannot be taken back: after a kill some come twice")
         yield kept
     except options.Unusable:
@@ -92,23 +93,16 @@ def tell_end(crawl: Crawl, kept: Kept | None) -> None:
     if crawl.is_done:
         _say(f"the crawl is done; what {kept.store.place} kept of it is removed")
     else:
-        how = f" if you give a higher {crawl.limit}" if crawl.limit else ""
-        _say(
-            f"{counted(crawl.counters.pending, 'request')} to go: the same command goes on with"
-            f" {kept.store.place}{how}"
-        )
+        _say(left(crawl, kept.store.place))
 
 
-def _tell_dropped(folder: str, kept: Kept) -> None:
-    _say(
-        f"beginning anew: {folder} forgets {_so_far(kept)}. Items that were written stay where"
-        " they are"
-    )
+def is_its_own(kept: Kept | None, place: str) -> bool:
+    """Whether an earlier run of the same crawl has written items to that place."""
+    return kept is not None and lasting(place) in (kept.places_before or ())
 
 
-def _so_far(kept: Kept) -> str:
-    done = (kept.value(COUNTERS) or {}).get("pages", 0)
-    return f"{counted(done, 'page')} done, {counted(kept.found.waiting, 'request')} to go"
+def _tell_dropped(kept: Kept) -> None:
+    _say(dropped(kept))
 
 
 def _say(message: str) -> None:

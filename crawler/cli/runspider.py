@@ -69,7 +69,7 @@ def runspider(
     longer = {place for place in outputs if _has_items(place)}
     with (
         engine_for(options.crawl_settings(file), kind) as engine,
-        resuming.opened(folder, spec, anew, drop_missing, STANDARD_OUTPUT in outputs) as kept,
+        resuming.opened(folder, spec, anew, drop_missing, (*outputs, *fresh)) as kept,
     ):
         try:
             solo = Solo(engine, spec, Targets(outputs, fresh, spec.name), kept)
@@ -78,6 +78,7 @@ def runspider(
         end_in_order(solo, goes_on=kept is not None)
         crawl = solo.run(lambda found: line.show(report.status(found)))
     line.show("")
+    longer = {place for place in longer if not resuming.is_its_own(kept, place)}
     status = _tell(crawl, (*outputs, *fresh), longer)
     resuming.tell_end(crawl, kept)
     return status

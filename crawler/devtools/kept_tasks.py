@@ -26,7 +26,9 @@ class KeptTasks:
         store = self._store(run.name)
         try:
             drop = (lambda kept: None) if self._anew else None
-            kept = open_store(store, spec, drop, True, self._drops_missing)
+            kept = open_store(
+                store, spec, drop, remembers_end=True, drops_missing=self._drops_missing
+            )
             if kept.is_done:
                 run.was_done(_counts(kept))
             else:

@@ -176,6 +176,8 @@ def test_after_ctrl_c_nothing_is_asked_again(folder, site):
     assert not asked_twice(site)
     assert pages_of(lines(folder / "items.jsonl")) == WHOLE
     assert "repeated" not in out
+    assert "items so far" not in err
+    assert "-O instead of -o" not in out
 
 
 def test_what_others_appended_after_a_stop_is_not_cut_off(folder, site):
@@ -192,6 +194,41 @@ def test_a_file_that_is_gone_after_a_stop_is_told(folder, site):
     status, _, err = here(folder, "-o", "items.jsonl")
     assert status == 0
     assert "a file of items is shorter than the crawl left it" in err
+
+
+def test_a_file_of_the_same_crawl_is_not_told_as_added_to(folder, site):
+    (folder / "old.jsonl").write_text('{"page": "-1"}\n')
+    places = ("-o", "items.jsonl")
+    here(folder, *places, "-s", "max_pages=20")
+    _, out, _ = here(folder, *places, "-o", "old.jsonl")
+    assert re.search(r"^items in +items.jsonl$", out, re.M)
+    assert re.search(r"^items in +old.jsonl \(added to what it had before", out, re.M)
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "told"),
+    [
+        (["a.jsonl"], ["b.csv"], "are in {}/a.jsonl; {}/b.csv has only those from now on"),
+        (["a.jsonl"], ["a.jsonl", "b.csv"], "are in {}/a.jsonl; {}/b.csv has only those from"),
+        (["a.jsonl"], ["b.csv", "c.xml"], "a.jsonl; {}/b.csv and {}/c.xml have only those"),
+        (["a.jsonl"], [], "items so far are in {}/a.jsonl; from now on none is kept"),
+        ([], ["b.csv"], "items so far were not kept; {}/b.csv has only those from now on"),
+        (["a.jsonl", "b.csv"], ["b.csv"], ""),
+        ([], [], ""),
+    ],
+)
+def test_it_is_told_where_the_items_so_far_are_if_the_places_are_others(
+    folder, site, before, now, told
+):
+    def crawl(places, most):
+        given = [word for place in places for word in ("-o", place)]
+        return here(folder, *given, "-s", f"max_pages={most}")[2]
+
+    crawl(before, 10)
+    err = crawl(now, 20)
+    assert told.replace("{}", str(folder)) in err
+    assert ("items so far" in err) is bool(told)
+    assert "items so far" not in crawl(sorted({*before, *now}), 30)
 
 
 def test_a_callback_that_is_gone_keeps_the_state_until_its_requests_may_fail(folder, site):

@@ -25,6 +25,7 @@ from crawler.engine.crawl.resume import (
     DONE,
     LIMITS,
     MARKS,
+    PLACES,
     SENDER,
     SPIDER,
     Kept,
@@ -113,6 +114,7 @@ class Checkpoints(NoCheckpoints):
         """The monotonic time before which what may be large is not written again."""
         self._texts = dict(kept.found.state)
         """What the store has."""
+        self._places = json.dumps(list(dict.fromkeys([*(kept.places_before or ()), *kept.places])))
         self._rested = bool(kept.found.rests)
         self._is_clean = False
 
@@ -219,7 +221,7 @@ class Checkpoints(NoCheckpoints):
         return rests if rests or had_any else None
 
     def _state(self, is_last: bool) -> dict[str, str]:
-        made = {COUNTERS: json.dumps(self._counters())}
+        made = {COUNTERS: json.dumps(self._counters()), PLACES: self._places}
         began_s = self._clock.monotonic()
         if is_last or began_s >= self._dear_s:
             made[SENDER] = json.dumps(self._sender.kept())

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from typing import Any
 
@@ -24,6 +24,7 @@ log = get_logger(__name__)
 
 COUNTERS, SENDER, LIMITS = "counters", "sender", "limits"
 SPIDER, MARKS, ABOUT, DONE = "spider", "marks", "about", "done"
+PLACES = "places"
 """The names of the texts that a store keeps for a crawl."""
 LEASED = 256
 """The requests that are taken back before other greenlets get a turn."""
@@ -40,11 +41,19 @@ class Kept:
     it."""
     drops_missing: bool = False
     """Whether requests whose callbacks are gone fail. Else they keep the crawl from its start."""
+    places: Sequence[str] = ()
+    """Where the items of this run go, by names that hold for later runs."""
 
     @property
     def is_done(self) -> bool:
         """Whether the crawl was done in an earlier run."""
         return DONE in self.found.state
+
+    @property
+    def places_before(self) -> Sequence[str] | None:
+        """Where the items of all earlier runs went; None if no run has told it."""
+        places: Sequence[str] | None = self.value(PLACES)
+        return places
 
     def value(self, name: str) -> Any:
         """What was kept under a name; None if nothing was."""
@@ -56,18 +65,20 @@ def open_store(
     store: Store,
     spec: Spec,
     anew: Callable[[Kept], None] | None = None,
+    *,
     remembers_end: bool = False,
     drops_missing: bool = False,
+    places: Sequence[str] = (),
 ) -> Kept:
     """Open a store for a task. With `anew`, drop what is there after `anew` was told of it.
 
     Raises StoreFailed, also if the store is that of another spider or has other arguments.
     """
-    kept = Kept(store, store.open(), remembers_end, drops_missing)
+    kept = Kept(store, store.open(), remembers_end, drops_missing, places)
     if anew is not None and not kept.found.is_new:
         anew(kept)
         store.clear()
-        kept = Kept(store, store.open(), remembers_end)
+        kept = replace(kept, found=store.open())
     about = _about(spec)
     if kept.found.is_new:
         store.write(Step(state={ABOUT: json.dumps(about)}))

@@ -116,6 +116,13 @@ def public(target: str) -> str:
     return f"{scheme}://{rest.partition('?')[0].rpartition('@')[2]}"
 
 
+def lasting(target: str) -> str:
+    """The public name of a target, from wherever a later crawl is started."""
+    if target == STANDARD_OUTPUT:
+        return "standard output"
+    return public(target) if _SCHEME.match(target) else str(Path(target).absolute())
+
+
 def file_writer(kind: str, path: str | Path, fresh: bool = False) -> Writer:
     """Make the writer for files of a format. Raises ConfigError if its library is missing."""
     return FORMATS[kind](path, fresh)
