@@ -57,12 +57,14 @@ def run(file: str | None, output: str, resume: str | None, anew: bool, drop_miss
     folder, _ = resuming.folder_of(resume, ())
     if not folder:
         resuming.refuse_alone(anew, drop_missing)
-    kept = KeptTasks(Path(folder), anew, drop_missing) if folder else None
+    kept = KeptTasks(Path(folder), resuming.say, anew, drop_missing) if folder else None
     with tasks_of(settings, output, kept=kept) as tasks:
         end_in_order(tasks, goes_on=kept is not None)
         finished = tasks.run(progress)
     progress.finish(finished)
     click.echo(f"items: {_shown(output)}", err=output == STANDARD_OUTPUT)
+    if kept is not None:
+        kept.end()
     if tasks.stopped:
         click.echo(
             f"crawler: {tasks.stopped} of {len(finished)} tasks were stopped before they were done;"

@@ -74,9 +74,9 @@ def opened(
         raise options.Unusable(str(error)) from error
     try:
         for message in found(kept):
-            _say(message)
+            say(message)
         if STANDARD_OUTPUT in outputs:
-            _say("items on standard output cannot be taken back: after a kill some come twice")
+            say("items on standard output cannot be taken back: after a kill some come twice")
         yield kept
     except options.Unusable:
         if kept.found.is_new:
@@ -91,9 +91,9 @@ def tell_end(crawl: Crawl, kept: Kept | None) -> None:
     if kept is None:
         return
     if crawl.is_done:
-        _say(f"the crawl is done; what {kept.store.place} kept of it is removed")
+        say(f"the crawl is done; what {kept.store.place} kept of it is removed")
     else:
-        _say(left(crawl, kept.store.place))
+        say(left(crawl, kept.store.place))
 
 
 def is_its_own(kept: Kept | None, place: str) -> bool:
@@ -102,8 +102,9 @@ def is_its_own(kept: Kept | None, place: str) -> bool:
 
 
 def _tell_dropped(kept: Kept) -> None:
-    _say(dropped(kept))
+    say(dropped(kept))
 
 
-def _say(message: str) -> None:
+def say(message: str) -> None:
+    """Tell people something that is not the result."""
     click.echo(f"crawler: {message}", err=True)

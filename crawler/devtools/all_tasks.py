@@ -16,7 +16,7 @@ from crawler.engine.download.http_cache import Cache
 from crawler.engine.engine import Engine
 from crawler.engine.items.sinks.json_lines import JsonLinesSink
 from crawler.engine.items.sinks.sink import Sink, SinkMaker
-from crawler.engine.items.sinks.targets import Targets, is_database, is_target, open_sink
+from crawler.engine.items.sinks.targets import Targets, is_database, is_target, lasting, open_sink
 from crawler.engine.spiders.loader import load_spiders
 from crawler.errors import ConfigError
 from crawler.model.records import Owner, Resource, Spec, State
@@ -110,9 +110,10 @@ class Tasks:
         self._whole = open_sink(items) if _is_shared(items) else None
         if self._whole is not None:
             self._whole.open()
+        if kept is not None:
+            kept.open({run.name: task for run, task in zip(self._runs, tasks)}, self._place)
         self._greenlets = [
-            supervisor.spawn(f"task {run.name}", self._execute, run, task)
-            for run, task in zip(self._runs, tasks)
+            supervisor.spawn(f"task {run.name}", self._execute, run) for run in self._runs
         ]
 
     @property
@@ -142,11 +143,11 @@ class Tasks:
             if not run.is_ending:
                 greenlet.kill(block=False)
 
-    def _execute(self, run: Run, task: Spec) -> None:
+    def _execute(self, run: Run) -> None:
         if self._kept is None:
             run.execute(self._engine, self._sink(run))
         else:
-            self._kept.execute(run, task, self._engine, self._sink(run))
+            self._kept.execute(run, self._engine, self._sink(run))
 
     def run(self, progress: Progress) -> Sequence[Resource]:
         """Show the progress until all tasks have ended, and return them as they ended."""
@@ -156,20 +157,25 @@ class Tasks:
             gevent.joinall(self._greenlets, timeout=LOOK_S)
         if self._whole is not None:
             self._whole.close()
-        ended = [
+        return [
             state if state.state.finished else state.replace(state=State.FAILED, reason=STOPPED)
             for state in self._states()
         ]
-        if self._kept is not None and all(each.state is State.DONE for each in ended):
-            self._kept.clear([each.name for each in ended])
-        return ended
 
     def _sink(self, run: Run) -> Sink | SinkMaker:
         if self._whole is not None:
             return SharedSink(self._whole)
         if is_target(self._items):
             return Targets([self._items], task=run.name)
-        return JsonLinesSink(Path(self._items) / f"{folder_name(run.name)}.jsonl")
+        return JsonLinesSink(self._file(run.name))
+
+    def _file(self, name: str) -> Path:
+        """The file of a task below the folder for items."""
+        return Path(self._items) / f"{folder_name(name)}.jsonl"
+
+    def _place(self, name: str) -> str:
+        """Where the items of a task go, for later runs."""
+        return lasting(self._items if is_target(self._items) else str(self._file(name)))
 
     def _states(self) -> list[Resource]:
         reports = [run.status() for run in self._runs]

@@ -2,50 +2,112 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from crawler.devtools import going_on
 from crawler.engine.crawl.resume import COUNTERS, Kept, open_store
 from crawler.engine.engine import Engine
 from crawler.engine.frontier.sqlite_store import SqliteStore
+from crawler.engine.frontier.store import StoreDamaged, StoreFailed
 from crawler.engine.items.sinks.sink import Sink, SinkMaker
-from crawler.errors import CrawlerError
-from crawler.model.records import Counts, Spec
+from crawler.errors import ConfigError, CrawlerError
+from crawler.model.records import Counts, Spec, State
 from crawler.node.worker.runs import Run, folder_name
 
 
 class KeptTasks:
     """The states of all tasks, below one folder. A task that is done is not run again."""
 
-    def __init__(self, folder: Path, anew: bool = False, drops_missing: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        tell: Callable[[str], None],
+        anew: bool = False,
+        drops_missing: bool = False,
+    ) -> None:
+        """`tell` is called with each thing that people should know."""
         self._folder = folder
-        self._drops_missing = drops_missing
+        self._tell = tell
         self._anew = anew
+        self._drops_missing = drops_missing
+        self._kept: dict[str, Kept] = {}
+        self._left: dict[str, str] = {}
+        """What is left of the tasks that are not done, by name, for people."""
 
-    def execute(self, run: Run, spec: Spec, engine: Engine, sink: Sink | SinkMaker) -> None:
-        """Run a task from where it was. It blocks."""
-        store = self._store(run.name)
+    def open(self, tasks: Mapping[str, Spec], place_of: Callable[[str], str]) -> None:
+        """Open the states of all tasks, and tell what is there. `place_of` names where the items of
+        a task go.
+
+        Raises ConfigError if one cannot be used, and StoreDamaged.
+        """
         try:
-            drop = (lambda kept: None) if self._anew else None
-            kept = open_store(
-                store, spec, drop, remembers_end=True, drops_missing=self._drops_missing
-            )
+            for name, spec in tasks.items():
+                self._open(name, spec, place_of(name))
+        except StoreFailed as error:
+            for kept in self._kept.values():
+                kept.store.clear() if kept.found.is_new else kept.store.close()
+            if isinstance(error, StoreDamaged):
+                raise
+            raise ConfigError(str(error)) from error
+
+    def execute(self, run: Run, engine: Engine, sink: Sink | SinkMaker) -> None:
+        """Run a task from where it was. It blocks."""
+        kept = self._kept[run.name]
+        try:
             if kept.is_done:
                 run.was_done(_counts(kept))
             else:
+                self._left[run.name] = f"not begun; the same command goes on with {self._folder}"
                 run.execute(engine, sink, kept)
         except CrawlerError as error:
             run.fail(str(error))
         finally:
-            store.close()
+            self._note_left(run)
+            kept.store.close()
 
-    def clear(self, names: list[str]) -> None:
-        """Forget the tasks of these names."""
-        for name in names:
+    def end(self) -> None:
+        """Tell what is left of each task. Forget all tasks if nothing is."""
+        for name, text in self._left.items():
+            self._tell(f"{name}: {text}")
+        if self._left:
+            return
+        for name in self._kept:
             store = self._store(name)
             store.open()
             store.clear()
         if self._folder.is_dir() and not any(self._folder.iterdir()):
             self._folder.rmdir()
+        self._tell(f"all tasks are done; what {self._folder} kept of them is removed")
+
+    def _open(self, name: str, spec: Spec, place: str) -> None:
+        drop = (
+            (lambda kept: self._tell(f"{name}: {going_on.dropped(kept)}")) if self._anew else None
+        )
+        kept = self._kept[name] = open_store(
+            self._store(name),
+            spec,
+            drop,
+            remembers_end=True,
+            drops_missing=self._drops_missing,
+            places=[place],
+        )
+        if kept.is_done:
+            self._tell(f"{name}: done in an earlier run; it does not run again until all are done")
+            return
+        for text in going_on.found(kept):
+            self._tell(f"{name}: {text}")
+
+    def _note_left(self, run: Run) -> None:
+        crawl = run.crawl
+        if crawl is None or not crawl.ended.is_set():
+            return  # it was refused, or stopped before it began
+        if not crawl.is_done:
+            self._left[run.name] = going_on.left(crawl, str(self._folder))
+        elif run.status().state is State.DONE:
+            del self._left[run.name]
+        else:
+            self._left[run.name] = "nothing to go; the same command begins it anew"
 
     def _store(self, name: str) -> SqliteStore:
         return SqliteStore(self._folder / folder_name(name))

@@ -392,6 +392,9 @@ def test_the_tasks_of_a_file_go_on_and_those_that_are_done_do_not_run_again(fold
     process.wait()
     done = crawler_here(*command, cwd=folder)
     assert done.returncode == 0, done.stderr
+    assert "one: done in an earlier run; it does not run again until all are done" in done.stderr
+    assert re.search(r"two: going on with kept/two: \d+ pages done, \d+ requests to", done.stderr)
+    assert "all tasks are done; what kept kept of them is removed" in done.stderr
     assert pages_of(lines(folder / "out" / "two.jsonl")) == list(range(MANY))
     assert len(lines(folder / "out" / "one.jsonl")) == 2
     assert site.paths().count("/links?n=1") == 1
@@ -411,3 +414,49 @@ def test_an_empty_name_is_no_folder_for_tasks_either(folder, site):
     done = crawler_here("run", "-c", "tasks.yaml", "--resume", "", cwd=folder)
     assert done.returncode == 2
     assert "--resume: '' names no folder" in done.stderr
+
+
+def run_tasks(folder, *options, **crawl):
+    given = [f"crawl: {json.dumps({'delay_s': 0, 'robots': False, **crawl})}", "spiders: [tree.py]"]
+    path = folder / "tasks.yaml"
+    path.write_text("\n".join([*given, path.read_text().partition("spiders: [tree.py]\n")[2]]))
+    sys.modules.pop("tree", None)
+    command = ("run", "-c", "tasks.yaml", "-o", "out", "--resume", "kept", *options)
+    return crawler_here(*command, cwd=folder)
+
+
+def test_tasks_that_reach_a_limit_keep_their_state_and_say_how_they_go_on(folder, site):
+    tasks = TASKS.format(one=site.url("/links?n=1"), two=site.url("/tree/0"))
+    (folder / "tasks.yaml").write_text(tasks)
+    done = run_tasks(folder, max_pages=20)
+    assert done.returncode == 0
+    assert (
+        "requests to go: the same command goes on with kept if you give a higher max_pages"
+        in done.stderr
+    )
+    assert "one: " not in done.stderr
+    assert run_tasks(folder).returncode == 0
+    assert pages_of(lines(folder / "out" / "two.jsonl")) == WHOLE
+    assert len(asked_twice(site)) <= 8  # a limit does not wait for what is in flight
+    assert not (folder / "kept").exists()
+
+
+def test_tasks_say_what_they_drop_when_they_begin_anew(folder, site):
+    tasks = TASKS.format(one=site.url("/links?n=1"), two=site.url("/tree/0"))
+    (folder / "tasks.yaml").write_text(tasks)
+    run_tasks(folder, max_pages=20)
+    done = run_tasks(folder, "--anew")
+    assert re.search(r"two: beginning anew: kept/two forgets 2\d pages done", done.stderr)
+
+
+def test_tasks_that_cannot_use_their_state_are_refused_before_anything_is_fetched(folder, site):
+    tasks = TASKS.format(one=site.url("/links?n=1"), two=site.url("/tree/0"))
+    (folder / "tasks.yaml").write_text(tasks)
+    run_tasks(folder, max_pages=20)
+    before = len(site.hits)
+    (folder / "tasks.yaml").write_text(tasks.replace("/tree/0", "/tree/1"))
+    done = run_tasks(folder)
+    assert (done.returncode, len(site.hits)) == (2, before)
+    assert "kept/two keeps a crawl of spider 'tree' with other arguments: start_urls" in done.stderr
+    (folder / "tasks.yaml").write_text(tasks)
+    assert run_tasks(folder).returncode == 0

@@ -71,11 +71,14 @@ class CloseConditions:
     @property
     def limit(self) -> str:
         """The limit over all runs that is reached; empty if none is."""
-        return next((name for name, most, count in self._counts if count() >= most), "")
+        for name, most, count in self._counts:
+            if count() >= most:
+                return name
+        return ""
 
     def _reached(self) -> str:
-        if self.limit:
-            return self.limit
+        if reached := self.limit:
+            return reached
         if self.deadline_s < math.inf and self._clock.monotonic() >= self.deadline_s:
             return "max_run_s"
         return ""

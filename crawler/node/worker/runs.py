@@ -99,6 +99,11 @@ class Run:
         return self._state.finished
 
     @property
+    def crawl(self) -> Crawl | None:
+        """Its crawl; None before it began, and if it was refused."""
+        return self._crawl
+
+    @property
     def is_ending(self) -> bool:
         """Whether it fetches no more, and writes its last items."""
         return self._crawl is not None and self._crawl.is_ending
