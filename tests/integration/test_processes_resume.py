@@ -460,3 +460,19 @@ def test_tasks_that_cannot_use_their_state_are_refused_before_anything_is_fetche
     assert "kept/two keeps a crawl of spider 'tree' with other arguments: start_urls" in done.stderr
     (folder / "tasks.yaml").write_text(tasks)
     assert run_tasks(folder).returncode == 0
+
+
+def test_a_task_whose_callback_is_gone_keeps_its_state(folder, site):
+    tasks = TASKS.format(one=site.url("/links?n=1"), two=site.url("/tree/0"))
+    (folder / "tasks.yaml").write_text(tasks)
+    run_tasks(folder, max_pages=20)
+    before = len(site.hits)
+    path = folder / "tree.py"
+    path.write_text(path.read_text().replace("parse_page", "parse_leaf"))
+    for _ in range(2):
+        done = run_tasks(folder)
+        assert (done.returncode, len(site.hits)) == (1, before)
+        assert "two failed: kept/two: the spider has no method 'parse_page', for" in done.stdout
+        assert "two: not begun; the same command goes on with kept" in done.stderr
+    assert run_tasks(folder, "--drop-missing").returncode == 0
+    assert not (folder / "kept").exists()

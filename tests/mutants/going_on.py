@@ -46,6 +46,20 @@ MUTANTS = [
         "tests/integration/test_processes_resume.py -k others_appended",
     ),
     Mutant(
+        "a callback that is gone costs its requests at once",
+        "crawler/engine/engine.py",
+        "            look_for_callbacks(kept, spider)\n",
+        "            pass\n",
+        "tests/integration/test_processes_resume.py -k callback_that_is_gone",
+    ),
+    Mutant(
+        "tasks that have reached a limit are removed as if they were done",
+        "crawler/devtools/kept_tasks.py",
+        "        if not crawl.is_done:\n",
+        "        if False:\n",
+        "tests/integration/test_processes_resume.py -k reach_a_limit",
+    ),
+    Mutant(
         "what a run held when it was killed is never leased again",
         "crawler/engine/frontier/sqlite_requests.py",
         "deque(row.first for row in self._rows)",

@@ -1,6 +1,8 @@
 """A crawl with a store goes on where it was: on a fake network, cut off at any moment."""
 
+import re
 from collections import Counter
+from dataclasses import replace
 
 import gevent
 import pytest
@@ -11,13 +13,14 @@ from crawler.clock import ManualClock, settle
 from crawler.engine.crawl import checkpoints
 from crawler.engine.crawl.crawl import Crawl
 from crawler.engine.crawl.item_writer import SinkFailed
-from crawler.engine.crawl.resume import Kept, open_store
+from crawler.engine.crawl.resume import Kept, look_for_callbacks, open_store
 from crawler.engine.frontier.memory_store import MemoryStore
 from crawler.engine.frontier.store import StoreFailed
 from crawler.engine.http.failures import CloseSpider
 from crawler.engine.http.link_extractor import LinkExtractor
 from crawler.engine.spiders.crawl_spider import CrawlSpider, Rule
 from crawler.engine.spiders.declarative import compile_declaration
+from crawler.errors import InvalidArgument
 from crawler.model.records import Spec, State
 from crawler.settings.crawl import CrawlSettings
 from tests.unit.engine.fakes import FakeFetcher, ListSink, page, shared
@@ -469,6 +472,42 @@ def test_callbacks_that_are_gone_are_named_and_their_requests_fail(caplog):
     assert sum(gone.values()) + len(world.file) == 6
     assert "parse_old" in caplog.text
     assert crawl.statistics.pending == 0
+
+
+def test_callbacks_and_errbacks_that_are_gone_are_counted_before_the_start():
+    class Old(Spider):
+        name = "changing"
+        start_urls = ("http://h/0",)
+
+        def parse(self, response):
+            for number in range(1, 8):
+                yield Request(f"http://h/{number}", self.parse, errback=self.note)
+            yield Request("http://h/8", self.parse_old)
+
+        def parse_old(self, response):
+            pass
+
+        def note(self, failure):
+            pass
+
+    world = World(Old, concurrency=1)
+    world.begin()
+    world.until(pages_are(world, 1))
+    world.crawl.stop()
+    world.finish()
+    kept = open_store(world.store, Spec("task", "changing"))
+    look_for_callbacks(kept, Old())
+
+    class New(Old):
+        parse_old = note = None
+
+    with pytest.raises(InvalidArgument) as refused:
+        look_for_callbacks(kept, New())
+    told = str(refused.value)
+    assert re.search(r"'note', for which [67] requests wait; ", told), told
+    assert "'parse_old', for which 1 request waits." in told
+    assert "--drop-missing" in told
+    look_for_callbacks(replace(kept, drops_missing=True), New())
 
 
 def test_what_a_spider_keeps_between_its_callbacks_goes_on():
