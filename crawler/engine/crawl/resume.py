@@ -18,7 +18,6 @@ from crawler.engine.frontier.store import Found, Step, Store, StoreFailed
 from crawler.errors import InvalidArgument
 from crawler.logs import get_logger
 from crawler.model.records import Spec
-from crawler.plural import counted
 
 log = get_logger(__name__)
 
@@ -127,8 +126,8 @@ def look_for_callbacks(kept: Kept, spider: Any) -> None:
             gone[missing] += count
     if gone:
         told = "; ".join(
-            f"the spider has no method {name!r}, for which {counted(count, 'request')} wait"
-            + "s" * (count == 1)
+            f"the spider has no method {name!r}, for which {count:,}"
+            f" {'request waits' if count == 1 else 'requests wait'}"
             for name, count in sorted(gone.items())
         )
         raise InvalidArgument(
