@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,6 +29,7 @@ CREATE TABLE IF NOT EXISTS step
 CREATE TABLE IF NOT EXISTS chunk (first INTEGER PRIMARY KEY, size INTEGER, live BLOB, data BLOB);
 CREATE TABLE IF NOT EXISTS later (id INTEGER PRIMARY KEY, due_s REAL, wait_s REAL, data BLOB);
 """
+_SEEN_NAME = re.compile(r"seen-[0-9]+\.(bin|part)")
 _BUSY = ("SQLITE_BUSY", "SQLITE_LOCKED")
 _CORRUPT = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
 
@@ -155,7 +157,7 @@ def read_seen(path: Path) -> LoggedSeen:
 
 def drop_seen(folder: Path, kept: str) -> None:
     """Remove the files of the seen set that nobody needs any more."""
-    for path in folder.glob("seen-*.*"):
+    for path in _seen_files(folder):
         if path.name != kept:
             path.unlink(missing_ok=True)
 
@@ -177,5 +179,11 @@ def remove(folder: Path) -> None:
 
 def _files(folder: Path) -> list[Path]:
     found = [folder / f"{NAME}{suffix}" for suffix in ("", "-wal", "-shm")]
-    found += [folder / ASKED, *folder.glob("seen-*.bin"), *folder.glob("seen-*.part")]
+    found += [folder / ASKED, *_seen_files(folder)]
     return [path for path in found if path.exists()]
+
+
+def _seen_files(folder: Path) -> list[Path]:
+    """The files of the seen set, and those that are not complete. The folder may hold files of the
+    user with like names."""
+    return [path for path in folder.glob("seen-*") if _SEEN_NAME.fullmatch(path.name)]

@@ -168,6 +168,30 @@ def test_a_seen_set_that_is_missing_is_told_by_name(tmp_path, quick):
     assert read_all(tmp_path)[0].is_new  # what was there is kept aside
 
 
+OTHERS = ("seen-shops.jsonl", "seen-2023.csv", "seen-pages.bin", "seen-7.bin.txt", "seen-.part")
+
+
+def test_files_of_the_user_in_the_folder_stay_as_they_are(tmp_path, quick):
+    for name in OTHERS:
+        (tmp_path / name).write_text(name)
+
+    def stay():
+        return [path.read_text() for path in tmp_path.glob("seen-*") if path.name in OTHERS]
+
+    kept(tmp_path)  # writes files of the seen set, and drops those before
+    assert sorted(stay()) == sorted(OTHERS)
+    store = SqliteStore(tmp_path)
+    store.open()
+    assert sorted(stay()) == sorted(OTHERS)
+    store.clear()
+    assert sorted(stay()) == sorted(OTHERS)
+    kept(tmp_path)
+    change(tmp_path / "frontier.db", 3)
+    with pytest.raises(StoreDamaged):
+        read_all(tmp_path)
+    assert sorted(stay()) == sorted(OTHERS)
+
+
 @pytest.mark.parametrize("table", ["run", "step", "chunk", "later"])
 def test_a_row_that_is_missing_is_told(tmp_path, table):
     store = SqliteStore(tmp_path)
