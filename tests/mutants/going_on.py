@@ -92,9 +92,16 @@ MUTANTS = [
     Mutant(
         "a checkpoint is made of a page that was broken off",
         "crawler/engine/crawl/crawl.py",
-        "self._is_done or self._scraper.is_broken_off or self.counters.fault",
-        "self._is_done or self.counters.fault",
+        "self.is_done or self._scraper.is_broken_off or self.counters.fault",
+        "self.is_done or self.counters.fault",
         f"{_CHECKPOINTS} -k a_limit_ends",
+    ),
+    Mutant(
+        "a crawl that failed loses its state",
+        "crawler/engine/crawl/crawl.py",
+        "return self._is_idle_at_end and self.outcome()[0] is State.DONE",
+        "return self._is_idle_at_end",
+        f"{_CHECKPOINTS} -k start_failed",
     ),
     Mutant(
         "a stop breaks a callback off",

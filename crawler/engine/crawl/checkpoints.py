@@ -79,10 +79,10 @@ class NoCheckpoints:
     def end(self) -> None:
         """Make the last checkpoint, because the crawl stops before it is done."""
 
-    def close(self, is_done: bool, is_good: bool) -> None:
+    def close(self, is_done: bool, is_void: bool) -> None:
         """Close the store, or clear it if the crawl is done. Called after the items are written.
 
-        `is_good` says that the crawl has not failed.
+        `is_void` says that it has failed and that nothing of it is worth keeping.
         """
 
 
@@ -177,18 +177,18 @@ class Checkpoints(NoCheckpoints):
         self._wait()
         self._is_clean = True
 
-    def close(self, is_done: bool, is_good: bool) -> None:
+    def close(self, is_done: bool, is_void: bool) -> None:
         """Close the store, or clear it. Raises StoreFailed."""
         if self._under_way is not None:
             self._under_way.join()
-        if not is_done:
-            self._kept.store.close(self._is_clean)
-        elif is_good and self._kept.remembers_end:
+        if is_done and self._kept.remembers_end:
             counts = json.dumps(self._counters())
             self._kept.store.write(Step(state={COUNTERS: counts, DONE: "true"}))
             self._kept.store.close(is_clean=True)
-        else:
+        elif is_done or is_void:
             self._kept.store.clear()
+        else:
+            self._kept.store.close(self._is_clean)
 
     def _wait(self) -> None:
         if self._under_way is not None:

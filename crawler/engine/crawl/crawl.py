@@ -86,14 +86,23 @@ class Crawl:
         )
         self._checkpoints.failed = self._woken.set
         self._close_conditions.lets_finish = kept is not None
-        self._is_done = False
+        self._is_idle_at_end = False
         self._start: Iterator[Any] | None = None
         self._starts = Called(name, spider, self.counters)
 
     @property
     def is_done(self) -> bool:
-        """Whether nothing is left to fetch, and everything is written."""
-        return self._is_done and not self.counters.fault
+        """Whether nothing is left to fetch, everything is written, and the crawl has not failed."""
+        return self._is_idle_at_end and self.outcome()[0] is State.DONE
+
+    @property
+    def _is_void(self) -> bool:
+        """Whether the crawl has failed with nothing left to fetch, and has brought nothing. Then
+        the next run begins anew, because it would find nothing to do."""
+        counters = self.counters
+        if not self._is_idle_at_end or self.is_done or counters.fault:
+            return False
+        return not counters.items and not (counters.start_fault and counters.pages)
 
     @property
     def running(self) -> bool:
@@ -210,7 +219,7 @@ class Crawl:
             self._checkpoints.look()
             self._close_conditions.check()
             if self._is_idle():
-                self._is_done = True
+                self._is_idle_at_end = True
                 return
             self._wait()
         self._finish_under_way()
@@ -232,11 +241,11 @@ class Crawl:
     def _keep(self) -> None:
         """Make the last checkpoint. A page that was broken off is not done, nor are its items: then
         the checkpoint before counts."""
-        if not (self._is_done or self._scraper.is_broken_off or self.counters.fault):
+        if not (self.is_done or self._scraper.is_broken_off or self.counters.fault):
             self._checkpoints.end()
 
     def _close_store(self) -> None:
-        self._checkpoints.close(self.is_done, is_good=self.outcome()[0] is State.DONE)
+        self._checkpoints.close(self.is_done, self._is_void)
 
     def _starting(self) -> Iterator[Any]:
         yield from callbacks.many(self.spider.start())

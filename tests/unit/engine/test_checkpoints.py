@@ -233,6 +233,61 @@ def test_when_the_crawl_is_done_nothing_is_kept():
     assert world.store.open().is_new
 
 
+def test_a_crawl_whose_start_failed_goes_on_when_the_start_is_mended():
+    class Listed(Numbers):
+        is_mended = False
+
+        def start(self):
+            yield Request("http://h0/0")
+            if not self.is_mended:
+                raise OSError("the list cannot be read")
+            yield Request("http://h1/100")
+
+    world = World(Listed)
+    world.begin()
+    crawl = world.finish()
+    assert crawl.outcome()[0] is State.FAILED
+    assert not crawl.is_done
+    Listed.is_mended = True
+    world.begin()
+    assert world.finish().outcome() == (State.DONE, "")
+    assert world.urls(1)[0] == "http://h1/100"
+    assert not set(world.urls(0)) & set(world.urls(1))
+    assert world.items() & ALL == ALL
+    assert set(world.items().values()) == {1}
+    assert world.store.open().is_new
+
+
+def test_a_crawl_that_failed_keeps_what_it_brought_though_nothing_is_left():
+    world = World(min_items=1000)
+    world.begin()
+    assert not world.finish().is_done
+    world.begin(min_items=10)
+    assert world.finish().outcome() == (State.DONE, "")
+    assert world.urls(1) == []
+    assert world.items() == ALL
+    assert world.store.open().is_new
+
+
+@pytest.mark.parametrize("status", [200, 404])
+def test_a_crawl_that_failed_and_brought_nothing_begins_anew(status):
+    class Faulty(Numbers):
+        is_mended = False
+
+        def parse(self, response):
+            if not self.is_mended:
+                raise KeyError("a defect")
+            yield from Numbers.parse(self, response)
+
+    world = World(Faulty, lambda call: page(status=200 if Faulty.is_mended else status))
+    world.begin()
+    assert world.finish().outcome()[0] is State.FAILED
+    Faulty.is_mended = True
+    world.begin()
+    assert world.finish().outcome() == (State.DONE, "")
+    assert world.items() == ALL
+
+
 @pytest.mark.parametrize("limit", [{"max_pages": 10}, {"max_items": 15}])
 def test_a_limit_ends_the_crawl_and_a_higher_one_goes_on(limit):
     world = World()
