@@ -90,11 +90,15 @@ class Seen:
 class LoggedSeen(Seen):
     """A seen set that also lists what is new, for a store."""
 
-    __slots__ = ("_news",)
+    __slots__ = ("_news", "held", "ever_held")
 
     def __init__(self) -> None:
         super().__init__()
         self._news = array("Q")
+        self.held = 0
+        """How many fingerprints are kept back: a store must not know them yet."""
+        self.ever_held = 0
+        """How many were kept back so far."""
 
     def add(self, mark: int) -> bool:
         """Add a fingerprint. Returns whether it is new."""
@@ -113,12 +117,15 @@ class LoggedSeen(Seen):
         """Take the fingerprint that was added last out of the news. Returns whether it was that."""
         if self._news and self._news[-1] == mark:
             self._news.pop()
+            self.held += 1
+            self.ever_held += 1
             return True
         return False
 
-    def log(self, marks: Iterable[int]) -> None:
+    def log(self, marks: Sequence[int]) -> None:
         """Add fingerprints that were kept back to the news."""
         self._news.extend(marks)
+        self.held -= len(marks)
 
     def take_news(self) -> array[int]:
         """The fingerprints that are new since the last call."""

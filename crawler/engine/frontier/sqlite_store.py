@@ -50,6 +50,11 @@ class SqliteStore:
         self._journal: SqliteJournal | None = None
         self._snapshot: AsyncResult[Any] | None = None
         """The file of the seen set that is being written."""
+        self._made: Snapshot | None = None
+        """The file that is complete. It may hold fingerprints that are younger than the step that
+        is written when it becomes complete, but none that are younger than the next step."""
+        self._ever_held = 0
+        """How many fingerprints had been kept back when the file was begun."""
 
     def open(self, epoch: int | None = None) -> Found:
         """Begin a run. Raises StaleRun, StoreInUse, StoreDamaged and StoreFailed."""
@@ -79,7 +84,7 @@ class SqliteStore:
     def write(self, step: Step) -> None:
         """Take a step, as one transaction."""
         journal = self._running()
-        snapshot = self._complete()
+        snapshot, self._made = self._made, self._complete(journal)
         self._in_thread(lambda: journal.write(step, snapshot))
         if journal.logged >= max(SNAPSHOT_MARKS, len(journal.seen) // 10):
             self._begin_snapshot(journal)
@@ -92,7 +97,7 @@ class SqliteStore:
         try:
             if is_clean and journal.logged >= CLEAN_MARKS:
                 self._begin_snapshot(journal)
-            snapshot = self._complete(waits=True)
+            snapshot = self._complete(journal, waits=True) or self._made
             self._in_thread(lambda: journal.close(is_clean, snapshot))
         finally:
             self._end()
@@ -101,7 +106,7 @@ class SqliteStore:
         """Remove the files, and end the run."""
         journal = self._running()
         try:
-            self._complete(waits=True)
+            self._complete(journal, waits=True)
             self._in_thread(journal.clear)
         finally:
             self._end()
@@ -122,22 +127,28 @@ class SqliteStore:
             raise
 
     def _begin_snapshot(self, journal: SqliteJournal) -> None:
-        if self._snapshot is None:
+        if self._snapshot is None and self._made is None and not journal.seen.held:
+            self._ever_held = journal.seen.ever_held
             path = self._folder / sqlite_files.seen_name(journal.number)
             arguments = (journal.seen, path, journal.number)
             self._snapshot = self._threads[1].spawn(_written, *arguments)
 
-    def _complete(self, waits: bool = False) -> Snapshot | None:
-        """The file of the seen set that has become complete, if there is one."""
+    def _complete(self, journal: SqliteJournal, waits: bool = False) -> Snapshot | None:
+        """The file of the seen set that has become complete, if there is one that may be used. It
+        may hold what was kept back while it was written; then it is removed."""
         snapshot = self._snapshot
         if snapshot is None or not (waits or snapshot.ready()):
             return None
         self._snapshot = None
         made: Snapshot | None = snapshot.get()
+        if made is not None and journal.seen.ever_held != self._ever_held:
+            path = self._folder / made[0]
+            self._threads[1].apply(path.unlink, (True,))
+            return None
         return made
 
     def _end(self) -> None:
-        self._journal = self._snapshot = None
+        self._journal = self._snapshot = self._made = None
         for threads in self._threads:
             threads.kill()
         self._threads = []

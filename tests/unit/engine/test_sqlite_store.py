@@ -1,5 +1,6 @@
 """The store in files: it stays small, notices damage, and holds nobody up."""
 
+import os
 import shutil
 import sqlite3
 import subprocess
@@ -10,7 +11,7 @@ from random import Random
 import gevent
 import pytest
 
-from crawler.engine.frontier import sqlite_journal, sqlite_store
+from crawler.engine.frontier import seen_file, sqlite_journal, sqlite_store
 from crawler.engine.frontier.asked import MOST, Asked
 from crawler.engine.frontier.sqlite_store import SqliteStore
 from crawler.engine.frontier.store import Step, StoreDamaged, StoreFailed, StoreInUse, Waiting
@@ -166,6 +167,96 @@ def test_a_seen_set_that_is_missing_is_told_by_name(tmp_path, quick):
     with pytest.raises(StoreDamaged, match=rf"{path.name} is damaged \(.*No such file"):
         read_all(tmp_path)
     assert read_all(tmp_path)[0].is_new  # what was there is kept aside
+
+
+YOUNG = 2**64 - 59
+
+
+@pytest.fixture
+def held_up(monkeypatch):
+    """Holds up the file of the seen set until it is told to go on."""
+    is_told, tell = os.pipe()
+    write = seen_file.write
+
+    def later(seen, path):
+        os.read(is_told, 1)  # a native thread calls this
+        write(seen, path)
+
+    monkeypatch.setattr(seen_file, "write", later)
+    yield tell
+    os.close(is_told)
+    os.close(tell)
+
+
+def completed(store, tell):
+    os.write(tell, b".")
+    assert store._snapshot.wait(30) is not None
+
+
+def test_a_url_that_is_younger_than_the_last_step_is_not_known_by_its_file(
+    tmp_path, quick, held_up
+):
+    store = SqliteStore(tmp_path)
+    seen = store.open().seen
+    store.write(step_of(seen, 0, 6000))
+    step = step_of(seen, 6000, 10)
+    seen.add(YOUNG)  # its request is in no step before the process is killed
+    completed(store, held_up)
+    store.write(step)
+    store.close()
+    found, _ = read_all(tmp_path)
+    assert YOUNG not in found.seen
+    assert len(found.seen) == 6010
+
+
+def test_a_file_of_the_seen_set_is_used_one_step_later(tmp_path, quick, held_up):
+    store = SqliteStore(tmp_path)
+    seen = store.open().seen
+    store.write(step_of(seen, 0, 6000))
+    completed(store, held_up)
+    for first in (6000, 6010):
+        store.write(step_of(seen, first, 10))
+    assert store._journal.logged == 20
+    store.close()
+    assert len(read_all(tmp_path)[0].seen) == 6020
+
+
+def test_a_url_that_is_kept_back_while_the_file_is_written_is_not_known(tmp_path, quick, held_up):
+    store = SqliteStore(tmp_path)
+    seen = store.open().seen
+    store.write(step_of(seen, 0, 6000))
+    seen.add(YOUNG)
+    assert seen.keep_back(YOUNG)
+    completed(store, held_up)
+    for first in (6000, 6010, 6020):
+        store.write(step_of(seen, first, 10))
+    assert not list(tmp_path.glob("seen-*"))
+    store.close(is_clean=True)
+    found, _ = read_all(tmp_path)
+    assert YOUNG not in found.seen
+    assert len(found.seen) == 6030
+
+
+def test_the_seen_set_is_not_written_to_a_file_while_a_url_is_kept_back(
+    tmp_path, quick, monkeypatch
+):
+    monkeypatch.setattr(sqlite_store, "CLEAN_MARKS", 10)
+    store = SqliteStore(tmp_path)
+    seen = store.open().seen
+    seen.add(YOUNG)
+    assert seen.keep_back(YOUNG)
+    store.write(step_of(seen, 0, 6000))
+    store.close(is_clean=True)
+    assert not list(tmp_path.glob("seen-*"))
+    seen = store.open().seen
+    assert YOUNG not in seen
+    seen.add(YOUNG)
+    seen.keep_back(YOUNG)
+    seen.log([YOUNG])  # it has its end
+    store.write(step_of(seen, 6000, 10))
+    store.close(is_clean=True)
+    assert len(list(tmp_path.glob("seen-*.bin"))) == 1
+    assert YOUNG in read_all(tmp_path)[0].seen
 
 
 OTHERS = ("seen-shops.jsonl", "seen-2023.csv", "seen-pages.bin", "seen-7.bin.txt", "seen-.part")
