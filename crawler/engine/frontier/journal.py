@@ -25,8 +25,9 @@ from crawler.logs import get_logger
 
 log = get_logger(__name__)
 
-NO_REQUEST, UNWRITTEN = 0, 1
-"""What stands for a start request that is an item, and for one that could not be serialized."""
+NO_REQUEST, UNWRITTEN, LATE = 0, 1, 2
+"""What stands for a start request that is an item, for one that could not be serialized, and before
+the mark of one that has its end though it could not be serialized."""
 
 _encode = json.JSONEncoder(check_circular=False, separators=(",", ":")).encode
 
@@ -64,8 +65,8 @@ class _Unwritten:
 
     parent: Job | None
     """The request whose page yielded it."""
-    marks: list[int] = field(default_factory=list)
-    """Its fingerprints, which the store must not know before the request has its end."""
+    start: int | None
+    """The `start_mark` of a start request."""
 
 
 @dataclass(slots=True)
@@ -101,6 +102,8 @@ class Journal(NoJournal):
         self._ended: list[int] = []
         self._starts = array("Q")
         self._unwritten: dict[int, _Unwritten] = {}
+        self._held: dict[int, list[int]] = {}
+        """The fingerprints that the store must not know before the request has its end."""
         self._parents: dict[int, _Parent] = {}
         self._told = False
 
@@ -141,6 +144,7 @@ class Journal(NoJournal):
         try:
             waiting = self._waiting(job, urls.origin(job.url))
         except Exception:  # its `meta` was changed; what it was before stays
+            self._keep_mark_back(job)
             return
         self._added.pop(job.order, None)
         self._changed[job.order] = waiting, self._now_s() + wait_s
@@ -183,13 +187,16 @@ class Journal(NoJournal):
         return Waiting(job.order, site, job.request.priority, record)
 
     def _end(self, id: int) -> None:
+        if id in self._held:
+            self.seen.log(self._held.pop(id))
         kept_back = self._unwritten.pop(id, None)
         if kept_back is None:
             self._added.pop(id, None)
             self._changed.pop(id, None)
             self._ended.append(id)
             return
-        self.seen.log(kept_back.marks)
+        if kept_back.start is not None:
+            self._starts.extend((LATE, kept_back.start))
         if kept_back.parent is not None:
             self._free(kept_back.parent.order, id)
 
@@ -204,18 +211,18 @@ class Journal(NoJournal):
 
     def _keep_back(self, job: Job, error: Exception) -> None:
         """Note a request that is not in the store, and let its page have no end before it."""
-        self._unwritten[job.order] = _Unwritten(self.page)
+        unwritten = self._unwritten[job.order] = _Unwritten(self.page, None)
         self._keep_mark_back(job)
         if self.page is not None:
             self._parents.setdefault(self.page.order, _Parent()).children.add(job.order)
         elif self._starts:
-            self._starts[-1] = UNWRITTEN
+            unwritten.start, self._starts[-1] = self._starts[-1], UNWRITTEN
         self._tell(job, error)
 
     def _keep_mark_back(self, job: Job) -> None:
         mark = urls.mark(job.url, job.method, job.body)
         if self.seen.keep_back(mark):
-            self._unwritten[job.order].marks.append(mark)
+            self._held.setdefault(job.order, []).append(mark)
 
     def _tell(self, job: Job, error: Exception) -> None:
         tell = log.debug if self._told else log.warning
@@ -235,7 +242,7 @@ def start_mark(output: Any) -> int:
     text = f"{output.method} {output.url} ".encode("utf-8", "surrogateescape")
     body = output.body if isinstance(output.body, bytes) else repr(output.body).encode()
     digest = blake2b(text + body, digest_size=8).digest()
-    return max(int.from_bytes(digest, "little"), UNWRITTEN + 1)
+    return max(int.from_bytes(digest, "little"), LATE + 1)
 
 
 class Starts:
@@ -246,7 +253,9 @@ class Starts:
     """
 
     def __init__(self, known: Sequence[int]) -> None:
-        self._known = known
+        self._known, late = _split(known)
+        self._late = _counted(late)
+        """Those that could not be written down at their place, and have their end."""
         self._place = 0
         self._left: dict[int, int] | None = None
 
@@ -260,12 +269,30 @@ class Starts:
         if self._left is None and self._place < len(self._known):
             if self._known[self._place] in (mark, UNWRITTEN):
                 self._place += 1
-                return self._known[self._place - 1] == mark
+                return self._known[self._place - 1] == mark or _taken(self._late, mark)
             self._left = _counted(self._known[self._place :])
-        if not self._left or not self._left.get(mark):
-            return False
-        self._left[mark] -= 1
-        return True
+        return _taken(self._left or {}, mark) or _taken(self._late, mark)
+
+
+def _split(known: Sequence[int]) -> tuple[Sequence[int], Sequence[int]]:
+    """The marks at their places, and those that came later."""
+    placed, late, rest = array("Q"), array("Q"), iter(known)
+    if LATE not in known:
+        return known, late
+    for mark in rest:
+        if mark == LATE:
+            late.append(next(rest))
+        else:
+            placed.append(mark)
+    return placed, late
+
+
+def _taken(counts: dict[int, int], mark: int) -> bool:
+    """Take one of that mark, if there is one."""
+    if not counts.get(mark):
+        return False
+    counts[mark] -= 1
+    return True
 
 
 def _counted(marks: Sequence[int]) -> dict[int, int]:

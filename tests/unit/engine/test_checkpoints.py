@@ -666,6 +666,64 @@ def test_start_requests_that_cannot_be_written_down_are_read_again(monkeypatch, 
     assert "other requests than before" not in caplog.text
 
 
+def test_start_requests_that_could_not_be_written_down_are_not_asked_again_after_their_end(caplog):
+    class Strange(Started):
+        def start(self):
+            for number in range(8):
+                callback = (lambda response: self.parse(response)) if number in (1, 6) else None
+                yield Request(f"http://h/{number}", callback, dont_filter=True)
+
+    world = World(Strange, concurrency=1)
+    for done in (3, 4):
+        world.begin()
+        world.until(pages_are(world, done))
+        world.crawl.stop()
+        world.finish()
+    world.begin()
+    assert world.finish().outcome() == (State.DONE, "")
+    assert world.items() == {(number, "page"): 1 for number in range(8)}
+    asked = [url for run in range(3) for url in world.urls(run)]
+    assert asked.count("http://h/1") == 1
+    assert "other requests than before" not in caplog.text
+
+
+def test_the_target_of_a_redirect_whose_request_cannot_be_written_down_any_more_is_not_lost(
+    monkeypatch,
+):
+    def answer_of(call):
+        if call.url.endswith("/from"):
+            return page(status=302, headers=[b"Location: /to"])
+        return None if call.url.endswith("/to") and len(world.asked) == 1 else page()
+
+    class Spoiling(Spider):
+        name = "spoiling"
+        start_urls = ("http://h/0",)
+
+        def parse(self, response):
+            self.sent = Request("http://h/from", self.parse_target, meta={"seen": 1})
+            yield self.sent
+            for number in range(8):
+                yield Request(f"http://g/{number}", self.parse_other)
+
+        def parse_other(self, response):
+            pass
+
+        def parse_target(self, response):
+            yield {"page": response.url, "part": 1}
+
+    monkeypatch.setattr(checkpoints, "CHECKPOINT_S", 0.01)
+    world = World(Spoiling, answer_of, host_concurrency=1)
+    world.begin()
+    world.until(lambda: "http://h/from" in world.urls(), step_s=0.02)
+    world.crawl.spider.sent.meta["seen"] = object()
+    world.until(lambda: "http://g/7" in world.urls(), step_s=0.02)
+    assert "http://h/to" in world.urls()
+    world.kill()
+    world.begin()
+    world.finish()
+    assert world.items() == {("http://h/to", 1): 1}
+
+
 def test_a_store_of_another_spider_or_other_arguments_is_refused():
     store = MemoryStore()
     open_store(store, Spec("t", "one", parameters={"a": "1", "settings": {"delay_s": 1}}))
