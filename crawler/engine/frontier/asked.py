@@ -26,7 +26,7 @@ class Asked:
         """Open the file, or make it. Raises OSError."""
         number = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            os.ftruncate(number, _BYTES)
+            os.posix_fallocate(number, 0, _BYTES)  # without room, a note would end the process
             self._map = mmap.mmap(number, _BYTES)
         finally:
             os.close(number)

@@ -90,7 +90,7 @@ class Seen:
 class LoggedSeen(Seen):
     """A seen set that also lists what is new, for a store."""
 
-    __slots__ = ("_news", "held", "ever_held")
+    __slots__ = ("_news", "ever_held", "held")
 
     def __init__(self) -> None:
         super().__init__()

@@ -39,7 +39,11 @@ class SqliteJournal:
         self._now_s = now_s
         self._database = sqlite_files.connected(folder)
         self._requests = KeptRequests(self._database, now_s)
-        self.asked = Asked(folder / sqlite_files.ASKED)
+        try:
+            self.asked = Asked(folder / sqlite_files.ASKED)
+        except BaseException:
+            self._database.close()
+            raise
         self.number = 0
         """The number of the last step."""
         self._folded = 0

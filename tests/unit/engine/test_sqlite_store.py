@@ -395,6 +395,19 @@ def test_what_was_sent_is_remembered_by_a_later_process(tmp_path):
     ring.close()
 
 
+def test_a_disk_that_is_full_is_told_before_anything_is_sent(tmp_path, monkeypatch):
+    def fail(number, first, length):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "posix_fallocate", fail)
+        with pytest.raises(StoreFailed, match=r"No space left.*is there room"):
+            SqliteStore(tmp_path).open()
+    assert read_all(tmp_path)[0].sent == 0  # the lock is free, and there is room again
+    told = (tmp_path / "asked.bin").stat()
+    assert told.st_blocks * 512 >= told.st_size
+
+
 def test_what_was_in_flight_or_sent_after_the_last_step_is_told(tmp_path):
     store = SqliteStore(tmp_path)
     store.open()
