@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from gevent import Greenlet
+from gevent.event import Event
 
 from crawler.engine.crawl.context import CrawlContext
 from crawler.engine.crawl.item_writer import ItemWriter, SinkFailed
@@ -36,6 +37,7 @@ from crawler.engine.crawl.sender import Sender
 from crawler.engine.frontier.frontier import Frontier
 from crawler.engine.frontier.journal import Journal, NoJournal, Starts, start_mark
 from crawler.engine.frontier.store import Step, StoreFailed
+from crawler.engine.http import serialization
 from crawler.logs import get_logger
 from crawler.supervision import Supervisor
 
@@ -63,8 +65,9 @@ class NoCheckpoints:
         """The monotonic time at which `look` must be called next; infinity if there is none."""
         return math.inf
 
-    def begin(self) -> None:
-        """Take over what an earlier run has kept. Called before the sinks are opened."""
+    def begin(self, woken: Event) -> None:
+        """Take over what an earlier run has kept. Called before the sinks are opened. `woken` is
+        set by a stop, which ends the wait for the delay."""
 
     def opened(self) -> None:
         """Keep how long the files of items are. Called before the first item."""
@@ -129,11 +132,11 @@ class Checkpoints(NoCheckpoints):
     def _is_busy(self) -> bool:
         return self._under_way is not None and not self._under_way.dead
 
-    def begin(self) -> None:
+    def begin(self, woken: Event) -> None:
         """Take over what an earlier run has kept. Raises StoreFailed."""
         marks = self._kept.value(MARKS) or {}
         self._item_writer.begin_at(marks, cuts=not self._kept.found.is_clean)
-        resume(self._kept, self._context, self._frontier, self._journal, self._sender)
+        resume(self._kept, self._context, self._frontier, self._journal, self._sender, woken)
 
     def opened(self) -> None:
         """Make the first checkpoint, so that each file has a mark before it has an item. Raises
@@ -229,7 +232,7 @@ class Checkpoints(NoCheckpoints):
             took_s = self._clock.monotonic() - began_s
             self._dear_s = began_s + took_s / DEAR_SHARE
         if state_of(self._context.spider):
-            made[SPIDER] = self._spider_state()
+            made[SPIDER] = self._spider_state(state_of(self._context.spider))
         changed = {name: text for name, text in made.items() if self._texts.get(name) != text}
         self._texts.update(changed)
         return changed
@@ -241,13 +244,15 @@ class Checkpoints(NoCheckpoints):
             kept["items_failed"] = kept["items_failed"] + lost
         return kept
 
-    def _spider_state(self) -> str:
+    def _spider_state(self, state: dict[str, Any]) -> str:
         try:
-            return json.dumps(self._context.spider.state)
-        except (TypeError, ValueError) as error:
+            serialization.check(dict(state), "spider.state", "what goes on in a later run")
+        except (serialization.NotSerializable, RecursionError) as error:
             raise StoreFailed(
-                f"spider.state cannot be kept: {error}; allowed: what JSON can write"
+                f"the state of the spider cannot be kept: {error}. Change the spider, and run the"
+                " same command again to go on"
             ) from None
+        return json.dumps(state)
 
 
 def _unforeseen(error: Exception) -> StoreFailed:

@@ -203,7 +203,7 @@ class Crawl:
     def _crawl(self) -> None:
         self.counters.timing.begin()
         self._context.time_slice.begin()
-        self._checkpoints.begin()
+        self._checkpoints.begin(self._woken)
         log.info("crawl starts", task=self.name, spider=self.spider.name)
         self._item_writer.open()
         self._checkpoints.opened()

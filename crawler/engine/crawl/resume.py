@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from hashlib import blake2b
 from typing import Any
 
+from gevent.event import Event
+
 from crawler.engine.crawl.context import CrawlContext
 from crawler.engine.crawl.sender import Sender
 from crawler.engine.frontier.frontier import Frontier
@@ -144,9 +146,14 @@ def _callbacks(record: bytes) -> tuple[Any, Any]:
 
 
 def resume(
-    kept: Kept, context: CrawlContext, frontier: Frontier, journal: Journal, sender: Sender
+    kept: Kept,
+    context: CrawlContext,
+    frontier: Frontier,
+    journal: Journal,
+    sender: Sender,
+    woken: Event,
 ) -> None:
-    """Take over everything that the store holds. Raises StoreFailed."""
+    """Take over everything that the store holds. `woken` is set by a stop. Raises StoreFailed."""
     counters = context.counters
     if (counts := kept.value(COUNTERS)) is not None:
         counters.go_on(counts)
@@ -157,9 +164,19 @@ def resume(
     state_of(context.spider).update(kept.value(SPIDER) or {})
     for host, rest in kept.found.rests.items():
         context.shared.hosts.cooldowns.go_on(host, rest)
-    context.clock.sleep(max(0.0, context.settings.delay_s - kept.found.idle_s))
+    _wait(context, woken, context.settings.delay_s - kept.found.idle_s)
     counters.discovered += kept.found.waiting - counters.pending
     _take_back(kept, context, frontier, journal)
+
+
+def _wait(context: CrawlContext, woken: Event, duration_s: float) -> None:
+    """Wait that long, or until a stop."""
+    until_s = context.clock.monotonic() + duration_s
+    while (left_s := until_s - context.clock.monotonic()) > 0:
+        woken.clear()
+        if context.close_conditions.over:
+            return
+        context.clock.wait(woken, left_s)
 
 
 def state_of(spider: Any) -> dict[str, Any]:

@@ -61,8 +61,9 @@ def written_body(body: bytes) -> dict[str, str]:
         return {"body_base64": base64.b64encode(body).decode("ascii")}
 
 
-def check(value: Any, path: str) -> None:
-    """Raise NotSerializable unless JSON gives this value back unchanged.
+def check(value: Any, path: str, place: str = "a request that waits on disk") -> None:
+    """Raise NotSerializable unless JSON gives this value back unchanged. `path` names the value,
+    and `place` what holds it.
 
     The text of a header comes back as a plain text.
     """
@@ -72,13 +73,13 @@ def check(value: Any, path: str) -> None:
                 raise NotSerializable(
                     f"{path}: the key {key!r} is not allowed; allowed: texts as keys"
                 )
-            check(below, f"{path}.{key}")
+            check(below, f"{path}.{key}", place)
     elif type(value) is list:
         for number, below in enumerate(value):
-            check(below, f"{path}[{number}]")
+            check(below, f"{path}[{number}]", place)
     elif not _is_scalar(value):
         raise NotSerializable(
-            f"{path}: {type(value).__name__} is not allowed in a request that waits on disk;"
+            f"{path}: {type(value).__name__} is not allowed in {place};"
             " allowed: texts, numbers, true, false, None, lists and dicts of these"
         )
 

@@ -618,6 +618,45 @@ def test_a_host_is_not_asked_sooner_than_its_delay_after_the_run_before():
     assert 10.0 <= after_s - before_s <= 11.0
 
 
+def test_a_stop_ends_the_wait_for_the_delay_after_the_run_before():
+    world = World(delay_s=0.01)
+    world.begin(delay_s=30.0)
+    world.until(lambda: len(world.urls()) == 1)
+    world.kill()
+    world.begin(delay_s=30.0)
+    assert not world.greenlet.dead
+    world.crawl.stop()
+    settle()
+    assert world.greenlet.dead  # though no time has passed
+    world.begin()
+    world.finish()
+    assert world.items() == ALL
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ({7: 1}, "spider.state.kept: the key 7 is not allowed; allowed: texts as keys"),
+        ((1, 2), "spider.state.kept: tuple is not allowed in what goes on in a later run"),
+        (Counter(a=1), "spider.state.kept: Counter is not allowed"),
+        (float("nan"), "spider.state.kept: float is not allowed"),
+        ({1}, "spider.state.kept: set is not allowed"),
+    ],
+)
+def test_a_state_of_the_spider_that_would_come_back_as_another_is_refused(value, told):
+    class Keeping(Numbers):
+        def parse(self, response):
+            self.state["kept"] = value
+            yield from Numbers.parse(self, response)
+
+    world = World(Keeping)
+    world.begin()
+    state, why = world.finish().outcome()
+    assert state is State.FAILED
+    assert told in why
+    assert "run the same command again" in why
+
+
 class Hidden(Spider):
     """Its requests have callbacks that cannot be written down, and these yield more of that."""
 
