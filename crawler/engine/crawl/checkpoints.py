@@ -13,12 +13,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 from gevent import Greenlet
 from gevent.event import Event
 
+from crawler.clock import give_turn
 from crawler.engine.crawl.context import CrawlContext
 from crawler.engine.crawl.item_writer import ItemWriter, SinkFailed
 from crawler.engine.crawl.resume import (
@@ -52,6 +54,8 @@ MOST_BEHIND = 1000
 DEAR_SHARE = 0.01
 """The share of the time that may go into writing cookies and limits, of which some crawls have
 thousands. Those of such a crawl may be some seconds old after a kill."""
+ENTRIES = 2000
+"""The counts of so many hosts are encoded at once, which takes some milliseconds."""
 
 
 class NoCheckpoints:
@@ -204,13 +208,24 @@ class Checkpoints(NoCheckpoints):
         # From here to the end of this function nothing else runs: all of it is one moment.
         step = self._journal.take()
         step.rests = self._rests()
-        step.state = self._state(is_last)
+        is_full = is_last or self._clock.monotonic() >= self._dear_s
+        step.state = self._state(is_full)
+        limits = self._frontier.kept() if is_full else None
         self._due_s = self._clock.monotonic() + CHECKPOINT_S
-        self._under_way = self._supervisor.spawn("write", self._write, step, marks)
+        self._under_way = self._supervisor.spawn("write", self._write, step, limits, marks)
 
-    def _write(self, step: Step, marks: Callable[[], Mapping[str, Any]]) -> None:
+    def _write(
+        self,
+        step: Step,
+        limits: Sequence[Mapping[int, int]] | None,
+        marks: Callable[[], Mapping[str, Any]],
+    ) -> None:
         try:
-            step.state = {**step.state, MARKS: json.dumps(dict(marks()))}
+            step.state = {
+                **step.state,
+                **self._limits(limits),
+                MARKS: json.dumps(dict(marks())),
+            }
             self._kept.store.write(step)
         except Exception as error:  # without this step, a later one would tell half of the truth
             self._fault = (
@@ -223,16 +238,27 @@ class Checkpoints(NoCheckpoints):
         had_any, self._rested = self._rested, bool(rests)
         return rests if rests or had_any else None
 
-    def _state(self, is_last: bool) -> dict[str, str]:
-        made = {COUNTERS: json.dumps(self._counters()), PLACES: self._places}
+    def _limits(self, limits: Sequence[Mapping[int, int]] | None) -> dict[str, str]:
+        """The text of the limits, if it has changed."""
+        if limits is None:
+            return {}
         began_s = self._clock.monotonic()
-        if is_last or began_s >= self._dear_s:
+        text = encoded_in_turns(limits)
+        self._dear_s += (self._clock.monotonic() - began_s) / DEAR_SHARE
+        return self._changed({LIMITS: text})
+
+    def _state(self, is_full: bool) -> dict[str, str]:
+        made = {COUNTERS: json.dumps(self._counters()), PLACES: self._places}
+        if is_full:
+            began_s = self._clock.monotonic()
             made[SENDER] = json.dumps(self._sender.kept())
-            made[LIMITS] = json.dumps(self._frontier.kept())
             took_s = self._clock.monotonic() - began_s
             self._dear_s = began_s + took_s / DEAR_SHARE
         if state_of(self._context.spider):
             made[SPIDER] = self._spider_state(state_of(self._context.spider))
+        return self._changed(made)
+
+    def _changed(self, made: dict[str, str]) -> dict[str, str]:
         changed = {name: text for name, text in made.items() if self._texts.get(name) != text}
         self._texts.update(changed)
         return changed
@@ -253,6 +279,20 @@ class Checkpoints(NoCheckpoints):
                 " same command again to go on"
             ) from None
         return json.dumps(state)
+
+
+def encoded_in_turns(counts: Sequence[Mapping[int, int]]) -> str:
+    """Dicts as JSON. A hundred thousand hosts take a tenth of a second, so other greenlets get a
+    turn after each part."""
+    texts = []
+    for each in counts:
+        parts, entries = [], iter(each.items())
+        while part := dict(islice(entries, ENTRIES)):
+            parts.append(json.dumps(part)[1:-1])
+            if len(part) == ENTRIES:
+                give_turn()
+        texts.append(f"{{{', '.join(parts)}}}")
+    return f"[{', '.join(texts)}]"
 
 
 def _unforeseen(error: Exception) -> StoreFailed:

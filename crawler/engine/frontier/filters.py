@@ -103,8 +103,8 @@ class Quota:
         return True
 
     def kept(self) -> dict[int, int]:
-        """What was counted, for a later process."""
-        return self._taken
+        """What was counted until now, for a later process."""
+        return dict(self._taken)
 
     def go_on(self, kept: Mapping[str, int]) -> None:
         """Go on from what `kept` returned, as JSON gives it back."""

@@ -1,5 +1,6 @@
 """A crawl with a store goes on where it was: on a fake network, cut off at any moment."""
 
+import json
 import re
 from collections import Counter
 from dataclasses import replace
@@ -442,6 +443,34 @@ def test_limits_for_each_host_and_path_count_on():
     world.finish()
     hosts = Counter(url.split("/")[2] for url in {*world.urls(0), *world.urls(1)})
     assert max(hosts.values()) <= 5 + 1  # and the start request, which is not counted
+
+
+@pytest.mark.parametrize("count", [0, 3, checkpoints.ENTRIES, 4 * checkpoints.ENTRIES + 1])
+def test_the_counts_of_many_hosts_are_encoded_in_turns(count):
+    ticks = []
+
+    def tick():
+        while True:
+            ticks.append(1)
+            gevent.sleep(0)
+
+    greenlet = gevent.spawn(tick)
+    counts = [{}, {number * 977: number for number in range(count)}]
+    text = checkpoints.encoded_in_turns(counts)
+    greenlet.kill()
+    assert json.loads(text) == [{}, {str(key): taken for key, taken in counts[1].items()}]
+    assert len(ticks) >= count // checkpoints.ENTRIES
+
+
+def test_a_count_that_grows_while_it_is_written_belongs_to_the_next_checkpoint():
+    world = World()
+    world.begin(max_pages_per_host=50)
+    world.until(pages_are(world, 3))
+    kept = world.crawl._frontier.kept()
+    before = json.dumps(kept)
+    world.until(pages_are(world, 20))
+    assert json.dumps(kept) == before != json.dumps(world.crawl._frontier.kept())
+    world.kill()
 
 
 class Started(Spider):
