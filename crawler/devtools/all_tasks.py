@@ -40,7 +40,7 @@ class SharedSink:
         self.flush = sink.flush
         self.mark = sink.mark
 
-    def begin_at(self, marks: Mapping[str, Any], cuts: bool = True) -> None:
+    def begin_at(self, marks: Mapping[str, Any]) -> None:
         """Do nothing: the file is open."""
 
     def open(self) -> None:

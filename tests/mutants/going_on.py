@@ -20,7 +20,7 @@ MUTANTS = [
     Mutant(
         "what a file has beyond its mark stays there",
         "crawler/engine/items/sinks/files.py",
-        "elif size > self._mark and self._cuts:",
+        "elif size > end:",
         "elif False:",
         "tests/unit/engine/sinks/test_marks.py -k beyond_a_mark",
     ),
@@ -41,8 +41,8 @@ MUTANTS = [
     Mutant(
         "what others append to a file after a stop is cut off",
         "crawler/engine/crawl/checkpoints.py",
-        "cuts=not self._kept.found.is_clean",
-        "cuts=True",
+        "dict.fromkeys(marks) if self._kept.found.is_clean else marks",
+        "marks",
         "tests/integration/test_processes_resume.py -k others_appended",
     ),
     Mutant(

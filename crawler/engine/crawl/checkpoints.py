@@ -139,7 +139,7 @@ class Checkpoints(NoCheckpoints):
     def begin(self, woken: Event) -> None:
         """Take over what an earlier run has kept. Raises StoreFailed."""
         marks = self._kept.value(MARKS) or {}
-        self._item_writer.begin_at(marks, cuts=not self._kept.found.is_clean)
+        self._item_writer.begin_at(dict.fromkeys(marks) if self._kept.found.is_clean else marks)
         resume(self._kept, self._context, self._frontier, self._journal, self._sender, woken)
 
     def opened(self) -> None:

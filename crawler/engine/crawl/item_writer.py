@@ -57,10 +57,9 @@ class ItemWriter:
         """The items that are counted as written, and that the sink could not write, by reason."""
         return self._sink.lost
 
-    def begin_at(self, marks: Mapping[str, Any], cuts: bool) -> None:
-        """Go on after the marks of an earlier run. Call it before `open`. `cuts` says whether what
-        lies beyond is cut off."""
-        self._sink.begin_at(marks, cuts)
+    def begin_at(self, marks: Mapping[str, Any]) -> None:
+        """Go on after the marks of an earlier run. Call it before `open`."""
+        self._sink.begin_at(marks)
 
     def mark(self) -> Callable[[], Mapping[str, Any]]:
         """Start to write the items so far. The function waits until they are on the disk, and

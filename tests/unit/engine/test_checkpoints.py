@@ -32,8 +32,8 @@ PAGES = 40
 class File(ListSink):
     """A sink whose items can be cut off at a mark, as those of a file."""
 
-    def begin_at(self, marks, cuts):
-        if cuts and "file" in marks:
+    def begin_at(self, marks):
+        if marks.get("file") is not None:
             del self[marks["file"] :]
 
     def mark(self):

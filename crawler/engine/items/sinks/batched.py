@@ -85,9 +85,9 @@ class BatchedSink:
         batch, self._batch, self._bytes = self._batch, [], 0
         self._begin("write", partial(self._write, batch))
 
-    def begin_at(self, marks: Mapping[str, Any], cuts: bool = True) -> None:
+    def begin_at(self, marks: Mapping[str, Any]) -> None:
         """Let the writer go on after its own mark."""
-        self._writer.begin_at(marks, cuts)
+        self._writer.begin_at(marks)
 
     def mark(self) -> Callable[[], Mapping[str, Any]]:
         """Start to write the batch when the one before is written. The function waits for it."""

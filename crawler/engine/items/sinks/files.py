@@ -15,7 +15,6 @@ from crawler.logs import get_logger
 
 log = get_logger(__name__)
 
-SHORTER = "a file of items is shorter than the crawl left it; what is missing is not fetched again"
 BATCH_BYTES = 262_144
 """The most bytes that are collected for a file before they are written."""
 _BLOCK_BYTES = 65_536
@@ -51,14 +50,12 @@ class GrowingFile:
         self._tail = self._packed(tail)
         self._file: BinaryIO | None = None
         self._end = 0
-        self._mark = 0
-        """Where an earlier run has left the end."""
-        self._cuts = False
+        self._cut: int | None = None
 
-    def begin_at(self, end: int, cuts: bool = True) -> None:
-        """Go on at the end that `sync` returned: opening the file removes what lies beyond, if
-        `cuts`."""
-        self._mark, self._cuts, self._fresh = end, cuts, False
+    def begin_at(self, end: int | None) -> None:
+        """Go on at the end that `sync` returned: opening the file removes what lies beyond. With
+        None everything stays."""
+        self._cut, self._fresh = end, False
 
     def open(self) -> None:
         """Create the folders and open the file. Remove a partial record at its end.
@@ -69,7 +66,8 @@ class GrowingFile:
         self._file = self._opened()
         if self._fresh:
             self._file.truncate(0)
-        self._go_on()
+        if self._cut is not None:
+            self._shorten(self._cut)
         try:
             self._end = self._whole(self._file)
         except ValueError as error:
@@ -114,14 +112,19 @@ class GrowingFile:
             return gzip.open(self.path, "rt", encoding="utf-8", newline="")
         return self.path.open(encoding="utf-8", newline="")
 
-    def _go_on(self) -> None:
-        """Compare the file with its mark. Remove what lies beyond."""
+    def _shorten(self, end: int) -> None:
+        """Remove what lies beyond a record's end."""
         assert self._file is not None
         size = self._file.seek(0, os.SEEK_END)
-        if size < self._mark:
-            log.warning(SHORTER, file=str(self.path), missing_bytes=self._mark - size)
-        elif size > self._mark and self._cuts:
-            self._end = self._mark
+        if size < end:
+            log.warning(
+                "a file of items is shorter than the crawl left it; what is missing is not fetched"
+                " again",
+                file=str(self.path),
+                missing_bytes=end - size,
+            )
+        elif size > end:
+            self._end = end
             self._finish()
 
     def _opened(self) -> BinaryIO:
@@ -167,11 +170,11 @@ class FileWriter:
         self._file.append(b"".join(records))
         return Counter()
 
-    def begin_at(self, marks: Mapping[str, Any], cuts: bool = True) -> None:
+    def begin_at(self, marks: Mapping[str, Any]) -> None:
         """Go on at the mark of this file, if it has one."""
         name = _name(self._file.path)
         if name in marks:
-            self._file.begin_at(marks[name], cuts)
+            self._file.begin_at(marks[name])
 
     def mark(self) -> Mapping[str, Any]:
         """How far the file goes."""

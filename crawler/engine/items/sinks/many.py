@@ -25,10 +25,10 @@ class ManySinks:
             lost |= sink.lost
         return lost
 
-    def begin_at(self, marks: Mapping[str, Any], cuts: bool = True) -> None:
+    def begin_at(self, marks: Mapping[str, Any]) -> None:
         """Let each sink go on after its own mark."""
         for sink in self._sinks:
-            sink.begin_at(marks, cuts)
+            sink.begin_at(marks)
 
     def mark(self) -> Callable[[], Mapping[str, Any]]:
         """Start to write in each sink. The function waits for all of them."""

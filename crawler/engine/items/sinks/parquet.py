@@ -17,9 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from crawler.engine.items.sinks import kinds
-from crawler.engine.items.sinks.files import SHORTER
 from crawler.errors import ConfigError
-from crawler.logs import get_logger
 
 try:
     import pyarrow as pa
@@ -28,8 +26,6 @@ except ImportError as error:
     raise ConfigError(
         "sink: Parquet needs pyarrow; install it: pip install distributed-crawler[parquet]"
     ) from error
-
-log = get_logger(__name__)
 
 PART_BYTES = 16_777_216
 """The size at which a part is complete, in bytes."""
@@ -58,15 +54,14 @@ class ParquetParts:
         self._kinds: dict[str, str] = {}
         self._part: list[pa.Table] = []
         self._number = 0
-        self._mark: Sequence[int] = (0, 0)
-        self._cuts = False
+        self._cut: Sequence[int] | None = None
 
-    def begin_at(self, marks: Mapping[str, Any], cuts: bool = True) -> None:
+    def begin_at(self, marks: Mapping[str, Any]) -> None:
         """Go on after so many parts, and so many rows of the next one, if this folder has a
         mark."""
         name = str(self.path.absolute())
         if name in marks:
-            self._mark, self._cuts, self._fresh = marks[name], cuts, False
+            self._cut, self._fresh = marks[name], False
 
     def mark(self) -> Mapping[str, Any]:
         """How many parts are complete, and the rows of the one that grows."""
@@ -82,9 +77,8 @@ class ParquetParts:
         if self._fresh and self.path.is_dir():
             shutil.rmtree(self.path)
         self.path.mkdir(parents=True, exist_ok=True)
-        self._tell_missing(*self._mark)
-        if self._cuts:
-            self._shorten(*self._mark)
+        if self._cut is not None:
+            self._shorten(*self._cut)
         parts = self._parts()
         self._number = len(parts)
         if parts:
@@ -110,15 +104,6 @@ class ParquetParts:
 
     def close(self) -> None:
         """Do nothing: everything is written."""
-
-    def _tell_missing(self, complete: int, rows: int) -> None:
-        """Warn if less is there than an earlier run has left."""
-        parts = self._parts()
-        grown = parts[complete:]
-        if len(parts) < complete + (rows > 0):
-            log.warning(SHORTER, file=str(self.path), parts=len(parts))
-        elif rows and (left := pq.read_metadata(grown[0]).num_rows) < rows:
-            log.warning(SHORTER, file=str(grown[0]), missing_rows=rows - left)
 
     def _shorten(self, complete: int, rows: int) -> None:
         """Remove what was written after the mark."""

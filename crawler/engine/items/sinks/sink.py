@@ -39,11 +39,11 @@ class Sink(Protocol):
         """Start to write the items taken so far. Called at most a second after an item."""
         ...
 
-    def begin_at(self, marks: Mapping[str, Any], cuts: bool = True) -> None:
+    def begin_at(self, marks: Mapping[str, Any]) -> None:
         """Go on after these marks, which `mark` gave an earlier run. Called before `open`.
 
-        When a file is opened, it warns if it is shorter than its mark. What it has beyond is cut
-        off, if `cuts`. No file that has a mark begins anew.
+        What a file has beyond its mark is cut off when it is opened. A mark of None cuts nothing
+        off. No file that has a mark begins anew.
         """
         ...
 
@@ -96,9 +96,8 @@ class Writer(Protocol):
         """
         ...
 
-    def begin_at(self, marks: Mapping[str, Any], cuts: bool = True) -> None:
-        """Cut off what lies beyond one's own mark, if `cuts`, when `open` is called. Warn if less
-        is there."""
+    def begin_at(self, marks: Mapping[str, Any]) -> None:
+        """Cut off what lies beyond one's own mark, when `open` is called."""
         ...
 
     def mark(self) -> Mapping[str, Any]:
@@ -114,7 +113,7 @@ class Writer(Protocol):
 class Unmarked:
     """A writer that cannot be cut off at a mark: rows replace each other, or lines are gone."""
 
-    def begin_at(self, marks: Mapping[str, Any], cuts: bool = True) -> None:
+    def begin_at(self, marks: Mapping[str, Any]) -> None:
         """Do nothing."""
 
     def mark(self) -> Mapping[str, Any]:

@@ -3,7 +3,6 @@
 import csv
 import gzip
 import json
-import shutil
 from xml.etree import ElementTree
 
 import pyarrow.parquet as pq
@@ -30,10 +29,10 @@ def numbers(path):
     return [int(row["n"]) for row in csv.DictReader(text.splitlines())]
 
 
-def opened(path, marks=None, cuts=True, **options):
+def opened(path, marks=None, **options):
     sink = open_sink(str(path), **options)
     if marks is not None:
-        sink.begin_at(marks, cuts)
+        sink.begin_at(marks)
     sink.open()
     return sink
 
@@ -76,13 +75,13 @@ def test_a_mark_is_in_json_and_each_one_is_further(path):
         assert numbers(path) == list(range(count))
 
 
-def test_a_mark_that_does_not_cut_keeps_the_file(path):
+def test_a_mark_of_none_cuts_nothing_off_and_keeps_the_file(path):
     sink = opened(path)
     write(sink, 1)
     marks = sink.mark()()
     write(sink, 2)
     sink.close()
-    sink = opened(path, marks, cuts=False, fresh=True)
+    sink = opened(path, dict.fromkeys(marks), fresh=True)
     write(sink, 3)
     sink.close()
     assert numbers(path) == [1, 2, 3]
@@ -96,32 +95,17 @@ def test_a_file_without_a_mark_is_not_cut(path):
     assert numbers(path) == [1]
 
 
-@pytest.mark.parametrize("cuts", [True, False], ids=["after a kill", "after a stop"])
-def test_a_file_that_is_gone_is_told_and_goes_on(path, cuts, caplog):
+def test_a_file_that_is_shorter_than_its_mark_is_told_and_goes_on(tmp_path, caplog):
+    path = tmp_path / "items.jsonl"
     sink = opened(path)
     write(sink, 1, 2)
     marks = sink.mark()()
     sink.close()
-    opened(path, marks, cuts).close()
-    assert not caplog.text
-    shutil.rmtree(path) if path.is_dir() else path.unlink()
-    sink = opened(path, marks, cuts)
+    path.unlink()
+    sink = opened(path, marks)
     write(sink, 3)
     sink.close()
     assert numbers(path) == [3]
-    assert "a file of items is shorter than the crawl left it" in caplog.text
-
-
-@pytest.mark.parametrize("cuts", [True, False])
-def test_rows_that_are_missing_are_told(tmp_path, cuts, caplog):
-    path = tmp_path / "items.parquet"
-    sink = opened(path)
-    write(sink, 1, 2)
-    marks = sink.mark()()
-    sink.close()
-    [part] = path.iterdir()
-    pq.write_table(pq.read_table(part).slice(0, 1), part)
-    opened(path, marks, cuts).close()
     assert "a file of items is shorter than the crawl left it" in caplog.text
 
 
