@@ -5,11 +5,24 @@ from __future__ import annotations
 import contextlib
 import gzip
 import os
+import shutil
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
+from crawler.engine.items.sinks.marks import (
+    SHARED,
+    Mark,
+    kept_beside,
+    make_folder,
+    name_of,
+    parsed,
+    refuse_to_empty,
+    sync_folders,
+    tell_cut,
+    tell_short,
+)
 from crawler.engine.items.sinks.packed import member_end, packed
 from crawler.logs import get_logger
 
@@ -28,7 +41,9 @@ class GrowingFile:
     part is a gzip member of its own.
 
     Appended data survives the end of the process, but not a power loss. A killed process may leave
-    a partial record at the end. It is removed when the file is opened again.
+    a partial record at the end. It is moved to a file beside it when the file is opened again.
+
+    Others may append to a file without a tail. What they wrote is never cut off.
     """
 
     def __init__(
@@ -50,28 +65,37 @@ class GrowingFile:
         self._tail = self._packed(tail)
         self._file: BinaryIO | None = None
         self._end = 0
-        self._cut: int | None = None
+        self._mark: Mark = None
+        self._marks: Mapping[str, Any] = {}
+        self._is_shared = self._is_told = False
+        self._unsynced: list[Path] = []
+        """The folders whose files may be gone after a loss of power."""
 
-    def begin_at(self, end: int | None) -> None:
-        """Go on at the end that `sync` returned: opening the file removes what lies beyond. With
-        None everything stays."""
-        self._cut, self._fresh = end, False
+    def begin_at(self, marks: Mapping[str, Any]) -> None:
+        """Go on at one's own mark, which `sync` returned: opening the file cuts off what lies
+        beyond, unless the mark says that all stays. A file without a mark stays, too, even if
+        `fresh`."""
+        self._marks = marks
+        if (name := name_of(self.path)) in marks:
+            self._mark, self._fresh = marks[name], False
 
     def open(self) -> None:
         """Create the folders and open the file. Remove a partial record at its end.
 
         Raises OSError if something else than these records is in the file.
         """
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._unsynced = make_folder(self.path.parent)
         self._file = self._opened()
         if self._fresh:
+            if self._marks and self._size():
+                refuse_to_empty(self.path, self._marks)
             self._file.truncate(0)
-        if self._cut is not None:
-            self._shorten(self._cut)
+        self._go_on()
         try:
             self._end = self._whole(self._file)
         except ValueError as error:
-            raise OSError(f"{self.path}: {error}; -O starts it anew") from None
+            raise OSError(f"{self.path}: {error}; {self._advice()}") from None
+        self._keep_rest()
         if not self._end and self._head:
             self._file.truncate(0)
             self._put(self._head)
@@ -86,6 +110,7 @@ class GrowingFile:
     def append(self, data: bytes) -> None:
         """Append data. If this raises, nothing is appended."""
         data = self._packed(data)
+        self._look_for_others(self._size())
         try:
             self._put(data + self._tail)
         except OSError:
@@ -93,12 +118,19 @@ class GrowingFile:
                 self._finish()
             raise
         self._end += len(data)
+        self._look_for_others(self._position())
 
-    def sync(self) -> int:
-        """Make the file survive a loss of power. Returns the position after its last record."""
+    def sync(self) -> int | str:
+        """Make the file survive a loss of power. Returns the position after its last record, or
+        SHARED."""
         assert self._file is not None
         os.fdatasync(self._file.fileno())
-        return self._end
+        sync_folders(self._unsynced)
+        self._unsynced = []
+        self._look_for_others(self._size())
+        if self._is_shared:
+            self._tell_shared()
+        return SHARED if self._is_shared else self._end
 
     def close(self) -> None:
         """Close the file. Calling it again changes nothing."""
@@ -112,20 +144,73 @@ class GrowingFile:
             return gzip.open(self.path, "rt", encoding="utf-8", newline="")
         return self.path.open(encoding="utf-8", newline="")
 
-    def _shorten(self, end: int) -> None:
-        """Remove what lies beyond a record's end."""
-        assert self._file is not None
-        size = self._file.seek(0, os.SEEK_END)
+    def _advice(self) -> str:
+        if not self._marks:
+            return "-O starts it anew"
+        return (
+            "move it away, and the crawl goes on with a new file; or begin the crawl anew with"
+            " --anew and -O"
+        )
+
+    def _go_on(self) -> None:
+        """Cut off what lies beyond the mark, if the mark says so."""
+        end, all_stays = parsed(self._mark)
+        if end == SHARED and not all_stays:
+            self._is_shared = True
+            self._tell_shared()
+        if end is None or end == SHARED:
+            return
+        size = self._size()
         if size < end:
-            log.warning(
-                "a file of items is shorter than the crawl left it; what is missing is not fetched"
-                " again",
-                file=str(self.path),
-                missing_bytes=end - size,
-            )
-        elif size > end:
+            tell_short(self.path, missing_bytes=end - size)
+        elif size > end and not all_stays:
             self._end = end
+            self._keep_rest()
             self._finish()
+
+    def _keep_rest(self) -> None:
+        """Copy what lies beyond the last whole record to a file beside this one."""
+        assert self._file is not None
+        size = self._size() - self._end
+        self._file.seek(self._end)
+        if size <= 0 or (size <= _BLOCK_BYTES and self._is_frame(self._file.read(size))):
+            return
+        kept = kept_beside(self.path)
+        self._file.seek(self._end)
+        with kept.open("xb") as copy:
+            shutil.copyfileobj(self._file, copy)
+            copy.flush()
+            os.fsync(copy.fileno())
+        sync_folders([kept.parent])
+        tell_cut(self.path, size, kept)
+
+    def _is_frame(self, data: bytes) -> bool:
+        """Whether data is nothing but a head and a tail, or their beginning."""
+        frames = (self._tail, self._head + self._tail)
+        return any(_dense(frame).startswith(_dense(data)) for frame in frames)
+
+    def _tell_shared(self) -> None:
+        if self._is_told:
+            return
+        self._is_told = True
+        log.warning(
+            "another program writes to a file of items too; when the crawl is cut off, nothing is"
+            " removed from the file, so some items come twice",
+            file=str(self.path),
+        )
+
+    def _look_for_others(self, end: int) -> None:
+        """Go on at the true end of the file, where others may have appended."""
+        if not self._tail and end != self._end:
+            self._end, self._is_shared = end, True
+
+    def _size(self) -> int:
+        assert self._file is not None
+        return self._file.seek(0, os.SEEK_END)
+
+    def _position(self) -> int:
+        assert self._file is not None
+        return self._file.tell()
 
     def _opened(self) -> BinaryIO:
         """The file, created if it is not there. Without a tail, others may append to it too."""
@@ -136,7 +221,7 @@ class GrowingFile:
     def _finish(self) -> None:
         """Leave nothing after the last whole record but the tail."""
         assert self._file is not None
-        if self._end < self._file.seek(0, os.SEEK_END):
+        if self._end < self._size():
             self._file.truncate(self._end)
         self._put(self._tail)
 
@@ -172,22 +257,15 @@ class FileWriter:
 
     def begin_at(self, marks: Mapping[str, Any]) -> None:
         """Go on at the mark of this file, if it has one."""
-        name = _name(self._file.path)
-        if name in marks:
-            self._file.begin_at(marks[name])
+        self._file.begin_at(marks)
 
     def mark(self) -> Mapping[str, Any]:
         """How far the file goes."""
-        return {_name(self._file.path): self._file.sync()}
+        return {name_of(self._file.path): self._file.sync()}
 
     def close(self) -> None:
         """Close the file."""
         self._file.close()
-
-
-def _name(path: Path) -> str:
-    """The name of a file, from wherever the crawl is started."""
-    return str(path.absolute())
 
 
 def last_line_end(file: BinaryIO) -> int:
@@ -214,6 +292,11 @@ def trimmed_end(file: BinaryIO, end: int) -> int:
     start = max(0, end - _BLOCK_BYTES)
     file.seek(start)
     return start + len(file.read(end - start).rstrip())
+
+
+def _dense(data: bytes) -> bytes:
+    """Data without white space."""
+    return b"".join(data.split())
 
 
 def _creating(path: str, flags: int) -> int:

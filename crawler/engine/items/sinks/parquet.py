@@ -12,11 +12,22 @@ from __future__ import annotations
 import os
 import shutil
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from crawler.engine.items.sinks import kinds
+from crawler.engine.items.sinks.marks import (
+    Mark,
+    kept_beside,
+    make_folder,
+    name_of,
+    parsed,
+    refuse_to_empty,
+    sync_folders,
+    tell_cut,
+    tell_short,
+)
 from crawler.errors import ConfigError
 
 try:
@@ -54,19 +65,23 @@ class ParquetParts:
         self._kinds: dict[str, str] = {}
         self._part: list[pa.Table] = []
         self._number = 0
-        self._cut: Sequence[int] | None = None
+        self._mark: Mark = None
+        self._marks: Mapping[str, Any] = {}
+        self._unsynced: list[Path] = []
 
     def begin_at(self, marks: Mapping[str, Any]) -> None:
         """Go on after so many parts, and so many rows of the next one, if this folder has a
-        mark."""
-        name = str(self.path.absolute())
-        if name in marks:
-            self._cut, self._fresh = marks[name], False
+        mark. A folder without one stays, even if `fresh`."""
+        self._marks = marks
+        if (name := name_of(self.path)) in marks:
+            self._mark, self._fresh = marks[name], False
 
     def mark(self) -> Mapping[str, Any]:
         """How many parts are complete, and the rows of the one that grows."""
+        sync_folders([self.path, *self._unsynced])
+        self._unsynced = []
         rows = sum(table.num_rows for table in self._part)
-        return {str(self.path.absolute()): (self._number, rows)}
+        return {name_of(self.path): (self._number, rows)}
 
     def encode(self, item: Any, url: str) -> tuple[dict[str, Any], int]:
         """The values of an item. Lists and mappings become JSON."""
@@ -75,10 +90,11 @@ class ParquetParts:
     def open(self) -> None:
         """Make the folder, and read the columns of the parts in it."""
         if self._fresh and self.path.is_dir():
+            if self._marks and any(self.path.iterdir()):
+                refuse_to_empty(self.path, self._marks)
             shutil.rmtree(self.path)
-        self.path.mkdir(parents=True, exist_ok=True)
-        if self._cut is not None:
-            self._shorten(*self._cut)
+        self._unsynced = make_folder(self.path)
+        self._go_on()
         parts = self._parts()
         self._number = len(parts)
         if parts:
@@ -105,13 +121,35 @@ class ParquetParts:
     def close(self) -> None:
         """Do nothing: everything is written."""
 
-    def _shorten(self, complete: int, rows: int) -> None:
-        """Remove what was written after the mark."""
-        for number, part in enumerate(self._parts()):
-            if number == complete and rows:
-                _replace(part, pq.read_table(part).slice(0, rows))
-            elif number >= complete:
-                part.unlink()
+    def _go_on(self) -> None:
+        """Remove what was written after the mark, if the mark says so."""
+        said, all_stays = parsed(self._mark)
+        if said is None:
+            return
+        complete, rows = said
+        parts = self._parts()
+        there = pq.read_metadata(parts[complete]).num_rows if len(parts) > complete else 0
+        if len(parts) < complete or there < rows:
+            missing = max(0, complete - len(parts))
+            tell_short(self.path, missing_parts=missing, missing_rows=max(0, rows - there))
+        elif not all_stays and (there > rows or len(parts) > complete + 1):
+            self._shorten(parts[complete:], rows)
+
+    def _shorten(self, parts: Sequence[Path], rows: int) -> None:
+        """Leave so many rows of the first of these parts, and no other one. Keep all of them in a
+        folder beside this one."""
+        kept = kept_beside(self.path)
+        kept.mkdir()
+        size = sum(part.stat().st_size for part in parts)
+        for part in parts:
+            shutil.copy2(part, kept)
+        _sync(kept.iterdir())
+        sync_folders([kept, kept.parent])
+        tell_cut(self.path, size, kept)
+        for part in parts[1:] if rows else parts:
+            part.unlink()
+        if rows:
+            _replace(parts[0], pq.read_table(parts[0]).slice(0, rows))
 
     def _parts(self) -> list[Path]:
         return sorted(self.path.glob("part-*.parquet"))
@@ -148,6 +186,11 @@ def _replace(path: Path, table: pa.Table) -> None:
     """Write a part. The old file stays until the new one is complete."""
     new = path.with_name(f".{path.name}.new")
     pq.write_table(table, new)
-    with new.open("rb") as file:
-        os.fsync(file.fileno())
+    _sync([new])
     os.replace(new, path)
+
+
+def _sync(paths: Iterable[Path]) -> None:
+    for path in paths:
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
