@@ -42,14 +42,16 @@ class Sink(Protocol):
     def begin_at(self, marks: Mapping[str, Any]) -> None:
         """Go on after these marks, which `mark` gave an earlier run. Called before `open`.
 
-        What a file has beyond its mark is cut off when it is opened. A mark of None cuts nothing
-        off. No file that has a mark begins anew.
+        What a file has beyond its mark is cut off when it is opened, and kept beside it; see
+        marks.py for marks that cut nothing off. No file that has a mark begins anew. If others
+        have marks, a file with something in it is refused if it shall begin anew.
         """
         ...
 
     def mark(self) -> Callable[[], Mapping[str, Any]]:
         """Start to write the items taken so far. Return a function that waits until they are on the
-        disk, and then returns how far each file goes, in JSON. A database has no mark.
+        disk, and then returns how far each file goes, in JSON. A database has no mark: each
+        transaction is on the disk.
         """
         ...
 

@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 import pyarrow.parquet as pq
 import pytest
 
+from crawler.engine.items.sinks.databases import database_at
 from crawler.engine.items.sinks.many import ManySinks
 from crawler.engine.items.sinks.marks import SHARED, at_least
 from crawler.engine.items.sinks.targets import open_sink
@@ -316,3 +317,11 @@ def test_a_mark_is_taken_after_the_folders_are_synced(path, monkeypatch):
     sink.close()
     assert {*path.parents[:3]} <= synced
     assert path in synced or not path.is_dir()  # a folder of parts
+
+
+def test_each_transaction_of_an_sqlite_file_survives_a_loss_of_power(tmp_path):
+    database = database_at(f"sqlite:///{tmp_path}/items.db")
+    with database.engine.connect() as connection:
+        assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2  # FULL
+    database.engine.dispose()
+    database.threads.kill()
