@@ -26,6 +26,7 @@ from crawler.engine.crawl.item_writer import ItemWriter, SinkFailed
 from crawler.engine.crawl.resume import (
     COUNTERS,
     DONE,
+    LEFT_MARKS,
     LIMITS,
     MARKS,
     PLACES,
@@ -40,6 +41,7 @@ from crawler.engine.frontier.frontier import Frontier
 from crawler.engine.frontier.journal import Journal, NoJournal, Starts, start_mark
 from crawler.engine.frontier.store import Step, StoreFailed
 from crawler.engine.http import serialization
+from crawler.engine.items.sinks.marks import at_least
 from crawler.logs import get_logger
 from crawler.supervision import Supervisor
 
@@ -124,6 +126,8 @@ class Checkpoints(NoCheckpoints):
         self._places = json.dumps(list(dict.fromkeys([*(kept.places_before or ()), *kept.places])))
         self._rested = bool(kept.found.rests)
         self._is_clean = False
+        self._marks: dict[str, Any] = {}
+        """What the runs before have kept of their files."""
 
     @property
     def next_s(self) -> float:
@@ -139,7 +143,10 @@ class Checkpoints(NoCheckpoints):
     def begin(self, woken: Event) -> None:
         """Take over what an earlier run has kept. Raises StoreFailed."""
         marks = self._kept.value(MARKS) or {}
-        self._item_writer.begin_at(dict.fromkeys(marks) if self._kept.found.is_clean else marks)
+        if self._kept.found.is_clean:
+            marks = {name: at_least(mark) for name, mark in marks.items()}
+        self._marks = {**(self._kept.value(LEFT_MARKS) or {}), **marks}
+        self._item_writer.begin_at(self._marks)
         resume(self._kept, self._context, self._frontier, self._journal, self._sender, woken)
 
     def opened(self) -> None:
@@ -221,17 +228,23 @@ class Checkpoints(NoCheckpoints):
         marks: Callable[[], Mapping[str, Any]],
     ) -> None:
         try:
-            step.state = {
-                **step.state,
-                **self._limits(limits),
-                MARKS: json.dumps(dict(marks())),
-            }
+            step.state = {**step.state, **self._limits(limits), **self._marked(marks())}
             self._kept.store.write(step)
         except Exception as error:  # without this step, a later one would tell half of the truth
             self._fault = (
                 error if isinstance(error, StoreFailed | SinkFailed) else _unforeseen(error)
             )
             self.failed()
+
+    def _marked(self, marks: Mapping[str, Any]) -> dict[str, str]:
+        """The marks as texts. Files that are not given in this run keep those they had."""
+        made = {MARKS: json.dumps(dict(marks))}
+        left = {name: mark for name, mark in self._marks.items() if name not in marks}
+        if (text := json.dumps(left)) != self._texts.get(LEFT_MARKS, "{}"):
+            self._texts[LEFT_MARKS] = made[LEFT_MARKS] = text
+            if left:
+                log.warning("the crawl wrote items to other files before", files=sorted(left))
+        return made
 
     def _rests(self) -> Any:
         rests = self._context.shared.hosts.cooldowns.kept()

@@ -24,8 +24,9 @@ from crawler.model.records import Spec
 log = get_logger(__name__)
 
 COUNTERS, SENDER, LIMITS = "counters", "sender", "limits"
-SPIDER, MARKS, ABOUT, DONE = "spider", "marks", "about", "done"
-PLACES = "places"
+SPIDER, ABOUT, DONE, PLACES = "spider", "about", "done", "places"
+MARKS, LEFT_MARKS = "marks", "left_marks"
+"""The marks of the files of the last run, and those of other files of the runs before."""
 """The names of the texts that a store keeps for a crawl."""
 LEASED = 256
 """The requests that are taken back before other greenlets get a turn."""

@@ -19,6 +19,7 @@ from crawler.engine.frontier.memory_store import MemoryStore
 from crawler.engine.frontier.store import StoreFailed
 from crawler.engine.http.failures import CloseSpider
 from crawler.engine.http.link_extractor import LinkExtractor
+from crawler.engine.items.sinks.marks import parsed
 from crawler.engine.spiders.crawl_spider import CrawlSpider, Rule
 from crawler.engine.spiders.declarative import compile_declaration
 from crawler.errors import InvalidArgument
@@ -33,8 +34,9 @@ class File(ListSink):
     """A sink whose items can be cut off at a mark, as those of a file."""
 
     def begin_at(self, marks):
-        if marks.get("file") is not None:
-            del self[marks["file"] :]
+        end, all_stays = parsed(marks.get("file"))
+        if end is not None and not all_stays:
+            del self[end:]
 
     def mark(self):
         length = len(self)
@@ -190,6 +192,45 @@ def test_after_a_stop_nothing_is_asked_again(done):
     assert not set(world.urls(0)) & set(world.urls(1))
     assert world.items() == ALL
     assert (crawl.counts.pages, crawl.statistics.repeated) == (PAGES, 0)
+
+
+class NamedFile(File):
+    """A file of many, which notes where it is told to begin."""
+
+    def __init__(self, name):
+        super().__init__()
+        self.name, self.given = name, None
+
+    def begin_at(self, marks):
+        self.given = marks
+
+    def mark(self):
+        wait = super().mark()
+        return lambda: {self.name: wait()["file"]}
+
+
+def test_a_file_that_is_not_given_in_a_run_keeps_its_mark(monkeypatch, caplog):
+    monkeypatch.setattr(checkpoints, "BATCH", 2)
+    world = World()
+    pages = 0
+    for name, ends in [("killed", "kill"), ("stopped", "stop"), ("third", "kill"), ("last", "")]:
+        world.file = NamedFile(name)
+        crawl = world.begin()
+        pages += 6
+        world.until(pages_are(world, pages))
+        if ends == "kill":
+            world.kill()
+        else:
+            crawl.stop()
+            world.finish()
+    given = world.file.given
+    assert sorted(given) == ["killed", "stopped", "third"]
+    assert {name: parsed(mark)[1] for name, mark in given.items()} == {
+        "killed": False,
+        "stopped": True,
+        "third": False,
+    }
+    assert caplog.text.count("the crawl wrote items to other files before") == 3
 
 
 def test_a_second_stop_waits_for_no_answer():
