@@ -231,6 +231,39 @@ def test_it_is_told_where_the_items_so_far_are_if_the_places_are_others(
     assert "items so far" not in crawl(sorted({*before, *now}), 30)
 
 
+def test_what_others_append_meanwhile_is_not_cut_off(folder, site):
+    path = folder / "items.jsonl"
+    process = start(folder, "-o", "items.jsonl", file="forest.py")
+    for after in (100, 200, 300, 400):
+        eventually(lambda after=after: len(site.hits) >= after or process.poll() is not None)
+        with path.open("a") as file:
+            file.write('{"page": "-1"}\n')
+    eventually(lambda: len(site.hits) >= MANY * 3 // 4 or process.poll() is not None)
+    process.kill()
+    assert ended(process)[0] == -signal.SIGKILL
+    status, _, err = ended(start(folder, "-o", "items.jsonl", file="forest.py"))
+    assert status == 0
+    assert "another program writes to a file of items too" in err
+    found = Counter(pages_of(lines(path)))
+    assert found.pop(-1) == 4
+    assert sorted(found) == list(range(MANY))
+
+
+def test_a_file_that_was_moved_is_not_emptied(folder, site):
+    cut_off(folder, site, 50, "-O", "out/items.jsonl", by=signal.SIGINT)
+    (folder / "out").rename(folder / "moved")
+    written = (folder / "moved/items.jsonl").read_bytes()
+    for _ in range(2):
+        status, _, err = here(folder, "-O", "moved/items.jsonl")
+        assert status != 0
+        assert "-O would remove what is there" in err
+        assert (folder / "moved/items.jsonl").read_bytes() == written
+    (folder / "moved").rename(folder / "out")
+    assert here(folder, "-O", "out/items.jsonl")[0] == 0
+    assert pages_of(lines(folder / "out/items.jsonl")) == WHOLE
+    assert not asked_twice(site)
+
+
 def test_a_callback_that_is_gone_keeps_the_state_until_its_requests_may_fail(folder, site):
     cut_off(folder, site, 100, "-o", "items.jsonl", by=signal.SIGINT)
     path = folder / "tree.py"
