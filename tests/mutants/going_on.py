@@ -12,7 +12,7 @@ MUTANTS = [
     Mutant(
         "a page is done before its items are on the disk",
         "crawler/engine/crawl/checkpoints.py",
-        "            step.state = {**step.state, MARKS: json.dumps(dict(marks()))}\n"
+        "            step.state = {**step.state, **self._limits(limits), **self._marked(marks())}\n"
         "            self._kept.store.write(step)\n",
         "            self._kept.store.write(step)\n            marks()\n",
         f"{_CHECKPOINTS} -k items_are_safe",
@@ -20,7 +20,7 @@ MUTANTS = [
     Mutant(
         "what a file has beyond its mark stays there",
         "crawler/engine/items/sinks/files.py",
-        "elif size > end:",
+        "elif size > end and not all_stays:",
         "elif False:",
         "tests/unit/engine/sinks/test_marks.py -k beyond_a_mark",
     ),
@@ -41,8 +41,8 @@ MUTANTS = [
     Mutant(
         "what others append to a file after a stop is cut off",
         "crawler/engine/crawl/checkpoints.py",
-        "dict.fromkeys(marks) if self._kept.found.is_clean else marks",
-        "marks",
+        "if self._kept.found.is_clean:",
+        "if False:",
         "tests/integration/test_processes_resume.py -k others_appended",
     ),
     Mutant(
