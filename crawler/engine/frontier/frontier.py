@@ -128,7 +128,11 @@ class Frontier:
 
     def claim(self, url: str, job: Job) -> bool:
         """Add a URL to the seen set. Returns whether it is new, or belongs to the job itself."""
-        return self._seen.add(urls.fingerprint(url)) or _is_own(job, url, "GET", None)
+        mark = urls.fingerprint(url)
+        if self._seen.add(mark):
+            self._journal.claimed(job, mark)
+            return True
+        return _is_own(job, url, "GET", None)
 
     def push(self, job: Job) -> None:
         """Queue a job that was admitted before."""

@@ -55,6 +55,9 @@ class NoJournal:
     def came_back(self, job: Job, wait_s: float = 0.0) -> None:
         """Note that a request waits again, after a redirect or for a retry."""
 
+    def claimed(self, job: Job, mark: int) -> None:
+        """Note that the page of a request is known by another URL too."""
+
     def ended(self, job: Job) -> None:
         """Note that a request has its end."""
 
@@ -104,6 +107,8 @@ class Journal(NoJournal):
         self._unwritten: dict[int, _Unwritten] = {}
         self._held: dict[int, list[int]] = {}
         """The fingerprints that the store must not know before the request has its end."""
+        self._claimed = (-1, 0)
+        """The request whose page was last found to be known by another URL, and its fingerprint."""
         self._parents: dict[int, _Parent] = {}
         self._told = False
 
@@ -148,6 +153,10 @@ class Journal(NoJournal):
             return
         self._added.pop(job.order, None)
         self._changed[job.order] = waiting, self._now_s() + wait_s
+
+    def claimed(self, job: Job, mark: int) -> None:
+        """Note that the page of a request is known by another URL too."""
+        self._claimed = job.order, mark
 
     def ended(self, job: Job) -> None:
         """Note that a request has its end."""
@@ -215,6 +224,7 @@ class Journal(NoJournal):
         self._keep_mark_back(job)
         if self.page is not None:
             self._parents.setdefault(self.page.order, _Parent()).children.add(job.order)
+            self._keep_claim_back(self.page)
         elif self._starts:
             unwritten.start, self._starts[-1] = self._starts[-1], UNWRITTEN
         self._tell(job, error)
@@ -223,6 +233,13 @@ class Journal(NoJournal):
         mark = urls.mark(job.url, job.method, job.body)
         if self.seen.keep_back(mark):
             self._held.setdefault(job.order, []).append(mark)
+
+    def _keep_claim_back(self, page: Job) -> None:
+        """Let the store not know the other URL of a page that may be fetched again: it would be
+        taken for a duplicate."""
+        order, mark = self._claimed
+        if order == page.order and self.seen.withdraw(mark):
+            self._held.setdefault(order, []).append(mark)
 
     def _tell(self, job: Job, error: Exception) -> None:
         tell = log.debug if self._told else log.warning

@@ -122,6 +122,15 @@ class LoggedSeen(Seen):
             return True
         return False
 
+    def withdraw(self, mark: int) -> bool:
+        """Take a fingerprint out of the news. Returns whether it was there."""
+        if mark not in self._news:
+            return False
+        self._news.remove(mark)
+        self.held += 1
+        self.ever_held += 1
+        return True
+
     def log(self, marks: Sequence[int]) -> None:
         """Add fingerprints that were kept back to the news."""
         self._news.extend(marks)

@@ -833,6 +833,36 @@ def test_the_target_of_a_redirect_whose_request_cannot_be_written_down_any_more_
     assert world.items() == {("http://h/to", 1): 1}
 
 
+def test_a_page_that_is_fetched_again_is_no_duplicate_of_its_own_canonical_url(monkeypatch):
+    def answer_of(call):
+        if call.url.endswith("/1?from=list"):
+            return page("/x", headers=[b'Link: </1>; rel="canonical"'])
+        return None if call.url.endswith("/child") and len(world.asked) == 1 else page()
+
+    class Other(Spider):
+        name = "other"
+        start_urls = ("http://h/1?from=list", *(f"http://g/{number}" for number in range(8)))
+
+        def parse(self, response):
+            if response.url.startswith("http://h/1"):
+                yield Request("http://h/leaf", self.parse_child)
+                yield Request("http://h/child", lambda response: self.parse_child(response))
+
+        def parse_child(self, response):
+            yield {"page": response.url, "part": 1}
+
+    monkeypatch.setattr(checkpoints, "CHECKPOINT_S", 0.01)
+    world = World(Other, answer_of, canonical=True, host_concurrency=1)
+    world.begin()
+    world.until(lambda: "http://g/7" in world.urls(), step_s=0.02)
+    assert "http://h/child" in world.urls()
+    world.kill()
+    world.begin()
+    assert world.finish().outcome() == (State.DONE, "")
+    assert world.items()["http://h/child", 1] == 1
+    assert not world.crawl.filtered.get("canonical")
+
+
 def test_a_store_of_another_spider_or_other_arguments_is_refused():
     store = MemoryStore()
     open_store(store, Spec("t", "one", parameters={"a": "1", "settings": {"delay_s": 1}}))
