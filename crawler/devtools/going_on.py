@@ -28,6 +28,8 @@ def dropped(kept: Kept) -> str:
 
 def left(crawl: Crawl, place: str) -> str:
     """What a crawl has left at its end, and how it goes on with the folder of its state."""
+    if not crawl.counters.pending and not crawl.limit:
+        return "nothing is left to fetch: the same command reads the start of the spider again"
     how = f" if you give a higher {crawl.limit}" if crawl.limit else ""
     to_go = counted(crawl.counters.pending, "request")
     return f"{to_go} to go: the same command goes on with {place}{how}"

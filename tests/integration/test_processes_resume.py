@@ -340,6 +340,16 @@ def test_a_full_disk_is_told_and_nothing_is_lost(folder, site):
     assert pages_of(lines(folder / "items.jsonl")) == list(range(MANY))
 
 
+def test_a_crawl_whose_start_fails_says_that_the_start_is_read_again(folder):
+    (folder / "tree.py").write_text(
+        "from crawler import Spider\n\n\nclass Tree(Spider):\n    name = 'tree'\n\n"
+        "    def start(self):\n        open('no-list')\n        yield\n"
+    )
+    status, _, err = here(folder)
+    assert status == 1
+    assert "nothing is left to fetch: the same command reads the start of the spider again" in err
+
+
 def test_anew_says_what_it_drops(folder, site):
     cut_off(folder, site, 100, "-o", "items.jsonl", by=signal.SIGINT)
     written = len(lines(folder / "items.jsonl"))
