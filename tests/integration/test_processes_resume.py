@@ -1,5 +1,6 @@
 """`crawler runspider --resume`: real processes that are killed, stopped and started again."""
 
+import contextlib
 import csv
 import gzip
 import json
@@ -7,6 +8,7 @@ import os
 import re
 import resource
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections import Counter
@@ -129,8 +131,8 @@ def read(folder, kind):
     if kind == "parquet":
         return pq.read_table(path).to_pylist()
     if kind == "db":
-        shown = subprocess.check_output(["sqlite3", "-json", path, "SELECT page FROM tree"])
-        return json.loads(shown)
+        with contextlib.closing(sqlite3.connect(path)) as database:
+            return [{"page": page} for (page,) in database.execute("SELECT page FROM tree")]
     data = gzip.decompress(path.read_bytes()) if kind.endswith("gz") else path.read_bytes()
     text = data.decode()
     if kind.startswith("csv"):
