@@ -269,7 +269,7 @@ def test_a_file_that_was_moved_is_not_emptied(folder, site):
 def test_a_callback_that_is_gone_keeps_the_state_until_its_requests_may_fail(folder, site):
     cut_off(folder, site, 100, "-o", "items.jsonl", by=signal.SIGINT)
     path = folder / "tree.py"
-    path.write_text(path.read_text().replace("parse_page", "parse_leaf"))
+    path.write_text(path.read_text().replace("parse_page", "parse_leaves"))
     before = len(site.hits)
     status, out, err = here(folder, "-o", "items.jsonl")
     assert (status, out, len(site.hits)) == (2, "", before)
@@ -513,7 +513,7 @@ def test_a_task_whose_callback_is_gone_keeps_its_state(folder, site):
     run_tasks(folder, max_pages=20)
     before = len(site.hits)
     path = folder / "tree.py"
-    path.write_text(path.read_text().replace("parse_page", "parse_leaf"))
+    path.write_text(path.read_text().replace("parse_page", "parse_leaves"))
     for _ in range(2):
         done = run_tasks(folder)
         assert (done.returncode, len(site.hits)) == (1, before)
