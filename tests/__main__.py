@@ -1,10 +1,11 @@
-"""Runs the whole suite: four sessions of pytest side by side, and the check of types.
+"""Runs the whole suite: five sessions of pytest side by side, and the check of types.
 
     python -m tests [OPTION …]
 
-Tests wait a lot, so four take not much longer than the longest of them. One session has the tests
-that start our own processes, one those of etcds and databases, one those that join many parts
-within one process, one all the rest. Options are given to each. Their lines of progress are shown
+Tests wait a lot, so five take not much longer than the longest of them. One session has the tests
+that start our own processes, one those of etcds and databases, one those of whole crawls within one
+process, one those that join other parts within one process, one all the rest. Options are given to
+each. Their lines of progress are shown
 as they come, each with the name of its session; what failed, when a session has ended; then the
 slowest tests, and the sum of all.
 """
@@ -33,6 +34,12 @@ PROCESSES = (
     "integration/test_overload.py",
 )
 SERVERS = ("contract/test_*.py",)
+CRAWLS = (
+    "integration/test_engine_*.py",
+    "integration/test_demo_bookshop.py",
+    "integration/test_demo_crawl.py",
+    "integration/test_ported.py",
+)
 JOINED = ("integration/test_*.py",)
 SLOWEST = 10
 PROGRESS = re.compile(r"[.sxXFE]+ *\[ *\d+%\]$")
@@ -91,18 +98,21 @@ class Session(Command):
 def main(options: list[str]) -> int:
     """Run them; 0 when all tests passed."""
     began_s = time.monotonic()
-    processes, servers = _files(PROCESSES), _files(SERVERS)
-    joined = [file for file in _files(JOINED) if file not in processes]
-    rest = [*(f"--ignore={file}" for file in [*processes, *servers, *joined]), str(HERE)]
+    processes, servers, crawls = map(_files, (PROCESSES, SERVERS, CRAWLS))
+    joined = [file for file in _files(JOINED) if file not in [*processes, *crawls]]
+    others = [*processes, *servers, *crawls, *joined]
+    rest = [*(f"--ignore={file}" for file in others), str(HERE)]
     print(
         "processes: what starts processes of ours; servers: etcds and databases; "
-        "joined: many parts in one process; units: all the rest; types: mypy",
+        "crawls: whole crawls in one process; joined: other parts in one process; "
+        "units: all the rest; types: mypy",
         flush=True,
     )
     with TemporaryDirectory() as folder:
         beside = [
             Session("processes", [*options, *processes], folder),
             Session("servers", [*options, *servers], folder),
+            Session("crawls", [*options, *crawls], folder),
             Session("joined", [*options, *joined], folder),
             Session("units", [*options, *rest], folder),
             Command("types", ["mypy"]),
