@@ -76,9 +76,15 @@ def started(tmp_path, site):
         process.communicate()
 
 
-@pytest.mark.parametrize("ends", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("waits", ["time.sleep(60)", "while True: pass"])
-@pytest.mark.parametrize("command", ["run", "runspider slow.py"])
+@pytest.mark.parametrize(
+    ("command", "waits", "ends"),
+    [  # each two of them together
+        ("run", "time.sleep(60)", signal.SIGINT),
+        ("run", "while True: pass", signal.SIGTERM),
+        ("runspider slow.py", "time.sleep(60)", signal.SIGTERM),
+        ("runspider slow.py", "while True: pass", signal.SIGINT),
+    ],
+)
 def test_while_spiders_are_loaded_a_signal_ends_all_with_one_line(tmp_path, command, waits, ends):
     (tmp_path / "slow.py").write_text(f"import time\nopen('begun', 'w').close()\n{waits}\n")
     tasks = [{"name": "a", "spider": "a"}]
