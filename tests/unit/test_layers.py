@@ -7,7 +7,7 @@ from tests.source import ROOT, imports_of
 
 LAYERS = {
     "": [
-        {"model", "errors", "clock", "runtime", "coroutines", "plural"},
+        {"model", "errors", "clock", "runtime", "coroutines", "plural", "folders"},
         {"logs", "schemas"},
         {"settings", "metrics", "supervision", "hub"},
         {"coordination", "scheduler", "engine"},

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from crawler.engine.frontier.seen import SEGMENT_BITS, LoggedSeen, Seen
+from crawler.folders import sync_folders
 
 _MAGIC = b"crawler seen 2\n\0"
 _SEGMENTS = 1 << SEGMENT_BITS
@@ -41,7 +42,7 @@ def write(seen: Seen, path: Path) -> None:
         file.flush()
         os.fsync(file.fileno())
     os.replace(part, path)
-    _sync_folder(path.parent)
+    sync_folders([path.parent])
 
 
 def read(path: Path) -> LoggedSeen:
@@ -72,12 +73,3 @@ def _whole(file: BinaryIO, length: int) -> bytes:
     if len(data) < length:
         raise ValueError("it is cut off")
     return data
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the name of a new file survive a loss of power."""
-    number = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(number)
-    finally:
-        os.close(number)

@@ -15,15 +15,14 @@ from crawler.engine.items.sinks.marks import (
     SHARED,
     Mark,
     kept_beside,
-    make_folder,
     name_of,
     parsed,
     refuse_to_empty,
-    sync_folders,
     tell_cut,
     tell_short,
 )
 from crawler.engine.items.sinks.packed import member_end, packed
+from crawler.folders import make_folder, sync_folders
 from crawler.logs import get_logger
 
 log = get_logger(__name__)

@@ -5,8 +5,7 @@ Nothing is destroyed that somebody else may have written: what is cut off is kep
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -73,22 +72,3 @@ def tell_short(path: Path, **missing: int) -> None:
         file=str(path),
         **missing,
     )
-
-
-def make_folder(folder: Path) -> list[Path]:
-    """Create a folder and its parents. Returns those to sync, so that what is in them stays."""
-    changed = [folder]
-    while not changed[-1].exists():
-        changed.append(changed[-1].absolute().parent)
-    folder.mkdir(parents=True, exist_ok=True)
-    return changed
-
-
-def sync_folders(folders: Iterable[Path]) -> None:
-    """Make the names of the files in folders survive a loss of power."""
-    for folder in folders:
-        number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(number)
-        finally:
-            os.close(number)

@@ -20,15 +20,14 @@ from crawler.engine.items.sinks import kinds
 from crawler.engine.items.sinks.marks import (
     Mark,
     kept_beside,
-    make_folder,
     name_of,
     parsed,
     refuse_to_empty,
-    sync_folders,
     tell_cut,
     tell_short,
 )
 from crawler.errors import ConfigError
+from crawler.folders import make_folder, sync_folders
 
 try:
     import pyarrow as pa

@@ -1,0 +1,26 @@
+"""Folders whose files survive a loss of power."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+
+def make_folder(folder: Path) -> list[Path]:
+    """Create a folder and its parents. Returns those to sync, so that what is in them stays."""
+    changed = [folder]
+    while not changed[-1].exists():
+        changed.append(changed[-1].absolute().parent)
+    folder.mkdir(parents=True, exist_ok=True)
+    return changed
+
+
+def sync_folders(folders: Iterable[Path]) -> None:
+    """Make the names of the files in folders survive a loss of power."""
+    for folder in folders:
+        number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(number)
+        finally:
+            os.close(number)
