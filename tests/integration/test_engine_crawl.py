@@ -383,7 +383,7 @@ def test_settings_of_the_task_go_before_the_spiders_and_the_workers(site):
         ({"settings": {"dely_s": 1}}, "parameters.settings.dely_s: unknown crawl setting"),
         ({"settings": {"delay_s": -1}}, "parameters.settings.delay_s: -1 is not allowed; allowed:"),
         ({"settings": 3}, "parameters.settings: 3 is not allowed; allowed: a mapping"),
-        ({"start_urls": ["ftp://h/"]}, "parameters.start_urls: 'ftp://h/' is not allowed; allowed"),
+        ({"start_urls": ["ftp://h/"]}, "parameters.start_urls[0]: 'ftp://h/' is not allowed;"),
         ({"start_urls": 3}, "parameters.start_urls: 3 is not allowed; allowed: a list"),
         ({"parse": "x"}, "parameters.parse: not allowed"),
         ({"name": "x"}, "parameters.name: not allowed"),

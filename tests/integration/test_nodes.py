@@ -264,10 +264,10 @@ def test_politeness_changes_on_the_running_crawl(cluster, site):
     assert (done.epoch, done.counts.pages) == (first.epoch, 4)
 
 
-def test_any_master_refuses_settings_that_no_worker_takes(cluster, site):
+def test_any_master_refuses_parameters_that_no_worker_takes(cluster, site):
     """A follower too, over HTTP and gRPC, and without any worker."""
     leader, follower = cluster.master("1"), cluster.master("2")
-    bad = {"settings": {"deny_urls": ["/x/(?!y)"], "delay_s": -3}}
+    bad = {"start_urls": ["h/1"], "settings": {"deny_urls": ["/x/(?!y)"], "delay_s": -3}}
     body = {"name": "a", "spider": "holding", "parameters": bad}
     for node in (leader, follower):
         client = cluster.client(node)
@@ -275,6 +275,7 @@ def test_any_master_refuses_settings_that_no_worker_takes(cluster, site):
             client.add(Spec("a", "holding", bad), CALL)
         status, _, told = request(node, "POST", "/crawler/resource", body)
         assert (status, "deny_urls: ['/x/(?!y)'] is not allowed" in told["message"]) == (400, True)
+        assert "parameters.start_urls[0]: 'h/1' is not allowed; allowed: an" in told["message"]
     client.add(Spec("a", "holding"), CALL)
     with pytest.raises(InvalidArgument, match="deny_urls"):
         client.update(Spec("a", "holding", bad), CALL)

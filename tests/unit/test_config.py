@@ -248,9 +248,9 @@ def test_lists_of_endpoints_come_with_commas(load):
 
 
 def test_variables_in_the_file_are_filled_in(load):
-    text = "tasks: [{name: x, parameters: {start_urls: ['${SITE:-http://h}/a', '${NONE}']}}]"
-    assert load(text).tasks[0].parameters["start_urls"] == ["http://h/a", ""]
-    assert load(text, {"SITE": "http://s"}).tasks[0].parameters["start_urls"][0] == "http://s/a"
+    text = "tasks: [{name: x, parameters: {shelves: ['${SITE:-http://h}/a', '${NONE}']}}]"
+    assert load(text).tasks[0].parameters["shelves"] == ["http://h/a", ""]
+    assert load(text, {"SITE": "http://s"}).tasks[0].parameters["shelves"][0] == "http://s/a"
 
 
 def test_every_fault_is_told_at_once_with_path_value_and_what_is_allowed(load):
@@ -263,7 +263,7 @@ logs: {level: loud}
 shceduler: {}
 spiders: books
 tasks: [{name: a/b}, {name: x}, {name: x}, 5, {name: y, colour: red},
-  {name: z, parameters: {settings: {retries: -1}, sitemap_follow: ['(?=a)']}}]
+  {name: z, parameters: {settings: {retries: -1}, sitemap_follow: ['(?=a)'], start_urls: ['']}}]
 """
     with pytest.raises(ConfigError) as caught:
         load(text, {"CRAWLER_API_TIMEOUT_S": "soon"}, {"node.http": "zz"})
@@ -287,6 +287,7 @@ tasks: [{name: a/b}, {name: x}, {name: x}, 5, {name: y, colour: red},
         "tasks[4]:",
         "tasks[5]: parameters.settings.retries: -1 is not allowed",
         "tasks[5]: parameters.sitemap_follow[0]: '(?=a)' is not allowed",
+        "tasks[5]: parameters.start_urls[0]: '' is not allowed",
         "environment: api.timeout_s: 'soon' given",
         "command line: node.http: 'zz' given",
     ):

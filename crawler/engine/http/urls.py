@@ -1,7 +1,7 @@
 """URLs by the WHATWG standard, as browsers read them: joining, normal form, canonical form.
 
-No other file imports can_ada. Joining a link with the URL of its page takes 0.4 us, and is done for
-every link; `docs/decisions/0015-frontier.md` names the alternatives.
+Joining a link with the URL of its page takes 0.4 us, and is done for every link;
+`docs/decisions/0015-frontier.md` names the alternatives.
 """
 
 from __future__ import annotations
@@ -12,30 +12,19 @@ import re
 from collections.abc import Iterable
 from functools import lru_cache
 from hashlib import blake2b
-from typing import TypeAlias
 from urllib.parse import quote_from_bytes
 
-import can_ada
+from crawler.settings.web import SURROGATES
+from crawler.settings.web import WEB as WEB
+from crawler.settings.web import Parsed as Parsed
+from crawler.settings.web import is_web as is_web
+from crawler.settings.web import parse as parse
 
-Parsed: TypeAlias = can_ada.URL
-"""A parsed URL: `href`, `protocol`, `hostname`, `pathname`, `search`, …"""
-
-WEB = ("http:", "https:")
-"""The protocols that the crawler fetches."""
-_SURROGATES = re.compile("[\ud800-\udfff]")
 _ESCAPE = re.compile("%[0-9a-fA-F]{2}")
 _UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 _NOT_ASCII = re.compile("[^\x00-\x7f]+")
 
 _LOGIN = re.compile(r"^(\w+://)[^/?#]*@")
-
-
-def parse(url: str) -> Parsed:
-    """Parse an absolute URL. Raises ValueError if it is none."""
-    try:
-        return can_ada.parse(url)
-    except TypeError:  # lone surrogates, which UTF-8 cannot encode
-        return can_ada.parse(_SURROGATES.sub("\ufffd", url))
 
 
 @lru_cache(maxsize=256)
@@ -55,7 +44,7 @@ def join(base: str, href: str, encoding: str = "utf-8") -> str:
     try:
         return (parsed_base(base) + href).href
     except TypeError:
-        return (parsed_base(base) + _SURROGATES.sub("\ufffd", href)).href
+        return (parsed_base(base) + SURROGATES.sub("\ufffd", href)).href
 
 
 def from_header(value: str) -> str:
@@ -64,14 +53,6 @@ def from_header(value: str) -> str:
     Whatever encoding they are in, the server gets back the bytes that it wrote, as from browsers.
     """
     return value if value.isascii() else _NOT_ASCII.sub(_escaped_bytes, value)
-
-
-def is_web(url: str) -> bool:
-    """Whether a URL is absolute, and http or https with a host."""
-    try:
-        return parse(url).protocol in WEB
-    except ValueError:
-        return False
 
 
 def safe(url: str) -> str:

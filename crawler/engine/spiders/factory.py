@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from crawler.engine.http import urls
 from crawler.engine.http.failures import FAULTS
 from crawler.engine.spiders import arguments
 from crawler.engine.spiders.secrets import kept_home
 from crawler.engine.spiders.spider import Spider
 from crawler.errors import InvalidArgument
+from crawler.settings import task_parameters
 from crawler.settings.crawl import CrawlSettings
 from crawler.settings.overrides import override
 from crawler.settings.scrapy_names import of_class, translated
-from crawler.settings.task_parameters import pattern_faults
-
-RESERVED = frozenset({"name", "custom_settings", "declaration", "item_schema", "pipelines"})
-"""Attributes of a spider that a task parameter may not replace. It may replace no method either."""
 
 _LOGIN = {
     "http_user": "http_user",
@@ -27,6 +23,8 @@ _LOGIN = {
 """Settings → the attributes of a spider that give them too."""
 _STARTS = ("sitemap_urls", "start_urls")
 """The attributes of a spider that name URLs where it begins."""
+_LISTS = frozenset({"start_urls", "allowed_domains"})
+"""Parameters that may be a single text instead of a list."""
 
 
 def make_spider(
@@ -137,31 +135,10 @@ def _own_start(spider_class: type[Spider]) -> str:
 
 def _check_parameters(spider_class: type[Spider], given: dict[str, Any]) -> None:
     """Raise InvalidArgument for a parameter that the spider cannot take. Put a text into a list."""
-    for fault in pattern_faults(given):
+    for fault in task_parameters.spider_faults(given):
         raise InvalidArgument(fault)
     for key in given:
-        if key in RESERVED or key.startswith("_") or callable(getattr(spider_class, key, None)):
-            raise InvalidArgument(
-                f"parameters.{key}: not allowed, the spider needs that name itself;"
-                " allowed: any other name"
-            )
-    if "start_urls" in given:
-        given["start_urls"] = _texts("start_urls", given["start_urls"], "an http or https URL")
-        for url in given["start_urls"]:
-            if not urls.is_web(url):
-                raise InvalidArgument(
-                    f"parameters.start_urls: {url!r} is not allowed; allowed: an http or https URL"
-                )
-    if "allowed_domains" in given:
-        given["allowed_domains"] = _texts(
-            "allowed_domains", given["allowed_domains"], "the name of a host"
-        )
-
-
-def _texts(key: str, value: Any, what: str) -> list[str]:
-    values = [value] if isinstance(value, str) else value
-    if isinstance(values, Sequence) and all(isinstance(each, str) for each in values):
-        return list(values)
-    raise InvalidArgument(
-        f"parameters.{key}: {value!r} is not allowed; allowed: a list, each {what}"
-    )
+        if callable(getattr(spider_class, key, None)):
+            raise InvalidArgument(task_parameters.reserved(key))
+    for key in _LISTS & given.keys():
+        given[key] = [given[key]] if isinstance(given[key], str) else list(given[key])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 from urllib.parse import urlsplit
 
 from crawler.engine.http import urls
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from crawler.engine.http.response import Response
 
 Regex = str | re.Pattern[str]
+T = TypeVar("T")
 MAX_NESTING = 5
 """How many levels of index files are followed; the standard allows one."""
 
@@ -38,6 +39,8 @@ class SitemapSpider(Spider):
 
     def __init__(self, *args: Any, **parameters: Any) -> None:
         super().__init__(*args, **parameters)
+        self.sitemap_urls = _listed(self.sitemap_urls)
+        self.sitemap_follow = _listed(self.sitemap_follow)
         compiled = _compiler("sitemap_rules" in parameters)
         self._rules = [(compiled(pattern), each) for pattern, each in self.sitemap_rules]
         compiled = _compiler("sitemap_follow" in parameters)
@@ -115,6 +118,11 @@ class SitemapSpider(Spider):
                 yield entry["loc"]
             if self.sitemap_alternate_links:
                 yield from entry.get("alternate", ())
+
+
+def _listed(given: Sequence[T] | T) -> Sequence[T]:
+    """A list. A text alone stands for a list of it, as in `start_urls`."""
+    return [cast(T, given)] if isinstance(given, str) else cast(Sequence[T], given)
 
 
 def _urls(response: Response) -> tuple[str, str]:

@@ -361,3 +361,12 @@ def test_what_is_not_read_of_a_sitemap_is_told(site, caplog):
         "a sitemap is ignored",
     ):
         assert words in caplog.text
+
+
+def test_a_text_alone_stands_for_a_list_of_it():
+    """As on the command line: `-a sitemap_urls=URL -a sitemap_follow=/books`."""
+    spider = SitemapSpider(sitemap_urls="http://h/sitemap.xml", sitemap_follow="/books")
+    assert [request.url for request in spider.start_requests()] == ["http://h/sitemap.xml"]
+    [follow] = spider._follow
+    assert follow.search("http://h/books/1.xml")
+    assert not follow.search("http://h/films/1.xml")

@@ -382,6 +382,20 @@ UNUSABLE = [
     ({"settings": {"dalay_s": 1}}, r"settings\.dalay_s: unknown .*did you mean delay_s\?"),
     ({"settings": ["delay_s"]}, r"parameters\.settings: .* allowed: a mapping"),
     ({"settings": None}, r"parameters\.settings: None is not allowed; allowed: a mapping"),
+    ({"start_urls": 5}, r"start_urls: 5 is not allowed; allowed: a list, each an http or https"),
+    ({"start_urls": None}, r"start_urls: null is not allowed; allowed: a list"),
+    ({"start_urls": {"u": "http://h/"}}, r"start_urls: dict is not allowed; allowed: a list"),
+    ({"start_urls": ["http://h/", 7]}, r"start_urls\[1\]: 7 is not allowed; allowed: an http or"),
+    ({"start_urls": ["http://h/", "h/a"]}, r"start_urls\[1\]: 'h/a' is not allowed; allowed: an"),
+    ({"start_urls": "ftp://h/"}, r"start_urls: 'ftp://h/' is not allowed; allowed: an http or"),
+    ({"start_urls": ["http://h:99999/"]}, r"start_urls\[0\]: 'http://h:99999/' is not allowed"),
+    ({"start_urls": ["file:///etc/passwd"]}, r"start_urls\[0\]: 'file:.* allowed: an http or"),
+    ({"sitemap_urls": ["/sitemap.xml"]}, r"sitemap_urls\[0\]: '/sitemap.xml' is not allowed"),
+    ({"sitemap_urls": True}, r"sitemap_urls: True is not allowed; allowed: a list, each an http"),
+    ({"allowed_domains": 5}, r"allowed_domains: 5 is not allowed; allowed: a list, each the name"),
+    ({"allowed_domains": ["h", None]}, r"allowed_domains\[1\]: null is not allowed; allowed: the"),
+    ({"name": "other"}, r"parameters\.name: not allowed, .* allowed: any other name"),
+    ({"_rules": []}, r"parameters\._rules: not allowed, .* allowed: any other name"),
 ]
 
 
@@ -398,7 +412,7 @@ def test_a_task_that_no_worker_could_use_is_refused(parameters, told):
     assert not draft.changes()
 
 
-def test_a_leader_does_other_things_while_it_checks_thousands_of_patterns():
+def test_a_leader_does_other_things_while_it_checks_thousands_of_patterns_and_urls():
     ticks = 0
 
     def tick():
@@ -410,8 +424,12 @@ def test_a_leader_does_other_things_while_it_checks_thousands_of_patterns():
     others = gevent.spawn(tick)
     patterns = [f"/corner-{number}/" for number in range(300)]
     assert parameter_faults(Spec("a", "books", {"settings": {"deny_urls": patterns}})) == ""
+    seen = ticks
+    starts = [f"http://h/{number}" for number in range(15_000)]
+    assert parameter_faults(Spec("a", "books", {"start_urls": starts})) == ""
     others.kill()
-    assert ticks > 10
+    assert seen > 10
+    assert ticks > seen + 10
 
 
 def test_a_task_that_is_stored_may_be_changed_elsewhere_whatever_its_settings():
@@ -427,7 +445,14 @@ def test_a_task_that_is_stored_may_be_changed_elsewhere_whatever_its_settings():
 
 def test_what_only_a_spider_knows_is_left_to_it():
     draft = draft_of()
-    parameters = {"start_urls": 5, "sitemap_rules": "mine", "sitemap_follow": {"a": "(?=b)"}}
+    parameters = {
+        "start_urls": " HTTP:h/ü",  # browsers take it
+        "sitemap_urls": [],
+        "allowed_domains": ["http://h/"],
+        "sitemap_rules": "mine",
+        "sitemap_follow": {"a": "(?=b)"},
+        "parse": "mine",
+    }
     spec = Spec("a", "books", {**parameters, "settings": {"sinks": ["a database"]}})
     Add(spec, faults=parameter_faults(spec)).apply(draft)
     assert only_change(draft).after.spec.parameters.keys() > parameters.keys()
