@@ -294,6 +294,27 @@ def test_the_cookies_that_are_compared_are_those_that_are_sent(site, stored, coo
     assert second == ((pair, False) if is_sent else ("", True))
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "schlüssel".encode(),
+        "voilà".encode(),  # its last byte is a space in Latin-1
+        "schlüssel".encode("latin-1"),
+        "\N{LOCK}".encode(),
+    ],
+)
+@pytest.mark.parametrize("cache", ["rfc9111", "always"])
+def test_a_cookie_of_any_name_belongs_to_its_session_alone(site, stored, cache, name):
+    wire = name.decode("latin-1")  # as WSGI has it
+    enter, page = site.url("/enter?c={}"), site.url("/greeting")
+    pairs = {who: f"{wire}={who}" for who in ("one", "two")}
+    visits = [(who, enter.format(quote(f"{pair}; Path=/"))) for who, pair in pairs.items()]
+    visits += [(who, page) for who in ("one", "two", "three")]
+    found = ["in", "in", *pairs.values(), ""]
+    assert visited(stored, cache, *visits) == [(text, False) for text in found]
+    assert visited(stored, cache, *visits) == [(text, True) for text in found]
+
+
 def test_a_file_of_an_earlier_version_is_begun_anew(site, tmp_path):
     file = tmp_path / "answers.sqlite"
     with closing(sqlite3.connect(file)) as db:

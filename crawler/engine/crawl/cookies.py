@@ -45,8 +45,8 @@ def still_sent(written: Iterable[str], received: Collection[SetCookie], url: str
     host = urls.host(url)
     anew = {name for other, name, _ in received if other == host}
     for text in written:
-        for pair in filter(None, map(str.strip, text.split(";"))):
-            if pair.partition("=")[0].strip() not in anew:
+        for pair in filter(None, (part.strip(" \t") for part in text.split(";"))):
+            if pair.partition("=")[0].strip(" \t") not in anew:
                 yield pair
 
 

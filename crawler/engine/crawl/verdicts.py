@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from crawler.engine.frontier.job import Job, SetCookie
 from crawler.engine.http import meta, urls
-from crawler.engine.http.headers import Headers, retry_after_s
+from crawler.engine.http.headers import Headers, cookies_set, retry_after_s
 from crawler.engine.http.messages import EXHAUSTED, FetchAnswer, FetchError
 from crawler.engine.http.referrer import policy_of
 from crawler.settings.crawl import REFERRER_POLICY, CrawlSettings
@@ -200,8 +200,7 @@ def new_cookies(job: Job, headers: Headers, settings: CrawlSettings) -> tuple[Se
     if not settings.cookies or job.request.meta.get("dont_merge_cookies"):
         return ()
     host = urls.host(job.url)
-    pairs = (line.partition(";")[0].partition("=") for line in headers.getall("set-cookie"))
-    found = ((host, name.strip(), value.strip()) for name, _, value in pairs)
+    found = ((host, name, value) for name, value in cookies_set(headers))
     return tuple(each for each in found if each not in job.received)
 
 

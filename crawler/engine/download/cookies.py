@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import pycurl
 
 from crawler.engine.http import urls
-from crawler.engine.http.headers import Headers, bytes_of, text_of
+from crawler.engine.http.headers import Headers, bytes_of, cookies_set, text_of
 from crawler.engine.http.messages import FetchCall
 from crawler.settings import wire
 
@@ -117,7 +117,7 @@ def host_of(call: FetchCall) -> str:
 
 def sent(call: FetchCall) -> str:
     """The header Cookie of a request, its own cookies and those of its jar, in a fixed order."""
-    own = list(filter(None, map(str.strip, call.cookies.split(";"))))
+    own = filter(None, (pair.strip(" \t") for pair in call.cookies.split(";")))
     jar = call.jar.sent_to(call.url, host_of(call)) if call.jar is not None else ()
     return "; ".join(sorted([*own, *jar]))
 
@@ -127,8 +127,7 @@ def received(call: FetchCall, header_lines: Iterable[bytes]) -> Sequence[str]:
     headers = Headers.parse(header_lines)
     if call.jar is None or "set-cookie" not in headers:
         return ()
-    pairs = (line.partition(";")[0] for line in headers.getall("set-cookie"))
-    names = {pair.partition("=")[0].strip() for pair in pairs}
+    names = {name for name, _ in cookies_set(headers)}
     return call.jar.lines_of(names, host_of(call))
 
 

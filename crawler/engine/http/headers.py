@@ -235,6 +235,14 @@ def bytes_of(text: str) -> bytes:
     return text.encode(*_SENT)
 
 
+def cookies_set(headers: Headers) -> Iterator[tuple[str, str]]:
+    """The names and values of the cookies that an answer sets, in the form of `text_of`, which
+    requests and jars have too."""
+    for line in headers.getall("set-cookie"):
+        name, _, value = text_of(bytes(HeaderText(line))).partition(";")[0].partition("=")
+        yield name.strip(" \t"), value.strip(" \t")
+
+
 def _text(part: Any) -> str:
     return text_of(part) if isinstance(part, bytes) else str(part)
 

@@ -4,6 +4,7 @@ from urllib.parse import quote
 
 import pytest
 
+from crawler.engine.crawl.cookies import still_sent
 from crawler.engine.crawl.verdicts import (
     EXHAUSTED_ATTEMPTS,
     Failed,
@@ -149,3 +150,9 @@ def test_a_worker_without_descriptors_tries_again_for_long():
     assert isinstance(decide(job(attempts=EXHAUSTED_ATTEMPTS), lacking, SETTINGS, NOW_S), Failed)
     hasty = CrawlSettings(retries=0, retry_delay_s=0.0)
     assert decide(job(), lacking, hasty, NOW_S) == Retry(1.0, EXHAUSTED)
+
+
+def test_a_cookie_set_on_the_way_takes_the_place_of_the_requests_own_whatever_its_name():
+    moved = verdict(302, "Location: /b", "Set-Cookie: voilà=2; Path=/", "Set-Cookie: clé=\tx ")
+    assert moved.received == (("h", "voilà", "2"), ("h", "clé", "x"))
+    assert list(still_sent(["voilà=1; a=b; à=c"], moved.received, "http://h/b")) == ["a=b", "à=c"]
