@@ -438,6 +438,24 @@ def test_a_redirect_tells_each_target_what_it_may_know(wire):
     assert referers(wire, wire.url("/a"), wire.url("/hop"), **stubborn) == [None, origin, origin]
 
 
+def test_a_page_that_refreshes_to_another_is_what_that_one_is_told(wire):
+    """As browsers do: the page sends there, as its links would (HTML standard, 4.2.5.3)."""
+    far = wire.url("/x", "127.0.0.2")
+    refresh = f'<meta http-equiv=refresh content="0;url={far}">'
+    wire.answers |= {"/b": page(refresh), "/hop": to(wire.url("/b"))}
+    origin, page_url = wire.url("/").encode(), wire.url("/a").encode()
+    assert referers(wire, wire.url("/b"), wire.url("/c"))[:2] == [None, origin]
+    wire.came.clear()
+    assert referers(wire, wire.url("/a"), wire.url("/hop")) == [None, page_url, page_url, origin]
+    wire.came.clear()
+    wire.answers["/b"] = page(f"<meta name=referrer content=unsafe-url>{refresh}")
+    told = [None, page_url, page_url, wire.url("/b").encode()]
+    assert referers(wire, wire.url("/a"), wire.url("/hop")) == told
+    wire.came.clear()
+    wire.answers["/b"] = page(refresh, "Referrer-Policy: no-referrer")
+    assert referers(wire, wire.url("/a"), wire.url("/hop"))[-1] is None
+
+
 def test_a_task_cannot_put_lines_onto_the_wire(wire):
     with running_engine() as engine:
         for key, value in {

@@ -92,16 +92,17 @@ class Scraper:
                 self._frontier.retry(job, self._context.clock.monotonic() + verdict.pause_s)
                 return False
             case Redirect():
-                self._context.counters.redirects += 1
-                return self._follow_redirect(job, verdict)
+                referrer = job.referrer and job.referrer.after(job.url, verdict.policy)
+                return self._follow_redirect(job, verdict, referrer)
             case Failed():
                 self._fail(job, verdict)
                 return True
 
-    def _follow_redirect(self, job: Job, to: Redirect) -> bool:
+    def _follow_redirect(self, job: Job, to: Redirect, referrer: Referrer | None) -> bool:
         """Queue a job for its redirect's target, or count why not, and return True."""
+        self._context.counters.redirects += 1
         refusal = self._frontier.admit_hop(
-            job, to.url, to.method, to.body, to.received, to.changed, to.policy
+            job, to.url, to.method, to.body, to.received, to.changed, referrer
         )
         if refusal:
             self._context.counters.filter(refusal, to.url)
@@ -115,7 +116,9 @@ class Scraper:
         elsewhere = self._refresh(job, page, response) if settings.meta_refresh else None
         if elsewhere is not None:
             hop = verdicts.hop(job, elsewhere, "GET", None, settings, page.headers)
-            if elsewhere != response.url or not isinstance(hop, Failed):
+            if isinstance(hop, Redirect):  # the page sends there, as a link of it would
+                return self._follow_redirect(job, hop, self._referrer(job, response))
+            if elsewhere != response.url:
                 return self._carry_out(job, hop)
         known_as = markup.canonical(response) if settings.canonical else None
         if known_as is not None and not self._frontier.claim(known_as, job):
@@ -129,11 +132,15 @@ class Scraper:
     def _source(self, job: Job, response: Response) -> Source:
         settings = self._context.settings
         is_barred = self._barred_links(response) if settings.nofollow else None
-        policy = settings.referrer_policy
+        referrer = self._referrer(job, response)
+        return Source(job.url, job.depth + 1, "callback", is_barred, referrer)
+
+    def _referrer(self, job: Job, response: Response) -> Referrer:
+        """What requests of a page tell about it."""
+        policy = self._context.settings.referrer_policy
         if policy == REFERRER_POLICY:
             policy = markup.referrer_policy(response) or policy
-        referrer = Referrer(job.url, policy)
-        return Source(job.url, job.depth + 1, "callback", is_barred, referrer)
+        return Referrer(job.url, policy)
 
     def _barred_links(self, response: Response) -> Callable[[str], bool]:
         """Say which links of a page are marked `nofollow` for this crawl's robot."""

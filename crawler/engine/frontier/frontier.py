@@ -101,13 +101,13 @@ class Frontier:
         body: bytes | None,
         received: tuple[SetCookie, ...] = (),
         changed: bool = False,
-        policy: str = "",
+        referrer: Referrer | None = None,
     ) -> str:
         """Queue a job for its redirect's target, or return the reason why not, as `admit` does.
 
         A job is no duplicate of itself: its target may be another spelling of what it asked for.
         `received` are the cookies of the redirect, and `changed` says whether something is new
-        (`Job.news`). `policy` is the referrer policy for which it asks.
+        (`Job.news`). `referrer` is the page that the next request tells about.
         """
         refusal, target = self._accept(job.request, url, method, body)
         if refusal == "duplicate":
@@ -116,8 +116,7 @@ class Frontier:
             if is_own and job.may_return_to(trimmed.href, changed):
                 refusal, target = "", trimmed
         if target is not None:
-            if job.referrer is not None:
-                job.referrer = job.referrer.after(job.url, policy)
+            job.referrer = referrer
             job.hops += (job.url,)
             job.received += received
             job.news = len(job.hops) if changed else job.news
