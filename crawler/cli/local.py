@@ -66,16 +66,22 @@ def run(file: str | None, output: str, resume: str | None, anew: bool, drop_miss
     if kept is not None:
         kept.end()
     if tasks.stopped:
-        click.echo(
-            f"crawler: {tasks.stopped} of {len(finished)} tasks were stopped before they were done;"
-            " their items so far are written",
-            err=True,
-        )
+        _tell_stopped(tasks.stopped, len(finished), goes_on=kept is not None)
         return INTERRUPTED
     failed = sum(resource.state is not State.DONE for resource in finished)
     if failed:
         click.echo(f"crawler: {failed} of {len(finished)} tasks failed", err=True)
     return FAILED if failed else 0
+
+
+def _tell_stopped(stopped: int, tasks: int, goes_on: bool) -> None:
+    """Say that tasks were stopped, and what the same command does with them."""
+    anew = "; the same command begins them anew, and with --resume FOLDER later ones go on"
+    click.echo(
+        f"crawler: {stopped} of {tasks} tasks were stopped before they were done;"
+        f" their items so far are written{'' if goes_on else anew}",
+        err=True,
+    )
 
 
 def _shown(output: str) -> str:

@@ -19,7 +19,7 @@ from crawler.engine.items.sinks.sink import Sink, SinkMaker
 from crawler.engine.items.sinks.targets import Targets, is_database, is_target, lasting, open_sink
 from crawler.engine.spiders.loader import load_spiders
 from crawler.errors import ConfigError
-from crawler.model.records import Owner, Resource, Spec, State
+from crawler.model.records import Owner, Resource, Spec
 from crawler.node.worker.runs import Run, folder_name
 from crawler.settings.sections import Settings
 from crawler.supervision import Supervisor
@@ -27,7 +27,6 @@ from crawler.terminal.progress import Progress
 
 LOOK_S = 0.1
 """The seconds between two updates of the progress."""
-STOPPED = "stopped before it was done"
 
 
 class SharedSink:
@@ -150,17 +149,15 @@ class Tasks:
             self._kept.execute(run, self._engine, self._sink(run))
 
     def run(self, progress: Progress) -> Sequence[Resource]:
-        """Show the progress until all tasks have ended, and return them as they ended."""
+        """Show the progress until all tasks have ended, and return them as they ended. One that was
+        stopped before is in the state that it had then."""
         self._leave_progress = progress.leave
         while any(not greenlet.dead for greenlet in self._greenlets):
             progress.update(self._states())
             gevent.joinall(self._greenlets, timeout=LOOK_S)
         if self._whole is not None:
             self._whole.close()
-        return [
-            state if state.state.finished else state.replace(state=State.FAILED, reason=STOPPED)
-            for state in self._states()
-        ]
+        return self._states()
 
     def _sink(self, run: Run) -> Sink | SinkMaker:
         if self._whole is not None:

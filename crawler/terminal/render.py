@@ -15,6 +15,8 @@ from crawler.terminal import tables
 from crawler.terminal.tables import Seconds, display_width
 
 HEADINGS = ("task", "worker", "pages", "items", "failures", "seconds", "state")
+STOPPED = "stopped"
+"""What the table says of a task that was neither done nor failed when all was over."""
 _MOST_BAR = 24
 _LEAST_BAR = 5
 _RESET = "\x1b[0m"
@@ -101,7 +103,8 @@ def summary(resources: Sequence[Resource]) -> str:
 
 
 def table(resources: Sequence[Resource], elapsed_s: float | None = None) -> str:
-    """The result of each task and the totals, as an aligned table.
+    """The result of each task and the totals, as an aligned table. A task without a result was
+    stopped.
 
     The total of the seconds is `elapsed_s`. Without it, it is that of the longest task, because
     tasks run at the same time.
@@ -181,7 +184,7 @@ def _row(resource: Resource) -> tuple[str | int | float, ...]:
         counts.items,
         counts.failures,
         Seconds(counts.seconds),
-        resource.state.value,
+        resource.state.value if resource.state.finished else STOPPED,
     )
 
 

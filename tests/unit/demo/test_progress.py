@@ -154,6 +154,15 @@ def test_the_table_takes_the_place_of_the_bars():
     assert terminal.screen.splitlines()[-1] == "fiction failed: no such host"
 
 
+@pytest.mark.parametrize("state", [State.RUNNING, State.ASSIGNED])
+def test_what_has_no_result_at_the_end_was_stopped_and_not_failed(state):
+    terminal = Terminal()
+    LiveProgress(terminal, PLAIN, ManualClock()).finish([task("sea", state), task("x", State.DONE)])
+    ends = [line.split()[-1] for line in terminal.screen.splitlines()]
+    assert ends[2:4] == ["stopped", "done"]
+    assert "failed" not in terminal.screen
+
+
 def test_more_tasks_than_rows_show_those_that_run():
     terminal = Terminal()
     progress = LiveProgress(terminal, PLAIN, ManualClock())
