@@ -85,8 +85,9 @@ class LocalProcess:
                 raise
         log.debug("process started", process=self.name, pid=self.pid)
 
-    def stop(self, deadline_s: float = 10.0) -> int | None:
-        """Ask it to end, and kill it after the deadline. Return the exit code. It may be called
+    def stop(self, deadline_s: float = 15.0) -> int | None:
+        """Ask it to end, and kill it after the deadline. A node may take `node.drain_s` for its
+        callbacks and 5 s for its last items. Return the exit code. It may be called
         again."""
         self.resume()  # a paused process would not see the request
         self._signal(signal.SIGTERM)

@@ -72,29 +72,67 @@ def test_a_run_has_ended_wherever_it_was_cut_off(cut, runs, engine, site):
     assert number > 3
 
 
-def test_a_run_that_is_cut_off_while_its_items_are_written_has_ended(
-    runs, engine, site, tmp_path, monkeypatch
-):
-    """The disk takes longer than a run may take to stop."""
-    writing, may_go_on = [], []
-    write = JsonLines.write
+@pytest.fixture
+def disk(monkeypatch):
+    """A disk that takes longer than a run may take to stop: until `goes_on` is set."""
+
+    class Disk:
+        writing = 0
+        goes_on = False
+
+    write, disk = JsonLines.write, Disk()
 
     def wait(self, records):
-        writing.append(records)
-        while not may_go_on:
+        disk.writing += 1
+        while not disk.goes_on:
             rest(0.001)
         return write(self, records)
 
     monkeypatch.setattr(JsonLines, "write", wait)
+    yield disk
+    disk.goes_on = True
+
+
+def test_a_run_that_is_cut_off_while_its_items_are_written_has_ended(
+    runs, engine, site, tmp_path, disk
+):
     runs.start(resource("task", site))
-    eventually(lambda: writing)
+    eventually(lambda: disk.writing)
     runs.stop(["task"])
     assert not runs.known()
     [found] = engine.statistics.all()
     assert found.ended_ns
     assert found.finish_reason == "stopped"
-    may_go_on.append(True)
+    disk.goes_on = True
     eventually(lambda: len(lines(tmp_path / "task" / "task-1.jsonl")) == 3)
+
+
+def test_a_node_that_leaves_lets_last_items_be_written_whatever_is_cut_off(
+    runs, site, tmp_path, disk
+):
+    runs.start(resource("task", site))
+    eventually(lambda: disk.writing)
+    leaving = gevent.spawn(runs.halt, 0.01)
+    [run] = runs.all()
+    eventually(lambda: run.is_ending)
+    for _ in range(2):
+        runs.cut_off()
+        assert not leaving.ready()
+        gevent.sleep(0.02)
+    disk.goes_on = True
+    leaving.get(timeout=PATIENCE_S)
+    assert len(lines(tmp_path / "task" / "task-1.jsonl")) == 3
+    assert runs.running == 0
+
+
+def test_the_last_items_of_a_node_that_leaves_have_a_bound(runs, site, disk, caplog, monkeypatch):
+    monkeypatch.setattr(runs_module, "WRITE_S", 0.05)
+    runs.start(resource("task", site))
+    eventually(lambda: disk.writing)
+    with gevent.Timeout(PATIENCE_S):
+        runs.halt(0.01)
+    assert "the last items may be lost: they take too long" in caplog.text
+    assert runs.running == 0
 
 
 STUBBORN = """

@@ -37,6 +37,10 @@ the shortest lease."""
 CUT_OFF_S = 0.15
 """How many seconds it may take to end after it was cut off."""
 
+WRITE_S = 5.0
+"""How many seconds the last items of a run may take to be written when its node leaves in order.
+Nothing cuts them off before that: the disk, or a database, may be slow."""
+
 MOST_STOPS = 20
 """How often a run is told to stop and cut off. Each kill interrupts one step of the run's end. A
 run that still goes on after this many kills never ends: its callback catches the exception that
@@ -300,17 +304,32 @@ class Runs:
         """Let every run end at a safe point: its fetches end at once, a running callback may
         finish, and its items are written.
 
-        A run that takes longer than `patience_s` is cut off. The runs stay known, so that they can
-        be reported.
+        A callback that takes longer than `patience_s` is cut off. The last items have `WRITE_S` for
+        themselves. The runs stay known, so that they can be reported.
         """
         self._halted = True
         for run in self.all():
             run.stop()
-        _end(_begun(self._runs.values()), patience_s)
+        gevent.joinall(_begun(self._runs.values()), timeout=patience_s)
+        self.cut_off()
+        gevent.joinall(_begun(self._runs.values()), timeout=CUT_OFF_S)
+        self._let_write()
+
+    def _let_write(self) -> None:
+        """Wait for the runs that write their last items."""
+        runs = self._runs.values()
+        writing = [(run, it) for run, it in runs if it is not None and run.is_ending]
+        gevent.joinall(_begun(writing), timeout=WRITE_S)
+        for run, greenlet in writing:
+            if not greenlet.dead:
+                log.error("the last items may be lost: they take too long", task=run.name)
+        _end(_begun(writing), 0.0)
 
     def cut_off(self) -> None:
-        """End every run where it is, without waiting."""
-        gevent.killall(_begun(self._runs.values()), block=False)
+        """End every callback where it is, without waiting. A run that writes its last items goes
+        on."""
+        running = [(run, greenlet) for run, greenlet in self._runs.values() if not run.is_ending]
+        gevent.killall(_begun(running), block=False)
 
     def cut_off_current(self, name: str) -> None:
         """Cut off the run of that task if this very call interrupted it: then a signal handler

@@ -17,6 +17,7 @@ class Crawl:
     """Runs until it is told to end."""
 
     counts = Counts()
+    is_ending = False
 
     def __init__(self, spec):
         self.spec = spec
