@@ -183,12 +183,13 @@ def _skipped(fault: Fault) -> str:
 
 
 def _skipped_about(fault: Fault) -> str:
-    """Return what happens to the worker about which a plugin failed."""
+    """Return what happens to the worker, or the domain, about which a plugin failed."""
     failed = f"failed about {fault.worker} ({fault.error})"
     if fault.hook == STRATEGY:
         return f"the strategy, of plugin {fault.plugin}, {failed}; this worker is rated last"
     then = "is refused" if fault.hook.startswith("filter") else "gets no points from it"
-    return f"plugin {fault.plugin}, in {fault.hook}, {failed}; this worker {then}"
+    one = "domain" if fault.hook.endswith("_domains") else "worker"
+    return f"plugin {fault.plugin}, in {fault.hook}, {failed}; this {one} {then}"
 
 
 def _verdict_row(verdict: WorkerVerdict, chosen: str) -> tuple[object, ...]:

@@ -125,7 +125,8 @@ class WorkerVerdict:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A fault of a plugin, which was skipped from then on: as a whole, or about one worker."""
+    """A fault of a plugin, which was skipped from then on: as a whole, or about one worker or
+    domain."""
 
     plugin: str
     hook: str
@@ -133,7 +134,8 @@ class Fault:
     error: str
     """What it raised, or its answer that is not allowed."""
     worker: str = ""
-    """The id of the worker about which alone it failed; empty if it failed as a whole."""
+    """The id of the worker about which alone it failed, or the domain as `label=value`; empty if
+    it failed as a whole."""
 
 
 STRATEGY = "strategy"

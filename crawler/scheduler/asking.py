@@ -1,7 +1,7 @@
 """Asks plugins one question each, and sees to what they raise.
 
 A plugin that fails is named in the log, counted, and left out for the rest of the pass. If it fails
-about single workers, it is left out for these alone.
+about single workers or domains, it is left out for these alone.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import Any
 from crawler.logs import get_logger
 from crawler.model.constraints import NODE
 from crawler.model.policy import Fault
-from crawler.scheduler.faults import MOST_CULPRITS, Faults, culprits, told
-from crawler.scheduler.hookspecs import Candidate, Cluster, Task
+from crawler.scheduler.faults import MOST_CULPRITS, Faults, P, Question, culprits, shown, told
+from crawler.scheduler.hookspecs import Cluster, Place, Task
 from crawler.scheduler.loader import Plugin
 
 log = get_logger(__name__)
@@ -89,36 +89,37 @@ class Asker:
         plugin: Plugin,
         hook: str,
         sound: Sound,
-        nodes: Sequence[Candidate],
+        places: Sequence[P],
         *more: Any,
-    ) -> tuple[Sequence[Candidate], Any]:
-        """Ask a plugin about the workers about which it does not fail. Return these, and the
-        answer; None if the plugin fails as a whole."""
+        over: str | None = None,
+    ) -> tuple[Sequence[P], Any]:
+        """Ask a plugin about the workers, or the domains of the label `over`, about which it does
+        not fail. Return these, and the answer; None if the plugin fails as a whole."""
         if plugin.name in self._faults.plugins:
-            return nodes, None
+            return places, None
+        first = (self._task,) if over is None else (self._task, over)
 
-        def ask(some: Sequence[Candidate]) -> Any:
-            return self._answer(plugin, hook, sound, len(some), self._task, some, *more)
+        def ask(some: Sequence[P]) -> Any:
+            return self._answer(plugin, hook, sound, len(some), *first, some, *more)
 
         try:
-            return self.spare(plugin.name, hook, plugin, nodes, ask)
+            return self.spare((plugin.name, hook, over or NODE), plugin, places, ask)
         except Exception as error:
             self._fault(plugin, hook, error)
-            return nodes, None
+            return places, None
 
     def spare(
         self,
-        name: str | None,
-        hook: str,
+        question: Question,
         plugin: Plugin,
-        nodes: Sequence[Candidate],
-        ask: Callable[[Sequence[Candidate]], Any],
-    ) -> tuple[Sequence[Candidate], Any]:
-        """Ask about the workers about which a plugin does not fail. Return these, and the answer;
-        an empty one without a worker. Raises what it raises if it fails as a whole."""
+        places: Sequence[P],
+        ask: Callable[[Sequence[P]], Any],
+    ) -> tuple[Sequence[P], Any]:
+        """Ask about the workers or domains about which a plugin does not fail. Return these, and
+        the answer; an empty one if none is left. Raises what it raises if it fails as a whole."""
         while True:
-            about = self._faults.about(name, hook)
-            left = [node for node in nodes if node.id not in about] if about else nodes
+            about = self._faults.about(question)
+            left = [place for place in places if place.value not in about] if about else places
             if not left:
                 return left, ()
             started_s = perf_counter()
@@ -127,41 +128,42 @@ class Asker:
             except Exception as error:
                 quick_s = self._slow_s - (perf_counter() - started_s)
                 found = culprits(ask, left, error, quick_s)
-                if self._fails_as_a_whole(name, hook, left, found):
+                if self._fails_as_a_whole(question, left, found):
                     raise
-                self._blame(name, hook, plugin, found)
+                self._blame(question, plugin, found)
             else:
-                self._faults.heard.add((name, hook))
+                self._faults.heard.add(question)
                 return left, answer
 
     def _fails_as_a_whole(
-        self, name: str | None, hook: str, asked: Sequence[Candidate], found: Collection[str]
+        self, question: Question, asked: Sequence[Place], found: Collection[str]
     ) -> bool:
-        """Whether a plugin is at fault itself, and not the workers found. It is if it has failed
-        about all of several workers, about too many, or about all that there are."""
-        blamed = {*self._faults.about(name, hook), *found}
+        """Whether a plugin is at fault itself, and not the workers or domains found. It is if it
+        has failed about all of several, about too many, or about all that there are."""
+        blamed = {*self._faults.about(question), *found}
         if not found or len(blamed) > MOST_CULPRITS:
             return True
-        if (name, hook) in self._faults.heard:
+        if question in self._faults.heard:
             return False
+        _, _, key = question
         return 1 < len(asked) == len(found) or all(
-            place.value in blamed for place in self._cluster.places(NODE)
+            place.value in blamed for place in self._cluster.places(key)
         )
 
-    def _blame(
-        self, name: str | None, hook: str, plugin: Plugin, found: Mapping[str, Exception]
-    ) -> None:
-        """Note the workers about which a plugin fails."""
+    def _blame(self, question: Question, plugin: Plugin, found: Mapping[str, Exception]) -> None:
+        """Note the workers or domains about which a plugin fails."""
+        _, hook, key = question
         plugin.failures += 1
-        self._faults.note(name, plugin.name, hook, found)
+        self._faults.note(question, plugin.name, found)
+        kind = "workers" if key == NODE else "domains"
         log.error(
-            "a plugin failed about some workers; the pass goes on, and each of them pays for "
+            f"a plugin failed about some {kind}; the pass goes on, and each of them pays for "
             "that alone; mend the plugin, or what these workers register",
             exc_info=next(iter(found.values())),
             hook=hook,
             plugin=plugin.name,
             task=self._task.name,
-            workers={id: told(each) for id, each in found.items()},
+            **{kind: {shown(key, value): told(each) for value, each in found.items()}},
         )
 
 

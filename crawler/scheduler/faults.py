@@ -1,24 +1,32 @@
-"""What went wrong with plugins in one pass: as a whole, or about single workers.
+"""What went wrong with plugins in one pass: as a whole, or about single workers or domains.
 
-A plugin may raise because of one worker, whose labels nobody thought of. Then that worker alone
-pays for it, and the plugin is heard about all others.
+A plugin may raise because of one worker, whose labels nobody thought of, or of one domain. Then
+that one alone pays for it, and the plugin is heard about all others. `Place.value` names each; a
+worker is a domain of its own here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from time import perf_counter
-from typing import Any
+from typing import Any, TypeVar
 
+from crawler.model.constraints import NODE
 from crawler.model.policy import Fault
-from crawler.scheduler.hookspecs import Candidate
+from crawler.scheduler.hookspecs import Place
+
+P = TypeVar("P", bound=Place)
 
 MOST_ERROR = 300
 """The longest description of a plugin's fault, in characters."""
 
 MOST_CULPRITS = 10
-"""If a plugin fails about more workers than this, the plugin itself is at fault. The search for the
-workers then ends, because each question takes time."""
+"""If a plugin fails about more workers, or domains, than this, the plugin itself is at fault. The
+search for them then ends, because each question takes time."""
+
+Question = tuple[str | None, str, str]
+"""The plugin that is asked (None is the strategy), the hook, and the label of the domains that it
+is asked about; for workers `NODE`."""
 
 
 class Faults:
@@ -27,46 +35,51 @@ class Faults:
     def __init__(self) -> None:
         self.plugins: dict[str | None, Fault] = {}
         """Plugin → its fault. It is left out for the rest of the pass."""
-        self.heard: set[tuple[str | None, str]] = set()
-        """The plugins and hooks that have answered about some worker: they do not always fail."""
-        self._workers: dict[tuple[str | None, str], dict[str, Fault]] = {}
-        """Plugin and hook → worker id → the fault. The worker is left out there for the rest of the
-        pass."""
+        self.heard: set[Question] = set()
+        """What some plugin has answered about some worker or domain: it does not always fail."""
+        self._single: dict[Question, dict[str, Fault]] = {}
+        """Question → worker id, or value of the domain → the fault. That one is left out there for
+        the rest of the pass."""
 
     @property
     def told(self) -> Sequence[Fault]:
         """All faults, for people."""
-        about = (fault for found in self._workers.values() for fault in found.values())
+        about = (fault for found in self._single.values() for fault in found.values())
         return [*self.plugins.values(), *about]
 
-    def about(self, plugin: str | None, hook: str) -> Mapping[str, Fault]:
-        """Return worker id → the fault of the plugin about that worker."""
-        return self._workers.get((plugin, hook), {}) if self._workers else {}
+    def about(self, question: Question) -> Mapping[str, Fault]:
+        """Return worker id, or value of the domain → the fault of the plugin about it."""
+        return self._single.get(question, {}) if self._single else {}
 
-    def note(
-        self, plugin: str | None, author: str, hook: str, about: Mapping[str, Exception]
-    ) -> None:
-        """Note that a plugin fails about single workers."""
-        found = self._workers.setdefault((plugin, hook), {})
-        for id, error in about.items():
-            found[id] = Fault(author, hook, told(error), id)
+    def note(self, question: Question, author: str, about: Mapping[str, Exception]) -> None:
+        """Note that a plugin fails about single workers or domains."""
+        _, hook, key = question
+        found = self._single.setdefault(question, {})
+        for value, error in about.items():
+            found[value] = Fault(author, hook, told(error), shown(key, value))
+
+
+def shown(key: str, value: str) -> str:
+    """Return a worker, or a domain of a label, as people read it."""
+    return value if key == NODE else f"{key}={value}"
 
 
 def culprits(
-    ask: Callable[[Sequence[Candidate]], Any],
-    nodes: Sequence[Candidate],
+    ask: Callable[[Sequence[P]], Any],
+    places: Sequence[P],
     error: Exception,
     most_s: float,
 ) -> Mapping[str, Exception]:
-    """Return the workers that made a question raise `error`, each with what it raised alone.
+    """Return the workers or domains that made a question raise `error`, each with what it raised
+    alone.
 
     It is empty if none are found within `most_s` seconds: the question raises slowly, about too
-    many workers, or only about several together.
+    many, or only about several together.
     """
-    if len(nodes) == 1:
-        return {nodes[0].id: error}
+    if len(places) == 1:
+        return {places[0].value: error}
     found: dict[str, Exception] = {}
-    parts = _halves(nodes)
+    parts = _halves(places)
     until_s = perf_counter() + most_s
     while parts:
         if perf_counter() >= until_s or len(found) > MOST_CULPRITS:
@@ -78,13 +91,13 @@ def culprits(
             if len(part) > 1:
                 parts += _halves(part)
             else:
-                found[part[0].id] = another
+                found[part[0].value] = another
     return found
 
 
-def _halves(nodes: Sequence[Candidate]) -> list[Sequence[Candidate]]:
-    half = len(nodes) // 2
-    return [nodes[half:], nodes[:half]]
+def _halves(places: Sequence[P]) -> list[Sequence[P]]:
+    half = len(places) // 2
+    return [places[half:], places[:half]]
 
 
 def told(error: Exception) -> str:

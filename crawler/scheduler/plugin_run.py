@@ -1,8 +1,9 @@
 """The questions to all plugins about tasks of one shape, in one pass of the scheduler.
 
 A plugin that fails is named in the log, counted, and left out for the rest of the pass. A faulty
-plugin thus loses only its own opinion. If it fails about single workers, each of these pays for it
-alone: a filter refuses it, a score gives it no points, and the strategy rates it last.
+plugin thus loses only its own opinion. If it fails about single workers or domains, each of these
+pays for it alone: a filter refuses it, a score gives it no points, and the strategy rates a worker
+last.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from crawler.logs import get_logger
+from crawler.model.constraints import NODE
 from crawler.model.policy import LAST, STRATEGY, Fault
 from crawler.scheduler.asking import Asker, are_numbers, are_points, are_texts, is_mapping
-from crawler.scheduler.faults import Faults, told
+from crawler.scheduler.faults import Faults, P, told
 from crawler.scheduler.hookspecs import Candidate, Cluster, Place, Strategy, Task
 from crawler.scheduler.loader import Plugin
 
@@ -72,13 +74,13 @@ class PluginRun:
 
     def refusals(self, nodes: Sequence[Candidate]) -> dict[str, dict[str, str]]:
         """Return plugin → worker id → why the worker must not get such tasks."""
-        return self._filtered_nodes("filter_nodes", self._filters, nodes)
+        return self._filtered("filter_nodes", self._filters, nodes)
 
     def without_room(self, nodes: Sequence[Candidate]) -> dict[str, dict[str, str]]:
         """Return plugin → worker id → why the worker has no room now."""
         if not self._room_filters:
             return {}
-        return self._filtered_nodes("filter_room", self._room_filters, nodes, self._cluster)
+        return self._filtered("filter_room", self._room_filters, nodes, self._cluster)
 
     def weigh(self, nodes: Sequence[Candidate]) -> None:
         """Ask once for the points that no placement changes. `ratings` adds them."""
@@ -100,13 +102,13 @@ class PluginRun:
 
     def points(self, nodes: Sequence[Candidate]) -> list[Points]:
         """Return the points of each plugin for each worker, whatever its load."""
-        return self._scored_nodes("score_nodes", self._scores, nodes) if nodes else []
+        return self._scored("score_nodes", self._scores, nodes) if nodes else []
 
     def room_points(self, nodes: Sequence[Candidate]) -> list[Points]:
         """Return the points of each plugin for each worker with its present load."""
         if not self._room_scores:
             return []
-        return self._scored_nodes("score_room", self._room_scores, nodes)
+        return self._scored("score_room", self._room_scores, nodes)
 
     def chose(self, task: Task, node: Candidate) -> None:
         """Tell the strategy which worker was chosen."""
@@ -119,12 +121,12 @@ class PluginRun:
     def closed(self, key: str, domains: Sequence[Place]) -> dict[str, dict[str, str]]:
         """Return plugin → value of the key → why that domain must not get such tasks now."""
         filters = self._domain_filters[key]
-        return self._filtered("filter_domains", filters, key, domains, self._cluster)
+        return self._filtered("filter_domains", filters, domains, self._cluster, over=key)
 
     def place_points(self, key: str, domains: Sequence[Place]) -> list[Points]:
         """Return the points of each plugin for each domain."""
         scores = self._domain_scores[key]
-        return self._scored("score_domains", scores, (key, domains), len(domains))
+        return self._scored("score_domains", scores, domains, over=key)
 
     def rated(self, task: Task, nodes: Sequence[Candidate]) -> Sequence[float]:
         """Return the strategy's ratings. After it failed in a pass, all workers are rated alike, so
@@ -133,7 +135,7 @@ class PluginRun:
             return [0.0] * len(nodes)
         try:
             left, ratings = self._asker.spare(
-                None, STRATEGY, self._author, nodes, lambda some: self._rate(task, some)
+                (None, STRATEGY, NODE), self._author, nodes, lambda some: self._rate(task, some)
             )
         except Exception as error:
             self._strategy_failed(task, error)
@@ -168,19 +170,24 @@ class PluginRun:
                     keys[key] = None
         return list(keys)
 
-    def _filtered_nodes(
-        self, hook: str, plugins: list[Plugin], nodes: Sequence[Candidate], *more: Any
+    def _filtered(
+        self,
+        hook: str,
+        plugins: list[Plugin],
+        places: Sequence[P],
+        *more: Any,
+        over: str | None = None,
     ) -> dict[str, dict[str, str]]:
         verdicts = {}
         for plugin in list(plugins):
-            left, found = self._asker.ask_about(plugin, hook, is_mapping, nodes, *more)
+            left, found = self._asker.ask_about(plugin, hook, is_mapping, places, *more, over=over)
             refused = dict(found or ())
-            if left is not nodes:
-                about = self._faults.about(plugin.name, hook)
+            if left is not places:
+                about = self._faults.about((plugin.name, hook, over or NODE))
                 refused |= {
-                    node.id: f"makes the plugin {plugin.name} fail ({about[node.id].error})"
-                    for node in nodes
-                    if node.id in about
+                    place.value: _refusal(plugin, about[place.value])
+                    for place in places
+                    if place.value in about
                 }
             elif found is None:
                 plugins.remove(plugin)
@@ -188,42 +195,22 @@ class PluginRun:
                 verdicts[plugin.name] = refused
         return verdicts
 
-    def _scored_nodes(
-        self, hook: str, plugins: list[Plugin], nodes: Sequence[Candidate]
+    def _scored(
+        self, hook: str, plugins: list[Plugin], places: Sequence[P], over: str | None = None
     ) -> list[Points]:
         given = []
         for plugin in list(plugins):
-            left, points = self._asker.ask_about(plugin, hook, are_points, nodes)
+            left, points = self._asker.ask_about(plugin, hook, are_points, places, over=over)
             if points is None:
                 plugins.remove(plugin)
             else:
-                filled = points if left is nodes else _filled(nodes, left, points, 0.0)
+                filled = points if left is places else _filled(places, left, points, 0.0)
                 given.append((plugin.name, plugin.weight, filled))
         return given
 
-    def _filtered(
-        self, hook: str, plugins: list[Plugin], *arguments: Any
-    ) -> dict[str, dict[str, str]]:
-        verdicts = {}
-        for plugin in list(plugins):
-            found = self._asker.ask(plugin, hook, is_mapping, 0, self.task, *arguments)
-            if found is None:
-                plugins.remove(plugin)
-            elif found:
-                verdicts[plugin.name] = dict(found)
-        return verdicts
 
-    def _scored(
-        self, hook: str, plugins: list[Plugin], arguments: tuple[Any, ...], count: int
-    ) -> list[Points]:
-        given = []
-        for plugin in list(plugins):
-            points = self._asker.ask(plugin, hook, are_points, count, self.task, *arguments)
-            if points is None:
-                plugins.remove(plugin)
-            else:
-                given.append((plugin.name, plugin.weight, points))
-        return given
+def _refusal(plugin: Plugin, fault: Fault) -> str:
+    return f"makes the plugin {plugin.name} fail ({fault.error})"
 
 
 def _having(plugins: Sequence[Plugin], hook: str) -> list[Plugin]:
@@ -235,8 +222,8 @@ def _weighing(plugins: Sequence[Plugin], hook: str) -> list[Plugin]:
 
 
 def _filled(
-    nodes: Sequence[Candidate], some: Sequence[Candidate], given: Sequence[float], other: float
+    places: Sequence[P], some: Sequence[P], given: Sequence[float], other: float
 ) -> Sequence[float]:
-    """Return a number for each worker: what is given for some of them, and another for the rest."""
-    known = {node.id: number for node, number in zip(some, given)}
-    return [known.get(node.id, other) for node in nodes]
+    """Return a number for each worker or domain: what is given for some, another for the rest."""
+    known = {place.value: number for place, number in zip(some, given)}
+    return [known.get(place.value, other) for place in places]

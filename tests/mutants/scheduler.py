@@ -231,7 +231,7 @@ MUTANTS = [
     Mutant(
         "a worker that a filter cannot judge gets tasks",
         "crawler/scheduler/plugin_run.py",
-        "                    if node.id in about\n",
+        "                    if place.value in about\n",
         "                    if False\n",
         "tests/unit/scheduler/test_framework.py -k about",
     ),
@@ -273,7 +273,7 @@ MUTANTS = [
     Mutant(
         "what was heard of a plugin is forgotten with the next shape",
         "crawler/scheduler/asking.py",
-        "        if (name, hook) in self._faults.heard:",
+        "        if question in self._faults.heard:",
         "        if False:",
         "tests/unit/scheduler/test_framework.py -k was_heard",
     ),

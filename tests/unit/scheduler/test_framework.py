@@ -265,6 +265,51 @@ def test_a_plugin_that_fails_about_every_worker_there_is_is_at_fault_itself(plug
     assert "racks" in framework._failed.plugins
 
 
+def rack_of(domain):
+    """The number of a rack, which nobody thought could be another text."""
+    return int(domain.value.removeprefix("r") or 0)
+
+
+RACKS = {
+    "a filter": {
+        "filter_domains": lambda key, domains: {
+            d.value: "is hot" for d in domains if key == "rack" and rack_of(d) == 2
+        }
+    },
+    "points": {
+        "score_domains": lambda task, key, domains: [
+            float(rack_of(d) == 1) if key == "rack" else 1.0 for d in domains
+        ]
+    },
+}
+
+
+@pytest.mark.parametrize("hooks", RACKS.values(), ids=RACKS)
+def test_a_plugin_that_fails_about_one_domain_costs_that_domain_alone(plugin, hooks, caplog):
+    """A domain of another label may have the same value."""
+    name = plugin("racks", topology=lambda task: ["row", "rack"], **hooks)
+    framework = Framework("least-load", [name], weights={name: 100.0}, slow_s=UNHURRIED_S)
+    racks = [worker(n, labels={"rack": r, "row": "top"}) for n, r in enumerate(("r1", "r2", "top"))]
+    cluster = Cluster(racks, tasks(4), framework)
+    assert counts(cluster.run()) == {"w-0": 4}
+    [told] = [r.fields for r in caplog.records if r.fields.get("plugin") == "racks"]
+    assert told["domains"] == {
+        "rack=top": "ValueError: invalid literal for int() with base 10: 'top'"
+    }
+    assert [fault.worker for fault in framework._failed.told] == ["rack=top"]
+    assert plugins.found(framework, "racks").failures == 1
+
+
+def test_a_task_that_waits_because_a_filter_fails_about_its_domain_says_so(plugin):
+    name = plugin("racks", topology=lambda task: ["rack"], **RACKS["a filter"])
+    nodes = [worker(n, labels={"rack": r}) for n, r in enumerate(("r1", "top"))]
+    pinned = task("only", **asks(node="w-1"))
+    framework = Framework("least-load", [name], slow_s=UNHURRIED_S)
+    plan = run(nodes, [pinned, *tasks(2)], framework)
+    assert counts(plan) == {"w-0": 2}
+    assert "w-1 makes the plugin racks fail (ValueError: invalid" in plan.waiting["only"]
+
+
 def test_the_search_for_the_workers_at_fault_begins_with_the_halves(plugin):
     calls = []
     name = plugin("racks", filter_nodes=failing_about("w-4", calls=calls))
