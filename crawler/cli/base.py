@@ -54,6 +54,16 @@ SCRAPYS = {
 """Scrapy's commands, with the command here that does the same."""
 
 
+class Unusable(click.ClickException):
+    """An option cannot be used, and nothing was started."""
+
+    exit_code = BAD_SETTINGS
+
+    def show(self, file: Any = None) -> None:
+        """Print it on standard error."""
+        click.echo(f"crawler: {self.message}", err=True)
+
+
 class Modules(MutableMapping[str, click.Command]):
     """The commands by name. The module of a command is imported when the command is called."""
 

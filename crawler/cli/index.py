@@ -42,6 +42,7 @@ INDEX: Mapping[str, Source] = {
         quiet_grpc,
         "Show why TASK is on its worker, or waits: what each plugin says of each worker now.",
     ),
+    "items": Source("items", patch, "Write the items of TASK, over all runs of its last crawl."),
     "master": Source(
         "nodes",
         prepare,

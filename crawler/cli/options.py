@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from crawler.cli.base import BAD_SETTINGS
+from crawler.cli.base import Unusable as Unusable
 from crawler.engine.spiders.loader import load_file, load_spiders
 from crawler.engine.spiders.spider import Spider
 from crawler.errors import ConfigError, InvalidArgument
@@ -48,16 +48,6 @@ LEVEL: Decorator = click.option(
     type=click.Choice(LEVELS, case_sensitive=False),
     default="warning",
 )
-
-
-class Unusable(click.ClickException):
-    """An option cannot be used, and nothing was started."""
-
-    exit_code = BAD_SETTINGS
-
-    def show(self, file: Any = None) -> None:
-        """Print it on standard error."""
-        click.echo(f"crawler: {self.message}", err=True)
 
 
 def spiders_of(file: str | Path) -> dict[str, type[Spider]]:

@@ -19,8 +19,9 @@ from crawler.engine.items.sinks.sink import Sink, SinkMaker
 from crawler.engine.items.sinks.targets import Targets, is_database, is_target, lasting, open_sink
 from crawler.engine.spiders.loader import load_spiders
 from crawler.errors import ConfigError
+from crawler.items.names import folder_name
 from crawler.model.records import Owner, Resource, Spec
-from crawler.node.worker.runs import Run, folder_name
+from crawler.node.worker.runs import Run
 from crawler.settings.sections import Settings
 from crawler.supervision import Supervisor
 from crawler.terminal.progress import Progress

@@ -12,8 +12,9 @@ from crawler.engine.frontier.sqlite_store import SqliteStore
 from crawler.engine.frontier.store import StoreDamaged, StoreFailed
 from crawler.engine.items.sinks.sink import Sink, SinkMaker
 from crawler.errors import ConfigError, CrawlerError
+from crawler.items.names import folder_name
 from crawler.model.records import Counts, Spec, State
-from crawler.node.worker.runs import Run, folder_name
+from crawler.node.worker.runs import Run
 
 
 class KeptTasks:

@@ -8,7 +8,7 @@ from tests.source import ROOT, imports_of
 LAYERS = {
     "": [
         {"model", "errors", "clock", "runtime", "coroutines", "plural", "folders"},
-        {"logs", "schemas"},
+        {"logs", "schemas", "items"},
         {"settings", "metrics", "supervision", "hub"},
         {"coordination", "scheduler", "engine"},
         {"api", "plugins"},
@@ -101,7 +101,18 @@ def test_plugins_see_the_hooks_and_records_alone(file):
 
 
 CLI = (
-    *("__init__", "base", "cluster", "drain", "local", "master", "nodes", "options", "pages"),
+    *(
+        "__init__",
+        "base",
+        "cluster",
+        "drain",
+        "items",
+        "local",
+        "master",
+        "nodes",
+        "options",
+        "pages",
+    ),
     *("resuming", "runspider", "scheduler", "spiders", "update"),
 )
 ETCD = [f"coordination/etcd/{part}.py" for part in ("store", "connection", "login", "watch")]

@@ -10,7 +10,6 @@ import heapq
 import itertools
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from urllib.parse import quote
 
 import gevent
 from gevent import Greenlet
@@ -22,6 +21,7 @@ from crawler.engine.engine import Engine
 from crawler.engine.items.sinks.factory import RunSink, Sinks
 from crawler.engine.items.sinks.sink import Sink, SinkMaker
 from crawler.errors import CrawlerError, InvalidArgument, NotFound
+from crawler.items.names import folder_name
 from crawler.logs import get_logger
 from crawler.model.records import Counts, Report, Resource, Spec, State
 from crawler.node.worker.reconcile import RunKey
@@ -50,9 +50,6 @@ LONGEST_REASON = 1000
 """How many characters of a reason are reported. The reason is stored in etcd, and is in every
 listing."""
 
-LONGEST_FOLDER = 150
-"""How many bytes of a task's name go into a folder's name; file systems allow 255."""
-
 
 def items_path(folder: Path, resource: Resource) -> Path:
     """Return the file of one run's items. Each task has a folder, and each run a file, so nothing
@@ -62,13 +59,6 @@ def items_path(folder: Path, resource: Resource) -> Path:
     """
     id = folder_name(resource.id) or "task"
     return folder / folder_name(resource.name) / f"{id}-{resource.epoch}.jsonl"
-
-
-def folder_name(task: str) -> str:
-    """Return a task's name, or id, as a name that any file system accepts."""
-    name = quote(task, safe=" +,=@()")
-    name = f"%2E{name[1:]}" if name.startswith(".") else name
-    return name[:LONGEST_FOLDER]
 
 
 class RunGoesOn(CrawlerError):

@@ -19,6 +19,7 @@ from crawler.engine.items.sinks.many import ManySinks
 from crawler.engine.items.sinks.sink import Sink, Writer
 from crawler.engine.items.sinks.targets import FORMATS, file_writer
 from crawler.errors import ConfigError, InvalidArgument
+from crawler.items.formats import SQLITE
 from crawler.supervision import run_aside
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 FILE_THREADS = 4
 """The native threads that write files, for all crawls. Each database has its own thread."""
-SQLITE = "sqlite"
 
 
 class Sinks:

@@ -19,8 +19,9 @@ from crawler.engine.http import urls
 from crawler.engine.items.item import fields_of, to_json
 from crawler.engine.items.sinks.kinds import record_of, sound
 from crawler.engine.items.sinks.sink import BATCH_BYTES, BATCH_RECORDS, Unmarked, Unreachable
-from crawler.engine.items.sinks.sql_table import ID, KEY, OWN, TASK, URL, ItemTable
+from crawler.engine.items.sinks.sql_table import ItemTable
 from crawler.errors import ConfigError
+from crawler.items.formats import ID, KEY, OWN_COLUMNS, TASK, URL
 from crawler.logs import get_logger
 
 log = get_logger(__name__)
@@ -96,7 +97,7 @@ class SqlRows(Unmarked):
         """The values of an item, and those of the sink's own columns."""
         record, size = record_of(item)
         key = self._key_of(item, record, url)
-        for name in OWN:
+        for name in OWN_COLUMNS:
             if name in record:
                 record[f"{name}_"] = record.pop(name)
         url = url if url.isascii() else sound(url)

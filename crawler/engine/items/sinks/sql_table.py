@@ -11,10 +11,8 @@ from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.schema import CreateTable
 
 from crawler.engine.items.sinks import kinds
+from crawler.items.formats import ID, KEY, OWN_COLUMNS, TASK, URL
 
-ID, TASK, URL, KEY = "_id", "_task", "_url", "_key"
-OWN = (ID, TASK, URL, KEY)
-"""The sink's own columns: the primary key, which is a digest of the other three, and those."""
 LONGEST_NAME = 56
 """The most characters of a field's name in its column; databases allow 63."""
 _ODD = re.compile(r"[^\w .-]")
@@ -58,7 +56,7 @@ class ItemTable:
 
     def fit(self, engine: sa.Engine, records: Iterable[Mapping[str, Any]]) -> None:
         """Add or widen columns so that they hold all values of the records."""
-        wanted = {f: kind for f, kind in kinds.kinds_of(records).items() if f not in OWN}
+        wanted = {f: kind for f, kind in kinds.kinds_of(records).items() if f not in OWN_COLUMNS}
         if self.statement is not None and not self._changes(wanted):
             return
         with engine.begin() as connection:
@@ -78,7 +76,7 @@ class ItemTable:
             for number, (column, kind) in enumerate(self._kinds.items())
         ]
         return [
-            {name: record[name] for name in OWN}
+            {name: record[name] for name in OWN_COLUMNS}
             | {place: kinds.as_kind(record.get(field), kind) for place, field, kind in places}
             for record in records
         ]
@@ -99,7 +97,7 @@ class ItemTable:
         name = plain = _ODD.sub("_", field)[:LONGEST_NAME] or "_"
         if name in self._kinds and name not in self._columns.values():
             return name
-        taken = {each.lower() for each in (*OWN, *self._kinds, *self._columns.values())}
+        taken = {each.lower() for each in (*OWN_COLUMNS, *self._kinds, *self._columns.values())}
         number = 2
         while name.lower() in taken:
             name = f"{plain}_{number}"
@@ -112,12 +110,12 @@ class ItemTable:
         if not inspector.has_table(self.name):
             return
         found = {column["name"]: column["type"] for column in inspector.get_columns(self.name)}
-        if missing := [name for name in OWN if name not in found]:
+        if missing := [name for name in OWN_COLUMNS if name not in found]:
             raise OSError(
                 f"table {self.name!r} exists but was not made for items: it has no column "
                 f"{missing[0]!r}; name another: ?table=NAME"
             )
-        self._kinds = {name: _kind(kind) for name, kind in found.items() if name not in OWN}
+        self._kinds = {name: _kind(kind) for name, kind in found.items() if name not in OWN_COLUMNS}
 
     def _change(self, connection: sa.Connection, column: str, kind: str) -> None:
         dialect = connection.dialect

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -12,31 +13,16 @@ from typing import Any
 from crawler.engine.items.sinks.batched import BatchedSink
 from crawler.engine.items.sinks.csv_file import CsvRows
 from crawler.engine.items.sinks.databases import database_at, sink_of, sqlite_sink
+from crawler.engine.items.sinks.files import FileWriter
 from crawler.engine.items.sinks.json_array import JsonArray
 from crawler.engine.items.sinks.json_lines import JsonLines, StandardOutput
 from crawler.engine.items.sinks.many import ManySinks
 from crawler.engine.items.sinks.sink import Sink, Writer
 from crawler.engine.items.sinks.xml_file import XmlItems
 from crawler.errors import ConfigError
+from crawler.items.formats import GZ, PACKABLE, SQLITE, SUFFIXES
 
 STANDARD_OUTPUT = "-"
-
-SUFFIXES: Mapping[str, str] = {
-    ".jsonl": "jsonl",
-    ".jl": "jsonl",
-    ".ndjson": "jsonl",
-    ".json": "json",
-    ".csv": "csv",
-    ".xml": "xml",
-    ".parquet": "parquet",
-    ".db": "sqlite",
-    ".sqlite": "sqlite",
-    ".sqlite3": "sqlite",
-}
-"""Suffix of a file → its format."""
-GZ = ".gz"
-PACKABLE = ("jsonl", "json", "csv", "xml")
-"""The formats that may be packed: their names and suffixes then end in `.gz`."""
 
 ALLOWED = (
     f"a file that ends in {', '.join(SUFFIXES)}, and .gz after those of text; "
@@ -53,21 +39,29 @@ def open_sink(
     table: str = "items",
     key: Sequence[str] = (),
     fresh: bool = False,
+    kind: str = "",
 ) -> Sink:
     """Make the sink for a file, a URL of a database, or `-`. The crawl opens it.
 
     `task` and `key` (the fields that distinguish the items of a page) are for databases, which
     replace rows they already have. `table` is for URLs that name no table. A `fresh` file begins
-    anew. Raises ConfigError for any other target.
+    anew. `kind` is the format of a file, whatever its suffix, or of `-`. Raises ConfigError for any
+    other target.
     """
     if target == STANDARD_OUTPUT:
-        return BatchedSink(StandardOutput())
+        return BatchedSink(_standard_output(kind))
+    if kind in FORMATS and not is_database(target):
+        return BatchedSink(file_writer(kind, target, fresh))
+    if kind:
+        raise ConfigError(
+            f"format: {kind!r} is for files, and {public(target)!r} is a database; leave it out"
+        )
     if _SCHEME.match(target):
         return _database_sink(target, task, table, key, fresh)
     kind = format_of(target)
     if not kind:
         raise ConfigError(f"output: {target!r} is not allowed; allowed: {ALLOWED}")
-    if kind == "sqlite":
+    if kind == SQLITE:
         return _database_sink(Path(target), task, table, key, fresh)
     return BatchedSink(file_writer(kind, target, fresh))
 
@@ -91,7 +85,7 @@ class Targets:
 
 def is_database(target: str) -> bool:
     """Whether a target is the URL of a database, or an SQLite file."""
-    return bool(_SCHEME.match(target)) or format_of(target) == "sqlite"
+    return bool(_SCHEME.match(target)) or format_of(target) == SQLITE
 
 
 def is_target(target: str) -> bool:
@@ -126,6 +120,18 @@ def lasting(target: str) -> str:
 def file_writer(kind: str, path: str | Path, fresh: bool = False) -> Writer:
     """Make the writer for files of a format. Raises ConfigError if its library is missing."""
     return FORMATS[kind](path, fresh)
+
+
+def _standard_output(kind: str) -> Writer:
+    if kind in ("", "jsonl"):
+        return StandardOutput()
+    writer = file_writer(kind, STANDARD_OUTPUT)
+    if not isinstance(writer, FileWriter):
+        raise ConfigError(
+            f"output: {kind} is a folder, so it cannot go to standard output; name one with -o"
+        )
+    writer.stream_to(sys.stdout.buffer)
+    return writer
 
 
 def _parquet(path: str | Path, fresh: bool) -> Writer:

@@ -1,0 +1,189 @@
+"""`crawler items`: the items of a task over all its runs, from the files of workers."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from crawler.cli.base import CONFIG, FAILED, Unusable, commands, show_table
+from crawler.items import TaskItems, items_of, tasks_in
+from crawler.items.failures import ItemsDamaged
+from crawler.items.formats import BEST_FIRST
+from crawler.items.reader import GOING_ON
+from crawler.items.texts import to_line
+from crawler.plural import counted
+
+STANDARD_OUTPUT = "-"
+FORMATS = ("jsonl", "json", "csv", "xml", "parquet")
+
+
+@commands.command()
+@click.argument("task", required=False)
+@click.option(
+    "--folder",
+    "folders",
+    metavar="ITEMS",
+    multiple=True,
+    help="Folder of the items of a worker. You may give it more than once, for the folders of "
+    "several machines. The default is worker.items of the settings.",
+)
+@CONFIG
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    help="Where items go: a file to append to, a database, or - for standard output.",
+)
+@click.option(
+    "-O", "--overwrite", "fresh", metavar="FILE", help="Like -o, but start the file anew."
+)
+@click.option(
+    "--format",
+    "format",
+    type=click.Choice(FORMATS),
+    help="Format of what is written. The default is what the suffix of the file says, and JSON "
+    "lines on standard output.",
+)
+@click.option(
+    "--from",
+    "source",
+    type=click.Choice(BEST_FIRST),
+    help="Format of the files that are read, if the task has several. The default is the one that "
+    "keeps the types of values best.",
+)
+@click.option("--epoch", type=int, help="Read the crawl that has the run of this epoch.")
+@click.option("--id", "id", default="", help="Read a crawl of the task of this id.")
+@click.option("--skip-missing", is_flag=True, help="Leave out files that are in no folder.")
+@click.option("--json", "as_json", is_flag=True, help="Print the list of tasks as one JSON object.")
+def items(
+    task: str | None,
+    folders: tuple[str, ...],
+    file: str | None,
+    output: str | None,
+    fresh: str | None,
+    format: str | None,
+    source: str | None,
+    epoch: int | None,
+    id: str,
+    skip_missing: bool,
+    as_json: bool,
+) -> int:
+    """Write the items of TASK, over all runs of its last crawl. Without TASK, list the tasks.
+
+    It reads the files that workers wrote on this machine, and needs no cluster. A crawl that goes
+    on has its items so far.
+    """
+    if task is not None and as_json:
+        raise Unusable(
+            "--json: is for the list of tasks; the items of a task are JSON lines anyway"
+        )
+    if output is not None and fresh is not None:
+        raise Unusable("-o and -O: both given; give one of them")
+    folders = folders or (_usual_folder(file),)
+    if task is None:
+        return _list(folders, as_json)
+    found = items_of(
+        task, *folders, format=source or "", id=id, epoch=epoch, skip_missing=skip_missing
+    )
+    for note in found.notes:
+        _say(note)
+    target = output if fresh is None else fresh
+    try:
+        count = _write(found, target or STANDARD_OUTPUT, format or "", fresh is not None)
+    except BrokenPipeError:  # nobody reads on, as with `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    if found.state == GOING_ON:
+        _say(f"the crawl of {task} has not ended: {counted(count, 'item')} so far")
+    return 0
+
+
+def _usual_folder(file: str | None) -> str:
+    """The folder of items in the settings. Raises ConfigError."""
+    from crawler.settings import config
+
+    settings = config.load(file, os.environ)
+    return str(Path(settings.folder, settings.worker.items))
+
+
+def _write(found: TaskItems, target: str, format: str, fresh: bool) -> int:
+    """Write the items to a target. Returns how many. Raises ConfigError and OSError."""
+    if target == STANDARD_OUTPUT and format in ("", "jsonl"):
+        return _print(found)
+    _refuse_its_own(found, target)
+    from crawler.engine.items.sinks.targets import open_sink, public
+
+    sink = open_sink(target, found.name, found.name, fresh=fresh, kind=format)
+    count = 0
+    try:
+        sink.open()
+        for item in found:
+            sink.write(item)
+            count += 1
+    finally:
+        sink.close()
+    if target != STANDARD_OUTPUT:
+        click.echo(f"{counted(count, 'item')} of {found.name} in {public(target)}")
+    return count
+
+
+def _print(found: Iterable[dict[str, Any]]) -> int:
+    """Print items as JSON lines. Returns how many."""
+    count = 0
+    write = sys.stdout.buffer.write
+    for item in found:
+        write(to_line(item))
+        count += 1
+    sys.stdout.buffer.flush()
+    return count
+
+
+def _refuse_its_own(found: TaskItems, target: str) -> None:
+    """Refuse to write to a file that is read. Raises Unusable."""
+    if Path(target).resolve() in {source.now().resolve() for source in found.sources}:
+        raise Unusable(f"-o {target}: the items are read from this file; name another one")
+
+
+def _list(folders: Iterable[str], as_json: bool) -> int:
+    """Show the tasks of these folders. Returns the exit status."""
+    rows = list(_rows(tasks_in(*folders)))
+    if as_json:
+        click.echo(json.dumps({"tasks": rows}, ensure_ascii=False))
+    else:
+        headers = ("TASK", "ID", "RUNS", "ITEMS", "BYTES", "STATE")
+        show_table(
+            headers, [["?" if cell is None else cell for cell in row.values()] for row in rows]
+        )
+    return FAILED if any(row["items"] is None for row in rows) else 0
+
+
+def _rows(tasks: Iterable[TaskItems]) -> Iterator[dict[str, Any]]:
+    for task in tasks:
+        yield {
+            "task": task.name,
+            "id": task.id,
+            "runs": len(task.epochs),
+            "items": _count(task),
+            "bytes": task.bytes,
+            "state": task.state,
+        }
+
+
+def _count(task: TaskItems) -> int | None:
+    """The items of a task; None if a file is damaged, which is told."""
+    try:
+        return task.count()
+    except ItemsDamaged as error:
+        _say(str(error))
+        return None
+
+
+def _say(message: str) -> None:
+    """Tell people something that is not the result."""
+    click.echo(f"crawler: {message}", err=True)

@@ -1,0 +1,163 @@
+"""Finds the crawls of a task from what its folders hold, and says which one counts.
+
+A run that goes on belongs to the crawl that it goes on with. A run that begins anew begins another
+crawl, and what was there before is superseded.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from crawler.errors import NotFound
+from crawler.items.failures import ItemsDamaged
+from crawler.items.names import PART, RUNS, Stem, folder_name, parsed_name, parsed_stem
+
+Limit: TypeAlias = int | tuple[int, int]
+"""How much of a file counts: so many bytes, or so many parts of a folder and rows of the next."""
+
+
+@dataclass(frozen=True)
+class Crawl:
+    """One crawl of a task: the runs that went on with each other, and the stems of their files."""
+
+    id: str
+    """The task's id, as it stands in the names of files."""
+    epochs: tuple[int, ...]
+    """Those of its runs, in order."""
+    stems: tuple[str, ...]
+    limits: Mapping[str, Limit] = field(default_factory=dict)
+    """Name of a file → how much of it counts."""
+    is_told: bool = True
+    """Whether a `.runs` tells of it. Otherwise it is known by its file alone."""
+
+    @property
+    def rank(self) -> tuple[int, str, int]:
+        """Later crawls have higher ranks: ids rise with time, and so do the epochs of an id."""
+        return int(self.id) if self.id.isdecimal() else -1, self.id, self.epochs[-1]
+
+
+class Folders:
+    """The folders of one task, perhaps from several machines, and the files in them."""
+
+    def __init__(self, folders: Sequence[Path]) -> None:
+        self._folders = [folder for folder in folders if folder.is_dir()]
+        self._files: dict[str, dict[str, list[Path]]] = {}
+        for folder in self._folders:
+            for path in sorted(folder.iterdir()):
+                if named := parsed_name(path.name):
+                    stem, format = named
+                    self._files.setdefault(stem, {}).setdefault(format, []).append(path)
+
+    def crawls(self) -> list[Crawl]:
+        """All crawls, the one that counts last. Raises ItemsDamaged for a bad `.runs`."""
+        told = list(_told_crawls(self._folders))
+        known = {stem for crawl in told for stem in crawl.stems}
+        alone = [
+            Crawl(stem.id, (stem.epoch,), (name,), is_told=False)
+            for name in self._files.keys() - known
+            if (stem := parsed_stem(name))
+        ]
+        return sorted([*told, *alone], key=lambda crawl: crawl.rank)
+
+    def files(self, stem: str) -> Mapping[str, Path]:
+        """Format → the file of a stem. Of several copies, that of a crawl that has ended counts,
+        and else the longest."""
+        found = self._files.get(stem, {})
+        return {format: max(paths, key=_completeness) for format, paths in found.items()}
+
+
+def chosen(crawls: Sequence[Crawl], task: str, id: str = "", epoch: int | None = None) -> Crawl:
+    """The crawl of that id and with a run of that epoch. Without either, the one that counts.
+
+    Raises NotFound.
+    """
+    fitting = [
+        crawl
+        for crawl in crawls
+        if (not id or crawl.id == folder_name(id)) and (epoch is None or epoch in crawl.epochs)
+    ]
+    if fitting:
+        return fitting[-1]
+    wanted = " ".join(
+        [*([f"id {id}"] if id else []), *([] if epoch is None else [f"epoch {epoch}"])]
+    )
+    has = "; ".join(f"id {crawl.id}: {_listed(crawl.epochs)}" for crawl in crawls[-5:])
+    raise NotFound(f"{task!r} has no run of {wanted}; allowed are the epochs of {has}")
+
+
+def _told_crawls(folders: Iterable[Path]) -> Iterator[Crawl]:
+    """The crawls of which the `.runs` of these folders tell, all lines together."""
+    runs: dict[Stem, dict[str, Any]] = {}
+    for folder in folders:
+        for line in _lines(folder / RUNS):
+            run = runs.setdefault(Stem(folder_name(line["id"]), line["epoch"]), {"limits": {}})
+            run["files"] = line["files"]
+            run["limits"].update(line.get("limits", {}))
+    crawls: dict[tuple[str, str], list[Stem]] = {}
+    for key in sorted(runs, key=lambda run: run.epoch):
+        crawls.setdefault((key.id, runs[key]["files"][0]), []).append(key)
+    for (id, _), keys in crawls.items():
+        last = runs[keys[-1]]
+        epochs = tuple(key.epoch for key in keys)
+        yield Crawl(id, epochs, tuple(last["files"]), _limits(last["limits"]))
+
+
+def _lines(path: Path) -> Iterator[dict[str, Any]]:
+    """The lines of a `.runs`. Raises ItemsDamaged. A line without an end was not written whole."""
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return
+    for number, line in enumerate(data.split(b"\n")[:-1], 1):
+        try:
+            found = json.loads(line)
+        except ValueError:
+            found = None
+        if not _is_run(found):
+            raise ItemsDamaged(path, "it is no line about a run", number)
+        yield found
+
+
+def _is_run(line: Any) -> bool:
+    return (
+        isinstance(line, dict)
+        and isinstance(line.get("id"), str)
+        and type(line.get("epoch")) is int
+        and isinstance(line.get("files"), list)
+        and bool(line["files"])
+        and all(isinstance(stem, str) and parsed_stem(stem) for stem in line["files"])
+        and isinstance(line.get("limits", {}), dict)
+    )
+
+
+def _limits(told: Mapping[str, Any]) -> dict[str, Limit]:
+    """The limits of files. What is no number limits nothing: a file to which others write, too."""
+    limits: dict[str, Limit] = {}
+    for name, limit in told.items():
+        if type(limit) is int:
+            limits[name] = limit
+        elif isinstance(limit, list) and [type(each) for each in limit] == [int, int]:
+            limits[name] = (limit[0], limit[1])
+    return limits
+
+
+def _completeness(path: Path) -> tuple[bool, int]:
+    return not path.name.endswith(PART), size_of(path)
+
+
+def size_of(path: Path) -> int:
+    """The bytes of a file, or of all files in a folder; 0 if it is gone."""
+    try:
+        if path.is_dir():
+            return sum(each.stat().st_size for each in path.iterdir())
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def _listed(epochs: Sequence[int]) -> str:
+    return ", ".join(map(str, epochs))

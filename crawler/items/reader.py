@@ -1,0 +1,224 @@
+"""Reads the items of a task over all runs of its crawl, from the folders of one or more machines.
+
+    for item in items_of("books", "items"):
+        ...
+
+Nothing is held in memory but the items that are being read.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+from crawler.errors import InvalidArgument, NotFound
+from crawler.items.crawls import Crawl, Folders, chosen, size_of
+from crawler.items.failures import ItemsMissing
+from crawler.items.formats import BEST_FIRST, GZ, SQLITE
+from crawler.items.names import RUNS, file_name, folder_name, parsed_name
+from crawler.items.source import Source
+
+ENDED, GOING_ON, UNKNOWN, INCOMPLETE = "ended", "going on", "not known", "incomplete"
+Item = dict[str, Any]
+
+_LOSSES = {
+    "csv": "CSV has texts alone: numbers, truth values and what is nested have lost their types",
+    "xml": "XML has texts, lists and dicts: numbers and truth values have lost their types",
+    "parquet": "Parquet has no lists and dicts of items: they are texts of JSON",
+}
+_TABLES = (SQLITE, "parquet")
+
+
+class TaskItems:
+    """The items of one task, from the files of its crawl. It can be read several times."""
+
+    def __init__(
+        self,
+        name: str,
+        crawl: Crawl,
+        sources: Sequence[Source],
+        missing: Sequence[str],
+        others: int,
+    ) -> None:
+        """`others` is how many crawls of the task are not read."""
+        self.name = name
+        self.id = crawl.id
+        self.epochs = crawl.epochs
+        """The epochs of the runs of the crawl."""
+        self.sources = sources
+        """The files, in the order of their runs."""
+        self.missing = missing
+        """The files that are in no folder."""
+        self.state = _state(crawl, sources, missing)
+        """ENDED, GOING_ON, INCOMPLETE, or UNKNOWN: nothing tells of the runs of older versions."""
+        self.notes = list(_notes(crawl, sources, missing, others))
+        """What people should know of these items."""
+
+    @property
+    def bytes(self) -> int:
+        """How long the files are together."""
+        return sum(size_of(source.now()) for source in self.sources)
+
+    def __iter__(self) -> Iterator[Item]:
+        """Yield the items as they were yielded, as far as the format keeps it. Raises ItemsDamaged,
+        OSError."""
+        for source in self.sources:
+            yield from _reader(source.format)(source)
+
+    def count(self) -> int:
+        """How many items there are. Raises ItemsDamaged, OSError."""
+        return sum(_counter(source.format)(source) for source in self.sources)
+
+
+def items_of(
+    task: str,
+    *folders: str | Path,
+    format: str = "",
+    id: str = "",
+    epoch: int | None = None,
+    skip_missing: bool = False,
+) -> TaskItems:
+    """Find the items of a task. The last crawl of its newest id counts.
+
+    `folders` are the folders of items of one or more machines (`worker.items`); without any,
+    `items`. `format` is the format to read; without one, the one that keeps types best. `id` and
+    `epoch` choose another crawl: the one that has that run. `skip_missing` leaves out files that
+    are in no folder.
+
+    Raises NotFound, InvalidArgument for an unknown format, ItemsMissing, and ItemsDamaged.
+    """
+    if format and format not in BEST_FIRST:
+        raise InvalidArgument(f"format: {format!r} given; allowed: {', '.join(BEST_FIRST)}")
+    paths = _checked(folders or ("items",))
+    found = Folders([path / folder_name(task) for path in paths])
+    crawls = found.crawls()
+    if not crawls:
+        raise NotFound(_unknown(task, paths))
+    crawl = chosen(crawls, task, id, epoch)
+    sources, missing = _sources(crawl, found, format)
+    if missing and not skip_missing:
+        raise ItemsMissing(
+            f"{', '.join(missing)}: in no folder of {task!r} ({_listed(paths)}); give the folder of"
+            " the machine that has it with --folder too, or leave it out with --skip-missing"
+        )
+    return TaskItems(task, crawl, sources, missing, len(crawls) - 1)
+
+
+def tasks_in(*folders: str | Path) -> Iterator[TaskItems]:
+    """The items of all tasks that have files in these folders. Raises NotFound, ItemsDamaged."""
+    for name in _names(_checked(folders or ("items",))):
+        yield items_of(name, *folders, skip_missing=True)
+
+
+def _checked(folders: Sequence[str | Path]) -> list[Path]:
+    paths = [Path(folder) for folder in folders]
+    if missing := [path for path in paths if not path.is_dir()]:
+        raise NotFound(
+            f"{_listed(missing)}: no such folder of items; name the one of a worker (worker.items)"
+            " with --folder"
+        )
+    return paths
+
+
+def _names(paths: Sequence[Path]) -> list[str]:
+    """The tasks with files in these folders."""
+    below = [folder for path in paths for folder in path.iterdir() if folder.is_dir()]
+    return sorted({unquote(folder.name) for folder in below if _has_items(folder)})
+
+
+def _has_items(folder: Path) -> bool:
+    return any(path.name == RUNS or parsed_name(path.name) for path in folder.iterdir())
+
+
+def _unknown(task: str, paths: Sequence[Path]) -> str:
+    names = _names(paths)
+    near = difflib.get_close_matches(task, names, n=3)
+    meant = f"did you mean {' or '.join(near)}? " if near else ""
+    return f"no items of {task!r} in {_listed(paths)}; {meant}crawler items lists the tasks there"
+
+
+def _sources(crawl: Crawl, found: Folders, wanted: str) -> tuple[list[Source], list[str]]:
+    """The files of a crawl, and the names of those that are missing."""
+    picked: list[Source] = []
+    missing: list[str] = []
+    for stem in crawl.stems:
+        files = found.files(stem)
+        format = next((each for each in ([wanted] if wanted else BEST_FIRST) if each in files), "")
+        if format:
+            picked.append(_source(crawl, file_name(stem, format), format, files[format]))
+        else:
+            missing.append(file_name(stem, wanted) if wanted else f"{stem}.*")
+    databases = [source.path for source in picked if source.format == SQLITE]
+    for source in picked:
+        if source.format == SQLITE:
+            source.later = tuple(databases[databases.index(source.path) + 1 :])
+    return picked, missing
+
+
+def _source(crawl: Crawl, name: str, format: str, path: Path) -> Source:
+    has_ended = crawl.is_told and path.name == name
+    return Source(path, format, crawl.limits.get(name), has_ended)
+
+
+def _state(crawl: Crawl, sources: Sequence[Source], missing: Sequence[str]) -> str:
+    """How far the crawl is. A file of an earlier run may stay as that run left it."""
+    if missing:
+        return INCOMPLETE
+    if sources[-1].is_part:
+        return GOING_ON
+    return ENDED if crawl.is_told else UNKNOWN
+
+
+def _notes(
+    crawl: Crawl, sources: Sequence[Source], missing: Sequence[str], others: int
+) -> Iterator[str]:
+    for name in missing:
+        yield f"{name} is in no folder; its items are left out"
+    if others and not crawl.is_told:
+        yield (
+            f"no {RUNS} tells of the runs of this task; only the items of its last run are read:"
+            f" {', '.join(str(source.path) for source in sources)}"
+        )
+    for source in sources:
+        if isinstance(source.limit, int) and size_of(source.now()) < source.limit:
+            yield f"{source.path} is shorter than its crawl left it; items are missing"
+    for format in dict.fromkeys(source.format.removesuffix(GZ) for source in sources):
+        if format in _LOSSES:
+            yield _LOSSES[format]
+
+
+def _reader(format: str) -> Callable[[Source], Iterator[Item]]:
+    """What reads a format. Only then its libraries are imported."""
+    if format in _TABLES:
+        from crawler.items import tables
+
+        return tables.sqlite_rows if format == SQLITE else tables.parquet_rows
+    from crawler.items import texts
+
+    return {
+        "jsonl": texts.json_lines,
+        "json": texts.json_array,
+        "csv": texts.csv_rows,
+        "xml": texts.xml_items,
+    }[format.removesuffix(GZ)]
+
+
+def _counter(format: str) -> Callable[[Source], int]:
+    """What counts the items of a format, without making each if it can."""
+    if format in _TABLES:
+        from crawler.items import tables
+
+        return tables.count_sqlite if format == SQLITE else tables.count_parquet
+    if format.removesuffix(GZ) == "jsonl":
+        from crawler.items.texts import count_lines
+
+        return count_lines
+    reader = _reader(format)
+    return lambda source: sum(1 for _ in reader(source))
+
+
+def _listed(paths: Sequence[Path]) -> str:
+    return ", ".join(map(str, paths))
