@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -19,7 +19,13 @@ from crawler.items.reader import GOING_ON
 from crawler.items.texts import to_line
 from crawler.plural import counted
 
+if TYPE_CHECKING:
+    from crawler.engine.items.sinks.sink import Sink
+
 STANDARD_OUTPUT = "-"
+DEPTH = 3000
+"""How deep calls may go; Python's own limit is 1,000. An item may be nested as deeply as its crawl
+could write it, and this command may stand deeper in calls than that crawl did."""
 FORMATS = ("jsonl", "json", "csv", "xml", "parquet")
 
 
@@ -85,6 +91,7 @@ def items(
         )
     if output is not None and fresh is not None:
         raise Unusable("-o and -O: both given; give one of them")
+    sys.setrecursionlimit(max(DEPTH, sys.getrecursionlimit()))
     folders = folders or (_usual_folder(file),)
     if task is None:
         return _list(folders, as_json)
@@ -117,9 +124,19 @@ def _write(found: TaskItems, target: str, format: str, fresh: bool) -> int:
     if target == STANDARD_OUTPUT and format in ("", "jsonl"):
         return _print(found)
     _refuse_its_own(found, target)
+    from crawler.cli.signals import interruptible
     from crawler.engine.items.sinks.targets import open_sink, public
 
     sink = open_sink(target, found.name, found.name, fresh=fresh, kind=format)
+    with interruptible():
+        count = _pour(found, sink)
+    if target != STANDARD_OUTPUT:
+        click.echo(f"{counted(count, 'item')} of {found.name} in {public(target)}")
+    return count
+
+
+def _pour(found: Iterable[dict[str, Any]], sink: Sink) -> int:
+    """Write items to a sink. Returns how many."""
     count = 0
     try:
         sink.open()
@@ -128,8 +145,6 @@ def _write(found: TaskItems, target: str, format: str, fresh: bool) -> int:
             count += 1
     finally:
         sink.close()
-    if target != STANDARD_OUTPUT:
-        click.echo(f"{counted(count, 'item')} of {found.name} in {public(target)}")
     return count
 
 

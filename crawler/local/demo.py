@@ -12,6 +12,8 @@ from crawler.api.service import Call
 from crawler.clock import Clock, SystemClock
 from crawler.demo.bookshop import BookshopServer
 from crawler.errors import ConfigError, CrawlerError, Retryable
+from crawler.items import items_of
+from crawler.items.formats import BEST_FIRST
 from crawler.local.cluster import LocalCluster
 from crawler.model.records import MAX_PAGE, Query, Resource, Spec, State
 from crawler.settings import config
@@ -72,7 +74,10 @@ def run_demo(
         with LocalCluster(file) as cluster:
             finished = _crawl(cluster, settings.tasks, progress, clock)
         progress.finish(finished, clock.monotonic() - started_s)
-        say(f"items: {Path(settings.folder, settings.worker.items).resolve()}/<task>/*.jsonl")
+        items = Path(settings.folder, settings.worker.items).resolve()
+        say(f"items: crawler items TASK --folder {items}")
+        if set(settings.crawl.sinks) & set(BEST_FIRST):
+            _check_files(finished, items)
         _judge(finished, site, say)
     finally:
         site.stop()
@@ -135,3 +140,14 @@ def _judge(finished: Sequence[Resource], site: BookshopServer, say: Callable[[st
     if items != books:
         raise DemoFailed(f"{items} items, but the bookshop has {books} books within robots.txt")
     say(f"{items} items: all {books} books of the shop that its robots.txt lets a crawler reach")
+
+
+def _check_files(finished: Sequence[Resource], items: Path) -> None:
+    """Check that the files of each task hold as many items as its worker counted."""
+    for resource in finished:
+        written = items_of(resource.name, items, id=resource.id).count()
+        if written != resource.counts.items:
+            raise DemoFailed(
+                f"{resource.name}: {written} items in its files, but its worker counted"
+                f" {resource.counts.items}"
+            )

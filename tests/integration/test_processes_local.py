@@ -369,7 +369,7 @@ def assert_all_books(shop, told, folder):
     books = shop.shop.expected()["books"]
     assert f"{books} items: all {books} books" in told
     assert total_of(told) == books
-    assert f"items: {folder}/items/<task>/*.jsonl" in told
+    assert f"items: crawler items TASK --folder {folder}/items" in told
     files = list((folder / "items").glob("*/*.jsonl"))
     assert {file.parent.name for file in files} == set(TASKS)
     assert sum(len(file.read_text().splitlines()) for file in files) == books
