@@ -1,5 +1,5 @@
-"""What each writer writes, the reader of a task's items reads: the same items, with their types as far
-as the format has them."""
+"""What each writer writes, the reader of a task's items reads: the same items, with their types as
+far as the format has them."""
 
 import datetime
 import json

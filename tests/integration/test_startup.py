@@ -182,6 +182,41 @@ def test_a_master_imports_no_engine():
     assert not imported(told, {"crawler.engine", "lxml", "parsel"})
 
 
+@pytest.fixture
+def items(tmp_path):
+    """The items of a task in JSON lines and in CSV: more than a pipe holds."""
+    folder = tmp_path / "items" / "shop"
+    folder.mkdir(parents=True)
+    (folder / "1-1.jsonl").write_text('{"n": 1}\n' * 50_000)
+    (folder / "1-1.csv").write_bytes(b"n\r\n" + b"1\r\n" * 50_000)
+    return tmp_path / "items"
+
+
+@pytest.mark.parametrize("arguments", [["shop"], ["shop", "--from", "csv"], []])
+def test_reading_items_imports_neither_engine_nor_cluster_nor_settings(items, arguments):
+    said, told = python(RUN, "items", *arguments, "--folder", items)
+    assert said
+    assert imported(told, {"crawler.items"})
+    assert not imported(told, CLUSTER | CRAWL | STORES | TEXTS | {"crawler.settings"})
+
+
+@pytest.mark.parametrize("format", ["jsonl", "csv", "json"])
+def test_items_that_nobody_reads_on_end_the_command_quietly(items, format):
+    command = [sys.executable, "-m", "crawler", "items", "shop", "--format", format]
+    process = subprocess.Popen(
+        [*command, "--folder", str(items)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        assert process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == 0
+
+
 @pytest.fixture(scope="module")
 def site():
     with Site() as site:

@@ -268,7 +268,7 @@ def test_the_format_that_was_asked_for_must_be_there(tmp_path):
     assert numbers(items_of("shop", tmp_path, format="csv")) == [2]
     with pytest.raises(ItemsMissing, match=r"1000-3\.xml\.gz"):
         items_of("shop", tmp_path, format="xml.gz")
-    with pytest.raises(InvalidArgument, match="'txt' given; allowed: jsonl, .*csv"):
+    with pytest.raises(InvalidArgument, match=r"'txt' given; allowed: jsonl, .*csv"):
         items_of("shop", tmp_path, format="txt")
 
 
@@ -346,7 +346,8 @@ def test_a_file_that_grows_gives_whole_records_wherever_it_ends(tmp_path, format
     ]
     assert counts == sorted(counts)
     assert {tuple(each) for each in counts} == {(), (1,), (1, 2)}
-    assert counts[0] == [] and counts[-1] == [1, 2]
+    assert counts[0] == []
+    assert counts[-1] == [1, 2]
 
 
 @pytest.mark.parametrize("format", WHOLE)

@@ -257,17 +257,17 @@ class _Stream(GrowingFile):
         self._put(self._packed(data))
 
     def close(self) -> None:
-        """Write the tail. The stream stays open: others may still write to it."""
-        stream, tail = self._stream, self._tail
-        self._tail = b""
-        if stream is not None:
-            self._put(tail)
+        """Write the tail, unless the stream has failed. It stays open: others may write to it."""
+        if self._stream is not None:
+            self._put(self._tail)
             self._stream = None
 
     def _put(self, data: bytes) -> None:
         assert self._stream is not None
-        self._stream.write(data)
-        self._stream.flush()
+        stream, self._stream = self._stream, None
+        stream.write(data)
+        stream.flush()
+        self._stream = stream
         self._end += len(data)
 
 
