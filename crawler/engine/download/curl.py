@@ -20,7 +20,7 @@ from gevent.event import AsyncResult
 from crawler.clock import Clock, SystemClock
 from crawler.engine.download.address_policy import AddressPolicy, numeric
 from crawler.engine.download.body_memory import BodyMemory
-from crawler.engine.download.curl_handle import new_handle, prepare
+from crawler.engine.download.curl_handle import Handle, new_handle, prepare
 from crawler.engine.download.curl_loop import CurlLoop
 from crawler.engine.download.curl_transfer import Transfer, fault
 from crawler.engine.download.decompress import expanded
@@ -69,9 +69,10 @@ class CurlFetcher:
         self._curl: CurlLoop | None = None
         self._looker: Any = None
         self._active: dict[Any, Transfer] = {}
+        """The transfers in libcurl, by its own handles."""
         self._aside: set[Transfer] = set()
         """The transfers that wait for an address, or whose body a native thread unpacks."""
-        self._idle: list[Any] = []
+        self._idle: list[Handle] = []
         self._most = MAX_TOTAL
         """The most requests in flight: each may need a descriptor."""
         self._queue: deque[tuple[Transfer, Name | None]] = deque()
@@ -110,7 +111,7 @@ class CurlFetcher:
         self.resolver.close()
         for transfer in active:
             self._held.give_back(transfer.size)
-            curl.remove(transfer.handle)
+            curl.remove(transfer.handle.curl)
             transfer.handle.close()
         while self._idle:
             self._idle.pop().close()
@@ -148,7 +149,7 @@ class CurlFetcher:
             self._break_off(transfer)
 
     def _is_active(self, transfer: Transfer) -> bool:
-        return transfer.handle is not None and self._active.get(transfer.handle) is transfer
+        return transfer.handle is not None and self._active.get(transfer.handle.curl) is transfer
 
     def _look_up(self, transfer: Transfer) -> None:
         if _NO_URL.search(transfer.call.url):
@@ -185,7 +186,7 @@ class CurlFetcher:
         transfer.handle = handle = self._handle(transfer.call)
         try:
             prepare(transfer, name, self._trusted)
-            self._curl.add(handle)
+            self._curl.add(handle.curl)
         except (pycurl.error, ValueError, TypeError) as error:
             handle.close()
             reason = "bad url" if isinstance(error, pycurl.error) else "bad request"
@@ -193,9 +194,9 @@ class CurlFetcher:
         except Exception as error:
             handle.close()
             raise fault(error, transfer.call) from error
-        self._active[handle] = transfer
+        self._active[handle.curl] = transfer
 
-    def _handle(self, call: FetchCall) -> Any:
+    def _handle(self, call: FetchCall) -> Handle:
         """A handle for a request. Raises FetchError if none can be made."""
         try:
             return self._idle.pop() if self._idle else new_handle(self._policy)
@@ -245,9 +246,9 @@ class CurlFetcher:
 
     def _break_off(self, transfer: Transfer) -> None:
         assert self._curl is not None  # nothing is active after the end
-        del self._active[transfer.handle]
+        del self._active[transfer.handle.curl]
         self._let_go(transfer)
-        self._curl.remove(transfer.handle)
+        self._curl.remove(transfer.handle.curl)
         self._recycle(transfer.handle, "")
         if self._queue:  # not at once: whoever cancels may cancel those that wait, too
             gevent.get_hub().loop.run_callback(self._send_waiting)
@@ -264,8 +265,8 @@ class CurlFetcher:
             raise answer
         return answer  # type: ignore[no-any-return]
 
-    def _end(self, handle: Any, code: int, message: str) -> None:
-        transfer = self._active.pop(handle, None)
+    def _end(self, curl: Any, code: int, message: str) -> None:
+        transfer = self._active.pop(curl, None)
         if transfer is None or self._curl is None:
             return
         answer: FetchAnswer | FetchError
@@ -274,9 +275,8 @@ class CurlFetcher:
         except Exception as error:
             answer = fault(error, transfer.call)
         self._let_go(transfer)
-        method = handle.method
-        self._curl.remove(handle)
-        self._recycle(handle, method)
+        self._curl.remove(curl)
+        self._recycle(transfer.handle, transfer.handle.method)
         self._send_waiting()
         self._hand_over(transfer, answer)
 
@@ -360,7 +360,7 @@ class CurlFetcher:
         except Exception:
             log.error("the receiver of an answer failed", exc_info=True)
 
-    def _recycle(self, handle: Any, method: str) -> None:
+    def _recycle(self, handle: Handle, method: str) -> None:
         """Keep the handle of a GET for reuse. Other handles have options that would remain set."""
         if method == "GET" and len(self._idle) < MAX_IDLE_HANDLES:
             self._idle.append(handle)
