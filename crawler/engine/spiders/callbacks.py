@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from types import GeneratorType
 from typing import Any
 
 from crawler import coroutines
@@ -98,6 +99,8 @@ def many(result: Any) -> Iterable[Any]:
     """The result of a callback as an iterable: a generator, a list, one output, or None."""
     if result is None:
         return ()
+    if type(result) is GeneratorType:  # as nearly all are; the full check takes longer
+        return result
     if isinstance(result, (Request, str)) or is_item(result) or not isinstance(result, Iterable):
         return coroutines.outputs(result) if coroutines.are_awaited(result) else (result,)
     return result
