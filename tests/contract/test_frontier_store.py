@@ -2,13 +2,15 @@
 
 from array import array
 
+import gevent
 import pytest
 
 from crawler.clock import ManualClock
 from crawler.engine.frontier import sqlite_journal, sqlite_store
 from crawler.engine.frontier.memory_store import MemoryStore
 from crawler.engine.frontier.sqlite_store import SqliteStore
-from crawler.engine.frontier.store import Rest, StaleRun, Step, Waiting
+from crawler.engine.frontier.store import Rest, StaleRun, Step, StoreFailed, StoreInUse, Waiting
+from tests.waiting import PATIENCE_S
 
 
 class InMemory:
@@ -26,7 +28,7 @@ class InFiles:
         self._folder, self._clock = folder / "kept", clock
 
     def again(self):
-        return SqliteStore(self._folder, self._clock.monotonic)
+        return SqliteStore(self._folder, self._clock.monotonic, self._clock)
 
 
 @pytest.fixture
@@ -268,3 +270,60 @@ def test_many_steps_are_folded_and_mean_the_same(place, monkeypatch):
             known.update(new_marks)
         store.close(is_clean=turn % 2 == 0)
     assert known
+
+
+def opening(store, epoch, patience_s):
+    """A greenlet that opens a store for a later run. It returns what it found, or the error."""
+
+    def opened():
+        try:
+            return store.open(epoch, patience_s)
+        except StoreFailed as error:
+            return error
+
+    return gevent.spawn(opened)
+
+
+def pass_time(clock, duration_s, until=lambda: False):
+    for _ in range(int(duration_s * 10)):
+        if until():
+            return
+        clock.advance(0.1)
+        gevent.sleep(0.002)  # a native thread may have something to do
+
+
+def test_a_run_waits_until_the_one_before_lets_go(place, clock):
+    first = place.again()
+    first.open(3)
+    second = place.again()
+    later = opening(second, 4, 20.0)
+    pass_time(clock, 5.0)
+    assert not later.ready()
+    first.write(Step(added=[waiting(0)], state={"last": "word"}))
+    first.close(is_clean=True)
+    pass_time(clock, 14.0, later.ready)
+    found = later.get(timeout=PATIENCE_S)
+    second.close()
+    assert (found.epoch, found.waiting, found.is_clean) == (4, 1, True)
+    assert found.state == {"last": "word"}
+
+
+def test_a_run_that_does_not_let_go_is_fenced_or_keeps_its_store(place, clock):
+    """The process of the first may be stopped, and goes on some time."""
+    first, second = place.again(), place.again()
+    if first is second:
+        pytest.skip("in memory there is one object for all runs")
+    first.open(3)
+    later = opening(second, 4, 2.0)
+    pass_time(clock, 5.0, later.ready)
+    if isinstance(later.get(timeout=PATIENCE_S), StoreInUse):
+        first.write(Step(added=[waiting(0)]))
+        first.close()
+        assert left(place)[0].waiting == 1
+        return
+    with pytest.raises(StaleRun):
+        first.write(Step(added=[waiting(0)]))
+    first.close()
+    second.write(Step(added=[waiting(1)]))
+    second.close()
+    assert ids(left(place)[1]) == [1]

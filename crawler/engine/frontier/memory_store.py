@@ -10,9 +10,11 @@ from typing import TypeVar
 
 from crawler.clock import Clock, SystemClock
 from crawler.engine.frontier.seen import LoggedSeen
-from crawler.engine.frontier.store import Found, Rest, StaleRun, Step, Waiting
+from crawler.engine.frontier.store import LOOK_S, Found, Rest, StaleRun, Step, Waiting
 
 T = TypeVar("T")
+
+_NONE = -1
 
 
 class MemoryStore:
@@ -22,7 +24,9 @@ class MemoryStore:
 
     def __init__(self, clock: Clock | None = None) -> None:
         self._clock = clock or SystemClock()
-        self._epoch = self._run = 0
+        self._epoch = 0
+        self._run = _NONE
+        """The epoch of the run that uses the store."""
         self._used, self._is_clean = False, True
         self._waiting: dict[int, tuple[float, Waiting]] = {}
         self._held: set[int] = set()
@@ -35,8 +39,11 @@ class MemoryStore:
         self._rests: dict[str, tuple[float, Rest]] = {}
         self._state: dict[str, str] = {}
 
-    def open(self, epoch: int | None = None) -> Found:
+    def open(self, epoch: int | None = None, patience_s: float = 0.0) -> Found:
         """Begin a run. Raises StaleRun."""
+        until_s = self._clock.monotonic() + patience_s
+        while self._run != _NONE and (left_s := until_s - self._clock.monotonic()) > 0:
+            self._clock.sleep(min(LOOK_S, left_s))
         if epoch is not None and epoch <= self._epoch:
             raise StaleRun(f"epoch {epoch} is over: the last one is {self._epoch}")
         is_new, is_clean = not self._used, self._is_clean
@@ -105,13 +112,13 @@ class MemoryStore:
 
     def close(self, is_clean: bool = False) -> None:
         """End the run."""
-        self._run, self._is_clean = -1, self._is_clean or is_clean
+        self._run, self._is_clean = _NONE, self._is_clean or is_clean
 
     def clear(self) -> None:
         """Forget everything, and end the run."""
         epoch = self._epoch
         self.__init__(self._clock)  # type: ignore[misc]
-        self._epoch, self._run = epoch, -1
+        self._epoch = epoch
 
     def _seen_again(self) -> LoggedSeen:
         seen = LoggedSeen()

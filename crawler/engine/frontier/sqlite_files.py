@@ -43,15 +43,26 @@ def connected(folder: Path) -> sqlite3.Connection:
     import sqlite3  # most crawls keep nothing
 
     _prepare_folder(folder)
-    database = sqlite3.connect(
-        folder / NAME, timeout=0, isolation_level=None, check_same_thread=False
-    )
+    path = folder / NAME
+    file = _identity(path)
+    database = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
     try:
         _prepare(database)
+        if file is None or _identity(path) != file:
+            raise StoreInUse(f"{folder} was removed just now by another process; try again")
     except BaseException:
         database.close()
         raise
     return database
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Which file it is; None if there is none. Another process may have removed it meanwhile."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _prepare_folder(folder: Path) -> None:
@@ -61,9 +72,13 @@ def _prepare_folder(folder: Path) -> None:
         raise StoreFailed(f"{folder} is a file; the state of a crawl needs a folder: name another")
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        os.close(os.open(folder / NAME, os.O_RDWR | os.O_CREAT, OWNERS))
+        # If this process has a file open already, to close it here too would end its lock.
+        with contextlib.suppress(FileExistsError):
+            os.close(os.open(folder / NAME, os.O_RDWR | os.O_CREAT | os.O_EXCL, OWNERS))
         for path in _files(folder):
             path.chmod(OWNERS)
+    except FileNotFoundError as error:
+        raise StoreInUse(f"{folder} is removed just now by another process; try again") from error
     except OSError as error:
         raise StoreFailed(
             f"the state of the crawl cannot be kept in {folder}: {error.strerror}; name a folder in"
@@ -162,15 +177,18 @@ def drop_seen(folder: Path, kept: str) -> None:
             path.unlink(missing_ok=True)
 
 
-def emptied(database: sqlite3.Connection) -> None:
-    """Forget everything in one step, so that a kill between two files leaves no half of it."""
+def remove(database: sqlite3.Connection, folder: Path) -> None:
+    """Remove the files of a store, and its folder if that is empty then. The lock holds until the
+    database is closed.
+
+    First all is forgotten in one step, so that a kill between two files leaves no half of it. Then
+    the WAL is given up: its file is removed by its name when a database is closed, and by then it
+    may be that of another process.
+    """
     with transaction(database):
         for table in ("run", "step", "chunk", "later"):
             database.execute(f"DELETE FROM {table}")
-
-
-def remove(folder: Path) -> None:
-    """Remove the files of a store, and its folder if that is empty then."""
+    database.execute("PRAGMA journal_mode = MEMORY")
     for path in _files(folder):
         path.unlink(missing_ok=True)
     with contextlib.suppress(OSError):

@@ -109,9 +109,8 @@ class SqliteJournal:
 
     def clear(self) -> None:
         """Remove the files."""
-        sqlite_files.emptied(self._database)
+        sqlite_files.remove(self._database, self._folder)
         self.let_go()
-        sqlite_files.remove(self._folder)
 
     def let_go(self) -> None:
         """Close the files as they are."""

@@ -12,16 +12,19 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from gevent.event import AsyncResult
 from gevent.threadpool import ThreadPool
 
+from crawler.clock import Clock, SystemClock
 from crawler.engine.frontier import seen_file, sqlite_files
 from crawler.engine.frontier.seen import LoggedSeen
-from crawler.engine.frontier.store import Found, StaleRun, Step, Waiting
+from crawler.engine.frontier.store import LOOK_S, Found, StaleRun, Step, StoreInUse, Waiting
 from crawler.logs import get_logger
+from crawler.supervision import Supervisor
 
 if TYPE_CHECKING:
     from crawler.engine.frontier.sqlite_journal import Snapshot, SqliteJournal
@@ -40,13 +43,19 @@ CLEAN_MARKS = 100_000
 class SqliteStore:
     """Keeps the state of one crawl in a folder."""
 
-    def __init__(self, folder: Path, now_s: Callable[[], float] = time.time) -> None:
-        """`now_s` is wall time, because a later process has to know how long it was away."""
+    def __init__(
+        self, folder: Path, now_s: Callable[[], float] = time.time, clock: Clock | None = None
+    ) -> None:
+        """`now_s` is wall time, because a later process has to know how long it was away. `clock`
+        measures how long `open` waits."""
         self.place = str(folder)
         self._folder = folder
         self._now_s = now_s
+        self._clock = clock or SystemClock()
         self._threads: list[ThreadPool] = []
         """One for the journal, one for the file of the seen set."""
+        self._made_journals: list[SqliteJournal] = []
+        """What a thread has opened, whether its caller has heard of it or was killed before."""
         self._journal: SqliteJournal | None = None
         self._snapshot: AsyncResult[Any] | None = None
         """The file of the seen set that is being written."""
@@ -56,11 +65,24 @@ class SqliteStore:
         self._ever_held = 0
         """How many fingerprints had been kept back when the file was begun."""
 
-    def open(self, epoch: int | None = None) -> Found:
+    def open(self, epoch: int | None = None, patience_s: float = 0.0) -> Found:
         """Begin a run. Raises StaleRun, StoreInUse, StoreDamaged and StoreFailed."""
+        until_s = self._clock.monotonic() + patience_s
+        while True:
+            try:
+                return self._open(epoch)
+            except StoreInUse:
+                left_s = until_s - self._clock.monotonic()
+                if left_s <= 0:
+                    raise
+            self._clock.sleep(min(LOOK_S, left_s))
+
+    def _open(self, epoch: int | None) -> Found:
         self._threads = [ThreadPool(1), ThreadPool(1)]
         try:
-            self._journal, found = self._in_thread(lambda: self._opened(epoch))
+            self._journal, found = self._in_thread(
+                partial(self._opened, epoch, self._made_journals)
+            )
         except BaseException:
             self._end()
             raise
@@ -116,15 +138,12 @@ class SqliteStore:
             raise StaleRun(f"{self.place}: this run is over")
         return self._journal
 
-    def _opened(self, epoch: int | None) -> tuple[SqliteJournal, Found]:
+    def _opened(self, epoch: int | None, made: list[SqliteJournal]) -> tuple[SqliteJournal, Found]:
         from crawler.engine.frontier.sqlite_journal import SqliteJournal  # most keep nothing
 
         journal = SqliteJournal(self._folder, self._now_s)
-        try:
-            return journal, journal.load(epoch)
-        except BaseException:
-            journal.let_go()
-            raise
+        made.append(journal)
+        return journal, journal.load(epoch)
 
     def _begin_snapshot(self, journal: SqliteJournal) -> None:
         if self._snapshot is None and self._made is None and not journal.seen.held:
@@ -148,10 +167,13 @@ class SqliteStore:
         return made
 
     def _end(self) -> None:
+        """Let go of the files when the threads have ended. Who waits here may be killed: the next
+        run needs them all the same."""
+        threads, journals = self._threads, self._made_journals
         self._journal = self._snapshot = self._made = None
-        for threads in self._threads:
-            threads.kill()
-        self._threads = []
+        self._threads, self._made_journals = [], []
+        if threads:
+            Supervisor("store").spawn("end", _end, threads, journals).join()
 
     def _in_thread(self, step: Callable[[], T]) -> T:
         """Run a step in the native thread. An error is returned: gevent would print it."""
@@ -160,6 +182,19 @@ class SqliteStore:
             raise error
         value: T = result
         return value
+
+
+def _end(threads: Sequence[ThreadPool], journals: list[SqliteJournal]) -> None:
+    """End the threads, the last to write first. The lock is given up last of all."""
+    journal_thread, seen_thread = threads
+    seen_thread.kill()
+    journal_thread.apply(_let_go, (journals,))
+    journal_thread.kill()
+
+
+def _let_go(journals: Sequence[SqliteJournal]) -> None:
+    for journal in journals:
+        journal.let_go()
 
 
 def _caught(step: Callable[[], T], folder: Path) -> tuple[T | None, Exception | None]:

@@ -24,13 +24,16 @@ from crawler.errors import CrawlerError
 
 T = TypeVar("T")
 
+LOOK_S = 0.1
+"""The seconds between two looks whether the run before has let go of a store."""
+
 
 class StoreFailed(CrawlerError):
     """The store cannot keep the crawl's state. This ends the crawl; it can go on later."""
 
 
 class StoreInUse(StoreFailed):
-    """Another process uses the store."""
+    """Another run uses the store, and it cannot be taken away from it."""
 
 
 class StoreDamaged(StoreFailed):
@@ -124,11 +127,14 @@ class Store(Protocol):
     place: str
     """Where that is, for people."""
 
-    def open(self, epoch: int | None = None) -> Found:
+    def open(self, epoch: int | None = None, patience_s: float = 0.0) -> Found:
         """Begin a run. Nobody holds any request then.
 
-        Without an epoch, it is one more than the last. Raises StaleRun for an epoch that is not
-        later than the last, StoreInUse and StoreDamaged.
+        Without an epoch, it is one more than the last. If another run uses the store, this waits
+        for its end, at most `patience_s` seconds. After that, a store that can refuse the steps of
+        the other run takes over from it. One that cannot raises StoreInUse.
+
+        Raises StaleRun for an epoch that is not later than the last, and StoreDamaged.
         """
         ...
 

@@ -15,6 +15,8 @@ from crawler.engine.frontier import seen_file, sqlite_journal, sqlite_store
 from crawler.engine.frontier.asked import MOST, Asked
 from crawler.engine.frontier.sqlite_store import SqliteStore
 from crawler.engine.frontier.store import Step, StoreDamaged, StoreFailed, StoreInUse, Waiting
+from tests.source import ROOT
+from tests.switches import CUTS, cut_at_each_switch
 from tests.waiting import eventually
 
 
@@ -310,6 +312,60 @@ def test_two_stores_of_one_folder_exclude_each_other(tmp_path):
     first.write(Step(state={"a": "1"}))
     first.close()
     assert read_all(tmp_path)[0].state == {"a": "1"}
+
+
+LOOK = "import sys, pathlib; from crawler.engine.frontier.sqlite_store import SqliteStore\n"
+LOOK += "SqliteStore(pathlib.Path(sys.argv[1])).open()"
+
+
+def test_a_look_at_a_store_does_not_end_the_lock_that_this_process_has(tmp_path):
+    """POSIX gives up a lock when the process closes any descriptor of the file."""
+    first = SqliteStore(tmp_path)
+    first.open()
+    with pytest.raises(StoreInUse):
+        SqliteStore(tmp_path).open()
+    other = subprocess.run(
+        [sys.executable, "-c", LOOK, tmp_path], capture_output=True, text=True, cwd=ROOT
+    )
+    first.close()
+    assert "in use by another crawl" in other.stderr
+
+
+@pytest.mark.parametrize("cut", CUTS)
+def test_nothing_is_locked_after_a_run_that_is_cut_off_anywhere(tmp_path, cut):
+    def life():
+        store = SqliteStore(tmp_path)
+        try:
+            seen = store.open().seen
+            store.write(step_of(seen, len(seen), 10))
+        finally:
+            store.close(is_clean=True)
+
+    for _ in cut_at_each_switch(lambda: gevent.spawn(life), cut):
+        eventually(lambda: is_free(tmp_path), within_s=5.0)
+
+
+def is_free(folder):
+    try:
+        read_all(folder)
+    except StoreInUse:
+        return False
+    return True
+
+
+def test_who_waits_for_a_store_that_is_removed_gets_a_new_one(tmp_path):
+    """A lock on a file that has no name any more keeps nobody out."""
+    first = SqliteStore(tmp_path / "kept")
+    first.open()
+    first.write(Step(state={"old": "1"}))
+    later = SqliteStore(tmp_path / "kept")
+    waits = gevent.spawn(later.open, None, 10.0)
+    gevent.sleep(0.05)
+    first.clear()
+    assert waits.get(timeout=10.0).is_new
+    later.write(Step(state={"new": "1"}))
+    later.close()
+    assert read_all(tmp_path / "kept")[0].state == {"new": "1"}
 
 
 def test_a_file_of_another_version_is_refused_and_stays(tmp_path):
