@@ -6,14 +6,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from crawler.devtools import going_on
-from crawler.engine.crawl.resume import COUNTERS, Kept, open_store
+from crawler.engine.crawl.resume import Kept, open_store
 from crawler.engine.engine import Engine
 from crawler.engine.frontier.sqlite_store import SqliteStore
 from crawler.engine.frontier.store import StoreDamaged, StoreFailed
 from crawler.engine.items.sinks.sink import Sink, SinkMaker
 from crawler.errors import ConfigError, CrawlerError
 from crawler.items.names import folder_name
-from crawler.model.records import Counts, Spec, State
+from crawler.model.records import Spec, State
 from crawler.node.worker.runs import Run
 
 
@@ -57,7 +57,7 @@ class KeptTasks:
         kept = self._kept[run.name]
         try:
             if kept.is_done:
-                run.was_done(_counts(kept))
+                run.was_done(kept.counts)
             else:
                 self._left[run.name] = f"not begun; the same command goes on with {self._folder}"
                 run.execute(engine, sink, kept)
@@ -112,9 +112,3 @@ class KeptTasks:
 
     def _store(self, name: str) -> SqliteStore:
         return SqliteStore(self._folder / folder_name(name))
-
-
-def _counts(kept: Kept) -> Counts:
-    counted = kept.value(COUNTERS)
-    failures = sum(sum(counted[name].values()) for name in ("failed", "raised"))
-    return Counts(counted["pages"], counted["items"], failures, counted["seconds"])

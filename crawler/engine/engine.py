@@ -99,6 +99,10 @@ class Engine:
         """The names of all spiders."""
         return frozenset(self._spiders)
 
+    def settings_of(self, spec: Spec) -> CrawlSettings:
+        """The settings with which a task will be crawled. Raises NotFound and InvalidArgument."""
+        return settings_for(self._spider_of(spec), spec.parameters, self._settings)
+
     def adjust(self, crawl: Crawl, spec: Spec) -> None:
         """Change the settings of a crawl to those of its task, as far as they may change while it
         runs (settings/live.py). Raises InvalidArgument for bad settings."""
@@ -117,11 +121,9 @@ class Engine:
         settings do not allow the task's parameters, or if it lacks callbacks for which requests
         wait in the store.
         """
-        spider_class = self._spiders.get(spec.spider_name)
-        if spider_class is None:
-            has = ", ".join(sorted(self._spiders)) or "none"
-            raise NotFound(f"no spider {spec.spider_name!r} here; this worker has: {has}")
-        spider = make_spider(spider_class, spec.parameters, self._settings, self._trusts_tasks)
+        spider = make_spider(
+            self._spider_of(spec), spec.parameters, self._settings, self._trusts_tasks
+        )
         if kept is not None:
             look_for_callbacks(kept, spider)
         made: Sink = sink(spider) if callable(sink) else sink
@@ -130,3 +132,10 @@ class Engine:
         self._crawls.add(crawl)
         self.statistics.watch(crawl)
         return crawl
+
+    def _spider_of(self, spec: Spec) -> type[Spider]:
+        spider_class = self._spiders.get(spec.spider_name)
+        if spider_class is None:
+            has = ", ".join(sorted(self._spiders)) or "none"
+            raise NotFound(f"no spider {spec.spider_name!r} here; this worker has: {has}")
+        return spider_class

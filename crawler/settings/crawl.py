@@ -354,6 +354,11 @@ class CrawlSettings:
         least=0,
         most=3600,
     )
+    resume: bool = setting(
+        True,
+        "Whether a task that comes to a worker again goes on where it was. If not, it begins anew, "
+        "and nothing is kept.",
+    )
     sinks: Sequence[str] = setting(
         ["jsonl"],
         "Where items go. jsonl, json, csv, xml (each may end in .gz), parquet and sqlite are files "

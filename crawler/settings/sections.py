@@ -210,7 +210,7 @@ class SchedulerSettings:
     rebalance_moves: int = setting(
         0,
         "How many running tasks the leader may move at once to even out the load; 0 means none. A "
-        "crawl that moves starts from its beginning.",
+        "crawl that moves to another machine starts from its beginning.",
         least=0,
         most=100_000,
     )
@@ -326,6 +326,24 @@ class WorkerSettings:
 
 
 @dataclass(frozen=True)
+class FrontierSettings:
+    """Where a worker keeps what the crawls of its tasks still have to do, so that they go on."""
+
+    folder: str = setting(
+        "frontier",
+        "Folder of the states of the tasks. The workers of one machine share it.",
+    )
+    keep_s: float = setting(
+        604_800.0,
+        "A worker removes a state that no run has used for this long. A week outlasts a machine "
+        "that is away over some days off.",
+        unit="s",
+        least=1,
+        most=315_360_000,
+    )
+
+
+@dataclass(frozen=True)
 class LogSettings:
     """What a node logs, and how."""
 
@@ -350,6 +368,7 @@ class Settings:
     scheduler: SchedulerSettings = field(default_factory=SchedulerSettings)
     api: ApiSettings = field(default_factory=ApiSettings)
     worker: WorkerSettings = field(default_factory=WorkerSettings)
+    frontier: FrontierSettings = field(default_factory=FrontierSettings)
     crawl: CrawlSettings = field(default_factory=CrawlSettings)
     logs: LogSettings = field(default_factory=LogSettings)
     spiders: Sequence[Any] = ()

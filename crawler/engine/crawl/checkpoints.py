@@ -15,7 +15,7 @@ import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
-from typing import Any
+from typing import Any, TypeAlias
 
 from gevent import Greenlet
 from gevent.event import Event
@@ -43,6 +43,7 @@ from crawler.engine.frontier.store import Step, StoreFailed
 from crawler.engine.http import serialization
 from crawler.engine.items.sinks.marks import at_least
 from crawler.logs import get_logger
+from crawler.model.records import State
 from crawler.supervision import Supervisor
 
 log = get_logger(__name__)
@@ -58,6 +59,10 @@ DEAR_SHARE = 0.01
 thousands. Those of such a crawl may be some seconds old after a kill."""
 ENTRIES = 2000
 """The counts of so many hosts are encoded at once, which takes some milliseconds."""
+
+
+End: TypeAlias = tuple[State, str]
+"""How a crawl ended: DONE, or FAILED with a reason."""
 
 
 class NoCheckpoints:
@@ -85,13 +90,15 @@ class NoCheckpoints:
     def look(self) -> None:
         """Make a checkpoint if it is time. Called between two pages."""
 
-    def end(self) -> None:
-        """Make the last checkpoint, because the crawl stops before it is done."""
+    def end(self, is_done: bool = False) -> None:
+        """Make the last checkpoint: the crawl stops before it is done, or somebody will ask how it
+        ended."""
 
-    def close(self, is_done: bool, is_void: bool) -> None:
+    def close(self, is_done: bool, is_void: bool, end: End | None) -> None:
         """Close the store, or clear it if the crawl is done. Called after the items are written.
 
-        `is_void` says that it has failed and that nothing of it is worth keeping.
+        `is_void` says that it has failed and that nothing of it is worth keeping. `end` is how the
+        crawl ended; None if it was stopped, or could not be kept.
         """
 
 
@@ -184,20 +191,25 @@ class Checkpoints(NoCheckpoints):
         ):
             self._begin()
 
-    def end(self) -> None:
+    def end(self, is_done: bool = False) -> None:
         """Make the last checkpoint. Raises StoreFailed and SinkFailed."""
+        if is_done and not self._kept.remembers_end:
+            return
         self._wait()
         self._begin(is_last=True)
         self._wait()
         self._is_clean = True
 
-    def close(self, is_done: bool, is_void: bool) -> None:
+    def close(self, is_done: bool, is_void: bool, end: End | None) -> None:
         """Close the store, or clear it. Raises StoreFailed."""
         if self._under_way is not None:
             self._under_way.join()
-        if is_done and self._kept.remembers_end:
+        remembers = self._kept.remembers_end if is_done else self._kept.remembers_failure
+        if end is not None and remembers:
+            state, reason = end
+            done = json.dumps([state.value, reason])
             counts = json.dumps(self._counters())
-            self._kept.store.write(Step(state={COUNTERS: counts, DONE: "true"}))
+            self._kept.store.write(Step(state={COUNTERS: counts, DONE: done}))
             self._kept.store.close(is_clean=True)
         elif is_done or is_void:
             self._kept.store.clear()
@@ -261,7 +273,7 @@ class Checkpoints(NoCheckpoints):
         return self._changed({LIMITS: text})
 
     def _state(self, is_full: bool) -> dict[str, str]:
-        made = {COUNTERS: json.dumps(self._counters()), PLACES: self._places}
+        made = {COUNTERS: json.dumps(self._counters()), PLACES: self._places, **self._kept.texts}
         if is_full:
             began_s = self._clock.monotonic()
             made[SENDER] = json.dumps(self._sender.kept())

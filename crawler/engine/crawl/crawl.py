@@ -164,6 +164,11 @@ class Crawl:
             self._close_conditions.stop()
             self._woken.set()
 
+    def break_off(self) -> None:
+        """Stop, and do not wait for answers under way: not even with a store."""
+        self.stop()
+        self.stop()
+
     def run(self) -> None:
         """Crawl until nothing is left to fetch. It raises nothing for a fault; see `outcome`."""
         do_all(
@@ -241,11 +246,12 @@ class Crawl:
     def _keep(self) -> None:
         """Make the last checkpoint. A page that was broken off is not done, nor are its items: then
         the checkpoint before counts."""
-        if not (self.is_done or self._scraper.is_broken_off or self.counters.fault):
-            self._checkpoints.end()
+        if not (self._scraper.is_broken_off or self.counters.fault):
+            self._checkpoints.end(self.is_done)
 
     def _close_store(self) -> None:
-        self._checkpoints.close(self.is_done, self._is_void)
+        has_end = (self._is_idle_at_end or not self.stopped) and not self.counters.fault
+        self._checkpoints.close(self.is_done, self._is_void, self.outcome() if has_end else None)
 
     def _starting(self) -> Iterator[Any]:
         yield from callbacks.many(self.spider.start())

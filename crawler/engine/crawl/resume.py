@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from typing import Any
 
@@ -19,7 +19,7 @@ from crawler.engine.frontier.journal import Journal
 from crawler.engine.frontier.store import Found, Step, Store, StoreFailed
 from crawler.errors import InvalidArgument
 from crawler.logs import get_logger
-from crawler.model.records import Spec
+from crawler.model.records import Counts, Spec, State
 
 log = get_logger(__name__)
 
@@ -45,11 +45,31 @@ class Kept:
     """Whether requests whose callbacks are gone fail. Else they keep the crawl from its start."""
     places: Sequence[str] = ()
     """Where the items of this run go, by names that hold for later runs."""
+    remembers_failure: bool = False
+    """Whether the store also keeps that the crawl has failed, or has reached a limit. Only a crawl
+    that could not be kept, or whose items could not be written, then goes on."""
+    texts: Mapping[str, str] = field(default_factory=dict)
+    """What else the first step of this run keeps, by names that the crawl does not use."""
 
     @property
     def is_done(self) -> bool:
-        """Whether the crawl was done in an earlier run."""
+        """Whether the crawl had its end in an earlier run."""
         return DONE in self.found.state
+
+    @property
+    def end(self) -> tuple[State, str]:
+        """How it ended then: DONE, or FAILED with a reason."""
+        state, reason = self.value(DONE)
+        return State(state), reason
+
+    @property
+    def counts(self) -> Counts:
+        """What all earlier runs have counted."""
+        counted = self.value(COUNTERS)
+        if counted is None:
+            return Counts()
+        failures = sum(sum(counted[name].values()) for name in ("failed", "raised"))
+        return Counts(counted["pages"], counted["items"], failures, counted["seconds"])
 
     @property
     def places_before(self) -> Sequence[str] | None:
@@ -81,7 +101,7 @@ def open_store(
         anew(kept)
         store.clear()
         kept = replace(kept, found=store.open())
-    about = _about(spec)
+    about = about_of(spec)
     if kept.found.is_new:
         store.write(Step(state={ABOUT: json.dumps(about)}))
     elif kept.value(ABOUT) not in (None, about):
@@ -90,8 +110,9 @@ def open_store(
     return kept
 
 
-def _about(spec: Spec) -> list[Any]:
-    """The spider, and a digest of each of its arguments, which may be passwords."""
+def about_of(spec: Spec) -> list[Any]:
+    """What a store is about: the spider, and a digest of each of its arguments, which may be
+    passwords."""
     given = {name: value for name, value in spec.parameters.items() if name != "settings"}
     return [spec.spider_name, {name: _digest(value) for name, value in given.items()}]
 
