@@ -50,13 +50,17 @@ class Seen:
         cells[at] = mark
         self._size += 1
         self._room[number] -= 1
-        if not self._room[number]:
+        if self._room[number] <= 0:
             self._grow(number, cells)
         return True
 
     @classmethod
     def of(cls, segments: Sequence[array[int] | None], free_cells: Iterable[int]) -> Self:
-        """A set with these `segments` of another, and how many cells of each are free."""
+        """A set with these `segments` of another, and how many cells of each are free.
+
+        A segment that was copied just before it would have grown has no room. It grows with the
+        next fingerprint.
+        """
         made = cls()
         for number, (cells, free) in enumerate(zip(segments, free_cells, strict=True)):
             if cells:

@@ -2,6 +2,7 @@
 
 import random
 import tracemalloc
+from array import array
 
 import gevent
 import pytest
@@ -79,6 +80,14 @@ def test_a_set_comes_back_from_its_file_and_goes_on(tmp_path):
     assert all(again.add(mark) for mark in more)
     assert len(again) == len(known | more)
     assert sorted(again.take_news()) == sorted(more)
+
+
+def test_a_set_goes_on_whose_array_was_copied_just_before_it_grew():
+    full = array("Q", [8, 1, 2, 3, 4, 0, 0, 0])  # eight cells hold five
+    seen = Seen.of([full, *[None] * 8191], [3, *[0] * 8191])
+    assert seen.add(5)
+    assert len(seen.segments[0]) > 8, "with no free cell a search would not end"
+    assert [mark in seen for mark in (1, 2, 3, 4, 5, 6, 8)] == [True] * 5 + [False, True]
 
 
 def test_a_set_that_grows_while_it_is_written_has_all_it_had_before(tmp_path):
