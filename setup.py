@@ -39,7 +39,7 @@ setup(
     install_requires=requirements("requirements.txt"),
     extras_require={
         "local": requirements("requirements-local.txt"),
-        **{name: requirements(f"requirements-{name}.txt") for name in ("sql", "parquet")},
+        **{name: requirements(f"requirements-{name}.txt") for name in ("sql", "parquet", "redis")},
     },
     entry_points={"console_scripts": ["crawler = crawler.__main__:main"]},
 )

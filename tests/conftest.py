@@ -41,6 +41,17 @@ def etcd_store(shared_etcd):
     store.close()
 
 
+@pytest.fixture(scope="session")
+def shared_redis():
+    """One Redis for all tests, each of which takes names of its own."""
+    from tests.redis_servers import Redis
+
+    server = Redis()
+    server.start()
+    yield server
+    server.remove()
+
+
 @pytest.fixture
 def memory_store():
     store = MemoryStore()

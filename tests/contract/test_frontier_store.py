@@ -1,6 +1,7 @@
 """What every store of the frontier keeps: whole steps, in order, for one run at a time."""
 
 from array import array
+from uuid import uuid4
 
 import gevent
 import pytest
@@ -8,8 +9,11 @@ import pytest
 from crawler.clock import ManualClock
 from crawler.engine.frontier import sqlite_journal, sqlite_store
 from crawler.engine.frontier.memory_store import MemoryStore
+from crawler.engine.frontier.redis_server import Access, RedisServer
+from crawler.engine.frontier.redis_store import RedisStore
 from crawler.engine.frontier.sqlite_store import SqliteStore
 from crawler.engine.frontier.store import Rest, StaleRun, Step, StoreFailed, StoreInUse, Waiting
+from crawler.settings.redis_url import parsed
 from tests.waiting import PATIENCE_S
 
 
@@ -31,14 +35,30 @@ class InFiles:
         return SqliteStore(self._folder, self._clock.monotonic, self._clock)
 
 
+class InRedis:
+    """Each run has a store of its own, as each process has."""
+
+    def __init__(self, url, clock):
+        self.server = RedisServer(Access(parsed(url)))
+        self._name, self._clock = uuid4().hex, clock
+
+    def again(self):
+        return RedisStore(self.server, self._name, self._clock.monotonic)
+
+
 @pytest.fixture
 def clock():
     return ManualClock()
 
 
-@pytest.fixture(params=[InMemory, InFiles], ids=["memory", "sqlite"])
+@pytest.fixture(params=[InMemory, InFiles, InRedis], ids=["memory", "sqlite", "redis"])
 def place(request, tmp_path, clock):
-    return request.param(tmp_path, clock)
+    if request.param is not InRedis:
+        yield request.param(tmp_path, clock)
+        return
+    made = InRedis(request.getfixturevalue("shared_redis").url, clock)
+    yield made
+    made.server.close()
 
 
 def waiting(id, site="http://h", priority=0, wait_s=0.0):

@@ -27,7 +27,7 @@ from tests.waiting import PATIENCE_S
 
 CLUSTER = {"grpc", "google.protobuf", "pyetcd", "flask", "prometheus_client", "pluggy"}
 CRAWL = {"crawler.engine", "lxml", "parsel", "pycurl"}
-STORES = {"sqlite3", "sqlalchemy", "pyarrow"}
+STORES = {"sqlite3", "sqlalchemy", "pyarrow", "redis"}
 TEXTS = {"marshmallow", "yaml"}
 
 COMMAND_LINE = CLUSTER | CRAWL | STORES | TEXTS | {"gevent", "ssl", "logging", "subprocess"}

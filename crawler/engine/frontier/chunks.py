@@ -7,6 +7,7 @@ what waits.
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right, insort
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -101,14 +102,21 @@ class Rows:
         return row
 
 
-def grouped(requests: Sequence[Waiting]) -> Iterator[tuple[Row, Sequence[Waiting]]]:
-    """Divide new requests into rows. Their ids must ascend."""
-    start = 0
+def grouped(
+    requests: Sequence[Waiting], most_bytes: float = math.inf
+) -> Iterator[tuple[Row, Sequence[Waiting]]]:
+    """Divide new requests into rows. Their ids must ascend. `most_bytes` is how long the records of
+    a row may be together; a longer one has a row for itself."""
+    start, size = 0, 0
     for at in range(1, len(requests) + 1):
-        if at == len(requests) or requests[at].id - requests[start].id >= SPAN:
+        size += len(requests[at - 1].record)
+        if at == len(requests) or (
+            requests[at].id - requests[start].id >= SPAN
+            or size + len(requests[at].record) > most_bytes
+        ):
             part = requests[start:at]
             yield Row(part[0].id, _live_of(part), len(part)), part
-            start = at
+            start, size = at, 0
 
 
 def _live_of(requests: Sequence[Waiting]) -> int:

@@ -17,8 +17,8 @@ from crawler.engine.frontier import sqlite_files
 from crawler.engine.frontier.asked import Asked
 from crawler.engine.frontier.sealed import BrokenSeal, numbers, opened, sealed
 from crawler.engine.frontier.seen import LoggedSeen
-from crawler.engine.frontier.sqlite_requests import KeptRequests, left_s
-from crawler.engine.frontier.store import Found, Rest, StaleRun, Step, Waiting
+from crawler.engine.frontier.sqlite_requests import KeptRequests
+from crawler.engine.frontier.store import Found, Rest, StaleRun, Step, Waiting, left_s
 
 FOLD_STEPS = 512
 """After so many steps their rows are folded."""

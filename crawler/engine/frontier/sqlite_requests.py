@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from crawler.engine.frontier.chunks import Row, Rows, grouped
 from crawler.engine.frontier.sealed import opened, packed, sealed, unpacked
-from crawler.engine.frontier.store import Waiting
+from crawler.engine.frontier.store import Waiting, left_s
 
 
 class KeptRequests:
@@ -146,11 +146,6 @@ class KeptRequests:
         over = self._rows.end(id)
         if over is not None:
             self._database.execute("DELETE FROM chunk WHERE first = ?", (over.first,))
-
-
-def left_s(until_s: float, asked_s: float, now_s: float) -> float:
-    """What is left of a pause. A wall clock that was set back makes it no longer."""
-    return min(until_s - now_s, asked_s)
 
 
 def _bits(row: Row) -> bytes:

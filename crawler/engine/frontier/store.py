@@ -40,6 +40,11 @@ class StoreDamaged(StoreFailed):
     """The store cannot be read. What is there was kept aside."""
 
 
+class StoreLost(StoreFailed):
+    """The store has forgotten the last steps that it had taken, and is at an earlier one. The crawl
+    can go on from there, in a run that begins anew with what the store has."""
+
+
 class StaleRun(StoreFailed):
     """A later run uses the store. This run may change nothing any more."""
 
@@ -164,3 +169,8 @@ class Store(Protocol):
     def clear(self) -> None:
         """Forget everything, and end the run."""
         ...
+
+
+def left_s(until_s: float, asked_s: float, now_s: float) -> float:
+    """What is left of a pause. A wall clock that was set back makes it no longer."""
+    return min(until_s - now_s, asked_s)

@@ -1,0 +1,132 @@
+"""The functions that run inside Redis. Each is one step: Redis runs it whole, nothing meanwhile.
+
+All of them know the keys of one crawl, which lie in one slot, and refuse who is not the run that
+opened it last. What the keys hold is known to `redis_store.py` alone: `write` carries out commands
+that are given to it.
+"""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+
+KEYS = ("run", "hold", "seen", "starts", "rows", "live", "later", "state")
+"""The keys of a crawl, in the order in which the functions get them."""
+
+_CODE = """
+local RUN, HOLD = 1, 2
+
+local function now()
+  local time = redis.call('TIME')
+  return time[1] .. '.' .. string.format('%06d', time[2])
+end
+
+local function hold(key, token, hold_ms)
+  if tonumber(hold_ms) > 0 then
+    redis.call('SET', key, token, 'PX', hold_ms)
+  elseif redis.call('GET', key) == token then
+    redis.call('DEL', key)
+  end
+end
+
+-- What keeps a run from going on: a later one, or that Redis has forgotten what it had taken.
+local function fault(keys, epoch, token, number)
+  local found = redis.call('HMGET', keys[RUN], 'epoch', 'token', 'number')
+  local last = tonumber(found[1])
+  if not last or last < tonumber(epoch) then return {'LOST'} end
+  if last > tonumber(epoch) or found[2] ~= token then return {'STALE', last} end
+  if number and tonumber(found[3]) < tonumber(number) then return {'LOST'} end
+  return nil, tonumber(found[3])
+end
+
+-- epoch or '', token of this run, token of the run before by the same store, ms to hold, takes over
+local function open(keys, args)
+  local epoch, token, hold_ms = tonumber(args[1]), args[2], args[4]
+  local found = redis.call('HMGET', keys[RUN], 'epoch', 'token')
+  local last, holder = tonumber(found[1] or 0), found[2]
+  local is_again = holder == token
+  local is_own = is_again or holder == args[3]
+  if epoch and (epoch < last or (epoch == last and not is_own)) then return {'STALE', last} end
+  local left_ms = redis.call('PTTL', keys[HOLD])
+  if left_ms > 0 and args[5] == '0' and not is_own then return {'HELD', left_ms} end
+  if not epoch then epoch = is_again and last or last + 1 end
+  if not is_again then
+    redis.call('HSET', keys[RUN], 'is_new', found[1] and 0 or 1)
+    redis.call('HSETNX', keys[RUN], 'number', 0)
+  end
+  redis.call('HSET', keys[RUN], 'epoch', epoch, 'token', token, 'used_s', now())
+  hold(keys[HOLD], token, hold_ms)
+  return {'OPEN', epoch, now()}
+end
+
+-- epoch, token, number, ms to hold, and then for each command: its name, the place of its key, how
+-- many arguments it has, and these
+local function write(keys, args)
+  local refusal, last = fault(keys, args[1], args[2])
+  if refusal then return refusal end
+  local number = tonumber(args[3])
+  if number == last then return {'DONE', now()} end
+  if number ~= last + 1 then return {'LOST'} end
+  local at = 5
+  while at <= #args do
+    local count = tonumber(args[at + 2])
+    redis.call(args[at], keys[tonumber(args[at + 1])], unpack(args, at + 3, at + 2 + count))
+    at = at + 3 + count
+  end
+  redis.call('HSET', keys[RUN], 'number', number, 'used_s', now())
+  hold(keys[HOLD], args[2], args[4])
+  return {'DONE', now()}
+end
+
+-- epoch, token, the number of the last step, ms to hold, requests sent, when, and which since then
+local function beat(keys, args)
+  local refusal = fault(keys, args[1], args[2], args[3])
+  if refusal then return refusal end
+  redis.call(
+    'HSET', keys[RUN], 'sent', args[5], 'sent_s', args[6], 'asked', args[7], 'used_s', now()
+  )
+  hold(keys[HOLD], args[2], args[4])
+  return {'DONE', now()}
+end
+
+-- epoch, token
+local function clear(keys, args)
+  if redis.call('EXISTS', keys[RUN]) == 1 then
+    local refusal = fault(keys, args[1], args[2])
+    if refusal then return refusal end
+    redis.call('UNLINK', unpack(keys))
+  end
+  return {'DONE', now()}
+end
+
+-- epoch, token, what is put after the names
+local function put_aside(keys, args)
+  local refusal = fault(keys, args[1], args[2])
+  if refusal then return refusal end
+  for _, key in ipairs(keys) do
+    if redis.call('EXISTS', key) == 1 then redis.call('RENAME', key, key .. args[3]) end
+  end
+  return {'DONE', now()}
+end
+"""
+_DIGEST = blake2b(_CODE.encode(), digest_size=5).hexdigest()
+LIBRARY = f"crawler_frontier_{_DIGEST}"
+"""The name of the functions together. It differs with each version of them, so that several
+versions of the crawler can use one Redis."""
+OPEN, WRITE, BEAT, CLEAR, PUT_ASIDE = (
+    f"{LIBRARY}_{name}" for name in ("open", "write", "beat", "clear", "put_aside")
+)
+_MAY_WHEN_FULL = {CLEAR, PUT_ASIDE}
+
+
+def _registered(name: str) -> str:
+    callback = name.removeprefix(f"{LIBRARY}_")
+    flags = "'allow-oom'" if name in _MAY_WHEN_FULL else ""
+    return (
+        f"redis.register_function{{function_name='{name}', callback={callback}, flags={{{flags}}}}}"
+    )
+
+
+CODE = "\n".join(
+    [f"#!lua name={LIBRARY}", _CODE, *map(_registered, (OPEN, WRITE, BEAT, CLEAR, PUT_ASIDE))]
+)
+"""What `FUNCTION LOAD` takes."""

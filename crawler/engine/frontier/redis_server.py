@@ -1,0 +1,241 @@
+"""Asks Redis, with a deadline for each call, and again while it does not answer.
+
+The library's own repeating is off: it would repeat a call that was carried out. Here all that is
+repeated may be repeated (`redis_functions.py`). This file alone knows the library, and imports it
+when the first store asks, because most crawls keep nothing in Redis.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gevent import get_hub
+from gevent.lock import RLock
+
+from crawler.clock import Backoff, Clock, SystemClock
+from crawler.engine.frontier import redis_functions
+from crawler.engine.frontier.store import StoreFailed
+from crawler.logs import get_logger
+from crawler.settings import redis_url
+
+log = get_logger(__name__)
+
+CALL_S = 5.0
+"""The seconds that Redis may be silent in a call."""
+CONNECT_S = 3.0
+WAIT_S = 120.0
+"""The seconds for which a crawl waits until Redis answers again. Sentinel takes half a minute to
+replace a server, with its usual settings."""
+_PASSES = ("LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "NOREPLICAS", "BUSY")
+"""The codes of errors that go away: it starts, or another server is to take over."""
+
+
+class NotYet(Exception):
+    """Redis does not answer, or cannot do now what it may do later."""
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Where Redis is, and how to get in."""
+
+    url: redis_url.RedisUrl
+    password: str = ""
+    """Counts if the URL has none."""
+    ca: str = ""
+    cert: str = ""
+    key: str = ""
+
+    def options(self) -> dict[str, Any]:
+        """What the library takes for each connection."""
+        given: dict[str, Any] = {
+            "socket_timeout": CALL_S,
+            "socket_connect_timeout": CONNECT_S,
+            "protocol": 2,
+            "username": self.url.user or None,
+            "password": self.url.password or self.password or None,
+        }
+        if self.url.is_tls:
+            given |= {"ssl": True, "ssl_ca_certs": self.ca or _system_ca()}
+            given |= {"ssl_certfile": self.cert or None, "ssl_keyfile": self.key or None}
+        return given
+
+
+def _system_ca() -> str | None:
+    return ssl.get_default_verify_paths().cafile
+
+
+class RedisServer:
+    """One Redis, whatever it consists of. The crawls of a process may share it."""
+
+    def __init__(self, access: Access, wait_s: float = WAIT_S, clock: Clock | None = None) -> None:
+        self.place = str(access.url)
+        """Where it is, for people: without a password."""
+        self._access = access
+        self._wait_s = wait_s
+        self._clock = clock or SystemClock()
+        self._made: Any = None
+        self._making = RLock()
+        self._silent = False
+
+    def ask(self, *command: Any, is_patient: bool = True) -> Any:
+        """Send a command that may be repeated. Raises StoreFailed, and NotYet without patience."""
+        return self._patiently(lambda: self._client().execute_command(*command), is_patient)
+
+    def call(self, function: str, keys: Sequence[str], *args: Any, is_patient: bool = True) -> Any:
+        """Call one of our functions. Raises StoreFailed, and NotYet without patience."""
+
+        def ask() -> Any:
+            command = ("FCALL", function, len(keys), *keys, *args)
+            try:
+                return self._client().execute_command(*command)
+            except Exception as error:
+                if "function not found" not in str(error).lower():
+                    raise
+            self._load_functions()
+            return self._client().execute_command(*command)
+
+        return self._patiently(ask, is_patient)
+
+    def for_each(self, visit: Callable[[Any], Any]) -> list[Any]:
+        """Call a function with a client of each server that takes writes. Raises StoreFailed."""
+        return self._patiently(lambda: self._visited(visit), True)  # type: ignore[no-any-return]
+
+    def close(self) -> None:
+        """Close the connections."""
+        made, self._made = self._made, None
+        if made is not None:
+            made.close()
+
+    def _visited(self, visit: Callable[[Any], Any]) -> list[Any]:
+        client = self._client()
+        if self._access.url.kind != "+cluster":
+            return [visit(client)]
+        return [visit(client.get_redis_connection(node)) for node in client.get_primaries()]
+
+    def _load_functions(self) -> None:
+        """Load them on each server that takes writes: the replicas get them from there."""
+
+        def load(client: Any) -> None:
+            try:
+                client.execute_command("FUNCTION LOAD", redis_functions.CODE)
+            except Exception as error:
+                if "already exists" not in str(error):
+                    raise
+
+        self._visited(load)
+
+    def _client(self) -> Any:
+        if self._made is None:
+            with self._making:
+                if self._made is None:
+                    get_hub().threadpool.apply(_imported)
+                    self._made = _connected(self._access)
+        return self._made
+
+    def _patiently(self, ask: Callable[[], Any], is_patient: bool) -> Any:
+        until_s = self._clock.monotonic() + self._wait_s
+        pauses = Backoff()
+        while True:
+            try:
+                answer = ask()
+            except Exception as error:
+                fault = self._translated(error)
+                if not isinstance(fault, NotYet):
+                    raise fault from error
+            else:
+                self._tell_answer()
+                return answer
+            if not is_patient:
+                raise fault
+            if self._clock.monotonic() >= until_s:
+                raise self._given_up(fault)
+            self._tell_silence(fault)
+            self._clock.sleep(pauses.next_s())
+
+    def _tell_silence(self, fault: NotYet) -> None:
+        if not self._silent:
+            log.warning(
+                "Redis does not answer; the crawls wait for it",
+                url=self.place,
+                reason=str(fault),
+                wait_s=self._wait_s,
+            )
+        self._silent = True
+
+    def _tell_answer(self) -> None:
+        if self._silent:
+            log.info("Redis answers again", url=self.place)
+        self._silent = False
+
+    def _given_up(self, fault: NotYet) -> StoreFailed:
+        return StoreFailed(
+            f"{self.place} has not answered for {self._wait_s:g} s ({fault}); is it running, and"
+            " can this machine reach it? Nothing is lost: the crawl can go on later"
+        )
+
+    def _translated(self, error: Exception) -> Exception:
+        from redis import exceptions
+
+        code = getattr(error, "status_code", None) or str(error).split(" ", 1)[0]
+        told = str(error).removeprefix(f"{code} ")
+        if isinstance(error, exceptions.OutOfMemoryError):
+            return StoreFailed(
+                f"{self.place} is full ({told}), and has refused the whole step; raise maxmemory,"
+                " or remove what is not needed. Nothing is lost: the crawl can go on later"
+            )
+        if isinstance(error, exceptions.AuthenticationError | exceptions.NoPermissionError):
+            return StoreFailed(
+                f"{self.place} refuses this user ({told}); look at the user and the password"
+                " (CRAWLER_FRONTIER_PASSWORD), and allow what docs/crawling-on.md names"
+            )
+        if code == "MISCONF":
+            return NotYet(told)
+        if isinstance(
+            error,
+            exceptions.ConnectionError
+            | exceptions.TimeoutError
+            | exceptions.RedisClusterException
+            | exceptions.ClusterError
+            | OSError,
+        ):
+            self._made = None  # another server may have taken over
+            return NotYet(told or type(error).__name__)
+        if isinstance(error, exceptions.ResponseError) and code in _PASSES:
+            self._made = None
+            return NotYet(f"{code} {told}")
+        if isinstance(error, exceptions.RedisError):
+            return StoreFailed(f"{self.place}: {error}; see docs/crawling-on.md")
+        return error
+
+
+def _imported() -> None:
+    import redis.cluster
+    import redis.sentinel  # noqa: F401
+
+
+def _connected(access: Access) -> Any:
+    """A client. It connects when it is used, but one of a cluster does it here."""
+    from redis import Redis, cluster, sentinel
+    from redis.backoff import NoBackoff
+    from redis.retry import Retry
+
+    url, options = access.url, access.options()
+    untyped: Any = cluster
+    never = Retry(NoBackoff(), 0)
+    if url.kind == "+cluster":
+        nodes = [untyped.ClusterNode(name, port) for name, port in url.hosts]
+        return untyped.RedisCluster(startup_nodes=nodes, retry=never, **options)
+    options |= {"retry": never, "db": url.database}
+    if url.kind == "+sentinel":
+        asked = {name: options[name] for name in ("socket_timeout", "socket_connect_timeout")}
+        tls = {name: value for name, value in options.items() if name.startswith("ssl")}
+        untyped = sentinel
+        sentinels = untyped.Sentinel(
+            list(url.hosts), sentinel_kwargs={**asked, **tls, "retry": never}
+        )
+        return sentinels.master_for(url.service, **options)
+    [(name, port)] = url.hosts
+    return Redis(host=name, port=port, **options)
