@@ -9,7 +9,7 @@ Nothing is held in memory but the items that are being read.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -18,7 +18,7 @@ from crawler.errors import InvalidArgument, NotFound
 from crawler.items.crawls import Crawl, Folders, chosen, size_of
 from crawler.items.failures import ItemsMissing
 from crawler.items.formats import BEST_FIRST, GZ, SQLITE
-from crawler.items.names import RUNS, file_name, folder_name, parsed_name
+from crawler.items.names import PART, RUNS, file_name, folder_name, parsed_name
 from crawler.items.source import Source
 
 ENDED, GOING_ON, UNKNOWN, INCOMPLETE = "ended", "going on", "not known", "incomplete"
@@ -41,6 +41,7 @@ class TaskItems:
         crawl: Crawl,
         sources: Sequence[Source],
         missing: Sequence[str],
+        state: str,
         others: int,
     ) -> None:
         """`others` is how many crawls of the task are not read."""
@@ -52,8 +53,9 @@ class TaskItems:
         """The files, in the order of their runs."""
         self.missing = missing
         """The files that are in no folder."""
-        self.state = _state(crawl, sources, missing)
-        """ENDED, GOING_ON, INCOMPLETE, or UNKNOWN: nothing tells of the runs of older versions."""
+        self.state = state
+        """ENDED, GOING_ON, INCOMPLETE, or UNKNOWN: of older versions and of databases nothing tells
+        it."""
         self.notes = list(_notes(crawl, sources, missing, others))
         """What people should know of these items."""
 
@@ -102,9 +104,11 @@ def items_of(
     if missing and not skip_missing:
         raise ItemsMissing(
             f"{', '.join(missing)}: in no folder of {task!r} ({_listed(paths)}); give the folder of"
-            " the machine that has it with --folder too, or leave it out with --skip-missing"
+            " the machine that has it with --folder too, or leave it out with --skip-missing (a"
+            " task whose sinks are databases has no files)"
         )
-    return TaskItems(task, crawl, sources, missing, len(crawls) - 1)
+    state = _state(crawl, found.files(crawl.stems[-1]), missing)
+    return TaskItems(task, crawl, sources, missing, state, len(crawls) - 1)
 
 
 def tasks_in(*folders: str | Path) -> Iterator[TaskItems]:
@@ -163,13 +167,15 @@ def _source(crawl: Crawl, name: str, format: str, path: Path) -> Source:
     return Source(path, format, crawl.limits.get(name), has_ended)
 
 
-def _state(crawl: Crawl, sources: Sequence[Source], missing: Sequence[str]) -> str:
-    """How far the crawl is. A file of an earlier run may stay as that run left it."""
+def _state(crawl: Crawl, files: Mapping[str, Path], missing: Sequence[str]) -> str:
+    """How far the crawl is, by the files of its last run. Those of an earlier run may stay as that
+    run left them. A database does not tell."""
     if missing:
         return INCOMPLETE
-    if sources[-1].is_part:
-        return GOING_ON
-    return ENDED if crawl.is_told else UNKNOWN
+    names = [path.name for format, path in files.items() if format != SQLITE]
+    if not names or (not crawl.is_told and not names[0].endswith(PART)):
+        return UNKNOWN
+    return GOING_ON if all(name.endswith(PART) for name in names) else ENDED
 
 
 def _notes(

@@ -163,6 +163,25 @@ def test_the_last_crawl_of_the_newest_id_counts(tmp_path, case):
     assert numbers(found) == counted, "it can be read again"
 
 
+STATES = {
+    "a database does not tell": (["1000-3.db"], "not known"),
+    "a file beside the database does": (["1000-3.db", "1000-3.csv.part"], "going on"),
+    "both have ended": (["1000-3.csv", "1000-3.xml"], "ended"),
+    "one ends before the other": (["1000-3.csv.part", "1000-3.xml"], "ended"),
+}
+
+
+@pytest.mark.parametrize("format", ["sqlite", ""])
+@pytest.mark.parametrize("case", STATES)
+def test_the_files_of_the_last_run_tell_the_state(tmp_path, case, format):
+    names, state = STATES[case]
+    laid(
+        tmp_path / "shop",
+        {".runs": run(3, "1000-3"), "1000-3.db": b"", **dict.fromkeys(names, b"")},
+    )
+    assert items_of("shop", tmp_path, format=format).state == state
+
+
 FOLDERS = {
     "a file on each machine": (
         {".runs": run(3, "1000-3"), "1000-3.jsonl.part": lines(1)},

@@ -143,10 +143,6 @@ class GrowingFile:
             return gzip.open(self.path, "rt", encoding="utf-8", newline="")
         return self.path.open(encoding="utf-8", newline="")
 
-    def streamed(self, stream: BinaryIO) -> GrowingFile:
-        """The same, but what is appended goes to a stream."""
-        return _Stream(stream, self._head, self._tail, self._gz)
-
     def _advice(self) -> str:
         if not self._marks:
             return "-O starts it anew"
@@ -240,37 +236,6 @@ class GrowingFile:
         return packed(data) if self._gz and data else data
 
 
-class _Stream(GrowingFile):
-    """Writes to a stream what others append to a file. The tail comes once, at the end."""
-
-    def __init__(self, stream: BinaryIO, head: bytes, tail: bytes, gz: bool) -> None:
-        self._stream: BinaryIO | None = stream
-        self._head, self._tail, self._gz = head, tail, gz
-        self._end = 0
-
-    def open(self) -> None:
-        """Write the head."""
-        self._put(self._head)
-
-    def append(self, data: bytes) -> None:
-        """Write data, and flush it."""
-        self._put(self._packed(data))
-
-    def close(self) -> None:
-        """Write the tail, unless the stream has failed. It stays open: others may write to it."""
-        if self._stream is not None:
-            self._put(self._tail)
-            self._stream = None
-
-    def _put(self, data: bytes) -> None:
-        assert self._stream is not None
-        stream, self._stream = self._stream, None
-        stream.write(data)
-        stream.flush()
-        self._stream = stream
-        self._end += len(data)
-
-
 class FileWriter:
     """What the writers of files share: they open a file, append their records, and close it."""
 
@@ -280,9 +245,9 @@ class FileWriter:
     def __init__(self, file: GrowingFile) -> None:
         self._file = file
 
-    def stream_to(self, stream: BinaryIO) -> None:
-        """Write to a stream instead of the file. Call it before `open`."""
-        self._file = self._file.streamed(stream)
+    def divert(self, to: Callable[[GrowingFile], GrowingFile]) -> None:
+        """Append to what is made of the file, instead of the file. Call it before `open`."""
+        self._file = to(self._file)
 
     def open(self) -> None:
         """Open the file. A partial record at its end is removed."""

@@ -18,6 +18,7 @@ from crawler.engine.items.sinks.json_array import JsonArray
 from crawler.engine.items.sinks.json_lines import JsonLines, StandardOutput
 from crawler.engine.items.sinks.many import ManySinks
 from crawler.engine.items.sinks.sink import Sink, Writer
+from crawler.engine.items.sinks.streamed import StreamedFile
 from crawler.engine.items.sinks.xml_file import XmlItems
 from crawler.errors import ConfigError
 from crawler.items.formats import GZ, PACKABLE, SQLITE, SUFFIXES
@@ -130,7 +131,7 @@ def _standard_output(kind: str) -> Writer:
         raise ConfigError(
             f"output: {kind} is a folder, so it cannot go to standard output; name one with -o"
         )
-    writer.stream_to(sys.stdout.buffer)
+    writer.divert(lambda file: StreamedFile(file, sys.stdout.buffer))
     return writer
 
 
