@@ -167,7 +167,10 @@ def _refuse_its_own(found: TaskItems, target: str) -> None:
 
 def _list(folders: Iterable[str], as_json: bool) -> int:
     """Show the tasks of these folders. Returns the exit status."""
-    rows = list(_rows(tasks_in(*folders)))
+    damaged: list[ItemsDamaged] = []
+    rows = list(_rows(tasks_in(*folders, tell=damaged.append)))
+    for error in damaged:
+        _say(str(error))
     if as_json:
         click.echo(json.dumps({"tasks": rows}, ensure_ascii=False))
     else:
@@ -175,7 +178,7 @@ def _list(folders: Iterable[str], as_json: bool) -> int:
         show_table(
             headers, [["?" if cell is None else cell for cell in row.values()] for row in rows]
         )
-    return FAILED if any(row["items"] is None for row in rows) else 0
+    return FAILED if damaged or any(row["items"] is None for row in rows) else 0
 
 
 def _rows(tasks: Iterable[TaskItems]) -> Iterator[dict[str, Any]]:

@@ -53,15 +53,23 @@ class Folders:
                     self._files.setdefault(stem, {}).setdefault(format, []).append(path)
 
     def crawls(self) -> list[Crawl]:
-        """All crawls, the one that counts last. Raises ItemsDamaged for a bad `.runs`."""
+        """All crawls, the one that counts last. Raises ItemsDamaged for a bad `.runs`.
+
+        A file of which nothing is told was written by an older version, which told nothing. If it
+        ends in `.part`, its run has only just begun, and has no items yet.
+        """
         told = list(_told_crawls(self._folders))
         known = {stem for crawl in told for stem in crawl.stems}
         alone = [
             Crawl(stem.id, (stem.epoch,), (name,), is_told=False)
             for name in self._files.keys() - known
-            if (stem := parsed_stem(name))
+            if (stem := parsed_stem(name)) and not (told and self._is_part(name))
         ]
         return sorted([*told, *alone], key=lambda crawl: crawl.rank)
+
+    def _is_part(self, stem: str) -> bool:
+        paths = [path for paths in self._files[stem].values() for path in paths]
+        return any(path.name.endswith(PART) for path in paths)
 
     def files(self, stem: str) -> Mapping[str, Path]:
         """Format → the file of a stem. Of several copies, that of a crawl that has ended counts,
@@ -99,7 +107,8 @@ def _told_crawls(folders: Iterable[Path]) -> Iterator[Crawl]:
             run["limits"].update(line.get("limits", {}))
     crawls: dict[tuple[str, str], list[Stem]] = {}
     for key in sorted(runs, key=lambda run: run.epoch):
-        crawls.setdefault((key.id, runs[key]["files"][0]), []).append(key)
+        first = next(iter(runs[key]["files"]), f"{key.id}-{key.epoch}")
+        crawls.setdefault((key.id, first), []).append(key)
     for (id, _), keys in crawls.items():
         last = runs[keys[-1]]
         epochs = tuple(key.epoch for key in keys)
@@ -107,7 +116,8 @@ def _told_crawls(folders: Iterable[Path]) -> Iterator[Crawl]:
 
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:
-    """The lines of a `.runs`. Raises ItemsDamaged. A line without an end was not written whole."""
+    """The lines of a `.runs`. Raises ItemsDamaged. A line that was not written whole, because the
+    power was lost, tells nothing; others may follow it."""
     try:
         data = path.read_bytes()
     except FileNotFoundError:
@@ -116,7 +126,7 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
         try:
             found = json.loads(line)
         except ValueError:
-            found = None
+            continue
         if not _is_run(found):
             raise ItemsDamaged(path, "it is no line about a run", number)
         yield found
@@ -128,7 +138,6 @@ def _is_run(line: Any) -> bool:
         and isinstance(line.get("id"), str)
         and type(line.get("epoch")) is int
         and isinstance(line.get("files"), list)
-        and bool(line["files"])
         and all(isinstance(stem, str) and parsed_stem(stem) for stem in line["files"])
         and isinstance(line.get("limits", {}), dict)
     )

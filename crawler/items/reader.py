@@ -16,7 +16,7 @@ from urllib.parse import unquote
 
 from crawler.errors import InvalidArgument, NotFound
 from crawler.items.crawls import Crawl, Folders, chosen, size_of
-from crawler.items.failures import ItemsMissing
+from crawler.items.failures import ItemsDamaged, ItemsMissing
 from crawler.items.formats import BEST_FIRST, GZ, SQLITE
 from crawler.items.names import PART, RUNS, file_name, folder_name, parsed_name
 from crawler.items.source import Source
@@ -94,31 +94,56 @@ def items_of(
     """
     if format and format not in BEST_FIRST:
         raise InvalidArgument(f"format: {format!r} given; allowed: {', '.join(BEST_FIRST)}")
-    paths = _checked(folders or ("items",))
+    paths = _checked(folders)
     found = Folders([path / folder_name(task) for path in paths])
     crawls = found.crawls()
     if not crawls:
         raise NotFound(_unknown(task, paths))
-    crawl = chosen(crawls, task, id, epoch)
-    sources, missing = _sources(crawl, found, format)
-    if missing and not skip_missing:
+    items = _read(task, found, crawls, chosen(crawls, task, id, epoch), format)
+    if not items.sources and not items.missing:
+        raise NotFound(f"{task!r} has no files of items: its sinks are databases; ask these")
+    if items.missing and not skip_missing:
         raise ItemsMissing(
-            f"{', '.join(missing)}: in no folder of {task!r} ({_listed(paths)}); give the folder of"
-            " the machine that has it with --folder too, or leave it out with --skip-missing (a"
-            " task whose sinks are databases has no files)"
+            f"{', '.join(items.missing)}: in no folder of {task!r} ({_listed(paths)}); give the"
+            " folder of the machine that has it with --folder too, or leave it out with"
+            " --skip-missing"
         )
-    state = _state(crawl, found.files(crawl.stems[-1]), missing)
+    return items
+
+
+def tasks_in(
+    *folders: str | Path, tell: Callable[[ItemsDamaged], None] | None = None
+) -> Iterator[TaskItems]:
+    """The items of all tasks that have files in these folders; files that are missing are left out.
+
+    `tell` is told of tasks of which nothing can be known. Raises NotFound; without `tell`,
+    ItemsDamaged too.
+    """
+    paths = _checked(folders)
+    for name in _folder_names(paths):
+        found = Folders([path / name for path in paths])
+        try:
+            crawls = found.crawls()
+        except ItemsDamaged as error:
+            if tell is None:
+                raise
+            tell(error)
+        else:
+            yield _read(unquote(name), found, crawls, crawls[-1], "")
+
+
+def _read(
+    task: str, found: Folders, crawls: Sequence[Crawl], crawl: Crawl, format: str
+) -> TaskItems:
+    sources, missing = _sources(crawl, found, format)
+    files = found.files(crawl.stems[-1]) if crawl.stems else {}
+    state = _state(crawl, files, missing)
     return TaskItems(task, crawl, sources, missing, state, len(crawls) - 1)
 
 
-def tasks_in(*folders: str | Path) -> Iterator[TaskItems]:
-    """The items of all tasks that have files in these folders. Raises NotFound, ItemsDamaged."""
-    for name in _names(_checked(folders or ("items",))):
-        yield items_of(name, *folders, skip_missing=True)
-
-
 def _checked(folders: Sequence[str | Path]) -> list[Path]:
-    paths = [Path(folder) for folder in folders]
+    """The folders of items, without double ones. Raises NotFound."""
+    paths = [Path(folder) for folder in dict.fromkeys(folders or ("items",))]
     if missing := [path for path in paths if not path.is_dir()]:
         raise NotFound(
             f"{_listed(missing)}: no such folder of items; name the one of a worker (worker.items)"
@@ -127,10 +152,10 @@ def _checked(folders: Sequence[str | Path]) -> list[Path]:
     return paths
 
 
-def _names(paths: Sequence[Path]) -> list[str]:
-    """The tasks with files in these folders."""
+def _folder_names(paths: Sequence[Path]) -> list[str]:
+    """The folders of tasks in these folders. The name of a very long task is cut in it."""
     below = [folder for path in paths for folder in path.iterdir() if folder.is_dir()]
-    return sorted({unquote(folder.name) for folder in below if _has_items(folder)})
+    return sorted({folder.name for folder in below if _has_items(folder)})
 
 
 def _has_items(folder: Path) -> bool:
@@ -138,7 +163,7 @@ def _has_items(folder: Path) -> bool:
 
 
 def _unknown(task: str, paths: Sequence[Path]) -> str:
-    names = _names(paths)
+    names = [unquote(name) for name in _folder_names(paths)]
     near = difflib.get_close_matches(task, names, n=3)
     meant = f"did you mean {' or '.join(near)}? " if near else ""
     return f"no items of {task!r} in {_listed(paths)}; {meant}crawler items lists the tasks there"

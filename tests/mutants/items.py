@@ -17,9 +17,16 @@ MUTANTS = [
     Mutant(
         "a crawl that began anew is read together with the one before",
         "crawler/items/crawls.py",
-        'crawls.setdefault((key.id, runs[key]["files"][0]), [])',
+        "crawls.setdefault((key.id, first), [])",
         'crawls.setdefault((key.id, ""), [])',
         f"{_READER} -k chooses_another",
+    ),
+    Mutant(
+        "a run that has only just begun hides what is there",
+        "crawler/items/crawls.py",
+        "and not (told and self._is_part(name))",
+        "",
+        f"{_READER} -k counts",
     ),
     Mutant(
         "what lies beyond the limit of a file counts",

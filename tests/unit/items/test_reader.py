@@ -96,6 +96,31 @@ COUNTS = {
         [1],
         "ended",
     ),
+    "such a line, and others behind it": (
+        {
+            ".runs": run(3, "1000-3")[:20] + "\n" + run(4, "1000-4"),
+            "1000-3.jsonl.part": lines(1),
+            "1000-4.jsonl": lines(2),
+        },
+        [2],
+        "ended",
+    ),
+    "a run that has only just begun": (
+        {
+            ".runs": run(3, "1000-3"),
+            "1000-3.jsonl.part": lines(1),
+            "1000-4.jsonl.part": "",
+            "1000-4.db": "",
+        },
+        [1],
+        "going on",
+    ),
+    "a crawl that wrote to databases before": (
+        {".runs": run(3) + run(4, "1000-4"), "1000-4.jsonl": lines(1)},
+        [1],
+        "ended",
+    ),
+    "a copy without .runs": ({"1000-3.jsonl.part": lines(1)}, [1], "going on"),
     "what is beside": (
         {
             ".runs": run(3, "1000-3"),
@@ -317,11 +342,42 @@ def test_all_tasks_are_found_by_their_names(tmp_path):
     assert found[".hid/den"].count() == 0
 
 
-@pytest.mark.parametrize("line", ["{", "[]", "{}", run(1, "../1000-1"), run("1", "1000-1"), run(1)])
+@pytest.mark.parametrize("line", ["[]", "{}", run(1, "../1000-1"), run("1", "1000-1")])
 def test_a_bad_line_about_a_run_is_named(tmp_path, line):
     laid(tmp_path / "shop", {".runs": run(1, "1000-1") + line.rstrip("\n") + "\n"})
     with pytest.raises(ItemsDamaged, match=r"\.runs, line 2: it is no line about a run"):
         items_of("shop", tmp_path)
+
+
+def test_a_bad_line_of_one_task_does_not_hide_the_others(tmp_path):
+    laid(tmp_path, {"a/.runs": "[]\n", "b/1000-1.jsonl": lines(1)})
+    told = []
+    assert [each.name for each in tasks_in(tmp_path, tell=told.append)] == ["b"]
+    assert ".runs, line 1" in str(told[0])
+    with pytest.raises(ItemsDamaged):
+        list(tasks_in(tmp_path))
+
+
+def test_a_task_that_writes_to_databases_alone_has_no_files(tmp_path):
+    laid(tmp_path / "shop", {".runs": run(3)})
+    with pytest.raises(NotFound, match="'shop' has no files of items: its sinks are databases"):
+        items_of("shop", tmp_path)
+    [found] = tasks_in(tmp_path)
+    assert (found.count(), found.state) == (0, "not known")
+
+
+@pytest.mark.parametrize("name", ["漢" * 60, "x" * 200, "a/b", ".hidden"])
+def test_a_task_of_any_name_is_listed_and_read(tmp_path, name):
+    laid(tmp_path / folder_name(name), {"1000-1.jsonl": lines(1)})
+    assert numbers(items_of(name, tmp_path)) == [1]
+    [found] = tasks_in(tmp_path)
+    assert numbers(found) == [1]
+
+
+def test_a_folder_that_is_given_twice_counts_once(tmp_path):
+    told = run(1, "1000-1") + run(2, "1000-1", "1000-2")
+    laid(tmp_path / "shop", {".runs": told, "1000-1.jsonl": lines(1), "1000-2.jsonl": lines(2)})
+    assert numbers(items_of("shop", tmp_path, tmp_path)) == [1, 2]
 
 
 # -- the ends of files, and what is in their middle -----------------------------------------------

@@ -19,7 +19,7 @@ from crawler.engine.items.sinks.many import ManySinks
 from crawler.engine.items.sinks.sink import Sink, Writer
 from crawler.engine.items.sinks.targets import FORMATS, file_writer
 from crawler.errors import ConfigError, InvalidArgument
-from crawler.items.formats import SQLITE
+from crawler.items.formats import SQLITE as SQLITE
 from crawler.supervision import run_aside
 
 if TYPE_CHECKING:
