@@ -132,7 +132,7 @@ class Headers(Mapping[str, str]):
             name, colon, value = line.decode("latin-1").partition(":")
             if colon:
                 pairs.append((name.strip(_SPACE).lower(), value.strip(_SPACE)))
-        made = cls()
+        made = cls.__new__(cls)  # `__init__` would make each text anew
         made._lines, made._last = pairs, dict(pairs)
         made.protocol = status_line.partition(b" ")[0].decode("latin-1")
         return made
