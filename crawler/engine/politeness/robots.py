@@ -214,6 +214,8 @@ class CrawlRobots:
         self._settings = settings
         self._identity = identity
         self._proxy = proxy
+        self._asked_last: tuple[Identity, int] | None = None
+        """An identity and its way. Most crawls have only one identity, or two."""
 
     def rules(self, origin: str) -> Rules | None:
         """The rules of a site; None if they are unknown or have expired."""
@@ -225,7 +227,12 @@ class CrawlRobots:
         self._robots.ask(origin, self._settings, identity, ready, proxy, self._way(origin))
 
     def _way(self, origin: str) -> int:
-        return way_of(self._settings, self._identity(origin))
+        identity, last = self._identity(origin), self._asked_last
+        if last is not None and last[0] is identity:
+            return last[1]
+        way = way_of(self._settings, identity)
+        self._asked_last = identity, way
+        return way
 
 
 def redirect(url: str, answer: FetchAnswer) -> str | None:
