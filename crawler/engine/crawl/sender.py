@@ -163,7 +163,7 @@ class Sender:
             self._heed(call, request.meta)
         if self._cookie and self._is_at_home(job):
             call.cookies = self._cookie
-        if request.headers or request.cookies or call.cookies:
+        if request.has_lines or call.cookies:
             self._add_own(call, job)
         return call
 

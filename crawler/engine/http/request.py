@@ -133,6 +133,11 @@ class Request:
         return bool(self._meta)
 
     @property
+    def has_lines(self) -> bool:
+        """Whether `headers` or `cookies` hold anything; like `has_meta`, this makes nothing."""
+        return bool(self._headers or self._cookies)
+
+    @property
     def cb_kwargs(self) -> dict[str, Any]:
         """More arguments of the callback, by name."""
         if self._cb_kwargs is None:
