@@ -234,10 +234,16 @@ class Response:
 
     def links(self, links: Iterable[AskedLink]) -> Iterator[AskedLink]:
         """The links that lead to web pages, with their absolute URLs."""
-        base = urls.parsed_base(self._base)
+        base, rooted, most = self._base, urls.rooted, urls.LONGEST_ROOTED
+        root = urls.root(base)
         for href, policy in links:
-            try:  # most links come this way: those in ASCII need no further call
-                url = (base + href).href if href.isascii() else self.absolute(href)
+            try:
+                if not href.isascii():
+                    url = self.absolute(href)
+                elif root and href[:1] == "/" and len(href) <= most:  # as most links
+                    url = rooted(root, href)
+                else:
+                    url = urls.join(base, href)
             except ValueError:
                 continue
             if url.startswith(("http://", "https://")):

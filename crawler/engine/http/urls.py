@@ -24,6 +24,9 @@ _ESCAPE = re.compile("%[0-9a-fA-F]{2}")
 _UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 _NOT_ASCII = re.compile("[^\x00-\x7f]+")
 
+_ROOT = re.compile(r"https?://[^/\\?#\s]+/")
+LONGEST_ROOTED = 256
+"""The most characters of a link that `rooted` takes, because it remembers many."""
 _LOGIN = re.compile(r"^(\w+://)[^/?#]*@")
 
 
@@ -45,6 +48,23 @@ def join(base: str, href: str, encoding: str = "utf-8") -> str:
         return (parsed_base(base) + href).href
     except TypeError:
         return (parsed_base(base) + SURROGATES.sub("\ufffd", href)).href
+
+
+def root(url: str) -> str:
+    """The root of the site of an http or https URL, with user and password, for `rooted`. Empty if
+    it cannot be seen at a glance."""
+    found = _ROOT.match(url)
+    return found[0] if found else ""
+
+
+@lru_cache(maxsize=16_384)
+def rooted(root: str, href: str) -> str:
+    """The `join` of a link in ASCII that begins with a slash, and the root of its page.
+
+    The path of the page means nothing for such a link. So the links of a menu, which all pages of a
+    site have, are joined once.
+    """
+    return join(root, href)
 
 
 def from_header(value: str) -> str:

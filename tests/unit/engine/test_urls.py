@@ -75,6 +75,41 @@ def test_no_text_makes_the_reader_fall(base, href, encoding):
     assert urls.canonical(urls.canonical(sent)) == urls.canonical(sent)
 
 
+marks = st.text("/?#@\\:h.\t%[x ", max_size=10)
+sites = ["http://h", "https://u:p@H:81", "http://", "https:/", "http:///h", "HTTP://h", "ftp://h"]
+
+
+def joined(join, *where):
+    try:
+        return join(*where)
+    except ValueError:
+        return None
+
+
+@given(st.builds("{}{}".format, st.sampled_from(sites), marks) | anything, marks.map("/{}".format))
+@example("http:////h/x", "/y")
+@example("http://h?/x", "/y")
+def test_a_link_that_begins_with_a_slash_asks_for_the_root_of_its_page_alone(base, href):
+    root = urls.root(base)
+    if root:
+        assert joined(urls.rooted, root, href) == joined(urls.join, base, href)
+
+
+@pytest.mark.parametrize(
+    ("url", "root"),
+    [
+        ("https://u:p@h:81/a/b?c", "https://u:p@h:81/"),
+        ("http://h/", "http://h/"),
+        ("http://h?a=/", ""),
+        ("http:///h/", ""),
+        ("ftp://h/", ""),
+        ("/a/", ""),
+    ],
+)
+def test_the_root_of_a_site_is_seen_at_a_glance_or_not_at_all(url, root):
+    assert urls.root(url) == root
+
+
 @given(anything)
 def test_a_web_url_has_an_origin_that_is_one(url):
     if urls.is_web(url):
