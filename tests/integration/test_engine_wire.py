@@ -1,5 +1,7 @@
 """What goes over the wire, byte by byte: headers, cookies, escapes, redirects, Referer."""
 
+import logging
+
 import pytest
 
 from crawler import FormRequest, Request, Spider
@@ -470,3 +472,19 @@ def test_a_task_cannot_put_lines_onto_the_wire(wire):
             with pytest.raises(InvalidArgument, match=f"parameters.settings.{key}"):
                 engine.crawl(task, ListSink())
     assert wire.came == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (page("x", f"X-Long: {'a' * 200_000}"), "its headers, or one of them, are too long"),
+        (page("x", "Upgrade: h2c", status="101 Switching Protocols"), "HTTP 101 is no answer"),
+    ],
+)
+def test_what_is_no_answer_fails_and_says_why(wire, answer, told, caplog):
+    caplog.set_level(logging.INFO)
+    wire.answers["/"] = answer
+    crawl, items = crawled(OnlyTitles, wire.url("/"), retries=0)
+    assert (items, crawl.failures_by_reason) == ([], {"bad response": 1})
+    [failed] = [each.fields for each in caplog.records if each.message == "page failed"]
+    assert told in failed["reason"]

@@ -98,6 +98,8 @@ def _judged(
 ) -> Verdict:
     if isinstance(result, FetchError):
         return _after_error(job, result, settings)
+    if result.status < 200:  # a 101 for which no request asks (RFC 9110, 15.2.2)
+        return Failed("bad response", f"HTTP {result.status} is no answer to a request")
     headers = Headers.parse(result.header_lines)
     page = Page(result.status, headers, result.body, result.cached, result.address)
     if page.status in settings.retry_statuses:

@@ -193,6 +193,8 @@ class Transfer:
             return FetchError(FAULT, opener.fault, self.seconds())
         if opener.exhausted and not opener.opened:
             return FetchError(EXHAUSTED, "no socket could be opened", self.seconds())
+        if code == _TOO_LARGE:  # libcurl has no words for it
+            message = message or "its headers, or one of them, are too long"
         return FetchError(self._reason(code), message, self.seconds())
 
     def overdue(self, now_s: float, paused: bool) -> str:

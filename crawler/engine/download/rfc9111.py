@@ -6,11 +6,10 @@ by ETag and Last-Modified. The functions are pure.
 
 from __future__ import annotations
 
-import email.utils
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from crawler.engine.http.headers import Headers, text_of
+from crawler.engine.http.headers import Headers, delta_s, moment_s, text_of
 from crawler.engine.http.messages import FetchAnswer, FetchCall
 from crawler.settings import wire
 
@@ -58,7 +57,7 @@ def is_fresh(entry: Entry, now_s: float) -> bool:
     headers = entry.headers
     if "no-cache" in directives(headers):
         return False
-    age_s = now_s - entry.stored_s + _number(headers.get("age"), 0.0)
+    age_s = now_s - entry.stored_s + (delta_s(headers.get("age", "")) or 0.0)
     return age_s < lifetime_s(headers, entry.stored_s)
 
 
@@ -66,12 +65,12 @@ def lifetime_s(headers: Headers, stored_s: float) -> float:
     """The seconds for which an answer is fresh, from its Date."""
     said = directives(headers)
     if "max-age" in said:
-        return _number(said["max-age"], 0.0)
-    made_s = _moment_s(headers.get("date")) or stored_s
+        return delta_s(said["max-age"]) or 0.0
+    made_s = moment_s(headers.get("date", "")) or stored_s
     if "expires" in headers:
-        expires_s = _moment_s(headers["expires"])
+        expires_s = moment_s(headers["expires"])
         return 0.0 if expires_s is None else expires_s - made_s
-    changed_s = _moment_s(headers.get("last-modified"))
+    changed_s = moment_s(headers.get("last-modified", ""))
     if changed_s is None:
         return 0.0
     return min(max(0.0, made_s - changed_s) * HEURISTIC_SHARE, MOST_HEURISTIC_S)
@@ -140,14 +139,3 @@ def varying(call: FetchCall, headers: Headers, cookies: Callable[[], str]) -> Ma
 
 def _varied(headers: Headers) -> Collection[str]:
     return {name.strip().lower() for name in ", ".join(headers.getall("vary")).split(",")}
-
-
-def _number(text: str | None, default: float) -> float:
-    return float(text) if text and text.isdecimal() else default
-
-
-def _moment_s(text: str | None) -> float | None:
-    try:
-        return email.utils.parsedate_to_datetime(text or "").timestamp()
-    except (TypeError, ValueError, OverflowError):
-        return None

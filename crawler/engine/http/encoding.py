@@ -45,6 +45,8 @@ _IN_HEADER = re.compile(r"(?:^|[\s;,])charset\s*=\s*[\"']?\s*([^\s\"';,]+)", re.
 _IN_CONTENT = re.compile(
     r"charset\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s;\"'][^\s;]*))", re.IGNORECASE
 )
+_UTF_16 = {b"<\0?\0x\0": "utf-16-le", b"\0<\0?\0x": "utf-16-be"}
+"""How an XML declaration begins that is itself in UTF-16 (HTML standard, 13.2.3.2; XML, F.1)."""
 _IN_XML = re.compile(rb"\s*<\?xml\s[^<>]*?encoding\s*=\s*[\"']([^\"'<>]+)", re.IGNORECASE)
 _ASCII = bytes(range(128))
 
@@ -60,7 +62,7 @@ def decode(body: bytes, content_type: str = "", kind: Kind | None = None) -> tup
     kind = kind or page_kind.kind(content_type, body)
     declared = _header_codec(content_type) or _page_codec(body, kind)
     if declared is not None and kind is not Kind.JSON:
-        return declared, body.decode(declared, "replace")
+        return declared, _text(body, declared)
     try:
         return "utf-8", body.decode("utf-8")
     except UnicodeDecodeError:
@@ -68,7 +70,22 @@ def decode(body: bytes, content_type: str = "", kind: Kind | None = None) -> tup
     if _is_nearly_utf_8(body, text):
         return "utf-8", text
     chosen = declared or ("utf-8" if kind is Kind.JSON else _guess(body))
-    return chosen, body.decode(chosen, "replace")
+    return chosen, _text(body, chosen)
+
+
+def _text(body: bytes, encoding: str) -> str:
+    return body.decode(encoding, _EURO if encoding == "gb18030" else "replace")
+
+
+def _euro_or_replaced(error: UnicodeError) -> tuple[str, int]:
+    """The byte 80 is the euro sign in gb18030 (Encoding Standard, 10.2.1); Python's codec does not
+    know it. For anything else U+FFFD."""
+    assert isinstance(error, UnicodeDecodeError)
+    return "€" if error.object[error.start] == 0x80 else "\ufffd", error.start + 1
+
+
+_EURO = "crawler.gb18030"
+codecs.register_error(_EURO, _euro_or_replaced)
 
 
 def marked(body: bytes) -> str | None:
@@ -89,7 +106,10 @@ def decode_json(body: bytes) -> str | None:
 
 
 def declared_in_xml(start: bytes) -> str | None:
-    """The encoding that an XML declaration at the beginning of a body names; None without one."""
+    """The encoding that an XML declaration at the beginning of a body names, or in which it is
+    written; None without one."""
+    if start[:6] in _UTF_16:
+        return _UTF_16[start[:6]]
     found = _IN_XML.match(start)
     return _readable(found[1].decode("latin-1")) if found else None
 

@@ -20,6 +20,8 @@ JSON_HEADERS = {
 }
 FORM_HEADERS = {"Content-Type": form_bodies.URLENCODED}
 Pairs = Mapping[str, Any] | Iterable[tuple[str, Any]]
+_FORMS = "//form[not(ancestor::template)]"
+"""What is in a <template> is no part of the page (HTML standard, 4.12.3)."""
 _CONTROL_TAGS = "descendant::textarea | descendant::select | descendant::input"
 
 
@@ -180,7 +182,7 @@ def _form(
 ) -> Any:
     """The form element that the arguments name."""
     root = response.selector.root
-    forms = root.xpath("//form") if hasattr(root, "xpath") else []
+    forms = root.xpath(_FORMS) if hasattr(root, "xpath") else []
     if not forms:
         raise ValueError(f"no form on {response.url}; allowed: a page with a <form>")
     for attribute, wanted in (("name", name), ("id", id_)):

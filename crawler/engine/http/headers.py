@@ -5,6 +5,7 @@ from __future__ import annotations
 import email.utils
 import functools
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from datetime import UTC
 from typing import Any
 
 _SPACE = " \t\r\n"
@@ -270,10 +271,24 @@ MOST_RETRY_AFTER_S = 1e9
 def retry_after_s(headers: Mapping[str, str], now_s: float) -> float:
     """The seconds from now that Retry-After asks for; 0 if it is absent or unreadable."""
     value = headers.get("retry-after", "").strip()
-    if value.isdecimal():
-        return min(float(value), MOST_RETRY_AFTER_S)
+    seconds = delta_s(value)
+    if seconds is None:
+        moment = moment_s(value)
+        seconds = 0.0 if moment is None else max(0.0, moment - now_s)
+    return min(seconds, MOST_RETRY_AFTER_S)
+
+
+def delta_s(text: str) -> float | None:
+    """The seconds that a header gives as digits (RFC 9110, 10.2.3); None if it gives no digits."""
+    return float(text) if text.isascii() and text.isdecimal() else None
+
+
+def moment_s(text: str) -> float | None:
+    """The Unix time of an HTTP-date; None if it is none. One without a time zone is in GMT (RFC
+    9110, 5.6.7)."""
     try:
-        moment_s = email.utils.parsedate_to_datetime(value).timestamp()
+        moment = email.utils.parsedate_to_datetime(text)
+        zoned = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+        return zoned.timestamp()
     except (TypeError, ValueError, OverflowError):
-        return 0.0
-    return max(0.0, moment_s - now_s)
+        return None

@@ -34,14 +34,16 @@ _RELATED = etree.XPath("//link[@rel and @href]")
 
 
 def refresh(response: Response, reloads: Callable[[], bool] = lambda: False) -> str | None:
-    """The target of <meta http-equiv="refresh">; None if the page has none.
+    """The target of the header Refresh, or else of <meta http-equiv="refresh">; None if the page
+    has none (HTML standard, 7.5.1 and 4.2.5.3).
 
     A page that refreshes after `MOST_REFRESH_S` has none. Nor has one that reloads itself, unless
     `reloads` says that it may be another page then.
     """
-    if not response.head_tags or not _is_html(response):  # most pages have none
+    if not _is_html(response):
         return None
-    for content in _metas(response, "http-equiv", "refresh"):
+    metas = _metas(response, "http-equiv", "refresh") if response.head_tags else ()
+    for content in (*_refresh_headers(response), *metas):
         found = _REFRESH.match(content)
         if found is None:
             continue
@@ -51,6 +53,11 @@ def refresh(response: Response, reloads: Callable[[], bool] = lambda: False) -> 
         url = _web(response, found["double"] or found["single"] or found["bare"] or "")
         return None if url == response.url and not reloads() else url
     return None
+
+
+def _refresh_headers(response: Response) -> Iterator[str]:
+    if "refresh" in response.headers:
+        yield urls.from_header(response.headers["refresh"])
 
 
 def referrer_policy(response: Response) -> str:

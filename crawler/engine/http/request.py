@@ -104,11 +104,11 @@ class Request:
         self.dont_filter = dont_filter
         self.errback = errback
         # About thirteen requests are made for each page, and most have none of these.
-        self._headers = RequestHeaders(headers) if headers else None
-        self._meta = dict(meta) if meta else None
+        self._headers = RequestHeaders(_dict("headers", headers)) if headers else None
+        self._meta = _dict("meta", meta) if meta else None
         self._cookies = cookies or None
         self._flags = list(flags) if flags else None
-        self._cb_kwargs = dict(cb_kwargs) if cb_kwargs else None
+        self._cb_kwargs = _dict("cb_kwargs", cb_kwargs) if cb_kwargs else None
         self.link_policy = ""
         """The referrer policy for which the link of this request asks; empty if it asks for none.
         The crawl reads it when it takes the request from a callback."""
@@ -252,6 +252,13 @@ def _method(method: Any) -> str:
     if not isinstance(method, str):
         raise TypeError(f"the method of a Request is {method!r}; allowed: GET, POST, PUT, …")
     return method.upper()
+
+
+def _dict(role: str, given: Any) -> dict[Any, Any]:
+    try:
+        return dict(given)
+    except (TypeError, ValueError):
+        raise TypeError(f"the {role} of a Request is {given!r}; allowed: a dict") from None
 
 
 def _check_callback(role: str, callback: Any) -> None:

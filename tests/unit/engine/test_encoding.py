@@ -27,6 +27,8 @@ RUSSIAN = (
         ("header beats meta", "é".encode(), 'text/html; charset="utf-8"', "é"),
         ("meta", '<meta charset="koi8-r">да'.encode("koi8-r"), "text/html", None),
         ("http-equiv", b'<meta http-equiv=content-type content="a; charset=cp1251">\xe4', "", None),
+        ("the euro of Windows", b"5\x80 \xbf\xbf", "text/html; charset=gbk", "5€ 靠"),
+        ("a byte that gbk lacks", b"\xff1\x81", "text/html; charset=gbk", "\ufffd1\ufffd"),
         ("utf-8 without any hint", "naïve ☃".encode(), "", "naïve ☃"),
         ("unknown label is ignored", "é".encode(), "text/html; charset=martian", "é"),
     ],
@@ -63,6 +65,9 @@ def test_the_text_of_a_page(name, body, content_type, text):
         ("\ufeffx".encode("utf-32-le"), "", "utf-32-le"),
         ("\ufeffx".encode("utf-16-be"), "text/html; charset=utf-8", "utf-16-be"),
         (b" " * 1100 + b"<meta charset=koi8-r>", "", "koi8-r"),
+        ("<?xml version='1.0'?><a/>".encode("utf-16-le"), "application/xml", "utf-16-le"),
+        ("<?xml version='1.0'?><html/>".encode("utf-16-be"), "text/html", "utf-16-be"),
+        ("<?xml version='1.0'?><a/>".encode("utf-16-le"), "a/xml; charset=koi8-r", "koi8-r"),
     ],
 )
 def test_a_declaration_is_found_and_means_what_the_web_means_by_it(body, content_type, encoding):

@@ -288,3 +288,11 @@ def test_a_dialog_sends_nothing_unless_a_button_does():
         FormRequest.from_response(page(body))
     assert FormRequest.from_response(page(body), clickdata={"name": "b"}).url.endswith("?b=")
     assert FormRequest.from_response(page(body), method="POST").body == b"a="
+
+
+def test_a_form_in_a_template_is_no_form_of_the_page():
+    template = "<template><form action=/t><input name=a value=1></form></template>"
+    made = FormRequest.from_response(page(f"{template}<form action=/f id=x>".encode()))
+    assert made.url == "http://h/f"
+    with pytest.raises(ValueError, match="no form on"):
+        FormRequest.from_response(page(template.encode()))

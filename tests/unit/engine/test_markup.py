@@ -41,6 +41,22 @@ def test_a_refresh_leads_to_another_web_page_soon(content, target):
     assert markup.refresh(refreshing(content)) == target
 
 
+@pytest.mark.parametrize(
+    ("header", "body", "target"),
+    [
+        ("0;url=/new", "x", "http://h/new"),
+        ("5; URL=http://other/\xe9", "x", "http://other/%E9"),
+        ("0;url=/new", '<meta http-equiv=refresh content="0;url=/other">', "http://h/new"),
+        ("soon", '<meta http-equiv=refresh content="0;url=/other">', "http://h/other"),
+        ("300;url=/new", "x", None),
+        ("0", "x", None),
+    ],
+)
+def test_a_header_refreshes_too_and_comes_first(header, body, target):
+    headers = Headers([("Content-Type", "text/html"), ("Refresh", header)])
+    assert markup.refresh(response(body, headers)) == target
+
+
 @pytest.mark.parametrize("target", ["//[x", "http://[x/", "http://x:99999/", "http://"])
 def test_a_refresh_to_what_is_no_url_is_none(target):
     assert markup.refresh(response(f'<meta http-equiv=refresh content="0; url={target}">')) is None

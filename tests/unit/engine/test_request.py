@@ -63,6 +63,15 @@ def test_what_is_given_is_not_changed_by_the_request():
         ({"url": None}, "url of a Request is a str, got NoneType"),
         ({"url": "http://h/", "body": 5}, "body of a Request is 5; allowed: bytes or a str"),
         ({"url": "http://h/", "callback": 3}, "callback of a Request is 3; allowed: a method"),
+        ({"url": "http://h/", "meta": 5}, "meta of a Request is 5; allowed: a dict"),
+        (
+            {"url": "http://h/", "headers": "X: 1"},
+            "headers of a Request is 'X: 1'; allowed",
+        ),
+        (
+            {"url": "http://h/", "cb_kwargs": [1]},
+            r"cb_kwargs of a Request is \[1\]; allowed",
+        ),
         ({"url": "http://h/", "errback": []}, r"errback of a Request is \[\]; allowed: a method"),
     ],
 )

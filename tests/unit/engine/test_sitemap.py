@@ -141,6 +141,12 @@ def test_sitemaps_are_read_in_every_form(body):
     assert locs(body.replace("\ufeff", "").encode("utf-16")) == ["http://h/1", "http://h/2"]
 
 
+@pytest.mark.parametrize("order", ["le", "be"])
+def test_an_xml_declaration_in_utf_16_needs_no_byte_order_mark(order):
+    body = "<?xml version='1.0' encoding='utf-16'?><urlset><url><loc>/é</loc></url></urlset>"
+    assert locs(body.encode(f"utf-16-{order}")) == ["http://h/%C3%A9"]
+
+
 def test_a_line_without_end_is_no_url():
     file = Sitemap(b"http://h/1\nhttp://h/" + b"/x" * 200_000 + b"\nhttp://h/3", 10**6, "http://h/")
     assert [entry["loc"] for entry in file] == ["http://h/1", "http://h/3"]

@@ -1,5 +1,6 @@
 """What follows from each kind of answer: a table."""
 
+import time
 from urllib.parse import quote
 
 import pytest
@@ -73,6 +74,34 @@ def test_retry_after_lengthens_the_pause():
 )
 def test_retry_after_is_seconds_or_a_date(value, seconds):
     assert retry_after_s({"retry-after": value}, NOW_S) == seconds
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("Tue Nov 14 22:13:30 2023", 10.0),  # the form of asctime
+        ("Tuesday, 14-Nov-23 22:13:30 GMT", 10.0),
+        ("Tue, 14 Nov 2023 22:13:30", 10.0),
+        ("Tue, 14 Nov 2023 22:13:30 -0000", 10.0),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", 1e9),
+        ("Tue, 14 Nov 1923 22:13:30 GMT", 0.0),
+        ("1.5", 0.0),
+        ("٣", 0.0),
+    ],
+)
+def test_a_date_is_in_gmt_wherever_we_are_and_bounded(value, seconds, monkeypatch):
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    try:
+        assert retry_after_s({"retry-after": value}, NOW_S) == seconds
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+@pytest.mark.parametrize("status", [100, 101, 103])
+def test_what_switches_to_another_protocol_unasked_is_no_page(status):
+    assert verdict(status) == Failed("bad response", f"HTTP {status} is no answer to a request")
 
 
 @pytest.mark.parametrize(
