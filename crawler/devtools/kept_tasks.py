@@ -14,7 +14,7 @@ from crawler.engine.items.sinks.sink import Sink, SinkMaker
 from crawler.errors import ConfigError, CrawlerError
 from crawler.items.names import folder_name
 from crawler.model.records import Spec, State
-from crawler.node.worker.runs import Run
+from crawler.node.worker.run import Run
 
 
 class KeptTasks:
@@ -57,7 +57,7 @@ class KeptTasks:
         kept = self._kept[run.name]
         try:
             if kept.is_done:
-                run.was_done(kept.counts)
+                run.had_ended(*kept.end, kept.counts)
             else:
                 self._left[run.name] = f"not begun; the same command goes on with {self._folder}"
                 run.execute(engine, sink, kept)

@@ -299,11 +299,14 @@ class Lab:
         eventually(lambda: all(map(self._has_begun, TASKS)), what="all have begun to crawl")
 
     def _has_begun(self, name):
-        """Whether the run that etcd names has an item: one before it may have asked for pages too,
-        and what it has asked for last may arrive when it is over."""
-        value = self.resource(name)
-        path = self.folder / "items" / name / f"{value['ID']}-{value['Epoch']}.jsonl"
-        return path.is_file() and path.stat().st_size > 0
+        """Whether the run that etcd names has begun, and there is an item: one before it may have
+        asked for pages too, and what it has asked for last may arrive when it is over."""
+        value, folder = self.resource(name), self.folder / "items" / name
+        begun = (folder / ".runs").read_text() if (folder / ".runs").is_file() else ""
+        runs = [json.loads(line) for line in begun.splitlines()]
+        mine = [run for run in runs if (run["id"], run["epoch"]) == (value["ID"], value["Epoch"])]
+        files = [folder / f"{mine[-1]['files'][-1]}.jsonl.part"] if mine else []
+        return any(path.is_file() and path.stat().st_size > 0 for path in files)
 
     def _split(self):
         owners = sorted(self.running().values())

@@ -104,7 +104,7 @@ def test_a_run_that_is_cut_off_while_its_items_are_written_has_ended(
     assert found.ended_ns
     assert found.finish_reason == "stopped"
     disk.goes_on = True
-    eventually(lambda: len(lines(tmp_path / "task" / "task-1.jsonl")) == 3)
+    eventually(lambda: len(lines(tmp_path / "task" / "task-1.jsonl.part")) == 3)
 
 
 def test_a_node_that_leaves_lets_last_items_be_written_whatever_is_cut_off(
@@ -121,7 +121,7 @@ def test_a_node_that_leaves_lets_last_items_be_written_whatever_is_cut_off(
         gevent.sleep(0.02)
     disk.goes_on = True
     leaving.get(timeout=PATIENCE_S)
-    assert len(lines(tmp_path / "task" / "task-1.jsonl")) == 3
+    assert len(lines(tmp_path / "task" / "task-1.jsonl.part")) == 3
     assert runs.running == 0
 
 

@@ -145,6 +145,12 @@ class Crawl:
         return self._close_conditions.stopped
 
     @property
+    def can_go_on(self) -> bool:
+        """Whether something else than the site has ended it, so that its state or its files are not
+        whole. A later run may go on where a store has it."""
+        return bool(self.counters.fault)
+
+    @property
     def limit(self) -> str:
         """The setting that keeps any later run of this crawl from going on; empty if none does."""
         return self._close_conditions.limit
@@ -250,7 +256,7 @@ class Crawl:
             self._checkpoints.end(self.is_done)
 
     def _close_store(self) -> None:
-        has_end = (self._is_idle_at_end or not self.stopped) and not self.counters.fault
+        has_end = (self._is_idle_at_end or not self.stopped) and not self.can_go_on
         self._checkpoints.close(self.is_done, self._is_void, self.outcome() if has_end else None)
 
     def _starting(self) -> Iterator[Any]:

@@ -195,6 +195,20 @@ def remove(database: sqlite3.Connection, folder: Path) -> None:
         folder.rmdir()
 
 
+def discard(folder: Path) -> None:
+    """Remove a store without reading it. Raises StoreInUse and StoreFailed."""
+    if not (folder / NAME).exists():
+        return
+    try:
+        database = connected(folder)
+        try:
+            remove(database, folder)
+        finally:
+            database.close()
+    except Exception as error:
+        raise translated(error, folder) from error
+
+
 def _files(folder: Path) -> list[Path]:
     found = [folder / f"{NAME}{suffix}" for suffix in ("", "-wal", "-shm")]
     found += [folder / ASKED, *_seen_files(folder)]

@@ -15,16 +15,15 @@ import gevent
 from gevent import Greenlet
 
 from crawler.clock import Clock
-from crawler.engine.crawl.crawl import Crawl
-from crawler.engine.crawl.resume import Kept
 from crawler.engine.engine import Engine
-from crawler.engine.items.sinks.factory import RunSink, Sinks
-from crawler.engine.items.sinks.sink import Sink, SinkMaker
-from crawler.errors import CrawlerError, InvalidArgument, NotFound
-from crawler.items.names import folder_name
+from crawler.engine.items.sinks.factory import Sinks
+from crawler.errors import CrawlerError
 from crawler.logs import get_logger
-from crawler.model.records import Counts, Report, Resource, Spec, State
+from crawler.model.records import Resource
+from crawler.node.worker.going_on import GoingOn
 from crawler.node.worker.reconcile import RunKey
+from crawler.node.worker.run import Run
+from crawler.node.worker.states import END_S, States
 from crawler.supervision import OnEnd, Supervisor
 
 log = get_logger(__name__)
@@ -46,141 +45,13 @@ MOST_STOPS = 20
 run that still goes on after this many kills never ends: its callback catches the exception that
 should end it."""
 
-LONGEST_REASON = 1000
-"""How many characters of a reason are reported. The reason is stored in etcd, and is in every
-listing."""
-
-
-def items_path(folder: Path, resource: Resource) -> Path:
-    """Return the file of one run's items. Each task has a folder, and each run a file, so nothing
-    is overwritten.
-
-    A name too long for a file system is cut; the id in the file's name still distinguishes tasks.
-    """
-    id = folder_name(resource.id) or "task"
-    return folder / folder_name(resource.name) / f"{id}-{resource.epoch}.jsonl"
+LAST_S = 1.0
+"""How many seconds a run has for its last checkpoint when the worker leaves. Before that it waits
+for answers under way."""
 
 
 class RunGoesOn(CrawlerError):
     """A run cannot be ended while its process lives."""
-
-
-class Run:
-    """One run of one task. The worker keeps it after its end, until the leader has recorded it."""
-
-    def __init__(self, resource: Resource) -> None:
-        self.name = resource.name
-        self._spec = resource.spec
-        self.key = RunKey(resource.id, resource.epoch)
-        self._state = State.ASSIGNED
-        self._reason = ""
-        self._awaits_spider = False
-        self._crawl: Crawl | None = None
-        self._counts = Counts()
-        self._told: Report | None = None
-        self._stopped = False
-        self.stops = 0
-        """How often it was told to stop."""
-
-    @property
-    def waits(self) -> bool:
-        """Whether it has not begun."""
-        return self._state is State.ASSIGNED
-
-    @property
-    def ended(self) -> bool:
-        """Whether it ran to its end, successfully or not."""
-        return self._state.finished
-
-    @property
-    def crawl(self) -> Crawl | None:
-        """Its crawl; None before it began, and if it was refused."""
-        return self._crawl
-
-    @property
-    def is_ending(self) -> bool:
-        """Whether it fetches no more, and writes its last items."""
-        return self._crawl is not None and self._crawl.is_ending
-
-    def execute(self, engine: Engine, sink: Sink | SinkMaker, kept: Kept | None = None) -> None:
-        """Crawl until done, stopped or failed. It blocks. `kept` is the store from which the crawl
-        goes on."""
-        self._state = State.RUNNING
-        try:
-            spec = self._spec
-            self._crawl = engine.crawl(spec, sink, kept)
-            if self._spec is not spec:  # it changed while the spider was made
-                self._take_over(engine, self._crawl)
-            if not self._stopped:
-                self._crawl.run()
-        except NotFound as error:
-            self.fail(str(error), awaits_spider=True)
-        except InvalidArgument as error:
-            self.fail(str(error))
-        except Exception as error:
-            log.error("a run ended with an error", task=self.name, exc_info=True)
-            self.fail(f"{type(error).__name__}: {error}")
-        else:
-            if not self._stopped:
-                self._state, self._reason = self._crawl.outcome()
-
-    def was_done(self, counts: Counts) -> None:
-        """Take over the end of an earlier run."""
-        self._state, self._counts = State.DONE, counts
-
-    def fail(self, reason: str, awaits_spider: bool = False) -> None:
-        """End the run as failed."""
-        self._state, self._reason, self._awaits_spider = State.FAILED, reason, awaits_spider
-        log.warning("run failed", task=self.name, reason=reason)
-
-    def stop(self) -> None:
-        """Make the crawl end soon. Its outcome no longer counts."""
-        self._stopped = True
-        self.stops += 1
-        if self._crawl is not None:
-            self._crawl.stop()
-
-    def adjust(self, engine: Engine, spec: Spec) -> None:
-        """Take over a specification that changed in settings which may change during a run."""
-        if spec.parameters == self._spec.parameters:
-            return
-        self._spec = spec
-        if self._crawl is not None and not self.ended:
-            self._take_over(engine, self._crawl)
-
-    def _take_over(self, engine: Engine, crawl: Crawl) -> None:
-        try:
-            engine.adjust(crawl, self._spec)
-        except InvalidArgument as error:
-            log.warning("new settings refused; the old ones hold", task=self.name, why=error)
-
-    def report(self) -> Report | None:
-        """Return what the leader does not know yet, or None if it knows all."""
-        report = self.status()
-        return None if self.waits or report == self._told else report
-
-    def status(self) -> Report:
-        """Return the present state of the run."""
-        counts = self._crawl.counts if self._crawl is not None else self._counts
-        return Report(
-            name=self.name,
-            id=self.key.id,
-            epoch=self.key.epoch,
-            state=self._state,
-            reason=_sound(self._reason),
-            awaits_spider=self._awaits_spider,
-            counts=counts,
-        )
-
-    def told(self, report: Report) -> None:
-        """Note that the leader has accepted that report."""
-        self._told = report
-
-
-def _sound(reason: str) -> str:
-    """Return a reason that any program can read. It may quote a page or a task, and is cut if too
-    long."""
-    return reason[:LONGEST_REASON].encode(errors="backslashreplace").decode()
 
 
 def _begun(runs: Iterable[tuple[Run, Greenlet | None]]) -> list[Greenlet]:
@@ -206,17 +77,19 @@ class Runs:
         clock: Clock,
         on_end: Callable[[], None],
         most: int,
+        states: States | None = None,
     ) -> None:
-        """`most` is how many run at once."""
+        """`most` is how many run at once. With `states`, each goes on where the one before was."""
         self._most = most
         self._engine = engine
-        self._items = items
-        self._sinks = sinks
+        self._going_on = GoingOn(engine, sinks, items, states)
         self._clock = clock
         self._on_end = on_end
         self._supervisor = Supervisor("runs", clock=clock)
         self._runs: dict[str, tuple[Run, Greenlet | None]] = {}
         """Each run with its greenlet, once it has one."""
+        self._ending: dict[Run, tuple[Greenlet, float]] = {}
+        """The runs that end in order: each with its greenlet, and until when it may take."""
         self._line: list[tuple[int, int, Run, Resource]] = []
         """The runs that wait for another to end. Some may have been stopped meanwhile."""
         self._order = itertools.count()
@@ -230,6 +103,10 @@ class Runs:
     def all(self) -> list[Run]:
         """Return the runs, including ended ones."""
         return [run for run, _ in self._runs.values()]
+
+    def of(self, name: str) -> Run:
+        """Return the run of a task."""
+        return self._runs[name][0]
 
     @property
     def running(self) -> int:
@@ -261,6 +138,7 @@ class Runs:
         )
         self._running += 1
         greenlet.rawlink(self._free)
+        greenlet.rawlink(lambda _: self._ended_in_order(run) if run in self._ending else None)
         self._runs[run.name] = (run, greenlet)
         log.info("run started", task=run.name, epoch=run.key.epoch)
 
@@ -277,64 +155,116 @@ class Runs:
                 run.adjust(self._engine, resource.spec)
 
     def stop(self, names: Iterable[str]) -> None:
-        """Stop these runs, all at once, and forget those that ended. A run that does not end stays
-        known.
+        """Stop these runs, all at once, and forget those that ended.
 
-        A run that does not stop in time is cut off. Only a callback that computes without ever
-        giving others a turn survives that.
+        A run whose state is kept ends in order: it is forgotten at once, and `tend` looks after it.
+        Any other that does not stop in time is cut off, and stays known until it has ended. Only a
+        callback that computes without ever giving others a turn survives that.
         """
+        self._cut_short([name for name in names if not self._ends_in_order(name)])
+
+    def _ends_in_order(self, name: str) -> bool:
+        """Let a run end in order, if its state is kept. Its answers under way are not lost then."""
+        run, greenlet = self._runs.get(name, (None, None))
+        if run is None or greenlet is None or greenlet.dead or not run.is_kept:
+            return False
+        run.stop()
+        self._ending[run] = (greenlet, self._clock.monotonic() + END_S)
+        del self._runs[name]
+        log.info("run ends in order", task=name, epoch=run.key.epoch)
+        return True
+
+    def tend(self) -> bool:
+        """Cut off the runs that take too long to end. Returns whether any has not ended."""
+        now_s = self._clock.monotonic()
+        self._break_off([run for run, (_, until_s) in self._ending.items() if now_s >= until_s])
+        return bool(self._ending)
+
+    def cut_short(self, names: Iterable[str]) -> None:
+        """Stop these runs as `stop` does, but let none take its time."""
+        self._cut_short(names)
+        self._break_off([run for run in self._ending if run.name in names])
+
+    def _cut_short(self, names: Iterable[str]) -> None:
         stopping = [self._runs[name] for name in names if name in self._runs]
         for run, _ in stopping:
-            run.stop()
+            run.break_off()
         _end(_begun(stopping), STOP_S)
         for run, greenlet in stopping:
             self._forget(run, greenlet)
 
+    def _break_off(self, late: Sequence[Run]) -> None:
+        for run in late:
+            run.break_off()
+        _end([self._ending[run][0] for run in late], STOP_S)
+
+    def _ended_in_order(self, run: Run) -> None:
+        self._ending.pop(run, None)
+        log.info("run stopped", task=run.name, epoch=run.key.epoch, ended=run.ended)
+
     def halt(self, patience_s: float) -> None:
-        """Let every run end at a safe point: its fetches end at once, a running callback may
-        finish, and its items are written.
+        """Let every run end at a safe point: a running callback may finish, answers under way too
+        if the state is kept, and its items are written.
 
         A callback that takes longer than `patience_s` is cut off. The last items have `WRITE_S` for
         themselves. The runs stay known, so that they can be reported.
         """
         self._halted = True
+        last_s = min(LAST_S, patience_s / 2)
         for run in self.all():
             run.stop()
-        gevent.joinall(_begun(self._runs.values()), timeout=patience_s)
+        gevent.joinall(self._greenlets(), timeout=patience_s - last_s)
+        for run in [*(run for run in self.all() if run.is_kept), *self._ending]:
+            run.break_off()
+        gevent.joinall(self._greenlets(), timeout=last_s)
         self.cut_off()
-        gevent.joinall(_begun(self._runs.values()), timeout=CUT_OFF_S)
+        gevent.joinall(self._greenlets(), timeout=CUT_OFF_S)
         self._let_write()
 
     def _let_write(self) -> None:
         """Wait for the runs that write their last items."""
-        runs = self._runs.values()
-        writing = [(run, it) for run, it in runs if it is not None and run.is_ending]
-        gevent.joinall(_begun(writing), timeout=WRITE_S)
+        writing = [(run, greenlet) for run, greenlet in self._with_greenlets() if run.is_ending]
+        gevent.joinall([greenlet for _, greenlet in writing], timeout=WRITE_S)
         for run, greenlet in writing:
             if not greenlet.dead:
                 log.error("the last items may be lost: they take too long", task=run.name)
-        _end(_begun(writing), 0.0)
+        _end([greenlet for _, greenlet in writing], 0.0)
+
+    def _with_greenlets(self) -> list[tuple[Run, Greenlet]]:
+        """Return the runs that have begun, also those that end in order."""
+        begun = [(run, it) for run, it in self._runs.values() if it is not None]
+        return [*begun, *((run, greenlet) for run, (greenlet, _) in self._ending.items())]
+
+    def _greenlets(self) -> list[Greenlet]:
+        return [greenlet for _, greenlet in self._with_greenlets()]
 
     def cut_off(self) -> None:
         """End every callback where it is, without waiting. A run that writes its last items goes
         on."""
-        running = [(run, greenlet) for run, greenlet in self._runs.values() if not run.is_ending]
-        gevent.killall(_begun(running), block=False)
+        running = [greenlet for run, greenlet in self._with_greenlets() if not run.is_ending]
+        gevent.killall(running, block=False)
 
     def cut_off_current(self, name: str) -> None:
         """Cut off the run of that task if this very call interrupted it: then a signal handler
         makes the call, and nothing else could end a callback that computes. Raises
         GreenletExit."""
-        if self._runs.get(name, (None, None))[1] is gevent.getcurrent():
+        if name and gevent.getcurrent() in self._greenlets():
             raise gevent.GreenletExit
 
     def stop_all(self) -> None:
-        """Stop every run."""
-        self.stop(list(self._runs))
+        """Stop every run at once, also those that end in order."""
+        for run in [*self.all(), *self._ending]:
+            run.break_off()
+        now_s = self._clock.monotonic()
+        self._ending = {run: (greenlet, now_s) for run, (greenlet, _) in self._ending.items()}
+        _end(self._greenlets(), STOP_S)
+        for run, greenlet in list(self._runs.values()):
+            self._forget(run, greenlet)
 
     def check(self) -> None:
         """Raise RunGoesOn if a run was stopped `MOST_STOPS` times and has not ended."""
-        endless = sorted(run.name for run in self.all() if run.stops >= MOST_STOPS)
+        runs = [*self.all(), *self._ending]
+        endless = sorted(run.name for run in runs if run.stops >= MOST_STOPS)
         if endless:
             raise RunGoesOn(
                 f"runs of {', '.join(endless)} go on though they were cut off {MOST_STOPS} times;"
@@ -349,7 +279,6 @@ class Runs:
             log.info("run stopped", task=run.name, epoch=run.key.epoch, ended=run.ended)
 
     def _execute(self, run: Run, resource: Resource) -> None:
-        path = items_path(self._items, resource)
-        run.execute(self._engine, RunSink(self._sinks, path, resource.name))
+        self._going_on.execute(run, resource)
         if run.ended:
             self._on_end()

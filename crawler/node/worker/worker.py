@@ -7,7 +7,7 @@ reports go to the leader.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from gevent.event import Event
@@ -36,7 +36,9 @@ from crawler.node.worker.epochs import Epochs
 from crawler.node.worker.own_load import OwnLoad
 from crawler.node.worker.past import Past
 from crawler.node.worker.reconcile import RunKey, reconcile
-from crawler.node.worker.runs import Run, Runs
+from crawler.node.worker.run import Run
+from crawler.node.worker.runs import Runs
+from crawler.node.worker.states import States
 from crawler.settings.sections import Settings
 from crawler.supervision import OnEnd, Supervisor
 
@@ -50,6 +52,12 @@ CALL_BYTES = 50_000
 
 REPORT_BYTES = 150
 """The size of a report without its name and reason, in bytes."""
+
+DROP_S = 3600.0
+"""How often the states that nobody has used are removed, in seconds."""
+
+CLEAR_S = 5.0
+"""How many seconds a state that is to be removed may be in use by a run that ends."""
 
 LAST_WORD_S = 1.0
 """How many seconds a worker that leaves waits for a leader to accept its last reports."""
@@ -90,7 +98,11 @@ class Worker:
         items = Path(settings.folder, settings.worker.items)
         self._sinks = Sinks(settings.worker.databases)
         most = settings.worker.max_running
-        self._runs = Runs(engine, items, self._sinks, clock, self._on_run_end, most)
+        self._states = States(Path(settings.folder, settings.frontier.folder), clock)
+        self._runs = Runs(engine, items, self._sinks, clock, self._on_run_end, most, self._states)
+        self._elsewhere: set[str] = set()
+        """The keys of the tasks that were here and have another owner, or none, by now."""
+        self._clearing = Supervisor("states", clock=clock)
         self._epochs = Epochs()
         self._own_load = OwnLoad(clock)
         self._past = Past(clock, hub, settings.coordination.lease_ttl_s)
@@ -107,10 +119,12 @@ class Worker:
         self._observer.start(supervisor)
         supervisor.spawn("reconcile", self._reconcile_forever, on_end=OnEnd.FATAL)
         supervisor.spawn("report", self._report_forever, on_end=OnEnd.FATAL)
+        supervisor.spawn("states", self._drop_forever, on_end=OnEnd.RESTART)
 
     def stop(self) -> None:
         """Stop the engine. `leave` has stopped the runs."""
         self._engine.stop()
+        self._clearing.stop()
         self._sinks.close()
         self._observer.close()
 
@@ -131,8 +145,9 @@ class Worker:
         """Mirror what is assigned to this incarnation, and run it."""
         self._session = session
         self._past.joined(session.node.incarnation)
+        self._elsewhere.clear()
         self._mine = Mirror(
-            self._store, self._keys.resources, self._decode_mine, self._clock, self._on_assignment
+            self._store, self._keys.resources, self._decode, self._clock, self._on_assignment
         )
         self._mine.start(session.supervisor)
 
@@ -190,6 +205,16 @@ class Worker:
             return None
         return resource if session.node.owns(resource.owner) else None
 
+    def _decode(self, kv: KeyValue) -> Resource | None:
+        """Decode a resource that this incarnation owns. Note one that it owned: that has not been
+        deleted."""
+        mine = self._decode_mine(kv)
+        if mine is not None:
+            self._elsewhere.discard(kv.key)
+        elif self._mine is not None and kv.key in self._mine.values:
+            self._elsewhere.add(kv.key)
+        return mine
+
     def _desired(self) -> dict[str, Resource]:
         if self._session is None or self._mine is None:
             return {}
@@ -211,7 +236,8 @@ class Worker:
         desired = self._desired()
         wanted = {name: RunKey(r.id, r.epoch) for name, r in desired.items()}
         actions = reconcile(wanted, self._runs.known())
-        self._runs.stop(actions.stop)
+        self._stop(actions.stop)
+        ending = self._runs.tend()
         self._runs.check()
         self._runs.adjust(desired.values())
         for name in actions.start:
@@ -220,7 +246,35 @@ class Worker:
             if self._session is not None and free:
                 self._runs.start(desired[name])
         self._report_now.set()
-        return self._runs.known() == wanted
+        return self._runs.known() == wanted and not ending
+
+    def _stop(self, names: Sequence[str]) -> None:
+        """Stop runs. Those of tasks that went elsewhere, or begin again here, may end in order."""
+        if self._session is None:
+            return self._runs.stop_all()
+        over = [run for run in map(self._runs.of, names) if self._is_over(run)]
+        self._runs.cut_short([run.name for run in over])
+        self._runs.stop(set(names).difference(run.name for run in over))
+        for run in over:
+            run.end_files()
+            self._clearing.spawn("clear", self._states.clear, run.resource, CLEAR_S)
+
+    def _is_over(self, run: Run) -> bool:
+        """Whether nobody goes on with a run that stops: its task was deleted, or the leader has
+        recorded how it ended."""
+        key = self._keys.resource(run.name)
+        here = self._mine.values.get(key) if self._mine is not None else None
+        if here is not None:
+            return here.state.finished or here.id != run.key.id
+        is_elsewhere = key in self._elsewhere
+        self._elsewhere.discard(key)
+        return not is_elsewhere
+
+    def _drop_forever(self) -> None:
+        """Remove the states that nobody has used."""
+        while True:
+            self._states.drop_unused(self._settings.frontier.keep_s)
+            self._clock.sleep(DROP_S)
 
     # -- reports ---------------------------------------------------------------------------------
 

@@ -16,8 +16,8 @@ from crawler.node.master.commands import Add, Record, Remove, Update, parameter_
 from crawler.node.master.draft import Draft
 from crawler.node.master.workers import WorkerSnapshot
 from crawler.node.membership.names import NodeNames
+from crawler.node.worker.item_files import ItemFiles
 from crawler.node.worker.reconcile import RunKey, reconcile
-from crawler.node.worker.runs import items_path
 from crawler.settings import live
 from crawler.settings.crawl import CrawlSettings
 from tests.unit.node.scene import W1, W2, Scene, stored
@@ -290,7 +290,7 @@ def test_several_processes_of_one_name_number_themselves():
 def test_items_lie_in_one_folder_below_the_given_one_whatever_the_name(tmp_path_factory, name):
     folder = tmp_path_factory.getbasetemp()
     for id in ("7", name):
-        path = items_path(folder, Resource(Spec(name), id=id, epoch=2))
+        path = ItemFiles(folder, Resource(Spec(name), id=id, epoch=2), ["jsonl"], None).path
         assert path.parent.parent == folder
         assert path.parent.name not in ("", ".", "..")
         assert len(path.parent.name.encode()) <= 255
@@ -299,7 +299,8 @@ def test_items_lie_in_one_folder_below_the_given_one_whatever_the_name(tmp_path_
 
 
 def test_an_id_of_another_program_leads_nowhere_else(tmp_path):
-    path = items_path(tmp_path, Resource(Spec("x"), id="../../outside", epoch=1))
+    outside = Resource(Spec("x"), id="../../outside", epoch=1)
+    path = ItemFiles(tmp_path, outside, ["jsonl"], None).path
     assert path.parent == tmp_path / "x"
 
 

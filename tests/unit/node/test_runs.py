@@ -10,6 +10,7 @@ from crawler.clock import SystemClock
 from crawler.engine.items.sinks.factory import Sinks
 from crawler.model.records import Counts, Resource, Spec, State
 from crawler.node.worker.runs import Runs
+from crawler.settings.crawl import CrawlSettings
 from tests.waiting import eventually
 
 
@@ -18,6 +19,7 @@ class Crawl:
 
     counts = Counts()
     is_ending = False
+    can_go_on = False
 
     def __init__(self, spec):
         self.spec = spec
@@ -28,6 +30,8 @@ class Crawl:
 
     def stop(self):
         self.over.set()
+
+    break_off = stop
 
     def outcome(self):
         return State.DONE, ""
@@ -45,6 +49,9 @@ class Engine:
         self.crawls[spec.name] = Crawl(spec)
         self.may_make.wait()
         return self.crawls[spec.name]
+
+    def settings_of(self, spec):
+        return CrawlSettings(resume=False)
 
     def adjust(self, crawl, spec):
         crawl.spec = spec

@@ -39,9 +39,16 @@ class Sinks:
         self._allowed = ", ".join([*FORMATS, SQLITE, *sorted(self._databases)])
 
     def choose(
-        self, names: Sequence[str], path: Path, task: str, table: str, key: Sequence[str]
+        self,
+        names: Sequence[str],
+        path: Path,
+        task: str,
+        table: str,
+        key: Sequence[str],
+        ending: str = "",
     ) -> Sink:
-        """Make the sinks of these names for one run. Its files are `path` with other suffixes.
+        """Make the sinks of these names for one run. Its files are `path` with other suffixes, and
+        with the `ending` behind these.
 
         Raises InvalidArgument for an unknown name, or no name.
         """
@@ -51,7 +58,7 @@ class Sinks:
                 f"sinks: {', '.join(map(repr, unknown)) or 'nothing'} given; allowed on this "
                 f"worker: a list of {self._allowed}"
             )
-        made = [self._sink(name, path, task, table, key) for name in dict.fromkeys(names)]
+        made = [self._sink(name, path, task, table, key, ending) for name in dict.fromkeys(names)]
         return made[0] if len(made) == 1 else ManySinks(made)
 
     def close(self) -> None:
@@ -64,10 +71,10 @@ class Sinks:
         return name in FORMATS or name == SQLITE or name in self._databases
 
     def _sink(
-        self, name: str, path: Path, task: str, table: str, key: Sequence[str]
+        self, name: str, path: Path, task: str, table: str, key: Sequence[str], ending: str
     ) -> BatchedSink:
         if name in FORMATS:
-            writer: Writer = file_writer(name, path.with_suffix(f".{name}"))
+            writer: Writer = file_writer(name, path.with_suffix(f".{name}{ending}"))
             return BatchedSink(writer, self._threads, shared=True)
         if name == SQLITE:
             return sqlite_sink(path.with_suffix(".db"), task, table, key)
@@ -82,12 +89,14 @@ class RunSink:
     path: Path
     """The path of the JSON lines. Other files lie beside it."""
     task: str
+    ending: str = ""
+    """Stands behind the names of files."""
 
     def __call__(self, spider: Any) -> Sink:
         """Make the sinks that the settings name."""
         settings = spider.settings
         return self.sinks.choose(
-            settings.sinks, self.path, self.task, spider.name, settings.item_key
+            settings.sinks, self.path, self.task, spider.name, settings.item_key, self.ending
         )
 
 

@@ -52,6 +52,5 @@ class ManySinks:
             sink.flush()
 
     def close(self) -> None:
-        """Close the open sinks, then raise the first error."""
-        begun, self._open = self._open, []
-        do_all(*(sink.close for sink in reversed(begun)))
+        """Close the open sinks, then raise the first error. Calling it again waits for the same."""
+        do_all(*(sink.close for sink in reversed(self._open)))

@@ -1,0 +1,141 @@
+"""Runs the tasks of a worker from where an earlier run of them was."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from crawler.engine.crawl.resume import Kept
+from crawler.engine.engine import Engine
+from crawler.engine.frontier.store import Store
+from crawler.engine.items.sinks.factory import RunSink, Sinks
+from crawler.engine.items.sinks.sink import Sink
+from crawler.logs import get_logger
+from crawler.model.records import Resource
+from crawler.node.worker.item_files import FILES, PART, ItemFiles, NotedSink
+from crawler.node.worker.run import Run
+from crawler.node.worker.states import States
+from crawler.settings.crawl import CrawlSettings
+from crawler.supervision import Supervisor, do_all
+
+log = get_logger(__name__)
+
+
+class LastStore:
+    """A store that is let go after the sink is closed, wherever the run is cut off.
+
+    The next run begins when it has the store, and then no other may write to the files of items.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.place = store.place
+        self.sink: Sink | None = None
+        self.open = store.open
+        self.lease = store.lease
+        self.tally = store.tally
+        self.sending = store.sending
+        self.write = store.write
+
+    def close(self, is_clean: bool = False) -> None:
+        """Close the store. Who waits may be killed; this goes on nevertheless."""
+        self._at_last(lambda: self._store.close(is_clean))
+
+    def clear(self) -> None:
+        """Clear the store."""
+        self._at_last(self._store.clear)
+
+    def _at_last(self, step: Callable[[], None]) -> None:
+        failed: list[Exception] = []
+        Supervisor("store").spawn("last", self._after_sink, step, failed).join()
+        if failed:
+            raise failed[0]
+
+    def _after_sink(self, step: Callable[[], None], failed: list[Exception]) -> None:
+        try:
+            if self.sink is not None:
+                self.sink.close()
+        except OSError:
+            pass  # the crawl has heard of it
+        finally:
+            try:
+                step()
+            except Exception as error:
+                failed.append(error)
+
+
+@dataclass(frozen=True)
+class TaskSink:
+    """Makes the sink of one run, which no later run disturbs."""
+
+    make: RunSink
+    files: ItemFiles
+    store: LastStore | None
+
+    def __call__(self, spider: Any) -> Sink:
+        """Make the sinks that the settings name."""
+        sink = NotedSink(self.make(spider), self.files)
+        if self.store is not None:
+            self.store.sink = sink
+        return sink
+
+
+class GoingOn:
+    """Executes runs: each goes on where the one before it was, if its settings allow that."""
+
+    def __init__(self, engine: Engine, sinks: Sinks, items: Path, states: States | None) -> None:
+        """Without `states`, each run begins anew."""
+        self._engine = engine
+        self._sinks = sinks
+        self._items = items
+        self._states = states
+
+    def execute(self, run: Run, resource: Resource) -> None:
+        """Run a task. It blocks."""
+        with run.failing():
+            settings = self._engine.settings_of(resource.spec)
+            kept = self._opened(resource, settings)
+            if kept is None:
+                self._crawl(run, resource, settings.sinks, None)
+                return
+            last = LastStore(kept.store)
+            do_all(
+                lambda: self._go_on(run, resource, settings.sinks, replace(kept, store=last)),
+                lambda: self._let_go(run, kept, last),
+            )
+
+    def _opened(self, resource: Resource, settings: CrawlSettings) -> Kept | None:
+        """The state for a run; None if nothing is kept: so its settings say, or another program
+        gave it no epoch."""
+        if self._states is None:
+            return None
+        if settings.resume and resource.epoch:
+            return self._states.open(resource)
+        self._states.clear(resource)
+        return None
+
+    def _go_on(self, run: Run, resource: Resource, sinks: Any, kept: Kept) -> None:
+        if kept.is_done:
+            files = ItemFiles(self._items, resource, sinks, kept)
+            run.had_ended(*kept.end, kept.counts, files)
+        else:
+            self._crawl(run, resource, sinks, kept)
+
+    def _crawl(self, run: Run, resource: Resource, sinks: Any, kept: Kept | None) -> None:
+        files = ItemFiles(self._items, resource, sinks, kept)
+        store = None
+        if kept is not None:
+            kept = replace(kept, texts={**kept.texts, FILES: files.text})
+            assert isinstance(kept.store, LastStore)
+            store = kept.store
+        make = RunSink(self._sinks, files.path, resource.name, PART)
+        run.execute(self._engine, TaskSink(make, files, store), kept, files)
+
+    def _let_go(self, run: Run, kept: Kept, last: LastStore) -> None:
+        """Let go of a store with which no crawl has begun. Others have done so themselves."""
+        if kept.found.is_new and not run.has_begun:
+            last.clear()
+        else:
+            last.close(kept.found.is_clean)

@@ -1,0 +1,145 @@
+"""The files of a task's items, over all runs of one crawl.
+
+A crawl's files are `<items>/<task>/<id>-<epoch>.<format>`, with the epoch of the run that began
+them. Behind it stands `.part` until the crawl has ended. A run that goes on appends to the files of
+the run before. If they are not here, because that was another machine, or if the run writes other
+formats, it begins files of its own.
+
+`<items>/<task>/.runs` has a line of JSON for each run: which files its crawl has so far.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gevent
+
+from crawler.engine.crawl.resume import Kept
+from crawler.engine.items.sinks.sink import Sink
+from crawler.engine.items.sinks.targets import FORMATS
+from crawler.folders import make_folder, sync_folders
+from crawler.items.formats import SQLITE
+from crawler.items.names import PART, RUNS, file_name
+from crawler.model.records import Resource
+from crawler.node.worker.naming import id_name, run_name, task_folder
+
+FILES = "files"
+"""The text of a store that names the files of a crawl so far."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """The files that some runs of a crawl wrote: one for each format."""
+
+    folder: str
+    stem: str
+    formats: tuple[str, ...]
+
+    def path_of(self, kind: str) -> Path:
+        """The file of a format when the crawl has ended."""
+        return Path(self.folder, file_name(self.stem, kind))
+
+    def part_of(self, kind: str) -> Path:
+        """The file of a format while the crawl goes on. A database needs no such name: it is whole
+        at each moment."""
+        path = self.path_of(kind)
+        return path if kind == SQLITE else path.with_name(f"{path.name}{PART}")
+
+    @property
+    def is_here(self) -> bool:
+        """Whether all of these files are on this machine, and their crawl goes on."""
+        return all(self.part_of(kind).exists() for kind in self.formats)
+
+
+class ItemFiles:
+    """The files of one run."""
+
+    def __init__(
+        self, items: Path, resource: Resource, sinks: Sequence[str], kept: Kept | None
+    ) -> None:
+        """`items` is the folder for all tasks. `sinks` names the sinks of the run."""
+        self._folder = task_folder(items, resource)
+        self._id, self._epoch = resource.id, resource.epoch
+        formats = tuple(kind for kind in dict.fromkeys(sinks) if kind in FORMATS or kind == SQLITE)
+        own = Written(str(self._folder.absolute()), run_name(resource), formats)
+        self._all = [] if kept is None else [_read(each) for each in kept.value(FILES) or ()]
+        self._now = own
+        if self._all and _is_same(self._all[-1], own) and self._all[-1].is_here:
+            self._now = self._all[-1]
+        elif formats:
+            self._all.append(own)
+
+    @property
+    def path(self) -> Path:
+        """The path of the JSON lines, without `.part`. Other files lie beside it."""
+        return self._now.path_of("jsonl")
+
+    @property
+    def text(self) -> str:
+        """What the next run must know of these files."""
+        return json.dumps([vars(each) for each in self._all])
+
+    def begin(self) -> None:
+        """Note that the run has begun and its files are there. Raises OSError."""
+        stems = [each.stem for each in self._all]
+        line = {"id": id_name(self._id), "epoch": self._epoch, "files": stems}
+        gevent.get_hub().threadpool.apply(_append, (self._folder / RUNS, json.dumps(line)))
+
+    def end(self) -> None:
+        """Give the files of a crawl that has ended their names. Repeating it is harmless."""
+        here = [each for each in self._all if each.folder == self._now.folder]
+        for written, kind in ((each, kind) for each in here for kind in each.formats):
+            with contextlib.suppress(FileNotFoundError):  # it has its name already
+                written.part_of(kind).rename(written.path_of(kind))
+
+
+class NotedSink:
+    """A sink whose opening is noted."""
+
+    def __init__(self, sink: Sink, files: ItemFiles) -> None:
+        self._sink = sink
+        self._files = files
+        self.write = sink.write
+        self.flush = sink.flush
+        self.mark = sink.mark
+        self.begin_at = sink.begin_at
+        self.close = sink.close
+
+    @property
+    def lost(self) -> Any:
+        """The items that were taken, but finally refused."""
+        return self._sink.lost
+
+    def open(self) -> None:
+        """Open the sink, and note that the run has begun."""
+        self._sink.open()
+        self._files.begin()
+
+
+def _is_same(before: Written, now: Written) -> bool:
+    return (before.folder, before.formats) == (now.folder, now.formats)
+
+
+def _read(given: dict[str, Any]) -> Written:
+    return Written(given["folder"], given["stem"], tuple(given["formats"]))
+
+
+def _append(path: Path, line: str) -> None:
+    """Append a line that survives a loss of power. What such a loss has left of a line stays a line
+    of its own."""
+    changed = [] if path.exists() else make_folder(path.parent)
+    number = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
+    try:
+        size = os.fstat(number).st_size
+        is_cut = size and os.pread(number, 1, size - 1) != b"\n"
+        os.write(number, f"{chr(10) if is_cut else ''}{line}\n".encode())
+        os.fsync(number)
+    finally:
+        os.close(number)
+    sync_folders(changed)

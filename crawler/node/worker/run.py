@@ -1,0 +1,186 @@
+"""One run of one task on a worker: its state, its end, and what is reported of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+from crawler.engine.crawl.crawl import Crawl
+from crawler.engine.crawl.resume import Kept
+from crawler.engine.engine import Engine
+from crawler.engine.frontier.store import StoreFailed
+from crawler.engine.items.sinks.sink import Sink, SinkMaker
+from crawler.errors import InvalidArgument, NotFound
+from crawler.logs import get_logger
+from crawler.model.records import Counts, Report, Resource, Spec, State
+from crawler.node.worker.reconcile import RunKey
+
+log = get_logger(__name__)
+
+LONGEST_REASON = 1000
+"""How many characters of a reason are reported. The reason is stored in etcd, and is in every
+listing."""
+
+
+class Files(Protocol):
+    """The files of a run's items."""
+
+    def end(self) -> None:
+        """Give them the names that they have when the crawl has ended. Repeating it is harmless."""
+        ...
+
+
+class Run:
+    """One run of one task. The worker keeps it after its end, until the leader has recorded it."""
+
+    def __init__(self, resource: Resource) -> None:
+        self.name = resource.name
+        self.resource = resource
+        self._spec = resource.spec
+        self.key = RunKey(resource.id, resource.epoch)
+        self._state = State.ASSIGNED
+        self._reason = ""
+        self._awaits_spider = False
+        self._crawl: Crawl | None = None
+        self._counts = Counts()
+        self._told: Report | None = None
+        self._stopped = False
+        self.has_begun = False
+        """Whether its crawl has begun."""
+        self.is_kept = False
+        """Whether a store keeps what the crawl has left. Then it ends in order when it is stopped,
+        so that the next run need not fetch anything again."""
+        self._files: Files | None = None
+        self.stops = 0
+        """How often it was told to stop."""
+
+    @property
+    def waits(self) -> bool:
+        """Whether it has not begun."""
+        return self._state is State.ASSIGNED
+
+    @property
+    def ended(self) -> bool:
+        """Whether it ran to its end, successfully or not."""
+        return self._state.finished
+
+    @property
+    def crawl(self) -> Crawl | None:
+        """Its crawl; None before it began, and if it was refused."""
+        return self._crawl
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether it fetches no more, and writes its last items."""
+        return self._crawl is not None and self._crawl.is_ending
+
+    def execute(
+        self,
+        engine: Engine,
+        sink: Sink | SinkMaker,
+        kept: Kept | None = None,
+        files: Files | None = None,
+    ) -> None:
+        """Crawl until done, stopped or failed. It blocks. `kept` is the store from which the crawl
+        goes on. `files` get the names of whole files when the crawl has ended."""
+        self._state = State.RUNNING
+        self._files = files
+        with self.failing():
+            spec = self._spec
+            self._crawl = engine.crawl(spec, sink, kept)
+            if self._spec is not spec:  # it changed while the spider was made
+                self._take_over(engine, self._crawl)
+            if self._stopped:
+                return
+            self.has_begun, self.is_kept = True, kept is not None
+            self._crawl.run()
+            if not self._stopped:
+                self._state, self._reason = self._crawl.outcome()
+                if not self._crawl.can_go_on:
+                    self.end_files()
+
+    @contextmanager
+    def failing(self) -> Iterator[None]:
+        """A context whose errors are the run's: it ends as failed, with what they say."""
+        try:
+            yield
+        except NotFound as error:
+            self.fail(str(error), awaits_spider=True)
+        except (InvalidArgument, StoreFailed) as error:
+            self.fail(str(error))
+        except Exception as error:
+            log.error("a run ended with an error", task=self.name, exc_info=True)
+            self.fail(f"{type(error).__name__}: {error}")
+
+    def had_ended(
+        self, state: State, reason: str, counts: Counts, files: Files | None = None
+    ) -> None:
+        """Take over the end of an earlier run that could not tell the leader of it."""
+        self._state, self._reason, self._counts, self._files = state, reason, counts, files
+        self.end_files()
+
+    def end_files(self) -> None:
+        """Note that nothing more comes to the files of items."""
+        if self._files is not None:
+            self._files.end()
+
+    def fail(self, reason: str, awaits_spider: bool = False) -> None:
+        """End the run as failed."""
+        self._state, self._reason, self._awaits_spider = State.FAILED, reason, awaits_spider
+        log.warning("run failed", task=self.name, reason=reason)
+
+    def stop(self) -> None:
+        """Make the crawl end soon. Its outcome no longer counts."""
+        self._stopped = True
+        self.stops += 1
+        if self._crawl is not None:
+            self._crawl.stop()
+
+    def break_off(self) -> None:
+        """Stop, and wait for no answer under way."""
+        self.stop()
+        if self._crawl is not None:
+            self._crawl.break_off()
+
+    def adjust(self, engine: Engine, spec: Spec) -> None:
+        """Take over a specification that changed in settings which may change during a run."""
+        if spec.parameters == self._spec.parameters:
+            return
+        self._spec = spec
+        if self._crawl is not None and not self.ended:
+            self._take_over(engine, self._crawl)
+
+    def _take_over(self, engine: Engine, crawl: Crawl) -> None:
+        try:
+            engine.adjust(crawl, self._spec)
+        except InvalidArgument as error:
+            log.warning("new settings refused; the old ones hold", task=self.name, why=error)
+
+    def report(self) -> Report | None:
+        """Return what the leader does not know yet, or None if it knows all."""
+        report = self.status()
+        return None if self.waits or report == self._told else report
+
+    def status(self) -> Report:
+        """Return the present state of the run."""
+        counts = self._crawl.counts if self._crawl is not None else self._counts
+        return Report(
+            name=self.name,
+            id=self.key.id,
+            epoch=self.key.epoch,
+            state=self._state,
+            reason=_sound(self._reason),
+            awaits_spider=self._awaits_spider,
+            counts=counts,
+        )
+
+    def told(self, report: Report) -> None:
+        """Note that the leader has accepted that report."""
+        self._told = report
+
+
+def _sound(reason: str) -> str:
+    """Return a reason that any program can read. It may quote a page or a task, and is cut if too
+    long."""
+    return reason[:LONGEST_REASON].encode(errors="backslashreplace").decode()

@@ -1,0 +1,191 @@
+"""The states of the tasks on one machine: what each crawl still has to do, for the run after this.
+
+Each crawl has a folder `<task>/<id>-<began>` with a store. `began` is the epoch of the run that
+began the crawl. A later run of the task takes the newest crawl of its id and goes on with it, or
+begins one under its own epoch. The workers of one machine share the folders: so a task goes on at
+another worker if its worker dies. The lock of a store keeps two runs apart.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import gevent
+
+from crawler.clock import Clock
+from crawler.engine.crawl.crawl import FINISH_S
+from crawler.engine.crawl.resume import ABOUT, Kept, about_of
+from crawler.engine.frontier import sqlite_files
+from crawler.engine.frontier.sqlite_store import SqliteStore
+from crawler.engine.frontier.store import Step, StoreDamaged, StoreFailed, StoreInUse
+from crawler.logs import get_logger
+from crawler.model.records import Resource, State
+from crawler.node.worker.naming import id_name, run_name, task_folder
+
+log = get_logger(__name__)
+
+END_S = FINISH_S + 5.0
+"""The seconds that a run may take to end in order: for answers under way, and for the rest of a
+callback and the last checkpoint. Then it is broken off."""
+
+PATIENCE_S = END_S + 5.0
+"""The seconds for which a run waits for the one before it. Then the process of that one is stopped,
+or its disk hangs. Tasks must move, so the run begins a crawl of its own."""
+
+TRIES = "tries"
+"""The text that says on which workers the task had failed when the state was written."""
+
+_CHAIN = re.compile(r"(.+)-([0-9]+)")
+
+
+class States:
+    """The folder with the states of all tasks."""
+
+    def __init__(self, folder: Path, clock: Clock, patience_s: float = PATIENCE_S) -> None:
+        self._folder = folder
+        self._clock = clock
+        self._patience_s = patience_s
+
+    def open(self, resource: Resource) -> Kept:
+        """Open the state of a task for a run. Waits until the run before it has let go.
+
+        If there is none that the run can go on with, it begins anew. Raises StaleRun if a later run
+        was here, and StoreFailed.
+        """
+        newest = self._newest(resource)
+        kept = None if newest is None else self._taken(newest, resource)
+        return self._begun(resource) if kept is None else kept
+
+    def clear(self, resource: Resource, patience_s: float = 0.0) -> bool:
+        """Remove all states of a task that no run uses. Returns whether none is left."""
+        until_s = self._clock.monotonic() + patience_s
+        left = True
+        while left:
+            left = not all([self._removed(folder) for _, folder in self._chains(resource)])
+            if self._clock.monotonic() >= until_s:
+                break
+            if left:
+                self._clock.sleep(0.1)
+        return not left
+
+    def drop_unused(self, keep_s: float) -> None:
+        """Remove the states that no run has used for so long."""
+        now_s = self._clock.time_ns() / 1e9
+        for folder in self.all():
+            if now_s - last_used_s(folder) > keep_s and self._removed(folder):
+                log.info("a state is removed; no run has used it", state=str(folder), keep_s=keep_s)
+
+    def all(self) -> Iterator[Path]:
+        """The folders of all states."""
+        for path in sorted(self._folder.glob(f"*/*/{sqlite_files.NAME}")):
+            yield path.parent
+
+    def _taken(self, folder: Path, resource: Resource) -> Kept | None:
+        """The state in a folder; None if the run has to begin anew."""
+        try:
+            kept = self._opened(folder, resource)
+        except StoreInUse:
+            log.warning(
+                "the task begins anew: the run before it does not let go of its state",
+                **_named(resource),
+                state=str(folder),
+                waited_s=self._patience_s,
+            )
+            return None
+        except StoreDamaged as error:
+            log.error("the task begins anew", **_named(resource), why=str(error))
+            return None
+        why = _why_anew(kept, resource)
+        if not why:
+            return kept
+        log.warning(
+            f"the task begins anew: {why}",
+            **_named(resource),
+            dropped_pages=kept.counts.pages,
+            dropped_requests=kept.found.waiting,
+        )
+        kept.store.clear()
+        return None
+
+    def _begun(self, resource: Resource) -> Kept:
+        """A new state. It is never that of an earlier run: its name has the run's epoch."""
+        kept = self._opened(task_folder(self._folder, resource) / run_name(resource), resource)
+        try:
+            kept.store.write(Step(state={ABOUT: json.dumps(_about(resource))}))
+        except BaseException:
+            kept.store.close()
+            raise
+        return kept
+
+    def _opened(self, folder: Path, resource: Resource) -> Kept:
+        store = SqliteStore(folder, clock=self._clock)
+        return Kept(
+            store,
+            store.open(resource.epoch, self._patience_s),
+            remembers_end=True,
+            drops_missing=True,
+            remembers_failure=True,
+            texts={TRIES: json.dumps(resource.failed_on)},
+        )
+
+    def _newest(self, resource: Resource) -> Path | None:
+        chains = self._chains(resource)
+        return max(chains)[1] if chains else None
+
+    def _chains(self, resource: Resource) -> list[tuple[int, Path]]:
+        """The crawls of a task: the epoch with which each began, and its folder."""
+        found = []
+        for path in task_folder(self._folder, resource).glob(f"*/{sqlite_files.NAME}"):
+            parts = _CHAIN.fullmatch(path.parent.name)
+            if parts and parts[1] == id_name(resource.id):
+                found.append((int(parts[2]), path.parent))
+        return found
+
+    def _removed(self, folder: Path) -> bool:
+        """Remove a state in a native thread. Returns whether it is gone."""
+        error: StoreFailed | None = gevent.get_hub().threadpool.apply(_discarded, (folder,))
+        if error is not None and not isinstance(error, StoreInUse):
+            log.warning("a state cannot be removed", state=str(folder), why=str(error))
+        return error is None
+
+
+def last_used_s(folder: Path) -> float:
+    """The wall time at which a run has used a state last; 0 if it is gone."""
+    times = []
+    for path in folder.iterdir() if folder.is_dir() else ():
+        try:
+            times.append(path.stat().st_mtime)
+        except FileNotFoundError:
+            continue
+    return max(times, default=0.0)
+
+
+def _discarded(folder: Path) -> StoreFailed | None:
+    try:
+        sqlite_files.discard(folder)
+    except StoreFailed as error:
+        return error
+    return None
+
+
+def _about(resource: Resource) -> list[Any]:
+    return about_of(resource.spec)
+
+
+def _why_anew(kept: Kept, resource: Resource) -> str:
+    """Why the state is of no use to a run; empty if the run goes on with it."""
+    before, now = kept.value(ABOUT), _about(resource)
+    if before not in (None, now):
+        return "its spider or its arguments have changed"
+    has_failed = kept.is_done and kept.end[0] is State.FAILED
+    if has_failed and kept.value(TRIES) != list(resource.failed_on):
+        return "it failed, and is tried again"
+    return ""
+
+
+def _named(resource: Resource) -> dict[str, Any]:
+    return {"task": resource.name, "epoch": resource.epoch}
