@@ -194,8 +194,8 @@ class Arena:
     def _wrote(self):
         """Id and epoch → the runs that left items under them; each item names its run."""
         found = defaultdict(set)
-        for path in self.lab.folder.glob("items/*/*.jsonl"):
-            id, _, epoch = path.stem.partition("-")
+        for path in self.lab.folder.glob("items/*/*.jsonl*"):
+            id, _, epoch = path.name.partition(".")[0].partition("-")
             found[id, int(epoch)] = set(re.findall(r"\?(\w+)", path.read_text()))
         return found
 
@@ -211,8 +211,11 @@ class Arena:
 
 @contextmanager
 def open_arena(folder, *, silence_s=SILENCE_S, **options):
-    """An arena whose history begins before the first node starts; options are the lab's."""
-    with Lab(folder, linked=True, own_hosts=True, **options) as lab:
+    """An arena whose history begins before the first node starts; options are the lab's.
+
+    Each run begins anew: so its file has only its own items, and shows who wrote when.
+    """
+    with Lab(folder, linked=True, own_hosts=True, resume="false", **options) as lab:
         recorder = Recorder(lab.endpoints)
         recorder.start()
         try:

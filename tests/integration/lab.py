@@ -42,15 +42,16 @@ FOUR = ("master-1", "master-2", "worker-1", "worker-2")
 
 CONFIG = """
 coordination: {{lease_ttl_s: {ttl_s}}}
-crawl: {{delay_s: {delay_s}, host_concurrency: 8, robots: false}}
+crawl: {{delay_s: {delay_s}, host_concurrency: 8, robots: false, resume: {resume}}}
 worker: {{report_s: {report_s}, private_targets: [127.0.0.0/8]}}
 scheduler: {{poison_after: 0}}  # workers die of everything here but their tasks
 logs: {{style: json}}
 spiders: [{spiders}]
 """
 
-PACE = {"delay_s": 0.05, "report_s": 0.1}
-"""How long a worker waits between two requests to one host, and at most until it reports."""
+PACE = {"delay_s": 0.05, "report_s": 0.1, "resume": "true"}
+"""How long a worker waits between two requests to one host, and at most until it reports; and
+whether tasks go on where they were."""
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,7 @@ class Lab:
         self._linked = linked
         self._python = python
         self._links = {}
-        self._pace = {**PACE, **crawling}
+        self.pace = {**PACE, **crawling}
         self._nodes = {}
 
     def __enter__(self):
@@ -131,7 +132,7 @@ class Lab:
             source = SPIDER.format(title=name.title(), name=name)
             (self.folder / f"{name}.py").write_text(source)
         for file, spiders in (("slow", "slow.py"), ("both", "slow.py, rare.py")):
-            text = CONFIG.format(ttl_s=self.ttl_s, spiders=spiders, **self._pace)
+            text = CONFIG.format(ttl_s=self.ttl_s, spiders=spiders, **self.pace)
             (self.folder / f"{file}.yaml").write_text(text)
         if self.etcd is not None:
             self.etcd.start()

@@ -291,7 +291,7 @@ def test_a_second_signal_ends_a_workers_callback_and_keeps_its_items(shop, tmp_p
         assert worker.process.wait(PATIENCE_S)
         assert worker.process.exit_code == 0
         assert "a second signal cuts the callbacks off" in worker.process.log_path.read_text()
-    [written] = (tmp_path / "items").glob("a/*.jsonl")
+    [written] = (tmp_path / "items").glob("a/*.jsonl.part")
     assert [json.loads(line)["number"] for line in written.read_text().splitlines()] == [*range(7)]
 
 

@@ -92,8 +92,8 @@ MUTANTS = [
     Mutant(
         "a checkpoint is made of a page that was broken off",
         "crawler/engine/crawl/crawl.py",
-        "self.is_done or self._scraper.is_broken_off or self.counters.fault",
-        "self.is_done or self.counters.fault",
+        "if not (self._scraper.is_broken_off or self.counters.fault):",
+        "if not self.counters.fault:",
         f"{_CHECKPOINTS} -k a_limit_ends",
     ),
     Mutant(

@@ -66,6 +66,11 @@ class Run:
         return self._state.finished
 
     @property
+    def is_recorded(self) -> bool:
+        """Whether it was done, and the leader has recorded that."""
+        return self._state is State.DONE and self.report() is None
+
+    @property
     def crawl(self) -> Crawl | None:
         """Its crawl; None before it began, and if it was refused."""
         return self._crawl

@@ -8,6 +8,7 @@ another worker if its worker dies. The lock of a store keeps two runs apart.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections.abc import Iterator
@@ -169,6 +170,9 @@ def _discarded(folder: Path) -> StoreFailed | None:
         sqlite_files.discard(folder)
     except StoreFailed as error:
         return error
+    with contextlib.suppress(OSError):  # others have states there
+        folder.parent.rmdir()
+        folder.parent.parent.rmdir()
     return None
 
 

@@ -156,6 +156,9 @@ class Worker:
         self._draining = True
         self._runs.halt(patience_s)
         self._report(LAST_WORD_S)
+        for run in self._runs.all():
+            if run.is_recorded:
+                self._states.clear(run.resource)
 
     def hurry(self) -> None:
         """Cut the runs off: no longer wait for their callbacks."""
