@@ -12,9 +12,10 @@ from crawler.engine.engine import Engine
 from crawler.engine.frontier.store import Store
 from crawler.engine.items.sinks.factory import RunSink, Sinks
 from crawler.engine.items.sinks.sink import Sink
+from crawler.items.names import PART
 from crawler.logs import get_logger
 from crawler.model.records import Resource
-from crawler.node.worker.item_files import FILES, PART, ItemFiles, NotedSink
+from crawler.node.worker.item_files import FILES, ItemFiles, NotedSink
 from crawler.node.worker.run import Run
 from crawler.node.worker.states import States
 from crawler.settings.crawl import CrawlSettings
