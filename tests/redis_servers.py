@@ -8,9 +8,14 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
+from crawler.engine.frontier.redis_server import Access, RedisServer
+from crawler.engine.frontier.redis_store import RedisStore
+from crawler.settings.redis_url import parsed
 from tests.databases import Server
 
 
@@ -42,6 +47,18 @@ class Redis(Server):
     def thaw(self) -> None:
         self._signal(signal.SIGCONT)
 
+    def log_size(self) -> int:
+        """How long the log of writes is."""
+        return self._log_of_writes().stat().st_size
+
+    def cut_log(self, size: int) -> None:
+        """Let a killed server lose the end of its log, as a loss of power does."""
+        os.truncate(self._log_of_writes(), size)
+
+    def _log_of_writes(self) -> Path:
+        [path] = self.folder.glob("appendonlydir/*.incr.aof")
+        return path
+
     def client(self, **options):
         import redis
 
@@ -59,6 +76,34 @@ class Redis(Server):
                 return bool(client.ping())
         except redis.ConnectionError:
             return False
+
+
+class Place:
+    """One crawl in one Redis. Each run has a store of its own, as each process has."""
+
+    def __init__(self, redis, **options):
+        self.redis, self.name = redis, uuid4().hex
+        self.server = RedisServer(Access(parsed(redis.url)), **options)
+
+    def again(self):
+        return RedisStore(self.server, self.name)
+
+    def left(self):
+        """What the next run finds, and what it leases."""
+        store = self.again()
+        try:
+            found = store.open()
+            return found, sorted(store.lease(1_000_000))
+        finally:
+            store.close()
+
+    def key(self, name):
+        return f"crawler:frontier:{{{self.name}}}:{name}"
+
+    def names(self):
+        """All keys."""
+        with self.redis.client() as client:
+            return sorted(key.decode() for key in client.keys(f"*{self.name}*"))
 
 
 def found(program: str) -> str:

@@ -23,7 +23,7 @@ from crawler.engine.crawl.scraper import Scraper
 from crawler.engine.crawl.shared import Shared
 from crawler.engine.frontier.disk_queue import DiskQueueFailed
 from crawler.engine.frontier.frontier import Frontier, Job, SiteQueue
-from crawler.engine.frontier.store import StoreFailed
+from crawler.engine.frontier.store import StoreFailed, StoreLost
 from crawler.engine.http.failures import FAULTS
 from crawler.engine.http.messages import FetchAnswer, FetchError
 from crawler.engine.items.sinks.sink import Sink
@@ -61,6 +61,9 @@ class Crawl:
         """Set at the end of `run`."""
         self.is_ending = False
         """Whether it fetches no more, and writes its last items. It must not be cut off then."""
+        self.has_lost_steps = False
+        """Whether the store has forgotten steps. The crawl has ended, and is not done: another run
+        goes on from what the store has."""
         self._woken = Event()
         self._context = context = CrawlContext.of(name, spider, shared)
         self._clock = context.clock
@@ -200,6 +203,7 @@ class Crawl:
         try:
             step()
         except (DiskQueueFailed, StoreFailed) as error:
+            self.has_lost_steps |= isinstance(error, StoreLost)
             self.counters.fault = self.counters.fault or str(error)
         except (SinkFailed, OSError) as error:
             self.counters.fault = self.counters.fault or f"items could not be written: {error}"

@@ -29,13 +29,14 @@ local function hold(key, token, hold_ms)
 end
 
 -- What keeps a run from going on: a later one, or that Redis has forgotten what it had taken.
-local function fault(keys, epoch, token, number)
+local function fault(keys, epoch, token, taken)
   local found = redis.call('HMGET', keys[RUN], 'epoch', 'token', 'number')
   local last = tonumber(found[1])
   if not last or last < tonumber(epoch) then return {'LOST'} end
   if last > tonumber(epoch) or found[2] ~= token then return {'STALE', last} end
-  if number and tonumber(found[3]) < tonumber(number) then return {'LOST'} end
-  return nil, tonumber(found[3])
+  local number = tonumber(found[3])
+  if taken and number < tonumber(taken) then return {'LOST'} end
+  return nil, number
 end
 
 -- epoch or '', token of this run, token of the run before by the same store, ms to hold, takes over
@@ -61,11 +62,10 @@ end
 -- epoch, token, number, ms to hold, and then for each command: its name, the place of its key, how
 -- many arguments it has, and these
 local function write(keys, args)
-  local refusal, last = fault(keys, args[1], args[2])
-  if refusal then return refusal end
   local number = tonumber(args[3])
-  if number == last then return {'DONE', now()} end
-  if number ~= last + 1 then return {'LOST'} end
+  local refusal, last = fault(keys, args[1], args[2], number - 1)
+  if refusal then return refusal end
+  if number <= last then return {'DONE', now()} end
   local at = 5
   while at <= #args do
     local count = tonumber(args[at + 2])

@@ -79,6 +79,11 @@ class RedisRun:
         """Change nothing from now on."""
         self.epoch = None
 
+    @property
+    def goes_on(self) -> bool:
+        """Whether the run may change the crawl, as far as it knows."""
+        return self.epoch is not None and self.fault is None
+
     def check(self) -> None:
         """Raise StoreFailed if the run can change nothing any more."""
         if self.fault is not None:
@@ -90,10 +95,10 @@ class RedisRun:
         """Read from a key of the crawl."""
         return self._server.ask(command, self._keys[key], *args)
 
-    def write(self, words: Sequence[Any], hold_s: float = HOLD_S, is_patient: bool = True) -> None:
-        """Have commands carried out, once."""
-        number = self.number + 1
-        self._call(functions.WRITE, number, _ms(hold_s), *words, is_patient=is_patient)
+    def write(self, words: Sequence[Any], *, is_end: bool = False, is_patient: bool = True) -> None:
+        """Have commands carried out, once. `is_end` lets the next run begin."""
+        number, hold_ms = self.number + 1, 0 if is_end else _ms(HOLD_S)
+        self._call(functions.WRITE, number, hold_ms, *words, is_patient=is_patient)
         self.number = number
 
     def beat(self, values: Mapping[str, Any]) -> None:

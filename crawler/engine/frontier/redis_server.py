@@ -29,6 +29,10 @@ CONNECT_S = 3.0
 WAIT_S = 120.0
 """The seconds for which a crawl waits until Redis answers again. Sentinel takes half a minute to
 replace a server, with its usual settings."""
+MISSING = (
+    "the state of a crawl in Redis needs the library redis; install it:"
+    " pip install distributed-crawler[redis]"
+)
 _PASSES = ("LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "NOREPLICAS", "BUSY")
 """The codes of errors that go away: it starts, or another server is to take over."""
 
@@ -131,7 +135,8 @@ class RedisServer:
         if self._made is None:
             with self._making:
                 if self._made is None:
-                    get_hub().threadpool.apply(_imported)
+                    if not get_hub().threadpool.apply(_imported):
+                        raise StoreFailed(MISSING)
                     self._made = _connected(self._access)
         return self._made
 
@@ -177,6 +182,9 @@ class RedisServer:
         )
 
     def _translated(self, error: Exception) -> Exception:
+        """The error for people, or NotYet."""
+        if isinstance(error, StoreFailed):
+            return error
         from redis import exceptions
 
         code = getattr(error, "status_code", None) or str(error).split(" ", 1)[0]
@@ -211,9 +219,14 @@ class RedisServer:
         return error
 
 
-def _imported() -> None:
-    import redis.cluster
-    import redis.sentinel  # noqa: F401
+def _imported() -> bool:
+    """Whether the library is installed."""
+    try:
+        import redis.cluster
+        import redis.sentinel  # noqa: F401
+    except ImportError:
+        return False
+    return True
 
 
 def _connected(access: Access) -> Any:

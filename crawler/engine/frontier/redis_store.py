@@ -125,7 +125,7 @@ class RedisStore:
         try:
             with self._run.calling:  # nobody is in the middle of a call
                 self._supervisor.stop()
-                if self._run.fault is None:
+                if self._run.goes_on:
                     self._say_end(is_clean)
         finally:
             self._run.end()
@@ -266,14 +266,14 @@ class RedisStore:
         values = self._sends() | ({"clean": 1} if is_clean else {})
         commands.add("HSET", "run", *_flat(values))
         try:
-            self._run.write(commands.words(), hold_s=0, is_patient=is_clean)
+            self._run.write(commands.words(), is_end=True, is_patient=is_clean)
         except (StoreFailed, NotYet):
             if is_clean:
                 raise
 
     def _keep_beating(self) -> None:
         """Say again and again that the run goes on, and what it has sent."""
-        while self._run.fault is None:
+        while self._run.goes_on:
             if self._news.wait(BEAT_S):
                 time.sleep(ASKED_S)
             with self._run.calling:
