@@ -20,7 +20,7 @@ from crawler.model.records import Spec
 from crawler.schemas.readers import Faulty
 from crawler.settings import yaml_text
 from crawler.settings.schema import from_text, meant_or_allowed, read
-from crawler.settings.sections import CoordinationSettings, EtcdSettings, Settings
+from crawler.settings.sections import CoordinationSettings, EtcdSettings, FrontierSettings, Settings
 
 ENVIRONMENT = "CRAWLER_"
 """The prefix of the environment variables."""
@@ -226,6 +226,7 @@ class _Loader:
                 "is allowed",
             )
         self._check_etcd(built["etcd"])
+        self._check_frontier(built["frontier"])
         self._check_prefixes(coordination)
         if coordination.master_service == coordination.worker_service:
             self._fault("coordination.master_service", "given for workers too; they must differ")
@@ -245,6 +246,21 @@ class _Loader:
                 self._fault(
                     f"etcd.{other}",
                     f"nothing given, but etcd.{name} is; set {variable('etcd', other)} too",
+                )
+
+    def _check_frontier(self, frontier: FrontierSettings) -> None:
+        """Check the settings that have no effect without others."""
+        is_tls = frontier.url.startswith("rediss")
+        for name in ("ca", "cert", "key"):
+            if getattr(frontier, name) and not is_tls:
+                self._fault(
+                    f"frontier.{name}", "given, but frontier.url does not begin with rediss"
+                )
+        for name, other in (("cert", "key"), ("key", "cert"), ("password", "url")):
+            if getattr(frontier, name) and not getattr(frontier, other):
+                self._fault(
+                    f"frontier.{other}",
+                    f"nothing given, but frontier.{name} is; set {variable('frontier', other)} too",
                 )
 
     def _check_prefixes(self, names: CoordinationSettings) -> None:

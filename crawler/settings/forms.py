@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from crawler.schemas.constraint_json import QUANTITIES
 from crawler.schemas.constraint_json import QUANTITY as QUANTITY_PATTERN
-from crawler.settings import patterns, wire
+from crawler.settings import patterns, redis_url, wire
 
 MOST_PORT = 65_535
 
@@ -31,6 +31,8 @@ class Form:
     first_fault: Callable[[Iterable[str]], tuple[int, str] | None] | None = None
     """How a list of such texts is checked, if not each for itself: it returns the place of the
     first fault, and what is wrong there."""
+    mask: Callable[[str], str] | None = None
+    """How a message shows a text that may hold a secret: without it."""
 
     def fits(self, value: str) -> bool:
         """Whether a text has this form."""
@@ -51,6 +53,17 @@ def _is_url(text: str) -> bool:
         return urlsplit(text).port != 0
     except ValueError:
         return False
+
+
+def _is_redis_url_or_empty(text: str) -> bool:
+    return not text or redis_url.is_redis_url(text)
+
+
+def without_login(url: str) -> str:
+    """A URL without its user and its password."""
+    before, at, after = url.rpartition("@")
+    scheme, slashes, _ = before.rpartition("//")
+    return f"{scheme}{slashes}***@{after}" if at else url
 
 
 LISTEN = Form(r"([^\s:/]*:[0-9]{1,5})?", ":port or host:port", _has_port)
@@ -81,5 +94,8 @@ HEADER = Form(
 )
 """A pair of a mapping of headers, written as a line."""
 USER = Form(r"[^\x00-\x1f\x7f:]*", "a text without colons, line breaks and control characters")
+REDIS = Form(
+    r"(?s:.*)", f"{redis_url.ALLOWED} or nothing", _is_redis_url_or_empty, mask=without_login
+)
 WILDCARD = Form(r"(?s:.{1,200})", "a name of 1 to 200 characters, perhaps with *,")
 REGEX = Form(r"(?s:.*)", patterns.ALLOWED, patterns.is_linear, patterns.first_fault)

@@ -11,13 +11,13 @@ PORTS = {"": 6379, "+sentinel": 26379, "+cluster": 6379}
 """The port of each kind where a URL names none."""
 MOST_PORT = 65_535
 ALLOWED = (
-    "redis://[user:password@]host:port/db, redis+sentinel://host:port,host:port/service/db or"
+    "redis://[user[:password]@]host:port/db, redis+sentinel://host:port,host:port/service/db or"
     " redis+cluster://host:port,host:port, with rediss for TLS,"
 )
 
 _URL = re.compile(
     r"(?P<scheme>rediss?)(?P<kind>\+sentinel|\+cluster|)://"
-    r"((?P<user>[^\s:@/?#]*):(?P<password>[^\s@/?#]*)@)?"
+    r"((?P<user>[^\s:@/?#]*)(:(?P<password>[^\s@/?#]*))?@)?"
     r"(?P<hosts>[^\s@/?#]+)(?P<path>(/[^\s@/?#]+){0,2})/?"
 )
 _HOST = re.compile(r"(?P<name>[^\s:\[\]]+|\[[0-9A-Fa-f:.]+\])(:(?P<port>[0-9]{1,5}))?")

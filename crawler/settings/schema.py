@@ -163,9 +163,14 @@ class _Value:
             raise Faulty(("", _NOTHING))
         converted = _converted(value, self._kind)
         if converted is None or not self._allows(converted):
-            given = "another value" if self._rule.get("secret") else shown(value)
-            raise Faulty(("", f"{given} given; {self.allowed} is allowed"))
+            raise Faulty(("", f"{self._shown(value)} given; {self.allowed} is allowed"))
         return converted
+
+    def _shown(self, value: Any) -> str:
+        mask = getattr(self._rule.get("form"), "mask", None)
+        if mask is not None and isinstance(value, str):
+            return shown(mask(value))
+        return "another value" if self._rule.get("secret") else shown(value)
 
     @property
     def allowed(self) -> str:

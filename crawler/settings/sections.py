@@ -327,11 +327,33 @@ class WorkerSettings:
 
 @dataclass(frozen=True)
 class FrontierSettings:
-    """Where a worker keeps what the crawls of its tasks still have to do, so that they go on."""
+    """Where tasks keep what their crawls still have to do, so that they go on there; see
+    docs/crawling-on.md."""
 
+    url: str = setting(
+        "",
+        "Redis that keeps it, for all workers: redis://host:port/db, "
+        "redis+sentinel://host:port,host:port/service/db or redis+cluster://host:port,host:port. "
+        "rediss:// and so on use TLS. If empty, each machine keeps it in files.",
+        form=forms.REDIS,
+        secret=True,
+    )
+    password: str = setting(
+        "",
+        "Password of Redis. Set it in CRAWLER_FRONTIER_PASSWORD, not in a file.",
+        secret=True,
+    )
+    ca: str = setting(
+        "",
+        "PEM file of the authority that signed the certificates of Redis. If empty, those that the "
+        "machine trusts count.",
+    )
+    cert: str = setting("", "PEM file of this node's own certificate, if Redis asks for one.")
+    key: str = setting("", "PEM file of the private key of `frontier.cert`, without a password.")
     folder: str = setting(
         "frontier",
-        "Folder of the states of the tasks. The workers of one machine share it.",
+        "Folder of the states of the tasks, if `frontier.url` is empty. The workers of one machine "
+        "share it.",
     )
     keep_s: float = setting(
         604_800.0,

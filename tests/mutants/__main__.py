@@ -16,14 +16,24 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tests.mutants import api, coordination, engine, going_on, items, node, reference, scheduler
+from tests.mutants import (
+    api,
+    coordination,
+    engine,
+    going_on,
+    items,
+    node,
+    redis_store,
+    reference,
+    scheduler,
+)
 from tests.mutants.mutant import Mutant
 
 ROOT = Path(__file__).parents[2]
 LEFT_OUT = (".git", ".venv", "*.egg-info", "__pycache__", ".mypy_cache", ".hypothesis")
 ITEMS = "items"
 """The folder in which runs leave their items; a package has that name too."""
-PARTS = (reference, coordination, node, scheduler, engine, going_on, items, api)
+PARTS = (reference, coordination, node, scheduler, engine, going_on, redis_store, items, api)
 _PASSED, _FAILED = 0, 1
 """How pytest ends when it ran a test."""
 MUTANTS = [mutant for part in PARTS for mutant in part.MUTANTS]

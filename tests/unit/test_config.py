@@ -54,6 +54,7 @@ def test_flags_win_over_the_environment_and_that_over_the_file(load):
 
 TAINTS = ["spot=yes:NoSchedule", "old:PreferNoSchedule"]
 SAMPLES = {
+    "frontier.url": ("rediss://h:1", "rediss://h:1"),
     "node.id": ("7", "7"),
     "node.http": (":70", ":70"),
     "node.grpc": (":71", ":71"),
@@ -103,6 +104,10 @@ SAMPLES = {
     "logs.style": ("json", "json"),
 }
 TOGETHER = {
+    "frontier.password": ("url",),
+    "frontier.ca": ("url",),
+    "frontier.cert": ("key", "url"),
+    "frontier.key": ("cert", "url"),
     "etcd.cert": ("ca", "key"),
     "etcd.key": ("ca", "cert"),
     "etcd.user": ("password",),
@@ -126,7 +131,10 @@ def sample_for(default):
 def test_every_setting_has_a_variable(load, section, item, default):
     path = f"{section}.{item.name}"
     text, expected = SAMPLES[path] if path in SAMPLES else sample_for(default)
-    others = {config.variable(section, name): "y" for name in TOGETHER.get(path, ())}
+    others = {
+        config.variable(section, name): SAMPLES.get(f"{section}.{name}", ("y",))[0]
+        for name in TOGETHER.get(path, ())
+    }
     loaded = load("", {config.variable(section, item.name): text, **others})
     assert getattr(getattr(loaded, section), item.name) == expected != default
 
@@ -312,6 +320,19 @@ tasks: [{name: a/b}, {name: x}, {name: x}, 5, {name: y, colour: red},
             "etcd.password: nothing given, but etcd.user is; set CRAWLER_ETCD_PASS",
         ),
         ("etcd: {password: a}", "etcd.user: nothing given, but etcd.password is"),
+        ("frontier: {password: a}", "frontier.url: nothing given, but frontier.password is"),
+        (
+            "frontier: {url: 'redis://h:1', ca: a}",
+            "frontier.ca: given, but frontier.url does not begin with rediss",
+        ),
+        (
+            "frontier: {url: 'rediss://h:1', cert: a}",
+            "frontier.key: nothing given, but frontier.cert is; set CRAWLER_FRONTIER_KEY too",
+        ),
+        (
+            "frontier: {url: 'http://h:1'}",
+            "frontier.url: 'http://h:1' given; redis://[user[:password]@]host:port/db, redis+sent",
+        ),
         ("coordination: {election: /resources}", "coordination.election: '/resources' given"),
         ("coordination: {resources: /a/b, election: /a}", "coordination.resources: '/a/b' given"),
         ("coordination: {snowflake: /resources/x}", "coordination.snowflake"),
@@ -387,6 +408,28 @@ def test_a_password_is_shown_in_no_error_and_no_repr(load, value):
     assert "open-sesame" not in str(told.value)
     settings = load("", {"CRAWLER_ETCD_USER": "me", "CRAWLER_ETCD_PASSWORD": "open-sesame"})
     assert settings.etcd.password == "open-sesame"
+    assert "open-sesame" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("redis://me:open-sesame@h:no-port", "'redis://***@h:no-port' given"),
+        ("redis://:open-sesame@h:1,i:2", "'redis://***@h:1,i:2' given"),
+        ("redis//me:open-sesame@h:1", "'redis//***@h:1' given"),
+        ("open-sesame@h", "'***@h' given"),
+    ],
+)
+def test_a_password_in_a_url_is_shown_in_no_error(load, url, told):
+    with pytest.raises(ConfigError) as error:
+        load(f"frontier: {{url: '{url}'}}")
+    assert f"frontier.url: {told}" in str(error.value)
+    assert "open-sesame" not in str(error.value)
+
+
+def test_a_password_in_a_url_is_shown_in_no_repr(load):
+    settings = load("", {"CRAWLER_FRONTIER_URL": "redis://me:open-sesame@h:1/0"})
+    assert "open-sesame" in settings.frontier.url
     assert "open-sesame" not in repr(settings)
 
 

@@ -27,6 +27,7 @@ FITS = {
     "LINE": ["", "ref:123456", "a: b:99999999"],
     "HEADER": ["X-Ref: 1", "Host: h", "Connection: close"],
     "USER": ["", "me", "Jürgen"],
+    "REDIS": ["", "redis://h:1/0", "rediss+sentinel://a:1,b:2/service"],
     "WILDCARD": ["utm_*", "text/*", "[ab]?", "x" * 200],
     "REGEX": ["", r"\.pdf$", "/port:99999", "a\nb", "(a+)+$", r"a\{,3}", "x" * 1000],
 }
@@ -44,6 +45,7 @@ FITS_NOT = {
     "LINE": ["a\nb", "a\r", "\0"],
     "HEADER": ["Content-Length: 1", "transfer-encoding: chunked", "Connection: upgrade"],
     "USER": ["me:", "a\nb", "\x7f"],
+    "REDIS": ["h:1", "http://h:1", "redis://h:1/service", "redis+sentinel://h:1"],
     "WILDCARD": ["", "x" * 201],
     "REGEX": ["(", "[a", "(?=a)", r"(a)\1", r"a\Z", "a{,3}", "a{1001}", "x" * 1001, "\ud800"],
 }
