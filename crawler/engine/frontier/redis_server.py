@@ -10,7 +10,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from gevent import get_hub
 from gevent.lock import RLock
@@ -22,6 +22,8 @@ from crawler.logs import get_logger
 from crawler.settings import redis_url
 
 log = get_logger(__name__)
+
+T = TypeVar("T")
 
 CALL_S = 5.0
 """The seconds that Redis may be silent in a call."""
@@ -98,14 +100,19 @@ class RedisServer:
             except Exception as error:
                 if "function not found" not in str(error).lower():
                     raise
-            self._load_functions()
+            self._visited(_load)
             return self._client().execute_command(*command)
 
         return self._patiently(ask, is_patient)
 
-    def for_each(self, visit: Callable[[Any], Any]) -> list[Any]:
-        """Call a function with a client of each server that takes writes. Raises StoreFailed."""
-        return self._patiently(lambda: self._visited(visit), True)  # type: ignore[no-any-return]
+    def for_each(self, visit: Callable[[Any], T], is_patient: bool = True) -> list[T]:
+        """Call a function with a client of each server that takes writes. Raises StoreFailed, and
+        NotYet without patience."""
+        return self._patiently(lambda: self._visited(visit), is_patient)
+
+    def load_functions(self, is_patient: bool = True) -> None:
+        """Load our functions on each server that takes writes: the replicas get them from there."""
+        self.for_each(_load, is_patient)
 
     def close(self) -> None:
         """Close the connections."""
@@ -113,23 +120,11 @@ class RedisServer:
         if made is not None:
             made.close()
 
-    def _visited(self, visit: Callable[[Any], Any]) -> list[Any]:
+    def _visited(self, visit: Callable[[Any], T]) -> list[T]:
         client = self._client()
         if self._access.url.kind != "+cluster":
             return [visit(client)]
         return [visit(client.get_redis_connection(node)) for node in client.get_primaries()]
-
-    def _load_functions(self) -> None:
-        """Load them on each server that takes writes: the replicas get them from there."""
-
-        def load(client: Any) -> None:
-            try:
-                client.execute_command("FUNCTION LOAD", redis_functions.CODE)
-            except Exception as error:
-                if "already exists" not in str(error):
-                    raise
-
-        self._visited(load)
 
     def _client(self) -> Any:
         if self._made is None:
@@ -140,7 +135,7 @@ class RedisServer:
                     self._made = _connected(self._access)
         return self._made
 
-    def _patiently(self, ask: Callable[[], Any], is_patient: bool) -> Any:
+    def _patiently(self, ask: Callable[[], T], is_patient: bool) -> T:
         until_s = self._clock.monotonic() + self._wait_s
         pauses = Backoff()
         while True:
@@ -217,6 +212,14 @@ class RedisServer:
         if isinstance(error, exceptions.RedisError):
             return StoreFailed(f"{self.place}: {error}; see docs/crawling-on.md")
         return error
+
+
+def _load(client: Any) -> None:
+    try:
+        client.execute_command("FUNCTION LOAD", redis_functions.CODE)
+    except Exception as error:
+        if "already exists" not in str(error):
+            raise
 
 
 def _imported() -> bool:

@@ -1,0 +1,152 @@
+"""All crawls in one Redis: listed and removed, and the server looked at before a worker begins."""
+
+import json
+import time
+from array import array
+
+import pytest
+
+from crawler.engine.frontier import redis_check
+from crawler.engine.frontier.redis_server import Access, RedisServer
+from crawler.engine.frontier.redis_states import RedisStates
+from crawler.engine.frontier.store import Step, StoreInUse, Waiting
+from crawler.errors import ConfigError
+from crawler.local.ports import free_ports
+from crawler.settings.redis_url import parsed
+from crawler.settings.sections import FrontierSettings
+from tests.redis_servers import Redis
+
+
+@pytest.fixture
+def states(shared_redis):
+    made = RedisStates.of(FrontierSettings(url=shared_redis.url))
+    yield made
+    made.close()
+
+
+def waiting(id):
+    return Waiting(id, "http://h", 0, b'["x"]')
+
+
+def test_what_is_kept_is_listed_by_name(states):
+    for name in ("list/b {x}", "list/a", "other"):
+        store = states(name)
+        store.open(7)
+        counters = json.dumps({"pages": 3})
+        added = [waiting(0), waiting(1), waiting(2)]
+        store.write(Step(added=added, marks=array("Q", [1, 2]), state={"counters": counters}))
+        store.write(Step(ended=[0], changed=[waiting(1)]))
+        if name != "list/a":
+            store.close()
+    a, b = states.all("list/")
+    assert (a.name, b.name) == ("list/a", "list/b {x}")
+    assert (a.epoch, a.waiting, a.counters) == (7, 2, {"pages": 3})
+    assert (a.is_in_use, b.is_in_use) == (True, False)
+    assert 200 < a.bytes < 10_000
+    assert a.unused_s < 60
+    with pytest.raises(StoreInUse, match=r"list/a.* is in use"):
+        states.clear("list/a")
+    store = states("list/a")
+    store.open(8)
+    store.close()
+    for name in ("list/a", "list/b {x}", "other"):
+        states.clear(name)
+    assert not states.all()
+
+
+def info(**changed):
+    usual = {
+        "redis_version": "7.0.15",
+        "role": "master",
+        "maxmemory_policy": "noeviction",
+        "aof_enabled": 1,
+        "connected_slaves": 0,
+        "aof_last_write_status": "ok",
+    }
+    return {**usual, **changed}
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"redis_version": "6.2.1"}, "it is Redis 6.2.1; version 7.0 or later is needed"),
+        ({"role": "slave"}, "it is a replica, which takes no writes; name its primary"),
+        ({"maxmemory_policy": "allkeys-lru"}, "set maxmemory-policy to noeviction"),
+        ({"aof_enabled": 0}, "set appendonly to yes, or give it a replica"),
+    ],
+)
+def test_a_server_that_could_lose_a_crawl_is_refused(changed, told):
+    [fault] = redis_check._faults(info(**changed))
+    assert told in fault
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"maxmemory_policy": "volatile-lru"}, "noeviction is better"),
+        ({"aof_enabled": 0, "connected_slaves": 1}, "appendonly is no"),
+        ({"aof_last_write_status": "err"}, "it cannot write its log"),
+    ],
+)
+def test_what_could_be_safer_is_only_logged(changed, told):
+    assert not list(redis_check._faults(info(**changed)))
+    [warning] = redis_check._warnings(info(**changed))
+    assert told in warning
+
+
+def test_a_usual_server_is_accepted_in_silence(states, caplog):
+    states.check()
+    assert not caplog.records
+
+
+@pytest.fixture
+def redis_with():
+    """Makes a Redis with these options."""
+    made = []
+
+    def begin(*options):
+        made.append(Redis(*options))
+        made[0].start()
+        return made[0]
+
+    yield begin
+    made[0].remove()
+
+
+def test_a_real_server_is_refused_that_keeps_nothing(redis_with):
+    redis = redis_with("--appendonly no", "--maxmemory-policy allkeys-lru")
+    states = RedisStates.of(FrontierSettings(url=redis.url))
+    with pytest.raises(ConfigError, match=r"frontier.url: redis://.*allkeys-lru.*appendonly"):
+        states.check()
+    states.close()
+
+
+def test_a_wrong_password_is_told_at_once_and_not_shown(redis_with):
+    redis = redis_with("--requirepass open-sesame")
+    for settings in (
+        FrontierSettings(url=redis.url, password="wrong-one"),
+        FrontierSettings(url=redis.url.replace("//", "//me:wrong-one@")),
+        FrontierSettings(url=redis.url),
+    ):
+        states = RedisStates.of(settings)
+        began_s = time.monotonic()
+        with pytest.raises(ConfigError, match="look at the user and the password") as told:
+            states.check()
+        assert time.monotonic() - began_s < 20
+        assert "wrong-one" not in str(told.value)
+        states.close()
+    states = RedisStates.of(FrontierSettings(url=redis.url, password="open-sesame"))
+    states.check()
+    store = states("task")
+    store.open()
+    assert "open-sesame" not in store.place
+    store.clear()
+    states.close()
+
+
+def test_a_server_that_does_not_answer_is_only_logged(caplog):
+    [port] = free_ports(1)
+    server = RedisServer(Access(parsed(f"redis://127.0.0.1:{port}")))
+    redis_check.check(server)
+    server.close()
+    assert "does not answer yet" in caplog.text
