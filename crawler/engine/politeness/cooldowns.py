@@ -17,7 +17,8 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from crawler.clock import Clock
 from crawler.engine.frontier.store import Rest
@@ -113,6 +114,26 @@ class Cooldowns:
         cooldown.pause_s = max(cooldown.pause_s, rest.pause_s)
         if now_s + rest.left_s > cooldown.until_s:
             cooldown.begin(now_s, rest.left_s, rest.is_down)
+
+    def told(self, host: str) -> list[Any] | None:
+        """What another worker should know of a host, in JSON; None for one without incidents."""
+        cooldown, now_s = self._cooldowns.get(host), self._clock.monotonic()
+        if cooldown is None:
+            return None
+        ends = (cooldown.until_s, cooldown.forgotten_s)
+        left = [max(0.0, end_s - now_s) for end_s in ends]
+        return [*left, cooldown.pause_s, cooldown.failures, cooldown.down, cooldown.probed]
+
+    def take_over(self, host: str, told: Sequence[Any], age_s: float) -> None:
+        """Go on with what another worker told of a host so long ago."""
+        left_s, forgotten_s, pause_s, failures, is_down, is_probed = told
+        cooldown, told_s = self._of(host), self._clock.monotonic() - age_s
+        if told_s + left_s > cooldown.until_s:
+            cooldown.began_s = self._clock.monotonic()
+            cooldown.until_s, cooldown.down = told_s + left_s, bool(is_down)
+        cooldown.forgotten_s = max(cooldown.forgotten_s, told_s + forgotten_s)
+        cooldown.pause_s, cooldown.failures = float(pause_s), int(failures)
+        cooldown.probed = bool(is_probed)
 
     def throttled(self, host: str, sent_s: float, asked_s: float, settings: CrawlSettings) -> None:
         """Record a 429 or 503. `asked_s` is its Retry-After in seconds, 0 without one."""

@@ -12,19 +12,25 @@ For a host that answers slowly, the pause between two requests is at most twice 
 
 from __future__ import annotations
 
+import json
 import math
 import random
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from crawler.clock import Clock
 from crawler.engine.politeness.cooldowns import Cooldown, Cooldowns
+from crawler.engine.politeness.owner import Owner
+from crawler.engine.politeness.register import Grant, Register, Return, Want
 from crawler.settings.crawl import CrawlSettings, Limit
 
 GRACE_S = 0.05
 """The seconds that a turn is kept for the first in line, which may be busy with something else."""
+
+LONG_S = 86_400.0
+"""No pause is longer."""
 
 DOUBT = 1.0
 """The largest share of the delay that is added until it is known when a request arrived."""
@@ -77,10 +83,12 @@ class _Host:
         "doubt",
         "factor",
         "freed_s",
+        "from_s",
         "in_flight",
         "limit",
         "limits",
         "members",
+        "others_pause_s",
         "pace_s",
         "pause_s",
         "random",
@@ -96,6 +104,10 @@ class _Host:
         """The members that wait for a turn, in the order in which they asked."""
         self.sent_s = -math.inf
         """The monotonic time from which the pause before the next request counts."""
+        self.from_s = -math.inf
+        """The monotonic time before which nothing is sent, because another worker has sent."""
+        self.others_pause_s = 0.0
+        """The longest pause for which other workers ask that wait for the host."""
         self.freed_s = -math.inf
         """The monotonic time at which a request last ended."""
         self.in_flight = 0
@@ -123,7 +135,7 @@ class _Host:
     def ready_s(self) -> float:
         """The monotonic time at which the delay is over and each bucket holds a token, if no
         request waits for its answer."""
-        ready_s = self.sent_s + self.pause_s
+        ready_s = max(self.sent_s + self.pause_s, self.from_s)
         for limit in self.limits:
             full_s = self.spent.get(limit, -math.inf)
             ready_s = max(ready_s, full_s - (limit.burst - 1) * limit.per_s / limit.events)
@@ -148,7 +160,8 @@ class _Host:
 
     def set_pause(self) -> None:
         """Set the pause before the next request. It does not include the rate limits."""
-        self.pause_s = max(max(self.delay_s, self.pace_s) * self.factor, self.crawl_delay_s)
+        own_s = max(max(self.delay_s, self.pace_s) * self.factor, self.crawl_delay_s)
+        self.pause_s = max(own_s, self.others_pause_s)
 
     def send(self, now_s: float, chance: float) -> None:
         """Record that a request is sent. `chance`, from 0 to 1, varies the delay after it."""
@@ -194,6 +207,30 @@ class _Host:
             come_s = max(come_s, self.freed_s) + GRACE_S
         return come_s if come_s > now_s else None
 
+    def told(self, now_s: float, rest: list[Any] | None) -> dict[str, Any]:
+        """What the next worker must know that sends to this host, in JSON. All are durations."""
+        spent = [
+            [limit.events, limit.per_s, limit.burst, full_s - now_s]
+            for limit, full_s in self.spent.items()
+            if full_s > now_s
+        ]
+        return {
+            "since_s": min(now_s - self.sent_s, LONG_S),
+            "pace_s": self.pace_s,
+            "spent": spent,
+            "rest": rest,
+        }
+
+    def take_over(self, told: Mapping[str, Any], told_s: float) -> None:
+        """Go on from what another worker told at that monotonic time."""
+        self.sent_s = max(self.sent_s, told_s - told["since_s"])
+        if any(terms.adaptive for terms in self.members.values()):
+            self.pace_s = told["pace_s"]
+        for events, per_s, burst, full_s in told["spent"]:
+            limit = Limit(events, per_s, burst)
+            self.spent[limit] = max(self.spent.get(limit, -math.inf), told_s + full_s)
+        self.set_pause()
+
     def is_idle(self, now_s: float) -> bool:
         """Whether the host can be forgotten."""
         full_s = max(self.spent.values(), default=now_s)
@@ -215,6 +252,13 @@ class Hosts:
         self._chance = chance
         self._hosts: dict[str, _Host] = {}
         self._purge_at = 1024
+        self._owner: Owner | None = None
+
+    def share(self, register: Register, name: str) -> Owner:
+        """Send only to hosts that this worker owns from now on. `name` is that of the worker. Of
+        the owner that is returned, `tend_forever` must run."""
+        self._owner = Owner(register, name, self._clock, self)
+        return self._owner
 
     def __len__(self) -> int:
         return len(self._hosts)
@@ -236,6 +280,8 @@ class Hosts:
         host.waiting.pop(member, None)
         host.agree()
         host.wake_all()
+        if self._owner is not None and not host.members:
+            self._owner.left(member.host)
 
     def take(self, member: Member) -> float | None:
         """Ask for a turn of a member that has joined.
@@ -246,12 +292,17 @@ class Hosts:
         """
         host = self._hosts[member.host]
         now_s = self._clock.monotonic()
+        if self._owner is not None and not self._owner.may_send(member.host, now_s):
+            host.waiting.setdefault(member)
+            return math.inf
         again_s = host.wait(member, now_s, self.cooldowns.get(member.host))
         if again_s is not None:
             host.waiting.setdefault(member)
             return again_s
         host.waiting.pop(member, None)
         host.send(now_s, self._chance() if host.random else 0.5)
+        if self._owner is not None:
+            self._owner.sent(member.host)
         for next_member in host.waiting:
             next_member.wake()
             break
@@ -287,6 +338,47 @@ class Hosts:
             host.doubt = 0.0
         host.freed_s = self._clock.monotonic()
         host.wake_all()
+
+    def granted(self, grant: Grant) -> None:
+        """Take over a host from another worker."""
+        host, now_s = self._hosts.setdefault(grant.host, _Host()), self._clock.monotonic()
+        host.from_s, host.others_pause_s = now_s + grant.wait_s, 0.0
+        if grant.state:
+            told = json.loads(grant.state)
+            host.take_over(told, now_s - grant.age_s)
+            if told["rest"] is not None:
+                self.cooldowns.take_over(grant.host, told["rest"], grant.age_s)
+
+    def returned(self, name: str) -> Return | None:
+        """What the next worker must know of a host; None while a request to it is in flight."""
+        host, now_s = self._hosts.get(name), self._clock.monotonic()
+        if host is None:
+            return Return(name, 0.0)
+        if host.in_flight:
+            return None
+        rest = self.cooldowns.told(name)
+        told = host.told(now_s, rest)
+        wait_s = max(0.0, host.ready_s - now_s, rest[0] if rest else 0.0)
+        lasts = [each[-1] for each in told["spent"]] + (rest[:2] if rest else [])
+        return Return(name, wait_s, json.dumps(told), max([wait_s, *lasts]))
+
+    def sought(self, want: Want) -> None:
+        """Keep the pause for which other workers ask that wait for a host."""
+        host = self._hosts.get(want.host)
+        if host is not None:
+            host.others_pause_s = want.pause_s
+            host.set_pause()
+
+    def pause_s(self, name: str) -> float:
+        """What must pass between two requests to a host, for this worker's crawls."""
+        host = self._hosts.get(name)
+        return max(host.delay_s, host.pace_s, host.crawl_delay_s) if host else 0.0
+
+    def wake(self, name: str) -> None:
+        """Let those ask again that wait for a host."""
+        host = self._hosts.get(name)
+        if host is not None:
+            host.wake_all()
 
     def _purge(self) -> None:
         now_s = self._clock.monotonic()

@@ -1,0 +1,197 @@
+"""The register of hosts: which worker may send to which host.
+
+Several workers that crawl the same hosts share a register. A host has one owner at a time. Only the
+owner sends to the host, and it paces the host by its own clock. So no request needs a call, and no
+two requests come closer together than the pause, whichever workers send them.
+
+A worker has a token. The register knows how long it lives, and each call renews that. A worker
+stops sending a while before its token ends, by its own clock. If it dies, its hosts are free when
+the token has ended and the pause is over. Others that want a host stand in line for it, and get it
+in the order in which they asked.
+
+Only durations travel, never moments: clocks of workers need not agree.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+from crawler.clock import Clock
+from crawler.errors import CrawlerError
+
+LEASE_S = 5.0
+"""The seconds that a token lives after its last renewal."""
+
+
+class RegisterAway(CrawlerError):
+    """The register does not answer. What was told may have arrived or not."""
+
+
+class Want(NamedTuple):
+    """A host to which a worker has something to send."""
+
+    host: str
+    pause_s: float
+    """What must pass between two requests to it."""
+
+
+class Return(NamedTuple):
+    """A host that its owner gives back."""
+
+    host: str
+    wait_s: float
+    """The seconds before which nobody may send to it."""
+    state: str = ""
+    """What the next owner should know."""
+    keep_s: float = 0.0
+    """How long that stays true."""
+
+
+class Grant(NamedTuple):
+    """A host that a worker owns from now on."""
+
+    host: str
+    wait_s: float
+    """The seconds before which it may not send."""
+    state: str = ""
+    """What the owner before has told, empty if nothing is known."""
+    age_s: float = 0.0
+    """How long ago that was."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a worker tells the register."""
+
+    wants: Sequence[Want] = ()
+    """It stands in line for these. Repeating a wish keeps its place."""
+    leaves: Sequence[str] = ()
+    """It no longer stands in line for these."""
+    holds: Sequence[Want] = ()
+    """It owns these, whose pauses have changed, or which the register may have forgotten."""
+    returns: Sequence[Return] = ()
+    is_last: bool = False
+    """Its token ends with this call."""
+
+
+@dataclass(slots=True)
+class Answer:
+    """What the register answers."""
+
+    is_valid: bool = True
+    """Whether the token lives. If not, the worker owns nothing, and goes on with a new token."""
+    has_forgotten: bool = False
+    """Whether the register may have lost what it was told. The worker tells again what it owns and
+    wants."""
+    granted: list[Grant] = field(default_factory=list)
+    sought: list[Want] = field(default_factory=list)
+    """Hosts of this worker for which others stand in line, with the longest pause that they ask
+    for."""
+
+
+class Register(Protocol):
+    """What all workers share."""
+
+    lease_s: float
+    """The seconds that a token lives after its last renewal."""
+
+    def tell(self, token: str, told: Told) -> Answer:
+        """Renew a token, and tell what has changed. It may wait. Raises RegisterAway."""
+        ...
+
+
+@dataclass(slots=True)
+class _Entry:
+    owner: str = ""
+    pause_s: float = 0.0
+    free_s: float = 0.0
+    """The time from which anybody may send to it."""
+    state: str = ""
+    told_s: float = 0.0
+    line: OrderedDict[str, float] = field(default_factory=OrderedDict)
+    """The tokens that want it, in the order in which they asked, with the pause of each."""
+
+
+class MemoryRegister:
+    """A register within one process."""
+
+    def __init__(self, clock: Clock, lease_s: float = LEASE_S) -> None:
+        self.lease_s = lease_s
+        self._clock = clock
+        self._entries: dict[str, _Entry] = {}
+        self._ends: dict[str, float] = {}
+        """The time at which each token ends, or has ended."""
+        self._granted: dict[str, dict[str, None]] = {}
+        """The hosts that were granted to a token, and of which it does not know yet."""
+        self._sought: dict[str, dict[str, None]] = {}
+
+    def tell(self, token: str, told: Told) -> Answer:
+        """Renew a token, and tell what has changed."""
+        now_s = self._clock.monotonic()
+        if self._ends.setdefault(token, now_s) < now_s:
+            return Answer(is_valid=False)
+        self._ends[token] = now_s + self.lease_s
+        for host, pause_s in told.holds:
+            self._hold(token, host, pause_s)
+        for returned in told.returns:
+            self._take_back(token, returned, now_s)
+        for host in told.leaves:
+            if host in self._entries:
+                self._entries[host].line.pop(token, None)
+        for host, pause_s in told.wants:
+            self._want(token, host, pause_s, now_s)
+        if told.is_last:
+            self._ends[token] = now_s
+        granted = [self._grant(host, now_s) for host in self._granted.pop(token, {})]
+        sought = [
+            Want(host, max(line.values()))
+            for host in self._sought.pop(token, {})
+            if (line := self._entries[host].line)
+        ]
+        return Answer(granted=granted, sought=sought)
+
+    def _hold(self, token: str, host: str, pause_s: float) -> None:
+        entry = self._entries.setdefault(host, _Entry())
+        if entry.owner in ("", token):
+            entry.owner, entry.pause_s = token, pause_s
+
+    def _take_back(self, token: str, returned: Return, now_s: float) -> None:
+        entry = self._entries.get(returned.host)
+        if entry is None or entry.owner != token:
+            return
+        entry.owner, entry.free_s = "", now_s + returned.wait_s
+        entry.state, entry.told_s = returned.state, now_s
+        self._assign(returned.host, entry, now_s)
+
+    def _want(self, token: str, host: str, pause_s: float, now_s: float) -> None:
+        entry = self._entries.setdefault(host, _Entry(free_s=now_s))
+        if entry.owner == token:  # the answer that told it was lost
+            self._granted.setdefault(token, {})[host] = None
+            return
+        entry.line.setdefault(token, pause_s)
+        if entry.owner and self._ends[entry.owner] < now_s:
+            entry.free_s = self._ends[entry.owner] + entry.pause_s
+            entry.owner, entry.state = "", ""
+        if entry.owner:
+            self._sought.setdefault(entry.owner, {})[host] = None
+        else:
+            self._assign(host, entry, now_s)
+
+    def _assign(self, host: str, entry: _Entry, now_s: float) -> None:
+        """Give a free host to the first in line whose token lives."""
+        while entry.line:
+            token, pause_s = entry.line.popitem(last=False)
+            if self._ends[token] < now_s:
+                continue
+            entry.owner, entry.pause_s = token, pause_s
+            self._granted.setdefault(token, {})[host] = None
+            if entry.line:
+                self._sought.setdefault(token, {})[host] = None
+            return
+
+    def _grant(self, host: str, now_s: float) -> Grant:
+        entry = self._entries[host]
+        return Grant(host, max(0.0, entry.free_s - now_s), entry.state, now_s - entry.told_s)
