@@ -76,7 +76,14 @@ def _system_ca() -> str | None:
 class RedisServer:
     """One Redis, whatever it consists of. The crawls of a process may share it."""
 
-    def __init__(self, access: Access, wait_s: float = WAIT_S, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        access: Access,
+        wait_s: float = WAIT_S,
+        clock: Clock | None = None,
+        libraries: Sequence[str] = (redis_functions.CODE,),
+    ) -> None:
+        """`libraries` are the functions of ours that are called, as `FUNCTION LOAD` takes them."""
         self.place = str(access.url)
         """Where it is, for people: without a password."""
         self._access = access
@@ -84,6 +91,7 @@ class RedisServer:
         self._clock = clock or SystemClock()
         self._made: Any = None
         self._making = RLock()
+        self._libraries = libraries
         self._silent = False
 
     def ask(self, *command: Any, is_patient: bool = True) -> Any:
@@ -100,7 +108,7 @@ class RedisServer:
             except Exception as error:
                 if "function not found" not in str(error).lower():
                     raise
-            self._visited(_load)
+            self._visited(self._load)
             return self._client().execute_command(*command)
 
         return self._patiently(ask, is_patient)
@@ -112,7 +120,7 @@ class RedisServer:
 
     def load_functions(self, is_patient: bool = True) -> None:
         """Load our functions on each server that takes writes: the replicas get them from there."""
-        self.for_each(_load, is_patient)
+        self.for_each(self._load, is_patient)
 
     def close(self) -> None:
         """Close the connections."""
@@ -125,6 +133,14 @@ class RedisServer:
         if self._access.url.kind != "+cluster":
             return [visit(client)]
         return [visit(client.get_redis_connection(node)) for node in client.get_primaries()]
+
+    def _load(self, client: Any) -> None:
+        for code in self._libraries:
+            try:
+                client.execute_command("FUNCTION LOAD", code)
+            except Exception as error:
+                if "already exists" not in str(error):
+                    raise
 
     def _client(self) -> Any:
         if self._made is None:
@@ -212,14 +228,6 @@ class RedisServer:
         if isinstance(error, exceptions.RedisError):
             return StoreFailed(f"{self.place}: {error}; see docs/crawling-on.md")
         return error
-
-
-def _load(client: Any) -> None:
-    try:
-        client.execute_command("FUNCTION LOAD", redis_functions.CODE)
-    except Exception as error:
-        if "already exists" not in str(error):
-            raise
 
 
 def _imported() -> bool:

@@ -1,0 +1,316 @@
+"""The register of hosts in Redis, for workers on many machines.
+
+Each call is one function, which Redis runs whole. It measures all time by its own clock. Redis may
+lose the end of what it was told, when it loses power or another server takes over. The functions
+notice: their own memory does not outlive the server. Then nobody gets a host for as long as a lease
+lasts, and every worker tells again what it owns.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from hashlib import blake2b
+from typing import Any, Protocol, TypeVar
+from zlib import crc32
+
+from crawler.engine.frontier.redis_server import NotYet
+from crawler.engine.frontier.store import StoreFailed
+from crawler.engine.politeness.register import (
+    LEASE_S,
+    Answer,
+    Grant,
+    RegisterAway,
+    Told,
+    Want,
+)
+
+T = TypeVar("T")
+
+SLOTS = 256
+"""A cluster of Redis spreads the hosts by so many parts."""
+AT_ONCE = 500
+"""A call tells so many things. Redis does nothing else meanwhile."""
+KEPT_MS = 86_400_000
+"""A host is forgotten after that time if its owner does not say that it still has it."""
+
+_CODE = f"""
+local KEPT_MS, LINE_MS, OLD_MS = {KEPT_MS}, 60000, 3600000
+
+-- What this server has heard of since it started. A server that takes over has heard of nothing.
+local known = {{}}
+
+local function now_ms()
+  local time = redis.call('TIME')
+  return tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+end
+
+-- The time until which nobody gets a host, because the owner may have been forgotten.
+local function quiet_ms(prefix, now, lease_ms)
+  local key = prefix .. ':quiet'
+  if not known[prefix] then
+    known[prefix] = true
+    if redis.call('EXISTS', prefix .. ':tokens') == 1 then
+      redis.call('SET', key, now + lease_ms, 'PX', lease_ms)
+      redis.call('DEL', prefix .. ':retold')
+    end
+  end
+  return tonumber(redis.call('GET', key) or 0)
+end
+
+local function drop_old_tokens(tokens, now)
+  local all = redis.call('HGETALL', tokens)
+  for at = 1, #all, 2 do
+    if tonumber(all[at + 1]) < now - OLD_MS then redis.call('HDEL', tokens, all[at]) end
+  end
+end
+
+-- Give a free host to the first in line whose token lives.
+local function assign(prefix, host, now)
+  local key, line = prefix .. ':h:' .. host, prefix .. ':l:' .. host
+  while true do
+    local token = redis.call('ZRANGE', line, 0, 0)[1]
+    if not token then return false end
+    local pause = redis.call('HGET', key, 'w:' .. token)
+    redis.call('ZREM', line, token)
+    redis.call('HDEL', key, 'w:' .. token)
+    local ends = tonumber(redis.call('HGET', prefix .. ':tokens', token) or 0)
+    if ends >= now and pause then
+      redis.call('HSET', key, 'owner', token, 'pause', pause)
+      redis.call('PEXPIRE', key, KEPT_MS)
+      redis.call('SADD', prefix .. ':g:' .. token, host)
+      redis.call('PEXPIRE', prefix .. ':g:' .. token, LINE_MS)
+      if redis.call('EXISTS', line) == 1 then
+        redis.call('SADD', prefix .. ':s:' .. token, host)
+        redis.call('PEXPIRE', prefix .. ':s:' .. token, LINE_MS)
+      end
+      return true
+    end
+  end
+end
+
+local function hold(prefix, token, host, pause)
+  local key = prefix .. ':h:' .. host
+  local owner = redis.call('HGET', key, 'owner')
+  if not owner or owner == '' or owner == token then
+    redis.call('HSET', key, 'owner', token, 'pause', pause)
+    redis.call('PEXPIRE', key, KEPT_MS)
+  end
+end
+
+local function take_back(prefix, token, host, wait, keep, state, now)
+  local key = prefix .. ':h:' .. host
+  if redis.call('HGET', key, 'owner') ~= token then return end
+  redis.call('HSET', key, 'owner', '', 'free', now + wait, 'state', state, 'told', now)
+  if not assign(prefix, host, now) then redis.call('PEXPIRE', key, math.max(1, keep)) end
+end
+
+local function leave(prefix, token, host)
+  redis.call('ZREM', prefix .. ':l:' .. host, token)
+  redis.call('HDEL', prefix .. ':h:' .. host, 'w:' .. token)
+end
+
+local function want(prefix, token, host, pause, now, quiet)
+  local key, line = prefix .. ':h:' .. host, prefix .. ':l:' .. host
+  local found = redis.call('HMGET', key, 'owner', 'pause')
+  local owner = found[1] or ''
+  if owner == token then
+    redis.call('SADD', prefix .. ':g:' .. token, host)
+    return redis.call('PEXPIRE', prefix .. ':g:' .. token, LINE_MS)
+  end
+  redis.call('ZADD', line, 'NX', now, token)
+  redis.call('PEXPIRE', line, LINE_MS)
+  redis.call('HSET', key, 'w:' .. token, pause)
+  if owner ~= '' then
+    local ends = tonumber(redis.call('HGET', prefix .. ':tokens', owner) or 0)
+    if ends < now then
+      redis.call('HSET', key, 'owner', '', 'free', ends + tonumber(found[2]), 'state', '')
+      owner = ''
+    end
+  end
+  if owner ~= '' then
+    redis.call('SADD', prefix .. ':s:' .. owner, host)
+    redis.call('PEXPIRE', prefix .. ':s:' .. owner, LINE_MS)
+  elseif now >= quiet then
+    assign(prefix, host, now)
+  end
+  if redis.call('PTTL', key) == -1 then redis.call('PEXPIRE', key, KEPT_MS) end
+end
+
+local function granted(prefix, token, now)
+  local told = {{}}
+  for _, host in ipairs(redis.call('SPOP', prefix .. ':g:' .. token, 10000)) do
+    local key = prefix .. ':h:' .. host
+    local found = redis.call('HMGET', key, 'owner', 'free', 'state', 'told')
+    if found[1] == token then
+      local wait = math.max(0, (tonumber(found[2]) or 0) - now)
+      for _, each in ipairs({{host, wait, found[3] or '', now - (tonumber(found[4]) or now)}}) do
+        told[#told + 1] = each
+      end
+    end
+  end
+  return told
+end
+
+local function sought(prefix, token)
+  local told = {{}}
+  for _, host in ipairs(redis.call('SPOP', prefix .. ':s:' .. token, 10000)) do
+    local longest = -1
+    for _, waits in ipairs(redis.call('ZRANGE', prefix .. ':l:' .. host, 0, 63)) do
+      local pause = redis.call('HGET', prefix .. ':h:' .. host, 'w:' .. waits)
+      longest = math.max(longest, tonumber(pause or -1))
+    end
+    if longest >= 0 then
+      told[#told + 1] = host
+      told[#told + 1] = longest
+    end
+  end
+  return told
+end
+
+-- key: the prefix of all keys
+-- token, ms of a lease, 1 if it is the last call, the number of things told; then for each its kind
+-- and what it needs
+local function tell(keys, args)
+  local prefix, token, lease_ms = keys[1], args[1], tonumber(args[2])
+  local now, tokens = now_ms(), keys[1] .. ':tokens'
+  local quiet = quiet_ms(prefix, now, lease_ms)
+  local ends, at = redis.call('HGET', tokens, token), 5
+  if ends and tonumber(ends) < now then return {{'ENDED'}} end
+  if not ends then
+    if args[5] == 'hold' and now >= quiet then return {{'ENDED'}} end
+    drop_old_tokens(tokens, now)
+  end
+  redis.call('HSET', tokens, token, now + lease_ms)
+  for _ = 1, tonumber(args[4]) do
+    local kind, host = args[at], args[at + 1]
+    if kind == 'hold' then
+      hold(prefix, token, host, args[at + 2])
+      at = at + 3
+    elseif kind == 'return' then
+      local wait, keep = tonumber(args[at + 2]), tonumber(args[at + 3])
+      take_back(prefix, token, host, wait, keep, args[at + 4], now)
+      at = at + 5
+    elseif kind == 'leave' then
+      leave(prefix, token, host)
+      at = at + 2
+    else
+      want(prefix, token, host, args[at + 2], now, quiet)
+      at = at + 3
+    end
+  end
+  if args[3] == '1' then redis.call('HSET', tokens, token, now - 1) end
+  local forgotten = 0
+  if now < quiet and redis.call('SADD', prefix .. ':retold', token) == 1 then
+    redis.call('PEXPIRE', prefix .. ':retold', lease_ms)
+    forgotten = 1
+  end
+  return {{'VALID', forgotten, granted(prefix, token, now), sought(prefix, token)}}
+end
+"""
+_DIGEST = blake2b(_CODE.encode(), digest_size=5).hexdigest()
+LIBRARY = f"crawler_hosts_{_DIGEST}"
+"""The name of the functions together. It differs with each version of them."""
+TELL = f"{LIBRARY}_tell"
+CODE = (
+    f"#!lua name={LIBRARY}\n{_CODE}\n"
+    f"redis.register_function{{function_name='{TELL}', callback=tell}}\n"
+)
+"""What `FUNCTION LOAD` takes."""
+
+
+class Server(Protocol):
+    """What calls our functions."""
+
+    def call(self, function: str, keys: Sequence[str], *args: Any, is_patient: bool = True) -> Any:
+        """Call a function. Raises StoreFailed, and NotYet without patience."""
+        ...
+
+
+class RedisRegister:
+    """A register in Redis."""
+
+    def __init__(
+        self, server: Server, name: str = "", slots: int = 1, lease_s: float = LEASE_S
+    ) -> None:
+        """`name` tells registers apart that share one Redis. A cluster of Redis takes `SLOTS`
+        slots, all others one."""
+        self.lease_s = lease_s
+        self._server = server
+        self._name = name
+        self._slots = slots
+        self._used: set[int] = set()
+        """The slots in which the token is known: each renews it by itself."""
+
+    def tell(self, token: str, told: Told) -> Answer:
+        """Renew a token, and tell what has changed."""
+        things = self._by_slot(told)
+        whole = Answer()
+        for slot in sorted(self._used | things.keys() or {0}):
+            for part in _parts(things[slot]):
+                answer = self._call(slot, token, part, told.is_last)
+                whole.is_valid &= answer.is_valid
+                whole.has_forgotten |= answer.has_forgotten
+                whole.granted += answer.granted
+                whole.sought += answer.sought
+        if not whole.is_valid or told.is_last:
+            self._used.clear()
+        return whole
+
+    def _by_slot(self, told: Told) -> defaultdict[int, list[list[Any]]]:
+        """What is told to each slot, in order."""
+        things: defaultdict[int, list[list[Any]]] = defaultdict(list)
+        for host, pause_s in told.holds:
+            things[self._slot(host)].append(["hold", host, _ms(pause_s)])
+        for host, wait_s, state, keep_s in told.returns:
+            returned = ["return", host, _ms(wait_s), _ms(max(wait_s, keep_s)), state]
+            things[self._slot(host)].append(returned)
+        for host in told.leaves:
+            things[self._slot(host)].append(["leave", host])
+        for host, pause_s in told.wants:
+            things[self._slot(host)].append(["want", host, _ms(pause_s)])
+        return things
+
+    def _slot(self, host: str) -> int:
+        return crc32(host.encode(errors="surrogateescape")) % self._slots
+
+    def _call(self, slot: int, token: str, part: Sequence[list[Any]], is_last: bool) -> Answer:
+        prefix = f"crawler:hosts:{{{self._name}{slot}}}"
+        words = [word for thing in part for word in thing]
+        arguments = [token, _ms(self.lease_s), int(is_last), len(part), *words]
+        try:
+            told, *rest = self._server.call(TELL, [prefix], *arguments, is_patient=False)
+        except (StoreFailed, NotYet) as error:
+            raise RegisterAway(str(error)) from error
+        if told != b"VALID":
+            return Answer(is_valid=False)
+        self._used.add(slot)
+        has_forgotten, granted, sought = rest
+        return Answer(
+            has_forgotten=bool(has_forgotten),
+            granted=[
+                Grant(_text(host), int(wait) / 1000, state.decode(), int(age) / 1000)
+                for host, wait, state, age in _grouped(granted, 4)
+            ],
+            sought=[Want(_text(host), int(pause) / 1000) for host, pause in _grouped(sought, 2)],
+        )
+
+
+def _parts(things: Sequence[T]) -> Iterator[Sequence[T]]:
+    """At least one part, perhaps empty."""
+    for at in range(0, max(1, len(things)), AT_ONCE):
+        yield things[at : at + AT_ONCE]
+
+
+def _grouped(flat: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
+    return (flat[at : at + size] for at in range(0, len(flat), size))
+
+
+def _ms(seconds: float) -> int:
+    """Rounded up: no pause is shorter."""
+    return math.ceil(seconds * 1000)
+
+
+def _text(name: bytes) -> str:
+    return name.decode(errors="surrogateescape")

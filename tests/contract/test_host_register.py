@@ -1,0 +1,213 @@
+"""What every register of hosts keeps: one owner at a time, and a line in order."""
+
+import time
+from contextlib import contextmanager
+from uuid import uuid4
+
+import pytest
+
+from crawler.clock import ManualClock
+from crawler.engine.frontier.redis_server import Access, RedisServer
+from crawler.engine.politeness.redis_register import CODE, SLOTS, RedisRegister
+from crawler.engine.politeness.register import (
+    MemoryRegister,
+    RegisterAway,
+    Return,
+    Told,
+    Want,
+)
+from crawler.settings.redis_url import parsed
+from tests.redis_servers import Redis
+from tests.waiting import eventually
+
+LEASE_S = 0.5
+
+
+class InMemory:
+    def __init__(self):
+        self._clock = ManualClock()
+        self.register = MemoryRegister(self._clock, LEASE_S)
+
+    def wait(self, duration_s):
+        self._clock.advance(duration_s)
+
+
+class InRedis:
+    def __init__(self, url, slots, lease_s=LEASE_S):
+        self.server = RedisServer(Access(parsed(url)), libraries=[CODE])
+        self.register = RedisRegister(self.server, uuid4().hex, slots, lease_s)
+
+    def wait(self, duration_s):
+        """By the clock of the server, which no test can move."""
+        time.sleep(duration_s)
+
+
+@pytest.fixture(params=["memory", "redis", "redis in slots"])
+def place(request):
+    if request.param == "memory":
+        yield InMemory()
+        return
+    url = request.getfixturevalue("shared_redis").url
+    place = InRedis(url, SLOTS if request.param == "redis in slots" else 1)
+    yield place
+    place.server.close()
+
+
+@pytest.fixture
+def register(place):
+    return place.register
+
+
+def want(register, token, host, pause_s=0.0):
+    """Ask for a host; the grant, None if there is none yet."""
+    return granted(register.tell(token, Told(wants=[Want(host, pause_s)])), host)
+
+
+def granted(answer, host):
+    assert answer.is_valid
+    return next((grant for grant in answer.granted if grant.host == host), None)
+
+
+def test_a_free_host_is_granted_at_once_and_nobody_else_gets_it(register):
+    assert want(register, "a", "h").wait_s == 0.0
+    assert want(register, "b", "h") is None
+    assert want(register, "b", "i").host == "i"
+
+
+def test_a_host_that_comes_back_goes_to_the_first_in_line(register):
+    want(register, "a", "h")
+    for token in "bc":
+        assert want(register, token, "h") is None
+    register.tell("a", Told(returns=[Return("h", 0.0, "told", 60.0)]))
+    assert granted(register.tell("c", Told()), "h") is None
+    grant = granted(register.tell("b", Told()), "h")
+    assert grant.state == "told"
+    register.tell("b", Told(returns=[Return("h", 0.0)]))
+    assert granted(register.tell("c", Told()), "h").state == ""
+
+
+def test_what_must_still_pass_is_told(place, register):
+    want(register, "a", "h")
+    register.tell("a", Told(returns=[Return("h", 0.4, "told", 60.0)]))
+    place.wait(0.1)
+    grant = want(register, "b", "h")
+    assert 0.0 < grant.wait_s <= 0.301
+    assert grant.age_s >= 0.1
+
+
+def test_the_owner_learns_who_waits_and_the_longest_pause(register):
+    want(register, "a", "h", 1.0)
+    want(register, "b", "h", 2.0)
+    want(register, "c", "h", 3.5)
+    assert register.tell("a", Told()).sought == [Want("h", 3.5)]
+    assert register.tell("a", Told()).sought == []
+    want(register, "b", "h", 2.0)  # asks again
+    assert register.tell("a", Told()).sought == [Want("h", 3.5)]
+
+
+def test_who_leaves_the_line_gets_nothing(register):
+    want(register, "a", "h")
+    want(register, "b", "h")
+    want(register, "c", "h")
+    register.tell("b", Told(leaves=["h"]))
+    register.tell("a", Told(returns=[Return("h", 0.0)]))
+    assert granted(register.tell("b", Told()), "h") is None
+    assert granted(register.tell("c", Told()), "h")
+
+
+def test_a_host_of_a_token_that_has_ended_is_free_after_the_pause(place, register):
+    want(register, "a", "h", pause_s=0.3)
+    assert want(register, "b", "h") is None
+    for _ in range(3):
+        place.wait(LEASE_S / 2)
+        grant = want(register, "b", "h")
+        if grant:
+            break
+    assert 0.0 < grant.wait_s <= 0.3
+    assert not register.tell("a", Told()).is_valid
+
+
+def test_a_token_that_is_renewed_keeps_its_hosts(place, register):
+    want(register, "a", "h")
+    for _ in range(4):
+        place.wait(LEASE_S / 2)
+        assert register.tell("a", Told()).is_valid
+        assert want(register, "b", "h") is None
+
+
+def test_a_dead_token_in_the_line_is_passed_over(place, register):
+    want(register, "a", "h")
+    want(register, "dead", "h")
+    want(register, "c", "h")
+    for _ in range(3):
+        place.wait(LEASE_S / 2)
+        register.tell("a", Told())
+        want(register, "c", "h")
+    register.tell("a", Told(returns=[Return("h", 0.0)]))
+    assert granted(register.tell("c", Told()), "h")
+    assert not register.tell("dead", Told()).is_valid
+
+
+def test_a_return_by_who_does_not_own_it_changes_nothing(register):
+    want(register, "a", "h")
+    want(register, "b", "h")
+    register.tell("c", Told(returns=[Return("h", 0.0)]))
+    assert granted(register.tell("b", Told()), "h") is None
+
+
+def test_a_wish_for_an_own_host_is_granted_again(register):
+    """The answer that granted it may have been lost."""
+    want(register, "a", "h")
+    assert want(register, "a", "h").host == "h"
+
+
+def test_the_last_call_ends_the_token(place, register):
+    want(register, "a", "h", pause_s=0.0)
+    register.tell("a", Told(is_last=True))
+    place.wait(0.01)
+    assert want(register, "b", "h")
+    assert not register.tell("a", Told()).is_valid
+
+
+def test_many_hosts_at_once(register):
+    wants = [Want(f"h{number}", 0.0) for number in range(1200)]
+    assert len(register.tell("a", Told(wants=wants)).granted) == 1200
+    returns = [Return(want.host, 0.0) for want in wants]
+    register.tell("a", Told(returns=returns))
+    assert len(register.tell("b", Told(wants=wants)).granted) == 1200
+
+
+# -- Redis alone -----------------------------------------------------------------------------------
+
+
+@contextmanager
+def own_redis(*options):
+    server = Redis(*options)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.remove()
+
+
+def test_a_server_that_was_restarted_grants_nothing_until_all_have_told_what_they_own():
+    with own_redis() as server:
+        place = InRedis(server.url, 1, lease_s=4.0)
+        register = place.register
+        want(register, "a", "h")
+        server.kill()
+        with pytest.raises(RegisterAway):
+            register.tell("a", Told())
+        server.start()
+        assert register.tell("a", Told()).has_forgotten
+        assert not register.tell("a", Told(holds=[Want("lost", 0.0)])).has_forgotten
+        assert want(register, "c", "new") is None
+
+        def is_granted():
+            register.tell("a", Told())
+            return want(register, "c", "new")
+
+        eventually(is_granted)
+        assert want(register, "c", "lost") is None
+        assert want(register, "c", "h") is None
+        place.server.close()
