@@ -19,6 +19,7 @@ from crawler.engine.download.http_cache import Cache
 from crawler.engine.items.sinks.sink import Sink, SinkMaker
 from crawler.engine.plugins import load
 from crawler.engine.politeness.hosts import Hosts
+from crawler.engine.politeness.register import Register
 from crawler.engine.politeness.robots import Robots
 from crawler.engine.spiders.factory import make_spider, settings_for
 from crawler.engine.spiders.spider import Spider
@@ -44,11 +45,14 @@ class Engine:
         most_response_bytes: int = WorkerSettings.response_bytes,
         cache: Cache | None = None,
         trusts_tasks: bool = False,
+        register: Register | None = None,
+        name: str = "",
     ) -> None:
         """`private_targets` are networks that may be crawled although they are not public, or `all`
         (address_policy.py). `plugins` are modules with hooks (hookspecs.py). `cache` is the HTTP
         cache, for crawls that ask for it. With `trusts_tasks` the settings of a task may name code
-        to run, because whoever starts this process wrote them.
+        to run, because whoever starts this process wrote them. Workers with one `register` share
+        the pace of hosts; `name` tells this process from all others that use it.
 
         Raises ConfigError for a bad network or plugin.
         """
@@ -67,9 +71,12 @@ class Engine:
         self._crawls: WeakSet[Crawl] = WeakSet()
         self.statistics = StatisticsRegistry(self._clock)
         """The statistics of all crawls."""
+        self.hosts = Hosts(self._clock)
+        """Who may send to which host, and when."""
+        self._owner = self.hosts.share(register, name) if register is not None else None
         self._shared = Shared(
             fetcher=self._fetcher,
-            hosts=Hosts(self._clock),
+            hosts=self.hosts,
             robots=Robots(self._fetcher, self._supervisor, self._clock),
             clock=self._clock,
             cache=cache,
@@ -82,6 +89,8 @@ class Engine:
         self._fetcher.start()
         self._slow.start()
         self._supervisor.spawn("statistics", self.statistics.log_forever, on_end=OnEnd.RESTART)
+        if self._owner is not None:
+            self._supervisor.spawn("hosts", self._owner.tend_forever, on_end=OnEnd.RESTART)
 
     def stop(self, deadline_s: float = 5.0) -> None:
         """Stop the crawls, wait for them, and close all connections. May be called again."""
@@ -90,6 +99,8 @@ class Engine:
             crawl.stop()
         gevent.wait([crawl.ended for crawl in running], timeout=deadline_s)
         self._supervisor.stop(deadline_s)
+        if self._owner is not None:
+            self._owner.close()
         self._slow.stop()
         self._fetcher.stop()
         if self._shared.cache is not None:
