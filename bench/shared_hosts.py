@@ -58,7 +58,7 @@ def crawl(redis_port: int, port: int, hosts: int, seconds: float, name: str, tur
     from crawler.engine.engine import Engine
     from crawler.engine.frontier.redis_server import Access, RedisServer
     from crawler.engine.items.sinks.json_lines import JsonLinesSink
-    from crawler.engine.politeness.redis_register import CODE, RedisRegister
+    from crawler.engine.politeness.redis_host_register import CODE, RedisHostRegister
     from crawler.model.records import Spec
     from crawler.settings import redis_url
     from crawler.settings.crawl import CrawlSettings
@@ -82,7 +82,7 @@ def crawl(redis_port: int, port: int, hosts: int, seconds: float, name: str, tur
         CrawlSettings(delay_s=DELAY_S, robots=False),
         {"visits": Visits},
         private_targets=["127.0.0.0/8"],
-        register=RedisRegister(server),
+        register=RedisHostRegister(server),
         name=name,
     )
     engine.start()

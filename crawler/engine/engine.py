@@ -18,8 +18,8 @@ from crawler.engine.download.downloader import Downloader
 from crawler.engine.download.http_cache import Cache
 from crawler.engine.items.sinks.sink import Sink, SinkMaker
 from crawler.engine.plugins import load
+from crawler.engine.politeness.host_register import HostRegister
 from crawler.engine.politeness.hosts import Hosts
-from crawler.engine.politeness.register import Register
 from crawler.engine.politeness.robots import Robots
 from crawler.engine.spiders.factory import make_spider, settings_for
 from crawler.engine.spiders.spider import Spider
@@ -45,7 +45,7 @@ class Engine:
         most_response_bytes: int = WorkerSettings.response_bytes,
         cache: Cache | None = None,
         trusts_tasks: bool = False,
-        register: Register | None = None,
+        register: HostRegister | None = None,
         name: str = "",
     ) -> None:
         """`private_targets` are networks that may be crawled although they are not public, or `all`

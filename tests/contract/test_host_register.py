@@ -8,14 +8,14 @@ import pytest
 
 from crawler.clock import ManualClock
 from crawler.engine.frontier.redis_server import Access, RedisServer
-from crawler.engine.politeness.redis_register import CODE, SLOTS, RedisRegister
-from crawler.engine.politeness.register import (
-    MemoryRegister,
+from crawler.engine.politeness.host_register import (
+    MemoryHostRegister,
     RegisterAway,
     Return,
     Told,
     Want,
 )
+from crawler.engine.politeness.redis_host_register import CODE, SLOTS, RedisHostRegister
 from crawler.settings.redis_url import parsed
 from tests.redis_servers import Redis
 from tests.waiting import eventually
@@ -26,7 +26,7 @@ LEASE_S = 0.5
 class InMemory:
     def __init__(self):
         self._clock = ManualClock()
-        self.register = MemoryRegister(self._clock, LEASE_S)
+        self.register = MemoryHostRegister(self._clock, LEASE_S)
 
     def wait(self, duration_s):
         self._clock.advance(duration_s)
@@ -35,7 +35,7 @@ class InMemory:
 class InRedis:
     def __init__(self, url, slots, lease_s=LEASE_S):
         self.server = RedisServer(Access(parsed(url)), libraries=[CODE])
-        self.register = RedisRegister(self.server, uuid4().hex, slots, lease_s)
+        self.register = RedisHostRegister(self.server, uuid4().hex, slots, lease_s)
 
     def wait(self, duration_s):
         """By the clock of the server, which no test can move."""

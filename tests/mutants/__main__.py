@@ -26,6 +26,7 @@ from tests.mutants import (
     redis_store,
     reference,
     scheduler,
+    shared_hosts,
 )
 from tests.mutants.mutant import Mutant
 
@@ -33,7 +34,18 @@ ROOT = Path(__file__).parents[2]
 LEFT_OUT = (".git", ".venv", "*.egg-info", "__pycache__", ".mypy_cache", ".hypothesis")
 ITEMS = "items"
 """The folder in which runs leave their items; a package has that name too."""
-PARTS = (reference, coordination, node, scheduler, engine, going_on, redis_store, items, api)
+PARTS = (
+    reference,
+    coordination,
+    node,
+    scheduler,
+    engine,
+    going_on,
+    redis_store,
+    shared_hosts,
+    items,
+    api,
+)
 _PASSED, _FAILED = 0, 1
 """How pytest ends when it ran a test."""
 MUTANTS = [mutant for part in PARTS for mutant in part.MUTANTS]

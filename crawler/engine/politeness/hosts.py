@@ -22,8 +22,8 @@ from typing import Any, Protocol
 
 from crawler.clock import Clock
 from crawler.engine.politeness.cooldowns import Cooldown, Cooldowns
-from crawler.engine.politeness.owner import Owner
-from crawler.engine.politeness.register import Grant, Register, Return, Want
+from crawler.engine.politeness.host_owner import HostOwner
+from crawler.engine.politeness.host_register import Grant, HostRegister, Return, Want
 from crawler.settings.crawl import CrawlSettings, Limit
 
 GRACE_S = 0.05
@@ -252,12 +252,12 @@ class Hosts:
         self._chance = chance
         self._hosts: dict[str, _Host] = {}
         self._purge_at = 1024
-        self._owner: Owner | None = None
+        self._owner: HostOwner | None = None
 
-    def share(self, register: Register, name: str) -> Owner:
+    def share(self, register: HostRegister, name: str) -> HostOwner:
         """Send only to hosts that this worker owns from now on. `name` is that of the worker. Of
         the owner that is returned, `tend_forever` must run."""
-        self._owner = Owner(register, name, self._clock, self)
+        self._owner = HostOwner(register, name, self._clock, self)
         return self._owner
 
     def __len__(self) -> int:

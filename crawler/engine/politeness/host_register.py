@@ -92,7 +92,7 @@ class Answer:
     for."""
 
 
-class Register(Protocol):
+class HostRegister(Protocol):
     """What all workers share."""
 
     lease_s: float
@@ -115,7 +115,7 @@ class _Entry:
     """The tokens that want it, in the order in which they asked, with the pause of each."""
 
 
-class MemoryRegister:
+class MemoryHostRegister:
     """A register within one process."""
 
     def __init__(self, clock: Clock, lease_s: float = LEASE_S) -> None:

@@ -15,10 +15,10 @@ from typing import Protocol
 from gevent.event import Event
 
 from crawler.clock import Backoff, Clock
-from crawler.engine.politeness.register import (
+from crawler.engine.politeness.host_register import (
     Answer,
     Grant,
-    Register,
+    HostRegister,
     RegisterAway,
     Return,
     Told,
@@ -86,10 +86,10 @@ class _Tenure:
         return held_s >= TURN_MOST_S or (self.sent >= TURN_REQUESTS and held_s >= TURN_LEAST_S)
 
 
-class Owner:
+class HostOwner:
     """What this worker owns and wants. `keeper` paces the hosts that it owns."""
 
-    def __init__(self, register: Register, name: str, clock: Clock, keeper: Keeper) -> None:
+    def __init__(self, register: HostRegister, name: str, clock: Clock, keeper: Keeper) -> None:
         """`name` is unique among all processes that ever share the register."""
         self._register = register
         self._name = name

@@ -17,7 +17,7 @@ from zlib import crc32
 
 from crawler.engine.frontier.redis_server import NotYet
 from crawler.engine.frontier.store import StoreFailed
-from crawler.engine.politeness.register import (
+from crawler.engine.politeness.host_register import (
     LEASE_S,
     Answer,
     Grant,
@@ -228,7 +228,7 @@ class Server(Protocol):
         ...
 
 
-class RedisRegister:
+class RedisHostRegister:
     """A register in Redis."""
 
     def __init__(

@@ -1,0 +1,110 @@
+"""What workers promise that share hosts: docs/guarantees.md."""
+
+from __future__ import annotations
+
+from tests.mutants.mutant import Mutant
+
+_OWNER = "tests/unit/engine/test_host_owner.py"
+_REGISTER = "tests/contract/test_host_register.py"
+
+MUTANTS = [
+    Mutant(
+        "a worker sends to its hosts though its lease is over",
+        "crawler/engine/politeness/host_owner.py",
+        "return now_s < self._until_s and not tenure.is_ending",
+        "return not tenure.is_ending",
+        f"{_OWNER} -k paused_beyond",
+    ),
+    Mutant(
+        "a worker sends until the very end of its lease",
+        "crawler/engine/politeness/host_owner.py",
+        "SAFE_SHARE = 0.8",
+        "SAFE_SHARE = 1.5",
+        f"{_OWNER} -k whatever_happens",
+    ),
+    Mutant(
+        "a worker sends to a host that it gives back",
+        "crawler/engine/politeness/host_owner.py",
+        "return now_s < self._until_s and not tenure.is_ending",
+        "return now_s < self._until_s",
+        f"{_OWNER} -k always_has",
+    ),
+    Mutant(
+        "a host goes back while a request to it is under way",
+        "crawler/engine/politeness/hosts.py",
+        "        if host.in_flight:\n            return None\n        rest =",
+        "        rest =",
+        f"{_OWNER} -k whatever_happens",
+    ),
+    Mutant(
+        "a host that others want is never given back",
+        "crawler/engine/politeness/host_owner.py",
+        "                tenure.is_ending = True\n        self._collect_returns()",
+        "                pass\n        self._collect_returns()",
+        f"{_OWNER} -k take_turns",
+    ),
+    Mutant(
+        "the next owner does not wait for the pause of the last one",
+        "crawler/engine/politeness/hosts.py",
+        "host.from_s, host.others_pause_s = now_s + grant.wait_s, 0.0",
+        "host.others_pause_s = 0.0",
+        f"{_OWNER} -k dead_worker",
+    ),
+    Mutant(
+        "the next owner does not know when the last request was sent",
+        "crawler/engine/politeness/hosts.py",
+        "            host.take_over(told, now_s - grant.age_s)\n",
+        "",
+        f"{_OWNER} -k longer_pause",
+    ),
+    Mutant(
+        "the next owner does not know that the host rests",
+        "crawler/engine/politeness/hosts.py",
+        'self.cooldowns.take_over(grant.host, told["rest"], grant.age_s)',
+        "pass",
+        f"{_OWNER} -k cooldown_goes",
+    ),
+    Mutant(
+        "the pause of those that wait for a host does not count",
+        "crawler/engine/politeness/host_owner.py",
+        "                self._keeper.sought(want)\n",
+        "",
+        f"{_OWNER} -k those_that_wait",
+    ),
+    Mutant(
+        "the hosts of a dead worker go to others at once",
+        "crawler/engine/politeness/redis_host_register.py",
+        "if ends < now then\n      redis.call('HSET', key, 'owner', '', 'free', ends +",
+        "if ends then\n      redis.call('HSET', key, 'owner', '', 'free', ends +",
+        f"{_REGISTER} -k nobody_else and redis",
+    ),
+    Mutant(
+        "the hosts of a dead worker go to others before the pause is over",
+        "crawler/engine/politeness/redis_host_register.py",
+        "'free', ends + tonumber(found[2])",
+        "'free', ends",
+        f"{_REGISTER} -k free_after_the_pause and redis",
+    ),
+    Mutant(
+        "a grant whose answer was lost is never told again",
+        "crawler/engine/politeness/redis_host_register.py",
+        "    redis.call('SADD', prefix .. ':g:' .. token, host)\n"
+        "    return redis.call('PEXPIRE', prefix .. ':g:' .. token, LINE_MS)",
+        "    return",
+        f"{_REGISTER} -k own_host and redis",
+    ),
+    Mutant(
+        "a Redis that was restarted grants hosts that others still have",
+        "crawler/engine/politeness/redis_host_register.py",
+        "elseif now >= quiet then",
+        "else",
+        f"{_REGISTER} -k restarted",
+    ),
+    Mutant(
+        "a token that has ended is renewed",
+        "crawler/engine/politeness/redis_host_register.py",
+        "if ends and tonumber(ends) < now then return {{'ENDED'}} end",
+        "",
+        f"{_REGISTER} -k free_after_the_pause and redis",
+    ),
+]
