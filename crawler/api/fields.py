@@ -47,6 +47,7 @@ def of_resource(resource: Resource) -> Fields:
         "assigned_time": resource.assigned_time,
         "failed_on": list(resource.failed_on),
         "kills": resource.kills,
+        "generation": resource.generation,
     }
 
 

@@ -103,6 +103,14 @@ class Backend(Protocol):
         """
         ...
 
+    def again(self, name: str, call: Call) -> Resource:
+        """Begin a resource anew, whatever its state. Its new run does not go on where the one
+        before was. Raises NotFound.
+
+        The counts of the answer are those of the crawl that is dropped, as far as they are known.
+        """
+        ...
+
     def delete(self, name: str, call: Call) -> None:
         """Delete a resource. Its worker stops the crawl. Raises NotFound."""
         ...

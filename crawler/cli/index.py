@@ -24,6 +24,11 @@ class Source(NamedTuple):
 
 
 INDEX: Mapping[str, Source] = {
+    "again": Source(
+        "update",
+        quiet_grpc,
+        "Begin TASK anew, whatever its state: what its crawl has done so far is dropped.",
+    ),
     "check": Source(
         "spiders", patch, "Find faults in the spiders of files, without fetching anything."
     ),

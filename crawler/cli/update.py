@@ -1,4 +1,4 @@
-"""The command that changes a task of a running cluster."""
+"""The commands that change a task of a running cluster, and that begin it anew."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from crawler.cli.base import commands
 from crawler.cli.cluster import task_lines
 from crawler.cli.master import CALL, MASTER, connected
 from crawler.errors import shown
-from crawler.model.records import Resource, Spec
+from crawler.model.records import NO_COUNTS, Resource, Spec
+from crawler.plural import counted
 from crawler.schemas import constraint_json, task_schemas
 from crawler.settings import live
 
@@ -77,6 +78,25 @@ def update(
     told = _consequence(before, found)
     if told:
         click.echo(told)
+
+
+@commands.command()
+@MASTER
+@click.argument("name", metavar="TASK")
+def again(master: str, name: str) -> None:
+    """Begin TASK anew, whatever its state: what its crawl has done so far is dropped.
+
+    Items that were written stay where they are; the new crawl writes files of its own.
+    """
+    with connected(master, name) as client:
+        found = client.again(name, CALL)
+    dropped = found.counts
+    for line in task_lines(found.replace(counts=NO_COUNTS)):
+        click.echo(line)
+    click.echo(
+        f"it begins anew; {counted(dropped.pages, 'page')} and {counted(dropped.items, 'item')} of"
+        " the crawl before no longer count"
+    )
 
 
 def _consequence(before: Resource, after: Resource) -> str:

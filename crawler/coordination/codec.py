@@ -100,6 +100,7 @@ class _Stored(Struct, rename="pascal", omit_defaults=True, forbid_unknown_fields
     failed_on: Annotated[tuple[str, ...], Meta(max_length=MAX_RETRIES)] = ()
     kills: Annotated[int, Meta(ge=0, le=MOST_KILLS)] = 0
     blame: _Blame | None = None
+    generation: _Whole = 0
 
 
 class _Foreign(_Stored, forbid_unknown_fields=False):
@@ -146,6 +147,7 @@ def encode_resource(resource: Resource, term: int = 0) -> bytes:
         resource.failed_on,
         resource.kills,
         None if resource.blame is NO_BLAME else _encode_blame(resource.blame),
+        resource.generation,
     )
     value = _ENCODER.encode(stored)
     return value if not resource.foreign else b"%s,%s}" % (value[:-1], _fields(resource.foreign))
@@ -190,6 +192,7 @@ def decode_resource(name: str, raw: bytes, mod_revision: int) -> Resource:
         stored.failed_on,
         stored.kills,
         _decode_blame(stored.blame) if stored.blame and stored.kills else NO_BLAME,
+        stored.generation,
         foreign,
         mod_revision,
     )

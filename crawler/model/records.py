@@ -168,6 +168,8 @@ class Resource:
     """How many different workers died soon after they got it."""
     blame: Blame = NO_BLAME
     """Which workers these are, as far as it is known."""
+    generation: int = 0
+    """How often somebody asked for it anew. A run does not go on with the crawl of another one."""
     foreign: Mapping[str, bytes] = field(default_factory=dict)
     """The JSON of each field of other programs, which is kept as it is."""
     mod_revision: int = 0
@@ -192,7 +194,7 @@ class Resource:
         made = _Open(
             *(self.spec, self.id, self.creation_time, owner, epoch, self.term),
             *(State.ASSIGNED, "", False, NO_COUNTS, now_ns),
-            *(self.failed_on, self.kills, self.blame, self.foreign, 0),
+            *(self.failed_on, self.kills, self.blame, self.generation, self.foreign, 0),
         )
         return _frozen(made)
 

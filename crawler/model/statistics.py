@@ -19,6 +19,8 @@ class Statistics:
     """Wall time of the end in nanoseconds; 0 before it."""
     finish_reason: str = ""
     """Empty while it runs; then `finished`, `stopped`, or why it failed."""
+    resumed: bool = False
+    """Whether an earlier run began the crawl. All counts are of all its runs."""
     seconds: float = 0.0
     discovered: int = 0
     """Requests found. Each is a page, filtered, failed, or pending."""

@@ -53,6 +53,11 @@ class CrawlerMasterStub:
                 request_serializer=crawler_dot_proto_dot_crawler__pb2.ResourceSpec.SerializeToString,
                 response_deserializer=crawler_dot_proto_dot_crawler__pb2.ResourceSpec.FromString,
                 _registered_method=True)
+        self.AgainResource = channel.unary_unary(
+                '/CrawlerMaster/AgainResource',
+                request_serializer=crawler_dot_proto_dot_crawler__pb2.ResourceSpec.SerializeToString,
+                response_deserializer=crawler_dot_proto_dot_crawler__pb2.ResourceSpec.FromString,
+                _registered_method=True)
         self.GetResource = channel.unary_unary(
                 '/CrawlerMaster/GetResource',
                 request_serializer=crawler_dot_proto_dot_crawler__pb2.ResourceSpec.SerializeToString,
@@ -137,6 +142,14 @@ class CrawlerMasterServicer:
         """PUT /crawler/resource/{name}, body: the whole message. Replaces spider, parameters, labels,
         priority, constraints and retries. Another spider or other parameters start another run, except
         settings of the crawl that change while it runs (docs/settings.md).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AgainResource(self, request, context):
+        """POST /crawler/resource/{name}/again: the task begins anew, whatever its state. Only the name of
+        the request counts. The counts of the answer are those of the crawl that is dropped.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -238,6 +251,11 @@ def add_CrawlerMasterServicer_to_server(servicer, server):
             ),
             'UpdateResource': grpc.unary_unary_rpc_method_handler(
                     servicer.UpdateResource,
+                    request_deserializer=crawler_dot_proto_dot_crawler__pb2.ResourceSpec.FromString,
+                    response_serializer=crawler_dot_proto_dot_crawler__pb2.ResourceSpec.SerializeToString,
+            ),
+            'AgainResource': grpc.unary_unary_rpc_method_handler(
+                    servicer.AgainResource,
                     request_deserializer=crawler_dot_proto_dot_crawler__pb2.ResourceSpec.FromString,
                     response_serializer=crawler_dot_proto_dot_crawler__pb2.ResourceSpec.SerializeToString,
             ),
@@ -378,6 +396,33 @@ class CrawlerMaster:
             request,
             target,
             '/CrawlerMaster/UpdateResource',
+            crawler_dot_proto_dot_crawler__pb2.ResourceSpec.SerializeToString,
+            crawler_dot_proto_dot_crawler__pb2.ResourceSpec.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AgainResource(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/CrawlerMaster/AgainResource',
             crawler_dot_proto_dot_crawler__pb2.ResourceSpec.SerializeToString,
             crawler_dot_proto_dot_crawler__pb2.ResourceSpec.FromString,
             options,

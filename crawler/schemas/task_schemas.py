@@ -43,7 +43,7 @@ _ALIASES = {
 }
 _ECHOED = frozenset(
     ("id", "assigned_node", "creation_time", "state", "reason", "epoch", "counts")
-) | {"assigned_time", "failed_on", "kills"}
+) | {"assigned_time", "failed_on", "kills", "generation"}
 """The fields that the cluster adds to a resource. A client that sends back a resource includes
 them."""
 

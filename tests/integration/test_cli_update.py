@@ -3,7 +3,7 @@
 import pytest
 
 from crawler.model.constraints import Constraints
-from crawler.model.records import Spec
+from crawler.model.records import Counts, Spec, State
 from tests.integration.test_cli_cluster import run  # noqa: F401
 from tests.unit.api.fakes import CALL, FakeBackend
 
@@ -38,6 +38,22 @@ def updated(run, backend):  # noqa: F811
         return backend.resources["x"].spec
 
     return update
+
+
+def test_a_task_begins_anew_and_it_is_told_what_no_longer_counts(run, backend):  # noqa: F811
+    found = backend.resources["x"]
+    backend.resources["x"] = found.replace(counts=Counts(1204, 1), state=State.RUNNING)
+    status, said, error = run(backend, "again", "x")
+    assert (status, error) == (0, "")
+    told = "it begins anew; 1,204 pages and 1 item of the crawl before no longer count"
+    assert said[-1] == told
+    assert backend.resources["x"].generation == 1
+
+
+def test_a_task_that_is_not_there_cannot_begin_anew(run, backend):  # noqa: F811
+    status, _, error = run(backend, "again", "y")
+    assert status == 1
+    assert "no task 'y'" in error
 
 
 def test_what_is_not_named_stays_as_it_is(updated):

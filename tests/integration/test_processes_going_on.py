@@ -1,6 +1,7 @@
 """The tasks of a cluster go on where they were: real workers of one machine that are killed,
 stopped, paused and drained."""
 
+import re
 from collections import Counter
 
 import pytest
@@ -170,6 +171,20 @@ def test_a_task_whose_settings_say_so_begins_anew(lab, site):
     assert task.asked()["/forest/0"] == 2
     first, second = task.runs()
     assert first["files"] != second["files"]
+
+
+def test_a_task_that_is_asked_for_anew_begins_at_page_one_wherever_it_is(lab, site):
+    lab.start(*NODES, config="tree")
+    task = Task(lab, site, "wanted")
+    task.until(MANY // 2)
+    master = f"127.0.0.1:{lab['master-1'].grpc}"
+    done = crawler("again", "wanted", "--master", master)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"it begins anew; \d+ pages and \d+ items of the crawl before", done.stdout)
+    task.until_done()
+    assert task.pages() == Counter(range(MANY))
+    assert task.asked()["/forest/0"] == 2
+    eventually(lambda: not task.states(), what="nothing is kept of a task that is done")
 
 
 def test_a_deleted_task_leaves_no_state(lab, site):

@@ -11,6 +11,7 @@ ALL = Statistics(
     began_ns=1_670_841_268_798_763_001,
     ended_ns=2,
     finish_reason="finished",
+    resumed=True,
     seconds=1.5,
     discovered=3,
     pages=4,

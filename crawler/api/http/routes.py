@@ -98,6 +98,14 @@ def update(name: str) -> Response:
     return answer(bodies.resource(_service().backend(call).update(spec, call, restart, waits)))
 
 
+@api.post("/resource/<name>/again")
+def again(name: str) -> Response:
+    """Begin a task anew."""
+    call = _call()
+    named = task_schemas.load_name({"name": name})
+    return answer(bodies.resource(_service().backend(call).again(named, call)))
+
+
 @api.delete("/resource/<name>")
 def delete(name: str) -> Response:
     """Delete a task."""

@@ -107,6 +107,10 @@ class Client:
         message = codec.spec_message(spec, restart=restart, wait_for_spider=wait_for_spider)
         return codec.resource_from(self._ask("UpdateResource", message, call))
 
+    def again(self, name: str, call: Call) -> Resource:
+        """Begin a resource anew."""
+        return codec.resource_from(self._ask("AgainResource", pb.ResourceSpec(name=name), call))
+
     def delete(self, name: str, call: Call) -> None:
         """Delete a resource."""
         self._ask("DeleteResource", pb.ResourceSpec(name=name), call)

@@ -94,6 +94,7 @@ def resource_from(message: pb.ResourceSpec) -> Resource:
         assigned_time=message.assigned_time,
         failed_on=tuple(message.failed_on),
         kills=message.kills,
+        generation=message.generation,
     )
 
 

@@ -92,6 +92,14 @@ class Servicer(pb_grpc.CrawlerMasterServicer):
         updated = self._service.backend(call).update(spec, call, restart, waits)
         return codec.resource_message(updated)
 
+    def AgainResource(
+        self, request: pb.ResourceSpec, context: grpc.ServicerContext
+    ) -> pb.ResourceSpec:
+        """Begin a task anew."""
+        call = self._call(context)
+        name = task_schemas.load_name({"name": request.name})
+        return codec.resource_message(self._service.backend(call).again(name, call))
+
     def DeleteResource(
         self, request: pb.ResourceSpec, context: grpc.ServicerContext
     ) -> empty_pb2.Empty:

@@ -87,6 +87,8 @@ class Counters:
     """The times from sending to the last byte."""
     slow_callbacks: int = 0
     """The number of callbacks that computed for longer than `slow_callback_s`."""
+    earlier: Mapping[str, Any] = field(default_factory=dict)
+    """What the runs before this one have counted; empty if the crawl begins with this run."""
     _examples: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self, clock: Clock) -> None:
@@ -154,6 +156,7 @@ class Counters:
 
     def go_on(self, kept: Mapping[str, Any]) -> None:
         """Go on from what `kept` returned."""
+        self.earlier = kept
         for name in _NUMBERS:
             setattr(self, name, kept[name])
         for name in _REASONS:
@@ -186,6 +189,7 @@ class Counters:
             began_ns=timing.began_ns,
             ended_ns=timing.ended_ns,
             finish_reason=finish_reason,
+            resumed=bool(self.earlier),
             seconds=timing.seconds,
             discovered=self.discovered,
             pages=self.pages,

@@ -64,14 +64,18 @@ class Totals:
         return made
 
     def add(self, counters: Counters) -> None:
-        """Add the counters of a crawl."""
+        """Add what a crawl has counted in this run. Earlier runs have told theirs."""
+        earlier = counters.earlier
         for name in SUMMED:
-            self.sums[name] += getattr(counters, name)
-        for found in (counters.failed, counters.raised):
-            for reason, count in found.items():
-                self.failures[reason] += count
-        for reason, count in counters.filtered.items():
-            self.filtered[reason] += count
+            self.sums[name] += getattr(counters, name) - earlier.get(name, 0)
+        for name, sums in (
+            ("failed", self.failures),
+            ("raised", self.failures),
+            ("filtered", self.filtered),
+        ):
+            before = earlier.get(name, {})
+            for reason, count in getattr(counters, name).items():
+                sums[reason] += count - before.get(reason, 0)
 
 
 class StatisticsRegistry:

@@ -27,6 +27,7 @@ from crawler.model.records import (
 )
 from crawler.node.master.commands import (
     Add,
+    Again,
     Record,
     Remove,
     Update,
@@ -78,6 +79,11 @@ class LeaderBackend:
         faults, call = self._checked(spec, call)
         command = Update(spec, restart, objection, faults, waits=wait_for_spider)
         return self._stored(spec.name, self._writer.submit(command, call))
+
+    def again(self, name: str, call: Call) -> Resource:
+        """Begin a resource anew. Return it with the counts that are dropped."""
+        dropped = self.get(name, call).counts
+        return self._stored(name, self._writer.submit(Again(name), call)).replace(counts=dropped)
 
     def delete(self, name: str, call: Call) -> None:
         """Delete a resource."""

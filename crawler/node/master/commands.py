@@ -126,7 +126,8 @@ class Update:
         """Return the changed resource for another run."""
         waited = present.awaits_spider and present.state is State.PENDING
         same = present.spec.spider_name == self.spec.spider_name
-        return _afresh(changed).replace(awaits_spider=self.waits or (waited and same))
+        begun = _anew(changed) if present.state.finished else _afresh(changed)
+        return begun.replace(awaits_spider=self.waits or (waited and same))
 
     def _needs_run(self, present: Resource) -> bool:
         """Whether the change needs another run. Raises WouldRestart."""
@@ -144,6 +145,23 @@ class Update:
                 " restart (--restart), or change only settings that can (docs/settings.md)"
             )
         return True
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """Begin a task anew, whatever its state."""
+
+    name: str
+
+    @property
+    def subjects(self) -> Sequence[str]:
+        """The name of the resource to begin anew."""
+        return [self.name]
+
+    def apply(self, draft: Draft) -> Sequence[str]:
+        """Raises NotFound."""
+        draft.put(_anew(_present(draft, self.name)))
+        return [self.name]
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,6 +277,11 @@ def _wishes(spec: Spec) -> tuple[object, ...]:
 
 def _same_run(one: Spec, other: Spec) -> bool:
     return (one.spider_name, one.parameters) == (other.spider_name, other.parameters)
+
+
+def _anew(resource: Resource) -> Resource:
+    """Return the resource for a crawl that does not go on with the one before."""
+    return _afresh(resource).replace(generation=resource.generation + 1)
 
 
 def _afresh(resource: Resource) -> Resource:

@@ -177,13 +177,16 @@ def _discarded(folder: Path) -> StoreFailed | None:
 
 
 def _about(resource: Resource) -> list[Any]:
-    return about_of(resource.spec)
+    """What a state is about. Without a generation it is what other programs write."""
+    return [*about_of(resource.spec), *([resource.generation] if resource.generation else [])]
 
 
 def _why_anew(kept: Kept, resource: Resource) -> str:
     """Why the state is of no use to a run; empty if the run goes on with it."""
-    before, now = kept.value(ABOUT), _about(resource)
-    if before not in (None, now):
+    before, now = kept.value(ABOUT) or _about(resource), _about(resource)
+    if before[2:] != now[2:]:
+        return "somebody asked for that"
+    if before != now:
         return "its spider or its arguments have changed"
     has_failed = kept.is_done and kept.end[0] is State.FAILED
     if has_failed and kept.value(TRIES) != list(resource.failed_on):

@@ -28,7 +28,7 @@ from crawler.model.policy import (
     Score,
     WorkerVerdict,
 )
-from crawler.model.records import Leader, Node, Owner, Resource, State, WorkerLoad
+from crawler.model.records import NO_COUNTS, Leader, Node, Owner, Resource, State, WorkerLoad
 from crawler.settings.sections import ApiSettings
 from tests.clients import Client
 
@@ -97,6 +97,12 @@ class FakeBackend:
         self.restarts.append(restart)
         self.resources[spec.name] = self._find(spec.name).replace(spec=spec)
         return self.resources[spec.name]
+
+    def again(self, name, call):
+        self._enter(call)
+        found = self._find(name)
+        self.resources[name] = found.replace(generation=found.generation + 1, counts=NO_COUNTS)
+        return self.resources[name].replace(counts=found.counts)
 
     def delete(self, name, call):
         self._enter(call)

@@ -22,7 +22,7 @@ from crawler.errors import (
     Unavailable,
 )
 from crawler.metrics import Metrics
-from crawler.model.records import Leader, State
+from crawler.model.records import Counts, Leader, State
 from crawler.settings.sections import ApiSettings
 from tests.unit.api.fakes import FakeBackend, Master, body_of
 from tests.unit.api.test_metrics import of_queue
@@ -99,6 +99,7 @@ def test_a_resource_is_shown_whole(web):
         "assignedTime": "0",
         "failedOn": [],
         "kills": 0,
+        "generation": "0",
     }
 
 
@@ -134,6 +135,16 @@ def test_what_was_shown_may_be_sent_back_changed(web):
     assert web.put(f"{RESOURCE}/y", json={}).status_code == 404
     assert web.delete(f"{RESOURCE}/x").data == b"{}"
     assert web.delete(f"{RESOURCE}/x").status_code == 404
+
+
+def test_a_task_begins_anew_and_the_counts_are_what_is_dropped(web, backend):
+    web.post("/crawler/resource", json={"name": "a"})
+    backend.resources["a"] = backend.resources["a"].replace(counts=Counts(pages=7))
+    answer = web.post("/crawler/resource/a/again")
+    assert answer.status_code == 200
+    assert (answer.json["generation"], answer.json["counts"]["pages"]) == ("1", "7")
+    assert backend.resources["a"].counts == Counts()
+    assert web.post("/crawler/resource/b/again").status_code == 404
 
 
 def test_listing_goes_page_by_page(web, backend):

@@ -22,6 +22,7 @@ from crawler.engine.http.link_extractor import LinkExtractor
 from crawler.engine.items.sinks.marks import parsed
 from crawler.engine.spiders.crawl_spider import CrawlSpider, Rule
 from crawler.engine.spiders.declarative import compile_declaration
+from crawler.engine.stats.registry import StatisticsRegistry
 from crawler.errors import InvalidArgument
 from crawler.model.records import Spec, State
 from crawler.settings.crawl import CrawlSettings
@@ -192,6 +193,28 @@ def test_after_a_stop_nothing_is_asked_again(done):
     assert not set(world.urls(0)) & set(world.urls(1))
     assert world.items() == ALL
     assert (crawl.counts.pages, crawl.statistics.repeated) == (PAGES, 0)
+
+
+def test_the_totals_of_a_worker_count_what_its_runs_did_and_a_crawl_what_all_runs_did():
+    world = World(answer_of=lambda call: page(status=404) if "h2" in call.url else page())
+    world.settings["retries"] = 0
+    totals = StatisticsRegistry(world.clock)
+    first = world.begin()
+    totals.watch(first)
+    world.until(lambda: first.statistics.requests >= 2)
+    world.crawl.stop()
+    world.finish()
+    before = totals.totals().sums["requests"]
+    second = world.begin()
+    totals.watch(second)
+    assert totals.totals().sums["requests"] == before
+    world.finish()
+    whole = second.statistics
+    assert (first.statistics.resumed, whole.resumed) == (False, True)
+    sums = totals.totals()
+    assert sums.sums["requests"] == whole.requests == sum(len(sent) for sent in world.asked)
+    assert dict(sums.failures) == dict(whole.failures)
+    assert dict(sums.filtered) == dict(whole.filtered)
 
 
 class NamedFile(File):

@@ -12,7 +12,7 @@ from crawler.coordination.codec import MOST_EPOCH
 from crawler.errors import AlreadyExists, ConfigError, InvalidArgument, NotFound, WouldRestart
 from crawler.model.records import Counts, Node, Owner, Report, Resource, Spec, State
 from crawler.node.master.assignment import needs_owner, next_epoch
-from crawler.node.master.commands import Add, Record, Remove, Update, parameter_faults
+from crawler.node.master.commands import Add, Again, Record, Remove, Update, parameter_faults
 from crawler.node.master.draft import Draft
 from crawler.node.master.workers import WorkerSnapshot
 from crawler.node.membership.names import NodeNames
@@ -110,6 +110,23 @@ def test_another_spider_or_parameters_mean_another_run():
     )
 
 
+@pytest.mark.parametrize("state", list(State))
+def test_who_asks_for_a_task_anew_gets_a_crawl_that_goes_on_with_none(state):
+    draft = draft_of(stored(state=state, generation=4, kills=2))
+    Again("a").apply(draft)
+    changed = only_change(draft).after
+    assert (changed.owner, changed.state, changed.kills) == (None, State.PENDING, 0)
+    assert (changed.id, changed.epoch, changed.generation) == ("1", 3, 5)
+
+
+def test_another_run_of_what_runs_may_go_on_and_of_what_is_done_may_not():
+    for state, generation in ((State.RUNNING, 0), (State.DONE, 1), (State.FAILED, 1)):
+        draft = draft_of(stored(state=state))
+        Update(Spec("a", parameters={"settings": {"nofollow": True}})).apply(draft)
+        changed = only_change(draft).after
+        assert (changed.state, changed.generation) == (State.PENDING, generation)
+
+
 def test_labels_and_priority_leave_the_run_alone():
     draft = draft_of(stored())
     Update(Spec("a", labels={"x": "y"}, priority=3)).apply(draft)
@@ -117,7 +134,7 @@ def test_labels_and_priority_leave_the_run_alone():
     assert (changed.owner.node_id, changed.state, changed.epoch) == ("w-1", State.RUNNING, 3)
 
 
-@pytest.mark.parametrize("request_", [Update(Spec("b")), Remove("b")])
+@pytest.mark.parametrize("request_", [Update(Spec("b")), Again("b"), Remove("b")])
 def test_what_is_not_there_cannot_be_changed(request_):
     with pytest.raises(NotFound, match="no such task"):
         request_.apply(draft_of(stored()))
