@@ -47,6 +47,11 @@ INDEX: Mapping[str, Source] = {
         quiet_grpc,
         "Show why TASK is on its worker, or waits: what each plugin says of each worker now.",
     ),
+    "frontier": Source(
+        "frontier",
+        patch,
+        "Look at what workers keep of their tasks on this machine, or remove it.",
+    ),
     "items": Source("items", patch, "Write the items of TASK, over all runs of its last crawl."),
     "master": Source(
         "nodes",

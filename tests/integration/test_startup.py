@@ -90,6 +90,7 @@ def test_help_names_each_command_with_its_own_first_sentence():
 
 
 CLIENTS = {
+    "again": ["fiction"],
     "drain": ["2"],
     "explain": ["fiction"],
     "nodes": [],
@@ -101,7 +102,7 @@ CLIENTS = {
     "uncordon": ["2"],
     "update": ["fiction", "--set", "priority=2"],
 }
-READS_FIELDS = {"stats": {"marshmallow"}, "update": {"marshmallow"}}
+READS_FIELDS = {"stats": {"marshmallow"}, "update": {"marshmallow"}, "again": {"marshmallow"}}
 """What some need all the same."""
 
 

@@ -106,6 +106,7 @@ CLI = (
         "base",
         "cluster",
         "drain",
+        "frontier",
         "items",
         "local",
         "master",

@@ -117,12 +117,17 @@ def transaction(database: sqlite3.Connection) -> Iterator[None]:
     database.execute("COMMIT")
 
 
+def is_busy(error: Exception) -> bool:
+    """Whether another connection has the lock."""
+    return str(getattr(error, "sqlite_errorname", "")).startswith(_BUSY)
+
+
 def translated(error: Exception, folder: Path) -> Exception:
     """The error for people. A damaged store is put aside."""
     import sqlite3
 
     name = str(getattr(error, "sqlite_errorname", ""))
-    if name.startswith(_BUSY):
+    if is_busy(error):
         return StoreInUse(
             f"{folder} is in use by another crawl; wait for its end, or choose another folder"
         )

@@ -7,6 +7,7 @@ rows of many steps are folded into few, so nothing grows for ever. One native th
 from __future__ import annotations
 
 import json
+import time
 from array import array
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -18,7 +19,16 @@ from crawler.engine.frontier.asked import Asked
 from crawler.engine.frontier.sealed import BrokenSeal, numbers, opened, sealed
 from crawler.engine.frontier.seen import LoggedSeen
 from crawler.engine.frontier.sqlite_requests import KeptRequests
-from crawler.engine.frontier.store import Found, Rest, StaleRun, Step, Waiting, left_s
+from crawler.engine.frontier.store import (
+    Found,
+    Rest,
+    StaleRun,
+    Step,
+    StoreFailed,
+    StoreInUse,
+    Waiting,
+    left_s,
+)
 
 FOLD_STEPS = 512
 """After so many steps their rows are folded."""
@@ -69,6 +79,14 @@ class SqliteJournal:
             self._put({"epoch": json.dumps(found.epoch)})
         sqlite_files.drop_seen(self._folder, _text(values, "seen", ""))
         return found
+
+    def glance(self) -> tuple[dict[str, str], int]:
+        """The texts, and how many requests have no end. Begins no run. Raises BrokenSeal."""
+        values = dict(self._database.execute("SELECT name, value FROM run").fetchall())
+        query = "SELECT coalesce(max(is_fold * number), 0) FROM step"
+        [(self._folded,)] = self._database.execute(query).fetchall()
+        self._requests.load(self._joined("ended", self._folded))
+        return _texts(values), len(self._requests)
 
     def lease(self, most: int) -> Sequence[Waiting]:
         """Take requests that nobody holds."""
@@ -137,11 +155,7 @@ class SqliteJournal:
             asked=[*in_flight, *self.asked.since(sent)],
             sent=self.asked.count,
             rests=self._rests(json.loads(_text(values, "rests", "{}"))),
-            state={
-                name.removeprefix(_STATE): _text(values, name, "")
-                for name in values
-                if name.startswith(_STATE)
-            },
+            state=_texts(values),
         )
         if found.sent:
             found.idle_s = max(0.0, self._now_s() - self.asked.last_s)
@@ -235,6 +249,29 @@ class SqliteJournal:
         values = {**values, "rows": self._sizes()}
         rows = ((name, sealed(text.encode(), name)) for name, text in values.items())
         self._database.executemany("INSERT OR REPLACE INTO run (name, value) VALUES (?, ?)", rows)
+
+
+def glance(folder: Path) -> tuple[dict[str, str], int]:
+    """The texts of a store, and how many requests have no end. Reads no seen set, begins no run,
+    and puts nothing aside. Raises StoreInUse and StoreFailed."""
+    import sqlite3
+
+    try:
+        journal = SqliteJournal(folder, time.time)
+        try:
+            return journal.glance()
+        finally:
+            journal.let_go()
+    except (sqlite3.Error, BrokenSeal, ValueError) as error:
+        if sqlite_files.is_busy(error):
+            raise StoreInUse(f"{folder} is in use") from error
+        raise StoreFailed(f"{folder} cannot be read: {error}") from error
+
+
+def _texts(values: dict[str, Any]) -> dict[str, str]:
+    """The texts that a crawl keeps, by name."""
+    names = (name for name in values if name.startswith(_STATE))
+    return {name.removeprefix(_STATE): _text(values, name, "") for name in names}
 
 
 def _text(values: dict[str, Any], name: str, default: str) -> str:

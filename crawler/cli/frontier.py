@@ -1,0 +1,100 @@
+"""Commands about the states of tasks that workers keep on this machine."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from pathlib import Path
+
+import click
+
+from crawler.cli.base import CONFIG, FAILED, commands, show_table
+from crawler.engine.frontier import sqlite_files
+from crawler.engine.frontier.store import StoreFailed, StoreInUse
+from crawler.node.worker.kept import KeptState, kept_states, named
+from crawler.plural import counted
+from crawler.settings import config
+from crawler.terminal import report, tables
+
+FOLDER = click.option(
+    "--folder", metavar="FOLDER", help="Folder of the states. The default is frontier.folder."
+)
+
+
+@commands.group()
+def frontier() -> None:
+    """Look at what workers keep of their tasks on this machine, or remove it."""
+
+
+@frontier.command("list")
+@CONFIG
+@FOLDER
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object for each state.")
+def list_(file: str | None, folder: str | None, as_json: bool) -> None:
+    """List the states: whose they are, what is left, and whether a process uses them."""
+    states = list(kept_states(_folder(file, folder)))
+    if as_json:
+        for each in states:
+            click.echo(json.dumps(dataclasses.asdict(each), default=str))
+        return
+    headers = ("TASK", "ID", "BEGAN", "PAGES", "TO GO", "SIZE", "USED", "STATE")
+    show_table(headers, [_row(each) for each in states])
+
+
+@frontier.command()
+@CONFIG
+@FOLDER
+@click.argument("tasks", metavar="[TASK]...", nargs=-1)
+def clear(file: str | None, folder: str | None, tasks: tuple[str, ...]) -> int:
+    """Remove the states of these tasks, or of all: they begin anew when they come here again.
+
+    A state that a process uses stays.
+    """
+    place = _folder(file, folder)
+    states = list(kept_states(place))
+    unknown = [task for task in tasks if not named(states, (task,))]
+    for task in unknown:
+        click.echo(f"crawler: nothing is kept of task {task!r} in {place}", err=True)
+    left = [each for each in named(states, tasks) if not _cleared(each)]
+    return FAILED if unknown or left else 0
+
+
+def _cleared(state: KeptState) -> bool:
+    name = f"{state.task} ({state.id}-{state.began})"
+    try:
+        sqlite_files.discard(state.folder)
+    except StoreInUse:
+        click.echo(
+            f"crawler: {name} is in use by a process; stop its worker, or delete the task, and try"
+            " again",
+            err=True,
+        )
+        return False
+    except StoreFailed as error:
+        click.echo(f"crawler: {name}: {error}", err=True)
+        return False
+    lost = "" if state.pages is None else f": {counted(state.pages, 'page')} done"
+    click.echo(f"{name} is removed{lost}")
+    return True
+
+
+def _folder(file: str | None, folder: str | None) -> Path:
+    if folder is not None:
+        return Path(folder)
+    settings = config.load(file, os.environ)
+    return Path(settings.folder, settings.frontier.folder)
+
+
+def _row(state: KeptState) -> tuple[object, ...]:
+    unknown = "-"
+    return (
+        state.task,
+        state.id,
+        state.began,
+        unknown if state.pages is None else state.pages,
+        unknown if state.to_go is None else state.to_go,
+        report.size(state.bytes),
+        f"{tables.plain(round(state.used_s))} s ago",
+        "in use" if state.in_use else state.fault or "free",
+    )
