@@ -215,10 +215,12 @@ class Node:
         from crawler.engine.engine import Engine
         from crawler.engine.spiders.loader import load_spiders
         from crawler.engine.spiders.secrets import of_operator
+        from crawler.node.worker.sharing import Sharing
         from crawler.node.worker.worker import Worker
 
         spiders = load_spiders(self._settings.spiders, self._settings.folder)
         worker = self._settings.worker
+        sharing = Sharing.of(self._settings, self._clock)
         engine = Engine(
             of_operator(self._settings.crawl),
             spiders,
@@ -227,10 +229,18 @@ class Node:
             plugins=worker.plugins,
             cache=Cache(Path(self._settings.folder, worker.cache_folder), worker.cache_bytes),
             most_response_bytes=worker.response_bytes,
+            register=sharing.register,
+            name=sharing.name,
         )
         self._hub.task_of = engine.task_in_callback
         self._role = Worker(
-            self._store, self._keys, self._settings, engine, self._clock, hub=self._hub
+            self._store,
+            self._keys,
+            self._settings,
+            engine,
+            self._clock,
+            hub=self._hub,
+            states=sharing.states,
         )
         self._crawls = engine.statistics
         self.app = self._build_app(None)

@@ -7,6 +7,7 @@ when the first store asks, because most crawls keep nothing in Redis.
 
 from __future__ import annotations
 
+import math
 import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -177,7 +178,7 @@ class RedisServer:
                 "Redis does not answer; the crawls wait for it",
                 url=self.place,
                 reason=str(fault),
-                wait_s=self._wait_s,
+                wait_s=self._wait_s if self._wait_s < math.inf else "without a bound",
             )
         self._silent = True
 

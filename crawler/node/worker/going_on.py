@@ -17,6 +17,7 @@ from crawler.logs import get_logger
 from crawler.model.records import Resource
 from crawler.node.worker.item_files import FILES, ItemFiles, NotedSink
 from crawler.node.worker.run import Run
+from crawler.node.worker.shared_states import SharedStates
 from crawler.node.worker.states import States
 from crawler.settings.crawl import CrawlSettings
 from crawler.supervision import Supervisor, do_all
@@ -86,7 +87,9 @@ class TaskSink:
 class GoingOn:
     """Executes runs: each goes on where the one before it was, if its settings allow that."""
 
-    def __init__(self, engine: Engine, sinks: Sinks, items: Path, states: States | None) -> None:
+    def __init__(
+        self, engine: Engine, sinks: Sinks, items: Path, states: States | SharedStates | None
+    ) -> None:
         """Without `states`, each run begins anew."""
         self._engine = engine
         self._sinks = sinks
@@ -101,11 +104,15 @@ class GoingOn:
             if kept is None:
                 self._crawl(run, resource, settings.sinks, None)
                 return
-            last = LastStore(kept.store)
-            do_all(
-                lambda: self._go_on(run, resource, settings.sinks, replace(kept, store=last)),
-                lambda: self._let_go(run, kept, last),
-            )
+            self._from_state(run, resource, settings.sinks, kept)
+            while run.has_lost_steps and isinstance(self._states, SharedStates):
+                log.warning(
+                    "the state has lost its last steps; the crawl goes on from what it has",
+                    task=run.name,
+                    epoch=resource.epoch,
+                )
+                kept = self._states.again(kept, resource)
+                self._from_state(run, resource, settings.sinks, kept)
 
     def _opened(self, resource: Resource, settings: CrawlSettings) -> Kept | None:
         """The state for a run; None if nothing is kept: so its settings say, or another program
@@ -116,6 +123,13 @@ class GoingOn:
             return self._states.open(resource)
         self._states.clear(resource)
         return None
+
+    def _from_state(self, run: Run, resource: Resource, sinks: Any, kept: Kept) -> None:
+        last = LastStore(kept.store)
+        do_all(
+            lambda: self._go_on(run, resource, sinks, replace(kept, store=last)),
+            lambda: self._let_go(run, kept, last),
+        )
 
     def _go_on(self, run: Run, resource: Resource, sinks: Any, kept: Kept) -> None:
         if kept.is_done:

@@ -76,6 +76,12 @@ class Run:
         return self._crawl
 
     @property
+    def has_lost_steps(self) -> bool:
+        """Whether its store has forgotten what it had taken. The crawl has ended there, and goes on
+        from what the store has."""
+        return self._crawl is not None and self._crawl.has_lost_steps and not self._stopped
+
+    @property
     def is_ending(self) -> bool:
         """Whether it fetches no more, and writes its last items."""
         return self._crawl is not None and self._crawl.is_ending
@@ -100,7 +106,7 @@ class Run:
                 return
             self.has_begun, self.is_kept = True, kept is not None
             self._crawl.run()
-            if not self._stopped:
+            if not self._stopped and not self.has_lost_steps:
                 self._state, self._reason = self._crawl.outcome()
                 if not self._crawl.can_go_on:
                     self.end_files()

@@ -23,6 +23,7 @@ from crawler.model.records import Resource
 from crawler.node.worker.going_on import GoingOn
 from crawler.node.worker.reconcile import RunKey
 from crawler.node.worker.run import Run
+from crawler.node.worker.shared_states import SharedStates
 from crawler.node.worker.states import END_S, States
 from crawler.supervision import OnEnd, Supervisor
 
@@ -77,7 +78,7 @@ class Runs:
         clock: Clock,
         on_end: Callable[[], None],
         most: int,
-        states: States | None = None,
+        states: States | SharedStates | None = None,
     ) -> None:
         """`most` is how many run at once. With `states`, each goes on where the one before was."""
         self._most = most

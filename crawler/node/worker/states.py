@@ -22,7 +22,7 @@ from crawler.engine.crawl.crawl import FINISH_S
 from crawler.engine.crawl.resume import ABOUT, Kept, about_of
 from crawler.engine.frontier import sqlite_files
 from crawler.engine.frontier.sqlite_store import SqliteStore
-from crawler.engine.frontier.store import Step, StoreDamaged, StoreFailed, StoreInUse
+from crawler.engine.frontier.store import Step, Store, StoreDamaged, StoreFailed, StoreInUse
 from crawler.logs import get_logger
 from crawler.model.records import Resource, State
 from crawler.node.worker.naming import id_name, run_name, task_folder
@@ -80,6 +80,9 @@ class States:
             if now_s - last_used_s(folder) > keep_s and self._removed(folder):
                 log.info("a state is removed; no run has used it", state=str(folder), keep_s=keep_s)
 
+    def close(self) -> None:
+        """Nothing is open but the stores of the runs."""
+
     def all(self) -> Iterator[Path]:
         """The folders of all states."""
         for path in sorted(self._folder.glob(f"*/*/{sqlite_files.NAME}")):
@@ -92,46 +95,24 @@ class States:
         except StoreInUse:
             log.warning(
                 "the task begins anew: the run before it does not let go of its state",
-                **_named(resource),
+                **named(resource),
                 state=str(folder),
                 waited_s=self._patience_s,
             )
             return None
         except StoreDamaged as error:
-            log.error("the task begins anew", **_named(resource), why=str(error))
+            log.error("the task begins anew", **named(resource), why=str(error))
             return None
-        why = _why_anew(kept, resource)
-        if not why:
-            return kept
-        log.warning(
-            f"the task begins anew: {why}",
-            **_named(resource),
-            dropped_pages=kept.counts.pages,
-            dropped_requests=kept.found.waiting,
-        )
-        kept.store.clear()
-        return None
+        return None if is_dropped(kept, resource) else kept
 
     def _begun(self, resource: Resource) -> Kept:
         """A new state. It is never that of an earlier run: its name has the run's epoch."""
-        kept = self._opened(task_folder(self._folder, resource) / run_name(resource), resource)
-        try:
-            kept.store.write(Step(state={ABOUT: json.dumps(_about(resource))}))
-        except BaseException:
-            kept.store.close()
-            raise
-        return kept
+        folder = task_folder(self._folder, resource) / run_name(resource)
+        return begun(self._opened(folder, resource), resource)
 
     def _opened(self, folder: Path, resource: Resource) -> Kept:
         store = SqliteStore(folder, clock=self._clock)
-        return Kept(
-            store,
-            store.open(resource.epoch, self._patience_s),
-            remembers_end=True,
-            drops_missing=True,
-            remembers_failure=True,
-            texts={TRIES: json.dumps(resource.failed_on)},
-        )
+        return opened(store, resource, self._patience_s)
 
     def _newest(self, resource: Resource) -> Path | None:
         chains = self._chains(resource)
@@ -176,14 +157,51 @@ def _discarded(folder: Path) -> StoreFailed | None:
     return None
 
 
-def _about(resource: Resource) -> list[Any]:
+def opened(store: Store, resource: Resource, patience_s: float) -> Kept:
+    """Open a store for a run of a task. Raises StoreFailed."""
+    return Kept(
+        store,
+        store.open(resource.epoch, patience_s),
+        remembers_end=True,
+        drops_missing=True,
+        remembers_failure=True,
+        texts={TRIES: json.dumps(resource.failed_on)},
+    )
+
+
+def begun(kept: Kept, resource: Resource) -> Kept:
+    """Note in a new state what it is about. Raises StoreFailed."""
+    try:
+        kept.store.write(Step(state={ABOUT: json.dumps(about(resource))}))
+    except BaseException:
+        kept.store.close()
+        raise
+    return kept
+
+
+def is_dropped(kept: Kept, resource: Resource) -> bool:
+    """Drop a state that is of no use to a run. Returns whether it was."""
+    why = why_anew(kept, resource)
+    if not why:
+        return False
+    log.warning(
+        f"the task begins anew: {why}",
+        **named(resource),
+        dropped_pages=kept.counts.pages,
+        dropped_requests=kept.found.waiting,
+    )
+    kept.store.clear()
+    return True
+
+
+def about(resource: Resource) -> list[Any]:
     """What a state is about. Without a generation it is what other programs write."""
     return [*about_of(resource.spec), *([resource.generation] if resource.generation else [])]
 
 
-def _why_anew(kept: Kept, resource: Resource) -> str:
+def why_anew(kept: Kept, resource: Resource) -> str:
     """Why the state is of no use to a run; empty if the run goes on with it."""
-    before, now = kept.value(ABOUT) or _about(resource), _about(resource)
+    before, now = kept.value(ABOUT) or about(resource), about(resource)
     if before[2:] != now[2:]:
         return "somebody asked for that"
     if before != now:
@@ -194,5 +212,5 @@ def _why_anew(kept: Kept, resource: Resource) -> str:
     return ""
 
 
-def _named(resource: Resource) -> dict[str, Any]:
+def named(resource: Resource) -> dict[str, Any]:
     return {"task": resource.name, "epoch": resource.epoch}

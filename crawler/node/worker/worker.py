@@ -38,6 +38,7 @@ from crawler.node.worker.past import Past
 from crawler.node.worker.reconcile import RunKey, reconcile
 from crawler.node.worker.run import Run
 from crawler.node.worker.runs import Runs
+from crawler.node.worker.shared_states import SharedStates
 from crawler.node.worker.states import States
 from crawler.settings.sections import Settings
 from crawler.supervision import OnEnd, Supervisor
@@ -78,9 +79,11 @@ class Worker:
         clock: Clock,
         peers: Peers | None = None,
         hub: HubWatch | None = None,
+        states: SharedStates | None = None,
     ) -> None:
         """`peers` replaces the gRPC clients of the leader, for tests. `hub` tells which callback
-        kept this worker from renewing its lease."""
+        kept this worker from renewing its lease. `states` are those of all workers; without
+        them, the states of this machine are files."""
         self._store = store
         self._keys = keys
         self._settings = settings
@@ -98,7 +101,8 @@ class Worker:
         items = Path(settings.folder, settings.worker.items)
         self._sinks = Sinks(settings.worker.databases)
         most = settings.worker.max_running
-        self._states = States(Path(settings.folder, settings.frontier.folder), clock)
+        folder = Path(settings.folder, settings.frontier.folder)
+        self._states = States(folder, clock) if states is None else states
         self._runs = Runs(engine, items, self._sinks, clock, self._on_run_end, most, self._states)
         self._elsewhere: set[str] = set()
         """The keys of the tasks that were here and have another owner, or none, by now."""
@@ -126,6 +130,7 @@ class Worker:
         self._engine.stop()
         self._clearing.stop()
         self._sinks.close()
+        self._states.close()
         self._observer.close()
 
     def describe(self, node_id: str, address: str) -> Node:

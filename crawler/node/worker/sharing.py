@@ -1,0 +1,47 @@
+"""What workers share through Redis: the states of tasks, and who sends to which host."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from uuid import uuid4
+
+from crawler.clock import Clock
+from crawler.engine.frontier import redis_functions
+from crawler.engine.frontier.redis_server import Access, RedisServer
+from crawler.engine.frontier.redis_states import RedisStates
+from crawler.engine.politeness import redis_host_register
+from crawler.engine.politeness.host_register import HostRegister
+from crawler.node.worker.shared_states import SharedStates
+from crawler.settings import redis_url
+from crawler.settings.sections import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Sharing:
+    """Each part is None if the settings name no Redis."""
+
+    states: SharedStates | None = None
+    register: HostRegister | None = None
+    name: str = ""
+    """Tells this process from all others."""
+
+    @classmethod
+    def of(cls, settings: Settings, clock: Clock) -> Sharing:
+        """What the settings ask for. Raises ConfigError if the Redis could lose the states.
+
+        A worker waits for Redis without a bound: tasks that fail because Redis is away would have
+        to be started by hand.
+        """
+        given = settings.frontier
+        if not given.url:
+            return cls()
+        url = redis_url.parsed(given.url)
+        access = Access(url, given.password, given.ca, given.cert, given.key)
+        libraries = (redis_functions.CODE, redis_host_register.CODE)
+        server = RedisServer(access, math.inf, clock, libraries)
+        states = RedisStates(server)
+        states.check()
+        slots = redis_host_register.SLOTS if url.kind == "+cluster" else 1
+        register = redis_host_register.RedisHostRegister(server, slots=slots)
+        return cls(SharedStates(states, clock), register, uuid4().hex)
