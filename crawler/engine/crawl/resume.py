@@ -77,6 +77,11 @@ class Kept:
         places: Sequence[str] | None = self.value(PLACES)
         return places
 
+    @property
+    def marks(self) -> dict[str, Any]:
+        """How far each file of items counts, by its name in all runs."""
+        return {**(self.value(LEFT_MARKS) or {}), **(self.value(MARKS) or {})}
+
     def value(self, name: str) -> Any:
         """What was kept under a name; None if nothing was."""
         text = self.found.state.get(name)

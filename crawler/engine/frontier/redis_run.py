@@ -19,7 +19,7 @@ log = get_logger(__name__)
 
 PREFIX = "crawler:frontier:"
 """How the names of all keys begin."""
-HOLD_S = 9.0
+HOLD_S = 5.0
 """The seconds for which a run that has ended without saying so counts as going on."""
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.05, 0.5
 

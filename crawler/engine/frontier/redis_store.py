@@ -37,7 +37,7 @@ log = get_logger(__name__)
 
 T = TypeVar("T")
 
-BEAT_S = 3.0
+BEAT_S = 1.0
 """A run that writes nothing says so often that it goes on."""
 ASKED_S = 0.1
 """The seconds after which Redis knows that a request was sent. A step tells it too."""

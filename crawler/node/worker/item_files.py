@@ -13,7 +13,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from typing import Any
 import gevent
 
 from crawler.engine.crawl.resume import Kept
+from crawler.engine.items.sinks.marks import name_of, parsed
 from crawler.engine.items.sinks.sink import Sink
 from crawler.engine.items.sinks.targets import FORMATS
 from crawler.folders import make_folder, sync_folders
@@ -69,11 +70,14 @@ class ItemFiles:
         formats = tuple(kind for kind in dict.fromkeys(sinks) if kind in FORMATS or kind == SQLITE)
         own = Written(str(self._folder.absolute()), run_name(resource), formats)
         self._all = [] if kept is None else [_read(each) for each in kept.value(FILES) or ()]
+        marks = {} if kept is None else kept.marks
         self._now = own
         if self._all and _is_same(self._all[-1], own) and self._all[-1].is_here:
             self._now = self._all[-1]
         elif formats:
             self._all.append(own)
+        self._limits = dict(_limits(self._all[:-1], marks))
+        """How far the files of earlier runs count that nobody goes on with."""
 
     @property
     def path(self) -> Path:
@@ -88,7 +92,9 @@ class ItemFiles:
     def begin(self) -> None:
         """Note that the run has begun and its files are there. Raises OSError."""
         stems = [each.stem for each in self._all]
-        line = {"id": id_name(self._id), "epoch": self._epoch, "files": stems}
+        line: dict[str, Any] = {"id": id_name(self._id), "epoch": self._epoch, "files": stems}
+        if self._limits:
+            line["limits"] = self._limits
         gevent.get_hub().threadpool.apply(_append, (self._folder / RUNS, json.dumps(line)))
 
     def end(self) -> None:
@@ -124,6 +130,15 @@ class NotedSink:
 
 def _is_same(before: Written, now: Written) -> bool:
     return (before.folder, before.formats) == (now.folder, now.formats)
+
+
+def _limits(all: Sequence[Written], marks: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """The names of files, and how far they counted when their run last told its state. What a run
+    wrote after that comes again, from another one."""
+    for written, kind in ((each, kind) for each in all for kind in each.formats):
+        mark, _ = parsed(marks.get(name_of(written.part_of(kind))))
+        if isinstance(mark, int | list):
+            yield file_name(written.stem, kind), mark
 
 
 def _read(given: dict[str, Any]) -> Written:

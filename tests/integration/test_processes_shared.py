@@ -1,0 +1,107 @@
+"""Workers of several machines share a Redis: their tasks go on anywhere. Each has folders of its
+own here, as if it were a machine."""
+
+from collections import Counter
+
+import pytest
+
+from crawler.items import items_of
+from tests.integration.lab import CONFIG, Lab, crawler
+from tests.integration.test_processes_going_on import AGAIN, NODES, Task
+from tests.integration.test_processes_resume import MANY, SPIDER, tree
+from tests.redis_servers import Redis
+from tests.site import Site
+from tests.waiting import eventually
+
+
+@pytest.fixture(scope="module")
+def redis():
+    redis = Redis()
+    redis.start()
+    yield redis
+    redis.remove()
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory, redis):
+    folder = tmp_path_factory.mktemp("lab")
+    with Lab(folder, delay_s=0.002) as lab:
+        (folder / "tree.py").write_text(SPIDER.format(site="http://nowhere/"))
+        text = CONFIG.format(ttl_s=lab.ttl_s, spiders="tree.py", **lab.pace)
+        (folder / "tree.yaml").write_text(f"{text}frontier: {{url: '{redis.url}'}}\n")
+        yield lab
+
+
+@pytest.fixture
+def site():
+    with Site(pages={"forest": tree(MANY)}) as site:
+        yield site
+
+
+class SharedTask(Task):
+    """A task whose items lie on several machines."""
+
+    @staticmethod
+    def folder(lab, worker):
+        return lab.folder / f"of-{worker}"
+
+    def pages(self):
+        folders = [self.folder(self.lab, f"worker-{number}") / "items" for number in (1, 2)]
+        return Counter(int(item["page"]) for item in items_of(self.name, *folders))
+
+    def states(self):
+        return []
+
+
+def start(lab):
+    lab.start("master-1", config="tree")
+    for worker in NODES[1:]:
+        folder = SharedTask.folder(lab, worker)
+        folders = {"CRAWLER_WORKER_ITEMS": folder / "items", "CRAWLER_FRONTIER_FOLDER": folder}
+        environment = {name: str(path) for name, path in folders.items()}
+        lab.start(worker, config="tree", **environment)
+
+
+def test_a_task_whose_worker_is_killed_goes_on_at_another_machine(lab, site, redis):
+    start(lab)
+    task = SharedTask(lab, site, "killed")
+    task.until(MANY // 2)
+    lab[task.worker].process.kill()
+    task.assert_whole(AGAIN)
+    with redis.client() as client:
+        eventually(lambda: not client.keys("crawler:frontier:*"), what="its state is removed")
+
+
+def test_a_worker_that_is_drained_gives_its_tasks_to_another_machine(lab, site):
+    start(lab)
+    task = SharedTask(lab, site, "drained")
+    task.until(MANY // 2)
+    worker, master = task.worker, f"127.0.0.1:{lab['master-1'].grpc}"
+    done = crawler("drain", lab[worker].id, "--wait", "--master", master)
+    assert done.returncode == 0, done.stderr
+    task.assert_whole(0)
+    assert crawler("uncordon", lab[worker].id, "--master", master).returncode == 0
+
+
+def test_a_worker_that_was_paused_can_change_nothing_when_it_wakes(lab, site):
+    start(lab)
+    task = SharedTask(lab, site, "paused")
+    task.until(MANY // 2)
+    worker, other = task.worker, task.other
+    lab[worker].process.pause()
+    eventually(lambda: task.worker == other, what="the task belongs to the other worker")
+    asked = task.asked().total()
+    eventually(lambda: task.asked().total() > asked, what="it goes on there")
+    lab[worker].process.resume()
+    task.assert_whole(AGAIN)
+
+
+def test_a_redis_that_is_killed_and_comes_back_costs_nothing(lab, site, redis):
+    start(lab)
+    task = SharedTask(lab, site, "outage")
+    task.until(MANY // 3)
+    redis.kill()
+    asked = task.asked().total()
+    redis.start()
+    task.assert_whole(0)
+    assert asked < MANY
