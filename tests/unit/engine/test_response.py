@@ -2,9 +2,12 @@
 
 from urllib.parse import urljoin
 
+import parsel
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from lxml import html
+from lxml.html import defs
 
 from crawler import FormRequest, LinkExtractor, Request, Response, Selector
 from crawler.engine.http import encoding
@@ -36,6 +39,21 @@ def test_selectors_find_what_parsel_finds():
     assert it.css("title::text").get() == "T"
     assert it.xpath("//a[@href='/a']/text()").getall() == ["A"]
     assert it.xpath("//a[@href=$h]/text()", h="/a").get() == "A"
+
+
+def test_elements_are_of_the_classes_that_lxml_has_for_them():
+    names = [*sorted(defs.tags), "x-own", "svg:a", "INPUT"]
+    body = "".join(f"<{name} a=1>x</{name}><!-- c --><?pi x>" for name in names)
+    theirs = [type(node) for node in parsel.Selector(text=body).root.iter()]
+    assert [type(node) for node in response(body.encode()).selector.root.iter()] == theirs
+    assert {html.FormElement, html.InputElement, html.HtmlComment} < set(theirs)
+
+
+@pytest.mark.parametrize("query", ["//a[1]", "//a/@href", "//div//text()", "1 = 1", "count(//a)"])
+def test_what_was_found_is_told_as_parsel_tells_it(query):
+    ours, theirs = response().xpath(query), parsel.Selector(text=PAGE.decode()).xpath(query)
+    assert ours.get() == theirs.get()
+    assert ours.getall() == theirs.getall() == [each.extract() for each in ours]
 
 
 def test_xml_is_parsed_as_xml():
