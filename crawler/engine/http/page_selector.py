@@ -95,6 +95,13 @@ class PageSelector(Selector):
             return super().css(query)  # parsel raises an error that says what is wrong
         return SelectorList([self._part(node, query) for node in found])
 
+    def get(self) -> Any:
+        """What was found as a text; an element with its tags."""
+        root = self.root
+        return root if type(root) is str else super().get()  # parsel tries to serialize a text
+
+    extract = get
+
     def _part(self, node: Any, query: str) -> Self:
         return type(self)(root=node, _expr=query, namespaces=self.namespaces, type="html")
 
