@@ -60,8 +60,7 @@ class SitemapSpider(Spider):
 
     def _parse_sitemap(self, response: Response) -> Iterator[Request]:
         if any(urlsplit(url).path.endswith("/robots.txt") for url in _urls(response)):
-            for url in sitemap_xml.named_in_robots(response.body):
-                yield from self._sitemap_at(url, response)
+            yield from self._in_robots(response)
             return
         file = sitemap_xml.Sitemap(response.body, self.settings.max_body_bytes, response.url)
         if file.kind == "sitemapindex":
@@ -69,6 +68,16 @@ class SitemapSpider(Spider):
         elif file.kind:
             yield from self._named(file)
         self._tell(file, response.url)
+
+    def _in_robots(self, response: Response) -> Iterator[Request]:
+        named = list(sitemap_xml.named_in_robots(response.body))
+        if not named:
+            self.logger.warning(
+                "robots.txt names no sitemap; give the address of one in sitemap_urls",
+                url=response.url,
+            )
+        for url in named:
+            yield from self._sitemap_at(url, response)
 
     def _sitemap_at(self, url: str, robots: Response) -> Iterator[Request]:
         try:

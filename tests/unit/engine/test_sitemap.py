@@ -369,6 +369,12 @@ def test_what_is_not_read_of_a_sitemap_is_told(site, caplog):
         assert words in caplog.text
 
 
+def test_robots_txt_without_a_sitemap_is_told(site, caplog):
+    spider = type("Own", (Mapped,), {"sitemap_urls": [site.url("/page/robots.txt")]})
+    assert crawled(spider)[1] == []
+    assert "robots.txt names no sitemap; give the address of one in sitemap_urls" in caplog.text
+
+
 def test_a_text_alone_stands_for_a_list_of_it():
     """As on the command line: `-a sitemap_urls=URL -a sitemap_follow=/books`."""
     spider = SitemapSpider(sitemap_urls="http://h/sitemap.xml", sitemap_follow="/books")
