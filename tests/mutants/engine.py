@@ -374,8 +374,8 @@ _DOWNLOAD = [
     Mutant(
         "a page that reloads itself once too often fails",
         "crawler/engine/crawl/scraper.py",
-        "if elsewhere != response.url or not isinstance(hop, Failed):",
-        "if True:",
+        "            if elsewhere != response.url:\n",
+        "            if True:\n",
         "tests/integration/test_engine_wire.py -k reloads_itself_with",
     ),
     Mutant(
@@ -433,6 +433,34 @@ _DOWNLOAD = [
         "        if len(self._active) < self._most:",
         "        if True:",
         "tests/unit/engine/test_curl_faults.py -k beyond_the_descriptors",
+    ),
+    Mutant(
+        "behind a page that refreshes the page before it is told",
+        "crawler/engine/crawl/scraper.py",
+        "return self._follow_redirect(job, hop, self._referrer(job, response))",
+        "return self._follow_redirect(job, hop, job.referrer)",
+        "tests/integration/test_engine_wire.py -k refreshes_to_another",
+    ),
+    Mutant(
+        "names of cookies that are not ASCII are read as Latin-1",
+        "crawler/engine/http/headers.py",
+        "text_of(bytes(HeaderText(line)))",
+        "line",
+        "tests/integration/test_engine_cache.py -k any_name",
+    ),
+    Mutant(
+        "a date without a time zone is in local time",
+        "crawler/engine/http/headers.py",
+        "moment.replace(tzinfo=UTC)",
+        "moment",
+        "tests/unit/engine/test_verdicts.py -k in_gmt",
+    ),
+    Mutant(
+        "an answer that switches to another protocol is a page",
+        "crawler/engine/crawl/verdicts.py",
+        "    if result.status < 200:",
+        "    if result.status < 100:",
+        "tests/unit/engine/test_verdicts.py -k another_protocol",
     ),
     Mutant(
         "a page tells its whole URL to other hosts",
@@ -967,8 +995,8 @@ _SPIDERS = [
     Mutant(
         "a task may take the place of a method of its spider",
         "crawler/engine/spiders/factory.py",
-        " or callable(getattr(spider_class, key, None))",
-        "",
+        "if callable(getattr(spider_class, key, None)):",
+        "if False:",
         "tests/integration/test_engine_crawl.py -k refused_by_name",
     ),
 ]
@@ -1012,8 +1040,8 @@ _HTTP = [
     Mutant(
         "a Retry-After that is a date means nothing",
         "crawler/engine/http/headers.py",
-        "return max(0.0, moment_s - now_s)",
-        "return 0.0",
+        "max(0.0, moment - now_s)",
+        "0.0",
         "tests/unit/engine/test_verdicts.py -k seconds_or_a_date",
     ),
     Mutant(

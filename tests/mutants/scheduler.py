@@ -250,6 +250,13 @@ MUTANTS = [
         "tests/unit/scheduler/test_framework.py -k many_workers",
     ),
     Mutant(
+        "a plugin that fails about one domain is not heard about those of another label",
+        "crawler/scheduler/asking.py",
+        "(plugin.name, hook, over or NODE)",
+        "(plugin.name, hook, NODE)",
+        "tests/unit/scheduler/test_framework.py -k one_domain",
+    ),
+    Mutant(
         "a plugin that fails slowly is asked about each worker",
         "crawler/scheduler/faults.py",
         "        if perf_counter() >= until_s or len(found) > MOST_CULPRITS:",
