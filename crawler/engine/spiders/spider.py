@@ -105,7 +105,13 @@ class Spider:
             yield Request(url, dont_filter=True)
 
     def _listed_start_urls(self) -> Iterable[str]:
-        return [self.start_urls] if isinstance(self.start_urls, str) else self.start_urls
+        given: Any = self.start_urls
+        is_list = isinstance(given, Iterable) and not isinstance(given, str)
+        for url in given if is_list else [given]:
+            if not isinstance(url, str):
+                allowed = "a list, each an http or https URL"
+                raise TypeError(f"start_urls: {url!r} is not allowed; allowed: {allowed}")
+            yield url
 
     @classmethod
     def begins_itself(cls) -> bool:

@@ -171,3 +171,15 @@ def test_a_spider_may_append_without_asking_its_base_first():
             self.start_urls.append(URL)
 
     assert begun(Alone()) == begun(Alone()) == [URL]
+
+
+@pytest.mark.parametrize("given", [5, None, [b"http://h/"], ["http://h/", None]])
+def test_start_urls_that_are_no_texts_are_named(given):
+    spider = type("Odd", (Spider,), {"name": "odd", "start_urls": given})()
+    with pytest.raises(TypeError, match=r"^start_urls: .* is not allowed; allowed: a list"):
+        list(spider.start_requests())
+
+
+def test_a_single_start_url_may_be_a_text():
+    spider = type("One", (Spider,), {"name": "one", "start_urls": "http://h/"})()
+    assert [request.url for request in spider.start_requests()] == ["http://h/"]
