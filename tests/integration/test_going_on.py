@@ -1,5 +1,6 @@
 """The runs of a worker go on where they were, end in order, and tell how a crawl ended."""
 
+import itertools
 import time
 from collections import Counter
 
@@ -17,9 +18,11 @@ from crawler.node.worker.states import States
 from tests.integration.test_processes_resume import tree
 from tests.site import Site
 from tests.site.crawling import lines, running_engine
+from tests.switches import CUTS, cut_at_each_switch
 from tests.waiting import eventually
 
 PAGES = 60
+BUSH = 8
 
 
 class Tree(Spider):
@@ -32,7 +35,7 @@ class Tree(Spider):
 
 @pytest.fixture
 def site():
-    with Site(pages={"tree": tree(PAGES)}) as site:
+    with Site(pages={"tree": tree(PAGES), "bush": tree(BUSH)}) as site:
         yield site
 
 
@@ -209,6 +212,30 @@ def test_a_lost_lease_stops_a_run_that_ends_in_order_too(machine):
     kept.store.close()
     assert kept.found.waiting > 0
     assert machine.asked() == before
+
+
+@pytest.mark.parametrize("cut", CUTS)
+def test_wherever_runs_are_cut_off_the_next_goes_on_and_each_item_is_there_once(machine, cut):
+    runs = machine.worker()
+    epochs = itertools.count(1)
+
+    def spawn():
+        url = machine.site.url("/bush/0")
+        runs.start(machine.resource(next(epochs), [url], delay_s=0.02))
+        return runs._runs["task"][1]
+
+    for number in cut_at_each_switch(spawn, cut):
+        left = f"cut off {cut} at switch {number}"
+        runs.stop_all()
+        assert not runs.known(), left
+        assert not runs.running, left
+    report = runs.all()[0].status()
+    assert (report.state, report.counts.pages, report.counts.items) == (State.DONE, BUSH, BUSH)
+    written = [
+        page for stem in machine.runs()[-1]["files"] for page in machine.pages(f"{stem}.jsonl")
+    ]
+    assert sorted(written) == [*range(BUSH)]
+    assert number > 3
 
 
 def test_a_run_that_takes_too_long_to_end_is_cut_off(machine, monkeypatch):
