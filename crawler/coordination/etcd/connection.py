@@ -3,7 +3,6 @@ services."""
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -15,7 +14,7 @@ import grpc
 from pyetcd.etcdrpc import rpc_pb2_grpc
 
 from crawler.coordination.etcd.failures import Stuck
-from crawler.errors import ConfigError
+from crawler.settings import tls_files
 from crawler.settings.sections import EtcdSettings
 from crawler.supervision import run_aside
 
@@ -141,43 +140,9 @@ def read_tls(settings: EtcdSettings, folder: str) -> Tls | None:
     """
     if not settings.ca:
         return None
-    made = Tls(*(_read(name, folder, getattr(settings, name)) for name in ("ca", "cert", "key")))
-    _check(settings, folder)
-    return made
+    tls_files.check("etcd", settings, folder)
+    return Tls(*(_read(folder, file) for file in (settings.ca, settings.cert, settings.key)))
 
 
-def _read(name: str, folder: str, file: str) -> bytes:
-    if not file:
-        return b""
-    path = Path(folder, file)
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise ConfigError(
-            f"etcd.{name}: {path}: cannot be read: {error.strerror}; give the path of a PEM file"
-        ) from error
-
-
-def _check(settings: EtcdSettings, folder: str) -> None:
-    """Check the files now. gRPC reports bad files only as a connection that is never made."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    path = Path(folder, settings.ca)
-    try:
-        context.load_verify_locations(path)
-    except (ssl.SSLError, ValueError) as error:
-        raise ConfigError(f"etcd.ca: {path}: contains no certificate (PEM): {error}") from error
-    if settings.cert:
-        _check_pair(context, Path(folder, settings.cert), Path(folder, settings.key))
-
-
-def _check_pair(context: ssl.SSLContext, cert: Path, key: Path) -> None:
-    if b"-----BEGIN CERTIFICATE-----" not in cert.read_bytes():
-        raise ConfigError(f"etcd.cert: {cert}: contains no certificate; give a PEM file")
-    try:
-        # Without the callback an encrypted key would ask for its password on the terminal.
-        context.load_cert_chain(cert, key, password=lambda: b"")
-    except (ssl.SSLError, ValueError) as error:
-        raise ConfigError(
-            f"etcd.key: {key}: is no private key without a password (PEM) that belongs to "
-            f"etcd.cert ({cert}): {error}"
-        ) from error
+def _read(folder: str, file: str) -> bytes:
+    return Path(folder, file).read_bytes() if file else b""
