@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import subprocess
 from pathlib import Path
 from uuid import uuid4
 
@@ -16,7 +17,8 @@ import pytest
 from crawler.engine.frontier.redis_server import Access, RedisServer
 from crawler.engine.frontier.redis_store import RedisStore
 from crawler.settings.redis_url import parsed
-from tests.databases import Server
+from tests.databases import NOBODY, Server
+from tests.waiting import eventually
 
 
 class Redis(Server):
@@ -62,7 +64,7 @@ class Redis(Server):
     def client(self, **options):
         import redis
 
-        return redis.Redis(port=self.port, **options)
+        return redis.Redis("127.0.0.1", self.port, **options)
 
     def _signal(self, number: int) -> None:
         assert self._process is not None
@@ -78,6 +80,98 @@ class Redis(Server):
             return True
         except redis.ConnectionError:
             return False
+
+
+class TlsRedis(Redis):
+    """One that speaks TLS alone, and asks each client for a certificate of the same authority."""
+
+    def __init__(self, certificates, *options: str) -> None:
+        super().__init__(*options)
+        self._files = [
+            shutil.copy(each, self.folder)
+            for each in (certificates.ca, certificates.cert, certificates.key)
+        ]
+        for path in self._files if os.geteuid() == 0 else ():
+            os.chown(path, NOBODY, NOBODY)
+
+    def command(self) -> list[str]:
+        ca, cert, key = map(str, self._files)
+        return [
+            *(*super().command(), "--port", "0", "--tls-port", str(self.port)),
+            *("--tls-ca-cert-file", ca, "--tls-cert-file", cert, "--tls-key-file", key),
+        ]
+
+    @property
+    def url(self) -> str:
+        return f"rediss://127.0.0.1:{self.port}/0"
+
+    def _answers(self) -> bool:
+        ca, cert, key = map(str, self._files)
+        import redis
+
+        options = {"ssl": True, "ssl_ca_certs": ca, "ssl_certfile": cert, "ssl_keyfile": key}
+        try:
+            with self.client(**options) as client:
+                return bool(client.ping())
+        except redis.AuthenticationError:
+            return True
+        except redis.ConnectionError:
+            return False
+
+
+class Sentinel(Redis):
+    """One Sentinel, which alone decides that a server is gone."""
+
+    def __init__(self, primary: Redis) -> None:
+        super().__init__()
+        file = self.folder / "sentinel.conf"
+        file.write_text(
+            f"bind 127.0.0.1\nport {self.port}\ndir {self.folder}\n"
+            f"sentinel monitor crawls 127.0.0.1 {primary.port} 1\n"
+            "sentinel down-after-milliseconds crawls 500\n"
+            "sentinel failover-timeout crawls 3000\n"
+        )
+        if os.geteuid() == 0:  # it writes what it learns into its file
+            os.chown(file, NOBODY, NOBODY)
+
+    def command(self) -> list[str]:
+        return [self._path, "sentinel.conf", "--sentinel"]
+
+    @property
+    def url(self) -> str:
+        return f"redis+sentinel://127.0.0.1:{self.port}/crawls"
+
+
+class Cluster:
+    """Three servers, each with a third of the slots."""
+
+    def __init__(self) -> None:
+        self.servers = [Redis("--cluster-enabled yes") for _ in range(3)]
+
+    def start(self) -> None:
+        for server in self.servers:
+            server.start()
+        addresses = [f"127.0.0.1:{server.port}" for server in self.servers]
+        command = [found("redis-cli"), "--cluster", "create", *addresses, "--cluster-yes"]
+        subprocess.run(command, check=True, capture_output=True, timeout=60)
+        eventually(self.is_up)
+
+    def is_up(self) -> bool:
+        """Whether each server knows that all slots are served."""
+        return all(_told_by(server)["cluster_state"] == "ok" for server in self.servers)
+
+    def remove(self) -> None:
+        for server in self.servers:
+            server.remove()
+
+    @property
+    def url(self) -> str:
+        return f"redis+cluster://127.0.0.1:{self.servers[0].port}"
+
+
+def _told_by(server: Redis) -> dict[str, str]:
+    with server.client() as client:
+        return client.cluster("info")
 
 
 class Place:

@@ -82,6 +82,26 @@ def test_a_silent_server_fails_the_crawl_after_a_while_and_it_can_go_on(own_redi
     place.server.close()
 
 
+def test_a_server_that_was_silent_takes_each_step_once(own_redis, monkeypatch):
+    monkeypatch.setattr(redis_server, "CALL_S", 0.2)
+    place = Place(own_redis, wait_s=60.0)
+    store = place.again()
+    store.open()
+    for id in range(3):
+        own_redis.freeze()
+        writing = gevent.spawn(store.write, Step(added=[waiting(id)], marks=marks(id + 1)))
+        gevent.sleep(0.7)  # some calls wait in the server by now
+        assert not writing.ready()
+        own_redis.thaw()
+        writing.get(timeout=30.0)
+    store.close()
+    found, requests = place.left()
+    assert (requests, len(found.seen)) == ([waiting(0), waiting(1), waiting(2)], 3)
+    with own_redis.client() as client:
+        assert client.llen(place.key("seen")) == 3
+    place.server.close()
+
+
 def test_a_full_server_refuses_the_step_whole_and_says_what_to_do(own_redis):
     place = Place(own_redis)
     store = place.again()

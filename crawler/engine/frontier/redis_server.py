@@ -211,6 +211,11 @@ class RedisServer:
                 f"{self.place} refuses this user ({told}); look at the user and the password"
                 " (CRAWLER_FRONTIER_PASSWORD), and allow what docs/crawling-on.md names"
             )
+        if "CERTIFICATE_VERIFY_FAILED" in str(error):
+            return StoreFailed(
+                f"the certificate of {self.place} is not signed by frontier.ca, or is that of"
+                f" another host ({told})"
+            )
         if code == "MISCONF":
             return NotYet(told)
         if isinstance(

@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
@@ -15,7 +16,7 @@ from crawler.engine.frontier.redis_run import PREFIX, RedisRun, keys_of
 from crawler.engine.frontier.redis_server import Access, RedisServer
 from crawler.engine.frontier.redis_store import RedisStore
 from crawler.engine.frontier.store import StoreInUse
-from crawler.settings import redis_url
+from crawler.settings import redis_url, tls_files
 from crawler.settings.sections import FrontierSettings
 
 SCANNED_AT_ONCE = 1000
@@ -46,11 +47,18 @@ class RedisStates:
         self._server = server
 
     @classmethod
-    def of(cls, settings: FrontierSettings) -> RedisStates:
-        """The states in the Redis of the settings. Nothing connects before it is used."""
+    def of(cls, settings: FrontierSettings, folder: str = ".") -> RedisStates:
+        """The states in the Redis of the settings. Nothing connects before it is used.
+
+        Relative paths start at the folder. Raises ConfigError.
+        """
         url = redis_url.parsed(settings.url)
-        access = Access(url, settings.password, settings.ca, settings.cert, settings.key)
-        return cls(RedisServer(access))
+        tls_files.check("frontier", settings, folder)
+        files = (
+            str(Path(folder, file)) if file else ""
+            for file in (settings.ca, settings.cert, settings.key)
+        )
+        return cls(RedisServer(Access(url, settings.password, *files)))
 
     def __call__(self, name: str) -> RedisStore:
         """The store of a crawl. The same name means the same crawl, on any machine."""

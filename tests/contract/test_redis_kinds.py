@@ -1,0 +1,206 @@
+"""Redis as it is run: with TLS and a password, as a cluster, behind Sentinel, with either log."""
+
+import time
+from array import array
+
+import gevent
+import pytest
+
+from crawler.engine.frontier.redis_states import RedisStates
+from crawler.engine.frontier.store import Step, StoreLost, Waiting
+from crawler.errors import ConfigError
+from crawler.settings.sections import FrontierSettings
+from tests.contract import certificates
+from tests.redis_servers import Cluster, Place, Redis, Sentinel, TlsRedis
+from tests.waiting import eventually
+
+
+def waiting(id):
+    return Waiting(id, "http://h", 0, b'["x"]')
+
+
+def step(id):
+    return Step(added=[waiting(id)], marks=array("Q", [id + 1]), state={"last": str(id)})
+
+
+def ids(store):
+    return sorted(request.id for request in store.lease(1_000_000))
+
+
+@pytest.fixture
+def begun():
+    """Starts servers, and removes them."""
+    made = []
+
+    def begin(server):
+        made.append(server)
+        server.start()
+        return server
+
+    yield begin
+    for server in reversed(made):
+        server.remove()
+
+
+@pytest.fixture
+def states_of():
+    """Makes the states in a Redis, and closes their connections."""
+    made = []
+
+    def make(url, **settings):
+        made.append(RedisStates.of(FrontierSettings(url=url, **settings)))
+        return made[-1]
+
+    yield make
+    for states in made:
+        states.close()
+
+
+def test_tls_with_certificates_and_a_password(begun, states_of, tmp_path):
+    ours, others = certificates.issue(tmp_path, "ours"), certificates.issue(tmp_path, "others")
+    redis = begun(TlsRedis(ours, "--requirepass open-sesame"))
+    files = {"ca": str(ours.ca), "cert": str(ours.cert), "key": str(ours.key)}
+    states = states_of(redis.url, password="open-sesame", **files)
+    states.check()
+    store = states("task")
+    store.open()
+    store.write(step(0))
+    store.close()
+    store = states("task")
+    assert store.open().waiting == 1
+    store.close()
+    with pytest.raises(ConfigError, match=r"frontier\.key: .* belongs to frontier\.cert"):
+        states_of(redis.url, **files | {"key": str(others.key)})
+    with pytest.raises(ConfigError, match="look at the user and the password"):
+        states_of(redis.url, password="another", **files).check()
+    with pytest.raises(ConfigError, match=r"is not signed by frontier\.ca"):
+        states_of(redis.url, password="open-sesame", **files | {"ca": str(others.ca)}).check()
+
+
+@pytest.mark.parametrize("fsync", ["everysec", "always"])
+def test_nothing_that_was_acknowledged_is_lost_when_the_server_is_killed(begun, fsync):
+    redis = begun(Redis(f"--appendfsync {fsync}"))
+    place = Place(redis)
+    store, written = place.again(), []
+    store.open()
+
+    def write():
+        for id in range(100_000):
+            store.write(step(id))
+            written.append(id)
+
+    writing = gevent.spawn(write)
+    for times in range(1, 4):
+        eventually(lambda times=times: len(written) > 200 * times)
+        redis.kill()
+        redis.start()
+    eventually(lambda: len(written) > 800)
+    writing.kill()
+    store.close()
+    again = place.again()
+    found = again.open()
+    assert ids(again)[: len(written)] == written
+    assert found.waiting - len(written) in (0, 1), "the one that was under way may be there"
+    again.close()
+    place.server.close()
+
+
+@pytest.mark.faults
+def test_a_cluster_keeps_each_crawl_whole_on_one_of_its_servers(begun, states_of):
+    cluster = begun(Cluster())
+    states = states_of(cluster.url)
+    states.check()
+    names = [f"task/{number}" for number in range(12)]
+    for name in names:
+        store = states(name)
+        store.open(1)
+        for id in range(5):
+            store.write(step(id))
+        store.write(Step(ended=[0], state={"counters": '{"pages": 1}'}))
+        store.close(is_clean=True)
+    held = [_keys_of(server) for server in cluster.servers]
+    assert all(held), "the crawls are spread"
+    for keys in held:
+        assert len(keys) % len({key.partition(b"}")[0] for key in keys}) == 0
+    assert [(each.name, each.waiting) for each in states.all()] == [(n, 4) for n in sorted(names)]
+    for name in names:
+        store = states(name)
+        found = store.open(2)
+        assert (found.is_clean, ids(store), len(found.seen)) == (True, [1, 2, 3, 4], 5)
+        store.clear()
+    assert not any(_keys_of(server) for server in cluster.servers)
+    cluster.servers[1].kill()
+    cluster.servers[1].start()
+    eventually(cluster.is_up)
+    for name in names:
+        store = states(name)
+        store.open(3)
+        store.clear()
+
+
+def _keys_of(server):
+    with server.client() as client:
+        return client.keys("*")
+
+
+@pytest.mark.faults
+def test_a_crawl_goes_on_at_the_server_that_takes_over(begun, states_of):
+    primary = begun(Redis())
+    replica = begun(Redis(f"--replicaof 127.0.0.1 {primary.port}"))
+    states = states_of(_watched(begun, primary, replica))
+    store = states("task")
+    store.open(1)
+    store.write(step(0))
+    eventually(lambda: _has_all_of(replica, primary))
+    primary.kill()
+    began_s = time.monotonic()
+    store.write(step(1))
+    assert time.monotonic() - began_s < 60
+    store.close()
+    again = states("task")
+    assert again.open(2).state == {"last": "1"}
+    assert ids(again) == [0, 1]
+    again.close()
+
+
+@pytest.mark.faults
+def test_a_run_notices_that_the_server_that_took_over_was_behind(begun, states_of):
+    primary = begun(Redis())
+    replica = begun(Redis(f"--replicaof 127.0.0.1 {primary.port}"))
+    states = states_of(_watched(begun, primary, replica))
+    store = states("task")
+    store.open(1)
+    store.write(step(0))
+    eventually(lambda: _has_all_of(replica, primary))
+    replica.freeze()
+    with primary.client() as client:
+        client.execute_command("CLIENT", "KILL", "TYPE", "replica")
+    store.write(step(1))
+    store.write(Step(ended=[0]))
+    primary.kill()
+    replica.thaw()
+    with pytest.raises(StoreLost):
+        store.write(step(2))
+    store.close()
+    again = states("task")
+    assert again.open(2).state == {"last": "0"}
+    assert ids(again) == [0], "an earlier whole moment"
+    again.close()
+
+
+def _watched(begun, primary, replica):
+    """The URL of a Sentinel that knows both."""
+    eventually(lambda: _info(replica)["master_link_status"] == "up")
+    sentinel = begun(Sentinel(primary))
+    with sentinel.client() as client:
+        eventually(lambda: client.sentinel_master("crawls")["num-slaves"] == 1)
+    return sentinel.url
+
+
+def _has_all_of(replica, primary):
+    return _info(replica)["master_repl_offset"] == _info(primary)["master_repl_offset"]
+
+
+def _info(server):
+    with server.client() as client:
+        return client.info("replication")
