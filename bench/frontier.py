@@ -21,6 +21,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from bench import shared_hosts
 from bench.pages import PAGES, served
 from bench.table import Row, report
 from crawler.engine.frontier.sqlite_store import SqliteStore
@@ -213,6 +214,7 @@ ROWS: dict[str, Callable[[], Sequence[Row]]] = {
     "killed": killed,
     "stopped": stopped,
     "seen": seen,
+    "polite": shared_hosts.rows,
 }
 
 

@@ -71,12 +71,12 @@ class Engine:
         self._crawls: WeakSet[Crawl] = WeakSet()
         self.statistics = StatisticsRegistry(self._clock)
         """The statistics of all crawls."""
-        self.hosts = Hosts(self._clock)
-        """Who may send to which host, and when."""
-        self._owner = self.hosts.share(register, name) if register is not None else None
+        hosts = Hosts(self._clock)
+        self.host_owner = hosts.share(register, name) if register is not None else None
+        """The hosts that this worker owns, if it shares a register with others."""
         self._shared = Shared(
             fetcher=self._fetcher,
-            hosts=self.hosts,
+            hosts=hosts,
             robots=Robots(self._fetcher, self._supervisor, self._clock),
             clock=self._clock,
             cache=cache,
@@ -89,8 +89,8 @@ class Engine:
         self._fetcher.start()
         self._slow.start()
         self._supervisor.spawn("statistics", self.statistics.log_forever, on_end=OnEnd.RESTART)
-        if self._owner is not None:
-            self._supervisor.spawn("hosts", self._owner.tend_forever, on_end=OnEnd.RESTART)
+        if self.host_owner is not None:
+            self._supervisor.spawn("hosts", self.host_owner.tend_forever, on_end=OnEnd.RESTART)
 
     def stop(self, deadline_s: float = 5.0) -> None:
         """Stop the crawls, wait for them, and close all connections. May be called again."""
@@ -99,8 +99,8 @@ class Engine:
             crawl.stop()
         gevent.wait([crawl.ended for crawl in running], timeout=deadline_s)
         self._supervisor.stop(deadline_s)
-        if self._owner is not None:
-            self._owner.close()
+        if self.host_owner is not None:
+            self.host_owner.close()
         self._slow.stop()
         self._fetcher.stop()
         if self._shared.cache is not None:

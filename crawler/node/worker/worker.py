@@ -192,6 +192,18 @@ class Worker:
         metrics.gauge_of(
             "crawler_response_bytes", "Bytes of responses held in memory.", lambda: held.held
         )
+        owner = self._engine.host_owner
+        if owner is not None:
+            metrics.gauge_of(
+                "crawler_hosts_owned",
+                "Hosts to which this worker alone may send at present.",
+                lambda: len(owner),
+            )
+            metrics.gauge_of(
+                "crawler_hosts_waited_for",
+                "Hosts that other workers own, and for which this one waits.",
+                lambda: owner.waiting,
+            )
         metrics.counter_of(
             "crawler_assignments_refused",
             "Refused assignments that are older than an earlier one.",
