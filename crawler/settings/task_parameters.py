@@ -13,7 +13,6 @@ from crawler.errors import shown
 from crawler.settings import overrides, patterns
 from crawler.settings.forms import Form
 from crawler.settings.live import SETTINGS
-from crawler.settings.web import is_web
 
 RESERVED = frozenset({"name", "custom_settings", "declaration", "item_schema", "pipelines"})
 """Attributes of a spider that a task parameter may not replace. It may replace no method either."""
@@ -90,12 +89,18 @@ def _of_rule(rule: Any) -> str:
     return str(rule[0]) if isinstance(rule, list | tuple) and rule else ""
 
 
+def _is_web(url: str) -> bool:
+    from crawler.settings.web import is_web  # here, because most commands look at no task
+
+    return is_web(url)
+
+
 def _refusal(path: str, value: Any, allowed: str) -> str:
     given = "null" if value is None else shown(value)
     return f"{path}: {given} is not allowed; allowed: {allowed}"
 
 
-_URL = Form(r"(?s:.*)", "an http or https URL", is_web)
+_URL = Form(r"(?s:.*)", "an http or https URL", _is_web)
 _LISTS = {
     "start_urls": _URL,
     "sitemap_urls": _URL,
