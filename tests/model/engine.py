@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from gevent.event import Event
 
-from crawler.engine.items.sinks.factory import RunSink
 from crawler.errors import NotFound
 from crawler.model.records import Counts, Spec, State
+from crawler.node.worker.going_on import TaskSink
+from crawler.settings.crawl import CrawlSettings
 from tests.model.timeline import NodeClock
 
 
@@ -60,7 +61,11 @@ class ModelEngine:
     def spider_names(self) -> frozenset[str]:
         return self._spiders
 
-    def crawl(self, spec: Spec, sink: RunSink, kept: None = None) -> ModelCrawl:
+    def settings_of(self, spec: Spec) -> CrawlSettings:
+        """Nothing is kept: time passes as the test says, and not as a disk does."""
+        return CrawlSettings(resume=False)
+
+    def crawl(self, spec: Spec, sink: TaskSink, kept: None = None) -> ModelCrawl:
         if spec.spider_name not in self._spiders:
             record = self.record(spec.name, *_run_of(sink))
             record.stopped_s, record.outcome = self.now_s(), State.FAILED
@@ -71,7 +76,7 @@ class ModelEngine:
 class ModelCrawl:
     """A crawl that ends when it is stopped, or finished by the test."""
 
-    def __init__(self, engine: ModelEngine, spec: Spec, sink: RunSink, clock: NodeClock) -> None:
+    def __init__(self, engine: ModelEngine, spec: Spec, sink: TaskSink, clock: NodeClock) -> None:
         self._engine = engine
         self._task = spec.name
         self._id, self._epoch = _run_of(sink)
@@ -95,6 +100,9 @@ class ModelCrawl:
         self._outcome = None if not self._over.is_set() else self._outcome
         self._over.set()
 
+    break_off = stop
+    can_go_on = False
+
     def finish(self, outcome: State) -> None:
         """The crawl comes to its end."""
         self._outcome = outcome
@@ -106,7 +114,7 @@ class ModelCrawl:
         return self._outcome, "" if self._outcome is State.DONE else "it was told to fail"
 
 
-def _run_of(sink: RunSink) -> tuple[str, int]:
+def _run_of(sink: TaskSink) -> tuple[str, int]:
     """The name of the file of items is all a crawl is told of the run that it belongs to."""
-    id, _, epoch = sink.path.stem.rpartition("-")
+    id, _, epoch = sink.make.path.stem.rpartition("-")
     return id, int(epoch)
