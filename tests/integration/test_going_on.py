@@ -51,10 +51,11 @@ class Machine:
     def __init__(self, engine, site, folder):
         self.engine, self.site, self.folder = engine, site, folder
         self.sinks = Sinks({})
-        self.workers = []
+        self.workers, self.states = [], []
 
     def worker(self):
         states = States(self.folder / "frontier", SystemClock(), patience_s=10.0)
+        self.states.append(states)
         items = self.folder / "items"
         runs = Runs(self.engine, items, self.sinks, SystemClock(), lambda: None, 10, states)
         self.workers.append(runs)
@@ -87,6 +88,8 @@ def machine(engine, site, tmp_path):
     yield machine
     for runs in machine.workers:
         runs.stop_all()
+    for states in machine.states:
+        states.close()
     machine.sinks.close()
 
 
@@ -206,7 +209,7 @@ def test_a_lost_lease_stops_a_run_that_ends_in_order_too(machine):
     runs.stop_all()
     assert time.monotonic() - began_s < 3.0
     eventually(lambda: not runs.tend())
-    kept = States(machine.folder / "frontier", SystemClock()).open(
+    kept = machine.states[0].open(
         machine.resource(2, start_urls=[slow, machine.site.url("/tree/0")])
     )
     kept.store.close()

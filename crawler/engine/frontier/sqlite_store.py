@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from gevent.event import AsyncResult
+from gevent.lock import BoundedSemaphore
 from gevent.threadpool import ThreadPool
 
 from crawler.clock import Clock, SystemClock
@@ -40,20 +41,40 @@ CLEAN_MARKS = 100_000
 """At an end in order, so many are enough."""
 
 
+class StoreThreads:
+    """Native threads for stores. Those of one worker share them: it may have a thousand."""
+
+    def __init__(self, journals: int = 1) -> None:
+        """`journals` is how many write journals. One more writes the files of seen sets."""
+        self.journals = ThreadPool(journals)
+        self.seen = ThreadPool(1)
+
+    def end(self) -> None:
+        """End the threads."""
+        self.seen.kill()
+        self.journals.kill()
+
+
 class SqliteStore:
     """Keeps the state of one crawl in a folder."""
 
     def __init__(
-        self, folder: Path, now_s: Callable[[], float] = time.time, clock: Clock | None = None
+        self,
+        folder: Path,
+        now_s: Callable[[], float] = time.time,
+        clock: Clock | None = None,
+        threads: StoreThreads | None = None,
     ) -> None:
         """`now_s` is wall time, because a later process has to know how long it was away. `clock`
-        measures how long `open` waits."""
+        measures how long `open` waits. Without `threads` the store has its own."""
         self.place = str(folder)
         self._folder = folder
         self._now_s = now_s
         self._clock = clock or SystemClock()
-        self._threads: list[ThreadPool] = []
-        """One for the journal, one for the file of the seen set."""
+        self._shared = threads
+        self._threads: StoreThreads | None = None
+        self._turn = BoundedSemaphore()
+        """Held while a thread does a step, also if who waited for it was killed."""
         self._made_journals: list[SqliteJournal] = []
         """What a thread has opened, whether its caller has heard of it or was killed before."""
         self._journal: SqliteJournal | None = None
@@ -78,7 +99,7 @@ class SqliteStore:
             self._clock.sleep(min(LOOK_S, left_s))
 
     def _open(self, epoch: int | None) -> Found:
-        self._threads = [ThreadPool(1), ThreadPool(1)]
+        self._threads = self._shared or StoreThreads()
         try:
             self._journal, found = self._in_thread(
                 partial(self._opened, epoch, self._made_journals)
@@ -150,7 +171,8 @@ class SqliteStore:
             self._ever_held = journal.seen.ever_held
             path = self._folder / sqlite_files.seen_name(journal.number)
             arguments = (journal.seen, path, journal.number)
-            self._snapshot = self._threads[1].spawn(_written, *arguments)
+            assert self._threads is not None
+            self._snapshot = self._threads.seen.spawn(_written, *arguments)
 
     def _complete(self, journal: SqliteJournal, waits: bool = False) -> Snapshot | None:
         """The file of the seen set that has become complete, if there is one that may be used. It
@@ -162,37 +184,54 @@ class SqliteStore:
         made: Snapshot | None = snapshot.get()
         if made is not None and journal.seen.ever_held != self._ever_held:
             path = self._folder / made[0]
-            self._threads[1].apply(path.unlink, (True,))
+            self._in_thread(lambda: path.unlink(missing_ok=True))
             return None
         return made
 
     def _end(self) -> None:
-        """Let go of the files when the threads have ended. Who waits here may be killed: the next
-        run needs them all the same."""
-        threads, journals = self._threads, self._made_journals
-        self._journal = self._snapshot = self._made = None
-        self._threads, self._made_journals = [], []
-        if threads:
-            Supervisor("store").spawn("end", _end, threads, journals).join()
+        """Let go of the files when the threads are done with them. Who waits here may be killed:
+        the next run needs the files all the same."""
+        threads, snapshot, journals = self._threads, self._snapshot, self._made_journals
+        self._journal = self._snapshot = self._made = self._threads = None
+        self._made_journals = []
+        if threads is not None:
+            Supervisor("store").spawn("end", self._let_go, threads, snapshot, journals).join()
+
+    def _let_go(
+        self,
+        threads: StoreThreads,
+        snapshot: AsyncResult[Any] | None,
+        journals: list[SqliteJournal],
+    ) -> None:
+        """Give up the lock, after all that still writes."""
+        if snapshot is not None:
+            snapshot.wait()
+        self._run(threads, lambda: _closed(journals))
+        if threads is not self._shared:
+            threads.end()
 
     def _in_thread(self, step: Callable[[], T]) -> T:
-        """Run a step in the native thread. An error is returned: gevent would print it."""
-        result, error = self._threads[0].apply(_caught, (step, self._folder))
-        if error is not None:
+        """Run a step in a native thread, one at a time."""
+        if self._threads is None:
+            raise StaleRun(f"{self.place}: this run is over")
+        return self._run(self._threads, step)
+
+    def _run(self, threads: StoreThreads, step: Callable[[], T]) -> T:
+        self._turn.acquire()
+        try:
+            running = threads.journals.spawn(_caught, step, self._folder)
+        except BaseException:
+            self._turn.release()
+            raise
+        running.rawlink(lambda _: self._turn.release())
+        result, error = running.get()
+        if error is not None:  # it is returned: gevent would print it
             raise error
         value: T = result
         return value
 
 
-def _end(threads: Sequence[ThreadPool], journals: list[SqliteJournal]) -> None:
-    """End the threads, the last to write first. The lock is given up last of all."""
-    journal_thread, seen_thread = threads
-    seen_thread.kill()
-    journal_thread.apply(_let_go, (journals,))
-    journal_thread.kill()
-
-
-def _let_go(journals: Sequence[SqliteJournal]) -> None:
+def _closed(journals: Sequence[SqliteJournal]) -> None:
     for journal in journals:
         journal.let_go()
 

@@ -21,11 +21,12 @@ from crawler.clock import Clock
 from crawler.engine.crawl.crawl import FINISH_S
 from crawler.engine.crawl.resume import ABOUT, Kept, about_of
 from crawler.engine.frontier import sqlite_files
-from crawler.engine.frontier.sqlite_store import SqliteStore
+from crawler.engine.frontier.sqlite_store import SqliteStore, StoreThreads
 from crawler.engine.frontier.store import Step, Store, StoreDamaged, StoreFailed, StoreInUse
 from crawler.logs import get_logger
 from crawler.model.records import Resource, State
 from crawler.node.worker.naming import id_name, run_name, task_folder
+from crawler.supervision import run_aside
 
 log = get_logger(__name__)
 
@@ -36,6 +37,9 @@ callback and the last checkpoint. Then it is broken off."""
 PATIENCE_S = END_S + 5.0
 """The seconds for which a run waits for the one before it. Then the process of that one is stopped,
 or its disk hangs. Tasks must move, so the run begins a crawl of its own."""
+
+STORE_THREADS = 4
+"""The native threads that write the states of all tasks."""
 
 TRIES = "tries"
 """The text that says on which workers the task had failed when the state was written."""
@@ -50,6 +54,11 @@ class States:
         self._folder = folder
         self._clock = clock
         self._patience_s = patience_s
+        self._threads = StoreThreads(STORE_THREADS)
+
+    def close(self) -> None:
+        """End the threads. The runs have ended; one that hangs in its disk is left behind."""
+        run_aside("end of threads of states", self._threads.end)
 
     def open(self, resource: Resource) -> Kept:
         """Open the state of a task for a run. Waits until the run before it has let go.
@@ -80,9 +89,6 @@ class States:
             if now_s - last_used_s(folder) > keep_s and self._removed(folder):
                 log.info("a state is removed; no run has used it", state=str(folder), keep_s=keep_s)
 
-    def close(self) -> None:
-        """Nothing is open but the stores of the runs."""
-
     def all(self) -> Iterator[Path]:
         """The folders of all states."""
         for path in sorted(self._folder.glob(f"*/*/{sqlite_files.NAME}")):
@@ -111,7 +117,7 @@ class States:
         return begun(self._opened(folder, resource), resource)
 
     def _opened(self, folder: Path, resource: Resource) -> Kept:
-        store = SqliteStore(folder, clock=self._clock)
+        store = SqliteStore(folder, clock=self._clock, threads=self._threads)
         return opened(store, resource, self._patience_s)
 
     def _newest(self, resource: Resource) -> Path | None:

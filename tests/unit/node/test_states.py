@@ -24,7 +24,9 @@ def resource(epoch, id="77", **about):
 
 @pytest.fixture
 def states(tmp_path):
-    return States(tmp_path, SystemClock(), patience_s=0.05)
+    states = States(tmp_path, SystemClock(), patience_s=0.05)
+    yield states
+    states.close()
 
 
 @contextmanager
@@ -94,6 +96,7 @@ def test_a_run_waits_for_the_one_before(tmp_path):
     second = later.get(timeout=20)
     assert (second.found.is_clean, second.found.state["last"]) == (True, "word")
     second.store.close()
+    states.close()
 
 
 @pytest.mark.parametrize(
@@ -173,6 +176,7 @@ def test_what_nobody_has_used_for_long_is_removed(tmp_path):
     assert states.clear(resource(9, id="1"))
     assert states.clear(resource(9, id="3"))
     assert not (tmp_path / "books").exists()
+    states.close()
 
 
 # -- crawler frontier ---------------------------------------------------------------------------
