@@ -42,7 +42,8 @@ else text."""
 @click.option(
     "--restart",
     is_flag=True,
-    help="Allow a change that begins the running crawl anew. Without it such a change is refused.",
+    help="Allow a change that restarts the run, or begins it anew. Without it such a change is "
+    "refused.",
 )
 @click.option(
     "--wait-for-spider",
@@ -60,7 +61,8 @@ def update(
     """Change TASK. Fields that you do not name stay as they are.
 
     Settings of politeness and limits, such as parameters.settings.delay_s, change on the running
-    crawl. Another spider or other parameters begin it anew, and need --restart. If TASK is parked
+    crawl. Other settings restart its run, which goes on where it was on the same machine. Another
+    spider or other arguments begin it anew. Both need --restart. If TASK is parked
     because workers died of it, it is tried again, with or without changes.
     """
     with connected(master, name) as client:

@@ -101,7 +101,7 @@ class ModelCrawl:
         self._over.set()
 
     break_off = stop
-    can_go_on = False
+    can_go_on = is_ending = has_lost_steps = False
 
     def finish(self, outcome: State) -> None:
         """The crawl comes to its end."""

@@ -28,6 +28,7 @@ def test_every_command_about_a_cluster_asks_the_master_it_is_told():
     local = {"master", "worker", "run", "runspider", "parse", "shell", "demo", "up", "site"} | {
         "new",
         "check",
+        "frontier",
     }
     for name, command in commands.commands.items():
         asks = any(option.envvar == "CRAWLER_MASTER" for option in command.params)

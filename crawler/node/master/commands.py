@@ -140,8 +140,8 @@ class Update:
         owner = present.owner
         if owner is not None and self.restart is False:
             raise WouldRestart(
-                f"this would restart the run of {present.name!r} on {owner.node_id}, from"
-                f" its beginning: {', '.join(heavy)} cannot change while it runs; allow it with"
+                f"this would restart the run of {present.name!r} on {owner.node_id}:"
+                f" {', '.join(heavy)} cannot change while it runs; allow it with"
                 " restart (--restart), or change only settings that can (docs/settings.md)"
             )
         return True
