@@ -6,6 +6,7 @@ from collections import Counter
 
 import gevent
 import pytest
+from gevent import monkey
 
 from crawler import Spider
 from crawler.clock import SystemClock
@@ -20,6 +21,8 @@ from tests.site import Site
 from tests.site.crawling import lines, running_engine
 from tests.switches import CUTS, cut_at_each_switch
 from tests.waiting import eventually
+
+rest = monkey.get_original("time", "sleep")
 
 PAGES = 60
 BUSH = 8
@@ -239,6 +242,34 @@ def test_wherever_runs_are_cut_off_the_next_goes_on_and_each_item_is_there_once(
     ]
     assert sorted(written) == [*range(BUSH)]
     assert number > 3
+
+
+def test_the_next_run_waits_until_the_last_items_of_a_run_that_was_cut_off_are_written(
+    machine, monkeypatch, caplog
+):
+    """The disk takes longer than a run may take to stop."""
+    write, writing, may_go_on = JsonLines.write, [], []
+
+    def slow(self, records):
+        writing.append(len(records))
+        while not may_go_on:
+            rest(0.001)
+        return write(self, records)
+
+    runs = machine.worker()
+    runs.start(machine.resource(1))
+    machine.until(PAGES // 3)
+    monkeypatch.setattr(JsonLines, "write", slow)
+    eventually(lambda: writing)
+    runs.stop_all()
+    assert not runs.known()
+    runs.start(machine.resource(2))
+    gevent.sleep(0.3)
+    assert runs.all()[0].waits
+    may_go_on.append(True)
+    assert ended(runs).counts.pages == PAGES
+    assert machine.pages() == [*range(PAGES)]
+    assert "another program writes" not in caplog.text
 
 
 def test_a_run_that_takes_too_long_to_end_is_cut_off(machine, monkeypatch):

@@ -27,6 +27,7 @@ from tests.mutants import (
     reference,
     scheduler,
     shared_hosts,
+    tasks_going_on,
 )
 from tests.mutants.mutant import Mutant
 
@@ -43,6 +44,7 @@ PARTS = (
     going_on,
     redis_store,
     shared_hosts,
+    tasks_going_on,
     items,
     api,
 )

@@ -37,14 +37,17 @@ the shortest lease."""
 CUT_OFF_S = 0.15
 """How many seconds it may take to end after it was cut off."""
 
+KILLS = 4
+"""How often it is cut off in that time. Each kill interrupts one step of its end, and so many may
+wait for a disk: the checkpoint under way, the items, and the store, twice. They go on aside."""
+
 WRITE_S = 5.0
 """How many seconds the last items of a run may take to be written when its node leaves in order.
 Nothing cuts them off before that: the disk, or a database, may be slow."""
 
 MOST_STOPS = 20
-"""How often a run is told to stop and cut off. Each kill interrupts one step of the run's end. A
-run that still goes on after this many kills never ends: its callback catches the exception that
-should end it."""
+"""How often a run is told to stop and cut off. A run that still goes on after that never ends: its
+callback catches the exception that should end it."""
 
 LAST_S = 1.0
 """How many seconds a run has for its last checkpoint when the worker leaves. Before that it waits
@@ -63,8 +66,9 @@ def _begun(runs: Iterable[tuple[Run, Greenlet | None]]) -> list[Greenlet]:
 def _end(greenlets: Sequence[Greenlet], patience_s: float) -> None:
     """Wait until they have ended. Cut off those that have not after `patience_s` seconds."""
     gevent.joinall(greenlets, timeout=patience_s)
-    gevent.killall([greenlet for greenlet in greenlets if not greenlet.dead], block=False)
-    gevent.joinall(greenlets, timeout=CUT_OFF_S)
+    for _ in range(KILLS):
+        gevent.killall([greenlet for greenlet in greenlets if not greenlet.dead], block=False)
+        gevent.joinall(greenlets, timeout=CUT_OFF_S / KILLS)
 
 
 class Runs:

@@ -1,0 +1,132 @@
+"""What a task that goes on promises: docs/crawling-on.md, "In a cluster"."""
+
+from __future__ import annotations
+
+from tests.mutants.mutant import Mutant
+
+_RUNS = "tests/integration/test_going_on.py"
+_STATES = "tests/unit/node/test_states.py"
+_FILES = "tests/unit/engine/test_sqlite_store.py"
+_DECISIONS = "tests/unit/node/test_decisions.py"
+
+MUTANTS = [
+    Mutant(
+        "a look at a store ends the lock of its own process",
+        "crawler/engine/frontier/sqlite_files.py",
+        "os.O_RDWR | os.O_CREAT | os.O_EXCL",
+        "os.O_RDWR | os.O_CREAT",
+        f"{_FILES} -k does_not_end_the_lock",
+    ),
+    Mutant(
+        "what a run that was cut off has opened stays locked",
+        "crawler/engine/frontier/sqlite_store.py",
+        "        made.append(journal)\n",
+        "",
+        f"{_FILES} -k cut_off_anywhere",
+    ),
+    Mutant(
+        "a run does not wait for the one before",
+        "crawler/node/worker/states.py",
+        "store.open(resource.epoch, self._patience_s)",
+        "store.open(resource.epoch)",
+        f"{_STATES} -k waits_for_the_one_before",
+    ),
+    Mutant(
+        "an earlier run takes the state of a later one",
+        "crawler/node/worker/states.py",
+        "store.open(resource.epoch, self._patience_s)",
+        "store.open(None, self._patience_s)",
+        f"{_STATES} -k disturbs_no_later_one",
+    ),
+    Mutant(
+        "a state of other arguments is gone on with",
+        "crawler/node/worker/states.py",
+        "if before != now:",
+        "if False:",
+        f"{_STATES} -k is_not_about",
+    ),
+    Mutant(
+        "a retry only tells the failure again",
+        "crawler/node/worker/states.py",
+        "if has_failed and kept.value(TRIES) != list(resource.failed_on):",
+        "if False:",
+        f"{_STATES} -k tried_again",
+    ),
+    Mutant(
+        "a state is let go before the files of items are closed",
+        "crawler/node/worker/going_on.py",
+        "            if self.sink is not None:\n",
+        "            if False:\n",
+        f"{_RUNS} -k last_items",
+    ),
+    Mutant(
+        "a run that must stop does not end in order",
+        "crawler/node/worker/runs.py",
+        "greenlet.dead or not run.is_kept:",
+        "True:",
+        f"{_RUNS} -k ends_in_order",
+    ),
+    Mutant(
+        "a lost lease waits for a run that ends in order",
+        "crawler/node/worker/runs.py",
+        "        _end(self._greenlets(), STOP_S)\n",
+        "        _end(_begun(self._runs.values()), STOP_S)\n",
+        f"{_RUNS} -k lost_lease",
+    ),
+    Mutant(
+        "a run that ends in order takes as long as it likes",
+        "crawler/node/worker/runs.py",
+        "if now_s >= until_s])",
+        "if False])",
+        f"{_RUNS} -k too_long",
+    ),
+    Mutant(
+        "how a crawl ended is forgotten",
+        "crawler/engine/crawl/checkpoints.py",
+        "if end is not None and remembers:",
+        "if False:",
+        f"{_RUNS} -k how_a_crawl_ended",
+    ),
+    Mutant(
+        "a crawl that could not write its items has ended",
+        "crawler/engine/crawl/crawl.py",
+        "(self._is_idle_at_end or not self.stopped) and not self.can_go_on",
+        "True",
+        f"{_RUNS} -k could_not_write",
+    ),
+    Mutant(
+        "the files of a crawl that goes on get the names of whole files",
+        "crawler/node/worker/run.py",
+        "if not self._crawl.can_go_on:",
+        "if True:",
+        f"{_RUNS} -k could_not_write",
+    ),
+    Mutant(
+        "a run with other formats goes on in the files of the one before",
+        "crawler/node/worker/item_files.py",
+        "return (before.folder, before.formats) == (now.folder, now.formats)",
+        "return True",
+        f"{_RUNS} -k other_formats",
+    ),
+    Mutant(
+        "the totals of a worker count what earlier runs did",
+        "crawler/engine/stats/registry.py",
+        "earlier = counters.earlier\n",
+        "earlier = {}\n",
+        "tests/unit/engine/test_checkpoints.py -k totals",
+    ),
+    Mutant(
+        "who asks for a task anew gets the crawl of before",
+        "crawler/node/master/commands.py",
+        "replace(generation=resource.generation + 1)",
+        "replace()",
+        f"{_DECISIONS} -k asks_for_a_task_anew",
+    ),
+    Mutant(
+        "the state of a deleted task stays",
+        "crawler/node/worker/worker.py",
+        "        return not is_elsewhere\n",
+        "        return False\n",
+        "tests/integration/test_processes_going_on.py -k deleted",
+    ),
+]
