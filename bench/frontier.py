@@ -21,7 +21,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from bench import shared_hosts
+from bench import in_redis, shared_hosts
 from bench.pages import PAGES, served
 from bench.table import Row, report
 from crawler.engine.frontier.sqlite_store import SqliteStore
@@ -42,10 +42,11 @@ def _told(process: subprocess.Popen[str]) -> dict[str, Any]:
     return told
 
 
-def _crawl(base: str, items: Path, folder: Path | None) -> subprocess.Popen[str]:
+def _crawl(base: str, items: Path, place: Path | str | None) -> subprocess.Popen[str]:
+    """A crawl without a store, or with one in a folder or in Redis."""
     arguments = ["ours", "class", base, str(items)]
-    if folder is not None:
-        arguments = ["kept", base, str(items), str(folder)]
+    if place is not None:
+        arguments = ["kept", base, str(items), str(place)]
     command = [sys.executable, "-m", f"bench.contenders.{arguments[0]}", *arguments[1:]]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
@@ -209,11 +210,29 @@ def _started(folder: str) -> dict[str, Any]:
     }
 
 
+def redis() -> Sequence[Row]:
+    """Pages a second with a store in Redis and without one, in turns, and what Redis does."""
+    plain: list[dict[str, Any]] = []
+    kept: list[dict[str, Any]] = []
+    with served() as base, in_redis.server() as found, tempfile.TemporaryDirectory() as folder:
+        for number in range(ROUNDS):
+            for into, place in ((plain, None), (kept, found.url)):
+                print(f"round {number + 1}", file=sys.stderr, flush=True)
+                items = Path(folder, f"{number}-{place is None}.jsonl")
+                before = in_redis.used(found)
+                told = _told(_crawl(base, items, place))
+                into.append(told | in_redis.since(found, before, PAGES))
+    return in_redis.speed_rows(plain, kept)
+
+
 ROWS: dict[str, Callable[[], Sequence[Row]]] = {
     "speed": speed,
     "killed": killed,
     "stopped": stopped,
     "seen": seen,
+    "redis": redis,
+    "redis-steps": in_redis.steps,
+    "redis-bytes": in_redis.sizes,
     "polite": shared_hosts.rows,
 }
 

@@ -1,9 +1,9 @@
-"""The crawl by this engine, with its state kept in files.
+"""The crawl by this engine, with its state kept in files, or in Redis.
 
-    python -m bench.contenders.kept URL ITEMS FOLDER
+    python -m bench.contenders.kept URL ITEMS FOLDER|redis://…
 
-It goes on if the folder keeps a crawl. Ctrl-C stops it in order. It tells what the thread of the
-store used, and the longest time for which a checkpoint held the hub.
+It goes on if a crawl is kept there. Ctrl-C stops it in order. It tells what the process and the
+thread of the store used, and the longest time for which a checkpoint held the hub.
 """
 
 from __future__ import annotations
@@ -21,11 +21,14 @@ from bench.contenders.ours import spider
 from crawler.engine.crawl.checkpoints import Checkpoints
 from crawler.engine.crawl.resume import open_store
 from crawler.engine.engine import Engine
+from crawler.engine.frontier.redis_server import Access, RedisServer
+from crawler.engine.frontier.redis_store import RedisStore
 from crawler.engine.frontier.sqlite_store import SqliteStore
 from crawler.engine.frontier.store import Step
 from crawler.engine.items.sinks.json_lines import JsonLinesSink
 from crawler.model.records import Spec
 from crawler.settings.crawl import CrawlSettings
+from crawler.settings.redis_url import parsed
 
 T = TypeVar("T")
 
@@ -74,14 +77,33 @@ class TimedCheckpoints:
         Checkpoints._begin = timed  # type: ignore[method-assign]
 
 
-def main(base: str, items: Path, folder: Path) -> None:
+class CountedStore(RedisStore):
+    """Counts its steps."""
+
+    spent_s = 0.0
+    steps = 0
+
+    def write(self, step: Step) -> None:
+        """Count this."""
+        super().write(step)
+        self.steps += 1
+
+
+def store_at(place: str) -> TimedStore | CountedStore:
+    """The store in a folder or in Redis."""
+    if place.startswith("redis://"):
+        return CountedStore(RedisServer(Access(parsed(place))), "bench")
+    return TimedStore(Path(place))
+
+
+def main(base: str, items: Path, place: str) -> None:
     """Crawl the site, or the rest of it."""
     found = spider("class")
     settings = CrawlSettings(delay_s=0, host_concurrency=64, concurrency=64)
     engine = Engine(settings, {found.name: found}, private_targets=["127.0.0.0/8"])
     engine.start()
     spec = Spec(found.name, parameters={"start_urls": [f"{base}/p/0.html"]})
-    store = TimedStore(folder)
+    store = store_at(place)
     began_s = time.perf_counter()
     kept = open_store(store, spec)
     before = kept.found.waiting
@@ -89,7 +111,9 @@ def main(base: str, items: Path, folder: Path) -> None:
     crawl = engine.crawl(spec, JsonLinesSink(items), kept)
     signal.signal(signal.SIGINT, lambda *_: crawl.stop())
     TimedCheckpoints.install()
+    used_s = time.process_time()
     crawl.run()
+    used_s = time.process_time() - used_s
     store.close()
     engine.stop()
     told = crawl.statistics
@@ -104,6 +128,7 @@ def main(base: str, items: Path, folder: Path) -> None:
                 "opened_s": opened_s,
                 "store_us": store.spent_s * 1e6,
                 "steps": store.steps,
+                "processor_s": used_s,
                 "longest_ms": TimedCheckpoints.longest_s * 1000,
             }
         )
@@ -112,4 +137,4 @@ def main(base: str, items: Path, folder: Path) -> None:
 
 if __name__ == "__main__":
     pin()
-    main(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]))
+    main(sys.argv[1], Path(sys.argv[2]), sys.argv[3])

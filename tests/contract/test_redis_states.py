@@ -51,7 +51,7 @@ def test_what_is_kept_is_listed_by_name(states):
     store.close()
     for name in ("list/a", "list/b {x}", "other"):
         states.clear(name)
-    assert not states.all()
+        assert not states.all(name)
 
 
 def info(**changed):

@@ -78,15 +78,15 @@ MUTANTS = [
     Mutant(
         "a second signal cuts off the last items of a worker",
         "crawler/node/worker/runs.py",
-        "for run, greenlet in self._runs.values() if not run.is_ending]",
-        "for run, greenlet in self._runs.values()]",
+        "for run, greenlet in self._with_greenlets() if not run.is_ending]",
+        "for run, greenlet in self._with_greenlets()]",
         "tests/integration/test_stopped_runs.py -k lets_last_items",
     ),
     Mutant(
         "a worker that leaves waits for a disk that never answers",
         "crawler/node/worker/runs.py",
-        "gevent.joinall(_begun(writing), timeout=WRITE_S)",
-        "gevent.joinall(_begun(writing))",
+        "gevent.joinall([greenlet for _, greenlet in writing], timeout=WRITE_S)",
+        "gevent.joinall([greenlet for _, greenlet in writing])",
         "tests/integration/test_stopped_runs.py -k have_a_bound",
     ),
     Mutant(

@@ -27,15 +27,15 @@ MUTANTS = [
     Mutant(
         "a run does not wait for the one before",
         "crawler/node/worker/states.py",
-        "store.open(resource.epoch, self._patience_s)",
+        "store.open(resource.epoch, patience_s)",
         "store.open(resource.epoch)",
         f"{_STATES} -k waits_for_the_one_before",
     ),
     Mutant(
         "an earlier run takes the state of a later one",
         "crawler/node/worker/states.py",
-        "store.open(resource.epoch, self._patience_s)",
-        "store.open(None, self._patience_s)",
+        "store.open(resource.epoch, patience_s)",
+        "store.open(None, patience_s)",
         f"{_STATES} -k disturbs_no_later_one",
     ),
     Mutant(

@@ -39,7 +39,7 @@ T = TypeVar("T")
 
 BEAT_S = 1.0
 """A run that writes nothing says so often that it goes on."""
-ASKED_S = 0.1
+ASKED_S = 0.2
 """The seconds after which Redis knows that a request was sent. A step tells it too."""
 MOST_ASKED = 16_384
 """Of so many requests that were sent since the last step Redis knows which they are."""
@@ -47,6 +47,8 @@ PART_BYTES = 1 << 20
 """A call takes about so much: Redis does nothing else meanwhile."""
 NUMBERS_AT_ONCE = 1000
 """So many fingerprints are one entry of a list, and are added to the seen set at once."""
+MANY = 100_000
+"""For so many fingerprints the seen set makes room at once."""
 READ_AT_ONCE = 32
 """So many entries of a list are read in one call."""
 SCANNED_AT_ONCE = 500
@@ -67,6 +69,8 @@ class RedisStore:
         self._requests = RedisRequests(self._fields, self._run.now_s)
         self._marks = self._starts = 0
         """How many entries of the lists count."""
+        self._known = 0
+        """How many fingerprints that are."""
         self._sent = 0
         self._sent_s = 0.0
         self._asked = array("Q")
@@ -110,6 +114,7 @@ class RedisStore:
             if step.given_back:
                 self._reading(lambda: self._requests.give_back(step.given_back))
             self._reading(lambda: self._requests.write(step, ahead, commands))
+            self._known += len(step.marks)
             self._marks += _append(ahead, "seen", step.marks)
             self._starts += _append(ahead, "starts", step.starts)
             self._put(commands, step)
@@ -157,7 +162,7 @@ class RedisStore:
             is_clean=values.get(b"clean", b"1") == b"1",
             waiting=len(self._requests),
             next_id=next_id,
-            seen=self._seen(),
+            seen=self._seen(int(values.get(b"known", 0))),
             starts=array("Q", b"".join(self._entries("starts", self._starts))),
             asked=[*in_flight, *array("Q", values.get(b"asked", b""))],
             sent=self._sent,
@@ -188,8 +193,11 @@ class RedisStore:
                     commands.add("HDEL", "rows", first)
         self._run.write(commands.words())
 
-    def _seen(self) -> LoggedSeen:
+    def _seen(self, count: int) -> LoggedSeen:
         seen = LoggedSeen()
+        if count > MANY:
+            seen.expect(count)
+        self._known = count
         for entry in self._entries("seen", self._marks):
             seen.restore(array("Q", entry))
             give_turn()
@@ -241,6 +249,7 @@ class RedisStore:
         values = {
             "clean": 0,
             "marks": self._marks,
+            "known": self._known,
             "starts": self._starts,
             "sizes": json.dumps(self._requests.sizes),
             "now": json.dumps([self._requests.next_id, step.sent, *step.in_flight]),

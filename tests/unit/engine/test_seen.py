@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crawler.engine.frontier import seen_file
-from crawler.engine.frontier.seen import Seen
+from crawler.engine.frontier.seen import LoggedSeen, Seen
 from tests.depth import deep
 
 near = st.integers(1, 300)
@@ -80,6 +80,24 @@ def test_a_set_comes_back_from_its_file_and_goes_on(tmp_path):
     assert all(again.add(mark) for mark in more)
     assert len(again) == len(known | more)
     assert sorted(again.take_news()) == sorted(more)
+
+
+@pytest.mark.parametrize("expected", [0, 1000, 20_000, 50_000])
+def test_what_is_restored_is_known_and_no_news(expected):
+    chosen = random.Random(9)
+    marks = [chosen.getrandbits(64) or 1 for _ in range(20_000)]
+    marks += [chosen.getrandbits(40) or 1 for _ in range(5_000)]  # all in one array
+    seen = LoggedSeen()
+    assert seen.add(marks[0])
+    if expected:
+        seen.expect(expected)
+    seen.restore(marks)
+    seen.restore(marks[:100])
+    assert len(seen) == len(set(marks))
+    assert list(seen.take_news()) == marks[:1]
+    assert all(mark in seen for mark in marks)
+    assert not any(seen.add(mark) for mark in marks)
+    assert not any(chosen.getrandbits(64) in seen for _ in range(1000))
 
 
 def test_a_set_goes_on_whose_array_was_copied_just_before_it_grew():
