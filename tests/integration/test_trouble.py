@@ -294,9 +294,7 @@ def test_what_a_spider_says_of_its_failure_cannot_stop_the_reports(cluster, tmp_
     client = cluster.client(cluster.master("1"))
     worker = cluster.worker("1", [spider(tmp_path, body)])
     client.add(Spec("a", spider="s"), CALL)
-    client.add(
-        Spec("b", spider="s", parameters={"start_urls": ["ftp://" + "\x01" * 200_000]}), CALL
-    )
+    client.add(Spec("b", spider="s", parameters={"logger": "\x01" * 200_000}), CALL)
     for name in ("a", "b"):
         eventually(lambda name=name: client.get(name, CALL).state is State.FAILED)
         assert 0 < len(client.get(name, CALL).reason) < 5000
