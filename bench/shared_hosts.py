@@ -59,6 +59,8 @@ def crawl(redis_port: int, port: int, hosts: int, seconds: float, name: str, tur
     from crawler.engine.frontier.redis_server import Access, RedisServer
     from crawler.engine.items.sinks.json_lines import JsonLinesSink
     from crawler.engine.politeness.redis_host_register import CODE, RedisHostRegister
+    from crawler.engine.politeness.robots_shelf import RedisRobotsShelf
+    from crawler.engine.politeness.sharing import SharedHosts
     from crawler.model.records import Spec
     from crawler.settings import redis_url
     from crawler.settings.crawl import CrawlSettings
@@ -82,8 +84,7 @@ def crawl(redis_port: int, port: int, hosts: int, seconds: float, name: str, tur
         CrawlSettings(delay_s=DELAY_S, robots=False),
         {"visits": Visits},
         private_targets=["127.0.0.0/8"],
-        register=RedisHostRegister(server),
-        name=name,
+        shared_hosts=SharedHosts(RedisHostRegister(server), RedisRobotsShelf(server), name),
     )
     engine.start()
     it = engine.crawl(Spec("visits"), JsonLinesSink(Path("/dev/null")))

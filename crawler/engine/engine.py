@@ -18,9 +18,10 @@ from crawler.engine.download.downloader import Downloader
 from crawler.engine.download.http_cache import Cache
 from crawler.engine.items.sinks.sink import Sink, SinkMaker
 from crawler.engine.plugins import load
-from crawler.engine.politeness.host_register import HostRegister
+from crawler.engine.politeness.host_owner import HostOwner
 from crawler.engine.politeness.hosts import Hosts
 from crawler.engine.politeness.robots import Robots
+from crawler.engine.politeness.sharing import SharedHosts
 from crawler.engine.spiders.factory import make_spider, settings_for
 from crawler.engine.spiders.spider import Spider
 from crawler.engine.stats.registry import StatisticsRegistry
@@ -45,14 +46,13 @@ class Engine:
         most_response_bytes: int = WorkerSettings.response_bytes,
         cache: Cache | None = None,
         trusts_tasks: bool = False,
-        register: HostRegister | None = None,
-        name: str = "",
+        shared_hosts: SharedHosts | None = None,
     ) -> None:
         """`private_targets` are networks that may be crawled although they are not public, or `all`
         (address_policy.py). `plugins` are modules with hooks (hookspecs.py). `cache` is the HTTP
         cache, for crawls that ask for it. With `trusts_tasks` the settings of a task may name code
-        to run, because whoever starts this process wrote them. Workers with one `register` share
-        the pace of hosts; `name` tells this process from all others that use it.
+        to run, because whoever starts this process wrote them. Workers with `shared_hosts` keep the
+        pace of hosts together.
 
         Raises ConfigError for a bad network or plugin.
         """
@@ -72,12 +72,16 @@ class Engine:
         self.statistics = StatisticsRegistry(self._clock)
         """The statistics of all crawls."""
         hosts = Hosts(self._clock)
-        self.host_owner = hosts.share(register, name) if register is not None else None
-        """The hosts that this worker owns, if it shares a register with others."""
+        self.host_owner: HostOwner | None = None
+        """The hosts that this worker owns, if it shares hosts with others."""
+        shelf = None
+        if shared_hosts is not None:
+            self.host_owner = hosts.share(shared_hosts.register, shared_hosts.name)
+            shelf = shared_hosts.shelf
         self._shared = Shared(
             fetcher=self._fetcher,
             hosts=hosts,
-            robots=Robots(self._fetcher, self._supervisor, self._clock),
+            robots=Robots(self._fetcher, self._supervisor, self._clock, shelf),
             clock=self._clock,
             cache=cache,
             held=self.held,

@@ -229,8 +229,7 @@ class Node:
             plugins=worker.plugins,
             cache=Cache(Path(self._settings.folder, worker.cache_folder), worker.cache_bytes),
             most_response_bytes=worker.response_bytes,
-            register=sharing.register,
-            name=sharing.name,
+            shared_hosts=sharing.hosts,
         )
         self._hub.task_of = engine.task_in_callback
         self._role = Worker(

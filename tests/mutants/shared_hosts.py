@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.mutants.mutant import Mutant
 
 _OWNER = "tests/unit/engine/test_host_owner.py"
+_SHELF = "tests/contract/test_robots_shelf.py"
 _REGISTER = "tests/contract/test_host_register.py"
 
 MUTANTS = [
@@ -106,5 +107,19 @@ MUTANTS = [
         "if ends and tonumber(ends) < now then return {{'ENDED'}} end",
         "",
         f"{_REGISTER} -k free_after_the_pause and redis",
+    ),
+    Mutant(
+        "each worker fetches robots.txt for itself",
+        "crawler/engine/politeness/robots_shelf.py",
+        "        if shelf.claim(site) or clock.monotonic() >= until_s:\n",
+        "        if True:\n",
+        f"{_SHELF} -k others_wait",
+    ),
+    Mutant(
+        "an error of robots.txt holds for all workers",
+        "crawler/engine/politeness/robots.py",
+        "return None if answer is None or rules.trouble else _to_share(answer)",
+        "return None if answer is None else _to_share(answer)",
+        f"{_SHELF} -k trouble_is_not_shared",
     ),
 ]

@@ -13,6 +13,7 @@ import math
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from hashlib import blake2b
 from typing import cast
 
 import gevent
@@ -31,6 +32,7 @@ from crawler.engine.http.messages import (
     Identity,
 )
 from crawler.engine.politeness import robots_lines
+from crawler.engine.politeness.robots_shelf import RobotsShelf, Robotstxt, shared
 from crawler.logs import get_logger
 from crawler.settings.crawl import CrawlSettings
 from crawler.supervision import Supervisor
@@ -100,17 +102,27 @@ def agent_of(settings: CrawlSettings) -> str:
 
 def way_of(settings: CrawlSettings, identity: Identity) -> int:
     """A number for the way in which a crawl asks: as whom, by which proxies, whether it checks TLS.
+    It is the same in all processes.
 
     Crawls that ask in the same way share what they learn. If all crawls shared it, a task with a
     proxy of its own could decide what others may fetch.
     """
-    return hash((identity, tuple(settings.proxies), settings.verify_tls))
+    way = repr((identity, tuple(settings.proxies), settings.verify_tls))
+    return int.from_bytes(blake2b(way.encode(errors="backslashreplace"), digest_size=8).digest())
 
 
 class Robots:
     """The robots rules of the sites in use."""
 
-    def __init__(self, fetcher: Downloader, supervisor: Supervisor, clock: Clock) -> None:
+    def __init__(
+        self,
+        fetcher: Downloader,
+        supervisor: Supervisor,
+        clock: Clock,
+        shelf: RobotsShelf | None = None,
+    ) -> None:
+        """`shelf` has the files that other workers have fetched."""
+        self._shelf = shelf
         self._fetcher = fetcher
         self._supervisor = supervisor
         self._clock = clock
@@ -143,9 +155,9 @@ class Robots:
         self._supervisor.spawn(f"robots {origin}", self._learn, site, settings, identity, proxy)
 
     def _learn(self, site: _Site, settings: CrawlSettings, identity: Identity, proxy: str) -> None:
-        rules = Rules(trouble="stopped")
+        rules, kept_s = Rules(trouble="stopped"), KEPT_S
         try:
-            rules = self._read(site[0], settings, identity, proxy)
+            rules, kept_s = self._rules(site, settings, identity, proxy)
             if rules.ignored_bytes or rules.ignored_lines:
                 log.warning(
                     "a robots.txt is too long, and a part of it is ignored",
@@ -158,13 +170,32 @@ class Robots:
             rules = Rules(trouble=EXHAUSTED)
             log.warning("robots.txt was not read", site=site[0], error=str(error))
         finally:
-            self._keep(site, rules)
+            self._keep(site, rules, kept_s)
             for ready in self._asking.pop(site):
                 ready()
 
-    def _keep(self, site: _Site, rules: Rules) -> None:
+    def _rules(
+        self, site: _Site, settings: CrawlSettings, identity: Identity, proxy: str
+    ) -> tuple[Rules, float]:
+        """The rules of a site, and for how long they count."""
+        fetched: list[Rules] = []
+
+        def fetch() -> Robotstxt | None:
+            rules, answer = self._read(site[0], settings, identity, proxy)
+            fetched.append(rules)
+            return None if answer is None or rules.trouble else _to_share(answer)
+
+        if self._shelf is None:
+            fetch()
+            return fetched[0], KEPT_S
+        origin, way = site
+        file = shared(self._shelf, f"{way:016x}:{origin}", fetch, self._clock)
+        if fetched or file is None:
+            return fetched[0], KEPT_S
+        return _read_aside(FetchAnswer(file.status, (), file.body, 0.0)), file.kept_s
+
+    def _keep(self, site: _Site, rules: Rules, kept_s: float) -> None:
         _, old = self._known.get(site, (0.0, rules))
-        kept_s = KEPT_S
         if rules.trouble:
             kept_s = TROUBLE_KEPT_S if old.trouble else OLD_KEPT_S
             rules = rules if old.trouble else old
@@ -173,20 +204,23 @@ class Robots:
         while len(self._known) > MAX_SITES:
             self._known.popitem(last=False)
 
-    def _read(self, origin: str, settings: CrawlSettings, identity: Identity, proxy: str) -> Rules:
+    def _read(
+        self, origin: str, settings: CrawlSettings, identity: Identity, proxy: str
+    ) -> tuple[Rules, FetchAnswer | None]:
+        """The rules of a site, and the answer that has them; None if there was none."""
         url = f"{origin}/robots.txt"
         for _ in range(MAX_HOPS + 1):
             try:
                 answer = self._fetcher.fetch(_call(url, settings, identity, proxy))
             except FetchError as error:
-                return Rules(trouble=error.reason, unreachable=error.unreachable)
+                return Rules(trouble=error.reason, unreachable=error.unreachable), None
             target = redirect(url, answer)
             if target is None:
-                return self._with_pause(_read_aside(answer), answer)
+                return self._with_pause(_read_aside(answer), answer), answer
             if not urls.shares_secrets(url, target):
                 identity = identity.elsewhere()
             url = target
-        return Rules()
+        return Rules(), None
 
     def _with_pause(self, rules: Rules, answer: FetchAnswer) -> Rules:
         """The rules, with the pause that the site asks for: by 429, or by 503 and Retry-After."""
@@ -245,6 +279,11 @@ def redirect(url: str, answer: FetchAnswer) -> str | None:
     except ValueError:
         return None
     return target if urls.is_web(target) else None
+
+
+def _to_share(answer: FetchAnswer) -> Robotstxt:
+    """What other workers need of an answer: one byte more than counts tells that it was longer."""
+    return Robotstxt(answer.status, answer.body[: MAX_BYTES + 1], KEPT_S)
 
 
 def _read_aside(answer: FetchAnswer) -> Rules:

@@ -11,7 +11,8 @@ from crawler.engine.frontier import redis_functions
 from crawler.engine.frontier.redis_server import Access, RedisServer
 from crawler.engine.frontier.redis_states import RedisStates
 from crawler.engine.politeness import redis_host_register
-from crawler.engine.politeness.host_register import HostRegister
+from crawler.engine.politeness.robots_shelf import RedisRobotsShelf
+from crawler.engine.politeness.sharing import SharedHosts
 from crawler.node.worker.shared_states import SharedStates
 from crawler.settings import redis_url
 from crawler.settings.sections import Settings
@@ -22,9 +23,7 @@ class Sharing:
     """Each part is None if the settings name no Redis."""
 
     states: SharedStates | None = None
-    register: HostRegister | None = None
-    name: str = ""
-    """Tells this process from all others."""
+    hosts: SharedHosts | None = None
 
     @classmethod
     def of(cls, settings: Settings, clock: Clock) -> Sharing:
@@ -44,4 +43,5 @@ class Sharing:
         states.check()
         slots = redis_host_register.SLOTS if url.kind == "+cluster" else 1
         register = redis_host_register.RedisHostRegister(server, slots=slots)
-        return cls(SharedStates(states, clock), register, uuid4().hex)
+        hosts = SharedHosts(register, RedisRobotsShelf(server), uuid4().hex)
+        return cls(SharedStates(states, clock), hosts)
