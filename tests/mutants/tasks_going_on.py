@@ -69,7 +69,14 @@ MUTANTS = [
     Mutant(
         "a lost lease waits for a run that ends in order",
         "crawler/node/worker/runs.py",
+        "        for run in [*self.all(), *self._ending]:\n"
+        "            run.break_off()\n"
+        "        now_s = self._clock.monotonic()\n"
+        "        self._ending = {run: (greenlet, now_s) for run, (greenlet, _) in"
+        " self._ending.items()}\n"
         "        _end(self._greenlets(), STOP_S)\n",
+        "        for run in self.all():\n"
+        "            run.break_off()\n"
         "        _end(_begun(self._runs.values()), STOP_S)\n",
         f"{_RUNS} -k lost_lease",
     ),
