@@ -10,6 +10,7 @@ from gevent import monkey
 
 from crawler import Spider
 from crawler.clock import SystemClock
+from crawler.engine.crawl.crawl import FINISH_S
 from crawler.engine.items.sinks.factory import Sinks
 from crawler.engine.items.sinks.json_lines import JsonLines
 from crawler.model.records import Resource, Spec, State
@@ -201,7 +202,8 @@ def test_a_lost_lease_stops_a_run_that_ends_in_order_too(machine):
     """It waits for an answer that takes long, and holds up nobody."""
     runs = machine.worker()
     slow = machine.site.url("/slow?s=20")
-    runs.start(machine.resource(1, start_urls=[slow, machine.site.url("/tree/0")]))
+    urls = [slow, machine.site.url("/tree/0")]
+    runs.start(machine.resource(1, urls, timeout_s=60.0))
     machine.until(PAGES // 3)
     began_s = time.monotonic()
     runs.stop(["task"])
@@ -211,10 +213,8 @@ def test_a_lost_lease_stops_a_run_that_ends_in_order_too(machine):
     before = machine.asked()
     runs.stop_all()
     assert time.monotonic() - began_s < 3.0
-    eventually(lambda: not runs.tend())
-    kept = machine.states[0].open(
-        machine.resource(2, start_urls=[slow, machine.site.url("/tree/0")])
-    )
+    eventually(lambda: not runs.tend(), within_s=FINISH_S / 2)
+    kept = machine.states[0].open(machine.resource(2, urls))
     kept.store.close()
     assert kept.found.waiting > 0
     assert machine.asked() == before
@@ -275,7 +275,7 @@ def test_the_next_run_waits_until_the_last_items_of_a_run_that_was_cut_off_are_w
 def test_a_run_that_takes_too_long_to_end_is_cut_off(machine, monkeypatch):
     monkeypatch.setattr(runs_module, "END_S", 0.2)
     runs = machine.worker()
-    runs.start(machine.resource(1, start_urls=[machine.site.url("/slow?s=20")]))
+    runs.start(machine.resource(1, [machine.site.url("/slow?s=20")], timeout_s=60.0))
     machine.until(1)
     runs.stop(["task"])
     assert runs.tend()
