@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,9 +14,12 @@ from crawler.devtools.going_on import dropped, found, left
 from crawler.engine.crawl.crawl import Crawl
 from crawler.engine.crawl.resume import Kept, open_store
 from crawler.engine.frontier.sqlite_store import SqliteStore
-from crawler.engine.frontier.store import StoreDamaged, StoreFailed
+from crawler.engine.frontier.store import Store, StoreDamaged, StoreFailed
 from crawler.engine.items.sinks.targets import STANDARD_OUTPUT, lasting
+from crawler.errors import ConfigError
 from crawler.model.records import Spec
+from crawler.settings import forms, redis_url
+from crawler.settings.config import variable
 
 SCRAPYS = "JOBDIR"
 """Scrapy's setting for the folder."""
@@ -63,7 +67,7 @@ def opened(
         refuse_alone(anew, drop_missing)
         yield None
         return
-    store = SqliteStore(Path(folder))
+    store = store_at(folder, spec)
     drop = _tell_dropped if anew else None
     places = [lasting(place) for place in outputs]
     try:
@@ -84,6 +88,27 @@ def opened(
         raise
     finally:
         store.close()
+
+
+def store_at(place: str, spec: Spec) -> Store:
+    """The store in a folder, or in the Redis of a URL. Raises Unusable."""
+    if not place.startswith(("redis:", "rediss:", "redis+", "rediss+")):
+        return SqliteStore(Path(place))
+    from crawler.engine.frontier.redis_states import RedisStates  # most keep nothing there
+    from crawler.settings.sections import FrontierSettings
+
+    if not redis_url.is_redis_url(place):
+        shown = forms.without_login(place)
+        raise options.Unusable(
+            f"--resume: {shown!r} given; {redis_url.ALLOWED} or a folder is allowed"
+        )
+    password = os.environ.get(variable("frontier", "password"), "")
+    states = RedisStates.of(FrontierSettings(url=place, password=password))
+    try:
+        states.check()
+    except ConfigError as error:
+        raise options.Unusable(str(error).replace("frontier.url", "--resume", 1)) from error
+    return states(f"runspider/{spec.spider_name}")
 
 
 def tell_end(crawl: Crawl, kept: Kept | None) -> None:

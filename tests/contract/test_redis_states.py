@@ -1,20 +1,23 @@
 """All crawls in one Redis: listed and removed, and the server looked at before a worker begins."""
 
 import json
+import re
 import time
 from array import array
 
 import pytest
 
 from crawler.engine.frontier import redis_check
+from crawler.engine.frontier.redis_run import keys_of
 from crawler.engine.frontier.redis_server import Access, RedisServer
 from crawler.engine.frontier.redis_states import RedisStates
-from crawler.engine.frontier.store import Step, StoreInUse, Waiting
+from crawler.engine.frontier.store import Step, StoreDamaged, StoreInUse, Waiting
 from crawler.errors import ConfigError
 from crawler.local.ports import free_ports
 from crawler.settings.redis_url import parsed
 from crawler.settings.sections import FrontierSettings
 from tests.redis_servers import Redis
+from tests.source import ROOT
 
 
 @pytest.fixture
@@ -150,3 +153,34 @@ def test_a_server_that_does_not_answer_is_only_logged(caplog):
     redis_check.check(server)
     server.close()
     assert "does not answer yet" in caplog.text
+
+
+def test_the_rights_that_the_documentation_names_are_enough(redis_with):
+    redis = redis_with()
+    text = (ROOT / "docs" / "crawling-on.md").read_text()
+    rights = re.findall(r"[+][a-z|&]+", text.partition("or at least")[2].partition("\n\n")[0])
+    with redis.client() as client:
+        client.execute_command("ACL", "SETUSER", "me", "on", ">pass", "~crawler:*", *rights)
+    states = RedisStates.of(FrontierSettings(url=redis.url.replace("//", "//me:pass@")))
+    states.check()
+    for is_clean in (True, False):
+        store = states("task")
+        store.open()
+        store.sending(1)
+        store.write(Step(added=[waiting(0)], marks=array("Q", [1]), state={"a": "1"}))
+        store.write(Step(changed=[waiting(0)], starts=array("Q", [1]), rests={}))
+        store.lease(10)
+        store.tally(len)
+        store.close(is_clean)
+    with redis.client() as client:
+        client.delete(keys_of("task")["rows"], keys_of("task")["live"])
+        client.hset(keys_of("task")["run"], "sizes", "[1, 0]")
+    with pytest.raises(StoreDamaged):
+        states("task").open()
+    store = states("task")
+    store.open()
+    store.write(Step(added=[waiting(0)], ended=[0]))
+    store.close()
+    assert [each.name for each in states.all()] == ["task"]
+    states.clear("task")
+    states.close()

@@ -521,3 +521,36 @@ def test_a_task_whose_callback_is_gone_keeps_its_state(folder, site):
         assert "two: not begun; the same command goes on with kept" in done.stderr
     assert run_tasks(folder, "--drop-missing").returncode == 0
     assert not (folder / "kept").exists()
+
+
+def test_after_kill_9_nothing_is_lost_with_the_state_in_redis(folder, site, shared_redis):
+    kept = ("--resume", shared_redis.url)
+    cut_off(folder, site, MANY // 2, "-o", "items.jsonl", file="forest.py", kept=kept)
+    status, _, err = ended(start(folder, "-o", "items.jsonl", file="forest.py", kept=kept))
+    assert status == 0, err
+    assert re.search(r"going on with redis://127\.0\.0\.1:\d+/0 \(runspider/tree\): \d+ pages", err)
+    assert "what redis://" in err
+    assert pages_of(read(folder, "jsonl")) == list(range(MANY))
+    assert len(asked_twice(site)) <= BATCH
+    with shared_redis.client() as client:
+        assert not client.keys("*runspider*"), "nothing is left of a crawl that is done"
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        (
+            "redis://me:open-sesame@h:x",
+            "--resume: 'redis://***@h:x' given; redis://[user[:password]@]host:port/db",
+        ),
+        ("redis://me:open-sesame@127.0.0.1:{port}", "look at the user and the password"),
+    ],
+)
+def test_a_redis_that_cannot_be_used_is_refused_before_anything_is_fetched(
+    folder, site, shared_redis, url, told
+):
+    status, _, err = here(folder, kept=("--resume", url.format(port=shared_redis.port)))
+    assert status == 2
+    assert told in err
+    assert "open-sesame" not in err
+    assert not site.hits

@@ -8,7 +8,6 @@ when the first store asks, because most crawls keep nothing in Redis.
 from __future__ import annotations
 
 import math
-import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -65,13 +64,9 @@ class Access:
             "password": self.url.password or self.password or None,
         }
         if self.url.is_tls:
-            given |= {"ssl": True, "ssl_ca_certs": self.ca or _system_ca()}
+            given |= {"ssl": True, "ssl_ca_certs": self.ca or None}
             given |= {"ssl_certfile": self.cert or None, "ssl_keyfile": self.key or None}
         return given
-
-
-def _system_ca() -> str | None:
-    return ssl.get_default_verify_paths().cafile
 
 
 class RedisServer:
