@@ -291,3 +291,23 @@ def test_a_large_state_holds_the_hub_for_moments_only(place):
     looking.kill()
     store.close()
     assert max(late_s) < 0.05
+
+
+def test_a_run_whose_last_call_was_cut_off_lets_go_all_the_same(place, monkeypatch):
+    store, later = place.again(), place.again()
+    store.open(1)
+    call = place.server.call
+
+    def cut_off(*args, **options):
+        call(*args, **options)
+        raise gevent.GreenletExit
+
+    with monkeypatch.context() as patched:
+        patched.setattr(place.server, "call", cut_off)
+        with pytest.raises(gevent.GreenletExit):
+            store.write(Step(added=[waiting(0)]))  # Redis has taken it
+    store.close()
+    began_s = time.monotonic()
+    assert later.open(2, patience_s=60.0).waiting == 1
+    assert time.monotonic() - began_s < redis_run.HOLD_S / 2
+    later.close()

@@ -136,6 +136,7 @@ ETCD = [f"coordination/etcd/{part}.py" for part in ("store", "connection", "logi
         ("snowflake", "coordination/snowflake.py"),
         ("msgspec", "coordination/codec.py"),
         ("re2", "settings/patterns.py"),
+        ("redis", "engine/frontier/redis_server.py"),
         ("click", " ".join(f"cli/{part}.py" for part in CLI)),
     ],
 )

@@ -65,14 +65,13 @@ local function write(keys, args)
   local number = tonumber(args[3])
   local refusal, last = fault(keys, args[1], args[2], number - 1)
   if refusal then return refusal end
-  if number <= last then return {'DONE', now()} end
-  local at = 5
+  local at = number > last and 5 or #args + 1 -- what has come before is not carried out again
   while at <= #args do
     local count = tonumber(args[at + 2])
     redis.call(args[at], keys[tonumber(args[at + 1])], unpack(args, at + 3, at + 2 + count))
     at = at + 3 + count
   end
-  redis.call('HSET', keys[RUN], 'number', number, 'used_s', now())
+  redis.call('HSET', keys[RUN], 'number', math.max(number, last), 'used_s', now())
   hold(keys[HOLD], args[2], args[4])
   return {'DONE', now()}
 end

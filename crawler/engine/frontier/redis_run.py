@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import quote
 from uuid import uuid4
 
+import gevent
 from gevent.lock import RLock
 
 from crawler.engine.frontier import redis_functions as functions
@@ -72,7 +73,7 @@ class RedisRun:
                 raise StaleRun(f"{self.place}: epoch {epoch} is over; the last one is {values[0]}")
             if pause_s == _FIRST_WAIT_S:
                 log.info("another run of the crawl goes on; waiting for its end", place=self.place)
-            time.sleep(max(0.0, min(pause_s, values[0] / 1000, until_s - time.monotonic())))
+            gevent.sleep(max(0.0, min(pause_s, values[0] / 1000, until_s - time.monotonic())))
             pause_s = min(2 * pause_s, _LONGEST_WAIT_S)
 
     def end(self) -> None:

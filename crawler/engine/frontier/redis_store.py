@@ -14,12 +14,12 @@ the crawl; the run ends, and another one goes on from there.
 from __future__ import annotations
 
 import json
-import time
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
+import gevent
 from gevent.event import Event
 
 from crawler.clock import give_turn
@@ -284,7 +284,7 @@ class RedisStore:
         """Say again and again that the run goes on, and what it has sent."""
         while self._run.goes_on:
             if self._news.wait(BEAT_S):
-                time.sleep(ASKED_S)
+                gevent.sleep(ASKED_S)
             with self._run.calling:
                 self._beat()
 
