@@ -43,7 +43,7 @@ class InRedis:
         self._name, self._clock = uuid4().hex, clock
 
     def again(self):
-        return RedisStore(self.server, self._name, self._clock.monotonic)
+        return RedisStore(self.server, self._name, self._clock.monotonic, self._clock)
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ from typing import Any
 from urllib.parse import quote
 from uuid import uuid4
 
-import gevent
 from gevent.lock import RLock
 
+from crawler.clock import Clock, SystemClock
 from crawler.engine.frontier import redis_functions as functions
 from crawler.engine.frontier.redis_server import RedisServer
 from crawler.engine.frontier.store import StaleRun, StoreDamaged, StoreFailed, StoreLost
@@ -35,8 +35,14 @@ class RedisRun:
     """One run at a time, which may change the crawl. Its calls have numbers, so each is carried out
     once, in order, or none is any more."""
 
-    def __init__(self, server: RedisServer, name: str, now_s: Callable[[], float] | None) -> None:
-        """`now_s` replaces the clock of the server."""
+    def __init__(
+        self,
+        server: RedisServer,
+        name: str,
+        now_s: Callable[[], float] | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        """`now_s` replaces the clock of the server. `clock` is for waiting."""
         self.place = f"{server.place} ({name})"
         self.calling = RLock()
         """Held by the greenlet that asks."""
@@ -49,6 +55,7 @@ class RedisRun:
         self._server = server
         self._keys = keys_of(name)
         self._clock_s = now_s
+        self._clock = clock or SystemClock()
         self._ahead_s = 0.0
         """How far the clock of the server is ahead of the monotonic one."""
         self._token = ""
@@ -60,9 +67,9 @@ class RedisRun:
         Raises StaleRun and StoreFailed.
         """
         before, self._token = self._token, uuid4().hex
-        until_s, pause_s = time.monotonic() + patience_s, _FIRST_WAIT_S
+        until_s, pause_s = self._clock.monotonic() + patience_s, _FIRST_WAIT_S
         while True:
-            takes_over = int(time.monotonic() >= until_s)
+            takes_over = int(self._clock.monotonic() >= until_s)
             asked = ("" if epoch is None else epoch, self._token, before, _ms(HOLD_S), takes_over)
             told, *values = self._server.call(functions.OPEN, self._all_keys, *asked)
             if told == b"OPEN":
@@ -73,7 +80,8 @@ class RedisRun:
                 raise StaleRun(f"{self.place}: epoch {epoch} is over; the last one is {values[0]}")
             if pause_s == _FIRST_WAIT_S:
                 log.info("another run of the crawl goes on; waiting for its end", place=self.place)
-            gevent.sleep(max(0.0, min(pause_s, values[0] / 1000, until_s - time.monotonic())))
+            left_s = until_s - self._clock.monotonic()
+            self._clock.sleep(max(0.0, min(pause_s, values[0] / 1000, left_s)))
             pause_s = min(2 * pause_s, _LONGEST_WAIT_S)
 
     def end(self) -> None:

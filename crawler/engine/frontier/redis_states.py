@@ -83,7 +83,7 @@ class RedisStates:
         """Forget a crawl. Raises StoreInUse while a run goes on."""
         if self._server.ask("EXISTS", keys_of(name)["hold"]):
             raise StoreInUse(f"{self._server.place} ({name}) is in use by a run; stop it first")
-        run = RedisRun(self._server, name, None)
+        run = RedisRun(self._server, name)
         run.begin(None, 0.0)
         run.clear()
 

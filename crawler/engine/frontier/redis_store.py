@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 import gevent
 from gevent.event import Event
 
-from crawler.clock import give_turn
+from crawler.clock import Clock, give_turn
 from crawler.engine.frontier.redis_commands import Commands
 from crawler.engine.frontier.redis_requests import RedisRequests
 from crawler.engine.frontier.redis_run import RedisRun
@@ -58,10 +58,15 @@ class RedisStore:
     """Keeps the state of one crawl in Redis."""
 
     def __init__(
-        self, server: RedisServer, name: str, now_s: Callable[[], float] | None = None
+        self,
+        server: RedisServer,
+        name: str,
+        now_s: Callable[[], float] | None = None,
+        clock: Clock | None = None,
     ) -> None:
-        """`name` tells the crawl from others. `now_s` replaces the clock of the server."""
-        self._run = RedisRun(server, name, now_s)
+        """`name` tells the crawl from others. `now_s` replaces the clock of the server. `clock` is
+        for the wait for another run."""
+        self._run = RedisRun(server, name, now_s, clock)
         self.place = self._run.place
         self._supervisor = Supervisor("frontier")
         self._news = Event()
