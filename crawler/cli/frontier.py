@@ -1,4 +1,4 @@
-"""Commands about the states of tasks that workers keep on this machine."""
+"""Commands about the states of tasks that workers keep: on this machine, or in their Redis."""
 
 from __future__ import annotations
 
@@ -9,22 +9,23 @@ from pathlib import Path
 
 import click
 
-from crawler.cli.base import CONFIG, FAILED, commands, show_table
-from crawler.engine.frontier import sqlite_files
+from crawler.cli.base import CONFIG, FAILED, Unusable, commands, show_table
 from crawler.engine.frontier.store import StoreFailed, StoreInUse
-from crawler.node.worker.kept import KeptState, kept_states, named
+from crawler.node.worker.kept import KeptInFolder, KeptInRedis, KeptPlace, KeptState, named
 from crawler.plural import counted
 from crawler.settings import config
 from crawler.terminal import report, tables
 
 FOLDER = click.option(
-    "--folder", metavar="FOLDER", help="Folder of the states. The default is frontier.folder."
+    "--folder",
+    metavar="FOLDER",
+    help="Folder of the states. The default is frontier.url if it is set, or else frontier.folder.",
 )
 
 
 @commands.group()
 def frontier() -> None:
-    """Look at what workers keep of their tasks on this machine, or remove it."""
+    """Look at what workers keep of their tasks, on this machine or in Redis, or remove it."""
 
 
 @frontier.command("list")
@@ -33,7 +34,7 @@ def frontier() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object for each state.")
 def list_(file: str | None, folder: str | None, as_json: bool) -> None:
     """List the states: whose they are, what is left, and whether a process uses them."""
-    states = list(kept_states(_folder(file, folder)))
+    states = _kept(_place(file, folder))
     if as_json:
         for each in states:
             click.echo(json.dumps(dataclasses.asdict(each), default=str))
@@ -51,19 +52,19 @@ def clear(file: str | None, folder: str | None, tasks: tuple[str, ...]) -> int:
 
     A state that a process uses stays.
     """
-    place = _folder(file, folder)
-    states = list(kept_states(place))
+    place = _place(file, folder)
+    states = _kept(place)
     unknown = [task for task in tasks if not named(states, (task,))]
     for task in unknown:
-        click.echo(f"crawler: nothing is kept of task {task!r} in {place}", err=True)
-    left = [each for each in named(states, tasks) if not _cleared(each)]
+        click.echo(f"crawler: nothing is kept of task {task!r} in {place.name}", err=True)
+    left = [each for each in named(states, tasks) if not _cleared(place, each)]
     return FAILED if unknown or left else 0
 
 
-def _cleared(state: KeptState) -> bool:
+def _cleared(place: KeptPlace, state: KeptState) -> bool:
     name = f"{state.task} ({state.id}-{state.began})"
     try:
-        sqlite_files.discard(state.folder)
+        place.remove(state)
     except StoreInUse:
         click.echo(
             f"crawler: {name} is in use by a process; stop its worker, or delete the task, and try"
@@ -79,11 +80,20 @@ def _cleared(state: KeptState) -> bool:
     return True
 
 
-def _folder(file: str | None, folder: str | None) -> Path:
+def _place(file: str | None, folder: str | None) -> KeptPlace:
     if folder is not None:
-        return Path(folder)
+        return KeptInFolder(Path(folder))
     settings = config.load(file, os.environ)
-    return Path(settings.folder, settings.frontier.folder)
+    if settings.frontier.url:
+        return KeptInRedis(settings.frontier, settings.folder)
+    return KeptInFolder(Path(settings.folder, settings.frontier.folder))
+
+
+def _kept(place: KeptPlace) -> list[KeptState]:
+    try:
+        return place.all()
+    except StoreFailed as error:
+        raise Unusable(str(error)) from error
 
 
 def _row(state: KeptState) -> tuple[object, ...]:

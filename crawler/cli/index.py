@@ -50,7 +50,7 @@ INDEX: Mapping[str, Source] = {
     "frontier": Source(
         "frontier",
         patch,
-        "Look at what workers keep of their tasks on this machine, or remove it.",
+        "Look at what workers keep of their tasks, on this machine or in Redis, or remove it.",
     ),
     "items": Source("items", patch, "Write the items of TASK, over all runs of its last crawl."),
     "master": Source(

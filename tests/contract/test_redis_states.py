@@ -6,14 +6,20 @@ import time
 from array import array
 
 import pytest
+from click.testing import CliRunner
 
+from crawler.cli.base import Unusable, commands
 from crawler.engine.frontier import redis_check
 from crawler.engine.frontier.redis_run import keys_of
 from crawler.engine.frontier.redis_server import Access, RedisServer
 from crawler.engine.frontier.redis_states import RedisStates
 from crawler.engine.frontier.store import Step, StoreDamaged, StoreInUse, Waiting
+from crawler.engine.politeness import redis_host_register
+from crawler.engine.politeness.host_register import Return, Told, Want
+from crawler.engine.politeness.robots_shelf import RedisRobotsShelf, Robotstxt
 from crawler.errors import ConfigError
 from crawler.local.ports import free_ports
+from crawler.node.worker import kept
 from crawler.settings.redis_url import parsed
 from crawler.settings.sections import FrontierSettings
 from tests.redis_servers import Redis
@@ -55,6 +61,44 @@ def test_what_is_kept_is_listed_by_name(states):
     for name in ("list/a", "list/b {x}", "other"):
         states.clear(name)
         assert not states.all(name)
+
+
+def called(*arguments, url):
+    done = CliRunner().invoke(
+        commands, ["frontier", *arguments], standalone_mode=False, env={"CRAWLER_FRONTIER_URL": url}
+    )
+    return done.return_value or 0, done.output
+
+
+def test_the_command_lists_and_removes_what_all_workers_keep(states, shared_redis):
+    store = states("toys & more/77")
+    store.open(3)
+    store.write(Step(added=[waiting(0)], state={"counters": json.dumps({"pages": 12})}))
+    status, said = called("list", "--json", url=shared_redis.url)
+    [told] = [each for each in map(json.loads, said.splitlines()) if each["id"] == "77"]
+    assert status == 0
+    assert (told["task"], told["pages"], told["to_go"]) == ("toys & more", 12, 1)
+    status, said = called("clear", "toys & more", url=shared_redis.url)
+    assert status == 1
+    assert "toys & more (77-3) is in use by a process" in said
+    store.close()
+    status, said = called("clear", "toys & more", url=shared_redis.url)
+    assert status == 0
+    assert "toys & more (77-3) is removed: 12 pages done" in said
+    assert not states.all("toys & more")
+
+
+def test_the_command_says_that_redis_does_not_answer(monkeypatch):
+    monkeypatch.setattr(kept, "ASK_S", 0.0)
+    [port] = free_ports(1)
+    with pytest.raises(Unusable, match=rf"redis://127.0.0.1:{port}/0 has not answered"):
+        CliRunner().invoke(
+            commands,
+            ["frontier", "list"],
+            standalone_mode=False,
+            catch_exceptions=False,
+            env={"CRAWLER_FRONTIER_URL": f"redis://127.0.0.1:{port}/0"},
+        )
 
 
 def info(**changed):
@@ -184,3 +228,17 @@ def test_the_rights_that_the_documentation_names_are_enough(redis_with):
     assert [each.name for each in states.all()] == ["task"]
     states.clear("task")
     states.close()
+    url = parsed(redis.url.replace("//", "//me:pass@"))
+    server = RedisServer(Access(url), libraries=[redis_host_register.CODE])
+    register = redis_host_register.RedisHostRegister(server)
+    register.tell("a", Told(wants=[Want("h", 1.0), Want("i", 1.0)]))
+    register.tell("b", Told(wants=[Want("h", 1.0)]))
+    register.tell("a", Told(returns=[Return("h", 0.0)], holds=[Want("i", 2.0)]))
+    assert register.tell("b", Told(leaves=["i"])).granted
+    shelf = RedisRobotsShelf(server)
+    assert shelf.claim("site")
+    shelf.put("site", Robotstxt(200, b"x", 60.0))
+    assert shelf.get("site")
+    shelf.give_up("site")
+    assert shelf.claim("site")
+    server.close()

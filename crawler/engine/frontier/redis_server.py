@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 from gevent import get_hub
@@ -19,7 +20,8 @@ from crawler.clock import Backoff, Clock, SystemClock
 from crawler.engine.frontier import redis_functions
 from crawler.engine.frontier.store import StoreFailed
 from crawler.logs import get_logger
-from crawler.settings import redis_url
+from crawler.settings import redis_url, tls_files
+from crawler.settings.sections import FrontierSettings
 
 log = get_logger(__name__)
 
@@ -53,6 +55,14 @@ class Access:
     ca: str = ""
     cert: str = ""
     key: str = ""
+
+    @classmethod
+    def of(cls, settings: FrontierSettings, folder: str) -> Access:
+        """What the settings say. Relative paths start at the folder. Raises ConfigError."""
+        url = redis_url.parsed(settings.url)
+        tls_files.check("frontier", settings, folder)
+        files = (settings.ca, settings.cert, settings.key)
+        return cls(url, settings.password, *(file and str(Path(folder, file)) for file in files))
 
     def options(self) -> dict[str, Any]:
         """What the library takes for each connection."""

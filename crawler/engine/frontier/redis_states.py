@@ -6,17 +6,15 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
 from crawler.clock import give_turn
 from crawler.engine.frontier import redis_check
 from crawler.engine.frontier.redis_run import PREFIX, RedisRun, keys_of
-from crawler.engine.frontier.redis_server import Access, RedisServer
+from crawler.engine.frontier.redis_server import WAIT_S, Access, RedisServer
 from crawler.engine.frontier.redis_store import RedisStore
 from crawler.engine.frontier.store import StoreInUse
-from crawler.settings import redis_url, tls_files
 from crawler.settings.sections import FrontierSettings
 
 SCANNED_AT_ONCE = 1000
@@ -47,18 +45,15 @@ class RedisStates:
         self._server = server
 
     @classmethod
-    def of(cls, settings: FrontierSettings, folder: str = ".") -> RedisStates:
+    def of(
+        cls, settings: FrontierSettings, folder: str = ".", wait_s: float = WAIT_S
+    ) -> RedisStates:
         """The states in the Redis of the settings. Nothing connects before it is used.
 
-        Relative paths start at the folder. Raises ConfigError.
+        Relative paths start at the folder. `wait_s` is how long a call waits for Redis. Raises
+        ConfigError.
         """
-        url = redis_url.parsed(settings.url)
-        tls_files.check("frontier", settings, folder)
-        files = (
-            str(Path(folder, file)) if file else ""
-            for file in (settings.ca, settings.cert, settings.key)
-        )
-        return cls(RedisServer(Access(url, settings.password, *files)))
+        return cls(RedisServer(Access.of(settings, folder), wait_s))
 
     def __call__(self, name: str) -> RedisStore:
         """The store of a crawl. The same name means the same crawl, on any machine."""

@@ -1,4 +1,4 @@
-"""What lies in the folder of states, for people: whose it is, how much is left, and who uses it."""
+"""What is kept of tasks, for people: whose it is, how much is left, and who uses it."""
 
 from __future__ import annotations
 
@@ -8,25 +8,35 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 from urllib.parse import unquote
 
 from crawler.engine.crawl.resume import COUNTERS
+from crawler.engine.frontier import sqlite_files
+from crawler.engine.frontier.redis_states import KeptState as InRedis
+from crawler.engine.frontier.redis_states import RedisStates
 from crawler.engine.frontier.sqlite_files import NAME
 from crawler.engine.frontier.sqlite_journal import glance
 from crawler.engine.frontier.store import StoreFailed, StoreInUse
 from crawler.items.names import folder_name
 from crawler.node.worker.states import last_used_s
+from crawler.settings import redis_url
+from crawler.settings.sections import FrontierSettings
+
+ASK_S = 3.0
+"""The seconds for which a person waits for a Redis that does not answer."""
 
 
 @dataclass(frozen=True)
 class KeptState:
     """The state of one crawl."""
 
-    folder: Path
+    place: str
+    """Its folder, or its name in Redis."""
     task: str
     id: str
     began: int
-    """The epoch of the run that began it."""
+    """The epoch of the run that began it; in Redis, of the last one."""
     bytes: int
     used_s: float
     """Seconds since a run used it last."""
@@ -39,6 +49,61 @@ class KeptState:
     """Why it cannot be read, if it is not in use."""
 
 
+class KeptPlace(Protocol):
+    """Where states are kept."""
+
+    name: str
+    """Where that is, for people."""
+
+    def all(self) -> list[KeptState]:
+        """What is kept, by task. A state in use cannot always be looked into."""
+        ...
+
+    def remove(self, state: KeptState) -> None:
+        """Remove a state. Raises StoreInUse, and StoreFailed."""
+        ...
+
+
+class KeptInFolder:
+    """The states in a folder of this machine."""
+
+    def __init__(self, folder: Path) -> None:
+        self.name = str(folder)
+        self._folder = folder
+
+    def all(self) -> list[KeptState]:
+        """What is kept, by task."""
+        return list(kept_states(self._folder))
+
+    def remove(self, state: KeptState) -> None:
+        """Remove a state."""
+        sqlite_files.discard(Path(state.place))
+
+
+class KeptInRedis:
+    """The states of all workers, in their Redis."""
+
+    def __init__(self, settings: FrontierSettings, folder: str) -> None:
+        """Relative paths of the settings start at the folder. Raises ConfigError."""
+        self._states = RedisStates.of(settings, folder, ASK_S)
+        self.name = str(redis_url.parsed(settings.url))
+
+    def all(self) -> list[KeptState]:
+        """What is kept, by task. Raises StoreFailed."""
+        return [_told(each) for each in self._states.all()]
+
+    def remove(self, state: KeptState) -> None:
+        """Remove a state."""
+        self._states.clear(state.place)
+
+
+def _told(state: InRedis) -> KeptState:
+    task, _, id = state.name.rpartition("/")
+    pages = state.counters.get("pages", 0)
+    about = (state.name, task, id, state.epoch, state.bytes, state.unused_s, state.is_in_use)
+    return KeptState(*about, pages=pages, to_go=state.waiting)
+
+
 def kept_states(folder: Path, now_s: float | None = None) -> Iterator[KeptState]:
     """What is kept, by task. A state in use cannot be looked into."""
     now_s = time.time() if now_s is None else now_s
@@ -49,13 +114,13 @@ def kept_states(folder: Path, now_s: float | None = None) -> Iterator[KeptState]
 def named(states: list[KeptState], tasks: tuple[str, ...]) -> list[KeptState]:
     """The states of these tasks; all without any name."""
     folders = {folder_name(task) for task in tasks}
-    return [each for each in states if not tasks or each.folder.parent.name in folders]
+    return [each for each in states if not tasks or folder_name(each.task) in folders]
 
 
 def _seen(folder: Path, now_s: float) -> KeptState:
     id, _, began = folder.name.rpartition("-")
     used_s = last_used_s(folder)
-    about = (folder, unquote(folder.parent.name), id, int(began) if began.isdecimal() else 0)
+    about = (str(folder), unquote(folder.parent.name), id, int(began) if began.isdecimal() else 0)
     size = sum(path.stat().st_size for path in folder.iterdir())
     ago_s = max(0.0, now_s - used_s)
     times = {path: path.stat().st_mtime for path in folder.iterdir()}

@@ -14,7 +14,6 @@ from crawler.engine.politeness import redis_host_register
 from crawler.engine.politeness.robots_shelf import RedisRobotsShelf
 from crawler.engine.politeness.sharing import SharedHosts
 from crawler.node.worker.shared_states import SharedStates
-from crawler.settings import redis_url
 from crawler.settings.sections import Settings
 
 
@@ -35,13 +34,12 @@ class Sharing:
         given = settings.frontier
         if not given.url:
             return cls()
-        url = redis_url.parsed(given.url)
-        access = Access(url, given.password, given.ca, given.cert, given.key)
+        access = Access.of(given, settings.folder)
         libraries = (redis_functions.CODE, redis_host_register.CODE)
         server = RedisServer(access, math.inf, clock, libraries)
         states = RedisStates(server)
         states.check()
-        slots = redis_host_register.SLOTS if url.kind == "+cluster" else 1
+        slots = redis_host_register.SLOTS if access.url.kind == "+cluster" else 1
         register = redis_host_register.RedisHostRegister(server, slots=slots)
         hosts = SharedHosts(register, RedisRobotsShelf(server), uuid4().hex)
         return cls(SharedStates(states, clock), hosts)
