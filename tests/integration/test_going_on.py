@@ -77,7 +77,8 @@ class Machine:
         eventually(lambda: self.asked().total() >= pages)
 
     def files(self):
-        return sorted(path.name for path in (self.folder / "items" / "task").iterdir())
+        names = [path.name for path in (self.folder / "items" / "task").iterdir()]
+        return sorted(name for name in names if not name.endswith(("-wal", "-shm")))
 
     def runs(self):
         return lines(self.folder / "items" / "task" / ".runs")

@@ -149,8 +149,9 @@ class GoingOn:
         run.execute(self._engine, TaskSink(make, files, store), kept, files)
 
     def _let_go(self, run: Run, kept: Kept, last: LastStore) -> None:
-        """Let go of a store with which no crawl has begun. Others have done so themselves."""
+        """Let go of the store. A crawl that has begun has done so itself, unless it was cut off
+        before; then nobody knows whether the last step holds all that it did."""
         if kept.found.is_new and not run.has_begun:
             last.clear()
         else:
-            last.close(kept.found.is_clean)
+            last.close(kept.found.is_clean and not run.has_begun)
