@@ -210,7 +210,7 @@ class SchedulerSettings:
     rebalance_moves: int = setting(
         0,
         "How many running tasks the leader may move at once to even out the load; 0 means none. A "
-        "crawl that moves to another machine starts from its beginning, unless `frontier.url` is "
+        "crawl that moves to another machine starts from its beginning, unless frontier.url is "
         "set.",
         least=0,
         most=100_000,
