@@ -78,7 +78,7 @@ def test_draining_ends_in_time_and_names_what_stays_and_why(run, monkeypatch):
         "c": [WorkerVerdict("w-1", 0)],
         "d": [],
     }
-    backend = Emptying(left(5), left(4))
+    backend = Emptying(left(4))
     backend.add(Spec("gone"), CALL)
     for name in verdicts:
         backend.add(Spec(name), CALL)
