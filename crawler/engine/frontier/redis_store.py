@@ -139,6 +139,7 @@ class RedisStore:
                     self._say_end(is_clean)
         finally:
             self._run.end()
+            self._requests = RedisRequests(self._fields, self._run.now_s)
 
     def clear(self) -> None:
         """Remove the keys, and end the run."""

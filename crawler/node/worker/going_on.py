@@ -17,8 +17,7 @@ from crawler.logs import get_logger
 from crawler.model.records import Resource
 from crawler.node.worker.item_files import FILES, ItemFiles, NotedSink
 from crawler.node.worker.run import Run
-from crawler.node.worker.shared_states import SharedStates
-from crawler.node.worker.states import States
+from crawler.node.worker.states import TaskStates
 from crawler.settings.crawl import CrawlSettings
 from crawler.supervision import Supervisor, do_all
 
@@ -88,7 +87,7 @@ class GoingOn:
     """Executes runs: each goes on where the one before it was, if its settings allow that."""
 
     def __init__(
-        self, engine: Engine, sinks: Sinks, items: Path, states: States | SharedStates | None
+        self, engine: Engine, sinks: Sinks, items: Path, states: TaskStates | None
     ) -> None:
         """Without `states`, each run begins anew."""
         self._engine = engine
@@ -105,7 +104,7 @@ class GoingOn:
                 self._crawl(run, resource, settings.sinks, None)
                 return
             self._from_state(run, resource, settings.sinks, kept)
-            while run.has_lost_steps and isinstance(self._states, SharedStates):
+            while run.has_lost_steps and self._states is not None:
                 log.warning(
                     "the state has lost its last steps; the crawl goes on from what it has",
                     task=run.name,

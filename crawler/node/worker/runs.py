@@ -23,8 +23,7 @@ from crawler.model.records import Resource
 from crawler.node.worker.going_on import GoingOn
 from crawler.node.worker.reconcile import RunKey
 from crawler.node.worker.run import Run
-from crawler.node.worker.shared_states import SharedStates
-from crawler.node.worker.states import END_S, States
+from crawler.node.worker.states import END_S, TaskStates
 from crawler.supervision import OnEnd, Supervisor
 
 log = get_logger(__name__)
@@ -82,7 +81,7 @@ class Runs:
         clock: Clock,
         on_end: Callable[[], None],
         most: int,
-        states: States | SharedStates | None = None,
+        states: TaskStates | None = None,
     ) -> None:
         """`most` is how many run at once. With `states`, each goes on where the one before was."""
         self._most = most

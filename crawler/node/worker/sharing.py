@@ -14,6 +14,7 @@ from crawler.engine.politeness import redis_host_register
 from crawler.engine.politeness.robots_shelf import RedisRobotsShelf
 from crawler.engine.politeness.sharing import SharedHosts
 from crawler.node.worker.shared_states import SharedStates
+from crawler.node.worker.states import TaskStates
 from crawler.settings.sections import Settings
 
 
@@ -21,7 +22,7 @@ from crawler.settings.sections import Settings
 class Sharing:
     """Each part is None if the settings name no Redis."""
 
-    states: SharedStates | None = None
+    states: TaskStates | None = None
     hosts: SharedHosts | None = None
 
     @classmethod

@@ -13,7 +13,7 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import gevent
 
@@ -47,6 +47,30 @@ TRIES = "tries"
 _CHAIN = re.compile(r"(.+)-([0-9]+)")
 
 
+class TaskStates(Protocol):
+    """Where the states of all tasks are."""
+
+    def open(self, resource: Resource) -> Kept:
+        """Open the state of a task for a run. Raises StoreFailed."""
+        ...
+
+    def again(self, kept: Kept, resource: Resource) -> Kept:
+        """Open a state again, in the same run, that has lost its last steps. Raises StoreFailed."""
+        ...
+
+    def clear(self, resource: Resource, patience_s: float = 0.0) -> bool:
+        """Remove all states of a task that no run uses. Returns whether none is left."""
+        ...
+
+    def drop_unused(self, keep_s: float) -> None:
+        """Remove the states that no run has used for so long."""
+        ...
+
+    def close(self) -> None:
+        """Let go of what they share. The runs have ended."""
+        ...
+
+
 class States:
     """The folder with the states of all tasks."""
 
@@ -69,6 +93,10 @@ class States:
         newest = self._newest(resource)
         kept = None if newest is None else self._taken(newest, resource)
         return self._begun(resource) if kept is None else kept
+
+    def again(self, kept: Kept, resource: Resource) -> Kept:
+        """Open the state of a task again. Files lose no steps, so nobody should ask for that."""
+        return self.open(resource)
 
     def clear(self, resource: Resource, patience_s: float = 0.0) -> bool:
         """Remove all states of a task that no run uses. Returns whether none is left."""

@@ -38,8 +38,7 @@ from crawler.node.worker.past import Past
 from crawler.node.worker.reconcile import RunKey, reconcile
 from crawler.node.worker.run import Run
 from crawler.node.worker.runs import Runs
-from crawler.node.worker.shared_states import SharedStates
-from crawler.node.worker.states import States
+from crawler.node.worker.states import States, TaskStates
 from crawler.settings.sections import Settings
 from crawler.supervision import OnEnd, Supervisor
 
@@ -79,7 +78,7 @@ class Worker:
         clock: Clock,
         peers: Peers | None = None,
         hub: HubWatch | None = None,
-        states: SharedStates | None = None,
+        states: TaskStates | None = None,
     ) -> None:
         """`peers` replaces the gRPC clients of the leader, for tests. `hub` tells which callback
         kept this worker from renewing its lease. `states` are those of all workers; without
@@ -102,7 +101,7 @@ class Worker:
         self._sinks = Sinks(settings.worker.databases)
         most = settings.worker.max_running
         folder = Path(settings.folder, settings.frontier.folder)
-        self._states = States(folder, clock) if states is None else states
+        self._states: TaskStates = States(folder, clock) if states is None else states
         self._runs = Runs(engine, items, self._sinks, clock, self._on_run_end, most, self._states)
         self._elsewhere: set[str] = set()
         """The keys of the tasks that were here and have another owner, or none, by now."""

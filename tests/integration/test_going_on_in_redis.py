@@ -1,0 +1,137 @@
+"""The tasks of workers go on where they were, on another machine too, with their state in Redis."""
+
+from collections import Counter
+
+import pytest
+
+from crawler import Spider
+from crawler.clock import SystemClock
+from crawler.engine.crawl import checkpoints
+from crawler.engine.frontier.redis_states import RedisStates
+from crawler.engine.items.sinks.factory import Sinks
+from crawler.model.records import Resource, Spec, State
+from crawler.node.worker.runs import Runs
+from crawler.node.worker.shared_states import SharedStates
+from crawler.settings.sections import FrontierSettings
+from tests.integration.test_processes_resume import tree
+from tests.redis_servers import Redis
+from tests.site import Site
+from tests.site.crawling import lines, running_engine
+from tests.waiting import eventually
+
+PAGES = 150
+
+
+class Tree(Spider):
+    name = "tree"
+
+    def parse(self, response):
+        yield {"page": int(response.url.rsplit("/", 1)[1])}
+        yield from response.follow_all(css="a")
+
+
+@pytest.fixture
+def site():
+    with Site(pages={"tree": tree(PAGES)}) as site:
+        yield site
+
+
+@pytest.fixture
+def engine():
+    with running_engine(Tree, host_concurrency=2, delay_s=0.002) as engine:
+        yield engine
+
+
+@pytest.fixture
+def redis():
+    server = Redis()
+    server.start()
+    yield server
+    server.remove()
+
+
+class Machine:
+    """A worker with a folder of its own."""
+
+    def __init__(self, engine, redis, folder):
+        self.items = folder / "items"
+        self._sinks = Sinks({})
+        states = RedisStates.of(FrontierSettings(url=redis.url))
+        self.states = SharedStates(states, SystemClock(), patience_s=10.0)
+        self.runs = Runs(
+            engine, self.items, self._sinks, SystemClock(), lambda: None, 10, self.states
+        )
+
+    def stop(self):
+        self.runs.stop_all()
+        self.states.close()
+        self._sinks.close()
+
+    def pages(self):
+        files = [path for path in self.items.rglob("*.jsonl*") if ".cut-" not in path.name]
+        return [item["page"] for path in files for item in lines(path)]
+
+    def run(self):
+        [run] = self.runs.all()
+        return run
+
+
+@pytest.fixture
+def machines(engine, redis, tmp_path):
+    made = [Machine(engine, redis, tmp_path / name) for name in ("a", "b")]
+    yield made
+    for machine in made:
+        machine.stop()
+
+
+def resource(site, epoch, **settings):
+    parameters = {"start_urls": [site.url("/tree/0")], "settings": settings}
+    return Resource(Spec("task", "tree", parameters), id="7", epoch=epoch)
+
+
+def test_a_task_that_moves_to_another_machine_goes_on_there(machines, site):
+    first, second = machines
+    first.runs.start(resource(site, 1))
+    eventually(lambda: len(site.hits) > PAGES // 2)
+    second.runs.start(resource(site, 2))
+    first.runs.stop(["task"])
+    eventually(lambda: second.run().ended)
+    assert second.run().status().state is State.DONE
+    assert second.run().status().counts.pages == PAGES
+    assert sorted(first.pages() + second.pages()) == list(range(PAGES))
+    twice = {url for url, count in Counter(site.paths()).items() if count > 1}
+    assert not twice, "the first ended in order"
+
+
+def test_a_run_whose_redis_forgets_steps_goes_on_by_itself(machines, site, redis, monkeypatch):
+    monkeypatch.setattr(checkpoints, "BATCH", 8)
+    monkeypatch.setattr(checkpoints, "MOST_BEHIND", 20)
+    machine, _ = machines
+    machine.runs.start(resource(site, 1))
+    eventually(lambda: len(site.hits) > PAGES // 4, every_s=0.001)
+    size = redis.log_size()
+    eventually(lambda: len(site.hits) > PAGES // 2, every_s=0.001)
+    redis.kill()
+    redis.cut_log(size)
+    redis.start()
+    states = set()
+    eventually(lambda: states.add(machine.run().status().state) or machine.run().ended)
+    assert machine.run().status().state is State.DONE
+    assert State.FAILED not in states
+    assert sorted(machine.pages()) == list(range(PAGES))
+    assert any(count > 1 for count in Counter(site.paths()).values()), "it went back"
+
+
+def test_a_task_that_is_done_is_told_and_then_forgotten(machines, site, redis):
+    first, second = machines
+    first.runs.start(resource(site, 1))
+    eventually(lambda: first.run().ended)
+    asked = len(site.hits)
+    second.runs.start(resource(site, 2))  # the first could not tell the leader
+    eventually(lambda: second.run().ended)
+    assert second.run().status().state is State.DONE
+    assert second.run().status().counts.pages == PAGES
+    assert len(site.hits) == asked
+    assert second.states.clear(resource(site, 2))
+    with redis.client() as client:
+        assert not client.keys("*")
