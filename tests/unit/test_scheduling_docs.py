@@ -29,6 +29,7 @@ def test_every_command_about_a_cluster_asks_the_master_it_is_told():
         "new",
         "check",
         "frontier",
+        "items",
     }
     for name, command in commands.commands.items():
         asks = any(option.envvar == "CRAWLER_MASTER" for option in command.params)

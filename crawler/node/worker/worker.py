@@ -192,17 +192,16 @@ class Worker:
             "crawler_response_bytes", "Bytes of responses held in memory.", lambda: held.held
         )
         owner = self._engine.host_owner
-        if owner is not None:
-            metrics.gauge_of(
-                "crawler_hosts_owned",
-                "Hosts to which this worker alone may send at present.",
-                lambda: len(owner),
-            )
-            metrics.gauge_of(
-                "crawler_hosts_waited_for",
-                "Hosts that other workers own, and for which this one waits.",
-                lambda: owner.waiting,
-            )
+        metrics.gauge_of(
+            "crawler_hosts_owned",
+            "Hosts to which this worker alone may send, if workers share hosts.",
+            lambda: 0 if owner is None else len(owner),
+        )
+        metrics.gauge_of(
+            "crawler_hosts_waited_for",
+            "Hosts that other workers own, and for which this one waits.",
+            lambda: 0 if owner is None else owner.waiting,
+        )
         metrics.counter_of(
             "crawler_assignments_refused",
             "Refused assignments that are older than an earlier one.",

@@ -16,7 +16,7 @@ FILES = sorted(ENGINE.rglob("*.py"))
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ENGINE)))
 def test_the_engine_knows_no_cluster(path):
     allowed = {"engine", "model", "settings", "errors", "clock", "coroutines"}
-    allowed |= {"logs", "supervision", "hub"}
+    allowed |= {"logs", "supervision", "hub", "folders", "items"}
     own = {name.split(".")[1] for name in imports_of(path) if name.startswith("crawler.")}
     assert own <= allowed
 
