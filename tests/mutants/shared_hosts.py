@@ -40,8 +40,8 @@ MUTANTS = [
     Mutant(
         "a host that others want is never given back",
         "crawler/engine/politeness/host_owner.py",
-        "                tenure.is_ending = True\n        self._collect_returns()",
-        "                pass\n        self._collect_returns()",
+        "            self._end(host)\n        self._collect_returns()\n        self._repeat",
+        "            pass\n        self._collect_returns()\n        self._repeat",
         f"{_OWNER} -k take_turns",
     ),
     Mutant(
@@ -90,7 +90,7 @@ MUTANTS = [
         "a grant whose answer was lost is never told again",
         "crawler/engine/politeness/redis_host_register.py",
         "    redis.call('SADD', prefix .. ':g:' .. token, host)\n"
-        "    return redis.call('PEXPIRE', prefix .. ':g:' .. token, LINE_MS)",
+        "    return redis.call('PEXPIRE', prefix .. ':g:' .. token, TOLD_MS)",
         "    return",
         f"{_REGISTER} -k own_host and redis",
     ),
@@ -121,5 +121,19 @@ MUTANTS = [
         "return None if answer is None or rules.trouble else _to_share(answer)",
         "return None if answer is None else _to_share(answer)",
         f"{_SHELF} -k trouble_is_not_shared",
+    ),
+    Mutant(
+        "an owner says only once that it has a host",
+        "crawler/engine/politeness/host_owner.py",
+        "            if tenure is not None and tenure.told_s == told_s:\n",
+        "            if False:\n",
+        f"{_OWNER} -k again_and_again",
+    ),
+    Mutant(
+        "each call looks at all hosts",
+        "crawler/engine/politeness/host_owner.py",
+        "holds=[Want(host, pause_s(host)) for host in self._holds]",
+        "holds=[Want(host, pause_s(host)) for host in self._tenures]",
+        f"{_OWNER} -k cost_nothing",
     ),
 ]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections import deque
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -37,6 +38,11 @@ TURN_MOST_S = 10.0
 """A host that others want goes back after that time in any case."""
 WISH_S = 1.0
 """A wish is repeated so often: the owner may have died, and nobody else would notice."""
+WISHES_A_SECOND = 1000
+"""If a worker waits for very many hosts, it repeats so many wishes, and each less often."""
+WISH_MOST_S = 300.0
+HOLD_S = 21_600.0
+"""An owner says so often that it still has a host. The register forgets one after a day."""
 SAFE_SHARE = 0.8
 """The share of a token's life in which a worker sends. The rest is for what is under way."""
 RENEWALS = 3
@@ -74,9 +80,9 @@ class _Tenure:
     since_s: float
     pause_s: float
     """As the register knows it."""
+    told_s: float
+    """When the register was told last that this worker has the host."""
     sent: int = 0
-    is_sought: bool = False
-    """Whether others want it."""
     is_ending: bool = False
     """Whether nothing more is sent, and it goes back when nothing is under way."""
 
@@ -97,8 +103,19 @@ class HostOwner:
         self._clock = clock
         self._keeper = keeper
         self._tenures: dict[str, _Tenure] = {}
+        self._sought: dict[str, None] = {}
+        """The hosts of tenures that others want, and which go on."""
+        self._ending: dict[str, None] = {}
+        """The hosts of tenures that end."""
+        self._holds: dict[str, None] = {}
+        """The hosts of tenures of which the register must be told."""
+        self._told_holds: deque[tuple[float, str]] = deque()
+        """When it was told of each, the oldest first. Some are told again, or gone."""
         self._wishes: dict[str, float] = {}
-        """The hosts that are wanted, each with the time at which that is told again."""
+        """The hosts that are wanted, each with the time at which that was told; -inf before."""
+        self._new_wishes: dict[str, None] = {}
+        self._told_wishes: deque[tuple[float, str]] = deque()
+        """The same for wishes."""
         self._leaves: dict[str, None] = {}
         """Hosts that are no longer wanted, of which the register does not know yet."""
         self._returns: dict[str, Return] = {}
@@ -125,8 +142,7 @@ class HostOwner:
         tenure = self._tenures.get(host)
         if tenure is None:
             if host not in self._wishes:
-                self._wishes[host] = -math.inf
-                self._changed.set()
+                self._wish(host)
             return False
         return now_s < self._until_s and not tenure.is_ending
 
@@ -137,9 +153,17 @@ class HostOwner:
     def left(self, host: str) -> None:
         """Note that nobody of this worker has anything to send to a host for now."""
         if self._wishes.pop(host, None) is not None:
+            self._new_wishes.pop(host, None)
             self._leaves[host] = None
         elif host in self._tenures:
-            self._tenures[host].is_ending = True
+            self._end(host)
+            self._changed.set()
+
+    def pause_grew(self, host: str) -> None:
+        """Note that the pause of a host has become longer, perhaps."""
+        tenure = self._tenures.get(host)
+        if tenure is not None and self._keeper.pause_s(host) > tenure.pause_s:
+            self._holds[host] = None
             self._changed.set()
 
     def tend_forever(self) -> None:
@@ -176,8 +200,8 @@ class HostOwner:
 
     def close(self) -> None:
         """Give everything back. What is still under way keeps its host until the pause is over."""
-        for tenure in self._tenures.values():
-            tenure.is_ending = True
+        for host in self._tenures:
+            self._end(host)
         self._collect_returns()
         told = Told(returns=list(self._returns.values()), is_last=True)
         try:
@@ -191,34 +215,59 @@ class HostOwner:
     def _next_token(self) -> str:
         return f"{self._name}.{next(self._numbers)}"
 
+    def _wish(self, host: str) -> None:
+        self._wishes[host] = -math.inf
+        self._new_wishes[host] = None
+        self._changed.set()
+
+    def _end(self, host: str) -> None:
+        self._tenures[host].is_ending = True
+        self._ending[host] = None
+        self._sought.pop(host, None)
+
     def _idle_s(self) -> float:
         """The time until the next call, if nothing changes before."""
-        tenures = self._tenures.values()
-        if self._wishes or any(tenure.is_sought or tenure.is_ending for tenure in tenures):
+        if self._wishes or self._sought or self._ending or self._holds:
             return 0.0
         return self._due_s - self._clock.monotonic()
 
     def _told(self, now_s: float) -> Told:
-        for tenure in self._tenures.values():
-            if tenure.is_sought and tenure.had_its_turn(now_s):
-                tenure.is_ending = True
+        for host in [host for host in self._sought if self._tenures[host].had_its_turn(now_s)]:
+            self._end(host)
         self._collect_returns()
+        self._repeat_wishes(now_s)
+        self._repeat_holds(now_s)
         pause_s = self._keeper.pause_s
-        due = [host for host, at_s in self._wishes.items() if at_s <= now_s]
-        held = [Want(host, pause_s(host)) for host in self._tenures]
         return Told(
-            wants=[Want(host, pause_s(host)) for host in due],
+            wants=[Want(host, pause_s(host)) for host in self._new_wishes],
             leaves=list(self._leaves),
-            holds=[want for want in held if want.pause_s > self._tenures[want.host].pause_s],
+            holds=[Want(host, pause_s(host)) for host in self._holds],
             returns=list(self._returns.values()),
         )
 
+    def _repeat_wishes(self, now_s: float) -> None:
+        """Tell wishes again that were told long ago."""
+        period_s = min(max(WISH_S, len(self._wishes) / WISHES_A_SECOND), WISH_MOST_S)
+        while self._told_wishes and self._told_wishes[0][0] + period_s <= now_s:
+            told_s, host = self._told_wishes.popleft()
+            if self._wishes.get(host) == told_s:
+                self._new_wishes[host] = None
+
+    def _repeat_holds(self, now_s: float) -> None:
+        """Tell of tenures again of which the register has not heard for long."""
+        while self._told_holds and self._told_holds[0][0] + HOLD_S <= now_s:
+            told_s, host = self._told_holds.popleft()
+            tenure = self._tenures.get(host)
+            if tenure is not None and tenure.told_s == told_s:
+                self._holds[host] = None
+
     def _collect_returns(self) -> None:
         """End the tenures of hosts to which nothing is under way."""
-        for host in [host for host, tenure in self._tenures.items() if tenure.is_ending]:
+        for host in list(self._ending):
             returned = self._keeper.returned(host)
             if returned is not None:
-                del self._tenures[host]
+                del self._tenures[host], self._ending[host]
+                self._holds.pop(host, None)
                 self._returns[host] = returned
                 self._keeper.wake(host)  # who still has something to send wants it again
 
@@ -228,36 +277,48 @@ class HostOwner:
             self._returns.pop(returned.host, None)
         for host in told.leaves:
             self._leaves.pop(host, None)
+        now_s = self._clock.monotonic()
         for host, pause_s in told.holds:
+            self._holds.pop(host, None)
             if host in self._tenures:
                 self._tenures[host].pause_s = pause_s
-        again_s = self._clock.monotonic() + WISH_S
+                self._told_of(host, now_s)
         for want in told.wants:
+            self._new_wishes.pop(want.host, None)
             if want.host in self._wishes:
-                self._wishes[want.host] = again_s
+                self._wishes[want.host] = now_s
+                self._told_wishes.append((now_s, want.host))
+
+    def _told_of(self, host: str, now_s: float) -> None:
+        self._tenures[host].told_s = now_s
+        self._told_holds.append((now_s, host))
 
     def _take(self, answer: Answer) -> None:
         now_s = self._clock.monotonic()
         for grant in answer.granted:
             self._begin(grant, now_s)
         for want in answer.sought:
-            if want.host in self._tenures:
-                self._tenures[want.host].is_sought = True
+            tenure = self._tenures.get(want.host)
+            if tenure is not None:
                 self._keeper.sought(want)
+                if not tenure.is_ending:
+                    self._sought[want.host] = None
         if answer.has_forgotten:
-            for tenure in self._tenures.values():
-                tenure.pause_s = -math.inf
-            for host in self._wishes:
-                self._wishes[host] = -math.inf
+            self._holds.update(dict.fromkeys(self._tenures))
+            self._new_wishes.update(dict.fromkeys(self._wishes))
 
     def _begin(self, grant: Grant, now_s: float) -> None:
-        if grant.host in self._tenures:
+        host = grant.host
+        if host in self._tenures:
             return
-        is_wanted = self._wishes.pop(grant.host, None) is not None
-        tenure = _Tenure(now_s, self._keeper.pause_s(grant.host), is_ending=not is_wanted)
-        self._tenures[grant.host] = tenure
+        is_wanted = self._wishes.pop(host, None) is not None
+        self._new_wishes.pop(host, None)
+        self._tenures[host] = _Tenure(now_s, self._keeper.pause_s(host), now_s)
+        self._told_of(host, now_s)
         self._keeper.granted(grant)
-        self._keeper.wake(grant.host)
+        if not is_wanted:
+            self._end(host)
+        self._keeper.wake(host)
 
     def _begin_anew(self) -> None:
         """Go on with a new token, because the old one has ended: others may own the hosts now."""
@@ -265,10 +326,10 @@ class HostOwner:
         self._token = self._next_token()
         self._until_s = self._due_s = -math.inf
         lost, self._tenures = self._tenures, {}
-        self._returns.clear()
-        self._leaves.clear()
-        for host in self._wishes:
-            self._wishes[host] = -math.inf
+        for told in (self._sought, self._ending, self._holds, self._returns, self._leaves):
+            told.clear()
+        self._told_holds.clear()
+        self._new_wishes.update(dict.fromkeys(self._wishes))
         for host in lost:
             self._keeper.wake(host)
         self._changed.set()

@@ -270,6 +270,8 @@ class Hosts:
         host = self._hosts.setdefault(member.host, _Host())
         host.members[member] = terms
         host.agree()
+        if self._owner is not None:
+            self._owner.pause_grew(member.host)
 
     def leave(self, member: Member) -> None:
         """Forget a member. It must still release its requests in flight."""
@@ -329,6 +331,8 @@ class Hosts:
     def adapt(self, member: Member, waited_s: float, is_good: bool) -> None:
         """Adapt the delay to an answer's latency, if the member's terms ask for this."""
         self._hosts[member.host].adapt(waited_s, is_good, member)
+        if self._owner is not None:
+            self._owner.pause_grew(member.host)
 
     def release(self, name: str) -> None:
         """Record that a request to a host has ended."""

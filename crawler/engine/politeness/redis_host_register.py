@@ -36,7 +36,7 @@ KEPT_MS = 86_400_000
 """A host is forgotten after that time if its owner does not say that it still has it."""
 
 _CODE = f"""
-local KEPT_MS, LINE_MS, OLD_MS = {KEPT_MS}, 60000, 3600000
+local KEPT_MS, LINE_MS, TOLD_MS, OLD_MS = {KEPT_MS}, 900000, 60000, 3600000
 
 -- What this server has heard of since it started. A server that takes over has heard of nothing.
 local known = {{}}
@@ -80,10 +80,10 @@ local function assign(prefix, host, now)
       redis.call('HSET', key, 'owner', token, 'pause', pause)
       redis.call('PEXPIRE', key, KEPT_MS)
       redis.call('SADD', prefix .. ':g:' .. token, host)
-      redis.call('PEXPIRE', prefix .. ':g:' .. token, LINE_MS)
+      redis.call('PEXPIRE', prefix .. ':g:' .. token, TOLD_MS)
       if redis.call('EXISTS', line) == 1 then
         redis.call('SADD', prefix .. ':s:' .. token, host)
-        redis.call('PEXPIRE', prefix .. ':s:' .. token, LINE_MS)
+        redis.call('PEXPIRE', prefix .. ':s:' .. token, TOLD_MS)
       end
       return true
     end
@@ -117,7 +117,7 @@ local function want(prefix, token, host, pause, now, quiet)
   local owner = found[1] or ''
   if owner == token then
     redis.call('SADD', prefix .. ':g:' .. token, host)
-    return redis.call('PEXPIRE', prefix .. ':g:' .. token, LINE_MS)
+    return redis.call('PEXPIRE', prefix .. ':g:' .. token, TOLD_MS)
   end
   redis.call('ZADD', line, 'NX', now, token)
   redis.call('PEXPIRE', line, LINE_MS)
@@ -131,7 +131,7 @@ local function want(prefix, token, host, pause, now, quiet)
   end
   if owner ~= '' then
     redis.call('SADD', prefix .. ':s:' .. owner, host)
-    redis.call('PEXPIRE', prefix .. ':s:' .. owner, LINE_MS)
+    redis.call('PEXPIRE', prefix .. ':s:' .. owner, TOLD_MS)
   elseif now >= quiet then
     assign(prefix, host, now)
   end

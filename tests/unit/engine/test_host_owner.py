@@ -10,8 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crawler.clock import ManualClock
-from crawler.engine.politeness.host_owner import TURN_REQUESTS, WISH_S
-from crawler.engine.politeness.host_register import LEASE_S, MemoryHostRegister, RegisterAway
+from crawler.engine.politeness import host_owner
+from crawler.engine.politeness.host_owner import HOLD_S, TURN_REQUESTS, WISH_S
+from crawler.engine.politeness.host_register import (
+    LEASE_S,
+    MemoryHostRegister,
+    RegisterAway,
+    Want,
+)
 from crawler.engine.politeness.hosts import Hosts, HostTerms
 from crawler.settings.crawl import CrawlSettings, Limit
 from tests.depth import examples
@@ -278,6 +284,83 @@ def test_a_worker_that_leaves_gives_its_hosts_back(clock, register):
     run(clock, [other], 2.0)
     assert other.sent
     assert gaps(one, other, host="h")[-1] >= 1.0 - EARLY_S
+
+
+class Recording(Line):
+    """Keeps what it is told."""
+
+    def __init__(self, register):
+        super().__init__(register)
+        self.told = []
+
+    def tell(self, token, told):
+        self.told.append(told)
+        return super().tell(token, told)
+
+
+def recorded(worker):
+    """What a worker tells from now on."""
+    worker.owner._register = line = Recording(worker.line)
+    return line.told
+
+
+def test_many_hosts_that_stay_cost_nothing_at_each_call(clock, register, monkeypatch):
+    worker = Worker("a", register, clock)
+    for number in range(2000):
+        worker.crawl(f"h{number}", delay_s=60.0)
+    run(clock, [worker], 0.2)
+    assert len(worker.owner) == 2000
+    asked = []
+    monkeypatch.setattr(worker.hosts, "pause_s", asked.append)
+    told = recorded(worker)
+    for _ in range(20):
+        worker.owner.tend()
+    assert len(told) == 20
+    assert not asked
+
+
+def test_an_owner_says_again_and_again_that_it_has_a_host(clock, register):
+    worker = Worker("a", register, clock)
+    worker.crawl("h", delay_s=1e9)
+    run(clock, [worker], 0.2)
+    told = recorded(worker)
+    for _ in range(3):
+        for _ in range(10):
+            clock.advance(HOLD_S / 10)
+            register._ends = dict.fromkeys(register._ends, math.inf)  # it was renewed meanwhile
+            worker.owner.tend()
+    assert [want.host for each in told for want in each.holds] == ["h"] * 3
+
+
+def test_a_pause_that_grows_is_told(clock, register):
+    worker = Worker("a", register, clock)
+    worker.crawl("h", delay_s=1.0)
+    run(clock, [worker], 0.2)
+    told = recorded(worker)
+    worker.crawl("h", delay_s=7.0)
+    worker.owner.tend()
+    worker.owner.tend()
+    assert [each.holds for each in told] == [[Want("h", 7.0)], []]
+
+
+def test_very_many_wishes_are_repeated_at_a_bounded_rate(clock, register, monkeypatch):
+    monkeypatch.setattr(host_owner, "WISHES_A_SECOND", 10)
+    one, other = Worker("a", register, clock), Worker("b", register, clock)
+    for number in range(50):
+        one.crawl(f"h{number}", delay_s=60.0)
+    run(clock, [one], 0.2)
+    for number in range(50):
+        other.crawl(f"h{number}", delay_s=60.0)
+    run(clock, [other], 0.2)
+    told = recorded(other)
+    for _ in range(4):
+        clock.advance(1.0)
+        one.owner.tend()
+        other.owner.tend()
+    assert not any(each.wants for each in told)
+    clock.advance(1.5)
+    other.owner.tend()
+    assert len(told[-1].wants) == 50
 
 
 @settings(max_examples=examples(40))
