@@ -12,9 +12,11 @@ from crawler.engine.crawl import checkpoints
 from crawler.engine.crawl.crawl import Crawl
 from crawler.engine.crawl.resume import open_store
 from crawler.engine.frontier import redis_server
+from crawler.engine.frontier.redis_states import RedisStates
 from crawler.engine.frontier.store import (
     Step,
     StoreFailed,
+    StoreInUse,
     StoreLost,
     Waiting,
 )
@@ -115,6 +117,22 @@ def test_a_full_server_refuses_the_step_whole_and_says_what_to_do(own_redis):
         client.config_set("maxmemory", "0")
     found, requests = place.left()
     assert (requests, found.state) == ([waiting(0)], {})
+    place.server.close()
+
+
+def test_what_a_full_server_keeps_can_be_removed_when_no_run_uses_it(own_redis):
+    place = Place(own_redis)
+    states, store = RedisStates(place.server), place.again()
+    store.open()
+    store.write(Step(added=[waiting(0)], marks=marks(1)))
+    with own_redis.client() as client:
+        client.config_set("maxmemory", "1mb")
+        with pytest.raises(StoreInUse, match="is in use by a run"):
+            states.clear(place.name)
+        store.close()
+        client.delete(place.key("hold"))  # it could not say that it has ended
+        states.clear(place.name)
+    assert place.names() == []
     place.server.close()
 
 

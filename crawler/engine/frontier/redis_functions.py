@@ -97,6 +97,14 @@ local function clear(keys, args)
   return {'DONE', now()}
 end
 
+-- Removes a crawl that no run uses. It needs no run of its own, which a full server would refuse.
+local function remove(keys)
+  local left_ms = redis.call('PTTL', keys[HOLD])
+  if left_ms > 0 then return {'HELD', left_ms} end
+  redis.call('UNLINK', unpack(keys))
+  return {'DONE', now()}
+end
+
 -- epoch, token, what is put after the names
 local function put_aside(keys, args)
   local refusal = fault(keys, args[1], args[2])
@@ -111,10 +119,10 @@ _DIGEST = blake2b(_CODE.encode(), digest_size=5).hexdigest()
 LIBRARY = f"crawler_frontier_{_DIGEST}"
 """The name of the functions together. It differs with each version of them, so that several
 versions of the crawler can use one Redis."""
-OPEN, WRITE, BEAT, CLEAR, PUT_ASIDE = (
-    f"{LIBRARY}_{name}" for name in ("open", "write", "beat", "clear", "put_aside")
+OPEN, WRITE, BEAT, CLEAR, REMOVE, PUT_ASIDE = FUNCTIONS = tuple(
+    f"{LIBRARY}_{name}" for name in ("open", "write", "beat", "clear", "remove", "put_aside")
 )
-_MAY_WHEN_FULL = {CLEAR, PUT_ASIDE}
+_MAY_WHEN_FULL = {CLEAR, REMOVE, PUT_ASIDE}
 
 
 def _registered(name: str) -> str:
@@ -126,6 +134,6 @@ def _registered(name: str) -> str:
 
 
 CODE = "\n".join(
-    [f"#!lua name={LIBRARY}", _CODE, *map(_registered, (OPEN, WRITE, BEAT, CLEAR, PUT_ASIDE))]
+    [f"#!lua name={LIBRARY}", _CODE, *map(_registered, FUNCTIONS)]
 )
 """What `FUNCTION LOAD` takes."""

@@ -10,8 +10,8 @@ from typing import Any
 from urllib.parse import unquote
 
 from crawler.clock import give_turn
-from crawler.engine.frontier import redis_check
-from crawler.engine.frontier.redis_run import PREFIX, RedisRun, keys_of
+from crawler.engine.frontier import redis_check, redis_functions
+from crawler.engine.frontier.redis_run import PREFIX, keys_of
 from crawler.engine.frontier.redis_server import WAIT_S, Access, RedisServer
 from crawler.engine.frontier.redis_store import RedisStore
 from crawler.engine.frontier.store import StoreInUse
@@ -75,12 +75,10 @@ class RedisStates:
         return [state for state in found if state is not None]
 
     def clear(self, name: str) -> None:
-        """Forget a crawl. Raises StoreInUse while a run goes on."""
-        if self._server.ask("EXISTS", keys_of(name)["hold"]):
+        """Forget a crawl, also in a server that is full. Raises StoreInUse while a run goes on."""
+        told, _ = self._server.call(redis_functions.REMOVE, tuple(keys_of(name).values()))
+        if told == b"HELD":
             raise StoreInUse(f"{self._server.place} ({name}) is in use by a run; stop it first")
-        run = RedisRun(self._server, name)
-        run.begin(None, 0.0)
-        run.clear()
 
     def _state(self, name: str) -> KeptState | None:
         keys = keys_of(name)
