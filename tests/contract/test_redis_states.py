@@ -228,7 +228,7 @@ def test_the_rights_that_the_documentation_names_are_enough(redis_with):
     assert [each.name for each in states.all()] == ["task"]
     states.clear("task")
     states.close()
-    url = parsed(redis.url.replace("//", "//me:pass@"))
+    url = parsed(redis.url.replace("//", "//me:pass@").removesuffix("/0") + "/1")
     server = RedisServer(Access(url), libraries=[redis_host_register.CODE])
     register = redis_host_register.RedisHostRegister(server)
     register.tell("a", Told(wants=[Want("h", 1.0), Want("i", 1.0)]))

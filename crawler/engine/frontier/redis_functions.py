@@ -133,7 +133,5 @@ def _registered(name: str) -> str:
     )
 
 
-CODE = "\n".join(
-    [f"#!lua name={LIBRARY}", _CODE, *map(_registered, FUNCTIONS)]
-)
+CODE = "\n".join([f"#!lua name={LIBRARY}", _CODE, *map(_registered, FUNCTIONS)])
 """What `FUNCTION LOAD` takes."""

@@ -71,11 +71,20 @@ class SharedStates:
                 return True
 
     def drop_unused(self, keep_s: float) -> None:
-        """Remove the states that no run has used for so long."""
-        for state in self._states.all():
-            if state.unused_s > keep_s and not state.is_in_use:
-                self._states.clear(state.name)
-                log.info("a state is removed; no run has used it", state=state.name, keep_s=keep_s)
+        """Remove the states that no run has used for so long. What fails is tried next time."""
+        try:
+            for state in self._states.all():
+                if state.unused_s > keep_s and not state.is_in_use:
+                    self._drop(state.name, keep_s)
+        except StoreFailed as error:
+            log.warning("states that no run uses are not removed", why=str(error))
+
+    def _drop(self, name: str, keep_s: float) -> None:
+        try:
+            self._states.clear(name)
+        except StoreInUse:  # a run has begun meanwhile
+            return
+        log.info("a state is removed; no run has used it", state=name, keep_s=keep_s)
 
     def close(self) -> None:
         """Close the connections."""
