@@ -161,6 +161,16 @@ def test_a_wish_for_an_own_host_is_granted_again(register):
     assert want(register, "a", "h").host == "h"
 
 
+def test_a_host_that_came_to_who_has_left_is_told_so_that_it_goes_back(register):
+    """The answer that granted it may have been lost."""
+    want(register, "a", "h")
+    register.tell("a", Told(returns=[Return("h", 5.0, "rests", 60.0)]))
+    want(register, "b", "h")
+    grant = granted(register.tell("b", Told(leaves=["h"])), "h")
+    assert grant.wait_s > 4.0
+    assert grant.state == "rests"
+
+
 def test_the_last_call_ends_the_token(place, register):
     want(register, "a", "h", pause_s=0.0)
     register.tell("a", Told(is_last=True))

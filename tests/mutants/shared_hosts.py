@@ -89,10 +89,16 @@ MUTANTS = [
     Mutant(
         "a grant whose answer was lost is never told again",
         "crawler/engine/politeness/redis_host_register.py",
-        "    redis.call('SADD', prefix .. ':g:' .. token, host)\n"
-        "    return redis.call('PEXPIRE', prefix .. ':g:' .. token, TOLD_MS)",
-        "    return",
+        "  if owner == token then return tell_again(prefix, token, host) end",
+        "  if owner == token then return end",
         f"{_REGISTER} -k own_host and redis",
+    ),
+    Mutant(
+        "a host stays with a worker that has left and does not know that it owns it",
+        "crawler/engine/politeness/redis_host_register.py",
+        "  if redis.call('HGET', key, 'owner') == token then tell_again(prefix, token, host) end\n",
+        "",
+        f"{_REGISTER} -k who_has_left and redis",
     ),
     Mutant(
         "a Redis that was restarted grants hosts that others still have",

@@ -69,7 +69,8 @@ class Told:
     wants: Sequence[Want] = ()
     """It stands in line for these. Repeating a wish keeps its place."""
     leaves: Sequence[str] = ()
-    """It no longer stands in line for these."""
+    """It no longer stands in line for these. One that it owns by now is granted once more: the
+    answer that told it may have been lost, and the host must go back."""
     holds: Sequence[Want] = ()
     """It owns these, whose pauses have changed, or which the register may have forgotten."""
     returns: Sequence[Return] = ()
@@ -139,8 +140,7 @@ class MemoryHostRegister:
         for returned in told.returns:
             self._take_back(token, returned, now_s)
         for host in told.leaves:
-            if host in self._entries:
-                self._entries[host].line.pop(token, None)
+            self._leave(token, host)
         for host, pause_s in told.wants:
             self._want(token, host, pause_s, now_s)
         if told.is_last:
@@ -165,6 +165,14 @@ class MemoryHostRegister:
         entry.owner, entry.free_s = "", now_s + returned.wait_s
         entry.state, entry.told_s = returned.state, now_s
         self._assign(returned.host, entry, now_s)
+
+    def _leave(self, token: str, host: str) -> None:
+        entry = self._entries.get(host)
+        if entry is None:
+            return
+        entry.line.pop(token, None)
+        if entry.owner == token:  # the answer that told it was lost
+            self._granted.setdefault(token, {})[host] = None
 
     def _want(self, token: str, host: str, pause_s: float, now_s: float) -> None:
         entry = self._entries.setdefault(host, _Entry(free_s=now_s))

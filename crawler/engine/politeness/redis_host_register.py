@@ -106,19 +106,24 @@ local function take_back(prefix, token, host, wait, keep, state, now)
   if not assign(prefix, host, now) then redis.call('PEXPIRE', key, math.max(1, keep)) end
 end
 
+-- Tell a token again that it owns a host: the answer that told it was lost.
+local function tell_again(prefix, token, host)
+  redis.call('SADD', prefix .. ':g:' .. token, host)
+  redis.call('PEXPIRE', prefix .. ':g:' .. token, TOLD_MS)
+end
+
 local function leave(prefix, token, host)
+  local key = prefix .. ':h:' .. host
   redis.call('ZREM', prefix .. ':l:' .. host, token)
-  redis.call('HDEL', prefix .. ':h:' .. host, 'w:' .. token)
+  redis.call('HDEL', key, 'w:' .. token)
+  if redis.call('HGET', key, 'owner') == token then tell_again(prefix, token, host) end
 end
 
 local function want(prefix, token, host, pause, now, quiet)
   local key, line = prefix .. ':h:' .. host, prefix .. ':l:' .. host
   local found = redis.call('HMGET', key, 'owner', 'pause')
   local owner = found[1] or ''
-  if owner == token then
-    redis.call('SADD', prefix .. ':g:' .. token, host)
-    return redis.call('PEXPIRE', prefix .. ':g:' .. token, TOLD_MS)
-  end
+  if owner == token then return tell_again(prefix, token, host) end
   redis.call('ZADD', line, 'NX', now, token)
   redis.call('PEXPIRE', line, LINE_MS)
   redis.call('HSET', key, 'w:' .. token, pause)
