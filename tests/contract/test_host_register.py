@@ -221,3 +221,46 @@ def test_a_server_that_was_restarted_grants_nothing_until_all_have_told_what_the
         assert want(register, "c", "lost") is None
         assert want(register, "c", "h") is None
         place.server.close()
+
+
+def test_a_server_that_has_lost_everything_ends_all_tokens_and_grants_nothing_for_a_while():
+    with own_redis() as server:
+        place = InRedis(server.url, 1)
+        register = place.register
+        want(register, "a", "h")
+        want(register, "b", "i")
+        with server.client() as client:
+            client.flushall()
+        assert not register.tell("a", Told()).is_valid
+        assert want(register, "a.2", "i") is None, "its owner may not know yet"
+        assert not register.tell("b", Told()).is_valid
+        eventually(lambda: want(register, "a.2", "i"))
+        place.server.close()
+
+
+def test_a_host_that_was_handed_on_just_before_a_loss_is_its_last_owners():
+    with own_redis() as server:
+        place = InRedis(server.url, 1, lease_s=4.0)
+        register = place.register
+        want(register, "a", "h")
+        want(register, "b", "other")
+        with server.client() as client:
+            [before] = client.keys("*:h:h")
+            kept = client.hgetall(before)
+            register.tell("a", Told(returns=[Return("h", 0.0)]))
+            assert want(register, "b", "h")
+            client.hset(before, mapping=kept)
+        server.kill()
+        with pytest.raises(RegisterAway):
+            register.tell("b", Told())
+        server.start()
+        assert register.tell("b", Told()).has_forgotten
+        register.tell("b", Told(holds=[Want("h", 0.0)]))
+
+        def is_over():
+            register.tell("b", Told())
+            return want(register, "a", "free")
+
+        eventually(is_over)
+        assert want(register, "a", "h") is None
+        place.server.close()

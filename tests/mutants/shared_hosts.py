@@ -108,6 +108,27 @@ MUTANTS = [
         f"{_REGISTER} -k restarted",
     ),
     Mutant(
+        "a Redis that has lost everything lets all workers keep what others may get",
+        "crawler/engine/politeness/redis_host_register.py",
+        "    if args[4] == '1' then\n",
+        "    if false then\n",
+        f"{_REGISTER} -k lost_everything",
+    ),
+    Mutant(
+        "a Redis that has lost everything grants at once what others still have",
+        "crawler/engine/politeness/redis_host_register.py",
+        "      if now >= quiet then be_quiet(prefix, now, lease_ms) end\n",
+        "",
+        f"{_REGISTER} -k lost_everything",
+    ),
+    Mutant(
+        "a Redis that was restarted takes an earlier owner of a host for the last one",
+        "crawler/engine/politeness/redis_host_register.py",
+        "if has_forgotten or not owner or",
+        "if not owner or",
+        f"{_REGISTER} -k just_before_a_loss",
+    ),
+    Mutant(
         "a token that has ended is renewed",
         "crawler/engine/politeness/redis_host_register.py",
         "if ends and tonumber(ends) < now then return {{'ENDED'}} end",

@@ -2,8 +2,9 @@
 
 Each call is one function, which Redis runs whole. It measures all time by its own clock. Redis may
 lose the end of what it was told, when it loses power or another server takes over. The functions
-notice: their own memory does not outlive the server. Then nobody gets a host for as long as a lease
-lasts, and every worker tells again what it owns.
+notice: their own memory does not outlive the server. Or it has lost everything; then a worker says
+that its token was known. In both cases nobody gets a host for as long as a lease lasts, and every
+worker tells again what it owns. If the token of a worker is lost, it owns nothing any more.
 """
 
 from __future__ import annotations
@@ -46,17 +47,19 @@ local function now_ms()
   return tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 end
 
--- The time until which nobody gets a host, because the owner may have been forgotten.
+-- Let nobody get a host for a while, because its owner may have been forgotten.
+local function be_quiet(prefix, now, lease_ms)
+  redis.call('SET', prefix .. ':quiet', now + lease_ms, 'PX', lease_ms)
+  redis.call('DEL', prefix .. ':retold')
+end
+
+-- The time until which nobody gets a host.
 local function quiet_ms(prefix, now, lease_ms)
-  local key = prefix .. ':quiet'
   if not known[prefix] then
     known[prefix] = true
-    if redis.call('EXISTS', prefix .. ':tokens') == 1 then
-      redis.call('SET', key, now + lease_ms, 'PX', lease_ms)
-      redis.call('DEL', prefix .. ':retold')
-    end
+    if redis.call('EXISTS', prefix .. ':tokens') == 1 then be_quiet(prefix, now, lease_ms) end
   end
-  return tonumber(redis.call('GET', key) or 0)
+  return tonumber(redis.call('GET', prefix .. ':quiet') or 0)
 end
 
 local function drop_old_tokens(tokens, now)
@@ -90,10 +93,12 @@ local function assign(prefix, host, now)
   end
 end
 
-local function hold(prefix, token, host, pause)
+-- Who says that it has a host has it, if the register has forgotten something: then the owner that
+-- it knows may be an earlier one.
+local function hold(prefix, token, host, pause, has_forgotten)
   local key = prefix .. ':h:' .. host
   local owner = redis.call('HGET', key, 'owner')
-  if not owner or owner == '' or owner == token then
+  if has_forgotten or not owner or owner == '' or owner == token then
     redis.call('HSET', key, 'owner', token, 'pause', pause)
     redis.call('PEXPIRE', key, KEPT_MS)
   end
@@ -175,23 +180,26 @@ local function sought(prefix, token)
 end
 
 -- key: the prefix of all keys
--- token, ms of a lease, 1 if it is the last call, the number of things told; then for each its kind
--- and what it needs
+-- token, ms of a lease, 1 if it is the last call, 1 if the token was known here, the number of
+-- things told; then for each its kind and what it needs
 local function tell(keys, args)
   local prefix, token, lease_ms = keys[1], args[1], tonumber(args[2])
   local now, tokens = now_ms(), keys[1] .. ':tokens'
   local quiet = quiet_ms(prefix, now, lease_ms)
-  local ends, at = redis.call('HGET', tokens, token), 5
+  local ends, at = redis.call('HGET', tokens, token), 6
   if ends and tonumber(ends) < now then return {{'ENDED'}} end
   if not ends then
-    if args[5] == 'hold' and now >= quiet then return {{'ENDED'}} end
+    if args[4] == '1' then
+      if now >= quiet then be_quiet(prefix, now, lease_ms) end
+      return {{'ENDED'}}
+    end
     drop_old_tokens(tokens, now)
   end
   redis.call('HSET', tokens, token, now + lease_ms)
-  for _ = 1, tonumber(args[4]) do
+  for _ = 1, tonumber(args[5]) do
     local kind, host = args[at], args[at + 1]
     if kind == 'hold' then
-      hold(prefix, token, host, args[at + 2])
+      hold(prefix, token, host, args[at + 2], now < quiet)
       at = at + 3
     elseif kind == 'return' then
       local wait, keep = tonumber(args[at + 2]), tonumber(args[at + 3])
@@ -245,22 +253,22 @@ class RedisHostRegister:
         self._server = server
         self._name = name
         self._slots = slots
-        self._used: set[int] = set()
-        """The slots in which the token is known: each renews it by itself."""
+        self._used: defaultdict[str, set[int]] = defaultdict(set)
+        """The slots in which each token is known: each renews it by itself."""
 
     def tell(self, token: str, told: Told) -> Answer:
         """Renew a token, and tell what has changed."""
         things = self._by_slot(told)
         whole = Answer()
-        for slot in sorted(self._used | things.keys() or {0}):
+        for slot in sorted(self._used[token] | things.keys() or {0}):
             for part in _parts(things[slot]):
                 answer = self._call(slot, token, part, told.is_last)
-                whole.is_valid &= answer.is_valid
+                if not answer.is_valid:
+                    del self._used[token]
+                    return answer
                 whole.has_forgotten |= answer.has_forgotten
                 whole.granted += answer.granted
                 whole.sought += answer.sought
-        if not whole.is_valid or told.is_last:
-            self._used.clear()
         return whole
 
     def _by_slot(self, told: Told) -> defaultdict[int, list[list[Any]]]:
@@ -283,14 +291,16 @@ class RedisHostRegister:
     def _call(self, slot: int, token: str, part: Sequence[list[Any]], is_last: bool) -> Answer:
         prefix = f"crawler:hosts:{{{self._name}{slot}}}"
         words = [word for thing in part for word in thing]
-        arguments = [token, _ms(self.lease_s), int(is_last), len(part), *words]
+        about = (token, _ms(self.lease_s), int(is_last), int(slot in self._used[token]))
         try:
-            told, *rest = self._server.call(TELL, [prefix], *arguments, is_patient=False)
+            told, *rest = self._server.call(
+                TELL, [prefix], *about, len(part), *words, is_patient=False
+            )
         except (StoreFailed, NotYet) as error:
             raise RegisterAway(str(error)) from error
         if told != b"VALID":
             return Answer(is_valid=False)
-        self._used.add(slot)
+        self._used[token].add(slot)
         has_forgotten, granted, sought = rest
         return Answer(
             has_forgotten=bool(has_forgotten),
