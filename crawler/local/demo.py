@@ -28,7 +28,11 @@ SITE_VARIABLE = "BOOKSHOP_URL"
 DEMO_FILE = Path(demo.__file__).with_name("demo.yaml")
 """The settings of the demo. They belong to this program, and not to the user's cluster."""
 
-_FOLDERS = {"CRAWLER_WORKER_ITEMS": "items", "CRAWLER_WORKER_CACHE_FOLDER": "http-cache"}
+_FOLDERS = {
+    "CRAWLER_WORKER_ITEMS": "items",
+    "CRAWLER_WORKER_CACHE_FOLDER": "http-cache",
+    "CRAWLER_FRONTIER_FOLDER": "frontier",
+}
 """The folders that are usually beside the settings file, but not beside that of the demo."""
 
 CALL = Call(timeout_s=5.0)
