@@ -176,6 +176,18 @@ def test_a_failure_is_told_again_and_a_new_try_begins_anew(machine):
     assert machine.asked().total() == 2 * before.total()
 
 
+def test_a_failure_is_not_told_of_a_run_with_other_settings(machine):
+    """An update forgets on which workers the task has failed."""
+    runs = machine.worker()
+    runs.start(machine.resource(1, min_items=1000))
+    assert ended(runs).state is State.FAILED
+    runs = machine.worker()
+    runs.start(machine.resource(3, min_items=PAGES))
+    assert ended(runs).state is State.DONE
+    assert machine.files() == [".runs", "7-1.jsonl", "7-3.jsonl"]
+    assert machine.pages("7-3.jsonl") == [*range(PAGES)]
+
+
 def test_a_crawl_that_could_not_write_goes_on_when_it_is_tried_again(machine, monkeypatch):
     write, full = JsonLines.write, []
 

@@ -48,7 +48,7 @@ MUTANTS = [
     Mutant(
         "a retry only tells the failure again",
         "crawler/node/worker/states.py",
-        "if has_failed and kept.value(TRIES) != list(resource.failed_on):",
+        "if has_failed and kept.value(TRIES) != tried(resource):",
         "if False:",
         f"{_STATES} -k tried_again",
     ),

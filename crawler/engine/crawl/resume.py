@@ -119,10 +119,11 @@ def about_of(spec: Spec) -> list[Any]:
     """What a store is about: the spider, and a digest of each of its arguments, which may be
     passwords."""
     given = {name: value for name, value in spec.parameters.items() if name != "settings"}
-    return [spec.spider_name, {name: _digest(value) for name, value in given.items()}]
+    return [spec.spider_name, {name: digest(value) for name, value in given.items()}]
 
 
-def _digest(value: Any) -> str:
+def digest(value: Any) -> str:
+    """What tells a value from others, and does not show it."""
     text = json.dumps(value, sort_keys=True, default=str)
     return blake2b(text.encode(), digest_size=8).hexdigest()
 

@@ -19,7 +19,7 @@ import gevent
 
 from crawler.clock import Clock
 from crawler.engine.crawl.crawl import FINISH_S
-from crawler.engine.crawl.resume import ABOUT, Kept, about_of
+from crawler.engine.crawl.resume import ABOUT, Kept, about_of, digest
 from crawler.engine.frontier import sqlite_files
 from crawler.engine.frontier.sqlite_store import SqliteStore, StoreThreads
 from crawler.engine.frontier.store import Step, Store, StoreDamaged, StoreFailed, StoreInUse
@@ -42,7 +42,7 @@ STORE_THREADS = 4
 """The native threads that write the states of all tasks."""
 
 TRIES = "tries"
-"""The text that says on which workers the task had failed when the state was written."""
+"""The text that says which try of the task the run was (`tried`)."""
 
 _CHAIN = re.compile(r"(.+)-([0-9]+)")
 
@@ -199,7 +199,7 @@ def opened(store: Store, resource: Resource, patience_s: float) -> Kept:
         remembers_end=True,
         drops_missing=True,
         remembers_failure=True,
-        texts={TRIES: json.dumps(resource.failed_on)},
+        texts={TRIES: json.dumps(tried(resource))},
     )
 
 
@@ -241,9 +241,18 @@ def why_anew(kept: Kept, resource: Resource) -> str:
     if before != now:
         return "its spider or its arguments have changed"
     has_failed = kept.is_done and kept.end[0] is State.FAILED
-    if has_failed and kept.value(TRIES) != list(resource.failed_on):
+    if has_failed and kept.value(TRIES) != tried(resource):
         return "it failed, and is tried again"
     return ""
+
+
+def tried(resource: Resource) -> list[str]:
+    """Which try of a task a run is: on which workers it has failed, and with which parameters.
+
+    An update forgets these workers, but the try after it is another one. With the same parameters
+    it would fail in the same way.
+    """
+    return [*resource.failed_on, digest(dict(resource.spec.parameters))]
 
 
 def named(resource: Resource) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """The states of the tasks on one machine: which one a run takes, and which ones are removed."""
 
+import json
 import os
 from contextlib import contextmanager
 
@@ -13,7 +14,7 @@ from crawler.engine.crawl.resume import COUNTERS, DONE
 from crawler.engine.frontier.store import StaleRun, Step, Waiting
 from crawler.model.records import Resource, Spec, State
 from crawler.node.worker.kept import kept_states
-from crawler.node.worker.states import States
+from crawler.node.worker.states import TRIES, States, tried
 
 SPEC = Spec("books", parameters={"start_urls": ["http://h/"], "settings": {"delay_s": 1}})
 
@@ -128,7 +129,8 @@ def test_other_settings_go_on(states):
 
 
 def test_how_a_crawl_ended_is_there_until_it_is_cleared(states, tmp_path):
-    written(states, resource(3), **{DONE: '["failed", "no page"]', "tries": "[]"})
+    failed = {DONE: '["failed", "no page"]', TRIES: json.dumps(tried(resource(3)))}
+    written(states, resource(3), **failed)
     with taken(states, resource(4)) as kept:
         assert kept.end == (State.FAILED, "no page")
     assert states.clear(resource(4))
@@ -136,7 +138,8 @@ def test_how_a_crawl_ended_is_there_until_it_is_cleared(states, tmp_path):
 
 
 def test_a_task_that_failed_and_is_tried_again_begins_anew(states):
-    written(states, resource(3), **{DONE: '["failed", "no page"]', "tries": "[]"})
+    failed = {DONE: '["failed", "no page"]', TRIES: json.dumps(tried(resource(3)))}
+    written(states, resource(3), **failed)
     with taken(states, resource(4, failed_on=("w-1",))) as kept:
         assert kept.found.is_new
 
