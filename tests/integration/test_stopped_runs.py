@@ -1,5 +1,7 @@
 """A run that was stopped has ended, however it is stopped, or its process ends."""
 
+from dataclasses import replace
+
 import gevent
 import pytest
 from gevent import monkey
@@ -7,6 +9,7 @@ from gevent import monkey
 from crawler.clock import SystemClock
 from crawler.engine.items.sinks.factory import Sinks
 from crawler.engine.items.sinks.json_lines import JsonLines
+from crawler.model.constraints import Constraints
 from crawler.model.records import Resource, Spec
 from crawler.node.worker import runs as runs_module
 from crawler.node.worker.runs import Runs
@@ -191,3 +194,16 @@ def test_a_run_that_outlives_its_lease_is_stopped_again_though_etcd_is_away(clus
     eventually(lambda: not worker._role._runs.all())
     assert worker._membership.session is None
     network.cut = False
+
+
+def test_a_run_that_outlives_its_lease_takes_no_state_from_the_next_owner(cluster, site):
+    """It still goes on when its worker is registered again, and its task waits elsewhere."""
+    client, worker = begin(cluster, site, lives=30)
+    kept = cluster.tmp_path / "frontier" / "a"
+    part = next((cluster.tmp_path / "items" / "a").glob("*.part"))
+    client.update(replace(client.get("a", CALL).spec, constraints=Constraints(node="9")), CALL)
+    worker._membership.session.lease.end("the test says so")
+    eventually(lambda: client.get("a", CALL).owner is None)
+    eventually(lambda: not worker._role._runs.all())
+    assert list(kept.glob("*/frontier.db"))
+    assert part.exists()

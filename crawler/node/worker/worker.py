@@ -270,16 +270,19 @@ class Worker:
         """Stop runs. Those of tasks that went elsewhere, or begin again here, may end in order."""
         if self._session is None:
             return self._runs.stop_all()
-        over = [run for run in map(self._runs.of, names) if self._is_over(run)]
-        self._runs.cut_short([run.name for run in over])
-        self._runs.stop(set(names).difference(run.name for run in over))
+        runs = [self._runs.of(name) for name in names]
+        late = {run.name for run in runs if run.stops}  # they have outlived their lease
+        over = [run for run in runs if run.name not in late and self._is_over(run)]
+        at_once = late.union(run.name for run in over)
+        self._runs.cut_short(at_once)
+        self._runs.stop(set(names) - at_once)
         for run in over:
             run.end_files()
             self._clearing.spawn("clear", self._states.clear, run.resource, CLEAR_S)
 
     def _is_over(self, run: Run) -> bool:
         """Whether nobody goes on with a run that stops: its task was deleted, or the leader has
-        recorded how it ended."""
+        recorded how it ended. Nothing tells that of a run that outlived its lease."""
         key = self._keys.resource(run.name)
         here = self._mine.values.get(key) if self._mine is not None else None
         if here is not None:
