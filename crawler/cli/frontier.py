@@ -82,6 +82,8 @@ def _cleared(place: KeptPlace, state: KeptState) -> bool:
 
 def _place(file: str | None, folder: str | None) -> KeptPlace:
     if folder is not None:
+        if not Path(folder).is_dir():
+            raise Unusable(f"--folder: {folder!r} is no folder; name the one of a worker")
         return KeptInFolder(Path(folder))
     settings = config.load(file, os.environ)
     if settings.frontier.url:

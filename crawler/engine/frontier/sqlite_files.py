@@ -202,9 +202,9 @@ def remove(database: sqlite3.Connection, folder: Path) -> None:
 
 def discard(folder: Path) -> None:
     """Remove a store without reading it. Raises StoreInUse and StoreFailed."""
-    if not (folder / NAME).exists():
-        return
     try:
+        if not (folder / NAME).exists():
+            return
         database = connected(folder)
         try:
             remove(database, folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import time
@@ -19,12 +20,13 @@ from crawler.engine.frontier.sqlite_files import NAME
 from crawler.engine.frontier.sqlite_journal import glance
 from crawler.engine.frontier.store import StoreFailed, StoreInUse
 from crawler.items.names import folder_name
-from crawler.node.worker.states import last_used_s
+from crawler.node.worker.states import files_of
 from crawler.settings import redis_url
 from crawler.settings.sections import FrontierSettings
 
 ASK_S = 3.0
 """The seconds for which a person waits for a Redis that does not answer."""
+_WHO = "run this command as the user of the workers"
 
 
 @dataclass(frozen=True)
@@ -72,8 +74,11 @@ class KeptInFolder:
         self._folder = folder
 
     def all(self) -> list[KeptState]:
-        """What is kept, by task."""
-        return list(kept_states(self._folder))
+        """What is kept, by task. Raises StoreFailed."""
+        try:
+            return list(kept_states(self._folder))
+        except OSError as error:
+            raise StoreFailed(f"{error.filename}: {error.strerror}; {_WHO}") from error
 
     def remove(self, state: KeptState) -> None:
         """Remove a state."""
@@ -105,10 +110,23 @@ def _told(state: InRedis) -> KeptState:
 
 
 def kept_states(folder: Path, now_s: float | None = None) -> Iterator[KeptState]:
-    """What is kept, by task. A state in use cannot be looked into."""
+    """What is kept, by task. A state in use cannot be looked into. Raises OSError."""
     now_s = time.time() if now_s is None else now_s
-    for path in sorted(folder.glob(f"*/*/{NAME}")):
-        yield _seen(path.parent, now_s)
+    for path in (each for task in _folders_in(folder) for each in _folders_in(task)):
+        try:
+            is_state = (path / NAME).exists()
+        except PermissionError:  # only their owner may look into these folders
+            yield KeptState(*_about(path), 0, 0.0, in_use=False, fault=f"cannot be read; {_WHO}")
+        else:
+            if is_state:
+                yield _seen(path, now_s)
+
+
+def _folders_in(folder: Path) -> list[Path]:
+    try:
+        return sorted(path for path in folder.iterdir() if path.is_dir())
+    except FileNotFoundError:  # nothing is kept yet, or a run has just ended
+        return []
 
 
 def named(states: list[KeptState], tasks: tuple[str, ...]) -> list[KeptState]:
@@ -117,21 +135,26 @@ def named(states: list[KeptState], tasks: tuple[str, ...]) -> list[KeptState]:
     return [each for each in states if not tasks or folder_name(each.task) in folders]
 
 
-def _seen(folder: Path, now_s: float) -> KeptState:
+def _about(folder: Path) -> tuple[str, str, str, int]:
+    """Where a state is, of which task and id, and when it began."""
     id, _, began = folder.name.rpartition("-")
-    used_s = last_used_s(folder)
-    about = (str(folder), unquote(folder.parent.name), id, int(began) if began.isdecimal() else 0)
-    size = sum(path.stat().st_size for path in folder.iterdir())
+    epoch = int(began) if began.isdecimal() else 0
+    return str(folder), unquote(folder.parent.name), id, epoch
+
+
+def _seen(folder: Path, now_s: float) -> KeptState:
+    about, files = _about(folder), files_of(folder)
+    size = sum(each.st_size for each in files.values())
+    used_s = max((each.st_mtime for each in files.values()), default=now_s)
     ago_s = max(0.0, now_s - used_s)
-    times = {path: path.stat().st_mtime for path in folder.iterdir()}
     try:
         texts, to_go = glance(folder)
     except StoreInUse:
         return KeptState(*about, size, ago_s, in_use=True)
     except StoreFailed as error:
         return KeptState(*about, size, ago_s, in_use=False, fault=str(error))
-    for path, time_s in times.items():
-        if path.exists():  # a look is no use
-            os.utime(path, (time_s, time_s))
+    for path, found in files.items():
+        with contextlib.suppress(FileNotFoundError):
+            os.utime(path, (found.st_mtime, found.st_mtime))  # a look is no use
     pages = json.loads(texts.get(COUNTERS, "{}")).get("pages", 0)
     return KeptState(*about, size, ago_s, in_use=False, pages=pages, to_go=to_go)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -171,13 +172,17 @@ class States:
 
 def last_used_s(folder: Path) -> float:
     """The wall time at which a run has used a state last; 0 if it is gone."""
-    times = []
-    for path in folder.iterdir() if folder.is_dir() else ():
-        try:
-            times.append(path.stat().st_mtime)
-        except FileNotFoundError:
-            continue
-    return max(times, default=0.0)
+    return max((each.st_mtime for each in files_of(folder).values()), default=0.0)
+
+
+def files_of(folder: Path) -> dict[Path, os.stat_result]:
+    """The files of a state. Any may go meanwhile: a run may use it, and end."""
+    found = {}
+    with contextlib.suppress(FileNotFoundError):
+        for path in folder.iterdir():
+            with contextlib.suppress(FileNotFoundError):
+                found[path] = path.stat()
+    return found
 
 
 def _discarded(folder: Path) -> StoreFailed | None:

@@ -3,12 +3,13 @@
 import json
 import os
 from contextlib import contextmanager
+from pathlib import Path
 
 import gevent
 import pytest
 from click.testing import CliRunner
 
-from crawler.cli.base import commands
+from crawler.cli.base import Unusable, commands
 from crawler.clock import ManualClock, SystemClock
 from crawler.engine.crawl.resume import COUNTERS, DONE
 from crawler.engine.frontier.store import StaleRun, Step, Waiting
@@ -221,3 +222,42 @@ def test_what_is_cleared_is_named_and_what_is_in_use_stays(states, tmp_path):
     assert status == 1
     assert "nothing is kept of task 'boats'" in said
     assert not list(kept_states(tmp_path))
+
+
+def test_files_that_go_while_somebody_looks_are_left_out(states, tmp_path):
+    written(states, resource(3))
+    state = tmp_path / "books" / "77-3"
+    (state / "seen-1.bin").symlink_to(state / "gone")
+    status, said = called("list", "--folder", tmp_path)
+    assert (status, said.split()[-1]) == (0, "free")
+
+
+def test_a_state_into_which_only_its_owner_may_look_is_listed(states, tmp_path, monkeypatch):
+    written(states, resource(3))
+    exists = Path.exists
+
+    def refused(path):
+        if path.name == "frontier.db":
+            raise PermissionError(13, "Permission denied", str(path))
+        return exists(path)
+
+    monkeypatch.setattr(Path, "exists", refused)
+    status, said = called("list", "--folder", tmp_path)
+    assert status == 0
+    assert said.splitlines()[1].split()[:3] == ["books", "77", "3"]
+    assert said.rstrip().endswith("cannot be read; run this command as the user of the workers")
+    status, said = called("clear", "--folder", tmp_path)
+    assert status == 1
+    assert "books (77-3): the state of the crawl cannot be kept in" in said
+
+
+def test_a_folder_of_which_nothing_can_be_known_is_no_empty_one(tmp_path, monkeypatch):
+    with pytest.raises(Unusable, match=r"'.*/nowhere' is no folder"):
+        called("list", "--folder", tmp_path / "nowhere")
+
+    def refused(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "iterdir", refused)
+    with pytest.raises(Unusable, match="Permission denied; run this command as the user"):
+        called("clear", "--folder", tmp_path)
