@@ -138,6 +138,15 @@ def test_the_last_items_of_a_node_that_leaves_have_a_bound(runs, site, disk, cap
     assert runs.running == 0
 
 
+PAGES = """
+from crawler import Spider
+
+class Pages(Spider):
+    name = "pages"
+
+    def parse(self, response):
+        yield {"url": response.url}
+"""
 STUBBORN = """
 import pathlib
 import gevent
@@ -207,3 +216,23 @@ def test_a_run_that_outlives_its_lease_takes_no_state_from_the_next_owner(cluste
     eventually(lambda: not worker._role._runs.all())
     assert list(kept.glob("*/frontier.db"))
     assert part.exists()
+
+
+def test_a_task_that_is_deleted_while_a_run_of_it_ends_in_order_leaves_no_part(cluster, site):
+    """The run after it, which waits for its state, has no files yet."""
+    client = cluster.client(cluster.master("1"))
+    (cluster.tmp_path / "pages.py").write_text(PAGES)
+    worker = cluster.worker("1", ["pages.py"])
+    urls = [site.url("/page/1"), site.url("/slow?s=20")]
+    spec = Spec("a", "pages", parameters={"start_urls": urls})
+    client.add(spec, CALL)
+    id = client.get("a", CALL).id
+    folder = cluster.tmp_path / "items" / "a"
+    eventually(lambda: any(path.stat().st_size for path in folder.glob("*.part")))
+    other = {**spec.parameters, "settings": {"sinks": ["csv"]}}
+    client.update(replace(spec, parameters=other), CALL, restart=True)
+    eventually(lambda: worker._role._runs.running == 2)
+    client.delete("a", CALL)
+    eventually(lambda: not worker._role._runs.running)
+    assert [path.name for path in folder.iterdir() if path.suffix] == [f"{id}-1.jsonl"]
+    eventually(lambda: not list((cluster.tmp_path / "frontier").glob("*/*/frontier.db")))

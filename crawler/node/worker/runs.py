@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 
 import gevent
@@ -178,16 +178,20 @@ class Runs:
         log.info("run ends in order", task=name, epoch=run.key.epoch)
         return True
 
+    def ending(self, names: Collection[str]) -> list[Run]:
+        """Return the runs of these tasks that end in order."""
+        return [run for run in self._ending if run.name in names]
+
     def tend(self) -> bool:
         """Cut off the runs that take too long to end. Returns whether any has not ended."""
         now_s = self._clock.monotonic()
         self._break_off([run for run, (_, until_s) in self._ending.items() if now_s >= until_s])
         return bool(self._ending)
 
-    def cut_short(self, names: Iterable[str]) -> None:
+    def cut_short(self, names: Collection[str]) -> None:
         """Stop these runs as `stop` does, but let none take its time."""
         self._cut_short(names)
-        self._break_off([run for run in self._ending if run.name in names])
+        self._break_off(self.ending(names))
 
     def _cut_short(self, names: Iterable[str]) -> None:
         stopping = [self._runs[name] for name in names if name in self._runs]

@@ -274,8 +274,11 @@ class Worker:
         late = {run.name for run in runs if run.stops}  # they have outlived their lease
         over = [run for run in runs if run.name not in late and self._is_over(run)]
         at_once = late.union(run.name for run in over)
+        before = self._runs.ending({run.name for run in over})
         self._runs.cut_short(at_once)
         self._runs.stop(set(names) - at_once)
+        for run in before:
+            run.end_files()
         for run in over:
             run.end_files()
             self._clearing.spawn("clear", self._states.clear, run.resource, CLEAR_S)
