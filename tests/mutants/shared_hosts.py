@@ -163,4 +163,11 @@ MUTANTS = [
         "holds=[Want(host, pause_s(host)) for host in self._tenures]",
         f"{_OWNER} -k cost_nothing",
     ),
+    Mutant(
+        "a host that only the register believes to be here never goes back",
+        "crawler/engine/politeness/host_owner.py",
+        "                self._disown(want.host)\n",
+        "                pass\n",
+        f"{_OWNER} -k only_the_register",
+    ),
 ]

@@ -227,7 +227,7 @@ class HostOwner:
 
     def _idle_s(self) -> float:
         """The time until the next call, if nothing changes before."""
-        if self._wishes or self._sought or self._ending or self._holds:
+        if self._wishes or self._sought or self._ending or self._holds or self._returns:
             return 0.0
         return self._due_s - self._clock.monotonic()
 
@@ -303,6 +303,8 @@ class HostOwner:
                 self._keeper.sought(want)
                 if not tenure.is_ending:
                     self._sought[want.host] = None
+            elif want.host not in self._wishes:
+                self._disown(want.host)
         if answer.has_forgotten:
             self._holds.update(dict.fromkeys(self._tenures))
             self._new_wishes.update(dict.fromkeys(self._wishes))
@@ -319,6 +321,13 @@ class HostOwner:
         if not is_wanted:
             self._end(host)
         self._keeper.wake(host)
+
+    def _disown(self, host: str) -> None:
+        """Give back a host that only the register believes to be here: it has forgotten that it
+        went back, or the answer that granted it was lost."""
+        returned = self._keeper.returned(host)
+        if returned is not None:
+            self._returns[host] = returned
 
     def _begin_anew(self) -> None:
         """Go on with a new token, because the old one has ended: others may own the hosts now."""

@@ -3,6 +3,7 @@
 import math
 import random
 from contextlib import suppress
+from copy import deepcopy
 from itertools import pairwise
 
 import pytest
@@ -330,6 +331,21 @@ def test_an_owner_says_again_and_again_that_it_has_a_host(clock, register):
             register._ends = dict.fromkeys(register._ends, math.inf)  # it was renewed meanwhile
             worker.owner.tend()
     assert [want.host for each in told for want in each.holds] == ["h"] * 3
+
+
+def test_a_host_goes_back_that_only_the_register_believes_to_be_here(clock, register):
+    """It has forgotten the last second, in which the host went back."""
+    one, other = Worker("a", register, clock), Worker("b", register, clock)
+    member = one.crawl("h", delay_s=4.0)
+    run(clock, [one], 0.5)
+    before = deepcopy(register._entries["h"])
+    one.stop(member)
+    run(clock, [one], 0.5)
+    register._entries["h"] = before
+    other.crawl("h", delay_s=1.0)
+    run(clock, [one, other], 8.0)
+    assert other.sent
+    assert gaps(one, other, host="h")[0] >= 4.0 - EARLY_S
 
 
 def test_a_pause_that_grows_is_told(clock, register):
