@@ -136,4 +136,18 @@ MUTANTS = [
         "        return False\n",
         "tests/integration/test_processes_going_on.py -k deleted",
     ),
+    Mutant(
+        "a run that outlived its lease removes the state of its task",
+        "crawler/node/worker/worker.py",
+        "for run in runs if run.stops}",
+        "for run in runs if False}",
+        "tests/integration/test_stopped_runs.py -k next_owner",
+    ),
+    Mutant(
+        "a run with other settings only tells the failure again",
+        "crawler/node/worker/states.py",
+        "return [*resource.failed_on, digest(dict(resource.spec.parameters))]",
+        "return [*resource.failed_on]",
+        f"{_RUNS} -k other_settings",
+    ),
 ]
