@@ -106,6 +106,7 @@ def environment(folder):
     return {
         "PYTHONPATH": str(ROOT),
         "CRAWLER_WORKER_ITEMS": str(folder / "items"),
+        "CRAWLER_FRONTIER_FOLDER": str(folder / "frontier"),
         "TMPDIR": str(folder / "tmp"),
     }
 
