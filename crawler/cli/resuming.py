@@ -108,7 +108,7 @@ def store_at(place: str, spec: Spec) -> Store:
         states.check()
     except ConfigError as error:
         raise options.Unusable(str(error).replace("frontier.url", "--resume", 1)) from error
-    return states(f"runspider/{spec.spider_name}")
+    return states(f"runspider/{spec.spider_name}", takes_over=False)
 
 
 def tell_end(crawl: Crawl, kept: Kept | None) -> None:

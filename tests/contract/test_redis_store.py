@@ -17,6 +17,7 @@ from crawler.engine.frontier.store import (
     Step,
     StoreDamaged,
     StoreFailed,
+    StoreInUse,
     Waiting,
 )
 from crawler.settings.redis_url import parsed
@@ -88,6 +89,21 @@ def test_a_run_that_was_killed_is_waited_for_no_longer_than_it_holds(place, monk
     store.open(2, patience_s=60.0)
     assert time.monotonic() - began_s < 5.0
     store.close()
+
+
+def test_a_store_that_does_not_take_over_refuses_what_is_in_use_and_waits_for_a_killed_run(
+    place, monkeypatch
+):
+    monkeypatch.setattr(redis_run, "HOLD_S", 0.5)
+    monkeypatch.setattr(redis_store, "BEAT_S", 0.05)
+    first, second = place.again(), RedisStore(place.server, place.name, takes_over=False)
+    first.open()
+    with pytest.raises(StoreInUse, match="is in use by another run"):
+        second.open()
+    first.write(Step(added=[waiting(0)]))
+    first._supervisor.stop()  # it is killed
+    assert second.open().waiting == 1
+    second.close()
 
 
 def test_a_run_without_news_holds_on(place, monkeypatch):

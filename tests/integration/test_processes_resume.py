@@ -17,6 +17,10 @@ from xml.etree import ElementTree
 import pyarrow.parquet as pq
 import pytest
 
+from crawler.engine.frontier import redis_run, redis_store
+from crawler.engine.frontier.redis_states import RedisStates
+from crawler.engine.frontier.store import Step
+from crawler.settings.sections import FrontierSettings
 from tests.integration.lab import ROOT, crawler_here
 from tests.site import Site
 from tests.site.asked import html
@@ -534,6 +538,22 @@ def test_after_kill_9_nothing_is_lost_with_the_state_in_redis(folder, site, shar
     assert len(asked_twice(site)) <= BATCH
     with shared_redis.client() as client:
         assert not client.keys("*runspider*"), "nothing is left of a crawl that is done"
+
+
+def test_a_state_in_redis_that_another_run_uses_is_refused(folder, site, shared_redis, monkeypatch):
+    monkeypatch.setattr(redis_run, "HOLD_S", 0.5)
+    monkeypatch.setattr(redis_store, "BEAT_S", 0.05)
+    states = RedisStates.of(FrontierSettings(url=shared_redis.url))
+    store = states("runspider/tree")
+    store.open()
+    for more in ((), ("--anew",)):
+        status, _, err = here(folder, *more, kept=("--resume", shared_redis.url))
+        assert status == 2
+        assert "(runspider/tree) is in use by another run" in err
+    store.write(Step())
+    store.clear()
+    states.close()
+    assert not site.hits
 
 
 @pytest.mark.parametrize(

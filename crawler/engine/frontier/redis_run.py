@@ -13,7 +13,13 @@ from gevent.lock import RLock
 from crawler.clock import Clock, SystemClock
 from crawler.engine.frontier import redis_functions as functions
 from crawler.engine.frontier.redis_server import RedisServer
-from crawler.engine.frontier.store import StaleRun, StoreDamaged, StoreFailed, StoreLost
+from crawler.engine.frontier.store import (
+    StaleRun,
+    StoreDamaged,
+    StoreFailed,
+    StoreInUse,
+    StoreLost,
+)
 from crawler.logs import get_logger
 
 log = get_logger(__name__)
@@ -41,8 +47,10 @@ class RedisRun:
         name: str,
         now_s: Callable[[], float] | None = None,
         clock: Clock | None = None,
+        takes_over: bool = True,
     ) -> None:
-        """`now_s` replaces the clock of the server. `clock` is for waiting."""
+        """`now_s` replaces the clock of the server. `clock` is for waiting. `takes_over` says
+        whether it replaces another run that does not end in time."""
         self.place = f"{server.place} ({name})"
         self.calling = RLock()
         """Held by the greenlet that asks."""
@@ -56,6 +64,7 @@ class RedisRun:
         self._keys = keys_of(name)
         self._clock_s = now_s
         self._clock = clock or SystemClock()
+        self._takes_over = takes_over
         self._ahead_s = 0.0
         """How far the clock of the server is ahead of the monotonic one."""
         self._token = ""
@@ -64,12 +73,15 @@ class RedisRun:
     def begin(self, epoch: int | None, patience_s: float) -> None:
         """Become the run that may write, once the run before has ended or has had its time.
 
-        Raises StaleRun and StoreFailed.
+        Raises StaleRun, StoreInUse and StoreFailed.
         """
         before, self._token = self._token, uuid4().hex
+        if not self._takes_over:  # one that was killed seems to go on for a while
+            patience_s = max(patience_s, 1.2 * HOLD_S)
         until_s, pause_s = self._clock.monotonic() + patience_s, _FIRST_WAIT_S
         while True:
-            takes_over = int(self._clock.monotonic() >= until_s)
+            is_late = self._clock.monotonic() >= until_s
+            takes_over = int(is_late and self._takes_over)
             asked = ("" if epoch is None else epoch, self._token, before, _ms(HOLD_S), takes_over)
             told, *values = self._server.call(functions.OPEN, self._all_keys, *asked)
             if told == b"OPEN":
@@ -78,6 +90,8 @@ class RedisRun:
                 return
             if told == b"STALE":
                 raise StaleRun(f"{self.place}: epoch {epoch} is over; the last one is {values[0]}")
+            if is_late:
+                raise StoreInUse(f"{self.place} is in use by another run; wait for its end")
             if pause_s == _FIRST_WAIT_S:
                 log.info("another run of the crawl goes on; waiting for its end", place=self.place)
             left_s = until_s - self._clock.monotonic()

@@ -55,9 +55,10 @@ class RedisStates:
         """
         return cls(RedisServer(Access.of(settings, folder), wait_s))
 
-    def __call__(self, name: str) -> RedisStore:
-        """The store of a crawl. The same name means the same crawl, on any machine."""
-        return RedisStore(self._server, name)
+    def __call__(self, name: str, takes_over: bool = True) -> RedisStore:
+        """The store of a crawl. The same name means the same crawl, on any machine. `takes_over`
+        says whether a later run may replace one that goes on."""
+        return RedisStore(self._server, name, takes_over=takes_over)
 
     def check(self) -> None:
         """Look whether the server can be trusted with it. Raises ConfigError."""

@@ -63,10 +63,11 @@ class RedisStore:
         name: str,
         now_s: Callable[[], float] | None = None,
         clock: Clock | None = None,
+        takes_over: bool = True,
     ) -> None:
         """`name` tells the crawl from others. `now_s` replaces the clock of the server. `clock` is
-        for the wait for another run."""
-        self._run = RedisRun(server, name, now_s, clock)
+        for the wait for another run. Without `takes_over`, it refuses to replace that one."""
+        self._run = RedisRun(server, name, now_s, clock, takes_over)
         self.place = self._run.place
         self._supervisor = Supervisor("frontier")
         self._news = Event()
@@ -82,9 +83,10 @@ class RedisStore:
         """The requests that were sent since the last step."""
 
     def open(self, epoch: int | None = None, patience_s: float = 0.0) -> Found:
-        """Begin a run. A run that does not end in time can write nothing from then on.
+        """Begin a run. A run that does not end in time can write nothing from then on, unless this
+        store does not take over.
 
-        Raises StaleRun, StoreDamaged and StoreFailed.
+        Raises StaleRun, StoreInUse, StoreDamaged and StoreFailed.
         """
         self._run.begin(epoch, patience_s)
         try:
