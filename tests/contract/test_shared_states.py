@@ -1,5 +1,6 @@
 """The states of all tasks in one Redis, as a worker keeps them."""
 
+from array import array
 from uuid import uuid4
 
 import pytest
@@ -8,7 +9,9 @@ from crawler.clock import ManualClock
 from crawler.engine.frontier.redis_run import keys_of
 from crawler.engine.frontier.redis_server import Access, RedisServer
 from crawler.engine.frontier.redis_states import RedisStates
+from crawler.engine.frontier.store import Step
 from crawler.local.ports import free_ports
+from crawler.model.records import Resource, Spec
 from crawler.node.worker.shared_states import SharedStates
 from crawler.settings.redis_url import parsed
 
@@ -50,6 +53,23 @@ class WithRun:
         if name == self._name:
             self.store.open()
         self._place.clear(name)
+
+
+def test_a_state_whose_run_was_killed_before_it_wrote_anything_is_a_new_one(place, prefix):
+    """Else nobody would ever notice that the task has other arguments by now."""
+    specs = [Spec(prefix, parameters={"shelf": name}) for name in ("books", "toys")]
+    books, toys = (Resource(spec, id="77", epoch=epoch) for epoch, spec in enumerate(specs, 2))
+    states = SharedStates(place, ManualClock())
+    killed = place(f"{prefix}/77")
+    killed.open(1)
+    killed.close()
+    kept = states.open(books)
+    assert kept.found.is_new
+    kept.store.write(Step(marks=array("Q", [1])))
+    kept.store.close()
+    kept = states.open(toys)
+    assert len(kept.found.seen) == 0
+    kept.store.clear()
 
 
 def test_what_nobody_has_used_for_long_is_removed(place, shared_redis, prefix):

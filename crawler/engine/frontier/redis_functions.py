@@ -50,10 +50,7 @@ local function open(keys, args)
   local left_ms = redis.call('PTTL', keys[HOLD])
   if left_ms > 0 and args[5] == '0' and not is_own then return {'HELD', left_ms} end
   if not epoch then epoch = is_again and last or last + 1 end
-  if not is_again then
-    redis.call('HSET', keys[RUN], 'is_new', found[1] and 0 or 1)
-    redis.call('HSETNX', keys[RUN], 'number', 0)
-  end
+  redis.call('HSETNX', keys[RUN], 'number', 0)
   redis.call('HSET', keys[RUN], 'epoch', epoch, 'token', token, 'used_s', now())
   hold(keys[HOLD], token, hold_ms)
   return {'OPEN', epoch, now()}

@@ -166,7 +166,7 @@ class RedisStore:
         self._drop_orphans()
         found = Found(
             epoch=self._run.epoch or 0,
-            is_new=values.get(b"is_new") == b"1",
+            is_new=b"now" not in values,  # no run has written a step
             is_clean=values.get(b"clean", b"1") == b"1",
             waiting=len(self._requests),
             next_id=next_id,
