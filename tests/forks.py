@@ -20,12 +20,17 @@ import sys
 import tempfile
 from pathlib import Path
 
+import gevent
+from gevent.fileobject import FileObject
+
 from crawler.local import die_with_parent
 from crawler.local.processes import LocalProcess
 from tests import leaks
 from tests.waiting import eventually
 
 ROOT = Path(__file__).parents[1]
+COMMAND = [sys.executable, "-m", "crawler"]
+"""What runs the program where it is not forked."""
 
 
 class Forked:
@@ -59,21 +64,56 @@ class Forked:
         if self.poll() is None:
             os.kill(self.pid, number)
 
+    def kill(self):
+        """End it at once."""
+        self.send_signal(signal.SIGKILL)
+
     def _note_end(self):
         self.returncode = os.waitstatus_to_exitcode(json.loads(self._line.recv(100)))
         self._line.close()
 
 
+class Piped(Forked):
+    """A Forked whose output and errors are read here, as text. Use it as a context manager."""
+
+    def __init__(self, arguments, env, cwd=ROOT, stderr=None):
+        """`stderr` may be the descriptor of another place for its errors."""
+        (mine, out), (mine_too, err) = os.pipe(), os.pipe()
+        self.stdout, self.stderr = FileObject(mine, "r"), FileObject(mine_too, "r")
+        with open(os.devnull) as nothing, open(out, "wb") as out, open(err, "wb") as err:
+            files = nothing, out, err if stderr is None else FileObject(stderr, "wb", closefd=False)
+            super().__init__(arguments, env, files, cwd)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, *_):
+        if kind is not None:
+            self.kill()  # its test has failed, and does not wait for it
+        self.stdout.close()
+        self.stderr.close()
+        self.wait()
+
+    def communicate(self, timeout=None):
+        """All that it writes until it has ended; raises gevent.Timeout."""
+        reading = [gevent.spawn(file.read) for file in (self.stdout, self.stderr)]
+        with gevent.Timeout(timeout):
+            told = [each.get() for each in reading]
+            self.wait()
+        return told
+
+
 class ForkedProcess(LocalProcess):
-    """A LocalProcess that is forked; its command is what follows `python -m crawler`."""
+    """A LocalProcess of `python -m crawler …` that is forked."""
 
     def start(self):
         """Start it; does nothing when it runs."""
         if self.alive:
             return
         env = {**os.environ, **self._env}
+        assert self._argv[:3] == COMMAND
         with self.log_path.open("ab") as log, open(os.devnull) as nothing:
-            self._process = Forked(self._argv, env, (nothing, log, log))
+            self._process = Forked(self._argv[3:], env, (nothing, log, log))
 
 
 def run(arguments, *, cwd, env, timeout_s):

@@ -194,7 +194,8 @@ class Lab:
     def _node(self, title, config, environment):
         role, _, name = title.partition("-")
         http_port, grpc_port = free_ports(2)
-        command = [role, f"--id={name}", f"--http=:{http_port}", f"--grpc=:{grpc_port}"]
+        command = [self._python, "-m", "crawler", role, f"--id={name}"]
+        command += [f"--http=:{http_port}", f"--grpc=:{grpc_port}"]
         command += ["--etcd", ",".join(self._endpoints_for(title))]
         command += ["--config", str(self.folder / f"{config}.yaml")]
         environment = {
@@ -203,11 +204,9 @@ class Lab:
             **environment,
         }
         log = self.folder / f"{title}.log"
-        if self._python == sys.executable and environment["PYTHONPATH"] == str(ROOT):
-            process = forks.ForkedProcess(title, command, environment, log)
-        else:
-            command = [self._python, "-m", "crawler", *command]
-            process = LocalProcess(title, command, environment, log)
+        may_fork = self._python == sys.executable and environment["PYTHONPATH"] == str(ROOT)
+        kind = forks.ForkedProcess if may_fork else LocalProcess
+        process = kind(title, command, environment, log)
         return LabNode(role, name, http_port, grpc_port, process)
 
     def _endpoints_for(self, title):

@@ -12,7 +12,6 @@ import shutil
 import socket
 import struct
 import subprocess
-import sys
 import termios
 import urllib.request
 from pathlib import Path
@@ -26,11 +25,12 @@ from crawler.local.cluster import LocalCluster
 from crawler.local.demo import DEMO_FILE
 from crawler.local.ports import free_ports
 from crawler.local.processes import LocalProcess
+from tests import forks
 from tests.depth import deep
+from tests.forks import COMMAND
 from tests.integration.lab import ROOT, interrupt, terminate
 from tests.waiting import PATIENCE_S, eventually
 
-CRAWLER = [sys.executable, "-m", "crawler"]
 TASKS = ["children", "fiction", "history", "science", "travel"]
 DEMO_S = 150.0
 """By then the demo is done on any machine; it takes a tenth of it where nothing else runs."""
@@ -56,7 +56,7 @@ def plain_demo(tmp_path_factory):
 @pytest.fixture(scope="module", autouse=True)
 def live_demo(tmp_path_factory):
     """The demo on a terminal."""
-    terminal = Terminal([*CRAWLER, "demo"], tmp_path_factory.mktemp("live"))
+    terminal = Terminal([*COMMAND, "demo"], tmp_path_factory.mktemp("live"))
     yield terminal
     terminal.close()
 
@@ -112,9 +112,9 @@ def environment(folder):
 
 
 def started(name, folder, arguments, **more):
-    """The command line as a process of this one, with its output in a file."""
-    process = LocalProcess(
-        name, [*CRAWLER, *arguments], {**environment(folder), **more}, folder / f"{name}.log"
+    """The command line as a process of its own, with its output in a file."""
+    process = forks.ForkedProcess(
+        name, [*COMMAND, *arguments], {**environment(folder), **more}, folder / f"{name}.log"
     )
     process.folder = folder
     process.start()
@@ -131,7 +131,7 @@ def test_run_crawls_the_bookshop_in_one_process_without_etcd(shop, tmp_path):
     quick.write_text(text.replace("spiders/", f"{DEMO_FILE.parent}/spiders/"))
     items = tmp_path / "books.jsonl"
     settings = {"BOOKSHOP_URL": shop.url, "CRAWLER_CRAWL_RETRY_DELAY_S": "0.01"}
-    done = crawler("run", "-c", str(quick), "-o", str(items), **settings)
+    done = true_crawler("run", "-c", str(quick), "-o", str(items), **settings)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     books = [json.loads(line) for line in items.read_text().splitlines()]
@@ -170,7 +170,7 @@ def test_up_in_an_empty_folder_tells_what_to_try_and_ctrl_c_leaves_nothing_behin
     (tmp_path / "empty").mkdir()
     process = LocalProcess(
         "up",
-        ["env", f"--chdir={tmp_path / 'empty'}", *CRAWLER, "up"],
+        ["env", f"--chdir={tmp_path / 'empty'}", *COMMAND, "up"],
         environment(tmp_path),
         tmp_path / "up.log",
     )
@@ -250,7 +250,13 @@ def assert_nothing_is_left(folder, children):
     assert list((folder / "tmp").iterdir()) == []
 
 
-def test_a_port_that_was_lost_to_another_is_replaced(monkeypatch):
+@pytest.fixture
+def forked_nodes(monkeypatch):
+    """The nodes of a LocalCluster in this process are forked."""
+    monkeypatch.setattr(cluster_module, "LocalProcess", forks.ForkedProcess)
+
+
+def test_a_port_that_was_lost_to_another_is_replaced(forked_nodes, monkeypatch):
     with socket.create_server(("127.0.0.1", 0)) as other:
         lost, first, *rest = other.getsockname()[1], *free_ports(3)
         offers = [[(first, lost)], [tuple(rest)]]
@@ -277,7 +283,7 @@ class Hanging(Spider):
 """
 
 
-def test_a_second_signal_ends_a_workers_callback_and_keeps_its_items(shop, tmp_path):
+def test_a_second_signal_ends_a_workers_callback_and_keeps_its_items(forked_nodes, shop, tmp_path):
     sign = tmp_path / "computing"
     (tmp_path / "hanging.py").write_text(HANGING.format(url=shop.url, sign=sign))
     config = {"spiders": ["hanging.py"], "worker": {"items": "items"}, "node": {"hub_limit_s": 60}}
@@ -381,8 +387,14 @@ def assert_all_books(shop, told, folder):
 
 def crawler(*arguments, **more):
     """Run the command line to its end, in a folder with no settings of its own."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), **more}
+    return forks.run(arguments, cwd="/", env=environment, timeout_s=3 * PATIENCE_S)
+
+
+def true_crawler(*arguments, **more):
+    """The same, beginning with Python and all imports."""
     return subprocess.run(
-        [*CRAWLER, *arguments],
+        [*COMMAND, *arguments],
         cwd="/",
         env={**os.environ, "PYTHONPATH": str(ROOT), **more},
         capture_output=True,

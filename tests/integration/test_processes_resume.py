@@ -21,6 +21,7 @@ from crawler.engine.frontier import redis_run, redis_store
 from crawler.engine.frontier.redis_states import RedisStates
 from crawler.engine.frontier.store import Step
 from crawler.settings.sections import FrontierSettings
+from tests import forks
 from tests.integration.lab import ROOT, crawler_here
 from tests.site import Site
 from tests.site.asked import html
@@ -33,6 +34,7 @@ MANY = 900
 BATCH = 128 + 16
 """What a checkpoint may miss: the pages of one batch, and those in flight."""
 
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
 QUICK = ("-s", "delay_s=0", "-s", "robots=false", "-s", "host_concurrency=8")
 
 SPIDER = """
@@ -77,17 +79,23 @@ def folder(tmp_path, site):
     return tmp_path
 
 
-def start(folder, *arguments, file="tree.py", kept=("--resume", "kept"), limit_bytes=None):
+def start(folder, *arguments, file="tree.py", kept=("--resume", "kept")):
     """A process that crawls."""
+    command = ["runspider", file, *kept, *QUICK, *arguments]
+    return forks.Piped(command, ENVIRONMENT, folder)
+
+
+def start_limited(folder, most_bytes, *arguments):
+    """The forest as a person starts it, in a process whose files cannot be larger."""
 
     def limit():
-        if limit_bytes is not None:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, limit_bytes))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, most_bytes))
 
+    command = ["runspider", "forest.py", "--resume", "kept", *QUICK, *arguments]
     return subprocess.Popen(
-        [sys.executable, "-m", "crawler", "runspider", file, *kept, *QUICK, *arguments],
+        [*forks.COMMAND, *command],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env=ENVIRONMENT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -335,7 +343,7 @@ def test_a_damaged_file_is_named_kept_aside_and_never_overwritten(folder, site):
 
 def test_a_full_disk_is_told_and_nothing_is_lost(folder, site):
     some = ("-o", "items.jsonl")
-    status, _, err = ended(start(folder, *some, file="forest.py", limit_bytes=150_000))
+    status, _, err = ended(start_limited(folder, 150_000, *some))
     assert status == 1
     [told] = [line for line in err.splitlines() if "the crawl failed" in line]
     assert "the state of the crawl cannot be kept in kept" in told
@@ -429,16 +437,9 @@ def test_the_tasks_of_a_file_go_on_and_those_that_are_done_do_not_run_again(fold
     tasks = TASKS.format(one=site.url("/links?n=1"), two=site.url("/forest/0"))
     (folder / "tasks.yaml").write_text(tasks)
     command = ["run", "-c", "tasks.yaml", "-o", "out", "--resume", "kept"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "crawler", *command],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    eventually(lambda: len(site.hits) >= MANY // 2 or process.poll() is not None)
-    process.kill()
-    process.wait()
+    with forks.Piped(command, ENVIRONMENT, folder) as process:
+        eventually(lambda: len(site.hits) >= MANY // 2 or process.poll() is not None)
+        process.kill()
     done = crawler_here(*command, cwd=folder)
     assert done.returncode == 0, done.stderr
     assert "one: done in an earlier run; it does not run again until all are done" in done.stderr

@@ -5,14 +5,16 @@ import os
 import re
 import signal
 import subprocess
-import sys
 
 import pytest
 
 from crawler.cli.base import INTERRUPTED_TEXT
+from tests import forks
 from tests.integration.lab import ROOT
 from tests.site import Site
 from tests.waiting import PATIENCE_S, eventually
+
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
 
 SPIDERS = """
 import time
@@ -58,22 +60,21 @@ def started(tmp_path, site):
         url = site.url("")
         (tmp_path / "both.py").write_text(SPIDERS.format(url=url, folder=tmp_path, body=body))
         (tmp_path / "config.yaml").write_text(json.dumps(CONFIG))
-        command = [sys.executable, "-m", "crawler", "run", "-c", "config.yaml", "-o", output]
-        process = subprocess.Popen(
-            command,
-            cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "CRAWLER_NODE_HUB_LIMIT_S": "60"},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        processes.append(process)
-        return process
+        command = ["run", "-c", "config.yaml", "-o", output]
+        environment = {**ENVIRONMENT, "CRAWLER_NODE_HUB_LIMIT_S": "60"}
+        processes.append(forks.Piped(command, environment, tmp_path))
+        return processes[-1]
 
     yield start
     for process in processes:
-        process.kill()
-        process.communicate()
+        with process:
+            process.kill()
+
+
+def true_process(arguments, env, cwd):
+    """As forks.Piped, but it begins with Python and all imports."""
+    pipes = dict.fromkeys(("stdout", "stderr"), subprocess.PIPE)
+    return subprocess.Popen([*forks.COMMAND, *arguments], env=env, cwd=cwd, text=True, **pipes)
 
 
 @pytest.mark.parametrize(
@@ -86,23 +87,18 @@ def started(tmp_path, site):
     ],
 )
 def test_while_spiders_are_loaded_a_signal_ends_all_with_one_line(tmp_path, command, waits, ends):
+    """Those that sleep are true processes."""
     (tmp_path / "slow.py").write_text(f"import time\nopen('begun', 'w').close()\n{waits}\n")
     tasks = [{"name": "a", "spider": "a"}]
     (tmp_path / "config.yaml").write_text(json.dumps({"spiders": ["slow.py"], "tasks": tasks}))
-    process = subprocess.Popen(
-        [sys.executable, "-m", "crawler", *command.split()],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        eventually((tmp_path / "begun").exists)
-        process.send_signal(ends)
-        _, err = process.communicate(timeout=PATIENCE_S)
-    finally:
-        process.kill()
-        process.wait()
+    start = true_process if "sleep" in waits else forks.Piped
+    with start(command.split(), ENVIRONMENT, tmp_path) as process:
+        try:
+            eventually((tmp_path / "begun").exists)
+            process.send_signal(ends)
+            _, err = process.communicate(timeout=PATIENCE_S)
+        finally:
+            process.kill()
     assert process.returncode == 130
     assert err.split("\n") == ["", INTERRUPTED_TEXT, ""]
 

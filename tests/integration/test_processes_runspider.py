@@ -14,6 +14,7 @@ import gevent
 import pytest
 
 from crawler.cli import options
+from tests import forks
 from tests.integration.lab import ROOT, crawler, crawler_here
 from tests.site import Site
 from tests.site.crawling import lines
@@ -235,15 +236,9 @@ def test_a_crawl_that_fails_is_told_by_status_and_reason(folder):
     assert re.search(r"^failed +HTTP 404: 1$", done.stdout, re.M)
 
 
-def start(folder, *arguments, stderr=subprocess.PIPE):
-    return subprocess.Popen(
-        [sys.executable, "-m", "crawler", "runspider", *arguments, *QUICK],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stdout=subprocess.PIPE,
-        stderr=stderr,
-        text=True,
-    )
+def start(folder, *arguments, stderr=None):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return forks.Piped(["runspider", *arguments, *QUICK], environment, folder, stderr)
 
 
 def test_ctrl_c_ends_it_in_order_and_items_are_written(folder, site):
