@@ -7,11 +7,9 @@ This is the composition root. Nodes share nothing, so that a test can run severa
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-import gevent
 from flask import Flask
 from gevent.event import Event
 from gevent.lock import RLock
@@ -24,7 +22,6 @@ from crawler.api.rpc.server import SERVICE_NAME, RpcServer, Servicer
 from crawler.api.rpc.worker import CrawlsServicer
 from crawler.api.service import Crawls, Service
 from crawler.clock import Backoff, Clock, SystemClock
-from crawler.coordination.etcd.client import MOST_CALLS
 from crawler.coordination.etcd.store import EtcdStore
 from crawler.coordination.etcd.version import objection
 from crawler.coordination.keys import MASTER, WORKER, Keys
@@ -34,6 +31,7 @@ from crawler.hub import HubWatch
 from crawler.logs import get_logger
 from crawler.metrics import Metrics
 from crawler.node.master.master import Master
+from crawler.node.measures import measure_node
 from crawler.node.membership.addresses import Listen, advertised, parse_listen
 from crawler.node.membership.membership import Membership, Role
 from crawler.node.membership.names import NodeNames
@@ -44,13 +42,6 @@ log = get_logger(__name__)
 
 DEFAULT_PORTS = {MASTER: (":8081", ":9091"), WORKER: (":8080", ":9090")}
 """Where HTTP and gRPC listen, by role."""
-
-ETCD_TROUBLE = {
-    "reconnects": "How often another connection to etcd took over.",
-    "misses": "Calls to etcd whose deadline passed without an answer.",
-    "silent_watches": "Watches given up because nothing was heard of etcd.",
-}
-"""What the connection to etcd counts, and the help text of each count."""
 
 READY_CHECK_S = 0.1
 """How often readiness is checked for /readyz and gRPC's health, in seconds."""
@@ -130,7 +121,14 @@ class Node:
             self._build_master()
         else:
             self._build_worker()
-        self._measure()
+        self._role.measure(self._metrics)
+        measure_node(
+            self._metrics,
+            self._membership,
+            self._hub,
+            self._store,
+            lambda: self._supervisor.count + self._members.count,
+        )
         self._rpc = self._build_rpc(self._grpc_at)
         self._http = HttpServer(*self._http_at, self.app, self._metrics) if serve_http else None
 
@@ -266,53 +264,6 @@ class Node:
             crawls_servicer=CrawlsServicer(self._crawls) if self._crawls is not None else None,
             limiter=self._limiter,
         )
-
-    def _measure(self) -> None:
-        self._role.measure(self._metrics)
-        self._metrics.gauge_of(
-            "crawler_lease_remaining_seconds",
-            "Time until this node must have stopped, without another renewal of its lease.",
-            self._membership.remaining_s,
-        )
-        self._metrics.gauge_of(
-            "crawler_lease_margin",
-            "Smallest share left of the present lease's time to live since this was last read.",
-            self._membership.take_margin,
-        )
-        self._metrics.counter_of(
-            "crawler_hub_blockages",
-            "How often a callback kept the hub from turning for longer than node.hub_limit_s.",
-            lambda: self._hub.blockages,
-        )
-        self._metrics.counter_of(
-            "crawler_hub_blocked_seconds",
-            "How long callbacks kept the hub from turning, in total.",
-            lambda: self._hub.blocked_s,
-        )
-        self._metrics.counter_of(
-            "crawler_processor_missed_seconds",
-            "How long the process got no processor, each time for longer than node.hub_limit_s.",
-            lambda: self._hub.missed_s,
-        )
-        self._metrics.gauge_of(
-            "crawler_greenlets",
-            "Greenlets that the node itself has started, without those of its session.",
-            lambda: self._supervisor.count + self._members.count,
-        )
-        threads = gevent.get_hub().threadpool
-        self._metrics.queue("native threads", threads.maxsize, lambda: len(threads))
-        if isinstance(self._store, EtcdStore):
-            self._measure_etcd(self._store)
-
-    def _measure_etcd(self, store: EtcdStore) -> None:
-        counts = store.counts
-        self._metrics.queue("calls to etcd", MOST_CALLS, lambda: counts.calls)
-        self._metrics.gauge_of(
-            "crawler_etcd_watches", "Watches open at etcd.", lambda: counts.watches
-        )
-        for name, help in ETCD_TROUBLE.items():
-            read = partial(getattr, counts, name)
-            self._metrics.counter_of(f"crawler_etcd_{name}", help, read)
 
     def _listen(self) -> None:
         self._start_rpc()
