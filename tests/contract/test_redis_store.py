@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import gevent
 import pytest
+from gevent.event import Event
 
 from crawler.engine.frontier import redis_requests, redis_run, redis_server, redis_store
 from crawler.engine.frontier.redis_server import Access, RedisServer
@@ -117,6 +118,32 @@ def test_a_run_without_news_holds_on(place, monkeypatch):
     idle.close()
     begun.get(timeout=5.0)
     later.close()
+
+
+def test_a_run_that_still_reads_what_is_there_holds_on(place, monkeypatch):
+    store = place.again()
+    store.open()
+    store.sending(7)
+    store.write(Step(marks=marks(*range(3000)), sent=1, in_flight=[7]))
+    store.close()
+    monkeypatch.setattr(redis_run, "HOLD_S", 0.4)
+    monkeypatch.setattr(redis_store, "BEAT_S", 0.05)
+    reads = Event()
+
+    class Slow(RedisStore):
+        def _seen(self, count):
+            reads.wait()
+            return super()._seen(count)
+
+    slow = Slow(place.server, place.name)
+    opening = gevent.spawn(slow.open)
+    gevent.sleep(1.0)
+    with place.redis.client() as client:
+        assert client.exists(place.key("hold"))
+    reads.set()
+    found = opening.get(timeout=5.0)
+    assert (len(found.seen), found.sent, found.asked) == (3000, 1, [7])
+    slow.close()
 
 
 def test_a_run_that_is_replaced_while_it_has_no_news_is_told_by_the_next_step(place, monkeypatch):

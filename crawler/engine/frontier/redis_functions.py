@@ -73,13 +73,15 @@ local function write(keys, args)
   return {'DONE', now()}
 end
 
--- epoch, token, the number of the last step, ms to hold, requests sent, when, and which since then
+-- epoch, token, the number of the last step, ms to hold, and then, once the run has read what was
+-- there: requests sent, when, and which since then
 local function beat(keys, args)
   local refusal = fault(keys, args[1], args[2], args[3])
   if refusal then return refusal end
-  redis.call(
-    'HSET', keys[RUN], 'sent', args[5], 'sent_s', args[6], 'asked', args[7], 'used_s', now()
-  )
+  if args[5] then
+    redis.call('HSET', keys[RUN], 'sent', args[5], 'sent_s', args[6], 'asked', args[7])
+  end
+  redis.call('HSET', keys[RUN], 'used_s', now())
   hold(keys[HOLD], args[2], args[4])
   return {'DONE', now()}
 end

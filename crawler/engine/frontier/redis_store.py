@@ -81,6 +81,8 @@ class RedisStore:
         self._sent_s = 0.0
         self._asked = array("Q")
         """The requests that were sent since the last step."""
+        self._is_read = False
+        """Whether this run has read what was there, which takes a while if it is much."""
 
     def open(self, epoch: int | None = None, patience_s: float = 0.0) -> Found:
         """Begin a run. A run that does not end in time can write nothing from then on, unless this
@@ -89,12 +91,17 @@ class RedisStore:
         Raises StaleRun, StoreInUse, StoreDamaged and StoreFailed.
         """
         self._run.begin(epoch, patience_s)
-        try:
-            found = self._read_all()
-        except (BrokenSeal, ValueError, KeyError, TypeError) as error:
-            raise self._run.damaged(error) from error
+        self._is_read = False
         self._supervisor = Supervisor("frontier")
         self._supervisor.spawn("beat", self._keep_beating)
+        try:
+            found = self._read_all()
+        except BaseException as error:
+            self._supervisor.stop()
+            if isinstance(error, BrokenSeal | ValueError | KeyError | TypeError):
+                raise self._run.damaged(error) from error
+            raise
+        self._is_read = True
         return found
 
     def lease(self, most: int) -> Sequence[Waiting]:
@@ -298,7 +305,7 @@ class RedisStore:
 
     def _beat(self) -> None:
         try:
-            self._run.beat(self._sends())
+            self._run.beat(self._sends() if self._is_read else {})
         except NotYet as error:  # the next step waits until Redis answers
             log.debug("Redis does not answer", place=self.place, reason=str(error))
         except StoreFailed as error:
