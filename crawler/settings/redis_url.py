@@ -90,5 +90,5 @@ def parsed(text: str) -> RedisUrl:
 def _host(text: str, default: int) -> tuple[str, int]:
     match = _HOST.fullmatch(text)
     if match is None or not 0 < (port := int(match["port"] or default)) <= MOST_PORT:
-        raise ValueError(f"{text!r} is not host:port")
+        raise ValueError("one of its hosts is not host:port, or its login is not before an @")
     return match["name"].strip("[]"), port

@@ -71,3 +71,13 @@ def test_it_says_where_redis_is_and_people_see_no_password(text, meant, shown):
 )
 def test_what_is_no_such_url_is_refused(text):
     assert not is_redis_url(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["redis://:secret", "redis://me:secret", "redis://h:1,me:secret/0", "redis://:secret/x@h"],
+)
+def test_an_error_shows_no_password_that_stands_at_a_wrong_place(text):
+    with pytest.raises(ValueError, match="not") as told:
+        parsed(text)
+    assert "secret" not in str(told.value)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -50,7 +50,7 @@ class Access:
     """Where Redis is, and how to get in."""
 
     url: redis_url.RedisUrl
-    password: str = ""
+    password: str = field(default="", repr=False)
     """Counts if the URL has none."""
     ca: str = ""
     cert: str = ""
