@@ -261,23 +261,25 @@ def test_a_field_that_comes_later_has_a_column_of_its_own(database):
     assert by_id[3]["later"] == "z"
 
 
-@pytest.mark.parametrize(
-    ("first", "then", "stored"),
-    [
-        (1, 2.5, (1, 2.5)),
-        (True, 7, (1, 7)),
-        (12, "007", ("12", "007")),
-        ("a", 5, ("a", "5")),
-        (1.5, ["x"], ("1.5", '["x"]')),
-    ],
-)
+WIDENED = {  # column → its first value, and the next; and both as they are stored
+    "whole": ((1, 2.5), (1, 2.5)),
+    "truth": ((True, 7), (1, 7)),
+    "number": ((12, "007"), ("12", "007")),
+    "text": (("a", 5), ("a", "5")),
+    "list": ((1.5, ["x"]), ("1.5", '["x"]')),
+}
+
+
 @pytest.mark.parametrize("together", [True, False])
-def test_a_column_becomes_wide_enough_for_all_its_values(database, first, then, stored, together):
-    items = [{"n": 1, "value": first}, {"n": 2, "value": then}]
+def test_each_column_becomes_wide_enough_for_all_its_values(database, together):
+    items = [
+        {"n": n, **{column: given[n] for column, (given, _) in WIDENED.items()}} for n in (0, 1)
+    ]
     for batch in [items] if together else [[items[0]], [items[1]]]:
         written(database, *batch)
-    by_id = {item["n"]: item["value"] for item in database.items()}
-    assert (by_id[1], by_id[2]) == stored
+    first, then = sorted(database.items(), key=lambda item: item["n"])
+    for column, (_, stored) in WIDENED.items():
+        assert (first[column], then[column]) == stored, column
 
 
 def test_an_item_with_a_known_key_replaces_the_row(database):
@@ -321,24 +323,19 @@ def test_a_table_that_is_not_one_of_items_is_left_alone(database):
         written(database, {"n": 1}, table=name)
 
 
-@pytest.fixture(params=[Postgres, MariaDb])
-def own_server(request):
-    server = started(request.param)
-    yield server
-    server.remove()
-
-
-def test_a_server_that_dies_in_the_middle_costs_no_item_and_none_comes_twice(own_server):
-    place = Place(own_server.url.partition(":")[0], own_server.url, "items")
+@pytest.mark.parametrize("name", ["postgres", "mariadb"])
+def test_a_server_that_dies_in_the_middle_costs_no_item_and_none_comes_twice(name, request):
+    server = request.getfixturevalue(name)
+    place = Place(server.url.partition(":")[0], server.url, "dies")
     sink = place.open()
     for n in range(2000):
         sink.write({"n": n}, f"http://h/{n}")
     sink.flush()
-    own_server.kill()
+    server.kill()
     writing = gevent.spawn(_write_on, sink)
     gevent.sleep(0.3)
     assert not writing.dead
-    own_server.start()
+    server.start()
     writing.get(timeout=PATIENCE_S)
     assert place.ids() == list(range(8000))
     assert not sink.lost

@@ -78,8 +78,8 @@ def test_a_worker_has_health_and_no_api(lab):
 def test_without_a_leader_it_says_when_to_try_again(lab):
     (nowhere,) = free_ports(1)
     http, grpc = free_ports(2)
-    flags = f"--http=127.0.0.1:{http} --grpc=127.0.0.1:{grpc} --etcd=127.0.0.1:{nowhere}"
-    process = lab.run("alone", f"python -m crawler master {flags}")
+    flags = (f"--http=127.0.0.1:{http}", f"--grpc=127.0.0.1:{grpc}", f"--etcd=127.0.0.1:{nowhere}")
+    process = lab.fork("alone", "master", *flags)
     try:
         eventually(lambda: "node started" in process.tail(), what="it serves without etcd")
         assert_unavailable(http, "GET", "/crawler/leader")

@@ -24,8 +24,9 @@ def lab(tmp_path_factory):
 def namesake(lab):
     """Another worker with the id of one that lives; it is started before the other tests."""
     http, grpc = free_ports(2)
-    flags = f"--id=1 --http=127.0.0.1:{http} --grpc=127.0.0.1:{grpc} --etcd={lab.etcd.endpoint}"
-    return lab.run("namesake", f"python -m crawler worker {flags} --config={lab.folder}/slow.yaml")
+    flags = ["--id=1", f"--http=127.0.0.1:{http}", f"--grpc=127.0.0.1:{grpc}"]
+    flags += [f"--etcd={lab.etcd.endpoint}", f"--config={lab.folder}/slow.yaml"]
+    return lab.fork("namesake", "worker", *flags)
 
 
 @pytest.fixture(autouse=True)
@@ -80,11 +81,8 @@ def test_a_taken_port_is_told_and_nothing_is_registered(lab, role, server):
 
 def test_a_node_may_be_started_before_etcd_is(lab):
     port, http, grpc = free_ports(3)
-    process = lab.run(
-        "early",
-        f"python -m crawler worker --http=127.0.0.1:{http} --grpc=127.0.0.1:{grpc}",
-        CRAWLER_ETCD_ENDPOINTS=f"127.0.0.1:{port}",
-    )
+    flags = (f"--http=127.0.0.1:{http}", f"--grpc=127.0.0.1:{grpc}")
+    process = lab.fork("early", "worker", *flags, CRAWLER_ETCD_ENDPOINTS=f"127.0.0.1:{port}")
     eventually(lambda: "cannot register" in process.tail(), what="it tries")
     etcd = EmbeddedEtcd(port=port)
     etcd.start()
@@ -101,14 +99,10 @@ def test_a_node_may_be_started_before_etcd_is(lab):
 
 
 def test_nodes_without_an_id_take_the_lowest_free_numbers(lab):
-    flags = "--http=127.0.0.1:0 --grpc=127.0.0.1:0"
+    flags = ("--http=127.0.0.1:0", "--grpc=127.0.0.1:0", "--etcd", lab.etcd.endpoint)
     processes = []
     for number in (2, 3):
-        process = lab.run(
-            f"nameless-{number}",
-            f"python -m crawler worker {flags} --etcd {lab.etcd.endpoint}",
-        )
-        processes.append(process)
+        processes.append(lab.fork(f"nameless-{number}", "worker", *flags))
         eventually(lambda n=number: f"worker-{n}" in lab.registered(), what=f"worker {number}")
     for process in processes:
         assert process.stop() == 0

@@ -1,16 +1,17 @@
 """Nodes as people run them beside an etcd with certificates and users: real processes."""
 
 import json
-import sys
 import time
 
 import pytest
 
+from crawler.local import cluster as cluster_module
 from crawler.local.cluster import HOST, LocalCluster, is_ready
 from crawler.local.etcd import EmbeddedEtcd
 from crawler.local.ports import free_ports
-from crawler.local.processes import LocalProcess
+from tests import forks
 from tests.contract.certificates import issue
+from tests.contract.test_etcd_users import CHEAP
 from tests.integration.lab import call
 from tests.waiting import PATIENCE_S, eventually
 
@@ -35,7 +36,7 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def etcd(folder):
     """With TLS, and a user who has a role for the crawler's own keys only."""
-    started = EmbeddedEtcd(tls=issue(folder / "tls", "ours"))
+    started = EmbeddedEtcd(tls=issue(folder / "tls", "ours"), flags=CHEAP)
     started.start()
     started.etcdctl("user", "add", "root:top-secret")
     started.etcdctl("user", "grant-role", "root", "root")
@@ -57,10 +58,11 @@ def start(folder, etcd):
 
     def start(role, password=PASSWORD):
         http, grpc = (f"{HOST}:{port}" for port in free_ports(2))
-        command = [sys.executable, "-m", "crawler", role, f"--http={http}", f"--grpc={grpc}"]
+        command = [*forks.COMMAND, role, f"--http={http}", f"--grpc={grpc}"]
         command += [f"--etcd={etcd.endpoint}", f"--config={folder / 'config.yaml'}"]
         environment = {"CRAWLER_ETCD_PASSWORD": password}
-        process = LocalProcess(role, command, environment, folder / f"{role}-{len(started)}.log")
+        log = folder / f"{role}-{len(started)}.log"
+        process = forks.ForkedProcess(role, command, environment, log)
         started.append(process)
         process.start()
         return http, process
@@ -100,6 +102,9 @@ def test_a_wrong_password_ends_the_node_with_a_word_of_it(start):
     assert "guessed-wrong" not in written
 
 
-def test_a_local_cluster_has_an_etcd_of_its_own_whatever_the_settings_say(folder, etcd):
+def test_a_local_cluster_has_an_etcd_of_its_own_whatever_the_settings_say(
+    folder, etcd, monkeypatch
+):
+    monkeypatch.setattr(cluster_module, "LocalProcess", forks.ForkedProcess)
     with LocalCluster(str(folder / "config.yaml"), masters=1, workers=0) as cluster:
         assert is_ready(cluster.masters[0].http)

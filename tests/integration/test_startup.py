@@ -18,7 +18,7 @@ from crawler.metrics import Metrics
 from crawler.model.records import Owner, Spec
 from crawler.runtime import quiet_grpc
 from crawler.settings.sections import ApiSettings
-from tests.integration.lab import ROOT
+from tests.integration.lab import ROOT, crawler_here
 from tests.site import Site
 from tests.site.crawling import lines
 from tests.unit.api.fakes import CALL, FakeBackend, Master, running
@@ -54,6 +54,11 @@ sys.exit(status)
 
 def python(code, *arguments, cwd=ROOT, **environment):
     """Run code in a process of its own: standard output, and the last line of the errors."""
+    done = run(code, *arguments, cwd=cwd, **environment)
+    return done.stdout, done.stderr.splitlines()[-1]
+
+
+def run(code, *arguments, cwd=ROOT, **environment):
     done = subprocess.run(
         [sys.executable, "-c", code, *map(str, arguments)],
         cwd=cwd,
@@ -64,7 +69,34 @@ def python(code, *arguments, cwd=ROOT, **environment):
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    return done.stdout, done.stderr.splitlines()[-1]
+    return done
+
+
+ALL = """
+import io, json, sys
+from contextlib import redirect_stdout
+from crawler.cli import main
+for arguments in json.loads(sys.argv[1]):
+    before = set(sys.modules)
+    sys.argv[1:] = arguments
+    with redirect_stdout(io.TextIOWrapper(io.BytesIO())) as out:
+        status = main()
+        out.flush()
+    said = len(out.buffer.getvalue())
+    print(json.dumps([status, said, sorted(set(sys.modules) - before)]), file=sys.stderr)
+"""
+"""One command after the other: its status, how much it said, and what it alone has imported."""
+
+
+def one_after_the_other(commands, **environment):
+    """Run commands in one process, as each start costs half a second: what each has imported that
+    none before it had."""
+    done = run(ALL, json.dumps(commands), **environment)
+    told = [json.loads(line) for line in done.stderr.splitlines() if line.startswith("[")]
+    for command, (status, said, _) in zip(commands, told, strict=True):
+        assert (command, status) == (command, 0)
+        assert said, command
+    return [" ".join(modules) for *_, modules in told]
 
 
 def imported(told, names):
@@ -81,8 +113,7 @@ def test_the_command_line_alone_imports_nothing_that_commands_need(option):
 
 
 def test_help_names_each_command_with_its_own_first_sentence():
-    said, _ = python(RUN, "--help", COLUMNS="80")
-    listed = said.partition("Commands:")[2]
+    listed = crawler_here("--help", COLUMNS="80").stdout.partition("Commands:")[2]
     for name, source in INDEX.items():
         assert source.help == commands.commands[name].get_short_help_str(1000)
         assert f"\n  {name} " in listed
@@ -127,12 +158,13 @@ def cluster():
     worker.stop(0)
 
 
-@pytest.mark.parametrize("name", CLIENTS)
-def test_a_command_that_asks_a_master_imports_no_engine(cluster, name):
-    said, told = python(RUN, name, *CLIENTS[name], CRAWLER_MASTER=cluster)
-    assert said
-    assert imported(told, {"grpc"})
-    assert imported(told, CLIENT) <= READS_FIELDS.get(name, set())
+def test_a_command_that_asks_a_master_imports_no_engine(cluster):
+    names = sorted(CLIENTS, key=lambda name: name in READS_FIELDS)
+    commands = [[name, *CLIENTS[name]] for name in names]
+    told = one_after_the_other(commands, CRAWLER_MASTER=cluster)
+    assert imported(told[0], {"grpc"})
+    for name, its in zip(names, told):
+        assert imported(its, CLIENT) <= READS_FIELDS.get(name, set()), name
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -193,12 +225,12 @@ def items(tmp_path):
     return tmp_path / "items"
 
 
-@pytest.mark.parametrize("arguments", [["shop"], ["shop", "--from", "csv"], []])
-def test_reading_items_imports_neither_engine_nor_cluster_nor_settings(items, arguments):
-    said, told = python(RUN, "items", *arguments, "--folder", items)
-    assert said
-    assert imported(told, {"crawler.items"})
-    assert not imported(told, CLUSTER | CRAWL | STORES | TEXTS | {"crawler.settings"})
+def test_reading_items_imports_neither_engine_nor_cluster_nor_settings(items):
+    ways = [["shop"], ["shop", "--from", "csv"], []]
+    told = one_after_the_other([["items", *way, "--folder", str(items)] for way in ways])
+    assert imported(told[0], {"crawler.items"})
+    for way, its in zip(ways, told):
+        assert not imported(its, CLUSTER | CRAWL | STORES | TEXTS | {"crawler.settings"}), way
 
 
 @pytest.mark.parametrize("format", ["jsonl", "csv", "json"])
