@@ -379,7 +379,7 @@ def test_very_many_wishes_are_repeated_at_a_bounded_rate(clock, register, monkey
     assert len(told[-1].wants) == 50
 
 
-@settings(max_examples=examples(40))
+@settings(max_examples=examples(24))
 @given(st.integers(0, 2**32))
 def test_whatever_happens_no_request_is_early_and_each_worker_is_served(seed):
     """Workers die, pause, lose the register and its answers; answers take up to half a second."""

@@ -10,9 +10,9 @@ from crawler.engine.http.messages import FetchAnswer
 from crawler.engine.politeness import robots
 from crawler.engine.spiders.sitemap_xml import Sitemap, named_in_robots
 
-SIZE = 60_000
+SIZE = 40_000
 LONGEST_S = 3.0
-"""Of processor; a tenth of it is usual. What grows with the square of the size takes a minute."""
+"""Of processor; a tenth of it is usual. What grows with the square of it takes half a minute."""
 
 
 def page(body=b"", **headers):

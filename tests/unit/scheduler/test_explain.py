@@ -29,7 +29,7 @@ def verdict(judgement, id):
     return next(each for each in judgement.workers if each.node_id == id)
 
 
-@settings(max_examples=examples(150))
+@settings(max_examples=examples(80))
 @given(clusters(), st.sampled_from(SEEING))
 def test_a_pass_decides_what_is_explained(drawn, strategy):
     cluster = Cluster(*drawn, framework(strategy))
@@ -55,7 +55,7 @@ def test_a_pass_decides_what_is_explained(drawn, strategy):
             break
 
 
-@settings(max_examples=examples(150))
+@settings(max_examples=examples(80))
 @given(clusters(), st.data())
 def test_a_task_that_has_a_worker_is_judged_as_if_it_had_none(drawn, data):
     workers, resources = drawn

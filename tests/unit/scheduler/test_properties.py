@@ -32,7 +32,7 @@ def owned(node, resources, before):
 
 
 @pytest.mark.parametrize("strategy", oracle.STRATEGIES)
-@settings(max_examples=examples(200))
+@settings(max_examples=examples(100))
 @given(clusters())
 def test_a_pass_decides_as_one_task_at_a_time_with_everything_counted_anew(strategy, drawn):
     workers, resources = drawn
