@@ -223,6 +223,35 @@ def test_a_server_that_was_restarted_grants_nothing_until_all_have_told_what_the
         place.server.close()
 
 
+def test_a_clock_that_was_set_back_keeps_no_host_for_long(shared_redis):
+    place = InRedis(shared_redis.url, 1)
+    register, dead, rests, name = place.register, uuid4().hex, uuid4().hex, uuid4().hex
+    for host in (dead, rests):
+        want(register, f"old {name}", host, 0.1)
+    register.tell(f"old {name}", Told(returns=[Return(rests, 0.2)]))
+    hour_ms = 3_600_000
+    with shared_redis.client() as client:
+        [key] = client.keys(f"*:h:{rests}")
+        client.hincrby(key, "free", hour_ms)
+        tokens = f"{key.decode().partition('}')[0]}}}:tokens"
+        client.hincrby(tokens, f"old {name}", hour_ms)
+    assert want(register, name, rests).wait_s <= 0.2
+    eventually(lambda: want(register, name, dead))
+    place.server.close()
+
+
+def test_a_host_is_kept_as_long_as_its_owner_says_that_it_has_it(shared_redis):
+    place = InRedis(shared_redis.url, 1)
+    name = uuid4().hex
+    want(place.register, "a", name)
+    with shared_redis.client() as client:
+        [key] = client.keys(f"*:h:{name}")
+        client.pexpire(key, 60_000)  # the day is almost over
+        place.register.tell("a", Told(holds=[Want(name, 1.0)]))
+        assert client.pttl(key) > 1000 * FORGET_S / 2
+    place.server.close()
+
+
 def test_a_server_that_has_lost_everything_ends_all_tokens_and_grants_nothing_for_a_while():
     with own_redis() as server:
         place = InRedis(server.url, 1)

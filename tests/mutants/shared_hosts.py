@@ -75,14 +75,14 @@ MUTANTS = [
     Mutant(
         "the hosts of a dead worker go to others at once",
         "crawler/engine/politeness/redis_host_register.py",
-        "if ends < now then\n      redis.call('HSET', key, 'owner', '', 'free', ends +",
-        "if ends then\n      redis.call('HSET', key, 'owner', '', 'free', ends +",
+        "if ends < now then\n      local wait",
+        "if ends then\n      local wait",
         f"{_REGISTER} -k nobody_else and redis",
     ),
     Mutant(
         "the hosts of a dead worker go to others before the pause is over",
         "crawler/engine/politeness/redis_host_register.py",
-        "'free', ends + tonumber(found[2])",
+        "'free', ends + wait",
         "'free', ends",
         f"{_REGISTER} -k free_after_the_pause and redis",
     ),

@@ -107,7 +107,9 @@ end
 local function take_back(prefix, token, host, wait, keep, state, now)
   local key = prefix .. ':h:' .. host
   if redis.call('HGET', key, 'owner') ~= token then return end
-  redis.call('HSET', key, 'owner', '', 'free', now + wait, 'state', state, 'told', now)
+  redis.call(
+    'HSET', key, 'owner', '', 'free', now + wait, 'wait', wait, 'state', state, 'told', now
+  )
   if not assign(prefix, host, now) then redis.call('PEXPIRE', key, math.max(1, keep)) end
 end
 
@@ -124,7 +126,7 @@ local function leave(prefix, token, host)
   if redis.call('HGET', key, 'owner') == token then tell_again(prefix, token, host) end
 end
 
-local function want(prefix, token, host, pause, now, quiet)
+local function want(prefix, token, host, pause, now, quiet, lease_ms)
   local key, line = prefix .. ':h:' .. host, prefix .. ':l:' .. host
   local found = redis.call('HMGET', key, 'owner', 'pause')
   local owner = found[1] or ''
@@ -134,8 +136,13 @@ local function want(prefix, token, host, pause, now, quiet)
   redis.call('HSET', key, 'w:' .. token, pause)
   if owner ~= '' then
     local ends = tonumber(redis.call('HGET', prefix .. ':tokens', owner) or 0)
+    if ends > now + lease_ms then -- the clock was set back
+      ends = now + lease_ms
+      redis.call('HSET', prefix .. ':tokens', owner, ends)
+    end
     if ends < now then
-      redis.call('HSET', key, 'owner', '', 'free', ends + tonumber(found[2]), 'state', '')
+      local wait = tonumber(found[2])
+      redis.call('HSET', key, 'owner', '', 'free', ends + wait, 'wait', wait, 'state', '')
       owner = ''
     end
   end
@@ -152,10 +159,12 @@ local function granted(prefix, token, now)
   local told = {{}}
   for _, host in ipairs(redis.call('SPOP', prefix .. ':g:' .. token, 10000)) do
     local key = prefix .. ':h:' .. host
-    local found = redis.call('HMGET', key, 'owner', 'free', 'state', 'told')
+    local found = redis.call('HMGET', key, 'owner', 'free', 'state', 'told', 'wait')
     if found[1] == token then
       local wait = math.max(0, (tonumber(found[2]) or 0) - now)
-      for _, each in ipairs({{host, wait, found[3] or '', now - (tonumber(found[4]) or now)}}) do
+      wait = math.min(wait, tonumber(found[5] or wait)) -- the clock may have been set back
+      local age = math.max(0, now - (tonumber(found[4]) or now))
+      for _, each in ipairs({{host, wait, found[3] or '', age}}) do
         told[#told + 1] = each
       end
     end
@@ -209,7 +218,7 @@ local function tell(keys, args)
       leave(prefix, token, host)
       at = at + 2
     else
-      want(prefix, token, host, args[at + 2], now, quiet)
+      want(prefix, token, host, args[at + 2], now, quiet, lease_ms)
       at = at + 3
     end
   end
