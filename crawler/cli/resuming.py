@@ -92,7 +92,7 @@ def opened(
 
 def store_at(place: str, spec: Spec) -> Store:
     """The store in a folder, or in the Redis of a URL. Raises Unusable."""
-    if not place.startswith(("redis:", "rediss:", "redis+", "rediss+")):
+    if "://" not in place and not place.startswith(("redis:", "rediss:", "redis+", "rediss+")):
         return SqliteStore(Path(place))
     from crawler.engine.frontier.redis_states import RedisStates  # most keep nothing there
     from crawler.settings.sections import FrontierSettings

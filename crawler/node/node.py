@@ -61,6 +61,11 @@ class NodeRole(Role, Protocol):
         """Start what runs whether the node is a member or not."""
         ...
 
+    def prepare(self) -> None:
+        """Wait for what the role needs before it may be a member. Raises ConfigError if that can
+        never be had."""
+        ...
+
     def stop(self) -> None:
         """Release what `start` took. The node is no longer a member."""
         ...
@@ -151,10 +156,7 @@ class Node:
         if isinstance(self._store, EtcdStore):
             self._supervisor.spawn("etcd version", self._judge_etcd, self._store)
         self._role.start(self._supervisor)
-        join = self._membership.run
-        self._members.spawn(
-            "membership", join, self._role, lambda: self.address, on_end=OnEnd.FATAL
-        )
+        self._members.spawn("membership", self._join, on_end=OnEnd.FATAL)
         log.info("node started", grpc=self.address, http=self.http_address)
 
     def stop(self) -> None:
@@ -170,6 +172,10 @@ class Node:
                     log.error("a part of the node did not stop in order", exc_info=True)
             self.stopped.set()
             log.info("node stopped")
+
+    def _join(self) -> None:
+        self._role.prepare()
+        self._membership.run(self._role, lambda: self.address)
 
     def _last_steps(self) -> Sequence[Callable[[], object]]:
         """Return the steps, with those that other nodes wait for first: the tasks and the

@@ -249,14 +249,15 @@ class _Loader:
                 )
 
     def _check_frontier(self, frontier: FrontierSettings) -> None:
-        """Check the settings that have no effect without others."""
+        """Check the settings that have no effect without others. A password alone has one:
+        `runspider --resume` names a Redis by itself."""
         is_tls = frontier.url.startswith("rediss")
         for name in ("ca", "cert", "key"):
             if getattr(frontier, name) and not is_tls:
                 self._fault(
                     f"frontier.{name}", "given, but frontier.url does not begin with rediss"
                 )
-        for name, other in (("cert", "key"), ("key", "cert"), ("password", "url")):
+        for name, other in (("cert", "key"), ("key", "cert")):
             if getattr(frontier, name) and not getattr(frontier, other):
                 self._fault(
                     f"frontier.{other}",

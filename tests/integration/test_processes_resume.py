@@ -560,6 +560,8 @@ def test_a_state_in_redis_that_another_run_uses_is_refused(folder, site, shared_
 @pytest.mark.parametrize(
     ("url", "told"),
     [
+        ("valkey://127.0.0.1/0", "--resume: 'valkey://127.0.0.1/0' given; redis://"),
+        ("redi://127.0.0.1/0", "or a folder is allowed"),
         (
             "redis://me:open-sesame@h:x",
             "--resume: 'redis://***@h:x' given; redis://[user[:password]@]host:port/db",

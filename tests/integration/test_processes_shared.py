@@ -105,3 +105,20 @@ def test_a_redis_that_is_killed_and_comes_back_costs_nothing(lab, site, redis):
     redis.start()
     task.assert_whole(0)
     assert asked < MANY
+
+
+def test_a_worker_whose_redis_is_not_there_takes_no_tasks_and_says_so(lab):
+    lab.start("master-1", config="tree")
+    server = Redis()
+    lab.start("worker-9", config="tree", ready=False, CRAWLER_FRONTIER_URL=server.url)
+    worker = lab["worker-9"]
+    status, _, said = worker.call("GET", "/readyz")
+    assert status == 503
+    assert "is frontier.url right?" in str(said)
+    assert "worker-9" not in lab.registered()
+    server.start()
+    eventually(lambda: "worker-9" in lab.registered(), what="it joins when Redis is there")
+    server.kill()
+    eventually(lambda: worker.call("GET", "/readyz")[0] == 503, what="it says that Redis is away")
+    worker.process.kill()
+    server.remove()

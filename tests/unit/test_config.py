@@ -320,7 +320,6 @@ tasks: [{name: a/b}, {name: x}, {name: x}, 5, {name: y, colour: red},
             "etcd.password: nothing given, but etcd.user is; set CRAWLER_ETCD_PASS",
         ),
         ("etcd: {password: a}", "etcd.user: nothing given, but etcd.password is"),
-        ("frontier: {password: a}", "frontier.url: nothing given, but frontier.password is"),
         (
             "frontier: {url: 'redis://h:1', ca: a}",
             "frontier.ca: given, but frontier.url does not begin with rediss",

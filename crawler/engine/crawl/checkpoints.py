@@ -255,7 +255,9 @@ class Checkpoints(NoCheckpoints):
         if (text := json.dumps(left)) != self._texts.get(LEFT_MARKS, "{}"):
             self._texts[LEFT_MARKS] = made[LEFT_MARKS] = text
             if left:
-                log.warning("the crawl wrote items to other files before", files=sorted(left))
+                # In a cluster it has moved to another machine, as it should.
+                tell = log.info if self._kept.remembers_failure else log.warning
+                tell("the crawl wrote items to other files before", files=sorted(left))
         return made
 
     def _rests(self) -> Any:

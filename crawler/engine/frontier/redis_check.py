@@ -16,18 +16,22 @@ OLDEST = (7, 0)
 """The first version that has functions."""
 
 
-def check(server: RedisServer) -> None:
-    """Look at each server that takes writes. Log what is unwise.
+def check(server: RedisServer) -> bool:
+    """Look at each server that takes writes. Log what is unwise. Returns whether all answered.
 
-    `INFO` tells all of it, also where `CONFIG` is forbidden. A server that does not answer is only
-    logged: the crawls wait for it. Raises ConfigError if the state of a crawl could be lost.
+    `INFO` tells all of it, also where `CONFIG` is forbidden. Raises ConfigError if the state of a
+    crawl could be lost.
     """
     try:
         server.load_functions(is_patient=False)
         told = server.for_each(lambda client: client.info(), is_patient=False)
     except NotYet as error:
-        log.warning("Redis does not answer yet", url=server.place, reason=str(error))
-        return
+        log.warning(
+            "Redis does not answer yet; is it running, and is the URL right?",
+            url=server.place,
+            reason=str(error),
+        )
+        return False
     except StoreFailed as error:
         raise ConfigError(f"frontier.url: {error}") from error
     for info in told:
@@ -39,6 +43,7 @@ def check(server: RedisServer) -> None:
                 url=server.place,
                 why=warning,
             )
+    return True
 
 
 def _faults(info: Mapping[str, Any]) -> Iterator[str]:

@@ -35,7 +35,7 @@ WAIT_S = 120.0
 replace a server, with its usual settings."""
 MISSING = (
     "the state of a crawl in Redis needs the library redis; install it:"
-    " pip install distributed-crawler[redis]"
+    " pip install 'distributed-crawler[redis]', or -r requirements-redis.txt in a clone"
 )
 _PASSES = ("LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "NOREPLICAS", "BUSY")
 """The codes of errors that go away: it starts, or another server is to take over."""
@@ -99,6 +99,8 @@ class RedisServer:
         self._making = RLock()
         self._libraries = libraries
         self._silent = False
+        self.silence = "it has not been asked yet"
+        """Why Redis did not answer the last call; empty if it did."""
 
     def ask(self, *command: Any, is_patient: bool = True) -> Any:
         """Send a command that may be repeated. Raises StoreFailed, and NotYet without patience."""
@@ -166,8 +168,11 @@ class RedisServer:
             except Exception as error:
                 fault = self._translated(error)
                 if not isinstance(fault, NotYet):
+                    self.silence = ""
                     raise fault from error
+                self.silence = str(fault)
             else:
+                self.silence = ""
                 self._tell_answer()
                 return answer
             if not is_patient:

@@ -60,9 +60,15 @@ class RedisStates:
         says whether a later run may replace one that goes on."""
         return RedisStore(self._server, name, takes_over=takes_over)
 
-    def check(self) -> None:
-        """Look whether the server can be trusted with it. Raises ConfigError."""
-        redis_check.check(self._server)
+    @property
+    def silence(self) -> str:
+        """Why the server does not answer at present; empty if it does."""
+        return self._server.silence
+
+    def check(self) -> bool:
+        """Look whether the server can be trusted with it. Returns whether it answered. Raises
+        ConfigError."""
+        return redis_check.check(self._server)
 
     def close(self) -> None:
         """Close the connections."""

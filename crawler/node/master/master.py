@@ -123,6 +123,9 @@ class Master:
         self._session = None
         self._term = None
 
+    def prepare(self) -> None:
+        """A master needs nothing but etcd."""
+
     def unready_reason(self) -> str:
         """Return why this master cannot answer requests at present, or an empty text if it can."""
         if self._session is None:

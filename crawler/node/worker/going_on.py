@@ -134,8 +134,16 @@ class GoingOn:
         if kept.is_done:
             files = ItemFiles(self._items, resource, sinks, kept)
             run.had_ended(*kept.end, kept.counts, files)
-        else:
-            self._crawl(run, resource, sinks, kept)
+            return
+        if not kept.found.is_new and kept.counts.pages:
+            log.info(
+                "the task goes on where it was",
+                task=run.name,
+                epoch=resource.epoch,
+                pages=kept.counts.pages,
+                requests_to_go=kept.found.waiting,
+            )
+        self._crawl(run, resource, sinks, kept)
 
     def _crawl(self, run: Run, resource: Resource, sinks: Any, kept: Kept | None) -> None:
         files = ItemFiles(self._items, resource, sinks, kept)

@@ -19,6 +19,8 @@ from crawler.node.worker.states import PATIENCE_S, begun, is_dropped, named, ope
 
 log = get_logger(__name__)
 
+CHECK_S = 1.0
+"""How often a worker that starts asks a Redis that does not answer."""
 AGAIN_S = 0.1
 """How often a state that is still in use is tried to be removed."""
 
@@ -30,6 +32,20 @@ class SharedStates:
         self._states = states
         self._clock = clock
         self._patience_s = patience_s
+
+    def prepare(self) -> None:
+        """Wait until Redis answers. Raises ConfigError if it could lose states."""
+        while not self._states.check():
+            self._clock.sleep(CHECK_S)
+
+    def unready_reason(self) -> str:
+        """Return why Redis does not answer at present, or an empty text if it does."""
+        silence = self._states.silence
+        return (
+            f"Redis does not answer ({silence}); is it running, and is frontier.url right?"
+            if silence
+            else ""
+        )
 
     def open(self, resource: Resource) -> Kept:
         """Open the state of a task for a run. Waits until the run before it has let go, or has had

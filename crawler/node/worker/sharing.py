@@ -39,7 +39,7 @@ class Sharing:
         libraries = (redis_functions.CODE, redis_host_register.CODE)
         server = RedisServer(access, math.inf, clock, libraries)
         states = RedisStates(server)
-        states.check()
+        states.check()  # what is plainly wrong is told before anything is started
         slots = redis_host_register.SLOTS if access.url.kind == "+cluster" else 1
         register = redis_host_register.RedisHostRegister(server, slots=slots)
         hosts = SharedHosts(register, RedisRobotsShelf(server), uuid4().hex)

@@ -51,6 +51,14 @@ _CHAIN = re.compile(r"(.+)-([0-9]+)")
 class TaskStates(Protocol):
     """Where the states of all tasks are."""
 
+    def prepare(self) -> None:
+        """Wait until states can be used. Raises ConfigError if they never can."""
+        ...
+
+    def unready_reason(self) -> str:
+        """Return why no state can be used at present, or an empty text if one can."""
+        ...
+
     def open(self, resource: Resource) -> Kept:
         """Open the state of a task for a run. Raises StoreFailed."""
         ...
@@ -84,6 +92,13 @@ class States:
     def close(self) -> None:
         """End the threads. The runs have ended; one that hangs in its disk is left behind."""
         run_aside("end of threads of states", self._threads.end)
+
+    def prepare(self) -> None:
+        """Files need no waiting."""
+
+    def unready_reason(self) -> str:
+        """Return an empty text: whether a file can be used shows when it is opened."""
+        return ""
 
     def open(self, resource: Resource) -> Kept:
         """Open the state of a task for a run. Waits until the run before it has let go.

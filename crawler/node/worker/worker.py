@@ -176,9 +176,14 @@ class Worker:
         self._runs.stop_all()
         self._changed.set()  # stops those again that have not ended
 
+    def prepare(self) -> None:
+        """Wait for the states of tasks: no task could run without them. Raises ConfigError."""
+        self._states.prepare()
+
     def unready_reason(self) -> str:
         """Return why no task can run here at present, or an empty text if one can."""
-        return "not registered in etcd" if self._session is None else ""
+        unregistered = "not registered in etcd" if self._session is None else ""
+        return self._states.unready_reason() or unregistered
 
     def measure(self, metrics: Metrics) -> None:
         """Export how many tasks run here, and what their crawls have done."""
@@ -190,6 +195,11 @@ class Worker:
         )
         metrics.gauge_of(
             "crawler_response_bytes", "Bytes of responses held in memory.", lambda: held.held
+        )
+        metrics.gauge_of(
+            "crawler_frontier_away",
+            "1 while the Redis of frontier.url does not answer, else 0.",
+            lambda: int(bool(self._states.unready_reason())),
         )
         owner = self._engine.host_owner
         metrics.gauge_of(
