@@ -308,7 +308,10 @@ def test_what_was_damaged_is_put_aside_and_named(place, damage):
         damage(client, place.key)
     with pytest.raises(StoreDamaged, match=r"damaged.*renamed to crawler:frontier:.*:damaged-"):
         place.left()
-    assert any(":damaged-" in key for key in place.names())
+    aside = [key for key in place.names() if ":damaged-" in key]
+    with place.redis.client() as client:
+        assert aside
+        assert all(client.ttl(key) > 0 for key in aside), "nothing stays for ever"
     assert place.left()[0].is_new
 
 

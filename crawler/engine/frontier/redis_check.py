@@ -53,8 +53,8 @@ def _faults(info: Mapping[str, Any]) -> Iterator[str]:
         yield f"it is Redis {version}; version 7.0 or later is needed, for its functions"
     if info.get("role") == "slave":
         yield "it is a replica, which takes no writes; name its primary, or use redis+sentinel://"
-    policy = str(info.get("maxmemory_policy", ""))
-    if policy.startswith("allkeys"):
+    policy = str(info.get("maxmemory_policy", "noeviction"))
+    if policy != "noeviction":
         yield (
             f"its maxmemory-policy is {policy}, so it removes keys of crawls when it is full; set"
             " maxmemory-policy to noeviction"
@@ -68,9 +68,6 @@ def _faults(info: Mapping[str, Any]) -> Iterator[str]:
 
 def _warnings(info: Mapping[str, Any]) -> Iterator[str]:
     """What could be safer."""
-    policy = str(info.get("maxmemory_policy", "noeviction"))
-    if policy != "noeviction":
-        yield f"maxmemory-policy is {policy}; noeviction is better"
     if not info.get("aof_enabled"):
         yield (
             "appendonly is no: if the server restarts before a replica has taken over, all is lost"

@@ -13,7 +13,7 @@ KEYS = ("run", "hold", "seen", "starts", "rows", "live", "later", "state")
 """The keys of a crawl, in the order in which the functions get them."""
 
 _CODE = """
-local RUN, HOLD = 1, 2
+local RUN, HOLD, ASIDE_MS = 1, 2, 30 * 86400000
 
 local function now()
   local time = redis.call('TIME')
@@ -109,7 +109,10 @@ local function put_aside(keys, args)
   local refusal = fault(keys, args[1], args[2])
   if refusal then return refusal end
   for _, key in ipairs(keys) do
-    if redis.call('EXISTS', key) == 1 then redis.call('RENAME', key, key .. args[3]) end
+    if redis.call('EXISTS', key) == 1 then
+      redis.call('RENAME', key, key .. args[3])
+      redis.call('PEXPIRE', key .. args[3], ASIDE_MS)
+    end
   end
   return {'DONE', now()}
 end

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import gevent
 from gevent.event import Event
 
 from crawler.api.rpc.peers import Peers
@@ -160,9 +161,11 @@ class Worker:
         self._draining = True
         self._runs.halt(patience_s)
         self._report(LAST_WORD_S)
-        for run in self._runs.all():
-            if run.is_recorded:
-                self._states.clear(run.resource)
+        recorded = [run.resource for run in self._runs.all() if run.is_recorded]
+        clearing = [
+            self._clearing.spawn("clear", self._states.clear, resource) for resource in recorded
+        ]
+        gevent.joinall(clearing, timeout=LAST_WORD_S)  # Redis may be away; then it stays a while
 
     def hurry(self) -> None:
         """Cut the runs off: no longer wait for their callbacks."""
