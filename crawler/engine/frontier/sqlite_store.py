@@ -48,9 +48,12 @@ class StoreThreads:
         """`journals` is how many write journals. One more writes the files of seen sets."""
         self.journals = ThreadPool(journals)
         self.seen = ThreadPool(1)
+        self.is_over = False
+        """Whether they have ended. A store that closes later ends those that it has used since."""
 
     def end(self) -> None:
         """End the threads."""
+        self.is_over = True
         self.seen.kill()
         self.journals.kill()
 
@@ -207,7 +210,7 @@ class SqliteStore:
         if snapshot is not None:
             snapshot.wait()
         self._run(threads, lambda: _closed(journals))
-        if threads is not self._shared:
+        if threads is not self._shared or threads.is_over:
             threads.end()
 
     def _in_thread(self, step: Callable[[], T]) -> T:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from crawler.engine.frontier.store import StaleRun, Step, Waiting
 from crawler.model.records import Resource, Spec, State
 from crawler.node.worker.kept import kept_states
 from crawler.node.worker.states import TRIES, States, tried
+from tests.waiting import eventually
 
 SPEC = Spec("books", parameters={"start_urls": ["http://h/"], "settings": {"delay_s": 1}})
 
@@ -48,6 +50,13 @@ def written(states, run, **texts):
 
 def names(tmp_path):
     return sorted(path.parent.name for path in tmp_path.glob("books/*/frontier.db"))
+
+
+def test_a_run_that_lets_go_after_the_end_of_all_leaves_no_thread(states):
+    before = len(sys._current_frames())
+    with taken(states, resource(1)):
+        states.close()
+    eventually(lambda: len(sys._current_frames()) <= before, what="its threads end")
 
 
 def test_a_run_takes_the_crawl_that_an_earlier_one_began(states, tmp_path):

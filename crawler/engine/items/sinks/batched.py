@@ -32,7 +32,8 @@ T = TypeVar("T")
 
 
 class BatchedSink:
-    """A sink that writes through a writer. `threads` end with it, unless several sinks share them.
+    """A sink that writes through a writer. `threads` end with it, while it is not `shared`: while
+    no other sinks use them.
 
     A greenlet of the sink gives the native thread one step at a time: open, each batch, close. A
     crawl only waits for that greenlet. So the crawl may be killed at any moment: whatever was
@@ -43,7 +44,7 @@ class BatchedSink:
         self,
         writer: Writer,
         threads: ThreadPool | None = None,
-        shared: bool = False,
+        shared: Callable[[], bool] = lambda: False,
         clock: Clock | None = None,
     ) -> None:
         self.lost: Counter[str] = Counter()
@@ -162,7 +163,7 @@ class BatchedSink:
         self._in_thread(self._writer.close)
 
     def _end_threads(self) -> None:
-        if not self._shared:
+        if not self._shared():
             self._threads.kill()
 
     def _patiently(self, step: Callable[[], T], may_pass: Callable[[Exception], bool]) -> T:

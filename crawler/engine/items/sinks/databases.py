@@ -32,12 +32,16 @@ def database_at(url: str) -> Database:
 
 
 def sink_of(
-    database: Database, task: str, table: str, key: Sequence[str], *, shared: bool
+    database: Database,
+    task: str,
+    table: str,
+    key: Sequence[str],
+    shared: Callable[[], bool] = lambda: False,
 ) -> BatchedSink:
-    """Make a sink for a database. `shared` means that others use the database too."""
+    """Make a sink for a database. `shared` tells whether others use the database too."""
     from crawler.engine.items.sinks.sql import SqlRows  # imported with the database
 
-    return BatchedSink(SqlRows(database, task, table, key), database.threads, shared=shared)
+    return BatchedSink(SqlRows(database, task, table, key), database.threads, shared)
 
 
 def sqlite_sink(path: Path, task: str, table: str, key: Sequence[str]) -> BatchedSink:

@@ -36,6 +36,7 @@ class Sinks:
         """`databases`: name → URL. Raises ConfigError for a bad name or URL."""
         self._databases = {name: _database(name, url) for name, url in databases.items()}
         self._threads = ThreadPool(FILE_THREADS)
+        self._is_closed = False
         self._allowed = ", ".join([*FORMATS, SQLITE, *sorted(self._databases)])
 
     def choose(
@@ -62,10 +63,16 @@ class Sinks:
         return made[0] if len(made) == 1 else ManySinks(made)
 
     def close(self) -> None:
-        """End the threads. A thread that waits for a silent database is left behind."""
+        """End the threads. A thread that waits for a silent database is left behind. A sink that
+        is closed later, because its crawl was cut off, ends the threads that it has used."""
+        self._is_closed = True
         pools = [self._threads, *(each.threads for each in self._databases.values())]
         for pool in pools:
             run_aside("end of threads of sinks", pool.kill)
+
+    def _are_shared(self) -> bool:
+        """Whether the threads are for the next sinks, too."""
+        return not self._is_closed
 
     def _knows(self, name: str) -> bool:
         return name in FORMATS or name == SQLITE or name in self._databases
@@ -75,10 +82,10 @@ class Sinks:
     ) -> BatchedSink:
         if name in FORMATS:
             writer: Writer = file_writer(name, path.with_suffix(f".{name}{ending}"))
-            return BatchedSink(writer, self._threads, shared=True)
+            return BatchedSink(writer, self._threads, self._are_shared)
         if name == SQLITE:
             return sqlite_sink(path.with_suffix(".db"), task, table, key)
-        return sink_of(self._databases[name], task, table, key, shared=True)
+        return sink_of(self._databases[name], task, table, key, self._are_shared)
 
 
 @dataclass(frozen=True)

@@ -165,4 +165,4 @@ def _database_sink(
         )
     if isinstance(where, Path):
         return sqlite_sink(where, task, table, key)
-    return sink_of(database_at(where), task, table, key, shared=False)
+    return sink_of(database_at(where), task, table, key)

@@ -3,9 +3,11 @@
 import csv
 import json
 import sqlite3
+import sys
 from pathlib import Path
 
 import pytest
+from gevent import get_hub
 
 from crawler.engine.engine import Engine
 from crawler.engine.items.sinks.factory import RunSink, Sinks
@@ -50,6 +52,24 @@ def rows(path, table="shop"):
     found = connection.execute(f"SELECT _task, n FROM {table} ORDER BY _task, n").fetchall()
     connection.close()
     return found
+
+
+def threads():
+    """How many native threads there are, without those that the hub keeps."""
+    return len(sys._current_frames()) - get_hub().threadpool.size
+
+
+@pytest.mark.parametrize("name", ["csv", "all"])
+def test_a_sink_that_is_closed_after_the_end_of_all_leaves_no_thread(made, tmp_path, name):
+    """As that of a run that was cut off while it wrote its last items."""
+    before = threads()
+    sinks = made({"all": f"sqlite:///{tmp_path}/all.db"})
+    sink = sinks.choose([name], tmp_path / "task" / "1-1", "task", "shop", ())
+    sink.open()
+    sinks.close()
+    sink.write({"n": 1}, "http://h/")
+    sink.close()
+    eventually(lambda: threads() <= before, what="its threads end")
 
 
 def test_each_format_is_a_file_beside_the_others(made, tmp_path):
