@@ -3,7 +3,9 @@
 import contextlib
 import csv
 import gzip
+import itertools
 import json
+import math
 import os
 import re
 import resource
@@ -29,10 +31,13 @@ from tests.site.crawling import lines
 from tests.waiting import PATIENCE_S, eventually
 
 PAGES = 150
-MANY = 900
+MANY = 480
 """Enough for several checkpoints in the middle."""
+LARGE = 900
+"""So many that their state takes more room than an empty one by far."""
 BATCH = 128 + 16
-"""What a checkpoint may miss: the pages of one batch, and those in flight."""
+"""What a checkpoint may miss while the disk is quick: the pages of one batch, and those in
+flight."""
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
 QUICK = ("-s", "delay_s=0", "-s", "robots=false", "-s", "host_concurrency=8")
@@ -66,9 +71,36 @@ def tree(most):
     return page
 
 
+class Gate:
+    """Lets so many requests through. Later ones wait until it lets more: so a crawl is where the
+    test wants it, however slowly the test gets there."""
+
+    def __init__(self):
+        self.most = math.inf
+        self._came = itertools.count(1)
+
+    def before(self, page):
+        """The page behind the gate."""
+
+        def waiting(asked):
+            number = next(self._came)
+            eventually(lambda: number <= self.most)
+            return page(asked)
+
+        return waiting
+
+
 @pytest.fixture
-def site():
-    with Site(pages={"tree": tree(PAGES), "forest": tree(MANY)}) as site:
+def gate():
+    return Gate()
+
+
+@pytest.fixture
+def site(gate):
+    sizes = {"tree": PAGES, "forest": MANY, "jungle": LARGE}
+    pages = {name: gate.before(tree(most)) for name, most in sizes.items()}
+    with Site(pages=pages) as site:
+        site.gate = gate
         yield site
 
 
@@ -76,6 +108,7 @@ def site():
 def folder(tmp_path, site):
     (tmp_path / "tree.py").write_text(SPIDER.format(site=site.url("/tree/0")))
     (tmp_path / "forest.py").write_text(SPIDER.format(site=site.url("/forest/0")))
+    (tmp_path / "jungle.py").write_text(SPIDER.format(site=site.url("/jungle/0")))
     return tmp_path
 
 
@@ -86,12 +119,12 @@ def start(folder, *arguments, file="tree.py", kept=("--resume", "kept")):
 
 
 def start_limited(folder, most_bytes, *arguments):
-    """The forest as a person starts it, in a process whose files cannot be larger."""
+    """The jungle as a person starts it, in a process whose files cannot be larger."""
 
     def limit():
         resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, most_bytes))
 
-    command = ["runspider", "forest.py", "--resume", "kept", *QUICK, *arguments]
+    command = ["runspider", "jungle.py", "--resume", "kept", *QUICK, *arguments]
     return subprocess.Popen(
         [*forks.COMMAND, *command],
         cwd=folder,
@@ -119,10 +152,20 @@ def here(folder, *arguments, file="tree.py", kept=("--resume", "kept")):
 
 def cut_off(folder, site, after, *arguments, by=signal.SIGKILL, **options):
     """A crawl that is ended after so many requests."""
-    process = start(folder, *arguments, **options)
+    process, told = start(folder, *arguments, **options), []
+    site.gate.most = after
     eventually(lambda: len(site.hits) >= after or process.poll() is not None)
     process.send_signal(by)
-    return ended(process)
+    if by == signal.SIGINT:  # it waits for the answers under way
+        for line in iter(process.stderr.readline, ""):
+            told.append(line)
+            if "stopping" in line:
+                break
+    else:
+        process.wait(PATIENCE_S)
+    site.gate.most = math.inf
+    status, out, err = ended(process)
+    return status, out, "".join([*told, err])
 
 
 def asked_twice(site):
@@ -165,16 +208,30 @@ def test_after_kill_9_nothing_is_lost_and_each_item_is_there_once_in_each_format
     status, out, err = ended(start(folder, *outputs, file="forest.py"))
     assert status == 0
     [(done, left)] = re.findall(r"going on with kept: ([\d,]+) pages done, ([\d,]+) requests", err)
+    assert 0 < int(done) <= before
     assert int(done) + int(left) <= MANY
-    assert int(done) >= before - 2 * BATCH - 50
     for kind in FORMATS:
         assert pages_of(read(folder, kind)) == list(range(MANY)), kind
-    assert len(asked_twice(site)) <= 2 * (BATCH + 50)
     told = int(re.search(r"^repeated +([\d,]+) request", out, re.M)[1].replace(",", ""))
-    assert len(asked_twice(site)) <= told <= 2 * (BATCH + 50)
+    assert len(asked_twice(site)) <= told
     assert re.search(rf"^pages +{MANY}$", out, re.M)
     assert "the crawl is done; what kept kept of it is removed" in err
     assert not (folder / "kept").exists()
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("place", ["kept", "redis"])
+def test_after_kill_9_little_is_asked_again(folder, site, place, request):
+    """How much depends on the disk, which on a busy machine takes its time."""
+    kept = request.getfixturevalue("shared_redis").url if place == "redis" else place
+    about = {"file": "forest.py", "kept": ("--resume", kept)}
+    cut_off(folder, site, MANY * 3 // 4, "-o", "items.jsonl", **about)
+    before = len(site.hits)
+    status, _, err = ended(start(folder, "-o", "items.jsonl", **about))
+    assert status == 0
+    [done] = re.findall(r"going on with .*: ([\d,]+) pages done", err)
+    assert int(done) >= before - BATCH
+    assert len(asked_twice(site)) <= BATCH
 
 
 def test_after_ctrl_c_nothing_is_asked_again(folder, site):
@@ -248,7 +305,7 @@ def test_it_is_told_where_the_items_so_far_are_if_the_places_are_others(
 def test_what_others_append_meanwhile_is_not_cut_off(folder, site):
     path = folder / "items.jsonl"
     process = start(folder, "-o", "items.jsonl", file="forest.py")
-    for after in (100, 200, 300, 400):
+    for after in (50, 100, 200, 300):
         eventually(lambda after=after: len(site.hits) >= after or process.poll() is not None)
         with path.open("a") as file:
             file.write('{"page": "-1"}\n')
@@ -349,9 +406,9 @@ def test_a_full_disk_is_told_and_nothing_is_lost(folder, site):
     assert "the state of the crawl cannot be kept in kept" in told
     assert "is there room" in told
     assert "Traceback" not in err
-    assert len(site.hits) < MANY
-    assert ended(start(folder, *some, file="forest.py"))[0] == 0
-    assert pages_of(lines(folder / "items.jsonl")) == list(range(MANY))
+    assert len(site.hits) < LARGE
+    assert ended(start(folder, *some, file="jungle.py"))[0] == 0
+    assert pages_of(lines(folder / "items.jsonl")) == list(range(LARGE))
 
 
 def test_a_crawl_whose_start_fails_says_that_the_start_is_read_again(folder):
@@ -448,7 +505,6 @@ def test_the_tasks_of_a_file_go_on_and_those_that_are_done_do_not_run_again(fold
     assert pages_of(lines(folder / "out" / "two.jsonl")) == list(range(MANY))
     assert len(lines(folder / "out" / "one.jsonl")) == 2
     assert site.paths().count("/links?n=1") == 1
-    assert len(asked_twice(site)) <= BATCH + 50
     assert not (folder / "kept").exists()
 
 
@@ -536,7 +592,6 @@ def test_after_kill_9_nothing_is_lost_with_the_state_in_redis(folder, site, shar
     assert re.search(r"going on with redis://127\.0\.0\.1:\d+/0 \(runspider/tree\): \d+ pages", err)
     assert "what redis://" in err
     assert pages_of(read(folder, "jsonl")) == list(range(MANY))
-    assert len(asked_twice(site)) <= BATCH
     with shared_redis.client() as client:
         assert not client.keys("*runspider*"), "nothing is left of a crawl that is done"
 
