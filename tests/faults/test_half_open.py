@@ -22,20 +22,31 @@ class HalfOpen:
             link.heal()
 
 
-def test_a_node_finds_out_by_itself_and_connects_anew(arena):
-    """Nobody ever tells it: the link is healed only when all is well again. No lease is lost."""
+@pytest.mark.faults
+def test_no_lease_is_lost(arena):
+    """Each is renewed over another connection in time; a busy machine may be too late for that."""
     before = arena.registrations()
+    connect_anew(arena, "asked while leases are renewed")
+    assert arena.registrations() == before
+    arena.check()
+
+
+def test_a_node_finds_out_by_itself_and_connects_anew(arena):
+    """Nobody ever tells it: the link is healed only when all is well again."""
+    connect_anew(arena, "asked of a leader that talks to nobody")
+    arena.check()
+
+
+def connect_anew(arena, task):
     fault = HalfOpen(arena.leader(), arena.busy_worker())
     gone_s = time.monotonic()
     fault.inject(arena)
-    arena.client.add("asked of a leader that talks to nobody")
+    arena.client.add(task)
     # Leases that were not renewed over another connection have ended by then.
     eventually(lambda: time.monotonic() > gone_s + arena.lab.ttl_s + 0.7)
     arena.at_full_strength()
-    assert arena.registrations() == before
     eventually(arena.is_quiet, what="every task is run by a live worker")
     fault.heal(arena)
-    arena.check()
 
 
 @pytest.mark.faults
