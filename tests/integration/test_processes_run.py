@@ -116,6 +116,8 @@ def told_items(out):
 def test_the_first_ctrl_c_ends_all_tasks_in_order_and_writes_their_items(started, site, tmp_path):
     seen = len(site.hits)
     process = started("pass", "items")
+    done = tmp_path / "items" / "two.jsonl"
+    eventually(lambda: done.exists() and len(done.read_text().splitlines()) == 7)
     eventually(lambda: len(site.hits) > seen + 20)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=PATIENCE_S)
