@@ -101,6 +101,19 @@ def test_a_worker_that_dies_while_it_fetches_holds_up_the_others_for_a_bounded_t
     assert asking.get(timeout=5) == FILE
 
 
+def test_who_no_longer_waits_leaves_the_claim_of_another_alone():
+    clock = ManualClock()
+    shelf = MemoryShelf(clock)
+    shelf.claim = lambda site: False  # another worker claims it again and again
+    given_up = []
+    shelf.give_up = given_up.append
+    asking = gevent.spawn(shared, shelf, "a", lambda: None, clock)
+    settle()
+    clock.advance(CLAIM_S + 1.0)
+    assert asking.get(timeout=5) is None
+    assert not given_up
+
+
 def test_without_redis_each_fetches_for_itself():
     redis = Redis()
     server = RedisServer(Access(parsed(redis.url)))

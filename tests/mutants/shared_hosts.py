@@ -138,7 +138,7 @@ MUTANTS = [
     Mutant(
         "each worker fetches robots.txt for itself",
         "crawler/engine/politeness/robots_shelf.py",
-        "        if shelf.claim(site) or clock.monotonic() >= until_s:\n",
+        "        if is_claimed or clock.monotonic() >= until_s:\n",
         "        if True:\n",
         f"{_SHELF} -k others_wait",
     ),

@@ -58,17 +58,18 @@ def shared(
         file = shelf.get(site)
         if file is not None:
             return file
-        if shelf.claim(site) or clock.monotonic() >= until_s:
+        is_claimed = shelf.claim(site)
+        if is_claimed or clock.monotonic() >= until_s:
             break
         clock.sleep(LOOK_S)
     file = None
     try:
         file = fetch()
     finally:
-        if file is None:
-            shelf.give_up(site)
-        else:
+        if file is not None:
             shelf.put(site, file)
+        elif is_claimed:  # not the claim of another worker
+            shelf.give_up(site)
     return file
 
 
