@@ -162,17 +162,25 @@ def measure(hosts: int, bad: int, seconds: float) -> dict[str, Any]:
         server.wait()
 
 
+def early(seen: Mapping[str, Sequence[float]]) -> dict[str, Any]:
+    """How many requests came before the delay was over, by the moments at which hosts were asked,
+    and the shortest time between two of one host."""
+    gaps = [b - a for times in seen.values() for a, b in itertools.pairwise(times)]
+    return {
+        "early": sum(gap < DELAY_S for gap in gaps),
+        "shortest_gap_ms": min(gaps, default=0.0) * 1000,
+    }
+
+
 def _figures(
     seen: Mapping[str, Sequence[float]], ran: Mapping[str, float], hosts: int, seconds: float
 ) -> dict[str, Any]:
     good = {host: times for host, times in seen.items() if host.startswith("127.1.")}
     count = sum(ran["began"] <= at_s < ran["ended"] for times in good.values() for at_s in times)
-    gaps = [b - a for times in seen.values() for a, b in itertools.pairwise(times)]
     return {
         "pages_per_s": count / seconds,
         "share": count / (hosts * seconds / DELAY_S),
-        "early": sum(gap < DELAY_S for gap in gaps),
-        "shortest_gap_ms": min(gaps, default=0.0) * 1000,
+        **early(seen),
         "fewest_of_a_host": min((len(times) for times in good.values()), default=0),
         "cpu": ran["cpu"],
         "mb": ran["MB"],

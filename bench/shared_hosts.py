@@ -9,7 +9,6 @@ that all hosts are alone says when a request arrived.
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 import signal
@@ -23,11 +22,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from bench.hosts import DELAY_S, address
+from bench.hosts import DELAY_S, address, early
 from bench.table import Row, print_rows
 
 LEAST_SHARE = 0.95
-LEASE_S = 5.0
 
 
 @contextmanager
@@ -112,12 +110,10 @@ def measure(workers: int, hosts: int, seconds: float, kills: bool = False) -> di
                 json.dumps([redis_port, port, hosts, seconds, f"worker-{number}", number])
                 for number in range(workers)
             ]
-            began_s = time.process_time()
             running = [
                 subprocess.Popen([*command, each], stdout=subprocess.PIPE, text=True)
                 for each in told
             ]
-            del began_s
             if kills:
                 time.sleep(seconds / 2)
                 os.kill(running.pop().pid, signal.SIGKILL)
@@ -150,33 +146,42 @@ def _figures(
     counts = sorted(
         sum(began_s <= at_s < ended_s for at_s in times) / ideal for times in seen.values()
     )
-    gaps = [b - a for times in seen.values() for a, b in itertools.pairwise(times)]
     return {
         "share": sum(counts) / hosts,
         "least_share_of_a_host": counts[0],
-        "early": sum(gap < DELAY_S for gap in gaps),
-        "shortest_gap_ms": min(gaps) * 1000,
+        **early(seen),
         "pages": [each["pages"] for each in ran],
         "redis_us_a_page": redis_s * 1e6 / sum(map(len, seen.values())),
     }
 
 
 def rows(seconds: float = 60.0, hosts: int = 200, workers: int = 4) -> list[Row]:
-    """Workers with a task each for the same hosts."""
+    """Workers with a task each for the same hosts; and the same with one that is killed."""
     got = measure(workers, hosts, seconds)
     pages = ", ".join(f"{each:,}" for each in got["pages"])
+    killed = measure(workers, hosts, seconds, kills=True)
     return [
         Row(
             f"{workers} tasks for the same {hosts} hosts on {workers} workers, {DELAY_S:g} s",
             f"{got['share']:.1%} of the ideal rate, of a host at least"
-            f" {got['least_share_of_a_host']:.1%}, {got['early']} early (shortest gap"
-            f" {got['shortest_gap_ms']:.1f} ms); pages of each: {pages};"
+            f" {got['least_share_of_a_host']:.1%}, {_told(got)}; pages of each: {pages};"
             f" {got['redis_us_a_page']:.0f} us of Redis a page",
             bound=f"{LEAST_SHARE:.0%} of each host, none early",
             holds=got["least_share_of_a_host"] >= LEAST_SHARE and not got["early"],
             figures=got,
-        )
+        ),
+        Row(
+            "and one worker is killed at half of the time",
+            f"{killed['share']:.1%} of the ideal rate, {_told(killed)}",
+            bound="none early",
+            holds=not killed["early"],
+            figures=killed,
+        ),
     ]
+
+
+def _told(got: Mapping[str, Any]) -> str:
+    return f"{got['early']} early (shortest gap {got['shortest_gap_ms']:.1f} ms)"
 
 
 if __name__ == "__main__":
