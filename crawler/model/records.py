@@ -89,6 +89,18 @@ class Spec:
     """The conditions on its worker."""
     retries: int = 0
     """How often a failed run is tried again, on another worker if there is one."""
+    workers: int = 1
+    """On how many workers the task runs at once. If on several, it has a resource for each: its own
+    one, and its shards."""
+    shard: int = 0
+    """Which of them this resource is; 0 is the task itself."""
+    shard_of: str = ""
+    """The name of the task of which this is a shard; empty if it is none."""
+
+    @property
+    def task(self) -> str:
+        """The name of the task, which all its shards share."""
+        return self.shard_of or self.name
 
     @property
     def spider_name(self) -> str:
