@@ -157,6 +157,7 @@ class Resource:
 
     spec: Spec
     id: str = ""
+    """The id of the task. Its shards have the same, so that all know whose they are."""
     creation_time: int = 0
     """Unix time in nanoseconds."""
     owner: Owner | None = None
