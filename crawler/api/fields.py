@@ -30,6 +30,7 @@ def of_spec(spec: Spec) -> Fields:
         "priority": spec.priority,
         "constraints": None if asked is NONE or asked == NONE else asked,
         "retries": spec.retries,
+        "workers": spec.workers,
     }
 
 
@@ -48,6 +49,9 @@ def of_resource(resource: Resource) -> Fields:
         "failed_on": list(resource.failed_on),
         "kills": resource.kills,
         "generation": resource.generation,
+        "shard": resource.spec.shard,
+        "shard_of": resource.spec.shard_of,
+        "running": resource.running,
     }
 
 

@@ -40,6 +40,7 @@ from crawler.model.records import (
     State,
     shared_owner,
 )
+from crawler.model.shards import MAX_WORKERS, shard_name
 from crawler.schemas import constraint_json
 from crawler.schemas.readers import Faulty
 from crawler.schemas.task_schemas import MAX_RETRIES
@@ -101,6 +102,9 @@ class _Stored(Struct, rename="pascal", omit_defaults=True, forbid_unknown_fields
     kills: Annotated[int, Meta(ge=0, le=MOST_KILLS)] = 0
     blame: _Blame | None = None
     generation: _Whole = 0
+    workers: Annotated[int, Meta(ge=1, le=MAX_WORKERS)] = 1
+    shard: Annotated[int, Meta(ge=0, le=MAX_WORKERS - 1)] = 0
+    shard_of: str = ""
 
 
 class _Foreign(_Stored, forbid_unknown_fields=False):
@@ -148,6 +152,9 @@ def encode_resource(resource: Resource, term: int = 0) -> bytes:
         resource.kills,
         None if resource.blame is NO_BLAME else _encode_blame(resource.blame),
         resource.generation,
+        spec.workers,
+        spec.shard,
+        spec.shard_of,
     )
     value = _ENCODER.encode(stored)
     return value if not resource.foreign else b"%s,%s}" % (value[:-1], _fields(resource.foreign))
@@ -167,6 +174,7 @@ def decode_resource(name: str, raw: bytes, mod_revision: int) -> Resource:
         raise ValueError(f"Name is {stored.name!r:.80}, but the key says {name!r:.80}")
     if stored.parameters:
         bounded(stored.parameters, "Parameters")
+    _check_shard(name, stored)
     asked, owner = stored.constraints, _owner_of(stored)
     spec = Spec(
         name,
@@ -176,6 +184,9 @@ def decode_resource(name: str, raw: bytes, mod_revision: int) -> Resource:
         stored.priority,
         NONE if asked is _NOTHING else _decode_constraints(bytes(asked)),
         stored.retries,
+        stored.workers,
+        stored.shard,
+        stored.shard_of,
     )
     return Resource(
         spec,
@@ -196,6 +207,15 @@ def decode_resource(name: str, raw: bytes, mod_revision: int) -> Resource:
         foreign,
         mod_revision,
     )
+
+
+def _check_shard(name: str, stored: _Stored) -> None:
+    """Check that a shard has the name that its task gives it. Raises ValueError."""
+    task, number = stored.shard_of, stored.shard
+    if bool(task) is not bool(number) or (number and name != shard_name(task, number)):
+        raise ValueError(
+            f"ShardOf is {task!r:.80} and Shard is {number}, but the key says {name!r:.80}"
+        )
 
 
 def _read(raw: bytes) -> tuple[_Stored, Mapping[str, bytes]]:

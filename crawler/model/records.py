@@ -187,6 +187,8 @@ class Resource:
     """The JSON of each field of other programs, which is kept as it is."""
     mod_revision: int = 0
     """The store's revision of this value; 0 if it was never stored."""
+    running: int = 0
+    """How many runs of the task go on, with those of its shards. Only answers say it."""
 
     @property
     def name(self) -> str:
@@ -207,7 +209,7 @@ class Resource:
         made = _Open(
             *(self.spec, self.id, self.creation_time, owner, epoch, self.term),
             *(State.ASSIGNED, "", False, NO_COUNTS, now_ns),
-            *(self.failed_on, self.kills, self.blame, self.generation, self.foreign, 0),
+            *(self.failed_on, self.kills, self.blame, self.generation, self.foreign, 0, 0),
         )
         return _frozen(made)
 
@@ -353,3 +355,5 @@ class Query:
     page_token: str = ""
     """The token of the previous page; empty for the first page."""
     state: State | None = None
+    shards: bool = False
+    """Whether the shards of tasks are listed one by one. Otherwise they count with their task."""

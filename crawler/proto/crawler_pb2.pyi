@@ -9,7 +9,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class ResourceSpec(_message.Message):
-    __slots__ = ("id", "name", "assigned_node", "creation_time", "spider", "parameters", "labels", "priority", "state", "reason", "epoch", "counts", "constraints", "retries", "assigned_time", "failed_on", "kills", "restart", "wait_for_spider", "generation")
+    __slots__ = ("id", "name", "assigned_node", "creation_time", "spider", "parameters", "labels", "priority", "state", "reason", "epoch", "counts", "constraints", "retries", "assigned_time", "failed_on", "kills", "restart", "wait_for_spider", "generation", "workers", "shard", "shard_of", "running")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -37,6 +37,10 @@ class ResourceSpec(_message.Message):
     RESTART_FIELD_NUMBER: _ClassVar[int]
     WAIT_FOR_SPIDER_FIELD_NUMBER: _ClassVar[int]
     GENERATION_FIELD_NUMBER: _ClassVar[int]
+    WORKERS_FIELD_NUMBER: _ClassVar[int]
+    SHARD_FIELD_NUMBER: _ClassVar[int]
+    SHARD_OF_FIELD_NUMBER: _ClassVar[int]
+    RUNNING_FIELD_NUMBER: _ClassVar[int]
     id: str
     name: str
     assigned_node: str
@@ -57,7 +61,11 @@ class ResourceSpec(_message.Message):
     restart: bool
     wait_for_spider: bool
     generation: int
-    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., assigned_node: _Optional[str] = ..., creation_time: _Optional[int] = ..., spider: _Optional[str] = ..., parameters: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ..., priority: _Optional[int] = ..., state: _Optional[str] = ..., reason: _Optional[str] = ..., epoch: _Optional[int] = ..., counts: _Optional[_Union[Counts, _Mapping]] = ..., constraints: _Optional[_Union[Constraints, _Mapping]] = ..., retries: _Optional[int] = ..., assigned_time: _Optional[int] = ..., failed_on: _Optional[_Iterable[str]] = ..., kills: _Optional[int] = ..., restart: _Optional[bool] = ..., wait_for_spider: _Optional[bool] = ..., generation: _Optional[int] = ...) -> None: ...
+    workers: int
+    shard: int
+    shard_of: str
+    running: int
+    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., assigned_node: _Optional[str] = ..., creation_time: _Optional[int] = ..., spider: _Optional[str] = ..., parameters: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ..., priority: _Optional[int] = ..., state: _Optional[str] = ..., reason: _Optional[str] = ..., epoch: _Optional[int] = ..., counts: _Optional[_Union[Counts, _Mapping]] = ..., constraints: _Optional[_Union[Constraints, _Mapping]] = ..., retries: _Optional[int] = ..., assigned_time: _Optional[int] = ..., failed_on: _Optional[_Iterable[str]] = ..., kills: _Optional[int] = ..., restart: _Optional[bool] = ..., wait_for_spider: _Optional[bool] = ..., generation: _Optional[int] = ..., workers: _Optional[int] = ..., shard: _Optional[int] = ..., shard_of: _Optional[str] = ..., running: _Optional[int] = ...) -> None: ...
 
 class Constraints(_message.Message):
     __slots__ = ("node", "requests", "required", "preferred", "near", "apart", "spread", "tolerations")
@@ -163,14 +171,16 @@ class Counts(_message.Message):
     def __init__(self, pages: _Optional[int] = ..., items: _Optional[int] = ..., failures: _Optional[int] = ..., seconds: _Optional[float] = ...) -> None: ...
 
 class ListResourcesRequest(_message.Message):
-    __slots__ = ("page_size", "page_token", "state")
+    __slots__ = ("page_size", "page_token", "state", "shards")
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
+    SHARDS_FIELD_NUMBER: _ClassVar[int]
     page_size: int
     page_token: str
     state: str
-    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., state: _Optional[str] = ...) -> None: ...
+    shards: bool
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., state: _Optional[str] = ..., shards: _Optional[bool] = ...) -> None: ...
 
 class ListResourcesResponse(_message.Message):
     __slots__ = ("resources", "next_page_token", "total")
@@ -359,7 +369,7 @@ class Plugin(_message.Message):
     def __init__(self, name: _Optional[str] = ..., source: _Optional[str] = ..., order: _Optional[int] = ..., on: _Optional[bool] = ..., weight: _Optional[float] = ..., hooks: _Optional[_Iterable[str]] = ..., calls: _Optional[int] = ..., failures: _Optional[int] = ..., seconds: _Optional[float] = ..., slow: _Optional[int] = ...) -> None: ...
 
 class Explanation(_message.Message):
-    __slots__ = ("name", "state", "reason", "assigned_node", "group", "priority", "waits_for", "strategy", "chosen", "workers", "faults")
+    __slots__ = ("name", "state", "reason", "assigned_node", "group", "priority", "waits_for", "strategy", "chosen", "workers", "faults", "shards")
     NAME_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
@@ -371,6 +381,7 @@ class Explanation(_message.Message):
     CHOSEN_FIELD_NUMBER: _ClassVar[int]
     WORKERS_FIELD_NUMBER: _ClassVar[int]
     FAULTS_FIELD_NUMBER: _ClassVar[int]
+    SHARDS_FIELD_NUMBER: _ClassVar[int]
     name: str
     state: str
     reason: str
@@ -382,7 +393,22 @@ class Explanation(_message.Message):
     chosen: str
     workers: _containers.RepeatedCompositeFieldContainer[WorkerVerdict]
     faults: _containers.RepeatedCompositeFieldContainer[PluginFault]
-    def __init__(self, name: _Optional[str] = ..., state: _Optional[str] = ..., reason: _Optional[str] = ..., assigned_node: _Optional[str] = ..., group: _Optional[str] = ..., priority: _Optional[int] = ..., waits_for: _Optional[str] = ..., strategy: _Optional[str] = ..., chosen: _Optional[str] = ..., workers: _Optional[_Iterable[_Union[WorkerVerdict, _Mapping]]] = ..., faults: _Optional[_Iterable[_Union[PluginFault, _Mapping]]] = ...) -> None: ...
+    shards: _containers.RepeatedCompositeFieldContainer[ShardStanding]
+    def __init__(self, name: _Optional[str] = ..., state: _Optional[str] = ..., reason: _Optional[str] = ..., assigned_node: _Optional[str] = ..., group: _Optional[str] = ..., priority: _Optional[int] = ..., waits_for: _Optional[str] = ..., strategy: _Optional[str] = ..., chosen: _Optional[str] = ..., workers: _Optional[_Iterable[_Union[WorkerVerdict, _Mapping]]] = ..., faults: _Optional[_Iterable[_Union[PluginFault, _Mapping]]] = ..., shards: _Optional[_Iterable[_Union[ShardStanding, _Mapping]]] = ...) -> None: ...
+
+class ShardStanding(_message.Message):
+    __slots__ = ("name", "state", "reason", "assigned_node", "waits_for")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    ASSIGNED_NODE_FIELD_NUMBER: _ClassVar[int]
+    WAITS_FOR_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    state: str
+    reason: str
+    assigned_node: str
+    waits_for: str
+    def __init__(self, name: _Optional[str] = ..., state: _Optional[str] = ..., reason: _Optional[str] = ..., assigned_node: _Optional[str] = ..., waits_for: _Optional[str] = ...) -> None: ...
 
 class PluginFault(_message.Message):
     __slots__ = ("plugin", "hook", "error", "worker")

@@ -140,7 +140,7 @@ class CrawlerMasterServicer:
 
     def UpdateResource(self, request, context):
         """PUT /crawler/resource/{name}, body: the whole message. Replaces spider, parameters, labels,
-        priority, constraints and retries. Another spider or other parameters start another run, except
+        priority, constraints, retries and workers. Another spider or other parameters start another run, except
         settings of the crawl that change while it runs (docs/settings.md).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -163,7 +163,7 @@ class CrawlerMasterServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListResources(self, request, context):
-        """GET /crawler/resource?pageSize=&pageToken=&state=
+        """GET /crawler/resource?pageSize=&pageToken=&state=&shards=
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

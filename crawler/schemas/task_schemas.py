@@ -16,6 +16,7 @@ from marshmallow import RAISE, Schema, ValidationError, fields, post_load, valid
 from crawler.errors import InvalidArgument, shown
 from crawler.model.constraints import NONE, Constraints
 from crawler.model.records import MAX_PAGE, Query, Spec
+from crawler.model.shards import MAX_WORKERS
 from crawler.schemas import constraint_json
 from crawler.schemas.parameters import integer, is_text, normal
 from crawler.schemas.readers import Faulty
@@ -40,15 +41,16 @@ _ALIASES = {
     "failedOn": "failed_on",
     "pageSize": "page_size",
     "pageToken": "page_token",
+    "shardOf": "shard_of",
 }
 _ECHOED = frozenset(
     ("id", "assigned_node", "creation_time", "state", "reason", "epoch", "counts")
-) | {"assigned_time", "failed_on", "kills", "generation"}
+) | {"assigned_time", "failed_on", "kills", "generation", "shard", "shard_of", "running"}
 """The fields that the cluster adds to a resource. A client that sends back a resource includes
 them."""
 
 _INT32 = 2**31 - 1
-_SPEC_FIELDS = [field.name for field in dataclasses.fields(Spec)]
+_SPEC_FIELDS = sorted({field.name for field in dataclasses.fields(Spec)} - _ECHOED)
 _NOT_IN_NAMES = re.compile(r"[/\x00-\x1f\x7f-\x9f]")
 _MISSING: dict[str, Any] = {"required": "is missing"}
 
@@ -102,6 +104,16 @@ class Whole(fields.Field[int]):
                 f"from {self._least} to {self._most}"
             )
         return number
+
+
+class Truth(fields.Field[bool]):
+    """A truth value, given as one or, in the query of a URL, as text."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> bool:
+        given = {"true": True, "false": False}.get(value, value) if is_text(value) else value
+        if not isinstance(given, bool):
+            raise ValidationError(f"{shown(value)} is not allowed; allowed: true, false")
+        return given
 
 
 class Parameters(fields.Field[dict[str, Any]]):
@@ -202,6 +214,7 @@ class SpecSchema(Request):
     priority = Whole(-_INT32 - 1, _INT32, load_default=0)
     constraints = Asked(load_default=NONE)
     retries = Whole(0, MAX_RETRIES, load_default=0)
+    workers = Whole(1, MAX_WORKERS, load_default=1)
 
     @validates_schema(skip_on_field_errors=False)
     def _check_own_labels(self, data: dict[str, Any], **kwargs: Any) -> None:
@@ -222,12 +235,13 @@ class QuerySchema(Request):
     page_size = Whole(0, _INT32, load_default=0)
     page_token = Text(load_default="")
     state = Text(load_default="")
+    shards = Truth(load_default=False)
 
     @post_load
     def _record(self, data: dict[str, Any], **kwargs: Any) -> Query:
         size = min(data["page_size"], MAX_PAGE) or DEFAULT_PAGE
         state = load_state(data["state"]) if data["state"] else None
-        return Query(size, data["page_token"], state)
+        return Query(size, data["page_token"], state, data["shards"])
 
 
 # Made once: a new schema copies all its fields, which takes longer than to read a task.

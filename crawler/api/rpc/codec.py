@@ -71,6 +71,7 @@ def spec_fields(message: pb.ResourceSpec) -> dict[str, Any]:
         "priority": message.priority,
         "constraints": MessageToDict(message.constraints, preserving_proto_field_name=True),
         "retries": message.retries,
+        "workers": message.workers or None,
     }
 
 
@@ -95,6 +96,7 @@ def resource_from(message: pb.ResourceSpec) -> Resource:
         failed_on=tuple(message.failed_on),
         kills=message.kills,
         generation=message.generation,
+        running=message.running,
     )
 
 
@@ -124,7 +126,7 @@ def query_message(query: Query) -> pb.ListResourcesRequest:
     """Return the request for a list of resources."""
     state = query.state.value if query.state else ""
     return pb.ListResourcesRequest(
-        page_size=query.page_size, page_token=query.page_token, state=state
+        page_size=query.page_size, page_token=query.page_token, state=state, shards=query.shards
     )
 
 
@@ -134,6 +136,7 @@ def query_fields(message: pb.ListResourcesRequest) -> dict[str, Any]:
         "page_size": message.page_size,
         "page_token": message.page_token,
         "state": message.state,
+        "shards": message.shards,
     }
 
 
@@ -254,6 +257,9 @@ def _spec_from(message: pb.ResourceSpec) -> Spec:
         priority=message.priority,
         constraints=_constraints_from(message.constraints),
         retries=message.retries,
+        workers=message.workers or 1,
+        shard=message.shard,
+        shard_of=message.shard_of,
     )
 
 

@@ -38,6 +38,9 @@ RESOURCE = Resource(
         -2,
         constraint_json.read(EVERYTHING),
         retries=3,
+        workers=4,
+        shard=2,
+        shard_of="douban",
     ),
     id="1602250527540776960",
     creation_time=1670841268798763000,
@@ -49,6 +52,7 @@ RESOURCE = Resource(
     assigned_time=1670841268798763001,
     failed_on=("w-3", "w-1"),
     kills=2,
+    running=3,
 )
 LOADED = NodeLoad(WORKER, "worker", 1, 2, {"cpu": 1.5}, True, WorkerLoad(0.5, 0.25))
 PENDING = Resource(Spec("idle"), id="1", reason="no worker is up")
@@ -129,7 +133,7 @@ def test_what_another_master_means_and_we_do_not_know_is_an_error():
         codec.resource_from(message)
 
 
-@pytest.mark.parametrize("query", [Query(), Query(7, "token", State.DONE)])
+@pytest.mark.parametrize("query", [Query(), Query(7, "token", State.DONE, shards=True)])
 def test_queries(query):
     message = codec.query_message(query)
     state = query.state.value if query.state else ""
@@ -137,6 +141,7 @@ def test_queries(query):
         "page_size": query.page_size,
         "page_token": query.page_token,
         "state": state,
+        "shards": query.shards,
     }
 
 

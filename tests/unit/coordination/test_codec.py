@@ -23,6 +23,7 @@ from crawler.model.constraints import (
     Toleration,
 )
 from crawler.model.records import Blame, Counts, Node, Owner, Resource, Spec, State
+from crawler.model.shards import shard_spec
 from tests.unit import constraints as made
 
 REFERENCE = (
@@ -39,6 +40,7 @@ FIELDS = (
     *("ID", "Name", "AssignedNode", "CreationTime", "State", "Spider", "Epoch", "Incarnation"),
     *("Term", "AssignedTime", "Parameters", "Labels", "Priority", "Retries", "Constraints"),
     *("Reason", "AwaitsSpider", "Counts", "FailedOn", "Kills"),
+    *("Workers", "Shard", "ShardOf"),
 )
 
 
@@ -57,6 +59,18 @@ def test_a_resource_written_by_the_reference_is_understood():
 def test_the_four_fields_come_first_and_as_the_reference_writes_them():
     written = encode_resource(decode_resource("douban_book_list", REFERENCE, 7))
     assert written.startswith(REFERENCE[:-1])
+
+
+def test_a_task_on_several_workers_and_its_shards_say_so_and_others_do_not():
+    head = Resource(Spec("books", workers=4), id="1")
+    assert b'"Workers":4' in encode_resource(head)
+    assert b"Shard" not in encode_resource(head)
+    shard = Resource(shard_spec(head.spec, 3), id="1")
+    value = json.loads(encode_resource(shard))
+    assert (value["Name"], value["Spider"]) == ("books~3", "books")
+    assert (value["Workers"], value["Shard"], value["ShardOf"]) == (4, 3, "books")
+    assert decode_resource("books~3", encode_resource(shard), 0) == shard
+    assert b"Workers" not in encode_resource(Resource(Spec("books"), id="1"))
 
 
 def test_an_unassigned_resource_has_an_empty_node():
@@ -102,6 +116,7 @@ resources = st.builds(
         priority=st.integers(-(2**31), 2**31 - 1),
         constraints=st.just(NONE) | made.constraints,
         retries=st.integers(0, 1000),
+        workers=st.integers(1, 64),
     ),
     id=text,
     creation_time=st.integers(0, 2**62),
@@ -203,6 +218,12 @@ def test_tasks_that_ask_the_same_share_it():
         (b'{"Retries":1001}', "Retries is 1001; 0 to 1000 is allowed"),
         (b'{"Retries":"2"}', "Retries is '2', not int"),
         (b'{"AssignedTime":-1}', "AssignedTime is -1; 0 to "),
+        (b'{"Workers":0}', "Workers is 0; 1 to 64 is allowed"),
+        (b'{"Workers":65}', "Workers is 65; 1 to 64 is allowed"),
+        (b'{"Shard":64}', "Shard is 64; 0 to 63 is allowed"),
+        (b'{"Shard":1}', "ShardOf is '' and Shard is 1, but the key says 'x'"),
+        (b'{"ShardOf":"y"}', "ShardOf is 'y' and Shard is 0, but the key says 'x'"),
+        (b'{"Shard":1,"ShardOf":"y"}', "ShardOf is 'y' and Shard is 1, but the key says 'x'"),
         (b'{"FailedOn":"w-1"}', "FailedOn is 'w-1', not list"),
         (b'{"FailedOn":[1]}', "FailedOn is [1], not a list of text"),
         (b'{"Kills":2147483648}', "Kills is 2147483648; 0 to 2147483647 is allowed"),
