@@ -100,6 +100,10 @@ def test_a_resource_is_shown_whole(web):
         "failedOn": [],
         "kills": 0,
         "generation": "0",
+        "workers": 1,
+        "shard": 0,
+        "shardOf": "",
+        "running": 0,
     }
 
 
