@@ -101,6 +101,11 @@ class Mirror(Generic[T]):
         """The present values by key. It is a live view: copy it before you yield."""
         return self._values
 
+    @property
+    def revision(self) -> int:
+        """The latest revision of the store of which anything is known here."""
+        return max(self._revision, self._last_own)
+
     def start(self, supervisor: Supervisor) -> None:
         """Start to mirror, until the supervisor stops."""
         supervisor.spawn(f"mirror {self._prefix}", self._run, on_end=OnEnd.FATAL)

@@ -29,6 +29,11 @@ def is_like_shard(name: str) -> bool:
     return _NAME.fullmatch(name) is not None
 
 
+def is_sharded(spec: Spec) -> bool:
+    """Whether a resource is the head of a task on several workers, or one of its shards."""
+    return spec.workers > 1 or spec.shard > 0
+
+
 def shard_spec(head: Spec, number: int) -> Spec:
     """Return the specification of a shard: that of its task but for the name."""
     return dataclasses.replace(

@@ -17,15 +17,20 @@ from crawler.scheduler.task import PLAIN, Load
 class Tally:
     """The sums of unfinished tasks, on one worker or in one domain."""
 
-    __slots__ = ("_labels", "_repelled")
+    __slots__ = ("_labels", "_repelled", "_shards")
 
     def __init__(self) -> None:
         self._labels: dict[tuple[str, str], int] = {}
         self._repelled: dict[tuple[str, str, str], int] = {}
+        self._shards: dict[str, int] = {}
 
     def count(self, label: str, value: str) -> int:
         """Return how many unfinished tasks have that label with that value."""
         return self._labels.get((label, value), 0)
+
+    def shards(self, task: str) -> int:
+        """Return how many unfinished shards of that task are here, its head among them."""
+        return self._shards.get(task, 0)
 
     def repels(self, over: str, label: str, value: str) -> bool:
         """Whether an unfinished task here must be apart, over domains of the label `over`, from
@@ -38,10 +43,13 @@ class Tally:
             _count(self._labels, pair, sign)
         for term in load.repels:
             _count(self._repelled, term, sign)
+        if load.shard_of:
+            _count(self._shards, load.shard_of, sign)
 
     def _copy_counts(self, other: Tally) -> None:
         self._labels = dict(other._labels)
         self._repelled = dict(other._repelled)
+        self._shards = dict(other._shards)
 
 
 class Candidate(Tally):

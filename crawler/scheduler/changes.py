@@ -27,14 +27,31 @@ class PendingChanges:
 
     def __init__(self) -> None:
         self._gathered: Changes | None = None
+        self._sharded: dict[str, None] = {}
 
-    def begin(self, tasks: Iterable[str], workers: Iterable[str]) -> None:
-        """Start to collect. The first pass has to look at all tasks and workers."""
+    def begin(
+        self, tasks: Iterable[str], workers: Iterable[str], sharded: Iterable[str] = ()
+    ) -> None:
+        """Start to collect. The first pass has to look at all tasks and workers, and at the shards
+        of these tasks."""
         self._gathered = Changes(dict.fromkeys(tasks), set(workers))
+        self._sharded = dict.fromkeys(sharded)
 
     def end(self) -> None:
         """Stop to collect: this master no longer places tasks."""
         self._gathered = None
+        self._sharded = {}
+
+    def take_sharded(self) -> Iterable[str]:
+        """Return the tasks that have shards, or had some, and about which something changed since
+        the last call."""
+        sharded, self._sharded = self._sharded, {}
+        return sharded
+
+    def sharded(self, task: str) -> None:
+        """Note that something about a task with shards changed, or about one of them."""
+        if self._gathered is not None:
+            self._sharded[task] = None
 
     def take(self) -> Changes:
         """Return the changes since the last call."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from crawler.model.records import Node, Resource
+from crawler.model.shards import is_sharded
 from crawler.scheduler.candidate import Candidate, Place
 from crawler.scheduler.changes import PendingChanges
 from crawler.scheduler.holdings import Holding, Holdings
@@ -40,7 +41,9 @@ class ClusterState:
     def begin(self) -> None:
         """Start to collect changes: this master places tasks from now on, and has to look at
         everything."""
-        self.changes.begin(self.holdings, self.workers.candidates)
+        specs = (self.holdings.of(name).spec for name in self.holdings)
+        sharded = [spec.task for spec in specs if is_sharded(spec)]
+        self.changes.begin(self.holdings, self.workers.candidates, sharded)
 
     def end(self) -> None:
         """Stop to collect changes: this master no longer places tasks."""
@@ -67,6 +70,7 @@ class ClusterState:
     def see(self, name: str, resource: Resource | None) -> None:
         """Take the present value of a task; None if it was deleted."""
         before = self.holdings.get(name)
+        self._note_shards(before, resource)
         if before is not None and resource is not None and before.tells_of(resource):
             if resource.owner is None:
                 self.changes.suspect([name])
@@ -85,6 +89,11 @@ class ClusterState:
             if now.owner is not None:
                 self.workers.weigh(now, 1)
         self.changes.suspect([name])
+
+    def _note_shards(self, before: Holding | None, after: Resource | None) -> None:
+        for known in (before, after):
+            if known is not None and is_sharded(known.spec):
+                self.changes.sharded(known.spec.task)
 
     def reserve(self, name: str, node: Node) -> bool:
         """Give this task to that worker in a pass. `see` confirms or undoes it later.

@@ -126,6 +126,7 @@ class Framework:
             labels,
             spec.constraints,
             task.failed_on,
+            task.shard_of,
         )
 
     def begin_pass(self) -> None:

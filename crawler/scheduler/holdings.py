@@ -45,7 +45,9 @@ class Holdings:
 
     def __init__(self) -> None:
         self.states: Counter[State] = Counter()
-        """How many tasks are in each state."""
+        """How many resources are in each state."""
+        self.shards: Counter[State] = Counter()
+        """How many of these are shards, and count with their tasks."""
         self._held: dict[str, Holding] = {}
         self.get: Callable[[str], Holding | None] = self._held.get
         """What is believed of a task. Each task is looked up several times in a pass: no call of
@@ -63,6 +65,10 @@ class Holdings:
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._held)
+
+    def of(self, name: str) -> Holding:
+        """Return what is believed of a task that is there."""
+        return self._held[name]
 
     def on(self, node: Node) -> Iterator[Holding]:
         """Yield the tasks that this exact life of a worker owns."""
@@ -90,6 +96,8 @@ class Holdings:
         """Add a task that is not there yet."""
         self._held[name] = now
         self.states[now.state] += 1
+        if now.spec.shard:
+            self.shards[now.state] += 1
         if now.load.repels:
             self._repel(now, 1)
         if now.awaited:
@@ -101,6 +109,8 @@ class Holdings:
         """Remove a task, which had this holding."""
         del self._held[name]
         self.states[before.state] -= 1
+        if before.spec.shard:
+            self.shards[before.state] -= 1
         if before.load.repels:
             self._repel(before, -1)
         if before.awaited:
@@ -112,7 +122,8 @@ class Holdings:
         """Give a task to a worker. Return its new holding."""
         state, previous, load, group, awaited, spec = held
         now = Holding(State.ASSIGNED, owner, load, group, "", spec)
-        if previous is None and state is State.PENDING and not awaited:  # there is little to index
+        is_plain = previous is None and not awaited and not spec.shard
+        if is_plain and state is State.PENDING:  # there is little to index
             self._held[name] = now
             self.states[State.PENDING] -= 1
             self.states[State.ASSIGNED] += 1

@@ -31,6 +31,7 @@ BUILT_IN: Mapping[str, float] = {
     "resources": 1.0,
     "affinity": 10.0,
     "spread": 10.0,
+    "shards": 100.0,
     "real-load": 0.0,
 }
 """The plugins that every scheduler loads, in the order in which they are asked, with their default

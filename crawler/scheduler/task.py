@@ -8,6 +8,7 @@ from typing import Any
 
 from crawler.model.constraints import Constraints
 from crawler.model.records import Resource, Spec
+from crawler.model.shards import is_sharded
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,11 @@ class Task:
         return self.spec.priority
 
     @property
+    def shard_of(self) -> str:
+        """The task on several workers to which it belongs; empty for other tasks."""
+        return self.spec.task if is_sharded(self.spec) else ""
+
+    @property
     def constraints(self) -> Constraints:
         """The conditions of the task on its worker."""
         return self.spec.constraints
@@ -70,6 +76,8 @@ class Load:
     labels: tuple[tuple[str, str], ...] = ()
     repels: tuple[tuple[str, str, str], ...] = ()
     """The tasks that it must be apart from: (over, label, value)."""
+    shard_of: str = ""
+    """The task on several workers to which it belongs, as its head too; empty for other tasks."""
 
 
 PLAIN = Load()
@@ -79,11 +87,12 @@ PLAIN = Load()
 def load_of(spec: Spec) -> Load:
     """Return the load of a task."""
     asked = spec.constraints
-    if not spec.labels and not asked.requests and not asked.apart:
+    shard_of = spec.task if is_sharded(spec) else ""
+    if not spec.labels and not asked.requests and not asked.apart and not shard_of:
         return PLAIN
     repels = tuple(
         (term.over, term.label, value)
         for term in asked.apart
         if not term.weight and (value := term.value or spec.labels.get(term.label, ""))
     )
-    return Load(asked.requests, tuple(spec.labels.items()), repels)
+    return Load(asked.requests, tuple(spec.labels.items()), repels, shard_of)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from crawler.coordination.codec import MOST_EPOCH
 from crawler.errors import shown
-from crawler.model.records import Node, Resource, State
+from crawler.model.records import NO_BLAME, Node, Resource, State
 from crawler.node.master.workers import WorkerSnapshot
 
 
@@ -38,6 +38,18 @@ def next_epoch(resource: Resource) -> int:
     can reach the bound. Then the epoch stays there, because the written value must be readable.
     """
     return min((resource.epoch or resource.mod_revision) + 1, MOST_EPOCH)
+
+
+def anew(resource: Resource) -> Resource:
+    """Return the resource for a crawl that does not go on with the one before."""
+    return afresh(resource).replace(generation=resource.generation + 1)
+
+
+def afresh(resource: Resource) -> Resource:
+    """Return the resource without an owner and without a past. The placement of the same pass gives
+    it an owner and a new epoch."""
+    fresh = resource.replace(owner=None, state=State.PENDING, reason="", awaits_spider=False)
+    return fresh.replace(failed_on=(), kills=0, blame=NO_BLAME)
 
 
 def waiting(resource: Resource, reason: str) -> Resource:

@@ -13,9 +13,12 @@ from typing import Protocol
 
 from crawler.clock import give_turn
 from crawler.coordination.codec import MOST_EPOCH
-from crawler.errors import AlreadyExists, InvalidArgument, NotFound, WouldRestart
+from crawler.errors import AlreadyExists, WouldRestart
 from crawler.model.records import NO_BLAME, Report, Resource, Spec, State
+from crawler.node.master.assignment import afresh, anew
 from crawler.node.master.draft import Draft
+from crawler.node.master.objections import check_names, heed, name_fault, present_task
+from crawler.node.master.shards import shards_of
 from crawler.settings import live, task_parameters
 
 
@@ -52,6 +55,8 @@ class Add:
     """Returns why a new task must not be added, or an empty text."""
     faults: str = ""
     """What `parameter_faults` found. It takes its time, for which no other request shall wait."""
+    alone: str = ""
+    """Why no task of this cluster can run on several workers, or an empty text."""
     waits: bool = False
     """Whether it waits until a worker offers its spider."""
     new: bool = False
@@ -63,13 +68,16 @@ class Add:
         return [self.spec.name]
 
     def apply(self, draft: Draft) -> Sequence[str]:
-        """Raises AlreadyExists if a resource of this name has another specification, and
-        InvalidArgument for bad parameters or an objection."""
+        """Raises AlreadyExists if a resource of this name has another specification, or if its
+        shards cannot have theirs; InvalidArgument for bad parameters or an objection."""
         present = draft.get(self.spec.name)
         self.new = present is None
         if present is None:
-            _heed(self.faults)
-            _heed(self.objection(self.spec))
+            heed(name_fault(self.spec.name))
+            heed(self.alone if self.spec.workers > 1 else "")
+            heed(self.faults)
+            heed(self.objection(self.spec))
+            check_names(draft, self.spec)
             draft.put(Resource(self.spec, awaits_spider=self.waits))
         elif not _same(present.spec, self.spec):
             raise AlreadyExists(
@@ -97,6 +105,8 @@ class Update:
     """Returns why a task must not get its new spider, or an empty text."""
     faults: str = ""
     """What `parameter_faults` found."""
+    alone: str = ""
+    """Why no task of this cluster can run on several workers, or an empty text."""
     waits: bool = False
     """Whether another run waits until a worker offers the spider. A task that waits already, for
     the same spider, goes on to wait."""
@@ -107,29 +117,36 @@ class Update:
         return [self.spec.name]
 
     def apply(self, draft: Draft) -> Sequence[str]:
-        """Raises NotFound, InvalidArgument, WouldRestart."""
-        present = _present(draft, self.spec.name)
+        """Raises NotFound, InvalidArgument, AlreadyExists, WouldRestart."""
+        present = present_task(draft, self.spec.name)
+        if present.spec.workers < self.spec.workers:
+            heed(self.alone)
+            check_names(draft, self.spec)
         if present.spec.parameters != self.spec.parameters:
-            _heed(self.faults)
+            heed(self.faults)
         if present.spec.spider_name != self.spec.spider_name:
-            _heed(self.objection(self.spec))
+            heed(self.objection(self.spec))
         if not _same(present.spec, self.spec):
             changed = present.replace(spec=self.spec, kills=0, blame=NO_BLAME)
-            draft.put(self._again(present, changed) if self._needs_run(present) else changed)
+            needs_run = self._needs_run(present, list(shards_of(draft.get, present.name)))
+            draft.put(self._again(present, changed) if needs_run else changed)
         elif present.kills:
             draft.put(present.replace(kills=0, blame=NO_BLAME))
         else:
             draft.keep(self.spec.name)
+        for shard in shards_of(draft.get, self.spec.name):
+            if shard.kills:
+                draft.put(shard.replace(kills=0, blame=NO_BLAME))
         return [self.spec.name]
 
     def _again(self, present: Resource, changed: Resource) -> Resource:
         """Return the changed resource for another run."""
         waited = present.awaits_spider and present.state is State.PENDING
         same = present.spec.spider_name == self.spec.spider_name
-        begun = _anew(changed) if present.state.finished else _afresh(changed)
+        begun = anew(changed) if present.state.finished else afresh(changed)
         return begun.replace(awaits_spider=self.waits or (waited and same))
 
-    def _needs_run(self, present: Resource) -> bool:
+    def _needs_run(self, present: Resource, shards: Sequence[Resource]) -> bool:
         """Whether the change needs another run. Raises WouldRestart."""
         paths = live.changes(present.spec, self.spec)
         if present.state.finished:
@@ -137,10 +154,11 @@ class Update:
         heavy = [path for path, needs_run in paths.items() if needs_run]
         if not heavy:
             return False
-        owner = present.owner
-        if owner is not None and self.restart is False:
+        open = (each for each in (present, *shards) if not each.state.finished)
+        where = next((f"{r.name!r} on {r.owner.node_id}" for r in open if r.owner), "")
+        if where and self.restart is False:
             raise WouldRestart(
-                f"this would restart the run of {present.name!r} on {owner.node_id}:"
+                f"this would restart the run of {where}:"
                 f" {', '.join(heavy)} cannot change while it runs; allow it with"
                 " restart (--restart), or change only settings that can (docs/settings.md)"
             )
@@ -160,7 +178,7 @@ class Again:
 
     def apply(self, draft: Draft) -> Sequence[str]:
         """Raises NotFound."""
-        draft.put(_anew(_present(draft, self.name)))
+        draft.put(anew(present_task(draft, self.name)))
         return [self.name]
 
 
@@ -177,7 +195,7 @@ class Remove:
 
     def apply(self, draft: Draft) -> Sequence[str]:
         """Raises NotFound."""
-        _present(draft, self.name)
+        present_task(draft, self.name)
         draft.delete(self.name)
         return [self.name]
 
@@ -209,7 +227,7 @@ class Record:
             if is_later(report, resource):
                 assert resource is not None  # is_later is false without a resource
                 highest = max(report.epoch, resource.mod_revision)
-                draft.put(_afresh(resource).replace(epoch=highest))
+                draft.put(afresh(resource).replace(epoch=highest))
             elif is_current(report, self.node_id, resource) and changes_state(report, resource):
                 assert resource is not None  # is_current is false without a resource
                 draft.put(_reported(resource, report, self.node_id))
@@ -254,38 +272,14 @@ def _reported(resource: Resource, report: Report, node_id: str) -> Resource:
     )
 
 
-def _heed(objection: str) -> None:
-    if objection:
-        raise InvalidArgument(objection)
-
-
-def _present(draft: Draft, name: str) -> Resource:
-    resource = draft.get(name)
-    if resource is None:
-        raise NotFound("no such task")
-    return resource
-
-
 def _same(one: Spec, other: Spec) -> bool:
     return _same_run(one, other) and _wishes(one) == _wishes(other)
 
 
 def _wishes(spec: Spec) -> tuple[object, ...]:
     """Return the parts of a specification that do not affect a run."""
-    return spec.labels, spec.priority, spec.constraints, spec.retries
+    return spec.labels, spec.priority, spec.constraints, spec.retries, spec.workers
 
 
 def _same_run(one: Spec, other: Spec) -> bool:
     return (one.spider_name, one.parameters) == (other.spider_name, other.parameters)
-
-
-def _anew(resource: Resource) -> Resource:
-    """Return the resource for a crawl that does not go on with the one before."""
-    return _afresh(resource).replace(generation=resource.generation + 1)
-
-
-def _afresh(resource: Resource) -> Resource:
-    """Return the resource without an owner and without a past. The placement of the same pass gives
-    it an owner and a new epoch."""
-    fresh = resource.replace(owner=None, state=State.PENDING, reason="", awaits_spider=False)
-    return fresh.replace(failed_on=(), kills=0, blame=NO_BLAME)

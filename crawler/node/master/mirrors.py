@@ -108,9 +108,12 @@ class Mirrors:
         """Return a copy of all resources, in no particular order."""
         return list(self.resources.values.values())
 
-    def count(self, state: State) -> int:
-        """Count the resources in that state."""
-        return self.cluster_state.holdings.states[state]
+    def count(self, state: State | None, shards: bool = False) -> int:
+        """Count the tasks in that state, or all; on demand their shards too."""
+        held = self.cluster_state.holdings
+        if state is None:
+            return len(self._resources) - (0 if shards else held.shards.total())
+        return held.states[state] - (0 if shards else held.shards[state])
 
     def live_workers(self) -> dict[str, Node]:
         """Return the registered workers by id."""

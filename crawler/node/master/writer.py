@@ -27,6 +27,7 @@ from crawler.node.master.grace import GracePeriod
 from crawler.node.master.leader_context import LeaderContext
 from crawler.node.master.placement import Placer
 from crawler.node.master.policy import PolicyControl
+from crawler.node.master.shards import Shards
 from crawler.node.master.workers import Incarnation, WorkerSnapshot
 
 log = get_logger(__name__)
@@ -49,6 +50,8 @@ class TermWriter:
         )
         """The tasks that wait for a worker."""
         self._policy = PolicyControl(ctx)
+        self.shards = Shards(lambda: ctx.mirrors.resources.revision)
+        """The shards of the tasks that run on several workers."""
         self._deaths = Deaths(ctx)
         self._ids = IdGenerator(ctx.number, ctx.clock)
         self._commands = CommandQueue(ctx.clock, ctx.refusals.on_full)
@@ -133,6 +136,7 @@ class TermWriter:
         try:
             self._add_seeds(draft)
             self._decide(draft, decided)
+            self._mend(draft)
             self._place(draft)
             self._commit(draft, written, decided)
         except Retryable as error:
@@ -158,7 +162,7 @@ class TermWriter:
         if self._more:
             return 0.0
         now_s = self._clock.monotonic()
-        idle_s = min(max(0.0, most_s), self.placer.idle_s(now_s))
+        idle_s = min(max(0.0, most_s), self.placer.idle_s(now_s), self.shards.idle_s(now_s))
         grace_s = self._grace.left_s(now_s)
         return min(idle_s, grace_s) if grace_s else idle_s
 
@@ -179,6 +183,11 @@ class TermWriter:
                 queued.settle(CrawlerError("the leader has a bug; its log says which"))
             else:
                 decided.append(queued)
+
+    def _mend(self, draft: Draft) -> None:
+        """Bring the shards of tasks in line with what became of the tasks."""
+        changed = self._mirrors.cluster_state.changes.take_sharded()
+        self.shards.mend(draft, changed, self._clock.monotonic())
 
     def _place(self, draft: Draft) -> None:
         """Place the tasks without an owner. Before a dead worker's tasks move, its tombstone is
