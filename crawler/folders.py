@@ -6,6 +6,12 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from gevent import monkey
+
+_close = monkey.get_original("os", "close")
+"""Closes a folder now. gevent's own (since 25.8.1) waits until the loop of the thread turns. That of a
+native thread may never turn again: each call would leave a descriptor open for ever."""
+
 
 def make_folder(folder: Path) -> list[Path]:
     """Create a folder and its parents. Returns those to sync, so that what is in them stays."""
@@ -23,4 +29,4 @@ def sync_folders(folders: Iterable[Path]) -> None:
         try:
             os.fsync(number)
         finally:
-            os.close(number)
+            _close(number)

@@ -39,7 +39,7 @@ class Held(NamedTuple):
     def without(self, *others: Held) -> list[str]:
         """What none of the others has, in words."""
         return [
-            f"{text}{_ends(text)}"
+            text
             for kind, mine in enumerate(self)
             for key, text in mine.items()
             if all(key not in other[kind] for other in others)
@@ -98,10 +98,12 @@ def nothing_is_left_by(whose: str) -> Iterator[None]:
     yield
     gc.collect()  # pytest tells what was found unclosed as errors of the last test
     deadline_s = time.monotonic() + PATIENCE_S
+    gevent.sleep()  # what gevent closes when its loop turns is closed now
     while left := (after := held()).without(before, _of_the_session):
         if time.monotonic() > deadline_s:
             _after_the_last = after
-            pytest.fail(f"{whose} have left:\n  " + "\n  ".join(left), pytrace=False)
+            told = "\n  ".join(f"{text}{_ends(text)}" for text in left)
+            pytest.fail(f"{whose} have left:\n  {told}", pytrace=False)
         gevent.sleep(0.02)
     _after_the_last = after
     gc.freeze()  # what this file has made and the session keeps, the next files need not look at

@@ -6,7 +6,6 @@ proxy variables of the environment are ignored.
 
 from __future__ import annotations
 
-import os
 import re
 import ssl
 from collections.abc import Sequence
@@ -42,6 +41,8 @@ _SMALL_ESCAPE = re.compile("%(?:[0-9A-F][a-f]|[a-f][0-9A-Fa-f])")
 """An escape that libcurl would write in capitals."""
 
 _Socket = monkey.get_original("socket", "socket")
+_close = monkey.get_original("os", "close")
+"""gevent's own would keep each socket open until its loop turns, though nothing waits for it."""
 
 
 class _Descriptor:
@@ -60,7 +61,7 @@ class _Descriptor:
 
     def __del__(self) -> None:
         if self._number >= 0:
-            os.close(self._number)
+            _close(self._number)
 
 
 class Opener:

@@ -1,7 +1,10 @@
 """A defect in a callback of libcurl or of the hub costs one request, which is told of it."""
 
+import os
 import random
+import socket
 from dataclasses import replace
+from typing import NamedTuple
 
 import gevent
 import pycurl
@@ -11,6 +14,7 @@ from crawler.clock import ManualClock
 from crawler.engine.download.address_policy import AddressPolicy
 from crawler.engine.download.cookies import CookieJar
 from crawler.engine.download.curl import CurlFetcher
+from crawler.engine.download.curl_handle import Opener
 from crawler.engine.download.curl_transfer import Transfer
 from crawler.engine.download.dns import Resolver
 from crawler.engine.http.messages import (
@@ -27,6 +31,15 @@ from crawler.supervision import Supervisor
 from tests.site import Site
 from tests.site.wire import Wire
 from tests.waiting import eventually
+
+
+class Address(NamedTuple):
+    """As pycurl gives an address."""
+
+    family: int
+    socktype: int
+    protocol: int
+    addr: tuple[str, int]
 
 
 @pytest.fixture(scope="module")
@@ -263,3 +276,14 @@ def test_whatever_bytes_a_server_sends_each_request_is_told(fetcher):
             fetcher.submit(asked, found.append)
         eventually(lambda: len(found) == len(answers), within_s=10)
     assert {type(each) for each in found} == {FetchAnswer, FetchError}
+
+
+def test_a_socket_that_libcurl_has_copied_is_closed_before_the_loop_turns():
+    """A thousand connections that begin at once take a thousand descriptors, not two."""
+    kind = pycurl.SOCKTYPE_IPCXN
+    address = Address(socket.AF_INET, socket.SOCK_STREAM, 0, ("127.0.0.1", 1))
+    opener = Opener(AddressPolicy(["all"]))
+    before = os.listdir("/proc/self/fd")
+    for _ in range(5):
+        assert opener(kind, address).fileno() >= 0
+    assert len(os.listdir("/proc/self/fd")) == len(before)
