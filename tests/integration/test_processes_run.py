@@ -158,17 +158,20 @@ def test_a_second_ctrl_c_cuts_callbacks_off_and_keeps_the_items(started, tmp_pat
 
 
 def test_a_third_ctrl_c_ends_the_process_at_once(started, tmp_path):
+    """Also where a callback holds on to what cuts it off, from when it is told to be in its loop."""
     stubborn = """
         while True:
             try:
+                open("stubborn", "w").close()
                 while True: pass
             except BaseException:
                 pass
     """
     process = started(stubborn, "items")
-    eventually((tmp_path / "computing").exists)
+    eventually((tmp_path / "stubborn").exists)
     for _ in range(2):
         process.send_signal(signal.SIGINT)
         process.stderr.readline()
     process.send_signal(signal.SIGINT)
-    assert process.wait(PATIENCE_S) == 130
+    _, err = process.communicate(timeout=PATIENCE_S)
+    assert (process.returncode, err) == (130, "")
