@@ -22,8 +22,9 @@ from crawler.errors import CrawlerError
 from crawler.model.records import Spec
 from crawler.supervision import Supervisor
 
-FREE = {"max_depth": 0}
-"""Settings without which the pages of a session would count against each other."""
+FREE = {"max_depth": 0, "slow_callback_s": 0}
+"""Settings without which the pages of a session would count against each other. And the callback
+here waits for the next request: what computes meanwhile is code of the person, not a callback."""
 PATIENCE_S = 1.0
 """The seconds that the crawl may take to end."""
 

@@ -186,6 +186,14 @@ def test_an_expression_sees_the_page_and_may_fetch_others(folder, site, code, pr
     assert done.returncode == 0
 
 
+def test_code_that_computes_for_long_is_no_slow_callback(folder, site):
+    """A callback of the session waits meanwhile, as a warning of the worker names it."""
+    code = "import time; until = time.monotonic() + 0.4\nwhile time.monotonic() < until: pass"
+    options = (*QUICK, "-s", "slow_callback_s=0.1")
+    done = crawler_here("shell", *options, site.url("/some"), "-c", code, cwd=folder)
+    assert (done.returncode, done.stderr, done.stdout) == (0, "", "")
+
+
 def test_pages_fetched_by_hand_have_no_depth(folder, site):
     code = "[fetch(response.urljoin(f'/page/{i}')).status for i in range(4)]"
     assert shell(folder, site.url("/some"), "-s", "max_depth=1", "-c", code).stdout == (
