@@ -284,12 +284,19 @@ class Crawl:
             self._context.time_slice.give_way()
 
     def _settle_arrived(self) -> None:
-        arrived = self._dispatcher.arrived
+        """Process answers. Send requests in between, but only once in each time slice.
+
+        After each single answer it would take an eighth longer: reading pages and sending requests
+        drive each other out of the processor's caches.
+        """
+        arrived, time_slice = self._dispatcher.arrived, self._context.time_slice
         while arrived and not self._close_conditions.over:
+            turns = time_slice.turns
             self._settle(*arrived.popleft())
             self._checkpoints.look()
-            self._dispatcher.dispatch()
-            self._context.time_slice.give_way()
+            if not arrived or time_slice.is_over or time_slice.turns > turns:
+                self._dispatcher.dispatch()
+                time_slice.give_way()
 
     def _is_idle(self) -> bool:
         busy = self._dispatcher.busy or len(self._frontier)

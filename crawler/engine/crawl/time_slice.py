@@ -17,10 +17,18 @@ class TimeSlice:
         self._now_s = clock.monotonic
         self._rest = rest
         self._ends_s = 0.0
+        self.turns = 0
+        """How often others have had their turn."""
 
     def begin(self) -> None:
         """Start a slice. Call it when other greenlets have just run."""
         self._ends_s = self._now_s() + SLICE_S
+        self.turns += 1
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the slice is used up."""
+        return self._now_s() >= self._ends_s
 
     def give_way(self) -> None:
         """Let other greenlets run if the slice is used up. Call it between small pieces of work."""

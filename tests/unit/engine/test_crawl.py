@@ -403,3 +403,42 @@ def test_a_slice_of_computing_ends_with_a_turn_for_the_others(clock):
         pace.give_way()
         pace.give_way()
     assert len(turns) == 10
+
+
+class ComputingClock(ManualClock):
+    """A clock that a callback can move while nobody else runs."""
+
+    def compute(self, duration_s):
+        self._move(duration_s)
+
+
+def test_requests_go_out_once_in_each_slice_while_answers_wait():
+    clock = ComputingClock()
+
+    def parse(self, response):
+        clock.compute(0.002)
+
+    urls = [f"http://h{number}/" for number in range(60)]
+    it = Running(clock, spider_of(urls, parse), FakeFetcher(clock), concurrency=20)
+    it.finish(within_s=1)
+    moments = it.moments()
+    first, later = moments[:20], sorted({round(at_s, 6) for at_s in moments[20:]})
+    assert first == [0.0] * 20
+    gaps = [after - before for before, after in pairwise([0.0, *later])]
+    assert min(gaps) > 0.0025  # not after each answer
+    assert max(gaps) <= SLICE_S + 0.002 + 1e-6
+
+
+def test_a_callback_that_outlasts_its_slice_keeps_no_request_back():
+    clock = ComputingClock()
+
+    def parse(self, response):
+        for _ in range(3):
+            clock.compute(0.004)
+            yield None
+
+    urls = [f"http://h{number}/" for number in range(12)]
+    it = Running(clock, spider_of(urls, parse), FakeFetcher(clock), concurrency=6)
+    it.finish(within_s=1)
+    later = [round(at_s, 6) for at_s in it.moments()[6:]]
+    assert later == pytest.approx([0.012 * number for number in range(1, 7)])
