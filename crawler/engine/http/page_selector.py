@@ -103,7 +103,11 @@ class PageSelector(Selector):
     extract = get
 
     def _part(self, node: Any, query: str) -> Self:
-        return type(self)(root=node, _expr=query, namespaces=self.namespaces, type="html")
+        """A selector of what was found. Parsel's `__init__` checks what is known here."""
+        part = self.__new__(type(self))
+        part.root, part.type, part.namespaces = node, self.type, self.namespaces.copy()
+        part._expr, part._huge_tree, part._text = query, True, None
+        return part
 
 
 def _take_in(root: Any) -> None:

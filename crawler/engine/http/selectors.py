@@ -5,6 +5,7 @@ CSS includes parsel's `::text` and `::attr(name)`. CSS is translated to XPath.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
@@ -21,6 +22,11 @@ AskedLink = tuple[str, str]
 """A link as it is written, and the referrer policy for which it asks; empty if for none."""
 _LINKS_INSIDE = etree.XPath(".//a[@href]")
 _ALL_TEXT = etree.XPath("string()")
+_FIRST_STEP = re.compile(
+    r"(descendant-or-self::[*\w]+)\[(@id = '[\w-]+'|@class and contains\(@class, '([\w-]+)'\)"
+    r" and contains\(concat\(' ', normalize-space\(@class\), ' '\), ' \3 '\))\](?!\[)"
+)
+"""The first step of a translated `#name`, `.name` or `div.name > a`."""
 
 register_xpath_functions()
 
@@ -54,17 +60,24 @@ class Selection:
         """The links that the selector finds: strings, an element's href, or the links inside it."""
         found: list[AskedLink] = []
         for node in self.nodes(root):
-            if isinstance(node, str):
-                found.append((node, ""))
-            elif not isinstance(node, etree._Element):
-                raise BadSelector(f"finds {node!r}, no link; allowed: elements and texts")
-            elif (href := node.get("href")) is not None:
-                rel, attribute = node.get("rel"), node.get("referrerpolicy")
-                asks = rel is not None or attribute is not None  # most links ask for nothing
-                found.append((href, policy_of_link(rel, attribute) if asks else ""))
-            else:
+            if not isinstance(node, etree._Element):
+                found.append((_as_link(node), ""))
+                continue
+            attributes = dict(node.items())  # a call for each attribute takes longer
+            href = attributes.get("href")
+            if href is None:
                 found += [(link.get("href"), referrer_policy(link)) for link in _LINKS_INSIDE(node)]
+            elif "rel" in attributes or "referrerpolicy" in attributes:  # few links ask for one
+                found.append((href, referrer_policy(node)))
+            else:
+                found.append((href, ""))
         return found
+
+
+def _as_link(node: Any) -> str:
+    if not isinstance(node, str):
+        raise BadSelector(f"finds {node!r}, no link; allowed: elements and texts")
+    return node
 
 
 def referrer_policy(root: Any) -> str:
@@ -91,9 +104,22 @@ def _evaluator(xpath: str) -> Callable[[Any], Any]:
 def css(query: str) -> Selection:
     """Compile a CSS selector; raises BadSelector."""
     try:
-        return Selection(HTMLTranslator().css_to_xpath(query))
+        return Selection(by_attribute(HTMLTranslator().css_to_xpath(query)))
     except SelectorError as error:
         raise BadSelector(f"not a valid CSS selector ({error})") from error
+
+
+def by_attribute(xpath: str) -> str:
+    """A translated CSS selector that finds the same elements by a step to their `id` or `class`.
+
+    libxml2 takes three times as long to ask each element whether it has the attribute.
+    """
+    found = _FIRST_STEP.match(xpath)
+    if found is None:
+        return xpath
+    step, condition = found.group(1, 2)
+    name = "id" if condition.startswith("@id") else "class"
+    return f"{step}/@{name}[{condition.replace(f'@{name}', '.')}]/..{xpath[found.end() :]}"
 
 
 @lru_cache(maxsize=1024)
