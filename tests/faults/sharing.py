@@ -1,0 +1,130 @@
+"""Tasks of two workers that share a Redis, each on a machine of its own and behind a link of its
+own, and what their one host has seen of them."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from contextlib import contextmanager
+
+from crawler.items import items_of
+from tests.faults.proxy import Link
+from tests.integration.lab import CONFIG, Lab
+from tests.integration.test_processes_resume import SPIDER, tree
+from tests.site import Site
+from tests.waiting import eventually
+
+PAGES = 240
+DELAY_S = 0.02
+"""The pause of the host. All tasks of a test have the same one."""
+WORKERS = ("worker-1", "worker-2")
+
+
+class SharedCrawls:
+    """A master, two workers and a site; the tasks that a test adds all crawl the same host."""
+
+    def __init__(self, lab, redis):
+        self.lab, self.redis = lab, redis
+        self.links = {worker: Link(f"127.0.0.1:{redis.port}") for worker in WORKERS}
+        self.site = None
+
+    def start(self):
+        for worker, link in self.links.items():
+            link.start()
+            folder = self.lab.folder / worker
+            self.lab.start(
+                *("master-1", worker),
+                config="shared",
+                CRAWLER_FRONTIER_URL=f"redis://{link.endpoint}/0",
+                CRAWLER_WORKER_ITEMS=str(folder / "items"),
+            )
+
+    def add(self, *names):
+        """Two tasks go to two workers: each gets the one with fewer."""
+        tasks = [SharedCrawl(self, name) for name in names]
+        for task in tasks:
+            task.until(PAGES // 8)
+        return tasks
+
+    def early(self, since_s=0.0):
+        """The gaps between two requests that are shorter than the pause."""
+        times = [hit.at_s for hit in self.site.hits if hit.at_s >= since_s]
+        gaps = [two - one for one, two in itertools.pairwise(times)]
+        return [gap for gap in gaps if gap < DELAY_S - 0.001]
+
+    def last_s(self, worker):
+        """When a worker asked last."""
+        return max(hit.at_s for hit in self.site.hits if hit.agent == worker)
+
+    def is_ready(self, worker):
+        return self.lab[worker].call("GET", "/readyz")[0] == 200
+
+    def why_unready(self, worker):
+        return self.lab[worker].call("GET", "/readyz")[2].decode()
+
+
+class SharedCrawl:
+    """One task: its pages lie below its name."""
+
+    def __init__(self, crawls, name):
+        self._crawls, self.name = crawls, name
+        settings = {"delay_s": DELAY_S, "host_concurrency": 1}
+        start = crawls.site.url(f"/{name}/0")
+        parameters = {"start_urls": [start], "settings": settings}
+        task = {"name": name, "spider": "tree", "parameters": parameters}
+        crawls.lab._ask("POST", "/crawler/resource", task)
+
+    @property
+    def worker(self):
+        """The worker that has it: `worker-1`."""
+        owner = self._crawls.lab.resource(self.name)["AssignedNode"]
+        return owner.partition("|")[0].removeprefix("go.micro.server.")
+
+    @property
+    def state(self):
+        return self._crawls.lab.resource(self.name)["State"]
+
+    def asked(self):
+        paths = self._crawls.site.paths()
+        return Counter(path for path in paths if path.startswith(f"/{self.name}/"))
+
+    def until(self, pages):
+        eventually(lambda: self.asked().total() >= pages, what=f"{pages} pages of {self.name}")
+
+    def until_done(self):
+        eventually(lambda: self.state in ("done", "failed"), what=f"{self.name} is done")
+        assert self.state == "done", self._crawls.lab.resource(self.name)
+
+    def assert_whole(self, most_again=0):
+        """Each page was fetched, few of them again, and each item is there once."""
+        self.until_done()
+        asked = self.asked()
+        assert len(asked) == PAGES
+        assert asked.total() - PAGES <= most_again
+        folders = [self._crawls.lab.folder / worker / "items" for worker in WORKERS]
+        there = [folder for folder in folders if folder.is_dir()]
+        items = Counter(int(item["page"]) for item in items_of(self.name, *there))
+        assert items == Counter(range(PAGES))
+
+
+@contextmanager
+def shared_crawls(folder, redis):
+    """A lab of two workers with this Redis."""
+    with Lab(folder) as lab:
+        (folder / "tree.py").write_text(SPIDER.format(site="http://nowhere/"))
+        text = CONFIG.format(ttl_s=lab.ttl_s, spiders="tree.py", **lab.pace)
+        (folder / "shared.yaml").write_text(text)
+        crawls = SharedCrawls(lab, redis)
+        crawls.start()
+        try:
+            yield crawls
+        finally:
+            for link in crawls.links.values():
+                link.stop()
+
+
+@contextmanager
+def site_of(crawls, *names):
+    """A site with the pages of these tasks."""
+    with Site(pages={name: tree(PAGES) for name in names}) as crawls.site:
+        yield crawls.site
