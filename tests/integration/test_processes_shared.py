@@ -114,7 +114,7 @@ def test_a_worker_whose_redis_is_not_there_takes_no_tasks_and_says_so(lab):
     worker = lab["worker-9"]
     status, _, said = worker.call("GET", "/readyz")
     assert status == 503
-    assert "is frontier.url right?" in str(said)
+    assert "is its URL right?" in str(said)
     assert "worker-9" not in lab.registered()
     server.start()
     eventually(lambda: "worker-9" in lab.registered(), what="it joins when Redis is there")

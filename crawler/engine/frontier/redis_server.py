@@ -44,6 +44,21 @@ _PASSES = ("LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "NORE
 class NotYet(Exception):
     """Redis does not answer, or cannot do now what it may do later."""
 
+    is_now, was_so_far = "does not answer", "has not answered"
+    advice = "is it running, can this machine reach it, and is its URL right?"
+
+    @property
+    def told(self) -> str:
+        """What it is that goes wrong, and what to do."""
+        return f"Redis {self.is_now} ({self}); {self.advice}"
+
+
+class WritesNothing(NotYet):
+    """Redis answers, but cannot write its disk, and so takes no step."""
+
+    is_now, was_so_far = "takes nothing", "has taken nothing"
+    advice = "is its disk full? Make room there."
+
 
 @dataclass(frozen=True, slots=True)
 class Access:
@@ -99,8 +114,8 @@ class RedisServer:
         self._making = RLock()
         self._libraries = libraries
         self._silent = False
-        self.silence = "it has not been asked yet"
-        """Why Redis did not answer the last call; empty if it did."""
+        self.silence = "Redis has not been asked yet"
+        """Why Redis did not do the last call; empty if it did."""
 
     def ask(self, *command: Any, is_patient: bool = True) -> Any:
         """Send a command that may be repeated. Raises StoreFailed, and NotYet without patience."""
@@ -170,7 +185,7 @@ class RedisServer:
                 if not isinstance(fault, NotYet):
                     self.silence = ""
                     raise fault from error
-                self.silence = str(fault)
+                self.silence = fault.told
             else:
                 self.silence = ""
                 self._tell_answer()
@@ -185,7 +200,7 @@ class RedisServer:
     def _tell_silence(self, fault: NotYet) -> None:
         if not self._silent:
             log.warning(
-                "Redis does not answer; the crawls wait for it",
+                f"Redis {fault.is_now}; the crawls wait for it",
                 url=self.place,
                 reason=str(fault),
                 wait_s=self._wait_s if self._wait_s < math.inf else "without a bound",
@@ -199,8 +214,8 @@ class RedisServer:
 
     def _given_up(self, fault: NotYet) -> StoreFailed:
         return StoreFailed(
-            f"{self.place} has not answered for {self._wait_s:g} s ({fault}); is it running, and"
-            " can this machine reach it? Nothing is lost: the crawl can go on later"
+            f"{self.place} {fault.was_so_far} for {self._wait_s:g} s ({fault}); {fault.advice}"
+            " Nothing is lost: the crawl can go on later"
         )
 
     def _translated(self, error: Exception) -> Exception:
@@ -227,7 +242,7 @@ class RedisServer:
                 f" another host ({told})"
             )
         if code == "MISCONF":
-            return NotYet(told)
+            return WritesNothing(told)
         if isinstance(
             error,
             exceptions.ConnectionError

@@ -62,7 +62,7 @@ class RedisStates:
 
     @property
     def silence(self) -> str:
-        """Why the server does not answer at present; empty if it does."""
+        """Why the server cannot be used at present; empty if it can."""
         return self._server.silence
 
     def check(self) -> bool:

@@ -39,13 +39,8 @@ class SharedStates:
             self._clock.sleep(CHECK_S)
 
     def unready_reason(self) -> str:
-        """Return why Redis does not answer at present, or an empty text if it does."""
-        silence = self._states.silence
-        return (
-            f"Redis does not answer ({silence}); is it running, and is frontier.url right?"
-            if silence
-            else ""
-        )
+        """Return why Redis cannot be used at present, or an empty text if it can."""
+        return self._states.silence
 
     def open(self, resource: Resource) -> Kept:
         """Open the state of a task for a run. Waits until the run before it has let go, or has had

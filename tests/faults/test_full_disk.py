@@ -1,0 +1,148 @@
+"""The disk is full, really: under the log of Redis, and under the files of a state."""
+
+import re
+
+import pytest
+
+from crawler.engine.frontier.store import Step, StoreFailed, Waiting
+from tests.faults.sharing import shared_crawls, site_of
+from tests.integration.lab import crawler
+from tests.integration.test_processes_resume import LARGE, QUICK, SPIDER, tree
+from tests.redis_servers import Place, Redis
+from tests.site import Site
+from tests.site.crawling import lines
+from tests.small_disk import SmallDisk
+from tests.waiting import eventually
+
+AGAIN = 300
+"""What may be fetched again after Redis was killed: what came after its log was full."""
+
+
+@pytest.fixture(scope="module")
+def redis():
+    """A Redis whose log lies on a small disk."""
+    server = Redis()
+    server.disk = SmallDisk(server.folder, 8)
+    server.start()
+    yield server
+    server.remove()
+    server.disk.remove()
+    server.folder.rmdir()
+
+
+@pytest.fixture
+def disk(redis):
+    yield redis.disk
+    redis.disk.make_room()
+
+
+@pytest.fixture(scope="module")
+def crawls(tmp_path_factory, redis):
+    with shared_crawls(tmp_path_factory.mktemp("lab"), redis) as crawls:
+        yield crawls
+
+
+def stand_still(crawls, disk):
+    """Fill the disk, and wait until each worker says why it waits."""
+    disk.fill()
+    for worker in crawls.links:
+        eventually(lambda worker=worker: not crawls.is_ready(worker), what=f"{worker} waits")
+        said = crawls.why_unready(worker)
+        assert "Redis takes nothing" in said
+        assert "No space left on device" in said
+
+
+@pytest.mark.faults
+def test_tasks_wait_while_the_disk_of_redis_is_full_and_go_on_when_there_is_room(crawls, disk):
+    names = ("full-one", "full-other")
+    with site_of(crawls, *names):
+        tasks = crawls.add(*names)
+        stand_still(crawls, disk)
+        assert [task.state for task in tasks] == ["running", "running"]
+        disk.make_room()
+        for task in tasks:
+            task.assert_whole()
+        assert not crawls.early()
+
+
+@pytest.mark.faults
+def test_nothing_is_lost_when_redis_is_killed_while_its_disk_is_full(crawls, redis, disk):
+    names = ("killed-one", "killed-other")
+    with site_of(crawls, *names):
+        tasks = crawls.add(*names)
+        stand_still(crawls, disk)
+        redis.kill()
+        disk.make_room()
+        redis.start()
+        for task in tasks:
+            task.assert_whole(AGAIN)
+        assert not crawls.early()
+
+
+def test_a_redis_whose_disk_is_full_is_named_and_the_crawl_can_go_on(redis, disk):
+    place = Place(redis, wait_s=0.5)
+    store = place.again()
+    store.open()
+    disk.fill()
+    added = 0
+    while (fault := refusal(store, added)) is None:
+        added += 1
+    assert re.search(r"has taken nothing for 0.5 s .*is its disk full", str(fault))
+    disk.make_room()
+    store.close()
+    eventually(lambda: not is_refusing(redis), what="it writes again")
+    left = place.left()[1]
+    assert [request.id for request in left[:added]] == list(range(added))
+    place.server.close()
+
+
+def refusal(store, id):
+    """Why the store refuses one more request; None if it takes it."""
+    try:
+        store.write(Step(added=[Waiting(id, "http://h", 0, b'["x"]')]))
+    except StoreFailed as error:
+        return error
+    return None
+
+
+def is_refusing(redis):
+    with redis.client() as client:
+        return client.info("persistence")["aof_last_write_status"] != "ok"
+
+
+@pytest.fixture
+def full_disk(tmp_path):
+    folder = tmp_path / "small"
+    folder.mkdir()
+    disk = SmallDisk(folder, 1)
+    yield disk
+    disk.remove()
+
+
+@pytest.mark.parametrize("small", ["kept", "items"])
+def test_a_full_disk_ends_a_crawl_and_the_same_command_goes_on_when_there_is_room(
+    tmp_path, full_disk, small
+):
+    """Of the state, or of the items."""
+    kept, items = tmp_path / "kept", tmp_path / "items.jsonl"
+    if small == "kept":
+        kept = full_disk.folder / "kept"
+    else:
+        items = full_disk.folder / "items.jsonl"
+
+    def fills_up(asked):
+        if asked.count == 1 and asked.path.endswith(f"/{LARGE // 2}"):
+            full_disk.fill()
+        return tree(LARGE)(asked)
+
+    with Site(pages={"tree": fills_up}) as site:
+        (tmp_path / "tree.py").write_text(SPIDER.format(site=site.url("/tree/0")))
+        command = ("runspider", "tree.py", "--resume", kept, *QUICK, "-o", items)
+        failed = crawler(*map(str, command), cwd=tmp_path)
+        assert failed.returncode == 1
+        assert "No space left on device" in failed.stderr or "is there room" in failed.stderr
+        assert "Traceback" not in failed.stderr
+        assert len(set(site.paths())) < LARGE
+        full_disk.make_room()
+        assert crawler(*map(str, command), cwd=tmp_path).returncode == 0
+    assert sorted(int(item["page"]) for item in lines(items)) == list(range(LARGE))
