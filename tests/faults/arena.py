@@ -79,14 +79,15 @@ class Arena:
 
     # -- how it stands --------------------------------------------------------------------------
 
-    def start(self, masters=2, workers=2):
-        """Start so many nodes, and wait until all are ready."""
+    def start(self, masters=2, workers=2, config="slow", of_worker=lambda title: {}):
+        """Start so many nodes, and wait until all are ready. `of_worker` tells what a worker has in
+        its environment."""
         for title in (f"master-{n}" for n in range(1, masters + 1)):
             path = os.pathsep.join([str(CLOCK), str(ROOT)])
-            self.lab.start(
-                title, ready=False, PYTHONPATH=path, CRAWLER_TESTS_CLOCK=str(self.clock_file(title))
-            )
-        self.lab.start(*(f"worker-{n}" for n in range(1, workers + 1)))
+            clock = {"PYTHONPATH": path, "CRAWLER_TESTS_CLOCK": str(self.clock_file(title))}
+            self.lab.start(title, config=config, ready=False, **clock)
+        for title in (f"worker-{n}" for n in range(1, workers + 1)):
+            self.lab.start(title, config=config, ready=False, **of_worker(title))
         self.at_full_strength()
 
     def begin(self, *tasks):
@@ -194,7 +195,7 @@ class Arena:
     def _wrote(self):
         """Id and epoch → the runs that left items under them; each item names its run."""
         found = defaultdict(set)
-        for path in self.lab.folder.glob("items/*/*.jsonl*"):
+        for path in self.lab.folder.glob("**/items/*/*.jsonl*"):
             id, _, epoch = path.name.partition(".")[0].partition("-")
             found[id, int(epoch)] = set(re.findall(r"\?(\w+)", path.read_text()))
         return found

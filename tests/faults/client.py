@@ -30,9 +30,9 @@ class Client:
         self.deleted = set()
         """Tasks whose delete was asked for, answered or not."""
 
-    def add(self, name, within_s=30.0):
-        """Add a task; when that was acknowledged."""
-        task = self._lab.specification(name)
+    def add(self, name, within_s=30.0, task=None):
+        """Add a task, by default one that crawls for ever; when that was acknowledged."""
+        task = task or self._lab.specification(name)
         self._repeat("POST", "/crawler/resource", task, within_s, done=(200,))
         self.acknowledged[name] = time.monotonic()
         return self.acknowledged[name]

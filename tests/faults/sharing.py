@@ -107,6 +107,45 @@ class SharedCrawl:
         assert items == Counter(range(PAGES))
 
 
+class RedisRestart:
+    """Redis is killed; healing starts it again, with what it had."""
+
+    def __init__(self, redis):
+        self._redis = redis
+
+    def inject(self, arena):
+        self._redis.kill()
+
+    def heal(self, arena):
+        self._redis.start()
+
+
+class RedisFreeze:
+    """Redis stands still: it accepts connections, and says nothing."""
+
+    def __init__(self, redis):
+        self._redis = redis
+
+    def inject(self, arena):
+        self._redis.freeze()
+
+    def heal(self, arena):
+        self._redis.thaw()
+
+
+class RedisCut:
+    """Bytes between one worker and Redis vanish."""
+
+    def __init__(self, link):
+        self._link = link
+
+    def inject(self, arena):
+        self._link.swallow()
+
+    def heal(self, arena):
+        self._link.heal()
+
+
 @contextmanager
 def shared_crawls(folder, redis):
     """A lab of two workers with this Redis."""

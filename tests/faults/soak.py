@@ -24,7 +24,8 @@ import tests.patched  # noqa: F401  # prepares the process as production does
 from crawler.errors import CrawlerError
 from tests.faults import history
 from tests.faults.arena import Arena, open_arena
-from tests.faults.proxy import BOTH, Way
+from tests.faults.proxy import BOTH, Link, Way
+from tests.faults.sharing import RedisCut, RedisFreeze, RedisRestart
 from tests.faults.test_black_hole import BlackHole, Delay
 from tests.faults.test_clock_back import ClockBack
 from tests.faults.test_cut_watch import Cut, compact
@@ -34,10 +35,15 @@ from tests.faults.test_half_open import HalfOpen
 from tests.faults.test_kill import Kill
 from tests.faults.test_pause import Pause
 from tests.faults.test_slow_link import SlowLink
+from tests.faults.trees import SPIDERS, Trees
+from tests.integration.lab import CONFIG
+from tests.redis_servers import Redis
 
 TTL_S = 5
 MASTERS, WORKERS = 3, 3
 TASKS = 200
+TREES = 6
+"""So many tasks at a time come to an end, and go on where they were."""
 CLIENTS = 4
 EVERY_S = 5.0
 """A fault begins so often."""
@@ -67,8 +73,14 @@ class Planned:
 class Soak:
     """Draws faults, keeps the client busy, and remembers what went wrong with either."""
 
-    def __init__(self, arena: Arena, seed: int) -> None:
+    def __init__(
+        self, arena: Arena, trees: Trees, redis: Redis, links: dict[str, Link], seed: int
+    ) -> None:
+        """`links` are those between the workers and Redis."""
         self.arena = arena
+        self.trees = trees
+        self._redis = redis
+        self._links = links
         self.faults: Counter[str] = Counter()
         self.trouble: list[str] = []
         """What is wrong beside the history: a client that gave up, a node that ended."""
@@ -84,6 +96,7 @@ class Soak:
     def run(self, duration_s: float) -> None:
         """Break things for so long, then heal all and wait for quiet."""
         clients = [gevent.spawn(self._keep_asking) for _ in range(CLIENTS)]
+        clients.append(gevent.spawn(self._keep_trees))
         healing = []
         while time.monotonic() - self._began_s < duration_s:
             planned = self._draw()
@@ -100,7 +113,8 @@ class Soak:
     # -- faults ----------------------------------------------------------------------------------
 
     def _draw(self) -> Planned | None:
-        """A fault for something whole; one master and one worker always stay whole."""
+        """A fault for something whole; one master and one worker always stay whole, but for Redis,
+        which all workers share."""
         duration_s = self._dice.choice(
             [self._dice.uniform(0.3, 3), self._dice.uniform(3, LONGEST_S)]
         )
@@ -109,12 +123,17 @@ class Soak:
             if "etcd" in self._broken:
                 return None
             return Planned(kind.__name__, "etcd", kind(), duration_s)
+        if self._dice.random() < 0.15:
+            kind = self._dice.choice([RedisRestart, RedisFreeze])
+            if "redis" in self._broken:
+                return None
+            return Planned(kind.__name__, "redis", kind(self._redis), duration_s)
         role = self._dice.choice(["master", "master", "worker"])
         node = self._whole(role)
         if node is None:
             return None
         kinds = [Kill, Pause, BlackHole, Delay, HalfOpen, SlowLink, Cut]
-        kinds += [ClockBack] if role == "master" else []
+        kinds += [ClockBack] if role == "master" else [RedisCut]
         kind = self._dice.choice(kinds)
         return Planned(kind.__name__, node.title, self._made(kind, node), duration_s)
 
@@ -125,6 +144,8 @@ class Soak:
             return kind(node, latency_s=self._dice.choice([0.05, 0.3, 1.0]), bytes_per_s=100_000)
         if kind is ClockBack:
             return kind(node, hours=self._dice.uniform(-2, 2))
+        if kind is RedisCut:
+            return kind(self._links[node.title])
         return kind(node)
 
     def _whole(self, role):
@@ -170,9 +191,17 @@ class Soak:
                 self.trouble.append(f"a client gave up: {error}")
             gevent.sleep(self._client_dice.uniform(0.1, 1.0))
 
+    def _keep_trees(self) -> None:
+        while self._running:
+            try:
+                self.trees.tend()
+            except AssertionError as error:
+                self.trouble.append(f"a client gave up: {error}")
+            gevent.sleep(0.5)
+
     def _ask(self) -> None:
         client = self.arena.client
-        present = set(client.acknowledged) - client.deleted
+        present = set(client.acknowledged) - client.deleted - self.trees.names
         settled_s = time.monotonic() - SETTLED_S
         old = sorted(name for name in present if client.acknowledged[name] < settled_s)
         if old and len(present) >= TASKS * self._client_dice.uniform(0.9, 1.1):
@@ -186,6 +215,11 @@ class Soak:
     def _wait_for_quiet(self) -> None:
         try:
             self.arena.at_full_strength(PATIENCE_S)
+            deadline_s = time.monotonic() + 2 * PATIENCE_S
+            while self.trees.names:
+                assert time.monotonic() < deadline_s, f"not done: {sorted(self.trees.names)}"
+                self.trees.look()
+                gevent.sleep(0.2)
             deadline_s = time.monotonic() + PATIENCE_S
             while not self.arena.is_quiet():
                 assert time.monotonic() < deadline_s, "not every task is run by a live worker"
@@ -209,6 +243,7 @@ def judge(soak: Soak) -> tuple[list[str], list[str]]:
     worst_gap_s = gaps[0].duration_s if gaps else 0.0
     worst_overlap_s = overlaps[0].duration_s if overlaps else 0.0
     named = ("lost", "term", "owners")
+    trees = soak.trees.counts
     summary = [
         "faults: " + ", ".join(f"{count} {kind}" for kind, count in soak.faults.most_common()),
         f"changes recorded: {len(entries)}",
@@ -221,24 +256,57 @@ def judge(soak: Soak) -> tuple[list[str], list[str]]:
         f"other violations: {sum(n for kind, n in kinds.items() if kind not in named)}",
         f"worst overlap of two runs: {worst_overlap_s:.2f} s (bound {LONGEST_OVERLAP_S:.0f} s)",
         f"worst time without an owner: {worst_gap_s:.2f} s (bound {LONGEST_GAP_S:.0f} s)",
+        f"tasks that went on to their end: {trees['tasks']}, in {trees['runs']} runs, the longest in"
+        f" {trees['longest']} s",
+        f"their pages: {trees['pages']}, lost {trees['lost']}, fetched again {trees['again']},"
+        f" too early {trees['early']}",
+        f"their items: {trees['items']}, missing {trees['missing']}, twice {trees['doubled']}",
     ]
-    violated = [str(each) for each in [*found, *soak.trouble]]
+    violated = [str(each) for each in [*found, *soak.trouble, *soak.trees.trouble]]
     violated += [str(gap) for gap in gaps if gap.duration_s > LONGEST_GAP_S]
     violated += [str(each) for each in overlaps if each.duration_s > LONGEST_OVERLAP_S]
     return summary, violated
+
+
+def _soaked(arena: Arena, redis: Redis, minutes: float, seed: int) -> tuple[list[str], list[str]]:
+    """Soak a cluster whose workers share a Redis, each over a link of its own; what `judge` says."""
+    lab, trees = arena.lab, Trees(arena, TREES, PATIENCE_S)
+    (lab.folder / "tree.py").write_text(trees.spider())
+    text = CONFIG.format(ttl_s=TTL_S, spiders=SPIDERS, **lab.pace)
+    (lab.folder / "soak.yaml").write_text(text)
+    links = {f"worker-{n}": Link(f"127.0.0.1:{redis.port}") for n in range(1, WORKERS + 1)}
+    for link in links.values():
+        link.start()
+
+    def of_worker(title: str) -> dict[str, str]:
+        url = f"redis://{links[title].endpoint}/0"
+        return {"CRAWLER_FRONTIER_URL": url, "CRAWLER_WORKER_ITEMS": str(trees.items(title))}
+
+    try:
+        with trees.site:
+            arena.start(MASTERS, WORKERS, "soak", of_worker)
+            arena.add(*(f"first-{number:03}" for number in range(TASKS)))
+            soak = Soak(arena, trees, redis, links, seed)
+            soak.run(minutes * 60)
+            told = judge(soak)
+            arena.recorder.save(lab.folder / "history.jsonl")
+            return told
+    finally:
+        for link in links.values():
+            link.stop()
 
 
 def main(minutes: float, seed: int) -> int:
     """Run it; the exit status."""
     folder = Path(tempfile.mkdtemp(prefix=f"crawler-soak-{seed}-"))
     print(f"seed {seed}, {minutes:g} minutes; logs: {folder}", flush=True)
-    with open_arena(folder, ttl_s=TTL_S, silence_s=2.5, **PACE) as arena:
-        arena.start(MASTERS, WORKERS)
-        arena.add(*(f"first-{number:03}" for number in range(TASKS)))
-        soak = Soak(arena, seed)
-        soak.run(minutes * 60)
-        summary, violated = judge(soak)
-        arena.recorder.save(folder / "history.jsonl")
+    redis = Redis()
+    redis.start()
+    try:
+        with open_arena(folder, ttl_s=TTL_S, silence_s=2.5, **PACE) as arena:
+            summary, violated = _soaked(arena, redis, minutes, seed)
+    finally:
+        redis.remove()
     print("\n".join(["", *summary]))
     if not violated:
         shutil.rmtree(folder)
