@@ -256,8 +256,8 @@ def judge(soak: Soak) -> tuple[list[str], list[str]]:
         f"other violations: {sum(n for kind, n in kinds.items() if kind not in named)}",
         f"worst overlap of two runs: {worst_overlap_s:.2f} s (bound {LONGEST_OVERLAP_S:.0f} s)",
         f"worst time without an owner: {worst_gap_s:.2f} s (bound {LONGEST_GAP_S:.0f} s)",
-        f"tasks that went on to their end: {trees['tasks']}, in {trees['runs']} runs, the longest in"
-        f" {trees['longest']} s",
+        f"tasks that went on to their end: {trees['tasks']}, in {trees['runs']} runs,"
+        f" the longest in {trees['longest']} s",
         f"their pages: {trees['pages']}, lost {trees['lost']}, fetched again {trees['again']},"
         f" too early {trees['early']}",
         f"their items: {trees['items']}, missing {trees['missing']}, twice {trees['doubled']}",
@@ -269,7 +269,7 @@ def judge(soak: Soak) -> tuple[list[str], list[str]]:
 
 
 def _soaked(arena: Arena, redis: Redis, minutes: float, seed: int) -> tuple[list[str], list[str]]:
-    """Soak a cluster whose workers share a Redis, each over a link of its own; what `judge` says."""
+    """Soak workers that share a Redis, each over a link of its own; what `judge` says."""
     lab, trees = arena.lab, Trees(arena, TREES, PATIENCE_S)
     (lab.folder / "tree.py").write_text(trees.spider())
     text = CONFIG.format(ttl_s=TTL_S, spiders=SPIDERS, **lab.pace)
