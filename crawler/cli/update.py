@@ -13,7 +13,7 @@ from crawler.cli.base import commands
 from crawler.cli.cluster import task_lines
 from crawler.cli.master import CALL, MASTER, connected
 from crawler.errors import shown
-from crawler.model.records import NO_COUNTS, Resource, Spec
+from crawler.model.records import NO_COUNTS, Counts, Resource, Spec, State
 from crawler.plural import counted
 from crawler.schemas import constraint_json, task_schemas
 from crawler.settings import live
@@ -86,19 +86,28 @@ def update(
 @MASTER
 @click.argument("name", metavar="TASK")
 def again(master: str, name: str) -> None:
-    """Begin TASK anew, whatever its state: what its crawl has done so far is dropped.
+    """Begin TASK anew, whatever its state: what its crawl has done so far is dropped. But if it
+    failed because its state or its items could not be written, it goes on where it was.
 
     Items that were written stay where they are; the new crawl writes files of its own.
     """
     with connected(master, name) as client:
+        before = client.get(name, CALL)
         found = client.again(name, CALL)
-    dropped = found.counts
     for line in task_lines(found.replace(counts=NO_COUNTS)):
         click.echo(line)
-    click.echo(
-        f"it begins anew; {counted(dropped.pages, 'page')} and {counted(dropped.items, 'item')} of"
-        " the crawl before no longer count"
-    )
+    click.echo(_of_the_crawl_before(before.state, found.counts))
+
+
+def _of_the_crawl_before(state: State, dropped: Counts) -> str:
+    """Return what becomes of the crawl before, whose task was in that state."""
+    so_far = f"{counted(dropped.pages, 'page')} and {counted(dropped.items, 'item')}"
+    if state is State.FAILED:
+        return (
+            "it goes on where it was if its state or its items could not be written, or else begins"
+            f" anew; then {so_far} of the crawl before no longer count"
+        )
+    return f"it begins anew; {so_far} of the crawl before no longer count"
 
 
 def _consequence(before: Resource, after: Resource) -> str:
@@ -106,7 +115,9 @@ def _consequence(before: Resource, after: Resource) -> str:
     paths = live.changes(before.spec, after.spec)
     if not paths:
         return ""
-    if any(paths.values()) or before.state.finished:
+    if before.state.finished:
+        return _of_the_crawl_before(before.state, before.counts)
+    if any(paths.values()):
         return "it begins another run"
     return "its crawl goes on with the new settings" if after.owner is not None else ""
 

@@ -105,6 +105,7 @@ class _Stored(Struct, rename="pascal", omit_defaults=True, forbid_unknown_fields
     workers: Annotated[int, Meta(ge=1, le=MAX_WORKERS)] = 1
     shard: Annotated[int, Meta(ge=0, le=MAX_WORKERS - 1)] = 0
     shard_of: str = ""
+    resumes: bool = False
 
 
 class _Foreign(_Stored, forbid_unknown_fields=False):
@@ -155,6 +156,7 @@ def encode_resource(resource: Resource, term: int = 0) -> bytes:
         spec.workers,
         spec.shard,
         spec.shard_of,
+        resource.resumes,
     )
     value = _ENCODER.encode(stored)
     return value if not resource.foreign else b"%s,%s}" % (value[:-1], _fields(resource.foreign))
@@ -204,6 +206,7 @@ def decode_resource(name: str, raw: bytes, mod_revision: int) -> Resource:
         stored.kills,
         _decode_blame(stored.blame) if stored.blame and stored.kills else NO_BLAME,
         stored.generation,
+        stored.resumes,
         foreign,
         mod_revision,
     )

@@ -183,6 +183,9 @@ class Resource:
     """Which workers these are, as far as it is known."""
     generation: int = 0
     """How often somebody asked for it anew. A run does not go on with the crawl of another one."""
+    resumes: bool = False
+    """Whether a run may go on with the crawl of the generation before, if that has no end: it
+    failed because its state or its items could not be written."""
     foreign: Mapping[str, bytes] = field(default_factory=dict)
     """The JSON of each field of other programs, which is kept as it is."""
     mod_revision: int = 0
@@ -209,7 +212,8 @@ class Resource:
         made = _Open(
             *(self.spec, self.id, self.creation_time, owner, epoch, self.term),
             *(State.ASSIGNED, "", False, NO_COUNTS, now_ns),
-            *(self.failed_on, self.kills, self.blame, self.generation, self.foreign, 0, 0),
+            *(self.failed_on, self.kills, self.blame, self.generation),
+            *(self.resumes, self.foreign, 0, 0),
         )
         return _frozen(made)
 

@@ -287,6 +287,7 @@ def _soaked(arena: Arena, redis: Redis, minutes: float, seed: int) -> tuple[list
             arena.start(MASTERS, WORKERS, "soak", of_worker)
             arena.add(*(f"first-{number:03}" for number in range(TASKS)))
             soak = Soak(arena, trees, redis, links, seed)
+            arena.t0 = time.monotonic()
             soak.run(minutes * 60)
             told = judge(soak)
             arena.recorder.save(lab.folder / "history.jsonl")

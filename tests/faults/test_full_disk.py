@@ -6,8 +6,9 @@ import pytest
 
 from crawler.engine.frontier.store import Step, StoreFailed, Waiting
 from tests.faults.sharing import shared_crawls, site_of
-from tests.integration.lab import crawler
-from tests.integration.test_processes_resume import LARGE, QUICK, SPIDER, tree
+from tests.integration.lab import CONFIG, Lab, crawler
+from tests.integration.test_processes_going_on import Task
+from tests.integration.test_processes_resume import LARGE, MANY, QUICK, SPIDER, tree
 from tests.redis_servers import Place, Redis
 from tests.site import Site
 from tests.site.crawling import lines
@@ -146,3 +147,33 @@ def test_a_full_disk_ends_a_crawl_and_the_same_command_goes_on_when_there_is_roo
         full_disk.make_room()
         assert crawler(*map(str, command), cwd=tmp_path).returncode == 0
     assert sorted(int(item["page"]) for item in lines(items)) == list(range(LARGE))
+
+
+@pytest.mark.faults
+def test_a_task_that_failed_on_a_full_disk_goes_on_when_there_is_room_and_somebody_asks(
+    tmp_path, full_disk
+):
+    """It has no retries left, and the leader has recorded that it failed."""
+
+    def fills_up(asked):
+        if asked.count == 1 and asked.path.endswith(f"/{MANY // 2}"):
+            full_disk.fill()
+        return tree(MANY)(asked)
+
+    with Lab(tmp_path, delay_s=0.002) as lab, Site(pages={"forest": fills_up}) as site:
+        (tmp_path / "tree.py").write_text(SPIDER.format(site="http://nowhere/"))
+        text = CONFIG.format(ttl_s=lab.ttl_s, spiders="tree.py", **lab.pace)
+        (tmp_path / "tree.yaml").write_text(text)
+        folder = str(full_disk.folder)
+        lab.start("master-1", "worker-1", config="tree", CRAWLER_FRONTIER_FOLDER=folder)
+        task = Task(lab, site, "full")
+        eventually(lambda: task.state == "failed", what="it fails by name")
+        assert "is there room" in lab.resource("full")["Reason"]
+        full_disk.make_room()
+        done = crawler("again", "full", "--master", f"127.0.0.1:{lab['master-1'].grpc}")
+        assert done.returncode == 0, done.stderr
+        assert "goes on where it was" in done.stdout
+        task.assert_whole(AGAIN)
+        assert task.asked()["/forest/0"] == 1
+        states = full_disk.folder.glob("*/*/*")
+        eventually(lambda: not list(states), what="nothing is kept of a task that is done")

@@ -102,6 +102,19 @@ class Trees:
             "workers": len({hit.agent for hit in hits}),
         }
         self.counts.update(found, tasks=1)
+        for one, two in itertools.pairwise(hits):
+            if two.at_s - one.at_s < DELAY_S - 0.001:
+                print(
+                    "EARLY",
+                    name,
+                    one.agent,
+                    two.agent,
+                    one.at_s - self._arena.t0,
+                    two.at_s - one.at_s,
+                    one.url,
+                    two.url,
+                    flush=True,
+                )
         state = self._state(name)
         wrong = {kind: found[kind] for kind in ("lost", "missing", "doubled", "early")}
         if state == "failed" or any(wrong.values()):

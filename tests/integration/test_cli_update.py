@@ -50,6 +50,23 @@ def test_a_task_begins_anew_and_it_is_told_what_no_longer_counts(run, backend): 
     assert backend.resources["x"].generation == 1
 
 
+def test_a_failed_task_may_go_on_and_it_is_told(run, backend):  # noqa: F811
+    found = backend.resources["x"]
+    backend.resources["x"] = found.replace(counts=Counts(7, 9), state=State.FAILED)
+    _, said, _ = run(backend, "again", "x")
+    assert said[-1] == (
+        "it goes on where it was if its state or its items could not be written, or else begins"
+        " anew; then 7 pages and 9 items of the crawl before no longer count"
+    )
+
+
+def test_an_update_of_a_task_that_is_done_tells_what_no_longer_counts(run, backend):  # noqa: F811
+    found = backend.resources["x"]
+    backend.resources["x"] = found.replace(counts=Counts(1, 2_000), state=State.DONE)
+    _, said, _ = run(backend, "update", "x", "--set=parameters.settings.nofollow=true")
+    assert said[-1] == "it begins anew; 1 page and 2,000 items of the crawl before no longer count"
+
+
 def test_a_task_that_is_not_there_cannot_begin_anew(run, backend):  # noqa: F811
     status, _, error = run(backend, "again", "y")
     assert status == 1

@@ -41,8 +41,10 @@ def next_epoch(resource: Resource) -> int:
 
 
 def anew(resource: Resource) -> Resource:
-    """Return the resource for a crawl that does not go on with the one before."""
-    return afresh(resource).replace(generation=resource.generation + 1)
+    """Return the resource for a crawl that does not go on with the one before, unless that failed
+    without an end: its state or its items could not be written."""
+    has_failed = resource.state is State.FAILED
+    return afresh(resource).replace(generation=resource.generation + 1, resumes=has_failed)
 
 
 def afresh(resource: Resource) -> Resource:

@@ -46,6 +46,8 @@ class Run:
         self._counts = Counts()
         self._told: Report | None = None
         self._stopped = False
+        self._lacks_state = False
+        """Whether its state could not be opened."""
         self.has_begun = False
         """Whether its crawl has begun."""
         self.is_kept = False
@@ -69,6 +71,14 @@ class Run:
     def is_recorded(self) -> bool:
         """Whether it was done, and the leader has recorded that."""
         return self._state is State.DONE and self.report() is None
+
+    @property
+    def can_go_on(self) -> bool:
+        """Whether it has failed because its state or its items could not be written. A later run
+        goes on with what the state has."""
+        return self._state is State.FAILED and (
+            self._lacks_state or (self._crawl is not None and self._crawl.can_go_on)
+        )
 
     @property
     def crawl(self) -> Crawl | None:
@@ -118,7 +128,10 @@ class Run:
             yield
         except NotFound as error:
             self.fail(str(error), awaits_spider=True)
-        except (InvalidArgument, StoreFailed) as error:
+        except StoreFailed as error:
+            self._lacks_state = True
+            self.fail(str(error))
+        except InvalidArgument as error:
             self.fail(str(error))
         except Exception as error:
             log.error("a run ended with an error", task=self.name, exc_info=True)

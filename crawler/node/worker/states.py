@@ -219,7 +219,7 @@ def opened(store: Store, resource: Resource, patience_s: float) -> Kept:
         remembers_end=True,
         drops_missing=True,
         remembers_failure=True,
-        texts={TRIES: json.dumps(tried(resource))},
+        texts={TRIES: json.dumps(tried(resource)), ABOUT: json.dumps(about(resource))},
     )
 
 
@@ -257,7 +257,9 @@ def why_anew(kept: Kept, resource: Resource) -> str:
     """Why the state is of no use to a run; empty if the run goes on with it."""
     before, now = kept.value(ABOUT) or about(resource), about(resource)
     if before[2:] != now[2:]:
-        return "somebody asked for that"
+        if kept.is_done or not resource.resumes or sum(before[2:]) + 1 != resource.generation:
+            return "somebody asked for that"
+        before = [*before[:2], resource.generation]  # it could not be written to its end
     if before != now:
         return "its spider or its arguments have changed"
     has_failed = kept.is_done and kept.end[0] is State.FAILED

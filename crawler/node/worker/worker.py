@@ -298,11 +298,12 @@ class Worker:
 
     def _is_over(self, run: Run) -> bool:
         """Whether nobody goes on with a run that stops: its task was deleted, or the leader has
-        recorded how it ended. Nothing tells that of a run that outlived its lease."""
+        recorded how it ended. One that failed because its state could not be written keeps it.
+        Nothing tells that of a run that outlived its lease."""
         key = self._keys.resource(run.name)
         here = self._mine.values.get(key) if self._mine is not None else None
         if here is not None:
-            return here.state.finished or here.id != run.key.id
+            return here.id != run.key.id or (here.state.finished and not run.can_go_on)
         is_elsewhere = key in self._elsewhere
         self._elsewhere.discard(key)
         return not is_elsewhere
