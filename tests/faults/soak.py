@@ -97,6 +97,7 @@ class Soak:
         """Break things for so long, then heal all and wait for quiet."""
         clients = [gevent.spawn(self._keep_asking) for _ in range(CLIENTS)]
         clients.append(gevent.spawn(self._keep_trees))
+        watching = gevent.spawn(self.trees.watch_itself)
         healing = []
         while time.monotonic() - self._began_s < duration_s:
             planned = self._draw()
@@ -109,6 +110,7 @@ class Soak:
         self._running = False
         gevent.joinall(clients)
         self._wait_for_quiet()
+        watching.kill()
 
     # -- faults ----------------------------------------------------------------------------------
 
@@ -287,7 +289,6 @@ def _soaked(arena: Arena, redis: Redis, minutes: float, seed: int) -> tuple[list
             arena.start(MASTERS, WORKERS, "soak", of_worker)
             arena.add(*(f"first-{number:03}" for number in range(TASKS)))
             soak = Soak(arena, trees, redis, links, seed)
-            arena.t0 = time.monotonic()
             soak.run(minutes * 60)
             told = judge(soak)
             arena.recorder.save(lab.folder / "history.jsonl")
