@@ -14,7 +14,8 @@ from crawler.engine.frontier.store import LOOK_S, Found, Rest, StaleRun, Step, W
 
 T = TypeVar("T")
 
-_NONE = -1
+NO_RUN = -1
+"""Stands for the epoch of a run that is over."""
 
 
 class MemoryStore:
@@ -25,7 +26,7 @@ class MemoryStore:
     def __init__(self, clock: Clock | None = None) -> None:
         self._clock = clock or SystemClock()
         self._epoch = 0
-        self._run = _NONE
+        self._run = NO_RUN
         """The epoch of the run that uses the store."""
         self._used, self._is_clean = False, True
         self._waiting: dict[int, tuple[float, Waiting]] = {}
@@ -42,7 +43,7 @@ class MemoryStore:
     def open(self, epoch: int | None = None, patience_s: float = 0.0) -> Found:
         """Begin a run. Raises StaleRun."""
         until_s = self._clock.monotonic() + patience_s
-        while self._run != _NONE and (left_s := until_s - self._clock.monotonic()) > 0:
+        while self._run != NO_RUN and (left_s := until_s - self._clock.monotonic()) > 0:
             self._clock.sleep(min(LOOK_S, left_s))
         if epoch is not None and epoch <= self._epoch:
             raise StaleRun(f"epoch {epoch} is over: the last one is {self._epoch}")
@@ -112,7 +113,7 @@ class MemoryStore:
 
     def close(self, is_clean: bool = False) -> None:
         """End the run."""
-        self._run, self._is_clean = _NONE, self._is_clean or is_clean
+        self._run, self._is_clean = NO_RUN, self._is_clean or is_clean
 
     def clear(self) -> None:
         """Forget everything, and end the run."""

@@ -20,8 +20,8 @@ anywhere else. What is over stays over.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from crawler.engine.frontier.store import Step, Store
@@ -61,6 +61,8 @@ class Exchange:
     """Whether this shard has read the start of the spider to its end."""
     counts: Counts = NO_COUNTS
     """What the shard has counted in all its runs."""
+    tells: Mapping[str, str] = field(default_factory=dict)
+    """A few short texts for all shards, by name. The first one that is told for a name stays."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,7 @@ class Answer:
     """What a shard hears back."""
 
     drawn: Sequence[Offer] = ()
-    """Requests for the shard that no answer before has told in this run."""
+    """Requests for the shard that no answer before has told in this run; at most `MOST_DRAWN`."""
     known: int = 0
     """How many of the offers were dropped, because another shard or an earlier page knew them."""
     spare: int = 0
@@ -78,6 +80,8 @@ class Answer:
     left: int = 0
     """How many requests of the task have no end."""
     is_over: bool = False
+    told: Mapping[str, str] = field(default_factory=dict)
+    """What the shards have told all, this one included."""
 
 
 class SharedStore(Store, Protocol):
@@ -100,3 +104,6 @@ class SharedStore(Store, Protocol):
 ADOPT_S = 30.0
 """A shard without a run for so long is given up: what it holds, others do. The time is for its next
 run, which goes on faster than others can take over."""
+
+MOST_DRAWN = 1000
+"""The requests in an answer, at most. The others come with the next ones."""
