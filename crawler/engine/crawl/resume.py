@@ -50,6 +50,9 @@ class Kept:
     that could not be kept, or whose items could not be written, then goes on."""
     texts: Mapping[str, str] = field(default_factory=dict)
     """What else the first step of this run keeps, by names that the crawl does not use."""
+    shard: int | None = None
+    """Which shard of its task the crawl is, if several workers run it: 0 reads the start. Then the
+    store is a `SharedStore`. None if the crawl runs alone."""
 
     @property
     def is_done(self) -> bool:

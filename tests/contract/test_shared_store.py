@@ -1,0 +1,222 @@
+"""What every store for the shards of one task keeps: each request is with one shard, and once."""
+
+from array import array
+
+import pytest
+
+from crawler.clock import ManualClock
+from crawler.engine.frontier.memory_shared_store import MemoryTask
+from crawler.engine.frontier.shared_store import ADOPT_S, Exchange, Offer
+from crawler.engine.frontier.store import StaleRun, Step, Waiting
+from crawler.model.records import Counts
+
+
+class InMemory:
+    def __init__(self, clock):
+        self._task = MemoryTask(clock)
+
+    def shard(self, number):
+        return self._task.shard(number)
+
+
+@pytest.fixture
+def clock():
+    return ManualClock()
+
+
+@pytest.fixture
+def place(clock):
+    return InMemory(clock)
+
+
+def opened(place, *numbers):
+    shards = [place.shard(number) for number in numbers]
+    for shard in shards:
+        shard.open()
+    return shards
+
+
+def offer(number, site="http://h", mark=None, wait_s=0.0):
+    return Offer(number + 1 if mark is None else mark, site, 0, b"[%d]" % number, wait_s)
+
+
+def told(answer):
+    return [int(each.record[1:-1]) for each in answer.drawn]
+
+
+def ask(shard, step=None, **exchange):
+    return shard.exchange(step or Step(), Exchange(**exchange))
+
+
+def held(shard, *numbers, site="http://h", **exchange):
+    """A step that holds what was drawn."""
+    added = [Waiting(number, site, 0, b"[%d]" % number) for number in numbers]
+    return ask(shard, Step(added=added), taken=len(numbers), **exchange)
+
+
+def test_a_url_is_taken_once_whoever_offers_it(place):
+    a, b = opened(place, 0, 1)
+    assert ask(a, offers=[offer(1), offer(2), offer(1)]).known == 1
+    answer = ask(b, offers=[offer(2), offer(3)], wants=1)
+    assert (answer.known, sorted(told(answer))) == (1, [1, 2, 3])
+    assert ask(a, wants=9).drawn == []
+
+
+def test_what_is_wanted_in_any_case_is_taken_each_time(place):
+    [a] = opened(place, 0)
+    answer = ask(a, offers=[offer(1), offer(1, mark=0), offer(1, mark=0)], wants=1)
+    assert (answer.known, told(answer)) == (0, [1, 1, 1])
+
+
+def test_marks_of_a_step_are_known_to_all(place):
+    a, b = opened(place, 0, 1)
+    a.write(Step(marks=array("Q", [8])))
+    ask(a, Step(marks=array("Q", [7])))
+    assert ask(b, offers=[offer(6), offer(5)]).known == 1
+
+
+def test_what_is_offered_for_a_site_goes_to_the_shard_that_serves_it(place):
+    a, b = opened(place, 0, 1)
+    assert told(ask(a, offers=[offer(1)], wants=1)) == [1]
+    assert told(ask(b, offers=[offer(2), offer(3, "http://other")], wants=5)) == [3]
+    assert told(ask(a)) == [2]
+
+
+def test_a_shard_draws_no_more_sites_than_it_wants(place):
+    a, b = opened(place, 0, 1)
+    offers = [offer(number, f"http://h{number % 4}") for number in range(8)]
+    assert sorted(told(ask(a, offers=offers, wants=1))) == [0, 4]
+    assert sorted(told(ask(b, wants=2))) == [1, 2, 5, 6]
+    assert told(ask(a)) == []
+    assert sorted(told(ask(a, wants=1))) == [3, 7]
+
+
+def test_what_was_drawn_comes_again_in_the_next_run_unless_a_step_holds_it(place):
+    [a] = opened(place, 0)
+    offers = [offer(number) for number in range(3)]
+    assert told(ask(a, offers=offers, wants=1)) == [0, 1, 2]
+    assert ask(a).drawn == []
+    held(a, 0)
+    a.close()
+    a.open()
+    assert [each.id for each in a.lease(9)] == [0]
+    assert told(ask(a)) == [1, 2]
+
+
+def test_a_site_that_was_let_go_is_served_by_whoever_wants_it(place):
+    a, b = opened(place, 0, 1)
+    ask(a, offers=[offer(1)], wants=1)
+    held(a, 1)
+    ask(a, Step(ended=[1]), let_go=["http://h"])
+    assert told(ask(b, offers=[offer(2)], wants=1)) == [2]
+    ask(a, offers=[offer(3)])
+    assert told(ask(b)) == [3]
+
+
+def test_what_lies_here_of_a_site_that_was_let_go_is_not_lost(place):
+    a, b = opened(place, 0, 1)
+    ask(a, offers=[offer(1)], wants=1)
+    held(a, 1)
+    ask(b, offers=[offer(2)])
+    from_a = told(ask(a, Step(ended=[1]), let_go=["http://h"]))
+    assert sorted(from_a + told(ask(b, wants=1))) == [2]
+
+
+def test_a_shard_with_more_sites_than_another_that_wants_some_is_asked_for_them(place):
+    a, b = opened(place, 0, 1)
+    offers = [offer(number, f"http://h{number}") for number in range(6)]
+    ask(a, offers=offers, wants=6, sites=0)
+    held(a, *range(6), sites=6, left=6)
+    assert ask(a, sites=6, left=6).spare == 0
+    ask(b, wants=2)
+    assert ask(a, sites=6, left=6).spare == 2
+    back = [offer(number, f"http://h{number}", mark=0) for number in (4, 5)]
+    step = Step(ended=[4, 5])
+    answer = ask(a, step, offers=back, let_go=["http://h4", "http://h5"], sites=4, left=4, wants=9)
+    assert answer.drawn == []  # they are for the shard that has none
+    assert sorted(told(ask(b, wants=2))) == [4, 5]
+
+
+def test_nobody_gives_its_only_site_back(place):
+    a, b = opened(place, 0, 1)
+    ask(a, offers=[offer(1)], wants=1)
+    held(a, 1, sites=1, left=1)
+    ask(b, wants=5)
+    assert ask(a, sites=1, left=1).spare == 0
+
+
+def test_the_task_is_over_when_nothing_is_left_anywhere(place):
+    a, b = opened(place, 0, 1)
+    answer = ask(b)
+    assert (answer.is_over, answer.left) == (False, 0)  # the start was not read
+    answer = ask(a, offers=[offer(1)], has_read_start=True)
+    assert (answer.is_over, answer.left) == (False, 1)  # in the pool
+    answer = ask(b, wants=1)
+    assert (answer.is_over, answer.left) == (False, 1)  # drawn, and in no step
+    assert not held(b, 1, left=1).is_over
+    assert not ask(a, has_read_start=True).is_over  # the other one has it
+    answer = ask(b, Step(ended=[1]), offers=[offer(2, "http://new")])
+    assert (answer.is_over, answer.left) == (False, 1)
+    assert told(ask(a, wants=1, has_read_start=True)) == [2]
+    assert not held(a, 2, left=1, has_read_start=True).is_over
+    assert ask(a, Step(ended=[2]), has_read_start=True).is_over
+    assert ask(b).is_over
+    a.close()
+    a.open()
+    assert ask(a).is_over  # and stays so
+
+
+def test_the_counts_of_the_others_are_told(place):
+    a, b, c = opened(place, 0, 1, 2)
+    ask(a, counts=Counts(1, 2, 3, 4.0))
+    ask(b, counts=Counts(10, 20, 30, 40.0))
+    answer = ask(c, counts=Counts(7, 7, 7, 7.0))
+    assert answer.others == Counts(11, 22, 33, 44.0)
+    ask(b, counts=Counts(11, 20, 30, 40.0))
+    b.close()
+    assert ask(c).others.pages == 12  # also those of a shard that has ended
+
+
+def test_a_text_that_is_told_first_stays(place):
+    a, b = opened(place, 0, 1)
+    assert ask(a).told == {}
+    assert ask(b, tells={"home": "h"}).told == {"home": "h"}
+    assert ask(a, tells={"home": "other", "end": "x"}).told == {"home": "h", "end": "x"}
+
+
+def test_a_pause_goes_on_where_a_request_lies(place, clock):
+    a, b = opened(place, 0, 1)
+    ask(a, offers=[offer(1, wait_s=10.0)])
+    clock.advance(4.0)
+    [drawn] = ask(b, wants=1).drawn
+    assert drawn.wait_s == pytest.approx(6.0)
+
+
+def test_what_a_shard_without_a_run_holds_goes_to_the_others(place, clock):
+    a, b = opened(place, 0, 1)
+    ask(a, offers=[offer(1), offer(2)], wants=1, has_read_start=True)
+    held(a, 1, left=1, has_read_start=True, counts=Counts(5, 5, 0, 1.0))
+    clock.advance(ADOPT_S - 1)
+    assert b.adopt() == 0
+    clock.advance(2)
+    assert b.adopt() == 2
+    answer = ask(b, wants=1)
+    assert (sorted(told(answer)), answer.left) == ([1, 2], 2)
+    assert answer.others.pages == 5
+    with pytest.raises(StaleRun):
+        ask(a)
+    assert b.adopt() == 0
+    held(b, 1, 2, left=2)
+    assert ask(b, Step(ended=[1, 2])).is_over
+
+
+def test_a_shard_that_was_given_up_may_run_again(place, clock):
+    a, b = opened(place, 0, 1)
+    a.close()
+    assert a.open(5).epoch == 5
+    ask(a, offers=[offer(1)], wants=1)
+    a.close()
+    clock.advance(ADOPT_S + 1)
+    assert b.adopt() == 1
+    assert a.open(6).waiting == 0
+    assert told(ask(a, wants=1)) == [1]
