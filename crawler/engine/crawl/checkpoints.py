@@ -22,6 +22,7 @@ from gevent.event import Event
 
 from crawler.clock import give_turn
 from crawler.engine.crawl.context import CrawlContext
+from crawler.engine.crawl.dispatcher import Dispatcher
 from crawler.engine.crawl.item_writer import ItemWriter, SinkFailed
 from crawler.engine.crawl.resume import (
     COUNTERS,
@@ -36,9 +37,8 @@ from crawler.engine.crawl.resume import (
     resume,
     state_of,
 )
-from crawler.engine.crawl.sender import Sender
 from crawler.engine.frontier.frontier import Frontier
-from crawler.engine.frontier.journal import Journal, NoJournal, Starts, start_mark
+from crawler.engine.frontier.journal import Journal, Starts, start_mark
 from crawler.engine.frontier.store import Step, StoreFailed
 from crawler.engine.http import serialization
 from crawler.engine.items.sinks.marks import at_least
@@ -68,8 +68,17 @@ End: TypeAlias = tuple[State, str]
 class NoCheckpoints:
     """The checkpoints of a crawl without a store."""
 
-    failed: Callable[[], object] = staticmethod(lambda: None)
-    """Is called when a checkpoint has failed; then `look` raises why."""
+    wake: Callable[[], object] = staticmethod(lambda: None)
+    """Is called when a checkpoint has failed, and `look` raises why; and when other shards have
+    told something."""
+    is_over = True
+    """Whether other shards can bring no more requests."""
+    is_behind = False
+    """Whether so much waits for the next checkpoint that the start must wait, too."""
+    has_read_start = False
+    """Whether this crawl has read the start of the spider to its end."""
+    elsewhere = 0
+    """How many requests of the task other shards have, or may have."""
 
     @property
     def next_s(self) -> float:
@@ -111,7 +120,7 @@ class Checkpoints(NoCheckpoints):
         context: CrawlContext,
         frontier: Frontier,
         journal: Journal,
-        sender: Sender,
+        dispatcher: Dispatcher,
         item_writer: ItemWriter,
     ) -> None:
         self._kept = kept
@@ -119,7 +128,7 @@ class Checkpoints(NoCheckpoints):
         self._clock = context.clock
         self._frontier = frontier
         self._journal = journal
-        self._sender = sender
+        self._sender = dispatcher.sender
         self._item_writer = item_writer
         self._starts = Starts(kept.found.starts)
         self._supervisor = Supervisor("checkpoint", clock=self._clock)
@@ -142,6 +151,10 @@ class Checkpoints(NoCheckpoints):
         if self._journal.is_empty or self._is_busy:
             return math.inf
         return self._due_s
+
+    @property
+    def _is_due(self) -> bool:
+        return self._clock.monotonic() >= self._due_s and not self._journal.is_empty
 
     @property
     def _is_busy(self) -> bool:
@@ -186,9 +199,7 @@ class Checkpoints(NoCheckpoints):
         if self._is_busy:
             if settled >= MOST_BEHIND:
                 self._wait()
-        elif settled >= BATCH or (
-            self._clock.monotonic() >= self._due_s and not self._journal.is_empty
-        ):
+        elif settled >= BATCH or self._is_due:
             self._begin()
 
     def end(self, is_done: bool = False) -> None:
@@ -209,7 +220,7 @@ class Checkpoints(NoCheckpoints):
             state, reason = end
             done = json.dumps([state.value, reason])
             counts = json.dumps(self._counters())
-            self._kept.store.write(Step(state={COUNTERS: counts, DONE: done}))
+            self._hand_over(Step(state={COUNTERS: counts, DONE: done}))
             self._kept.store.close(is_clean=True)
         elif is_done or is_void:
             self._kept.store.clear()
@@ -225,13 +236,21 @@ class Checkpoints(NoCheckpoints):
     def _begin(self, is_last: bool = False) -> None:
         marks = self._item_writer.mark()
         # From here to the end of this function nothing else runs: all of it is one moment.
-        step = self._journal.take()
+        step = self._take(is_last)
         step.rests = self._rests()
         is_full = is_last or self._clock.monotonic() >= self._dear_s
         step.state = self._state(is_full)
         limits = self._frontier.kept() if is_full else None
         self._due_s = self._clock.monotonic() + CHECKPOINT_S
         self._under_way = self._supervisor.spawn("write", self._write, step, limits, marks)
+
+    def _take(self, is_last: bool) -> Step:
+        """What has changed since the last step."""
+        return self._journal.take()
+
+    def _hand_over(self, step: Step) -> None:
+        """Let the store take a step."""
+        self._kept.store.write(step)
 
     def _write(
         self,
@@ -241,12 +260,12 @@ class Checkpoints(NoCheckpoints):
     ) -> None:
         try:
             step.state = {**step.state, **self._limits(limits), **self._marked(marks())}
-            self._kept.store.write(step)
+            self._hand_over(step)
         except Exception as error:  # without this step, a later one would tell half of the truth
             self._fault = (
                 error if isinstance(error, StoreFailed | SinkFailed) else _unforeseen(error)
             )
-            self.failed()
+            self.wake()
 
     def _marked(self, marks: Mapping[str, Any]) -> dict[str, str]:
         """The marks as texts. Files that are not given in this run keep those they had."""
@@ -325,24 +344,3 @@ def encoded_in_turns(counts: Sequence[Mapping[int, int]]) -> str:
 def _unforeseen(error: Exception) -> StoreFailed:
     log.error("a checkpoint fails unexpectedly", exc_info=error)
     return StoreFailed(f"a checkpoint could not be made: {type(error).__name__}: {error}")
-
-
-def journal_of(kept: Kept | None, spider: Any, now_s: Callable[[], float]) -> NoJournal:
-    """The journal of a crawl, which notes nothing without a store."""
-    if kept is None:
-        return NoJournal()
-    return Journal(spider, kept.found, now_s, kept.store.sending)
-
-
-def checkpoints_of(
-    kept: Kept | None,
-    context: CrawlContext,
-    frontier: Frontier,
-    journal: NoJournal,
-    sender: Sender,
-    item_writer: ItemWriter,
-) -> NoCheckpoints:
-    """The checkpoints of a crawl, which do nothing without a store."""
-    if kept is None or not isinstance(journal, Journal):
-        return NoCheckpoints()
-    return Checkpoints(kept, context, frontier, journal, sender, item_writer)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from crawler.clock import Clock
 from crawler.engine.stats.counters import Counters
+from crawler.model.records import NO_COUNTS
 from crawler.settings.crawl import CrawlSettings
 
 
@@ -22,6 +23,10 @@ class CloseConditions:
         """Whether a stop lets the running callback come to its end, and the answers under way."""
         self.reason = ""
         """The finish reason: the setting whose limit is reached, or a callback's reason."""
+        self.wish = ""
+        """The reason for which a callback has ended the crawl; empty if none has."""
+        self.others = NO_COUNTS
+        """What the other shards of the task have counted. The limits are for all together."""
         self._clock = clock
         self._settings = settings
         self._counters = counters
@@ -35,9 +40,13 @@ class CloseConditions:
         """Read the limits again, because they may have changed."""
         settings, counters = self._settings, self._counters
         counts: list[tuple[str, int, Callable[[], int]]] = [
-            ("max_items", settings.max_items, lambda: counters.items),
-            ("max_pages", settings.max_pages, lambda: counters.pages),
-            ("max_failures", settings.max_failures, lambda: counters.failures),
+            ("max_items", settings.max_items, lambda: counters.items + self.others.items),
+            ("max_pages", settings.max_pages, lambda: counters.pages + self.others.pages),
+            (
+                "max_failures",
+                settings.max_failures,
+                lambda: counters.failures + self.others.failures,
+            ),
         ]
         self._counts = [each for each in counts if each[1]]
         self.deadline_s = self._began_s + (settings.max_run_s or math.inf)
@@ -58,15 +67,15 @@ class CloseConditions:
         self.stopped = self.over = True
 
     def end(self, reason: str) -> None:
-        """End the crawl for a reason. The first reason counts."""
-        self.reason = self.reason or reason
-        self.over = True
+        """End the crawl as a callback wishes. The first reason counts."""
+        self.wish = self.wish or reason
+        self._end(reason)
 
     def check(self) -> None:
         """End the crawl if a limit is reached."""
         reason = self._reached()
         if reason:
-            self.end(reason)
+            self._end(reason)
 
     @property
     def limit(self) -> str:
@@ -75,6 +84,10 @@ class CloseConditions:
             if count() >= most:
                 return name
         return ""
+
+    def _end(self, reason: str) -> None:
+        self.reason = self.reason or reason
+        self.over = True
 
     def _reached(self) -> str:
         if reached := self.limit:

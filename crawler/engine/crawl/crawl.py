@@ -13,24 +13,24 @@ from typing import Any
 
 from gevent.event import Event
 
-from crawler.engine.crawl.checkpoints import checkpoints_of, journal_of
 from crawler.engine.crawl.context import CrawlContext
 from crawler.engine.crawl.dispatcher import Dispatcher
 from crawler.engine.crawl.intake import START, Intake
 from crawler.engine.crawl.item_writer import ItemWriter, SinkFailed
+from crawler.engine.crawl.keeping import checkpoints_of, frontier_of, journal_of
 from crawler.engine.crawl.resume import Kept
 from crawler.engine.crawl.scraper import Scraper
 from crawler.engine.crawl.shared import Shared
 from crawler.engine.frontier.disk_queue import DiskQueueFailed
-from crawler.engine.frontier.frontier import Frontier, Job, SiteQueue
+from crawler.engine.frontier.frontier import Job, SiteQueue
 from crawler.engine.frontier.store import StoreFailed, StoreLost
 from crawler.engine.http.failures import FAULTS
 from crawler.engine.http.messages import FetchAnswer, FetchError
 from crawler.engine.items.sinks.sink import Sink
-from crawler.engine.spiders import callbacks, domains
+from crawler.engine.spiders import callbacks
 from crawler.engine.spiders.spider import Spider
 from crawler.engine.stats.current_callback import Called
-from crawler.engine.stats.outcome import outcome_of
+from crawler.engine.stats.outcome import outcome_of, outcome_of_part
 from crawler.logs import get_logger
 from crawler.model.records import Counts, State
 from crawler.model.statistics import Statistics
@@ -69,15 +69,8 @@ class Crawl:
         self._clock = context.clock
         self.counters = context.counters
         self._close_conditions = context.close_conditions
-        journal = journal_of(kept, spider, self._clock.monotonic)
-        self._frontier = Frontier(
-            context.settings,
-            self._clock.monotonic,
-            domains.of_spider(spider),
-            self._woken.set,
-            spider,
-            journal,
-        )
+        journal = journal_of(kept, context)
+        self._frontier = frontier_of(journal, context, self._woken)
         self._item_writer = ItemWriter(context, sink)
         self._intake = Intake(context, self._frontier, self._item_writer)
         self._scraper = Scraper(context, self._frontier, self._intake, journal)
@@ -85,9 +78,11 @@ class Crawl:
             context, self._frontier, self._woken, self._scraper.refuse, journal
         )
         self._checkpoints = checkpoints_of(
-            kept, context, self._frontier, journal, self._dispatcher.sender, self._item_writer
+            kept, context, self._frontier, journal, self._dispatcher, self._item_writer
         )
-        self._checkpoints.failed = self._woken.set
+        self._checkpoints.wake = self._woken.set
+        self._is_part = kept is not None and bool(kept.shard)
+        """Whether it is a shard that only takes what others have found, and judges nothing."""
         self._close_conditions.lets_finish = kept is not None
         self._is_idle_at_end = False
         self._start: Iterator[Any] | None = None
@@ -105,7 +100,8 @@ class Crawl:
         counters = self.counters
         if not self._is_idle_at_end or self.is_done or counters.fault:
             return False
-        return not counters.items and not (counters.start_fault and counters.pages)
+        has_items = counters.items or self._close_conditions.others.items
+        return not has_items and not (counters.start_fault and counters.pages)
 
     @property
     def running(self) -> bool:
@@ -140,7 +136,10 @@ class Crawl:
 
     def outcome(self) -> tuple[State, str]:
         """The end of the run: DONE, or FAILED with a reason for people."""
-        return outcome_of(self.counters, self._context.settings)
+        if self._is_part:
+            return outcome_of_part(self.counters)
+        others = self._close_conditions.others
+        return outcome_of(self.counters, self._context.settings, others)
 
     @property
     def stopped(self) -> bool:
@@ -222,7 +221,7 @@ class Crawl:
         log.info("crawl starts", task=self.name, spider=self.spider.name)
         self._item_writer.open()
         self._checkpoints.opened()
-        self._start = self._starting()
+        self._start = None if self._is_part else self._starting()
         self._context.time_slice.begin()
         self._close_conditions.begin()
         while not self._close_conditions.over:
@@ -273,15 +272,18 @@ class Crawl:
             try:
                 output = next(self._start)
             except StopIteration:
-                self._start = None
+                self._end_start()
             except FAULTS as error:
-                self._start = None
+                self._end_start()
                 self._scraper.blame_start(error)
             else:
                 if not self._checkpoints.is_known_start(output):
                     self._intake.take(output, START)
             current.now = None
             self._context.time_slice.give_way()
+
+    def _end_start(self) -> None:
+        self._start, self._checkpoints.has_read_start = None, True
 
     def _settle_arrived(self) -> None:
         """Process answers. Send requests in between, but only once in each time slice.
@@ -300,11 +302,13 @@ class Crawl:
 
     def _is_idle(self) -> bool:
         busy = self._dispatcher.busy or len(self._frontier)
-        return not busy and self._start is None
+        return not busy and self._start is None and self._checkpoints.is_over
 
     def _is_hungry(self) -> bool:
         """Whether the crawl needs more start requests: too few wait, or too few may be sent."""
-        waiting = len(self._frontier)
+        if self._checkpoints.is_behind:
+            return False
+        waiting = len(self._frontier) + self._checkpoints.elsewhere
         return waiting < START_AHEAD or (waiting < START_MOST and self._dispatcher.is_hungry)
 
     def _wait(self) -> None:

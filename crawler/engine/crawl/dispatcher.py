@@ -8,7 +8,7 @@ whether a request may be sent to a site now.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from gevent.event import Event
 
@@ -94,6 +94,11 @@ class Dispatcher:
         """Whether a slot is free and no host is due."""
         return self.has_room and self._frontier.next_s() > self._clock.monotonic()
 
+    @property
+    def wants(self) -> int:
+        """How many more sites could be sent to now."""
+        return self._slots.room if self.is_hungry and not self._frontier.is_full else 0
+
     def next_s(self) -> float:
         """The monotonic time at which the next request may be sent, if no answer arrives before."""
         return self._frontier.next_s() if self.has_room else self._slots.next_s()
@@ -130,6 +135,11 @@ class Dispatcher:
         self._slots.settle()
         queue.busy -= 1
         self._forget_if_idle(queue)
+
+    def leave(self, queues: Iterable[SiteQueue]) -> None:
+        """Withdraw from the hosts of sites that the frontier has given away."""
+        for queue in queues:
+            self._gatekeeper.leave(queue)
 
     def abort(self) -> None:
         """Cancel the requests in flight and give up every turn."""

@@ -221,8 +221,8 @@ def _take_back(kept: Kept, context: CrawlContext, frontier: Frontier, journal: J
     now_s = context.clock.monotonic()
     while leased := kept.store.lease(LEASED):
         for waiting in leased:
-            job = Job.from_record(json.loads(waiting.record))
-            missing = _missing(context.spider, (job.request.callback, job.request.errback))
+            job = Job.from_record(json.loads(waiting.record), waiting.id)
+            missing = missing_callback(context.spider, job)
             if missing:
                 gone[missing] += 1
                 context.counters.fail(f"callback {missing} is gone", job.url)
@@ -239,6 +239,11 @@ def _take_back(kept: Kept, context: CrawlContext, frontier: Frontier, journal: J
             spider=context.spider.name,
             requests=count,
         )
+
+
+def missing_callback(spider: Any, job: Job) -> str:
+    """The callback or errback of a request that the spider does not have; empty if it has both."""
+    return _missing(spider, (job.request.callback, job.request.errback))
 
 
 def _missing(spider: Any, names: Iterable[Any]) -> str:

@@ -68,6 +68,9 @@ class Sender:
         self._proxies = Proxies(settings.proxies, settings.proxy_rest_s, now_s)
         self._home = frozenset(map(urls.domain, filter(None, [settings.http_auth_domain])))
         """The domains to which the secrets of the settings go; empty until the first request."""
+        self.finds_home = True
+        """Whether the host of its first request is such a domain, if no other is known. Of several
+        shards, only one finds it."""
 
     def adjust(self) -> None:
         """Read the limits of requests again, because they may have changed."""
@@ -75,11 +78,11 @@ class Sender:
 
     def kept(self) -> dict[str, Any]:
         """What a later run must know, in JSON: where the secrets go, and the cookies."""
-        return {"home": sorted(self._home), "cookies": list(self._cookies())}
+        return {"home": self.home, "cookies": list(self._cookies())}
 
     def go_on(self, kept: Mapping[str, Any]) -> None:
         """Go on from what `kept` returned."""
-        self._home = self._home or frozenset(kept["home"])
+        self.go_home(kept["home"])
         if self._jar is None:
             return
         for key, lines in kept["cookies"]:
@@ -94,6 +97,15 @@ class Sender:
         for key, jar in ((None, self._jar), *self._jars.items()):
             if (key is None or isinstance(key, str | int | float)) and (lines := jar.lines()):
                 yield key, lines
+
+    @property
+    def home(self) -> list[str]:
+        """The domains to which the secrets of the settings go; empty if that is not known yet."""
+        return sorted(self._home)
+
+    def go_home(self, domains: Iterable[str]) -> None:
+        """Let the secrets of the settings go to these domains, if it is not known yet."""
+        self._home = self._home or frozenset(domains)
 
     def identity(self, origin: str) -> Identity:
         """As whom the crawl asks for the robots.txt of a site: with its secrets where they go. Of
@@ -183,7 +195,7 @@ class Sender:
     def _is_home(self, host: str) -> bool:
         """Whether the secrets of the settings go to a host: one within `http_auth_domain`, or else
         within the host of the first request."""
-        if not self._home:
+        if not self._home and self.finds_home:
             self._home = frozenset({host})
         return urls.is_within(host, self._home)
 

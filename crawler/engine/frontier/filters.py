@@ -81,6 +81,24 @@ class Filters:
         return ""
 
 
+class FiltersOfShard(Filters):
+    """The filters of a shard. It counts what it draws: what it finds may be another's to fetch."""
+
+    def exhausted(self, url: urls.Parsed) -> str:
+        """No reason: whoever draws the URL counts it."""
+        return ""
+
+    def drawn(self, url: urls.Parsed) -> str:
+        """The reason why a URL that was drawn exceeds a limit. If it does not: count it."""
+        return super().exhausted(url)
+
+    def given_back(self, url: urls.Parsed) -> None:
+        """Count a URL no longer: another shard draws it."""
+        if url.search:
+            self._queries.give_back(f"{url.host}{url.pathname}")
+        self._hosts.give_back(url.hostname)
+
+
 class Quota:
     """Limits how many of each kind are allowed; 0 is no limit. Rare kinds may be forgotten."""
 
@@ -101,6 +119,12 @@ class Quota:
             self._forget()
         self._taken[key] = taken + 1
         return True
+
+    def give_back(self, kind: str) -> None:
+        """Count one less of a kind."""
+        key = _mark(kind)
+        if key in self._taken:
+            self._taken[key] -= 1
 
     def kept(self) -> dict[int, int]:
         """What was counted until now, for a later process."""

@@ -69,6 +69,11 @@ class Frontier:
         """How many requests wait, including those that wait for a retry."""
         return len(self._queues) + len(self._later)
 
+    @property
+    def is_full(self) -> bool:
+        """Whether as many requests wait in memory as may."""
+        return self._queues.is_full
+
     def admit(self, request: Request, depth: int, referrer: Referrer | None = None) -> str:
         """Take a request, or return a short reason why not: duplicate, depth, offsite, …
 
@@ -89,8 +94,8 @@ class Frontier:
         if url is not None:
             job = Job(request, _same(url.href, request.url), depth, next(self._order), referrer)
             site = urls.site(url)
-            self._journal.added(job, site)  # first, because `add` may let other greenlets run
-            self._queues.add(job, site)
+            if self._journal.added(job, site):  # first: `add` may let other greenlets run
+                self._queues.add(job, site)
         return refusal
 
     def admit_hop(
@@ -121,8 +126,9 @@ class Frontier:
             job.received += received
             job.news = len(job.hops) if changed else job.news
             job.url, job.method, job.body = target.href, method, body
-            self._journal.came_back(job)
-            self._queues.add(job, urls.site(target))
+            site = urls.site(target)
+            if self._journal.moved(job, site):
+                self._queues.add(job, site)
         return refusal
 
     def claim(self, url: str, job: Job) -> bool:

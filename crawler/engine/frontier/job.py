@@ -93,11 +93,12 @@ class Job:
         return record
 
     @classmethod
-    def from_record(cls, record: list[Any]) -> Job:
-        """The job that `to_record` wrote."""
-        data, depth, order, attempts, told, *moved = record
+    def from_record(cls, record: list[Any], order: int | None = None) -> Job:
+        """The job that `to_record` wrote. Another crawl gives it an `order` of its own."""
+        data, depth, written, attempts, told, *moved = record
         request = Request.from_dict(data)
-        job = cls(request, request.url, depth, order, Referrer(*told) if told else None)
+        number = written if order is None else order
+        job = cls(request, request.url, depth, number, Referrer(*told) if told else None)
         job.attempts = attempts
         if moved:
             job.url, job.method, body, hops, received, job.news = moved

@@ -44,8 +44,10 @@ class NoJournal:
         self.seen = Seen()
         """The seen set of the crawl."""
 
-    def added(self, job: Job, site: str) -> None:
-        """Note a new request, which `page` yielded."""
+    def added(self, job: Job, site: str) -> bool:
+        """Note a new request, which `page` yielded. Returns whether it is for this crawl to queue.
+        If not, others may draw it."""
+        return True
 
     def sent(self, job: Job) -> bool:
         """Note that a request is sent. Returns whether an earlier run, which was cut off, had sent
@@ -54,6 +56,11 @@ class NoJournal:
 
     def came_back(self, job: Job, wait_s: float = 0.0) -> None:
         """Note that a request waits again, after a redirect or for a retry."""
+
+    def moved(self, job: Job, site: str) -> bool:
+        """Note that a request waits for the target of its redirect. Returns what `added` does."""
+        self.came_back(job)
+        return True
 
     def claimed(self, job: Job, mark: int) -> None:
         """Note that the page of a request is known by another URL too."""
@@ -122,12 +129,13 @@ class Journal(NoJournal):
         """Whether nothing has changed since the last step."""
         return not (self._added or self._changed or self._ended or self._starts)
 
-    def added(self, job: Job, site: str) -> None:
+    def added(self, job: Job, site: str) -> bool:
         """Note a new request, which `page` yielded."""
         try:
             self._added[job.order] = self._waiting(job, site)
         except Exception as error:  # NotSerializable, or whatever the spider made of its request
             self._keep_back(job, error)
+        return True
 
     def sent(self, job: Job) -> bool:
         """Note that a request is sent. Returns whether an earlier run had sent it too."""

@@ -69,6 +69,11 @@ class SiteQueues:
         """The number of requests on disk."""
         return self._disk_queue.size
 
+    @property
+    def is_full(self) -> bool:
+        """Whether as many requests are in memory as may be."""
+        return self._held >= self._most
+
     def add(self, job: Job, origin: str) -> None:
         """Queue a job for a site (`urls.origin`)."""
         queue = self.sites.get(origin)
@@ -104,6 +109,13 @@ class SiteQueues:
             return False
         self.sites.pop(queue.origin, None)
         return True
+
+    def take_out(self, queue: SiteQueue) -> list[Job]:
+        """Drop the queue of a site, and take its jobs. None of them may be on disk."""
+        jobs, queue.jobs = queue.jobs, []
+        self._held -= len(jobs)
+        self.sites.pop(queue.origin, None)
+        return jobs
 
     @property
     def is_hungry(self) -> bool:

@@ -133,9 +133,13 @@ class LoggedSeen(Seen):
             add(mark)
         self._size += quick
 
+    def is_latest(self, mark: int) -> bool:
+        """Whether a fingerprint was the last to be added, and is news."""
+        return bool(self._news) and self._news[-1] == mark
+
     def keep_back(self, mark: int) -> bool:
         """Take the fingerprint that was added last out of the news. Returns whether it was that."""
-        if self._news and self._news[-1] == mark:
+        if self.is_latest(mark):
             self._news.pop()
             self.held += 1
             self.ever_held += 1

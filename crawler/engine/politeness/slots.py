@@ -59,6 +59,11 @@ class Slots:
         """Whether there are at least as many requests as ordinary slots."""
         return self.busy >= self._most
 
+    @property
+    def room(self) -> int:
+        """How many ordinary slots are free."""
+        return max(0, self._most - self.busy + self._aside)
+
     def has_room(self, now_s: float) -> bool:
         """Whether an ordinary slot is free. Late requests are set aside first."""
         self._set_aside(now_s)

@@ -109,10 +109,10 @@ class Counters:
         """The number of failures."""
         return self.failed.total() + self.raised.total()
 
-    def filter(self, reason: str, url: str) -> None:
-        """Count a request that was filtered. The first URL with each reason is kept as its
-        example."""
-        self.filtered[reason] += 1
+    def filter(self, reason: str, url: str, count: int = 1) -> None:
+        """Count a request that was filtered, or several. The first URL with each reason is kept as
+        its example."""
+        self.filtered[reason] += count
         self._keep_first(reason, url)
 
     def fail(self, reason: str, url: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from crawler.engine.stats.counters import Counters
-from crawler.model.records import State
+from crawler.model.records import NO_COUNTS, Counts, State
 from crawler.settings.crawl import CrawlSettings
 
 _HINTS = {
@@ -26,25 +26,42 @@ _HINTS = {
 }
 
 
-def outcome_of(counters: Counters, settings: CrawlSettings) -> tuple[State, str]:
+def outcome_of(
+    counters: Counters, settings: CrawlSettings, others: Counts = NO_COUNTS
+) -> tuple[State, str]:
     """The end of a crawl. FAILED if it could not go on, could not use any page, or brought less
-    than `min_items` and `max_failure_share` require."""
+    than `min_items` and `max_failure_share` require.
+
+    `others` is what the other shards of its task have counted, for the one that judges all.
+    """
     fault = (
         counters.fault
         or counters.start_fault
-        or _no_page(counters)
-        or _no_good_page(counters)
-        or _too_little(counters, settings)
+        or _no_page(counters, others)
+        or _no_good_page(counters, others)
+        or _too_little(counters, settings, others)
     )
     return (State.FAILED, fault) if fault else (State.DONE, "")
 
 
-def _no_page(counters: Counters) -> str:
+def outcome_of_part(counters: Counters) -> tuple[State, str]:
+    """The end of a shard that judges nothing: FAILED if it could not go on."""
+    return (State.FAILED, counters.fault) if counters.fault else (State.DONE, "")
+
+
+def _no_page(counters: Counters, others: Counts) -> str:
     """Why no page was fetched. Empty if one was, or if nobody asked for one."""
     reasons = counters.failures_by_reason
+    if counters.pages or others.pages:
+        return ""
+    if not reasons and others.failures:
+        return (
+            f"no page could be fetched: {others.failures} failures on other workers of the task;"
+            " see the statistics of its shards"
+        )
     if not reasons and not counters.pending:
         reasons = counters.filtered
-    if counters.pages or not reasons:
+    if not reasons:
         return ""
     reason = reasons.most_common(1)[0][0]
     text = f"no page could be fetched: {reason} ({counters.example_of(reason)})"
@@ -52,19 +69,23 @@ def _no_page(counters: Counters) -> str:
     return f"{text}; {hint}" if hint else text
 
 
-def _no_good_page(counters: Counters) -> str:
-    """What is wrong with the callbacks, if all pages are spoilt and no item was written."""
+def _no_good_page(counters: Counters, others: Counts) -> str:
+    """What is wrong with the callbacks, if all pages are spoilt and no item was written. Of other
+    shards, only their failures are known, and each spoilt page is among them."""
     if not counters.pages or counters.items or counters.spoilt.total() < counters.pages:
+        return ""
+    if others.items or others.failures < others.pages:
         return ""
     reason = counters.spoilt.most_common(1)[0][0]
     return f"no page could be used: {reason} ({counters.example_of(reason)}); see the log"
 
 
-def _too_little(counters: Counters, settings: CrawlSettings) -> str:
-    if counters.items < settings.min_items:
-        return f"{counters.items} items were written; min_items asks for {settings.min_items}"
-    failed = counters.failed.total()
-    ended = failed + counters.pages
+def _too_little(counters: Counters, settings: CrawlSettings, others: Counts) -> str:
+    items = counters.items + others.items
+    if items < settings.min_items:
+        return f"{items} items were written; min_items asks for {settings.min_items}"
+    failed = counters.failed.total() + others.failures
+    ended = failed + counters.pages + others.pages
     if ended and failed / ended > settings.max_failure_share:
         share = f"{failed} of {ended} requests failed ({failed / ended:.3g})"
         return f"{share}; max_failure_share allows {settings.max_failure_share:g}"
