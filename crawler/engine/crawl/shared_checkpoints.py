@@ -214,8 +214,9 @@ class SharedCheckpoints(Checkpoints):
     def _give_back(self) -> None:
         """Give sites back that other shards want."""
         if self._spare:
-            self._dispatcher.leave(self._shared_frontier.take_out(self._spare))
+            self._shared_frontier.promise(self._spare)
             self._spare = 0
+        self._dispatcher.leave(self._shared_frontier.take_out())
         self._shared_frontier.give_back()
 
     def _tells(self, offers: Any) -> Mapping[str, str]:

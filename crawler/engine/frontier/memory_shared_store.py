@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
@@ -169,10 +170,12 @@ class MemorySharedStore(MemoryStore):
         return known
 
     def _serve_more(self) -> None:
-        """Serve as many sites of the pool as are wanted, and leave enough for shards with less."""
-        poorer = sum(each._wants for each in self._running if each._sites < self._sites)
+        """Serve sites of the pool, as many as are wanted, and not more than a fair share of them
+        all if others want some, too."""
         pool = self._task.pool
-        for site in list(pool)[: max(0, min(self._wants, len(pool) - poorer))]:
+        want = [each for each in self._running if each._wants]
+        fair = _shares(sum(each._sites for each in want) + len(pool), len(want))
+        for site in list(pool)[: max(0, min(self._wants, fair - self._sites))]:
             self._task.owners[site] = self
             self.inbox += pool.pop(site)
             self._wants -= 1
@@ -187,7 +190,7 @@ class MemorySharedStore(MemoryStore):
     def _spare(self) -> int:
         """How many sites to give back: those beyond a fair share, as far as others want them."""
         running = self._running
-        fair = -(-sum(each._sites for each in running) // max(1, len(running)))
+        fair = _shares(sum(each._sites for each in running), len(running))
         spare = 0
         for each in running:
             if each is not self and each._sites < fair:
@@ -220,3 +223,8 @@ class MemorySharedStore(MemoryStore):
         self._waiting, self._held, self.inbox, self._drawn = {}, set(), [], 0
         self._wants = self._sites = self.left = 0
         return given
+
+
+def _shares(count: int, among: int) -> int:
+    """What each may have at most."""
+    return math.ceil(count / max(1, among))

@@ -36,6 +36,8 @@ class SharedFrontier(Frontier):
         super().__init__(settings, now_s, allowed_domains, woken, spider, journal)
         self._filters: FiltersOfShard = FiltersOfShard(settings, allowed_domains)
         self._shared_journal = journal
+        self._promised: dict[SiteQueue, None] = {}
+        """Sites that are to be given back as soon as nothing of them is in flight."""
         self._going: deque[Job] = deque()
         """Requests of sites that are given back, and that no step has offered yet."""
         self._gone: dict[str, bool] = {}
@@ -52,8 +54,8 @@ class SharedFrontier(Frontier):
 
     @property
     def is_giving(self) -> bool:
-        """Whether requests wait to be given back."""
-        return bool(self._going)
+        """Whether requests can be given back."""
+        return bool(self._going) or any(not queue.busy for queue in self._promised)
 
     def draw(self, offer: Offer) -> tuple[Job, str]:
         """The job of a request that was drawn, and the reason if it is not wanted here."""
@@ -76,13 +78,28 @@ class SharedFrontier(Frontier):
         self._gone.setdefault(queue.origin, False)
         return True
 
-    def take_out(self, most: int) -> list[SiteQueue]:
-        """Take so many sites out, to give them back. Returns their queues, which are empty then."""
-        chosen = self._spare()[:most]
-        for queue in chosen:
-            self._going.extend(self._queues.take_out(queue))
-            self._gone[queue.origin] = True
-        return chosen
+    def due(self) -> SiteQueue | None:
+        """Take out the site that is due first, of those that are to stay."""
+        while (queue := super().due()) in self._promised:
+            pass
+        return queue
+
+    def promise(self, most: int) -> None:
+        """Send to so many sites no more, and give them back soon."""
+        more = max(0, most - len(self._promised))
+        self._promised.update(dict.fromkeys(self._spare()[:more]))
+
+    def take_out(self) -> list[SiteQueue]:
+        """Take out the sites that can be given back. Returns their queues, which are empty then."""
+        ready = [queue for queue in self._promised if not queue.busy]
+        for queue in ready:
+            del self._promised[queue]
+            if self._can_go(queue):
+                self._going.extend(self._queues.take_out(queue))
+                self._gone[queue.origin] = True
+            else:
+                self.put(queue, self._now_s())
+        return ready
 
     def give_back(self) -> None:
         """Offer requests of the sites that were taken out, as many as a step may have."""
@@ -109,12 +126,13 @@ class SharedFrontier(Frontier):
 
     def _spare(self) -> list[SiteQueue]:
         """The sites that can be given back: every second one by size, then the others."""
-        can_go = [queue for queue in self._queues.sites.values() if self._can_go(queue)]
+        sites = self._queues.sites.values()
+        can_go = [each for each in sites if each not in self._promised and self._can_go(each)]
         ordered = heapq.nlargest(len(can_go), can_go, key=lambda queue: len(queue.jobs))
         return [*ordered[1::2], *ordered[::2]]
 
     def _can_go(self, queue: SiteQueue) -> bool:
         """Whether all requests of a site lie in memory, and can be written down."""
-        if queue.more or queue.busy or not queue.jobs:
+        if queue.more or not queue.jobs:
             return False
         return all(map(self._shared_journal.is_written, queue.jobs))
