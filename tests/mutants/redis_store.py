@@ -54,15 +54,15 @@ MUTANTS = [
     Mutant(
         "a full Redis refuses a part of a step",
         _FUNCTIONS,
-        "_MAY_WHEN_FULL = {CLEAR, REMOVE, PUT_ASIDE}",
-        "_MAY_WHEN_FULL = {CLEAR, REMOVE, PUT_ASIDE, WRITE}",
+        '_MAY_WHEN_FULL = {"clear", "remove", "put_aside"}',
+        '_MAY_WHEN_FULL = {"clear", "remove", "put_aside", "write"}',
         f"{_TROUBLE} -k refuses_the_step_whole",
     ),
     Mutant(
         "nothing can be removed from a full Redis",
         _FUNCTIONS,
-        "_MAY_WHEN_FULL = {CLEAR, REMOVE, PUT_ASIDE}",
-        "_MAY_WHEN_FULL = {CLEAR, PUT_ASIDE}",
+        '_MAY_WHEN_FULL = {"clear", "remove", "put_aside"}',
+        '_MAY_WHEN_FULL = {"clear", "put_aside"}',
         f"{_TROUBLE} -k can_be_removed",
     ),
 ]

@@ -7,13 +7,15 @@ that are given to it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence, Set
+from dataclasses import dataclass
 from hashlib import blake2b
 
 KEYS = ("run", "hold", "seen", "starts", "rows", "live", "later", "state")
 """The keys of a crawl, in the order in which the functions get them."""
 
-_CODE = """
-local RUN, HOLD, ASIDE_MS = 1, 2, 30 * 86400000
+RUNS = """
+local RUN, HOLD = 1, 2
 
 local function now()
   local time = redis.call('TIME')
@@ -39,6 +41,30 @@ local function fault(keys, epoch, token, taken)
   return nil, number
 end
 
+-- Carries commands out, from a place of the arguments on. Each is its name, the place of its key, how
+-- many arguments it has, and these.
+local function carry_out(keys, args, at)
+  while at <= #args do
+    local count = tonumber(args[at + 2])
+    redis.call(args[at], keys[tonumber(args[at + 1])], unpack(args, at + 3, at + 2 + count))
+    at = at + 3 + count
+  end
+end
+
+-- Notes the number of a call that was carried out, and that the run goes on.
+local function note(keys, args, number)
+  redis.call('HSET', keys[RUN], 'number', number, 'used_s', now())
+  hold(keys[HOLD], args[2], args[4])
+end
+"""
+"""The code of the right of a run, for all libraries. A call of a run begins with its epoch, its
+token, its number, and the milliseconds for which it holds on."""
+
+_CODE = (
+    RUNS
+    + """
+local ASIDE_MS = 30 * 86400000
+
 -- epoch or '', token of this run, token of the run before by the same store, ms to hold, takes over
 local function open(keys, args)
   local epoch, token, hold_ms = tonumber(args[1]), args[2], args[4]
@@ -56,20 +82,14 @@ local function open(keys, args)
   return {'OPEN', epoch, now()}
 end
 
--- epoch, token, number, ms to hold, and then for each command: its name, the place of its key, how
--- many arguments it has, and these
+-- epoch, token, number, ms to hold, and then the commands
 local function write(keys, args)
   local number = tonumber(args[3])
   local refusal, last = fault(keys, args[1], args[2], number - 1)
   if refusal then return refusal end
   local at = number > last and 5 or #args + 1 -- what has come before is not carried out again
-  while at <= #args do
-    local count = tonumber(args[at + 2])
-    redis.call(args[at], keys[tonumber(args[at + 1])], unpack(args, at + 3, at + 2 + count))
-    at = at + 3 + count
-  end
-  redis.call('HSET', keys[RUN], 'number', math.max(number, last), 'used_s', now())
-  hold(keys[HOLD], args[2], args[4])
+  carry_out(keys, args, at)
+  note(keys, args, math.max(number, last))
   return {'DONE', now()}
 end
 
@@ -117,23 +137,37 @@ local function put_aside(keys, args)
   return {'DONE', now()}
 end
 """
-_DIGEST = blake2b(_CODE.encode(), digest_size=5).hexdigest()
-LIBRARY = f"crawler_frontier_{_DIGEST}"
-"""The name of the functions together. It differs with each version of them, so that several
-versions of the crawler can use one Redis."""
-OPEN, WRITE, BEAT, CLEAR, REMOVE, PUT_ASIDE = FUNCTIONS = tuple(
-    f"{LIBRARY}_{name}" for name in ("open", "write", "beat", "clear", "remove", "put_aside")
 )
-_MAY_WHEN_FULL = {CLEAR, REMOVE, PUT_ASIDE}
 
 
-def _registered(name: str) -> str:
-    callback = name.removeprefix(f"{LIBRARY}_")
-    flags = "'allow-oom'" if name in _MAY_WHEN_FULL else ""
-    return (
-        f"redis.register_function{{function_name='{name}', callback={callback}, flags={{{flags}}}}}"
-    )
+@dataclass(frozen=True)
+class Library:
+    """Functions that belong together. Their names have a digest of the text, so that several
+    versions of the crawler can use one Redis."""
+
+    code: str
+    """What `FUNCTION LOAD` takes."""
+    functions: Sequence[str]
+    """The full names of the functions."""
+
+    @classmethod
+    def of(cls, title: str, code: str, names: Sequence[str], when_full: Set[str]) -> Library:
+        """The library of a text. `names` are its functions that can be called, `when_full` those
+        that a server may run that has no memory left."""
+        library = f"crawler_{title}_{blake2b(code.encode(), digest_size=5).hexdigest()}"
+        flags = {name: "'allow-oom'" if name in when_full else "" for name in names}
+        registered = [
+            f"redis.register_function{{function_name='{library}_{name}', callback={name},"
+            f" flags={{{flags[name]}}}}}"
+            for name in names
+        ]
+        text = "\n".join([f"#!lua name={library}", code, *registered])
+        return cls(text, [f"{library}_{name}" for name in names])
 
 
-CODE = "\n".join([f"#!lua name={LIBRARY}", _CODE, *map(_registered, FUNCTIONS)])
-"""What `FUNCTION LOAD` takes."""
+_MAY_WHEN_FULL = {"clear", "remove", "put_aside"}
+LIBRARY = Library.of(
+    "frontier", _CODE, ("open", "write", "beat", "clear", "remove", "put_aside"), _MAY_WHEN_FULL
+)
+OPEN, WRITE, BEAT, CLEAR, REMOVE, PUT_ASIDE = LIBRARY.functions
+CODE = LIBRARY.code
