@@ -15,7 +15,7 @@ KEYS = ("run", "hold", "seen", "starts", "rows", "live", "later", "state")
 """The keys of a crawl, in the order in which the functions get them."""
 
 RUNS = """
-local RUN, HOLD = 1, 2
+local RUN, HOLD, OWN = 1, 2, 8 -- places of keys: a run has eight, and a library may get more
 
 local function now()
   local time = redis.call('TIME')
@@ -111,7 +111,7 @@ local function clear(keys, args)
   if redis.call('EXISTS', keys[RUN]) == 1 then
     local refusal = fault(keys, args[1], args[2])
     if refusal then return refusal end
-    redis.call('UNLINK', unpack(keys))
+    redis.call('UNLINK', unpack(keys, 1, OWN))
   end
   return {'DONE', now()}
 end
@@ -128,7 +128,8 @@ end
 local function put_aside(keys, args)
   local refusal = fault(keys, args[1], args[2])
   if refusal then return refusal end
-  for _, key in ipairs(keys) do
+  for at = 1, OWN do
+    local key = keys[at]
     if redis.call('EXISTS', key) == 1 then
       redis.call('RENAME', key, key .. args[3])
       redis.call('PEXPIRE', key .. args[3], ASIDE_MS)

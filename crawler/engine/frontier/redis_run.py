@@ -31,10 +31,16 @@ HOLD_S = 5.0
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.05, 0.5
 
 
-def keys_of(name: str) -> dict[str, str]:
-    """The keys of a crawl by that name, by what they hold. All lie in one slot of a cluster."""
+def prefix_of(name: str) -> str:
+    """How the keys of a crawl begin. All lie in one slot of a cluster."""
     tag = quote(name, safe=" ,=@()/:+")
-    return {each: f"{PREFIX}{{{tag}}}:{each}" for each in functions.KEYS}
+    return f"{PREFIX}{{{tag}}}:"
+
+
+def keys_of(name: str, shard: int = 0) -> dict[str, str]:
+    """The keys of a crawl by that name, by what they hold, or of one of its shards."""
+    prefix = prefix_of(name) + (f"{shard}:" if shard else "")
+    return {each: prefix + each for each in functions.KEYS}
 
 
 class RedisRun:
@@ -48,10 +54,11 @@ class RedisRun:
         now_s: Callable[[], float] | None = None,
         clock: Clock | None = None,
         takes_over: bool = True,
+        shard: int = 0,
     ) -> None:
         """`now_s` replaces the clock of the server. `clock` is for waiting. `takes_over` says
         whether it replaces another run that does not end in time."""
-        self.place = f"{server.place} ({name})"
+        self.place = f"{server.place} ({name}{f', shard {shard}' if shard else ''})"
         self.calling = RLock()
         """Held by the greenlet that asks."""
         self.epoch: int | None = None
@@ -61,7 +68,7 @@ class RedisRun:
         self.number = 0
         """The number of the last call that Redis has taken."""
         self._server = server
-        self._keys = keys_of(name)
+        self._keys = keys_of(name, shard)
         self._clock_s = now_s
         self._clock = clock or SystemClock()
         self._takes_over = takes_over
@@ -82,7 +89,7 @@ class RedisRun:
         while True:
             is_late = self._clock.monotonic() >= until_s
             takes_over = int(is_late and self._takes_over)
-            asked = ("" if epoch is None else epoch, self._token, before, _ms(HOLD_S), takes_over)
+            asked = ("" if epoch is None else epoch, self._token, before, in_ms(HOLD_S), takes_over)
             told, *values = self._server.call(functions.OPEN, self._all_keys, *asked)
             if told == b"OPEN":
                 self.epoch, self.fault = values[0], None
@@ -120,14 +127,12 @@ class RedisRun:
 
     def write(self, words: Sequence[Any], *, is_end: bool = False, is_patient: bool = True) -> None:
         """Have commands carried out, once. `is_end` lets the next run begin."""
-        number, hold_ms = self.number + 1, 0 if is_end else _ms(HOLD_S)
-        self._call(functions.WRITE, number, hold_ms, *words, is_patient=is_patient)
-        self.number = number
+        self._step(functions.WRITE, words, is_end=is_end, is_patient=is_patient)
 
     def beat(self, values: Mapping[str, Any]) -> None:
         """Say that the run goes on, and which requests it has sent. Raises NotYet at once if Redis
         does not answer."""
-        args = (self.number, _ms(HOLD_S), *values.values())
+        args = (self.number, in_ms(HOLD_S), *values.values())
         self._call(functions.BEAT, *args, is_patient=False)
 
     def clear(self) -> None:
@@ -156,10 +161,26 @@ class RedisRun:
 
     @property
     def _all_keys(self) -> Sequence[str]:
+        """What the functions get as keys."""
         return tuple(self._keys.values())
 
-    def _call(self, function: str, *args: Any, is_patient: bool = True) -> None:
-        """Call a function for this run. Raises StaleRun, StoreLost and StoreFailed."""
+    def _step(
+        self,
+        function: str,
+        words: Sequence[Any],
+        *,
+        is_end: bool = False,
+        is_patient: bool = True,
+    ) -> Sequence[Any]:
+        """Call a function that is carried out once. Returns its answer."""
+        number, hold_ms = self.number + 1, 0 if is_end else in_ms(HOLD_S)
+        told = self._call(function, number, hold_ms, *words, is_patient=is_patient)
+        self.number = number
+        return told
+
+    def _call(self, function: str, *args: Any, is_patient: bool = True) -> Sequence[Any]:
+        """Call a function for this run. Returns its answer. Raises StaleRun, StoreLost and
+        StoreFailed."""
         self.check()
         asked = (self.epoch, self._token, *args)
         try:
@@ -174,6 +195,8 @@ class RedisRun:
             self.fault = error
             raise
         self._set_clock(values[0])
+        told: Sequence[Any] = values[1:]
+        return told
 
     def _lost(self) -> StoreLost:
         return StoreLost(
@@ -185,5 +208,6 @@ class RedisRun:
         self._ahead_s = float(told) - time.monotonic()
 
 
-def _ms(seconds: float) -> int:
+def in_ms(seconds: float) -> int:
+    """A duration as Redis takes it."""
     return int(seconds * 1000)

@@ -17,7 +17,7 @@ from gevent import get_hub
 from gevent.lock import RLock
 
 from crawler.clock import Backoff, Clock, SystemClock
-from crawler.engine.frontier import redis_functions
+from crawler.engine.frontier import redis_functions, redis_shared_functions
 from crawler.engine.frontier.store import StoreFailed
 from crawler.logs import get_logger
 from crawler.settings import redis_url, tls_files
@@ -27,6 +27,8 @@ log = get_logger(__name__)
 
 T = TypeVar("T")
 
+LIBRARIES = (redis_functions.CODE, redis_shared_functions.CODE)
+"""The functions of the stores, as `FUNCTION LOAD` takes them."""
 CALL_S = 5.0
 """The seconds that Redis may be silent in a call."""
 CONNECT_S = 3.0
@@ -102,7 +104,7 @@ class RedisServer:
         access: Access,
         wait_s: float = WAIT_S,
         clock: Clock | None = None,
-        libraries: Sequence[str] = (redis_functions.CODE,),
+        libraries: Sequence[str] = LIBRARIES,
     ) -> None:
         """`libraries` are the functions of ours that are called, as `FUNCTION LOAD` takes them."""
         self.place = str(access.url)

@@ -64,10 +64,12 @@ class RedisStore:
         now_s: Callable[[], float] | None = None,
         clock: Clock | None = None,
         takes_over: bool = True,
+        run: RedisRun | None = None,
     ) -> None:
         """`name` tells the crawl from others. `now_s` replaces the clock of the server. `clock` is
-        for the wait for another run. Without `takes_over`, it refuses to replace that one."""
-        self._run = RedisRun(server, name, now_s, clock, takes_over)
+        for the wait for another run. Without `takes_over`, it refuses to replace that one. `run`
+        replaces the right to change the crawl."""
+        self._run = run or RedisRun(server, name, now_s, clock, takes_over)
         self.place = self._run.place
         self._supervisor = Supervisor("frontier")
         self._news = Event()
@@ -91,18 +93,7 @@ class RedisStore:
         Raises StaleRun, StoreInUse, StoreDamaged and StoreFailed.
         """
         self._run.begin(epoch, patience_s)
-        self._is_read = False
-        self._supervisor = Supervisor("frontier")
-        self._supervisor.spawn("beat", self._keep_beating)
-        try:
-            found = self._read_all()
-        except BaseException as error:
-            self._supervisor.stop()
-            if isinstance(error, BrokenSeal | ValueError | KeyError | TypeError):
-                raise self._run.damaged(error) from error
-            raise
-        self._is_read = True
-        return found
+        return self._begin()
 
     def lease(self, most: int) -> Sequence[Waiting]:
         """Take requests that nobody holds."""
@@ -124,18 +115,7 @@ class RedisStore:
     def write(self, step: Step) -> None:
         """Take a step. What is large goes ahead of it."""
         with self._run.calling:
-            ahead, commands = Commands(), Commands()
-            if step.given_back:
-                self._reading(lambda: self._requests.give_back(step.given_back))
-            self._reading(lambda: self._requests.write(step, ahead, commands))
-            self._known += len(step.marks)
-            self._marks += _append(ahead, "seen", step.marks)
-            self._starts += _append(ahead, "starts", step.starts)
-            self._put(commands, step)
-            *parts, last = ahead.parts(PART_BYTES)
-            for part in parts:
-                self._run.write(part)
-            self._run.write(last + commands.words())
+            self._run.write(self._begun(step))
 
     def close(self, is_clean: bool = False) -> None:
         """End the run. `is_clean` says that the last step holds all that the run has done."""
@@ -157,6 +137,21 @@ class RedisStore:
             self._run.clear()
 
     # -- reading -----------------------------------------------------------------------------------
+
+    def _begin(self) -> Found:
+        """Read what is there, in a run that has begun. Raises StoreDamaged and StoreFailed."""
+        self._is_read = False
+        self._supervisor = Supervisor("frontier")
+        self._supervisor.spawn("beat", self._keep_beating)
+        try:
+            found = self._read_all()
+        except BaseException as error:
+            self._supervisor.stop()
+            if isinstance(error, BrokenSeal | ValueError | KeyError | TypeError):
+                raise self._run.damaged(error) from error
+            raise
+        self._is_read = True
+        return found
 
     def _read_all(self) -> Found:
         values = dict(_pairs(self._run.ask("HGETALL", "run")))
@@ -256,6 +251,24 @@ class RedisStore:
                 raise self._run.damaged(error) from error
 
     # -- writing -----------------------------------------------------------------------------------
+
+    def _begun(self, step: Step) -> list[Any]:
+        """Send what goes ahead of a step. Returns the commands that make it count."""
+        ahead, commands = Commands(), Commands()
+        if step.given_back:
+            self._reading(lambda: self._requests.give_back(step.given_back))
+        self._reading(lambda: self._requests.write(step, ahead, commands))
+        self._note_known(step.marks, ahead)
+        self._starts += _append(ahead, "starts", step.starts)
+        self._put(commands, step)
+        *parts, last = ahead.parts(PART_BYTES)
+        for part in parts:
+            self._run.write(part)
+        return last + commands.words()
+
+    def _note_known(self, marks: array[int], ahead: Commands) -> None:
+        self._known += len(marks)
+        self._marks += _append(ahead, "seen", marks)
 
     def _put(self, commands: Commands, step: Step) -> None:
         """All values that the step replaces."""

@@ -36,7 +36,7 @@ class Sharing:
         if not given.url:
             return cls()
         access = Access.of(given, settings.folder)
-        libraries = (redis_functions.CODE, redis_host_register.CODE)
+        libraries = (*LIBRARIES, redis_host_register.CODE)
         server = RedisServer(access, math.inf, clock, libraries)
         states = RedisStates(server)
         states.check()  # what is plainly wrong is told before anything is started

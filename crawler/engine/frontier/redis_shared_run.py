@@ -1,0 +1,113 @@
+"""The right of one run to change the state of a shard, and what all shards of its task share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+from uuid import uuid4
+
+from crawler.clock import Clock
+from crawler.engine.frontier import redis_shared_functions as functions
+from crawler.engine.frontier.redis_run import HOLD_S, RedisRun, in_ms, keys_of, prefix_of
+from crawler.engine.frontier.redis_server import RedisServer
+
+SWEPT_AT_ONCE = 1000
+"""So many keys are removed in one call."""
+
+
+def shared_keys_of(name: str, shard: int = 0) -> Sequence[str]:
+    """What the functions for shards get as keys: those of a shard, and the shared one."""
+    return (*keys_of(name, shard).values(), f"{prefix_of(name)}shared")
+
+
+def sweep(server: RedisServer, name: str, title: str) -> None:
+    """Remove what the shards of a task shared, part by part. `title` is what the sweep was called
+    when the task was dissolved. A task that has begun anew meanwhile stays as it is."""
+    keys = shared_keys_of(name)
+    while server.call(functions.SWEEP, keys, title, SWEPT_AT_ONCE)[2]:
+        pass
+
+
+class SharedRun(RedisRun):
+    """One run of a shard."""
+
+    def __init__(
+        self,
+        server: RedisServer,
+        name: str,
+        shard: int,
+        now_s: Callable[[], float] | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        super().__init__(server, name, now_s, clock, shard=shard)
+        self.name, self.shard = name, shard
+        self.server = server
+
+    def exchange(self, words: Sequence[Any]) -> Sequence[Any]:
+        """Have a step and its exchange carried out, once. Returns the figures of the answer, the
+        texts for all, and what was drawn."""
+        return self._step(functions.EXCHANGE, words)
+
+    def know(self, marks: Sequence[int]) -> None:
+        """Note URLs as known."""
+        self._step(functions.KNOW, marks)
+
+    def share(self, about: str, left: int, words: Sequence[Any]) -> None:
+        """Begin to share the task. `words` are commands."""
+        self._step(functions.SHARE, (about, left, *words))
+
+    def is_shared(self) -> bool:
+        """Whether the head of the task has begun to share it."""
+        return bool(self.server.ask("HEXISTS", self._shared_key, "about"))
+
+    def clear_shared(self) -> None:
+        """Remove what was shared, and what is left of it from an earlier time. The own state
+        stays."""
+        if self.server.ask("EXISTS", self._shared_key):
+            self._disband(keeps_own=True)
+
+    def clear_all(self) -> None:
+        """Remove all shards and what they share, and end the run."""
+        self._disband(keeps_own=False)
+        self.end()
+
+    def forsaken(self, for_s: float) -> Sequence[int]:
+        """The other shards that nobody has run for so long."""
+        told = self.server.call(functions.FORSAKEN, self._all_keys, self.shard, for_s)
+        return sorted(map(int, told[2]))
+
+    def take_over(self, for_s: float) -> bool:
+        """Become the run of this shard, if nobody has run it for so long. Returns whether it did.
+        The epoch stays, so the next run is a later one."""
+        self._token = uuid4().hex
+        asked = (self._token, in_ms(HOLD_S), for_s)
+        told, time_s, *epoch = self.server.call(functions.TAKE_OVER, self._all_keys, *asked)
+        if told != b"OPEN":
+            return False
+        self.epoch, self.fault = epoch[0], None
+        self._set_clock(time_s)
+        return True
+
+    def served_sites(self) -> Iterator[str]:
+        """The sites that this shard serves."""
+        cursor = b"0"
+        while True:
+            cursor, found = self.server.ask("HSCAN", f"{prefix_of(self.name)}owners", cursor)
+            for site, shard in zip(found[::2], found[1::2], strict=True):
+                if int(shard) == self.shard:
+                    yield site.decode()
+            if int(cursor) == 0:
+                return
+
+    @property
+    def _all_keys(self) -> Sequence[str]:
+        return shared_keys_of(self.name, self.shard)
+
+    @property
+    def _shared_key(self) -> str:
+        return self._all_keys[-1]
+
+    def _disband(self, keeps_own: bool) -> None:
+        title = uuid4().hex
+        self._call(functions.DISBAND, title, int(keeps_own))
+        sweep(self.server, self.name, title)

@@ -1,0 +1,283 @@
+"""The stores of the shards of one task in Redis.
+
+Each shard has a journal of its own there, as any run has (`redis_store.py`). What the shards share
+lies beside it in the same slot, so all of it is of one moment. A step and its exchange are one call
+of a function (`redis_shared_functions.py`).
+
+If Redis loses the end of its log, every shard is at the same earlier moment. A shard that notices
+begins anew with what it has there. One that has lost no step of its own has forgotten nothing.
+"""
+
+from __future__ import annotations
+
+import struct
+from array import array
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import astuple, dataclass
+from itertools import islice
+from typing import Any
+
+from crawler.clock import Clock
+from crawler.engine.frontier import redis_store
+from crawler.engine.frontier.redis_commands import Commands
+from crawler.engine.frontier.redis_server import RedisServer
+from crawler.engine.frontier.redis_shared_functions import MOST_DRAWN
+from crawler.engine.frontier.redis_shared_run import SharedRun
+from crawler.engine.frontier.redis_store import RedisStore
+from crawler.engine.frontier.seen import LoggedSeen
+from crawler.engine.frontier.shared_store import ADOPT_S, Answer, Exchange, Offer
+from crawler.engine.frontier.store import Found, StaleRun, Step, left_s
+from crawler.logs import get_logger
+from crawler.model.records import Counts
+
+log = get_logger(__name__)
+
+MOST_OFFERS = 2000
+"""With more offers in a step, some go ahead of it, so many in a call."""
+MOVED_AT_ONCE = 256
+"""So many requests of another shard are put into the pool in one call."""
+LET_GO_AT_ONCE = 1000
+_MARK = struct.Struct("<?Q")
+_TIMES = struct.Struct("<dd")
+
+
+@dataclass(frozen=True, slots=True)
+class _Noted:
+    """What a shard tells of itself. What is empty stays as it was."""
+
+    live: int | str = ""
+    """1 if its run goes on, 0 if another shard empties it, 2 when that is done."""
+    left: int | str = ""
+    sites: int | str = ""
+    wants: int | str = ""
+    has_read_start: int | str = ""
+    pages: int | str = ""
+    items: int | str = ""
+    failures: int | str = ""
+    seconds: str = ""
+
+
+class RedisSharedStore(RedisStore):
+    """Keeps the state of one shard in Redis, beside the others."""
+
+    def __init__(
+        self,
+        server: RedisServer,
+        name: str,
+        shard: int,
+        about: str = "",
+        now_s: Callable[[], float] | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        """`name` tells the task from others; shard 0 is its head. `about` says what the task is
+        about: a shard takes part only in a task whose head says the same."""
+        self._shared = SharedRun(server, name, shard, now_s, clock)
+        super().__init__(server, name, run=self._shared)
+        self._about = about
+        self._beside = lambda other: RedisSharedStore(server, name, other, about, now_s, clock)
+
+    def write(self, step: Step) -> None:
+        """Take a step."""
+        with self._run.calling:
+            commands = self._begun(step)
+            self._call(_Noted(left=len(self._requests)), marks=step.marks, commands=commands)
+
+    def exchange(self, step: Step, exchange: Exchange) -> Answer:
+        """Take a step, and what it means to the others. If it offers very many requests, most of
+        them go ahead: a page that is fetched again offers what is known then."""
+        with self._run.calling:
+            ahead, offers = _divided(exchange.offers)
+            known = sum(self._call(_Noted(), offers=part).known for part in ahead)
+            commands = self._begun(step)
+            answer = self._call(
+                self._noted(exchange), step.marks, offers, exchange, MOST_DRAWN, commands
+            )
+            answer.known += known
+            return answer
+
+    def adopt(self) -> int:
+        """Put what other shards hold into the pool, of those that nobody runs any more."""
+        with self._run.calling:
+            self._run.check()
+            return sum(
+                self._beside(shard).give_away() for shard in self._shared.forsaken(ADOPT_S)
+            )
+
+    def give_away(self) -> int:
+        """Take this shard over, if nobody has run it for long, and put all it holds into the pool.
+        Returns how many requests that were."""
+        try:
+            if not self._shared.take_over(ADOPT_S):
+                return 0
+            found = self._begin()
+            given = self._put_into_pool(is_dead=True)
+            self.close(found.is_clean)
+        except StaleRun:  # its next run has begun meanwhile
+            return 0
+        log.info("another shard does what this one held", place=self.place, requests=given)
+        return given
+
+    def clear(self) -> None:
+        """Forget this shard, and end the run: what it held is in the pool. The head forgets all."""
+        with self._run.calling:
+            if self._shared.shard:
+                self._put_into_pool(is_dead=False)
+                super().clear()
+                return
+            self._supervisor.stop()
+            self._shared.clear_all()
+
+    # -- reading -----------------------------------------------------------------------------------
+
+    def _read_all(self) -> Found:
+        found = super()._read_all()
+        if not (self._shared.shard or self._shared.is_shared()):
+            self._share()
+        return found
+
+    def _seen(self, count: int) -> LoggedSeen:
+        self._known = count
+        return LoggedSeen()
+
+    def _share(self) -> None:
+        """Begin to share the task. What a run alone knew, all know from now on."""
+        self._shared.clear_shared()
+        for entry in self._entries("seen", self._marks):
+            self._shared.know(array("q", entry))
+        self._marks = self._known = 0
+        commands = Commands()
+        commands.add("DEL", "seen")
+        commands.add("HSET", "run", "marks", 0, "known", 0)
+        self._shared.share(self._about, len(self._requests), commands.words())
+
+    # -- writing -----------------------------------------------------------------------------------
+
+    def _note_known(self, marks: array[int], ahead: Commands) -> None:
+        """Nothing: all shards know them together."""
+
+    def _noted(self, exchange: Exchange) -> _Noted:
+        counts = exchange.counts
+        return _Noted(
+            1,
+            max(exchange.left, len(self._requests)),
+            exchange.sites,
+            exchange.wants,
+            int(exchange.has_read_start),
+            counts.pages,
+            counts.items,
+            counts.failures,
+            repr(counts.seconds),
+        )
+
+    def _call(
+        self,
+        noted: _Noted,
+        marks: Sequence[int] = (),
+        offers: Sequence[Offer] = (),
+        exchange: Exchange = Exchange(),
+        most: int = 0,
+        commands: Sequence[Any] = (),
+    ) -> Answer:
+        """Call the function for an exchange. It draws so many requests at most."""
+        run, tells = self._shared, exchange.tells
+        head = (run.shard, self._about, most, exchange.taken, *astuple(noted))
+        counts = (len(tells), len(marks), len(exchange.let_go), len(offers))
+        words = [*head, *counts]
+        words += [part for pair in tells.items() for part in pair]
+        words += map(_signed, marks)
+        words += exchange.let_go
+        now_s = run.now_s()
+        for each in offers:
+            words += (_signed(each.mark), each.site, each.priority, _entry(each, now_s))
+        figures, told, drawn = run.exchange([*words, *commands])
+        return _answer(figures, told, [_offer(entry, run.now_s()) for entry in drawn])
+
+    def _put_into_pool(self, is_dead: bool) -> int:
+        """Give all requests back, and let go of all sites."""
+        drawn, given = self._let_go_of_sites(), 0
+        while drawn:
+            given += len(drawn)
+            drawn = self._moved(drawn, taken=len(drawn))
+        held = self._requests.all()
+        while part := list(islice(held, MOVED_AT_ONCE)):
+            given += len(part)
+            offers = [Offer(0, each.site, each.priority, each.record, each.wait_s) for each in part]
+            self._moved(offers, [each.id for each in part])
+        self._call(_Noted(2 if is_dead else 0, len(self._requests), 0, 0))
+        return given
+
+    def _let_go_of_sites(self) -> Sequence[Offer]:
+        """Let go of all sites. Returns requests that were drawn, and that nobody has taken."""
+        sites, drawn = iter(list(self._shared.served_sites())), Sequence[Offer]
+        while part := list(islice(sites, LET_GO_AT_ONCE)):
+            self._call(_Noted(0), exchange=Exchange(let_go=part))
+        return self._call(_Noted(0), most=MOST_DRAWN).drawn
+
+    def _moved(
+        self, offers: Sequence[Offer], ended: Sequence[int] = (), taken: int = 0
+    ) -> Sequence[Offer]:
+        """Give some requests back. Returns some of those that were drawn."""
+        commands = self._begun(Step(ended=ended, sent=self._sent))
+        offers = [each._replace(mark=0) for each in offers]
+        noted = _Noted(0, len(self._requests), 0, 0)
+        exchange = Exchange(taken=taken)
+        return self._call(noted, (), offers, exchange, MOST_DRAWN, commands).drawn
+
+
+def _divided(offers: Sequence[Offer]) -> tuple[Iterator[Sequence[Offer]], Sequence[Offer]]:
+    """What goes ahead of a step in parts, and what goes with it. What is wanted in any case would
+    be there twice if the step does not come."""
+    if len(offers) <= MOST_OFFERS:
+        return iter(()), offers
+    ahead = [each for each in offers if each.mark]
+    return _parts(ahead), [each for each in offers if not each.mark]
+
+
+def _parts(offers: Sequence[Offer]) -> Iterator[Sequence[Offer]]:
+    part, size = list[Offer](), 0
+    for each in offers:
+        part.append(each)
+        size += len(each.record)
+        if len(part) == MOST_OFFERS or size >= redis_store.PART_BYTES:
+            yield part
+            part, size = [], 0
+    yield part
+
+
+def _signed(mark: int) -> int:
+    """A mark as Redis packs it: a number with a sign."""
+    return mark - (1 << 64) if mark >> 63 else mark
+
+
+def _entry(offer: Offer, now_s: float) -> bytes:
+    """A request as it lies in Redis, without its site and its priority."""
+    head = _MARK.pack(offer.wait_s > 0, offer.mark)
+    if offer.wait_s > 0:
+        head += _TIMES.pack(now_s + offer.wait_s, offer.wait_s)
+    return head + offer.record
+
+
+def _offer(drawn: bytes, now_s: float) -> Offer:
+    """A request that was drawn."""
+    priority, site, entry = drawn.split(b"\t", 2)
+    waits, mark = _MARK.unpack_from(entry)
+    at, wait_s = _MARK.size, 0.0
+    if waits:
+        wait_s = max(0.0, left_s(*_TIMES.unpack_from(entry, at), now_s))
+        at += _TIMES.size
+    return Offer(mark, site.decode(), int(priority), entry[at:], wait_s)
+
+
+def _answer(figures: Sequence[bytes], texts: Sequence[bytes], drawn: Sequence[Offer]) -> Answer:
+    known, spare, left, is_over, *counts = figures
+    pages, items, failures = map(int, counts[:3])
+    told = [text.decode() for text in texts]
+    return Answer(
+        drawn,
+        int(known),
+        int(spare),
+        Counts(pages, items, failures, float(counts[3])),
+        int(left),
+        is_over == b"1",
+        dict(zip(told[::2], told[1::2], strict=True)),
+    )
