@@ -1,32 +1,68 @@
 """What every store for the shards of one task keeps: each request is with one shard, and once."""
 
 from array import array
+from uuid import uuid4
 
 import pytest
 
 from crawler.clock import ManualClock
 from crawler.engine.frontier.memory_shared_store import MemoryTask
+from crawler.engine.frontier.redis_run import keys_of
+from crawler.engine.frontier.redis_server import Access, RedisServer
+from crawler.engine.frontier.redis_shared_store import RedisSharedStore
 from crawler.engine.frontier.shared_store import ADOPT_S, Exchange, Offer
 from crawler.engine.frontier.store import StaleRun, Step, Waiting
 from crawler.model.records import Counts
+from crawler.settings.redis_url import parsed
 
 
 class InMemory:
-    def __init__(self, clock):
-        self._task = MemoryTask(clock)
+    def __init__(self):
+        self._clock = ManualClock()
+        self._task = MemoryTask(self._clock)
 
     def shard(self, number):
         return self._task.shard(number)
 
+    def wait(self, seconds):
+        """Let time pass in which no run says anything."""
+        self._clock.advance(seconds)
 
-@pytest.fixture
-def clock():
-    return ManualClock()
+
+class InRedis:
+    """Its clock cannot be moved, so what it has noted becomes older."""
+
+    def __init__(self, url):
+        self.server = RedisServer(Access(parsed(url)))
+        self._name, self._clock = uuid4().hex, ManualClock()
+        self._shards = {}
+
+    def shard(self, number):
+        now_s = self._clock.monotonic
+        if number not in self._shards:
+            store = RedisSharedStore(self.server, self._name, number, "it", now_s, self._clock)
+            self._shards[number] = store
+        return self._shards[number]
+
+    def wait(self, seconds):
+        self._clock.advance(seconds)
+        for number, shard in self._shards.items():
+            shard._supervisor.stop()
+            keys = keys_of(self._name, number)
+            self.server.ask("DEL", keys["hold"])
+            self.server.ask("HINCRBYFLOAT", keys["run"], "used_s", -seconds)
 
 
-@pytest.fixture
-def place(clock):
-    return InMemory(clock)
+@pytest.fixture(params=["memory", "redis"])
+def place(request):
+    if request.param == "memory":
+        yield InMemory()
+        return
+    made = InRedis(request.getfixturevalue("shared_redis").url)
+    yield made
+    for shard in made._shards.values():
+        shard._supervisor.stop()
+    made.server.close()
 
 
 def opened(place, *numbers):
@@ -184,21 +220,21 @@ def test_a_text_that_is_told_first_stays(place):
     assert ask(a, tells={"home": "other", "end": "x"}).told == {"home": "h", "end": "x"}
 
 
-def test_a_pause_goes_on_where_a_request_lies(place, clock):
+def test_a_pause_goes_on_where_a_request_lies(place):
     a, b = opened(place, 0, 1)
     ask(a, offers=[offer(1, wait_s=10.0)])
-    clock.advance(4.0)
+    place.wait(4.0)
     [drawn] = ask(b, wants=1).drawn
     assert drawn.wait_s == pytest.approx(6.0)
 
 
-def test_what_a_shard_without_a_run_holds_goes_to_the_others(place, clock):
+def test_what_a_shard_without_a_run_holds_goes_to_the_others(place):
     a, b = opened(place, 0, 1)
     ask(a, offers=[offer(1), offer(2)], wants=1, has_read_start=True)
     held(a, 1, left=1, has_read_start=True, counts=Counts(5, 5, 0, 1.0))
-    clock.advance(ADOPT_S - 1)
+    place.wait(ADOPT_S - 1)
     assert b.adopt() == 0
-    clock.advance(2)
+    place.wait(2)
     assert b.adopt() == 2
     answer = ask(b, wants=1)
     assert (sorted(told(answer)), answer.left) == ([1, 2], 2)
@@ -210,13 +246,13 @@ def test_what_a_shard_without_a_run_holds_goes_to_the_others(place, clock):
     assert ask(b, Step(ended=[1, 2])).is_over
 
 
-def test_a_shard_that_was_given_up_may_run_again(place, clock):
+def test_a_shard_that_was_given_up_may_run_again(place):
     a, b = opened(place, 0, 1)
     a.close()
     assert a.open(5).epoch == 5
     ask(a, offers=[offer(1)], wants=1)
     a.close()
-    clock.advance(ADOPT_S + 1)
+    place.wait(ADOPT_S + 1)
     assert b.adopt() == 1
     assert a.open(6).waiting == 0
     assert told(ask(a, wants=1)) == [1]

@@ -41,8 +41,8 @@ local function fault(keys, epoch, token, taken)
   return nil, number
 end
 
--- Carries commands out, from a place of the arguments on. Each is its name, the place of its key, how
--- many arguments it has, and these.
+-- Carries commands out, from a place of the arguments on. Each is its name, the place of its key,
+-- how many arguments it has, and these.
 local function carry_out(keys, args, at)
   while at <= #args do
     local count = tonumber(args[at + 2])

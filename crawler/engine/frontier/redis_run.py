@@ -195,8 +195,8 @@ class RedisRun:
             self.fault = error
             raise
         self._set_clock(values[0])
-        told: Sequence[Any] = values[1:]
-        return told
+        answer: Sequence[Any] = values[1:]
+        return answer
 
     def _lost(self) -> StoreLost:
         return StoreLost(

@@ -8,7 +8,7 @@ when the first store asks, because most crawls keep nothing in Redis.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -261,6 +261,13 @@ class RedisServer:
         if isinstance(error, exceptions.RedisError):
             return StoreFailed(f"{self.place}: {error}; see docs/crawling-on.md")
         return error
+
+
+def pairs(flat: Any) -> Iterator[tuple[bytes, bytes]]:
+    """The fields of a hash and their values, as an answer has them."""
+    if isinstance(flat, dict):  # the library makes one of some answers
+        return iter(flat.items())
+    return zip(flat[::2], flat[1::2], strict=True)
 
 
 def _imported() -> bool:

@@ -5,17 +5,17 @@ site or the number. Besides what each shard has as a run of its own (`redis_func
 lie there:
 
 - `shared`, a hash: `about` (what the task is about), `buckets` and `known` (of the URLs that are
-  known), `moving` (how many requests no shard holds), `ranked` (whether any has a priority), `over`,
-  `s:<shard>` (what a shard has told last), `t:<name>` (texts for all).
-- `known:<number>`, sets of marks. Their number grows by linear hashing (Litwin 1980): when they hold
-  more than `MEAN` each on average, one of them is divided. A set of at most 512 numbers is an array
-  for Redis; the largest here has about twice `MEAN`.
+  known), `moving` (how many requests no shard holds), `ranked` (whether any has a priority),
+  `over`, `s:<shard>` (what a shard has told last), `t:<name>` (texts for all).
+- `known:<number>`, sets of marks. Their number grows by linear hashing (Litwin 1980): when they
+  hold more than `MEAN` each on average, one of them is divided. A set of at most 512 numbers is an
+  array for Redis; the largest here has about twice `MEAN`.
 - `site:<site>`, a list: the requests of a site that no shard has drawn; those that have a priority
-  lie in `site:<site>\\t<priority>`, and `ranks:<site>` tells which there are.
+  lie in `site:<site>\t<priority>`, and `ranks:<site>` tells which there are.
 - `owners`, a hash: the shard that serves a site.
 - `pool`, and `line:<shard>`, lists: the sites that no shard serves, or that one serves, of which
-  requests lie there. A site may be in a line in which it has nothing to do; who finds it there drops
-  it.
+  requests lie there. A site may be in a line in which it has nothing to do; who finds it there
+  drops it.
 - `drawn:<shard>`, a list: what a shard has drawn, until a step says that the shard holds it.
 """
 
@@ -23,24 +23,28 @@ from __future__ import annotations
 
 from crawler.engine.frontier.redis_functions import RUNS, Library
 
-MOST_DRAWN = 256
+DRAWN_AT_ONCE = 256
 """The requests in one answer, at most."""
 MOST_BYTES = 262_144
 """With so many bytes, an answer takes no more."""
 AT_ONCE = 32
 """So many requests of a site are drawn before the next site has its turn."""
 MEAN = 200
-"""The marks in a set on average, at most. The largest has twice as many, and some more by chance."""
+"""The marks in a set on average, at most. The largest has twice as many, and a few by chance."""
 LIVE_S = 5.0
 """A shard that has told nothing for so long is not reckoned with when sites are given out."""
 MOST_SPARE = 64
 """So many sites are given back at once, at most."""
 
-_CODE = f"""{RUNS}
+_CODE = (
+    f"""{RUNS}
 local SHARED, MEAN, AT_ONCE, MOST_BYTES = 9, {MEAN}, {AT_ONCE}, {MOST_BYTES}
 local MOST_LOOKS, LIVE_S, MOST_SPARE = 1024, {LIVE_S}, {MOST_SPARE}
-""" + """
-local NOTED = {'live', 'left', 'sites', 'wants', 'start', 'pages', 'items', 'failures', 'seconds', 'at'}
+"""
+    + """
+local NOTED = {
+  'live', 'left', 'sites', 'wants', 'start', 'pages', 'items', 'failures', 'seconds', 'at'
+}
 
 local function split_text(text)
   local parts = {}
@@ -251,20 +255,22 @@ local function share_of(task, shard, at)
   return math.max(0, math.min(wants, there))
 end
 
--- How many sites a shard is to give back, because another one wants some and the pool is empty.
+-- How many sites a shard is to give back, because others want some and the pool is empty: what it
+-- has beyond a fair share, if that is much.
 local function spare_of(task, shard, at)
-  local mine, live, sites, is_wanted = task.notes[shard], 0, 0, false
+  local mine, live, sites = tonumber(task.notes[shard].sites), 0, 0
+  for _, note in pairs(task.notes) do
+    if is_live(note, at) then live, sites = live + 1, sites + note.sites end
+  end
+  local fair, wanted = math.ceil(sites / live), 0
+  if mine <= 1.25 * sites / live then return 0 end
   for other, note in pairs(task.notes) do
-    if is_live(note, at) then
-      live, sites = live + 1, sites + note.sites
-      is_wanted = is_wanted or other ~= shard and tonumber(note.wants) > 0
+    if other ~= shard and is_live(note, at) and tonumber(note.sites) < fair then
+      wanted = wanted + note.wants
     end
   end
-  if not is_wanted or redis.call('EXISTS', task.prefix .. 'pool') == 1 then return 0 end
-  local mean = sites / live
-  local excess = mine.sites - mean
-  if excess < 1 or excess <= mean / 4 then return 0 end
-  return math.min(MOST_SPARE, math.max(1, math.floor(excess / 2)))
+  if wanted == 0 or redis.call('EXISTS', task.prefix .. 'pool') == 1 then return 0 end
+  return math.min(MOST_SPARE, wanted, mine - fair)
 end
 
 -- How many requests have no end.
@@ -375,7 +381,9 @@ local function exchange(keys, args)
     end
     note_end(task)
     local count = math.min(most, redis.call('LLEN', drawn) - told)
-    if most > count then count = count + draw(task, shard, most - count, share_of(task, shard, time)) end
+    if most > count then
+      count = count + draw(task, shard, most - count, share_of(task, shard, time))
+    end
     told = told + count
     local others = others_of(task, shard)
     figures = {
@@ -515,6 +523,7 @@ local function sweep(keys, args)
   return {'DONE', now(), 0}
 end
 """
+)
 _NAMES = (
     *("exchange", "know", "share", "forsaken", "take_over"),
     *("disband", "remove_all", "sweep"),

@@ -9,7 +9,7 @@ from uuid import uuid4
 from crawler.clock import Clock
 from crawler.engine.frontier import redis_shared_functions as functions
 from crawler.engine.frontier.redis_run import HOLD_S, RedisRun, in_ms, keys_of, prefix_of
-from crawler.engine.frontier.redis_server import RedisServer
+from crawler.engine.frontier.redis_server import RedisServer, pairs
 
 SWEPT_AT_ONCE = 1000
 """So many keys are removed in one call."""
@@ -93,7 +93,7 @@ class SharedRun(RedisRun):
         cursor = b"0"
         while True:
             cursor, found = self.server.ask("HSCAN", f"{prefix_of(self.name)}owners", cursor)
-            for site, shard in zip(found[::2], found[1::2], strict=True):
+            for site, shard in pairs(found):
                 if int(shard) == self.shard:
                     yield site.decode()
             if int(cursor) == 0:

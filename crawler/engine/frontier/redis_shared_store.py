@@ -13,7 +13,8 @@ from __future__ import annotations
 import struct
 from array import array
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -21,7 +22,7 @@ from crawler.clock import Clock
 from crawler.engine.frontier import redis_store
 from crawler.engine.frontier.redis_commands import Commands
 from crawler.engine.frontier.redis_server import RedisServer
-from crawler.engine.frontier.redis_shared_functions import MOST_DRAWN
+from crawler.engine.frontier.redis_shared_functions import DRAWN_AT_ONCE
 from crawler.engine.frontier.redis_shared_run import SharedRun
 from crawler.engine.frontier.redis_store import RedisStore
 from crawler.engine.frontier.seen import LoggedSeen
@@ -57,6 +58,9 @@ class _Noted:
     seconds: str = ""
 
 
+_NOTHING = Exchange()
+
+
 class RedisSharedStore(RedisStore):
     """Keeps the state of one shard in Redis, beside the others."""
 
@@ -69,12 +73,14 @@ class RedisSharedStore(RedisStore):
         now_s: Callable[[], float] | None = None,
         clock: Clock | None = None,
     ) -> None:
-        """`name` tells the task from others; shard 0 is its head. `about` says what the task is
+        """`name` tells the task from others, and shard 0 is its head. `about` says what the task is
         about: a shard takes part only in a task whose head says the same."""
         self._shared = SharedRun(server, name, shard, now_s, clock)
         super().__init__(server, name, run=self._shared)
         self._about = about
-        self._beside = lambda other: RedisSharedStore(server, name, other, about, now_s, clock)
+        self._beside = partial(
+            RedisSharedStore, server, name, about=about, now_s=now_s, clock=clock
+        )
 
     def write(self, step: Step) -> None:
         """Take a step."""
@@ -88,20 +94,16 @@ class RedisSharedStore(RedisStore):
         with self._run.calling:
             ahead, offers = _divided(exchange.offers)
             known = sum(self._call(_Noted(), offers=part).known for part in ahead)
-            commands = self._begun(step)
-            answer = self._call(
-                self._noted(exchange), step.marks, offers, exchange, MOST_DRAWN, commands
-            )
-            answer.known += known
-            return answer
+            commands, noted = self._begun(step), self._noted(exchange)
+            answer = self._call(noted, step.marks, offers, exchange, DRAWN_AT_ONCE, commands)
+            return replace(answer, known=answer.known + known)
 
     def adopt(self) -> int:
         """Put what other shards hold into the pool, of those that nobody runs any more."""
         with self._run.calling:
             self._run.check()
-            return sum(
-                self._beside(shard).give_away() for shard in self._shared.forsaken(ADOPT_S)
-            )
+            left = self._shared.forsaken(ADOPT_S)
+            return sum(self._beside(shard).give_away() for shard in left)
 
     def give_away(self) -> int:
         """Take this shard over, if nobody has run it for long, and put all it holds into the pool.
@@ -109,9 +111,12 @@ class RedisSharedStore(RedisStore):
         try:
             if not self._shared.take_over(ADOPT_S):
                 return 0
-            found = self._begin()
-            given = self._put_into_pool(is_dead=True)
-            self.close(found.is_clean)
+            was_clean, is_whole = self._begin().is_clean, False
+            try:
+                given = self._put_into_pool(is_dead=True)
+                is_whole = True
+            finally:
+                self.close(was_clean and is_whole)
         except StaleRun:  # its next run has begun meanwhile
             return 0
         log.info("another shard does what this one held", place=self.place, requests=given)
@@ -174,7 +179,7 @@ class RedisSharedStore(RedisStore):
         noted: _Noted,
         marks: Sequence[int] = (),
         offers: Sequence[Offer] = (),
-        exchange: Exchange = Exchange(),
+        exchange: Exchange = _NOTHING,
         most: int = 0,
         commands: Sequence[Any] = (),
     ) -> Answer:
@@ -208,10 +213,10 @@ class RedisSharedStore(RedisStore):
 
     def _let_go_of_sites(self) -> Sequence[Offer]:
         """Let go of all sites. Returns requests that were drawn, and that nobody has taken."""
-        sites, drawn = iter(list(self._shared.served_sites())), Sequence[Offer]
+        sites = iter(list(self._shared.served_sites()))
         while part := list(islice(sites, LET_GO_AT_ONCE)):
             self._call(_Noted(0), exchange=Exchange(let_go=part))
-        return self._call(_Noted(0), most=MOST_DRAWN).drawn
+        return self._call(_Noted(0), most=DRAWN_AT_ONCE).drawn
 
     def _moved(
         self, offers: Sequence[Offer], ended: Sequence[int] = (), taken: int = 0
@@ -221,7 +226,7 @@ class RedisSharedStore(RedisStore):
         offers = [each._replace(mark=0) for each in offers]
         noted = _Noted(0, len(self._requests), 0, 0)
         exchange = Exchange(taken=taken)
-        return self._call(noted, (), offers, exchange, MOST_DRAWN, commands).drawn
+        return self._call(noted, (), offers, exchange, DRAWN_AT_ONCE, commands).drawn
 
 
 def _divided(offers: Sequence[Offer]) -> tuple[Iterator[Sequence[Offer]], Sequence[Offer]]:
@@ -263,7 +268,8 @@ def _offer(drawn: bytes, now_s: float) -> Offer:
     waits, mark = _MARK.unpack_from(entry)
     at, wait_s = _MARK.size, 0.0
     if waits:
-        wait_s = max(0.0, left_s(*_TIMES.unpack_from(entry, at), now_s))
+        until_s, asked_s = _TIMES.unpack_from(entry, at)
+        wait_s = max(0.0, left_s(until_s, asked_s, now_s))
         at += _TIMES.size
     return Offer(mark, site.decode(), int(priority), entry[at:], wait_s)
 

@@ -26,7 +26,7 @@ from crawler.clock import Clock, give_turn
 from crawler.engine.frontier.redis_commands import Commands
 from crawler.engine.frontier.redis_requests import RedisRequests
 from crawler.engine.frontier.redis_run import RedisRun
-from crawler.engine.frontier.redis_server import NotYet, RedisServer
+from crawler.engine.frontier.redis_server import NotYet, RedisServer, pairs
 from crawler.engine.frontier.sealed import BrokenSeal
 from crawler.engine.frontier.seen import LoggedSeen
 from crawler.engine.frontier.store import Found, Rest, Step, StoreFailed, Waiting, left_s
@@ -154,7 +154,7 @@ class RedisStore:
         return found
 
     def _read_all(self) -> Found:
-        values = dict(_pairs(self._run.ask("HGETALL", "run")))
+        values = dict(pairs(self._run.ask("HGETALL", "run")))
         self._run.number = int(values[b"number"])
         self._marks, self._starts = (int(values.get(n, 0)) for n in (b"marks", b"starts"))
         self._asked = array("Q")
@@ -222,7 +222,7 @@ class RedisStore:
         found, cursor = dict[bytes, bytes](), b"0"
         while True:
             cursor, fields = self._run.ask("HSCAN", name, cursor, "COUNT", SCANNED_AT_ONCE)
-            found.update(_pairs(fields))
+            found.update(pairs(fields))
             if int(cursor) == 0:
                 return iter(found.items())
             give_turn()
@@ -335,9 +335,3 @@ def _append(commands: Commands, name: str, numbers: array[int]) -> int:
 
 def _flat(values: Mapping[str, Any]) -> list[Any]:
     return [part for pair in values.items() for part in pair]
-
-
-def _pairs(flat: Any) -> Iterator[tuple[bytes, bytes]]:
-    if isinstance(flat, dict):  # the library makes one of some answers
-        return iter(flat.items())
-    return zip(flat[::2], flat[1::2], strict=True)

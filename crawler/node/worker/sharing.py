@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from uuid import uuid4
 
 from crawler.clock import Clock
-from crawler.engine.frontier import redis_functions
-from crawler.engine.frontier.redis_server import Access, RedisServer
+from crawler.engine.frontier.redis_server import LIBRARIES, Access, RedisServer
 from crawler.engine.frontier.redis_states import RedisStates
 from crawler.engine.politeness import redis_host_register
 from crawler.engine.politeness.robots_shelf import RedisRobotsShelf
