@@ -5,7 +5,6 @@ from collections import Counter
 import gevent
 import pytest
 
-from crawler import Request, Spider
 from crawler.clock import ManualClock, settle
 from crawler.engine.crawl import checkpoints
 from crawler.engine.crawl.crawl import Crawl
@@ -100,9 +99,7 @@ class World:
         return self
 
     def items(self):
-        return Counter(
-            (item["page"], item["part"]) for shard in self.shards for item in shard.file
-        )
+        return Counter((item["page"], item["part"]) for shard in self.shards for item in shard.file)
 
     def urls(self):
         return [url for shard in self.shards for url in shard.urls()]
@@ -130,9 +127,9 @@ def test_shards_fetch_each_page_once_and_count_together_what_one_crawl_counts(sh
     assert all(each.pending == 0 for each in statistics)
     alone = World(1).begin().finish().shards[0].crawl.statistics
     assert sum(each.discovered for each in statistics) == alone.discovered
-    assert sum(each.filtered.get("duplicate", 0) for each in statistics) == alone.filtered[
-        "duplicate"
-    ]
+    assert (
+        sum(each.filtered.get("duplicate", 0) for each in statistics) == alone.filtered["duplicate"]
+    )
 
 
 def test_shards_share_the_sites():
