@@ -12,7 +12,14 @@ from typing import Any
 
 from crawler.api.service import NodeLoad, Page
 from crawler.model.constraints import NONE
-from crawler.model.policy import Explanation, Fault, PluginView, SchedulerView, WorkerVerdict
+from crawler.model.policy import (
+    Explanation,
+    Fault,
+    PluginView,
+    SchedulerView,
+    ShardStanding,
+    WorkerVerdict,
+)
 from crawler.model.records import Counts, Leader, Resource, Spec, WorkerLoad
 
 Fields = Mapping[str, Any]
@@ -134,6 +141,7 @@ def of_explanation(found: Explanation) -> Fields:
         "chosen": judgement.chosen,
         "workers": [_of_verdict(verdict) for verdict in judgement.workers],
         "faults": [_of_fault(fault) for fault in judgement.faults],
+        "shards": [_of_shard(shard) for shard in found.shards],
     }
 
 
@@ -149,6 +157,16 @@ def _of_plugin(plugin: PluginView) -> Fields:
         "failures": plugin.failures,
         "seconds": plugin.seconds,
         "slow": plugin.slow,
+    }
+
+
+def _of_shard(shard: ShardStanding) -> Fields:
+    return {
+        "name": shard.name,
+        "state": shard.state,
+        "reason": shard.reason,
+        "assigned_node": shard.assigned_node,
+        "waits_for": shard.waits_for,
     }
 
 

@@ -12,13 +12,20 @@ from crawler.api.rpc.client import Client
 from crawler.api.service import NodeLoad
 from crawler.cli.base import commands, show_table
 from crawler.cli.master import CALL, MASTER, connected
-from crawler.errors import CrawlerError, Retryable
 from crawler.model.constraints import NONE
-from crawler.model.policy import LAST, STRATEGY, Explanation, Fault, Score, WorkerVerdict
+from crawler.model.policy import (
+    LAST,
+    STRATEGY,
+    Explanation,
+    Fault,
+    Score,
+    ShardStanding,
+    WorkerVerdict,
+)
 from crawler.model.records import MAX_PAGE, Query, Resource, State
 from crawler.plural import counted
 from crawler.schemas import constraint_json
-from crawler.terminal import report, tables
+from crawler.terminal import tables
 
 _ABOUT = ("USED", "LABELS", "TAINTS", "STATE")
 """Columns about a worker that may be empty."""
@@ -41,10 +48,14 @@ def nodes(master: str) -> None:
     type=click.Choice([state.value for state in State]),
     help="Show only tasks in this state.",
 )
-def tasks(master: str, state: str | None) -> None:
+@click.option(
+    "--shards", is_flag=True, help="Show each shard of a task on several workers by itself."
+)
+def tasks(master: str, state: str | None, shards: bool) -> None:
     """List the tasks."""
     with connected(master) as client:
-        rows = [_task_row(each) for each in all_tasks(client, State(state) if state else None)]
+        found = all_tasks(client, State(state) if state else None, shards)
+        rows = [_task_row(each, shards) for each in found]
     show_table(("TASK", "STATE", "WORKER", "PRIORITY", "PAGES", "ITEMS", "REASON"), rows)
 
 
@@ -61,31 +72,6 @@ def task(master: str, name: str) -> None:
 
 @commands.command()
 @MASTER
-@click.argument("name", metavar="TASK")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def stats(master: str, name: str, as_json: bool) -> None:
-    """Show the statistics of the crawl of TASK, live or at its end, as its worker has them."""
-    from crawler.api.rpc.worker import CrawlsClient
-
-    with connected(master, name) as client:
-        owner = client.get(name, CALL).owner
-    if owner is None:
-        raise CrawlerError(f"{name} has no worker yet; crawler explain {name} says why")
-    worker = CrawlsClient(owner.address)
-    try:
-        found = worker.statistics(name, CALL)
-    except Retryable as error:
-        raise CrawlerError(
-            f"worker {owner.node_id} does not give its statistics: {error}"
-        ) from error
-    finally:
-        worker.close()
-    lines = [json.dumps(found.to_json())] if as_json else report.summary(found)
-    click.echo("\n".join(lines))
-
-
-@commands.command()
-@MASTER
 @click.argument("task")
 def explain(master: str, task: str) -> None:
     """Show why TASK is on its worker, or waits: what each plugin says of each worker now."""
@@ -94,6 +80,8 @@ def explain(master: str, task: str) -> None:
     click.echo(_standing(found))
     if found.waits_for:
         click.echo(f"it waits for {found.waits_for}")
+    for shard in found.shards:
+        click.echo(_shard_standing(shard))
     chosen = found.judgement.chosen or "no worker would get it"
     click.echo(f"if it were placed now, by {found.judgement.strategy}: {chosen}")
     for fault in found.judgement.faults:
@@ -116,21 +104,29 @@ def _node_row(load: NodeLoad) -> tuple[object, ...]:
     return node.id, load.role, node.address, *counts, tables.pairs(used), labels, taints, state
 
 
-def all_tasks(client: Client, state: State | None) -> Iterator[Resource]:
-    """Yield all tasks, or those in that state, sorted by name. Raises CrawlerError."""
+def all_tasks(client: Client, state: State | None, shards: bool = False) -> Iterator[Resource]:
+    """Yield all tasks, or those in that state, sorted by name; on demand their shards too. Raises
+    CrawlerError."""
     token = ""
     while True:
-        page = client.list(Query(MAX_PAGE, token, state), CALL)
+        page = client.list(Query(MAX_PAGE, token, state, shards), CALL)
         yield from page.resources
         token = page.next_token
         if not token:
             return
 
 
-def _task_row(found: Resource) -> tuple[object, ...]:
+def _task_row(found: Resource, shards: bool) -> tuple[object, ...]:
     owner = found.owner.node_id if found.owner else ""
+    if found.spec.workers > 1 and not shards:
+        owner = _running(found)
     counts = (found.counts.pages, found.counts.items)
     return found.name, found.state.value, owner, found.spec.priority, *counts, found.reason
+
+
+def _running(found: Resource) -> str:
+    """Return on how many workers a task runs now."""
+    return f"{found.running} of {found.spec.workers} run"
 
 
 def task_lines(found: Resource) -> Iterator[str]:
@@ -143,6 +139,8 @@ def task_lines(found: Resource) -> Iterator[str]:
         "state": found.state.value,
         "reason": found.reason,
         "worker": str(found.owner or ""),
+        "workers": _running(found) if found.spec.workers > 1 else "",
+        "shard": f"{found.spec.shard} of {found.spec.shard_of}" if found.spec.shard else "",
         "epoch": str(found.epoch),
         "spider": spec.spider_name,
         "priority": str(spec.priority),
@@ -169,6 +167,13 @@ def _standing(found: Explanation) -> str:
     group = f", group {found.group}" if found.group else ""
     reason = f": {found.reason}" if found.reason else ""
     return f"{found.name} (priority {found.priority}{group}) is {found.state}{where}{reason}"
+
+
+def _shard_standing(shard: ShardStanding) -> str:
+    where = f" on {shard.assigned_node}" if shard.assigned_node else ""
+    reason = f": {shard.reason}" if shard.reason else ""
+    waits = f"; it waits for {shard.waits_for}" if shard.waits_for else ""
+    return f"{shard.name} is {shard.state}{where}{reason}{waits}"
 
 
 def _skipped(fault: Fault) -> str:

@@ -85,7 +85,7 @@ INDEX: Mapping[str, Source] = {
     ),
     "site": Source("local", patch, "Serve the demo site alone, until Ctrl-C."),
     "stats": Source(
-        "cluster",
+        "stats",
         quiet_grpc,
         "Show the statistics of the crawl of TASK, live or at its end, as its worker has them.",
     ),

@@ -18,7 +18,7 @@ from crawler.plural import counted
 from crawler.schemas import constraint_json, task_schemas
 from crawler.settings import live
 
-FIELDS = ("spider", "priority", "retries", "labels", "parameters", "constraints")
+FIELDS = ("spider", "priority", "retries", "workers", "labels", "parameters", "constraints")
 MAPS = ("labels", "parameters", "constraints")
 """Fields whose parts may be named, as labels.site or parameters.settings.delay_s."""
 
@@ -35,7 +35,7 @@ else text."""
     "wanted",
     metavar="FIELD=VALUE",
     multiple=True,
-    help="Set a field, such as priority=5, labels.site=shop, "
+    help="Set a field, such as priority=5, workers=4, labels.site=shop, "
     "parameters.settings.delay_s=1 or constraints.node=2.",
 )
 @click.option("--unset", metavar="FIELD", multiple=True, help="Reset a field to its default.")

@@ -159,6 +159,18 @@ class Judgement:
 
 
 @dataclass(frozen=True, slots=True)
+class ShardStanding:
+    """Where a shard of a task is, or why it waits."""
+
+    name: str
+    state: str
+    reason: str
+    assigned_node: str
+    """The id of its worker; empty if it has none."""
+    waits_for: str
+
+
+@dataclass(frozen=True, slots=True)
 class Explanation:
     """Why a task is where it is, or why it waits."""
 
@@ -174,3 +186,5 @@ class Explanation:
     """What has to happen before it is placed, in words; empty if it does not wait."""
     judgement: Judgement
     """The decision if it were placed now, without counting itself."""
+    shards: Sequence[ShardStanding] = ()
+    """Of a task on several workers: all its shards, beside the task itself."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, get_args, get_type_hints
 
 
@@ -78,6 +78,57 @@ class Statistics:
         hints = get_type_hints(cls)
         known = {name: value for name, value in data.items() if name in hints}
         return cls(**{name: _read(hints[name], value) for name, value in known.items()})
+
+
+SUMMED = (
+    *("pages_per_s", "discovered", "pages", "items", "items_dropped", "items_failed", "requests"),
+    *("repeated", "retries", "redirects", "from_cache", "bytes_received", "bytes_expanded"),
+    *("statuses", "failures", "filtered", "pending", "memory", "slow_callbacks"),
+)
+"""What the crawls of one task have together. The names are those of fields."""
+
+
+def together(parts: Sequence[Statistics]) -> Statistics:
+    """Return the statistics of the crawls of one task, the head first, as those of one crawl.
+
+    They run at the same time. Nobody can add up their latencies: the worst of each counts. The
+    task has ended when its head has.
+    """
+    head = parts[0]
+    if len(parts) == 1:
+        return head
+    sums = {name: _sum(getattr(part, name) for part in parts) for name in SUMMED}
+    return replace(
+        head,
+        began_ns=min((part.began_ns for part in parts if part.began_ns), default=0),
+        resumed=any(part.resumed for part in parts),
+        seconds=max(part.seconds for part in parts),
+        resting={
+            name: value
+            for name, value in {
+                "hosts": sum(part.resting.get("hosts", 0) for part in parts),
+                "longest_s": max(part.resting.get("longest_s", 0.0) for part in parts),
+            }.items()
+            if any(part.resting for part in parts)
+        },
+        latency_s=_worst(part.latency_s for part in parts),
+        **sums,
+    )
+
+
+def _sum(values: Iterable[Any]) -> Any:
+    """Return the sum of numbers, or of mappings by key."""
+    found = list(values)
+    if not isinstance(found[0], Mapping):
+        return sum(found)
+    keys = dict.fromkeys(key for each in found for key in each)
+    return {key: sum(each.get(key, 0) for each in found) for key in keys}
+
+
+def _worst(values: Iterable[Mapping[str, float]]) -> Mapping[str, float]:
+    found = list(values)
+    keys = dict.fromkeys(key for each in found for key in each)
+    return {key: max(each.get(key, 0.0) for each in found) for key in keys}
 
 
 def _read(hint: Any, value: Any) -> Any:

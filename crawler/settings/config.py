@@ -17,6 +17,7 @@ from typing import Any, get_type_hints
 
 from crawler.errors import ConfigError, InvalidArgument, shown
 from crawler.model.records import Spec
+from crawler.model.shards import is_like_shard
 from crawler.schemas.readers import Faulty
 from crawler.settings import yaml_text
 from crawler.settings.schema import from_text, meant_or_allowed, read
@@ -204,6 +205,11 @@ class _Loader:
             return
         for fault in task_parameters.faults(spec.parameters):
             self._fault(path, fault)
+        if is_like_shard(spec.name):
+            self._fault(
+                f"{path}.name",
+                f"{shown(spec.name)} given; names that end in ~ and a number are those of shards",
+            )
         if spec.name in seen:
             self._fault(f"{path}.name", f"{shown(spec.name)} given twice; names are unique")
         seen.add(spec.name)
@@ -227,6 +233,7 @@ class _Loader:
             )
         self._check_etcd(built["etcd"])
         self._check_frontier(built["frontier"])
+        self._check_shared(built["frontier"])
         self._check_prefixes(coordination)
         if coordination.master_service == coordination.worker_service:
             self._fault("coordination.master_service", "given for workers too; they must differ")
@@ -262,6 +269,16 @@ class _Loader:
                 self._fault(
                     f"frontier.{other}",
                     f"nothing given, but frontier.{name} is; set {variable('frontier', other)} too",
+                )
+
+    def _check_shared(self, frontier: FrontierSettings) -> None:
+        """Check that tasks on several workers have something that these share."""
+        for number, task in enumerate(self._tasks):
+            if task.workers > 1 and not frontier.url:
+                self._fault(
+                    f"tasks[{number}].workers",
+                    f"{task.workers} given, but frontier.url is empty; more than 1 is allowed with"
+                    " a Redis there",
                 )
 
     def _check_prefixes(self, names: CoordinationSettings) -> None:

@@ -114,7 +114,7 @@ CLI = (
         "options",
         "pages",
     ),
-    *("resuming", "runspider", "scheduler", "spiders", "update"),
+    *("resuming", "runspider", "scheduler", "spiders", "stats", "update"),
 )
 ETCD = [f"coordination/etcd/{part}.py" for part in ("store", "connection", "login", "watch")]
 

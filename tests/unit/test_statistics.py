@@ -1,9 +1,9 @@
 """The statistics of a crawl on their way from a worker to whoever asks."""
 
 import json
-from dataclasses import fields
+from dataclasses import fields, replace
 
-from crawler.model.statistics import Statistics
+from crawler.model.statistics import SUMMED, Statistics, together
 
 ALL = Statistics(
     task="fiction",
@@ -61,3 +61,34 @@ def test_counts_that_travelled_as_doubles_are_whole_again():
 def test_what_another_version_tells_besides_is_left_out():
     told = Statistics.from_json({"task": "a", "spider": "b", "colour": "red", "pages": 3.0})
     assert told == Statistics("a", "b", pages=3)
+
+
+def test_the_crawls_of_one_task_are_told_as_one():
+    head = replace(ALL, task="books", ended_ns=0, finish_reason="")
+    shard = Statistics(
+        "books~1",
+        "books",
+        began_ns=5,
+        seconds=9.0,
+        pages=6,
+        pages_per_s=1.75,
+        pending=2,
+        statuses={200: 1, 503: 2},
+        filtered={"trap": 3},
+        latency_s={"p50": 0.5, "p90": 1.0},
+    )
+    late = Statistics("books~2", "books")
+    told = together([head, shard, late])
+    assert (told.task, told.finish_reason, told.ended_ns) == ("books", "", 0)
+    assert (told.began_ns, told.seconds) == (5, 9.0)
+    assert (told.pages, told.pages_per_s, told.pending) == (10, 4.0, 20)
+    assert told.statuses == {200: 15, 404: 15, 503: 2}
+    assert told.filtered == {"seen": 17, "trap": 3}
+    assert told.latency_s == {"p50": 0.5, "p90": 1.0, "max": 3}
+    assert told.resting == ALL.resting
+    assert together([head]) == head
+
+
+def test_every_number_of_a_statistics_is_known_to_be_summed_or_not():
+    others = {"task", "spider", "began_ns", "ended_ns", "finish_reason", "resumed", "seconds"}
+    assert others | {"resting", "latency_s"} | set(SUMMED) == {each.name for each in fields(ALL)}

@@ -14,6 +14,7 @@ from crawler.model.policy import (
     PolicyChange,
     SchedulerView,
     Score,
+    ShardStanding,
     WorkerVerdict,
 )
 from crawler.proto import crawler_pb2 as pb
@@ -81,6 +82,10 @@ def explanation_from(message: pb.Explanation) -> Explanation:
     """Return an explanation from another master's message."""
     workers = [_verdict_from(verdict) for verdict in message.workers]
     faults = [Fault(each.plugin, each.hook, each.error, each.worker) for each in message.faults]
+    shards = [
+        ShardStanding(each.name, each.state, each.reason, each.assigned_node, each.waits_for)
+        for each in message.shards
+    ]
     return Explanation(
         name=message.name,
         state=message.state,
@@ -90,6 +95,7 @@ def explanation_from(message: pb.Explanation) -> Explanation:
         priority=message.priority,
         waits_for=message.waits_for,
         judgement=Judgement(message.strategy, message.chosen, workers, faults),
+        shards=shards,
     )
 
 

@@ -1,7 +1,7 @@
 """The backend of the leader: it carries out the requests that reach this master while it leads.
 
 It answers reads from the mirrors. It passes changes to the writer of the term, and answers them
-after the commit. The counts of running tasks exist only in its memory (docs/decisions/0004).
+after the commit. The counts of running tasks exist only in memory (docs/decisions/0004).
 """
 
 from __future__ import annotations
@@ -16,13 +16,11 @@ from crawler.errors import NotFound, StoreRefused, shown
 from crawler.model.policy import Explanation, PolicyChange, SchedulerView
 from crawler.model.records import (
     MAX_PAGE,
-    Counts,
     Node,
     Query,
     Report,
     Resource,
     Spec,
-    State,
     WorkerLoad,
 )
 from crawler.node.master.commands import (
@@ -39,9 +37,16 @@ from crawler.node.master.commands import (
 )
 from crawler.node.master.explain import explained
 from crawler.node.master.leader_context import LeaderContext
+from crawler.node.master.live_counts import LiveCounts
 from crawler.node.master.policy_requests import PolicyRequests
 from crawler.node.master.writer import TermWriter
 from crawler.scheduler.candidate import Candidate
+
+ALONE = (
+    "workers: more than 1 is not allowed here, because nothing is shared between workers; set "
+    "frontier.url to a Redis, for all masters and workers"
+)
+"""Why no task can run on several workers, if states of tasks are files of each machine."""
 
 MOST_NAMED = 20
 """How many spiders an error message names."""
@@ -56,14 +61,15 @@ class LeaderBackend:
         self._mirrors = ctx.mirrors
         self._writer = writer
         self._policy = PolicyRequests(ctx, writer)
-        self._live: dict[str, tuple[str, int, Counts]] = {}
-        """Task → id, epoch and counts of its run, from the latest report."""
+        self._alone = "" if ctx.shares_states else ALONE
+        self.live = LiveCounts(ctx.mirrors.resource)
+        """The counts of the runs that go on."""
 
     def submit(self, spec: Spec, call: Call, wait_for_spider: bool = False) -> Submission:
         """Store a new resource and place it."""
         objection = no_objection if wait_for_spider else self._lacks_spider
         faults, call = self._checked(spec, call)
-        command = Add(spec, objection, faults, waits=wait_for_spider)
+        command = Add(spec, objection, faults, self._alone, waits=wait_for_spider)
         stored = self._stored(spec.name, self._writer.submit(command, call))
         return Submission(stored, command.new)
 
@@ -77,7 +83,7 @@ class LeaderBackend:
         """Change the specification of a resource."""
         objection = no_objection if wait_for_spider else self._lacks_spider
         faults, call = self._checked(spec, call)
-        command = Update(spec, restart, objection, faults, waits=wait_for_spider)
+        command = Update(spec, restart, objection, faults, self._alone, waits=wait_for_spider)
         return self._stored(spec.name, self._writer.submit(command, call))
 
     def again(self, name: str, call: Call) -> Resource:
@@ -94,14 +100,16 @@ class LeaderBackend:
         resource = self._mirrors.resource(name)
         if resource is None:
             raise NotFound("no such task")
-        return self._with_live_counts(resource)
+        return self.live.of_task(resource)
 
     def list(self, query: Query, call: Call) -> Page:
         """Return a page of the resources, sorted by name."""
         size = max(1, min(query.page_size, MAX_PAGE))
         found = list(islice(self._matching(query), size + 1))
-        page = [self._with_live_counts(each) for each in found[:size]]
-        return Page(page, page[-1].name if len(found) > size else "", self._total(query.state))
+        counted = self.live.of_run if query.shards else self.live.of_task
+        page = [counted(each) for each in found[:size]]
+        total = self._mirrors.count(query.state, query.shards)
+        return Page(page, page[-1].name if len(found) > size else "", total)
 
     def nodes(self, call: Call) -> Sequence[NodeLoad]:
         """Return the live nodes, masters first."""
@@ -146,8 +154,7 @@ class LeaderBackend:
             self._mirrors.cluster_state.workers.report(node_id, load)
         pairs = [(report, self._mirrors.resource(report.name)) for report in reports]
         current = [(rep, res) for rep, res in pairs if is_current(rep, node_id, res)]
-        for report, _ in current:
-            self._live[report.name] = (report.id, report.epoch, report.counts)
+        self.live.note(report for report, _ in current)
         changes = [report for report, resource in current if changes_state(report, resource)]
         changes += [report for report, resource in pairs if is_later(report, resource)]
         unwritable = self._record(node_id, changes, call) if changes else set()
@@ -168,13 +175,6 @@ class LeaderBackend:
             parts = (reports[:half], reports[half:])
             return {name for part in parts for name in self._record(node_id, part, call)}
         return set()
-
-    def forget_counts(self) -> None:
-        """Drop the live counts of tasks that no longer run."""
-        for name in list(self._live):
-            resource = self._mirrors.resource(name)
-            if resource is None or resource.state.finished:
-                del self._live[name]
 
     def _checked(self, spec: Spec, call: Call) -> tuple[str, Call]:
         """Return what is wrong with the parameters of a task, and the call with the time that is
@@ -207,12 +207,10 @@ class LeaderBackend:
         """Yield the matching resources after the previous page, sorted by name."""
         for name in self._mirrors.names.after(query.page_token):
             resource = self._mirrors.resource(name)
-            if resource is not None and query.state in (None, resource.state):
+            if resource is None or (resource.spec.shard and not query.shards):
+                continue
+            if query.state in (None, resource.state):
                 yield resource
-
-    def _total(self, state: State | None) -> int:
-        resources = self._mirrors.resources.values
-        return len(resources) if state is None else self._mirrors.count(state)
 
     def _load_at(self, node_id: str, cordoned: bool) -> NodeLoad:
         """Return a worker with the new cordon; a worker that is not registered has no load."""
@@ -235,12 +233,4 @@ class LeaderBackend:
         resource = stored.get(name)
         if resource is None:
             raise NotFound("no such task: somebody deleted it at the same moment")
-        return self._with_live_counts(resource)
-
-    def _with_live_counts(self, resource: Resource) -> Resource:
-        run = self._live.get(resource.name)
-        if run is None or resource.state is not State.RUNNING:
-            return resource
-        id, epoch, counts = run
-        same_run = (id, epoch) == (resource.id, resource.epoch)
-        return resource.replace(counts=counts) if same_run else resource
+        return self.live.of_task(resource)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from crawler.errors import shown
 from crawler.logs import get_logger
-from crawler.model.policy import Explanation, Judgement
+from crawler.model.policy import Explanation, Judgement, ShardStanding
 from crawler.model.records import Resource
 from crawler.node.master.leader_context import LeaderContext
 from crawler.node.master.placement import Placer
 from crawler.node.master.set_aside import told
+from crawler.node.master.shards import shards_of
 from crawler.plural import counted
 from crawler.scheduler.cluster_state import ClusterState
 from crawler.scheduler.explain import judge
@@ -39,7 +42,21 @@ def explained(ctx: LeaderContext, placer: Placer, resource: Resource) -> Explana
         priority=resource.spec.priority,
         waits_for=waits_for(placer, cluster_state, resource, ctx.clock.monotonic()),
         judgement=judgement,
+        shards=[] if resource.spec.shard else list(_standings(ctx, placer, resource.name)),
     )
+
+
+def _standings(ctx: LeaderContext, placer: Placer, task: str) -> Iterator[ShardStanding]:
+    """Yield where each shard of a task is, or why it waits."""
+    cluster_state, now_s = ctx.mirrors.cluster_state, ctx.clock.monotonic()
+    for shard in shards_of(ctx.mirrors.resource, task):
+        yield ShardStanding(
+            shard.name,
+            shard.state.value,
+            shard.reason,
+            shard.owner.node_id if shard.owner else "",
+            waits_for(placer, cluster_state, shard, now_s),
+        )
 
 
 def waits_for(placer: Placer, cluster_state: ClusterState, resource: Resource, now_s: float) -> str:

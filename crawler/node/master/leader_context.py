@@ -44,3 +44,6 @@ class LeaderContext:
     clock: Clock
     settings: SchedulerSettings
     refusals: Refusals
+    shares_states: bool = False
+    """Whether the states of tasks are in a Redis that all workers share, so that a task can run on
+    several workers at once."""

@@ -256,6 +256,7 @@ class Master:
                 clock=self._clock,
                 settings=self._settings.scheduler,
                 refusals=self._refusals,
+                shares_states=bool(self._settings.frontier.url),
             )
         )
 

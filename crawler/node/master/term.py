@@ -25,6 +25,7 @@ class Term:
         """Changes the tasks."""
         self.backend = LeaderBackend(ctx, self.writer)
         """Carries out the requests of the API."""
+        self.writer.shards.with_counts = self.backend.live.of_run
 
     def run(self, seeds: Sequence[Spec]) -> None:
         """Lead until `finish` is called.
@@ -76,7 +77,7 @@ class Term:
     def _check(self) -> None:
         """Ask etcd who leads, and wake some parked tasks. Runs at intervals and after a doubt."""
         self._doubted = False
-        self.backend.forget_counts()
+        self.backend.live.forget()
         try:
             self._ctx.election.confirm(self._ctx.leadership)
         except Retryable as error:
