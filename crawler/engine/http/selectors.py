@@ -63,11 +63,10 @@ class Selection:
             if not isinstance(node, etree._Element):
                 found.append((_as_link(node), ""))
                 continue
-            attributes = dict(node.items())  # a call for each attribute takes longer
-            href = attributes.get("href")
+            href, names = node.get("href"), node.keys()
             if href is None:
                 found += [(link.get("href"), referrer_policy(link)) for link in _LINKS_INSIDE(node)]
-            elif "rel" in attributes or "referrerpolicy" in attributes:  # few links ask for one
+            elif "rel" in names or "referrerpolicy" in names:  # few links ask for a policy
                 found.append((href, referrer_policy(node)))
             else:
                 found.append((href, ""))
