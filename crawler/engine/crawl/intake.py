@@ -33,9 +33,10 @@ _REFUSALS = {
 """What to say about a request that is not sent."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Source:
-    """Where outputs come from: the callback of a page, or the start of the spider."""
+    """Where outputs come from: the callback of a page, or the start of the spider. Do not change
+    it (`FetchAnswer` says why it is not frozen)."""
 
     url: str = ""
     """The URL of the page. Empty at the start."""

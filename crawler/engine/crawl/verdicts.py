@@ -22,9 +22,9 @@ EXHAUSTED_ATTEMPTS = 20
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Page:
-    """An answer for the callback."""
+    """An answer for the callback. Do not change it (`FetchAnswer` says why it is not frozen)."""
 
     status: int
     headers: Headers
