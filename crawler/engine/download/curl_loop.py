@@ -38,6 +38,8 @@ class CurlLoop:
         self._ended = ended
         self._loop = gevent.get_hub().loop
         self._timer: Any = None
+        self._is_due = False
+        """Whether the timer runs out in the next turn of the hub."""
         self._watchers: dict[int, Any] = {}
         self._is_stopped = False
         self._multi = pycurl.CurlMulti()
@@ -92,8 +94,11 @@ class CurlLoop:
         watcher.start(self._on_ready, fd, pass_events=True)
 
     def _on_timer(self, timeout_ms: int) -> None:
+        if self._is_due and timeout_ms == 0:  # as for each of several requests that begin
+            return
         self._drop_timer()
         if timeout_ms >= 0 and not self._is_stopped:
+            self._is_due = timeout_ms == 0
             self._timer = self._loop.timer(timeout_ms / 1000)
             self._timer.start(self._on_timeout)
 
@@ -126,4 +131,4 @@ class CurlLoop:
         if self._timer is not None:
             self._timer.stop()
             self._timer.close()
-            self._timer = None
+            self._timer, self._is_due = None, False
