@@ -62,6 +62,7 @@ class Sender:
         self._credentials = _credentials(settings)
         self._known = Identity(header_lines(self._agents[0], settings.headers), self._credentials)
         self._unknown = self._known.elsewhere()
+        self._has_secrets = self._known != self._unknown
         self._turn = 0
         self._jars: OrderedDict[Any, CookieJar] = OrderedDict()
         self._jar = CookieJar() if settings.cookies else None
@@ -110,9 +111,9 @@ class Sender:
     def identity(self, origin: str) -> Identity:
         """As whom the crawl asks for the robots.txt of a site: with its secrets where they go. Of
         several user agents, the first counts."""
-        if self._known == self._unknown or self._is_home(urls.host(origin)):
-            return self._known
-        return self._unknown
+        if self._has_secrets and not self._is_home(urls.host(origin)):
+            return self._unknown
+        return self._known
 
     def stored(self, job: Job) -> FetchAnswer | None:
         """The fresh answer in the HTTP cache, if there is one."""
