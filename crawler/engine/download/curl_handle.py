@@ -133,6 +133,7 @@ class Handle:
         "referer",
         "setopt",
         "terms",
+        "timeout_s",
         "unsetopt",
     )
 
@@ -150,6 +151,7 @@ class Handle:
         self.credentials: Credentials | None = None
         self.proxy = ""
         self.referer = ""
+        self.timeout_s = 0.0
         self.aims = False
         """Whether it was told a target, which it keeps."""
 
@@ -186,7 +188,9 @@ def prepare(transfer: Transfer, name: Name | None, trusted: frozenset[str]) -> N
     handle.setopt(pycurl.URL, call.url)
     handle.setopt(pycurl.WRITEFUNCTION, transfer.receive)
     handle.setopt(pycurl.HEADERFUNCTION, transfer.header_lines.append)
-    handle.setopt(pycurl.TIMEOUT_MS, max(1, round(call.timeout_s * 1000)))
+    if handle.timeout_s != call.timeout_s:
+        handle.setopt(pycurl.TIMEOUT_MS, max(1, round(call.timeout_s * 1000)))
+        handle.timeout_s = call.timeout_s
     if call.referer and handle.referer != call.referer:
         handle.setopt(pycurl.REFERER, _as_line("Referer", call.referer))
         handle.referer = call.referer
