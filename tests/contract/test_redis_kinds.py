@@ -2,13 +2,23 @@
 
 import time
 from array import array
+from uuid import uuid4
 
 import gevent
 import pytest
 
+from crawler.engine.frontier.redis_server import Access, RedisServer
 from crawler.engine.frontier.redis_states import RedisStates
 from crawler.engine.frontier.store import Step, StoreLost, Waiting
+from crawler.engine.politeness.host_register import RegisterAway, Return, Told, Want
+from crawler.engine.politeness.redis_host_register import (
+    AT_A_TIME,
+    CODE,
+    SLOTS,
+    RedisHostRegister,
+)
 from crawler.errors import ConfigError
+from crawler.settings.redis_url import parsed
 from crawler.settings.sections import FrontierSettings
 from tests.contract import certificates
 from tests.redis_servers import Cluster, Place, Redis, Sentinel, TlsRedis
@@ -204,3 +214,94 @@ def _has_all_of(replica, primary):
 def _info(server):
     with server.client() as client:
         return client.info("replication")
+
+
+def test_while_a_cluster_moves_a_slot_nobody_gets_a_host_that_another_has(begun):
+    cluster = begun(Cluster())
+    server = RedisServer(Access(parsed(cluster.url)), libraries=[CODE])
+    register = RedisHostRegister(server, uuid4().hex)
+
+    def told(token, **news):
+        answer = register.tell(token, Told(**news))
+        return answer.is_valid and [grant.host for grant in answer.granted]
+
+    assert told("a", wants=[Want("h", 1.0)]) == ["h"]
+    with Move(cluster, "crawler:hosts:*") as move:
+        move.take(":h:h")  # it has gone ahead; the tokens are still where they were
+        with pytest.raises(RegisterAway):
+            told("b", wants=[Want("h", 1.0)])
+        move.take("")
+        with pytest.raises(RegisterAway):
+            told("b", wants=[Want("new", 1.0)])
+    told("a", holds=[Want("h", 1.0)])
+    for _ in range(3):
+        assert not told("b", wants=[Want("h", 1.0)])
+    told("a", returns=[Return("h", 0.0)])
+    eventually(lambda: told("a") == [] and told("b", wants=[Want("h", 1.0)]) == ["h"])
+    server.close()
+
+
+def test_many_slots_of_a_cluster_are_told_side_by_side(shared_redis):
+    """Each answer takes a while, and all of them together hardly longer."""
+    asked, most = set(), [0]
+
+    class Slow(RedisServer):
+        def call(self, function, keys, *args, is_patient=True):
+            asked.add(keys[0])
+            most[0] = max(most[0], len(asked))
+            gevent.sleep(0.01)
+            try:
+                return super().call(function, keys, *args, is_patient=is_patient)
+            finally:
+                asked.discard(keys[0])
+
+    server = Slow(Access(parsed(shared_redis.url)), libraries=[CODE])
+    register = RedisHostRegister(server, uuid4().hex, SLOTS)
+    hosts = {f"h{number}" for number in range(100)}
+    answer = register.tell("a", Told(wants=[Want(host, 1.0) for host in hosts]))
+    assert {grant.host for grant in answer.granted} == hosts
+    assert most[0] == AT_A_TIME
+    server.close()
+
+
+class Move:
+    """A slot that a cluster moves from one of its servers to another."""
+
+    def __init__(self, cluster, keys):
+        """The slot of the keys that match."""
+        [self._source] = [each for each in cluster.servers if _found(each, keys)]
+        self._target = next(each for each in cluster.servers if each is not self._source)
+        self._keys = keys
+        with self._source.client() as client:
+            self._slot = client.cluster("keyslot", _found(self._source, keys)[0])
+        self._ids = [self._id(each) for each in (self._source, self._target)]
+
+    def __enter__(self):
+        source, target = self._ids
+        self._set_slot(self._target, "IMPORTING", source)
+        self._set_slot(self._source, "MIGRATING", target)
+        return self
+
+    def __exit__(self, *_):
+        for server in (self._target, self._source):
+            self._set_slot(server, "NODE", self._ids[1])
+
+    def take(self, end):
+        """Let the keys go ahead whose names end so."""
+        keys = [key for key in _found(self._source, self._keys) if key.endswith(end.encode())]
+        with self._source.client() as client:
+            client.migrate("127.0.0.1", self._target.port, keys, 0, 5000)
+
+    def _set_slot(self, server, *about):
+        with server.client() as client:
+            client.execute_command("CLUSTER SETSLOT", self._slot, *about)
+
+    @staticmethod
+    def _id(server):
+        with server.client() as client:
+            return client.execute_command("CLUSTER MYID").decode()
+
+
+def _found(server, pattern):
+    with server.client() as client:
+        return client.keys(pattern)

@@ -8,7 +8,7 @@ import pytest
 from crawler.clock import ManualClock
 from crawler.engine.frontier.redis_run import keys_of
 from crawler.engine.frontier.redis_server import Access, RedisServer
-from crawler.engine.frontier.redis_states import RedisStates
+from crawler.engine.frontier.redis_states import LOOKED, RedisStates
 from crawler.engine.frontier.store import Step
 from crawler.local.ports import free_ports
 from crawler.model.records import Resource, Spec
@@ -21,6 +21,8 @@ DAY_S = 86_400.0
 @pytest.fixture
 def place(shared_redis):
     server = RedisServer(Access(parsed(shared_redis.url)))
+    with shared_redis.client() as client:
+        client.delete(LOOKED)
     yield RedisStates(server)
     server.close()
 
@@ -48,6 +50,9 @@ class WithRun:
 
     def all(self):
         return self._place.all(self._name[:32])
+
+    def claims_look(self, for_s):
+        return True
 
     def clear(self, name):
         if name == self._name:
@@ -77,6 +82,13 @@ def test_what_nobody_has_used_for_long_is_removed(place, shared_redis, prefix):
         written(place, shared_redis, name, unused_s)
     SharedStates(place, ManualClock()).drop_unused(7 * DAY_S)
     assert [state.name for state in place.all(prefix)] == [f"{prefix}/new"]
+
+
+def test_only_one_worker_an_hour_looks_for_what_nobody_uses(place, shared_redis, prefix):
+    for name in ("first", "second"):
+        written(place, shared_redis, f"{prefix}/{name}", 8 * DAY_S)
+        SharedStates(place, ManualClock()).drop_unused(7 * DAY_S)
+    assert [state.name for state in place.all(prefix)] == [f"{prefix}/second"]
 
 
 def test_a_run_that_begins_meanwhile_keeps_its_state_and_the_others_are_removed(

@@ -8,6 +8,7 @@ from crawler import Spider
 from crawler.clock import SystemClock
 from crawler.engine.crawl import checkpoints
 from crawler.engine.frontier.redis_states import RedisStates
+from crawler.engine.frontier.store import StaleRun, Step
 from crawler.engine.items.sinks.factory import Sinks
 from crawler.model.records import Resource, Spec, State
 from crawler.node.worker.runs import Runs
@@ -56,7 +57,7 @@ class Machine:
     def __init__(self, engine, redis, folder):
         self.items = folder / "items"
         self._sinks = Sinks({})
-        states = RedisStates.of(FrontierSettings(url=redis.url))
+        self._redis = states = RedisStates.of(FrontierSettings(url=redis.url))
         self.states = SharedStates(states, SystemClock(), patience_s=10.0)
         self.runs = Runs(
             engine, self.items, self._sinks, SystemClock(), lambda: None, 10, self.states
@@ -70,6 +71,10 @@ class Machine:
     def pages(self):
         files = [path for path in self.items.rglob("*.jsonl*") if ".cut-" not in path.name]
         return [item["page"] for path in files for item in lines(path)]
+
+    def kept(self):
+        """What Redis keeps of tasks that are not over."""
+        return self._redis.all()
 
     def run(self):
         [run] = self.runs.all()
@@ -133,5 +138,43 @@ def test_a_task_that_is_done_is_told_and_then_forgotten(machines, site, redis):
     assert second.run().status().counts.pages == PAGES
     assert len(site.hits) == asked
     assert second.states.clear(resource(site, 2))
-    with redis.client() as client:
-        assert not client.keys("*")
+    assert not first.kept()
+
+
+def test_a_run_that_wakes_after_its_task_is_over_does_not_begin_it_anew(machines, site):
+    first, second = machines
+    late = first.states.open(resource(site, 1))  # and then its process stands still
+    second.runs.start(resource(site, 2))
+    eventually(lambda: second.run().ended)
+    asked = len(site.hits)
+    assert second.states.clear(resource(site, 2))
+    with pytest.raises(StaleRun) as told:
+        late.store.write(Step(state={"a": "1"}))
+    assert told.value.last == 2
+    first.runs.start(resource(site, 1))
+    eventually(lambda: first.run().ended)
+    assert first.run().status().state is State.FAILED
+    assert len(site.hits) == asked
+    first.runs.stop_all()
+    first.runs.start(resource(site, 3))  # somebody asks for it anew
+    eventually(lambda: first.run().ended)
+    assert first.run().status().state is State.DONE
+    assert len(site.hits) == 2 * asked
+
+
+def test_a_task_that_etcd_has_put_back_in_time_asks_for_a_later_epoch(machines, site):
+    """Its leader knows nothing of the runs since then, and the state does."""
+    first, second = machines
+    first.runs.start(resource(site, 9))
+    eventually(lambda: len(site.hits) > PAGES // 2)
+    first.runs.stop(["task"])
+    eventually(lambda: not first.runs.tend())
+    second.runs.start(resource(site, 4))
+    eventually(lambda: second.run().ended)
+    report = second.run().report()
+    assert (report.id, report.epoch) == ("7", 9)
+    second.runs.stop_all()
+    second.runs.start(resource(site, 10))  # that of the leader is above the report
+    eventually(lambda: second.run().ended)
+    assert second.run().status().counts.pages == PAGES
+    assert sorted(first.pages() + second.pages()) == list(range(PAGES))

@@ -5,7 +5,9 @@ from collections import Counter
 
 import pytest
 
+from crawler.engine.frontier.redis_states import RedisStates
 from crawler.items import items_of
+from crawler.settings.sections import FrontierSettings
 from tests.integration.lab import CONFIG, Lab, crawler
 from tests.integration.test_processes_going_on import AGAIN, NODES, Task
 from tests.integration.test_processes_resume import MANY, SPIDER, tree
@@ -68,8 +70,9 @@ def test_a_task_whose_worker_is_killed_goes_on_at_another_machine(lab, site, red
     task.until(MANY // 2)
     lab[task.worker].process.kill()
     task.assert_whole(AGAIN)
-    with redis.client() as client:
-        eventually(lambda: not client.keys("crawler:frontier:*"), what="its state is removed")
+    states = RedisStates.of(FrontierSettings(url=redis.url))
+    eventually(lambda: not states.all(), what="its state is removed")
+    states.close()
 
 
 def test_a_worker_that_is_drained_gives_its_tasks_to_another_machine(lab, site):

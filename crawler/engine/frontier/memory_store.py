@@ -46,7 +46,7 @@ class MemoryStore:
         while self._run != NO_RUN and (left_s := until_s - self._clock.monotonic()) > 0:
             self._clock.sleep(min(LOOK_S, left_s))
         if epoch is not None and epoch <= self._epoch:
-            raise StaleRun(f"epoch {epoch} is over: the last one is {self._epoch}")
+            raise StaleRun(f"epoch {epoch} is over: the last one is {self._epoch}", self._epoch)
         is_new, is_clean = not self._used, self._is_clean
         self._epoch = self._run = self._epoch + 1 if epoch is None else epoch
         self._used, self._held = True, set()

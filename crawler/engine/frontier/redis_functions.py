@@ -37,7 +37,7 @@ local function fault(keys, epoch, token, taken)
   if not last or last < tonumber(epoch) then return {'LOST'} end
   if last > tonumber(epoch) or found[2] ~= token then return {'STALE', last} end
   local number = tonumber(found[3])
-  if taken and number < tonumber(taken) then return {'LOST'} end
+  if not number or (taken and number < tonumber(taken)) then return {'LOST'} end
   return nil, number
 end
 
@@ -63,7 +63,18 @@ token, its number, and the milliseconds for which it holds on."""
 _CODE = (
     RUNS
     + """
-local ASIDE_MS = 30 * 86400000
+local ASIDE_MS, GONE_MS = 30 * 86400000, 86400000
+
+-- Forget a crawl, but for a day not which run was the last one: an earlier run that was paused
+-- meanwhile would begin it anew.
+local function forget(keys)
+  local found = redis.call('HMGET', keys[RUN], 'epoch', 'token')
+  redis.call('UNLINK', unpack(keys, 1, OWN))
+  if found[1] then
+    redis.call('HSET', keys[RUN], 'epoch', found[1], 'token', found[2], 'gone', 1)
+    redis.call('PEXPIRE', keys[RUN], GONE_MS)
+  end
+end
 
 -- epoch or '', token of this run, token of the run before by the same store, ms to hold, takes over
 local function open(keys, args)
@@ -76,6 +87,7 @@ local function open(keys, args)
   local left_ms = redis.call('PTTL', keys[HOLD])
   if left_ms > 0 and args[5] == '0' and not is_own then return {'HELD', left_ms} end
   if not epoch then epoch = is_again and last or last + 1 end
+  if redis.call('HGET', keys[RUN], 'gone') then redis.call('UNLINK', keys[RUN]) end
   redis.call('HSETNX', keys[RUN], 'number', 0)
   redis.call('HSET', keys[RUN], 'epoch', epoch, 'token', token, 'used_s', now())
   hold(keys[HOLD], token, hold_ms)
@@ -106,12 +118,12 @@ local function beat(keys, args)
   return {'DONE', now()}
 end
 
--- epoch, token
+-- epoch, token, 1 if an earlier run may come
 local function clear(keys, args)
   if redis.call('EXISTS', keys[RUN]) == 1 then
     local refusal = fault(keys, args[1], args[2])
     if refusal then return refusal end
-    redis.call('UNLINK', unpack(keys, 1, OWN))
+    if args[3] == '1' then forget(keys) else redis.call('UNLINK', unpack(keys, 1, OWN)) end
   end
   return {'DONE', now()}
 end
@@ -120,7 +132,7 @@ end
 local function remove(keys)
   local left_ms = redis.call('PTTL', keys[HOLD])
   if left_ms > 0 then return {'HELD', left_ms} end
-  redis.call('UNLINK', unpack(keys))
+  forget(keys)
   return {'DONE', now()}
 end
 

@@ -76,6 +76,8 @@ class RedisRun:
         """How far the clock of the server is ahead of the monotonic one."""
         self._token = ""
         """Tells this run from any other."""
+        self._is_one_of_many = False
+        """Whether somebody counts the runs. Then an earlier one may still be on its way."""
 
     def begin(self, epoch: int | None, patience_s: float) -> None:
         """Become the run that may write, once the run before has ended or has had its time.
@@ -83,6 +85,7 @@ class RedisRun:
         Raises StaleRun, StoreInUse and StoreFailed.
         """
         before, self._token = self._token, uuid4().hex
+        self._is_one_of_many = epoch is not None
         if not self._takes_over:  # one that was killed seems to go on for a while
             patience_s = max(patience_s, 1.2 * HOLD_S)
         until_s, pause_s = self._clock.monotonic() + patience_s, _FIRST_WAIT_S
@@ -96,7 +99,8 @@ class RedisRun:
                 self._set_clock(values[1])
                 return
             if told == b"STALE":
-                raise StaleRun(f"{self.place}: epoch {epoch} is over; the last one is {values[0]}")
+                last = values[0]
+                raise StaleRun(f"{self.place}: epoch {epoch} is over; the last one is {last}", last)
             if is_late:
                 raise StoreInUse(f"{self.place} is in use by another run; wait for its end")
             if pause_s == _FIRST_WAIT_S:
@@ -137,7 +141,7 @@ class RedisRun:
 
     def clear(self) -> None:
         """Remove the keys, and end the run."""
-        self._call(functions.CLEAR)
+        self._call(functions.CLEAR, int(self._is_one_of_many))
         self.end()
 
     def damaged(self, error: Exception) -> StoreFailed:
@@ -190,7 +194,8 @@ class RedisRun:
             if told == b"LOST":
                 raise self._lost()
             if told == b"STALE":
-                raise StaleRun(f"{self.place}: a later run, of epoch {values[0]}, goes on instead")
+                [last] = values
+                raise StaleRun(f"{self.place}: a later run, of epoch {last}, goes on instead", last)
         except StoreFailed as error:
             self.fault = error
             raise

@@ -18,6 +18,8 @@ from crawler.engine.frontier.store import StoreInUse
 from crawler.settings.sections import FrontierSettings
 
 SCANNED_AT_ONCE = 1000
+LOOKED = f"{PREFIX}looked"
+"""The key that is there while somebody has looked through all states lately."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +83,14 @@ class RedisStates:
         found = (self._state(name) for name in sorted(names) if name.startswith(prefix))
         return [state for state in found if state is not None]
 
+    def claims_look(self, for_s: float) -> bool:
+        """Whether nobody else looks through all states for that long: then this worker shall."""
+        told = self._server.ask("SET", LOOKED, "1", "NX", "PX", int(for_s * 1000))
+        return told is not None
+
     def clear(self, name: str) -> None:
-        """Forget a crawl, also in a server that is full. Raises StoreInUse while a run goes on."""
+        """Forget a crawl, also in a server that is full. Only which run was its last one is known
+        for a day: no earlier one begins it anew. Raises StoreInUse while a run goes on."""
         told, _ = self._server.call(redis_functions.REMOVE, tuple(keys_of(name).values()))
         if told == b"HELD":
             raise StoreInUse(f"{self._server.place} ({name}) is in use by a run; stop it first")
@@ -90,8 +98,8 @@ class RedisStates:
     def _state(self, name: str) -> KeptState | None:
         keys = keys_of(name)
         ask = self._server.ask
-        epoch, used_s = ask("HMGET", keys["run"], "epoch", "used_s")
-        if epoch is None:
+        epoch, used_s, is_gone = ask("HMGET", keys["run"], "epoch", "used_s", "gone")
+        if epoch is None or is_gone:
             return None
         rows = ask("HVALS", keys["live"])
         waiting = sum(int(row.split()[1], 16).bit_count() for row in rows)

@@ -72,7 +72,7 @@ class SqliteJournal:
         self._names = set(values)
         last = json.loads(opened(values["epoch"], "epoch")) if "epoch" in values else 0
         if epoch is not None and epoch <= last:
-            raise StaleRun(f"{self._folder}: epoch {epoch} is over; the last one is {last}")
+            raise StaleRun(f"{self._folder}: epoch {epoch} is over; the last one is {last}", last)
         found = self._found(values)
         found.epoch = last + 1 if epoch is None else epoch
         with sqlite_files.transaction(self._database):

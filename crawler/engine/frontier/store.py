@@ -46,7 +46,12 @@ class StoreLost(StoreFailed):
 
 
 class StaleRun(StoreFailed):
-    """A later run uses the store. This run may change nothing any more."""
+    """A later run uses the store, or has used it. This run may change nothing any more."""
+
+    def __init__(self, message: str, last: int = 0) -> None:
+        """`last` is the epoch of the later run, if it is known."""
+        super().__init__(message)
+        self.last = last
 
 
 class Waiting(NamedTuple):

@@ -92,6 +92,13 @@ class Answer:
     """Hosts of this worker for which others stand in line, with the longest pause that they ask
     for."""
 
+    def add(self, other: Answer) -> None:
+        """Take over what another part of the register answers."""
+        self.is_valid &= other.is_valid
+        self.has_forgotten |= other.has_forgotten
+        self.granted += other.granted
+        self.sought += other.sought
+
 
 class HostRegister(Protocol):
     """What all workers share."""

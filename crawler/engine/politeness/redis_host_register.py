@@ -11,10 +11,13 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from hashlib import blake2b
 from typing import Any, Protocol, TypeVar
 from zlib import crc32
+
+from gevent import joinall
+from gevent.pool import Pool
 
 from crawler.engine.frontier.redis_server import NotYet
 from crawler.engine.frontier.store import StoreFailed
@@ -33,6 +36,8 @@ SLOTS = 256
 """A cluster of Redis spreads the hosts by so many parts."""
 AT_ONCE = 500
 """A call tells so many things. Redis does nothing else meanwhile."""
+AT_A_TIME = 16
+"""So many slots are told at a time."""
 KEPT_MS = 86_400_000
 """A host is forgotten after that time if its owner does not say that it still has it."""
 
@@ -188,12 +193,12 @@ local function sought(prefix, token)
   return told
 end
 
--- key: the prefix of all keys
+-- keys: that of the tokens, and those of the hosts that are told. All others have the same prefix
 -- token, ms of a lease, 1 if it is the last call, 1 if the token was known here, the number of
 -- things told; then for each its kind and what it needs
 local function tell(keys, args)
-  local prefix, token, lease_ms = keys[1], args[1], tonumber(args[2])
-  local now, tokens = now_ms(), keys[1] .. ':tokens'
+  local tokens, token, lease_ms = keys[1], args[1], tonumber(args[2])
+  local now, prefix = now_ms(), string.sub(tokens, 1, -#':tokens' - 1)
   local quiet = quiet_ms(prefix, now, lease_ms)
   local ends, at = redis.call('HGET', tokens, token), 6
   if ends and tonumber(ends) < now then return {{'ENDED'}} end
@@ -268,16 +273,29 @@ class RedisHostRegister:
     def tell(self, token: str, told: Told) -> Answer:
         """Renew a token, and tell what has changed."""
         things = self._by_slot(told)
+        slots = sorted(self._used[token] | things.keys() or {0})
+        told_each = [(slot, token, things[slot], told.is_last) for slot in slots]
         whole = Answer()
-        for slot in sorted(self._used[token] | things.keys() or {0}):
-            for part in _parts(things[slot]):
-                answer = self._call(slot, token, part, told.is_last)
-                if not answer.is_valid:
-                    del self._used[token]
-                    return answer
-                whole.has_forgotten |= answer.has_forgotten
-                whole.granted += answer.granted
-                whole.sought += answer.sought
+        for answer in _side_by_side(self._tell_slot, told_each):
+            if isinstance(answer, RegisterAway):
+                raise answer
+            whole.add(answer)
+        if not whole.is_valid:
+            del self._used[token]
+        return whole
+
+    def _tell_slot(
+        self, slot: int, token: str, things: Sequence[list[Any]], is_last: bool
+    ) -> Answer | RegisterAway:
+        """Tell one slot, in order."""
+        whole = Answer()
+        try:
+            for part in _parts(things):
+                whole.add(self._call(slot, token, part, is_last))
+                if not whole.is_valid:
+                    break
+        except RegisterAway as error:
+            return error
         return whole
 
     def _by_slot(self, told: Told) -> defaultdict[int, list[list[Any]]]:
@@ -299,12 +317,13 @@ class RedisHostRegister:
 
     def _call(self, slot: int, token: str, part: Sequence[list[Any]], is_last: bool) -> Answer:
         prefix = f"crawler:hosts:{{{self._name}{slot}}}"
+        # A slot that a cluster is just moving refuses a call of which it has not all keys.
+        hosts = dict.fromkeys(host for _, host, *_ in part)
+        keys = [f"{prefix}:tokens", *(f"{prefix}:h:{host}" for host in hosts)]
         words = [word for thing in part for word in thing]
         about = (token, _ms(self.lease_s), int(is_last), int(slot in self._used[token]))
         try:
-            told, *rest = self._server.call(
-                TELL, [prefix], *about, len(part), *words, is_patient=False
-            )
+            told, *rest = self._server.call(TELL, keys, *about, len(part), *words, is_patient=False)
         except (StoreFailed, NotYet) as error:
             raise RegisterAway(str(error)) from error
         if told != b"VALID":
@@ -319,6 +338,18 @@ class RedisHostRegister:
             ],
             sought=[Want(_text(host), int(pause) / 1000) for host, pause in _grouped(sought, 2)],
         )
+
+
+def _side_by_side(
+    tell: Callable[..., Answer | RegisterAway], each: Sequence[Sequence[Any]]
+) -> list[Answer | RegisterAway]:
+    """The answers of all slots. In a cluster they are many, and each takes a while."""
+    if len(each) == 1:
+        return [tell(*each[0])]
+    pool = Pool(AT_A_TIME)
+    asked = [pool.spawn(tell, *arguments) for arguments in each]
+    joinall(asked)
+    return [greenlet.get() for greenlet in asked]
 
 
 def _parts(things: Sequence[T]) -> Iterator[Sequence[T]]:

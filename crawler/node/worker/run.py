@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Protocol
 
 from crawler.engine.crawl.crawl import Crawl
 from crawler.engine.crawl.resume import Kept
 from crawler.engine.engine import Engine
-from crawler.engine.frontier.store import StoreFailed
+from crawler.engine.frontier.store import StaleRun, StoreFailed
 from crawler.engine.items.sinks.sink import Sink, SinkMaker
 from crawler.errors import InvalidArgument, NotFound
 from crawler.logs import get_logger
@@ -48,6 +49,8 @@ class Run:
         self._stopped = False
         self._lacks_state = False
         """Whether its state could not be opened."""
+        self._later_epoch = 0
+        """An epoch above that of the run of which its state knows; 0 if it knows none."""
         self.has_begun = False
         """Whether its crawl has begun."""
         self.is_kept = False
@@ -130,6 +133,8 @@ class Run:
             self.fail(str(error), awaits_spider=True)
         except StoreFailed as error:
             self._lacks_state = True
+            if isinstance(error, StaleRun):
+                self._later_epoch = max(error.last, self.key.epoch + 1)
             self.fail(str(error))
         except InvalidArgument as error:
             self.fail(str(error))
@@ -182,8 +187,15 @@ class Run:
             log.warning("new settings refused; the old ones hold", task=self.name, why=error)
 
     def report(self) -> Report | None:
-        """Return what the leader does not know yet, or None if it knows all."""
+        """Return what the leader does not know yet, or None if it knows all.
+
+        If its state knows a later run, the report has the epoch of that. Then either that run is
+        the one that the leader knows, and the report changes nothing; or etcd was put back to an
+        earlier time, and the leader gives the task a later epoch still, with which it goes on.
+        """
         report = self.status()
+        if self._later_epoch:
+            report = replace(report, epoch=self._later_epoch)
         return None if self.waits or report == self._told else report
 
     def status(self) -> Report:

@@ -21,6 +21,8 @@ log = get_logger(__name__)
 
 CHECK_S = 1.0
 """How often a worker that starts asks a Redis that does not answer."""
+LOOK_S = 3000.0
+"""So often one of the workers looks for states that no run uses. Each tries once an hour."""
 AGAIN_S = 0.1
 """How often a state that is still in use is tried to be removed."""
 
@@ -82,8 +84,11 @@ class SharedStates:
                 return True
 
     def drop_unused(self, keep_s: float) -> None:
-        """Remove the states that no run has used for so long. What fails is tried next time."""
+        """Remove the states that no run has used for so long, if no other worker has looked lately.
+        What fails is tried next time."""
         try:
+            if not self._states.claims_look(LOOK_S):
+                return
             for state in self._states.all():
                 if state.unused_s > keep_s and not state.is_in_use:
                     self._drop(state.name, keep_s)

@@ -71,8 +71,9 @@ def test_a_run_takes_the_crawl_that_an_earlier_one_began(states, tmp_path):
 
 def test_a_run_that_is_over_disturbs_no_later_one(states):
     written(states, resource(9))
-    with pytest.raises(StaleRun, match="epoch 4 is over"):
+    with pytest.raises(StaleRun, match="epoch 4 is over") as told:
         states.open(resource(4))
+    assert told.value.last == 9
     with taken(states, resource(10)) as kept:
         assert kept.found.waiting == 1
 
