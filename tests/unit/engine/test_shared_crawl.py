@@ -1,158 +1,588 @@
-"""Several shards crawl one task: on a fake network, each killed at any moment."""
+"""Several shards crawl one task, on a fake network: each page once, whichever of them is killed."""
 
 from collections import Counter
+from itertools import groupby
 
-import gevent
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from crawler.clock import ManualClock, settle
+from crawler import Request, Spider
 from crawler.engine.crawl import checkpoints
-from crawler.engine.crawl.crawl import Crawl
-from crawler.engine.crawl.resume import Kept
-from crawler.engine.frontier.memory_shared_store import MemoryTask
+from crawler.engine.frontier.shared_store import ADOPT_S
+from crawler.engine.frontier.store import StoreFailed
+from crawler.engine.http.failures import CloseSpider
+from crawler.engine.http.messages import FetchError
 from crawler.model.records import State
-from crawler.settings.crawl import CrawlSettings
-from tests.unit.engine.fakes import FakeFetcher, page, shared
-from tests.unit.engine.test_checkpoints import ALL, PAGES, Dead, File, Numbers
-
-
-class Shard:
-    """What outlives the runs of one shard: its store, its file of items, and what it asked for."""
-
-    def __init__(self, world, number):
-        self.world, self.number = world, number
-        self.store = world.task.shard(number)
-        self.file = File()
-        self.asked = []
-        self.crawl = self.greenlet = None
-
-    def begin(self, **settings):
-        """A run in its greenlet."""
-        world = self.world
-        spider = world.spider_class()
-        given = {"delay_s": 0.0, "robots": False, "throttle_s": 0.0, **world.settings, **settings}
-        spider.settings = CrawlSettings(**given)
-        fetcher = FakeFetcher(world.clock, world.answer_of, world.delay_s)
-        self.asked.append(fetcher.sent)
-        kept = Kept(
-            self.store,
-            self.store.open(),
-            remembers_end=True,
-            remembers_failure=True,
-            drops_missing=True,
-            shard=self.number,
-        )
-        name = f"task~{self.number}" if self.number else "task"
-        self.crawl = Crawl(name, spider, self.file, shared(fetcher, world.clock), kept)
-        self.greenlet = gevent.spawn(self.crawl.run)
-        settle()
-        return self.crawl
-
-    def kill(self):
-        """End the run as a kill does: nothing more is kept."""
-        if self.greenlet is None or self.greenlet.dead:
-            return
-        made = self.crawl._checkpoints
-        made._kept, made._store = Kept(Dead(), None), Dead()
-        if made._under_way is not None:
-            made._under_way.kill()
-        self.greenlet.kill()
-
-    def urls(self):
-        return [call.url for run in self.asked for _, call in run]
-
-
-class World:
-    """A task and its shards."""
-
-    def __init__(
-        self, shards=3, spider_class=Numbers, answer_of=lambda call: page(), delay_s=0.1, **settings
-    ):
-        self.clock = ManualClock()
-        self.task = MemoryTask(self.clock)
-        self.spider_class, self.answer_of, self.delay_s = spider_class, answer_of, delay_s
-        self.settings = {"concurrency": 4, "host_concurrency": 4, **settings}
-        self.shards = [Shard(self, number) for number in range(shards)]
-
-    def begin(self):
-        for shard in self.shards:
-            shard.begin()
-        return self
-
-    @property
-    def running(self):
-        return [each for each in self.shards if each.greenlet and not each.greenlet.dead]
-
-    def until(self, is_enough, step_s=0.05, steps=4000):
-        for _ in range(steps):
-            if is_enough() or not self.running:
-                return
-            self.clock.advance(step_s)
-            settle()
-        raise AssertionError("the crawl did not get there")
-
-    def finish(self, step_s=0.05):
-        self.until(lambda: False, step_s)
-        for shard in self.shards:
-            if shard.greenlet is not None:
-                shard.greenlet.get(block=False)
-        return self
-
-    def items(self):
-        return Counter((item["page"], item["part"]) for shard in self.shards for item in shard.file)
-
-    def urls(self):
-        return [url for shard in self.shards for url in shard.urls()]
-
-    def sum(self, of):
-        return sum(of(each.crawl) for each in self.shards if each.crawl is not None)
-
-    @property
-    def pages(self):
-        return self.sum(lambda crawl: crawl.counts.pages)
+from tests.depth import examples
+from tests.unit.engine.fakes import page
+from tests.unit.engine.shards import World
+from tests.unit.engine.test_checkpoints import ALL, PAGES, Numbers
 
 
 def pages_are(world, count):
-    return lambda: world.pages >= count
+    return lambda: world.pages() >= count
+
+
+def of_graph(links, start=(0,), hosts=3):
+    """A spider whose page n links to `links[n]`, and has one item."""
+
+    class Graph(Spider):
+        name = "graph"
+
+        def start(self):
+            for number in start:
+                yield Request(url_of(number))
+
+        def parse(self, response):
+            number = int(response.url.rsplit("/", 1)[1])
+            yield {"page": number}
+            for to in links.get(number, ()):
+                yield Request(url_of(to))
+
+    def url_of(number):
+        return f"http://h{number % hosts}/{number}"
+
+    return Graph
+
+
+CHAIN = {number: (number + 1,) for number in range(5)}
 
 
 @pytest.mark.parametrize("shards", [1, 2, 3, 5])
 def test_shards_fetch_each_page_once_and_count_together_what_one_crawl_counts(shards):
-    world = World(shards).begin().finish()
+    world = World(shards, Numbers).begin().finish()
+    world.assert_done()
     assert world.items() == ALL
     assert max(Counter(world.urls()).values()) == 1
-    assert [shard.crawl.outcome() for shard in world.shards] == [(State.DONE, "")] * shards
-    assert world.pages == PAGES
-    statistics = [shard.crawl.statistics for shard in world.shards]
-    assert all(each.pending == 0 for each in statistics)
-    alone = World(1).begin().finish().shards[0].crawl.statistics
-    assert sum(each.discovered for each in statistics) == alone.discovered
-    assert (
-        sum(each.filtered.get("duplicate", 0) for each in statistics) == alone.filtered["duplicate"]
-    )
+    assert world.pages() == PAGES
+    alone = World(1, Numbers).begin().finish()
+    for count in ("discovered", "requests", "items"):
+        assert world.sum(lambda found, name=count: getattr(found, name)) == alone.sum(
+            lambda found, name=count: getattr(found, name)
+        )
+    assert world.filtered("duplicate") == alone.filtered("duplicate")
 
 
-def test_shards_share_the_sites():
-    world = World().begin().finish()
-    assert all(len(shard.urls()) >= PAGES // 6 for shard in world.shards)
+def test_each_shard_has_its_share_of_the_sites():
+    links = {0: range(1, 60), **{number: (number + 60,) for number in range(1, 60)}}
+    world = World(3, of_graph(links, hosts=12), delay_s=0.3).begin().finish()
+    world.assert_done()
+    assert world.pages() == 119
+    assert all(20 <= shard.statistics.pages <= 70 for shard in world.shards)
 
 
-@pytest.mark.parametrize("batch", [1, 5, 200])
-@pytest.mark.parametrize("done", range(0, 40, 4))
-@pytest.mark.parametrize("killed", [0, 1])
-def test_a_shard_that_is_killed_anywhere_goes_on_and_each_item_is_there_once(
-    monkeypatch, done, batch, killed
+@pytest.mark.parametrize("killed", [0, 1, 2])
+@pytest.mark.parametrize("takes_it", [False, True], ids=["not taken", "taken"])
+@pytest.mark.parametrize("batch", [1, 200])
+def test_a_shard_that_dies_at_any_exchange_goes_on_and_nothing_is_lost_or_doubled(
+    monkeypatch, killed, takes_it, batch
 ):
     monkeypatch.setattr(checkpoints, "BATCH", batch)
-    world = World().begin()
-    world.until(pages_are(world, done))
-    world.shards[killed].kill()
-    for _ in range(20):
-        world.clock.advance(0.05)
-        settle()
-    world.shards[killed].begin()
+    links = {0: (1, 2, 3), 1: (4, 5, 0), 2: (6, 7, 1), 3: (8, 9, 4), 8: (10,), 10: (11,)}
+    for number in range(8):
+        world = World(3, of_graph(links), delay_s=0.2)
+        for shard in world.shards:
+            if shard.number == killed:
+                shard.fail(number, takes_it)
+            else:
+                shard.begin()
+        world.finish()
+        world.assert_done()
+        assert world.items() == {(page,): 1 for page in range(12)}
+        assert world.pages() == 12
+
+
+@settings(max_examples=examples(60))
+@given(data=st.data())
+def test_in_any_graph_each_page_is_read_whatever_dies(data):
+    count = data.draw(st.integers(1, 12), "pages")
+    links = {
+        number: data.draw(st.lists(st.integers(0, count - 1), max_size=4), f"links of {number}")
+        for number in range(count)
+    }
+    shards = data.draw(st.integers(1, 4), "shards")
+    world = World(shards, of_graph(links, hosts=data.draw(st.integers(1, 4), "hosts")))
+    for shard in world.shards:
+        if data.draw(st.booleans(), f"{shard.number} dies"):
+            shard.fail(data.draw(st.integers(0, 8), "at"), data.draw(st.booleans(), "taken"))
+        else:
+            shard.begin()
     world.finish()
+    world.assert_done()
+    reached, found = set(), [0]
+    while found:
+        if (number := found.pop()) not in reached:
+            reached.add(number)
+            found += links[number]
+    assert world.items() == {(number,): 1 for number in reached}
+
+
+@pytest.mark.parametrize("done", [1, 8, 20])
+def test_after_a_stop_of_all_nothing_is_asked_again(done):
+    world = World(3, Numbers).begin()
+    world.until(pages_are(world, done))
+    for shard in world.shards:
+        shard.crawl.stop()
+    world.finish()
+    assert world.task.left > 0
+    assert world.sum(lambda found: found.pending) <= world.task.left
+    world.begin().finish()
+    world.assert_done()
     assert world.items() == ALL
-    assert world.pages == PAGES
-    assert all(shard.crawl.statistics.pending == 0 for shard in world.shards)
-    assert all(shard.crawl.outcome() == (State.DONE, "") for shard in world.shards)
+    assert max(Counter(world.urls()).values()) == 1
+    alone = World(1, Numbers).begin().finish()
+    assert world.filtered("duplicate") == alone.filtered("duplicate")
+
+
+def test_a_shard_that_is_stopped_leaves_the_rest_to_the_others_after_a_while():
+    world = World(3, Numbers).begin()
+    world.until(pages_are(world, 15))
+    world.shards[1].crawl.stop()
+    world.finish(step_s=0.25)
+    assert world.items() == ALL
+    assert world.task.left == 0
+    assert world.clock.monotonic() - 1000.0 > ADOPT_S
+
+
+def test_a_shard_that_comes_late_has_its_share():
+    links = {0: range(1, 200)}
+    world = World(2, of_graph(links, hosts=20), delay_s=0.5)
+    world.shards[0].begin()
+    world.until(pages_are(world, 20))
+    world.shards[1].begin()
+    world.finish()
+    world.assert_done()
+    assert world.pages() == 200
+    assert world.shards[1].statistics.pages > 40
+
+
+def test_a_shard_alone_waits_for_the_start_and_ends_when_the_task_is_over():
+    world = World(2, Numbers)
+    other = world.shards[1]
+    other.begin()
+    for _ in range(100):
+        world.advance(0.1)
+    assert other.is_running
+    assert world.urls() == []
+    world.shards[0].begin()
+    world.finish()
+    world.assert_done()
+    assert world.items() == ALL
+
+
+def test_a_shard_that_waits_asks_seldom():
+    world = World(2, Numbers)
+    other = world.shards[1]
+    asked, whole = [], other.store.exchange
+
+    def exchange(step, told):
+        asked.append(world.clock.monotonic())
+        return whole(step, told)
+
+    other.store.exchange = exchange
+    other.begin()
+    for _ in range(200):
+        world.advance(0.05)
+    assert 18 <= len(asked) <= 25
+    assert asked[1] - asked[0] <= 0.15
+
+
+class Nothing(Spider):
+    name = "nothing"
+
+
+def test_a_task_without_any_request_ends():
+    world = World(3, Nothing).begin().finish()
+    world.assert_done()
+
+
+def test_a_host_that_has_everything_is_served_by_one_shard_and_the_others_wait():
+    world = World(3, of_graph({0: range(1, 40)}, hosts=1)).begin().finish()
+    world.assert_done()
+    assert world.pages() == 40
+    assert sorted(len(shard.urls()) for shard in world.shards) == [0, 0, 40]
+
+
+def test_a_site_is_served_by_one_shard_at_a_time():
+    links = {number: (2 * number + 1, 2 * number + 2) for number in range(60)}
+    world = World(3, of_graph(links, hosts=7), host_concurrency=1, delay_s=0.2)
+    world.begin().finish()
+    world.assert_done()
+    assert world.pages() == 121
+    for site in range(7):
+        sent = [(at_s, who) for at_s, who, url in world.sent if url.startswith(f"http://h{site}/")]
+        for (at_s, who), (next_s, next_who) in zip(sent, sent[1:], strict=False):
+            assert who == next_who or next_s - at_s >= 0.2 - 1e-6
+        assert len(list(groupby(who for _, who in sent))) <= 8
+
+
+@pytest.mark.parametrize("limit", [{"max_pages": 20}, {"max_items": 30}])
+def test_a_limit_counts_over_all_shards(limit):
+    world = World(3, Numbers, **limit).begin().finish()
+    assert world.outcomes() == [(State.DONE, "")] * 3
+    [(name, most)] = limit.items()
+    reached = world.sum(lambda found: getattr(found, name.removeprefix("max_")))
+    assert most <= reached <= most + 12
+    assert all(shard.crawl.limit == name for shard in world.shards)
+
+
+def test_failures_count_over_all_shards():
+    links = {0: range(1, 90)}
+    world = World(
+        3,
+        of_graph(links, hosts=9),
+        lambda call: page(status=200 if call.url.endswith("/0") else 404),
+        max_failures=10,
+    )
+    world.begin().finish()
+    assert 10 <= world.sum(lambda found: sum(found.failures.values())) <= 10 + 24
+    assert all(shard.crawl.limit == "max_failures" for shard in world.shards)
+
+
+def test_pages_of_a_host_are_limited_over_all_shards():
+    world = World(3, of_graph({0: range(1, 60)}, hosts=3), max_pages_per_host=5)
+    world.begin().finish()
+    world.assert_done()
+    counted = Counter(url.rsplit("/", 1)[0] for url in world.urls())
+    assert counted == {"http://h0": 5, "http://h1": 5, "http://h2": 5}
+    assert world.filtered("host limit") == 45
+
+
+def test_a_callback_that_ends_the_crawl_ends_it_for_all_shards():
+    class Choosy(of_graph({0: range(1, 300)}, hosts=9)):
+        def parse(self, response):
+            if response.url.endswith("/33"):
+                raise CloseSpider("enough")
+            yield from super().parse(response)
+
+    world = World(3, Choosy).begin().finish()
+    assert world.outcomes() == [(State.DONE, "")] * 3
+    assert {shard.statistics.finish_reason for shard in world.shards} == {"enough"}
+    assert world.pages() < 150
+
+
+@pytest.mark.parametrize("items", [80, 81])
+def test_only_the_head_judges_and_by_the_counts_of_all(items):
+    world = World(3, Numbers, min_items=items).begin().finish()
+    head, *others = world.outcomes()
+    assert others == [(State.DONE, "")] * 2
+    if items == 80:
+        assert head == (State.DONE, "")
+    else:
+        assert head == (State.FAILED, "80 items were written; min_items asks for 81")
+
+
+def test_a_head_that_has_fetched_nothing_itself_is_no_failure():
+    world = World(2, of_graph({}, start=range(6), hosts=1))
+    world.shards[1].begin()
+    world.shards[0].begin(concurrency=1)
+    world.finish()
+    world.assert_done()
+
+
+def test_if_all_shards_together_fetch_no_page_the_head_fails():
+    def refused(call):
+        return FetchError("connection refused")
+
+    world = World(3, of_graph({}, start=range(9)), refused, retries=0).begin().finish()
+    (state, why), *others = world.outcomes()
+    assert state is State.FAILED
+    assert "no page could be fetched" in why
+    assert others == [(State.DONE, "")] * 2
+
+
+def test_a_start_that_raises_fails_the_head_when_all_is_done():
+    class Broken(Numbers):
+        def start(self):
+            yield from super().start()
+            raise OSError("the list cannot be read")
+
+    world = World(3, Broken).begin().finish()
+    (state, why), *others = world.outcomes()
+    assert state is State.FAILED
+    assert "the list cannot be read" in why
+    assert others == [(State.DONE, "")] * 2
+    assert world.items() == ALL
+
+
+def test_a_shard_whose_store_fails_fails_and_the_others_finish():
+    world = World(3, Numbers)
+    failing = world.shards[1]
+    whole, count = failing.store.exchange, Counter()
+
+    def exchange(step, told):
+        count["calls"] += 1
+        if count["calls"] == 6:
+            raise StoreFailed("Redis is full; make room")
+        return whole(step, told)
+
+    failing.store.exchange = exchange
+    world.begin().finish(step_s=0.25)
+    assert failing.crawl.outcome() == (State.FAILED, "Redis is full; make room")
+    assert failing.crawl.can_go_on
+    assert world.items() + Counter() == ALL or set(world.items()) == set(ALL)
+    assert world.shards[0].crawl.outcome() == (State.DONE, "")
+
+
+class Started(Spider):
+    """A long start."""
+
+    name = "started"
+    count = 3000
+
+    def start(self):
+        for number in range(self.count):
+            self.made = number + 1
+            yield Request(f"http://h{number % 5}/{number}")
+
+    def parse(self, response):
+        yield {"page": response.url}
+
+
+def test_only_the_head_reads_the_start_and_no_further_than_is_needed():
+    world = World(2, Started).begin()
+    for _ in range(5):
+        world.advance(0.1)
+    assert 1000 <= world.shards[0].crawl.spider.made < 2500
+    assert not hasattr(world.shards[1].crawl.spider, "made")
+
+
+def test_a_start_that_was_read_is_not_read_again_by_the_next_run():
+    class Short(Started):
+        count = 40
+
+    world = World(2, Short).begin()
+    world.until(pages_are(world, 10))
+    for shard in world.shards:
+        shard.crawl.stop()
+    world.finish()
+    world.begin().finish()
+    world.assert_done()
+    assert world.pages() == 40
+    assert sorted(Counter(world.urls()).values()) == [1] * 40
+
+
+def test_redirects_to_other_sites_retries_and_repeated_requests_go_on_elsewhere():
+    class Mixed(Spider):
+        name = "mixed"
+        start_urls = ("http://a/from", "http://b/bad", "http://c/0")
+
+        def parse(self, response):
+            yield {
+                "page": response.url,
+                "hops": response.meta.get("redirect_times", 0),
+                "retries": response.meta.get("retry_times", 0),
+            }
+            if response.url == "http://c/0":
+                for site in "abd":
+                    yield Request(f"http://{site}/again", dont_filter=True, priority=3)
+                    yield Request(f"http://{site}/again", dont_filter=True, priority=-3)
+                yield Request("http://e/to")
+
+    bad = Counter()
+
+    def answer_of(call):
+        if call.url == "http://a/from":
+            return page(status=302, headers=[b"Location: http://e/to"])
+        if call.url == "http://b/bad":
+            bad[call.url] += 1
+            return page(status=500 if bad[call.url] < 3 else 200)
+        return page()
+
+    world = World(3, Mixed, answer_of, retries=4, retry_delay_s=0.3).begin().finish()
+    world.assert_done()
+    items = {key[:1]: (count, *key[1:]) for key, count in world.items().items()}
+    assert items[("http://b/bad",)] == (1, 0, 2)
+    assert items[("http://e/to",)][0] == 1
+    assert all(items[(f"http://{site}/again",)] == (2, 0, 0) for site in "abd")
+    assert world.filtered("duplicate") == 1  # the redirect or the link
+
+
+def test_a_form_whose_answer_is_a_known_page_brings_that_page():
+    class Form(Spider):
+        name = "form"
+        start_urls = ("http://a/list",)
+
+        def parse(self, response):
+            yield Request("http://a/send", self.sent, method="POST", body=b"q=1")
+
+        def sent(self, response):
+            yield {"page": response.url, "hops": response.meta["redirect_times"]}
+
+    def answer_of(call):
+        if call.url.endswith("/send"):
+            return page(status=303, headers=[b"Location: /list"])
+        return page()
+
+    world = World(2, Form, answer_of).begin().finish()
+    world.assert_done()
+    assert world.items() == {("http://a/list", 1): 1}
+
+
+def test_a_redirect_to_itself_after_a_cookie_stays_with_its_shard():
+    def answer_of(call):
+        if call.url.endswith("/page") and not call.url.endswith("?x"):
+            asked[call.url] += 1
+            if asked[call.url] == 1:
+                return page(status=302, headers=[b"Location: /page", b"Set-Cookie: a=1"])
+        return page()
+
+    asked = Counter()
+
+    class Wary(Spider):
+        name = "wary"
+        start_urls = ("http://a/page",)
+
+        def parse(self, response):
+            yield {"page": response.url}
+
+    world = World(2, Wary, answer_of).begin().finish()
+    world.assert_done()
+    assert world.items() == {("http://a/page",): 1}
+
+
+class Hidden(Spider):
+    """Its requests have callbacks that cannot be written down."""
+
+    name = "hidden"
+    start_urls = ("http://h0/0",)
+
+    def parse(self, response):
+        number = int(response.url.rsplit("/", 1)[1])
+        yield {"page": number}
+        for to in (2 * number + 1, 2 * number + 2):
+            if to < 15:
+                yield Request(f"http://h{to % 3}/{to}", lambda response: self.parse(response))
+        yield Request(f"http://h{number % 3}/{number + 100}", self.parse_leaf)
+
+    def parse_leaf(self, response):
+        yield {"page": response.url}
+
+
+@pytest.mark.parametrize("number", [None, 1, 3, 5, 7])
+@pytest.mark.parametrize("takes_it", [False, True])
+def test_requests_that_cannot_be_written_down_stay_and_are_not_lost(number, takes_it):
+    world = World(3, Hidden)
+    for shard in world.shards:
+        if shard.number == 0 and number is not None:
+            shard.fail(number, takes_it)
+        else:
+            shard.begin()
+    world.finish()
+    world.assert_done()
+    assert {key for key in world.items() if isinstance(key[0], int)} == {
+        (each,) for each in range(15)
+    }
+    if number is None:
+        assert set(world.items().values()) == {1}
+        assert world.shards[0].statistics.pages >= 15
+
+
+def test_a_page_known_by_another_url_is_read_once():
+    def answer_of(call):
+        if "?from=" in call.url:
+            return page("/x", headers=[b'Link: </1>; rel="canonical"'])
+        return page()
+
+    class Listed(Spider):
+        name = "listed"
+        start_urls = ("http://h/1?from=a", "http://h/1?from=b", "http://h/1")
+
+        def parse(self, response):
+            yield {"page": response.url}
+
+    world = World(2, Listed, answer_of, canonical=True, concurrency=1).begin().finish()
+    world.assert_done()
+    assert sum(world.items().values()) == 1
+
+
+def test_a_callback_that_is_gone_costs_its_requests_alone():
+    class Old(Spider):
+        name = "old"
+        start_urls = ("http://h0/0",)
+
+        def parse(self, response):
+            for number in range(1, 9):
+                yield Request(f"http://h{number % 4}/{number}", self.parse_old)
+
+        def parse_old(self, response):
+            yield {"page": response.url}
+
+    world = World(2, Old)
+    head, other = world.shards
+    head.fail(2, True)
+    world.until(lambda: head.is_silent)
+    head.kill()
+
+    class New(Old):
+        parse_old = None
+
+    world.spider_class = New
+    head.used = None
+    head.begin()
+    other.begin()
+    world.finish()
+    failures = world.sum(lambda found: found.failures.get("callback parse_old is gone", 0))
+    assert failures == 8
+    assert world.task.left == 0
+
+
+def test_secrets_go_to_the_host_of_the_first_start_request_from_each_shard():
+    links = {0: range(1, 30)}
+    world = World(3, of_graph(links, hosts=6), http_user="me", http_password="secret", delay_s=0.3)
+    told = {}
+
+    def answer_of(call):
+        told.setdefault(call.url.rsplit("/", 1)[0], set()).add(call.credentials is not None)
+        return page()
+
+    world.answer_of = answer_of
+    world.begin().finish()
+    world.assert_done()
+    assert told.pop("http://h0") == {True}
+    assert set(map(frozenset, told.values())) == {frozenset({False})}
+    assert sum(bool(shard.urls()) for shard in world.shards) == 3
+
+
+def test_a_head_that_ran_alone_before_shares_what_it_has():
+    world = World(3, Numbers)
+    head = world.shards[0]
+    head.begin()
+    world.until(pages_are(world, 12))
+    head.crawl.stop()
+    world.finish()
+    world.begin().finish()
+    world.assert_done()
+    assert world.items() == ALL
+    assert max(Counter(world.urls()).values()) == 1
+
+
+def test_depth_counts_over_shards():
+    world = World(3, of_graph(CHAIN), max_depth=3).begin().finish()
+    world.assert_done()
+    assert world.pages() == 4
+    assert world.filtered("depth") == 1
+
+
+def test_a_spider_that_yields_a_link_often_offers_it_once():
+    world = World(2, of_graph({0: (1,) * 50, 1: (0, 1) * 20}))
+    offered = []
+    for shard in world.shards:
+        whole = shard.store.exchange
+
+        def exchange(step, told, whole=whole):
+            offered.extend(told.offers)
+            return whole(step, told)
+
+        shard.store.exchange = exchange
+    world.begin().finish()
+    world.assert_done()
+    assert len(offered) <= 4
+    assert world.filtered("duplicate") == 49 + 40
+
+
+def test_a_shard_remembers_no_more_urls_than_it_may():
+    world = World(2, of_graph({0: range(1, 30)}), max_seen=10).begin().finish()
+    world.assert_done()
+    assert world.filtered("seen limit") == 20
