@@ -65,7 +65,7 @@ class SharedCheckpoints(Checkpoints):
         """What the store has answered, until `look` takes it in."""
         self._spare = 0
         self._pauses = Backoff(0.1, CHECKPOINT_S)
-        self._pause_s = self._pauses.next_s()
+        self._pause_s = 0.0
         """The seconds between two exchanges while this shard has a free slot."""
         self._began_s = -math.inf
         self._adopts_s = context.clock.monotonic() + ADOPT_EVERY_S

@@ -174,7 +174,7 @@ class MemorySharedStore(MemoryStore):
         all if others want some, too."""
         pool = self._task.pool
         want = [each for each in self._running if each._wants]
-        fair = _shares(sum(each._sites for each in want) + len(pool), len(want))
+        fair = math.ceil((sum(each._sites for each in want) + len(pool)) / max(1, len(want)))
         for site in list(pool)[: max(0, min(self._wants, fair - self._sites))]:
             self._task.owners[site] = self
             self.inbox += pool.pop(site)
@@ -188,15 +188,13 @@ class MemorySharedStore(MemoryStore):
         return [offer._replace(wait_s=max(0.0, until_s - now_s)) for until_s, offer in fresh]
 
     def _spare(self) -> int:
-        """How many sites to give back: those beyond a fair share, as far as others want them."""
-        running = self._running
-        fair = _shares(sum(each._sites for each in running), len(running))
+        """How many sites to give back: so many that others who want some have as many then."""
         spare = 0
-        for each in running:
-            if each is not self and each._sites < fair:
-                more = max(0, min(each._wants - each._promised, self._sites - fair - spare))
-                each._promised += more
-                spare += more
+        for each in sorted(self._running, key=lambda shard: shard._sites):
+            too_many = self._sites - spare - each._sites - each._promised
+            more = max(0, min(each._wants - each._promised, too_many // 2))
+            each._promised += more
+            spare += more
         return spare
 
     def _others_counts(self) -> Counts:
@@ -223,8 +221,3 @@ class MemorySharedStore(MemoryStore):
         self._waiting, self._held, self.inbox, self._drawn = {}, set(), [], 0
         self._wants = self._sites = self.left = 0
         return given
-
-
-def _shares(count: int, among: int) -> int:
-    """What each may have at most."""
-    return math.ceil(count / max(1, among))

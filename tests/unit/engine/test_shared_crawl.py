@@ -1,7 +1,7 @@
 """Several shards crawl one task, on a fake network: each page once, whichever of them is killed."""
 
 from collections import Counter
-from itertools import groupby
+from itertools import groupby, pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -184,6 +184,7 @@ def test_a_shard_that_waits_asks_seldom():
     other.begin()
     for _ in range(200):
         world.advance(0.05)
+    other.kill()
     assert 18 <= len(asked) <= 25
     assert asked[1] - asked[0] <= 0.15
 
@@ -212,7 +213,7 @@ def test_a_site_is_served_by_one_shard_at_a_time():
     assert world.pages() == 121
     for site in range(7):
         sent = [(at_s, who) for at_s, who, url in world.sent if url.startswith(f"http://h{site}/")]
-        for (at_s, who), (next_s, next_who) in zip(sent, sent[1:], strict=False):
+        for (at_s, who), (next_s, next_who) in pairwise(sent):
             assert who == next_who or next_s - at_s >= 0.2 - 1e-6
         assert len(list(groupby(who for _, who in sent))) <= 8
 
@@ -223,7 +224,7 @@ def test_a_limit_counts_over_all_shards(limit):
     assert world.outcomes() == [(State.DONE, "")] * 3
     [(name, most)] = limit.items()
     reached = world.sum(lambda found: getattr(found, name.removeprefix("max_")))
-    assert most <= reached <= most + 12
+    assert most <= reached <= most + 30  # what the others do until they hear of it
     assert all(shard.crawl.limit == name for shard in world.shards)
 
 
@@ -259,7 +260,7 @@ def test_a_callback_that_ends_the_crawl_ends_it_for_all_shards():
     world = World(3, Choosy).begin().finish()
     assert world.outcomes() == [(State.DONE, "")] * 3
     assert {shard.statistics.finish_reason for shard in world.shards} == {"enough"}
-    assert world.pages() < 150
+    assert world.pages() < 200
 
 
 @pytest.mark.parametrize("items", [80, 81])
@@ -346,6 +347,8 @@ def test_only_the_head_reads_the_start_and_no_further_than_is_needed():
         world.advance(0.1)
     assert 1000 <= world.shards[0].crawl.spider.made < 2500
     assert not hasattr(world.shards[1].crawl.spider, "made")
+    for shard in world.shards:
+        shard.kill()
 
 
 def test_a_start_that_was_read_is_not_read_again_by_the_next_run():
@@ -366,7 +369,7 @@ def test_a_start_that_was_read_is_not_read_again_by_the_next_run():
 def test_redirects_to_other_sites_retries_and_repeated_requests_go_on_elsewhere():
     class Mixed(Spider):
         name = "mixed"
-        start_urls = ("http://a/from", "http://b/bad", "http://c/0")
+        start_urls = ("http://b/bad", "http://c/0")
 
         def parse(self, response):
             yield {
@@ -378,6 +381,7 @@ def test_redirects_to_other_sites_retries_and_repeated_requests_go_on_elsewhere(
                 for site in "abd":
                     yield Request(f"http://{site}/again", dont_filter=True, priority=3)
                     yield Request(f"http://{site}/again", dont_filter=True, priority=-3)
+                yield Request("http://a/from")
                 yield Request("http://e/to")
 
     bad = Counter()
@@ -482,19 +486,26 @@ def test_requests_that_cannot_be_written_down_stay_and_are_not_lost(number, take
 def test_a_page_known_by_another_url_is_read_once():
     def answer_of(call):
         if "?from=" in call.url:
-            return page("/x", headers=[b'Link: </1>; rel="canonical"'])
+            known = call.url.split("?")[0].encode()
+            return page(headers=[b'Link: <%b>; rel="canonical"' % known])
         return page()
 
     class Listed(Spider):
         name = "listed"
-        start_urls = ("http://h/1?from=a", "http://h/1?from=b", "http://h/1")
+        start_urls = ("http://g/0",)
 
         def parse(self, response):
-            yield {"page": response.url}
+            if response.url == "http://g/0":
+                for path in ("1?from=a", "1?from=b", "1", "2?from=c", "2?from=d"):
+                    yield Request(f"http://h/{path}")
+            else:
+                yield Request("http://h/2")
+                yield {"page": response.url}
 
     world = World(2, Listed, answer_of, canonical=True, concurrency=1).begin().finish()
     world.assert_done()
-    assert sum(world.items().values()) == 1
+    assert set(world.items().values()) == {1}
+    assert len(world.items()) == 2
 
 
 def test_a_callback_that_is_gone_costs_its_requests_alone():
@@ -504,27 +515,28 @@ def test_a_callback_that_is_gone_costs_its_requests_alone():
 
         def parse(self, response):
             for number in range(1, 9):
-                yield Request(f"http://h{number % 4}/{number}", self.parse_old)
+                yield Request(f"http://h{number}/{number}", self.parse_old)
 
         def parse_old(self, response):
             yield {"page": response.url}
 
     world = World(2, Old)
     head, other = world.shards
-    head.fail(2, True)
-    world.until(lambda: head.is_silent)
-    head.kill()
+    head.begin(concurrency=1)
+    world.until(pages_are(world, 1), step_s=0.01)
+    head.crawl.stop()
+    world.finish()
 
     class New(Old):
         parse_old = None
 
     world.spider_class = New
-    head.used = None
     head.begin()
     other.begin()
     world.finish()
     failures = world.sum(lambda found: found.failures.get("callback parse_old is gone", 0))
-    assert failures == 8
+    assert failures >= 6
+    assert failures + world.pages() == 9
     assert world.task.left == 0
 
 
