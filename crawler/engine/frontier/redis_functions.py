@@ -16,6 +16,7 @@ KEYS = ("run", "hold", "seen", "starts", "rows", "live", "later", "state")
 
 RUNS = """
 local RUN, HOLD, OWN = 1, 2, 8 -- places of keys: a run has eight, and a library may get more
+local GONE_MS = 86400000
 
 local function now()
   local time = redis.call('TIME')
@@ -56,14 +57,6 @@ local function note(keys, args, number)
   redis.call('HSET', keys[RUN], 'number', number, 'used_s', now())
   hold(keys[HOLD], args[2], args[4])
 end
-"""
-"""The code of the right of a run, for all libraries. A call of a run begins with its epoch, its
-token, its number, and the milliseconds for which it holds on."""
-
-_CODE = (
-    RUNS
-    + """
-local ASIDE_MS, GONE_MS = 30 * 86400000, 86400000
 
 -- Forget a crawl, but for a day not which run was the last one: an earlier run that was paused
 -- meanwhile would begin it anew.
@@ -75,6 +68,14 @@ local function forget(keys)
     redis.call('PEXPIRE', keys[RUN], GONE_MS)
   end
 end
+"""
+"""The code of the right of a run, for all libraries. A call of a run begins with its epoch, its
+token, its number, and the milliseconds for which it holds on."""
+
+_CODE = (
+    RUNS
+    + """
+local ASIDE_MS = 30 * 86400000
 
 -- epoch or '', token of this run, token of the run before by the same store, ms to hold, takes over
 local function open(keys, args)

@@ -35,11 +35,13 @@ LIVE_S = 5.0
 """A shard that has told nothing for so long is not reckoned with when sites are given out."""
 MOST_SPARE = 64
 """So many sites are given back at once, at most."""
+MOST_SHARDS = 64
+"""The shards of a task, at most, the head included."""
 
 _CODE = (
     f"""{RUNS}
 local SHARED, MEAN, AT_ONCE, MOST_BYTES = 9, {MEAN}, {AT_ONCE}, {MOST_BYTES}
-local MOST_LOOKS, LIVE_S, MOST_SPARE = 1024, {LIVE_S}, {MOST_SPARE}
+local MOST_LOOKS, LIVE_S, MOST_SPARE, MOST_SHARDS = 1024, {LIVE_S}, {MOST_SPARE}, {MOST_SHARDS}
 """
     + """
 local NOTED = {
@@ -90,7 +92,7 @@ end
 
 -- The keys of a shard as a run of its own.
 local function keys_of(task, shard)
-  local prefix = shard == '0' and task.prefix or task.prefix .. shard .. ':'
+  local prefix = tonumber(shard) == 0 and task.prefix or task.prefix .. shard .. ':'
   local keys = {}
   for at, name in ipairs({'run', 'hold', 'seen', 'starts', 'rows', 'live', 'later', 'state'}) do
     keys[at] = prefix .. name
@@ -457,11 +459,11 @@ end
 
 -- Removes what shards have as runs of their own, and lets a sweep of that name remove the rest.
 local function dissolve(task, name)
-  for shard in pairs(task.notes) do
-    if shard ~= '0' then redis.call('UNLINK', unpack(keys_of(task, shard))) end
+  for shard = 1, MOST_SHARDS - 1 do redis.call('UNLINK', unpack(keys_of(task, shard))) end
+  if redis.call('EXISTS', task.key) == 1 then
+    redis.call('HDEL', task.key, 'about')
+    redis.call('HSET', task.key, 'swept', name)
   end
-  redis.call('HDEL', task.key, 'about')
-  redis.call('HSET', task.key, 'swept', name)
 end
 
 -- epoch, token, name of the sweep, whether the state of this run stays: the head drops the task.
@@ -481,14 +483,12 @@ local function remove_all(keys, args)
   local left_ms = redis.call('PTTL', keys[HOLD])
   if left_ms > 0 then return {'HELD', left_ms} end
   local task = task_of(keys)
-  if args[2] == '1' then
-    for shard in pairs(task.notes) do
-      left_ms = redis.call('PTTL', keys_of(task, shard)[HOLD])
-      if left_ms > 0 then return {'HELD', left_ms} end
-    end
+  for shard = 1, args[2] == '1' and MOST_SHARDS - 1 or 0 do
+    left_ms = redis.call('PTTL', keys_of(task, shard)[HOLD])
+    if left_ms > 0 then return {'HELD', left_ms} end
   end
-  if redis.call('EXISTS', task.key) == 1 then dissolve(task, args[1]) end
-  redis.call('UNLINK', unpack(keys, 1, OWN))
+  dissolve(task, args[1])
+  forget(keys)
   return {'DONE', now()}
 end
 

@@ -15,9 +15,14 @@ SWEPT_AT_ONCE = 1000
 """So many keys are removed in one call."""
 
 
+def shared_key_of(name: str) -> str:
+    """The key of the hash that all shards of a task share."""
+    return f"{prefix_of(name)}shared"
+
+
 def shared_keys_of(name: str, shard: int = 0) -> Sequence[str]:
     """What the functions for shards get as keys: those of a shard, and the shared one."""
-    return (*keys_of(name, shard).values(), f"{prefix_of(name)}shared")
+    return (*keys_of(name, shard).values(), shared_key_of(name))
 
 
 def sweep(server: RedisServer, name: str, title: str) -> None:
@@ -58,12 +63,12 @@ class SharedRun(RedisRun):
 
     def is_shared(self) -> bool:
         """Whether the head of the task has begun to share it."""
-        return bool(self.server.ask("HEXISTS", self._shared_key, "about"))
+        return bool(self.server.ask("HEXISTS", shared_key_of(self.name), "about"))
 
     def clear_shared(self) -> None:
         """Remove what was shared, and what is left of it from an earlier time. The own state
         stays."""
-        if self.server.ask("EXISTS", self._shared_key):
+        if self.server.ask("EXISTS", shared_key_of(self.name)):
             self._disband(keeps_own=True)
 
     def clear_all(self) -> None:
@@ -102,10 +107,6 @@ class SharedRun(RedisRun):
     @property
     def _all_keys(self) -> Sequence[str]:
         return shared_keys_of(self.name, self.shard)
-
-    @property
-    def _shared_key(self) -> str:
-        return self._all_keys[-1]
 
     def _disband(self, keeps_own: bool) -> None:
         title = uuid4().hex

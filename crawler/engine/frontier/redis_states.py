@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import json
+import re
 import time
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
+from uuid import uuid4
 
 from crawler.clock import give_turn
-from crawler.engine.frontier import redis_check, redis_functions
-from crawler.engine.frontier.redis_run import PREFIX, keys_of
+from crawler.engine.frontier import redis_check
+from crawler.engine.frontier import redis_shared_functions as functions
+from crawler.engine.frontier.redis_functions import REMOVE
+from crawler.engine.frontier.redis_run import PREFIX, keys_of, prefix_of
 from crawler.engine.frontier.redis_server import WAIT_S, Access, RedisServer
+from crawler.engine.frontier.redis_shared_run import shared_key_of, shared_keys_of, sweep
+from crawler.engine.frontier.redis_shared_store import RedisSharedStore
 from crawler.engine.frontier.redis_store import RedisStore
 from crawler.engine.frontier.store import StoreInUse
 from crawler.settings.sections import FrontierSettings
@@ -20,6 +27,9 @@ from crawler.settings.sections import FrontierSettings
 SCANNED_AT_ONCE = 1000
 LOOKED = f"{PREFIX}looked"
 """The key that is there while somebody has looked through all states lately."""
+SAMPLES = 16
+"""Of what there may be very much, so many keys are looked at."""
+_RUN = re.compile(re.escape(PREFIX) + r"\{([^}]*)\}:(?:([0-9]+):)?run")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +48,8 @@ class KeptState:
     """The seconds since a run has written anything, if the clocks of the machines agree."""
     is_in_use: bool
     """Whether a run goes on."""
+    shards: int = 1
+    """How many shards have a state, the head included."""
 
 
 class RedisStates:
@@ -62,6 +74,15 @@ class RedisStates:
         says whether a later run may replace one that goes on."""
         return RedisStore(self._server, name, takes_over=takes_over)
 
+    def shard(self, name: str, number: int, about: str) -> RedisSharedStore:
+        """The store of a shard of a task. `about` says what the task is about."""
+        return RedisSharedStore(self._server, name, number, about)
+
+    def is_shared(self, name: str) -> bool:
+        """Whether the crawl is that of a task that several workers run, or have run. Raises
+        StoreFailed."""
+        return bool(self._server.ask("HEXISTS", shared_key_of(name), "about"))
+
     @property
     def silence(self) -> str:
         """Why the server cannot be used at present; empty if it can."""
@@ -79,24 +100,60 @@ class RedisStates:
     def all(self, prefix: str = "") -> Sequence[KeptState]:
         """What is kept of crawls whose names begin so, by name. Looks at all keys of the server, so
         it is for people, and for a look each hour."""
-        names = {name for part in self._server.for_each(_names) for name in part}
-        found = (self._state(name) for name in sorted(names) if name.startswith(prefix))
-        return [state for state in found if state is not None]
+        found = {each for part in self._server.for_each(_found) for each in part}
+        shards = defaultdict[str, list[int]](list)
+        for name, shard in sorted(found):
+            shards[name].append(shard)
+        told = (
+            self._state(name, *numbers)
+            for name, numbers in shards.items()
+            if name.startswith(prefix)
+        )
+        return [state for state in told if state is not None]
 
     def claims_look(self, for_s: float) -> bool:
         """Whether nobody else looks through all states for that long: then this worker shall."""
         told = self._server.ask("SET", LOOKED, "1", "NX", "PX", int(for_s * 1000))
         return told is not None
 
-    def clear(self, name: str) -> None:
-        """Forget a crawl, also in a server that is full. Only which run was its last one is known
-        for a day: no earlier one begins it anew. Raises StoreInUse while a run goes on."""
-        told, _ = self._server.call(redis_functions.REMOVE, tuple(keys_of(name).values()))
+    def clear(self, name: str, is_patient: bool = True) -> None:
+        """Forget a crawl with all its shards, also in a server that is full. Raises StoreInUse
+        while a run goes on, with `is_patient` also if it is that of a shard."""
+        title = uuid4().hex
+        asked = (title, int(is_patient))
+        told, *_ = self._server.call(functions.REMOVE_ALL, shared_keys_of(name), *asked)
         if told == b"HELD":
-            raise StoreInUse(f"{self._server.place} ({name}) is in use by a run; stop it first")
+            raise self._is_in_use(name)
+        sweep(self._server, name, title)
 
-    def _state(self, name: str) -> KeptState | None:
-        keys = keys_of(name)
+    def clear_shard(self, name: str, number: int) -> None:
+        """Forget what a shard has of its own. Raises StoreInUse."""
+        told, _ = self._server.call(REMOVE, tuple(keys_of(name, number).values()))
+        if told == b"HELD":
+            raise self._is_in_use(name)
+
+    def _is_in_use(self, name: str) -> StoreInUse:
+        return StoreInUse(f"{self._server.place} ({name}) is in use by a run; stop it first")
+
+    def _state(self, name: str, *shards: int) -> KeptState | None:
+        found = [each for shard in shards if (each := self._of(name, shard)) is not None]
+        if not found:
+            return None
+        moving, bytes_ = self._beside(name)
+        return KeptState(
+            name=name,
+            epoch=found[0].epoch,
+            waiting=moving + sum(each.waiting for each in found),
+            counters=_summed([each.counters for each in found]),
+            bytes=bytes_ + sum(each.bytes for each in found),
+            unused_s=min(each.unused_s for each in found),
+            is_in_use=any(each.is_in_use for each in found),
+            shards=len(found),
+        )
+
+    def _of(self, name: str, shard: int) -> KeptState | None:
+        """What is kept of one shard alone."""
+        keys = keys_of(name, shard)
         ask = self._server.ask
         epoch, used_s, is_gone = ask("HMGET", keys["run"], "epoch", "used_s", "gone")
         if epoch is None or is_gone:
@@ -110,14 +167,43 @@ class RedisStates:
             epoch=int(epoch),
             waiting=waiting + ask("HLEN", keys["later"]),
             counters=json.loads(told) if told else {},
-            bytes=sum(ask("MEMORY USAGE", key) or 0 for key in keys.values()),
+            bytes=sum(map(self._bytes, keys.values())),
             unused_s=max(0.0, time.time() - float(used_s)),
             is_in_use=bool(ask("EXISTS", keys["hold"])),
         )
 
+    def _beside(self, name: str) -> tuple[int, int]:
+        """How many requests no shard holds, and about how many bytes all take that shards share."""
+        ask, prefix = self._server.ask, prefix_of(name)
+        moving, buckets = (
+            int(each or 0) for each in ask("HMGET", f"{prefix}shared", "moving", "buckets")
+        )
+        sites = [each.decode() for each in ask("LRANGE", f"{prefix}pool", 0, SAMPLES - 1)]
+        lists = [f"{prefix}site:{site}" for site in sites]
+        sampled = sum(ask("LLEN", each) for each in lists)
+        each_request = sum(self._bytes(each) for each in lists) / max(1, sampled)
+        marks = [self._bytes(f"{prefix}known:{at}") for at in range(min(SAMPLES, buckets))]
+        each_bucket = sum(marks) / max(1, len(marks))
+        around = sum(self._bytes(prefix + each) for each in ("shared", "owners", "pool"))
+        return moving, int(around + each_request * moving + each_bucket * buckets)
 
-def _names(client: Any) -> Sequence[str]:
-    """The names of the crawls in one server."""
-    start, end = f"{PREFIX}{{", "}:run"
-    keys = client.scan_iter(match=f"{start}*{end}", count=SCANNED_AT_ONCE)
-    return [unquote(key.decode().removeprefix(start).removesuffix(end)) for key in keys]
+    def _bytes(self, key: str) -> int:
+        return self._server.ask("MEMORY USAGE", key) or 0
+
+
+def _found(client: Any) -> Sequence[tuple[str, int]]:
+    """The names of the crawls in one server, with the numbers of their shards."""
+    keys = client.scan_iter(match=f"{PREFIX}{{*}}:*run", count=SCANNED_AT_ONCE)
+    return [
+        (unquote(found[1]), int(found[2] or 0))
+        for key in keys
+        if (found := _RUN.fullmatch(key.decode()))
+    ]
+
+
+def _summed(counters: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What was counted together, but for what is counted by kinds."""
+    if len(counters) == 1:
+        return dict(counters[0])
+    names = {name for each in counters for name, value in each.items() if isinstance(value, int)}
+    return {name: sum(each.get(name, 0) for each in counters) for name in names}

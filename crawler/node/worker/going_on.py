@@ -9,7 +9,7 @@ from typing import Any
 
 from crawler.engine.crawl.resume import Kept
 from crawler.engine.engine import Engine
-from crawler.engine.frontier.store import Store
+from crawler.engine.frontier.store import Store, StoreFailed
 from crawler.engine.items.sinks.factory import RunSink, Sinks
 from crawler.engine.items.sinks.sink import Sink
 from crawler.items.names import PART
@@ -17,7 +17,7 @@ from crawler.logs import get_logger
 from crawler.model.records import Resource
 from crawler.node.worker.item_files import FILES, ItemFiles, NotedSink
 from crawler.node.worker.run import Run
-from crawler.node.worker.states import TaskStates
+from crawler.node.worker.states import NEEDS_REDIS, TaskStates, is_shared
 from crawler.settings.crawl import CrawlSettings
 from crawler.supervision import Supervisor, do_all
 
@@ -115,10 +115,13 @@ class GoingOn:
 
     def _opened(self, resource: Resource, settings: CrawlSettings) -> Kept | None:
         """The state for a run; None if nothing is kept: so its settings say, or another program
-        gave it no epoch."""
+        gave it no epoch. A task that several workers run cannot do without. Raises StoreFailed."""
+        must_keep = is_shared(resource.spec)
+        if must_keep and (self._states is None or not resource.epoch):
+            raise StoreFailed(NEEDS_REDIS.format(resource.spec.workers))
         if self._states is None:
             return None
-        if settings.resume and resource.epoch:
+        if (settings.resume or must_keep) and resource.epoch:
             return self._states.open(resource)
         self._states.clear(resource)
         return None

@@ -2,6 +2,9 @@
 
 A run that has not ended in order can be refused by the store. So a task has one state there, and
 nothing keeps the next run from it for long.
+
+A task that several workers run has one for each of its shards, and what these share. Its head alone
+decides whether it begins anew, for all. A task that was shared once stays so.
 """
 
 from __future__ import annotations
@@ -9,13 +12,21 @@ from __future__ import annotations
 from dataclasses import replace
 
 from crawler.clock import Clock
-from crawler.engine.crawl.resume import Kept
+from crawler.engine.crawl.resume import Kept, digest
 from crawler.engine.frontier.redis_states import RedisStates
 from crawler.engine.frontier.store import Store, StoreDamaged, StoreFailed, StoreInUse
 from crawler.logs import get_logger
 from crawler.model.records import Resource
 from crawler.node.worker.naming import id_name
-from crawler.node.worker.states import PATIENCE_S, begun, is_dropped, named, opened
+from crawler.node.worker.states import (
+    PATIENCE_S,
+    about,
+    begun,
+    is_dropped,
+    is_shared,
+    named,
+    opened,
+)
 
 log = get_logger(__name__)
 
@@ -51,15 +62,19 @@ class SharedStates:
         If there is none that the run can go on with, it begins anew. Raises StaleRun if a later run
         was here, and StoreFailed.
         """
-        store = self._states(_name(resource))
+        store, shard = self._store(resource)
         try:
-            kept = opened(store, resource, self._patience_s)
+            kept = replace(opened(store, resource, self._patience_s), shard=shard)
         except StoreDamaged as error:
+            if shard:  # what it held is lost; nobody but the head may drop what the others have
+                raise
             log.error("the task begins anew", **named(resource), why=str(error))
-            return self._anew(store, resource)
+            return self._anew(store, resource, shard, drops_all=shard is not None)
         if kept.found.is_new:
             return begun(kept, resource)
-        return self._anew(store, resource) if is_dropped(kept, resource) else kept
+        if is_dropped(kept, resource):
+            return self._anew(store, resource, shard)
+        return kept
 
     def again(self, kept: Kept, resource: Resource) -> Kept:
         """Open a state again that has lost its end. Raises StoreFailed."""
@@ -68,13 +83,18 @@ class SharedStates:
         return begun(kept, resource) if found.is_new else kept
 
     def clear(self, resource: Resource, patience_s: float = 0.0) -> bool:
-        """Remove the state of a task, if no run uses it. Returns whether none is left."""
+        """Remove the state of a task, if no run uses it. Returns whether none is left.
+
+        What a shard has stays as long as its task does: the other shards take it over. Runs of
+        other shards may end meanwhile; those that do not in time lose their states.
+        """
         until_s = self._clock.monotonic() + patience_s
         while True:
+            is_late = self._clock.monotonic() >= until_s
             try:
-                self._states.clear(_name(resource))
+                self._clear(resource, is_patient=not (is_late and patience_s))
             except StoreInUse:
-                if self._clock.monotonic() >= until_s:
+                if is_late:
                     return False
                 self._clock.sleep(AGAIN_S)
             except StoreFailed as error:
@@ -82,6 +102,13 @@ class SharedStates:
                 return False
             else:
                 return True
+
+    def _clear(self, resource: Resource, is_patient: bool) -> None:
+        name, shard = _name(resource), resource.spec.shard
+        if not shard:
+            self._states.clear(name, is_patient)
+        elif not self._states.is_shared(name):
+            self._states.clear_shard(name, shard)
 
     def drop_unused(self, keep_s: float) -> None:
         """Remove the states that no run has used for so long, if no other worker has looked lately.
@@ -106,9 +133,23 @@ class SharedStates:
         """Close the connections."""
         self._states.close()
 
-    def _anew(self, store: Store, resource: Resource) -> Kept:
-        return begun(opened(store, resource, 0.0), resource)
+    def _store(self, resource: Resource) -> tuple[Store, int | None]:
+        """The store of a task, and which shard of it the run is; None if it is alone."""
+        name, spec = _name(resource), resource.spec
+        if is_shared(spec) or self._states.is_shared(name):
+            return self._states.shard(name, spec.shard, digest(about(resource))), spec.shard
+        return self._states(name), None
+
+    def _anew(
+        self, store: Store, resource: Resource, shard: int | None, drops_all: bool = False
+    ) -> Kept:
+        kept = opened(store, resource, 0.0)
+        if drops_all:
+            store.clear()
+            kept = opened(store, resource, 0.0)
+        return begun(replace(kept, shard=shard), resource)
 
 
 def _name(resource: Resource) -> str:
-    return f"{resource.name}/{id_name(resource.id)}"
+    """The name that all shards of a task have in common."""
+    return f"{resource.spec.task}/{id_name(resource.id)}"

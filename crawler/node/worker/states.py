@@ -25,7 +25,7 @@ from crawler.engine.frontier import sqlite_files
 from crawler.engine.frontier.sqlite_store import SqliteStore, StoreThreads
 from crawler.engine.frontier.store import Step, Store, StoreDamaged, StoreFailed, StoreInUse
 from crawler.logs import get_logger
-from crawler.model.records import Resource, State
+from crawler.model.records import Resource, Spec, State
 from crawler.node.worker.naming import id_name, run_name, task_folder
 from crawler.supervision import run_aside
 
@@ -41,6 +41,12 @@ or its disk hangs. Tasks must move, so the run begins a crawl of its own."""
 
 STORE_THREADS = 4
 """The native threads that write the states of all tasks."""
+
+NEEDS_REDIS = (
+    "workers: {} needs a Redis in which the workers meet; name it in frontier.url, or set workers"
+    " to 1"
+)
+"""Why a task cannot run on several workers."""
 
 TRIES = "tries"
 """The text that says which try of the task the run was (`tried`)."""
@@ -106,6 +112,8 @@ class States:
         If there is none that the run can go on with, it begins anew. Raises StaleRun if a later run
         was here, and StoreFailed.
         """
+        if is_shared(resource.spec):
+            raise StoreFailed(NEEDS_REDIS.format(resource.spec.workers))
         newest = self._newest(resource)
         kept = None if newest is None else self._taken(newest, resource)
         return self._begun(resource) if kept is None else kept
@@ -248,6 +256,11 @@ def is_dropped(kept: Kept, resource: Resource) -> bool:
     return True
 
 
+def is_shared(spec: Spec) -> bool:
+    """Whether several workers run a task at once."""
+    return spec.workers > 1 or spec.shard > 0
+
+
 def about(resource: Resource) -> list[Any]:
     """What a state is about. Without a generation it is what other programs write."""
     return [*about_of(resource.spec), *([resource.generation] if resource.generation else [])]
@@ -262,7 +275,7 @@ def why_anew(kept: Kept, resource: Resource) -> str:
         before = [*before[:2], resource.generation]  # it could not be written to its end
     if before != now:
         return "its spider or its arguments have changed"
-    has_failed = kept.is_done and kept.end[0] is State.FAILED
+    has_failed = kept.is_done and kept.end[0] is State.FAILED and not resource.spec.shard
     if has_failed and kept.value(TRIES) != tried(resource):
         return "it failed, and is tried again"
     return ""
