@@ -39,7 +39,7 @@ def list_(file: str | None, folder: str | None, as_json: bool) -> None:
         for each in states:
             click.echo(json.dumps(dataclasses.asdict(each), default=str))
         return
-    headers = ("TASK", "ID", "BEGAN", "PAGES", "TO GO", "SIZE", "USED", "STATE")
+    headers = ("TASK", "ID", "BEGAN", "SHARDS", "PAGES", "TO GO", "SIZE", "USED", "STATE")
     show_table(headers, [_row(each) for each in states])
 
 
@@ -104,6 +104,7 @@ def _row(state: KeptState) -> tuple[object, ...]:
         state.task,
         state.id,
         state.began,
+        state.shards,
         unknown if state.pages is None else state.pages,
         unknown if state.to_go is None else state.to_go,
         report.size(state.bytes),

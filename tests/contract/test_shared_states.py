@@ -1,18 +1,22 @@
 """The states of all tasks in one Redis, as a worker keeps them."""
 
+import json
 from array import array
 from uuid import uuid4
 
 import pytest
 
-from crawler.clock import ManualClock
+from crawler.clock import ManualClock, SystemClock
+from crawler.engine.crawl.resume import COUNTERS
 from crawler.engine.frontier.redis_run import keys_of
 from crawler.engine.frontier.redis_server import Access, RedisServer
 from crawler.engine.frontier.redis_states import LOOKED, RedisStates
-from crawler.engine.frontier.store import Step
+from crawler.engine.frontier.shared_store import Exchange, Offer
+from crawler.engine.frontier.store import Step, StoreFailed, StoreInUse, StoreLost, Waiting
 from crawler.local.ports import free_ports
 from crawler.model.records import Resource, Spec
 from crawler.node.worker.shared_states import SharedStates
+from crawler.node.worker.states import States
 from crawler.settings.redis_url import parsed
 
 DAY_S = 86_400.0
@@ -108,3 +112,164 @@ def test_a_redis_that_does_not_answer_is_asked_again_next_time(caplog):
     SharedStates(RedisStates(server), ManualClock()).drop_unused(7 * DAY_S)
     assert "states that no run uses are not removed" in caplog.text
     server.close()
+
+
+# -- a task that several workers run ---------------------------------------------------------------
+
+
+class Task:
+    """One task on three workers. Each has connections of its own."""
+
+    def __init__(self, redis, name):
+        self.redis, self._name = redis, name
+        self._places = [RedisStates(RedisServer(Access(parsed(redis.url)))) for _ in range(3)]
+        self.workers = [SharedStates(place, SystemClock(), 0.0) for place in self._places]
+        self.states = self._places[0]
+        self.kept = {}
+
+    def resource(self, shard, epoch=1, workers=3, generation=0, **parameters):
+        name = f"{self._name}~{shard}" if shard else self._name
+        shard_of = self._name if shard else ""
+        spec = Spec(name, "books", parameters, workers=workers, shard=shard, shard_of=shard_of)
+        return Resource(spec, id="77", epoch=epoch, generation=generation)
+
+    def open(self, shard, *args, **options):
+        kept = self.workers[shard].open(self.resource(shard, *args, **options))
+        self.kept[shard] = kept
+        return kept
+
+    def again(self, shard, **options):
+        resource = self.resource(shard, **options)
+        self.kept[shard] = self.workers[shard].again(self.kept[shard], resource)
+
+    def ask(self, shard, step=None, **exchange):
+        return self.kept[shard].store.exchange(step or Step(), Exchange(**exchange))
+
+    def clear(self, shard, patience_s=0.0):
+        return self.workers[shard].clear(self.resource(shard), patience_s)
+
+    def keys(self):
+        with self.redis.client() as client:
+            return client.keys(f"*{self._name}*")
+
+    def end(self):
+        for kept in self.kept.values():
+            kept.store.close()
+        self.states.clear(f"{self._name}/77")
+        for place in self._places:
+            place.close()
+
+
+@pytest.fixture
+def task(shared_redis, prefix):
+    made = Task(shared_redis, prefix)
+    yield made
+    made.end()
+
+
+def offer(number):
+    return Offer(number, f"http://h{number}", 0, b"[%d]" % number)
+
+
+def drawn(answer):
+    return sorted(each.mark for each in answer.drawn)
+
+
+def test_a_shard_that_begins_before_its_head_waits_for_it(task):
+    assert task.open(1).shard == 1
+    answer = task.ask(1, wants=5)
+    assert (answer.drawn, answer.is_over, answer.left) == ([], False, 0)
+    assert task.open(0).shard == 0
+    task.ask(0, offers=[offer(1), offer(2)], has_read_start=True)
+    assert drawn(task.ask(1, wants=5)) == [1, 2]
+
+
+def test_a_task_that_ran_alone_goes_on_with_what_it_knows_and_shares_it_from_then_on(task, place):
+    alone = task.open(0, workers=1)
+    assert alone.shard is None
+    marks = array("Q", range(2**63, 2**63 + 2500))
+    held = Waiting(0, "http://h1", 0, b"[1]")
+    alone.store.write(Step(marks=marks, added=[held], starts=array("Q", [5])))
+    alone.store.close()
+    head = task.open(0, 2)
+    assert (head.shard, head.found.waiting, list(head.found.starts)) == (0, 1, [5])
+    task.open(1)
+    assert task.ask(1, offers=[offer(mark) for mark in (2**63, 2**63 + 2499, 8)]).known == 2
+    assert list(head.store.lease(9)) == [held]
+    head.store.close()
+    head = task.open(0, 3, workers=1)
+    assert (head.shard, head.found.waiting) == (0, 1)
+
+
+def test_a_head_that_begins_anew_drops_what_all_shards_have(task):
+    task.open(0)
+    task.open(1)
+    task.ask(0, offers=[offer(1), offer(2)], has_read_start=True)
+    task.ask(1, wants=1)
+    task.kept[0].store.close()
+    head = task.open(0, 2, generation=1)
+    assert head.found.is_new
+    with pytest.raises(StoreLost):
+        task.ask(1)
+    task.again(1, generation=1)
+    assert drawn(task.ask(1, wants=5)) == []
+    assert task.ask(0, offers=[offer(1)]).known == 0  # nothing of the earlier one is known
+    task.kept[1].store.close()
+    task.open(1, 2, generation=1)
+    assert drawn(task.ask(1, wants=5)) == [1]
+
+
+def test_a_shard_with_other_arguments_than_its_head_waits_and_drops_nothing_of_others(task):
+    task.open(0)
+    task.open(1)
+    task.ask(0, offers=[offer(1), offer(2)], has_read_start=True)
+    [first] = task.ask(1, wants=1).drawn
+    added = [Waiting(0, first.site, 0, first.record)]
+    task.ask(1, Step(added=added), taken=1, left=1)
+    task.kept[1].store.close()
+    assert task.open(1, 2, shelf="toys").found.is_new  # somebody has changed the task
+    assert task.ask(1, wants=5).drawn == []
+    assert drawn(task.ask(0, wants=5)) == [2]
+    task.kept[0].store.close()
+    task.open(0, 2, shelf="toys")
+    task.again(1, epoch=2, shelf="toys")
+    task.ask(0, offers=[offer(3)])
+    assert drawn(task.ask(1, wants=5)) == [3]
+
+
+def test_what_a_shard_has_stays_when_it_is_removed_and_goes_with_its_head(task):
+    for shard in range(3):
+        task.open(shard)
+        task.ask(shard, offers=[offer(3 * shard + 1), offer(3 * shard + 2)])
+    task.kept[1].store.close()
+    assert task.clear(1)
+    assert task.kept[0].store.exchange(Step(), Exchange()).left == 6
+    task.kept[0].store.close()
+    assert not task.clear(0)  # a shard still runs
+    assert task.clear(0, 0.5)  # it had its time
+    assert task.keys() == []
+    with pytest.raises(StoreLost):
+        task.ask(2)
+    task.again(2)  # its worker does not know yet that the task is gone
+    task.kept[2].store.close()
+    assert task.clear(2)
+    assert task.keys() == []
+
+
+def test_a_task_is_listed_once_with_what_all_its_shards_have(task, prefix):
+    for shard, pages in enumerate((3, 4)):
+        task.open(shard)
+        counters = {COUNTERS: json.dumps({"pages": pages, "statuses": {"200": pages}})}
+        task.ask(shard, Step(state=counters), offers=[offer(shard + 1), offer(shard + 11)])
+    [state] = task.states.all(prefix)
+    assert (state.name, state.shards, state.waiting) == (f"{prefix}/77", 2, 4)
+    assert (state.counters, state.is_in_use) == ({"pages": 7}, True)
+    assert 1000 < state.bytes < 20_000
+    with pytest.raises(StoreInUse):
+        task.states.clear(state.name)
+
+
+def test_files_refuse_a_task_on_several_workers(tmp_path, prefix):
+    resource = Resource(Spec(prefix, workers=4), id="77", epoch=1)
+    with pytest.raises(StoreFailed, match=r"workers: 4 needs a Redis .* frontier\.url"):
+        States(tmp_path, ManualClock()).open(resource)

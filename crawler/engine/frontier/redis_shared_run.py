@@ -61,9 +61,10 @@ class SharedRun(RedisRun):
         """Begin to share the task. `words` are commands."""
         self._step(functions.SHARE, (about, left, *words))
 
-    def is_shared(self) -> bool:
-        """Whether the head of the task has begun to share it."""
-        return bool(self.server.ask("HEXISTS", shared_key_of(self.name), "about"))
+    def about(self) -> str | None:
+        """What the task is about, as its head says; None if that does not share it yet."""
+        told: bytes | None = self.server.ask("HGET", shared_key_of(self.name), "about")
+        return None if told is None else told.decode()
 
     def clear_shared(self) -> None:
         """Remove what was shared, and what is left of it from an earlier time. The own state

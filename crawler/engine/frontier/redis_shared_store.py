@@ -123,10 +123,12 @@ class RedisSharedStore(RedisStore):
         return given
 
     def clear(self) -> None:
-        """Forget this shard, and end the run: what it held is in the pool. The head forgets all."""
+        """Forget this shard, and end the run: what it held is in the pool, unless its head says now
+        that the task is about something else. The head forgets all."""
         with self._run.calling:
             if self._shared.shard:
-                self._put_into_pool(is_dead=False)
+                if self._shared.about() == self._about:
+                    self._put_into_pool(is_dead=False)
                 super().clear()
                 return
             self._supervisor.stop()
@@ -136,7 +138,7 @@ class RedisSharedStore(RedisStore):
 
     def _read_all(self) -> Found:
         found = super()._read_all()
-        if not (self._shared.shard or self._shared.is_shared()):
+        if not self._shared.shard and self._shared.about() is None:
             self._share()
         return found
 

@@ -49,6 +49,8 @@ class KeptState:
     """Requests that have no end yet."""
     fault: str = ""
     """Why it cannot be read, if it is not in use."""
+    shards: int = 1
+    """How many shards of the task have a state there; 1 if one worker runs it alone."""
 
 
 class KeptPlace(Protocol):
@@ -106,7 +108,7 @@ def _told(state: InRedis) -> KeptState:
     task, _, id = state.name.rpartition("/")
     pages = state.counters.get("pages", 0)
     about = (state.name, task, id, state.epoch, state.bytes, state.unused_s, state.is_in_use)
-    return KeptState(*about, pages=pages, to_go=state.waiting)
+    return KeptState(*about, pages=pages, to_go=state.waiting, shards=state.shards)
 
 
 def kept_states(folder: Path, now_s: float | None = None) -> Iterator[KeptState]:
