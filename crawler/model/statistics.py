@@ -55,6 +55,9 @@ class Statistics:
     resting: Mapping[str, float] = field(default_factory=dict)
     """How many `hosts` with such requests are in a cooldown, and how long the `longest_s` still
     lasts."""
+    hosts: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """The ten hosts with the most such requests: how many are `waiting`, how many are `in_flight`,
+    and the seconds for which it `rests_s`, 0 if it has no cooldown."""
     memory: Mapping[str, int] = field(default_factory=dict)
     """URLs that are `known` and their `known_bytes`; requests that wait in memory (`waiting`) and
     `on_disk`."""

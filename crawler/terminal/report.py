@@ -52,6 +52,7 @@ def _rows(found: Statistics) -> Iterator[tuple[str, str]]:
     yield "filtered", counts(_largest_first(found.filtered))
     yield "not done", counted(found.pending, "request") if found.pending else ""
     yield "cooldown", _resting(found.resting) if not found.finish_reason else ""
+    yield "hosts", "; ".join(_hosts(found.hosts)) if not found.finish_reason else ""
     yield "memory", _memory(found.memory)
     yield "latency", _latency(found.latency_s) if found.statuses else ""
     yield "slow", counted(found.slow_callbacks, "callback") if found.slow_callbacks else ""
@@ -132,6 +133,17 @@ def _resting(resting: Mapping[str, float]) -> str:
     hosts = int(resting.get("hosts", 0))
     longest = duration(resting.get("longest_s", 0.0))
     return f"{counted(hosts, 'host')}, for {longest} at most" if hosts else ""
+
+
+def _hosts(hosts: Mapping[str, Mapping[str, float]]) -> Iterator[str]:
+    """The hosts with the most pending requests, and why they wait."""
+    for host, load in hosts.items():
+        in_flight, rests_s = int(load["in_flight"]), load["rests_s"]
+        yield (
+            f"{host}: {int(load['waiting']):,} to go"
+            + (f", {in_flight:,} in flight" if in_flight else "")
+            + (f", rests {duration(rests_s)}" if rests_s else "")
+        )
 
 
 def _largest_first(values: Mapping[str, int]) -> dict[str, int]:

@@ -31,6 +31,7 @@ ALL = Statistics(
     filtered={"seen": 17},
     pending=18,
     resting={"hosts": 19, "longest_s": 20.5},
+    hosts={"a.example": {"waiting": 30, "in_flight": 2, "rests_s": 1.5}},
     memory={"known": 21},
     latency_s={"p50": 0.25, "max": 3},
     slow_callbacks=22,

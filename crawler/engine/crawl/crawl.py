@@ -122,6 +122,7 @@ class Crawl:
             self._finish_reason(),
             self._dispatcher.cooldowns(),
             self._frontier.memory(),
+            self._dispatcher.hosts(),
         )
 
     @property

@@ -22,6 +22,7 @@ from crawler.engine.http.messages import FAULT, FetchAnswer, FetchError, Sent
 from crawler.engine.politeness.gatekeeper import Gatekeeper, Park, Refuse, Send, WaitUntil
 from crawler.engine.politeness.robots import CrawlRobots
 from crawler.engine.politeness.slots import Slots
+from crawler.engine.stats.pending_hosts import pending_hosts
 from crawler.logs import get_logger
 from crawler.settings.crawl import CACHE_OFF
 
@@ -109,6 +110,10 @@ class Dispatcher:
         return {
             host: left_s for host, left_s in self._cooldowns.under_way().items() if host in hosts
         }
+
+    def hosts(self) -> dict[str, dict[str, float]]:
+        """The hosts with the most requests without an end."""
+        return pending_hosts(self._frontier.sites(), self._cooldowns.under_way())
 
     @property
     def in_flight(self) -> int:

@@ -78,6 +78,7 @@ class SiteQueues:
         """Queue a job for a site (`urls.origin`)."""
         queue = self.sites.get(origin)
         if queue is not None and queue.more and job.request.priority <= queue.floor:
+            queue.on_disk += 1
             self._leave(origin, job)
         elif self._held < self._most or self._make_room():
             self._hold(queue or self.site(origin), job)
@@ -170,6 +171,7 @@ class SiteQueues:
             if job.unserializable:
                 self._hold(queue, job)
             else:
+                queue.on_disk += 1
                 self._leave(queue.origin, job)
 
     def _victim(self) -> SiteQueue | None:
@@ -222,6 +224,7 @@ class SiteQueues:
     def _take_in(self, loaded: Loaded) -> None:
         queue = self.site(loaded.site)
         queue.more = loaded.more
+        queue.on_disk = max(0, queue.on_disk - len(loaded.records)) if loaded.more else 0
         queue.floor = loaded.priority if loaded.more else -math.inf
         for record in loaded.records:
             self._hold(queue, Job.from_record(record))

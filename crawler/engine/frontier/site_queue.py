@@ -19,6 +19,8 @@ class SiteQueue:
         """The requests in memory, a heap."""
         self.more = False
         """Whether more requests are on disk."""
+        self.on_disk = 0
+        """About how many these are: not those that were there before the site had this queue."""
         self.floor = -math.inf
         """The highest priority that a request on disk can have."""
         self.busy = 0

@@ -177,10 +177,12 @@ class Counters:
         finish_reason: str = "",
         cooldowns: Mapping[str, float] = MappingProxyType({}),
         memory: Mapping[str, int] = MappingProxyType({}),
+        hosts: Mapping[str, Mapping[str, float]] = MappingProxyType({}),
     ) -> Statistics:
         """The statistics of the crawl at this moment.
 
-        `cooldowns` are the hosts that have a cooldown, with the seconds that are left.
+        `cooldowns` are the hosts that have a cooldown, with the seconds that are left. `hosts` are
+        those with the most pending requests.
         """
         timing = self.timing
         return Statistics(
@@ -212,6 +214,7 @@ class Counters:
                 "hosts": len(cooldowns),
                 "longest_s": round(max(cooldowns.values(), default=0.0), 1),
             },
+            hosts={host: dict(load) for host, load in hosts.items()},
             memory=dict(memory),
             latency_s=self.latency.shown(),
             slow_callbacks=self.slow_callbacks,

@@ -36,3 +36,13 @@ def test_the_latencies_stand_in_one_order_however_they_came():
     came = {"p99": 0.03, "max": 0.04, "p50": 0.01, "p90": 0.04}
     shown = rows(statuses={200: 4}, latency_s=came)["latency"]
     assert shown == "p50 10 ms, p90 40 ms, p99 30 ms, max 40 ms"
+
+
+def test_the_hosts_that_a_running_crawl_waits_for_are_told():
+    hosts = {
+        "a.example": {"waiting": 1200.0, "in_flight": 2.0, "rests_s": 0.0},
+        "b.example": {"waiting": 3.0, "in_flight": 0.0, "rests_s": 90.0},
+    }
+    told = "a.example: 1,200 to go, 2 in flight; b.example: 3 to go, rests 1:30"
+    assert rows(hosts=hosts)["hosts"] == told
+    assert "hosts" not in rows(hosts=hosts, finish_reason="finished")

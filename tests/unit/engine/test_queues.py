@@ -13,6 +13,7 @@ from crawler.engine.frontier.frontier import Frontier
 from crawler.engine.frontier.job import Job
 from crawler.engine.http.request import Request
 from crawler.engine.spiders.spider import Spider
+from crawler.engine.stats.pending_hosts import pending_hosts
 from crawler.model.records import State
 from crawler.settings.crawl import CrawlSettings
 from tests.depth import examples
@@ -113,6 +114,16 @@ def test_sites_that_found_no_room_come_in_as_it_gets_free():
         it.admit(Request(f"http://h{number}/"), 1)
     assert len(it.sites()) <= 100 + 1
     assert len({job.url for job in take(it)}) == 1000
+
+
+def test_what_a_site_has_on_disk_is_told_with_what_it_has_in_memory():
+    it = frontier()
+    for number in range(3000):
+        it.admit(Request(f"http://huge/{number}"), 0)
+    [(host, load)] = pending_hosts(it.sites(), {"huge": 2.0}).items()
+    assert (host, load) == ("huge", {"waiting": 3000, "in_flight": 0, "rests_s": 2.0})
+    take(it, 2500)
+    assert pending_hosts(it.sites(), {})["huge"]["waiting"] == 500
 
 
 def test_callbacks_are_names_on_disk():

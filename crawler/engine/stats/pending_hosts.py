@@ -1,0 +1,33 @@
+"""Which hosts a crawl still has to ask, and what keeps it from that."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Mapping
+
+from crawler.engine.frontier.site_queue import SiteQueue
+
+MOST_HOSTS = 10
+"""So many hosts are told, those with the most requests."""
+
+
+def pending_hosts(
+    queues: Iterable[SiteQueue], cooldowns: Mapping[str, float], most: int = MOST_HOSTS
+) -> dict[str, dict[str, float]]:
+    """The hosts with the most requests without an end: how many of them wait and are in flight, and
+    the seconds for which the host rests."""
+    found: dict[str, list[int]] = {}
+    for queue in queues:
+        counts = found.setdefault(queue.host, [0, 0])
+        counts[0] += len(queue.jobs) + queue.on_disk
+        counts[1] += queue.busy
+    largest = heapq.nlargest(most, found.items(), key=lambda each: sum(each[1]))
+    return {
+        host: {
+            "waiting": waiting,
+            "in_flight": in_flight,
+            "rests_s": round(cooldowns.get(host, 0.0), 1),
+        }
+        for host, (waiting, in_flight) in largest
+        if waiting or in_flight
+    }
