@@ -106,6 +106,7 @@ class _Stored(Struct, rename="pascal", omit_defaults=True, forbid_unknown_fields
     shard: Annotated[int, Meta(ge=0, le=MAX_WORKERS - 1)] = 0
     shard_of: str = ""
     resumes: bool = False
+    shared: bool = False
 
 
 class _Foreign(_Stored, forbid_unknown_fields=False):
@@ -157,6 +158,7 @@ def encode_resource(resource: Resource, term: int = 0) -> bytes:
         spec.shard,
         spec.shard_of,
         resource.resumes,
+        resource.shared,
     )
     value = _ENCODER.encode(stored)
     return value if not resource.foreign else b"%s,%s}" % (value[:-1], _fields(resource.foreign))
@@ -207,6 +209,7 @@ def decode_resource(name: str, raw: bytes, mod_revision: int) -> Resource:
         _decode_blame(stored.blame) if stored.blame and stored.kills else NO_BLAME,
         stored.generation,
         stored.resumes,
+        stored.shared,
         foreign,
         mod_revision,
     )

@@ -186,6 +186,9 @@ class Resource:
     resumes: bool = False
     """Whether a run may go on with the crawl of the generation before, if that has no end: it
     failed because its state or its items could not be written."""
+    shared: bool = False
+    """Whether the task was on several workers already when its owner got it. Otherwise its run
+    shares nothing, and has to begin again to do so."""
     foreign: Mapping[str, bytes] = field(default_factory=dict)
     """The JSON of each field of other programs, which is kept as it is."""
     mod_revision: int = 0
@@ -212,8 +215,8 @@ class Resource:
         made = _Open(
             *(self.spec, self.id, self.creation_time, owner, epoch, self.term),
             *(State.ASSIGNED, "", False, NO_COUNTS, now_ns),
-            *(self.failed_on, self.kills, self.blame, self.generation),
-            *(self.resumes, self.foreign, 0, 0),
+            *(self.failed_on, self.kills, self.blame, self.generation, self.resumes),
+            *(self.spec.workers > 1, self.foreign, 0, 0),
         )
         return _frozen(made)
 

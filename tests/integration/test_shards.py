@@ -143,8 +143,9 @@ def test_a_number_of_workers_that_cannot_be_is_refused(shop, workers):
 
 def test_the_number_changes_over_http_and_nothing_is_assigned_anew(shop):
     shop.http("POST", "/resource", {"name": "books"})
+    shop.http("PUT", "/resource/books", {"workers": 2})
     before = shop.resources()["books"]
-    for workers in (3, 2, 1):
+    for workers in (3, 2, 1, 2, 1):
         status, told = shop.http("PUT", "/resource/books", {"workers": workers})
         assert (status, told["workers"]) == (200, workers)
         assert len(shop.resources()) == workers

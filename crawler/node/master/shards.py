@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from crawler.logs import get_logger
 from crawler.model.records import Resource, State
 from crawler.model.shards import shard_names, shard_spec
-from crawler.node.master.assignment import afresh
+from crawler.node.master.assignment import afresh, next_epoch
 from crawler.node.master.draft import Draft
 from crawler.settings import live
 
@@ -39,7 +39,7 @@ class Shards:
         """Return the seconds until a shard has to be ended; infinite if none has to be."""
         return max(0.0, min(self._ends.values(), default=math.inf) - now_s)
 
-    def mend(self, draft: Draft, tasks: Iterable[str], now_s: float) -> None:
+    def mend(self, draft: Draft, tasks: Iterable[str], now_s: float, now_ns: int) -> None:
         """Mend the shards of these tasks, and end those that had their time."""
         due = [task for task, due_s in self._ends.items() if due_s <= now_s]
         for task in dict.fromkeys([*tasks, *due]):
@@ -52,7 +52,7 @@ class Shards:
                 self._end(draft, head, now_s)
             else:
                 self._ends.pop(task, None)
-                self._align(draft, head)
+                self._align(draft, _mended(draft, head, now_ns))
 
     def _surplus(self, draft: Draft, task: str, head: Resource | None) -> list[Resource]:
         """Return the shards that the task is not to have, or that belong to an earlier one of its
@@ -104,6 +104,25 @@ class Shards:
                 draft.put(self.with_counts(shard).replace(state=State.DONE, reason=""))
         if not left or now_s >= due_s:
             del self._ends[head.name]
+
+
+def _mended(draft: Draft, head: Resource, now_ns: int) -> Resource:
+    """Return the head as it has to be for its shards, and put it into the draft if it changed.
+
+    A run that began when the task was on one worker begins again on the same one, where it was: it
+    shares nothing yet. A task that failed when it was over, and is tried again, begins anew with all
+    its shards. That it was over shows in a shard that is done.
+    """
+    changed = head
+    if head.owner is not None and not head.shared:
+        changed = head.given_to(head.owner, next_epoch(head), now_ns)
+    shards = shards_of(draft.get, head.name)
+    is_over = any(s.state is State.DONE and s.generation == head.generation for s in shards)
+    if is_over and head.state is State.PENDING and head.failed_on:
+        changed = head.replace(generation=head.generation + 1)
+    if changed is not head:
+        draft.put(changed)
+    return changed
 
 
 def has_ended(head: Resource) -> bool:

@@ -187,7 +187,7 @@ class TermWriter:
     def _mend(self, draft: Draft) -> None:
         """Bring the shards of tasks in line with what became of the tasks."""
         changed = self._mirrors.cluster_state.changes.take_sharded()
-        self.shards.mend(draft, changed, self._clock.monotonic())
+        self.shards.mend(draft, changed, self._clock.monotonic(), self._clock.time_ns())
 
     def _place(self, draft: Draft) -> None:
         """Place the tasks without an owner. Before a dead worker's tasks move, its tombstone is

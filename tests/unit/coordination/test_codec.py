@@ -40,7 +40,7 @@ FIELDS = (
     *("ID", "Name", "AssignedNode", "CreationTime", "State", "Spider", "Epoch", "Incarnation"),
     *("Term", "AssignedTime", "Parameters", "Labels", "Priority", "Retries", "Constraints"),
     *("Reason", "AwaitsSpider", "Counts", "FailedOn", "Kills"),
-    *("Workers", "Shard", "ShardOf"),
+    *("Workers", "Shard", "ShardOf", "Shared"),
 )
 
 
@@ -144,6 +144,7 @@ resources = st.builds(
     blame=st.builds(
         Blame, st.lists(text, max_size=3).map(tuple), st.integers(0, 50), st.integers(0, 2**62)
     ),
+    shared=st.booleans(),
     mod_revision=st.just(3),
 )
 

@@ -38,7 +38,7 @@ class Leader(Scene):
         for command in commands:
             command.apply(draft)
         changed = self.cluster_state.changes.take_sharded()
-        self.shards.mend(draft, changed, self.now_s)
+        self.shards.mend(draft, changed, self.now_s, int(self.now_s * 1e9))
         self.place(draft)
         return self.commit(draft)
 
@@ -195,6 +195,50 @@ def test_another_number_of_workers_restarts_nothing(leader):
     assert leader.epochs() == {name: before[name] for name in NAMES[:2]}
     leader.run(Update(replace(BOOKS, workers=1)))
     assert leader.epochs() == {"books": before["books"]}
+
+
+def test_a_run_that_shares_nothing_yet_begins_again_on_its_worker_where_it_was():
+    leader = Leader()
+    leader.run(Add(Spec("books")))
+    before = leader.stored["books"]
+    leader.run(Update(Spec("books", workers=3)))
+    after = leader.stored["books"]
+    assert (after.owner, after.epoch) == (before.owner, before.epoch + 1)
+    assert (after.id, after.generation, after.shared) == (before.id, before.generation, True)
+    for workers in (1, 2):
+        leader.run(Update(Spec("books", workers=workers)))
+    assert leader.stored["books"].epoch == after.epoch
+
+
+def test_it_begins_again_too_if_another_program_asks_for_more_workers():
+    leader = Leader()
+    leader.run(Add(Spec("books")))
+    leader.store(leader.stored["books"].replace(spec=Spec("books", workers=2)))
+    leader.run()
+    assert leader.stored["books"].epoch == 2
+
+
+def test_a_task_that_failed_when_it_was_over_is_tried_again_with_all_its_shards():
+    leader = Leader()
+    leader.run(Add(replace(BOOKS, retries=2)))
+    leader.report("books~1", State.DONE)
+    leader.report("books", State.FAILED, "too few items")
+    assert {each.generation for each in leader.stored.values()} == {1}
+    leader.now_s += 5
+    leader.run()
+    assert set(leader.states().values()) == {"assigned"}
+    assert leader.stored["books"].failed_on == ("w-1",)
+
+
+def test_a_task_whose_own_run_failed_goes_on_with_its_shards(leader):
+    leader = Leader()
+    leader.run(Add(replace(BOOKS, retries=2)))
+    before = leader.epochs()
+    leader.report("books", State.FAILED, "no disk")
+    leader.now_s += 5
+    leader.run()
+    assert {each.generation for each in leader.stored.values()} == {0}
+    assert leader.epochs()["books~1"] == before["books~1"]
 
 
 def test_a_shard_that_comes_back_has_a_later_epoch_than_any_before(leader):
