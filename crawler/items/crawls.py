@@ -33,6 +33,10 @@ class Crawl:
     """Name of a file → how much of it counts."""
     is_told: bool = True
     """Whether a `.runs` tells of it. Otherwise it is known by its file alone."""
+    last: str = ""
+    """The stem whose files tell how far the crawl is."""
+    untold: tuple[int, ...] = ()
+    """Of a task on several workers: the shards of which no `.runs` tells here."""
 
     @property
     def rank(self) -> tuple[int, str, int]:
@@ -61,7 +65,7 @@ class Folders:
         told = list(_told_crawls(self._folders))
         known = {stem for crawl in told for stem in crawl.stems}
         alone = [
-            Crawl(stem.id, (stem.epoch,), (name,), is_told=False)
+            Crawl(stem.id, (stem.epoch,), (name,), is_told=False, last=name)
             for name in self._files.keys() - known
             if (stem := parsed_stem(name)) and not (told and self._is_part(name))
         ]
@@ -97,22 +101,75 @@ def chosen(crawls: Sequence[Crawl], task: str, id: str = "", epoch: int | None =
     raise NotFound(f"{task!r} has no run of {wanted}; allowed are the epochs of {has}")
 
 
+@dataclass(frozen=True)
+class _Chain:
+    """The runs of one shard that went on with each other. A task on one worker is shard 0."""
+
+    id: str
+    shard: int
+    of: str
+    """What tells the crawl whose shard it is; empty if the crawl is shared with nobody."""
+    epochs: tuple[int, ...]
+    stems: tuple[str, ...]
+    limits: Mapping[str, Limit]
+    workers: int
+
+    @property
+    def last(self) -> str:
+        return self.stems[-1] if self.stems else ""
+
+
 def _told_crawls(folders: Iterable[Path]) -> Iterator[Crawl]:
-    """The crawls of which the `.runs` of these folders tell, all lines together."""
-    runs: dict[Stem, dict[str, Any]] = {}
+    """The crawls of which the `.runs` of these folders tell, all lines together.
+
+    A crawl has the last chain of each of its shards. What an earlier chain of its head wrote is
+    superseded.
+    """
+    shared: dict[tuple[str, str], dict[int, _Chain]] = {}
+    for chain in _chains(folders):
+        if not chain.of:
+            yield _crawl([chain])
+            continue
+        found = shared.setdefault((chain.id, chain.of), {})
+        if chain.shard == 0 and 0 in found:
+            yield _crawl([found[0]])
+        found[chain.shard] = chain
+    for shards in shared.values():
+        yield _crawl([shards[number] for number in sorted(shards)])
+
+
+def _crawl(chains: Sequence[_Chain]) -> Crawl:
+    """The crawl that these shards have done together."""
+    head = chains[0]
+    limits = {name: limit for chain in chains for name, limit in chain.limits.items()}
+    stems = tuple(stem for chain in chains for stem in chain.stems)
+    told = {chain.shard for chain in chains}
+    untold = tuple(number for number in range(head.workers) if number not in told)
+    return Crawl(head.id, head.epochs, stems, limits, last=head.last, untold=untold)
+
+
+def _chains(folders: Iterable[Path]) -> list[_Chain]:
+    """The runs of all lines that went on with each other, in the order of their last epochs."""
+    runs: dict[tuple[int, Stem], dict[str, Any]] = {}
     for folder in folders:
         for line in _lines(folder / RUNS):
-            run = runs.setdefault(Stem(folder_name(line["id"]), line["epoch"]), {"limits": {}})
+            key = line.get("shard", 0), Stem(folder_name(line["id"]), line["epoch"])
+            run = runs.setdefault(key, {"limits": {}})
             run["files"] = line["files"]
             run["limits"].update(line.get("limits", {}))
-    crawls: dict[tuple[str, str], list[Stem]] = {}
-    for key in sorted(runs, key=lambda run: run.epoch):
-        first = next(iter(runs[key]["files"]), f"{key.id}-{key.epoch}")
-        crawls.setdefault((key.id, first), []).append(key)
-    for (id, _), keys in crawls.items():
+            run["of"], run["workers"] = line.get("of", ""), line.get("workers", 1)
+    grouped: dict[tuple[int, str, str], list[tuple[int, Stem]]] = {}
+    for key in sorted(runs, key=lambda run: run[1].epoch):
+        shard, stem = key
+        first = next(iter(runs[key]["files"]), f"{stem.id}-{stem.epoch}")
+        grouped.setdefault((shard, stem.id, first), []).append(key)
+    chains = []
+    for (shard, id, _), keys in grouped.items():
         last = runs[keys[-1]]
-        epochs = tuple(key.epoch for key in keys)
-        yield Crawl(id, epochs, tuple(last["files"]), _limits(last["limits"]))
+        epochs = tuple(stem.epoch for _, stem in keys)
+        stems, limits = tuple(last["files"]), _limits(last["limits"])
+        chains.append(_Chain(id, shard, last["of"], epochs, stems, limits, last["workers"]))
+    return sorted(chains, key=lambda chain: chain.epochs[-1])
 
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:
@@ -140,6 +197,9 @@ def _is_run(line: Any) -> bool:
         and isinstance(line.get("files"), list)
         and all(isinstance(stem, str) and parsed_stem(stem) for stem in line["files"])
         and isinstance(line.get("limits", {}), dict)
+        and type(line.get("shard", 0)) is int
+        and type(line.get("workers", 1)) is int
+        and isinstance(line.get("of", ""), str)
     )
 
 

@@ -136,7 +136,7 @@ def _read(
     task: str, found: Folders, crawls: Sequence[Crawl], crawl: Crawl, format: str
 ) -> TaskItems:
     sources, missing = _sources(crawl, found, format)
-    files = found.files(crawl.stems[-1]) if crawl.stems else {}
+    files = found.files(crawl.last) if crawl.last else {}
     state = _state(crawl, files, missing)
     return TaskItems(task, crawl, sources, missing, state, len(crawls) - 1)
 
@@ -208,6 +208,11 @@ def _notes(
 ) -> Iterator[str]:
     for name in missing:
         yield f"{name} is in no folder; its items are left out"
+    for shard in crawl.untold:
+        yield (
+            f"no {RUNS} tells of shard {shard}; if it has run, its items are left out: give the"
+            " folder of its machine with --folder too"
+        )
     if others and not crawl.is_told:
         yield (
             f"no {RUNS} tells of the runs of this task; only the items of its last run are read:"

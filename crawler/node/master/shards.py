@@ -110,8 +110,8 @@ def _mended(draft: Draft, head: Resource, now_ns: int) -> Resource:
     """Return the head as it has to be for its shards, and put it into the draft if it changed.
 
     A run that began when the task was on one worker begins again on the same one, where it was: it
-    shares nothing yet. A task that failed when it was over, and is tried again, begins anew with all
-    its shards. That it was over shows in a shard that is done.
+    shares nothing yet. A task that failed when it was over, and is tried again, begins anew, with
+    all its shards. That it was over shows in a shard that is done.
     """
     changed = head
     if head.owner is not None and not head.shared:

@@ -155,7 +155,7 @@ class GoingOn:
             kept = replace(kept, texts={**kept.texts, FILES: files.text})
             assert isinstance(kept.store, LastStore)
             store = kept.store
-        make = RunSink(self._sinks, files.path, resource.name, PART)
+        make = RunSink(self._sinks, files.path, resource.spec.task, PART)
         run.execute(self._engine, TaskSink(make, files, store), kept, files)
 
     def _let_go(self, run: Run, kept: Kept, last: LastStore) -> None:

@@ -5,7 +5,8 @@ them. Behind it stands `.part` until the crawl has ended. A run that goes on app
 the run before. If they are not here, because that was another machine, or if the run writes other
 formats, it begins files of its own.
 
-`<items>/<task>/.runs` has a line of JSON for each run: which files its crawl has so far.
+`<items>/<task>/.runs` has a line of JSON for each run: which files its crawl has so far. For a task
+on several workers it also says which shard the run was, and of which crawl.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import Any
 
 import gevent
 
-from crawler.engine.crawl.resume import Kept
+from crawler.engine.crawl.resume import Kept, digest
 from crawler.engine.items.sinks.marks import name_of, parsed
 from crawler.engine.items.sinks.sink import Sink
 from crawler.engine.items.sinks.targets import FORMATS
@@ -29,6 +30,7 @@ from crawler.items.formats import SQLITE
 from crawler.items.names import PART, RUNS, file_name
 from crawler.model.records import Resource
 from crawler.node.worker.naming import id_name, run_name, task_folder
+from crawler.node.worker.states import about
 
 FILES = "files"
 """The text of a store that names the files of a crawl so far."""
@@ -67,6 +69,7 @@ class ItemFiles:
         """`items` is the folder for all tasks. `sinks` names the sinks of the run."""
         self._folder = task_folder(items, resource)
         self._id, self._epoch = resource.id, resource.epoch
+        self._shard = _shard(resource, kept)
         formats = tuple(kind for kind in dict.fromkeys(sinks) if kind in FORMATS or kind == SQLITE)
         own = Written(str(self._folder.absolute()), run_name(resource), formats)
         self._all = [] if kept is None else [_read(each) for each in kept.value(FILES) or ()]
@@ -93,6 +96,7 @@ class ItemFiles:
         """Note that the run has begun and its files are there. Raises OSError."""
         stems = [each.stem for each in self._all]
         line: dict[str, Any] = {"id": id_name(self._id), "epoch": self._epoch, "files": stems}
+        line.update(self._shard)
         if self._limits:
             line["limits"] = self._limits
         gevent.get_hub().threadpool.apply(_append, (self._folder / RUNS, json.dumps(line)))
@@ -126,6 +130,14 @@ class NotedSink:
         """Open the sink, and note that the run has begun."""
         self._sink.open()
         self._files.begin()
+
+
+def _shard(resource: Resource, kept: Kept | None) -> dict[str, Any]:
+    """What tells the runs of all shards of a crawl; nothing of a task that was never shared."""
+    if kept is None or kept.shard is None:
+        return {}
+    crawl = digest(about(resource))
+    return {"shard": resource.spec.shard, "workers": resource.spec.workers, "of": crawl}
 
 
 def _is_same(before: Written, now: Written) -> bool:

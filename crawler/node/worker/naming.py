@@ -6,6 +6,7 @@ from pathlib import Path
 
 from crawler.items.names import folder_name
 from crawler.model.records import Resource
+from crawler.model.shards import shard_name
 
 
 def id_name(id: str) -> str:
@@ -14,13 +15,14 @@ def id_name(id: str) -> str:
 
 
 def run_name(resource: Resource) -> str:
-    """Return `<id>-<epoch>`, which names a run among all of its task's."""
-    return f"{id_name(resource.id)}-{resource.epoch}"
+    """Return `<id>-<epoch>`, which names a run among all of its task's; `<id>~<shard>-<epoch>` for
+    one of a shard."""
+    return f"{shard_name(id_name(resource.id), resource.spec.shard)}-{resource.epoch}"
 
 
 def task_folder(folder: Path, resource: Resource) -> Path:
-    """Return the folder of a task in one for all tasks.
+    """Return the folder of a task, and of its shards, in one for all tasks.
 
     A name too long for a file system is cut; the id in the names in it still distinguishes tasks.
     """
-    return folder / folder_name(resource.name)
+    return folder / folder_name(resource.spec.task)

@@ -26,6 +26,12 @@ def run(epoch, *files, id=NEW, **more):
     return json.dumps({"id": id, "epoch": epoch, "files": list(files), **more}) + "\n"
 
 
+def shard(number, epoch, *files, of="old", workers=3, **more):
+    """A line about a run of a shard; without files, the run began one."""
+    stem = f"{NEW}~{number}" if number else NEW
+    return run(epoch, *(files or [f"{stem}-{epoch}"]), shard=number, workers=workers, of=of, **more)
+
+
 def laid(folder, files):
     """Write files: texts, or bytes. Returns the folder."""
     for name, content in files.items():
@@ -173,6 +179,89 @@ COUNTS = {
         [1, 2],
         "ended",
     ),
+    "shards, each with its own epochs": (
+        {
+            ".runs": shard(0, 3) + shard(1, 3) + shard(2, 7) + shard(2, 9, "1000~2-7"),
+            "1000-3.jsonl": lines(1),
+            "1000~1-3.jsonl": lines(2),
+            "1000~2-7.jsonl": lines(3),
+        },
+        [1, 2, 3],
+        "ended",
+    ),
+    "shards that go on": (
+        {
+            ".runs": shard(1, 3) + shard(0, 3),
+            "1000-3.jsonl.part": lines(1),
+            "1000~1-3.jsonl.part": lines(2) + '{"n": 3',
+        },
+        [1, 2],
+        "going on",
+    ),
+    "a shard that moved, and what it did twice": (
+        {
+            ".runs": shard(0, 3)
+            + shard(1, 3)
+            + shard(1, 4, "1000~1-3", "1000~1-4", limits={"1000~1-3.jsonl": len(lines(2))}),
+            "1000-3.jsonl": lines(1),
+            "1000~1-3.jsonl.part": lines(2, 3),
+            "1000~1-4.jsonl": lines(3),
+        },
+        [1, 2, 3],
+        "ended",
+    ),
+    "a shard that was taken away, whose file kept its name": (
+        {
+            ".runs": shard(0, 3, workers=2)
+            + shard(1, 3, workers=2)
+            + shard(0, 4, "1000-3", workers=1),
+            "1000-3.jsonl": lines(1),
+            "1000~1-3.jsonl.part": lines(2),
+        },
+        [1, 2],
+        "ended",
+    ),
+    "shards that came later": (
+        {
+            ".runs": run(3, "1000-3") + shard(0, 4, "1000-3") + shard(1, 9),
+            "1000-3.jsonl": lines(1),
+            "1000~1-9.jsonl": lines(2),
+        },
+        [1, 2],
+        "ended",
+    ),
+    "begun anew with all shards": (
+        {
+            ".runs": shard(0, 3) + shard(1, 3) + shard(0, 4, of="new") + shard(1, 4, of="new"),
+            "1000-3.jsonl": lines(1),
+            "1000~1-3.jsonl": lines(2),
+            "1000-4.jsonl": lines(3),
+            "1000~1-4.jsonl": lines(4),
+        },
+        [3, 4],
+        "ended",
+    ),
+    "begun anew, and not yet with all shards": (
+        {
+            ".runs": shard(0, 3) + shard(1, 3) + shard(0, 4, of="new"),
+            "1000-3.jsonl": lines(1),
+            "1000~1-3.jsonl": lines(2),
+            "1000-4.jsonl.part": lines(3),
+        },
+        [3],
+        "going on",
+    ),
+    "tried again, with all shards": (
+        {
+            ".runs": shard(0, 3) + shard(1, 3) + shard(0, 4) + shard(1, 4),
+            "1000-3.jsonl": lines(1),
+            "1000~1-3.jsonl": lines(2),
+            "1000-4.jsonl": lines(3),
+            "1000~1-4.jsonl": lines(4),
+        },
+        [3, 4],
+        "ended",
+    ),
     "nothing yet": ({".runs": run(3, "1000-3"), "1000-3.jsonl.part": ""}, [], "going on"),
 }
 
@@ -205,6 +294,17 @@ def test_the_files_of_the_last_run_tell_the_state(tmp_path, case, format):
         {".runs": run(3, "1000-3"), "1000-3.db": b"", **dict.fromkeys(names, b"")},
     )
     assert items_of("shop", tmp_path, format=format).state == state
+
+
+def test_shards_of_several_machines_are_one_task_and_those_not_told_of_are_named(tmp_path):
+    laid(tmp_path / "a" / "shop", {".runs": shard(0, 3), "1000-3.jsonl": lines(1)})
+    laid(tmp_path / "b" / "shop", {".runs": shard(2, 5), "1000~2-5.jsonl": lines(2)})
+    found = items_of("shop", tmp_path / "a", tmp_path / "b")
+    assert (numbers(found), found.id, found.epochs) == ([1, 2], NEW, (3,))
+    [note] = found.notes
+    assert note.startswith("no .runs tells of shard 1; if it has run, its items are left out")
+    alone = items_of("shop", tmp_path / "b")
+    assert (numbers(alone), len(alone.notes)) == ([2], 2)
 
 
 FOLDERS = {

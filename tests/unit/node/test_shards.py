@@ -12,6 +12,7 @@ from crawler.model.records import Counts, Report, Spec, State
 from crawler.model.shards import is_like_shard, shard_names, shard_spec
 from crawler.node.master.commands import Add, Again, Record, Remove, Update
 from crawler.node.master.shards import END_S, Shards
+from crawler.node.worker.item_files import ItemFiles
 from tests.unit.node.scene import Scene, stored, worker
 
 BOOKS = Spec("books", parameters={"depth": 2}, labels={"site": "shop"}, priority=3, workers=3)
@@ -364,3 +365,10 @@ def test_whatever_is_left_of_the_shards_the_next_leader_mends_it(workers, damage
     else:
         assert [*sorted(shards)] == [*shard_names("books", head.spec.workers)]
         assert all(each.spec == shard_spec(head.spec, each.spec.shard) for each in shards.values())
+
+
+def test_the_items_of_all_shards_lie_in_the_folder_of_the_task(tmp_path):
+    head = stored(spec=BOOKS)
+    shard = head.replace(spec=shard_spec(BOOKS, 2))
+    paths = [ItemFiles(tmp_path, each, ["jsonl"], None).path for each in (head, shard)]
+    assert paths == [tmp_path / "books" / "1-3.jsonl", tmp_path / "books" / "1~2-3.jsonl"]
