@@ -306,7 +306,20 @@ class Worker:
             return here.id != run.key.id or (here.state.finished and not run.can_go_on)
         is_elsewhere = key in self._elsewhere
         self._elsewhere.discard(key)
-        return not is_elsewhere
+        return not is_elsewhere and not self._others_go_on(run.resource)
+
+    def _others_go_on(self, resource: Resource) -> bool:
+        """Whether a resource that is gone was a shard whose task is there: that has fewer workers
+        now, and these go on with what the shard has. If that cannot be asked, they may."""
+        if not resource.spec.shard:
+            return False
+        try:
+            stored = self._store.get(self._keys.resource(resource.spec.task))
+            head = decode_stored(self._keys, stored) if stored is not None else None
+        except (CrawlerError, ValueError) as error:
+            log.warning("cannot ask for the task of a shard", task=resource.name, why=str(error))
+            return True
+        return head is not None and head.id == resource.id and not head.state.finished
 
     def _drop_forever(self) -> None:
         """Remove the states that nobody has used."""
