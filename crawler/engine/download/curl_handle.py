@@ -188,9 +188,7 @@ def prepare(transfer: Transfer, name: Name | None, trusted: frozenset[str]) -> N
     handle.setopt(pycurl.URL, call.url)
     handle.setopt(pycurl.WRITEFUNCTION, transfer.receive)
     handle.setopt(pycurl.HEADERFUNCTION, transfer.header_lines.append)
-    if handle.timeout_s != call.timeout_s:
-        handle.setopt(pycurl.TIMEOUT_MS, max(1, round(call.timeout_s * 1000)))
-        handle.timeout_s = call.timeout_s
+    _hurry(handle, call.timeout_s)
     if call.referer and handle.referer != call.referer:
         handle.setopt(pycurl.REFERER, _as_line("Referer", call.referer))
         handle.referer = call.referer
@@ -211,6 +209,12 @@ def prepare(transfer: Transfer, name: Name | None, trusted: frozenset[str]) -> N
     handle.method = call.method
     if call.method != "GET" or call.body is not None or call.cookies:
         _set_extras(handle, call)
+
+
+def _hurry(handle: Handle, timeout_s: float) -> None:
+    if handle.timeout_s != timeout_s:
+        handle.setopt(pycurl.TIMEOUT_MS, max(1, round(timeout_s * 1000)))
+        handle.timeout_s = timeout_s
 
 
 def _set_extras(handle: Handle, call: FetchCall) -> None:
