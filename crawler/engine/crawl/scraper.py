@@ -201,7 +201,7 @@ class Scraper:
             elif output is not None:
                 is_used = True
             give_way()
-            if close_conditions.breaks_off:
+            if close_conditions.over and close_conditions.breaks_off:
                 self.is_broken_off = True
                 break
             current.now = called

@@ -154,6 +154,9 @@ class Headers(Mapping[str, str]):
     def __getitem__(self, name: str | bytes) -> str:
         return HeaderText(self._last[_text(name).lower()])
 
+    def __contains__(self, name: object) -> bool:
+        return _text(name).lower() in self._last  # by default it asks for a value that most lack
+
     def __iter__(self) -> Iterator[str]:
         return map(HeaderText, self._last)
 

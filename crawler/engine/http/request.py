@@ -93,12 +93,10 @@ class Request:
             _check_callback("errback", errback)
         if not isinstance(priority, int):
             raise TypeError(f"the priority of a Request is {priority!r}; allowed: a whole number")
-        if body is not None and not isinstance(body, (bytes, str)):
-            raise TypeError(f"the body of a Request is {body!r}; allowed: bytes or a str")
-        self.url = url if url.isascii() or encoding == "utf-8" else _encoded(url, encoding)
+        self.url = url if encoding == "utf-8" or url.isascii() else _encoded(url, encoding)
         self.callback = callback
         self.method = method if method == "GET" else _method(method)
-        self.body = body.encode(encoding) if isinstance(body, str) else body
+        self.body = None if body is None else _body(body, encoding)
         self.encoding = encoding
         self.priority = priority
         self.dont_filter = dont_filter
@@ -246,6 +244,14 @@ def _encoded(url: str, encoding: str) -> str:
         return safe_url_string(url, "utf-8" if encoding.startswith("utf-16") else encoding)
     except UnicodeError:
         return safe_url_string(url)
+
+
+def _body(body: Any, encoding: str) -> bytes:
+    if isinstance(body, str):
+        return body.encode(encoding)
+    if not isinstance(body, bytes):
+        raise TypeError(f"the body of a Request is {body!r}; allowed: bytes or a str")
+    return body
 
 
 def _method(method: Any) -> str:

@@ -234,16 +234,13 @@ class Response:
 
     def links(self, links: Iterable[AskedLink]) -> Iterator[AskedLink]:
         """The links that lead to web pages, with their absolute URLs."""
-        base, rooted, most = self._base, urls.rooted, urls.LONGEST_ROOTED
-        root = urls.root(base)
+        root, rooted, most = urls.root(self._base), urls.rooted, urls.LONGEST_ROOTED
         for href, policy in links:
             try:
-                if not href.isascii():
-                    url = self.absolute(href)
-                elif root and href[:1] == "/" and len(href) <= most:  # as most links
-                    url = rooted(root, href)
+                if root and href[:1] == "/" and len(href) <= most and href.isascii():
+                    url = rooted(root, href)  # as most links
                 else:
-                    url = urls.join(base, href)
+                    url = self.absolute(href)
             except ValueError:
                 continue
             if url.startswith(("http://", "https://")):

@@ -113,7 +113,8 @@ class Counters:
         """Count a request that was filtered, or several. The first URL with each reason is kept as
         its example."""
         self.filtered[reason] += count
-        self._keep_first(reason, url)
+        if reason not in self._examples:  # most links of a page are duplicates
+            self._keep_first(reason, url)
 
     def fail(self, reason: str, url: str) -> None:
         """Count a request that failed. The first URL with each reason is kept as its example."""
@@ -126,7 +127,7 @@ class Counters:
         self._keep_first(reason, url)
 
     def _keep_first(self, reason: str, url: str) -> None:
-        if reason not in self._examples:  # most links of a page are duplicates
+        if reason not in self._examples:
             self._examples[reason] = urls.shown(url)
 
     def settled(self, result: FetchAnswer | FetchError) -> None:
