@@ -5,17 +5,22 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import shutil
 from pathlib import Path
 
 import click
 
 from crawler.cli.base import CONFIG, FAILED, Unusable, commands, show_table
 from crawler.engine.frontier.store import StoreFailed, StoreInUse
-from crawler.node.worker.kept import KeptInFolder, KeptInRedis, KeptPlace, KeptState, named
+from crawler.items.leftovers import Leftover, leftovers
+from crawler.items.names import folder_name
+from crawler.node.worker.kept import WHO, KeptInFolder, KeptInRedis, KeptPlace, KeptState, named
 from crawler.plural import counted
 from crawler.settings import config
 from crawler.terminal import report, tables
 
+SHOWN = 3
+"""So many files are named."""
 FOLDER = click.option(
     "--folder",
     metavar="FOLDER",
@@ -39,6 +44,8 @@ def list_(file: str | None, folder: str | None, as_json: bool) -> None:
         for each in states:
             click.echo(json.dumps(dataclasses.asdict(each), default=str))
         return
+    if folder is None:
+        _tell_leftovers(_leftovers(file))
     headers = ("TASK", "ID", "BEGAN", "SHARDS", "PAGES", "TO GO", "SIZE", "USED", "STATE")
     show_table(headers, [_row(each) for each in states])
 
@@ -46,12 +53,23 @@ def list_(file: str | None, folder: str | None, as_json: bool) -> None:
 @frontier.command()
 @CONFIG
 @FOLDER
+@click.option(
+    "--leftovers",
+    "only_leftovers",
+    is_flag=True,
+    help="Remove no states, but the files of items (.part) of crawls that were dropped before "
+    "their end.",
+)
 @click.argument("tasks", metavar="[TASK]...", nargs=-1)
-def clear(file: str | None, folder: str | None, tasks: tuple[str, ...]) -> int:
+def clear(
+    file: str | None, folder: str | None, only_leftovers: bool, tasks: tuple[str, ...]
+) -> int:
     """Remove the states of these tasks, or of all: they begin anew when they come here again.
 
     A state that a process uses stays.
     """
+    if only_leftovers:
+        return _clear_leftovers(file, tasks)
     place = _place(file, folder)
     states = _kept(place)
     unknown = [task for task in tasks if not named(states, (task,))]
@@ -59,6 +77,46 @@ def clear(file: str | None, folder: str | None, tasks: tuple[str, ...]) -> int:
         click.echo(f"crawler: nothing is kept of task {task!r} in {place.name}", err=True)
     left = [each for each in named(states, tasks) if not _cleared(place, each)]
     return FAILED if unknown or left else 0
+
+
+def _tell_leftovers(left: list[Leftover]) -> None:
+    if not left:
+        return
+    size = report.size(sum(each.bytes for each in left))
+    named = ", ".join(str(each.path) for each in left[:SHOWN])
+    click.echo(
+        f"crawler: {counted(len(left), 'file')} of items ({size}) of crawls that were dropped:"
+        f" {named}{', …' if len(left) > SHOWN else ''}; crawler frontier clear --leftovers"
+        " removes what was dropped",
+        err=True,
+    )
+
+
+def _clear_leftovers(file: str | None, tasks: tuple[str, ...]) -> int:
+    """Remove files of items that nobody will end. Returns the exit status."""
+    folders = {folder_name(task) for task in tasks}
+    for each in _leftovers(file):
+        if not tasks or folder_name(each.task) in folders:
+            size = report.size(each.bytes)
+            try:
+                _remove(each.path)
+            except OSError as error:
+                raise Unusable(f"{each.path}: {error.strerror}; {WHO}") from error
+            click.echo(f"{each.path} is removed: {size} of a crawl that was dropped")
+    return 0
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():  # Parquet
+        shutil.rmtree(path)
+    else:
+        path.unlink()
+
+
+def _leftovers(file: str | None) -> list[Leftover]:
+    """Those of the workers of this machine."""
+    settings = config.load(file, os.environ)
+    return list(leftovers(Path(settings.folder, settings.worker.items)))
 
 
 def _cleared(place: KeptPlace, state: KeptState) -> bool:

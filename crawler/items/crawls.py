@@ -7,13 +7,14 @@ crawl, and what was there before is superseded.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from crawler.errors import NotFound
 from crawler.items.failures import ItemsDamaged
+from crawler.items.formats import SQLITE
 from crawler.items.names import PART, RUNS, Stem, folder_name, parsed_name, parsed_stem
 
 Limit: TypeAlias = int | tuple[int, int]
@@ -41,7 +42,11 @@ class Crawl:
     @property
     def rank(self) -> tuple[int, str, int]:
         """Later crawls have higher ranks: ids rise with time, and so do the epochs of an id."""
-        return int(self.id) if self.id.isdecimal() else -1, self.id, self.epochs[-1]
+        return _rank(self.id, self.epochs[-1])
+
+
+def _rank(id: str, epoch: int) -> tuple[int, str, int]:
+    return int(id) if id.isdecimal() else -1, id, epoch
 
 
 class Folders:
@@ -74,6 +79,32 @@ class Folders:
     def _is_part(self, stem: str) -> bool:
         paths = [path for paths in self._files[stem].values() for path in paths]
         return any(path.name.endswith(PART) for path in paths)
+
+    def parts_without(self, stems: Collection[str]) -> Iterator[Path]:
+        """The files of other stems that end in `.part`."""
+        for stem in sorted(self._files.keys() - set(stems)):
+            for paths in self._files[stem].values():
+                yield from (path for path in paths if path.name.endswith(PART))
+
+    def untold(self, crawls: Iterable[Crawl]) -> list[Path]:
+        """The files with items of runs later than all of which a `.runs` tells.
+
+        A database is there before its run is told, so it is none of them. Earlier ones are of
+        crawls that were dropped, or of an older version.
+        """
+        told = [crawl for crawl in crawls if crawl.is_told]
+        last = max((crawl.rank for crawl in told), default=None)
+        if last is None:
+            return []
+        known = {stem for crawl in told for stem in crawl.stems}
+        later = (
+            stem
+            for name in sorted(self._files.keys() - known)
+            if (stem := parsed_stem(name)) and _rank(stem.id, stem.epoch) > last
+        )
+        found = (self.files(f"{stem.id}-{stem.epoch}") for stem in later)
+        texts = (path for files in found for kind, path in files.items() if kind != SQLITE)
+        return [path for path in texts if size_of(path)]
 
     def files(self, stem: str) -> Mapping[str, Path]:
         """Format → the file of a stem. Of several copies, that of a crawl that has ended counts,

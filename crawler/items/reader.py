@@ -43,8 +43,10 @@ class TaskItems:
         missing: Sequence[str],
         state: str,
         others: int,
+        untold: Sequence[Path] = (),
     ) -> None:
-        """`others` is how many crawls of the task are not read."""
+        """`others` is how many crawls of the task are not read. `untold` are the files of which no
+        `.runs` tells."""
         self.name = name
         self.id = crawl.id
         self.epochs = crawl.epochs
@@ -56,7 +58,7 @@ class TaskItems:
         self.state = state
         """ENDED, GOING_ON, INCOMPLETE, or UNKNOWN: of older versions and of databases nothing tells
         it."""
-        self.notes = list(_notes(crawl, sources, missing, others))
+        self.notes = list(_notes(crawl, sources, missing, others, untold))
         """What people should know of these items."""
 
     @property
@@ -138,7 +140,8 @@ def _read(
     sources, missing = _sources(crawl, found, format)
     files = found.files(crawl.last) if crawl.last else {}
     state = _state(crawl, files, missing)
-    return TaskItems(task, crawl, sources, missing, state, len(crawls) - 1)
+    untold = found.untold(crawls)
+    return TaskItems(task, crawl, sources, missing, state, len(crawls) - 1, untold)
 
 
 def _checked(folders: Sequence[str | Path]) -> list[Path]:
@@ -204,7 +207,11 @@ def _state(crawl: Crawl, files: Mapping[str, Path], missing: Sequence[str]) -> s
 
 
 def _notes(
-    crawl: Crawl, sources: Sequence[Source], missing: Sequence[str], others: int
+    crawl: Crawl,
+    sources: Sequence[Source],
+    missing: Sequence[str],
+    others: int,
+    untold: Sequence[Path],
 ) -> Iterator[str]:
     for name in missing:
         yield f"{name} is in no folder; its items are left out"
@@ -213,7 +220,14 @@ def _notes(
             f"no {RUNS} tells of shard {shard}; if it has run, its items are left out: give the"
             " folder of its machine with --folder too"
         )
-    if others and not crawl.is_told:
+    if untold:
+        yield (
+            f"{_listed(untold)}: the {RUNS} there does not tell of it. If folders of several"
+            f" machines were copied into one, their {RUNS} have replaced each other, and items are"
+            " missing or too many: copy each into a folder of its own, and name all of them with"
+            " --folder"
+        )
+    elif others and not crawl.is_told:
         yield (
             f"no {RUNS} tells of the runs of this task; only the items of its last run are read:"
             f" {', '.join(str(source.path) for source in sources)}"

@@ -21,9 +21,10 @@ PAGES = 150
 DELAY_S = 0.3
 SPIDERS = "slow.py, tree.py"
 TICK_S = 0.02
-STALL_S = DELAY_S / 2
+STALL_S = DELAY_S / 4
 """An answer that takes long counts from the pause before it, because nobody knows when the request
-has arrived. If this process stood still for so long, what it notes as arrivals is too late."""
+has arrived. If this process stood still for so long, what it notes as arrivals is too late: it
+takes a few of its turns until a request is noted."""
 
 
 class Trees:
@@ -107,6 +108,7 @@ class Trees:
     def _judge(self, name):
         hits = [hit for hit in self.site.hits if hit.url.startswith(f"/tree/{name}/")]
         asked = Counter(hit.url for hit in hits)
+        early = [pair for pair in itertools.pairwise(hits) if self._is_early(*pair)]
         there = [self.items(node.title) for node in self._arena.lab.nodes("worker")]
         found = items_of(name, *(folder for folder in there if folder.is_dir()))
         items = Counter(int(item["page"]) for item in found)
@@ -117,7 +119,7 @@ class Trees:
             "items": items.total(),
             "missing": len(set(range(PAGES)) - items.keys()),
             "doubled": items.total() - len(items),
-            "early": sum(itertools.starmap(self._is_early, itertools.pairwise(hits))),
+            "early": len(early),
             "runs": len(set(found.epochs)),
             "workers": len({hit.agent for hit in hits}),
         }
@@ -126,4 +128,4 @@ class Trees:
         wrong = {kind: found[kind] for kind in ("lost", "missing", "doubled", "early")}
         if state == "failed" or any(wrong.values()):
             value = self._arena.lab.resource(name)
-            self.trouble.append(f"{name} is {state}: {found}; {value}")
+            self.trouble.append(f"{name} is {state}: {found}; early: {early}; {value}")

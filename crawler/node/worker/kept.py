@@ -26,7 +26,7 @@ from crawler.settings.sections import FrontierSettings
 
 ASK_S = 3.0
 """The seconds for which a person waits for a Redis that does not answer."""
-_WHO = "run this command as the user of the workers"
+WHO = "run this command as the user of the workers"
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class KeptInFolder:
         try:
             return list(kept_states(self._folder))
         except OSError as error:
-            raise StoreFailed(f"{error.filename}: {error.strerror}; {_WHO}") from error
+            raise StoreFailed(f"{error.filename}: {error.strerror}; {WHO}") from error
 
     def remove(self, state: KeptState) -> None:
         """Remove a state."""
@@ -118,7 +118,7 @@ def kept_states(folder: Path, now_s: float | None = None) -> Iterator[KeptState]
         try:
             is_state = (path / NAME).exists()
         except PermissionError:  # only their owner may look into these folders
-            yield KeptState(*_about(path), 0, 0.0, in_use=False, fault=f"cannot be read; {_WHO}")
+            yield KeptState(*_about(path), 0, 0.0, in_use=False, fault=f"cannot be read; {WHO}")
         else:
             if is_state:
                 yield _seen(path, now_s)

@@ -12,6 +12,7 @@ import pytest
 from crawler.errors import CrawlerError, InvalidArgument, NotFound
 from crawler.items import items_of, tasks_in
 from crawler.items.failures import ItemsDamaged, ItemsMissing
+from crawler.items.leftovers import leftovers
 from crawler.items.names import file_name, folder_name, parsed_name
 
 OLD, NEW = "999", "1000"
@@ -662,6 +663,50 @@ def test_a_crawl_known_by_its_file_alone_is_noted_if_others_lie_beside(tmp_path)
     [note] = items_of("shop", tmp_path).notes
     assert "only the items of its last run are read" in note
     assert "1000-4.jsonl" in note
+
+
+@pytest.mark.parametrize("end", ["", ".part"])
+def test_folders_poured_together_are_noted(tmp_path, end):
+    """The `.runs` of the machine where the crawl began has replaced the other one."""
+    files = {".runs": run(3, "1000-3"), "1000-3.jsonl.part": lines(1)}
+    laid(tmp_path / "shop", files | {f"1000-5.jsonl{end}": lines(2)})
+    notes = items_of("shop", tmp_path).notes
+    [note] = [note for note in notes if "replaced each other" in note]
+    assert note.startswith(f"{tmp_path}/shop/1000-5.jsonl{end}: the .runs there")
+    assert "--folder" in note
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"1000-2.jsonl": lines(2)},  # of a version that wrote no .runs
+        {"999-7.jsonl.part": lines(2)},  # of a task that was deleted
+        {"1000-4.jsonl.part": ""},  # a run that has just begun
+    ],
+)
+def test_what_is_no_sign_of_folders_poured_together_is_not_noted(tmp_path, other):
+    laid(tmp_path / "shop", {".runs": run(3, "1000-3"), "1000-3.jsonl": lines(1)} | other)
+    assert items_of("shop", tmp_path).notes == []
+
+
+def test_leftovers_are_the_unfinished_files_of_crawls_that_were_dropped(tmp_path):
+    laid(
+        tmp_path,
+        {
+            "shop/.runs": run(3, "1000-3") + run(4, "1000-4") + run(5, "1000-4", "1000-5"),
+            "shop/1000-3.jsonl.part": lines(1, 2),
+            "shop/1000-4.jsonl.part": lines(3),  # counts: the crawl went on elsewhere
+            "shop/1000-5.jsonl.part": lines(4),
+            "a%2Fb/.runs": run(1, "999-1", id=OLD) + run(2, "1000-2"),
+            "a%2Fb/999-1.csv": "n\n1\n",  # a crawl that has ended
+            "a%2Fb/1000-2.jsonl": lines(1),
+            "bad/.runs": "{}\n",
+            "bad/1000-1.jsonl.part": lines(1),
+        },
+    )
+    found = [(each.task, each.path.name, each.bytes) for each in leftovers(tmp_path)]
+    assert found == [("shop", "1000-3.jsonl.part", len(lines(1, 2)))]
+    assert not list(leftovers(tmp_path / "nowhere"))
 
 
 @pytest.mark.parametrize("format", ["jsonl", "json.gz", "sqlite", "parquet"])

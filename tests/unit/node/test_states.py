@@ -252,6 +252,29 @@ def test_what_is_cleared_is_named_and_what_is_in_use_stays(states, tmp_path):
     assert not list(kept_states(tmp_path))
 
 
+def test_files_of_crawls_that_were_dropped_are_told_and_removed_only_if_asked(
+    tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    items = tmp_path / "items"
+    for task in ("books", "toys"):
+        (items / task).mkdir(parents=True)
+        runs = [{"id": "7", "epoch": epoch, "files": [f"7-{epoch}"]} for epoch in (1, 2)]
+        (items / task / ".runs").write_text("".join(f"{json.dumps(run)}\n" for run in runs))
+        for epoch in (1, 2):
+            (items / task / f"7-{epoch}.jsonl.part").write_text('{"n": 1}\n')
+    _, said = called("list")
+    assert "2 files of items (18 bytes) of crawls that were dropped" in said
+    assert "items/books/7-1.jsonl.part" in said
+    called("clear")
+    assert len(list(items.glob("*/*.part"))) == 4
+    status, said = called("clear", "--leftovers", "books")
+    assert status == 0
+    assert "items/books/7-1.jsonl.part is removed: 9 bytes of a crawl that was dropped" in said
+    left = sorted(str(path.relative_to(items)) for path in items.glob("*/*.part"))
+    assert left == ["books/7-2.jsonl.part", "toys/7-1.jsonl.part", "toys/7-2.jsonl.part"]
+
+
 def test_files_that_go_while_somebody_looks_are_left_out(states, tmp_path):
     written(states, resource(3))
     state = tmp_path / "books" / "77-3"
