@@ -149,8 +149,14 @@ class Task:
         return self.workers[shard].clear(self.resource(shard), patience_s)
 
     def keys(self):
+        """The keys, but for those that only say for a day which run was the last one."""
         with self.redis.client() as client:
-            return client.keys(f"*{self._name}*")
+            found = client.keys(f"*{self._name}*")
+            return [
+                key
+                for key in found
+                if client.type(key) != b"hash" or not client.hexists(key, "gone")
+            ]
 
     def end(self):
         for kept in self.kept.values():

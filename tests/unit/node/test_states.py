@@ -229,7 +229,7 @@ def test_what_is_kept_is_listed_and_a_look_is_no_use(states, tmp_path):
         status, said = called("list", "--folder", tmp_path)
     first, second = said.splitlines()[1:]
     assert status == 0
-    assert first.split()[:5] == ["books", "77", "3", "12", "1"]
+    assert first.split()[:6] == ["books", "77", "3", "1", "12", "1"]
     assert first.split()[-1] == "free"
     assert second.split()[:3] == ["toys", "&", "more"]
     assert second.endswith("in use")
