@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from crawler.engine.crawl.resume import Kept
 from crawler.engine.engine import Engine
+from crawler.engine.frontier.shared_store import SharedStore
 from crawler.engine.frontier.store import Store, StoreFailed
 from crawler.engine.items.sinks.factory import RunSink, Sinks
 from crawler.engine.items.sinks.sink import Sink
@@ -65,6 +66,21 @@ class LastStore:
                 step()
             except Exception as error:
                 failed.append(error)
+
+
+class SharedLastStore(LastStore):
+    """The same for the store of a shard."""
+
+    def __init__(self, store: SharedStore) -> None:
+        super().__init__(store)
+        self.exchange = store.exchange
+        self.adopt = store.adopt
+
+
+def _last(kept: Kept) -> LastStore:
+    if kept.shard is None:
+        return LastStore(kept.store)
+    return SharedLastStore(cast(SharedStore, kept.store))
 
 
 @dataclass(frozen=True)
@@ -127,7 +143,7 @@ class GoingOn:
         return None
 
     def _from_state(self, run: Run, resource: Resource, sinks: Any, kept: Kept) -> None:
-        last = LastStore(kept.store)
+        last = _last(kept)
         do_all(
             lambda: self._go_on(run, resource, sinks, replace(kept, store=last)),
             lambda: self._let_go(run, kept, last),

@@ -1,0 +1,198 @@
+"""One task on several workers: real processes, a real etcd, a real Redis, a site of many hosts."""
+
+import json
+from collections import Counter
+
+import pytest
+
+from crawler.engine.frontier.redis_states import RedisStates
+from crawler.items import items_of
+from crawler.settings.sections import FrontierSettings
+from tests.integration.lab import CONFIG, Lab, crawler
+from tests.redis_servers import Redis
+from tests.site import Site
+from tests.site.asked import html
+from tests.waiting import eventually
+
+MANY, HOSTS = 480, 12
+AGAIN = 300
+"""What may be fetched again after a kill."""
+WORKERS = ("worker-1", "worker-2", "worker-3")
+SPIDER = """
+from crawler import Spider
+
+
+class Wood(Spider):
+    name = "wood"
+    start_urls = ["http://nowhere/"]
+
+    def parse(self, response):
+        yield {"page": response.url.rsplit("/", 1)[1], "text": "ä" * 20}
+        yield from response.follow_all(css="a", callback=self.parse_page)
+
+    def parse_page(self, response):
+        yield from self.parse(response)
+"""
+
+
+def host(number):
+    return f"127.0.0.{2 + number % HOSTS}"
+
+
+def wood(most):
+    """/wood/7 links to three pages that come later, and to two that came before, at many hosts."""
+
+    def page(asked):
+        number = int(asked.path.rsplit("/", 1)[1])
+        port = asked.headers["HTTP_HOST"].rpartition(":")[2]
+        later = [to for to in range(3 * number + 1, 3 * number + 4) if to < most]
+        known = [max(1, number // 2), max(1, number // 3)]
+        links = [f"http://{host(to)}:{port}/wood/{to}" for to in [*later, *known]]
+        return html(f"page {number}", *links)
+
+    return page
+
+
+@pytest.fixture(scope="module")
+def redis():
+    redis = Redis()
+    redis.start()
+    yield redis
+    redis.remove()
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory, redis):
+    """A cluster in which each worker has folders of its own, as if it were a machine."""
+    folder = tmp_path_factory.mktemp("lab")
+    with Lab(folder, delay_s=0.03) as lab:
+        (folder / "wood.py").write_text(SPIDER)
+        text = CONFIG.format(ttl_s=lab.ttl_s, spiders="wood.py", **lab.pace)
+        (folder / "wood.yaml").write_text(f"{text}frontier: {{url: '{redis.url}'}}\n")
+        yield lab
+
+
+@pytest.fixture
+def site():
+    with Site(pages={"wood": wood(MANY)}) as site:
+        yield site
+
+
+@pytest.fixture
+def cluster(lab):
+    lab.start("master-1", config="wood")
+    for worker in WORKERS:
+        folder = lab.folder / f"of-{worker}"
+        folders = {"CRAWLER_WORKER_ITEMS": folder / "items", "CRAWLER_FRONTIER_FOLDER": folder}
+        environment = {name: str(path) for name, path in folders.items()}
+        lab.start(worker, config="wood", **environment)
+    eventually(lambda: lab.registered() >= set(WORKERS), what="all workers are there")
+    return lab
+
+
+class Task:
+    """A task on several workers, its items, and what it asked the site for."""
+
+    def __init__(self, lab, site, name, workers):
+        self.lab, self.site, self.name = lab, site, name
+        parameters = {"start_urls": [site.url("/wood/0", host=host(0))]}
+        body = {"name": name, "spider": "wood", "parameters": parameters, "workers": workers}
+        lab._ask("POST", "/crawler/resource", body)
+
+    def shards(self):
+        """Name → the value of each of its resources."""
+        found = self.lab.resources()
+        mine = {n: v for n, (v, _) in found.items() if n.partition("~")[0] == self.name}
+        return {name: json.loads(value) for name, value in sorted(mine.items())}
+
+    def owners(self):
+        return [
+            value["AssignedNode"].partition("|")[0].removeprefix("go.micro.server.")
+            for value in self.shards().values()
+        ]
+
+    @property
+    def state(self):
+        return self.shards()[self.name]["State"]
+
+    def asked(self):
+        return Counter(path for path in self.site.paths() if path != "/robots.txt")
+
+    def by_worker(self, since=0):
+        return Counter(hit.agent for hit in self.site.hits[since:] if hit.url != "/robots.txt")
+
+    def until(self, pages):
+        eventually(lambda: self.asked().total() >= pages, what=f"{pages} pages are fetched")
+
+    def set_workers(self, workers):
+        self.lab._ask("PUT", f"/crawler/resource/{self.name}", self._given() | {"workers": workers})
+
+    def _given(self):
+        value = self.shards()[self.name]
+        return {"spider": value["Spider"], "parameters": value["Parameters"]}
+
+    def items(self):
+        folders = [self.lab.folder / f"of-{worker}" / "items" for worker in WORKERS]
+        return items_of(self.name, *[folder for folder in folders if folder.is_dir()])
+
+    def assert_whole(self, most_again):
+        """Each page was fetched, few of them again, and each item is there once."""
+        ended = ("done", "failed")
+        eventually(lambda: self.state in ended, 60, f"{self.name} is done")
+        assert self.state == "done", self.shards()
+        asked = self.asked()
+        assert len(asked) == MANY
+        assert asked.total() - MANY <= most_again
+        assert Counter(int(item["page"]) for item in self.items()) == Counter(range(MANY))
+        eventually(
+            lambda: {value["State"] for value in self.shards().values()} == {"done"},
+            what="all its shards are done",
+        )
+
+
+def test_a_task_runs_on_three_workers_and_each_page_is_fetched_once(cluster, site, redis):
+    task = Task(cluster, site, "three", 3)
+    task.until(MANY // 2)
+    assert sorted(task.owners()) == [*WORKERS]
+    master = f"127.0.0.1:{cluster['master-1'].grpc}"
+    told = json.loads(crawler("stats", "three", "--json", "--master", master).stdout)
+    assert told["workers"] == {cluster[worker].id: 1 for worker in WORKERS}
+    task.assert_whole(0)
+    assert set(task.by_worker()) == set(WORKERS)
+    told = json.loads(crawler("stats", "three", "--json", "--master", master).stdout)
+    assert (told["pages"], told["items"], told["pending"]) == (MANY, MANY, 0)
+    listed = crawler("tasks", "--master", master).stdout
+    assert [line.split()[:2] for line in listed.splitlines()[1:]] == [["three", "done"]]
+    states = RedisStates.of(FrontierSettings(url=redis.url))
+    eventually(lambda: not states.all(), what="its state is removed")
+    states.close()
+
+
+def test_a_worker_that_is_killed_costs_few_pages_and_no_item(cluster, site):
+    task = Task(cluster, site, "killed", 3)
+    task.until(MANY // 3)
+    victim = task.owners()[1]
+    cluster[victim].process.kill()
+    task.assert_whole(AGAIN)
+
+
+def test_the_head_is_killed_and_goes_on_elsewhere(cluster, site):
+    task = Task(cluster, site, "headless", 3)
+    task.until(MANY // 3)
+    cluster[task.owners()[0]].process.kill()
+    task.assert_whole(AGAIN)
+
+
+def test_the_number_of_workers_changes_while_it_runs_and_nothing_is_fetched_again(cluster, site):
+    task = Task(cluster, site, "changing", 1)
+    task.until(MANY // 6)
+    task.set_workers(3)
+    eventually(lambda: sorted(task.owners()) == [*WORKERS], what="three workers have it")
+    since = len(site.hits)
+    eventually(lambda: len(task.by_worker(since)) == 3, what="three workers crawl it")
+    master = f"127.0.0.1:{cluster['master-1'].grpc}"
+    done = crawler("update", "changing", "--set", "workers=2", "--master", master)
+    assert done.returncode == 0, done.stderr
+    assert "workers      " in done.stdout
+    eventually(lambda: len(task.shards()) == 2, what="two are left")
+    task.assert_whole(0)
