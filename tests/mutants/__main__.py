@@ -26,6 +26,7 @@ from tests.mutants import (
     redis_store,
     reference,
     scheduler,
+    shared_crawls,
     shared_hosts,
     tasks_going_on,
 )
@@ -43,6 +44,7 @@ PARTS = (
     engine,
     going_on,
     redis_store,
+    shared_crawls,
     shared_hosts,
     tasks_going_on,
     items,

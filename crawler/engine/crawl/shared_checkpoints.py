@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 from crawler.clock import Backoff
 from crawler.engine.crawl.checkpoints import CHECKPOINT_S, Checkpoints, End
@@ -219,7 +218,7 @@ class SharedCheckpoints(Checkpoints):
         self._dispatcher.leave(self._shared_frontier.take_out())
         self._shared_frontier.give_back()
 
-    def _tells(self, offers: Any) -> Mapping[str, str]:
+    def _tells(self, offers: Sequence[Offer]) -> Mapping[str, str]:
         """What counts for all shards: it is told again each time, and the first word stays."""
         if offers and self._sender.finds_home:
             self._sender.go_home([urls.host(offers[0].site)])
@@ -234,9 +233,3 @@ class SharedCheckpoints(Checkpoints):
         counts = self._context.counters.counts()
         lost = self._item_writer.lost.total()
         return Counts(counts.pages, counts.items - lost, counts.failures, counts.seconds)
-
-    def _counters(self) -> dict[str, Any]:
-        """What is counted, without the requests of which the store is being told."""
-        kept = super()._counters()
-        kept["discovered"] -= self._shared_journal.telling
-        return kept
