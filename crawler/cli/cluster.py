@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Iterator
 
 import click
@@ -56,6 +57,8 @@ def tasks(master: str, state: str | None, shards: bool) -> None:
     with connected(master) as client:
         found = all_tasks(client, State(state) if state else None, shards)
         rows = [_task_row(each, shards) for each in found]
+    if not rows or sys.stderr.isatty():
+        click.echo(f"{counted(len(rows), 'task')} at {client.asked}", err=True)
     show_table(("TASK", "STATE", "WORKER", "PRIORITY", "PAGES", "ITEMS", "REASON"), rows)
 
 

@@ -6,19 +6,24 @@ import contextlib
 import json
 import os
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import click
 import gevent
+from gevent.event import Event
 
 from crawler import logs
 from crawler.cli.base import ANEW, CONFIG, DROP_MISSING, FAILED, INTERRUPTED, RESUME, commands
 from crawler.cli.signals import end_at_once, end_in_order, interruptible, until_signal
 from crawler.errors import ConfigError, CrawlerError, Unavailable
 from crawler.model.records import State
+from crawler.plural import counted
 from crawler.settings import config
 
+TELL_S = 5.0
+"""So often the bookshop says what it has served."""
 DEMO_SPIDER = "books"
 
 
@@ -141,7 +146,7 @@ def up(file: str | None) -> int:
 @commands.command()
 @click.option("--listen", metavar="[HOST]:PORT", default="127.0.0.1:8100")
 def site(listen: str) -> int:
-    """Serve the demo site alone, until Ctrl-C."""
+    """Serve the demo site alone, until Ctrl-C. It says every few seconds what it has served."""
     from crawler.demo.bookshop import BookshopServer
     from crawler.node.membership.addresses import parse_listen
 
@@ -158,9 +163,19 @@ def site(listen: str) -> int:
             " as --listen 127.0.0.1:8101"
         ) from error
     click.echo(f"bookshop at {server.url}; press Ctrl-C to close it")
-    until_signal().wait()
+    _tell_served(server.shop.served, until_signal())
     server.stop()
     return 0
+
+
+def _tell_served(served: Counter[int], wanted: Event) -> None:
+    """Say now and then what was served since the last time, until the event is set."""
+    before: Counter[int] = Counter()
+    while not wanted.wait(TELL_S):
+        if news := served - before:
+            answers = ", ".join(f"{count} × {status}" for status, count in sorted(news.items()))
+            click.echo(f"served {counted(news.total(), 'request')}: {answers}", err=True)
+        before = served.copy()
 
 
 def _tell_addresses(cluster: Any, site_url: str) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import socket
+from collections import Counter
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from typing import Any
@@ -35,6 +36,8 @@ class Bookshop:
     def __init__(self) -> None:
         self.books: dict[int, Book] = {book.id: book for book in all_books()}
         self.pages: dict[str, Page] = build(list(self.books.values()))
+        self.served: Counter[int] = Counter()
+        """Status → how many answers had it."""
 
     def reachable_books(self, start_path: str = "/", user_agent: str = "*") -> set[int]:
         """The ids of the books that a polite crawler reaches.
@@ -63,6 +66,7 @@ class Bookshop:
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         """Answer a request (WSGI)."""
         status, headers, body = self._answer(environ)
+        self.served[status] += 1
         headers.append(("Content-Length", str(len(body))))
         start_response(f"{status} {HTTPStatus(status).phrase}", headers)
         return [] if environ["REQUEST_METHOD"] == "HEAD" else [body]

@@ -195,6 +195,15 @@ def test_all_tasks_are_listed_page_by_page(run, monkeypatch):
     assert [line.split()[0] for line in lines] == ["TASK", *"abcde"]
 
 
+def test_a_list_without_tasks_says_whom_it_asked(monkeypatch, capsys):
+    """Of several clusters it may have been the wrong one."""
+    with running(Master(), Master(FakeBackend())) as (leaderless, leader):
+        addresses = f"{leaderless.address},{leader.address}"
+        status, said, error = asked(monkeypatch, capsys, addresses, "tasks")
+    assert (status, error) == (0, f"0 tasks at {leader.address}\n")
+    assert len(said.splitlines()) == 1
+
+
 def asked(monkeypatch, capsys, addresses, *arguments):
     whole = commands.main
     monkeypatch.setattr(commands, "main", lambda **more: whole(args=arguments, **more))

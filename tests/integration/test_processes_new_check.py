@@ -2,15 +2,20 @@
 
 import re
 import textwrap
+from collections import Counter
 
+import gevent
 import pytest
+from gevent.event import Event
 
+from crawler.cli import local
 from crawler.cli.base import commands
 from crawler.demo.bookshop import BookshopServer
 from tests.integration.lab import ROOT, crawler, crawler_here
 from tests.site import Site
 from tests.site.crawling import lines
 from tests.site.pages import Reply, html
+from tests.waiting import eventually
 
 QUICK = ("-s", "delay_s=0")
 EVERY = ["/page/a", "/page/b", "/start"]
@@ -305,6 +310,19 @@ def test_the_bookshop_says_what_to_do_when_its_port_is_taken(tmp_path, shop):
         f"crawler: cannot listen at 127.0.0.1:{port}: Address already in use; choose another port,"
         " such as --listen 127.0.0.1:8101\n"
     )
+
+
+def test_the_bookshop_says_now_and_then_what_it_has_served(monkeypatch, capsys):
+    monkeypatch.setattr(local, "TELL_S", 0.01)
+    served, wanted = Counter({200: 1}), Event()
+    telling = gevent.spawn(local._tell_served, served, wanted)
+    told = [capsys.readouterr().err]
+    eventually(lambda: told.append(capsys.readouterr().err) or "".join(told))
+    served.update({200: 2, 404: 1})
+    eventually(lambda: told.append(capsys.readouterr().err) or "404" in "".join(told))
+    wanted.set()
+    telling.get(timeout=10)
+    assert "".join(told) == "served 1 request: 1 × 200\nserved 3 requests: 2 × 200, 1 × 404\n"
 
 
 def test_every_command_and_option_of_the_guide_is_there():

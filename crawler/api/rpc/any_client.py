@@ -21,6 +21,11 @@ class AnyClient(Client):
         super().__init__(",".join(addresses))
         self._clients = {address: Client(address) for address in addresses}
 
+    @property
+    def asked(self) -> str:
+        """The address of the master that answered last."""
+        return next(iter(self._clients))
+
     def close(self) -> None:
         """Close all channels."""
         for client in self._clients.values():

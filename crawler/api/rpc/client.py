@@ -79,6 +79,11 @@ class Client:
     def _stub(self) -> Any:
         return pb_grpc.CrawlerMasterStub(self._channel)  # type: ignore[no-untyped-call]
 
+    @property
+    def asked(self) -> str:
+        """The address of the master that answered last."""
+        return self._address
+
     def close(self) -> None:
         """Close the channel. Calls in flight end with an error."""
         self._closed = True
