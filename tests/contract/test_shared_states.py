@@ -243,6 +243,20 @@ def test_a_shard_with_other_arguments_than_its_head_waits_and_drops_nothing_of_o
     assert drawn(task.ask(1, wants=5)) == [3]
 
 
+def test_what_a_shard_holds_goes_to_the_others_when_its_task_sheds_it(task):
+    for shard in range(2):
+        task.open(shard)
+    task.ask(0, offers=[offer(1)], has_read_start=True)
+    [first] = task.ask(1, wants=1).drawn
+    added = [Waiting(0, first.site, 0, first.record)]
+    task.ask(1, Step(added=added), taken=1, left=1)
+    assert not task.clear(1), "it goes on"
+    assert drawn(task.ask(0, wants=5)) == []
+    task.kept[1].store.close()
+    assert task.clear(1)
+    assert drawn(task.ask(0, wants=5)) == [1]
+
+
 def test_what_a_shard_has_stays_when_it_is_removed_and_goes_with_its_head(task):
     for shard in range(3):
         task.open(shard)

@@ -1,11 +1,13 @@
 """One task on several workers: real processes, a real etcd, a real Redis, a site of many hosts."""
 
 import json
+import time
 from collections import Counter
 
 import pytest
 
 from crawler.engine.frontier.redis_states import RedisStates
+from crawler.engine.frontier.shared_store import ADOPT_S
 from crawler.items import items_of
 from crawler.settings.sections import FrontierSettings
 from tests.integration.lab import CONFIG, Lab, crawler
@@ -195,4 +197,6 @@ def test_the_number_of_workers_changes_while_it_runs_and_nothing_is_fetched_agai
     assert done.returncode == 0, done.stderr
     assert "workers      " in done.stdout
     eventually(lambda: len(task.shards()) == 2, what="two are left")
+    shed = time.monotonic()
     task.assert_whole(0)
+    assert time.monotonic() - shed < ADOPT_S / 2, "what the third one had was given back at once"

@@ -103,14 +103,14 @@ class RedisSharedStore(RedisStore):
         with self._run.calling:
             self._run.check()
             left = self._shared.forsaken(ADOPT_S)
-            return sum(self._beside(shard).give_away() for shard in left)
+            return sum(self._beside(shard).give_away() or 0 for shard in left)
 
-    def give_away(self) -> int:
-        """Take this shard over, if nobody has run it for long, and put all it holds into the pool.
-        Returns how many requests that were."""
+    def give_away(self, unused_s: float = ADOPT_S) -> int | None:
+        """Take this shard over, if nobody has run it for so long, and put all it holds into the
+        pool. Returns how many requests that were; None if somebody runs it."""
         try:
-            if not self._shared.take_over(ADOPT_S):
-                return 0
+            if not self._shared.take_over(unused_s):
+                return None
             was_clean, is_whole = self._begin().is_clean, False
             try:
                 given = self._put_into_pool(is_dead=True)

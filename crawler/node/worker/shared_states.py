@@ -36,6 +36,8 @@ LOOK_S = 3000.0
 """So often one of the workers looks for states that no run uses. Each tries once an hour."""
 AGAIN_S = 0.1
 """How often a state that is still in use is tried to be removed."""
+FREE_S = 1e-6
+"""A state that no run has held for so long is free: one that is held counts as used just now."""
 
 
 class SharedStates:
@@ -85,8 +87,8 @@ class SharedStates:
     def clear(self, resource: Resource, patience_s: float = 0.0) -> bool:
         """Remove the state of a task, if no run uses it. Returns whether none is left.
 
-        What a shard has stays as long as its task does: the other shards take it over. Runs of
-        other shards may end meanwhile; those that do not in time lose their states.
+        What a shard has goes to the others of its task, as long as that goes on. Runs of other
+        shards may end meanwhile; those that do not in time lose their states.
         """
         until_s = self._clock.monotonic() + patience_s
         while True:
@@ -109,6 +111,8 @@ class SharedStates:
             self._states.clear(name, is_patient)
         elif not self._states.is_shared(name):
             self._states.clear_shard(name, shard)
+        elif self._states.shard(name, shard, digest(about(resource))).give_away(FREE_S) is None:
+            raise StoreInUse(f"shard {shard} of {name} is in use")
 
     def drop_unused(self, keep_s: float) -> None:
         """Remove the states that no run has used for so long, if no other worker has looked lately.

@@ -34,12 +34,13 @@ from crawler.model.records import Leader, Node, Report, Resource
 from crawler.node.membership.leader_observer import LeaderObserver
 from crawler.node.membership.membership import Session
 from crawler.node.worker.epochs import Epochs
+from crawler.node.worker.fates import Fate, fate_of, others_go_on
 from crawler.node.worker.own_load import OwnLoad
 from crawler.node.worker.past import Past
 from crawler.node.worker.reconcile import RunKey, reconcile
 from crawler.node.worker.run import Run
 from crawler.node.worker.runs import Runs
-from crawler.node.worker.states import States, TaskStates
+from crawler.node.worker.states import END_S, States, TaskStates
 from crawler.settings.sections import Settings
 from crawler.supervision import OnEnd, Supervisor
 
@@ -285,7 +286,8 @@ class Worker:
             return self._runs.stop_all()
         runs = [self._runs.of(name) for name in names]
         late = {run.name for run in runs if run.stops}  # they have outlived their lease
-        over = [run for run in runs if run.name not in late and self._is_over(run)]
+        fates = {run: self._fate(run) for run in runs if run.name not in late}
+        over = [run for run, fate in fates.items() if fate is Fate.OVER]
         at_once = late.union(run.name for run in over)
         before = self._runs.ending({run.name for run in over})
         self._runs.cut_short(at_once)
@@ -295,31 +297,18 @@ class Worker:
         for run in over:
             run.end_files()
             self._clearing.spawn("clear", self._states.clear, run.resource, CLEAR_S)
+        for run in (run for run, fate in fates.items() if fate is Fate.SHED):
+            self._clearing.spawn("clear", self._states.clear, run.resource, END_S + CLEAR_S)
 
-    def _is_over(self, run: Run) -> bool:
-        """Whether nobody goes on with a run that stops: its task was deleted, or the leader has
-        recorded how it ended. One that failed because its state could not be written keeps it.
-        Nothing tells that of a run that outlived its lease."""
+    def _fate(self, run: Run) -> Fate:
+        """What becomes of a run that stops. Nothing tells that of one that outlived its lease."""
         key = self._keys.resource(run.name)
         here = self._mine.values.get(key) if self._mine is not None else None
-        if here is not None:
-            return here.id != run.key.id or (here.state.finished and not run.can_go_on)
-        is_elsewhere = key in self._elsewhere
+        is_elsewhere = here is None and key in self._elsewhere
         self._elsewhere.discard(key)
-        return not is_elsewhere and not self._others_go_on(run.resource)
-
-    def _others_go_on(self, resource: Resource) -> bool:
-        """Whether a resource that is gone was a shard whose task is there: that has fewer workers
-        now, and these go on with what the shard has. If that cannot be asked, they may."""
-        if not resource.spec.shard:
-            return False
-        try:
-            stored = self._store.get(self._keys.resource(resource.spec.task))
-            head = decode_stored(self._keys, stored) if stored is not None else None
-        except (CrawlerError, ValueError) as error:
-            log.warning("cannot ask for the task of a shard", task=resource.name, why=str(error))
-            return True
-        return head is not None and head.id == resource.id and not head.state.finished
+        is_gone = here is None and not is_elsewhere
+        others = is_gone and others_go_on(self._store, self._keys, run.resource)
+        return fate_of(run.resource, here, is_elsewhere, others)
 
     def _drop_forever(self) -> None:
         """Remove the states that nobody has used."""
