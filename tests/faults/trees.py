@@ -42,7 +42,7 @@ class Trees:
         self._going = {}
         """Task → when it was added."""
         self._stalls = []
-        """When this process came to itself after it had stood still."""
+        """When this process stood still: from, to."""
 
     @staticmethod
     def spider():
@@ -64,7 +64,7 @@ class Trees:
             before_s = time.monotonic()
             gevent.sleep(TICK_S)
             if time.monotonic() - before_s > STALL_S:
-                self._stalls.append(time.monotonic())
+                self._stalls.append((before_s, time.monotonic()))
 
     def tend(self):
         """Look at those that have ended, and add others in their place."""
@@ -103,7 +103,10 @@ class Trees:
         """Whether the pause between two requests was too short."""
         if two.at_s - one.at_s >= DELAY_S - 0.001:
             return False
-        return not any(one.at_s - DELAY_S < at_s < two.at_s + TICK_S for at_s in self._stalls)
+        since_s = one.at_s - DELAY_S
+        return not any(
+            began_s < two.at_s and ended_s > since_s for began_s, ended_s in self._stalls
+        )
 
     def _judge(self, name):
         hits = [hit for hit in self.site.hits if hit.url.startswith(f"/tree/{name}/")]

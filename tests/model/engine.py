@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from gevent.event import Event
 
+from crawler.engine.crawl.resume import COUNTERS, DONE, Kept
+from crawler.engine.frontier.store import StaleRun, Step
 from crawler.errors import NotFound
 from crawler.model.records import Counts, Spec, State
 from crawler.node.worker.going_on import TaskSink
 from crawler.settings.crawl import CrawlSettings
 from tests.model.timeline import NodeClock
+
+PAGE_S = 1.0
+"""So long a page takes."""
 
 
 @dataclass(eq=False)
@@ -62,51 +68,76 @@ class ModelEngine:
         return self._spiders
 
     def settings_of(self, spec: Spec) -> CrawlSettings:
-        """Nothing is kept: time passes as the test says, and not as a disk does."""
-        return CrawlSettings(resume=False)
+        return CrawlSettings()
 
-    def crawl(self, spec: Spec, sink: TaskSink, kept: None = None) -> ModelCrawl:
+    def crawl(self, spec: Spec, sink: TaskSink, kept: Kept | None = None) -> ModelCrawl:
         if spec.spider_name not in self._spiders:
             record = self.record(spec.name, *_run_of(sink))
             record.stopped_s, record.outcome = self.now_s(), State.FAILED
             raise NotFound(f"no spider {spec.spider_name!r} here")
-        return ModelCrawl(self, spec, sink, self._clock)
+        return ModelCrawl(self, spec, sink, self._clock, kept)
 
 
 class ModelCrawl:
-    """A crawl that ends when it is stopped, or finished by the test."""
+    """A crawl that ends when it is stopped, or finished by the test. Each second it has a page."""
 
-    def __init__(self, engine: ModelEngine, spec: Spec, sink: TaskSink, clock: NodeClock) -> None:
+    def __init__(
+        self,
+        engine: ModelEngine,
+        spec: Spec,
+        sink: TaskSink,
+        clock: NodeClock,
+        kept: Kept | None,
+    ) -> None:
         self._engine = engine
         self._task = spec.name
         self._id, self._epoch = _run_of(sink)
         self._clock = clock
         self._over = Event()
         self._outcome: State | None = None
-        self.counts = Counts()
+        self._kept = kept
+        self._texts = {} if kept is None else dict(kept.texts)
+        self.counts = Counts() if kept is None else kept.counts
+        self.can_go_on = False
+        """Whether it could not write its state: a later run has replaced it."""
 
     def run(self) -> None:
         record = self._engine.record(self._task, self._id, self._epoch)
         self._engine.active[record] = self
         try:
-            while not self._over.is_set():
-                self._clock.wait(self._over)
+            self._keep()
+            while not self._clock.wait(self._over, PAGE_S):
+                self.counts = Counts(pages=self.counts.pages + 1)
+                self._keep()
+            if self._outcome is not None:
+                self._texts[DONE] = json.dumps(self.outcome())
+                self._keep()
+        except StaleRun:
+            self._outcome, self.can_go_on = State.FAILED, True
         finally:
+            if self._kept is not None:
+                self._kept.store.close(is_clean=True)
             del self._engine.active[record]
             record.stopped_s = self._engine.now_s()
             record.outcome = self._outcome
+
+    def _keep(self) -> None:
+        """Write down how far it is. Raises StaleRun."""
+        if self._kept is not None:
+            counted = {"pages": self.counts.pages, "items": 0, "seconds": 0.0}
+            counters = json.dumps(counted | {"failed": {}, "raised": {}})
+            self._kept.store.write(Step(state={**self._texts, COUNTERS: counters}))
 
     def stop(self) -> None:
         self._outcome = None if not self._over.is_set() else self._outcome
         self._over.set()
 
     break_off = stop
-    can_go_on = is_ending = has_lost_steps = False
+    is_ending = has_lost_steps = False
 
     def finish(self, outcome: State) -> None:
         """The crawl comes to its end."""
         self._outcome = outcome
-        self.counts = Counts(pages=1)
         self._over.set()
 
     def outcome(self) -> tuple[State, str]:

@@ -144,6 +144,10 @@ class History:
         if after is not None and after.id:
             self._ids.add((revision, int(after.id)))
 
+    def is_foreign(self, name: str) -> bool:
+        """Whether another program ever wrote this task."""
+        return any(self.authors.get(revision) == FOREIGN for revision, _ in self.versions[name])
+
     def leader(self) -> tuple[int, Author] | None:
         """Who leads by the store's own word: the candidate that stood first."""
         return min(self._candidates.values(), key=lambda found: found[0], default=None)

@@ -13,6 +13,7 @@ from crawler.coordination.memory import MemoryStore
 from crawler.node.master.master import Master
 from crawler.node.membership.membership import Membership
 from crawler.node.membership.names import NodeNames
+from crawler.node.worker.states import TaskStates
 from crawler.node.worker.worker import Worker
 from crawler.settings.sections import (
     CoordinationSettings,
@@ -90,6 +91,7 @@ class Process:
         record_write: Callable[[Process], Record],
         record_run: Callable[[Process], Callable[[str, str, int], RunRecord]],
         latency: Callable[[], int],
+        states: Callable[[Process], TaskStates],
     ) -> None:
         host.lives += 1
         self.host = host
@@ -116,7 +118,9 @@ class Process:
             self.engine = ModelEngine(
                 host.spiders, self.clock, record_run(self), lambda: timeline.now_s
             )
-            self.role = Worker(self.link, KEYS, settings, self.engine, self.clock, **own)
+            self.role = Worker(
+                self.link, KEYS, settings, self.engine, self.clock, **own, states=states(self)
+            )
 
     def __str__(self) -> str:
         return f"{self.host} (life {self.life})"

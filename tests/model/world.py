@@ -23,6 +23,7 @@ from tests.model.history import FOREIGN, History
 from tests.model.network import Record
 from tests.model.nodes import KEYS, MASTER, RARE, SPIDERS, TTL_S, WORKER, Host, Process, on_spawn
 from tests.model.operations import Fare, Operation
+from tests.model.states import AllStates
 from tests.model.timeline import NodeClock, Timeline
 from tests.model.transport import ModelPeers, Transport
 
@@ -71,6 +72,7 @@ class World:
         self._client_clock = NodeClock(self.timeline)
         self._greenlets = [gevent.spawn(self.history.follow, self.store)]
         self._notes = 0
+        self.states = AllStates(self)
 
     # -- nodes -----------------------------------------------------------------------------------
 
@@ -84,6 +86,7 @@ class World:
             self._record_write,
             self._record_run,
             lambda: self._dice.randint(0, self._most_turns),
+            self.states.of,
         )
         host.disturbed_s = self.timeline.now_s
         host.process.spawn(host.process.start)

@@ -1,0 +1,161 @@
+"""The states of tasks, as one Redis keeps them for all workers of the model: in memory.
+
+A run that a later one has replaced can write nothing more. Nothing here forgets anything by itself,
+so whoever removes the state of a task that goes on is to blame.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from crawler.engine.crawl.resume import ABOUT, DONE
+from crawler.engine.frontier.store import Found, StaleRun, Step, StoreInUse, Waiting
+from crawler.model.records import State
+from crawler.node.worker.shared_states import SharedStates
+from crawler.node.worker.states import about
+
+if TYPE_CHECKING:
+    from tests.model.nodes import Process
+    from tests.model.world import World
+
+PATIENCE_S = 0.5
+"""A run waits so long for the one before it. Then it takes over."""
+
+
+class Record:
+    """What is kept of one task."""
+
+    def __init__(self) -> None:
+        self.epoch = 0
+        self.holder: ModelStore | None = None
+        """The run that goes on, as far as anybody knows."""
+        self.texts: dict[str, str] = {}
+
+
+class AllStates:
+    """What the Redis holds."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.records: dict[str, Record] = {}
+
+    def of(self, process: Process) -> SharedStates:
+        """The states as a worker uses them."""
+        states: Any = OfProcess(self, process)
+        return SharedStates(states, process.clock, PATIENCE_S)
+
+    def cleared(self, name: str) -> None:
+        """Forget a state. Blames who does that while its task goes on with it."""
+        record = self.records.pop(name, Record())
+        task, _, id = name.rpartition("/")
+        history = self.world.history
+        resource = history.resources.get(task)
+        goes_on = resource is not None and resource.id == id and not resource.state.finished
+        kept = record.texts.get(ABOUT)
+        if goes_on and kept == json.dumps(about(resource)) and not history.is_foreign(task):
+            history.blame(f"the state of {task!r} (id {id}) was removed, and it goes on")
+        self.records[name] = forgotten = Record()
+        forgotten.epoch = record.epoch
+
+
+class OfProcess:
+    """In the place of `crawler.engine.frontier.redis_states.RedisStates`."""
+
+    silence = ""
+
+    def __init__(self, all: AllStates, process: Process) -> None:
+        self._all = all
+        self._process = process
+
+    def __call__(self, name: str) -> ModelStore:
+        return ModelStore(self._all, name, self._process)
+
+    def check(self) -> bool:
+        return True
+
+    def claims_look(self, for_s: float) -> bool:
+        return False
+
+    def clear(self, name: str) -> None:
+        record = self._all.records.get(name)
+        if record is None:
+            return
+        if record.holder is not None and record.holder.lives:
+            raise StoreInUse(f"{name} is in use")
+        self._all.cleared(name)
+
+    def close(self) -> None:
+        """Nothing to let go of."""
+
+
+class ModelStore:
+    """The store of one run."""
+
+    def __init__(self, all: AllStates, name: str, process: Process) -> None:
+        self.place = name
+        self._all = all
+        self._process = process
+        self._epoch: int | None = None
+
+    @property
+    def lives(self) -> bool:
+        """Whether its process still says so."""
+        return self._epoch is not None and self._process.host.process is self._process
+
+    @property
+    def _record(self) -> Record:
+        return self._all.records.setdefault(self.place, Record())
+
+    def open(self, epoch: int | None = None, patience_s: float = 0.0) -> Found:
+        """Begin a run. Raises StaleRun."""
+        until_s = self._process.clock.monotonic() + patience_s
+        while True:
+            record = self._record
+            is_own = record.holder is self
+            if epoch is None or epoch < record.epoch or (epoch == record.epoch and not is_own):
+                raise StaleRun(
+                    f"epoch {epoch} is over; the last one is {record.epoch}", record.epoch
+                )
+            is_held = record.holder is not None and record.holder.lives and not is_own
+            if not is_held or self._process.clock.monotonic() >= until_s:
+                break
+            self._process.clock.sleep(0.1)
+        record.epoch, record.holder, self._epoch = epoch, self, epoch
+        if DONE in record.texts:
+            self._tell_end(record)
+        return Found(epoch, is_new=not record.texts, state=dict(record.texts))
+
+    def _tell_end(self, record: Record) -> None:
+        """The run will tell how an earlier one ended: that is its own end too."""
+        task, _, id = self.place.rpartition("/")
+        assert self._process.engine is not None
+        run = self._process.engine.record(task, id, record.epoch)
+        run.stopped_s, run.outcome = self._process.now_s, State(json.loads(record.texts[DONE])[0])
+
+    def lease(self, most: int) -> Sequence[Waiting]:
+        return ()
+
+    def tally(self, kind: Any) -> Any:
+        return {}
+
+    def sending(self, mark: int) -> None:
+        """Nothing is sent."""
+
+    def write(self, step: Step) -> None:
+        """Take a step. Raises StaleRun."""
+        if self._record.holder is not self:
+            raise StaleRun("a later run goes on instead", self._record.epoch)
+        self._record.texts.update(step.state)
+
+    def close(self, is_clean: bool = False) -> None:
+        self._epoch = None
+
+    def clear(self) -> None:
+        """Forget everything. Raises StaleRun."""
+        if self._record.holder is not self:
+            raise StaleRun("a later run goes on instead", self._record.epoch)
+        self._all.cleared(self.place)
+        self._record.holder = self
+        self._epoch = None
