@@ -6,19 +6,14 @@ crawl, and what was there before is superseded.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias
 
 from crawler.errors import NotFound
-from crawler.items.failures import ItemsDamaged
+from crawler.items.chains import Chain, Limit, chains
 from crawler.items.formats import SQLITE
-from crawler.items.names import PART, RUNS, Stem, folder_name, parsed_name, parsed_stem
-
-Limit: TypeAlias = int | tuple[int, int]
-"""How much of a file counts: so many bytes, or so many parts of a folder and rows of the next."""
+from crawler.items.names import PART, folder_name, parsed_name, parsed_stem
 
 
 @dataclass(frozen=True)
@@ -38,6 +33,10 @@ class Crawl:
     """The stem whose files tell how far the crawl is."""
     untold: tuple[int, ...] = ()
     """Of a task on several workers: the shards of which no `.runs` tells here."""
+    is_headless: bool = False
+    """Whether shard 0 is among these. Then its epochs are not those of other crawls."""
+    since: int = 0
+    """Of a task on several workers: when its last run began, in nanoseconds."""
 
     @property
     def rank(self) -> tuple[int, str, int]:
@@ -74,7 +73,7 @@ class Folders:
             for name in self._files.keys() - known
             if (stem := parsed_stem(name)) and not (told and self._is_part(name))
         ]
-        return sorted([*told, *alone], key=lambda crawl: crawl.rank)
+        return _in_order([*told, *alone])
 
     def _is_part(self, stem: str) -> bool:
         paths = [path for paths in self._files[stem].values() for path in paths]
@@ -132,22 +131,14 @@ def chosen(crawls: Sequence[Crawl], task: str, id: str = "", epoch: int | None =
     raise NotFound(f"{task!r} has no run of {wanted}; allowed are the epochs of {has}")
 
 
-@dataclass(frozen=True)
-class _Chain:
-    """The runs of one shard that went on with each other. A task on one worker is shard 0."""
-
-    id: str
-    shard: int
-    of: str
-    """What tells the crawl whose shard it is; empty if the crawl is shared with nobody."""
-    epochs: tuple[int, ...]
-    stems: tuple[str, ...]
-    limits: Mapping[str, Limit]
-    workers: int
-
-    @property
-    def last(self) -> str:
-        return self.stems[-1] if self.stems else ""
+def _in_order(crawls: Sequence[Crawl]) -> list[Crawl]:
+    """The crawls, the latest last. One of which only shards are known has its place by its time."""
+    ordered = sorted((c for c in crawls if not c.is_headless), key=lambda crawl: crawl.rank)
+    for crawl in sorted((c for c in crawls if c.is_headless), key=lambda crawl: crawl.since):
+        number = crawl.rank[:2]
+        at = [(c.rank[:2], c.since) <= (number, crawl.since) for c in ordered]
+        ordered.insert(len(at) - at[::-1].index(True) if True in at else 0, crawl)
+    return ordered
 
 
 def _told_crawls(folders: Iterable[Path]) -> Iterator[Crawl]:
@@ -156,8 +147,8 @@ def _told_crawls(folders: Iterable[Path]) -> Iterator[Crawl]:
     A crawl has the last chain of each of its shards. What an earlier chain of its head wrote is
     superseded.
     """
-    shared: dict[tuple[str, str], dict[int, _Chain]] = {}
-    for chain in _chains(folders):
+    shared: dict[tuple[str, str], dict[int, Chain]] = {}
+    for chain in chains(folders):
         if not chain.of:
             yield _crawl([chain])
             continue
@@ -169,80 +160,24 @@ def _told_crawls(folders: Iterable[Path]) -> Iterator[Crawl]:
         yield _crawl([shards[number] for number in sorted(shards)])
 
 
-def _crawl(chains: Sequence[_Chain]) -> Crawl:
+def _crawl(shards: Sequence[Chain]) -> Crawl:
     """The crawl that these shards have done together."""
-    head = chains[0]
-    limits = {name: limit for chain in chains for name, limit in chain.limits.items()}
-    stems = tuple(stem for chain in chains for stem in chain.stems)
-    told = {chain.shard for chain in chains}
+    head = shards[0]
+    limits = {name: limit for chain in shards for name, limit in chain.limits.items()}
+    stems = tuple(stem for chain in shards for stem in chain.stems)
+    told = {chain.shard for chain in shards}
     untold = tuple(number for number in range(head.workers) if number not in told)
-    return Crawl(head.id, head.epochs, stems, limits, last=head.last, untold=untold)
-
-
-def _chains(folders: Iterable[Path]) -> list[_Chain]:
-    """The runs of all lines that went on with each other, in the order of their last epochs."""
-    runs: dict[tuple[int, Stem], dict[str, Any]] = {}
-    for folder in folders:
-        for line in _lines(folder / RUNS):
-            key = line.get("shard", 0), Stem(folder_name(line["id"]), line["epoch"])
-            run = runs.setdefault(key, {"limits": {}})
-            run["files"] = line["files"]
-            run["limits"].update(line.get("limits", {}))
-            run["of"], run["workers"] = line.get("of", ""), line.get("workers", 1)
-    grouped: dict[tuple[int, str, str], list[tuple[int, Stem]]] = {}
-    for key in sorted(runs, key=lambda run: run[1].epoch):
-        shard, stem = key
-        first = next(iter(runs[key]["files"]), f"{stem.id}-{stem.epoch}")
-        grouped.setdefault((shard, stem.id, first), []).append(key)
-    chains = []
-    for (shard, id, _), keys in grouped.items():
-        last = runs[keys[-1]]
-        epochs = tuple(stem.epoch for _, stem in keys)
-        stems, limits = tuple(last["files"]), _limits(last["limits"])
-        chains.append(_Chain(id, shard, last["of"], epochs, stems, limits, last["workers"]))
-    return sorted(chains, key=lambda chain: chain.epochs[-1])
-
-
-def _lines(path: Path) -> Iterator[dict[str, Any]]:
-    """The lines of a `.runs`. Raises ItemsDamaged. A line that was not written whole, because the
-    power was lost, tells nothing; others may follow it."""
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        return
-    for number, line in enumerate(data.split(b"\n")[:-1], 1):
-        try:
-            found = json.loads(line)
-        except ValueError:
-            continue
-        if not _is_run(found):
-            raise ItemsDamaged(path, "it is no line about a run", number)
-        yield found
-
-
-def _is_run(line: Any) -> bool:
-    return (
-        isinstance(line, dict)
-        and isinstance(line.get("id"), str)
-        and type(line.get("epoch")) is int
-        and isinstance(line.get("files"), list)
-        and all(isinstance(stem, str) and parsed_stem(stem) for stem in line["files"])
-        and isinstance(line.get("limits", {}), dict)
-        and type(line.get("shard", 0)) is int
-        and type(line.get("workers", 1)) is int
-        and isinstance(line.get("of", ""), str)
+    since = max(chain.since for chain in shards)
+    return Crawl(
+        head.id,
+        head.epochs,
+        stems,
+        limits,
+        last=head.last,
+        untold=untold,
+        is_headless=head.shard > 0,
+        since=since,
     )
-
-
-def _limits(told: Mapping[str, Any]) -> dict[str, Limit]:
-    """The limits of files. What is no number limits nothing: a file to which others write, too."""
-    limits: dict[str, Limit] = {}
-    for name, limit in told.items():
-        if type(limit) is int:
-            limits[name] = limit
-        elif isinstance(limit, list) and [type(each) for each in limit] == [int, int]:
-            limits[name] = (limit[0], limit[1])
-    return limits
 
 
 def _completeness(path: Path) -> tuple[bool, int]:

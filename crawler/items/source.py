@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from crawler.items.crawls import Limit
+from crawler.items.chains import Limit
 from crawler.items.failures import ItemsDamaged
 from crawler.items.formats import GZ
 from crawler.items.names import PART

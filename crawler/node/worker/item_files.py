@@ -136,8 +136,12 @@ def _shard(resource: Resource, kept: Kept | None) -> dict[str, Any]:
     """What tells the runs of all shards of a crawl; nothing of a task that was never shared."""
     if kept is None or kept.shard is None:
         return {}
-    crawl = digest(about(resource))
-    return {"shard": resource.spec.shard, "workers": resource.spec.workers, "of": crawl}
+    return {
+        "shard": resource.spec.shard,
+        "workers": resource.spec.workers,
+        "of": digest(about(resource)),
+        "since": resource.assigned_time,
+    }
 
 
 def _is_same(before: Written, now: Written) -> bool:

@@ -308,6 +308,26 @@ def test_shards_of_several_machines_are_one_task_and_those_not_told_of_are_named
     assert (numbers(alone), len(alone.notes)) == ([2], 2)
 
 
+def test_of_several_crawls_on_a_machine_without_the_head_the_latest_counts(tmp_path):
+    """Epochs of one shard say nothing of those of another."""
+    shop = laid(
+        tmp_path / "shop",
+        {
+            ".runs": shard(0, 90, since=1)
+            + shard(1, 3, since=1)
+            + shard(2, 50, of="new", since=5)
+            + shard(1, 7, of="newest", since=9),
+            "1000-90.jsonl.part": lines(1),
+            "1000~1-3.jsonl.part": lines(2),
+            "1000~2-50.jsonl.part": lines(3),
+            "1000~1-7.jsonl.part": lines(4),
+        },
+    )
+    assert numbers(items_of("shop", tmp_path)) == [4]
+    left = {each.path for each in leftovers(tmp_path)}
+    assert left == set(shop.glob("*.part")) - {shop / "1000~1-7.jsonl.part"}
+
+
 FOLDERS = {
     "a file on each machine": (
         {".runs": run(3, "1000-3"), "1000-3.jsonl.part": lines(1)},
