@@ -21,7 +21,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from bench import in_redis, shared_hosts
+from bench import in_redis, shards_in_redis, shared_hosts
 from bench.pages import PAGES, served
 from bench.table import Row, report
 from crawler.engine.frontier.sqlite_store import SqliteStore
@@ -233,6 +233,8 @@ ROWS: dict[str, Callable[[], Sequence[Row]]] = {
     "redis": redis,
     "redis-steps": in_redis.steps,
     "redis-bytes": in_redis.sizes,
+    "shards-steps": shards_in_redis.steps,
+    "shards-bytes": shards_in_redis.sizes,
     "polite": shared_hosts.rows,
 }
 

@@ -179,7 +179,11 @@ def _steps() -> Iterator[Step]:
 
 
 def _waiting(id: int) -> Waiting:
+    return Waiting(id, f"https://host-{id % 1000}.example", 0, record(id))
+
+
+def record(id: int) -> bytes:
     """A request as a crawl has it."""
     url = f"https://host-{id % 1000}.example/{id * 2654435761 % 2**32:08x}/{id}.html"
-    record = json.dumps([{"url": url, "callback": "parse"}, 3, id, 0, None])
-    return Waiting(id, f"https://host-{id % 1000}.example", 0, record.ljust(RECORD_BYTES).encode())
+    text = json.dumps([{"url": url, "callback": "parse"}, 3, id, 0, None])
+    return text.ljust(RECORD_BYTES).encode()

@@ -1,5 +1,6 @@
 """What every store for the shards of one task keeps: each request is with one shard, and once."""
 
+import random
 from array import array
 from uuid import uuid4
 
@@ -14,6 +15,7 @@ from crawler.engine.frontier.shared_store import ADOPT_S, Exchange, Offer
 from crawler.engine.frontier.store import StaleRun, Step, Waiting
 from crawler.model.records import Counts
 from crawler.settings.redis_url import parsed
+from tests.shard_runs import ShardRun, ends_of, web
 
 
 class InMemory:
@@ -23,6 +25,8 @@ class InMemory:
 
     def shard(self, number):
         return self._task.shard(number)
+
+    next_run = shard
 
     def wait(self, seconds):
         """Let time pass in which no run says anything."""
@@ -43,6 +47,12 @@ class InRedis:
             store = RedisSharedStore(self.server, self._name, number, "it", now_s, self._clock)
             self._shards[number] = store
         return self._shards[number]
+
+    def next_run(self, number):
+        """The store of another process. The one before is killed."""
+        if number in self._shards:
+            self._shards.pop(number)._supervisor.stop()
+        return self.shard(number)
 
     def wait(self, seconds):
         self._clock.advance(seconds)
@@ -256,3 +266,56 @@ def test_a_shard_that_was_given_up_may_run_again(place):
     assert b.adopt() == 1
     assert a.open(6).waiting == 0
     assert told(ask(a, wants=1)) == [1]
+
+
+# -- whatever befalls the shards -------------------------------------------------------------------
+
+
+def shards_of(place, seed, pages=120, count=3):
+    chosen = random.Random(seed)
+    linked = web(chosen, pages)
+    shards = [ShardRun(place.next_run, number, linked, chosen) for number in range(count)]
+    return chosen, shards
+
+
+def turns(chosen, shards, befalls=lambda shard: None):
+    """Give shards turns by chance until all have heard that the task is over."""
+    for _ in range(5000):
+        left = [shard for shard in shards if not shard.is_over]
+        if not left:
+            return
+        shard = chosen.choice(left)
+        shard.turn()
+        befalls(shard)
+    raise AssertionError("the task does not come to its end")
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_each_page_has_its_end_once_over_all_shards(place, seed):
+    chosen, shards = shards_of(place, seed)
+    shards[0].turn()
+    turns(chosen, shards)
+    assert ends_of(shards) == dict.fromkeys(range(120), 1)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_each_page_has_its_end_whatever_runs_are_killed_ended_and_given_up(place, seed):
+    chosen, shards = shards_of(place, seed)
+    shards[0].turn()
+
+    def befalls(shard):
+        if shard.store is None:
+            return
+        what = chosen.randrange(12)
+        if what == 0:  # it is killed: the next run begins with what the store has
+            shard.begin()
+        elif what == 1:
+            shard.end()
+        elif what == 2:  # nobody else has said anything for long
+            place.wait(ADOPT_S + 1)
+            shard.store.adopt()
+
+    turns(chosen, shards, befalls)
+    ends = ends_of(shards)
+    assert set(ends) == set(range(120))
+    assert set(ends.values()) == {1}, "a step that was answered counts"

@@ -59,6 +59,8 @@ class _Noted:
 
 
 _NOTHING = Exchange()
+_LEAVES = _Noted(live=0, sites=0, wants=0)
+"""What a shard tells that gives back all it holds."""
 
 
 class RedisSharedStore(RedisStore):
@@ -210,15 +212,15 @@ class RedisSharedStore(RedisStore):
             given += len(part)
             offers = [Offer(0, each.site, each.priority, each.record, each.wait_s) for each in part]
             self._moved(offers, [each.id for each in part])
-        self._call(_Noted(2 if is_dead else 0, len(self._requests), 0, 0))
+        self._call(replace(_LEAVES, live=2 if is_dead else 0, left=len(self._requests)))
         return given
 
     def _let_go_of_sites(self) -> Sequence[Offer]:
         """Let go of all sites. Returns requests that were drawn, and that nobody has taken."""
         sites = iter(list(self._shared.served_sites()))
         while part := list(islice(sites, LET_GO_AT_ONCE)):
-            self._call(_Noted(0), exchange=Exchange(let_go=part))
-        return self._call(_Noted(0), most=DRAWN_AT_ONCE).drawn
+            self._call(_LEAVES, exchange=Exchange(let_go=part))
+        return self._call(_LEAVES, most=DRAWN_AT_ONCE).drawn
 
     def _moved(
         self, offers: Sequence[Offer], ended: Sequence[int] = (), taken: int = 0
@@ -226,7 +228,7 @@ class RedisSharedStore(RedisStore):
         """Give some requests back. Returns some of those that were drawn."""
         commands = self._begun(Step(ended=ended, sent=self._sent))
         offers = [each._replace(mark=0) for each in offers]
-        noted = _Noted(0, len(self._requests), 0, 0)
+        noted = replace(_LEAVES, left=len(self._requests))
         exchange = Exchange(taken=taken)
         return self._call(noted, (), offers, exchange, DRAWN_AT_ONCE, commands).drawn
 
