@@ -39,7 +39,7 @@ class ShardRun:
         self._stores, self._number, self._linked, self._chosen = stores, number, linked, chosen
         self.ends = Counter[int]()
         """How often each page came to its end here."""
-        self.epoch = 0
+        self.epoch = self.lost = 0
         self.is_over = False
         self.store = None
 
@@ -61,6 +61,7 @@ class ShardRun:
         try:
             self._turn()
         except StoreLost:
+            self.lost += 1
             self.store.close()
             self._open()
         except StaleRun:  # others have taken over what it held
