@@ -1,0 +1,133 @@
+"""What the shards of one task promise each other in Redis: docs/decisions/0023."""
+
+from __future__ import annotations
+
+from tests.mutants.mutant import Mutant
+
+_CONTRACT = "tests/contract/test_shared_store.py"
+_SHARDS = "tests/contract/test_redis_shards.py"
+_STATES = "tests/contract/test_shared_states.py"
+_FUNCTIONS = "crawler/engine/frontier/redis_shared_functions.py"
+_STORE = "crawler/engine/frontier/redis_shared_store.py"
+
+MUTANTS = [
+    Mutant(
+        "a shard that others have taken over goes on changing what all share",
+        _FUNCTIONS,
+        "  redis.call('HSET', keys[RUN], 'token', args[1], 'used_s', now())\n",
+        "",
+        f"{_CONTRACT} -k without_a_run_holds",
+    ),
+    Mutant(
+        "an exchange whose answer was lost is carried out twice",
+        _FUNCTIONS,
+        "  if number <= last then\n    hold(",
+        "  if false then\n    hold(",
+        f"{_SHARDS} -k answer_was_lost",
+    ),
+    Mutant(
+        "what was drawn is dropped before a step holds it",
+        _FUNCTIONS,
+        "redis.call('LTRIM', drawn, taken, -1)",
+        "redis.call('LTRIM', drawn, told, -1)",
+        f"{_CONTRACT} -k comes_again_in_the_next_run",
+    ),
+    Mutant(
+        "what was drawn is told once, whether a step holds it or not",
+        _FUNCTIONS,
+        "found[1] == args[2] and tonumber(found[2]) or 0",
+        "tonumber(found[2] or 0)",
+        f"{_CONTRACT} -k comes_again_in_the_next_run",
+    ),
+    Mutant(
+        "a task is over while requests lie in the pool or in a line",
+        _FUNCTIONS,
+        "  local left = task.moving\n",
+        "  local left = 0\n",
+        f"{_CONTRACT} -k over_when_nothing_is_left",
+    ),
+    Mutant(
+        "a task is over before its start was read",
+        _FUNCTIONS,
+        "if note.start == '1' then",
+        "if note.start then",
+        f"{_CONTRACT} -k over_when_nothing_is_left",
+    ),
+    Mutant(
+        "a URL is taken from each shard that offers it",
+        _FUNCTIONS,
+        "if args[place] == '0' or learn(task, args[place]) then",
+        "if args[place] == '0' or learn(task, args[place]) or true then",
+        f"{_CONTRACT} -k whoever_offers_it",
+    ),
+    Mutant(
+        "known URLs are forgotten when a set of them is divided",
+        _FUNCTIONS,
+        "  add_all(task.prefix .. 'known:' .. to, goes)\n",
+        "",
+        f"{_SHARDS} -k small_sets_of_numbers",
+    ),
+    Mutant(
+        "sets of known URLs grow beyond what Redis packs",
+        _FUNCTIONS,
+        "if task.known > MEAN * task.buckets then divide(task) end",
+        "",
+        f"{_SHARDS} -k small_sets_of_numbers",
+    ),
+    Mutant(
+        "a site is served by each shard that asks for sites",
+        _FUNCTIONS,
+        "            redis.call('HSET', task.prefix .. 'owners', site, shard)\n",
+        "",
+        f"{_CONTRACT} -k goes_to_the_shard_that_serves_it",
+    ),
+    Mutant(
+        "what lies in the line of a shard is lost when it lets go of the site",
+        _FUNCTIONS,
+        "  if has_requests(task, site) then redis.call('RPUSH', task.prefix .. 'pool', site) end\n",
+        "",
+        f"{_CONTRACT} -k of_a_site_that_was_let_go",
+    ),
+    Mutant(
+        "a large site is drawn whole before others have their turn",
+        _FUNCTIONS,
+        "local most = math.min(AT_ONCE, drawn.room)",
+        "local most = drawn.room",
+        f"{_SHARDS} -k small_sites_do_not_wait",
+    ),
+    Mutant(
+        "requests of a low priority are drawn first",
+        _FUNCTIONS,
+        "'ZREVRANGE'",
+        "'ZRANGE'",
+        f"{_SHARDS} -k higher_priority",
+    ),
+    Mutant(
+        "a page that is offered in any case is there twice if its step did not come",
+        _STORE,
+        "ahead = [each for each in offers if each.mark]",
+        "ahead = [*offers]",
+        f"{_SHARDS} -k ahead_of_a_very_large_step",
+    ),
+    Mutant(
+        "a task that ran alone forgets what it knew when several workers run it",
+        _STORE,
+        '            self._shared.know(array("q", entry))\n',
+        "            pass\n",
+        f"{_STATES} -k ran_alone",
+    ),
+    Mutant(
+        "a head that begins anew leaves the shards what they had",
+        _FUNCTIONS,
+        "for shard = 1, MOST_SHARDS - 1 do redis.call('UNLINK', unpack(keys_of(task, shard))) end",
+        "",
+        f"{_STATES} -k drops_what_all_shards_have",
+    ),
+    Mutant(
+        "a shard takes part in a task that its head runs with other arguments",
+        _FUNCTIONS,
+        "if task.about ~= args[6] then",
+        "if not task.about then",
+        f"{_STATES} -k other_arguments_than_its_head",
+    ),
+]
