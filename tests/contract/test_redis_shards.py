@@ -352,6 +352,22 @@ def test_a_shard_that_begins_again_while_others_take_over_is_not_disturbed(shard
         ask(a)
 
 
+def test_a_shard_whose_state_is_damaged_does_not_keep_the_task_from_its_end(shards, caplog):
+    a, b = shards.opened(0, 1)
+    held = Waiting(0, "http://h", 0, b"[1]")
+    ask(b, Step(added=[held]), left=1)
+    assert ask(a, has_read_start=True).left == 1
+    shards.kill(1)
+    with shards.redis.client() as client:
+        client.delete(shards.key("1:hold"))
+        client.hincrbyfloat(shards.key("1:run"), "used_s", -60)
+        client.hset(shards.key("1:rows"), "0", b"something else")
+    assert a.adopt() == 0
+    assert "what a shard held is lost" in caplog.text
+    answer = ask(a, has_read_start=True)
+    assert (answer.left, answer.is_over) == (0, True)
+
+
 @pytest.mark.faults
 def test_a_cluster_keeps_a_task_with_all_its_shards_in_one_place():
     cluster = Cluster()

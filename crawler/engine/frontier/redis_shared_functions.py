@@ -275,10 +275,14 @@ local function spare_of(task, shard, at)
   return math.min(MOST_SPARE, wanted, mine - fair)
 end
 
--- How many requests have no end.
+-- How many requests have no end. A shard whose state was damaged, and put aside, holds none.
 local function left_of(task)
   local left = task.moving
-  for _, note in pairs(task.notes) do left = left + note.left end
+  for shard, note in pairs(task.notes) do
+    if note.left ~= '0' and redis.call('EXISTS', keys_of(task, shard)[RUN]) == 1 then
+      left = left + note.left
+    end
+  end
   return left
 end
 

@@ -27,7 +27,7 @@ from crawler.engine.frontier.redis_shared_run import SharedRun
 from crawler.engine.frontier.redis_store import RedisStore
 from crawler.engine.frontier.seen import LoggedSeen
 from crawler.engine.frontier.shared_store import ADOPT_S, Answer, Exchange, Offer
-from crawler.engine.frontier.store import Found, StaleRun, Step, left_s
+from crawler.engine.frontier.store import Found, StaleRun, Step, StoreDamaged, left_s
 from crawler.logs import get_logger
 from crawler.model.records import Counts
 
@@ -121,6 +121,9 @@ class RedisSharedStore(RedisStore):
                 self.close(was_clean and is_whole)
         except StaleRun:  # its next run has begun meanwhile
             return 0
+        except StoreDamaged as error:
+            log.error("what a shard held is lost", why=str(error))
+            return 0
         log.info("another shard does what this one held", place=self.place, requests=given)
         return given
 
@@ -208,7 +211,7 @@ class RedisSharedStore(RedisStore):
             given += len(drawn)
             drawn = self._moved(drawn, taken=len(drawn))
         held = self._requests.all()
-        while part := list(islice(held, MOVED_AT_ONCE)):
+        while part := self._reading(lambda: list(islice(held, MOVED_AT_ONCE))):
             given += len(part)
             offers = [Offer(0, each.site, each.priority, each.record, each.wait_s) for each in part]
             self._moved(offers, [each.id for each in part])
