@@ -59,14 +59,14 @@ MUTANTS = [
         _FRONTIER,
         "Job.from_record(json.loads(offer.record), next(self._order))",
         "Job.from_record(json.loads(offer.record))",
-        f"{_TESTS} -k dies_at_any_exchange",
+        f"{_FRONTIER_TESTS} -k number_of_this_run",
     ),
     Mutant(
         "a shard goes on with the number that another shard gave a request",
         "crawler/engine/crawl/resume.py",
         "Job.from_record(json.loads(waiting.record), waiting.id)",
         "Job.from_record(json.loads(waiting.record))",
-        f"{_TESTS} -k dies_at_any_exchange",
+        f"{_TESTS} -k stop_of_all",
     ),
     Mutant(
         "a shard with nothing to do takes the task for over",
@@ -80,7 +80,7 @@ MUTANTS = [
         _CHECKPOINTS,
         "            left=self._context.counters.pending - len(offers),\n",
         "            left=0,\n",
-        f"{_TESTS} -k fetch_each_page_once",
+        f"{_TESTS} -k may_still_find",
     ),
     Mutant(
         "each shard reads the start",
@@ -132,10 +132,17 @@ MUTANTS = [
         f"{_TESTS} -k callback_that_ends",
     ),
     Mutant(
+        "only the head knows where secrets go",
+        _CHECKPOINTS,
+        "        if HOME in answer.told:\n",
+        "        if False:\n",
+        f"{_TESTS} -k secrets",
+    ),
+    Mutant(
         "secrets go to the first host that a shard asks",
         _CHECKPOINTS,
-        "        self._sender.finds_home = not kept.shard\n",
-        "",
+        "        if HOME in answer.told:\n",
+        "        self._sender.finds_home = True\n        if False:\n",
         f"{_TESTS} -k secrets",
     ),
     Mutant(

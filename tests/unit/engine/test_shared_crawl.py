@@ -118,15 +118,17 @@ def test_in_any_graph_each_page_is_read_whatever_dies(data):
     assert world.items() == {(number,): 1 for number in reached}
 
 
-@pytest.mark.parametrize("done", [1, 8, 20])
-def test_after_a_stop_of_all_nothing_is_asked_again(done):
-    world = World(3, Numbers).begin()
-    world.until(pages_are(world, done))
-    for shard in world.shards:
-        shard.crawl.stop()
-    world.finish()
-    assert world.task.left > 0
-    assert world.sum(lambda found: found.pending) <= world.task.left
+@pytest.mark.parametrize("stops", [(1,), (8,), (20,), (6, 12, 25)])
+def test_after_a_stop_of_all_nothing_is_asked_again(stops):
+    world = World(3, Numbers)
+    for done in stops:
+        world.begin()
+        world.until(pages_are(world, done))
+        for shard in world.shards:
+            shard.crawl.stop()
+        world.finish()
+        assert world.task.left > 0
+        assert world.sum(lambda found: found.pending) <= world.task.left
     world.begin().finish()
     world.assert_done()
     assert world.items() == ALL
@@ -169,6 +171,18 @@ def test_a_shard_alone_waits_for_the_start_and_ends_when_the_task_is_over():
     world.finish()
     world.assert_done()
     assert world.items() == ALL
+
+
+def test_a_shard_waits_while_another_one_may_still_find_something():
+    world = World(2, of_graph({0: range(1, 30)}, hosts=6), delay_s=4.0, concurrency=2)
+    world.begin()
+    for _ in range(35):
+        world.advance(0.1)
+    assert world.urls() == ["http://h0/0"]
+    assert all(shard.is_running for shard in world.shards)
+    world.finish()
+    world.assert_done()
+    assert all(shard.statistics.pages > 5 for shard in world.shards)
 
 
 def test_a_shard_that_waits_asks_seldom():
@@ -396,10 +410,10 @@ def test_redirects_to_other_sites_retries_and_repeated_requests_go_on_elsewhere(
 
     world = World(3, Mixed, answer_of, retries=4, retry_delay_s=0.3).begin().finish()
     world.assert_done()
-    items = {key[:1]: (count, *key[1:]) for key, count in world.items().items()}
-    assert items[("http://b/bad",)] == (1, 0, 2)
-    assert items[("http://e/to",)][0] == 1
-    assert all(items[(f"http://{site}/again",)] == (2, 0, 0) for site in "abd")
+    items = world.items()
+    assert items["http://b/bad", 0, 2] == 1
+    assert items["http://e/to", 0, 0] + items["http://e/to", 1, 0] == 1
+    assert all(items[f"http://{site}/again", 0, 0] == 2 for site in "abd")
     assert world.filtered("duplicate") == 1  # the redirect or the link
 
 
@@ -541,20 +555,29 @@ def test_a_callback_that_is_gone_costs_its_requests_alone():
 
 
 def test_secrets_go_to_the_host_of_the_first_start_request_from_each_shard():
-    links = {0: range(1, 30)}
-    world = World(3, of_graph(links, hosts=6), http_user="me", http_password="secret", delay_s=0.3)
+    class Ports(Spider):
+        name = "ports"
+        start_urls = ("http://home/0",)
+
+        def parse(self, response):
+            if response.url == "http://home/0":
+                for number in range(30):
+                    host = "home" if number % 2 else f"h{number % 3}"
+                    yield Request(f"http://{host}:{8000 + number}/")
+
     told = {}
 
     def answer_of(call):
-        told.setdefault(call.url.rsplit("/", 1)[0], set()).add(call.credentials is not None)
+        told.setdefault(call.url.split(":")[1], set()).add(call.credentials is not None)
         return page()
 
-    world.answer_of = answer_of
+    world = World(3, Ports, answer_of, http_user="me", http_password="secret", delay_s=0.3)
     world.begin().finish()
     world.assert_done()
-    assert told.pop("http://h0") == {True}
+    assert told.pop("//home") == told.pop("//home/0") == {True}
     assert set(map(frozenset, told.values())) == {frozenset({False})}
-    assert sum(bool(shard.urls()) for shard in world.shards) == 3
+    home = {who for _, who, url in world.sent if url.startswith("http://home:")}
+    assert home == {0, 1, 2}
 
 
 def test_a_head_that_ran_alone_before_shares_what_it_has():
