@@ -10,8 +10,8 @@ MUTANTS = [
     Mutant(
         "ids are compared as texts",
         "crawler/items/crawls.py",
-        "return int(self.id) if self.id.isdecimal() else -1, self.id, self.epochs[-1]",
-        "return 0, self.id, self.epochs[-1]",
+        "return int(id) if id.isdecimal() else -1, id, epoch",
+        "return 0, id, epoch",
         f"{_READER} -k counts",
     ),
     Mutant(

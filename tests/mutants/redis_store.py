@@ -10,10 +10,24 @@ _FUNCTIONS = "crawler/engine/frontier/redis_functions.py"
 
 MUTANTS = [
     Mutant(
+        "Redis forgets which run of a task was the last one when the task is over",
+        _FUNCTIONS,
+        "    redis.call('HSET', keys[RUN], 'epoch', found[1], 'token', found[2], 'gone', 1)\n",
+        "",
+        "tests/integration/test_going_on_in_redis.py -k begin_it_anew",
+    ),
+    Mutant(
+        "each worker looks through all states each hour",
+        "crawler/engine/frontier/redis_states.py",
+        "        return told is not None\n",
+        "        return True\n",
+        "tests/contract/test_shared_states.py -k only_one_worker",
+    ),
+    Mutant(
         "a run does not notice that Redis has lost the end of its log",
         _FUNCTIONS,
-        "  if taken and number < tonumber(taken) then return {'LOST'} end\n",
-        "",
+        "(taken and number < tonumber(taken))",
+        "false",
         f"{_TROUBLE} -k loses_its_end_in_a_crawl",
     ),
     Mutant(

@@ -10,6 +10,13 @@ _REGISTER = "tests/contract/test_host_register.py"
 
 MUTANTS = [
     Mutant(
+        "a cluster that moves a slot is not told which hosts a call is about",
+        "crawler/engine/politeness/redis_host_register.py",
+        'keys = [f"{prefix}:tokens", *(f"{prefix}:h:{host}" for host in hosts)]',
+        'keys = [f"{prefix}:tokens"]',
+        "tests/contract/test_redis_kinds.py -k moves_a_slot",
+    ),
+    Mutant(
         "a worker sends to its hosts though its lease is over",
         "crawler/engine/politeness/host_owner.py",
         "return now_s < self._until_s and not tenure.is_ending",
