@@ -144,8 +144,8 @@ _ROBOTS = [
     Mutant(
         "robots.txt is asked for without the secrets of its own host",
         "crawler/engine/crawl/sender.py",
-        "            return self._known\n",
-        "            return self._unknown\n",
+        "        return self._known\n",
+        "        return self._unknown\n",
         "tests/unit/engine/test_polite_crawl.py -k secrets",
     ),
     Mutant(
@@ -767,6 +767,34 @@ _CRAWL = [
         "tests/unit/engine/test_crawl.py -k slice_of_computing",
     ),
     Mutant(
+        "a slow callback keeps back the requests behind it",
+        "crawler/engine/crawl/crawl.py",
+        " or time_slice.turns > turns",
+        "",
+        "tests/unit/engine/test_crawl.py -k outlasts_its_slice",
+    ),
+    Mutant(
+        "no request goes out while answers wait",
+        "crawler/engine/crawl/crawl.py",
+        "            if not arrived or time_slice.is_over or",
+        "            if not arrived or",
+        "tests/unit/engine/test_crawl.py -k once_in_each_slice",
+    ),
+    Mutant(
+        "links forget the policy for which they ask",
+        "crawler/engine/http/selectors.py",
+        "found.append((href, referrer_policy(node)))",
+        'found.append((href, ""))',
+        "tests/unit/engine/test_selectors.py -k their_policy",
+    ),
+    Mutant(
+        "a class is found within another",
+        "crawler/engine/http/selectors.py",
+        "{condition.replace(f'@{name}', '.')}",
+        "{condition.replace(f'@{name}', '.').partition(' and contains(concat')[0]}",
+        "tests/unit/engine/test_selectors.py -k what_parsel_finds",
+    ),
+    Mutant(
         "a crawl that was stopped keeps its turns",
         "crawler/engine/crawl/dispatcher.py",
         "            self._gatekeeper.release(queue)\n            if sent is not None:",
@@ -800,8 +828,8 @@ _STATS = [
     Mutant(
         "a reason has no example",
         "crawler/engine/stats/counters.py",
-        "        self.filtered[reason] += 1\n        self._keep_first(reason, url)",
-        "        self.filtered[reason] += 1",
+        "            self._examples[reason] = urls.shown(url)",
+        "            pass",
         "tests/unit/engine/test_outcome.py -k errbacks_ask_for",
     ),
     Mutant(
