@@ -181,8 +181,8 @@ class EmbeddedEtcd:
             "initial-advertise-peer-urls": peer,
             "initial-cluster": f"{self._name}={peer}",
             "unsafe-no-fsync": "true",
-            # A single member needs no other votes. By default it takes a second to find that out. It
-            # wakes at each heartbeat: at 10 ms, an idle one takes 2 % of a processor.
+            # A single member needs no other votes. By default it takes a second to find that out.
+            # It wakes at each heartbeat: at 10 ms, an idle one takes 2 % of a processor.
             "heartbeat-interval": "50",
             "election-timeout": "250",
             "log-level": "warn",
