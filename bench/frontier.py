@@ -21,7 +21,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from bench import in_redis, shards_in_redis, shared_hosts
+from bench import in_redis, shards_in_redis, shared_hosts, shared_task
 from bench.pages import PAGES, served
 from bench.table import Row, report
 from crawler.engine.frontier.sqlite_store import SqliteStore
@@ -236,6 +236,7 @@ ROWS: dict[str, Callable[[], Sequence[Row]]] = {
     "shards-steps": shards_in_redis.steps,
     "shards-bytes": shards_in_redis.sizes,
     "polite": shared_hosts.rows,
+    "task": shared_task.rows,
 }
 
 
