@@ -29,7 +29,7 @@ MUTANTS = [
     Mutant(
         "a spider that nobody offers is taken",
         "crawler/node/master/backend.py",
-        "Add(spec, objection, faults, waits=wait_for_spider)",
+        "Add(spec, objection, faults, self._alone, waits=wait_for_spider)",
         "Add(spec, faults=faults)",
         "tests/integration/test_nodes.py -k a_spider_that_no_live",
     ),

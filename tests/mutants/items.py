@@ -16,9 +16,9 @@ MUTANTS = [
     ),
     Mutant(
         "a crawl that began anew is read together with the one before",
-        "crawler/items/crawls.py",
-        "crawls.setdefault((key.id, first), [])",
-        'crawls.setdefault((key.id, ""), [])',
+        "crawler/items/chains.py",
+        "grouped.setdefault((shard, stem.id, first), [])",
+        'grouped.setdefault((shard, stem.id, ""), [])',
         f"{_READER} -k chooses_another",
     ),
     Mutant(

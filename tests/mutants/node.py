@@ -36,8 +36,8 @@ MUTANTS = [
     Mutant(
         "a leader takes tasks whose settings no worker takes",
         "crawler/node/master/commands.py",
-        "            _heed(self.faults)\n            _heed",
-        "            _heed",
+        "            heed(self.faults)\n            heed",
+        "            heed",
         "tests/unit/node/test_decisions.py -k no_worker_could_use",
     ),
     Mutant(
@@ -99,8 +99,8 @@ MUTANTS = [
     Mutant(
         "a leader forgets to check the settings of an update",
         "crawler/node/master/backend.py",
-        "Update(spec, restart, objection, faults, waits=wait_for_spider)",
-        "Update(spec, restart, objection, waits=wait_for_spider)",
+        "Update(spec, restart, objection, faults, self._alone, waits=wait_for_spider)",
+        'Update(spec, restart, objection, "", self._alone, waits=wait_for_spider)',
         "tests/integration/test_defects.py -k patterns_of_a_request",
     ),
     Mutant(

@@ -71,8 +71,8 @@ MUTANTS = [
     Mutant(
         "adding a name twice assigns it twice",
         "crawler/node/master/commands.py",
-        "        if present is None:\n            _heed",
-        "        if True:\n            _heed",
+        "        if present is None:\n            heed",
+        "        if True:\n            heed",
         "tests/unit/node/test_decisions.py",
     ),
     Mutant(

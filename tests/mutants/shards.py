@@ -1,0 +1,145 @@
+"""What a task on several workers rests on, beside the store that its shards share."""
+
+from __future__ import annotations
+
+from tests.mutants.mutant import Mutant
+
+_SHARDS = "tests/unit/node/test_shards.py"
+_API = "tests/integration/test_api_shards.py"
+_MEND = "crawler/node/master/shards.py"
+
+MUTANTS = [
+    Mutant(
+        "a shard that comes back begins with the first epoch",
+        _MEND,
+        "epoch = max(self._revision(), 0 if present is None else present.epoch)",
+        "epoch = 0",
+        f"{_SHARDS} -k comes_back",
+    ),
+    Mutant(
+        "a shard has an id of its own",
+        _MEND,
+        "made = Resource(spec, id=head.id, epoch=epoch, generation=head.generation)",
+        "made = Resource(spec, epoch=epoch, generation=head.generation)",
+        f"{_SHARDS} -k in_one_step",
+    ),
+    Mutant(
+        "shards stay when their task is gone",
+        _MEND,
+        "        if head is None or head.spec.shard:\n            return list(found)\n",
+        "        if head is None or head.spec.shard:\n            return []\n",
+        f"{_SHARDS} -k deleting",
+    ),
+    Mutant(
+        "shards that wait run after their task is done",
+        _MEND,
+        "if shard.owner is None or now_s >= due_s:",
+        "if now_s >= due_s:",
+        f"{_SHARDS} -k that_wait_are_done",
+    ),
+    Mutant(
+        "a shard that does not end by itself goes on for ever",
+        _MEND,
+        "if shard.owner is None or now_s >= due_s:",
+        "if shard.owner is None:",
+        f"{_SHARDS} -k ended_if_they_do_not",
+    ),
+    Mutant(
+        "a task whose worker lacked its spider ends its shards",
+        _MEND,
+        "return head.state.finished and not head.awaits_spider",
+        "return head.state.finished",
+        f"{_SHARDS} -k is_not_over",
+    ),
+    Mutant(
+        "who asks for a task anew gets shards that go on with the crawl before",
+        _MEND,
+        "return begun.replace(generation=head.generation, awaits_spider=waits)",
+        "return begun.replace(awaits_spider=waits)",
+        f"{_SHARDS} -k anew_gets_all",
+    ),
+    Mutant(
+        "a run that shares nothing goes on when its task gets shards",
+        _MEND,
+        "if head.owner is not None and not head.shared:",
+        "if False:",
+        f"{_SHARDS} -k shares_nothing_yet",
+    ),
+    Mutant(
+        "each change of the number of workers begins the run again",
+        _MEND,
+        "if head.owner is not None and not head.shared:",
+        "if head.owner is not None:",
+        f"{_SHARDS} -k restarts_nothing",
+    ),
+    Mutant(
+        "a task that failed when it was over is tried again without its shards",
+        _MEND,
+        "if is_over and head.state is State.PENDING and head.failed_on:",
+        "if False:",
+        f"{_SHARDS} -k tried_again_with",
+    ),
+    Mutant(
+        "a leader does not look at shards after an election",
+        "crawler/scheduler/cluster_state.py",
+        "self.changes.begin(self.holdings, self.workers.candidates, sharded)",
+        "self.changes.begin(self.holdings, self.workers.candidates)",
+        f"{_SHARDS} -k next_leader_mends",
+    ),
+    Mutant(
+        "a shard may be changed alone",
+        "crawler/node/master/objections.py",
+        "    task = resource.spec.shard_of\n",
+        '    task = ""\n',
+        f"{_SHARDS} -k alone_cannot",
+    ),
+    Mutant(
+        "a new task may have the name of a shard",
+        "crawler/node/master/objections.py",
+        "    if not is_like_shard(name):\n",
+        "    if True:\n",
+        f"{_SHARDS} -k like_that_of_a_shard",
+    ),
+    Mutant(
+        "shards are placed like other tasks",
+        "crawler/plugins/shards.py",
+        "    if not task.shard_of:\n",
+        "    if True:\n",
+        f"{_SHARDS} -k although_others_have_fewer",
+    ),
+    Mutant(
+        "a listing has a task for each shard",
+        "crawler/node/master/backend.py",
+        "            if resource is None or (resource.spec.shard and not query.shards):\n",
+        "            if resource is None:\n",
+        f"{_API} -k several_resources",
+    ),
+    Mutant(
+        "a listing counts the head alone",
+        "crawler/node/master/backend.py",
+        "counted = self.live.of_run if query.shards else self.live.of_task",
+        "counted = self.live.of_run",
+        f"{_API} -k several_resources",
+    ),
+    Mutant(
+        "what a shed shard holds is cleared with it",
+        "crawler/node/worker/fates.py",
+        "return Fate.SHED if others else Fate.OVER",
+        "return Fate.OVER",
+        "tests/unit/node/test_fates.py",
+    ),
+    Mutant(
+        "the items of shards are crawls of their own",
+        "crawler/items/crawls.py",
+        "        found = shared.setdefault((chain.id, chain.of), {})\n",
+        "        found = shared.setdefault((chain.id, f'{chain.of}{chain.shard}'), {})\n",
+        "tests/unit/items/test_reader.py -k counts",
+    ),
+    Mutant(
+        "the items of a crawl before count with those of its shards",
+        "crawler/items/crawls.py",
+        "        found = shared.setdefault((chain.id, chain.of), {})\n",
+        '        found = shared.setdefault((chain.id, ""), {})\n',
+        "tests/unit/items/test_reader.py -k counts",
+    ),
+]
