@@ -119,7 +119,7 @@ MUTANTS = [
     Mutant(
         "a head that begins anew leaves the shards what they had",
         _FUNCTIONS,
-        "for shard = 1, MOST_SHARDS - 1 do redis.call('UNLINK', unpack(keys_of(task, shard))) end",
+        "for shard = 1, MOST_SHARDS - 1 do forget(keys_of(task, shard)) end",
         "",
         f"{_STATES} -k drops_what_all_shards_have",
     ),

@@ -243,36 +243,31 @@ end
 
 local function is_live(note, at) return note.live == '1' and at - note.at < LIVE_S end
 
--- How many sites of the pool a shard may have: it leaves enough for those that have less.
+-- How many sites of the pool a shard may have: not more than a fair share of them all, if others
+-- want some, too.
 local function share_of(task, shard, at)
   local mine = task.notes[shard]
-  local wants = tonumber(mine.wants)
+  local wants, want, sites = tonumber(mine.wants), 0, redis.call('LLEN', task.prefix .. 'pool')
   if wants == 0 then return 0 end
-  local there = redis.call('LLEN', task.prefix .. 'pool')
-  for other, note in pairs(task.notes) do
-    if other ~= shard and is_live(note, at) and tonumber(note.sites) < tonumber(mine.sites) then
-      there = there - note.wants
-    end
+  for _, note in pairs(task.notes) do
+    if is_live(note, at) and note.wants ~= '0' then want, sites = want + 1, sites + note.sites end
   end
-  return math.max(0, math.min(wants, there))
+  return math.max(0, math.min(wants, math.ceil(sites / want) - mine.sites))
 end
 
--- How many sites a shard is to give back, because others want some and the pool is empty: what it
--- has beyond a fair share, if that is much.
+-- How many sites a shard is to give back, if the pool is empty: half of what it has more than each
+-- other that wants some. All give a part of what one wants.
 local function spare_of(task, shard, at)
-  local mine, live, sites = tonumber(task.notes[shard].sites), 0, 0
-  for _, note in pairs(task.notes) do
-    if is_live(note, at) then live, sites = live + 1, sites + note.sites end
-  end
-  local fair, wanted = math.ceil(sites / live), 0
-  if mine <= 1.25 * sites / live then return 0 end
+  local mine, live, spare = tonumber(task.notes[shard].sites), 0, 0
+  if mine < 2 or redis.call('EXISTS', task.prefix .. 'pool') == 1 then return 0 end
+  for _, note in pairs(task.notes) do live = live + (is_live(note, at) and 1 or 0) end
   for other, note in pairs(task.notes) do
-    if other ~= shard and is_live(note, at) and tonumber(note.sites) < fair then
-      wanted = wanted + note.wants
+    if other ~= shard and is_live(note, at) then
+      local wanted = math.ceil(note.wants / (live - 1))
+      spare = spare + math.max(0, math.min(wanted, math.floor((mine - spare - note.sites) / 2)))
     end
   end
-  if wanted == 0 or redis.call('EXISTS', task.prefix .. 'pool') == 1 then return 0 end
-  return math.min(MOST_SPARE, wanted, mine - fair)
+  return math.min(MOST_SPARE, spare)
 end
 
 -- How many requests have no end. A shard whose state was damaged, and put aside, holds none.
@@ -463,7 +458,7 @@ end
 
 -- Removes what shards have as runs of their own, and lets a sweep of that name remove the rest.
 local function dissolve(task, name)
-  for shard = 1, MOST_SHARDS - 1 do redis.call('UNLINK', unpack(keys_of(task, shard))) end
+  for shard = 1, MOST_SHARDS - 1 do forget(keys_of(task, shard)) end
   if redis.call('EXISTS', task.key) == 1 then
     redis.call('HDEL', task.key, 'about')
     redis.call('HSET', task.key, 'swept', name)
@@ -477,7 +472,7 @@ local function disband(keys, args)
     if refusal then return refusal end
   end
   dissolve(task_of(keys), args[3])
-  if args[4] == '0' then redis.call('UNLINK', unpack(keys, 1, OWN)) end
+  if args[4] == '0' then forget(keys) end
   return {'DONE', now()}
 end
 
