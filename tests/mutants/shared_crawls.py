@@ -157,7 +157,7 @@ MUTANTS = [
         _JOURNAL,
         "self._offer(waiting, mark if is_asked else 0)",
         "self._offer(waiting, 0)",
-        f"{_TESTS} -k redirects_to_other_sites",
+        f"{_FRONTIER_TESTS} -k redirect_is_offered",
     ),
     Mutant(
         "a request that cannot be written down is lost",

@@ -22,10 +22,10 @@ class Listed(Spider):
 class Part:
     """The frontier of a shard and its journal."""
 
-    def __init__(self, **settings):
+    def __init__(self, next_id=7, **settings):
         self.now_s = 100.0
         spider = Listed()
-        self.journal = SharedJournal(spider, Found(1, next_id=7), lambda: self.now_s)
+        self.journal = SharedJournal(spider, Found(1, next_id=next_id), lambda: self.now_s)
         self.frontier = SharedFrontier(
             CrawlSettings(**settings), lambda: self.now_s, (), lambda: None, spider, self.journal
         )
@@ -52,7 +52,7 @@ class Part:
 
     def hold(self, *addresses, **more):
         """Have these requests in the frontier, as drawn from another shard."""
-        other = Part()
+        other = Part(next_id=500)
         for url in addresses:
             other.admit(url, **more)
         assert self.draw(other.offers()) == []
