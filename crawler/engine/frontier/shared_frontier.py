@@ -94,12 +94,13 @@ class SharedFrontier(Frontier):
         ready = [queue for queue in self._promised if not queue.busy]
         for queue in ready:
             del self._promised[queue]
-            if self._can_go(queue):
-                self._going.extend(self._queues.take_out(queue))
-                self._gone[queue.origin] = True
-            else:
+            if not self._can_go(queue):
                 self.put(queue, self._now_s())
-        return ready
+        can_go = [queue for queue in ready if self._can_go(queue)]
+        for queue in can_go:
+            self._going.extend(self._queues.take_out(queue))
+            self._gone[queue.origin] = True
+        return can_go
 
     def give_back(self) -> None:
         """Offer requests of the sites that were taken out, as many as a step may have."""

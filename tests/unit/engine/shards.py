@@ -46,7 +46,13 @@ class Shard:
         self.crawl = self.greenlet = self.used = None
 
     def begin(self, store=None, **settings):
-        """A run in its greenlet."""
+        """A run in its greenlet, which has done all that it can do at once."""
+        self.spawn(store, **settings)
+        settle()
+        return self.crawl
+
+    def spawn(self, store=None, **settings):
+        """The greenlet of a run that has not begun yet."""
         world = self.world
         spider = world.spider_class()
         given = {"delay_s": 0.0, "robots": False, "throttle_s": 0.0, **world.settings, **settings}
@@ -66,8 +72,7 @@ class Shard:
         self.parts = shared(fetcher, world.clock)
         self.crawl = Crawl(name, spider, self.file, self.parts, kept)
         self.greenlet = gevent.spawn(self.crawl.run)
-        settle()
-        return self.crawl
+        return self.greenlet
 
     def fail(self, number, takes_it):
         """A run that reaches its store no more from one of its exchanges on."""

@@ -3,6 +3,7 @@
 from collections import Counter
 from itertools import groupby, pairwise
 
+import gevent
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,6 +16,7 @@ from crawler.engine.http.failures import CloseSpider
 from crawler.engine.http.messages import FetchError
 from crawler.model.records import State
 from tests.depth import examples
+from tests.switches import CUTS, cut_at_each_switch
 from tests.unit.engine.fakes import page
 from tests.unit.engine.shards import World
 from tests.unit.engine.test_checkpoints import ALL, PAGES, Numbers
@@ -91,6 +93,29 @@ def test_a_shard_that_dies_at_any_exchange_goes_on_and_nothing_is_lost_or_double
         world.assert_done()
         assert world.items() == {(page,): 1 for page in range(12)}
         assert world.pages() == 12
+
+
+@pytest.mark.parametrize("cut", CUTS)
+def test_wherever_a_shard_is_cut_off_nothing_is_lost_or_doubled(cut):
+    links = {number: (2 * number + 1, 2 * number + 2) for number in range(40)}
+    world = World(3, of_graph(links, hosts=5))
+
+    def pass_time():
+        while True:
+            world.clock.advance(0.02)
+            gevent.sleep(0)
+
+    others, shard = world.shards[::2], world.shards[1]
+    for other in others:
+        other.begin()
+    passing = gevent.spawn(pass_time)
+    for _ in cut_at_each_switch(shard.spawn, cut):
+        pass
+    gevent.joinall([other.greenlet for other in others], timeout=60)
+    passing.kill()
+    assert world.items() == {(page,): 1 for page in range(81)}
+    assert world.task.left == 0
+    assert shard.statistics.pages > 5
 
 
 @settings(max_examples=examples(60))
