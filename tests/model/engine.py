@@ -110,7 +110,8 @@ class ModelCrawl:
                 self.counts = Counts(pages=self.counts.pages + 1)
                 self._keep()
             if self._outcome is not None:
-                self._texts[DONE] = json.dumps(self.outcome())
+                state, reason = self.outcome()
+                self._texts[DONE] = json.dumps([state.value, reason])
                 self._keep()
         except StaleRun:
             self._outcome, self.can_go_on = State.FAILED, True

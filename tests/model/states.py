@@ -10,7 +10,7 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from crawler.engine.crawl.resume import ABOUT, DONE
+from crawler.engine.crawl.resume import ABOUT, COUNTERS, DONE
 from crawler.engine.frontier.store import Found, StaleRun, Step, StoreInUse, Waiting
 from crawler.model.records import State
 from crawler.node.worker.shared_states import SharedStates
@@ -53,8 +53,9 @@ class AllStates:
         history = self.world.history
         resource = history.resources.get(task)
         goes_on = resource is not None and resource.id == id and not resource.state.finished
-        kept = record.texts.get(ABOUT)
-        if goes_on and kept == json.dumps(about(resource)) and not history.is_foreign(task):
+        is_its = record.texts.get(ABOUT) == json.dumps(about(resource)) if goes_on else False
+        has_begun = COUNTERS in record.texts
+        if is_its and has_begun and not history.is_foreign(task):
             history.blame(f"the state of {task!r} (id {id}) was removed, and it goes on")
         self.records[name] = forgotten = Record()
         forgotten.epoch = record.epoch
