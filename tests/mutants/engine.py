@@ -1001,10 +1001,17 @@ _SPIDERS = [
     ),
     Mutant(
         "elements of a sitemap are nested to any depth",
-        "crawler/engine/spiders/sitemap_entry.py",
-        " and len(self._open) < MOST_OPEN",
+        "crawler/engine/spiders/open_elements.py",
+        " and len(self.names) < MOST_OPEN",
         "",
         "tests/unit/engine/test_hostile_bytes.py -k entry",
+    ),
+    Mutant(
+        "an xml:base counts for what stands behind its element",
+        "crawler/engine/spiders/open_elements.py",
+        "        self._bases.pop()\n",
+        "",
+        "tests/unit/engine/test_sitemap.py -k bases_around",
     ),
     Mutant(
         "a long number in a refresh is read again and again",

@@ -19,7 +19,7 @@ _TAG = re.compile(
     r"(?P<rest>(?:\s(?:[^<>\"']++|\"[^\"<]*\"|'[^'<]*'|[\"'])*+|/)?)>"
 )
 _ATTRIBUTE = re.compile(
-    r"(?<![\w.:-])(?:[\w.-]++:)?([\w.-]++)\s*+=\s*+(?:\"([^\"]*+)\"|'([^']*+)')"
+    r"(?<![\w.:-])((?:[\w.-]++:)?[\w.-]++)\s*+=\s*+(?:\"([^\"]*+)\"|'([^']*+)')"
 )
 _REFERENCE = re.compile(r"&(?:(amp|lt|gt|quot|apos)|#(\d{1,7})|#x([0-9a-fA-F]{1,6}));")
 _NAMED = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'"}
@@ -48,8 +48,16 @@ class Found(NamedTuple):
     @property
     def attributes(self) -> dict[str, str]:
         """The attributes of a start tag by their local names."""
-        found = _ATTRIBUTE.findall(self.rest)
-        return {name.lower(): meant(double or single) for name, double, single in found}
+        return {name.rpartition(":")[2]: value for name, value in self._attributes()}
+
+    @property
+    def base(self) -> str:
+        """The `xml:base` of a start tag; empty without one."""
+        return dict(self._attributes()).get("xml:base", "").strip()
+
+    def _attributes(self) -> Iterator[tuple[str, str]]:
+        for name, double, single in _ATTRIBUTE.findall(self.rest):
+            yield name.lower(), meant(double or single)
 
     @property
     def is_empty(self) -> bool:

@@ -6,24 +6,25 @@ from typing import Any
 
 from crawler.engine.http.link import words
 from crawler.engine.spiders.loose_xml import Found, What, meant
+from crawler.engine.spiders.open_elements import OpenElements, resolved
 
 _LEAVES = frozenset({"loc", "lastmod", "changefreq", "priority", "link", "guid"})
 """Elements without elements in them. The next tag ends one that is not closed."""
-MOST_OPEN = 100
-"""Elements nested deeper than this are passed over: a field of the entry stands at its top."""
 _DATES = ("updated", "pubdate", "published", "date")
 
 
 class Entry:
-    """An entry that is being read."""
+    """An entry that is being read. `base` is what its URLs are joined with."""
 
-    def __init__(self) -> None:
+    def __init__(self, base: str = "") -> None:
         self._fields: dict[str, Any] = {}
+        self._bases: dict[str, str] = {}
+        """What a URL in a field is joined with."""
         self._links: list[tuple[list[str], str]] = []
         """The `rel` and the URL of each element that links to something."""
         self._is_page = True
         """Whether the `guid` of a feed's entry is the URL of a page."""
-        self._open: list[str] = []
+        self._open = OpenElements(base)
         self._text: list[str] = []
 
     def take(self, found: Found) -> None:
@@ -31,7 +32,7 @@ class Entry:
         if found.what is What.TEXT:
             self._text.append(found.value)
         elif found.what is What.END:
-            if found.value in self._open:
+            if found.value in self._open.names:
                 while self._close() != found.value:
                     pass
         else:
@@ -42,40 +43,47 @@ class Entry:
 
         An entry of a feed has `loc` and `lastmod` too.
         """
-        while self._open:
+        while self._open.names:
             self._close()
         if kind == "feed":
             self._name_as_in_sitemaps()
-        elif self._links:
+            return self._fields
+        self._fields["loc"] = self._url("loc")
+        if self._links:
             self._fields["alternate"] = [url for _, url in self._links]
         return self._fields
 
+    def _url(self, name: str) -> str:
+        """The URL in a field; empty without one."""
+        return resolved(self._bases.get(name, ""), self._fields.get(name, ""))
+
     def _start(self, found: Found) -> None:
-        if self._open and self._open[-1] in _LEAVES:
+        if self._open.names and self._open.names[-1] in _LEAVES:
             self._close()
         self._text.clear()
         attributes = found.attributes if found.value in ("link", "guid") else {}
         if attributes.get("href"):
-            self._links.append((words(attributes.get("rel")), attributes["href"].strip()))
+            url = resolved(self._open.base_of(found), attributes["href"].strip())
+            self._links.append((words(attributes.get("rel")), url))
         if found.value == "guid":
             self._is_page = attributes.get("ispermalink", "").lower() != "false"
-        if not found.is_empty and len(self._open) < MOST_OPEN:
-            self._open.append(found.value)
+        self._open.begin(found)
 
     def _close(self) -> str:
         """End the innermost element. Its text counts if it stands in nothing but the entry."""
-        name = self._open.pop()
+        base, name = self._open.base, self._open.end()
         text = meant("".join(self._text)).strip()
         self._text.clear()
-        if not self._open and (name != "link" or text):
+        if not self._open.names and (name != "link" or text):
             self._fields.setdefault(name, text)
+            self._bases.setdefault(name, base)
         return name
 
     def _name_as_in_sitemaps(self) -> None:
         fields = self._fields
         pages = [url for rel, url in self._links if not rel or "alternate" in rel]
-        guid = fields.get("guid", "") if self._is_page else ""
-        fields["loc"] = fields.get("link") or next(iter(pages), "") or guid
+        guid = self._url("guid") if self._is_page else ""
+        fields["loc"] = self._url("link") or next(iter(pages), "") or guid
         date = next((fields[name] for name in _DATES if fields.get(name)), "")
         if date:
             fields.setdefault("lastmod", date)

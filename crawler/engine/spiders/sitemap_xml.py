@@ -16,6 +16,7 @@ from typing import Any
 from crawler.engine.http import encoding, urls
 from crawler.engine.http.gzip_members import MAGIC, Gzip
 from crawler.engine.spiders.loose_xml import Found, LooseXml, What
+from crawler.engine.spiders.open_elements import OpenElements, resolved
 from crawler.engine.spiders.sitemap_entry import Entry
 
 PIECE_BYTES = 65_536
@@ -33,7 +34,6 @@ _KINDS = {
 }
 _ENTRIES = {"urlset": ("url", "sitemap"), "sitemapindex": ("sitemap", "url")}
 _FEED_ENTRIES = ("item", "entry")
-_URL = re.compile(r"https?://", re.IGNORECASE)
 _LISTED_URL = re.compile(r"^[ \t]*+https?://", re.IGNORECASE | re.MULTILINE)
 _LISTED = re.compile(r"https?://|/", re.IGNORECASE)
 """What begins a line that is a URL."""
@@ -54,6 +54,8 @@ class Sitemap:
         self.ignored: list[int] = []
         """The numbers of the entries that have none, or one that is no web page."""
         self._url = url
+        self._around = OpenElements(url)
+        """The open elements that are no entries."""
         self._open = ""
         """The root element that is not closed yet."""
         self._texts = self._read(body, max_bytes)
@@ -77,10 +79,12 @@ class Sitemap:
         if not begin.startswith("<") and _LISTED_URL.search(begin):
             return "text"
         self._events = self._found()
-        tags = (found.value for found in self._events if found.what is What.START)
-        for name in islice(tags, MOST_BEFORE):
+        tags = (found for found in self._events if found.what is What.START)
+        for found in islice(tags, MOST_BEFORE):
+            name = found.value
             if name in _KINDS:
                 self._open = name
+                self._around.begin(found)
                 return _KINDS[name]
             if name == "html":
                 break
@@ -102,13 +106,17 @@ class Sitemap:
             if found.value in names and found.what is not What.TEXT:
                 if entry is not None:
                     yield entry.whole(self.kind)
-                entry = Entry() if found.what is What.START else None
+                is_start = found.what is What.START
+                entry = Entry(self._around.base_of(found)) if is_start else None
             elif found.value == root and found.what is What.END:
                 if entry is not None:
                     yield entry.whole(self.kind)
                 entry, self._open = None, ""
+                self._around.take(found)
             elif entry is not None:
                 entry.take(found)
+            else:
+                self._around.take(found)
         if self._open and not self.trouble:
             self._stop(f"the file ends before </{self._open}>")
 
@@ -131,10 +139,7 @@ class Sitemap:
 
     def _joined(self, url: str) -> str:
         """The absolute URL of a web page; empty if it is none."""
-        try:
-            whole = urls.join(self._url, url) if url and not _URL.match(url) else url
-        except ValueError:
-            return ""
+        whole = resolved(self._url, url)
         return whole if urls.is_web(whole) else ""
 
     def _read(self, body: bytes, max_bytes: int) -> Iterator[str]:

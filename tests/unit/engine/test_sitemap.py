@@ -382,3 +382,56 @@ def test_a_text_alone_stands_for_a_list_of_it():
     [follow] = spider._follow
     assert follow.search("http://h/books/1.xml")
     assert not follow.search("http://h/films/1.xml")
+
+
+@pytest.mark.parametrize(
+    ("feed", "found"),
+    [
+        (
+            "<feed xml:base='http://b/x/'><link href='/'/><entry><link href='1'/></entry>"
+            "<entry><link href='/2'/></entry></feed>",
+            ["http://b/x/1", "http://b/2"],
+        ),
+        (
+            "<feed xml:base='sub/'><entry xml:base='one/'><link href='1'/></entry>"
+            "<entry><link xml:base='two/' href='2'/></entry><entry><link href='3'/></entry>",
+            ["http://h/dir/sub/one/1", "http://h/dir/sub/two/2", "http://h/dir/sub/3"],
+        ),
+        (
+            "<rss xml:base='/r/'><channel xml:base=\"c/\"><image xml:base='/i/'><url/></image>"
+            "<item xml:base='&amp;/'><link>1</link></item><item><guid xml:base='g/'>2</guid></item>"
+            "</channel><item><link>3</link></item></rss>",
+            ["http://h/r/c/&/1", "http://h/r/c/g/2", "http://h/r/3"],
+        ),
+        (  # what is absolute needs none, and what is none does no harm
+            "<feed xml:base='http://['><entry xml:base='mailto:x'><link href='1'/></entry>"
+            "<entry xml:base='/b/'><link href='http://o/2'/></entry></feed>",
+            ["http://h/dir/1", "http://o/2"],
+        ),
+        (  # only the attribute of that name counts
+            "<feed base='/no/'><entry title=\" xml:base='/no/'\"><link href='1' ml:base='/no/'/>"
+            "</entry><entry><a xml:base='/no/'/><p xml:base='/no/'></p><link href='2'/></entry>",
+            ["http://h/dir/1", "http://h/dir/2"],
+        ),
+        (
+            "<urlset><url xml:base='/u/'><loc xml:base='v/'>1</loc></url></urlset>"
+            "<urlset xml:base='/w/'><url><loc>2</loc></url></urlset><url><loc>3</loc></url>",
+            ["http://h/u/v/1", "http://h/w/2", "http://h/dir/3"],
+        ),
+    ],
+)
+def test_urls_are_joined_with_the_bases_around_them(feed, found):
+    assert [entry["loc"] for entry in Sitemap(feed.encode(), 10**6, "http://h/dir/feed")] == found
+
+
+def test_alternate_urls_have_the_base_of_their_element():
+    more = "<a:link xml:base='/de/' href='1'/><a:link href='2'/>"
+    body = urlset("0", more=more).replace(b"<urlset", b"<urlset xml:base='http://b/x/'")
+    [entry] = Sitemap(body, 1000, "http://h/")
+    assert entry["alternate"] == ["http://b/de/1", "http://b/x/2"]
+
+
+def test_elements_without_end_do_not_pile_up():
+    body = b"<feed xml:base='/a/'>" + b"<p xml:base='b/'>" * 100_000 + b"</feed><feed><entry>"
+    [entry] = Sitemap(body + b"<link href='1'/></entry></feed>", 10**7, "http://h/")
+    assert entry["loc"] == "http://h/1"
