@@ -13,8 +13,8 @@ MUTANTS = [
         "a page is done before its items are on the disk",
         "crawler/engine/crawl/checkpoints.py",
         "            step.state = {**step.state, **self._limits(limits), **self._marked(marks())}\n"
-        "            self._kept.store.write(step)\n",
-        "            self._kept.store.write(step)\n            marks()\n",
+        "            self._hand_over(step)\n",
+        "            self._hand_over(step)\n            marks()\n",
         f"{_CHECKPOINTS} -k items_are_safe",
     ),
     Mutant(
@@ -134,7 +134,7 @@ MUTANTS = [
     Mutant(
         "in a later run, secrets go to the host of its own first request",
         "crawler/engine/crawl/sender.py",
-        'self._home = self._home or frozenset(kept["home"])',
+        'self.go_home(kept["home"])',
         "pass",
         "tests/unit/engine/test_sender.py -k later_run",
     ),

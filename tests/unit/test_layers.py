@@ -126,7 +126,8 @@ ETCD = [f"coordination/etcd/{part}.py" for part in ("store", "connection", "logi
         (
             "pycurl",
             "engine/download/curl.py engine/download/curl_loop.py engine/download/curl_handle.py"
-            " engine/download/cookies.py engine/download/curl_transfer.py"
+            " engine/download/curl_opener.py engine/download/curl_transfer.py"
+            " engine/download/cookies.py"
             " coordination/etcd/renewer.py",
         ),
         (

@@ -224,7 +224,7 @@ def test_a_socket_that_cannot_be_opened_for_now_is_no_fault_of_the_host(site, mo
     def no_socket(*_):
         raise OSError(24, "Too many open files")
 
-    monkeypatch.setattr("crawler.engine.download.curl_handle._Socket", no_socket)
+    monkeypatch.setattr("crawler.engine.download.curl_opener._Socket", no_socket)
     fetcher = CurlFetcher(AddressPolicy(["127.0.0.0/8"]))
     fetcher.start()
     [error] = told(fetcher, call(site.url("/page/1")))
