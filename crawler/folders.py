@@ -9,8 +9,8 @@ from pathlib import Path
 from gevent import monkey
 
 _close = monkey.get_original("os", "close")
-"""Closes a folder now. gevent's own (since 25.8.1) waits until the loop of the thread turns. That
-of a native thread may never turn again: each call would leave a descriptor open for ever."""
+"""Closes a folder now. gevent's own (since 25.8.1) waits until the loop of the thread turns. The
+loop of a native thread may never turn again: each call would leave a descriptor open for ever."""
 
 
 def make_folder(folder: Path) -> list[Path]:

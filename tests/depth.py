@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, settings
 COMMON = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
 """How long a case takes is no promise of ours, and differs with what else the machine does."""
 
-settings.register_profile("dev", max_examples=25, derandomize=True, **COMMON)
+settings.register_profile("dev", max_examples=15, derandomize=True, **COMMON)
 settings.register_profile("deep", max_examples=200, print_blob=True, **COMMON)
 settings.load_profile(os.environ.get("TESTS_DEPTH", "dev"))
 

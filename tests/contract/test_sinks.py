@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import uuid
+from pathlib import Path
 
 import gevent
 import pyarrow.parquet as pq
@@ -220,29 +221,47 @@ def test_an_item_that_contains_itself_is_refused(place):
     assert place.ids() == [2]
 
 
-KILLED = """
-import sys
+WRITING = """
+import os, sys
 from tests import patched
+import psycopg, pyarrow.parquet, pymysql, sqlalchemy
 from crawler.engine.items.sinks.targets import open_sink
-sink = open_sink(sys.argv[1], "task", sys.argv[2])
+for line in sys.stdin:
+    if os.fork() == 0:
+        break
+else:
+    sys.exit()
+target, table = line.split()
+sink = open_sink(target, "task", table)
 sink.open()
 for n in range(10**9):
     sink.write({"n": n, "text": "line\\nbreak, " * 20, "end": "whole"}, f"http://h/{n}")
     if n % 500 == 499:
         sink.flush()
-        print(n, flush=True)
+        print(os.getpid(), n, flush=True)
 """
+"""For each line a process that writes without end. It is forked, so that one alone is started."""
 
 
-def test_a_kill_leaves_whole_items_only(place):
+@pytest.fixture(scope="module")
+def writers():
+    pipes = dict.fromkeys(("stdin", "stdout"), subprocess.PIPE)
+    with subprocess.Popen([sys.executable, "-c", WRITING], text=True, **pipes) as process:
+        process.killed = set()
+        yield process
+
+
+def test_a_kill_leaves_whole_items_only(place, writers):
     """The process is really killed while it writes; the next one opens what it left."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", KILLED, place.target, place.table], stdout=subprocess.PIPE
-    )
-    told = [int(process.stdout.readline()) for _ in range(6)]
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    process.stdout.close()
+    print(place.target, place.table, file=writers.stdin, flush=True)
+    told = []
+    while len(told) < 6:
+        pid, n = map(int, writers.stdout.readline().split())
+        if pid not in writers.killed:
+            told.append(n)
+    os.kill(pid, signal.SIGKILL)
+    writers.killed.add(pid)
+    eventually(lambda: has_ended(pid))
     written(place, {"n": -1, "text": "new", "end": "whole"}, url="http://h/new")
     items = place.items()
     ids = sorted(int(item["n"]) for item in items)
@@ -250,6 +269,10 @@ def test_a_kill_leaves_whole_items_only(place):
     # What the last flush but one sent was written before the last one returned.
     assert ids == list(range(-1, len(ids) - 1))
     assert len(ids) >= told[-2]
+
+
+def has_ended(pid):
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
 
 
 def test_a_field_that_comes_later_has_a_column_of_its_own(database):

@@ -13,6 +13,7 @@ from crawler.engine.spiders.loader import load_spiders
 from crawler.local.demo import DEMO_FILE
 from crawler.model.records import State
 from crawler.settings import config
+from tests.depth import deep
 from tests.waiting import PATIENCE_S
 
 CONFIG = DEMO_FILE
@@ -50,16 +51,22 @@ def shop_server():
 
 @pytest.fixture(scope="module")
 def crawls(shop_server):
+    """One task of each spider."""
+    return ended_crawls(shop_server, {"history", "children"})
+
+
+def ended_crawls(shop_server, names=None):
     """The ended crawl and its items by the name of the task."""
     settings = config.load(str(CONFIG), {"BOOKSHOP_URL": shop_server.url})
     spiders = load_spiders(settings.spiders, settings.folder)
     engine = Engine(settings.crawl, spiders, private_targets=["all"])
     engine.start()
-    crawls = {task.name: prepared(engine, task) for task in settings.tasks}
+    tasks = [task for task in settings.tasks if names is None or task.name in names]
+    crawls = {task.name: prepared(engine, task) for task in tasks}
     running = [gevent.spawn(crawl.run) for crawl, _ in crawls.values()]
     gevent.joinall(running, timeout=PATIENCE_S, raise_error=True)
-    yield crawls
     engine.stop()
+    return crawls
 
 
 def prepared(engine, task):
@@ -68,7 +75,9 @@ def prepared(engine, task):
     return engine.crawl(dataclasses.replace(task, parameters=parameters), sink), sink
 
 
-def test_each_book_that_may_be_read_is_found_once_in_all(shop_server, crawls):
+@deep
+def test_each_book_that_may_be_read_is_found_once_in_all(shop_server):
+    crawls = ended_crawls(shop_server)
     isbns = Counter(item["isbn"] for _, items in crawls.values() for item in items)
     reachable = shop_server.shop.reachable_books()
     assert set(isbns) == {book.isbn for book in all_books() if book.id in reachable}
@@ -77,7 +86,7 @@ def test_each_book_that_may_be_read_is_found_once_in_all(shop_server, crawls):
 
 def test_each_task_stays_in_its_department(shop_server, crawls):
     counts = shop_server.shop.expected()["by_department"]
-    assert {name: len(items) for name, (_, items) in crawls.items()} == counts
+    assert {name: len(items) for name, (_, items) in crawls.items()}.items() <= counts.items()
     for name, (_, items) in crawls.items():
         assert {item["department"] for item in items} == {name}
 
@@ -93,8 +102,7 @@ def test_items_say_what_the_pages_say(shop_server, crawls):
 
 
 def test_both_spiders_work_and_what_is_broken_is_counted(crawls):
-    spiders = Counter(crawl.spider.name for crawl, _ in crawls.values())
-    assert spiders == {"books": 3, "books-declared": 2}
+    assert {crawl.spider.name for crawl, _ in crawls.values()} == {"books", "books-declared"}
     for name, (crawl, _) in crawls.items():
         assert crawl.outcome() == (State.DONE, "")
         broken = {"HTTP 404": 2, "HTTP 500": 1} if name == "history" else {"HTTP 404": 2}

@@ -124,6 +124,7 @@ def started(name, folder, arguments, **more):
 # -- run ------------------------------------------------------------------------------------------
 
 
+@deep
 def test_run_crawls_the_bookshop_in_one_process_without_etcd(shop, tmp_path):
     """Every endpoint it could ask is closed, and it asks none."""
     quick = tmp_path / "quick.yaml"

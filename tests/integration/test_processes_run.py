@@ -158,7 +158,7 @@ def test_a_second_ctrl_c_cuts_callbacks_off_and_keeps_the_items(started, tmp_pat
 
 
 def test_a_third_ctrl_c_ends_the_process_at_once(started, tmp_path):
-    """Also where a callback holds on to what cuts it off, once it says that it is in its loop."""
+    """Also a callback that holds on. It says when it is in its loop."""
     stubborn = """
         while True:
             try:

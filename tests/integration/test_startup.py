@@ -18,6 +18,7 @@ from crawler.metrics import Metrics
 from crawler.model.records import Owner, Spec
 from crawler.runtime import quiet_grpc
 from crawler.settings.sections import ApiSettings
+from tests.depth import deep
 from tests.integration.lab import ROOT, crawler_here
 from tests.site import Site
 from tests.site.crawling import lines
@@ -167,7 +168,7 @@ def test_a_command_that_asks_a_master_imports_no_engine(cluster):
         assert imported(its, CLIENT) <= READS_FIELDS.get(name, set()), name
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [pytest.param(signal.SIGINT, marks=deep), signal.SIGTERM])
 def test_draining_can_be_interrupted(cluster, number):
     """FakeBackend never empties a worker."""
     process = subprocess.Popen(
@@ -233,7 +234,9 @@ def test_reading_items_imports_neither_engine_nor_cluster_nor_settings(items):
         assert not imported(its, CLUSTER | CRAWL | STORES | TEXTS | {"crawler.settings"}), way
 
 
-@pytest.mark.parametrize("format", ["jsonl", "csv", "json"])
+@pytest.mark.parametrize(
+    "format", ["json", pytest.param("jsonl", marks=deep), pytest.param("csv", marks=deep)]
+)
 def test_items_that_nobody_reads_on_end_the_command_quietly(items, format):
     command = [sys.executable, "-m", "crawler", "items", "shop", "--format", format]
     process = subprocess.Popen(

@@ -77,8 +77,10 @@ def test_what_follows_the_end_of_the_body_is_passed_over(packer, rest):
     assert too_large.reason == "too large"
 
 
-@pytest.mark.parametrize("size", [0, 100, 60_000, 1_000_000])
-@pytest.mark.parametrize("rest", [b"\n", b"x" * 70_000])
+@pytest.mark.parametrize(
+    ("size", "rest"),
+    [(0, b"x" * 70_000), (100, b"\n"), (60_000, b"x" * 70_000), (1_000_000, b"\n")],
+)
 def test_bytes_behind_the_end_of_brotli_cost_few_calls(monkeypatch, size, rest):
     calls = []
 
@@ -101,7 +103,7 @@ def test_bytes_behind_the_end_of_brotli_cost_few_calls(monkeypatch, size, rest):
 
 
 def test_bytes_behind_the_end_do_not_hide_what_is_broken_before_it():
-    packed = bytearray(brotli.compress(b"".join(b"%d," % n for n in range(100_000)), quality=7))
+    packed = bytearray(brotli.compress(b"".join(b"%d," % n for n in range(50_000)), quality=7))
     packed[len(packed) // 2 :] = b"\xff" * 1000
     found = expanded(FetchAnswer(200, (), bytes(packed), 0.1), ["br"], 1_000_000)
     assert isinstance(found, FetchError)

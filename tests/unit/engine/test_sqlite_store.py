@@ -15,6 +15,7 @@ from crawler.engine.frontier import seen_file, sqlite_journal, sqlite_store
 from crawler.engine.frontier.asked import MOST, Asked
 from crawler.engine.frontier.sqlite_store import SqliteStore
 from crawler.engine.frontier.store import Step, StoreDamaged, StoreFailed, StoreInUse, Waiting
+from tests.depth import examples
 from tests.source import ROOT
 from tests.switches import CUTS, cut_at_each_switch
 from tests.waiting import eventually
@@ -142,7 +143,8 @@ def test_whatever_byte_has_changed_it_reads_what_was_written_or_says_so(tmp_path
     kept(tmp_path / "whole")
     found, requests = read_all(tmp_path / "whole")
     told = 0
-    for turn in range(60):
+    turns = examples(160)
+    for turn in range(turns):
         folder = shutil.copytree(tmp_path / "whole", tmp_path / str(turn))
         path = Random(turn).choice([folder / "frontier.db", *folder.glob("seen-*.bin")])
         data = change(path, Random(turn).randrange(path.stat().st_size))
@@ -159,7 +161,7 @@ def test_whatever_byte_has_changed_it_reads_what_was_written_or_says_so(tmp_path
         else:
             assert sorted(others) == sorted(requests)
             assert (len(again.seen), again.state) == (len(found.seen), found.state)
-    assert told > 20
+    assert told > turns / 3
 
 
 def test_a_seen_set_that_is_missing_is_told_by_name(tmp_path, quick):
