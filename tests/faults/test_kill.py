@@ -2,6 +2,8 @@
 
 import pytest
 
+from tests.depth import deep
+
 
 class Kill:
     """Kills nodes; healing starts them again, with the same names and ports."""
@@ -29,6 +31,7 @@ def test_a_leader(arena):
     arena.check(longest_gap_s=0.5)
 
 
+@deep
 def test_a_worker(arena):
     worker = arena.busy_worker()
     fault = Kill(worker)

@@ -6,6 +6,7 @@ from collections import Counter
 
 import pytest
 
+from tests.depth import deep
 from tests.integration.lab import CONFIG, Lab, crawler
 from tests.integration.test_processes_resume import MANY, SPIDER, tree
 from tests.site import Site
@@ -104,6 +105,7 @@ def test_a_task_whose_worker_is_killed_goes_on_at_another_of_the_machine(lab, si
     assert first["epoch"] < second["epoch"]
 
 
+@deep
 def test_a_task_goes_on_when_its_only_worker_is_started_again(lab, site):
     lab.start(*NODES, config="tree")
     lab["worker-2"].process.stop()
@@ -128,6 +130,7 @@ def test_a_worker_that_is_drained_gives_its_tasks_away_and_nothing_is_fetched_ag
     )
 
 
+@deep
 def test_a_worker_that_is_stopped_hands_its_tasks_over_and_nothing_is_fetched_again(lab, site):
     lab.start(*NODES, config="tree")
     task = Task(lab, site, "stopped")
@@ -136,6 +139,7 @@ def test_a_worker_that_is_stopped_hands_its_tasks_over_and_nothing_is_fetched_ag
     task.assert_whole(0)
 
 
+@deep
 def test_a_worker_that_was_paused_lets_go_when_it_wakes(lab, site):
     lab.start(*NODES, config="tree")
     task = Task(lab, site, "paused")
@@ -160,6 +164,7 @@ def test_settings_change_with_a_restart_and_the_crawl_goes_on(lab, site):
     assert len(task.runs()) == 2
 
 
+@deep
 def test_a_task_whose_settings_say_so_begins_anew(lab, site):
     lab.start(*NODES, config="tree")
     task = Task(lab, site, "anew", resume=False)

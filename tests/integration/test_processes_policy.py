@@ -175,7 +175,7 @@ def test_a_task_that_cannot_move_is_named_when_the_time_to_drain_is_over(lab, as
 def test_a_master_that_is_not_there_is_told_by_its_address():
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
-    for command in (["nodes"], ["explain", "a"], ["drain", "1"], ["plugins"], ["strategy"]):
+    for command in (["nodes"], ["drain", "1"]):
         done = crawler(*command, f"--master=127.0.0.1:{port}")
         assert (done.returncode, done.stdout) == (1, "")
         assert done.stderr == (

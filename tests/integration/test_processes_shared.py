@@ -8,6 +8,7 @@ import pytest
 from crawler.engine.frontier.redis_states import RedisStates
 from crawler.items import items_of
 from crawler.settings.sections import FrontierSettings
+from tests.depth import deep
 from tests.integration.lab import CONFIG, Lab, crawler
 from tests.integration.test_processes_going_on import AGAIN, NODES, Task
 from tests.integration.test_processes_resume import MANY, SPIDER, tree
@@ -75,6 +76,7 @@ def test_a_task_whose_worker_is_killed_goes_on_at_another_machine(lab, site, red
     states.close()
 
 
+@deep
 def test_a_worker_that_is_drained_gives_its_tasks_to_another_machine(lab, site):
     start(lab)
     task = SharedTask(lab, site, "drained")

@@ -148,14 +148,14 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize("address", PUBLIC)
-def test_public_addresses_are_allowed(address):
-    assert AddressPolicy().allows(address)
+def test_public_addresses_are_allowed():
+    policy = AddressPolicy()
+    assert [address for address in PUBLIC if not policy.allows(address)] == []
 
 
-@pytest.mark.parametrize("address", REFUSED)
-def test_all_others_are_refused(address):
-    assert not AddressPolicy().allows(address)
+def test_all_others_are_refused():
+    policy = AddressPolicy()
+    assert [address for address in REFUSED if policy.allows(address)] == []
 
 
 def test_what_the_operator_lists_is_allowed_and_no_more():
@@ -169,9 +169,9 @@ def test_what_the_operator_lists_is_allowed_and_no_more():
     assert not policy.allows("127.0.0.1")
 
 
-@pytest.mark.parametrize("address", REFUSED[:-2])
-def test_all_is_everything(address):
-    assert AddressPolicy(["all"]).allows(address)
+def test_all_is_everything():
+    policy = AddressPolicy(["all"])
+    assert [address for address in REFUSED[:-2] if not policy.allows(address)] == []
 
 
 def test_what_is_no_network_is_told():

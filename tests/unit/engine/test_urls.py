@@ -28,9 +28,11 @@ def read(case):
         return None
 
 
-@pytest.mark.parametrize("case", cases("urltestdata.json"), ids=lambda case: repr(case["input"]))
-def test_urls_are_read_as_the_standard_says(case):
-    assert read(case) == case.get("href")
+def test_urls_are_read_as_the_standard_says():
+    """Some 800 cases in one test: each of its own would take longer to begin than to run."""
+    given = cases("urltestdata.json")
+    assert len(given) > 800
+    assert [case for case in given if read(case) != case.get("href")] == []
 
 
 @pytest.mark.parametrize("case", cases("toascii.json"), ids=lambda case: repr(case["input"]))
