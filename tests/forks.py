@@ -23,14 +23,15 @@ from pathlib import Path
 import gevent
 from gevent.fileobject import FileObject
 
-from crawler.local import die_with_parent
+from crawler.local import cluster, die_with_parent
 from crawler.local.processes import LocalProcess
-from tests import leaks
 from tests.waiting import eventually
 
 ROOT = Path(__file__).parents[1]
 COMMAND = [sys.executable, "-m", "crawler"]
 """What runs the program where it is not forked."""
+SERVER = "TESTS_FORKS"
+"""The environment variable by which a forked command has its own nodes forked too."""
 
 
 class Forked:
@@ -137,6 +138,18 @@ def run(arguments, *, cwd, env, timeout_s):
         return subprocess.CompletedProcess(arguments, status, *told)
 
 
+def with_nodes():
+    """The environment of a command that starts a local cluster, whose nodes are forked too."""
+    return {SERVER: _server()}
+
+
+def fork_nodes(path):
+    """In such a command: fork its nodes, by the process that listens there."""
+    global _path
+    _path = path
+    cluster.LocalProcess = ForkedProcess
+
+
 _path = ""
 
 
@@ -144,6 +157,8 @@ def _server():
     """Where the process that forks listens; it is started when it is first needed, and goes on."""
     global _path
     if not _path:
+        from tests import leaks  # and pytest, which a forked command does not need
+
         _path = f"{tempfile.mkdtemp(prefix='crawler-forks-')}/socket"
         with leaks.of_the_session():
             launcher = [sys.executable, "-I", "-S", die_with_parent.__file__, str(os.getpid())]

@@ -26,6 +26,7 @@ from gevent import monkey  # noqa: E402
 from crawler import cli  # noqa: E402
 from crawler.cli.index import INDEX  # noqa: E402
 from crawler.local import die_with_parent  # noqa: E402
+from tests import forks  # noqa: E402
 
 NEEDED = (
     *("crawler.node.master.master", "crawler.node.node", "crawler.node.worker.worker"),
@@ -89,6 +90,8 @@ def become(asked, descriptors):
     paths = asked["env"].get("PYTHONPATH", "").split(os.pathsep)
     sys.path[:0] = [asked["cwd"], *filter(None, paths)]
     sys.argv = ["crawler", *asked["arguments"]]
+    if path := os.environ.pop(forks.SERVER, ""):
+        forks.fork_nodes(path)
     return cli.main()
 
 

@@ -56,7 +56,7 @@ def plain_demo(tmp_path_factory):
 @pytest.fixture(scope="module", autouse=True)
 def live_demo(tmp_path_factory):
     """The demo on a terminal."""
-    terminal = Terminal([*COMMAND, "demo"], tmp_path_factory.mktemp("live"))
+    terminal = Terminal(["demo"], tmp_path_factory.mktemp("live"))
     yield terminal
     terminal.close()
 
@@ -69,15 +69,11 @@ class Terminal:
         self.shown = b""
         self._ours, theirs = pty.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
-        self._process = subprocess.Popen(
-            command,
-            cwd=ROOT,
-            env={**os.environ, **environment(folder), "TERM": "xterm", "LANG": "C.UTF-8"},
-            stdin=theirs,
-            stdout=theirs,
-            stderr=theirs,
-        )
-        os.close(theirs)
+        env = {**os.environ, **environment(folder), **forks.with_nodes()}
+        with open(theirs, "r+b", buffering=0) as terminal:
+            files = (terminal, terminal, terminal)
+            looks = {"TERM": "xterm", "LANG": "C.UTF-8"}
+            self._process = forks.Forked(command, {**env, **looks}, files)
         gevent.os.make_nonblocking(self._ours)
         self._reader = gevent.spawn(self._read)
 
