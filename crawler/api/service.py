@@ -105,7 +105,8 @@ class Backend(Protocol):
 
     def again(self, name: str, call: Call) -> Resource:
         """Begin a resource anew, whatever its state. Its new run does not go on where the one
-        before was. Raises NotFound.
+        before was, unless that failed because its state or its items could not be written. Raises
+        NotFound.
 
         The counts of the answer are those of the crawl that is dropped, as far as they are known.
         """

@@ -68,6 +68,8 @@ def clear(
 
     A state that a process uses stays.
     """
+    if only_leftovers and folder is not None:
+        raise Unusable("--leftovers: are in worker.items of the settings; leave --folder out")
     if only_leftovers:
         return _clear_leftovers(file, tasks)
     place = _place(file, folder)

@@ -271,6 +271,8 @@ def test_files_of_crawls_that_were_dropped_are_told_and_removed_only_if_asked(
     status, said = called("clear", "--leftovers", "books")
     assert status == 0
     assert "items/books/7-1.jsonl.part is removed: 9 bytes of a crawl that was dropped" in said
+    with pytest.raises(Unusable, match="leave --folder out"):
+        called("clear", "--leftovers", "--folder", items)
     left = sorted(str(path.relative_to(items)) for path in items.glob("*/*.part"))
     assert left == ["books/7-2.jsonl.part", "toys/7-1.jsonl.part", "toys/7-2.jsonl.part"]
 
