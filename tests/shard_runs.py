@@ -114,6 +114,20 @@ class ShardRun:
         return [Offer(mark, site_of(page), page % 3, b"%d" % page)]
 
 
+def turns(chosen, shards, befalls=lambda shard: None):
+    """Give shards turns by chance, the head first, until all have heard that the task is over.
+    `befalls` is called after each turn."""
+    shards[0].turn()
+    for _ in range(3000):
+        left = [shard for shard in shards if not shard.is_over]
+        if not left:
+            return
+        shard = chosen.choice(left)
+        shard.turn()
+        befalls(shard)
+    raise AssertionError("the task does not come to its end")
+
+
 def ends_of(shards):
     """How often each page came to its end, anywhere."""
     return sum((shard.ends for shard in shards), Counter[int]())

@@ -18,7 +18,7 @@ from crawler.engine.frontier.shared_store import Exchange, Offer
 from crawler.engine.frontier.store import StaleRun, Step, StoreFailed, StoreLost, Waiting
 from crawler.settings.redis_url import parsed
 from tests.redis_servers import Cluster, Redis
-from tests.shard_runs import ShardRun, ends_of, web
+from tests.shard_runs import ShardRun, ends_of, turns, web
 
 PAGES = 100
 
@@ -123,9 +123,7 @@ def test_a_call_whose_answer_was_lost_is_answered_again_and_counts_once(losing):
     chosen = random.Random(4)
     linked = web(chosen, PAGES)
     runs = [ShardRun(losing.next_run, number, linked, chosen) for number in range(3)]
-    runs[0].turn()
-    while left := [run for run in runs if not run.is_over]:
-        chosen.choice(left).turn()
+    turns(chosen, runs)
     assert losing.server.lost > 15
     assert ends_of(runs) == dict.fromkeys(range(PAGES), 1)
 
@@ -151,19 +149,17 @@ def test_no_page_is_lost_when_the_server_loses_its_end(own_redis):
     chosen = random.Random(11)
     linked = web(chosen, PAGES)
     runs = [ShardRun(shards.next_run, number, linked, chosen) for number in range(3)]
-    runs[0].turn()
-    for turn in range(3000):
-        left = [run for run in runs if not run.is_over]
-        if not left:
-            break
-        chosen.choice(left).turn()
-        if turn in (10, 30, 55):
-            size = own_redis.log_size()
-        if turn in (14, 31, 70):
-            cut = chosen.randint(size, own_redis.log_size())
+    sizes = []
+
+    def befalls(run):
+        sizes.append(own_redis.log_size())
+        if len(sizes) in (14, 31, 60):
+            cut = chosen.randint(sizes[-9], sizes[-1])
             own_redis.kill()
             own_redis.cut_log(cut)
             own_redis.start()
+
+    turns(chosen, runs, befalls)
     assert set(ends_of(runs)) == set(range(PAGES))
     assert sum(run.lost for run in runs) > 1
     shards.end()
@@ -378,9 +374,7 @@ def test_a_cluster_keeps_a_task_with_all_its_shards_in_one_place():
         linked, name = web(chosen, PAGES), uuid4().hex
         stores = partial(RedisSharedStore, server, name)
         runs = [ShardRun(stores, number, linked, chosen) for number in range(3)]
-        runs[0].turn()
-        while left := [run for run in runs if not run.is_over]:
-            chosen.choice(left).turn()
+        turns(chosen, runs)
         assert ends_of(runs) == dict.fromkeys(range(PAGES), 1)
         for run in runs:
             run.end()

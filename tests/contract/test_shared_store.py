@@ -15,7 +15,7 @@ from crawler.engine.frontier.shared_store import ADOPT_S, Exchange, Offer
 from crawler.engine.frontier.store import StaleRun, Step, Waiting
 from crawler.model.records import Counts
 from crawler.settings.redis_url import parsed
-from tests.shard_runs import ShardRun, ends_of, web
+from tests.shard_runs import ShardRun, ends_of, turns, web
 
 
 class InMemory:
@@ -278,22 +278,9 @@ def shards_of(place, seed, pages=120, count=3):
     return chosen, shards
 
 
-def turns(chosen, shards, befalls=lambda shard: None):
-    """Give shards turns by chance until all have heard that the task is over."""
-    for _ in range(5000):
-        left = [shard for shard in shards if not shard.is_over]
-        if not left:
-            return
-        shard = chosen.choice(left)
-        shard.turn()
-        befalls(shard)
-    raise AssertionError("the task does not come to its end")
-
-
 @pytest.mark.parametrize("seed", range(3))
 def test_each_page_has_its_end_once_over_all_shards(place, seed):
     chosen, shards = shards_of(place, seed)
-    shards[0].turn()
     turns(chosen, shards)
     assert ends_of(shards) == dict.fromkeys(range(120), 1)
 
@@ -301,7 +288,6 @@ def test_each_page_has_its_end_once_over_all_shards(place, seed):
 @pytest.mark.parametrize("seed", range(3))
 def test_each_page_has_its_end_whatever_runs_are_killed_ended_and_given_up(place, seed):
     chosen, shards = shards_of(place, seed)
-    shards[0].turn()
 
     def befalls(shard):
         if shard.store is None:
