@@ -194,7 +194,7 @@ local function draw_of(task, site, drawn)
     if most == 0 then return has_requests(task, site) end
     if rank ~= '0' then redis.call('ZREM', task.prefix .. 'ranks:' .. site, rank) end
   end
-  return has_requests(task, site)
+  return task.ranked and has_requests(task, site)
 end
 
 -- The next site of a line that has something to do there: that is served by that shard, or by none.
@@ -230,7 +230,7 @@ local function draw(task, shard, most, sites)
     end
   end
   if #drawn > 0 then redis.call('RPUSH', task.prefix .. 'drawn:' .. shard, unpack(drawn)) end
-  return #drawn
+  return drawn
 end
 
 local function let_go(task, shard, site)
@@ -315,10 +315,11 @@ local function others_of(task, shard)
   return sums
 end
 
--- An answer. What was drawn is read from where it stays until it is taken.
-local function answer(task, shard, figures)
-  local drawn, count, told = {}, figures[1], figures[2]
-  if count > 0 then
+-- An answer. What was drawn is read from where it stays until it is taken, unless it is there.
+local function answer(task, shard, figures, drawn)
+  local count, told = figures[1], figures[2]
+  drawn = drawn or {}
+  if #drawn < count then
     drawn = redis.call('LRANGE', task.prefix .. 'drawn:' .. shard, told - count, told - 1)
   end
   local head = {}
@@ -352,7 +353,8 @@ local function exchange(keys, args)
   marks, at = part(args, at, tonumber(counts[2]))
   sites, at = part(args, at, tonumber(counts[3]))
   local offers, past = tonumber(counts[4]), at + 4 * counts[4]
-  local figures, drawn = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0}, task.prefix .. 'drawn:' .. shard
+  local figures, new = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0}, {}
+  local drawn = task.prefix .. 'drawn:' .. shard
   if task.about ~= args[6] then -- its head has not begun the task yet
     if offers + #marks + taken > 0 then return {'LOST'} end
     task.told = {}
@@ -383,7 +385,8 @@ local function exchange(keys, args)
     note_end(task)
     local count = math.min(most, redis.call('LLEN', drawn) - told)
     if most > count then
-      count = count + draw(task, shard, most - count, share_of(task, shard, time))
+      new = draw(task, shard, most - count, share_of(task, shard, time))
+      count = count + #new
     end
     told = told + count
     local others = others_of(task, shard)
@@ -397,7 +400,7 @@ local function exchange(keys, args)
   carry_out(keys, args, past)
   redis.call('HSET', keys[RUN], 'answer', cmsgpack.pack(figures))
   note(keys, args, number)
-  return answer(task, shard, figures)
+  return answer(task, shard, figures, new)
 end
 
 -- epoch, token, number, ms to hold, marks: these URLs are known.
