@@ -100,6 +100,23 @@ def test_what_must_still_pass_is_told(place, register):
     assert grant.age_s >= 0.1
 
 
+def test_a_pause_ends_no_sooner_because_moments_are_rounded(shared_redis):
+    """The server knows microseconds, and the register notes milliseconds."""
+    place = InRedis(shared_redis.url, 1, lease_s=60.0)
+    sooner_us = []
+    with shared_redis.client() as client:
+        for number in range(100):
+            want(place.register, "a", f"h{number}")
+            seconds, microseconds = client.time()
+            place.register.tell("a", Told(returns=[Return(f"h{number}", 0.02, "", 60.0)]))
+            [key] = client.scan_iter(f"*:h:h{number}", count=100_000)
+            free_ms = int(client.hget(key, "free"))
+            sooner_us.append((seconds * 1000 + 20 - free_ms) * 1000 + microseconds)
+            client.delete(key)
+    place.server.close()
+    assert max(sooner_us) <= 0
+
+
 def test_the_owner_learns_who_waits_and_the_longest_pause(register):
     want(register, "a", "h", 1.0)
     want(register, "b", "h", 2.0)

@@ -112,9 +112,8 @@ end
 local function take_back(prefix, token, host, wait, keep, state, now)
   local key = prefix .. ':h:' .. host
   if redis.call('HGET', key, 'owner') ~= token then return end
-  redis.call(
-    'HSET', key, 'owner', '', 'free', now + wait, 'wait', wait, 'state', state, 'told', now
-  )
+  local free = wait > 0 and now + 1 + wait or now -- a millisecond has begun when its number is read
+  redis.call('HSET', key, 'owner', '', 'free', free, 'wait', wait, 'state', state, 'told', now)
   if not assign(prefix, host, now) then redis.call('PEXPIRE', key, math.max(1, keep)) end
 end
 
