@@ -416,8 +416,8 @@ _DOWNLOAD = [
     Mutant(
         "a defect of the fetcher loses a request",
         "crawler/engine/download/curl.py",
-        "            answer = fault(error, transfer.call)\n        self._let_go(transfer)",
-        "            raise\n        self._let_go(transfer)",
+        "            answer = fault(error, transfer.call)\n        self._pauses.let_go(transfer)",
+        "            raise\n        self._pauses.let_go(transfer)",
         "tests/unit/engine/test_curl_faults.py -k own_request",
     ),
     Mutant(

@@ -20,8 +20,9 @@ from gevent.event import AsyncResult
 from crawler.clock import Clock, SystemClock
 from crawler.engine.download.address_policy import AddressPolicy, numeric
 from crawler.engine.download.body_memory import BodyMemory
-from crawler.engine.download.curl_handle import Handle, new_handle, prepare
+from crawler.engine.download.curl_handle import Handle, Handles, prepare
 from crawler.engine.download.curl_loop import CurlLoop
+from crawler.engine.download.curl_pauses import Pauses
 from crawler.engine.download.curl_transfer import Transfer, fault
 from crawler.engine.download.decompress import expanded
 from crawler.engine.download.descriptors import MAX_TOTAL, most_connections, no_thread
@@ -35,7 +36,6 @@ log = get_logger(__name__)
 
 MAX_CONNECTIONS = 2048
 """The most connections kept alive for reuse."""
-MAX_IDLE_HANDLES = 256
 LOOK_S = 0.25
 """The seconds between two checks for requests without progress."""
 QUICK_BYTES = 32_768
@@ -63,16 +63,14 @@ class CurlFetcher:
         self.resolver = Resolver(self._supervisor, self._clock)
         """Looks up the addresses of hosts."""
         self._held = held or BodyMemory()
-        self._resumes = False
-        self._paused: set[Transfer] = set()
-        """The transfers that receive nothing until memory is free."""
+        self._pauses = Pauses(self._held, self._resume)
         self._curl: CurlLoop | None = None
         self._looker: Any = None
         self._active: dict[Any, Transfer] = {}
         """The transfers in libcurl, by its own handles."""
         self._aside: set[Transfer] = set()
         """The transfers that wait for an address, or whose body a native thread unpacks."""
-        self._idle: list[Handle] = []
+        self._idle = Handles(self._policy)
         self._most = MAX_TOTAL
         """The most requests in flight: each may need a descriptor."""
         self._queue: deque[tuple[Transfer, Name | None]] = deque()
@@ -105,7 +103,7 @@ class CurlFetcher:
         active, aside = list(self._active.values()), list(self._aside)
         self._active.clear()
         self._aside.clear()
-        self._paused.clear()
+        self._pauses.clear()
         self._queue.clear()
         self._supervisor.stop()
         self.resolver.close()
@@ -113,11 +111,10 @@ class CurlFetcher:
             self._held.give_back(transfer.size)
             curl.remove(transfer.handle.curl)
             transfer.handle.close()
-        while self._idle:
-            self._idle.pop().close()
+        self._idle.close()
         curl.close()
         for transfer in [*active, *aside]:
-            self._tell(transfer, FetchError("stopped"))
+            transfer.tell(FetchError("stopped"))
 
     def submit(self, call: FetchCall, done: Done) -> Transfer:
         """Send a request. `done` is called in the hub, once, with a FetchAnswer or a FetchError.
@@ -179,7 +176,7 @@ class CurlFetcher:
         try:
             self._send(transfer, name)
         except FetchError as error:
-            self._tell(transfer, error)
+            transfer.tell(error)
 
     def _send(self, transfer: Transfer, name: Name | None) -> None:
         assert self._curl is not None  # nothing is sent before the start and after the end
@@ -199,7 +196,7 @@ class CurlFetcher:
     def _handle(self, call: FetchCall) -> Handle:
         """A handle for a request. Raises FetchError if none can be made."""
         try:
-            return self._idle.pop() if self._idle else new_handle(self._policy)
+            return self._idle.take()
         except Exception as error:
             raise fault(error, call) from error
 
@@ -218,12 +215,12 @@ class CurlFetcher:
         took_s = self._clock.monotonic() - asked_s
         transfer.call = replace(transfer.call, timeout_s=transfer.call.timeout_s - took_s)
         if name.error:
-            self._tell(transfer, FetchError(name.reason, name.error, took_s))
+            transfer.tell(FetchError(name.reason, name.error, took_s))
             return
         try:
             self._send_in_turn(transfer, name)
         except FetchError as error:
-            self._tell(transfer, error)
+            transfer.tell(error)
 
     def _look(self) -> None:
         """Cancel the transfers that have made no progress for too long."""
@@ -232,7 +229,7 @@ class CurlFetcher:
             if not self._is_active(transfer):
                 continue  # the end of another has ended it
             try:
-                reason = transfer.overdue(now_s, transfer in self._paused)
+                reason = transfer.overdue(now_s, transfer in self._pauses)
             except Exception as error:
                 self._give_up(transfer, fault(error, transfer.call))
                 continue
@@ -242,14 +239,14 @@ class CurlFetcher:
 
     def _give_up(self, transfer: Transfer, error: FetchError) -> None:
         self._break_off(transfer)
-        self._tell(transfer, error)
+        transfer.tell(error)
 
     def _break_off(self, transfer: Transfer) -> None:
         assert self._curl is not None  # nothing is active after the end
         del self._active[transfer.handle.curl]
-        self._let_go(transfer)
+        self._pauses.let_go(transfer)
         self._curl.remove(transfer.handle.curl)
-        self._recycle(transfer.handle, "")
+        self._idle.give_back(transfer.handle, "")
         if self._queue:  # not at once: whoever cancels may cancel those that wait, too
             gevent.get_hub().loop.run_callback(self._send_waiting)
 
@@ -274,9 +271,9 @@ class CurlFetcher:
             answer = transfer.answer() if code == pycurl.E_OK else transfer.error(code, message)
         except Exception as error:
             answer = fault(error, transfer.call)
-        self._let_go(transfer)
+        self._pauses.let_go(transfer)
         self._curl.remove(curl)
-        self._recycle(transfer.handle, transfer.handle.method)
+        self._idle.give_back(transfer.handle, transfer.handle.method)
         self._send_waiting()
         self._hand_over(transfer, answer)
 
@@ -290,12 +287,12 @@ class CurlFetcher:
         except Exception as error:
             self._aside.discard(transfer)
             answer = fault(error, transfer.call)
-        self._tell(transfer, answer)
+        transfer.tell(answer)
 
     def _expand(self, transfer: Transfer, answer: FetchAnswer) -> None:
         limit = transfer.call.terms.max_body_bytes
         if len(answer.body) <= QUICK_BYTES:
-            self._tell(transfer, expanded(answer, transfer.layers, limit))
+            transfer.tell(expanded(answer, transfer.layers, limit))
             return
         self._aside.add(transfer)
         self._held.take(len(answer.body))
@@ -312,60 +309,22 @@ class CurlFetcher:
             self._held.give_back(len(answer.body))
         if transfer in self._aside:
             self._aside.discard(transfer)
-            self._tell(transfer, found)
+            transfer.tell(found)
 
     def waits(self, transfer: Transfer) -> bool:
         """Whether a transfer must pause because memory is full. All but the oldest must."""
         if next(iter(self._active.values()), transfer) is transfer:
             return False
-        self._paused.add(transfer)
-        self._held.when_free(self._resume_soon)
+        self._pauses.begin(transfer)
         return True
 
-    def _let_go(self, transfer: Transfer) -> None:
-        """Free the memory of a transfer that ended. Another transfer may be the oldest now."""
-        self._paused.discard(transfer)
-        self._held.give_back(transfer.size)
-        if self._paused:
-            self._resume_soon()
-
-    def _resume_soon(self) -> None:
-        """Resume paused transfers soon. Not at once: libcurl may be in the middle of a call."""
-        if not self._resumes:
-            self._resumes = True
-            gevent.get_hub().loop.run_callback(self._resume)
-
-    def _resume(self) -> None:
-        self._resumes = False
-        paused, self._paused = self._paused, set()
-        for transfer in paused:
-            if not self._is_active(transfer):
-                continue
-            try:
-                transfer.go_on()
-            except Exception as error:
-                self._give_up(transfer, fault(error, transfer.call))
-
-    def _tell(self, transfer: Transfer, answer: FetchAnswer | FetchError) -> None:
-        done = transfer.done
-        transfer.forget()
-        try:
-            done(answer)
-        except Exception as error:
-            failed = fault(error, transfer.call)
-        else:
+    def _resume(self, transfer: Transfer) -> None:
+        if not self._is_active(transfer):
             return
-        try:  # without an answer the crawl would wait for ever
-            done(failed)
-        except Exception:
-            log.error("the receiver of an answer failed", exc_info=True)
-
-    def _recycle(self, handle: Handle, method: str) -> None:
-        """Keep the handle of a GET for reuse. Other handles have options that would remain set."""
-        if method == "GET" and len(self._idle) < MAX_IDLE_HANDLES:
-            self._idle.append(handle)
-        else:
-            handle.close()
+        try:
+            transfer.go_on()
+        except Exception as error:
+            self._give_up(transfer, fault(error, transfer.call))
 
 
 def _origin(url: str) -> str:

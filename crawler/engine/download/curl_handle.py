@@ -23,6 +23,7 @@ from crawler.settings import wire
 
 DNS_CACHE_S = 86_400
 """The seconds for which libcurl keeps addresses. dns.py gives it new ones when they are too old."""
+MAX_IDLE_HANDLES = 256
 NO_CONTENT_TYPE = b"Content-Type:"
 """A header line that keeps libcurl from declaring every body a form."""
 NO_REFERER = b"Referer:"
@@ -101,6 +102,34 @@ def new_handle(policy: AddressPolicy) -> Handle:
         curl.setopt(pycurl.OPENSOCKETFUNCTION, opener)
     curl.setopt(pycurl.PATH_AS_IS, 1)
     return Handle(curl, opener)
+
+
+class Handles:
+    """Makes handles, and keeps those that later requests can use."""
+
+    def __init__(self, policy: AddressPolicy) -> None:
+        self._policy = policy
+        self._idle: list[Handle] = []
+
+    def __len__(self) -> int:
+        """How many wait for a request."""
+        return len(self._idle)
+
+    def take(self) -> Handle:
+        """A handle for a request."""
+        return self._idle.pop() if self._idle else new_handle(self._policy)
+
+    def give_back(self, handle: Handle, method: str) -> None:
+        """Keep the handle of a GET for reuse. Other handles have options that would remain set."""
+        if method == "GET" and len(self._idle) < MAX_IDLE_HANDLES:
+            self._idle.append(handle)
+        else:
+            handle.close()
+
+    def close(self) -> None:
+        """Close those that wait."""
+        while self._idle:
+            self._idle.pop().close()
 
 
 def prepare(transfer: Transfer, name: Name | None, trusted: frozenset[str]) -> None:

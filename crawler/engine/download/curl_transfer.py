@@ -162,6 +162,21 @@ class Transfer:
         """
         self.done = _nobody
 
+    def tell(self, answer: FetchAnswer | FetchError) -> None:
+        """Call `done`, once."""
+        done = self.done
+        self.forget()
+        try:
+            done(answer)
+        except Exception as error:
+            failed = fault(error, self.call)
+        else:
+            return
+        try:  # without an answer the crawl would wait for ever
+            done(failed)
+        except Exception:
+            log.error("the receiver of an answer failed", exc_info=True)
+
     def answer(self) -> FetchAnswer:
         """The whole response, with its body as received. The transfer drops the body."""
         body = b"".join(self.chunks)

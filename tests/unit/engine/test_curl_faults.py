@@ -104,7 +104,7 @@ def test_a_handle_that_cannot_be_made_costs_its_request_alone(
     site, fetcher, monkeypatch, callback_errors, host
 ):
     """Whether the address of its host is known, or is looked up first."""
-    monkeypatch.setattr("crawler.engine.download.curl.new_handle", breaks)
+    monkeypatch.setattr("crawler.engine.download.curl_handle.new_handle", breaks)
     assert outcome(fetcher, call(site.url("/page/1", host))) == FAULT
     assert fetcher.in_flight == 0
     assert callback_errors
@@ -119,7 +119,7 @@ def test_a_handle_that_cannot_be_made_for_one_that_waits_costs_no_other(
     first, waits = [], []
     fetcher.submit(call(site.url("/page/1"), method="HEAD"), first.append)
     fetcher.submit(call(site.url("/page/2")), waits.append)
-    monkeypatch.setattr("crawler.engine.download.curl.new_handle", breaks)
+    monkeypatch.setattr("crawler.engine.download.curl_handle.new_handle", breaks)
     eventually(lambda: first and waits, within_s=5)
     fetcher.stop()
     assert isinstance(first[0], FetchAnswer)
