@@ -79,7 +79,10 @@ class OfProcess:
     def claims_look(self, for_s: float) -> bool:
         return False
 
-    def clear(self, name: str) -> None:
+    def is_shared(self, name: str) -> bool:
+        return False
+
+    def clear(self, name: str, is_patient: bool = True) -> None:
         record = self._all.records.get(name)
         if record is None:
             return
