@@ -8,8 +8,8 @@ from crawler.api.service import NodeLoad
 from crawler.cli import cluster, drain, main
 from crawler.cli.base import commands
 from crawler.errors import NotFound, OutcomeUnknown, Unavailable
-from crawler.model.policy import Explanation, Judgement, WorkerVerdict
-from crawler.model.records import Owner, Spec, State
+from crawler.model.policy import Explanation, Judgement, ShardStanding, WorkerVerdict
+from crawler.model.records import Owner, Resource, Spec, State
 from tests.unit.api.fakes import CALL, WORKER, FakeBackend, Master, running
 
 EMPTYING = f"{WORKER.id} takes no tasks, and"
@@ -256,3 +256,42 @@ def test_what_is_no_address_is_told(monkeypatch, capsys, addresses):
     status, _, error = asked(monkeypatch, capsys, addresses, "tasks")
     assert status == 2
     assert "is no address; host:port is allowed, or several with commas" in error
+
+
+def test_a_task_on_several_workers_is_shown_with_how_many_run(run):
+    backend = FakeBackend()
+    backend.add(Spec("books", workers=3), CALL)
+    backend.resources["books"] = backend.resources["books"].replace(running=2)
+    backend.add(Spec("toys"), CALL)
+    _, lines, _ = run(backend, "tasks")
+    assert [line.split()[:5] for line in lines[1:]] == [
+        ["books", "assigned", "2", "of", "3"],
+        ["toys", "assigned", WORKER.id, "0", "0"],
+    ]
+    _, lines, _ = run(backend, "tasks", "--shards")
+    assert [line.split()[2] for line in lines[1:]] == [WORKER.id, WORKER.id]
+    _, lines, _ = run(backend, "task", "books")
+    assert "workers      2 of 3 run" in lines
+    assert "shard        1 of books" in task_lines_of(
+        Spec("books~1", "books", shard=1, shard_of="books")
+    )
+
+
+def task_lines_of(spec):
+    return list(cluster.task_lines(Resource(spec)))
+
+
+def test_explaining_says_where_each_shard_is_or_why_it_waits(run, monkeypatch):
+    backend = FakeBackend()
+    shards = [
+        ShardStanding("books~1", "running", "", "w-2", ""),
+        ShardStanding("books~2", "pending", "no worker suits", "", "a worker that suits"),
+    ]
+    judgement = Judgement("least-load", "w-1", [])
+    told = Explanation("books", "running", "", "w-1", "", 0, "", judgement, shards)
+    monkeypatch.setattr(backend, "explain", lambda name, call: told)
+    _, lines, _ = run(backend, "explain", "books")
+    assert lines[1:3] == [
+        "books~1 is running on w-2",
+        "books~2 is pending: no worker suits; it waits for a worker that suits",
+    ]
