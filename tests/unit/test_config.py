@@ -464,3 +464,17 @@ def test_yaml_that_stands_for_too_much_is_refused_in_words(load, text, monkeypat
 def test_a_number_of_any_length_is_told_and_not_raised(load):
     with pytest.raises(ConfigError, match="a number of more than 60 digits given"):
         load("crawl: {delay_s: 0x" + "f" * 9000 + ", user_agent: 0x" + "f" * 9000 + "}")
+
+
+def test_a_seed_task_on_several_workers_needs_a_redis_that_they_share(load):
+    text = "tasks: [{name: a, workers: 3}, {name: b~1}]"
+    with pytest.raises(ConfigError) as caught:
+        load(text)
+    assert "tasks[1].name: 'b~1' given; names that end in ~ and a number are" in str(caught.value)
+    text = "tasks: [{name: a, workers: 3}]"
+    with pytest.raises(
+        ConfigError, match=r"tasks\[0\].workers: 3 given, but frontier.url is empty"
+    ):
+        load(text)
+    shared = load(f"{text}\nfrontier: {{url: 'redis://h:6379/0'}}")
+    assert shared.tasks[0].workers == 3
