@@ -6,8 +6,8 @@ from crawler import Request, Spider
 from crawler.clock import ManualClock
 from crawler.engine.http.messages import FetchError
 from crawler.engine.stats.counters import Counters
-from crawler.engine.stats.outcome import outcome_of
-from crawler.model.records import State
+from crawler.engine.stats.outcome import outcome_of, outcome_of_part
+from crawler.model.records import Counts, State
 from crawler.settings.crawl import CrawlSettings
 from tests.unit.engine.fakes import FakeFetcher, crawl_of, page, shared
 
@@ -38,6 +38,49 @@ def test_no_page_or_a_fault_is_a_failure(pages, failures, fault, expected):
     for number, reason in enumerate(failures):
         counters.fail(reason, f"http://h/{number}")
     assert outcome_of(counters, CrawlSettings()) == expected
+
+
+def counted(pages=0, items=0, failed=0, spoilt=0):
+    counters = Counters(ManualClock())
+    counters.discovered, counters.pages, counters.items = pages + failed, pages, items
+    for number in range(failed):
+        counters.fail("timeout", f"http://h/{number}")
+    for number in range(spoilt):
+        counters.blame("callback raised KeyError", f"http://h/{number}")
+        counters.spoilt["callback raised KeyError"] += 1
+    return counters
+
+
+@pytest.mark.parametrize(
+    ("own", "others", "settings", "told"),
+    [
+        ({"failed": 2}, Counts(pages=1), {}, ""),
+        ({}, Counts(failures=3), {}, "no page could be fetched: 3 failures on other workers"),
+        ({"failed": 2}, Counts(failures=3), {}, "no page could be fetched: timeout"),
+        ({}, Counts(), {}, ""),
+        ({"pages": 2, "spoilt": 2}, Counts(pages=3, failures=3), {}, "no page could be used"),
+        ({"pages": 2, "spoilt": 2}, Counts(pages=3, items=1, failures=3), {}, ""),
+        ({"pages": 2, "spoilt": 2}, Counts(pages=3, failures=2), {}, ""),
+        ({"pages": 1, "items": 3}, Counts(pages=1, items=4), {"min_items": 7}, ""),
+        ({"pages": 1, "items": 3}, Counts(pages=1, items=4), {"min_items": 8}, "7 items were"),
+        (
+            {"pages": 5, "failed": 1},
+            Counts(pages=3, failures=1),
+            {"max_failure_share": 0.1},
+            "2 of 10 requests failed (0.2)",
+        ),
+    ],
+)
+def test_a_shard_that_judges_counts_what_the_others_have_done(own, others, settings, told):
+    state, why = outcome_of(counted(**own), CrawlSettings(**settings), others)
+    assert (state is State.FAILED, why.startswith(told)) == (bool(told), True)
+
+
+def test_a_shard_that_judges_nothing_fails_only_by_itself():
+    counters = counted(failed=9)
+    assert outcome_of_part(counters) == (State.DONE, "")
+    counters.fault = "disk gone"
+    assert outcome_of_part(counters) == (State.FAILED, "disk gone")
 
 
 class Reading(Spider):

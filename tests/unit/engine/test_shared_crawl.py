@@ -15,7 +15,7 @@ from crawler.engine.frontier.store import StoreFailed
 from crawler.engine.http.failures import CloseSpider
 from crawler.engine.http.messages import FetchError
 from crawler.model.records import State
-from tests.depth import examples
+from tests.depth import deep, examples
 from tests.switches import CUTS, cut_at_each_switch
 from tests.unit.engine.fakes import page
 from tests.unit.engine.shards import World
@@ -74,9 +74,9 @@ def test_each_shard_has_its_share_of_the_sites():
     assert all(20 <= shard.statistics.pages <= 70 for shard in world.shards)
 
 
-@pytest.mark.parametrize("killed", [0, 1, 2])
+@pytest.mark.parametrize("killed", [0, 1, pytest.param(2, marks=deep)])
 @pytest.mark.parametrize("takes_it", [False, True], ids=["not taken", "taken"])
-@pytest.mark.parametrize("batch", [1, 200])
+@pytest.mark.parametrize("batch", [1, pytest.param(200, marks=deep)])
 def test_a_shard_that_dies_at_any_exchange_goes_on_and_nothing_is_lost_or_doubled(
     monkeypatch, killed, takes_it, batch
 ):
