@@ -3,19 +3,19 @@ own, and what their one host has seen of them."""
 
 from __future__ import annotations
 
-import itertools
 from collections import Counter
 from contextlib import contextmanager
 
 from crawler.items import items_of
 from tests.faults.proxy import Link
+from tests.faults.stalls import Stalls
 from tests.integration.lab import CONFIG, Lab
 from tests.integration.test_processes_resume import SPIDER, tree
 from tests.site import Site
 from tests.waiting import eventually
 
-PAGES = 240
-DELAY_S = 0.02
+PAGES = 60
+DELAY_S = 0.1
 """The pause of the host. All tasks of a test have the same one."""
 WORKERS = ("worker-1", "worker-2")
 
@@ -27,8 +27,10 @@ class SharedCrawls:
         self.lab, self.redis = lab, redis
         self.links = {worker: Link(f"127.0.0.1:{redis.port}") for worker in WORKERS}
         self.site = None
+        self._stalls = Stalls(DELAY_S)
 
     def start(self):
+        self._stalls.start()
         for worker, link in self.links.items():
             link.start()
             folder = self.lab.folder / worker
@@ -39,6 +41,11 @@ class SharedCrawls:
                 CRAWLER_WORKER_ITEMS=str(folder / "items"),
             )
 
+    def stop(self):
+        self._stalls.stop()
+        for link in self.links.values():
+            link.stop()
+
     def add(self, *names):
         """Two tasks go to two workers: each gets the one with fewer."""
         tasks = [SharedCrawl(self, name) for name in names]
@@ -47,10 +54,8 @@ class SharedCrawls:
         return tasks
 
     def early(self, since_s=0.0):
-        """The gaps between two requests that are shorter than the pause."""
-        times = [hit.at_s for hit in self.site.hits if hit.at_s >= since_s]
-        gaps = [two - one for one, two in itertools.pairwise(times)]
-        return [gap for gap in gaps if gap < DELAY_S - 0.001]
+        """The pairs of requests that came too close together."""
+        return self._stalls.early([hit for hit in self.site.hits if hit.at_s >= since_s])
 
     def last_s(self, worker):
         """When a worker asked last."""
@@ -154,12 +159,11 @@ def shared_crawls(folder, redis):
         text = CONFIG.format(ttl_s=lab.ttl_s, spiders="tree.py", **lab.pace)
         (folder / "shared.yaml").write_text(text)
         crawls = SharedCrawls(lab, redis)
-        crawls.start()
         try:
+            crawls.start()
             yield crawls
         finally:
-            for link in crawls.links.values():
-                link.stop()
+            crawls.stop()
 
 
 @contextmanager

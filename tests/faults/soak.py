@@ -99,7 +99,7 @@ class Soak:
         """Break things for so long, then heal all and wait for quiet."""
         clients = [gevent.spawn(self._keep_asking) for _ in range(CLIENTS)]
         clients.append(gevent.spawn(self._keep_trees))
-        watching = gevent.spawn(self.trees.watch_itself)
+        self.trees.stalls.start()
         healing = []
         while time.monotonic() - self._began_s < duration_s:
             planned = self._draw()
@@ -112,7 +112,7 @@ class Soak:
         self._running = False
         gevent.joinall(clients)
         self._wait_for_quiet()
-        watching.kill()
+        self.trees.stalls.stop()
 
     # -- faults ----------------------------------------------------------------------------------
 

@@ -10,21 +10,15 @@ import itertools
 import time
 from collections import Counter
 
-import gevent
-
 from crawler.items import items_of
 from tests.faults.arena import unless_etcd_is_silent
+from tests.faults.stalls import Stalls
 from tests.integration.test_processes_resume import SPIDER, tree
 from tests.site import Site
 
 PAGES = 150
 DELAY_S = 0.3
 SPIDERS = "slow.py, tree.py"
-TICK_S = 0.02
-STALL_S = DELAY_S / 4
-"""An answer that takes long counts from the pause before it, because nobody knows when the request
-has arrived. If this process stood still for so long, what it notes as arrivals is too late: it
-takes a few of its turns until a request is noted."""
 
 
 class Trees:
@@ -41,8 +35,7 @@ class Trees:
         self._numbers = itertools.count(1)
         self._going = {}
         """Task → when it was added."""
-        self._stalls = []
-        """When this process stood still: from, to."""
+        self.stalls = Stalls(DELAY_S)
 
     @staticmethod
     def spider():
@@ -57,14 +50,6 @@ class Trees:
     def names(self):
         """The tasks that have not been looked at yet."""
         return set(self._going)
-
-    def watch_itself(self):
-        """Note when this process stands still, for ever."""
-        while True:
-            before_s = time.monotonic()
-            gevent.sleep(TICK_S)
-            if time.monotonic() - before_s > STALL_S:
-                self._stalls.append((before_s, time.monotonic()))
 
     def tend(self):
         """Look at those that have ended, and add others in their place."""
@@ -99,19 +84,10 @@ class Trees:
     def _state(self, name):
         return (self._arena.lab.resource(name) or {}).get("State")
 
-    def _is_early(self, one, two):
-        """Whether the pause between two requests was too short."""
-        if two.at_s - one.at_s >= DELAY_S - 0.001:
-            return False
-        since_s = one.at_s - DELAY_S
-        return not any(
-            began_s < two.at_s and ended_s > since_s for began_s, ended_s in self._stalls
-        )
-
     def _judge(self, name):
         hits = [hit for hit in self.site.hits if hit.url.startswith(f"/tree/{name}/")]
         asked = Counter(hit.url for hit in hits)
-        early = [pair for pair in itertools.pairwise(hits) if self._is_early(*pair)]
+        early = self.stalls.early(hits)
         there = [self.items(node.title) for node in self._arena.lab.nodes("worker")]
         found = items_of(name, *(folder for folder in there if folder.is_dir()))
         items = Counter(int(item["page"]) for item in found)
