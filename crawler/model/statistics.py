@@ -55,9 +55,10 @@ class Statistics:
     resting: Mapping[str, float] = field(default_factory=dict)
     """How many `hosts` with such requests are in a cooldown, and how long the `longest_s` still
     lasts."""
-    hosts: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    hosts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """The ten hosts with the most such requests: how many are `waiting`, how many are `in_flight`,
-    and the seconds for which it `rests_s`, 0 if it has no cooldown."""
+    and the seconds for which it `rests_s`, 0 if it has no cooldown. `at` names the crawls that
+    have these requests, if they may be several."""
     memory: Mapping[str, int] = field(default_factory=dict)
     """URLs that are `known` and their `known_bytes`; requests that wait in memory (`waiting`) and
     `on_disk`."""
@@ -82,6 +83,9 @@ class Statistics:
         known = {name: value for name, value in data.items() if name in hints}
         return cls(**{name: _read(hints[name], value) for name, value in known.items()})
 
+
+MOST_HOSTS = 10
+"""So many hosts are told, those with the most requests."""
 
 SUMMED = (
     *("pages_per_s", "discovered", "pages", "items", "items_dropped", "items_failed", "requests"),
@@ -115,8 +119,23 @@ def together(parts: Sequence[Statistics]) -> Statistics:
             if any(part.resting for part in parts)
         },
         latency_s=_worst(part.latency_s for part in parts),
+        hosts=_hosts(parts),
         **sums,
     )
+
+
+def _hosts(parts: Sequence[Statistics]) -> Mapping[str, Mapping[str, Any]]:
+    """Return the hosts with the most pending requests, and which crawls have these."""
+    found: dict[str, dict[str, Any]] = {}
+    for part in parts:
+        for host, load in part.hosts.items():
+            told = found.setdefault(host, {"waiting": 0, "in_flight": 0, "rests_s": 0.0, "at": []})
+            told["waiting"] += load["waiting"]
+            told["in_flight"] += load["in_flight"]
+            told["rests_s"] = max(told["rests_s"], load["rests_s"])
+            told["at"].append(part.task)
+    largest = sorted(found, key=lambda host: -found[host]["waiting"] - found[host]["in_flight"])
+    return {host: found[host] for host in largest[:MOST_HOSTS]}
 
 
 def _sum(values: Iterable[Any]) -> Any:

@@ -135,7 +135,7 @@ def _resting(resting: Mapping[str, float]) -> str:
     return f"{counted(hosts, 'host')}, for {longest} at most" if hosts else ""
 
 
-def _hosts(hosts: Mapping[str, Mapping[str, float]]) -> Iterator[str]:
+def _hosts(hosts: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     """The hosts with the most pending requests, and why they wait."""
     for host, load in hosts.items():
         in_flight, rests_s = int(load["in_flight"]), load["rests_s"]
@@ -143,6 +143,7 @@ def _hosts(hosts: Mapping[str, Mapping[str, float]]) -> Iterator[str]:
             f"{host}: {int(load['waiting']):,} to go"
             + (f", {in_flight:,} in flight" if in_flight else "")
             + (f", rests {duration(rests_s)}" if rests_s else "")
+            + (f", at {' and '.join(load['at'])}" if "at" in load else "")
         )
 
 

@@ -77,6 +77,10 @@ def test_the_crawls_of_one_task_are_told_as_one():
         statuses={200: 1, 503: 2},
         filtered={"trap": 3},
         latency_s={"p50": 0.5, "p90": 1.0},
+        hosts={
+            "a.example": {"waiting": 1, "in_flight": 0, "rests_s": 3.0},
+            "b.example": {"waiting": 90, "in_flight": 0, "rests_s": 0.0},
+        },
     )
     late = Statistics("books~2", "books")
     told = together([head, shard, late])
@@ -87,9 +91,15 @@ def test_the_crawls_of_one_task_are_told_as_one():
     assert told.filtered == {"seen": 17, "trap": 3}
     assert told.latency_s == {"p50": 0.5, "p90": 1.0, "max": 3}
     assert told.resting == ALL.resting
+    assert list(told.hosts) == ["b.example", "a.example"]
+    assert told.hosts["b.example"]["at"] == ["books~1"]
+    both = {"waiting": 31, "in_flight": 2, "rests_s": 3.0, "at": ["books", "books~1"]}
+    assert told.hosts["a.example"] == both
     assert together([head]) == head
 
 
 def test_every_number_of_a_statistics_is_known_to_be_summed_or_not():
     others = {"task", "spider", "began_ns", "ended_ns", "finish_reason", "resumed", "seconds"}
-    assert others | {"resting", "latency_s"} | set(SUMMED) == {each.name for each in fields(ALL)}
+    assert others | {"resting", "latency_s", "hosts"} | set(SUMMED) == {
+        each.name for each in fields(ALL)
+    }

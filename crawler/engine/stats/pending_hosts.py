@@ -6,9 +6,7 @@ import heapq
 from collections.abc import Iterable, Mapping
 
 from crawler.engine.frontier.site_queue import SiteQueue
-
-MOST_HOSTS = 10
-"""So many hosts are told, those with the most requests."""
+from crawler.model.statistics import MOST_HOSTS
 
 
 def pending_hosts(

@@ -41,8 +41,15 @@ def test_the_latencies_stand_in_one_order_however_they_came():
 def test_the_hosts_that_a_running_crawl_waits_for_are_told():
     hosts = {
         "a.example": {"waiting": 1200.0, "in_flight": 2.0, "rests_s": 0.0},
-        "b.example": {"waiting": 3.0, "in_flight": 0.0, "rests_s": 90.0},
+        "b.example": {
+            "waiting": 3.0,
+            "in_flight": 0.0,
+            "rests_s": 90.0,
+            "at": ["books", "books~1"],
+        },
     }
-    told = "a.example: 1,200 to go, 2 in flight; b.example: 3 to go, rests 1:30"
+    told = (
+        "a.example: 1,200 to go, 2 in flight; b.example: 3 to go, rests 1:30, at books and books~1"
+    )
     assert rows(hosts=hosts, finish_reason="")["hosts"] == told
     assert "hosts" not in rows(hosts=hosts)
