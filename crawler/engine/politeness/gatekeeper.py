@@ -16,7 +16,8 @@ from crawler.engine.frontier.site_queue import SiteQueue
 from crawler.engine.http.headers import Headers, retry_after_s
 from crawler.engine.http.messages import FetchAnswer, FetchError
 from crawler.engine.politeness.cooldowns import Cooldown
-from crawler.engine.politeness.hosts import Hosts, HostTerms
+from crawler.engine.politeness.host import HostTerms
+from crawler.engine.politeness.hosts import Hosts
 from crawler.engine.politeness.robots import CrawlRobots, Rules, agent_of
 from crawler.engine.politeness.slots import PATIENCE_S, Slot, Slots
 from crawler.settings.crawl import CrawlSettings

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from crawler.clock import ManualClock
 from crawler.engine.politeness import host_owner
+from crawler.engine.politeness.host import HostTerms
 from crawler.engine.politeness.host_owner import HOLD_S, TURN_REQUESTS, WISH_S
 from crawler.engine.politeness.host_register import (
     LEASE_S,
@@ -19,7 +20,7 @@ from crawler.engine.politeness.host_register import (
     RegisterAway,
     Want,
 )
-from crawler.engine.politeness.hosts import Hosts, HostTerms
+from crawler.engine.politeness.hosts import Hosts
 from crawler.settings.crawl import CrawlSettings, Limit
 from tests.depth import examples
 

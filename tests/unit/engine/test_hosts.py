@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crawler.clock import ManualClock
-from crawler.engine.politeness.hosts import GRACE_S, Hosts, HostTerms
+from crawler.engine.politeness.host import GRACE_S, HostTerms
+from crawler.engine.politeness.hosts import Hosts
 from crawler.settings.crawl import CrawlSettings, Limit
 from tests.depth import examples
 
