@@ -56,7 +56,8 @@ def crawl(redis_port: int, port: int, hosts: int, seconds: float, name: str, tur
     from crawler.engine.engine import Engine
     from crawler.engine.frontier.redis_server import Access, RedisServer
     from crawler.engine.items.sinks.json_lines import JsonLinesSink
-    from crawler.engine.politeness.redis_host_register import CODE, RedisHostRegister
+    from crawler.engine.politeness.redis_host_functions import CODE
+    from crawler.engine.politeness.redis_host_register import RedisHostRegister
     from crawler.engine.politeness.robots_shelf import RedisRobotsShelf
     from crawler.engine.politeness.sharing import SharedHosts
     from crawler.model.records import Spec

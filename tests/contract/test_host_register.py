@@ -15,12 +15,8 @@ from crawler.engine.politeness.host_register import (
     Told,
     Want,
 )
-from crawler.engine.politeness.redis_host_register import (
-    CODE,
-    KEPT_MS,
-    SLOTS,
-    RedisHostRegister,
-)
+from crawler.engine.politeness.redis_host_functions import CODE, KEPT_MS
+from crawler.engine.politeness.redis_host_register import SLOTS, RedisHostRegister
 from crawler.settings.redis_url import parsed
 from tests.redis_servers import Redis
 from tests.waiting import eventually
@@ -250,7 +246,7 @@ def test_a_clock_that_was_set_back_keeps_no_host_for_long(shared_redis):
     register, dead, rests, name = place.register, uuid4().hex, uuid4().hex, uuid4().hex
     for host in (dead, rests):
         want(register, f"old {name}", host, 0.1)
-    register.tell(f"old {name}", Told(returns=[Return(rests, 0.2)]))
+    register.tell(f"old {name}", Told(returns=[Return(rests, 0.2, keep_s=60.0)]))
     hour_ms = 3_600_000
     with shared_redis.client() as client:
         [key] = client.keys(f"*:h:{rests}")

@@ -14,7 +14,7 @@ from crawler.engine.frontier.redis_run import keys_of
 from crawler.engine.frontier.redis_server import Access, RedisServer
 from crawler.engine.frontier.redis_states import RedisStates
 from crawler.engine.frontier.store import Step, StoreDamaged, StoreInUse, Waiting
-from crawler.engine.politeness import redis_host_register
+from crawler.engine.politeness import redis_host_functions, redis_host_register
 from crawler.engine.politeness.host_register import Return, Told, Want
 from crawler.engine.politeness.robots_shelf import RedisRobotsShelf, Robotstxt
 from crawler.errors import ConfigError
@@ -229,7 +229,7 @@ def test_the_rights_that_the_documentation_names_are_enough(redis_with):
     states.clear("task")
     states.close()
     url = parsed(redis.url.replace("//", "//me:pass@").removesuffix("/0") + "/1")
-    server = RedisServer(Access(url), libraries=[redis_host_register.CODE])
+    server = RedisServer(Access(url), libraries=[redis_host_functions.CODE])
     register = redis_host_register.RedisHostRegister(server)
     register.tell("a", Told(wants=[Want("h", 1.0), Want("i", 1.0)]))
     register.tell("b", Told(wants=[Want("h", 1.0)]))

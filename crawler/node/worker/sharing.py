@@ -9,7 +9,7 @@ from uuid import uuid4
 from crawler.clock import Clock
 from crawler.engine.frontier.redis_server import LIBRARIES, Access, RedisServer
 from crawler.engine.frontier.redis_states import RedisStates
-from crawler.engine.politeness import redis_host_register
+from crawler.engine.politeness import redis_host_functions, redis_host_register
 from crawler.engine.politeness.robots_shelf import RedisRobotsShelf
 from crawler.engine.politeness.sharing import SharedHosts
 from crawler.node.worker.shared_states import SharedStates
@@ -35,7 +35,7 @@ class Sharing:
         if not given.url:
             return cls()
         access = Access.of(given, settings.folder)
-        libraries = (*LIBRARIES, redis_host_register.CODE)
+        libraries = (*LIBRARIES, redis_host_functions.CODE)
         server = RedisServer(access, math.inf, clock, libraries)
         states = RedisStates(server)
         states.check()  # what is plainly wrong is told before anything is started
