@@ -58,8 +58,9 @@ class Redis(Server):
         os.truncate(self._log_of_writes(), size)
 
     def _log_of_writes(self) -> Path:
-        [path] = self.folder.glob("appendonlydir/*.incr.aof")
-        return path
+        """The last one, if it is being written anew."""
+        paths = self.folder.glob("appendonlydir/*.incr.aof")
+        return max(paths, key=lambda path: int(path.name.split(".")[-3]))
 
     def client(self, **options):
         import redis

@@ -17,7 +17,7 @@ from gevent import get_hub
 from gevent.lock import RLock
 
 from crawler.clock import Backoff, Clock, SystemClock
-from crawler.engine.frontier import redis_functions, redis_shared_functions
+from crawler.engine.frontier import redis_functions, redis_log, redis_shared_functions
 from crawler.engine.frontier.store import StoreFailed
 from crawler.logs import get_logger
 from crawler.settings import redis_url, tls_files
@@ -116,6 +116,8 @@ class RedisServer:
         self._making = RLock()
         self._libraries = libraries
         self._silent = False
+        self._may_have_restarted = True
+        """Whether there is a new connection since logs were looked at."""
         self.silence = "Redis has not been asked yet"
         """Why Redis did not do the last call; empty if it did."""
 
@@ -136,7 +138,10 @@ class RedisServer:
             self._visited(self._load)
             return self._client().execute_command(*command)
 
-        return self._patiently(ask, is_patient)
+        answer = self._patiently(ask, is_patient)
+        if self._may_have_restarted:
+            self._renew_logs()
+        return answer
 
     def for_each(self, visit: Callable[[Any], T], is_patient: bool = True) -> list[T]:
         """Call a function with a client of each server that takes writes. Raises StoreFailed, and
@@ -159,6 +164,26 @@ class RedisServer:
             return [visit(client)]
         return [visit(client.get_redis_connection(node)) for node in client.get_primaries()]
 
+    def _note_connection(self) -> None:
+        self._may_have_restarted = True
+
+    def _renew_logs(self) -> None:
+        """Have servers that have started write their logs anew. If one cannot, crawls go on."""
+        self._may_have_restarted = False
+        try:
+            self._visited(redis_log.renew)
+        except Exception as error:
+            fault = self._translated(error)
+            self._may_have_restarted = isinstance(fault, NotYet)
+            if not self._may_have_restarted:
+                log.warning(
+                    "Redis cannot be told to write its log anew, so a second loss of power may"
+                    " bring half of a step back; allow BGREWRITEAOF and INFO, or call it after"
+                    " each start",
+                    url=self.place,
+                    reason=str(fault),
+                )
+
     def _load(self, client: Any) -> None:
         for code in self._libraries:
             try:
@@ -173,7 +198,7 @@ class RedisServer:
                 if self._made is None:
                     if not get_hub().threadpool.apply(_imported):
                         raise StoreFailed(MISSING)
-                    self._made = _connected(self._access)
+                    self._made = _connected(self._access, self._note_connection)
         return self._made
 
     def _patiently(self, ask: Callable[[], T], is_patient: bool) -> T:
@@ -280,8 +305,9 @@ def _imported() -> bool:
     return True
 
 
-def _connected(access: Access) -> Any:
-    """A client. It connects when it is used, but one of a cluster does it here."""
+def _connected(access: Access, on_connection: Callable[[], None]) -> Any:
+    """A client. It connects when it is used, but one of a cluster does it here. Each connection is
+    told."""
     from redis import Redis, cluster, sentinel
     from redis.backoff import NoBackoff
     from redis.retry import Retry
@@ -289,10 +315,16 @@ def _connected(access: Access) -> Any:
     url, options = access.url, access.options()
     untyped: Any = cluster
     never = Retry(NoBackoff(), 0)
-    if url.kind == "+cluster":
+    if url.kind == "+cluster":  # which does itself what a connection begins with
+        options["redis_connect_func"] = lambda connection: on_connection()
         nodes = [untyped.ClusterNode(name, port) for name, port in url.hosts]
         return untyped.RedisCluster(startup_nodes=nodes, retry=never, **options)
-    options |= {"retry": never, "db": url.database}
+
+    def begin(connection: Any) -> None:
+        connection.on_connect()
+        on_connection()
+
+    options |= {"retry": never, "db": url.database, "redis_connect_func": begin}
     if url.kind == "+sentinel":
         asked = {name: options[name] for name in ("socket_timeout", "socket_connect_timeout")}
         tls = {name: value for name, value in options.items() if name.startswith("ssl")}
