@@ -27,7 +27,7 @@ HASTE = {
     "delay_s": 0.0,
     "throttle_s": 0.0,
     "retry_delay_s": 0.01,
-    "timeout_s": 5.0,
+    "timeout_s": 30.0,
     "robots": False,
 }
 """Settings with which the tests do not wait for politeness, unless they test it."""
