@@ -316,9 +316,9 @@ def test_counts_of_tasks_that_run_no_more_are_forgotten(cluster):
     )
     cluster.store.txn([], [Put(KEYS.registration("worker", "w-1"), b'{"nodes":[{"id":"w-1"}]}')])
     eventually(lambda: not client.report("w-1", [Report("a", "1", 1, State.RUNNING)], CALL))
-    assert master._role._term.backend._live
+    assert master._role._term.backend.live._runs
     cluster.store.txn([], [Delete("/resources/a")])
-    eventually(lambda: not master._role._term.backend._live)
+    eventually(lambda: not master._role._term.backend.live._runs)
 
 
 def test_a_stop_in_the_middle_of_registering_leaves_nothing_behind(cluster, tmp_path):

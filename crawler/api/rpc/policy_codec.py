@@ -95,7 +95,7 @@ def explanation_from(message: pb.Explanation) -> Explanation:
         priority=message.priority,
         waits_for=message.waits_for,
         judgement=Judgement(message.strategy, message.chosen, workers, faults),
-        shards=shards,
+        shards=tuple(shards),
     )
 
 

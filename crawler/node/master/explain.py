@@ -42,7 +42,7 @@ def explained(ctx: LeaderContext, placer: Placer, resource: Resource) -> Explana
         priority=resource.spec.priority,
         waits_for=waits_for(placer, cluster_state, resource, ctx.clock.monotonic()),
         judgement=judgement,
-        shards=[] if resource.spec.shard else list(_standings(ctx, placer, resource.name)),
+        shards=() if resource.spec.shard else tuple(_standings(ctx, placer, resource.name)),
     )
 
 
