@@ -13,6 +13,7 @@ from crawler.engine.frontier import redis_check
 from crawler.engine.frontier.redis_run import keys_of
 from crawler.engine.frontier.redis_server import Access, RedisServer
 from crawler.engine.frontier.redis_states import RedisStates
+from crawler.engine.frontier.shared_store import Exchange, Offer
 from crawler.engine.frontier.store import Step, StoreDamaged, StoreInUse, Waiting
 from crawler.engine.politeness import redis_host_functions, redis_host_register
 from crawler.engine.politeness.host_register import Return, Told, Want
@@ -207,6 +208,17 @@ def test_the_rights_that_the_documentation_names_are_enough(redis_with):
         client.execute_command("ACL", "SETUSER", "me", "on", ">pass", "~crawler:*", *rights)
     states = RedisStates.of(FrontierSettings(url=redis.url.replace("//", "//me:pass@")))
     states.check()
+    shared = [states.shard("shared", number, "it") for number in range(2)]
+    for store in shared:
+        store.open()
+    offers = [Offer(number, "http://h", number, b"[1]") for number in range(1, 300)]
+    for store in shared:
+        store.exchange(Step(), Exchange(offers, wants=1))
+    shared[1].close()
+    assert states.shard("shared", 1, "it").give_away(1e-6) is not None
+    for state in states.all("shared"):
+        assert state.shards == 2
+    shared[0].clear()
     for is_clean in (True, False):
         store = states("task")
         store.open()

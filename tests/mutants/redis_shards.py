@@ -130,4 +130,11 @@ MUTANTS = [
         "if not task.about then",
         f"{_STATES} -k other_arguments_than_its_head",
     ),
+    Mutant(
+        "half a step that a loss of power left in the log of Redis comes back",
+        "crawler/engine/frontier/redis_server.py",
+        "        if self._may_have_restarted:\n",
+        "        if False:\n",
+        f"{_SHARDS} -k half_a_step",
+    ),
 ]
