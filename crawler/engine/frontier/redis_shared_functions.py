@@ -431,19 +431,23 @@ local function share(keys, args)
   return {'DONE', now()}
 end
 
--- The seconds for which no run has held the state of a shard.
+-- The seconds for which no run has held the state of a shard. One that was damaged, and put aside,
+-- was held by none.
 local function lapsed_s(keys)
   if redis.call('PTTL', keys[HOLD]) > 0 then return 0 end
+  if redis.call('EXISTS', keys[RUN]) == 0 then return math.huge end
   local used = redis.call('HGET', keys[RUN], 'used_s')
   return used and now() - used or 0
 end
 
--- shard, seconds: the other shards that nobody has run for so long, and that may hold something.
+-- shard, seconds: the other shards that nobody has run for so long, and that may hold something. A
+-- head whose state is gone begins the task anew.
 local function forsaken(keys, args)
   local task, found = task_of(keys), {}
   for shard, note in pairs(task.notes) do
     local holds = note.live ~= '2' or tonumber(note.left) > 0
-    if shard ~= args[1] and holds and lapsed_s(keys_of(task, shard)) >= tonumber(args[2]) then
+    local lapsed = holds and shard ~= args[1] and lapsed_s(keys_of(task, shard)) or 0
+    if lapsed >= tonumber(args[2]) and (shard ~= '0' or lapsed < math.huge) then
       found[#found + 1] = shard
     end
   end
@@ -454,6 +458,7 @@ end
 -- keeps its epoch, so its next run is a later one.
 local function take_over(keys, args)
   if lapsed_s(keys) < tonumber(args[3]) then return {'HELD', now()} end
+  for _, name in ipairs({'epoch', 'number'}) do redis.call('HSETNX', keys[RUN], name, 0) end
   redis.call('HSET', keys[RUN], 'token', args[1], 'used_s', now())
   hold(keys[HOLD], args[1], args[2])
   return {'OPEN', now(), tonumber(redis.call('HGET', keys[RUN], 'epoch'))}
