@@ -4,13 +4,14 @@ import itertools
 import random
 from array import array
 from collections import Counter
+from enum import IntEnum
 from functools import partial
 from types import SimpleNamespace
 from uuid import uuid4
 
 import pytest
 
-from crawler.engine.frontier import redis_shared_functions, redis_shared_store
+from crawler.engine.frontier import redis_shared_functions, redis_shared_store, redis_store
 from crawler.engine.frontier.redis_server import Access, RedisServer
 from crawler.engine.frontier.redis_shared_store import RedisSharedStore
 from crawler.engine.frontier.redis_states import RedisStates
@@ -394,6 +395,74 @@ def test_a_shard_whose_state_is_damaged_does_not_keep_the_task_from_its_end(shar
     assert "what a shard held is lost" in caplog.text
     answer = ask(a, has_read_start=True)
     assert (answer.left, answer.is_over) == (0, True)
+
+
+def abandon(shards, number):
+    """Let it seem that nobody has run a shard for long."""
+    shards.kill(number)
+    prefix = f"{number}:" if number else ""
+    with shards.redis.client() as client:
+        client.delete(shards.key(f"{prefix}hold"))
+        client.hincrbyfloat(shards.key(f"{prefix}run"), "used_s", -60)
+
+
+def test_what_a_shard_has_drawn_goes_to_others_though_its_state_is_damaged(shards):
+    a, b = shards.opened(0, 1)
+    offers = [offer(number, f"http://h{number % 3}") for number in range(1, 10)]
+    ask(a, offers=offers, has_read_start=True)
+    assert len(ask(b, wants=9).drawn) == 9  # it serves the sites now, and has taken nothing
+    abandon(shards, 1)
+    with shards.redis.client() as client:
+        client.hset(shards.key("1:state"), "text", b"\xff")
+    a.adopt()  # notices the damage, and puts the state aside
+    a.adopt()
+    assert sorted(told(ask(a, wants=9))) == list(range(1, 10))
+    b = shards.next_run(1)
+    b.open(1)
+    ask(b, offers=[offer(10, "http://h1")])
+    assert told(ask(a)) == [10]
+
+
+def test_a_run_that_takes_over_very_much_goes_on_to_say_that_it_is_there(shards, monkeypatch):
+    a, b = shards.opened(0, 1)
+    drawn = ask(b, offers=[offer(n, f"http://h{n}") for n in range(1, 7)], wants=9).drawn
+    added = [Waiting(id, each.site, 0, each.record) for id, each in enumerate(drawn)]
+    ask(b, Step(added=added), taken=6, left=6)
+    abandon(shards, 1)
+    monkeypatch.setattr(redis_store, "BEAT_S", 0.01)
+    monkeypatch.setattr(redis_shared_store, "MOVED_AT_ONCE", 2)
+    moved, waits = RedisSharedStore._moved, []
+
+    def slow(store, *args):
+        with shards.redis.client() as client:
+            client.delete(shards.key("hold"))
+            waits.append(eventually(lambda: client.exists(shards.key("hold"))))
+        return moved(store, *args)
+
+    monkeypatch.setattr(RedisSharedStore, "_moved", slow)
+    ask(a)
+    assert a.adopt() == 6
+    assert len(waits) == 3
+
+
+def test_a_head_that_was_killed_before_its_first_step_begins_what_its_task_is_now(shards):
+    """Its task may have other arguments by then, or another generation."""
+    for epoch, about in enumerate(("toys", "books"), 1):
+        shards.kill(0)
+        head = shards._last[0] = RedisSharedStore(shards.server, shards.name, 0, about)
+        assert head.open(epoch).is_new
+    assert told(ask(head, offers=[offer(1)], wants=1)) == [1]
+
+
+class Urgency(IntEnum):
+    HIGH = 3
+
+
+def test_any_whole_number_is_a_priority(shards):
+    [a] = shards.opened(0)
+    priorities = [-(10**400), True, 10**400, Urgency.HIGH, 0]
+    offers = [offer(n, priority=p, mark=0) for n, p in enumerate(priorities)]
+    assert told(ask(a, offers=offers, wants=1)) == [2, 3, 1, 4, 0]
 
 
 @pytest.mark.faults

@@ -38,6 +38,8 @@ MOST_OFFERS = 2000
 MOVED_AT_ONCE = 256
 """So many requests of another shard are put into the pool in one call."""
 LET_GO_AT_ONCE = 1000
+MOST_RANK = 1 << 53
+"""Redis does not tell higher priorities from each other. It keeps them as double numbers."""
 _MARK = struct.Struct("<?Q")
 _TIMES = struct.Struct("<dd")
 
@@ -101,11 +103,12 @@ class RedisSharedStore(RedisStore):
             return replace(answer, known=answer.known + known)
 
     def adopt(self) -> int:
-        """Put what other shards hold into the pool, of those that nobody runs any more."""
+        """Put what other shards hold into the pool, of those that nobody runs any more. The own run
+        goes on to say that it is there: much takes a while."""
         with self._run.calling:
             self._run.check()
             left = self._shared.forsaken(ADOPT_S)
-            return sum(self._beside(shard).give_away() or 0 for shard in left)
+        return sum(self._beside(shard).give_away() or 0 for shard in left)
 
     def give_away(self, unused_s: float = ADOPT_S) -> int | None:
         """Take this shard over, if nobody has run it for so long, and put all it holds into the
@@ -143,7 +146,7 @@ class RedisSharedStore(RedisStore):
 
     def _read_all(self) -> Found:
         found = super()._read_all()
-        if not self._shared.shard and self._shared.about() is None:
+        if not self._shared.shard and (found.is_new or self._shared.about() is None):
             self._share()
         return found
 
@@ -200,7 +203,7 @@ class RedisSharedStore(RedisStore):
         words += exchange.let_go
         now_s = run.now_s()
         for each in offers:
-            words += (_signed(each.mark), each.site, each.priority, _entry(each, now_s))
+            words += (_signed(each.mark), each.site, _rank(each.priority), _entry(each, now_s))
         figures, told, drawn = run.exchange([*words, *commands])
         return _answer(figures, told, [_offer(entry, run.now_s()) for entry in drawn])
 
@@ -259,6 +262,11 @@ def _parts(offers: Sequence[Offer]) -> Iterator[Sequence[Offer]]:
 def _signed(mark: int) -> int:
     """A mark as Redis packs it: a number with a sign."""
     return mark - (1 << 64) if mark >> 63 else mark
+
+
+def _rank(priority: int) -> int:
+    """A priority as a score of Redis: whatever kind of whole number the spider made of it."""
+    return max(-MOST_RANK, min(MOST_RANK, int(priority)))
 
 
 def _entry(offer: Offer, now_s: float) -> bytes:
