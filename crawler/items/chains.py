@@ -47,8 +47,8 @@ def chains(folders: Iterable[Path]) -> list[Chain]:
             run = runs.setdefault(key, {"limits": {}})
             run["files"] = line["files"]
             run["limits"].update(line.get("limits", {}))
-            run |= {"of": line.get("of", ""), "workers": line.get("workers", 1)}
-            run["since"] = line.get("since", 0)
+            for name, unknown in (("of", ""), ("workers", 1), ("since", 0)):
+                run[name] = line.get(name, run.get(name, unknown))
     grouped: dict[tuple[int, str, str], list[tuple[int, Stem]]] = {}
     for key in sorted(runs, key=lambda run: run[1].epoch):
         shard, stem = key

@@ -2,19 +2,23 @@
 
 import json
 from array import array
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
 from crawler.clock import ManualClock, SystemClock
-from crawler.engine.crawl.resume import COUNTERS
+from crawler.engine.crawl.resume import COUNTERS, MARKS
 from crawler.engine.frontier.redis_run import keys_of
 from crawler.engine.frontier.redis_server import Access, RedisServer
 from crawler.engine.frontier.redis_states import LOOKED, RedisStates
 from crawler.engine.frontier.shared_store import Exchange, Offer
 from crawler.engine.frontier.store import Step, StoreFailed, StoreInUse, StoreLost, Waiting
+from crawler.engine.items.sinks.marks import name_of
+from crawler.items import items_of
 from crawler.local.ports import free_ports
 from crawler.model.records import Resource, Spec
+from crawler.node.worker.item_files import FILES, ItemFiles
 from crawler.node.worker.shared_states import SharedStates
 from crawler.node.worker.states import States
 from crawler.settings.redis_url import parsed
@@ -68,7 +72,7 @@ def test_a_state_whose_run_was_killed_before_it_wrote_anything_is_a_new_one(plac
     """Else nobody would ever notice that the task has other arguments by now."""
     specs = [Spec(prefix, parameters={"shelf": name}) for name in ("books", "toys")]
     books, toys = (Resource(spec, id="77", epoch=epoch) for epoch, spec in enumerate(specs, 2))
-    states = SharedStates(place, ManualClock())
+    states = SharedStates(place, ManualClock(), Path())
     killed = place(f"{prefix}/77")
     killed.open(1)
     killed.close()
@@ -84,14 +88,14 @@ def test_a_state_whose_run_was_killed_before_it_wrote_anything_is_a_new_one(plac
 def test_what_nobody_has_used_for_long_is_removed(place, shared_redis, prefix):
     for name, unused_s in ((f"{prefix}/old", 8 * DAY_S), (f"{prefix}/new", 6 * DAY_S)):
         written(place, shared_redis, name, unused_s)
-    SharedStates(place, ManualClock()).drop_unused(7 * DAY_S)
+    SharedStates(place, ManualClock(), Path()).drop_unused(7 * DAY_S)
     assert [state.name for state in place.all(prefix)] == [f"{prefix}/new"]
 
 
 def test_only_one_worker_an_hour_looks_for_what_nobody_uses(place, shared_redis, prefix):
     for name in ("first", "second"):
         written(place, shared_redis, f"{prefix}/{name}", 8 * DAY_S)
-        SharedStates(place, ManualClock()).drop_unused(7 * DAY_S)
+        SharedStates(place, ManualClock(), Path()).drop_unused(7 * DAY_S)
     assert [state.name for state in place.all(prefix)] == [f"{prefix}/second"]
 
 
@@ -101,7 +105,7 @@ def test_a_run_that_begins_meanwhile_keeps_its_state_and_the_others_are_removed(
     for name in "abc":
         written(place, shared_redis, f"{prefix}/{name}", 8 * DAY_S)
     with_run = WithRun(place, f"{prefix}/b")
-    SharedStates(with_run, ManualClock()).drop_unused(7 * DAY_S)
+    SharedStates(with_run, ManualClock(), Path()).drop_unused(7 * DAY_S)
     assert [state.name for state in place.all(prefix)] == [f"{prefix}/b"]
     with_run.store.close(is_clean=True)
 
@@ -109,7 +113,7 @@ def test_a_run_that_begins_meanwhile_keeps_its_state_and_the_others_are_removed(
 def test_a_redis_that_does_not_answer_is_asked_again_next_time(caplog):
     [port] = free_ports(1)
     server = RedisServer(Access(parsed(f"redis://127.0.0.1:{port}")), wait_s=0.0)
-    SharedStates(RedisStates(server), ManualClock()).drop_unused(7 * DAY_S)
+    SharedStates(RedisStates(server), ManualClock(), Path()).drop_unused(7 * DAY_S)
     assert "states that no run uses are not removed" in caplog.text
     server.close()
 
@@ -120,10 +124,14 @@ def test_a_redis_that_does_not_answer_is_asked_again_next_time(caplog):
 class Task:
     """One task on three workers. Each has connections of its own."""
 
-    def __init__(self, redis, name):
+    def __init__(self, redis, name, folder):
         self.redis, self._name = redis, name
+        self.items = [folder / f"items-{number}" for number in range(3)]
         self._places = [RedisStates(RedisServer(Access(parsed(redis.url)))) for _ in range(3)]
-        self.workers = [SharedStates(place, SystemClock(), 0.0) for place in self._places]
+        self.workers = [
+            SharedStates(place, SystemClock(), items, 0.0)
+            for place, items in zip(self._places, self.items, strict=True)
+        ]
         self.states = self._places[0]
         self.kept = {}
 
@@ -144,6 +152,29 @@ class Task:
 
     def ask(self, shard, step=None, **exchange):
         return self.kept[shard].store.exchange(step or Step(), Exchange(**exchange))
+
+    def begin_files(self, shard, counted, written, **options):
+        """Let the run of a shard write items, of which the last ones came after its last step."""
+        kept = self.kept[shard]
+        files = ItemFiles(self.items[shard], self.resource(shard, **options), ["jsonl"], kept)
+        files.begin()
+        lines = [f'{{"n": {number}}}\n' for number in written]
+        path = files.path.with_name(f"{files.path.name}.part")
+        path.write_text("".join(lines))
+        marks = json.dumps({name_of(path): sum(map(len, lines[:counted]))})
+        held = Waiting(shard, f"http://h{shard}", 0, b"[%d]" % shard)
+        self.ask(shard, Step(added=[held], state={FILES: files.text, MARKS: marks}), left=1)
+
+    def abandon(self, shard):
+        """Let it seem that nobody has run a shard for long."""
+        self.kept.pop(shard).store._supervisor.stop()
+        keys = keys_of(f"{self._name}/77", shard)
+        with self.redis.client() as client:
+            client.delete(keys["hold"])
+            client.hincrbyfloat(keys["run"], "used_s", -60)
+
+    def numbers(self):
+        return [item["n"] for item in items_of(self._name, *self.items)]
 
     def clear(self, shard, patience_s=0.0):
         return self.workers[shard].clear(self.resource(shard), patience_s)
@@ -167,8 +198,8 @@ class Task:
 
 
 @pytest.fixture
-def task(shared_redis, prefix):
-    made = Task(shared_redis, prefix)
+def task(shared_redis, prefix, tmp_path):
+    made = Task(shared_redis, prefix, tmp_path)
     yield made
     made.end()
 
@@ -287,6 +318,45 @@ def test_a_task_is_listed_once_with_what_all_its_shards_have(task, prefix):
     assert 1000 < state.bytes < 20_000
     with pytest.raises(StoreInUse):
         task.states.clear(state.name)
+
+
+def test_what_a_shard_wrote_after_its_last_step_does_not_count_when_others_do_it_again(task):
+    """Its machine is gone, and its folder may be copied later. If it goes on there, its files
+    count again as its state says."""
+    for shard in (0, 1):
+        task.open(shard)
+    task.begin_files(0, 1, [1])
+    task.begin_files(1, 2, [2, 3, 4])
+    task.items[2].mkdir()
+    assert task.numbers() == [1, 2, 3, 4]
+    task.abandon(1)
+    assert task.kept[0].store.adopt() == 1
+    assert task.numbers() == [1, 2, 3]
+    task.open(1, 2)
+    task.begin_files(1, 4, [2, 3, 5, 6], epoch=2)
+    assert task.numbers() == [1, 2, 3, 5, 6]
+
+
+def test_it_does_not_count_either_if_its_own_worker_gives_it_to_the_others(task):
+    for shard in (0, 1):
+        task.open(shard)
+    task.begin_files(0, 1, [1])
+    task.begin_files(1, 2, [2, 3, 4])
+    task.items[2].mkdir()
+    task.kept[1].store.close()  # it was broken off
+    assert task.clear(1)
+    assert task.numbers() == [1, 2, 3]
+
+
+def test_what_a_shard_holds_stays_as_long_as_nobody_can_note_how_far_its_files_count(task, caplog):
+    for shard in (0, 1):
+        task.open(shard)
+    task.begin_files(1, 0, [2])
+    task.abandon(1)
+    task.items[0].write_text("no folder")
+    assert task.kept[0].store.adopt() == 0
+    assert "others do not get what a shard holds" in caplog.text
+    assert task.open(1, 2).found.waiting == 1
 
 
 def test_files_refuse_a_task_on_several_workers(tmp_path, prefix):

@@ -58,7 +58,7 @@ class Machine:
         self.items = folder / "items"
         self._sinks = Sinks({})
         self._redis = states = RedisStates.of(FrontierSettings(url=redis.url))
-        self.states = SharedStates(states, SystemClock(), patience_s=10.0)
+        self.states = SharedStates(states, SystemClock(), self.items, patience_s=10.0)
         self.runs = Runs(
             engine, self.items, self._sinks, SystemClock(), lambda: None, 10, self.states
         )

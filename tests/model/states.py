@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from crawler.engine.crawl.resume import ABOUT, COUNTERS, DONE
@@ -44,7 +45,7 @@ class AllStates:
     def of(self, process: Process) -> SharedStates:
         """The states as a worker uses them."""
         states: Any = OfProcess(self, process)
-        return SharedStates(states, process.clock, PATIENCE_S)
+        return SharedStates(states, process.clock, Path(), PATIENCE_S)
 
     def cleared(self, name: str) -> None:
         """Forget a state. Blames who does that while its task goes on with it."""

@@ -12,6 +12,20 @@ _STORE = "crawler/engine/frontier/redis_shared_store.py"
 
 MUTANTS = [
     Mutant(
+        "what a shard wrote after its last step counts beside what others do again",
+        _STORE,
+        "                self._gives_away(self, found)\n",
+        "",
+        f"{_STATES} -k after_its_last_step",
+    ),
+    Mutant(
+        "what a shard has drawn stays there for ever if its state is damaged",
+        _FUNCTIONS,
+        "== 0 then return math.huge end",
+        "== 0 then return 0 end",
+        f"{_SHARDS} -k though_its_state_is_damaged",
+    ),
+    Mutant(
         "a shard that others have taken over goes on changing what all share",
         _FUNCTIONS,
         "  redis.call('HSET', keys[RUN], 'token', args[1], 'used_s', now())\n",
@@ -112,7 +126,7 @@ MUTANTS = [
     Mutant(
         "a task that ran alone forgets what it knew when several workers run it",
         _STORE,
-        '            self._shared.know(array("q", entry))\n',
+        '            self._shared.know(array("q", part))\n',
         "            pass\n",
         f"{_STATES} -k ran_alone",
     ),

@@ -10,7 +10,6 @@ begins anew with what it has there. One that has lost no step of its own has for
 
 from __future__ import annotations
 
-import struct
 from array import array
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import astuple, dataclass, replace
@@ -22,12 +21,13 @@ from crawler.clock import Clock
 from crawler.engine.frontier import redis_store
 from crawler.engine.frontier.redis_commands import Commands
 from crawler.engine.frontier.redis_server import RedisServer
+from crawler.engine.frontier.redis_shared_entries import entry, offer_of, rank, signed
 from crawler.engine.frontier.redis_shared_functions import DRAWN_AT_ONCE
 from crawler.engine.frontier.redis_shared_run import SharedRun
 from crawler.engine.frontier.redis_store import RedisStore
 from crawler.engine.frontier.seen import LoggedSeen
 from crawler.engine.frontier.shared_store import ADOPT_S, Answer, Exchange, Offer
-from crawler.engine.frontier.store import Found, StaleRun, Step, StoreDamaged, left_s
+from crawler.engine.frontier.store import Found, StaleRun, Step, StoreDamaged
 from crawler.logs import get_logger
 from crawler.model.records import Counts
 
@@ -38,10 +38,6 @@ MOST_OFFERS = 2000
 MOVED_AT_ONCE = 256
 """So many requests of another shard are put into the pool in one call."""
 LET_GO_AT_ONCE = 1000
-MOST_RANK = 1 << 53
-"""Redis does not tell higher priorities from each other. It keeps them as double numbers."""
-_MARK = struct.Struct("<?Q")
-_TIMES = struct.Struct("<dd")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +72,24 @@ class RedisSharedStore(RedisStore):
         about: str = "",
         now_s: Callable[[], float] | None = None,
         clock: Clock | None = None,
+        gives_away: Callable[[RedisSharedStore, Found], None] = lambda store, found: None,
     ) -> None:
         """`name` tells the task from others, and shard 0 is its head. `about` says what the task is
-        about: a shard takes part only in a task whose head says the same."""
+        about: a shard takes part only in a task whose head says the same. `gives_away` is told what
+        a shard has, before others get what it holds. If it raises OSError, they do not."""
         self._shared = SharedRun(server, name, shard, now_s, clock)
         super().__init__(server, name, run=self._shared)
+        self.shard = shard
         self._about = about
+        self._gives_away = gives_away
         self._beside = partial(
-            RedisSharedStore, server, name, about=about, now_s=now_s, clock=clock
+            RedisSharedStore,
+            server,
+            name,
+            about=about,
+            now_s=now_s,
+            clock=clock,
+            gives_away=gives_away,
         )
 
     def write(self, step: Step) -> None:
@@ -116,16 +122,20 @@ class RedisSharedStore(RedisStore):
         try:
             if not self._shared.take_over(unused_s):
                 return None
-            was_clean, is_whole = self._begin().is_clean, False
+            found, is_whole = self._begin(), False
             try:
+                self._gives_away(self, found)
                 given = self._put_into_pool(is_dead=True)
                 is_whole = True
             finally:
-                self.close(was_clean and is_whole)
+                self.close(found.is_clean and is_whole)
         except StaleRun:  # its next run has begun meanwhile
             return 0
         except StoreDamaged as error:
             log.error("what a shard held is lost", why=str(error))
+            return 0
+        except OSError as error:
+            log.error("others do not get what a shard holds", place=self.place, why=str(error))
             return 0
         log.info("another shard does what this one held", place=self.place, requests=given)
         return given
@@ -157,8 +167,8 @@ class RedisSharedStore(RedisStore):
     def _share(self) -> None:
         """Begin to share the task. What a run alone knew, all know from now on."""
         self._shared.clear_shared()
-        for entry in self._entries("seen", self._marks):
-            self._shared.know(array("q", entry))
+        for part in self._entries("seen", self._marks):
+            self._shared.know(array("q", part))
         self._marks = self._known = 0
         commands = Commands()
         commands.add("DEL", "seen")
@@ -199,13 +209,13 @@ class RedisSharedStore(RedisStore):
         counts = (len(tells), len(marks), len(exchange.let_go), len(offers))
         words = [*head, *counts]
         words += [part for pair in tells.items() for part in pair]
-        words += map(_signed, marks)
+        words += map(signed, marks)
         words += exchange.let_go
         now_s = run.now_s()
         for each in offers:
-            words += (_signed(each.mark), each.site, _rank(each.priority), _entry(each, now_s))
+            words += (signed(each.mark), each.site, rank(each.priority), entry(each, now_s))
         figures, told, drawn = run.exchange([*words, *commands])
-        return _answer(figures, told, [_offer(entry, run.now_s()) for entry in drawn])
+        return _answer(figures, told, [offer_of(each, run.now_s()) for each in drawn])
 
     def _put_into_pool(self, is_dead: bool) -> int:
         """Give all requests back, and let go of all sites."""
@@ -257,36 +267,6 @@ def _parts(offers: Sequence[Offer]) -> Iterator[Sequence[Offer]]:
             yield part
             part, size = [], 0
     yield part
-
-
-def _signed(mark: int) -> int:
-    """A mark as Redis packs it: a number with a sign."""
-    return mark - (1 << 64) if mark >> 63 else mark
-
-
-def _rank(priority: int) -> int:
-    """A priority as a score of Redis: whatever kind of whole number the spider made of it."""
-    return max(-MOST_RANK, min(MOST_RANK, int(priority)))
-
-
-def _entry(offer: Offer, now_s: float) -> bytes:
-    """A request as it lies in Redis, without its site and its priority."""
-    head = _MARK.pack(offer.wait_s > 0, offer.mark)
-    if offer.wait_s > 0:
-        head += _TIMES.pack(now_s + offer.wait_s, offer.wait_s)
-    return head + offer.record
-
-
-def _offer(drawn: bytes, now_s: float) -> Offer:
-    """A request that was drawn."""
-    priority, site, entry = drawn.split(b"\t", 2)
-    waits, mark = _MARK.unpack_from(entry)
-    at, wait_s = _MARK.size, 0.0
-    if waits:
-        until_s, asked_s = _TIMES.unpack_from(entry, at)
-        wait_s = max(0.0, left_s(until_s, asked_s, now_s))
-        at += _TIMES.size
-    return Offer(mark, site.decode(), int(priority), entry[at:], wait_s)
 
 
 def _answer(figures: Sequence[bytes], texts: Sequence[bytes], drawn: Sequence[Offer]) -> Answer:

@@ -6,7 +6,7 @@ import json
 import re
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
@@ -21,7 +21,7 @@ from crawler.engine.frontier.redis_server import WAIT_S, Access, RedisServer
 from crawler.engine.frontier.redis_shared_run import shared_key_of, shared_keys_of, sweep
 from crawler.engine.frontier.redis_shared_store import RedisSharedStore
 from crawler.engine.frontier.redis_store import RedisStore
-from crawler.engine.frontier.store import StoreInUse
+from crawler.engine.frontier.store import Found, StoreInUse
 from crawler.settings.sections import FrontierSettings
 
 SCANNED_AT_ONCE = 1000
@@ -74,9 +74,16 @@ class RedisStates:
         says whether a later run may replace one that goes on."""
         return RedisStore(self._server, name, takes_over=takes_over)
 
-    def shard(self, name: str, number: int, about: str) -> RedisSharedStore:
-        """The store of a shard of a task. `about` says what the task is about."""
-        return RedisSharedStore(self._server, name, number, about)
+    def shard(
+        self,
+        name: str,
+        number: int,
+        about: str,
+        gives_away: Callable[[RedisSharedStore, Found], None],
+    ) -> RedisSharedStore:
+        """The store of a shard of a task. `about` says what the task is about. `gives_away` is told
+        what a shard has, before others get what it holds."""
+        return RedisSharedStore(self._server, name, number, about, gives_away=gives_away)
 
     def is_shared(self, name: str) -> bool:
         """Whether the crawl is that of a task that several workers run, or have run. Raises

@@ -6,7 +6,8 @@ the run before. If they are not here, because that was another machine, or if th
 formats, it begins files of its own.
 
 `<items>/<task>/.runs` has a line of JSON for each run: which files its crawl has so far. For a task
-on several workers it also says which shard the run was, and of which crawl.
+on several workers it also says which shard the run was, and of which crawl. When other workers
+empty a shard, they add a line about its last run: how far its files count.
 """
 
 from __future__ import annotations
@@ -72,7 +73,7 @@ class ItemFiles:
         self._shard = _shard(resource, kept)
         formats = tuple(kind for kind in dict.fromkeys(sinks) if kind in FORMATS or kind == SQLITE)
         own = Written(str(self._folder.absolute()), run_name(resource), formats)
-        self._all = [] if kept is None else [_read(each) for each in kept.value(FILES) or ()]
+        self._all = _written(kept)
         marks = {} if kept is None else kept.marks
         self._now = own
         if self._all and _is_same(self._all[-1], own) and self._all[-1].is_here:
@@ -99,7 +100,7 @@ class ItemFiles:
         line.update(self._shard)
         if self._limits:
             line["limits"] = self._limits
-        gevent.get_hub().threadpool.apply(_append, (self._folder / RUNS, json.dumps(line)))
+        _note(self._folder, line)
 
     def end(self) -> None:
         """Give the files of a crawl that has ended their names. Repeating it is harmless."""
@@ -132,6 +133,34 @@ class NotedSink:
         self._files.begin()
 
 
+def note_limits(items: Path, resource: Resource, kept: Kept) -> None:
+    """Note how far the files count of a shard that others empty: they fetch again what its last run
+    did after its last step. `resource` is of the same task, `kept` is what the shard had.
+
+    The files may lie on a machine that is gone. The line is about that run, so it counts until a
+    later one goes on with these files. Raises OSError.
+    """
+    files = _written(kept)
+    limits = dict(_limits(files, kept.marks))
+    if kept.found.is_clean or not limits:
+        return
+    line = {
+        "id": id_name(resource.id),
+        "epoch": kept.found.epoch,
+        "files": [each.stem for each in files],
+        "shard": kept.shard,
+        "of": digest(about(resource)),
+        "limits": limits,
+    }
+    _note(task_folder(items, resource), line)
+
+
+def _written(kept: Kept | None) -> list[Written]:
+    """The files of all runs so far."""
+    given = () if kept is None else kept.value(FILES) or ()
+    return [Written(each["folder"], each["stem"], tuple(each["formats"])) for each in given]
+
+
 def _shard(resource: Resource, kept: Kept | None) -> dict[str, Any]:
     """What tells the runs of all shards of a crawl; nothing of a task that was never shared."""
     if kept is None or kept.shard is None:
@@ -157,8 +186,9 @@ def _limits(all: Sequence[Written], marks: Mapping[str, Any]) -> Iterator[tuple[
             yield file_name(written.stem, kind), mark
 
 
-def _read(given: dict[str, Any]) -> Written:
-    return Written(given["folder"], given["stem"], tuple(given["formats"]))
+def _note(folder: Path, line: Mapping[str, Any]) -> None:
+    """Add a line to the `.runs` of a task. Raises OSError."""
+    gevent.get_hub().threadpool.apply(_append, (folder / RUNS, json.dumps(line)))
 
 
 def _append(path: Path, line: str) -> None:

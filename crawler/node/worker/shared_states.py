@@ -10,13 +10,22 @@ decides whether it begins anew, for all. A task that was shared once stays so.
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 from crawler.clock import Clock
 from crawler.engine.crawl.resume import Kept, digest
+from crawler.engine.frontier.redis_shared_store import RedisSharedStore
 from crawler.engine.frontier.redis_states import RedisStates
-from crawler.engine.frontier.store import Store, StoreDamaged, StoreFailed, StoreInUse
+from crawler.engine.frontier.store import (
+    Found,
+    Store,
+    StoreDamaged,
+    StoreFailed,
+    StoreInUse,
+)
 from crawler.logs import get_logger
 from crawler.model.records import Resource
+from crawler.node.worker.item_files import note_limits
 from crawler.node.worker.naming import id_name
 from crawler.node.worker.states import (
     PATIENCE_S,
@@ -43,9 +52,13 @@ FREE_S = 1e-6
 class SharedStates:
     """The states of all tasks, which all workers share."""
 
-    def __init__(self, states: RedisStates, clock: Clock, patience_s: float = PATIENCE_S) -> None:
+    def __init__(
+        self, states: RedisStates, clock: Clock, items: Path, patience_s: float = PATIENCE_S
+    ) -> None:
+        """`items` is the folder of this worker for the items of all tasks."""
         self._states = states
         self._clock = clock
+        self._items = items
         self._patience_s = patience_s
 
     def prepare(self) -> None:
@@ -111,7 +124,7 @@ class SharedStates:
             self._states.clear(name, is_patient)
         elif not self._states.is_shared(name):
             self._states.clear_shard(name, shard)
-        elif self._states.shard(name, shard, digest(about(resource))).give_away(FREE_S) is None:
+        elif self._shard(resource).give_away(FREE_S) is None:
             raise StoreInUse(f"shard {shard} of {name} is in use")
 
     def drop_unused(self, keep_s: float) -> None:
@@ -141,8 +154,18 @@ class SharedStates:
         """The store of a task, and which shard of it the run is; None if it is alone."""
         name, spec = _name(resource), resource.spec
         if is_shared(spec) or self._states.is_shared(name):
-            return self._states.shard(name, spec.shard, digest(about(resource))), spec.shard
+            return self._shard(resource), spec.shard
         return self._states(name), None
+
+    def _shard(self, resource: Resource) -> RedisSharedStore:
+        """The store of a shard. When another shard is emptied, it is noted how far its files count:
+        others fetch again what came after that."""
+
+        def gives_away(store: RedisSharedStore, found: Found) -> None:
+            note_limits(self._items, resource, Kept(store, found, shard=store.shard))
+
+        told = digest(about(resource))
+        return self._states.shard(_name(resource), resource.spec.shard, told, gives_away)
 
     def _anew(
         self, store: Store, resource: Resource, shard: int | None, drops_all: bool = False

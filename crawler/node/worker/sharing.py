@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 from uuid import uuid4
 
 from crawler.clock import Clock
@@ -42,4 +43,5 @@ class Sharing:
         slots = redis_host_register.SLOTS if access.url.kind == "+cluster" else 1
         register = redis_host_register.RedisHostRegister(server, slots=slots)
         hosts = SharedHosts(register, RedisRobotsShelf(server), uuid4().hex)
-        return cls(SharedStates(states, clock), hosts)
+        items = Path(settings.folder, settings.worker.items)
+        return cls(SharedStates(states, clock, items), hosts)

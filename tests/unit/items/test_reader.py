@@ -211,6 +211,29 @@ COUNTS = {
         [1, 2, 3],
         "ended",
     ),
+    "a shard that others have emptied": (
+        {
+            ".runs": shard(0, 3, since=5)
+            + shard(1, 3, since=5)
+            + run(3, "1000~1-3", of="old", shard=1, limits={"1000~1-3.jsonl": len(lines(2))}),
+            "1000-3.jsonl": lines(1),
+            "1000~1-3.jsonl.part": lines(2, 3),
+        },
+        [1, 2],
+        "ended",
+    ),
+    "a shard that others have emptied, and that went on": (
+        {
+            ".runs": shard(0, 3)
+            + shard(1, 3)
+            + run(3, "1000~1-3", of="old", shard=1, limits={"1000~1-3.jsonl": len(lines(2))})
+            + shard(1, 7, "1000~1-3"),
+            "1000-3.jsonl": lines(1),
+            "1000~1-3.jsonl": lines(2, 4),
+        },
+        [1, 2, 4],
+        "ended",
+    ),
     "a shard that was taken away, whose file kept its name": (
         {
             ".runs": shard(0, 3, workers=2)
