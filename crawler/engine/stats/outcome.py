@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from crawler.engine.stats.counters import Counters
 from crawler.model.records import NO_COUNTS, Counts, State
 from crawler.settings.crawl import CrawlSettings
@@ -27,17 +29,18 @@ _HINTS = {
 
 
 def outcome_of(
-    counters: Counters, settings: CrawlSettings, others: Counts = NO_COUNTS
+    counters: Counters, settings: CrawlSettings, others: Counts = NO_COUNTS, filtered: str = ""
 ) -> tuple[State, str]:
     """The end of a crawl. FAILED if it could not go on, could not use any page, or brought less
     than `min_items` and `max_failure_share` require.
 
     `others` is what the other shards of its task have counted, for the one that judges all.
+    `filtered` is what `filtered_all` said to one of them.
     """
     fault = (
         counters.fault
         or counters.start_fault
-        or _no_page(counters, others)
+        or _no_page(counters, others, filtered)
         or _no_good_page(counters, others)
         or _too_little(counters, settings, others)
     )
@@ -49,7 +52,15 @@ def outcome_of_part(counters: Counters) -> tuple[State, str]:
     return (State.FAILED, counters.fault) if counters.fault else (State.DONE, "")
 
 
-def _no_page(counters: Counters, others: Counts) -> str:
+def filtered_all(counters: Counters) -> str:
+    """Why no page was fetched, if all requests were filtered; empty if not. A duplicate says
+    nothing: what it repeats has an end of its own."""
+    if counters.pages or counters.failures or counters.pending:
+        return ""
+    return _told(counters, counters.filtered - Counter(duplicate=counters.filtered["duplicate"]))
+
+
+def _no_page(counters: Counters, others: Counts, filtered: str) -> str:
     """Why no page was fetched. Empty if one was, or if nobody asked for one."""
     reasons = counters.failures_by_reason
     if counters.pages or others.pages:
@@ -59,8 +70,13 @@ def _no_page(counters: Counters, others: Counts) -> str:
             f"no page could be fetched: {others.failures} failures on other workers of the task;"
             " see the statistics of its shards"
         )
-    if not reasons and not counters.pending:
-        reasons = counters.filtered
+    if not reasons and counters.pending:
+        return ""
+    return _told(counters, reasons) or filtered_all(counters) or filtered
+
+
+def _told(counters: Counters, reasons: Counter[str]) -> str:
+    """Say the most frequent reason; empty if there is none."""
     if not reasons:
         return ""
     reason = reasons.most_common(1)[0][0]

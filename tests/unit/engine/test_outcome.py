@@ -6,7 +6,7 @@ from crawler import Request, Spider
 from crawler.clock import ManualClock
 from crawler.engine.http.messages import FetchError
 from crawler.engine.stats.counters import Counters
-from crawler.engine.stats.outcome import outcome_of, outcome_of_part
+from crawler.engine.stats.outcome import filtered_all, outcome_of, outcome_of_part
 from crawler.model.records import Counts, State
 from crawler.settings.crawl import CrawlSettings
 from tests.unit.engine.fakes import FakeFetcher, crawl_of, page, shared
@@ -74,6 +74,47 @@ def counted(pages=0, items=0, failed=0, spoilt=0):
 def test_a_shard_that_judges_counts_what_the_others_have_done(own, others, settings, told):
     state, why = outcome_of(counted(**own), CrawlSettings(**settings), others)
     assert (state is State.FAILED, why.startswith(told)) == (bool(told), True)
+
+
+WHY = "no page could be fetched: robots (http://h/1)"
+
+
+@pytest.mark.parametrize(
+    ("own", "others", "told"),
+    [
+        ({}, Counts(), WHY),
+        ({"duplicates": 2}, Counts(), WHY),
+        ({"pages": 1}, Counts(), ""),
+        ({}, Counts(pages=1), ""),
+        ({"pending": 1}, Counts(), ""),
+        ({"failed": 1}, Counts(), "no page could be fetched: timeout"),
+        ({}, Counts(failures=2), "no page could be fetched: 2 failures on other workers"),
+    ],
+)
+def test_what_other_shards_have_filtered_counts_if_nothing_else_happened(own, others, told):
+    own = dict(own)
+    duplicates, pending = own.pop("duplicates", 0), own.pop("pending", 0)
+    counters = counted(**own)
+    counters.discovered += duplicates + pending
+    for _ in range(duplicates):
+        counters.filter("duplicate", "http://h/1")
+    state, why = outcome_of(counters, CrawlSettings(), others, WHY)
+    assert (state is State.FAILED, why.startswith(told)) == (bool(told), True)
+
+
+def test_a_shard_tells_why_it_has_no_page_only_if_all_was_filtered():
+    counters = counted()
+    assert filtered_all(counters) == ""
+    counters.discovered = 3
+    counters.filter("duplicate", "http://h/0")
+    counters.filter("offsite", "http://other/")
+    assert filtered_all(counters) == "", "one is pending"
+    counters.filter("duplicate", "http://h/0")
+    assert filtered_all(counters).startswith("no page could be fetched: offsite (http://other/);")
+    for changed in (counted(pages=1), counted(failed=1)):
+        changed.discovered += 1
+        changed.filter("offsite", "http://other/")
+        assert filtered_all(changed) == ""
 
 
 def test_a_shard_that_judges_nothing_fails_only_by_itself():
