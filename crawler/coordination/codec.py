@@ -32,6 +32,7 @@ from crawler.model.constraints import NONE, Constraints
 from crawler.model.records import (
     NO_BLAME,
     NO_COUNTS,
+    NO_SHARD_COUNTS,
     Blame,
     Counts,
     Owner,
@@ -68,6 +69,9 @@ class _Counts(Struct, rename="pascal"):
     items: _Whole = 0
     failures: _Whole = 0
     seconds: Annotated[float, Meta(ge=0, le=MOST_SECONDS)] = 0.0
+
+
+_ShardCounts = dict[Annotated[int, Meta(ge=1, le=MAX_WORKERS - 1)], _Counts]
 
 
 class _Blame(Struct, rename="pascal", omit_defaults=True):
@@ -107,6 +111,7 @@ class _Stored(Struct, rename="pascal", omit_defaults=True, forbid_unknown_fields
     shard_of: str = ""
     resumes: bool = False
     shared: bool = False
+    shard_counts: _ShardCounts = {}
 
 
 class _Foreign(_Stored, forbid_unknown_fields=False):
@@ -159,6 +164,7 @@ def encode_resource(resource: Resource, term: int = 0) -> bytes:
         spec.shard_of,
         resource.resumes,
         resource.shared,
+        {shard: _encode_counts(each) for shard, each in resource.shard_counts.items()},
     )
     value = _ENCODER.encode(stored)
     return value if not resource.foreign else b"%s,%s}" % (value[:-1], _fields(resource.foreign))
@@ -210,6 +216,9 @@ def decode_resource(name: str, raw: bytes, mod_revision: int) -> Resource:
         stored.generation,
         stored.resumes,
         stored.shared,
+        {shard: _decode_counts(each) for shard, each in stored.shard_counts.items()}
+        if stored.shard_counts
+        else NO_SHARD_COUNTS,
         foreign,
         mod_revision,
     )
@@ -349,13 +358,19 @@ def _checked(field: inspect.Field, value: Mapping[str, Any]) -> Any:
         case inspect.EnumType():
             return State(value[key])
         case inspect.StructType():
-            made = kind.cls
-            return made(**_given(_fields_of(made), typed(value, key, dict, {})))
+            return _struct(kind.cls, value, key)
+        case inspect.DictType(key_type=inspect.IntType(ge=int(least), le=int(most))):
+            found: dict[str, Any] = typed(value, key, dict, {})
+            return {_shard(key, each, least, most): _struct(_Counts, found, each) for each in found}
         case inspect.DictType(value_type=inspect.StrType()):
             return labels(typed(value, key, dict, {}))
         case inspect.RawType():
             return Raw(text_of(typed(value, key, dict, {})).encode())
     return typed(value, key, _PLAIN[type(kind)], None)
+
+
+def _struct(kind: type[Struct], value: Mapping[str, Any], key: str) -> Any:
+    return kind(**_given(_fields_of(kind), typed(value, key, dict, {})))
 
 
 _PLAIN: Mapping[type[inspect.Type], type] = {
@@ -372,3 +387,10 @@ def _texts(value: Mapping[str, Any], key: str, most: int) -> tuple[str, ...]:
     if not all(isinstance(text, str) for text in found):
         raise ValueError(f"{key} is {found!r:.80}, not a list of text")
     return tuple(found)
+
+
+def _shard(key: str, number: str, least: int, most: int) -> int:
+    """Read the number of a shard, which is a key in JSON."""
+    if not number.isdecimal() or not number.isascii() or not least <= int(number) <= most:
+        raise ValueError(f"{key} names {number!r:.80}; allowed are numbers from {least} to {most}")
+    return int(number)

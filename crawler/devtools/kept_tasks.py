@@ -57,7 +57,7 @@ class KeptTasks:
         kept = self._kept[run.name]
         try:
             if kept.is_done:
-                run.had_ended(*kept.end, kept.counts)
+                run.had_ended(kept)
             else:
                 self._left[run.name] = f"not begun; the same command goes on with {self._folder}"
                 run.execute(engine, sink, kept)

@@ -72,6 +72,9 @@ class Counts:
 NO_COUNTS = Counts()
 """The counts of a run that has not begun."""
 
+NO_SHARD_COUNTS: Mapping[int, Counts] = {}
+"""The counts of shards that no head has told."""
+
 
 @dataclass(frozen=True, slots=True)
 class Spec:
@@ -189,6 +192,9 @@ class Resource:
     shared: bool = False
     """Whether the task was on several workers already when its owner got it. Otherwise its run
     shares nothing, and has to begin again to do so."""
+    shard_counts: Mapping[int, Counts] = field(default_factory=dict)
+    """What each shard of the task has counted, as the run of the head has heard. It counts for
+    shards that were removed, or whose run has reported nothing yet."""
     foreign: Mapping[str, bytes] = field(default_factory=dict)
     """The JSON of each field of other programs, which is kept as it is."""
     mod_revision: int = 0
@@ -216,7 +222,7 @@ class Resource:
             *(self.spec, self.id, self.creation_time, owner, epoch, self.term),
             *(State.ASSIGNED, "", False, NO_COUNTS, now_ns),
             *(self.failed_on, self.kills, self.blame, self.generation, self.resumes),
-            *(self.spec.workers > 1, self.foreign, 0, 0),
+            *(self.spec.workers > 1, NO_SHARD_COUNTS, self.foreign, 0, 0),
         )
         return _frozen(made)
 
@@ -348,6 +354,8 @@ class Report:
     reason: str = ""
     awaits_spider: bool = False
     counts: Counts = Counts()
+    shard_counts: Mapping[int, Counts] = field(default_factory=dict)
+    """What the other shards of its task have counted, if it is the run of a head."""
 
 
 MAX_PAGE = 1000

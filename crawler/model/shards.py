@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from crawler.model.records import Spec
+from crawler.model.records import Counts, Spec
 
 MAX_WORKERS = 64
 """On how many workers a task may run at once."""
@@ -48,3 +48,14 @@ def shard_spec(head: Spec, number: int) -> Spec:
 def shard_names(task: str, workers: int = MAX_WORKERS) -> Iterator[str]:
     """Yield the names of the shards of a task beside its head, in their order."""
     return (shard_name(task, number) for number in range(1, workers))
+
+
+def total(counts: Iterable[Counts]) -> Counts:
+    """Return the counts of runs that go on at the same time, together: their times overlap."""
+    all = list(counts)
+    return Counts(
+        sum(each.pages for each in all),
+        sum(each.items for each in all),
+        sum(each.failures for each in all),
+        max((each.seconds for each in all), default=0.0),
+    )

@@ -291,7 +291,14 @@ class ReportRunsRequest(_message.Message):
     def __init__(self, node_id: _Optional[str] = ..., reports: _Optional[_Iterable[_Union[RunReport, _Mapping]]] = ..., load: _Optional[_Union[WorkerLoad, _Mapping]] = ...) -> None: ...
 
 class RunReport(_message.Message):
-    __slots__ = ("name", "id", "epoch", "state", "reason", "awaits_spider", "counts")
+    __slots__ = ("name", "id", "epoch", "state", "reason", "awaits_spider", "counts", "shard_counts")
+    class ShardCountsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: int
+        value: Counts
+        def __init__(self, key: _Optional[int] = ..., value: _Optional[_Union[Counts, _Mapping]] = ...) -> None: ...
     NAME_FIELD_NUMBER: _ClassVar[int]
     ID_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
@@ -299,6 +306,7 @@ class RunReport(_message.Message):
     REASON_FIELD_NUMBER: _ClassVar[int]
     AWAITS_SPIDER_FIELD_NUMBER: _ClassVar[int]
     COUNTS_FIELD_NUMBER: _ClassVar[int]
+    SHARD_COUNTS_FIELD_NUMBER: _ClassVar[int]
     name: str
     id: str
     epoch: int
@@ -306,7 +314,8 @@ class RunReport(_message.Message):
     reason: str
     awaits_spider: bool
     counts: Counts
-    def __init__(self, name: _Optional[str] = ..., id: _Optional[str] = ..., epoch: _Optional[int] = ..., state: _Optional[str] = ..., reason: _Optional[str] = ..., awaits_spider: _Optional[bool] = ..., counts: _Optional[_Union[Counts, _Mapping]] = ...) -> None: ...
+    shard_counts: _containers.MessageMap[int, Counts]
+    def __init__(self, name: _Optional[str] = ..., id: _Optional[str] = ..., epoch: _Optional[int] = ..., state: _Optional[str] = ..., reason: _Optional[str] = ..., awaits_spider: _Optional[bool] = ..., counts: _Optional[_Union[Counts, _Mapping]] = ..., shard_counts: _Optional[_Mapping[int, Counts]] = ...) -> None: ...
 
 class ReportRunsResponse(_message.Message):
     __slots__ = ("refused",)

@@ -33,9 +33,13 @@ class Shop(Cluster):
         eventually(lambda: len(self.api.nodes(CALL)) == 4)
         return self
 
-    def report(self, name, state, reason="", **counts):
+    def report(self, name, state, reason="", shards=(), **counts):
         present = self.resources()[name]
-        told = Report(name, present.id, present.epoch, state, reason, counts=Counts(**counts))
+        told = Report(
+            *(name, present.id, present.epoch, state, reason),
+            counts=Counts(**counts),
+            shard_counts=dict(shards),
+        )
         assert self.api.report(present.owner.node_id, [told], CALL) == []
 
     def http(self, method, path, body=None):
@@ -164,6 +168,38 @@ def test_when_the_task_is_done_its_shards_are_too(shop):
     assert {each.generation for each in shop.resources().values()} == {1}
     shop.api.delete("books", CALL)
     assert shop.resources() == {}
+
+
+def test_what_removed_shards_have_counted_stays_with_their_task(shop):
+    def told():
+        counts = shop.api.get("books", CALL).counts
+        [listed] = shop.api.list(Query(), CALL).resources
+        assert listed.counts == counts
+        return counts.pages, counts.items, counts.failures, counts.seconds
+
+    shop.api.add(Spec("books", workers=3), CALL)
+    shop.report("books~1", State.RUNNING, pages=20, items=21, failures=22, seconds=9.0)
+    shop.report("books~2", State.RUNNING, pages=300, items=310, failures=320, seconds=8.0)
+    heard = {1: Counts(19, 19, 19, 8.0), 2: Counts(305, 315, 325, 9.5)}
+    shop.report("books", State.RUNNING, shards=heard, pages=1, items=1, failures=1, seconds=3.0)
+    assert told() == (321, 332, 343, 9.0), "what is there tells for itself"
+    shop.api.update(Spec("books", workers=2), CALL)
+    assert told() == (326, 337, 348, 9.5)
+    shop.api.update(Spec("books", workers=3), CALL)
+    assert told() == (326, 337, 348, 9.5), "the shard is back, and has told nothing yet"
+    shop.report("books~2", State.RUNNING, pages=400, items=400, failures=400, seconds=10.0)
+    assert told()[0] == 421
+    shop.api.update(Spec("books", workers=1), CALL)
+    heard = {1: Counts(25), 2: Counts(402)}
+    shop.report("books", State.DONE, shards=heard, pages=3)
+    assert told()[0] == 430
+    shop.nodes.pop(0).stop()
+    shop.master("2", frontier=SHARED)
+    shop.api = shop.client()
+    eventually(lambda: told()[0] == 430, what="a new leader knows it, too")
+    shop.api.again("books", CALL)
+    eventually(lambda: shop.resources()["books"].owner is not None)
+    assert told()[0] == 0
 
 
 def test_metrics_count_tasks(shop):

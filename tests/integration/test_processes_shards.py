@@ -199,4 +199,6 @@ def test_the_number_of_workers_changes_while_it_runs_and_nothing_is_fetched_agai
     eventually(lambda: len(task.shards()) == 2, what="two are left")
     shed = time.monotonic()
     task.assert_whole(0)
+    counts = cluster._ask("GET", "/crawler/resource/changing")["counts"]
+    assert (int(counts["pages"]), int(counts["items"])) == (MANY, MANY), "of the third one, too"
     assert time.monotonic() - shed < ADOPT_S / 2, "what the third one had was given back at once"

@@ -92,8 +92,8 @@ MUTANTS = [
     Mutant(
         "the head judges by its own counts",
         "crawler/engine/crawl/crawl.py",
-        "        others = self._close_conditions.others\n        return",
-        "        others = Counts()\n        return",
+        "        others = self._close_conditions.others\n",
+        "        others = Counts()\n",
         f"{_TESTS} -k only_the_head_judges",
     ),
     Mutant(
@@ -106,7 +106,7 @@ MUTANTS = [
     Mutant(
         "a limit counts for each shard alone",
         _CHECKPOINTS,
-        "        conditions.others = answer.others\n",
+        "        conditions.others = total(answer.others.values())\n",
         "        pass\n",
         f"{_TESTS} -k limit_counts_over",
     ),

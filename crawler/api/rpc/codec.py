@@ -7,7 +7,7 @@ store revisions stay with the leader, because no client uses them.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -18,6 +18,7 @@ from crawler.api.service import NodeLoad, Page, Submission
 from crawler.errors import InvalidArgument
 from crawler.model.constraints import NONE, Constraints, Taint
 from crawler.model.records import (
+    NO_SHARD_COUNTS,
     Counts,
     Node,
     Owner,
@@ -28,6 +29,7 @@ from crawler.model.records import (
     State,
     WorkerLoad,
 )
+from crawler.model.shards import MAX_WORKERS
 from crawler.proto import crawler_pb2 as pb
 from crawler.schemas import constraint_json
 from crawler.schemas.readers import Faulty
@@ -198,6 +200,10 @@ def reports_message(
                 reason=report.reason,
                 awaits_spider=report.awaits_spider,
                 counts=fields.of_counts(report.counts),
+                shard_counts={
+                    shard: pb.Counts(**fields.of_counts(counts))
+                    for shard, counts in report.shard_counts.items()
+                },
             )
             for report in reports
         ],
@@ -226,9 +232,21 @@ def reports_from(message: pb.ReportRunsRequest) -> list[Report]:
             reason=report.reason[:MOST_REASON],
             awaits_spider=report.awaits_spider,
             counts=_checked(report.counts, f"reports[{at}].counts"),
+            shard_counts=_shard_counts_from(report.shard_counts, f"reports[{at}].shard_counts"),
         )
         for at, report in enumerate(message.reports)
     ]
+
+
+def _shard_counts_from(found: Mapping[int, pb.Counts], where: str) -> Mapping[int, Counts]:
+    if not found:
+        return NO_SHARD_COUNTS
+    for shard in found:
+        if not 1 <= shard < MAX_WORKERS:
+            raise InvalidArgument(
+                f"{where}: {shard} is no shard; allowed are 1 to {MAX_WORKERS - 1}"
+            )
+    return {shard: _checked(counts, f"{where}[{shard}]") for shard, counts in found.items()}
 
 
 def _checked(message: pb.Counts, where: str) -> Counts:

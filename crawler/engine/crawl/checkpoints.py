@@ -43,7 +43,7 @@ from crawler.engine.frontier.store import Step, StoreFailed
 from crawler.engine.http import serialization
 from crawler.engine.items.sinks.marks import at_least
 from crawler.logs import get_logger
-from crawler.model.records import State
+from crawler.model.records import NO_SHARD_COUNTS, Counts, State
 from crawler.supervision import Supervisor
 
 log = get_logger(__name__)
@@ -79,6 +79,10 @@ class NoCheckpoints:
     """Whether this crawl has read the start of the spider to its end."""
     elsewhere = 0
     """How many requests of the task other shards have, or may have."""
+    others: Mapping[int, Counts] = NO_SHARD_COUNTS
+    """What each other shard of the task has counted, by its number."""
+    no_page = ""
+    """Why another shard had no page, if all its requests were filtered."""
 
     @property
     def next_s(self) -> float:
@@ -220,12 +224,16 @@ class Checkpoints(NoCheckpoints):
             state, reason = end
             done = json.dumps([state.value, reason])
             counts = json.dumps(self._counters())
-            self._hand_over(Step(state={COUNTERS: counts, DONE: done}))
+            self._hand_over(Step(state={COUNTERS: counts, DONE: done, **self._of_others()}))
             self._kept.store.close(is_clean=True)
         elif is_done or is_void:
             self._kept.store.clear()
         else:
             self._kept.store.close(self._is_clean)
+
+    def _of_others(self) -> dict[str, str]:
+        """What is kept of other shards, for who asks how the crawl ended."""
+        return {}
 
     def _wait(self) -> None:
         if self._under_way is not None:

@@ -8,7 +8,7 @@ goes on.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from gevent.event import Event
@@ -32,7 +32,7 @@ from crawler.engine.spiders.spider import Spider
 from crawler.engine.stats.current_callback import Called
 from crawler.engine.stats.outcome import outcome_of, outcome_of_part
 from crawler.logs import get_logger
-from crawler.model.records import Counts, State
+from crawler.model.records import NO_SHARD_COUNTS, Counts, State
 from crawler.model.statistics import Statistics
 from crawler.settings import live
 from crawler.settings.crawl import CrawlSettings
@@ -114,6 +114,11 @@ class Crawl:
         return self.counters.counts()
 
     @property
+    def shard_counts(self) -> Mapping[int, Counts]:
+        """What each other shard of its task has counted, if it is the head."""
+        return NO_SHARD_COUNTS if self._is_part else self._checkpoints.others
+
+    @property
     def statistics(self) -> Statistics:
         """All statistics of the run at this moment."""
         return self.counters.statistics(
@@ -140,7 +145,8 @@ class Crawl:
         if self._is_part:
             return outcome_of_part(self.counters)
         others = self._close_conditions.others
-        return outcome_of(self.counters, self._context.settings, others)
+        no_page = self._checkpoints.no_page if self._checkpoints.is_over else ""
+        return outcome_of(self.counters, self._context.settings, others, no_page)
 
     @property
     def stopped(self) -> bool:

@@ -27,6 +27,8 @@ COUNTERS, SENDER, LIMITS = "counters", "sender", "limits"
 SPIDER, ABOUT, DONE, PLACES = "spider", "about", "done", "places"
 MARKS, LEFT_MARKS = "marks", "left_marks"
 """The marks of the files of the last run, and those of other files of the runs before."""
+OTHERS = "others"
+"""What the other shards had counted when the head of a task ended."""
 """The names of the texts that a store keeps for a crawl."""
 LEASED = 256
 """The requests that are taken back before other greenlets get a turn."""
@@ -73,6 +75,11 @@ class Kept:
             return Counts()
         failures = sum(sum(counted[name].values()) for name in ("failed", "raised"))
         return Counts(counted["pages"], counted["items"], failures, counted["seconds"])
+
+    @property
+    def others(self) -> dict[int, Counts]:
+        """What each other shard had counted when it ended, if it is the head of a task."""
+        return {int(shard): Counts(*each) for shard, each in (self.value(OTHERS) or {}).items()}
 
     @property
     def places_before(self) -> Sequence[str] | None:

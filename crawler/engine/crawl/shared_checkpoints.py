@@ -9,20 +9,23 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import astuple
 
 from crawler.clock import Backoff
 from crawler.engine.crawl.checkpoints import CHECKPOINT_S, Checkpoints, End
 from crawler.engine.crawl.context import CrawlContext
 from crawler.engine.crawl.dispatcher import Dispatcher
 from crawler.engine.crawl.item_writer import ItemWriter
-from crawler.engine.crawl.resume import COUNTERS, Kept, missing_callback
+from crawler.engine.crawl.resume import COUNTERS, OTHERS, Kept, missing_callback
 from crawler.engine.frontier.shared_frontier import SharedFrontier
 from crawler.engine.frontier.shared_journal import SharedJournal
 from crawler.engine.frontier.shared_store import Answer, Exchange, Offer, SharedStore
 from crawler.engine.frontier.store import Step
 from crawler.engine.http import urls
+from crawler.engine.stats.outcome import filtered_all
 from crawler.logs import get_logger
 from crawler.model.records import Counts
+from crawler.model.shards import total
 
 log = get_logger(__name__)
 
@@ -32,9 +35,9 @@ ADOPT_EVERY_S = 5.0
 """How often a shard that has nothing to do looks for shards that nobody runs any more."""
 MOST_UNTOLD = 1000
 """With so many offers the shard tells them at once."""
-HOME, WISH = "home", "wish"
-"""The names of what shards tell all: where the secrets of the settings go, and the reason for which
-a callback has ended the crawl."""
+HOME, WISH, NO_PAGE = "home", "wish", "no_page"
+"""The names of what shards tell all: where the secrets of the settings go, the reason for which a
+callback has ended the crawl, and why a shard had no page because all its requests were filtered."""
 
 
 class SharedCheckpoints(Checkpoints):
@@ -105,6 +108,11 @@ class SharedCheckpoints(Checkpoints):
             tells=self._tells(()),
         )
         super().close(is_done, is_void, end)
+
+    def _of_others(self) -> dict[str, str]:
+        if self._kept.shard:
+            return {}
+        return {OTHERS: json.dumps({n: astuple(each) for n, each in self.others.items()})}
 
     @property
     def _is_due(self) -> bool:
@@ -189,8 +197,10 @@ class SharedCheckpoints(Checkpoints):
     def _hear(self, answer: Answer) -> None:
         """Heed what counts for all shards."""
         conditions = self._context.close_conditions
-        conditions.others = answer.others
+        self.others = answer.others
+        conditions.others = total(answer.others.values())
         conditions.check()
+        self.no_page = answer.told.get(NO_PAGE, "")
         if WISH in answer.told:
             conditions.end(answer.told[WISH])
         if HOME in answer.told:
@@ -225,6 +235,7 @@ class SharedCheckpoints(Checkpoints):
         said = {
             HOME: json.dumps(self._sender.home) if self._sender.home else "",
             WISH: self._context.close_conditions.wish,
+            NO_PAGE: filtered_all(self._context.counters),
         }
         return {name: text for name, text in said.items() if text}
 

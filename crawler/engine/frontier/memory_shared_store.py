@@ -12,7 +12,7 @@ from crawler.engine.frontier.memory_store import NO_RUN, MemoryStore
 from crawler.engine.frontier.seen import LoggedSeen
 from crawler.engine.frontier.shared_store import ADOPT_S, MOST_DRAWN, Answer, Exchange, Offer
 from crawler.engine.frontier.store import Found, Step
-from crawler.model.records import Counts
+from crawler.model.records import NO_COUNTS, Counts
 
 HOLD_S = 5.0
 """A run that has told nothing for so long is not reckoned with, when sites are shared out."""
@@ -197,14 +197,9 @@ class MemorySharedStore(MemoryStore):
             spare += more
         return spare
 
-    def _others_counts(self) -> Counts:
-        counted = [each._counts for each in self._others]
-        return Counts(
-            sum(each.pages for each in counted),
-            sum(each.items for each in counted),
-            sum(each.failures for each in counted),
-            sum(each.seconds for each in counted),
-        )
+    def _others_counts(self) -> dict[int, Counts]:
+        others = {n: each for n, each in self._task.shards.items() if each is not self}
+        return {n: each._counts for n, each in others.items() if each._counts != NO_COUNTS}
 
     def _give_all_away(self) -> int:
         """End the run, and lay all that this shard holds where it belongs without it."""

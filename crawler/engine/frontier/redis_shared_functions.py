@@ -305,14 +305,14 @@ local function note_shard(task, shard, told, at)
   redis.call('HSET', task.key, 's:' .. shard, table.concat(texts, ' '))
 end
 
-local function others_of(task, shard)
-  local sums = {0, 0, 0, 0}
+-- Adds what the other shards have counted: for each its number and its counts.
+local function add_others(figures, task, shard)
   for other, note in pairs(task.notes) do
     if other ~= shard then
-      for at = 1, 4 do sums[at] = sums[at] + note[NOTED[5 + at]] end
+      figures[#figures + 1] = tonumber(other)
+      for at = 6, 9 do figures[#figures + 1] = tonumber(note[NOTED[at]]) end
     end
   end
-  return sums
 end
 
 -- An answer. What was drawn is read from where it stays until it is taken, unless it is there.
@@ -353,7 +353,7 @@ local function exchange(keys, args)
   marks, at = part(args, at, tonumber(counts[2]))
   sites, at = part(args, at, tonumber(counts[3]))
   local offers, past = tonumber(counts[4]), at + 4 * counts[4]
-  local figures, new = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0}, {}
+  local figures, new = {0, 0, 0, 0, 0, 0}, {}
   local drawn = task.prefix .. 'drawn:' .. shard
   if task.about ~= args[6] then -- its head has not begun the task yet
     if offers + #marks + taken > 0 then return {'LOST'} end
@@ -389,11 +389,10 @@ local function exchange(keys, args)
       count = count + #new
     end
     told = told + count
-    local others = others_of(task, shard)
     figures = {
-      count, told, known, spare_of(task, shard, time), left_of(task), task.over and 1 or 0,
-      others[1], others[2], others[3], others[4]
+      count, told, known, spare_of(task, shard, time), left_of(task), task.over and 1 or 0
     }
+    add_others(figures, task, shard)
     redis.call('HSET', keys[RUN], 'teller', args[2], 'told', told)
     save(task)
   end

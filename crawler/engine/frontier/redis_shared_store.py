@@ -270,15 +270,19 @@ def _parts(offers: Sequence[Offer]) -> Iterator[Sequence[Offer]]:
 
 
 def _answer(figures: Sequence[bytes], texts: Sequence[bytes], drawn: Sequence[Offer]) -> Answer:
-    known, spare, left, is_over, *counts = figures
-    pages, items, failures = map(int, counts[:3])
+    known, spare, left, is_over, *others = figures
     told = [text.decode() for text in texts]
     return Answer(
         drawn,
         int(known),
         int(spare),
-        Counts(pages, items, failures, float(counts[3])),
+        {int(others[at]): _counts(others[at + 1 : at + 5]) for at in range(0, len(others), 5)},
         int(left),
         is_over == b"1",
         dict(zip(told[::2], told[1::2], strict=True)),
     )
+
+
+def _counts(figures: Sequence[bytes]) -> Counts:
+    pages, items, failures = map(int, figures[:3])
+    return Counts(pages, items, failures, float(figures[3]))

@@ -75,8 +75,8 @@ class Answer:
     """How many of the offers were dropped, because another shard or an earlier page knew them."""
     spare: int = 0
     """How many of its sites the shard should give back, because another wants some."""
-    others: Counts = NO_COUNTS
-    """What all other shards have counted."""
+    others: Mapping[int, Counts] = field(default_factory=dict)
+    """What each other shard has counted, by its number: also one that nobody runs any more."""
     left: int = 0
     """How many requests of the task have no end."""
     is_over: bool = False

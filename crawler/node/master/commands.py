@@ -262,13 +262,16 @@ def _reported(resource: Resource, report: Report, node_id: str) -> Resource:
     if failed and len(resource.failed_on) < resource.spec.retries:
         tried = (*resource.failed_on, node_id)
         reason = f"failed on {node_id}, to be tried again: {report.reason}"
-        again = resource.replace(failed_on=tried, counts=report.counts, reason=reason)
+        again = resource.replace(
+            failed_on=tried, counts=report.counts, shard_counts=report.shard_counts, reason=reason
+        )
         return again.replace(owner=None, state=State.PENDING, awaits_spider=False)
     return resource.replace(
         state=report.state,
         reason=report.reason,
         awaits_spider=report.awaits_spider,
         counts=report.counts,
+        shard_counts=report.shard_counts,
     )
 
 

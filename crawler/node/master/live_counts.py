@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from crawler.model.records import Counts, Report, Resource, State
+from crawler.model.records import NO_COUNTS, Report, Resource, State
+from crawler.model.shards import total
 from crawler.node.master.shards import shards_of
 
 Find = Callable[[str], Resource | None]
@@ -20,13 +21,13 @@ class LiveCounts:
     def __init__(self, find: Find) -> None:
         """`find` returns the present resource of a name."""
         self._find = find
-        self._runs: dict[str, tuple[str, int, Counts]] = {}
-        """Name → id, epoch and counts of its run, from the latest report."""
+        self._runs: dict[str, Report] = {}
+        """Name → the latest report of its run."""
 
     def note(self, reports: Iterable[Report]) -> None:
         """Take the counts of reports about present runs."""
         for report in reports:
-            self._runs[report.name] = (report.id, report.epoch, report.counts)
+            self._runs[report.name] = report
 
     def forget(self) -> None:
         """Drop the counts of runs that have ended."""
@@ -38,28 +39,21 @@ class LiveCounts:
     def of_run(self, resource: Resource) -> Resource:
         """Return a resource with the latest counts of its own run."""
         is_running = resource.state is State.RUNNING
-        counts = resource.counts
         run = self._runs.get(resource.name)
-        if is_running and run is not None and run[:2] == (resource.id, resource.epoch):
-            counts = run[2]
-        return resource.replace(counts=counts, running=int(is_running))
+        if not is_running or run is None or (run.id, run.epoch) != (resource.id, resource.epoch):
+            return resource.replace(running=int(is_running))
+        return resource.replace(counts=run.counts, shard_counts=run.shard_counts, running=1)
 
     def of_task(self, resource: Resource) -> Resource:
-        """Return a resource with the latest counts of its run and of its shards, together."""
+        """Return a resource with the latest counts of its run and of its shards, together. What a
+        shard has counted that was removed, or has reported nothing yet, the head has told."""
         head = self.of_run(resource)
-        if resource.spec.workers == 1 or resource.spec.shard:
+        if resource.spec.shard or not (resource.spec.workers > 1 or head.shard_counts):
             return head
-        parts = [head, *map(self.of_run, shards_of(self._find, resource.name))]
-        running = sum(part.running for part in parts)
-        return head.replace(counts=total([part.counts for part in parts]), running=running)
-
-
-def total(counts: Iterable[Counts]) -> Counts:
-    """Return the counts of runs that go on at the same time, together: their times overlap."""
-    all = list(counts)
-    return Counts(
-        sum(each.pages for each in all),
-        sum(each.items for each in all),
-        sum(each.failures for each in all),
-        max((each.seconds for each in all), default=0.0),
-    )
+        shards = [self.of_run(each) for each in shards_of(self._find, resource.name)]
+        told = {each.spec.shard: each.counts for each in shards if each.counts != NO_COUNTS}
+        counts = {**head.shard_counts, **told}
+        return head.replace(
+            counts=total([head.counts, *counts.values()]),
+            running=head.running + sum(each.running for each in shards),
+        )

@@ -152,7 +152,7 @@ class GoingOn:
     def _go_on(self, run: Run, resource: Resource, sinks: Any, kept: Kept) -> None:
         if kept.is_done:
             files = ItemFiles(self._items, resource, sinks, kept)
-            run.had_ended(*kept.end, kept.counts, files)
+            run.had_ended(kept, files)
             return
         if not kept.found.is_new and kept.counts.pages:
             log.info(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Protocol
@@ -14,7 +14,7 @@ from crawler.engine.frontier.store import StaleRun, StoreFailed
 from crawler.engine.items.sinks.sink import Sink, SinkMaker
 from crawler.errors import InvalidArgument, NotFound
 from crawler.logs import get_logger
-from crawler.model.records import Counts, Report, Resource, Spec, State
+from crawler.model.records import NO_SHARD_COUNTS, Counts, Report, Resource, Spec, State
 from crawler.node.worker.reconcile import RunKey
 
 log = get_logger(__name__)
@@ -45,6 +45,7 @@ class Run:
         self._awaits_spider = False
         self._crawl: Crawl | None = None
         self._counts = Counts()
+        self._shard_counts: Mapping[int, Counts] = NO_SHARD_COUNTS
         self._told: Report | None = None
         self._stopped = False
         self._lacks_state = False
@@ -142,11 +143,10 @@ class Run:
             log.error("a run ended with an error", task=self.name, exc_info=True)
             self.fail(f"{type(error).__name__}: {error}")
 
-    def had_ended(
-        self, state: State, reason: str, counts: Counts, files: Files | None = None
-    ) -> None:
+    def had_ended(self, kept: Kept, files: Files | None = None) -> None:
         """Take over the end of an earlier run that could not tell the leader of it."""
-        self._state, self._reason, self._counts, self._files = state, reason, counts, files
+        self._state, self._reason = kept.end
+        self._counts, self._shard_counts, self._files = kept.counts, kept.others, files
         self.end_files()
 
     def end_files(self) -> None:
@@ -200,7 +200,7 @@ class Run:
 
     def status(self) -> Report:
         """Return the present state of the run."""
-        counts = self._crawl.counts if self._crawl is not None else self._counts
+        crawl = self._crawl
         return Report(
             name=self.name,
             id=self.key.id,
@@ -208,7 +208,8 @@ class Run:
             state=self._state,
             reason=_sound(self._reason),
             awaits_spider=self._awaits_spider,
-            counts=counts,
+            counts=self._counts if crawl is None else crawl.counts,
+            shard_counts=self._shard_counts if crawl is None else crawl.shard_counts,
         )
 
     def told(self, report: Report) -> None:

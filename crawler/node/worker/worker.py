@@ -53,7 +53,10 @@ CALL_BYTES = 50_000
 """The largest size of one call with reports, in bytes; api.max_request_bytes is at least that."""
 
 REPORT_BYTES = 150
-"""The size of a report without its name and reason, in bytes."""
+"""The size of a report without its name, its reason and its shards, in bytes."""
+
+SHARD_BYTES = 45
+"""The largest size of the counts of one shard in a report, in bytes."""
 
 DROP_S = 3600.0
 """How often the states that nobody has used are removed, in seconds."""
@@ -383,6 +386,7 @@ def _parts(reports: list[RunReport]) -> Iterator[list[RunReport]]:
     size = 0
     for run, report in reports:
         more = REPORT_BYTES + 4 * (len(report.name) + len(report.reason))
+        more += SHARD_BYTES * len(report.shard_counts)
         if part and size + more > CALL_BYTES:
             yield part
             part, size = [], 0

@@ -157,6 +157,7 @@ def test_pages_and_nodes():
 def test_reports():
     reports = [
         Report("a", "1", 2, State.RUNNING, counts=Counts(1, 2, 3, 4.5)),
+        Report("c", "3", 1, State.DONE, shard_counts={2: Counts(5), 63: Counts(6, 7, 8, 9.5)}),
         Report("b", "2", 1, State.FAILED, "has no spider 'b'", awaits_spider=True),
     ]
     load = WorkerLoad(0.75, 0.125)
@@ -229,3 +230,17 @@ def test_counts_of_a_report_that_could_not_be_stored_are_refused(field, value):
         codec.reports_from(pb.ReportRunsRequest(node_id="w", reports=[fine, report]))
     [read] = codec.reports_from(pb.ReportRunsRequest(node_id="w", reports=[fine]))
     assert len(read.reason) == codec.MOST_REASON
+
+
+@pytest.mark.parametrize(
+    ("shard", "pages", "told"),
+    [
+        (0, 1, "0 is no shard; allowed are 1 to 63"),
+        (64, 1, "64 is no shard; allowed are 1 to 63"),
+        (3, -4, r"\[3\]\.pages: -4 is not allowed"),
+    ],
+)
+def test_counts_of_shards_that_could_not_be_stored_are_refused(shard, pages, told):
+    report = pb.RunReport(name="a", state="running", shard_counts={shard: pb.Counts(pages=pages)})
+    with pytest.raises(InvalidArgument, match=rf"reports\[0\]\.shard_counts.*{told}"):
+        codec.reports_from(pb.ReportRunsRequest(node_id="w", reports=[report]))

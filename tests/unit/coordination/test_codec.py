@@ -70,6 +70,11 @@ def test_a_task_on_several_workers_and_its_shards_say_so_and_others_do_not():
     assert (value["Name"], value["Spider"]) == ("books~3", "books")
     assert (value["Workers"], value["Shard"], value["ShardOf"]) == (4, 3, "books")
     assert decode_resource("books~3", encode_resource(shard), 0) == shard
+    ended = head.replace(shard_counts={3: Counts(pages=7)})
+    assert json.loads(encode_resource(ended))["ShardCounts"]["3"]["Pages"] == 7
+    for theirs in (b'"Theirs":1', b'"Theirs":1,"Epoch":null'):
+        raw = encode_resource(ended)[:-1] + b"," + theirs + b"}"
+        assert decode_resource("books", raw, 0).shard_counts == ended.shard_counts
     assert b"Workers" not in encode_resource(Resource(Spec("books"), id="1"))
 
 
@@ -104,6 +109,13 @@ def test_no_field_of_another_program_is_too_odd_to_be_kept_as_it_is(ours, theirs
     assert encode_resource(resource).endswith(b',"\xc3\xa9":%s}' % theirs)
 
 
+counts = st.builds(
+    Counts,
+    st.integers(0, 2**40),
+    st.integers(0, 2**40),
+    st.integers(0, 2**40),
+    st.integers(0, 10**6).map(lambda ms: ms / 1000),
+)
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 resources = st.builds(
     Resource,
@@ -131,13 +143,8 @@ resources = st.builds(
     state=st.sampled_from(State),
     reason=text,
     awaits_spider=st.booleans(),
-    counts=st.builds(
-        Counts,
-        st.integers(0, 2**40),
-        st.integers(0, 2**40),
-        st.integers(0, 2**40),
-        st.integers(0, 10**6).map(lambda ms: ms / 1000),
-    ),
+    counts=counts,
+    shard_counts=st.dictionaries(st.integers(1, 63), counts, max_size=3),
     assigned_time=st.integers(0, 2**62),
     failed_on=st.lists(text, max_size=3).map(tuple),
     kills=st.integers(1, 2**31 - 1),
@@ -227,6 +234,11 @@ def test_tasks_that_ask_the_same_share_it():
         (b'{"Shard":1,"ShardOf":"y"}', "ShardOf is 'y' and Shard is 1, but the key says 'x'"),
         (b'{"FailedOn":"w-1"}', "FailedOn is 'w-1', not list"),
         (b'{"FailedOn":[1]}', "FailedOn is [1], not a list of text"),
+        (b'{"ShardCounts":[]}', "ShardCounts is [], not dict"),
+        (b'{"ShardCounts":{"64":{}}}', "ShardCounts names '64'; allowed are numbers from 1 to 63"),
+        (b'{"ShardCounts":{"x":{}}}', "ShardCounts names 'x'; allowed are numbers from 1 to 63"),
+        (b'{"ShardCounts":{"2":7}}', "2 is 7, not dict"),
+        (b'{"ShardCounts":{"2":{"Pages":-1}}}', "Pages is -1; 0 to"),
         (b'{"Kills":2147483648}', "Kills is 2147483648; 0 to 2147483647 is allowed"),
         (b"[]", "a JSON object is expected"),
         (b"nonsense", "Expecting value"),

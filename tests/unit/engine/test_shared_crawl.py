@@ -2,6 +2,7 @@
 
 from collections import Counter
 from itertools import groupby, pairwise
+from urllib.parse import urlsplit
 
 import gevent
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from crawler import Request, Spider
 from crawler.engine.crawl import checkpoints
+from crawler.engine.crawl.resume import Kept
 from crawler.engine.frontier.shared_store import ADOPT_S
 from crawler.engine.frontier.store import StoreFailed
 from crawler.engine.http.failures import CloseSpider
@@ -170,6 +172,13 @@ def test_a_shard_that_is_stopped_leaves_the_rest_to_the_others_after_a_while():
     assert world.items() == ALL
     assert world.task.left == 0
     assert world.clock.monotonic() - 1000.0 > ADOPT_S
+    head, removed, _ = (shard.crawl for shard in world.shards)
+    assert head.shard_counts[1].pages == removed.counts.pages > 0
+    told = [head.counts, *head.shard_counts.values()]
+    assert (sum(each.pages for each in told), sum(each.items for each in told)) == (PAGES, 80)
+    kept = world.shards[0].store.open()
+    assert Kept(None, kept).others == head.shard_counts, "for who asks later"
+    assert removed.shard_counts == {}
 
 
 def test_a_shard_that_comes_late_has_its_share():
@@ -330,6 +339,39 @@ def test_if_all_shards_together_fetch_no_page_the_head_fails():
     assert state is State.FAILED
     assert "no page could be fetched" in why
     assert others == [(State.DONE, "")] * 2
+
+
+def forbids(*hosts):
+    """Answers of sites of which some let nobody in."""
+
+    def answer(call):
+        is_rules = call.url.endswith("/robots.txt")
+        if is_rules and urlsplit(call.url).hostname in hosts:
+            return page(body=b"User-agent: *\nDisallow: /")
+        return page(status=404) if is_rules else page()
+
+    return answer
+
+
+def test_if_robots_txt_forbids_all_to_the_other_shards_the_head_says_so():
+    world = World(2, of_graph({}, start=[0, 1, 1], hosts=1), forbids("h0"), robots=True).begin()
+    head, other = world.shards
+    head.crawl.stop()
+    world.until(lambda: other.statistics.filtered.get("robots") == 2)
+    head.begin()
+    world.finish()
+    assert "robots" not in head.statistics.filtered, "the head itself was forbidden nothing"
+    (state, why), part = world.outcomes()
+    assert state is State.FAILED
+    assert why.startswith("no page could be fetched: robots (http://h0/")
+    assert part == (State.DONE, "")
+
+
+def test_a_site_that_forbids_all_is_no_failure_if_another_has_pages():
+    world = World(2, of_graph({}, start=range(4), hosts=2), forbids("h1"), robots=True)
+    world.begin().finish()
+    world.assert_done()
+    assert world.pages() == 2
 
 
 def test_a_start_that_raises_fails_the_head_when_all_is_done():

@@ -8,7 +8,7 @@ from gevent.event import Event
 
 from crawler.clock import SystemClock
 from crawler.engine.items.sinks.factory import Sinks
-from crawler.model.records import Counts, Resource, Spec, State
+from crawler.model.records import NO_SHARD_COUNTS, Counts, Resource, Spec, State
 from crawler.node.worker.runs import Runs
 from crawler.settings.crawl import CrawlSettings
 from tests.waiting import eventually
@@ -18,6 +18,7 @@ class Crawl:
     """Runs until it is told to end."""
 
     counts = Counts()
+    shard_counts = NO_SHARD_COUNTS
     is_ending = False
     can_go_on = False
 
