@@ -59,8 +59,13 @@ _PASSED, _FAILED = 0, 1
 MUTANTS = [mutant for part in PARTS for mutant in part.MUTANTS]
 
 
+TIME_S = 900
+"""The seconds for the tests of one mutant, on a busy machine too."""
+
+
 def found(mutant: Mutant) -> bool:
-    """Whether a test fails on the mutant. Exits when it cannot be made, or no test runs on it."""
+    """Whether a test fails on the mutant in time. Exits when it cannot be made, or no test runs on
+    it."""
     with tempfile.TemporaryDirectory(prefix="mutant-") as folder:
         copy = Path(folder, "project")
         copy_project(copy)
@@ -70,14 +75,18 @@ def found(mutant: Mutant) -> bool:
             sys.exit(f"{mutant.name}: {mutant.file} does not hold its text once; mend the mutant")
         file.write_text(text.replace(mutant.before, mutant.after))
         command = [sys.executable, "-m", "pytest", "-x", "-q", "-m", "", "-p", "no:cacheprovider"]
-        ran = subprocess.run(
-            [*command, *_split(mutant.tests)],
-            cwd=copy,
-            timeout=300,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        try:
+            ran = subprocess.run(
+                [*command, *_split(mutant.tests)],
+                cwd=copy,
+                timeout=TIME_S,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            print(f"its tests took longer than {TIME_S} s: {mutant.name}", flush=True)
+            return False
         if ran.returncode not in (_PASSED, _FAILED):
             sys.exit(
                 f"{mutant.name}: no test ran, pytest ended with status {ran.returncode};"
