@@ -217,5 +217,10 @@ class Crawls(Protocol):
         ...
 
     def of(self, task: str) -> Statistics:
-        """Return the statistics of the crawl of a task. Raises NotFound."""
+        """Return the statistics of the crawl of a task, or of one shard of it. Raises NotFound."""
+        ...
+
+    def of_task(self, task: str) -> Statistics:
+        """Return the statistics of all crawls of a task here, those of its shards too, as those of
+        one crawl. Raises NotFound."""
         ...

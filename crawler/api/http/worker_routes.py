@@ -21,7 +21,7 @@ def blueprint(crawls: Crawls) -> Blueprint:
 
     @made.get("/<name>")
     def get(name: str) -> Response:
-        return _answer(crawls.of(task_schemas.load_name({"name": name})).to_json())
+        return _answer(crawls.of_task(task_schemas.load_name({"name": name})).to_json())
 
     return made
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
@@ -13,7 +14,8 @@ from crawler.clock import Clock, give_turn
 from crawler.engine.stats.counters import Counters
 from crawler.errors import NotFound
 from crawler.logs import get_logger
-from crawler.model.statistics import Statistics
+from crawler.model.shards import shard_names
+from crawler.model.statistics import Statistics, together
 
 log = get_logger(__name__)
 
@@ -105,6 +107,23 @@ class StatisticsRegistry:
             if found.task == task:
                 return found
         raise NotFound(f"no statistics of task {task!r} here; it did not run here lately")
+
+    def of_task(self, task: str) -> Statistics:
+        """The statistics of the crawls of a task here, its head and its shards, together: of those
+        that run, or of the last ones, which ran at the same time. Raises NotFound."""
+        names = [task, *shard_names(task)]
+        running = {each.name: each.statistics for each in self._begun() if each.name in names}
+        parts = running or self._ended_together(names)
+        if not parts:
+            return self.of(task)
+        found = together([parts[name] for name in names if name in parts])
+        return replace(found, task=task)
+
+    def _ended_together(self, names: Sequence[str]) -> dict[str, Statistics]:
+        """The last crawl of each name that was not over when the very last of them began."""
+        ended = [found for found in self._ended if found.task in names]
+        since_ns = ended[-1].began_ns if ended else 0
+        return {found.task: found for found in ended if found.ended_ns >= since_ns}
 
     def totals(self) -> Totals:
         """The sums over all crawls since the start. Each crawl counts once.

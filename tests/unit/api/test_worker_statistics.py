@@ -55,6 +55,9 @@ class FakeCrawls:
             raise NotFound(f"no statistics of task {task!r} here")
         return FOUND
 
+    def of_task(self, task):
+        return self.of(task.replace("novels", "fiction"))
+
 
 @pytest.fixture
 def address():
@@ -74,6 +77,8 @@ def web():
 def test_nothing_is_lost_on_the_way(address):
     client = CrawlsClient(address)
     assert client.statistics("fiction", CALL) == FOUND
+    with pytest.raises(NotFound, match="no statistics of task 'novels' here"):
+        client.statistics("novels", CALL)  # who asks so adds up what all workers have
     with pytest.raises(NotFound, match="no statistics of task 'travel' here"):
         client.statistics("travel", CALL)
     with pytest.raises(InvalidArgument):
@@ -91,6 +96,7 @@ def test_http_tells_the_same(web):
     assert listed == web.get("/crawls/fiction").json
     assert listed == json.loads(json.dumps(FOUND.to_json()))
     assert (listed["pages"], listed["statuses"]) == (3_000_000_000, {"200": 12, "404": 2})
+    assert web.get("/crawls/novels").status_code == 200, "the crawls of a task together"
     refused = web.get("/crawls/travel")
     assert refused.status_code == 404
     assert refused.json["message"] == "no statistics of task 'travel' here"

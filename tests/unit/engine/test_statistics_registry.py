@@ -2,9 +2,11 @@
 
 import gevent
 import pytest
+from gevent.event import Event
 
 from crawler import Spider
-from crawler.clock import ManualClock
+from crawler.clock import ManualClock, settle
+from crawler.engine.stats.counters import Counters
 from crawler.engine.stats.registry import ENDED, SLICE, StatisticsRegistry
 from crawler.errors import NotFound
 from tests.site import Site
@@ -89,3 +91,54 @@ def test_a_line_tells_every_now_and_then_how_a_crawl_stands(caplog):
     told = [each.fields for each in caplog.records if each.getMessage() == "crawl goes on"]
     assert [line["seconds"] for line in told] == [60.0, 120.0]
     assert (told[0]["task"], told[0]["spider"], told[0]["pages"]) == ("task", "counting", 0)
+
+
+class Counted:
+    """A crawl that has counted some pages."""
+
+    def __init__(self, registry, clock, name, pages):
+        self.name, self.spider, self.ended = name, Counting(), Event()
+        self.counters = Counters(clock)
+        self.counters.pages = pages
+        registry.watch(self)
+        self.counters.timing.begin()
+
+    @property
+    def statistics(self):
+        return self.counters.statistics(self.name, "counting")
+
+    def end(self):
+        self.counters.timing.end()
+        self.ended.set()
+        settle()
+
+
+def test_the_shards_of_a_task_on_one_worker_are_shown_together_and_one_by_one():
+    clock = ManualClock()
+    registry = StatisticsRegistry(clock)
+    pages = {"books": 1, "books~2": 20, "books~11": 300, "books~x": 4000, "bookshop": 4000}
+    crawls = {name: Counted(registry, clock, name, count) for name, count in pages.items()}
+    told = registry.of_task("books")
+    assert (told.task, told.pages) == ("books", 321)
+    assert registry.of_task("books~2").pages == registry.of("books~2").pages == 20
+    assert sorted(each.task for each in registry.all()) == sorted(pages)
+    crawls["books"].end()
+    assert registry.of_task("books").task == "books", "its head runs elsewhere"
+    assert registry.of_task("books").pages == 320, "what runs"
+    clock.advance(1.0)
+    crawls["books~2"].end()
+    crawls["books~11"].end()
+    assert registry.of_task("books").pages == 321, "nothing runs: the last ones"
+    with pytest.raises(NotFound, match="no statistics of task 'travel' here"):
+        registry.of_task("travel")
+
+
+def test_a_shard_of_an_earlier_crawl_of_the_task_is_not_added():
+    clock = ManualClock()
+    registry = StatisticsRegistry(clock)
+    for name, pages in {"books": 7, "books~1": 70}.items():
+        Counted(registry, clock, name, pages).end()
+    clock.advance(1.0)
+    Counted(registry, clock, "books", 5).end()
+    assert registry.of_task("books").pages == 5
+    assert registry.of_task("books~1").pages == 70
