@@ -10,6 +10,7 @@ from crawler.engine.crawl import checkpoints
 from crawler.engine.frontier.redis_states import RedisStates
 from crawler.engine.frontier.store import StaleRun, Step
 from crawler.engine.items.sinks.factory import Sinks
+from crawler.items import items_of
 from crawler.model.records import Resource, Spec, State
 from crawler.node.worker.runs import Runs
 from crawler.node.worker.shared_states import SharedStates
@@ -125,6 +126,23 @@ def test_a_run_whose_redis_forgets_steps_goes_on_by_itself(machines, site, redis
     assert State.FAILED not in states
     assert sorted(machine.pages()) == list(range(PAGES))
     assert any(count > 1 for count in Counter(site.paths()).values()), "it went back"
+
+
+def test_a_run_whose_redis_forgets_all_begins_anew_and_each_item_is_there_once(
+    machines, site, redis, monkeypatch
+):
+    monkeypatch.setattr(checkpoints, "BATCH", 8)
+    machine, _ = machines
+    machine.runs.start(resource(site, 1, sinks=["jsonl", "csv", "parquet"]))
+    eventually(lambda: machine.pages(), every_s=0.001)
+    with redis.client() as client:
+        client.flushall()
+    eventually(lambda: machine.run().ended)
+    assert machine.run().status().state is State.DONE
+    assert sorted(machine.pages()) == list(range(PAGES))
+    for format in ("csv", "parquet"):
+        found = items_of("task", machine.items, format=format)
+        assert sorted(int(item["page"]) for item in found) == list(range(PAGES))
 
 
 def test_a_task_that_is_done_is_told_and_then_forgotten(machines, site, redis):

@@ -171,6 +171,8 @@ class GoingOn:
             kept = replace(kept, texts={**kept.texts, FILES: files.text})
             assert isinstance(kept.store, LastStore)
             store = kept.store
+            if kept.found.is_new:
+                files.set_aside()
         make = RunSink(self._sinks, files.path, resource.spec.task, PART)
         run.execute(self._engine, TaskSink(make, files, store), kept, files)
 

@@ -23,15 +23,18 @@ from typing import Any
 import gevent
 
 from crawler.engine.crawl.resume import Kept, digest
-from crawler.engine.items.sinks.marks import name_of, parsed
+from crawler.engine.items.sinks.marks import kept_beside, name_of, parsed
 from crawler.engine.items.sinks.sink import Sink
 from crawler.engine.items.sinks.targets import FORMATS
 from crawler.folders import make_folder, sync_folders
 from crawler.items.formats import SQLITE
 from crawler.items.names import PART, RUNS, file_name
+from crawler.logs import get_logger
 from crawler.model.records import Resource
 from crawler.node.worker.naming import id_name, run_name, task_folder
 from crawler.node.worker.states import about
+
+log = get_logger(__name__)
 
 FILES = "files"
 """The text of a store that names the files of a crawl so far."""
@@ -92,6 +95,20 @@ class ItemFiles:
     def text(self) -> str:
         """What the next run must know of these files."""
         return json.dumps([vars(each) for each in self._all])
+
+    def set_aside(self) -> None:
+        """Give other names to files of this run that are there before it has begun: its state has
+        forgotten all that it did. A database replaces the rows that come again. Raises OSError."""
+        for part in map(self._now.part_of, self._now.formats):
+            if part.name.endswith(PART) and part.exists():
+                kept = kept_beside(part)
+                part.rename(kept)
+                log.warning(
+                    "the state of the task has forgotten this run; what it wrote is kept in another"
+                    " file, and comes again",
+                    file=str(part),
+                    kept=str(kept),
+                )
 
     def begin(self) -> None:
         """Note that the run has begun and its files are there. Raises OSError."""
