@@ -9,6 +9,7 @@ import pytest
 
 from crawler.clock import ManualClock, SystemClock
 from crawler.engine.crawl.resume import COUNTERS, MARKS
+from crawler.engine.frontier import redis_states
 from crawler.engine.frontier.redis_run import keys_of
 from crawler.engine.frontier.redis_server import Access, RedisServer
 from crawler.engine.frontier.redis_states import LOOKED, RedisStates
@@ -61,6 +62,9 @@ class WithRun:
 
     def claims_look(self, for_s):
         return True
+
+    def finish_removals(self):
+        self._place.finish_removals()
 
     def clear(self, name):
         if name == self._name:
@@ -305,6 +309,30 @@ def test_what_a_shard_has_stays_when_it_is_removed_and_goes_with_its_head(task):
     task.kept[2].store.close()
     assert task.clear(2)
     assert task.keys() == []
+
+
+def test_a_removal_that_was_cut_off_is_finished_later(task, shared_redis, monkeypatch):
+    """Else nothing would ever look at these keys again."""
+    task.open(0)
+    task.ask(0, offers=[offer(number) for number in range(1, 20)])
+    task.kept.pop(0).store.close()
+    with monkeypatch.context() as patched:
+        patched.setattr(redis_states, "sweep", lambda *_: None)
+        assert task.clear(0)  # and its process is killed
+    assert len(task.keys()) > 19
+    with shared_redis.client() as client:
+        client.delete(LOOKED)
+    task.workers[1].drop_unused(7 * DAY_S)
+    assert task.keys() == []
+
+
+def test_what_a_task_shares_stays_when_removals_are_finished(task, shared_redis):
+    task.open(0)
+    task.ask(0, offers=[offer(1)])
+    with shared_redis.client() as client:
+        client.delete(LOOKED)
+    task.workers[1].drop_unused(7 * DAY_S)
+    assert drawn(task.ask(0, wants=1)) == [1]
 
 
 def test_a_task_is_listed_once_with_what_all_its_shards_have(task, prefix):

@@ -29,6 +29,7 @@ LOOKED = f"{PREFIX}looked"
 """The key that is there while somebody has looked through all states lately."""
 SAMPLES = 16
 """Of what there may be very much, so many keys are looked at."""
+_SHARED = re.compile(re.escape(PREFIX) + r"\{([^}]*)\}:shared")
 _RUN = re.compile(re.escape(PREFIX) + r"\{([^}]*)\}:(?:([0-9]+):)?run")
 
 
@@ -133,6 +134,14 @@ class RedisStates:
             raise self._is_in_use(name)
         sweep(self._server, name, title)
 
+    def finish_removals(self) -> None:
+        """Remove what is left of tasks whose removal was cut off. Looks at all keys, as `all` does.
+        Raises StoreFailed."""
+        for name in {each for part in self._server.for_each(_shared) for each in part}:
+            title, about = self._server.ask("HMGET", shared_key_of(name), "swept", "about")
+            if title is not None and about is None:
+                sweep(self._server, name, title.decode())
+
     def clear_shard(self, name: str, number: int) -> None:
         """Forget what a shard has of its own. Raises StoreInUse."""
         told, _ = self._server.call(REMOVE, tuple(keys_of(name, number).values()))
@@ -206,6 +215,13 @@ def _found(client: Any) -> Sequence[tuple[str, int]]:
         for key in keys
         if (found := _RUN.fullmatch(key.decode()))
     ]
+
+
+def _shared(client: Any) -> Sequence[str]:
+    """The names of the tasks in one server whose shards share something."""
+    keys = client.scan_iter(match=f"{PREFIX}{{*}}:shared", count=SCANNED_AT_ONCE)
+    found = (_SHARED.fullmatch(key.decode()) for key in keys)
+    return [unquote(each[1]) for each in found if each]
 
 
 def _summed(counters: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

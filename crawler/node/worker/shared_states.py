@@ -128,14 +128,15 @@ class SharedStates:
             raise StoreInUse(f"shard {shard} of {name} is in use")
 
     def drop_unused(self, keep_s: float) -> None:
-        """Remove the states that no run has used for so long, if no other worker has looked lately.
-        What fails is tried next time."""
+        """Remove the states that no run has used for so long, and what is left of those whose
+        removal was cut off, if no other worker has looked lately. What fails is tried next time."""
         try:
             if not self._states.claims_look(LOOK_S):
                 return
             for state in self._states.all():
                 if state.unused_s > keep_s and not state.is_in_use:
                     self._drop(state.name, keep_s)
+            self._states.finish_removals()
         except StoreFailed as error:
             log.warning("states that no run uses are not removed", why=str(error))
 
