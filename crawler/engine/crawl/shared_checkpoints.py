@@ -32,7 +32,7 @@ log = get_logger(__name__)
 SOON_S = 0.05
 """The least seconds between two exchanges of a shard that has a free slot and something to tell."""
 ADOPT_EVERY_S = 5.0
-"""How often a shard that has nothing to do looks for shards that nobody runs any more."""
+"""How often a shard that could do more looks for shards that nobody runs any more."""
 MOST_UNTOLD = 1000
 """With so many offers the shard tells them at once."""
 HOME, WISH, NO_PAGE = "home", "wish", "no_page"
@@ -155,13 +155,12 @@ class SharedCheckpoints(Checkpoints):
 
     def _hand_over(self, step: Step) -> None:
         self._answer = answer = self._store.exchange(step, self._exchange)
-        has_work = answer.drawn or self._exchange.offers or self._exchange.left
-        if self._exchange.wants and not has_work and not answer.is_over:
+        if self._exchange.wants and not answer.drawn and not answer.is_over:
             self._adopt()
         self.wake()
 
     def _adopt(self) -> None:
-        """Let this shard, which has nothing to do, have what nobody runs any more."""
+        """Let this shard, which could do more than there is, have what nobody runs any more."""
         if self._clock.monotonic() < self._adopts_s:
             return
         self._adopts_s = self._clock.monotonic() + ADOPT_EVERY_S

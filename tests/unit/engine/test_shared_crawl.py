@@ -181,6 +181,27 @@ def test_a_shard_that_is_stopped_leaves_the_rest_to_the_others_after_a_while():
     assert removed.shard_counts == {}
 
 
+def test_what_nobody_runs_does_not_wait_until_the_others_have_done_all_of_theirs():
+    """A site with a pause takes long, and leaves slots free for other sites."""
+    hosts = 4
+    world = World(2, of_graph({0: range(1, 4 * 40)}, hosts=hosts), delay_s=0.1)
+    for shard in world.shards:
+        shard.begin(delay_s=2.0)
+    world.until(pages_are(world, 3 * hosts))
+    busy, ended = world.shards
+    left = {url.rsplit("/", 1)[0] for url in ended.urls()}
+    assert left, "it serves some of the sites"
+    ended.crawl.stop()
+    world.until(lambda: not ended.is_running)
+    world.advance(ADOPT_S)
+    since = len(busy.urls())
+    world.until(lambda: len(busy.urls()) > since + 5 * hosts)
+    assert {url.rsplit("/", 1)[0] for url in busy.urls()[since:]} >= left
+    assert busy.is_running
+    busy.crawl.break_off()
+    world.finish()
+
+
 def test_a_shard_that_comes_late_has_its_share():
     links = {0: range(1, 200)}
     world = World(2, of_graph(links, hosts=20), delay_s=0.5)
