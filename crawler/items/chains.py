@@ -30,6 +30,8 @@ class Chain:
     """On how many workers the task was when its last run began."""
     since: int
     """When that was, in nanoseconds of the leader's clock; 0 if it does not matter."""
+    began: int
+    """When the first run began that was one of a shared crawl; 0 if nothing tells that."""
 
     @property
     def last(self) -> str:
@@ -59,7 +61,8 @@ def chains(folders: Iterable[Path]) -> list[Chain]:
         last = runs[keys[-1]]
         epochs = tuple(stem.epoch for _, stem in keys)
         stems, limits = tuple(last["files"]), _limits(last["limits"])
-        more = last["workers"], last["since"]
+        began = next((since for key in keys if (since := runs[key]["since"])), 0)
+        more = last["workers"], last["since"], began
         found.append(Chain(id, shard, last["of"], epochs, stems, limits, *more))
     return sorted(found, key=lambda chain: chain.epochs[-1])
 

@@ -145,19 +145,28 @@ def _told_crawls(folders: Iterable[Path]) -> Iterator[Crawl]:
     """The crawls of which the `.runs` of these folders tell, all lines together.
 
     A crawl has the last chain of each of its shards. What an earlier chain of its head wrote is
-    superseded.
+    superseded, and with it what shards wrote until then. A shard itself never begins anew: it has
+    two chains if its state was damaged.
     """
-    shared: dict[tuple[str, str], dict[int, Chain]] = {}
+    shared: dict[tuple[str, str], dict[int, list[Chain]]] = {}
     for chain in chains(folders):
         if not chain.of:
             yield _crawl([chain])
             continue
         found = shared.setdefault((chain.id, chain.of), {})
         if chain.shard == 0 and 0 in found:
-            yield _crawl([found[0]])
-        found[chain.shard] = chain
+            yield _crawl(found.pop(0))
+        found.setdefault(chain.shard, []).append(chain)
     for shards in shared.values():
-        yield _crawl([shards[number] for number in sorted(shards)])
+        began = shards[0][0].began if 0 in shards else 0
+        yield _crawl([c for number in sorted(shards) for c in _valid(shards[number], began)])
+
+
+def _valid(chains: Sequence[Chain], began: int) -> Sequence[Chain]:
+    """Those of a shard that count in a crawl whose head began then: the last one, and those before
+    it of which it is known that they began no earlier than the head."""
+    *before, last = chains
+    return [*(each for each in before if 0 < began <= each.began), last]
 
 
 def _crawl(shards: Sequence[Chain]) -> Crawl:

@@ -211,6 +211,33 @@ COUNTS = {
         [1, 2, 3],
         "ended",
     ),
+    "a shard whose state was damaged, and that went on without it": (
+        {
+            ".runs": shard(0, 3, since=5)
+            + shard(1, 3, since=5)
+            + shard(0, 4, "1000-3", since=6)
+            + shard(1, 7, since=9),
+            "1000-3.jsonl": lines(1),
+            "1000~1-3.jsonl.part": lines(2),
+            "1000~1-7.jsonl": lines(3),
+        },
+        [1, 2, 3],
+        "ended",
+    ),
+    "a head that began anew, and a shard after it": (
+        {
+            ".runs": shard(0, 3, since=5)
+            + shard(1, 3, since=5)
+            + shard(0, 4, since=8)
+            + shard(1, 7, since=9),
+            "1000-3.jsonl": lines(1),
+            "1000~1-3.jsonl.part": lines(2),
+            "1000-4.jsonl": lines(4),
+            "1000~1-7.jsonl": lines(3),
+        },
+        [4, 3],
+        "ended",
+    ),
     "a shard that others have emptied": (
         {
             ".runs": shard(0, 3, since=5)
