@@ -98,6 +98,7 @@ class ModelCrawl:
         self._kept = kept
         self._texts = {} if kept is None else dict(kept.texts)
         self.counts = Counts() if kept is None else kept.counts
+        self.shard_counts: dict[int, Counts] = {}
         self.can_go_on = False
         """Whether it could not write its state: a later run has replaced it."""
 
