@@ -11,7 +11,12 @@ from uuid import uuid4
 
 import pytest
 
-from crawler.engine.frontier import redis_shared_functions, redis_shared_store, redis_store
+from crawler.engine.frontier import (
+    redis_shared_functions,
+    redis_shared_store,
+    redis_shared_task,
+    redis_store,
+)
 from crawler.engine.frontier.redis_server import Access, RedisServer
 from crawler.engine.frontier.redis_shared_store import RedisSharedStore
 from crawler.engine.frontier.redis_states import RedisStates
@@ -306,7 +311,7 @@ def test_known_urls_lie_in_small_sets_of_numbers(shards):
         sizes = [client.scard(name) for name in names]
     assert encodings == {b"intset": len(names)}
     assert sum(sizes) == len(marks)
-    assert len(names) == -(-len(marks) // redis_shared_functions.MEAN)
+    assert len(names) == -(-len(marks) // redis_shared_task.MEAN)
     known = [offer(1, mark=mark) for mark in chosen.sample(list(marks), 500)]
     new = [offer(1, mark=chosen.getrandbits(64)) for _ in range(100)]
     assert ask(a, offers=[*known, *new]).known == 500

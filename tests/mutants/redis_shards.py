@@ -8,6 +8,7 @@ _CONTRACT = "tests/contract/test_shared_store.py"
 _SHARDS = "tests/contract/test_redis_shards.py"
 _STATES = "tests/contract/test_shared_states.py"
 _FUNCTIONS = "crawler/engine/frontier/redis_shared_functions.py"
+_TASK = "crawler/engine/frontier/redis_shared_task.py"
 _STORE = "crawler/engine/frontier/redis_shared_store.py"
 
 MUTANTS = [
@@ -55,14 +56,14 @@ MUTANTS = [
     ),
     Mutant(
         "a task is over while requests lie in the pool or in a line",
-        _FUNCTIONS,
+        _TASK,
         "  local left = task.moving\n",
         "  local left = 0\n",
         f"{_CONTRACT} -k over_when_nothing_is_left",
     ),
     Mutant(
         "a task is over before its start was read",
-        _FUNCTIONS,
+        _TASK,
         "if note.start == '1' then",
         "if note.start then",
         f"{_CONTRACT} -k over_when_nothing_is_left",
@@ -76,42 +77,42 @@ MUTANTS = [
     ),
     Mutant(
         "known URLs are forgotten when a set of them is divided",
-        _FUNCTIONS,
+        _TASK,
         "  add_all(task.prefix .. 'known:' .. to, goes)\n",
         "",
         f"{_SHARDS} -k small_sets_of_numbers",
     ),
     Mutant(
         "sets of known URLs grow beyond what Redis packs",
-        _FUNCTIONS,
+        _TASK,
         "if task.known > MEAN * task.buckets then divide(task) end",
         "",
         f"{_SHARDS} -k small_sets_of_numbers",
     ),
     Mutant(
         "a site is served by each shard that asks for sites",
-        _FUNCTIONS,
+        _TASK,
         "            redis.call('HSET', task.prefix .. 'owners', site, shard)\n",
         "",
         f"{_CONTRACT} -k goes_to_the_shard_that_serves_it",
     ),
     Mutant(
         "what lies in the line of a shard is lost when it lets go of the site",
-        _FUNCTIONS,
+        _TASK,
         "  if has_requests(task, site) then redis.call('RPUSH', task.prefix .. 'pool', site) end\n",
         "",
         f"{_CONTRACT} -k of_a_site_that_was_let_go",
     ),
     Mutant(
         "a large site is drawn whole before others have their turn",
-        _FUNCTIONS,
+        _TASK,
         "local most = math.min(AT_ONCE, drawn.room)",
         "local most = drawn.room",
         f"{_SHARDS} -k small_sites_do_not_wait",
     ),
     Mutant(
         "requests of a low priority are drawn first",
-        _FUNCTIONS,
+        _TASK,
         "'ZREVRANGE'",
         "'ZRANGE'",
         f"{_SHARDS} -k higher_priority",
