@@ -11,12 +11,8 @@ from crawler.engine.frontier.redis_server import Access, RedisServer
 from crawler.engine.frontier.redis_states import RedisStates
 from crawler.engine.frontier.store import Step, StoreLost, Waiting
 from crawler.engine.politeness.host_register import RegisterAway, Told, Want
-from crawler.engine.politeness.redis_host_register import (
-    AT_A_TIME,
-    CODE,
-    SLOTS,
-    RedisHostRegister,
-)
+from crawler.engine.politeness.redis_host_functions import CODE
+from crawler.engine.politeness.redis_host_register import AT_A_TIME, SLOTS, RedisHostRegister
 from crawler.errors import ConfigError
 from crawler.settings.redis_url import parsed
 from crawler.settings.sections import FrontierSettings
