@@ -115,7 +115,10 @@ watch.start()
 gevent.sleep(0.3)
 print("up", flush=True)
 sys.stdin.readline()
-gevent.sleep(0.3)
+for _ in range(100):  # the watch looks when its thread gets a turn
+    gevent.sleep(0.1)
+    if watch.missed_s:
+        break
 print(watch.blockages, watch.missed_s, flush=True)
 """
 
