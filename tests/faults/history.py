@@ -90,14 +90,15 @@ def leaders(entries: Iterable[Entry]) -> list[int]:
 
 
 def owners(entries: Iterable[Entry]) -> dict[tuple[str, int], set[str]]:
-    """Id and epoch of each assignment → the workers it was made to; one, in a sound history."""
+    """Id and epoch of each assignment → the workers it was made to; one, in a sound history. Behind
+    the id of a shard stands its number, as in the names of its files."""
     found: dict[tuple[str, int], set[str]] = defaultdict(set)
     for entry in entries:
         if resource_name(entry.key) is not None and entry.value is not None:
             value = json.loads(entry.value)
             owner = owner_of(value)
             if owner is not None:
-                found[value["ID"], value.get("Epoch", 0)].add(owner.id)
+                found[run_id(value), value.get("Epoch", 0)].add(owner.id)
     return found
 
 
@@ -105,6 +106,11 @@ def resource_name(key: str) -> str | None:
     """The task of a key; None for what is no resource."""
     below = key.startswith(RESOURCES) and not key.startswith(ELECTION)
     return key.removeprefix(RESOURCES) if below else None
+
+
+def run_id(value: dict[str, Any]) -> str:
+    """What tells the runs of a resource from those of others: the shards of a task have its id."""
+    return f"{value['ID']}~{value['Shard']}" if value.get("Shard") else value["ID"]
 
 
 def owner_of(value: dict[str, Any]) -> Owner | None:
@@ -166,7 +172,8 @@ class _Replay:
     ) -> Iterator[tuple[str, str]]:
         yield from self._wrong_term(after)
         yield from self._wrong_identity(name, entry, before, after)
-        yield from _wrong_epoch(before or {}, after, self._written.get(name, 0))
+        if before is not None or not after.get("Shard"):  # a new shard begins above all before it
+            yield from _wrong_epoch(before or {}, after, self._written.get(name, 0))
         same_epoch = before is not None and after.get("Epoch", 0) == before.get("Epoch", 0)
         if same_epoch:
             yield from _wrong_state(before, after)
@@ -182,9 +189,9 @@ class _Replay:
     def _wrong_identity(
         self, name: str, entry: Entry, before: dict[str, Any] | None, after: dict[str, Any]
     ) -> Iterator[tuple[str, str]]:
-        life = (name, entry.created)
-        if self._ids.setdefault(after["ID"], life) != life:
-            yield "identity", f"id {after['ID']} belongs to {self._ids[after['ID']][0]}"
+        id, life = run_id(after), (name, 0 if after.get("Shard") else entry.created)
+        if self._ids.setdefault(id, life) != life:
+            yield "identity", f"id {id} belongs to {self._ids[id][0]}"
         for field in ("ID", "CreationTime"):
             if before is not None and before[field] != after[field]:
                 yield "identity", f"{field} was {before[field]}, is {after[field]}"
@@ -217,6 +224,8 @@ def _wrong_epoch(
 def _wrong_state(before: dict[str, Any], after: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """Within an epoch only its owner's reports change the state, and only forward."""
     was, now = before["State"], after["State"]
+    if after.get("Shard") and now == "done" and was not in FINISHED:
+        return  # its task is over
     if now not in (was, "pending", *NEXT.get(was, ())):
         yield "state", f"{was} became {now} in epoch {after.get('Epoch', 0)}"
     elif now not in (was, "pending") and owner_of(after) is None:

@@ -43,7 +43,8 @@ TTL_S = 5
 MASTERS, WORKERS = 3, 3
 TASKS = 200
 TREES = 6
-"""So many tasks at a time come to an end, and go on where they were."""
+"""So many tasks at a time come to an end, and go on where they were; one of them on three
+workers."""
 CLIENTS = 4
 EVERY_S = 5.0
 """A fault begins so often."""
@@ -260,7 +261,8 @@ def judge(soak: Soak) -> tuple[list[str], list[str]]:
         f"other violations: {sum(n for kind, n in kinds.items() if kind not in named)}",
         f"worst overlap of two runs: {worst_overlap_s:.2f} s (bound {LONGEST_OVERLAP_S:.0f} s)",
         f"worst time without an owner: {worst_gap_s:.2f} s (bound {LONGEST_GAP_S:.0f} s)",
-        f"tasks that went on to their end: {trees['tasks']}, in {trees['runs']} runs,"
+        f"tasks that went on to their end: {trees['tasks']}, of them on several workers:"
+        f" {trees['woods']}, in {trees['runs']} runs,"
         f" the longest in {trees['longest']} s",
         f"their pages: {trees['pages']}, lost {trees['lost']}, fetched again {trees['again']},"
         f" too early {trees['early']}",
@@ -277,6 +279,7 @@ def _soaked(arena: Arena, redis: Redis, minutes: float, seed: int) -> tuple[list
     lab, trees = arena.lab, Trees(arena, TREES, PATIENCE_S)
     (lab.folder / "tree.py").write_text(trees.spider())
     text = CONFIG.format(ttl_s=TTL_S, spiders=SPIDERS, **lab.pace)
+    text += f"frontier: {{url: '{redis.url}'}}\n"  # masters only look whether there is one
     (lab.folder / "soak.yaml").write_text(text)
     links = {f"worker-{n}": Link(f"127.0.0.1:{redis.port}") for n in range(1, WORKERS + 1)}
     for link in links.values():

@@ -75,6 +75,23 @@ def test_a_good_history_has_no_violation(script):
     assert leaders(script.entries) == [1, second]
 
 
+def test_shards_have_one_id_and_epochs_of_their_own(script):
+    shard = {"ID": "id of task", "Shard": 1, "ShardOf": "task"}
+    script.task(state="running", Workers=3)
+    script.task(name="task~1", owner=W2, epoch=8, **shard)
+    script.task(name="task~2", owner=None, epoch=7, state="pending", **{**shard, "Shard": 2})
+    script.task(name="task~2", owner=W1, epoch=8, **{**shard, "Shard": 2})
+    script.task(state="done", Workers=3)
+    script.task(name="task~1", owner=W2, epoch=8, state="done", **shard)
+    assert violations(script.entries, LATE_S) == []
+    made = owners(script.entries)
+    assert (made["id of task~1", 8], made["id of task~2", 8]) == ({W2.id}, {W1.id})
+    script.task(name="task~1", owner=W1, epoch=8, state="done", **shard)
+    script.task(name="task~1", owner=W1, epoch=10, **shard)
+    script.task(name="other", **shard)
+    assert script.kinds() == ["owners", "epoch", "identity"]
+
+
 def test_a_write_of_a_leader_that_was_replaced_is_seen(script):
     replaced = script.put(f"{ELECTION}/bb", b"master2-host:9091")
     script.delete(f"{ELECTION}/aa")

@@ -41,15 +41,16 @@ def host(number):
     return f"127.0.0.{2 + number % HOSTS}"
 
 
-def wood(most):
+def wood(most, host=host):
     """/wood/7 links to three pages that come later, and to two that came before, at many hosts."""
 
     def page(asked):
-        number = int(asked.path.rsplit("/", 1)[1])
+        above, _, last = asked.path.rpartition("/")
+        number = int(last)
         port = asked.headers["HTTP_HOST"].rpartition(":")[2]
         later = [to for to in range(3 * number + 1, 3 * number + 4) if to < most]
         known = [max(1, number // 2), max(1, number // 3)]
-        links = [f"http://{host(to)}:{port}/wood/{to}" for to in [*later, *known]]
+        links = [f"http://{host(to)}:{port}{above}/{to}" for to in [*later, *known]]
         return html(f"page {number}", *links)
 
     return page
