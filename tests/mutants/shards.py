@@ -145,8 +145,8 @@ MUTANTS = [
     Mutant(
         "a later run of the head has not kept what it had heard",
         "crawler/engine/crawl/shared_checkpoints.py",
-        "        return {OTHERS: json.dumps",
-        "        return {} and {OTHERS: json.dumps",
+        "            state = {**state, OTHERS: json.dumps(others)}\n",
+        "            pass\n",
         "tests/unit/engine/test_shared_crawl.py -k leaves_the_rest",
     ),
     Mutant(

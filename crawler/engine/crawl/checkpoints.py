@@ -224,16 +224,16 @@ class Checkpoints(NoCheckpoints):
             state, reason = end
             done = json.dumps([state.value, reason])
             counts = json.dumps(self._counters())
-            self._hand_over(Step(state={COUNTERS: counts, DONE: done, **self._of_others()}))
+            self._hand_over_end({COUNTERS: counts, DONE: done})
             self._kept.store.close(is_clean=True)
         elif is_done or is_void:
             self._kept.store.clear()
         else:
             self._kept.store.close(self._is_clean)
 
-    def _of_others(self) -> dict[str, str]:
-        """What is kept of other shards, for who asks how the crawl ended."""
-        return {}
+    def _hand_over_end(self, state: dict[str, str]) -> None:
+        """Let the store take how the crawl ended."""
+        self._hand_over(Step(state=state))
 
     def _wait(self) -> None:
         if self._under_way is not None:

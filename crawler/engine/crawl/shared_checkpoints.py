@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import astuple
 
 from crawler.clock import Backoff
-from crawler.engine.crawl.checkpoints import CHECKPOINT_S, Checkpoints, End
+from crawler.engine.crawl.checkpoints import CHECKPOINT_S, Checkpoints
 from crawler.engine.crawl.context import CrawlContext
 from crawler.engine.crawl.dispatcher import Dispatcher
 from crawler.engine.crawl.item_writer import ItemWriter
@@ -99,20 +99,19 @@ class SharedCheckpoints(Checkpoints):
             if known:
                 self._store.write(Step(state={COUNTERS: json.dumps(self._counters())}))
 
-    def close(self, is_done: bool, is_void: bool, end: End | None) -> None:
-        """Close the store, or clear it. Raises StoreFailed."""
+    def _hand_over_end(self, state: dict[str, str]) -> None:
+        """Let the store take how the crawl ended. No step is under way: it would lose its
+        exchange."""
         self._exchange = Exchange(
             left=self._exchange.left,
             has_read_start=self._exchange.has_read_start,
             counts=self._counts(),
             tells=self._tells(()),
         )
-        super().close(is_done, is_void, end)
-
-    def _of_others(self) -> dict[str, str]:
-        if self._kept.shard:
-            return {}
-        return {OTHERS: json.dumps({n: astuple(each) for n, each in self.others.items()})}
+        if not self._kept.shard:
+            others = {number: astuple(counts) for number, counts in self.others.items()}
+            state = {**state, OTHERS: json.dumps(others)}
+        self._hand_over(Step(state=state))
 
     @property
     def _is_due(self) -> bool:

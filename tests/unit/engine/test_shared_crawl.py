@@ -6,10 +6,12 @@ from urllib.parse import urlsplit
 
 import gevent
 import pytest
+from gevent.event import Event
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crawler import Request, Spider
+from crawler.clock import settle
 from crawler.engine.crawl import checkpoints
 from crawler.engine.crawl.resume import Kept
 from crawler.engine.frontier.shared_store import ADOPT_S
@@ -21,7 +23,7 @@ from tests.depth import deep, examples
 from tests.switches import CUTS, cut_at_each_switch
 from tests.unit.engine.fakes import page
 from tests.unit.engine.shards import World
-from tests.unit.engine.test_checkpoints import ALL, PAGES, Numbers
+from tests.unit.engine.test_checkpoints import ALL, PAGES, File, Numbers
 
 
 def pages_are(world, count):
@@ -118,6 +120,47 @@ def test_wherever_a_shard_is_cut_off_nothing_is_lost_or_doubled(cut):
     assert world.items() == {(page,): 1 for page in range(81)}
     assert world.task.left == 0
     assert shard.statistics.pages > 5
+
+
+class SlowFile(File):
+    """A sink on a disk that is slow while the gate is closed."""
+
+    def __init__(self):
+        super().__init__()
+        self.gate = Event()
+        self.gate.set()
+        self.waiting = 0
+
+    def mark(self):
+        marks = super().mark()
+
+        def wait():
+            self.waiting += 1
+            self.gate.wait()
+            self.waiting -= 1
+            return marks()
+
+        return wait
+
+
+def test_what_waits_for_the_disk_when_a_shard_is_cut_off_is_told_with_its_step():
+    links = {number: (2 * number + 1, 2 * number + 2) for number in range(40)}
+    world = World(2, of_graph(links, hosts=5))
+    shard = world.shards[1]
+    shard.file = disk = SlowFile()
+    world.begin()
+    for pages in range(2, 30, 3):
+        world.until(lambda pages=pages: shard.statistics.pages >= pages)
+        disk.gate.clear()
+        world.until(lambda: disk.waiting)
+        shard.greenlet.kill(block=False)
+        settle(3)
+        disk.gate.set()
+        shard.greenlet.join(5)
+        shard.begin()
+    world.finish()
+    assert world.items() == {(page,): 1 for page in range(81)}
+    assert world.task.left == 0
 
 
 @settings(max_examples=examples(60))
