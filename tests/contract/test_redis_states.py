@@ -208,14 +208,14 @@ def test_the_rights_that_the_documentation_names_are_enough(redis_with):
         client.execute_command("ACL", "SETUSER", "me", "on", ">pass", "~crawler:*", *rights)
     states = RedisStates.of(FrontierSettings(url=redis.url.replace("//", "//me:pass@")))
     states.check()
-    shared = [states.shard("shared", number, "it") for number in range(2)]
+    shared = [states.shard("shared", number, "it", lambda *_: None) for number in range(2)]
     for store in shared:
         store.open()
     offers = [Offer(number, "http://h", number, b"[1]") for number in range(1, 300)]
     for store in shared:
         store.exchange(Step(), Exchange(offers, wants=1))
     shared[1].close()
-    assert states.shard("shared", 1, "it").give_away(1e-6) is not None
+    assert states.shard("shared", 1, "it", lambda *_: None).give_away(1e-6) is not None
     for state in states.all("shared"):
         assert state.shards == 2
     shared[0].clear()
