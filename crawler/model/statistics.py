@@ -52,6 +52,10 @@ class Statistics:
     """Requests that were not sent, by reason."""
     pending: int = 0
     """Requests without an end so far: discovered = pages + filtered + failed URLs + pending."""
+    elsewhere: int = 0
+    """Requests of the task without an end that this crawl does not hold: other shards do, or they
+    lie in Redis between two shards. Half a second old at most, as a rule. For the crawls of a task
+    together, those that no crawl holds."""
     resting: Mapping[str, float] = field(default_factory=dict)
     """How many `hosts` with such requests are in a cooldown, and how long the `longest_s` still
     lasts."""
@@ -61,7 +65,7 @@ class Statistics:
     have these requests, if they may be several."""
     memory: Mapping[str, int] = field(default_factory=dict)
     """URLs that are `known` and their `known_bytes`; requests that wait in memory (`waiting`) and
-    `on_disk`."""
+    `on_disk`. If `crawls` are several, a URL counts as known once for each that knows it."""
     latency_s: Mapping[str, float] = field(default_factory=dict)
     """`p50`, `p90`, `p99` and `max` of the time from sending to the last byte."""
     slow_callbacks: int = 0
@@ -88,9 +92,9 @@ MOST_HOSTS = 10
 """So many hosts are told, those with the most requests."""
 
 SUMMED = (
-    *("pages_per_s", "discovered", "pages", "items", "items_dropped", "items_failed", "requests"),
+    *("discovered", "pages", "items", "items_dropped", "items_failed", "requests"),
     *("repeated", "retries", "redirects", "from_cache", "bytes_received", "bytes_expanded"),
-    *("statuses", "failures", "filtered", "pending", "memory", "slow_callbacks"),
+    *("statuses", "failures", "filtered", "pending", "slow_callbacks"),
 )
 """What the crawls of one task have together. The names are those of fields."""
 
@@ -105,11 +109,13 @@ def together(parts: Sequence[Statistics]) -> Statistics:
     if len(parts) == 1:
         return head
     sums = {name: _sum(getattr(part, name) for part in parts) for name in SUMMED}
+    seconds = max(part.seconds for part in parts)
     return replace(
         head,
         began_ns=min((part.began_ns for part in parts if part.began_ns), default=0),
         resumed=any(part.resumed for part in parts),
-        seconds=max(part.seconds for part in parts),
+        seconds=seconds,
+        pages_per_s=_speed(parts, sums["pages"], seconds),
         resting={
             name: value
             for name, value in {
@@ -120,8 +126,31 @@ def together(parts: Sequence[Statistics]) -> Statistics:
         },
         latency_s=_worst(part.latency_s for part in parts),
         hosts=_hosts(parts),
+        memory=_memory(parts),
+        elsewhere=_between(parts, sums["pending"]),
         **sums,
     )
+
+
+def _speed(parts: Sequence[Statistics], pages: int, seconds: float) -> float:
+    """Return the pages per second: of the crawls that run, or of the whole task after its end.
+
+    A crawl that has ended tells its average, which is no part of the present speed.
+    """
+    if not parts[0].ended_ns:
+        return sum(part.pages_per_s for part in parts if not part.ended_ns)
+    return pages / seconds if seconds else 0.0
+
+
+def _between(parts: Sequence[Statistics], held: int) -> int:
+    """Return how many requests lie between the crawls, of which `held` are held by some crawl."""
+    return max(0, max(part.pending + part.elsewhere for part in parts) - held)
+
+
+def _memory(parts: Sequence[Statistics]) -> Mapping[str, int]:
+    """Return what the crawls have in memory, and how many they are."""
+    told = [part.memory for part in parts if part.memory]
+    return {**_sum(told), "crawls": len(told)} if told else {}
 
 
 def _hosts(parts: Sequence[Statistics]) -> Mapping[str, Mapping[str, Any]]:

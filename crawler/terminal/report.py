@@ -51,6 +51,7 @@ def _rows(found: Statistics) -> Iterator[tuple[str, str]]:
     yield "failed", counts(_largest_first(found.failures))
     yield "filtered", counts(_largest_first(found.filtered))
     yield "not done", counted(found.pending, "request") if found.pending else ""
+    yield "in between", _between(found)
     yield "cooldown", _resting(found.resting) if not found.finish_reason else ""
     yield "hosts", "; ".join(_hosts(found.hosts)) if not found.finish_reason else ""
     yield "memory", _memory(found.memory)
@@ -125,8 +126,17 @@ def _memory(memory: Mapping[str, int]) -> str:
     if not memory:
         return ""
     on_disk = f", {counted(memory['on_disk'], 'request')} on disk" if memory["on_disk"] else ""
-    known = f"{counted(memory['known'], 'known URL')} in {size(memory['known_bytes'])}"
+    crawls = memory.get("crawls", 1)
+    several = f" (each once for each of {crawls} crawls that knows it)" if crawls > 1 else ""
+    known = f"{counted(memory['known'], 'known URL')}{several} in {size(memory['known_bytes'])}"
     return f"{known}, {counted(memory['waiting'], 'request')}{on_disk}"
+
+
+def _between(found: Statistics) -> str:
+    """The requests that are with no crawl of a task: `hosts` does not name their hosts."""
+    if not found.elsewhere or found.memory.get("crawls", 1) < 2:
+        return ""
+    return f"{counted(found.elsewhere, 'request')} in Redis, for the next crawl that can send"
 
 
 def _resting(resting: Mapping[str, float]) -> str:

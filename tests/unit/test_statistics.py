@@ -3,6 +3,8 @@
 import json
 from dataclasses import fields, replace
 
+import pytest
+
 from crawler.model.statistics import SUMMED, Statistics, together
 
 ALL = Statistics(
@@ -30,6 +32,7 @@ ALL = Statistics(
     failures={"dns": 16},
     filtered={"seen": 17},
     pending=18,
+    elsewhere=24,
     resting={"hosts": 19, "longest_s": 20.5},
     hosts={"a.example": {"waiting": 30, "in_flight": 2, "rests_s": 1.5}},
     memory={"known": 21},
@@ -87,6 +90,7 @@ def test_the_crawls_of_one_task_are_told_as_one():
     assert (told.task, told.finish_reason, told.ended_ns) == ("books", "", 0)
     assert (told.began_ns, told.seconds) == (5, 9.0)
     assert (told.pages, told.pages_per_s, told.pending) == (10, 4.0, 20)
+    assert told.memory == {"known": 21, "crawls": 1}
     assert told.statuses == {200: 15, 404: 15, 503: 2}
     assert told.filtered == {"seen": 17, "trap": 3}
     assert told.latency_s == {"p50": 0.5, "p90": 1.0, "max": 3}
@@ -98,8 +102,53 @@ def test_the_crawls_of_one_task_are_told_as_one():
     assert together([head]) == head
 
 
+def crawl_of(name, *, pages, seconds, speed, ended=True):
+    return Statistics(
+        name,
+        "books",
+        began_ns=1,
+        ended_ns=9 if ended else 0,
+        pages=pages,
+        seconds=seconds,
+        pages_per_s=speed,
+        memory={"known": 50, "known_bytes": 900, "waiting": 1, "on_disk": 0},
+    )
+
+
+@pytest.mark.parametrize(
+    ("head_ended", "shard_ended", "told"),
+    [
+        (False, False, 11.0),  # the present speeds
+        (False, True, 8.0),  # the average of a shard that has ended is no present speed
+        (True, True, 15.0),  # 600 pages in 40 s; the averages make 17.5
+    ],
+)
+def test_the_speed_of_several_crawls(head_ended, shard_ended, told):
+    head = crawl_of("books", pages=400, seconds=40.0, speed=8.0, ended=head_ended)
+    shard = crawl_of("books~1", pages=200, seconds=25.0, speed=3.0, ended=shard_ended)
+    assert together([head, shard]).pages_per_s == told
+
+
+def test_a_task_without_a_second_has_no_speed():
+    parts = [crawl_of(name, pages=0, seconds=0.0, speed=0.0) for name in ("books", "books~1")]
+    assert together(parts).pages_per_s == 0.0
+
+
+def test_requests_that_no_crawl_holds_are_told():
+    """Each crawl tells how many the others hold, and what lies between them is among these."""
+    head = Statistics("books", "books", pending=4, elsewhere=96)
+    shard = Statistics("books~1", "books", pending=30, elsewhere=65)
+    assert together([head, shard]).elsewhere == 66
+    assert together([head, Statistics("books~1", "books", pending=120)]).elsewhere == 0
+
+
+def test_what_crawls_know_is_told_with_their_number():
+    parts = [crawl_of(name, pages=1, seconds=1.0, speed=1.0) for name in ("b", "b~1", "b~2")]
+    told = together([*parts, Statistics("b~3", "books")]).memory
+    assert told == {"known": 150, "known_bytes": 2700, "waiting": 3, "on_disk": 0, "crawls": 3}
+
+
 def test_every_number_of_a_statistics_is_known_to_be_summed_or_not():
     others = {"task", "spider", "began_ns", "ended_ns", "finish_reason", "resumed", "seconds"}
-    assert others | {"resting", "latency_s", "hosts"} | set(SUMMED) == {
-        each.name for each in fields(ALL)
-    }
+    others |= {"pages_per_s", "resting", "latency_s", "hosts", "memory", "elsewhere"}
+    assert others | set(SUMMED) == {each.name for each in fields(ALL)}

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from gevent.event import Event
@@ -121,7 +122,7 @@ class Crawl:
     @property
     def statistics(self) -> Statistics:
         """All statistics of the run at this moment."""
-        return self.counters.statistics(
+        found = self.counters.statistics(
             self.name,
             self.spider.name,
             self._finish_reason(),
@@ -129,6 +130,7 @@ class Crawl:
             self._frontier.memory(),
             self._dispatcher.hosts(),
         )
+        return replace(found, elsewhere=max(0, self._checkpoints.elsewhere))
 
     @property
     def failures_by_reason(self) -> dict[str, int]:

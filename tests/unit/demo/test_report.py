@@ -32,6 +32,15 @@ def test_one_of_each_is_no_plural():
     assert told == "1 known URL in 18 bytes, 1 request, 1 request on disk"
 
 
+def test_what_several_crawls_know_is_told_once_for_each():
+    memory = {"known": 3003, "known_bytes": 18, "waiting": 2, "on_disk": 0, "crawls": 3}
+    told = rows(memory=memory, elsewhere=1200)
+    several = "3,003 known URLs (each once for each of 3 crawls that knows it) in 18 bytes"
+    assert told["memory"] == f"{several}, 2 requests"
+    assert told["in between"] == "1,200 requests in Redis, for the next crawl that can send"
+    assert "in between" not in rows(memory={**memory, "crawls": 1}, elsewhere=1200)
+
+
 def test_the_latencies_stand_in_one_order_however_they_came():
     came = {"p99": 0.03, "max": 0.04, "p50": 0.01, "p90": 0.04}
     shown = rows(statuses={200: 4}, latency_s=came)["latency"]
