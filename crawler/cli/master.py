@@ -17,6 +17,7 @@ from crawler.api.rpc.client import Client
 from crawler.api.service import Call
 from crawler.cli.base import INTERRUPTED, INTERRUPTED_TEXT
 from crawler.errors import CrawlerError, NotFound, Retryable, shown
+from crawler.model.shards import is_like_shard
 
 TIMEOUT_S = 5.0
 """How many seconds an answer may take."""
@@ -67,7 +68,9 @@ def connected(addresses: str, task: str = "") -> Iterator[Client]:
     except NotFound as error:
         if not task:
             raise
-        raise CrawlerError(f"no task {shown(task)}; see crawler tasks") from error
+        raise CrawlerError(
+            f"no task {shown(task)}{_shard_told(task)}; see crawler tasks"
+        ) from error
     finally:
         if client is not None:
             client.close()
@@ -93,3 +96,11 @@ def _told(addresses: list[str], message: str) -> str:
             "or name the gRPC address of another: --master HOST:PORT or CRAWLER_MASTER"
         )
     return f"the master at {address} says: {message}"
+
+
+def _shard_told(name: str) -> str:
+    """Return what to say of a name that is not there, if it is that of a shard."""
+    if not is_like_shard(name):
+        return ""
+    task = shown(name.rpartition("~")[0])
+    return f": it would be a shard of {task}, and no such shard is there; name {task} itself"
