@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from difflib import get_close_matches
 from typing import Any
 
 from marshmallow import RAISE, Schema, ValidationError, fields, post_load, validates_schema
@@ -192,8 +193,9 @@ class Request(Schema):
             yield f"{written}{place}: {', '.join(messages)}"
 
     def _unknown(self, key: str) -> str:
-        known = ", ".join([*self.fields, *sorted(self.ignored)])
-        return f"{shown(key)} is not a field; the fields are {known}"
+        near = get_close_matches(str(key)[:MAX_NAME], self.fields, n=1)
+        meant = f"did you mean {near[0]}? The" if near else "the"
+        return f"{shown(key)} is not a field; {meant} fields are {', '.join(self.fields)}"
 
 
 class KeySchema(Request):

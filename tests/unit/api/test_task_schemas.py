@@ -85,6 +85,26 @@ def test_every_fault_is_named_with_field_value_and_what_is_allowed():
         assert part in message
 
 
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("worker", "'worker' is not a field; did you mean workers? The fields are "),
+        ("Priorty", "'Priorty' is not a field; did you mean priority? The fields are "),
+        ("moon", "'moon' is not a field; the fields are "),
+    ],
+)
+def test_an_unknown_field_is_told_with_the_likely_one_and_those_that_may_be_set(given, told):
+    with pytest.raises(InvalidArgument) as caught:
+        task_schemas.load_spec({"name": "a", given: 3})
+    message = str(caught.value)
+    assert message.startswith(told)
+    fields = set(message.partition("fields are ")[2].split(", "))
+    assert fields == {
+        *("name", "spider", "parameters", "labels", "priority", "constraints", "retries"),
+        "workers",
+    }
+
+
 def test_the_faults_of_constraints_are_named_with_the_others_and_with_their_whole_path():
     with pytest.raises(InvalidArgument) as caught:
         task_schemas.load_spec(
