@@ -25,12 +25,7 @@ def check(server: RedisServer) -> bool:
     try:
         server.load_functions(is_patient=False)
         told = server.for_each(lambda client: client.info(), is_patient=False)
-    except NotYet as error:
-        log.warning(
-            "Redis does not answer yet; is it running, and is the URL right?",
-            url=server.place,
-            reason=str(error),
-        )
+    except NotYet:  # `server.silence` says why
         return False
     except StoreFailed as error:
         raise ConfigError(f"frontier.url: {error}") from error

@@ -41,6 +41,8 @@ log = get_logger(__name__)
 
 CHECK_S = 1.0
 """How often a worker that starts asks a Redis that does not answer."""
+TELL_S = 60.0
+"""How often it logs that, after the first time."""
 LOOK_S = 3000.0
 """So often one of the workers looks for states that no run uses. Each tries once an hour."""
 AGAIN_S = 0.1
@@ -63,8 +65,14 @@ class SharedStates:
 
     def prepare(self) -> None:
         """Wait until Redis answers. Raises ConfigError if it could lose states."""
+        due_s: float | None = None
         while not self._states.check():
+            if due_s is None or self._clock.monotonic() >= due_s:
+                log.warning("this worker takes no tasks yet", reason=self._states.silence)
+                due_s = self._clock.monotonic() + TELL_S
             self._clock.sleep(CHECK_S)
+        if due_s is not None:
+            log.info("Redis answers, and this worker takes tasks")
 
     def unready_reason(self) -> str:
         """Return why Redis cannot be used at present, or an empty text if it can."""
