@@ -85,6 +85,11 @@ def explain(master: str, task: str) -> None:
         click.echo(f"it waits for {found.waits_for}")
     for shard in found.shards:
         click.echo(_shard_standing(shard))
+    if found.shards:
+        click.echo(
+            f"what follows judges {found.name} alone, the head; for another crawl of the task:"
+            f" crawler explain {found.shards[0].name}"
+        )
     chosen = found.judgement.chosen or "no worker would get it"
     click.echo(f"if it were placed now, by {found.judgement.strategy}: {chosen}")
     for fault in found.judgement.faults:
@@ -132,8 +137,9 @@ def _running(found: Resource) -> str:
     return f"{found.running} of {found.spec.workers} run"
 
 
-def task_lines(found: Resource) -> Iterator[str]:
-    """Yield lines with all that is known of a task."""
+def task_lines(found: Resource, has_counts: bool = True) -> Iterator[str]:
+    """Yield lines with all that is known of a task, on demand without its counts: those of a run
+    that begins are 0, whatever its crawl has done."""
     spec, counts = found.spec, found.counts
     asked = {} if spec.constraints == NONE else constraint_json.write(spec.constraints)
     values = {
@@ -154,7 +160,9 @@ def task_lines(found: Resource) -> Iterator[str]:
         "asks for": _json({key: value for key, value in asked.items() if value}),
         "parameters": _json(dict(spec.parameters)),
         "counts": f"{counted(counts.pages, 'page')}, {counted(counts.items, 'item')}, "
-        f"{counted(counts.failures, 'failure')}, {counts.seconds:.1f} s",
+        f"{counted(counts.failures, 'failure')}, {counts.seconds:.1f} s"
+        if has_counts
+        else "",
     }
     for name, value in values.items():
         if value:

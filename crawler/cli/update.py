@@ -75,7 +75,8 @@ def update(
         for path in unset:
             _unset(given, path)
         found = client.update(task_schemas.load_spec(given), CALL, restart, wait_for_spider)
-    for line in task_lines(found):
+    is_untold = found.counts == NO_COUNTS and before.counts != NO_COUNTS
+    for line in task_lines(found, has_counts=not is_untold):
         click.echo(line)
     told = _consequence(before, found)
     if told:
@@ -94,7 +95,7 @@ def again(master: str, name: str) -> None:
     with connected(master, name) as client:
         before = client.get(name, CALL)
         found = client.again(name, CALL)
-    for line in task_lines(found.replace(counts=NO_COUNTS)):
+    for line in task_lines(found, has_counts=False):
         click.echo(line)
     click.echo(_of_the_crawl_before(before.state, found.counts))
 
@@ -114,12 +115,21 @@ def _consequence(before: Resource, after: Resource) -> str:
     """Return what a change meant for the run of a task; empty if it meant nothing."""
     paths = live.changes(before.spec, after.spec)
     if not paths:
-        return ""
+        return _of_another_epoch(before, after)
     if before.state.finished:
         return _of_the_crawl_before(before.state, before.counts)
     if any(paths.values()):
         return "it begins another run"
     return "its crawl goes on with the new settings" if after.owner is not None else ""
+
+
+def _of_another_epoch(before: Resource, after: Resource) -> str:
+    """Return what it means that a run begins again although nothing of it has changed: a task that
+    gets more workers than one begins to share what it has."""
+    if before.owner is None or before.epoch == after.epoch:
+        return ""
+    pages = counted(before.counts.pages, "page")
+    return f"its run begins again and goes on where it was; its {pages} count"
 
 
 def _given(spec: Spec) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import pytest
 
 from crawler.model.constraints import Constraints
-from crawler.model.records import Counts, Spec, State
+from crawler.model.records import Counts, Owner, Spec, State
 from tests.integration.test_cli_cluster import run  # noqa: F401
 from tests.unit.api.fakes import CALL, FakeBackend
 
@@ -48,6 +48,55 @@ def test_a_task_begins_anew_and_it_is_told_what_no_longer_counts(run, backend): 
     told = "it begins anew; 1,204 pages and 1 item of the crawl before no longer count"
     assert said[-1] == told
     assert backend.resources["x"].generation == 1
+
+
+class Sharing(FakeBackend):
+    """A backend that begins the run of a task again when it gets more workers. It has no counts of
+    the run that begins."""
+
+    def update(self, spec, call, *more):
+        before = self.resources[spec.name]
+        found = super().update(spec, call, *more)
+        if before.spec.workers == spec.workers:
+            return found
+        self.resources[spec.name] = found.replace(epoch=found.epoch + 1, counts=Counts())
+        return self.resources[spec.name]
+
+
+@pytest.mark.parametrize(
+    ("option", "last", "has_counts"),
+    [
+        (
+            "workers=3",
+            "its run begins again and goes on where it was; its 1,300 pages count",
+            False,
+        ),
+        ("priority=9", "", True),
+    ],
+)
+def test_a_task_that_gets_more_workers_is_not_shown_without_its_pages(
+    run,  # noqa: F811
+    option,
+    last,
+    has_counts,
+):
+    backend = Sharing()
+    backend.add(SPEC, CALL)
+    owner = Owner("w-1", "1", "127.0.0.1:9")
+    found = backend.resources["x"].replace(state=State.RUNNING, owner=owner)
+    backend.resources["x"] = found.replace(counts=Counts(1300, 5))
+    _, said, error = run(backend, "update", "x", f"--set={option}")
+    assert error == ""
+    assert [line for line in said if line.startswith("counts")] == (
+        ["counts       1,300 pages, 5 items, 0 failures, 0.0 s"] if has_counts else []
+    )
+    assert (said[-1] == last) == bool(last)
+
+
+@pytest.mark.parametrize("command", ["update", "again", "task", "explain", "stats"])
+def test_a_shard_that_is_not_there_is_told_with_its_task(run, backend, command):  # noqa: F811
+    told = "no task 'x~7': it would be a shard of 'x', and no such shard is there; name 'x' itself"
+    assert run(backend, command, "x~7") == (1, [], f"crawler: {told}; see crawler tasks\n")
 
 
 def test_a_failed_task_may_go_on_and_it_is_told(run, backend):  # noqa: F811
