@@ -295,3 +295,7 @@ def test_explaining_says_where_each_shard_is_or_why_it_waits(run, monkeypatch):
         "books~1 is running on w-2",
         "books~2 is pending: no worker suits; it waits for a worker that suits",
     ]
+    assert lines[3] == (
+        "what follows judges books alone, the head; for another crawl of the task:"
+        " crawler explain books~1"
+    )

@@ -137,6 +137,12 @@ class GoingOn:
             raise StoreFailed(NEEDS_REDIS.format(resource.spec.workers))
         if self._states is None:
             return None
+        if must_keep and not settings.resume:
+            log.warning(
+                "resume: false has no effect on a task on several workers; begin it anew with"
+                " crawler again, or set workers to 1",
+                task=resource.name,
+            )
         if (settings.resume or must_keep) and resource.epoch:
             return self._states.open(resource)
         self._states.clear(resource)

@@ -19,6 +19,7 @@ from crawler.engine.frontier.store import StoreFailed
 from crawler.engine.http.failures import CloseSpider
 from crawler.engine.http.messages import FetchError
 from crawler.model.records import State
+from crawler.model.statistics import together
 from tests.depth import deep, examples
 from tests.switches import CUTS, cut_at_each_switch
 from tests.unit.engine.fakes import page
@@ -50,6 +51,18 @@ def of_graph(links, start=(0,), hosts=3):
         return f"http://h{number % hosts}/{number}"
 
     return Graph
+
+
+def test_what_no_shard_holds_yet_is_counted_while_it_lies_with_the_store():
+    """Links to sites that nobody serves wait there until a shard has a free slot."""
+    links = {0: range(1, 60)}
+    world = World(2, of_graph(links, hosts=60), delay_s=1.0, concurrency=2).begin()
+    world.until(pages_are(world, 6))
+    found = together([shard.statistics for shard in world.shards])
+    assert found.elsewhere + found.pending > 40
+    assert found.elsewhere > found.pending
+    world.finish().assert_done()
+    assert together([shard.statistics for shard in world.shards]).elsewhere == 0
 
 
 CHAIN = {number: (number + 1,) for number in range(5)}
