@@ -6,9 +6,10 @@ from uuid import uuid4
 
 import pytest
 
-from crawler.clock import ManualClock
+from crawler.clock import ManualClock, SystemClock
 from crawler.engine.frontier.redis_server import Access, RedisServer
 from crawler.engine.politeness.host_register import (
+    NOBODY_S,
     MemoryHostRegister,
     RegisterAway,
     Return,
@@ -19,6 +20,7 @@ from crawler.engine.politeness.redis_host_functions import CODE, KEPT_MS
 from crawler.engine.politeness.redis_host_register import SLOTS, RedisHostRegister
 from crawler.settings.redis_url import parsed
 from tests.redis_servers import Redis
+from tests.unit.engine.test_host_owner import STEP_S, Worker, gaps
 from tests.waiting import eventually
 
 LEASE_S = 0.5
@@ -121,6 +123,48 @@ def test_the_owner_learns_who_waits_and_the_longest_pause(register):
     assert register.tell("a", Told()).sought == []
     want(register, "b", "h", 2.0)  # asks again
     assert register.tell("a", Told()).sought == [Want("h", 3.5)]
+
+
+def test_the_owner_learns_who_has_left_the_line(register):
+    want(register, "a", "h")
+    want(register, "b", "h", 2.0)
+    want(register, "c", "h", 3.5)
+    register.tell("a", Told())
+    register.tell("c", Told(leaves=["h"]))
+    assert register.tell("a", Told()).sought == [Want("h", 2.0)]
+    register.tell("b", Told(leaves=["h"]))
+    assert register.tell("a", Told()).sought == [Want("h", NOBODY_S)]
+    register.tell("b", Told(leaves=["h"]))  # again
+    assert register.tell("a", Told()).sought == []
+
+
+@pytest.mark.parametrize("pause_s", [0.5, 4.0])
+def test_a_wish_that_is_repeated_tells_its_present_pause(register, pause_s):
+    want(register, "a", "h")
+    want(register, "b", "h", 2.0)
+    register.tell("a", Told())
+    want(register, "b", "h", pause_s)
+    assert register.tell("a", Told()).sought == [Want("h", pause_s)]
+
+
+def test_the_pause_of_a_dead_token_in_the_line_does_not_count(place, register):
+    want(register, "a", "h")
+    want(register, "dead", "h", 9.0)
+    for _ in range(3):
+        place.wait(LEASE_S / 2)
+        register.tell("a", Told())
+        register.tell("c", Told())
+    want(register, "c", "h", 2.0)
+    assert register.tell("a", Told()).sought == [Want("h", 2.0)]
+
+
+def test_who_gives_a_host_back_and_wants_it_again_is_known_to_the_next_owner_at_once(register):
+    want(register, "a", "h", 3.0)
+    want(register, "b", "h", 0.1)
+    register.tell("a", Told(returns=[Return("h", 0.0)], wants=[Want("h", 3.0)]))
+    answer = register.tell("b", Told())
+    assert granted(answer, "h")
+    assert answer.sought == [Want("h", 3.0)]
 
 
 def test_who_leaves_the_line_gets_nothing(register):
@@ -239,6 +283,39 @@ def test_a_server_that_was_restarted_grants_nothing_until_all_have_told_what_the
         assert want(register, "c", "lost") is None
         assert want(register, "c", "h") is None
         place.server.close()
+
+
+def test_two_workers_keep_the_pause_of_a_task_only_as_long_as_it_is_there(shared_redis):
+    place, clock, host = InRedis(shared_redis.url, 1, lease_s=5.0), SystemClock(), uuid4().hex
+    one, other = workers = [Worker(name, place.register, clock) for name in "ab"]
+
+    def gaps_of(duration_s):
+        for worker in workers:
+            worker.sent.clear()
+        end_s = clock.monotonic() + duration_s
+        while clock.monotonic() < end_s:
+            for worker in workers:
+                worker.step()
+            clock.sleep(STEP_S)
+        return gaps(*workers, host=host)
+
+    quick = one.crawl(host, delay_s=0.1)
+    gaps_of(0.3)
+    slow = other.crawl(host, delay_s=0.8)
+    gaps_of(3 * STEP_S)
+    assert min(gaps_of(1.8)) >= 0.79
+    other.stop(slow)
+    gaps_of(0.9)
+    assert min(gaps_of(1.0)) < 0.4
+    other.crawl(host, delay_s=0.8)
+    gaps_of(3 * STEP_S)
+    one.stop(quick)
+    for member in list(other.members):
+        other.stop(member)
+    gaps_of(1.0)
+    one.crawl(host, delay_s=0.1)
+    assert min(gaps_of(1.0)) < 0.4
+    place.server.close()
 
 
 def test_a_clock_that_was_set_back_keeps_no_host_for_long(shared_redis):

@@ -54,8 +54,8 @@ MUTANTS = [
     Mutant(
         "the next owner does not wait for the pause of the last one",
         "crawler/engine/politeness/hosts.py",
-        "host.from_s, host.others_pause_s = now_s + grant.wait_s, 0.0",
-        "host.others_pause_s = 0.0",
+        "        host.from_s = now_s + grant.wait_s\n",
+        "",
         f"{_OWNER} -k dead_worker",
     ),
     Mutant(
@@ -75,7 +75,7 @@ MUTANTS = [
     Mutant(
         "the pause of those that wait for a host does not count",
         "crawler/engine/politeness/host_owner.py",
-        "                self._keeper.sought(want)\n",
+        "            self._keeper.sought(want)\n",
         "",
         f"{_OWNER} -k those_that_wait",
     ),
@@ -103,7 +103,7 @@ MUTANTS = [
     Mutant(
         "a host stays with a worker that has left and does not know that it owns it",
         "crawler/engine/politeness/redis_host_functions.py",
-        "  if redis.call('HGET', key, 'owner') == token then tell_again(prefix, token, host) end\n",
+        "  if owner == token then tell_again(prefix, token, host) end\n",
         "",
         f"{_REGISTER} -k who_has_left and redis",
     ),
@@ -173,8 +173,51 @@ MUTANTS = [
     Mutant(
         "a host that only the register believes to be here never goes back",
         "crawler/engine/politeness/host_owner.py",
-        "                self._disown(want.host)\n",
-        "                pass\n",
+        "            self._disown(host)\n",
+        "            pass\n",
         f"{_OWNER} -k only_the_register",
+    ),
+    Mutant(
+        "the pause of a worker that waited holds though it has gone",
+        "crawler/engine/politeness/host_register.py",
+        "        if has_left and entry.owner:\n",
+        "        if False:\n",
+        f"{_OWNER} -k it_has_gone",
+    ),
+    Mutant(
+        "Redis does not tell an owner that nobody waits any more",
+        "crawler/engine/politeness/redis_host_functions.py",
+        "  if has_left and owner ~= '' then tell_line(prefix, owner, host) end\n",
+        "",
+        f"{_REGISTER} -k who_has_left_the_line and redis",
+    ),
+    Mutant(
+        "a crawl that waits for a long pause does not ask again when the pause has become short",
+        "crawler/engine/politeness/hosts.py",
+        "            host.set_others_pause(want.pause_s)\n"
+        "            if host.pause_s < before_s:\n",
+        "            host.set_others_pause(want.pause_s)\n            if False:\n",
+        f"{_OWNER} -k it_has_gone",
+    ),
+    Mutant(
+        "the pause of an earlier task holds for a new owner of whom nothing is told",
+        "crawler/engine/politeness/hosts.py",
+        "        host.set_others_pause(0.0)\n",
+        "        host.others_pause_s = 0.0\n",
+        f"{_OWNER} -k has_ended_does_not_hold",
+    ),
+    Mutant(
+        "the next owner does not know at once that the last one waits again, with a longer pause",
+        "crawler/engine/politeness/host_owner.py",
+        "                    self._wish(host)\n",
+        "                    pass\n",
+        f"{_OWNER} -k the_slowest_there_is",
+    ),
+    Mutant(
+        "the pause of a dead worker in the line counts",
+        "crawler/engine/politeness/redis_host_functions.py",
+        "if pause and ends >= now then longest",
+        "if pause then longest",
+        f"{_REGISTER} -k dead_token_in_the_line and redis",
     ),
 ]

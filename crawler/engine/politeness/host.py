@@ -155,6 +155,11 @@ class Host:
         own_s = max(max(self.delay_s, self.pace_s) * self.factor, self.crawl_delay_s)
         self.pause_s = max(own_s, self.others_pause_s)
 
+    def set_others_pause(self, pause_s: float) -> None:
+        """Set the pause for which other workers ask, which may end one that holds no longer."""
+        self.others_pause_s = pause_s
+        self.set_pause()
+
     def send(self, now_s: float, chance: float) -> None:
         """Record that a request is sent. `chance`, from 0 to 1, varies the delay after it."""
         self.in_flight += 1

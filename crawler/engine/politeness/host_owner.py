@@ -61,7 +61,11 @@ class Keeper(Protocol):
         ...
 
     def sought(self, want: Want) -> None:
-        """Others want a host of this worker, and ask for that pause."""
+        """Others want a host of this worker, and ask for that pause; `NOBODY_S` if none do."""
+        ...
+
+    def is_used(self, host: str) -> bool:
+        """Whether there is something to send to a host now."""
         ...
 
     def pause_s(self, host: str) -> float:
@@ -159,12 +163,23 @@ class HostOwner:
             self._end(host)
             self._changed.set()
 
+    def pause_changed(self, host: str) -> None:
+        """Note that the pause of a host has changed, perhaps: its crawls are others now."""
+        tenure = self._tenures.get(host)
+        if tenure is not None and self._keeper.pause_s(host) != tenure.pause_s:
+            self._holds[host] = None
+        elif host in self._wishes:
+            self._new_wishes[host] = None
+        else:
+            return
+        self._changed.set()
+
     def pause_grew(self, host: str) -> None:
-        """Note that the pause of a host has become longer, perhaps."""
+        """Note that the pause of a host has become longer, perhaps. It changes with each answer,
+        so the register does not learn each time that it has become shorter."""
         tenure = self._tenures.get(host)
         if tenure is not None and self._keeper.pause_s(host) > tenure.pause_s:
-            self._holds[host] = None
-            self._changed.set()
+            self.pause_changed(host)
 
     def tend_forever(self) -> None:
         """Renew the token, and tell the register what has changed."""
@@ -269,7 +284,9 @@ class HostOwner:
                 del self._tenures[host], self._ending[host]
                 self._holds.pop(host, None)
                 self._returns[host] = returned
-                self._keeper.wake(host)  # who still has something to send wants it again
+                if self._keeper.is_used(host):  # the next owner learns at once of the pause
+                    self._wish(host)
+                self._keeper.wake(host)
 
     def _note(self, told: Told) -> None:
         """Note that the register knows this."""
@@ -279,12 +296,14 @@ class HostOwner:
             self._leaves.pop(host, None)
         now_s = self._clock.monotonic()
         for host, pause_s in told.holds:
-            self._holds.pop(host, None)
+            if self._keeper.pause_s(host) == pause_s:  # it may have changed meanwhile
+                self._holds.pop(host, None)
             if host in self._tenures:
                 self._tenures[host].pause_s = pause_s
                 self._told_of(host, now_s)
         for want in told.wants:
-            self._new_wishes.pop(want.host, None)
+            if self._keeper.pause_s(want.host) == want.pause_s:
+                self._new_wishes.pop(want.host, None)
             if want.host in self._wishes:
                 self._wishes[want.host] = now_s
                 self._told_wishes.append((now_s, want.host))
@@ -298,23 +317,30 @@ class HostOwner:
         for grant in answer.granted:
             self._begin(grant, now_s)
         for want in answer.sought:
-            tenure = self._tenures.get(want.host)
-            if tenure is not None:
-                self._keeper.sought(want)
-                if not tenure.is_ending:
-                    self._sought[want.host] = None
-            elif want.host not in self._wishes:
-                self._disown(want.host)
+            self._heed(want)
         if answer.has_forgotten:
             self._holds.update(dict.fromkeys(self._tenures))
             self._new_wishes.update(dict.fromkeys(self._wishes))
+
+    def _heed(self, want: Want) -> None:
+        """Note what the line for a host asks for."""
+        host, tenure = want.host, self._tenures.get(want.host)
+        if tenure is not None:
+            self._keeper.sought(want)
+            if want.pause_s < 0:
+                self._sought.pop(host, None)
+            elif not tenure.is_ending:
+                self._sought[host] = None
+        elif want.pause_s >= 0 and host not in self._wishes:
+            self._disown(host)
 
     def _begin(self, grant: Grant, now_s: float) -> None:
         host = grant.host
         if host in self._tenures:
             return
         is_wanted = self._wishes.pop(host, None) is not None
-        self._new_wishes.pop(host, None)
+        if self._new_wishes.pop(host, False) is None:  # its pause has changed meanwhile
+            self._holds[host] = None
         self._tenures[host] = _Tenure(now_s, self._keeper.pause_s(host), now_s)
         self._told_of(host, now_s)
         self._keeper.granted(grant)

@@ -38,6 +38,10 @@ class Want(NamedTuple):
     """What must pass between two requests to it."""
 
 
+NOBODY_S = -1.0
+"""Stands for the pause of those in line, if there are none."""
+
+
 class Return(NamedTuple):
     """A host that its owner gives back."""
 
@@ -67,7 +71,8 @@ class Told:
     """What a worker tells the register."""
 
     wants: Sequence[Want] = ()
-    """It stands in line for these. Repeating a wish keeps its place."""
+    """It stands in line for these. A wish that is repeated keeps its place, and tells the present
+    pause."""
     leaves: Sequence[str] = ()
     """It no longer stands in line for these. One that it owns by now is granted once more: the
     answer that told it may have been lost, and the host must go back."""
@@ -89,8 +94,8 @@ class Answer:
     wants."""
     granted: list[Grant] = field(default_factory=list)
     sought: list[Want] = field(default_factory=list)
-    """Hosts of this worker for which others stand in line, with the longest pause that they ask
-    for."""
+    """Hosts of this worker for which the line has changed, with the longest pause that those ask
+    for that stand in it and live; `NOBODY_S` if there are none. The last one of a host counts."""
 
     def add(self, other: Answer) -> None:
         """Take over what another part of the register answers."""
@@ -153,11 +158,7 @@ class MemoryHostRegister:
         if told.is_last:
             self._ends[token] = now_s
         granted = [self._grant(host, now_s) for host in self._granted.pop(token, {})]
-        sought = [
-            Want(host, max(line.values()))
-            for host in self._sought.pop(token, {})
-            if (line := self._entries[host].line)
-        ]
+        sought = [self._seek(host, now_s) for host in self._sought.pop(token, {})]
         return Answer(granted=granted, sought=sought)
 
     def _hold(self, token: str, host: str, pause_s: float) -> None:
@@ -177,7 +178,9 @@ class MemoryHostRegister:
         entry = self._entries.get(host)
         if entry is None:
             return
-        entry.line.pop(token, None)
+        has_left = entry.line.pop(token, None) is not None
+        if has_left and entry.owner:
+            self._sought.setdefault(entry.owner, {})[host] = None
         if entry.owner == token:  # the answer that told it was lost
             self._granted.setdefault(token, {})[host] = None
 
@@ -186,7 +189,7 @@ class MemoryHostRegister:
         if entry.owner == token:  # the answer that told it was lost
             self._granted.setdefault(token, {})[host] = None
             return
-        entry.line.setdefault(token, pause_s)
+        entry.line[token] = pause_s
         if entry.owner and self._ends[entry.owner] < now_s:
             entry.free_s = self._ends[entry.owner] + entry.pause_s
             entry.owner, entry.state = "", ""
@@ -206,6 +209,11 @@ class MemoryHostRegister:
             if entry.line:
                 self._sought.setdefault(token, {})[host] = None
             return
+
+    def _seek(self, host: str, now_s: float) -> Want:
+        line = self._entries[host].line
+        pauses_s = [pause_s for token, pause_s in line.items() if self._ends[token] >= now_s]
+        return Want(host, max(pauses_s, default=NOBODY_S))
 
     def _grant(self, host: str, now_s: float) -> Grant:
         entry = self._entries[host]

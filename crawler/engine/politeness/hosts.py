@@ -47,9 +47,12 @@ class Hosts:
             self._purge()
         host = self._hosts.setdefault(member.host, Host())
         host.members[member] = terms
+        before_s = host.pause_s
         host.agree()
+        if host.pause_s < before_s:
+            host.wake_all()
         if self._owner is not None:
-            self._owner.pause_grew(member.host)
+            self._owner.pause_changed(member.host)
 
     def leave(self, member: Member) -> None:
         """Forget a member. It must still release its requests in flight."""
@@ -60,7 +63,11 @@ class Hosts:
         host.waiting.pop(member, None)
         host.agree()
         host.wake_all()
-        if self._owner is not None and not host.members:
+        if self._owner is None:
+            return
+        if host.members:
+            self._owner.pause_changed(member.host)
+        else:
             self._owner.left(member.host)
 
     def take(self, member: Member) -> float | None:
@@ -124,7 +131,8 @@ class Hosts:
     def granted(self, grant: Grant) -> None:
         """Take over a host from another worker."""
         host, now_s = self._hosts.setdefault(grant.host, Host()), self._clock.monotonic()
-        host.from_s, host.others_pause_s = now_s + grant.wait_s, 0.0
+        host.from_s = now_s + grant.wait_s
+        host.set_others_pause(0.0)
         if grant.state:
             told = json.loads(grant.state)
             host.take_over(told, now_s - grant.age_s)
@@ -145,11 +153,20 @@ class Hosts:
         return Return(name, wait_s, json.dumps(told), max([wait_s, *lasts]))
 
     def sought(self, want: Want) -> None:
-        """Keep the pause for which other workers ask that wait for a host."""
+        """Keep the pause for which other workers ask that wait for a host, as long as they do."""
         host = self._hosts.get(want.host)
         if host is not None:
-            host.others_pause_s = want.pause_s
-            host.set_pause()
+            before_s = host.pause_s
+            host.set_others_pause(want.pause_s)
+            if host.pause_s < before_s:
+                host.wake_all()
+
+    def is_used(self, name: str) -> bool:
+        """Whether a crawl of this worker has something to send to a host, and the host may be
+        asked now."""
+        host, cooldown = self._hosts.get(name), self.cooldowns.get(name)
+        is_resting = cooldown is not None and cooldown.until_s > self._clock.monotonic()
+        return host is not None and bool(host.members) and not is_resting
 
     def pause_s(self, name: str) -> float:
         """What must pass between two requests to a host, for this worker's crawls."""

@@ -14,6 +14,7 @@ _CODE = (
     f"local KEPT_MS = {KEPT_MS}\n"
     + """
 local LINE_MS, TOLD_MS, OLD_MS = 900000, 60000, 3600000
+local NOBODY = -1000 -- the pause of those in line, if there are none
 
 -- What this server has heard of since it started. A server that takes over has heard of nothing.
 local known = {}
@@ -45,6 +46,12 @@ local function drop_old_tokens(tokens, now)
   end
 end
 
+-- Let an owner know that the line for its host has changed.
+local function tell_line(prefix, owner, host)
+  redis.call('SADD', prefix .. ':s:' .. owner, host)
+  redis.call('PEXPIRE', prefix .. ':s:' .. owner, TOLD_MS)
+end
+
 -- Give a free host to the first in line whose token lives.
 local function assign(prefix, host, now)
   local key, line = prefix .. ':h:' .. host, prefix .. ':l:' .. host
@@ -60,10 +67,7 @@ local function assign(prefix, host, now)
       redis.call('PEXPIRE', key, KEPT_MS)
       redis.call('SADD', prefix .. ':g:' .. token, host)
       redis.call('PEXPIRE', prefix .. ':g:' .. token, TOLD_MS)
-      if redis.call('EXISTS', line) == 1 then
-        redis.call('SADD', prefix .. ':s:' .. token, host)
-        redis.call('PEXPIRE', prefix .. ':s:' .. token, TOLD_MS)
-      end
+      if redis.call('EXISTS', line) == 1 then tell_line(prefix, token, host) end
       return true
     end
   end
@@ -96,9 +100,11 @@ end
 
 local function leave(prefix, token, host)
   local key = prefix .. ':h:' .. host
-  redis.call('ZREM', prefix .. ':l:' .. host, token)
+  local owner = redis.call('HGET', key, 'owner') or ''
+  local has_left = redis.call('ZREM', prefix .. ':l:' .. host, token) == 1
   redis.call('HDEL', key, 'w:' .. token)
-  if redis.call('HGET', key, 'owner') == token then tell_again(prefix, token, host) end
+  if has_left and owner ~= '' then tell_line(prefix, owner, host) end
+  if owner == token then tell_again(prefix, token, host) end
 end
 
 local function want(prefix, token, host, pause, now, quiet, lease_ms)
@@ -122,8 +128,7 @@ local function want(prefix, token, host, pause, now, quiet, lease_ms)
     end
   end
   if owner ~= '' then
-    redis.call('SADD', prefix .. ':s:' .. owner, host)
-    redis.call('PEXPIRE', prefix .. ':s:' .. owner, TOLD_MS)
+    tell_line(prefix, owner, host)
   elseif now >= quiet then
     assign(prefix, host, now)
   end
@@ -147,18 +152,18 @@ local function granted(prefix, token, now)
   return told
 end
 
-local function sought(prefix, token)
+-- The hosts for which the line has changed, with the longest pause of those in it that live.
+local function sought(prefix, token, now)
   local told = {}
   for _, host in ipairs(redis.call('SPOP', prefix .. ':s:' .. token, 10000)) do
-    local longest = -1
+    local longest = NOBODY
     for _, waits in ipairs(redis.call('ZRANGE', prefix .. ':l:' .. host, 0, 63)) do
       local pause = redis.call('HGET', prefix .. ':h:' .. host, 'w:' .. waits)
-      longest = math.max(longest, tonumber(pause or -1))
+      local ends = tonumber(redis.call('HGET', prefix .. ':tokens', waits) or 0)
+      if pause and ends >= now then longest = math.max(longest, tonumber(pause)) end
     end
-    if longest >= 0 then
-      told[#told + 1] = host
-      told[#told + 1] = longest
-    end
+    told[#told + 1] = host
+    told[#told + 1] = longest
   end
   return told
 end
@@ -203,7 +208,7 @@ local function tell(keys, args)
     redis.call('PEXPIRE', prefix .. ':retold', lease_ms)
     forgotten = 1
   end
-  return {'VALID', forgotten, granted(prefix, token, now), sought(prefix, token)}
+  return {'VALID', forgotten, granted(prefix, token, now), sought(prefix, token, now)}
 end
 """
 )

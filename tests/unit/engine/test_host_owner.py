@@ -190,6 +190,144 @@ def test_the_longest_pause_of_those_that_wait_holds_too(clock, register):
     assert min(gaps(one, other, host="h")) >= 3.0 - EARLY_S
 
 
+def test_the_pause_of_who_waited_ends_when_it_has_gone(clock, register):
+    one, other = Worker("a", register, clock), Worker("b", register, clock)
+    one.crawl("h", delay_s=0.2)
+    run(clock, [one, other], 1.0)
+    member = other.crawl("h", delay_s=30.0)
+    run(clock, [one, other], 0.5)
+    other.stop(member)
+    one.sent.clear()
+    run(clock, [one, other], 4.0)
+    assert len(one.sent) >= 12
+
+
+def test_a_host_stays_with_its_owner_when_who_waited_has_gone(clock, register):
+    one, other = Worker("a", register, clock), Worker("b", register, clock)
+    one.crawl("h", delay_s=0.2)
+    run(clock, [one, other], 0.3)
+    member = other.crawl("h", delay_s=0.2)
+    run(clock, [one, other], 0.2)
+    other.stop(member)
+    run(clock, [one, other], 0.2)
+    told = recorded(one)
+    run(clock, [one, other], 20.0)
+    assert not any(each.returns for each in told)
+
+
+def test_the_pause_of_a_task_that_has_ended_does_not_hold_for_the_next_one(clock, register):
+    """The register has forgotten the host meanwhile."""
+    one, other = Worker("a", register, clock), Worker("b", register, clock)
+    quick = one.crawl("h", delay_s=0.2)
+    run(clock, [one, other], 1.0)
+    slow = other.crawl("h", delay_s=3.0)
+    run(clock, [one, other], 1.0)
+    one.stop(quick)
+    run(clock, [one], 0.1)
+    other.stop(slow)
+    run(clock, [one, other], 12.0)
+    register._entries.clear()
+    one.sent.clear()
+    one.crawl("h", delay_s=0.2)
+    run(clock, [one, other], 5.0)
+    assert len(one.sent) >= 15
+
+
+def test_a_slow_crawl_that_leaves_a_waiting_worker_takes_its_pause_along(clock, register):
+    one, other = Worker("a", register, clock), Worker("b", register, clock)
+    one.crawl("h", delay_s=0.2)
+    run(clock, [one, other], 0.3)
+    slow = other.crawl("h", delay_s=9.0)
+    other.crawl("h", delay_s=0.2)
+    run(clock, [one, other], 0.2)
+    other.stop(slow)
+    one.sent.clear()
+    run(clock, [one, other], 1.7)
+    assert len(one.sent) + len(other.sent) >= 6
+
+
+def test_a_slow_crawl_that_joins_a_waiting_worker_counts_at_once(clock, register):
+    one, other = Worker("a", register, clock), Worker("b", register, clock)
+    one.crawl("h", delay_s=0.2)
+    run(clock, [one, other], 0.3)
+    other.crawl("h", delay_s=0.2)
+    run(clock, [one, other], 0.2)
+    other.crawl("h", delay_s=5.0)
+    run(clock, [one, other], 2 * STEP_S)
+    one.sent.clear()
+    run(clock, [one, other], 4.5)
+    assert len(one.sent) <= 1
+
+
+def test_a_pause_that_shrinks_is_told(clock, register):
+    worker = Worker("a", register, clock)
+    worker.crawl("h", delay_s=1.0)
+    slow = worker.crawl("h", delay_s=7.0)
+    run(clock, [worker], 0.2)
+    told = recorded(worker)
+    worker.stop(slow)
+    worker.owner.tend()
+    assert [each.holds for each in told] == [[Want("h", 1.0)]]
+
+
+class ChangesMeanwhile(Line):
+    """While it answers for the first time, something happens."""
+
+    def __init__(self, register, happens):
+        super().__init__(register)
+        self._happens = [happens]
+
+    def tell(self, token, told):
+        answer = super().tell(token, told)
+        for happens in self._happens:
+            happens()
+        self._happens = []
+        return answer
+
+
+@pytest.mark.parametrize("begins_before", [True, False])
+def test_a_pause_that_grows_while_the_register_answers_is_told(clock, register, begins_before):
+    worker = Worker("a", register, clock)
+    if begins_before:
+        worker.crawl("h", delay_s=1.0)
+        run(clock, [worker], 0.2)
+    worker.crawl("h", delay_s=2.0)
+    worker.owner._register = ChangesMeanwhile(register, lambda: worker.crawl("h", delay_s=7.0))
+    run(clock, [worker], 0.2)
+    died_s = clock.monotonic()
+    other = Worker("b", register, clock)
+    other.crawl("h", delay_s=0.1)
+    run(clock, [other], LEASE_S + 7.0 + 2 * WISH_S)
+    assert other.sent[0][0] >= died_s + LEASE_S + 7.0 - 0.2
+
+
+@settings(max_examples=examples(24))
+@given(st.integers(0, 2**32))
+def test_the_pace_is_that_of_the_slowest_there_is(seed):
+    """Quick crawls of three workers go on; a slow one comes, stays, and goes again."""
+    chance = random.Random(seed)
+    clock = ManualClock()
+    register = MemoryHostRegister(clock)
+    workers = [Worker(name, register, clock) for name in "abc"]
+    for worker in workers:
+        worker.crawl("h", delay_s=0.2)
+    run(clock, workers, chance.uniform(0.5, 15.0))
+    slow_s = chance.choice([0.7, 1.0, 1.3, 3.0])
+    where = chance.choice(workers)
+    slow = where.crawl("h", delay_s=slow_s)
+    run(clock, workers, 4 * STEP_S)
+    for worker in workers:
+        worker.sent.clear()
+    run(clock, workers, chance.uniform(30.0, 60.0))
+    assert min(gaps(*workers, host="h")) >= slow_s - EARLY_S
+    where.stop(slow)
+    run(clock, workers, slow_s + 0.5)
+    for worker in workers:
+        worker.sent.clear()
+    run(clock, workers, 20.0)
+    assert max(gaps(*workers, host="h")) <= 0.2 + 8 * STEP_S
+
+
 def test_a_host_that_always_has_a_request_under_way_is_handed_over_too(clock, register):
     workers = [Worker(name, register, clock, lambda: 1.5) for name in "ab"]
     for worker in workers:
