@@ -211,7 +211,7 @@ MUTANTS = [
         "crawler/engine/politeness/host_owner.py",
         "                    self._wish(host)\n",
         "                    pass\n",
-        f"{_OWNER} -k the_slowest_there_is",
+        f"{_OWNER} -k still_needs_it",
     ),
     Mutant(
         "the pause of a dead worker in the line counts",

@@ -259,6 +259,19 @@ def test_a_slow_crawl_that_joins_a_waiting_worker_counts_at_once(clock, register
     assert len(one.sent) <= 1
 
 
+def test_who_gives_a_host_back_and_still_needs_it_tells_its_pause_in_the_same_call(clock, register):
+    """It is busy afterwards, and its pause is almost over: the next owner is not early."""
+    slow, quick = Worker("a", register, clock), Worker("b", register, clock)
+    slow.crawl("h", delay_s=3.3)
+    run(clock, [slow, quick], 0.3)
+    quick.crawl("h", delay_s=0.1)
+    while len(slow.owner):
+        run(clock, [slow, quick], STEP_S)
+    run(clock, [quick], 2.0)
+    assert quick.sent
+    assert min(gaps(slow, quick, host="h")) >= 3.3 - EARLY_S
+
+
 def test_a_pause_that_shrinks_is_told(clock, register):
     worker = Worker("a", register, clock)
     worker.crawl("h", delay_s=1.0)
