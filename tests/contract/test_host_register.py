@@ -189,6 +189,20 @@ def test_a_host_of_a_token_that_has_ended_is_free_after_the_pause(place, registe
     assert not register.tell("a", Told()).is_valid
 
 
+def test_a_host_of_a_token_that_has_ended_is_free_after_the_pause_of_those_that_wait(
+    place, register
+):
+    """Nobody knows when the dead worker has sent last."""
+    want(register, "a", "h", pause_s=0.1)
+    want(register, "b", "h", pause_s=0.2)
+    for _ in range(3):
+        place.wait(LEASE_S / 2)
+        register.tell("b", Told())
+        register.tell("c", Told())
+    want(register, "c", "h", pause_s=9.0)
+    assert 8.0 < granted(register.tell("b", Told()), "h").wait_s <= 9.0
+
+
 def test_a_token_that_is_renewed_keeps_its_hosts(place, register):
     want(register, "a", "h")
     for _ in range(4):

@@ -191,7 +191,8 @@ class MemoryHostRegister:
             return
         entry.line[token] = pause_s
         if entry.owner and self._ends[entry.owner] < now_s:
-            entry.free_s = self._ends[entry.owner] + entry.pause_s
+            longest_s = max(entry.pause_s, self._seek(host, now_s).pause_s)
+            entry.free_s = self._ends[entry.owner] + longest_s
             entry.owner, entry.state = "", ""
         if entry.owner:
             self._sought.setdefault(entry.owner, {})[host] = None

@@ -52,6 +52,17 @@ local function tell_line(prefix, owner, host)
   redis.call('PEXPIRE', prefix .. ':s:' .. owner, TOLD_MS)
 end
 
+-- The longest pause for which those ask that stand in line and live.
+local function longest_pause(prefix, host, now)
+  local longest = NOBODY
+  for _, token in ipairs(redis.call('ZRANGE', prefix .. ':l:' .. host, 0, 63)) do
+    local pause = redis.call('HGET', prefix .. ':h:' .. host, 'w:' .. token)
+    local ends = tonumber(redis.call('HGET', prefix .. ':tokens', token) or 0)
+    if pause and ends >= now then longest = math.max(longest, tonumber(pause)) end
+  end
+  return longest
+end
+
 -- Give a free host to the first in line whose token lives.
 local function assign(prefix, host, now)
   local key, line = prefix .. ':h:' .. host, prefix .. ':l:' .. host
@@ -122,7 +133,7 @@ local function want(prefix, token, host, pause, now, quiet, lease_ms)
       redis.call('HSET', prefix .. ':tokens', owner, ends)
     end
     if ends < now then
-      local wait = tonumber(found[2])
+      local wait = math.max(tonumber(found[2]), longest_pause(prefix, host, now))
       redis.call('HSET', key, 'owner', '', 'free', ends + wait, 'wait', wait, 'state', '')
       owner = ''
     end
@@ -152,18 +163,12 @@ local function granted(prefix, token, now)
   return told
 end
 
--- The hosts for which the line has changed, with the longest pause of those in it that live.
+-- The hosts for which the line has changed, with the longest pause that it asks for.
 local function sought(prefix, token, now)
   local told = {}
   for _, host in ipairs(redis.call('SPOP', prefix .. ':s:' .. token, 10000)) do
-    local longest = NOBODY
-    for _, waits in ipairs(redis.call('ZRANGE', prefix .. ':l:' .. host, 0, 63)) do
-      local pause = redis.call('HGET', prefix .. ':h:' .. host, 'w:' .. waits)
-      local ends = tonumber(redis.call('HGET', prefix .. ':tokens', waits) or 0)
-      if pause and ends >= now then longest = math.max(longest, tonumber(pause)) end
-    end
     told[#told + 1] = host
-    told[#told + 1] = longest
+    told[#told + 1] = longest_pause(prefix, host, now)
   end
   return told
 end
