@@ -61,7 +61,8 @@ class Statistics:
     lasts."""
     hosts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """The ten hosts with the most such requests: how many are `waiting`, how many are `in_flight`,
-    and the seconds for which it `rests_s`, 0 if it has no cooldown. `at` names the crawls that
+    the seconds for which it `rests_s`, 0 if it has no cooldown, and the seconds between two
+    requests at present, `pause_s`, 0 if the crawl does not use it yet. `at` names the crawls that
     have these requests, if they may be several."""
     memory: Mapping[str, int] = field(default_factory=dict)
     """URLs that are `known` and their `known_bytes`; requests that wait in memory (`waiting`) and
@@ -90,6 +91,9 @@ class Statistics:
 
 MOST_HOSTS = 10
 """So many hosts are told, those with the most requests."""
+
+_LOAD = ("waiting", "in_flight", "rests_s", "pause_s")
+"""What is told of each."""
 
 SUMMED = (
     *("discovered", "pages", "items", "items_dropped", "items_failed", "requests"),
@@ -158,10 +162,11 @@ def _hosts(parts: Sequence[Statistics]) -> Mapping[str, Mapping[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for part in parts:
         for host, load in part.hosts.items():
-            told = found.setdefault(host, {"waiting": 0, "in_flight": 0, "rests_s": 0.0, "at": []})
+            told = found.setdefault(host, {**dict.fromkeys(_LOAD, 0), "at": []})
             told["waiting"] += load["waiting"]
             told["in_flight"] += load["in_flight"]
             told["rests_s"] = max(told["rests_s"], load["rests_s"])
+            told["pause_s"] = max(told["pause_s"], load.get("pause_s", 0.0))
             told["at"].append(part.task)
     largest = sorted(found, key=lambda host: -found[host]["waiting"] - found[host]["in_flight"])
     return {host: found[host] for host in largest[:MOST_HOSTS]}

@@ -149,10 +149,12 @@ def _hosts(hosts: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     """The hosts with the most pending requests, and why they wait."""
     for host, load in hosts.items():
         in_flight, rests_s = int(load["in_flight"]), load["rests_s"]
+        pause_s = load.get("pause_s", 0.0)  # an older worker does not tell it
         yield (
             f"{host}: {int(load['waiting']):,} to go"
             + (f", {in_flight:,} in flight" if in_flight else "")
             + (f", rests {duration(rests_s)}" if rests_s else "")
+            + (f", pause {pause_s:,g} s" if pause_s else "")
             + (f", at {' and '.join(load['at'])}" if "at" in load else "")
         )
 

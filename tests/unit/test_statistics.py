@@ -34,7 +34,7 @@ ALL = Statistics(
     pending=18,
     elsewhere=24,
     resting={"hosts": 19, "longest_s": 20.5},
-    hosts={"a.example": {"waiting": 30, "in_flight": 2, "rests_s": 1.5}},
+    hosts={"a.example": {"waiting": 30, "in_flight": 2, "rests_s": 1.5, "pause_s": 0.5}},
     memory={"known": 21},
     latency_s={"p50": 0.25, "max": 3},
     slow_callbacks=22,
@@ -81,7 +81,7 @@ def test_the_crawls_of_one_task_are_told_as_one():
         filtered={"trap": 3},
         latency_s={"p50": 0.5, "p90": 1.0},
         hosts={
-            "a.example": {"waiting": 1, "in_flight": 0, "rests_s": 3.0},
+            "a.example": {"waiting": 1, "in_flight": 0, "rests_s": 3.0, "pause_s": 2.0},
             "b.example": {"waiting": 90, "in_flight": 0, "rests_s": 0.0},
         },
     )
@@ -97,8 +97,8 @@ def test_the_crawls_of_one_task_are_told_as_one():
     assert told.resting == ALL.resting
     assert list(told.hosts) == ["b.example", "a.example"]
     assert told.hosts["b.example"]["at"] == ["books~1"]
-    both = {"waiting": 31, "in_flight": 2, "rests_s": 3.0, "at": ["books", "books~1"]}
-    assert told.hosts["a.example"] == both
+    both = {"waiting": 31, "in_flight": 2, "rests_s": 3.0, "pause_s": 2.0}
+    assert told.hosts["a.example"] == {**both, "at": ["books", "books~1"]}
     assert together([head]) == head
 
 

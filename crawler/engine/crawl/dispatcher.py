@@ -58,6 +58,7 @@ class Dispatcher:
         self._refused = refused
         self._journal = journal or NoJournal()
         self._memory = shared.held
+        self._hosts = shared.hosts
         self._cooldowns = shared.hosts.cooldowns
         self._slots = Slots(settings.concurrency, settings.slow_concurrency, self._cooldowns.lags)
         self.sender = Sender(
@@ -113,7 +114,8 @@ class Dispatcher:
 
     def hosts(self) -> dict[str, dict[str, float]]:
         """The hosts with the most requests without an end."""
-        return pending_hosts(self._frontier.sites(), self._cooldowns.under_way())
+        rests, pause_s = self._cooldowns.under_way(), self._hosts.pause_in_force_s
+        return pending_hosts(self._frontier.sites(), rests, pause_s)
 
     @property
     def in_flight(self) -> int:

@@ -150,6 +150,7 @@ class Hosts:
         told = host.told(now_s, rest)
         wait_s = max(0.0, host.ready_s - now_s, rest[0] if rest else 0.0)
         lasts = [each[-1] for each in told["spent"]] + (rest[:2] if rest else [])
+        host.set_others_pause(0.0)  # only the owner hears of it
         return Return(name, wait_s, json.dumps(told), max([wait_s, *lasts]))
 
     def sought(self, want: Want) -> None:
@@ -172,6 +173,12 @@ class Hosts:
         """What must pass between two requests to a host, for this worker's crawls."""
         host = self._hosts.get(name)
         return max(host.delay_s, host.pace_s, host.crawl_delay_s) if host else 0.0
+
+    def pause_in_force_s(self, name: str) -> float:
+        """What passes between two requests to a host at present, rate limits aside, as far as this
+        worker knows; 0 if no crawl of this worker uses the host yet."""
+        host = self._hosts.get(name)
+        return host.pause_s if host is not None and host.members else 0.0
 
     def wake(self, name: str) -> None:
         """Let those ask again that wait for a host."""

@@ -49,7 +49,7 @@ def test_the_latencies_stand_in_one_order_however_they_came():
 
 def test_the_hosts_that_a_running_crawl_waits_for_are_told():
     hosts = {
-        "a.example": {"waiting": 1200.0, "in_flight": 2.0, "rests_s": 0.0},
+        "a.example": {"waiting": 1200.0, "in_flight": 2.0, "rests_s": 0.0, "pause_s": 0.25},
         "b.example": {
             "waiting": 3.0,
             "in_flight": 0.0,
@@ -58,7 +58,8 @@ def test_the_hosts_that_a_running_crawl_waits_for_are_told():
         },
     }
     told = (
-        "a.example: 1,200 to go, 2 in flight; b.example: 3 to go, rests 1:30, at books and books~1"
+        "a.example: 1,200 to go, 2 in flight, pause 0.25 s; "
+        "b.example: 3 to go, rests 1:30, at books and books~1"
     )
     assert rows(hosts=hosts, finish_reason="")["hosts"] == told
     assert "hosts" not in rows(hosts=hosts)

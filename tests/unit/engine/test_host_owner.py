@@ -202,6 +202,21 @@ def test_the_pause_of_who_waited_ends_when_it_has_gone(clock, register):
     assert len(one.sent) >= 12
 
 
+def test_the_pause_in_force_is_told(clock, register):
+    one, other = Worker("a", register, clock), Worker("b", register, clock)
+    quick = one.crawl("h", delay_s=0.2)
+    run(clock, [one, other], 1.0)
+    assert one.hosts.pause_in_force_s("h") == 0.2
+    slow = other.crawl("h", delay_s=1.0)
+    run(clock, [one, other], 0.5)
+    assert one.hosts.pause_in_force_s("h") == 1.0
+    other.stop(slow)
+    run(clock, [one, other], 0.5)
+    assert one.hosts.pause_in_force_s("h") == 0.2
+    one.stop(quick)
+    assert one.hosts.pause_in_force_s("h") == 0.0
+
+
 def test_a_host_stays_with_its_owner_when_who_waited_has_gone(clock, register):
     one, other = Worker("a", register, clock), Worker("b", register, clock)
     one.crawl("h", delay_s=0.2)

@@ -33,7 +33,7 @@ def test_a_host_that_throttles_rests_as_a_whole_and_others_go_on(clock):
     assert len(it.moments("http://other")) == 5
     assert it.crawl.statistics.resting == {"hosts": 1, "longest_s": pytest.approx(100.0)}
     assert it.crawl.statistics.hosts == {
-        "busy": {"waiting": 4, "in_flight": 0, "rests_s": pytest.approx(100.0)}
+        "busy": {"waiting": 4, "in_flight": 0, "rests_s": pytest.approx(100.0), "pause_s": 0.0}
     }
     assert it.finish(within_s=200, step_s=1.0) == pytest.approx(100.0, abs=1.1)
     assert it.moments("http://busy") == pytest.approx([0.0] + [100.0] * 5)

@@ -120,10 +120,11 @@ def test_what_a_site_has_on_disk_is_told_with_what_it_has_in_memory():
     it = frontier()
     for number in range(3000):
         it.admit(Request(f"http://huge/{number}"), 0)
-    [(host, load)] = pending_hosts(it.sites(), {"huge": 2.0}).items()
-    assert (host, load) == ("huge", {"waiting": 3000, "in_flight": 0, "rests_s": 2.0})
+    [(host, load)] = pending_hosts(it.sites(), {"huge": 2.0}, lambda host: 0.25).items()
+    told = {"waiting": 3000, "in_flight": 0, "rests_s": 2.0, "pause_s": 0.25}
+    assert (host, load) == ("huge", told)
     take(it, 2500)
-    assert pending_hosts(it.sites(), {})["huge"]["waiting"] == 500
+    assert pending_hosts(it.sites(), {}, lambda host: 0.25)["huge"]["waiting"] == 500
 
 
 def test_callbacks_are_names_on_disk():
