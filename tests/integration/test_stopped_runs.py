@@ -10,7 +10,7 @@ from crawler.clock import SystemClock
 from crawler.engine.items.sinks.factory import Sinks
 from crawler.engine.items.sinks.json_lines import JsonLines
 from crawler.model.constraints import Constraints
-from crawler.model.records import Resource, Spec
+from crawler.model.records import Resource, Spec, State
 from crawler.node.worker import runs as runs_module
 from crawler.node.worker.runs import Runs
 from tests.clusters import CALL, Cluster, Unreachable
@@ -235,4 +235,49 @@ def test_a_task_that_is_deleted_while_a_run_of_it_ends_in_order_leaves_no_part(c
     client.delete("a", CALL)
     eventually(lambda: not worker._role._runs.running)
     assert [path.name for path in folder.iterdir() if path.suffix] == [f"{id}-1.jsonl"]
+    eventually(lambda: not list((cluster.tmp_path / "frontier").glob("*/*/frontier.db")))
+
+
+@pytest.fixture
+def room(monkeypatch):
+    """A disk of items on which there is room only while `is_there`."""
+
+    class Room:
+        is_there = True
+
+    write, room = JsonLines.write, Room()
+
+    def fail(self, records):
+        if not room.is_there:
+            raise OSError(28, "No space left on device")
+        return write(self, records)
+
+    monkeypatch.setattr(JsonLines, "write", fail)
+    return room
+
+
+def test_a_task_whose_items_found_no_room_keeps_all_and_goes_on_when_somebody_asks(
+    cluster, site, room
+):
+    """It has no retries left, and the leader has recorded that it failed."""
+    client = cluster.client(cluster.master("1"))
+    (cluster.tmp_path / "pages.py").write_text(PAGES)
+    worker = cluster.worker("1", ["pages.py"])
+    urls = [site.url(f"/page/{number}") for number in range(1, 4)]
+    slow = {"robots": False, "host_concurrency": 1, "delay_s": 0.3}
+    client.add(Spec("a", "pages", parameters={"start_urls": urls, "settings": slow}), CALL)
+    folder = cluster.tmp_path / "items" / "a"
+    eventually(lambda: any(path.stat().st_size for path in folder.glob("*.part")))
+    room.is_there = False
+    eventually(lambda: client.get("a", CALL).state is State.FAILED)
+    eventually(lambda: not worker._role._runs.all(), what="the worker knows that it is recorded")
+    eventually(lambda: not worker._role._clearing.count, what="nothing is being removed")
+    assert list((cluster.tmp_path / "frontier").glob("*/*/frontier.db"))
+    [part] = folder.glob("*.part")
+    room.is_there = True
+    client.again("a", CALL)
+    eventually(lambda: client.get("a", CALL).state is State.DONE)
+    found = [item["url"] for item in lines(part.with_suffix(""))]
+    assert sorted(found) == urls
+    assert site.paths().count("/page/1") == 1
     eventually(lambda: not list((cluster.tmp_path / "frontier").glob("*/*/frontier.db")))

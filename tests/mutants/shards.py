@@ -159,8 +159,8 @@ MUTANTS = [
     Mutant(
         "what a shed shard holds is cleared with it",
         "crawler/node/worker/fates.py",
-        "return Fate.SHED if others else Fate.OVER",
-        "return Fate.OVER",
+        "return Fate.SHED if here is None and others else Fate.DELETED",
+        "return Fate.DELETED",
         "tests/unit/node/test_fates.py",
     ),
     Mutant(

@@ -104,7 +104,7 @@ MUTANTS = [
     Mutant(
         "the files of a crawl that goes on get the names of whole files",
         "crawler/node/worker/run.py",
-        "if not self._crawl.can_go_on:",
+        "if not self.can_go_on:",
         "if True:",
         f"{_RUNS} -k could_not_write",
     ),
@@ -153,16 +153,23 @@ MUTANTS = [
     Mutant(
         "a worker removes the state of a task that moved away",
         "crawler/node/worker/fates.py",
-        "    if is_elsewhere:\n        return Fate.GOES_ON\n",
-        "    if is_elsewhere:\n        return Fate.OVER\n",
+        "is_elsewhere:\n        return Fate.GOES_ON\n",
+        "is_elsewhere:\n        return Fate.DELETED\n",
         "tests/model/test_model.py -k keeps_its_promises",
     ),
     Mutant(
         "the state of a deleted task stays",
         "crawler/node/worker/fates.py",
-        "return Fate.SHED if others else Fate.OVER",
+        "return Fate.SHED if here is None and others else Fate.DELETED",
         "return Fate.GOES_ON",
         "tests/integration/test_processes_going_on.py -k deleted",
+    ),
+    Mutant(
+        "the state of a task whose items found no room is removed when the leader knows",
+        "crawler/node/worker/fates.py",
+        "here.state.finished and not can_go_on",
+        "here.state.finished",
+        "tests/integration/test_stopped_runs.py -k found_no_room",
     ),
     Mutant(
         "a run that outlived its lease removes the state of its task",

@@ -18,23 +18,30 @@ class Fate(enum.Enum):
     """What becomes of a run that has to stop."""
 
     GOES_ON = "goes on"
-    """Another run goes on with its crawl, here or elsewhere."""
+    """Another run goes on with its crawl, here or elsewhere, by itself or when somebody asks."""
     OVER = "over"
-    """Nobody goes on: its task was deleted, or the leader has recorded how it ended."""
+    """Nobody goes on: the leader has recorded how it ended."""
+    DELETED = "deleted"
+    """Nobody goes on: its task was deleted."""
     SHED = "shed"
     """It was a shard of a task that has fewer workers now: these do what it has left."""
 
 
-def fate_of(resource: Resource, here: Resource | None, is_elsewhere: bool, others: bool) -> Fate:
+def fate_of(
+    resource: Resource,
+    here: Resource | None,
+    is_elsewhere: bool,
+    others: bool,
+    can_go_on: bool = False,
+) -> Fate:
     """Return what becomes of the run of a resource. `here` is the resource as this worker owns it
     now; `is_elsewhere` says that another owns it. `others` says whether its task has other
-    shards."""
-    if here is not None:
-        is_over = here.state.finished or here.id != resource.id
-        return Fate.OVER if is_over else Fate.GOES_ON
-    if is_elsewhere:
+    shards. `can_go_on` says whether the run failed in a way after which another can go on."""
+    if here is not None and here.id == resource.id:
+        return Fate.OVER if here.state.finished and not can_go_on else Fate.GOES_ON
+    if here is None and is_elsewhere:
         return Fate.GOES_ON
-    return Fate.SHED if others else Fate.OVER
+    return Fate.SHED if here is None and others else Fate.DELETED
 
 
 def others_go_on(store: Store, keys: Keys, resource: Resource) -> bool:

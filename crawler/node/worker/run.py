@@ -81,7 +81,8 @@ class Run:
         """Whether it has failed because its state or its items could not be written. A later run
         goes on with what the state has."""
         return self._state is State.FAILED and (
-            self._lacks_state or (self._crawl is not None and self._crawl.can_go_on)
+            self._lacks_state
+            or (self.is_kept and self._crawl is not None and self._crawl.can_go_on)
         )
 
     @property
@@ -122,7 +123,7 @@ class Run:
             self._crawl.run()
             if not self._stopped and not self.has_lost_steps:
                 self._state, self._reason = self._crawl.outcome()
-                if not self._crawl.can_go_on:
+                if not self.can_go_on:
                     self.end_files()
 
     @contextmanager

@@ -290,7 +290,7 @@ class Worker:
         runs = [self._runs.of(name) for name in names]
         late = {run.name for run in runs if run.stops}  # they have outlived their lease
         fates = {run: self._fate(run) for run in runs if run.name not in late}
-        over = [run for run, fate in fates.items() if fate is Fate.OVER]
+        over = [run for run, fate in fates.items() if fate in (Fate.OVER, Fate.DELETED)]
         at_once = late.union(run.name for run in over)
         before = self._runs.ending({run.name for run in over})
         self._runs.cut_short(at_once)
@@ -311,7 +311,7 @@ class Worker:
         self._elsewhere.discard(key)
         is_gone = here is None and not is_elsewhere
         others = is_gone and others_go_on(self._store, self._keys, run.resource)
-        return fate_of(run.resource, here, is_elsewhere, others)
+        return fate_of(run.resource, here, is_elsewhere, others, run.can_go_on)
 
     def _drop_forever(self) -> None:
         """Remove the states that nobody has used."""

@@ -23,14 +23,28 @@ SHARD = stored(spec=shard_spec(HEAD.spec, 2))
     [
         (SHARD.replace(epoch=9), False, False, Fate.GOES_ON),
         (SHARD.replace(state=State.DONE), False, False, Fate.OVER),
-        (SHARD.replace(id="another"), False, False, Fate.OVER),
+        (SHARD.replace(state=State.FAILED), False, False, Fate.OVER),
+        (SHARD.replace(id="another"), False, False, Fate.DELETED),
+        (SHARD.replace(id="another"), False, True, Fate.DELETED),
         (None, True, False, Fate.GOES_ON),
-        (None, False, False, Fate.OVER),
+        (None, False, False, Fate.DELETED),
         (None, False, True, Fate.SHED),
     ],
 )
 def test_the_resource_says_what_becomes_of_its_run(here, is_elsewhere, others, fate):
     assert fate_of(SHARD, here, is_elsewhere, others) is fate
+
+
+@pytest.mark.parametrize(
+    ("here", "fate"),
+    [
+        (SHARD.replace(state=State.FAILED), Fate.GOES_ON),
+        (SHARD.replace(id="another"), Fate.DELETED),
+        (None, Fate.DELETED),
+    ],
+)
+def test_a_failed_run_that_can_go_on_is_kept_until_its_task_is_deleted(here, fate):
+    assert fate_of(SHARD, here, False, False, can_go_on=True) is fate
 
 
 @pytest.mark.parametrize(
