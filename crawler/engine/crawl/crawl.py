@@ -27,6 +27,7 @@ from crawler.engine.frontier.frontier import Job, SiteQueue
 from crawler.engine.frontier.store import StoreFailed, StoreLost
 from crawler.engine.http.failures import FAULTS
 from crawler.engine.http.messages import FetchAnswer, FetchError
+from crawler.engine.items.sinks.faults import why_unwritten
 from crawler.engine.items.sinks.sink import Sink
 from crawler.engine.spiders import callbacks
 from crawler.engine.spiders.spider import Spider
@@ -214,7 +215,8 @@ class Crawl:
             self.has_lost_steps |= isinstance(error, StoreLost)
             self.counters.fault = self.counters.fault or str(error)
         except (SinkFailed, OSError) as error:
-            self.counters.fault = self.counters.fault or f"items could not be written: {error}"
+            cause = error if isinstance(error, OSError) else error.cause
+            self.counters.fault = self.counters.fault or why_unwritten(cause, self.name)
         except FAULTS as error:
             self.counters.fault = f"the crawl broke: {type(error).__name__}: {error}"
             log.error("crawl breaks", task=self.name, spider=self.spider.name, exc_info=True)

@@ -32,6 +32,10 @@ MOST_REASONS = 100
 class SinkFailed(CrawlerError):
     """The sink cannot write items. This ends the crawl."""
 
+    def __init__(self, cause: OSError) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
+
 
 class ItemWriter:
     """Writes the items of one crawl."""
@@ -68,13 +72,13 @@ class ItemWriter:
         try:
             wait = self._sink.mark()
         except OSError as error:
-            raise SinkFailed(str(error)) from error
+            raise SinkFailed(error) from error
 
         def marks() -> Mapping[str, Any]:
             try:
                 return wait()
             except OSError as error:
-                raise SinkFailed(str(error)) from error
+                raise SinkFailed(error) from error
 
         return marks
 
@@ -104,7 +108,7 @@ class ItemWriter:
         try:
             self._sink.flush()
         except OSError as error:
-            raise SinkFailed(str(error)) from error
+            raise SinkFailed(error) from error
 
     def close(self) -> None:
         """Close the pipelines, then the sink. Count the items that the sink could not write.
@@ -126,7 +130,7 @@ class ItemWriter:
         try:
             self._sink.write(item, url)
         except OSError as error:
-            raise SinkFailed(str(error)) from error
+            raise SinkFailed(error) from error
         except FAULTS as error:  # the item holds itself, or an object that cannot be read
             return self._fail("cannot be written", url, error)
         self._counters.items += 1

@@ -925,7 +925,7 @@ def test_a_fault_of_the_sink_while_a_checkpoint_is_written_ends_the_crawl():
     world = World()
 
     def fail():
-        raise SinkFailed("gone")
+        raise SinkFailed(OSError("gone"))
 
     world.file.mark = lambda: fail
     world.begin()

@@ -246,7 +246,10 @@ def test_a_full_disk_ends_the_crawl_as_failed(clock, where):
     assert it.greenlet.dead
     state, reason = it.crawl.outcome()
     assert state is State.FAILED
-    assert reason == "items could not be written: [Errno 28] No space left on device"
+    assert reason == (
+        "items could not be written: [Errno 28] No space left on device; make room, then"
+        f" crawler again {it.crawl.name} (or run the same command again)"
+    )
     assert it.sink.calls[-1] == "close"
 
 

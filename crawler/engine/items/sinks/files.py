@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
+from crawler.engine.items.sinks.faults import naming
 from crawler.engine.items.sinks.marks import (
     SHARED,
     Mark,
@@ -83,6 +84,10 @@ class GrowingFile:
 
         Raises OSError if something else than these records is in the file.
         """
+        with naming(self.path):
+            self._open()
+
+    def _open(self) -> None:
         self._unsynced = make_folder(self.path.parent)
         self._file = self._opened()
         if self._fresh:
@@ -111,7 +116,8 @@ class GrowingFile:
         data = self._packed(data)
         self._look_for_others(self._size())
         try:
-            self._put(data + self._tail)
+            with naming(self.path):
+                self._put(data + self._tail)
         except OSError:
             with contextlib.suppress(OSError):
                 self._finish()
@@ -123,7 +129,8 @@ class GrowingFile:
         """Make the file survive a loss of power. Returns the position after its last record, or
         SHARED."""
         assert self._file is not None
-        os.fdatasync(self._file.fileno())
+        with naming(self.path):
+            os.fdatasync(self._file.fileno())
         sync_folders(self._unsynced)
         self._unsynced = []
         self._look_for_others(self._size())

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from crawler.engine.items.sinks import kinds
+from crawler.engine.items.sinks.faults import naming
 from crawler.engine.items.sinks.marks import (
     Mark,
     kept_beside,
@@ -184,9 +185,10 @@ class ParquetParts:
 def _replace(path: Path, table: pa.Table) -> None:
     """Write a part. The old file stays until the new one is complete."""
     new = path.with_name(f".{path.name}.new")
-    pq.write_table(table, new)
-    _sync([new])
-    os.replace(new, path)
+    with naming(path):
+        pq.write_table(table, new)
+        _sync([new])
+        os.replace(new, path)
 
 
 def _sync(paths: Iterable[Path]) -> None:

@@ -6,6 +6,7 @@ share; docs/decisions/0016-databases.md says why. Only this file and sql_table.p
 
 from __future__ import annotations
 
+import errno
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import blake2b
@@ -216,7 +217,10 @@ def _set_up_sqlite(connection: Any, _: Any) -> None:
 
 
 def _translated(error: sa.exc.DBAPIError, place: str) -> OSError:
-    """The error as an OSError. A lost connection, a deadlock or a lock may pass."""
+    """The error as an OSError. A lost connection, a deadlock or a lock may pass. A full disk has
+    its number."""
+    if getattr(error.orig, "sqlite_errorname", "") == "SQLITE_FULL":
+        return OSError(errno.ENOSPC, _said(error), place)
     said = f"{place}: {_said(error)}"
     return Unreachable(said) if error.connection_invalidated or _passes(error) else OSError(said)
 
