@@ -15,6 +15,8 @@ from crawler.cli.base import CONFIG, FAILED, Unusable, commands, show_table
 from crawler.items import TaskItems, items_of, tasks_in
 from crawler.items.failures import ItemsDamaged
 from crawler.items.formats import BEST_FIRST
+from crawler.items.names import DELETED, STOPPED
+from crawler.items.names import FAILED as HAS_FAILED
 from crawler.items.reader import GOING_ON
 from crawler.items.texts import to_line
 from crawler.plural import counted
@@ -26,6 +28,13 @@ STANDARD_OUTPUT = "-"
 DEPTH = 3000
 """How deep calls may go; Python's own limit is 1,000. An item may be nested as deeply as its crawl
 could write it, and this command may stand deeper in calls than that crawl did."""
+_UNWHOLE = {
+    GOING_ON: "has not ended",
+    HAS_FAILED: "has failed",
+    DELETED: "was deleted before its end",
+    STOPPED: "was stopped before its end",
+}
+"""What is told of a crawl that is not done, by its state."""
 FORMATS = ("jsonl", "json", "csv", "xml", "parquet")
 
 
@@ -106,8 +115,8 @@ def items(
     except BrokenPipeError:  # nobody reads on, as with `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    if found.state == GOING_ON:
-        _say(f"the crawl of {task} has not ended: {counted(count, 'item')} so far")
+    if found.state in _UNWHOLE:
+        _say(f"the crawl of {task} {_UNWHOLE[found.state]}: {counted(count, 'item')} so far")
     return 0
 
 

@@ -30,6 +30,8 @@ class Chain:
     """On how many workers the task was when its last run began."""
     since: int
     """When that was, in nanoseconds of the leader's clock; 0 if it does not matter."""
+    end: str
+    """How its last run ended, if it was not done: FAILED, DELETED or STOPPED; else empty."""
     began: int
     """When the first run began that was one of a shared crawl; 0 if nothing tells that."""
 
@@ -49,7 +51,7 @@ def chains(folders: Iterable[Path]) -> list[Chain]:
             run = runs.setdefault(key, {"limits": {}})
             run["files"] = line["files"]
             run["limits"].update(line.get("limits", {}))
-            for name, unknown in (("of", ""), ("workers", 1), ("since", 0)):
+            for name, unknown in (("of", ""), ("workers", 1), ("since", 0), ("end", "")):
                 run[name] = line.get(name, run.get(name, unknown))
     grouped: dict[tuple[int, str, str], list[tuple[int, Stem]]] = {}
     for key in sorted(runs, key=lambda run: run[1].epoch):
@@ -62,7 +64,7 @@ def chains(folders: Iterable[Path]) -> list[Chain]:
         epochs = tuple(stem.epoch for _, stem in keys)
         stems, limits = tuple(last["files"]), _limits(last["limits"])
         began = next((since for key in keys if (since := runs[key]["since"])), 0)
-        more = last["workers"], last["since"], began
+        more = last["workers"], last["since"], last["end"], began
         found.append(Chain(id, shard, last["of"], epochs, stems, limits, *more))
     return sorted(found, key=lambda chain: chain.epochs[-1])
 
@@ -96,6 +98,7 @@ def _is_run(line: Any) -> bool:
         and type(line.get("workers", 1)) is int
         and type(line.get("since", 0)) is int
         and isinstance(line.get("of", ""), str)
+        and isinstance(line.get("end", ""), str)
     )
 
 

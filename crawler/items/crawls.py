@@ -37,6 +37,8 @@ class Crawl:
     """Whether shard 0 is among these. Then its epochs are not those of other crawls."""
     since: int = 0
     """Of a task on several workers: when its last run began, in nanoseconds."""
+    end: str = ""
+    """How it ended, if it was not done: FAILED, DELETED or STOPPED; else empty."""
 
     @property
     def rank(self) -> tuple[int, str, int]:
@@ -186,6 +188,7 @@ def _crawl(shards: Sequence[Chain]) -> Crawl:
         untold=untold,
         is_headless=head.shard > 0,
         since=since,
+        end="" if head.shard else head.end,
     )
 
 

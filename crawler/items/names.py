@@ -15,6 +15,8 @@ from crawler.items.formats import BEST_FIRST, SQLITE
 RUNS = ".runs"
 """The file in a task's folder that has a line for each run."""
 PART = ".part"
+FAILED, DELETED, STOPPED = "failed", "deleted", "stopped"
+"""How a crawl ended that was not done, as `.runs` tells it."""
 LONGEST_FOLDER = 150
 """How many bytes of a task's name go into a folder's name; file systems allow 255."""
 

@@ -56,8 +56,8 @@ class TaskItems:
         self.missing = missing
         """The files that are in no folder."""
         self.state = state
-        """ENDED, GOING_ON, INCOMPLETE, or UNKNOWN: of older versions and of databases nothing tells
-        it."""
+        """ENDED, FAILED, DELETED, STOPPED, GOING_ON, INCOMPLETE, or UNKNOWN: of older versions and
+        of databases nothing tells it."""
         self.notes = list(_notes(crawl, sources, missing, others, untold))
         """What people should know of these items."""
 
@@ -196,10 +196,12 @@ def _source(crawl: Crawl, name: str, format: str, path: Path) -> Source:
 
 
 def _state(crawl: Crawl, files: Mapping[str, Path], missing: Sequence[str]) -> str:
-    """How far the crawl is, by the files of its last run. Those of an earlier run may stay as that
-    run left them. A database does not tell."""
+    """How far the crawl is: as its `.runs` tells, or else by the files of its last run. Those of an
+    earlier run may stay as that run left them. A database does not tell."""
     if missing:
         return INCOMPLETE
+    if crawl.end:
+        return crawl.end
     names = [path.name for format, path in files.items() if format != SQLITE]
     if not names or (not crawl.is_told and not names[0].endswith(PART)):
         return UNKNOWN

@@ -13,6 +13,7 @@ from crawler.clock import SystemClock
 from crawler.engine.crawl.crawl import FINISH_S
 from crawler.engine.items.sinks.factory import Sinks
 from crawler.engine.items.sinks.json_lines import JsonLines
+from crawler.items import items_of
 from crawler.model.records import Resource, Spec, State
 from crawler.node.worker import runs as runs_module
 from crawler.node.worker.runs import Runs
@@ -82,6 +83,10 @@ class Machine:
 
     def runs(self):
         return lines(self.folder / "items" / "task" / ".runs")
+
+    def state(self):
+        """What `crawler items` says of the crawl."""
+        return items_of("task", self.folder / "items").state
 
     def pages(self, name="7-1.jsonl"):
         return sorted(item["page"] for item in lines(self.folder / "items" / "task" / name))
@@ -165,10 +170,12 @@ def test_a_failure_is_told_again_and_a_new_try_begins_anew(machine):
     first = machine.worker()
     first.start(machine.resource(1, min_items=1000))
     assert ended(first).state is State.FAILED
+    eventually(lambda: machine.state() == "failed", what="its items say so")
     before = machine.asked()
     second = machine.worker()
     second.start(machine.resource(2, min_items=1000))
     assert "min_items asks for 1000" in ended(second).reason
+    assert machine.state() == "failed"
     assert machine.asked() == before
     third = machine.worker()
     third.start(machine.resource(3).replace(failed_on=("w-1",)))
@@ -204,11 +211,14 @@ def test_a_crawl_that_could_not_write_goes_on_when_it_is_tried_again(machine, mo
     report = ended(runs)
     assert report.state is State.FAILED
     assert "No space left" in report.reason
+    assert machine.state() == "failed"
+    assert machine.files() == [".runs", "7-1.jsonl.part"]
     full.clear()
     runs = machine.worker()
     runs.start(machine.resource(2).replace(failed_on=("w-1",)))
     assert ended(runs).counts.pages == PAGES
     assert machine.pages() == [*range(PAGES)]
+    assert machine.state() == "ended"
 
 
 def test_a_lost_lease_stops_a_run_that_ends_in_order_too(machine):

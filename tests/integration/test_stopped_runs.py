@@ -9,6 +9,7 @@ from gevent import monkey
 from crawler.clock import SystemClock
 from crawler.engine.items.sinks.factory import Sinks
 from crawler.engine.items.sinks.json_lines import JsonLines
+from crawler.items import items_of
 from crawler.model.constraints import Constraints
 from crawler.model.records import Resource, Spec, State
 from crawler.node.worker import runs as runs_module
@@ -234,7 +235,9 @@ def test_a_task_that_is_deleted_while_a_run_of_it_ends_in_order_leaves_no_part(c
     eventually(lambda: worker._role._runs.running == 2)
     client.delete("a", CALL)
     eventually(lambda: not worker._role._runs.running)
+    eventually(lambda: not list(folder.glob("*.part")), what="its file has its name")
     assert [path.name for path in folder.iterdir() if path.suffix] == [f"{id}-1.jsonl"]
+    assert items_of("a", folder.parent).state == "deleted"
     eventually(lambda: not list((cluster.tmp_path / "frontier").glob("*/*/frontier.db")))
 
 

@@ -77,6 +77,10 @@ class ItemFiles:
         formats = tuple(kind for kind in dict.fromkeys(sinks) if kind in FORMATS or kind == SQLITE)
         own = Written(str(self._folder.absolute()), run_name(resource), formats)
         self._all = _written(kept)
+        self._is_head = not resource.spec.shard
+        self._last = (kept.found.epoch if kept else 0), [each.stem for each in self._all]
+        """The epoch of the last run that has begun, and the stems of its crawl."""
+        self._end = ""
         marks = {} if kept is None else kept.marks
         self._now = own
         if self._all and _is_same(self._all[-1], own) and self._all[-1].is_here:
@@ -118,6 +122,16 @@ class ItemFiles:
         if self._limits:
             line["limits"] = self._limits
         _note(self._folder, line)
+        self._last = self._epoch, stems
+
+    def note_end(self, how: str) -> None:
+        """Note that the crawl has ended, but is not done: FAILED, DELETED or STOPPED. The head says
+        so for all shards. Raises OSError."""
+        epoch, stems = self._last
+        if self._is_head and stems and how != self._end:
+            line = {"id": id_name(self._id), "epoch": epoch, "files": stems, "end": how}
+            _note(self._folder, line)
+            self._end = how
 
     def end(self) -> None:
         """Give the files of a crawl that has ended their names. Repeating it is harmless."""

@@ -13,6 +13,7 @@ from crawler.engine.engine import Engine
 from crawler.engine.frontier.store import StaleRun, StoreFailed
 from crawler.engine.items.sinks.sink import Sink, SinkMaker
 from crawler.errors import InvalidArgument, NotFound
+from crawler.items.names import FAILED, STOPPED
 from crawler.logs import get_logger
 from crawler.model.records import NO_SHARD_COUNTS, Counts, Report, Resource, Spec, State
 from crawler.node.worker.reconcile import RunKey
@@ -26,6 +27,10 @@ listing."""
 
 class Files(Protocol):
     """The files of a run's items."""
+
+    def note_end(self, how: str) -> None:
+        """Note how a crawl ended that is not done. Repeating it is harmless. Raises OSError."""
+        ...
 
     def end(self) -> None:
         """Give them the names that they have when the crawl has ended. Repeating it is harmless."""
@@ -125,6 +130,8 @@ class Run:
                 self._state, self._reason = self._crawl.outcome()
                 if not self.can_go_on:
                     self.end_files()
+                else:
+                    self._note_end(FAILED)
 
     @contextmanager
     def failing(self) -> Iterator[None]:
@@ -150,10 +157,23 @@ class Run:
         self._counts, self._shard_counts, self._files = kept.counts, kept.others, files
         self.end_files()
 
-    def end_files(self) -> None:
-        """Note that nothing more comes to the files of items."""
-        if self._files is not None:
+    def end_files(self, how: str = STOPPED) -> None:
+        """Note that nothing more comes to the files of items. `how` says why not, if the run has
+        not ended by itself."""
+        how = FAILED if self._state is State.FAILED else how
+        if self._files is not None and (self._state is State.DONE or self._note_end(how)):
             self._files.end()
+
+    def _note_end(self, how: str) -> bool:
+        """Note how the crawl ended, if it is not done. Returns whether that was possible: if not,
+        its files must not look whole."""
+        try:
+            if self._files is not None:
+                self._files.note_end(how)
+        except OSError as error:
+            log.warning("cannot note how a crawl ended", task=self.name, end=how, why=str(error))
+            return False
+        return True
 
     def fail(self, reason: str, awaits_spider: bool = False) -> None:
         """End the run as failed."""

@@ -27,6 +27,7 @@ from crawler.engine.items.sinks.factory import Sinks
 from crawler.engine.stats.registry import StatisticsRegistry
 from crawler.errors import CrawlerError
 from crawler.hub import HubWatch
+from crawler.items.names import DELETED, STOPPED
 from crawler.logs import get_logger
 from crawler.metrics import Metrics, Total
 from crawler.model.constraints import Taint
@@ -295,10 +296,10 @@ class Worker:
         before = self._runs.ending({run.name for run in over})
         self._runs.cut_short(at_once)
         self._runs.stop(set(names) - at_once)
-        for run in before:
-            run.end_files()
+        deleted = {run.name for run, fate in fates.items() if fate is Fate.DELETED}
+        for run in [*before, *over]:
+            run.end_files(DELETED if run.name in deleted else STOPPED)
         for run in over:
-            run.end_files()
             self._clearing.spawn("clear", self._states.clear, run.resource, CLEAR_S)
         for run in (run for run, fate in fates.items() if fate is Fate.SHED):
             self._clearing.spawn("clear", self._states.clear, run.resource, END_S + CLEAR_S)

@@ -50,6 +50,24 @@ def numbers(found):
 
 COUNTS = {
     "one run": ({".runs": run(3, "1000-3"), "1000-3.jsonl": lines(1, 2)}, [1, 2], "ended"),
+    "it failed": (
+        {".runs": run(3, "1000-3") + run(3, "1000-3", end="failed"), "1000-3.jsonl": lines(1)},
+        [1],
+        "failed",
+    ),
+    "it was deleted": (
+        {".runs": run(3, "1000-3") + run(3, "1000-3", end="deleted"), "1000-3.jsonl": lines(1)},
+        [1],
+        "deleted",
+    ),
+    "it failed, and another run was done": (
+        {
+            ".runs": run(3, "1000-3") + run(3, "1000-3", end="failed") + run(4, "1000-3"),
+            "1000-3.jsonl": lines(1),
+        },
+        [1],
+        "ended",
+    ),
     "it goes on": ({".runs": run(3, "1000-3"), "1000-3.jsonl.part": lines(1)}, [1], "going on"),
     "runs in one file": (
         {".runs": run(3, "1000-3") + run(4, "1000-3"), "1000-3.jsonl": lines(1, 2)},
