@@ -150,8 +150,12 @@ def test_a_full_disk_ends_a_crawl_and_the_same_command_goes_on_when_there_is_roo
 
 
 @pytest.mark.faults
+@pytest.mark.parametrize(
+    ("section", "said"),
+    [("FRONTIER_FOLDER", "is there room"), ("WORKER_ITEMS", "crawler again full")],
+)
 def test_a_task_that_failed_on_a_full_disk_goes_on_when_there_is_room_and_somebody_asks(
-    tmp_path, full_disk
+    tmp_path, full_disk, section, said
 ):
     """It has no retries left, and the leader has recorded that it failed."""
 
@@ -165,10 +169,12 @@ def test_a_task_that_failed_on_a_full_disk_goes_on_when_there_is_room_and_somebo
         text = CONFIG.format(ttl_s=lab.ttl_s, spiders="tree.py", **lab.pace)
         (tmp_path / "tree.yaml").write_text(text)
         folder = str(full_disk.folder)
-        lab.start("master-1", "worker-1", config="tree", CRAWLER_FRONTIER_FOLDER=folder)
+        if section == "WORKER_ITEMS":
+            (tmp_path / "items").symlink_to(folder)  # where the task of the lab looks
+        lab.start("master-1", "worker-1", config="tree", **{f"CRAWLER_{section}": folder})
         task = Task(lab, site, "full")
         eventually(lambda: task.state == "failed", what="it fails by name")
-        assert "is there room" in lab.resource("full")["Reason"]
+        assert said in lab.resource("full")["Reason"]
         full_disk.make_room()
         done = crawler("again", "full", "--master", f"127.0.0.1:{lab['master-1'].grpc}")
         assert done.returncode == 0, done.stderr
