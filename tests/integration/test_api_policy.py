@@ -169,8 +169,8 @@ def test_what_is_not_given_stays_as_it_is(master, client, backend, change, body,
         ),
         (
             {"strategie": "random"},
-            "'strategie' is not a field; the fields are strategy, disabled, weights, disable, "
-            "enable, weigh, strategies, plugins, switched, fault",
+            "'strategie' is not a field; did you mean strategies? The fields are strategy, "
+            "disabled, weights, disable, enable, weigh, strategies, plugins, switched, fault",
         ),
         ({"strategy": "none"}, "strategy: 'none' is unknown"),
     ],
