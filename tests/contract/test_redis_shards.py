@@ -24,6 +24,7 @@ from crawler.engine.frontier.redis_store import RedisStore
 from crawler.engine.frontier.shared_store import Exchange, Offer
 from crawler.engine.frontier.store import StaleRun, Step, StoreFailed, StoreLost, Waiting
 from crawler.settings.redis_url import parsed
+from tests.contract.losing import Losing
 from tests.redis_servers import Cluster, Redis
 from tests.shard_runs import ShardRun, ends_of, turns, web
 from tests.waiting import eventually
@@ -98,31 +99,12 @@ def told(answer):
 # -- each call once --------------------------------------------------------------------------------
 
 
-class Losing(RedisServer):
-    """Loses the answer to some calls, which Redis has carried out."""
-
-    def __init__(self, access):
-        super().__init__(access)
-        self.lost, self._chosen = 0, random.Random(1)
-
-    def _client(self):
-        client = super()._client()
-        return SimpleNamespace(execute_command=partial(self._asked, client))
-
-    def _asked(self, client, *command):
-        answer = client.execute_command(*command)
-        if self._chosen.random() < 0.3:
-            self.lost += 1
-            raise ConnectionError("the answer is lost")
-        return answer
-
-
 @pytest.fixture
 def losing(shared_redis, monkeypatch):
     from crawler.engine.frontier import redis_server
 
     monkeypatch.setattr(redis_server, "Backoff", lambda: SimpleNamespace(next_s=lambda: 0))
-    made = Shards(shared_redis, Losing(Access(parsed(shared_redis.url))))
+    made = Shards(shared_redis, Losing(Access(parsed(shared_redis.url)), 0.3))
     yield made
     made.end()
 

@@ -3,7 +3,6 @@
 import random
 import time
 from array import array
-from functools import partial
 from types import SimpleNamespace
 
 import gevent
@@ -22,6 +21,7 @@ from crawler.engine.frontier.store import (
     Waiting,
 )
 from crawler.settings.redis_url import parsed
+from tests.contract.losing import Losing
 from tests.redis_servers import Place
 
 
@@ -162,28 +162,9 @@ def test_a_run_that_is_replaced_while_it_has_no_news_is_told_by_the_next_step(pl
 # -- each step once, and whole ---------------------------------------------------------------------
 
 
-class Losing(RedisServer):
-    """Loses the answer to some calls, which Redis has carried out."""
-
-    def __init__(self, access):
-        super().__init__(access)
-        self.lost, self._chosen = 0, random.Random(1)
-
-    def _client(self):
-        client = super()._client()
-        return SimpleNamespace(execute_command=partial(self._asked, client))
-
-    def _asked(self, client, *command):
-        answer = client.execute_command(*command)
-        if self._chosen.random() < 0.4:
-            self.lost += 1
-            raise ConnectionError("the answer is lost")
-        return answer
-
-
 def test_a_call_whose_answer_was_lost_is_carried_out_once(place, monkeypatch):
     monkeypatch.setattr(redis_server, "Backoff", lambda: SimpleNamespace(next_s=lambda: 0))
-    losing = Losing(Access(parsed(place.redis.url)))
+    losing = Losing(Access(parsed(place.redis.url)), 0.4)
     for turn in range(4):
         store = RedisStore(losing, place.name)
         found = store.open()
