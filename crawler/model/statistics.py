@@ -3,8 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any, get_args, get_type_hints
+from dataclasses import asdict, dataclass, field, is_dataclass, replace
+from typing import Any, TypeVar, get_args, get_type_hints
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class HostLoad:
+    """What a crawl has to do at one host."""
+
+    waiting: int = 0
+    """Requests that wait."""
+    in_flight: int = 0
+    rests_s: float = 0.0
+    """The seconds that are left of the host's cooldown; 0 if it has none."""
+    pause_s: float = 0.0
+    """The seconds between two requests at present; 0 if the crawl does not use the host yet."""
+    at: list[str] = field(default_factory=list)
+    """Which crawls have these requests, for a task that has several."""
+
+    @property
+    def requests(self) -> int:
+        """Requests without an end."""
+        return self.waiting + self.in_flight
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +81,8 @@ class Statistics:
     resting: Mapping[str, float] = field(default_factory=dict)
     """How many `hosts` with such requests are in a cooldown, and how long the `longest_s` still
     lasts."""
-    hosts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """The ten hosts with the most such requests: how many are `waiting`, how many are `in_flight`,
-    the seconds for which it `rests_s`, 0 if it has no cooldown, and the seconds between two
-    requests at present, `pause_s`, 0 if the crawl does not use it yet. `at` names the crawls that
-    have these requests, if they may be several."""
+    hosts: Mapping[str, HostLoad] = field(default_factory=dict)
+    """The ten hosts with the most such requests."""
     memory: Mapping[str, int] = field(default_factory=dict)
     """URLs that are `known` and their `known_bytes`; requests that wait in memory (`waiting`) and
     `on_disk`. If `crawls` are several, a URL counts as known once for each that knows it."""
@@ -84,16 +103,11 @@ class Statistics:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Statistics:
         """Read the result of `to_json`, of this version of the program or another."""
-        hints = get_type_hints(cls)
-        known = {name: value for name, value in data.items() if name in hints}
-        return cls(**{name: _read(hints[name], value) for name, value in known.items()})
+        return _read_fields(cls, data)
 
 
 MOST_HOSTS = 10
 """So many hosts are told, those with the most requests."""
-
-_LOAD = ("waiting", "in_flight", "rests_s", "pause_s")
-"""What is told of each."""
 
 SUMMED = (
     *("discovered", "pages", "items", "items_dropped", "items_failed", "requests"),
@@ -157,18 +171,20 @@ def _memory(parts: Sequence[Statistics]) -> Mapping[str, int]:
     return {**_sum(told), "crawls": len(told)} if told else {}
 
 
-def _hosts(parts: Sequence[Statistics]) -> Mapping[str, Mapping[str, Any]]:
+def _hosts(parts: Sequence[Statistics]) -> Mapping[str, HostLoad]:
     """Return the hosts with the most pending requests, and which crawls have these."""
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, HostLoad] = {}
     for part in parts:
         for host, load in part.hosts.items():
-            told = found.setdefault(host, {**dict.fromkeys(_LOAD, 0), "at": []})
-            told["waiting"] += load["waiting"]
-            told["in_flight"] += load["in_flight"]
-            told["rests_s"] = max(told["rests_s"], load["rests_s"])
-            told["pause_s"] = max(told["pause_s"], load.get("pause_s", 0.0))
-            told["at"].append(part.task)
-    largest = sorted(found, key=lambda host: -found[host]["waiting"] - found[host]["in_flight"])
+            told = found.get(host, HostLoad())
+            found[host] = HostLoad(
+                told.waiting + load.waiting,
+                told.in_flight + load.in_flight,
+                max(told.rests_s, load.rests_s),
+                max(told.pause_s, load.pause_s),
+                [*told.at, part.task],
+            )
+    largest = sorted(found, key=lambda host: -found[host].requests)
     return {host: found[host] for host in largest[:MOST_HOSTS]}
 
 
@@ -187,9 +203,17 @@ def _worst(values: Iterable[Mapping[str, float]]) -> Mapping[str, float]:
     return {key: max(each.get(key, 0.0) for each in found) for key in keys}
 
 
+def _read_fields(kind: type[T], data: Mapping[str, Any]) -> T:
+    hints = get_type_hints(kind)
+    known = {name: value for name, value in data.items() if name in hints}
+    return kind(**{name: _read(hints[name], value) for name, value in known.items()})
+
+
 def _read(hint: Any, value: Any) -> Any:
     """Read a value of that type. JSON has one kind of number, and only texts as keys."""
+    if isinstance(hint, type) and is_dataclass(hint):
+        return _read_fields(hint, value)
     inner = get_args(hint)
-    if inner:
+    if len(inner) == 2:
         return {_read(inner[0], key): _read(inner[1], each) for key, each in value.items()}
     return int(value) if hint is int else value

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from crawler.model.statistics import Statistics
+from crawler.model.statistics import HostLoad, Statistics
 from crawler.plural import counted
 
 _UNITS = ("bytes", "KB", "MB", "GB", "TB")
@@ -145,17 +145,15 @@ def _resting(resting: Mapping[str, float]) -> str:
     return f"{counted(hosts, 'host')}, for {longest} at most" if hosts else ""
 
 
-def _hosts(hosts: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+def _hosts(hosts: Mapping[str, HostLoad]) -> Iterator[str]:
     """The hosts with the most pending requests, and why they wait."""
     for host, load in hosts.items():
-        in_flight, rests_s = int(load["in_flight"]), load["rests_s"]
-        pause_s = load.get("pause_s", 0.0)  # an older worker does not tell it
         yield (
-            f"{host}: {int(load['waiting']):,} to go"
-            + (f", {in_flight:,} in flight" if in_flight else "")
-            + (f", rests {duration(rests_s)}" if rests_s else "")
-            + (f", pause {pause_s:,g} s" if pause_s else "")
-            + (f", at {' and '.join(load['at'])}" if "at" in load else "")
+            f"{host}: {load.waiting:,} to go"
+            + (f", {load.in_flight:,} in flight" if load.in_flight else "")
+            + (f", rests {duration(load.rests_s)}" if load.rests_s else "")
+            + (f", pause {load.pause_s:,g} s" if load.pause_s else "")
+            + (f", at {' and '.join(load.at)}" if load.at else "")
         )
 
 

@@ -5,7 +5,7 @@ from dataclasses import fields, replace
 
 import pytest
 
-from crawler.model.statistics import SUMMED, Statistics, together
+from crawler.model.statistics import SUMMED, HostLoad, Statistics, together
 
 ALL = Statistics(
     task="fiction",
@@ -34,7 +34,7 @@ ALL = Statistics(
     pending=18,
     elsewhere=24,
     resting={"hosts": 19, "longest_s": 20.5},
-    hosts={"a.example": {"waiting": 30, "in_flight": 2, "rests_s": 1.5, "pause_s": 0.5}},
+    hosts={"a.example": HostLoad(30, 2, 1.5, 0.5)},
     memory={"known": 21},
     latency_s={"p50": 0.25, "max": 3},
     slow_callbacks=22,
@@ -58,6 +58,7 @@ def test_counts_that_travelled_as_doubles_are_whole_again():
     told = Statistics.from_json(as_doubles(precise))
     numbers = [told.pages, told.slow_callbacks, *told.failures.values(), *told.statuses.values()]
     numbers += [*told.statuses, *told.memory.values(), *told.items_dropped.values()]
+    numbers += [each.waiting for each in told.hosts.values()]
     assert [type(number) for number in numbers] == [int] * len(numbers)
     assert told == Statistics.from_json(precise)
 
@@ -81,8 +82,8 @@ def test_the_crawls_of_one_task_are_told_as_one():
         filtered={"trap": 3},
         latency_s={"p50": 0.5, "p90": 1.0},
         hosts={
-            "a.example": {"waiting": 1, "in_flight": 0, "rests_s": 3.0, "pause_s": 2.0},
-            "b.example": {"waiting": 90, "in_flight": 0, "rests_s": 0.0},
+            "a.example": HostLoad(1, rests_s=3.0, pause_s=2.0),
+            "b.example": HostLoad(90),
         },
     )
     late = Statistics("books~2", "books")
@@ -96,9 +97,8 @@ def test_the_crawls_of_one_task_are_told_as_one():
     assert told.latency_s == {"p50": 0.5, "p90": 1.0, "max": 3}
     assert told.resting == ALL.resting
     assert list(told.hosts) == ["b.example", "a.example"]
-    assert told.hosts["b.example"]["at"] == ["books~1"]
-    both = {"waiting": 31, "in_flight": 2, "rests_s": 3.0, "pause_s": 2.0}
-    assert told.hosts["a.example"] == {**both, "at": ["books", "books~1"]}
+    assert told.hosts["b.example"].at == ["books~1"]
+    assert told.hosts["a.example"] == HostLoad(31, 2, 3.0, 2.0, ["books", "books~1"])
     assert together([head]) == head
 
 

@@ -14,7 +14,7 @@ from crawler.engine.http.messages import FetchAnswer, FetchError
 from crawler.engine.stats.latency import Latency
 from crawler.engine.stats.timing import Timing
 from crawler.model.records import Counts
-from crawler.model.statistics import Statistics
+from crawler.model.statistics import HostLoad, Statistics
 
 _NUMBERS = (
     *(
@@ -178,7 +178,7 @@ class Counters:
         finish_reason: str = "",
         cooldowns: Mapping[str, float] = MappingProxyType({}),
         memory: Mapping[str, int] = MappingProxyType({}),
-        hosts: Mapping[str, Mapping[str, float]] = MappingProxyType({}),
+        hosts: Mapping[str, HostLoad] = MappingProxyType({}),
     ) -> Statistics:
         """The statistics of the crawl at this moment.
 
@@ -215,7 +215,7 @@ class Counters:
                 "hosts": len(cooldowns),
                 "longest_s": round(max(cooldowns.values(), default=0.0), 1),
             },
-            hosts={host: dict(load) for host, load in hosts.items()},
+            hosts=dict(hosts),
             memory=dict(memory),
             latency_s=self.latency.shown(),
             slow_callbacks=self.slow_callbacks,

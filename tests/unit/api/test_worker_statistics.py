@@ -13,7 +13,7 @@ from crawler.cli import main
 from crawler.errors import InvalidArgument, NotFound
 from crawler.metrics import Metrics
 from crawler.model.records import Owner, Resource, Spec
-from crawler.model.statistics import Statistics
+from crawler.model.statistics import HostLoad, Statistics
 from crawler.settings.sections import ApiSettings
 from tests.unit.api.fakes import CALL, FakeBackend, Master, running
 
@@ -38,6 +38,7 @@ FOUND = Statistics(
     items_dropped={"price": 1},
     items_failed={"price raised KeyError": 2},
     resting={"hosts": 1, "longest_s": 59.5},
+    hosts={"a.example": HostLoad(3, 1, 59.5, 0.5)},
     memory={"known": 20, "known_bytes": 2**40 + 1, "waiting": 6, "on_disk": 1},
     filtered={"duplicate": 5, "robots": 1},
     pending=7,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from crawler.model.statistics import Statistics
+from crawler.model.statistics import HostLoad, Statistics
 from crawler.terminal import report
 
 
@@ -49,13 +49,8 @@ def test_the_latencies_stand_in_one_order_however_they_came():
 
 def test_the_hosts_that_a_running_crawl_waits_for_are_told():
     hosts = {
-        "a.example": {"waiting": 1200.0, "in_flight": 2.0, "rests_s": 0.0, "pause_s": 0.25},
-        "b.example": {
-            "waiting": 3.0,
-            "in_flight": 0.0,
-            "rests_s": 90.0,
-            "at": ["books", "books~1"],
-        },
+        "a.example": HostLoad(1200, 2, pause_s=0.25),
+        "b.example": HostLoad(3, rests_s=90.0, at=["books", "books~1"]),
     }
     told = (
         "a.example: 1,200 to go, 2 in flight, pause 0.25 s; "

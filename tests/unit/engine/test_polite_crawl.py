@@ -6,6 +6,7 @@ from crawler import Request
 from crawler.clock import ManualClock
 from crawler.engine.http.messages import FetchError
 from crawler.engine.politeness.slots import PATIENCE_S
+from crawler.model.statistics import HostLoad
 from tests.unit.engine.fakes import FakeFetcher, page
 from tests.unit.engine.test_crawl import Running, spider_of
 
@@ -32,9 +33,7 @@ def test_a_host_that_throttles_rests_as_a_whole_and_others_go_on(clock):
     it = Running(clock, spider_of(urls), fetcher, host_concurrency=1, concurrency=1)
     assert len(it.moments("http://other")) == 5
     assert it.crawl.statistics.resting == {"hosts": 1, "longest_s": pytest.approx(100.0)}
-    assert it.crawl.statistics.hosts == {
-        "busy": {"waiting": 4, "in_flight": 0, "rests_s": pytest.approx(100.0), "pause_s": 0.0}
-    }
+    assert it.crawl.statistics.hosts == {"busy": HostLoad(4, rests_s=pytest.approx(100.0))}
     assert it.finish(within_s=200, step_s=1.0) == pytest.approx(100.0, abs=1.1)
     assert it.moments("http://busy") == pytest.approx([0.0] + [100.0] * 5)
     assert it.crawl.counts.pages == 10

@@ -15,6 +15,7 @@ from crawler.engine.http.request import Request
 from crawler.engine.spiders.spider import Spider
 from crawler.engine.stats.pending_hosts import pending_hosts
 from crawler.model.records import State
+from crawler.model.statistics import HostLoad
 from crawler.settings.crawl import CrawlSettings
 from tests.depth import examples
 from tests.unit.engine.fakes import FakeFetcher, crawl_of, page, shared
@@ -121,10 +122,9 @@ def test_what_a_site_has_on_disk_is_told_with_what_it_has_in_memory():
     for number in range(3000):
         it.admit(Request(f"http://huge/{number}"), 0)
     [(host, load)] = pending_hosts(it.sites(), {"huge": 2.0}, lambda host: 0.25).items()
-    told = {"waiting": 3000, "in_flight": 0, "rests_s": 2.0, "pause_s": 0.25}
-    assert (host, load) == ("huge", told)
+    assert (host, load) == ("huge", HostLoad(3000, rests_s=2.0, pause_s=0.25))
     take(it, 2500)
-    assert pending_hosts(it.sites(), {}, lambda host: 0.25)["huge"]["waiting"] == 500
+    assert pending_hosts(it.sites(), {}, lambda host: 0.25)["huge"].waiting == 500
 
 
 def test_callbacks_are_names_on_disk():
