@@ -14,7 +14,7 @@ from crawler.cli.base import CONFIG, FAILED, Unusable, commands, show_table
 from crawler.engine.frontier.store import StoreFailed, StoreInUse
 from crawler.items.leftovers import Leftover, leftovers
 from crawler.items.names import folder_name
-from crawler.node.worker.kept import WHO, KeptInFolder, KeptInRedis, KeptPlace, KeptState, named
+from crawler.node.run.kept import WHO, KeptInFolder, KeptInRedis, KeptPlace, KeptState, named
 from crawler.plural import counted
 from crawler.settings import config
 from crawler.terminal import report, tables

@@ -21,7 +21,7 @@ from crawler.engine.spiders.loader import load_spiders
 from crawler.errors import ConfigError
 from crawler.items.names import folder_name
 from crawler.model.records import Owner, Resource, Spec
-from crawler.node.worker.run import Run
+from crawler.node.run.run import Run
 from crawler.settings.sections import Settings
 from crawler.supervision import Supervisor
 from crawler.terminal.progress import Progress

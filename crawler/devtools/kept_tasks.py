@@ -14,7 +14,7 @@ from crawler.engine.items.sinks.sink import Sink, SinkMaker
 from crawler.errors import ConfigError, CrawlerError
 from crawler.items.names import folder_name
 from crawler.model.records import Spec, State
-from crawler.node.worker.run import Run
+from crawler.node.run.run import Run
 
 
 class KeptTasks:

@@ -219,7 +219,7 @@ class Node:
         from crawler.engine.engine import Engine
         from crawler.engine.spiders.loader import load_spiders
         from crawler.engine.spiders.secrets import of_operator
-        from crawler.node.worker.sharing import Sharing
+        from crawler.node.run.sharing import Sharing
         from crawler.node.worker.worker import Worker
 
         spiders = load_spiders(self._settings.spiders, self._settings.folder)

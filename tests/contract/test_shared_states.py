@@ -19,9 +19,9 @@ from crawler.engine.items.sinks.marks import name_of
 from crawler.items import items_of
 from crawler.local.ports import free_ports
 from crawler.model.records import Resource, Spec
-from crawler.node.worker.item_files import FILES, ItemFiles
-from crawler.node.worker.shared_states import SharedStates
-from crawler.node.worker.states import States
+from crawler.node.run.item_files import FILES, ItemFiles
+from crawler.node.run.shared_states import SharedStates
+from crawler.node.run.states import States
 from crawler.settings.redis_url import parsed
 
 DAY_S = 86_400.0

@@ -15,9 +15,9 @@ from crawler.engine.items.sinks.factory import Sinks
 from crawler.engine.items.sinks.json_lines import JsonLines
 from crawler.items import items_of
 from crawler.model.records import Resource, Spec, State
+from crawler.node.run.states import States
 from crawler.node.worker import runs as runs_module
 from crawler.node.worker.runs import Runs
-from crawler.node.worker.states import States
 from tests.integration.test_processes_resume import tree
 from tests.site import Site
 from tests.site.crawling import lines, running_engine

@@ -12,8 +12,8 @@ from crawler.engine.frontier.store import StaleRun, Step
 from crawler.engine.items.sinks.factory import Sinks
 from crawler.items import items_of
 from crawler.model.records import Resource, Spec, State
+from crawler.node.run.shared_states import SharedStates
 from crawler.node.worker.runs import Runs
-from crawler.node.worker.shared_states import SharedStates
 from crawler.settings.sections import FrontierSettings
 from tests.integration.test_processes_resume import tree
 from tests.redis_servers import Redis

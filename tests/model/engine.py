@@ -12,7 +12,7 @@ from crawler.engine.crawl.resume import COUNTERS, DONE, Kept
 from crawler.engine.frontier.store import StaleRun, Step
 from crawler.errors import NotFound
 from crawler.model.records import Counts, Spec, State
-from crawler.node.worker.going_on import TaskSink
+from crawler.node.run.going_on import TaskSink
 from crawler.settings.crawl import CrawlSettings
 from tests.model.timeline import NodeClock
 

@@ -13,7 +13,7 @@ from crawler.coordination.memory import MemoryStore
 from crawler.node.master.master import Master
 from crawler.node.membership.membership import Membership
 from crawler.node.membership.names import NodeNames
-from crawler.node.worker.states import TaskStates
+from crawler.node.run.states import TaskStates
 from crawler.node.worker.worker import Worker
 from crawler.settings.sections import (
     CoordinationSettings,

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from crawler.engine.crawl.resume import ABOUT, COUNTERS, DONE
 from crawler.engine.frontier.store import Found, StaleRun, Step, StoreInUse, Waiting
 from crawler.model.records import State
-from crawler.node.worker.shared_states import SharedStates
-from crawler.node.worker.states import about
+from crawler.node.run.shared_states import SharedStates
+from crawler.node.run.states import about
 
 if TYPE_CHECKING:
     from tests.model.nodes import Process

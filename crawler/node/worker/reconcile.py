@@ -4,15 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
-
-class RunKey(NamedTuple):
-    """Identifies one run. A task of the same name may be another task, or have another
-    assignment."""
-
-    id: str
-    epoch: int
+from crawler.node.run.naming import RunKey
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,10 +20,10 @@ from crawler.engine.items.sinks.factory import Sinks
 from crawler.errors import CrawlerError
 from crawler.logs import get_logger
 from crawler.model.records import Resource
-from crawler.node.worker.going_on import GoingOn
-from crawler.node.worker.reconcile import RunKey
-from crawler.node.worker.run import Run
-from crawler.node.worker.states import END_S, TaskStates
+from crawler.node.run.going_on import GoingOn
+from crawler.node.run.naming import RunKey
+from crawler.node.run.run import Run
+from crawler.node.run.states import END_S, TaskStates
 from crawler.supervision import OnEnd, Supervisor
 
 log = get_logger(__name__)

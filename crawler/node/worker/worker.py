@@ -34,14 +34,15 @@ from crawler.model.constraints import Taint
 from crawler.model.records import Leader, Node, Report, Resource
 from crawler.node.membership.leader_observer import LeaderObserver
 from crawler.node.membership.membership import Session
+from crawler.node.run.naming import RunKey
+from crawler.node.run.run import Run
+from crawler.node.run.states import END_S, States, TaskStates
 from crawler.node.worker.epochs import Epochs
 from crawler.node.worker.fates import Fate, fate_of, others_go_on
 from crawler.node.worker.own_load import OwnLoad
 from crawler.node.worker.past import Past
-from crawler.node.worker.reconcile import RunKey, reconcile
-from crawler.node.worker.run import Run
+from crawler.node.worker.reconcile import reconcile
 from crawler.node.worker.runs import Runs
-from crawler.node.worker.states import END_S, States, TaskStates
 from crawler.settings.sections import Settings
 from crawler.supervision import OnEnd, Supervisor
 

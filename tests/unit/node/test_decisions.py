@@ -16,8 +16,9 @@ from crawler.node.master.commands import Add, Again, Record, Remove, Update, par
 from crawler.node.master.draft import Draft
 from crawler.node.master.workers import WorkerSnapshot
 from crawler.node.membership.names import NodeNames
-from crawler.node.worker.item_files import ItemFiles
-from crawler.node.worker.reconcile import RunKey, reconcile
+from crawler.node.run.item_files import ItemFiles
+from crawler.node.run.naming import RunKey
+from crawler.node.worker.reconcile import reconcile
 from crawler.settings import live
 from crawler.settings.crawl import CrawlSettings
 from tests.unit.node.scene import W1, W2, Scene, stored

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from crawler.clock import ManualClock
-from crawler.node.worker.shared_states import SharedStates
+from crawler.node.run.shared_states import SharedStates
 
 
 class Passing(ManualClock):

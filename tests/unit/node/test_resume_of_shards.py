@@ -7,7 +7,7 @@ import pytest
 
 from crawler.engine.frontier.store import StoreFailed
 from crawler.model.records import Resource, Spec
-from crawler.node.worker.going_on import GoingOn
+from crawler.node.run.going_on import GoingOn
 from crawler.settings.crawl import CrawlSettings
 
 

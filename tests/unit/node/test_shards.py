@@ -12,7 +12,7 @@ from crawler.model.records import Counts, Report, Spec, State
 from crawler.model.shards import is_like_shard, shard_names, shard_spec
 from crawler.node.master.commands import Add, Again, Record, Remove, Update
 from crawler.node.master.shards import END_S, Shards
-from crawler.node.worker.item_files import ItemFiles
+from crawler.node.run.item_files import ItemFiles
 from tests.unit.node.scene import Scene, stored, worker
 
 BOOKS = Spec("books", parameters={"depth": 2}, labels={"site": "shop"}, priority=3, workers=3)

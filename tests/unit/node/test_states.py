@@ -15,8 +15,8 @@ from crawler.clock import ManualClock, SystemClock
 from crawler.engine.crawl.resume import COUNTERS, DONE
 from crawler.engine.frontier.store import StaleRun, Step, Waiting
 from crawler.model.records import Resource, Spec, State
-from crawler.node.worker.kept import kept_states
-from crawler.node.worker.states import TRIES, States, tried
+from crawler.node.run.kept import kept_states
+from crawler.node.run.states import TRIES, States, tried
 from tests.waiting import eventually
 
 SPEC = Spec("books", parameters={"start_urls": ["http://h/"], "settings": {"delay_s": 1}})

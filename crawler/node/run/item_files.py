@@ -31,8 +31,8 @@ from crawler.items.formats import SQLITE
 from crawler.items.names import PART, RUNS, file_name
 from crawler.logs import get_logger
 from crawler.model.records import Resource
-from crawler.node.worker.naming import id_name, run_name, task_folder
-from crawler.node.worker.states import about
+from crawler.node.run.naming import id_name, run_name, task_folder
+from crawler.node.run.states import about
 
 log = get_logger(__name__)
 

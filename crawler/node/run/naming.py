@@ -1,12 +1,21 @@
-"""How the folders and files of a task's runs are called: those of its items, and of its state."""
+"""What identifies a run, and how its folders and files are called: those of its items and state."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 from crawler.items.names import folder_name
 from crawler.model.records import Resource
 from crawler.model.shards import shard_name
+
+
+class RunKey(NamedTuple):
+    """Identifies one run. A task of the same name may be another task, or have another
+    assignment."""
+
+    id: str
+    epoch: int
 
 
 def id_name(id: str) -> str:

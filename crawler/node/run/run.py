@@ -16,7 +16,7 @@ from crawler.errors import InvalidArgument, NotFound
 from crawler.items.names import FAILED, STOPPED
 from crawler.logs import get_logger
 from crawler.model.records import NO_SHARD_COUNTS, Counts, Report, Resource, Spec, State
-from crawler.node.worker.reconcile import RunKey
+from crawler.node.run.naming import RunKey
 
 log = get_logger(__name__)
 

@@ -25,9 +25,9 @@ from crawler.engine.frontier.store import (
 )
 from crawler.logs import get_logger
 from crawler.model.records import Resource
-from crawler.node.worker.item_files import note_limits
-from crawler.node.worker.naming import id_name
-from crawler.node.worker.states import (
+from crawler.node.run.item_files import note_limits
+from crawler.node.run.naming import id_name
+from crawler.node.run.states import (
     PATIENCE_S,
     about,
     begun,

@@ -16,9 +16,9 @@ from crawler.engine.items.sinks.sink import Sink
 from crawler.items.names import PART
 from crawler.logs import get_logger
 from crawler.model.records import Resource
-from crawler.node.worker.item_files import FILES, ItemFiles, NotedSink
-from crawler.node.worker.run import Run
-from crawler.node.worker.states import NEEDS_REDIS, TaskStates, is_shared
+from crawler.node.run.item_files import FILES, ItemFiles, NotedSink
+from crawler.node.run.run import Run
+from crawler.node.run.states import NEEDS_REDIS, TaskStates, is_shared
 from crawler.settings.crawl import CrawlSettings
 from crawler.supervision import Supervisor, do_all
 

@@ -26,7 +26,7 @@ from crawler.engine.frontier.sqlite_store import SqliteStore, StoreThreads
 from crawler.engine.frontier.store import Step, Store, StoreDamaged, StoreFailed, StoreInUse
 from crawler.logs import get_logger
 from crawler.model.records import Resource, Spec, State
-from crawler.node.worker.naming import id_name, run_name, task_folder
+from crawler.node.run.naming import id_name, run_name, task_folder
 from crawler.supervision import run_aside
 
 log = get_logger(__name__)

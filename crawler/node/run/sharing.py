@@ -13,8 +13,8 @@ from crawler.engine.frontier.redis_states import RedisStates
 from crawler.engine.politeness import redis_host_functions, redis_host_register
 from crawler.engine.politeness.robots_shelf import RedisRobotsShelf
 from crawler.engine.politeness.sharing import SharedHosts
-from crawler.node.worker.shared_states import SharedStates
-from crawler.node.worker.states import TaskStates
+from crawler.node.run.shared_states import SharedStates
+from crawler.node.run.states import TaskStates
 from crawler.settings.sections import Settings
 
 

@@ -20,7 +20,7 @@ from crawler.engine.frontier.sqlite_files import NAME
 from crawler.engine.frontier.sqlite_journal import glance
 from crawler.engine.frontier.store import StoreFailed, StoreInUse
 from crawler.items.names import folder_name
-from crawler.node.worker.states import files_of
+from crawler.node.run.states import files_of
 from crawler.settings import redis_url
 from crawler.settings.sections import FrontierSettings
 
