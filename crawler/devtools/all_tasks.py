@@ -21,7 +21,7 @@ from crawler.engine.spiders.loader import load_spiders
 from crawler.errors import ConfigError
 from crawler.items.names import folder_name
 from crawler.model.records import Owner, Resource, Spec
-from crawler.node.run.run import Run
+from crawler.node.run.crawl_run import CrawlRun
 from crawler.settings.sections import Settings
 from crawler.supervision import Supervisor
 from crawler.terminal.progress import Progress
@@ -103,7 +103,7 @@ class Tasks:
         owner = Owner("this process", "")
         self._engine = engine
         self._resources = [Resource(task, owner=owner, epoch=1) for task in tasks]
-        self._runs = [Run(resource) for resource in self._resources]
+        self._runs = [CrawlRun(resource) for resource in self._resources]
         self._items = items
         self._leave_progress: Callable[[], None] = lambda: None
         self._kept = kept
@@ -143,7 +143,7 @@ class Tasks:
             if not run.is_ending:
                 greenlet.kill(block=False)
 
-    def _execute(self, run: Run) -> None:
+    def _execute(self, run: CrawlRun) -> None:
         if self._kept is None:
             run.execute(self._engine, self._sink(run))
         else:
@@ -160,7 +160,7 @@ class Tasks:
             self._whole.close()
         return self._states()
 
-    def _sink(self, run: Run) -> Sink | SinkMaker:
+    def _sink(self, run: CrawlRun) -> Sink | SinkMaker:
         if self._whole is not None:
             return SharedSink(self._whole)
         if is_target(self._items):

@@ -14,7 +14,7 @@ from crawler.engine.items.sinks.sink import Sink, SinkMaker
 from crawler.errors import ConfigError, CrawlerError
 from crawler.items.names import folder_name
 from crawler.model.records import Spec, State
-from crawler.node.run.run import Run
+from crawler.node.run.crawl_run import CrawlRun
 
 
 class KeptTasks:
@@ -52,7 +52,7 @@ class KeptTasks:
                 raise
             raise ConfigError(str(error)) from error
 
-    def execute(self, run: Run, engine: Engine, sink: Sink | SinkMaker) -> None:
+    def execute(self, run: CrawlRun, engine: Engine, sink: Sink | SinkMaker) -> None:
         """Run a task from where it was. It blocks."""
         kept = self._kept[run.name]
         try:
@@ -99,7 +99,7 @@ class KeptTasks:
         for text in going_on.found(kept):
             self._tell(f"{name}: {text}")
 
-    def _note_left(self, run: Run) -> None:
+    def _note_left(self, run: CrawlRun) -> None:
         crawl = run.crawl
         if crawl is None or not crawl.ended.is_set():
             return  # it was refused, or stopped before it began

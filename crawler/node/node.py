@@ -217,35 +217,36 @@ class Node:
         # A master needs none of this: it takes a third of its start and of its memory.
         from crawler.engine.download.http_cache import Cache
         from crawler.engine.engine import Engine
+        from crawler.engine.items.sinks.factory import Sinks
         from crawler.engine.spiders.loader import load_spiders
         from crawler.engine.spiders.secrets import of_operator
+        from crawler.node.crew.in_process import InProcess
         from crawler.node.run.sharing import Sharing
+        from crawler.node.run.states import States
         from crawler.node.worker.worker import Worker
 
-        spiders = load_spiders(self._settings.spiders, self._settings.folder)
-        worker = self._settings.worker
-        sharing = Sharing.of(self._settings, self._clock)
+        settings, worker = self._settings, self._settings.worker
+        sharing = Sharing.of(settings, self._clock)
+        states = sharing.states or States(
+            Path(settings.folder, settings.frontier.folder), self._clock
+        )
         engine = Engine(
-            of_operator(self._settings.crawl),
-            spiders,
+            of_operator(settings.crawl),
+            load_spiders(settings.spiders, settings.folder),
             self._clock,
             private_targets=worker.private_targets,
             plugins=worker.plugins,
-            cache=Cache(Path(self._settings.folder, worker.cache_folder), worker.cache_bytes),
+            cache=Cache(Path(settings.folder, worker.cache_folder), worker.cache_bytes),
             most_response_bytes=worker.response_bytes,
             shared_hosts=sharing.hosts,
         )
-        self._hub.task_of = engine.task_in_callback
+        items = Path(settings.folder, worker.items)
+        crew = InProcess(engine, Sinks(worker.databases), items, states)
+        self._hub.task_of = crew.task_in_callback
         self._role = Worker(
-            self._store,
-            self._keys,
-            self._settings,
-            engine,
-            self._clock,
-            hub=self._hub,
-            states=sharing.states,
+            self._store, self._keys, settings, crew, states, self._clock, hub=self._hub
         )
-        self._crawls = engine.statistics
+        self._crawls = crew.crawls
         self.app = self._build_app(None)
 
     def _build_app(self, service: Service | None) -> Flask:

@@ -15,6 +15,7 @@ from crawler.engine.items.sinks.factory import Sinks
 from crawler.engine.items.sinks.json_lines import JsonLines
 from crawler.items import items_of
 from crawler.model.records import Resource, Spec, State
+from crawler.node.crew.in_process import InProcess
 from crawler.node.run.states import States
 from crawler.node.worker import runs as runs_module
 from crawler.node.worker.runs import Runs
@@ -61,8 +62,8 @@ class Machine:
     def worker(self):
         states = States(self.folder / "frontier", SystemClock(), patience_s=10.0)
         self.states.append(states)
-        items = self.folder / "items"
-        runs = Runs(self.engine, items, self.sinks, SystemClock(), lambda: None, 10, states)
+        crew = InProcess(self.engine, self.sinks, self.folder / "items", states)
+        runs = Runs(crew, SystemClock(), lambda: None, 10)
         self.workers.append(runs)
         return runs
 
@@ -211,7 +212,7 @@ def test_a_crawl_that_could_not_write_goes_on_when_it_is_tried_again(machine, mo
     report = ended(runs)
     assert report.state is State.FAILED
     assert "No space left" in report.reason
-    assert machine.state() == "failed"
+    eventually(lambda: machine.state() == "failed")
     assert machine.files() == [".runs", "7-1.jsonl.part"]
     full.clear()
     runs = machine.worker()

@@ -12,6 +12,7 @@ from crawler.engine.frontier.store import StaleRun, Step
 from crawler.engine.items.sinks.factory import Sinks
 from crawler.items import items_of
 from crawler.model.records import Resource, Spec, State
+from crawler.node.crew.in_process import InProcess
 from crawler.node.run.shared_states import SharedStates
 from crawler.node.worker.runs import Runs
 from crawler.settings.sections import FrontierSettings
@@ -60,9 +61,8 @@ class Machine:
         self._sinks = Sinks({})
         self._redis = states = RedisStates.of(FrontierSettings(url=redis.url))
         self.states = SharedStates(states, SystemClock(), self.items, patience_s=10.0)
-        self.runs = Runs(
-            engine, self.items, self._sinks, SystemClock(), lambda: None, 10, self.states
-        )
+        crew = InProcess(engine, self._sinks, self.items, self.states)
+        self.runs = Runs(crew, SystemClock(), lambda: None, 10)
 
     def stop(self):
         self.runs.stop_all()

@@ -12,6 +12,7 @@ from crawler.engine.items.sinks.json_lines import JsonLines
 from crawler.items import items_of
 from crawler.model.constraints import Constraints
 from crawler.model.records import Resource, Spec, State
+from crawler.node.crew.in_process import InProcess
 from crawler.node.worker import runs as runs_module
 from crawler.node.worker.runs import Runs
 from tests.clusters import CALL, Cluster, Unreachable
@@ -47,7 +48,7 @@ def engine():
 @pytest.fixture
 def runs(engine, tmp_path):
     sinks = Sinks({})
-    runs = Runs(engine, tmp_path, sinks, SystemClock(), lambda: None, most=10)
+    runs = Runs(InProcess(engine, sinks, tmp_path), SystemClock(), lambda: None, most=10)
     yield runs
     runs.stop_all()
     sinks.close()

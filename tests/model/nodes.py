@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import gevent
@@ -10,6 +11,8 @@ from gevent import Greenlet
 
 from crawler.coordination.keys import MASTER, WORKER, Keys
 from crawler.coordination.memory import MemoryStore
+from crawler.engine.items.sinks.factory import Sinks
+from crawler.node.crew.in_process import InProcess
 from crawler.node.master.master import Master
 from crawler.node.membership.membership import Membership
 from crawler.node.membership.names import NodeNames
@@ -118,9 +121,10 @@ class Process:
             self.engine = ModelEngine(
                 host.spiders, self.clock, record_run(self), lambda: timeline.now_s
             )
-            self.role = Worker(
-                self.link, KEYS, settings, self.engine, self.clock, **own, states=states(self)
-            )
+            kept = states(self)
+            items = Path(settings.folder, settings.worker.items)
+            crew = InProcess(self.engine, Sinks({}), items, kept)
+            self.role = Worker(self.link, KEYS, settings, crew, kept, self.clock, **own)
 
     def __str__(self) -> str:
         return f"{self.host} (life {self.life})"

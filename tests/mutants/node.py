@@ -21,7 +21,7 @@ MUTANTS = [
     ),
     Mutant(
         "settings that change while a spider is made are lost",
-        "crawler/node/run/run.py",
+        "crawler/node/run/crawl_run.py",
         "            if self._spec is not spec:",
         "            if False:",
         "tests/unit/node/test_runs.py -k while_a_spider_is_made",

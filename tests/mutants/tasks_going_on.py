@@ -103,7 +103,7 @@ MUTANTS = [
     ),
     Mutant(
         "the files of a crawl that goes on get the names of whole files",
-        "crawler/node/run/run.py",
+        "crawler/node/run/crawl_run.py",
         "if not self.can_go_on:",
         "if True:",
         f"{_RUNS} -k could_not_write",
@@ -145,7 +145,7 @@ MUTANTS = [
     ),
     Mutant(
         "a task fails for good if etcd was put back in time",
-        "crawler/node/run/run.py",
+        "crawler/node/run/crawl_run.py",
         "self._later_epoch = max(error.last, self.key.epoch + 1)",
         "self._later_epoch = 0",
         "tests/integration/test_going_on_in_redis.py -k back_in_time",

@@ -27,7 +27,7 @@ LAYERS = {
         {"engine"},
     ],
     "api": [{"service", "failures", "health", "limiter"}, {"fields"}, {"http", "rpc"}],
-    "node": [{"membership", "run"}, {"master", "worker", "measures"}, {"node"}],
+    "node": [{"membership", "run"}, {"crew"}, {"master", "worker", "measures"}, {"node"}],
 }
 """For each package its parts, in layers: a part imports from layers before its own alone."""
 GENERATED = "proto"

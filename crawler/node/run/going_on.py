@@ -16,8 +16,8 @@ from crawler.engine.items.sinks.sink import Sink
 from crawler.items.names import PART
 from crawler.logs import get_logger
 from crawler.model.records import Resource
+from crawler.node.run.crawl_run import CrawlRun
 from crawler.node.run.item_files import FILES, ItemFiles, NotedSink
-from crawler.node.run.run import Run
 from crawler.node.run.states import NEEDS_REDIS, TaskStates, is_shared
 from crawler.settings.crawl import CrawlSettings
 from crawler.supervision import Supervisor, do_all
@@ -111,8 +111,9 @@ class GoingOn:
         self._items = items
         self._states = states
 
-    def execute(self, run: Run, resource: Resource) -> None:
+    def execute(self, run: CrawlRun) -> None:
         """Run a task. It blocks."""
+        resource = run.resource
         with run.failing():
             settings = self._engine.settings_of(resource.spec)
             kept = self._opened(resource, settings)
@@ -148,14 +149,14 @@ class GoingOn:
         self._states.clear(resource)
         return None
 
-    def _from_state(self, run: Run, resource: Resource, sinks: Any, kept: Kept) -> None:
+    def _from_state(self, run: CrawlRun, resource: Resource, sinks: Any, kept: Kept) -> None:
         last = _last(kept)
         do_all(
             lambda: self._go_on(run, resource, sinks, replace(kept, store=last)),
             lambda: self._let_go(run, kept, last),
         )
 
-    def _go_on(self, run: Run, resource: Resource, sinks: Any, kept: Kept) -> None:
+    def _go_on(self, run: CrawlRun, resource: Resource, sinks: Any, kept: Kept) -> None:
         if kept.is_done:
             files = ItemFiles(self._items, resource, sinks, kept)
             run.had_ended(kept, files)
@@ -170,7 +171,7 @@ class GoingOn:
             )
         self._crawl(run, resource, sinks, kept)
 
-    def _crawl(self, run: Run, resource: Resource, sinks: Any, kept: Kept | None) -> None:
+    def _crawl(self, run: CrawlRun, resource: Resource, sinks: Any, kept: Kept | None) -> None:
         files = ItemFiles(self._items, resource, sinks, kept)
         store = None
         if kept is not None:
@@ -182,7 +183,7 @@ class GoingOn:
         make = RunSink(self._sinks, files.path, resource.spec.task, PART)
         run.execute(self._engine, TaskSink(make, files, store), kept, files)
 
-    def _let_go(self, run: Run, kept: Kept, last: LastStore) -> None:
+    def _let_go(self, run: CrawlRun, kept: Kept, last: LastStore) -> None:
         """Let go of the store. A crawl that has begun has done so itself, unless it was cut off
         before; then nobody knows whether the last step holds all that it did."""
         if kept.found.is_new and not run.has_begun:

@@ -1,19 +1,11 @@
-"""One run of one task on a worker: its state, its end, and what is reported of it."""
+"""A run of a task, as its worker knows it: its state, its end, and what the leader must be told."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Protocol
 
-from crawler.engine.crawl.crawl import Crawl
-from crawler.engine.crawl.resume import Kept
-from crawler.engine.engine import Engine
-from crawler.engine.frontier.store import StaleRun, StoreFailed
-from crawler.engine.items.sinks.sink import Sink, SinkMaker
-from crawler.errors import InvalidArgument, NotFound
-from crawler.items.names import FAILED, STOPPED
+from crawler.items.names import STOPPED
 from crawler.logs import get_logger
 from crawler.model.records import NO_SHARD_COUNTS, Counts, Report, Resource, Spec, State
 from crawler.node.run.naming import RunKey
@@ -25,46 +17,27 @@ LONGEST_REASON = 1000
 listing."""
 
 
-class Files(Protocol):
-    """The files of a run's items."""
-
-    def note_end(self, how: str) -> None:
-        """Note how a crawl ended that is not done. Repeating it is harmless. Raises OSError."""
-        ...
-
-    def end(self) -> None:
-        """Give them the names that they have when the crawl has ended. Repeating it is harmless."""
-        ...
-
-
 class Run:
     """One run of one task. The worker keeps it after its end, until the leader has recorded it."""
 
     def __init__(self, resource: Resource) -> None:
         self.name = resource.name
         self.resource = resource
-        self._spec = resource.spec
         self.key = RunKey(resource.id, resource.epoch)
-        self._state = State.ASSIGNED
-        self._reason = ""
-        self._awaits_spider = False
-        self._crawl: Crawl | None = None
-        self._counts = Counts()
-        self._shard_counts: Mapping[int, Counts] = NO_SHARD_COUNTS
-        self._told: Report | None = None
-        self._stopped = False
-        self._lacks_state = False
-        """Whether its state could not be opened."""
-        self._later_epoch = 0
-        """An epoch above that of the run of which its state knows; 0 if it knows none."""
-        self.has_begun = False
-        """Whether its crawl has begun."""
         self.is_kept = False
         """Whether a store keeps what the crawl has left. Then it ends in order when it is stopped,
         so that the next run need not fetch anything again."""
-        self._files: Files | None = None
         self.stops = 0
         """How often it was told to stop."""
+        self._spec = resource.spec
+        self._state = State.ASSIGNED
+        self._reason = ""
+        self._awaits_spider = False
+        self._counts = Counts()
+        self._shard_counts: Mapping[int, Counts] = NO_SHARD_COUNTS
+        self._told: Report | None = None
+        self._later_epoch = 0
+        """An epoch above that of the run of which its state knows; 0 if it knows none."""
 
     @property
     def waits(self) -> bool:
@@ -85,127 +58,41 @@ class Run:
     def can_go_on(self) -> bool:
         """Whether it has failed because its state or its items could not be written. A later run
         goes on with what the state has."""
-        return self._state is State.FAILED and (
-            self._lacks_state
-            or (self.is_kept and self._crawl is not None and self._crawl.can_go_on)
-        )
-
-    @property
-    def crawl(self) -> Crawl | None:
-        """Its crawl; None before it began, and if it was refused."""
-        return self._crawl
-
-    @property
-    def has_lost_steps(self) -> bool:
-        """Whether its store has forgotten what it had taken. The crawl has ended there, and goes on
-        from what the store has."""
-        return self._crawl is not None and self._crawl.has_lost_steps and not self._stopped
+        raise NotImplementedError
 
     @property
     def is_ending(self) -> bool:
         """Whether it fetches no more, and writes its last items."""
-        return self._crawl is not None and self._crawl.is_ending
+        raise NotImplementedError
 
-    def execute(
-        self,
-        engine: Engine,
-        sink: Sink | SinkMaker,
-        kept: Kept | None = None,
-        files: Files | None = None,
-    ) -> None:
-        """Crawl until done, stopped or failed. It blocks. `kept` is the store from which the crawl
-        goes on. `files` get the names of whole files when the crawl has ended."""
-        self._state = State.RUNNING
-        self._files = files
-        with self.failing():
-            spec = self._spec
-            self._crawl = engine.crawl(spec, sink, kept)
-            if self._spec is not spec:  # it changed while the spider was made
-                self._take_over(engine, self._crawl)
-            if self._stopped:
-                return
-            self.has_begun, self.is_kept = True, kept is not None
-            self._crawl.run()
-            if not self._stopped and not self.has_lost_steps:
-                self._state, self._reason = self._crawl.outcome()
-                if not self.can_go_on:
-                    self.end_files()
-                else:
-                    self._note_end(FAILED)
+    def stop(self) -> None:
+        """Make the crawl end soon. Its outcome no longer counts."""
+        raise NotImplementedError
 
-    @contextmanager
-    def failing(self) -> Iterator[None]:
-        """A context whose errors are the run's: it ends as failed, with what they say."""
-        try:
-            yield
-        except NotFound as error:
-            self.fail(str(error), awaits_spider=True)
-        except StoreFailed as error:
-            self._lacks_state = True
-            if isinstance(error, StaleRun):
-                self._later_epoch = max(error.last, self.key.epoch + 1)
-            self.fail(str(error))
-        except InvalidArgument as error:
-            self.fail(str(error))
-        except Exception as error:
-            log.error("a run ended with an error", task=self.name, exc_info=True)
-            self.fail(f"{type(error).__name__}: {error}")
-
-    def had_ended(self, kept: Kept, files: Files | None = None) -> None:
-        """Take over the end of an earlier run that could not tell the leader of it."""
-        self._state, self._reason = kept.end
-        self._counts, self._shard_counts, self._files = kept.counts, kept.others, files
-        self.end_files()
+    def break_off(self) -> None:
+        """Stop, and wait for no answer under way."""
+        raise NotImplementedError
 
     def end_files(self, how: str = STOPPED) -> None:
         """Note that nothing more comes to the files of items. `how` says why not, if the run has
         not ended by itself."""
-        how = FAILED if self._state is State.FAILED else how
-        if self._files is not None and (self._state is State.DONE or self._note_end(how)):
-            self._files.end()
+        raise NotImplementedError
 
-    def _note_end(self, how: str) -> bool:
-        """Note how the crawl ended, if it is not done. Returns whether that was possible: if not,
-        its files must not look whole."""
-        try:
-            if self._files is not None:
-                self._files.note_end(how)
-        except OSError as error:
-            log.warning("cannot note how a crawl ended", task=self.name, end=how, why=str(error))
-            return False
-        return True
+    def adjust(self, spec: Spec) -> None:
+        """Take over a specification that changed in settings which may change during a run."""
+        if spec.parameters != self._spec.parameters:
+            self._spec = spec
+            if not self.ended:
+                self._take_over(spec)
+
+    def _take_over(self, spec: Spec) -> None:
+        """Let the crawl know the specification, if there is a crawl."""
+        raise NotImplementedError
 
     def fail(self, reason: str, awaits_spider: bool = False) -> None:
         """End the run as failed."""
         self._state, self._reason, self._awaits_spider = State.FAILED, reason, awaits_spider
         log.warning("run failed", task=self.name, reason=reason)
-
-    def stop(self) -> None:
-        """Make the crawl end soon. Its outcome no longer counts."""
-        self._stopped = True
-        self.stops += 1
-        if self._crawl is not None:
-            self._crawl.stop()
-
-    def break_off(self) -> None:
-        """Stop, and wait for no answer under way."""
-        self.stop()
-        if self._crawl is not None:
-            self._crawl.break_off()
-
-    def adjust(self, engine: Engine, spec: Spec) -> None:
-        """Take over a specification that changed in settings which may change during a run."""
-        if spec.parameters == self._spec.parameters:
-            return
-        self._spec = spec
-        if self._crawl is not None and not self.ended:
-            self._take_over(engine, self._crawl)
-
-    def _take_over(self, engine: Engine, crawl: Crawl) -> None:
-        try:
-            engine.adjust(crawl, self._spec)
-        except InvalidArgument as error:
-            log.warning("new settings refused; the old ones hold", task=self.name, why=error)
 
     def report(self) -> Report | None:
         """Return what the leader does not know yet, or None if it knows all.
@@ -221,7 +108,7 @@ class Run:
 
     def status(self) -> Report:
         """Return the present state of the run."""
-        crawl = self._crawl
+        counts, shard_counts = self._counted()
         return Report(
             name=self.name,
             id=self.key.id,
@@ -229,9 +116,13 @@ class Run:
             state=self._state,
             reason=_sound(self._reason),
             awaits_spider=self._awaits_spider,
-            counts=self._counts if crawl is None else crawl.counts,
-            shard_counts=self._shard_counts if crawl is None else crawl.shard_counts,
+            counts=counts,
+            shard_counts=shard_counts,
         )
+
+    def _counted(self) -> tuple[Counts, Mapping[int, Counts]]:
+        """The counts of the run, and of the other shards of its task if it is the head."""
+        return self._counts, self._shard_counts
 
     def told(self, report: Report) -> None:
         """Note that the leader has accepted that report."""

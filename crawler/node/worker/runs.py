@@ -9,21 +9,18 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections.abc import Callable, Collection, Iterable, Sequence
-from pathlib import Path
 
 import gevent
 from gevent import Greenlet
 
 from crawler.clock import Clock
-from crawler.engine.engine import Engine
-from crawler.engine.items.sinks.factory import Sinks
 from crawler.errors import CrawlerError
 from crawler.logs import get_logger
 from crawler.model.records import Resource
-from crawler.node.run.going_on import GoingOn
+from crawler.node.crew.crew import Crew
 from crawler.node.run.naming import RunKey
 from crawler.node.run.run import Run
-from crawler.node.run.states import END_S, TaskStates
+from crawler.node.run.states import END_S
 from crawler.supervision import OnEnd, Supervisor
 
 log = get_logger(__name__)
@@ -75,18 +72,14 @@ class Runs:
 
     def __init__(
         self,
-        engine: Engine,
-        items: Path,
-        sinks: Sinks,
+        crew: Crew,
         clock: Clock,
         on_end: Callable[[], None],
         most: int,
-        states: TaskStates | None = None,
     ) -> None:
-        """`most` is how many run at once. With `states`, each goes on where the one before was."""
+        """`most` is how many run at once."""
         self._most = most
-        self._engine = engine
-        self._going_on = GoingOn(engine, sinks, items, states)
+        self._crew = crew
         self._clock = clock
         self._on_end = on_end
         self._supervisor = Supervisor("runs", clock=clock)
@@ -94,7 +87,7 @@ class Runs:
         """Each run with its greenlet, once it has one."""
         self._ending: dict[Run, tuple[Greenlet, float]] = {}
         """The runs that end in order: each with its greenlet, and until when it may take."""
-        self._line: list[tuple[int, int, Run, Resource]] = []
+        self._line: list[tuple[int, int, Run]] = []
         """The runs that wait for another to end. Some may have been stopped meanwhile."""
         self._order = itertools.count()
         self._running = 0
@@ -124,22 +117,19 @@ class Runs:
 
     def start(self, resource: Resource) -> None:
         """Start a run of that resource, now or when it is its turn."""
-        run = Run(resource)
+        run = self._crew.run(resource)
         self._runs[run.name] = (run, None)
-        place = (-resource.spec.priority, next(self._order), run, resource)
-        heapq.heappush(self._line, place)
+        heapq.heappush(self._line, (-resource.spec.priority, next(self._order), run))
         self._admit()
 
     def _admit(self) -> None:
         while self._line and self._running < self._most and not self._halted:
-            *_, run, resource = heapq.heappop(self._line)
+            *_, run = heapq.heappop(self._line)
             if self._runs.get(run.name, (None,))[0] is run:
-                self._begin(run, resource)
+                self._begin(run)
 
-    def _begin(self, run: Run, resource: Resource) -> None:
-        greenlet = self._supervisor.spawn(
-            f"run {run.name}", self._execute, run, resource, on_end=OnEnd.LOG
-        )
+    def _begin(self, run: Run) -> None:
+        greenlet = self._supervisor.spawn(f"run {run.name}", self._execute, run, on_end=OnEnd.LOG)
         self._running += 1
         greenlet.rawlink(self._free)
         greenlet.rawlink(lambda _: self._ended_in_order(run) if run in self._ending else None)
@@ -156,7 +146,7 @@ class Runs:
         for resource in resources:
             run, _ = self._runs.get(resource.name, (None, None))
             if run is not None and run.key == RunKey(resource.id, resource.epoch):
-                run.adjust(self._engine, resource.spec)
+                run.adjust(resource.spec)
 
     def stop(self, names: Iterable[str]) -> None:
         """Stop these runs, all at once, and forget those that ended.
@@ -266,13 +256,14 @@ class Runs:
         now_s = self._clock.monotonic()
         self._ending = {run: (greenlet, now_s) for run, (greenlet, _) in self._ending.items()}
         _end(self._greenlets(), STOP_S)
+        self._crew.end([run for run, greenlet in self._with_greenlets() if not greenlet.dead])
         for run, greenlet in list(self._runs.values()):
             self._forget(run, greenlet)
 
     def check(self) -> None:
         """Raise RunGoesOn if a run was stopped `MOST_STOPS` times and has not ended."""
-        runs = [*self.all(), *self._ending]
-        endless = sorted(run.name for run in runs if run.stops >= MOST_STOPS)
+        late = [run for run in (*self.all(), *self._ending) if run.stops >= MOST_STOPS]
+        endless = sorted(run.name for run in self._crew.end(late)) if late else []
         if endless:
             raise RunGoesOn(
                 f"runs of {', '.join(endless)} go on though they were cut off {MOST_STOPS} times;"
@@ -286,7 +277,7 @@ class Runs:
             del self._runs[run.name]
             log.info("run stopped", task=run.name, epoch=run.key.epoch, ended=run.ended)
 
-    def _execute(self, run: Run, resource: Resource) -> None:
-        self._going_on.execute(run, resource)
+    def _execute(self, run: Run) -> None:
+        self._crew.execute(run)
         if run.ended:
             self._on_end()

@@ -8,7 +8,6 @@ reports go to the leader.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import gevent
 from gevent.event import Event
@@ -22,9 +21,7 @@ from crawler.coordination.keys import MASTER, Keys
 from crawler.coordination.mirror import Mirror
 from crawler.coordination.registry import decode_registration
 from crawler.coordination.store import KeyValue, Store
-from crawler.engine.engine import Engine
-from crawler.engine.items.sinks.factory import Sinks
-from crawler.engine.stats.registry import StatisticsRegistry
+from crawler.engine.stats.registry import Totals
 from crawler.errors import CrawlerError
 from crawler.hub import HubWatch
 from crawler.items.names import DELETED, STOPPED
@@ -32,11 +29,12 @@ from crawler.logs import get_logger
 from crawler.metrics import Metrics, Total
 from crawler.model.constraints import Taint
 from crawler.model.records import Leader, Node, Report, Resource
+from crawler.node.crew.crew import Crew
 from crawler.node.membership.leader_observer import LeaderObserver
 from crawler.node.membership.membership import Session
 from crawler.node.run.naming import RunKey
 from crawler.node.run.run import Run
-from crawler.node.run.states import END_S, States, TaskStates
+from crawler.node.run.states import END_S, TaskStates
 from crawler.node.worker.epochs import Epochs
 from crawler.node.worker.fates import Fate, fate_of, others_go_on
 from crawler.node.worker.own_load import OwnLoad
@@ -81,19 +79,18 @@ class Worker:
         store: Store,
         keys: Keys,
         settings: Settings,
-        engine: Engine,
+        crew: Crew,
+        states: TaskStates,
         clock: Clock,
         peers: Peers | None = None,
         hub: HubWatch | None = None,
-        states: TaskStates | None = None,
     ) -> None:
-        """`peers` replaces the gRPC clients of the leader, for tests. `hub` tells which callback
-        kept this worker from renewing its lease. `states` are those of all workers; without
-        them, the states of this machine are files."""
+        """The crew runs the crawls of tasks from `states`. `peers` replaces the gRPC clients of the
+        leader, for tests. `hub` tells which callback kept this worker from renewing its lease."""
         self._store = store
         self._keys = keys
         self._settings = settings
-        self._engine = engine
+        self._crew = crew
         self._clock = clock
         self._masters: Mirror[Node] = Mirror(
             store, keys.registrations(MASTER), decode_registration, clock
@@ -104,12 +101,8 @@ class Worker:
             self._on_leader_change,
             peers=peers or Peers(forwards=False),
         )
-        items = Path(settings.folder, settings.worker.items)
-        self._sinks = Sinks(settings.worker.databases)
-        most = settings.worker.max_running
-        folder = Path(settings.folder, settings.frontier.folder)
-        self._states: TaskStates = States(folder, clock) if states is None else states
-        self._runs = Runs(engine, items, self._sinks, clock, self._on_run_end, most, self._states)
+        self._states = states
+        self._runs = Runs(crew, clock, self._on_run_end, settings.worker.max_running)
         self._elsewhere: set[str] = set()
         """The keys of the tasks that were here and have another owner, or none, by now."""
         self._clearing = Supervisor("states", clock=clock)
@@ -123,8 +116,8 @@ class Worker:
         self._report_now = Event()
 
     def start(self, supervisor: Supervisor) -> None:
-        """Start the engine, and observe who leads."""
-        self._engine.start()
+        """Start the crew, and observe who leads."""
+        self._crew.start()
         self._masters.start(supervisor)
         self._observer.start(supervisor)
         supervisor.spawn("reconcile", self._reconcile_forever, on_end=OnEnd.FATAL)
@@ -132,10 +125,9 @@ class Worker:
         supervisor.spawn("states", self._drop_forever, on_end=OnEnd.RESTART)
 
     def stop(self) -> None:
-        """Stop the engine. `leave` has stopped the runs."""
-        self._engine.stop()
+        """Stop the crew. `leave` has stopped the runs."""
+        self._crew.stop()
         self._clearing.stop()
-        self._sinks.close()
         self._states.close()
         self._observer.close()
 
@@ -147,7 +139,7 @@ class Worker:
             address,
             metadata=self._past.metadata(),
             labels=dict(given.labels),
-            spiders=self._engine.spider_names(),
+            spiders=self._crew.spider_names(),
             capacity=dict(given.capacity),
             taints=tuple(map(Taint.parse, given.taints)),
         )
@@ -176,7 +168,7 @@ class Worker:
     def hurry(self) -> None:
         """Cut the runs off: no longer wait for their callbacks."""
         self._runs.cut_off()
-        self._runs.cut_off_current(self._engine.task_in_callback())
+        self._runs.cut_off_current(self._crew.task_in_callback())
 
     def leave(self) -> None:
         """Stop all runs before another worker may start them."""
@@ -186,7 +178,9 @@ class Worker:
         self._changed.set()  # stops those again that have not ended
 
     def prepare(self) -> None:
-        """Wait for the states of tasks: no task could run without them. Raises ConfigError."""
+        """Wait for the crew and for the states of tasks: no task could run without them. Raises
+        ConfigError."""
+        self._crew.prepare()
         self._states.prepare()
 
     def unready_reason(self) -> str:
@@ -197,36 +191,37 @@ class Worker:
     def measure(self, metrics: Metrics) -> None:
         """Export how many tasks run here, and what their crawls have done."""
         self._observer.measure(metrics)
-        runs, held = self._runs, self._engine.held
+        runs, figures = self._runs, self._crew.figures
         metrics.gauge_of("crawler_runs", "Tasks that run on this worker.", lambda: runs.running)
         metrics.gauge_of(
             "crawler_runs_waiting", "Tasks that wait until others end.", lambda: runs.waiting
         )
         metrics.gauge_of(
-            "crawler_response_bytes", "Bytes of responses held in memory.", lambda: held.held
+            "crawler_response_bytes",
+            "Bytes of responses held in memory.",
+            lambda: figures().held_bytes,
         )
         metrics.gauge_of(
             "crawler_frontier_away",
             "1 while the Redis of frontier.url does not answer, else 0.",
             lambda: int(bool(self._states.unready_reason())),
         )
-        owner = self._engine.host_owner
         metrics.gauge_of(
             "crawler_hosts_owned",
             "Hosts to which this worker alone may send, if workers share hosts.",
-            lambda: 0 if owner is None else len(owner),
+            lambda: figures().hosts_owned,
         )
         metrics.gauge_of(
             "crawler_hosts_waited_for",
             "Hosts that other workers own, and for which this one waits.",
-            lambda: 0 if owner is None else owner.waiting,
+            lambda: figures().hosts_waited_for,
         )
         metrics.counter_of(
             "crawler_assignments_refused",
             "Refused assignments that are older than an earlier one.",
             lambda: self._epochs.refusals,
         )
-        metrics.totals_of("crawler_crawl", lambda: crawl_totals(self._engine.statistics))
+        metrics.totals_of("crawler_crawl", lambda: crawl_totals(self._crew.totals()))
 
     # -- what should run ------------------------------------------------------------------------
 
@@ -398,9 +393,8 @@ def _parts(reports: list[RunReport]) -> Iterator[list[RunReport]]:
         yield part
 
 
-def crawl_totals(statistics: StatisticsRegistry) -> Iterator[Total]:
+def crawl_totals(totals: Totals) -> Iterator[Total]:
     """Yield the totals of all crawls of a worker, for its metrics."""
-    totals = statistics.totals()
     for name, value in totals.sums.items():
         yield Total(f"crawler_crawl_{name}", f"Over all crawls: {name}.", value)
     for name, by_reason in (("failures", totals.failures), ("filtered", totals.filtered)):

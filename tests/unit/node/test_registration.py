@@ -10,14 +10,14 @@ from crawler.model.constraints import Effect, Taint
 from crawler.node.worker.worker import Worker
 from crawler.settings.sections import NodeSettings, Settings
 
-ENGINE = SimpleNamespace(spider_names=lambda: frozenset({"books"}))
+CREW = SimpleNamespace(spider_names=lambda: frozenset({"books"}))
 
 
 def registered(node):
     """The registration of a worker with these settings, as others read it."""
     settings = Settings(node=node)
     keys = Keys(settings.coordination)
-    worker = Worker(MemoryStore(), keys, settings, ENGINE, SystemClock())
+    worker = Worker(MemoryStore(), keys, settings, CREW, None, SystemClock())
     return decode_node(encode_node("w", worker.describe("w-1", "h:1")), 5)
 
 

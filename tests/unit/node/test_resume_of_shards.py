@@ -29,6 +29,9 @@ class Engine:
 
 
 class Run:
+    def __init__(self, resource):
+        self.resource = resource
+
     def failing(self):
         return suppress(Opened)
 
@@ -40,6 +43,6 @@ def test_a_task_on_several_workers_goes_on_and_says_so_if_it_was_not_to(
     caplog, workers, resume, warnings
 ):
     going_on = GoingOn(Engine(resume), None, Path(), States())
-    going_on.execute(Run(), Resource(Spec("shop", workers=workers), id="1", epoch=2))
+    going_on.execute(Run(Resource(Spec("shop", workers=workers), id="1", epoch=2)))
     told = [record for record in caplog.records if "resume: false has no effect" in record.message]
     assert len(told) == warnings

@@ -1,7 +1,5 @@
 """How many tasks a worker runs at once, and whose turn it is next."""
 
-from pathlib import Path
-
 import gevent
 import pytest
 from gevent.event import Event
@@ -9,6 +7,7 @@ from gevent.event import Event
 from crawler.clock import SystemClock
 from crawler.engine.items.sinks.factory import Sinks
 from crawler.model.records import NO_SHARD_COUNTS, Counts, Resource, Spec, State
+from crawler.node.crew.in_process import InProcess
 from crawler.node.worker.runs import Runs
 from crawler.settings.crawl import CrawlSettings
 from tests.waiting import eventually
@@ -65,7 +64,7 @@ def engine():
 
 @pytest.fixture
 def runs(engine, tmp_path):
-    runs = Runs(engine, Path(tmp_path), Sinks({}), SystemClock(), lambda: None, most=2)
+    runs = Runs(InProcess(engine, Sinks({}), tmp_path), SystemClock(), lambda: None, most=2)
     yield runs
     runs.stop_all()
 
