@@ -21,13 +21,23 @@ from crawler.model.shards import is_like_shard
 from crawler.schemas.readers import Faulty
 from crawler.settings import yaml_text
 from crawler.settings.schema import from_text, meant_or_allowed, read
-from crawler.settings.sections import CoordinationSettings, EtcdSettings, FrontierSettings, Settings
+from crawler.settings.sections import (
+    IN_PROCESS,
+    CoordinationSettings,
+    EtcdSettings,
+    FrontierSettings,
+    Settings,
+    WorkerSettings,
+)
 
 ENVIRONMENT = "CRAWLER_"
 """The prefix of the environment variables."""
 
 DEFAULT_FILE = "config.yaml"
 """The file that is read from the working directory if no file is named and it exists."""
+
+LEAST_PROCESS_MEMORY = 100_000_000
+"""The smallest limit that holds for a process of crawls: an idle one takes half of it."""
 
 _VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
 
@@ -234,6 +244,7 @@ class _Loader:
         self._check_etcd(built["etcd"])
         self._check_frontier(built["frontier"])
         self._check_shared(built["frontier"])
+        self._check_processes(built["worker"])
         self._check_prefixes(coordination)
         if coordination.master_service == coordination.worker_service:
             self._fault("coordination.master_service", "given for workers too; they must differ")
@@ -280,6 +291,23 @@ class _Loader:
                     f"{task.workers} given, but frontier.url is empty; more than 1 is allowed with"
                     " a Redis there",
                 )
+
+    def _check_processes(self, worker: WorkerSettings) -> None:
+        """Check the settings of crawl processes, which have no effect without any."""
+        for name in ("process_memory", "run_as"):
+            value = getattr(worker, name)
+            if value and worker.processes == IN_PROCESS:
+                self._fault(
+                    f"worker.{name}",
+                    f"{value} given, but worker.processes is {IN_PROCESS}; 0 or more processes"
+                    " are allowed with it",
+                )
+        if 0 < worker.process_memory < LEAST_PROCESS_MEMORY:
+            self._fault(
+                "worker.process_memory",
+                f"{worker.process_memory} given; 0 or at least {LEAST_PROCESS_MEMORY} bytes is"
+                " allowed",
+            )
 
     def _check_prefixes(self, names: CoordinationSettings) -> None:
         """Check that no kind of key is inside another. Only the election may be below the tasks."""

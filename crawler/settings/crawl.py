@@ -354,6 +354,14 @@ class CrawlSettings:
         least=0,
         most=3600,
     )
+    callback_limit_s: float = setting(
+        30.0,
+        "A callback that computes for longer without yielding is killed, with the process that "
+        "crawls its task; 0 means never. It has an effect where worker.processes is not -1.",
+        unit="s",
+        least=0,
+        most=86_400,
+    )
     resume: bool = setting(
         True,
         "Whether a task that comes to a worker again goes on where it was. If not, it begins anew, "

@@ -94,6 +94,8 @@ HEADER = Form(
 )
 """A pair of a mapping of headers, written as a line."""
 USER = Form(r"[^\x00-\x1f\x7f:]*", "a text without colons, line breaks and control characters")
+USER_NAME = Form(r"([A-Za-z0-9_][A-Za-z0-9_.-]{0,31})?", "the name of a user of this machine")
+"""Whose rights a process has. It may be empty."""
 REDIS = Form(
     r"(?s:.*)", f"{redis_url.ALLOWED} or nothing", _is_redis_url_or_empty, mask=without_login
 )

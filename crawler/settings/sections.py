@@ -17,6 +17,9 @@ from crawler.settings import forms
 from crawler.settings.crawl import CrawlSettings
 from crawler.settings.setting import setting
 
+IN_PROCESS = -1
+"""The value of `worker.processes` with which the process of the worker crawls by itself."""
+
 
 @dataclass(frozen=True)
 class NodeSettings:
@@ -297,6 +300,32 @@ class WorkerSettings:
         "ends.",
         least=1,
         most=100_000,
+    )
+    processes: int = setting(
+        IN_PROCESS,
+        "How many processes crawl the tasks. 0 means one for each core that this worker may use; "
+        "-1 means that the process of the worker crawls them itself.",
+        least=-1,
+        most=1024,
+    )
+    process_memory: int = setting(
+        0,
+        "A process that takes more memory gets no further tasks, and another one takes its place. "
+        "At one and a half times as much it is killed. 0 means no limit.",
+        unit="bytes",
+        least=0,
+        most=2**50,
+    )
+    run_as: str = setting(
+        "",
+        "User of this machine as whom these processes run. If empty, they run as the user of the "
+        "worker.",
+        form=forms.USER_NAME,
+    )
+    fork: bool = setting(
+        True,
+        "Whether these processes are forked from one that has loaded the engine. If not, each is "
+        "started anew, which costs more time and memory.",
     )
     response_bytes: int = setting(
         256_000_000,

@@ -78,6 +78,9 @@ SAMPLES = {
     "crawl.limits": ("[{events: 10, per_s: 60}]", [Limit(10, 60.0)]),
     "worker.cache_bytes": ("70000000", 70_000_000),
     "crawl.cache": ("always", "always"),
+    "worker.process_memory": ("500000000", 500_000_000),
+    "worker.processes": ("0", 0),
+    "worker.run_as": ("crawl-1", "crawl-1"),
     "worker.plugins": ("a.b,c", ["a.b", "c"]),
     "worker.private_targets": ("127.0.0.0/8,all", ["127.0.0.0/8", "all"]),
     "crawl.deny_urls": (r"\.pdf$,/print/", [r"\.pdf$", "/print/"]),
@@ -112,6 +115,8 @@ TOGETHER = {
     "etcd.key": ("ca", "cert"),
     "etcd.user": ("password",),
     "etcd.password": ("user",),
+    "worker.process_memory": ("processes",),
+    "worker.run_as": ("processes",),
 }
 """Settings that mean nothing without others of their section."""
 BY_TYPE = {int: ("70", 70), float: ("12.5", 12.5), str: ("x", "x")}
@@ -332,6 +337,22 @@ tasks: [{name: a/b}, {name: x}, {name: x}, 5, {name: y, colour: red},
             "frontier: {url: 'http://h:1'}",
             "frontier.url: 'http://h:1' given; redis://[user[:password]@]host:port/db, redis+sent",
         ),
+        ("worker: {processes: -2}", "worker.processes: -2 given; a whole number from -1 to 1024"),
+        (
+            "worker: {process_memory: 200000000}",
+            "worker.process_memory: 200000000 given, but worker.processes is -1; 0 or more",
+        ),
+        ("worker: {run_as: shop}", "worker.run_as: shop given, but worker.processes is -1"),
+        (
+            "worker: {processes: 2, process_memory: 99999999}",
+            "worker.process_memory: 99999999 given; 0 or at least 100000000 bytes is allowed",
+        ),
+        (
+            "worker: {processes: 2, run_as: 'a b'}",
+            "worker.run_as: 'a b' given; the name of a user of this machine is allowed",
+        ),
+        ("worker: {fork: 1}", "worker.fork: 1 given; true or false is allowed"),
+        ("crawl: {callback_limit_s: -1}", "crawl.callback_limit_s: -1 given; a number from 0 to"),
         ("coordination: {election: /resources}", "coordination.election: '/resources' given"),
         ("coordination: {resources: /a/b, election: /a}", "coordination.resources: '/a/b' given"),
         ("coordination: {snowflake: /resources/x}", "coordination.snowflake"),
