@@ -26,7 +26,7 @@ from crawler.engine.engine import Engine
 from crawler.engine.items.sinks.many import ManySinks
 from crawler.metrics import Metrics
 from crawler.model.records import Spec
-from crawler.node.worker.worker import crawl_totals
+from crawler.node.worker.measures import crawl_totals
 from crawler.settings.crawl import CrawlSettings
 
 MOST_MS = 5.0

@@ -208,7 +208,7 @@ class Node:
         return Membership(self._store, self._keys, role_name, ttl_s, names, self._clock, self._hub)
 
     def _build_master(self) -> None:
-        master = Master(self._store, self._keys, self._settings, self._clock)
+        master = Master(self._store, self._settings, self._clock)
         self._role = master
         self._servicer = Servicer(master.service, self._settings.api)
         self.app = self._build_app(master.service)
@@ -243,9 +243,7 @@ class Node:
         items = Path(settings.folder, worker.items)
         crew = InProcess(engine, Sinks(worker.databases), items, states)
         self._hub.task_of = crew.task_in_callback
-        self._role = Worker(
-            self._store, self._keys, settings, crew, states, self._clock, hub=self._hub
-        )
+        self._role = Worker(self._store, settings, crew, states, self._clock, hub=self._hub)
         self._crawls = crew.crawls
         self.app = self._build_app(None)
 

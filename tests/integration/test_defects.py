@@ -12,6 +12,7 @@ from crawler.errors import CrawlerError, InvalidArgument, StoreRefused, Unavaila
 from crawler.gunicorn import _stop_or_hurry
 from crawler.model.records import Report, Spec, State
 from crawler.node.master import backend
+from crawler.node.worker import reporter
 from crawler.node.worker import worker as worker_module
 from crawler.scheduler.task import Task
 from tests.clusters import CALL, KEYS, Cluster, Shared
@@ -169,7 +170,7 @@ def test_the_last_word_takes_no_longer_than_it_may(cluster, monkeypatch):
     worker = cluster.worker("1", ["waiting.py"])
     role = worker._role
     monkeypatch.setattr(worker_module, "LAST_WORD_S", 0.3)
-    monkeypatch.setattr(worker_module, "CALL_BYTES", 1)  # each report in a call of its own
+    monkeypatch.setattr(reporter, "CALL_BYTES", 1)  # each report in a call of its own
 
     class Silent:
         def report(self, node_id, reports, call, load):

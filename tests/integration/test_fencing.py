@@ -320,12 +320,12 @@ def test_a_worker_that_leaves_tells_how_its_tasks_ended(cluster, spiders, tmp_pa
     """What ended just before it leaves is not run again elsewhere."""
     client = cluster.client(cluster.master("1"))
     worker = cluster.worker("1", spiders, worker=slow_reports(tmp_path))
-    role, report = worker._role, worker._role._report
-    role._report = lambda timeout_s: None  # it would tell at once
+    role, reporter = worker._role, worker._role._reporter
+    report, reporter.report = reporter.report, lambda timeout_s: None  # it would tell at once
     cluster.worker("2", [])
     client.add(Spec("a", spider="done"), CALL)
     eventually(lambda: any(run.ended for run in role._runs.all()))
-    role._report = report
+    reporter.report = report
     worker.stop()
     assert client.get("a", CALL).state is State.DONE
 

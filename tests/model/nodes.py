@@ -116,7 +116,7 @@ class Process:
         own: dict[str, Any] = {"peers": peers(self, host.role == MASTER)}
         self.role: Any
         if host.role == MASTER:
-            self.role = Master(self.link, KEYS, settings, self.clock, **own)
+            self.role = Master(self.link, settings, self.clock, **own)
         else:
             self.engine = ModelEngine(
                 host.spiders, self.clock, record_run(self), lambda: timeline.now_s
@@ -124,7 +124,7 @@ class Process:
             kept = states(self)
             items = Path(settings.folder, settings.worker.items)
             crew = InProcess(self.engine, Sinks({}), items, kept)
-            self.role = Worker(self.link, KEYS, settings, crew, kept, self.clock, **own)
+            self.role = Worker(self.link, settings, crew, kept, self.clock, **own)
 
     def __str__(self) -> str:
         return f"{self.host} (life {self.life})"

@@ -273,7 +273,7 @@ MUTANTS = [
     ),
     Mutant(
         "a refused report is never made again",
-        "crawler/node/worker/worker.py",
+        "crawler/node/worker/reporter.py",
         "            if run is not None and run.name not in refused:\n",
         "            if run is not None:\n",
         "tests/integration/test_trouble.py -k made_again",
@@ -308,7 +308,7 @@ MUTANTS = [
     ),
     Mutant(
         "a refused assignment is told to nobody",
-        "crawler/node/worker/worker.py",
+        "crawler/node/worker/reporter.py",
         "        reports += [(None, protest) for protest in self._epochs.protests()]\n",
         "",
         "tests/integration/test_fencing.py -k nothing_of_it_runs",
@@ -350,7 +350,7 @@ MUTANTS = [
     Mutant(
         "a worker that leaves keeps its last word",
         "crawler/node/worker/worker.py",
-        "        self._report(LAST_WORD_S)\n",
+        "        self._reporter.report(LAST_WORD_S)\n",
         "",
         "tests/integration/test_fencing.py -k tells_how",
     ),

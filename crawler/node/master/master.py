@@ -50,7 +50,6 @@ class Master:
     def __init__(
         self,
         store: Store,
-        keys: Keys,
         settings: Settings,
         clock: Clock,
         peers: Peers | None = None,
@@ -58,6 +57,7 @@ class Master:
         """`peers` replaces the gRPC clients of the leader, for tests."""
         self._settings = settings
         self._clock = clock
+        keys = Keys(settings.coordination)
         self._ledger = Ledger(store, keys)
         self._tombstones = Tombstones(store, keys)
         self._election = Election(store, keys, clock)

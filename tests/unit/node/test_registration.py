@@ -3,7 +3,6 @@
 from types import SimpleNamespace
 
 from crawler.clock import SystemClock
-from crawler.coordination.keys import Keys
 from crawler.coordination.memory import MemoryStore
 from crawler.coordination.registration import decode_node, encode_node
 from crawler.model.constraints import Effect, Taint
@@ -16,8 +15,7 @@ CREW = SimpleNamespace(spider_names=lambda: frozenset({"books"}))
 def registered(node):
     """The registration of a worker with these settings, as others read it."""
     settings = Settings(node=node)
-    keys = Keys(settings.coordination)
-    worker = Worker(MemoryStore(), keys, settings, CREW, None, SystemClock())
+    worker = Worker(MemoryStore(), settings, CREW, None, SystemClock())
     return decode_node(encode_node("w", worker.describe("w-1", "h:1")), 5)
 
 
