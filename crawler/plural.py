@@ -5,7 +5,7 @@ from __future__ import annotations
 
 def plural(count: int, noun: str) -> str:
     """The noun as it stands beside that count. Only for nouns whose plural ends in `s`."""
-    return noun if count == 1 else f"{noun}s"
+    return noun if count == 1 else f"{noun}es" if noun.endswith("ss") else f"{noun}s"
 
 
 def counted(count: int, noun: str) -> str:

@@ -49,7 +49,7 @@ def of_resource(resource: Resource) -> Fields:
         "assigned_node": resource.owner.text if resource.owner is not None else "",
         "creation_time": resource.creation_time,
         "state": resource.state.value,
-        "reason": resource.reason,
+        "reason": resource.told_reason,
         "epoch": resource.epoch,
         "counts": of_counts(resource.counts),
         "assigned_time": resource.assigned_time,
@@ -59,6 +59,7 @@ def of_resource(resource: Resource) -> Fields:
         "shard": resource.spec.shard,
         "shard_of": resource.spec.shard_of,
         "running": resource.running,
+        "killed_processes": min(resource.blame.processes, resource.kills),
     }
 
 

@@ -155,7 +155,7 @@ def task_lines(found: Resource, has_counts: bool = True) -> Iterator[str]:
         "priority": str(spec.priority),
         "retries": f"{len(found.failed_on)} of {spec.retries} used" if spec.retries else "",
         "failed on": ", ".join(found.failed_on),
-        "killed": counted(found.kills, "worker") if found.kills else "",
+        "killed": _killed(found),
         "labels": tables.pairs(spec.labels),
         "asks for": _json({key: value for key, value in asked.items() if value}),
         "parameters": _json(dict(spec.parameters)),
@@ -167,6 +167,13 @@ def task_lines(found: Resource, has_counts: bool = True) -> Iterator[str]:
     for name, value in values.items():
         if value:
             yield f"{name:<12} {value}"
+
+
+def _killed(found: Resource) -> str:
+    """Return who died of a task."""
+    processes = found.blame.processes
+    counts = {"worker": found.kills - processes, "process": processes}
+    return ", ".join(counted(count, noun) for noun, count in counts.items() if count > 0)
 
 
 def _json(value: dict[str, object]) -> str:

@@ -63,7 +63,7 @@ def update(
     Settings of politeness and limits, such as parameters.settings.delay_s, change on the running
     crawl. Other settings restart its run, which goes on where it was on the same machine. Another
     spider or other arguments begin it anew. Both need --restart. If TASK is parked
-    because workers died of it, it is tried again, with or without changes.
+    because workers or processes died of it, it is tried again, with or without changes.
     """
     with connected(master, name) as client:
         before = client.get(name, CALL)

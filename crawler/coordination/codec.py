@@ -33,8 +33,10 @@ from crawler.model.records import (
     NO_BLAME,
     NO_COUNTS,
     NO_SHARD_COUNTS,
+    NOT_INTERRUPTED,
     Blame,
     Counts,
+    Interruption,
     Owner,
     Resource,
     Spec,
@@ -78,6 +80,12 @@ class _Blame(Struct, rename="pascal", omit_defaults=True):
     lives: Annotated[tuple[str, ...], Meta(max_length=MAX_RETRIES)] = ()
     parkings: Annotated[int, Meta(ge=0, le=MOST_KILLS)] = 0
     until: _Whole = 0
+    processes: Annotated[int, Meta(ge=0, le=MOST_KILLS)] = 0
+
+
+class _Interruption(Struct, rename="pascal", omit_defaults=True):
+    reason: str = ""
+    in_a_row: Annotated[int, Meta(ge=0, le=MOST_KILLS)] = 0
 
 
 class _Stored(Struct, rename="pascal", omit_defaults=True, forbid_unknown_fields=True):
@@ -112,6 +120,7 @@ class _Stored(Struct, rename="pascal", omit_defaults=True, forbid_unknown_fields
     resumes: bool = False
     shared: bool = False
     shard_counts: _ShardCounts = {}
+    interruption: _Interruption | None = None
 
 
 class _Foreign(_Stored, forbid_unknown_fields=False):
@@ -165,6 +174,7 @@ def encode_resource(resource: Resource, term: int = 0) -> bytes:
         resource.resumes,
         resource.shared,
         {shard: _encode_counts(each) for shard, each in resource.shard_counts.items()},
+        _encode_interruption(resource.interruption),
     )
     value = _ENCODER.encode(stored)
     return value if not resource.foreign else b"%s,%s}" % (value[:-1], _fields(resource.foreign))
@@ -213,6 +223,7 @@ def decode_resource(name: str, raw: bytes, mod_revision: int) -> Resource:
         stored.failed_on,
         stored.kills,
         _decode_blame(stored.blame) if stored.blame and stored.kills else NO_BLAME,
+        _decode_interruption(stored.interruption),
         stored.generation,
         stored.resumes,
         stored.shared,
@@ -283,11 +294,25 @@ def _decode_counts(counts: _Counts) -> Counts:
 
 
 def _encode_blame(blame: Blame) -> _Blame | None:
-    return _Blame(blame.lives, blame.parkings, blame.until) if blame != NO_BLAME else None
+    if blame == NO_BLAME:
+        return None
+    return _Blame(blame.lives, blame.parkings, blame.until, blame.processes)
 
 
 def _decode_blame(blame: _Blame) -> Blame:
-    return Blame(blame.lives, blame.parkings, blame.until)
+    return Blame(blame.lives, blame.parkings, blame.until, blame.processes)
+
+
+def _encode_interruption(said: Interruption) -> _Interruption | None:
+    return (
+        None
+        if said is NOT_INTERRUPTED or said == NOT_INTERRUPTED
+        else _Interruption(said.reason, said.in_a_row)
+    )
+
+
+def _decode_interruption(said: _Interruption | None) -> Interruption:
+    return NOT_INTERRUPTED if said is None else Interruption(said.reason, said.in_a_row)
 
 
 @lru_cache(CACHED)

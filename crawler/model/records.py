@@ -148,10 +148,26 @@ class Blame:
     until: int = 0
     """Until when it is parked: Unix time in nanoseconds; 0 if it is not parked for its latest
     death yet."""
+    processes: int = 0
+    """How many of the deaths were those of processes that crawled it, beside workers that lived."""
 
 
 NO_BLAME = Blame()
 """The blame of a task of which no worker died."""
+
+
+@dataclass(frozen=True, slots=True)
+class Interruption:
+    """How the run before was interrupted, if it was."""
+
+    reason: str = ""
+    """Where and why, in words; empty if it was not."""
+    in_a_row: int = 0
+    """How many runs in a row were interrupted, all but the first of them soon after they began."""
+
+
+NOT_INTERRUPTED = Interruption()
+"""The run before ended in another way, or there was none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,9 +197,11 @@ class Resource:
     failed_on: tuple[str, ...] = ()
     """The ids of the workers on which this run has failed so far, the latest last."""
     kills: int = 0
-    """How many different workers died soon after they got it."""
+    """How many different workers died soon after they got it, and how many processes of it."""
     blame: Blame = NO_BLAME
     """Which workers these are, as far as it is known."""
+    interruption: Interruption = NOT_INTERRUPTED
+    """How its run before was interrupted, while that may be of interest."""
     generation: int = 0
     """How often somebody asked for it anew. A run does not go on with the crawl of another one."""
     resumes: bool = False
@@ -207,6 +225,14 @@ class Resource:
         """The name, unique in the cluster."""
         return self.spec.name
 
+    @property
+    def told_reason(self) -> str:
+        """What people should know of its state: why it waits, how it failed, or why it runs
+        again."""
+        if self.reason or self.owner is None or self.state.finished:
+            return self.reason
+        return self.interruption.reason and f"{self.interruption.reason}; placed again"
+
     def replace(self, **changes: Any) -> Resource:
         """Return a copy with some fields changed. `dataclasses.replace` takes three times as
         long."""
@@ -221,7 +247,8 @@ class Resource:
         made = _Open(
             *(self.spec, self.id, self.creation_time, owner, epoch, self.term),
             *(State.ASSIGNED, "", False, NO_COUNTS, now_ns),
-            *(self.failed_on, self.kills, self.blame, self.generation, self.resumes),
+            *(self.failed_on, self.kills, self.blame, self.interruption),
+            *(self.generation, self.resumes),
             *(self.spec.workers > 1, NO_SHARD_COUNTS, self.foreign, 0, 0),
         )
         return _frozen(made)
@@ -356,6 +383,12 @@ class Report:
     counts: Counts = Counts()
     shard_counts: Mapping[int, Counts] = field(default_factory=dict)
     """What the other shards of its task have counted, if it is the run of a head."""
+    interrupted: bool = False
+    """Whether the run came to no end of its own: the process that crawled it is gone, and the
+    worker lives. Its state is FAILED, which is what a leader understands that knows no
+    interruptions."""
+    charged: bool = False
+    """Whether the task is to blame for that; only of an interrupted run."""
 
 
 MAX_PAGE = 1000

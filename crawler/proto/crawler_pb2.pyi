@@ -9,7 +9,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class ResourceSpec(_message.Message):
-    __slots__ = ("id", "name", "assigned_node", "creation_time", "spider", "parameters", "labels", "priority", "state", "reason", "epoch", "counts", "constraints", "retries", "assigned_time", "failed_on", "kills", "restart", "wait_for_spider", "generation", "workers", "shard", "shard_of", "running")
+    __slots__ = ("id", "name", "assigned_node", "creation_time", "spider", "parameters", "labels", "priority", "state", "reason", "epoch", "counts", "constraints", "retries", "assigned_time", "failed_on", "kills", "restart", "wait_for_spider", "generation", "workers", "shard", "shard_of", "running", "killed_processes")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -41,6 +41,7 @@ class ResourceSpec(_message.Message):
     SHARD_FIELD_NUMBER: _ClassVar[int]
     SHARD_OF_FIELD_NUMBER: _ClassVar[int]
     RUNNING_FIELD_NUMBER: _ClassVar[int]
+    KILLED_PROCESSES_FIELD_NUMBER: _ClassVar[int]
     id: str
     name: str
     assigned_node: str
@@ -65,7 +66,8 @@ class ResourceSpec(_message.Message):
     shard: int
     shard_of: str
     running: int
-    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., assigned_node: _Optional[str] = ..., creation_time: _Optional[int] = ..., spider: _Optional[str] = ..., parameters: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ..., priority: _Optional[int] = ..., state: _Optional[str] = ..., reason: _Optional[str] = ..., epoch: _Optional[int] = ..., counts: _Optional[_Union[Counts, _Mapping]] = ..., constraints: _Optional[_Union[Constraints, _Mapping]] = ..., retries: _Optional[int] = ..., assigned_time: _Optional[int] = ..., failed_on: _Optional[_Iterable[str]] = ..., kills: _Optional[int] = ..., restart: _Optional[bool] = ..., wait_for_spider: _Optional[bool] = ..., generation: _Optional[int] = ..., workers: _Optional[int] = ..., shard: _Optional[int] = ..., shard_of: _Optional[str] = ..., running: _Optional[int] = ...) -> None: ...
+    killed_processes: int
+    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., assigned_node: _Optional[str] = ..., creation_time: _Optional[int] = ..., spider: _Optional[str] = ..., parameters: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ..., priority: _Optional[int] = ..., state: _Optional[str] = ..., reason: _Optional[str] = ..., epoch: _Optional[int] = ..., counts: _Optional[_Union[Counts, _Mapping]] = ..., constraints: _Optional[_Union[Constraints, _Mapping]] = ..., retries: _Optional[int] = ..., assigned_time: _Optional[int] = ..., failed_on: _Optional[_Iterable[str]] = ..., kills: _Optional[int] = ..., restart: _Optional[bool] = ..., wait_for_spider: _Optional[bool] = ..., generation: _Optional[int] = ..., workers: _Optional[int] = ..., shard: _Optional[int] = ..., shard_of: _Optional[str] = ..., running: _Optional[int] = ..., killed_processes: _Optional[int] = ...) -> None: ...
 
 class Constraints(_message.Message):
     __slots__ = ("node", "requests", "required", "preferred", "near", "apart", "spread", "tolerations")
@@ -291,7 +293,7 @@ class ReportRunsRequest(_message.Message):
     def __init__(self, node_id: _Optional[str] = ..., reports: _Optional[_Iterable[_Union[RunReport, _Mapping]]] = ..., load: _Optional[_Union[WorkerLoad, _Mapping]] = ...) -> None: ...
 
 class RunReport(_message.Message):
-    __slots__ = ("name", "id", "epoch", "state", "reason", "awaits_spider", "counts", "shard_counts")
+    __slots__ = ("name", "id", "epoch", "state", "reason", "awaits_spider", "counts", "shard_counts", "interrupted", "charged")
     class ShardCountsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -307,6 +309,8 @@ class RunReport(_message.Message):
     AWAITS_SPIDER_FIELD_NUMBER: _ClassVar[int]
     COUNTS_FIELD_NUMBER: _ClassVar[int]
     SHARD_COUNTS_FIELD_NUMBER: _ClassVar[int]
+    INTERRUPTED_FIELD_NUMBER: _ClassVar[int]
+    CHARGED_FIELD_NUMBER: _ClassVar[int]
     name: str
     id: str
     epoch: int
@@ -315,7 +319,9 @@ class RunReport(_message.Message):
     awaits_spider: bool
     counts: Counts
     shard_counts: _containers.MessageMap[int, Counts]
-    def __init__(self, name: _Optional[str] = ..., id: _Optional[str] = ..., epoch: _Optional[int] = ..., state: _Optional[str] = ..., reason: _Optional[str] = ..., awaits_spider: _Optional[bool] = ..., counts: _Optional[_Union[Counts, _Mapping]] = ..., shard_counts: _Optional[_Mapping[int, Counts]] = ...) -> None: ...
+    interrupted: bool
+    charged: bool
+    def __init__(self, name: _Optional[str] = ..., id: _Optional[str] = ..., epoch: _Optional[int] = ..., state: _Optional[str] = ..., reason: _Optional[str] = ..., awaits_spider: _Optional[bool] = ..., counts: _Optional[_Union[Counts, _Mapping]] = ..., shard_counts: _Optional[_Mapping[int, Counts]] = ..., interrupted: _Optional[bool] = ..., charged: _Optional[bool] = ...) -> None: ...
 
 class ReportRunsResponse(_message.Message):
     __slots__ = ("refused",)

@@ -40,13 +40,17 @@ _ALIASES = {
     "assignedTime": "assigned_time",
     "creationTime": "creation_time",
     "failedOn": "failed_on",
+    "killedProcesses": "killed_processes",
     "pageSize": "page_size",
     "pageToken": "page_token",
     "shardOf": "shard_of",
 }
 _ECHOED = frozenset(
     ("id", "assigned_node", "creation_time", "state", "reason", "epoch", "counts")
-) | {"assigned_time", "failed_on", "kills", "generation", "shard", "shard_of", "running"}
+) | {
+    *("assigned_time", "failed_on", "kills", "killed_processes"),
+    *("generation", "shard", "shard_of", "running"),
+}
 """The fields that the cluster adds to a resource. A client that sends back a resource includes
 them."""
 

@@ -189,8 +189,8 @@ class SchedulerSettings:
     )
     poison_after: int = setting(
         3,
-        "The leader parks a task once this many different workers died soon after they got it; 0 "
-        "means never.",
+        "The leader parks a task once this many different workers died soon after they got it, or "
+        "processes that crawled it; 0 means never.",
         least=0,
         most=1000,
     )

@@ -18,7 +18,9 @@ from crawler.api.service import NodeLoad, Page, Submission
 from crawler.errors import InvalidArgument
 from crawler.model.constraints import NONE, Constraints, Taint
 from crawler.model.records import (
+    NO_BLAME,
     NO_SHARD_COUNTS,
+    Blame,
     Counts,
     Node,
     Owner,
@@ -97,6 +99,7 @@ def resource_from(message: pb.ResourceSpec) -> Resource:
         assigned_time=message.assigned_time,
         failed_on=tuple(message.failed_on),
         kills=message.kills,
+        blame=Blame(processes=message.killed_processes) if message.killed_processes else NO_BLAME,
         generation=message.generation,
         running=message.running,
     )
@@ -204,6 +207,8 @@ def reports_message(
                     shard: pb.Counts(**fields.of_counts(counts))
                     for shard, counts in report.shard_counts.items()
                 },
+                interrupted=report.interrupted,
+                charged=report.charged,
             )
             for report in reports
         ],
@@ -228,14 +233,32 @@ def reports_from(message: pb.ReportRunsRequest) -> list[Report]:
             name=report.name,
             id=report.id,
             epoch=report.epoch,
-            state=load_state(report.state),
+            state=_reported_state(report, f"reports[{at}]"),
             reason=report.reason[:MOST_REASON],
             awaits_spider=report.awaits_spider,
             counts=_checked(report.counts, f"reports[{at}].counts"),
             shard_counts=_shard_counts_from(report.shard_counts, f"reports[{at}].shard_counts"),
+            interrupted=report.interrupted,
+            charged=report.charged,
         )
         for at, report in enumerate(message.reports)
     ]
+
+
+def _reported_state(report: pb.RunReport, where: str) -> State:
+    """Return the state in a report. Only a run that failed can have been interrupted, and only an
+    interrupted one charged. Raises InvalidArgument."""
+    state = load_state(report.state)
+    if report.interrupted and (state is not State.FAILED or report.awaits_spider):
+        raise InvalidArgument(
+            f"{where}.interrupted: true is not allowed; allowed where state is failed, and"
+            " awaits_spider is not set"
+        )
+    if report.charged and not report.interrupted:
+        raise InvalidArgument(
+            f"{where}.charged: true is not allowed; allowed where interrupted is true"
+        )
+    return state
 
 
 def _shard_counts_from(found: Mapping[int, pb.Counts], where: str) -> Mapping[int, Counts]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from crawler.coordination.codec import MOST_EPOCH
 from crawler.errors import shown
-from crawler.model.records import NO_BLAME, Node, Resource, State
+from crawler.model.records import NO_BLAME, NOT_INTERRUPTED, Node, Resource, State
 from crawler.node.master.workers import WorkerSnapshot
 
 
@@ -52,7 +52,7 @@ def afresh(resource: Resource) -> Resource:
     """Return the resource without an owner and without a past. The placement of the same pass gives
     it an owner and a new epoch."""
     fresh = resource.replace(owner=None, state=State.PENDING, reason="", awaits_spider=False)
-    return fresh.replace(failed_on=(), kills=0, blame=NO_BLAME)
+    return fresh.replace(failed_on=(), kills=0, blame=NO_BLAME, interruption=NOT_INTERRUPTED)
 
 
 def waiting(resource: Resource, reason: str) -> Resource:

@@ -167,7 +167,8 @@ class LeaderBackend:
         """Write reports. Return the names of the tasks for which the store refuses that for good:
         the others are written all the same."""
         try:
-            self._writer.submit(Record(node_id, reports), call)
+            window_s = self._ctx.settings.poison_window_s
+            self._writer.submit(Record(node_id, reports, window_s), call)
         except StoreRefused:
             if len(reports) == 1:
                 return {reports[0].name}

@@ -7,6 +7,7 @@ draft and returns the names on which the result depends; or it raises a subclass
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -14,9 +15,10 @@ from typing import Protocol
 from crawler.clock import give_turn
 from crawler.coordination.codec import MOST_EPOCH
 from crawler.errors import AlreadyExists, WouldRestart
-from crawler.model.records import NO_BLAME, Report, Resource, Spec, State
+from crawler.model.records import NO_BLAME, NOT_INTERRUPTED, Report, Resource, Spec, State
 from crawler.node.master.assignment import afresh, anew
 from crawler.node.master.draft import Draft
+from crawler.node.master.interruptions import interrupted
 from crawler.node.master.objections import check_names, heed, name_fault, present_task
 from crawler.node.master.shards import shards_of
 from crawler.settings import live, task_parameters
@@ -128,6 +130,8 @@ class Update:
             heed(self.objection(self.spec))
         if not _same(present.spec, self.spec):
             changed = present.replace(spec=self.spec, kills=0, blame=NO_BLAME)
+            if present.owner is None:  # it need not wait for another try either
+                changed = changed.replace(interruption=NOT_INTERRUPTED)
             needs_run = self._needs_run(present, list(shards_of(draft.get, present.name)))
             draft.put(self._again(present, changed) if needs_run else changed)
         elif present.kills:
@@ -206,6 +210,8 @@ class Record:
 
     node_id: str
     reports: Sequence[Report]
+    acquitted_after_s: float = math.inf
+    """How long a run of a task has to last until earlier deaths no longer count."""
 
     @property
     def subjects(self) -> Sequence[str]:
@@ -230,8 +236,14 @@ class Record:
                 draft.put(afresh(resource).replace(epoch=highest))
             elif is_current(report, self.node_id, resource) and changes_state(report, resource):
                 assert resource is not None  # is_current is false without a resource
-                draft.put(_reported(resource, report, self.node_id))
+                draft.put(self._reported(resource, report, draft.now_ns()))
         return self.subjects
+
+    def _reported(self, resource: Resource, report: Report, now_ns: int) -> Resource:
+        """Return the resource after a report."""
+        if report.interrupted:
+            return interrupted(resource, report, self.node_id, now_ns, self.acquitted_after_s)
+        return _reported(resource, report, self.node_id)
 
 
 def is_current(report: Report, node_id: str, resource: Resource | None) -> bool:
@@ -256,18 +268,20 @@ def changes_state(report: Report, resource: Resource | None) -> bool:
 
 
 def _reported(resource: Resource, report: Report, node_id: str) -> Resource:
-    """Return the resource after a report. A failed run is pending again while it has retries
-    left."""
+    """Return the resource after a report of a run that was not interrupted. A failed one is pending
+    again while it has retries left."""
     failed = report.state is State.FAILED and not report.awaits_spider
     if failed and len(resource.failed_on) < resource.spec.retries:
         tried = (*resource.failed_on, node_id)
         reason = f"failed on {node_id}, to be tried again: {report.reason}"
         again = resource.replace(
             failed_on=tried, counts=report.counts, shard_counts=report.shard_counts, reason=reason
-        )
+        ).replace(interruption=NOT_INTERRUPTED)
         return again.replace(owner=None, state=State.PENDING, awaits_spider=False)
+    kept = NOT_INTERRUPTED if report.state.finished else resource.interruption
     return resource.replace(
         state=report.state,
+        interruption=kept,
         reason=report.reason,
         awaits_spider=report.awaits_spider,
         counts=report.counts,

@@ -28,7 +28,8 @@ class Draft:
         """Returns the stored resource of a name, without the changes made here."""
         self._on_change = on_change
         self._mint = mint
-        self._now_ns = now_ns
+        self.now_ns = now_ns
+        """Returns the time of now: Unix time in nanoseconds."""
         self._changed: dict[str, Resource | None] = {}
         self._minted: dict[str, int] = {}
         self._kept: set[str] = set()
@@ -94,7 +95,7 @@ class Draft:
             return resource
         return resource.replace(
             id=resource.id or self._new_id(resource.name),
-            creation_time=resource.creation_time or self._now_ns(),
+            creation_time=resource.creation_time or self.now_ns(),
         )
 
     def _new_id(self, name: str) -> str:

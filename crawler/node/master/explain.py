@@ -10,6 +10,7 @@ from crawler.model.policy import Explanation, Judgement, ShardStanding
 from crawler.model.records import Resource
 from crawler.node.master.leader_context import LeaderContext
 from crawler.node.master.placement import Placer
+from crawler.node.master.poison import deaths_of
 from crawler.node.master.set_aside import told
 from crawler.node.master.shards import shards_of
 from crawler.plural import counted
@@ -32,7 +33,7 @@ def explained(ctx: LeaderContext, placer: Placer, resource: Resource) -> Explana
         judgement = Judgement(ctx.framework.policy.strategy, "", ())
         fault = f"judging it failed ({told(error)}), and the leader's log says where"
     # What cannot be written is not in the resource either.
-    reasons = [held.reason] if held else [resource.reason, fault]
+    reasons = [held.reason] if held else [resource.told_reason, fault]
     return Explanation(
         name=resource.name,
         state=resource.state.value,
@@ -53,7 +54,7 @@ def _standings(ctx: LeaderContext, placer: Placer, task: str) -> Iterator[ShardS
         yield ShardStanding(
             shard.name,
             shard.state.value,
-            shard.reason,
+            shard.told_reason,
             shard.owner.node_id if shard.owner else "",
             waits_for(placer, cluster_state, shard, now_s),
         )
@@ -79,10 +80,12 @@ def _out_of_turn(placer: Placer, resource: Resource, now_s: float) -> str:
     """Return what a task waits for that has no worker and is not in the backlog."""
     pause_s = placer.tries_again_s(resource.name, now_s)
     if pause_s:
-        return f"{pause_s:.1f} s to pass: its last run failed"
+        in_a_row = resource.interruption.in_a_row
+        why = f"its last {in_a_row} runs were interrupted" if in_a_row else "its last run failed"
+        return f"{pause_s:.1f} s to pass: {why}"
     pause_s = placer.parked_s(resource.name, now_s)
     if pause_s:
-        return f"{pause_s:.1f} s to pass: workers died soon after they were given it"
+        return f"{pause_s:.1f} s to pass: {deaths_of(resource)}"
     if resource.awaits_spider:
         return f"a worker that offers its spider {shown(resource.spec.spider_name)}"
     held = placer.held(resource.name)

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from crawler.model.records import Node, Resource, State
 from crawler.node.master.assignment import assigned, needs_owner, spiderless, waiting
 from crawler.node.master.draft import Draft
+from crawler.node.master.interruptions import pause_before
 from crawler.node.master.orphans import by_dead_owner, noteworthy
 from crawler.node.master.poison import PoisonWatch
 from crawler.node.master.rebalancing import Rebalancing
-from crawler.node.master.retries import pause_s
 from crawler.node.master.set_aside import Held, SetAside
 from crawler.node.master.waking import Waking
 from crawler.node.master.workers import WorkerSnapshot
@@ -72,8 +72,9 @@ class Placer:
         self._rebalancing = Rebalancing(cluster_state, framework, settings, self._set_aside.tell)
         self.backlog = Backlog(settings.ageing_s, _groups(settings))
         self._waking = Waking(cluster_state, framework, self.backlog)
-        self._due: dict[str, tuple[int, float]] = {}
-        """The tasks whose run failed: how often, and the time of their next try."""
+        self._due: dict[str, tuple[tuple[int, int], float]] = {}
+        """The tasks whose run failed or was interrupted: how often, and the time of their next
+        try."""
         self._alarms: list[tuple[float, str]] = []
         self._poisonous: set[str] = set()
         """The tasks that are parked for a while, because they killed workers."""
@@ -128,8 +129,9 @@ class Placer:
         self._waking.wake_all()
 
     def tries_again_s(self, name: str, now_s: float) -> float:
-        """Return the seconds that a task whose run failed still has to wait; 0 for other tasks."""
-        return max(0.0, self._due.get(name, (0, 0.0))[1] - now_s)
+        """Return the seconds that a task still has to wait whose run failed or was interrupted; 0
+        for other tasks."""
+        return max(0.0, self._due[name][1] - now_s) if name in self._due else 0.0
 
     def parked_s(self, name: str, now_s: float) -> float:
         """Return the seconds for which a task is still parked because workers died of it; 0 for
@@ -272,14 +274,16 @@ class Placer:
             draft.put(settled)
 
     def _is_due(self, resource: Resource, now_s: float) -> bool:
-        """Whether a task may be placed now. A task whose run failed has to wait a little."""
-        failures = len(resource.failed_on)
-        if not failures or resource.owner is not None:
+        """Whether a task may be placed now. A task whose run failed has to wait a little, and so
+        has one that is interrupted again and again."""
+        pause_s = pause_before(resource)
+        if not pause_s or resource.owner is not None:
             return True
-        known, due_s = self._due.get(resource.name, (0, 0.0))
-        if known != failures:
-            due_s = now_s + pause_s(failures)
-            self._due[resource.name] = (failures, due_s)
+        ends = len(resource.failed_on), resource.interruption.in_a_row
+        known, due_s = self._due.get(resource.name, (None, 0.0))
+        if known != ends:
+            due_s = now_s + pause_s
+            self._due[resource.name] = (ends, due_s)
             heapq.heappush(self._alarms, (due_s, resource.name))
         return due_s <= now_s
 

@@ -224,7 +224,7 @@ class PoisonWatch:
         """Return why a sentenced task is parked, and until when."""
         at = datetime.fromtimestamp(resource.blame.until // 10**9, UTC)
         return (
-            f"parked: {counted(resource.kills, 'worker')} died soon after they were given it; "
+            f"parked: {deaths_of(resource)}; "
             f"it is tried again at {at:%Y-%m-%d %H:%M:%S} UTC; "
             "mend its spider, then update it to try it at once"
         )
@@ -248,6 +248,17 @@ class PoisonWatch:
         return found is not None and found.life == life
 
 
+def deaths_of(resource: Resource) -> str:
+    """Return who died of a task, in words."""
+    processes = min(resource.blame.processes, resource.kills)
+    workers = resource.kills - processes
+    told = (
+        f"{counted(workers, 'worker')} died soon after they were given it" if workers else "",
+        f"{counted(processes, 'process')} died of it" if processes else "",
+    )
+    return ", and ".join(filter(None, told))
+
+
 def _charged(task: Resource, text: str) -> tuple[int, Blame]:
     """Return the count and the blame of a task after one more death. Of each worker its latest
     death is kept, and its first one in which it hung, or else its first."""
@@ -257,7 +268,7 @@ def _charged(task: Resource, text: str) -> tuple[int, Blame]:
     first = sorted(same, key=_is_hung, reverse=True)[:1]
     lives = (*others, *first, text)
     kills = min(_unnamed(task) + _count(lives), MOST_KILLS)
-    return kills, Blame(lives[-MOST_LIVES:], task.blame.parkings)
+    return kills, replace(task.blame, lives=lives[-MOST_LIVES:], until=0)
 
 
 def _charged_with_hanging(task: Resource, life: Incarnation) -> tuple[int, Blame]:
@@ -281,7 +292,8 @@ def _count(lives: Iterable[str]) -> int:
 
 
 def _unnamed(resource: Resource) -> int:
-    """Return how many of the deaths were counted by a program that did not note whose they were."""
+    """Return how many of the deaths are not among those with a name: processes that crawled it, and
+    what a program counted that did not note whose they were."""
     return max(0, resource.kills - _count(resource.blame.lives))
 
 

@@ -118,7 +118,8 @@ def _mended(draft: Draft, head: Resource, now_ns: int) -> Resource:
         changed = head.given_to(head.owner, next_epoch(head), now_ns)
     shards = shards_of(draft.get, head.name)
     is_over = any(s.state is State.DONE and s.generation == head.generation for s in shards)
-    if is_over and head.state is State.PENDING and head.failed_on:
+    has_failed = head.state is State.PENDING and head.failed_on and not head.interruption.reason
+    if is_over and has_failed:
         changed = head.replace(generation=head.generation + 1)
     if changed is not head:
         draft.put(changed)

@@ -104,6 +104,7 @@ def test_a_resource_is_shown_whole(web):
         "shard": 0,
         "shardOf": "",
         "running": 0,
+        "killedProcesses": 0,
     }
 
 

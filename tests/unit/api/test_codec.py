@@ -13,7 +13,9 @@ from crawler.api.rpc import codec
 from crawler.api.service import NodeLoad, Page, Submission
 from crawler.errors import InvalidArgument
 from crawler.model.records import (
+    Blame,
     Counts,
+    Interruption,
     Node,
     Owner,
     Query,
@@ -159,6 +161,8 @@ def test_reports():
         Report("a", "1", 2, State.RUNNING, counts=Counts(1, 2, 3, 4.5)),
         Report("c", "3", 1, State.DONE, shard_counts={2: Counts(5), 63: Counts(6, 7, 8, 9.5)}),
         Report("b", "2", 1, State.FAILED, "has no spider 'b'", awaits_spider=True),
+        Report("d", "4", 1, State.FAILED, "process 5 was killed", interrupted=True),
+        Report("e", "5", 1, State.FAILED, "process 6 crashed", interrupted=True, charged=True),
     ]
     load = WorkerLoad(0.75, 0.125)
     message = codec.reports_message("w-1", reports, load)
@@ -188,6 +192,48 @@ def test_a_load_that_is_no_load_is_refused(field, value):
 def test_reports_that_are_refused(message):
     with pytest.raises(InvalidArgument):
         codec.reports_from(message)
+
+
+@pytest.mark.parametrize(
+    ("about", "complaint"),
+    [
+        (
+            {"state": "running", "interrupted": True},
+            "reports[0].interrupted: true is not allowed; allowed where state is failed",
+        ),
+        ({"state": "done", "interrupted": True}, "reports[0].interrupted: true is not allowed"),
+        (
+            {"state": "failed", "interrupted": True, "awaits_spider": True},
+            "reports[0].interrupted: true is not allowed",
+        ),
+        (
+            {"state": "failed", "charged": True},
+            "reports[0].charged: true is not allowed; allowed where interrupted is true",
+        ),
+    ],
+)
+def test_only_what_failed_was_interrupted_and_only_that_is_charged(about, complaint):
+    message = pb.ReportRunsRequest(node_id="w-1", reports=[pb.RunReport(name="a", **about)])
+    with pytest.raises(InvalidArgument) as caught:
+        codec.reports_from(message)
+    assert str(caught.value).startswith(complaint)
+
+
+def test_a_report_of_a_worker_that_knows_no_interruptions_says_none():
+    message = pb.ReportRunsRequest(node_id="w-1", reports=[pb.RunReport(name="a", state="failed")])
+    [report] = codec.reports_from(message)
+    assert (report.interrupted, report.charged) == (False, False)
+
+
+def test_what_became_of_an_interrupted_task_is_shown():
+    again = Interruption("interrupted at w-2: process 5 was killed", 1)
+    resource = RESOURCE.replace(kills=3, blame=Blame(processes=2), interruption=again, reason="")
+    resource = resource.replace(state=State.RUNNING)
+    seen = codec.resource_from(codec.resource_message(resource))
+    assert seen.reason == "interrupted at w-2: process 5 was killed; placed again"
+    assert (seen.kills, seen.blame.processes) == (3, 2)
+    done = resource.replace(state=State.DONE)
+    assert codec.resource_from(codec.resource_message(done)).reason == ""
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from crawler.model.constraints import (
     Taint,
     Toleration,
 )
-from crawler.model.records import Blame, Counts, Node, Owner, Resource, Spec, State
+from crawler.model.records import Blame, Counts, Interruption, Node, Owner, Resource, Spec, State
 from crawler.model.shards import shard_spec
 from tests.unit import constraints as made
 
@@ -149,8 +149,13 @@ resources = st.builds(
     failed_on=st.lists(text, max_size=3).map(tuple),
     kills=st.integers(1, 2**31 - 1),
     blame=st.builds(
-        Blame, st.lists(text, max_size=3).map(tuple), st.integers(0, 50), st.integers(0, 2**62)
+        Blame,
+        st.lists(text, max_size=3).map(tuple),
+        st.integers(0, 50),
+        st.integers(0, 2**62),
+        st.integers(0, 2**31 - 1),
     ),
+    interruption=st.builds(Interruption, text, st.integers(0, 2**31 - 1)),
     shared=st.booleans(),
     mod_revision=st.just(3),
 )

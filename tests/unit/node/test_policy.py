@@ -203,4 +203,4 @@ def test_a_task_whose_run_failed_waits_for_its_pause():
 def test_a_task_that_killed_its_workers_waits_for_its_pause_to_end():
     scene = Scene(stored("a", None, state=State.PENDING, kills=3))
     scene.settle()
-    assert waits(scene, "a").startswith("60.0 s to pass: workers died")
+    assert waits(scene, "a").startswith("60.0 s to pass: 3 workers died")

@@ -62,8 +62,11 @@ class Leader(Scene):
         self.cluster_state.see(name, None)
 
     def report(self, name, state, reason="", **counts):
+        self.hear(name, state=state, reason=reason, counts=Counts(**counts))
+
+    def hear(self, name, **about):
         present = self.stored[name]
-        told = Report(name, present.id, present.epoch, state, reason, counts=Counts(**counts))
+        told = Report(name, present.id, present.epoch, **about)
         self.run(Record(present.owner.node_id, [told]))
 
     def states(self):
@@ -241,6 +244,25 @@ def test_a_task_whose_own_run_failed_goes_on_with_its_shards(leader):
     leader.run()
     assert {each.generation for each in leader.stored.values()} == {0}
     assert leader.epochs()["books~1"] == before["books~1"]
+
+
+def test_a_task_that_is_over_and_interrupted_once_more_does_not_begin_anew():
+    """It tells its end when it runs again, although an earlier run of it had failed."""
+    leader = Leader()
+    leader.run(Add(replace(BOOKS, retries=2)))
+    leader.report("books", State.FAILED, "no disk")
+    leader.now_s += 5
+    leader.run()
+    leader.report("books~1", State.DONE)
+    leader.hear("books", state=State.FAILED, reason="its process is gone", interrupted=True)
+    assert leader.states() == {"books": "assigned", "books~1": "done", "books~2": "assigned"}
+    assert {each.generation for each in leader.stored.values()} == {0}
+
+
+def test_a_shard_that_is_interrupted_after_its_task_is_over_has_ended(leader):
+    leader.report("books", State.DONE)
+    leader.hear("books~2", state=State.FAILED, reason="its process is gone", interrupted=True)
+    assert leader.states()["books~2"] == "done"
 
 
 def test_a_shard_that_comes_back_has_a_later_epoch_than_any_before(leader):
