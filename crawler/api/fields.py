@@ -38,6 +38,7 @@ def of_spec(spec: Spec) -> Fields:
         "constraints": None if asked is NONE or asked == NONE else asked,
         "retries": spec.retries,
         "workers": spec.workers,
+        "isolated": spec.isolated,
     }
 
 

@@ -154,6 +154,7 @@ def task_lines(found: Resource, has_counts: bool = True) -> Iterator[str]:
         "spider": spec.spider_name,
         "priority": str(spec.priority),
         "retries": f"{len(found.failed_on)} of {spec.retries} used" if spec.retries else "",
+        "isolated": "yes" if spec.isolated else "",
         "failed on": ", ".join(found.failed_on),
         "killed": _killed(found),
         "labels": tables.pairs(spec.labels),

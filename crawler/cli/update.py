@@ -18,7 +18,10 @@ from crawler.plural import counted
 from crawler.schemas import constraint_json, task_schemas
 from crawler.settings import live
 
-FIELDS = ("spider", "priority", "retries", "workers", "labels", "parameters", "constraints")
+FIELDS = (
+    *("spider", "priority", "retries", "workers", "isolated"),
+    *("labels", "parameters", "constraints"),
+)
 MAPS = ("labels", "parameters", "constraints")
 """Fields whose parts may be named, as labels.site or parameters.settings.delay_s."""
 

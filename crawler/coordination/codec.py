@@ -121,6 +121,7 @@ class _Stored(Struct, rename="pascal", omit_defaults=True, forbid_unknown_fields
     shared: bool = False
     shard_counts: _ShardCounts = {}
     interruption: _Interruption | None = None
+    isolated: bool = False
 
 
 class _Foreign(_Stored, forbid_unknown_fields=False):
@@ -175,6 +176,7 @@ def encode_resource(resource: Resource, term: int = 0) -> bytes:
         resource.shared,
         {shard: _encode_counts(each) for shard, each in resource.shard_counts.items()},
         _encode_interruption(resource.interruption),
+        spec.isolated,
     )
     value = _ENCODER.encode(stored)
     return value if not resource.foreign else b"%s,%s}" % (value[:-1], _fields(resource.foreign))
@@ -207,6 +209,7 @@ def decode_resource(name: str, raw: bytes, mod_revision: int) -> Resource:
         stored.workers,
         stored.shard,
         stored.shard_of,
+        stored.isolated,
     )
     return Resource(
         spec,

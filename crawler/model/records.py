@@ -99,6 +99,8 @@ class Spec:
     """Which of them this resource is; 0 is the task itself."""
     shard_of: str = ""
     """The name of the task of which this is a shard; empty if it is none."""
+    isolated: bool = False
+    """Whether its worker is to crawl it in a process of its own."""
 
     @property
     def task(self) -> str:

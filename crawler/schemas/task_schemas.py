@@ -221,6 +221,7 @@ class SpecSchema(Request):
     constraints = Asked(load_default=NONE)
     retries = Whole(0, MAX_RETRIES, load_default=0)
     workers = Whole(1, MAX_WORKERS, load_default=1)
+    isolated = Truth(load_default=False)
 
     @validates_schema(skip_on_field_errors=False)
     def _check_own_labels(self, data: dict[str, Any], **kwargs: Any) -> None:

@@ -95,6 +95,13 @@ def test_a_task_that_gets_more_workers_is_not_shown_without_its_pages(
     assert (said[-1] == last) == bool(last)
 
 
+def test_a_task_is_set_apart_and_back_and_is_shown_so(run, updated, backend):  # noqa: F811
+    assert updated("--set=isolated=true").isolated
+    assert "isolated     yes" in run(backend, "task", "x")[1]
+    assert not updated("--unset=isolated").isolated
+    assert not [line for line in run(backend, "task", "x")[1] if line.startswith("isolated")]
+
+
 @pytest.mark.parametrize("command", ["update", "again", "task", "explain", "stats"])
 def test_a_shard_that_is_not_there_is_told_with_its_task(run, backend, command):  # noqa: F811
     told = "no task 'x~7': it would be a shard of 'x', and no such shard is there; name 'x' itself"

@@ -235,13 +235,14 @@ tasks:
   - name: x
     labels: {site: books}
     retries: 3
+    isolated: true
     constraints:
       requests: {cpu: 0.5}
       apart: [{label: site}]
       spread: [{over: zone, label: site, maxSkew: 2}]
 """
     [task] = load(text).tasks
-    assert task.retries == 3
+    assert (task.retries, task.isolated) == (3, True)
     assert task.constraints == Constraints(
         requests=(("cpu", 0.5),),
         apart=(Neighbour("site"),),

@@ -76,6 +76,7 @@ def spec_fields(message: pb.ResourceSpec) -> dict[str, Any]:
         "constraints": MessageToDict(message.constraints, preserving_proto_field_name=True),
         "retries": message.retries,
         "workers": message.workers or None,
+        "isolated": message.isolated,
     }
 
 
@@ -301,6 +302,7 @@ def _spec_from(message: pb.ResourceSpec) -> Spec:
         workers=message.workers or 1,
         shard=message.shard,
         shard_of=message.shard_of,
+        isolated=message.isolated,
     )
 
 

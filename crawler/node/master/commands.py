@@ -295,7 +295,10 @@ def _same(one: Spec, other: Spec) -> bool:
 
 def _wishes(spec: Spec) -> tuple[object, ...]:
     """Return the parts of a specification that do not affect a run."""
-    return spec.labels, spec.priority, spec.constraints, spec.retries, spec.workers
+    return (
+        *(spec.labels, spec.priority, spec.constraints),
+        *(spec.retries, spec.workers, spec.isolated),
+    )
 
 
 def _same_run(one: Spec, other: Spec) -> bool:

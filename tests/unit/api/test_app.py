@@ -105,6 +105,7 @@ def test_a_resource_is_shown_whole(web):
         "shardOf": "",
         "running": 0,
         "killedProcesses": 0,
+        "isolated": False,
     }
 
 

@@ -43,6 +43,7 @@ RESOURCE = Resource(
         workers=4,
         shard=2,
         shard_of="douban",
+        isolated=True,
     ),
     id="1602250527540776960",
     creation_time=1670841268798763000,

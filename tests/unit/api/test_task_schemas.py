@@ -101,7 +101,7 @@ def test_an_unknown_field_is_told_with_the_likely_one_and_those_that_may_be_set(
     fields = set(message.partition("fields are ")[2].split(", "))
     assert fields == {
         *("name", "spider", "parameters", "labels", "priority", "constraints", "retries"),
-        "workers",
+        *("workers", "isolated"),
     }
 
 
@@ -180,6 +180,19 @@ def test_integers_come_as_numbers_or_strings(value, priority):
 def test_what_is_no_integer(value):
     with pytest.raises(InvalidArgument, match=r"^priority: .* allowed is an integer"):
         task_schemas.load_spec({"name": "x", "priority": value})
+
+
+@pytest.mark.parametrize("value", ["yes", 1, [], "True"])
+def test_what_does_not_say_whether_a_task_is_isolated(value):
+    with pytest.raises(InvalidArgument, match=r"^isolated: .* is not allowed; allowed: true, f"):
+        task_schemas.load_spec({"name": "x", "isolated": value})
+
+
+@pytest.mark.parametrize(("value", "isolated"), [(True, True), (False, False), (None, False)])
+def test_a_task_is_isolated_if_it_asks_for_that_over_http_and_grpc(value, isolated):
+    spec = task_schemas.load_spec({"name": "x", "isolated": value})
+    assert spec.isolated is isolated
+    assert task_schemas.load_spec(codec.spec_fields(codec.spec_message(spec))) == spec
 
 
 def test_a_spider_name_is_limited():

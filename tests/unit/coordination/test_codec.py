@@ -129,6 +129,7 @@ resources = st.builds(
         constraints=st.just(NONE) | made.constraints,
         retries=st.integers(0, 1000),
         workers=st.integers(1, 64),
+        isolated=st.booleans(),
     ),
     id=text,
     creation_time=st.integers(0, 2**62),
@@ -200,6 +201,16 @@ def test_what_a_task_asks_is_written_like_over_http_without_what_says_nothing():
     }
     told = [value[key] for key in ("Retries", "AssignedTime", "FailedOn", "Kills")]
     assert told == [2, 5, ["w-1", "w-2"], 1]
+
+
+def test_that_a_task_is_isolated_or_was_interrupted_is_written_only_if_it_is_so():
+    plain = json.loads(encode_resource(Resource(Spec("x"))))
+    assert not {"Isolated", "Interruption", "Blame"} & plain.keys()
+    resource = Resource(Spec("x", isolated=True), interruption=Interruption("at w", 2), kills=1)
+    value = json.loads(encode_resource(resource.replace(blame=Blame(processes=1))))
+    told = {"Reason": "at w", "InARow": 2}
+    assert (value["Isolated"], value["Interruption"]) == (True, told)
+    assert value["Blame"] == {"Processes": 1}
 
 
 @pytest.mark.parametrize("asked", [NONE, Constraints()])

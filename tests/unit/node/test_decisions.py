@@ -136,6 +136,15 @@ def test_labels_and_priority_leave_the_run_alone():
     assert (changed.owner.node_id, changed.state, changed.epoch) == ("w-1", State.RUNNING, 3)
 
 
+def test_a_task_that_is_to_be_isolated_goes_on_where_it_runs_and_its_worker_hears_of_it():
+    draft = draft_of(stored())
+    Update(Spec("a", isolated=True)).apply(draft)
+    changed = only_change(draft).after
+    assert (changed.spec.isolated, changed.owner, changed.epoch) == (True, stored().owner, 3)
+    with pytest.raises(AlreadyExists, match="another specification"):
+        Add(Spec("a", isolated=True)).apply(draft_of(stored()))
+
+
 @pytest.mark.parametrize("request_", [Update(Spec("b")), Again("b"), Remove("b")])
 def test_what_is_not_there_cannot_be_changed(request_):
     with pytest.raises(NotFound, match="no such task"):
