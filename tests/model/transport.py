@@ -102,6 +102,9 @@ class Transport:
                 exchange.result = handle(server.role.service.backend(call), call)
             except CrawlerError as error:
                 exchange.error = error
+            except Exception as error:
+                server.failure = f"a request broke: {error!r}"
+                exchange.error = OutcomeUnknown(server.failure)
             finally:
                 self._under_way.pop(exchange, None)
                 timer.cancel()
@@ -129,11 +132,15 @@ class RemoteBackend:
         self._forwards = forwards
         self._source = source
 
-    def add(self, spec: Spec, call: Call) -> Resource:
-        return self._ask(call, lambda backend, call: backend.submit(spec, call)).resource
+    def submit(self, spec: Spec, call: Call, wait_for_spider: bool = False) -> Any:
+        return self._ask(call, lambda backend, call: backend.submit(spec, call, wait_for_spider))
 
-    def update(self, spec: Spec, call: Call) -> Resource:
-        return self._ask(call, lambda backend, call: backend.update(spec, call))
+    def update(
+        self, spec: Spec, call: Call, restart: bool | None = None, wait_for_spider: bool = False
+    ) -> Resource:
+        return self._ask(
+            call, lambda backend, call: backend.update(spec, call, restart, wait_for_spider)
+        )
 
     def delete(self, name: str, call: Call) -> None:
         self._ask(call, lambda backend, call: backend.delete(name, call))

@@ -135,7 +135,7 @@ class World:
         backend = self.transport.backend(self._client_clock, via.address, False, None)
         call = Call(TIMEOUT_S)
         asked: dict[str, Callable[[], Any]] = {
-            "add": lambda: backend.add(spec, call),
+            "add": lambda: backend.submit(spec, call),
             "update": lambda: backend.update(spec, call),
             "delete": lambda: backend.delete(spec.name, call),
         }
