@@ -20,7 +20,7 @@ from crawler.node.master.placement import PASS, Placer
 from crawler.node.master.workers import WorkerSnapshot
 from crawler.scheduler.cycle import Cycle
 from crawler.scheduler.framework import Framework
-from crawler.settings.sections import SchedulerSettings
+from crawler.settings.scheduler import SchedulerSettings
 
 TASKS = 100_000
 WORKERS = 1_000

@@ -24,7 +24,7 @@ from crawler.node.master.leader_context import LeaderContext, Refusals
 from crawler.node.master.mirrors import Mirrors
 from crawler.node.master.term import Term
 from crawler.scheduler.framework import Framework
-from crawler.settings.sections import SchedulerSettings
+from crawler.settings.scheduler import SchedulerSettings
 
 TASKS = 100_000
 WORKERS = 1_000

@@ -13,7 +13,8 @@ from typing import Any
 
 from bench.pages import PAGES
 from bench.table import Row
-from crawler.engine.frontier.redis_server import Access, RedisServer
+from crawler.engine.frontier.redis_access import Access
+from crawler.engine.frontier.redis_server import RedisServer
 from crawler.engine.frontier.redis_store import RedisStore
 from crawler.engine.frontier.store import Step, Waiting
 from crawler.settings.redis_url import parsed

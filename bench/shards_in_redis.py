@@ -23,7 +23,8 @@ from bench.in_redis import (
     used,
 )
 from bench.table import Row
-from crawler.engine.frontier.redis_server import Access, RedisServer
+from crawler.engine.frontier.redis_access import Access
+from crawler.engine.frontier.redis_server import RedisServer
 from crawler.engine.frontier.redis_shared_store import RedisSharedStore
 from crawler.engine.frontier.shared_store import Answer, Exchange, Offer
 from crawler.engine.frontier.store import Step, Waiting

@@ -54,7 +54,8 @@ def crawl(redis_port: int, port: int, hosts: int, seconds: float, name: str, tur
 
     from crawler import Request, Spider
     from crawler.engine.engine import Engine
-    from crawler.engine.frontier.redis_server import Access, RedisServer
+    from crawler.engine.frontier.redis_access import Access
+    from crawler.engine.frontier.redis_server import RedisServer
     from crawler.engine.items.sinks.json_lines import JsonLinesSink
     from crawler.engine.politeness.redis_host_functions import CODE
     from crawler.engine.politeness.redis_host_register import RedisHostRegister

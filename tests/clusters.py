@@ -13,14 +13,9 @@ from crawler.coordination.memory import MemoryStore
 from crawler.errors import CrawlerError, Unavailable
 from crawler.model.records import Query
 from crawler.node.node import Node
-from crawler.settings.sections import (
-    ApiSettings,
-    CoordinationSettings,
-    NodeSettings,
-    SchedulerSettings,
-    Settings,
-    WorkerSettings,
-)
+from crawler.settings.scheduler import SchedulerSettings
+from crawler.settings.sections import ApiSettings, CoordinationSettings, NodeSettings, Settings
+from crawler.settings.worker import WorkerSettings
 from tests.clients import Client
 from tests.waiting import eventually
 

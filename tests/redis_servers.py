@@ -14,7 +14,8 @@ from uuid import uuid4
 
 import pytest
 
-from crawler.engine.frontier.redis_server import Access, RedisServer
+from crawler.engine.frontier.redis_access import Access
+from crawler.engine.frontier.redis_server import RedisServer
 from crawler.engine.frontier.redis_store import RedisStore
 from crawler.settings.redis_url import parsed
 from tests.databases import NOBODY, Server

@@ -21,7 +21,8 @@ from bench.contenders.ours import spider
 from crawler.engine.crawl.checkpoints import Checkpoints
 from crawler.engine.crawl.resume import open_store
 from crawler.engine.engine import Engine
-from crawler.engine.frontier.redis_server import Access, RedisServer
+from crawler.engine.frontier.redis_access import Access
+from crawler.engine.frontier.redis_server import RedisServer
 from crawler.engine.frontier.redis_store import RedisStore
 from crawler.engine.frontier.sqlite_store import SqliteStore
 from crawler.engine.frontier.store import Step

@@ -95,7 +95,7 @@ def store_at(place: str, spec: Spec) -> Store:
     if "://" not in place and not place.startswith(("redis:", "rediss:", "redis+", "rediss+")):
         return SqliteStore(Path(place))
     from crawler.engine.frontier.redis_states import RedisStates  # most keep nothing there
-    from crawler.settings.sections import FrontierSettings
+    from crawler.settings.worker import FrontierSettings
 
     if not redis_url.is_redis_url(place):
         shown = forms.without_login(place)

@@ -29,7 +29,7 @@ from crawler.engine.stats.slow_callbacks import SlowCallbacks
 from crawler.errors import NotFound
 from crawler.model.records import Spec
 from crawler.settings.crawl import CrawlSettings
-from crawler.settings.sections import WorkerSettings
+from crawler.settings.worker import WorkerSettings
 from crawler.supervision import OnEnd, Supervisor
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Protocol
 
 from flask import Flask
 from gevent.event import Event
@@ -18,7 +17,8 @@ from crawler.api.health import Health
 from crawler.api.http.app import build_app
 from crawler.api.http.server import HttpServer
 from crawler.api.limiter import RateLimiter
-from crawler.api.rpc.server import SERVICE_NAME, RpcServer, Servicer
+from crawler.api.rpc.server import SERVICE_NAME, RpcServer
+from crawler.api.rpc.servicer import Servicer
 from crawler.api.rpc.worker import CrawlsServicer
 from crawler.api.service import Crawls, Service
 from crawler.clock import Backoff, Clock, SystemClock
@@ -33,8 +33,9 @@ from crawler.metrics import Metrics
 from crawler.node.master.master import Master
 from crawler.node.measures import measure_node
 from crawler.node.membership.addresses import Listen, advertised, parse_listen
-from crawler.node.membership.membership import Membership, Role
+from crawler.node.membership.membership import Membership
 from crawler.node.membership.names import NodeNames
+from crawler.node.role import NodeRole
 from crawler.settings.sections import Settings
 from crawler.supervision import OnEnd, Supervisor
 
@@ -52,31 +53,6 @@ of the lease's time."""
 
 PATIENCE = 3
 """How many times to live a node waits for an id that another node still holds."""
-
-
-class NodeRole(Role, Protocol):
-    """A role with a life around its memberships, as its node drives it."""
-
-    def start(self, supervisor: Supervisor) -> None:
-        """Start what runs whether the node is a member or not."""
-        ...
-
-    def prepare(self) -> None:
-        """Wait for what the role needs before it may be a member. Raises ConfigError if that can
-        never be had."""
-        ...
-
-    def stop(self) -> None:
-        """Release what `start` took. The node is no longer a member."""
-        ...
-
-    def unready_reason(self) -> str:
-        """Return why the node is not ready, or an empty text if it is."""
-        ...
-
-    def measure(self, metrics: Metrics) -> None:
-        """Add the role's own metrics."""
-        ...
 
 
 class Node:
@@ -117,7 +93,7 @@ class Node:
         self._hurried = False
         self._membership = self._build_membership(role_name)
         self._role: NodeRole
-        self._servicer: Servicer | None = None
+        self._servicer: Servicer | CrawlsServicer
         self._crawls: Crawls | None = None
         self.app: Flask
         """The WSGI application: a master's API, or the statistics of a worker's crawls; health and
@@ -245,6 +221,7 @@ class Node:
         self._hub.task_of = crew.task_in_callback
         self._role = Worker(self._store, settings, crew, states, self._clock, hub=self._hub)
         self._crawls = crew.crawls
+        self._servicer = CrawlsServicer(crew.crawls)
         self.app = self._build_app(None)
 
     def _build_app(self, service: Service | None) -> Flask:
@@ -266,7 +243,6 @@ class Node:
             self._metrics,
             self._settings.api,
             servicer=self._servicer,
-            crawls_servicer=CrawlsServicer(self._crawls) if self._crawls is not None else None,
             limiter=self._limiter,
         )
 

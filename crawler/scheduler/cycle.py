@@ -14,11 +14,12 @@ from dataclasses import dataclass, field
 from crawler.model.records import Node, Resource
 from crawler.plural import counted
 from crawler.scheduler import reasons
-from crawler.scheduler.backlog import Backlog, Queue, Turn
+from crawler.scheduler.backlog import Backlog, Turn
 from crawler.scheduler.candidate import Candidate
 from crawler.scheduler.cluster_state import ClusterState
 from crawler.scheduler.framework import Framework
 from crawler.scheduler.ranking import Ranking
+from crawler.scheduler.shape_queue import Queue
 from crawler.scheduler.task import Shape, Task
 
 MOST_RANKINGS = 64

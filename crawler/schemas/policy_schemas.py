@@ -11,7 +11,8 @@ from marshmallow import ValidationError, fields, post_load, validates_schema
 from crawler.errors import InvalidArgument, shown
 from crawler.model.policy import PolicyChange
 from crawler.schemas.parameters import is_text
-from crawler.schemas.task_schemas import Request, Text
+from crawler.schemas.task_fields import Text
+from crawler.schemas.task_schemas import Request
 
 _CHANGES = [field.name for field in dataclasses.fields(PolicyChange)]
 

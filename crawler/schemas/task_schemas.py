@@ -7,24 +7,30 @@ be strings, as JSON has 64-bit integers. Nothing is trimmed or corrected.
 from __future__ import annotations
 
 import dataclasses
-import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from typing import Any
 
-from marshmallow import RAISE, Schema, ValidationError, fields, post_load, validates_schema
+from marshmallow import RAISE, Schema, ValidationError, post_load, validates_schema
 
 from crawler.errors import InvalidArgument, shown
-from crawler.model.constraints import NONE, Constraints
+from crawler.model.constraints import NONE
 from crawler.model.records import MAX_PAGE, Query, Spec
 from crawler.model.shards import MAX_WORKERS
 from crawler.schemas import constraint_json
-from crawler.schemas.parameters import integer, is_text, normal
-from crawler.schemas.readers import Faulty
 from crawler.schemas.states import load_state
-
-MAX_NAME = 128
-"""The longest name of a resource or of a spider, in characters."""
+from crawler.schemas.task_fields import (
+    MAX_NAME,
+    MISSING,
+    Asked,
+    Labels,
+    Name,
+    Parameters,
+    Text,
+    Truth,
+    Whole,
+    _placed,
+)
 
 DEFAULT_PAGE = Query().page_size
 """How many resources a page has if the client does not say."""
@@ -32,8 +38,6 @@ DEFAULT_PAGE = Query().page_size
 MAX_RETRIES = 1000
 """How often a client may have a failed run tried again."""
 
-RESERVED = frozenset({"election"})
-"""Names that a resource must not have: its key would be among the keys of the candidates."""
 
 _ALIASES = {
     "assignedNode": "assigned_node",
@@ -56,107 +60,6 @@ them."""
 
 _INT32 = 2**31 - 1
 _SPEC_FIELDS = sorted({field.name for field in dataclasses.fields(Spec)} - _ECHOED)
-_NOT_IN_NAMES = re.compile(r"[/\x00-\x1f\x7f-\x9f]")
-_MISSING: dict[str, Any] = {"required": "is missing"}
-
-
-class Text(fields.Field[str]):
-    """A string of limited length that UTF-8 can carry."""
-
-    def __init__(self, least: int = 0, most: int | None = None, **more: Any) -> None:
-        super().__init__(**more)
-        self._least = least
-        self._most = most
-
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
-        if not is_text(value):
-            raise ValidationError(f"{shown(value)} is not text")
-        if len(value) < self._least or (self._most is not None and len(value) > self._most):
-            raise ValidationError(f"{shown(value)} is not allowed; {self._allowed()}")
-        return str(value)
-
-    def _allowed(self) -> str:
-        if self._most is None:
-            return f"allowed are {self._least} characters or more"
-        return f"allowed are {self._least} to {self._most} characters"
-
-
-class Name(fields.Field[str]):
-    """The name of a new resource: the last part of its key, and of its path over HTTP."""
-
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
-        if not is_text(value) or not is_name(value):
-            raise ValidationError(
-                f"{shown(value)} is not allowed; allowed are 1 to {MAX_NAME} characters "
-                "without '/' and control characters, but not 'election'"
-            )
-        return str(value)
-
-
-class Whole(fields.Field[int]):
-    """An integer within bounds, given as a number or, as JSON has 64 bits, as a string."""
-
-    def __init__(self, least: int, most: int, **more: Any) -> None:
-        super().__init__(**more)
-        self._least = least
-        self._most = most
-
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> int:
-        number = integer(value)
-        if number is None or not self._least <= number <= self._most:
-            raise ValidationError(
-                f"{shown(value)} is not allowed; allowed is an integer "
-                f"from {self._least} to {self._most}"
-            )
-        return number
-
-
-class Truth(fields.Field[bool]):
-    """A truth value, given as one or, in the query of a URL, as text."""
-
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> bool:
-        given = {"true": True, "false": False}.get(value, value) if is_text(value) else value
-        if not isinstance(given, bool):
-            raise ValidationError(f"{shown(value)} is not allowed; allowed: true, false")
-        return given
-
-
-class Parameters(fields.Field[dict[str, Any]]):
-    """A JSON object for the spider."""
-
-    def _deserialize(
-        self, value: Any, attr: str | None, data: Any, **kwargs: Any
-    ) -> dict[str, Any]:
-        if not isinstance(value, Mapping):
-            raise ValidationError(f"{shown(value)} is not allowed; allowed is a JSON object")
-        try:
-            return dict(normal(value))
-        except ValueError as fault:
-            raise ValidationError(str(fault)) from None
-
-
-class Labels(fields.Field[dict[str, str]]):
-    """A map from text to text."""
-
-    def _deserialize(
-        self, value: Any, attr: str | None, data: Any, **kwargs: Any
-    ) -> dict[str, str]:
-        if not isinstance(value, Mapping):
-            raise ValidationError(f"{shown(value)} is not allowed; allowed is a map of text")
-        for key, item in value.items():
-            if not is_text(key) or not is_text(item):
-                raise ValidationError(f"{shown(item)} at {shown(key)} is not text")
-        return dict(value)
-
-
-class Asked(fields.Field[Constraints]):
-    """The constraints of a task, with the places of their faults."""
-
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Constraints:
-        try:
-            return constraint_json.read(value)
-        except Faulty as fault:
-            raise ValidationError(_placed(fault.faults)) from None
 
 
 class Request(Schema):
@@ -206,14 +109,14 @@ class KeySchema(Request):
     """A ResourceSpec that only names a resource, whatever name another program gave it."""
 
     ignored = _ECHOED | frozenset(_SPEC_FIELDS) - {"name"}
-    name = Text(least=1, required=True, error_messages=_MISSING)
+    name = Text(least=1, required=True, error_messages=MISSING)
 
 
 class SpecSchema(Request):
     """A ResourceSpec that specifies a task."""
 
     ignored = _ECHOED
-    name = Name(required=True, error_messages=_MISSING)
+    name = Name(required=True, error_messages=MISSING)
     spider = Text(most=MAX_NAME, load_default="")
     parameters = Parameters(load_default=dict)
     labels = Labels(load_default=dict)
@@ -302,16 +205,3 @@ def _without_flag(given: Mapping[str, Any], *names: str) -> tuple[bool | None, M
     if value is not None and not isinstance(value, bool):
         raise InvalidArgument(f"{found[0]}: {shown(value)} is not allowed; allowed: true, false")
     return value, {key: value for key, value in given.items() if key not in names}
-
-
-def is_name(name: str) -> bool:
-    """Whether a new resource may have that name."""
-    return 1 <= len(name) <= MAX_NAME and name not in RESERVED and not _NOT_IN_NAMES.search(name)
-
-
-def _placed(faults: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
-    """Return faults as marshmallow has them: place → what is wrong."""
-    placed: dict[str, list[str]] = {}
-    for place, what in faults:
-        placed.setdefault(place, []).append(what)
-    return placed

@@ -21,14 +21,8 @@ from crawler.model.shards import is_like_shard
 from crawler.schemas.readers import Faulty
 from crawler.settings import yaml_text
 from crawler.settings.schema import from_text, meant_or_allowed, read
-from crawler.settings.sections import (
-    IN_PROCESS,
-    CoordinationSettings,
-    EtcdSettings,
-    FrontierSettings,
-    Settings,
-    WorkerSettings,
-)
+from crawler.settings.sections import CoordinationSettings, EtcdSettings, Settings
+from crawler.settings.worker import IN_PROCESS, FrontierSettings, WorkerSettings
 
 ENVIRONMENT = "CRAWLER_"
 """The prefix of the environment variables."""

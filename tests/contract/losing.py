@@ -7,7 +7,8 @@ from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
-from crawler.engine.frontier.redis_server import Access, RedisServer
+from crawler.engine.frontier.redis_access import Access
+from crawler.engine.frontier.redis_server import RedisServer
 
 
 class Losing(RedisServer):

@@ -9,7 +9,8 @@ import pytest
 from crawler.clock import ManualClock
 from crawler.engine.frontier import sqlite_journal, sqlite_store
 from crawler.engine.frontier.memory_store import MemoryStore
-from crawler.engine.frontier.redis_server import Access, RedisServer
+from crawler.engine.frontier.redis_access import Access
+from crawler.engine.frontier.redis_server import RedisServer
 from crawler.engine.frontier.redis_store import RedisStore
 from crawler.engine.frontier.sqlite_store import SqliteStore
 from crawler.engine.frontier.store import Rest, StaleRun, Step, StoreFailed, StoreInUse, Waiting

@@ -7,7 +7,8 @@ from uuid import uuid4
 import pytest
 
 from crawler.clock import ManualClock, SystemClock
-from crawler.engine.frontier.redis_server import Access, RedisServer
+from crawler.engine.frontier.redis_access import Access
+from crawler.engine.frontier.redis_server import RedisServer
 from crawler.engine.politeness.host_register import (
     NOBODY_S,
     MemoryHostRegister,

@@ -7,7 +7,8 @@ from uuid import uuid4
 import gevent
 import pytest
 
-from crawler.engine.frontier.redis_server import Access, RedisServer
+from crawler.engine.frontier.redis_access import Access
+from crawler.engine.frontier.redis_server import RedisServer
 from crawler.engine.frontier.redis_states import RedisStates
 from crawler.engine.frontier.store import Step, StoreLost, Waiting
 from crawler.engine.politeness.host_register import RegisterAway, Told, Want
@@ -15,7 +16,7 @@ from crawler.engine.politeness.redis_host_functions import CODE
 from crawler.engine.politeness.redis_host_register import AT_A_TIME, SLOTS, RedisHostRegister
 from crawler.errors import ConfigError
 from crawler.settings.redis_url import parsed
-from crawler.settings.sections import FrontierSettings
+from crawler.settings.worker import FrontierSettings
 from tests.contract import certificates
 from tests.redis_servers import Cluster, Place, Redis, Sentinel, TlsRedis
 from tests.waiting import eventually

@@ -17,7 +17,8 @@ from crawler.engine.frontier import (
     redis_shared_task,
     redis_store,
 )
-from crawler.engine.frontier.redis_server import Access, RedisServer
+from crawler.engine.frontier.redis_access import Access
+from crawler.engine.frontier.redis_server import RedisServer
 from crawler.engine.frontier.redis_shared_store import RedisSharedStore
 from crawler.engine.frontier.redis_states import RedisStates
 from crawler.engine.frontier.redis_store import RedisStore

@@ -10,8 +10,9 @@ from click.testing import CliRunner
 
 from crawler.cli.base import Unusable, commands
 from crawler.engine.frontier import redis_check
+from crawler.engine.frontier.redis_access import Access
 from crawler.engine.frontier.redis_run import keys_of
-from crawler.engine.frontier.redis_server import Access, RedisServer
+from crawler.engine.frontier.redis_server import RedisServer
 from crawler.engine.frontier.redis_states import RedisStates
 from crawler.engine.frontier.shared_store import Exchange, Offer
 from crawler.engine.frontier.store import Step, StoreDamaged, StoreInUse, Waiting
@@ -20,9 +21,9 @@ from crawler.engine.politeness.host_register import Return, Told, Want
 from crawler.engine.politeness.robots_shelf import RedisRobotsShelf, Robotstxt
 from crawler.errors import ConfigError
 from crawler.local.ports import free_ports
-from crawler.node.worker import kept
+from crawler.node.run import kept
 from crawler.settings.redis_url import parsed
-from crawler.settings.sections import FrontierSettings
+from crawler.settings.worker import FrontierSettings
 from tests.redis_servers import Redis
 from tests.source import ROOT
 

@@ -10,7 +10,8 @@ import pytest
 from gevent.event import Event
 
 from crawler.engine.frontier import redis_requests, redis_run, redis_server, redis_store
-from crawler.engine.frontier.redis_server import Access, RedisServer
+from crawler.engine.frontier.redis_access import Access
+from crawler.engine.frontier.redis_server import RedisServer
 from crawler.engine.frontier.redis_store import RedisStore
 from crawler.engine.frontier.store import (
     StaleRun,

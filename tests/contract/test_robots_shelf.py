@@ -4,7 +4,8 @@ import gevent
 import pytest
 
 from crawler.clock import ManualClock, SystemClock, settle
-from crawler.engine.frontier.redis_server import Access, RedisServer
+from crawler.engine.frontier.redis_access import Access
+from crawler.engine.frontier.redis_server import RedisServer
 from crawler.engine.politeness.robots import KEPT_S, Robots
 from crawler.engine.politeness.robots_shelf import (
     CLAIM_S,

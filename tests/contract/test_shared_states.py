@@ -10,8 +10,9 @@ import pytest
 from crawler.clock import ManualClock, SystemClock
 from crawler.engine.crawl.resume import COUNTERS, MARKS
 from crawler.engine.frontier import redis_states
+from crawler.engine.frontier.redis_access import Access
 from crawler.engine.frontier.redis_run import keys_of
-from crawler.engine.frontier.redis_server import Access, RedisServer
+from crawler.engine.frontier.redis_server import RedisServer
 from crawler.engine.frontier.redis_states import LOOKED, RedisStates
 from crawler.engine.frontier.shared_store import Exchange, Offer
 from crawler.engine.frontier.store import Step, StoreFailed, StoreInUse, StoreLost, Waiting

@@ -8,8 +8,9 @@ import pytest
 
 from crawler.clock import ManualClock
 from crawler.engine.frontier.memory_shared_store import MemoryTask
+from crawler.engine.frontier.redis_access import Access
 from crawler.engine.frontier.redis_run import keys_of
-from crawler.engine.frontier.redis_server import Access, RedisServer
+from crawler.engine.frontier.redis_server import RedisServer
 from crawler.engine.frontier.redis_shared_store import RedisSharedStore
 from crawler.engine.frontier.shared_store import ADOPT_S, Exchange, Offer
 from crawler.engine.frontier.store import StaleRun, Step, Waiting

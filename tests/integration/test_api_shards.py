@@ -11,7 +11,7 @@ from crawler.coordination.registration import encode_node
 from crawler.coordination.store import Delete, Put
 from crawler.errors import AlreadyExists, InvalidArgument
 from crawler.model.records import Counts, Node, Query, Report, Spec, State
-from crawler.settings.sections import FrontierSettings
+from crawler.settings.worker import FrontierSettings
 from tests.clusters import CALL, KEYS, Cluster, request
 from tests.waiting import eventually
 

@@ -22,7 +22,8 @@ from crawler.errors import (
 )
 from crawler.model.records import Query, Report, Spec, State
 from crawler.node.master.commands import Add
-from crawler.settings.sections import NodeSettings, WorkerSettings
+from crawler.settings.sections import NodeSettings
+from crawler.settings.worker import WorkerSettings
 from tests.clusters import CALL, KEYS, Cluster, Shared, Unreachable
 from tests.waiting import PATIENCE_S, eventually
 

@@ -15,7 +15,7 @@ from crawler.model.records import Resource, Spec, State
 from crawler.node.crew.in_process import InProcess
 from crawler.node.run.shared_states import SharedStates
 from crawler.node.worker.runs import Runs
-from crawler.settings.sections import FrontierSettings
+from crawler.settings.worker import FrontierSettings
 from tests.integration.test_processes_resume import tree
 from tests.redis_servers import Redis
 from tests.site import Site

@@ -13,7 +13,7 @@ from crawler.model.constraints import Constraints, Neighbour
 from crawler.model.policy import PolicyChange
 from crawler.model.records import Spec
 from crawler.scheduler.hookspecs import Strategy, hookimpl
-from crawler.settings.sections import SchedulerSettings
+from crawler.settings.scheduler import SchedulerSettings
 from tests.clusters import CALL, Cluster
 from tests.integration.test_policy_switch import WAITING
 from tests.waiting import eventually

@@ -10,7 +10,8 @@ from crawler.errors import InvalidArgument, NotFound
 from crawler.model.constraints import Constraints
 from crawler.model.policy import Policy, PolicyChange
 from crawler.model.records import Query, Spec
-from crawler.settings.sections import NodeSettings, SchedulerSettings
+from crawler.settings.scheduler import SchedulerSettings
+from crawler.settings.sections import NodeSettings
 from tests.clusters import CALL, Cluster, request
 from tests.waiting import eventually
 

@@ -22,7 +22,7 @@ import pytest
 from crawler.engine.frontier import redis_run, redis_store
 from crawler.engine.frontier.redis_states import RedisStates
 from crawler.engine.frontier.store import Step
-from crawler.settings.sections import FrontierSettings
+from crawler.settings.worker import FrontierSettings
 from tests import forks
 from tests.integration.lab import ROOT, crawler_here
 from tests.site import Site

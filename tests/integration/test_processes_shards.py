@@ -9,7 +9,7 @@ import pytest
 from crawler.engine.frontier.redis_states import RedisStates
 from crawler.engine.frontier.shared_store import ADOPT_S
 from crawler.items import items_of
-from crawler.settings.sections import FrontierSettings
+from crawler.settings.worker import FrontierSettings
 from tests.integration.lab import CONFIG, Lab, crawler
 from tests.redis_servers import Redis
 from tests.site import Site

@@ -7,7 +7,7 @@ import pytest
 
 from crawler.engine.frontier.redis_states import RedisStates
 from crawler.items import items_of
-from crawler.settings.sections import FrontierSettings
+from crawler.settings.worker import FrontierSettings
 from tests.depth import deep
 from tests.integration.lab import CONFIG, Lab, crawler
 from tests.integration.test_processes_going_on import AGAIN, NODES, Task

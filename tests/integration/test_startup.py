@@ -148,7 +148,7 @@ def test_each_command_that_asks_a_master_is_tested():
 def cluster():
     """The address of a master, with a task on a worker."""
     servicer = CrawlsServicer(FakeCrawls())
-    worker = RpcServer("127.0.0.1:0", Health(), Metrics(), ApiSettings(), crawls_servicer=servicer)
+    worker = RpcServer("127.0.0.1:0", Health(), Metrics(), ApiSettings(), servicer=servicer)
     worker.start()
     backend = FakeBackend()
     with running(Master(backend)) as (master,):

@@ -13,7 +13,7 @@ from crawler.coordination.store import Delete, Put
 from crawler.errors import CrawlerError, OutcomeUnknown, Unavailable
 from crawler.model.constraints import Constraints
 from crawler.model.records import Query, Report, Spec, State
-from crawler.settings.sections import SchedulerSettings
+from crawler.settings.scheduler import SchedulerSettings
 from tests.clusters import CALL, KEYS, Cluster, Shared, Unreachable, request
 from tests.waiting import PATIENCE_S, eventually
 

@@ -18,13 +18,9 @@ from crawler.node.membership.membership import Membership
 from crawler.node.membership.names import NodeNames
 from crawler.node.run.states import TaskStates
 from crawler.node.worker.worker import Worker
-from crawler.settings.sections import (
-    CoordinationSettings,
-    NodeSettings,
-    SchedulerSettings,
-    Settings,
-    WorkerSettings,
-)
+from crawler.settings.scheduler import SchedulerSettings
+from crawler.settings.sections import CoordinationSettings, NodeSettings, Settings
+from crawler.settings.worker import WorkerSettings
 from crawler.supervision import OnEnd, Supervisor
 from tests.model.engine import ModelEngine, RunRecord
 from tests.model.network import Link, Record, Wire

@@ -75,7 +75,7 @@ MUTANTS = [
     ),
     Mutant(
         "a list that another program stored has no bound",
-        "crawler/coordination/codec.py",
+        "crawler/coordination/stored.py",
         "failed_on: Annotated[tuple[str, ...], Meta(max_length=MAX_RETRIES)]",
         "failed_on: Annotated[tuple[str, ...], Meta(max_length=10**9)]",
         "tests/unit/coordination/test_codec.py -k never_be_written",

@@ -75,7 +75,7 @@ MUTANTS = [
     Mutant(
         "a task that failed when it was over is tried again without its shards",
         _MEND,
-        "if is_over and head.state is State.PENDING and head.failed_on:",
+        "if is_over and has_failed:",
         "if False:",
         f"{_SHARDS} -k tried_again_with",
     ),

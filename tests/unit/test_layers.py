@@ -27,7 +27,12 @@ LAYERS = {
         {"engine"},
     ],
     "api": [{"service", "failures", "health", "limiter"}, {"fields"}, {"http", "rpc"}],
-    "node": [{"membership", "run"}, {"crew"}, {"master", "worker", "measures"}, {"node"}],
+    "node": [
+        {"membership", "run"},
+        {"crew"},
+        {"master", "worker", "measures", "role"},
+        {"node"},
+    ],
 }
 """For each package its parts, in layers: a part imports from layers before its own alone."""
 GENERATED = "proto"
@@ -135,7 +140,7 @@ ETCD = [f"coordination/etcd/{part}.py" for part in ("store", "connection", "logi
             "scheduler/loader.py scheduler/hookspecs.py engine/plugins.py engine/hookspecs.py",
         ),
         ("snowflake", "coordination/snowflake.py"),
-        ("msgspec", "coordination/codec.py"),
+        ("msgspec", "coordination/codec.py coordination/stored.py coordination/by_field.py"),
         ("re2", "settings/patterns.py"),
         ("redis", "engine/frontier/redis_server.py"),
         ("click", " ".join(f"cli/{part}.py" for part in CLI)),

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from crawler.cli.base import commands
 from crawler.scheduler.framework import Framework
-from crawler.settings.sections import SchedulerSettings
+from crawler.settings.scheduler import SchedulerSettings
 
 TEXT = (Path(__file__).parents[2] / "docs" / "scheduling.md").read_text()
 

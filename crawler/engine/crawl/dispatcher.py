@@ -16,7 +16,7 @@ from crawler.engine.crawl.context import CrawlContext
 from crawler.engine.crawl.sender import Sender
 from crawler.engine.download.cache_policy import CachePolicy
 from crawler.engine.frontier.frontier import Frontier, Job, SiteQueue
-from crawler.engine.frontier.journal import NoJournal
+from crawler.engine.frontier.no_journal import NoJournal
 from crawler.engine.http import urls
 from crawler.engine.http.messages import FAULT, FetchAnswer, FetchError, Sent
 from crawler.engine.politeness.gatekeeper import Gatekeeper, Park, Refuse, Send, WaitUntil

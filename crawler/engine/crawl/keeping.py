@@ -6,14 +6,16 @@ from typing import cast
 
 from gevent.event import Event
 
-from crawler.engine.crawl.checkpoints import Checkpoints, NoCheckpoints
+from crawler.engine.crawl.checkpoints import Checkpoints
 from crawler.engine.crawl.context import CrawlContext
 from crawler.engine.crawl.dispatcher import Dispatcher
 from crawler.engine.crawl.item_writer import ItemWriter
+from crawler.engine.crawl.no_checkpoints import NoCheckpoints
 from crawler.engine.crawl.resume import Kept
 from crawler.engine.crawl.shared_checkpoints import SharedCheckpoints
 from crawler.engine.frontier.frontier import Frontier
-from crawler.engine.frontier.journal import Journal, NoJournal
+from crawler.engine.frontier.journal import Journal
+from crawler.engine.frontier.no_journal import NoJournal
 from crawler.engine.frontier.shared_frontier import SharedFrontier
 from crawler.engine.frontier.shared_journal import SharedJournal
 from crawler.engine.frontier.shared_store import SharedStore

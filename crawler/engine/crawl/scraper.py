@@ -18,13 +18,13 @@ from crawler.engine.crawl.item_writer import SinkFailed
 from crawler.engine.crawl.verdicts import Failed, Page, Redirect, Retry, Verdict
 from crawler.engine.frontier.disk_queue import DiskQueueFailed
 from crawler.engine.frontier.frontier import Frontier, Job
-from crawler.engine.frontier.journal import NoJournal
+from crawler.engine.frontier.no_journal import NoJournal
 from crawler.engine.http import failures, markup, urls
 from crawler.engine.http.messages import FetchAnswer, FetchError
 from crawler.engine.http.referrer import Referrer
 from crawler.engine.http.response import Response
 from crawler.engine.politeness import robots_lines
-from crawler.engine.politeness.robots import agent_of
+from crawler.engine.politeness.robots_rules import agent_of
 from crawler.engine.spiders import arguments, callbacks
 from crawler.engine.stats.current_callback import Called
 from crawler.logs import get_logger

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from crawler.settings.sections import WorkerSettings
+from crawler.settings.worker import WorkerSettings
 
 
 class BodyMemory:

@@ -16,7 +16,7 @@ from crawler.engine.download.rfc9111 import Entry, varying
 from crawler.engine.http.headers import Headers
 from crawler.engine.http.messages import FetchAnswer, FetchCall
 from crawler.logs import get_logger
-from crawler.settings.sections import WorkerSettings
+from crawler.settings.worker import WorkerSettings
 
 if TYPE_CHECKING:
     import sqlite3

@@ -16,7 +16,7 @@ from typing import Any
 
 from crawler.engine.frontier.filters import Filters
 from crawler.engine.frontier.job import Job, SetCookie
-from crawler.engine.frontier.journal import NoJournal
+from crawler.engine.frontier.no_journal import NoJournal
 from crawler.engine.frontier.queues import SiteQueues
 from crawler.engine.frontier.site_queue import SiteQueue
 from crawler.engine.http import urls

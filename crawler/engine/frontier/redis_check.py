@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from crawler.engine.frontier.redis_server import NotYet, RedisServer
+from crawler.engine.frontier.redis_access import NotYet
+from crawler.engine.frontier.redis_server import RedisServer
 from crawler.engine.frontier.store import StoreFailed
 from crawler.errors import ConfigError
 from crawler.logs import get_logger

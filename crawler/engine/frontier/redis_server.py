@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, TypeVar
 
 from gevent import get_hub
@@ -18,10 +16,9 @@ from gevent.lock import RLock
 
 from crawler.clock import Backoff, Clock, SystemClock
 from crawler.engine.frontier import redis_functions, redis_log, redis_shared_functions
+from crawler.engine.frontier.redis_access import Access, NotYet, WritesNothing
 from crawler.engine.frontier.store import StoreFailed
 from crawler.logs import get_logger
-from crawler.settings import redis_url, tls_files
-from crawler.settings.sections import FrontierSettings
 
 log = get_logger(__name__)
 
@@ -29,9 +26,6 @@ T = TypeVar("T")
 
 LIBRARIES = (redis_functions.CODE, redis_shared_functions.CODE)
 """The functions of the stores, as `FUNCTION LOAD` takes them."""
-CALL_S = 5.0
-"""The seconds that Redis may be silent in a call."""
-CONNECT_S = 3.0
 WAIT_S = 120.0
 """The seconds for which a crawl waits until Redis answers again. Sentinel takes half a minute to
 replace a server, with its usual settings."""
@@ -41,59 +35,6 @@ MISSING = (
 )
 _PASSES = ("LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "NOREPLICAS", "BUSY")
 """The codes of errors that go away: it starts, or another server is to take over."""
-
-
-class NotYet(Exception):
-    """Redis does not answer, or cannot do now what it may do later."""
-
-    is_now, was_so_far = "does not answer", "has not answered"
-    advice = "is it running, can this machine reach it, and is its URL right?"
-
-    @property
-    def told(self) -> str:
-        """What it is that goes wrong, and what to do."""
-        return f"Redis {self.is_now} ({self}); {self.advice}"
-
-
-class WritesNothing(NotYet):
-    """Redis answers, but cannot write its disk, and so takes no step."""
-
-    is_now, was_so_far = "takes nothing", "has taken nothing"
-    advice = "is its disk full? Make room there."
-
-
-@dataclass(frozen=True, slots=True)
-class Access:
-    """Where Redis is, and how to get in."""
-
-    url: redis_url.RedisUrl
-    password: str = field(default="", repr=False)
-    """Counts if the URL has none."""
-    ca: str = ""
-    cert: str = ""
-    key: str = ""
-
-    @classmethod
-    def of(cls, settings: FrontierSettings, folder: str) -> Access:
-        """What the settings say. Relative paths start at the folder. Raises ConfigError."""
-        url = redis_url.parsed(settings.url)
-        tls_files.check("frontier", settings, folder)
-        files = (settings.ca, settings.cert, settings.key)
-        return cls(url, settings.password, *(file and str(Path(folder, file)) for file in files))
-
-    def options(self) -> dict[str, Any]:
-        """What the library takes for each connection."""
-        given: dict[str, Any] = {
-            "socket_timeout": CALL_S,
-            "socket_connect_timeout": CONNECT_S,
-            "protocol": 2,
-            "username": self.url.user or None,
-            "password": self.url.password or self.password or None,
-        }
-        if self.url.is_tls:
-            given |= {"ssl": True, "ssl_ca_certs": self.ca or None}
-            given |= {"ssl_certfile": self.cert or None, "ssl_keyfile": self.key or None}
-        return given
 
 
 class RedisServer:

@@ -15,14 +15,15 @@ from uuid import uuid4
 from crawler.clock import give_turn
 from crawler.engine.frontier import redis_check
 from crawler.engine.frontier import redis_shared_functions as functions
+from crawler.engine.frontier.redis_access import Access
 from crawler.engine.frontier.redis_functions import REMOVE
 from crawler.engine.frontier.redis_run import PREFIX, keys_of, prefix_of
-from crawler.engine.frontier.redis_server import WAIT_S, Access, RedisServer
+from crawler.engine.frontier.redis_server import WAIT_S, RedisServer
 from crawler.engine.frontier.redis_shared_run import shared_key_of, shared_keys_of, sweep
 from crawler.engine.frontier.redis_shared_store import RedisSharedStore
 from crawler.engine.frontier.redis_store import RedisStore
 from crawler.engine.frontier.store import Found, StoreInUse
-from crawler.settings.sections import FrontierSettings
+from crawler.settings.worker import FrontierSettings
 
 SCANNED_AT_ONCE = 1000
 LOOKED = f"{PREFIX}looked"

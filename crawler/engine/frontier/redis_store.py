@@ -23,10 +23,11 @@ import gevent
 from gevent.event import Event
 
 from crawler.clock import Clock, give_turn
+from crawler.engine.frontier.redis_access import NotYet
 from crawler.engine.frontier.redis_commands import Commands
 from crawler.engine.frontier.redis_requests import RedisRequests
 from crawler.engine.frontier.redis_run import RedisRun
-from crawler.engine.frontier.redis_server import NotYet, RedisServer, pairs
+from crawler.engine.frontier.redis_server import RedisServer, pairs
 from crawler.engine.frontier.sealed import BrokenSeal
 from crawler.engine.frontier.seen import LoggedSeen
 from crawler.engine.frontier.store import Found, Rest, Step, StoreFailed, Waiting, left_s

@@ -18,7 +18,8 @@ from crawler.engine.http.messages import FetchAnswer, FetchError
 from crawler.engine.politeness.cooldowns import Cooldown
 from crawler.engine.politeness.host import HostTerms
 from crawler.engine.politeness.hosts import Hosts
-from crawler.engine.politeness.robots import CrawlRobots, Rules, agent_of
+from crawler.engine.politeness.robots import CrawlRobots
+from crawler.engine.politeness.robots_rules import Rules, agent_of
 from crawler.engine.politeness.slots import PATIENCE_S, Slot, Slots
 from crawler.settings.crawl import CrawlSettings
 

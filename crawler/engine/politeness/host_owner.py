@@ -10,8 +10,6 @@ from __future__ import annotations
 import itertools
 import math
 from collections import deque
-from dataclasses import dataclass
-from typing import Protocol
 
 from gevent.event import Event
 
@@ -25,17 +23,13 @@ from crawler.engine.politeness.host_register import (
     Told,
     Want,
 )
+from crawler.engine.politeness.host_tenure import Keeper, Tenure
 from crawler.logs import get_logger
 
 log = get_logger(__name__)
 
 TICK_S = 0.1
 """The shortest pause between two calls to the register. What comes meanwhile shares one."""
-TURN_REQUESTS = 6
-"""A host that others want goes back after so many requests, but not before `TURN_LEAST_S`."""
-TURN_LEAST_S = 2.0
-TURN_MOST_S = 10.0
-"""A host that others want goes back after that time in any case."""
 WISH_S = 1.0
 """A wish is repeated so often: the owner may have died, and nobody else would notice."""
 WISHES_A_SECOND = 1000
@@ -49,53 +43,6 @@ RENEWALS = 3
 """How often a token is renewed during its life."""
 
 
-class Keeper(Protocol):
-    """What paces the hosts."""
-
-    def granted(self, grant: Grant) -> None:
-        """The worker owns a host from now on."""
-        ...
-
-    def returned(self, host: str) -> Return | None:
-        """What the next owner must know; None while a request to the host is under way."""
-        ...
-
-    def sought(self, want: Want) -> None:
-        """Others want a host of this worker, and ask for that pause; `NOBODY_S` if none do."""
-        ...
-
-    def is_used(self, host: str) -> bool:
-        """Whether there is something to send to a host now."""
-        ...
-
-    def pause_s(self, host: str) -> float:
-        """What must pass between two requests to a host."""
-        ...
-
-    def wake(self, host: str) -> None:
-        """Whoever waits for the host may ask again."""
-        ...
-
-
-@dataclass(slots=True)
-class _Tenure:
-    """A host that this worker owns."""
-
-    since_s: float
-    pause_s: float
-    """As the register knows it."""
-    told_s: float
-    """When the register was told last that this worker has the host."""
-    sent: int = 0
-    is_ending: bool = False
-    """Whether nothing more is sent, and it goes back when nothing is under way."""
-
-    def had_its_turn(self, now_s: float) -> bool:
-        """Whether it is the others' turn, if they want the host."""
-        held_s = now_s - self.since_s
-        return held_s >= TURN_MOST_S or (self.sent >= TURN_REQUESTS and held_s >= TURN_LEAST_S)
-
-
 class HostOwner:
     """What this worker owns and wants. `keeper` paces the hosts that it owns."""
 
@@ -106,7 +53,7 @@ class HostOwner:
         self._numbers = itertools.count(1)
         self._clock = clock
         self._keeper = keeper
-        self._tenures: dict[str, _Tenure] = {}
+        self._tenures: dict[str, Tenure] = {}
         self._sought: dict[str, None] = {}
         """The hosts of tenures that others want, and which go on."""
         self._ending: dict[str, None] = {}
@@ -341,7 +288,7 @@ class HostOwner:
         is_wanted = self._wishes.pop(host, None) is not None
         if self._new_wishes.pop(host, False) is None:  # its pause has changed meanwhile
             self._holds[host] = None
-        self._tenures[host] = _Tenure(now_s, self._keeper.pause_s(host), now_s)
+        self._tenures[host] = Tenure(now_s, self._keeper.pause_s(host), now_s)
         self._told_of(host, now_s)
         self._keeper.granted(grant)
         if not is_wanted:

@@ -18,7 +18,7 @@ from zlib import crc32
 from gevent import joinall
 from gevent.pool import Pool
 
-from crawler.engine.frontier.redis_server import NotYet
+from crawler.engine.frontier.redis_access import NotYet
 from crawler.engine.frontier.store import StoreFailed
 from crawler.engine.politeness.host_register import (
     LEASE_S,

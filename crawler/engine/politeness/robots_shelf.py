@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
 from crawler.clock import Clock
-from crawler.engine.frontier.redis_server import NotYet
+from crawler.engine.frontier.redis_access import NotYet
 from crawler.engine.frontier.store import StoreFailed
 
 CLAIM_S = 15.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from crawler.coordination.codec import MOST_EPOCH
+from crawler.coordination.stored import MOST_EPOCH
 from crawler.errors import shown
 from crawler.model.records import NO_BLAME, NOT_INTERRUPTED, Node, Resource, State
 from crawler.node.master.workers import WorkerSnapshot

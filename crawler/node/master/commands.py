@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from crawler.clock import give_turn
-from crawler.coordination.codec import MOST_EPOCH
+from crawler.coordination.stored import MOST_EPOCH
 from crawler.errors import AlreadyExists, WouldRestart
 from crawler.model.records import NO_BLAME, NOT_INTERRUPTED, Report, Resource, Spec, State
 from crawler.node.master.assignment import afresh, anew

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from crawler.coordination.codec import MOST_KILLS
+from crawler.coordination.stored import MOST_KILLS
 from crawler.model.records import NO_BLAME, Blame, Interruption, Report, Resource, State
 from crawler.node.master.retries import pause_s
 

@@ -13,7 +13,7 @@ from crawler.coordination.tombstones import Tombstones
 from crawler.model.records import Leadership
 from crawler.node.master.mirrors import Mirrors
 from crawler.scheduler.framework import Framework
-from crawler.settings.sections import SchedulerSettings
+from crawler.settings.scheduler import SchedulerSettings
 
 
 @dataclass(slots=True)

@@ -28,7 +28,7 @@ from crawler.scheduler.cluster_state import ClusterState
 from crawler.scheduler.cycle import Cycle
 from crawler.scheduler.framework import Framework
 from crawler.scheduler.task import Task
-from crawler.settings.sections import SchedulerSettings
+from crawler.settings.scheduler import SchedulerSettings
 
 PASS = 4_000
 """How many tasks are placed in one pass. With their commit they take some 100 ms, for which

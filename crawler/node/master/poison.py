@@ -22,7 +22,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from crawler.coordination.codec import MOST_KILLS
+from crawler.coordination.stored import MOST_KILLS
 from crawler.model.records import NO_BLAME, Blame, Node, Resource
 from crawler.node.master.outside import OutsideCauses, host_of
 from crawler.node.master.workers import Incarnation, WorkerSnapshot, incarnation_of

@@ -14,7 +14,7 @@ from crawler.scheduler.framework import Framework
 from crawler.scheduler.ranking import Ranking
 from crawler.scheduler.rebalance import Band
 from crawler.scheduler.task import Task
-from crawler.settings.sections import SchedulerSettings
+from crawler.settings.scheduler import SchedulerSettings
 
 log = get_logger(__name__)
 

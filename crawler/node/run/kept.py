@@ -22,7 +22,7 @@ from crawler.engine.frontier.store import StoreFailed, StoreInUse
 from crawler.items.names import folder_name
 from crawler.node.run.states import files_of
 from crawler.settings import redis_url
-from crawler.settings.sections import FrontierSettings
+from crawler.settings.worker import FrontierSettings
 
 ASK_S = 3.0
 """The seconds for which a person waits for a Redis that does not answer."""

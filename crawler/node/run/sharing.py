@@ -8,7 +8,8 @@ from pathlib import Path
 from uuid import uuid4
 
 from crawler.clock import Clock
-from crawler.engine.frontier.redis_server import LIBRARIES, Access, RedisServer
+from crawler.engine.frontier.redis_access import Access
+from crawler.engine.frontier.redis_server import LIBRARIES, RedisServer
 from crawler.engine.frontier.redis_states import RedisStates
 from crawler.engine.politeness import redis_host_functions, redis_host_register
 from crawler.engine.politeness.robots_shelf import RedisRobotsShelf

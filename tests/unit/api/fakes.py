@@ -11,7 +11,8 @@ from crawler.api.health import Health
 from crawler.api.http.app import build_app
 from crawler.api.limiter import RateLimiter
 from crawler.api.rpc.peers import Peers
-from crawler.api.rpc.server import SERVICE_NAME, RpcServer, Servicer
+from crawler.api.rpc.server import SERVICE_NAME, RpcServer
+from crawler.api.rpc.servicer import Servicer
 from crawler.api.service import Call, NodeLoad, Page, Service, Submission
 from crawler.errors import AlreadyExists, InvalidArgument, NotFound
 from crawler.metrics import Metrics

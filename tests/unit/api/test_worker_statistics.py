@@ -64,7 +64,7 @@ class FakeCrawls:
 def address():
     """Of a worker's gRPC server."""
     servicer = CrawlsServicer(FakeCrawls())
-    server = RpcServer("127.0.0.1:0", Health(), Metrics(), ApiSettings(), crawls_servicer=servicer)
+    server = RpcServer("127.0.0.1:0", Health(), Metrics(), ApiSettings(), servicer=servicer)
     server.start()
     yield f"127.0.0.1:{server.port}"
     server.stop(0)

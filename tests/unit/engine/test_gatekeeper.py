@@ -9,7 +9,7 @@ from crawler.engine.http.messages import FetchError
 from crawler.engine.http.request import Request
 from crawler.engine.politeness.gatekeeper import Gatekeeper, Park, Refuse, Send, WaitUntil
 from crawler.engine.politeness.hosts import Hosts
-from crawler.engine.politeness.robots import Rules
+from crawler.engine.politeness.robots_rules import Rules
 from crawler.engine.politeness.slots import Slots
 from crawler.settings.crawl import CrawlSettings
 from tests.unit.engine.fakes import page

@@ -13,13 +13,14 @@ from hypothesis import strategies as st
 from crawler.clock import ManualClock
 from crawler.engine.politeness import host_owner
 from crawler.engine.politeness.host import HostTerms
-from crawler.engine.politeness.host_owner import HOLD_S, TURN_REQUESTS, WISH_S
+from crawler.engine.politeness.host_owner import HOLD_S, WISH_S
 from crawler.engine.politeness.host_register import (
     LEASE_S,
     MemoryHostRegister,
     RegisterAway,
     Want,
 )
+from crawler.engine.politeness.host_tenure import TURN_REQUESTS
 from crawler.engine.politeness.hosts import Hosts
 from crawler.settings.crawl import CrawlSettings, Limit
 from tests.depth import examples

@@ -9,17 +9,9 @@ from hypothesis import strategies as st
 
 from crawler.clock import ManualClock, settle
 from crawler.engine.http.messages import Credentials, FetchAnswer, FetchError, Identity
-from crawler.engine.politeness.robots import (
-    KEPT_S,
-    MAX_BYTES,
-    OLD_KEPT_S,
-    Robots,
-    Rules,
-    agent_of,
-    read,
-    way_of,
-)
+from crawler.engine.politeness.robots import KEPT_S, MAX_BYTES, OLD_KEPT_S, Robots, read
 from crawler.engine.politeness.robots_lines import plain, token
+from crawler.engine.politeness.robots_rules import Rules, agent_of, way_of
 from crawler.settings.crawl import CrawlSettings
 from crawler.supervision import Supervisor
 from tests.unit.engine.fakes import FakeFetcher

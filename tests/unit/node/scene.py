@@ -6,7 +6,7 @@ from crawler.node.master.placement import Placer
 from crawler.node.master.workers import WorkerSnapshot
 from crawler.scheduler.cluster_state import ClusterState
 from crawler.scheduler.framework import Framework
-from crawler.settings.sections import SchedulerSettings
+from crawler.settings.scheduler import SchedulerSettings
 
 W1 = Node("w-1", "h:1", incarnation=10)
 W2 = Node("w-2", "h:2", incarnation=20)

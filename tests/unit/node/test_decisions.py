@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crawler.clock import ManualClock, give_turn
-from crawler.coordination.codec import MOST_EPOCH
+from crawler.coordination.stored import MOST_EPOCH
 from crawler.errors import AlreadyExists, ConfigError, InvalidArgument, NotFound, WouldRestart
 from crawler.model.records import Counts, Node, Owner, Report, Resource, Spec, State
 from crawler.node.master.assignment import needs_owner, next_epoch

@@ -7,7 +7,7 @@ from crawler.model.records import Spec, State
 from crawler.node.master import placement
 from crawler.node.master.commands import Update
 from crawler.scheduler.framework import Framework
-from crawler.settings.sections import SchedulerSettings
+from crawler.settings.scheduler import SchedulerSettings
 from tests.unit.node.scene import W1, W2, Scene, stored, worker
 
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from crawler.coordination.codec import MOST_KILLS, decode_resource, encode_resource
+from crawler.coordination.codec import decode_resource, encode_resource
+from crawler.coordination.stored import MOST_KILLS
 from crawler.model.records import Blame, Counts, Interruption, Report, Spec, State
 from crawler.model.shards import shard_spec
 from crawler.node.master.commands import Again, Record, Update

@@ -15,7 +15,8 @@ from crawler.node.master.mirrors import Mirrors
 from crawler.node.master.placement import Placer
 from crawler.node.master.workers import WorkerSnapshot
 from crawler.scheduler.framework import Framework
-from crawler.settings.sections import CoordinationSettings, SchedulerSettings
+from crawler.settings.scheduler import SchedulerSettings
+from crawler.settings.sections import CoordinationSettings
 from tests.unit.node.scene import stored
 
 KEYS = Keys(CoordinationSettings())

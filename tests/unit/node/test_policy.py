@@ -19,7 +19,8 @@ from crawler.node.master.mirrors import Mirrors
 from crawler.node.master.policy import PolicyControl
 from crawler.node.master.policy_requests import PolicyRequests
 from crawler.scheduler.framework import Framework
-from crawler.settings.sections import CoordinationSettings, SchedulerSettings
+from crawler.settings.scheduler import SchedulerSettings
+from crawler.settings.sections import CoordinationSettings
 from tests.unit.node.scene import W1, Scene, stored
 
 KEYS = Keys(CoordinationSettings())

@@ -8,7 +8,7 @@ from crawler.model.records import Node, Spec, State
 from crawler.node.master.commands import Update
 from crawler.node.master.placement import Placer
 from crawler.scheduler.framework import Framework, Policy
-from crawler.settings.sections import SchedulerSettings
+from crawler.settings.scheduler import SchedulerSettings
 from tests.unit.node.scene import W1, W2, Scene, stored, worker
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from crawler.engine.items.item import declared_names
-from crawler.engine.items.sinks.files import FileWriter, GrowingFile
+from crawler.engine.items.sinks.file_writer import FileWriter
+from crawler.engine.items.sinks.files import GrowingFile
 from crawler.engine.items.sinks.kinds import record_of
 from crawler.logs import get_logger
 

@@ -6,8 +6,7 @@ import contextlib
 import gzip
 import os
 import shutil
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
@@ -28,8 +27,6 @@ from crawler.logs import get_logger
 
 log = get_logger(__name__)
 
-BATCH_BYTES = 262_144
-"""The most bytes that are collected for a file before they are written."""
 _BLOCK_BYTES = 65_536
 
 
@@ -241,41 +238,6 @@ class GrowingFile:
 
     def _packed(self, data: bytes) -> bytes:
         return packed(data) if self._gz and data else data
-
-
-class FileWriter:
-    """What the writers of files share: they open a file, append their records, and close it."""
-
-    batch_records = 10_000
-    batch_bytes = BATCH_BYTES
-
-    def __init__(self, file: GrowingFile) -> None:
-        self._file = file
-
-    def divert(self, to: Callable[[GrowingFile], GrowingFile]) -> None:
-        """Append to what is made of the file, instead of the file. Call it before `open`."""
-        self._file = to(self._file)
-
-    def open(self) -> None:
-        """Open the file. A partial record at its end is removed."""
-        self._file.open()
-
-    def write(self, records: Sequence[Any]) -> Counter[str]:
-        """Append the records: their bytes, unless the format says otherwise."""
-        self._file.append(b"".join(records))
-        return Counter()
-
-    def begin_at(self, marks: Mapping[str, Any]) -> None:
-        """Go on at the mark of this file, if it has one."""
-        self._file.begin_at(marks)
-
-    def mark(self) -> Mapping[str, Any]:
-        """How far the file goes."""
-        return {name_of(self._file.path): self._file.sync()}
-
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
 
 
 def last_line_end(file: BinaryIO) -> int:

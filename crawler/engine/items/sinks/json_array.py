@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from crawler.engine.items.sinks.files import FileWriter, GrowingFile, last_line_end, trimmed_end
+from crawler.engine.items.sinks.file_writer import FileWriter
+from crawler.engine.items.sinks.files import GrowingFile, last_line_end, trimmed_end
 from crawler.engine.items.sinks.json_lines import to_line
 
 HEAD, TAIL = b"[\n", b"\n]\n"

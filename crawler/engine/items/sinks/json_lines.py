@@ -10,7 +10,8 @@ from typing import Any
 
 from crawler.engine.items.item import to_json, written_fields
 from crawler.engine.items.sinks.batched import BatchedSink
-from crawler.engine.items.sinks.files import BATCH_BYTES, FileWriter, GrowingFile, last_line_end
+from crawler.engine.items.sinks.file_writer import BATCH_BYTES, FileWriter
+from crawler.engine.items.sinks.files import GrowingFile, last_line_end
 from crawler.engine.items.sinks.sink import Unmarked
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from crawler.engine.items.sinks.batched import BatchedSink
 from crawler.engine.items.sinks.csv_file import CsvRows
 from crawler.engine.items.sinks.databases import database_at, sink_of, sqlite_sink
-from crawler.engine.items.sinks.files import FileWriter
+from crawler.engine.items.sinks.file_writer import FileWriter
 from crawler.engine.items.sinks.json_array import JsonArray
 from crawler.engine.items.sinks.json_lines import JsonLines, StandardOutput
 from crawler.engine.items.sinks.many import ManySinks

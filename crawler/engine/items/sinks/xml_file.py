@@ -9,7 +9,8 @@ from typing import Any, BinaryIO
 from xml.sax.saxutils import escape
 
 from crawler.engine.items.item import fields_of, is_item, written_fields
-from crawler.engine.items.sinks.files import FileWriter, GrowingFile, last_end
+from crawler.engine.items.sinks.file_writer import FileWriter
+from crawler.engine.items.sinks.files import GrowingFile, last_end
 
 HEAD, TAIL = b'<?xml version="1.0" encoding="utf-8"?>\n<items>\n', b"</items>\n"
 _ITEM_END = b"</item>\n"

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crawler.engine.items.sinks.files import BATCH_BYTES
+from crawler.engine.items.sinks.file_writer import BATCH_BYTES
 from crawler.engine.items.sinks.json_lines import JsonLinesSink, to_line
 from tests.waiting import eventually
 

@@ -1,0 +1,145 @@
+"""The service of a master in crawler.proto: checks the calls, and passes them on."""
+
+from __future__ import annotations
+
+import grpc
+from google.protobuf import empty_pb2
+
+from crawler.api.rpc import codec, policy_codec
+from crawler.api.rpc.places import is_forwarded
+from crawler.api.service import Call, Service
+from crawler.proto import crawler_pb2 as pb
+from crawler.proto import crawler_pb2_grpc as pb_grpc
+from crawler.schemas import policy_schemas, task_schemas
+from crawler.settings.sections import ApiSettings
+
+_LONGEST_S = 86_400.0
+"""gRPC reports a call without a deadline as one that ends in centuries."""
+
+
+class Servicer(pb_grpc.CrawlerMasterServicer):
+    """Checks the calls and passes them to the service."""
+
+    def __init__(self, service: Service, settings: ApiSettings) -> None:
+        self._service = service
+        self._settings = settings
+
+    def AddResource(self, request: pb.ResourceSpec, context: grpc.ServicerContext) -> pb.NodeSpec:
+        """Store and place a task."""
+        call = self._call(context)
+        spec = task_schemas.load_spec(codec.spec_fields(request))
+        backend = self._service.backend(call)
+        return codec.placement_message(backend.submit(spec, call, request.wait_for_spider))
+
+    def UpdateResource(
+        self, request: pb.ResourceSpec, context: grpc.ServicerContext
+    ) -> pb.ResourceSpec:
+        """Change what a task does."""
+        call = self._call(context)
+        spec = task_schemas.load_spec(codec.spec_fields(request))
+        restart = codec.restart_of(request)
+        waits = request.wait_for_spider
+        updated = self._service.backend(call).update(spec, call, restart, waits)
+        return codec.resource_message(updated)
+
+    def AgainResource(
+        self, request: pb.ResourceSpec, context: grpc.ServicerContext
+    ) -> pb.ResourceSpec:
+        """Begin a task anew."""
+        call = self._call(context)
+        name = task_schemas.load_name({"name": request.name})
+        return codec.resource_message(self._service.backend(call).again(name, call))
+
+    def DeleteResource(
+        self, request: pb.ResourceSpec, context: grpc.ServicerContext
+    ) -> empty_pb2.Empty:
+        """Delete a task and stop its crawl."""
+        call = self._call(context)
+        name = task_schemas.load_name({"name": request.name})
+        self._service.backend(call).delete(name, call)
+        return empty_pb2.Empty()
+
+    def GetResource(
+        self, request: pb.ResourceSpec, context: grpc.ServicerContext
+    ) -> pb.ResourceSpec:
+        """Return one task."""
+        call = self._call(context)
+        name = task_schemas.load_name({"name": request.name})
+        return codec.resource_message(self._service.backend(call).get(name, call))
+
+    def ListResources(
+        self, request: pb.ListResourcesRequest, context: grpc.ServicerContext
+    ) -> pb.ListResourcesResponse:
+        """Return a page of the tasks."""
+        call = self._call(context)
+        query = task_schemas.load_query(codec.query_fields(request))
+        return codec.page_message(self._service.backend(call).list(query, call))
+
+    def ListNodes(
+        self, request: pb.ListNodesRequest, context: grpc.ServicerContext
+    ) -> pb.ListNodesResponse:
+        """Return the live nodes."""
+        call = self._call(context)
+        loads = self._service.backend(call).nodes(call)
+        return pb.ListNodesResponse(nodes=[codec.node_message(load) for load in loads])
+
+    def ExplainResource(
+        self, request: pb.ResourceSpec, context: grpc.ServicerContext
+    ) -> pb.Explanation:
+        """Explain why a task is where it is, or why it waits."""
+        call = self._call(context)
+        name = task_schemas.load_name({"name": request.name})
+        return policy_codec.explanation_message(self._service.backend(call).explain(name, call))
+
+    def DrainNode(self, request: pb.NodeRequest, context: grpc.ServicerContext) -> pb.NodeInfo:
+        """Cordon a worker, so that its tasks move away and no others arrive."""
+        call = self._call(context)
+        node = policy_schemas.load_node(request.node)
+        return codec.node_message(self._service.backend(call).drain(node, call))
+
+    def UncordonNode(self, request: pb.NodeRequest, context: grpc.ServicerContext) -> pb.NodeInfo:
+        """Let a worker take tasks again."""
+        call = self._call(context)
+        node = policy_schemas.load_node(request.node)
+        return codec.node_message(self._service.backend(call).uncordon(node, call))
+
+    def GetScheduler(self, request: empty_pb2.Empty, context: grpc.ServicerContext) -> pb.Scheduler:
+        """Return the policy and the plugins of the scheduler."""
+        call = self._call(context)
+        return policy_codec.scheduler_message(self._service.backend(call).scheduler(call))
+
+    def UpdateScheduler(self, request: pb.Scheduler, context: grpc.ServicerContext) -> pb.Scheduler:
+        """Change the policy."""
+        call = self._call(context)
+        change = policy_schemas.load_policy(policy_codec.policy_fields(request))
+        return policy_codec.scheduler_message(
+            self._service.backend(call).update_scheduler(change, call)
+        )
+
+    def ResetScheduler(
+        self, request: empty_pb2.Empty, context: grpc.ServicerContext
+    ) -> pb.Scheduler:
+        """Return to the policy of the settings."""
+        call = self._call(context)
+        return policy_codec.scheduler_message(self._service.backend(call).reset_scheduler(call))
+
+    def GetLeader(self, request: empty_pb2.Empty, context: grpc.ServicerContext) -> pb.LeaderSpec:
+        """Return the leader that this master observes."""
+        leader = self._service.leader()
+        return pb.LeaderSpec(id=leader.id, address=leader.address)
+
+    def ReportRuns(
+        self, request: pb.ReportRunsRequest, context: grpc.ServicerContext
+    ) -> pb.ReportRunsResponse:
+        """Accept a worker's reports about its crawls."""
+        call = self._call(context)
+        reports = codec.reports_from(request)
+        load = codec.load_from(request)
+        refused = self._service.backend(call).report(request.node_id, reports, call, load)
+        return pb.ReportRunsResponse(refused=refused)
+
+    def _call(self, context: grpc.ServicerContext) -> Call:
+        left_s = context.time_remaining()
+        if left_s is None or left_s > _LONGEST_S:
+            left_s = self._settings.timeout_s
+        return Call(left_s, is_forwarded(context.invocation_metadata()))
