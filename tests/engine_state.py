@@ -19,12 +19,15 @@ from crawler.engine.crawl.crawl import Crawl
 from crawler.engine.download.body_memory import BodyMemory
 from crawler.engine.frontier.disk_queue import DiskQueue
 from crawler.engine.frontier.frontier import Frontier
+from crawler.engine.frontier.journal import Journal
 from crawler.engine.frontier.queues import SiteQueues
 from crawler.engine.frontier.seen import Seen
+from crawler.engine.frontier.shared_journal import SharedJournal
+from crawler.engine.politeness.host_owner import HostOwner
 from crawler.engine.politeness.hosts import Hosts
 from crawler.engine.politeness.slots import Slots
 
-KINDS = (Slots, SiteQueues, Frontier, Hosts, BodyMemory, Seen, Crawl)
+KINDS = (Slots, SiteQueues, Frontier, Journal, Hosts, HostOwner, BodyMemory, Seen, Crawl)
 MOST_KEPT = 50
 """So many of each kind are validated, those made last."""
 MOST_SEEN = 20_000
@@ -59,7 +62,9 @@ class Known:
             Slots: of_slots,
             SiteQueues: of_queues,
             Frontier: of_frontier,
+            Journal: of_journal,
             Hosts: of_hosts,
+            HostOwner: of_host_owner,
             BodyMemory: of_memory,
             Seen: of_seen,
             Crawl: of_crawl,
@@ -134,6 +139,25 @@ def of_frontier(frontier: Frontier) -> Faults:
         yield f"{len(frontier)} wait"
 
 
+def of_journal(journal: Journal) -> Faults:
+    """Of the requests that a store knows, and of those that it cannot know."""
+    twice = journal._added.keys() & journal._changed.keys()
+    if twice:
+        yield f"{sorted(twice)} are new, and have changed"
+    over = set(journal._ended) & {*journal._added, *journal._changed, *journal._unwritten}
+    if over:
+        yield f"{sorted(over)} have an end, and wait"
+    children = {child: id for id, parent in journal._parents.items() for child in parent.children}
+    parents = {
+        id: each.parent.order for id, each in journal._unwritten.items() if each.parent is not None
+    }
+    if children != parents:
+        yield f"pages wait for {children}, and the requests say {parents}"
+    held = sum(map(len, journal._held.values()))
+    if not isinstance(journal, SharedJournal) and journal.seen.held != held:
+        yield f"{journal.seen.held} fingerprints kept back, {held} in the lists"
+
+
 def of_hosts(hosts: Hosts) -> Faults:
     """Of the terms of each host."""
     for name, host in hosts._hosts.items():
@@ -148,6 +172,22 @@ def of_hosts(hosts: Hosts) -> Faults:
             yield f"{name} lets {host.limit} in at once"
         if terms and host.delay_s != max(each.delay_s for each in terms):
             yield f"{name} has a delay of {host.delay_s} s"
+
+
+def of_host_owner(owner: HostOwner) -> Faults:
+    """Of the hosts that a worker has, wants, and gives back."""
+    tenures, wishes = owner._tenures, owner._wishes
+    if both := tenures.keys() & wishes.keys():
+        yield f"{sorted(both)} are owned and wanted"
+    ending = {host for host, tenure in tenures.items() if tenure.is_ending}
+    if ending != owner._ending.keys():
+        yield f"{sorted(ending)} end, the list has {sorted(owner._ending)}"
+    if strange := owner._sought.keys() - (tenures.keys() - ending):
+        yield f"others want {sorted(strange)} of it, which it has not or gives back already"
+    if strange := owner._holds.keys() - tenures.keys():
+        yield f"it says that it has {sorted(strange)}, and has not"
+    if strange := owner._new_wishes.keys() - wishes.keys():
+        yield f"it says that it wants {sorted(strange)}, and does not"
 
 
 def of_memory(memory: BodyMemory) -> Faults:
@@ -174,6 +214,7 @@ def of_crawl(crawl: Crawl) -> Faults:
     yield from _of_items(crawl)
     if crawl.ended.is_set():
         yield from _of_end(crawl, somewhere)
+    yield from _of_steps(crawl)
     if not crawl._dispatcher._aborted:
         yield from _of_live_queues(crawl, dealing)
 
@@ -191,6 +232,21 @@ def _of_end(crawl: Crawl, left: int) -> Faults:
         yield "it has ended with requests in flight"
     if left and not crawl._close_conditions.over and not crawl.counters.fault:
         yield f"it has ended by itself, and {left} requests are left"
+
+
+def _of_steps(crawl: Crawl) -> Faults:
+    """Of what the store is told of requests on their way, and of those that are offered."""
+    dispatcher, checkpoints = crawl._dispatcher, crawl._checkpoints
+    journal = dispatcher._journal
+    if not isinstance(journal, Journal) or dispatcher._aborted:
+        return
+    untold = {job.order for job in dispatcher._in_flight} - journal._in_flight.keys()
+    if untold:
+        yield f"{sorted(untold)} are in flight, and the store does not learn of it"
+    if not isinstance(journal, SharedJournal) or checkpoints._is_busy or checkpoints._fault:
+        return
+    if journal.telling and checkpoints._answer is None:
+        yield f"the store is being told of {journal.telling} offers, and no step is under way"
 
 
 def _of_live_queues(crawl: Crawl, dealing: int) -> Faults:
@@ -215,7 +271,11 @@ def _will_be_woken(queue: Any, shared: Any, dispatcher: Any) -> bool:
     host = shared.hosts._hosts.get(queue.host)
     way = dispatcher._gatekeeper._robots._way(queue.origin)
     asked = (queue.origin, way) in shared.robots._asking
-    return asked or (host is not None and queue in host.waiting and host.in_flight > 0)
+    if asked or host is None or queue not in host.waiting:
+        return asked
+    owner = shared.hosts._owner
+    wakes = owner is not None and (queue.host in owner._wishes or queue.host in owner._tenures)
+    return wakes or host.in_flight > 0
 
 
 def of_shared(shared: Any, crawls: list[Crawl]) -> Faults:

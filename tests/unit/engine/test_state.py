@@ -6,9 +6,13 @@ import pytest
 from crawler.clock import ManualClock, settle
 from crawler.engine.frontier.frontier import Frontier
 from crawler.engine.http.request import Request
+from crawler.engine.politeness.host import HostTerms
+from crawler.engine.politeness.host_register import MemoryHostRegister
+from crawler.engine.politeness.hosts import Hosts
 from crawler.settings.crawl import CrawlSettings
-from tests.engine_state import Known
+from tests.engine_state import Known, of_host_owner
 from tests.unit.engine.fakes import FakeFetcher, crawl_of, shared
+from tests.unit.engine.test_checkpoints import Hidden, World
 from tests.unit.engine.test_crawl import spider_of
 
 
@@ -111,3 +115,90 @@ def test_what_is_said_to_be_on_disk_is_there():
     frontier._queues._disk_queue.size += 1
     assert any("on disk" in fault for fault in known.faults())
     frontier.close()
+
+
+@pytest.fixture
+def kept():
+    """A crawl with a store, in its middle: pages wait for requests that cannot be written down."""
+    known = Known()
+    with pytest.MonkeyPatch.context() as patch:
+        known.watch(patch)
+        world = World(Hidden)
+        known.crawl = world.begin()
+    world.until(lambda: journal_of(known.crawl)._parents and known.crawl._dispatcher.in_flight)
+    yield known
+    world.kill()
+
+
+def journal_of(crawl):
+    return crawl._dispatcher._journal
+
+
+def end_what_waits(crawl):
+    journal = journal_of(crawl)
+    journal._ended.append(next(iter(journal._unwritten)))
+
+
+def change_twice(crawl):
+    journal = journal_of(crawl)
+    journal._added[-1] = journal._changed[-1] = None
+
+
+WRONG_STEPS = {
+    "have an end, and wait": end_what_waits,
+    "are new, and have changed": change_twice,
+    "pages wait for": lambda crawl: journal_of(crawl)._unwritten.clear(),
+    "fingerprints kept back": change(lambda crawl: journal_of(crawl).seen, "held", 1),
+    "the store does not learn of it": lambda crawl: journal_of(crawl)._in_flight.clear(),
+}
+
+
+@pytest.mark.parametrize("fault", WRONG_STEPS)
+def test_each_wrong_note_for_the_store_is_a_fault(kept, fault):
+    assert kept.faults() == []
+    WRONG_STEPS[fault](kept.crawl)
+    assert any(fault in found for found in kept.faults())
+
+
+class Somebody:
+    """A crawl that has something to send to a host."""
+
+    def __init__(self, host):
+        self.host = host
+
+    def wake(self):
+        pass
+
+
+@pytest.fixture
+def owner():
+    """A worker that owns a host and wants another, which another worker owns."""
+    clock = ManualClock()
+    register = MemoryHostRegister(clock)
+    for name, wanted in (("other", "b"), ("worker", "ab")):
+        hosts = Hosts(clock)
+        owner = hosts.share(register, name)
+        for host in wanted:
+            crawl = Somebody(host)
+            hosts.join(crawl, HostTerms(1.0, host_concurrency=1))
+            hosts.take(crawl)
+        owner.tend()
+        owner.tend()
+    assert (owner._tenures.keys(), owner._wishes.keys()) == ({"a"}, {"b"})
+    return owner
+
+
+WRONG_OWNERS = {
+    "are owned and wanted": lambda owner: owner._wishes.update(a=0.0),
+    "end, the list has": lambda owner: owner._ending.update(a=None),
+    "others want": lambda owner: owner._sought.update(b=None),
+    "says that it has": lambda owner: owner._holds.update(b=None),
+    "says that it wants": lambda owner: owner._new_wishes.update(a=None),
+}
+
+
+@pytest.mark.parametrize("fault", WRONG_OWNERS)
+def test_each_wrong_owner_of_hosts_is_a_fault(owner, fault):
+    assert list(of_host_owner(owner)) == []
+    WRONG_OWNERS[fault](owner)
+    assert any(fault in found for found in of_host_owner(owner))
