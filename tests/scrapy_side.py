@@ -1,7 +1,7 @@
-"""What Scrapy itself makes of a page or of a spider; run in a process of its own.
+"""What Scrapy itself makes of pages or of spiders; run in a process of its own.
 
 python -m tests.scrapy_side extract < cases.json     results as JSON
-python -m tests.scrapy_side crawl FILE               items as JSON lines
+python -m tests.scrapy_side crawl FILE …             [spider, item] as JSON lines
 python -m tests.scrapy_side settings                 the names of all settings, as JSON
 """
 
@@ -38,24 +38,26 @@ def extract() -> None:
     json.dump(found, sys.stdout)
 
 
-def crawl(file: str) -> None:
+def crawl(*files: str) -> None:
     from scrapy import Spider, signals
     from scrapy.crawler import CrawlerProcess
     from scrapy.signalmanager import dispatcher
 
-    module = runpy.run_path(file)
-    [spider] = [
-        value
-        for value in module.values()
-        if isinstance(value, type) and issubclass(value, Spider) and getattr(value, "name", None)
-    ]
     dispatcher.connect(
-        lambda item: print(json.dumps(dict(item)), flush=True),
+        lambda item, spider: print(json.dumps([spider.name, dict(item)]), flush=True),
         signal=signals.item_scraped,
         weak=False,
     )
     process = CrawlerProcess(SETTINGS, install_root_handler=False)
-    process.crawl(spider)
+    for file in files:
+        [spider] = [
+            value
+            for value in runpy.run_path(file).values()
+            if isinstance(value, type)
+            and issubclass(value, Spider)
+            and getattr(value, "name", None)
+        ]
+        process.crawl(spider)
     process.start()
 
 

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections import defaultdict
 from pathlib import Path
 
 import pytest
@@ -30,10 +31,23 @@ IMPORTS = {
 ITEMS = {"quotes": 35 + 6, "shop": 24, "login": 5}
 
 
-@pytest.fixture
+NAMES = [path.stem for path in sorted(FOLDER.glob("*.py"))]
+
+
+@pytest.fixture(scope="module")
 def site():
     with Site(pages=PORTED) as site:
         yield site
+
+
+@pytest.fixture(scope="module")
+def scrapys(tmp_path_factory, site):
+    """What they yield under Scrapy, by the name of the spider, and what they asked for."""
+    folder = tmp_path_factory.mktemp("theirs")
+    for name in NAMES:
+        (folder / f"{name}.py").write_text(for_scrapy(text_of(name, site)))
+    items = by_scrapy([folder / f"{name}.py" for name in NAMES])
+    return items, site.paths()
 
 
 def text_of(name, site):
@@ -49,36 +63,39 @@ def for_scrapy(text):
     return text.replace(f"\n{line}\n", f"\n{IMPORTS[line]}\n")
 
 
-def by_scrapy(path):
-    command = [sys.executable, "-m", "tests.scrapy_side", "crawl", str(path)]
+def by_scrapy(paths):
+    command = [sys.executable, "-m", "tests.scrapy_side", "crawl", *map(str, paths)]
     run = subprocess.run(command, capture_output=True, text=True, timeout=3 * PATIENCE_S)
     assert run.returncode == 0, run.stderr
-    return [json.loads(line) for line in run.stdout.splitlines()]
+    items = defaultdict(list)
+    for spider, item in map(json.loads, run.stdout.splitlines()):
+        items[spider].append(item)
+    return items
 
 
 def by_us(path):
+    """The name of the spider, and its items."""
     [spider] = load_spiders([path.name], path.parent).values()
     sink = Sink()
     with running_engine(spider, **HASTE) as engine:
         crawl = engine.crawl(spec(spider), sink)
         run(crawl)
     assert "raised" not in str(crawl.failures_by_reason)
-    return [dict(item) for item in sink.items]
+    return spider.name, [dict(item) for item in sink.items]
 
 
 def in_order(items):
     return sorted(items, key=lambda item: json.dumps(item, sort_keys=True))
 
 
-@pytest.mark.parametrize("name", [path.stem for path in sorted(FOLDER.glob("*.py"))])
-def test_a_ported_spider_yields_what_it_did(tmp_path, site, name):
-    text = text_of(name, site)
-    (tmp_path / "ours.py").write_text(text)
-    (tmp_path / "theirs.py").write_text(for_scrapy(text))
-    ours = by_us(tmp_path / "ours.py")
-    asked = sorted(site.paths())
+@pytest.mark.parametrize("name", NAMES)
+def test_a_ported_spider_yields_what_it_did(tmp_path, site, scrapys, name):
+    (tmp_path / "ours.py").write_text(text_of(name, site))
     site.hits.clear()
-    theirs = by_scrapy(tmp_path / "theirs.py")
-    assert in_order(ours) == in_order(theirs)
+    spider, ours = by_us(tmp_path / "ours.py")
+    asked = sorted(site.paths())
+    items, paths = scrapys
+    assert in_order(ours) == in_order(items[spider])
     assert len(ours) == ITEMS[name]
-    assert asked == sorted(site.paths())
+    parts = {path.split("/")[1] for path in asked}
+    assert asked == sorted(path for path in paths if path.split("/")[1] in parts)
