@@ -115,6 +115,22 @@ def test_what_is_wanted_in_any_case_is_taken_each_time(place):
     assert (answer.known, told(answer)) == (0, [1, 1, 1])
 
 
+def test_what_is_offered_ahead_of_its_step_is_there_once_though_the_step_never_comes(place):
+    first, other = opened(place, 0, 1)
+    ask(first, Step(added=[Waiting(0, "http://h", 0, b"[0]")]), left=1)
+    assert first.offer([offer(1), offer(2)]) == 0
+    assert first.offer([]) == 0
+    answer = ask(other, wants=1)
+    assert (sorted(told(answer)), answer.left) == ([1, 2], 3)
+    place.next_run(0)
+    [again] = opened(place, 0)
+    assert again.offer([offer(1), offer(2), offer(3)]) == 2
+    assert told(held(other, 1, 2)) == [3]
+    again.close()
+    with pytest.raises(StaleRun):
+        again.offer([offer(4)])
+
+
 def test_marks_of_a_step_are_known_to_all(place):
     a, b = opened(place, 0, 1)
     a.write(Step(marks=array("Q", [8])))

@@ -706,7 +706,7 @@ _CRAWL = [
     Mutant(
         "a crawl goes on when its time is up",
         "crawler/engine/crawl/close_conditions.py",
-        "self._began_s + (settings.max_run_s or math.inf)",
+        "self._began_s + (most_s or math.inf)",
         "math.inf",
         "tests/unit/engine/test_bounds.py -k time_is_up",
     ),

@@ -12,6 +12,41 @@ _JOURNAL = "crawler/engine/frontier/shared_journal.py"
 
 MUTANTS = [
     Mutant(
+        "each shard has a time of its own",
+        "crawler/engine/crawl/close_conditions.py",
+        "settings.max_run_s if self.keeps_time else 0.0",
+        "settings.max_run_s",
+        f"{_TESTS} -k keeps_the_time",
+    ),
+    Mutant(
+        "shards do not hear that the time of their task is up",
+        "crawler/engine/crawl/close_conditions.py",
+        '            self.end("max_run_s")\n',
+        '            self._end("max_run_s")\n',
+        f"{_TESTS} -k keeps_the_time",
+    ),
+    Mutant(
+        "a page keeps all its links in memory until its end",
+        _JOURNAL,
+        "if len(self._offers) >= MOST_OFFERED:",
+        "if False:",
+        f"{_TESTS} -k with_very_many_links",
+    ),
+    Mutant(
+        "what is wanted in any case is offered ahead of its page",
+        _JOURNAL,
+        "offers = [each for each in self._offers if each.mark]\n",
+        "offers = self._offers\n",
+        f"{_FRONTIER_TESTS} -k before_its_end",
+    ),
+    Mutant(
+        "however many are wanted in any case, Redis gets them in one call",
+        _JOURNAL,
+        "if self._wanted > MOST_WANTED:",
+        "if False:",
+        f"{_FRONTIER_TESTS} -k wanted_in_any_case_stay",
+    ),
+    Mutant(
         "a page has its end before what it yields is offered",
         _CHECKPOINTS,
         "        self._answer = answer = self._store.exchange(step, self._exchange)\n",

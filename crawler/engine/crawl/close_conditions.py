@@ -24,7 +24,11 @@ class CloseConditions:
         self.reason = ""
         """The finish reason: the setting whose limit is reached, or a callback's reason."""
         self.wish = ""
-        """The reason for which a callback has ended the crawl; empty if none has."""
+        """The reason to end that other shards cannot see for themselves: that of a callback, or
+        `max_run_s`. Empty if there is none."""
+        self.keeps_time = True
+        """Whether it is this crawl that compares `max_run_s`: of a task on several workers, its
+        head does so for all."""
         self.others = NO_COUNTS
         """What the other shards of the task have counted. The limits are for all together."""
         self._clock = clock
@@ -49,7 +53,8 @@ class CloseConditions:
             ),
         ]
         self._counts = [each for each in counts if each[1]]
-        self.deadline_s = self._began_s + (settings.max_run_s or math.inf)
+        most_s = settings.max_run_s if self.keeps_time else 0.0
+        self.deadline_s = self._began_s + (most_s or math.inf)
 
     def begin(self) -> None:
         """Start the running time of the crawl."""
@@ -67,15 +72,16 @@ class CloseConditions:
         self.stopped = self.over = True
 
     def end(self, reason: str) -> None:
-        """End the crawl as a callback wishes. The first reason counts."""
+        """End the crawl for a reason that counts for all shards. The first reason counts."""
         self.wish = self.wish or reason
         self._end(reason)
 
     def check(self) -> None:
         """End the crawl if a limit is reached."""
-        reason = self._reached()
-        if reason:
-            self._end(reason)
+        if reached := self.limit:
+            self._end(reached)
+        elif self.deadline_s < math.inf and self._clock.monotonic() >= self.deadline_s:
+            self.end("max_run_s")
 
     @property
     def limit(self) -> str:
@@ -88,10 +94,3 @@ class CloseConditions:
     def _end(self, reason: str) -> None:
         self.reason = self.reason or reason
         self.over = True
-
-    def _reached(self) -> str:
-        if reached := self.limit:
-            return reached
-        if self.deadline_s < math.inf and self._clock.monotonic() >= self.deadline_s:
-            return "max_run_s"
-        return ""

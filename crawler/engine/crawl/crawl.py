@@ -86,6 +86,7 @@ class Crawl:
         self._is_part = kept is not None and bool(kept.shard)
         """Whether it is a shard that only takes what others have found, and judges nothing."""
         self._close_conditions.lets_finish = kept is not None
+        self._close_conditions.keeps_time = not self._is_part
         self._is_idle_at_end = False
         self._start: Iterator[Any] | None = None
         self._starts = Called(name, spider, self.counters)

@@ -14,6 +14,7 @@ from crawler.engine.crawl.context import CrawlContext
 from crawler.engine.crawl.item_writer import ItemWriter, SinkFailed
 from crawler.engine.frontier.disk_queue import DiskQueueFailed
 from crawler.engine.frontier.frontier import Frontier
+from crawler.engine.frontier.store import StoreFailed
 from crawler.engine.http import meta, urls
 from crawler.engine.http.failures import FAULTS
 from crawler.engine.http.referrer import Referrer
@@ -66,14 +67,14 @@ class Intake:
     def take(self, output: Any, source: Source) -> str:
         """Take an output. Return the reason if it cannot be used, and else an empty text.
 
-        Raises SinkFailed and DiskQueueFailed.
+        Raises SinkFailed, DiskQueueFailed and StoreFailed.
         """
         try:
             if isinstance(output, Request):
                 self._request(output, source)
             elif callbacks.item(output) is not None:
                 self._item(output, source)
-        except (SinkFailed, DiskQueueFailed):
+        except (SinkFailed, DiskQueueFailed, StoreFailed):
             raise
         except FAULTS as error:  # an output may be of any class, and its methods may raise
             return self._blame(output, error, source)

@@ -19,6 +19,7 @@ from crawler.engine.crawl.verdicts import Failed, Page, Redirect, Retry, Verdict
 from crawler.engine.frontier.disk_queue import DiskQueueFailed
 from crawler.engine.frontier.frontier import Frontier, Job
 from crawler.engine.frontier.no_journal import NoJournal
+from crawler.engine.frontier.store import StoreFailed
 from crawler.engine.http import failures, markup, urls
 from crawler.engine.http.messages import FetchAnswer, FetchError
 from crawler.engine.http.referrer import Referrer
@@ -182,7 +183,7 @@ class Scraper:
         current.now = called = Called(context.task, context.spider, context.counters, job, where)
         try:
             self._take(outputs(), source, called)
-        except (SinkFailed, DiskQueueFailed):
+        except (SinkFailed, DiskQueueFailed, StoreFailed):
             raise
         except failures.FAULTS as error:
             self.blame_spider(where, error, job.url)

@@ -36,8 +36,8 @@ ADOPT_EVERY_S = 5.0
 MOST_UNTOLD = 1000
 """With so many offers the shard tells them at once."""
 HOME, WISH, NO_PAGE = "home", "wish", "no_page"
-"""The names of what shards tell all: where the secrets of the settings go, the reason for which a
-callback has ended the crawl, and why a shard had no page because all its requests were filtered."""
+"""The names of what shards tell all: where the secrets of the settings go, the reason for which one
+has ended the crawl, and why a shard had no page because all its requests were filtered."""
 
 
 class SharedCheckpoints(Checkpoints):
@@ -57,6 +57,7 @@ class SharedCheckpoints(Checkpoints):
         self._store = store
         self._shared_frontier = frontier
         self._shared_journal = journal
+        journal.tell_ahead = self._tell_ahead
         self._dispatcher = dispatcher
         self.has_read_start = False
         """Whether this shard has read the start of the spider to its end."""
@@ -157,6 +158,18 @@ class SharedCheckpoints(Checkpoints):
         if self._exchange.wants and not answer.drawn and not answer.is_over:
             self._adopt()
         self.wake()
+
+    def _tell_ahead(self) -> None:
+        """Tell what a page has yielded so far, so that it need not be kept until the end of the
+        page. Called by that page's greenlet. Raises StoreFailed."""
+        if self._fault is not None:
+            raise self._fault
+        offers, counters = self._shared_journal.take_ahead(), self._context.counters
+        known = self._store.offer(offers)
+        self._shared_journal.telling_ahead = 0
+        counters.discovered -= len(offers) - known
+        if known:
+            counters.filter("duplicate", offers[0].site, known)
 
     def _adopt(self) -> None:
         """Let this shard, which could do more than there is, have what nobody runs any more."""

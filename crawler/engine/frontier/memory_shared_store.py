@@ -124,6 +124,11 @@ class MemorySharedStore(MemoryStore):
             told=dict(self._task.told),
         )
 
+    def offer(self, offers: Sequence[Offer]) -> int:
+        """Take offers before their step. Raises StaleRun."""
+        self._check()
+        return self._lay(offers)
+
     def adopt(self) -> int:
         """Put what other shards hold into the pool, of those that nobody runs any more."""
         now_s = self._clock.monotonic()

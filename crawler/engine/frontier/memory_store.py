@@ -92,8 +92,7 @@ class MemoryStore:
 
     def write(self, step: Step) -> None:
         """Take a step. Raises StaleRun."""
-        if self._run != self._epoch:
-            raise StaleRun("this run is over")
+        self._check()
         self._is_clean = False
         now_s = self._clock.monotonic()
         for each in (*step.added, *step.changed):
@@ -120,6 +119,10 @@ class MemoryStore:
         epoch = self._epoch
         self.__init__(self._clock)  # type: ignore[misc]
         self._epoch = epoch
+
+    def _check(self) -> None:
+        if self._run != self._epoch:
+            raise StaleRun("this run is over")
 
     def _seen_again(self) -> LoggedSeen:
         seen = LoggedSeen()

@@ -103,10 +103,15 @@ class RedisSharedStore(RedisStore):
         them go ahead: a page that is fetched again offers what is known then."""
         with self._run.calling:
             ahead, offers = _divided(exchange.offers)
-            known = sum(self._call(_Noted(), offers=part).known for part in ahead)
+            known = self.offer(ahead)
             commands, noted = self._begun(step), self._noted(exchange)
             answer = self._call(noted, step.marks, offers, exchange, DRAWN_AT_ONCE, commands)
             return replace(answer, known=answer.known + known)
+
+    def offer(self, offers: Sequence[Offer]) -> int:
+        """Take offers before their step, in parts."""
+        with self._run.calling:
+            return sum(self._call(_Noted(), offers=part).known for part in _parts(offers))
 
     def adopt(self) -> int:
         """Put what other shards hold into the pool, of those that nobody runs any more. The own run
@@ -249,13 +254,12 @@ class RedisSharedStore(RedisStore):
         return self._call(noted, (), offers, exchange, DRAWN_AT_ONCE, commands).drawn
 
 
-def _divided(offers: Sequence[Offer]) -> tuple[Iterator[Sequence[Offer]], Sequence[Offer]]:
-    """What goes ahead of a step in parts, and what goes with it. What is wanted in any case would
-    be there twice if the step does not come."""
+def _divided(offers: Sequence[Offer]) -> tuple[Sequence[Offer], Sequence[Offer]]:
+    """What goes ahead of a step, and what goes with it. What is wanted in any case would be there
+    twice if the step does not come."""
     if len(offers) <= MOST_OFFERS:
-        return iter(()), offers
-    ahead = [each for each in offers if each.mark]
-    return _parts(ahead), [each for each in offers if not each.mark]
+        return (), offers
+    return [each for each in offers if each.mark], [each for each in offers if not each.mark]
 
 
 def _parts(offers: Sequence[Offer]) -> Iterator[Sequence[Offer]]:
@@ -266,7 +270,8 @@ def _parts(offers: Sequence[Offer]) -> Iterator[Sequence[Offer]]:
         if len(part) == MOST_OFFERS or size >= redis_store.PART_BYTES:
             yield part
             part, size = [], 0
-    yield part
+    if part:
+        yield part
 
 
 def _answer(figures: Sequence[bytes], texts: Sequence[bytes], drawn: Sequence[Offer]) -> Answer:

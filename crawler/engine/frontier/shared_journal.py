@@ -2,6 +2,10 @@
 
 Whichever shard draws a request holds it from then on, and notes it as if its own page had yielded
 it. A request that cannot be serialized stays with the shard whose page yielded it.
+
+A page may yield very many. Then those whose URLs tell whether they are known are told before the
+page has its end: a page that is fetched again offers what is known. Those that are wanted in any
+case would be there twice, so beyond some number they stay with this shard, as its own.
 """
 
 from __future__ import annotations
@@ -15,6 +19,11 @@ from crawler.engine.frontier.seen import Seen
 from crawler.engine.frontier.shared_store import Offer
 from crawler.engine.frontier.store import Found, Waiting
 from crawler.engine.http import urls
+
+MOST_OFFERED = 10_000
+"""With so many offers, a page does not keep them in memory until its end."""
+MOST_WANTED = 2000
+"""So many requests that are wanted in any case are offered in a step. Redis takes it whole."""
 
 
 class SharedJournal(Journal):
@@ -31,14 +40,20 @@ class SharedJournal(Journal):
         self.claims = Seen()
         """The fingerprints of URLs by which pages are known that were fetched by other ones."""
         self._offers: list[Offer] = []
+        self._wanted = 0
+        """How many of them are wanted in any case."""
+        self.tell_ahead: Callable[[], None] = lambda: None
+        """Is called when a page has yielded very many requests."""
         self._taken = 0
         self.telling = 0
-        """How many offers the store is being told of."""
+        """How many offers the store is being told of, with a step."""
+        self.telling_ahead = 0
+        """And how many ahead of one."""
 
     @property
     def offered(self) -> int:
         """How many requests are offered that the store has not taken yet."""
-        return len(self._offers) + self.telling
+        return len(self._offers) + self.telling + self.telling_ahead
 
     @property
     def untold(self) -> int:
@@ -52,10 +67,13 @@ class SharedJournal(Journal):
         except Exception as error:  # NotSerializable, or whatever the spider made of its request
             self._keep_back(job, error)
             return True
-        mark = 0 if job.request.dont_filter else urls.mark(job.url, job.method, job.body)
-        if mark:
-            self.seen.keep_back(mark)  # the store learns it from the offer
+        if job.request.dont_filter:
+            return self._is_wanted_here(job, waiting)
+        mark = urls.mark(job.url, job.method, job.body)
+        self.seen.keep_back(mark)  # the store learns it from the offer
         self._offer(waiting, mark)
+        if len(self._offers) >= MOST_OFFERED:
+            self.tell_ahead()
         return False
 
     def moved(self, job: Job, site: str) -> bool:
@@ -105,10 +123,27 @@ class SharedJournal(Journal):
 
     def take_offers(self) -> tuple[Sequence[Offer], int]:
         """The requests that are offered, and how many of those that were drawn are in the step."""
-        offers, self._offers = self._offers, []
+        offers, self._offers, self._wanted = self._offers, [], 0
         taken, self._taken = self._taken, 0
         self.telling = len(offers)
         return offers, taken
+
+    def take_ahead(self) -> Sequence[Offer]:
+        """The offers that may be told before their page has its end."""
+        offers = [each for each in self._offers if each.mark]
+        self._offers = [each for each in self._offers if not each.mark]
+        self.telling_ahead = len(offers)
+        return offers
+
+    def _is_wanted_here(self, job: Job, waiting: Waiting) -> bool:
+        """Offer a request that is wanted in any case, unless there are very many. Returns whether
+        it stays here."""
+        self._wanted += 1
+        if self._wanted > MOST_WANTED:
+            self._added[job.order] = waiting
+            return True
+        self._offer(waiting, 0)
+        return False
 
     def _is_to_offer(self, job: Job, site: str, mark: int) -> bool:
         """Whether a redirect may lead away from this shard: to another site, or to a URL that some

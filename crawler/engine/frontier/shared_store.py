@@ -95,6 +95,12 @@ class SharedStore(Store, Protocol):
         """Take a step, and what it means to the others. Raises StaleRun, StoreLost, StoreFailed."""
         ...
 
+    def offer(self, offers: Sequence[Offer]) -> int:
+        """Take offers with marks before the step in which their page has its end. If the page is
+        fetched again, it offers what is known then. Returns how many were dropped, as `known` does.
+        Raises StaleRun, StoreLost, StoreFailed."""
+        ...
+
     def adopt(self) -> int:
         """Put what other shards hold into the pool, of those that nobody runs any more: for
         `ADOPT_S` no run has held their state. Returns how many requests that were."""

@@ -74,6 +74,7 @@ class SharedLastStore(LastStore):
     def __init__(self, store: SharedStore) -> None:
         super().__init__(store)
         self.exchange = store.exchange
+        self.offer = store.offer
         self.adopt = store.adopt
 
 

@@ -14,6 +14,8 @@ from crawler import Request, Spider
 from crawler.clock import settle
 from crawler.engine.crawl import checkpoints
 from crawler.engine.crawl.resume import Kept
+from crawler.engine.frontier import shared_journal
+from crawler.engine.frontier.shared_journal import SharedJournal
 from crawler.engine.frontier.shared_store import ADOPT_S
 from crawler.engine.frontier.store import StoreFailed
 from crawler.engine.http.failures import CloseSpider
@@ -23,7 +25,7 @@ from crawler.model.statistics import together
 from tests.depth import deep, examples
 from tests.switches import CUTS, cut_at_each_switch
 from tests.unit.engine.fakes import page
-from tests.unit.engine.shards import World
+from tests.unit.engine.shards import Failing, World
 from tests.unit.engine.test_checkpoints import ALL, PAGES, File, Numbers
 
 
@@ -351,6 +353,22 @@ def test_a_limit_counts_over_all_shards(limit):
     reached = world.sum(lambda found: getattr(found, name.removeprefix("max_")))
     assert most <= reached <= most + 30  # what the others do until they hear of it
     assert all(shard.crawl.limit == name for shard in world.shards)
+
+
+def test_the_head_keeps_the_time_of_a_task():
+    """A shard that began long before a later run of the head goes on with it, and ends with it."""
+    links = {0: range(1, 2000)}
+    world = World(3, of_graph(links, hosts=9), delay_s=1.0, max_run_s=30.0).begin()
+    world.advance(20.0)
+    world.shards[0].kill()
+    world.shards[0].begin()
+    again_s = world.clock.monotonic()
+    world.until(lambda: world.clock.monotonic() >= again_s + 29.0)
+    assert all(shard.is_running for shard in world.shards)
+    world.finish()
+    assert again_s + 30.0 <= world.clock.monotonic() < again_s + 34.0
+    assert {shard.statistics.finish_reason for shard in world.shards} == {"max_run_s"}
+    assert world.outcomes() == [(State.DONE, "")] * 3
 
 
 def test_failures_count_over_all_shards():
@@ -759,6 +777,58 @@ def test_a_spider_that_yields_a_link_often_offers_it_once():
     world.assert_done()
     assert len(offered) <= 4
     assert world.filtered("duplicate") == 49 + 40
+
+
+class FailsAhead(Failing):
+    """A store that is reached no more from one of the calls ahead of a step on."""
+
+    def exchange(self, step, exchange):
+        return self._store.exchange(step, exchange)
+
+    def offer(self, offers):
+        self._left -= 1
+        if self._left < 0:
+            if self._takes_it:
+                self._store.offer(offers)
+            self.is_silent = True
+            Event().wait()
+        return self._store.offer(offers)
+
+
+@pytest.mark.parametrize("takes_it", [False, True], ids=["not taken", "taken"])
+@pytest.mark.parametrize("number", [0, 3, 40])
+def test_a_page_with_very_many_links_is_not_kept_in_memory(monkeypatch, number, takes_it):
+    """Whenever its shard dies in the middle of that page, each link is fetched once."""
+    monkeypatch.setattr(shared_journal, "MOST_OFFERED", 20)
+    most, offer = [0], SharedJournal._offer
+
+    def watched(journal, waiting, mark):
+        offer(journal, waiting, mark)
+        most[0] = max(most[0], sum(each.mark > 0 for each in journal._offers))
+
+    monkeypatch.setattr(SharedJournal, "_offer", watched)
+    world = World(2, of_graph({0: [*range(1, 300), *range(1, 9)]}, hosts=5))
+    for shard in world.shards:
+        shard.begin(FailsAhead(shard.store, number, takes_it))
+    world.finish().assert_done()
+    assert most[0] <= 20
+    assert world.items() == {(page,): 1 for page in range(300)}
+    urls = Counter(world.urls())
+    assert sum(urls.values()) == 300 + (urls["http://h0/0"] - 1)
+
+
+def test_a_store_that_fails_in_the_middle_of_a_page_fails_the_crawl(monkeypatch):
+    monkeypatch.setattr(shared_journal, "MOST_OFFERED", 5)
+    world = World(1, of_graph({0: range(1, 30)}))
+    [shard] = world.shards
+
+    def full(offers):
+        raise StoreFailed("Redis is full")
+
+    monkeypatch.setattr(shard.store, "offer", full)
+    world.begin().finish()
+    assert world.outcomes() == [(State.FAILED, "Redis is full")]
+    assert world.task.left == 1  # the page
 
 
 def test_a_shard_remembers_no_more_urls_than_it_may():

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from crawler import Request, Spider
+from crawler.engine.frontier import shared_journal
 from crawler.engine.frontier.shared_frontier import MOST_GIVEN, SharedFrontier
 from crawler.engine.frontier.shared_journal import SharedJournal
 from crawler.engine.frontier.store import Found
@@ -93,6 +94,30 @@ def test_what_is_wanted_in_any_case_has_no_mark(part):
     for _ in range(2):
         assert part.admit("http://h/a", dont_filter=True) == ""
     assert [offer.mark for offer in part.offers()] == [0, 0]
+
+
+def test_very_many_that_are_wanted_in_any_case_stay_and_are_in_the_next_step(part, monkeypatch):
+    monkeypatch.setattr(shared_journal, "MOST_WANTED", 3)
+    for number in range(5):
+        assert part.admit(f"http://h/{number}", dont_filter=True) == ""
+    assert len(part.offers()) == 3
+    assert [each.record for each in part.journal.take().added] != []
+    found = [part.pop()[1].url for _ in range(2)]
+    assert found == ["http://h/3", "http://h/4"]
+    assert part.admit("http://h/5", dont_filter=True) == ""
+    assert len(part.offers()) == 1  # each step may have as many
+
+
+def test_what_a_page_yields_is_told_before_its_end_if_it_is_very_much(part, monkeypatch):
+    monkeypatch.setattr(shared_journal, "MOST_OFFERED", 3)
+    ahead = []
+    part.journal.tell_ahead = lambda: ahead.extend(part.journal.take_ahead())
+    part.admit("http://h/twice", dont_filter=True)
+    for number in range(5):
+        part.admit(f"http://h/{number}")
+    told = [json.loads(each.record)[0]["url"] for each in ahead]
+    assert told == [f"http://h/{number}" for number in range(4)]
+    assert [each.mark == 0 for each in part.offers()] == [True, False]
 
 
 def test_what_cannot_be_written_down_stays(part):
