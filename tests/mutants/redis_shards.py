@@ -120,8 +120,8 @@ MUTANTS = [
     Mutant(
         "a page that is offered in any case is there twice if its step did not come",
         _STORE,
-        "ahead = [each for each in offers if each.mark]",
-        "ahead = [*offers]",
+        "return [each for each in offers if each.mark], [each for each in offers if not each.mark]",
+        "return offers, ()",
         f"{_SHARDS} -k ahead_of_a_very_large_step",
     ),
     Mutant(

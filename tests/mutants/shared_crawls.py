@@ -57,15 +57,15 @@ MUTANTS = [
     Mutant(
         "what is offered is dropped at a step",
         _JOURNAL,
-        "        offers, self._offers = self._offers, []\n",
-        "        offers, self._offers = self._offers[1:], []\n",
+        "        offers, self._offers, self._wanted = self._offers, [], 0\n",
+        "        offers, self._offers, self._wanted = self._offers[1:], [], 0\n",
         f"{_TESTS} -k fetch_each_page_once",
     ),
     Mutant(
         "the URLs of offers are known before they are offered",
         _JOURNAL,
-        "            self.seen.keep_back(mark)  # the store learns it from the offer\n",
-        "            pass\n",
+        "        self.seen.keep_back(mark)  # the store learns it from the offer\n",
+        "",
         f"{_TESTS} -k fetch_each_page_once",
     ),
     Mutant(
