@@ -24,6 +24,7 @@ from crawler.engine.politeness.robots import Robots
 from crawler.engine.politeness.sharing import SharedHosts
 from crawler.engine.spiders.factory import make_spider, settings_for
 from crawler.engine.spiders.spider import Spider
+from crawler.engine.stats.current_callback import CurrentCallback
 from crawler.engine.stats.registry import StatisticsRegistry
 from crawler.engine.stats.slow_callbacks import SlowCallbacks
 from crawler.errors import NotFound
@@ -47,12 +48,13 @@ class Engine:
         cache: Cache | None = None,
         trusts_tasks: bool = False,
         shared_hosts: SharedHosts | None = None,
+        current_callback: CurrentCallback | None = None,
     ) -> None:
         """`private_targets` are networks that may be crawled although they are not public, or `all`
         (address_policy.py). `plugins` are modules with hooks (hookspecs.py). `cache` is the HTTP
         cache, for crawls that ask for it. With `trusts_tasks` the settings of a task may name code
         to run, because whoever starts this process wrote them. Workers with `shared_hosts` keep the
-        pace of hosts together.
+        pace of hosts together. `current_callback` is told which callback runs.
 
         Raises ConfigError for a bad network or plugin.
         """
@@ -85,6 +87,7 @@ class Engine:
             clock=self._clock,
             cache=cache,
             held=self.held,
+            current_callback=current_callback or CurrentCallback(),
         )
         self._slow = SlowCallbacks(self._shared.current_callback)
 

@@ -191,33 +191,16 @@ class Node:
 
     def _build_worker(self) -> None:
         # A master needs none of this: it takes a third of its start and of its memory.
-        from crawler.engine.download.http_cache import Cache
-        from crawler.engine.engine import Engine
-        from crawler.engine.items.sinks.factory import Sinks
-        from crawler.engine.spiders.loader import load_spiders
-        from crawler.engine.spiders.secrets import of_operator
-        from crawler.node.crew.in_process import InProcess
+        from crawler.node.crew.crews import crew_of
         from crawler.node.run.sharing import Sharing
         from crawler.node.run.states import States
         from crawler.node.worker.worker import Worker
 
-        settings, worker = self._settings, self._settings.worker
+        settings = self._settings
         sharing = Sharing.of(settings, self._clock)
-        states = sharing.states or States(
-            Path(settings.folder, settings.frontier.folder), self._clock
-        )
-        engine = Engine(
-            of_operator(settings.crawl),
-            load_spiders(settings.spiders, settings.folder),
-            self._clock,
-            private_targets=worker.private_targets,
-            plugins=worker.plugins,
-            cache=Cache(Path(settings.folder, worker.cache_folder), worker.cache_bytes),
-            most_response_bytes=worker.response_bytes,
-            shared_hosts=sharing.hosts,
-        )
-        items = Path(settings.folder, worker.items)
-        crew = InProcess(engine, Sinks(worker.databases), items, states)
+        folder = Path(settings.folder, settings.frontier.folder)
+        states = sharing.states or States(folder, self._clock)
+        crew = crew_of(settings, self._clock, sharing, states)
         self._hub.task_of = crew.task_in_callback
         self._role = Worker(self._store, settings, crew, states, self._clock, hub=self._hub)
         self._crawls = crew.crawls

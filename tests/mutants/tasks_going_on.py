@@ -146,8 +146,8 @@ MUTANTS = [
     Mutant(
         "a task fails for good if etcd was put back in time",
         "crawler/node/run/crawl_run.py",
-        "self._later_epoch = max(error.last, self.key.epoch + 1)",
-        "self._later_epoch = 0",
+        "self.later_epoch = max(error.last, self.key.epoch + 1)",
+        "self.later_epoch = 0",
         "tests/integration/test_going_on_in_redis.py -k back_in_time",
     ),
     Mutant(

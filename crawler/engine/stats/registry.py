@@ -65,6 +65,16 @@ class Totals:
         made.filtered |= self.filtered
         return made
 
+    def add_totals(self, other: Totals) -> None:
+        """Add what others have counted."""
+        for sums, more in (
+            (self.sums, other.sums),
+            (self.failures, other.failures),
+            (self.filtered, other.filtered),
+        ):
+            for name, count in more.items():
+                sums[name] = sums.get(name, 0) + count
+
     def add(self, counters: Counters) -> None:
         """Add what a crawl has counted in this run. Earlier runs have told theirs."""
         earlier = counters.earlier
@@ -96,7 +106,11 @@ class StatisticsRegistry:
 
     def all(self) -> Sequence[Statistics]:
         """The statistics of the running crawls, then those of the ended ones, the last first."""
-        return [*(crawl.statistics for crawl in self._begun()), *reversed(self._ended)]
+        return [*self.running(), *reversed(self._ended)]
+
+    def running(self) -> Sequence[Statistics]:
+        """The statistics of the running crawls."""
+        return [crawl.statistics for crawl in self._begun()]
 
     def of(self, task: str) -> Statistics:
         """The statistics of a task: of its running crawl, or its last one. Raises NotFound."""

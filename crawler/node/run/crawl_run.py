@@ -108,7 +108,7 @@ class CrawlRun(Run):
         except StoreFailed as error:
             self._lacks_state = True
             if isinstance(error, StaleRun):
-                self._later_epoch = max(error.last, self.key.epoch + 1)
+                self.later_epoch = max(error.last, self.key.epoch + 1)
             self.fail(str(error))
         except InvalidArgument as error:
             self.fail(str(error))
@@ -152,6 +152,11 @@ class CrawlRun(Run):
         self.stop()
         if self._crawl is not None:
             self._crawl.break_off()
+
+    def forget_crawl(self) -> None:
+        """Let go of a crawl that has ended. What it has counted is kept."""
+        self._counts, self._shard_counts = self._counted()
+        self._crawl = None
 
     def _take_over(self, spec: Spec) -> None:
         if self._crawl is None or self._engine is None:

@@ -33,10 +33,11 @@ class Run:
         self._state = State.ASSIGNED
         self._reason = ""
         self._awaits_spider = False
+        self._interrupted = self._charged = False
         self._counts = Counts()
         self._shard_counts: Mapping[int, Counts] = NO_SHARD_COUNTS
         self._told: Report | None = None
-        self._later_epoch = 0
+        self.later_epoch = 0
         """An epoch above that of the run of which its state knows; 0 if it knows none."""
 
     @property
@@ -94,6 +95,13 @@ class Run:
         self._state, self._reason, self._awaits_spider = State.FAILED, reason, awaits_spider
         log.warning("run failed", task=self.name, reason=reason)
 
+    def interrupt(self, reason: str, charged: bool) -> None:
+        """Note that its process is gone: it can go on in another one. Nothing changes if it has
+        ended. `charged` says whether its task is to blame."""
+        if not self.ended:
+            self._interrupted, self._charged = True, charged
+            self._state, self._reason = State.FAILED, reason
+
     def report(self) -> Report | None:
         """Return what the leader does not know yet, or None if it knows all.
 
@@ -102,8 +110,8 @@ class Run:
         earlier time, and the leader gives the task a later epoch still, with which it goes on.
         """
         report = self.status()
-        if self._later_epoch:
-            report = replace(report, epoch=self._later_epoch)
+        if self.later_epoch:
+            report = replace(report, epoch=self.later_epoch)
         return None if self.waits or report == self._told else report
 
     def status(self) -> Report:
@@ -118,6 +126,8 @@ class Run:
             awaits_spider=self._awaits_spider,
             counts=counts,
             shard_counts=shard_counts,
+            interrupted=self._interrupted,
+            charged=self._charged,
         )
 
     def _counted(self) -> tuple[Counts, Mapping[int, Counts]]:

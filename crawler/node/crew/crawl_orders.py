@@ -1,0 +1,24 @@
+"""What a worker tells a crawl process before anything else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from crawler.settings.sections import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """What a crawl process must know before it begins."""
+
+    settings: Settings
+    """Those of the worker, without its secrets for etcd and the API."""
+    number: int
+    style: str
+    """How it writes its log: json or text."""
+    tell_s: float
+    """How often it tells the counts of its runs."""
+    share: int
+    """Of so many processes it is one. They divide the memory for responses."""
+    lease_s: float
+    """How long it owns a host after it has told that; 0 if it shares no hosts within the worker."""

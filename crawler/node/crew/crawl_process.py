@@ -1,0 +1,311 @@
+"""A process that crawls for a worker: an engine, and the runs that the worker deals to it.
+
+It has no lease, no etcd and no API. What it needs it is told by the worker, and it ends when the
+worker's end of its channel closes.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+import signal
+import sys
+from collections import OrderedDict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import gevent
+from gevent import Greenlet
+from gevent.event import AsyncResult
+
+from crawler import logs
+from crawler.clock import Clock, SystemClock
+from crawler.engine.engine import Engine
+from crawler.engine.items.sinks.factory import Sinks
+from crawler.engine.politeness.host_register import RegisterAway
+from crawler.engine.politeness.sharing import SharedHosts
+from crawler.engine.stats.current_callback import Called, CurrentCallback
+from crawler.errors import ConfigError, CrawlerError
+from crawler.model.records import Resource, Spec
+from crawler.node.crew.channel import Channel
+from crawler.node.crew.crawl_orders import Orders
+from crawler.node.crew.hosts import DistantRegister, DistantShelf, numbers
+from crawler.node.crew.page import Page
+from crawler.node.crew.told import status_of
+from crawler.node.run.crawl_run import CrawlRun
+from crawler.node.run.engine_of import engine_of
+from crawler.node.run.going_on import GoingOn
+from crawler.node.run.sharing import Sharing
+from crawler.node.run.states import States, TaskStates
+from crawler.supervision import OnEnd, Supervisor
+
+log = logs.get_logger(__name__)
+
+TURN_S = 0.1
+"""How often the process notes that its hub turns."""
+LOOK_S = 0.05
+"""How often it looks whether runs that must stop have changed."""
+KEPT_FILES = 10_000
+"""The ended runs whose files may still be given their names."""
+ANSWER_S = 5.0
+"""How long a process waits for an answer of its worker."""
+STATISTICS = 100
+"""The crawls of which one message tells."""
+
+
+class PagedCallback(CurrentCallback):
+    """The callback that runs now, noted in a page that the worker sees."""
+
+    __slots__ = ("_now", "_page", "slots")
+
+    def __init__(self, page: Page) -> None:
+        self._page = page
+        self._now: Called | None = None
+        self.slots: dict[str, int] = {}
+        """The numbers of the runs, by the names of their tasks."""
+
+    @property
+    def now(self) -> Called | None:
+        """None while no code of a spider runs."""
+        return self._now
+
+    @now.setter
+    def now(self, called: Called | None) -> None:
+        self._now = called
+        if called is None:
+            self._page.leave()
+        else:
+            self._page.enter(self.slots.get(called.task, 0))
+
+
+class _Slot(NamedTuple):
+    run: CrawlRun
+    greenlet: Greenlet
+
+
+class CrawlProcess:
+    """Does what the worker says, and tells what comes of it."""
+
+    def __init__(self, channel: Channel, page: Page, clock: Clock) -> None:
+        self._channel = channel
+        self._page = page
+        self._clock = clock
+        self._supervisor = Supervisor("crawl process", clock=clock)
+        self._callback = PagedCallback(page)
+        self._slots: dict[int, _Slot] = {}
+        self._spared: set[int] = set()
+        """Runs that were to be cut off while they wrote their last items, and went on."""
+        self._told: dict[int, Any] = {}
+        """What the worker knows of each run."""
+        self._told_figures: Any = None
+        self._ended: OrderedDict[int, CrawlRun] = OrderedDict()
+        self._questions: dict[int, AsyncResult] = {}
+        self._number = numbers()
+        self._engine: Engine
+        self._going_on: GoingOn
+        self._states: TaskStates
+        self._sinks: Sinks
+
+    def serve(self) -> None:
+        """Do what the worker says until it closes the channel or says that this is all."""
+        message = self._channel.receive()
+        if message is None:
+            return
+        orders: Orders = message[1]
+        try:
+            self._prepare(orders)
+        except ConfigError as error:
+            self._channel.send("hello", {"fault": str(error)})
+            return self._channel.flush()
+        self._channel.send(
+            "hello", {"spiders": sorted(self._engine.spider_names()), "pid": os.getpid()}
+        )
+        self._engine.start()
+        turn = gevent.get_hub().loop.timer(TURN_S, TURN_S)
+        turn.start(self._page.turn)
+        self._supervisor.spawn("tell", self._tell_forever, orders.tell_s, on_end=OnEnd.RESTART)
+        while (message := self._channel.receive()) is not None:
+            getattr(self, f"_do_{message[0]}")(*message[1])
+        turn.stop()
+
+    def _prepare(self, orders: Orders) -> None:
+        settings, worker = orders.settings, orders.settings.worker
+        logs.setup(settings.logs.level, orders.style)
+        sharing = Sharing.of(settings, self._clock)
+        folder = Path(settings.folder, settings.frontier.folder)
+        self._states = sharing.states or States(folder, self._clock)
+        self._sinks = Sinks(worker.databases)
+        hosts = sharing.hosts or self._hosts_within(orders)
+        self._engine = engine_of(settings, self._clock, hosts, orders.share, self._callback)
+        items = Path(settings.folder, worker.items)
+        self._going_on = GoingOn(self._engine, self._sinks, items, self._states)
+
+    def _hosts_within(self, orders: Orders) -> SharedHosts | None:
+        if not orders.lease_s:
+            return None
+        register = DistantRegister(self._ask, orders.lease_s)
+        return SharedHosts(register, DistantShelf(self._ask), f"process {orders.number}")
+
+    def _do_exit(self) -> None:
+        Supervisor("end of a crawl process").spawn("end", self._end, on_end=OnEnd.LOG)
+
+    def _end(self) -> None:
+        """End in order. The worker is still heard: it must answer who owns which host."""
+        self._supervisor.stop()
+        for slot in self._slots.values():
+            slot.run.break_off()
+        gevent.joinall([slot.greenlet for slot in self._slots.values()], timeout=1.0)
+        self._engine.stop()
+        self._sinks.close()
+        self._states.close()
+        self._channel.flush()
+        self._channel.close()
+
+    # -- what the worker says --------------------------------------------------------------------
+
+    def _do_start(self, number: int, resource: Resource) -> None:
+        run = CrawlRun(resource)
+        self._callback.slots[run.name] = number
+        greenlet = self._supervisor.spawn(f"run {run.name}", self._execute, number, run)
+        self._slots[number] = _Slot(run, greenlet)
+        greenlet.rawlink(lambda _: self._over(number, run))
+
+    def _execute(self, number: int, run: CrawlRun) -> None:
+        self._told[number] = status = status_of(run)
+        self._channel.send("status", [number, status])
+        self._going_on.execute(run)
+
+    def _do_stop(self, number: int) -> None:
+        if number in self._slots:
+            self._slots[number].run.stop()
+
+    def _do_break_off(self, number: int) -> None:
+        if number in self._slots:
+            self._slots[number].run.break_off()
+
+    def _do_cut(self, number: int) -> None:
+        """End a callback where it is. A run that writes its last items goes on once."""
+        slot = self._slots.get(number)
+        if slot is None:
+            return
+        if slot.run.is_ending and number not in self._spared:
+            self._spared.add(number)
+        else:
+            gevent.killall([slot.greenlet], block=False)
+
+    def _do_adjust(self, number: int, spec: Spec) -> None:
+        if number in self._slots:
+            self._slots[number].run.adjust(spec)
+
+    def _do_end_files(self, number: int, how: str) -> None:
+        run = self._ended.get(number)
+        if run is not None:
+            self._supervisor.spawn(f"files {run.name}", run.end_files, how)
+
+    def _do_answer(self, number: int, value: Any) -> None:
+        question = self._questions.pop(number, None)
+        if question is not None:
+            question.set(value)
+
+    def _do_statistics(self, number: int) -> None:
+        found = [each.to_json() for each in self._engine.statistics.running()]
+        for at in range(0, len(found), STATISTICS):
+            self._channel.send("statistics", [number, found[at : at + STATISTICS], False])
+        self._channel.send("statistics", [number, [], True])
+
+    # -- what it tells ---------------------------------------------------------------------------
+
+    def _over(self, number: int, run: CrawlRun) -> None:
+        """Tell the end of a run, once it has ended in whatever way."""
+        del self._slots[number]
+        self._spared.discard(number)
+        self._told.pop(number, None)
+        if self._callback.slots.get(run.name) == number:
+            del self._callback.slots[run.name]
+        self._ended[number] = run
+        if len(self._ended) > KEPT_FILES:
+            self._ended.popitem(last=False)
+        found = None if run.crawl is None else run.crawl.statistics.to_json()
+        self._channel.send("ended", [number, status_of(run), found])
+        run.forget_crawl()
+
+    def _tell_forever(self, tell_s: float) -> None:
+        due_s = 0.0
+        while True:
+            now_s = self._clock.monotonic()
+            stopping = [number for number, slot in self._slots.items() if slot.run.stops]
+            if now_s >= due_s:
+                due_s = now_s + tell_s
+                self._tell(list(self._slots))
+                self._tell_figures()
+            elif stopping:
+                self._tell(stopping)
+            self._clock.sleep(min(LOOK_S, tell_s))
+
+    def _tell(self, numbers: Sequence[int]) -> None:
+        """Tell what has changed of these runs."""
+        rows = []
+        for number in numbers:
+            status = status_of(self._slots[number].run)
+            before = self._told.get(number)
+            if before is not None and _but_counts(status) == _but_counts(before):
+                if status["counts"][:3] != before["counts"][:3] or status["shards"]:
+                    rows.append([number, status["counts"], status["shards"]])
+            else:
+                self._channel.send("status", [number, status])
+            self._told[number] = status
+        if rows:
+            self._channel.send("counts", rows)
+
+    def _tell_figures(self) -> None:
+        totals, owner = self._engine.statistics.totals(), self._engine.host_owner
+        figures = {
+            "sums": totals.sums,
+            "failures": totals.failures,
+            "filtered": totals.filtered,
+            "held_bytes": self._engine.held.held,
+            "hosts_owned": 0 if owner is None else len(owner),
+            "hosts_waited_for": 0 if owner is None else owner.waiting,
+        }
+        if figures != self._told_figures:
+            self._channel.send("figures", figures)
+            self._told_figures = {**figures, "sums": dict(totals.sums)}
+
+    def _ask(self, what: str, *values: Any) -> Any:
+        number, answer = self._number(), AsyncResult()
+        self._questions[number] = answer
+        self._channel.send("ask", [number, what, *values])
+        try:
+            return answer.get(timeout=ANSWER_S)
+        except gevent.Timeout as error:
+            raise RegisterAway("the worker of this process does not answer") from error
+        finally:
+            self._questions.pop(number, None)
+
+
+def _but_counts(status: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in status.items() if key not in ("counts", "shards")}
+
+
+def run(channel_fd: int, page_fd: int, stack_fd: int) -> int:
+    """Be a crawl process. Returns its exit status."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the worker hears it, and decides
+    faulthandler.enable()  # a crash tells where it was
+    faulthandler.register(signal.SIGUSR1, file=stack_fd, all_threads=False)
+    from gevent import socket
+
+    page = Page(page_fd)
+    channel = Channel.up(socket.socket(fileno=channel_fd))
+    try:
+        CrawlProcess(channel, page, SystemClock()).serve()
+    except CrawlerError as error:
+        log.error("a crawl process ends", pid=os.getpid(), error=str(error))
+        return 1
+    except Exception:
+        log.error("a crawl process ends with an error", pid=os.getpid(), exc_info=True)
+        return 1
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    return 0

@@ -1,0 +1,47 @@
+"""Which process of a crew gets a run: the one that is at its site already, else the idlest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from urllib.parse import urlsplit
+
+from crawler.model.records import Resource
+from crawler.node.crew.distant_run import DistantRun
+from crawler.node.crew.process import CrawlProcess
+
+
+class Dealing:
+    """Runs that begin at the same site share a process, so that one paces the site for both."""
+
+    def __init__(self) -> None:
+        self._sites: dict[int, str] = {}
+        """The site of each run that has a process."""
+
+    def choose(self, run: DistantRun, processes: Iterable[CrawlProcess]) -> CrawlProcess | None:
+        """Choose the process of a run; None if there is none."""
+        able = [process for process in processes if not process.group]
+        if not able:
+            return None
+        site = site_of(run.resource)
+        if site:
+            self._sites[run.number] = site
+        return min(able, key=lambda process: (not self._is_at(process, site), len(process.runs)))
+
+    def forget(self, run: DistantRun) -> None:
+        """That run is over."""
+        self._sites.pop(run.number, None)
+
+    def _is_at(self, process: CrawlProcess, site: str) -> bool:
+        return bool(site) and any(self._sites.get(number) == site for number in process.runs)
+
+
+def site_of(resource: Resource) -> str:
+    """The site at which a task begins, as far as its parameters say; empty if they do not."""
+    parameters = resource.spec.parameters
+    urls, domains = parameters.get("start_urls"), parameters.get("allowed_domains")
+    for given in (urls, domains):
+        first = given[0] if isinstance(given, list | tuple) and given else given
+        if isinstance(first, str):
+            host = urlsplit(first).netloc if "//" in first else first
+            return host.lower()
+    return ""

@@ -1,0 +1,94 @@
+"""A run whose crawl is in a process of the crew."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from gevent.event import Event
+
+from crawler.items.names import STOPPED
+from crawler.model.records import Resource, Spec, State
+from crawler.node.crew.told import counts_of, shard_counts_of
+from crawler.node.run.run import Run
+
+
+class Process(Protocol):
+    """Where the crawl of a run is."""
+
+    def tell(self, kind: str, *values: Any) -> None:
+        """Send a message, unless the process is gone."""
+        ...
+
+
+class DistantRun(Run):
+    """It knows what the process has told of it, and passes on what the worker wants of it."""
+
+    def __init__(self, resource: Resource, number: int) -> None:
+        super().__init__(resource)
+        self.number = number
+        """Tells it from all other runs of the crew."""
+        self.process: Process | None = None
+        """Where it was begun; None before."""
+        self.over = Event()
+        """Set when its crawl does nothing more."""
+        self._can_go_on = False
+        self._is_ending = False
+
+    @property
+    def can_go_on(self) -> bool:
+        """Whether it has failed in a way after which a later run goes on."""
+        return self._state is State.FAILED and self._can_go_on
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether it fetches no more, and writes its last items."""
+        return self._is_ending and not self.over.is_set()
+
+    def stop(self) -> None:
+        """Make the crawl end soon. Its outcome no longer counts."""
+        self.stops += 1
+        self._tell("stop")
+
+    def break_off(self) -> None:
+        """Stop, and wait for no answer under way."""
+        self.stops += 1
+        self._tell("break_off")
+
+    def cut(self) -> None:
+        """End its callback where it is."""
+        self._tell("cut")
+
+    def end_files(self, how: str = STOPPED) -> None:
+        """Have its process note that nothing more comes to the files of items."""
+        self._tell("end_files", how)
+
+    def begin(self, process: Process) -> None:
+        """Let a process crawl it."""
+        self.process = process
+        self._state = State.RUNNING
+        process.tell("start", self.number, self.resource)
+        if self._spec is not self.resource.spec:
+            self._tell("adjust", self._spec)
+
+    def take_counts(self, row: Any, shards: Any) -> None:
+        """Take over what the process has told. Raises TypeError and ValueError."""
+        self._counts = counts_of(row)
+        if shards:
+            self._shard_counts = shard_counts_of(shards)
+
+    def take(self, status: Any) -> None:
+        """Take over how it is. Raises KeyError, TypeError and ValueError."""
+        self._state, self._reason = State(status["state"]), str(status["reason"])
+        self._awaits_spider = bool(status["awaits_spider"])
+        self.later_epoch = int(status["later_epoch"])
+        self.is_kept = bool(status["is_kept"])
+        self._can_go_on = bool(status["can_go_on"])
+        self._is_ending = bool(status["is_ending"])
+        self.take_counts(status["counts"], status["shards"])
+
+    def _take_over(self, spec: Spec) -> None:
+        self._tell("adjust", spec)
+
+    def _tell(self, kind: str, *values: Any) -> None:
+        if self.process is not None:
+            self.process.tell(kind, self.number, *values)

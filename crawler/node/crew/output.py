@@ -1,0 +1,69 @@
+"""What a crawl process prints: its log, and what its spiders print."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import gevent
+from gevent.os import make_nonblocking, nb_read
+
+from crawler.supervision import OnEnd, Supervisor
+
+CHUNK_BYTES = 65_536
+LONGEST_BYTES = 1_000_000
+"""A line that is longer is told in parts."""
+
+
+class Output:
+    """Passes on whole lines, so that those of several processes do not mix."""
+
+    def __init__(self) -> None:
+        self._reads, self.file = os.pipe2(os.O_CLOEXEC)
+        make_nonblocking(self._reads)
+        self._rest = b""
+        self._is_closed = False
+
+    def start(self, supervisor: Supervisor) -> None:
+        """The process has its end now. Pass on what it prints."""
+        os.close(self.file)
+        self.file = -1
+        supervisor.spawn("output", self._pass_on, on_end=OnEnd.LOG)
+
+    def drain(self) -> None:
+        """Pass on what is left of a process that is gone."""
+        while True:
+            try:
+                data = os.read(self._reads, CHUNK_BYTES)
+            except OSError:  # something that its spiders have started holds the other end
+                break
+            if not data:
+                break
+            self._take(data)
+        if self._rest:
+            self._take(b"\n")
+
+    def close(self) -> None:
+        """Close both ends."""
+        self._is_closed = True
+        for file in (self._reads, self.file):
+            if file >= 0:
+                os.close(file)
+        self._reads = self.file = -1
+
+    def _pass_on(self) -> None:
+        while not self._is_closed:
+            data = nb_read(self._reads, CHUNK_BYTES)
+            if not data:
+                return
+            self._take(data)
+            gevent.sleep(0)
+
+    def _take(self, data: bytes) -> None:
+        lines, newline, rest = (self._rest + data).rpartition(b"\n")
+        if not newline and len(rest) > LONGEST_BYTES:
+            lines, newline, rest = rest, b"\n", b""
+        self._rest = rest
+        if newline:
+            sys.stderr.write((lines + newline).decode(errors="replace"))
+            sys.stderr.flush()

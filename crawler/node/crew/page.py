@@ -1,0 +1,65 @@
+"""A page of memory that a crawl process shares with its worker.
+
+The process notes there whose callback runs, and that its hub turns. The worker reads it while the
+process computes, and after it has died: then the page says who was at it.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import time
+from typing import NamedTuple
+
+SIZE = mmap.PAGESIZE
+_TURNED, _SINCE = 0, 1
+_SLOT, _CALLS = 2, 3
+
+
+class Glance(NamedTuple):
+    """What a page says at one moment."""
+
+    slot: int
+    """The number of the run whose callback is being called; 0 if none is."""
+    call: int
+    """The number of that call among all calls of the process."""
+    since_s: float
+    """When the call began, on the monotonic clock, which all processes of a machine share."""
+    turned_s: float
+    """When the hub turned last; 0 if it never did."""
+
+
+class Page:
+    """A page. Each value is eight bytes, and is stored at once."""
+
+    def __init__(self, file: int) -> None:
+        """`file` is the number of an open file of that size."""
+        self._memory = memoryview(mmap.mmap(file, SIZE))
+        self._moments = self._memory.cast("d")
+        self._numbers = self._memory.cast("Q")
+
+    @staticmethod
+    def create() -> int:
+        """Make a page. Return the number of its file, which the caller closes."""
+        file = os.memfd_create("crawl process", os.MFD_CLOEXEC)
+        os.ftruncate(file, SIZE)
+        return file
+
+    def enter(self, slot: int) -> None:
+        """Note that the callback of a run is called."""
+        self._moments[_SINCE] = time.monotonic()
+        self._numbers[_CALLS] += 1
+        self._numbers[_SLOT] = slot
+
+    def leave(self) -> None:
+        """Note that it has returned."""
+        self._numbers[_SLOT] = 0
+
+    def turn(self) -> None:
+        """Note that the hub turns."""
+        self._moments[_TURNED] = time.monotonic()
+
+    def glance(self) -> Glance:
+        """Read it. If a call begins meanwhile, it may be that call or the one before."""
+        slot, call = self._numbers[_SLOT], self._numbers[_CALLS]
+        return Glance(slot, call, self._moments[_SINCE], self._moments[_TURNED])

@@ -1,0 +1,232 @@
+"""One crawl process, as its worker has it."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import gevent
+from gevent import socket
+from gevent.event import Event
+from gevent.socket import wait_read
+
+from crawler.engine.stats.registry import Totals
+from crawler.logs import get_logger
+from crawler.node.crew.channel import Channel, ChannelBroken
+from crawler.node.crew.crawl_orders import Orders
+from crawler.node.crew.crew import Figures
+from crawler.node.crew.distant_run import DistantRun
+from crawler.node.crew.output import Output
+from crawler.node.crew.page import Glance, Page
+from crawler.node.crew.spawner import Born, Zygote
+from crawler.supervision import OnEnd, Supervisor, run_aside
+
+log = get_logger(__name__)
+
+HELLO_S = 30.0
+"""The seconds that a process may take to load its spiders."""
+GONE_S = 2.0
+"""The seconds in which a process must be gone that has closed its channel."""
+STACK_S = 0.1
+"""The seconds in which a process writes its stack."""
+STACK_BYTES = 4000
+
+
+class CrawlProcess:
+    """A process and the runs that were dealt to it."""
+
+    def __init__(self, orders: Orders, serve: Callable[[CrawlProcess, str, Any], None]) -> None:
+        """`serve` is called with each message that is not about a run."""
+        self.number = orders.number
+        self.runs: dict[int, DistantRun] = {}
+        """Its runs that are not over, by number."""
+        self.spiders: frozenset[str] = frozenset()
+        self.fault = ""
+        """Why it can crawl nothing, if its spiders cannot be loaded."""
+        self.is_serving = False
+        """Whether it takes runs."""
+        self.group = 0
+        """The group of suspects that it crawls; the negative number of a run that it crawls alone;
+        0 if it crawls for anybody."""
+        self.is_suspicious = False
+        """Whether it was killed for what any of its runs may have done."""
+        self.why = ""
+        """Why its worker has killed it."""
+        self.charged = 0
+        """The run for which its worker has killed it."""
+        self.figures = Figures()
+        self.totals = Totals()
+        self.greeted = Event()
+        """Set when it serves, and when it never will."""
+        self.gone = Event()
+        """Set when it does nothing more."""
+        self.status: int | None = None
+        """How it has ended."""
+        self.born: Born | None = None
+        self._orders = orders
+        self._serve = serve
+        self._supervisor = Supervisor(f"process {orders.number}")
+        self._page_file = Page.create()
+        self._page = Page(self._page_file)
+        self._stack_file = os.memfd_create("stack", os.MFD_CLOEXEC)
+        self._output: Output | None = None
+        self._channel: Channel | None = None
+
+    @property
+    def pid(self) -> int:
+        """Its number for the system; 0 before it is there."""
+        return 0 if self.born is None else self.born.pid
+
+    def start(self, zygote: Zygote, user: str) -> None:
+        """Start it, and greet it. Raises SpawnFailed."""
+        ours, theirs = socket.socketpair()
+        output = self._output = Output()
+        files = (theirs.fileno(), self._page_file, self._stack_file, output.file)
+        try:
+            self.born = zygote.fork(self.number, files, user)
+        except BaseException:
+            ours.close()
+            output.close()
+            self.greeted.set()
+            self.gone.set()
+            raise
+        finally:
+            theirs.close()
+        output.start(self._supervisor)
+        self._channel = Channel.down(ours)
+        self._channel.on_stuck = lambda: self.kill("it does not read what its worker tells it")
+        self._supervisor.spawn("life", self._live, zygote, on_end=OnEnd.LOG)
+        self._channel.send("hello", self._orders)
+
+    def tell(self, kind: str, *values: Any) -> None:
+        """Send a message, unless the process is gone."""
+        if self._channel is not None and not self.gone.is_set():
+            self._channel.send(kind, values)
+
+    def exit(self, patience_s: float) -> None:
+        """Have it end in order. Its runs have ended."""
+        self.is_serving = False
+        self.why = self.why or "it was told to end"
+        if self._channel is not None and not self.gone.is_set():
+            self._channel.send("exit", ())
+        self.gone.wait(patience_s)
+        self.kill(self.why)
+        self._supervisor.stop()
+
+    def kill(self, why: str, charged: int = 0) -> None:
+        """End it at once. From this call on it computes, requests and writes nothing.
+
+        `charged` is the run that is to blame.
+        """
+        if self.born is None or self.gone.is_set():
+            return
+        self.is_serving = False
+        self.why, self.charged = self.why or why, self.charged or charged
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self.born.pidfd, signal.SIGKILL)
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.born.pid, signal.SIGKILL)  # what its spiders have started
+
+    def glance(self) -> Glance:
+        """What it does at the moment, or did at its end."""
+        return self._page.glance()
+
+    def memory(self) -> int:
+        """The bytes of memory that it takes; 0 if it is gone."""
+        try:
+            with open(f"/proc/{self.pid}/statm", encoding="ascii") as file:
+                return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        except (OSError, IndexError, ValueError):
+            return 0
+
+    def stack(self) -> str:
+        """What it executes at the moment, the innermost line last."""
+        os.ftruncate(self._stack_file, 0)
+        if self.born is None:
+            return ""
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self.born.pidfd, signal.SIGUSR1)
+        gevent.sleep(STACK_S)
+        text = os.pread(self._stack_file, STACK_BYTES, 0).decode(errors="replace")
+        return "\n".join(reversed(text.splitlines()[1:]))
+
+    def _live(self, zygote: Zygote) -> None:
+        """Read what it tells until it is gone."""
+        assert self._channel is not None
+        assert self.born is not None
+        self._supervisor.spawn("hello", self._await_hello, on_end=OnEnd.LOG)
+        try:
+            while (message := self._channel.receive()) is not None:
+                self._take(*message)
+        except (ChannelBroken, KeyError, TypeError, ValueError) as error:
+            self.kill(f"it tells what cannot be understood: {error}")
+        finally:
+            self._await_end(zygote)
+
+    def _await_hello(self) -> None:
+        if not self.greeted.wait(HELLO_S):
+            self.kill(f"it did not load its spiders within {HELLO_S:g} s")
+
+    def _await_end(self, zygote: Zygote) -> None:
+        assert self._channel is not None
+        assert self.born is not None
+        self.is_serving = False
+        try:
+            if not self._is_gone_within(GONE_S):
+                self.kill("it has closed its channel, and goes on")
+                self._is_gone_within(GONE_S)
+        finally:
+            self.status = zygote.exit_of(self.born.pid)
+            self.gone.set()
+            self.greeted.set()
+            self._serve(self, "gone", None)
+            run_aside("files of a process", self._close)
+
+    def _is_gone_within(self, patience_s: float) -> bool:
+        assert self.born is not None
+        with gevent.Timeout(patience_s, False):
+            wait_read(self.born.pidfd)
+            return True
+        return False
+
+    def _close(self) -> None:
+        assert self._channel is not None
+        assert self.born is not None
+        assert self._output is not None
+        self._output.drain()
+        self._output.close()
+        self._channel.close()
+        for file in (self.born.pidfd, self._page_file, self._stack_file):
+            os.close(file)
+
+    def _take(self, kind: str, body: Any) -> None:
+        if kind == "status":
+            number, status = body
+            if number in self.runs:
+                self.runs[number].take(status)
+        elif kind == "counts":
+            for number, row, shards in body:
+                if number in self.runs:
+                    self.runs[number].take_counts(row, shards)
+        elif kind == "figures":
+            self._take_figures(body)
+        elif kind == "hello":
+            self.fault = str(body.get("fault", ""))
+            self.spiders = frozenset(map(str, body.get("spiders", ())))
+            self.is_serving = not self.fault
+            self.greeted.set()
+            self._serve(self, kind, None)
+        else:
+            self._serve(self, kind, body)
+
+    def _take_figures(self, body: Any) -> None:
+        numbers = (body["held_bytes"], body["hosts_owned"], body["hosts_waited_for"])
+        self.figures = Figures(*map(int, numbers))
+        totals = Totals()
+        totals.sums |= body["sums"]
+        totals.failures |= body["failures"]
+        totals.filtered |= body["filtered"]
+        self.totals = totals

@@ -1,0 +1,324 @@
+"""Runs the crawls of a worker in processes of their own, on all cores.
+
+One process crawls many tasks. What happens to it happens to them: so each death is judged
+(`deaths.py`), and runs without blame go on at once.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
+from typing import Any, cast
+
+import gevent
+from gevent.event import Event
+
+from crawler.clock import Backoff, Clock
+from crawler.engine.stats.registry import Totals
+from crawler.errors import ConfigError
+from crawler.logs import get_logger
+from crawler.model.records import Resource
+from crawler.node.crew.crawl_orders import Orders
+from crawler.node.crew.crew import Figures
+from crawler.node.crew.dealing import Dealing
+from crawler.node.crew.deaths import Deaths
+from crawler.node.crew.distant_crawls import DistantCrawls
+from crawler.node.crew.distant_run import DistantRun
+from crawler.node.crew.hosts import Hosts, numbers
+from crawler.node.crew.process import CrawlProcess
+from crawler.node.crew.spawner import SpawnFailed, Zygote
+from crawler.node.run.run import Run
+from crawler.settings.sections import ApiSettings, EtcdSettings, NodeSettings, Settings
+from crawler.supervision import OnEnd, Supervisor
+
+log = get_logger(__name__)
+
+LOOK_S = 0.5
+"""How often the worker looks at its processes."""
+MOST_HARD = 1.5
+"""A process with so many times the memory that it may have is killed."""
+EXIT_S = 2.0
+"""The seconds that a process may take to end in order."""
+MOST_EARLY = 5
+"""So many processes in a row may die before they serve. Then the tasks that wait fail."""
+
+
+class Watch:
+    """What a guard has to know of each process; see `crawler/node/guard/guard.py`."""
+
+    def watch(self, number: int, pidfd: int, group: int) -> None:
+        """Have a process killed when it must not go on."""
+
+    def forget(self, number: int) -> None:
+        """That process has ended."""
+
+
+class Processes:
+    """A crew of processes."""
+
+    def __init__(self, settings: Settings, clock: Clock, watch: Watch | None = None) -> None:
+        """How many there are is in the settings of the worker."""
+        self._settings = settings
+        self._clock = clock
+        self._watch = watch or Watch()
+        self._most = settings.worker.processes or len(os.sched_getaffinity(0))
+        self._supervisor = Supervisor("crew", clock=clock)
+        self._hosts = Hosts(clock)
+        self._deaths = Deaths(clock)
+        self._dealing = Dealing()
+        self._processes: dict[int, CrawlProcess] = {}
+        self._past = Totals()
+        """What processes have counted that are gone."""
+        self._next_process, self._next_run = numbers(), numbers()
+        self._zygote: Zygote | None = None
+        self._changed = Event()
+        self._spiders: frozenset[str] = frozenset()
+        self._fault = ""
+        self._early_deaths = 0
+        self._stopping = False
+        self.crawls = DistantCrawls(self._serving)
+
+    # -- what a worker asks of its crew ----------------------------------------------------------
+
+    def start(self) -> None:
+        """Start the processes, without waiting for them."""
+        self._supervisor.spawn("keep", self._keep_forever, on_end=OnEnd.RESTART)
+        self._supervisor.spawn("look", self._look_forever, on_end=OnEnd.RESTART)
+
+    def prepare(self) -> None:
+        """Wait until one serves. Raises ConfigError if their spiders cannot be loaded."""
+        while not self._spiders and not self._stopping:
+            if self._fault:
+                raise ConfigError(self._fault)
+            self._await_change()
+
+    def stop(self) -> None:
+        """End all processes. The runs have ended."""
+        self._stopping = True
+        self._changed.set()
+        self._supervisor.stop()
+        ending = Supervisor("crew that ends", clock=self._clock)
+        for process in list(self._processes.values()):
+            ending.spawn(f"process {process.number}", process.exit, EXIT_S)
+        gone = [process.gone for process in self._processes.values()]
+        gevent.wait(gone, timeout=2 * EXIT_S)
+        zygote, self._zygote = self._zygote, None
+        if zygote is not None:
+            zygote.close()
+        ending.stop()
+
+    def spider_names(self) -> frozenset[str]:
+        """The names of all spiders; known after `prepare`."""
+        return self._spiders
+
+    def task_in_callback(self) -> str:
+        """No callback ever runs in the worker itself."""
+        return ""
+
+    def run(self, resource: Resource) -> DistantRun:
+        """Return a run of that resource, which has not begun."""
+        return DistantRun(resource, self._next_run())
+
+    def execute(self, run: Run) -> None:
+        """Crawl until the run has ended. It blocks. Each kill cuts it off once more."""
+        distant = cast(DistantRun, run)
+        process = self._deal(distant)
+        if process is None or run.stops:
+            return
+        process.runs[distant.number] = distant
+        distant.begin(process)
+        while not distant.over.is_set():
+            try:
+                distant.over.wait()
+            except gevent.GreenletExit:
+                distant.cut()
+
+    def end(self, runs: Collection[Run]) -> Sequence[Run]:
+        """Kill the processes of these runs. Returns nothing: that always helps."""
+        doomed = {run.process for run in runs if isinstance(run, DistantRun) and run.process}
+        for process in cast(set[CrawlProcess], doomed):
+            process.kill("a run did not end")
+            for run in process.runs.values():
+                run.over.set()
+        return ()
+
+    def totals(self) -> Totals:
+        """What all crawls have counted since the worker began."""
+        totals = self._past.copy()
+        for process in self._processes.values():
+            totals.add_totals(process.totals)
+        return totals
+
+    def figures(self) -> Figures:
+        """What the processes hold at this moment."""
+        parts = [process.figures for process in self._processes.values()]
+        return Figures(
+            sum(part.held_bytes for part in parts),
+            sum(part.hosts_owned for part in parts),
+            sum(part.hosts_waited_for for part in parts),
+        )
+
+    # -- which process a run gets ----------------------------------------------------------------
+
+    def _deal(self, run: DistantRun) -> CrawlProcess | None:
+        """Wait for a process for a run; None if there will be none."""
+        isolated = run.resource.spec.isolated
+        group = -run.number if isolated else self._deaths.group_of(run.name)
+        while not self._stopping and not run.stops:
+            process = self._of_group(group) if group else self._dealing.choose(run, self._serving())
+            if process is not None:
+                return process
+            if self._early_deaths >= MOST_EARLY:
+                run.interrupt(f"no process can crawl here: {self._fault}", charged=False)
+                return None
+            self._await_change()
+        return None
+
+    def _of_group(self, group: int) -> CrawlProcess | None:
+        """The process of that group; None while it begins."""
+        for process in self._processes.values():
+            if process.group == group:
+                return process if process.is_serving else None
+        process = self._made()
+        process.group = group
+        if self._begun(process):
+            return process
+        self._early_deaths += 1
+        return None
+
+    def _serving(self) -> Iterator[CrawlProcess]:
+        return (process for process in self._processes.values() if process.is_serving)
+
+    def _await_change(self) -> None:
+        self._changed.clear()
+        self._clock.wait(self._changed, LOOK_S)
+
+    # -- the processes ---------------------------------------------------------------------------
+
+    def _keep_forever(self) -> None:
+        """Have as many processes as there should be."""
+        backoff = Backoff(most_s=5.0)
+        while not self._stopping:
+            shared = [each for each in self._serving() if not each.group]
+            if len(shared) >= self._most:
+                self._await_change()
+            elif self._begun(self._made()):
+                backoff.reset()
+                self._early_deaths = 0
+            else:
+                self._early_deaths += 1
+                self._changed.set()
+                self._clock.sleep(backoff.next_s())
+
+    def _made(self) -> CrawlProcess:
+        settings = self._settings
+        plain = replace(settings, etcd=EtcdSettings(), api=ApiSettings(), node=NodeSettings())
+        number = self._next_process()
+        orders = Orders(
+            settings=replace(plain, tasks=()),
+            number=number,
+            style=settings.logs.style,
+            tell_s=settings.worker.report_s / 2,
+            share=self._most,
+            lease_s=self._hosts.lease_s if self._most > 1 and not settings.frontier.url else 0.0,
+        )
+        process = self._processes[number] = CrawlProcess(orders, self._serve)
+        return process
+
+    def _begun(self, process: CrawlProcess) -> bool:
+        """Start a process. Return whether it serves."""
+        try:
+            if self._zygote is None or self._zygote.ended.is_set():
+                self._zygote = Zygote()
+            process.start(self._zygote, self._settings.worker.run_as)
+        except SpawnFailed as error:
+            log.error("no crawl process", why=str(error))
+            self._fault = str(error)
+            self._processes.pop(process.number, None)
+            return False
+        assert process.born is not None
+        self._watch.watch(process.number, process.born.pidfd, process.born.pid)
+        process.greeted.wait()
+        return process.is_serving
+
+    def _serve(self, process: CrawlProcess, kind: str, body: Any) -> None:
+        """Do what a process asks for, or follow from what it tells."""
+        if kind == "ask":
+            number, what, *values = body
+            process.tell("answer", number, self._hosts.answer(what, *values))
+        elif kind == "ended":
+            self._take_end(process, *body)
+        elif kind == "statistics":
+            self.crawls.take(*body)
+        elif kind == "hello":
+            self._spiders, self._fault = process.spiders or self._spiders, process.fault
+            self._changed.set()
+        elif kind == "gone":
+            self._bury(process)
+
+    def _take_end(self, process: CrawlProcess, number: int, status: Any, found: Any) -> None:
+        run = process.runs.pop(number, None)
+        if run is None:
+            return
+        run.take(status)
+        if found is not None:
+            self.crawls.ended(found)
+        self._dealing.forget(run)
+        run.over.set()
+        if process.group and not process.runs:
+            process.is_serving = False
+            self._supervisor.spawn(f"end of {process.number}", process.exit, EXIT_S)
+
+    def _bury(self, process: CrawlProcess) -> None:
+        """Judge the death of a process, and let its runs go on elsewhere."""
+        self._watch.forget(process.number)
+        self._processes.pop(process.number, None)
+        self._past.add_totals(process.totals)
+        runs, process.runs = process.runs, {}
+        verdict = self._deaths.judge(process, runs)
+        for number, run in runs.items():
+            self._dealing.forget(run)
+            run.interrupt(verdict.reason, charged=number == verdict.charged)
+            run.over.set()
+        self._changed.set()
+
+    def _look_forever(self) -> None:
+        """Look at what the processes do, and at their memory."""
+        while True:
+            self._clock.sleep(LOOK_S)
+            for process in list(self._serving()):
+                self._look_at_memory(process)
+                self._look_at_callback(process)
+
+    def _look_at_memory(self, process: CrawlProcess) -> None:
+        most = self._settings.worker.process_memory
+        used = process.memory() if most else 0
+        if used > most * MOST_HARD:
+            only = next(iter(process.runs)) if len(process.runs) == 1 else 0
+            process.is_suspicious = not only
+            process.kill(f"it takes {used} bytes, {MOST_HARD:g} times what it may", only)
+        elif used > most and not process.group:
+            log.warning("a crawl process takes no more tasks", pid=process.pid, bytes=used)
+            process.is_serving = False
+            self._changed.set()
+            self._supervisor.spawn(f"end of {process.number}", self._empty, process)
+
+    def _empty(self, process: CrawlProcess) -> None:
+        """Wait until the runs of a process have ended, and end it."""
+        while process.runs and not process.gone.is_set():
+            self._clock.sleep(LOOK_S)
+        process.exit(EXIT_S)
+
+    def _look_at_callback(self, process: CrawlProcess) -> None:
+        limit_s = self._settings.crawl.callback_limit_s
+        seen = process.glance()
+        run = process.runs.get(seen.slot)
+        lasts_s = self._deaths.lasts_s(process, seen)
+        if not limit_s or run is None or lasts_s < limit_s:
+            return
+        stack = process.stack()
+        if process.glance().call == seen.call:
+            why = f"a callback of task {run.name} computes for {lasts_s:.0f} s; at most {limit_s:g}"
+            log.error("a crawl process is killed", pid=process.pid, why=why, stack=stack)
+            process.kill(f"{why} are allowed (crawl.callback_limit_s)", seen.slot)
