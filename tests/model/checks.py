@@ -8,8 +8,9 @@ from typing import Any
 from crawler.api.service import Call
 from crawler.coordination.mirror import Mirror
 from crawler.model.records import Resource
+from crawler.node.master.interruptions import pause_before
 from crawler.node.master.master import Master
-from tests.model.nodes import KEYS, TTL_S, WELL_AGAIN_S, Host, Process
+from tests.model.nodes import KEYS, POISON_AFTER, TTL_S, WELL_AGAIN_S, Host, Process
 from tests.model.world import World
 
 
@@ -152,6 +153,8 @@ class Checks:
         if resource.state.finished:
             return
         owner = resource.owner
+        if owner is None and self._may_wait(name, resource):
+            return
         if owner is None:
             self._history.blame(f"{name!r} has no owner: {resource.state.value} {resource.reason}")
             return
@@ -161,6 +164,16 @@ class Checks:
             self._history.blame(f"{name!r} belongs to {owner}@{owner.incarnation}, which is gone")
         elif not any(self._is_run_of(run, resource) for run in process.engine.active):  # type: ignore[union-attr]
             self._history.blame(f"{name!r} is assigned to {host} and does not run there")
+
+    def _may_wait(self, name: str, resource: Resource) -> bool:
+        """Whether a task waits because its processes are gone again and again, or died of it."""
+        if resource.reason.startswith("parked: "):
+            return resource.kills >= POISON_AFTER
+        since_s = self._history.changed_s.get(name, 0.0)
+        paused_s = pause_before(resource) + WELL_AGAIN_S
+        return (
+            bool(resource.interruption.reason) and self._world.timeline.now_s < since_s + paused_s
+        )
 
     def _is_run_of(self, run: Any, resource: Resource) -> bool:
         return (run.task, run.id, run.epoch) == (resource.name, resource.id, resource.epoch)

@@ -64,6 +64,18 @@ class ClientSteps(Stage):
                     crawl.finish(outcome)
         self._settle()
 
+    @rule(name=NAMES, charged=st.booleans())
+    def process_of_a_crawl_is_gone(self, name: str, charged: bool) -> None:
+        """Wherever it runs; its worker lives."""
+        self.world.interrupt(name, charged)
+        self._settle()
+
+    @rule(name=NAMES, times=st.integers(2, 6), charged=st.booleans())
+    def process_is_gone_again_and_again(self, name: str, times: int, charged: bool) -> None:
+        for _ in range(times):
+            self.world.interrupt(name, charged)
+            self._pass(2.0)
+
     # -- the store ---
 
     @rule()

@@ -34,9 +34,15 @@ class RunRecord:
     stopped_s: float | None = None
     outcome: State | None = None
     """How it ended by itself; None while it runs, and when it was stopped."""
+    charged: bool | None = None
+    """Whether its task is to blame that it was interrupted; None if it was not."""
 
     def __str__(self) -> str:
         return f"{self.task} (id {self.id}, epoch {self.epoch}) on {self.node}"
+
+
+class ProcessGone(Exception):
+    """The process that crawled is gone, and its worker lives."""
 
 
 class ModelEngine:
@@ -95,6 +101,7 @@ class ModelCrawl:
         self._clock = clock
         self._over = Event()
         self._outcome: State | None = None
+        self._charged: bool | None = None
         self._kept = kept
         self._texts = {} if kept is None else dict(kept.texts)
         self.counts = Counts() if kept is None else kept.counts
@@ -110,6 +117,9 @@ class ModelCrawl:
             while not self._clock.wait(self._over, PAGE_S):
                 self.counts = Counts(pages=self.counts.pages + 1)
                 self._keep()
+            if self._charged is not None:
+                record.charged = self._charged
+                raise ProcessGone("its process is gone")
             if self._outcome is not None:
                 state, reason = self.outcome()
                 self._texts[DONE] = json.dumps([state.value, reason])
@@ -118,7 +128,7 @@ class ModelCrawl:
             self._outcome, self.can_go_on = State.FAILED, True
         finally:
             if self._kept is not None:
-                self._kept.store.close(is_clean=True)
+                self._kept.store.close(is_clean=self._charged is None)
             del self._engine.active[record]
             record.stopped_s = self._engine.now_s()
             record.outcome = self._outcome
@@ -141,6 +151,12 @@ class ModelCrawl:
         """The crawl comes to its end."""
         self._outcome = outcome
         self._over.set()
+
+    def interrupt(self, charged: bool) -> None:
+        """The process that crawls it is gone, without a word."""
+        if not self._over.is_set():
+            self._outcome, self._charged = State.FAILED, charged
+            self._over.set()
 
     def outcome(self) -> tuple[State, str]:
         assert self._outcome is not None

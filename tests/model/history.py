@@ -183,6 +183,8 @@ class History:
         if after is not None:
             self._check_owner(name, revision, before, after, author)
             self._check_state(name, revision, before, after)
+        if before is not None and after is not None:
+            self._check_blame(name, revision, before, after)
 
     def _check_id(self, name: str, revision: int, created: Resource) -> None:
         """A new id is above all that were stored before, whatever the clocks say."""
@@ -205,6 +207,9 @@ class History:
     ) -> None:
         """An assignment is a new epoch, to an incarnation that lives as far as its author knows."""
         owner, epoch = after.owner, after.epoch
+        begins = before and (before.state, after.state) == (State.RUNNING, State.ASSIGNED)
+        if begins and before and epoch <= before.epoch:
+            self.blame(f"r{revision}: {name!r} is to run once more in epoch {epoch}")
         if owner is None or (before and (before.owner, before.epoch) == (owner, epoch)):
             return
         if before is not None and epoch <= before.epoch:
@@ -236,8 +241,22 @@ class History:
             and after.owner is not None
             and run.node == after.owner.node_id
         ]
-        if not any(state is State.RUNNING or run.outcome is state for run in runs):
+        ended = [run.outcome for run in runs if run.charged is None]
+        if not (runs if state is State.RUNNING else state in ended):
             self.blame(f"r{revision}: {name!r} is recorded as {state.value}, which no run of it is")
+
+    def _check_blame(self, name: str, revision: int, before: Resource, after: Resource) -> None:
+        """A process is charged once, and only if its task was to blame; nothing else parks."""
+        more = after.blame.processes - before.blame.processes
+        charged = any(
+            (run.task, run.id, run.epoch) == (name, before.id, before.epoch) and run.charged
+            for run in self._runs
+        )
+        if more > int(charged):
+            self.blame(f"r{revision}: {name!r} is charged with {more} more processes")
+        is_parked = after.blame.parkings > before.blame.parkings
+        if is_parked and not after.blame.processes and not self.is_foreign(name):
+            self.blame(f"r{revision}: {name!r} is parked, and no process died of it")
 
     def _effect(self, effect: Effect) -> None:
         self._effects.append(effect)

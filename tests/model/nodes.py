@@ -39,12 +39,16 @@ RARE = "rare"
 """A spider that only the last worker has."""
 
 
-def settings_for(name: str) -> Settings:
+POISON_AFTER = 5
+"""More deaths than there are workers: processes have to be among them."""
+
+
+def settings_for(name: str, poison_after: int) -> Settings:
     return Settings(
         node=NodeSettings(id=name),
         coordination=CoordinationSettings(lease_ttl_s=TTL_S),
         # Workers die of everything here but their tasks.
-        scheduler=SchedulerSettings(check_s=10.0, poison_after=0),
+        scheduler=SchedulerSettings(check_s=10.0, poison_after=poison_after, poison_pause_s=2.0),
         worker=WorkerSettings(report_s=1.0),
     )
 
@@ -91,6 +95,7 @@ class Process:
         record_run: Callable[[Process], Callable[[str, str, int], RunRecord]],
         latency: Callable[[], int],
         states: Callable[[Process], TaskStates],
+        poison_after: int,
     ) -> None:
         host.lives += 1
         self.host = host
@@ -103,7 +108,7 @@ class Process:
         self.failure = ""
         self.stopping = False
         self.engine: ModelEngine | None = None
-        settings = settings_for(host.name)
+        settings = settings_for(host.name, poison_after)
         on_fatal = self._on_fatal
         self._supervisor = Supervisor(str(host), on_fatal=on_fatal, clock=self.clock)
         self._members = Supervisor(str(host), on_fatal=on_fatal, clock=self.clock)

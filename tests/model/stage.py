@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from crawler.model.records import Spec
 from tests.model.checks import Checks
-from tests.model.nodes import KEYS, RARE, TTL_S, Host, Process
+from tests.model.nodes import KEYS, POISON_AFTER, RARE, TTL_S, Host, Process
 from tests.model.world import World
 
 MOST_WORKERS = 4
@@ -53,10 +53,13 @@ class Stage(RuleBasedStateMachine):
         apart_s=st.sampled_from([0.0, 0.0, 1.0]),
         schedule=st.integers(0, 1000),
         rate=st.sampled_from([1.0, 1.0, 0.9]),
+        poison_after=st.sampled_from([0, POISON_AFTER]),
     )
-    def begin(self, workers: int, apart_s: float, schedule: int, rate: float) -> None:
+    def begin(
+        self, workers: int, apart_s: float, schedule: int, rate: float, poison_after: int
+    ) -> None:
         """All start at once, or one after another."""
-        self.world = World(workers, schedule, rate)
+        self.world = World(workers, schedule, rate, poison_after)
         self.checks = Checks(self.world)
         for host in self.world.hosts.values():
             self.world.start(host)

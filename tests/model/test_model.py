@@ -18,10 +18,11 @@ import pytest
 from hypothesis import HealthCheck, Phase
 from hypothesis.stateful import run_state_machine_as_test
 
-from crawler.model.records import Spec
+from crawler.model.records import Resource, Spec
 from tests.depth import examples
 from tests.model.checks import Checks
 from tests.model.machine import ClusterMachine
+from tests.model.nodes import POISON_AFTER
 from tests.model.world import World
 
 STEPS = int(os.environ.get("MODEL_STEPS", "0"))
@@ -69,6 +70,47 @@ def test_the_cluster_keeps_its_promises_for_long(capsys):
 def test_the_same_steps_make_the_same_run():
     """Else a failure could not be repeated, and what passes would say little."""
     assert _trace_of_a_run() == _trace_of_a_run()
+
+
+def test_a_task_whose_processes_go_through_no_fault_of_its_own_is_never_parked():
+    """It goes on where it was, each time in a later epoch, after a pause if that goes on."""
+    versions = _interrupted(charged=False, times=20)
+    assert not any(each.blame.parkings or each.kills for each in versions)
+    assert len({each.epoch for each in versions if each.owner}) > 20
+    assert versions[-1].owner is not None
+
+
+def test_a_task_that_ends_its_processes_is_parked_after_so_many():
+    versions = _interrupted(charged=True, times=POISON_AFTER)
+    parked = next(each for each in versions if each.blame.parkings)
+    assert (parked.kills, parked.blame.processes) == (POISON_AFTER, POISON_AFTER)
+    assert parked.reason.startswith(f"parked: {POISON_AFTER} processes died of it")
+
+
+def _interrupted(charged: bool, times: int) -> list[Resource]:
+    """Every version of a task that is interrupted so often, each time when it runs."""
+    world = World(workers=2, poison_after=POISON_AFTER)
+    checks = Checks(world)
+    try:
+        for host in world.hosts.values():
+            world.start(host)
+        world.advance(1.0, checks.moment)
+        world.request("add", Spec("a", spider="common"), world.masters[1])
+        for _ in range(times):
+            _advance_until_interrupted(world, checks, charged)
+        world.advance(90.0, checks.moment)
+        checks.rest()
+        return [version for _, version in world.history.versions["a"] if version is not None]
+    finally:
+        world.close()
+
+
+def _advance_until_interrupted(world: World, checks: Checks, charged: bool) -> None:
+    for _ in range(100):
+        world.advance(2.0, checks.moment)
+        if world.interrupt("a", charged):
+            return
+    raise AssertionError("it does not run again")
 
 
 def _trace_of_a_run() -> list[str]:

@@ -7,6 +7,7 @@ the call does not know what became of it.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,7 +16,8 @@ from gevent.event import Event
 
 from crawler.api.service import UNTOLD, Backend, Call
 from crawler.errors import CrawlerError, OutcomeUnknown, Unavailable
-from crawler.model.records import Query, Report, Resource, Spec, WorkerLoad
+from crawler.model.records import Query, Report, Resource, Spec, State, WorkerLoad
+from tests.model.engine import RunRecord
 from tests.model.nodes import Host, Process
 from tests.model.timeline import NodeClock, Timeline
 
@@ -51,8 +53,11 @@ class Exchange:
 class Transport:
     """The network between the nodes."""
 
-    def __init__(self, timeline: Timeline, hosts: Sequence[Host]) -> None:
+    def __init__(
+        self, timeline: Timeline, hosts: Sequence[Host], runs: Sequence[RunRecord]
+    ) -> None:
         self._timeline = timeline
+        self._runs = runs
         self._hosts = {host.address: host for host in hosts}
         self._under_way: dict[Exchange, None] = {}
         self.faults = Faults()
@@ -61,6 +66,16 @@ class Transport:
         self, clock: NodeClock, address: str, forwards: bool, source: Host | None
     ) -> Backend:
         return RemoteBackend(self, clock, address, forwards, source)
+
+    def told(self, node_id: str, report: Report) -> Report:
+        """What a worker says of a run whose process is gone: it has no processes here, and would
+        call it failed."""
+        run = (report.name, report.id, report.epoch, node_id)
+        for each in self._runs:
+            is_it = (each.task, each.id, each.epoch, each.node) == run
+            if is_it and each.charged is not None and report.state is State.FAILED:
+                return dataclasses.replace(report, interrupted=True, charged=each.charged)
+        return report
 
     def died(self, process: Process) -> None:
         """Whoever waits for an answer of that process gets none."""
@@ -157,6 +172,7 @@ class RemoteBackend:
     def report(
         self, node_id: str, reports: Sequence[Report], call: Call, load: WorkerLoad = UNTOLD
     ) -> Sequence[str]:
+        reports = [self._transport.told(node_id, each) for each in reports]
         return self._ask(call, lambda backend, call: backend.report(node_id, reports, call, load))
 
     def _ask(self, call: Call, handle: Callable[[Backend, Call], Any]) -> Any:

@@ -44,9 +44,12 @@ ODD = [
 class World:
     """Hosts, their network, the store, the clients; every method is something that happens."""
 
-    def __init__(self, workers: int, schedule: int = 0, rate: float = 1.0) -> None:
+    def __init__(
+        self, workers: int, schedule: int = 0, rate: float = 1.0, poison_after: int = 0
+    ) -> None:
         """`schedule` chooses how calls interleave (0: none overtakes another); `rate` is how fast
-        the nodes' clocks run against the store's."""
+        the nodes' clocks run against the store's; `poison_after` is the setting of the leader."""
+        self._poison_after = poison_after
         self._patches = [
             mock.patch("crawler.clock.TURN_S", 0),  # turns without looking at real time
             # No plugins from elsewhere; looking for them takes longer than anything else here.
@@ -66,7 +69,7 @@ class World:
         self._most_turns = 3 if schedule else 0
         self.runs: list[RunRecord] = []
         self.history = History(self.timeline, self.runs)
-        self.transport = Transport(self.timeline, list(self.hosts.values()))
+        self.transport = Transport(self.timeline, list(self.hosts.values()), self.runs)
         self.store = MemoryStore(NodeClock(self.timeline))
         self.store.lease_grant(10**9)  # the store's own greenlet begins here, in no node
         self._client_clock = NodeClock(self.timeline)
@@ -87,6 +90,7 @@ class World:
             self._record_run,
             lambda: self._dice.randint(0, self._most_turns),
             self.states.of,
+            self._poison_after,
         )
         host.disturbed_s = self.timeline.now_s
         host.process.spawn(host.process.start)
@@ -125,6 +129,19 @@ class World:
     def _living(self, host: Host) -> Process:
         assert host.process is not None
         return host.process
+
+    def interrupt(self, name: str, charged: bool) -> bool:
+        """The processes that crawl a task are gone, wherever it runs. Whether there was any."""
+        found = False
+        for host in self.workers:
+            engine = host.process.engine if host.process and not host.process.paused else None
+            for record, crawl in list(engine.active.items()) if engine else []:
+                if record.task == name:
+                    blame = "its task is to blame" if charged else "no task is to blame"
+                    self.history.note(f"the process of {record} is gone; {blame}")
+                    crawl.interrupt(charged)
+                    found = True
+        return found
 
     # -- clients ---------------------------------------------------------------------------------
 
