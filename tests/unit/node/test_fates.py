@@ -24,6 +24,7 @@ SHARD = stored(spec=shard_spec(HEAD.spec, 2))
         (SHARD.replace(epoch=9), False, False, Fate.GOES_ON),
         (SHARD.replace(state=State.DONE), False, False, Fate.OVER),
         (SHARD.replace(state=State.FAILED), False, False, Fate.OVER),
+        (SHARD.replace(state=State.FAILED, awaits_spider=True), False, False, Fate.GOES_ON),
         (SHARD.replace(id="another"), False, False, Fate.DELETED),
         (SHARD.replace(id="another"), False, True, Fate.DELETED),
         (None, True, False, Fate.GOES_ON),
@@ -54,6 +55,8 @@ def test_a_failed_run_that_can_go_on_is_kept_until_its_task_is_deleted(here, fat
         (SHARD, None, False),
         (SHARD, HEAD.replace(id="another"), False),
         (SHARD, HEAD.replace(state=State.DONE), False),
+        (SHARD, HEAD.replace(state=State.FAILED), False),
+        (SHARD, HEAD.replace(state=State.FAILED, awaits_spider=True), True),
         (HEAD, HEAD, False),
     ],
 )
