@@ -167,8 +167,8 @@ MUTANTS = [
     Mutant(
         "the state of a task whose items found no room is removed when the leader knows",
         "crawler/node/worker/fates.py",
-        "here.state.finished and not can_go_on",
-        "here.state.finished",
+        "_is_over(here) and not can_go_on",
+        "_is_over(here)",
         "tests/integration/test_stopped_runs.py -k found_no_room",
     ),
     Mutant(
