@@ -44,6 +44,22 @@ def etcd_store(shared_etcd):
 @pytest.fixture(scope="session")
 def shared_redis():
     """One Redis for all tests, each of which takes names of its own."""
+    yield from _started_redis()
+
+
+@pytest.fixture(scope="module")
+def redis():
+    """A Redis for the tests of one file, which may kill it and start it again."""
+    yield from _started_redis()
+
+
+@pytest.fixture
+def own_redis():
+    """A Redis that a test may kill, freeze or empty."""
+    yield from _started_redis()
+
+
+def _started_redis():
     from tests.redis_servers import Redis
 
     server = Redis()

@@ -26,7 +26,7 @@ from crawler.engine.frontier.shared_store import Exchange, Offer
 from crawler.engine.frontier.store import StaleRun, Step, StoreFailed, StoreLost, Waiting
 from crawler.settings.redis_url import parsed
 from tests.contract.losing import Losing
-from tests.redis_servers import Cluster, Redis
+from tests.redis_servers import Cluster
 from tests.shard_runs import ShardRun, ends_of, turns, web
 from tests.waiting import eventually
 
@@ -74,15 +74,6 @@ def shards(shared_redis):
     made = Shards(shared_redis)
     yield made
     made.end()
-
-
-@pytest.fixture
-def own_redis():
-    """A Redis that a test may kill."""
-    server = Redis()
-    server.start()
-    yield server
-    server.remove()
 
 
 def offer(number, site="http://h", priority=0, mark=None):

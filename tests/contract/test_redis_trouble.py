@@ -23,18 +23,9 @@ from crawler.engine.frontier.store import (
 from crawler.engine.items.sinks.marks import parsed as parsed_mark
 from crawler.model.records import Spec
 from crawler.settings.crawl import CrawlSettings
-from tests.redis_servers import Place, Redis
+from tests.redis_servers import Place
 from tests.unit.engine.fakes import FakeFetcher, ListSink, page, shared
 from tests.waiting import eventually
-
-
-@pytest.fixture
-def own_redis():
-    """A Redis that a test may kill or freeze."""
-    server = Redis()
-    server.start()
-    yield server
-    server.remove()
 
 
 def waiting(id, record=b'["x"]'):

@@ -9,12 +9,12 @@ from contextlib import contextmanager
 from crawler.items import items_of
 from tests.faults.proxy import Link
 from tests.faults.stalls import Stalls
-from tests.integration.lab import CONFIG, Lab
+from tests.integration.lab import Lab
 from tests.integration.test_processes_resume import SPIDER, tree
 from tests.site import Site
 from tests.waiting import eventually
 
-PAGES = 60
+PAGES = 40
 DELAY_S = 0.1
 """The pause of the host. All tasks of a test have the same one."""
 WORKERS = ("worker-1", "worker-2")
@@ -36,7 +36,7 @@ class SharedCrawls:
             folder = self.lab.folder / worker
             self.lab.start(
                 *("master-1", worker),
-                config="shared",
+                config="tree",
                 CRAWLER_FRONTIER_URL=f"redis://{link.endpoint}/0",
                 CRAWLER_WORKER_ITEMS=str(folder / "items"),
             )
@@ -155,9 +155,7 @@ class RedisCut:
 def shared_crawls(folder, redis):
     """A lab of two workers with this Redis."""
     with Lab(folder) as lab:
-        (folder / "tree.py").write_text(SPIDER.format(site="http://nowhere/"))
-        text = CONFIG.format(ttl_s=lab.ttl_s, spiders="tree.py", **lab.pace)
-        (folder / "shared.yaml").write_text(text)
+        lab.add_spider("tree", SPIDER.format(site="http://nowhere/"))
         crawls = SharedCrawls(lab, redis)
         try:
             crawls.start()

@@ -6,9 +6,9 @@ import pytest
 
 from crawler.engine.frontier.store import Step, StoreFailed, Waiting
 from tests.faults.sharing import shared_crawls, site_of
-from tests.integration.lab import CONFIG, Lab, crawler
+from tests.integration.lab import Lab, crawler
 from tests.integration.test_processes_going_on import Task
-from tests.integration.test_processes_resume import LARGE, MANY, QUICK, SPIDER, tree
+from tests.integration.test_processes_resume import MANY, QUICK, SPIDER, tree
 from tests.redis_servers import Place, Redis
 from tests.site import Site
 from tests.site.crawling import lines
@@ -132,9 +132,9 @@ def test_a_full_disk_ends_a_crawl_and_the_same_command_goes_on_when_there_is_roo
         items = full_disk.folder / "items.jsonl"
 
     def fills_up(asked):
-        if asked.count == 1 and asked.path.endswith(f"/{LARGE // 2}"):
+        if asked.count == 1 and asked.path.endswith(f"/{MANY // 2}"):
             full_disk.fill()
-        return tree(LARGE)(asked)
+        return tree(MANY)(asked)
 
     with Site(pages={"tree": fills_up}) as site:
         (tmp_path / "tree.py").write_text(SPIDER.format(site=site.url("/tree/0")))
@@ -143,10 +143,10 @@ def test_a_full_disk_ends_a_crawl_and_the_same_command_goes_on_when_there_is_roo
         assert failed.returncode == 1
         assert "No space left on device" in failed.stderr or "is there room" in failed.stderr
         assert "Traceback" not in failed.stderr
-        assert len(set(site.paths())) < LARGE
+        assert len(set(site.paths())) < MANY
         full_disk.make_room()
         assert crawler(*map(str, command), cwd=tmp_path).returncode == 0
-    assert sorted(int(item["page"]) for item in lines(items)) == list(range(LARGE))
+    assert sorted(int(item["page"]) for item in lines(items)) == list(range(MANY))
 
 
 @pytest.mark.faults
@@ -165,9 +165,7 @@ def test_a_task_that_failed_on_a_full_disk_goes_on_when_there_is_room_and_somebo
         return tree(MANY)(asked)
 
     with Lab(tmp_path, delay_s=0.002) as lab, Site(pages={"forest": fills_up}) as site:
-        (tmp_path / "tree.py").write_text(SPIDER.format(site="http://nowhere/"))
-        text = CONFIG.format(ttl_s=lab.ttl_s, spiders="tree.py", **lab.pace)
-        (tmp_path / "tree.yaml").write_text(text)
+        lab.add_spider("tree", SPIDER.format(site="http://nowhere/"))
         folder = str(full_disk.folder)
         if section == "WORKER_ITEMS":
             (tmp_path / "items").symlink_to(folder)  # where the task of the lab looks

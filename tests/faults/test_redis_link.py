@@ -5,7 +5,6 @@ import time
 import pytest
 
 from tests.faults.sharing import shared_crawls, site_of
-from tests.redis_servers import Redis
 from tests.waiting import eventually
 
 SENDS_S = 4.0
@@ -13,14 +12,9 @@ SENDS_S = 4.0
 
 
 @pytest.fixture(scope="module")
-def crawls(tmp_path_factory):
-    redis = Redis()
-    redis.start()
-    try:
-        with shared_crawls(tmp_path_factory.mktemp("lab"), redis) as crawls:
-            yield crawls
-    finally:
-        redis.remove()
+def crawls(tmp_path_factory, redis):
+    with shared_crawls(tmp_path_factory.mktemp("lab"), redis) as crawls:
+        yield crawls
 
 
 def test_a_worker_that_is_cut_off_from_redis_waits_and_the_other_one_goes_on(crawls):

@@ -49,7 +49,7 @@ logs: {{style: json}}
 spiders: [{spiders}]
 """
 
-PACE = {"delay_s": 0.05, "report_s": 0.1, "resume": "true"}
+PACE = {"delay_s": 0.1, "report_s": 0.1, "resume": "true"}
 """How long a worker waits between two requests to one host, and at most until it reports; and
 whether tasks go on where they were."""
 
@@ -131,9 +131,8 @@ class Lab:
         for name in ("slow", "rare"):
             source = SPIDER.format(title=name.title(), name=name)
             (self.folder / f"{name}.py").write_text(source)
-        for file, spiders in (("slow", "slow.py"), ("both", "slow.py, rare.py")):
-            text = CONFIG.format(ttl_s=self.ttl_s, spiders=spiders, **self.pace)
-            (self.folder / f"{file}.yaml").write_text(text)
+        self.write_settings("slow", "slow.py")
+        self.write_settings("both", "slow.py, rare.py")
         if self.etcd is not None:
             self.etcd.start()
             self.endpoints = [self.etcd.endpoint]
@@ -155,6 +154,17 @@ class Lab:
     def __getitem__(self, title):
         """The node `worker-1`, as it was last started."""
         return self._nodes[title]
+
+    def add_spider(self, name, source, more=""):
+        """Write a spider, and settings of its name for nodes that have it; `more` are further
+        settings."""
+        (self.folder / f"{name}.py").write_text(source)
+        self.write_settings(name, f"{name}.py", more)
+
+    def write_settings(self, name, spiders, more=""):
+        """Write a file of settings: `start(…, config=name)` uses it."""
+        text = CONFIG.format(ttl_s=self.ttl_s, spiders=spiders, **self.pace)
+        (self.folder / f"{name}.yaml").write_text(f"{text}{more}\n")
 
     # -- processes ---------------------------------------------------------------------------
 

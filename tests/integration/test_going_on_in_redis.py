@@ -17,7 +17,6 @@ from crawler.node.run.shared_states import SharedStates
 from crawler.node.worker.runs import Runs
 from crawler.settings.worker import FrontierSettings
 from tests.integration.test_processes_resume import tree
-from tests.redis_servers import Redis
 from tests.site import Site
 from tests.site.crawling import lines, running_engine
 from tests.waiting import eventually
@@ -46,11 +45,9 @@ def engine():
 
 
 @pytest.fixture
-def redis():
-    server = Redis()
-    server.start()
-    yield server
-    server.remove()
+def redis(own_redis):
+    """Each test has one of its own."""
+    return own_redis
 
 
 class Machine:

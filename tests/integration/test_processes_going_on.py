@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from tests.depth import deep
-from tests.integration.lab import CONFIG, Lab, crawler
+from tests.integration.lab import Lab, crawler
 from tests.integration.test_processes_resume import MANY, SPIDER, tree
 from tests.site import Site
 from tests.site.crawling import lines
@@ -20,18 +20,20 @@ NODES = ("master-1", "worker-1", "worker-2")
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("lab")
-    with Lab(folder, delay_s=0.002) as lab:
-        (folder / "tree.py").write_text(SPIDER.format(site="http://nowhere/"))
-        text = CONFIG.format(ttl_s=lab.ttl_s, spiders="tree.py", **lab.pace)
-        (folder / "tree.yaml").write_text(text)
+    with Lab(tmp_path_factory.mktemp("lab"), delay_s=0.002) as lab:
+        lab.add_spider("tree", SPIDER.format(site="http://nowhere/"))
         yield lab
 
 
 @pytest.fixture
 def site():
-    with Site(pages={"forest": tree(MANY)}) as site:
+    with forest() as site:
         yield site
+
+
+def forest():
+    """The site of such tasks."""
+    return Site(pages={"forest": tree(MANY)})
 
 
 class Task:
@@ -153,6 +155,7 @@ def test_a_worker_that_was_paused_lets_go_when_it_wakes(lab, site):
     assert asked < MANY
 
 
+@deep
 def test_settings_change_with_a_restart_and_the_crawl_goes_on(lab, site):
     lab.start(*NODES, config="tree")
     task = Task(lab, site, "changed")

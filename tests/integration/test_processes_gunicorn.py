@@ -7,6 +7,7 @@ import socket
 import pytest
 
 from crawler.local.ports import free_ports
+from tests.depth import deep
 from tests.integration.lab import ROOT, call, terminate
 from tests.waiting import PATIENCE_S, eventually
 
@@ -100,7 +101,7 @@ def test_the_procfile_has_both_roles_at_the_port_they_are_given(lab, serve):
     assert not lab.site.crawlers("behind", started_s + 1.0)
 
 
-@pytest.mark.parametrize("role", ["master", "worker"])
+@pytest.mark.parametrize("role", ["master", pytest.param("worker", marks=deep)])
 def test_bad_settings_stop_it_and_every_fault_is_told_once(lab, serve, role):
     server = serve(
         f"gunicorn -k gevent -w 2 --bind 127.0.0.1:PORT_HERE app:{role}",
@@ -118,6 +119,7 @@ def test_bad_settings_stop_it_and_every_fault_is_told_once(lab, serve, role):
     assert lab.registered() == set()
 
 
+@deep
 def test_a_spider_that_cannot_be_loaded_stops_it_too(lab, serve):
     (lab.folder / "broken.yaml").write_text("spiders: [none.py]")
     server = serve(

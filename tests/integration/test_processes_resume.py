@@ -24,6 +24,7 @@ from crawler.engine.frontier.redis_states import RedisStates
 from crawler.engine.frontier.store import Step
 from crawler.settings.worker import FrontierSettings
 from tests import forks
+from tests.depth import deep
 from tests.integration.lab import ROOT, crawler_here
 from tests.site import Site
 from tests.site.asked import html
@@ -398,6 +399,7 @@ def test_a_damaged_file_is_named_kept_aside_and_never_overwritten(folder, site):
     assert pages_of(lines(folder / "items.jsonl")) == WHOLE
 
 
+@deep
 def test_a_full_disk_is_told_and_nothing_is_lost(folder, site):
     some = ("-o", "items.jsonl")
     status, _, err = ended(start_limited(folder, 150_000, *some))

@@ -10,14 +10,13 @@ from crawler.engine.frontier.redis_states import RedisStates
 from crawler.engine.frontier.shared_store import ADOPT_S
 from crawler.items import items_of
 from crawler.settings.worker import FrontierSettings
-from tests.integration.lab import CONFIG, Lab, crawler
-from tests.redis_servers import Redis
+from tests.integration.lab import Lab, crawler
 from tests.site import Site
 from tests.site.asked import html
 from tests.waiting import eventually
 
-MANY, HOSTS = 480, 12
-AGAIN = 300
+MANY, HOSTS = 300, 12
+AGAIN = 150
 """What may be fetched again after a kill."""
 WORKERS = ("worker-1", "worker-2", "worker-3")
 SPIDER = """
@@ -57,21 +56,10 @@ def wood(most, host=host):
 
 
 @pytest.fixture(scope="module")
-def redis():
-    redis = Redis()
-    redis.start()
-    yield redis
-    redis.remove()
-
-
-@pytest.fixture(scope="module")
 def lab(tmp_path_factory, redis):
     """A cluster in which each worker has folders of its own, as if it were a machine."""
-    folder = tmp_path_factory.mktemp("lab")
-    with Lab(folder, delay_s=0.03) as lab:
-        (folder / "wood.py").write_text(SPIDER)
-        text = CONFIG.format(ttl_s=lab.ttl_s, spiders="wood.py", **lab.pace)
-        (folder / "wood.yaml").write_text(f"{text}frontier: {{url: '{redis.url}'}}\n")
+    with Lab(tmp_path_factory.mktemp("lab"), delay_s=0.03) as lab:
+        lab.add_spider("wood", SPIDER, f"frontier: {{url: '{redis.url}'}}")
         yield lab
 
 

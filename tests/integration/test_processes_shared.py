@@ -9,35 +9,24 @@ from crawler.engine.frontier.redis_states import RedisStates
 from crawler.items import items_of
 from crawler.settings.worker import FrontierSettings
 from tests.depth import deep
-from tests.integration.lab import CONFIG, Lab, crawler
-from tests.integration.test_processes_going_on import AGAIN, NODES, Task
-from tests.integration.test_processes_resume import MANY, SPIDER, tree
+from tests.integration.lab import Lab, crawler
+from tests.integration.test_processes_going_on import AGAIN, NODES, Task, forest
+from tests.integration.test_processes_resume import MANY, SPIDER
 from tests.redis_servers import Redis
-from tests.site import Site
 from tests.waiting import eventually
 
 
 @pytest.fixture(scope="module")
-def redis():
-    redis = Redis()
-    redis.start()
-    yield redis
-    redis.remove()
-
-
-@pytest.fixture(scope="module")
 def lab(tmp_path_factory, redis):
-    folder = tmp_path_factory.mktemp("lab")
-    with Lab(folder, delay_s=0.002) as lab:
-        (folder / "tree.py").write_text(SPIDER.format(site="http://nowhere/"))
-        text = CONFIG.format(ttl_s=lab.ttl_s, spiders="tree.py", **lab.pace)
-        (folder / "tree.yaml").write_text(f"{text}frontier: {{url: '{redis.url}'}}\n")
+    with Lab(tmp_path_factory.mktemp("lab"), delay_s=0.002) as lab:
+        frontier = f"frontier: {{url: '{redis.url}'}}"
+        lab.add_spider("tree", SPIDER.format(site="http://nowhere/"), frontier)
         yield lab
 
 
 @pytest.fixture
 def site():
-    with Site(pages={"forest": tree(MANY)}) as site:
+    with forest() as site:
         yield site
 
 
@@ -65,6 +54,7 @@ def start(lab):
         lab.start(worker, config="tree", **environment)
 
 
+@deep
 def test_a_task_whose_worker_is_killed_goes_on_at_another_machine(lab, site, redis):
     start(lab)
     task = SharedTask(lab, site, "killed")
