@@ -107,6 +107,10 @@ class Piped(Forked):
 class ForkedProcess(LocalProcess):
     """A LocalProcess of `python -m crawler …` that is forked."""
 
+    def __init__(self, *given, cwd=ROOT):
+        super().__init__(*given)
+        self._cwd = cwd
+
     def start(self):
         """Start it; does nothing when it runs."""
         if self.alive:
@@ -114,7 +118,7 @@ class ForkedProcess(LocalProcess):
         env = {**os.environ, **self._env}
         assert self._argv[:3] == COMMAND
         with self.log_path.open("ab") as log, open(os.devnull) as nothing:
-            self._process = Forked(self._argv[3:], env, (nothing, log, log))
+            self._process = Forked(self._argv[3:], env, (nothing, log, log), self._cwd)
 
 
 def run(arguments, *, cwd, env, timeout_s):
