@@ -140,7 +140,8 @@ def _worker_gone(arena: Arena, how: signal.Signals) -> float:
         fresh, known = arena.recorder.entries[known:], len(arena.recorder.entries)
         for entry in fresh:
             name = history.resource_name(entry.key)
-            if name and entry.value and history.owner_of(json.loads(entry.value)).id == idle.id:
+            owner = history.owner_of(json.loads(entry.value)) if name and entry.value else None
+            if name and owner is not None and owner.id == idle.id:
                 moved.setdefault(name, entry.at_s)
         return len(moved) == TASKS
 
@@ -187,7 +188,9 @@ def etcd_restarted(arena: Arena) -> float:
 
 def _send(node: LabNode, how: signal.Signals) -> float:
     """Send a signal and do not wait; when that was."""
-    os.kill(node.process.pid, how)
+    pid = node.process.pid
+    assert pid is not None, "it runs no more"
+    os.kill(pid, how)
     return time.monotonic()
 
 

@@ -3,9 +3,10 @@
     python -m bench.scrape [CRAWLS SITES]
     python -m bench.engine scrape
 
-So many crawls, each with requests that wait for so many sites. A greenlet that wants its turn all
-the time notes for how long it had none, in seconds of processor: so long every other crawl waits.
-Compared with making the statistics of each crawl once, as a listing of the crawls does.
+All metrics of a worker that has so many runs, and so many crawls with requests for so many sites. A
+greenlet that wants its turn all the time notes for how long it had none, in seconds of processor:
+so long every other crawl waits. Compared with making the statistics of each crawl once, as a
+listing of the crawls does.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import gevent
 
@@ -23,10 +25,14 @@ from crawler import Request, Spider
 from crawler.clock import SystemClock, give_turn
 from crawler.engine.crawl.crawl import Crawl
 from crawler.engine.engine import Engine
+from crawler.engine.items.sinks.factory import Sinks
 from crawler.engine.items.sinks.many import ManySinks
 from crawler.metrics import Metrics
-from crawler.model.records import Spec
-from crawler.node.worker.measures import crawl_totals
+from crawler.model.records import Resource, Spec
+from crawler.node.worker.epochs import Epochs
+from crawler.node.worker.measures import measure_worker
+from crawler.node.worker.runs import Runs
+from crawler.node.worker.states import States
 from crawler.settings.crawl import CrawlSettings
 
 MOST_MS = 5.0
@@ -52,7 +58,7 @@ def crawls_of(engine: Engine, count: int, sites: int) -> list[Crawl]:
         for reason in ("HTTP 404", "timeout", "dns"):
             counters.fail(reason, "http://h.test/")
         for reason in ("duplicate", "offsite", "robots", "depth"):
-            counters.filter(reason)
+            counters.filter(reason, "http://h.test/")
         for site in range(sites):
             crawl._frontier.admit(Request(f"http://h{site}.test/{number}"), 0)
         crawls.append(crawl)
@@ -86,10 +92,14 @@ def _note_gaps(gaps: list[float]) -> None:
 
 def measure(count: int, sites: int) -> dict[str, float]:
     """The figures of this process."""
-    engine = Engine(CrawlSettings(), {"busy": Busy}, SystemClock())
+    clock = SystemClock()
+    engine = Engine(CrawlSettings(), {"busy": Busy}, clock)
     kept = crawls_of(engine, count, sites)
     metrics = Metrics()
-    metrics.totals_of("crawler_crawl", lambda: crawl_totals(engine.statistics))
+    runs = Runs(engine, Path("items"), Sinks({}), clock, lambda: None, most=0)
+    for crawl in kept:
+        runs.start(Resource(Spec(crawl.name, "busy")))
+    measure_worker(metrics, engine, runs, States(Path("frontier"), clock), Epochs())
     scrape_ms, wait_ms = longest_wait_ms(metrics.render)
     listing_ms, _ = longest_wait_ms(engine.statistics.all)
     assert engine.statistics.totals().sums["pages"] == 1000 * len(kept)

@@ -40,8 +40,8 @@ def main() -> int:
         with closing(Client(address)) as client:
             for number in range(TASKS):
                 client.submit(Spec(f"task-{number}"), Call(5.0))
-        commands = {option: (*CRAWLER, option) for option in ("--version", "--help")}
-        commands["tasks"] = (*CRAWLER, "tasks", "--master", address)
+        options = {option: (*CRAWLER, option) for option in ("--version", "--help")}
+        commands = {**options, "tasks": (*CRAWLER, "tasks", "--master", address)}
         found = _measured({PYTHON: (sys.executable, "-c", "pass"), **commands})
     bare_s = statistics.median(found.pop(PYTHON))
     rows = [Row(PYTHON, f"{bare_s:.3f} s"), *(_row(name, s, bare_s) for name, s in found.items())]
@@ -50,7 +50,7 @@ def main() -> int:
     return int(any(row.holds is False for row in rows))
 
 
-def _measured(commands: Mapping[str, Sequence[str]]) -> Mapping[str, Sequence[float]]:
+def _measured(commands: Mapping[str, Sequence[str]]) -> dict[str, Sequence[float]]:
     """Processor seconds of each command, in each round; the first of all fills the caches."""
     rounds = [{name: _cpu_s(command) for name, command in commands.items()} for _ in range(ROUNDS)]
     return {name: [each[name] for each in rounds[1:]] for name in commands}

@@ -29,7 +29,8 @@ def measure(endpoint: str, interval_s: float) -> None:
     from crawler.coordination.store import Put
 
     store = EtcdStore([endpoint], timeout_s=10)
-    sent, seen = {}, {}
+    sent: dict[str, float] = {}
+    seen: dict[str, float] = {}
 
     def spin() -> None:
         while True:

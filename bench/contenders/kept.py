@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from bench.contenders.common import pin
 from bench.contenders.ours import spider
@@ -70,9 +70,9 @@ class TimedCheckpoints:
         """Measure from now on."""
         begin = Checkpoints._begin
 
-        def timed(self: Checkpoints, **options: Any) -> None:
+        def timed(self: Checkpoints, is_last: bool = False) -> None:
             began_s = time.thread_time()
-            begin(self, **options)
+            begin(self, is_last)
             cls.longest_s = max(cls.longest_s, time.thread_time() - began_s)
 
         Checkpoints._begin = timed  # type: ignore[method-assign]

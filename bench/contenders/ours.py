@@ -52,7 +52,7 @@ def spider(kind: str) -> type[Spider]:
         )
     names: dict[str, Any] = {}
     exec(SPIDER.format(package="crawler"), names)
-    return names["Following"]  # type: ignore[no-any-return]
+    return names["Following"]
 
 
 def main(kind: str, base: str, items: Path) -> None:
