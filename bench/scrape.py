@@ -29,10 +29,11 @@ from crawler.engine.items.sinks.factory import Sinks
 from crawler.engine.items.sinks.many import ManySinks
 from crawler.metrics import Metrics
 from crawler.model.records import Resource, Spec
+from crawler.node.crew.in_process import InProcess
+from crawler.node.run.states import States
 from crawler.node.worker.epochs import Epochs
 from crawler.node.worker.measures import measure_worker
 from crawler.node.worker.runs import Runs
-from crawler.node.worker.states import States
 from crawler.settings.crawl import CrawlSettings
 
 MOST_MS = 5.0
@@ -96,10 +97,12 @@ def measure(count: int, sites: int) -> dict[str, float]:
     engine = Engine(CrawlSettings(), {"busy": Busy}, clock)
     kept = crawls_of(engine, count, sites)
     metrics = Metrics()
-    runs = Runs(engine, Path("items"), Sinks({}), clock, lambda: None, most=0)
+    states = States(Path("frontier"), clock)
+    crew = InProcess(engine, Sinks({}), Path("items"), states)
+    runs = Runs(crew, clock, lambda: None, most=0)
     for crawl in kept:
         runs.start(Resource(Spec(crawl.name, "busy")))
-    measure_worker(metrics, engine, runs, States(Path("frontier"), clock), Epochs())
+    measure_worker(metrics, crew, runs, states, Epochs())
     scrape_ms, wait_ms = longest_wait_ms(metrics.render)
     listing_ms, _ = longest_wait_ms(engine.statistics.all)
     assert engine.statistics.totals().sums["pages"] == 1000 * len(kept)

@@ -62,10 +62,8 @@ def own_redis():
 def _started_redis():
     from tests.redis_servers import Redis
 
-    server = Redis()
-    server.start()
-    yield server
-    server.remove()
+    with Redis() as server:
+        yield server
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
+from typing import Self
 
 import pytest
 import sqlalchemy as sa
@@ -43,6 +44,13 @@ class Server:
             assert self._process.poll() is None, f"{self.name} ended: {self.log()}"
             assert time.monotonic() < deadline_s, f"{self.name} does not answer: {self.log()}"
             time.sleep(0.05)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.remove()
 
     def kill(self) -> None:
         """As a machine that loses power to this process alone."""

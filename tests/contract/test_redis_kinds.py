@@ -153,9 +153,7 @@ def _keys_of(server):
 
 @pytest.mark.faults
 def test_a_crawl_goes_on_at_the_server_that_takes_over(begun, states_of):
-    primary = begun(Redis())
-    replica = begun(Redis(f"--replicaof 127.0.0.1 {primary.port}"))
-    states = states_of(_watched(begun, primary, replica))
+    primary, replica, states = _with_replica(begun, states_of)
     store = states("task")
     store.open(1)
     store.write(step(0))
@@ -173,9 +171,7 @@ def test_a_crawl_goes_on_at_the_server_that_takes_over(begun, states_of):
 
 @pytest.mark.faults
 def test_a_run_notices_that_the_server_that_took_over_was_behind(begun, states_of):
-    primary = begun(Redis())
-    replica = begun(Redis(f"--replicaof 127.0.0.1 {primary.port}"))
-    states = states_of(_watched(begun, primary, replica))
+    primary, replica, states = _with_replica(begun, states_of)
     store = states("task")
     store.open(1)
     store.write(step(0))
@@ -194,6 +190,13 @@ def test_a_run_notices_that_the_server_that_took_over_was_behind(begun, states_o
     assert again.open(2).state == {"last": "0"}
     assert ids(again) == [0], "an earlier whole moment"
     again.close()
+
+
+def _with_replica(begun, states_of):
+    """A server, its replica, and the states there. A Sentinel watches over both."""
+    primary = begun(Redis())
+    replica = begun(Redis(f"--replicaof 127.0.0.1 {primary.port}"))
+    return primary, replica, states_of(_watched(begun, primary, replica))
 
 
 def _watched(begun, primary, replica):

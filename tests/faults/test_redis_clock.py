@@ -48,10 +48,8 @@ class ShiftedRedis(Redis):
 
 @pytest.fixture(scope="module")
 def redis():
-    server = ShiftedRedis()
-    server.start()
-    yield server
-    server.remove()
+    with ShiftedRedis() as server:
+        yield server
 
 
 @pytest.fixture(scope="module")

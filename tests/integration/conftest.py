@@ -7,6 +7,7 @@ import pytest
 
 from tests.engine_state import watched_engine
 from tests.integration.lab import Lab
+from tests.redis_servers import Redis
 from tests.unit.api.fakes import FakeBackend, Master, client_of, running
 
 __all__ = ["watched_engine"]
@@ -35,6 +36,13 @@ def leader(backend):
 def client(leader):
     with client_of(leader) as client:
         yield client
+
+
+@pytest.fixture(scope="module")
+def redis():
+    """One Redis for all tests of a file."""
+    with Redis() as redis:
+        yield redis
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,6 @@ import gevent
 import pytest
 from gevent import monkey
 
-from crawler import Spider
 from crawler.clock import SystemClock
 from crawler.engine.crawl.crawl import FINISH_S
 from crawler.engine.items.sinks.factory import Sinks
@@ -20,10 +19,13 @@ from crawler.node.run.states import States
 from crawler.node.worker import runs as runs_module
 from crawler.node.worker.runs import Runs
 from tests.integration.test_processes_resume import tree
+from tests.integration.trees import engine
 from tests.site import Site
-from tests.site.crawling import lines, running_engine
+from tests.site.crawling import lines
 from tests.switches import CUTS, cut_at_each_switch
 from tests.waiting import eventually
+
+__all__ = ["engine"]
 
 rest = monkey.get_original("time", "sleep")
 
@@ -31,24 +33,10 @@ PAGES = 60
 BUSH = 8
 
 
-class Tree(Spider):
-    name = "tree"
-
-    def parse(self, response):
-        yield {"page": int(response.url.rsplit("/", 1)[1])}
-        yield from response.follow_all(css="a")
-
-
 @pytest.fixture
 def site():
     with Site(pages={"tree": tree(PAGES), "bush": tree(BUSH)}) as site:
         yield site
-
-
-@pytest.fixture
-def engine():
-    with running_engine(Tree, host_concurrency=2, delay_s=0.002) as engine:
-        yield engine
 
 
 class Machine:
@@ -176,7 +164,7 @@ def test_a_failure_is_told_again_and_a_new_try_begins_anew(machine):
     second = machine.worker()
     second.start(machine.resource(2, min_items=1000))
     assert "min_items asks for 1000" in ended(second).reason
-    assert machine.state() == "failed"
+    eventually(lambda: machine.state() == "failed")
     assert machine.asked() == before
     third = machine.worker()
     third.start(machine.resource(3).replace(failed_on=("w-1",)))
@@ -219,7 +207,7 @@ def test_a_crawl_that_could_not_write_goes_on_when_it_is_tried_again(machine, mo
     runs.start(machine.resource(2).replace(failed_on=("w-1",)))
     assert ended(runs).counts.pages == PAGES
     assert machine.pages() == [*range(PAGES)]
-    assert machine.state() == "ended"
+    eventually(lambda: machine.state() == "ended")
 
 
 def test_a_lost_lease_stops_a_run_that_ends_in_order_too(machine):

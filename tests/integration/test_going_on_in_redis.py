@@ -4,7 +4,6 @@ from collections import Counter
 
 import pytest
 
-from crawler import Spider
 from crawler.clock import SystemClock
 from crawler.engine.crawl import checkpoints
 from crawler.engine.frontier.redis_states import RedisStates
@@ -17,31 +16,20 @@ from crawler.node.run.shared_states import SharedStates
 from crawler.node.worker.runs import Runs
 from crawler.settings.worker import FrontierSettings
 from tests.integration.test_processes_resume import tree
+from tests.integration.trees import engine
 from tests.site import Site
-from tests.site.crawling import lines, running_engine
+from tests.site.crawling import lines
 from tests.waiting import eventually
 
+__all__ = ["engine"]
+
 PAGES = 150
-
-
-class Tree(Spider):
-    name = "tree"
-
-    def parse(self, response):
-        yield {"page": int(response.url.rsplit("/", 1)[1])}
-        yield from response.follow_all(css="a")
 
 
 @pytest.fixture
 def site():
     with Site(pages={"tree": tree(PAGES)}) as site:
         yield site
-
-
-@pytest.fixture
-def engine():
-    with running_engine(Tree, host_concurrency=2, delay_s=0.002) as engine:
-        yield engine
 
 
 @pytest.fixture

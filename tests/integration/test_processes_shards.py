@@ -10,7 +10,8 @@ from crawler.engine.frontier.redis_states import RedisStates
 from crawler.engine.frontier.shared_store import ADOPT_S
 from crawler.items import items_of
 from crawler.settings.worker import FrontierSettings
-from tests.integration.lab import Lab, crawler
+from tests.integration.lab import crawler
+from tests.integration.redis_lab import lab_in_redis
 from tests.site import Site
 from tests.site.asked import html
 from tests.waiting import eventually
@@ -58,8 +59,7 @@ def wood(most, host=host):
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory, redis):
     """A cluster in which each worker has folders of its own, as if it were a machine."""
-    with Lab(tmp_path_factory.mktemp("lab"), delay_s=0.03) as lab:
-        lab.add_spider("wood", SPIDER, f"frontier: {{url: '{redis.url}'}}")
+    with lab_in_redis(tmp_path_factory.mktemp("lab"), redis, "wood", SPIDER, 0.03) as lab:
         yield lab
 
 

@@ -9,7 +9,8 @@ from crawler.engine.frontier.redis_states import RedisStates
 from crawler.items import items_of
 from crawler.settings.worker import FrontierSettings
 from tests.depth import deep
-from tests.integration.lab import Lab, crawler
+from tests.integration.lab import crawler
+from tests.integration.redis_lab import lab_in_redis
 from tests.integration.test_processes_going_on import AGAIN, NODES, Task, forest
 from tests.integration.test_processes_resume import MANY, SPIDER
 from tests.redis_servers import Redis
@@ -18,9 +19,8 @@ from tests.waiting import eventually
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory, redis):
-    with Lab(tmp_path_factory.mktemp("lab"), delay_s=0.002) as lab:
-        frontier = f"frontier: {{url: '{redis.url}'}}"
-        lab.add_spider("tree", SPIDER.format(site="http://nowhere/"), frontier)
+    folder, spider = tmp_path_factory.mktemp("lab"), SPIDER.format(site="http://nowhere/")
+    with lab_in_redis(folder, redis, "tree", spider, 0.002) as lab:
         yield lab
 
 

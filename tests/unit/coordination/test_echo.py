@@ -5,7 +5,6 @@ import gevent
 import pytest
 
 from crawler.clock import settle
-from crawler.coordination.memory import MemoryStore
 from crawler.coordination.mirror import ECHO_S, MOST_OWN, Mirror
 from crawler.coordination.store import Batch, Event, KeyValue, Put
 from crawler.model.records import Node, Resource, Spec
@@ -20,13 +19,6 @@ class Reader:
     def __call__(self, kv):
         self.read.append(kv.value)
         return kv.value.decode()
-
-
-@pytest.fixture
-def store(clock):
-    store = MemoryStore(clock)
-    yield store
-    store.close()
 
 
 @pytest.fixture

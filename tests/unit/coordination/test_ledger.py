@@ -48,12 +48,6 @@ def store(clock):
 
 
 @pytest.fixture
-def leadership(store):
-    key = KEYS.candidate(1)
-    return Leadership(key, store.txn([], [Put(key, b"master1-h:1")]).revision)
-
-
-@pytest.fixture
 def ledger(store):
     return Ledger(store, KEYS)
 

@@ -7,17 +7,9 @@ import pytest
 
 from crawler.clock import TURN_S, settle
 from crawler.coordination.codec import decode_resource
-from crawler.coordination.memory import MemoryStore
 from crawler.coordination.mirror import KEYS_A_TURN, Mirror
 from crawler.coordination.store import Batch, Delete, Event, KeyValue, Put
 from tests.waiting import eventually
-
-
-@pytest.fixture
-def store(clock):
-    store = MemoryStore(clock)
-    yield store
-    store.close()
 
 
 class Seen:

@@ -16,7 +16,6 @@ from crawler.coordination.memory import MemoryStore
 from crawler.coordination.store import Delete, KeyValue, Put
 from crawler.errors import LeadershipLost
 from crawler.model.policy import Cordon, Policy
-from crawler.model.records import Leadership
 from crawler.settings.sections import CoordinationSettings
 
 KEYS = Keys(CoordinationSettings())
@@ -28,12 +27,6 @@ def store():
     store = MemoryStore(ManualClock())
     yield store
     store.close()
-
-
-@pytest.fixture
-def leadership(store):
-    key = KEYS.candidate(1)
-    return Leadership(key, store.txn([], [Put(key, b"master1-h:1")]).revision)
 
 
 def decoded(key, value):

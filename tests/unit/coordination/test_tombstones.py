@@ -2,34 +2,13 @@
 
 import pytest
 
-from crawler.clock import ManualClock
 from crawler.coordination.keys import Keys
-from crawler.coordination.memory import MemoryStore
-from crawler.coordination.store import Delete, Put
+from crawler.coordination.store import Delete
 from crawler.coordination.tombstones import TOMBSTONE_S, Tombstones, decode_tombstone
 from crawler.errors import LeadershipLost
-from crawler.model.records import Leadership
 from crawler.settings.sections import CoordinationSettings
 
 KEYS = Keys(CoordinationSettings())
-
-
-@pytest.fixture
-def clock():
-    return ManualClock()
-
-
-@pytest.fixture
-def store(clock):
-    store = MemoryStore(clock)
-    yield store
-    store.close()
-
-
-@pytest.fixture
-def leadership(store):
-    key = KEYS.candidate(1)
-    return Leadership(key, store.txn([], [Put(key, b"master1-h:1")]).revision)
 
 
 @pytest.fixture
