@@ -11,7 +11,7 @@ from crawler.clock import SystemClock
 from crawler.engine.crawl import checkpoints
 from crawler.engine.crawl.crawl import Crawl
 from crawler.engine.crawl.resume import open_store
-from crawler.engine.frontier import redis_server
+from crawler.engine.frontier import redis_access
 from crawler.engine.frontier.redis_states import RedisStates
 from crawler.engine.frontier.store import (
     Step,
@@ -57,8 +57,8 @@ def test_a_run_waits_for_a_server_that_restarts_and_says_so(own_redis, caplog):
 
 
 def test_a_silent_server_fails_the_crawl_after_a_while_and_it_can_go_on(own_redis, monkeypatch):
-    monkeypatch.setattr(redis_server, "CALL_S", 0.2)
-    monkeypatch.setattr(redis_server, "CONNECT_S", 0.2)
+    monkeypatch.setattr(redis_access, "CALL_S", 0.2)
+    monkeypatch.setattr(redis_access, "CONNECT_S", 0.2)
     place = Place(own_redis, wait_s=0.5)
     store = place.again()
     store.open()
@@ -76,7 +76,7 @@ def test_a_silent_server_fails_the_crawl_after_a_while_and_it_can_go_on(own_redi
 
 
 def test_a_server_that_was_silent_takes_each_step_once(own_redis, monkeypatch):
-    monkeypatch.setattr(redis_server, "CALL_S", 0.2)
+    monkeypatch.setattr(redis_access, "CALL_S", 0.2)
     place = Place(own_redis, wait_s=60.0)
     store = place.again()
     store.open()
