@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import parsel
@@ -33,6 +33,11 @@ def href(link: str | parsel.Selector | Link) -> str:
     return written
 
 
+def place(link: str | parsel.Selector | Link) -> Any:
+    """The element, the attribute or the text that holds the link; None if it is not known."""
+    return link.root if isinstance(link, parsel.Selector) else None
+
+
 def policy(link: parsel.Selector | Link) -> str:
     """The referrer policy for which a link asks; empty if it asks for none."""
     if isinstance(link, Link):
@@ -40,8 +45,14 @@ def policy(link: parsel.Selector | Link) -> str:
     return selectors.referrer_policy(link.root)
 
 
-def present(links: Iterable[str | parsel.Selector | Link]) -> Iterator[AskedLink]:
-    """The links as they are written. Elements of a SelectorList without href are skipped."""
+def present(
+    links: Iterable[str | parsel.Selector | Link],
+    placed: Callable[[str, Any], str] | None = None,
+) -> Iterator[AskedLink]:
+    """The links as they are written, or as `placed` makes them of that and of their `place`.
+
+    Elements of a SelectorList without href are skipped.
+    """
     for link in links:
         try:
             written = href(link)
@@ -49,4 +60,5 @@ def present(links: Iterable[str | parsel.Selector | Link]) -> Iterator[AskedLink
             if not isinstance(links, SelectorList):
                 raise
         else:
-            yield written, "" if isinstance(link, str) else policy(link)
+            url = written if placed is None else placed(written, place(link))
+            yield url, "" if isinstance(link, str) else policy(link)

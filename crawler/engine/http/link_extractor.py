@@ -112,7 +112,7 @@ class LinkExtractor:
             seen: set[str] = set()
             for element in find(region):
                 for value in self._values(element.attrib):
-                    url = self._absolute(response, value)
+                    url = self._absolute(response, value, element)
                     if url is None or (self._unique and url in seen):
                         continue
                     seen.add(url)
@@ -137,14 +137,14 @@ class LinkExtractor:
     def _takes(self, name: str) -> bool:
         return name not in self._deny_attrs and ("*" in self._attrs or name in self._attrs)
 
-    def _absolute(self, response: Response, value: str) -> str | None:
+    def _absolute(self, response: Response, value: str, element: Any) -> str | None:
         """The URL in an attribute's value; None if it is no URL."""
         try:
-            url = response.absolute(value)
+            url = response.absolute(value, element)
             if self._process_value is None:
                 return url
             processed = self._process_value(url)
-            return None if processed is None else response.absolute(processed)
+            return None if processed is None else response.absolute(processed, element)
         except ValueError:
             return None
 

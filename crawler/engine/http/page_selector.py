@@ -12,7 +12,7 @@ from lxml import etree, html  # type: ignore[import-untyped]
 from lxml.html import defs  # type: ignore[import-untyped]
 from parsel import SelectorList
 
-from crawler.engine.http import broken_xml, deep_tree, selectors
+from crawler.engine.http import broken_xml, deep_tree, selectors, xml_base
 
 
 def _element_classes() -> Any:
@@ -62,6 +62,13 @@ class Selector(parsel.Selector):
     def response(self) -> Any:
         """The response that the selector was made of; None for any other selector."""
         return getattr(self, "_response", None)
+
+
+class PlacedSelector(Selector):
+    """A part of XML. Its attributes and texts know their element, and so what `xml:base` means."""
+
+    __slots__ = ()
+    _lxml_smart_strings = True
 
 
 class PageSelector(Selector):
@@ -136,7 +143,8 @@ def xml(text: str) -> Selector:
         root = deep_tree.xml(raw)
     if root is None:
         root = etree.fromstring(b"<html/>", parser=parser)
-    return Selector(root=root, type="xml")
+    kind = PlacedSelector if xml_base.NAME in text else Selector
+    return kind(root=root, type="xml")
 
 
 def xhtml(text: str, *, is_html: bool = False) -> Selector:

@@ -19,6 +19,7 @@ from crawler.engine.http import (
     page_selector,
     selectors,
     urls,
+    xml_base,
 )
 from crawler.engine.http.headers import Headers
 from crawler.engine.http.lazy import lazy
@@ -26,7 +27,7 @@ from crawler.engine.http.link import Link
 from crawler.engine.http.page_kind import Kind
 from crawler.engine.http.page_selector import Selector
 from crawler.engine.http.request import Request
-from crawler.engine.http.selectors import AskedLink
+from crawler.engine.http.selectors import AskedLink, Selection
 
 __all__ = ["Headers", "Response", "Selector"]
 
@@ -148,7 +149,7 @@ class Response:
     def selector(self) -> Selector:
         """The parsed page."""
         if self.kind is Kind.XML:
-            return page_selector.xml(self.text)
+            return self._xml[0]
         if self.kind is Kind.XHTML:
             return page_selector.xhtml(self.text, is_html="html" in self._content_type.lower())
         return page_selector.PageSelector.of(self.text)
@@ -170,7 +171,8 @@ class Response:
         return self._json_selector.jmespath(query, **options)
 
     def urljoin(self, url: str | None) -> str:
-        """The absolute URL of a link of this page. The <base href> of an HTML page counts.
+        """The absolute URL of a link of this page. The <base href> of an HTML page counts, and in
+        other XML the xml:base of the root.
 
         As in Scrapy, characters stay as they are, and None is the page itself. `follow` makes a
         URL as it is sent.
@@ -179,11 +181,18 @@ class Response:
             return self._site + url  # most links come this way: `urljoin` takes ten times as long
         return urljoin(self._base, url or "")
 
-    def absolute(self, href: str) -> str:
-        """The absolute URL of a link, as browsers send it. Raises ValueError if it is no URL."""
+    def absolute(self, href: str, place: Any = None) -> str:
+        """The absolute URL of a link, as browsers send it. Raises ValueError if it is no URL.
+
+        `place` is the element, the attribute or the text that holds the link: in XML the xml:base
+        around it counts.
+        """
+        base = self._base
+        if place is not None and self._bases is not None:
+            base = self._bases.of(place)
         if href.isascii():
-            return urls.join(self._base, href)
-        return urls.join(self._base, href, self.encoding)
+            return urls.join(base, href)
+        return urls.join(base, href, self.encoding)
 
     def follow(
         self,
@@ -196,7 +205,8 @@ class Response:
 
         `rest` are more arguments of `Request`. Raises ValueError if it is no link.
         """
-        request = Request(self.absolute(given_links.href(url)), callback, **rest)
+        href = given_links.href(url)
+        request = Request(self.absolute(href, given_links.place(url)), callback, **rest)
         if not isinstance(url, str):
             request.link_policy = given_links.policy(url)
         return request
@@ -216,12 +226,30 @@ class Response:
         """
         if (urls is not None) + (css is not None) + (xpath is not None) != 1:
             raise ValueError("follow_all takes one of urls, css and xpath")
-        links = self._asked(css, xpath) if urls is None else given_links.present(urls)
+        links = self._asked(css, xpath) if urls is None else self._given(urls)
         return self._requests(links, callback, rest)
 
+    def _given(self, links: Iterable[str | parsel.Selector | Link]) -> Iterable[AskedLink]:
+        return given_links.present(links, None if self._bases is None else self._placed)
+
     def _asked(self, css: str | None, xpath: str | None) -> list[AskedLink]:
-        selection = selectors.css(css) if css is not None else selectors.xpath(xpath or "")
-        return selection.links(self.selector.root)
+        return self.found(selectors.css(css) if css is not None else selectors.xpath(xpath or ""))
+
+    def found(self, selection: Selection) -> list[AskedLink]:
+        """The links of the page that a selector finds, for `links`."""
+        selection, root = selection.on(self.kind), self.selector.root
+        if self._bases is None:
+            return selection.links(root)
+        return [
+            (self._placed(href, place), policy) for href, policy, place in selection.places(root)
+        ]
+
+    def _placed(self, href: str, place: Any) -> str:
+        """A link with its own base. What cannot be joined stays as it is written."""
+        try:
+            return self.absolute(href, place)
+        except ValueError:
+            return href
 
     def _requests(
         self, links: Iterable[AskedLink], callback: Any, rest: Mapping[str, Any]
@@ -279,7 +307,19 @@ class Response:
             href = tag.get("href") if tag.name == "base" else None
             if href is not None:
                 return self._based(href)
-        return self.url
+        return self.url if self._bases is None else self._bases.of_root
+
+    @lazy
+    def _bases(self) -> xml_base.Bases | None:
+        """The bases of XML that has any."""
+        return self._xml[1] if self.kind is Kind.XML and xml_base.NAME in self.text else None
+
+    @lazy
+    def _xml(self) -> tuple[Selector, xml_base.Bases | None]:
+        """Parsed XML, and its bases, as they are before a callback removes namespaces."""
+        selector = page_selector.xml(self.text)
+        has_bases = xml_base.NAME in self.text
+        return selector, xml_base.Bases(selector.root, self.url) if has_bases else None
 
     def _based(self, href: str) -> str:
         try:

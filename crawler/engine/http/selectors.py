@@ -6,15 +6,16 @@ CSS includes parsel's `::text` and `::attr(name)`. CSS is translated to XPath.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Any
 
 from cssselect import SelectorError
 from lxml import etree  # type: ignore[import-untyped]
-from parsel.csstranslator import HTMLTranslator
+from parsel.csstranslator import GenericTranslator, HTMLTranslator
 from parsel.xpathfuncs import setup as register_xpath_functions
 
+from crawler.engine.http.page_kind import Kind
 from crawler.engine.http.referrer import policy_of_link
 
 NAMESPACES = {"re": "http://exslt.org/regular-expressions", "set": "http://exslt.org/sets"}
@@ -38,16 +39,25 @@ class BadSelector(ValueError):
 class Selection:
     """A compiled selector. `css` and `xpath` return the same one for equal sources."""
 
-    def __init__(self, xpath: str) -> None:
+    def __init__(self, xpath: str, in_xml: str | None = None) -> None:
+        self._xpath = xpath
+        self._in_xml = in_xml
+        """What is asked in XML, if it is something else: names have capitals there."""
         try:
             self._find = _evaluator(xpath)
         except etree.XPathError as error:
             raise BadSelector(f"not valid XPath ({error})") from error
 
-    def nodes(self, root: Any) -> list[Any]:
-        """What the selector finds below an element: elements or strings."""
+    def on(self, kind: Kind) -> Selection:
+        """The same for pages of a kind."""
+        if self._in_xml is None or kind is not Kind.XML:
+            return self
+        return xpath(self._in_xml)
+
+    def nodes(self, root: Any, find: Callable[[Any], Any] | None = None) -> list[Any]:
+        """What the selector, or `find`, finds below an element: elements or strings."""
         try:
-            found = self._find(root)
+            found = (find or self._find)(root)
         except etree.XPathError as error:
             raise BadSelector(f"XPath fails on this page ({error})") from error
         return found if isinstance(found, list) else [found]
@@ -71,6 +81,16 @@ class Selection:
             else:
                 found.append((href, ""))
         return found
+
+    def places(self, root: Any) -> Iterator[tuple[str, str, Any]]:
+        """What `links` finds, each with the element, the attribute or the text that holds it."""
+        find = etree.XPath(self._xpath, namespaces=NAMESPACES)  # with texts that know their element
+        for node in self.nodes(root, find):
+            if not isinstance(node, etree._Element):
+                yield _as_link(node), "", node
+                continue
+            for link in [node] if node.get("href") is not None else _LINKS_INSIDE(node):
+                yield link.get("href"), referrer_policy(link), link
 
 
 def _as_link(node: Any) -> str:
@@ -103,7 +123,8 @@ def _evaluator(xpath: str) -> Callable[[Any], Any]:
 def css(query: str) -> Selection:
     """Compile a CSS selector; raises BadSelector."""
     try:
-        return Selection(by_attribute(HTMLTranslator().css_to_xpath(query)))
+        path, in_xml = (each().css_to_xpath(query) for each in (HTMLTranslator, GenericTranslator))
+        return Selection(by_attribute(path), in_xml if in_xml != path else None)
     except SelectorError as error:
         raise BadSelector(f"not a valid CSS selector ({error})") from error
 

@@ -36,7 +36,7 @@ class FieldRule:
         """The value of the field in a part of a page. None, or an empty list, if there is none."""
         if self.selection is None:
             return SOURCES[self.source](response)
-        found = [self._convert(text) for text in self.selection.strings(part)]
+        found = [self._convert(text) for text in self.selection.on(response.kind).strings(part)]
         present = [value for value in found if value is not None]
         if self.many:
             return present

@@ -76,7 +76,7 @@ class DeclaredSpider(SitemapSpider):
     def _requests(self, response: Response) -> Iterator[Request]:
         for rule in self.declaration.follow:
             if rule.match is None or rule.match.search(response.url):
-                for url, policy in response.links(rule.links.links(response.selector.root)):
+                for url, policy in response.links(response.found(rule.links)):
                     if rule.allows(url):
                         request = Request(url)
                         request.link_policy = policy
@@ -116,7 +116,7 @@ def _check(required: frozenset[str], item: Mapping[str, Any]) -> None:
 def _items(rule: ItemRule, response: Response) -> Iterator[dict[str, Any]]:
     """Yield the items of a page in which at least one selector found something."""
     root = response.selector.root
-    parts = [root] if rule.each is None else rule.each.nodes(root)
+    parts = [root] if rule.each is None else rule.each.on(response.kind).nodes(root)
     for part in parts:
         item = {name: field.value(part, response) for name, field in rule.fields.items()}
         if any(item[name] not in (None, []) for name in rule.selected):
