@@ -25,9 +25,12 @@ class Bases:
     def __init__(self, root: Any, url: str) -> None:
         self._url = url
         self._known: dict[Any, str] = {}
+        self._outer_first: list[Any] = []
+        """The elements of `_known`. A list frees its last element first. lxml looks for what still
+        holds the tree above each element that is freed, which is a long way if those are gone."""
         for element in _BASED(root):
             around = self._of_element(element.getparent())
-            self._known[element] = _joined(around, element.get(_ATTRIBUTE))
+            self._know(element, _joined(around, element.get(_ATTRIBUTE)))
         self.of_root = self._of_element(root)
 
     def of(self, place: Any) -> str:
@@ -42,8 +45,13 @@ class Bases:
             way.append(element)
             element = element.getparent()
         base = self._url if element is None else self._known[element]
-        self._known.update(dict.fromkeys(way, base))
+        for each in reversed(way):
+            self._know(each, base)
         return base
+
+    def _know(self, element: Any, base: str) -> None:
+        self._known[element] = base
+        self._outer_first.append(element)
 
 
 def _element_of(text: Any) -> Any:
