@@ -19,11 +19,12 @@ MOST_REFRESH_S = 100.0
 """Above so many seconds, a refresh does not count: readers should read the page first."""
 
 _REFRESH = re.compile(
-    r"\s*+(?P<seconds>\d++|(?=\.))[\d.]*+(?:[;,]|\s)\s*+[;,]?\s*+"
-    r"(?:url\s*=\s*)?(?:\"(?P<double>[^\"]*)|'(?P<single>[^']*)|(?P<bare>.+))",
+    r"\s*+(?P<seconds>\d++|(?=\.))[\d.]*+(?:(?P<itself>\s*+[;,]?\s*+\Z)|(?:[;,]|\s)\s*+[;,]?\s*+"
+    r"(?:url\s*=\s*)?(?:\"(?P<double>[^\"]*)|'(?P<single>[^']*)|(?P<bare>.*)))",
     re.IGNORECASE | re.DOTALL,
 )
-"""The content of a refresh (HTML standard, 4.2.5.3): seconds, then perhaps a URL."""
+"""The content of a refresh (HTML standard, 4.2.5.3): seconds, then perhaps a URL. Without one the
+page reloads itself, whatever its base is."""
 _FORBIDS = re.compile(r"\b(?:nofollow|none)\b", re.IGNORECASE)
 _VALUED = re.compile(r"unavailable_after|max-(?:snippet|image-preview|video-preview)", re.I)
 """What may stand before a colon in X-Robots-Tag, and is no name of a robot."""
@@ -50,7 +51,8 @@ def refresh(response: Response, reloads: Callable[[], bool] = lambda: False) -> 
         seconds = (found["seconds"] or "").lstrip("0")
         if len(seconds) > 9 or int(seconds or 0) > MOST_REFRESH_S:
             return None
-        url = _web(response, found["double"] or found["single"] or found["bare"] or "")
+        said = found["double"] or found["single"] or found["bare"] or ""
+        url = _web(response, said) if found["itself"] is None else response.url
         return None if url == response.url and not reloads() else url
     return None
 

@@ -54,7 +54,7 @@ class Selector(parsel.Selector):
             text = response
         elif response is not None:
             self._response = response
-            whole = response.selector
+            whole = response.json_selector or response.selector
             options = {"root": whole.root, "type": whole.type, **options}
         super().__init__(text, **options)
 
@@ -80,7 +80,7 @@ class PageSelector(Selector):
         __init__ = parsel.Selector.__init__
 
     @classmethod
-    def of(cls, text: str) -> PageSelector:
+    def of(cls, text: str) -> Self:
         """Parse a whole page."""
         raw = _raw(text) or b"<html/>"
         root = etree.fromstring(raw, parser=_PARSER)
@@ -115,6 +115,27 @@ class PageSelector(Selector):
         part.root, part.type, part.namespaces = node, self.type, self.namespaces.copy()
         part._expr, part._huge_tree, part._text = query, True, None
         return part
+
+
+class JsonPage(PageSelector):
+    """A body of JSON: `jmespath` reads it, and CSS and XPath find next to nothing in it."""
+
+    __slots__ = ("_json",)
+    _json: Selector
+
+    @classmethod
+    def over(cls, text: str, json: Selector) -> JsonPage:
+        """The selector of a text that `json` reads."""
+        page = cls.of(text)
+        page._json = json
+        return page
+
+    def jmespath(self, query: str, **options: Any) -> Any:
+        """What a JMESPath expression finds, as parsel's selectors."""
+        json = getattr(self, "_json", None)
+        return (
+            super().jmespath(query, **options) if json is None else json.jmespath(query, **options)
+        )
 
 
 def _take_in(root: Any) -> None:

@@ -152,6 +152,8 @@ class Response:
             return self._xml[0]
         if self.kind is Kind.XHTML:
             return page_selector.xhtml(self.text, is_html="html" in self._content_type.lower())
+        if self.json_selector is not None:
+            return page_selector.JsonPage.over(self.text, self.json_selector)
         return page_selector.PageSelector.of(self.text)
 
     def css(self, query: str) -> SelectorList[Selector]:
@@ -282,6 +284,11 @@ class Response:
     @lazy
     def _decoded(self) -> tuple[str, str]:
         return encoding.decode(self.body, self._content_type, self.kind)
+
+    @property
+    def json_selector(self) -> Selector | None:
+        """What reads a body whose type is that of JSON; None for any other."""
+        return self._json_selector if self.kind is Kind.JSON else None
 
     @lazy
     def _json_selector(self) -> Selector:

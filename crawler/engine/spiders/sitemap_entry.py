@@ -53,6 +53,11 @@ class Entry:
             self._fields["alternate"] = [url for _, url in self._links]
         return self._fields
 
+    def so_far(self, kind: str) -> dict[str, Any]:
+        """The same of an entry in which the file ends: elements that are cut off do not count."""
+        self._open, self._text = OpenElements(""), []
+        return self.whole(kind)
+
     def _url(self, name: str) -> str:
         """The URL in a field; empty without one."""
         return resolved(self._bases.get(name, ""), self._fields.get(name, ""))

@@ -119,6 +119,9 @@ class Sitemap:
                 self._around.take(found)
         if self._open and not self.trouble:
             self._stop(f"the file ends before </{self._open}>")
+        last = entry.so_far(self.kind) if entry is not None else {}
+        if last.get("loc"):
+            yield last
 
     def _lines(self) -> Iterator[dict[str, Any]]:
         """The entries of a plain text: a URL on each line."""

@@ -86,6 +86,20 @@ def test_a_refresh_is_joined_with_the_base_and_may_stand_far_down_in_the_head():
     assert markup.refresh(page) == "http://h/base/new"
 
 
+@pytest.mark.parametrize("content", ["0", "7", " 0 ; ", "0,", "2.5", "0;url=/dir/page"])
+def test_a_refresh_without_an_address_reloads_the_page_itself(content):
+    page = refreshing(content, "{}<base href=/base/>")
+    assert markup.refresh(page, lambda: True) == "http://h/dir/page"
+    assert markup.refresh(page) is None
+    header = Headers([("Content-Type", "text/html"), ("Refresh", content)])
+    assert markup.refresh(response("x", header), lambda: True) == "http://h/dir/page"
+
+
+@pytest.mark.parametrize("content", ["", "soon", "0x", "300", "-1"])
+def test_what_is_no_refresh_reloads_nothing(content):
+    assert markup.refresh(refreshing(content), lambda: True) is None
+
+
 @pytest.mark.parametrize(
     "hidden", ["<script>'{}'</script>", "<!-- {} -->", "<textarea>{}</textarea>", "<a title='{}'>"]
 )

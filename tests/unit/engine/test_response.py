@@ -382,3 +382,12 @@ def test_copies_keep_the_encoding():
     assert given.replace(encoding="utf-8", body="è").body == "è".encode()
     image = response(b"\x89PNG", content_type="image/png")
     assert image.replace(url="http://h/2").body == image.body
+
+
+def test_each_selector_of_json_reads_it():
+    page = response(b'{"names": ["a", "\xc3\xa9"]}', content_type="application/json")
+    for selector in (page, page.selector, Selector(response=page), Selector(page)):
+        assert selector.jmespath("names[*]").getall() == ["a", "é"]
+    assert Selector(page).type == "json"
+    assert page.css("a").getall() == []
+    assert list(page.follow_all(css="a")) == []

@@ -227,6 +227,31 @@ def test_a_sitemap_that_is_not_read_to_its_end_says_where(body, trouble):
     assert file.trouble == trouble
 
 
+@pytest.mark.parametrize(
+    ("rest", "found"),
+    [
+        ("<url><loc>/2</loc><lastmod>2020-0", {"loc": "http://h/2"}),
+        ("<url><lastmod>2020</lastmod><loc>/2</loc>", {"loc": "http://h/2", "lastmod": "2020"}),
+        ("<url><loc>/2", None),
+        ("<url><loc>/2</lo", None),
+        ("<url>", None),
+    ],
+)
+def test_of_an_entry_in_which_the_file_ends_counts_what_is_complete(rest, found):
+    body = b"<urlset><url><loc>/1</loc></url>" + rest.encode()
+    file = Sitemap(body, 10**6, "http://h/")
+    assert list(file) == [{"loc": "http://h/1"}] + ([found] if found else [])
+    assert file.trouble == "the file ends before </urlset>, behind entry 1"
+    assert file.ignored == []
+
+
+def test_of_a_feed_in_whose_entry_the_file_ends_the_link_counts():
+    body = b"<rss><item><title>t</title><link>/1</link><guid>/n"
+    assert [each["loc"] for each in Sitemap(body, 10**6, "http://h/")] == ["http://h/1"]
+    body = b"<feed><entry><link href='/1'/><id>urn"
+    assert [each["loc"] for each in Sitemap(body, 10**6, "http://h/")] == ["http://h/1"]
+
+
 def test_entries_without_a_page_are_counted_and_cost_nothing_else():
     file = Sitemap(
         urlset("http://h/1", "", "http://[x", "mailto:a", "http://h/5"), 10**6, "http://h/"
