@@ -100,14 +100,14 @@ def again(master: str, name: str) -> None:
         found = client.again(name, CALL)
     for line in task_lines(found, has_counts=False):
         click.echo(line)
-    click.echo(_of_the_crawl_before(before.state, found.counts, found.spec.workers))
+    click.echo(_of_the_crawl_before(before.state, found.counts))
 
 
-def _of_the_crawl_before(state: State, dropped: Counts, workers: int) -> str:
+def _of_the_crawl_before(state: State, dropped: Counts) -> str:
     """Return what becomes of the crawl before, whose task was in that state. Only the worker knows
-    whether a state was kept. What several workers share ends in any case."""
+    whether a state was kept."""
     so_far = f"{counted(dropped.pages, 'page')} and {counted(dropped.items, 'item')}"
-    if state is State.FAILED and workers == 1:
+    if state is State.FAILED:
         return (
             f"it goes on where it was if its state was kept, or else begins anew; so far: {so_far}"
         )
@@ -120,7 +120,7 @@ def _consequence(before: Resource, after: Resource) -> str:
     if not paths:
         return _of_another_epoch(before, after)
     if before.state.finished:
-        return _of_the_crawl_before(before.state, before.counts, after.spec.workers)
+        return _of_the_crawl_before(before.state, before.counts)
     if any(paths.values()):
         return "it begins another run"
     return "its crawl goes on with the new settings" if after.owner is not None else ""

@@ -87,7 +87,7 @@ class Stored(Struct, rename="pascal", omit_defaults=True, forbid_unknown_fields=
     workers: Annotated[int, Meta(ge=1, le=MAX_WORKERS)] = 1
     shard: Annotated[int, Meta(ge=0, le=MAX_WORKERS - 1)] = 0
     shard_of: str = ""
-    resumes: bool = False
+    resumes: Whole = 0
     shared: bool = False
     shard_counts: StoredShardCounts = {}
     interruption: StoredInterruption | None = None

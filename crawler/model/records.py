@@ -206,9 +206,10 @@ class Resource:
     """How its run before was interrupted, while that may be of interest."""
     generation: int = 0
     """How often somebody asked for it anew. A run does not go on with the crawl of another one."""
-    resumes: bool = False
-    """Whether a run may go on with the crawl of the generation before, if that has no end: it
-    failed because its state or its items could not be written."""
+    resumes: int = 0
+    """With the crawls of how many generations before a run may go on, if they have no end: so often
+    in a row somebody asked for the task again when it had failed. Its state or its items could not
+    be written, perhaps."""
     shared: bool = False
     """Whether the task was on several workers already when its owner got it. Otherwise its run
     shares nothing, and has to begin again to do so."""

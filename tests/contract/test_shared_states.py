@@ -8,13 +8,13 @@ from uuid import uuid4
 import pytest
 
 from crawler.clock import ManualClock, SystemClock
-from crawler.engine.crawl.resume import COUNTERS, MARKS
+from crawler.engine.crawl.resume import COUNTERS, DONE, MARKS
 from crawler.engine.frontier import redis_states
 from crawler.engine.frontier.redis_access import Access
 from crawler.engine.frontier.redis_run import keys_of
 from crawler.engine.frontier.redis_server import RedisServer
 from crawler.engine.frontier.redis_states import LOOKED, RedisStates
-from crawler.engine.frontier.shared_store import Exchange, Offer
+from crawler.engine.frontier.shared_store import ENDED, Exchange, Offer
 from crawler.engine.frontier.store import Step, StoreFailed, StoreInUse, StoreLost, Waiting
 from crawler.engine.items.sinks.marks import name_of
 from crawler.items import items_of
@@ -140,11 +140,11 @@ class Task:
         self.states = self._places[0]
         self.kept = {}
 
-    def resource(self, shard, epoch=1, workers=3, generation=0, **parameters):
+    def resource(self, shard, epoch=1, workers=3, generation=0, resumes=0, **parameters):
         name = f"{self._name}~{shard}" if shard else self._name
         shard_of = self._name if shard else ""
         spec = Spec(name, "books", parameters, workers=workers, shard=shard, shard_of=shard_of)
-        return Resource(spec, id="77", epoch=epoch, generation=generation)
+        return Resource(spec, id="77", epoch=epoch, generation=generation, resumes=resumes)
 
     def open(self, shard, *args, **options):
         kept = self.workers[shard].open(self.resource(shard, *args, **options))
@@ -179,7 +179,8 @@ class Task:
             client.hincrbyfloat(keys["run"], "used_s", -60)
 
     def numbers(self):
-        return [item["n"] for item in items_of(self._name, *self.items)]
+        folders = [folder for folder in self.items if folder.exists()]
+        return sorted(item["n"] for item in items_of(self._name, *folders))
 
     def clear(self, shard, patience_s=0.0):
         return self.workers[shard].clear(self.resource(shard), patience_s)
@@ -259,6 +260,68 @@ def test_a_head_that_begins_anew_drops_what_all_shards_have(task):
     task.kept[1].store.close()
     task.open(1, 2, generation=1)
     assert drawn(task.ask(1, wants=5)) == [1]
+
+
+def test_a_task_that_could_not_be_written_goes_on_with_all_its_shards_when_somebody_asks(task):
+    """Its head has failed, so the leader has ended its shards. It may fail so more than once."""
+    task.open(0)
+    task.open(1)
+    task.ask(0, offers=[offer(1), offer(2)], has_read_start=True)
+    task.begin_files(0, 2, range(2))
+    task.begin_files(1, 3, range(10, 13))
+    for again in range(1, 3):
+        for shard in range(2):
+            task.kept.pop(shard).store.close()
+        assert task.clear(1)
+        options = {"epoch": again + 1, "generation": again, "resumes": again}
+        assert not task.open(1, **options).found.is_new  # whichever comes first
+        assert not task.open(0, **options).found.is_new
+        assert task.ask(0, offers=[offer(1)]).known == 1
+        drawn_now = [each.record for each in task.ask(1, wants=9).drawn]
+        assert b"[1]" in drawn_now, "what it held before its leader ended it"
+        assert len(drawn_now) == 3
+        files = ItemFiles(task.items[0], task.resource(0, **options), ["jsonl"], task.kept[0])
+        files.begin()
+        assert task.numbers() == [0, 1, 10, 11, 12], "the items of all its shards count"
+
+
+def test_a_shared_task_that_failed_to_its_end_begins_anew_when_somebody_asks(task):
+    task.open(0)
+    task.open(1)
+    end = Step(state={DONE: '["failed", "no page"]'})
+    task.ask(0, end, offers=[offer(1)], has_read_start=True, tells={ENDED: "1"})
+    for shard in range(2):
+        task.kept.pop(shard).store.close()
+    options = {"epoch": 2, "generation": 1, "resumes": 1}
+    task.open(1, **options)
+    assert task.ask(1, wants=9).drawn == [], "it waits for its head"
+    assert task.open(0, **options).found.is_new
+    assert task.ask(0, offers=[offer(1)]).known == 0
+
+
+def test_a_task_that_somebody_asked_for_anew_never_goes_on_with_what_was_before(task):
+    task.open(0)
+    task.ask(0, offers=[offer(1)])
+    task.kept.pop(0).store.close()
+    assert task.open(0, 2, generation=2, resumes=1).found.is_new
+
+
+def test_a_shard_that_went_on_hears_of_a_crawl_that_begins_anew(task):
+    for shard in range(2):
+        task.open(shard)
+        task.ask(shard, left=1)
+        task.kept.pop(shard).store.close()
+    options = {"epoch": 2, "generation": 1, "resumes": 1}
+    task.open(1, **options)
+    task.kept[1].store._supervisor.stop()
+    with task.redis.client() as client:  # as `crawler frontier clear`
+        client.delete(*task.keys())
+    task.open(0, **options)
+    task.ask(0, offers=[offer(4)])
+    with pytest.raises(StoreLost):
+        task.ask(1)
+    task.again(1, **options)
+    assert drawn(task.ask(1, wants=5)) == [4]
 
 
 def test_a_shard_with_other_arguments_than_its_head_waits_and_drops_nothing_of_others(task):

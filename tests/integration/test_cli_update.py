@@ -108,22 +108,16 @@ def test_a_shard_that_is_not_there_is_told_with_its_task(run, backend, command):
     assert run(backend, command, "x~7") == (1, [], f"crawler: {told}; see crawler tasks\n")
 
 
-def test_a_failed_task_may_go_on_and_it_is_told(run, backend):  # noqa: F811
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_failed_task_may_go_on_and_it_is_told(run, backend, workers):  # noqa: F811
     found = backend.resources["x"]
-    backend.resources["x"] = found.replace(counts=Counts(7, 9), state=State.FAILED)
+    spec = replace(found.spec, workers=workers)
+    backend.resources["x"] = found.replace(spec=spec, counts=Counts(7, 9), state=State.FAILED)
     _, said, _ = run(backend, "again", "x")
     assert said[-1] == (
         "it goes on where it was if its state was kept, or else begins anew; so far: 7 pages and 9"
         " items"
     )
-
-
-def test_a_failed_task_of_several_workers_begins_anew_and_it_is_told(run, backend):  # noqa: F811
-    found = backend.resources["x"]
-    spec = replace(found.spec, workers=2)
-    backend.resources["x"] = found.replace(spec=spec, counts=Counts(7, 9), state=State.FAILED)
-    _, said, _ = run(backend, "again", "x")
-    assert said[-1] == "it begins anew; 7 pages and 9 items of the crawl before no longer count"
 
 
 def test_an_update_of_a_task_that_is_done_tells_what_no_longer_counts(run, backend):  # noqa: F811

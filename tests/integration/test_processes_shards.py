@@ -106,6 +106,10 @@ class Task:
     def state(self):
         return self.shards()[self.name]["State"]
 
+    @property
+    def has_ended(self):
+        return all(value["State"] in ("done", "failed") for value in self.shards().values())
+
     def asked(self):
         return Counter(path for path in self.site.paths() if path != "/robots.txt")
 
@@ -191,3 +195,33 @@ def test_the_number_of_workers_changes_while_it_runs_and_nothing_is_fetched_agai
     counts = cluster._ask("GET", "/crawler/resource/changing")["counts"]
     assert (int(counts["pages"]), int(counts["items"])) == (MANY, MANY), "of the third one, too"
     assert time.monotonic() - shed < ADOPT_S / 2, "what the third one had was given back at once"
+
+
+@pytest.fixture
+def fill(redis):
+    """Lets Redis have no memory left, or enough."""
+
+    def set_memory(most):
+        with redis.client() as client:
+            client.config_set("maxmemory", most)
+
+    yield set_memory
+    set_memory(0)
+
+
+def test_a_task_that_failed_because_redis_was_full_goes_on_when_somebody_asks(cluster, site, fill):
+    """Its head and its shards could not be written, and have no retries left."""
+    task = Task(cluster, site, "full", 3)
+    task.until(MANY // 3)
+    fill(1)
+    eventually(lambda: task.state == "failed", what="it fails by name")
+    assert "is full" in task.shards()["full"]["Reason"]
+    eventually(lambda: task.has_ended, what="its shards have ended")
+    fill(0)
+    before = task.asked().total()
+    done = crawler("again", "full", "--master", f"127.0.0.1:{cluster['master-1'].grpc}")
+    assert done.returncode == 0, done.stderr
+    assert "goes on where it was" in done.stdout
+    task.assert_whole(AGAIN)
+    assert task.asked().total() - before < MANY, "it did not begin anew"
+    assert task.asked()["/wood/0"] == 1

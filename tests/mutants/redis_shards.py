@@ -20,6 +20,20 @@ MUTANTS = [
         f"{_STATES} -k after_its_last_step",
     ),
     Mutant(
+        "shards of a task that could not be written begin anew",
+        "crawler/node/run/shared_states.py",
+        "        if not resource.resumes:\n",
+        "        if True:\n",
+        "tests/contract/test_shared_states.py -k could_not_be_written_goes_on",
+    ),
+    Mutant(
+        "shards go on with a crawl that failed to its end",
+        "crawler/node/run/shared_states.py",
+        "        if has_ended and not even_if_ended:\n",
+        "        if False:\n",
+        "tests/contract/test_shared_states.py -k failed_to_its_end",
+    ),
+    Mutant(
         "what a shard has drawn stays there for ever if its state is damaged",
         _FUNCTIONS,
         "== 0 then return math.huge end",

@@ -125,22 +125,22 @@ MUTANTS = [
     Mutant(
         "who asks for a task anew gets the crawl of before",
         "crawler/node/master/assignment.py",
-        "replace(generation=resource.generation + 1, resumes=has_failed)",
-        "replace(resumes=has_failed)",
+        "replace(generation=resource.generation + 1, resumes=resumes)",
+        "replace(resumes=resumes)",
         f"{_DECISIONS} -k asks_for_a_task_anew",
     ),
     Mutant(
         "who asks again for a task that failed on a full disk gets another crawl",
         "crawler/node/master/assignment.py",
-        "resumes=has_failed)",
-        "resumes=False)",
+        "resumes=resumes)",
+        "resumes=0)",
         f"{_DECISIONS} -k asks_for_a_task_anew",
     ),
     Mutant(
         "who asks again for a task that failed to its end is told the failure again",
         "crawler/node/run/states.py",
-        "        if kept.is_done or not resource.resumes",
-        "        if not resource.resumes",
+        "        if kept.is_done or not 0 <",
+        "        if not 0 <",
         f"{_STATES} -k failed_to_its_end",
     ),
     Mutant(

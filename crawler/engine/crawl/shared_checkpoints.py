@@ -19,7 +19,7 @@ from crawler.engine.crawl.item_writer import ItemWriter
 from crawler.engine.crawl.resume import COUNTERS, OTHERS, Kept, missing_callback
 from crawler.engine.frontier.shared_frontier import SharedFrontier
 from crawler.engine.frontier.shared_journal import SharedJournal
-from crawler.engine.frontier.shared_store import Answer, Exchange, Offer, SharedStore
+from crawler.engine.frontier.shared_store import ENDED, Answer, Exchange, Offer, SharedStore
 from crawler.engine.frontier.store import Step
 from crawler.engine.http import urls
 from crawler.engine.stats.outcome import filtered_all
@@ -103,13 +103,14 @@ class SharedCheckpoints(Checkpoints):
     def _hand_over_end(self, state: dict[str, str]) -> None:
         """Let the store take how the crawl ended. No step is under way: it would lose its
         exchange."""
+        is_head = not self._kept.shard
         self._exchange = Exchange(
             left=self._exchange.left,
             has_read_start=self._exchange.has_read_start,
             counts=self._counts(),
-            tells=self._tells(()),
+            tells={**self._tells(()), **({ENDED: "1"} if is_head else {})},
         )
-        if not self._kept.shard:
+        if is_head:
             others = {number: astuple(counts) for number, counts in self.others.items()}
             state = {**state, OTHERS: json.dumps(others)}
         self._hand_over(Step(state=state))

@@ -80,7 +80,8 @@ class RedisSharedStore(RedisStore):
         self._shared = SharedRun(server, name, shard, now_s, clock)
         super().__init__(server, name, run=self._shared)
         self.shard = shard
-        self._about = about
+        self.about = about
+        """What the task is about. It may change between two runs of this store."""
         self._gives_away = gives_away
         self._beside = partial(
             RedisSharedStore,
@@ -150,7 +151,7 @@ class RedisSharedStore(RedisStore):
         that the task is about something else. The head forgets all."""
         with self._run.calling:
             if self._shared.shard:
-                if self._shared.about() == self._about:
+                if self._shared.about() == self.about:
                     self._put_into_pool(is_dead=False)
                 super().clear()
                 return
@@ -178,7 +179,7 @@ class RedisSharedStore(RedisStore):
         commands = Commands()
         commands.add("DEL", "seen")
         commands.add("HSET", "run", "marks", 0, "known", 0)
-        self._shared.share(self._about, len(self._requests), commands.words())
+        self._shared.share(self.about, len(self._requests), commands.words())
 
     # -- writing -----------------------------------------------------------------------------------
 
@@ -210,7 +211,7 @@ class RedisSharedStore(RedisStore):
     ) -> Answer:
         """Call the function for an exchange. It draws so many requests at most."""
         run, tells = self._shared, exchange.tells
-        head = (run.shard, self._about, most, exchange.taken, *astuple(noted))
+        head = (run.shard, self.about, most, exchange.taken, *astuple(noted))
         counts = (len(tells), len(marks), len(exchange.let_go), len(offers))
         words = [*head, *counts]
         words += [part for pair in tells.items() for part in pair]

@@ -22,6 +22,7 @@ from crawler.engine.frontier.redis_server import WAIT_S, RedisServer
 from crawler.engine.frontier.redis_shared_run import shared_key_of, shared_keys_of, sweep
 from crawler.engine.frontier.redis_shared_store import RedisSharedStore
 from crawler.engine.frontier.redis_store import RedisStore
+from crawler.engine.frontier.shared_store import ENDED
 from crawler.engine.frontier.store import Found, StoreInUse
 from crawler.settings.worker import FrontierSettings
 
@@ -91,6 +92,12 @@ class RedisStates:
         """Whether the crawl is that of a task that several workers run, or have run. Raises
         StoreFailed."""
         return bool(self._server.ask("HEXISTS", shared_key_of(name), "about"))
+
+    def about(self, name: str) -> tuple[str | None, bool]:
+        """What the task is about whose shards share something, as its head says, and whether its
+        crawl has ended; None if nothing is shared. Raises StoreFailed."""
+        told, ended = self._server.ask("HMGET", shared_key_of(name), "about", f"t:{ENDED}")
+        return (None if told is None else told.decode()), ended is not None
 
     @property
     def silence(self) -> str:

@@ -107,6 +107,9 @@ class SharedStore(Store, Protocol):
         ...
 
 
+ENDED = "ended"
+"""The name of the text by which the head of a task says that its crawl has ended, well or not."""
+
 ADOPT_S = 30.0
 """A shard without a run for so long is given up: what it holds, others do. The time is for its next
 run, which goes on faster than others can take over."""

@@ -42,10 +42,9 @@ def next_epoch(resource: Resource) -> int:
 
 def anew(resource: Resource) -> Resource:
     """Return the resource for a crawl that does not go on with the one before, unless that failed
-    without an end: its state or its items could not be written. What shards share ends with the
-    generation in any case."""
-    has_failed = resource.state is State.FAILED and resource.spec.workers == 1
-    return afresh(resource).replace(generation=resource.generation + 1, resumes=has_failed)
+    without an end: its state or its items could not be written."""
+    resumes = resource.resumes + 1 if resource.state is State.FAILED else 0
+    return afresh(resource).replace(generation=resource.generation + 1, resumes=resumes)
 
 
 def afresh(resource: Resource) -> Resource:

@@ -86,12 +86,13 @@ class Shards:
         if present is None or present.id != head.id:
             epoch = max(self._revision(), 0 if present is None else present.epoch)
             made = Resource(spec, id=head.id, epoch=epoch, generation=head.generation)
-            return made.replace(awaits_spider=waits)
+            return made.replace(awaits_spider=waits, resumes=head.resumes)
         changed = present if present.spec == spec else present.replace(spec=spec)
         anew = present.generation != head.generation
         if anew or any(live.changes(present.spec, spec).values()):
             begun = afresh(changed)
-            return begun.replace(generation=head.generation, awaits_spider=waits)
+            about = {"generation": head.generation, "resumes": head.resumes}
+            return begun.replace(awaits_spider=waits, **about)
         return changed
 
     def _end(self, draft: Draft, head: Resource, now_s: float) -> None:
@@ -120,7 +121,7 @@ def _mended(draft: Draft, head: Resource, now_ns: int) -> Resource:
     is_over = any(s.state is State.DONE and s.generation == head.generation for s in shards)
     has_failed = head.state is State.PENDING and head.failed_on and not head.interruption.reason
     if is_over and has_failed:
-        changed = head.replace(generation=head.generation + 1)
+        changed = head.replace(generation=head.generation + 1, resumes=0)
     if changed is not head:
         draft.put(changed)
     return changed

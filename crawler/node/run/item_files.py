@@ -22,7 +22,7 @@ from typing import Any
 
 import gevent
 
-from crawler.engine.crawl.resume import Kept, digest
+from crawler.engine.crawl.resume import ABOUT, Kept, digest
 from crawler.engine.items.sinks.marks import kept_beside, name_of, parsed
 from crawler.engine.items.sinks.sink import Sink
 from crawler.engine.items.sinks.targets import FORMATS
@@ -199,7 +199,7 @@ def _shard(resource: Resource, kept: Kept | None) -> dict[str, Any]:
     return {
         "shard": resource.spec.shard,
         "workers": resource.spec.workers,
-        "of": digest(about(resource)),
+        "of": digest(json.loads(kept.texts[ABOUT])),
         "since": resource.assigned_time,
     }
 

@@ -9,11 +9,12 @@ decides whether it begins anew, for all. A task that was shared once stays so.
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 from crawler.clock import Clock
-from crawler.engine.crawl.resume import Kept, digest
+from crawler.engine.crawl.resume import ABOUT, Kept, digest
 from crawler.engine.frontier.redis_shared_store import RedisSharedStore
 from crawler.engine.frontier.redis_states import RedisStates
 from crawler.engine.frontier.store import (
@@ -85,6 +86,7 @@ class SharedStates:
         If there is none that the run can go on with, it begins anew. Raises StaleRun if a later run
         was here, and StoreFailed.
         """
+        resource = self._of_its_crawl(resource)
         store, shard = self._store(resource)
         try:
             kept = replace(opened(store, resource, self._patience_s), shard=shard)
@@ -101,9 +103,25 @@ class SharedStates:
 
     def again(self, kept: Kept, resource: Resource) -> Kept:
         """Open a state again that has lost its end. Raises StoreFailed."""
+        resource = self._of_its_crawl(resource)
+        if isinstance(kept.store, RedisSharedStore):
+            kept.store.about = digest(about(resource))
+        texts = {**kept.texts, ABOUT: json.dumps(about(resource))}
         found = kept.store.open(resource.epoch, 0.0)
-        kept = replace(kept, found=found)
+        kept = replace(kept, found=found, texts=texts)
         return begun(kept, resource) if found.is_new else kept
+
+    def _of_its_crawl(self, resource: Resource, even_if_ended: bool = False) -> Resource:
+        """The resource in the generation of the crawl that its shards share, if its run may go on
+        with it: all shards do, or none."""
+        if not resource.resumes:
+            return resource
+        told, has_ended = self._states.about(_name(resource))
+        if has_ended and not even_if_ended:
+            return resource
+        first = resource.generation - resource.resumes
+        earlier = (resource.replace(generation=n) for n in range(first, resource.generation))
+        return next((each for each in earlier if digest(about(each)) == told), resource)
 
     def clear(self, resource: Resource, patience_s: float = 0.0) -> bool:
         """Remove the state of a task, if no run uses it. Returns whether none is left.
@@ -132,7 +150,7 @@ class SharedStates:
             self._states.clear(name, is_patient)
         elif not self._states.is_shared(name):
             self._states.clear_shard(name, shard)
-        elif self._shard(resource).give_away(FREE_S) is None:
+        elif self._shard(self._of_its_crawl(resource, True)).give_away(FREE_S) is None:
             raise StoreInUse(f"shard {shard} of {name} is in use")
 
     def drop_unused(self, keep_s: float) -> None:

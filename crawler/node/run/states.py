@@ -270,7 +270,7 @@ def why_anew(kept: Kept, resource: Resource) -> str:
     """Why the state is of no use to a run; empty if the run goes on with it."""
     before, now = kept.value(ABOUT) or about(resource), about(resource)
     if before[2:] != now[2:]:
-        if kept.is_done or not resource.resumes or sum(before[2:]) + 1 != resource.generation:
+        if kept.is_done or not 0 < resource.generation - sum(before[2:]) <= resource.resumes:
             return "somebody asked for that"
         before = [*before[:2], resource.generation]  # it could not be written to its end
     if before != now:

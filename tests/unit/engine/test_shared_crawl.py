@@ -16,7 +16,7 @@ from crawler.engine.crawl import checkpoints
 from crawler.engine.crawl.resume import Kept
 from crawler.engine.frontier import shared_journal
 from crawler.engine.frontier.shared_journal import SharedJournal
-from crawler.engine.frontier.shared_store import ADOPT_S
+from crawler.engine.frontier.shared_store import ADOPT_S, ENDED
 from crawler.engine.frontier.store import StoreFailed
 from crawler.engine.http.failures import CloseSpider
 from crawler.engine.http.messages import FetchError
@@ -423,6 +423,20 @@ def test_a_head_that_has_fetched_nothing_itself_is_no_failure():
     world.shards[0].begin(concurrency=1)
     world.finish()
     world.assert_done()
+
+
+def test_the_head_tells_that_its_crawl_has_ended_but_not_that_it_could_not_be_written():
+
+    def no_room():
+        raise OSError(28, "No space left on device")
+
+    for mark, is_told in ((None, True), (no_room, False)):
+        world = World(2, of_graph({0: (1, 2)}))
+        world.shards[0].file.mark = mark or world.shards[0].file.mark
+        world.begin()
+        world.until(lambda world=world: not world.shards[0].is_running)
+        assert (ENDED in world.task.told) is is_told
+        world.shards[1].kill()
 
 
 def test_if_all_shards_together_fetch_no_page_the_head_fails():

@@ -118,7 +118,16 @@ def test_who_asks_for_a_task_anew_gets_a_crawl_that_goes_on_with_none(state):
     changed = only_change(draft).after
     assert (changed.owner, changed.state, changed.kills) == (None, State.PENDING, 0)
     assert (changed.id, changed.epoch, changed.generation) == ("1", 3, 5)
-    assert changed.resumes is (state is State.FAILED), "its state may not have been written"
+    assert changed.resumes == (state is State.FAILED), "its state may not have been written"
+
+
+def test_who_asks_again_and_again_for_a_task_that_fails_may_get_the_first_crawl():
+    draft = draft_of(stored(state=State.FAILED, generation=5, resumes=1))
+    Again("a").apply(draft)
+    assert (only_change(draft).after.generation, only_change(draft).after.resumes) == (6, 2)
+    draft = draft_of(stored(state=State.DONE, generation=5, resumes=1))
+    Again("a").apply(draft)
+    assert only_change(draft).after.resumes == 0
 
 
 def test_another_run_of_what_runs_may_go_on_and_of_what_is_done_may_not():

@@ -167,6 +167,15 @@ def test_who_asks_for_a_task_anew_gets_all_its_shards_anew(leader):
     assert leader.stored["books~1"].generation == 1
 
 
+def test_who_asks_again_for_a_task_that_failed_gets_shards_that_may_go_on(leader):
+    leader.report("books", State.FAILED, "Redis is full")
+    leader.run(Again("books"))
+    assert {(each.generation, each.resumes) for each in leader.stored.values()} == {(1, 1)}
+    leader.lose("books~2")
+    leader.run()
+    assert leader.stored["books~2"].resumes == 1
+
+
 def test_settings_reach_all_shards_and_restart_them_only_if_they_must(leader):
     before = leader.epochs()
     live = {**BOOKS.parameters, "settings": {"delay_s": 3}}

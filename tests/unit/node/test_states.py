@@ -134,19 +134,25 @@ def test_what_a_state_is_not_about_begins_anew(states, tmp_path, caplog, changed
 
 def test_a_crawl_whose_state_could_not_be_written_goes_on_when_somebody_asks_again(states):
     written(states, resource(3), a="1")
-    with taken(states, resource(4, generation=1, resumes=True)) as kept:
+    with taken(states, resource(4, generation=1, resumes=1)) as kept:
         assert kept.found.state["a"] == "1"
         kept.store.write(Step(state=dict(kept.texts)))
-    with taken(states, resource(5, generation=1, resumes=True)) as kept:
+    with taken(states, resource(5, generation=1, resumes=1)) as kept:
         assert kept.found.state["a"] == "1", "it is of the new generation by now"
-    with taken(states, resource(6, generation=3, resumes=True)) as kept:
+    with taken(states, resource(6, generation=3, resumes=1)) as kept:
         assert kept.found.is_new, "the failure was that of another generation"
+
+
+def test_it_goes_on_too_if_it_could_not_be_opened_meanwhile(states):
+    written(states, resource(3), a="1")
+    with taken(states, resource(5, generation=2, resumes=2)) as kept:
+        assert kept.found.state["a"] == "1"
 
 
 def test_a_crawl_that_failed_to_its_end_begins_anew_when_somebody_asks_again(states):
     failed = {DONE: '["failed", "no page"]', TRIES: json.dumps(tried(resource(3)))}
     written(states, resource(3), **failed)
-    with taken(states, resource(4, generation=1, resumes=True)) as kept:
+    with taken(states, resource(4, generation=1, resumes=1)) as kept:
         assert kept.found.is_new
 
 
