@@ -7,6 +7,7 @@ from uuid import uuid4
 import gevent
 import pytest
 
+from crawler.engine.frontier import redis_check
 from crawler.engine.frontier.redis_access import Access
 from crawler.engine.frontier.redis_server import RedisServer
 from crawler.engine.frontier.redis_states import RedisStates
@@ -47,6 +48,67 @@ def begun():
     yield begin
     for server in reversed(made):
         server.remove()
+
+
+KINDS = ("redis", "rediss", "redis+sentinel", "redis+cluster")
+PASSWORD = "open-sesame"
+
+
+@pytest.fixture
+def served(begun, tmp_path):
+    """Makes a Redis of a kind, with a password where it can be: its settings, and a client of each
+    server that takes writes."""
+
+    def serve(kind):
+        if kind == "redis+cluster":
+            cluster = begun(Cluster())
+            return {"url": cluster.url}, [server.client() for server in cluster.servers]
+        if kind == "redis+sentinel":
+            redis = begun(Redis())
+            return {"url": begun(Sentinel(redis)).url}, [redis.client()]
+        if kind == "redis":
+            redis = begun(Redis(f"--requirepass {PASSWORD}"))
+            return {"url": redis.url, "password": PASSWORD}, [redis.client(password=PASSWORD)]
+        made = certificates.issue(tmp_path, "ours")
+        redis = begun(TlsRedis(made, f"--requirepass {PASSWORD}"))
+        files = {"ca": str(made.ca), "cert": str(made.cert), "key": str(made.key)}
+        paths = zip(("ssl_ca_certs", "ssl_certfile", "ssl_keyfile"), files.values(), strict=True)
+        client = redis.client(password=PASSWORD, ssl=True, **dict(paths))
+        url = redis.url.replace("//", f"//:{PASSWORD}@")
+        return {"url": url, **files}, [client]
+
+    return serve
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_wrong_with_a_server_is_told_at_start_whatever_names_it(
+    served, states_of, caplog, kind
+):
+    """The last server of a cluster is looked at, too."""
+    settings, clients = served(kind)
+    states, last = states_of(**settings), clients[-1]
+    eventually(states.check)
+    assert not [each for each in caplog.records if each.name == redis_check.__name__]
+    for setting, wrong, told in (
+        ("maxmemory-policy", "allkeys-lru", "set maxmemory-policy to noeviction"),
+        ("appendonly", "no", "set appendonly to yes, or give it a replica"),
+    ):
+        [right] = last.config_get(setting).values()
+        last.config_set(setting, wrong)
+        with pytest.raises(ConfigError, match=told) as refused:
+            states.check()
+        assert str(refused.value).startswith(f"frontier.url: {kind}://")
+        assert PASSWORD not in str(refused.value)
+        last.config_set(setting, right)
+    last.config_set("set-max-intset-entries", 128)
+    assert states.check()
+    [warned] = [each for each in caplog.records if each.name == redis_check.__name__]
+    assert "set-max-intset-entries is 128" in warned.fields["why"]
+    last.execute_command("ACL", "SETUSER", "default", "-function")
+    with pytest.raises(ConfigError, match=r"refuses this user .*function\|load"):
+        states_of(**settings).check()
+    for client in clients:
+        client.close()
 
 
 @pytest.fixture

@@ -135,6 +135,7 @@ def test_a_server_that_could_lose_a_crawl_is_refused(changed, told):
     [
         ({"aof_enabled": 0, "connected_slaves": 1}, "appendonly is no"),
         ({"aof_last_write_status": "err"}, "it cannot write its log"),
+        ({"set-max-intset-entries": "511"}, "set it to 512"),
     ],
 )
 def test_what_could_be_safer_is_only_logged(changed, told):

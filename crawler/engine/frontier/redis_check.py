@@ -15,17 +15,21 @@ log = get_logger(__name__)
 
 OLDEST = (7, 0)
 """The first version that has functions."""
+LEAST_PACKED = 512
+"""Redis packs sets of numbers up to this size, if it is told nothing else. So large are those of
+the known URLs of a task on several workers."""
+_PACKED = "set-max-intset-entries"
 
 
 def check(server: RedisServer) -> bool:
     """Look at each server that takes writes. Log what is unwise. Returns whether all answered.
 
-    `INFO` tells all of it, also where `CONFIG` is forbidden. Raises ConfigError if the state of a
-    crawl could be lost.
+    `INFO` tells all that matters to what is kept, also where `CONFIG` is forbidden. Raises
+    ConfigError if the state of a crawl could be lost.
     """
     try:
         server.load_functions(is_patient=False)
-        told = server.for_each(lambda client: client.info(), is_patient=False)
+        told = server.for_each(_told, is_patient=False)
     except NotYet:  # `server.silence` says why
         return False
     except StoreFailed as error:
@@ -40,6 +44,14 @@ def check(server: RedisServer) -> bool:
                 why=warning,
             )
     return True
+
+
+def _told(client: Any) -> Mapping[str, Any]:
+    try:
+        packed = client.config_get(_PACKED)
+    except Exception:  # it is forbidden; if nobody answers, the next call says so
+        packed = {}
+    return {**client.info(), **packed}
 
 
 def _faults(info: Mapping[str, Any]) -> Iterator[str]:
@@ -70,3 +82,9 @@ def _warnings(info: Mapping[str, Any]) -> Iterator[str]:
         )
     elif info.get("aof_last_write_status") == "err":
         yield "it cannot write its log; is its disk full?"
+    packed = int(info.get(_PACKED, LEAST_PACKED))
+    if packed < LEAST_PACKED:
+        yield (
+            f"{_PACKED} is {packed}, so each known URL of a task on several workers takes some 50"
+            f" bytes and not 10; set it to {LEAST_PACKED}, as it is by default"
+        )
