@@ -21,7 +21,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from bench import in_redis, shards_in_redis, shared_hosts, shared_task
+from bench import elsewhere, in_redis, shards_in_redis, shared_hosts, shared_task
 from bench.pages import PAGES, served
 from bench.table import Row, report
 from crawler.engine.frontier.sqlite_store import SqliteStore
@@ -228,6 +228,7 @@ def redis() -> Sequence[Row]:
 ROWS: dict[str, Callable[[], Sequence[Row]]] = {
     "speed": speed,
     "killed": killed,
+    "elsewhere": elsewhere.rows,
     "stopped": stopped,
     "seen": seen,
     "redis": redis,

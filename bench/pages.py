@@ -9,10 +9,12 @@ that all are found from the first.
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import random
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -43,9 +45,11 @@ def _page(number: int, chosen: random.Random, filler: str) -> bytes:
 
 
 class Site(asyncio.Protocol):
-    """Answers from memory; anything that is no page is a 404."""
+    """Answers from memory; anything that is no page is a 404, but for `/asked`."""
 
     answers: list[bytes]
+    asked = [0] * PAGES
+    """How often each page was asked for."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A connection begins."""
@@ -58,12 +62,27 @@ class Site(asyncio.Protocol):
         while b"\r\n\r\n" in self.pending:
             head, _, self.pending = self.pending.partition(b"\r\n\r\n")
             path = head.split(b" ", 2)[1]
-            is_page = path.startswith(b"/p/")
-            answer = self.answers[int(path[3:-5])] if is_page else _NOT_FOUND
-            self.transport.write(answer)  # type: ignore[attr-defined]
+            self.transport.write(self._answer(path))  # type: ignore[attr-defined]
+
+    def _answer(self, path: bytes) -> bytes:
+        if path.startswith(b"/p/"):
+            number = int(path[3:-5])
+            self.asked[number] += 1
+            return self.answers[number]
+        if path != b"/asked":
+            return _NOT_FOUND
+        told = json.dumps(self.asked).encode()
+        return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(told), told)
 
 
 _NOT_FOUND = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
+
+
+def asked(base: str) -> list[int]:
+    """How often each page of the site at that address was asked for."""
+    with urllib.request.urlopen(f"{base}/asked") as answer:
+        counts: list[int] = json.load(answer)
+    return counts
 
 
 @contextmanager

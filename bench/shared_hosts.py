@@ -168,8 +168,10 @@ def rows(seconds: float = 60.0, hosts: int = 200, workers: int = 4) -> list[Row]
             f"{got['share']:.1%} of the ideal rate, of a host at least"
             f" {got['least_share_of_a_host']:.1%}, {_told(got)}; pages of each: {pages};"
             f" {got['redis_us_a_page']:.0f} us of Redis a page",
-            bound=f"{LEAST_SHARE:.0%} of each host, none early",
-            holds=got["least_share_of_a_host"] >= LEAST_SHARE and not got["early"],
+            bound=f"{LEAST_SHARE:.0%} of each host, none early, each task served",
+            holds=got["least_share_of_a_host"] >= LEAST_SHARE
+            and not got["early"]
+            and min(got["pages"]) > 0,
             figures=got,
         ),
         Row(
