@@ -43,15 +43,25 @@ class Lease:
     """A granted lease. Call `keep` with a supervisor, and `revoke` at the end."""
 
     def __init__(
-        self, store: Store, lease: int, ttl_s: int, granted_s: float, clock: Clock
+        self,
+        store: Store,
+        lease: int,
+        ttl_s: int,
+        granted_s: float,
+        clock: Clock,
+        tell: Callable[[float], None] | None = None,
     ) -> None:
+        """`tell` is called with each new deadline until the lease is over, also by a native
+        thread."""
         self._store = store
+        self._tell = tell
         self._clock = clock
         self.id = lease
         self.ttl_s = ttl_s
         self.lost = Event()
         """Set once, when the lease is over for whatever reason."""
-        self._deadline_s = self._deadline_after(granted_s)
+        self._deadline_s = 0.0
+        self._set_deadline(granted_s)
         self._alarm = NativeAlarm()
         self._beside = False
         """Whether a native thread makes the renewals, which cannot log or wake greenlets."""
@@ -64,11 +74,17 @@ class Lease:
         """The least time that remained since the last call of `take_margin`."""
 
     @classmethod
-    def grant(cls, store: Store, ttl_s: int, clock: Clock) -> Lease:
+    def grant(
+        cls,
+        store: Store,
+        ttl_s: int,
+        clock: Clock,
+        tell: Callable[[float], None] | None = None,
+    ) -> Lease:
         """Request a new lease. Raises Retryable."""
         asked_s = clock.monotonic()
         lease, granted_ttl_s = store.lease_grant(ttl_s)
-        return cls(store, lease, granted_ttl_s, asked_s, clock)
+        return cls(store, lease, granted_ttl_s, asked_s, clock, tell)
 
     @property
     def remaining_s(self) -> float:
@@ -119,6 +135,11 @@ class Lease:
         self._alarm.ring()
         self._store.lease_revoke(self.id)
 
+    def _set_deadline(self, sent_s: float) -> None:
+        self._deadline_s = self._deadline_after(sent_s)
+        if self._tell is not None and not self.lost.is_set():
+            self._tell(self._deadline_s)
+
     def _deadline_after(self, sent_s: float) -> float:
         return sent_s + self.ttl_s * (1.0 - MARGIN)
 
@@ -158,7 +179,7 @@ class Lease:
         else:
             self._trouble = ""
             self._lowest_s = min(self._lowest_s, self.remaining_s)
-            self._deadline_s = self._deadline_after(sent_s)
+            self._set_deadline(sent_s)
             return self.ttl_s / RENEWALS
         return RETRY_S
 

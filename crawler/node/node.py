@@ -30,6 +30,7 @@ from crawler.errors import ConfigError, CrawlerError, Retryable
 from crawler.hub import HubWatch
 from crawler.logs import get_logger
 from crawler.metrics import Metrics
+from crawler.node.guard.guard import GuardProcess, NoGuard, guard_of
 from crawler.node.master.master import Master
 from crawler.node.measures import measure_node
 from crawler.node.membership.addresses import Listen, advertised, parse_listen
@@ -89,6 +90,11 @@ class Node:
         self._metrics = Metrics()
         self._limiter = RateLimiter(settings.api, self._metrics)
         self._hub = HubWatch(settings.node.hub_limit_s)
+        # A store in this process ends with it, and a guard cannot follow a clock of a test.
+        is_alone = store is None and clock is None
+        self._guard: GuardProcess | NoGuard = (
+            guard_of(settings, self._clock) if is_alone else NoGuard()
+        )
         self._stop_once = RLock()
         self._hurried = False
         self._membership = self._build_membership(role_name)
@@ -131,6 +137,7 @@ class Node:
         self._supervisor.spawn("readiness", self._watch_readiness, on_end=OnEnd.FATAL)
         if isinstance(self._store, EtcdStore):
             self._supervisor.spawn("etcd version", self._judge_etcd, self._store)
+        self._guard.start(self._supervisor)
         self._role.start(self._supervisor)
         self._members.spawn("membership", self._join, on_end=OnEnd.FATAL)
         log.info("node started", grpc=self.address, http=self.http_address)
@@ -166,6 +173,7 @@ class Node:
             lambda: http.stop(self._patience_s(1.0)) if http is not None else None,
             lambda: self._rpc.stop(self._patience_s(1.0)),
             self._role.stop,
+            self._guard.stop,
             self._store.close,
             self._hub.stop,
         )
@@ -181,7 +189,16 @@ class Node:
     def _build_membership(self, role_name: str) -> Membership:
         ttl_s = self._settings.coordination.lease_ttl_s
         names = NodeNames(self._settings.node.id, self._several, PATIENCE * ttl_s, self._clock)
-        return Membership(self._store, self._keys, role_name, ttl_s, names, self._clock, self._hub)
+        return Membership(
+            self._store,
+            self._keys,
+            role_name,
+            ttl_s,
+            names,
+            self._clock,
+            hub=self._hub,
+            guard=self._guard,
+        )
 
     def _build_master(self) -> None:
         master = Master(self._store, self._settings, self._clock)

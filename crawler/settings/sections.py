@@ -64,6 +64,11 @@ class NodeSettings:
         least=0.1,
         most=600,
     )
+    guard: bool = setting(
+        True,
+        "Whether the node has a guard: a small process that stops the crawls of a node that hangs, "
+        "and gives up the lease of one that died. Linux only.",
+    )
     drain_s: float = setting(
         5.0,
         "How long a stopping node waits: for running callbacks to reach their next yield, and as "

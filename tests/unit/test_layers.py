@@ -28,6 +28,7 @@ LAYERS = {
     ],
     "api": [{"service", "failures", "health", "limiter"}, {"fields"}, {"http", "rpc"}],
     "node": [
+        {"guard"},
         {"membership", "run"},
         {"crew"},
         {"master", "worker", "measures", "role"},

@@ -23,6 +23,8 @@ from crawler.errors import CrawlerError, LeaseLost, Retryable
 from crawler.hub import HubWatch
 from crawler.logs import get_logger
 from crawler.model.records import Node
+from crawler.node.guard.guard import Guard, NoGuard
+from crawler.node.guard.page import NO_LEASE
 from crawler.node.membership.names import NodeNames
 from crawler.supervision import OnEnd, Supervisor
 
@@ -83,9 +85,10 @@ class Membership:
         names: NodeNames,
         clock: Clock,
         hub: HubWatch | None = None,
+        guard: Guard | None = None,
     ) -> None:
         """With a `hub` the lease is renewed independently of it, while it runs (see
-        `Lease.keep`)."""
+        `Lease.keep`). The `guard` is told of each lease."""
         self._store = store
         self._keys = keys
         self._role_name = role_name
@@ -93,6 +96,7 @@ class Membership:
         self._names = names
         self._clock = clock
         self._hub = hub
+        self._guard = guard or NoGuard()
         self._registry = Registry(store, keys, role_name)
         self._unrevoked: list[Lease] = []
         """Leases that were revoked while etcd did not answer. Their keys may still exist."""
@@ -161,6 +165,8 @@ class Membership:
                 role.leave()
             except Exception:  # the other nodes must not wait for this one all the same
                 log.error("the role did not stop in order", exc_info=True)
+            else:
+                self._guard.deadline(NO_LEASE)  # nothing is left that must end by then
             session.supervisor.stop()
             if self._revoke(session.lease):
                 log.info("deregistered", node=session.node.id)
@@ -187,7 +193,7 @@ class Membership:
         while True:
             try:
                 self._revoke_left_over()
-                lease = Lease.grant(self._store, self._ttl_s, self._clock)
+                lease = Lease.grant(self._store, self._ttl_s, self._clock, self._guard.deadline)
             except Retryable as error:
                 note = log.debug if backoff.attempts else log.warning
                 note("cannot register; trying again", error=str(error))
@@ -204,6 +210,7 @@ class Membership:
             f"{self._role_name} session", on_fatal=partial(_end_with, lease), clock=self._clock
         )
         lease.keep(supervisor, self._hub)
+        self._guard.hold(lease.id, lease.ttl_s)
         session = None
         try:
             session = self._register(lease, supervisor, partial(role.describe, address=address()))
@@ -241,6 +248,8 @@ class Membership:
             self._unrevoked.append(lease)
             log.warning("lease not revoked; other nodes wait until it expires", error=str(error))
             return False
+        finally:
+            self._guard.release()
         return True
 
     def _revoke_left_over(self) -> None:
