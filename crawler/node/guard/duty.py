@@ -109,9 +109,8 @@ class Duty:
         """
         killed = self.kill_all()
         wait(killed, GONE_S)
-        told = f"killed {len(killed)} crawl processes" if killed else "had no crawl processes"
+        told = f"killed {len(killed)} crawl processes, and " if killed else ""
         if not self.lease:
-            return f"{told}, and no lease"
+            return f"{told}had no lease to revoke"
         error = revoke(self.lease)
-        ended = f"did not revoke lease {self.lease:x}: {error}" if error else "revoked its lease"
-        return f"{told}, {ended}"
+        return f"{told}did not revoke its lease: {error}" if error else f"{told}revoked its lease"

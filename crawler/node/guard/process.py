@@ -67,6 +67,8 @@ class Guarding:
         self._etcd = _etcd(begin["etcd"])
         self._gone = False
         """Whether the node has said that it stops in order."""
+        self._is_silent = False
+        """Whether the node can say nothing more. It may live on."""
         self._events = select.poll()
         self._events.register(pidfd, select.POLLIN)
         self._events.register(node, select.POLLIN)
@@ -90,7 +92,9 @@ class Guarding:
         with suppress(BlockingIOError, ConnectionResetError):
             while (message := messages.receive(self._node)) is not None:
                 self._follow(*message)
-            self._events.unregister(self._node)  # the node may live on without a word
+            if not self._is_silent:
+                self._is_silent = True
+                self._events.unregister(self._node)
 
     def _follow(self, body: dict[str, Any], fds: list[int]) -> None:
         match body["kind"]:

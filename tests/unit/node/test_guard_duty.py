@@ -91,9 +91,8 @@ def test_it_sleeps_until_the_deadline_and_never_long_while_there_is_somebody_to_
 
 
 def test_a_dead_nodes_lease_is_revoked_when_all_are_killed_and_gone(stage):
-    assert "killed 2 crawl processes, revoked its lease" in stage.duty.last(
-        stage.wait, stage.revoke
-    )
+    told = stage.duty.last(stage.wait, stage.revoke)
+    assert told == "killed 2 crawl processes, and revoked its lease"
     assert stage.done == [*KILLS, ("wait", (ONE, OTHER), GONE_S), ("revoke", 7)]
 
 
@@ -112,7 +111,7 @@ def test_only_the_last_lease_is_revoked(stage):
 
 def test_why_a_lease_was_not_revoked_is_told(stage):
     told = stage.duty.last(stage.wait, lambda lease: "etcd is away")
-    assert "did not revoke lease 7: etcd is away" in told
+    assert told.endswith("did not revoke its lease: etcd is away")
 
 
 @pytest.mark.parametrize("ttl_s", [2, 3, 5, 30, 300])
