@@ -57,10 +57,11 @@ def test_a_guard_that_is_killed_is_followed_by_another_and_costs_nothing(lab):
 
 @pytest.mark.parametrize("title", ["worker-1", "master-1"])
 def test_a_node_that_stops_in_order_leaves_no_guard(lab, title):
+    before = lab[title].process.tail(1000).count("its guard")
     with Ending(guard(lab, title)) as ended:
         lab[title].process.stop()
         assert ended.is_gone()
-    assert "its guard" not in lab[title].process.tail(200)
+    assert lab[title].process.tail(1000).count("its guard") == before, "it had nothing to do"
 
 
 def test_a_worker_that_is_killed_comes_back_under_its_id_at_once(lab):
@@ -85,15 +86,3 @@ def test_a_guard_that_does_not_reach_etcd_changes_nothing(lab):
     for kv in lab.store.range("/micro/registry/go.micro.server.worker/").items:
         if kv.key.endswith("worker-1"):
             lab.store.lease_revoke(kv.lease)  # nobody waits for it
-
-
-def test_a_guard_gives_up_a_silent_etcd_after_a_while(lab):
-    worker = lab["worker-2"].process
-    with Ending(guard(lab, "worker-2")) as ended:
-        lab.etcd.pause()
-        worker.kill()
-        eventually(ended.is_gone, what="its guard has given up")
-        lab.etcd.resume()
-    assert worker.wait(PATIENCE_S)
-    # What it had asked may still be done: then the lease is gone, and its tasks have another owner.
-    lab.start("worker-2") if "worker-2" not in lab.registered() else None
