@@ -217,7 +217,7 @@ class Node:
         sharing = Sharing.of(settings, self._clock)
         folder = Path(settings.folder, settings.frontier.folder)
         states = sharing.states or States(folder, self._clock)
-        crew = crew_of(settings, self._clock, sharing, states)
+        crew = crew_of(settings, self._clock, sharing, states, self._guard)
         self._hub.task_of = crew.task_in_callback
         self._role = Worker(self._store, settings, crew, states, self._clock, hub=self._hub)
         self._crawls = crew.crawls

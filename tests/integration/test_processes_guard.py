@@ -10,7 +10,7 @@ import pytest
 
 from tests.guards import Ending, guard_of
 from tests.integration.lab import FOUR, TASKS, Lab
-from tests.waiting import PATIENCE_S, eventually
+from tests.waiting import eventually
 
 TTL_S = 300
 

@@ -54,7 +54,7 @@ MUTANTS = [
     Mutant(
         "who asks for a task anew gets shards that go on with the crawl before",
         _MEND,
-        "return begun.replace(generation=head.generation, awaits_spider=waits)",
+        "return begun.replace(awaits_spider=waits, **about)",
         "return begun.replace(awaits_spider=waits)",
         f"{_SHARDS} -k anew_gets_all",
     ),

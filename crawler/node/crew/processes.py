@@ -28,6 +28,7 @@ from crawler.node.crew.distant_run import DistantRun
 from crawler.node.crew.hosts import Hosts, numbers
 from crawler.node.crew.process import CrawlProcess
 from crawler.node.crew.spawner import SpawnFailed, Zygote
+from crawler.node.guard.guard import Guard, NoGuard
 from crawler.node.run.run import Run
 from crawler.settings.sections import ApiSettings, EtcdSettings, NodeSettings, Settings
 from crawler.supervision import OnEnd, Supervisor
@@ -44,24 +45,14 @@ MOST_EARLY = 5
 """So many processes in a row may die before they serve. Then the tasks that wait fail."""
 
 
-class Watch:
-    """What a guard has to know of each process; see `crawler/node/guard/guard.py`."""
-
-    def watch(self, number: int, pidfd: int, group: int) -> None:
-        """Have a process killed when it must not go on."""
-
-    def forget(self, number: int) -> None:
-        """That process has ended."""
-
-
 class Processes:
     """A crew of processes."""
 
-    def __init__(self, settings: Settings, clock: Clock, watch: Watch | None = None) -> None:
+    def __init__(self, settings: Settings, clock: Clock, guard: Guard | None = None) -> None:
         """How many there are is in the settings of the worker."""
         self._settings = settings
         self._clock = clock
-        self._watch = watch or Watch()
+        self._guard = guard or NoGuard()
         self._most = settings.worker.processes or len(os.sched_getaffinity(0))
         self._supervisor = Supervisor("crew", clock=clock)
         self._hosts = Hosts(clock)
@@ -238,7 +229,7 @@ class Processes:
             self._processes.pop(process.number, None)
             return False
         assert process.born is not None
-        self._watch.watch(process.number, process.born.pidfd, process.born.pid)
+        self._guard.watch(process.number, process.born.pidfd, process.born.pid)
         process.greeted.wait()
         return process.is_serving
 
@@ -272,7 +263,7 @@ class Processes:
 
     def _bury(self, process: CrawlProcess) -> None:
         """Judge the death of a process, and let its runs go on elsewhere."""
-        self._watch.forget(process.number)
+        self._guard.forget(process.number)
         self._processes.pop(process.number, None)
         self._past.add_totals(process.totals)
         runs, process.runs = process.runs, {}
