@@ -16,7 +16,10 @@ from crawler.settings.worker import IN_PROCESS
 def crew_of(
     settings: Settings, clock: Clock, sharing: Sharing, states: TaskStates, guard: Guard
 ) -> Crew:
-    """Make the crew of a worker. The guard ends its processes when the worker cannot. Raises ConfigError for spiders that cannot be loaded here."""
+    """Make the crew of a worker. The guard ends its processes when the worker cannot.
+
+    Raises ConfigError for spiders that cannot be loaded here.
+    """
     if settings.worker.processes != IN_PROCESS:
         from crawler.node.crew.processes import Processes
 
