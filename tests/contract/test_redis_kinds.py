@@ -19,6 +19,7 @@ from crawler.errors import ConfigError
 from crawler.settings.redis_url import parsed
 from crawler.settings.worker import FrontierSettings
 from tests.contract import certificates
+from tests.depth import deep
 from tests.redis_servers import Cluster, Place, Redis, Sentinel, TlsRedis
 from tests.waiting import eventually
 
@@ -146,7 +147,7 @@ def test_tls_with_certificates_and_a_password(begun, states_of, tmp_path):
         states_of(redis.url, password="open-sesame", **files | {"ca": str(others.ca)}).check()
 
 
-@pytest.mark.parametrize("fsync", ["everysec", "always"])
+@pytest.mark.parametrize("fsync", ["everysec", pytest.param("always", marks=deep)])
 def test_nothing_that_was_acknowledged_is_lost_when_the_server_is_killed(begun, fsync):
     redis = begun(Redis(f"--appendfsync {fsync}"))
     place = Place(redis)

@@ -20,6 +20,7 @@ import sqlalchemy as sa
 from crawler.engine.items.sinks.targets import open_sink
 from crawler.errors import ConfigError
 from tests.databases import MariaDb, Postgres, started
+from tests.depth import deep
 from tests.waiting import PATIENCE_S, eventually
 
 DRIVERS = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg", "mysql": "mysql+pymysql"}
@@ -86,11 +87,22 @@ class Place:
 
 
 FILES = ("jsonl", "csv", "parquet", "sqlite")
+OTHERS = [pytest.param(kind, marks=deep) for kind in ("csv", "sqlite", "mysql")]
 
 
 @pytest.fixture(params=[*FILES, "postgresql", "mysql"])
 def place(request, tmp_path):
     """Every kind of place, empty; each test that asks for it runs on all of them."""
+    return made_place(request, tmp_path)
+
+
+@pytest.fixture(params=["jsonl", "parquet", "postgresql", *OTHERS])
+def some_place(request, tmp_path):
+    """One of each sort, for what the writers have from what they share."""
+    return made_place(request, tmp_path)
+
+
+def made_place(request, tmp_path):
     table = f"items_{uuid.uuid4().hex[:8]}"
     if request.param in FILES:
         suffix = "db" if request.param == "sqlite" else request.param
@@ -146,9 +158,9 @@ def test_a_later_run_adds_to_what_is_there(place):
     assert place.ids() == [1, 2]
 
 
-def test_more_items_than_a_batch_holds_all_arrive(place):
-    written(place, *({"n": n, "text": "x" * 100} for n in range(6000)))
-    assert place.ids() == list(range(6000))
+def test_more_items_than_a_batch_holds_all_arrive(some_place):
+    written(some_place, *({"n": n, "text": "x" * 100} for n in range(6000)))
+    assert some_place.ids() == list(range(6000))
 
 
 @dataclasses.dataclass
@@ -158,21 +170,21 @@ class Book:
     price: float | None = None
 
 
-def test_an_item_may_be_a_dataclass(place):
-    written(place, Book(1, "A", 1.5), Book(2, "B"))
-    found = sorted(place.items(), key=lambda item: int(item["n"]))
+def test_an_item_may_be_a_dataclass(some_place):
+    written(some_place, Book(1, "A", 1.5), Book(2, "B"))
+    found = sorted(some_place.items(), key=lambda item: int(item["n"]))
     assert [item["title"] for item in found] == ["A", "B"]
     assert float(found[0]["price"]) == 1.5
 
 
-def test_an_item_may_be_changed_after_it_was_written(place):
-    sink = place.open()
+def test_an_item_may_be_changed_after_it_was_written(some_place):
+    sink = some_place.open()
     item = {"n": 1, "tags": ["a"]}
     sink.write(item, "http://h/")
     item["n"] = 2
     item["tags"].append("b")
     sink.close()
-    [found] = place.items()
+    [found] = some_place.items()
     assert int(found["n"]) == 1
     tags = found["tags"] if isinstance(found["tags"], list) else json.loads(found["tags"])
     assert tags == ["a"]
@@ -210,15 +222,15 @@ def test_odd_values_cost_no_item(place):
     assert odd["nul"].endswith("b")
 
 
-def test_an_item_that_contains_itself_is_refused(place):
-    sink = place.open()
+def test_an_item_that_contains_itself_is_refused(some_place):
+    sink = some_place.open()
     item = {"n": 1}
     item["self"] = item
     with pytest.raises(ValueError, match="contains itself"):
         sink.write(item, "http://h/")
     sink.write({"n": 2}, "http://h/")
     sink.close()
-    assert place.ids() == [2]
+    assert some_place.ids() == [2]
 
 
 WRITING = """

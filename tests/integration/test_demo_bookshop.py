@@ -49,6 +49,7 @@ class TinyCrawler:
 
     def __init__(self, server):
         self.server = server
+        self.connection = http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=10)
         self.rules = Protego.parse(get(server, "/robots.txt")[2].decode())
         self.statuses = {}
         self.books = []
@@ -59,12 +60,17 @@ class TinyCrawler:
             address = waiting.pop()
             if address in self.statuses or not self.rules.can_fetch(address, USER_AGENT):
                 continue
-            status, headers, body = get(self.server, address)
+            status, headers, body = self.get(address)
             self.statuses[address] = status
             if status in (301, 302):
                 waiting.append(self.address(address, headers["Location"]))
             elif status == 200:
                 waiting.extend(self.read(address, body))
+
+    def get(self, address):
+        self.connection.request("GET", address)
+        answer = self.connection.getresponse()
+        return answer.status, answer.headers, answer.read()
 
     def read(self, address, body):
         page = Selector(text=body.decode("latin-1"))
@@ -83,6 +89,7 @@ class TinyCrawler:
 def crawled(server):
     crawler = TinyCrawler(server)
     crawler.crawl("/")
+    crawler.connection.close()
     return crawler
 
 

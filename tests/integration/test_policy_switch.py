@@ -66,7 +66,7 @@ def test_a_switch_in_the_middle_of_a_stream_of_adds_loses_nothing(cluster):
     master = cluster.master("1")
     workers(cluster, "1", "2", "3")
     client = cluster.client(master)
-    names = [f"task-{number}" for number in range(100)]
+    names = [f"task-{number}" for number in range(60)]
     adders = [gevent.spawn(add, client, *names[start::3]) for start in range(3)]
     for strategy in ["consistent-hash", "random", "round-robin", "least-load"]:
         seen = len(cluster.resources())
@@ -83,14 +83,14 @@ def test_a_switch_counts_from_the_next_pass_on_and_moves_nothing(cluster):
     master = cluster.master("1")
     workers(cluster, "1", "2")
     client = cluster.client(master)
-    add(client, *(f"early-{number}" for number in range(10)))
+    add(client, *(f"early-{number}" for number in range(6)))
     eventually(lambda: all(b'"running"' in value for value in cluster.raw().values()))
     before = cluster.raw()
     view = client.update_scheduler(PolicyChange("consistent-hash"), CALL)
     assert (view.policy, view.switched) == (Policy("consistent-hash"), True)
     assert stored(cluster, POLICY) == {"Strategy": "consistent-hash", "Disabled": [], "Weights": {}}
     assert client.explain("early-1", CALL).judgement.strategy == "consistent-hash"
-    names = [f"late-{number}" for number in range(20)]
+    names = [f"late-{number}" for number in range(12)]
     add(client, *names)
     first = {name: cluster.owners()[name] for name in names}
     for name in names:

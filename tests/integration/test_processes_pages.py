@@ -65,11 +65,12 @@ def folder(tmp_path):
 
 
 def parse(folder, *arguments):
-    return crawler("parse", "--file", "books.py", *QUICK, *arguments, cwd=folder)
+    sys.modules.pop("books", None)
+    return crawler_here("parse", "--file", "books.py", *QUICK, *arguments, cwd=folder)
 
 
-def shell(folder, *arguments, **environment):
-    return crawler("shell", *QUICK, *arguments, cwd=folder, **environment)
+def shell(folder, *arguments):
+    return crawler_here("shell", *QUICK, *arguments, cwd=folder)
 
 
 def test_a_page_is_shown_with_what_its_callback_yields(folder, site):
@@ -209,7 +210,8 @@ def test_a_file_is_a_page_too(folder, path):
 
 
 def test_a_page_is_viewed_with_its_links_as_on_the_site(folder, site):
-    done = shell(folder, site.url("/some"), "-c", "open(view(response)).read()", BROWSER="true")
+    command = ("shell", *QUICK, site.url("/some"), "-c", "open(view(response)).read()")
+    done = crawler(*command, cwd=folder, BROWSER="true")
     assert f'<head><base href="{site.url("/some")}">' in done.stdout
 
 

@@ -17,7 +17,7 @@ from crawler.engine.stats.pending_hosts import pending_hosts
 from crawler.model.records import State
 from crawler.model.statistics import HostLoad
 from crawler.settings.crawl import CrawlSettings
-from tests.depth import examples
+from tests.depth import deep, examples
 from tests.unit.engine.fakes import FakeFetcher, crawl_of, page, shared
 
 
@@ -71,7 +71,9 @@ def test_all_that_is_admitted_comes_out_once(steps):
     assert it.sites() == []
 
 
-@pytest.mark.parametrize("hosts", [1, 3, 40, 5000])
+@pytest.mark.parametrize(
+    "hosts", [pytest.param(3, marks=deep), pytest.param(40, marks=deep), 1, 5000]
+)
 def test_only_so_many_are_in_memory(hosts):
     it = frontier(max_pending=1000)
     for number in range(5000):

@@ -31,7 +31,7 @@ def test_it_says_what_a_set_says(added, asked):
 
 def test_nothing_is_lost_while_it_grows():
     chosen = random.Random(5)
-    marks = [chosen.getrandbits(64) or 1 for _ in range(200_000)]
+    marks = [chosen.getrandbits(64) or 1 for _ in range(50_000)]
     seen = Seen()
     assert all(seen.add(mark) for mark in marks)
     assert not any(seen.add(mark) for mark in marks)
@@ -110,7 +110,7 @@ def test_a_set_goes_on_whose_array_was_copied_just_before_it_grew():
 
 def test_a_set_that_grows_while_it_is_written_has_all_it_had_before(tmp_path):
     chosen = random.Random(4)
-    seen, before = Seen(), [chosen.getrandbits(64) or 1 for _ in range(100_000)]
+    seen, before = Seen(), [chosen.getrandbits(64) or 1 for _ in range(40_000)]
     for mark in before:
         seen.add(mark)
     writing = get_hub().threadpool.spawn(seen_file.write, seen, tmp_path / "seen-1.bin")
