@@ -16,6 +16,7 @@ from crawler.items import items_of
 from crawler.items.formats import BEST_FIRST
 from crawler.local.cluster import LocalCluster
 from crawler.model.records import MAX_PAGE, Query, Resource, Spec, State
+from crawler.plural import counted
 from crawler.settings import config
 from crawler.terminal.progress import Progress
 
@@ -152,6 +153,6 @@ def _check_files(finished: Sequence[Resource], items: Path) -> None:
         written = items_of(resource.name, items, id=resource.id).count()
         if written != resource.counts.items:
             raise DemoFailed(
-                f"{resource.name}: {written} items in its files, but its worker counted"
-                f" {resource.counts.items}"
+                f"{resource.name}: its files hold {counted(written, 'item')}, but its worker"
+                f" counted {resource.counts.items}"
             )

@@ -14,6 +14,7 @@ from typing import Any
 from crawler.logs import get_logger
 from crawler.model.constraints import NODE
 from crawler.model.policy import LAST, STRATEGY, Fault
+from crawler.plural import counted
 from crawler.scheduler.asking import Asker, are_numbers, are_points, are_texts, is_mapping
 from crawler.scheduler.faults import Faults, P, told
 from crawler.scheduler.hookspecs import Candidate, Cluster, Place, Strategy, Task
@@ -145,7 +146,7 @@ class PluginRun:
     def _rate(self, task: Task, nodes: Sequence[Candidate]) -> Sequence[float]:
         ratings = self._strategy.rate(task, nodes)
         if not are_numbers(ratings, len(nodes)):
-            raise TypeError(f"its ratings of {len(nodes)} workers are {ratings!r:.200}")
+            raise TypeError(f"its ratings of {counted(len(nodes), 'worker')} are {ratings!r:.200}")
         return ratings
 
     def _strategy_failed(self, task: Task, error: Exception) -> None:

@@ -83,7 +83,7 @@ class SitemapSpider(Spider):
         try:
             yield Request(urls.join(robots.url, url), self._parse_sitemap)
         except ValueError:
-            self.logger.warning("a sitemap's URL is none", url=robots.url, sitemap=url)
+            self.logger.warning("a sitemap has no valid URL", url=robots.url, sitemap=url)
 
     def _tell(self, file: sitemap_xml.Sitemap, url: str) -> None:
         """Say what was not read."""

@@ -6,6 +6,7 @@ from collections import Counter
 
 from crawler.engine.stats.counters import Counters
 from crawler.model.records import NO_COUNTS, Counts, State
+from crawler.plural import counted
 from crawler.settings.crawl import CrawlSettings
 
 _HINTS = {
@@ -67,8 +68,8 @@ def _no_page(counters: Counters, others: Counts, filtered: str) -> str:
         return ""
     if not reasons and others.failures:
         return (
-            f"no page could be fetched: {others.failures} failures on other workers of the task;"
-            " see the statistics of its shards"
+            f"no page could be fetched: {counted(others.failures, 'failure')} on other workers of"
+            " the task; see the statistics of its shards"
         )
     if not reasons and counters.pending:
         return ""
@@ -99,7 +100,8 @@ def _no_good_page(counters: Counters, others: Counts) -> str:
 def _too_little(counters: Counters, settings: CrawlSettings, others: Counts) -> str:
     items = counters.items + others.items
     if items < settings.min_items:
-        return f"{items} items were written; min_items asks for {settings.min_items}"
+        were = "was" if items == 1 else "were"
+        return f"{counted(items, 'item')} {were} written; min_items asks for {settings.min_items}"
     failed = counters.failed.total() + others.failures
     ended = failed + counters.pages + others.pages
     if ended and failed / ended > settings.max_failure_share:

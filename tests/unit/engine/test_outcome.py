@@ -89,6 +89,7 @@ WHY = "no page could be fetched: robots (http://h/1)"
         ({"pending": 1}, Counts(), ""),
         ({"failed": 1}, Counts(), "no page could be fetched: timeout"),
         ({}, Counts(failures=2), "no page could be fetched: 2 failures on other workers"),
+        ({}, Counts(failures=1), "no page could be fetched: 1 failure on other workers"),
     ],
 )
 def test_what_other_shards_have_filtered_counts_if_nothing_else_happened(own, others, told):
@@ -233,6 +234,13 @@ def test_a_crawl_has_failed_whatever_its_errbacks_ask_for():
 )
 def test_a_crawl_with_too_few_items_has_failed(least, outcome):
     assert ended(reading(good=2), min_items=least) == outcome
+
+
+def test_one_item_is_told_as_one():
+    assert ended(reading(good=1), min_items=2) == (
+        State.FAILED,
+        "1 item was written; min_items asks for 2",
+    )
 
 
 @pytest.mark.parametrize(

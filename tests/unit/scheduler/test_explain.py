@@ -162,7 +162,7 @@ def test_what_fails_while_a_task_is_explained_is_told_and_has_no_say():
     judgement = judged(cluster, task("x"))
     assert judgement.chosen == "w-1"
     assert sorted(judgement.faults, key=lambda fault: fault.plugin) == [
-        Fault("round-robin", STRATEGY, "TypeError: its ratings of 1 workers are []"),
+        Fault("round-robin", STRATEGY, "TypeError: its ratings of 1 worker are []"),
         Fault("spider-available", "filter_nodes", "KeyError: 'price'"),
         Fault("spread", "topology", "KeyError: 'price'"),
         Fault("taints", "score_nodes", "TypeError: score_nodes returned [7]"),
