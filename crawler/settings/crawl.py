@@ -66,6 +66,7 @@ class CrawlSettings:
     robots_user_agent: str = setting(
         "",
         "Product token whose rules in robots.txt apply. If empty, it is that of user_agent.",
+        form=forms.LINE,
     )
     delay_s: float = setting(
         0.5, "Pause between two requests to one host.", unit="s", least=0, most=3600
@@ -228,6 +229,7 @@ class CrawlSettings:
         "Host to which the crawl signs in and sends secret headers, and the hosts below it. If "
         "empty: the host of the first request; but the secrets of a worker's settings go to no "
         "host.",
+        form=forms.LINE,
     )
     cache: str = setting(
         CACHE_OFF,

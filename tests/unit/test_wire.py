@@ -33,6 +33,8 @@ LINES = ["a\r\nX-Injected: 1", "a\nb", "a\rb", "a\x00b", "a\x1bb", "a\x7f"]
         ("headers", lambda text: {"X-A": text}),
         ("headers", lambda text: {text: "a"}),
         ("http_user", lambda text: text),
+        ("http_auth_domain", lambda text: text),
+        ("robots_user_agent", lambda text: text),
         ("http_password", lambda text: text),
         ("proxies", lambda text: [f"http://{text}:1"]),
         ("proxies", lambda text: [f"http://h:1{text}"]),
