@@ -16,6 +16,9 @@ from typing import Self
 
 SEGMENT_BITS = 13
 FIRST_CELLS = 8
+FULLER = 6
+"""At a start, so large a part of its cells may be taken in a segment beside those that `add` takes:
+five sixths in all."""
 _SHIFT = 64 - SEGMENT_BITS
 _FIRST = array("Q", bytes(8 * FIRST_CELLS))
 
@@ -89,12 +92,16 @@ class Seen:
         return cells
 
     def _grow(self, number: int, cells: array[int]) -> None:
-        larger = array("Q", bytes(8 * (len(cells) * 3 // 2)))
-        for mark in filter(None, cells):
-            larger[_cell(larger, mark)] = mark
+        size = len(cells) * 3 // 2
+        larger = array("Q", bytes(8 * size))
+        for mark in filter(None, cells):  # as `_cell` does, but a call would take twice as long
+            at = mark % size
+            while larger[at]:
+                at = at + 1 if at + 1 < size else 0
+            larger[at] = mark
         self._segments[number] = larger
         self.bytes += getsizeof(larger) - getsizeof(cells)
-        self._room[number] = _capacity(larger) - _capacity(cells)
+        self._room[number] += _capacity(larger) - _capacity(cells)
 
 
 class LoggedSeen(Seen):
@@ -118,19 +125,27 @@ class LoggedSeen(Seen):
         return is_new
 
     def restore(self, marks: Iterable[int]) -> None:
-        """Add fingerprints that are no news."""
+        """Add fingerprints that are no news.
+
+        Segments get fuller here than by `add`, and grow with their next new fingerprint. All of
+        them have about the same size. So in a bad moment all would grow now, and a start would
+        take as long as if each fingerprint were added anew.
+        """
         segments, room, add, quick = self._segments, self._room, super().add, 0
         for mark in marks:
             number = mark >> _SHIFT
             cells = segments[number]
-            if cells is not None and room[number] > 1:
-                at = mark % len(cells)
-                if not cells[at]:  # most: three times as quick as a call
-                    cells[at] = mark
-                    room[number] -= 1
-                    quick += 1
-                    continue
-            add(mark)
+            size = len(cells) if cells is not None else 0
+            if cells is None or room[number] <= 1 - size // FULLER:
+                add(mark)
+                continue
+            at = mark % size
+            while (found := cells[at]) and found != mark:
+                at = at + 1 if at + 1 < size else 0
+            if not found:  # nearly always; three times as quick as a call
+                cells[at] = mark
+                room[number] -= 1
+                quick += 1
         self._size += quick
 
     def is_latest(self, mark: int) -> bool:

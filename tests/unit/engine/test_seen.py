@@ -100,6 +100,23 @@ def test_what_is_restored_is_known_and_no_news(expected):
     assert not any(chosen.getrandbits(64) in seen for _ in range(1000))
 
 
+def test_an_array_grows_after_a_set_is_restored_and_not_meanwhile():
+    chosen = random.Random(11)
+    marks = [chosen.getrandbits(51) or 1 for _ in range(3000)]  # all in one array
+    seen = LoggedSeen()
+    for mark in marks[:1000]:
+        seen.add(mark)
+    size = len(seen.segments[0])
+    assert 1000 < size * 2 / 3 < 1200
+    seen.restore(marks[:1200])
+    assert len(seen.segments[0]) == size
+    seen.add(marks[1200])
+    assert 1201 < len(seen.segments[0]) * 2 / 3
+    seen.restore(marks)
+    assert len(seen) == 3000
+    assert not any(map(seen.add, marks))
+
+
 def test_a_set_goes_on_whose_array_was_copied_just_before_it_grew():
     full = array("Q", [8, 1, 2, 3, 4, 0, 0, 0])  # eight cells hold five
     seen = Seen.of([full, *[None] * 8191], [3, *[0] * 8191])

@@ -225,6 +225,23 @@ def test_a_file_of_the_seen_set_is_used_one_step_later(tmp_path, quick, held_up)
     assert len(read_all(tmp_path)[0].seen) == 6020
 
 
+def test_a_step_waits_for_the_file_before_too_many_urls_come_after_it(tmp_path, quick, held_up):
+    store = SqliteStore(tmp_path)
+    seen = store.open().seen
+    store.write(step_of(seen, 0, 6000))
+    store.write(step_of(seen, 6000, 3000))
+    last = gevent.spawn(store.write, step_of(seen, 9000, 1000))
+    eventually(lambda: store._journal.logged == 10_000)
+    assert not last.ready()
+    os.write(held_up, b".")
+    last.get(timeout=30)
+    for first in (10_000, 10_010):
+        store.write(step_of(seen, first, 10))
+    assert store._journal.logged < 5000
+    store.close()
+    assert len(read_all(tmp_path)[0].seen) == 10_020
+
+
 def test_a_url_that_is_kept_back_while_the_file_is_written_is_not_known(tmp_path, quick, held_up):
     store = SqliteStore(tmp_path)
     seen = store.open().seen
