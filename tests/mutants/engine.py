@@ -231,8 +231,8 @@ _FRONTIER = [
     Mutant(
         "the seen set loses URLs when it grows",
         "crawler/engine/frontier/seen.py",
-        "larger[_cell(larger, mark)] = mark",
-        "larger[mark % len(larger)] = mark",
+        "            while larger[at]:\n                at = at + 1 if at + 1 < size else 0\n",
+        "",
         "tests/unit/engine/test_seen.py -k while_it_grows",
     ),
     Mutant(
