@@ -220,9 +220,7 @@ class Processes:
     def _begun(self, process: CrawlProcess) -> bool:
         """Start a process. Return whether it serves."""
         try:
-            if self._zygote is None or self._zygote.ended.is_set():
-                self._zygote = Zygote()
-            process.start(self._zygote, self._settings.worker.run_as)
+            process.start(self._living_zygote(), self._settings.worker.run_as)
         except SpawnFailed as error:
             log.error("no crawl process", why=str(error))
             self._fault = str(error)
@@ -232,6 +230,15 @@ class Processes:
         self._guard.watch(process.number, process.born.pidfd, process.born.pid)
         process.greeted.wait()
         return process.is_serving
+
+    def _living_zygote(self) -> Zygote:
+        zygote = self._zygote
+        if zygote is None or zygote.ended.is_set():
+            self._zygote = Zygote()
+            if zygote is not None:
+                zygote.close()
+        assert self._zygote is not None
+        return self._zygote
 
     def _serve(self, process: CrawlProcess, kind: str, body: Any) -> None:
         """Do what a process asks for, or follow from what it tells."""
