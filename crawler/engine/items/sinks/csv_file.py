@@ -32,15 +32,17 @@ class CsvRows(FileWriter):
 
     def __init__(self, path: str | Path, fresh: bool = False, *, gz: bool = False) -> None:
         super().__init__(GrowingFile(path, last_row_end, fresh, gz=gz))
-        self._declared: list[str] = []
+        self._declared: list[str] | None = None
+        """The fields that the class of the first item declares; None before that item."""
         self._columns: list[str] = []
         self._known: set[str] = set()
 
     def encode(self, item: Any, url: str) -> tuple[dict[str, Any], int]:
         """The values of an item."""
-        if not self._declared:
-            self._declared = declared_names(item)
-        return record_of(item)
+        record = record_of(item)  # what cannot be written decides nothing
+        if self._declared is None:
+            self._declared = list(declared_names(item))
+        return record
 
     def open(self) -> None:
         """Open the file and read its header. A partial row at the end is removed."""

@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -31,6 +32,23 @@ def rows(path):
 def test_the_class_of_an_item_gives_the_columns(tmp_path):
     written(tmp_path / "x.csv", Book("A"), {"title": "B", "price": 1.5})
     assert rows(tmp_path / "x.csv") == [["title", "price"], ["A", ""], ["B", "1.5"]]
+
+
+def test_an_item_with_a_class_behind_others_does_not_take_their_columns_away(tmp_path):
+    written(tmp_path / "x.csv", {"other": 1}, Book("A", 2))
+    assert rows(tmp_path / "x.csv") == [["other", "title", "price"], ["1", "", ""], ["", "A", "2"]]
+
+
+def test_an_item_that_cannot_be_written_gives_no_columns(tmp_path):
+    ring = []
+    ring.append(ring)
+    sink = open_sink(str(tmp_path / "x.csv"))
+    sink.open()
+    with pytest.raises((ValueError, RecursionError)):
+        sink.write(Book(ring))
+    sink.write({"other": 1})
+    sink.close()
+    assert rows(tmp_path / "x.csv") == [["other"], ["1"]]
 
 
 def test_all_fields_of_the_first_batch_are_columns_and_the_header_stays(tmp_path):
