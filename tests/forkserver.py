@@ -80,6 +80,7 @@ def keep(line):
 def become(asked, descriptors):
     """Be the program as it is started with those arguments; its exit status."""
     gevent.reinit()
+    gevent.get_hub().loop.update_now()  # else its timers count from the last turn of the server
     os.setsid()
     for target, each in enumerate(descriptors):
         os.dup2(each, target)

@@ -11,6 +11,7 @@ from types import FrameType
 from typing import Any
 
 import click
+import gevent
 
 from crawler.api.rpc.any_client import AnyClient
 from crawler.api.rpc.client import Client
@@ -19,8 +20,12 @@ from crawler.cli.base import INTERRUPTED, INTERRUPTED_TEXT
 from crawler.errors import CrawlerError, NotFound, Retryable, shown
 from crawler.model.shards import is_like_shard
 
-TIMEOUT_S = 5.0
-"""How many seconds an answer may take."""
+TIMEOUT_S = 20.0
+"""How many seconds an answer may take. On a busy machine a master takes many. A master that is not
+there refuses the connection at once."""
+
+TELL_S = 5.0
+"""After so many seconds a command says what it waits for."""
 
 CALL = Call(TIMEOUT_S)
 
@@ -61,7 +66,7 @@ def connected(addresses: str, task: str = "") -> Iterator[Client]:
     client = None
     try:
         several = [address.strip() for address in addresses.split(",")]
-        client = AnyClient(several) if len(several) > 1 else Client(several[0])
+        client = AnyClient(several, _Telling) if len(several) > 1 else _Telling(several[0])
         yield client
     except Retryable as error:
         raise CrawlerError(_told(several, str(error))) from error
@@ -76,6 +81,25 @@ def connected(addresses: str, task: str = "") -> Iterator[Client]:
             client.close()
         for number, handler in before.items():
             signal.signal(number, handler or signal.SIG_DFL)
+
+
+class _Telling(Client):
+    """A client that says so while it waits long for an answer."""
+
+    def _ask(self, method: str, request: Any, call: Call) -> Any:
+        telling = gevent.spawn(self._tell, call.timeout_s)
+        try:
+            return super()._ask(method, request, call)
+        finally:
+            telling.kill(block=False)
+
+    def _tell(self, timeout_s: float) -> None:
+        gevent.sleep(TELL_S)
+        click.echo(
+            f"crawler: {self.asked} has not answered yet; this command waits for up to"
+            f" {timeout_s:g} s; Ctrl-C ends it",
+            err=True,
+        )
 
 
 def _end(number: int, frame: FrameType | None) -> None:

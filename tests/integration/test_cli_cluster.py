@@ -1,11 +1,16 @@
 """What the command line says of a cluster whose answers a test sets."""
 
 import dataclasses
+import socket
 
+import gevent
 import pytest
+from gevent.event import Event
 
+from crawler.api.rpc import any_client
 from crawler.api.service import NodeLoad
 from crawler.cli import cluster, drain, main
+from crawler.cli import master as master_of_command
 from crawler.cli.base import commands
 from crawler.errors import NotFound, OutcomeUnknown, Unavailable
 from crawler.model.policy import Explanation, Judgement, ShardStanding, WorkerVerdict
@@ -218,6 +223,45 @@ def test_of_several_masters_the_next_is_asked_if_one_cannot_answer(monkeypatch, 
     backend.add(Spec("x"), CALL)
     with running(Master(), Master(backend)) as (leaderless, leader):
         addresses = f"127.0.0.1:1,{leaderless.address}, {leader.address}"
+        status, said, error = asked(monkeypatch, capsys, addresses, "tasks")
+    assert (status, error) == (0, "")
+    assert "x" in said.split()
+
+
+class Late(FakeBackend):
+    """Answers when the test lets it."""
+
+    def __init__(self):
+        super().__init__()
+        self.may = Event()
+
+    def list(self, query, call):
+        self.may.wait(call.timeout_s)
+        return super().list(query, call)
+
+
+def test_a_master_that_answers_late_is_waited_for_and_that_is_told(monkeypatch, capsys):
+    monkeypatch.setattr(master_of_command, "TELL_S", 0.02)
+    backend = Late()
+    backend.add(Spec("x"), CALL)
+    gevent.spawn_later(0.3, backend.may.set)
+    with running(Master(backend)) as (master,):
+        status, said, error = asked(monkeypatch, capsys, master.address, "tasks")
+    assert status == 0
+    assert "x" in said.split()
+    told = f"{master.address} has not answered yet; this command waits for up to 20 s"
+    assert error == f"crawler: {told}; Ctrl-C ends it\n"
+
+
+def test_a_silent_master_is_soon_passed_over_if_there_is_another(monkeypatch, capsys):
+    monkeypatch.setattr(any_client, "PASSING_S", 0.2)
+    backend = FakeBackend()
+    backend.add(Spec("x"), CALL)
+    with (
+        socket.create_server(("127.0.0.1", 0)) as silent,
+        running(Master(backend)) as (master,),
+    ):
+        addresses = f"127.0.0.1:{silent.getsockname()[1]},{master.address}"
         status, said, error = asked(monkeypatch, capsys, addresses, "tasks")
     assert (status, error) == (0, "")
     assert "x" in said.split()

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from crawler.api.rpc.client import Client
 from crawler.api.service import Call
 from crawler.errors import OutcomeUnknown, Overloaded, Retryable, Unavailable
+
+PASSING_S = 5.0
+"""A master that is silent for so many seconds is passed over, if there is another to ask."""
 
 
 class AnyClient(Client):
@@ -17,9 +21,10 @@ class AnyClient(Client):
     unknown is not repeated.
     """
 
-    def __init__(self, addresses: Sequence[str]) -> None:
+    def __init__(self, addresses: Sequence[str], kind: type[Client] = Client) -> None:
+        """`kind` is the class of the client of each address."""
         super().__init__(",".join(addresses))
-        self._clients = {address: Client(address) for address in addresses}
+        self._clients = {address: kind(address) for address in addresses}
 
     @property
     def asked(self) -> str:
@@ -43,9 +48,10 @@ class AnyClient(Client):
         """Return the answer of the first master that has one. `passing` are the errors after which
         the next is asked."""
         failed: list[str] = []
-        for address, client in list(self._clients.items()):
+        brief = replace(call, timeout_s=min(PASSING_S, call.timeout_s))
+        for number, (address, client) in enumerate(list(self._clients.items()), 1):
             try:
-                return client._ask(method, request, call)
+                return client._ask(method, request, call if number == len(self._clients) else brief)
             except passing as error:
                 failed.append(f"{address}: {error}")
                 self._clients[address] = self._clients.pop(address)  # the last to be asked now
