@@ -29,7 +29,8 @@ CONFIG = click.option(
 RESUME = click.option(
     "--resume",
     metavar="FOLDER",
-    help="Keep the crawl's state in this folder. The same command goes on from there later.",
+    help="Keep the crawl's state in this folder, or in a Redis (redis://…). The same command goes "
+    "on from there later.",
 )
 ANEW = click.option(
     "--anew", is_flag=True, help="Drop what the folder of --resume keeps, and begin anew."

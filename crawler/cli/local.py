@@ -62,8 +62,12 @@ def run(file: str | None, output: str, resume: str | None, anew: bool, drop_miss
     folder, _ = resuming.folder_of(resume, ())
     if not folder:
         resuming.refuse_alone(anew, drop_missing)
-    kept = KeptTasks(Path(folder), resuming.say, anew, drop_missing) if folder else None
-    with tasks_of(settings, output, kept=kept) as tasks:
+    stores = resuming.stores_at(folder) if folder else None
+    kept = stores and KeptTasks(folder, stores, resuming.say, anew, drop_missing)
+    with (
+        resuming.hosts_of(settings, folder) as hosts,
+        tasks_of(settings, output, kept=kept, shared_hosts=hosts) as tasks,
+    ):
         end_in_order(tasks, goes_on=kept is not None)
         finished = tasks.run(progress)
     progress.finish(finished)

@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from crawler.cli import options
 from crawler.devtools.going_on import dropped, found, left
+from crawler.devtools.shared_hosts import hosts_in
 from crawler.engine.crawl.crawl import Crawl
 from crawler.engine.crawl.resume import Kept, open_store
 from crawler.engine.frontier.sqlite_store import SqliteStore
 from crawler.engine.frontier.store import Store, StoreDamaged, StoreFailed
 from crawler.engine.items.sinks.targets import STANDARD_OUTPUT, lasting
+from crawler.engine.politeness.sharing import SharedHosts
 from crawler.errors import ConfigError
+from crawler.items.names import folder_name
 from crawler.model.records import Spec
 from crawler.settings import forms, redis_url
 from crawler.settings.config import variable
+from crawler.settings.sections import Settings
+from crawler.settings.worker import FrontierSettings
+
+if TYPE_CHECKING:
+    from crawler.engine.frontier.redis_states import RedisStates
 
 SCRAPYS = "JOBDIR"
 """Scrapy's setting for the folder."""
@@ -91,24 +100,67 @@ def opened(
 
 
 def store_at(place: str, spec: Spec) -> Store:
-    """The store in a folder, or in the Redis of a URL. Raises Unusable."""
-    if "://" not in place and not place.startswith(("redis:", "rediss:", "redis+", "rediss+")):
+    """The store of a spider in a folder, or in the Redis of a URL. Raises Unusable."""
+    redis = redis_at(place)
+    if redis is None:
         return SqliteStore(Path(place))
-    from crawler.engine.frontier.redis_states import RedisStates  # most keep nothing there
-    from crawler.settings.worker import FrontierSettings
+    return _states_in(redis)(f"runspider/{spec.spider_name}", takes_over=False)
 
+
+def stores_at(place: str) -> Callable[[str], Store]:
+    """Makes the stores of tasks by their names, in a folder, or in the Redis of a URL. Raises
+    Unusable."""
+    redis = redis_at(place)
+    if redis is None:
+        return lambda name: SqliteStore(Path(place, folder_name(name)))
+    states = _states_in(redis)
+    return lambda name: states(f"run/{name}", takes_over=False)
+
+
+def redis_at(place: str) -> FrontierSettings | None:
+    """The Redis that a place for states names; None if it is a folder. Raises Unusable."""
+    if "://" not in place and not place.startswith(("redis:", "rediss:", "redis+", "rediss+")):
+        return None
     if not redis_url.is_redis_url(place):
         shown = forms.without_login(place)
         raise options.Unusable(
             f"--resume: {shown!r} given; {redis_url.ALLOWED} or a folder is allowed"
         )
     password = os.environ.get(variable("frontier", "password"), "")
-    states = RedisStates.of(FrontierSettings(url=place, password=password))
-    try:
+    return FrontierSettings(url=place, password=password)
+
+
+@contextmanager
+def hosts_of(settings: Settings, place: str) -> Iterator[SharedHosts | None]:
+    """What this process shares of hosts with workers: those of the Redis in which it keeps its
+    state, or that its settings name. Raises Unusable, and ConfigError."""
+    redis = redis_at(place)
+    if redis is None:
+        with hosts_in(settings.frontier, settings.folder) as hosts:
+            yield hosts
+        return
+    with _about_resume(), hosts_in(redis) as hosts:
+        yield hosts
+
+
+def _states_in(redis: FrontierSettings) -> RedisStates:
+    from crawler.engine.frontier.redis_states import RedisStates  # most keep nothing there
+
+    states = RedisStates.of(redis)
+    with _about_resume():
         states.check()
+    return states
+
+
+@contextmanager
+def _about_resume() -> Iterator[None]:
+    """A context in which what is wrong with a Redis is wrong with `--resume`."""
+    try:
+        yield
     except ConfigError as error:
+        if not str(error).startswith("frontier.url"):
+            raise
         raise options.Unusable(str(error).replace("frontier.url", "--resume", 1)) from error
-    return states(f"runspider/{spec.spider_name}", takes_over=False)
 
 
 def tell_end(crawl: Crawl, kept: Kept | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from crawler.engine.crawl.crawl import Crawl
 from crawler.engine.items.sinks.targets import STANDARD_OUTPUT, Targets, public
 from crawler.errors import InvalidArgument
 from crawler.model.records import State
+from crawler.settings import config
 from crawler.terminal import report
 from crawler.terminal.terminal import StatusLine
 
@@ -67,8 +69,10 @@ def runspider(
     folder, settings = resuming.folder_of(resume, settings)
     spec = options.spec_of(kind, arguments, settings)
     longer = {place for place in outputs if _has_items(place)}
+    loaded = config.load(file, os.environ)
     with (
-        engine_for(options.crawl_settings(file), kind) as engine,
+        resuming.hosts_of(loaded, folder) as hosts,
+        engine_for(loaded.crawl, kind, shared_hosts=hosts) as engine,
         resuming.opened(folder, spec, anew, drop_missing, (*outputs, *fresh)) as kept,
     ):
         try:

@@ -17,6 +17,7 @@ from crawler.engine.engine import Engine
 from crawler.engine.items.sinks.json_lines import JsonLinesSink
 from crawler.engine.items.sinks.sink import Sink, SinkMaker
 from crawler.engine.items.sinks.targets import Targets, is_database, is_target, lasting, open_sink
+from crawler.engine.politeness.sharing import SharedHosts
 from crawler.engine.spiders.loader import load_spiders
 from crawler.errors import ConfigError
 from crawler.items.names import folder_name
@@ -53,12 +54,17 @@ class SharedSink:
 
 @contextmanager
 def tasks_of(
-    settings: Settings, items: str, clock: Clock | None = None, kept: KeptTasks | None = None
+    settings: Settings,
+    items: str,
+    clock: Clock | None = None,
+    kept: KeptTasks | None = None,
+    shared_hosts: SharedHosts | None = None,
 ) -> Iterator[Tasks]:
     """All tasks of the settings, with an engine until the end of the block. Raises ConfigError.
 
     `items` names the place for the items of all tasks, as for `open_sink`, or a folder with a file
-    for each task. With `kept`, each task goes on where it was.
+    for each task. With `kept`, each task goes on where it was. With `shared_hosts`, it keeps the
+    pace of hosts together with others.
     """
     clock = clock or SystemClock()
     if kept is not None and _is_shared(items):
@@ -79,6 +85,7 @@ def tasks_of(
         private_targets=[ALL],
         plugins=worker.plugins,
         cache=Cache(Path(settings.folder, worker.cache_folder), worker.cache_bytes),
+        shared_hosts=shared_hosts,
     )
     supervisor = Supervisor("run", clock=clock)
     engine.start()

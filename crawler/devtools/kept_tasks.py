@@ -1,4 +1,4 @@
-"""Keeps the state of tasks that run in one process, so that they can go on: a folder for each."""
+"""Keeps the state of tasks that run in one process, so that they can go on: a store for each."""
 
 from __future__ import annotations
 
@@ -8,27 +8,30 @@ from pathlib import Path
 from crawler.devtools import going_on
 from crawler.engine.crawl.resume import Kept, open_store
 from crawler.engine.engine import Engine
-from crawler.engine.frontier.sqlite_store import SqliteStore
-from crawler.engine.frontier.store import StoreDamaged, StoreFailed
+from crawler.engine.frontier.store import Store, StoreDamaged, StoreFailed
 from crawler.engine.items.sinks.sink import Sink, SinkMaker
 from crawler.errors import ConfigError, CrawlerError
-from crawler.items.names import folder_name
 from crawler.model.records import Spec, State
 from crawler.node.run.crawl_run import CrawlRun
+from crawler.settings import forms
 
 
 class KeptTasks:
-    """The states of all tasks, below one folder. A task that is done is not run again."""
+    """The states of all tasks, in one place. A task that is done is not run again."""
 
     def __init__(
         self,
-        folder: Path,
+        place: str,
+        store_of: Callable[[str], Store],
         tell: Callable[[str], None],
         anew: bool = False,
         drops_missing: bool = False,
     ) -> None:
-        """`tell` is called with each thing that people should know."""
-        self._folder = folder
+        """`place` names it: a folder, or a Redis. `store_of` makes the store of a task. `tell` is
+        called with each thing that people should know."""
+        self._place = forms.without_login(place) if "://" in place else place
+        self._folder = Path(place)
+        self._store = store_of
         self._tell = tell
         self._anew = anew
         self._drops_missing = drops_missing
@@ -59,7 +62,7 @@ class KeptTasks:
             if kept.is_done:
                 run.had_ended(kept)
             else:
-                self._left[run.name] = f"not begun; the same command goes on with {self._folder}"
+                self._left[run.name] = f"not begun; the same command goes on with {self._place}"
                 run.execute(engine, sink, kept)
         except CrawlerError as error:
             run.fail(str(error))
@@ -79,7 +82,7 @@ class KeptTasks:
             store.clear()
         if self._folder.is_dir() and not any(self._folder.iterdir()):
             self._folder.rmdir()
-        self._tell(f"all tasks are done; what {self._folder} kept of them is removed")
+        self._tell(f"all tasks are done; what {self._place} kept of them is removed")
 
     def _open(self, name: str, spec: Spec, place: str) -> None:
         drop = (
@@ -104,11 +107,8 @@ class KeptTasks:
         if crawl is None or not crawl.ended.is_set():
             return  # it was refused, or stopped before it began
         if not crawl.is_done:
-            self._left[run.name] = going_on.left(crawl, str(self._folder))
+            self._left[run.name] = going_on.left(crawl, self._place)
         elif run.status().state is State.DONE:
             del self._left[run.name]
         else:
             self._left[run.name] = "nothing to go; the same command begins it anew"
-
-    def _store(self, name: str) -> SqliteStore:
-        return SqliteStore(self._folder / folder_name(name))

@@ -16,6 +16,7 @@ from crawler.engine.download.address_policy import ALL
 from crawler.engine.download.http_cache import Cache
 from crawler.engine.engine import Engine
 from crawler.engine.items.sinks.sink import Sink, SinkMaker
+from crawler.engine.politeness.sharing import SharedHosts
 from crawler.engine.spiders.spider import Spider
 from crawler.model.records import Spec
 from crawler.model.statistics import Statistics
@@ -27,15 +28,25 @@ LOOK_S = 0.1
 
 
 @contextmanager
-def engine_for(settings: CrawlSettings, *spiders: type[Spider]) -> Iterator[Engine]:
-    """An engine with these spiders, which runs until the end of the block.
+def engine_for(
+    settings: CrawlSettings, *spiders: type[Spider], shared_hosts: SharedHosts | None = None
+) -> Iterator[Engine]:
+    """An engine with these spiders, which runs until the end of the block. With `shared_hosts`, it
+    keeps the pace of hosts together with others.
 
     People at this machine may reach what the machine reaches, private addresses included, and run
     any code.
     """
     known = {spider.name: spider for spider in spiders}
     cache = Cache(Path("http-cache"))
-    engine = Engine(settings, known, private_targets=[ALL], cache=cache, trusts_tasks=True)
+    engine = Engine(
+        settings,
+        known,
+        private_targets=[ALL],
+        cache=cache,
+        trusts_tasks=True,
+        shared_hosts=shared_hosts,
+    )
     engine.start()
     try:
         yield engine

@@ -492,22 +492,27 @@ tasks:
 """
 
 
-def test_the_tasks_of_a_file_go_on_and_those_that_are_done_do_not_run_again(folder, site):
+@pytest.mark.parametrize("place", ["kept", "redis"])
+def test_the_tasks_of_a_file_go_on_and_those_that_are_done_do_not_run_again(
+    folder, site, request, place
+):
+    kept = request.getfixturevalue("shared_redis").url if place == "redis" else place
     tasks = TASKS.format(one=site.url("/links?n=1"), two=site.url("/forest/0"))
     (folder / "tasks.yaml").write_text(tasks)
-    command = ["run", "-c", "tasks.yaml", "-o", "out", "--resume", "kept"]
+    command = ["run", "-c", "tasks.yaml", "-o", "out", "--resume", kept]
     with forks.Piped(command, ENVIRONMENT, folder) as process:
         eventually(lambda: len(site.hits) >= MANY // 2 or process.poll() is not None)
         process.kill()
     done = crawler_here(*command, cwd=folder)
     assert done.returncode == 0, done.stderr
     assert "one: done in an earlier run; it does not run again until all are done" in done.stderr
-    assert re.search(r"two: going on with kept/two: \d+ pages done, \d+ requests to", done.stderr)
-    assert "all tasks are done; what kept kept of them is removed" in done.stderr
+    where = "kept/two" if place == "kept" else rf"{kept} \(run/two\)"
+    assert re.search(rf"two: going on with {where}: \d+ pages done, \d+ requests to", done.stderr)
+    assert f"all tasks are done; what {kept} kept of them is removed" in done.stderr
     assert pages_of(lines(folder / "out" / "two.jsonl")) == list(range(MANY))
     assert len(lines(folder / "out" / "one.jsonl")) == 2
     assert site.paths().count("/links?n=1") == 1
-    assert not (folder / "kept").exists()
+    assert not [path for path in folder.iterdir() if path.name.startswith(("kept", "redis"))]
 
 
 def test_one_file_for_all_tasks_cannot_go_on(folder, site):
