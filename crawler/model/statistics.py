@@ -85,7 +85,8 @@ class Statistics:
     """The ten hosts with the most such requests."""
     memory: Mapping[str, int] = field(default_factory=dict)
     """URLs that are `known` and their `known_bytes`; requests that wait in memory (`waiting`) and
-    `on_disk`. If `crawls` are several, a URL counts as known once for each that knows it."""
+    `on_disk`; the `store_bytes` of the state that is kept. If `crawls` are several, a URL counts as
+    known once for each that knows it."""
     latency_s: Mapping[str, float] = field(default_factory=dict)
     """`p50`, `p90`, `p99` and `max` of the time from sending to the last byte."""
     slow_callbacks: int = 0

@@ -129,7 +129,9 @@ def _memory(memory: Mapping[str, int]) -> str:
     crawls = memory.get("crawls", 1)
     several = f" (each once for each of {crawls} crawls that knows it)" if crawls > 1 else ""
     known = f"{counted(memory['known'], 'known URL')}{several} in {size(memory['known_bytes'])}"
-    return f"{known}, {counted(memory['waiting'], 'request')}{on_disk}"
+    kept = memory.get("store_bytes", 0)
+    state = f"; its state takes {size(kept)}" if kept else ""
+    return f"{known}, {counted(memory['waiting'], 'request')}{on_disk}{state}"
 
 
 def _between(found: Statistics) -> str:

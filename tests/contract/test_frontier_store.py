@@ -1,5 +1,6 @@
 """What every store of the frontier keeps: whole steps, in order, for one run at a time."""
 
+import random
 from array import array
 from uuid import uuid4
 
@@ -7,7 +8,7 @@ import gevent
 import pytest
 
 from crawler.clock import ManualClock
-from crawler.engine.frontier import sqlite_journal, sqlite_store
+from crawler.engine.frontier import redis_store, sqlite_journal, sqlite_store
 from crawler.engine.frontier.memory_store import MemoryStore
 from crawler.engine.frontier.redis_access import Access
 from crawler.engine.frontier.redis_server import RedisServer
@@ -15,7 +16,7 @@ from crawler.engine.frontier.redis_store import RedisStore
 from crawler.engine.frontier.sqlite_store import SqliteStore
 from crawler.engine.frontier.store import Rest, StaleRun, Step, StoreFailed, StoreInUse, Waiting
 from crawler.settings.redis_url import parsed
-from tests.waiting import PATIENCE_S
+from tests.waiting import PATIENCE_S, eventually
 
 
 class InMemory:
@@ -348,3 +349,18 @@ def test_a_run_that_does_not_let_go_is_fenced_or_keeps_its_store(place, clock):
     second.write(Step(added=[waiting(1)]))
     second.close()
     assert ids(left(place)[1]) == [1]
+
+
+def test_how_much_room_it_takes_is_told(place, monkeypatch):
+    monkeypatch.setattr(redis_store, "SIZE_S", 0.0)
+    monkeypatch.setattr(redis_store, "BEAT_S", 0.01)
+    store = place.again()
+    store.open()
+    marks = array("Q", random.Random(1).randbytes(8 * 20_000))
+    store.write(Step(marks=marks))
+    if isinstance(place, InMemory):
+        assert store.size() == 0
+    else:
+        eventually(lambda: 160_000 <= store.size() < 1_000_000)
+    store.clear()
+    assert store.size() == 0

@@ -103,6 +103,11 @@ class Checkpoints(NoCheckpoints):
         return self._due_s
 
     @property
+    def store_bytes(self) -> int:
+        """About how much room the store takes; 0 if nobody knows."""
+        return self._kept.store.size()
+
+    @property
     def _is_due(self) -> bool:
         return self._clock.monotonic() >= self._due_s and not self._journal.is_empty
 

@@ -129,10 +129,19 @@ class Crawl:
             self.spider.name,
             self._finish_reason(),
             self._dispatcher.cooldowns(),
-            self._frontier.memory(),
+            self._memory(),
             self._dispatcher.hosts(),
         )
         return replace(found, elsewhere=max(0, self._checkpoints.elsewhere))
+
+    @property
+    def store_bytes(self) -> int:
+        """About how much room its state takes; 0 if none is kept, or nobody knows."""
+        return self._checkpoints.store_bytes
+
+    def _memory(self) -> dict[str, int]:
+        kept = self.store_bytes
+        return self._frontier.memory() | ({"store_bytes": kept} if kept else {})
 
     @property
     def failures_by_reason(self) -> dict[str, int]:

@@ -38,6 +38,11 @@ class NoCheckpoints:
         """The monotonic time at which `look` must be called next; infinity if there is none."""
         return math.inf
 
+    @property
+    def store_bytes(self) -> int:
+        """About how much room the store takes; 0 if there is none, or nobody knows."""
+        return 0
+
     def begin(self, woken: Event) -> None:
         """Take over what an earlier run has kept. Called before the sinks are opened. `woken` is
         set by a stop, which ends the wait for the delay."""

@@ -90,6 +90,10 @@ class MemoryStore:
         self._sent.append(mark)
         self._sent_s = self._clock.monotonic()
 
+    def size(self) -> int:
+        """Nothing: it ends with the process."""
+        return 0
+
     def write(self, step: Step) -> None:
         """Take a step. Raises StaleRun."""
         self._check()

@@ -12,7 +12,7 @@ from gevent.lock import RLock
 
 from crawler.clock import Clock, SystemClock
 from crawler.engine.frontier import redis_functions as functions
-from crawler.engine.frontier.redis_server import RedisServer
+from crawler.engine.frontier.redis_server import NotYet, RedisServer
 from crawler.engine.frontier.store import (
     StaleRun,
     StoreDamaged,
@@ -128,6 +128,15 @@ class RedisRun:
     def ask(self, command: str, key: str, *args: Any) -> Any:
         """Read from a key of the crawl."""
         return self._server.ask(command, self._keys[key], *args)
+
+    def size(self, before: int) -> int:
+        """About how many bytes the keys take; what it was before if Redis does not tell it now."""
+        keys = self._keys.values()
+        try:
+            told = [self._server.ask("MEMORY USAGE", key, is_patient=False) for key in keys]
+        except (StoreFailed, NotYet):
+            return before
+        return sum(each or 0 for each in told)
 
     def write(self, words: Sequence[Any], *, is_end: bool = False, is_patient: bool = True) -> None:
         """Have commands carried out, once. `is_end` lets the next run begin."""

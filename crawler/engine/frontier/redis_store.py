@@ -14,6 +14,8 @@ the crawl; the run ends, and another one goes on from there.
 from __future__ import annotations
 
 import json
+import math
+import time
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -40,6 +42,8 @@ T = TypeVar("T")
 
 BEAT_S = 1.0
 """A run that writes nothing says so often that it goes on."""
+SIZE_S = 10.0
+"""So often it asks how much memory of Redis that takes."""
 ASKED_S = 0.2
 """The seconds after which Redis knows that a request was sent. A step tells it too."""
 MOST_ASKED = 16_384
@@ -86,6 +90,7 @@ class RedisStore:
         """The requests that were sent since the last step."""
         self._is_read = False
         """Whether this run has read what was there, which takes a while if it is much."""
+        self._bytes = 0
 
     def open(self, epoch: int | None = None, patience_s: float = 0.0) -> Found:
         """Begin a run. A run that does not end in time can write nothing from then on, unless this
@@ -113,6 +118,10 @@ class RedisStore:
         self._asked.append(mark)
         self._news.set()
 
+    def size(self) -> int:
+        """About how many bytes its keys take, as Redis told lately."""
+        return self._bytes
+
     def write(self, step: Step) -> None:
         """Take a step. What is large goes ahead of it."""
         with self._run.calling:
@@ -136,6 +145,7 @@ class RedisStore:
         with self._run.calling:
             self._supervisor.stop()
             self._run.clear()
+            self._bytes = 0
 
     # -- reading -----------------------------------------------------------------------------------
 
@@ -311,11 +321,15 @@ class RedisStore:
 
     def _keep_beating(self) -> None:
         """Say again and again that the run goes on, and what it has sent."""
+        size_s = -math.inf
         while self._run.goes_on:
             if self._news.wait(BEAT_S):
                 gevent.sleep(ASKED_S)
             with self._run.calling:
                 self._beat()
+            if time.monotonic() >= size_s + SIZE_S:
+                size_s = time.monotonic()
+                self._bytes = self._run.size(self._bytes)
 
     def _beat(self) -> None:
         try:

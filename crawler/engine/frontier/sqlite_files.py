@@ -214,6 +214,15 @@ def discard(folder: Path) -> None:
         raise translated(error, folder) from error
 
 
+def size_of(folder: Path) -> int:
+    """How many bytes the files of a state take. Any may go meanwhile."""
+    size = 0
+    for path in _files(folder):
+        with contextlib.suppress(FileNotFoundError):
+            size += path.stat().st_size
+    return size
+
+
 def _files(folder: Path) -> list[Path]:
     found = [folder / f"{NAME}{suffix}" for suffix in ("", "-wal", "-shm")]
     found += [folder / ASKED, *_seen_files(folder)]

@@ -106,6 +106,10 @@ class SqliteStore:
                     raise
             self._clock.sleep(min(LOOK_S, left_s))
 
+    def size(self) -> int:
+        """How many bytes its files take."""
+        return sqlite_files.size_of(self._folder)
+
     def _open(self, epoch: int | None) -> Found:
         self._threads = self._shared or StoreThreads()
         try:

@@ -163,6 +163,11 @@ class Store(Protocol):
         """Note that a request is sent, by its fingerprint. This never waits."""
         ...
 
+    def size(self) -> int:
+        """About how many bytes the store takes, also some seconds ago; 0 if that is not known. This
+        never waits."""
+        ...
+
     def write(self, step: Step) -> None:
         """Take a step. When this returns, it survives the end of the process. Raises StaleRun."""
         ...

@@ -24,7 +24,7 @@ ENDED = 100
 LOOK_S = 1.0
 """The seconds between two checks whether a log line is due."""
 SUMMED = (
-    *("pages", "items", "requests", "retries", "redirects", "from_cache"),
+    *("pages", "items", "requests", "repeated", "retries", "redirects", "from_cache"),
     *("bytes_received", "bytes_expanded", "slow_callbacks"),
 )
 """The counts that are summed over all crawls, besides failures and filtered."""
@@ -44,6 +44,11 @@ class Watched(Protocol):
     @property
     def statistics(self) -> Statistics:
         """The statistics at this moment."""
+        ...
+
+    @property
+    def store_bytes(self) -> int:
+        """About how much room its state takes; 0 if none is kept, or nobody knows."""
         ...
 
 
@@ -152,6 +157,14 @@ class StatisticsRegistry:
                 totals.add(crawl.counters)
             give_turn()
         return totals
+
+    def pending(self) -> int:
+        """How many requests of all crawls that run have no end."""
+        return sum(crawl.counters.pending for crawl in self._begun())
+
+    def store_bytes(self) -> int:
+        """About how many bytes the states of all crawls that run take."""
+        return sum(crawl.store_bytes for crawl in self._begun())
 
     def log_forever(self) -> None:
         """Log the state of each crawl, as often as its settings ask for."""

@@ -12,6 +12,7 @@ import signal
 import sys
 from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,6 +31,7 @@ from crawler.errors import ConfigError, CrawlerError
 from crawler.model.records import Resource, Spec
 from crawler.node.crew.channel import Channel
 from crawler.node.crew.crawl_orders import Orders
+from crawler.node.crew.engine_figures import figures_of
 from crawler.node.crew.hosts import DistantRegister, DistantShelf, numbers
 from crawler.node.crew.page import Page
 from crawler.node.crew.told import status_of
@@ -259,14 +261,12 @@ class CrawlProcess:
             self._channel.send("counts", rows)
 
     def _tell_figures(self) -> None:
-        totals, owner = self._engine.statistics.totals(), self._engine.host_owner
+        totals = self._engine.statistics.totals()
         figures = {
             "sums": totals.sums,
             "failures": totals.failures,
             "filtered": totals.filtered,
-            "held_bytes": self._engine.held.held,
-            "hosts_owned": 0 if owner is None else len(owner),
-            "hosts_waited_for": 0 if owner is None else owner.waiting,
+            "held": list(astuple(figures_of(self._engine))),
         }
         if figures != self._told_figures:
             self._channel.send("figures", figures)

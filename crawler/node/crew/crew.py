@@ -22,6 +22,10 @@ class Figures:
     """Hosts to which this worker alone may send, if workers share hosts."""
     hosts_waited_for: int = 0
     """Hosts that other workers own, and for which this one waits."""
+    pending: int = 0
+    """Requests without an end, of all crawls that run."""
+    store_bytes: int = 0
+    """About how many bytes the states of all crawls that run take."""
 
 
 class Crew(Protocol):

@@ -11,6 +11,7 @@ from crawler.engine.items.sinks.factory import Sinks
 from crawler.engine.stats.registry import StatisticsRegistry, Totals
 from crawler.model.records import Resource
 from crawler.node.crew.crew import Figures
+from crawler.node.crew.engine_figures import figures_of
 from crawler.node.run.crawl_run import CrawlRun
 from crawler.node.run.going_on import GoingOn
 from crawler.node.run.run import Run
@@ -72,5 +73,4 @@ class InProcess:
 
     def figures(self) -> Figures:
         """What the engine holds at this moment."""
-        owner, held = self._engine.host_owner, self._engine.held.held
-        return Figures(held) if owner is None else Figures(held, len(owner), owner.waiting)
+        return figures_of(self._engine)

@@ -223,8 +223,7 @@ class CrawlProcess:
             self._serve(self, kind, body)
 
     def _take_figures(self, body: Any) -> None:
-        numbers = (body["held_bytes"], body["hosts_owned"], body["hosts_waited_for"])
-        self.figures = Figures(*map(int, numbers))
+        self.figures = Figures(*map(int, body["held"]))
         totals = Totals()
         totals.sums |= body["sums"]
         totals.failures |= body["failures"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import astuple, replace
 from typing import Any, cast
 
 import gevent
@@ -143,12 +143,8 @@ class Processes:
 
     def figures(self) -> Figures:
         """What the processes hold at this moment."""
-        parts = [process.figures for process in self._processes.values()]
-        return Figures(
-            sum(part.held_bytes for part in parts),
-            sum(part.hosts_owned for part in parts),
-            sum(part.hosts_waited_for for part in parts),
-        )
+        parts = [astuple(process.figures) for process in self._processes.values()]
+        return Figures(*map(sum, zip(*parts, strict=True)))
 
     # -- which process a run gets ----------------------------------------------------------------
 

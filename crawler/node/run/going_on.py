@@ -39,6 +39,7 @@ class LastStore:
         self.lease = store.lease
         self.tally = store.tally
         self.sending = store.sending
+        self.size = store.size
         self.write = store.write
 
     def close(self, is_clean: bool = False) -> None:

@@ -30,6 +30,16 @@ def measure_worker(
         "1 while the Redis of frontier.url does not answer, else 0.",
         lambda: int(bool(states.unready_reason())),
     )
+    metrics.gauge_of(
+        "crawler_requests_pending",
+        "Requests without an end, of all crawls that run here.",
+        lambda: crew.figures().pending,
+    )
+    metrics.gauge_of(
+        "crawler_store_bytes",
+        "Bytes of the states of all crawls that run here.",
+        lambda: crew.figures().store_bytes,
+    )
     _measure_hosts(metrics, crew)
     metrics.counter_of(
         "crawler_assignments_refused",

@@ -30,6 +30,8 @@ def test_one_of_each_is_no_plural():
     memory = {"known": 1, "known_bytes": 18, "waiting": 1, "on_disk": 1}
     told = rows(memory=memory)["memory"]
     assert told == "1 known URL in 18 bytes, 1 request, 1 request on disk"
+    told = rows(memory={**memory, "store_bytes": 40_960})["memory"]
+    assert told.endswith(", 1 request on disk; its state takes 41.0 KB")
 
 
 def test_what_several_crawls_know_is_told_once_for_each():
