@@ -12,7 +12,8 @@ from gevent.lock import RLock
 
 from crawler.clock import Clock, SystemClock
 from crawler.engine.frontier import redis_functions as functions
-from crawler.engine.frontier.redis_server import NotYet, RedisServer
+from crawler.engine.frontier.redis_access import NotYet
+from crawler.engine.frontier.redis_server import RedisServer
 from crawler.engine.frontier.store import (
     StaleRun,
     StoreDamaged,
