@@ -116,12 +116,12 @@ class RedisRequests:
             if ahead.count > 1:
                 give_turn()
         self._change(step.changed, touched, commands)
-        for id in step.ended:
-            if id in self._later:
-                self._later.discard(id)
-                commands.add("HDEL", "later", id)
-            else:
-                self._end(id, touched)
+        changed = self._later.intersection(step.ended)
+        self._later -= changed
+        for id in changed:
+            commands.add("HDEL", "later", id)
+        ended = [id for id in step.ended if id not in changed] if changed else step.ended
+        touched.update(self._rows.end(ended))
         if len(self._sparse) >= THINNED_AT_ONCE:
             self._thin(touched, commands)
         self._note(touched, commands)
@@ -130,20 +130,14 @@ class RedisRequests:
         self, requests: Sequence[Waiting], touched: dict[int, Row], commands: Commands
     ) -> None:
         now_s = self._now_s()
+        touched.update(self._rows.end([request.id for request in requests]))
         for request in requests:
-            self._end(request.id, touched)
             self._later.add(request.id)
             self.next_id = max(self.next_id, request.id + 1)
             times = _TIMES.pack(now_s + request.wait_s, request.wait_s)
             commands.add(
                 "HSET", "later", request.id, times + packed([request], "later", request.id, times)
             )
-
-    def _end(self, id: int, touched: dict[int, Row]) -> None:
-        row = self._rows.of(id)
-        if row is not None:
-            self._rows.end(id)
-            touched[row.first] = row
 
     def _note(self, touched: dict[int, Row], commands: Commands) -> None:
         """Write down which requests of these rows wait. Remove rows in which none does."""

@@ -52,8 +52,7 @@ class KeptRequests:
             bits = int.from_bytes(opened(live, "live", first, size), "little")
             self._rows.add(Row(first, bits, size))
         self._changed = {id for (id,) in self._database.execute("SELECT id FROM later")}
-        for id in ended:
-            self._rows.end(id)  # its row is deleted already, or at the next fold
+        self._rows.end(ended)  # an empty row is deleted already, or at the next fold
         self._free_changed = deque(self._changed)
         self._free_rows = deque(row.first for row in self._rows)
 
@@ -90,8 +89,8 @@ class KeptRequests:
     def change(self, requests: Sequence[Waiting]) -> None:
         """Replace requests that came back."""
         now_s = self._now_s()
+        self._end_in_rows([request.id for request in requests])
         for request in requests:
-            self._end_in_row(request.id)
             self._changed.add(request.id)
             self.next_id = max(self.next_id, request.id + 1)
             due_s = now_s + request.wait_s
@@ -101,14 +100,12 @@ class KeptRequests:
                 (*place[1:], packed([request], *place)),
             )
 
-    def end(self, ids: Iterable[int]) -> None:
+    def end(self, ids: Sequence[int]) -> None:
         """Remove requests."""
-        for id in ids:
-            if id in self._changed:
-                self._changed.discard(id)
-                self._database.execute("DELETE FROM later WHERE id = ?", (id,))
-            else:
-                self._end_in_row(id)
+        changed = self._changed.intersection(ids)
+        self._changed -= changed
+        self._database.executemany("DELETE FROM later WHERE id = ?", zip(changed))
+        self._end_in_rows([id for id in ids if id not in changed] if changed else ids)
 
     def fold(self) -> None:
         """Write down which requests of each row wait. Write rows anew of which little is left."""
@@ -142,10 +139,9 @@ class KeptRequests:
             (row.first, row.size, _bits(row), packed(requests, "data", row.first)),
         )
 
-    def _end_in_row(self, id: int) -> None:
-        over = self._rows.end(id)
-        if over is not None:
-            self._database.execute("DELETE FROM chunk WHERE first = ?", (over.first,))
+    def _end_in_rows(self, ids: Iterable[int]) -> None:
+        over = [first for first, row in self._rows.end(ids).items() if not row.live]
+        self._database.executemany("DELETE FROM chunk WHERE first = ?", zip(over))
 
 
 def _bits(row: Row) -> bytes:
