@@ -43,8 +43,8 @@ MUTANTS = [
     Mutant(
         "a lease counts from the answer of a renewal",
         "crawler/coordination/lease.py",
-        "        self._deadline_s = self._deadline_after(sent_s)",
-        "        self._deadline_s = self._deadline_after(self._clock.monotonic())",
+        "            self._set_deadline(sent_s)\n            return",
+        "            self._set_deadline(self._clock.monotonic())\n            return",
         "tests/unit/coordination/test_lease.py",
     ),
     Mutant(

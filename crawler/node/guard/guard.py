@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -154,9 +155,10 @@ class GuardProcess:
 
     def deadline(self, seconds: float) -> None:
         """See `Guard`."""
-        page = self._page  # the hub may take it away meanwhile
+        page = self._page
         if page is not None:
-            page.deadline_s = seconds
+            with suppress(ValueError):  # a native thread may be later than `stop`
+                page.deadline_s = seconds
 
     def watch(self, number: int, pidfd: int, group: int) -> None:
         """See `Guard`."""

@@ -32,7 +32,8 @@ class Page:
         """Map the page behind a descriptor, which `close` closes."""
         self.fd = fd
         access = mmap.ACCESS_WRITE if writes else mmap.ACCESS_READ
-        self._seconds = memoryview(mmap.mmap(fd, _SIZE, access=access)).cast("d")
+        self._map = mmap.mmap(fd, _SIZE, access=access)
+        self._seconds = memoryview(self._map).cast("d")
 
     @classmethod
     def make(cls) -> Page:
@@ -48,9 +49,10 @@ class Page:
         return page
 
     def close(self) -> None:
-        """Close the descriptor. The page goes with its last user: a native thread may be about to
-        store."""
+        """Unmap the page and close the descriptor. Whoever uses it now gets a ValueError."""
         if self.fd >= 0:
+            self._seconds.release()
+            self._map.close()
             os.close(self.fd)
             self.fd = -1
 

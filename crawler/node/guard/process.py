@@ -36,6 +36,7 @@ def main() -> None:
     """Guard the node at the other end of the socket that is standard input."""
     _stand_alone()
     with socket.socket(fileno=0) as node:
+        node.setblocking(True)  # it comes as gevent had it
         first = messages.receive(node)
         if first is None:  # the node died before it could say who it is
             return
@@ -68,7 +69,8 @@ class Guarding:
         self._gone = False
         """Whether the node has said that it stops in order."""
         self._is_silent = False
-        """Whether the node can say nothing more. It may live on."""
+        """Whether the node can say nothing more. It may live on; if it dies, its socket is closed
+        some time before its pidfd tells."""
         self._events = select.poll()
         self._events.register(pidfd, select.POLLIN)
         self._events.register(node, select.POLLIN)
@@ -80,21 +82,22 @@ class Guarding:
             sleep_s = self._duty.sleep_s()
             ready = {fd for fd, _ in self._events.poll(None if sleep_s is None else sleep_s * 1000)}
             self._close(self._duty.look(), "the lease is over by this node's clock")
-            if self._node.fileno() in ready:
-                self._read()
-            if self._pidfd in ready and not self._gone:
-                self._read()  # what the node said last
+            has_died = self._pidfd in ready
+            if has_died or self._node.fileno() in ready:
+                self._read()  # also what a dead node said last
+            if has_died:
                 self._finish()
                 return
 
     def _read(self) -> None:
         """Follow all messages that have arrived."""
+        if self._is_silent:
+            return
         with suppress(BlockingIOError, ConnectionResetError):
             while (message := messages.receive(self._node)) is not None:
                 self._follow(*message)
-            if not self._is_silent:
-                self._is_silent = True
-                self._events.unregister(self._node)
+            self._events.unregister(self._node)
+            self._is_silent = True
 
     def _follow(self, body: dict[str, Any], fds: list[int]) -> None:
         match body["kind"]:

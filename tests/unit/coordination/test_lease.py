@@ -107,6 +107,23 @@ def test_the_deadline_counts_from_the_asking_for_a_lease(flaky, clock):
     assert lease.remaining_s == pytest.approx(TTL_S * (1 - MARGIN) - 2.0)
 
 
+def test_each_deadline_is_told_until_the_lease_is_over(flaky, clock):
+    told = []
+    supervisor = Supervisor("test", clock=clock)
+    lease = Lease.grant(flaky, TTL_S, clock, told.append)
+    assert told == [clock.monotonic() + TTL_S * (1 - MARGIN)]
+    lease.keep(supervisor)
+    settle()
+    clock.advance(TTL_S / RENEWALS)
+    assert told == [told[0], told[0] + TTL_S / RENEWALS]
+    flaky.mode = "slow"
+    clock.advance(TTL_S / RENEWALS)
+    lease.end("somebody says so")
+    clock.advance(1.0)
+    assert len(told) == 2, "a renewal that was under way prolongs nothing any more"
+    supervisor.stop()
+
+
 def test_the_least_that_was_left_is_told_once_though_it_was_renewed_meanwhile(lease, flaky, clock):
     flaky.mode = "fails"
     for _ in range(40):

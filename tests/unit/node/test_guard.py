@@ -38,9 +38,12 @@ class Crawling:
     def gone(self):
         return is_gone(self.pidfd)
 
-    def end(self):
+    def die(self):
         self.process.kill()
         self.process.wait()
+
+    def end(self):
+        self.die()
         os.close(self.pidfd)
         if self.process.stdout:
             self.process.stdout.close()
