@@ -1,8 +1,13 @@
-"""SIGKILL: a process is gone at once, and its lease ends when nobody renews it any more."""
+"""SIGKILL: a process is gone at once, and its guard gives up its lease. If the guard is gone with
+it, as with a whole machine, the lease ends when nobody renews it any more."""
+
+import os
+import signal
 
 import pytest
 
 from tests.depth import deep
+from tests.guards import guard_of
 
 
 class Kill:
@@ -17,6 +22,18 @@ class Kill:
 
     def heal(self, arena):
         arena.lab.start(*(node.title for node in self._nodes), ready=False)
+
+
+class LoseMachine(Kill):
+    """Kills nodes and their guards; what a machine runs ends all together."""
+
+    def inject(self, arena):
+        guards = [guard_of(node.process.pid) for node in self._nodes]
+        for guard in guards:
+            os.kill(guard, signal.SIGSTOP)  # else its node would start another one
+        super().inject(arena)
+        for guard in guards:
+            os.kill(guard, signal.SIGKILL)
 
 
 def test_a_leader(arena):
@@ -37,6 +54,24 @@ def test_a_worker(arena):
     fault = Kill(worker)
     fault.inject(arena)
     arena.wait_until_moved(worker)
+    fault.heal(arena)
+    arena.at_full_strength()
+    arena.check(longest_gap_s=arena.lab.ttl_s + 2)
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("role", ["leader", "worker"])
+def test_a_machine(arena, role):
+    """Nobody is there to give up the lease: its time to live must be over."""
+    node = arena.leader() if role == "leader" else arena.busy_worker()
+    fault = LoseMachine(node)
+    fault.inject(arena)
+    assert node.title in arena.lab.registered(), "the lease lives on"
+    if role == "leader":
+        arena.client.add("while the lease of the lost one lives on")
+        assert arena.leader() is not node
+    else:
+        arena.wait_until_moved(node)
     fault.heal(arena)
     arena.at_full_strength()
     arena.check(longest_gap_s=arena.lab.ttl_s + 2)
