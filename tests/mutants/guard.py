@@ -82,8 +82,8 @@ MUTANTS = [
     Mutant(
         "a new guard does not know the crawl processes of the one before",
         "crawler/node/guard/guard.py",
-        "        for number, held in self._held.items():\n            self._tell_of",
-        "        for number, held in ():\n            self._tell_of",
+        "        numbers = list(self._held)\n",
+        "        numbers = []\n",
         f"{GUARD} -k knows_all",
     ),
     Mutant(

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import NamedTuple
 
-GRACE_S = 0.25
-"""How long after the deadline a node may itself end its crawl processes, in seconds."""
+GRACE_S = 0.2
+"""How long at most a node may itself take to end its crawl processes after the deadline, in
+seconds: all are gone a quarter of a second after it."""
 
 LOOK_S = 0.1
 """The longest time between two looks at the page while there is somebody to kill, in seconds. The

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -30,11 +31,12 @@ class Guard(Protocol):
 
     The guard keeps two promises, whatever the node does meanwhile (hangs, computes, is paused):
 
-    - When the deadline is over for a moment (`duty.grace_s`), it kills all crawl processes.
+    - When the deadline is over for a moment (`duty.grace_s`: 0.2 s with a TTL of 5 s, 0.1 s with
+      2 s), it kills all crawl processes. Whatever the node stops in order must end before that.
     - When the node's process dies, it kills the crawl processes, and then revokes the lease.
 
-    No method waits, and none raises: without a guard everything is as it would be with one that was
-    killed. All are for the hub, except `deadline`.
+    No method waits. What the guard does not take is told to the next one, so only `watch` raises.
+    All are for the hub, except `deadline`.
     """
 
     def hold(self, lease: int, ttl_s: float) -> None:
@@ -55,6 +57,7 @@ class Guard(Protocol):
 
         `number` names it from now on. The caller keeps its `pidfd`, and may close it. `group` is
         the process group that the process leads, and all of which is killed; 0 if it leads none.
+        Raises OSError without a free descriptor: then the process must not begin.
         """
         ...
 
@@ -163,8 +166,8 @@ class GuardProcess:
     def watch(self, number: int, pidfd: int, group: int) -> None:
         """See `Guard`."""
         self.forget(number)
-        held = self._held[number] = _Held(os.dup(pidfd), group)
-        self._tell_of(number, held)
+        self._held[number] = _Held(os.dup(pidfd), group)
+        self._tell_of([number])
 
     def forget(self, number: int) -> None:
         """See `Guard`."""
@@ -181,6 +184,8 @@ class GuardProcess:
             process = self._process
             if process is not None:
                 told = process.wait()
+                if self._process is not process:
+                    return  # it was told to go
                 self._process = None
                 log.error(
                     "the guard of this node has ended; starting another one",
@@ -204,14 +209,16 @@ class GuardProcess:
         self._tell(messages.BEGIN, (self._own_pidfd, page.fd), **self._begin)
         if self._lease:
             self._tell(messages.HOLD, **self._lease)
-        for number, held in self._held.items():
-            self._tell_of(number, held)
+        numbers = list(self._held)
+        for first in range(0, len(numbers), messages.MOST_FDS):  # one by one they fill the socket
+            self._tell_of(numbers[first : first + messages.MOST_FDS])
         log.debug("the guard of this node runs", guard=self.pid)
 
-    def _tell_of(self, number: int, held: _Held) -> None:
-        self._tell(messages.WATCH, (held.pidfd,), number=number, group=held.group)
+    def _tell_of(self, numbers: Sequence[int]) -> None:
+        those = [(number, self._held[number].group) for number in numbers]
+        self._tell(messages.WATCH, [self._held[number].pidfd for number in numbers], those=those)
 
-    def _tell(self, kind: str, fds: tuple[int, ...] = (), **body: Any) -> None:
+    def _tell(self, kind: str, fds: Sequence[int] = (), **body: Any) -> None:
         if self._process is not None:
             self._process.send(kind, fds, **body)
 

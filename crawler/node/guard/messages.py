@@ -18,14 +18,16 @@ HOLD = "hold"
 RELEASE = "release"
 """The node has given its lease up itself."""
 WATCH = "watch"
-"""A crawl process: its `number`, its `group`, and with it its pidfd."""
+"""Crawl processes: of each of `those` its number and its group, and beside the message, in the same
+order, their pidfds."""
 FORGET = "forget"
 """The crawl process of that `number` has ended, and its group."""
 GO = "go"
 """The node stops in order: end, and change nothing."""
 
 _MOST_BYTES = 65_536
-_MOST_FDS = 2
+MOST_FDS = 250
+"""How many descriptors may come with a message. unix(7) allows 253."""
 
 
 def send(to: socket.socket, kind: str, fds: Sequence[int] = (), **body: Any) -> None:
@@ -38,5 +40,5 @@ def receive(of: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
 
     Raises BlockingIOError if there is none yet.
     """
-    packet, fds, _, _ = socket.recv_fds(of, _MOST_BYTES, _MOST_FDS)
+    packet, fds, _, _ = socket.recv_fds(of, _MOST_BYTES, MOST_FDS)
     return (json.loads(packet), fds) if packet else None

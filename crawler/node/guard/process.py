@@ -106,7 +106,8 @@ class Guarding:
             case messages.RELEASE:
                 self._duty.release()
             case messages.WATCH:
-                self._duty.watch(body["number"], Crawling(fds[0], body["group"]))
+                for (number, group), pidfd in zip(body["those"], fds):
+                    self._duty.watch(number, Crawling(pidfd, group))
             case messages.FORGET:
                 crawling = self._duty.forget(body["number"])
                 if crawling is not None:

@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -58,18 +59,18 @@ class Spawned:
         finally:
             theirs.close()
 
-    def send(self, kind: str, fds: tuple[int, ...] = (), **body: Any) -> None:
-        """Send a message. A guard that reads none is of no use: it is killed. Then its node starts
-        another one."""
+    def send(self, kind: str, fds: Sequence[int] = (), **body: Any) -> None:
+        """Send a message. A guard that does not take it, as it reads none, is of no use: it is
+        killed. Then its node starts another one."""
         try:
             messages.send(self._socket, kind, fds, **body)
-        except BlockingIOError:
-            self.kill()
         except OSError:
-            return  # it has ended; whoever waits for it knows
+            self.kill()
 
     def kill(self) -> None:
         """Kill it. Its number may be another process's by now, its pidfd is not."""
+        if self._how:
+            return
         with suppress(ProcessLookupError):
             signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
 

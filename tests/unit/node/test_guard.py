@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import gevent
 import pytest
 
 from crawler.clock import SystemClock
@@ -144,6 +145,24 @@ def test_a_guard_that_is_killed_is_followed_by_one_that_knows_all(guard, crawlin
     eventually(lambda: crawling.gone, what="it kills what the first one was told of")
 
 
+def test_there_may_be_more_crawl_processes_than_a_socket_takes_at_once(guard, crawling):
+    guard.hold(7, TTL_S)
+    for number in range(1500):
+        guard.watch(number, crawling.pidfd, 0)
+        if number % 100 == 0:
+            gevent.sleep(0.01)  # nobody starts so many at once
+    first = guard.pid
+    os.kill(first, signal.SIGKILL)
+    eventually(lambda: guard.pid not in (0, first), what="another one runs")
+    second = guard.pid
+    last = Crawling()
+    guard.watch(1, last.pidfd, last.pid)
+    guard.deadline(in_s(-1))
+    eventually(lambda: last.gone and crawling.gone, what="it has heard of all")
+    assert guard.pid == second
+    last.end()
+
+
 def test_a_guard_that_reads_nothing_is_replaced(guard, crawling):
     first = guard.pid
     os.kill(first, signal.SIGSTOP)
@@ -266,12 +285,14 @@ def test_a_message_arrives_with_its_descriptors_and_an_end_is_told():
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     messages.send(ours, messages.HOLD, lease=7)
     made = page.Page.make()
-    messages.send(ours, messages.WATCH, (made.fd,), number=1)
+    messages.send(ours, messages.WATCH, (made.fd, made.fd), those=[(1, 0)])
     ours.close()
     made.close()
     assert messages.receive(theirs) == ({"kind": messages.HOLD, "lease": 7}, [])
-    body, (fd,) = messages.receive(theirs)
-    os.close(fd)
-    assert body == {"kind": messages.WATCH, "number": 1}
+    body, fds = messages.receive(theirs)
+    for fd in fds:
+        os.close(fd)
+    assert body == {"kind": messages.WATCH, "those": [[1, 0]]}
+    assert len(fds) == 2
     assert messages.receive(theirs) is None
     theirs.close()

@@ -33,7 +33,7 @@ class Stage:
         return self
 
     def watch(self):
-        self.guard.send(messages.WATCH, (self.crawling.pidfd,), number=1, group=self.crawling.pid)
+        self.guard.send(messages.WATCH, (self.crawling.pidfd,), those=[(1, self.crawling.pid)])
         return self
 
     def hang_up(self):
