@@ -48,14 +48,14 @@ class Forked:
 
     def poll(self):
         """How it ended, None while it runs."""
-        if self.returncode is None and select.select([self._line], [], [], 0)[0]:
+        if self.returncode is None and self._has_ended(0):
             self._note_end()
         return self.returncode
 
     def wait(self, timeout=None):
         """Wait until it has ended; raises subprocess.TimeoutExpired."""
         if self.returncode is None:
-            if not select.select([self._line], [], [], timeout)[0]:
+            if not self._has_ended(timeout):
                 raise subprocess.TimeoutExpired(f"process {self.pid}", timeout)
             self._note_end()
         return self.returncode
@@ -68,6 +68,13 @@ class Forked:
     def kill(self):
         """End it at once."""
         self.send_signal(signal.SIGKILL)
+
+    def _has_ended(self, timeout):
+        """Whether it has, or does within so many seconds. A bench has more files open than `select`
+        knows."""
+        line = select.poll()
+        line.register(self._line, select.POLLIN)
+        return bool(line.poll(None if timeout is None else timeout * 1000))
 
     def _note_end(self):
         self.returncode = os.waitstatus_to_exitcode(json.loads(self._line.recv(100)))
