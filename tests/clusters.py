@@ -17,9 +17,9 @@ from crawler.settings.scheduler import SchedulerSettings
 from crawler.settings.sections import ApiSettings, CoordinationSettings, NodeSettings, Settings
 from crawler.settings.worker import WorkerSettings
 from tests.clients import Client
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_S, eventually
 
-CALL = Call(timeout_s=5.0)
+CALL = Call(timeout_s=20.0)
 KEYS = Keys(CoordinationSettings())
 
 
@@ -130,7 +130,7 @@ def answers(client):
 
 def request(node, method, path, body=None):
     """An HTTP request to a node: status, headers, and the JSON of the body."""
-    connection = http.client.HTTPConnection(node.http_address, timeout=10)
+    connection = http.client.HTTPConnection(node.http_address, timeout=PATIENCE_S)
     headers = {"content-type": "application/json"}
     connection.request(method, path, None if body is None else json.dumps(body), headers)
     answer = connection.getresponse()

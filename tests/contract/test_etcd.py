@@ -41,7 +41,7 @@ def lonely_member(tmp_path):
         process.start()
     endpoint = f"127.0.0.1:{ports[2]}"
     store = EtcdStore([endpoint], timeout_s=1.0)
-    eventually(lambda: is_written(store, "/a"), within_s=20)
+    eventually(lambda: is_written(store, "/a"))
     store.close()
     members[1].kill()
     yield endpoint

@@ -24,6 +24,7 @@ from crawler.engine.frontier.store import (
 from crawler.settings.redis_url import parsed
 from tests.contract.losing import Losing
 from tests.redis_servers import Place
+from tests.waiting import PATIENCE_S
 
 
 @pytest.fixture
@@ -66,7 +67,7 @@ def test_a_run_waits_for_the_orderly_end_of_the_one_before(place):
     assert not begun.ready()
     earlier.write(Step(added=[waiting(0)]))
     earlier.close(is_clean=True)
-    found = begun.get(timeout=5.0)
+    found = begun.get(timeout=PATIENCE_S)
     assert (found.waiting, found.is_clean) == (1, True)
     later.close()
 
@@ -117,7 +118,7 @@ def test_a_run_without_news_holds_on(place, monkeypatch):
     gevent.sleep(1.0)
     assert not begun.ready()
     idle.close()
-    begun.get(timeout=5.0)
+    begun.get(timeout=PATIENCE_S)
     later.close()
 
 
@@ -142,7 +143,7 @@ def test_a_run_that_still_reads_what_is_there_holds_on(place, monkeypatch):
     with place.redis.client() as client:
         assert client.exists(place.key("hold"))
     reads.set()
-    found = opening.get(timeout=5.0)
+    found = opening.get(timeout=PATIENCE_S)
     assert (len(found.seen), found.sent, found.asked) == (3000, 1, [7])
     slow.close()
 

@@ -19,6 +19,7 @@ from crawler.supervision import Supervisor
 from tests.redis_servers import Redis
 from tests.unit.engine.fakes import FakeFetcher
 from tests.unit.engine.test_robots import AS, RULES, SITE, answer
+from tests.waiting import PATIENCE_S
 
 
 class MemoryShelf:
@@ -81,7 +82,7 @@ def test_one_fetches_and_the_others_wait_for_it(shelf):
 
     clock = SystemClock()
     asking = [gevent.spawn(shared, shelf, "a", fetch, clock) for _ in range(4)]
-    gevent.joinall(asking, timeout=10)
+    gevent.joinall(asking, timeout=PATIENCE_S)
     assert fetched == [1]
     assert {each.value[:2] for each in asking} == {FILE[:2]}
 
@@ -99,7 +100,7 @@ def test_a_worker_that_dies_while_it_fetches_holds_up_the_others_for_a_bounded_t
     settle()
     assert not asking.ready()
     clock.advance(CLAIM_S + 1.0)
-    assert asking.get(timeout=5) == FILE
+    assert asking.get(timeout=PATIENCE_S) == FILE
 
 
 def test_who_no_longer_waits_leaves_the_claim_of_another_alone():
@@ -111,7 +112,7 @@ def test_who_no_longer_waits_leaves_the_claim_of_another_alone():
     asking = gevent.spawn(shared, shelf, "a", lambda: None, clock)
     settle()
     clock.advance(CLAIM_S + 1.0)
-    assert asking.get(timeout=5) is None
+    assert asking.get(timeout=PATIENCE_S) is None
     assert not given_up
 
 

@@ -104,7 +104,7 @@ class Arena:
         """Add tasks, several at a time."""
         gevent.pool.Pool(16).map(self.client.add, names)
 
-    def at_full_strength(self, within_s=20.0):
+    def at_full_strength(self, within_s=PATIENCE_S):
         """Wait until every node that was ever started is a member, and all masters stand.
 
         What a killed node left in etcd looks like a member: so ask the nodes too.
@@ -148,7 +148,7 @@ class Arena:
 
         eventually(moved, within_s or self.lab.ttl_s + 2, f"no task is on {left}", every_s=0.05)
 
-    def check(self, longest_gap_s=None, longest_overlap_s=None, within_s=20.0):
+    def check(self, longest_gap_s=None, longest_overlap_s=None, within_s=PATIENCE_S):
         """Wait until all is quiet; fail unless the history and the site's visits are sound."""
         eventually(self.is_quiet, within_s, "every task is run by a live worker")
         longest_gap_s = longest_gap_s or 2 * self.lab.ttl_s + 2

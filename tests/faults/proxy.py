@@ -18,6 +18,8 @@ from gevent.event import Event
 from gevent.queue import Queue
 from gevent.server import StreamServer
 
+from tests.waiting import PATIENCE_S
+
 CHUNK = 65_536
 END = (0.0, b"")
 """Stands in a queue where a connection ended."""
@@ -110,7 +112,7 @@ class Link:
         if self._refuses:
             return _reset(node)
         try:
-            server = socket.create_connection(self._target, timeout=5)
+            server = socket.create_connection(self._target, timeout=PATIENCE_S)
         except OSError:
             return _reset(node)
         server.settimeout(None)

@@ -10,7 +10,7 @@ import gevent
 from crawler.coordination.etcd.store import EtcdStore
 from crawler.errors import Retryable
 from tests.faults.history import Entry
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_S, eventually
 
 AGAIN_S = 0.05
 
@@ -38,7 +38,7 @@ class Recorder:
         """Everything up to here was recorded."""
         return self.entries[-1].revision if self.entries else 0
 
-    def catch_up(self, within_s=10.0):
+    def catch_up(self, within_s=PATIENCE_S):
         """Wait until everything that etcd holds now is recorded; the entries."""
         eventually(self._has_all, within_s, "the recorder has seen everything")
         return self.entries

@@ -7,7 +7,7 @@ import pytest
 from gevent.server import StreamServer
 
 from tests.faults.proxy import Link, Way
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_S, eventually
 
 
 class Echo:
@@ -53,7 +53,7 @@ def link(echo):
 def node(link):
     """A connection through the link that has worked so far."""
     host, _, port = link.endpoint.rpartition(":")
-    with socket.create_connection((host, int(port)), timeout=5) as node:
+    with socket.create_connection((host, int(port)), timeout=PATIENCE_S) as node:
         assert asked(node, b"hello") == b"HELLO"
         yield node
 
@@ -110,7 +110,7 @@ def test_a_forgotten_connection_has_ended_for_the_server_only(link, node, echo):
     node.sendall(b"to nobody")
     assert hears_nothing(node)
     host, _, port = link.endpoint.rpartition(":")
-    with socket.create_connection((host, int(port)), timeout=5) as another:
+    with socket.create_connection((host, int(port)), timeout=PATIENCE_S) as another:
         assert asked(another, b"new") == b"NEW"
     link.heal()
     with pytest.raises(ConnectionResetError):
@@ -124,7 +124,7 @@ def test_a_cut_resets_old_and_new_connections(link, node):
     host, _, port = link.endpoint.rpartition(":")
     with (
         pytest.raises(ConnectionResetError),
-        socket.create_connection((host, int(port)), timeout=5) as another,
+        socket.create_connection((host, int(port)), timeout=PATIENCE_S) as another,
     ):
         another.recv(1)
 

@@ -98,7 +98,7 @@ def test_one_call_finds_out_that_it_answers_again(master, client):
     again = Master(FakeBackend())
     again.server._address = f"127.0.0.1:{port}"
     with running(again):
-        eventually(lambda: error_of(client) is None, 5.0, what="it is closed")
+        eventually(lambda: error_of(client) is None, what="it is closed")
         assert client.nodes(CALL)
 
 

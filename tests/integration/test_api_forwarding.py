@@ -15,6 +15,7 @@ from crawler.model.constraints import Constraints, Neighbour
 from crawler.model.records import Query, Report, Spec, State, WorkerLoad
 from tests.clients import Client
 from tests.unit.api.fakes import CALL, Master, body_of, client_of, running
+from tests.waiting import PATIENCE_S
 
 RESOURCE = "/crawler/resource"
 
@@ -207,7 +208,7 @@ def exchange(server, method, body, chunked=False):
         length = b"Content-Length: %d" % len(body)
     head = b"%s /crawler/resource HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" % method
     head += b"Content-Type: application/json\r\n%s\r\n\r\n" % length
-    with socket.create_connection(server.address, timeout=10) as sock:
+    with socket.create_connection(server.address, timeout=PATIENCE_S) as sock:
         sock.sendall(head + body)
         received = b""
         while chunk := sock.recv(65536):

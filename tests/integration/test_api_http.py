@@ -15,7 +15,7 @@ from crawler.metrics import Metrics
 from crawler.settings.sections import ApiSettings
 from tests.unit.api.fakes import FakeBackend, Master
 from tests.unit.api.test_metrics import of_queue
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_S, eventually
 
 PLACES = 3
 POST = b"POST /crawler/resource HTTP/1.1\r\nHost: x\r\n"
@@ -43,7 +43,7 @@ def serving():
 
 def connect(server, first_words=b""):
     """A connection that stays until the end of the test, or until the server closes it."""
-    sock = socket.create_connection(("127.0.0.1", server.port), timeout=10)
+    sock = socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE_S)
     server.clients.enter_context(sock)
     sock.sendall(first_words)
     return sock
@@ -73,7 +73,7 @@ def is_closed(sock):
 
 
 def status_of(server, path="/healthz"):
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE_S)
     connection.request("GET", path)
     status = connection.getresponse().status
     connection.close()

@@ -42,7 +42,7 @@ def test_idle_watches_take_no_place_of_reports_checks_and_what_is_forwarded(lead
         answers = [first_of(watch) for watch in watches]
         assert answers.count("RESOURCE_EXHAUSTED") == 34, "one client has 16 streams"
         assert client.report("w-2", [Report("x", "1", 1, State.DONE)], CALL) == ["x"]
-        assert stub.Check(health_pb2.HealthCheckRequest(), timeout=5).status
+        assert stub.Check(health_pb2.HealthCheckRequest(), timeout=PATIENCE_S).status
         follower = Client(leader.address, forwards=True)
         assert follower.nodes(CALL)
         follower.close()

@@ -22,6 +22,7 @@ from tests.unit.api.fakes import (
     client_of,
     running,
 )
+from tests.waiting import PATIENCE_S
 
 SCHEDULER = "/crawler/scheduler"
 
@@ -185,7 +186,7 @@ def test_grpc_refuses_as_http_does(client, stub):
         client.update_scheduler(PolicyChange("none"), CALL)
     request = ParseDict({"disabled": [1], "weights": {"gpu": "much"}}, pb.Scheduler())
     with pytest.raises(grpc.RpcError) as refused:
-        stub.UpdateScheduler(request, timeout=5)
+        stub.UpdateScheduler(request, timeout=PATIENCE_S)
     assert refused.value.code().name == "INVALID_ARGUMENT"
     assert refused.value.details() == (
         "disabled: list is not allowed; allowed is a list of names; "
@@ -205,7 +206,7 @@ def test_http_answers_what_grpc_answers(master, stub):
     for method, path, call, request in cases:
         answer = getattr(master.web, method)(path)
         assert answer.status_code == 200, path
-        assert body_of(answer) == as_json(call(request, timeout=5)), path
+        assert body_of(answer) == as_json(call(request, timeout=PATIENCE_S)), path
 
 
 def test_an_explanation_comes_whole(client, backend):

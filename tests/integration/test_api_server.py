@@ -91,7 +91,7 @@ def test_health_and_the_workers_reports_have_room_when_clients_take_all(backend)
         try:
             with channel_to(master) as channel:
                 stub = health_pb2_grpc.HealthStub(channel)
-                assert stub.Check(health_pb2.HealthCheckRequest(), timeout=5).status
+                assert stub.Check(health_pb2.HealthCheckRequest(), timeout=PATIENCE_S).status
             assert client.report("w-2", [Report("x", "1", 1, State.DONE)], CALL) == ["x"]
         finally:
             release.set()
@@ -102,7 +102,7 @@ def test_a_connection_that_says_nothing_is_closed(backend, monkeypatch):
     monkeypatch.setattr(server, "HANDSHAKE_S", 1)
     with (
         running(Master(backend)) as (master,),
-        socket.create_connection(("127.0.0.1", master.server.port), timeout=10) as silent,
+        socket.create_connection(("127.0.0.1", master.server.port), timeout=PATIENCE_S) as silent,
     ):
         while silent.recv(4096):
             pass
@@ -117,7 +117,7 @@ def test_a_connection_without_calls_is_closed_and_a_client_loses_nothing(backend
     with (
         running(Master(backend)) as (master,),
         client_of(master) as client,
-        socket.create_connection(("127.0.0.1", master.server.port), timeout=10) as idle,
+        socket.create_connection(("127.0.0.1", master.server.port), timeout=PATIENCE_S) as idle,
     ):
         assert client.nodes(CALL) is not None
         idle.sendall(HELLO)
@@ -165,7 +165,7 @@ def test_a_connection_that_leaves_a_ping_unanswered_is_closed(backend, monkeypat
     monkeypatch.setattr(server, "ANSWER_S", 1)
     with (
         running(Master(backend)) as (master,),
-        socket.create_connection(("127.0.0.1", master.server.port), timeout=10) as vanishes,
+        socket.create_connection(("127.0.0.1", master.server.port), timeout=PATIENCE_S) as vanishes,
     ):
         vanishes.sendall(HELLO + frame(SETTINGS, ACK, 0, b"") + calls)
         pings = 0
@@ -229,7 +229,7 @@ def test_a_stub_of_the_first_crawler_proto_works(leader):
             messages["ResourceSpec"].SerializeToString,
             messages["NodeSpec"].FromString,
         )
-        node = add(messages["ResourceSpec"](id="zjx", name="task-test-4"), timeout=5)
+        node = add(messages["ResourceSpec"](id="zjx", name="task-test-4"), timeout=PATIENCE_S)
     assert (node.id, node.Address) == ("go.micro.server.worker-2", "192.168.0.107:9089")
 
 
@@ -252,7 +252,7 @@ def test_an_address_without_a_host_is_every_interface():
     try:
         with grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel:
             asked = health_pb2.HealthCheckRequest()
-            answer = health_pb2_grpc.HealthStub(channel).Check(asked, timeout=5)
+            answer = health_pb2_grpc.HealthStub(channel).Check(asked, timeout=PATIENCE_S)
         assert answer.status == health_pb2.HealthCheckResponse.NOT_SERVING
     finally:
         server.stop(0)
@@ -314,8 +314,9 @@ def test_a_worker_serves_health_and_reflection_only():
         with grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel:
             services = ProtoReflectionDescriptorDatabase(channel).get_services()
             assert "CrawlerMaster" not in services
+            stub = pb_grpc.CrawlerMasterStub(channel)
             with pytest.raises(grpc.RpcError) as told:
-                pb_grpc.CrawlerMasterStub(channel).ListNodes(pb.ListNodesRequest(), timeout=5)
+                stub.ListNodes(pb.ListNodesRequest(), timeout=PATIENCE_S)
             assert told.value.code() is grpc.StatusCode.UNIMPLEMENTED
     finally:
         server.stop(0)

@@ -13,6 +13,7 @@ from protego import Protego
 
 from crawler.demo.bookshop import BookshopServer
 from crawler.demo.catalogue import Route
+from tests.waiting import PATIENCE_S
 
 USER_AGENT = "crawler/0.1"
 
@@ -27,7 +28,7 @@ def server():
 
 def get(server, address):
     """Status, headers and body, without following redirects."""
-    connection = http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=10)
+    connection = http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=PATIENCE_S)
     try:
         connection.request("GET", address, headers={"Connection": "close"})
         answer = connection.getresponse()
@@ -49,7 +50,9 @@ class TinyCrawler:
 
     def __init__(self, server):
         self.server = server
-        self.connection = http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=10)
+        self.connection = http.client.HTTPConnection(
+            urlsplit(server.url).netloc, timeout=PATIENCE_S
+        )
         self.rules = Protego.parse(get(server, "/robots.txt")[2].decode())
         self.statuses = {}
         self.books = []
@@ -122,14 +125,14 @@ def test_the_engine_room_answers(server):
     assert get(server, "/healthz")[2] == b"ok\n"
     assert get(server, "/nowhere")[0] == 404
     with pytest.raises(urllib.error.HTTPError) as refused:
-        urllib.request.urlopen(f"{server.url}/", data=b"x=1", timeout=10)
+        urllib.request.urlopen(f"{server.url}/", data=b"x=1", timeout=PATIENCE_S)
     assert refused.value.code == 405
     refused.value.close()
 
 
 def test_head_answers_without_a_body(server):
     request = urllib.request.Request(f"{server.url}/", method="HEAD")
-    with urllib.request.urlopen(request, timeout=10) as answer:
+    with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:
         assert int(answer.headers["Content-Length"]) > 1000
         assert answer.read() == b""
 
@@ -199,7 +202,7 @@ def test_no_page_leads_off_the_site(server):
 
 
 def test_a_kept_connection_is_answered_at_once(server):
-    connection = http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=10)
+    connection = http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=PATIENCE_S)
     began_s = time.monotonic()
     for _ in range(500):
         connection.request("GET", "/")

@@ -149,8 +149,8 @@ def test_nothing_is_left_of_a_run_wherever_it_is_cut_off(
         Waits.opened = Waits.closed = 0
         for number in cut_at_each_switch(spawn, cut):
             left = f"cut off {cut} at switch {number}"
-            eventually(lambda: what_it_holds() == before, 5.0, left)
-            eventually(lambda: all(map(is_closed, databases)), 5.0, left)
+            eventually(lambda: what_it_holds() == before, what=left)
+            eventually(lambda: all(map(is_closed, databases)), what=left)
             assert crawls[-1].ended.is_set() == (number > 0), left
             assert Waits.opened <= Waits.closed, left
             assert engine._fetcher.in_flight == 0, left

@@ -108,7 +108,7 @@ with running_engine(Titles) as engine:
 """
     process = subprocess.Popen([sys.executable, "-c", code], cwd=Path(__file__).parents[2])
     try:
-        eventually(lambda: path.exists() and path.stat().st_size > 2000, within_s=20)
+        eventually(lambda: path.exists() and path.stat().st_size > 2000)
     finally:
         process.send_signal(signal.SIGKILL)
         process.wait()

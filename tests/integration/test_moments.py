@@ -16,7 +16,7 @@ from crawler.scheduler.hookspecs import Strategy, hookimpl
 from crawler.settings.scheduler import SchedulerSettings
 from tests.clusters import CALL, Cluster
 from tests.integration.test_policy_switch import WAITING
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_S, eventually
 
 
 @pytest.fixture
@@ -114,7 +114,7 @@ def test_a_request_to_upgrade_does_not_cost_the_next_one_its_head(cluster):
     lines = (b"POST /crawler/resource HTTP/1.1", b"Host: x", b"Upgrade: websocket")
     head = b"\r\n".join((*lines, b"Content-Length: %d", b"", b""))
     follows = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
-    with gevent.socket.create_connection((host, int(port)), timeout=10) as connection:
+    with gevent.socket.create_connection((host, int(port)), timeout=PATIENCE_S) as connection:
         connection.sendall(head % len(body) + body + follows)
         answers = b""
         while piece := connection.recv(65536):

@@ -63,7 +63,7 @@ def connections(port, count=SILENT):
     """So many connections that never say a word."""
     with contextlib.ExitStack() as stack:
         for _ in range(count):
-            stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=5))
+            stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S))
         yield
 
 

@@ -92,7 +92,7 @@ def test_the_address_told_to_others_is_one_of_this_machine_and_not_loopback(lab)
         host, _, port = node["address"].partition(":")
         assert int(port) == lab[node["id"].removeprefix("go.micro.server.")].grpc
         assert host.startswith("127.") is not has_network()
-        with socket.create_connection((host, int(port)), timeout=5) as connection:
+        with socket.create_connection((host, int(port)), timeout=PATIENCE_S) as connection:
             assert connection.getpeername()[0] == host
 
 

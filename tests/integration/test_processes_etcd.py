@@ -82,7 +82,7 @@ def registrations(etcd):
 
 def test_a_cluster_runs_with_certificates_and_a_user(start, etcd):
     (master, _), (worker, _) = start("master"), start("worker")
-    eventually(lambda: is_ready(master) and is_ready(worker), within_s=20)
+    eventually(lambda: is_ready(master) and is_ready(worker))
     port = int(master.rpartition(":")[2])
     status, _, body = call(port, "POST", "/crawler/resource", {"name": "task"})
     assert (status, json.loads(body)["id"]) == (200, "go.micro.server.worker-1")

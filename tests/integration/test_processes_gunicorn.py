@@ -137,7 +137,7 @@ def test_a_spider_that_cannot_be_loaded_stops_it_too(lab, serve):
 @contextlib.contextmanager
 def open_request(server):
     """A request whose body never comes; gunicorn waits for its end before it ends itself."""
-    with socket.create_connection(("127.0.0.1", server.http), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", server.http), timeout=PATIENCE_S) as connection:
         connection.sendall(
             b"POST /crawler/resource HTTP/1.1\r\nHost: shop\r\nContent-Length: 9\r\n\r\n"
         )

@@ -178,15 +178,17 @@ def test_up_in_an_empty_folder_tells_what_to_try_and_ctrl_c_leaves_nothing_behin
         ("worker", "2"),
     ]
     for _, _, http, _ in nodes:
-        with urllib.request.urlopen(f"{http}/readyz", timeout=5) as answer:
+        with urllib.request.urlopen(f"{http}/readyz", timeout=PATIENCE_S) as answer:
             assert json.load(answer)["ready"]
     [shop] = re.findall(r"^bookshop +(http://\S+)$", told, re.MULTILINE)
-    with urllib.request.urlopen(f"{shop}/", timeout=5) as page:
+    with urllib.request.urlopen(f"{shop}/", timeout=PATIENCE_S) as page:
         assert b"Bookshop" in page.read()
     [command] = re.findall(r"^Try: (curl .*)$", told, re.MULTILINE)
     [address, body] = re.search(r"-d '(.*)' (http://\S+)$", command).group(2, 1)
     if shutil.which("curl"):
-        done = subprocess.run(command, shell=True, capture_output=True, timeout=20, check=False)
+        done = subprocess.run(
+            command, shell=True, capture_output=True, timeout=PATIENCE_S, check=False
+        )
         assert json.loads(done.stdout)["id"].startswith("go.micro.server.worker-")
     master = re.fullmatch(r"http://(\S+)/crawler/resource", address)[1]
     assert added(master, json.loads(body))["id"]
@@ -205,7 +207,7 @@ def test_up_in_an_empty_folder_tells_what_to_try_and_ctrl_c_leaves_nothing_behin
 
 
 def state_at(url):
-    with urllib.request.urlopen(url, timeout=5) as answer:
+    with urllib.request.urlopen(url, timeout=PATIENCE_S) as answer:
         return json.load(answer)["state"]
 
 
@@ -299,7 +301,7 @@ def added(address, task):
         json.dumps(task).encode(),
         {"content-type": "application/json"},
     )
-    with urllib.request.urlopen(request, timeout=5) as answer:
+    with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:
         return json.load(answer)
 
 

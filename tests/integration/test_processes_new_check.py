@@ -15,7 +15,7 @@ from tests.integration.lab import ROOT, crawler, crawler_here
 from tests.site import Site
 from tests.site.crawling import lines
 from tests.site.pages import Reply, html
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_S, eventually
 
 QUICK = ("-s", "delay_s=0")
 EVERY = ["/page/a", "/page/b", "/start"]
@@ -322,7 +322,7 @@ def test_the_bookshop_says_now_and_then_what_it_has_served(monkeypatch, capsys):
     served.update({200: 2, 404: 1})
     eventually(lambda: told.append(capsys.readouterr().err) or "404" in "".join(told))
     wanted.set()
-    telling.get(timeout=10)
+    telling.get(timeout=PATIENCE_S)
     assert "".join(told) == "served 1 request: 1 × 200\nserved 3 requests: 2 × 200, 1 × 404\n"
 
 

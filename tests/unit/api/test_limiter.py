@@ -12,7 +12,7 @@ from crawler.model.records import Report, State
 from crawler.settings.sections import ApiSettings
 from tests.clients import Client
 from tests.unit.api.fakes import CALL, FakeBackend, Master, body_of, channel_to, client_of, running
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_S, eventually
 
 RESOURCE = "/crawler/resource"
 LOW = ApiSettings(rate=1, burst=3)
@@ -110,7 +110,7 @@ def test_grpc_beyond_it_is_resource_exhausted_and_says_when(master, backend):
             client.nodes(CALL)
         bare = channel.unary_unary("/CrawlerMaster/ListNodes")
         with pytest.raises(grpc.RpcError) as told:
-            bare(b"", timeout=5)
+            bare(b"", timeout=PATIENCE_S)
     assert told.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
     assert dict(told.value.trailing_metadata())[RETRY_AFTER] == "1"
     assert len(backend.calls) == 3

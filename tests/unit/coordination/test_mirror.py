@@ -9,7 +9,7 @@ from crawler.clock import TURN_S, settle
 from crawler.coordination.codec import decode_resource
 from crawler.coordination.mirror import KEYS_A_TURN, Mirror
 from crawler.coordination.store import Batch, Delete, Event, KeyValue, Put
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_S, eventually
 
 
 class Seen:
@@ -149,7 +149,7 @@ def between_turns(store, clock, action):
     eventually(lambda: mirror.values, every_s=TURN_S)
     assert len(mirror.values) < MANY, "the list is not taken yet"
     action(mirror)
-    refreshing.get(timeout=10)
+    refreshing.get(timeout=PATIENCE_S)
     return mirror, told
 
 
@@ -211,7 +211,7 @@ def test_of_two_lists_at_once_the_later_one_stands(store, clock):
     delete(store, f"/m/{MANY - 1:05}")
     mirror = Mirror(store, "/m/", decode, clock)
     taking = [gevent.spawn(mirror._take_list, listed) for listed in (store.range("/m/"), earlier)]
-    gevent.joinall(taking, timeout=10, raise_error=True)
+    gevent.joinall(taking, timeout=PATIENCE_S, raise_error=True)
     assert len(mirror.values) == MANY - 1
 
 

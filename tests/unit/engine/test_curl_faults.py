@@ -67,7 +67,7 @@ def told(fetcher, *calls):
     found = []
     for each in calls:
         fetcher.submit(each, found.append)
-    eventually(lambda: len(found) >= len(calls), within_s=5)
+    eventually(lambda: len(found) >= len(calls))
     return found
 
 
@@ -120,7 +120,7 @@ def test_a_handle_that_cannot_be_made_for_one_that_waits_costs_no_other(
     fetcher.submit(call(site.url("/page/1"), method="HEAD"), first.append)
     fetcher.submit(call(site.url("/page/2")), waits.append)
     monkeypatch.setattr("crawler.engine.download.curl_handle.new_handle", breaks)
-    eventually(lambda: first and waits, within_s=5)
+    eventually(lambda: first and waits)
     fetcher.stop()
     assert isinstance(first[0], FetchAnswer)
     assert waits[0].reason == FAULT
@@ -159,7 +159,7 @@ def test_a_receiver_that_fails_with_an_answer_gets_an_error(site, fetcher, callb
             raise ZeroDivisionError("on purpose")
 
     fetcher.submit(call(site.url("/page/1")), done)
-    eventually(lambda: len(found) == 2, within_s=5)
+    eventually(lambda: len(found) == 2)
     assert found[1].reason == FAULT
     assert callback_errors
 
@@ -214,7 +214,7 @@ def test_requests_beyond_the_descriptors_wait_for_their_turn(site, monkeypatch):
     assert len(fetcher._active) == 2
     waits = fetcher.submit(call(site.url("/page/never")), found.append)
     waits.cancel()
-    eventually(lambda: len(found) == 7, within_s=5)
+    eventually(lambda: len(found) == 7)
     assert all(isinstance(each, FetchAnswer) for each in found)
     assert fetcher.in_flight == 0
     fetcher.stop()
@@ -240,7 +240,7 @@ def test_a_look_up_without_a_thread_says_nothing_about_the_host(monkeypatch):
     monkeypatch.setattr("crawler.engine.download.dns.ThreadPool.apply", no_thread)
     found = []
     resolver.ask("http://host.example", found.append)
-    eventually(lambda: found, within_s=5)
+    eventually(lambda: found)
     assert found[0].reason == EXHAUSTED
     resolver.close()
 
@@ -274,7 +274,7 @@ def test_whatever_bytes_a_server_sends_each_request_is_told(fetcher):
             asked = replace(call(wire.url(f"/{number}")), terms=terms, jar=CookieJar())
             asked.credentials = Credentials("me", "pass", digest=True)
             fetcher.submit(asked, found.append)
-        eventually(lambda: len(found) == len(answers), within_s=10)
+        eventually(lambda: len(found) == len(answers))
     assert {type(each) for each in found} == {FetchAnswer, FetchError}
 
 

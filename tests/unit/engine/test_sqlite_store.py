@@ -18,7 +18,7 @@ from crawler.engine.frontier.store import Step, StoreDamaged, StoreFailed, Store
 from tests.depth import examples
 from tests.source import ROOT
 from tests.switches import CUTS, cut_at_each_switch
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_S, eventually
 
 
 def waiting(id):
@@ -361,7 +361,7 @@ def test_nothing_is_locked_after_a_run_that_is_cut_off_anywhere(tmp_path, cut):
             store.close(is_clean=True)
 
     for _ in cut_at_each_switch(lambda: gevent.spawn(life), cut):
-        eventually(lambda: is_free(tmp_path), within_s=5.0)
+        eventually(lambda: is_free(tmp_path))
 
 
 def is_free(folder):
@@ -381,7 +381,7 @@ def test_who_waits_for_a_store_that_is_removed_gets_a_new_one(tmp_path):
     waits = gevent.spawn(later.open, None, 10.0)
     gevent.sleep(0.05)
     first.clear()
-    assert waits.get(timeout=10.0).is_new
+    assert waits.get(timeout=PATIENCE_S).is_new
     later.write(Step(state={"new": "1"}))
     later.close()
     assert read_all(tmp_path / "kept")[0].state == {"new": "1"}
