@@ -10,7 +10,7 @@ SHELL := bash
 .SHELLFLAGS := -o pipefail -c
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all check lint faults model soak failover bench-placement bench-engine bench-frontier bench-startup mutants proto clean
+.PHONY: help run test test-all check lint faults model soak failover bench-placement bench-engine bench-frontier bench-crew bench-startup mutants proto clean
 
 MINUTES ?= 10
 STEPS ?= 50000
@@ -59,6 +59,9 @@ bench-engine: $(VENV)/.test ## How fast the crawl engine is, beside Scrapy: make
 
 bench-frontier: $(VENV)/.test ## What it costs that a crawl can go on, and what a kill costs: make bench-frontier [ROWS="speed killed"]
 	@$(BIN)/python -m bench.frontier $(ROWS)
+
+bench-crew: $(VENV)/.test ## What crawl processes bring and cost, and what ends with what: make bench-crew [ROWS="starts memory"]
+	@$(BIN)/python -m bench.crew $(ROWS)
 
 bench-startup: $(VENV)/.test ## What a command costs before it says anything
 	@$(BIN)/python -m bench.startup

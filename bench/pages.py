@@ -22,6 +22,8 @@ PAGES = 10_000
 CORES = sorted(os.sched_getaffinity(0))
 SERVER_CORE, CRAWLER_CORE = CORES[-1], CORES[0]
 """Who fetches has a core of its own."""
+ADDRESSES = [f"127.0.0.{number}" for number in range(1, 9)]
+"""The site is at each of these: they are so many hosts."""
 
 
 def pages() -> list[bytes]:
@@ -102,9 +104,12 @@ def served() -> Iterator[str]:
 async def _serve() -> None:
     os.sched_setaffinity(0, {SERVER_CORE})
     Site.answers = pages()
-    server = await asyncio.get_running_loop().create_server(Site, "127.0.0.1", 0)
-    print(server.sockets[0].getsockname()[1], flush=True)
-    await server.serve_forever()
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(Site, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    more = [await loop.create_server(Site, address, port) for address in ADDRESSES[1:]]
+    print(port, flush=True)
+    await asyncio.gather(*(each.serve_forever() for each in (server, *more)))
 
 
 if __name__ == "__main__":
