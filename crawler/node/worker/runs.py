@@ -256,7 +256,9 @@ class Runs:
         now_s = self._clock.monotonic()
         self._ending = {run: (greenlet, now_s) for run, (greenlet, _) in self._ending.items()}
         _end(self._greenlets(), STOP_S)
-        self._crew.end([run for run, greenlet in self._with_greenlets() if not greenlet.dead])
+        late = [run for run, greenlet in self._with_greenlets() if not greenlet.dead]
+        if late and not self._crew.end(late):
+            gevent.joinall(self._greenlets(), timeout=CUT_OFF_S)
         for run, greenlet in list(self._runs.values()):
             self._forget(run, greenlet)
 
