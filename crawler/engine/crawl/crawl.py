@@ -228,6 +228,7 @@ class Crawl:
             cause = error if isinstance(error, OSError) else error.cause
             self.counters.fault = self.counters.fault or why_unwritten(cause, self.name)
         except FAULTS as error:
+            self._context.current_callback.failed(self.name, error)
             self.counters.fault = f"the crawl broke: {type(error).__name__}: {error}"
             log.error("crawl breaks", task=self.name, spider=self.spider.name, exc_info=True)
         except BaseException:
@@ -295,6 +296,7 @@ class Crawl:
             except StopIteration:
                 self._end_start()
             except FAULTS as error:
+                current.failed(self.name, error)
                 self._end_start()
                 self._scraper.blame_start(error)
             else:
@@ -361,6 +363,7 @@ class Crawl:
         try:
             self.spider.closed(reason)
         except FAULTS as error:
+            self._context.current_callback.failed(self.name, error)
             self._scraper.blame_spider("closed", error, f"spider {self.spider.name}")
 
     def _finish_reason(self) -> str:

@@ -74,7 +74,7 @@ class Intake:
                 self._request(output, source)
             elif callbacks.item(output) is not None:
                 self._item(output, source)
-        except (SinkFailed, DiskQueueFailed, StoreFailed):
+        except (SinkFailed, DiskQueueFailed, StoreFailed, MemoryError):
             raise
         except FAULTS as error:  # an output may be of any class, and its methods may raise
             return self._blame(output, error, source)

@@ -95,6 +95,8 @@ class ItemWriter:
             item = self._pipelines.process(item)
         except DropItem as drop:
             self._drop(drop, item, url)
+        except MemoryError:  # more than this item may be lost
+            raise
         except FAULTS as error:
             self._fail(f"pipeline raised {type(error).__name__}", url, error)
         else:
@@ -131,6 +133,8 @@ class ItemWriter:
             self._sink.write(item, url)
         except OSError as error:
             raise SinkFailed(error) from error
+        except MemoryError:
+            raise
         except FAULTS as error:  # the item holds itself, or an object that cannot be read
             return self._fail("cannot be written", url, error)
         self._counters.items += 1

@@ -186,6 +186,7 @@ class Scraper:
         except (SinkFailed, DiskQueueFailed, StoreFailed):
             raise
         except failures.FAULTS as error:
+            current.failed(context.task, error)
             self.blame_spider(where, error, job.url)
         finally:
             current.now = None
@@ -193,7 +194,7 @@ class Scraper:
     def _take(self, outputs: Iterable[Any], source: Source, called: Called) -> None:
         """Take outputs until the crawl is over. A page is spoilt if none of them can be used."""
         is_used, fault = False, ""
-        take, give_way = self._intake.take, self._context.time_slice.give_way
+        take, time_slice = self._intake.take, self._context.time_slice
         close_conditions, current = self._context.close_conditions, self._context.current_callback
         for output in outputs:
             unusable = take(output, source)
@@ -201,7 +202,9 @@ class Scraper:
                 fault = fault or unusable
             elif output is not None:
                 is_used = True
-            give_way()
+            if time_slice.is_over:
+                current.now = None  # what others do meanwhile is not this callback's
+                time_slice.give_way()
             if close_conditions.over and close_conditions.breaks_off:
                 self.is_broken_off = True
                 break

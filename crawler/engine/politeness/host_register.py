@@ -24,6 +24,10 @@ from crawler.errors import CrawlerError
 
 LEASE_S = 5.0
 """The seconds that a token lives after its last renewal."""
+SWEEP_S = 60.0
+"""A register in memory looks so often for what it can forget."""
+FORGOTTEN_S = 3600.0
+"""It forgets a host so long after the end of its owner's token, if nobody has wanted it since."""
 
 
 class RegisterAway(CrawlerError):
@@ -124,12 +128,14 @@ class _Entry:
     """The time from which anybody may send to it."""
     state: str = ""
     told_s: float = 0.0
+    keep_s: float = 0.0
     line: OrderedDict[str, float] = field(default_factory=OrderedDict)
     """The tokens that want it, in the order in which they asked, with the pause of each."""
 
 
 class MemoryHostRegister:
-    """A register within one process."""
+    """A register within one process. It forgets a host that nobody has or wants, when its pause is
+    over, and what its last owner has told no longer counts."""
 
     def __init__(self, clock: Clock, lease_s: float = LEASE_S) -> None:
         self.lease_s = lease_s
@@ -140,10 +146,47 @@ class MemoryHostRegister:
         self._granted: dict[str, dict[str, None]] = {}
         """The hosts that were granted to a token, and of which it does not know yet."""
         self._sought: dict[str, dict[str, None]] = {}
+        self._over: set[str] = set()
+        """The tokens that nobody will use again."""
+        self._sweeps_s = 0.0
+        """The time of the next sweep."""
+
+    def __len__(self) -> int:
+        """How many hosts and tokens it knows."""
+        return len(self._entries) + len(self._ends)
+
+    def end(self, token: str) -> None:
+        """End a token that nobody will ever use again."""
+        if token in self._ends:
+            self._ends[token] = min(self._ends[token], self._clock.monotonic())
+            self._over.add(token)
+
+    def _sweep(self, now_s: float) -> None:
+        """Forget what no answer depends on."""
+        self._sweeps_s = now_s + SWEEP_S
+        for host, entry in list(self._entries.items()):
+            for token in [token for token in entry.line if self._ends[token] < now_s]:
+                del entry.line[token]
+            if not entry.line and self._is_past(entry, now_s):
+                del self._entries[host]
+        used = {entry.owner for entry in self._entries.values()}
+        used.update(*(entry.line for entry in self._entries.values()))
+        for token in self._over - used:
+            for told in (self._ends, self._granted, self._sought):
+                told.pop(token, None)
+        self._over &= used
+
+    def _is_past(self, entry: _Entry, now_s: float) -> bool:
+        """Whether nobody owns a host, and nothing that is known of it counts any more."""
+        if entry.owner:  # whoever wants it may have a long pause, and nobody knows when it ended
+            return now_s >= self._ends[entry.owner] + max(entry.pause_s, FORGOTTEN_S)
+        return now_s >= max(entry.free_s, entry.told_s + entry.keep_s)
 
     def tell(self, token: str, told: Told) -> Answer:
         """Renew a token, and tell what has changed."""
         now_s = self._clock.monotonic()
+        if now_s >= self._sweeps_s:
+            self._sweep(now_s)
         if self._ends.setdefault(token, now_s) < now_s:
             return Answer(is_valid=False)
         self._ends[token] = now_s + self.lease_s
@@ -171,7 +214,7 @@ class MemoryHostRegister:
         if entry is None or entry.owner != token:
             return
         entry.owner, entry.free_s = "", now_s + returned.wait_s
-        entry.state, entry.told_s = returned.state, now_s
+        entry.state, entry.told_s, entry.keep_s = returned.state, now_s, returned.keep_s
         self._assign(returned.host, entry, now_s)
 
     def _leave(self, token: str, host: str) -> None:

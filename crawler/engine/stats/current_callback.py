@@ -41,3 +41,6 @@ class CurrentCallback:
     def __init__(self) -> None:
         self.now: Called | None = None
         """None while no code of a spider runs."""
+
+    def failed(self, task: str, error: BaseException) -> None:
+        """Hear what code of a task's spider has raised, before anything follows from it."""

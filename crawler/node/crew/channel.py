@@ -24,7 +24,7 @@ from crawler.supervision import OnEnd, Supervisor
 MOST_BYTES = 16 * 2**20
 """The largest message. Whoever sends a larger one is not to be understood."""
 PATIENCE_S = 5.0
-"""The seconds for which a message waits until the other side reads."""
+"""The seconds after which it is worth a question that the other side reads nothing."""
 _LENGTH = struct.Struct("<I")
 
 Message = tuple[str, Any]
@@ -50,8 +50,8 @@ class Channel:
         self._changed = Event()
         self._supervisor = Supervisor("channel")
         self._writer = self._supervisor.spawn("writer", self._write_forever, on_end=OnEnd.LOG)
-        self.on_stuck: Callable[[], None] = lambda: None
-        """Called when the other side does not read."""
+        self.give_up: Callable[[], bool] = lambda: False
+        """Asked when the other side has read nothing for `PATIENCE_S`: whether to send no more."""
 
     @classmethod
     def down(cls, sock: socket.socket) -> Channel:
@@ -80,7 +80,7 @@ class Channel:
         data = self._read(length)
         try:
             return None if data is None else self._decode(data)
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, RecursionError) as error:
             raise ChannelBroken(f"a message cannot be read: {error}") from error
 
     def flush(self, patience_s: float = PATIENCE_S) -> None:
@@ -98,15 +98,23 @@ class Channel:
         while True:
             self._changed.clear()
             while self._waiting:
-                try:
-                    with gevent.Timeout(PATIENCE_S):
-                        self._socket.sendall(self._waiting[0])
-                except gevent.Timeout:
-                    return self.on_stuck()
-                except OSError:
-                    return  # the other side is gone, and its reader says so
+                if not self._write(memoryview(self._waiting[0])):
+                    return
                 self._waiting.popleft()
             self._changed.wait()
+
+    def _write(self, left: memoryview) -> bool:
+        """Write a message. Returns whether there is anybody to read more."""
+        while left:
+            try:
+                with gevent.Timeout(PATIENCE_S):
+                    left = left[self._socket.send(left) :]
+            except gevent.Timeout:
+                if self.give_up():
+                    return False
+            except OSError:
+                return False  # the other side is gone, and its reader says so
+        return True
 
     def _read(self, length: int) -> bytes | None:
         parts, left = [], length

@@ -52,6 +52,8 @@ KEPT_FILES = 10_000
 """The ended runs whose files may still be given their names."""
 ANSWER_S = 5.0
 """How long a process waits for an answer of its worker."""
+NO_MEMORY = 12
+"""The exit status of a process that has no memory left."""
 STATISTICS = 100
 """The crawls of which one message tells."""
 
@@ -59,11 +61,13 @@ STATISTICS = 100
 class PagedCallback(CurrentCallback):
     """The callback that runs now, noted in a page that the worker sees."""
 
-    __slots__ = ("_now", "_page", "slots")
+    __slots__ = ("_now", "_page", "_told", "slots")
 
     def __init__(self, page: Page) -> None:
         self._page = page
         self._now: Called | None = None
+        self._told: Called | None = None
+        """Of which the page tells."""
         self.slots: dict[str, int] = {}
         """The numbers of the runs, by the names of their tasks."""
 
@@ -77,8 +81,20 @@ class PagedCallback(CurrentCallback):
         self._now = called
         if called is None:
             self._page.leave()
-        else:
-            self._page.enter(self.slots.get(called.task, 0))
+            return
+        if called is not self._told:
+            self._told = called
+            self._page.tell(called.url)
+        self._page.enter(self.slots.get(called.task, 0))
+
+    def failed(self, task: str, error: BaseException) -> None:
+        """End the process if it has no memory left: whatever else it did would fail here and there,
+        and nobody would know of it."""
+        if isinstance(error, MemoryError):
+            self._page.enter(self.slots.get(task, 0))
+            log.error("no memory is left; this crawl process ends", task=task, exc_info=error)
+            sys.stderr.flush()
+            os._exit(NO_MEMORY)
 
 
 class _Slot(NamedTuple):
@@ -101,6 +117,8 @@ class CrawlProcess:
         self._told: dict[int, Any] = {}
         """What the worker knows of each run."""
         self._told_figures: Any = None
+        self._are_figures_due = False
+        """Whether a run has ended since figures were told."""
         self._ended: OrderedDict[int, CrawlRun] = OrderedDict()
         self._questions: dict[int, AsyncResult] = {}
         self._number = numbers()
@@ -158,6 +176,7 @@ class CrawlProcess:
         for slot in self._slots.values():
             slot.run.break_off()
         gevent.joinall([slot.greenlet for slot in self._slots.values()], timeout=1.0)
+        self._tell_figures()
         self._engine.stop()
         self._sinks.close()
         self._states.close()
@@ -226,6 +245,7 @@ class CrawlProcess:
         if self._callback.slots.get(run.name) == number:
             del self._callback.slots[run.name]
         self._ended[number] = run
+        self._are_figures_due = True
         if len(self._ended) > KEPT_FILES:
             self._ended.popitem(last=False)
         found = None if run.crawl is None else run.crawl.statistics.to_json()
@@ -243,6 +263,8 @@ class CrawlProcess:
                 self._tell_figures()
             elif stopping:
                 self._tell(stopping)
+            if self._are_figures_due:
+                self._tell_figures()
             self._clock.sleep(min(LOOK_S, tell_s))
 
     def _tell(self, numbers: Sequence[int]) -> None:
@@ -261,6 +283,7 @@ class CrawlProcess:
             self._channel.send("counts", rows)
 
     def _tell_figures(self) -> None:
+        self._are_figures_due = False
         totals = self._engine.statistics.totals()
         figures = {
             "sums": totals.sums,

@@ -42,6 +42,13 @@ def site_of(resource: Resource) -> str:
     for given in (urls, domains):
         first = given[0] if isinstance(given, list | tuple) and given else given
         if isinstance(first, str):
-            host = urlsplit(first).netloc if "//" in first else first
-            return host.lower()
+            return _host_of(first)
     return ""
+
+
+def _host_of(text: str) -> str:
+    """The host of a URL, or a host itself; empty if there is none."""
+    try:
+        return urlsplit(text if "//" in text else f"//{text}").hostname or ""
+    except ValueError:  # the crawl will say what is wrong with it
+        return ""

@@ -25,6 +25,11 @@ log = get_logger(__name__)
 
 SUSPECT_S = 600.0
 """How long a task is a suspect."""
+STEP_S = 2.0
+"""What one look at a process says of the time before it."""
+_FROM_OUTSIDE = (-signal.SIGKILL, None)
+"""How a process ends that somebody else has killed, the kernel for its memory perhaps; None where
+nobody knows, because the zygote is gone, with which all its processes die."""
 GROUPS = 8
 """Into so many groups the suspects of one death are divided. Of 500 tasks, three more deaths find
 the one."""
@@ -38,6 +43,18 @@ class Verdict(NamedTuple):
     """The run that is to blame; 0 if none is."""
 
 
+class _Seen(NamedTuple):
+    """What a process did at one look."""
+
+    doing: tuple[int, float]
+    """The number of its call, and when its hub had turned last: while both are the same, it
+    computes."""
+    lasts_s: float
+    """For how long it has done that."""
+    at_s: float
+    """The time of this look."""
+
+
 class Deaths:
     """Knows who is suspected."""
 
@@ -46,7 +63,8 @@ class Deaths:
         self._suspects: dict[str, tuple[int, float]] = {}
         """The group of each suspect, and until when it is one."""
         self._next_group = numbers()
-        self._seen: dict[int, tuple[int, float]] = {}
+        self._seen: dict[int, _Seen] = {}
+        """What each process did when it was looked at last, by its number."""
 
     def group_of(self, task: str) -> int:
         """The group with which a task must run; 0 if it is no suspect."""
@@ -56,38 +74,56 @@ class Deaths:
             return 0
         return group
 
+    def clear(self, task: str) -> None:
+        """A task has run to its end: it is no suspect."""
+        self._suspects.pop(task, None)
+
     def judge(self, process: CrawlProcess, runs: Mapping[int, DistantRun]) -> Verdict:
         """Judge the death of a process that had these runs."""
+        self._seen.pop(process.number, None)
         ended = _told(process)
         if process.why:
             log.warning("a crawl process is gone", pid=process.pid, why=process.why, runs=len(runs))
             if process.is_suspicious:
                 self._suspect(runs)
             return Verdict(f"its process was ended: {process.why}", process.charged)
-        slot = process.glance().slot
-        blamed = runs.get(slot)
-        if blamed is None and len(runs) == 1 and process.status != -signal.SIGKILL:
-            slot, blamed = next(iter(runs.items()))
-        if blamed is not None and process.status != -signal.SIGKILL:
-            why = f"its process {ended} in a callback of task {blamed.name}"
-            log.error("a crawl process died", pid=process.pid, how=ended, task=blamed.name)
-            return Verdict(why, slot)
+        if process.status in _FROM_OUTSIDE:
+            log.error("a crawl process died", pid=process.pid, how=ended, runs=len(runs))
+            return Verdict(f"its process {ended}", 0)
+        seen = process.glance()
+        if seen.is_sure and seen.slot in runs:
+            task = runs[seen.slot].name
+            log.error("a crawl process died", pid=process.pid, how=ended, task=task, url=seen.about)
+            return Verdict(f"its process {ended} in a callback of task {task}", seen.slot)
         log.error("a crawl process died", pid=process.pid, how=ended, runs=len(runs))
-        if process.status != -signal.SIGKILL and runs:
-            self._suspect(runs)
+        if len(runs) == 1:
+            return Verdict(f"its process {ended}, and crawled nothing else", next(iter(runs)))
+        self._suspect(runs)
         return Verdict(f"its process {ended}", 0)
 
     def lasts_s(self, process: CrawlProcess, seen: Glance) -> float:
-        """For how long the callback of a process has been seen to run without an end."""
-        now_s = self._clock.monotonic()
-        call, since_s = self._seen.get(process.number, (0, now_s))
-        if call != seen.call or not seen.slot:
-            call, since_s = seen.call, now_s
-        self._seen[process.number] = (call, since_s)
-        return now_s - since_s
+        """For how long a process has been seen to compute, without a turn of its hub or another
+        call.
+
+        Nobody has seen what it did while its worker stood still. So no step between two looks
+        counts for more than `STEP_S`.
+        """
+        now_s, doing = self._clock.monotonic(), (seen.call, seen.turned_s)
+        before = self._seen.get(process.number)
+        lasts_s = 0.0
+        if before is not None and before.doing == doing:
+            lasts_s = before.lasts_s + min(now_s - before.at_s, STEP_S)
+        self._seen[process.number] = _Seen(doing, lasts_s, now_s)
+        return lasts_s
 
     def _suspect(self, runs: Mapping[int, DistantRun]) -> None:
-        until_s = self._clock.monotonic() + SUSPECT_S
+        now_s = self._clock.monotonic()
+        self._suspects = {
+            task: (group, until_s)
+            for task, (group, until_s) in self._suspects.items()
+            if until_s > now_s
+        }
+        until_s = now_s + SUSPECT_S
         groups = [self._next_group() for _ in range(GROUPS)]
         for run, group in zip(runs.values(), itertools.cycle(groups)):
             self._suspects[run.name] = (group, until_s)
@@ -99,5 +135,13 @@ def _told(process: CrawlProcess) -> str:
     if status is None:
         return "ended"
     if status < 0:
-        return f"was killed by signal {-status} ({signal.Signals(-status).name})"
+        return f"was killed by signal {-status} ({_name_of(-status)})"
     return f"ended with status {status}"
+
+
+def _name_of(number: int) -> str:
+    """The name of a signal; not each has one."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return "a signal of its own"

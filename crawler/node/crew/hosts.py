@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import itertools
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
@@ -24,6 +25,8 @@ from crawler.engine.politeness.robots_shelf import CLAIM_S, Robotstxt
 
 MOST_FILES_BYTES = 64_000_000
 """The robots.txt files that a worker keeps; beyond that the oldest go."""
+FILE_BYTES = 500
+"""What a file takes beside its text."""
 
 
 class Ask(Protocol):
@@ -113,7 +116,7 @@ class MemoryShelf:
         self._remove(site)
         self._claims.pop(site, None)
         self._files[site] = (file, self._clock.monotonic() + file.kept_s)
-        self._bytes += len(file.body)
+        self._bytes += len(file.body) + FILE_BYTES
         while self._bytes > MOST_FILES_BYTES:
             self._remove(next(iter(self._files)))
 
@@ -123,7 +126,7 @@ class MemoryShelf:
 
     def _remove(self, site: str) -> None:
         file, _ = self._files.pop(site, (None, 0.0))
-        self._bytes -= 0 if file is None else len(file.body)
+        self._bytes -= 0 if file is None else len(file.body) + FILE_BYTES
 
 
 class Hosts:
@@ -131,13 +134,14 @@ class Hosts:
 
     def __init__(self, clock: Clock) -> None:
         self._register = MemoryHostRegister(clock)
-        self._shelf = MemoryShelf(clock)
+        self._shelf = shelf = MemoryShelf(clock)
+        self._tokens: dict[int, str] = {}
+        """The token of each process. Once it uses another, it never uses that one again."""
         self._answers: Mapping[str, Callable[..., Any]] = {
-            "tell": self._tell,
-            "get": self._shelf.get,
-            "claim": self._shelf.claim,
+            "get": lambda site: shelf.get(str(site)),
+            "claim": lambda site: shelf.claim(str(site)),
             "put": self._put,
-            "give_up": self._shelf.give_up,
+            "give_up": lambda site: shelf.give_up(str(site)),
         }
 
     @property
@@ -145,24 +149,48 @@ class Hosts:
         """The seconds that a token lives after its last renewal."""
         return self._register.lease_s
 
-    def answer(self, what: str, *values: Any) -> Any:
-        """Answer a question. Raises KeyError, TypeError and ValueError for one that is none."""
-        return self._answers[what](*values)
+    def answer(self, process: int, what: str, *values: Any) -> Any:
+        """Answer a question of a process. Raises KeyError, TypeError and ValueError for one that
+        is none: what one process says must harm no other."""
+        return self._tell(process, *values) if what == "tell" else self._answers[what](*values)
+
+    def gone(self, process: int) -> None:
+        """A process sends nothing more. Its hosts are others' when their pauses are over."""
+        self._register.end(self._tokens.pop(process, ""))
 
     def _tell(
-        self, token: str, wants: Any, leaves: Any, holds: Any, returns: Any, is_last: bool
+        self, process: int, token: str, wants: Any, leaves: Any, holds: Any, returns: Any, last: Any
     ) -> Answer:
         told = Told(
-            [Want(*each) for each in wants],
-            leaves,
-            [Want(*each) for each in holds],
-            [Return(*each) for each in returns],
-            is_last,
+            [_want(*each) for each in wants],
+            [str(host) for host in leaves],
+            [_want(*each) for each in holds],
+            [_return(*each) for each in returns],
+            bool(last),
         )
-        return self._register.tell(token, told)
+        before, self._tokens[process] = self._tokens.get(process), str(token)
+        if before is not None and before != token:
+            self._register.end(before)
+        return self._register.tell(str(token), told)
 
-    def _put(self, site: str, status: int, body: str, kept_s: float) -> None:
-        self._shelf.put(site, Robotstxt(status, base64.b64decode(body), kept_s))
+    def _put(self, site: Any, status: Any, body: Any, kept_s: Any) -> None:
+        file = Robotstxt(int(status), base64.b64decode(body), _seconds(kept_s))
+        self._shelf.put(str(site), file)
+
+
+def _want(host: Any, pause_s: Any) -> Want:
+    return Want(str(host), _seconds(pause_s))
+
+
+def _return(host: Any, wait_s: Any, state: Any, keep_s: Any) -> Return:
+    return Return(str(host), _seconds(wait_s), str(state), _seconds(keep_s))
+
+
+def _seconds(given: Any) -> float:
+    seconds = float(given)
+    if math.isnan(seconds):
+        raise ValueError("seconds must be a number")
+    return seconds
 
 
 def numbers() -> Callable[[], int]:

@@ -13,7 +13,10 @@ from typing import NamedTuple
 
 SIZE = mmap.PAGESIZE
 _TURNED, _SINCE = 0, 1
-_SLOT, _CALLS = 2, 3
+_SLOT, _CALLS, _LENGTH = 2, 3, 4
+_TEXT = 64
+"""Where the text begins."""
+MOST_TEXT_BYTES = 2000
 
 
 class Glance(NamedTuple):
@@ -27,6 +30,13 @@ class Glance(NamedTuple):
     """When the call began, on the monotonic clock, which all processes of a machine share."""
     turned_s: float
     """When the hub turned last; 0 if it never did."""
+    about: str = ""
+    """The page for which it is called."""
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether the callback, and nothing else, has run since it was called."""
+        return bool(self.slot) and self.turned_s <= self.since_s
 
 
 class Page:
@@ -37,6 +47,7 @@ class Page:
         self._memory = memoryview(mmap.mmap(file, SIZE))
         self._moments = self._memory.cast("d")
         self._numbers = self._memory.cast("Q")
+        self._text = self._memory[_TEXT : _TEXT + MOST_TEXT_BYTES]
 
     @staticmethod
     def create() -> int:
@@ -44,6 +55,13 @@ class Page:
         file = os.memfd_create("crawl process", os.MFD_CLOEXEC)
         os.ftruncate(file, SIZE)
         return file
+
+    def tell(self, about: str) -> None:
+        """Note for which page the next callback is called."""
+        text = about.encode(errors="replace")[:MOST_TEXT_BYTES]
+        self._numbers[_LENGTH] = 0
+        self._text[: len(text)] = text
+        self._numbers[_LENGTH] = len(text)
 
     def enter(self, slot: int) -> None:
         """Note that the callback of a run is called."""
@@ -62,4 +80,6 @@ class Page:
     def glance(self) -> Glance:
         """Read it. If a call begins meanwhile, it may be that call or the one before."""
         slot, call = self._numbers[_SLOT], self._numbers[_CALLS]
-        return Glance(slot, call, self._moments[_SINCE], self._moments[_TURNED])
+        about = bytes(self._text[: min(self._numbers[_LENGTH], MOST_TEXT_BYTES)])
+        text = about.decode(errors="replace")
+        return Glance(slot, call, self._moments[_SINCE], self._moments[_TURNED], text)

@@ -33,6 +33,8 @@ GONE_S = 2.0
 STACK_S = 0.1
 """The seconds in which a process writes its stack."""
 STACK_BYTES = 4000
+_NONSENSE = (ChannelBroken, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+"""What the messages of a process raise here that are none."""
 
 
 class CrawlProcess:
@@ -80,6 +82,11 @@ class CrawlProcess:
         """Its number for the system; 0 before it is there."""
         return 0 if self.born is None else self.born.pid
 
+    @property
+    def only(self) -> DistantRun | None:
+        """Its run, if it has a single one."""
+        return next(iter(self.runs.values())) if len(self.runs) == 1 else None
+
     def start(self, zygote: Zygote, user: str) -> None:
         """Start it, and greet it. Raises SpawnFailed."""
         ours, theirs = socket.socketpair()
@@ -97,7 +104,7 @@ class CrawlProcess:
             theirs.close()
         output.start(self._supervisor)
         self._channel = Channel.down(ours)
-        self._channel.on_stuck = lambda: self.kill("it does not read what its worker tells it")
+        self._channel.give_up = self._is_deaf
         self._supervisor.spawn("life", self._live, zygote, on_end=OnEnd.LOG)
         self._channel.send("hello", self._orders)
 
@@ -127,8 +134,21 @@ class CrawlProcess:
         self.why, self.charged = self.why or why, self.charged or charged
         with suppress(ProcessLookupError):
             signal.pidfd_send_signal(self.born.pidfd, signal.SIGKILL)
+        self._end_group()
+
+    def _end_group(self) -> None:
+        """End what its spiders have started."""
+        assert self.born is not None
         with suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.born.pid, signal.SIGKILL)  # what its spiders have started
+            os.killpg(self.born.pid, signal.SIGKILL)
+
+    def _is_deaf(self) -> bool:
+        """It has read nothing for a while. That is no fault of one whose callback computes: for
+        how long it may do that, others decide."""
+        if self.glance().is_sure:
+            return False
+        self.kill("it does not read what its worker tells it")
+        return True
 
     def glance(self) -> Glance:
         """What it does at the moment, or did at its end."""
@@ -161,7 +181,7 @@ class CrawlProcess:
         try:
             while (message := self._channel.receive()) is not None:
                 self._take(*message)
-        except (ChannelBroken, KeyError, TypeError, ValueError) as error:
+        except _NONSENSE as error:
             self.kill(f"it tells what cannot be understood: {error}")
         finally:
             self._await_end(zygote)
@@ -180,6 +200,8 @@ class CrawlProcess:
                 self._is_gone_within(GONE_S)
         finally:
             self.status = zygote.exit_of(self.born.pid)
+            if self.status is None:
+                self._end_group()  # else its zygote has
             self.gone.set()
             self.greeted.set()
             self._serve(self, "gone", None)
@@ -217,6 +239,7 @@ class CrawlProcess:
             self.fault = str(body.get("fault", ""))
             self.spiders = frozenset(map(str, body.get("spiders", ())))
             self.is_serving = not self.fault
+            self.why = self.fault
             self.greeted.set()
             self._serve(self, kind, None)
         else:
@@ -225,7 +248,10 @@ class CrawlProcess:
     def _take_figures(self, body: Any) -> None:
         self.figures = Figures(*map(int, body["held"]))
         totals = Totals()
-        totals.sums |= body["sums"]
-        totals.failures |= body["failures"]
-        totals.filtered |= body["filtered"]
+        for kept, told in (
+            (totals.sums, body["sums"]),
+            (totals.failures, body["failures"]),
+            (totals.filtered, body["filtered"]),
+        ):
+            kept |= {name: int(count) for name, count in told.items()}
         self.totals = totals

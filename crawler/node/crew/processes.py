@@ -18,7 +18,7 @@ from crawler.clock import Backoff, Clock
 from crawler.engine.stats.registry import Totals
 from crawler.errors import ConfigError
 from crawler.logs import get_logger
-from crawler.model.records import Resource
+from crawler.model.records import Resource, State
 from crawler.node.crew.crawl_orders import Orders
 from crawler.node.crew.crew import Figures
 from crawler.node.crew.dealing import Dealing
@@ -67,6 +67,7 @@ class Processes:
         self._spiders: frozenset[str] = frozenset()
         self._fault = ""
         self._early_deaths = 0
+        self._how_early = ""
         self._stopping = False
         self.crawls = DistantCrawls(self._serving)
 
@@ -82,6 +83,11 @@ class Processes:
         while not self._spiders and not self._stopping:
             if self._fault:
                 raise ConfigError(self._fault)
+            if self._early_deaths >= MOST_EARLY:
+                raise ConfigError(
+                    f"spiders: {MOST_EARLY} crawl processes in a row {self._how_early} while they"
+                    " loaded the spiders; look for the cause in the log above"
+                )
             self._await_change()
 
     def stop(self) -> None:
@@ -127,10 +133,10 @@ class Processes:
 
     def end(self, runs: Collection[Run]) -> Sequence[Run]:
         """Kill the processes of these runs. Returns nothing: that always helps."""
-        doomed = {run.process for run in runs if isinstance(run, DistantRun) and run.process}
-        for process in cast(set[CrawlProcess], doomed):
-            process.kill("a run did not end")
-            for run in process.runs.values():
+        for run in runs:
+            if isinstance(run, DistantRun):
+                if run.process is not None:
+                    cast(CrawlProcess, run.process).kill(f"the run of task {run.name} did not end")
                 run.over.set()
         return ()
 
@@ -169,10 +175,7 @@ class Processes:
                 return process if process.is_serving else None
         process = self._made()
         process.group = group
-        if self._begun(process):
-            return process
-        self._early_deaths += 1
-        return None
+        return process if self._begun(process) else None
 
     def _serving(self) -> Iterator[CrawlProcess]:
         return (process for process in self._processes.values() if process.is_serving)
@@ -192,9 +195,7 @@ class Processes:
                 self._await_change()
             elif self._begun(self._made()):
                 backoff.reset()
-                self._early_deaths = 0
             else:
-                self._early_deaths += 1
                 self._changed.set()
                 self._clock.sleep(backoff.next_s())
 
@@ -221,26 +222,32 @@ class Processes:
             log.error("no crawl process", why=str(error))
             self._fault = str(error)
             self._processes.pop(process.number, None)
+            self._early_deaths += 1
             return False
         assert process.born is not None
         self._guard.watch(process.number, process.born.pidfd, process.born.pid)
         process.greeted.wait()
+        if process.spiders:
+            self._early_deaths = 0
+        else:
+            self._early_deaths += 1
         return process.is_serving
 
     def _living_zygote(self) -> Zygote:
-        zygote = self._zygote
-        if zygote is None or zygote.ended.is_set():
-            self._zygote = Zygote()
-            if zygote is not None:
-                zygote.close()
-        assert self._zygote is not None
-        return self._zygote
+        """The zygote; another one if it has ended. Raises SpawnFailed."""
+        before = self._zygote
+        if before is not None and not before.ended.is_set():
+            return before
+        zygote = self._zygote = Zygote()
+        if before is not None:
+            before.close()
+        return zygote
 
     def _serve(self, process: CrawlProcess, kind: str, body: Any) -> None:
         """Do what a process asks for, or follow from what it tells."""
         if kind == "ask":
             number, what, *values = body
-            process.tell("answer", number, self._hosts.answer(what, *values))
+            process.tell("answer", number, self._hosts.answer(process.number, what, *values))
         elif kind == "ended":
             self._take_end(process, *body)
         elif kind == "statistics":
@@ -259,6 +266,8 @@ class Processes:
         if found is not None:
             self.crawls.ended(found)
         self._dealing.forget(run)
+        if run.status().state is State.DONE:
+            self._deaths.clear(run.name)
         run.over.set()
         if process.group and not process.runs:
             process.is_serving = False
@@ -270,7 +279,10 @@ class Processes:
         self._processes.pop(process.number, None)
         self._past.add_totals(process.totals)
         runs, process.runs = process.runs, {}
+        self._hosts.gone(process.number)
         verdict = self._deaths.judge(process, runs)
+        if not process.spiders:
+            self._how_early = verdict.reason.removeprefix("its process ")
         for number, run in runs.items():
             self._dealing.forget(run)
             run.interrupt(verdict.reason, charged=number == verdict.charged)
@@ -281,18 +293,21 @@ class Processes:
         """Look at what the processes do, and at their memory."""
         while True:
             self._clock.sleep(LOOK_S)
-            for process in list(self._serving()):
-                self._look_at_memory(process)
-                self._look_at_callback(process)
+            for process in list(self._processes.values()):
+                if process.greeted.is_set():
+                    self._look_at_memory(process)
+                    self._look_at_callback(process)
 
     def _look_at_memory(self, process: CrawlProcess) -> None:
         most = self._settings.worker.process_memory
         used = process.memory() if most else 0
         if used > most * MOST_HARD:
-            only = next(iter(process.runs)) if len(process.runs) == 1 else 0
-            process.is_suspicious = not only
-            process.kill(f"it takes {used} bytes, {MOST_HARD:g} times what it may", only)
-        elif used > most and not process.group:
+            only = process.only
+            process.is_suspicious = only is None
+            why = f"it takes {used} bytes, more than {MOST_HARD:g} times worker.process_memory"
+            log.error("a crawl process is killed", pid=process.pid, why=why)
+            process.kill(why, 0 if only is None else only.number)
+        elif used > most and process.is_serving and not process.group:
             log.warning("a crawl process takes no more tasks", pid=process.pid, bytes=used)
             process.is_serving = False
             self._changed.set()
@@ -307,12 +322,22 @@ class Processes:
     def _look_at_callback(self, process: CrawlProcess) -> None:
         limit_s = self._settings.crawl.callback_limit_s
         seen = process.glance()
-        run = process.runs.get(seen.slot)
         lasts_s = self._deaths.lasts_s(process, seen)
-        if not limit_s or run is None or lasts_s < limit_s:
+        if not limit_s or lasts_s < limit_s:
             return
-        stack = process.stack()
-        if process.glance().call == seen.call:
-            why = f"a callback of task {run.name} computes for {lasts_s:.0f} s; at most {limit_s:g}"
-            log.error("a crawl process is killed", pid=process.pid, why=why, stack=stack)
-            process.kill(f"{why} are allowed (crawl.callback_limit_s)", seen.slot)
+        stack, now = process.stack(), process.glance()
+        if (now.call, now.turned_s) != (seen.call, seen.turned_s) or process.gone.is_set():
+            return
+        run = process.runs.get(seen.slot) if seen.is_sure else process.only
+        process.is_suspicious = run is None
+        what = "it" if run is None else f"a callback of task {run.name}"
+        why = f"{what} computes for {lasts_s:.0f} s; at most {limit_s:g} are allowed"
+        log.error(
+            "a crawl process is killed",
+            pid=process.pid,
+            why=why,
+            task="" if run is None else run.name,
+            url=seen.about,
+            stack=stack,
+        )
+        process.kill(f"{why} (crawl.callback_limit_s)", 0 if run is None else run.number)

@@ -113,8 +113,11 @@ class Zygote:
                 told = json.loads(data)
                 if "forked" in told:
                     self._exits[told["pid"]] = AsyncResult()
-                    self._waiting[told["forked"]].set(Born(told["pid"], files[0]))
-                elif told["gone"] in self._exits:
+                    self._give(told["forked"], Born(told["pid"], files[0]))
+                elif "failed" in told and told["failed"] in self._waiting:
+                    failed = SpawnFailed(f"no crawl process can be started: {told['why']}")
+                    self._waiting[told["failed"]].set_exception(failed)
+                elif told.get("gone") in self._exits:
                     self._exits[told["gone"]].set(told["status"])
         except OSError:
             return
@@ -124,6 +127,14 @@ class Zygote:
                 status.set(None)
             for born in self._waiting.values():
                 born.set_exception(SpawnFailed("the process that forks crawl processes has ended"))
+
+    def _give(self, number: int, born: Born) -> None:
+        """Give a process to who waits for it; end it if nobody does any more."""
+        if number in self._waiting:
+            self._waiting[number].set(born)
+            return
+        signal.pidfd_send_signal(born.pidfd, signal.SIGKILL)
+        os.close(born.pidfd)
 
 
 def _environment(given: Mapping[str, str]) -> dict[str, str]:

@@ -18,6 +18,7 @@ import signal
 import socket
 import sys
 import traceback
+from contextlib import suppress
 
 from crawler import runtime
 
@@ -64,18 +65,24 @@ class Zygote:
                 poll.register(child, select.POLLIN)
 
     def _fork(self) -> int | None:
-        """Fork one process. Return its pidfd; None if the worker has closed the socket."""
+        """Fork one process. Return what to wait for: its pidfd, or the socket if there can be no
+        more processes; None if the worker has closed the socket."""
         data, files, _, _ = socket.recv_fds(self._socket, _MESSAGE_BYTES, _FILES)
         if not data:
             return None
         order = json.loads(data)
         parent = os.getpid()
-        pid = _fork()
+        try:
+            pid = _fork()
+        except OSError as error:  # too many processes, or no memory
+            _close(files)
+            failed = {"failed": order["number"], "why": str(error)}
+            self._socket.send(json.dumps(failed).encode())
+            return self._socket.fileno()
         if pid == 0:
             self._become(parent, files, order)
         os.setpgid(pid, pid)  # here too: whoever is first
-        for file in files:
-            os.close(file)
+        _close(files)
         pidfd = os.pidfd_open(pid)
         self._children[pidfd] = pid
         told = json.dumps({"forked": order["number"], "pid": pid}).encode()
@@ -84,6 +91,8 @@ class Zygote:
 
     def _tell_end(self, pidfd: int) -> None:
         pid = self._children.pop(pidfd)
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(pid, signal.SIGKILL)  # what it has started; nobody else has its number yet
         _, status = _waitpid(pid, 0)
         os.close(pidfd)
         told = {"gone": pid, "status": os.waitstatus_to_exitcode(status)}
@@ -107,6 +116,11 @@ class Zygote:
             sys.stdout.flush()
             sys.stderr.flush()
             os._exit(status)
+
+
+def _close(files: list[int]) -> None:
+    for file in files:
+        os.close(file)
 
 
 def _only(files: list[int]) -> tuple[int, int, int]:
