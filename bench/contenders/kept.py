@@ -19,7 +19,7 @@ from typing import TypeVar
 from bench.contenders.common import pin
 from bench.contenders.ours import spider
 from crawler.engine.crawl.checkpoints import Checkpoints
-from crawler.engine.crawl.resume import open_store
+from crawler.engine.crawl.kept import open_store
 from crawler.engine.engine import Engine
 from crawler.engine.frontier.redis_access import Access
 from crawler.engine.frontier.redis_server import RedisServer

@@ -14,7 +14,7 @@ from crawler.cli import options
 from crawler.devtools.going_on import dropped, found, left
 from crawler.devtools.shared_hosts import hosts_in
 from crawler.engine.crawl.crawl import Crawl
-from crawler.engine.crawl.resume import Kept, open_store
+from crawler.engine.crawl.kept import Kept, open_store
 from crawler.engine.frontier.sqlite_store import SqliteStore
 from crawler.engine.frontier.store import Store, StoreDamaged, StoreFailed
 from crawler.engine.items.sinks.targets import STANDARD_OUTPUT, lasting

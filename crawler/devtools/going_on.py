@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from crawler.engine.crawl.crawl import Crawl
-from crawler.engine.crawl.resume import COUNTERS, Kept
+from crawler.engine.crawl.kept import COUNTERS, Kept
 from crawler.plural import counted
 
 

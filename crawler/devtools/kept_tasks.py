@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from crawler.devtools import going_on
-from crawler.engine.crawl.resume import Kept, open_store
+from crawler.engine.crawl.kept import Kept, open_store
 from crawler.engine.engine import Engine
 from crawler.engine.frontier.store import Store, StoreDamaged, StoreFailed
 from crawler.engine.items.sinks.sink import Sink, SinkMaker

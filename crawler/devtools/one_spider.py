@@ -11,7 +11,7 @@ from gevent import Greenlet
 
 from crawler.clock import SystemClock
 from crawler.engine.crawl.crawl import Crawl
-from crawler.engine.crawl.resume import Kept
+from crawler.engine.crawl.kept import Kept
 from crawler.engine.download.address_policy import ALL
 from crawler.engine.download.http_cache import Cache
 from crawler.engine.engine import Engine

@@ -21,9 +21,9 @@ def hosts_in(given: FrontierSettings, folder: str = ".") -> Iterator[SharedHosts
     if not given.url:
         yield None
         return
-    from crawler.node.run.sharing import Redis  # most share nothing
+    from crawler.node.run.shared_redis import SharedRedis  # most share nothing
 
-    redis = Redis(given, folder, SystemClock())
+    redis = SharedRedis(given, folder, SystemClock())
     try:
         if not redis.states.check():
             raise ConfigError(

@@ -9,7 +9,8 @@ import gevent
 
 from crawler.clock import Clock, SystemClock
 from crawler.engine.crawl.crawl import Crawl
-from crawler.engine.crawl.resume import Kept, look_for_callbacks
+from crawler.engine.crawl.kept import Kept
+from crawler.engine.crawl.resume import look_for_callbacks
 from crawler.engine.crawl.shared import Shared
 from crawler.engine.download.address_policy import AddressPolicy
 from crawler.engine.download.body_memory import BodyMemory

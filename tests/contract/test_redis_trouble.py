@@ -10,7 +10,7 @@ from crawler import Request, Spider
 from crawler.clock import SystemClock
 from crawler.engine.crawl import checkpoints
 from crawler.engine.crawl.crawl import Crawl
-from crawler.engine.crawl.resume import open_store
+from crawler.engine.crawl.kept import open_store
 from crawler.engine.frontier import redis_access
 from crawler.engine.frontier.redis_states import RedisStates
 from crawler.engine.frontier.store import (

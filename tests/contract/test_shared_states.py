@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 
 from crawler.clock import ManualClock, SystemClock
-from crawler.engine.crawl.resume import COUNTERS, DONE, MARKS
+from crawler.engine.crawl.kept import COUNTERS, DONE, MARKS
 from crawler.engine.frontier import redis_states
 from crawler.engine.frontier.redis_access import Access
 from crawler.engine.frontier.redis_run import keys_of

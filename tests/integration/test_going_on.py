@@ -9,7 +9,7 @@ import pytest
 from gevent import monkey
 
 from crawler.clock import SystemClock
-from crawler.engine.crawl.crawl import FINISH_S
+from crawler.engine.crawl.kept import FINISH_S
 from crawler.engine.items.sinks.factory import Sinks
 from crawler.engine.items.sinks.json_lines import JsonLines
 from crawler.items import items_of

@@ -9,7 +9,7 @@ import pytest
 
 from crawler import Spider
 from crawler.engine.crawl import checkpoints
-from crawler.engine.crawl.resume import Kept
+from crawler.engine.crawl.kept import Kept
 from crawler.engine.frontier.redis_access import Access
 from crawler.engine.frontier.redis_server import RedisServer
 from crawler.engine.frontier.redis_shared_store import RedisSharedStore

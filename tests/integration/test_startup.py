@@ -216,6 +216,28 @@ def test_a_master_imports_no_engine():
     assert not imported(told, {"crawler.engine", "lxml", "parsel"})
 
 
+CRAWLING = STORES | {
+    *("lxml", "parsel", "crawler.engine.engine", "crawler.engine.crawl.crawl"),
+    *("crawler.engine.http", "crawler.engine.download", "crawler.engine.spiders"),
+    *("crawler.engine.hookspecs", "my_spider", "crawler.node.crew.in_process"),
+}
+"""What a worker whose crawls are in other processes does not import. libcurl is none of these: it
+renews leases."""
+
+
+@pytest.mark.parametrize("redis", ["", "redis://127.0.0.1:1/0"], ids=["files", "redis"])
+def test_a_worker_with_crawl_processes_imports_no_engine(tmp_path, redis):
+    (tmp_path / "my_spider.py").write_text(SPIDER)
+    code = "import sys, crawler.gunicorn as _; from crawler.node.node import Node;"
+    code += "from crawler.settings import config; Node('worker', config.load(None, {"
+    code += "'CRAWLER_WORKER_PROCESSES': '2', 'CRAWLER_SPIDERS': 'my_spider',"
+    code += f"'CRAWLER_FRONTIER_URL': {redis!r}}}));"
+    _, told = python(code + "print(*sys.modules, file=sys.stderr)", cwd=tmp_path)
+    assert imported(told, {"crawler.node.worker", "crawler.node.crew.processes"})
+    # What limits requests loads its own client of Redis, which is never used.
+    assert not imported(told, CRAWLING - {"redis"})
+
+
 @pytest.fixture
 def items(tmp_path):
     """The items of a task in JSON lines and in CSV: more than a pipe holds."""

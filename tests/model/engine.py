@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from gevent.event import Event
 
-from crawler.engine.crawl.resume import COUNTERS, DONE, Kept
+from crawler.engine.crawl.kept import COUNTERS, DONE, Kept
 from crawler.engine.frontier.store import StaleRun, Step
 from crawler.errors import NotFound
 from crawler.model.records import Counts, Spec, State

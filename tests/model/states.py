@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from crawler.engine.crawl.resume import ABOUT, COUNTERS, DONE
+from crawler.engine.crawl.kept import ABOUT, COUNTERS, DONE
 from crawler.engine.frontier.store import Found, StaleRun, Step, StoreInUse, Waiting
 from crawler.model.records import State
 from crawler.node.run.shared_states import SharedStates

@@ -117,7 +117,7 @@ MUTANTS = [
     ),
     Mutant(
         "the totals of a worker count what earlier runs did",
-        "crawler/engine/stats/registry.py",
+        "crawler/engine/stats/totals.py",
         "earlier = counters.earlier\n",
         "earlier = {}\n",
         "tests/unit/engine/test_checkpoints.py -k totals",

@@ -24,8 +24,7 @@ from crawler.clock import give_turn
 from crawler.engine.crawl.context import CrawlContext
 from crawler.engine.crawl.dispatcher import Dispatcher
 from crawler.engine.crawl.item_writer import ItemWriter, SinkFailed
-from crawler.engine.crawl.no_checkpoints import End, NoCheckpoints
-from crawler.engine.crawl.resume import (
+from crawler.engine.crawl.kept import (
     COUNTERS,
     DONE,
     LEFT_MARKS,
@@ -35,9 +34,9 @@ from crawler.engine.crawl.resume import (
     SENDER,
     SPIDER,
     Kept,
-    resume,
-    state_of,
 )
+from crawler.engine.crawl.no_checkpoints import End, NoCheckpoints
+from crawler.engine.crawl.resume import resume, state_of
 from crawler.engine.frontier.frontier import Frontier
 from crawler.engine.frontier.journal import Journal, Starts, start_mark
 from crawler.engine.frontier.store import Step, StoreFailed

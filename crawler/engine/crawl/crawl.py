@@ -19,7 +19,7 @@ from crawler.engine.crawl.dispatcher import Dispatcher
 from crawler.engine.crawl.intake import START, Intake
 from crawler.engine.crawl.item_writer import ItemWriter, SinkFailed
 from crawler.engine.crawl.keeping import checkpoints_of, frontier_of, journal_of
-from crawler.engine.crawl.resume import Kept
+from crawler.engine.crawl.kept import FINISH_S, Kept
 from crawler.engine.crawl.scraper import Scraper
 from crawler.engine.crawl.shared import Shared
 from crawler.engine.frontier.disk_queue import DiskQueueFailed
@@ -46,8 +46,6 @@ START_AHEAD = 1000
 """The crawl reads the spider's start requests until this many requests wait in the frontier."""
 START_MOST = 100_000
 """The limit while slots are free, but all waiting requests are for hosts that are not due yet."""
-FINISH_S = 10.0
-"""The seconds for which a crawl with a store, when it is stopped, waits for answers under way."""
 
 
 class Crawl:

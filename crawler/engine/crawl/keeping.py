@@ -10,8 +10,8 @@ from crawler.engine.crawl.checkpoints import Checkpoints
 from crawler.engine.crawl.context import CrawlContext
 from crawler.engine.crawl.dispatcher import Dispatcher
 from crawler.engine.crawl.item_writer import ItemWriter
+from crawler.engine.crawl.kept import Kept
 from crawler.engine.crawl.no_checkpoints import NoCheckpoints
-from crawler.engine.crawl.resume import Kept
 from crawler.engine.crawl.shared_checkpoints import SharedCheckpoints
 from crawler.engine.frontier.frontier import Frontier
 from crawler.engine.frontier.journal import Journal

@@ -16,7 +16,8 @@ from crawler.engine.crawl.checkpoints import CHECKPOINT_S, Checkpoints
 from crawler.engine.crawl.context import CrawlContext
 from crawler.engine.crawl.dispatcher import Dispatcher
 from crawler.engine.crawl.item_writer import ItemWriter
-from crawler.engine.crawl.resume import COUNTERS, OTHERS, Kept, missing_callback
+from crawler.engine.crawl.kept import COUNTERS, OTHERS, Kept
+from crawler.engine.crawl.resume import missing_callback
 from crawler.engine.frontier.shared_frontier import SharedFrontier
 from crawler.engine.frontier.shared_journal import SharedJournal
 from crawler.engine.frontier.shared_store import ENDED, Answer, Exchange, Offer, SharedStore

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Protocol
@@ -12,6 +12,7 @@ from gevent.event import Event
 
 from crawler.clock import Clock, give_turn
 from crawler.engine.stats.counters import Counters
+from crawler.engine.stats.totals import ENDED, Totals
 from crawler.errors import NotFound
 from crawler.logs import get_logger
 from crawler.model.shards import shard_names
@@ -19,15 +20,8 @@ from crawler.model.statistics import Statistics, together
 
 log = get_logger(__name__)
 
-ENDED = 100
-"""The number of ended crawls that are remembered."""
 LOOK_S = 1.0
 """The seconds between two checks whether a log line is due."""
-SUMMED = (
-    *("pages", "items", "requests", "repeated", "retries", "redirects", "from_cache"),
-    *("bytes_received", "bytes_expanded", "slow_callbacks"),
-)
-"""The counts that are summed over all crawls, besides failures and filtered."""
 SLICE = 100
 """The crawls that are summed before other greenlets get a turn, in about half a millisecond."""
 
@@ -50,49 +44,6 @@ class Watched(Protocol):
     def store_bytes(self) -> int:
         """About how much room its state takes; 0 if none is kept, or nobody knows."""
         ...
-
-
-class Totals:
-    """Sums over many crawls."""
-
-    def __init__(self) -> None:
-        self.sums = dict.fromkeys(SUMMED, 0)
-        self.failures: defaultdict[str, int] = defaultdict(int)
-        """Failures by reason."""
-        self.filtered: defaultdict[str, int] = defaultdict(int)
-        """Requests that were filtered, by reason."""
-
-    def copy(self) -> Totals:
-        """A copy, to which more can be added."""
-        made = Totals()
-        made.sums |= self.sums
-        made.failures |= self.failures
-        made.filtered |= self.filtered
-        return made
-
-    def add_totals(self, other: Totals) -> None:
-        """Add what others have counted."""
-        for sums, more in (
-            (self.sums, other.sums),
-            (self.failures, other.failures),
-            (self.filtered, other.filtered),
-        ):
-            for name, count in more.items():
-                sums[name] = sums.get(name, 0) + count
-
-    def add(self, counters: Counters) -> None:
-        """Add what a crawl has counted in this run. Earlier runs have told theirs."""
-        earlier = counters.earlier
-        for name in SUMMED:
-            self.sums[name] += getattr(counters, name) - earlier.get(name, 0)
-        for name, sums in (
-            ("failed", self.failures),
-            ("raised", self.failures),
-            ("filtered", self.filtered),
-        ):
-            before = earlier.get(name, {})
-            for reason, count in getattr(counters, name).items():
-                sums[reason] += count - before.get(reason, 0)
 
 
 class StatisticsRegistry:

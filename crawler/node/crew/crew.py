@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from crawler.api.service import Crawls
-from crawler.engine.stats.registry import Totals
+from crawler.engine.stats.totals import Totals
 from crawler.model.records import Resource
 from crawler.node.run.run import Run
 

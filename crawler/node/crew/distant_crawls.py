@@ -10,7 +10,7 @@ from typing import Any
 import gevent
 from gevent.event import AsyncResult
 
-from crawler.engine.stats.registry import ENDED
+from crawler.engine.stats.totals import ENDED
 from crawler.errors import NotFound
 from crawler.model.shards import shard_names
 from crawler.model.statistics import Statistics, together

@@ -8,7 +8,8 @@ from typing import cast
 
 from crawler.engine.engine import Engine
 from crawler.engine.items.sinks.factory import Sinks
-from crawler.engine.stats.registry import StatisticsRegistry, Totals
+from crawler.engine.stats.registry import StatisticsRegistry
+from crawler.engine.stats.totals import Totals
 from crawler.model.records import Resource
 from crawler.node.crew.crew import Figures
 from crawler.node.crew.engine_figures import figures_of

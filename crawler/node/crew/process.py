@@ -13,7 +13,7 @@ from gevent import socket
 from gevent.event import Event
 from gevent.socket import wait_read
 
-from crawler.engine.stats.registry import Totals
+from crawler.engine.stats.totals import Totals
 from crawler.logs import get_logger
 from crawler.node.crew.channel import Channel, ChannelBroken
 from crawler.node.crew.crawl_orders import Orders

@@ -15,7 +15,7 @@ import gevent
 from gevent.event import Event
 
 from crawler.clock import Backoff, Clock
-from crawler.engine.stats.registry import Totals
+from crawler.engine.stats.totals import Totals
 from crawler.errors import ConfigError
 from crawler.logs import get_logger
 from crawler.model.records import Resource, State

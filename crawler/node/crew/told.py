@@ -7,7 +7,7 @@ from dataclasses import astuple
 from typing import Any
 
 from crawler.model.records import Counts, State
-from crawler.node.run.crawl_run import CrawlRun
+from crawler.node.run.run import Run
 
 Row = list[Any]
 
@@ -23,7 +23,7 @@ def counts_of(row: Row) -> Counts:
     return Counts(int(pages), int(items), int(failures), float(seconds))
 
 
-def status_of(run: CrawlRun) -> dict[str, Any]:
+def status_of(run: Run) -> dict[str, Any]:
     """How a run is at this moment."""
     report = run.status()
     return {

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Protocol
 
 from crawler.engine.crawl.crawl import Crawl
-from crawler.engine.crawl.resume import Kept
+from crawler.engine.crawl.kept import Kept
 from crawler.engine.engine import Engine
 from crawler.engine.frontier.store import StaleRun, StoreFailed
 from crawler.engine.items.sinks.sink import Sink, SinkMaker

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
-from crawler.engine.crawl.resume import Kept
+from crawler.engine.crawl.kept import Kept
 from crawler.engine.engine import Engine
 from crawler.engine.frontier.shared_store import SharedStore
 from crawler.engine.frontier.store import Store, StoreFailed

@@ -22,7 +22,7 @@ from typing import Any
 
 import gevent
 
-from crawler.engine.crawl.resume import ABOUT, Kept, digest
+from crawler.engine.crawl.kept import ABOUT, Kept, digest
 from crawler.engine.items.sinks.marks import kept_beside, name_of, parsed
 from crawler.engine.items.sinks.sink import Sink
 from crawler.engine.items.sinks.targets import FORMATS

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import unquote
 
-from crawler.engine.crawl.resume import COUNTERS
+from crawler.engine.crawl.kept import COUNTERS
 from crawler.engine.frontier import sqlite_files
 from crawler.engine.frontier.redis_states import KeptState as InRedis
 from crawler.engine.frontier.redis_states import RedisStates

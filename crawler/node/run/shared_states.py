@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from crawler.clock import Clock
-from crawler.engine.crawl.resume import ABOUT, Kept, digest
+from crawler.engine.crawl.kept import ABOUT, Kept, digest
 from crawler.engine.frontier.redis_shared_store import RedisSharedStore
 from crawler.engine.frontier.redis_states import RedisStates
 from crawler.engine.frontier.store import (

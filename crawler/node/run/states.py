@@ -19,8 +19,13 @@ from typing import Any, Protocol
 import gevent
 
 from crawler.clock import Clock
-from crawler.engine.crawl.crawl import FINISH_S
-from crawler.engine.crawl.resume import ABOUT, Kept, about_of, digest
+from crawler.engine.crawl.kept import (
+    ABOUT,
+    FINISH_S,
+    Kept,
+    about_of,
+    digest,
+)
 from crawler.engine.frontier import sqlite_files
 from crawler.engine.frontier.sqlite_store import SqliteStore, StoreThreads
 from crawler.engine.frontier.store import Step, Store, StoreDamaged, StoreFailed, StoreInUse

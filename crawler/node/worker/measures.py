@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from crawler.engine.stats.registry import Totals
+from crawler.engine.stats.totals import Totals
 from crawler.metrics import Metrics, Total
 from crawler.node.crew.crew import Crew
 from crawler.node.run.states import TaskStates

@@ -7,7 +7,7 @@ from gevent.event import Event
 
 from crawler.clock import ManualClock, settle
 from crawler.engine.crawl.crawl import Crawl
-from crawler.engine.crawl.resume import Kept
+from crawler.engine.crawl.kept import Kept
 from crawler.engine.frontier.memory_shared_store import MemoryTask
 from crawler.model.records import State
 from crawler.settings.crawl import CrawlSettings

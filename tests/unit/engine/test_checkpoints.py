@@ -14,7 +14,8 @@ from crawler.clock import ManualClock, settle
 from crawler.engine.crawl import checkpoints
 from crawler.engine.crawl.crawl import Crawl
 from crawler.engine.crawl.item_writer import SinkFailed
-from crawler.engine.crawl.resume import Kept, look_for_callbacks, open_store
+from crawler.engine.crawl.kept import Kept, open_store
+from crawler.engine.crawl.resume import look_for_callbacks
 from crawler.engine.frontier.memory_store import MemoryStore
 from crawler.engine.frontier.store import StoreFailed
 from crawler.engine.http.failures import CloseSpider

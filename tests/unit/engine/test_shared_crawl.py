@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from crawler import Request, Spider
 from crawler.clock import settle
 from crawler.engine.crawl import checkpoints
-from crawler.engine.crawl.resume import Kept
+from crawler.engine.crawl.kept import Kept
 from crawler.engine.frontier import shared_journal
 from crawler.engine.frontier.shared_journal import SharedJournal
 from crawler.engine.frontier.shared_store import ADOPT_S, ENDED

@@ -7,7 +7,8 @@ from gevent.event import Event
 from crawler import Spider
 from crawler.clock import ManualClock, settle
 from crawler.engine.stats.counters import Counters
-from crawler.engine.stats.registry import ENDED, SLICE, StatisticsRegistry
+from crawler.engine.stats.registry import SLICE, StatisticsRegistry
+from crawler.engine.stats.totals import ENDED
 from crawler.errors import NotFound
 from tests.site import Site
 from tests.site.crawling import ListSink, Titles, run, running_engine, spec

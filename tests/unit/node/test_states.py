@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from crawler.cli.base import Unusable, commands
 from crawler.clock import ManualClock, SystemClock
-from crawler.engine.crawl.resume import COUNTERS, DONE
+from crawler.engine.crawl.kept import COUNTERS, DONE
 from crawler.engine.frontier.store import StaleRun, Step, Waiting
 from crawler.model.records import Resource, Spec, State
 from crawler.node.run.kept import kept_states
