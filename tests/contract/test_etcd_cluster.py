@@ -10,6 +10,7 @@ from crawler.coordination.store import Put
 from crawler.errors import Retryable
 from crawler.local.etcd_cluster import EtcdCluster
 from crawler.settings.sections import EtcdSettings
+from tests.depth import deep
 from tests.waiting import eventually
 
 
@@ -106,8 +107,17 @@ def three(cluster):
     return cluster
 
 
-@pytest.mark.parametrize("how", ["killed", "frozen"])
-@pytest.mark.parametrize("who", ["the leader, which it talks to", "a follower", "another leader"])
+@pytest.mark.parametrize(
+    ("how", "who"),
+    [
+        ("killed", "the leader, which it talks to"),
+        ("frozen", "a follower"),
+        ("frozen", "another leader"),
+        pytest.param("frozen", "the leader, which it talks to", marks=deep),
+        pytest.param("killed", "a follower", marks=deep),
+        pytest.param("killed", "another leader", marks=deep),
+    ],
+)
 def test_one_member_that_is_lost_is_not_missed(three, how, who):
     leader = eventually(lambda: next((m for m in three.members if m.leads()), None))
     others = [member for member in three.members if member is not leader]

@@ -11,6 +11,7 @@ from crawler.coordination.store import Put
 from crawler.errors import StoreRefused, Unavailable
 from crawler.local.etcd import EmbeddedEtcd, ask
 from crawler.settings.sections import EtcdSettings
+from tests.depth import deep
 from tests.waiting import PATIENCE_S, eventually
 
 PASSWORD = "open-sesame"
@@ -102,8 +103,8 @@ def test_a_write_after_the_token_is_gone_is_carried_out_once(etcd, store):
     "call",
     [
         lambda store: store.get("/ours/a"),
-        lambda store: store.range("/ours/"),
-        lambda store: store.lease_grant(60),
+        pytest.param(lambda store: store.range("/ours/"), marks=deep),
+        pytest.param(lambda store: store.lease_grant(60), marks=deep),
         lambda store: next(iter(store.watch("/ours/", 1))),
         lambda store: [r.get() for r in [gevent.spawn(store.get, "/ours/a") for _ in range(20)]],
     ],

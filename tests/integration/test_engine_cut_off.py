@@ -13,6 +13,7 @@ from crawler.engine.items.sinks import batched
 from crawler.engine.items.sinks.factory import FILE_THREADS, SQLITE, RunSink, Sinks
 from crawler.engine.items.sinks.targets import FORMATS
 from crawler.model.records import Spec, State
+from tests.depth import deep
 from tests.site import Site
 from tests.site.crawling import OnlyTitles, running_engine
 from tests.switches import CUTS, cut_at_each_switch
@@ -130,7 +131,9 @@ def is_file(name):
     return name.startswith("/") and not name.startswith("/dev/")
 
 
-@pytest.mark.parametrize("cut", CUTS)
+@pytest.mark.parametrize(
+    "cut", [*(pytest.param(*c.values, marks=deep) for c in CUTS[:-1]), CUTS[-1]]
+)
 def test_nothing_is_left_of_a_run_wherever_it_is_cut_off(
     cut, sinks, slow_threads, databases, tmp_path
 ):

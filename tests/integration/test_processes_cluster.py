@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from tests.depth import deep
 from tests.integration.lab import FOUR, TASKS, terminate
 from tests.waiting import PATIENCE_S, eventually
 
@@ -124,6 +125,7 @@ def test_a_stopped_worker_hands_its_tasks_over(lab):
         eventually(lambda t=task: "worker-2" in lab.site.crawlers(t, started_s))
 
 
+@deep
 def test_a_killed_worker_is_replaced(lab):
     lab["worker-1"].process.kill()
     eventually(lambda: lab.all_on("worker-2"), what="all run on worker 2")
@@ -142,7 +144,7 @@ def test_a_worker_that_was_killed_comes_back_under_its_id(lab):
 # -- change of the leader -------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("how", ["stopped", "killed"])
+@pytest.mark.parametrize("how", [pytest.param("stopped", marks=deep), "killed"])
 def test_when_the_leader_goes_the_other_leads_and_nothing_else_changes(lab, how):
     leader, other = lab.masters()
     before, pages, starts = lab.resources(), counted(other), dict(lab.site.starts)

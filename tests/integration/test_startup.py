@@ -341,7 +341,7 @@ the hub has imported it."""
     ("names", "databases", "told"),
     [
         ("jsonl csv", (), {"made": False, "by": []}),
-        ("sqlite", (), {"made": False, "by": [["sqlalchemy", False]]}),
+        pytest.param("sqlite", (), {"made": False, "by": [["sqlalchemy", False]]}, marks=deep),
         (
             "jsonl",
             ("shop=postgresql://nobody@127.0.0.1:1/shop",),
