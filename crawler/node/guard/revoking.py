@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import socket
+import time
 from collections.abc import Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,12 @@ if TYPE_CHECKING:
 
 CALL_S = 1.0
 """How long one member of etcd may be silent, in seconds. Then the next one is asked."""
+
+PATIENCE_S = 5.0
+"""For how many seconds all members are asked again: then a lease of the usual TTL has ended."""
+
+PAUSE_S = 0.3
+"""The pause before the members are asked again, in seconds."""
 
 _SIGN_IN = "/v3/auth/authenticate"
 _REVOKE = "/v3/lease/revoke"
@@ -52,12 +59,18 @@ class Etcd:
         self._user = user
         self._password = password
 
-    def revoke(self, lease: int) -> str:
+    def revoke(self, lease: int, patience_s: float = PATIENCE_S) -> str:
         """Revoke a lease at the first member that does it. Return an empty text, or why none did.
 
-        It is no error if the lease has ended already. To ask a second member is none either: the
-        call names the lease.
+        It is no error if the lease has ended already. To ask twice is none either: the call names
+        the lease. If nobody does it, all are asked again while the patience lasts.
         """
+        until_s = time.monotonic() + patience_s
+        while (error := self._tried(lease)) and time.monotonic() + PAUSE_S < until_s:
+            time.sleep(PAUSE_S)
+        return error
+
+    def _tried(self, lease: int) -> str:
         errors = []
         for endpoint in self._endpoints:
             try:
