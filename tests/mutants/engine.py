@@ -720,8 +720,8 @@ _CRAWL = [
     Mutant(
         "a fault of a callback ends the crawl",
         "crawler/engine/crawl/scraper.py",
-        "        except failures.FAULTS as error:\n            self.blame_spider(where,",
-        "        except failures.CloseSpider as error:\n            self.blame_spider(where,",
+        "        except failures.FAULTS as error:\n            current.failed(",
+        "        except failures.CloseSpider as error:\n            current.failed(",
         "tests/unit/engine/test_failures.py -k costs_its_page_only",
     ),
     Mutant(

@@ -74,10 +74,13 @@ MUTANTS = [
         "        now_s = self._clock.monotonic()\n"
         "        self._ending = {run: (greenlet, now_s) for run, (greenlet, _) in"
         " self._ending.items()}\n"
-        "        _end(self._greenlets(), STOP_S)\n",
+        "        gevent.joinall(self._greenlets(), timeout=LEAVE_S)\n"
+        "        self._crew.end([run for run, greenlet in self._with_greenlets() if not"
+        " greenlet.dead])\n"
+        "        _cut_off(self._greenlets())\n",
         "        for run in self.all():\n"
         "            run.break_off()\n"
-        "        _end(_begun(self._runs.values()), STOP_S)\n",
+        "        _end(_begun(self._runs.values()), LEAVE_S)\n",
         f"{_RUNS} -k lost_lease",
     ),
     Mutant(

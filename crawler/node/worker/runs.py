@@ -30,6 +30,10 @@ STOP_S = 0.25
 is for a running callback and for the last items. STOP_S and CUT_OFF_S together fit the margin of
 the shortest lease."""
 
+LEAVE_S = 0.15
+"""The same for a worker whose lease is over. Shortly after that its guard kills all processes that
+crawl."""
+
 CUT_OFF_S = 0.15
 """How many seconds it may take to end after it was cut off."""
 
@@ -62,6 +66,10 @@ def _begun(runs: Iterable[tuple[Run, Greenlet | None]]) -> list[Greenlet]:
 def _end(greenlets: Sequence[Greenlet], patience_s: float) -> None:
     """Wait until they have ended. Cut off those that have not after `patience_s` seconds."""
     gevent.joinall(greenlets, timeout=patience_s)
+    _cut_off(greenlets)
+
+
+def _cut_off(greenlets: Sequence[Greenlet]) -> None:
     for _ in range(KILLS):
         gevent.killall([greenlet for greenlet in greenlets if not greenlet.dead], block=False)
         gevent.joinall(greenlets, timeout=CUT_OFF_S / KILLS)
@@ -255,10 +263,9 @@ class Runs:
             run.break_off()
         now_s = self._clock.monotonic()
         self._ending = {run: (greenlet, now_s) for run, (greenlet, _) in self._ending.items()}
-        _end(self._greenlets(), STOP_S)
-        late = [run for run, greenlet in self._with_greenlets() if not greenlet.dead]
-        if late and not self._crew.end(late):
-            gevent.joinall(self._greenlets(), timeout=CUT_OFF_S)
+        gevent.joinall(self._greenlets(), timeout=LEAVE_S)
+        self._crew.end([run for run, greenlet in self._with_greenlets() if not greenlet.dead])
+        _cut_off(self._greenlets())
         for run, greenlet in list(self._runs.values()):
             self._forget(run, greenlet)
 
