@@ -6,9 +6,14 @@ import json
 from collections import Counter
 from pathlib import Path
 
+from gevent import socket
+from gevent.event import AsyncResult
+
 from crawler.clock import SystemClock
 from crawler.model.records import Resource, Spec
+from crawler.node.crew.channel import Channel
 from crawler.node.crew.crews import crew_of
+from crawler.node.crew.hosts import Hosts, numbers
 from crawler.node.guard.guard import NoGuard
 from crawler.node.run.sharing import Sharing
 from crawler.node.run.states import States
@@ -16,10 +21,10 @@ from crawler.node.worker.runs import Runs
 from crawler.settings.crawl import CrawlSettings
 from crawler.settings.sections import Settings
 from crawler.settings.worker import WorkerSettings
-from crawler.supervision import do_all
+from crawler.supervision import Supervisor, do_all
 from tests.site import Site
 from tests.site.asked import html
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_S, eventually
 
 SPIDERS = """
 import ctypes, os, re, subprocess, sys, time
@@ -203,3 +208,40 @@ def pages_of(runs, name):
 def waits_for_pages(runs, name, pages):
     """Wait until a run has fetched so many pages."""
     eventually(lambda: pages_of(runs, name) >= pages, what=f"{name} has {pages} pages")
+
+
+class Questions:
+    """What a worker knows of hosts, asked by its crawl processes through a channel."""
+
+    def __init__(self, clock):
+        self.hosts = Hosts(clock)
+        ours, theirs = socket.socketpair()
+        self._down, self._up = Channel.down(ours), Channel.up(theirs)
+        self._answers = {}
+        self._next = numbers()
+        self._supervisor = Supervisor("questions")
+        self._supervisor.spawn("worker", self._answer)
+        self._supervisor.spawn("process", self._hear)
+
+    def ask(self, process, what, *values):
+        """Ask as that process, and wait for the answer."""
+        number = self._next()
+        self._answers[number] = answer = AsyncResult()
+        self._up.send("ask", [number, process, what, *values])
+        return answer.get(timeout=PATIENCE_S)
+
+    def close(self):
+        self._supervisor.stop()
+        self._down.close()
+        self._up.close()
+
+    def _answer(self):
+        while (message := self._down.receive()) is not None:
+            number, process, what, *values = message[1]
+            answer = self.hosts.answer(process, what, *values)
+            self._down.send("answer", (number, answer))
+
+    def _hear(self):
+        while (message := self._up.receive()) is not None:
+            number, answer = message[1]
+            self._answers.pop(number).set(answer)

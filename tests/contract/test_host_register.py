@@ -2,6 +2,7 @@
 
 import time
 from contextlib import contextmanager
+from functools import partial
 from uuid import uuid4
 
 import pytest
@@ -19,7 +20,9 @@ from crawler.engine.politeness.host_register import (
 )
 from crawler.engine.politeness.redis_host_functions import CODE, KEPT_MS
 from crawler.engine.politeness.redis_host_register import SLOTS, RedisHostRegister
+from crawler.node.crew.hosts import DistantRegister
 from crawler.settings.redis_url import parsed
+from tests.crews import Questions
 from tests.redis_servers import Redis
 from tests.unit.engine.test_host_owner import STEP_S, Worker, gaps
 from tests.waiting import eventually
@@ -36,6 +39,35 @@ class InMemory:
         self._clock.advance(duration_s)
 
 
+class BehindAChannel(InMemory):
+    """In a worker, as one of its crawl processes has it."""
+
+    def __init__(self):
+        super().__init__()
+        self.line = Questions(self._clock)
+        self.register = PerToken(self.line, LEASE_S)
+        self.line.hosts._register.lease_s = LEASE_S
+
+    def close(self):
+        self.line.close()
+
+
+class PerToken:
+    """These tests call the tokens of several processes through one register."""
+
+    def __init__(self, line, lease_s):
+        self._line = line
+        self.lease_s = lease_s
+        self._registers = {}
+
+    def tell(self, token, told):
+        number = len(self._registers) + 1
+        register = self._registers.setdefault(
+            token, DistantRegister(partial(self._line.ask, number), self.lease_s)
+        )
+        return register.tell(token, told)
+
+
 class InRedis:
     def __init__(self, url, slots, lease_s=LEASE_S):
         self.server = RedisServer(Access(parsed(url)), libraries=[CODE])
@@ -46,10 +78,15 @@ class InRedis:
         time.sleep(duration_s)
 
 
-@pytest.fixture(params=["memory", "redis", "redis in slots"])
+@pytest.fixture(params=["memory", "channel", "redis", "redis in slots"])
 def place(request):
     if request.param == "memory":
         yield InMemory()
+        return
+    if request.param == "channel":
+        place = BehindAChannel()
+        yield place
+        place.close()
         return
     url = request.getfixturevalue("shared_redis").url
     place = InRedis(url, SLOTS if request.param == "redis in slots" else 1)

@@ -1,5 +1,7 @@
 """robots.txt files that workers share: each is fetched once for all of them."""
 
+from functools import partial
+
 import gevent
 import pytest
 
@@ -13,44 +15,26 @@ from crawler.engine.politeness.robots_shelf import (
     Robotstxt,
     shared,
 )
+from crawler.node.crew.hosts import DistantShelf, MemoryShelf
 from crawler.settings.crawl import CrawlSettings
 from crawler.settings.redis_url import parsed
 from crawler.supervision import Supervisor
+from tests.crews import Questions
 from tests.redis_servers import Redis
 from tests.unit.engine.fakes import FakeFetcher
 from tests.unit.engine.test_robots import AS, RULES, SITE, answer
 from tests.waiting import PATIENCE_S
 
 
-class MemoryShelf:
-    """A shelf in this process."""
-
-    def __init__(self, clock):
-        self._clock = clock
-        self._files, self._claims = {}, {}
-
-    def get(self, site):
-        ends_s, file = self._files.get(site, (0.0, None))
-        left_s = ends_s - self._clock.monotonic()
-        return file._replace(kept_s=left_s) if left_s > 0 else None
-
-    def claim(self, site):
-        if self._claims.get(site, 0.0) > self._clock.monotonic():
-            return False
-        self._claims[site] = self._clock.monotonic() + CLAIM_S
-        return True
-
-    def put(self, site, file):
-        self._files[site] = self._clock.monotonic() + file.kept_s, file
-
-    def give_up(self, site):
-        self._claims.pop(site, None)
-
-
-@pytest.fixture(params=["memory", "redis"])
+@pytest.fixture(params=["memory", "channel", "redis"])
 def shelf(request):
     if request.param == "memory":
         yield MemoryShelf(SystemClock())
+        return
+    if request.param == "channel":
+        questions = Questions(SystemClock())
+        yield DistantShelf(partial(questions.ask, 1))
+        questions.close()
         return
     redis = request.getfixturevalue("shared_redis")
     with redis.client() as client:

@@ -44,10 +44,13 @@ class Page:
 
     def __init__(self, file: int) -> None:
         """`file` is the number of an open file of that size."""
-        self._memory = memoryview(mmap.mmap(file, SIZE))
+        self._map = mmap.mmap(file, SIZE)
+        self._memory = memoryview(self._map)
         self._moments = self._memory.cast("d")
         self._numbers = self._memory.cast("Q")
         self._text = self._memory[_TEXT : _TEXT + MOST_TEXT_BYTES]
+        self._last: Glance | None = None
+        """What it said when it was closed."""
 
     @staticmethod
     def create() -> int:
@@ -55,6 +58,14 @@ class Page:
         file = os.memfd_create("crawl process", os.MFD_CLOEXEC)
         os.ftruncate(file, SIZE)
         return file
+
+    def close(self) -> None:
+        """Let go of the memory. From now on it says what it says now. Repeating it is harmless."""
+        if self._last is None:
+            self._last = self.glance()
+            for view in (self._moments, self._numbers, self._text, self._memory):
+                view.release()
+            self._map.close()
 
     def tell(self, about: str) -> None:
         """Note for which page the next callback is called."""
@@ -79,6 +90,8 @@ class Page:
 
     def glance(self) -> Glance:
         """Read it. If a call begins meanwhile, it may be that call or the one before."""
+        if self._last is not None:
+            return self._last
         slot, call = self._numbers[_SLOT], self._numbers[_CALLS]
         about = bytes(self._text[: min(self._numbers[_LENGTH], MOST_TEXT_BYTES)])
         text = about.decode(errors="replace")

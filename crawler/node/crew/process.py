@@ -97,6 +97,7 @@ class CrawlProcess:
         except BaseException:
             ours.close()
             output.close()
+            self._close_files()
             self.greeted.set()
             self.gone.set()
             raise
@@ -164,12 +165,13 @@ class CrawlProcess:
 
     def stack(self) -> str:
         """What it executes at the moment, the innermost line last."""
-        os.ftruncate(self._stack_file, 0)
-        if self.born is None:
+        if self.born is None or self.gone.is_set():
             return ""
+        os.ftruncate(self._stack_file, 0)
         with suppress(ProcessLookupError):
             signal.pidfd_send_signal(self.born.pidfd, signal.SIGUSR1)
-        gevent.sleep(STACK_S)
+        if self.gone.wait(STACK_S):
+            return ""
         text = os.pread(self._stack_file, STACK_BYTES, 0).decode(errors="replace")
         return "\n".join(reversed(text.splitlines()[1:]))
 
@@ -221,7 +223,12 @@ class CrawlProcess:
         self._output.drain()
         self._output.close()
         self._channel.close()
-        for file in (self.born.pidfd, self._page_file, self._stack_file):
+        os.close(self.born.pidfd)
+        self._close_files()
+
+    def _close_files(self) -> None:
+        self._page.close()
+        for file in (self._page_file, self._stack_file):
             os.close(file)
 
     def _take(self, kind: str, body: Any) -> None:

@@ -1,0 +1,253 @@
+"""Crawl processes that die, of themselves or otherwise, and what becomes of the tasks in them."""
+
+import contextlib
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from crawler.model.records import State
+from tests.crews import PAGES, Place, ended, waits_for_pages
+from tests.guards import Ending
+from tests.waiting import eventually
+
+SLOW = {"delay_s": 0.05, "host_concurrency": 1}
+ALL = {str(number): 1 for number in range(PAGES)}
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    with Place(tmp_path_factory.mktemp("crew"), 2, crawl={"callback_limit_s": 1.0}) as place:
+        yield place
+
+
+@pytest.fixture
+def runs(place):
+    place.site.hits.clear()
+    place.full()
+    place.crew._deaths._suspects.clear()
+    runs = place.runs()
+    yield runs
+    runs.stop_all()
+    eventually(lambda: not runs.running)
+    assert not zombies(), "whoever has ended was waited for"
+
+
+def zombies():
+    """Processes below this one that have ended, and for which nobody waits."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            state, parent, _, session = (folder / "stat").read_text().rpartition(")")[2].split()[:4]
+            if state == "Z" and int(parent) in (os.getpid(), *zygotes()):
+                found.append(folder.name)
+    return found
+
+
+def zygotes():
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+            command = (folder / "cmdline").read_bytes()
+            if parent == os.getpid() and b"crawler.node.crew.zygote" in command:
+                yield int(folder.name)
+
+
+def beside(place, runs, *resources):
+    """Start runs whose addresses are of one host: so they are in one process."""
+    for resource in resources:
+        runs.start(resource)
+    for resource in resources:
+        waits_for_pages(runs, resource.name, 1)
+    [process] = {runs.of(resource.name).process for resource in resources}
+    return process
+
+
+def goes_on(place, runs, name, **given):
+    """Run a task as its leader would: under the next epoch. Its last report."""
+    runs.start(place.resource(name, epoch=2, **given))
+    return ended(runs, name)
+
+
+def assert_each_once(place, name):
+    """No page was lost, and none is twice in the items."""
+    assert place.items(name) == ALL
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])
+def test_the_tasks_of_a_process_that_is_killed_go_on_at_once(place, runs, number):
+    before = place.crew.totals().sums["pages"]
+    host, names = f"127.0.1.{number}", [f"a {number}", f"b {number}"]
+    resources = [place.resource(name, host=host, settings=SLOW) for name in names]
+    process = beside(place, runs, *resources)
+    for name in names:
+        waits_for_pages(runs, name, 5)
+    os.kill(process.pid, number)
+    for name in names:
+        report = ended(runs, name)
+        assert (report.state, report.interrupted, report.charged) == (State.FAILED, True, False)
+        assert signal.Signals(number).name in report.reason
+    assert place.crew.totals().sums["pages"] >= before
+    for name in names:
+        assert goes_on(place, runs, name, host=host).counts.pages == PAGES
+        assert_each_once(place, name)
+    assert place.crew.totals().sums["pages"] >= before + PAGES
+
+
+def test_totals_never_go_back(place, runs):
+    process = beside(place, runs, place.resource("totals", host="127.0.2.1", settings=SLOW))
+    waits_for_pages(runs, "totals", 8)
+    eventually(lambda: process.totals.sums["pages"] > 0)
+    before = place.crew.totals()
+    os.kill(process.pid, signal.SIGKILL)
+    process.gone.wait(10)
+    after = place.crew.totals()
+    assert all(after.sums[name] >= count for name, count in before.sums.items())
+
+
+@pytest.mark.parametrize(
+    ("do", "told"),
+    [("exit", "status 7"), ("crash", "SIGSEGV"), ("signal", "signal 40"), ("lack_memory", "12")],
+)
+def test_who_ends_the_process_is_charged_and_the_other_is_not(place, runs, do, told):
+    host = {"exit": "127.0.3.1", "crash": "127.0.3.2", "signal": "127.0.3.3"}.get(do, "127.0.3.4")
+    innocent = place.resource(f"beside {do}", host=host, settings=SLOW)
+    guilty = place.resource(f"does {do}", "odd", host=host, do=do, at="/tree/3", settings=SLOW)
+    beside(place, runs, innocent, guilty)
+    report, other = ended(runs, guilty.name), ended(runs, innocent.name)
+    assert (report.interrupted, report.charged) == (True, True)
+    assert told in report.reason
+    assert (other.interrupted, other.charged) == (True, False)
+    assert goes_on(place, runs, innocent.name, host=host).counts.pages == PAGES
+    assert_each_once(place, innocent.name)
+
+
+@pytest.mark.parametrize("do", ["match", "compute"])
+def test_a_callback_that_computes_too_long_is_killed_with_its_stack(place, runs, do, caplog):
+    host = f"127.0.4.{len(do)}"
+    far = place.resource(f"far from {do}", host="127.0.4.99", settings=SLOW)
+    innocent = place.resource(f"near {do}", host=host, settings=SLOW)
+    guilty = place.resource(f"must {do}", "odd", host=host, do=do, at="/tree/2", settings=SLOW)
+    runs.start(far)
+    beside(place, runs, innocent, guilty)
+    report, other = ended(runs, guilty.name), ended(runs, innocent.name)
+    assert report.charged
+    assert "crawl.callback_limit_s" in report.reason
+    assert (other.interrupted, other.charged) == (True, False)
+    [line] = [each for each in caplog.records if "is killed" in each.message]
+    told = line.__dict__ if not hasattr(line, "fields") else line.fields
+    assert told["task"] == guilty.name
+    assert told["url"].endswith("/tree/2")
+    assert f"in {do}" in told["stack"]
+    assert ended(runs, far.name).counts.pages == PAGES, "nobody else has noticed"
+
+
+def test_a_callback_that_only_waits_is_not_killed(place, runs):
+    runs.start(place.resource("waits", "odd", host="127.0.5.1", do="wait", at="/tree/39"))
+    report = ended(runs, "waits")
+    assert (report.state, report.interrupted) == (State.DONE, False)
+
+
+def test_what_never_yields_is_ended_in_time_when_all_must_stop(place, runs):
+    for do in ("compute", "catch_all"):
+        host = f"127.0.6.{len(do)}"
+        runs.start(place.resource(do, "odd", host=host, do=do, at="/tree/0"))
+    eventually(lambda: len(place.site.hits) == 2)
+    process = {runs.of(do).process for do in ("compute", "catch_all")}
+    clock = place.clock
+    began_s = clock.monotonic()
+    runs.stop_all()
+    took_s = clock.monotonic() - began_s
+    assert took_s < 1.0
+    for each in process:
+        eventually(each.gone.is_set)
+
+
+def test_what_a_spider_has_started_ends_with_its_process(place, runs, tmp_path):
+    for how in (signal.SIGKILL, signal.SIGSEGV):
+        file = tmp_path / f"{how}"
+        given = {"do": "have_child", "at": "/tree/0", "settings_file": str(file)}
+        name = f"parent {how}"
+        runs.start(place.resource(name, "odd", host="127.0.7.1", settings=SLOW, **given))
+        eventually(lambda f=file: f.exists() and f.read_text())
+        with Ending(int(file.read_text())) as child:
+            assert not child.is_gone()
+            os.kill(runs.of(name).process.pid, how)
+            eventually(child.is_gone, what="its child has ended")
+        ended(runs, name)
+        place.full()
+
+
+def test_the_zygote_takes_its_processes_with_it_and_others_come(place, runs):
+    names = ["zygote a", "zygote b"]
+    for number, name in enumerate(names):
+        runs.start(place.resource(name, host=f"127.0.8.{number + 1}", settings=SLOW))
+    for name in names:
+        waits_for_pages(runs, name, 2)
+    before = place.crew._zygote.pid
+    os.kill(before, signal.SIGKILL)
+    for name in names:
+        report = ended(runs, name)
+        assert (report.interrupted, report.charged) == (True, False)
+    place.full()
+    assert place.crew._zygote.pid != before
+    assert [*zygotes()] == [place.crew._zygote.pid]
+    for number, name in enumerate(names):
+        assert goes_on(place, runs, name, host=f"127.0.8.{number + 1}").counts.pages == PAGES
+        assert_each_once(place, name)
+
+
+def test_a_process_has_no_file_of_another(place, runs):
+    """Else its end would not be seen to close."""
+    first, second = place.full()[:2]
+
+    def ends(process):
+        links = (os.readlink(each) for each in Path(f"/proc/{process.pid}/fd").iterdir())
+        return {link for link in links if link.startswith(("socket:", "pipe:", "/memfd:"))}
+
+    shared = {link for link in ends(first) & ends(second) if not link.startswith("/memfd:")}
+    assert not shared
+    os.kill(first.pid, signal.SIGKILL)
+    assert first.gone.wait(10)
+
+
+def test_a_host_is_never_asked_too_early_by_two_processes(place, runs):
+    """One of them runs alone: so both are at the same host."""
+    host, slow = "127.0.9.1", {"delay_s": 0.2, "host_concurrency": 1, "max_pages": 6}
+    runs.start(place.resource("polite a", host=host, settings=slow))
+    runs.start(place.resource("polite b", host=host, settings=slow, isolated=True))
+    assert ended(runs, "polite a").counts.pages == 6
+    assert ended(runs, "polite b").counts.pages == 6
+    assert runs.of("polite a").process is not runs.of("polite b").process
+    assert min(place.site.gaps()) >= 0.19
+
+
+def test_tasks_of_a_dead_process_wait_for_no_lease_of_its_hosts(place, runs):
+    host = "127.0.10.1"
+    process = beside(place, runs, place.resource("heir", host=host, settings=SLOW))
+    eventually(lambda: process.figures.hosts_owned)
+    os.kill(process.pid, signal.SIGKILL)
+    ended(runs, "heir")
+    place.site.hits.clear()
+    died_s = place.clock.monotonic()
+    runs.start(place.resource("heir", epoch=2, host=host, settings=SLOW))
+    eventually(lambda: place.site.hits)
+    assert place.clock.monotonic() - died_s < 4.0
+
+
+def test_no_run_hears_of_another(place, runs):
+    """A run that is stopped may tell its end when the next one of its task is under way."""
+    host = "127.0.11.1"
+    runs.start(place.resource("again", host=host, settings=SLOW))
+    waits_for_pages(runs, "again", 3)
+    old = runs.of("again")
+    eventually(lambda: old.is_kept)
+    runs.stop(["again"])
+    runs.start(place.resource("again", epoch=2, host=host, settings=SLOW))
+    new = runs.of("again")
+    assert new.number != old.number
+    eventually(old.over.is_set)
+    assert not new.over.is_set()
+    assert ended(runs, "again").counts.pages == PAGES
+    assert_each_once(place, "again")

@@ -1,0 +1,77 @@
+"""The page in which a crawl process notes what it does."""
+
+import gc
+import os
+import subprocess
+import sys
+
+import pytest
+
+from crawler.node.crew.page import MOST_TEXT_BYTES, SIZE, Page
+
+
+@pytest.fixture
+def file():
+    file = Page.create()
+    yield file
+    gc.collect()  # the pages of the test
+    os.close(file)
+
+
+def test_another_sees_who_is_called_and_since_when(file):
+    written, read = Page(file), Page(file)
+    assert read.glance() == (0, 0, 0.0, 0.0, "")
+    written.tell("http://shop.example/ä")
+    written.enter(7)
+    seen = read.glance()
+    assert (seen.slot, seen.call, seen.about) == (7, 1, "http://shop.example/ä")
+    assert seen.since_s > 0
+    written.leave()
+    assert read.glance()[:2] == (0, 1)
+    written.enter(2**40)
+    assert read.glance()[:2] == (2**40, 2)
+
+
+def test_a_callback_is_sure_until_the_hub_turns(file):
+    page = Page(file)
+    assert not page.glance().is_sure
+    page.turn()
+    page.enter(1)
+    assert page.glance().is_sure
+    page.turn()
+    assert not page.glance().is_sure
+    page.enter(1)
+    assert page.glance().is_sure
+    page.leave()
+    assert not page.glance().is_sure
+
+
+@pytest.mark.parametrize("text", ["", "u" * 10_000, "ä" * MOST_TEXT_BYTES, "\ud800"])
+def test_any_text_fits(file, text):
+    page = Page(file)
+    page.tell("what was there before, and was longer than some")
+    page.tell(text)
+    about = page.glance().about
+    assert len(about.encode()) <= MOST_TEXT_BYTES + 3
+    assert text[:100].replace("\ud800", "?").startswith(about[:100])
+
+
+def test_a_page_that_is_closed_says_what_it_said_last(file):
+    page = Page(file)
+    page.tell("http://a.example/")
+    page.enter(3)
+    before = page.glance()
+    page.close()
+    page.close()
+    Page(file).enter(4)
+    assert page.glance() == before
+
+
+def test_it_outlives_the_process_that_wrote_it(file):
+    code = (
+        "import os, sys; from crawler.node.crew.page import Page;"
+        "page = Page(int(sys.argv[1])); page.enter(5); os.kill(os.getpid(), 9)"
+    )
+    subprocess.run([sys.executable, "-c", code, str(file)], pass_fds=[file], check=False)
+    assert Page(file).glance().slot == 5
+    assert os.fstat(file).st_size == SIZE
