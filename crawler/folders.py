@@ -22,6 +22,16 @@ def make_folder(folder: Path) -> list[Path]:
     return changed
 
 
+def matching(folder: Path, pattern: str) -> list[Path]:
+    """The paths below a folder that match, sorted, though others remove folders meanwhile. `glob`
+    raises when a folder has gone that it has just seen."""
+    while True:
+        try:
+            return sorted(folder.glob(pattern))
+        except FileNotFoundError:
+            continue  # each time that is another folder
+
+
 def sync_folders(folders: Iterable[Path]) -> None:
     """Make the names of the files in folders survive a loss of power."""
     for folder in folders:

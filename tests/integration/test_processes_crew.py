@@ -39,7 +39,7 @@ def zombies():
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            state, parent, _, session = (folder / "stat").read_text().rpartition(")")[2].split()[:4]
+            state, parent, *_ = (folder / "stat").read_text().rpartition(")")[2].split()[:4]
             if state == "Z" and int(parent) in (os.getpid(), *zygotes()):
                 found.append(folder.name)
     return found

@@ -6,7 +6,7 @@ import time
 import pytest
 from gevent.threadpool import ThreadPool
 
-from crawler.folders import make_folder, sync_folders
+from crawler.folders import make_folder, matching, sync_folders
 
 
 def opened(folder):
@@ -50,3 +50,20 @@ def test_a_folder_that_is_made_names_all_whose_content_changed(tmp_path):
     assert make_folder(tmp_path / "a" / "b") == [tmp_path / "a" / "b", tmp_path / "a", tmp_path]
     assert (tmp_path / "a" / "b").is_dir()
     assert make_folder(tmp_path / "a") == [tmp_path / "a"]
+
+
+def test_a_folder_that_goes_while_others_are_looked_at_is_not_found(tmp_path, monkeypatch):
+    for name in ("one", "other"):
+        make_folder(tmp_path / name)
+        (tmp_path / name / "state").touch()
+    scan = os.scandir
+
+    def scan_late(path):
+        if str(path).endswith("one"):
+            (tmp_path / "one" / "state").unlink(missing_ok=True)
+            (tmp_path / "one").rmdir()
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", scan_late)
+    assert matching(tmp_path, "*/s*") == [tmp_path / "other" / "state"]
+    assert matching(tmp_path / "one", "*") == []

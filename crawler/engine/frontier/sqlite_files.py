@@ -13,6 +13,7 @@ from crawler.engine.frontier import seen_file
 from crawler.engine.frontier.sealed import BrokenSeal
 from crawler.engine.frontier.seen import LoggedSeen
 from crawler.engine.frontier.store import StoreDamaged, StoreFailed, StoreInUse
+from crawler.folders import matching
 
 if TYPE_CHECKING:
     import sqlite3
@@ -155,7 +156,7 @@ def _damaged(error: Exception, folder: Path) -> StoreDamaged:
 def put_aside(folder: Path) -> Path:
     """Rename the files of a store. Returns the new name of the database."""
     number = 1
-    while list(folder.glob(f"*.damaged-{number}")):
+    while matching(folder, f"*.damaged-{number}"):
         number += 1
     for path in _files(folder):
         os.replace(path, path.with_name(f"{path.name}.damaged-{number}"))
@@ -232,4 +233,4 @@ def _files(folder: Path) -> list[Path]:
 def _seen_files(folder: Path) -> list[Path]:
     """The files of the seen set, and those that are not complete. The folder may hold files of the
     user with like names."""
-    return [path for path in folder.glob("seen-*") if _SEEN_NAME.fullmatch(path.name)]
+    return [path for path in matching(folder, "seen-*") if _SEEN_NAME.fullmatch(path.name)]

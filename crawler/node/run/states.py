@@ -29,6 +29,7 @@ from crawler.engine.crawl.kept import (
 from crawler.engine.frontier import sqlite_files
 from crawler.engine.frontier.sqlite_store import SqliteStore, StoreThreads
 from crawler.engine.frontier.store import Step, Store, StoreDamaged, StoreFailed, StoreInUse
+from crawler.folders import matching
 from crawler.logs import get_logger
 from crawler.model.records import Resource, Spec, State
 from crawler.node.run.naming import id_name, run_name, task_folder
@@ -148,7 +149,7 @@ class States:
 
     def all(self) -> Iterator[Path]:
         """The folders of all states."""
-        for path in sorted(self._folder.glob(f"*/*/{sqlite_files.NAME}")):
+        for path in matching(self._folder, f"*/*/{sqlite_files.NAME}"):
             yield path.parent
 
     def _taken(self, folder: Path, resource: Resource) -> Kept | None:
@@ -184,7 +185,7 @@ class States:
     def _chains(self, resource: Resource) -> list[tuple[int, Path]]:
         """The crawls of a task: the epoch with which each began, and its folder."""
         found = []
-        for path in task_folder(self._folder, resource).glob(f"*/{sqlite_files.NAME}"):
+        for path in matching(task_folder(self._folder, resource), f"*/{sqlite_files.NAME}"):
             parts = _CHAIN.fullmatch(path.parent.name)
             if parts and parts[1] == id_name(resource.id):
                 found.append((int(parts[2]), path.parent))
