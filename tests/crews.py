@@ -90,7 +90,7 @@ class Odd(crawler.Spider):
 
     def leak(self):
         self.kept = getattr(self, "kept", [])
-        self.kept.append(bytearray(30_000_000))
+        self.kept.append(bytearray(b"x") * 10_000_000)
 
     def lack_memory(self):
         raise MemoryError

@@ -110,6 +110,8 @@ class Zygote:
                 data, files, _, _ = socket.recv_fds(self._socket, _MESSAGE_BYTES, 1)
                 if not data:
                     return
+                for file in files:
+                    os.set_inheritable(file, False)
                 told = json.loads(data)
                 if "forked" in told:
                     self._exits[told["pid"]] = AsyncResult()

@@ -124,11 +124,16 @@ def _close(files: list[int]) -> None:
 
 
 def _only(files: list[int]) -> tuple[int, int, int]:
-    """Keep these files open, and none that is of others: their ends must be seen to close."""
+    """Keep these files open, and none that is of others: their ends must be seen to close. What a
+    spider starts gets none of them, and a spider that reads its input finds nothing there."""
     channel, page, stack, output = files
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
     os.dup2(output, 1)
     os.dup2(output, 2)
     kept = sorted((channel, page, stack))
+    for file in kept:
+        os.set_inheritable(file, False)
     for low, high in zip([2, *kept], [*kept, CLOSED_AT]):
         os.closerange(low + 1, high)
     return channel, page, stack
