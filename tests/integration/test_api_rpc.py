@@ -1,5 +1,7 @@
 """gRPC over real sockets: what the calls do, and how errors and deadlines cross the wire."""
 
+import contextlib
+
 import gevent
 import grpc
 import pytest
@@ -22,6 +24,7 @@ from crawler.proto import crawler_pb2 as pb
 from crawler.proto import crawler_pb2_grpc as pb_grpc
 from crawler.settings.sections import ApiSettings
 from tests.clients import Client
+from tests.faults.proxy import Link
 from tests.unit.api.fakes import CALL, Master, channel_to, client_of, running
 from tests.waiting import PATIENCE_S, eventually
 
@@ -32,6 +35,18 @@ SPEC = Spec("task-test-4", "douban", {"tag": "小说", "pages": 3}, {"gpu": "yes
 def stub(leader):
     with channel_to(leader) as channel:
         yield pb_grpc.CrawlerMasterStub(channel)
+
+
+def test_a_master_that_is_far_away_is_reached(leader):
+    """A connection begins with two ways there and back: 0.8 s here."""
+    link = Link(leader.address)
+    link.start()
+    try:
+        link.slow(latency_s=0.2, bytes_per_s=1_000_000)
+        with contextlib.closing(Client(link.endpoint)) as client:
+            assert client.list(Query(), Call(PATIENCE_S)).total == 0
+    finally:
+        link.stop()
 
 
 def test_a_task_from_its_addition_to_its_end(client, backend):

@@ -200,7 +200,7 @@ def test_a_crawl_that_could_not_write_goes_on_when_it_is_tried_again(machine, mo
     report = ended(runs)
     assert report.state is State.FAILED
     assert "No space left" in report.reason
-    eventually(lambda: machine.state() == "failed")
+    eventually(lambda: machine.state() == "failed", what="it is noted")
     assert machine.files() == [".runs", "7-1.jsonl.part"]
     full.clear()
     runs = machine.worker()

@@ -8,7 +8,6 @@ import pytest
 from gevent.event import Event
 from gevent.pywsgi import WSGIServer
 
-from crawler.api.service import Call
 from crawler.coordination.store import Delete, Put
 from crawler.errors import AlreadyExists, InvalidArgument, NotFound, Unavailable
 from crawler.model.records import Query, Report, Spec, State
@@ -462,7 +461,7 @@ def test_64_clients_at_once_share_transactions(cluster):
     client = cluster.client(cluster.master("1"))
     cluster.worker("1", [SPIDER])
     before = cluster.store.range("/").revision
-    adds = [gevent.spawn(client.add, Spec(f"n{n}", spider="holding"), Call(10)) for n in range(64)]
+    adds = [gevent.spawn(client.add, Spec(f"n{n}", spider="holding"), CALL) for n in range(64)]
     gevent.joinall(adds, timeout=PATIENCE_S, raise_error=True)
     ids = {greenlet.value.id for greenlet in adds}
     assert len(ids) == 64

@@ -42,7 +42,8 @@ meanwhile, so that nothing else would show that it is back."""
 
 _OPTIONS = [
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
+    # In spite of its name: so long a connection may take. A distant or busy master needs a while.
+    ("grpc.min_reconnect_backoff_ms", 2000),
     ("grpc.max_reconnect_backoff_ms", 1000),
     ("grpc.max_receive_message_length", 64 * 2**20),
     # Connect to peers directly, whatever http_proxy in the environment says.
