@@ -273,6 +273,24 @@ def test_a_shard_that_has_ended_is_not_waited_for_with_sites(shards):
 # -- what is known ---------------------------------------------------------------------------------
 
 
+def test_sites_that_were_looked_at_and_not_drawn_stay_in_their_order(shards):
+    [a] = shards.opened(0)
+    size = redis_shared_task.MOST_BYTES // 3
+    offers = [offer(n, f"http://h{n}") for n in range(1, 11)]
+    offers = [each._replace(record=each.record.ljust(size)) for each in offers]
+    answers = [ask(a, offers=offers, wants=9), *(ask(a, wants=9) for _ in range(3))]
+    found = [int(each.record.strip()[1:-1]) for answer in answers for each in answer.drawn]
+    assert found == [*range(1, 11)]
+
+
+def test_redis_reads_no_list_to_find_the_owner_of_a_site(shards):
+    [a] = shards.opened(0)
+    ask(a, offers=[offer(n, f"http://h{n}") for n in range(1, 11)], wants=5)
+    with shards.redis.client() as client:
+        assert client.object("encoding", shards.key("owners")) == b"hashtable"
+    assert sorted(a._shared.served_sites()) == sorted(f"http://h{n}" for n in range(1, 6))
+
+
 def test_known_urls_lie_in_small_sets_of_numbers(shards):
     [a] = shards.opened(0)
     chosen = random.Random(6)

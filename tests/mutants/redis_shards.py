@@ -92,7 +92,7 @@ MUTANTS = [
     Mutant(
         "known URLs are forgotten when a set of them is divided",
         _TASK,
-        "  add_all(task.prefix .. 'known:' .. to, goes)\n",
+        "  call_all('SADD', task.prefix .. 'known:' .. to, goes)\n",
         "",
         f"{_SHARDS} -k small_sets_of_numbers",
     ),
@@ -113,9 +113,16 @@ MUTANTS = [
     Mutant(
         "what lies in the line of a shard is lost when it lets go of the site",
         _TASK,
-        "  if has_requests(task, site) then redis.call('RPUSH', task.prefix .. 'pool', site) end\n",
+        "  call_all('RPUSH', task.prefix .. 'pool', waiting)\n",
         "",
         f"{_CONTRACT} -k of_a_site_that_was_let_go",
+    ),
+    Mutant(
+        "sites at which a shard has looked in the pool, and that it did not draw, are lost",
+        _TASK,
+        "  close(pool)\n",
+        "",
+        f"{_SHARDS} -k looked_at",
     ),
     Mutant(
         "a large site is drawn whole before others have their turn",

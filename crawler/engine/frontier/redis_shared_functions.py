@@ -76,7 +76,7 @@ local function exchange(keys, args)
       end
     end
     for _, mark in ipairs(marks) do learn(task, mark) end
-    for _, site in ipairs(sites) do let_go(task, shard, site) end
+    let_go(task, shard, sites)
     local known = 0
     for place = at, past - 1, 4 do
       if args[place] == '0' or learn(task, args[place]) then
@@ -85,6 +85,7 @@ local function exchange(keys, args)
         known = known + 1
       end
     end
+    line_up(task)
     note_end(task)
     local count = math.min(most, redis.call('LLEN', drawn) - told)
     if most > count then
@@ -126,6 +127,7 @@ local function share(keys, args)
   if number > last then
     local task = task_of(keys)
     redis.call('HSET', task.key, 'about', args[5])
+    redis.call('HSET', task.prefix .. 'owners', NO_SITE, LONG)
     note_shard(task, '0', {'0', args[6], '0', '0', '0', '0', '0', '0', '0'}, '0')
     carry_out(keys, args, 7)
   end

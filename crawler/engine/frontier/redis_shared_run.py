@@ -10,6 +10,7 @@ from crawler.clock import Clock
 from crawler.engine.frontier import redis_shared_functions as functions
 from crawler.engine.frontier.redis_run import HOLD_S, RedisRun, in_ms, keys_of, prefix_of
 from crawler.engine.frontier.redis_server import RedisServer, pairs
+from crawler.engine.frontier.redis_shared_task import NO_SITE
 
 SWEPT_AT_ONCE = 1000
 """So many keys are removed in one call."""
@@ -100,7 +101,7 @@ class SharedRun(RedisRun):
         while True:
             cursor, found = self.server.ask("HSCAN", f"{prefix_of(self.name)}owners", cursor)
             for site, shard in pairs(found):
-                if int(shard) == self.shard:
+                if site.decode() != NO_SITE and int(shard) == self.shard:
                     yield site.decode()
             if int(cursor) == 0:
                 return

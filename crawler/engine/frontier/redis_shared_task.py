@@ -12,7 +12,8 @@ lie there:
   array for Redis; the largest here has about twice `MEAN`.
 - `site:<site>`, a list: the requests of a site that no shard has drawn; those that have a priority
   lie in `site:<site>\t<priority>`, and `ranks:<site>` tells which there are.
-- `owners`, a hash: the shard that serves a site.
+- `owners`, a hash: the shard that serves a site. One field that is no site, `NO_SITE`, is so long
+  that Redis keeps no list of the others, which it would read from its beginning each time.
 - `pool`, and `line:<shard>`, lists: the sites that no shard serves, or that one serves, of which
   requests lie there. A site may be in a line in which it has nothing to do; who finds it there
   drops it.
@@ -25,8 +26,14 @@ MOST_BYTES = 262_144
 """With so many bytes, an answer takes no more."""
 AT_ONCE = 32
 """So many requests of a site are drawn before the next site has its turn."""
-MEAN = 200
-"""The marks in a set on average, at most. The largest has twice as many, and a few by chance."""
+SITES_AT_ONCE = 32
+"""So many sites of a line are looked at with one command."""
+NO_SITE = "\t"
+_LONG = 65 * "-"
+"""Redis keeps no list of a hash that has a text longer than 64 bytes."""
+MEAN = 215
+"""The marks in a set on average, at most. The largest has twice as many, and a few by chance: one
+of 20,000 gets more than 512 before it is divided."""
 LIVE_S = 5.0
 """A shard that has told nothing for so long is not reckoned with when sites are given out."""
 MOST_SPARE = 64
@@ -35,7 +42,8 @@ MOST_SPARE = 64
 TASK = (
     f"""
 local SHARED, MEAN, AT_ONCE, MOST_BYTES = 9, {MEAN}, {AT_ONCE}, {MOST_BYTES}
-local MOST_LOOKS, LIVE_S, MOST_SPARE = 1024, {LIVE_S}, {MOST_SPARE}
+local NO_SITE, LONG = '\\t', '{_LONG}'
+local SITES_AT_ONCE, MOST_LOOKS, LIVE_S, MOST_SPARE = {SITES_AT_ONCE}, 1024, {LIVE_S}, {MOST_SPARE}
 """
     + """
 local NOTED = {
@@ -57,7 +65,7 @@ end
 -- What the shards of a task have in common.
 local function task_of(keys)
   local key = keys[SHARED]
-  local task = {key = key, prefix = string.sub(key, 1, -7), notes = {}, told = {}}
+  local task = {key = key, prefix = string.sub(key, 1, -7), notes = {}, told = {}, woken = {}}
   local found = redis.call('HGETALL', key)
   for at = 1, #found, 2 do
     local kind, rest = string.match(found[at], '^(%l):(.*)$')
@@ -99,9 +107,10 @@ end
 
 local function hashed(mark) return math.floor(tonumber(mark) / 4096) % 4294967296 end
 
-local function add_all(key, marks)
-  for at = 1, #marks, 1000 do
-    redis.call('SADD', key, unpack(marks, at, math.min(at + 999, #marks)))
+-- Carries a command out with many arguments.
+local function call_all(command, key, all)
+  for at = 1, #all, 1000 do
+    redis.call(command, key, unpack(all, at, math.min(at + 999, #all)))
   end
 end
 
@@ -113,8 +122,8 @@ local function divide(task)
     into[#into + 1] = mark
   end
   redis.call('DEL', key)
-  add_all(key, stays)
-  add_all(task.prefix .. 'known:' .. to, goes)
+  call_all('SADD', key, stays)
+  call_all('SADD', task.prefix .. 'known:' .. to, goes)
   task.buckets = to + 1
   if task.buckets == 2 * task.half then task.half = task.buckets end
 end
@@ -132,12 +141,31 @@ end
 
 -- The requests that no shard holds.
 
-local function line_up(task, site)
-  local owner = redis.call('HGET', task.prefix .. 'owners', site)
-  redis.call('RPUSH', owner and task.prefix .. 'line:' .. owner or task.prefix .. 'pool', site)
+-- The shards that serve sites, in their order; false for none. One command for many sites: each
+-- costs Redis more than what it does here.
+local function owners_of(task, sites)
+  local owners = {}
+  for at = 1, #sites, 1000 do
+    local last = math.min(at + 999, #sites)
+    local found = redis.call('HMGET', task.prefix .. 'owners', unpack(sites, at, last))
+    for place = 1, #found do owners[#owners + 1] = found[place] end
+  end
+  return owners
 end
 
--- Lays a request where its site belongs.
+-- Puts the sites into their lines of which requests lie there since this call.
+local function line_up(task)
+  local lines = {}
+  for at, owner in ipairs(owners_of(task, task.woken)) do
+    local line = task.prefix .. (owner and 'line:' .. owner or 'pool')
+    lines[line] = lines[line] or {}
+    lines[line][#lines[line] + 1] = task.woken[at]
+  end
+  for line, sites in pairs(lines) do call_all('RPUSH', line, sites) end
+  task.woken = {}
+end
+
+-- Lays a request where its site belongs. `line_up` must follow.
 local function lay(task, site, priority, entry)
   local list = task.prefix .. 'site:' .. site
   if priority ~= '0' then
@@ -148,7 +176,7 @@ local function lay(task, site, priority, entry)
       redis.call('HSET', task.key, 'ranked', '1')
     end
   end
-  if redis.call('RPUSH', list, entry) == 1 then line_up(task, site) end
+  if redis.call('RPUSH', list, entry) == 1 then task.woken[#task.woken + 1] = site end
   task.moving = task.moving + 1
 end
 
@@ -191,46 +219,73 @@ local function draw_of(task, site, drawn)
   return task.ranked and has_requests(task, site)
 end
 
+-- A line of which sites are taken from the beginning: those of a shard, or without one (false).
+local function opened(key, owner) return {key = key, owner = owner, at = 0, sites = {}} end
+
 -- The next site of a line that has something to do there: that is served by that shard, or by none.
-local function next_of(task, line, owner, drawn)
-  while drawn.looks > 0 do
-    drawn.looks = drawn.looks - 1
-    local site = redis.call('LPOP', line)
-    if not site then return nil end
-    if redis.call('HGET', task.prefix .. 'owners', site) == owner then return site end
+local function next_of(task, line, drawn, most)
+  while true do
+    if line.at == #line.sites then
+      local count = math.min(SITES_AT_ONCE, most, drawn.looks)
+      line.at, line.sites = 0, count > 0 and redis.call('LPOP', line.key, count) or {}
+      if #line.sites == 0 then return nil end
+      line.owners = owners_of(task, line.sites)
+      drawn.looks = drawn.looks - #line.sites
+    end
+    line.at = line.at + 1
+    local site = line.sites[line.at]
+    if line.owners[line.at] == line.owner and not (drawn.new[site] and not line.owner) then
+      return site
+    end
   end
+end
+
+-- Puts the sites back that were not looked at.
+local function close(line)
+  local left = {}
+  for at = #line.sites, line.at + 1, -1 do left[#left + 1] = line.sites[at] end
+  call_all('LPUSH', line.key, left)
 end
 
 -- Draws for a shard: of the sites that it serves, and in turn of new ones, as many as it may have.
 local function draw(task, shard, most, sites)
-  local drawn = {room = most, bytes = 0, looks = MOST_LOOKS}
-  local line, pool = task.prefix .. 'line:' .. shard, task.prefix .. 'pool'
+  local drawn = {room = most, bytes = 0, looks = MOST_LOOKS, new = {}}
+  local own = opened(task.prefix .. 'line:' .. shard, shard)
+  local pool = opened(task.prefix .. 'pool', false)
   local goes_on = true
   while goes_on do
     goes_on = false
-    for _, is_new in ipairs({false, true}) do
+    for _, line in ipairs({own, pool}) do
       local is_full = drawn.room == 0 or drawn.bytes >= MOST_BYTES
-      if not is_full and (not is_new or sites > 0) then
-        local site = next_of(task, is_new and pool or line, not is_new and shard, drawn)
+      if not is_full and (line == own or sites > 0) then
+        local site = next_of(task, line, drawn, line == own and drawn.room or sites)
         if site then
           goes_on = true
-          if is_new then
+          if line == pool then
             redis.call('HSET', task.prefix .. 'owners', site, shard)
-            sites = sites - 1
+            drawn.new[site], sites = true, sites - 1
           end
-          if draw_of(task, site, drawn) then redis.call('RPUSH', line, site) end
+          if draw_of(task, site, drawn) then redis.call('RPUSH', own.key, site) end
         end
       end
     end
   end
+  close(own)
+  close(pool)
   if #drawn > 0 then redis.call('RPUSH', task.prefix .. 'drawn:' .. shard, unpack(drawn)) end
   return drawn
 end
 
-local function let_go(task, shard, site)
-  if redis.call('HGET', task.prefix .. 'owners', site) ~= shard then return end
-  redis.call('HDEL', task.prefix .. 'owners', site)
-  if has_requests(task, site) then redis.call('RPUSH', task.prefix .. 'pool', site) end
+local function let_go(task, shard, sites)
+  local free, waiting = {}, {}
+  for at, owner in ipairs(owners_of(task, sites)) do
+    if owner == shard then
+      free[#free + 1] = sites[at]
+      if has_requests(task, sites[at]) then waiting[#waiting + 1] = sites[at] end
+    end
+  end
+  call_all('HDEL', task.prefix .. 'owners', free)
+  call_all('RPUSH', task.prefix .. 'pool', waiting)
 end
 
 -- What the shards have told of themselves.
