@@ -176,10 +176,11 @@ class Place:
         return sorted(path.name for path in Path(self.folder, "items", name).glob("[!.]*"))
 
     def items(self, name):
-        """How often each page is in the items of a task."""
+        """How often each page is in the items of a task; what a run has cut off is none."""
         return Counter(
             json.loads(line)["url"].rsplit("/", 1)[1]
             for path in Path(self.folder, "items", name).glob("*.jsonl*")
+            if path.suffix in (".jsonl", ".part")
             for line in path.read_text().splitlines()
         )
 

@@ -250,3 +250,62 @@ def test_no_run_hears_of_another(place, runs):
     assert not new.over.is_set()
     assert ended(runs, "again").counts.pages == PAGES
     assert_each_once(place, "again")
+
+
+# -- memory ----------------------------------------------------------------------------------------
+
+LIMIT_BYTES = 150_000_000
+
+
+@pytest.fixture(scope="module")
+def tight(tmp_path_factory):
+    """A crew of one process with little memory."""
+    folder = tmp_path_factory.mktemp("tight")
+    with Place(folder, 1, process_memory=LIMIT_BYTES) as place:
+        yield place
+
+
+@pytest.fixture
+def tight_runs(tight):
+    tight.full()
+    runs = tight.runs()
+    yield runs
+    runs.stop_all()
+    eventually(lambda: not runs.running)
+
+
+def test_a_process_with_much_memory_is_emptied_and_replaced(tight, tight_runs):
+    [before] = tight.full()
+    given = {"host": "127.1.1.1", "do": "leak", "settings": {**SLOW, "max_pages": 13}}
+    tight_runs.start(tight.resource("grows", "odd", **given))
+    tight_runs.start(tight.resource("stays", host="127.1.1.2", settings=SLOW))
+    eventually(lambda: not before.is_serving, what="it takes no more tasks")
+    report = ended(tight_runs, "stays")
+    assert (report.state, report.counts.pages) == (State.DONE, PAGES)
+    assert not ended(tight_runs, "grows").interrupted
+    eventually(before.gone.is_set, what="it has ended")
+    assert before.status == 0
+    assert before not in tight.full()
+
+
+def test_who_takes_all_the_memory_is_found_and_nobody_else_loses_a_page(tight, tight_runs):
+    innocents = [f"modest {number}" for number in range(3)]
+    for number, name in enumerate(innocents):
+        host = f"127.1.2.{number + 1}"
+        tight_runs.start(tight.resource(name, host=host, settings={**SLOW, "delay_s": 0.1}))
+        waits_for_pages(tight_runs, name, 1)
+    greedy = {"host": "127.1.2.99", "do": "leak", "settings": SLOW}
+    tight_runs.start(tight.resource("greedy", "odd", **greedy))
+    first = ended(tight_runs, "greedy")
+    assert (first.interrupted, first.charged) == (True, False), "nobody knows who it was"
+    for name in innocents:
+        assert not ended(tight_runs, name).charged
+    for number, name in enumerate(innocents):
+        tight_runs.start(tight.resource(name, epoch=2, host=f"127.1.2.{number + 1}"))
+    tight_runs.start(tight.resource("greedy", "odd", epoch=2, **greedy))
+    second = ended(tight_runs, "greedy")
+    assert (second.interrupted, second.charged) == (True, True), "it was alone"
+    assert "worker.process_memory" in second.reason
+    for name in innocents:
+        assert ended(tight_runs, name).counts.pages == PAGES
+        assert_each_once(tight, name)

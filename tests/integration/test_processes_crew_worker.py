@@ -1,0 +1,73 @@
+"""A worker that dies, or stands still, takes its crawl processes with it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+
+import pytest
+
+from crawler.clock import SystemClock
+from crawler.node.guard.duty import GRACE_S
+from tests.guards import Ending
+from tests.integration.lab import ROOT
+from tests.waiting import PATIENCE_S, eventually
+
+
+@contextmanager
+def holder(folder, deadline_s=0.0):
+    """A worker whose processes compute; what it tells of them."""
+    command = [sys.executable, "-m", "tests.integration.crew_holder", str(folder), str(deadline_s)]
+    process = subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    try:
+        with process.stdout:
+            told = json.loads(process.stdout.readline())
+        yield process, told
+    finally:
+        process.kill()
+        process.wait()
+
+
+def seconds_until_gone(pids, act, within_s=PATIENCE_S):
+    """How long after `act` the last of these processes is gone."""
+    endings = [Ending(pid) for pid in pids]
+    try:
+        assert not any(each.is_gone() for each in endings)
+        act()
+        began_s = time.monotonic()
+        eventually(lambda: all(each.is_gone() for each in endings), within_s, every_s=0.002)
+        return time.monotonic() - began_s
+    finally:
+        for each in endings:
+            each.__exit__()
+
+
+def test_with_a_worker_that_is_killed_all_its_processes_end(tmp_path):
+    with holder(tmp_path) as (process, told):
+        seconds_until_gone([*told["pids"], told["zygote"]], process.kill)
+
+
+def test_a_worker_that_stands_still_loses_its_processes_with_its_lease(tmp_path):
+    with holder(tmp_path, deadline_s=1.0) as (process, told):
+        os.kill(process.pid, signal.SIGSTOP)
+        seconds_until_gone(told["pids"], lambda: None)
+        assert SystemClock().monotonic() >= told["until_s"], "not before it had to be"
+
+
+@pytest.mark.faults
+def test_a_worker_that_is_killed_leaves_nobody_for_100_ms(tmp_path):
+    with holder(tmp_path) as (process, told):
+        assert seconds_until_gone(told["pids"], process.kill) <= 0.1
+
+
+@pytest.mark.faults
+def test_a_guard_is_no_later_than_250_ms_after_its_moment(tmp_path):
+    with holder(tmp_path, deadline_s=3.0) as (process, told):
+        os.kill(process.pid, signal.SIGSTOP)
+        seconds_until_gone(told["pids"], lambda: None)
+        assert SystemClock().monotonic() - told["until_s"] - GRACE_S <= 0.25
