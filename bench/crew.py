@@ -226,7 +226,7 @@ def starts() -> Sequence[Row]:
 def memory() -> Sequence[Row]:
     """The memory of processes that wait, with their zygote."""
     with bench(IDLE) as made:
-        zygote = made.crew._zygote
+        zygote = made.crew._spawner
         assert zygote is not None
         gevent.sleep(1.0)
         pids = [zygote.pid, *(each.pid for each in made.processes())]
@@ -284,8 +284,8 @@ def _wait() -> None:
         for address in ADDRESSES:
             made.start(address, "following", at(base, address))
         until(lambda: made.pages() > 100)
-        assert made.crew._zygote is not None
-        print(made.crew._zygote.pid, *(each.pid for each in made.processes()), flush=True)
+        assert made.crew._spawner is not None
+        print(made.crew._spawner.pid, *(each.pid for each in made.processes()), flush=True)
         gevent.sleep(3600)
 
 

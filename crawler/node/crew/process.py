@@ -21,7 +21,7 @@ from crawler.node.crew.crew import Figures
 from crawler.node.crew.distant_run import DistantRun
 from crawler.node.crew.output import Output
 from crawler.node.crew.page import Glance, Page
-from crawler.node.crew.spawner import Born, Zygote
+from crawler.node.crew.spawner import Born, Spawner
 from crawler.supervision import OnEnd, Supervisor, run_aside
 
 log = get_logger(__name__)
@@ -87,13 +87,13 @@ class CrawlProcess:
         """Its run, if it has a single one."""
         return next(iter(self.runs.values())) if len(self.runs) == 1 else None
 
-    def start(self, zygote: Zygote, user: str) -> None:
+    def start(self, spawner: Spawner, user: str) -> None:
         """Start it, and greet it. Raises SpawnFailed."""
         ours, theirs = socket.socketpair()
         output = self._output = Output()
         files = (theirs.fileno(), self._page_file, self._stack_file, output.file)
         try:
-            self.born = zygote.fork(self.number, files, user)
+            self.born = spawner.start(self.number, files, user)
         except BaseException:
             ours.close()
             output.close()
@@ -106,7 +106,7 @@ class CrawlProcess:
         output.start(self._supervisor)
         self._channel = Channel.down(ours)
         self._channel.give_up = self._is_deaf
-        self._supervisor.spawn("life", self._live, zygote, on_end=OnEnd.LOG)
+        self._supervisor.spawn("life", self._live, spawner, on_end=OnEnd.LOG)
         self._channel.send("hello", self._orders)
 
     def tell(self, kind: str, *values: Any) -> None:
@@ -175,7 +175,7 @@ class CrawlProcess:
         text = os.pread(self._stack_file, STACK_BYTES, 0).decode(errors="replace")
         return "\n".join(reversed(text.splitlines()[1:]))
 
-    def _live(self, zygote: Zygote) -> None:
+    def _live(self, spawner: Spawner) -> None:
         """Read what it tells until it is gone."""
         assert self._channel is not None
         assert self.born is not None
@@ -186,13 +186,13 @@ class CrawlProcess:
         except _NONSENSE as error:
             self.kill(f"it tells what cannot be understood: {error}")
         finally:
-            self._await_end(zygote)
+            self._await_end(spawner)
 
     def _await_hello(self) -> None:
         if not self.greeted.wait(HELLO_S):
             self.kill(f"it did not load its spiders within {HELLO_S:g} s")
 
-    def _await_end(self, zygote: Zygote) -> None:
+    def _await_end(self, spawner: Spawner) -> None:
         assert self._channel is not None
         assert self.born is not None
         self.is_serving = False
@@ -201,9 +201,9 @@ class CrawlProcess:
                 self.kill("it has closed its channel, and goes on")
                 self._is_gone_within(GONE_S)
         finally:
-            self.status = zygote.exit_of(self.born.pid)
+            self.status = spawner.exit_of(self.born.pid)
             if self.status is None:
-                self._end_group()  # else its zygote has
+                self._end_group()  # else its spawner has
             self.gone.set()
             self.greeted.set()
             self._serve(self, "gone", None)

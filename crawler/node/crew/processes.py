@@ -26,8 +26,9 @@ from crawler.node.crew.deaths import Deaths
 from crawler.node.crew.distant_crawls import DistantCrawls
 from crawler.node.crew.distant_run import DistantRun
 from crawler.node.crew.hosts import Hosts, numbers
+from crawler.node.crew.launcher import Launcher
 from crawler.node.crew.process import CrawlProcess
-from crawler.node.crew.spawner import SpawnFailed, Zygote
+from crawler.node.crew.spawner import Spawner, SpawnFailed, Zygote
 from crawler.node.guard.guard import Guard, NoGuard
 from crawler.node.run.run import Run
 from crawler.settings.sections import ApiSettings, EtcdSettings, NodeSettings, Settings
@@ -62,7 +63,7 @@ class Processes:
         self._past = Totals()
         """What processes have counted that are gone."""
         self._next_process, self._next_run = numbers(), numbers()
-        self._zygote: Zygote | None = None
+        self._spawner: Spawner | None = None
         self._changed = Event()
         self._spiders: frozenset[str] = frozenset()
         self._fault = ""
@@ -100,9 +101,9 @@ class Processes:
             ending.spawn(f"process {process.number}", process.exit, EXIT_S)
         gone = [process.gone for process in self._processes.values()]
         gevent.wait(gone, timeout=2 * EXIT_S)
-        zygote, self._zygote = self._zygote, None
-        if zygote is not None:
-            zygote.close()
+        spawner, self._spawner = self._spawner, None
+        if spawner is not None:
+            spawner.close()
         ending.stop()
 
     def spider_names(self) -> frozenset[str]:
@@ -217,7 +218,7 @@ class Processes:
     def _begun(self, process: CrawlProcess) -> bool:
         """Start a process. Return whether it serves."""
         try:
-            process.start(self._living_zygote(), self._settings.worker.run_as)
+            process.start(self._living_spawner(), self._settings.worker.run_as)
         except SpawnFailed as error:
             log.error("no crawl process", why=str(error))
             self._fault = str(error)
@@ -233,15 +234,16 @@ class Processes:
             self._early_deaths += 1
         return process.is_serving
 
-    def _living_zygote(self) -> Zygote:
-        """The zygote; another one if it has ended. Raises SpawnFailed."""
-        before = self._zygote
+    def _living_spawner(self) -> Spawner:
+        """What starts processes; another one if it has ended. Raises SpawnFailed."""
+        before = self._spawner
         if before is not None and not before.ended.is_set():
             return before
-        zygote = self._zygote = Zygote()
+        secrets = [secret for secret in (self._settings.etcd.password,) if secret]
+        spawner = self._spawner = (Zygote if self._settings.worker.fork else Launcher)(secrets)
         if before is not None:
             before.close()
-        return zygote
+        return spawner
 
     def _serve(self, process: CrawlProcess, kind: str, body: Any) -> None:
         """Do what a process asks for, or follow from what it tells."""

@@ -7,9 +7,9 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import gevent
 from gevent.event import AsyncResult, Event
@@ -42,10 +42,33 @@ class Born(NamedTuple):
     pidfd: int
 
 
+class Spawner(Protocol):
+    """What starts processes: a zygote, or the system itself (`launcher.py`)."""
+
+    pid: int
+    """The parent of the processes."""
+    ended: Event
+    """Set when it starts none any more."""
+
+    def start(self, number: int, files: tuple[int, ...], user: str) -> Born:
+        """Start a process as that user, that gets these files. Raises SpawnFailed."""
+        ...
+
+    def exit_of(self, pid: int) -> int | None:
+        """How a process that is gone has ended: its status, or the negative number of a signal;
+        None if nobody knows."""
+        ...
+
+    def close(self) -> None:
+        """End it. Its processes have ended."""
+        ...
+
+
 class Zygote:
     """One zygote: it lives until it is closed, or dies."""
 
-    def __init__(self) -> None:
+    def __init__(self, secrets: Collection[str] = ()) -> None:
+        """No process gets a variable of the environment whose value is one of these secrets."""
         self._supervisor = Supervisor("zygote")
         self._waiting: dict[int, AsyncResult] = {}
         self._exits: dict[int, AsyncResult] = {}
@@ -57,7 +80,7 @@ class Zygote:
             self.pid = os.posix_spawn(
                 sys.executable,
                 [sys.executable, "-P", "-m", _MODULE, "0", str(os.getpid())],
-                _environment(os.environ),
+                environment(os.environ, secrets),
                 file_actions=[(os.POSIX_SPAWN_DUP2, theirs.fileno(), 0)],
                 setsid=True,
             )
@@ -69,7 +92,7 @@ class Zygote:
         self._pidfd = os.pidfd_open(self.pid)
         self._supervisor.spawn("reader", self._read, on_end=OnEnd.LOG)
 
-    def fork(self, number: int, files: tuple[int, ...], user: str) -> Born:
+    def start(self, number: int, files: tuple[int, ...], user: str) -> Born:
         """Have a process forked that gets these files. Raises SpawnFailed."""
         self._waiting[number] = born = AsyncResult()
         order = json.dumps({"number": number, "user": user}).encode()
@@ -139,7 +162,11 @@ class Zygote:
         os.close(born.pidfd)
 
 
-def _environment(given: Mapping[str, str]) -> dict[str, str]:
+def environment(given: Mapping[str, str], secrets: Collection[str]) -> dict[str, str]:
     """The environment of spiders: without what opens the cluster, and with the way to modules."""
-    kept = {name: value for name, value in given.items() if not name.startswith(_SECRETS)}
+    kept = {
+        name: value
+        for name, value in given.items()
+        if not name.startswith(_SECRETS) and value not in secrets
+    }
     return {**kept, "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}

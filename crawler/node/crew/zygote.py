@@ -8,11 +8,9 @@ with the worker that has started it, and the processes end with it.
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import json
 import os
-import resource
 import select
 import signal
 import socket
@@ -21,24 +19,15 @@ import traceback
 from contextlib import suppress
 
 from crawler import runtime
+from crawler.node.crew.child import die_with_parent, leave_signals_to_worker, step_down
 
-NICE = 10
-"""The processes give way to the worker, which must renew its lease in time."""
 CLOSED_AT = 65_536
 """Above this number no file is open."""
-_PR_SET_PDEATHSIG = 1
 _fork, _waitpid, _poll = os.fork, os.waitpid, select.poll
 """As they are before the patch: gevent's own make a hub, which no fork survives whole."""
 _MESSAGE_BYTES = 4096
 _FILES = 4
 """What each process is given: its channel, its page, the file for its stacks, and its output."""
-
-
-def die_with_parent(parent: int) -> None:
-    """Have the kernel kill this process when its parent dies. Exits if that has happened."""
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(1)
 
 
 class Zygote:
@@ -105,8 +94,7 @@ class Zygote:
             die_with_parent(parent)
             os.setpgid(0, 0)
             channel, page, stack = _only(files)
-            os.nice(NICE)
-            _change_user(str(order.get("user", "")))
+            step_down(str(order.get("user", "")), parent)
             from crawler.node.crew import crawl_process
 
             status = crawl_process.run(channel, page, stack)
@@ -139,27 +127,15 @@ def _only(files: list[int]) -> tuple[int, int, int]:
     return channel, page, stack
 
 
-def _change_user(name: str) -> None:
-    if not name:
-        return
-    import pwd
-
-    user = pwd.getpwnam(name)
-    os.initgroups(name, user.pw_gid)
-    os.setgid(user.pw_gid)
-    os.setuid(user.pw_uid)
-
-
 def main(arguments: list[str]) -> int:
     """Load the engine, and fork."""
     file, parent = map(int, arguments)
     die_with_parent(parent)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the worker says when
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    leave_signals_to_worker()
     sock = socket.socket(fileno=file)  # before the patch: this process has no hub, and must not
     runtime.patch()
-    from crawler.node.crew import crawl_process  # noqa: F401  what each fork begins with
+    from crawler.engine.frontier import sqlite_journal  # noqa: F401  what each fork begins with
+    from crawler.node.crew import crawl_process  # noqa: F401
 
     gc.collect()
     gc.freeze()

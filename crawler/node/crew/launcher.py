@@ -1,0 +1,78 @@
+"""Starts crawl processes each by itself, where they are not to be forked (`worker.fork`)."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import sys
+from collections.abc import Collection
+from contextlib import suppress
+
+from gevent.event import Event
+
+from crawler.node.crew.spawner import Born, SpawnFailed, environment
+from crawler.node.crew.started import FILES
+
+_MODULE = "crawler.node.crew.started"
+_ABOVE = 10
+"""Above this number is none of the files that a process gets."""
+
+
+class Launcher:
+    """Starts each process by itself. That takes more time and memory than a fork, and it asks for
+    nothing but the system's own way to start programs."""
+
+    def __init__(self, secrets: Collection[str] = ()) -> None:
+        """No process gets a variable of the environment whose value is one of these secrets."""
+        self._secrets = secrets
+        self._pidfds: dict[int, int] = {}
+        self.pid = os.getpid()
+        self.ended = Event()
+        """Never set: there is nothing that could end."""
+
+    def start(self, number: int, files: tuple[int, ...], user: str) -> Born:
+        """Start a process that gets these files. Raises SpawnFailed."""
+        *given, output = files
+        high = [fcntl.fcntl(file, fcntl.F_DUPFD_CLOEXEC, _ABOVE) for file in given]
+        nothing = (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)
+        # The numbers that they get must not be those that others of them have.
+        moved = [(os.POSIX_SPAWN_DUP2, file, to) for file, to in zip(high, FILES, strict=True)]
+        printed = [(os.POSIX_SPAWN_DUP2, output, to) for to in (1, 2)]
+        try:
+            pid = os.posix_spawn(
+                sys.executable,
+                [sys.executable, "-P", "-m", _MODULE, str(os.getpid()), user],
+                environment(os.environ, self._secrets),
+                file_actions=[nothing, *printed, *moved],
+                setpgroup=0,
+            )
+            self._pidfds[pid] = os.pidfd_open(pid)
+            return Born(pid, os.dup(self._pidfds[pid]))
+        except OSError as error:
+            raise SpawnFailed(f"no crawl process can be started: {error}") from error
+        finally:
+            for file in high:
+                os.close(file)
+
+    def exit_of(self, pid: int) -> int | None:
+        """How a process that is gone has ended; None if something else has asked before."""
+        pidfd = self._pidfds.pop(pid, None)
+        if pidfd is None:
+            return None
+        try:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(pid, signal.SIGKILL)  # what it has started; its number is still its own
+            told = os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG)
+        except ChildProcessError:  # gevent's own watch of children may have been faster
+            return None
+        finally:
+            os.close(pidfd)
+        if told is None:
+            return None
+        return told.si_status if told.si_code == os.CLD_EXITED else -told.si_status
+
+    def close(self) -> None:
+        """Let go of the processes."""
+        for pid in list(self._pidfds):
+            self.exit_of(pid)

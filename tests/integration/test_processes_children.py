@@ -1,0 +1,176 @@
+"""What a crawl process is, as the code of a spider sees it: what it has, and what it has not."""
+
+import json
+import os
+import pwd
+import signal
+from contextlib import contextmanager
+from dataclasses import replace
+
+import pytest
+
+from crawler.clock import SystemClock
+from crawler.errors import ConfigError
+from crawler.model.records import Resource, Spec
+from crawler.node.crew.crews import crew_of
+from crawler.node.crew.processes import Processes
+from crawler.node.guard.guard import NoGuard
+from crawler.node.run.sharing import Sharing
+from crawler.node.worker.runs import Runs
+from crawler.settings.crawl import CrawlSettings
+from crawler.settings.sections import ApiSettings, EtcdSettings, NodeSettings, Settings
+from crawler.settings.worker import WorkerSettings
+from tests.site import Site
+from tests.site.crawling import lines
+from tests.waiting import eventually
+
+SPIDER = """
+import gc, os, resource, sys
+
+from helper_beside import word
+from crawler import Spider
+from crawler.settings.sections import Settings
+
+
+class Looking(Spider):
+    name = "looking"
+
+    def parse(self, response):
+        print("a line of", word)
+        print("half of a line, ", end="")
+        print("and the rest")
+        [settings] = [each for each in gc.get_objects() if isinstance(each, Settings)]
+        yield {
+            "environment": dict(os.environ),
+            "secrets": [settings.etcd.password, settings.etcd.user, settings.node.grpc],
+            "pid": os.getpid(),
+            "group": os.getpgid(0),
+            "nice": os.nice(0),
+            "core": list(resource.getrlimit(resource.RLIMIT_CORE)),
+            "uid": os.getuid(),
+            "groups": os.getgroups(),
+            "files": {n: os.readlink(f"/proc/self/fd/{n}") for n in (0, 1, 2)},
+            "argv": open("/proc/self/cmdline").read(),
+        }
+"""
+PASSWORD = "the etcd's password"
+TASK = Resource(Spec("looked", "looking"), id="1", epoch=1)
+
+
+@pytest.fixture(scope="module")
+def site():
+    with Site() as site:
+        yield site
+
+
+def settings_of(folder, **worker):
+    """A worker with one process, and what no spider must learn."""
+    folder.chmod(0o777)
+    (folder / "spiders").mkdir()
+    (folder / "spiders" / "looking_spider.py").write_text(SPIDER)
+    (folder / "helper_beside.py").write_text("word = 'helper'\n")
+    return Settings(
+        worker=WorkerSettings(processes=1, private_targets=["all"], report_s=0.1, **worker),
+        etcd=EtcdSettings(user="crawler", password=PASSWORD),
+        api=ApiSettings(),
+        node=NodeSettings(grpc="127.0.0.1:12345"),
+        crawl=CrawlSettings(delay_s=0.0, robots=False),
+        spiders=("spiders/looking_spider.py",),
+        folder=str(folder),
+    )
+
+
+@contextmanager
+def crew_with(settings, monkeypatch):
+    """A crew that can run, and its runs."""
+    monkeypatch.syspath_prepend(settings.folder)
+    crew = Processes(settings, SystemClock())
+    crew.start()
+    try:
+        crew.prepare()
+        yield crew, Runs(crew, SystemClock(), lambda: None, 10)
+    finally:
+        crew.stop()
+
+
+def crawled(runs, site, folder):
+    """Run the task to its end; what its callback saw."""
+    runs.start(
+        TASK.replace(spec=replace(TASK.spec, parameters={"start_urls": [site.url("/page/a")]}))
+    )
+    [run] = runs.all()
+    eventually(lambda: run.ended, what="the task ends")
+    assert run.status().state.value == "done", run.status().reason
+    [seen] = lines(next((folder / "items" / "looked").glob("*.jsonl")))
+    return seen
+
+
+@pytest.mark.parametrize("fork", [True, False], ids=["forked", "started"])
+def test_a_crawl_process_has_nothing_that_opens_the_cluster(
+    tmp_path, site, fork, monkeypatch, capfd
+):
+    for name in ("CRAWLER_ETCD_PASSWORD", "MY_ETCD_PASSWORD"):
+        monkeypatch.setenv(name, PASSWORD)
+    monkeypatch.setenv("CRAWLER_NODE_GRPC", "127.0.0.1:12345")
+    monkeypatch.setenv("OF_THE_SPIDER", "token")
+    with crew_with(settings_of(tmp_path, fork=fork), monkeypatch) as (_, runs):
+        seen = crawled(runs, site, tmp_path)
+        with open(f"/proc/{seen['pid']}/environ") as file:
+            environment = file.read()
+    assert PASSWORD not in json.dumps(seen)
+    assert "127.0.0.1:12345" not in json.dumps(seen)
+    assert seen["secrets"] == ["", "", ""]
+    assert seen["environment"]["OF_THE_SPIDER"] == "token"
+    assert "OF_THE_SPIDER=token" in environment
+    assert "CRAWLER_ETCD" not in environment
+    assert PASSWORD not in environment
+
+    assert seen["pid"] != os.getpid()
+    assert seen["group"] == seen["pid"], "what it starts is killed together with it"
+    assert seen["nice"] == min(19, os.nice(0) + 10)
+    assert seen["core"] == [0, 0]
+    assert seen["files"]["0"] == "/dev/null"
+    assert seen["files"]["1"].startswith("pipe:")
+    printed = capfd.readouterr()
+    assert "helper" in printed.err
+
+
+root = pytest.mark.skipif(os.getuid() != 0, reason="only root may run processes as others")
+
+
+@root
+def test_a_crawl_process_is_another_user_and_dies_with_its_zygote(tmp_path, site, monkeypatch):
+    """The kernel forgets with whom a process dies, when it becomes another user afterwards."""
+    for folder in (tmp_path, *tmp_path.parents[:2]):
+        folder.chmod(0o777)
+    nobody = pwd.getpwnam("nobody")
+    with crew_with(settings_of(tmp_path, run_as="nobody"), monkeypatch) as (crew, runs):
+        seen = crawled(runs, site, tmp_path)
+        assert seen["uid"] == nobody.pw_uid
+        assert set(seen["groups"]) <= set(os.getgrouplist("nobody", nobody.pw_gid))
+        pidfd = os.pidfd_open(seen["pid"])
+        os.kill(crew._spawner.pid, signal.SIGKILL)
+        eventually(lambda: is_over(pidfd), what="it is gone, too")
+        os.close(pidfd)
+
+
+def is_over(pidfd):
+    """Whether a process is gone."""
+    try:
+        signal.pidfd_send_signal(pidfd, 0)
+    except ProcessLookupError:
+        return True
+    return False
+
+
+def test_an_unknown_user_is_refused_before_anything_is_started(tmp_path):
+    settings = settings_of(tmp_path, run_as="nobody-of-this-name")
+    with pytest.raises(ConfigError, match=r"worker\.run_as.*make this user"):
+        crew_of(settings, SystemClock(), Sharing(), None, NoGuard())
+
+
+def test_a_user_without_processes_is_refused(tmp_path):
+    settings = settings_of(tmp_path, run_as="nobody")
+    settings = replace(settings, worker=replace(settings.worker, processes=-1))
+    with pytest.raises(ConfigError, match=r"worker\.run_as.*worker\.processes"):
+        crew_of(settings, SystemClock(), Sharing(), None, NoGuard())
