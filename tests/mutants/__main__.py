@@ -19,6 +19,7 @@ from pathlib import Path
 from tests.mutants import (
     api,
     coordination,
+    crew,
     engine,
     going_on,
     guard,
@@ -49,6 +50,7 @@ PARTS = (
     going_on,
     interruptions,
     guard,
+    crew,
     redis_store,
     redis_shards,
     shards,

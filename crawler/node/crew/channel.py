@@ -12,6 +12,7 @@ import pickle
 import struct
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import gevent
@@ -88,6 +89,12 @@ class Channel:
         with gevent.Timeout(patience_s, False):
             while self._waiting and not self._writer.dead:
                 gevent.sleep(0.001)
+
+    def hear_out(self) -> None:
+        """The other side sends nothing more, though something else may hold its end open: what it
+        has sent can be received, and then comes the end."""
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RD)
 
     def close(self) -> None:
         """Close this side. What has not gone out is lost."""

@@ -180,13 +180,22 @@ class CrawlProcess:
         assert self._channel is not None
         assert self.born is not None
         self._supervisor.spawn("hello", self._await_hello, on_end=OnEnd.LOG)
+        death = self._supervisor.spawn("death", self._await_death, on_end=OnEnd.LOG)
         try:
             while (message := self._channel.receive()) is not None:
                 self._take(*message)
         except _NONSENSE as error:
             self.kill(f"it tells what cannot be understood: {error}")
         finally:
+            death.kill(block=False)
             self._await_end(spawner)
+
+    def _await_death(self) -> None:
+        """Its channel ends with it, unless something that its spiders have forked holds that."""
+        assert self._channel is not None
+        assert self.born is not None
+        wait_read(self.born.pidfd)
+        self._channel.hear_out()
 
     def _await_hello(self) -> None:
         if not self.greeted.wait(HELLO_S):
