@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from crawler.errors import ConfigError
 from crawler.model.records import State
 from tests.crews import PAGES, Place, ended, waits_for_pages
 from tests.guards import Ending
@@ -309,3 +310,11 @@ def test_who_takes_all_the_memory_is_found_and_nobody_else_loses_a_page(tight, t
     for name in innocents:
         assert ended(tight_runs, name).counts.pages == PAGES
         assert_each_once(tight, name)
+
+
+def test_spiders_that_end_each_process_which_loads_them_are_an_error_of_the_settings(tmp_path):
+    with (
+        pytest.raises(ConfigError, match=r"5 crawl processes in a row ended with status 3"),
+        Place(tmp_path, 1, spiders="import os; os._exit(3)"),
+    ):
+        pass

@@ -1,0 +1,74 @@
+"""The statistics of crawls in several processes, of which some do not answer."""
+
+import gevent
+import pytest
+
+from crawler.errors import NotFound
+from crawler.model.statistics import Statistics
+from crawler.node.crew import distant_crawls
+from crawler.node.crew.distant_crawls import DistantCrawls
+
+
+def found(task, pages=1, began_ns=1, ended_ns=0):
+    return Statistics(task=task, spider="s", began_ns=began_ns, ended_ns=ended_ns, pages=pages)
+
+
+class Process:
+    """Answers what it is asked, in parts."""
+
+    def __init__(self, *running, is_mute=False):
+        self.running = running
+        self.is_mute = is_mute
+        self.crawls = None
+
+    def tell(self, kind, number):
+        assert kind == "statistics"
+        if not self.is_mute:
+            gevent.spawn(self._answer, number)
+
+    def _answer(self, number):
+        for each in self.running:
+            self.crawls.take(number, [each.to_json()], False)
+        self.crawls.take(number, [], True)
+
+
+def crawls_of(*processes):
+    crawls = DistantCrawls(lambda: processes)
+    for process in processes:
+        process.crawls = crawls
+    return crawls
+
+
+def test_those_of_all_processes_are_there_and_the_ended_ones_last():
+    crawls = crawls_of(Process(found("a"), found("b")), Process(), Process(found("c")))
+    for task in ("d", "e"):
+        crawls.ended(found(task, ended_ns=9).to_json())
+    assert [each.task for each in crawls.all()] == ["a", "b", "c", "e", "d"]
+
+
+def test_a_process_that_computes_holds_up_nobody_for_long(monkeypatch):
+    monkeypatch.setattr(distant_crawls, "ANSWER_S", 0.05)
+    crawls = crawls_of(Process(found("a"), is_mute=True), Process(found("b")))
+    with gevent.Timeout(2):
+        assert crawls.of("b").task == "b"
+    with pytest.raises(NotFound):
+        crawls.of("a")
+    crawls.take(1, [found("late").to_json()], True)
+    assert not crawls._asked
+
+
+def test_a_task_on_several_workers_is_told_of_together():
+    crawls = crawls_of(Process(found("t", 2)), Process(found("t~1", 3), found("other", 50)))
+    together = crawls.of_task("t")
+    assert (together.task, together.pages) == ("t", 5)
+
+
+def test_of_a_task_that_has_ended_the_last_crawls_count():
+    crawls = crawls_of(Process())
+    crawls.ended(found("t", 7, began_ns=1, ended_ns=5).to_json())
+    crawls.ended(found("t~1", 1, began_ns=1, ended_ns=6).to_json())
+    for task in ("t", "t~1"):
+        crawls.ended(found(task, 10, began_ns=10, ended_ns=20).to_json())
+    assert crawls.of_task("t").pages == 20
+    with pytest.raises(NotFound, match="no statistics of task 'u' here"):
+        crawls.of_task("u")
