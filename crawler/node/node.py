@@ -130,8 +130,8 @@ class Node:
         return advertised(self._http_at, self._http.port) if self._http else ""
 
     def start(self) -> None:
-        """Listen, and join the cluster in the background. Raises ConfigError; then nothing was
-        started."""
+        """Listen, load the spiders, and join the cluster in the background. Raises ConfigError;
+        then nothing goes on."""
         self._listen()
         self._hub.start()
         self._supervisor.spawn("readiness", self._watch_readiness, on_end=OnEnd.FATAL)
@@ -139,8 +139,16 @@ class Node:
             self._supervisor.spawn("etcd version", self._judge_etcd, self._store)
         self._guard.start(self._supervisor)
         self._role.start(self._supervisor)
+        self._load()
         self._members.spawn("membership", self._join, on_end=OnEnd.FATAL)
         log.info("node started", grpc=self.address, http=self.http_address)
+
+    def _load(self) -> None:
+        try:
+            self._role.load()
+        except ConfigError:
+            self.stop()
+            raise
 
     def stop(self) -> None:
         """Leave in order: accept nothing more, stop the role, deregister, stop. It may be called

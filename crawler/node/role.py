@@ -16,6 +16,11 @@ class NodeRole(Role, Protocol):
         """Start what runs whether the node is a member or not."""
         ...
 
+    def load(self) -> None:
+        """Wait until what it needs of this machine is there. Raises ConfigError if it cannot be:
+        then the node ends before anybody has heard of it."""
+        ...
+
     def prepare(self) -> None:
         """Wait for what the role needs before it may be a member. Raises ConfigError if that can
         never be had."""

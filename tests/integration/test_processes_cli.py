@@ -55,10 +55,12 @@ def test_every_fault_of_the_settings_is_told_in_one_message(tmp_path):
     ]
 
 
-def test_spiders_that_cannot_be_loaded_are_all_told(tmp_path):
+@pytest.mark.parametrize("processes", ["-1", "2"], ids=["in-process", "processes"])
+def test_spiders_that_cannot_be_loaded_are_all_told(tmp_path, processes):
     (tmp_path / "config.yaml").write_text("spiders: [none.py, {name: x, items: 3}, no.such.module]")
-    done = crawler("worker", cwd=tmp_path)
+    done = crawler("worker", cwd=tmp_path, CRAWLER_WORKER_PROCESSES=processes)
     assert done.returncode == 2
+    assert "crawler: bad settings, nothing was started:" in done.stderr
     assert all(f"spiders[{number}]" in done.stderr for number in range(3))
     assert "Traceback" not in done.stderr
 

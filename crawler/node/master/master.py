@@ -123,6 +123,9 @@ class Master:
         self._session = None
         self._term = None
 
+    def load(self) -> None:
+        """A master needs nothing of its machine."""
+
     def prepare(self) -> None:
         """A master needs nothing but etcd."""
 

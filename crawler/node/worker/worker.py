@@ -156,10 +156,12 @@ class Worker:
         self._runs.stop_all()
         self._changed.set()  # stops those again that have not ended
 
-    def prepare(self) -> None:
-        """Wait for the crew and for the states of tasks: no task could run without them. Raises
-        ConfigError."""
+    def load(self) -> None:
+        """Wait for the crew. Raises ConfigError if its spiders cannot be loaded."""
         self._crew.prepare()
+
+    def prepare(self) -> None:
+        """Wait for the states of tasks: no task could run without them. Raises ConfigError."""
         self._states.prepare()
 
     def unready_reason(self) -> str:
