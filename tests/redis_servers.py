@@ -58,6 +58,19 @@ class Redis(Server):
         """Let a killed server lose the end of its log, as a loss of power does."""
         os.truncate(self._log_of_writes(), size)
 
+    def mend_log(self) -> None:
+        """What an operator does when it does not start: cut the log off where it is damaged."""
+        manifest = self.folder / "appendonlydir" / "appendonly.aof.manifest"
+        command = [found("redis-check-aof"), "--fix", str(manifest)]
+        done = subprocess.run(command, input="y", capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stdout
+
+    def has_new_log(self) -> bool:
+        """Whether it has written its log anew since it started, and does not do so now."""
+        with self.client() as client:
+            told = client.info("persistence")
+        return told["aof_last_rewrite_time_sec"] != -1 and not told["aof_rewrite_in_progress"]
+
     def _log_of_writes(self) -> Path:
         """The last one, if it is being written anew."""
         paths = self.folder.glob("appendonlydir/*.incr.aof")

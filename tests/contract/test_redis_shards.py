@@ -136,7 +136,7 @@ def test_no_page_is_lost_when_the_server_loses_its_end(own_redis, seed):
 
     def befalls(run):
         if next(count) in (14, 31, 60):
-            eventually(lambda: log_is_new(own_redis))
+            eventually(own_redis.has_new_log)
             size = own_redis.log_size()
             own_redis.kill()
             own_redis.cut_log(max(0, size - chosen.randrange(25_000)))
@@ -148,13 +148,6 @@ def test_no_page_is_lost_when_the_server_loses_its_end(own_redis, seed):
     assert set(ends_of(runs)) == set(range(PAGES))
     assert sum(run.lost for run in runs) > 1
     shards.end()
-
-
-def log_is_new(redis):
-    """Whether a server has written its log anew since it started."""
-    with redis.client() as client:
-        told = client.info("persistence")
-    return told["aof_last_rewrite_time_sec"] != -1 and not told["aof_rewrite_in_progress"]
 
 
 def test_half_a_step_that_a_loss_of_power_left_in_the_log_never_counts(own_redis):
@@ -169,7 +162,7 @@ def test_half_a_step_that_a_loss_of_power_left_in_the_log_never_counts(own_redis
     a.close()
     [a] = shards.opened(0)
     assert ask(a).left == 0
-    eventually(lambda: log_is_new(own_redis))
+    eventually(own_redis.has_new_log)
     own_redis.kill()
     own_redis.start()
     answer = ask(a, offers=[offer(1), offer(2)], wants=1)

@@ -74,6 +74,7 @@ def test_nothing_is_lost_when_redis_is_killed_while_its_disk_is_full(crawls, red
         stand_still(crawls, disk)
         redis.kill()
         disk.make_room()
+        redis.mend_log()
         redis.start()
         for task in tasks:
             task.assert_whole(AGAIN)
@@ -85,16 +86,78 @@ def test_a_redis_whose_disk_is_full_is_named_and_the_crawl_can_go_on(redis, disk
     store = place.again()
     store.open()
     disk.fill()
-    added = 0
-    while (fault := refusal(store, added)) is None:
-        added += 1
-    assert re.search(r"has taken nothing for 0.5 s .*is its disk full", str(fault))
+    added, fault = steps_until_refused(store)
+    assert re.search(r"has taken nothing for 0.5 s .*is its disk full", fault)
     disk.make_room()
     store.close()
     eventually(lambda: not is_refusing(redis), what="it writes again")
     left = place.left()[1]
     assert [request.id for request in left[:added]] == list(range(added))
     place.server.close()
+
+
+def test_a_redis_whose_disk_was_full_writes_its_log_anew_and_starts_again(redis, disk):
+    """What it writes when there is room may lie behind a gap, which it could not read."""
+    place, taken = filled(redis, disk)
+    disk.make_room()
+    eventually(lambda: not is_refusing(redis), what="it writes again")
+    logs = count_of_logs(redis)
+    store = place.again()
+    store.open()
+    assert refusal(store, 1000) is None
+    eventually(lambda: count_of_logs(redis) > logs and redis.has_new_log(), what="its log is new")
+    assert refusal(store, 1001) is None
+    eventually(lambda: redis.log_size() > 0, what="the step is in the log")
+    redis.kill()
+    redis.start()
+    store.close()
+    assert ids_left(place)[-2:] == [1000, 1001]
+    assert set(ids_left(place)) >= set(range(taken))
+    place.server.close()
+
+
+def test_a_redis_that_was_killed_before_its_log_was_new_is_mended_by_its_own_tool(redis, disk):
+    place, taken = filled(redis, disk)
+    disk.make_room()
+    eventually(lambda: not is_refusing(redis), what="it writes again")
+    with redis.client() as client:
+        client.set("behind the gap", "x")
+    redis.kill()
+    redis.mend_log()
+    redis.start()
+    assert set(ids_left(place)) >= set(range(taken - 1)), "all but the step that was cut off"
+    place.server.close()
+
+
+def filled(redis, disk):
+    """A crawl whose Redis has cut a step off, because its disk was full; how many steps it took."""
+    place = Place(redis, wait_s=0.5)
+    store = place.again()
+    store.open()
+    eventually(redis.has_new_log, what="its log is one that was written anew")
+    assert refusal(store, 0) is None
+    eventually(lambda: redis.log_size() > 0, what="the log has an end to be cut off")
+    disk.fill()
+    taken, _ = steps_until_refused(store, 1)
+    store.close()
+    return place, taken
+
+
+def steps_until_refused(store, added=0):
+    """How many requests the store has taken, and why it takes no more."""
+    while (fault := refusal(store, added)) is None:
+        added += 1
+    return added, str(fault)
+
+
+def ids_left(place):
+    return [request.id for request in place.left()[1]]
+
+
+def count_of_logs(redis):
+    """How many logs it has begun since it started."""
+    with redis.client() as client:
+        return client.info("persistence")["aof_rewrites"]
 
 
 def refusal(store, id):

@@ -169,8 +169,15 @@ MUTANTS = [
     Mutant(
         "half a step that a loss of power left in the log of Redis comes back",
         "crawler/engine/frontier/redis_server.py",
-        "        if self._may_have_restarted:\n",
-        "        if False:\n",
+        "            if has_restarted:\n",
+        "            if False:\n",
         f"{_SHARDS} -k half_a_step",
+    ),
+    Mutant(
+        "Redis keeps a log with a gap after its disk was full",
+        "crawler/engine/frontier/redis_server.py",
+        "                self._was_full |= isinstance(fault, WritesNothing)\n",
+        "",
+        "tests/faults/test_full_disk.py -k writes_its_log_anew",
     ),
 ]

@@ -59,6 +59,8 @@ class RedisServer:
         self._silent = False
         self._may_have_restarted = True
         """Whether there is a new connection since logs were looked at."""
+        self._was_full = False
+        """Whether a disk was full since then."""
         self.silence = "Redis has not been asked yet"
         """Why Redis did not do the last call; empty if it did."""
 
@@ -80,7 +82,7 @@ class RedisServer:
             return self._client().execute_command(*command)
 
         answer = self._patiently(ask, is_patient)
-        if self._may_have_restarted:
+        if self._may_have_restarted or self._was_full:
             self._renew_logs()
         return answer
 
@@ -109,21 +111,27 @@ class RedisServer:
         self._may_have_restarted = True
 
     def _renew_logs(self) -> None:
-        """Have servers that have started write their logs anew. If one cannot, crawls go on."""
-        self._may_have_restarted = False
+        """Have servers that have started, or were full, write their logs anew. If one cannot,
+        crawls go on."""
+        has_restarted, was_full = self._may_have_restarted, self._was_full
+        self._may_have_restarted = self._was_full = False
         try:
-            self._visited(redis_log.renew)
+            if has_restarted:
+                self._visited(redis_log.renew)
+            if was_full and not all(self._visited(redis_log.renew_after_full)):
+                self._was_full = True
         except Exception as error:
             fault = self._translated(error)
-            self._may_have_restarted = isinstance(fault, NotYet)
-            if not self._may_have_restarted:
-                log.warning(
-                    "Redis cannot be told to write its log anew, so a second loss of power may"
-                    " bring half of a step back; allow BGREWRITEAOF and INFO, or call it after"
-                    " each start",
-                    url=self.place,
-                    reason=str(fault),
-                )
+            if isinstance(fault, NotYet):
+                self._may_have_restarted, self._was_full = has_restarted, was_full
+                return
+            log.warning(
+                "Redis does not write its log anew, as it must after a start and after its disk was"
+                " full: a later start may bring half of a step back, or fail; allow BGREWRITEAOF"
+                " and INFO, and call BGREWRITEAOF when there is room",
+                url=self.place,
+                reason=str(fault),
+            )
 
     def _load(self, client: Any) -> None:
         for code in self._libraries:
@@ -154,6 +162,7 @@ class RedisServer:
                     self.silence = ""
                     raise fault from error
                 self.silence = fault.told
+                self._was_full |= isinstance(fault, WritesNothing)
             else:
                 self.silence = ""
                 self._tell_answer()
