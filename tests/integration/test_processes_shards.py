@@ -16,8 +16,8 @@ from tests.site import Site
 from tests.site.asked import html
 from tests.waiting import eventually
 
-MANY, HOSTS = 300, 12
-AGAIN = 150
+MANY, HOSTS = 480, 12
+AGAIN = 300
 """What may be fetched again after a kill."""
 WORKERS = ("worker-1", "worker-2", "worker-3")
 SPIDER = """
