@@ -384,7 +384,7 @@ def test_a_node_that_comes_back_announces_the_address_that_it_has_then(cluster, 
 
 
 def test_a_worker_that_is_cut_off_stops_before_anyone_else_may_start_its_tasks(tmp_path, site):
-    cluster = Cluster(tmp_path, ttl_s=2)
+    cluster = Cluster(tmp_path, ttl_s=5)
     try:
         client = cluster.client(cluster.master("1"))
         network = Unreachable(cluster.store)
