@@ -59,9 +59,9 @@ class Odd(crawler.Spider):
 
     name = "odd"
 
-    def __init__(self, do, at="", **given):
+    def __init__(self, do, at="", leaks=10_000_000, **given):
         super().__init__(**given)
-        self.do, self.at = do, at
+        self.do, self.at, self.leaks = do, at, leaks
 
     def parse(self, response):
         if self.at in response.url:
@@ -82,6 +82,11 @@ class Odd(crawler.Spider):
         while True:
             pass
 
+    def be_slow(self):
+        until_s = time.monotonic() + 2.5
+        while time.monotonic() < until_s:
+            pass
+
     def match(self):
         re.match(r"(a+)+$", "a" * 60 + "b")
 
@@ -90,7 +95,7 @@ class Odd(crawler.Spider):
 
     def leak(self):
         self.kept = getattr(self, "kept", [])
-        self.kept.append(bytearray(b"x") * 10_000_000)
+        self.kept.append(bytearray(b"x") * self.leaks)
 
     def lack_memory(self):
         raise MemoryError

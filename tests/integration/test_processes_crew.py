@@ -150,6 +150,26 @@ def test_a_callback_that_only_waits_is_not_killed(place, runs):
     assert (report.state, report.interrupted) == (State.DONE, False)
 
 
+def test_a_task_may_allow_its_callbacks_more(place, runs):
+    given = {"do": "be_slow", "at": "/tree/39", "settings": {"callback_limit_s": 60.0}}
+    runs.start(place.resource("slow", "odd", host="127.0.5.2", **given))
+    report = ended(runs, "slow")
+    assert (report.state, report.interrupted) == (State.DONE, False)
+
+
+def test_the_tasks_of_a_process_that_stands_still_go_on_elsewhere(place, runs):
+    names = ["still a", "still b"]
+    resources = [place.resource(name, host="127.0.5.3", settings=SLOW) for name in names]
+    process = beside(place, runs, *resources)
+    os.kill(process.pid, signal.SIGSTOP)
+    for name in names:
+        report = ended(runs, name)
+        assert report.interrupted
+    for name in names:
+        assert goes_on(place, runs, name, host="127.0.5.3").counts.pages == PAGES
+        assert_each_once(place, name)
+
+
 def test_what_never_yields_is_ended_in_time_when_all_must_stop(place, runs):
     for do in ("compute", "catch_all"):
         host = f"127.0.6.{len(do)}"
@@ -295,7 +315,7 @@ def test_who_takes_all_the_memory_is_found_and_nobody_else_loses_a_page(tight, t
         host = f"127.1.2.{number + 1}"
         tight_runs.start(tight.resource(name, host=host, settings={**SLOW, "delay_s": 0.1}))
         waits_for_pages(tight_runs, name, 1)
-    greedy = {"host": "127.1.2.99", "do": "leak", "settings": SLOW}
+    greedy = {"host": "127.1.2.99", "do": "leak", "leaks": 40_000_000, "settings": SLOW}
     tight_runs.start(tight.resource("greedy", "odd", **greedy))
     first = ended(tight_runs, "greedy")
     assert (first.interrupted, first.charged) == (True, False), "nobody knows who it was"

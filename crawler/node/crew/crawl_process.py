@@ -84,7 +84,7 @@ class PagedCallback(CurrentCallback):
             return
         if called is not self._told:
             self._told = called
-            self._page.tell(called.url)
+            self._page.tell(called.url, called.spider.settings.callback_limit_s)
         self._page.enter(self.slots.get(called.task, 0))
 
     def failed(self, task: str, error: BaseException) -> None:

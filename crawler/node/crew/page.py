@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 SIZE = mmap.PAGESIZE
 _TURNED, _SINCE = 0, 1
-_SLOT, _CALLS, _LENGTH = 2, 3, 4
+_SLOT, _CALLS, _LENGTH, _LIMIT = 2, 3, 4, 5
 _TEXT = 64
 """Where the text begins."""
 MOST_TEXT_BYTES = 2000
@@ -32,6 +32,8 @@ class Glance(NamedTuple):
     """When the hub turned last; 0 if it never did."""
     about: str = ""
     """The page for which it is called."""
+    limit_s: float = 0.0
+    """How long it may compute; 0 means that there is no limit."""
 
     @property
     def is_sure(self) -> bool:
@@ -67,8 +69,9 @@ class Page:
                 view.release()
             self._map.close()
 
-    def tell(self, about: str) -> None:
-        """Note for which page the next callback is called."""
+    def tell(self, about: str, limit_s: float = 0.0) -> None:
+        """Note for which page the next callback is called, and how long it may compute."""
+        self._moments[_LIMIT] = limit_s
         text = about.encode(errors="replace")[:MOST_TEXT_BYTES]
         self._numbers[_LENGTH] = 0
         self._text[: len(text)] = text
@@ -95,4 +98,5 @@ class Page:
         slot, call = self._numbers[_SLOT], self._numbers[_CALLS]
         about = bytes(self._text[: min(self._numbers[_LENGTH], MOST_TEXT_BYTES)])
         text = about.decode(errors="replace")
-        return Glance(slot, call, self._moments[_SINCE], self._moments[_TURNED], text)
+        since_s, turned_s = self._moments[_SINCE], self._moments[_TURNED]
+        return Glance(slot, call, since_s, turned_s, text, self._moments[_LIMIT])

@@ -322,8 +322,8 @@ class Processes:
         process.exit(EXIT_S)
 
     def _look_at_callback(self, process: CrawlProcess) -> None:
-        limit_s = self._settings.crawl.callback_limit_s
         seen = process.glance()
+        limit_s = seen.limit_s if seen.is_sure else self._settings.crawl.callback_limit_s
         lasts_s = self._deaths.lasts_s(process, seen)
         if not limit_s or lasts_s < limit_s:
             return

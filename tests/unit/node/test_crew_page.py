@@ -20,11 +20,12 @@ def file():
 
 def test_another_sees_who_is_called_and_since_when(file):
     written, read = Page(file), Page(file)
-    assert read.glance() == (0, 0, 0.0, 0.0, "")
-    written.tell("http://shop.example/ä")
+    assert read.glance() == (0, 0, 0.0, 0.0, "", 0.0)
+    written.tell("http://shop.example/ä", 2.5)
     written.enter(7)
     seen = read.glance()
     assert (seen.slot, seen.call, seen.about) == (7, 1, "http://shop.example/ä")
+    assert seen.limit_s == 2.5
     assert seen.since_s > 0
     written.leave()
     assert read.glance()[:2] == (0, 1)
