@@ -313,9 +313,10 @@ def test_who_takes_all_the_memory_is_found_and_nobody_else_loses_a_page(tight, t
     innocents = [f"modest {number}" for number in range(3)]
     for number, name in enumerate(innocents):
         host = f"127.1.2.{number + 1}"
-        tight_runs.start(tight.resource(name, host=host, settings={**SLOW, "delay_s": 0.1}))
+        tight_runs.start(tight.resource(name, host=host, settings={**SLOW, "delay_s": 0.3}))
         waits_for_pages(tight_runs, name, 1)
-    greedy = {"host": "127.1.2.99", "do": "leak", "leaks": 40_000_000, "settings": SLOW}
+    leaks = {"do": "leak", "leaks": 20_000_000, "settings": {**SLOW, "delay_s": 0.2}}
+    greedy = {"host": "127.1.2.99", **leaks}  # slowly, so that the process is being emptied first
     tight_runs.start(tight.resource("greedy", "odd", **greedy))
     first = ended(tight_runs, "greedy")
     assert (first.interrupted, first.charged) == (True, False), "nobody knows who it was"

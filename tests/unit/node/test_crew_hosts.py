@@ -1,5 +1,7 @@
 """What the processes of one worker share of hosts."""
 
+import random
+
 import pytest
 
 from crawler.clock import ManualClock
@@ -15,6 +17,7 @@ from crawler.engine.politeness.host_register import (
 from crawler.engine.politeness.robots_shelf import CLAIM_S, Robotstxt
 from crawler.node.crew import hosts
 from crawler.node.crew.hosts import DistantRegister, DistantShelf, Hosts, MemoryShelf
+from tests.unit.engine.test_host_owner import EARLY_S, STEP_S, Worker, gaps
 
 
 @pytest.fixture
@@ -201,3 +204,31 @@ def test_a_file_that_is_put_again_counts_once(shelf):
     for _ in range(3):
         shelf.put("s", Robotstxt(200, b"x" * 1000, 60.0))
     assert shelf._bytes == 1000 + hosts.FILE_BYTES
+
+
+# -- politeness ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_processes_that_die_make_no_other_send_too_early(shared, clock, seed):
+    """Each time another one takes the place of the dead one, and wants the same host."""
+    chance, pause_s, number = random.Random(seed), 1.0, 0
+    living, all_workers = {}, []
+    for _ in range(25):
+        while len(living) < 3:
+            number += 1
+            worker = living[number] = Worker(f"process {number}", register(shared, number), clock)
+            worker.crawl("h", delay_s=pause_s)
+            all_workers.append(worker)
+        until_s = clock.monotonic() + chance.uniform(0.1, 4.0)
+        while clock.monotonic() < until_s:
+            for worker in living.values():
+                worker.step()
+            clock.advance(STEP_S)
+        died = chance.choice([*living])
+        del living[died]
+        shared.gone(died)
+    found = gaps(*all_workers, host="h")
+    assert min(found) >= pause_s - EARLY_S
+    assert len(found) > 15
+    assert max(found) < 4.0, "nobody waited for the lease of a dead process"
