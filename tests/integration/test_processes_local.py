@@ -276,10 +276,14 @@ class Hanging(Spider):
 """
 
 
-def test_a_second_signal_ends_a_workers_callback_and_keeps_its_items(forked_nodes, shop, tmp_path):
+@pytest.mark.parametrize("processes", [-1, 1], ids=["in-process", "processes"])
+def test_a_second_signal_ends_a_workers_callback_and_keeps_its_items(
+    forked_nodes, shop, tmp_path, processes
+):
     sign = tmp_path / "computing"
     (tmp_path / "hanging.py").write_text(HANGING.format(url=shop.url, sign=sign))
-    config = {"spiders": ["hanging.py"], "worker": {"items": "items"}, "node": {"hub_limit_s": 60}}
+    config = {"spiders": ["hanging.py"], "worker": {"items": "items", "processes": processes}}
+    config["node"] = {"hub_limit_s": 60}
     (tmp_path / "config.yaml").write_text(json.dumps(config))
     with LocalCluster(str(tmp_path / "config.yaml"), masters=1, workers=1) as cluster:
         added(cluster.masters[0].http, {"name": "a", "spider": "hanging"})

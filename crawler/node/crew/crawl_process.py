@@ -215,6 +215,15 @@ class CrawlProcess:
         else:
             gevent.killall([slot.greenlet], block=False)
 
+    def cut_off_current(self, *_: object) -> None:
+        """End the callback that runs now, if it is that of the run which the worker has noted. A
+        signal makes the call, because a callback that computes lets nobody read messages. Raises
+        GreenletExit."""
+        slot = self._slots.get(self._page.cut)
+        is_its_turn = slot is not None and gevent.getcurrent() is slot.greenlet
+        if is_its_turn and self._callback.now is not None:
+            raise gevent.GreenletExit
+
     def _do_adjust(self, number: int, spec: Spec) -> None:
         if number in self._slots:
             self._slots[number].run.adjust(spec)
@@ -320,8 +329,10 @@ def run(channel_fd: int, page_fd: int, stack_fd: int) -> int:
 
     page = Page(page_fd)
     channel = Channel.up(socket.socket(fileno=channel_fd))
+    process = CrawlProcess(channel, page, SystemClock())
+    signal.signal(signal.SIGUSR2, process.cut_off_current)
     try:
-        CrawlProcess(channel, page, SystemClock()).serve()
+        process.serve()
     except CrawlerError as error:
         log.error("a crawl process ends", pid=os.getpid(), error=str(error))
         return 1

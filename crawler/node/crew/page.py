@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 SIZE = mmap.PAGESIZE
 _TURNED, _SINCE = 0, 1
-_SLOT, _CALLS, _LENGTH, _LIMIT = 2, 3, 4, 5
+_SLOT, _CALLS, _LENGTH, _LIMIT, _CUT = 2, 3, 4, 5, 6
 _TEXT = 64
 """Where the text begins."""
 MOST_TEXT_BYTES = 2000
@@ -90,6 +90,16 @@ class Page:
     def turn(self) -> None:
         """Note that the hub turns."""
         self._moments[_TURNED] = time.monotonic()
+
+    @property
+    def cut(self) -> int:
+        """The run whose callback the worker wants to end where it is; 0 if there is none."""
+        return self._numbers[_CUT]
+
+    def cut_off(self, slot: int) -> None:
+        """Note that the callback of a run must end where it is."""
+        if self._last is None:
+            self._numbers[_CUT] = slot
 
     def glance(self) -> Glance:
         """Read it. If a call begins meanwhile, it may be that call or the one before."""

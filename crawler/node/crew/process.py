@@ -151,6 +151,15 @@ class CrawlProcess:
         self.kill("it does not read what its worker tells it")
         return True
 
+    def cut_off(self, number: int) -> None:
+        """End the callback of a run where it is, though its process computes and reads no message.
+        Only code that keeps the interpreter does not hear of it."""
+        if self.born is None or self.gone.is_set() or self.glance().slot != number:
+            return
+        self._page.cut_off(number)
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self.born.pidfd, signal.SIGUSR2)
+
     def glance(self) -> Glance:
         """What it does at the moment, or did at its end."""
         return self._page.glance()

@@ -131,6 +131,7 @@ class Processes:
                 distant.over.wait()
             except gevent.GreenletExit:
                 distant.cut()
+                process.cut_off(distant.number)
 
     def end(self, runs: Collection[Run]) -> Sequence[Run]:
         """Kill the processes of these runs. Returns nothing: that always helps."""
