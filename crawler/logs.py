@@ -97,16 +97,23 @@ def get_logger(name: str) -> Logger:
     return Logger(logging.getLogger(name))
 
 
-def setup(level: str = "info", style: str = "auto", stream: Stream | None = None) -> None:
+def setup(
+    level: str = "info",
+    style: str = "auto",
+    stream: Stream | None = None,
+    terminal: bool | None = None,
+) -> None:
     """Send all logs to `stream` (standard error by default).
 
-    `style` is `json`, `text`, or `auto`: text on a terminal, JSON lines elsewhere.
+    `style` is `json`, `text`, or `auto`: text on a terminal, JSON lines elsewhere. `terminal` says
+    whether the stream leads to one, if the stream does not know.
     """
     stream = stream or sys.stderr
+    terminal = stream.isatty() if terminal is None else terminal
     if style == "auto":
-        style = "text" if stream.isatty() else "json"
+        style = "text" if terminal else "json"
     handler = logging.StreamHandler(stream)
-    handler.setFormatter(TextFormatter(stream.isatty()) if style == "text" else JsonFormatter())
+    handler.setFormatter(TextFormatter(terminal) if style == "text" else JsonFormatter())
     root = logging.getLogger()
     for old in list(root.handlers):
         root.removeHandler(old)

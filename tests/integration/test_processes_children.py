@@ -25,7 +25,7 @@ from tests.site.crawling import lines
 from tests.waiting import eventually
 
 SPIDER = """
-import gc, os, resource, sys
+import gc, logging, os, resource, sys
 
 from helper_beside import word
 from crawler import Spider
@@ -39,6 +39,7 @@ class Looking(Spider):
         print("a line of", word)
         print("half of a line, ", end="")
         print("and the rest")
+        logging.getLogger("mine").warning("logged")
         [settings] = [each for each in gc.get_objects() if isinstance(each, Settings)]
         yield {
             "environment": dict(os.environ),
@@ -131,8 +132,9 @@ def test_a_crawl_process_has_nothing_that_opens_the_cluster(
     assert seen["core"] == [0, 0]
     assert seen["files"]["0"] == "/dev/null"
     assert seen["files"]["1"].startswith("pipe:")
-    printed = capfd.readouterr()
-    assert "helper" in printed.err
+    told = [json.loads(line) for line in capfd.readouterr().err.splitlines()]
+    of_spider = [line["msg"] for line in told if line.get("task") == "looked"]
+    assert {"a line of helper", "half of a line, and the rest", "logged"} <= set(of_spider)
 
 
 root = pytest.mark.skipif(os.getuid() != 0, reason="only root may run processes as others")

@@ -34,6 +34,7 @@ from crawler.node.crew.crawl_orders import Orders
 from crawler.node.crew.engine_figures import figures_of
 from crawler.node.crew.hosts import DistantRegister, DistantShelf, numbers
 from crawler.node.crew.page import Page
+from crawler.node.crew.printed import Printed, tell_of
 from crawler.node.crew.told import status_of
 from crawler.node.run.crawl_run import CrawlRun
 from crawler.node.run.engine_of import engine_of
@@ -122,6 +123,7 @@ class CrawlProcess:
         self._ended: OrderedDict[int, CrawlRun] = OrderedDict()
         self._questions: dict[int, AsyncResult] = {}
         self._number = numbers()
+        self._printed: Printed
         self._engine: Engine
         self._going_on: GoingOn
         self._states: TaskStates
@@ -151,7 +153,8 @@ class CrawlProcess:
 
     def _prepare(self, orders: Orders) -> None:
         settings, worker = orders.settings, orders.settings.worker
-        logs.setup(settings.logs.level, orders.style)
+        logs.setup(settings.logs.level, orders.style, terminal=orders.terminal)
+        self._printed = tell_of(self._callback)
         sharing = Sharing.of(settings, self._clock)
         folder = Path(settings.folder, settings.frontier.folder)
         self._states = sharing.states or States(folder, self._clock)
@@ -180,6 +183,7 @@ class CrawlProcess:
         self._engine.stop()
         self._sinks.close()
         self._states.close()
+        self._printed.end()
         self._channel.flush()
         self._channel.close()
 

@@ -7,6 +7,7 @@ One process crawls many tasks. What happens to it happens to them: so each death
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import astuple, replace
 from typing import Any, cast
@@ -209,6 +210,7 @@ class Processes:
             settings=replace(plain, tasks=()),
             number=number,
             style=settings.logs.style,
+            terminal=sys.stderr.isatty(),
             tell_s=settings.worker.report_s / 2,
             share=self._most,
             lease_s=self._hosts.lease_s if self._most > 1 and not settings.frontier.url else 0.0,
