@@ -67,6 +67,10 @@ class Arena:
         leading = self.lab.leading()
         return next((n for n in self.lab.nodes("master") if n.candidate == leading), None)
 
+    def next_leader(self, old=None):
+        """The node that leads, and is not the old one; waits until one does."""
+        return eventually(lambda: (new := self.leader()) is not old and new, what="another leads")
+
     def followers(self):
         """The masters that do not lead."""
         leader = self.leader()
@@ -137,7 +141,7 @@ class Arena:
         found = self.lab.store.range("/micro/registry/").items
         return {kv.key: kv.create_revision for kv in found}
 
-    def wait_until_moved(self, *nodes, within_s=None):
+    def wait_until_moved(self, *nodes, within_s=PATIENCE_S):
         """Wait until every task is run by a live worker that is none of these."""
         left = {node.title for node in nodes}
 
@@ -146,14 +150,17 @@ class Arena:
                 self.lab.running(*self.lab.resources()).values()
             )
 
-        eventually(moved, within_s or self.lab.ttl_s + 2, f"no task is on {left}", every_s=0.05)
+        eventually(moved, within_s, f"no task is on {left}", every_s=0.05)
 
-    def check(self, longest_gap_s=None, longest_overlap_s=None, within_s=PATIENCE_S):
-        """Wait until all is quiet; fail unless the history and the site's visits are sound."""
+    def check(self, longest_overlap_s=None, within_s=PATIENCE_S):
+        """Wait until all is quiet; fail unless the history and the site's visits are sound.
+
+        How soon a task has a live owner again depends on the machine: `bench/failover.py` measures
+        it. Here none may wait as if nobody saw to it.
+        """
         eventually(self.is_quiet, within_s, "every task is run by a live worker")
-        longest_gap_s = longest_gap_s or 2 * self.lab.ttl_s + 2
         found = [str(violation) for violation in self.violations()]
-        found += [str(gap) for gap in self.gaps() if gap.duration_s > longest_gap_s]
+        found += [str(gap) for gap in self.gaps() if gap.duration_s > PATIENCE_S]
         limit_s = longest_overlap_s or self.lab.ttl_s
         found += [str(each) for each in self.overlaps() if each.duration_s > limit_s]
         assert not found, "\n".join(found[:20])

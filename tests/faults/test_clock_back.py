@@ -21,7 +21,7 @@ class ClockBack:
 @pytest.mark.parametrize("hours", [1, -1], ids=["back", "ahead"])
 def test_ids_only_rise_whatever_the_clock_and_the_leader(arena, hours):
     names = [f"{moment} the clock was {hours}" for moment in ("before", "while", "after", "other")]
-    old = arena.leader()
+    old = arena.next_leader()
     arena.client.add(names[0])
     fault = ClockBack(old, hours)
     fault.inject(arena)

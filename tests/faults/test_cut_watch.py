@@ -46,7 +46,7 @@ def test_a_task_deleted_meanwhile_is_stopped(arena):
 @pytest.mark.faults
 def test_a_follower_that_missed_everything_leads_well(arena):
     (follower,) = arena.followers()
-    leader = arena.leader()
+    leader = arena.next_leader()
     fault = Cut(follower)
     fault.inject(arena)
     arena.add("added unseen", "gone unseen")
@@ -63,13 +63,13 @@ def test_a_follower_that_missed_everything_leads_well(arena):
 
 @pytest.mark.faults
 def test_a_leader_that_missed_the_end_of_a_worker(arena):
-    leader, worker = arena.leader(), arena.busy_worker()
+    leader, worker = arena.next_leader(), arena.busy_worker()
     fault = Cut(leader)
     fault.inject(arena)
     worker.process.stop()
     compact(arena)
     fault.heal(arena)
-    arena.wait_until_moved(worker, within_s=arena.lab.ttl_s + 4)
+    arena.wait_until_moved(worker)
     arena.lab.start(worker.title)
     arena.at_full_strength()
     arena.check()

@@ -38,7 +38,7 @@ def test_a_node_finds_out_by_itself_and_connects_anew(arena):
 
 
 def connect_anew(arena, task):
-    fault = HalfOpen(arena.leader(), arena.busy_worker())
+    fault = HalfOpen(arena.next_leader(), arena.busy_worker())
     gone_s = time.monotonic()
     fault.inject(arena)
     arena.client.add(task)
