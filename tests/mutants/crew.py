@@ -186,7 +186,7 @@ MUTANTS = [
     ),
     Mutant(
         "crawl processes outlive a worker that is killed",
-        f"{_CREW}/zygote.py",
+        f"{_CREW}/child.py",
         "    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)\n",
         "",
         "tests/integration/test_processes_crew_worker.py -k worker_that_is_killed",

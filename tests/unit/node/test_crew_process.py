@@ -23,8 +23,12 @@ from crawler.settings.sections import Settings
 from tests.waiting import eventually
 
 HELLO = {"spiders": ["tree"], "pid": 1}
-COUNTS = {"held_bytes": 5, "hosts_owned": 0, "hosts_waited_for": 0}
-FIGURES = {**COUNTS, "sums": {"pages": 3}, "failures": {"HTTP 404": 1}, "filtered": {}}
+FIGURES = {
+    "held": [5, 0, 0, 0, 0],
+    "sums": {"pages": 3},
+    "failures": {"HTTP 404": 1},
+    "filtered": {},
+}
 
 
 class Sleeper:
@@ -34,7 +38,7 @@ class Sleeper:
         self.process = subprocess.Popen(["sleep", "1000"], process_group=0)
         self.channel = self.page = None
 
-    def fork(self, number, files, user):
+    def start(self, number, files, user):
         channel, page = files[0], os.dup(files[1])
         self.channel = Channel.up(socket.socket(fileno=os.dup(channel)))
         self.page = Page(page)
@@ -57,7 +61,7 @@ class Sleeper:
 class Nobody:
     """A zygote that cannot fork."""
 
-    def fork(self, number, files, user):
+    def start(self, number, files, user):
         raise SpawnFailed("no more processes")
 
 
@@ -68,7 +72,7 @@ def told():
 
 @pytest.fixture
 def process(told):
-    orders = Orders(Settings(), 1, "json", 1.0, 1, 0.0)
+    orders = Orders(Settings(), 1, "json", False, 1.0, 1, 0.0)
     return CrawlProcess(orders, lambda _, kind, body: told.append((kind, body)))
 
 

@@ -70,7 +70,7 @@ def _kept(mine, *given):
 def test_a_worker_hears_that_there_can_be_no_more(told_by):
     worker, mine = told_by
     mine.send(json.dumps({"failed": 9, "why": "nobody has asked"}).encode())
-    asking = gevent.spawn(worker.fork, 1, (0,), "")
+    asking = gevent.spawn(worker.start, 1, (0,), "")
     eventually(lambda: worker._waiting)
     mine.send(json.dumps({"failed": 1, "why": "no memory"}).encode())
     with pytest.raises(SpawnFailed, match="no memory"):
@@ -92,7 +92,7 @@ def test_a_process_that_comes_when_nobody_waits_any_more_is_ended(told_by):
 
 def test_the_end_of_a_zygote_is_the_end_of_all_that_wait(told_by):
     worker, mine = told_by
-    asking = gevent.spawn(worker.fork, 1, (0,), "")
+    asking = gevent.spawn(worker.start, 1, (0,), "")
     eventually(lambda: worker._waiting)
     os.kill(worker.pid, signal.SIGKILL)
     mine.shutdown(sockets.SHUT_RDWR)
