@@ -52,9 +52,7 @@ def held() -> Held:
 
 
 def pytest_collection_finish() -> None:
-    """What the imports have made stays: no collection needs to look at it again. Those of young
-    objects are seldom, as a session has memory, and each file ends with a whole one."""
-    gc.set_threshold(20_000)
+    """What the imports have made stays: no collection needs to look at it again."""
     gc.collect()
     gc.freeze()
 
