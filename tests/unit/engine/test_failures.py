@@ -108,16 +108,18 @@ def test_what_robots_txt_forbids_goes_to_the_errback():
     assert issubclass(HttpError, IgnoreRequest)
 
 
-def test_an_errback_that_raises_costs_its_page_only():
+@pytest.mark.parametrize("fault", [KeyError, MemoryError])
+def test_an_errback_that_raises_costs_its_page_only(fault):
     class Broken(Asking):
         def failed(self, failure):
-            raise KeyError("x")
+            raise fault("x")
 
     answers = {URL: page(status=404), "http://h/2": page()}
     items, crawl = crawled(lambda call: answers[call.url], Request(URL), Request("http://h/2"),
                            spider=Broken)  # fmt: skip
     assert [item["page"] for item in items] == [200]
-    assert crawl.failures_by_reason == {"HTTP 404": 1, "errback raised KeyError": 1}
+    raised = f"errback raised {fault.__name__}"
+    assert crawl.failures_by_reason == {"HTTP 404": 1, raised: 1}
 
 
 @pytest.mark.parametrize(
