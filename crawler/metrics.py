@@ -23,7 +23,7 @@ from prometheus_client import (
     ProcessCollector,
 )
 from prometheus_client.exposition import choose_encoder
-from prometheus_client.metrics_core import CounterMetricFamily
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 MetricT = TypeVar("MetricT", Counter, Gauge, Histogram)
@@ -40,6 +40,21 @@ class _ReadCounter(Collector):
 
     def collect(self) -> Iterable[CounterMetricFamily]:
         yield CounterMetricFamily(self._name, self._help, value=self._read())
+
+
+class _ReadGauges(Collector):
+    """Gauges of one name that are read from a function, by the values of a label."""
+
+    def __init__(
+        self, name: str, help: str, label: str, read: Callable[[], Mapping[str, float]]
+    ) -> None:
+        self._name, self._help, self._label, self._read = name, help, label, read
+
+    def collect(self) -> Iterable[GaugeMetricFamily]:
+        family = GaugeMetricFamily(self._name, self._help, labels=[self._label])
+        for label, value in self._read().items():
+            family.add_metric([label], value)
+        yield family
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +108,15 @@ class Metrics:
         gauge = self._make(Gauge, name, help, ())
         gauge.set_function(read)
         return gauge
+
+    def gauges_of(
+        self, name: str, help: str, label: str, read: Callable[[], Mapping[str, float]]
+    ) -> None:
+        """Gauges by the values of a label: `read` returns those that there are, and neither blocks
+        nor raises."""
+        if name not in self._made:
+            self._made[name] = _ReadGauges(name, help, label, read)
+            self.registry.register(self._made[name])
 
     def counter_of(self, name: str, help: str, read: Callable[[], float]) -> None:
         """A counter that another part keeps: `read` returns it, and neither blocks nor raises."""

@@ -13,6 +13,7 @@ from typing import NamedTuple, Protocol
 
 from crawler.errors import Unavailable
 from crawler.model.policy import Explanation, PolicyChange, SchedulerView
+from crawler.model.processes import ProcessLoad
 from crawler.model.records import Leader, Node, Query, Report, Resource, Spec, WorkerLoad
 from crawler.model.statistics import Statistics
 
@@ -223,4 +224,8 @@ class Crawls(Protocol):
     def of_task(self, task: str) -> Statistics:
         """Return the statistics of all crawls of a task here, those of its shards too, as those of
         one crawl. Raises NotFound."""
+        ...
+
+    def processes(self) -> Sequence[ProcessLoad]:
+        """Return what each crawl process does now; none if the worker crawls by itself."""
         ...

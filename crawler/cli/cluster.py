@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import click
 
 from crawler.api.rpc.client import Client
+from crawler.api.rpc.worker import CrawlsClient
 from crawler.api.service import NodeLoad
 from crawler.cli.base import commands, show_table
 from crawler.cli.master import CALL, MASTER, connected
+from crawler.errors import CrawlerError
 from crawler.model.constraints import NONE
 from crawler.model.policy import (
     LAST,
@@ -23,10 +25,11 @@ from crawler.model.policy import (
     ShardStanding,
     WorkerVerdict,
 )
+from crawler.model.processes import ProcessLoad
 from crawler.model.records import MAX_PAGE, Query, Resource, State
 from crawler.plural import counted
 from crawler.schemas import constraint_json
-from crawler.terminal import tables
+from crawler.terminal import report, tables
 
 _ABOUT = ("USED", "LABELS", "TAINTS", "STATE")
 """Columns about a worker that may be empty."""
@@ -34,12 +37,37 @@ _ABOUT = ("USED", "LABELS", "TAINTS", "STATE")
 
 @commands.command()
 @MASTER
-def nodes(master: str) -> None:
+@click.option("--processes", is_flag=True, help="List the crawl processes of the workers.")
+def nodes(master: str, processes: bool) -> None:
     """List the live nodes, and how many tasks each worker has."""
     with connected(master) as client:
         loads = client.nodes(CALL)
+    if processes:
+        return _show_processes(loads)
     headers = ("NODE", "ROLE", "ADDRESS", "UNFINISHED", "TASKS", *_ABOUT)
     show_table(headers, [_node_row(load) for load in loads])
+
+
+def _show_processes(loads: Sequence[NodeLoad]) -> None:
+    """Ask each worker for its crawl processes. One that does not answer is told of, and the others
+    are shown."""
+    rows: list[tuple[object, ...]] = []
+    for node in (load.node for load in loads if load.role == "worker"):
+        worker = CrawlsClient(node.address)
+        try:
+            rows += [_process_row(node.id, each) for each in worker.processes(CALL)]
+        except CrawlerError as error:
+            click.echo(f"{node.id} does not tell of its processes: {error}", err=True)
+        finally:
+            worker.close()
+    headers = ("WORKER", "PROCESS", "PID", "TASKS", "MEMORY", "LATE", "STATE")
+    show_table(headers, rows)
+
+
+def _process_row(node: str, load: ProcessLoad) -> tuple[object, ...]:
+    state = "" if load.takes_tasks else "takes no tasks"
+    memory = report.size(load.memory_bytes)
+    return node, load.number, load.pid, load.tasks, memory, f"{load.late_s:.1f} s", state
 
 
 @commands.command()

@@ -91,6 +91,10 @@ class Statistics:
     """`p50`, `p90`, `p99` and `max` of the time from sending to the last byte."""
     slow_callbacks: int = 0
     """How often a callback computed for longer than `slow_callback_s`."""
+    process: int = 0
+    """The number of the crawl process of its worker; 0 if the worker crawls by itself."""
+    pid: int = 0
+    """The number of that process for the system."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the statistics as JSON values."""

@@ -755,6 +755,11 @@ class CrawlerWorkerStub:
                 request_serializer=google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
                 response_deserializer=google_dot_protobuf_dot_struct__pb2.ListValue.FromString,
                 _registered_method=True)
+        self.ListProcesses = channel.unary_unary(
+                '/CrawlerWorker/ListProcesses',
+                request_serializer=google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
+                response_deserializer=google_dot_protobuf_dot_struct__pb2.ListValue.FromString,
+                _registered_method=True)
 
 
 class CrawlerWorkerServicer:
@@ -777,6 +782,13 @@ class CrawlerWorkerServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListProcesses(self, request, context):
+        """ListProcesses returns what each crawl process does; none if the worker crawls by itself.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_CrawlerWorkerServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -787,6 +799,11 @@ def add_CrawlerWorkerServicer_to_server(servicer, server):
             ),
             'ListStatistics': grpc.unary_unary_rpc_method_handler(
                     servicer.ListStatistics,
+                    request_deserializer=google_dot_protobuf_dot_empty__pb2.Empty.FromString,
+                    response_serializer=google_dot_protobuf_dot_struct__pb2.ListValue.SerializeToString,
+            ),
+            'ListProcesses': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListProcesses,
                     request_deserializer=google_dot_protobuf_dot_empty__pb2.Empty.FromString,
                     response_serializer=google_dot_protobuf_dot_struct__pb2.ListValue.SerializeToString,
             ),
@@ -846,6 +863,33 @@ class CrawlerWorker:
             request,
             target,
             '/CrawlerWorker/ListStatistics',
+            google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
+            google_dot_protobuf_dot_struct__pb2.ListValue.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListProcesses(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/CrawlerWorker/ListProcesses',
             google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
             google_dot_protobuf_dot_struct__pb2.ListValue.FromString,
             options,

@@ -37,6 +37,7 @@ def row(name: str, text: str) -> str:
 
 def _rows(found: Statistics) -> Iterator[tuple[str, str]]:
     yield "spider", found.spider
+    yield "process", f"{found.process} (pid {found.pid})" if found.process else ""
     yield "result", found.finish_reason or "still running"
     yield "discovered", _discovered(found)
     yield "pages", f"{found.pages:,}"

@@ -4,18 +4,23 @@ import json
 import os
 import pwd
 import signal
+import tempfile
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from crawler.clock import SystemClock
 from crawler.errors import ConfigError
+from crawler.metrics import Metrics
 from crawler.model.records import Resource, Spec
 from crawler.node.crew.crews import crew_of
 from crawler.node.crew.processes import Processes
 from crawler.node.guard.guard import NoGuard
 from crawler.node.run.sharing import Sharing
+from crawler.node.worker.epochs import Epochs
+from crawler.node.worker.measures import measure_worker
 from crawler.node.worker.runs import Runs
 from crawler.settings.crawl import CrawlSettings
 from crawler.settings.sections import ApiSettings, EtcdSettings, NodeSettings, Settings
@@ -140,14 +145,19 @@ def test_a_crawl_process_has_nothing_that_opens_the_cluster(
 root = pytest.mark.skipif(os.getuid() != 0, reason="only root may run processes as others")
 
 
+@pytest.fixture
+def open_folder():
+    """Pytest closes its own folders to other users, whenever another session begins."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder)
+
+
 @root
-def test_a_crawl_process_is_another_user_and_dies_with_its_zygote(tmp_path, site, monkeypatch):
+def test_a_crawl_process_is_another_user_and_dies_with_its_zygote(open_folder, site, monkeypatch):
     """The kernel forgets with whom a process dies, when it becomes another user afterwards."""
-    for folder in (tmp_path, *tmp_path.parents[:2]):
-        folder.chmod(0o777)
     nobody = pwd.getpwnam("nobody")
-    with crew_with(settings_of(tmp_path, run_as="nobody"), monkeypatch) as (crew, runs):
-        seen = crawled(runs, site, tmp_path)
+    with crew_with(settings_of(open_folder, run_as="nobody"), monkeypatch) as (crew, runs):
+        seen = crawled(runs, site, open_folder)
         assert seen["uid"] == nobody.pw_uid
         assert set(seen["groups"]) <= set(os.getgrouplist("nobody", nobody.pw_gid))
         pidfd = os.pidfd_open(seen["pid"])
@@ -163,6 +173,32 @@ def is_over(pidfd):
     except ProcessLookupError:
         return True
     return False
+
+
+def test_each_process_is_seen_and_each_crawl_names_its_own(tmp_path, site, monkeypatch):
+    metrics = Metrics()
+    with crew_with(settings_of(tmp_path), monkeypatch) as (crew, runs):
+        measure_worker(metrics, crew, runs, NoStates(), Epochs())
+        seen = crawled(runs, site, tmp_path)
+        [load] = crew.crawls.processes()
+        assert (load.pid, load.takes_tasks, load.tasks) == (seen["pid"], True, 0)
+        assert 10_000_000 < load.memory_bytes < 10**9
+        assert 0 <= load.late_s < 60
+        found = crew.crawls.of("looked")
+        assert (found.process, found.pid) == (load.number, load.pid)
+        label = {"process": str(load.number)}
+        read = metrics.registry.get_sample_value
+        assert read("crawler_process_up", label) == 1
+        assert read("crawler_process_memory_bytes", label) > 10_000_000
+        os.kill(load.pid, signal.SIGKILL)
+        eventually(lambda: read("crawler_process_ends_total", {"cause": "died"}) == 1)
+        eventually(lambda: [each.pid for each in crew.crawls.processes()] not in ([], [load.pid]))
+        assert read("crawler_process_up", label) is None
+
+
+class NoStates:
+    def unready_reason(self):
+        return ""
 
 
 def test_an_unknown_user_is_refused_before_anything_is_started(tmp_path):

@@ -1,4 +1,4 @@
-"""The paths of a worker's HTTP: the statistics of its crawls."""
+"""The paths of a worker's HTTP: the statistics of its crawls, and its crawl processes."""
 
 from __future__ import annotations
 
@@ -13,13 +13,17 @@ from crawler.schemas import task_schemas
 
 def blueprint(crawls: Crawls) -> Blueprint:
     """Return the paths of a worker's HTTP."""
-    made = Blueprint("crawls", __name__, url_prefix="/crawls")
+    made = Blueprint("crawls", __name__)
 
-    @made.get("")
+    @made.get("/processes")
+    def processes() -> Response:
+        return _answer({"processes": [found.to_json() for found in crawls.processes()]})
+
+    @made.get("/crawls")
     def list_() -> Response:
         return _answer({"crawls": [found.to_json() for found in crawls.all()]})
 
-    @made.get("/<name>")
+    @made.get("/crawls/<name>")
     def get(name: str) -> Response:
         return _answer(crawls.of_task(task_schemas.load_name({"name": name})).to_json())
 

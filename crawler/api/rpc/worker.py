@@ -6,6 +6,7 @@ Whoever wants them asks the worker.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
@@ -14,6 +15,7 @@ from google.protobuf import empty_pb2, json_format, struct_pb2
 
 from crawler.api.rpc.client import Client
 from crawler.api.service import Call, Crawls
+from crawler.model.processes import ProcessLoad
 from crawler.model.statistics import Statistics
 from crawler.proto import crawler_pb2 as pb
 from crawler.proto import crawler_pb2_grpc as pb_grpc
@@ -46,6 +48,15 @@ class CrawlsServicer(pb_grpc.CrawlerWorkerServicer):
         message.extend(told)
         return message
 
+    def ListProcesses(
+        self, request: empty_pb2.Empty, context: grpc.ServicerContext
+    ) -> struct_pb2.ListValue:
+        """Return what each crawl process does."""
+        told: list[Any] = [found.to_json() for found in self._crawls.processes()]
+        message = struct_pb2.ListValue()
+        message.extend(told)
+        return message
+
 
 class CrawlsClient(Client):
     """A client of a worker. It makes calls as `Client` does."""
@@ -55,6 +66,12 @@ class CrawlsClient(Client):
         raise."""
         answer = self._read("GetStatistics", pb.ResourceSpec(name=name), call)
         return Statistics.from_json(json_format.MessageToDict(answer))
+
+    def processes(self, call: Call) -> Sequence[ProcessLoad]:
+        """Return what each crawl process does. Raises whatever calls raise."""
+        answer = self._read("ListProcesses", empty_pb2.Empty(), call)
+        told: Any = json_format.MessageToDict(answer)
+        return [ProcessLoad.from_json(each) for each in told]
 
     @cached_property
     def _stub(self) -> Any:

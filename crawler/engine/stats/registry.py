@@ -15,6 +15,7 @@ from crawler.engine.stats.counters import Counters
 from crawler.engine.stats.totals import ENDED, Totals
 from crawler.errors import NotFound
 from crawler.logs import get_logger
+from crawler.model.processes import ProcessLoad
 from crawler.model.shards import shard_names
 from crawler.model.statistics import Statistics, together
 
@@ -88,6 +89,10 @@ class StatisticsRegistry:
             return self.of(task)
         found = together([parts[name] for name in names if name in parts])
         return replace(found, task=task)
+
+    def processes(self) -> Sequence[ProcessLoad]:
+        """None: these crawls are in the process that asks."""
+        return ()
 
     def _ended_together(self, names: Sequence[str]) -> dict[str, Statistics]:
         """The last crawl of each name that was not over when the very last of them began."""

@@ -33,7 +33,7 @@ from crawler.node.crew.channel import Channel
 from crawler.node.crew.crawl_orders import Orders
 from crawler.node.crew.engine_figures import figures_of
 from crawler.node.crew.hosts import DistantRegister, DistantShelf, numbers
-from crawler.node.crew.page import Page
+from crawler.node.crew.page import TURN_S, Page
 from crawler.node.crew.printed import Printed, tell_of
 from crawler.node.crew.told import status_of
 from crawler.node.run.crawl_run import CrawlRun
@@ -45,8 +45,6 @@ from crawler.supervision import OnEnd, Supervisor
 
 log = logs.get_logger(__name__)
 
-TURN_S = 0.1
-"""How often the process notes that its hub turns."""
 LOOK_S = 0.05
 """How often it looks whether runs that must stop have changed."""
 KEPT_FILES = 10_000

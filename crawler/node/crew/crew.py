@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -75,6 +75,11 @@ class Crew(Protocol):
 
     def totals(self) -> Totals:
         """What all crawls have counted since the worker began."""
+        ...
+
+    def ends(self) -> Mapping[str, int]:
+        """How many processes have ended before their worker did, by cause: `died`, `callback` or
+        `memory` (the limits), `told` (in order, or because they were not to be understood)."""
         ...
 
     def figures(self) -> Figures:

@@ -12,6 +12,7 @@ from gevent.event import AsyncResult
 
 from crawler.engine.stats.totals import ENDED
 from crawler.errors import NotFound
+from crawler.model.processes import ProcessLoad
 from crawler.model.shards import shard_names
 from crawler.model.statistics import Statistics, together
 from crawler.node.crew.hosts import numbers
@@ -50,6 +51,10 @@ class DistantCrawls:
         if not parts:
             return self.of(task)
         return replace(together([parts[name] for name in names if name in parts]), task=task)
+
+    def processes(self) -> Sequence[ProcessLoad]:
+        """What each process does now."""
+        return [process.load() for process in self._processes()]
 
     def take(self, number: int, found: Sequence[Any], is_last: bool) -> None:
         """Take what a process answers."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -71,6 +71,10 @@ class InProcess:
     def totals(self) -> Totals:
         """What all crawls have counted since the worker began."""
         return self._engine.statistics.totals()
+
+    def ends(self) -> Mapping[str, int]:
+        """None can end before the worker."""
+        return {}
 
     def figures(self) -> Figures:
         """What the engine holds at this moment."""

@@ -17,6 +17,8 @@ _SLOT, _CALLS, _LENGTH, _LIMIT, _CUT = 2, 3, 4, 5, 6
 _TEXT = 64
 """Where the text begins."""
 MOST_TEXT_BYTES = 2000
+TURN_S = 0.1
+"""How often a process notes that its hub turns."""
 
 
 class Glance(NamedTuple):

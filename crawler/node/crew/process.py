@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -15,12 +16,13 @@ from gevent.socket import wait_read
 
 from crawler.engine.stats.totals import Totals
 from crawler.logs import get_logger
+from crawler.model.processes import ProcessLoad
 from crawler.node.crew.channel import Channel, ChannelBroken
 from crawler.node.crew.crawl_orders import Orders
 from crawler.node.crew.crew import Figures
 from crawler.node.crew.distant_run import DistantRun
 from crawler.node.crew.output import Output
-from crawler.node.crew.page import Glance, Page
+from crawler.node.crew.page import TURN_S, Glance, Page
 from crawler.node.crew.spawner import Born, Spawner
 from crawler.supervision import OnEnd, Supervisor, run_aside
 
@@ -57,6 +59,8 @@ class CrawlProcess:
         """Whether it was killed for what any of its runs may have done."""
         self.why = ""
         """Why its worker has killed it."""
+        self.cause = ""
+        """Why that was, in one word."""
         self.charged = 0
         """The run for which its worker has killed it."""
         self.figures = Figures()
@@ -163,6 +167,18 @@ class CrawlProcess:
     def glance(self) -> Glance:
         """What it does at the moment, or did at its end."""
         return self._page.glance()
+
+    def named(self, found: Any) -> dict[str, Any]:
+        """Statistics that it has told, with its numbers."""
+        return {**found, "process": self.number, "pid": self.pid}
+
+    def load(self) -> ProcessLoad:
+        """What it does at the moment."""
+        turned_s = self.glance().turned_s
+        late_s = max(0.0, time.monotonic() - turned_s - TURN_S) if turned_s else 0.0
+        return ProcessLoad(
+            self.number, self.pid, self.is_serving, len(self.runs), self.memory(), late_s
+        )
 
     def memory(self) -> int:
         """The bytes of memory that it takes; 0 if it is gone."""

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Collection, Iterator, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import astuple, replace
 from typing import Any, cast
 
@@ -71,7 +72,9 @@ class Processes:
         self._early_deaths = 0
         self._how_early = ""
         self._stopping = False
-        self.crawls = DistantCrawls(self._serving)
+        self.crawls = DistantCrawls(self._living)
+        self._ends: Counter[str] = Counter()
+        """How many processes have ended, by cause."""
 
     # -- what a worker asks of its crew ----------------------------------------------------------
 
@@ -150,6 +153,10 @@ class Processes:
             totals.add_totals(process.totals)
         return totals
 
+    def ends(self) -> Mapping[str, int]:
+        """How many processes have ended before their worker did, by cause."""
+        return self._ends
+
     def figures(self) -> Figures:
         """What the processes hold at this moment."""
         parts = [astuple(process.figures) for process in self._processes.values()]
@@ -182,6 +189,10 @@ class Processes:
 
     def _serving(self) -> Iterator[CrawlProcess]:
         return (process for process in self._processes.values() if process.is_serving)
+
+    def _living(self) -> Iterator[CrawlProcess]:
+        """Those that have begun, also those that take no more tasks."""
+        return (process for process in self._processes.values() if process.greeted.is_set())
 
     def _await_change(self) -> None:
         self._changed.clear()
@@ -256,7 +267,8 @@ class Processes:
         elif kind == "ended":
             self._take_end(process, *body)
         elif kind == "statistics":
-            self.crawls.take(*body)
+            question, found, is_last = body
+            self.crawls.take(question, [process.named(each) for each in found], is_last)
         elif kind == "hello":
             self._spiders, self._fault = process.spiders or self._spiders, process.fault
             self._changed.set()
@@ -269,7 +281,7 @@ class Processes:
             return
         run.take(status)
         if found is not None:
-            self.crawls.ended(found)
+            self.crawls.ended(process.named(found))
         self._dealing.forget(run)
         if run.status().state is State.DONE:
             self._deaths.clear(run.name)
@@ -286,6 +298,8 @@ class Processes:
         runs, process.runs = process.runs, {}
         self._hosts.gone(process.number)
         verdict = self._deaths.judge(process, runs)
+        if not self._stopping:
+            self._ends[process.cause or ("told" if process.why else "died")] += 1
         if not process.spiders:
             self._how_early = verdict.reason.removeprefix("its process ")
         for number, run in runs.items():
@@ -309,12 +323,14 @@ class Processes:
         if used > most * MOST_HARD:
             only = process.only
             process.is_suspicious = only is None
+            process.cause = "memory"
             why = f"it takes {used} bytes, more than {MOST_HARD:g} times worker.process_memory"
             log.error("a crawl process is killed", pid=process.pid, why=why)
             process.kill(why, 0 if only is None else only.number)
         elif used > most and process.is_serving and not process.group:
             log.warning("a crawl process takes no more tasks", pid=process.pid, bytes=used)
             process.is_serving = False
+            process.cause = "memory"
             self._changed.set()
             self._supervisor.spawn(f"end of {process.number}", self._empty, process)
 
@@ -335,6 +351,7 @@ class Processes:
             return
         run = process.runs.get(seen.slot) if seen.is_sure else process.only
         process.is_suspicious = run is None
+        process.cause = "callback"
         what = "it" if run is None else f"a callback of task {run.name}"
         why = f"{what} computes for {lasts_s:.0f} s; at most {limit_s:g} are allowed"
         log.error(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from crawler.engine.stats.totals import Totals
 from crawler.metrics import Metrics, Total
@@ -46,6 +47,7 @@ def measure_worker(
         "Refused assignments that are older than an earlier one.",
         lambda: epochs.refusals,
     )
+    _measure_processes(metrics, crew)
     metrics.totals_of("crawler_crawl", lambda: crawl_totals(crew.totals()))
 
 
@@ -60,6 +62,35 @@ def _measure_hosts(metrics: Metrics, crew: Crew) -> None:
         "Hosts that other workers own, and for which this one waits.",
         lambda: crew.figures().hosts_waited_for,
     )
+
+
+def _measure_processes(metrics: Metrics, crew: Crew) -> None:
+    """Each process has a number, which its successor does not get. The system's number is no
+    label: it says nothing to who compares today with yesterday."""
+    for name, help, value in (
+        ("up", "1 while a crawl process takes tasks, else 0.", "takes_tasks"),
+        ("tasks", "Tasks that run in a crawl process.", "tasks"),
+        ("memory_bytes", "Memory of a crawl process.", "memory_bytes"),
+        ("late_seconds", "For how long the hub of a crawl process has not turned.", "late_s"),
+    ):
+        read = partial(_by_process, crew, value)
+        metrics.gauges_of(f"crawler_process_{name}", help, "process", read)
+    metrics.totals_of(
+        "crawler_process_ends",
+        lambda: [
+            Total(
+                "crawler_process_ends",
+                "Crawl processes that ended before their worker did, by cause.",
+                crew.ends(),
+                label="cause",
+            )
+        ],
+    )
+
+
+def _by_process(crew: Crew, value: str) -> dict[str, float]:
+    loads = crew.crawls.processes()
+    return {str(load.number): float(getattr(load, value)) for load in loads}
 
 
 def crawl_totals(totals: Totals) -> Iterator[Total]:

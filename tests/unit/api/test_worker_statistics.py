@@ -12,6 +12,7 @@ from crawler.api.rpc.worker import CrawlsClient, CrawlsServicer
 from crawler.cli import main
 from crawler.errors import InvalidArgument, NotFound
 from crawler.metrics import Metrics
+from crawler.model.processes import ProcessLoad
 from crawler.model.records import Owner, Resource, Spec
 from crawler.model.statistics import HostLoad, Statistics
 from crawler.settings.sections import ApiSettings
@@ -47,6 +48,9 @@ FOUND = Statistics(
 )
 
 
+PROCESSES = [ProcessLoad(3, 4711, True, 12, 61_000_000, 0.25), ProcessLoad(5, 4712, False, 0, 1, 0)]
+
+
 class FakeCrawls:
     def all(self):
         return [FOUND]
@@ -55,6 +59,9 @@ class FakeCrawls:
         if task != FOUND.task:
             raise NotFound(f"no statistics of task {task!r} here")
         return FOUND
+
+    def processes(self):
+        return PROCESSES
 
     def of_task(self, task):
         return self.of(task.replace("novels", "fiction"))
@@ -73,6 +80,16 @@ def address():
 @pytest.fixture
 def web():
     return build_app(None, Health(), Metrics(), ApiSettings(), crawls=FakeCrawls()).test_client()
+
+
+def test_the_crawl_processes_are_told_by_both_ways(address, web):
+    client = CrawlsClient(address)
+    assert client.processes(CALL) == PROCESSES
+    client.close()
+    assert web.get("/processes").json["processes"][0] == {
+        **{"number": 3, "pid": 4711, "takes_tasks": True, "tasks": 12},
+        **{"memory_bytes": 61_000_000, "late_s": 0.25},
+    }
 
 
 def test_nothing_is_lost_on_the_way(address):
