@@ -4,7 +4,6 @@ import gevent
 import pytest
 from gevent.pool import Pool
 
-from crawler.clock import SystemClock
 from crawler.coordination.keys import WORKER
 from crawler.coordination.registration import encode_node
 from crawler.coordination.store import Put
@@ -12,8 +11,10 @@ from crawler.model.records import Node, Query, Spec
 from tests.clusters import CALL, KEYS, Cluster
 from tests.waiting import PATIENCE_S, eventually
 
-TTL_S = 4
-"""Long enough to register them all before the first one ends."""
+TTL_S = 10
+"""Of the leader's own lease."""
+LASTS_S = 600
+"""No lease of a worker ends by itself: a busy machine needs many seconds to register them all."""
 SURVIVOR = "survivor"
 
 
@@ -27,25 +28,20 @@ def cluster(etcd_store, tmp_path):
         node.stop()
 
 
-def register(store, name, ttl_s):
-    """A registration with nobody behind it, which ends after that time."""
-    lease, _ = store.lease_grant(ttl_s)
+def register(store, name):
+    """A registration with nobody behind it; its lease."""
+    lease, _ = store.lease_grant(LASTS_S)
     node = Node(KEYS.node_id(WORKER, name), "192.0.2.1:9090")
     value = encode_node(KEYS.service(WORKER), node)
     store.txn([], [Put(KEYS.registration(WORKER, node.id), value, lease)])
-
-
-def registered(store):
-    return len(store.range(KEYS.registrations(WORKER)).items)
+    return lease
 
 
 def observe(client, stop, answers):
-    """Ask all the time, and note how long each answer took."""
-    clock = SystemClock()
+    """Ask all the time, and count the answers. Raises if one does not come in time."""
     while not stop.is_set():
-        asked_s = clock.monotonic()
         client.list(Query(1), CALL)
-        answers.append(clock.monotonic() - asked_s)
+        answers.append(len(answers))
         gevent.sleep(0.02)
 
 
@@ -54,23 +50,22 @@ def observe(client, stop, answers):
 def test_leases_that_end_by_the_hundred_within_a_second_cost_no_leadership(
     cluster, etcd_store, workers
 ):
-    register(etcd_store, SURVIVOR, 600)
-    Pool(32).map(lambda number: register(etcd_store, f"{number}", TTL_S), range(workers))
+    register(etcd_store, SURVIVOR)
+    leases = Pool(32).map(lambda number: register(etcd_store, f"{number}"), range(workers))
     seeds = tuple(Spec(f"task-{number}") for number in range(workers))
     master = cluster.master("1", tasks=seeds)
     client = cluster.client(master)
-    assert registered(etcd_store) == workers + 1, "none has died before the leader knew it"
     leading = etcd_store.range(KEYS.election).items
     assert len(set(cluster.owners().values())) > workers * 0.9
     stop, answers = gevent.event.Event(), []
     observer = gevent.spawn(observe, client, stop, answers)
+    Pool(32).map(etcd_store.lease_revoke, leases)  # as etcd does with a lease that is over
     eventually(
         lambda: set(cluster.owners().values()) == {SURVIVOR},
-        within_s=20,
         what="all tasks are where a worker lives",
     )
     stop.set()
     observer.get(timeout=PATIENCE_S)
     assert etcd_store.range(KEYS.election).items == leading, "the same leader all the time"
     assert master._membership.session.lease.remaining_s > 0
-    assert max(answers) < CALL.timeout_s
+    assert answers
