@@ -1,9 +1,9 @@
-"""A worker without a cluster: a crew, its guard, and callbacks that compute for ever.
+"""A worker without a cluster: a crew, a guard, and callbacks that compute for ever.
 
     python -m tests.integration.crew_holder FOLDER DEADLINE_S
 
-It writes the numbers of its processes when all compute. Its lease is over after DEADLINE_S seconds
-if that is not 0.
+It writes the numbers of its processes when all compute. Its lease is over after DEADLINE_S seconds.
+If that is 0, it has no guard: so its processes must end without one when it dies.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import sys
 import gevent
 
 from crawler.clock import SystemClock
-from crawler.node.guard.guard import guard_of
+from crawler.node.guard.guard import NoGuard, guard_of
 from crawler.settings.sections import Settings
 from crawler.supervision import Supervisor
 from tests.crews import Place
@@ -25,7 +25,7 @@ TTL_S = 5.0
 
 def main(folder, deadline_s):
     clock = SystemClock()
-    guard = guard_of(Settings(), clock)
+    guard = guard_of(Settings(), clock) if deadline_s else NoGuard()
     guard.start(Supervisor("holder", clock=clock))
     with Place(folder, 2, guard=guard) as place:
         place.full()

@@ -47,7 +47,9 @@ def seconds_until_gone(pids, act, within_s=PATIENCE_S):
         eventually(lambda: all(each.is_gone() for each in endings), within_s, every_s=0.002)
         return time.monotonic() - began_s
     finally:
-        for each in endings:
+        for pid, each in zip(pids, endings):
+            if not each.is_gone():
+                os.kill(pid, signal.SIGKILL)
             each.__exit__()
 
 
