@@ -274,7 +274,9 @@ def assert_all_told(asked, lab, names):
     told = Counter(status for status, _ in asked)
     assert told.keys() <= ALLOWED, told
     assert told[200] > CLIENTS, told
-    assert max(took_s for _, took_s in asked) < CALL.timeout_s + PATIENCE_S
+    took = [took_s for _, took_s in asked]
+    assert statistics.median(took) < CALL.timeout_s
+    assert max(took) < CALL.timeout_s + PATIENCE_S, "the clients of a busy machine look late"
     assert names.accepted <= lab.resources().keys()
 
 
