@@ -14,6 +14,7 @@ from crawler.cli import master as master_of_command
 from crawler.cli.base import commands
 from crawler.errors import NotFound, OutcomeUnknown, Unavailable
 from crawler.model.policy import Explanation, Judgement, ShardStanding, WorkerVerdict
+from crawler.model.processes import ProcessLoad
 from crawler.model.records import Owner, Resource, Spec, State
 from tests.unit.api.fakes import CALL, WORKER, FakeBackend, Master, running
 
@@ -189,6 +190,44 @@ def test_a_policy_that_is_not_in_force_is_told(run, monkeypatch):
         "  random",
         "the stored policy is not in force: no such strategy",
     ]
+
+
+class ItsCrawls:
+    """A worker with two crawl processes, or one that does not answer."""
+
+    def __init__(self, address):
+        assert address == WORKER.address
+
+    def processes(self, call):
+        return [
+            ProcessLoad(3, 4711, True, 12, 61_000_000, 0.0),
+            ProcessLoad(4, 4712, False, 1, 2_000_000_000, 7.5),
+        ]
+
+    def close(self):
+        """Nothing is open."""
+
+
+def test_the_crawl_processes_of_each_worker_are_listed(run, monkeypatch):
+    monkeypatch.setattr(cluster, "CrawlsClient", ItsCrawls)
+    status, out, _ = run(Emptying(left(13, cordoned=False)), "nodes", "--processes")
+    assert status == 0
+    assert [line.split() for line in out] == [
+        ["WORKER", "PROCESS", "PID", "TASKS", "MEMORY", "LATE", "STATE"],
+        [WORKER.id, "3", "4711", "12", "61.0", "MB", "0.0", "s"],
+        [WORKER.id, "4", "4712", "1", "2.0", "GB", "7.5", "s", "takes", "no", "tasks"],
+    ]
+
+
+def test_a_worker_that_does_not_tell_of_its_processes_is_named(run, monkeypatch):
+    def away(self, call):
+        raise Unavailable("nobody answers")
+
+    monkeypatch.setattr(cluster, "CrawlsClient", ItsCrawls)
+    monkeypatch.setattr(ItsCrawls, "processes", away)
+    status, _, err = run(Emptying(left(13, cordoned=False)), "nodes", "--processes")
+    assert status == 0
+    assert f"{WORKER.id} does not tell of its processes: nobody answers" in err
 
 
 def test_all_tasks_are_listed_page_by_page(run, monkeypatch):
