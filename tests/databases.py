@@ -6,6 +6,7 @@ Where they are not installed, tests that ask for them are skipped and say so.
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import os
 import shutil
@@ -55,7 +56,8 @@ class Server:
     def kill(self) -> None:
         """As a machine that loses power to this process alone."""
         if self._process is not None:
-            os.killpg(self._process.pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # it may have ended by itself
+                os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
             self._process = None
 
