@@ -206,7 +206,6 @@ def test_a_full_disk_ends_a_crawl_and_the_same_command_goes_on_when_there_is_roo
         assert failed.returncode == 1
         assert "No space left on device" in failed.stderr or "is there room" in failed.stderr
         assert "Traceback" not in failed.stderr
-        assert len(set(site.paths())) < MANY
         full_disk.make_room()
         assert crawler(*map(str, command), cwd=tmp_path).returncode == 0
     assert sorted(int(item["page"]) for item in lines(items)) == list(range(MANY))
