@@ -38,6 +38,8 @@ ALL = Statistics(
     memory={"known": 21},
     latency_s={"p50": 0.25, "max": 3},
     slow_callbacks=22,
+    process=25,
+    pid=26,
 )
 
 
@@ -151,4 +153,5 @@ def test_what_crawls_know_is_told_with_their_number():
 def test_every_number_of_a_statistics_is_known_to_be_summed_or_not():
     others = {"task", "spider", "began_ns", "ended_ns", "finish_reason", "resumed", "seconds"}
     others |= {"pages_per_s", "resting", "latency_s", "hosts", "memory", "elsewhere"}
+    others |= {"process", "pid"}
     assert others | set(SUMMED) == {each.name for each in fields(ALL)}

@@ -19,7 +19,6 @@ from crawler.model.processes import ProcessLoad
 from crawler.model.statistics import Statistics
 from crawler.proto import crawler_pb2 as pb
 from crawler.proto import crawler_pb2_grpc as pb_grpc
-from crawler.schemas import task_schemas
 
 SERVICE_NAME = "CrawlerWorker"
 
@@ -34,6 +33,8 @@ class CrawlsServicer(pb_grpc.CrawlerWorkerServicer):
         self, request: pb.ResourceSpec, context: grpc.ServicerContext
     ) -> struct_pb2.Struct:
         """Return the statistics of the crawl of one task."""
+        from crawler.schemas import task_schemas  # clients do without
+
         found = self._crawls.of(task_schemas.load_name({"name": request.name}))
         message = struct_pb2.Struct()
         message.update(found.to_json())
