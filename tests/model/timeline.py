@@ -15,6 +15,8 @@ import gevent
 from gevent.event import Event
 from gevent.hub import Waiter
 
+WRITE_S = 0.0002
+"""How often it is asked whether native threads have written what they were given."""
 MOST_TURNS = 20_000
 """Turns without an end: somebody works for ever at one point in time."""
 
@@ -87,9 +89,12 @@ class Timeline:
         self.now_s = end_s
 
     def settle(self) -> None:
-        """Let everybody run until nobody can."""
+        """Let everybody run until nobody can. What a native thread writes takes real time."""
+        written = self._hub.threadpool.task_queue
         for _ in range(MOST_TURNS):
             gevent.sleep(0)
+            while written.unfinished_tasks:
+                gevent.sleep(WRITE_S)
             if not len(self._hub.loop._callbacks):
                 return
         raise AssertionError(f"no end of work at {self.now_s:.3f} s: somebody spins")

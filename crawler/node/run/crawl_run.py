@@ -109,6 +109,8 @@ class CrawlRun(Run):
             self._lacks_state = True
             if isinstance(error, StaleRun):
                 self.later_epoch = max(error.last, self.key.epoch + 1)
+                # Meanwhile the task may have got just that epoch. It has not failed then either.
+                self._interrupted = True
             self.fail(str(error))
         except InvalidArgument as error:
             self.fail(str(error))

@@ -106,8 +106,9 @@ class Run:
         """Return what the leader does not know yet, or None if it knows all.
 
         If its state knows a later run, the report has the epoch of that. Then either that run is
-        the one that the leader knows, and the report changes nothing; or etcd was put back to an
-        earlier time, and the leader gives the task a later epoch still, with which it goes on.
+        the one that the leader knows, and goes on in another epoch at worst; or etcd was put back
+        to an earlier time, and the leader gives the task a later epoch still, with which it goes
+        on.
         """
         report = self.status()
         if self.later_epoch:
