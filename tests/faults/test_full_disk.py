@@ -1,6 +1,7 @@
 """The disk is full, really: under the log of Redis, and under the files of a state."""
 
 import re
+from contextlib import contextmanager
 
 import pytest
 
@@ -19,8 +20,8 @@ AGAIN = 300
 """What may be fetched again after Redis was killed: what came after its log was full."""
 
 
-@pytest.fixture(scope="module")
-def redis():
+@contextmanager
+def redis_on_small_disk():
     """A Redis whose log lies on a small disk."""
     server = Redis()
     server.disk = SmallDisk(server.folder, 8)
@@ -29,6 +30,19 @@ def redis():
     server.remove()
     server.disk.remove()
     server.folder.rmdir()
+
+
+@pytest.fixture(scope="module")
+def redis():
+    with redis_on_small_disk() as server:
+        yield server
+
+
+@pytest.fixture
+def fresh():
+    """One whose disk was never full: after a failed try to write its log anew there is no other."""
+    with redis_on_small_disk() as server:
+        yield server
 
 
 @pytest.fixture
@@ -96,8 +110,9 @@ def test_a_redis_whose_disk_is_full_is_named_and_the_crawl_can_go_on(redis, disk
     place.server.close()
 
 
-def test_a_redis_whose_disk_was_full_writes_its_log_anew_and_starts_again(redis, disk):
+def test_a_redis_whose_disk_was_full_writes_its_log_anew_and_starts_again(fresh):
     """What it writes when there is room may lie behind a gap, which it could not read."""
+    redis, disk = fresh, fresh.disk
     place, taken = filled(redis, disk)
     disk.make_room()
     eventually(lambda: not is_refusing(redis), what="it writes again")
@@ -116,7 +131,8 @@ def test_a_redis_whose_disk_was_full_writes_its_log_anew_and_starts_again(redis,
     place.server.close()
 
 
-def test_a_redis_that_was_killed_before_its_log_was_new_is_mended_by_its_own_tool(redis, disk):
+def test_a_redis_that_was_killed_before_its_log_was_new_is_mended_by_its_own_tool(fresh):
+    redis, disk = fresh, fresh.disk
     place, taken = filled(redis, disk)
     disk.make_room()
     eventually(lambda: not is_refusing(redis), what="it writes again")
