@@ -93,6 +93,10 @@ class Bench:
         """Those that crawl for anybody."""
         return [each for each in self.crew._serving() if not each.group]
 
+    def pids(self) -> list[int]:
+        """Their numbers for the system."""
+        return [each.born.pid for each in self.processes() if each.born is not None]
+
     def start(self, name: str, spider: str, url: str, **settings: float) -> None:
         """Start a task."""
         parameters = {"start_urls": [url], "settings": settings}
@@ -149,7 +153,7 @@ def throughput() -> Sequence[Row]:
         for _ in range(ROUNDS):
             for count in (1, 2):
                 with bench(count, max_pages=PAGES) as made:
-                    pids = [each.pid for each in made.processes()]
+                    pids = made.pids()
                     before_s = sum(map(cpu_s, pids))
                     for address in ADDRESSES:
                         made.start(address, "following", at(base, address))
@@ -229,7 +233,7 @@ def memory() -> Sequence[Row]:
         zygote = made.crew._spawner
         assert zygote is not None
         gevent.sleep(1.0)
-        pids = [zygote.pid, *(each.pid for each in made.processes())]
+        pids = [zygote.pid, *made.pids()]
         pss = [_pss(pid) for pid in pids]
     return [
         Row(
@@ -285,7 +289,7 @@ def _wait() -> None:
             made.start(address, "following", at(base, address))
         until(lambda: made.pages() > 100)
         assert made.crew._spawner is not None
-        print(made.crew._spawner.pid, *(each.pid for each in made.processes()), flush=True)
+        print(made.crew._spawner.pid, *made.pids(), flush=True)
         gevent.sleep(3600)
 
 

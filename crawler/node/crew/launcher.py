@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import fcntl
 import os
-import signal
 import sys
 from collections.abc import Collection
-from contextlib import suppress
 
 from gevent.event import Event
 
 from crawler.node.crew.spawner import Born, SpawnFailed, environment
 from crawler.node.crew.started import FILES
+from crawler.node.guard import killing
+from crawler.node.guard.duty import Crawling
 
 _MODULE = "crawler.node.crew.started"
 _ABOVE = 10
@@ -61,8 +61,7 @@ class Launcher:
         if pidfd is None:
             return None
         try:
-            with suppress(ProcessLookupError, PermissionError):
-                os.killpg(pid, signal.SIGKILL)  # what it has started; its number is still its own
+            killing.kill(Crawling(pidfd, pid))  # what it has started
             told = os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG)
         except ChildProcessError:  # gevent's own watch of children may have been faster
             return None

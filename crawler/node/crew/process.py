@@ -24,6 +24,8 @@ from crawler.node.crew.distant_run import DistantRun
 from crawler.node.crew.output import Output
 from crawler.node.crew.page import TURN_S, Glance, Page
 from crawler.node.crew.spawner import Born, Spawner
+from crawler.node.guard import killing
+from crawler.node.guard.duty import Crawling
 from crawler.supervision import OnEnd, Supervisor, run_aside
 
 log = get_logger(__name__)
@@ -82,9 +84,9 @@ class CrawlProcess:
         self._channel: Channel | None = None
 
     @property
-    def pid(self) -> int:
-        """Its number for the system; 0 before it is there."""
-        return 0 if self.born is None else self.born.pid
+    def pid(self) -> int | None:
+        """Its number for the system; None before it is there."""
+        return None if self.born is None else self.born.pid
 
     @property
     def only(self) -> DistantRun | None:
@@ -137,15 +139,12 @@ class CrawlProcess:
             return
         self.is_serving = False
         self.why, self.charged = self.why or why, self.charged or charged
-        with suppress(ProcessLookupError):
-            signal.pidfd_send_signal(self.born.pidfd, signal.SIGKILL)
         self._end_group()
 
     def _end_group(self) -> None:
-        """End what its spiders have started."""
+        """End it, if it is there, and what its spiders have started."""
         assert self.born is not None
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.born.pid, signal.SIGKILL)
+        killing.kill(Crawling(self.born.pidfd, self.born.pid))
 
     def _is_deaf(self) -> bool:
         """It has read nothing for a while. That is no fault of one whose callback computes: for
@@ -170,14 +169,14 @@ class CrawlProcess:
 
     def named(self, found: Any) -> dict[str, Any]:
         """Statistics that it has told, with its numbers."""
-        return {**found, "process": self.number, "pid": self.pid}
+        return {**found, "process": self.number, "pid": self.pid or 0}
 
     def load(self) -> ProcessLoad:
         """What it does at the moment."""
         turned_s = self.glance().turned_s
         late_s = max(0.0, time.monotonic() - turned_s - TURN_S) if turned_s else 0.0
         return ProcessLoad(
-            self.number, self.pid, self.is_serving, len(self.runs), self.memory(), late_s
+            self.number, self.pid or 0, self.is_serving, len(self.runs), self.memory(), late_s
         )
 
     def memory(self) -> int:

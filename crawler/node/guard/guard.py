@@ -113,9 +113,10 @@ class GuardProcess:
         self._process: Spawned | None = None
 
     @property
-    def pid(self) -> int:
-        """The number of its process; 0 while there is none."""
-        return self._process.pid if self._process is not None else 0
+    def pid(self) -> int | None:
+        """The number of its process; None while there is none. It is never 0: a signal to process 0
+        goes to the whole group of whoever sends it."""
+        return None if self._process is None else self._process.pid
 
     def start(self, supervisor: Supervisor) -> None:
         """Start the process, and another one whenever it has ended. Where there can be none, say so

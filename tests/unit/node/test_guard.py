@@ -137,9 +137,9 @@ def test_what_is_left_of_the_group_of_a_process_that_is_gone_is_killed(guard):
 def test_a_guard_that_is_killed_is_followed_by_one_that_knows_all(guard, crawling):
     guard.hold(7, TTL_S)
     guard.watch(1, crawling.pidfd, crawling.pid)
-    first = guard.pid
+    first = eventually(lambda: guard.pid)
     os.kill(first, signal.SIGKILL)
-    eventually(lambda: guard.pid not in (0, first), what="another one runs")
+    eventually(lambda: guard.pid not in (None, first), what="another one runs")
     assert not crawling.gone
     guard.deadline(in_s(-1))
     eventually(lambda: crawling.gone, what="it kills what the first one was told of")
@@ -151,9 +151,9 @@ def test_there_may_be_more_crawl_processes_than_a_socket_takes_at_once(guard, cr
         guard.watch(number, crawling.pidfd, 0)
         if number % 100 == 0:
             gevent.sleep(0.01)  # nobody starts so many at once
-    first = guard.pid
+    first = eventually(lambda: guard.pid)
     os.kill(first, signal.SIGKILL)
-    eventually(lambda: guard.pid not in (0, first), what="another one runs")
+    eventually(lambda: guard.pid not in (None, first), what="another one runs")
     second = guard.pid
     last = Crawling()
     guard.watch(1, last.pidfd, last.pid)
@@ -164,11 +164,11 @@ def test_there_may_be_more_crawl_processes_than_a_socket_takes_at_once(guard, cr
 
 
 def test_a_guard_that_reads_nothing_is_replaced(guard, crawling):
-    first = guard.pid
+    first = eventually(lambda: guard.pid)
     os.kill(first, signal.SIGSTOP)
     for lease in range(2_000):
         guard.hold(lease, TTL_S)
-    eventually(lambda: guard.pid not in (0, first), what="another one runs")
+    eventually(lambda: guard.pid not in (None, first), what="another one runs")
     guard.watch(1, crawling.pidfd, crawling.pid)
     guard.deadline(in_s(-1))
     eventually(lambda: crawling.gone, what="it does its duty")
@@ -177,7 +177,7 @@ def test_a_guard_that_reads_nothing_is_replaced(guard, crawling):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_the_signals_that_end_a_node_do_not_end_its_guard(guard, crawling, number):
     guard.hold(7, TTL_S)
-    first = guard.pid
+    first = eventually(lambda: guard.pid)
     eventually(lambda: ignores(first, number), what="it has begun")
     os.kill(first, number)
     guard.watch(1, crawling.pidfd, crawling.pid)
@@ -200,7 +200,7 @@ def test_it_has_a_session_of_its_own_and_no_password_where_others_may_look():
     try:
         made = guard_of(settings, SystemClock())
         made.start(supervisor)
-        eventually(lambda: ignores(made.pid, signal.SIGINT), what="it has begun")
+        eventually(lambda: made.pid and ignores(made.pid, signal.SIGINT), what="it has begun")
         assert os.getsid(made.pid) == made.pid
         for name in ("environ", "cmdline"):
             assert b"sesame" not in Path(f"/proc/{made.pid}/{name}").read_bytes()
