@@ -1,8 +1,8 @@
 """Redis as it is run: with TLS and a password, as a cluster, behind Sentinel, with either log."""
 
 import gc
+import os
 import time
-import warnings
 from array import array
 from uuid import uuid4
 
@@ -99,17 +99,17 @@ def test_what_is_wrong_with_a_server_is_told_at_start_whatever_names_it(
         [right] = last.config_get(setting).values()
         last.config_set(setting, wrong)
         with pytest.raises(ConfigError, match=told) as refused:
-            states.check()
+            eventually(states.check)
         assert str(refused.value).startswith(f"frontier.url: {kind}://")
         assert PASSWORD not in str(refused.value)
         last.config_set(setting, right)
     last.config_set("set-max-intset-entries", 128)
-    assert states.check()
+    eventually(states.check)
     [warned] = [each for each in caplog.records if each.name == redis_check.__name__]
     assert "set-max-intset-entries is 128" in warned.fields["why"]
     last.execute_command("ACL", "SETUSER", "default", "-function")
     with pytest.raises(ConfigError, match=r"refuses this user .*function\|load"):
-        states_of(**settings).check()
+        eventually(states_of(**settings).check)
     for client in clients:
         client.close()
 
@@ -126,11 +126,28 @@ def states_of():
     yield make
     for states in made:
         states.close()
-    # The library leaves sockets of a client that it could not make, because a cluster or a Sentinel
-    # was not ready, to the collector.
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        gc.collect()
+
+
+def test_a_server_that_is_silent_costs_no_connection_to_the_others(begun, no_collection):
+    """Whoever waits for Redis asks again and again, with another client each time."""
+    cluster = begun(Cluster())
+    states = RedisStates.of(FrontierSettings(url=cluster.url), ".", 0.2)
+    cluster.servers[-1].freeze()
+    assert not states.check()
+    open_files = len(os.listdir("/proc/self/fd"))
+    for _ in range(5):
+        assert not states.check()
+    assert len(os.listdir("/proc/self/fd")) == open_files
+    cluster.servers[-1].thaw()
+    states.close()
+
+
+@pytest.fixture
+def no_collection():
+    """What is left to the collector stays."""
+    gc.disable()
+    yield
+    gc.enable()
 
 
 def test_tls_with_certificates_and_a_password(begun, states_of, tmp_path):
@@ -149,9 +166,10 @@ def test_tls_with_certificates_and_a_password(begun, states_of, tmp_path):
     with pytest.raises(ConfigError, match=r"frontier\.key: .* belongs to frontier\.cert"):
         states_of(redis.url, **files | {"key": str(others.key)})
     with pytest.raises(ConfigError, match="look at the user and the password"):
-        states_of(redis.url, password="another", **files).check()
+        eventually(states_of(redis.url, password="another", **files).check)
+    wrong = states_of(redis.url, password="open-sesame", **files | {"ca": str(others.ca)})
     with pytest.raises(ConfigError, match=r"is not signed by frontier\.ca"):
-        states_of(redis.url, password="open-sesame", **files | {"ca": str(others.ca)}).check()
+        eventually(wrong.check)
 
 
 @pytest.mark.parametrize("fsync", ["everysec", pytest.param("always", marks=deep)])

@@ -150,6 +150,12 @@ class RedisServer:
                     self._made = _connected(self._access, self._note_connection)
         return self._made
 
+    def _let_go(self) -> None:
+        """Make another client for the next call. Calls of others may be under way on this one."""
+        made, self._made = self._made, None
+        for pool in [] if made is None else _pools(made, self._access):
+            pool.disconnect(inuse_connections=False)
+
     def _patiently(self, ask: Callable[[], T], is_patient: bool) -> T:
         until_s = self._clock.monotonic() + self._wait_s
         pauses = Backoff()
@@ -228,14 +234,22 @@ class RedisServer:
             | exceptions.ClusterError
             | OSError,
         ):
-            self._made = None  # another server may have taken over
+            self._let_go()  # another server may have taken over
             return NotYet(told or type(error).__name__)
         if isinstance(error, exceptions.ResponseError) and code in _PASSES:
-            self._made = None
+            self._let_go()
             return NotYet(f"{code} {told}")
         if isinstance(error, exceptions.RedisError):
             return StoreFailed(f"{self.place}: {error}; see docs/crawling-on.md")
         return error
+
+
+def _pools(client: Any, access: Access) -> list[Any]:
+    """Where a client has its connections."""
+    if access.url.kind != "+cluster":
+        return [client.connection_pool]
+    made = [node.redis_connection for node in client.get_nodes()]
+    return [each.connection_pool for each in made if each is not None]
 
 
 def pairs(flat: Any) -> Iterator[tuple[bytes, bytes]]:
