@@ -152,6 +152,8 @@ class RedisStore:
     def _begin(self) -> Found:
         """Read what is there, in a run that has begun. Raises StoreDamaged and StoreFailed."""
         self._is_read = False
+        with self._run.calling:  # a run that has lost its end may begin again
+            self._supervisor.stop()
         self._supervisor = Supervisor("frontier")
         self._supervisor.spawn("beat", self._keep_beating)
         try:
