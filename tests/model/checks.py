@@ -107,11 +107,17 @@ class Checks:
         for name in sorted(running.keys() | mine.keys()):
             if now_s < self._history.changed_s.get(name, 0.0) + WELL_AGAIN_S:
                 continue
-            has_ended = name in mine and (name, *mine[name]) in ended
+            has_ended = name in mine and (
+                (name, *mine[name]) in ended or self._is_refused(process, name, *mine[name])
+            )
             if running.get(name) != mine.get(name) and not has_ended:
                 self._history.blame(
                     f"{process} runs {running.get(name)} of {name!r}, not {mine.get(name)}"
                 )
+
+    def _is_refused(self, process: Process, name: str, id: str, epoch: int) -> bool:
+        """Whether the state refused a run, because another program put an old epoch back."""
+        return (process, f"{name}/{id}", epoch) in self._world.states.refused
 
     def _is_of(self, resource: Resource, process: Process) -> bool:
         owner = resource.owner

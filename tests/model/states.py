@@ -41,6 +41,9 @@ class AllStates:
     def __init__(self, world: World) -> None:
         self.world = world
         self.records: dict[str, Record] = {}
+        self.refused: set[tuple[Process, str, int]] = set()
+        """The runs whose epoch was over when they began: process, name of the state, epoch. They
+        wait for the leader, who gives their tasks later epochs."""
 
     def of(self, process: Process) -> SharedStates:
         """The states as a worker uses them."""
@@ -83,6 +86,9 @@ class OfProcess:
     def is_shared(self, name: str) -> bool:
         return False
 
+    def about(self, name: str) -> tuple[str | None, bool]:
+        return None, False
+
     def clear(self, name: str, is_patient: bool = True) -> None:
         record = self._all.records.get(name)
         if record is None:
@@ -120,6 +126,7 @@ class ModelStore:
             record = self._record
             is_own = record.holder is self
             if epoch is None or epoch < record.epoch or (epoch == record.epoch and not is_own):
+                self._all.refused.add((self._process, self.place, epoch or 0))
                 raise StaleRun(
                     f"epoch {epoch} is over; the last one is {record.epoch}", record.epoch
                 )

@@ -80,7 +80,6 @@ class CrawlRun(Run):
     ) -> None:
         """Crawl until done, stopped or failed. It blocks. `kept` is the store from which the crawl
         goes on. `files` get the names of whole files when the crawl has ended."""
-        self._state = State.RUNNING
         self._engine, self._files = engine, files
         with self.failing():
             spec = self._spec
@@ -89,6 +88,7 @@ class CrawlRun(Run):
                 self._take_over(self._spec)
             if self._stopped:
                 return
+            self._state = State.RUNNING
             self.has_begun, self.is_kept = True, kept is not None
             self._crawl.run()
             if not self._stopped and not self.has_lost_steps:
