@@ -27,18 +27,28 @@ log = get_logger(__name__)
 
 PATIENCE_S = 0.2
 """The seconds to wait while another process locks the file; the hub waits."""
-_VERSION = 3
+_VERSION = 4
 _SCHEMA = f"""
 BEGIN IMMEDIATE;
 DROP TABLE IF EXISTS answers;
+DROP TABLE IF EXISTS total;
 CREATE TABLE answers (
     url TEXT PRIMARY KEY, stored_s REAL, status INTEGER, headers BLOB, vary TEXT, body BLOB,
     cookies TEXT
 ) WITHOUT ROWID;
 CREATE INDEX by_age ON answers (stored_s);
+CREATE TABLE total (bytes INTEGER);
+INSERT INTO total VALUES (0);
+CREATE TRIGGER stored AFTER INSERT ON answers BEGIN
+    UPDATE total SET bytes = bytes + length(new.body);
+END;
+CREATE TRIGGER dropped AFTER DELETE ON answers BEGIN
+    UPDATE total SET bytes = bytes - length(old.body);
+END;
 PRAGMA user_version = {_VERSION};
 COMMIT;
 """
+"""The total is in the file, because several processes may write it."""
 _PARTS = ("-wal", "-shm", "")
 """What SQLite adds to the name of its file, for the files that belong together. A file that is new
 must never find the log of another, so the file itself goes last."""
@@ -51,7 +61,6 @@ class Cache:
     def __init__(self, folder: Path, most_bytes: int = WorkerSettings.cache_bytes) -> None:
         self._file = folder / "answers.sqlite"
         self._most_bytes = most_bytes
-        self._bytes = 0
         self._db: sqlite3.Connection | None = None
         self._is_told = False
         """Whether a warning has told that the file cannot be opened."""
@@ -92,7 +101,7 @@ class Cache:
             answer.body,
             json.dumps(received),
         )
-        self._attempt(lambda db: self._store(db, row, len(answer.body)))
+        self._attempt(lambda db: self._store(db, row))
 
     def close(self) -> None:
         """Close the file. The next use opens it again."""
@@ -158,21 +167,21 @@ class Cache:
         db.execute("PRAGMA synchronous = OFF")
         if db.execute("PRAGMA user_version").fetchone()[0] != _VERSION:
             db.executescript(_SCHEMA)  # answers of another version of the crawler go
-        self._bytes = db.execute("SELECT coalesce(sum(length(body)), 0) FROM answers").fetchone()[0]
+        db.execute("PRAGMA recursive_triggers = ON")  # else a replaced answer counts on
 
-    def _store(self, db: sqlite3.Connection, row: tuple[Any, ...], size: int) -> None:
+    def _store(self, db: sqlite3.Connection, row: tuple[Any, ...]) -> None:
         db.execute("INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?, ?, ?)", row)
-        self._bytes += size
-        if self._bytes > self._most_bytes:
-            self._shrink(db)
+        [total] = db.execute("SELECT bytes FROM total").fetchone()
+        if total > self._most_bytes:
+            _shrink(db)
 
-    def _shrink(self, db: sqlite3.Connection) -> None:
-        """Drop the older half of the answers."""
-        db.execute(
-            "DELETE FROM answers WHERE url IN (SELECT url FROM answers ORDER BY stored_s"
-            " LIMIT (SELECT (count(*) + 1) / 2 FROM answers))"
-        )
-        self._bytes = db.execute("SELECT coalesce(sum(length(body)), 0) FROM answers").fetchone()[0]
+
+def _shrink(db: sqlite3.Connection) -> None:
+    """Drop the older half of the answers."""
+    db.execute(
+        "DELETE FROM answers WHERE url IN (SELECT url FROM answers ORDER BY stored_s"
+        " LIMIT (SELECT (count(*) + 1) / 2 FROM answers))"
+    )
 
 
 def _key(owner: str, call: FetchCall) -> str:

@@ -90,3 +90,18 @@ def test_cookies_of_other_domains_are_not_parsed(jar, monkeypatch):
     assert jar.lines_of({"sid"}, "one.example") == parsed[:1]
     jar.restore(parsed[:1])
     assert {line.partition("\t")[0] for line in parsed} == {"one.example"}
+
+
+def test_processes_that_share_the_cache_keep_its_bound_together(tmp_path):
+    with closing(Cache(tmp_path, 100)) as one, closing(Cache(tmp_path, 100)) as other:
+        policies = [CachePolicy(each, "task", SETTINGS, lambda: 0.0) for each in (one, other)]
+        pages = [asked(Jar(), f"/{number}") for number in range(24)]
+        for number, page in enumerate(pages):
+            fetch(policies[number % 2], page)  # four bytes each
+        assert all(is_kept(policies[0], page) for page in pages)
+        for _ in range(9):
+            fetch(policies[0], pages[0])  # in place of itself
+        assert all(is_kept(policies[1], page) for page in pages)
+        for number in range(24, 26):
+            fetch(policies[number % 2], asked(Jar(), f"/{number}"))
+        assert sum(is_kept(policies[0], page) for page in pages) < len(pages)
