@@ -7,17 +7,11 @@ All rows when none is named. What is compared takes turns in one run.
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
-from urllib.parse import urlsplit
 
 from crawler.runtime import prepare
 
@@ -25,18 +19,11 @@ prepare()
 
 import gevent  # noqa: E402  # after what it may not precede
 
-from bench.contenders.common import SPIDER  # noqa: E402
+from bench.crew_bench import COUNTED, at, bench, cpu_s, until  # noqa: E402
+from bench.crew_ends import leak, orphans, paused, runaway  # noqa: E402
 from bench.pages import ADDRESSES, CORES, served  # noqa: E402
 from bench.table import Row, report  # noqa: E402
 from crawler import logs  # noqa: E402
-from crawler.clock import SystemClock  # noqa: E402
-from crawler.model.records import Resource, Spec  # noqa: E402
-from crawler.node.crew.process import CrawlProcess  # noqa: E402
-from crawler.node.crew.processes import Processes  # noqa: E402
-from crawler.node.worker.runs import Runs  # noqa: E402
-from crawler.settings.crawl import CrawlSettings  # noqa: E402
-from crawler.settings.sections import Settings  # noqa: E402
-from crawler.settings.worker import WorkerSettings  # noqa: E402
 
 RESULT = Path("crew.json")
 ROUNDS = 3
@@ -44,105 +31,7 @@ PAGES = 1000
 """The pages of each of the tasks that are compared, one at each address of the site."""
 STARTS = 100
 IDLE = 16
-COUNTED = 1000
 WATCHED_S = 20.0
-TICK_S = 1 / os.sysconf("SC_CLK_TCK")
-
-IDLERS = """
-from crawler import Spider
-
-class Idle(Spider):
-    name = "idle"
-
-    def parse(self, response):
-        yield {"url": response.url}
-"""
-RUNAWAY = """
-import re
-from crawler import Spider
-
-class Runaway(Spider):
-    name = "runaway"
-
-    def parse(self, response):
-        re.match("(a+)+$", "a" * 60 + "b")
-"""
-
-
-class Bench:
-    """A worker's crew and runs, without a cluster."""
-
-    def __init__(self, folder: Path, processes: int, **crawl: float) -> None:
-        (folder / "spiders.py").write_text(SPIDER.format(package="crawler") + IDLERS + RUNAWAY)
-        worker = WorkerSettings(processes=processes, private_targets=["127.0.0.0/8"])
-        pace = {"delay_s": 0.0, "host_concurrency": 64, "concurrency": 64, **crawl}
-        settings = Settings(
-            worker=worker,
-            crawl=CrawlSettings(**pace),  # type: ignore[arg-type]
-            spiders=["spiders.py"],
-            folder=str(folder),
-        )
-        clock = SystemClock()
-        self.crew = Processes(settings, clock)
-        self.runs = Runs(self.crew, clock, lambda: None, COUNTED)
-        self.crew.start()
-        self.crew.prepare()
-        until(lambda: len(self.processes()) == processes)
-
-    def processes(self) -> list[CrawlProcess]:
-        """Those that crawl for anybody."""
-        return [each for each in self.crew._serving() if not each.group]
-
-    def pids(self) -> list[int]:
-        """Their numbers for the system."""
-        return [each.born.pid for each in self.processes() if each.born is not None]
-
-    def start(self, name: str, spider: str, url: str, **settings: float) -> None:
-        """Start a task."""
-        parameters = {"start_urls": [url], "settings": settings}
-        self.runs.start(Resource(Spec(name, spider, parameters), id=name, epoch=1))
-
-    def pages(self, prefix: str = "") -> int:
-        """What the tasks of such names have fetched."""
-        runs = [run for run in self.runs.all() if run.name.startswith(prefix)]
-        return sum(run.status().counts.pages for run in runs)
-
-    def close(self) -> None:
-        """End everything."""
-        self.runs.stop_all()
-        self.crew.stop()
-
-
-@contextmanager
-def bench(processes: int, **crawl: float) -> Iterator[Bench]:
-    """A crew with so many processes."""
-    with tempfile.TemporaryDirectory() as folder:
-        made = Bench(Path(folder), processes, **crawl)
-        try:
-            yield made
-        finally:
-            made.close()
-
-
-def until(holds: Callable[[], object], patience_s: float = 120.0) -> float:
-    """Wait for that. Returns how many seconds it took."""
-    began_s = time.monotonic()
-    while not holds():
-        if time.monotonic() > began_s + patience_s:
-            raise SystemExit("it did not happen in time")
-        gevent.sleep(0.002)
-    return time.monotonic() - began_s
-
-
-def cpu_s(pid: int) -> float:
-    """The seconds of processor that a process has taken."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) * TICK_S
-
-
-def at(base: str, address: str) -> str:
-    """The first page of the site at an address."""
-    return f"http://{address}:{urlsplit(base).port}/p/0.html"
 
 
 def throughput() -> Sequence[Row]:
@@ -253,94 +142,18 @@ def _pss(pid: int) -> int:
     raise SystemExit("this system does not tell the memory of a process")
 
 
-def orphans() -> Sequence[Row]:
-    """From the kill of a worker to the end of its last process."""
-    took = []
-    for _ in range(ROUNDS):
-        worker = subprocess.Popen(
-            [sys.executable, "-m", "bench.crew", "--wait"], stdout=subprocess.PIPE, text=True
-        )
-        assert worker.stdout is not None
-        pids = [int(pid) for pid in worker.stdout.readline().split()]
-        files = [os.pidfd_open(pid) for pid in pids]
-        began_s = time.monotonic()
-        worker.send_signal(signal.SIGKILL)
-        for file in files:
-            gevent.socket.wait_read(file, timeout=10.0)
-        took.append(time.monotonic() - began_s)
-        worker.wait()
-        for file in files:
-            os.close(file)
-    return [
-        Row(
-            "worker SIGKILL: no process of its crew alive after",
-            f"{max(took) * 1000:.0f} ms, worst of {ROUNDS}",
-            "<= 100 ms",
-            max(took) <= 0.1,
-            {"took_s": took},
-        )
-    ]
-
-
-def _wait() -> None:
-    """Be a worker with a crew that computes, until somebody ends it."""
-    with served() as base, bench(4) as made:
-        for address in ADDRESSES:
-            made.start(address, "following", at(base, address))
-        until(lambda: made.pages() > 100)
-        assert made.crew._spawner is not None
-        print(made.crew._spawner.pid, *made.pids(), flush=True)
-        gevent.sleep(3600)
-
-
-def runaway() -> Sequence[Row]:
-    """A regular expression without end in one task of a hundred."""
-    limit_s, before, after = 2.0, 0, 0
-    with served() as base, bench(2, callback_limit_s=limit_s) as made:
-        for number in range(99):
-            address = ADDRESSES[number % len(ADDRESSES)]
-            made.start(f"t{number}", "following", at(base, address), delay_s=0.2)
-        until(lambda: made.pages("t") > 200)
-        first = made.pages("t")
-        gevent.sleep(WATCHED_S)
-        before = made.pages("t") - first
-        made.start("runaway", "runaway", at(base, ADDRESSES[0]))
-        doomed_run = made.runs.of("runaway")
-        until(lambda: getattr(doomed_run, "process", None))
-        killed_s = until(lambda: doomed_run.ended)
-        report = doomed_run.status()
-        others = [run for run in made.runs.all() if run.name != "runaway"]
-        hit = [run for run in others if run.ended]
-        first = sum(run.status().counts.pages for run in others if not run.ended)
-        gevent.sleep(WATCHED_S)
-        after = sum(run.status().counts.pages for run in others if not run.ended) - first
-    share = (after / max(1, len(others) - len(hit))) / (before / len(others))
-    return [
-        Row(
-            "a regular expression without end: pages of the other processes' tasks",
-            f"{share:.0%} of what they had; killed after {killed_s:.1f} s with a limit of"
-            f" {limit_s:g} s; {'charged' if report.charged else 'NOT charged'}, {len(hit)} others"
-            " interrupted",
-            ">= 95 %",
-            share >= 0.95 and report.charged,
-            {"share": share},
-        )
-    ]
-
-
 ROWS: dict[str, Callable[[], Sequence[Row]]] = {
     "throughput": throughput,
     "counts": counts,
     "starts": starts,
     "memory": memory,
     "orphans": orphans,
+    "paused": paused,
     "runaway": runaway,
+    "leak": leak,
 }
 
 
 if __name__ == "__main__":
     logs.setup("error", "text")
-    if sys.argv[1:] == ["--wait"]:
-        _wait()
-        sys.exit(0)
     sys.exit(report(ROWS, sys.argv[1:], RESULT))

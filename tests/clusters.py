@@ -15,7 +15,7 @@ from crawler.model.records import Query
 from crawler.node.node import Node
 from crawler.settings.scheduler import SchedulerSettings
 from crawler.settings.sections import ApiSettings, CoordinationSettings, NodeSettings, Settings
-from crawler.settings.worker import WorkerSettings
+from crawler.settings.worker import IN_PROCESS, WorkerSettings
 from tests.clients import Client
 from tests.waiting import PATIENCE_S, eventually
 
@@ -67,6 +67,7 @@ class Cluster:
                 items=str(self.tmp_path / "items"),
                 report_s=0.1,
                 private_targets=["127.0.0.0/8"],
+                processes=IN_PROCESS,
             ),
             spiders=tuple(spiders),
             folder=str(self.tmp_path),

@@ -20,6 +20,11 @@ def guard_of(pid):
     return 0
 
 
+def parent_of(pid):
+    """The number of the process that started another one."""
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
 class Ending:
     """A process whose end is waited for."""
 

@@ -39,7 +39,7 @@ class WorkerSettings:
         most=100_000,
     )
     processes: int = setting(
-        IN_PROCESS,
+        0,
         "How many processes crawl the tasks. 0 means one for each core that this worker may use; "
         "-1 means that the process of the worker crawls them itself.",
         least=-1,

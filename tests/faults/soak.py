@@ -32,7 +32,7 @@ from tests.faults.test_cut_watch import Cut, compact
 from tests.faults.test_etcd_freeze import EtcdFreeze
 from tests.faults.test_etcd_restart import EtcdRestart
 from tests.faults.test_half_open import HalfOpen
-from tests.faults.test_kill import Kill
+from tests.faults.test_kill import PARTS, Kill, KillPart
 from tests.faults.test_pause import Pause
 from tests.faults.test_slow_link import SlowLink
 from tests.faults.trees import SPIDERS, Trees
@@ -138,7 +138,7 @@ class Soak:
         if node is None:
             return None
         kinds = [Kill, Pause, BlackHole, Delay, HalfOpen, SlowLink, Cut]
-        kinds += [ClockBack] if role == "master" else [RedisCut]
+        kinds += [ClockBack] if role == "master" else [RedisCut, KillPart, KillPart]
         kind = self._dice.choice(kinds)
         return Planned(kind.__name__, node.title, self._made(kind, node), duration_s)
 
@@ -149,6 +149,8 @@ class Soak:
             return kind(node, latency_s=self._dice.choice([0.05, 0.3, 1.0]), bytes_per_s=100_000)
         if kind is ClockBack:
             return kind(node, hours=self._dice.uniform(-2, 2))
+        if kind is KillPart:
+            return kind(node, self._dice.choice(PARTS))
         if kind is RedisCut:
             return kind(self._links[node.title])
         return kind(node)

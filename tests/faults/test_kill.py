@@ -1,13 +1,19 @@
 """SIGKILL: a process is gone at once, and its guard gives up its lease. If the guard is gone with
 it, as with a whole machine, the lease ends when nobody renews it any more."""
 
+import contextlib
+import json
 import os
 import signal
 
 import pytest
 
 from tests.depth import deep
-from tests.guards import guard_of
+from tests.guards import guard_of, parent_of
+from tests.waiting import eventually
+
+PARTS = ["crawling", "zygote", "guard"]
+"""What a worker consists of besides its own process."""
 
 
 class Kill:
@@ -36,6 +42,32 @@ class LoseMachine(Kill):
             os.kill(guard, signal.SIGKILL)
 
 
+class KillPart:
+    """Kills a process of a worker that lives: one that crawls, the zygote of these, or the guard.
+    The worker itself mends that."""
+
+    def __init__(self, node, part):
+        self._node = node
+        self._part = part
+
+    def inject(self, arena):
+        with contextlib.suppress(ProcessLookupError, FileNotFoundError):  # it has just ended
+            os.kill(self._pid(), signal.SIGKILL)
+
+    def heal(self, arena):
+        """Nothing to do."""
+
+    def _pid(self):
+        if self._part == "guard":
+            return eventually(lambda: guard_of(self._node.process.pid), what="it has a guard")
+        pid = eventually(self._crawling, what="a process crawls")[0]
+        return parent_of(pid) if self._part == "zygote" else pid
+
+    def _crawling(self):
+        _, _, told = self._node.call("GET", "/processes")
+        return [each["pid"] for each in json.loads(told)["processes"]]
+
+
 def test_a_leader(arena):
     old, moved = arena.next_leader(), arena.lab.resources()
     fault = Kill(old)
@@ -56,6 +88,19 @@ def test_a_worker(arena):
     arena.wait_until_moved(worker)
     fault.heal(arena)
     arena.at_full_strength()
+    arena.check()
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("part", PARTS)
+def test_a_process_of_a_worker_that_lives(arena, part):
+    """No task leaves the worker for good, and none is lost."""
+    worker = arena.busy_worker()
+    registered = arena.registrations()
+    KillPart(worker, part).inject(arena)
+    eventually(arena.is_quiet, what="every task is run by a live worker")
+    arena.at_full_strength()
+    assert arena.registrations() == registered
     arena.check()
 
 

@@ -23,7 +23,7 @@ from crawler.errors import (
 from crawler.model.records import Query, Report, Spec, State
 from crawler.node.master.commands import Add
 from crawler.settings.sections import NodeSettings
-from crawler.settings.worker import WorkerSettings
+from crawler.settings.worker import IN_PROCESS, WorkerSettings
 from tests.clusters import CALL, KEYS, Cluster, Shared, Unreachable
 from tests.waiting import PATIENCE_S, eventually
 
@@ -333,7 +333,10 @@ def test_a_worker_that_leaves_tells_how_its_tasks_ended(cluster, spiders, tmp_pa
 
 def slow_reports(tmp_path):
     return WorkerSettings(
-        items=str(tmp_path / "items"), report_s=60, private_targets=["127.0.0.0/8"]
+        items=str(tmp_path / "items"),
+        report_s=60,
+        private_targets=["127.0.0.0/8"],
+        processes=IN_PROCESS,
     )
 
 

@@ -141,7 +141,11 @@ ETCD = [f"coordination/etcd/{part}.py" for part in ("store", "connection", "logi
             "scheduler/loader.py scheduler/hookspecs.py engine/plugins.py engine/hookspecs.py",
         ),
         ("snowflake", "coordination/snowflake.py"),
-        ("msgspec", "coordination/codec.py coordination/stored.py coordination/by_field.py"),
+        (
+            "msgspec",
+            "coordination/codec.py coordination/stored.py coordination/by_field.py"
+            " engine/frontier/journal.py",
+        ),
         ("re2", "settings/patterns.py"),
         ("redis", "engine/frontier/redis_server.py"),
         ("click", " ".join(f"cli/{part}.py" for part in CLI)),

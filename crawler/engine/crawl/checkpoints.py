@@ -49,7 +49,7 @@ log = get_logger(__name__)
 
 CHECKPOINT_S = 0.5
 """The seconds that something done stays only in memory, at most, if the disk is quick."""
-BATCH = 128
+BATCH = 160
 """So many settled requests make a checkpoint at once. With fewer, each page costs the disk more."""
 MOST_BEHIND = 1000
 """With so many settled requests the crawl waits for the disk."""

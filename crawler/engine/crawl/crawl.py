@@ -316,8 +316,8 @@ class Crawl:
         while arrived and not self._close_conditions.over:
             turns = time_slice.turns
             self._settle(*arrived.popleft())
-            self._checkpoints.look()
             if not arrived or time_slice.is_over or time_slice.turns > turns:
+                self._checkpoints.look()
                 self._dispatcher.dispatch()
                 time_slice.give_way()
 

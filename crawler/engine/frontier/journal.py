@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any
 
+import msgspec
+
 from crawler.engine.frontier.job import Job
 from crawler.engine.frontier.no_journal import NoJournal
 from crawler.engine.frontier.seen import LoggedSeen
@@ -30,6 +32,9 @@ NO_REQUEST, UNWRITTEN, LATE = 0, 1, 2
 """What stands for a start request that is an item, for one that could not be serialized, and before
 the mark of one that has its end though it could not be serialized."""
 
+_quick = msgspec.json.Encoder().encode
+"""Encodes a record in a tenth of the time that `json` takes. It refuses a text with half a
+surrogate pair, a text of a subclass, and a number beyond 64 bits."""
 _encode = json.JSONEncoder(check_circular=False, separators=(",", ":")).encode
 
 
@@ -164,7 +169,7 @@ class Journal(NoJournal):
         return step
 
     def _waiting(self, job: Job, site: str) -> Waiting:
-        record = _encode(job.to_record(self._spider)).encode()
+        record = _encoded(job.to_record(self._spider))
         return Waiting(job.order, site, job.request.priority, record)
 
     def _end(self, id: int) -> None:
@@ -222,6 +227,14 @@ class Journal(NoJournal):
             url=urls.shown(job.url),
             reason=str(error),
         )
+
+
+def _encoded(record: list[Any]) -> bytes:
+    """A record as JSON. Raises what `json` raises if it cannot be."""
+    try:
+        return _quick(record)
+    except (TypeError, ValueError, OverflowError):
+        return _encode(record).encode()
 
 
 def start_mark(output: Any) -> int:
